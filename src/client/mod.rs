@@ -1,0 +1,5 @@
+//! Who is asking.
+
+mod key;
+
+pub use key::ClientKey;

@@ -1,0 +1,84 @@
+//! A record as it is kept here: its coordinates, and its SSE lines encoded **once**.
+//!
+//! Not here: where events are kept (`partition`), and the `id` before the lines, which differs from client to client
+//! (`subscription`).
+
+mod encode;
+
+pub use encode::{Reject, encode};
+
+use std::ops::Range;
+
+use crate::position::{Epoch, Offset, Timestamp};
+
+/// A record as Kafka hands it over, borrowed from its buffers.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Its offset.
+    pub offset: Offset,
+    /// Its timestamp; -1 when it has none.
+    pub timestamp: Timestamp,
+    /// The leader epoch it was written under; -1 when the broker is too old to say.
+    pub epoch: Epoch,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value; `None` is a tombstone.
+    pub value: Option<&'a [u8]>,
+}
+
+/// How the values of a topic become `data:` lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Encoding {
+    /// What the values are.
+    pub payload: Payload,
+    /// What becomes of a record without a value.
+    pub tombstones: Tombstones,
+}
+
+/// What the values of a topic are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Payload {
+    /// JSON objects or arrays, passed through unchanged but for line breaks.
+    #[default]
+    Json,
+    /// UTF-8 text; each of its lines is a `data:` line.
+    Raw,
+    /// Bytes, sent as one line of base64.
+    Base64,
+}
+
+/// What becomes of a record without a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tombstones {
+    /// It is skipped.
+    #[default]
+    Skip,
+    /// It is sent as `event: delete`, with the key as data.
+    Delete,
+}
+
+/// What a record became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An `event: message`.
+    Message,
+    /// An `event: delete`.
+    Delete,
+    /// Nothing a client sees; its position still moves past it.
+    Skipped,
+}
+
+/// One record in a page: coordinates, and where in the page's arena its lines are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The record's offset.
+    pub offset: Offset,
+    /// The record's timestamp; -1 when it has none.
+    pub timestamp: Timestamp,
+    /// The leader epoch it was written under; -1 when unknown.
+    pub epoch: Epoch,
+    /// What the record became.
+    pub kind: Kind,
+    /// Where its lines (`data: ...\n`, one or more, without the blank line) are in the arena.
+    pub lines: Range<u32>,
+}

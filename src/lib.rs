@@ -1,0 +1,28 @@
+//! riverhead serves Apache Kafka topics to the public as resumable Server-Sent Events.
+//!
+//! Every client is a cursor over a shared log: one tail reader per cluster reads each partition once, and an older
+//! offset is one more page, read on demand. Live, catching up and slow are three places a cursor can stand.
+//!
+//! The house has floors, and imports point down only: a module never imports its own floor or one above, and `http`
+//! never imports `kafka`. `tests/floors.rs` holds this.
+//!
+//! | floor | module | what lives there |
+//! |---|---|---|
+//! | 7 | [`cli`] | arguments: serve, demo, check-config |
+//! | 6 | [`app`] | the composition root: build leaves, logs, Kafka, HTTP; spawn; stop in order |
+//! | 5 | [`config`] | one configuration from each module's own settings, every fault at once |
+//! | 4 | [`http`] | from a request to a body; the one table from error to status |
+//! | 4 | [`demo`] | in-process brokers and a generator of plausible events |
+//! | 3 | [`kafka`] | reading Kafka without groups: tail, history, clusters |
+//! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position |
+//! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] seam |
+//! | 1 | [`event`], [`catalog`] | a record as it is kept; which streams are public |
+//! | 0 | [`position`], [`sse`], [`client`], [`drain`], [`metrics`], [`health`] | leaves |
+//!
+//! `main.rs`, floor 8, turns arguments into an exit code.
+
+pub mod client;
+pub mod event;
+pub mod partition;
+pub mod position;
+pub mod subscription;

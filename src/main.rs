@@ -1,0 +1,3 @@
+//! The riverhead binary.
+
+fn main() {}

@@ -1,0 +1,188 @@
+//! The tail of one partition, in memory: one writer, many readers.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::RwLock;
+
+use super::{Bell, Page, TopicPartition, bell::Bells};
+use crate::{
+    event::Encoding,
+    position::{LogTag, Mark, Offset},
+};
+
+/// One incarnation of a partition, with its newest pages in memory.
+///
+/// When the log under the tail turns out to be another one (truncated, deleted and created again, or the tail fell behind
+/// what is retained), a new `PartitionLog` takes its place in the directory and this one is [`replaced`](Self::replace).
+#[derive(Debug)]
+pub struct PartitionLog {
+    partition: TopicPartition,
+    tag: LogTag,
+    encoding: Encoding,
+    ring: RwLock<Ring>,
+    bytes: AtomicUsize,
+    replaced: AtomicBool,
+    bells: Bells,
+}
+
+#[derive(Debug)]
+struct Ring {
+    pages: VecDeque<Arc<Page>>,
+    /// The first offset the ring speaks for.
+    start: Offset,
+    /// The first offset behind the ring.
+    next: Offset,
+    /// What is known of the record before `next`.
+    mark: Mark,
+}
+
+/// What a log has at an offset.
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// This page covers it.
+    Page(Arc<Page>),
+    /// The tail has not come this far; the bell rings when it has.
+    Ahead,
+    /// It has left the ring, or never was in it: read history.
+    Below,
+    /// This log is not the current one any more; look into the directory.
+    Replaced,
+}
+
+impl PartitionLog {
+    /// An empty log whose tail begins at `next`.
+    pub fn new(partition: TopicPartition, tag: LogTag, encoding: Encoding, next: Offset) -> Arc<Self> {
+        let mark = Mark {
+            offset: next,
+            timestamp: None,
+            log: Some(tag),
+            epoch: None,
+        };
+        Arc::new(Self {
+            partition,
+            tag,
+            encoding,
+            ring: RwLock::new(Ring {
+                pages: VecDeque::new(),
+                start: next,
+                next,
+                mark,
+            }),
+            bytes: AtomicUsize::new(0),
+            replaced: AtomicBool::new(false),
+            bells: Bells::default(),
+        })
+    }
+
+    /// Which partition this is the log of.
+    pub fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    /// Names this log in ids.
+    pub fn tag(&self) -> LogTag {
+        self.tag
+    }
+
+    /// How this partition's records become lines.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// What is in memory at `offset`.
+    pub fn read(&self, offset: Offset) -> Read {
+        if self.is_replaced() {
+            return Read::Replaced;
+        }
+        let ring = self.ring.read();
+        if offset >= ring.next {
+            Read::Ahead
+        } else if offset < ring.start {
+            Read::Below
+        } else {
+            let index = ring.pages.partition_point(|page| page.next() <= offset);
+            ring.pages.get(index).cloned().map_or(Read::Below, Read::Page)
+        }
+    }
+
+    /// The end of the log as the tail knows it, with what is known of the record before it.
+    pub fn end(&self) -> Mark {
+        self.ring.read().mark
+    }
+
+    /// What the ring costs in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Rings `bell` whenever there is something new, or when the log is replaced.
+    pub fn subscribe(&self, bell: &Arc<Bell>) {
+        self.bells.add(bell);
+    }
+
+    /// Adds what the tail has read. One writer only; build `page` from [`end`](Self::end)`().offset` on.
+    ///
+    /// A page that begins below the log's next offset is ignored: this is the one place where a hand-over between
+    /// clients of Kafka is deduplicated, and a page is built so that its first offset is the log's next.
+    pub fn append(&self, page: Page) {
+        let mut ring = self.ring.write();
+        if page.range().start < ring.next || page.range().is_empty() {
+            return;
+        }
+        if page.range().start > ring.next {
+            // The tail went on elsewhere; what lies between is history.
+            ring.start = page.range().start;
+            ring.pages.clear();
+            self.bytes.store(0, Ordering::Relaxed);
+        }
+        if let Some(last) = page.events().last() {
+            ring.mark = Mark {
+                offset: last.offset + 1,
+                timestamp: Some(last.timestamp).filter(|at| *at >= 0),
+                log: Some(self.tag),
+                epoch: Some(last.epoch).filter(|epoch| *epoch >= 0),
+            };
+        }
+        ring.next = page.next();
+        self.bytes.fetch_add(page.bytes(), Ordering::Relaxed);
+        ring.pages.push_back(Arc::new(page));
+        drop(ring);
+        self.bells.ring();
+    }
+
+    /// Drops the oldest page of the ring; how many bytes that freed. The newest page always stays.
+    pub fn shed(&self) -> usize {
+        let mut ring = self.ring.write();
+        if ring.pages.len() < 2 {
+            return 0;
+        }
+        let Some(page) = ring.pages.pop_front() else {
+            return 0;
+        };
+        ring.start = page.next();
+        self.bytes.fetch_sub(page.bytes(), Ordering::Relaxed);
+        page.bytes()
+    }
+
+    /// Whether another log has taken this one's place.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.load(Ordering::Acquire)
+    }
+
+    /// Drops the pages and tells every reader to look into the directory. Called by the directory only.
+    pub(super) fn replace(&self) {
+        self.replaced.store(true, Ordering::Release);
+        let mut ring = self.ring.write();
+        ring.pages.clear();
+        ring.start = ring.next;
+        self.bytes.store(0, Ordering::Relaxed);
+        drop(ring);
+        self.bells.ring();
+    }
+}

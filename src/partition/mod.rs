@@ -1,0 +1,16 @@
+//! The shared log that every client is a cursor over.
+//!
+//! One writer (`kafka::tail`) appends to a [`PartitionLog`]; any number of readers stand in it. What has left its ring
+//! is read through [`History`], which `kafka` implements. The [`Directory`] says which log is the current one.
+
+mod bell;
+mod directory;
+mod history;
+mod log;
+mod page;
+
+pub use bell::Bell;
+pub use directory::{Directory, TopicPartition};
+pub use history::{Bounds, History, HistoryError};
+pub use log::{PartitionLog, Read};
+pub use page::{Page, PageBuilder};

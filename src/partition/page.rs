@@ -1,0 +1,137 @@
+//! An immutable run of events of one partition.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::{
+    event::{Encoding, Event, Kind, Record, Reject, encode},
+    position::Offset,
+};
+
+/// An immutable run of events of one partition, shared by `Arc`.
+///
+/// It states the range of offsets it covers, so that the holes that compaction and transactions leave cost no read.
+#[derive(Debug)]
+pub struct Page {
+    start: Offset,
+    next: Offset,
+    events: Box<[Event]>,
+    arena: Bytes,
+}
+
+impl Page {
+    /// The offsets this page speaks for: those without an event are holes.
+    pub fn range(&self) -> Range<Offset> {
+        self.start..self.next
+    }
+
+    /// The first offset behind this page.
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// All events, by offset.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The index of the first event at or after `offset`; `events().len()` when there is none.
+    pub fn index_of(&self, offset: Offset) -> usize {
+        self.events.partition_point(|event| event.offset < offset)
+    }
+
+    /// The event at exactly `offset`.
+    pub fn at(&self, offset: Offset) -> Option<&Event> {
+        self.events
+            .get(self.index_of(offset))
+            .filter(|event| event.offset == offset)
+    }
+
+    /// The `data:` lines of one of this page's events.
+    pub fn lines(&self, event: &Event) -> &[u8] {
+        &self.arena[event.lines.start as usize..event.lines.end as usize]
+    }
+
+    /// What this page costs in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.arena.len() + self.events.len() * size_of::<Event>() + PAGE_OVERHEAD
+    }
+}
+
+/// What a page costs beside its events: the `Arc`, the struct, its place in a ring, allocator slack.
+const PAGE_OVERHEAD: usize = 192;
+
+/// Collects records into a [`Page`].
+#[derive(Debug)]
+pub struct PageBuilder {
+    start: Offset,
+    next: Offset,
+    events: Vec<Event>,
+    arena: Vec<u8>,
+    encoding: Encoding,
+}
+
+impl PageBuilder {
+    /// A page that will cover the offsets from `start` on.
+    pub fn new(start: Offset, encoding: Encoding) -> Self {
+        Self {
+            start,
+            next: start,
+            events: Vec::new(),
+            arena: Vec::new(),
+            encoding,
+        }
+    }
+
+    /// Takes one record. One below the page's next offset is ignored: a fetch may begin inside a batch.
+    ///
+    /// # Errors
+    /// When the record cannot be encoded. It then stands in the page as [`Kind::Skipped`]; count and log it.
+    pub fn push(&mut self, record: &Record<'_>) -> Result<(), Reject> {
+        if record.offset < self.next {
+            return Ok(());
+        }
+        let from = self.arena.len();
+        let result = encode(self.encoding, record, &mut self.arena);
+        self.events.push(Event {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            epoch: record.epoch,
+            kind: *result.as_ref().unwrap_or(&Kind::Skipped),
+            lines: from as u32..self.arena.len() as u32,
+        });
+        self.next = record.offset + 1;
+        result.map(drop)
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// How many bytes of lines it holds. Keep it below `u32::MAX`.
+    pub fn bytes(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// The offset behind the last record taken.
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// The page, covering up to `next` (at least the last record's offset + 1): where the next fetch goes on.
+    pub fn finish(self, next: Offset) -> Page {
+        Page {
+            start: self.start,
+            next: next.max(self.next),
+            events: self.events.into_boxed_slice(),
+            arena: self.arena.into(),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The words of a position.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+/// A record's place in its partition, counted by the broker from 0.
+pub type Offset = i64;
+
+/// Milliseconds since the Unix epoch, as Kafka stamps records.
+pub type Timestamp = i64;
+
+/// The leader epoch under which a record was written. Along one log it never falls.
+pub type Epoch = i32;
+
+/// What a client asks for, as decoded: sorted by topic and partition, one entry for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The entries; empty for an id without any.
+    pub entries: Vec<Entry>,
+}
+
+/// One partition's part of a [`Position`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Which topic.
+    pub topic: TopicKey,
+    /// Which of its partitions.
+    pub partitions: Partitions,
+    /// Where in them.
+    pub place: Place,
+}
+
+/// How an id names a topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TopicKey {
+    /// By its name (the JSON forms).
+    Name(Arc<str>),
+    /// By 32 bits of SHA-256 of its name (the compact form, which has no room for names).
+    Tag(u32),
+}
+
+impl TopicKey {
+    /// The tag of the topic called `name`.
+    pub fn tag_of(name: &str) -> u32 {
+        let hash = Sha256::digest(name.as_bytes());
+        u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
+    }
+
+    /// Whether this key means the topic called `name`.
+    pub fn names(&self, name: &str) -> bool {
+        match self {
+            Self::Name(own) => **own == *name,
+            Self::Tag(tag) => *tag == Self::tag_of(name),
+        }
+    }
+}
+
+/// Which partitions an [`Entry`] speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Partitions {
+    /// All of the topic (a bare topic name in the id).
+    All,
+    /// This one.
+    One(i32),
+}
+
+/// Where in a partition a client wants to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The start of the log (`-2` in EventStreams ids).
+    Earliest,
+    /// The first record at or after this time.
+    Since(Timestamp),
+    /// Right behind a record that the client has seen, or at an offset it was told.
+    At(Mark),
+    /// The end of the log at the time of the request (`-1` in EventStreams ids).
+    Latest,
+}
+
+/// A place between two records, with what is known of the record before it: the id's own proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The next offset to read; never negative.
+    pub offset: Offset,
+    /// The timestamp of the record before `offset`.
+    pub timestamp: Option<Timestamp>,
+    /// The log that `offset` counts in.
+    pub log: Option<LogTag>,
+    /// The leader epoch of the record before `offset`. Only with `log`.
+    pub epoch: Option<Epoch>,
+}
+
+/// Names one incarnation of a topic for as long as anybody may hold an id of it.
+///
+/// 24 bits of SHA-256 of the cluster id and 36 bits of SHA-256 of the topic id's 16 raw bytes; as text 4 and 6 characters
+/// of base64url with a dot between, `q7Zk.1wPx9A`. Stable across releases.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogTag {
+    cluster: u32,
+    topic: u64,
+}
+
+impl LogTag {
+    /// The tag of the topic with the id `topic_id` in the cluster with the id `cluster_id`.
+    pub fn new(cluster_id: &str, topic_id: &[u8; 16]) -> Self {
+        let cluster = Sha256::digest(cluster_id.as_bytes());
+        let topic = Sha256::digest(topic_id);
+        Self {
+            cluster: u32::from_be_bytes([0, cluster[0], cluster[1], cluster[2]]),
+            topic: u64::from_be_bytes([0, 0, 0, topic[0], topic[1], topic[2], topic[3], topic[4]]) >> 4,
+        }
+    }
+
+    /// The tag with these bits, of which 24 and 36 count.
+    pub fn from_bits(cluster: u32, topic: u64) -> Self {
+        Self {
+            cluster: cluster & 0xff_ffff,
+            topic: topic & 0xf_ffff_ffff,
+        }
+    }
+
+    /// The 24 bits that stand for the cluster.
+    pub fn cluster_bits(self) -> u32 {
+        self.cluster
+    }
+
+    /// The 36 bits that stand for the topic's incarnation.
+    pub fn topic_bits(self) -> u64 {
+        self.topic
+    }
+
+    /// Whether both are logs of one cluster.
+    pub fn same_cluster(self, other: Self) -> bool {
+        self.cluster == other.cluster
+    }
+}
+
+impl fmt::Display for LogTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cluster = self.cluster.to_be_bytes();
+        let topic = (self.topic << 4).to_be_bytes();
+        let topic = URL_SAFE_NO_PAD.encode(&topic[3..]);
+        write!(f, "{}.{}", URL_SAFE_NO_PAD.encode(&cluster[1..]), &topic[..6])
+    }
+}
+
+impl fmt::Debug for LogTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The text is not a log tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a log tag")]
+pub struct BadLogTag;
+
+impl FromStr for LogTag {
+    type Err = BadLogTag;
+
+    fn from_str(text: &str) -> Result<Self, BadLogTag> {
+        let (cluster, topic) = text.split_once('.').ok_or(BadLogTag)?;
+        if cluster.len() != 4 || topic.len() != 6 {
+            return Err(BadLogTag);
+        }
+        // Six characters carry 36 bits; one more makes whole bytes of them.
+        let cluster = URL_SAFE_NO_PAD.decode(cluster).map_err(|_| BadLogTag)?;
+        let topic = URL_SAFE_NO_PAD
+            .decode(format!("{topic}A"))
+            .map_err(|_| BadLogTag)?;
+        let cluster = cluster.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
+        let topic = topic.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
+        Ok(Self {
+            cluster,
+            topic: topic >> 4,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_tag_reads_back_as_it_was_written() {
+        let tag = LogTag::new("5L6g3nShT-eMCtK--X86sw", &[7; 16]);
+        assert_eq!(tag.to_string().parse(), Ok(tag));
+        assert_eq!(tag.to_string().len(), 11);
+        assert_eq!(LogTag::from_bits(tag.cluster_bits(), tag.topic_bits()), tag);
+    }
+
+    #[test]
+    fn rubbish_is_no_log_tag() {
+        for text in [
+            "",
+            ".",
+            "abcd",
+            "abcd.",
+            "abcd.efghi",
+            "abcd.efghijk",
+            "ab d.efghij",
+            "äää.efghij",
+        ] {
+            assert_eq!(text.parse::<LogTag>(), Err(BadLogTag), "{text}");
+        }
+    }
+}
