@@ -15,6 +15,8 @@ use crate::{
     position::{Position, Timestamp},
 };
 
+pub use crate::position::IdForm;
+
 /// What every subscription of a process shares.
 #[derive(Clone)]
 pub struct Source {
@@ -41,16 +43,6 @@ pub struct Request {
     pub client: ClientKey,
     /// The time of the request: what a partition that is not determined yet starts from.
     pub now: Timestamp,
-}
-
-/// How ids are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IdForm {
-    /// The JSON array; compact when it would pass 4 KiB.
-    #[default]
-    Json,
-    /// The short form (`?id=compact`).
-    Compact,
 }
 
 /// What an event looks like on the wire.
