@@ -25,4 +25,5 @@ pub mod client;
 pub mod event;
 pub mod partition;
 pub mod position;
+pub mod sse;
 pub mod subscription;
