@@ -12,7 +12,7 @@ use std::{
 use proptest::prelude::*;
 use riverhead::{
     position::{IdForm, Offset},
-    sse::read::Reader,
+    sse::Reader,
     subscription::Subscription,
 };
 use support::model::{House, Partition, TOPIC};
@@ -65,7 +65,11 @@ enum Op {
     /// The oldest records are deleted.
     Expire { partition: usize, percent: usize },
     /// An unclean election: the log is cut, a new epoch begins and other records are written.
-    Truncate { partition: usize, keep_percent: usize, records: usize },
+    Truncate {
+        partition: usize,
+        keep_percent: usize,
+        records: usize,
+    },
     /// The topic is deleted and created again, and written to.
     Recreate { records: usize },
     /// A leader stops answering, or answers again.
@@ -99,8 +103,11 @@ struct World {
 impl World {
     /// Plays the schedule, then lets everything settle and compares.
     fn run(ops: &[Op], compact: bool) {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let mut world = Self::new(if compact { IdForm::Compact } else { IdForm::Json });
             for op in ops {
@@ -112,14 +119,27 @@ impl World {
 
     fn new(form: IdForm) -> Self {
         let house = House::new(PARTITIONS);
-        let seen: BTreeMap<_, _> = (0..PARTITIONS as i32).map(|partition| (partition, Seen::default())).collect();
+        let seen: BTreeMap<_, _> = (0..PARTITIONS as i32)
+            .map(|partition| (partition, Seen::default()))
+            .collect();
         let client = house.subscribe(Some(&from_the_start(seen.keys())), form);
-        Self { house, client, reader: reader(), last_id: None, form, seen, delivered: HashSet::new() }
+        Self {
+            house,
+            client,
+            reader: reader(),
+            last_id: None,
+            form,
+            seen,
+            delivered: HashSet::new(),
+        }
     }
 
     /// Without an id yet from the start, so that the referee knows what is due.
     fn connect(&mut self) {
-        let id = self.last_id.clone().unwrap_or_else(|| from_the_start(self.seen.keys()));
+        let id = self
+            .last_id
+            .clone()
+            .unwrap_or_else(|| from_the_start(self.seen.keys()));
         self.reader = reader();
         self.client = self.house.subscribe(Some(&id), self.form);
     }
@@ -137,10 +157,16 @@ impl World {
             Op::Read { batches } => self.read(batches).await,
             Op::CutAndResume => self.connect(),
             Op::Compact { partition } => {
-                self.house.model.lock().partitions[partition % count].records.retain(|record| record.n % 2 == 0);
+                self.house.model.lock().partitions[partition % count]
+                    .records
+                    .retain(|record| record.n % 2 == 0);
             }
             Op::Expire { partition, percent } => self.house.expire(partition % count, percent),
-            Op::Truncate { partition, keep_percent, records } => {
+            Op::Truncate {
+                partition,
+                keep_percent,
+                records,
+            } => {
                 self.house.truncate(partition % count, keep_percent, records);
             }
             Op::Recreate { records } => self.house.recreate(records),
@@ -156,7 +182,9 @@ impl World {
 
     async fn read(&mut self, batches: usize) {
         for _ in 0..batches {
-            let Some(bytes) = self.next_batch().await else { return };
+            let Some(bytes) = self.next_batch().await else {
+                return;
+            };
             self.reader.push(&bytes).expect("well-formed");
             while let Some(message) = self.reader.next_message() {
                 match message.event.as_str() {
@@ -171,11 +199,16 @@ impl World {
     async fn next_batch(&mut self) -> Option<bytes::Bytes> {
         let batch = poll_fn(|context| self.client.poll_batch(context));
         // Longer than any pause in the house, and costs nothing: the clock is simulated.
-        tokio::time::timeout(Duration::from_secs(20), batch).await.ok().map(|batch| batch.bytes)
+        tokio::time::timeout(Duration::from_secs(20), batch)
+            .await
+            .ok()
+            .map(|batch| batch.bytes)
     }
 
     fn event(&mut self, data: &str) {
-        let n = serde_json::from_str::<serde_json::Value>(data).unwrap()["n"].as_u64().unwrap();
+        let n = serde_json::from_str::<serde_json::Value>(data).unwrap()["n"]
+            .as_u64()
+            .unwrap();
         assert!(self.delivered.insert(n), "{n} came twice");
         let partition = self.partition_of_last_event(n);
         self.seen.get_mut(&partition).unwrap().numbers.push(n);
@@ -192,26 +225,41 @@ impl World {
         let gap: serde_json::Value = serde_json::from_str(data).unwrap();
         let partition = gap["partition"].as_i64().unwrap() as i32;
         let seen = self.seen.get_mut(&partition).unwrap();
-        seen.from = gap["resumed"].as_i64().expect("every partition of the model goes on");
+        seen.from = gap["resumed"]
+            .as_i64()
+            .expect("every partition of the model goes on");
         seen.numbers.clear();
     }
 
     async fn settle(&mut self) {
         let count = self.house.model.lock().partitions.len();
-        self.house.model.lock().partitions.iter_mut().for_each(|partition| partition.mute = false);
+        self.house
+            .model
+            .lock()
+            .partitions
+            .iter_mut()
+            .for_each(|partition| partition.mute = false);
         (0..count).for_each(|partition| self.house.tail(partition));
         self.read(usize::MAX).await;
         let brokers = self.house.model.lock();
         for (number, partition) in brokers.partitions.iter().enumerate() {
             let seen = &self.seen[&(number as i32)];
-            for record in partition.records.iter().filter(|record| record.offset >= seen.from) {
+            for record in partition
+                .records
+                .iter()
+                .filter(|record| record.offset >= seen.from)
+            {
                 assert!(
                     self.delivered.contains(&record.n),
                     "partition {number} lost {record:?}, promised from {}",
                     seen.from
                 );
             }
-            let order: Vec<_> = seen.numbers.iter().filter(|n| partition.records.iter().any(|r| r.n == **n)).collect();
+            let order: Vec<_> = seen
+                .numbers
+                .iter()
+                .filter(|n| partition.records.iter().any(|r| r.n == **n))
+                .collect();
             assert!(order.is_sorted(), "partition {number} out of order: {order:?}");
         }
         assert!(self.delivered.iter().all(|n| *n <= brokers.n), "invented");

@@ -25,7 +25,11 @@ enum State {
 impl Chunked {
     pub(crate) fn for_head(head: &str) -> Self {
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        let state = if chunked { State::Length(String::new()) } else { State::Plain };
+        let state = if chunked {
+            State::Length(String::new())
+        } else {
+            State::Plain
+        };
         Self { state }
     }
 
@@ -77,7 +81,10 @@ fn after_length(line: &str) -> io::Result<State> {
     match usize::from_str_radix(line.trim_end(), 16) {
         Ok(0) => Ok(State::Ended),
         Ok(length) => Ok(State::Data(length)),
-        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("not a chunk length: {line:?}"))),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("not a chunk length: {line:?}"),
+        )),
     }
 }
 

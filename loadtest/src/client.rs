@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use riverhead::sse::read::{Message, Reader};
+use riverhead::sse::{Message, Reader};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -29,7 +29,13 @@ pub struct Ask {
 impl Ask {
     /// A plain request for `target`.
     pub fn new(target: impl Into<String>) -> Self {
-        Self { target: target.into(), last_event_id: None, headers: Vec::new(), from: None, receive_buffer: None }
+        Self {
+            target: target.into(),
+            last_event_id: None,
+            headers: Vec::new(),
+            from: None,
+            receive_buffer: None,
+        }
     }
 
     /// The same, going on behind `id`.
@@ -75,11 +81,17 @@ impl Client {
     /// # Errors
     /// When the connection fails, or no head comes within ten seconds.
     pub async fn connect(server: SocketAddr, ask: &Ask) -> io::Result<Self> {
-        timeout(HEAD, Self::open(server, ask)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        timeout(HEAD, Self::open(server, ask))
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     async fn open(server: SocketAddr, ask: &Ask) -> io::Result<Self> {
-        let socket = if server.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = if server.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
         if let Some(from) = ask.from {
             socket.bind(from)?;
         }
@@ -107,7 +119,7 @@ impl Client {
     /// The next event; `None` when the response ended, cleanly or not, or nothing came in time.
     pub async fn next(&mut self, patience: Duration) -> Option<Message> {
         loop {
-            if let Some(message) = self.reader.next() {
+            if let Some(message) = self.reader.next_message() {
                 return Some(message);
             }
             match timeout(patience, self.fill(usize::MAX)).await {
@@ -119,7 +131,7 @@ impl Client {
 
     /// An event that has been read already.
     pub fn ready(&mut self) -> Option<Message> {
-        self.reader.next()
+        self.reader.next_message()
     }
 
     /// Reads once, at most `limit` bytes off the socket; 0 is the end.
@@ -137,7 +149,9 @@ impl Client {
     fn take(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
         let body = self.body.decode(bytes)?;
         self.bytes += body.len() as u64;
-        self.reader.push(&body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.reader
+            .push(&body)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         Ok(body)
     }
 

@@ -39,7 +39,12 @@ impl Plan {
     /// A gateway with one stream.
     pub fn new(binary: impl Into<PathBuf>, bootstrap: Vec<String>, stream: &str, topics: &[&str]) -> Self {
         let topics = topics.iter().map(ToString::to_string).collect();
-        Self { binary: binary.into(), bootstrap, streams: vec![(stream.into(), topics)], env: Vec::new() }
+        Self {
+            binary: binary.into(),
+            bootstrap,
+            streams: vec![(stream.into(), topics)],
+            env: Vec::new(),
+        }
     }
 
     /// With a setting, by environment: `RIVERHEAD_HTTP__HEARTBEAT`, `1s`.
@@ -52,7 +57,10 @@ impl Plan {
     /// The configuration file.
     pub fn config(&self) -> String {
         let mut text = String::from("[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n");
-        text += &format!("[[clusters]]\nname = \"main\"\nbootstrap = {:?}\n", self.bootstrap);
+        text += &format!(
+            "[[clusters]]\nname = \"main\"\nbootstrap = {:?}\n",
+            self.bootstrap
+        );
         for (name, topics) in &self.streams {
             text += &format!("[[streams]]\nname = {name:?}\ntopics = {topics:?}\n");
         }
@@ -79,7 +87,12 @@ impl Plan {
             keep(stderr, log.clone());
         }
         match addresses(&mut child) {
-            Ok((http, admin)) => Ok(Gateway { child, http, admin, log }),
+            Ok((http, admin)) => Ok(Gateway {
+                child,
+                http,
+                admin,
+                log,
+            }),
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
@@ -107,7 +120,10 @@ impl Gateway {
     /// When the process is gone.
     pub fn resident(&self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap_or_default();
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap_or_default();
         Ok(kilobytes * 1024)
     }

@@ -18,7 +18,13 @@ pub(super) struct Composition {
 
 impl Composition {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, out: Vec::new(), events: 0, gaps: Vec::new(), id_length: 0 }
+        Self {
+            format,
+            out: Vec::new(),
+            events: 0,
+            gaps: Vec::new(),
+            id_length: 0,
+        }
     }
 
     /// Whether an event with so many bytes of lines goes into this batch. The first always does.
@@ -60,7 +66,11 @@ impl Composition {
 
     /// The batch; `None` when nothing was added.
     pub(super) fn finish(self) -> Option<Batch> {
-        let batch = Batch { bytes: self.out.into(), events: self.events, gaps: self.gaps };
+        let batch = Batch {
+            bytes: self.out.into(),
+            events: self.events,
+            gaps: self.gaps,
+        };
         (!batch.bytes.is_empty()).then_some(batch)
     }
 }

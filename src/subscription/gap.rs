@@ -82,7 +82,10 @@ mod tests {
     #[test]
     fn the_data_is_what_clients_parse() {
         let gap = Gap {
-            partition: TopicPartition { topic: "edits".into(), partition: 2 },
+            partition: TopicPartition {
+                topic: "edits".into(),
+                partition: 2,
+            },
             requested: Some(600),
             resumed: Some(100),
             reason: Reason::Truncated,

@@ -62,8 +62,20 @@ impl Subscription {
         let bell = Bell::new();
         source.directory.subscribe(&bell);
         let mut subscription = Self {
-            asker: Asker { source: source.clone(), bell, client: request.client, now: request.now },
-            topics: request.topics.into_iter().map(|name| Topic { name, partitions: None }).collect(),
+            asker: Asker {
+                source: source.clone(),
+                bell,
+                client: request.client,
+                now: request.now,
+            },
+            topics: request
+                .topics
+                .into_iter()
+                .map(|name| Topic {
+                    name,
+                    partitions: None,
+                })
+                .collect(),
             places,
             format: request.format,
             form: request.form,
@@ -134,7 +146,9 @@ impl Subscription {
             if !self.gaps.is_empty() {
                 return Poll::Ready(Vec::new());
             }
-            let patience = self.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+            let patience = self
+                .patience
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
             ready!(patience.as_mut().poll(context));
             self.patience = None;
             self.parts.iter_mut().for_each(|part| part.give_up_on());
@@ -154,7 +168,9 @@ impl Subscription {
             .filter_map(|(part, head)| Some(Reverse((head.as_ref()?.timestamp(), part))))
             .collect();
         for _ in 0..SCAN {
-            let Some(Reverse((_, part))) = order.pop() else { return false };
+            let Some(Reverse((_, part))) = order.pop() else {
+                return false;
+            };
             let Some(head) = &mut heads[part] else { continue };
             if !self.take(part, head, batch) {
                 return true;
@@ -177,7 +193,9 @@ impl Subscription {
 
     /// Consumes the next event of a head, or the rest of its page if that is a hole; false when the batch is full.
     fn take(&mut self, part: usize, head: &mut Head, batch: &mut Composition) -> bool {
-        let Some(cursor) = self.parts[part].cursor() else { return true };
+        let Some(cursor) = self.parts[part].cursor() else {
+            return true;
+        };
         let Some(event) = head.page.events().get(head.index) else {
             cursor.advance(head.page.next());
             return true;
@@ -219,13 +237,16 @@ impl Subscription {
             return;
         }
         let mut topics = std::mem::take(&mut self.topics);
-        let changed = topics.iter_mut().fold(false, |changed, topic| self.refresh_topic(topic) || changed);
+        let changed = topics
+            .iter_mut()
+            .fold(false, |changed, topic| self.refresh_topic(topic) || changed);
         self.topics = topics;
         if changed {
             self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
-            let entries = self.parts.iter().map(|part| {
-                (part.partition.topic.clone(), part.partition.partition, part.place)
-            });
+            let entries = self
+                .parts
+                .iter()
+                .map(|part| (part.partition.topic.clone(), part.partition.partition, part.place));
             self.id = Composer::new(self.form, entries);
         }
     }
@@ -262,11 +283,19 @@ impl Subscription {
 
     fn add(&mut self, topic: &Arc<str>, partitions: std::ops::Range<i32>, place: Option<Place>) {
         for partition in partitions {
-            let partition = TopicPartition { topic: topic.clone(), partition };
+            let partition = TopicPartition {
+                topic: topic.clone(),
+                partition,
+            };
             if self.parts.iter().any(|part| part.partition == partition) {
                 continue;
             }
-            let is_there = self.asker.source.directory.get(topic, partition.partition).is_some();
+            let is_there = self
+                .asker
+                .source
+                .directory
+                .get(topic, partition.partition)
+                .is_some();
             let place = place.unwrap_or_else(|| match is_there {
                 true => self.places.of_partition(&partition),
                 false => self.places.of_undetermined(&partition),
@@ -309,14 +338,20 @@ impl Part {
 impl Head {
     fn of(give: Give) -> Option<Self> {
         match give {
-            Give::Page(page, offset) => Some(Self { index: page.index_of(offset), page }),
+            Give::Page(page, offset) => Some(Self {
+                index: page.index_of(offset),
+                page,
+            }),
             Give::Soon | Give::Nothing => None,
         }
     }
 
     /// What the merge orders by; a hole comes first, because passing it costs nothing.
     fn timestamp(&self) -> Timestamp {
-        self.page.events().get(self.index).map_or(Timestamp::MIN, |event| event.timestamp)
+        self.page
+            .events()
+            .get(self.index)
+            .map_or(Timestamp::MIN, |event| event.timestamp)
     }
 }
 

@@ -40,7 +40,17 @@ pub struct Request {
     pub position: Option<Position>,
     /// Where partitions start that `position` does not speak for, when there is no position at all.
     pub since: Option<Timestamp>,
-    /// What an event looks like on the wire.
+    /// How ids are written.
+    pub form: IdForm,
+    /// What an event looks like.
+    pub format: Format,
+    /// Who asks: history takes turns by it.
+    pub client: ClientKey,
+    /// The time of the request: what a partition that is not determined yet starts from.
+    pub now: Timestamp,
+}
+
+/// What an event looks like on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
     /// Server-Sent Events.

@@ -58,7 +58,12 @@ pub(super) struct Asker {
 
 impl Part {
     pub(super) fn new(partition: TopicPartition, place: Place) -> Self {
-        Self { partition, place, state: State::Undetermined, late: false }
+        Self {
+            partition,
+            place,
+            state: State::Undetermined,
+            late: false,
+        }
     }
 
     /// Whether it is read: its place is one in a log.
@@ -79,7 +84,9 @@ impl Part {
         let give = loop {
             match &mut self.state {
                 State::Undetermined => {
-                    let Some(log) = self.current(asker) else { return Give::Nothing };
+                    let Some(log) = self.current(asker) else {
+                        return Give::Nothing;
+                    };
                     self.begin(log, 0, asker);
                 }
                 State::Starting(log, start) => match start.as_mut().poll(context) {
@@ -124,7 +131,10 @@ impl Part {
     }
 
     fn current(&self, asker: &Asker) -> Option<Arc<PartitionLog>> {
-        let log = asker.source.directory.get(&self.partition.topic, self.partition.partition);
+        let log = asker
+            .source
+            .directory
+            .get(&self.partition.topic, self.partition.partition);
         // Between its replacement and its successor's entry a log may still stand in the directory.
         log.filter(|log| !log.is_replaced())
     }
@@ -141,10 +151,5 @@ impl Part {
             now: asker.now,
         };
         self.state = State::Starting(log, Box::pin(question.answer()));
-    }
-
-    /// The record before `offset` was consumed.
-    pub(super) fn consumed(&mut self, mark: Mark) {
-        self.place = Place::At(mark);
     }
 }

@@ -25,7 +25,11 @@ impl Places {
                 now: request.now,
             };
         };
-        let newest = position.entries.iter().filter_map(|entry| time_of(entry.place)).max();
+        let newest = position
+            .entries
+            .iter()
+            .filter_map(|entry| time_of(entry.place))
+            .max();
         Self {
             entries: position.entries.clone(),
             other: newest.map_or(Place::Latest, Place::Since),
@@ -35,7 +39,11 @@ impl Places {
 
     /// Where `partition` starts. A partition that the topic's entries lack was added later, and starts at its start.
     pub(super) fn of_partition(&self, partition: &TopicPartition) -> Place {
-        let mut entries = self.entries.iter().filter(|entry| entry.topic.names(&partition.topic)).peekable();
+        let mut entries = self
+            .entries
+            .iter()
+            .filter(|entry| entry.topic.names(&partition.topic))
+            .peekable();
         if entries.peek().is_none() {
             return self.other;
         }
@@ -62,14 +70,19 @@ impl Places {
     pub(super) fn named(&self, topic: &Arc<str>) -> impl Iterator<Item = (TopicPartition, Place)> {
         let key = TopicKey::Name(topic.clone());
         let tag = TopicKey::Tag(TopicKey::tag_of(topic));
-        self.entries.iter().filter(move |entry| entry.topic == key || entry.topic == tag).filter_map(|entry| {
-            match entry.partitions {
-                Partitions::One(partition) => {
-                    Some((TopicPartition { topic: topic.clone(), partition }, entry.place))
-                }
+        self.entries
+            .iter()
+            .filter(move |entry| entry.topic == key || entry.topic == tag)
+            .filter_map(|entry| match entry.partitions {
+                Partitions::One(partition) => Some((
+                    TopicPartition {
+                        topic: topic.clone(),
+                        partition,
+                    },
+                    entry.place,
+                )),
                 Partitions::All => None,
-            }
-        })
+            })
     }
 }
 

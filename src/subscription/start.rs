@@ -77,7 +77,11 @@ impl Question {
             Some(log) if !log.same_cluster(own) => self.by_time(mark, Reason::OtherCluster).await.map(Some),
             Some(log) if log != own => {
                 let start = self.bounds().await?.start;
-                Ok(Some(self.lost(mark, self.unproven(start, mark.timestamp), Reason::Recreated)))
+                Ok(Some(self.lost(
+                    mark,
+                    self.unproven(start, mark.timestamp),
+                    Reason::Recreated,
+                )))
             }
             Some(_) => match mark.epoch {
                 Some(epoch) => self.by_epoch(mark, epoch).await,
@@ -94,7 +98,9 @@ impl Question {
     async fn by_epoch(&self, mark: Mark, epoch: Epoch) -> Result<Option<Start>, HistoryError> {
         match self.before(mark.offset).await? {
             Before::Record { epoch: found, .. } if found == epoch || found < 0 => Ok(Some(self.exact(mark))),
-            Before::Hole { newest } if newest.is_none_or(|newest| newest <= epoch) => Ok(Some(self.exact(mark))),
+            Before::Hole { newest } if newest.is_none_or(|newest| newest <= epoch) => {
+                Ok(Some(self.exact(mark)))
+            }
             Before::Record { .. } | Before::Hole { .. } => self.truncated(mark, epoch).await,
             Before::OutOfRange => {
                 let bounds = self.bounds().await?;
@@ -127,7 +133,9 @@ impl Question {
     async fn by_timestamp(&self, mark: Mark, time: Timestamp) -> Result<Option<Start>, HistoryError> {
         match self.before(mark.offset).await? {
             Before::Record { timestamp, .. } if timestamp == time => Ok(Some(self.exact(mark))),
-            Before::Record { .. } | Before::Hole { .. } => self.by_time(mark, Reason::Unproven).await.map(Some),
+            Before::Record { .. } | Before::Hole { .. } => {
+                self.by_time(mark, Reason::Unproven).await.map(Some)
+            }
             Before::OutOfRange => {
                 let bounds = self.bounds().await?;
                 if mark.offset > bounds.end {
@@ -183,7 +191,11 @@ impl Question {
             return Ok(None);
         }
         let first = self.first_newer_than(epoch, bounds.start, bounds.end).await?;
-        Ok(Some(self.lost(mark, self.unproven(first, mark.timestamp), Reason::Truncated)))
+        Ok(Some(self.lost(
+            mark,
+            self.unproven(first, mark.timestamp),
+            Reason::Truncated,
+        )))
     }
 
     /// The first record in `low..end` of an epoch newer than `epoch`, else `end`. Epochs never fall along a log, so a
@@ -239,8 +251,13 @@ impl Question {
         }
         match self.page(at).await {
             Ok(page) if page.range().contains(&at) => match page.at(at) {
-                Some(event) => Ok(Before::Record { epoch: event.epoch, timestamp: event.timestamp }),
-                None => Ok(Before::Hole { newest: self.newest_before(at, page).await? }),
+                Some(event) => Ok(Before::Record {
+                    epoch: event.epoch,
+                    timestamp: event.timestamp,
+                }),
+                None => Ok(Before::Hole {
+                    newest: self.newest_before(at, page).await?,
+                }),
             },
             Ok(_) | Err(HistoryError::OutOfRange) => Ok(Before::OutOfRange),
             Err(error) => Err(error),
@@ -279,20 +296,38 @@ impl Question {
 
     fn latest(&self) -> Start {
         let mark = self.log.end();
-        self.start(Mark { timestamp: mark.timestamp.or(Some(self.now)), ..mark })
+        self.start(Mark {
+            timestamp: mark.timestamp.or(Some(self.now)),
+            ..mark
+        })
     }
 
     /// At an offset before which no record has been seen.
     fn unproven(&self, offset: Offset, timestamp: Option<Timestamp>) -> Start {
-        self.start(Mark { offset, timestamp, log: None, epoch: None })
+        self.start(Mark {
+            offset,
+            timestamp,
+            log: None,
+            epoch: None,
+        })
     }
 
     fn exact(&self, mark: Mark) -> Start {
-        Start { next: mark.offset.max(self.scanned), ..self.start(mark) }
+        Start {
+            next: mark.offset.max(self.scanned),
+            ..self.start(mark)
+        }
     }
 
     fn start(&self, mark: Mark) -> Start {
-        Start { mark: Mark { log: Some(self.log.tag()), ..mark }, next: mark.offset, gap: None }
+        Start {
+            mark: Mark {
+                log: Some(self.log.tag()),
+                ..mark
+            },
+            next: mark.offset,
+            gap: None,
+        }
     }
 
     fn lost(&self, asked: Mark, start: Start, reason: Reason) -> Start {
@@ -302,7 +337,10 @@ impl Question {
             resumed: Some(start.mark.offset),
             reason,
         };
-        Start { gap: Some(gap), ..start }
+        Start {
+            gap: Some(gap),
+            ..start
+        }
     }
 }
 

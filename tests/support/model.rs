@@ -9,9 +9,7 @@ use futures_util::future::BoxFuture;
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Record},
-    partition::{
-        Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition,
-    },
+    partition::{Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition},
     position::{Epoch, IdForm, LogTag, Offset, Timestamp, decode},
     subscription::{Format, Request, Source, Subscription},
 };
@@ -53,7 +51,12 @@ impl Brokers {
             self.n += 1;
             self.clock += i64::from(index % 3 == 0);
             let p = &mut self.partitions[partition];
-            p.records.push(Stored { offset: p.end, epoch: p.epoch, time: self.clock, n: self.n });
+            p.records.push(Stored {
+                offset: p.end,
+                epoch: p.epoch,
+                time: self.clock,
+                n: self.n,
+            });
             // Now and then a transaction marker takes an offset.
             p.end += if self.n.is_multiple_of(17) { 2 } else { 1 };
         }
@@ -117,7 +120,11 @@ impl History for Model {
 
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
         self.answer(log, |partition| {
-            Ok(Bounds { start: partition.start, end: partition.end, epoch: Some(partition.epoch) })
+            Ok(Bounds {
+                start: partition.start,
+                end: partition.end,
+                epoch: Some(partition.epoch),
+            })
         })
     }
 
@@ -127,14 +134,22 @@ impl History for Model {
         time: Timestamp,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         self.answer(log, move |partition| {
-            Ok(partition.records.iter().find(|record| record.time >= time).map(|record| record.offset))
+            Ok(partition
+                .records
+                .iter()
+                .find(|record| record.time >= time)
+                .map(|record| record.offset))
         })
     }
 }
 
 fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -> Page {
     let mut page = PageBuilder::new(start, encoding);
-    for stored in partition.records.iter().filter(|stored| (start..end).contains(&stored.offset)) {
+    for stored in partition
+        .records
+        .iter()
+        .filter(|stored| (start..end).contains(&stored.offset))
+    {
         let value = format!(r#"{{"n":{}}}"#, stored.n);
         let record = Record {
             offset: stored.offset,
@@ -164,9 +179,14 @@ impl House {
         let mut brokers = model.lock();
         brokers.cluster_id = "model".into();
         brokers.clock = 1_790_000_000_000;
-        brokers.partitions.extend((0..partitions).map(|_| Partition::default()));
+        brokers
+            .partitions
+            .extend((0..partitions).map(|_| Partition::default()));
         drop(brokers);
-        let source = Source { directory: Directory::new(), history: Arc::new(model.clone()) };
+        let source = Source {
+            directory: Directory::new(),
+            history: Arc::new(model.clone()),
+        };
         let house = Self { model, source };
         house.publish_all();
         house
@@ -189,7 +209,10 @@ impl House {
     /// As the supervisor does: a log that begins at its end, or at its start when it is new to us.
     pub fn publish(&self, partition: usize, next: Offset) {
         let brokers = self.model.lock();
-        let name = TopicPartition { topic: TOPIC.into(), partition: partition as i32 };
+        let name = TopicPartition {
+            topic: TOPIC.into(),
+            partition: partition as i32,
+        };
         let log = PartitionLog::new(name, brokers.tag(), Encoding::default(), next);
         drop(brokers);
         self.source.directory.put(log);
@@ -208,7 +231,12 @@ impl House {
         let log = self.source.directory.get(TOPIC, partition as i32).unwrap();
         let brokers = self.model.lock();
         let end = brokers.partitions[partition].end;
-        let page = page(&brokers.partitions[partition], log.next(), end.max(log.next()), log.encoding());
+        let page = page(
+            &brokers.partitions[partition],
+            log.next(),
+            end.max(log.next()),
+            log.encoding(),
+        );
         drop(brokers);
         if !page.events().is_empty() {
             log.append(page);
@@ -262,7 +290,9 @@ impl House {
         let partition = brokers.partitions.len() - 1;
         brokers.produce(partition, 5);
         drop(brokers);
-        self.source.directory.announce(&TOPIC.into(), partition as i32 + 1);
+        self.source
+            .directory
+            .announce(&TOPIC.into(), partition as i32 + 1);
         self.publish(partition, 0);
     }
 
