@@ -5,3 +5,6 @@
 mod chunked;
 pub mod client;
 pub mod gateway;
+pub mod numbers;
+pub mod reading;
+pub mod scenarios;
