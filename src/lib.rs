@@ -22,6 +22,8 @@
 //! `main.rs`, floor 8, turns arguments into an exit code.
 
 pub mod client;
+#[cfg(feature = "kafka")]
+pub mod demo;
 pub mod event;
 pub mod partition;
 pub mod position;
