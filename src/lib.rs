@@ -21,8 +21,14 @@
 //!
 //! `main.rs`, floor 8, turns arguments into an exit code.
 
+pub mod catalog;
 pub mod client;
+pub mod encoding;
 pub mod event;
+pub mod http;
+pub mod kafka;
+pub mod limits;
+pub mod log;
 pub mod partition;
 pub mod position;
 pub mod subscription;
