@@ -23,6 +23,8 @@
 
 pub mod client;
 pub mod event;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod partition;
 pub mod position;
 pub mod subscription;
