@@ -22,9 +22,12 @@
 //! `main.rs`, floor 8, turns arguments into an exit code.
 
 pub mod client;
+#[cfg(feature = "kafka")]
+pub mod demo;
 pub mod event;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod partition;
 pub mod position;
+pub mod sse;
 pub mod subscription;

@@ -1,19 +1,195 @@
 //! From a record's value to `data:` lines.
 
-use super::{Encoding, Kind, Record};
+use std::str;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use memchr::{memchr2, memchr2_iter};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::{Encoding, Kind, Payload, Record, Tombstones};
+use crate::sse;
+
+/// The largest value, and the largest key of a tombstone, that is sent, in bytes.
+///
+/// Kafka's usual limit is 1 MiB and few raise it beyond this. One event is a batch that many clients may be reading at
+/// once, and the parsers of several take time with the square of its length.
+pub const MAX_VALUE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How deep JSON may be nested. Parsers of clients recurse: a few kilobytes of brackets would end some of them, and 128 is
+/// where serde_json itself stops.
+pub const MAX_DEPTH: usize = 128;
 
 /// Why a record cannot be sent; it is counted, logged with its coordinates and skipped alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Reject {
-    /// Not a JSON document.
+    /// The value is longer than [`MAX_VALUE_BYTES`], or the key of a tombstone is.
+    #[error("larger than 8 MiB")]
+    TooLarge,
+    /// The value is not UTF-8.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// The value is not one JSON document, or it is a scalar or null.
     #[error("not a JSON object or array")]
     NotJson,
+    /// The value is nested deeper than [`MAX_DEPTH`].
+    #[error("JSON nested deeper than 128")]
+    TooDeep,
+}
+
+impl Reject {
+    /// Its name in metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::NotUtf8 => "not_utf8",
+            Self::NotJson => "not_json",
+            Self::TooDeep => "too_deep",
+        }
+    }
 }
 
 /// Appends the lines of `record` to `out`.
 ///
+/// The data of a [`Kind::Delete`] is the record's key: `{"key":"..."}`, `{"key_base64":"..."}` when the key is not UTF-8,
+/// and `{"key":null}` when there is none.
+///
 /// # Errors
 /// When the value is not what `encoding` says; `out` is then as it was.
-pub fn encode(_encoding: Encoding, _record: &Record<'_>, _out: &mut Vec<u8>) -> Result<Kind, Reject> {
-    Err(Reject::NotJson)
+pub fn encode(encoding: Encoding, record: &Record<'_>, out: &mut Vec<u8>) -> Result<Kind, Reject> {
+    let Some(value) = record.value else {
+        return tombstone(encoding.tombstones, record.key, out);
+    };
+    check_size(value)?;
+    match encoding.payload {
+        Payload::Json => json(value, out)?,
+        Payload::Raw => sse::data_lines(out, utf8(value)?),
+        Payload::Base64 => sse::data_line(out, &STANDARD.encode(value)),
+    }
+    Ok(Kind::Message)
 }
+
+/// Appends a JSON document as clients get it: without line breaks, and with those characters escaped at which
+/// `str.splitlines` of Python cuts, and with it two client libraries.
+///
+/// `document` must be valid, for then CR and LF are only between tokens and the others only inside strings.
+pub(super) fn write_one_line(document: &str, out: &mut Vec<u8>) {
+    let bytes = document.as_bytes();
+    out.reserve(bytes.len());
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = bytes[at..].iter().position(may_begin_a_line_break) {
+        at += found;
+        let Some((length, replacement)) = line_break(&bytes[at..]) else {
+            at += 1;
+            continue;
+        };
+        out.extend_from_slice(&bytes[copied..at]);
+        out.extend_from_slice(replacement);
+        at += length;
+        copied = at;
+    }
+    out.extend_from_slice(&bytes[copied..]);
+}
+
+fn tombstone(tombstones: Tombstones, key: Option<&[u8]>, out: &mut Vec<u8>) -> Result<Kind, Reject> {
+    if tombstones == Tombstones::Skip {
+        return Ok(Kind::Skipped);
+    }
+    check_size(key.unwrap_or_default())?;
+    let (name, key) = match key.map(|key| (key, str::from_utf8(key))) {
+        None => ("key", Value::Null),
+        Some((_, Ok(key))) => ("key", Value::from(key)),
+        Some((key, Err(_))) => ("key_base64", Value::from(STANDARD.encode(key))),
+    };
+    write_data(&format!("{{\"{name}\":{key}}}"), out);
+    Ok(Kind::Delete)
+}
+
+fn json(value: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+    let text = utf8(value)?;
+    check_json(text)?;
+    write_data(text, out);
+    Ok(())
+}
+
+fn write_data(document: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: ");
+    write_one_line(document, out);
+    out.push(b'\n');
+}
+
+fn check_size(bytes: &[u8]) -> Result<(), Reject> {
+    if bytes.len() > MAX_VALUE_BYTES {
+        return Err(Reject::TooLarge);
+    }
+    Ok(())
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Reject> {
+    str::from_utf8(bytes).map_err(|_| Reject::NotUtf8)
+}
+
+fn check_json(text: &str) -> Result<(), Reject> {
+    if !text
+        .trim_start_matches([' ', '\t', '\r', '\n'])
+        .starts_with(['{', '['])
+    {
+        return Err(Reject::NotJson);
+    }
+    // serde_json skips a value without recursion, whatever its depth, so this may come before the depth is known.
+    serde_json::from_str::<IgnoredAny>(text).map_err(|_| Reject::NotJson)?;
+    // Nearly every document has too few brackets to be too deep.
+    let brackets = memchr2_iter(b'{', b'[', text.as_bytes()).count();
+    if brackets > MAX_DEPTH && depth(text.as_bytes()) > MAX_DEPTH {
+        return Err(Reject::TooDeep);
+    }
+    Ok(())
+}
+
+/// How deep a valid document is nested.
+fn depth(mut document: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    while let [byte, rest @ ..] = document {
+        document = rest;
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => document = behind_string(rest),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// What follows the string whose opening quote stands before `bytes`.
+fn behind_string(mut bytes: &[u8]) -> &[u8] {
+    while let Some(at) = memchr2(b'"', b'\\', bytes) {
+        if bytes[at] == b'"' {
+            return &bytes[at + 1..];
+        }
+        bytes = bytes.get(at + 2..).unwrap_or_default();
+    }
+    &[]
+}
+
+/// Whether `bytes` begin with something that a client may take for the end of a line: its length, and what to write
+/// for it.
+fn line_break(bytes: &[u8]) -> Option<(usize, &'static [u8])> {
+    match bytes {
+        [b'\r' | b'\n', ..] => Some((1, b"")),
+        [0xc2, 0x85, ..] => Some((2, b"\\u0085")),
+        [0xe2, 0x80, 0xa8, ..] => Some((3, b"\\u2028")),
+        [0xe2, 0x80, 0xa9, ..] => Some((3, b"\\u2029")),
+        _ => None,
+    }
+}
+
+/// What the bytes of a [`line_break`] can begin with.
+fn may_begin_a_line_break(byte: &u8) -> bool {
+    matches!(byte, b'\r' | b'\n' | 0xc2 | 0xe2)
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,10 @@
 //! (`subscription`).
 
 mod encode;
+mod ndjson;
 
-pub use encode::{Reject, encode};
+pub use encode::{MAX_DEPTH, MAX_VALUE_BYTES, Reject, encode};
+pub use ndjson::json_of;
 
 use std::ops::Range;
 

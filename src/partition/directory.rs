@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -32,9 +32,17 @@ impl fmt::Display for TopicPartition {
 /// and an added partition become known.
 #[derive(Debug, Default)]
 pub struct Directory {
-    topics: RwLock<BTreeMap<Arc<str>, BTreeMap<i32, Arc<PartitionLog>>>>,
+    topics: RwLock<BTreeMap<Arc<str>, Topic>>,
     version: AtomicU64,
+    unreachable: AtomicBool,
     bells: Bells,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    /// How many partitions it has, which is known before any of their leaders has answered.
+    partitions: i32,
+    logs: BTreeMap<i32, Arc<PartitionLog>>,
 }
 
 impl Directory {
@@ -43,34 +51,61 @@ impl Directory {
         Arc::new(Self::default())
     }
 
+    /// Says that `topic` has so many partitions. Those whose log is not [`put`](Self::put) yet are not determined: their
+    /// leader has not answered.
+    pub fn announce(&self, topic: &Arc<str>, partitions: i32) {
+        let known = std::mem::replace(
+            &mut self.topics.write().entry(topic.clone()).or_default().partitions,
+            partitions,
+        );
+        if known != partitions {
+            self.changed();
+        }
+    }
+
     /// Makes `log` the current one of its partition; the one before it, if any, is told.
     pub fn put(&self, log: Arc<PartitionLog>) {
         let TopicPartition { topic, partition } = log.partition().clone();
-        let old = self
-            .topics
-            .write()
-            .entry(topic)
-            .or_default()
-            .insert(partition, log);
-        self.version.fetch_add(1, Ordering::Release);
+        let mut topics = self.topics.write();
+        let entry = topics.entry(topic).or_default();
+        entry.partitions = entry.partitions.max(partition + 1);
+        let old = entry.logs.insert(partition, log);
+        drop(topics);
         if let Some(old) = old {
             old.replace();
         }
-        self.bells.ring();
+        self.changed();
     }
 
     /// The current log of a partition.
     pub fn get(&self, topic: &str, partition: i32) -> Option<Arc<PartitionLog>> {
-        self.topics.read().get(topic)?.get(&partition).cloned()
+        self.topics.read().get(topic)?.logs.get(&partition).cloned()
     }
 
-    /// The current logs of a topic, by partition; empty while nothing is known of it.
-    pub fn logs(&self, topic: &str) -> Vec<Arc<PartitionLog>> {
+    /// How many partitions a topic has; `None` while nothing is known of it.
+    pub fn partitions(&self, topic: &str) -> Option<i32> {
+        self.topics.read().get(topic).map(|topic| topic.partitions)
+    }
+
+    /// Every current log.
+    pub fn all(&self) -> Vec<Arc<PartitionLog>> {
         self.topics
             .read()
-            .get(topic)
-            .map(|logs| logs.values().cloned().collect())
-            .unwrap_or_default()
+            .values()
+            .flat_map(|topic| topic.logs.values().cloned())
+            .collect()
+    }
+
+    /// Says whether Kafka answers at all. While it does not, streams are held.
+    pub fn set_reachable(&self, reachable: bool) {
+        if self.unreachable.swap(!reachable, Ordering::AcqRel) == reachable {
+            self.bells.ring();
+        }
+    }
+
+    /// Whether Kafka answers, as far as is known.
+    pub fn is_reachable(&self) -> bool {
+        !self.unreachable.load(Ordering::Acquire)
     }
 
     /// Grows with every change, so that a reader sees at a glance whether to look again.
@@ -85,8 +120,7 @@ impl Directory {
 
     /// Sheds the oldest pages of the largest rings until all together cost at most `budget` bytes.
     pub fn shed(&self, budget: usize) {
-        let topics = self.topics.read();
-        let logs: Vec<_> = topics.values().flat_map(BTreeMap::values).collect();
+        let logs = self.all();
         let mut total: usize = logs.iter().map(|log| log.bytes()).sum();
         while total > budget {
             let Some(largest) = logs.iter().max_by_key(|log| log.bytes()) else {
@@ -97,5 +131,10 @@ impl Directory {
                 freed => total -= freed,
             }
         }
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+        self.bells.ring();
     }
 }

@@ -4,12 +4,14 @@
 //! is read through [`History`], which `kafka` implements. The [`Directory`] says which log is the current one.
 
 mod bell;
+mod cursor;
 mod directory;
 mod history;
 mod log;
 mod page;
 
 pub use bell::Bell;
+pub use cursor::{Cursor, Step};
 pub use directory::{Directory, TopicPartition};
 pub use history::{Bounds, History, HistoryError};
 pub use log::{PartitionLog, Read};

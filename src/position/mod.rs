@@ -2,6 +2,27 @@
 //!
 //! Not here: whether a position is still true of the log. That takes the log (`subscription::start`).
 
+mod compact;
+mod composer;
+mod decode;
+mod error;
+mod json;
+mod pieces;
+#[cfg(test)]
+mod properties;
 mod types;
 
+pub use composer::Composer;
+pub use decode::{MAX_ENTRIES, MAX_ID_BYTES, decode};
+pub use error::{DecodeError, EntryFault};
 pub use types::{Entry, Epoch, LogTag, Mark, Offset, Partitions, Place, Position, Timestamp, TopicKey};
+
+/// How ids are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IdForm {
+    /// The JSON array; compact when it would pass 4 KiB.
+    #[default]
+    Json,
+    /// The short form (`?id=compact`).
+    Compact,
+}

@@ -1,6 +1,10 @@
 //! The words of a position.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt::{self, Write},
+    str::FromStr,
+    sync::Arc,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
@@ -131,6 +135,18 @@ impl LogTag {
         self.topic
     }
 
+    /// The tag as text, ASCII. Ids carry it once an event, so it allocates nothing.
+    pub(super) fn text(self) -> [u8; 11] {
+        let mut text = [b'.'; 11];
+        for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
+            text[index] = BASE64URL[(self.cluster >> shift) as usize & 63];
+        }
+        for (index, shift) in [30, 24, 18, 12, 6, 0].into_iter().enumerate() {
+            text[5 + index] = BASE64URL[(self.topic >> shift) as usize & 63];
+        }
+        text
+    }
+
     /// Whether both are logs of one cluster.
     pub fn same_cluster(self, other: Self) -> bool {
         self.cluster == other.cluster
@@ -139,10 +155,9 @@ impl LogTag {
 
 impl fmt::Display for LogTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cluster = self.cluster.to_be_bytes();
-        let topic = (self.topic << 4).to_be_bytes();
-        let topic = URL_SAFE_NO_PAD.encode(&topic[3..]);
-        write!(f, "{}.{}", URL_SAFE_NO_PAD.encode(&cluster[1..]), &topic[..6])
+        self.text()
+            .into_iter()
+            .try_for_each(|byte| f.write_char(byte.into()))
     }
 }
 
@@ -178,6 +193,9 @@ impl FromStr for LogTag {
         })
     }
 }
+
+/// The digits of base64url (RFC 4648, section 5).
+const BASE64URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 #[cfg(test)]
 mod tests {

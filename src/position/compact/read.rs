@@ -1,0 +1,194 @@
+//! Reading the compact form. Every length is checked against what is left before anything is made of it.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{CEILING_SHIFT, Log, Shape, VERSION};
+use crate::position::{
+    DecodeError, Entry, LogTag, Mark, Partitions, Place, Timestamp, TopicKey, decode::MAX_ENTRIES,
+};
+
+/// Reads what stands behind the marker.
+pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+    let text = versioned
+        .strip_prefix(VERSION)
+        .ok_or(DecodeError::UnknownVersion)?;
+    let binary = URL_SAFE_NO_PAD.decode(text).map_err(|_| DecodeError::Damaged)?;
+    Reader {
+        rest: &binary,
+        ceiling: 0,
+        entries: Vec::new(),
+    }
+    .read()
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+    /// In ms.
+    ceiling: u64,
+    entries: Vec<Entry>,
+}
+
+/// What the entries of one topic share.
+struct Topic {
+    key: TopicKey,
+    log: Option<LogTag>,
+    numbered: bool,
+}
+
+impl Reader<'_> {
+    fn read(mut self) -> Result<Vec<Entry>, DecodeError> {
+        let head = self.varint()?;
+        self.ceiling = self.ceiling()?;
+        let cluster = if head & 1 == 1 {
+            Some(self.bits::<3>()?)
+        } else {
+            None
+        };
+        for _ in 0..self.count(head >> 1)? {
+            self.topic(cluster)?;
+        }
+        if self.rest.is_empty() {
+            Ok(self.entries)
+        } else {
+            Err(DecodeError::Damaged)
+        }
+    }
+
+    fn topic(&mut self, cluster: Option<u64>) -> Result<(), DecodeError> {
+        let key = TopicKey::Tag(self.bits::<4>()? as u32);
+        let head = self.varint()?;
+        let cluster = if head >> 2 & 1 == 1 {
+            Some(self.bits::<3>()?)
+        } else {
+            cluster
+        };
+        let topic = Topic {
+            key,
+            log: if head >> 1 & 1 == 1 {
+                Some(self.log(cluster)?)
+            } else {
+                None
+            },
+            numbered: head & 1 == 1,
+        };
+        let partitions = self.count(head >> 3)?;
+        if partitions > MAX_ENTRIES - self.entries.len() {
+            return Err(DecodeError::TooManyEntries);
+        }
+        for index in 0..partitions {
+            let entry = self.entry(&topic, index)?;
+            self.entries.push(entry);
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, topic: &Topic, index: usize) -> Result<Entry, DecodeError> {
+        let partition = if topic.numbered {
+            self.varint()?
+        } else {
+            index as u64
+        };
+        Ok(Entry {
+            topic: topic.key.clone(),
+            partitions: Partitions::One(number(partition)?),
+            place: self.place(topic)?,
+        })
+    }
+
+    fn place(&mut self, topic: &Topic) -> Result<Place, DecodeError> {
+        let head = self.varint()?;
+        let epoch = head >> 4;
+        let shape = Shape::from_code(head & 15).ok_or(DecodeError::Damaged)?;
+        match shape {
+            Shape::At { log, timestamp } => self.mark(topic, log, timestamp, epoch).map(Place::At),
+            _ if epoch != 0 => Err(DecodeError::Damaged),
+            Shape::Earliest => Ok(Place::Earliest),
+            Shape::Latest => Ok(Place::Latest),
+            Shape::Since => self.timestamp().map(Place::Since),
+        }
+    }
+
+    fn mark(&mut self, topic: &Topic, log: Log, timestamp: bool, epoch: u64) -> Result<Mark, DecodeError> {
+        let log = match log {
+            Log::None if epoch != 0 => return Err(DecodeError::Damaged),
+            Log::None => None,
+            Log::Topics => Some(topic.log.ok_or(DecodeError::Damaged)?),
+            Log::Own => {
+                let cluster = self.bits::<3>()?;
+                Some(self.log(Some(cluster))?)
+            }
+        };
+        Ok(Mark {
+            log,
+            epoch: epoch.checked_sub(1).map(number).transpose()?,
+            offset: number(self.varint()?)?,
+            timestamp: if timestamp { Some(self.timestamp()?) } else { None },
+        })
+    }
+
+    fn log(&mut self, cluster: Option<u64>) -> Result<LogTag, DecodeError> {
+        let topic = self.bits::<5>()?;
+        let cluster = cluster.ok_or(DecodeError::Damaged)?;
+        let tag = LogTag::from_bits(cluster as u32, topic);
+        // Of the 40 bits 36 count.
+        if tag.topic_bits() == topic {
+            Ok(tag)
+        } else {
+            Err(DecodeError::Damaged)
+        }
+    }
+
+    fn ceiling(&mut self) -> Result<u64, DecodeError> {
+        let units = self.varint()?;
+        // One unit beyond the last timestamp there is.
+        let highest = 1 << (u64::BITS - 1 - CEILING_SHIFT);
+        if units <= highest {
+            Ok(units << CEILING_SHIFT)
+        } else {
+            Err(DecodeError::Damaged)
+        }
+    }
+
+    fn timestamp(&mut self) -> Result<Timestamp, DecodeError> {
+        let below = self.varint()?;
+        number(self.ceiling.checked_sub(below).ok_or(DecodeError::Damaged)?)
+    }
+
+    /// `count` things, each of at least one byte.
+    fn count(&self, count: u64) -> Result<usize, DecodeError> {
+        usize::try_from(count)
+            .ok()
+            .filter(|count| *count <= self.rest.len())
+            .ok_or(DecodeError::Damaged)
+    }
+
+    fn varint(&mut self) -> Result<u64, DecodeError> {
+        let mut value = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.bits::<1>()?;
+            let digit = byte & 0x7f;
+            let overflows = digit << shift >> shift != digit;
+            let overlong = byte == 0 && shift > 0;
+            if overflows || overlong {
+                break;
+            }
+            value |= digit << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(DecodeError::Damaged)
+    }
+
+    /// The next `N` bytes, at most eight, as a number.
+    fn bits<const N: usize>(&mut self) -> Result<u64, DecodeError> {
+        let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::Damaged)?;
+        self.rest = rest;
+        Ok(bytes.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
+    }
+}
+
+/// `value` in the type that it has in a position, if it fits.
+fn number<T: TryFrom<u64>>(value: u64) -> Result<T, DecodeError> {
+    T::try_from(value).map_err(|_| DecodeError::Damaged)
+}

@@ -1,0 +1,207 @@
+//! Writing the compact form, and keeping it as partitions move.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{CEILING_SHIFT, MARKER, Shape, VERSION};
+use crate::position::{LogTag, Mark, Place, Timestamp, TopicKey, composer::Slot, pieces::Pieces};
+
+/// A compact id that is kept up to date.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CompactText {
+    text: String,
+    binary: Pieces,
+    frame: Frame,
+    scratch: Vec<u8>,
+}
+
+/// What entries are written relative to. When it changes, all of them do.
+#[derive(Clone, Debug, Default)]
+struct Frame {
+    /// The newest timestamp of all entries.
+    newest: Option<Timestamp>,
+    /// For each slot the log of its topic.
+    logs: Vec<Option<LogTag>>,
+}
+
+impl CompactText {
+    pub(crate) fn new(slots: &[Slot]) -> Self {
+        let mut text = Self::default();
+        text.rebuild(slots);
+        text
+    }
+
+    pub(crate) fn text(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
+    /// Follows the slot at `index`, which was at `before`.
+    pub(crate) fn set(&mut self, slots: &[Slot], index: usize, before: &Place) {
+        let place = &slots[index].place;
+        let ceiling = self.frame.ceiling();
+        self.frame.follow(slots, before, place);
+        if ceiling != self.frame.ceiling() || log(before) != log(place) {
+            return self.rebuild(slots);
+        }
+        self.scratch.clear();
+        self.frame.write_place(index, place, &mut self.scratch);
+        let changed = self.binary.replace(index, &self.scratch);
+        self.encode_from(changed);
+    }
+
+    fn rebuild(&mut self, slots: &[Slot]) {
+        self.frame = Frame::of(slots);
+        self.binary.clear();
+        self.write_head(slots);
+        let mut begin = 0;
+        for topic in slots.chunk_by(|a, b| a.topic == b.topic) {
+            self.write_topic(begin, topic);
+            begin += topic.len();
+        }
+        self.encode_from(0);
+    }
+
+    fn write_head(&mut self, slots: &[Slot]) {
+        let topics = slots.chunk_by(|a, b| a.topic == b.topic).count() as u64;
+        let cluster = self.frame.cluster();
+        self.scratch.clear();
+        write_varint(topics << 1 | u64::from(cluster.is_some()), &mut self.scratch);
+        write_varint(self.frame.ceiling() >> CEILING_SHIFT, &mut self.scratch);
+        if let Some(cluster) = cluster {
+            self.scratch.extend_from_slice(&cluster.to_be_bytes()[1..]);
+        }
+        self.binary.push_fixed(&self.scratch);
+    }
+
+    /// Writes the slots of one topic, of which the first is number `begin` of all.
+    fn write_topic(&mut self, begin: usize, slots: &[Slot]) {
+        let numbered = !slots.iter().map(|slot| slot.partition).eq(0..slots.len() as i32);
+        self.write_topic_head(begin, slots, numbered);
+        for (index, slot) in slots.iter().enumerate() {
+            self.scratch.clear();
+            if numbered {
+                write_varint(slot.partition.max(0) as u64, &mut self.scratch);
+                self.binary.push_fixed(&self.scratch);
+                self.scratch.clear();
+            }
+            self.frame
+                .write_place(begin + index, &slot.place, &mut self.scratch);
+            self.binary.push_slot(&self.scratch);
+        }
+    }
+
+    fn write_topic_head(&mut self, begin: usize, slots: &[Slot], numbered: bool) {
+        let log = self.frame.logs[begin];
+        let own_cluster = log
+            .map(LogTag::cluster_bits)
+            .filter(|own| self.frame.cluster() != Some(*own));
+        let flags =
+            u64::from(own_cluster.is_some()) << 2 | u64::from(log.is_some()) << 1 | u64::from(numbered);
+        self.scratch.clear();
+        let tag = TopicKey::tag_of(&slots[0].topic);
+        self.scratch.extend_from_slice(&tag.to_be_bytes());
+        write_varint((slots.len() as u64) << 3 | flags, &mut self.scratch);
+        if let Some(cluster) = own_cluster {
+            self.scratch.extend_from_slice(&cluster.to_be_bytes()[1..]);
+        }
+        if let Some(log) = log {
+            self.scratch
+                .extend_from_slice(&log.topic_bits().to_be_bytes()[3..]);
+        }
+        self.binary.push_fixed(&self.scratch);
+    }
+
+    /// Brings the text up to date behind the first `unchanged` bytes. Three bytes are four characters.
+    fn encode_from(&mut self, unchanged: usize) {
+        let groups = unchanged / 3;
+        let head = MARKER.len() + VERSION.len();
+        if self.text.is_empty() {
+            self.text
+                .extend([MARKER, VERSION].concat().iter().map(|byte| char::from(*byte)));
+        }
+        self.text.truncate(head + groups * 4);
+        URL_SAFE_NO_PAD.encode_string(&self.binary.bytes()[groups * 3..], &mut self.text);
+    }
+}
+
+impl Frame {
+    fn of(slots: &[Slot]) -> Self {
+        let mut logs = Vec::with_capacity(slots.len());
+        for topic in slots.chunk_by(|a, b| a.topic == b.topic) {
+            let first = topic.iter().find_map(|slot| log(&slot.place));
+            logs.extend(topic.iter().map(|_| first));
+        }
+        Self {
+            newest: newest(slots),
+            logs,
+        }
+    }
+
+    /// Keeps `newest` as one slot goes from `before` to `now`, and looks at the others only if it must.
+    fn follow(&mut self, slots: &[Slot], before: &Place, now: &Place) {
+        let was_newest = self.newest.is_some() && timestamp(before) == self.newest;
+        self.newest = match timestamp(now).max(self.newest) {
+            kept if was_newest && timestamp(now) < kept => newest(slots),
+            risen => risen,
+        };
+    }
+
+    /// The time that timestamps are counted down from, in ms: beyond the newest, 0 when there is none.
+    fn ceiling(&self) -> u64 {
+        self.newest.map_or(0, |newest| {
+            ((newest.max(0) as u64 >> CEILING_SHIFT) + 1) << CEILING_SHIFT
+        })
+    }
+
+    /// The cluster that is named once: that of the first log.
+    fn cluster(&self) -> Option<u32> {
+        self.logs.iter().flatten().map(|log| log.cluster_bits()).next()
+    }
+
+    fn write_place(&self, index: usize, place: &Place, out: &mut Vec<u8>) {
+        let shape = Shape::of(place, self.logs[index]);
+        match place {
+            Place::Earliest | Place::Latest | Place::Since(_) => write_varint(shape.code(), out),
+            Place::At(mark) => write_mark(mark, shape, out),
+        }
+        if let Some(timestamp) = timestamp(place) {
+            write_varint(self.ceiling() - timestamp.max(0) as u64, out);
+        }
+    }
+}
+
+fn write_mark(mark: &Mark, shape: Shape, out: &mut Vec<u8>) {
+    let epoch = mark.epoch.map_or(0, |epoch| epoch.max(0) as u64 + 1);
+    write_varint(epoch << 4 | shape.code(), out);
+    if let (Some(log), true) = (mark.log, shape.has_own_log()) {
+        out.extend_from_slice(&log.cluster_bits().to_be_bytes()[1..]);
+        out.extend_from_slice(&log.topic_bits().to_be_bytes()[3..]);
+    }
+    write_varint(mark.offset.max(0) as u64, out);
+}
+
+fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn newest(slots: &[Slot]) -> Option<Timestamp> {
+    slots.iter().filter_map(|slot| timestamp(&slot.place)).max()
+}
+
+fn timestamp(place: &Place) -> Option<Timestamp> {
+    match place {
+        Place::Since(timestamp) => Some(*timestamp),
+        Place::At(mark) => mark.timestamp,
+        Place::Earliest | Place::Latest => None,
+    }
+}
+
+fn log(place: &Place) -> Option<LogTag> {
+    match place {
+        Place::At(mark) => mark.log,
+        _ => None,
+    }
+}

@@ -1,0 +1,132 @@
+//! Writing the ids of one subscription, one after each event.
+
+use std::sync::Arc;
+
+use super::{IdForm, Mark, Place, compact::CompactText, json, pieces::Pieces};
+
+/// Writes the ids of one subscription.
+///
+/// An id is written for every event of every client, and from one to the next one partition has moved. So the text is
+/// kept, moving a partition re-renders that partition alone, and writing is one copy.
+///
+/// Ids are ASCII without spaces or line breaks, and [`decode`](super::decode()) reads them back as long as they keep to
+/// its limits: about 1,000 partitions.
+#[derive(Clone, Debug)]
+pub struct Composer {
+    slots: Vec<Slot>,
+    /// `None` when the compact form was asked for.
+    json: Option<Pieces>,
+    /// What is written, when it is there: asked for, or the JSON has become too long.
+    compact: Option<CompactText>,
+    scratch: Vec<u8>,
+}
+
+/// A partition and where the client stands in it.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) topic: Arc<str>,
+    pub(super) partition: i32,
+    pub(super) place: Place,
+}
+
+impl Composer {
+    /// Ids in `form` over these partitions, in this order, which should be that of (topic, partition): it is the order of
+    /// the entries, and partitions of one topic that stand together are what makes the compact form compact. Topics are
+    /// legal Kafka names, partitions are not negative, and none comes twice.
+    pub fn new(form: IdForm, partitions: impl IntoIterator<Item = (Arc<str>, i32, Place)>) -> Self {
+        let slots: Vec<_> = partitions.into_iter().map(Slot::new).collect();
+        let mut scratch = Vec::new();
+        let mut composer = Self {
+            json: (form == IdForm::Json).then(|| json_of(&slots, &mut scratch)),
+            compact: None,
+            slots,
+            scratch,
+        };
+        composer.choose_form();
+        composer
+    }
+
+    /// Moves the partition that came as number `index`, from 0.
+    pub fn set(&mut self, index: usize, place: &Place) {
+        let place = writable(*place);
+        let before = std::mem::replace(&mut self.slots[index].place, place);
+        if let Some(json) = &mut self.json {
+            self.scratch.clear();
+            json::write_place(&place, &mut self.scratch);
+            json.replace(index, &self.scratch);
+        }
+        if let Some(compact) = &mut self.compact {
+            compact.set(&self.slots, index, &before);
+        }
+        self.choose_form();
+    }
+
+    /// Appends the id to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        match (&self.compact, &self.json) {
+            (Some(compact), _) => out.extend_from_slice(compact.text()),
+            (None, Some(json)) => out.extend_from_slice(json.bytes()),
+            (None, None) => {}
+        }
+    }
+
+    fn choose_form(&mut self) {
+        let fits = self
+            .json
+            .as_ref()
+            .is_some_and(|json| json.bytes().len() <= MAX_JSON_BYTES);
+        if fits {
+            self.compact = None;
+        } else if self.compact.is_none() {
+            self.compact = Some(CompactText::new(&self.slots));
+        }
+    }
+}
+
+impl Slot {
+    fn new((topic, partition, place): (Arc<str>, i32, Place)) -> Self {
+        Self {
+            topic,
+            partition,
+            place: writable(place),
+        }
+    }
+}
+
+fn json_of(slots: &[Slot], scratch: &mut Vec<u8>) -> Pieces {
+    let mut json = Pieces::default();
+    json.push_fixed(b"[");
+    for (index, slot) in slots.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let Slot { topic, partition, .. } = slot;
+        json.push_fixed(format!("{comma}{{\"topic\":\"{topic}\",\"partition\":{partition}").as_bytes());
+        scratch.clear();
+        json::write_place(&slot.place, scratch);
+        json.push_slot(scratch);
+        json.push_fixed(b"}");
+    }
+    json.push_fixed(b"]");
+    json
+}
+
+/// `place` without what `decode` would refuse: the -1 by which Kafka says that it does not know, and an epoch that no
+/// log stands beside.
+fn writable(place: Place) -> Place {
+    match place {
+        Place::Since(timestamp) => Place::Since(timestamp.max(0)),
+        Place::At(mark) => Place::At(Mark {
+            offset: mark.offset.max(0),
+            timestamp: mark.timestamp.filter(|timestamp| *timestamp >= 0),
+            log: mark.log,
+            epoch: mark.epoch.filter(|epoch| mark.log.is_some() && *epoch >= 0),
+        }),
+        Place::Earliest | Place::Latest => place,
+    }
+}
+
+/// The longest JSON id, in bytes. Clients send it back in one header line, for which common proxies have 8 KiB, URL
+/// encoded in a query by some.
+const MAX_JSON_BYTES: usize = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! From the text of an id to a [`Position`].
+
+use super::{DecodeError, Entry, Offset, Place, Position, compact, json};
+
+/// The longest id that is read, in bytes.
+///
+/// Twice what the usual proxies pass on in one header line (8 KiB), and far more than our ids need: they turn compact
+/// at 4 KiB. A longer one is somebody's mistake or an attack, and is refused before it is looked at.
+pub const MAX_ID_BYTES: usize = 16 * 1024;
+
+/// The most entries an id may have, counted before duplicates are merged.
+///
+/// An entry of the compact form takes about 15 characters, so [`MAX_ID_BYTES`] hold about as many. Without the limit a
+/// hostile id could ask for ten times the partitions, each of which costs a cursor and may cost a question to a broker.
+pub const MAX_ENTRIES: usize = 1024;
+
+/// Reads an id: our JSON form, that of EventStreams, or the compact form.
+///
+/// Entries come out sorted, one for each (topic, partitions): of duplicates the lowest place is kept, where the earliest
+/// is below a time, a time below an offset and an offset below the latest; among equals the first given. A topic that
+/// is named bare, with [`Partitions::All`](super::Partitions::All), stands before its partitions' own entries.
+///
+/// Whether an empty text means "no id" is for the caller to say; here it is not JSON.
+///
+/// # Errors
+/// When the text is none of these forms, or any entry of it is wrong: what a client asks for is understood whole or
+/// not at all.
+pub fn decode(text: &[u8]) -> Result<Position, DecodeError> {
+    if text.len() > MAX_ID_BYTES {
+        return Err(DecodeError::TooLong);
+    }
+    let text = text.trim_ascii();
+    let entries = match text.strip_prefix(compact::MARKER) {
+        Some(versioned) => compact::decode(versioned)?,
+        None => json::decode(text)?,
+    };
+    Ok(Position {
+        entries: lowest_of_each(entries),
+    })
+}
+
+fn lowest_of_each(mut entries: Vec<Entry>) -> Vec<Entry> {
+    // Stable, so that the first given stays first among equals.
+    entries.sort_by(|a, b| {
+        (&a.topic, a.partitions, height(&a.place)).cmp(&(&b.topic, b.partitions, height(&b.place)))
+    });
+    entries.dedup_by(|next, kept| next.topic == kept.topic && next.partitions == kept.partitions);
+    entries
+}
+
+/// Sorts places from low to high. A time and an offset cannot be compared without the log, and comparing by the
+/// timestamps of marks would run in circles; the time goes first because it never skips what was not there yet.
+fn height(place: &Place) -> (u8, Offset) {
+    match place {
+        Place::Earliest => (0, 0),
+        Place::Since(timestamp) => (1, *timestamp),
+        Place::At(mark) => (2, mark.offset),
+        Place::Latest => (3, 0),
+    }
+}

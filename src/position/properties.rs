@@ -1,0 +1,153 @@
+//! What holds for every position and every text.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use proptest::{collection, option, prelude::*, sample::Index};
+
+use super::{Composer, Entry, IdForm, LogTag, Mark, Partitions, Place, Position, TopicKey, decode};
+
+type Slots = Vec<(Arc<str>, i32, Place)>;
+
+proptest! {
+    #[test]
+    fn an_id_reads_back_as_it_was_written(slots in slots(), form in form()) {
+        let text = text(&Composer::new(form, slots.clone()));
+        prop_assert!(text.iter().all(|byte| byte.is_ascii_graphic()));
+        assert_says(&text, &slots);
+    }
+
+    #[test]
+    fn moving_partitions_equals_starting_over(
+        slots in slots(),
+        moves in collection::vec((any::<Index>(), place()), 0..20),
+        form in form(),
+    ) {
+        prop_assume!(!slots.is_empty());
+        let mut composer = Composer::new(form, slots.clone());
+        let mut slots = slots;
+        for (index, place) in moves {
+            let index = index.index(slots.len());
+            slots[index].2 = place;
+            composer.set(index, &place);
+            prop_assert_eq!(text(&composer), text(&Composer::new(form, slots.clone())));
+        }
+        assert_says(&text(&composer), &slots);
+    }
+
+    #[test]
+    fn rubbish_never_panics(text in collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode(&text);
+        let _ = decode(&[b"~1".as_slice(), &text].concat());
+    }
+
+    #[test]
+    fn binary_rubbish_never_panics(binary in collection::vec(any::<u8>(), 0..100)) {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let _ = decode(format!("~1{}", URL_SAFE_NO_PAD.encode(binary)).as_bytes());
+    }
+
+    #[test]
+    fn an_altered_id_is_another_position_or_none(
+        slots in slots(),
+        form in form(),
+        alterations in collection::vec((any::<Index>(), any::<u8>()), 1..4),
+        length in any::<Index>(),
+    ) {
+        let mut text = text(&Composer::new(form, slots));
+        for (index, byte) in alterations {
+            let index = index.index(text.len());
+            text[index] = byte;
+        }
+        for text in [&text[..], &text[..length.index(text.len())]] {
+            if let Ok(position) = decode(text) {
+                prop_assert!(position.entries.is_sorted_by(|a, b| key(a) < key(b)));
+            }
+        }
+    }
+}
+
+fn text(composer: &Composer) -> Vec<u8> {
+    let mut out = Vec::new();
+    composer.write(&mut out);
+    out
+}
+
+fn key(entry: &Entry) -> (&TopicKey, Partitions) {
+    (&entry.topic, entry.partitions)
+}
+
+/// Asserts that `text` decodes to exactly `slots`, with topics in whatever form it names them.
+fn assert_says(text: &[u8], slots: &Slots) {
+    let compact = text.starts_with(b"~");
+    let mut entries: Vec<_> = slots
+        .iter()
+        .map(|(topic, partition, place)| Entry {
+            topic: if compact {
+                TopicKey::Tag(TopicKey::tag_of(topic))
+            } else {
+                TopicKey::Name(topic.clone())
+            },
+            partitions: Partitions::One(*partition),
+            place: *place,
+        })
+        .collect();
+    entries.sort_by(|a, b| key(a).cmp(&key(b)));
+    assert_eq!(decode(text), Ok(Position { entries }));
+}
+
+fn form() -> impl Strategy<Value = IdForm> {
+    prop_oneof![Just(IdForm::Json), Just(IdForm::Compact)]
+}
+
+/// Partitions of a few topics in order; sometimes so many that their JSON passes 4 KiB.
+fn slots() -> impl Strategy<Value = Slots> {
+    let partition = prop_oneof![4 => 0..4, 1 => 0..=i32::MAX];
+    let key = ("[a-d]|[a-zA-Z0-9._-]{3,40}", partition);
+    prop_oneof![
+        collection::btree_map(key.clone(), place(), 0..10),
+        collection::btree_map(key, place(), 40..70),
+    ]
+    .prop_map(|slots: BTreeMap<(String, i32), Place>| {
+        slots
+            .into_iter()
+            .map(|((topic, partition), place)| (Arc::from(topic), partition, place))
+            .collect()
+    })
+}
+
+fn place() -> impl Strategy<Value = Place> {
+    prop_oneof![
+        1 => Just(Place::Earliest),
+        1 => Just(Place::Latest),
+        2 => timestamp().prop_map(Place::Since),
+        6 => mark().prop_map(Place::At),
+    ]
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    let offset = prop_oneof![0..3i64, 999..1001i64, 0..=i64::MAX];
+    let epoch = prop_oneof![0..20, 0..=i32::MAX];
+    (
+        offset,
+        option::of(timestamp()),
+        option::of(log()),
+        option::of(epoch),
+    )
+        .prop_map(|(offset, timestamp, log, epoch)| Mark {
+            offset,
+            timestamp,
+            log,
+            epoch: epoch.filter(|_| log.is_some()),
+        })
+}
+
+/// Mostly within an hour, where ceilings coincide and change.
+fn timestamp() -> impl Strategy<Value = i64> {
+    prop_oneof![4 => 1_790_487_705_415..1_790_491_305_415i64, 1 => 0..=i64::MAX, 1 => Just(i64::MAX)]
+}
+
+/// Few, so that they agree, differ and mix clusters within a topic.
+fn log() -> impl Strategy<Value = LogTag> {
+    (0..2u32, prop_oneof![0..3u64, 0..1u64 << 36])
+        .prop_map(|(cluster, topic)| LogTag::from_bits(cluster, topic))
+}

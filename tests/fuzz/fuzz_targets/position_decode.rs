@@ -1,0 +1,68 @@
+//! Any text: decoding it never panics, and what it decodes to survives both forms.
+#![no_main]
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use riverhead::position::{
+    Composer, Entry, IdForm, MAX_ENTRIES, MAX_ID_BYTES, Partitions, Position, TopicKey, decode,
+};
+
+fuzz_target!(|text: &[u8]| {
+    let Ok(position) = decode(text) else { return };
+    assert!(position.entries.len() <= MAX_ENTRIES);
+    assert!(position.entries.is_sorted_by(|a, b| key(a) < key(b)));
+    for form in [IdForm::Json, IdForm::Compact] {
+        survives(form, &position);
+    }
+});
+
+/// Composes the entries that speak of one partition, and reads them again.
+fn survives(form: IdForm, position: &Position) {
+    let slots: Vec<_> = position
+        .entries
+        .iter()
+        .filter_map(|entry| match entry.partitions {
+            Partitions::One(partition) => Some((name(&entry.topic), partition, entry.place)),
+            Partitions::All => None,
+        })
+        .collect();
+    let mut id = Vec::new();
+    Composer::new(form, slots.clone()).write(&mut id);
+    assert!(id.iter().all(u8::is_ascii_graphic));
+    if id.len() > MAX_ID_BYTES {
+        return;
+    }
+    let compact = id.starts_with(b"~");
+    let mut entries: Vec<_> = slots
+        .into_iter()
+        .map(|(topic, partition, place)| Entry {
+            topic: if compact {
+                TopicKey::Tag(TopicKey::tag_of(&topic))
+            } else {
+                TopicKey::Name(topic)
+            },
+            partitions: Partitions::One(partition),
+            place,
+        })
+        .collect();
+    entries.sort_by(|a, b| key(a).cmp(&key(b)));
+    assert_eq!(
+        decode(&id),
+        Ok(Position { entries }),
+        "{}",
+        String::from_utf8_lossy(&id)
+    );
+}
+
+/// A name for a topic; one that is known by its tag alone gets one made of it.
+fn name(topic: &TopicKey) -> Arc<str> {
+    match topic {
+        TopicKey::Name(name) => name.clone(),
+        TopicKey::Tag(tag) => Arc::from(format!("tag{tag}")),
+    }
+}
+
+fn key(entry: &Entry) -> (&TopicKey, Partitions) {
+    (&entry.topic, entry.partitions)
+}
