@@ -56,9 +56,14 @@ impl Truth {
     pub fn of(ledgers: &[Ledger]) -> Self {
         let partitions = ledgers.iter().flat_map(|ledger| ledger.partitions.values());
         let places = partitions.enumerate().flat_map(|(partition, acked)| {
-            acked.iter().enumerate().map(move |(place, acked)| (acked.n, (partition, place)))
+            acked
+                .iter()
+                .enumerate()
+                .map(move |(place, acked)| (acked.n, (partition, place)))
         });
-        Self { places: places.collect() }
+        Self {
+            places: places.collect(),
+        }
     }
 
     /// How many numbers there are.
@@ -109,21 +114,54 @@ mod tests {
     fn truth() -> Truth {
         let acked = |numbers: [u64; 3]| numbers.map(|n| Acked { n, offset: n as i64 }).to_vec();
         let partitions = [(0, acked([1, 3, 5])), (1, acked([2, 4, 6]))].into();
-        Truth::of(&[Ledger { partitions, ..Ledger::default() }])
+        Truth::of(&[Ledger {
+            partitions,
+            ..Ledger::default()
+        }])
     }
 
     fn judge(numbers: &[u64]) -> Faults {
-        truth().judge(&Got { numbers: numbers.to_vec(), gaps: Vec::new() })
+        truth().judge(&Got {
+            numbers: numbers.to_vec(),
+            gaps: Vec::new(),
+        })
     }
 
     #[test]
     fn the_referee_sees_every_kind_of_fault() {
         assert!(judge(&[1, 2, 3, 4, 5, 6]).none());
-        assert!(judge(&[2, 4, 6, 1, 3, 5]).none(), "order is promised within a partition only");
-        assert_eq!(judge(&[1, 2, 3, 4, 5]), Faults { lost: 1, ..Faults::default() });
-        assert_eq!(judge(&[1, 2, 3, 4, 5, 6, 6]), Faults { repeated: 1, ..Faults::default() });
-        assert_eq!(judge(&[3, 1, 5, 2, 4, 6]), Faults { out_of_order: 1, ..Faults::default() });
-        assert_eq!(judge(&[1, 2, 3, 4, 5, 6, 7]), Faults { invented: 1, ..Faults::default() });
+        assert!(
+            judge(&[2, 4, 6, 1, 3, 5]).none(),
+            "order is promised within a partition only"
+        );
+        assert_eq!(
+            judge(&[1, 2, 3, 4, 5]),
+            Faults {
+                lost: 1,
+                ..Faults::default()
+            }
+        );
+        assert_eq!(
+            judge(&[1, 2, 3, 4, 5, 6, 6]),
+            Faults {
+                repeated: 1,
+                ..Faults::default()
+            }
+        );
+        assert_eq!(
+            judge(&[3, 1, 5, 2, 4, 6]),
+            Faults {
+                out_of_order: 1,
+                ..Faults::default()
+            }
+        );
+        assert_eq!(
+            judge(&[1, 2, 3, 4, 5, 6, 7]),
+            Faults {
+                invented: 1,
+                ..Faults::default()
+            }
+        );
     }
 
     #[test]

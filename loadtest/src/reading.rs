@@ -28,7 +28,14 @@ impl Reading {
     /// Will ask `server` this, and later the same with its last id.
     pub fn new(server: SocketAddr, ask: Ask) -> Self {
         let last_id = ask.last_event_id.clone();
-        Self { server, ask, got: Got::default(), last_id, connects: 0, refusals: Vec::new() }
+        Self {
+            server,
+            ask,
+            got: Got::default(),
+            last_id,
+            connects: 0,
+            refusals: Vec::new(),
+        }
     }
 
     /// Reads until it has `count` numbers in all, at the latest until `deadline`; with `cut_after`, connections break

@@ -5,7 +5,7 @@
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
-use super::{ClusterSettings, Profile};
+use super::{connect::Profile, settings::Settings};
 
 /// What a client is for; it also names the client in logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Kind {
 }
 
 /// The configuration of one client: our advice, under what the user says, under what riverhead rests on.
-pub(super) fn config(settings: &ClusterSettings, kind: Kind, profile: Profile) -> ClientConfig {
+pub(super) fn config(settings: &Settings, kind: Kind, profile: Profile) -> ClientConfig {
     let mut config = ClientConfig::new();
     set(&mut config, ADVICE);
     for (key, value) in &settings.librdkafka {
@@ -47,7 +47,7 @@ pub(super) fn config(settings: &ClusterSettings, kind: Kind, profile: Profile) -
     for key in ["group.id", "group.instance.id", "group.protocol", "debug"] {
         config.remove(key);
     }
-    config.set("bootstrap.servers", settings.bootstrap.join(","));
+    config.set("bootstrap.servers", settings.bootstrap_servers());
     config.set("client.id", format!("riverhead-{}", kind.name()));
     config.set_log_level(RDKafkaLogLevel::Info);
     config
@@ -132,17 +132,14 @@ const EMBEDDED: &[(&str, &str)] = &[("fetch.wait.max.ms", "10"), ("statistics.in
 mod tests {
     use super::*;
 
-    fn settings(extra: &[(&str, &str)]) -> ClusterSettings {
-        ClusterSettings {
-            name: "main".to_owned(),
-            bootstrap: vec!["a:1".to_owned(), "b:2".to_owned()],
-            allow_single_bootstrap: false,
-            history_rate: 1,
-            librdkafka: extra
-                .iter()
-                .map(|(k, v)| (k.to_string(), v.to_string()))
-                .collect(),
-        }
+    fn settings(extra: &[(&str, &str)]) -> Settings {
+        let brokers = ["a:1", "b:2"].map(|broker| broker.parse().expect("an address"));
+        let mut settings = Settings::new("main", brokers.to_vec());
+        settings.librdkafka = extra
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect();
+        settings
     }
 
     #[test]

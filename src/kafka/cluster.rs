@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    Shared,
     backoff::Backoff,
+    connect::Shared,
     counters::ReplacementLabels,
     history::Pool,
     lookout::{Lookout, Topology},

@@ -12,9 +12,9 @@ use prometheus_client::metrics::counter::Counter;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
-    Shared,
     client::{PAGE_BYTES, PAGE_RECORDS},
     cluster::Notice,
+    connect::Shared,
     counters::{RejectLabels, TopicLabels},
     reader::{Alarm, Queue, Reader, Token, Topic, What},
 };
@@ -279,7 +279,7 @@ impl Worker {
         let labels = RejectLabels {
             cluster: self.shared.cluster.to_string(),
             topic: partition.topic.to_string(),
-            reason: reject.to_string(),
+            reason: reject.label().to_owned(),
         };
         let count = self.shared.counters.bad_records.get_or_create_owned(&labels);
         count.inc();

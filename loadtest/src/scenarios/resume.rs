@@ -72,10 +72,15 @@ impl Resume {
         let began = Instant::now();
         let (readings, ledgers, kills) = thread::scope(|scope| {
             let readings = scope.spawn(|| self.read(&gateway));
-            let writers: Vec<_> =
-                topics.iter().map(|topic| scope.spawn(|| self.write(cluster, topic))).collect();
+            let writers: Vec<_> = topics
+                .iter()
+                .map(|topic| scope.spawn(|| self.write(cluster, topic)))
+                .collect();
             let kills = self.kill_until(cluster, || readings.is_finished());
-            let ledgers: Vec<_> = writers.into_iter().map(|writer| writer.join().expect("a writer")).collect();
+            let ledgers: Vec<_> = writers
+                .into_iter()
+                .map(|writer| writer.join().expect("a writer"))
+                .collect();
             (readings.join().expect("the readers"), ledgers, kills)
         });
         std::fs::remove_dir_all(&directory).expect("the gateway's directory is ours");
@@ -84,7 +89,11 @@ impl Resume {
 
     fn gateway(&self, cluster: &Cluster, topics: &[String], directory: &std::path::Path) -> Gateway {
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
-        let bootstrap = cluster.bootstrap_with_dead_first().split(',').map(Into::into).collect();
+        let bootstrap = cluster
+            .bootstrap_with_dead_first()
+            .split(',')
+            .map(Into::into)
+            .collect();
         let plan = Plan::new(&self.binary, bootstrap, "numbers", &topics)
             .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1000")
             .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "100000")
@@ -99,7 +108,10 @@ impl Resume {
     }
 
     fn read(&self, gateway: &Gateway) -> Vec<(Reading, bool)> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let deadline = tokio::time::Instant::now() + self.patience;
         let count = self.records as usize;
         let cut_after = count / (self.cuts + 1);
@@ -161,9 +173,14 @@ fn report(
     Report {
         written: truth.len(),
         finished: readings.iter().filter(|(_, done)| *done).count(),
-        faults: all().fold(Faults::default(), |sum, reading| sum.plus(truth.judge(&reading.got))),
+        faults: all().fold(Faults::default(), |sum, reading| {
+            sum.plus(truth.judge(&reading.got))
+        }),
         gaps: all().flat_map(|reading| reading.got.gaps.clone()).collect(),
-        cuts: all().map(|reading| reading.connects - 1 - reading.refusals.len()).min().unwrap_or_default(),
+        cuts: all()
+            .map(|reading| reading.connects - 1 - reading.refusals.len())
+            .min()
+            .unwrap_or_default(),
         kills,
         refusals: all().flat_map(|reading| reading.refusals.clone()).collect(),
         took,
@@ -173,11 +190,28 @@ fn report(
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Faults { lost, repeated, out_of_order, invented } = self.faults;
+        let Faults {
+            lost,
+            repeated,
+            out_of_order,
+            invented,
+        } = self.faults;
         writeln!(f, "written {}, readers finished {}", self.written, self.finished)?;
-        writeln!(f, "lost {lost}, repeated {repeated}, out of order {out_of_order}, invented {invented}")?;
-        writeln!(f, "cuts of each reader at least {}, brokers killed {}", self.cuts, self.kills)?;
-        writeln!(f, "gap events {}, refused connections {}", self.gaps.len(), self.refusals.len())?;
+        writeln!(
+            f,
+            "lost {lost}, repeated {repeated}, out of order {out_of_order}, invented {invented}"
+        )?;
+        writeln!(
+            f,
+            "cuts of each reader at least {}, brokers killed {}",
+            self.cuts, self.kills
+        )?;
+        writeln!(
+            f,
+            "gap events {}, refused connections {}",
+            self.gaps.len(),
+            self.refusals.len()
+        )?;
         write!(f, "took {:.1} s", self.took.as_secs_f64())
     }
 }

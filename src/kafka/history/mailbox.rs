@@ -213,6 +213,14 @@ impl Inbox {
 }
 
 impl Questions {
+    /// Tells all who ask that there is no answer.
+    pub(super) fn refuse(self) {
+        let bounds = self.bounds.into_values().flatten();
+        bounds.for_each(|reply| reply(Err(HistoryError::Unavailable)));
+        let times = self.times.into_values().flatten();
+        times.for_each(|reply| reply(Err(HistoryError::Unavailable)));
+    }
+
     fn is_empty(&self) -> bool {
         self.bounds.is_empty() && self.times.is_empty()
     }

@@ -22,7 +22,7 @@ use rdkafka::ClientConfig;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    Shared,
+    connect::Shared,
     counters::{ClusterLabels, Counters},
     lookout::Leaders,
     reader::{Found, Token},

@@ -34,28 +34,32 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread.
+    /// Starts the thread, which opens the client: that takes milliseconds, and the caller may be a request.
     ///
     /// # Errors
-    /// When the system has no thread to give, or librdkafka no client.
+    /// When the system has no thread to give.
     pub(super) fn spawn(core: Arc<Core>, token: Token) -> io::Result<Arc<Mailbox>> {
-        let context = Context::new(Arc::clone(&core.cluster), Kind::History, core.counters.clone());
-        let reader = Reader::open(&core.config, context, token.clone()).map_err(io::Error::other)?;
         let mailbox = Arc::new(Mailbox::default());
-        let worker = Self {
-            streams: Streams::new(reader.clone(), Arc::clone(&core.warm)),
-            core,
-            mailbox: Arc::clone(&mailbox),
-            reader,
-            suspicious: false,
-        };
+        let inbox = Arc::clone(&mailbox);
         thread::Builder::new()
             .name("kafka-history".to_owned())
             .spawn(move || {
-                worker.run();
+                if let Some(reader) = open(&core, &inbox, &token) {
+                    Self::new(core, inbox, reader).run();
+                }
                 drop(token);
             })?;
         Ok(mailbox)
+    }
+
+    fn new(core: Arc<Core>, mailbox: Arc<Mailbox>, reader: Reader) -> Self {
+        Self {
+            streams: Streams::new(reader.clone(), Arc::clone(&core.warm)),
+            core,
+            mailbox,
+            reader,
+            suspicious: false,
+        }
     }
 
     fn run(mut self) {
@@ -190,6 +194,27 @@ impl Worker {
     fn refused(&self, code: RDKafkaErrorCode) -> HistoryError {
         self.reader.count(code);
         HistoryError::Unavailable
+    }
+}
+
+/// Opens a client; `None` when the mailbox was closed before that succeeded.
+fn open(core: &Core, mailbox: &Mailbox, token: &Token) -> Option<Reader> {
+    loop {
+        let context = Context::new(Arc::clone(&core.cluster), Kind::History, core.counters.clone());
+        match Reader::open(&core.config, context, token.clone()) {
+            Ok(reader) => return Some(reader),
+            Err(error) => tracing::error!(cluster = %core.cluster, "no client for a history reader: {error}"),
+        }
+        // The tail's client was accepted, so it is threads or memory that lack; whoever asks meanwhile is told.
+        let again = Instant::now() + ANSWER;
+        while Instant::now() < again {
+            match mailbox.next(ANSWER, true) {
+                Task::Ask(questions) => questions.refuse(),
+                Task::Read(_) => mailbox.finish(&Err(HistoryError::Unavailable)),
+                Task::Rest => {}
+                Task::Close => return None,
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod queue;
 mod topology;
 
 pub(super) use offsets::{Found, When};
-pub(super) use queue::{Alarm, Item, Queue, What};
+pub(super) use queue::{Alarm, Queue, What};
 pub(super) use topology::TopicInfo;
 
 use std::{

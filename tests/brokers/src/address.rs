@@ -23,7 +23,10 @@ impl DeadAddress {
         let address = free_address();
         let bound = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
         bind(&bound, &address).expect("the port was free a moment ago");
-        Self { address, _bound: bound }
+        Self {
+            address,
+            _bound: bound,
+        }
     }
 
     /// The refusing address.
@@ -59,7 +62,9 @@ pub(crate) fn random() -> u64 {
 fn first_ephemeral_port() -> u16 {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let first = range.split_whitespace().next().and_then(|port| port.parse().ok());
-    first.filter(|port| *port > LOWEST_PORT).unwrap_or(USUAL_EPHEMERAL_PORT)
+    first
+        .filter(|port| *port > LOWEST_PORT)
+        .unwrap_or(USUAL_EPHEMERAL_PORT)
 }
 
 static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
@@ -84,6 +89,9 @@ mod tests {
         let dead = DeadAddress::reserve();
         let error = TcpStream::connect(dead.address()).expect_err("nobody listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        assert!(TcpListener::bind(dead.address()).is_err(), "the port is kept from others");
+        assert!(
+            TcpListener::bind(dead.address()).is_err(),
+            "the port is kept from others"
+        );
     }
 }

@@ -27,7 +27,11 @@ impl JavaAdmin {
         let mut child = spawn(command).expect("a JVM");
         let requests = child.stdin.take().expect("a pipe to the admin program");
         let answers = BufReader::new(child.stdout.take().expect("a pipe from the admin program"));
-        Self { child, requests, answers }
+        Self {
+            child,
+            requests,
+            answers,
+        }
     }
 
     /// What the brokers answered.
@@ -36,7 +40,9 @@ impl JavaAdmin {
     ///
     /// If they refuse, or do not answer within 15 s, or the program has ended; in words.
     pub(crate) fn ask(&mut self, request: &Value) -> Result<Value, String> {
-        let line = self.exchange(request).map_err(|error| format!("the admin program has failed: {error}"))?;
+        let line = self
+            .exchange(request)
+            .map_err(|error| format!("the admin program has failed: {error}"))?;
         let mut answer: Value = serde_json::from_str(&line).map_err(|error| format!("{error}: {line:?}"))?;
         match answer.get("error") {
             Some(error) => Err(error.as_str().unwrap_or_default().to_owned()),

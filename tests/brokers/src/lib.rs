@@ -19,7 +19,10 @@
 //! All calls block, so that tests with and without a runtime use them alike; from a single-threaded tokio
 //! test, call them through `spawn_blocking`. A failure of the kit itself is a panic with the reason, since
 //! every caller is a test or a load run. Needs Linux (death signals, full accept queues), Java 17 and, once, Maven.
-#![allow(clippy::expect_used, reason = "a failure of the test kit is a failed test, told by its message")]
+#![allow(
+    clippy::expect_used,
+    reason = "a failure of the test kit is a failed test, told by its message"
+)]
 
 mod address;
 mod cluster;

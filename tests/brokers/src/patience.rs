@@ -91,7 +91,9 @@ mod tests {
     #[test]
     #[should_panic(expected = "not within 50ms: a river; last state: dry")]
     fn a_wait_in_vain_tells_what_was_awaited_and_the_last_state() {
-        eventually(Duration::from_millis(50).div_f64(scale()), "a river", || Err::<(), _>("dry"));
+        eventually(Duration::from_millis(50).div_f64(scale()), "a river", || {
+            Err::<(), _>("dry")
+        });
     }
 
     #[test]

@@ -26,7 +26,9 @@ impl Process {
         let out = OpenOptions::new().create(true).append(true).open(log)?;
         let errors = out.try_clone()?;
         command.stdin(Stdio::null()).stdout(out).stderr(errors);
-        Ok(Self { child: spawn(command)? })
+        Ok(Self {
+            child: spawn(command)?,
+        })
     }
 
     /// Sends a signal; one to a process that has already ended is lost without a word.
@@ -80,7 +82,9 @@ pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     die_with_parent(&mut command);
     let (answer, child) = channel();
     let job = move || drop(answer.send(command.spawn()));
-    nursery.send(Box::new(job)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+    nursery
+        .send(Box::new(job))
+        .map_err(|_| io::ErrorKind::BrokenPipe)?;
     child.recv().map_err(io::Error::other)?
 }
 
@@ -92,7 +96,11 @@ fn die_with_parent(command: &mut Command) {
     let before_exec = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // A parent that ended before the call above sends no signal any more.
-        if getppid() == Some(parent) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        if getppid() == Some(parent) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
     };
     // SAFETY: the closure makes two system calls and neither allocates nor takes a lock, which is all that
     // may be done in the child of a process with threads.
@@ -109,7 +117,10 @@ mod tests {
     fn a_child_outlives_the_thread_that_asked_for_it() {
         let mut command = Command::new("sleep");
         command.arg("60");
-        let mut child = thread::spawn(move || spawn(command)).join().expect("joined").expect("spawned");
+        let mut child = thread::spawn(move || spawn(command))
+            .join()
+            .expect("joined")
+            .expect("spawned");
         thread::spawn(|| ()).join().expect("joined");
         assert!(child.try_wait().expect("asked").is_none());
         child.kill().expect("killed");

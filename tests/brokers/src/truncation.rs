@@ -46,7 +46,12 @@ impl<'a> Truncation<'a> {
         cluster.kill(2);
         cluster.wait_for_isr(topic, 0, &[1]);
         let lost = write(cluster, topic, 500, Acks::Leader);
-        Self { cluster, topic: topic.to_owned(), kept, lost }
+        Self {
+            cluster,
+            topic: topic.to_owned(),
+            kept,
+            lost,
+        }
     }
 
     /// Kills broker 1, lets broker 2 lead with what it has, writes the replacement and brings broker 1 back,
@@ -56,12 +61,18 @@ impl<'a> Truncation<'a> {
     ///
     /// If the log does not end where it should.
     pub fn finish(self, replacement: Replacement) -> Vec<Acked> {
-        let Self { cluster, topic, kept, .. } = &self;
+        let Self {
+            cluster, topic, kept, ..
+        } = &self;
         cluster.kill(1);
         cluster.wait_for_leader(topic, 0, None);
         cluster.start_broker(2);
         cluster.wait_for_leader(topic, 0, Some(2));
-        assert_eq!(cluster.offsets(topic, 0), 0..kept.len() as i64, "broker 2 has what both had");
+        assert_eq!(
+            cluster.offsets(topic, 0),
+            0..kept.len() as i64,
+            "broker 2 has what both had"
+        );
         let rewritten = match replacement {
             Replacement::Shorter => Vec::new(),
             Replacement::Longer => write(cluster, topic, 1_000, Acks::All),
@@ -76,6 +87,11 @@ fn write(cluster: &Cluster, topic: &str, count: u64, acks: Acks) -> Vec<Acked> {
     let mut producer = cluster.producer(topic).acks(acks).start();
     producer.send(count);
     let ledger = producer.finish();
-    assert_eq!(ledger.len() as u64, count, "not acknowledged: {:?}", ledger.failed);
+    assert_eq!(
+        ledger.len() as u64,
+        count,
+        "not acknowledged: {:?}",
+        ledger.failed
+    );
     ledger.partitions.into_values().flatten().collect()
 }

@@ -25,7 +25,7 @@ impl Workplace {
         fs::create_dir_all(&path).expect("a directory under the temporary directory");
         let keep = std::env::var_os(KEEP_VARIABLE).is_some();
         let janitor = (!keep).then(|| hirejanitor(&path));
-        Self { path, janitor: janitor }
+        Self { path, janitor }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -42,7 +42,9 @@ impl Workplace {
             .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
             .collect();
         logs.sort();
-        logs.iter().map(|log| format!("--- {}\n{}\n", log.display(), tail(log))).collect()
+        logs.iter()
+            .map(|log| format!("--- {}\n{}\n", log.display(), tail(log)))
+            .collect()
     }
 }
 
@@ -58,7 +60,11 @@ impl Drop for Workplace {
 fn hirejanitor(path: &Path) -> Child {
     Command::new("sh")
         // Twice, since brokers that are being killed may create a file in between.
-        .args(["-c", r#"cat; rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }"#, "janitor"])
+        .args([
+            "-c",
+            r#"cat; rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }"#,
+            "janitor",
+        ])
         .arg(path)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -3,13 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use riverhead_brokers::{Acks, Cluster, Fault, LogRecord, NewTopic, RawRecord, Replacement, Truncation, eventually, shared};
+use riverhead_brokers::{
+    Acks, Cluster, Fault, LogRecord, NewTopic, RawRecord, Replacement, Truncation, eventually, shared,
+};
 
 #[test]
 fn the_cluster_starts_in_seconds_and_little_memory() {
     let cluster = shared();
     let megabytes = cluster.resident_bytes() / 1_000_000;
-    assert!((100..1_500).contains(&megabytes), "four small JVMs: {megabytes} MB");
+    assert!(
+        (100..1_500).contains(&megabytes),
+        "four small JVMs: {megabytes} MB"
+    );
     assert_eq!(cluster.live_brokers(), Ok(BTreeSet::from([1, 2, 3])));
 }
 
@@ -17,7 +22,11 @@ fn the_cluster_starts_in_seconds_and_little_memory() {
 fn what_is_acknowledged_is_in_the_log_once_and_in_order_and_no_group_comes_to_be() {
     let cluster = shared();
     cluster.create_topic("plain", 3);
-    let mut producer = cluster.producer("plain").record_bytes(100).key(|n| format!("key-{n}")).start();
+    let mut producer = cluster
+        .producer("plain")
+        .record_bytes(100)
+        .key(|n| format!("key-{n}"))
+        .start();
     let numbers = producer.send(300);
     let ledger = producer.finish();
     assert_eq!(ledger.numbers(), numbers.collect());
@@ -25,8 +34,15 @@ fn what_is_acknowledged_is_in_the_log_once_and_in_order_and_no_group_comes_to_be
         let records = cluster.records("plain", partition);
         assert_eq!(numbers_in(&records), ledger.numbers_of(partition));
         assert_eq!(records.len(), 100, "round robin");
-        assert!(records.iter().all(|record| record.value.as_ref().is_some_and(|value| value.len() == 100)));
-        assert_eq!(records[0].key, Some(format!("key-{}", ledger.numbers_of(partition)[0])));
+        assert!(
+            records
+                .iter()
+                .all(|record| record.value.as_ref().is_some_and(|value| value.len() == 100))
+        );
+        assert_eq!(
+            records[0].key,
+            Some(format!("key-{}", ledger.numbers_of(partition)[0]))
+        );
         assert_eq!(cluster.offsets("plain", partition), 0..100);
     }
     assert_eq!(cluster.consumer_groups(), Vec::<String>::new());
@@ -37,19 +53,29 @@ fn what_is_acknowledged_is_in_the_log_once_and_in_order_and_no_group_comes_to_be
 fn a_producer_under_load_loses_and_repeats_nothing_while_a_broker_is_killed_and_restarted() {
     let cluster = shared();
     cluster.create_topic("killed", 3);
-    let running = cluster.producer("killed").rate(500.0).through_proxies().start().run();
+    let running = cluster
+        .producer("killed")
+        .rate(500.0)
+        .through_proxies()
+        .start()
+        .run();
     eventually(SOON, "a load", || running.acknowledged() > 50);
     cluster.kill(1);
     cluster.wait_until_fenced(1);
     cluster.wait_for("killed", "led without broker 1", |states| {
-        states.iter().all(|state| state.leader.is_some_and(|leader| leader != 1))
+        states
+            .iter()
+            .all(|state| state.leader.is_some_and(|leader| leader != 1))
     });
     cluster.start_broker(1);
     cluster.wait_until_in_sync();
     let ledger = running.finish();
     assert_eq!(ledger.failed, []);
     for partition in 0..3 {
-        assert_eq!(numbers_in(&cluster.records("killed", partition)), ledger.numbers_of(partition));
+        assert_eq!(
+            numbers_in(&cluster.records("killed", partition)),
+            ledger.numbers_of(partition)
+        );
     }
 }
 
@@ -70,7 +96,9 @@ fn a_stopped_broker_hands_over_its_partitions_and_gets_them_back_on_request() {
     cluster.create_topic("stopped", 3);
     cluster.stop(3);
     cluster.wait_for("stopped", "led without broker 3", |states| {
-        states.iter().all(|state| state.leader.is_some_and(|leader| leader != 3))
+        states
+            .iter()
+            .all(|state| state.leader.is_some_and(|leader| leader != 3))
     });
     cluster.start_broker(3);
     cluster.wait_for_isr("stopped", 2, &[1, 2, 3]);
@@ -86,9 +114,16 @@ fn a_broker_cut_off_from_the_others_and_the_controller_still_believes_it_leads()
     cluster.controller_proxy(1).set(Fault::Stall);
     eventually(SOON, "a new leader, as broker 2 sees it", || {
         let leader = cluster.describe_by(2, "split")?[0].leader;
-        if leader.is_some_and(|leader| leader != 1) { Ok(()) } else { Err(format!("{leader:?}")) }
+        if leader.is_some_and(|leader| leader != 1) {
+            Ok(())
+        } else {
+            Err(format!("{leader:?}"))
+        }
     });
-    assert_eq!(cluster.describe_by(1, "split").expect("described")[0].leader, Some(1));
+    assert_eq!(
+        cluster.describe_by(1, "split").expect("described")[0].leader,
+        Some(1)
+    );
 }
 
 #[test]
@@ -123,14 +158,22 @@ fn aborted_records_are_in_the_log_and_not_among_the_committed() {
     for commit in [true, false, true] {
         producer.begin();
         producer.send(5);
-        if commit { producer.commit() } else { producer.abort() }
+        if commit {
+            producer.commit()
+        } else {
+            producer.abort()
+        }
     }
     let ledger = producer.finish();
     assert_eq!((ledger.len(), ledger.aborted.len()), (10, 5));
     let records = cluster.records("transactions", 0);
     assert_eq!(numbers_in(&records), ledger.numbers_of(0));
     let offsets: Vec<i64> = records.iter().map(|record| record.offset).collect();
-    assert_eq!(offsets, [0, 1, 2, 3, 4, 12, 13, 14, 15, 16], "a marker, five aborted, a marker");
+    assert_eq!(
+        offsets,
+        [0, 1, 2, 3, 4, 12, 13, 14, 15, 16],
+        "a marker, five aborted, a marker"
+    );
     assert_eq!(cluster.offsets("transactions", 0), 0..18);
 }
 
@@ -165,18 +208,34 @@ fn a_raw_record_is_written_as_it_is_and_counts_are_taken_at_the_proxies_only() {
     cluster.create_topic("raw", 1);
     let before = cluster.client_counts();
     let mut producer = cluster.producer("raw").acks(Acks::Leader).start();
-    let tombstone = RawRecord { key: Some(b"gone"), timestamp: Some(1_000), ..RawRecord::default() };
+    let tombstone = RawRecord {
+        key: Some(b"gone"),
+        timestamp: Some(1_000),
+        ..RawRecord::default()
+    };
     assert_eq!(producer.send_raw(&tombstone), 0);
-    assert_eq!(producer.send_raw(&RawRecord { value: Some(b"not json"), ..RawRecord::default() }), 1);
+    assert_eq!(
+        producer.send_raw(&RawRecord {
+            value: Some(b"not json"),
+            ..RawRecord::default()
+        }),
+        1
+    );
     let records = cluster.records("raw", 0);
-    assert_eq!((records[0].key.as_deref(), &records[0].value, records[0].timestamp), (Some("gone"), &None, 1_000));
+    assert_eq!(
+        (records[0].key.as_deref(), &records[0].value, records[0].timestamp),
+        (Some("gone"), &None, 1_000)
+    );
     assert_eq!(records[1].number(), None);
     assert_eq!(cluster.client_counts(), before, "the kit goes past the proxies");
     let mut proxied = cluster.producer("raw").through_proxies().start();
     proxied.send(10);
     proxied.flush();
     let after = cluster.client_counts();
-    assert!(after.to_broker > before.to_broker + 2_000 && after.accepted > before.accepted, "{after:?}");
+    assert!(
+        after.to_broker > before.to_broker + 2_000 && after.accepted > before.accepted,
+        "{after:?}"
+    );
 }
 
 #[test]
@@ -186,7 +245,10 @@ fn a_dead_broker_first_in_the_list_and_one_black_hole_do_not_stop_a_producer() {
     cluster.proxy(3).set(Fault::Blackhole);
     let bootstrap = cluster.bootstrap_with_dead_first();
     assert!(bootstrap.starts_with(&cluster.dead_address().to_string()));
-    let mut producer = cluster.producer("dead-first").property("bootstrap.servers", &bootstrap).start();
+    let mut producer = cluster
+        .producer("dead-first")
+        .property("bootstrap.servers", &bootstrap)
+        .start();
     producer.send(10);
     assert_eq!(producer.finish().len(), 10);
 }

@@ -35,7 +35,10 @@ fn a_refusing_proxy_resets_old_connections_refuses_new_ones_and_recovers() {
     let mut client = connect(&proxy);
     exchange(&mut client).expect("an echo");
     proxy.set(Fault::Refuse);
-    assert_eq!(exchange(&mut client).expect_err("cut").kind(), ErrorKind::ConnectionReset);
+    assert_eq!(
+        exchange(&mut client).expect_err("cut").kind(),
+        ErrorKind::ConnectionReset
+    );
     let refused = TcpStream::connect(proxy.address()).expect_err("nobody listens");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     proxy.set(Fault::Pass);
@@ -48,7 +51,10 @@ fn a_resetting_proxy_accepts_and_resets() {
     let mut old = connect(&proxy);
     exchange(&mut old).expect("an echo");
     proxy.set(Fault::Reset);
-    assert_eq!(exchange(&mut old).expect_err("cut").kind(), ErrorKind::ConnectionReset);
+    assert_eq!(
+        exchange(&mut old).expect_err("cut").kind(),
+        ErrorKind::ConnectionReset
+    );
     let mut new = connect(&proxy);
     let end = new.read(&mut [0]).expect_err("reset, not ended");
     assert_eq!(end.kind(), ErrorKind::ConnectionReset);
@@ -73,7 +79,9 @@ fn a_direction_can_be_stalled_alone() {
     let mut client = connect(&proxy);
     proxy.set_direction(Direction::ToClient, Fault::Stall);
     client.write_all(b"ping").expect("taken");
-    eventually(SOON, "the request at the broker", || proxy.counts().to_broker == 4);
+    eventually(SOON, "the request at the broker", || {
+        proxy.counts().to_broker == 4
+    });
     assert_mute(&mut client);
     assert_eq!(proxy.counts().to_client, 0);
 }
@@ -91,7 +99,11 @@ fn a_black_hole_answers_no_connection_request_and_heals() {
     let before = proxy.counts().accepted;
     proxy.set(Fault::Pass);
     exchange(&mut connect(&proxy)).expect("an echo again");
-    assert_eq!(proxy.counts().accepted, before + 1, "the queue's fillers are not clients");
+    assert_eq!(
+        proxy.counts().accepted,
+        before + 1,
+        "the queue's fillers are not clients"
+    );
 }
 
 #[test]
@@ -101,7 +113,11 @@ fn a_delay_is_late_but_not_narrow() {
     let mut client = connect(&proxy);
     let start = Instant::now();
     exchange(&mut client).expect("an echo");
-    assert!(start.elapsed() >= Duration::from_millis(200), "both ways: {:?}", start.elapsed());
+    assert!(
+        start.elapsed() >= Duration::from_millis(200),
+        "both ways: {:?}",
+        start.elapsed()
+    );
     // 4 MB in chunks of 64 KB, each 200 ms late one after the other, would take 12 s.
     let mut writer = client.try_clone().expect("cloned");
     thread::spawn(move || writer.write_all(&vec![7; 4_000_000]));
@@ -118,7 +134,11 @@ fn a_narrow_proxy_keeps_its_rate() {
     let start = Instant::now();
     client.write_all(&[7; 50_000]).expect("taken");
     client.read_exact(&mut [0; 50_000]).expect("all of it");
-    assert!(start.elapsed() >= Duration::from_millis(450), "half a second's worth: {:?}", start.elapsed());
+    assert!(
+        start.elapsed() >= Duration::from_millis(450),
+        "half a second's worth: {:?}",
+        start.elapsed()
+    );
 }
 
 #[test]

@@ -24,7 +24,12 @@ pub struct ClusterBuilder {
 
 impl Default for ClusterBuilder {
     fn default() -> Self {
-        Self { brokers: 3, combined: false, heap_mb: DEFAULT_HEAP_MB, properties: Properties::new() }
+        Self {
+            brokers: 3,
+            combined: false,
+            heap_mb: DEFAULT_HEAP_MB,
+            properties: Properties::new(),
+        }
     }
 }
 
@@ -70,15 +75,25 @@ impl ClusterBuilder {
         let workplace = Workplace::create();
         let identity = Identity::random();
         let controller = free_address();
-        let plans: BTreeMap<i32, Plan> =
-            (1..).take(self.brokers).map(|id| (id, Plan::new(id, controller, self.combined))).collect();
+        let plans: BTreeMap<i32, Plan> = (1..)
+            .take(self.brokers)
+            .map(|id| (id, Plan::new(id, controller, self.combined)))
+            .collect();
         let mut nodes: BTreeMap<i32, Node> = plans
             .iter()
-            .map(|(id, plan)| (*id, self.node(&identity, workplace.path(), *id, plan.properties())))
+            .map(|(id, plan)| {
+                (
+                    *id,
+                    self.node(&identity, workplace.path(), *id, plan.properties()),
+                )
+            })
             .collect();
         if !self.combined {
             let properties = controller_properties(controller);
-            nodes.insert(CONTROLLER, self.node(&identity, workplace.path(), CONTROLLER, properties));
+            nodes.insert(
+                CONTROLLER,
+                self.node(&identity, workplace.path(), CONTROLLER, properties),
+            );
         }
         Cluster {
             nodes,
@@ -96,7 +111,11 @@ impl ClusterBuilder {
         let mut properties = properties::common(self.brokers);
         properties.extend(own);
         properties.extend(self.properties.clone());
-        Node::new(id, properties::write(cluster, directory, id, properties), self.heap_mb)
+        Node::new(
+            id,
+            properties::write(cluster, directory, id, properties),
+            self.heap_mb,
+        )
     }
 }
 
@@ -122,11 +141,23 @@ impl Plan {
             controller: proxy,
             direct: free_address(),
         };
-        Self { broker, client, inter_broker, controller, controller_id }
+        Self {
+            broker,
+            client,
+            inter_broker,
+            controller,
+            controller_id,
+        }
     }
 
     fn properties(&self) -> Properties {
-        let Self { broker, client, inter_broker, controller, controller_id } = self;
+        let Self {
+            broker,
+            client,
+            inter_broker,
+            controller,
+            controller_id,
+        } = self;
         let direct = broker.direct;
         let mut roles = "broker";
         let mut listeners = format!("PLAINTEXT://{client},INT://{inter_broker},DIRECT://{direct}");
@@ -142,8 +173,14 @@ impl Plan {
             ("advertised.listeners", &advertised),
             ("inter.broker.listener.name", "INT"),
             ("controller.listener.names", "CONTROLLER"),
-            ("controller.quorum.voters", &format!("{controller_id}@{controller}")),
-            ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,INT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT"),
+            (
+                "controller.quorum.voters",
+                &format!("{controller_id}@{controller}"),
+            ),
+            (
+                "listener.security.protocol.map",
+                "PLAINTEXT:PLAINTEXT,INT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            ),
         ])
     }
 }

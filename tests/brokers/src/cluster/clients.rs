@@ -22,7 +22,10 @@ pub(crate) type Admin = AdminClient<DefaultClientContext>;
 
 impl Clients {
     pub(super) fn forget(&self) {
-        self.consumer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.consumer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
@@ -36,14 +39,22 @@ impl std::fmt::Debug for Clients {
 impl Cluster {
     /// A client for metadata and watermarks.
     pub(crate) fn consumer(&self) -> Arc<BaseConsumer> {
-        let mut kept = self.clients.consumer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self
+            .clients
+            .consumer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         Arc::clone(kept.get_or_insert_with(|| Arc::new(consumer_of(&self.healthy_bootstrap()))))
     }
 
     pub(crate) fn admin(&self) -> Arc<Admin> {
         let mut kept = self.clients.admin.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(kept.get_or_insert_with(|| {
-            Arc::new(config(&self.healthy_bootstrap()).create().expect("an admin client"))
+            Arc::new(
+                config(&self.healthy_bootstrap())
+                    .create()
+                    .expect("an admin client"),
+            )
         }))
     }
 
@@ -55,8 +66,17 @@ impl Cluster {
     /// The direct addresses of the brokers that run; of all, if none does.
     fn healthy_bootstrap(&self) -> String {
         let running = |id: &i32| self.nodes.get(id).is_some_and(super::Node::is_running);
-        let healthy = join(self.brokers.iter().filter(|(id, _)| running(id)).map(|(_, broker)| broker));
-        if healthy.is_empty() { self.direct_bootstrap() } else { healthy }
+        let healthy = join(
+            self.brokers
+                .iter()
+                .filter(|(id, _)| running(id))
+                .map(|(_, broker)| broker),
+        );
+        if healthy.is_empty() {
+            self.direct_bootstrap()
+        } else {
+            healthy
+        }
     }
 }
 

@@ -20,7 +20,10 @@ impl Cluster {
     ///
     /// If that does not succeed within a minute.
     pub fn heal(&self) {
-        self.brokers.values().flat_map(super::Broker::proxies).for_each(|proxy| proxy.set(Fault::Pass));
+        self.brokers
+            .values()
+            .flat_map(super::Broker::proxies)
+            .for_each(|proxy| proxy.set(Fault::Pass));
         self.nodes.values().for_each(Node::bring_back);
         self.clients.forget();
         self.wait_for_all_brokers();
@@ -32,7 +35,11 @@ impl Cluster {
     pub fn wait_for_broker(&self, broker: i32) {
         eventually(CHANGE, &format!("broker {broker} in service"), || {
             let live = self.live_brokers()?;
-            if live.contains(&broker) { Ok(()) } else { Err(format!("in service: {live:?}")) }
+            if live.contains(&broker) {
+                Ok(())
+            } else {
+                Err(format!("in service: {live:?}"))
+            }
         });
     }
 
@@ -40,7 +47,11 @@ impl Cluster {
     pub fn wait_until_fenced(&self, broker: i32) {
         eventually(CHANGE, &format!("broker {broker} fenced"), || {
             let live = self.live_brokers()?;
-            if live.contains(&broker) { Err(format!("in service: {live:?}")) } else { Ok(()) }
+            if live.contains(&broker) {
+                Err(format!("in service: {live:?}"))
+            } else {
+                Ok(())
+            }
         });
     }
 
@@ -59,7 +70,11 @@ impl Cluster {
     pub fn wait_until_in_sync(&self) {
         eventually(CHANGE, "all replicas in sync", || {
             let lagging: Vec<String> = self.lagging_partitions()?;
-            if lagging.is_empty() { Ok(()) } else { Err(lagging.join(", ")) }
+            if lagging.is_empty() {
+                Ok(())
+            } else {
+                Err(lagging.join(", "))
+            }
         });
     }
 
@@ -68,28 +83,49 @@ impl Cluster {
         eventually(START, "all brokers in service", || {
             self.fail_if_a_node_ended();
             let live = self.live_brokers()?;
-            if live == all { Ok(()) } else { Err(format!("in service: {live:?}")) }
+            if live == all {
+                Ok(())
+            } else {
+                Err(format!("in service: {live:?}"))
+            }
         });
     }
 
     fn fail_if_a_node_ended(&self) {
-        let ended: Vec<i32> =
-            self.nodes.iter().filter(|(_, node)| node.has_ended()).map(|(id, _)| *id).collect();
-        assert!(ended.is_empty(), "nodes {ended:?} ended while starting:\n{}", self.log_tails());
+        let ended: Vec<i32> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.has_ended())
+            .map(|(id, _)| *id)
+            .collect();
+        assert!(
+            ended.is_empty(),
+            "nodes {ended:?} ended while starting:\n{}",
+            self.log_tails()
+        );
     }
 
     fn lagging_partitions(&self) -> Result<Vec<String>, String> {
-        let metadata = self.consumer().fetch_metadata(None, ANSWER).map_err(|error| error.to_string())?;
+        let metadata = self
+            .consumer()
+            .fetch_metadata(None, ANSWER)
+            .map_err(|error| error.to_string())?;
         let topics = metadata.topics().iter();
-        let partitions = topics.flat_map(|topic| topic.partitions().iter().map(move |part| (topic.name(), part)));
-        let lagging = partitions.filter(|(_, part)| part.leader() < 0 || part.isr().len() < part.replicas().len());
-        Ok(lagging.map(|(topic, part)| format!("{topic}-{} in sync {:?}", part.id(), part.isr())).collect())
+        let partitions =
+            topics.flat_map(|topic| topic.partitions().iter().map(move |part| (topic.name(), part)));
+        let lagging =
+            partitions.filter(|(_, part)| part.leader() < 0 || part.isr().len() < part.replicas().len());
+        Ok(lagging
+            .map(|(topic, part)| format!("{topic}-{} in sync {:?}", part.id(), part.isr()))
+            .collect())
     }
 }
 
 impl super::Broker {
     fn proxies(&self) -> impl Iterator<Item = &Proxy> {
-        [&self.client, &self.inter_broker].into_iter().chain(&self.controller)
+        [&self.client, &self.inter_broker]
+            .into_iter()
+            .chain(&self.controller)
     }
 }
 

@@ -87,7 +87,10 @@ impl Cluster {
 
     /// The proxied client addresses, in the order of the broker ids.
     pub fn bootstrap_list(&self) -> Vec<String> {
-        self.brokers.values().map(|broker| broker.client.address().to_string()).collect()
+        self.brokers
+            .values()
+            .map(|broker| broker.client.address().to_string())
+            .collect()
     }
 
     /// An address of this cluster that no broker has any more.
@@ -117,7 +120,10 @@ impl Cluster {
     ///
     /// For the broker that is its own controller, in a combined cluster.
     pub fn controller_proxy(&self, broker: i32) -> &Proxy {
-        self.broker(broker).controller.as_ref().expect("a broker apart from the controller")
+        self.broker(broker)
+            .controller
+            .as_ref()
+            .expect("a broker apart from the controller")
     }
 
     /// What clients have moved and opened, over all brokers.
@@ -189,11 +195,15 @@ impl Cluster {
     }
 
     fn node(&self, id: i32) -> &Node {
-        self.nodes.get(&id).unwrap_or_else(|| panic!("the cluster has no node {id}"))
+        self.nodes
+            .get(&id)
+            .unwrap_or_else(|| panic!("the cluster has no node {id}"))
     }
 
     fn broker(&self, id: i32) -> &Broker {
-        self.brokers.get(&id).unwrap_or_else(|| panic!("the cluster has no broker {id}"))
+        self.brokers
+            .get(&id)
+            .unwrap_or_else(|| panic!("the cluster has no broker {id}"))
     }
 }
 
@@ -214,7 +224,10 @@ impl Cluster {
 }
 
 fn join<'a>(brokers: impl Iterator<Item = &'a Broker>) -> String {
-    brokers.map(|broker| broker.direct.to_string()).collect::<Vec<_>>().join(",")
+    brokers
+        .map(|broker| broker.direct.to_string())
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// The node id of a controller that is not a broker.

@@ -28,7 +28,12 @@ enum State {
 
 impl Node {
     pub(super) fn new(id: i32, properties: PathBuf, heap_mb: u32) -> Self {
-        Self { id, properties, heap_mb, state: Mutex::new(State::Down) }
+        Self {
+            id,
+            properties,
+            heap_mb,
+            state: Mutex::new(State::Down),
+        }
     }
 
     pub(super) fn spawn(&self) {

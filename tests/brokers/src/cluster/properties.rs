@@ -57,7 +57,10 @@ pub(super) fn common(brokers: usize) -> Properties {
 }
 
 pub(super) fn of(pairs: &[(&str, &str)]) -> Properties {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// One node that is controller and broker, without proxies, for a run that only loads classes.
@@ -72,7 +75,10 @@ pub(crate) fn combined_for_archive(
         ("process.roles", "broker,controller"),
         ("controller.listener.names", "CONTROLLER"),
         ("controller.quorum.voters", &format!("1@{controller}")),
-        ("listeners", &format!("PLAINTEXT://{broker},CONTROLLER://{controller}")),
+        (
+            "listeners",
+            &format!("PLAINTEXT://{broker},CONTROLLER://{controller}"),
+        ),
     ]));
     write(cluster, directory, 1, properties)
 }

@@ -40,12 +40,14 @@ fn run_one_node(class_path: &str, archive: &Path) -> Result<(), String> {
     command.args(["-cp", class_path, "kafka.Kafka"]).arg(properties);
     let log = workplace.path().join("archive.log");
     let mut node = Process::spawn_logged(command, &log).map_err(|error| error.to_string())?;
-    eventually(Duration::from_secs(60), "a node to make the class-data archive from", || {
-        match node.ended() {
+    eventually(
+        Duration::from_secs(60),
+        "a node to make the class-data archive from",
+        || match node.ended() {
             Some(status) => panic!("the node ended early ({status}):\n{}", workplace.tails()),
             None => TcpStream::connect(broker),
-        }
-    });
+        },
+    );
     node.signal(Signal::TERM);
     node.wait(Duration::from_secs(60), "the class-data archive");
     Ok(())

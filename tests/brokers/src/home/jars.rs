@@ -41,15 +41,25 @@ pub(super) fn admin_compiled(home: &Path, libraries: &Path, class_path: &str) ->
     }
     let source = home.join("Admin.java");
     fs::write(&source, ADMIN_SOURCE).map_err(|error| error.to_string())?;
-    let compiler = jars(libraries)?.into_iter().find(|path| is_compiler(path)).ok_or("no compiler among the jars")?;
+    let compiler = jars(libraries)?
+        .into_iter()
+        .find(|path| is_compiler(path))
+        .ok_or("no compiler among the jars")?;
     let mut command = java::command(COMPILER_HEAP_MB);
-    command.arg("-jar").arg(compiler).args(["-17", "-cp", class_path, "-d"]).arg(&classes).arg(&source);
+    command
+        .arg("-jar")
+        .arg(compiler)
+        .args(["-17", "-cp", class_path, "-d"])
+        .arg(&classes)
+        .arg(&source);
     run(&mut command, "compile the admin program").map(|()| classes)
 }
 
 /// Runs a command to its end and, if it fails, tells what it printed.
 pub(super) fn run(command: &mut Command, purpose: &str) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("cannot {purpose}: {error}"))?;
+    let output = command
+        .output()
+        .map_err(|error| format!("cannot {purpose}: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
@@ -59,7 +69,9 @@ pub(super) fn run(command: &mut Command, purpose: &str) -> Result<(), String> {
 
 fn fetch(home: &Path, libraries: &Path) -> Result<(), String> {
     let mut maven = Command::new("mvn");
-    maven.current_dir(home).args(["-q", "-B", "dependency:copy-dependencies"]);
+    maven
+        .current_dir(home)
+        .args(["-q", "-B", "dependency:copy-dependencies"]);
     maven.arg(format!("-DoutputDirectory={}", libraries.display()));
     run(&mut maven, "fetch Kafka's jars with Maven").map_err(|fault| format!("{fault}. {}", java::INSTALL))
 }
@@ -73,7 +85,8 @@ fn jars(libraries: &Path) -> Result<Vec<PathBuf>, String> {
 }
 
 fn is_compiler(jar: &Path) -> bool {
-    jar.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ecj-"))
+    jar.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("ecj-"))
 }
 
 const POM: &str = include_str!("../../pom.xml");

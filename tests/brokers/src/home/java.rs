@@ -9,7 +9,9 @@ pub(super) fn version() -> Result<String, String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     match major(&text) {
         Some(found) if found >= OLDEST => Ok(text),
-        found => Err(format!("Kafka 4 needs Java {OLDEST} or newer, and `java` is {found:?}. {INSTALL}")),
+        found => Err(format!(
+            "Kafka 4 needs Java {OLDEST} or newer, and `java` is {found:?}. {INSTALL}"
+        )),
     }
 }
 
@@ -19,7 +21,10 @@ pub(super) fn command(heap_mb: u32) -> Command {
     let mut command = Command::new("java");
     command.args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
     command.arg(format!("-Xmx{heap_mb}m"));
-    command.args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"]);
+    command.args([
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    ]);
     command
 }
 
@@ -29,7 +34,13 @@ pub(super) const INSTALL: &str = "The tests against real brokers need Java 17 or
 
 /// From `openjdk 17.0.15 2025-04-15` or `java 21 2023-09-19 LTS`.
 fn major(version: &str) -> Option<u32> {
-    version.split_whitespace().nth(1)?.split(['.', '-', '+']).next()?.parse().ok()
+    version
+        .split_whitespace()
+        .nth(1)?
+        .split(['.', '-', '+'])
+        .next()?
+        .parse()
+        .ok()
 }
 
 const OLDEST: u32 = 17;

@@ -40,13 +40,20 @@ impl KafkaHome {
         let class_path = jars::class_path(&libraries)?;
         let archive = archive::made(directory, &class_path, &version)?;
         let admin_classes = jars::admin_compiled(directory, &libraries, &class_path)?;
-        Ok(Self { class_path, archive, admin_classes })
+        Ok(Self {
+            class_path,
+            archive,
+            admin_classes,
+        })
     }
 
     /// A command for the node described by a properties file.
     pub(crate) fn node(&self, properties: &Path, heap_mb: u32) -> Command {
         let mut command = java::command(heap_mb);
-        command.args(self.archive_flags()).args(["-cp", &self.class_path, "kafka.Kafka"]).arg(properties);
+        command
+            .args(self.archive_flags())
+            .args(["-cp", &self.class_path, "kafka.Kafka"])
+            .arg(properties);
         command
     }
 
@@ -54,17 +61,26 @@ impl KafkaHome {
     pub(crate) fn admin(&self, bootstrap: &str) -> Command {
         let mut command = java::command(ADMIN_HEAP_MB);
         let class_path = format!("{}:{}", self.class_path, self.admin_classes.display());
-        command.args(self.archive_flags()).args(["-cp", &class_path, "Admin", bootstrap]);
+        command
+            .args(self.archive_flags())
+            .args(["-cp", &class_path, "Admin", bootstrap]);
         command
     }
 
     fn archive_flags(&self) -> [String; 2] {
-        [format!("-XX:SharedArchiveFile={}", self.archive.display()), "-Xshare:auto".to_owned()]
+        [
+            format!("-XX:SharedArchiveFile={}", self.archive.display()),
+            "-Xshare:auto".to_owned(),
+        ]
     }
 }
 
 fn directory() -> PathBuf {
-    let below = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let below = |variable| {
+        std::env::var_os(variable)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     below("RIVERHEAD_KAFKA_HOME")
         .or_else(|| below("XDG_CACHE_HOME").map(|cache| cache.join(KEPT_AS)))
         .or_else(|| below("HOME").map(|home| home.join(".cache").join(KEPT_AS)))

@@ -41,7 +41,13 @@ impl Cluster {
             topic: topic.to_owned(),
             config: config(&self.direct_bootstrap()),
             numbers: self.numbers(),
-            records: Records { bytes: RECORD_BYTES, partitions: Vec::new(), turn: 0, key: None, timestamp: None },
+            records: Records {
+                bytes: RECORD_BYTES,
+                partitions: Vec::new(),
+                turn: 0,
+                key: None,
+                timestamp: None,
+            },
             per_second: None,
             transactional: false,
         }
@@ -91,7 +97,9 @@ impl ProducerBuilder<'_> {
             Acks::All => ("all", "true"),
             Acks::Leader => ("1", "false"),
         };
-        self.config.set("acks", required).set("enable.idempotence", idempotent);
+        self.config
+            .set("acks", required)
+            .set("enable.idempotence", idempotent);
         self
     }
 
@@ -126,14 +134,20 @@ impl ProducerBuilder<'_> {
     /// If the topic does not exist or a property is not valid.
     pub fn start(mut self) -> Producer {
         if self.records.partitions.is_empty() {
-            let states = eventually(CHANGE, "the topic to write to", || self.cluster.describe(&self.topic));
+            let states = eventually(CHANGE, "the topic to write to", || {
+                self.cluster.describe(&self.topic)
+            });
             self.records.partitions = states.iter().map(|state| state.id).collect();
         }
         let books = Arc::new(Books::default());
-        let client: ThreadedProducer<Bookkeeper> =
-            self.config.create_with_context(Bookkeeper(Arc::clone(&books))).expect("a producer");
+        let client: ThreadedProducer<Bookkeeper> = self
+            .config
+            .create_with_context(Bookkeeper(Arc::clone(&books)))
+            .expect("a producer");
         if self.transactional {
-            client.init_transactions(scaled(FLUSH)).expect("a transaction coordinator");
+            client
+                .init_transactions(scaled(FLUSH))
+                .expect("a transaction coordinator");
         }
         Producer {
             topic: self.topic,
@@ -148,7 +162,10 @@ impl ProducerBuilder<'_> {
 
 impl std::fmt::Debug for ProducerBuilder<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("ProducerBuilder").field("topic", &self.topic).finish_non_exhaustive()
+        formatter
+            .debug_struct("ProducerBuilder")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }
 

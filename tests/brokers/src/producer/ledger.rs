@@ -40,7 +40,12 @@ impl Ledger {
 
     /// The acknowledged numbers of a partition, in the order of the log.
     pub fn numbers_of(&self, partition: i32) -> Vec<u64> {
-        self.partitions.get(&partition).into_iter().flatten().map(|acked| acked.n).collect()
+        self.partitions
+            .get(&partition)
+            .into_iter()
+            .flatten()
+            .map(|acked| acked.n)
+            .collect()
     }
 
     /// All acknowledged numbers.
@@ -65,7 +70,10 @@ struct Pages {
 impl Books {
     pub(super) fn ledger(&self) -> Ledger {
         let mut ledger = self.pages().ledger.clone();
-        ledger.partitions.values_mut().for_each(|acked| acked.sort_by_key(|acked| acked.offset));
+        ledger
+            .partitions
+            .values_mut()
+            .for_each(|acked| acked.sort_by_key(|acked| acked.offset));
         ledger
     }
 
@@ -91,7 +99,10 @@ impl Books {
     pub(super) fn abort(&self) {
         let mut pages = self.pages();
         let aborted = pages.open.take().unwrap_or_default();
-        pages.ledger.aborted.extend(aborted.into_iter().map(|(_, acked)| acked.n));
+        pages
+            .ledger
+            .aborted
+            .extend(aborted.into_iter().map(|(_, acked)| acked.n));
     }
 
     fn acknowledge(&self, partition: i32, offset: i64, number: Option<u64>) {

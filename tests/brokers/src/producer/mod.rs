@@ -59,7 +59,12 @@ impl Producer {
         self.enqueue(|topic| record.to_base(topic));
         self.flush();
         let after = self.books.unnumbered();
-        assert_eq!(after.len(), before.len() + 1, "the record was not acknowledged: {:?}", self.ledger().failed);
+        assert_eq!(
+            after.len(),
+            before.len() + 1,
+            "the record was not acknowledged: {:?}",
+            self.ledger().failed
+        );
         after[before.len()]
     }
 
@@ -69,7 +74,9 @@ impl Producer {
     ///
     /// If that takes longer than three minutes.
     pub fn flush(&self) {
-        self.client.flush(scaled(FLUSH)).expect("the brokers answer in time");
+        self.client
+            .flush(scaled(FLUSH))
+            .expect("the brokers answer in time");
     }
 
     /// What has been acknowledged so far.
@@ -91,7 +98,9 @@ impl Producer {
 
     /// Commits the transaction: its records enter the ledger.
     pub fn commit(&mut self) {
-        self.client.commit_transaction(scaled(FLUSH)).expect("a transaction to commit");
+        self.client
+            .commit_transaction(scaled(FLUSH))
+            .expect("a transaction to commit");
         self.books.commit();
     }
 
@@ -99,7 +108,9 @@ impl Producer {
     pub fn abort(&mut self) {
         // Records that are still on their way would be purged, and leave no hole in the log.
         self.flush();
-        self.client.abort_transaction(scaled(FLUSH)).expect("a transaction to abort");
+        self.client
+            .abort_transaction(scaled(FLUSH))
+            .expect("a transaction to abort");
         self.books.abort();
     }
 
@@ -113,7 +124,11 @@ impl Producer {
             }
             self
         });
-        Running { stop, books, thread: Some(thread) }
+        Running {
+            stop,
+            books,
+            thread: Some(thread),
+        }
     }
 
     /// Waits for room in the queue; that is the only pace of a producer without a rate.
@@ -131,7 +146,10 @@ impl Producer {
 
 impl std::fmt::Debug for Producer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Producer").field("topic", &self.topic).finish_non_exhaustive()
+        formatter
+            .debug_struct("Producer")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }
 
@@ -184,7 +202,10 @@ impl Pace {
     /// `per_second` records; `None` for as many as possible.
     fn new(per_second: Option<f64>) -> Self {
         let between = per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(1.0 / rate));
-        Self { between, next: Instant::now() }
+        Self {
+            between,
+            next: Instant::now(),
+        }
     }
 
     fn wait(&mut self) {

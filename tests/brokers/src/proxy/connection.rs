@@ -35,7 +35,11 @@ impl Connection {
             let _ = socket.set_nodelay(true);
             let _ = socket.set_write_timeout(Some(WRITE_PATIENCE));
         }
-        let connection = Arc::new(Self { client, broker, reset: AtomicBool::new(false) });
+        let connection = Arc::new(Self {
+            client,
+            broker,
+            reset: AtomicBool::new(false),
+        });
         wire.register(&connection);
         let (other, other_wire) = (Arc::clone(&connection), Arc::clone(wire));
         thread::spawn(move || Pump::run(&other, Direction::ToBroker, &other_wire));
@@ -86,7 +90,15 @@ impl Pump<'_> {
             Direction::ToClient => (&connection.broker, &connection.client),
         };
         let (held, buffer) = (VecDeque::new(), vec![0; MOST_AT_ONCE]);
-        let mut pump = Pump { from, to, connection, direction, wire, held, buffer };
+        let mut pump = Pump {
+            from,
+            to,
+            connection,
+            direction,
+            wire,
+            held,
+            buffer,
+        };
         match pump.forward_all() {
             // A read that a reset has woken looks like an end, and must not be passed on as one.
             Ok(()) if !connection.is_reset() => drop(to.shutdown(Shutdown::Write)),
@@ -105,8 +117,12 @@ impl Pump<'_> {
 
     /// Reads once, but not past the time when the oldest held chunk is due; `false` at the end.
     fn read(&mut self) -> io::Result<bool> {
-        let until_due = self.held.front().map(|chunk| chunk.due.saturating_duration_since(Instant::now()));
-        self.from.set_read_timeout(until_due.map(|wait| wait.max(SHORTEST_WAIT)))?;
+        let until_due = self
+            .held
+            .front()
+            .map(|chunk| chunk.due.saturating_duration_since(Instant::now()));
+        self.from
+            .set_read_timeout(until_due.map(|wait| wait.max(SHORTEST_WAIT)))?;
         let sip = self.wire.sip(self.direction);
         match self.from.read(&mut self.buffer[..sip]) {
             Ok(0) => Ok(false),
@@ -121,8 +137,15 @@ impl Pump<'_> {
         if self.held.is_empty() && due <= Instant::now() {
             return self.write(&self.buffer[..count]);
         }
-        self.held.push_back(Chunk { due, bytes: self.buffer[..count].to_vec() });
-        if self.held.len() < MOST_HELD { Ok(()) } else { self.release(true) }
+        self.held.push_back(Chunk {
+            due,
+            bytes: self.buffer[..count].to_vec(),
+        });
+        if self.held.len() < MOST_HELD {
+            Ok(())
+        } else {
+            self.release(true)
+        }
     }
 
     /// Writes what is due; with `all`, waits until everything held is.
@@ -160,7 +183,10 @@ impl Pump<'_> {
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+    )
 }
 
 /// How long a write to a peer that does not read may last before the thread looks whether it was reset.

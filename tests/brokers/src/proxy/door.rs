@@ -45,14 +45,23 @@ impl DoorKeeper {
         };
         let heard = Arc::clone(&bell);
         let thread = thread::spawn(move || porch.serve(&queue, &heard));
-        (address, Self { orders: Some(orders), bell, thread: Some(thread) })
+        (
+            address,
+            Self {
+                orders: Some(orders),
+                bell,
+                thread: Some(thread),
+            },
+        )
     }
 
     /// Returns once the port behaves so.
     pub(super) fn set(&self, door: Door) {
         let (done, answer) = channel();
         let orders = self.orders.as_ref().expect("present until dropped");
-        orders.send(Order { door, done }).expect("the thread ends after its keeper");
+        orders
+            .send(Order { door, done })
+            .expect("the thread ends after its keeper");
         self.ring();
         answer.recv().expect("the thread answers every order");
     }
@@ -126,7 +135,11 @@ impl Porch {
     }
 
     fn unlock(&mut self) {
-        let ours: Vec<_> = self.crowd.drain(..).filter_map(|socket| socket.local_addr().ok()).collect();
+        let ours: Vec<_> = self
+            .crowd
+            .drain(..)
+            .filter_map(|socket| socket.local_addr().ok())
+            .collect();
         let listener = self.listener.get_or_insert_with(|| listen(self.address));
         rustix::net::listen(&*listener, BACKLOG).expect("a longer queue");
         self.welcome(&ours);
@@ -168,7 +181,9 @@ impl Porch {
 
 fn listen(address: SocketAddr) -> TcpListener {
     let listener = TcpListener::bind(address).expect("the proxy's port stays its own");
-    listener.set_nonblocking(true).expect("a listener that does not block");
+    listener
+        .set_nonblocking(true)
+        .expect("a listener that does not block");
     listener
 }
 

@@ -26,7 +26,11 @@ impl Proxy {
     pub fn start(target: SocketAddr) -> Self {
         let wire = Arc::new(Wire::new(target));
         let (address, keeper) = DoorKeeper::start(Arc::clone(&wire));
-        Self { address, wire, keeper }
+        Self {
+            address,
+            wire,
+            keeper,
+        }
     }
 
     /// Where it listens.

@@ -37,7 +37,10 @@ struct Lane {
 
 impl Wire {
     pub(super) fn new(target: SocketAddr) -> Self {
-        let lane = Lane { flow: Flow::Free, busy_until: Instant::now() };
+        let lane = Lane {
+            flow: Flow::Free,
+            busy_until: Instant::now(),
+        };
         Self {
             target,
             lanes: Mutex::new([lane; 2]),
@@ -77,17 +80,22 @@ impl Wire {
     /// How many bytes to read at once: a narrow flow takes sips, so that it runs and does not jump.
     pub(super) fn sip(&self, direction: Direction) -> usize {
         match self.lanes()[direction as usize].flow {
-            Flow::Narrow(rate) => usize::try_from(rate / SIPS_PER_SECOND).unwrap_or(MOST_AT_ONCE).clamp(1, MOST_AT_ONCE),
+            Flow::Narrow(rate) => usize::try_from(rate / SIPS_PER_SECOND)
+                .unwrap_or(MOST_AT_ONCE)
+                .clamp(1, MOST_AT_ONCE),
             Flow::Free | Flow::Stopped | Flow::Late(_) => MOST_AT_ONCE,
         }
     }
 
     /// Waits while the flow is stopped; returns at once for a connection that has been reset.
     pub(super) fn wait_while_stopped(&self, direction: Direction, connection: &Connection) {
-        let stopped = |lanes: &mut [Lane; 2]| {
-            lanes[direction as usize].flow == Flow::Stopped && !connection.is_reset()
-        };
-        drop(self.changed.wait_while(self.lanes(), stopped).unwrap_or_else(PoisonError::into_inner));
+        let stopped =
+            |lanes: &mut [Lane; 2]| lanes[direction as usize].flow == Flow::Stopped && !connection.is_reset();
+        drop(
+            self.changed
+                .wait_while(self.lanes(), stopped)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
     }
 
     pub(super) fn count_forwarded(&self, direction: Direction, bytes: usize) {
@@ -105,7 +113,11 @@ impl Wire {
     }
 
     pub(super) fn reset_all(&self) {
-        let connections: Vec<_> = self.connections().drain(..).filter_map(|known| known.upgrade()).collect();
+        let connections: Vec<_> = self
+            .connections()
+            .drain(..)
+            .filter_map(|known| known.upgrade())
+            .collect();
         // Under the lock, so that no waiter misses the news between its look and its sleep.
         let lanes = self.lanes();
         connections.iter().for_each(|connection| connection.reset());
@@ -114,7 +126,11 @@ impl Wire {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let open = self.connections().iter().filter(|known| known.strong_count() > 0).count();
+        let open = self
+            .connections()
+            .iter()
+            .filter(|known| known.strong_count() > 0)
+            .count();
         Counts {
             to_broker: self.forwarded[Direction::ToBroker as usize].load(Ordering::Relaxed),
             to_client: self.forwarded[Direction::ToClient as usize].load(Ordering::Relaxed),

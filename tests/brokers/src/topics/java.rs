@@ -52,9 +52,17 @@ impl Cluster {
     /// Moves a partition to other brokers, and returns when they have it all.
     pub fn reassign(&self, topic: &str, partition: i32, replicas: &[i32]) {
         self.begin_reassignment(topic, partition, replicas);
-        eventually(CHANGE, &format!("{topic}-{partition} moved to {replicas:?}"), || {
-            if self.is_reassigning(topic) { Err("still moving") } else { Ok(()) }
-        });
+        eventually(
+            CHANGE,
+            &format!("{topic}-{partition} moved to {replicas:?}"),
+            || {
+                if self.is_reassigning(topic) {
+                    Err("still moving")
+                } else {
+                    Ok(())
+                }
+            },
+        );
     }
 
     /// Asks to move a partition to other brokers, and returns at once.

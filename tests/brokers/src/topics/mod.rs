@@ -30,7 +30,11 @@ impl NewTopic {
     /// A topic whose partition `p` lives on the brokers `replicas[p]`, the preferred leader first.
     pub fn with_replicas(name: &str, replicas: &[&[i32]]) -> Self {
         let replicas = replicas.iter().map(|brokers| brokers.to_vec()).collect();
-        Self { name: name.to_owned(), replicas, config: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            replicas,
+            config: Vec::new(),
+        }
     }
 
     /// Sets a topic's property, such as `cleanup.policy`.
@@ -51,9 +55,21 @@ impl Cluster {
         let brokers = self.broker_ids();
         let copies = brokers.len().min(3);
         let replicas: Vec<Vec<i32>> = (0..partitions)
-            .map(|partition| brokers.iter().cycle().skip(partition % brokers.len()).take(copies).copied().collect())
+            .map(|partition| {
+                brokers
+                    .iter()
+                    .cycle()
+                    .skip(partition % brokers.len())
+                    .take(copies)
+                    .copied()
+                    .collect()
+            })
             .collect();
-        self.create(&NewTopic { name: name.to_owned(), replicas, config: Vec::new() });
+        self.create(&NewTopic {
+            name: name.to_owned(),
+            replicas,
+            config: Vec::new(),
+        });
     }
 
     /// Makes a topic, and returns when every partition has its leader.
@@ -80,7 +96,10 @@ impl Cluster {
     pub fn add_partitions(&self, topic: &str, count: usize) {
         let asked = NewPartitions::new(topic, count);
         let results = futures_executor::block_on(self.admin().create_partitions([&asked], &options()));
-        check_topics("add partitions to", results.expect("an answer from the controller"));
+        check_topics(
+            "add partitions to",
+            results.expect("an answer from the controller"),
+        );
         self.wait_for_leaders(topic, count);
     }
 
@@ -92,18 +111,27 @@ impl Cluster {
     /// Moves the start of a partition's log to `before`: older records are gone.
     pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
         let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, partition, Offset::Offset(before)).expect("a valid offset");
+        list.add_partition_offset(topic, partition, Offset::Offset(before))
+            .expect("a valid offset");
         let result = futures_executor::block_on(self.admin().delete_records(&list, &options()));
         let result = result.expect("an answer from the leader");
-        let partition = result.find_partition(topic, partition).expect("the partition asked for");
-        partition.error().unwrap_or_else(|error| panic!("delete records of {topic}: {error}"));
+        let partition = result
+            .find_partition(topic, partition)
+            .expect("the partition asked for");
+        partition
+            .error()
+            .unwrap_or_else(|error| panic!("delete records of {topic}: {error}"));
     }
 
     /// The names of all topics, internal ones included, sorted.
     pub fn topics(&self) -> Vec<String> {
         eventually(CHANGE, "a list of topics", || {
             let metadata = self.consumer().fetch_metadata(None, crate::cluster::ANSWER)?;
-            let mut names: Vec<_> = metadata.topics().iter().map(|topic| topic.name().to_owned()).collect();
+            let mut names: Vec<_> = metadata
+                .topics()
+                .iter()
+                .map(|topic| topic.name().to_owned())
+                .collect();
             names.sort();
             Ok::<_, rdkafka::error::KafkaError>(names)
         })
@@ -112,7 +140,11 @@ impl Cluster {
     /// Removes all topics but the brokers' own.
     pub(crate) fn delete_leftover_topics(&self) {
         let topics = self.topics();
-        let leftover: Vec<&str> = topics.iter().map(String::as_str).filter(|name| !name.starts_with("__")).collect();
+        let leftover: Vec<&str> = topics
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !name.starts_with("__"))
+            .collect();
         if !leftover.is_empty() {
             self.delete_topics(&leftover);
         }
@@ -129,7 +161,9 @@ impl Cluster {
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(ADMIN)).operation_timeout(Some(ADMIN))
+    AdminOptions::new()
+        .request_timeout(Some(ADMIN))
+        .operation_timeout(Some(ADMIN))
 }
 
 fn check_topics(what: &str, results: Vec<Result<String, (String, RDKafkaErrorCode)>>) {

@@ -57,16 +57,28 @@ impl Cluster {
 
     /// Waits until a partition is led by this broker, or by none.
     pub fn wait_for_leader(&self, topic: &str, partition: i32, leader: Option<i32>) {
-        self.wait_for(topic, &format!("partition {partition} led by {leader:?}"), |states| {
-            states.iter().any(|state| state.id == partition && state.leader == leader)
-        });
+        self.wait_for(
+            topic,
+            &format!("partition {partition} led by {leader:?}"),
+            |states| {
+                states
+                    .iter()
+                    .any(|state| state.id == partition && state.leader == leader)
+            },
+        );
     }
 
     /// Waits until just these brokers, given in rising order, are in sync for a partition.
     pub fn wait_for_isr(&self, topic: &str, partition: i32, isr: &[i32]) {
-        self.wait_for(topic, &format!("partition {partition} in sync on {isr:?}"), |states| {
-            states.iter().any(|state| state.id == partition && state.isr == isr)
-        });
+        self.wait_for(
+            topic,
+            &format!("partition {partition} in sync on {isr:?}"),
+            |states| {
+                states
+                    .iter()
+                    .any(|state| state.id == partition && state.isr == isr)
+            },
+        );
     }
 
     /// Waits until the partitions of a topic are as wanted.
@@ -77,13 +89,19 @@ impl Cluster {
     pub fn wait_for(&self, topic: &str, what: &str, wanted: impl Fn(&[PartitionState]) -> bool) {
         eventually(CHANGE, &format!("{topic}: {what}"), || {
             let states = self.describe(topic)?;
-            if wanted(&states) { Ok(()) } else { Err(format!("{states:?}")) }
+            if wanted(&states) {
+                Ok(())
+            } else {
+                Err(format!("{states:?}"))
+            }
         });
     }
 }
 
 fn describe(consumer: &BaseConsumer, topic: &str) -> Result<Vec<PartitionState>, String> {
-    let metadata = consumer.fetch_metadata(Some(topic), ANSWER).map_err(|error| error.to_string())?;
+    let metadata = consumer
+        .fetch_metadata(Some(topic), ANSWER)
+        .map_err(|error| error.to_string())?;
     let topic = metadata.topics().first().ok_or("no answer about the topic")?;
     if let Some(error) = topic.error() {
         return Err(rdkafka::types::RDKafkaErrorCode::from(error).to_string());
@@ -97,5 +115,10 @@ fn state(partition: &rdkafka::metadata::MetadataPartition) -> PartitionState {
     let mut isr = partition.isr().to_vec();
     isr.sort_unstable();
     let leader = Some(partition.leader()).filter(|leader| *leader >= 0);
-    PartitionState { id: partition.id(), leader, replicas: partition.replicas().to_vec(), isr }
+    PartitionState {
+        id: partition.id(),
+        leader,
+        replicas: partition.replicas().to_vec(),
+        isr,
+    }
 }
