@@ -21,8 +21,17 @@
 //!
 //! `main.rs`, floor 8, turns arguments into an exit code.
 
+pub mod app;
+pub mod catalog;
+pub mod cli;
 pub mod client;
+pub mod config;
+pub mod encoding;
 pub mod event;
+pub mod http;
+pub mod kafka;
+pub mod limits;
+pub mod log;
 pub mod partition;
 pub mod position;
 pub mod sse;

@@ -9,6 +9,8 @@ mod ndjson;
 pub use encode::{MAX_DEPTH, MAX_VALUE_BYTES, Reject, encode};
 pub use ndjson::json_of;
 
+pub use crate::encoding::{Encoding, Payload, Tombstones};
+
 use std::ops::Range;
 
 use crate::position::{Epoch, Offset, Timestamp};
@@ -26,37 +28,6 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
-}
-
-/// How the values of a topic become `data:` lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Encoding {
-    /// What the values are.
-    pub payload: Payload,
-    /// What becomes of a record without a value.
-    pub tombstones: Tombstones,
-}
-
-/// What the values of a topic are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Payload {
-    /// JSON objects or arrays, passed through unchanged but for line breaks.
-    #[default]
-    Json,
-    /// UTF-8 text; each of its lines is a `data:` line.
-    Raw,
-    /// Bytes, sent as one line of base64.
-    Base64,
-}
-
-/// What becomes of a record without a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tombstones {
-    /// It is skipped.
-    #[default]
-    Skip,
-    /// It is sent as `event: delete`, with the key as data.
-    Delete,
 }
 
 /// What a record became.

@@ -8,9 +8,11 @@ mod directory;
 mod history;
 mod log;
 mod page;
+mod settings;
 
 pub use bell::Bell;
 pub use directory::{Directory, TopicPartition};
 pub use history::{Bounds, History, HistoryError};
 pub use log::{PartitionLog, Read};
 pub use page::{Page, PageBuilder};
+pub use settings::Settings;

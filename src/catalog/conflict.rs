@@ -1,0 +1,248 @@
+//! How streams can contradict themselves and each other.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use super::{BadName, Stream, check_name};
+
+/// A contradiction in a list of streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// Where it is.
+    pub at: Part,
+    /// What it contradicts, when that stands elsewhere.
+    pub with: Option<Part>,
+    /// What it is.
+    pub problem: Problem,
+}
+
+/// A part of a list of streams: which stream, and what of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The name of stream `.0`.
+    Name(usize),
+    /// Alias `.1` of stream `.0`.
+    Alias(usize, usize),
+    /// All topics of stream `.0`.
+    Topics(usize),
+    /// Topic `.1` of stream `.0`.
+    Topic(usize, usize),
+    /// Former topic `.1` of stream `.0`.
+    FormerTopic(usize, usize),
+}
+
+/// What is contradictory.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// This cannot be a name.
+    #[error("`{}` cannot be a name: {why}", name.escape_debug())]
+    Name {
+        /// What was given.
+        name: Arc<str>,
+        /// Why it cannot.
+        why: BadName,
+    },
+    /// The name or alias means another stream already.
+    #[error("the name `{0}` is taken already")]
+    Taken(Arc<str>),
+    /// A stream without topics.
+    #[error("stream `{0}` has no topics")]
+    NoTopics(Arc<str>),
+    /// A topic twice in one stream.
+    #[error("topic `{0}` is listed twice")]
+    Twice(Arc<str>),
+    /// A topic is both current and former.
+    #[error("topic `{0}` is both among `topics` and among `former_topics`")]
+    NotFormer(Arc<str>),
+    /// Two streams share a topic but not what its values are.
+    #[error("streams that share topic `{0}` must agree on `payload`: its events are encoded once for all")]
+    Payload(Arc<str>),
+    /// Two streams share a topic but not what becomes of its tombstones.
+    #[error("streams that share topic `{0}` must agree on `tombstones`: its events are encoded once for all")]
+    Tombstones(Arc<str>),
+    /// Two streams share a topic but not where it is read from.
+    #[error("streams that share topic `{0}` must agree on `clusters`: it is read from one place")]
+    Clusters(Arc<str>),
+}
+
+/// All conflicts of `streams`, in their order.
+pub(super) fn all(streams: &[Stream]) -> Vec<Conflict> {
+    let mut conflicts = names(streams);
+    for (index, stream) in streams.iter().enumerate() {
+        conflicts.extend(own_topics(index, stream));
+    }
+    conflicts.extend(shared_topics(streams));
+    conflicts
+}
+
+fn names(streams: &[Stream]) -> Vec<Conflict> {
+    let named = streams.iter().enumerate().flat_map(|(index, stream)| {
+        let aliases = stream.aliases.iter().enumerate();
+        let aliases = aliases.map(move |(number, alias)| (Part::Alias(index, number), alias));
+        std::iter::once((Part::Name(index), &stream.name)).chain(aliases)
+    });
+    let mut taken = HashMap::new();
+    let mut conflicts = Vec::new();
+    for (at, name) in named {
+        conflicts.extend(bad_name(at, name));
+        match taken.entry(name) {
+            Entry::Vacant(free) => _ = free.insert(at),
+            Entry::Occupied(other) => {
+                conflicts.push(Conflict::between(at, *other.get(), Problem::Taken(name.clone())));
+            }
+        }
+    }
+    conflicts
+}
+
+fn own_topics(index: usize, stream: &Stream) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    if stream.topics.is_empty() {
+        conflicts.push(Conflict::at(
+            Part::Topics(index),
+            Problem::NoTopics(stream.name.clone()),
+        ));
+    }
+    let current = stream.topics.iter().enumerate();
+    let current = current.map(|(number, topic)| (Part::Topic(index, number), topic));
+    let former = stream.former_topics.iter().enumerate();
+    let former = former.map(|(number, topic)| (Part::FormerTopic(index, number), topic));
+    let mut seen = HashMap::new();
+    for (at, topic) in current.chain(former) {
+        conflicts.extend(bad_name(at, topic));
+        match (seen.entry(topic), at) {
+            (Entry::Vacant(new), _) => _ = new.insert(at),
+            (Entry::Occupied(first), at) => {
+                let problem = repeated(*first.get(), at, topic);
+                conflicts.push(Conflict::between(at, *first.get(), problem));
+            }
+        }
+    }
+    conflicts
+}
+
+fn repeated(first: Part, again: Part, topic: &Arc<str>) -> Problem {
+    match (first, again) {
+        (Part::Topic(..), Part::FormerTopic(..)) => Problem::NotFormer(topic.clone()),
+        _ => Problem::Twice(topic.clone()),
+    }
+}
+
+fn shared_topics(streams: &[Stream]) -> Vec<Conflict> {
+    let mut first: HashMap<&Arc<str>, (Part, &Stream)> = HashMap::new();
+    let mut conflicts = Vec::new();
+    for (index, stream) in streams.iter().enumerate() {
+        for (number, topic) in stream.topics.iter().enumerate() {
+            let at = Part::Topic(index, number);
+            let (with, other) = *first.entry(topic).or_insert((at, stream));
+            let problems = disagreements(stream, other, topic);
+            conflicts.extend(problems.map(|problem| Conflict::between(at, with, problem)));
+        }
+    }
+    conflicts
+}
+
+fn disagreements(one: &Stream, other: &Stream, topic: &Arc<str>) -> impl Iterator<Item = Problem> {
+    let payload = (one.encoding.payload != other.encoding.payload).then(|| Problem::Payload(topic.clone()));
+    let tombstones =
+        (one.encoding.tombstones != other.encoding.tombstones).then(|| Problem::Tombstones(topic.clone()));
+    let clusters = (one.clusters != other.clusters).then(|| Problem::Clusters(topic.clone()));
+    [payload, tombstones, clusters].into_iter().flatten()
+}
+
+fn bad_name(at: Part, name: &Arc<str>) -> Option<Conflict> {
+    let why = check_name(name).err()?;
+    let name = name.clone();
+    Some(Conflict::at(at, Problem::Name { name, why }))
+}
+
+impl Conflict {
+    fn at(at: Part, problem: Problem) -> Self {
+        Self {
+            at,
+            with: None,
+            problem,
+        }
+    }
+
+    fn between(at: Part, with: Part, problem: Problem) -> Self {
+        Self {
+            at,
+            with: Some(with),
+            problem,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::{Payload, Tombstones};
+
+    fn problems(streams: &[Stream]) -> Vec<(Part, Option<Part>, String)> {
+        let conflicts = all(streams).into_iter();
+        conflicts.map(|c| (c.at, c.with, c.problem.to_string())).collect()
+    }
+
+    fn kinds(streams: &[Stream]) -> Vec<(Part, Option<Part>)> {
+        problems(streams)
+            .into_iter()
+            .map(|(at, with, _)| (at, with))
+            .collect()
+    }
+
+    #[test]
+    fn two_streams_that_share_a_topic_agree_on_what_its_events_look_like() {
+        let mut one = Stream::new("one", ["t", "u"]);
+        let mut two = Stream::new("two", ["u"]);
+        assert_eq!(kinds(&[one.clone(), two.clone()]), []);
+        two.encoding.payload = Payload::Raw;
+        two.encoding.tombstones = Tombstones::Delete;
+        one.clusters = vec!["main".into()];
+        let pair = (Part::Topic(1, 0), Some(Part::Topic(0, 1)));
+        assert_eq!(kinds(&[one, two]), [pair, pair, pair]);
+    }
+
+    #[test]
+    fn an_alias_takes_no_name_that_means_another_stream() {
+        let mut one = Stream::new("one", ["t"]);
+        one.aliases = vec!["two".into(), "one".into()];
+        let two = Stream::new("two", ["t"]);
+        let own = (Part::Alias(0, 1), Some(Part::Name(0)));
+        let foreign = (Part::Name(1), Some(Part::Alias(0, 0)));
+        assert_eq!(kinds(&[one, two]), [own, foreign]);
+    }
+
+    #[test]
+    fn topics_are_there_once_and_not_also_former() {
+        let mut stream = Stream::new("s", ["t", "t"]);
+        stream.former_topics = vec!["t".into(), "f".into(), "f".into()];
+        let texts: Vec<_> = problems(&[stream]).into_iter().map(|(_, _, text)| text).collect();
+        assert_eq!(
+            texts,
+            [
+                "topic `t` is listed twice",
+                "topic `t` is both among `topics` and among `former_topics`",
+                "topic `f` is listed twice",
+            ]
+        );
+        assert_eq!(kinds(&[Stream::new("s", [])]), [(Part::Topics(0), None)]);
+    }
+
+    #[test]
+    fn names_are_checked_wherever_they_stand() {
+        let mut stream = Stream::new("a/b", ["t t"]);
+        stream.aliases = vec!["".into()];
+        stream.former_topics = vec!["..".into()];
+        let parts: Vec<_> = kinds(&[stream]).into_iter().map(|(at, _)| at).collect();
+        let wanted = [
+            Part::Name(0),
+            Part::Alias(0, 0),
+            Part::Topic(0, 0),
+            Part::FormerTopic(0, 0),
+        ];
+        assert_eq!(parts, wanted);
+    }
+}

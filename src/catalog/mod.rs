@@ -1,0 +1,144 @@
+//! Which streams are public, and the topics behind them. Only topics of the catalog are ever asked of Kafka.
+//!
+//! Not here: events (`event`), and where a client stands in them (`position`).
+
+mod conflict;
+mod select;
+mod stream;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+pub use conflict::{Conflict, Part, Problem};
+pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
+pub use stream::{BadName, Stream, StreamName, check_name};
+
+use crate::encoding::Encoding;
+
+/// The public streams. Names, aliases, topics and encodings in it are known to agree with each other.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    streams: Vec<Stream>,
+    /// Names and aliases -> index into `streams`.
+    names: HashMap<Arc<str>, usize>,
+    topics: BTreeMap<Arc<str>, Topic>,
+}
+
+/// What all streams that share a topic agree on.
+#[derive(Clone, Debug)]
+struct Topic {
+    encoding: Encoding,
+    clusters: Vec<Arc<str>>,
+}
+
+impl Catalog {
+    /// The catalog of these streams, kept in this order.
+    ///
+    /// # Errors
+    /// Every way in which the streams contradict themselves or each other, in the order of the streams.
+    pub fn new(streams: Vec<Stream>) -> Result<Self, Vec<Conflict>> {
+        let conflicts = conflict::all(&streams);
+        if !conflicts.is_empty() {
+            return Err(conflicts);
+        }
+        Ok(Self {
+            names: index_of_names(&streams),
+            topics: topics_of_all(&streams),
+            streams,
+        })
+    }
+
+    /// The public streams, in the order of the configuration.
+    pub fn streams(&self) -> impl ExactSizeIterator<Item = &Stream> {
+        self.streams.iter()
+    }
+
+    /// What a comma-separated list of stream names and aliases means. Names are case-sensitive.
+    ///
+    /// # Errors
+    /// When a name is unknown, or the list names more than [`MAX_STREAMS_PER_REQUEST`] streams.
+    pub fn select(&self, list: &str) -> Result<Selection, SelectError> {
+        select::select(self, list)
+    }
+
+    /// How the records of `topic` become lines; `None` for a topic that is not of the catalog.
+    pub fn encoding_of(&self, topic: &str) -> Option<Encoding> {
+        self.topics.get(topic).map(|topic| topic.encoding)
+    }
+
+    /// The clusters that `topic` can be read from, in order of preference; empty for a topic that is not of the catalog.
+    pub fn clusters_of(&self, topic: &str) -> &[Arc<str>] {
+        self.topics.get(topic).map_or(&[], |topic| &topic.clusters)
+    }
+
+    /// The topics that are read from `cluster` first, sorted, each once.
+    pub fn topics_of(&self, cluster: &str) -> Vec<Arc<str>> {
+        let first = |topic: &Topic| topic.clusters.first().is_some_and(|first| **first == *cluster);
+        let topics = self.topics.iter().filter(|(_, topic)| first(topic));
+        topics.map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// The stream with this name or alias.
+    fn find(&self, name: &str) -> Option<&Stream> {
+        self.names.get(name).map(|index| &self.streams[*index])
+    }
+}
+
+fn index_of_names(streams: &[Stream]) -> HashMap<Arc<str>, usize> {
+    let names = streams.iter().enumerate().flat_map(|(index, stream)| {
+        let names = std::iter::once(&stream.name).chain(&stream.aliases);
+        names.map(move |name| (Arc::clone(name), index))
+    });
+    names.collect()
+}
+
+fn topics_of_all(streams: &[Stream]) -> BTreeMap<Arc<str>, Topic> {
+    let topics = streams.iter().flat_map(|stream| {
+        let topic = Topic {
+            encoding: stream.encoding,
+            clusters: stream.clusters.clone(),
+        };
+        stream
+            .topics
+            .iter()
+            .map(move |name| (Arc::clone(name), topic.clone()))
+    });
+    topics.collect()
+}
+
+/// The distinct values, sorted.
+fn sorted<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<str>> {
+    let distinct: BTreeSet<_> = names.cloned().collect();
+    distinct.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encoding::Payload;
+
+    #[test]
+    fn a_topic_is_read_from_the_preferred_cluster_only() {
+        let mut edits = Stream::new("edits", ["e1", "e0"]);
+        edits.clusters = vec!["main".into(), "backup".into()];
+        let mut pages = Stream::new("pages", ["p"]);
+        pages.clusters = vec!["backup".into()];
+        let catalog = Catalog::new(vec![edits, pages]).expect("a catalog");
+        assert_eq!(catalog.topics_of("main"), ["e0".into(), "e1".into()]);
+        assert_eq!(catalog.topics_of("backup"), ["p".into()]);
+        assert_eq!(catalog.topics_of("other"), []);
+        assert_eq!(catalog.clusters_of("e0"), ["main".into(), "backup".into()]);
+        assert_eq!(catalog.clusters_of("x"), []);
+    }
+
+    #[test]
+    fn a_topic_that_is_not_public_has_no_encoding() {
+        let mut edits = Stream::new("edits", ["e0"]);
+        edits.encoding.payload = Payload::Raw;
+        let catalog = Catalog::new(vec![edits]).expect("a catalog");
+        assert_eq!(catalog.encoding_of("e0").map(|e| e.payload), Some(Payload::Raw));
+        assert_eq!(catalog.encoding_of("edits"), None);
+    }
+}

@@ -1,0 +1,117 @@
+//! From a request's list of names to topics.
+
+use std::sync::Arc;
+
+use super::{Catalog, Stream, StreamName, sorted};
+
+/// What a request's list of streams means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// The streams, each once, in the order in which they were first named.
+    pub streams: Vec<StreamName>,
+    /// Their topics, sorted, each once.
+    pub topics: Vec<Arc<str>>,
+    /// Topics that one of the streams once had and none of them has now, sorted: entries of ids that name them are ignored.
+    pub former_topics: Vec<Arc<str>>,
+}
+
+/// Why a list of streams means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// These names are not of the catalog; at most [`MAX_STREAMS_PER_REQUEST`] of them, as the client wrote them.
+    #[error("unknown streams: {}", .0.join(", "))]
+    Unknown(Vec<String>),
+    /// More names than a request may have.
+    #[error("more than {MAX_STREAMS_PER_REQUEST} streams in one request")]
+    TooMany,
+}
+
+/// Distinct streams in one request. Each costs cursors; whoever wants more can make a second request.
+pub const MAX_STREAMS_PER_REQUEST: usize = 32;
+
+pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectError> {
+    let (mut found, mut unknown) = (Vec::<&Stream>::new(), Vec::new());
+    for name in list.split(',') {
+        match catalog.find(name) {
+            Some(stream) if found.iter().any(|known| known.name == stream.name) => {}
+            Some(stream) => found.push(stream),
+            None => unknown.push(name.to_owned()),
+        }
+        if found.len() + unknown.len() > MAX_STREAMS_PER_REQUEST {
+            return Err(SelectError::TooMany);
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(SelectError::Unknown(unknown));
+    }
+    let topics = sorted(found.iter().flat_map(|stream| &stream.topics));
+    let mut former_topics = sorted(found.iter().flat_map(|stream| &stream.former_topics));
+    former_topics.retain(|former| topics.binary_search(former).is_err());
+    Ok(Selection {
+        streams: found.into_iter().map(StreamName::of).collect(),
+        topics,
+        former_topics,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog() -> Catalog {
+        let mut edits = Stream::new("edits", ["b.edits", "a.edits"]);
+        edits.aliases = vec!["mediawiki.edits".into()];
+        edits.former_topics = vec!["old.edits".into(), "pages".into()];
+        let all = Stream::new("all", ["pages", "a.edits"]);
+        let many = (0..40).map(|n| Stream::new(&format!("s{n}"), ["pages"]));
+        Catalog::new([edits, all].into_iter().chain(many).collect()).expect("a catalog")
+    }
+
+    fn texts(names: &[Arc<str>]) -> Vec<&str> {
+        names.iter().map(|name| &**name).collect()
+    }
+
+    #[test]
+    fn an_alias_and_its_stream_are_one_stream() {
+        let selection = catalog().select("mediawiki.edits,all,edits").expect("known");
+        let names: Vec<_> = selection.streams.iter().map(StreamName::as_str).collect();
+        assert_eq!(names, ["edits", "all"]);
+        assert_eq!(texts(&selection.topics), ["a.edits", "b.edits", "pages"]);
+        assert_eq!(texts(&selection.former_topics), ["old.edits"]);
+    }
+
+    #[test]
+    fn all_unknown_names_are_told_at_once_and_case_matters() {
+        let unknown = |names: &[&str]| {
+            Err(SelectError::Unknown(
+                names.iter().map(|n| n.to_string()).collect(),
+            ))
+        };
+        assert_eq!(catalog().select("Edits,all,nope"), unknown(&["Edits", "nope"]));
+        assert_eq!(catalog().select(""), unknown(&[""]));
+        assert_eq!(catalog().select("edits,"), unknown(&[""]));
+        assert_eq!(catalog().select(" edits"), unknown(&[" edits"]));
+        assert_eq!(
+            catalog().select("pages"),
+            unknown(&["pages"]),
+            "a topic is not a stream"
+        );
+    }
+
+    #[test]
+    fn a_request_has_at_most_32_streams_however_often_it_names_them() {
+        let list = |range: std::ops::Range<u32>| range.map(|n| format!("s{n}")).collect::<Vec<_>>().join(",");
+        assert_eq!(catalog().select(&list(0..32)).map(|s| s.streams.len()), Ok(32));
+        assert_eq!(catalog().select(&list(0..33)), Err(SelectError::TooMany));
+        assert_eq!(
+            catalog()
+                .select(&["edits"; 1000].join(","))
+                .map(|s| s.streams.len()),
+            Ok(1)
+        );
+        assert_eq!(
+            catalog().select(&["nope"; 33].join(",")),
+            Err(SelectError::TooMany)
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! One public stream, and the names that things have.
+
+use std::{fmt, sync::Arc};
+
+use crate::encoding::Encoding;
+
+/// A public name for one or more topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// What clients ask for.
+    pub name: Arc<str>,
+    /// Other names that mean the same stream.
+    pub aliases: Vec<Arc<str>>,
+    /// The topics, in the order of the configuration.
+    pub topics: Vec<Arc<str>>,
+    /// What the stream is, for people; empty when nobody said.
+    pub description: String,
+    /// How the records of its topics become lines.
+    pub encoding: Encoding,
+    /// Topics it once had: ids that name them are not refused, those entries are ignored.
+    pub former_topics: Vec<Arc<str>>,
+    /// The clusters it can be read from, in order of preference.
+    pub clusters: Vec<Arc<str>>,
+}
+
+impl Stream {
+    /// The stream called `name` with these topics; all else empty, or as it is by default.
+    pub fn new<'a>(name: &str, topics: impl IntoIterator<Item = &'a str>) -> Self {
+        Self {
+            name: name.into(),
+            aliases: Vec::new(),
+            topics: topics.into_iter().map(Into::into).collect(),
+            description: String::new(),
+            encoding: Encoding::default(),
+            former_topics: Vec::new(),
+            clusters: Vec::new(),
+        }
+    }
+}
+
+/// The name of a stream that is in the catalog. Only the catalog makes one, and never of an alias.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamName(Arc<str>);
+
+impl StreamName {
+    pub(super) fn of(stream: &Stream) -> Self {
+        Self(Arc::clone(&stream.name))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a text cannot name a topic, a stream or a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadName {
+    /// No text.
+    #[error("it is empty")]
+    Empty,
+    /// More than 249 characters.
+    #[error("it has more than {LONGEST_NAME} characters")]
+    Long,
+    /// A character that names do not have.
+    #[error("{0:?} is not among letters, digits, `.`, `_` and `-`")]
+    Character(char),
+    /// `.` or `..`.
+    #[error("it would be a directory")]
+    Dots,
+}
+
+/// Whether `name` can name a topic, a stream or a cluster: Kafka's rule for topics, which also keeps a stream's name free
+/// of the comma and the slash that would part it in a path.
+///
+/// # Errors
+/// When it cannot.
+pub fn check_name(name: &str) -> Result<(), BadName> {
+    let odd = |c: &char| !c.is_ascii_alphanumeric() && !"._-".contains(*c);
+    match name {
+        "" => Err(BadName::Empty),
+        "." | ".." => Err(BadName::Dots),
+        _ if name.len() > LONGEST_NAME => Err(BadName::Long),
+        _ => name
+            .chars()
+            .find(odd)
+            .map_or(Ok(()), |c| Err(BadName::Character(c))),
+    }
+}
+
+/// `org.apache.kafka.common.internals.Topic`: 255, the longest file name, less what partitions and deletion append.
+const LONGEST_NAME: usize = 249;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_what_kafka_takes_for_a_topic() {
+        for name in ["a", "eqiad.mediawiki.page-create", "A_1", "...", &"x".repeat(249)] {
+            assert_eq!(check_name(name), Ok(()), "{name}");
+        }
+        assert_eq!(check_name(""), Err(BadName::Empty));
+        assert_eq!(check_name(".."), Err(BadName::Dots));
+        assert_eq!(check_name(&"x".repeat(250)), Err(BadName::Long));
+        for (name, odd) in [
+            ("a,b", ','),
+            ("a/b", '/'),
+            ("a b", ' '),
+            ("ä", 'ä'),
+            ("a\0", '\0'),
+        ] {
+            assert_eq!(check_name(name), Err(BadName::Character(odd)));
+        }
+    }
+}

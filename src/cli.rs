@@ -1,0 +1,155 @@
+//! The command line. Each command loads its configuration first, so that every fault is told before a port is bound.
+
+mod check;
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    app::{self, DemoOptions, StartError},
+    config::{Config, Faults, Sections, Warning},
+    log,
+};
+
+/// Serves Apache Kafka topics to the public as resumable Server-Sent Events.
+#[derive(Debug, Parser)]
+#[command(name = "riverhead", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the streams of a configuration.
+    Serve(ConfigFile),
+    /// Serve invented events from Kafka brokers inside this process: nothing else is needed.
+    Demo(Demo),
+    /// List every fault of a configuration, or say what it makes.
+    CheckConfig(ConfigFile),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration (see config/riverhead.toml). RIVERHEAD_<SECTION>__<KEY> in the environment goes before it.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Demo {
+    /// Where the streams are served; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Where health and metrics are served; port 0 takes a free one [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<SocketAddr>,
+    /// Events a second, all partitions together
+    #[arg(long, value_name = "N", default_value = "20")]
+    rate: NonZeroU32,
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The configuration or the environment has faults.
+    #[error("{0}")]
+    Config(#[from] Faults),
+    /// It was right, and riverhead did not come up.
+    #[error("error: cannot start: {0}")]
+    Start(#[from] StartError),
+    /// What it had to say could not be written.
+    #[error("error: cannot write to stdout: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Failure {
+    /// 64 for what the operator can mend in the configuration, 1 for all else.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(USAGE),
+            Self::Start(_) | Self::Output(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// The code to exit with, its text written already: 0 for help and version, 64 for wrong usage, where clap's own is 2.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
+        Self::try_parse_from(arguments).map_err(|said| {
+            // Nobody is left to tell when this fails.
+            _ = said.print();
+            if said.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            }
+        })
+    }
+
+    /// Does what was asked for; returns when it is done.
+    ///
+    /// # Errors
+    /// When it could not be done.
+    pub fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(file) => serve(&file.config, environment),
+            Command::Demo(demo) => demo.run(environment),
+            Command::CheckConfig(file) => {
+                let (config, warnings) = load(&file.config, environment)?;
+                check::report(&mut io::stdout().lock(), &file.config, &config, &warnings)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+fn serve(file: &Path, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+    let (config, warnings) = load(file, environment)?;
+    start_logging(&config.log);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(app::serve(config)?)
+}
+
+impl Demo {
+    fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+        let mut sections = Sections::load(environment)?;
+        sections.http.listen = self.listen.unwrap_or(sections.http.listen);
+        sections.admin.listen = self.admin.unwrap_or(sections.admin.listen);
+        start_logging(&sections.log);
+        let rate = self.rate;
+        Ok(app::demo(DemoOptions { sections, rate })?)
+    }
+}
+
+fn load(
+    file: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<(Config, Vec<Warning>), Faults> {
+    let path = file.display().to_string();
+    let text = fs::read_to_string(file).map_err(|why| Faults::unreadable(&path, &why))?;
+    Config::load(&text, &path, environment)
+}
+
+/// Whoever embeds riverhead may have taken the process's logs; then they stay where they are.
+fn start_logging(settings: &log::Settings) {
+    if let Err(taken) = log::init(settings) {
+        tracing::debug!("logs are set up already: {taken}");
+    }
+}
+
+/// `EX_USAGE` of BSD's sysexits.h. Supervisors can tell it from 1: trying again does not help.
+const USAGE: u8 = 64;

@@ -1,0 +1,216 @@
+//! What is wrong with a configuration, and how it is shown.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use super::redact::redact;
+
+/// Where something of the configuration stands. Ordered as it is read: along the file, then by variable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// From this byte of the file to that.
+    File(usize, usize),
+    /// Nowhere in particular: something that is missing.
+    Whole,
+    /// In this environment variable.
+    Variable(Arc<str>),
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    place: Place,
+    title: String,
+    label: Option<String>,
+    help: Option<String>,
+    related: Option<(Place, String)>,
+    /// Whether the fault is that something is not there.
+    pub(super) absence: bool,
+}
+
+/// A value, or everything that is wrong with it.
+pub(super) type Read<T> = Result<T, Vec<Fault>>;
+
+impl Fault {
+    pub(super) fn new(place: Place, title: impl Into<String>) -> Self {
+        Self {
+            place,
+            title: title.into(),
+            label: None,
+            help: None,
+            related: None,
+            absence: false,
+        }
+    }
+
+    /// Stands beside the caret.
+    pub(super) fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Says what to do.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Points at a second place.
+    pub(super) fn related(mut self, place: Place, label: impl Into<String>) -> Self {
+        self.related = Some((place, label.into()));
+        self
+    }
+
+    /// Whether both are about one place.
+    pub(super) fn touches(&self, other: &Self) -> bool {
+        let places = |fault: &Self| {
+            [
+                Some(fault.place.clone()),
+                fault.related.clone().map(|(place, _)| place),
+            ]
+        };
+        places(self)
+            .into_iter()
+            .flatten()
+            .any(|place| places(other).contains(&Some(place)))
+    }
+
+    /// Something is not there.
+    pub(super) fn absent(mut self) -> Self {
+        self.absence = true;
+        self
+    }
+}
+
+/// Everything that is wrong with a configuration, in the order of the file, then of the variables. Its display is the
+/// whole report: each fault with its line, the line itself and a caret, the texts of secrets blanked.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    path: String,
+    text: String,
+    faults: Vec<Fault>,
+}
+
+impl Faults {
+    pub(super) fn new(path: &str, text: &str, mut faults: Vec<Fault>) -> Self {
+        faults.sort_by(|a, b| a.place.cmp(&b.place));
+        Self {
+            path: path.into(),
+            text: redact(text),
+            faults,
+        }
+    }
+
+    /// The configuration that is not there, or cannot be read.
+    pub fn unreadable(path: &str, why: &dyn fmt::Display) -> Self {
+        let fault = Fault::new(Place::Whole, format!("cannot read the configuration: {why}"));
+        Self::new(path, "", vec![fault])
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.faults.len()
+    }
+
+    fn group<'a>(&'a self, fault: &'a Fault) -> Group<'a> {
+        let title = Level::ERROR.primary_title(&fault.title);
+        let group = match &fault.place {
+            Place::File(..) => title.element(self.snippet(fault)),
+            Place::Whole => title.element(Origin::path(&*self.path)),
+            Place::Variable(name) => title.element(Origin::path(&**name)),
+        };
+        // Without a source line there is no caret to stand beside.
+        let unplaced = fault
+            .label
+            .as_ref()
+            .filter(|_| !matches!(fault.place, Place::File(..)));
+        let group = group.elements(unplaced.map(|label| Level::NOTE.message(label)));
+        group.elements(fault.help.as_ref().map(|help| Level::HELP.message(help)))
+    }
+
+    fn snippet<'a>(&'a self, fault: &'a Fault) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+        let primary = self.range(&fault.place).map(|range| {
+            let label = fault.label.as_deref();
+            AnnotationKind::Primary.span(range).label(label)
+        });
+        let related = fault.related.as_ref().and_then(|(place, label)| {
+            let range = self.range(place)?;
+            Some(AnnotationKind::Context.span(range).label(&**label))
+        });
+        Snippet::source(&*self.text)
+            .path(&*self.path)
+            .annotations(primary.into_iter().chain(related))
+    }
+
+    /// The place in the text, at most one line of it.
+    fn range(&self, place: &Place) -> Option<Range<usize>> {
+        let Place::File(start, end) = *place else {
+            return None;
+        };
+        let start = self.text.floor_char_boundary(start);
+        let end = self.text.floor_char_boundary(end).max(start);
+        let line = self.text[start..end].lines().next().unwrap_or_default();
+        Some(start..start + line.len())
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let renderer = Renderer::plain();
+        for fault in self.faults.iter().take(MOST_SHOWN) {
+            writeln!(f, "{}\n", renderer.render(&[self.group(fault)]))?;
+        }
+        match self.faults.len() {
+            1 => write!(f, "1 fault in {}", self.path),
+            count if count <= MOST_SHOWN => write!(f, "{count} faults in {}", self.path),
+            count => write!(f, "{count} faults in {}, the first {MOST_SHOWN} shown", self.path),
+        }
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// What is legal, but would surprise somebody. Its display is one line, `where: what`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    place: String,
+    text: String,
+}
+
+impl Warning {
+    pub(super) fn new(path: &str, source: &str, place: &Place, text: impl Into<String>) -> Self {
+        let place = match place {
+            Place::File(start, _) => {
+                let start = source.floor_char_boundary(*start);
+                let line = source[..start].matches('\n').count() + 1;
+                format!("{path}:{line}")
+            }
+            Place::Whole => path.into(),
+            Place::Variable(name) => name.to_string(),
+        };
+        Self {
+            place,
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.text)
+    }
+}
+
+/// A user's text inside a message: in backticks, without control characters, cut when long.
+pub(super) fn quoted(text: &str) -> String {
+    let short: String = text.chars().take(LONGEST_QUOTE).collect();
+    let more = if short.len() < text.len() { "..." } else { "" };
+    format!("`{}{more}`", short.escape_debug())
+}
+
+/// More than one reads in one go, and enough to see that the wrong file was given.
+const MOST_SHOWN: usize = 100;
+
+/// The longest key is half of it.
+const LONGEST_QUOTE: usize = 80;

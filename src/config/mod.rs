@@ -1,0 +1,157 @@
+//! One configuration from each module's own settings: a file, and an environment over it. Every fault is told at once.
+//!
+//! Settings live with their module; here is only which key sets which field ([`sections`]), and how a text becomes its
+//! value. Nothing is read from the process: text and environment are arguments.
+
+mod clusters;
+mod environment;
+mod fault;
+mod node;
+mod redact;
+mod rules;
+mod sections;
+mod source;
+mod streams;
+mod table;
+mod units;
+
+use std::ffi::OsString;
+
+pub use fault::{Faults, Warning};
+pub use sections::Sections;
+
+use crate::{
+    catalog::Catalog,
+    http::settings::{AdminSettings, Settings as HttpSettings},
+    kafka::settings::Settings as ClusterSettings,
+    limits::settings::Settings as LimitSettings,
+    log::Settings as LogSettings,
+    partition::Settings as MemorySettings,
+};
+use fault::{Fault, Place};
+use node::Node;
+use sections::{Draft, TOP};
+
+/// All that riverhead can be told, whole and without contradiction.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The public listener and its streams.
+    pub http: HttpSettings,
+    /// The listener for those who run riverhead.
+    pub admin: AdminSettings,
+    /// What clients may have.
+    pub limits: LimitSettings,
+    /// Budgets of the logs.
+    pub memory: MemorySettings,
+    /// What is logged, and how.
+    pub log: LogSettings,
+    /// The Kafka clusters, at least one, no two of one name.
+    pub clusters: Vec<ClusterSettings>,
+    /// The public streams, at least one; every cluster that they name is among `clusters`.
+    pub catalog: Catalog,
+}
+
+impl Config {
+    /// Reads the file's `text`, called `path` in messages, and the `environment` over it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with either.
+    pub fn load(
+        text: &str,
+        path: &str,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Self, Vec<Warning>), Faults> {
+        let (root, mut faults) = source::read(text);
+        let (overrides, unfit) = environment::read(environment);
+        let whole_text = faults.is_empty();
+        faults.extend(unfit);
+        let Some(mut root) = root else {
+            return Err(Faults::new(path, text, faults));
+        };
+        overrides
+            .into_iter()
+            .for_each(|variable| variable.apply(&mut root));
+        let config = assemble(&root, &mut faults);
+        // What stood in a line that could not be read is not missing.
+        faults.retain(|fault| whole_text || !fault.absence);
+        match config {
+            Some(config) if faults.is_empty() => {
+                let surprises = rules::surprises(&root, &config).into_iter();
+                let warnings = surprises.map(|(place, said)| Warning::new(path, text, &place, said));
+                let warnings = warnings.collect();
+                Ok((config, warnings))
+            }
+            _ => Err(Faults::new(path, text, faults)),
+        }
+    }
+
+    /// The names of all keys: each section with its keys, in the order in which `config/riverhead.toml` explains them.
+    pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
+        sections::known()
+    }
+}
+
+impl Sections {
+    /// What the environment says, for a riverhead that brings its own clusters and streams (the demo): the variables for
+    /// those are not looked at.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the environment.
+    pub fn load(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Faults> {
+        let (overrides, mut faults) = environment::read(environment);
+        let mut root = Node::empty_table("", Place::Whole);
+        let single = overrides.into_iter().filter(|variable| !variable.is_array());
+        single.for_each(|variable| variable.apply(&mut root));
+        let draft = draft(&root, &mut faults);
+        faults.retain(|fault| !fault.absence);
+        if faults.is_empty() {
+            Ok(draft.sections)
+        } else {
+            Err(Faults::new("the environment", "", faults))
+        }
+    }
+
+    /// The whole configuration, with these clusters and streams.
+    pub fn with(self, clusters: Vec<ClusterSettings>, catalog: Catalog) -> Config {
+        let Self {
+            http,
+            admin,
+            limits,
+            memory,
+            log,
+        } = self;
+        Config {
+            http,
+            admin,
+            limits,
+            memory,
+            log,
+            clusters,
+            catalog,
+        }
+    }
+}
+
+/// The configuration, if its streams make a catalog; it counts only when there are no faults.
+fn assemble(root: &Node, faults: &mut Vec<Fault>) -> Option<Config> {
+    let draft = draft(root, faults);
+    match streams::catalog(root, draft.streams) {
+        Ok(catalog) => Some(draft.sections.with(draft.clusters, catalog)),
+        Err(more) => {
+            faults.extend(more);
+            None
+        }
+    }
+}
+
+fn draft(root: &Node, faults: &mut Vec<Fault>) -> Draft {
+    let mut draft = Draft::default();
+    faults.extend(table::fill(TOP, root, &mut draft).err().into_iter().flatten());
+    // A key with a fault has its default now, and the rules would judge that.
+    let broken = rules::faults(root, &draft.sections).into_iter();
+    let broken: Vec<_> = broken
+        .filter(|rule| !faults.iter().any(|fault| fault.touches(rule)))
+        .collect();
+    faults.extend(broken);
+    draft
+}

@@ -1,0 +1,240 @@
+//! A value of the configuration, where it stands, and what it can be read as.
+
+use std::{fmt::Display, num::NonZeroU32, num::NonZeroU64, str::FromStr, time::Duration};
+
+use toml_span::{Span, Value, value::ValueInner};
+
+use super::{
+    fault::{Fault, Place, Read},
+    units,
+};
+
+/// A value, from the file or the environment.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    /// What it is called in messages, `http.listen`.
+    pub(super) path: String,
+    pub(super) place: Place,
+    pub(super) kind: Kind,
+    /// The whole text of the variable it comes from: where a string is wanted, `12345` is one.
+    pub(super) raw: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Text(String),
+    Integer(i64),
+    Float(f64),
+    Flag(bool),
+    List(Vec<Node>),
+    Table(Vec<Entry>),
+}
+
+/// One key of a table, with its value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    /// Where the key stands.
+    pub(super) place: Place,
+    pub(super) node: Node,
+}
+
+impl Node {
+    /// The tree below `value`. `place` says where a span of the text is.
+    pub(super) fn of(value: &Value<'_>, path: String, place: &dyn Fn(Span) -> Place) -> Self {
+        let kind = match value.as_ref() {
+            ValueInner::String(text) => Kind::Text(text.to_string()),
+            ValueInner::Integer(number) => Kind::Integer(*number),
+            ValueInner::Float(number) => Kind::Float(*number),
+            ValueInner::Boolean(flag) => Kind::Flag(*flag),
+            // Elements share the name of their list; the place tells them apart.
+            ValueInner::Array(items) => {
+                let items = items.iter().map(|item| Self::of(item, path.clone(), place));
+                Kind::List(items.collect())
+            }
+            ValueInner::Table(table) => Kind::Table(entries(table, &path, place)),
+        };
+        Self {
+            path,
+            place: place(value.span),
+            kind,
+            raw: None,
+        }
+    }
+
+    /// A table without entries.
+    pub(super) fn empty_table(path: &str, place: Place) -> Self {
+        Self {
+            path: path.into(),
+            place,
+            kind: Kind::Table(Vec::new()),
+            raw: None,
+        }
+    }
+
+    /// The value under `name`; `None` also when this is no table.
+    pub(super) fn get(&self, name: &str) -> Option<&Self> {
+        let entry = self.entries().ok()?.iter().find(|entry| entry.name == name);
+        entry.map(|entry| &entry.node)
+    }
+
+    /// The elements; none also when this is no list.
+    pub(super) fn items(&self) -> &[Self] {
+        match &self.kind {
+            Kind::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// Where the value under `name` stands, or this table if there is none.
+    pub(super) fn place_of(&self, name: &str) -> Place {
+        self.get(name).map_or(&self.place, |node| &node.place).clone()
+    }
+
+    pub(super) fn entries(&self) -> Read<&[Entry]> {
+        match &self.kind {
+            Kind::Table(entries) => Ok(entries),
+            _ => Err(self.wrong_type("a table")),
+        }
+    }
+
+    pub(super) fn string(&self) -> Read<&str> {
+        self.text("a string")
+    }
+
+    pub(super) fn flag(&self) -> Read<bool> {
+        match self.kind {
+            Kind::Flag(flag) => Ok(flag),
+            _ => Err(self.wrong_type("true or false")),
+        }
+    }
+
+    /// A whole number from 1 on.
+    pub(super) fn count(&self) -> Read<NonZeroU32> {
+        let Kind::Integer(number) = self.kind else {
+            return Err(self.wrong_type("a whole number"));
+        };
+        let count = u32::try_from(number).ok().and_then(NonZeroU32::new);
+        count.ok_or_else(|| self.refused("a whole number from 1 on", "this is out of range"))
+    }
+
+    /// A duration, zero included.
+    pub(super) fn pause(&self) -> Read<Duration> {
+        let text = self.text(A_DURATION)?;
+        units::duration(text).map_err(|why| self.refused(A_DURATION, why))
+    }
+
+    /// A duration above zero.
+    pub(super) fn duration(&self) -> Read<Duration> {
+        match self.pause()? {
+            Duration::ZERO => Err(self.refused("a duration above zero", "this is zero")),
+            duration => Ok(duration),
+        }
+    }
+
+    /// A size above zero, in bytes; a bare number counts bytes.
+    pub(super) fn size(&self) -> Read<NonZeroU64> {
+        let bytes = match self.kind {
+            Kind::Integer(bytes) => u64::try_from(bytes)
+                .ok()
+                .filter(|bytes| *bytes <= units::LARGEST)
+                .ok_or_else(|| self.refused(A_SIZE, "this is out of range"))?,
+            _ => units::size(self.text(A_SIZE)?).map_err(|why| self.refused(A_SIZE, why))?,
+        };
+        NonZeroU64::new(bytes).ok_or_else(|| self.refused("a size above zero", "this is zero"))
+    }
+
+    /// One of `all`, by its name.
+    pub(super) fn choice<T: Copy>(&self, all: &[T], name: fn(T) -> &'static str) -> Read<T> {
+        let names: Vec<_> = all
+            .iter()
+            .map(|choice| format!("\"{}\"", name(*choice)))
+            .collect();
+        let wanted = format!("one of {}", names.join(", "));
+        let text = self.text(&wanted)?;
+        let chosen = all.iter().copied().find(|choice| name(*choice) == text);
+        chosen.ok_or_else(|| self.refused(&wanted, "this is none of them"))
+    }
+
+    /// What the text parses to.
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&self, wanted: &str) -> Read<T> {
+        let text = self.text(wanted)?;
+        text.parse()
+            .map_err(|why: T::Err| self.refused(wanted, why.to_string()))
+    }
+
+    /// Every element read by `read`; the faults of all of them.
+    pub(super) fn list<T>(&self, wanted: &str, read: impl Fn(&Self) -> Read<T>) -> Read<Vec<T>> {
+        let Kind::List(items) = &self.kind else {
+            let fault = self.wrong_type(wanted).into_iter();
+            let help = "write it as TOML, with brackets: [\"...\", \"...\"]";
+            return Err(fault.map(|fault| fault.help(help)).collect());
+        };
+        if items.len() > MOST_ELEMENTS {
+            return Err(self.refused(&format!("at most {MOST_ELEMENTS} elements"), "this has more"));
+        }
+        let (good, bad): (Vec<_>, Vec<_>) = items.iter().map(read).partition(Result::is_ok);
+        if bad.is_empty() {
+            Ok(good.into_iter().flatten().collect())
+        } else {
+            Err(bad.into_iter().filter_map(Result::err).flatten().collect())
+        }
+    }
+
+    pub(super) fn wrong_type(&self, wanted: &str) -> Vec<Fault> {
+        self.refused(wanted, format!("this is {}", self.kind.name()))
+    }
+
+    pub(super) fn refused(&self, wanted: &str, why: impl Into<String>) -> Vec<Fault> {
+        let title = format!("`{}` wants {wanted}", self.path);
+        vec![Fault::new(self.place.clone(), title).label(why)]
+    }
+
+    fn text(&self, wanted: &str) -> Read<&str> {
+        match (&self.kind, &self.raw) {
+            (Kind::Text(text), _) => Ok(text),
+            (Kind::Integer(_) | Kind::Float(_) | Kind::Flag(_), Some(raw)) => Ok(raw),
+            _ => Err(self.wrong_type(wanted)),
+        }
+    }
+}
+
+impl Kind {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Integer(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Flag(_) => "a boolean",
+            Self::List(_) => "an array",
+            Self::Table(_) => "a table",
+        }
+    }
+}
+
+/// The entries in the order of the text; `toml_span` keeps them by name.
+fn entries(table: &toml_span::value::Table<'_>, path: &str, place: &dyn Fn(Span) -> Place) -> Vec<Entry> {
+    let mut keys: Vec<_> = table.iter().collect();
+    keys.sort_by_key(|(key, _)| key.span.start);
+    let entries = keys.into_iter().map(|(key, value)| Entry {
+        name: key.name.to_string(),
+        place: place(key.span),
+        node: Node::of(value, below(path, &key.name), place),
+    });
+    entries.collect()
+}
+
+pub(super) fn below(path: &str, name: &str) -> String {
+    let name = name.escape_debug();
+    if path.is_empty() {
+        name.to_string()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+const A_DURATION: &str = "a duration such as \"15s\"";
+const A_SIZE: &str = "a size such as \"64MiB\"";
+
+/// Streams, topics of one, proxies: no list of a real deployment comes near it.
+const MOST_ELEMENTS: usize = 1_000;

@@ -1,0 +1,166 @@
+//! The sections, and which key sets which field.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{
+    clusters,
+    fault::Read,
+    node::Node,
+    streams,
+    table::{Key, fill, optional, required},
+};
+use crate::{http, kafka, limits, log, partition};
+
+/// What the whole file is read into.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) sections: Sections,
+    pub(super) clusters: Vec<kafka::settings::Settings>,
+    pub(super) streams: Vec<streams::Draft>,
+}
+
+/// The sections that are there once and have a default for every key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sections {
+    /// `http`: the public listener and its streams.
+    pub http: http::settings::Settings,
+    /// `admin`: the listener for those who run riverhead.
+    pub admin: http::settings::AdminSettings,
+    /// `limits`: what clients may have.
+    pub limits: limits::settings::Settings,
+    /// `memory`: budgets of the logs.
+    pub memory: partition::Settings,
+    /// `log`: what is logged, and how.
+    pub log: log::Settings,
+}
+
+/// The keys of each section, in the order in which they are explained.
+pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
+    fn names<S>(keys: &[Key<S>]) -> Vec<&'static str> {
+        keys.iter().map(|key| key.name).collect()
+    }
+    vec![
+        (HTTP_NAME, names(HTTP)),
+        (ADMIN_NAME, names(ADMIN)),
+        (LIMITS_NAME, names(LIMITS)),
+        (MEMORY_NAME, names(MEMORY)),
+        (LOG_NAME, names(LOG)),
+        (CLUSTERS_NAME, names(clusters::KEYS)),
+        (STREAMS_NAME, names(streams::KEYS)),
+    ]
+}
+
+/// What stands at the top.
+pub(super) const TOP: &[Key<Draft>] = &[
+    optional(HTTP_NAME, |draft, node| {
+        fill(HTTP, node, &mut draft.sections.http)
+    }),
+    optional(ADMIN_NAME, |draft, node| {
+        fill(ADMIN, node, &mut draft.sections.admin)
+    }),
+    optional(LIMITS_NAME, |draft, node| {
+        fill(LIMITS, node, &mut draft.sections.limits)
+    }),
+    optional(MEMORY_NAME, |draft, node| {
+        fill(MEMORY, node, &mut draft.sections.memory)
+    }),
+    optional(LOG_NAME, |draft, node| fill(LOG, node, &mut draft.sections.log)),
+    required(
+        CLUSTERS_NAME,
+        "name the Kafka cluster to read from under [[clusters]]",
+        |draft, node| clusters::read(node, &mut draft.clusters),
+    ),
+    required(
+        STREAMS_NAME,
+        "name what is to be public under [[streams]]",
+        |draft, node| streams::read(node, &mut draft.streams),
+    ),
+];
+
+const HTTP: &[Key<http::settings::Settings>] = &[
+    optional("listen", |http, node| {
+        node.parsed(AN_ADDRESS).map(|v| http.listen = v)
+    }),
+    optional("trusted_proxies", |http, node| {
+        node.list("an array of networks", network)
+            .map(|v| http.trusted_proxies = v)
+    }),
+    optional("heartbeat", |http, node| {
+        node.duration().map(|v| http.heartbeat = v)
+    }),
+    optional("stall_timeout", |http, node| {
+        node.duration().map(|v| http.stall_timeout = v)
+    }),
+    optional("hold_limit", |http, node| {
+        node.duration().map(|v| http.hold_limit = v)
+    }),
+    optional("drain", |http, node| node.pause().map(|v| http.drain = v)),
+];
+
+const ADMIN: &[Key<http::settings::AdminSettings>] = &[optional("listen", |admin, node| {
+    node.parsed(AN_ADDRESS).map(|v| admin.listen = v)
+})];
+
+const LIMITS: &[Key<limits::settings::Settings>] = &[
+    optional("streams_per_client", |limits, node| {
+        node.count().map(|v| limits.streams_per_client = v)
+    }),
+    optional("streams_total", |limits, node| {
+        node.count().map(|v| limits.streams_total = v)
+    }),
+    optional("requests_per_minute", |limits, node| {
+        node.count().map(|v| limits.requests_per_minute = v)
+    }),
+    optional("request_burst", |limits, node| {
+        node.count().map(|v| limits.request_burst = v)
+    }),
+];
+
+const MEMORY: &[Key<partition::Settings>] = &[
+    optional("tail", |memory, node| budget(node).map(|v| memory.tail = v)),
+    optional("history", |memory, node| budget(node).map(|v| memory.history = v)),
+    optional("lanes", |memory, node| budget(node).map(|v| memory.lanes = v)),
+];
+
+const LOG: &[Key<log::Settings>] = &[
+    optional("format", |log, node| {
+        node.choice(log::Format::ALL, log::Format::name)
+            .map(|v| log.format = v)
+    }),
+    optional("level", |log, node| {
+        node.parsed("a level such as \"info\", or \"info,riverhead::kafka=debug\"")
+            .map(|v| log.level = v)
+    }),
+];
+
+fn budget(node: &Node) -> Read<std::num::NonZeroUsize> {
+    let bytes = node.size()?;
+    bytes.try_into().map_err(|_| {
+        node.refused(
+            "a size that fits this machine",
+            "this is more than it can address",
+        )
+    })
+}
+
+/// A network without host bits; an address alone is a network of one.
+fn network(node: &Node) -> Read<IpNet> {
+    let alone = node.string().ok().and_then(|text| text.parse::<IpAddr>().ok());
+    let network = alone.map_or_else(
+        || node.parsed("networks such as \"10.0.0.0/8\""),
+        |alone| Ok(alone.into()),
+    );
+    network.map(|network: IpNet| network.trunc())
+}
+
+const AN_ADDRESS: &str = "an address and a port such as \"127.0.0.1:8080\"";
+
+pub(super) const HTTP_NAME: &str = "http";
+pub(super) const ADMIN_NAME: &str = "admin";
+pub(super) const LIMITS_NAME: &str = "limits";
+const MEMORY_NAME: &str = "memory";
+const LOG_NAME: &str = "log";
+pub(super) const CLUSTERS_NAME: &str = "clusters";
+pub(super) const STREAMS_NAME: &str = "streams";

@@ -1,0 +1,92 @@
+//! From the text of the file to a tree.
+
+use toml_span::{Error, ErrorKind, Span};
+
+use super::{
+    fault::{Fault, Place},
+    node::Node,
+};
+
+/// The tree of a TOML document, as far as it can be made out, and what is wrong with its syntax.
+///
+/// The parser stops at its first error. Where that is one bad value or one key too many, its line is blanked and the rest
+/// read on, so that a forgotten quote does not hide the other faults.
+pub(super) fn read(text: &str) -> (Option<Node>, Vec<Fault>) {
+    let mut faults = Vec::new();
+    if text.len() > LONGEST_TEXT {
+        let title = format!(
+            "a configuration has at most {LONGEST_TEXT} bytes, this has {}",
+            text.len()
+        );
+        return (None, vec![Fault::new(Place::Whole, title)]);
+    }
+    let mut rest = text.to_owned();
+    loop {
+        let error = match toml_span::parse(&rest) {
+            Ok(value) => return (Some(Node::of(&value, String::new(), &in_file)), faults),
+            Err(error) => error,
+        };
+        faults.push(fault(&error));
+        if faults.len() == MOST_ERRORS
+            || !is_of_one_line(&error.kind)
+            || !blank_line(&mut rest, error.span.start)
+        {
+            return (None, faults);
+        }
+    }
+}
+
+fn fault(error: &Error) -> Fault {
+    let fault = Fault::new(in_file(error.span), message(error));
+    match &error.kind {
+        ErrorKind::DuplicateKey { first, .. } | ErrorKind::DuplicateTable { first, .. } => {
+            fault.related(in_file(*first), "first here")
+        }
+        _ => fault,
+    }
+}
+
+/// What is wrong with the syntax of a text, in a sentence.
+pub(super) fn message(error: &Error) -> String {
+    match &error.kind {
+        ErrorKind::UnquotedString | ErrorKind::InvalidNumber => {
+            "neither a number nor true or false; all else wants quotes around it".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn in_file(span: Span) -> Place {
+    Place::File(span.start, span.end)
+}
+
+fn is_of_one_line(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::UnquotedString
+            | ErrorKind::InvalidNumber
+            | ErrorKind::DuplicateKey { .. }
+            | ErrorKind::InvalidEscape(_)
+            | ErrorKind::InvalidEscapeValue(_)
+            | ErrorKind::InvalidHexEscape(_)
+    )
+}
+
+/// Whether there was something in the line to blank. Not a header: what follows it would fall to the table before.
+fn blank_line(text: &mut String, at: usize) -> bool {
+    let at = text.floor_char_boundary(at);
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
+    let line = text[start..end].trim_start();
+    if line.is_empty() || line.starts_with('[') {
+        return false;
+    }
+    text.replace_range(start..end, &" ".repeat(end - start));
+    true
+}
+
+/// Room for every stream of a large site; no more than is parsed in a blink.
+const LONGEST_TEXT: usize = 1 << 20;
+
+/// Beyond it the file is something else than a configuration.
+const MOST_ERRORS: usize = 20;

@@ -1,0 +1,162 @@
+//! The array `streams`, and the catalog that it makes.
+
+use std::sync::Arc;
+
+use super::{
+    clusters::name,
+    fault::{Fault, Place, Read, quoted},
+    node::Node,
+    sections::{CLUSTERS_NAME, STREAMS_NAME},
+    table::{Key, did_you_mean, fill, nearest, optional, required},
+};
+use crate::{
+    catalog::{Catalog, Conflict, Part, Stream},
+    encoding::{Payload, Tombstones},
+};
+
+/// A stream that has no fault of its own, and its number in the array.
+pub(super) struct Draft {
+    number: usize,
+    stream: Stream,
+}
+
+/// The keys of one stream.
+pub(super) const KEYS: &[Key<Stream>] = &[
+    required("name", "it is what clients ask for", |stream, node| {
+        node.string().map(|v| stream.name = v.into())
+    }),
+    optional("aliases", |stream, node| texts(node).map(|v| stream.aliases = v)),
+    required("topics", "list the topics behind the stream", |stream, node| {
+        texts(node).map(|v| stream.topics = v)
+    }),
+    optional("former_topics", |stream, node| {
+        texts(node).map(|v| stream.former_topics = v)
+    }),
+    optional("description", |stream, node| {
+        node.string().map(|v| stream.description = v.into())
+    }),
+    optional("payload", |stream, node| {
+        node.choice(Payload::ALL, Payload::name)
+            .map(|v| stream.encoding.payload = v)
+    }),
+    optional("tombstones", |stream, node| {
+        node.choice(Tombstones::ALL, Tombstones::name)
+            .map(|v| stream.encoding.tombstones = v)
+    }),
+    optional("clusters", |stream, node| {
+        preference(node).map(|v| stream.clusters = v)
+    }),
+];
+
+/// Reads every stream; those without a fault are in `streams` even when others have some.
+pub(super) fn read(node: &Node, streams: &mut Vec<Draft>) -> Read<()> {
+    let items = node.list("an array of tables, [[streams]]", |item| Ok(item.clone()))?;
+    if items.is_empty() {
+        return Err(node.refused("at least one stream", "this is empty"));
+    }
+    let mut faults = Vec::new();
+    for (number, item) in items.iter().enumerate() {
+        let mut stream = Stream::new("", []);
+        match fill(KEYS, item, &mut stream) {
+            Ok(()) => streams.push(Draft { number, stream }),
+            Err(more) => faults.extend(more),
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// The catalog of these streams, which are those of `root` that have no fault of their own.
+pub(super) fn catalog(root: &Node, drafts: Vec<Draft>) -> Read<Catalog> {
+    let known = cluster_names(root);
+    let items = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
+    let numbers: Vec<_> = drafts.iter().map(|draft| draft.number).collect();
+    let mut faults = unknown_clusters(items, &known);
+    let streams = drafts.into_iter().map(|Draft { mut stream, .. }| {
+        if stream.clusters.is_empty() {
+            stream.clusters = known.iter().take(1).map(|name| Arc::from(*name)).collect();
+        }
+        stream
+    });
+    let catalog = Catalog::new(streams.collect()).map_err(|conflicts| {
+        let faults = conflicts
+            .into_iter()
+            .map(|conflict| fault(items, &numbers, &conflict));
+        faults.collect::<Vec<_>>()
+    });
+    match catalog {
+        Ok(catalog) if faults.is_empty() => Ok(catalog),
+        catalog => {
+            faults.extend(catalog.err().unwrap_or_default());
+            Err(faults)
+        }
+    }
+}
+
+/// The names of all clusters, those with faults included: a stream is not at fault for naming one.
+fn cluster_names(root: &Node) -> Vec<&str> {
+    let clusters = root.get(CLUSTERS_NAME).map_or(&[][..], Node::items);
+    let names = clusters.iter().filter_map(|cluster| cluster.get("name"));
+    names.filter_map(|name| name.string().ok()).collect()
+}
+
+fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Fault> {
+    let named = items
+        .iter()
+        .filter_map(|item| item.get("clusters"))
+        .flat_map(Node::items);
+    let named = named.filter_map(|node| Some((node.string().ok()?, node)));
+    let unknown = named.filter(|(name, _)| !known.contains(name));
+    let faults = unknown.map(|(name, node)| {
+        let fault = Fault::new(
+            node.place.clone(),
+            format!("there is no cluster {}", quoted(name)),
+        );
+        match nearest(name, known.iter().copied()) {
+            Some(known) => fault.label(did_you_mean(known)),
+            None => fault,
+        }
+    });
+    faults.collect()
+}
+
+/// The conflict, at the place in the text where it stands.
+fn fault(items: &[Node], numbers: &[usize], conflict: &Conflict) -> Fault {
+    let place = |part| place(items, numbers, part).unwrap_or(Place::Whole);
+    let fault = Fault::new(place(conflict.at), conflict.problem.to_string());
+    match conflict.with {
+        Some(with) => fault.related(place(with), "and here"),
+        None => fault,
+    }
+}
+
+fn place(items: &[Node], numbers: &[usize], part: Part) -> Option<Place> {
+    let (stream, key, element) = match part {
+        Part::Name(stream) => (stream, "name", None),
+        Part::Alias(stream, number) => (stream, "aliases", Some(number)),
+        Part::Topics(stream) => (stream, "topics", None),
+        Part::Topic(stream, number) => (stream, "topics", Some(number)),
+        Part::FormerTopic(stream, number) => (stream, "former_topics", Some(number)),
+    };
+    let item = items.get(*numbers.get(stream)?)?;
+    let element = element.and_then(|number| item.get(key)?.items().get(number));
+    Some(element.map_or_else(|| item.place_of(key), |node| node.place.clone()))
+}
+
+/// Names, which the catalog checks.
+fn texts(node: &Node) -> Read<Vec<Arc<str>>> {
+    node.list("an array of names", |item| item.string().map(Arc::from))
+}
+
+/// Clusters in order of preference, each once.
+fn preference(node: &Node) -> Read<Vec<Arc<str>>> {
+    let names = node.list("an array of clusters", |item| name(item).map(Arc::<str>::from))?;
+    if names.is_empty() {
+        let why = "this is empty; leave it out for the first cluster";
+        return Err(node.refused("at least one cluster", why));
+    }
+    let again = (1..names.len()).find(|&later| names[..later].contains(&names[later]));
+    match again {
+        Some(later) => Err(node.items()[later].refused("each cluster once", "this one stands before")),
+        None => Ok(names),
+    }
+}

@@ -1,0 +1,112 @@
+//! Tables of keys: what a section knows, and which field each key sets. What is not in the table is an error.
+
+use super::{
+    fault::{Fault, Read, quoted},
+    node::{Entry, Node},
+};
+
+/// A key that a section knows.
+pub(super) struct Key<S: 'static> {
+    pub(super) name: &'static str,
+    /// What to do when it is not there; `None` for a key that has a default.
+    missing: Option<&'static str>,
+    set: fn(&mut S, &Node) -> Read<()>,
+}
+
+/// A key with a default.
+pub(super) const fn optional<S>(name: &'static str, set: fn(&mut S, &Node) -> Read<()>) -> Key<S> {
+    Key {
+        name,
+        missing: None,
+        set,
+    }
+}
+
+/// A key that must be there; `help` says what it is for.
+pub(super) const fn required<S>(
+    name: &'static str,
+    help: &'static str,
+    set: fn(&mut S, &Node) -> Read<()>,
+) -> Key<S> {
+    Key {
+        name,
+        missing: Some(help),
+        set,
+    }
+}
+
+/// Sets what the table `node` says in `settings`. What has a fault stays as it is.
+pub(super) fn fill<S>(keys: &[Key<S>], node: &Node, settings: &mut S) -> Read<()> {
+    let mut faults = Vec::new();
+    let entries = node.entries()?;
+    for entry in entries {
+        match keys.iter().find(|key| key.name == entry.name) {
+            Some(key) => faults.extend((key.set)(settings, &entry.node).err().unwrap_or_default()),
+            None => faults.push(unknown(keys, entry)),
+        }
+    }
+    let named = |key: &Key<S>| entries.iter().any(|entry| entry.name == key.name);
+    let absent = keys.iter().filter(|key| !named(key));
+    faults.extend(absent.filter_map(|key| missing(key, node)));
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// The name among `known` that `name` most likely was meant to be.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |known: &str| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), known);
+    if name.len() > LONGEST_LIKENED {
+        return None;
+    }
+    let likenesses = known
+        .into_iter()
+        .map(|known| (likeness(&known.to_ascii_lowercase()), known));
+    let (distance, known) = likenesses.min_by_key(|(distance, _)| *distance)?;
+    // More edits than half of the letters make any word of any other.
+    (distance <= known.len() / 2).then_some(known)
+}
+
+/// How a suggestion is put.
+pub(super) fn did_you_mean(name: &str) -> String {
+    format!("did you mean `{name}`?")
+}
+
+fn unknown<S>(keys: &[Key<S>], entry: &Entry) -> Fault {
+    let fault = Fault::new(
+        entry.place.clone(),
+        format!("unknown key {}", quoted(&entry.node.path)),
+    );
+    match nearest(&entry.name, keys.iter().map(|key| key.name)) {
+        Some(known) => fault.label(did_you_mean(known)),
+        None => {
+            let known: Vec<_> = keys.iter().map(|key| format!("`{}`", key.name)).collect();
+            fault.help(format!("known here are {}", known.join(", ")))
+        }
+    }
+}
+
+fn missing<S>(key: &Key<S>, node: &Node) -> Option<Fault> {
+    let help = key.missing?;
+    let path = super::node::below(&node.path, key.name);
+    Some(
+        Fault::new(node.place.clone(), format!("`{path}` is missing"))
+            .help(help)
+            .absent(),
+    )
+}
+
+/// Comparing costs the product of the lengths.
+const LONGEST_LIKENED: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_finds_its_key_and_rubbish_finds_none() {
+        let keys = ["heartbeat", "listen", "drain"];
+        assert_eq!(nearest("heartbeet", keys), Some("heartbeat"));
+        assert_eq!(nearest("Listne", keys), Some("listen"));
+        assert_eq!(nearest("colour", keys), None);
+        assert_eq!(nearest(&"x".repeat(1 << 20), keys), None);
+    }
+}

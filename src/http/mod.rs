@@ -1,0 +1,3 @@
+//! From a request to a body.
+
+pub mod settings;

@@ -1,0 +1,3 @@
+//! Reading Kafka without groups.
+
+pub mod settings;

@@ -1,0 +1,3 @@
+//! Who may have how much.
+
+pub mod settings;
