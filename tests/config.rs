@@ -1,4 +1,8 @@
 //! The configuration as an operator meets it: reports, overrides, exit codes, and the file that documents it.
+#![allow(
+    clippy::expect_used,
+    reason = "clippy's allow-expect-in-tests does not see the helpers of an integration test"
+)]
 
 use std::{
     ffi::OsString,

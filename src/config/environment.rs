@@ -7,7 +7,7 @@ use std::{ffi::OsString, sync::Arc};
 use toml_span::Value;
 
 use super::{
-    fault::{Fault, Place, quoted},
+    fault::{Fault, Place, Read, quoted},
     node::{Entry, Kind, Node, below},
     sections::{CLUSTERS_NAME, STREAMS_NAME, known},
     source,
@@ -36,7 +36,7 @@ pub(super) fn read(
         }
         match of_variable(&targets, &name, text) {
             Ok(variable) => overrides.push(variable),
-            Err(fault) => faults.push(fault),
+            Err(more) => faults.extend(more),
         }
     }
     (overrides, faults)
@@ -113,13 +113,14 @@ fn target(section: Option<&'static str>, key: &'static str) -> Target {
     }
 }
 
-fn of_variable(targets: &[Target], name: &str, text: OsString) -> Result<Override, Fault> {
+fn of_variable(targets: &[Target], name: &str, text: OsString) -> Read<Override> {
     let place = Place::Variable(name.into());
     let Some(target) = targets.iter().find(|target| target.variable == name) else {
-        return Err(unknown(targets, name, place));
+        return Err(vec![unknown(targets, name, place)]);
     };
     let Ok(text) = text.into_string() else {
-        return Err(Fault::new(place, format!("the value of {name} is not UTF-8")));
+        let title = format!("the value of {name} is not UTF-8");
+        return Err(vec![Fault::new(place, title)]);
     };
     Ok(Override {
         section: target.section,
@@ -140,7 +141,7 @@ fn unknown(targets: &[Target], name: &str, place: Place) -> Fault {
 }
 
 /// What the text says: a TOML value, or an array of tables as it stands in the file, or else a string.
-fn value(target: &Target, place: &Place, text: &str) -> Result<Node, Fault> {
+fn value(target: &Target, place: &Place, text: &str) -> Read<Node> {
     let path = match target.section {
         Some(section) => below(section, target.key),
         None => target.key.into(),
@@ -160,7 +161,7 @@ fn value(target: &Target, place: &Place, text: &str) -> Result<Node, Fault> {
                 target.variable,
                 source::message(&error)
             );
-            return Err(Fault::new(place.clone(), title));
+            return Err(vec![Fault::new(place.clone(), title)]);
         }
         Err(_) => None,
     };

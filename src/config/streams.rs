@@ -51,7 +51,7 @@ pub(super) const KEYS: &[Key<Stream>] = &[
 
 /// Reads every stream; `streams` has all of them afterwards, those with faults too.
 pub(super) fn read(node: &Node, streams: &mut Vec<Draft>) -> Read<()> {
-    let items = node.list("an array of tables, [[streams]]", |item| Ok(item))?;
+    let items = node.list("an array of tables, [[streams]]", Ok)?;
     if items.is_empty() {
         return Err(node.refused("at least one stream", "this is empty"));
     }
