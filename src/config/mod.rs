@@ -1,6 +1,6 @@
 //! One configuration from each module's own settings: a file, and an environment over it. Every fault is told at once.
 //!
-//! Settings live with their module; here is only which key sets which field ([`sections`]), and how a text becomes its
+//! Settings live with their module; here is only which key sets which field (`sections`), and how a text becomes its
 //! value. Nothing is read from the process: text and environment are arguments.
 
 mod clusters;
