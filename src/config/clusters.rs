@@ -87,11 +87,12 @@ fn single_bootstrap(cluster: &Settings, item: &Node) -> Option<Fault> {
     if cluster.bootstrap.len() != 1 || cluster.allow_single_bootstrap {
         return None;
     }
-    let title = "one bootstrap broker alone: when it is decommissioned, nothing can connect any more, which is how \
-                 EventStreams was down for 18 hours in 2019";
+    let title = "one bootstrap broker alone: when it is decommissioned nothing can connect any more, which is how \
+                 EventStreams went down in 2019";
     let fault = Fault::new(item.place_of("bootstrap"), title)
         .label("all of these are one broker")
-        .help("list two or more, or set `allow_single_bootstrap = true`, for instance for a name that follows the brokers");
+        .help("list two or more, or set `allow_single_bootstrap = true`, for instance for a name that follows the brokers")
+        .if_whole();
     Some(fault)
 }
 

@@ -72,8 +72,7 @@ impl Config {
             .into_iter()
             .for_each(|variable| variable.apply(&mut root));
         let config = assemble(&root, &mut faults);
-        // What stood in a line that could not be read is not missing.
-        faults.retain(|fault| whole_text || !fault.absence);
+        faults.retain(|fault| whole_text || fault.stands_alone());
         match config {
             Some(config) if faults.is_empty() => {
                 let surprises = rules::surprises(&root, &config).into_iter();
@@ -106,7 +105,8 @@ impl Sections {
         let single = overrides.into_iter().filter(|variable| !variable.is_array());
         single.for_each(|variable| variable.apply(&mut root));
         let draft = draft(&root, &mut faults);
-        faults.retain(|fault| !fault.absence);
+        // At the top nothing was said, and the arrays that are missing there are none of the environment's.
+        faults.retain(Fault::is_placed);
         if faults.is_empty() {
             Ok(draft.sections)
         } else {
@@ -157,5 +157,5 @@ fn draft(root: &Node, faults: &mut Vec<Fault>) -> Draft {
 /// Adds faults between values, but for those about a value with a fault of its own: that has its default now.
 fn add_consequences(faults: &mut Vec<Fault>, mut more: Vec<Fault>) {
     more.retain(|consequence| !faults.iter().any(|fault| fault.touches(consequence)));
-    faults.append(&mut more);
+    faults.extend(more.into_iter().map(Fault::if_whole));
 }

@@ -1,5 +1,7 @@
 //! What an operator reads when something is wrong.
 
+use riverhead::config::Sections;
+
 use super::{LEAST, loaded, report, warnings, with_cluster_line};
 
 #[test]
@@ -158,5 +160,42 @@ fn a_slip_that_has_a_rule_too_is_told_once() {
         report(&text, &[]).ends_with("\n1 fault"),
         "{}",
         report(&text, &[])
+    );
+}
+
+#[test]
+fn a_line_that_could_not_be_read_is_not_told_as_missing() {
+    let text = LEAST
+        .replace(r#"name = "main""#, "name = main")
+        .replace("bootstrap", "allow_single_bootstrap = yes\nbootstrap");
+    let text = text.replace(r#", "b2.example:9092", "b3.example:9092""#, "") + "clusters = [\"main\"]\n";
+    let text = format!("[http]\nheartbeat = 5s\nstall_timeout = \"10s\"\n{text}");
+    let report = report(&text, &[]);
+    assert!(report.ends_with("\n3 faults"), "{report}");
+}
+
+#[test]
+fn faults_of_one_variable_do_not_hide_each_other() {
+    let streams = r#"[{ name = "a", topics = ["t"] }, { name = "a", topics = ["u", "u"], payload = "xml" }]"#;
+    let report = report(LEAST, &[("RIVERHEAD__STREAMS", streams)]);
+    for told in [
+        "`a` is taken",
+        "`u` is listed twice",
+        "`streams.payload` wants",
+        "3 faults",
+    ] {
+        assert!(report.contains(told), "{told}: {report}");
+    }
+}
+
+#[test]
+fn the_demo_is_held_to_the_same_rules() {
+    let pairs = super::environment(&[("RIVERHEAD_HTTP__HEARTBEAT", "2m")]);
+    let faults = Sections::load(pairs).expect_err("a fault");
+    assert!(
+        faults
+            .to_string()
+            .contains("must be shorter than `http.stall_timeout`"),
+        "{faults}"
     );
 }
