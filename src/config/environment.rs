@@ -139,37 +139,42 @@ fn unknown(targets: &[Target], name: &str, place: Place) -> Fault {
 
 /// What the text says: a TOML value, or an array of tables as it stands in the file, or else a string.
 fn value(target: &Target, name: &str, text: &str) -> Read<Node> {
-    let path = match target.section {
-        Some(section) => below(section, target.key),
-        None => target.key.into(),
-    };
+    let path = target
+        .section
+        .map_or_else(|| target.key.into(), |section| below(section, target.key));
     let name: Arc<str> = name.into();
     let place = |span: Span| Place::Variable(Arc::clone(&name), span.start);
-    let document = match text.trim_start() {
-        headed if headed.starts_with("[[") && target.section.is_none() => text.to_owned(),
-        _ => format!("{} = {text}", target.key),
-    };
-    let node = match toml_span::parse(&document) {
+    let document = document(target, text);
+    let structured = match toml_span::parse(&document) {
         Ok(document) => sole(&document, target.key).map(|value| Node::of(value, path.clone(), &place)),
         // Its text is not shown, as it may hold a password; where in it the error is would help nobody then.
         Err(error) if text.trim_start().starts_with(['[', '{']) => {
-            let title = format!(
-                "the value of {} is not TOML: {}",
-                target.variable,
-                source::message(&error)
-            );
+            let title = format!("the value of {name} is not TOML: {}", source::message(&error));
             return Err(vec![Fault::new(place(error.span), title)]);
         }
         Err(_) => None,
     };
-    let node = node.unwrap_or_else(|| Node {
+    let plain = || Node {
         path,
         place: place(Span::default()),
         kind: Kind::Text(text.into()),
         raw: None,
-    });
+    };
     let raw = Some(text.to_owned());
-    Ok(Node { raw, ..node })
+    Ok(Node {
+        raw,
+        ..structured.unwrap_or_else(plain)
+    })
+}
+
+/// The text as a TOML document with one key.
+fn document(target: &Target, text: &str) -> String {
+    let headed = target.section.is_none() && text.trim_start().starts_with("[[");
+    if headed {
+        text.to_owned()
+    } else {
+        format!("{} = {text}", target.key)
+    }
 }
 
 /// The value of `key`, when the document has no other.

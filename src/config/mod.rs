@@ -73,15 +73,13 @@ impl Config {
             .for_each(|variable| variable.apply(&mut root));
         let config = assemble(&root, &mut faults);
         faults.retain(|fault| whole_text || fault.stands_alone());
-        match config {
-            Some(config) if faults.is_empty() => {
-                let surprises = rules::surprises(&root, &config).into_iter();
-                let warnings = surprises.map(|(place, said)| Warning::new(path, text, &place, said));
-                let warnings = warnings.collect();
-                Ok((config, warnings))
-            }
-            _ => Err(Faults::new(path, text, faults)),
-        }
+        let config = config
+            .filter(|_| faults.is_empty())
+            .ok_or_else(|| Faults::new(path, text, faults))?;
+        let surprises = rules::surprises(&root, &config).into_iter();
+        let warnings = surprises.map(|(place, said)| Warning::new(path, text, &place, said));
+        let warnings = warnings.collect();
+        Ok((config, warnings))
     }
 
     /// A longer text is not read, in bytes: room for every stream of a large site, and parsed in a blink.
