@@ -42,6 +42,10 @@ fn two_hundred_replays_at_once_cost_the_brokers_one() {
     let report = replay.run(cluster.get(), "replay");
     println!("{report}");
     assert_eq!(report.finished, 200, "{report}\n{}", report.log);
-    assert!(report.faults.none() && report.gaps == 0, "{report}\n{}", report.log);
+    assert!(
+        report.faults.none() && report.gaps == 0,
+        "{report}\n{}",
+        report.log
+    );
     assert!(report.ratio() <= 1.2, "{report}");
 }
