@@ -107,7 +107,7 @@ impl Client {
             body: Chunked::for_head(&head),
             head,
             socket,
-            reader: Reader::default(),
+            reader: Reader::new(MAX_EVENT),
             buffer: vec![0; 64 * 1024],
             first: Vec::new(),
             bytes: 0,
@@ -197,3 +197,6 @@ fn status_of(head: &str) -> io::Result<u16> {
 
 /// How long a gateway may take to its response head. Nothing in it waits for Kafka.
 const HEAD: Duration = Duration::from_secs(10);
+
+/// Above the largest event that a gateway sends: 8 MiB of value, every byte of it escaped at worst.
+const MAX_EVENT: usize = 64 * 1024 * 1024;

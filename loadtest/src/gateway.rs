@@ -2,14 +2,16 @@
 
 use std::{
     fs, io,
-    io::{BufRead, BufReader},
-    net::SocketAddr,
-    path::{Path, PathBuf},
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
+
+use tempfile::TempDir;
 
 /// A running gateway. Dropping it kills the process.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Gateway {
     /// Where metrics and health are.
     pub admin: SocketAddr,
     log: Arc<Mutex<String>>,
+    /// Its configuration, for as long as it runs.
+    _directory: TempDir,
 }
 
 /// What a gateway needs to start.
@@ -31,7 +35,7 @@ pub struct Plan {
     pub bootstrap: Vec<String>,
     /// Streams and their topics.
     pub streams: Vec<(String, Vec<String>)>,
-    /// More TOML: sections, or settings by environment in `env`.
+    /// Settings by environment.
     pub env: Vec<(String, String)>,
 }
 
@@ -54,6 +58,14 @@ impl Plan {
         self
     }
 
+    /// With limits that a test from one address does not meet.
+    #[must_use]
+    pub fn unlimited(self) -> Self {
+        self.set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "10000")
+            .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "1000000")
+            .set("RIVERHEAD_LIMITS__REQUEST_BURST", "100000")
+    }
+
     /// The configuration file.
     pub fn config(&self) -> String {
         let mut text = String::from("[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n");
@@ -71,8 +83,9 @@ impl Plan {
     ///
     /// # Errors
     /// When it does not say `listening on` and `admin on` within 20 seconds.
-    pub fn start(&self, directory: &Path) -> io::Result<Gateway> {
-        let file = directory.join("riverhead.toml");
+    pub fn start(&self) -> io::Result<Gateway> {
+        let directory = TempDir::new()?;
+        let file = directory.path().join("riverhead.toml");
         fs::write(&file, self.config())?;
         let mut child = Command::new(&self.binary)
             .args(["serve", "--config"])
@@ -88,6 +101,7 @@ impl Plan {
         }
         match addresses(&mut child) {
             Ok((http, admin)) => Ok(Gateway {
+                _directory: directory,
                 child,
                 http,
                 admin,
@@ -128,6 +142,33 @@ impl Gateway {
         Ok(kilobytes * 1024)
     }
 
+    /// What its admin listener answers to `GET path`.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn admin(&self, path: &str) -> io::Result<String> {
+        let mut socket = TcpStream::connect(self.admin)?;
+        socket.set_read_timeout(Some(START))?;
+        write!(socket, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.admin)?;
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    /// The value of a metric: the sum over its label sets.
+    ///
+    /// # Errors
+    /// When the admin listener does not answer.
+    pub fn metric(&self, name: &str) -> io::Result<f64> {
+        let text = self.admin("/metrics")?;
+        let values = text.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let own = series.split('{').next() == Some(name);
+            own.then(|| value.parse::<f64>().ok()).flatten()
+        });
+        Ok(values.sum())
+    }
+
     /// Waits until it has ended by itself; its exit code.
     ///
     /// # Errors
@@ -154,7 +195,7 @@ impl Drop for Gateway {
     }
 }
 
-fn keep(stderr: impl io::Read + Send + 'static, log: Arc<Mutex<String>>) {
+fn keep(stderr: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Ok(mut log) = log.lock() {

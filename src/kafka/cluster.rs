@@ -17,6 +17,7 @@ use super::{
     history::Pool,
     lookout::{Lookout, Topology},
     reader::{Token, TopicInfo},
+    silence::Silence,
     tail::Tail,
 };
 use crate::{
@@ -29,6 +30,8 @@ use crate::{
 pub(super) enum Notice {
     /// A look at the topology.
     Topology(Topology),
+    /// A look that no broker answered.
+    Silence,
     /// The bounds of a partition, asked for with this ticket.
     Bounds(TopicPartition, Ticket, Result<Bounds, HistoryError>),
     /// The tail lost its place in this log: the offset it wants is out of range.
@@ -52,6 +55,7 @@ pub(super) struct Supervisor {
     notices: mpsc::Sender<Notice>,
     inbox: mpsc::Receiver<Notice>,
     tickets: Ticket,
+    silence: Silence,
 }
 
 struct Topic {
@@ -99,6 +103,7 @@ impl Supervisor {
         (tail, lookout): (Tail, Lookout),
         (notices, inbox): (mpsc::Sender<Notice>, mpsc::Receiver<Notice>),
     ) -> Self {
+        let names = topics.iter().map(|(name, _)| Arc::clone(name)).collect();
         Self {
             shared,
             topics: topics.into_iter().map(Topic::new).collect(),
@@ -108,6 +113,7 @@ impl Supervisor {
             notices,
             inbox,
             tickets: 0,
+            silence: Silence::new(names),
         }
     }
 
@@ -128,7 +134,11 @@ impl Supervisor {
     fn run(mut self) {
         loop {
             match self.inbox.recv_timeout(self.pause()) {
-                Ok(Notice::Topology(topology)) => self.survey(topology),
+                Ok(Notice::Topology(topology)) => {
+                    self.silence.broken(&self.shared);
+                    self.survey(topology);
+                }
+                Ok(Notice::Silence) => self.silence.heard(&self.shared),
                 Ok(Notice::Bounds(partition, ticket, result)) => self.answer(&partition, ticket, result),
                 Ok(Notice::Lost(log)) => self.lost(&log),
                 Ok(Notice::Doubt) => self.lookout.look(),
@@ -164,6 +174,9 @@ impl Supervisor {
             return;
         }
         self.shared.leaders.set(&topic.name, &info.leaders);
+        self.shared
+            .directory
+            .announce(&topic.name, info.leaders.len() as i32);
         let recreated = topic.id.is_some_and(|id| id != info.id);
         let from = if topic.seen { From::Start } else { From::End };
         topic.retired.extend(topic.id.filter(|_| recreated));

@@ -83,6 +83,9 @@ impl Watch {
                 }
                 Err(code) => {
                     self.reader.count(code);
+                    if notices.send(Notice::Silence).is_err() {
+                        return;
+                    }
                     backoff.step()
                 }
             };

@@ -27,6 +27,8 @@ mod lookout;
 #[cfg(feature = "kafka")]
 mod reader;
 #[cfg(feature = "kafka")]
+mod silence;
+#[cfg(feature = "kafka")]
 mod tail;
 
 #[cfg(feature = "kafka")]

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -34,14 +34,15 @@ impl fmt::Display for TopicPartition {
 pub struct Directory {
     topics: RwLock<BTreeMap<Arc<str>, Topic>>,
     version: AtomicU64,
-    unreachable: AtomicBool,
     bells: Bells,
 }
 
 #[derive(Debug, Default)]
 struct Topic {
     /// How many partitions it has, which is known before any of their leaders has answered.
-    partitions: i32,
+    partitions: Option<i32>,
+    /// Whether the brokers it is read from have stopped answering.
+    silent: bool,
     logs: BTreeMap<i32, Arc<PartitionLog>>,
 }
 
@@ -54,11 +55,14 @@ impl Directory {
     /// Says that `topic` has so many partitions. Those whose log is not [`put`](Self::put) yet are not determined: their
     /// leader has not answered.
     pub fn announce(&self, topic: &Arc<str>, partitions: i32) {
-        let known = std::mem::replace(
-            &mut self.topics.write().entry(topic.clone()).or_default().partitions,
-            partitions,
-        );
-        if known != partitions {
+        let mut topics = self.topics.write();
+        let known = topics
+            .entry(topic.clone())
+            .or_default()
+            .partitions
+            .replace(partitions);
+        drop(topics);
+        if known != Some(partitions) {
             self.changed();
         }
     }
@@ -68,7 +72,7 @@ impl Directory {
         let TopicPartition { topic, partition } = log.partition().clone();
         let mut topics = self.topics.write();
         let entry = topics.entry(topic).or_default();
-        entry.partitions = entry.partitions.max(partition + 1);
+        entry.partitions = entry.partitions.max(Some(partition + 1));
         let old = entry.logs.insert(partition, log);
         drop(topics);
         if let Some(old) = old {
@@ -84,7 +88,7 @@ impl Directory {
 
     /// How many partitions a topic has; `None` while nothing is known of it.
     pub fn partitions(&self, topic: &str) -> Option<i32> {
-        self.topics.read().get(topic).map(|topic| topic.partitions)
+        self.topics.read().get(topic)?.partitions
     }
 
     /// Every current log.
@@ -96,16 +100,19 @@ impl Directory {
             .collect()
     }
 
-    /// Says whether Kafka answers at all. While it does not, streams are held.
-    pub fn set_reachable(&self, reachable: bool) {
-        if self.unreachable.swap(!reachable, Ordering::AcqRel) == reachable {
+    /// Says whether the brokers that `topic` is read from answer at all. While they do not, its streams are held.
+    pub fn set_reachable(&self, topic: &Arc<str>, reachable: bool) {
+        let mut topics = self.topics.write();
+        let was_silent = std::mem::replace(&mut topics.entry(topic.clone()).or_default().silent, !reachable);
+        drop(topics);
+        if was_silent == reachable {
             self.bells.ring();
         }
     }
 
-    /// Whether Kafka answers, as far as is known.
-    pub fn is_reachable(&self) -> bool {
-        !self.unreachable.load(Ordering::Acquire)
+    /// Whether they answer, as far as is known.
+    pub fn is_reachable(&self, topic: &str) -> bool {
+        self.topics.read().get(topic).is_none_or(|topic| !topic.silent)
     }
 
     /// Grows with every change, so that a reader sees at a glance whether to look again.

@@ -126,7 +126,12 @@ impl Subscription {
 
     /// Whether nothing can come: Kafka does not answer, or no leader of any of its partitions has.
     pub fn is_held(&self) -> bool {
-        !self.asker.source.directory.is_reachable() || !self.parts.iter().any(Part::is_determined)
+        let directory = &self.asker.source.directory;
+        !self
+            .topics
+            .iter()
+            .any(|topic| directory.is_reachable(&topic.name))
+            || !self.parts.iter().any(Part::is_determined)
     }
 
     /// What each part has to give, once none is about to give something, or the patience with it is over.

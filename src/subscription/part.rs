@@ -15,7 +15,7 @@ use super::{
 use crate::{
     client::ClientKey,
     partition::{Bell, Cursor, Page, PartitionLog, Step, TopicPartition},
-    position::{Mark, Offset, Place, Timestamp},
+    position::{Offset, Place, Timestamp},
 };
 
 /// One partition of a subscription.

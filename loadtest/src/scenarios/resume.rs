@@ -66,9 +66,7 @@ impl Resume {
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         let topics = [format!("{name}-a"), format!("{name}-b")];
         topics.iter().for_each(|topic| cluster.create_topic(topic, 3));
-        let directory = std::env::temp_dir().join(format!("riverhead-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("a directory for the gateway");
-        let gateway = self.gateway(cluster, &topics, &directory);
+        let gateway = self.gateway(cluster, &topics);
         let began = Instant::now();
         let (readings, ledgers, kills) = thread::scope(|scope| {
             let readings = scope.spawn(|| self.read(&gateway));
@@ -83,22 +81,20 @@ impl Resume {
                 .collect();
             (readings.join().expect("the readers"), ledgers, kills)
         });
-        std::fs::remove_dir_all(&directory).expect("the gateway's directory is ours");
         report(&readings, &ledgers, kills, began.elapsed(), gateway.log())
     }
 
-    fn gateway(&self, cluster: &Cluster, topics: &[String], directory: &std::path::Path) -> Gateway {
+    fn gateway(&self, cluster: &Cluster, topics: &[String]) -> Gateway {
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
         let bootstrap = cluster
             .bootstrap_with_dead_first()
             .split(',')
             .map(Into::into)
             .collect();
-        let plan = Plan::new(&self.binary, bootstrap, "numbers", &topics)
-            .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1000")
-            .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "100000")
-            .set("RIVERHEAD_LIMITS__REQUEST_BURST", "10000");
-        plan.start(directory).expect("the gateway starts")
+        Plan::new(&self.binary, bootstrap, "numbers", &topics)
+            .unlimited()
+            .start()
+            .expect("the gateway starts")
     }
 
     fn write(&self, cluster: &Cluster, topic: &str) -> Ledger {
