@@ -28,12 +28,15 @@ pub mod client;
 pub mod config;
 #[cfg(feature = "kafka")]
 pub mod demo;
+pub mod drain;
 pub mod encoding;
 pub mod event;
+pub mod health;
 pub mod http;
 pub mod kafka;
 pub mod limits;
 pub mod log;
+pub mod metrics;
 pub mod partition;
 pub mod position;
 pub mod sse;

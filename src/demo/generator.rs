@@ -17,7 +17,7 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
-use super::recentchange::{Change, Changes, Site};
+use super::changes::{Change, Changes, Site};
 
 /// Changes being written by a thread, until this is dropped.
 ///

@@ -3,6 +3,7 @@
 //! Not here: the gateway in front, which is the same as anywhere (`app`).
 
 mod brokers;
+mod changes;
 mod generator;
 mod native;
 mod recentchange;

@@ -1,0 +1,259 @@
+//! Ending without a storm: closes are spread over a window, and the end is known.
+//!
+//! The [`Signal`] starts the drain and learns when it is complete: when every [`Watch`] and [`Ticket`] is dropped. Not
+//! here: what a drain means for whom (`http` keeps accepting until the window's end, so that nobody meets a refused port).
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+/// The two halves of a drain.
+pub fn channel() -> (Signal, Watch) {
+    let (alive, gone) = mpsc::channel(1);
+    let (begun, on_begun) = watch::channel(None);
+    let roll = Arc::new(Roll::default());
+    let signal = Signal {
+        roll: Arc::clone(&roll),
+        begun,
+        gone,
+    };
+    let watch = Watch {
+        roll,
+        begun: on_begun,
+        _alive: alive,
+    };
+    (signal, watch)
+}
+
+/// Starts the drain, once.
+#[derive(Debug)]
+pub struct Signal {
+    roll: Arc<Roll>,
+    begun: watch::Sender<Option<Window>>,
+    /// Nobody ever sends on it: it ends when the last watch is gone.
+    gone: mpsc::Receiver<Infallible>,
+}
+
+impl Signal {
+    /// Tells everybody that it ends, with `window` to spread it over, and waits until nobody is left.
+    ///
+    /// The caller bounds the wait, if it must.
+    pub async fn drain(mut self, window: Duration) {
+        let window = Window {
+            start: Instant::now(),
+            length: window,
+        };
+        self.roll.begin(window);
+        self.begun.send_replace(Some(window));
+        // Nothing can be received; `None` is the last watch going.
+        let _ = self.gone.recv().await;
+    }
+}
+
+/// Holds up the end of a drain, and hears of its beginning.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    roll: Arc<Roll>,
+    begun: watch::Receiver<Option<Window>>,
+    _alive: mpsc::Sender<Infallible>,
+}
+
+impl Watch {
+    /// Whether the drain has begun.
+    pub fn is_draining(&self) -> bool {
+        self.roll.plan.get().is_some()
+    }
+
+    /// Waits for the end of the window. Never, as long as no drain begins.
+    pub async fn ended(&self) {
+        let mut begun = self.begun.clone();
+        let window = begun.wait_for(Option::is_some).await.map(|window| *window);
+        match window {
+            Ok(Some(window)) => tokio::time::sleep_until(window.end()).await,
+            // The signal was dropped unused: there will be no drain.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// A place in the order of closing, behind all that exist.
+    pub fn ticket(&self) -> Ticket {
+        let number = self.roll.next.fetch_add(1, Ordering::Relaxed);
+        let waker = Arc::new(AtomicWaker::new());
+        self.roll.open.lock().insert(number, Arc::clone(&waker));
+        Ticket {
+            watch: self.clone(),
+            number,
+            waker,
+        }
+    }
+}
+
+/// One place in the order of closing: the oldest is due first, the newest when the window ends.
+///
+/// The newest last, because they are who came back from somewhere else a moment ago.
+#[derive(Debug)]
+pub struct Ticket {
+    watch: Watch,
+    number: u64,
+    waker: Arc<AtomicWaker>,
+}
+
+impl Ticket {
+    /// When its holder is due to close: ready once a drain has begun. Wakes the last task that asked.
+    pub fn poll_due(&self, context: &Context<'_>) -> Poll<Instant> {
+        // Most asks are answered by this; the waker is registered before the look that counts.
+        self.waker.register(context.waker());
+        self.watch
+            .roll
+            .plan
+            .get()
+            .map_or(Poll::Pending, |plan| Poll::Ready(plan.due(self.number)))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.watch.roll.open.lock().remove(&self.number);
+    }
+}
+
+/// Who is there, by age, and the plan once there is one.
+#[derive(Debug, Default)]
+struct Roll {
+    next: AtomicU64,
+    open: Mutex<BTreeMap<u64, Arc<AtomicWaker>>>,
+    plan: OnceLock<Plan>,
+}
+
+impl Roll {
+    fn begin(&self, window: Window) {
+        let open = self.open.lock();
+        let order = open.keys().copied().collect();
+        if self.plan.set(Plan { window, order }).is_ok() {
+            open.values().for_each(|waker| waker.wake());
+        }
+    }
+}
+
+/// When whom to close.
+#[derive(Debug)]
+struct Plan {
+    window: Window,
+    /// The tickets that were there when the drain began, oldest first.
+    order: Vec<u64>,
+}
+
+impl Plan {
+    fn due(&self, number: u64) -> Instant {
+        let rank = self.order.partition_point(|other| *other < number);
+        let Window { start, length } = self.window;
+        // Who came later has the rank of the end.
+        match u32::try_from(self.order.len()) {
+            Ok(count @ 1..) => start + length.mul_f64(((rank + 1) as f64 / f64::from(count)).min(1.0)),
+            _ => self.window.end(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    start: Instant,
+    length: Duration,
+}
+
+impl Window {
+    fn end(self) -> Instant {
+        self.start + self.length
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(20);
+
+    async fn due(ticket: &Ticket) -> Duration {
+        let at = poll_fn(|context| ticket.poll_due(context)).await;
+        at - Instant::now()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closes_are_spread_over_the_window_and_the_newest_is_last() {
+        let (signal, watch) = channel();
+        let tickets: Vec<_> = (0..4).map(|_| watch.ticket()).collect();
+        let drain = tokio::spawn(signal.drain(WINDOW));
+
+        let mut dues = Vec::new();
+        for ticket in &tickets {
+            dues.push(due(ticket).await.as_secs());
+        }
+        assert_eq!(dues, [5, 10, 15, 20]);
+        assert_eq!(
+            due(&watch.ticket()).await,
+            WINDOW,
+            "one who comes during the drain"
+        );
+
+        drop((tickets, watch));
+        drain.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_left_before_the_drain_take_no_part_of_the_window() {
+        let (signal, watch) = channel();
+        let old = watch.ticket();
+        let gone: Vec<_> = (0..98).map(|_| watch.ticket()).collect();
+        let new = watch.ticket();
+        drop(gone);
+        let drain = tokio::spawn(signal.drain(WINDOW));
+        assert_eq!(due(&old).await.as_secs(), 10);
+        assert_eq!(due(&new).await.as_secs(), 20);
+        drop((old, new, watch));
+        drain.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_drain_is_complete_when_the_last_watch_is_dropped_and_not_before() {
+        let (signal, watch) = channel();
+        let ticket = watch.ticket();
+        let other = watch.clone();
+        drop(watch);
+        let mut drain = Box::pin(signal.drain(WINDOW));
+        assert!(drain.as_mut().now_or_never().is_none());
+        assert!(other.is_draining());
+        drop(other);
+        assert!(drain.as_mut().now_or_never().is_none(), "a ticket is a watch");
+        drop(ticket);
+        assert!(drain.as_mut().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_window_ends_when_it_has_passed() {
+        let (signal, watch) = channel();
+        let start = Instant::now();
+        let drain = tokio::spawn(signal.drain(WINDOW));
+        watch.ended().await;
+        assert_eq!(start.elapsed().as_secs(), WINDOW.as_secs());
+        drop(watch);
+        drain.await.unwrap();
+    }
+}

@@ -1,0 +1,112 @@
+//! What one stream cost and gave: two lines in the log, and the metrics.
+
+use tokio::time::Instant;
+
+use crate::{
+    client::ClientKey,
+    metrics::{EndReason, StartPlace, StreamMetrics},
+    subscription::Batch,
+};
+
+/// Who reads what, from where.
+#[derive(Clone, Debug)]
+pub(super) struct Opening {
+    pub(super) client: ClientKey,
+    /// The streams' names, with commas.
+    pub(super) streams: String,
+    pub(super) start: StartPlace,
+}
+
+/// Counts one stream from its beginning to its end; the end is its drop, so that there is exactly one.
+#[derive(Debug)]
+pub(super) struct Account {
+    opening: Opening,
+    opened: Instant,
+    metrics: StreamMetrics,
+    events: u64,
+    gaps: u64,
+    bytes: u64,
+    held: bool,
+    reason: Option<EndReason>,
+}
+
+impl Account {
+    pub(super) fn open(opening: Opening, metrics: StreamMetrics) -> Self {
+        metrics.started(opening.start);
+        tracing::info!(
+            client = %opening.client,
+            streams = opening.streams,
+            start = %opening.start,
+            "stream started"
+        );
+        Self {
+            opening,
+            opened: Instant::now(),
+            metrics,
+            events: 0,
+            gaps: 0,
+            bytes: 0,
+            held: false,
+            reason: None,
+        }
+    }
+
+    pub(super) fn sent(&mut self, batch: &Batch) {
+        let (bytes, events) = (batch.bytes.len() as u64, batch.events.into());
+        self.bytes += bytes;
+        self.events += events;
+        self.gaps += batch.gaps.len() as u64;
+        self.metrics.sent(bytes, events);
+        batch
+            .gaps
+            .iter()
+            .for_each(|gap| self.metrics.gap(gap.reason.as_str()));
+    }
+
+    pub(super) fn set_held(&mut self, held: bool) {
+        match (std::mem::replace(&mut self.held, held), held) {
+            (false, true) => self.metrics.held(),
+            (true, false) => self.metrics.released(),
+            _ => {}
+        }
+    }
+
+    /// Notes why it ends. The first reason stays.
+    pub(super) fn close(&mut self, reason: EndReason) {
+        self.reason.get_or_insert(reason);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.set_held(false);
+        let reason = self.reason.unwrap_or(EndReason::ClientClosed);
+        self.metrics.ended(reason);
+        tracing::info!(
+            client = %self.opening.client,
+            streams = self.opening.streams,
+            start = %self.opening.start,
+            events = self.events,
+            gaps = self.gaps,
+            bytes = self.bytes,
+            seconds = self.opened.elapsed().as_secs_f64(),
+            %reason,
+            "stream ended"
+        );
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::metrics::HttpMetrics;
+
+    pub(in crate::http) fn account(metrics: &HttpMetrics, start: StartPlace) -> Account {
+        let opening = Opening {
+            client: ClientKey::of([192, 0, 2, 7].into()),
+            streams: "recentchange".into(),
+            start,
+        };
+        Account::open(opening, metrics.stream("recentchange"))
+    }
+}

@@ -1,0 +1,259 @@
+//! The one table from what went wrong to what a client is told.
+
+use std::{any::Any, time::Duration};
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    catalog::{MAX_STREAMS_PER_REQUEST, SelectError},
+    position::DecodeError,
+    subscription::Gap,
+};
+
+/// Why a request is not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("Invalid streams: {}", .0.join(","))]
+    UnknownStreams(Vec<String>),
+    #[error("more than {MAX_STREAMS_PER_REQUEST} streams in one request")]
+    TooManyStreams,
+    #[error("since timestamp is not a UTC milliseconds unix epoch and was not parseable: '{0}'")]
+    BadSince(String),
+    #[error(transparent)]
+    BadId(#[from] DecodeError),
+    #[error("topics not in these streams: {}; theirs are: {}", .asked.join(", "), .available.join(", "))]
+    TopicNotAvailable {
+        asked: Vec<String>,
+        available: Vec<String>,
+    },
+    #[error("{0}")]
+    BadParameter(String),
+    #[error("the path is not valid percent-encoded UTF-8")]
+    BadPath,
+    #[error("no such path; streams are at /v2/stream/{{streams}}, and / lists them")]
+    NoSuchPath,
+    #[error("this path answers GET, HEAD and OPTIONS")]
+    BadMethod,
+    #[error("the request target is longer than {0} bytes")]
+    TargetTooLong(usize),
+    #[error("the request's head is larger than {0} bytes")]
+    HeadTooLarge(usize),
+    #[error("the position cannot be resumed without a gap")]
+    Gap(Gap),
+    #[error("it could not be told in time whether the position can be resumed without a gap")]
+    Undetermined { retry_after: Duration },
+    /// A fault of ours. What it holds is for the log only.
+    #[error("something went wrong here; it is not your fault")]
+    Internal(String),
+}
+
+impl Error {
+    /// What a handler's panic is to its client.
+    pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
+        let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
+        let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self::Internal(words.unwrap_or_else(|| "a panic without words".to_owned()))
+    }
+
+    /// The table.
+    fn row(&self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            // 400 rather than 404: this is what clients of EventStreams know.
+            Self::UnknownStreams(_) => (S::BAD_REQUEST, "not_found", "Stream Not Found"),
+            Self::TooManyStreams => (S::BAD_REQUEST, "bad_request", "Too Many Streams"),
+            Self::BadSince(_) => (S::BAD_REQUEST, "invalid_timestamp", "Invalid timestamp"),
+            Self::BadId(_) => (S::BAD_REQUEST, "invalid_last_event_id", "Invalid Last-Event-ID"),
+            Self::TopicNotAvailable { .. } => (S::NOT_FOUND, "topic_not_available", "Topic Not Available"),
+            Self::BadParameter(_) => (S::BAD_REQUEST, "bad_request", "Bad Query Parameter"),
+            Self::BadPath => (S::BAD_REQUEST, "bad_request", "Bad Path"),
+            Self::NoSuchPath => (S::NOT_FOUND, "not_found", "Not Found"),
+            Self::BadMethod => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
+            Self::TargetTooLong(_) => (S::URI_TOO_LONG, "uri_too_long", "URI Too Long"),
+            Self::HeadTooLarge(_) => (
+                S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers_too_large",
+                "Request Header Fields Too Large",
+            ),
+            Self::Gap(_) => (S::GONE, "gap", "Cannot Resume Without A Gap"),
+            Self::Undetermined { .. } => (S::SERVICE_UNAVAILABLE, "unavailable", "Not Determined In Time"),
+            Self::Internal(cause) => {
+                tracing::error!(%cause, "a request failed by a fault of ours");
+                (
+                    S::INTERNAL_SERVER_ERROR,
+                    "internal_error",
+                    "Internal Server Error",
+                )
+            }
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        let (status, r#type, title) = self.row();
+        let mut problem = Problem {
+            status,
+            r#type,
+            title,
+            detail: self.to_string(),
+            gap: None,
+            header: None,
+        };
+        match self {
+            Self::Gap(gap) => problem.gap = serde_json::from_str(&gap.to_string()).ok(),
+            Self::BadMethod => {
+                problem.header = Some((header::ALLOW, HeaderValue::from_static(super::router::ALLOWED)));
+            }
+            Self::Undetermined { retry_after } => {
+                problem.header = Some((header::RETRY_AFTER, retry_after.as_secs().into()));
+            }
+            _ => {}
+        }
+        problem
+    }
+}
+
+impl From<SelectError> for Error {
+    fn from(error: SelectError) -> Self {
+        match error {
+            SelectError::Unknown(names) => Self::UnknownStreams(names),
+            SelectError::TooMany => Self::TooManyStreams,
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    /// The answer without its body, which [`Asked::explain`] adds: a handler does not know what was asked literally.
+    fn into_response(self) -> Response {
+        let problem = self.problem();
+        let mut response = problem.status.into_response();
+        response.extensions_mut().insert(problem);
+        response
+    }
+}
+
+/// What an error looks like to a client, but for what it asked.
+#[derive(Clone, Debug)]
+struct Problem {
+    status: StatusCode,
+    r#type: &'static str,
+    title: &'static str,
+    detail: String,
+    gap: Option<Value>,
+    header: Option<(header::HeaderName, HeaderValue)>,
+}
+
+/// What a client asked, literally.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    method: String,
+    uri: String,
+}
+
+impl Asked {
+    pub(super) fn of<B>(request: &http::Request<B>) -> Self {
+        let method = request.method().as_str();
+        let mut uri = request.uri().to_string();
+        uri.truncate(uri.floor_char_boundary(MAX_ECHO));
+        Self {
+            method: method[..method.floor_char_boundary(MAX_ECHO)].to_owned(),
+            uri,
+        }
+    }
+
+    /// Gives an error its body; anything else stays as it is.
+    pub(super) fn explain(&self, mut response: Response) -> Response {
+        let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+            return response;
+        };
+        let document = Document {
+            status: problem.status.as_u16(),
+            r#type: problem.r#type,
+            title: problem.title,
+            detail: &problem.detail,
+            method: &self.method,
+            uri: &self.uri,
+            gap: problem.gap.as_ref(),
+        };
+        let mut answer = super::json::response(problem.status, &document);
+        if let Some((name, value)) = problem.header {
+            answer.headers_mut().insert(name, value);
+        }
+        answer
+    }
+}
+
+/// A problem in the shape of EventStreams, with the fields in its order.
+#[derive(Serialize)]
+struct Document<'a> {
+    status: u16,
+    r#type: &'a str,
+    title: &'a str,
+    detail: &'a str,
+    method: &'a str,
+    uri: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<&'a Value>,
+}
+
+/// How much of what was asked is sent back, in bytes: enough to recognise it.
+const MAX_ECHO: usize = 2048;
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::{partition::TopicPartition, subscription::Reason};
+
+    async fn explained(error: Error) -> (Response<()>, Value) {
+        let request = http::Request::get("/v2/stream/nope?x=1").body(()).unwrap();
+        let (head, body) = Asked::of(&request).explain(error.into_response()).into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (
+            Response::from_parts(head, ()),
+            serde_json::from_slice(&body).unwrap(),
+        )
+    }
+
+    #[tokio::test]
+    async fn an_unknown_stream_is_told_as_eventstreams_does() {
+        let (head, body) = explained(SelectError::Unknown(vec!["nope".into(), "zip".into()]).into()).await;
+        assert_eq!(head.status(), 400);
+        let known = r#"{"status":400,"type":"not_found","title":"Stream Not Found",
+            "detail":"Invalid streams: nope,zip","method":"GET","uri":"/v2/stream/nope?x=1"}"#;
+        assert_eq!(body, serde_json::from_str::<Value>(known).unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_ours_keeps_its_cause_to_itself() {
+        let (head, body) = explained(Error::panicked(&"index 7 of secret.rs")).await;
+        assert_eq!(head.status(), 500);
+        assert!(!body.to_string().contains("secret"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_gap_is_told_with_its_data() {
+        let gap = Gap {
+            partition: TopicPartition {
+                topic: "t".into(),
+                partition: 0,
+            },
+            requested: Some(1),
+            resumed: Some(9),
+            reason: Reason::Expired,
+        };
+        let (head, body) = explained(Error::Gap(gap)).await;
+        assert_eq!(head.status(), 410);
+        assert_eq!(body["gap"]["reason"], "expired");
+    }
+
+    #[tokio::test]
+    async fn who_cannot_be_answered_yet_is_told_when_to_come_back() {
+        let retry_after = Duration::from_secs(5);
+        let (head, _) = explained(Error::Undetermined { retry_after }).await;
+        assert_eq!(head.headers()[header::RETRY_AFTER], "5");
+    }
+}

@@ -1,0 +1,153 @@
+//! What every request passes on its way in, and every answer on its way out.
+
+use std::panic::AssertUnwindSafe;
+
+use axum::{
+    Router,
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+
+use super::{
+    connection::Answer,
+    error::{Asked, Error},
+};
+use crate::metrics::HttpMetrics;
+
+/// A router behind what all of its routes have in common.
+#[derive(Clone)]
+pub(super) struct Front {
+    router: Router,
+    metrics: HttpMetrics,
+}
+
+impl Front {
+    pub(super) fn new(router: Router, metrics: HttpMetrics) -> Self {
+        Self { router, metrics }
+    }
+
+    async fn route(self, mut request: Request<Incoming>) -> Response {
+        if let Err(error) = admit(&request) {
+            return error.into_response();
+        }
+        match plain(request.uri()) {
+            Some(uri) => *request.uri_mut() = uri,
+            None => return Error::BadPath.into_response(),
+        }
+        let response = self.router.oneshot(request.map(Body::new));
+        match AssertUnwindSafe(response).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Err(panic) => {
+                self.metrics.panic();
+                Error::panicked(&*panic).into_response()
+            }
+        }
+    }
+}
+
+impl Answer for Front {
+    fn answer(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
+        let front = self.clone();
+        Box::pin(async move {
+            let metrics = front.metrics.clone();
+            let asked = Asked::of(&request);
+            let mut response = asked.explain(front.route(request).await);
+            for (name, value) in COMMON {
+                response
+                    .headers_mut()
+                    .insert(name, HeaderValue::from_static(value));
+            }
+            metrics.response(response.status().as_u16());
+            response
+        })
+    }
+}
+
+/// Refuses what is too large to be looked at.
+fn admit<B>(request: &Request<B>) -> Result<(), Error> {
+    let target = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if target > MAX_TARGET {
+        return Err(Error::TargetTooLong(MAX_TARGET));
+    }
+    if block_of(request.headers()) > MAX_HEADERS {
+        return Err(Error::HeadTooLarge(MAX_HEADERS));
+    }
+    Ok(())
+}
+
+/// How many bytes these headers were on the wire.
+fn block_of(headers: &HeaderMap) -> usize {
+    const SEPARATORS: usize = ": \r\n".len();
+    headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + SEPARATORS)
+        .sum()
+}
+
+/// The target as our routes know it: without scheme and authority, in lower case but for the streams' names, without a
+/// slash at its end. The service whose clients we serve is as lenient.
+fn plain(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    let literal = match path.get(..STREAMS.len()) {
+        Some(start) if start.eq_ignore_ascii_case(STREAMS) => start.len(),
+        _ => path.len(),
+    };
+    let mut target = path[..literal].to_ascii_lowercase() + &path[literal..];
+    if target.len() > 1 && target != STREAMS && target.ends_with('/') {
+        target.pop();
+    }
+    if let Some(query) = uri.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    Uri::builder().path_and_query(target).build().ok()
+}
+
+/// Before the names of streams.
+pub(super) const STREAMS: &str = "/v2/stream/";
+
+/// The longest request target, in bytes: an id may stand in it. Beyond it: 414.
+const MAX_TARGET: usize = 16 * 1024;
+
+/// The largest block of headers, in bytes: twice the longest id, for what proxies and browsers add. Beyond it: 431.
+const MAX_HEADERS: usize = 32 * 1024;
+
+/// What every answer says: anybody's page may read it, and nobody may take it for something else than it says it is.
+const COMMON: [(HeaderName, &str); 3] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    (
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        "accept, x-requested-with, content-type, last-event-id, cache-control",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_as_leniently_as_eventstreams_does() {
+        for (asked, plainly) in [
+            ("/v2/stream/recentchange", "/v2/stream/recentchange"),
+            ("/V2/Stream/RecentChange/", "/v2/stream/RecentChange"),
+            ("/v2/stream/a%2Cb?since=T", "/v2/stream/a%2Cb?since=T"),
+            ("http://stream.example/v2/stream/a?x", "/v2/stream/a?x"),
+            ("http://stream.example", "/"),
+            ("/v2/stream/", "/v2/stream/"),
+            ("/LIVEZ/", "/livez"),
+            ("/", "/"),
+            ("*", "*"),
+        ] {
+            let asked: Uri = asked.parse().unwrap();
+            assert_eq!(plain(&asked).unwrap().to_string(), plainly, "{asked}");
+        }
+    }
+}

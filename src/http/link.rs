@@ -1,0 +1,119 @@
+//! One connection's socket, and what the layers above and below hyper tell each other about it.
+//!
+//! hyper owns the [`Io`](super::io::Io) and the body; neither sees the other through it. What they must know of each other
+//! goes through here: whether the socket is blocked, whether a stream is on it, and why it ended.
+
+use std::{
+    io,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use tokio::net::TcpStream;
+
+use crate::metrics::EndReason;
+
+/// What is known of one connection. All of its users run in the connection's own task.
+#[derive(Debug)]
+pub(super) struct Link {
+    socket: TcpStream,
+    streaming: AtomicBool,
+    blocked: AtomicBool,
+    declined: AtomicBool,
+    end: OnceLock<EndReason>,
+}
+
+impl Link {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        Self {
+            socket,
+            streaming: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            declined: AtomicBool::new(false),
+            end: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// From now on an endless body is on this connection: no second request is answered.
+    pub(super) fn begin_stream(&self) {
+        self.streaming.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_streaming(&self) -> bool {
+        self.streaming.load(Ordering::Relaxed)
+    }
+
+    /// The socket takes no more bytes for now.
+    pub(super) fn set_blocked(&self) {
+        self.blocked.store(true, Ordering::Relaxed);
+    }
+
+    /// All that hyper had is written. Wakes the connection if a body held back for it.
+    pub(super) fn set_flushed(&self, context: &Context<'_>) {
+        self.blocked.store(false, Ordering::Relaxed);
+        // hyper flushes after it polled the body, and would not come back to the body by itself.
+        if self.declined.swap(false, Ordering::Relaxed) {
+            context.waker().wake_by_ref();
+        }
+    }
+
+    /// Whether a body should hold back; its task is woken when it need not any more.
+    ///
+    /// Without this hyper fills a buffer of its own for every slow client; with it, one batch at most waits there.
+    pub(super) fn declines(&self) -> bool {
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        if blocked {
+            self.declined.store(true, Ordering::Relaxed);
+        }
+        blocked
+    }
+
+    /// Notes that the socket took no byte for the stall deadline.
+    pub(super) fn set_stalled(&self) {
+        // The first reason is the cause of all others.
+        let _ = self.end.set(EndReason::Stalled);
+    }
+
+    /// Why this connection ended, as far as its socket knows.
+    pub(super) fn end(&self) -> EndReason {
+        self.end.get().copied().unwrap_or(EndReason::ClientClosed)
+    }
+
+    /// Passes a result of the socket on, and notes what it means.
+    pub(super) fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result
+            && matches!(
+                error.kind(),
+                io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
+            )
+        {
+            let _ = self.end.set(EndReason::Vanished);
+        }
+        result
+    }
+
+    /// Throws away what the client sends: ready when it is gone, or has sent more than `budget` bytes.
+    ///
+    /// hyper looks for the end of its input only while it has nothing unread, so that a client that pipelined one byte
+    /// behind its request and went would be noticed at the next heartbeat at best. This notices it at once.
+    pub(super) fn poll_gone(&self, context: &mut Context<'_>, budget: &mut usize) -> Poll<()> {
+        let mut rubbish = [0; 512];
+        loop {
+            if self.note(ready!(self.socket.poll_read_ready(context))).is_err() {
+                return Poll::Ready(());
+            }
+            match self.note(self.socket.try_read(&mut rubbish)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Ok(bytes @ 1..) if bytes <= *budget => *budget -= bytes,
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Ports: bound early, served later.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    panic::AssertUnwindSafe,
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_util::task::TaskTracker;
+
+use super::connection::{self, Answer, Closing, Limits};
+use crate::{drain::Watch, metrics::HttpMetrics};
+
+/// A port that is bound. Peers can connect already; they are served once [`serve`](super::serve) runs.
+#[derive(Debug)]
+pub struct Bound {
+    listener: StdListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Binds `address`; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// When the operating system refuses it: the port is taken, or privileged, or the address is not ours.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // A restart must not wait for the connections of the process before it to be forgotten.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Self::inherited(socket.into())
+    }
+
+    /// Takes over a listener that somebody else has bound.
+    ///
+    /// # Errors
+    /// When it is not a listening socket.
+    pub fn inherited(listener: StdListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it is bound, with the port that was found.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves whoever connects until the window of a drain ends, and returns when the last connection is closed.
+    pub(super) async fn serve(
+        self,
+        answer: impl Answer,
+        limits: Limits,
+        metrics: HttpMetrics,
+        drain: Watch,
+    ) -> io::Result<()> {
+        let listener = TcpListener::from_std(self.listener)?;
+        let (closing, connections) = (Closing::default(), TaskTracker::new());
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = drain.ended() => break,
+                accepted = accept(&listener, &metrics) => accepted,
+            };
+            let (socket, peer) = accepted;
+            connections.spawn(guard(
+                connection::serve(socket, peer, answer.clone(), limits, closing.clone()),
+                metrics.clone(),
+            ));
+        }
+        drop(listener);
+        closing.last_call.cancel();
+        connections.close();
+        if timeout(LAST_CALL, connections.wait()).await.is_err() {
+            tracing::info!(
+                connections = connections.len(),
+                "cutting connections that do not end"
+            );
+            closing.cut.cancel();
+            connections.wait().await;
+        }
+        Ok(())
+    }
+}
+
+/// The next connection. What fails one peer only is no news; what fails all is said, and waited out.
+async fn accept(listener: &TcpListener, metrics: &HttpMetrics) -> (TcpStream, SocketAddr) {
+    loop {
+        match listener.accept().await {
+            Ok(accepted) => return accepted,
+            Err(error) if concerns_one_peer(&error) => {}
+            Err(error) => {
+                metrics.accept_failure();
+                tracing::warn!(%error, "cannot accept connections");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn concerns_one_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+/// Counts the connection, and keeps a panic in one from being anybody else's.
+async fn guard(connection: impl Future<Output = ()>, metrics: HttpMetrics) {
+    metrics.connections().inc();
+    if AssertUnwindSafe(connection).catch_unwind().await.is_err() {
+        metrics.panic();
+        tracing::error!("a connection panicked and is closed");
+    }
+    metrics.connections().dec();
+}
+
+/// How many connections may wait to be accepted: all clients of a host come back at once after a restart. The kernel
+/// takes less where `net.core.somaxconn` is less.
+const BACKLOG: i32 = 4096;
+
+/// How long to wait when no connection can be accepted (`EMFILE`): the reason is rarely gone at once, and asking again
+/// without a pause would take the CPU from those who could close a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection has, behind the end of a drain's window, to write the rest of what it was writing.
+const LAST_CALL: Duration = Duration::from_secs(2);

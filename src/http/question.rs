@@ -1,0 +1,186 @@
+//! What a client asks of its streams, beside their names: where to go on, and how.
+
+use axum::extract::Query;
+use http::{HeaderMap, Uri};
+
+use super::{error::Error, since};
+use crate::{
+    catalog::Selection,
+    metrics::StartPlace,
+    position::{self, Entry, IdForm, Place, Position, Timestamp, TopicKey},
+};
+
+/// What a client asks of its streams.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// Where to go on.
+    pub(super) position: Option<Position>,
+    /// From when on, without a position.
+    pub(super) since: Option<Timestamp>,
+    /// How ids are written.
+    pub(super) form: IdForm,
+    /// Whether a gap is a failure.
+    pub(super) fails_on_gap: bool,
+}
+
+impl Question {
+    /// Reads it. `now` is the time of the request.
+    ///
+    /// # Errors
+    /// When any part of it is wrong: what cannot be understood is never guessed.
+    pub(super) fn read(
+        headers: &HeaderMap,
+        uri: &Uri,
+        selection: &Selection,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let parameters = Parameters::read(uri)?;
+        let since = parameters.since()?.filter(|since| *since <= now);
+        let id = last_event_id(headers).or_else(|| parameters.last_event_id());
+        let (position, since) = match id {
+            Some(id) => admit(position::decode(id)?, since, selection)?,
+            None => (None, since),
+        };
+        Ok(Self {
+            position,
+            since,
+            form: parameters.form()?,
+            fails_on_gap: parameters.fails_on_gap()?,
+        })
+    }
+
+    /// Where it begins, in a word.
+    pub(super) fn start(&self) -> StartPlace {
+        match (&self.position, self.since) {
+            (Some(_), _) => StartPlace::Id,
+            (None, Some(_)) => StartPlace::Since,
+            (None, None) => StartPlace::Live,
+        }
+    }
+}
+
+/// The header; blank is absent, since a client that has seen no event yet sends it empty when it comes back.
+fn last_event_id(headers: &HeaderMap) -> Option<&[u8]> {
+    let ids = headers.get_all("last-event-id").into_iter();
+    ids.map(|id| id.as_bytes().trim_ascii()).find(|id| !id.is_empty())
+}
+
+/// Keeps what of an id concerns the request's topics, and what then takes the place of `since`.
+fn admit(
+    id: Position,
+    since: Option<Timestamp>,
+    selection: &Selection,
+) -> Result<(Option<Position>, Option<Timestamp>), Error> {
+    let asked = |entry: &Entry| selection.topics.iter().any(|topic| entry.topic.names(topic));
+    let (entries, others): (Vec<_>, Vec<_>) = id.entries.into_iter().partition(asked);
+    let (former, foreign): (Vec<_>, Vec<_>) = others.into_iter().partition(|entry| {
+        selection
+            .former_topics
+            .iter()
+            .any(|topic| entry.topic.names(topic))
+    });
+    if !foreign.is_empty() {
+        return Err(not_available(&foreign, selection));
+    }
+    if entries.is_empty() {
+        // All that the id knows are topics that the streams no longer have: their successors go on at the same time.
+        let newest = former.iter().filter_map(|entry| time_of(&entry.place)).max();
+        return Ok((None, newest.or(since)));
+    }
+    Ok((Some(Position { entries }), None))
+}
+
+fn time_of(place: &Place) -> Option<Timestamp> {
+    match place {
+        Place::Since(time) => Some(*time),
+        Place::At(mark) => mark.timestamp,
+        Place::Earliest | Place::Latest => None,
+    }
+}
+
+fn not_available(foreign: &[Entry], selection: &Selection) -> Error {
+    let mut asked: Vec<_> = foreign
+        .iter()
+        .map(|entry| match &entry.topic {
+            TopicKey::Name(name) => name.to_string(),
+            TopicKey::Tag(tag) => format!("a topic with the tag {tag:08x}"),
+        })
+        .collect();
+    asked.dedup();
+    Error::TopicNotAvailable {
+        asked,
+        available: selection.topics.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// The query, decoded.
+struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    fn read(uri: &Uri) -> Result<Self, Error> {
+        let Query(pairs) =
+            Query::try_from_uri(uri).map_err(|error| Error::BadParameter(error.to_string()))?;
+        let own = Self(pairs);
+        // To ignore a filter would be to send what was not asked for.
+        match own
+            .0
+            .iter()
+            .find(|(name, _)| UNSUPPORTED.contains(&name.as_str()))
+        {
+            Some((name, _)) => Err(Error::BadParameter(format!(
+                "'{name}' is not supported; supported are {SUPPORTED}"
+            ))),
+            None => Ok(own),
+        }
+    }
+
+    fn since(&self) -> Result<Option<Timestamp>, Error> {
+        match self.one("since")? {
+            None | Some("") => Ok(None),
+            Some(text) => match since::parse(text) {
+                Some(time) => Ok(Some(time)),
+                None => Err(Error::BadSince(text.to_owned())),
+            },
+        }
+    }
+
+    fn last_event_id(&self) -> Option<&[u8]> {
+        let ids = self
+            .0
+            .iter()
+            .filter(|(name, _)| LAST_EVENT_ID.contains(&name.as_str()));
+        ids.map(|(_, id)| id.as_bytes().trim_ascii())
+            .find(|id| !id.is_empty())
+    }
+
+    fn form(&self) -> Result<IdForm, Error> {
+        match self.one("id")? {
+            None | Some("json") => Ok(IdForm::Json),
+            Some("compact") => Ok(IdForm::Compact),
+            Some(_) => Err(Error::BadParameter("'id' is 'json' or 'compact'".to_owned())),
+        }
+    }
+
+    fn fails_on_gap(&self) -> Result<bool, Error> {
+        match self.one("on_gap")? {
+            None => Ok(false),
+            Some("fail") => Ok(true),
+            Some(_) => Err(Error::BadParameter("'on_gap' is 'fail', or absent".to_owned())),
+        }
+    }
+
+    fn one(&self, wanted: &str) -> Result<Option<&str>, Error> {
+        let mut values = self.0.iter().filter(|(name, _)| name == wanted);
+        match (values.next(), values.next()) {
+            (first, None) => Ok(first.map(|(_, value)| value.as_str())),
+            _ => Err(Error::BadParameter(format!("'{wanted}' is given more than once"))),
+        }
+    }
+}
+
+/// The id, for clients that cannot set a header: the polyfill of browsers has the first.
+const LAST_EVENT_ID: [&str; 2] = ["lastEventId", "last_event_id"];
+
+/// What changes what a client gets, and is not there.
+const UNSUPPORTED: [&str; 2] = ["filter", "encoding"];
+const SUPPORTED: &str = "'since', 'lastEventId', 'last_event_id', 'id' and 'on_gap'";

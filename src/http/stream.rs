@@ -1,0 +1,150 @@
+//! `GET /v2/stream/{streams}`: the story of a request, up to its body.
+
+use std::{borrow::Cow, future::poll_fn, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, Method, Uri, header};
+use tokio::time::timeout;
+
+use super::{
+    Gateway,
+    account::{Account, Opening},
+    body::StreamBody,
+    delivery::{Delivery, Terms},
+    error::Error,
+    front::STREAMS,
+    json::JSON,
+    link::Link,
+    question::Question,
+};
+use crate::{
+    catalog::Selection,
+    client::{ClientAddr, ClientKey, PeerAddr},
+    metrics::COMPOSITE,
+    subscription::{Format, Request, Subscription},
+};
+
+/// Answers with an endless body, or says before the first byte why not. Nothing here waits for Kafka, but for the verdict
+/// of `?on_gap=fail`.
+pub(super) async fn answer(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(peer): Extension<PeerAddr>,
+    Extension(link): Extension<Arc<Link>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let selection = select(&gateway, uri.path())?;
+    let now = jiff::Timestamp::now().as_millisecond();
+    let question = Question::read(&headers, &uri, &selection, now)?;
+    let format = format_of(&headers);
+    if method == Method::HEAD {
+        return Ok(respond(format, Body::empty()));
+    }
+    let client = ClientAddr::from(peer).key();
+    let opening = Opening {
+        client,
+        streams: names(&selection),
+        start: question.start(),
+    };
+    let fails_on_gap = question.fails_on_gap;
+    let label = label(&selection);
+    let request = request(selection, question, format, client, now);
+    let mut subscription = Subscription::start(&gateway.source, request);
+    if fails_on_gap {
+        verdict(&mut subscription).await?;
+    }
+    let terms = Terms {
+        format,
+        heartbeat: gateway.settings.heartbeat,
+        hold_limit: gateway.settings.hold_limit,
+        ends_at_gap: fails_on_gap,
+    };
+    let account = Account::open(opening, gateway.metrics.stream(&label));
+    let delivery = Delivery::new(subscription, terms, gateway.drain.ticket(), account);
+    Ok(respond(format, Body::new(StreamBody::new(delivery, link))))
+}
+
+fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {
+    let names = decode(path.strip_prefix(STREAMS).unwrap_or_default())?;
+    Ok(gateway.catalog.select(&names)?)
+}
+
+/// Percent-decodes strictly: `%ZZ` is a mistake, not a name.
+fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
+    let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
+    let bytes = text.as_bytes();
+    let broken =
+        memchr::memchr_iter(b'%', bytes).any(|at| !is_hex(bytes.get(at + 1)) || !is_hex(bytes.get(at + 2)));
+    if broken {
+        return Err(Error::BadPath);
+    }
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| Error::BadPath)
+}
+
+/// A client of EventStreams gets lines of JSON when its `Accept` *begins* with that type, and by no other sign.
+fn format_of(headers: &HeaderMap) -> Format {
+    match headers.get(header::ACCEPT) {
+        Some(accept) if accept.as_bytes().starts_with(b"application/json") => Format::Ndjson,
+        _ => Format::Sse,
+    }
+}
+
+fn names(selection: &Selection) -> String {
+    let names: Vec<_> = selection.streams.iter().map(ToString::to_string).collect();
+    names.join(",")
+}
+
+fn label(selection: &Selection) -> String {
+    match selection.streams.as_slice() {
+        [stream] => stream.to_string(),
+        _ => COMPOSITE.to_owned(),
+    }
+}
+
+fn request(selection: Selection, question: Question, format: Format, client: ClientKey, now: i64) -> Request {
+    Request {
+        topics: selection.topics,
+        position: question.position,
+        since: question.since,
+        form: question.form,
+        format,
+        client,
+        now,
+    }
+}
+
+/// Waits until it is known whether the position can be resumed without a gap.
+async fn verdict(subscription: &mut Subscription) -> Result<(), Error> {
+    match timeout(VERDICT, poll_fn(|context| subscription.poll_verdict(context))).await {
+        Ok(verdict) => verdict.map_err(Error::Gap),
+        Err(_) => Err(Error::Undetermined { retry_after: VERDICT }),
+    }
+}
+
+fn respond(format: Format, body: Body) -> Response {
+    let content_type = match format {
+        Format::Sse => "text/event-stream; charset=utf-8",
+        Format::Ndjson => JSON,
+    };
+    let headers = [
+        // The first, and in lower case: a client guesses another charset without it, and one only looks at its start.
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-cache, no-transform"),
+        // nginx would hold events back until its buffer is full.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+        (header::VARY, "Accept"),
+    ];
+    (headers, body).into_response()
+}
+
+/// How long a client that wants no gap waits for its head. Behind it lie questions to brokers, each of which is answered
+/// or given up within a few seconds; longer than this a proxy in between may give up first.
+const VERDICT: Duration = Duration::from_secs(5);

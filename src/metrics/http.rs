@@ -1,0 +1,290 @@
+//! What `http` counts.
+
+use std::fmt;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// What `http` counts, of all streams together.
+#[derive(Clone, Debug, Default)]
+pub struct HttpMetrics {
+    open: Family<StreamLabel, Gauge>,
+    started: Family<StartLabels, Counter>,
+    ended: Family<EndLabels, Counter>,
+    events: Family<StreamLabel, Counter>,
+    bytes: Family<StreamLabel, Counter>,
+    gaps: Family<GapLabel, Counter>,
+    responses: Family<StatusLabel, Counter>,
+    held: Gauge,
+    connections: Gauge,
+    panics: Counter,
+    accept_failures: Counter,
+}
+
+impl HttpMetrics {
+    /// Registers all of them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let own = Self::default();
+        registry.register("streams_open", "Streams that clients read now", own.open.clone());
+        registry.register(
+            "streams_held",
+            "Open streams that wait for Kafka",
+            own.held.clone(),
+        );
+        registry.register("streams_started", "Streams begun", own.started.clone());
+        registry.register("streams_ended", "Streams ended, by why", own.ended.clone());
+        registry.register("events_sent", "Events written to clients", own.events.clone());
+        registry.register(
+            "bytes_sent",
+            "Bytes of streams written to clients",
+            own.bytes.clone(),
+        );
+        registry.register("gaps_sent", "Gaps that clients were told of", own.gaps.clone());
+        registry.register("http_responses", "Answers, by status", own.responses.clone());
+        registry.register(
+            "http_connections",
+            "Connections open now",
+            own.connections.clone(),
+        );
+        registry.register(
+            "http_panics",
+            "Requests that met a fault of ours",
+            own.panics.clone(),
+        );
+        registry.register(
+            "http_accept_failures",
+            "Times that no connection could be accepted",
+            own.accept_failures.clone(),
+        );
+        own
+    }
+
+    /// What is counted of a stream that is called `stream`: a name of the catalog, or [`COMPOSITE`].
+    pub fn stream(&self, stream: &str) -> StreamMetrics {
+        let label = StreamLabel {
+            stream: stream.into(),
+        };
+        StreamMetrics {
+            open: self.open.get_or_create_owned(&label),
+            events: self.events.get_or_create_owned(&label),
+            bytes: self.bytes.get_or_create_owned(&label),
+            gaps: self.gaps.clone(),
+            held: self.held.clone(),
+            started: self.started.clone(),
+            ended: self.ended.clone(),
+            stream: label.stream,
+        }
+    }
+
+    /// Counts an answer.
+    pub fn response(&self, status: u16) {
+        self.responses.get_or_create(&StatusLabel { status }).inc();
+    }
+
+    /// Counts a request that met a fault of ours.
+    pub fn panic(&self) {
+        self.panics.inc();
+    }
+
+    /// Counts a time that no connection could be accepted.
+    pub fn accept_failure(&self) {
+        self.accept_failures.inc();
+    }
+
+    /// The number of connections that are open now.
+    pub fn connections(&self) -> &Gauge {
+        &self.connections
+    }
+
+    /// How many open streams wait for Kafka.
+    pub fn held(&self) -> i64 {
+        self.held.get()
+    }
+}
+
+/// The label of clients that read several streams at once. Their combinations are a stranger's choice, so they share one.
+pub const COMPOSITE: &str = "composite";
+
+/// What is counted of one stream, looked up once a client.
+#[derive(Debug)]
+pub struct StreamMetrics {
+    stream: String,
+    open: Gauge,
+    events: Counter,
+    bytes: Counter,
+    gaps: Family<GapLabel, Counter>,
+    held: Gauge,
+    started: Family<StartLabels, Counter>,
+    ended: Family<EndLabels, Counter>,
+}
+
+impl StreamMetrics {
+    /// Counts a client's beginning.
+    pub fn started(&self, from: StartPlace) {
+        let stream = self.stream.clone();
+        self.started.get_or_create(&StartLabels { stream, from }).inc();
+        self.open.inc();
+    }
+
+    /// Counts a client's end.
+    pub fn ended(&self, reason: EndReason) {
+        let stream = self.stream.clone();
+        self.ended.get_or_create(&EndLabels { stream, reason }).inc();
+        self.open.dec();
+    }
+
+    /// Counts what is written.
+    pub fn sent(&self, bytes: u64, events: u64) {
+        self.bytes.inc_by(bytes);
+        self.events.inc_by(events);
+    }
+
+    /// Counts a gap that a client is told of; `reason` is one of a few words of ours.
+    pub fn gap(&self, reason: &'static str) {
+        self.gaps.get_or_create(&GapLabel { reason }).inc();
+    }
+
+    /// Counts a stream that begins to wait for Kafka.
+    pub fn held(&self) {
+        self.held.inc();
+    }
+
+    /// Counts a stream that no longer waits for Kafka.
+    pub fn released(&self) {
+        self.held.dec();
+    }
+}
+
+/// Where a client began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StartPlace {
+    /// Behind the event that its id names.
+    Id,
+    /// At a time.
+    Since,
+    /// With whatever comes next.
+    Live,
+}
+
+impl StartPlace {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Since => "since",
+            Self::Live => "live",
+        }
+    }
+}
+
+/// Why a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// The client closed its connection, or reset it.
+    ClientClosed,
+    /// The client's socket took no byte for the stall deadline.
+    Stalled,
+    /// The client's host no longer acknowledges anything.
+    Vanished,
+    /// This process is going.
+    Drained,
+    /// It waited for Kafka for longer than the hold limit.
+    HeldTooLong,
+    /// A gap came, and the client had asked for none (`?on_gap=fail`).
+    Gap,
+    /// A fault of ours.
+    Panicked,
+}
+
+impl EndReason {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::Stalled => "stalled",
+            Self::Vanished => "vanished",
+            Self::Drained => "drained",
+            Self::HeldTooLong => "held_too_long",
+            Self::Gap => "gap",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// The same words in logs and in labels.
+macro_rules! written_by_name {
+    ($($type:ty),*) => {$(
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+
+        impl EncodeLabelValue for $type {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+                self.name().encode(encoder)
+            }
+        }
+    )*};
+}
+
+written_by_name!(StartPlace, EndReason);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StreamLabel {
+    stream: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GapLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StartLabels {
+    stream: String,
+    from: StartPlace,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EndLabels {
+    stream: String,
+    reason: EndReason,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabel {
+    status: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{registry, render};
+
+    #[test]
+    fn a_stream_that_came_and_went_leaves_the_gauge_where_it_was() {
+        let mut registry = registry();
+        let metrics = HttpMetrics::register(&mut registry);
+        let stream = metrics.stream("recentchange");
+        stream.started(StartPlace::Id);
+        stream.sent(700, 1);
+        assert!(
+            render(&registry)
+                .unwrap()
+                .contains("riverhead_streams_open{stream=\"recentchange\"} 1\n")
+        );
+        stream.ended(EndReason::Stalled);
+
+        let text = render(&registry).unwrap();
+        for line in [
+            "riverhead_streams_open{stream=\"recentchange\"} 0",
+            "riverhead_streams_started_total{stream=\"recentchange\",from=\"id\"} 1",
+            "riverhead_streams_ended_total{stream=\"recentchange\",reason=\"stalled\"} 1",
+            "riverhead_bytes_sent_total{stream=\"recentchange\"} 700",
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Which build this is, and for how long it has run.
+
+use std::{fmt, time::Instant};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{gauge::ConstGauge, info::Info},
+    registry::{Registry, Unit},
+};
+
+/// Registers the build's version and the process's uptime, which counts from now.
+pub fn register(registry: &mut Registry) {
+    let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("build", "Which riverhead this is", build);
+    registry.register_collector(Box::new(Uptime(Instant::now())));
+}
+
+/// Read when it is asked for, so that nobody has to keep it up to date.
+#[derive(Debug)]
+struct Uptime(Instant);
+
+impl Collector for Uptime {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let uptime = ConstGauge::new(self.0.elapsed().as_secs_f64());
+        let metric = encoder.encode_descriptor(
+            "uptime",
+            "How long this process has run",
+            Some(&Unit::Seconds),
+            uptime.metric_type(),
+        )?;
+        uptime.encode(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::metrics::{registry, render};
+
+    #[test]
+    fn the_text_names_the_build_and_ends_as_openmetrics_wants() {
+        let mut registry = registry();
+        super::register(&mut registry);
+        let text = render(&registry).unwrap();
+        assert!(text.contains("riverhead_build_info{version="), "{text}");
+        assert!(text.contains("\nriverhead_uptime_seconds "), "{text}");
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+}

@@ -1,0 +1,533 @@
+//! The HTTP contract, byte by byte, over real sockets.
+
+mod support;
+
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use support::rig::{Client, DEADLINE, Rig, get};
+
+const OPEN: &str = "riverhead_streams_open{stream=\"recentchange\"}";
+
+/// Without the date, which is hyper's and the only thing that changes.
+fn undated(head: &str) -> String {
+    let lines = head.split_inclusive("\r\n");
+    lines.filter(|line| !line.starts_with("date: ")).collect()
+}
+
+fn ended(reason: &str) -> String {
+    format!("riverhead_streams_ended_total{{stream=\"recentchange\",reason=\"{reason}\"}}")
+}
+
+async fn within<T>(deadline: Duration, what: impl Future<Output = T>) -> T {
+    let start = Instant::now();
+    let result = what.await;
+    assert!(start.elapsed() < deadline, "took {:?}", start.elapsed());
+    result
+}
+
+#[tokio::test]
+async fn a_stream_begins_as_its_clients_know_it() {
+    let rig = Rig::start(|_| {});
+    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    let head = "HTTP/1.1 200 OK\r\n\
+        content-type: text/event-stream; charset=utf-8\r\n\
+        cache-control: no-cache, no-transform\r\n\
+        x-accel-buffering: no\r\n\
+        vary: Accept\r\n\
+        access-control-allow-origin: *\r\n\
+        access-control-allow-headers: accept, x-requested-with, content-type, last-event-id, cache-control\r\n\
+        x-content-type-options: nosniff\r\n\
+        transfer-encoding: chunked\r\n\r\n";
+    assert_eq!(undated(&client.head().await), head);
+    assert_eq!(client.exactly(10).await, "5\r\n:ok\n\n\r\n");
+}
+
+#[tokio::test]
+async fn ndjson_is_for_who_accepts_it_first() {
+    let rig = Rig::start(|_| {});
+    for (accept, ndjson) in [
+        ("application/json", true),
+        ("application/json, */*", true),
+        ("application/jsonl", true),
+        ("text/event-stream, application/json", false),
+        ("application/x-ndjson", false),
+        ("Application/JSON", false),
+        ("*/*", false),
+        ("", false),
+    ] {
+        let mut client = Client::connect(rig.public).await;
+        client
+            .send(&format!(
+                "GET /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\naccept: {accept}\r\n\r\n"
+            ))
+            .await;
+        let (content_type, prelude) = match ndjson {
+            true => ("content-type: application/json; charset=utf-8\r\n", "\n"),
+            false => ("content-type: text/event-stream; charset=utf-8\r\n", ":ok\n\n"),
+        };
+        assert!(client.head().await.contains(content_type), "{accept}");
+        assert_eq!(client.chunk().await, prelude, "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_one_line_in_one_chunk() {
+    let rig = Rig::start(|settings| settings.heartbeat = Duration::from_millis(30));
+    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    client.head().await;
+    assert_eq!(client.chunk().await, ":ok\n\n");
+    for _ in 0..3 {
+        assert_eq!(client.chunk().await, ":\n");
+    }
+}
+
+#[tokio::test]
+async fn streams_are_found_under_every_spelling_of_eventstreams() {
+    let rig = Rig::start(|_| {});
+    for target in [
+        "/v2/stream/recentchange",
+        "/v2/stream/mediawiki.recentchange",
+        "/v2/stream/recentchange/",
+        "/V2/Stream/recentchange",
+        "/v2/stream/recentchange,revision",
+        "/v2/stream/recentchange%2Crevision",
+        "/v2/stream/recentchange,recentchange",
+        "http://stream.example/v2/stream/recentchange",
+        "/v2/stream/recentchange?unknown=parameter",
+        "/v2/stream/recentchange?since=",
+        "/v2/stream/recentchange?since=2018-06-14T12:00:00+00:00",
+        "/v2/stream/recentchange?since=2999-01-01",
+        "/v2/stream/recentchange?id=compact",
+        "/v2/stream/recentchange?lastEventId=%5B%5D",
+        "/v2/stream/recentchange?lastEventId=&since=20250107",
+        "/v2/stream/revision?last_event_id=%5B%22eqiad.old-revision%22%5D",
+    ] {
+        let mut client = Client::stream(rig.public, target).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 200 "), "{target}");
+        assert_eq!(client.chunk().await, ":ok\n\n", "{target}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_taken_as_clients_send_it() {
+    let rig = Rig::start(|_| {});
+    let one = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":7}]"#;
+    let padded = format!("[{}{}", " ".repeat(8_000), &one[1..]);
+    for (name, id) in [
+        ("Last-Event-ID", one),
+        ("last-event-id", one),
+        ("Last-Event-Id", r#"["eqiad.recentchange"]"#),
+        ("Last-Event-ID", ""),
+        ("Last-Event-ID", "   "),
+        ("Last-Event-ID", &padded),
+    ] {
+        let mut client = Client::connect(rig.public).await;
+        client
+            .send(&format!(
+                "GET /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\n{name}: {id}\r\n\r\n"
+            ))
+            .await;
+        assert!(client.head().await.starts_with("HTTP/1.1 200 "), "{name}: {id}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_is_refused_in_the_shape_of_eventstreams() {
+    let rig = Rig::start(|_| {});
+    let foreign = r#"[{"topic":"secret","partition":0,"offset":7}]"#;
+    let long = format!("Last-Event-ID: [\"{}\"]\r\n", "x".repeat(20_000));
+    let huge = format!("Last-Event-ID: [\"{}\"]\r\n", "x".repeat(100_000));
+    let target = format!("/v2/stream/recentchange?x={}", "x".repeat(20_000));
+    let many = format!("/v2/stream/{}", ["nope"; 33].join(","));
+    for (target, headers, status, kind, title) in [
+        ("/v2/stream/nope,zip", "", 400, "not_found", "Stream Not Found"),
+        (
+            "/v2/stream/Recentchange",
+            "",
+            400,
+            "not_found",
+            "Stream Not Found",
+        ),
+        ("/v2/stream/a%2Fb", "", 400, "not_found", "Stream Not Found"),
+        ("/v2/stream/%ZZ", "", 400, "bad_request", "Bad Path"),
+        ("/v2/stream/%FF", "", 400, "bad_request", "Bad Path"),
+        (&many, "", 400, "bad_request", "Too Many Streams"),
+        (
+            "/v2/stream/recentchange?since=soon",
+            "",
+            400,
+            "invalid_timestamp",
+            "Invalid timestamp",
+        ),
+        (
+            "/v2/stream/recentchange?since=1&since=2",
+            "",
+            400,
+            "bad_request",
+            "Bad Query Parameter",
+        ),
+        (
+            "/v2/stream/recentchange?filter=x",
+            "",
+            400,
+            "bad_request",
+            "Bad Query Parameter",
+        ),
+        (
+            "/v2/stream/recentchange?encoding=gzip",
+            "",
+            400,
+            "bad_request",
+            "Bad Query Parameter",
+        ),
+        (
+            "/v2/stream/recentchange?id=tiny",
+            "",
+            400,
+            "bad_request",
+            "Bad Query Parameter",
+        ),
+        (
+            "/v2/stream/recentchange?on_gap=jump",
+            "",
+            400,
+            "bad_request",
+            "Bad Query Parameter",
+        ),
+        (
+            "/v2/stream/recentchange?lastEventId=x",
+            "",
+            400,
+            "invalid_last_event_id",
+            "Invalid Last-Event-ID",
+        ),
+        (
+            "/v2/stream/recentchange",
+            "Last-Event-ID: {{\r\n",
+            400,
+            "invalid_last_event_id",
+            "Invalid Last-Event-ID",
+        ),
+        (
+            "/v2/stream/recentchange",
+            &long,
+            400,
+            "invalid_last_event_id",
+            "Invalid Last-Event-ID",
+        ),
+        (
+            "/v2/stream/recentchange",
+            &format!("Last-Event-ID: {foreign}\r\n"),
+            404,
+            "topic_not_available",
+            "Topic Not Available",
+        ),
+        ("/v2/stream/", "", 404, "not_found", "Not Found"),
+        ("/v2/stream/a/b", "", 404, "not_found", "Not Found"),
+        ("/healthz", "", 404, "not_found", "Not Found"),
+        ("/metrics", "", 404, "not_found", "Not Found"),
+        (&target, "", 414, "uri_too_long", "URI Too Long"),
+        (
+            "/v2/stream/recentchange",
+            &huge,
+            431,
+            "headers_too_large",
+            "Request Header Fields Too Large",
+        ),
+    ] {
+        let answer = get(rig.public, target, headers).await;
+        let short = &target[..target.len().min(60)];
+        assert_eq!(answer.status, status, "{short}");
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/json; charset=utf-8"),
+            "{short}"
+        );
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{short}");
+        let body = answer.json();
+        assert_eq!(
+            (&body["type"], &body["title"]),
+            (&kind.into(), &title.into()),
+            "{short}"
+        );
+        assert_eq!(
+            (&body["status"], &body["method"]),
+            (&status.into(), &"GET".into()),
+            "{short}"
+        );
+        assert!(target.starts_with(body["uri"].as_str().unwrap()), "{short}");
+        assert!(
+            body["detail"].as_str().is_some_and(|detail| !detail.is_empty()),
+            "{short}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_stream_is_told_byte_by_byte_as_eventstreams_does() {
+    let rig = Rig::start(|_| {});
+    let answer = get(rig.public, "/v2/stream/nope,zip", "").await;
+    assert_eq!(
+        answer.body,
+        "{\"status\":400,\"type\":\"not_found\",\"title\":\"Stream Not Found\",\
+         \"detail\":\"Invalid streams: nope,zip\",\"method\":\"GET\",\"uri\":\"/v2/stream/nope,zip\"}"
+    );
+}
+
+#[tokio::test]
+async fn other_methods_are_405_with_what_is_allowed() {
+    let rig = Rig::start(|_| {});
+    for method in ["POST", "PUT", "DELETE"] {
+        let mut client = Client::connect(rig.public).await;
+        client
+            .send(&format!(
+                "{method} /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{{}}"
+            ))
+            .await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("GET,HEAD")));
+        assert_eq!(answer.json()["method"], method);
+    }
+}
+
+#[tokio::test]
+async fn options_say_what_is_allowed_and_to_whom() {
+    let rig = Rig::start(|_| {});
+    let mut client = Client::connect(rig.public).await;
+    client
+        .send(
+            "OPTIONS /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\norigin: https://page.example\r\n\
+             access-control-request-headers: last-event-id\r\n\r\n",
+        )
+        .await;
+    let answer = client.answer().await;
+    assert_eq!((answer.status, answer.header("allow")), (200, Some("GET,HEAD")));
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let allowed = answer.header("access-control-allow-headers").unwrap();
+    assert!(allowed.contains("last-event-id") && allowed.contains("cache-control"));
+    assert_eq!(answer.body, "GET,HEAD");
+}
+
+#[tokio::test]
+async fn a_head_has_the_headers_of_a_stream_and_begins_none() {
+    let rig = Rig::start(|_| {});
+    let mut client = Client::connect(rig.public).await;
+    client
+        .send("HEAD /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        .await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"));
+    assert_eq!(client.rest().await, "");
+    let started = "riverhead_streams_started_total{stream=\"recentchange\",from=\"live\"}";
+    assert_eq!(rig.metric(started).await, 0.0);
+    let mut client = Client::connect(rig.public).await;
+    client
+        .send("HEAD /v2/stream/nope HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(client.head().await.starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn http_1_0_gets_bytes_without_chunks_until_the_end() {
+    let rig = Rig::start(|_| {});
+    let mut client = Client::connect(rig.public).await;
+    client.send("GET /v2/stream/recentchange HTTP/1.0\r\n\r\n").await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{head}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
+    assert!(!head.contains("keep-alive"), "{head}");
+    assert_eq!(client.exactly(5).await, ":ok\n\n");
+}
+
+#[tokio::test]
+async fn a_head_far_too_large_is_answered_so_that_its_sender_sees_it() {
+    let rig = Rig::start(|_| {});
+    let mut client = Client::connect(rig.public).await;
+    let head = format!(
+        "GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n",
+        "x".repeat(600_000)
+    );
+    client.send(&head).await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 431 "));
+}
+
+#[tokio::test]
+async fn rubbish_is_a_400() {
+    let rig = Rig::start(|_| {});
+    let mut client = Client::connect(rig.public).await;
+    client.send("\x16\x03\x01 this is not HTTP\r\n\r\n").await;
+    assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
+}
+
+#[tokio::test]
+async fn a_client_that_closes_during_silence_is_gone_at_once() {
+    let rig = Rig::start(|settings| settings.heartbeat = Duration::from_secs(3600));
+    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    client.until(":ok\n\n\r\n").await;
+    rig.until_metric(OPEN, 1.0).await;
+    drop(client);
+    within(Duration::from_secs(1), rig.until_metric(OPEN, 0.0)).await;
+    assert_eq!(rig.metric(&ended("client_closed")).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_client_that_pipelined_something_and_closed_is_gone_at_once() {
+    let rig = Rig::start(|settings| settings.heartbeat = Duration::from_secs(3600));
+    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    client
+        .send("GET /livez HTTP/1.1\r\nhost: test\r\n\r\nrubbish")
+        .await;
+    client.until(":ok\n\n\r\n").await;
+    client.send("more rubbish").await;
+    rig.until_metric(OPEN, 1.0).await;
+    drop(client);
+    within(Duration::from_secs(1), rig.until_metric(OPEN, 0.0)).await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_without_end_is_not_listened_to_without_end() {
+    let rig = Rig::start(|_| {});
+    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    client.until(":ok\n\n\r\n").await;
+    client.send(&"x".repeat(200_000)).await;
+    rig.until_metric(&ended("client_closed"), 1.0).await;
+}
+
+#[tokio::test]
+async fn a_stream_held_for_too_long_ends_whole() {
+    let rig = Rig::start(|settings| {
+        settings.heartbeat = Duration::from_millis(20);
+        settings.hold_limit = Duration::from_millis(100);
+    });
+    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    client.head().await;
+    assert_eq!(client.chunk().await, ":ok\n\n");
+    while client.chunk().await == ":\n" {}
+    assert_eq!(client.rest().await, "", "behind the last chunk");
+    rig.until_metric(&ended("held_too_long"), 1.0).await;
+    assert_eq!(rig.metric("riverhead_streams_held").await, 0.0);
+}
+
+#[tokio::test]
+async fn who_wants_no_gap_is_told_when_it_cannot_be_known_and_leaves_nothing_behind() {
+    let rig = Rig::start(|_| {});
+    let target = "/v2/stream/recentchange?on_gap=fail&lastEventId=%5B%22eqiad.recentchange%22%5D";
+    let answer = get(rig.public, target, "").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
+    assert_eq!(answer.json()["type"], "unavailable");
+    assert_eq!(rig.metric(OPEN).await, 0.0);
+}
+
+#[tokio::test]
+async fn one_connection_carries_many_requests() {
+    let rig = Rig::start(|_| {});
+    let mut client = Client::connect(rig.public).await;
+    for (target, status) in [("/livez", 200), ("/v2/stream/nope", 400), ("/readyz", 200)] {
+        client
+            .send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
+            .await;
+        assert_eq!(client.answer().await.status, status, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn both_listeners_answer_probes_and_only_one_tells_more() {
+    let rig = Rig::start(|_| {});
+    for address in [rig.public, rig.admin] {
+        for target in ["/livez", "/readyz"] {
+            let answer = get(address, target, "").await;
+            assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
+            assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
+        }
+    }
+    let health = get(rig.admin, "/healthz", "").await.json();
+    assert_eq!(health.to_string(), r#"{"draining":false,"held":0,"ready":true}"#);
+    let metrics = get(rig.admin, "/metrics", "").await;
+    assert!(
+        metrics
+            .header("content-type")
+            .unwrap()
+            .starts_with("application/openmetrics-text")
+    );
+    assert!(
+        metrics
+            .body
+            .contains("riverhead_http_responses_total{status=\"200\"}"),
+        "{metrics:?}"
+    );
+    assert_eq!(get(rig.admin, "/v2/stream/recentchange", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_root_lists_the_streams_for_people_and_for_programs() {
+    let rig = Rig::start(|_| {});
+    let list = get(rig.public, "/", "").await.json();
+    assert_eq!(list["streams"][0]["name"], "recentchange");
+    assert_eq!(list["streams"][0]["aliases"][0], "mediawiki.recentchange");
+    let spec = get(rig.public, "/?spec", "").await.json();
+    let parameter = &spec["paths"]["/v2/stream/{streams}"]["get"]["parameters"][0];
+    let names: Value = vec!["recentchange", "revision"].into();
+    assert_eq!(parameter["schema"]["items"]["enum"], names);
+    assert!(spec["paths"]["/v2/stream/revision"]["get"].is_object());
+    let robots = get(rig.public, "/robots.txt", "").await;
+    assert_eq!(robots.body, "User-agent: *\nDisallow: /\n");
+    assert_eq!(get(rig.public, "/_info", "").await.json()["name"], "riverhead");
+}
+
+#[tokio::test]
+async fn a_drain_keeps_accepting_until_its_end_and_closes_streams_oldest_first() {
+    let rig = Rig::start(|_| {});
+    let mut clients = Vec::new();
+    for open in 1..=4 {
+        let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+        client.until(":ok\n\n\r\n").await;
+        rig.until_metric(OPEN, f64::from(open)).await;
+        clients.push(client);
+    }
+    let (public, start) = (rig.public, Instant::now());
+    let drain = tokio::spawn(rig.signal.drain(Duration::from_millis(800)));
+
+    let mut ends = Vec::new();
+    for client in &mut clients {
+        assert_eq!(
+            client.chunk().await,
+            "",
+            "the last chunk, and nothing torn before it"
+        );
+        assert_eq!(client.rest().await, "");
+        ends.push(start.elapsed());
+        if ends.len() < 4 {
+            let probes = (get(public, "/livez", "").await, get(public, "/readyz", "").await);
+            assert_eq!((probes.0.status, probes.1.status), (200, 503));
+            assert_eq!(probes.1.body, "draining\n");
+        }
+    }
+    for (end, due) in ends.iter().zip([200, 400, 600, 800]) {
+        assert!(*end >= Duration::from_millis(due), "{ends:?}");
+    }
+    assert!(ends[0] < Duration::from_millis(600), "spread: {ends:?}");
+    drop(clients);
+    within(DEADLINE, rig.served).await.unwrap().unwrap();
+    within(DEADLINE, drain).await.unwrap();
+    assert!(
+        tokio::net::TcpStream::connect(public).await.is_err(),
+        "the port is closed behind it"
+    );
+}
+
+#[tokio::test]
+async fn a_drain_waits_for_nobody_who_does_not_listen() {
+    let rig = Rig::start(|_| {});
+    let mut silent = Client::connect(rig.public).await;
+    silent.send("GET /livez HTTP/1.1\r\nhost:").await;
+    let idle = Client::connect(rig.public).await;
+    rig.until_metric("riverhead_http_connections", 3.0).await;
+    let drain = tokio::spawn(rig.signal.drain(Duration::from_millis(100)));
+    within(DEADLINE, rig.served).await.unwrap().unwrap();
+    within(DEADLINE, drain).await.unwrap();
+    drop((silent, idle));
+}
