@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     Core,
+    cache::Lookup,
     mailbox::{Mailbox, PageRead, PageResult, PageWant, Questions, Reply, Task},
     streams::{Failure, Piece, Streams},
 };
@@ -89,6 +90,10 @@ impl Worker {
         }
         if self.core.backoffs.rests(partition) {
             return Err(HistoryError::Unavailable);
+        }
+        // Whoever looked into the cache a moment before the page came in has asked for it once more.
+        if let Lookup::Hit(page) = self.core.cache.lock().find(&want.log, want.from) {
+            return Ok(PageRead::Page { page, ends: false });
         }
         let wait = if self.suspicious {
             ANSWER_OF_A_SUSPECT
