@@ -101,8 +101,8 @@ impl Link {
 
     /// Throws away what the client sends: ready when it is gone, or has sent more than `budget` bytes.
     ///
-    /// hyper looks for the end of its input only while it has nothing unread, so that a client that pipelined one byte
-    /// behind its request and went would be noticed at the next heartbeat at best. This notices it at once.
+    /// hyper would look for the end of its input only while it has nothing unread, so that a client that pipelined one
+    /// byte behind its request and went would be noticed at the next heartbeat at best. This notices it at once.
     pub(super) fn poll_gone(&self, context: &mut Context<'_>, budget: &mut usize) -> Poll<()> {
         let mut rubbish = [0; 512];
         loop {
