@@ -4,7 +4,8 @@ mod check;
 
 use std::{
     ffi::OsString,
-    fs, io,
+    fs::File,
+    io::{self, Read},
     net::SocketAddr,
     num::NonZeroU32,
     path::{Path, PathBuf},
@@ -140,8 +141,16 @@ fn load(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Config, Vec<Warning>), Faults> {
     let path = file.display().to_string();
-    let text = fs::read_to_string(file).map_err(|why| Faults::unreadable(&path, &why))?;
+    let text = read(file).map_err(|why| Faults::unreadable(&path, &why))?;
     Config::load(&text, &path, environment)
+}
+
+/// The text, as far as one byte beyond what a configuration can have.
+fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let most = Config::LONGEST_TEXT as u64 + 1;
+    File::open(file)?.take(most).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Whoever embeds riverhead may have taken the process's logs; then they stay where they are.

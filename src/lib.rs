@@ -26,6 +26,8 @@ pub mod catalog;
 pub mod cli;
 pub mod client;
 pub mod config;
+#[cfg(feature = "kafka")]
+pub mod demo;
 pub mod drain;
 pub mod encoding;
 pub mod event;

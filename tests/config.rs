@@ -175,7 +175,9 @@ clusters = ["mian"]
         );
         assert_eq!(
             warnings(&allowed, &[]),
-            ["riverhead.toml:4: cluster `main` has 1 bootstrap broker(s); three outlive a decommissioning"]
+            [
+                "riverhead.toml:4: cluster `main` has 1 bootstrap broker; three outlive the decommissioning of one"
+            ]
         );
     }
 
@@ -259,7 +261,7 @@ clusters = ["other"]
     fn a_slip_that_has_a_rule_too_is_told_once() {
         let text = format!("[http]\nheartbeat = \"2m\"\nstall_timeout = \"1 hour\"\n{LEAST}");
         assert!(
-            report(&text, &[]).ends_with("\n1 fault in riverhead.toml"),
+            report(&text, &[]).ends_with("\n1 fault"),
             "{}",
             report(&text, &[])
         );
@@ -465,7 +467,7 @@ mod rubbish {
         let keys: String = (0..10_000).map(|number| format!("k{number} = 1\n")).collect();
         let report = report(&keys, &[]);
         assert!(
-            report.ends_with("10002 faults in riverhead.toml, the first 100 shown"),
+            report.ends_with("10002 faults, the first 100 shown"),
             "{}",
             report.len()
         );
@@ -511,6 +513,29 @@ mod the_binary {
                 assert!(stderr.contains(told), "{told}: {stderr}");
             }
         }
+    }
+
+    #[test]
+    fn exits_1_when_a_right_configuration_does_not_come_up_and_logs_as_it_was_told() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = taken.local_addr().expect("an address").to_string();
+        let file = file(&LEAST.replace(r#", "b3.example:9092""#, ""));
+        let pairs = [
+            ("RIVERHEAD_HTTP__LISTEN", &*address),
+            ("RIVERHEAD_LOG__FORMAT", "json"),
+        ];
+        let output = riverhead(&["serve", "--config", path(&file)], &pairs);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        let line = stderr.lines().next().expect("a line");
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!(line["level"], "WARN");
+        assert!(
+            line["message"]
+                .as_str()
+                .is_some_and(|said| said.contains("2 bootstrap brokers")),
+            "{line}"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use support::{Client, DEADLINE, Rig, get};
+use support::rig::{Client, DEADLINE, Rig, get};
 
 const OPEN: &str = "riverhead_streams_open{stream=\"recentchange\"}";
 

@@ -1,3 +1,3 @@
-//! Load.
+//! Runs one scenario and prints what it found.
 
 fn main() {}

@@ -33,6 +33,19 @@ pub enum Part {
     FormerTopic(usize, usize),
 }
 
+impl Part {
+    /// The number of the stream.
+    pub fn stream(self) -> usize {
+        match self {
+            Self::Name(stream)
+            | Self::Alias(stream, _)
+            | Self::Topics(stream)
+            | Self::Topic(stream, _)
+            | Self::FormerTopic(stream, _) => stream,
+        }
+    }
+}
+
 /// What is contradictory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
@@ -45,25 +58,25 @@ pub enum Problem {
         why: BadName,
     },
     /// The name or alias means another stream already.
-    #[error("the name `{0}` is taken already")]
+    #[error("the name `{}` is taken already", .0.escape_debug())]
     Taken(Arc<str>),
     /// A stream without topics.
-    #[error("stream `{0}` has no topics")]
+    #[error("stream `{}` has no topics", .0.escape_debug())]
     NoTopics(Arc<str>),
     /// A topic twice in one stream.
-    #[error("topic `{0}` is listed twice")]
+    #[error("topic `{}` is listed twice", .0.escape_debug())]
     Twice(Arc<str>),
     /// A topic is both current and former.
-    #[error("topic `{0}` is both among `topics` and among `former_topics`")]
+    #[error("topic `{}` is both among `topics` and among `former_topics`", .0.escape_debug())]
     NotFormer(Arc<str>),
     /// Two streams share a topic but not what its values are.
-    #[error("streams that share topic `{0}` must agree on `payload`: its events are encoded once for all")]
+    #[error("streams that share topic `{}` must agree on `payload`: its events are encoded once for all", .0.escape_debug())]
     Payload(Arc<str>),
     /// Two streams share a topic but not what becomes of its tombstones.
-    #[error("streams that share topic `{0}` must agree on `tombstones`: its events are encoded once for all")]
+    #[error("streams that share topic `{}` must agree on `tombstones`: its events are encoded once for all", .0.escape_debug())]
     Tombstones(Arc<str>),
     /// Two streams share a topic but not where it is read from.
-    #[error("streams that share topic `{0}` must agree on `clusters`: it is read from one place")]
+    #[error("streams that share topic `{}` must agree on `clusters`: it is read from one place", .0.escape_debug())]
     Clusters(Arc<str>),
 }
 

@@ -18,7 +18,7 @@ pub use stream::{BadName, Stream, StreamName, check_name};
 use crate::encoding::Encoding;
 
 /// The public streams. Names, aliases, topics and encodings in it are known to agree with each other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Catalog {
     streams: Vec<Stream>,
     /// Names and aliases -> index into `streams`.

@@ -8,7 +8,7 @@ use toml_span::Value;
 
 use super::{
     fault::{Fault, Place, quoted},
-    node::{Entry, Kind, Node},
+    node::{Entry, Kind, Node, below},
     sections::{CLUSTERS_NAME, STREAMS_NAME, known},
     source,
     table::{did_you_mean, nearest},
@@ -142,24 +142,19 @@ fn unknown(targets: &[Target], name: &str, place: Place) -> Fault {
 /// What the text says: a TOML value, or an array of tables as it stands in the file, or else a string.
 fn value(target: &Target, place: &Place, text: &str) -> Result<Node, Fault> {
     let path = match target.section {
-        Some(section) => format!("{section}.{}", target.key),
+        Some(section) => below(section, target.key),
         None => target.key.into(),
     };
-    let here = |_| place.clone();
-    let line = format!("{} = {text}", target.key);
-    let structured = text.trim_start().starts_with(['[', '{']);
-    let parsed = match (toml_span::parse(&line), structured) {
-        (Err(_), true) if target.section.is_none() => toml_span::parse(text),
-        (parsed, _) => parsed,
+    let document = match text.trim_start() {
+        headed if headed.starts_with("[[") && target.section.is_none() => text.to_owned(),
+        _ => format!("{} = {text}", target.key),
     };
-    let sole = |document: &Value<'_>| {
-        let table = document.as_table().filter(|table| table.len() == 1)?;
-        Some(Node::of(table.get(target.key)?, path.clone(), &here))
-    };
-    let node = match parsed {
-        Ok(document) => sole(&document),
+    let node = match toml_span::parse(&document) {
+        Ok(document) => {
+            sole(&document, target.key).map(|value| Node::of(value, path.clone(), &|_| place.clone()))
+        }
         // Its text is not shown, as it may hold a password; where in it the error is would help nobody then.
-        Err(error) if structured => {
+        Err(error) if text.trim_start().starts_with(['[', '{']) => {
             let title = format!(
                 "the value of {} is not TOML: {}",
                 target.variable,
@@ -169,14 +164,19 @@ fn value(target: &Target, place: &Place, text: &str) -> Result<Node, Fault> {
         }
         Err(_) => None,
     };
-    let mut node = node.unwrap_or_else(|| Node {
-        path: path.clone(),
+    let node = node.unwrap_or_else(|| Node {
+        path,
         place: place.clone(),
         kind: Kind::Text(text.into()),
         raw: None,
     });
-    node.raw = Some(text.into());
-    Ok(node)
+    let raw = Some(text.to_owned());
+    Ok(Node { raw, ..node })
+}
+
+/// The value of `key`, when the document has no other.
+fn sole<'a, 'text>(document: &'a Value<'text>, key: &str) -> Option<&'a Value<'text>> {
+    document.as_table().filter(|table| table.len() == 1)?.get(key)
 }
 
 const PREFIX: &str = "RIVERHEAD";

@@ -162,9 +162,9 @@ impl fmt::Display for Faults {
             writeln!(f, "{}\n", renderer.render(&[self.group(fault)]))?;
         }
         match self.faults.len() {
-            1 => write!(f, "1 fault in {}", self.path),
-            count if count <= MOST_SHOWN => write!(f, "{count} faults in {}", self.path),
-            count => write!(f, "{count} faults in {}, the first {MOST_SHOWN} shown", self.path),
+            1 => write!(f, "1 fault"),
+            count if count <= MOST_SHOWN => write!(f, "{count} faults"),
+            count => write!(f, "{count} faults, the first {MOST_SHOWN} shown"),
         }
     }
 }

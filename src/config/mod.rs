@@ -85,6 +85,9 @@ impl Config {
         }
     }
 
+    /// A longer text is not read, in bytes: room for every stream of a large site, and parsed in a blink.
+    pub const LONGEST_TEXT: usize = 1 << 20;
+
     /// The names of all keys: each section with its keys, in the order in which `config/riverhead.toml` explains them.
     pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
         sections::known()
@@ -138,7 +141,7 @@ fn assemble(root: &Node, faults: &mut Vec<Fault>) -> Option<Config> {
     match streams::catalog(root, draft.streams) {
         Ok(catalog) => Some(draft.sections.with(draft.clusters, catalog)),
         Err(more) => {
-            faults.extend(more);
+            add_consequences(faults, more);
             None
         }
     }
@@ -147,11 +150,12 @@ fn assemble(root: &Node, faults: &mut Vec<Fault>) -> Option<Config> {
 fn draft(root: &Node, faults: &mut Vec<Fault>) -> Draft {
     let mut draft = Draft::default();
     faults.extend(table::fill(TOP, root, &mut draft).err().into_iter().flatten());
-    // A key with a fault has its default now, and the rules would judge that.
-    let broken = rules::faults(root, &draft.sections).into_iter();
-    let broken: Vec<_> = broken
-        .filter(|rule| !faults.iter().any(|fault| fault.touches(rule)))
-        .collect();
-    faults.extend(broken);
+    add_consequences(faults, rules::faults(root, &draft.sections));
     draft
+}
+
+/// Adds faults between values, but for those about a value with a fault of its own: that has its default now.
+fn add_consequences(faults: &mut Vec<Fault>, mut more: Vec<Fault>) {
+    more.retain(|consequence| !faults.iter().any(|fault| fault.touches(consequence)));
+    faults.append(&mut more);
 }

@@ -164,7 +164,7 @@ impl Node {
     }
 
     /// Every element read by `read`; the faults of all of them.
-    pub(super) fn list<T>(&self, wanted: &str, read: impl Fn(&Self) -> Read<T>) -> Read<Vec<T>> {
+    pub(super) fn list<'a, T>(&'a self, wanted: &str, read: impl Fn(&'a Self) -> Read<T>) -> Read<Vec<T>> {
         let Kind::List(items) = &self.kind else {
             let fault = self.wrong_type(wanted).into_iter();
             let help = "write it as TOML, with brackets: [\"...\", \"...\"]";

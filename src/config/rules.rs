@@ -1,6 +1,6 @@
 //! What must hold between keys, and what is legal but would surprise somebody.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use super::{
     Config,
@@ -8,6 +8,7 @@ use super::{
     node::Node,
     sections::{ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, Sections},
 };
+use crate::{catalog::Catalog, kafka::settings::Settings as Cluster};
 
 /// What does not fit together.
 pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Fault> {
@@ -22,22 +23,24 @@ fn stalls_before_heartbeat(root: &Node, Sections { http, .. }: &Sections) -> Opt
     if http.heartbeat < http.stall_timeout {
         return None;
     }
-    let title = "`http.heartbeat` must be shorter than `http.stall_timeout`";
-    let fault = Fault::new(place(root, HTTP_NAME, "heartbeat"), title)
-        .help("on a quiet stream nothing but heartbeats shows whether the socket still takes bytes")
-        .related(place(root, HTTP_NAME, "stall_timeout"), "this is not longer");
-    Some(fault)
+    let title = format!(
+        "`http.heartbeat` ({:?}) must be shorter than `http.stall_timeout` ({:?})",
+        http.heartbeat, http.stall_timeout
+    );
+    let fault = between(
+        root,
+        title,
+        [(HTTP_NAME, "heartbeat"), (HTTP_NAME, "stall_timeout")],
+    );
+    Some(fault.help("on a quiet stream nothing but heartbeats shows whether the socket still takes bytes"))
 }
 
 fn one_address_twice(root: &Node, sections: &Sections) -> Option<Fault> {
     let (public, admin) = (sections.http.listen, sections.admin.listen);
-    if !collide(public, admin) {
-        return None;
-    }
-    let title = format!("`http.listen` and `admin.listen` cannot both be bound: {public}, {admin}");
-    let fault = Fault::new(place(root, ADMIN_NAME, "listen"), title)
-        .related(place(root, HTTP_NAME, "listen"), "the public listener");
-    Some(fault)
+    collide(public, admin).then(|| {
+        let title = format!("`admin.listen` ({admin}) and `http.listen` ({public}) cannot both be bound");
+        between(root, title, [(ADMIN_NAME, "listen"), (HTTP_NAME, "listen")])
+    })
 }
 
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
@@ -46,16 +49,22 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault> {
-    if limits.streams_per_client <= limits.streams_total {
-        return None;
+    let (client, total) = (limits.streams_per_client, limits.streams_total);
+    (client > total).then(|| {
+        let title = format!(
+            "`limits.streams_per_client` ({client}) is above `limits.streams_total` ({total}): one client could hold them all"
+        );
+        between(root, title, [(LIMITS_NAME, "streams_per_client"), (LIMITS_NAME, "streams_total")])
+    })
+}
+
+/// A fault between two keys, at those of them that somebody set.
+fn between(root: &Node, title: String, keys: [(&str, &str); 2]) -> Fault {
+    let places = keys.map(|(section, key)| root.get(section)?.get(key).map(|node| node.place.clone()));
+    match places {
+        [Some(one), Some(other)] => Fault::new(one, title).related(other, "and this"),
+        [one, other] => Fault::new(one.or(other).unwrap_or(Place::Whole), title),
     }
-    let title = format!(
-        "`limits.streams_per_client` ({}) is above `limits.streams_total` ({}): one client could hold every stream",
-        limits.streams_per_client, limits.streams_total
-    );
-    let fault = Fault::new(place(root, LIMITS_NAME, "streams_per_client"), title)
-        .related(place(root, LIMITS_NAME, "streams_total"), "the total");
-    Some(fault)
 }
 
 /// What the operator should know of a configuration that is right.
@@ -63,33 +72,43 @@ pub(super) fn surprises(root: &Node, config: &Config) -> Vec<(Place, String)> {
     let mut surprises = listeners(root, config);
     let nodes = root.get(CLUSTERS_NAME).map_or(&[][..], Node::items);
     for (cluster, node) in config.clusters.iter().zip(nodes) {
-        if let count @ 1..3 = cluster.bootstrap.len() {
-            let text = format!(
-                "cluster `{}` has {count} bootstrap broker(s); three outlive a decommissioning",
-                cluster.name
-            );
-            surprises.push((node.place_of("bootstrap"), text));
-        }
-        if config.catalog.topics_of(&cluster.name).is_empty() {
-            let text = format!("no stream is read from cluster `{}`", cluster.name);
-            surprises.push((node.place_of("name"), text));
-        }
-        let set = |property: &str, value: &str| {
-            let own = cluster.librdkafka.get(property);
-            own.is_some_and(|own| own.eq_ignore_ascii_case(value))
-        };
-        if set("security.protocol", "sasl_plaintext")
-            && (set("sasl.mechanism", "PLAIN") || set("sasl.mechanisms", "PLAIN"))
-        {
-            let text = format!(
-                "the password for cluster `{}` crosses the network in clear",
-                cluster.name
-            );
-            surprises.push((node.place_of("librdkafka"), text));
-        }
+        surprises.extend(few_brokers(cluster, node));
+        surprises.extend(idle(cluster, &config.catalog, node));
+        surprises.extend(open_password(cluster, node));
     }
     surprises.sort();
     surprises
+}
+
+fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Place, String)> {
+    let count @ ..3 = cluster.bootstrap.len() else {
+        return None;
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    let text = format!(
+        "cluster `{}` has {count} bootstrap broker{plural}; three outlive the decommissioning of one",
+        cluster.name
+    );
+    Some((node.place_of("bootstrap"), text))
+}
+
+fn idle(cluster: &Cluster, catalog: &Catalog, node: &Node) -> Option<(Place, String)> {
+    let text = format!("no stream is read from cluster `{}`", cluster.name);
+    let unread = catalog.topics_of(&cluster.name).is_empty();
+    unread.then(|| (node.place_of("name"), text))
+}
+
+fn open_password(cluster: &Cluster, node: &Node) -> Option<(Place, String)> {
+    let is = |property: &str, value: &str| {
+        let own = cluster.librdkafka.get(property);
+        own.is_some_and(|own| own.eq_ignore_ascii_case(value))
+    };
+    let plain = is("sasl.mechanism", "PLAIN") || is("sasl.mechanisms", "PLAIN");
+    let text = format!(
+        "the password for cluster `{}` crosses the network in clear",
+        cluster.name
+    );
+    (plain && is("security.protocol", "sasl_plaintext")).then(|| (node.place_of("librdkafka"), text))
 }
 
 fn listeners(root: &Node, Config { http, admin, .. }: &Config) -> Vec<(Place, String)> {
@@ -124,5 +143,5 @@ fn place(root: &Node, section: &str, key: &str) -> Place {
         .map_or(Place::Whole, |section| section.place_of(key))
 }
 
-/// The default of nginx's `proxy_read_timeout`, HAProxy's documentation and AWS load balancers.
-const PROXY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// The defaults of nginx (`proxy_read_timeout`) and of AWS's load balancers (idle timeout).
+const PROXY_PATIENCE: Duration = Duration::from_secs(60);

@@ -3,6 +3,7 @@
 use toml_span::{Error, ErrorKind, Span};
 
 use super::{
+    Config,
     fault::{Fault, Place},
     node::Node,
 };
@@ -13,10 +14,10 @@ use super::{
 /// read on, so that a forgotten quote does not hide the other faults.
 pub(super) fn read(text: &str) -> (Option<Node>, Vec<Fault>) {
     let mut faults = Vec::new();
-    if text.len() > LONGEST_TEXT {
+    if text.len() > Config::LONGEST_TEXT {
         let title = format!(
-            "a configuration has at most {LONGEST_TEXT} bytes, this has {}",
-            text.len()
+            "a configuration has at most {} bytes, this has more",
+            Config::LONGEST_TEXT
         );
         return (None, vec![Fault::new(Place::Whole, title)]);
     }
@@ -84,9 +85,6 @@ fn blank_line(text: &mut String, at: usize) -> bool {
     text.replace_range(start..end, &" ".repeat(end - start));
     true
 }
-
-/// Room for every stream of a large site; no more than is parsed in a blink.
-const LONGEST_TEXT: usize = 1 << 20;
 
 /// Beyond it the file is something else than a configuration.
 const MOST_ERRORS: usize = 20;

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use super::{
     clusters::name,
     fault::{Fault, Place, Read, quoted},
-    node::Node,
+    node::{Kind, Node},
     sections::{CLUSTERS_NAME, STREAMS_NAME},
     table::{Key, did_you_mean, fill, nearest, optional, required},
 };
 use crate::{
-    catalog::{Catalog, Conflict, Part, Stream},
+    catalog::{Catalog, Conflict, Part, Problem, Stream},
     encoding::{Payload, Tombstones},
 };
 
-/// A stream that has no fault of its own, and its number in the array.
+/// A stream as far as it could be read.
 pub(super) struct Draft {
-    number: usize,
     stream: Stream,
+    /// Whether it has no fault of its own.
+    sound: bool,
 }
 
 /// The keys of one stream.
@@ -48,47 +49,60 @@ pub(super) const KEYS: &[Key<Stream>] = &[
     }),
 ];
 
-/// Reads every stream; those without a fault are in `streams` even when others have some.
+/// Reads every stream; `streams` has all of them afterwards, those with faults too.
 pub(super) fn read(node: &Node, streams: &mut Vec<Draft>) -> Read<()> {
-    let items = node.list("an array of tables, [[streams]]", |item| Ok(item.clone()))?;
+    let items = node.list("an array of tables, [[streams]]", |item| Ok(item))?;
     if items.is_empty() {
         return Err(node.refused("at least one stream", "this is empty"));
     }
     let mut faults = Vec::new();
-    for (number, item) in items.iter().enumerate() {
+    for item in items {
         let mut stream = Stream::new("", []);
-        match fill(KEYS, item, &mut stream) {
-            Ok(()) => streams.push(Draft { number, stream }),
-            Err(more) => faults.extend(more),
-        }
+        let filled = fill(KEYS, item, &mut stream);
+        let sound = filled.is_ok();
+        streams.push(Draft { stream, sound });
+        faults.extend(filled.err().into_iter().flatten());
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// The catalog of these streams, which are those of `root` that have no fault of their own.
+/// The catalog of these streams, which are those of `root`.
 pub(super) fn catalog(root: &Node, drafts: Vec<Draft>) -> Read<Catalog> {
     let known = cluster_names(root);
     let items = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
-    let numbers: Vec<_> = drafts.iter().map(|draft| draft.number).collect();
     let mut faults = unknown_clusters(items, &known);
+    let sound: Vec<_> = drafts.iter().map(|draft| draft.sound).collect();
     let streams = drafts.into_iter().map(|Draft { mut stream, .. }| {
         if stream.clusters.is_empty() {
             stream.clusters = known.iter().take(1).map(|name| Arc::from(*name)).collect();
         }
         stream
     });
-    let catalog = Catalog::new(streams.collect()).map_err(|conflicts| {
-        let faults = conflicts
-            .into_iter()
-            .map(|conflict| fault(items, &numbers, &conflict));
-        faults.collect::<Vec<_>>()
-    });
-    match catalog {
+    match Catalog::new(streams.collect()) {
         Ok(catalog) if faults.is_empty() => Ok(catalog),
         catalog => {
-            faults.extend(catalog.err().unwrap_or_default());
+            let conflicts = catalog.err().unwrap_or_default().into_iter();
+            let real = conflicts.filter(|conflict| is_real(items, &sound, conflict));
+            faults.extend(real.map(|conflict| fault(items, &conflict)));
             Err(faults)
         }
+    }
+}
+
+/// Whether a conflict is more than the echo of a value that could not be read and is at its default.
+fn is_real(items: &[Node], sound: &[bool], conflict: &Conflict) -> bool {
+    let is_sound = |part: Part| sound.get(part.stream()).copied().unwrap_or_default();
+    match conflict.problem {
+        Problem::NoTopics(_) => {
+            let topics = items
+                .get(conflict.at.stream())
+                .and_then(|item| item.get("topics"));
+            topics.is_some_and(|topics| matches!(&topics.kind, Kind::List(topics) if topics.is_empty()))
+        }
+        Problem::Payload(_) | Problem::Tombstones(_) | Problem::Clusters(_) => {
+            is_sound(conflict.at) && conflict.with.is_none_or(is_sound)
+        }
+        Problem::Name { .. } | Problem::Taken(_) | Problem::Twice(_) | Problem::NotFormer(_) => true,
     }
 }
 
@@ -120,24 +134,24 @@ fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Fault> {
 }
 
 /// The conflict, at the place in the text where it stands.
-fn fault(items: &[Node], numbers: &[usize], conflict: &Conflict) -> Fault {
-    let place = |part| place(items, numbers, part).unwrap_or(Place::Whole);
+fn fault(items: &[Node], conflict: &Conflict) -> Fault {
+    let place = |part| place(items, part).unwrap_or(Place::Whole);
     let fault = Fault::new(place(conflict.at), conflict.problem.to_string());
     match conflict.with {
-        Some(with) => fault.related(place(with), "and here"),
+        Some(with) => fault.related(place(with), "first here"),
         None => fault,
     }
 }
 
-fn place(items: &[Node], numbers: &[usize], part: Part) -> Option<Place> {
-    let (stream, key, element) = match part {
-        Part::Name(stream) => (stream, "name", None),
-        Part::Alias(stream, number) => (stream, "aliases", Some(number)),
-        Part::Topics(stream) => (stream, "topics", None),
-        Part::Topic(stream, number) => (stream, "topics", Some(number)),
-        Part::FormerTopic(stream, number) => (stream, "former_topics", Some(number)),
+fn place(items: &[Node], part: Part) -> Option<Place> {
+    let (key, element) = match part {
+        Part::Name(_) => ("name", None),
+        Part::Alias(_, number) => ("aliases", Some(number)),
+        Part::Topics(_) => ("topics", None),
+        Part::Topic(_, number) => ("topics", Some(number)),
+        Part::FormerTopic(_, number) => ("former_topics", Some(number)),
     };
-    let item = items.get(*numbers.get(stream)?)?;
+    let item = items.get(part.stream())?;
     let element = element.and_then(|number| item.get(key)?.items().get(number));
     Some(element.map_or_else(|| item.place_of(key), |node| node.place.clone()))
 }

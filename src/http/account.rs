@@ -52,11 +52,15 @@ impl Account {
     }
 
     pub(super) fn sent(&mut self, batch: &Batch) {
-        let (bytes, events, gaps) = (batch.bytes.len() as u64, batch.events.into(), batch.gaps.into());
+        let (bytes, events) = (batch.bytes.len() as u64, batch.events.into());
         self.bytes += bytes;
         self.events += events;
-        self.gaps += gaps;
-        self.metrics.sent(bytes, events, gaps);
+        self.gaps += batch.gaps.len() as u64;
+        self.metrics.sent(bytes, events);
+        batch
+            .gaps
+            .iter()
+            .for_each(|gap| self.metrics.gap(gap.reason.as_str()));
     }
 
     pub(super) fn set_held(&mut self, held: bool) {

@@ -121,7 +121,7 @@ impl<F: Feed> Delivery<F> {
 
     fn take(&mut self, batch: Batch) -> Bytes {
         self.account.sent(&batch);
-        if batch.gaps > 0 && self.terms.ends_at_gap {
+        if !batch.gaps.is_empty() && self.terms.ends_at_gap {
             self.ending = Some(EndReason::Gap);
         }
         self.spoke = Instant::now();
@@ -132,7 +132,7 @@ impl<F: Feed> Delivery<F> {
         let batch = Batch {
             bytes,
             events: 0,
-            gaps: 0,
+            gaps: Vec::new(),
         };
         self.take(batch)
     }

@@ -102,7 +102,7 @@ impl Error {
             header: None,
         };
         match self {
-            Self::Gap(gap) => problem.gap = serde_json::from_str(&gap.data).ok(),
+            Self::Gap(gap) => problem.gap = serde_json::from_str(&gap.to_string()).ok(),
             Self::BadMethod => {
                 problem.header = Some((header::ALLOW, HeaderValue::from_static(super::router::ALLOWED)));
             }
@@ -206,6 +206,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::{partition::TopicPartition, subscription::Reason};
 
     async fn explained(error: Error) -> (Response<()>, Value) {
         let request = http::Request::get("/v2/stream/nope?x=1").body(()).unwrap();
@@ -236,7 +237,13 @@ mod tests {
     #[tokio::test]
     async fn a_gap_is_told_with_its_data() {
         let gap = Gap {
-            data: r#"{"topic":"t","partition":0,"reason":"expired"}"#.into(),
+            partition: TopicPartition {
+                topic: "t".into(),
+                partition: 0,
+            },
+            requested: Some(1),
+            resumed: Some(9),
+            reason: Reason::Expired,
         };
         let (head, body) = explained(Error::Gap(gap)).await;
         assert_eq!(head.status(), 410);

@@ -1,3 +1,39 @@
-//! Reading Kafka without groups.
+//! Reading Kafka without consumer groups: one tail for all clients, and history on demand.
+//!
+//! `connect` starts a cluster's threads and returns at once, whether or not a broker can be reached: what is learned goes
+//! into the [`Directory`](crate::partition::Directory), and `Cluster::history` answers for what is no longer in memory.
+//! Connections to brokers are at most `(brokers + 1) x (1 + history readers)`, however many clients there are.
+//!
+//! Not here: who the clients are, and where they stand (`subscription`).
 
 pub mod settings;
+
+#[cfg(feature = "kafka")]
+mod backoff;
+#[cfg(feature = "kafka")]
+mod client;
+#[cfg(feature = "kafka")]
+mod cluster;
+#[cfg(feature = "kafka")]
+mod connect;
+#[cfg(feature = "kafka")]
+mod context;
+#[cfg(feature = "kafka")]
+mod counters;
+#[cfg(feature = "kafka")]
+mod history;
+#[cfg(feature = "kafka")]
+mod lookout;
+#[cfg(feature = "kafka")]
+mod reader;
+#[cfg(feature = "kafka")]
+mod silence;
+#[cfg(feature = "kafka")]
+mod tail;
+
+#[cfg(feature = "kafka")]
+pub use connect::{Cluster, ConnectError, Memory, Options, Profile, connect};
+#[cfg(feature = "kafka")]
+pub use counters::{
+    ClientLabels, ClusterLabels, Counters, ErrorLabels, RejectLabels, ReplacementLabels, TopicLabels,
+};

@@ -16,7 +16,7 @@ pub struct HttpMetrics {
     ended: Family<EndLabels, Counter>,
     events: Family<StreamLabel, Counter>,
     bytes: Family<StreamLabel, Counter>,
-    gaps: Counter,
+    gaps: Family<GapLabel, Counter>,
     responses: Family<StatusLabel, Counter>,
     held: Gauge,
     connections: Gauge,
@@ -115,7 +115,7 @@ pub struct StreamMetrics {
     open: Gauge,
     events: Counter,
     bytes: Counter,
-    gaps: Counter,
+    gaps: Family<GapLabel, Counter>,
     held: Gauge,
     started: Family<StartLabels, Counter>,
     ended: Family<EndLabels, Counter>,
@@ -137,10 +137,14 @@ impl StreamMetrics {
     }
 
     /// Counts what is written.
-    pub fn sent(&self, bytes: u64, events: u64, gaps: u64) {
+    pub fn sent(&self, bytes: u64, events: u64) {
         self.bytes.inc_by(bytes);
         self.events.inc_by(events);
-        self.gaps.inc_by(gaps);
+    }
+
+    /// Counts a gap that a client is told of; `reason` is one of a few words of ours.
+    pub fn gap(&self, reason: &'static str) {
+        self.gaps.get_or_create(&GapLabel { reason }).inc();
     }
 
     /// Counts a stream that begins to wait for Kafka.
@@ -233,6 +237,11 @@ struct StreamLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GapLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StartLabels {
     stream: String,
     from: StartPlace,
@@ -260,7 +269,7 @@ mod tests {
         let metrics = HttpMetrics::register(&mut registry);
         let stream = metrics.stream("recentchange");
         stream.started(StartPlace::Id);
-        stream.sent(700, 1, 0);
+        stream.sent(700, 1);
         assert!(
             render(&registry)
                 .unwrap()

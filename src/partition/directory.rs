@@ -32,9 +32,18 @@ impl fmt::Display for TopicPartition {
 /// and an added partition become known.
 #[derive(Debug, Default)]
 pub struct Directory {
-    topics: RwLock<BTreeMap<Arc<str>, BTreeMap<i32, Arc<PartitionLog>>>>,
+    topics: RwLock<BTreeMap<Arc<str>, Topic>>,
     version: AtomicU64,
     bells: Bells,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    /// How many partitions it has, which is known before any of their leaders has answered.
+    partitions: Option<i32>,
+    /// Whether the brokers it is read from have stopped answering.
+    silent: bool,
+    logs: BTreeMap<i32, Arc<PartitionLog>>,
 }
 
 impl Directory {
@@ -43,34 +52,67 @@ impl Directory {
         Arc::new(Self::default())
     }
 
+    /// Says that `topic` has so many partitions. Those whose log is not [`put`](Self::put) yet are not determined: their
+    /// leader has not answered.
+    pub fn announce(&self, topic: &Arc<str>, partitions: i32) {
+        let mut topics = self.topics.write();
+        let known = topics
+            .entry(topic.clone())
+            .or_default()
+            .partitions
+            .replace(partitions);
+        drop(topics);
+        if known != Some(partitions) {
+            self.changed();
+        }
+    }
+
     /// Makes `log` the current one of its partition; the one before it, if any, is told.
     pub fn put(&self, log: Arc<PartitionLog>) {
         let TopicPartition { topic, partition } = log.partition().clone();
-        let old = self
-            .topics
-            .write()
-            .entry(topic)
-            .or_default()
-            .insert(partition, log);
-        self.version.fetch_add(1, Ordering::Release);
+        let mut topics = self.topics.write();
+        let entry = topics.entry(topic).or_default();
+        entry.partitions = entry.partitions.max(Some(partition + 1));
+        let old = entry.logs.insert(partition, log);
+        drop(topics);
         if let Some(old) = old {
             old.replace();
         }
-        self.bells.ring();
+        self.changed();
     }
 
     /// The current log of a partition.
     pub fn get(&self, topic: &str, partition: i32) -> Option<Arc<PartitionLog>> {
-        self.topics.read().get(topic)?.get(&partition).cloned()
+        self.topics.read().get(topic)?.logs.get(&partition).cloned()
     }
 
-    /// The current logs of a topic, by partition; empty while nothing is known of it.
-    pub fn logs(&self, topic: &str) -> Vec<Arc<PartitionLog>> {
+    /// How many partitions a topic has; `None` while nothing is known of it.
+    pub fn partitions(&self, topic: &str) -> Option<i32> {
+        self.topics.read().get(topic)?.partitions
+    }
+
+    /// Every current log.
+    pub fn all(&self) -> Vec<Arc<PartitionLog>> {
         self.topics
             .read()
-            .get(topic)
-            .map(|logs| logs.values().cloned().collect())
-            .unwrap_or_default()
+            .values()
+            .flat_map(|topic| topic.logs.values().cloned())
+            .collect()
+    }
+
+    /// Says whether the brokers that `topic` is read from answer at all. While they do not, its streams are held.
+    pub fn set_reachable(&self, topic: &Arc<str>, reachable: bool) {
+        let mut topics = self.topics.write();
+        let was_silent = std::mem::replace(&mut topics.entry(topic.clone()).or_default().silent, !reachable);
+        drop(topics);
+        if was_silent == reachable {
+            self.bells.ring();
+        }
+    }
+
+    /// Whether they answer, as far as is known.
+    pub fn is_reachable(&self, topic: &str) -> bool {
+        self.topics.read().get(topic).is_none_or(|topic| !topic.silent)
     }
 
     /// Grows with every change, so that a reader sees at a glance whether to look again.
@@ -85,8 +127,7 @@ impl Directory {
 
     /// Sheds the oldest pages of the largest rings until all together cost at most `budget` bytes.
     pub fn shed(&self, budget: usize) {
-        let topics = self.topics.read();
-        let logs: Vec<_> = topics.values().flat_map(BTreeMap::values).collect();
+        let logs = self.all();
         let mut total: usize = logs.iter().map(|log| log.bytes()).sum();
         while total > budget {
             let Some(largest) = logs.iter().max_by_key(|log| log.bytes()) else {
@@ -97,5 +138,10 @@ impl Directory {
                 freed => total -= freed,
             }
         }
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::Release);
+        self.bells.ring();
     }
 }

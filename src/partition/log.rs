@@ -126,13 +126,18 @@ impl PartitionLog {
         self.bells.add(bell);
     }
 
-    /// Adds what the tail has read. One writer only; build `page` from [`end`](Self::end)`().offset` on.
+    /// The offset the tail goes on at: build the next page from here on.
+    pub fn next(&self) -> Offset {
+        self.ring.read().next
+    }
+
+    /// Adds what the tail has read; one writer only.
     ///
-    /// A page that begins below the log's next offset is ignored: this is the one place where a hand-over between
-    /// clients of Kafka is deduplicated, and a page is built so that its first offset is the log's next.
+    /// What the ring has already is not there twice: a reader finds a page by its end. So this is the one place where
+    /// a hand-over between clients of Kafka is deduplicated.
     pub fn append(&self, page: Page) {
         let mut ring = self.ring.write();
-        if page.range().start < ring.next || page.range().is_empty() {
+        if page.next() <= ring.next || self.is_replaced() {
             return;
         }
         if page.range().start > ring.next {

@@ -4,6 +4,7 @@
 //! is read through [`History`], which `kafka` implements. The [`Directory`] says which log is the current one.
 
 mod bell;
+mod cursor;
 mod directory;
 mod history;
 mod log;
@@ -11,6 +12,7 @@ mod page;
 mod settings;
 
 pub use bell::Bell;
+pub use cursor::{Cursor, Step};
 pub use directory::{Directory, TopicPartition};
 pub use history::{Bounds, History, HistoryError};
 pub use log::{PartitionLog, Read};

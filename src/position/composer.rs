@@ -47,6 +47,9 @@ impl Composer {
     }
 
     /// Moves the partition that came as number `index`, from 0.
+    ///
+    /// # Panics
+    /// When there were not so many.
     pub fn set(&mut self, index: usize, place: &Place) {
         let place = writable(*place);
         let before = std::mem::replace(&mut self.slots[index].place, place);

@@ -2,20 +2,25 @@
 //!
 //! Not here: sockets, deadlines and heartbeats (`http::delivery`).
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll},
-};
+mod compose;
+mod gap;
+mod merge;
+mod part;
+mod places;
+mod start;
+
+pub use gap::{Gap, Reason};
+pub use merge::Subscription;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::{
     client::ClientKey,
     partition::{Directory, History},
-    position::{Position, Timestamp},
+    position::{IdForm, Position, Timestamp},
 };
-
-pub use crate::position::IdForm;
 
 /// What every subscription of a process shares.
 #[derive(Clone)]
@@ -62,40 +67,6 @@ pub struct Batch {
     pub bytes: Bytes,
     /// How many events it holds, gap events not counted.
     pub events: u32,
-    /// How many gap events it holds.
-    pub gaps: u32,
-}
-
-/// A client's place in its streams.
-pub struct Subscription {}
-
-impl Subscription {
-    /// Begins at the request's position. Never waits: what needs Kafka is found out while it is polled.
-    pub fn start(_source: &Source, _request: Request) -> Self {
-        Self {}
-    }
-
-    /// The next events, as soon as there are any. It does not end by itself.
-    pub fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
-        Poll::Pending
-    }
-
-    /// Whether the position could be resumed without a gap: ready once every partition is determined, or one has a gap.
-    /// For `?on_gap=fail`, before the first [`poll_batch`](Self::poll_batch).
-    pub fn poll_verdict(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Gap>> {
-        Poll::Pending
-    }
-
-    /// What of the streams is not determined yet: the topics and partitions whose leader has not answered, and the
-    /// topics nothing is known of. A stream for which all is waiting "is held".
-    pub fn is_held(&self) -> bool {
-        true
-    }
-}
-
-/// Something was lost, or may be repeated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The JSON object that is the event's data.
-    pub data: String,
+    /// The gap events it holds.
+    pub gaps: Vec<Gap>,
 }

@@ -44,7 +44,7 @@ impl Feed for Endless {
         Poll::Ready(Batch {
             bytes: Bytes::from(event),
             events: 1,
-            gaps: 0,
+            gaps: Vec::new(),
         })
     }
 

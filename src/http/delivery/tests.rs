@@ -17,6 +17,8 @@ use crate::{
     drain,
     http::account::tests::account,
     metrics::{self, Registry, StartPlace},
+    partition::TopicPartition,
+    subscription::{Gap, Reason},
 };
 
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
@@ -31,7 +33,8 @@ struct Scripted {
 }
 
 impl Scripted {
-    fn put(&self, bytes: &'static str, events: u32, gaps: u32) {
+    fn put(&self, bytes: &'static str, events: u32, gaps: usize) {
+        let gaps = vec![gap(); gaps];
         let bytes = Bytes::from_static(bytes.as_bytes());
         self.batches.lock().push_back(Batch { bytes, events, gaps });
     }
@@ -93,6 +96,18 @@ impl Rig {
     fn end(self) -> String {
         drop(self.delivery);
         metrics::render(&self.registry).unwrap()
+    }
+}
+
+fn gap() -> Gap {
+    Gap {
+        partition: TopicPartition {
+            topic: "edits".into(),
+            partition: 0,
+        },
+        requested: Some(1),
+        resumed: Some(9),
+        reason: Reason::Expired,
     }
 }
 
@@ -229,7 +244,10 @@ async fn a_gap_is_sent_and_then_the_stream_ends_for_who_asked_for_none() {
     assert_eq!(rig.next().await, None);
     let text = rig.end();
     assert!(text.contains("reason=\"gap\"} 1\n"), "{text}");
-    assert!(text.contains("riverhead_gaps_sent_total 1\n"), "{text}");
+    assert!(
+        text.contains("riverhead_gaps_sent_total{reason=\"expired\"} 1\n"),
+        "{text}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,14 @@
+//! Loads a riverhead gateway, and checks every number it delivers while it measures.
+//!
+//! The scenarios are functions with sizes, so that the test suite runs the short form of what the binary runs in full.
+
+// A scenario that cannot be set up has no result: it says what failed and ends.
+#![allow(clippy::expect_used)]
+
+mod chunked;
+pub mod client;
+pub mod gateway;
+pub mod numbers;
+pub mod reading;
+pub mod scenarios;
+pub mod yardstick;

@@ -1,0 +1,4 @@
+//! What can be run.
+
+pub mod replay;
+pub mod resume;

@@ -1,0 +1,132 @@
+//! A gateway from its ports to its last connection.
+
+use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
+
+use super::{StartError, clusters::Clusters, logs, signals::Signals};
+use crate::{
+    catalog::{Catalog, Stream},
+    config::{Config, Sections},
+    demo, drain,
+    health::Readiness,
+    http::{self, Bound, Gateway},
+    kafka::{
+        Counters, Profile,
+        settings::{BrokerAddr, Settings as ClusterSettings},
+    },
+    metrics::{self, HttpMetrics},
+    partition::Directory,
+    subscription::Source,
+};
+
+/// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept.
+pub(super) fn run(
+    config: Config,
+    profile: Profile,
+    say_more: impl FnOnce(SocketAddr, SocketAddr),
+) -> Result<(), StartError> {
+    let public = bind(config.http.listen)?;
+    let admin = bind(config.admin.listen)?;
+    let addresses = (public.address(), admin.address());
+    let runtime = Runtime::new()?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        Signals::new()?
+    };
+    let mut registry = metrics::registry();
+    metrics::register_process(&mut registry);
+    let counters = Counters::default();
+    counters.register(registry.sub_registry_with_prefix("kafka"));
+    let directory = Directory::new();
+    logs::register(&mut registry, &directory);
+    let clusters = Clusters::connect(&config, &directory, profile, &counters)?;
+    let (signal, watch) = drain::channel();
+    let readiness = Readiness::new();
+    let window = config.http.drain;
+    let gateway = Gateway {
+        catalog: Arc::new(config.catalog),
+        source: Source {
+            directory,
+            history: clusters.history(),
+        },
+        settings: config.http,
+        readiness: readiness.clone(),
+        metrics: HttpMetrics::register(&mut registry),
+        registry: Arc::new(registry),
+        drain: watch,
+    };
+    let served = runtime.block_on(async {
+        let serving = tokio::spawn(http::serve(public, admin, gateway));
+        readiness.set();
+        announce(addresses, say_more);
+        until_drained(serving, &mut signals, signal, window).await
+    });
+    clusters.shutdown(KAFKA_STOP);
+    served
+}
+
+fn bind(address: SocketAddr) -> Result<Bound, StartError> {
+    Bound::bind(address).map_err(|error| StartError::Bind(address, error))
+}
+
+fn announce((public, admin): (SocketAddr, SocketAddr), say_more: impl FnOnce(SocketAddr, SocketAddr)) {
+    say(&format!("listening on http://{public}"));
+    say(&format!("admin on http://{admin}"));
+    say_more(public, admin);
+}
+
+/// One line on stdout. Whoever started us may have closed it; that ends nothing.
+pub(super) fn say(line: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+async fn until_drained(
+    mut serving: JoinHandle<std::io::Result<()>>,
+    signals: &mut Signals,
+    signal: drain::Signal,
+    window: Duration,
+) -> Result<(), StartError> {
+    tokio::select! {
+        served = &mut serving => return ended(served),
+        name = signals.next() => {
+            tracing::info!(signal = name, window = ?window, "draining: streams end on event boundaries");
+        }
+    }
+    let drained = timeout(window + DRAIN_SLACK, signal.drain(window));
+    tokio::select! {
+        done = drained => match done {
+            Ok(()) => tracing::info!("drained"),
+            Err(_) => tracing::warn!("the drain did not end in time; what is left is cut"),
+        },
+        name = signals.next() => tracing::warn!(signal = name, "told twice: ending at once"),
+    }
+    Ok(())
+}
+
+fn ended(served: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), StartError> {
+    served.map_err(std::io::Error::other)?.map_err(StartError::System)
+}
+
+/// The demo's configuration: its own cluster and its one stream, all else as the environment says.
+pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
+    let brokers = bootstrap
+        .iter()
+        .filter_map(|address| address.parse::<BrokerAddr>().ok())
+        .collect();
+    let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
+    stream.aliases.push(demo::ALIAS.into());
+    stream.description = "Invented edits and log entries of every wiki".into();
+    let cluster = ClusterSettings::new("demo", brokers);
+    stream.clusters.push(Arc::clone(&cluster.name));
+    // One stream cannot contradict itself.
+    let catalog = Catalog::new(vec![stream]).unwrap_or_default();
+    sections.with(vec![cluster], catalog)
+}
+
+/// What a drain may take beyond its window: connections get two seconds to write what they have begun.
+const DRAIN_SLACK: Duration = Duration::from_secs(5);
+
+/// librdkafka closes its clients in about 100 ms each, with all brokers mute too; beyond this it is not waited for.
+const KAFKA_STOP: Duration = Duration::from_secs(5);

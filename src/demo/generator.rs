@@ -1,0 +1,244 @@
+//! Writes changes to the demo's topics at a steady rate.
+
+use std::{
+    io,
+    num::NonZeroU32,
+    sync::mpsc::{self, RecvTimeoutError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use rdkafka::{
+    ClientConfig, ClientContext,
+    error::KafkaError,
+    message::DeliveryResult,
+    producer::{BaseProducer, BaseRecord, Producer, ProducerContext},
+    types::RDKafkaErrorCode,
+};
+
+use super::changes::{Change, Changes, Site};
+
+/// Changes being written by a thread, until this is dropped.
+///
+/// The drop waits until what was written is with the brokers, but no longer than 2 s: drop it before they go.
+pub struct Generator {
+    // Nothing is ever sent; the thread sees it go.
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why nothing is generated.
+#[derive(Debug, thiserror::Error)]
+pub enum GeneratorError {
+    /// librdkafka refused its settings.
+    #[error("the generator has no producer: {0}")]
+    Kafka(#[from] KafkaError),
+    /// Its thread could not be spawned.
+    #[error("the generator gets no thread: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// What is written where.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// The brokers, as `host:port`.
+    pub bootstrap: Vec<String>,
+    /// The topics of the two sites.
+    pub topics: [&'static str; 2],
+    /// Events per second, over both topics.
+    pub rate: NonZeroU32,
+    /// Decides the events; not their times.
+    pub seed: u64,
+}
+
+impl Generator {
+    /// Begins to write.
+    ///
+    /// # Errors
+    ///
+    /// [`GeneratorError`] when the producer or its thread cannot be had. Later failures are logged.
+    pub fn start(flow: &Flow) -> Result<Self, GeneratorError> {
+        let writer = Writer::new(flow)?;
+        let (stop, stopped) = mpsc::channel();
+        let thread = thread::Builder::new().name("demo-generator".into());
+        let thread = thread.spawn(move || writer.run(&stopped))?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the generator panicked");
+        }
+    }
+}
+
+struct Writer {
+    producer: BaseProducer<Deliveries>,
+    topics: [&'static str; 2],
+    changes: Changes,
+    pace: Pace,
+    /// A change that found the producer's queue full.
+    waiting: Option<Change>,
+}
+
+/// Why a change was not written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+}
+
+impl Writer {
+    fn new(flow: &Flow) -> Result<Self, KafkaError> {
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", flow.bootstrap.join(","))
+            .set("allow.auto.create.topics", "false")
+            .set("linger.ms", "5")
+            .create_with_context(Deliveries)?;
+        Ok(Self {
+            producer,
+            topics: flow.topics,
+            changes: Changes::new(flow.seed),
+            pace: Pace::new(flow.rate),
+            waiting: None,
+        })
+    }
+
+    fn run(mut self, stopped: &mpsc::Receiver<()>) {
+        let started = Instant::now();
+        while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+            self.write_due(started.elapsed());
+            self.producer.poll(Duration::ZERO);
+        }
+        if let Err(error) = self.producer.flush(FLUSH) {
+            tracing::warn!(%error, "the last events of the demo may not have been written");
+        }
+    }
+
+    fn write_due(&mut self, elapsed: Duration) {
+        for _ in 0..self.pace.due(elapsed).min(MOST_AT_ONCE) {
+            let now = Timestamp::now().as_millisecond();
+            let change = self.waiting.take().unwrap_or_else(|| self.changes.next(now));
+            match self.write(&change, now) {
+                Ok(()) => self.pace.wrote_one(),
+                Err(WriteError::Kafka(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull))) => {
+                    self.waiting = Some(change);
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "an event of the demo was not written");
+                    self.pace.wrote_one();
+                }
+            }
+        }
+    }
+
+    fn write(&self, change: &Change, now: i64) -> Result<(), WriteError> {
+        let [eqiad, codfw] = self.topics;
+        let topic = match change.site {
+            Site::Eqiad => eqiad,
+            Site::Codfw => codfw,
+        };
+        let value = serde_json::to_vec(&change.event)?;
+        let record = BaseRecord::to(topic)
+            .key(&change.key)
+            .payload(&value)
+            .timestamp(now);
+        self.producer.send(record).map_err(|(error, _)| error.into())
+    }
+}
+
+/// How many events are due, so that the rate holds over any window however unevenly the thread is woken.
+struct Pace {
+    rate: NonZeroU32,
+    written: u64,
+}
+
+impl Pace {
+    fn new(rate: NonZeroU32) -> Self {
+        Self { rate, written: 0 }
+    }
+
+    /// How many are still to be written when `elapsed` has passed since the start.
+    fn due(&self, elapsed: Duration) -> u64 {
+        let owed = elapsed.as_nanos() * u128::from(self.rate.get()) / NANOS_PER_SECOND;
+        u64::try_from(owed)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(self.written)
+    }
+
+    fn wrote_one(&mut self) {
+        self.written += 1;
+    }
+}
+
+/// Says what the brokers refused.
+struct Deliveries;
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            tracing::warn!(%error, "the demo's brokers refused an event");
+        }
+    }
+}
+
+/// Between two looks at what is due: at 20 events a second a fifth of their distance, so that they come evenly.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Bounds one look, so that a rate nobody can hold still leaves the thread able to stop.
+const MOST_AT_ONCE: u64 = 10_000;
+
+/// The brokers are in this process: what takes longer than this will not come.
+const FLUSH: Duration = Duration::from_secs(2);
+
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(rate: u32, wakes: impl Iterator<Item = u64>) -> u64 {
+        let mut pace = Pace::new(NonZeroU32::new(rate).unwrap());
+        for millis in wakes {
+            for _ in 0..pace.due(Duration::from_millis(millis)) {
+                pace.wrote_one();
+            }
+        }
+        pace.written
+    }
+
+    #[test]
+    fn the_rate_holds_over_a_window_however_the_thread_is_woken() {
+        assert_eq!(written(20, (0..=10_000).step_by(10)), 200);
+        assert_eq!(written(20, [3, 4, 1_999, 2_000, 9_001, 10_000].into_iter()), 200);
+        assert_eq!(written(1, (0..=60_000).step_by(7)), 59);
+        assert_eq!(written(3_333, (0..=10_000).step_by(10)), 33_330);
+    }
+
+    #[test]
+    fn nothing_is_due_twice_when_the_thread_wakes_twice_at_once() {
+        assert_eq!(written(1_000, [500, 500, 500].into_iter()), 500);
+    }
+
+    #[test]
+    fn a_rate_nobody_can_hold_does_not_overflow() {
+        let pace = Pace::new(NonZeroU32::MAX);
+        assert_eq!(pace.due(Duration::MAX), u64::MAX);
+    }
+}

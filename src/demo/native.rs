@@ -1,0 +1,138 @@
+//! The one call into librdkafka's mock cluster that rdkafka does not wrap.
+#![allow(unsafe_code)] // rdkafka keeps the mock cluster's pointer to itself, and has no call that adds a broker.
+
+use rdkafka::{
+    ClientContext,
+    bindings::{rd_kafka_handle_mock_cluster, rd_kafka_mock_broker_add},
+    client::Client,
+    error::{IsError, KafkaError},
+    types::RDKafkaErrorCode,
+};
+
+/// Adds a broker with the id `id` to the mock cluster inside `client`.
+///
+/// Blocks until the mock's own thread has done it, which may take a second (see [`super::brokers`]).
+///
+/// # Errors
+///
+/// [`KafkaError::MockCluster`] when `client` has no mock cluster, when the id is taken, or when no port is free.
+pub(super) fn add_broker<C: ClientContext>(client: &Client<C>, id: i32) -> Result<(), KafkaError> {
+    // SAFETY: the pointer is that of a live client: `client` is borrowed for the whole call.
+    let cluster = unsafe { rd_kafka_handle_mock_cluster(client.native_ptr()) };
+    if cluster.is_null() {
+        return Err(KafkaError::MockCluster(RDKafkaErrorCode::InvalidArgument));
+    }
+    // SAFETY: not null, and owned by the client, which destroys it only when it is dropped itself. The call hands a
+    // command to the mock's own thread and waits for the answer, so it may come from any thread.
+    let answer = unsafe { rd_kafka_mock_broker_add(cluster, id) };
+    if answer.is_error() {
+        return Err(KafkaError::MockCluster(answer.into()));
+    }
+    Ok(())
+}
+
+/// Reads whole topics as the gateway does, by librdkafka's consumer that needs no group.
+#[cfg(test)]
+pub(super) struct Reader {
+    consumer: rdkafka::consumer::BaseConsumer,
+    queue: *mut rdkafka::bindings::rd_kafka_queue_t,
+    topics: Vec<*mut rdkafka::bindings::rd_kafka_topic_t>,
+    partitions: i32,
+}
+
+#[cfg(test)]
+mod reader {
+    use std::{ffi::CString, ptr::null_mut, slice, time::Duration};
+
+    use rdkafka::{
+        ClientConfig,
+        bindings::{
+            rd_kafka_consume_queue, rd_kafka_consume_start_queue, rd_kafka_consume_stop,
+            rd_kafka_message_destroy, rd_kafka_message_t, rd_kafka_queue_destroy, rd_kafka_queue_new,
+            rd_kafka_topic_destroy, rd_kafka_topic_name, rd_kafka_topic_new,
+        },
+        consumer::{BaseConsumer, Consumer},
+    };
+
+    use super::Reader;
+
+    const FROM_THE_START: i64 = -2;
+
+    impl Reader {
+        pub(crate) fn new(bootstrap: &[String], topics: [&str; 2], partitions: i32) -> Self {
+            let consumer: BaseConsumer = ClientConfig::new()
+                .set("bootstrap.servers", bootstrap.join(","))
+                .set("fetch.wait.max.ms", "10")
+                .create()
+                .unwrap();
+            let client = consumer.client().native_ptr();
+            // SAFETY: the client lives as long as the reader, whose drop takes queue and topics down first.
+            let queue = unsafe { rd_kafka_queue_new(client) };
+            let topics = topics.map(|name| {
+                let name = CString::new(name).unwrap();
+                // SAFETY: as above; the name is copied.
+                unsafe { rd_kafka_topic_new(client, name.as_ptr(), null_mut()) }
+            });
+            for (topic, partition) in topics
+                .iter()
+                .flat_map(|topic| (0..partitions).map(move |p| (topic, p)))
+            {
+                // SAFETY: both were made above and are alive.
+                let answer =
+                    unsafe { rd_kafka_consume_start_queue(*topic, partition, FROM_THE_START, queue) };
+                assert_eq!(answer, 0);
+            }
+            Self {
+                consumer,
+                queue,
+                topics: topics.to_vec(),
+                partitions,
+            }
+        }
+
+        /// The next record's topic, partition and value; none when 100 ms bring nothing.
+        pub(crate) fn next(&mut self) -> Option<(String, i32, Vec<u8>)> {
+            self.consumer.poll(Duration::ZERO);
+            // SAFETY: the queue is alive; the message is destroyed below, after what is wanted of it was copied.
+            unsafe {
+                let message = rd_kafka_consume_queue(self.queue, 100);
+                let record = (!message.is_null()).then(|| copied(&*message))?;
+                rd_kafka_message_destroy(message);
+                Some(record)
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `message` is whole, as librdkafka handed it over.
+    unsafe fn copied(message: &rd_kafka_message_t) -> (String, i32, Vec<u8>) {
+        assert_eq!(message.err as i32, 0, "partition {}", message.partition);
+        // SAFETY: a message without error has a topic and `len` bytes of value.
+        unsafe {
+            let topic = std::ffi::CStr::from_ptr(rd_kafka_topic_name(message.rkt));
+            let value = slice::from_raw_parts(message.payload.cast::<u8>(), message.len);
+            (
+                topic.to_str().unwrap().to_owned(),
+                message.partition,
+                value.to_vec(),
+            )
+        }
+    }
+
+    impl Drop for Reader {
+        fn drop(&mut self) {
+            // SAFETY: each was made in `new`, is destroyed once, and nothing uses it afterwards; the client, a field,
+            // is dropped after this.
+            unsafe {
+                for topic in &self.topics {
+                    for partition in 0..self.partitions {
+                        rd_kafka_consume_stop(*topic, partition);
+                    }
+                    rd_kafka_topic_destroy(*topic);
+                }
+                rd_kafka_queue_destroy(self.queue);
+            }
+        }
+    }
+}

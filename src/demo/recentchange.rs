@@ -1,0 +1,140 @@
+//! The form of MediaWiki's `recentchange` events, schema 1.0.0
+//! (<https://schema.wikimedia.org/repositories/primary/jsonschema/mediawiki/recentchange/1.0.0.yaml>).
+//!
+//! Not here: what happens on which wiki (`changes`).
+
+use fastrand::Rng;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// What `$schema` says.
+pub(super) const SCHEMA: &str = "/mediawiki/recentchange/1.0.0";
+
+/// The event, its fields in the order MediaWiki writes them.
+#[derive(Serialize)]
+pub(super) struct Event {
+    #[serde(rename = "$schema")]
+    pub(super) schema: &'static str,
+    pub(super) meta: Meta,
+    pub(super) id: u64,
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) namespace: i32,
+    pub(super) title: String,
+    pub(super) title_url: String,
+    pub(super) comment: String,
+    pub(super) timestamp: i64,
+    pub(super) user: String,
+    pub(super) bot: bool,
+    #[serde(flatten)]
+    pub(super) edit: Option<Edit>,
+    #[serde(flatten)]
+    pub(super) log: Option<Log>,
+    pub(super) server_url: String,
+    pub(super) server_name: &'static str,
+    pub(super) server_script_path: &'static str,
+    pub(super) wiki: &'static str,
+    pub(super) parsedcomment: String,
+}
+
+/// What every event of Wikimedia has, whatever its schema.
+#[derive(Serialize)]
+pub(super) struct Meta {
+    uri: String,
+    request_id: String,
+    id: String,
+    dt: String,
+    domain: &'static str,
+    stream: &'static str,
+}
+
+/// What only edits and new pages have.
+#[derive(Serialize)]
+pub(super) struct Edit {
+    notify_url: String,
+    minor: bool,
+    patrolled: bool,
+    length: Span,
+    revision: Span,
+}
+
+/// Before and after; a new page has no before.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Span {
+    pub(super) old: Option<u64>,
+    pub(super) new: u64,
+}
+
+/// What only log entries have.
+#[derive(Serialize)]
+pub(super) struct Log {
+    log_id: u64,
+    log_type: &'static str,
+    log_action: &'static str,
+    log_params: [&'static str; 0],
+    log_action_comment: String,
+}
+
+impl Meta {
+    /// Of an event about `uri` at `now` (milliseconds since the Unix epoch).
+    pub(super) fn new(rng: &mut Rng, domain: &'static str, uri: &str, now: i64) -> Self {
+        Self {
+            uri: uri.to_owned(),
+            request_id: uuid(rng),
+            id: uuid(rng),
+            dt: Timestamp::from_millisecond(now).unwrap_or_default().to_string(),
+            domain,
+            stream: "mediawiki.recentchange",
+        }
+    }
+}
+
+impl Edit {
+    /// Of the change `change` that made `revision`.
+    pub(super) fn new(rng: &mut Rng, server_url: &str, change: u64, revision: Span) -> Self {
+        let Span { old, new } = revision;
+        let diff = old.map(|old| format!("diff={new}&oldid={old}"));
+        let diff = diff.unwrap_or_else(|| format!("oldid={new}"));
+        let before = rng.u64(2_000..90_000);
+        Self {
+            notify_url: format!("{server_url}/w/index.php?{diff}&rcid={change}"),
+            minor: rng.u8(0..4) == 0,
+            patrolled: rng.bool(),
+            length: Span {
+                old: old.map(|_| before),
+                new: before + rng.u64(0..2_000) - 900,
+            },
+            revision,
+        }
+    }
+}
+
+impl Log {
+    /// Of the log entry `log_id`, about the page `title`.
+    pub(super) fn new(
+        log_id: u64,
+        (log_type, log_action): (&'static str, &'static str),
+        title: &str,
+    ) -> Self {
+        Self {
+            log_id,
+            log_type,
+            log_action,
+            log_params: [],
+            log_action_comment: format!("{log_action} [[{title}]]"),
+        }
+    }
+}
+
+/// A random UUID of version 4.
+fn uuid(rng: &mut Rng) -> String {
+    let (a, b) = (rng.u64(..), rng.u64(..));
+    let version = 0x4000 | (a & 0xfff);
+    let variant = 0x8000 | (b >> 48 & 0x3fff);
+    format!(
+        "{:08x}-{:04x}-{version:04x}-{variant:04x}-{:012x}",
+        a >> 32,
+        a >> 16 & 0xffff,
+        b & 0xffff_ffff_ffff
+    )
+}

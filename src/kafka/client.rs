@@ -1,0 +1,170 @@
+//! How our clients of Kafka are configured.
+//!
+//! There is no `group.id` anywhere: with it librdkafka asks for the group's coordinator as soon as it connects, and the
+//! broker creates `__consumer_offsets` for that, whatever else the client does.
+
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
+
+use super::{connect::Profile, settings::Settings};
+
+/// What a client is for; it also names the client in logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Reads every partition at its end, and looks after the cluster's topology.
+    Tail,
+    /// Reads pages that have left memory.
+    History,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Tail => "tail",
+            Self::History => "history",
+        }
+    }
+}
+
+/// The configuration of one client: our advice, under what the user says, under what riverhead rests on.
+pub(super) fn config(settings: &Settings, kind: Kind, profile: Profile) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    set(&mut config, ADVICE);
+    for (key, value) in &settings.librdkafka {
+        config.set(key, value);
+    }
+    set(&mut config, FOUNDATION);
+    set(
+        &mut config,
+        match kind {
+            Kind::Tail => TAIL,
+            Kind::History => HISTORY,
+        },
+    );
+    if profile == Profile::Embedded {
+        set(&mut config, EMBEDDED);
+    }
+    // A user's group would bring the coordinator back; the configuration refuses these, and this is the second lock.
+    for key in ["group.id", "group.instance.id", "group.protocol", "debug"] {
+        config.remove(key);
+    }
+    config.set("bootstrap.servers", settings.bootstrap_servers());
+    config.set("client.id", format!("riverhead-{}", kind.name()));
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config
+}
+
+fn set(config: &mut ClientConfig, table: &[(&str, &str)]) {
+    for (key, value) in table {
+        config.set(*key, *value);
+    }
+}
+
+/// Records of a history page, and how many a history client keeps ready: fewer stall its reads for 10 ms and more, many
+/// more fetch what nobody asked for.
+pub(super) const PAGE_RECORDS: i64 = 1024;
+
+/// Bytes of values in a history page, and what one fetch may bring of a partition: the producer's batch is the unit of
+/// over-fetch, and a fetch just above the page costs least.
+pub(super) const PAGE_BYTES: usize = 1 << 20;
+
+/// What the user may change.
+const ADVICE: &[(&str, &str)] = &[
+    // A mute leader holds its partitions for one to two of these; the default of 60 s would be over a minute.
+    ("socket.timeout.ms", "5000"),
+    // Covers TCP, TLS and SASL; the default of 30 s lets connections to a dead broker linger in SYN_SENT.
+    ("socket.connection.setup.timeout.ms", "5000"),
+    ("api.version.request.timeout.ms", "5000"),
+    ("socket.keepalive.enable", "true"),
+    ("reconnect.backoff.ms", "100"),
+    ("reconnect.backoff.max.ms", "2000"),
+    // Bounds how long a split leader that still answers holds a reader, and learns replaced brokers in time.
+    ("topic.metadata.refresh.interval.ms", "5000"),
+    // When all known brokers are gone, begin again with the bootstrap list.
+    ("metadata.recovery.strategy", "rebootstrap"),
+    ("metadata.recovery.rebootstrap.trigger.ms", "30000"),
+    ("retry.backoff.max.ms", "500"),
+    ("enable.metrics.push", "false"),
+    ("log.connection.close", "false"),
+];
+
+/// What riverhead rests on.
+const FOUNDATION: &[(&str, &str)] = &[
+    // Any other value jumps over records without a word when an offset is out of range.
+    ("auto.offset.reset", "error"),
+    // Nobody is to see what a transaction has not committed.
+    ("isolation.level", "read_committed"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("allow.auto.create.topics", "false"),
+    ("fetch.min.bytes", "1"),
+    ("fetch.error.backoff.ms", "100"),
+    // The default of 1 s shows up as reads of 1 s whenever a queue was full.
+    ("fetch.queue.backoff.ms", "10"),
+    ("max.partition.fetch.bytes", "1048576"),
+    ("statistics.interval.ms", "5000"),
+];
+
+const TAIL: &[(&str, &str)] = &[
+    ("enable.partition.eof", "false"),
+    // A fetch returns as soon as there is a byte; this bounds how long a partition waits that joins a polling broker.
+    ("fetch.wait.max.ms", "100"),
+    // All partitions share one queue, so these bound the whole tail.
+    ("queued.min.messages", "20000"),
+    ("queued.max.messages.kbytes", "32768"),
+];
+
+const HISTORY: &[(&str, &str)] = &[
+    // The only sign that a page reached the end of a log whose last offset is a transaction marker.
+    ("enable.partition.eof", "true"),
+    // One fetch is in flight per broker, so a page waits for the one before it, even if that found nothing.
+    ("fetch.wait.max.ms", "10"),
+    // Per partition, as every partition has a queue of its own.
+    ("queued.min.messages", "1024"),
+    ("queued.max.messages.kbytes", "1024"),
+    // Planned closes: most of the time nobody reads history.
+    ("connections.max.idle.ms", "60000"),
+];
+
+/// librdkafka's own brokers never wake a waiting fetch when something is produced: they sleep it out.
+const EMBEDDED: &[(&str, &str)] = &[("fetch.wait.max.ms", "10"), ("statistics.interval.ms", "500")];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(extra: &[(&str, &str)]) -> Settings {
+        let brokers = ["a:1", "b:2"].map(|broker| broker.parse().expect("an address"));
+        let mut settings = Settings::new("main", brokers.to_vec());
+        settings.librdkafka = extra
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect();
+        settings
+    }
+
+    #[test]
+    fn no_client_has_a_group_even_if_the_user_asks_for_one() {
+        let settings = settings(&[("group.id", "x"), ("group.instance.id", "y")]);
+        for kind in [Kind::Tail, Kind::History] {
+            let config = config(&settings, kind, Profile::Real);
+            assert!(config.config_map().keys().all(|key| !key.starts_with("group.")));
+            config
+                .create_native_config()
+                .expect("librdkafka accepts every key and value");
+        }
+    }
+
+    #[test]
+    fn the_user_tunes_timeouts_but_not_what_we_rest_on() {
+        let settings = settings(&[
+            ("socket.timeout.ms", "30000"),
+            ("auto.offset.reset", "latest"),
+            ("sasl.mechanism", "PLAIN"),
+        ]);
+        let config = config(&settings, Kind::Tail, Profile::Real);
+        assert_eq!(config.get("socket.timeout.ms"), Some("30000"));
+        assert_eq!(config.get("auto.offset.reset"), Some("error"));
+        assert_eq!(config.get("sasl.mechanism"), Some("PLAIN"));
+        assert_eq!(config.get("bootstrap.servers"), Some("a:1,b:2"));
+    }
+}

@@ -1,0 +1,177 @@
+//! Starts what reads a cluster, and ends it in order.
+
+use std::{
+    convert::Infallible,
+    io,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
+
+use super::{
+    client::{self, Kind},
+    cluster::{Notice, Supervisor},
+    context::Context,
+    counters::Counters,
+    history::Pool,
+    lookout::{Leaders, Lookout},
+    reader::Reader,
+    settings::Settings,
+    tail::Tail,
+};
+use crate::{
+    event::Encoding,
+    partition::{Directory, History},
+};
+
+/// How a cluster is read, beside its settings.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What pages may cost.
+    pub memory: Memory,
+    /// What kind of brokers these are.
+    pub profile: Profile,
+    /// Where to count.
+    pub counters: Counters,
+}
+
+/// What pages may cost, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// All tail rings of the directory together.
+    pub tail: usize,
+    /// The cache of history pages.
+    pub history: usize,
+}
+
+/// What kind of brokers are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Real ones.
+    #[default]
+    Real,
+    /// Those inside librdkafka, which answer a waiting fetch only when its time is over.
+    Embedded,
+}
+
+/// A cluster cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// librdkafka does not accept the settings.
+    #[error("cluster `{0}`: {1}")]
+    Settings(String, KafkaError),
+    /// librdkafka cannot make what is needed.
+    #[error("cluster `{0}`: {1}")]
+    Client(String, RDKafkaErrorCode),
+    /// The system has no thread to give.
+    #[error("cluster `{0}`: no thread: {1}")]
+    Thread(String, io::Error),
+}
+
+/// A cluster that is being read. Dropping it ends the reading; [`shutdown`](Self::shutdown) also waits for it.
+pub struct Cluster {
+    name: Arc<str>,
+    pool: Arc<Pool>,
+    notices: mpsc::Sender<Notice>,
+    gone: mpsc::Receiver<Infallible>,
+}
+
+/// What the parts of a cluster share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) cluster: Arc<str>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) leaders: Arc<Leaders>,
+    pub(super) memory: Memory,
+    pub(super) counters: Counters,
+}
+
+/// Begins to read `topics` of a cluster into `directory`. Never waits for Kafka.
+///
+/// A partition that is there at the first look is read from its end on, one that appears later from its start.
+///
+/// # Errors
+/// When librdkafka refuses the settings, or the system another thread.
+pub fn connect(
+    settings: &Settings,
+    topics: Vec<(Arc<str>, Encoding)>,
+    directory: Arc<Directory>,
+    options: Options,
+) -> Result<Cluster, ConnectError> {
+    let name = Arc::clone(&settings.name);
+    let shared = Shared {
+        cluster: Arc::clone(&name),
+        directory,
+        leaders: Arc::default(),
+        memory: options.memory,
+        counters: options.counters.clone(),
+    };
+    let (token, gone) = mpsc::channel();
+    let inbox = mpsc::channel();
+    let notices = inbox.0.clone();
+    let config = client::config(settings, Kind::History, options.profile);
+    let pool = Pool::new(&shared, config, settings.history_rate.get(), token.clone());
+    // From here on a fault drops the cluster, which ends what has been started.
+    let cluster = Cluster {
+        name,
+        pool,
+        notices,
+        gone,
+    };
+    let config = client::config(settings, Kind::Tail, options.profile);
+    let context = Context::new(Arc::clone(&shared.cluster), Kind::Tail, options.counters);
+    let reader = Reader::open(&config, context, token.clone())
+        .map_err(|error| ConnectError::Settings(settings.name.to_string(), error))?;
+    let queue = reader
+        .queue()
+        .map_err(|code| ConnectError::Client(settings.name.to_string(), code))?;
+    let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
+    let tail = Tail::spawn(
+        reader.clone(),
+        queue,
+        shared.clone(),
+        cluster.notices.clone(),
+        token.clone(),
+    )
+    .map_err(thread)?;
+    let names = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
+    let lookout = Lookout::spawn(reader, names, cluster.notices.clone(), token.clone()).map_err(thread)?;
+    Supervisor::new(shared, topics, Arc::clone(&cluster.pool), (tail, lookout), inbox)
+        .spawn(token)
+        .map_err(thread)?;
+    Ok(cluster)
+}
+
+impl Cluster {
+    /// Its configured name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads of what is not in memory, for the logs that this cluster has put into the directory.
+    pub fn history(&self) -> Arc<dyn History> {
+        Arc::clone(&self.pool) as Arc<dyn History>
+    }
+
+    /// Ends all reading and waits until every thread and connection is gone, at most `within`; whether they are. The tail
+    /// ends first, so that no log grows any more, history with it. A blocking call.
+    pub fn shutdown(self, within: Duration) -> bool {
+        self.stop();
+        matches!(
+            self.gone.recv_timeout(within),
+            Err(mpsc::RecvTimeoutError::Disconnected)
+        )
+    }
+
+    fn stop(&self) {
+        let _ = self.notices.send(Notice::Stop);
+        self.pool.close();
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,172 @@
+//! What librdkafka tells of itself: logs, errors, statistics.
+
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError,
+    types::RDKafkaErrorCode,
+};
+use serde::Deserialize;
+
+use super::{
+    client::Kind,
+    counters::{ClientLabels, Counters, ErrorLabels},
+};
+
+/// Takes one client's logs, errors and statistics.
+pub(super) struct Context {
+    cluster: Arc<str>,
+    kind: Kind,
+    counters: Counters,
+    seen: Mutex<Seen>,
+}
+
+/// What the last statistics said; counters and gauges of several clients are one, so only changes are added.
+#[derive(Default)]
+struct Seen {
+    received: u64,
+    connections: i64,
+}
+
+/// The little we read of the statistics.
+#[derive(Deserialize)]
+struct Statistics {
+    rx_bytes: u64,
+    brokers: HashMap<String, Broker>,
+}
+
+#[derive(Deserialize)]
+struct Broker {
+    state: String,
+}
+
+impl Context {
+    pub(super) fn new(cluster: Arc<str>, kind: Kind, counters: Counters) -> Self {
+        Self {
+            cluster,
+            kind,
+            counters,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Counts an error by its name.
+    pub(super) fn count(&self, code: RDKafkaErrorCode) {
+        let labels = ErrorLabels {
+            cluster: self.cluster.to_string(),
+            client: self.kind.name().to_owned(),
+            kind: format!("{code:?}"),
+        };
+        self.counters.errors.get_or_create(&labels).inc();
+    }
+
+    fn take(&self, now: &Seen) {
+        let mut seen = self.seen.lock();
+        let labels = self.labels();
+        let received = now.received.saturating_sub(seen.received);
+        self.counters
+            .received_bytes
+            .get_or_create(&labels)
+            .inc_by(received);
+        self.counters
+            .connections
+            .get_or_create(&labels)
+            .inc_by(now.connections - seen.connections);
+        seen.received += received;
+        seen.connections = now.connections;
+    }
+
+    fn labels(&self) -> ClientLabels {
+        ClientLabels {
+            cluster: self.cluster.to_string(),
+            client: self.kind.name().to_owned(),
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let open = self.seen.lock().connections;
+        self.counters
+            .connections
+            .get_or_create(&self.labels())
+            .dec_by(open);
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let (cluster, client) = (&*self.cluster, self.kind.name());
+        match level {
+            // A broker that cannot be reached is an everyday thing to a client that knows the others.
+            _ if facility == "FAIL" => {
+                tracing::warn!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => {
+                tracing::error!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+            RDKafkaLogLevel::Warning => {
+                tracing::warn!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        self.count(code);
+        tracing::debug!(target: "librdkafka", cluster = &*self.cluster, client = self.kind.name(), "{code:?}: {reason}");
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        // Malformed statistics have been reported of librdkafka; the last good ones then stand.
+        let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
+            return;
+        };
+        let connections = statistics
+            .brokers
+            .values()
+            .filter(|broker| broker.is_connected())
+            .count();
+        self.take(&Seen {
+            received: statistics.rx_bytes,
+            connections: connections as i64,
+        });
+    }
+}
+
+impl ConsumerContext for Context {}
+
+impl Broker {
+    fn is_connected(&self) -> bool {
+        !matches!(self.state.as_str(), "INIT" | "DOWN" | "TRY_CONNECT")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_add_up_and_rubbish_changes_nothing() {
+        let counters = Counters::default();
+        let context = Context::new("main".into(), Kind::Tail, counters.clone());
+        let labels = context.labels();
+        context.stats_raw(br#"{"rx_bytes":10,"brokers":{"a":{"state":"UP"},"b":{"state":"INIT"}}}"#);
+        context.stats_raw(br#"{"rx_bytes":30,"brok"#);
+        context.stats_raw(br#"{"rx_bytes":25,"brokers":{"a":{"state":"UP"},"b":{"state":"UP"}}}"#);
+        assert_eq!(counters.received_bytes.get_or_create(&labels).get(), 25);
+        assert_eq!(counters.connections.get_or_create(&labels).get(), 2);
+        drop(context);
+        assert_eq!(counters.connections.get_or_create(&labels).get(), 0);
+    }
+}

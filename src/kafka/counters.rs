@@ -1,0 +1,139 @@
+//! What reading Kafka counts. `app` registers it.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// The counters of all clusters of a process; clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// Records the tail has appended.
+    pub records: Family<TopicLabels, Counter>,
+    /// Records the tail met that could not be encoded.
+    pub bad_records: Family<RejectLabels, Counter>,
+    /// Bytes received from brokers, as librdkafka's statistics tell.
+    pub received_bytes: Family<ClientLabels, Counter>,
+    /// Open broker connections, as librdkafka's statistics tell.
+    pub connections: Family<ClientLabels, Gauge>,
+    /// History pages read from brokers.
+    pub pages_read: Family<ClusterLabels, Counter>,
+    /// Bytes of keys and values in those pages.
+    pub page_bytes: Family<ClusterLabels, Counter>,
+    /// Wants of a page that the cache answered.
+    pub page_hits: Family<ClusterLabels, Counter>,
+    /// Wants of a page that joined a read which was asked for already.
+    pub page_joins: Family<ClusterLabels, Counter>,
+    /// Errors that librdkafka reported, and reads that timed out.
+    pub errors: Family<ErrorLabels, Counter>,
+    /// Logs that another took the place of.
+    pub replacements: Family<ReplacementLabels, Counter>,
+}
+
+/// A cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClusterLabels {
+    /// Its configured name.
+    pub cluster: String,
+}
+
+/// A topic of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TopicLabels {
+    /// The cluster's configured name.
+    pub cluster: String,
+    /// The topic's name.
+    pub topic: String,
+}
+
+/// A kind of bad record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RejectLabels {
+    /// The cluster's configured name.
+    pub cluster: String,
+    /// The topic's name.
+    pub topic: String,
+    /// What was wrong with it.
+    pub reason: String,
+}
+
+/// A kind of client of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ClientLabels {
+    /// The cluster's configured name.
+    pub cluster: String,
+    /// `tail` or `history`.
+    pub client: String,
+}
+
+/// A kind of error that a kind of client met.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ErrorLabels {
+    /// The cluster's configured name.
+    pub cluster: String,
+    /// `tail` or `history`.
+    pub client: String,
+    /// librdkafka's name of the error.
+    pub kind: String,
+}
+
+/// Why a log was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReplacementLabels {
+    /// The cluster's configured name.
+    pub cluster: String,
+    /// `recreated`, `truncated` or `expired`.
+    pub reason: String,
+}
+
+impl Counters {
+    /// Registers every family; give a registry that adds the common prefix.
+    pub fn register(&self, registry: &mut Registry) {
+        let mut add = |name: &str, help: &str, family: &Family<ClusterLabels, Counter>| {
+            registry.register(name, help, family.clone());
+        };
+        add(
+            "history_pages",
+            "History pages read from brokers",
+            &self.pages_read,
+        );
+        add(
+            "history_page_bytes",
+            "Bytes of keys and values in history pages read",
+            &self.page_bytes,
+        );
+        add(
+            "history_page_hits",
+            "Wants of a history page that the cache answered",
+            &self.page_hits,
+        );
+        add(
+            "history_page_joins",
+            "Wants of a history page that joined a read under way",
+            &self.page_joins,
+        );
+        registry.register("records", "Records the tail has read", self.records.clone());
+        registry.register(
+            "bad_records",
+            "Records that could not be encoded, each skipped alone",
+            self.bad_records.clone(),
+        );
+        registry.register(
+            "received_bytes",
+            "Bytes received from brokers",
+            self.received_bytes.clone(),
+        );
+        registry.register(
+            "broker_connections",
+            "Open connections to brokers",
+            self.connections.clone(),
+        );
+        registry.register("errors", "Errors met while reading Kafka", self.errors.clone());
+        registry.register(
+            "log_replacements",
+            "Logs that another took the place of",
+            self.replacements.clone(),
+        );
+    }
+}

@@ -1,0 +1,298 @@
+//! History pages in memory, and where a page that is not begins.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    kafka::client::PAGE_RECORDS,
+    partition::{Page, PartitionLog},
+    position::Offset,
+};
+
+/// The pages read lately, bounded in bytes; the one not used for longest goes first.
+#[derive(Debug)]
+pub(super) struct Cache {
+    logs: HashMap<LogKey, Log>,
+    /// Use -> page; uses are numbered.
+    uses: BTreeMap<u64, (LogKey, Offset)>,
+    last_use: u64,
+    bytes: usize,
+    budget: usize,
+}
+
+/// A log by identity: two logs of one partition are two keys, also when they bear one tag.
+pub(super) type LogKey = usize;
+
+/// What the cache has at an offset.
+#[derive(Debug)]
+pub(super) enum Lookup {
+    /// The page that covers it.
+    Hit(Arc<Page>),
+    /// Nothing: read from `from` up to `to`, which covers it unless the page gets too large.
+    Miss { from: Offset, to: Offset },
+    /// It is below the log's start.
+    Below,
+}
+
+#[derive(Debug)]
+struct Log {
+    /// Keeps the key from becoming another log's.
+    log: Arc<PartitionLog>,
+    pages: BTreeMap<Offset, Entry>,
+    /// Pages begin and end at multiples of this, so that clients cut at many places share them. A power of two, halved
+    /// when records turn out to be so large that pages end early.
+    grain: Offset,
+    /// The log start, as far as it is known to have moved.
+    floor: Offset,
+}
+
+#[derive(Debug)]
+struct Entry {
+    page: Arc<Page>,
+    used: u64,
+}
+
+impl Cache {
+    /// An empty one of at most `budget` bytes.
+    pub(super) fn new(budget: usize) -> Self {
+        Self {
+            logs: HashMap::new(),
+            uses: BTreeMap::new(),
+            last_use: 0,
+            bytes: 0,
+            budget,
+        }
+    }
+
+    /// The page of `log` that covers `offset`, or what to read for it.
+    pub(super) fn find(&mut self, log: &Arc<PartitionLog>, offset: Offset) -> Lookup {
+        let key = key(log);
+        let entry = self.log(log);
+        if offset < entry.floor {
+            return Lookup::Below;
+        }
+        let found = entry.find(offset);
+        if let Lookup::Hit(page) = &found {
+            self.touch(key, page.range().start);
+        }
+        found
+    }
+
+    /// Takes a page. `cut` says that it ended early for its size.
+    pub(super) fn insert(&mut self, log: &Arc<PartitionLog>, page: &Arc<Page>, cut: bool) {
+        let range = page.range();
+        // Looked at under the cache's lock: a log is replaced first and forgotten then, so nothing of it comes in later.
+        if log.is_replaced() || range.is_empty() {
+            return;
+        }
+        let entry = self.log(log);
+        if cut {
+            let span = range.end - range.start;
+            entry.grain = entry.grain.min(1 << span.ilog2());
+        }
+        let old = entry.pages.insert(
+            range.start,
+            Entry {
+                page: Arc::clone(page),
+                used: 0,
+            },
+        );
+        self.bytes += page.bytes();
+        if let Some(old) = old {
+            self.uses.remove(&old.used);
+            self.bytes -= old.page.bytes();
+        }
+        self.touch(key(log), range.start);
+        self.shrink();
+    }
+
+    /// The log starts here, says the broker.
+    pub(super) fn raise_floor(&mut self, log: &Arc<PartitionLog>, start: Offset) {
+        let entry = self.log(log);
+        entry.floor = entry.floor.max(start);
+    }
+
+    /// Drops all that is known of a log.
+    pub(super) fn forget(&mut self, log: &Arc<PartitionLog>) {
+        for entry in self
+            .logs
+            .remove(&key(log))
+            .into_iter()
+            .flat_map(|log| log.pages.into_values())
+        {
+            self.uses.remove(&entry.used);
+            self.bytes -= entry.page.bytes();
+        }
+    }
+
+    fn log(&mut self, log: &Arc<PartitionLog>) -> &mut Log {
+        self.logs.entry(key(log)).or_insert_with(|| Log {
+            log: Arc::clone(log),
+            pages: BTreeMap::new(),
+            grain: PAGE_RECORDS,
+            floor: 0,
+        })
+    }
+
+    fn touch(&mut self, key: LogKey, start: Offset) {
+        let Some(entry) = self.logs.get_mut(&key).and_then(|log| log.pages.get_mut(&start)) else {
+            return;
+        };
+        self.last_use += 1;
+        self.uses.remove(&entry.used);
+        self.uses.insert(self.last_use, (key, start));
+        entry.used = self.last_use;
+    }
+
+    fn shrink(&mut self) {
+        while self.bytes > self.budget
+            && let Some((_, (key, start))) = self.uses.pop_first()
+        {
+            let entry = self.logs.get_mut(&key).and_then(|log| log.pages.remove(&start));
+            self.bytes -= entry.map_or(0, |entry| entry.page.bytes());
+        }
+        // A replaced log that was asked for once more leaves nothing but its name; it goes here.
+        if self.logs.len() > self.uses.len() + IDLE_LOGS {
+            self.logs.retain(|_, log| !log.log.is_replaced());
+        }
+    }
+}
+
+impl Log {
+    fn find(&self, offset: Offset) -> Lookup {
+        let slot = offset - offset.rem_euclid(self.grain);
+        let before = self
+            .pages
+            .range(..=offset)
+            .next_back()
+            .map(|(_, entry)| &entry.page);
+        if let Some(page) = before
+            && page.next() > offset
+        {
+            return Lookup::Hit(Arc::clone(page));
+        }
+        let covered = before.map_or(slot, |page| page.next());
+        let after = self.pages.range(offset + 1..).next().map(|(start, _)| *start);
+        let end = slot + self.grain;
+        Lookup::Miss {
+            from: slot.max(covered).max(self.floor),
+            to: after.map_or(end, |after| after.min(end)),
+        }
+    }
+}
+
+/// Names `log` as long as somebody holds it.
+pub(super) fn key(log: &Arc<PartitionLog>) -> LogKey {
+    Arc::as_ptr(log).addr()
+}
+
+/// Logs without pages that are not worth a sweep.
+const IDLE_LOGS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{Encoding, Record},
+        partition::{Directory, PageBuilder, TopicPartition},
+        position::LogTag,
+    };
+
+    fn log() -> Arc<PartitionLog> {
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        };
+        PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 0)
+    }
+
+    fn page(from: Offset, to: Offset) -> Arc<Page> {
+        let mut page = PageBuilder::new(from, Encoding::default());
+        for offset in from..to {
+            let _ = page.push(&Record {
+                offset,
+                timestamp: 0,
+                epoch: 0,
+                key: None,
+                value: Some(b"{}"),
+            });
+        }
+        Arc::new(page.finish(to))
+    }
+
+    fn miss(cache: &mut Cache, log: &Arc<PartitionLog>, offset: Offset) -> (Offset, Offset) {
+        match cache.find(log, offset) {
+            Lookup::Miss { from, to } => (from, to),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn hit(cache: &mut Cache, log: &Arc<PartitionLog>, offset: Offset) -> bool {
+        matches!(cache.find(log, offset), Lookup::Hit(page) if page.range().contains(&offset))
+    }
+
+    #[test]
+    fn clients_cut_at_many_places_share_an_aligned_page() {
+        let (mut cache, log) = (Cache::new(1 << 20), log());
+        assert_eq!(miss(&mut cache, &log, 1025), (1024, 2048));
+        assert_eq!(miss(&mut cache, &log, 2047), (1024, 2048));
+        cache.insert(&log, &page(1024, 2048), false);
+        assert!(hit(&mut cache, &log, 1024) && hit(&mut cache, &log, 2047));
+        assert_eq!(miss(&mut cache, &log, 2048), (2048, 3072));
+    }
+
+    #[test]
+    fn a_page_cut_short_is_gone_on_from_and_makes_the_grain_finer() {
+        let (mut cache, log) = (Cache::new(1 << 20), log());
+        cache.insert(&log, &page(0, 300), true);
+        assert_eq!(miss(&mut cache, &log, 300), (300, 512));
+        assert_eq!(miss(&mut cache, &log, 900), (768, 1024));
+    }
+
+    #[test]
+    fn the_next_page_is_not_read_twice_and_holes_count_as_covered() {
+        let (mut cache, log) = (Cache::new(1 << 20), log());
+        cache.insert(&log, &page(512, 1024), false);
+        assert_eq!(miss(&mut cache, &log, 5), (0, 512));
+        let holes = PageBuilder::new(1024, Encoding::default()).finish(5000);
+        cache.insert(&log, &Arc::new(holes), false);
+        assert!(hit(&mut cache, &log, 4999));
+        assert_eq!(miss(&mut cache, &log, 5000), (5000, 5120));
+    }
+
+    #[test]
+    fn nothing_is_read_below_a_start_that_has_moved() {
+        let (mut cache, log) = (Cache::new(1 << 20), log());
+        cache.raise_floor(&log, 1100);
+        assert!(matches!(cache.find(&log, 1099), Lookup::Below));
+        assert_eq!(miss(&mut cache, &log, 1200), (1100, 2048));
+    }
+
+    #[test]
+    fn the_page_not_used_for_longest_goes_first_and_bytes_add_up() {
+        let size = page(0, 100).bytes();
+        let (mut cache, log) = (Cache::new(2 * size), log());
+        cache.insert(&log, &page(0, 100), false);
+        cache.insert(&log, &page(1024, 1124), false);
+        assert!(hit(&mut cache, &log, 0));
+        cache.insert(&log, &page(2048, 2148), false);
+        assert!(hit(&mut cache, &log, 0) && !hit(&mut cache, &log, 1024) && hit(&mut cache, &log, 2048));
+        cache.insert(&log, &page(0, 100), false);
+        assert_eq!(cache.bytes, 2 * size);
+        cache.forget(&log);
+        assert_eq!((cache.bytes, cache.uses.len(), cache.logs.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_replaced_log_takes_no_page() {
+        let (mut cache, directory, old) = (Cache::new(1 << 20), Directory::new(), log());
+        directory.put(Arc::clone(&old));
+        cache.insert(&old, &page(0, 100), false);
+        directory.put(log());
+        cache.forget(&old);
+        cache.insert(&old, &page(0, 100), false);
+        assert!(!hit(&mut cache, &old, 0));
+    }
+}

@@ -1,0 +1,227 @@
+//! What is wanted of one history reader.
+
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use super::{
+    cache::{LogKey, key},
+    turns::{Full, Turns},
+};
+use crate::{
+    client::ClientKey,
+    kafka::reader::Found,
+    partition::{Bounds, HistoryError, Page, PartitionLog, TopicPartition},
+    position::{Offset, Timestamp},
+};
+
+/// Wants wait here until the reader's thread takes them. One that is wanted by several is read once.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    inbox: Mutex<Inbox>,
+    mail: Condvar,
+}
+
+/// What a read of a page gave.
+#[derive(Clone, Debug)]
+pub(super) enum PageRead {
+    /// This page; `ends` says that the log ended behind it.
+    Page { page: Arc<Page>, ends: bool },
+    /// Nothing, but the log start is known now, and above where the read was to begin.
+    Moved,
+}
+
+pub(super) type PageResult = Result<PageRead, HistoryError>;
+
+/// A page to read.
+#[derive(Debug)]
+pub(super) struct PageWant {
+    pub(super) log: Arc<PartitionLog>,
+    pub(super) from: Offset,
+    pub(super) to: Offset,
+}
+
+/// Who gets the answer to a question.
+pub(super) type Reply<T> = Box<dyn FnOnce(Result<T, HistoryError>) + Send>;
+
+/// Questions to leaders. Each question is taken out before it is sent, so that nobody gets an answer that is older than
+/// his question.
+#[derive(Default)]
+pub(super) struct Questions {
+    pub(super) bounds: HashMap<TopicPartition, Vec<Reply<Bounds>>>,
+    pub(super) times: HashMap<(TopicPartition, Timestamp), Vec<Reply<Found>>>,
+}
+
+/// What the reader is to do next.
+pub(super) enum Task {
+    /// Ask leaders.
+    Ask(Questions),
+    /// Read a page, then [`finish`](Mailbox::finish) it.
+    Read(PageWant),
+    /// Nothing for now.
+    Rest,
+    /// End.
+    Close,
+}
+
+#[derive(Default)]
+struct Inbox {
+    questions: Questions,
+    pages: HashMap<PageKey, Flight>,
+    turns: Turns<PageKey>,
+    /// The page being read.
+    reading: Option<PageKey>,
+    /// So that questions and pages take turns, too.
+    asked_last: bool,
+    closed: bool,
+}
+
+/// A page is named by its log and its start.
+type PageKey = (LogKey, Offset);
+
+/// A page that is wanted, or being read.
+struct Flight {
+    want: Option<PageWant>,
+    /// The keys it stands in the queue under.
+    keys: HashSet<ClientKey>,
+    waiters: Vec<oneshot::Sender<PageResult>>,
+}
+
+impl Mailbox {
+    /// Wants a page for `client`; whether somebody else wanted it already. Dropping the receiver takes the want back.
+    pub(super) fn want(
+        &self,
+        want: PageWant,
+        client: ClientKey,
+    ) -> Result<(oneshot::Receiver<PageResult>, bool), Full> {
+        let (sender, receiver) = oneshot::channel();
+        let page = (key(&want.log), want.from);
+        let mut inbox = self.inbox.lock();
+        let inbox = &mut *inbox;
+        let joined = inbox.pages.contains_key(&page);
+        if inbox.reading != Some(page)
+            && !inbox
+                .pages
+                .get(&page)
+                .is_some_and(|flight| flight.keys.contains(&client))
+        {
+            // One page stands in the queue once for each key that wants it: who joins late waits for his own turn at most.
+            inbox.turns.push(client, page)?;
+        }
+        let flight = inbox.pages.entry(page).or_insert_with(|| Flight {
+            want: Some(want),
+            keys: HashSet::new(),
+            waiters: Vec::new(),
+        });
+        flight.keys.insert(client);
+        flight.waiters.push(sender);
+        self.mail.notify_one();
+        Ok((receiver, joined))
+    }
+
+    /// Asks for the bounds of a partition.
+    pub(super) fn ask_bounds(&self, partition: TopicPartition, reply: Reply<Bounds>) {
+        let mut inbox = self.inbox.lock();
+        inbox.questions.bounds.entry(partition).or_default().push(reply);
+        self.mail.notify_one();
+    }
+
+    /// Asks for the first record at or after a time.
+    pub(super) fn ask_time(&self, partition: TopicPartition, time: Timestamp, reply: Reply<Found>) {
+        let mut inbox = self.inbox.lock();
+        inbox
+            .questions
+            .times
+            .entry((partition, time))
+            .or_default()
+            .push(reply);
+        self.mail.notify_one();
+    }
+
+    /// Waits at most `wait` for something to do. Pages are given out only when `pages` says so.
+    pub(super) fn next(&self, wait: Duration, pages: bool) -> Task {
+        let mut inbox = self.inbox.lock();
+        match inbox.next(pages) {
+            Task::Rest => {
+                self.mail.wait_for(&mut inbox, wait);
+                inbox.next(pages)
+            }
+            task => task,
+        }
+    }
+
+    /// Answers all who want the page that was given out.
+    pub(super) fn finish(&self, result: &PageResult) {
+        let mut inbox = self.inbox.lock();
+        let flight = inbox.reading.take().and_then(|page| inbox.pages.remove(&page));
+        drop(inbox);
+        for waiter in flight.into_iter().flat_map(|flight| flight.waiters) {
+            let _ = waiter.send(result.clone());
+        }
+    }
+
+    /// Ends the reader's thread. All wants are dropped, and their callers told so by the drop.
+    pub(super) fn close(&self) {
+        let mut inbox = self.inbox.lock();
+        inbox.closed = true;
+        self.mail.notify_one();
+    }
+}
+
+impl Inbox {
+    fn next(&mut self, pages: bool) -> Task {
+        if self.closed {
+            self.pages.clear();
+            self.questions = Questions::default();
+            return Task::Close;
+        }
+        let ask = !self.questions.is_empty();
+        if ask && !(self.asked_last && pages) {
+            self.asked_last = true;
+            return Task::Ask(mem::take(&mut self.questions));
+        }
+        self.asked_last = false;
+        match pages.then(|| self.next_page()).flatten() {
+            Some(want) => Task::Read(want),
+            None if ask => Task::Ask(mem::take(&mut self.questions)),
+            None => Task::Rest,
+        }
+    }
+
+    /// The next page that somebody still waits for.
+    fn next_page(&mut self) -> Option<PageWant> {
+        while let Some(page) = self.turns.pop() {
+            let Some(flight) = self.pages.get_mut(&page) else {
+                continue;
+            };
+            flight.waiters.retain(|waiter| !waiter.is_closed());
+            if flight.waiters.is_empty() {
+                self.pages.remove(&page);
+            } else if let Some(want) = flight.want.take() {
+                self.reading = Some(page);
+                return Some(want);
+            }
+        }
+        None
+    }
+}
+
+impl Questions {
+    /// Tells all who ask that there is no answer.
+    pub(super) fn refuse(self) {
+        let bounds = self.bounds.into_values().flatten();
+        bounds.for_each(|reply| reply(Err(HistoryError::Unavailable)));
+        let times = self.times.into_values().flatten();
+        times.for_each(|reply| reply(Err(HistoryError::Unavailable)));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bounds.is_empty() && self.times.is_empty()
+    }
+}

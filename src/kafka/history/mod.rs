@@ -1,0 +1,332 @@
+//! Reads of what is not in memory: a reader for each broker, one read for all who want the same page.
+
+mod backoffs;
+mod cache;
+mod mailbox;
+mod rate;
+mod search;
+mod streams;
+mod turns;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    net::Ipv4Addr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use parking_lot::Mutex;
+use rdkafka::ClientConfig;
+use tokio::{sync::oneshot, time::timeout};
+
+use super::{
+    connect::Shared,
+    counters::{ClusterLabels, Counters},
+    lookout::Leaders,
+    reader::{Found, Token},
+};
+use crate::{
+    client::ClientKey,
+    partition::{Bounds, History, HistoryError, Page, PartitionLog, TopicPartition},
+    position::{Offset, Timestamp},
+};
+use backoffs::Backoffs;
+use cache::{Cache, Lookup};
+use mailbox::{Mailbox, PageRead, PageResult, PageWant, Reply};
+use rate::Rate;
+use streams::WarmLimit;
+use worker::Worker;
+
+/// The history readers of one cluster.
+pub(super) struct Pool {
+    core: Arc<Core>,
+    leaders: Arc<Leaders>,
+    readers: Mutex<Readers>,
+    this: Weak<Self>,
+}
+
+/// What the pool and its readers' threads share.
+struct Core {
+    cluster: Arc<str>,
+    config: ClientConfig,
+    counters: Counters,
+    cache: Mutex<Cache>,
+    backoffs: Backoffs,
+    rate: Rate,
+    warm: Arc<WarmLimit>,
+}
+
+/// The readers that run, each opened when its broker is first asked.
+struct Readers {
+    mailboxes: Vec<Arc<Mailbox>>,
+    /// Which reader serves a broker.
+    of_broker: HashMap<i32, usize>,
+    /// Gone when the pool is closed.
+    token: Option<Token>,
+}
+
+impl Pool {
+    /// A pool without readers; `rate` is in bytes per second.
+    pub(super) fn new(shared: &Shared, config: ClientConfig, rate: u64, token: Token) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            core: Arc::new(Core {
+                cluster: Arc::clone(&shared.cluster),
+                config,
+                counters: shared.counters.clone(),
+                cache: Mutex::new(Cache::new(shared.memory.history)),
+                backoffs: Backoffs::default(),
+                rate: Rate::new(rate),
+                warm: WarmLimit::new((shared.memory.history / WARM_BYTES).max(MOST_READERS)),
+            }),
+            leaders: Arc::clone(&shared.leaders),
+            readers: Mutex::new(Readers {
+                mailboxes: Vec::new(),
+                of_broker: HashMap::new(),
+                token: Some(token),
+            }),
+            this: Weak::clone(this),
+        })
+    }
+
+    /// Asks the leader of a partition for its bounds.
+    pub(super) fn ask_bounds(
+        &self,
+        partition: TopicPartition,
+        reply: impl FnOnce(Result<Bounds, HistoryError>) + Send + 'static,
+    ) {
+        match self.reader(&partition) {
+            Some(reader) => reader.ask_bounds(partition, Box::new(reply)),
+            None => reply(Err(HistoryError::Unavailable)),
+        }
+    }
+
+    /// Drops the pages of a log that was replaced.
+    pub(super) fn forget(&self, log: &Arc<PartitionLog>) {
+        self.core.cache.lock().forget(log);
+    }
+
+    /// Ends the readers; whoever waits is told that nothing is available.
+    pub(super) fn close(&self) {
+        let mut readers = self.readers.lock();
+        readers.token = None;
+        for mailbox in readers.mailboxes.drain(..) {
+            mailbox.close();
+        }
+    }
+
+    /// The reader of the broker that leads this partition.
+    fn reader(&self, partition: &TopicPartition) -> Option<Arc<Mailbox>> {
+        let broker = self.leaders.of(partition)?;
+        let mut readers = self.readers.lock();
+        let token = readers.token.clone()?;
+        let count = readers.of_broker.len();
+        let at = *readers.of_broker.entry(broker).or_insert(count % MOST_READERS);
+        if at < readers.mailboxes.len() {
+            return readers.mailboxes.get(at).cloned();
+        }
+        match Worker::spawn(Arc::clone(&self.core), token) {
+            Ok(mailbox) => {
+                readers.mailboxes.push(Arc::clone(&mailbox));
+                Some(mailbox)
+            }
+            Err(error) => {
+                readers.of_broker.remove(&broker);
+                tracing::error!(cluster = %self.core.cluster, broker, "no history reader: {error}");
+                None
+            }
+        }
+    }
+
+    async fn find_page(
+        &self,
+        log: &Arc<PartitionLog>,
+        offset: Offset,
+        client: ClientKey,
+    ) -> Result<Arc<Page>, HistoryError> {
+        loop {
+            if log.is_replaced() {
+                return Err(HistoryError::Replaced);
+            }
+            let found = self.core.cache.lock().find(log, offset);
+            let (from, to) = match found {
+                Lookup::Hit(page) => return Ok(self.core.count_hit(page)),
+                Lookup::Below => return Err(HistoryError::OutOfRange),
+                Lookup::Miss { from, to } => (from, to),
+            };
+            let want = PageWant {
+                log: Arc::clone(log),
+                from,
+                to,
+            };
+            if let PageRead::Page { page, ends } = self.read(want, client).await? {
+                match page.next() {
+                    next if next > offset || (ends && next == offset) => return Ok(page),
+                    _ if ends => return Err(HistoryError::OutOfRange),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    async fn read(&self, want: PageWant, client: ClientKey) -> PageResult {
+        let partition = want.log.partition();
+        if self.core.backoffs.rests(partition) {
+            return Err(HistoryError::Unavailable);
+        }
+        let reader = self.reader(partition).ok_or(HistoryError::Unavailable)?;
+        let (answer, joined) = reader.want(want, client).map_err(|_| HistoryError::Unavailable)?;
+        self.core.count_want(joined);
+        answer.await.unwrap_or(Err(HistoryError::Unavailable))
+    }
+
+    async fn find_time(
+        &self,
+        log: &Arc<PartitionLog>,
+        time: Timestamp,
+    ) -> Result<Option<Offset>, HistoryError> {
+        // The second question settles what came in between the first answer and our own look at the newest record.
+        for _ in 0..2 {
+            if let Some(offset) = self.ask_time(log, time).await?.offset {
+                return Ok(Some(offset));
+            }
+            if self.newest(log).await?.is_none_or(|newest| newest < time) {
+                return Ok(None);
+            }
+        }
+        let bounds = self.find_bounds(log).await?;
+        search::first_at(bounds, time, |offset| self.find_page(log, offset, ourselves())).await
+    }
+
+    /// The timestamp of the newest record.
+    async fn newest(&self, log: &Arc<PartitionLog>) -> Result<Option<Timestamp>, HistoryError> {
+        if let Some(newest) = log.end().timestamp {
+            return Ok(Some(newest));
+        }
+        let Bounds { start, end, .. } = self.find_bounds(log).await?;
+        if start == end {
+            return Ok(None);
+        }
+        let page = self.find_page(log, end - 1, ourselves()).await?;
+        Ok(page.events().last().map(|event| event.timestamp))
+    }
+
+    async fn ask_time(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Result<Found, HistoryError> {
+        self.question(log, |reader, partition, reply| {
+            reader.ask_time(partition, time, reply)
+        })
+        .await
+    }
+
+    async fn find_bounds(&self, log: &Arc<PartitionLog>) -> Result<Bounds, HistoryError> {
+        self.question(log, |reader, partition, reply| {
+            reader.ask_bounds(partition, reply)
+        })
+        .await
+    }
+
+    async fn question<T: Send + 'static>(
+        &self,
+        log: &Arc<PartitionLog>,
+        ask: impl FnOnce(&Mailbox, TopicPartition, Reply<T>),
+    ) -> Result<T, HistoryError> {
+        let partition = log.partition();
+        let reader = self.reader(partition).ok_or(HistoryError::Unavailable)?;
+        let (sender, answer) = oneshot::channel();
+        let reply = |result| {
+            let _ = sender.send(result);
+        };
+        ask(&reader, partition.clone(), Box::new(reply));
+        let answer = answer.await.unwrap_or(Err(HistoryError::Unavailable))?;
+        match log.is_replaced() {
+            true => Err(HistoryError::Replaced),
+            false => Ok(answer),
+        }
+    }
+
+    /// Runs one call, and answers in time whatever happens.
+    fn call<T, F>(&self, call: impl FnOnce(Arc<Self>) -> F) -> BoxFuture<'static, Result<T, HistoryError>>
+    where
+        F: Future<Output = Result<T, HistoryError>> + Send + 'static,
+    {
+        let Some(this) = self.this.upgrade() else {
+            return async { Err(HistoryError::Unavailable) }.boxed();
+        };
+        let call = call(this);
+        async {
+            timeout(CALL, call)
+                .await
+                .unwrap_or(Err(HistoryError::Unavailable))
+        }
+        .boxed()
+    }
+}
+
+impl History for Pool {
+    fn page(
+        &self,
+        log: &Arc<PartitionLog>,
+        offset: Offset,
+        client: ClientKey,
+    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+        let log = Arc::clone(log);
+        self.call(move |this| async move { this.find_page(&log, offset, client).await })
+    }
+
+    fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+        let log = Arc::clone(log);
+        self.call(move |this| async move { this.find_bounds(&log).await })
+    }
+
+    fn first_at(
+        &self,
+        log: &Arc<PartitionLog>,
+        time: Timestamp,
+    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+        let log = Arc::clone(log);
+        self.call(move |this| async move { this.find_time(&log, time).await })
+    }
+}
+
+impl Core {
+    fn count_page(&self, bytes: usize) {
+        let labels = self.labels();
+        self.counters.pages_read.get_or_create(&labels).inc();
+        self.counters
+            .page_bytes
+            .get_or_create(&labels)
+            .inc_by(bytes as u64);
+    }
+
+    fn count_hit(&self, page: Arc<Page>) -> Arc<Page> {
+        self.counters.page_hits.get_or_create(&self.labels()).inc();
+        page
+    }
+
+    fn count_want(&self, joined: bool) {
+        if joined {
+            self.counters.page_joins.get_or_create(&self.labels()).inc();
+        }
+    }
+
+    fn labels(&self) -> ClusterLabels {
+        ClusterLabels {
+            cluster: self.cluster.to_string(),
+        }
+    }
+}
+
+/// Whose turn our own reads take.
+fn ourselves() -> ClientKey {
+    ClientKey::of(Ipv4Addr::UNSPECIFIED.into())
+}
+
+/// Readers of one cluster: one a broker, until there are more brokers than this. Bounds connections and threads.
+const MOST_READERS: usize = 8;
+
+/// What a started partition may hold that was fetched ahead: a full queue, one fetch more, and librdkafka's own.
+const WARM_BYTES: usize = 4 << 20;
+
+/// A call that waits for its turn for longer than this is better asked again: the caller may have gone on otherwise.
+const CALL: Duration = Duration::from_secs(5);

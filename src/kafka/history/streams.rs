@@ -1,0 +1,320 @@
+//! Reads pages of the partitions that one history reader serves.
+//!
+//! A partition stays started for a while after a page: the page that follows goes on with what was fetched ahead, so
+//! that a replay fetches each byte once. While nobody reads on, a started partition fetches until its queue is full and
+//! then costs memory only.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::{
+    event::Record,
+    kafka::{
+        client::PAGE_BYTES,
+        history::mailbox::PageWant,
+        reader::{Queue, Reader, What},
+    },
+    partition::{Page, PageBuilder, PartitionLog},
+    position::Offset,
+};
+
+/// The started partitions of one reader.
+pub(super) struct Streams {
+    reader: Reader,
+    open: Vec<Stream>,
+    limit: Arc<WarmLimit>,
+}
+
+/// What a read gave.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// The page; it covers up to where the next read goes on.
+    pub(super) page: Page,
+    /// The log ended behind it.
+    pub(super) ends: bool,
+    /// It ended early for its size.
+    pub(super) cut: bool,
+    /// Bytes of keys and values in it.
+    pub(super) bytes: usize,
+}
+
+/// Why a read gave nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The broker says that the first offset is out of range.
+    OutOfRange,
+    /// Nothing came in time.
+    Silence,
+    /// Something else is wrong with the partition.
+    Fault(RDKafkaErrorCode),
+}
+
+/// How many partitions all readers of a cluster keep started beyond the one each reads.
+#[derive(Debug)]
+pub(super) struct WarmLimit {
+    open: AtomicUsize,
+    most: usize,
+}
+
+/// A started partition.
+struct Stream {
+    log: Arc<PartitionLog>,
+    queue: Queue,
+    /// All records from here on are still to come.
+    position: Offset,
+    used: Instant,
+}
+
+/// What the front item of a queue means for the page.
+enum Step {
+    Take,
+    /// The page ends before this item, which stays.
+    Leave {
+        cut: bool,
+    },
+    End(Offset),
+    Fail(Failure),
+}
+
+impl Streams {
+    pub(super) fn new(reader: Reader, limit: Arc<WarmLimit>) -> Self {
+        Self {
+            reader,
+            open: Vec::new(),
+            limit,
+        }
+    }
+
+    /// Reads a page, waiting at most `wait`.
+    ///
+    /// # Errors
+    /// When not a whole page came; the partition is then stopped, and the next read begins afresh.
+    pub(super) fn read(&mut self, want: &PageWant, wait: Duration) -> Result<Piece, Failure> {
+        let deadline = Instant::now() + wait;
+        if let Some(mut stream) = self.resume(want) {
+            match self.finish(stream.page(want, deadline), stream) {
+                // An end that was noted before this read says nothing of now.
+                Ok(piece) if piece.page.range().is_empty() => {}
+                result => return result,
+            }
+        }
+        let mut stream = self.start(want)?;
+        self.finish(stream.page(want, deadline), stream)
+    }
+
+    /// Stops what nobody has read on for a while.
+    pub(super) fn tidy(&mut self) {
+        let now = Instant::now();
+        let idle =
+            |stream: &mut Stream| now.duration_since(stream.used) >= WARM_FOR || stream.log.is_replaced();
+        let stopped: Vec<_> = self.open.extract_if(.., idle).collect();
+        for stream in stopped {
+            self.stop(stream);
+        }
+    }
+
+    /// The started stream, when the page lies at or shortly behind its position.
+    fn resume(&mut self, want: &PageWant) -> Option<Stream> {
+        let partition = want.log.partition();
+        let at = self
+            .open
+            .iter()
+            .position(|stream| stream.log.partition() == partition)?;
+        let stream = self.open.swap_remove(at);
+        let ahead = want.from - stream.position;
+        if Arc::ptr_eq(&stream.log, &want.log) && (0..=SKIP).contains(&ahead) {
+            return Some(stream);
+        }
+        self.stop(stream);
+        None
+    }
+
+    fn start(&mut self, want: &PageWant) -> Result<Stream, Failure> {
+        while !self.limit.admit() {
+            let Some(oldest) = (0..self.open.len()).min_by_key(|at| self.open[*at].used) else {
+                self.limit.force();
+                break;
+            };
+            let oldest = self.open.swap_remove(oldest);
+            self.stop(oldest);
+        }
+        let queue = self.open_queue(want);
+        if queue.is_err() {
+            self.limit.release();
+        }
+        Ok(Stream {
+            log: Arc::clone(&want.log),
+            queue: queue.map_err(Failure::Fault)?,
+            position: want.from,
+            used: Instant::now(),
+        })
+    }
+
+    fn open_queue(&self, want: &PageWant) -> Result<Queue, RDKafkaErrorCode> {
+        let queue = self.reader.queue()?;
+        let partition = want.log.partition();
+        self.reader
+            .start(&partition.topic, partition.partition, want.from, &queue)?;
+        Ok(queue)
+    }
+
+    /// Keeps the stream for the page that follows, if there is one to come.
+    fn finish(&mut self, result: Result<Piece, Failure>, mut stream: Stream) -> Result<Piece, Failure> {
+        match &result {
+            // The end is told once: whoever waits for it again would wait in vain.
+            Ok(piece) if !piece.ends => {
+                stream.position = piece.page.next();
+                stream.used = Instant::now();
+                self.open.push(stream);
+            }
+            Err(Failure::Fault(code)) => {
+                self.reader.count(*code);
+                self.stop(stream);
+            }
+            _ => self.stop(stream),
+        }
+        result
+    }
+
+    fn stop(&self, stream: Stream) {
+        let partition = stream.log.partition();
+        self.reader.stop(&partition.topic, partition.partition);
+        self.limit.release();
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        while let Some(stream) = self.open.pop() {
+            self.stop(stream);
+        }
+    }
+}
+
+impl Stream {
+    fn page(&mut self, want: &PageWant, deadline: Instant) -> Result<Piece, Failure> {
+        let mut page = PageBuilder::new(want.from, want.log.encoding());
+        let mut bytes = 0;
+        while page.next() < want.to {
+            if !self
+                .queue
+                .fill(deadline.saturating_duration_since(Instant::now()))
+            {
+                return Err(Failure::Silence);
+            }
+            match self.step(want, &mut page, &mut bytes) {
+                Step::Take => self.queue.advance(),
+                Step::Leave { cut: true } => return Ok(Piece::new(page, want.from, bytes).cut()),
+                Step::Leave { cut: false } => break,
+                Step::End(offset) => return Ok(Piece::new(page, offset, bytes).ending()),
+                Step::Fail(failure) => return Err(failure),
+            }
+        }
+        // What lies between the last record and `to`, or the record that comes behind it, is a hole.
+        Ok(Piece::new(page, want.to.max(self.front_offset()), bytes))
+    }
+
+    fn step(&self, want: &PageWant, page: &mut PageBuilder, bytes: &mut usize) -> Step {
+        let Some(item) = self.queue.front() else {
+            return Step::Fail(Failure::Silence);
+        };
+        match item.what {
+            What::Record(record) if record.offset >= want.to => Step::Leave { cut: false },
+            What::Record(record) if record.offset < page.next() => Step::Take,
+            What::Record(record) => {
+                let size = size(&record);
+                if !page.is_empty() && page.bytes() + size > PAGE_BYTES {
+                    return Step::Leave { cut: true };
+                }
+                *bytes += size;
+                if let Err(reject) = page.push(&record) {
+                    // The tail counts those; here the same one may come by again and again.
+                    tracing::debug!(partition = %want.log.partition(), offset = record.offset, "skipped: {reject}");
+                }
+                Step::Take
+            }
+            What::End(offset) => Step::End(offset),
+            What::Fault { code, .. } => Step::Fail(Failure::of(code)),
+        }
+    }
+
+    /// The offset of the record that is known to come next; -1 when none is known.
+    fn front_offset(&self) -> Offset {
+        match self.queue.front().map(|item| item.what) {
+            Some(What::Record(record)) => record.offset,
+            _ => -1,
+        }
+    }
+}
+
+impl Piece {
+    fn new(page: PageBuilder, next: Offset, bytes: usize) -> Self {
+        Self {
+            page: page.finish(next),
+            ends: false,
+            cut: false,
+            bytes,
+        }
+    }
+
+    fn cut(self) -> Self {
+        Self { cut: true, ..self }
+    }
+
+    fn ending(self) -> Self {
+        Self { ends: true, ..self }
+    }
+}
+
+impl Failure {
+    fn of(code: RDKafkaErrorCode) -> Self {
+        match code {
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => Self::OutOfRange,
+            code => Self::Fault(code),
+        }
+    }
+}
+
+impl WarmLimit {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            open: AtomicUsize::new(0),
+            most,
+        })
+    }
+
+    fn admit(&self) -> bool {
+        self.open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                (open < self.most).then_some(open + 1)
+            })
+            .is_ok()
+    }
+
+    /// A reader that has nothing to give up still needs the one partition it reads.
+    fn force(&self) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn release(&self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn size(record: &Record<'_>) -> usize {
+    record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)
+}
+
+/// How long a partition stays started without a page read of it. Clients that replay come back for the next page when
+/// their sockets have taken this one; each stop in between throws away what was fetched ahead, up to 2 MiB.
+const WARM_FOR: Duration = Duration::from_secs(5);
+
+/// Records it is cheaper to read over than to begin afresh for: what a reader keeps ready anyway.
+const SKIP: Offset = 1024;

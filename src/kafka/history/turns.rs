@@ -1,0 +1,98 @@
+//! Who is served next.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::client::ClientKey;
+
+/// A bounded queue that takes turns among client keys: one that wants a thousand things delays another by one thing.
+#[derive(Debug)]
+pub(super) struct Turns<T> {
+    /// The keys that wait, the next one first; each once.
+    order: VecDeque<ClientKey>,
+    waiting: HashMap<ClientKey, VecDeque<T>>,
+    len: usize,
+}
+
+/// There is no room, for this key or for any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+impl<T> Default for Turns<T> {
+    fn default() -> Self {
+        Self {
+            order: VecDeque::new(),
+            waiting: HashMap::new(),
+            len: 0,
+        }
+    }
+}
+
+impl<T> Turns<T> {
+    /// Puts `item` behind what `key` waits for already.
+    pub(super) fn push(&mut self, key: ClientKey, item: T) -> Result<(), Full> {
+        let own = self.waiting.get(&key).map_or(0, VecDeque::len);
+        if self.len >= MOST || own >= MOST_OF_ONE {
+            return Err(Full);
+        }
+        if own == 0 {
+            self.order.push_back(key);
+        }
+        self.waiting.entry(key).or_default().push_back(item);
+        self.len += 1;
+        Ok(())
+    }
+
+    /// The first item of the key whose turn it is.
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let key = self.order.pop_front()?;
+        let items = self.waiting.get_mut(&key)?;
+        let item = items.pop_front()?;
+        self.len -= 1;
+        if items.is_empty() {
+            self.waiting.remove(&key);
+        } else {
+            self.order.push_back(key);
+        }
+        Some(item)
+    }
+}
+
+/// Wants that wait at one reader: at 1 ms a page this is what 5 s can serve.
+const MOST: usize = 8192;
+
+/// An eighth, so that one key cannot fill it.
+const MOST_OF_ONE: usize = MOST / 8;
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn key(last: u8) -> ClientKey {
+        ClientKey::of(Ipv4Addr::new(192, 0, 2, last).into())
+    }
+
+    #[test]
+    fn one_who_wants_much_delays_another_by_one_turn() {
+        let mut turns = Turns::default();
+        for item in 0..100 {
+            turns.push(key(1), item).expect("room");
+        }
+        turns.push(key(2), 1000).expect("room");
+        turns.push(key(2), 1001).expect("room");
+        let served: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
+        assert_eq!(served[..5], [0, 1000, 1, 1001, 2]);
+        assert_eq!(served.len(), 102);
+    }
+
+    #[test]
+    fn one_key_cannot_fill_the_queue() {
+        let mut turns = Turns::default();
+        while turns.push(key(1), ()).is_ok() {}
+        assert_eq!(turns.push(key(1), ()), Err(Full));
+        assert_eq!(turns.push(key(2), ()), Ok(()));
+        turns.pop();
+        assert_eq!(turns.push(key(1), ()), Ok(()));
+    }
+}

@@ -1,0 +1,251 @@
+//! The thread behind one history reader.
+
+use std::{
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{
+    Core,
+    mailbox::{Mailbox, PageRead, PageResult, PageWant, Questions, Reply, Task},
+    streams::{Failure, Piece, Streams},
+};
+use crate::{
+    kafka::{
+        client::Kind,
+        context::Context,
+        reader::{Found, Reader, Token, When},
+    },
+    partition::{Bounds, HistoryError, TopicPartition},
+};
+
+/// Serves one mailbox until it is closed.
+pub(super) struct Worker {
+    core: Arc<Core>,
+    mailbox: Arc<Mailbox>,
+    reader: Reader,
+    streams: Streams,
+    /// The last read met silence: a broker that is mute is mute for all its partitions.
+    suspicious: bool,
+}
+
+impl Worker {
+    /// Starts the thread, which opens the client: that takes milliseconds, and the caller may be a request.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub(super) fn spawn(core: Arc<Core>, token: Token) -> io::Result<Arc<Mailbox>> {
+        let mailbox = Arc::new(Mailbox::default());
+        let inbox = Arc::clone(&mailbox);
+        thread::Builder::new()
+            .name("kafka-history".to_owned())
+            .spawn(move || {
+                if let Some(reader) = open(&core, &inbox, &token) {
+                    Self::new(core, inbox, reader).run();
+                }
+                drop(token);
+            })?;
+        Ok(mailbox)
+    }
+
+    fn new(core: Arc<Core>, mailbox: Arc<Mailbox>, reader: Reader) -> Self {
+        Self {
+            streams: Streams::new(reader.clone(), Arc::clone(&core.warm)),
+            core,
+            mailbox,
+            reader,
+            suspicious: false,
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            self.reader.serve();
+            self.streams.tidy();
+            let debt = self.core.rate.delay(Instant::now());
+            match self
+                .mailbox
+                .next(if debt.is_zero() { TURN } else { debt.min(TURN) }, debt.is_zero())
+            {
+                Task::Ask(questions) => self.ask(questions),
+                Task::Read(want) => {
+                    let result = self.read(&want);
+                    self.mailbox.finish(&result);
+                }
+                Task::Rest => {}
+                Task::Close => return,
+            }
+        }
+    }
+
+    fn read(&mut self, want: &PageWant) -> PageResult {
+        let partition = want.log.partition();
+        if want.log.is_replaced() {
+            return Err(HistoryError::Replaced);
+        }
+        if self.core.backoffs.rests(partition) {
+            return Err(HistoryError::Unavailable);
+        }
+        let wait = if self.suspicious {
+            ANSWER_OF_A_SUSPECT
+        } else {
+            ANSWER
+        };
+        match self.streams.read(want, wait) {
+            Ok(piece) => Ok(self.keep(want, piece)),
+            Err(Failure::OutOfRange) => self.look_for_start(want),
+            Err(failure) => {
+                self.suspicious = failure == Failure::Silence;
+                self.fail(partition, failure);
+                Err(HistoryError::Unavailable)
+            }
+        }
+    }
+
+    fn keep(&mut self, want: &PageWant, piece: Piece) -> PageRead {
+        self.suspicious = false;
+        self.core.backoffs.clear(want.log.partition());
+        self.core.rate.spend(piece.bytes, Instant::now());
+        self.core.count_page(piece.bytes);
+        let page = Arc::new(piece.page);
+        self.core.cache.lock().insert(&want.log, &page, piece.cut);
+        PageRead::Page {
+            page,
+            ends: piece.ends,
+        }
+    }
+
+    /// A page begins on its grid, and the log may begin behind that.
+    fn look_for_start(&mut self, want: &PageWant) -> PageResult {
+        let partition = want.log.partition();
+        let key = [(Arc::clone(&partition.topic), partition.partition)];
+        match self.places(&key, When::Start).pop() {
+            Some(Ok(Found {
+                offset: Some(start), ..
+            })) if start > want.from => {
+                self.core.cache.lock().raise_floor(&want.log, start);
+                Ok(PageRead::Moved)
+            }
+            Some(Ok(_)) => Err(HistoryError::OutOfRange),
+            Some(Err(_)) | None => {
+                self.fail(partition, Failure::Silence);
+                Err(HistoryError::Unavailable)
+            }
+        }
+    }
+
+    fn fail(&self, partition: &TopicPartition, failure: Failure) {
+        self.core.backoffs.fail(partition);
+        if failure == Failure::Silence {
+            self.reader.count(RDKafkaErrorCode::OperationTimedOut);
+        }
+        tracing::debug!(cluster = %self.core.cluster, %partition, ?failure, "a read of history failed");
+    }
+
+    fn ask(&self, questions: Questions) {
+        let (partitions, replies): (Vec<_>, Vec<_>) = questions.bounds.into_iter().unzip();
+        let keys: Vec<_> = partitions
+            .into_iter()
+            .map(|key| (key.topic, key.partition))
+            .collect();
+        let starts = self.places(&keys, When::Start);
+        // Asked for second: an end that is older than its start would be no bounds.
+        let ends = self.places(&keys, When::End);
+        for ((start, end), replies) in starts.into_iter().zip(ends).zip(replies) {
+            answer(replies, start.and_then(|start| Ok(bounds(start, end?))));
+        }
+        for ((partition, time), replies) in questions.times {
+            let key = [(partition.topic, partition.partition)];
+            answer(
+                replies,
+                self.places(&key, When::Time(time))
+                    .pop()
+                    .unwrap_or(Err(HistoryError::Unavailable)),
+            );
+        }
+    }
+
+    /// The same place in each partition.
+    fn places(&self, keys: &[(Arc<str>, i32)], when: When) -> Vec<Result<Found, HistoryError>> {
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        match self.reader.offsets(keys, when, ANSWER) {
+            Ok(found) => found
+                .into_iter()
+                .map(|found| found.map_err(|code| self.refused(code)))
+                .collect(),
+            // One partition that is refused spoils the answer for all; a leader that does not answer is the same for all.
+            Err(code) if keys.len() > 1 && !is_silence(code) => keys
+                .iter()
+                .flat_map(|key| self.places(std::slice::from_ref(key), when))
+                .collect(),
+            Err(code) => {
+                let error = self.refused(code);
+                vec![Err(error); keys.len()]
+            }
+        }
+    }
+
+    fn refused(&self, code: RDKafkaErrorCode) -> HistoryError {
+        self.reader.count(code);
+        HistoryError::Unavailable
+    }
+}
+
+/// Opens a client; `None` when the mailbox was closed before that succeeded.
+fn open(core: &Core, mailbox: &Mailbox, token: &Token) -> Option<Reader> {
+    loop {
+        let context = Context::new(Arc::clone(&core.cluster), Kind::History, core.counters.clone());
+        match Reader::open(&core.config, context, token.clone()) {
+            Ok(reader) => return Some(reader),
+            Err(error) => tracing::error!(cluster = %core.cluster, "no client for a history reader: {error}"),
+        }
+        // The tail's client was accepted, so it is threads or memory that lack; whoever asks meanwhile is told.
+        let again = Instant::now() + ANSWER;
+        while Instant::now() < again {
+            match mailbox.next(ANSWER, true) {
+                Task::Ask(questions) => questions.refuse(),
+                Task::Read(_) => mailbox.finish(&Err(HistoryError::Unavailable)),
+                Task::Rest => {}
+                Task::Close => return None,
+            }
+        }
+    }
+}
+
+fn bounds(start: Found, end: Found) -> Bounds {
+    let start = start.offset.unwrap_or(0);
+    Bounds {
+        start,
+        end: end.offset.unwrap_or(start).max(start),
+        epoch: end.epoch,
+    }
+}
+
+fn answer<T: Copy>(replies: Vec<Reply<T>>, result: Result<T, HistoryError>) {
+    for reply in replies {
+        reply(result);
+    }
+}
+
+fn is_silence(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::OperationTimedOut | Code::AllBrokersDown | Code::BrokerTransportFailure | Code::RequestTimedOut
+    )
+}
+
+/// What a leader gets to answer a question, or to bring a page, before the caller is told that it does not.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// What it gets after it has failed to once: a reconnect and an answer from a healthy broker fit into it.
+const ANSWER_OF_A_SUSPECT: Duration = Duration::from_millis(250);
+
+/// How long the thread rests at most: librdkafka wants to be heard every second.
+const TURN: Duration = Duration::from_millis(500);

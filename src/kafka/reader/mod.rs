@@ -1,0 +1,199 @@
+//! A safe face over the parts of librdkafka that rdkafka does not wrap.
+//!
+//! The legacy consumer API reads without `group.id` (`assign()` demands one), and tells for each error its partition,
+//! offset and reason. This is the only module that calls C; what it guarantees, and why each call is sound:
+//!
+//! - Every pointer is owned by one struct and freed once, in the order librdkafka wants: messages, then queues and
+//!   topics, then the client. Whatever needs the client alive holds an `Arc<Handle>`.
+//! - Messages are only lent, and only until the next message is taken: a held one pins its whole fetch buffer.
+//! - librdkafka's functions may be called from any thread; a [`Queue`] is read by one thread at a time (`&mut self`).
+#![allow(unsafe_code)] // there is no other way to these functions; everything else of the crate denies it
+
+mod offsets;
+mod queue;
+mod topology;
+
+pub(super) use offsets::{Found, When};
+pub(super) use queue::{Alarm, Queue, What};
+pub(super) use topology::TopicInfo;
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    ffi::CString,
+    mem::ManuallyDrop,
+    ptr::{self, NonNull},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientConfig,
+    bindings::{
+        rd_kafka_consume_start_queue, rd_kafka_consume_stop, rd_kafka_topic_destroy, rd_kafka_topic_new,
+    },
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    types::{RDKafka, RDKafkaErrorCode, RDKafkaTopic},
+};
+
+use super::context::Context;
+use crate::position::Offset;
+
+/// Held by everything that [`Cluster::shutdown`](super::Cluster::shutdown) waits for: it is gone when all are dropped.
+pub(super) type Token = mpsc::Sender<Infallible>;
+
+/// One client of a cluster, without a group. Clones are the same client.
+///
+/// Dropping the last clone returns at once: librdkafka's own end takes up to some 100 ms and has been known to hang, so
+/// it gets a thread of its own.
+#[derive(Clone)]
+pub(super) struct Reader {
+    handle: Arc<Handle>,
+}
+
+/// A topic as this reader's items name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Topic(usize);
+
+impl Reader {
+    /// A client with this configuration. It connects by and by; this does not wait.
+    ///
+    /// # Errors
+    /// When librdkafka does not accept the configuration.
+    pub(super) fn open(config: &ClientConfig, context: Context, token: Token) -> Result<Self, KafkaError> {
+        let consumer = config.create_with_context(context)?;
+        Ok(Self {
+            handle: Arc::new(Handle(ManuallyDrop::new(Remains {
+                topics: Mutex::default(),
+                consumer,
+                _token: token,
+            }))),
+        })
+    }
+
+    /// A queue to start partitions into.
+    pub(super) fn queue(&self) -> Result<Queue, RDKafkaErrorCode> {
+        Queue::new(&self.handle)
+    }
+
+    /// Begins to read a partition from `offset` on; its records, and what goes wrong with it, come out of `queue`.
+    /// Stop it before it is started again.
+    ///
+    /// # Errors
+    /// When librdkafka does not know what to make of the arguments; not when the partition cannot be reached.
+    pub(super) fn start(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        offset: Offset,
+        queue: &Queue,
+    ) -> Result<Topic, RDKafkaErrorCode> {
+        let topic = self.handle.topic(topic)?;
+        // SAFETY: topic and queue belong to this client and are alive: `self` and `queue` hold its handle.
+        let started =
+            unsafe { rd_kafka_consume_start_queue(topic.as_ptr(), partition, offset, queue.as_ptr()) };
+        match started {
+            0 => Ok(Topic(topic.as_ptr().addr())),
+            _ => Err(last_error()),
+        }
+    }
+
+    /// Ends the reading of a partition. Records of it that a queue holds already are not handed out any more, but for
+    /// those the queue's owner has buffered.
+    pub(super) fn stop(&self, topic: &Arc<str>, partition: i32) {
+        if let Ok(topic) = self.handle.topic(topic) {
+            // SAFETY: the topic belongs to this client and is alive. The call waits for librdkafka's main thread, never
+            // for a broker. A partition that was not started is an error without effect.
+            unsafe { rd_kafka_consume_stop(topic.as_ptr(), partition) };
+        }
+    }
+
+    /// Hands over what librdkafka wants to say: logs, errors, statistics. Call it every second at least, or they pile up
+    /// in memory. Never waits.
+    pub(super) fn serve(&self) {
+        for _ in 0..EVENTS_A_TURN {
+            let _ = self.handle.consumer().poll(Duration::ZERO);
+        }
+    }
+
+    /// Counts an error that came out of a queue.
+    pub(super) fn count(&self, code: RDKafkaErrorCode) {
+        self.handle.consumer().context().count(code);
+    }
+
+    /// The cluster's id; `None` when no broker has told it within `wait`. A blocking call.
+    pub(super) fn cluster_id(&self, wait: Duration) -> Option<String> {
+        self.handle.consumer().client().fetch_cluster_id(wait)
+    }
+}
+
+/// Enough that a burst of logs is drained in a few turns; an empty turn costs a few microseconds.
+const EVENTS_A_TURN: usize = 16;
+
+/// What every queue and clone of a reader shares.
+struct Handle(ManuallyDrop<Remains>);
+
+/// The client and all that must go before it; fields are dropped in this order.
+struct Remains {
+    topics: Mutex<Topics>,
+    consumer: BaseConsumer<Context>,
+    _token: Token,
+}
+
+#[derive(Default)]
+struct Topics(HashMap<Arc<str>, NonNull<RDKafkaTopic>>);
+
+// SAFETY: librdkafka's topic handles may be used and destroyed from any thread.
+unsafe impl Send for Topics {}
+
+impl Handle {
+    fn consumer(&self) -> &BaseConsumer<Context> {
+        &self.0.consumer
+    }
+
+    fn client(&self) -> *mut RDKafka {
+        self.consumer().client().native_ptr()
+    }
+
+    /// The handle of a topic; opened once, kept as long as the client.
+    fn topic(&self, name: &Arc<str>) -> Result<NonNull<RDKafkaTopic>, RDKafkaErrorCode> {
+        let mut topics = self.0.topics.lock();
+        if let Some(topic) = topics.0.get(name) {
+            return Ok(*topic);
+        }
+        let text = CString::new(&**name).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+        // SAFETY: the client is alive and the name is a C string; a null configuration means the client's defaults.
+        let topic = unsafe { rd_kafka_topic_new(self.client(), text.as_ptr(), ptr::null_mut()) };
+        let topic = NonNull::new(topic).ok_or_else(last_error)?;
+        topics.0.insert(Arc::clone(name), topic);
+        Ok(topic)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here, and never looked at again.
+        let remains = unsafe { ManuallyDrop::take(&mut self.0) };
+        // Without a thread to be had the closure comes back as an error, and is dropped here.
+        let _ = thread::Builder::new()
+            .name("kafka-close".to_owned())
+            .spawn(move || drop(remains));
+    }
+}
+
+impl Drop for Topics {
+    fn drop(&mut self) {
+        for topic in self.0.values() {
+            // SAFETY: each was opened once by `Handle::topic`, and the client is dropped after this.
+            unsafe { rd_kafka_topic_destroy(topic.as_ptr()) };
+        }
+    }
+}
+
+fn last_error() -> RDKafkaErrorCode {
+    // SAFETY: reads a thread-local number.
+    unsafe { rdkafka::bindings::rd_kafka_last_error() }.into()
+}

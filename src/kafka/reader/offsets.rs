@@ -1,0 +1,86 @@
+//! ListOffsets: where partitions start and end, and what a time means in them.
+
+use std::{slice, sync::Arc, time::Duration};
+
+use rdkafka::{
+    Offset as Wanted, TopicPartitionList,
+    bindings::rd_kafka_topic_partition_get_leader_epoch,
+    consumer::Consumer,
+    types::{RDKafkaErrorCode, RDKafkaTopicPartition},
+};
+
+use super::Reader;
+use crate::position::{Epoch, Offset, Timestamp};
+
+/// What place to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::kafka) enum When {
+    /// The log start.
+    Start,
+    /// The last stable offset.
+    End,
+    /// The first record at or after this time, in ms.
+    Time(Timestamp),
+}
+
+/// What a leader says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kafka) struct Found {
+    /// `None` when no record is that new.
+    pub(in crate::kafka) offset: Option<Offset>,
+    /// The epoch of the record there, or for [`When::End`] the latest the leader knows; `None` when it does not tell.
+    pub(in crate::kafka) epoch: Option<Epoch>,
+}
+
+impl Reader {
+    /// Asks the leaders of these partitions, each of which stands once in the list, for a place. A blocking call.
+    ///
+    /// # Errors
+    /// When one of the leaders did not answer in time, or one of the partitions was refused: librdkafka then tells
+    /// nothing of the others either.
+    pub(in crate::kafka) fn offsets(
+        &self,
+        partitions: &[(Arc<str>, i32)],
+        when: When,
+        wait: Duration,
+    ) -> Result<Vec<Result<Found, RDKafkaErrorCode>>, RDKafkaErrorCode> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            list.add_partition_offset(topic, *partition, when.wanted())
+                .map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
+        }
+        let list = self
+            .handle
+            .consumer()
+            .offsets_for_times(list, wait)
+            .map_err(|error| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))?;
+        // SAFETY: a live list, whose elements are `cnt` long and in the order they were added in.
+        let elements = unsafe {
+            let list = &*list.ptr();
+            slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0))
+        };
+        Ok(elements.iter().map(found).collect())
+    }
+}
+
+impl When {
+    fn wanted(self) -> Wanted {
+        match self {
+            Self::Start => Wanted::Beginning,
+            Self::End => Wanted::End,
+            Self::Time(time) => Wanted::Offset(time.max(0)),
+        }
+    }
+}
+
+fn found(element: &RDKafkaTopicPartition) -> Result<Found, RDKafkaErrorCode> {
+    match RDKafkaErrorCode::from(element.err) {
+        RDKafkaErrorCode::NoError => Ok(Found {
+            offset: Some(element.offset).filter(|offset| *offset >= 0),
+            // SAFETY: an element of a live list.
+            epoch: Some(unsafe { rd_kafka_topic_partition_get_leader_epoch(element) })
+                .filter(|epoch| *epoch >= 0),
+        }),
+        code => Err(code),
+    }
+}

@@ -1,0 +1,238 @@
+//! What partitions have to say, one item after the other.
+
+use std::{
+    ffi::CStr,
+    ptr::{self, NonNull},
+    slice,
+    sync::Arc,
+    time::Duration,
+};
+
+use rdkafka::{
+    bindings::{
+        rd_kafka_consume_batch_queue, rd_kafka_message_destroy, rd_kafka_message_leader_epoch,
+        rd_kafka_message_timestamp, rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_t,
+        rd_kafka_queue_yield, rd_kafka_timestamp_type_t,
+    },
+    types::{RDKafkaErrorCode, RDKafkaMessage},
+};
+
+use super::{Handle, Topic, last_error};
+use crate::{
+    event::Record,
+    position::{Offset, Timestamp},
+};
+
+/// Where the records of one or more partitions come out.
+pub(in crate::kafka) struct Queue {
+    raw: Arc<Raw>,
+    batch: Vec<*mut RDKafkaMessage>,
+    at: usize,
+}
+
+/// What came out of a queue.
+#[derive(Debug)]
+pub(in crate::kafka) struct Item<'a> {
+    /// Of which topic.
+    pub(in crate::kafka) topic: Topic,
+    /// Of which partition.
+    pub(in crate::kafka) partition: i32,
+    /// What.
+    pub(in crate::kafka) what: What<'a>,
+}
+
+/// A partition's next record, or why there is none.
+#[derive(Debug)]
+pub(in crate::kafka) enum What<'a> {
+    /// A record, lent until the next one is taken.
+    Record(Record<'a>),
+    /// The partition has been read up to here, and here it ends for now (only with `enable.partition.eof`).
+    End(Offset),
+    /// Something is wrong with the partition.
+    Fault {
+        /// At which offset.
+        offset: Offset,
+        /// What is wrong.
+        code: RDKafkaErrorCode,
+        /// In librdkafka's words.
+        reason: String,
+    },
+}
+
+/// Wakes the thread that waits on a queue.
+#[derive(Clone)]
+pub(in crate::kafka) struct Alarm(Arc<Raw>);
+
+impl Queue {
+    pub(super) fn new(handle: &Arc<Handle>) -> Result<Self, RDKafkaErrorCode> {
+        // SAFETY: the client is alive.
+        let queue = unsafe { rd_kafka_queue_new(handle.client()) };
+        Ok(Self {
+            raw: Arc::new(Raw {
+                queue: NonNull::new(queue).ok_or_else(last_error)?,
+                _handle: Arc::clone(handle),
+            }),
+            batch: Vec::with_capacity(BATCH),
+            at: 0,
+        })
+    }
+
+    /// Something to end this queue's waits with.
+    pub(in crate::kafka) fn alarm(&self) -> Alarm {
+        Alarm(Arc::clone(&self.raw))
+    }
+
+    /// Waits until there is an item, the time is over, or the alarm is rung; whether there is an item.
+    pub(in crate::kafka) fn fill(&mut self, wait: Duration) -> bool {
+        if self.at == self.batch.len() {
+            self.batch.clear();
+            self.at = 0;
+            // A batch call waits until all it asks for is there: wait for one, then take what has come with it.
+            if self.take(wait, 1) == 1 {
+                self.take(Duration::ZERO, BATCH - 1);
+            }
+        }
+        self.at < self.batch.len()
+    }
+
+    /// The next item of those that [`fill`](Self::fill) has brought.
+    pub(in crate::kafka) fn front(&self) -> Option<Item<'_>> {
+        let message = *self.batch.get(self.at)?;
+        // SAFETY: messages in the batch from `at` on are alive until `advance`, which needs `&mut self`.
+        Some(unsafe { item(&*message) })
+    }
+
+    /// Lets go of the front item.
+    pub(in crate::kafka) fn advance(&mut self) {
+        if let Some(message) = self.batch.get(self.at) {
+            // SAFETY: it came from this queue, is destroyed once, and never looked at again.
+            unsafe { rd_kafka_message_destroy(*message) };
+            self.at += 1;
+        }
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut rd_kafka_queue_t {
+        self.raw.queue.as_ptr()
+    }
+
+    fn take(&mut self, wait: Duration, most: usize) -> usize {
+        let old = self.batch.len();
+        self.batch.resize(old + most, ptr::null_mut());
+        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is alive, and there is room for `most` pointers behind `old`.
+        let taken = unsafe {
+            rd_kafka_consume_batch_queue(self.as_ptr(), wait, self.batch[old..].as_mut_ptr(), most)
+        };
+        let taken = usize::try_from(taken).unwrap_or(0);
+        self.batch.truncate(old + taken);
+        taken
+    }
+}
+
+// SAFETY: messages and queues of librdkafka are bound to no thread, and `Queue` shares nothing without a lock.
+unsafe impl Send for Queue {}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        while self.at < self.batch.len() {
+            self.advance();
+        }
+    }
+}
+
+impl Alarm {
+    /// Ends the wait under way, or else the next one.
+    pub(in crate::kafka) fn ring(&self) {
+        // SAFETY: the queue is alive.
+        unsafe { rd_kafka_queue_yield(self.0.queue.as_ptr()) };
+    }
+}
+
+struct Raw {
+    queue: NonNull<rd_kafka_queue_t>,
+    _handle: Arc<Handle>,
+}
+
+// SAFETY: librdkafka's queues have locks of their own.
+unsafe impl Send for Raw {}
+// SAFETY: as above.
+unsafe impl Sync for Raw {}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // SAFETY: it was created once, and the client outlives it.
+        unsafe { rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+/// # Safety
+/// `message` came out of a queue and is not destroyed while the item lives.
+unsafe fn item(message: &RDKafkaMessage) -> Item<'_> {
+    let code = RDKafkaErrorCode::from(message.err);
+    // SAFETY: the pointers and lengths of a live message.
+    let what = unsafe {
+        match code {
+            RDKafkaErrorCode::NoError => What::Record(record(message)),
+            RDKafkaErrorCode::PartitionEOF => What::End(message.offset),
+            _ => What::Fault {
+                offset: message.offset,
+                code,
+                reason: reason(message),
+            },
+        }
+    };
+    Item {
+        topic: Topic(message.rkt.addr()),
+        partition: message.partition,
+        what,
+    }
+}
+
+/// # Safety
+/// As of [`item`]; the message bears no error.
+unsafe fn record(message: &RDKafkaMessage) -> Record<'_> {
+    // SAFETY: pointers and lengths belong together, and a null pointer stands for null.
+    unsafe {
+        Record {
+            offset: message.offset,
+            timestamp: timestamp(message),
+            epoch: rd_kafka_message_leader_epoch(message),
+            key: bytes(message.key.cast(), message.key_len),
+            value: bytes(message.payload.cast(), message.len),
+        }
+    }
+}
+
+/// # Safety
+/// `start` is null, or the start of `len` bytes that live as long as the message.
+unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
+    // SAFETY: the caller's.
+    (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, len) })
+}
+
+/// # Safety
+/// As of [`item`].
+unsafe fn timestamp(message: &RDKafkaMessage) -> Timestamp {
+    let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+    // SAFETY: a live message, and room for the kind.
+    let timestamp = unsafe { rd_kafka_message_timestamp(message, &mut kind) };
+    match kind {
+        rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => -1,
+        _ => timestamp,
+    }
+}
+
+/// # Safety
+/// As of [`item`]; the message bears an error, whose text is its payload.
+unsafe fn reason(message: &RDKafkaMessage) -> String {
+    if message.payload.is_null() {
+        return String::new();
+    }
+    // SAFETY: librdkafka ends the text with a zero byte.
+    unsafe { CStr::from_ptr(message.payload.cast()) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Items taken at once: enough that the lock of the queue is nothing, few enough that a batch is handed on soon.
+const BATCH: usize = 1024;

@@ -1,0 +1,174 @@
+//! DescribeTopics: which incarnation a topic is, and who leads its partitions.
+
+use std::{
+    ffi::CString,
+    ptr::{self, NonNull},
+    slice,
+    sync::Arc,
+    time::Duration,
+};
+
+use rdkafka::{
+    bindings::{
+        rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_request_timeout,
+        rd_kafka_DescribeTopics, rd_kafka_DescribeTopics_result_topics, rd_kafka_Node_id,
+        rd_kafka_TopicCollection_destroy, rd_kafka_TopicCollection_of_topic_names,
+        rd_kafka_TopicDescription_error, rd_kafka_TopicDescription_partitions, rd_kafka_TopicDescription_t,
+        rd_kafka_TopicDescription_topic_id, rd_kafka_TopicPartitionInfo_leader,
+        rd_kafka_TopicPartitionInfo_partition, rd_kafka_TopicPartitionInfo_t,
+        rd_kafka_Uuid_least_significant_bits, rd_kafka_Uuid_most_significant_bits, rd_kafka_admin_op_t,
+        rd_kafka_error_code, rd_kafka_event_DescribeTopics_result, rd_kafka_event_destroy,
+        rd_kafka_event_error, rd_kafka_event_t, rd_kafka_queue_poll,
+    },
+    types::RDKafkaErrorCode,
+};
+
+use super::{Queue, Reader};
+
+/// A topic as the cluster has it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::kafka) struct TopicInfo {
+    /// The topic id's 16 raw bytes; zeros from a broker older than 2.8.
+    pub(in crate::kafka) id: [u8; 16],
+    /// For each partition, by number, the broker that leads it.
+    pub(in crate::kafka) leaders: Vec<Option<i32>>,
+}
+
+impl Reader {
+    /// What the cluster knows of these topics, in their order. A blocking call; it creates no topic.
+    ///
+    /// # Errors
+    /// When no broker answered within `wait`.
+    pub(in crate::kafka) fn describe(
+        &self,
+        topics: &[Arc<str>],
+        wait: Duration,
+    ) -> Result<Vec<Result<TopicInfo, RDKafkaErrorCode>>, RDKafkaErrorCode> {
+        let queue = self.queue()?;
+        self.ask(topics, wait, &queue)?;
+        let answer = Answer::wait(&queue, wait)?;
+        Ok(answer.topics().iter().map(|topic| info(*topic)).collect())
+    }
+
+    fn ask(&self, topics: &[Arc<str>], wait: Duration, queue: &Queue) -> Result<(), RDKafkaErrorCode> {
+        let names: Result<Vec<_>, _> = topics.iter().map(|topic| CString::new(&**topic)).collect();
+        let names = names.map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+        let mut names: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+        let client = self.handle.client();
+        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: client and queue are alive, the names are C strings until the collection has copied them; what is
+        // created here is destroyed here. Without options the defaults hold, and `Answer::wait` ends the wait.
+        unsafe {
+            let collection = rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
+            let options =
+                rd_kafka_AdminOptions_new(client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+            rd_kafka_AdminOptions_set_request_timeout(options, wait, ptr::null_mut(), 0);
+            rd_kafka_DescribeTopics(client, collection, options, queue.as_ptr());
+            rd_kafka_AdminOptions_destroy(options);
+            rd_kafka_TopicCollection_destroy(collection);
+        }
+        Ok(())
+    }
+}
+
+/// An answered DescribeTopics.
+struct Answer(NonNull<rd_kafka_event_t>);
+
+impl Answer {
+    fn wait(queue: &Queue, wait: Duration) -> Result<Self, RDKafkaErrorCode> {
+        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is alive.
+        let event = unsafe { rd_kafka_queue_poll(queue.as_ptr(), wait) };
+        let answer = Self(NonNull::new(event).ok_or(RDKafkaErrorCode::OperationTimedOut)?);
+        // SAFETY: a live event.
+        match unsafe { rd_kafka_event_error(event) }.into() {
+            RDKafkaErrorCode::NoError => Ok(answer),
+            code => Err(code),
+        }
+    }
+
+    fn topics(&self) -> &[*const rd_kafka_TopicDescription_t] {
+        let mut count = 0;
+        // SAFETY: a live event; what it holds lives as long as it does. Another kind of event gives null.
+        unsafe {
+            let result = rd_kafka_event_DescribeTopics_result(self.0.as_ptr());
+            if result.is_null() {
+                return &[];
+            }
+            let topics = rd_kafka_DescribeTopics_result_topics(result, &mut count);
+            array(topics, count)
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: it came from a poll, and is destroyed once.
+        unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };
+    }
+}
+
+fn info(topic: *const rd_kafka_TopicDescription_t) -> Result<TopicInfo, RDKafkaErrorCode> {
+    let mut count = 0;
+    // SAFETY: called only with the topics of a live answer.
+    unsafe {
+        let error = rd_kafka_TopicDescription_error(topic);
+        if !error.is_null() && RDKafkaErrorCode::from(rd_kafka_error_code(error)) != RDKafkaErrorCode::NoError
+        {
+            return Err(rd_kafka_error_code(error).into());
+        }
+        let partitions = rd_kafka_TopicDescription_partitions(topic, &mut count);
+        let partitions = array(partitions, count);
+        Ok(TopicInfo {
+            id: id(topic),
+            leaders: by_number(partitions.iter().map(|partition| leader(*partition))),
+        })
+    }
+}
+
+fn by_number(leaders: impl Iterator<Item = (i32, Option<i32>)>) -> Vec<Option<i32>> {
+    let mut by_number = Vec::new();
+    for (partition, leader) in leaders {
+        let at = usize::try_from(partition).unwrap_or(0);
+        by_number.resize(by_number.len().max(at + 1), None);
+        by_number[at] = leader;
+    }
+    by_number
+}
+
+/// # Safety
+/// `topic` is of a live answer.
+unsafe fn id(topic: *const rd_kafka_TopicDescription_t) -> [u8; 16] {
+    // SAFETY: as above; the id is part of the description.
+    let (high, low) = unsafe {
+        let id = rd_kafka_TopicDescription_topic_id(topic);
+        (
+            rd_kafka_Uuid_most_significant_bits(id),
+            rd_kafka_Uuid_least_significant_bits(id),
+        )
+    };
+    (u128::from(high as u64) << 64 | u128::from(low as u64)).to_be_bytes()
+}
+
+/// # Safety
+/// `partition` is of a live answer.
+unsafe fn leader(partition: *const rd_kafka_TopicPartitionInfo_t) -> (i32, Option<i32>) {
+    // SAFETY: as above; the leader is null while there is none.
+    unsafe {
+        let node = rd_kafka_TopicPartitionInfo_leader(partition);
+        let leader = (!node.is_null())
+            .then(|| rd_kafka_Node_id(node))
+            .filter(|id| *id >= 0);
+        (rd_kafka_TopicPartitionInfo_partition(partition), leader)
+    }
+}
+
+/// # Safety
+/// `start` is null, or the start of `count` pointers that live as long as the caller uses the slice.
+unsafe fn array<'a, T>(start: *mut *const T, count: usize) -> &'a [*const T] {
+    if start.is_null() {
+        return &[];
+    }
+    // SAFETY: the caller's.
+    unsafe { slice::from_raw_parts(start, count) }
+}

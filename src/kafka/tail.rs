@@ -1,0 +1,329 @@
+//! Reads every partition of a cluster at its end, once for all clients, on one thread.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use prometheus_client::metrics::counter::Counter;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{
+    client::{PAGE_BYTES, PAGE_RECORDS},
+    cluster::Notice,
+    connect::Shared,
+    counters::{RejectLabels, TopicLabels},
+    reader::{Alarm, Queue, Reader, Token, Topic, What},
+};
+use crate::{
+    event::{Record, Reject},
+    partition::{PageBuilder, PartitionLog, TopicPartition},
+    position::{Epoch, Offset},
+};
+
+/// Tells the tail's thread what to read. Dropping it ends the thread.
+pub(super) struct Tail {
+    commands: mpsc::Sender<Command>,
+    alarm: Alarm,
+}
+
+enum Command {
+    Start(Arc<PartitionLog>),
+    Stop(TopicPartition),
+}
+
+impl Tail {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub(super) fn spawn(
+        reader: Reader,
+        queue: Queue,
+        shared: Shared,
+        notices: mpsc::Sender<Notice>,
+        token: Token,
+    ) -> io::Result<Self> {
+        let (commands, inbox) = mpsc::channel();
+        let alarm = queue.alarm();
+        let worker = Worker {
+            reader,
+            queue,
+            slots: HashMap::new(),
+            touched: Vec::new(),
+            shared,
+            notices,
+            last_complaint: None,
+        };
+        thread::Builder::new()
+            .name("kafka-tail".to_owned())
+            .spawn(move || {
+                worker.run(&inbox);
+                drop(token);
+            })?;
+        Ok(Self { commands, alarm })
+    }
+
+    /// Reads on behind `log`'s end, into it.
+    pub(super) fn start(&self, log: Arc<PartitionLog>) {
+        self.send(Command::Start(log));
+    }
+
+    /// Reads this partition no more.
+    pub(super) fn stop(&self, partition: TopicPartition) {
+        self.send(Command::Stop(partition));
+    }
+
+    fn send(&self, command: Command) {
+        if self.commands.send(command).is_ok() {
+            self.alarm.ring();
+        }
+    }
+}
+
+struct Worker {
+    reader: Reader,
+    queue: Queue,
+    slots: HashMap<(Topic, i32), Slot>,
+    /// The slots that got records in this turn.
+    touched: Vec<(Topic, i32)>,
+    shared: Shared,
+    notices: mpsc::Sender<Notice>,
+    last_complaint: Option<Instant>,
+}
+
+/// One partition that is being read.
+struct Slot {
+    log: Arc<PartitionLog>,
+    page: PageBuilder,
+    epoch: Epoch,
+    records: Counter,
+}
+
+/// What became of an item.
+enum Taken {
+    Record,
+    Rejected(Arc<PartitionLog>, Offset, Reject),
+    /// The page is full, or epochs fell: hand on what there is, and look at the item again.
+    Full,
+    Fell(Arc<PartitionLog>, Offset),
+    Fault(Offset, RDKafkaErrorCode, String),
+    /// Of a partition that is not read any more.
+    Stray,
+}
+
+impl Worker {
+    fn run(mut self, inbox: &mpsc::Receiver<Command>) {
+        while self.obey(inbox) {
+            self.reader.serve();
+            self.queue.fill(TURN);
+            while self.take() {}
+            self.flush();
+        }
+    }
+
+    /// Does what was asked for; whether anybody can still ask. The queue has no item buffered here, so that nothing of a
+    /// partition that is stopped comes out any more.
+    fn obey(&mut self, inbox: &mpsc::Receiver<Command>) -> bool {
+        loop {
+            match inbox.try_recv() {
+                Ok(Command::Start(log)) => self.start(log),
+                Ok(Command::Stop(partition)) => self.stop(&partition),
+                Err(mpsc::TryRecvError::Empty) => return true,
+                Err(mpsc::TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn start(&mut self, log: Arc<PartitionLog>) {
+        let TopicPartition { topic, partition } = log.partition().clone();
+        self.stop(log.partition());
+        let next = log.end().offset;
+        match self.reader.start(&topic, partition, next, &self.queue) {
+            Ok(id) => {
+                let slot = self.slot(log, next);
+                self.slots.insert((id, partition), slot);
+            }
+            Err(code) => self.lose(log, next, code, "cannot be started"),
+        }
+    }
+
+    fn slot(&self, log: Arc<PartitionLog>, next: Offset) -> Slot {
+        let labels = TopicLabels {
+            cluster: self.shared.cluster.to_string(),
+            topic: log.partition().topic.to_string(),
+        };
+        Slot {
+            page: PageBuilder::new(next, log.encoding()),
+            log,
+            epoch: -1,
+            records: self.shared.counters.records.get_or_create_owned(&labels),
+        }
+    }
+
+    fn stop(&mut self, partition: &TopicPartition) {
+        let old = self.slots.len();
+        self.slots.retain(|_, slot| slot.log.partition() != partition);
+        if self.slots.len() < old {
+            self.reader.stop(&partition.topic, partition.partition);
+        }
+    }
+
+    /// Handles the front item; whether there was one.
+    fn take(&mut self) -> bool {
+        let Some(item) = self.queue.front() else {
+            return false;
+        };
+        let key = (item.topic, item.partition);
+        let taken = match (self.slots.get_mut(&key), item.what) {
+            (None, _) => Taken::Stray,
+            (Some(slot), What::Record(record)) => slot.take(&record),
+            (Some(_), What::End(_)) => Taken::Stray,
+            (Some(_), What::Fault { offset, code, reason }) => Taken::Fault(offset, code, reason),
+        };
+        if !matches!(taken, Taken::Full) {
+            self.queue.advance();
+        }
+        self.settle(key, taken);
+        true
+    }
+
+    fn settle(&mut self, key: (Topic, i32), taken: Taken) {
+        match taken {
+            Taken::Record => self.touch(key),
+            Taken::Rejected(log, offset, reject) => {
+                self.touch(key);
+                self.complain(&log, offset, reject);
+            }
+            Taken::Full => self.flush(),
+            Taken::Fell(log, offset) => self.lost(
+                key,
+                log,
+                offset,
+                RDKafkaErrorCode::FencedLeaderEpoch,
+                "epochs fell",
+            ),
+            Taken::Fault(offset, code, reason) => self.fault(key, offset, code, &reason),
+            Taken::Stray => {}
+        }
+    }
+
+    fn touch(&mut self, key: (Topic, i32)) {
+        // Records come in runs of one partition.
+        if self.touched.last() != Some(&key) {
+            self.touched.push(key);
+        }
+    }
+
+    /// Appends what this turn has read to the logs.
+    fn flush(&mut self) {
+        if self.touched.is_empty() {
+            return;
+        }
+        for key in std::mem::take(&mut self.touched) {
+            if let Some(slot) = self.slots.get_mut(&key) {
+                slot.flush();
+            }
+        }
+        self.shared.directory.shed(self.shared.memory.tail);
+    }
+
+    fn fault(&mut self, key: (Topic, i32), offset: Offset, code: RDKafkaErrorCode, reason: &str) {
+        self.reader.count(code);
+        match code {
+            // librdkafka has stopped this partition, and says so once only.
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+                if let Some(log) = self.slots.get(&key).map(|slot| Arc::clone(&slot.log)) {
+                    self.lost(key, log, offset, code, reason);
+                }
+            }
+            // The topic may be another one by now; reading goes on as soon as librdkafka can.
+            RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopic => {
+                let _ = self.notices.send(Notice::Doubt);
+            }
+            // Transient.
+            _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
+        }
+    }
+
+    fn lost(
+        &mut self,
+        key: (Topic, i32),
+        log: Arc<PartitionLog>,
+        offset: Offset,
+        code: RDKafkaErrorCode,
+        reason: &str,
+    ) {
+        self.flush();
+        self.slots.remove(&key);
+        self.reader
+            .stop(&log.partition().topic, log.partition().partition);
+        self.lose(log, offset, code, reason);
+    }
+
+    fn lose(&self, log: Arc<PartitionLog>, offset: Offset, code: RDKafkaErrorCode, reason: &str) {
+        tracing::warn!(
+            cluster = %self.shared.cluster, partition = %log.partition(), offset, log = %log.tag(),
+            "the tail lost its place: {code:?}: {reason}"
+        );
+        let _ = self.notices.send(Notice::Lost(log));
+    }
+
+    fn complain(&mut self, log: &PartitionLog, offset: Offset, reject: Reject) {
+        let partition = log.partition();
+        let labels = RejectLabels {
+            cluster: self.shared.cluster.to_string(),
+            topic: partition.topic.to_string(),
+            reason: reject.label().to_owned(),
+        };
+        let count = self.shared.counters.bad_records.get_or_create_owned(&labels);
+        count.inc();
+        if self.last_complaint.is_none_or(|at| at.elapsed() >= COMPLAINT) {
+            self.last_complaint = Some(Instant::now());
+            tracing::warn!(
+                cluster = %self.shared.cluster, %partition, offset, bad_so_far = count.get(),
+                "a record is skipped: {reject}"
+            );
+        }
+    }
+}
+
+impl Slot {
+    fn take(&mut self, record: &Record<'_>) -> Taken {
+        // Along one log epochs never fall: this is another log, whatever its offsets say.
+        if record.epoch >= 0 && record.epoch < self.epoch {
+            return Taken::Fell(Arc::clone(&self.log), record.offset);
+        }
+        let size = record.value.map_or(0, <[u8]>::len);
+        let full = self.page.len() as i64 >= PAGE_RECORDS || self.page.bytes() + size > PAGE_BYTES;
+        if full && !self.page.is_empty() {
+            return Taken::Full;
+        }
+        self.epoch = self.epoch.max(record.epoch);
+        match self.page.push(record) {
+            Ok(()) => Taken::Record,
+            Err(reject) => Taken::Rejected(Arc::clone(&self.log), record.offset, reject),
+        }
+    }
+
+    fn flush(&mut self) {
+        if self.page.is_empty() {
+            return;
+        }
+        let next = self.page.next();
+        let page = std::mem::replace(&mut self.page, PageBuilder::new(next, self.log.encoding()));
+        self.records.inc_by(page.len() as u64);
+        self.log.append(page.finish(next));
+    }
+}
+
+/// How long a turn waits for records: what librdkafka has to say waits no longer than this. Commands end the wait.
+const TURN: Duration = Duration::from_millis(100);
+
+/// One bad record in this time is logged; a producer gone bad must not fill the disk.
+const COMPLAINT: Duration = Duration::from_secs(1);

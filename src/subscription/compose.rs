@@ -1,0 +1,83 @@
+//! From an event and a position to the bytes a client reads.
+
+use super::{Batch, Format, gap::Gap};
+use crate::{
+    event::{Encoding, Event, Kind, json_of},
+    partition::Page,
+    position::Composer,
+};
+
+/// Collects whole events into a [`Batch`].
+pub(super) struct Composition {
+    format: Format,
+    out: Vec<u8>,
+    events: u32,
+    gaps: Vec<Gap>,
+    id_length: usize,
+}
+
+impl Composition {
+    pub(super) fn new(format: Format) -> Self {
+        Self {
+            format,
+            out: Vec::new(),
+            events: 0,
+            gaps: Vec::new(),
+            id_length: 0,
+        }
+    }
+
+    /// Whether an event with so many bytes of lines goes into this batch. The first always does.
+    pub(super) fn has_room_for(&self, lines: usize) -> bool {
+        self.out.is_empty() || self.out.len() + self.id_length + lines + FRAME <= BATCH
+    }
+
+    /// Adds an event. Skipped ones have no bytes.
+    pub(super) fn event(&mut self, page: &Page, event: &Event, encoding: Encoding, id: &Composer) {
+        let name: &[u8] = match event.kind {
+            Kind::Message => b"event: message\nid: ",
+            Kind::Delete => b"event: delete\nid: ",
+            Kind::Skipped => return,
+        };
+        match self.format {
+            Format::Sse => {
+                self.out.extend_from_slice(name);
+                let from = self.out.len();
+                id.write(&mut self.out);
+                self.id_length = self.out.len() - from;
+                self.out.push(b'\n');
+                self.out.extend_from_slice(page.lines(event));
+            }
+            Format::Ndjson => json_of(encoding.payload, event.kind, page.lines(event), &mut self.out),
+        }
+        self.out.push(b'\n');
+        self.events += 1;
+    }
+
+    /// Adds a gap event. It has no id: the client's last one stays true.
+    pub(super) fn gap(&mut self, gap: Gap) {
+        let text = match self.format {
+            Format::Sse => format!("event: gap\ndata: {gap}\n\n"),
+            Format::Ndjson => format!("{{\"gap\":{gap}}}\n"),
+        };
+        self.out.extend_from_slice(text.as_bytes());
+        self.gaps.push(gap);
+    }
+
+    /// The batch; `None` when nothing was added.
+    pub(super) fn finish(self) -> Option<Batch> {
+        let batch = Batch {
+            bytes: self.out.into(),
+            events: self.events,
+            gaps: self.gaps,
+        };
+        (!batch.bytes.is_empty()).then_some(batch)
+    }
+}
+
+/// Bytes after which a batch is closed: large enough that a replay costs few writes, small enough that a client that
+/// reads slowly holds little. DESIGN: at most 64 KiB, or one event.
+const BATCH: usize = 64 * 1024;
+
+/// What an event costs beside its id and lines, with room for an id that has grown by a few digits since the last.
+const FRAME: usize = 64;

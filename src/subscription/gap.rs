@@ -1,0 +1,98 @@
+//! What a client is told when it lost something.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{partition::TopicPartition, position::Offset};
+
+/// Something was lost, or may be repeated. Never made for anything else: a client that is told nothing has everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Where.
+    pub partition: TopicPartition,
+    /// The offset that the client asked for; `None` when it asked by time.
+    pub requested: Option<Offset>,
+    /// The offset it goes on at; `None` when it does not.
+    pub resumed: Option<Offset>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why there is a gap. What a client reads as `reason`, and a label of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// The records behind the client's place were cut off the log and others written.
+    Truncated,
+    /// The offset is below the log start: retention was faster.
+    Expired,
+    /// The topic was deleted and created again.
+    Recreated,
+    /// The id is of another cluster; its timestamp was used.
+    OtherCluster,
+    /// The offset is past the end, and nothing proves whose it is.
+    PastEnd,
+    /// The record there is not the one the id speaks of; its timestamp was used.
+    Unproven,
+    /// The topic does not have this partition (any more).
+    PartitionGone,
+}
+
+impl Reason {
+    /// As it is written in the event and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Expired => "expired",
+            Self::Recreated => "recreated",
+            Self::OtherCluster => "other_cluster",
+            Self::PastEnd => "past_end",
+            Self::Unproven => "unproven",
+            Self::PartitionGone => "partition_gone",
+        }
+    }
+}
+
+impl fmt::Display for Gap {
+    /// The JSON object that is the event's data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[derive(Serialize)]
+        struct Data<'a> {
+            topic: &'a str,
+            partition: i32,
+            requested: Option<Offset>,
+            resumed: Option<Offset>,
+            reason: &'static str,
+        }
+        let data = Data {
+            topic: &self.partition.topic,
+            partition: self.partition.partition,
+            requested: self.requested,
+            resumed: self.resumed,
+            reason: self.reason.as_str(),
+        };
+        f.write_str(&serde_json::to_string(&data).map_err(|_| fmt::Error)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_is_what_clients_parse() {
+        let gap = Gap {
+            partition: TopicPartition {
+                topic: "edits".into(),
+                partition: 2,
+            },
+            requested: Some(600),
+            resumed: Some(100),
+            reason: Reason::Truncated,
+        };
+        assert_eq!(
+            gap.to_string(),
+            r#"{"topic":"edits","partition":2,"requested":600,"resumed":100,"reason":"truncated"}"#
+        );
+    }
+}

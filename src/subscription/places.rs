@@ -1,0 +1,95 @@
+//! Which place each partition of a request starts from, before Kafka is asked anything.
+
+use std::sync::Arc;
+
+use super::Request;
+use crate::{
+    partition::TopicPartition,
+    position::{Entry, Partitions, Place, Timestamp, TopicKey},
+};
+
+/// The places that a request speaks of.
+pub(super) struct Places {
+    entries: Vec<Entry>,
+    /// Where a topic starts that the entries lack altogether.
+    other: Place,
+    now: Timestamp,
+}
+
+impl Places {
+    pub(super) fn of(request: &Request) -> Self {
+        let Some(position) = &request.position else {
+            return Self {
+                entries: Vec::new(),
+                other: request.since.map_or(Place::Latest, Place::Since),
+                now: request.now,
+            };
+        };
+        let newest = position
+            .entries
+            .iter()
+            .filter_map(|entry| time_of(entry.place))
+            .max();
+        Self {
+            entries: position.entries.clone(),
+            other: newest.map_or(Place::Latest, Place::Since),
+            now: request.now,
+        }
+    }
+
+    /// Where `partition` starts. A partition that the topic's entries lack was added later, and starts at its start.
+    pub(super) fn of_partition(&self, partition: &TopicPartition) -> Place {
+        let mut entries = self
+            .entries
+            .iter()
+            .filter(|entry| entry.topic.names(&partition.topic))
+            .peekable();
+        if entries.peek().is_none() {
+            return self.other;
+        }
+        let mut place = Place::Earliest;
+        for entry in entries {
+            match entry.partitions {
+                Partitions::One(number) if number == partition.partition => return entry.place,
+                Partitions::All => place = entry.place,
+                Partitions::One(_) => {}
+            }
+        }
+        place
+    }
+
+    /// The same, for one whose leader has not answered: "the end" would move on while it is away.
+    pub(super) fn of_undetermined(&self, partition: &TopicPartition) -> Place {
+        match self.of_partition(partition) {
+            Place::Latest => Place::Since(self.now),
+            place => place,
+        }
+    }
+
+    /// The partitions of `topic` that the request names, whether they exist or not.
+    pub(super) fn named(&self, topic: &Arc<str>) -> impl Iterator<Item = (TopicPartition, Place)> {
+        let key = TopicKey::Name(topic.clone());
+        let tag = TopicKey::Tag(TopicKey::tag_of(topic));
+        self.entries
+            .iter()
+            .filter(move |entry| entry.topic == key || entry.topic == tag)
+            .filter_map(|entry| match entry.partitions {
+                Partitions::One(partition) => Some((
+                    TopicPartition {
+                        topic: topic.clone(),
+                        partition,
+                    },
+                    entry.place,
+                )),
+                Partitions::All => None,
+            })
+    }
+}
+
+fn time_of(place: Place) -> Option<Timestamp> {
+    match place {
+        Place::Since(time) => Some(time),
+        Place::At(mark) => mark.timestamp,
+        Place::Earliest | Place::Latest => None,
+    }
+}

@@ -1,0 +1,368 @@
+//! Where a client really starts: the resume table, row by row.
+//!
+//! An id carries its own proof. Within one topic id, (offset, leader epoch) identifies a record, so the record at
+//! `offset - 1` says whether the log is still the one that the client read: it may have been truncated behind an unclean
+//! election (Honeycomb, 2017), deleted and created again, or belong to another cluster. Whatever it is, the client goes on
+//! by itself, and is told when it lost something.
+
+use std::{sync::Arc, time::Duration};
+
+use super::gap::{Gap, Reason};
+use crate::{
+    client::ClientKey,
+    event::Event,
+    partition::{Bounds, History, HistoryError, Page, PartitionLog, Read},
+    position::{Epoch, Mark, Offset, Place, Timestamp},
+};
+
+/// Where a client starts in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Start {
+    /// The place, as its id says it.
+    pub(super) mark: Mark,
+    /// The offset it reads on from: the place's, or one behind a hole.
+    pub(super) next: Offset,
+    /// What it lost on the way, if anything.
+    pub(super) gap: Option<Gap>,
+}
+
+/// The log was replaced while its history was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Replaced;
+
+/// What is asked, of whom, and for whom.
+pub(super) struct Question {
+    /// The log that is current.
+    pub(super) log: Arc<PartitionLog>,
+    /// What is not in its ring.
+    pub(super) history: Arc<dyn History>,
+    /// In whose name history is asked.
+    pub(super) client: ClientKey,
+    /// Where the client wants to stand.
+    pub(super) place: Place,
+    /// Known to be a hole from the place's offset up to here: expiry of these loses nothing.
+    pub(super) scanned: Offset,
+    /// The time of the request.
+    pub(super) now: Timestamp,
+}
+
+impl Question {
+    /// Finds the start, however long the partition's leader takes to answer.
+    pub(super) async fn answer(self) -> Result<Start, Replaced> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.ask().await {
+                Ok(Some(start)) => return Ok(start),
+                Err(HistoryError::Replaced) => return Err(Replaced),
+                Ok(None) | Err(HistoryError::Unavailable | HistoryError::OutOfRange) => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// `None`: not to be told yet.
+    async fn ask(&self) -> Result<Option<Start>, HistoryError> {
+        match self.place {
+            Place::Latest => Ok(Some(self.latest())),
+            Place::Earliest => Ok(Some(self.unproven(self.bounds().await?.start, None))),
+            Place::Since(time) => Ok(Some(self.at_time(time).await?)),
+            Place::At(mark) => self.at(mark).await,
+        }
+    }
+
+    async fn at(&self, mark: Mark) -> Result<Option<Start>, HistoryError> {
+        let own = self.log.tag();
+        match mark.log {
+            Some(log) if !log.same_cluster(own) => self.by_time(mark, Reason::OtherCluster).await.map(Some),
+            Some(log) if log != own => {
+                let start = self.bounds().await?.start;
+                Ok(Some(self.lost(
+                    mark,
+                    self.unproven(start, mark.timestamp),
+                    Reason::Recreated,
+                )))
+            }
+            Some(_) => match mark.epoch {
+                Some(epoch) => self.by_epoch(mark, epoch).await,
+                None => self.by_range(mark).await,
+            },
+            None => match mark.timestamp {
+                Some(time) => self.by_timestamp(mark, time).await,
+                None => self.by_range(mark).await,
+            },
+        }
+    }
+
+    /// Same log: the record before the offset has the id's epoch, or the log was truncated.
+    async fn by_epoch(&self, mark: Mark, epoch: Epoch) -> Result<Option<Start>, HistoryError> {
+        match self.before(mark.offset).await? {
+            Before::Record { epoch: found, .. } if found == epoch || found < 0 => Ok(Some(self.exact(mark))),
+            Before::Hole { newest } if newest.is_none_or(|newest| newest <= epoch) => {
+                Ok(Some(self.exact(mark)))
+            }
+            Before::Record { .. } | Before::Hole { .. } => self.truncated(mark, epoch).await,
+            Before::OutOfRange => {
+                let bounds = self.bounds().await?;
+                if mark.offset <= bounds.end {
+                    return Ok(self.below(mark, bounds));
+                }
+                match bounds.epoch {
+                    Some(newer) if newer > epoch => self.truncated(mark, epoch).await,
+                    // An id from another replica is milliseconds ahead of this leader's answer. It will come.
+                    Some(_) => Ok(None),
+                    None => self.past_end(mark).await,
+                }
+            }
+        }
+    }
+
+    /// Nothing to prove it by: good if it is in range.
+    async fn by_range(&self, mark: Mark) -> Result<Option<Start>, HistoryError> {
+        if matches!(self.log.read(mark.offset), Read::Page(_)) || mark.offset == self.log.next() {
+            return Ok(Some(self.exact(mark)));
+        }
+        let bounds = self.bounds().await?;
+        if mark.offset > bounds.end {
+            return self.past_end(mark).await;
+        }
+        Ok(Some(self.below(mark, bounds).unwrap_or_else(|| self.exact(mark))))
+    }
+
+    /// No log in the id: the record before the offset bears its timestamp, or the id is of another log.
+    async fn by_timestamp(&self, mark: Mark, time: Timestamp) -> Result<Option<Start>, HistoryError> {
+        match self.before(mark.offset).await? {
+            Before::Record { timestamp, .. } if timestamp == time => Ok(Some(self.exact(mark))),
+            Before::Record { .. } | Before::Hole { .. } => {
+                self.by_time(mark, Reason::Unproven).await.map(Some)
+            }
+            Before::OutOfRange => {
+                let bounds = self.bounds().await?;
+                if mark.offset > bounds.end {
+                    return self.past_end(mark).await;
+                }
+                if mark.offset < bounds.start {
+                    return Ok(self.below(mark, bounds));
+                }
+                self.by_time(mark, Reason::Unproven).await.map(Some)
+            }
+        }
+    }
+
+    /// The offset was in the log and is at or below its start: expired, and lost unless nothing stood there.
+    /// `None` when the log does reach so far back: the answers were of different moments, or of different replicas.
+    fn below(&self, mark: Mark, bounds: Bounds) -> Option<Start> {
+        if mark.offset.max(self.scanned) >= bounds.start {
+            let reached = mark.offset <= bounds.start || self.scanned > mark.offset;
+            return reached.then(|| self.exact(mark));
+        }
+        Some(self.lost(mark, self.unproven(bounds.start, mark.timestamp), Reason::Expired))
+    }
+
+    /// The log ends before the offset, and no epoch says why: when the answer stands for a second, it is another log.
+    async fn past_end(&self, mark: Mark) -> Result<Option<Start>, HistoryError> {
+        tokio::time::sleep(STANDS).await;
+        if mark.offset <= self.bounds().await?.end {
+            return Ok(None);
+        }
+        self.by_time(mark, Reason::PastEnd).await.map(Some)
+    }
+
+    /// By the id's timestamp, or without one from the end.
+    async fn by_time(&self, mark: Mark, reason: Reason) -> Result<Start, HistoryError> {
+        let start = match mark.timestamp {
+            Some(time) => self.at_time(time).await?,
+            None => self.unproven(self.bounds().await?.end, None),
+        };
+        Ok(self.lost(mark, start, reason))
+    }
+
+    /// The first record at or after `time`. The end is asked first: a record that arrives in between is not missed.
+    async fn at_time(&self, time: Timestamp) -> Result<Start, HistoryError> {
+        let end = self.bounds().await?.end;
+        let first = self.history.first_at(&self.log, time).await?;
+        Ok(self.unproven(first.unwrap_or(end), Some(time)))
+    }
+
+    async fn truncated(&self, mark: Mark, epoch: Epoch) -> Result<Option<Start>, HistoryError> {
+        let bounds = self.bounds().await?;
+        if self.log.next() > bounds.end {
+            // Our tail has not noticed yet, and its ring still holds what was cut off. It will, and replace the log.
+            return Ok(None);
+        }
+        let first = self.first_newer_than(epoch, bounds.start, bounds.end).await?;
+        Ok(Some(self.lost(
+            mark,
+            self.unproven(first, mark.timestamp),
+            Reason::Truncated,
+        )))
+    }
+
+    /// The first record in `low..end` of an epoch newer than `epoch`, else `end`. Epochs never fall along a log, so a
+    /// bisection over pages finds it: twenty pages for a thousand million records.
+    async fn first_newer_than(&self, epoch: Epoch, low: Offset, end: Offset) -> Result<Offset, HistoryError> {
+        let (mut low, mut high, mut found) = (low, end, end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let page = self.page(middle).await?;
+            let first = page.range().start.max(low);
+            let events = &page.events()[page.index_of(low)..];
+            let older = events.partition_point(|event| event.epoch <= epoch);
+            let newer = match events.get(older) {
+                // The page is a hole: what stands behind it decides.
+                None if older == 0 => self.first_from(page.next(), high).await?,
+                None => {
+                    low = page.next();
+                    continue;
+                }
+                newer => newer.cloned(),
+            };
+            match newer {
+                Some(event) if event.epoch <= epoch => low = event.offset + 1,
+                Some(event) if older > 0 => return Ok(event.offset.min(end)),
+                Some(event) => (high, found) = (first, event.offset.min(end)),
+                None => high = first.min(middle),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The first record in `low..high`.
+    async fn first_from(&self, low: Offset, high: Offset) -> Result<Option<Event>, HistoryError> {
+        let mut at = low;
+        while at < high {
+            let page = self.page(at).await?;
+            if let Some(event) = page.events().get(page.index_of(at)) {
+                return Ok(Some(event.clone()).filter(|event| event.offset < high));
+            }
+            if page.next() <= at {
+                return Ok(None);
+            }
+            at = page.next();
+        }
+        Ok(None)
+    }
+
+    /// What is known of the record right before `offset`.
+    async fn before(&self, offset: Offset) -> Result<Before, HistoryError> {
+        let at = offset - 1;
+        if at < 0 {
+            return Ok(Before::OutOfRange);
+        }
+        match self.page(at).await {
+            Ok(page) if page.range().contains(&at) => match page.at(at) {
+                Some(event) => Ok(Before::Record {
+                    epoch: event.epoch,
+                    timestamp: event.timestamp,
+                }),
+                None => Ok(Before::Hole {
+                    newest: self.newest_before(at, page).await?,
+                }),
+            },
+            Ok(_) | Err(HistoryError::OutOfRange) => Ok(Before::OutOfRange),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The epoch of the last record before the hole at `at`, if one is near: a newer one than the id's tells a truncated
+    /// log from a compacted one.
+    async fn newest_before(&self, at: Offset, page: Arc<Page>) -> Result<Option<Epoch>, HistoryError> {
+        let mut page = page;
+        for _ in 0..HOLE_PAGES {
+            if let Some(event) = page.events()[..page.index_of(at)].last() {
+                return Ok(Some(event.epoch));
+            }
+            page = match self.page(page.range().start - 1).await {
+                Ok(older) if older.next() >= page.range().start => older,
+                Ok(_) | Err(HistoryError::OutOfRange) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(None)
+    }
+
+    /// From the ring, or from history: what the tail has not reached yet the brokers may have.
+    async fn page(&self, offset: Offset) -> Result<Arc<Page>, HistoryError> {
+        match self.log.read(offset) {
+            Read::Page(page) => Ok(page),
+            Read::Replaced => Err(HistoryError::Replaced),
+            Read::Ahead | Read::Below => self.history.page(&self.log, offset, self.client).await,
+        }
+    }
+
+    async fn bounds(&self) -> Result<Bounds, HistoryError> {
+        self.history.bounds(&self.log).await
+    }
+
+    fn latest(&self) -> Start {
+        let mark = self.log.end();
+        self.start(Mark {
+            timestamp: mark.timestamp.or(Some(self.now)),
+            ..mark
+        })
+    }
+
+    /// At an offset before which no record has been seen.
+    fn unproven(&self, offset: Offset, timestamp: Option<Timestamp>) -> Start {
+        self.start(Mark {
+            offset,
+            timestamp,
+            log: None,
+            epoch: None,
+        })
+    }
+
+    fn exact(&self, mark: Mark) -> Start {
+        Start {
+            next: mark.offset.max(self.scanned),
+            ..self.start(mark)
+        }
+    }
+
+    fn start(&self, mark: Mark) -> Start {
+        Start {
+            mark: Mark {
+                log: Some(self.log.tag()),
+                ..mark
+            },
+            next: mark.offset,
+            gap: None,
+        }
+    }
+
+    fn lost(&self, asked: Mark, start: Start, reason: Reason) -> Start {
+        let gap = Gap {
+            partition: self.log.partition().clone(),
+            requested: Some(asked.offset),
+            resumed: Some(start.mark.offset),
+            reason,
+        };
+        Start {
+            gap: Some(gap),
+            ..start
+        }
+    }
+}
+
+/// What stands right before an offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Before {
+    /// A record.
+    Record { epoch: Epoch, timestamp: Timestamp },
+    /// Nothing any more, or a transaction marker; the epoch of a record not far before it.
+    Hole { newest: Option<Epoch> },
+    /// The log does not reach there, at either end.
+    OutOfRange,
+}
+
+/// Between questions that got no answer: short first, because a leader is usually back within a second of its election.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// So that ten thousand waiting clients ask a cluster that is coming back no more than 5,000 times a second together.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How far back the proof looks for a record when the one it wants is gone: a stranger's id buys bounded work.
+const HOLE_PAGES: usize = 4;
+
+/// How long an answer "the log ends before that" has to stand when no epoch proves it. Replicas lag by milliseconds.
+const STANDS: Duration = Duration::from_secs(1);

@@ -1,0 +1,171 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.FeatureUpdate;
+import org.apache.kafka.clients.admin.GroupListing;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
+import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.common.ElectionType;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.ElectionNotNeededException;
+import org.apache.kafka.common.serialization.StringDeserializer;
+
+/**
+ * What librdkafka cannot ask of a cluster. Reads requests from standard input, one JSON object a line, and
+ * answers each with one line: {"answer": ...} or {"error": "..."}. Ends with its input.
+ */
+public final class Admin {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final org.apache.kafka.clients.admin.Admin admin;
+    private final String bootstrap;
+
+    private Admin(String bootstrap) {
+        this.bootstrap = bootstrap;
+        this.admin = org.apache.kafka.clients.admin.Admin.create(Map.of(
+            "bootstrap.servers", bootstrap,
+            "default.api.timeout.ms", "15000",
+            "request.timeout.ms", "5000",
+            "reconnect.backoff.max.ms", "200"));
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Admin program = new Admin(arguments[0]);
+        PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = in.readLine(); line != null; line = in.readLine()) {
+            out.println(JSON.writeValueAsString(program.answer(line)));
+        }
+    }
+
+    private Map<String, Object> answer(String line) {
+        Map<String, Object> reply = new HashMap<>();
+        try {
+            reply.put("answer", dispatch(JSON.readTree(line)));
+        } catch (ExecutionException failure) {
+            reply.put("error", String.valueOf(failure.getCause()));
+        } catch (Exception failure) {
+            reply.put("error", failure.toString());
+        }
+        return reply;
+    }
+
+    private Object dispatch(JsonNode request) throws Exception {
+        return switch (request.get("do").asText()) {
+            case "topic-id" -> topicId(topic(request));
+            case "records" -> records(partition(request));
+            case "groups" -> admin.listGroups().all().get().stream().map(GroupListing::groupId).toList();
+            case "reassign" -> reassign(partition(request), request.get("replicas"));
+            case "reassigning" -> reassigning(topic(request));
+            case "elect" -> elect(ElectionType.valueOf(request.get("type").asText()), partition(request));
+            case "unregister" -> admin.unregisterBroker(request.get("broker").asInt()).all().get();
+            case "alter-config" -> alterConfig(request);
+            case "feature" -> updateFeature(request.get("feature").asText(), (short) request.get("level").asInt());
+            default -> throw new IllegalArgumentException("unknown request " + request);
+        };
+    }
+
+    private String topicId(String topic) throws Exception {
+        return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).topicId().toString();
+    }
+
+    private Object reassign(TopicPartition partition, JsonNode replicas) throws Exception {
+        List<Integer> brokers = new ArrayList<>();
+        replicas.forEach(broker -> brokers.add(broker.asInt()));
+        Optional<NewPartitionReassignment> target = Optional.of(new NewPartitionReassignment(brokers));
+        return admin.alterPartitionReassignments(Map.of(partition, target)).all().get();
+    }
+
+    private boolean reassigning(String topic) throws Exception {
+        Set<TopicPartition> moving = admin.listPartitionReassignments().reassignments().get().keySet();
+        return moving.stream().anyMatch(partition -> partition.topic().equals(topic));
+    }
+
+    /** An election that was not needed has had its effect already. */
+    private Object elect(ElectionType type, TopicPartition partition) throws Exception {
+        Optional<Throwable> failure = admin.electLeaders(type, Set.of(partition)).partitions().get().get(partition);
+        if (failure.isPresent() && !(failure.get() instanceof ElectionNotNeededException)) {
+            throw new ExecutionException(failure.get());
+        }
+        return null;
+    }
+
+    private Object alterConfig(JsonNode request) throws Exception {
+        ConfigResource.Type kind = ConfigResource.Type.valueOf(request.get("kind").asText());
+        Collection<AlterConfigOp> changes = new ArrayList<>();
+        request.get("changes").fields().forEachRemaining(change -> changes.add(change.getValue().isNull()
+            ? new AlterConfigOp(new ConfigEntry(change.getKey(), null), AlterConfigOp.OpType.DELETE)
+            : new AlterConfigOp(new ConfigEntry(change.getKey(), change.getValue().asText()), AlterConfigOp.OpType.SET)));
+        ConfigResource resource = new ConfigResource(kind, request.get("name").asText());
+        return admin.incrementalAlterConfigs(Map.of(resource, changes)).all().get();
+    }
+
+    private Object updateFeature(String feature, short level) throws Exception {
+        FeatureUpdate update = new FeatureUpdate(level, FeatureUpdate.UpgradeType.SAFE_DOWNGRADE);
+        short current = Optional.ofNullable(
+            admin.describeFeatures().featureMetadata().get().finalizedFeatures().get(feature))
+            .map(range -> range.maxVersionLevel()).orElse((short) 0);
+        if (level > current) {
+            update = new FeatureUpdate(level, FeatureUpdate.UpgradeType.UPGRADE);
+        }
+        return admin.updateFeatures(Map.of(feature, update), new UpdateFeaturesOptions()).all().get();
+    }
+
+    /** Without group.id, so that no group and no __consumer_offsets come to be. */
+    private List<Map<String, Object>> records(TopicPartition partition) {
+        Map<String, Object> config = Map.of(
+            "bootstrap.servers", bootstrap,
+            "isolation.level", "read_committed",
+            "auto.offset.reset", "none",
+            "enable.auto.commit", "false",
+            "default.api.timeout.ms", "15000");
+        StringDeserializer text = new StringDeserializer();
+        try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(config, text, text)) {
+            consumer.assign(List.of(partition));
+            consumer.seekToBeginning(List.of(partition));
+            long end = consumer.endOffsets(List.of(partition)).get(partition);
+            List<Map<String, Object>> records = new ArrayList<>();
+            while (consumer.position(partition) < end) {
+                consumer.poll(Duration.ofMillis(200)).records(partition).stream()
+                    .filter(record -> record.offset() < end).forEach(record -> records.add(fields(record)));
+            }
+            return records;
+        }
+    }
+
+    private static Map<String, Object> fields(ConsumerRecord<String, String> record) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("offset", record.offset());
+        fields.put("timestamp", record.timestamp());
+        fields.put("epoch", record.leaderEpoch().orElse(null));
+        fields.put("key", record.key());
+        fields.put("value", record.value());
+        return fields;
+    }
+
+    private static String topic(JsonNode request) {
+        return request.get("topic").asText();
+    }
+
+    private static TopicPartition partition(JsonNode request) {
+        return new TopicPartition(topic(request), request.get("partition").asInt());
+    }
+}

@@ -1,0 +1,99 @@
+//! The kit's own librdkafka clients.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::BaseConsumer;
+
+use super::{Cluster, join};
+
+/// Clients kept until a node changes its state: what they know of brokers is then out of date, and one that
+/// waits to reconnect to a dead broker answers late.
+#[derive(Default)]
+pub(super) struct Clients {
+    consumer: Mutex<Option<Arc<BaseConsumer>>>,
+    admin: Mutex<Option<Arc<Admin>>>,
+}
+
+/// The client for topic administration.
+pub(crate) type Admin = AdminClient<DefaultClientContext>;
+
+impl Clients {
+    pub(super) fn forget(&self) {
+        self.consumer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl std::fmt::Debug for Clients {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Clients").finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// A client for metadata and watermarks.
+    pub(crate) fn consumer(&self) -> Arc<BaseConsumer> {
+        let mut kept = self
+            .clients
+            .consumer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(kept.get_or_insert_with(|| Arc::new(consumer_of(&self.healthy_bootstrap()))))
+    }
+
+    pub(crate) fn admin(&self) -> Arc<Admin> {
+        let mut kept = self.clients.admin.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(kept.get_or_insert_with(|| {
+            Arc::new(
+                config(&self.healthy_bootstrap())
+                    .create()
+                    .expect("an admin client"),
+            )
+        }))
+    }
+
+    /// A new client that has not yet heard of any broker but this one, so its first question goes there.
+    pub(crate) fn consumer_of_broker(&self, broker: i32) -> BaseConsumer {
+        consumer_of(&self.broker(broker).direct.to_string())
+    }
+
+    /// The direct addresses of the brokers that run; of all, if none does.
+    fn healthy_bootstrap(&self) -> String {
+        let running = |id: &i32| self.nodes.get(id).is_some_and(super::Node::is_running);
+        let healthy = join(
+            self.brokers
+                .iter()
+                .filter(|(id, _)| running(id))
+                .map(|(_, broker)| broker),
+        );
+        if healthy.is_empty() {
+            self.direct_bootstrap()
+        } else {
+            healthy
+        }
+    }
+}
+
+/// Without `group.id`, on purpose: librdkafka looks for a group's coordinator as soon as it has one, and the
+/// broker then creates `__consumer_offsets`, whose absence tests assert.
+fn consumer_of(bootstrap: &str) -> BaseConsumer {
+    config(bootstrap).create().expect("a consumer without a group")
+}
+
+fn config(bootstrap: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", bootstrap)
+        .set("socket.timeout.ms", "5000")
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "200")
+        // A dead broker is no news here.
+        .set("log_level", "0");
+    config
+}

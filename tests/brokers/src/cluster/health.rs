@@ -1,0 +1,140 @@
+//! What a healthy cluster is, and how one becomes healthy again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+
+use super::node::Node;
+use super::{CHANGE, Cluster};
+use crate::patience::eventually;
+use crate::proxy::{Fault, Proxy};
+
+impl Cluster {
+    /// Undoes whatever a test has done: all proxies pass, all nodes run, the topics of earlier tests are
+    /// gone, and every partition that is left has its leader and all its replicas in sync.
+    ///
+    /// Settings of brokers made with [`Cluster::alter_broker_config`] stay.
+    ///
+    /// # Panics
+    ///
+    /// If that does not succeed within a minute.
+    pub fn heal(&self) {
+        self.brokers
+            .values()
+            .flat_map(super::Broker::proxies)
+            .for_each(|proxy| proxy.set(Fault::Pass));
+        self.nodes.values().for_each(Node::bring_back);
+        self.clients.forget();
+        self.wait_for_all_brokers();
+        self.delete_leftover_topics();
+        self.wait_until_in_sync();
+    }
+
+    /// Waits until metadata lists this broker, that is, until it is registered and not fenced.
+    pub fn wait_for_broker(&self, broker: i32) {
+        eventually(CHANGE, &format!("broker {broker} in service"), || {
+            let live = self.live_brokers()?;
+            if live.contains(&broker) {
+                Ok(())
+            } else {
+                Err(format!("in service: {live:?}"))
+            }
+        });
+    }
+
+    /// Waits until metadata lists this broker no longer.
+    pub fn wait_until_fenced(&self, broker: i32) {
+        eventually(CHANGE, &format!("broker {broker} fenced"), || {
+            let live = self.live_brokers()?;
+            if live.contains(&broker) {
+                Err(format!("in service: {live:?}"))
+            } else {
+                Ok(())
+            }
+        });
+    }
+
+    /// The brokers that metadata lists: fenced and dead ones are not among them.
+    ///
+    /// # Errors
+    ///
+    /// If no broker answers within a second, with the reason.
+    pub fn live_brokers(&self) -> Result<BTreeSet<i32>, String> {
+        let metadata = self.consumer().fetch_metadata(Some(NO_TOPIC), ANSWER);
+        let metadata = metadata.map_err(|error| error.to_string())?;
+        Ok(metadata.brokers().iter().map(|broker| broker.id()).collect())
+    }
+
+    /// Waits until every partition of every topic has a leader and all its replicas in sync.
+    pub fn wait_until_in_sync(&self) {
+        eventually(CHANGE, "all replicas in sync", || {
+            let lagging: Vec<String> = self.lagging_partitions()?;
+            if lagging.is_empty() {
+                Ok(())
+            } else {
+                Err(lagging.join(", "))
+            }
+        });
+    }
+
+    pub(super) fn wait_for_all_brokers(&self) {
+        let all: BTreeSet<i32> = self.brokers.keys().copied().collect();
+        eventually(START, "all brokers in service", || {
+            self.fail_if_a_node_ended();
+            let live = self.live_brokers()?;
+            if live == all {
+                Ok(())
+            } else {
+                Err(format!("in service: {live:?}"))
+            }
+        });
+    }
+
+    fn fail_if_a_node_ended(&self) {
+        let ended: Vec<i32> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.has_ended())
+            .map(|(id, _)| *id)
+            .collect();
+        assert!(
+            ended.is_empty(),
+            "nodes {ended:?} ended while starting:\n{}",
+            self.log_tails()
+        );
+    }
+
+    fn lagging_partitions(&self) -> Result<Vec<String>, String> {
+        let metadata = self
+            .consumer()
+            .fetch_metadata(None, ANSWER)
+            .map_err(|error| error.to_string())?;
+        let topics = metadata.topics().iter();
+        let partitions =
+            topics.flat_map(|topic| topic.partitions().iter().map(move |part| (topic.name(), part)));
+        let lagging =
+            partitions.filter(|(_, part)| part.leader() < 0 || part.isr().len() < part.replicas().len());
+        Ok(lagging
+            .map(|(topic, part)| format!("{topic}-{} in sync {:?}", part.id(), part.isr()))
+            .collect())
+    }
+}
+
+impl super::Broker {
+    fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        [&self.client, &self.inter_broker]
+            .into_iter()
+            .chain(&self.controller)
+    }
+}
+
+/// Metadata for no topic in particular must name one, or all are described; asking for a topic that does not
+/// exist creates none, since the brokers are told not to.
+const NO_TOPIC: &str = "no-such-topic";
+
+/// Within which a healthy broker answers, with a new connection, on a busy machine.
+pub(crate) const ANSWER: Duration = Duration::from_secs(1);
+
+/// Four JVMs take 4 s on two quiet cores.
+const START: Duration = Duration::from_secs(60);

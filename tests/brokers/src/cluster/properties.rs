@@ -1,0 +1,114 @@
+//! The files that make a directory a Kafka node: `server.properties` and, instead of a run of the storage
+//! tool (one more JVM per node), `meta.properties` written by hand.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::address::random;
+
+/// The properties of one node, by key.
+pub(super) type Properties = BTreeMap<String, String>;
+
+/// The identity of a cluster: the form in which Kafka writes its ids, 22 characters of base64url.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity(String);
+
+impl Identity {
+    pub(crate) fn random() -> Self {
+        let bytes = (u128::from(random()) << 64 | u128::from(random())).to_be_bytes();
+        Self(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Writes both files of a node below `directory` and returns the path of its properties.
+pub(super) fn write(cluster: &Identity, directory: &Path, node: i32, mut properties: Properties) -> PathBuf {
+    let data = directory.join(format!("node-{node}"));
+    fs::create_dir_all(&data).expect("a directory for the node");
+    let meta = format!(
+        "version=1\ncluster.id={}\nnode.id={node}\ndirectory.id={}\n",
+        cluster.as_str(),
+        Identity::random().as_str()
+    );
+    fs::write(data.join("meta.properties"), meta).expect("meta.properties");
+    properties.insert("node.id".to_owned(), node.to_string());
+    properties.insert("log.dirs".to_owned(), data.display().to_string());
+    let path = directory.join(format!("node-{node}.properties"));
+    fs::write(&path, render(&properties)).expect("server.properties");
+    path
+}
+
+/// What every node of a small, quick and forgetful cluster has.
+pub(super) fn common(brokers: usize) -> Properties {
+    let replicas = brokers.min(3).to_string();
+    let mut properties = of(COMMON);
+    // A test may kill any broker in the middle of a transaction.
+    properties.insert("transaction.state.log.replication.factor".to_owned(), replicas);
+    properties
+}
+
+pub(super) fn of(pairs: &[(&str, &str)]) -> Properties {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// One node that is controller and broker, without proxies, for a run that only loads classes.
+pub(crate) fn combined_for_archive(
+    cluster: &Identity,
+    directory: &Path,
+    broker: SocketAddr,
+    controller: SocketAddr,
+) -> PathBuf {
+    let mut properties = common(1);
+    properties.extend(of(&[
+        ("process.roles", "broker,controller"),
+        ("controller.listener.names", "CONTROLLER"),
+        ("controller.quorum.voters", &format!("1@{controller}")),
+        (
+            "listeners",
+            &format!("PLAINTEXT://{broker},CONTROLLER://{controller}"),
+        ),
+    ]));
+    write(cluster, directory, 1, properties)
+}
+
+fn render(properties: &Properties) -> String {
+    properties.iter().fold(String::new(), |mut text, (key, value)| {
+        let _ = writeln!(text, "{key}={value}");
+        text
+    })
+}
+
+/// Small threads and buffers for small heaps; times that let a fault show within a second and not ten.
+const COMMON: &[(&str, &str)] = &[
+    ("num.network.threads", "1"),
+    ("num.io.threads", "2"),
+    ("auto.create.topics.enable", "false"),
+    ("offsets.topic.replication.factor", "1"),
+    ("offsets.topic.num.partitions", "1"),
+    ("transaction.state.log.min.isr", "1"),
+    ("transaction.state.log.num.partitions", "1"),
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("log.retention.check.interval.ms", "500"),
+    ("log.initial.task.delay.ms", "500"),
+    ("log.index.size.max.bytes", "1048576"),
+    // The default of 128 MB does not fit the heap.
+    ("log.cleaner.dedupe.buffer.size", "2097152"),
+    ("log.cleaner.backoff.ms", "300"),
+    // A follower elected uncleanly first falls back to the high watermark it last wrote down.
+    ("replica.high.watermark.checkpoint.interval.ms", "500"),
+    ("replica.lag.time.max.ms", "5000"),
+    ("broker.session.timeout.ms", "1000"),
+    ("broker.heartbeat.interval.ms", "200"),
+];

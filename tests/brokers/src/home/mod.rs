@@ -1,0 +1,105 @@
+//! What runs Kafka on this machine: Java, the jars, a class-data archive and the compiled admin program.
+//!
+//! All of it is made once per machine and kept in `$RIVERHEAD_KAFKA_HOME`, by default
+//! `$XDG_CACHE_HOME/riverhead/kafka-4.1.1` or `~/.cache/riverhead/kafka-4.1.1`.
+
+mod archive;
+mod jars;
+mod java;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The kept files, all present.
+#[derive(Debug)]
+pub(crate) struct KafkaHome {
+    /// Every jar that a node needs, in one order: an archive serves only the class path it was made with.
+    class_path: String,
+    archive: PathBuf,
+    admin_classes: PathBuf,
+}
+
+impl KafkaHome {
+    /// The installation of this machine, made now if it is not there; test processes that start together
+    /// make it once and wait for each other.
+    ///
+    /// # Panics
+    ///
+    /// With what to install, if Java or Maven is missing or too old.
+    pub(crate) fn get() -> &'static Self {
+        static HOME: OnceLock<KafkaHome> = OnceLock::new();
+        HOME.get_or_init(|| Self::prepare(&directory()).unwrap_or_else(|fault| panic!("{fault}")))
+    }
+
+    fn prepare(directory: &Path) -> Result<Self, String> {
+        let version = java::version()?;
+        let _lock = lock(directory)?;
+        let libraries = jars::fetched(directory)?;
+        let class_path = jars::class_path(&libraries)?;
+        let archive = archive::made(directory, &class_path, &version)?;
+        let admin_classes = jars::admin_compiled(directory, &libraries, &class_path)?;
+        Ok(Self {
+            class_path,
+            archive,
+            admin_classes,
+        })
+    }
+
+    /// A command for the node described by a properties file.
+    pub(crate) fn node(&self, properties: &Path, heap_mb: u32) -> Command {
+        let mut command = java::command(heap_mb);
+        command
+            .args(self.archive_flags())
+            .args(["-cp", &self.class_path, "kafka.Kafka"])
+            .arg(properties);
+        command
+    }
+
+    /// A command for the admin program; its class path begins with the archive's, so it starts as fast.
+    pub(crate) fn admin(&self, bootstrap: &str) -> Command {
+        let mut command = java::command(ADMIN_HEAP_MB);
+        let class_path = format!("{}:{}", self.class_path, self.admin_classes.display());
+        command
+            .args(self.archive_flags())
+            .args(["-cp", &class_path, "Admin", bootstrap]);
+        command
+    }
+
+    fn archive_flags(&self) -> [String; 2] {
+        [
+            format!("-XX:SharedArchiveFile={}", self.archive.display()),
+            "-Xshare:auto".to_owned(),
+        ]
+    }
+}
+
+fn directory() -> PathBuf {
+    let below = |variable| {
+        std::env::var_os(variable)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    below("RIVERHEAD_KAFKA_HOME")
+        .or_else(|| below("XDG_CACHE_HOME").map(|cache| cache.join(KEPT_AS)))
+        .or_else(|| below("HOME").map(|home| home.join(".cache").join(KEPT_AS)))
+        .unwrap_or_else(|| std::env::temp_dir().join(KEPT_AS))
+}
+
+/// Held until dropped; the kernel drops it with a process that dies.
+fn lock(directory: &Path) -> Result<File, String> {
+    let locked = || {
+        fs::create_dir_all(directory)?;
+        let file = File::create(directory.join("lock"))?;
+        file.lock()?;
+        Ok(file)
+    };
+    locked().map_err(|error: std::io::Error| format!("cannot use {}: {error}", directory.display()))
+}
+
+/// The version of the brokers, as in `pom.xml`.
+const KEPT_AS: &str = "riverhead/kafka-4.1.1";
+
+/// Enough for the Admin client and a few thousand records read back.
+const ADMIN_HEAP_MB: u32 = 64;

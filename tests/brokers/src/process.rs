@@ -1,0 +1,129 @@
+//! Child processes that cannot outlive the test.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
+
+use crate::patience::eventually;
+
+/// A child that the kernel kills when this process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts `command` with both outputs appended to the file `log`.
+    pub(crate) fn spawn_logged(mut command: Command, log: &Path) -> io::Result<Self> {
+        let out = OpenOptions::new().create(true).append(true).open(log)?;
+        let errors = out.try_clone()?;
+        command.stdin(Stdio::null()).stdout(out).stderr(errors);
+        Ok(Self {
+            child: spawn(command)?,
+        })
+    }
+
+    /// Sends a signal; one to a process that has already ended is lost without a word.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        // The child is not yet waited for, so its id cannot belong to another process.
+        let _ = kill_process(pid, signal);
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    ///
+    /// If it takes longer than `deadline`.
+    pub(crate) fn wait(&mut self, deadline: Duration, what: &str) -> ExitStatus {
+        eventually(deadline, what, || match self.child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err("still running".to_owned()),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// Whether it ended by itself, and how.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a command that dies with this process.
+///
+/// The kernel sends the death signal when the *thread* that forked ends, and a test's thread ends with its
+/// test while a shared cluster lives on: so all children are forked by one thread that never ends.
+pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
+    static NURSERY: OnceLock<Sender<Job>> = OnceLock::new();
+    let nursery = NURSERY.get_or_init(|| {
+        let (jobs, queue) = channel::<Job>();
+        thread::spawn(move || queue.iter().for_each(|job| job()));
+        jobs
+    });
+    die_with_parent(&mut command);
+    let (answer, child) = channel();
+    let job = move || drop(answer.send(command.spawn()));
+    nursery
+        .send(Box::new(job))
+        .map_err(|_| io::ErrorKind::BrokenPipe)?;
+    child.recv().map_err(io::Error::other)?
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[allow(unsafe_code, reason = "a death signal can only be set between fork and exec")]
+fn die_with_parent(command: &mut Command) {
+    let parent = getpid();
+    let before_exec = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // A parent that ended before the call above sends no signal any more.
+        if getppid() == Some(parent) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+    };
+    // SAFETY: the closure makes two system calls and neither allocates nor takes a lock, which is all that
+    // may be done in the child of a process with threads.
+    unsafe { command.pre_exec(before_exec) };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_child_outlives_the_thread_that_asked_for_it() {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        let mut child = thread::spawn(move || spawn(command))
+            .join()
+            .expect("joined")
+            .expect("spawned");
+        thread::spawn(|| ()).join().expect("joined");
+        assert!(child.try_wait().expect("asked").is_none());
+        child.kill().expect("killed");
+        assert!(!child.wait().expect("waited").success());
+    }
+}

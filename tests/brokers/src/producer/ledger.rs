@@ -1,0 +1,140 @@
+//! What the brokers have acknowledged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::ProducerContext;
+
+/// What became of a producer's records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// The acknowledged records of each partition, in the order of their offsets.
+    pub partitions: BTreeMap<i32, Vec<Acked>>,
+    /// The numbers of records in aborted transactions.
+    pub aborted: Vec<u64>,
+    /// Records that were given up, with the reason; they may be in the log nevertheless.
+    pub failed: Vec<(Option<u64>, String)>,
+}
+
+/// An acknowledged record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Acked {
+    /// Its number.
+    pub n: u64,
+    /// Its offset.
+    pub offset: i64,
+}
+
+impl Ledger {
+    /// How many records were acknowledged.
+    pub fn len(&self) -> usize {
+        self.partitions.values().map(Vec::len).sum()
+    }
+
+    /// Whether none was.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The acknowledged numbers of a partition, in the order of the log.
+    pub fn numbers_of(&self, partition: i32) -> Vec<u64> {
+        self.partitions
+            .get(&partition)
+            .into_iter()
+            .flatten()
+            .map(|acked| acked.n)
+            .collect()
+    }
+
+    /// All acknowledged numbers.
+    pub fn numbers(&self) -> BTreeSet<u64> {
+        self.partitions.values().flatten().map(|acked| acked.n).collect()
+    }
+}
+
+/// The ledger while it is written.
+#[derive(Debug, Default)]
+pub(super) struct Books(Mutex<Pages>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    ledger: Ledger,
+    /// The offsets of records without a number, in the order of their acknowledgement.
+    unnumbered: Vec<i64>,
+    /// Acknowledged in the transaction that is open, if one is.
+    open: Option<Vec<(i32, Acked)>>,
+}
+
+impl Books {
+    pub(super) fn ledger(&self) -> Ledger {
+        let mut ledger = self.pages().ledger.clone();
+        ledger
+            .partitions
+            .values_mut()
+            .for_each(|acked| acked.sort_by_key(|acked| acked.offset));
+        ledger
+    }
+
+    pub(super) fn acknowledged(&self) -> usize {
+        self.pages().ledger.len()
+    }
+
+    pub(super) fn unnumbered(&self) -> Vec<i64> {
+        self.pages().unnumbered.clone()
+    }
+
+    pub(super) fn begin(&self) {
+        self.pages().open = Some(Vec::new());
+    }
+
+    pub(super) fn commit(&self) {
+        let mut pages = self.pages();
+        for (partition, acked) in pages.open.take().unwrap_or_default() {
+            pages.ledger.partitions.entry(partition).or_default().push(acked);
+        }
+    }
+
+    pub(super) fn abort(&self) {
+        let mut pages = self.pages();
+        let aborted = pages.open.take().unwrap_or_default();
+        pages
+            .ledger
+            .aborted
+            .extend(aborted.into_iter().map(|(_, acked)| acked.n));
+    }
+
+    fn acknowledge(&self, partition: i32, offset: i64, number: Option<u64>) {
+        let mut pages = self.pages();
+        match (number.map(|n| Acked { n, offset }), &mut pages.open) {
+            (None, _) => pages.unnumbered.push(offset),
+            (Some(acked), Some(open)) => open.push((partition, acked)),
+            (Some(acked), None) => pages.ledger.partitions.entry(partition).or_default().push(acked),
+        }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What travels with a record through librdkafka: its number, if it has one.
+pub(super) type Ticket = Box<Option<u64>>;
+
+/// Writes each acknowledgement into the books, on librdkafka's thread.
+#[derive(Clone, Debug)]
+pub(super) struct Bookkeeper(pub(super) Arc<Books>);
+
+impl ClientContext for Bookkeeper {}
+
+impl ProducerContext for Bookkeeper {
+    type DeliveryOpaque = Ticket;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Ticket) {
+        match result {
+            Ok(message) => self.0.acknowledge(message.partition(), message.offset(), *ticket),
+            Err((error, _)) => self.0.pages().ledger.failed.push((*ticket, error.to_string())),
+        }
+    }
+}

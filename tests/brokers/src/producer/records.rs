@@ -1,0 +1,96 @@
+//! What a record looks like.
+
+use rdkafka::producer::BaseRecord;
+
+use super::ledger::Ticket;
+
+/// A record as it is: poison, a null, a given key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RawRecord<'a> {
+    /// The partition.
+    pub partition: i32,
+    /// The key, if it has one.
+    pub key: Option<&'a [u8]>,
+    /// The value; `None` is a null, a tombstone where the log is compacted.
+    pub value: Option<&'a [u8]>,
+    /// Milliseconds since 1970; now, if `None`.
+    pub timestamp: Option<i64>,
+}
+
+impl<'a> RawRecord<'a> {
+    pub(super) fn to_base(self, topic: &'a str) -> BaseRecord<'a, [u8], [u8], Ticket> {
+        self.with_ticket(topic, None)
+    }
+
+    fn with_ticket(self, topic: &'a str, number: Option<u64>) -> BaseRecord<'a, [u8], [u8], Ticket> {
+        let mut base = BaseRecord::with_opaque_to(topic, Box::new(number)).partition(self.partition);
+        base.key = self.key;
+        base.payload = self.value;
+        base.timestamp = self.timestamp;
+        base
+    }
+}
+
+/// Makes one numbered record after the other.
+pub(super) struct Records {
+    pub(super) bytes: usize,
+    /// The partitions to write to, in turn.
+    pub(super) partitions: Vec<i32>,
+    pub(super) turn: usize,
+    pub(super) key: Option<Box<dyn Fn(u64) -> String + Send>>,
+    pub(super) timestamp: Option<Box<dyn Fn(u64) -> i64 + Send>>,
+}
+
+/// A numbered record, made.
+pub(super) struct Draft {
+    number: u64,
+    partition: i32,
+    key: Option<String>,
+    value: String,
+    timestamp: Option<i64>,
+}
+
+impl Records {
+    pub(super) fn draft(&mut self, number: u64) -> Draft {
+        let partition = self.partitions[self.turn % self.partitions.len()];
+        self.turn += 1;
+        Draft {
+            number,
+            partition,
+            key: self.key.as_ref().map(|key| key(number)),
+            value: value(number, self.bytes),
+            timestamp: self.timestamp.as_ref().map(|timestamp| timestamp(number)),
+        }
+    }
+}
+
+impl Draft {
+    pub(super) fn to_base<'a>(&'a self, topic: &'a str) -> BaseRecord<'a, [u8], [u8], Ticket> {
+        let raw = RawRecord {
+            partition: self.partition,
+            key: self.key.as_deref().map(str::as_bytes),
+            value: Some(self.value.as_bytes()),
+            timestamp: self.timestamp,
+        };
+        raw.with_ticket(topic, Some(self.number))
+    }
+}
+
+/// `{"n":17,"pad":"xxxx"}`, so many bytes in all if that many suffice.
+fn value(number: u64, bytes: usize) -> String {
+    let bare = format!(r#"{{"n":{number},"pad":""#);
+    let pad = bytes.saturating_sub(bare.len() + 2);
+    format!("{bare}{:x<pad$}\"}}", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_has_the_size_asked_for() {
+        assert_eq!(value(17, 30), r#"{"n":17,"pad":"xxxxxxxxxxxxx"}"#);
+        assert_eq!(value(17, 30).len(), 30);
+        assert_eq!(value(17, 0), r#"{"n":17,"pad":""}"#);
+    }
+}

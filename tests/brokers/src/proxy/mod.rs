@@ -1,0 +1,156 @@
+//! A TCP proxy that can be told to misbehave: the fault injector in front of every listener of a broker.
+//!
+//! It needs no privileges, and the address it listens on stays the same whatever happens to the node behind.
+
+mod connection;
+mod door;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use door::{Door, DoorKeeper};
+use wire::{Flow, Wire};
+
+/// A proxy in front of one address. Dropping it closes its port and resets its connections.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddr,
+    wire: Arc<Wire>,
+    keeper: DoorKeeper,
+}
+
+impl Proxy {
+    /// Listens on a free loopback port and forwards to `target`, faithfully at first.
+    pub fn start(target: SocketAddr) -> Self {
+        let wire = Arc::new(Wire::new(target));
+        let (address, keeper) = DoorKeeper::start(Arc::clone(&wire));
+        Self {
+            address,
+            wire,
+            keeper,
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Behaves so from now on, in both directions and towards connections that exist already.
+    pub fn set(&self, fault: Fault) {
+        self.wire.set_flow(None, fault.flow());
+        self.keeper.set(fault.door());
+        if matches!(fault, Fault::Refuse | Fault::Reset) {
+            self.wire.reset_all();
+        }
+    }
+
+    /// Behaves so in one direction; the other direction and the port stay as they are.
+    ///
+    /// # Panics
+    ///
+    /// If the fault has no direction: [`Fault::Refuse`], [`Fault::Reset`] and [`Fault::Blackhole`].
+    pub fn set_direction(&self, direction: Direction, fault: Fault) {
+        assert_eq!(fault.door(), Door::Open, "{fault:?} has no direction");
+        self.wire.set_flow(Some(direction), fault.flow());
+    }
+
+    /// Resets the connections that exist, once, and behaves on as before.
+    pub fn cut(&self) {
+        self.wire.reset_all();
+    }
+
+    /// What has passed since the start.
+    pub fn counts(&self) -> Counts {
+        self.wire.counts()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.wire.reset_all();
+    }
+}
+
+/// A way to behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Forwards all.
+    Pass,
+    /// Nobody listens; existing connections are reset.
+    Refuse,
+    /// Every connection, existing or new, is accepted and then reset.
+    Reset,
+    /// Every connection is accepted and stays mute, as with a frozen process.
+    Stall,
+    /// No answer to a connection request (the client stays in SYN-SENT), existing connections mute: as with a
+    /// dead machine or a firewall that drops. Made of a full accept queue, hence Linux only.
+    Blackhole,
+    /// Each byte arrives this much later; as many bytes per second as before.
+    Delay(Duration),
+    /// At most so many bytes per second in each direction, over all connections together.
+    Bandwidth(u64),
+}
+
+impl Fault {
+    fn door(self) -> Door {
+        match self {
+            Self::Pass | Self::Stall | Self::Delay(_) | Self::Bandwidth(_) => Door::Open,
+            Self::Refuse => Door::Closed,
+            Self::Reset => Door::Resetting,
+            Self::Blackhole => Door::Full,
+        }
+    }
+
+    fn flow(self) -> Flow {
+        match self {
+            Self::Pass | Self::Refuse | Self::Reset => Flow::Free,
+            Self::Stall | Self::Blackhole => Flow::Stopped,
+            Self::Delay(delay) => Flow::Late(delay),
+            Self::Bandwidth(rate) => Flow::Narrow(rate.max(1)),
+        }
+    }
+}
+
+/// A direction through the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client, or the other node, to the broker.
+    ToBroker,
+    /// From the broker.
+    ToClient,
+}
+
+/// What has passed through a proxy. [`Cluster::client_counts`](crate::Cluster::client_counts) sums them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Bytes forwarded from clients to the broker.
+    pub to_broker: u64,
+    /// Bytes forwarded from the broker to clients.
+    pub to_client: u64,
+    /// Connections open now.
+    pub open: u64,
+    /// Connections accepted since the start, those that were reset at once included.
+    pub accepted: u64,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            to_broker: self.to_broker + other.to_broker,
+            to_client: self.to_client + other.to_client,
+            open: self.open + other.open,
+            accepted: self.accepted + other.accepted,
+        }
+    }
+}
+
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), std::ops::Add::add)
+    }
+}

@@ -1,0 +1,155 @@
+//! What the connections of a proxy share: how bytes flow now, the counters, and who is connected.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::{Counts, Direction};
+
+/// How bytes flow in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Free,
+    Stopped,
+    Late(Duration),
+    /// Bytes per second.
+    Narrow(u64),
+}
+
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub(super) target: SocketAddr,
+    lanes: Mutex<[Lane; 2]>,
+    changed: Condvar,
+    connections: Mutex<Vec<Weak<Connection>>>,
+    forwarded: [AtomicU64; 2],
+    accepted: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Lane {
+    flow: Flow,
+    /// When the last byte admitted so far has passed, where the flow is narrow.
+    busy_until: Instant,
+}
+
+impl Wire {
+    pub(super) fn new(target: SocketAddr) -> Self {
+        let lane = Lane {
+            flow: Flow::Free,
+            busy_until: Instant::now(),
+        };
+        Self {
+            target,
+            lanes: Mutex::new([lane; 2]),
+            changed: Condvar::new(),
+            connections: Mutex::default(),
+            forwarded: Default::default(),
+            accepted: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets bytes flow so, in one direction or in both.
+    pub(super) fn set_flow(&self, direction: Option<Direction>, flow: Flow) {
+        let mut lanes = self.lanes();
+        for side in [Direction::ToBroker, Direction::ToClient] {
+            if direction.is_none_or(|wanted| wanted == side) {
+                lanes[side as usize].flow = flow;
+            }
+        }
+        self.changed.notify_all();
+    }
+
+    /// When bytes that have just been read may go on.
+    pub(super) fn due(&self, direction: Direction, bytes: usize) -> Instant {
+        let now = Instant::now();
+        let lane = &mut self.lanes()[direction as usize];
+        match lane.flow {
+            Flow::Free | Flow::Stopped => now,
+            Flow::Late(delay) => now + delay,
+            Flow::Narrow(rate) => {
+                let takes = Duration::from_secs_f64(bytes as f64 / rate as f64);
+                lane.busy_until = lane.busy_until.max(now) + takes;
+                lane.busy_until
+            }
+        }
+    }
+
+    /// How many bytes to read at once: a narrow flow takes sips, so that it runs and does not jump.
+    pub(super) fn sip(&self, direction: Direction) -> usize {
+        match self.lanes()[direction as usize].flow {
+            Flow::Narrow(rate) => usize::try_from(rate / SIPS_PER_SECOND)
+                .unwrap_or(MOST_AT_ONCE)
+                .clamp(1, MOST_AT_ONCE),
+            Flow::Free | Flow::Stopped | Flow::Late(_) => MOST_AT_ONCE,
+        }
+    }
+
+    /// Waits while the flow is stopped; returns at once for a connection that has been reset.
+    pub(super) fn wait_while_stopped(&self, direction: Direction, connection: &Connection) {
+        let stopped =
+            |lanes: &mut [Lane; 2]| lanes[direction as usize].flow == Flow::Stopped && !connection.is_reset();
+        drop(
+            self.changed
+                .wait_while(self.lanes(), stopped)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+
+    pub(super) fn count_forwarded(&self, direction: Direction, bytes: usize) {
+        self.forwarded[direction as usize].fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn register(&self, connection: &Arc<Connection>) {
+        let mut connections = self.connections();
+        connections.retain(|known| known.strong_count() > 0);
+        connections.push(Arc::downgrade(connection));
+    }
+
+    pub(super) fn reset_all(&self) {
+        let connections: Vec<_> = self
+            .connections()
+            .drain(..)
+            .filter_map(|known| known.upgrade())
+            .collect();
+        // Under the lock, so that no waiter misses the news between its look and its sleep.
+        let lanes = self.lanes();
+        connections.iter().for_each(|connection| connection.reset());
+        self.changed.notify_all();
+        drop(lanes);
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let open = self
+            .connections()
+            .iter()
+            .filter(|known| known.strong_count() > 0)
+            .count();
+        Counts {
+            to_broker: self.forwarded[Direction::ToBroker as usize].load(Ordering::Relaxed),
+            to_client: self.forwarded[Direction::ToClient as usize].load(Ordering::Relaxed),
+            open: open as u64,
+            accepted: self.accepted.load(Ordering::Relaxed),
+        }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, [Lane; 2]> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Vec<Weak<Connection>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of the buffers of each direction of each connection; a fetch response is tens of these.
+pub(super) const MOST_AT_ONCE: usize = 64 * 1024;
+
+/// 50 ms apart: a slow link is slow evenly.
+const SIPS_PER_SECOND: u64 = 20;

@@ -1,0 +1,119 @@
+//! What only Kafka's own clients can do.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::cluster::{CHANGE, Cluster};
+use crate::patience::eventually;
+
+/// A record read back from a log by Kafka's own consumer: a second opinion.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct LogRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp, in milliseconds since 1970.
+    pub timestamp: i64,
+    /// The epoch of the leader that took it.
+    pub epoch: Option<i32>,
+    /// Its key.
+    pub key: Option<String>,
+    /// Its value.
+    pub value: Option<String>,
+}
+
+impl LogRecord {
+    /// The number of a record that a [`Producer`](crate::Producer) wrote.
+    pub fn number(&self) -> Option<u64> {
+        let value: Value = serde_json::from_str(self.value.as_deref()?).ok()?;
+        value.get("n")?.as_u64()
+    }
+}
+
+impl Cluster {
+    /// A topic's id, 22 characters as Kafka's tools print it. A topic that is deleted and made again has
+    /// another one.
+    pub fn topic_id(&self, topic: &str) -> String {
+        self.ask(&json!({"do": "topic-id", "topic": topic}))
+    }
+
+    /// All committed records that a partition has now, up to the last stable offset; without a group.
+    pub fn records(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
+        self.ask(&json!({"do": "records", "topic": topic, "partition": partition}))
+    }
+
+    /// The ids of all groups of consumers.
+    pub fn consumer_groups(&self) -> Vec<String> {
+        self.ask(&json!({"do": "groups"}))
+    }
+
+    /// Moves a partition to other brokers, and returns when they have it all.
+    pub fn reassign(&self, topic: &str, partition: i32, replicas: &[i32]) {
+        self.begin_reassignment(topic, partition, replicas);
+        eventually(
+            CHANGE,
+            &format!("{topic}-{partition} moved to {replicas:?}"),
+            || {
+                if self.is_reassigning(topic) {
+                    Err("still moving")
+                } else {
+                    Ok(())
+                }
+            },
+        );
+    }
+
+    /// Asks to move a partition to other brokers, and returns at once.
+    pub fn begin_reassignment(&self, topic: &str, partition: i32, replicas: &[i32]) {
+        self.ask(&json!({"do": "reassign", "topic": topic, "partition": partition, "replicas": replicas}))
+    }
+
+    /// Whether a move of a partition of this topic is going on.
+    pub fn is_reassigning(&self, topic: &str) -> bool {
+        self.ask(&json!({"do": "reassigning", "topic": topic}))
+    }
+
+    /// Gives a partition back to its first replica.
+    pub fn elect_preferred_leader(&self, topic: &str, partition: i32) {
+        self.ask(&json!({"do": "elect", "type": "PREFERRED", "topic": topic, "partition": partition}))
+    }
+
+    /// Gives a partition without a leader to whichever replica lives, in sync or not: acknowledged records may be lost.
+    pub fn elect_unclean_leader(&self, topic: &str, partition: i32) {
+        self.ask(&json!({"do": "elect", "type": "UNCLEAN", "topic": topic, "partition": partition}))
+    }
+
+    /// Makes the cluster forget a broker. Stop it first: one that is unregistered while it runs does not end
+    /// at SIGTERM.
+    pub fn unregister_broker(&self, broker: i32) {
+        self.ask(&json!({"do": "unregister", "broker": broker}))
+    }
+
+    /// Changes these properties of a topic and no other; `None` brings the default back.
+    pub fn alter_topic_config(&self, topic: &str, changes: &[(&str, Option<&str>)]) {
+        self.alter_config("TOPIC", topic, changes);
+    }
+
+    /// Changes these properties of a broker and no other, until they are changed again.
+    pub fn alter_broker_config(&self, broker: i32, changes: &[(&str, Option<&str>)]) {
+        self.alter_config("BROKER", &broker.to_string(), changes);
+    }
+
+    /// Raises or lowers the level of a feature, such as `eligible.leader.replicas.version`.
+    pub fn update_feature(&self, feature: &str, level: i16) {
+        self.ask(&json!({"do": "feature", "feature": feature, "level": level}))
+    }
+
+    fn alter_config(&self, kind: &str, name: &str, changes: &[(&str, Option<&str>)]) {
+        let changes: BTreeMap<&str, Option<&str>> = changes.iter().copied().collect();
+        self.ask(&json!({"do": "alter-config", "kind": kind, "name": name, "changes": changes}))
+    }
+
+    fn ask<T: DeserializeOwned>(&self, request: &Value) -> T {
+        let answer = self.with_java(|java| java.ask(request));
+        let answer = answer.unwrap_or_else(|fault| panic!("{request}: {fault}"));
+        serde_json::from_value(answer).unwrap_or_else(|error| panic!("{request}: {error}"))
+    }
+}

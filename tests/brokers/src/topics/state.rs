@@ -1,0 +1,124 @@
+//! The state of partitions, asked with timeouts short enough to poll while brokers come and go.
+
+use std::ops::Range;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::cluster::{ANSWER, CHANGE, Cluster};
+use crate::patience::eventually;
+
+/// A partition, as a broker's metadata tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionState {
+    /// The partition's number.
+    pub id: i32,
+    /// The leader, unless there is none.
+    pub leader: Option<i32>,
+    /// The brokers that are to have a copy.
+    pub replicas: Vec<i32>,
+    /// Those of them that are in sync, sorted.
+    pub isr: Vec<i32>,
+}
+
+impl Cluster {
+    /// The partitions of a topic, as any running broker tells them.
+    ///
+    /// # Errors
+    ///
+    /// If no broker answers within a second or the topic does not exist, with the reason.
+    pub fn describe(&self, topic: &str) -> Result<Vec<PartitionState>, String> {
+        describe(&self.consumer(), topic)
+    }
+
+    /// The partitions of a topic, as this broker tells them: one that is cut off from the controller tells
+    /// old news.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::describe`].
+    pub fn describe_by(&self, broker: i32, topic: &str) -> Result<Vec<PartitionState>, String> {
+        describe(&self.consumer_of_broker(broker), topic)
+    }
+
+    /// The offsets that a partition's log has: from its first record to one past its last.
+    pub fn offsets(&self, topic: &str, partition: i32) -> Range<i64> {
+        eventually(CHANGE, &format!("the offsets of {topic}-{partition}"), || {
+            let (start, end) = self.consumer().fetch_watermarks(topic, partition, ANSWER)?;
+            Ok::<_, rdkafka::error::KafkaError>(start..end)
+        })
+    }
+
+    /// Waits until a topic has so many partitions and each its leader.
+    pub fn wait_for_leaders(&self, topic: &str, partitions: usize) {
+        self.wait_for(topic, "leaders for all partitions", |states| {
+            states.len() == partitions && states.iter().all(|state| state.leader.is_some())
+        });
+    }
+
+    /// Waits until a partition is led by this broker, or by none.
+    pub fn wait_for_leader(&self, topic: &str, partition: i32, leader: Option<i32>) {
+        self.wait_for(
+            topic,
+            &format!("partition {partition} led by {leader:?}"),
+            |states| {
+                states
+                    .iter()
+                    .any(|state| state.id == partition && state.leader == leader)
+            },
+        );
+    }
+
+    /// Waits until just these brokers, given in rising order, are in sync for a partition.
+    pub fn wait_for_isr(&self, topic: &str, partition: i32, isr: &[i32]) {
+        self.wait_for(
+            topic,
+            &format!("partition {partition} in sync on {isr:?}"),
+            |states| {
+                states
+                    .iter()
+                    .any(|state| state.id == partition && state.isr == isr)
+            },
+        );
+    }
+
+    /// Waits until the partitions of a topic are as wanted.
+    ///
+    /// # Panics
+    ///
+    /// After half a minute, with `what` was awaited and the last state.
+    pub fn wait_for(&self, topic: &str, what: &str, wanted: impl Fn(&[PartitionState]) -> bool) {
+        eventually(CHANGE, &format!("{topic}: {what}"), || {
+            let states = self.describe(topic)?;
+            if wanted(&states) {
+                Ok(())
+            } else {
+                Err(format!("{states:?}"))
+            }
+        });
+    }
+}
+
+fn describe(consumer: &BaseConsumer, topic: &str) -> Result<Vec<PartitionState>, String> {
+    let metadata = consumer
+        .fetch_metadata(Some(topic), ANSWER)
+        .map_err(|error| error.to_string())?;
+    let topic = metadata.topics().first().ok_or("no answer about the topic")?;
+    if let Some(error) = topic.error() {
+        return Err(rdkafka::types::RDKafkaErrorCode::from(error).to_string());
+    }
+    let mut states: Vec<PartitionState> = topic.partitions().iter().map(state).collect();
+    states.sort_by_key(|state| state.id);
+    Ok(states)
+}
+
+fn state(partition: &rdkafka::metadata::MetadataPartition) -> PartitionState {
+    let mut isr = partition.isr().to_vec();
+    isr.sort_unstable();
+    let leader = Some(partition.leader()).filter(|leader| *leader >= 0);
+    PartitionState {
+        id: partition.id(),
+        leader,
+        replicas: partition.replicas().to_vec(),
+        isr,
+    }
+}

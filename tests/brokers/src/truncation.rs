@@ -1,0 +1,97 @@
+//! A log that loses its end: an unclean election, made to order.
+
+use crate::cluster::Cluster;
+use crate::producer::{Acked, Acks};
+use crate::topics::NewTopic;
+
+/// A topic of one partition whose end is about to be lost.
+///
+/// ```no_run
+/// use riverhead_brokers::{Replacement, Truncation};
+/// let cluster = riverhead_brokers::shared();
+/// let truncation = Truncation::prepare(&cluster, "rivers");
+/// // ... clients read all 600 records, up to offset 599 ...
+/// let rewritten = truncation.finish(Replacement::Longer);
+/// // ... and find other records at the offsets from 100 on.
+/// ```
+#[derive(Debug)]
+pub struct Truncation<'a> {
+    cluster: &'a Cluster,
+    topic: String,
+    /// The records that stay: offsets 0 to 99.
+    pub kept: Vec<Acked>,
+    /// The acknowledged records that will be lost: offsets 100 to 599.
+    pub lost: Vec<Acked>,
+}
+
+/// What stands in the place of the lost records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// Nothing: the log ends at offset 100.
+    Shorter,
+    /// 1,000 other records: the log ends at offset 1100, and every lost offset is valid again.
+    Longer,
+}
+
+impl<'a> Truncation<'a> {
+    /// Makes the topic and writes 600 records, of which only broker 1 has the last 500; broker 2, the other
+    /// replica, is down.
+    pub fn prepare(cluster: &'a Cluster, topic: &str) -> Self {
+        cluster.create(
+            &NewTopic::with_replicas(topic, &[&[1, 2]])
+                .config("min.insync.replicas", "1")
+                .config("unclean.leader.election.enable", "true"),
+        );
+        let kept = write(cluster, topic, 100, Acks::All);
+        cluster.kill(2);
+        cluster.wait_for_isr(topic, 0, &[1]);
+        let lost = write(cluster, topic, 500, Acks::Leader);
+        Self {
+            cluster,
+            topic: topic.to_owned(),
+            kept,
+            lost,
+        }
+    }
+
+    /// Kills broker 1, lets broker 2 lead with what it has, writes the replacement and brings broker 1 back,
+    /// which cuts its log to match. Returns the records of the replacement.
+    ///
+    /// # Panics
+    ///
+    /// If the log does not end where it should.
+    pub fn finish(self, replacement: Replacement) -> Vec<Acked> {
+        let Self {
+            cluster, topic, kept, ..
+        } = &self;
+        cluster.kill(1);
+        cluster.wait_for_leader(topic, 0, None);
+        cluster.start_broker(2);
+        cluster.wait_for_leader(topic, 0, Some(2));
+        assert_eq!(
+            cluster.offsets(topic, 0),
+            0..kept.len() as i64,
+            "broker 2 has what both had"
+        );
+        let rewritten = match replacement {
+            Replacement::Shorter => Vec::new(),
+            Replacement::Longer => write(cluster, topic, 1_000, Acks::All),
+        };
+        cluster.start_broker(1);
+        cluster.wait_for_isr(topic, 0, &[1, 2]);
+        rewritten
+    }
+}
+
+fn write(cluster: &Cluster, topic: &str, count: u64, acks: Acks) -> Vec<Acked> {
+    let mut producer = cluster.producer(topic).acks(acks).start();
+    producer.send(count);
+    let ledger = producer.finish();
+    assert_eq!(
+        ledger.len() as u64,
+        count,
+        "not acknowledged: {:?}",
+        ledger.failed
+    );
+    ledger.partitions.into_values().flatten().collect()
+}

@@ -1,0 +1,77 @@
+//! What the dependencies must not turn on.
+#![allow(clippy::unwrap_used, reason = "a test that cannot ask cargo has to fail")]
+
+use std::{collections::BTreeSet, process::Command};
+
+/// The features that rdkafka is built with, by anybody in the workspace.
+///
+/// `libz-static`, `zstd` and `ssl-vendored` make a binary that needs nothing but libc and reads every compression a
+/// topic may hold; they need `build-essential` and `perl`. `gssapi` would need Cyrus SASL.
+const RDKAFKA: [&str; 4] = ["libz-static", "ssl-vendored", "tokio", "zstd"];
+
+/// Cargo unifies features: what one dependency turns on, everybody gets.
+const NO_CMAKE: &str = "\
+a dependency turns on `cmake-build` of librdkafka, and by feature unification we get it too.
+Built with CMake, librdkafka 2.12.1 does not define HAVE_ATOMICS_32_ATOMIC: rd_atomic32_set() then returns the new
+value instead of the old, AllBrokersDown is never raised, and a client whose brokers were all replaced never goes back
+to its bootstrap list (confluentinc/librdkafka#5282, fixed in 2.15.0). Nor does it compile without libcurl's headers
+(#5135). Find who it is with `cargo tree -e features -i rdkafka-sys`, and turn it off there";
+
+#[test]
+fn nobody_builds_librdkafka_with_cmake() {
+    let tree = features_of_the_workspace();
+    for name in ["rdkafka", "rdkafka-sys"] {
+        let features = features(&tree, name);
+        assert!(!features.is_empty(), "{name} is not in the tree at all:\n{tree}");
+        assert!(
+            !features.contains("cmake-build") && !features.contains("cmake_build"),
+            "{name}: {NO_CMAKE}"
+        );
+    }
+}
+
+#[test]
+fn rdkafka_has_the_features_that_were_measured_and_no_other() {
+    let tree = features_of_the_workspace();
+    assert_eq!(
+        features(&tree, "rdkafka"),
+        BTreeSet::from(RDKAFKA),
+        "left: what the workspace turns on, right: what was measured. Another feature changes how Kafka is spoken to \
+         or what a build needs: say so in README.md and in RDKAFKA here"
+    );
+}
+
+#[test]
+fn a_feature_is_found_wherever_it_stands_in_the_tree() {
+    let tree =
+        "a v1.0.0\nrdkafka feature \"tokio\"\nrdkafka-sys feature \"cmake-build\" (*)\nrdkafka v0.39.0\n";
+    assert_eq!(features(tree, "rdkafka"), BTreeSet::from(["tokio"]));
+    assert_eq!(features(tree, "rdkafka-sys"), BTreeSet::from(["cmake-build"]));
+}
+
+/// What `cargo tree` says of all members with all their features, a line each.
+fn features_of_the_workspace() -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--workspace", "--all-features"])
+        .args(["--edges", "features", "--prefix", "none"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The features of the package `name` in `tree`, from lines like `rdkafka feature "zstd" (*)`.
+fn features<'a>(tree: &'a str, name: &str) -> BTreeSet<&'a str> {
+    let feature = |line: &'a str| {
+        line.strip_prefix(name)?
+            .strip_prefix(" feature \"")?
+            .split('"')
+            .next()
+    };
+    tree.lines().filter_map(feature).collect()
+}

@@ -1,0 +1,379 @@
+//! The resume table, row by row, on a model of the brokers. `tests/real` shows the same on real ones.
+
+mod support;
+
+use std::{future::poll_fn, time::Duration};
+
+use riverhead::{
+    position::{IdForm, LogTag},
+    sse::{Message, Reader},
+    subscription::Subscription,
+};
+use support::model::{House, TOPIC};
+
+/// A topic of one partition with the records 1..=100 at the offsets 0..=105 (a marker stands behind every 17th), read by
+/// the tail, and still wholly in its ring.
+fn house() -> House {
+    let house = House::new(1);
+    house.model.lock().produce(0, 100);
+    house.tail(0);
+    house
+}
+
+/// An id whose record before `offset` was written under `epoch`, of the log with this tag.
+fn id(offset: i64, timestamp: Option<i64>, log: Option<(LogTag, Option<i32>)>) -> String {
+    let timestamp = timestamp
+        .map(|time| format!(r#","timestamp":{time}"#))
+        .unwrap_or_default();
+    let log = log.map(|(tag, epoch)| match epoch {
+        Some(epoch) => format!(r#","log":"{tag}.{epoch}""#),
+        None => format!(r#","log":"{tag}""#),
+    });
+    let log = log.unwrap_or_default();
+    format!(r#"[{{"topic":"{TOPIC}","partition":0,"offset":{offset}{timestamp}{log}}}]"#)
+}
+
+/// What a client that resumes with `id` is told of gaps, and the numbers it gets.
+async fn resume(house: &House, id: &str) -> (Vec<serde_json::Value>, Vec<u64>) {
+    let mut subscription = house.subscribe(Some(id), IdForm::Json);
+    let (gaps, events): (Vec<_>, Vec<_>) = all(&mut subscription)
+        .await
+        .into_iter()
+        .partition(|message| message.event == "gap");
+    let value = |message: Message| serde_json::from_str::<serde_json::Value>(&message.data).unwrap();
+    let numbers = events
+        .into_iter()
+        .map(|event| value(event)["n"].as_u64().unwrap())
+        .collect();
+    (gaps.into_iter().map(value).collect(), numbers)
+}
+
+/// All there is, until nothing has come for longer than anything in the house waits.
+async fn all(subscription: &mut Subscription) -> Vec<Message> {
+    let mut reader = Reader::new(1024 * 1024);
+    let mut messages = Vec::new();
+    loop {
+        let batch = poll_fn(|context| subscription.poll_batch(context));
+        let Ok(batch) = tokio::time::timeout(Duration::from_secs(20), batch).await else {
+            return messages;
+        };
+        reader.push(&batch.bytes).unwrap();
+        messages.extend(std::iter::from_fn(|| reader.next_message()));
+    }
+}
+
+fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+    range.collect()
+}
+
+fn gap(requested: i64, resumed: i64, reason: &str) -> Vec<serde_json::Value> {
+    vec![serde_json::json!({
+        "topic": TOPIC, "partition": 0, "requested": requested, "resumed": resumed, "reason": reason
+    })]
+}
+
+/// The offset of the record with this number.
+fn offset_of(house: &House, n: u64) -> i64 {
+    house.model.lock().partitions[0]
+        .records
+        .iter()
+        .find(|record| record.n == n)
+        .unwrap()
+        .offset
+}
+
+fn time_of(house: &House, n: u64) -> i64 {
+    house.model.lock().partitions[0]
+        .records
+        .iter()
+        .find(|record| record.n == n)
+        .unwrap()
+        .time
+}
+
+fn tag(house: &House) -> LogTag {
+    house.model.lock().tag()
+}
+
+/// Both where the ring has the records and where only history has.
+async fn in_ring_and_history(check: impl AsyncFn(&House)) {
+    let house = house();
+    check(&house).await;
+    house.tail_lags(0);
+    check(&house).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn same_log_and_epoch_goes_on_exactly() {
+    in_ring_and_history(async |house| {
+        let id = id(
+            offset_of(house, 40) + 1,
+            Some(time_of(house, 40)),
+            Some((tag(house), Some(0))),
+        );
+        assert_eq!(resume(house, &id).await, (vec![], numbers(41..=100)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_before_the_offset_is_a_hole_and_no_gap() {
+    in_ring_and_history(async |house| {
+        let id = id(offset_of(house, 18), None, Some((tag(house), Some(0))));
+        assert_eq!(resume(house, &id).await, (vec![], numbers(18..=100)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compacted_record_before_the_offset_is_no_gap() {
+    let house = house();
+    let id = id(offset_of(&house, 41), None, Some((tag(&house), Some(0))));
+    house.model.lock().partitions[0]
+        .records
+        .retain(|record| record.n != 40);
+    house.tail_lags(0);
+    assert_eq!(resume(&house, &id).await, (vec![], numbers(41..=100)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn truncated_and_shorter_waits_at_the_end_and_says_so() {
+    let house = house();
+    let id = id(offset_of(&house, 90) + 1, None, Some((tag(&house), Some(0))));
+    house.truncate(0, 50, 0);
+    let end = house.model.lock().partitions[0].end;
+    assert_eq!(
+        resume(&house, &id).await,
+        (gap(offset_of_90(), end, "truncated"), vec![])
+    );
+    house.model.lock().produce(0, 3);
+    house.tail(0);
+    assert_eq!(
+        resume(&house, &id).await,
+        (gap(offset_of_90(), end, "truncated"), numbers(101..=103))
+    );
+}
+
+/// 89 records and 5 markers stand before it, and the id is behind it.
+fn offset_of_90() -> i64 {
+    89 + 5 + 1
+}
+
+#[tokio::test(start_paused = true)]
+async fn truncated_and_longer_goes_on_at_the_first_record_of_the_newer_epoch() {
+    let house = house();
+    let id = id(offset_of(&house, 90) + 1, None, Some((tag(&house), Some(0))));
+    house.truncate(0, 50, 200);
+    let first = offset_of(&house, 101);
+    assert_eq!(
+        resume(&house, &id).await,
+        (gap(offset_of_90(), first, "truncated"), numbers(101..=300))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_of_a_newer_epoch_than_ours_waits_for_our_leader() {
+    let house = house();
+    let id = id(500, None, Some((tag(&house), Some(7))));
+    let mut subscription = house.subscribe(Some(&id), IdForm::Json);
+    assert_eq!(all(&mut subscription).await, vec![]);
+    assert!(subscription.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn below_the_log_start_goes_on_at_the_start_and_says_so() {
+    in_ring_and_history(async |house| {
+        let id = id(10, Some(time_of(house, 90)), Some((tag(house), Some(0))));
+        house.expire(0, 50);
+        house.tail_lags(0);
+        let start = house.model.lock().partitions[0].start;
+        let first = house.model.lock().partitions[0].records[0].n;
+        let (gaps, got) = resume(house, &id).await;
+        assert_eq!((gaps, got), (gap(10, start, "expired"), numbers(first..=100)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_the_log_start_nothing_is_lost() {
+    let house = house();
+    house.expire(0, 50);
+    house.tail_lags(0);
+    let start = house.model.lock().partitions[0].start;
+    let first = house.model.lock().partitions[0].records[0].n;
+    let id = id(start, None, Some((tag(&house), Some(0))));
+    assert_eq!(resume(&house, &id).await, (vec![], numbers(first..=100)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recreated_topic_is_read_from_its_start() {
+    for records in [10, 200] {
+        let house = house();
+        let id = id(95, None, Some((tag(&house), Some(0))));
+        house.recreate(records);
+        house.tail(0);
+        let end = 100 + records as u64;
+        assert_eq!(
+            resume(&house, &id).await,
+            (gap(95, 0, "recreated"), numbers(101..=end))
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_of_another_cluster_goes_by_its_timestamp() {
+    in_ring_and_history(async |house| {
+        let foreign = LogTag::new("elsewhere", &[0; 16]);
+        let time = time_of(house, 43);
+        let first = (1..=100).find(|n| time_of(house, *n) >= time).unwrap();
+        let id = id(7_000, Some(time), Some((foreign, Some(0))));
+        let expected = gap(7_000, offset_of(house, first), "other_cluster");
+        assert_eq!(resume(house, &id).await, (expected, numbers(first..=100)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_of_another_cluster_without_a_timestamp_goes_on_at_the_end() {
+    let house = house();
+    let id = id(7, None, Some((LogTag::new("elsewhere", &[0; 16]), Some(0))));
+    let end = house.model.lock().partitions[0].end;
+    assert_eq!(resume(&house, &id).await, (gap(7, end, "other_cluster"), vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_log_the_timestamp_is_the_proof() {
+    in_ring_and_history(async |house| {
+        let good = id(offset_of(house, 40) + 1, Some(time_of(house, 40)), None);
+        assert_eq!(resume(house, &good).await, (vec![], numbers(41..=100)));
+        let time = time_of(house, 70);
+        let first = (1..=100).find(|n| time_of(house, *n) >= time).unwrap();
+        let offset = offset_of(house, 40) + 1;
+        let expected = gap(offset, offset_of(house, first), "unproven");
+        assert_eq!(
+            resume(house, &id(offset, Some(time), None)).await,
+            (expected, numbers(first..=100))
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_offset_alone_is_good_in_range_and_the_end_beyond() {
+    in_ring_and_history(async |house| {
+        let id_at = |offset| id(offset, None, None);
+        assert_eq!(
+            resume(house, &id_at(offset_of(house, 41))).await,
+            (vec![], numbers(41..=100))
+        );
+        let end = house.model.lock().partitions[0].end;
+        assert_eq!(
+            resume(house, &id_at(9_999)).await,
+            (gap(9_999, end, "past_end"), vec![])
+        );
+        assert_eq!(resume(house, &id_at(end)).await, (vec![], vec![]));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timestamp_alone_never_has_a_gap() {
+    in_ring_and_history(async |house| {
+        let time = time_of(house, 70);
+        let first = (1..=100).find(|n| time_of(house, *n) >= time).unwrap();
+        let id = format!(r#"[{{"topic":"{TOPIC}","partition":0,"timestamp":{time}}}]"#);
+        assert_eq!(resume(house, &id).await, (vec![], numbers(first..=100)));
+        let late = format!(
+            r#"[{{"topic":"{TOPIC}","partition":0,"timestamp":{}}}]"#,
+            i64::MAX / 2
+        );
+        assert_eq!(resume(house, &late).await, (vec![], vec![]));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_the_id_lacks_is_read_from_its_start() {
+    let house = house();
+    house.add_partition();
+    house.tail(1);
+    let id = id(offset_of(&house, 100) + 1, None, Some((tag(&house), Some(0))));
+    assert_eq!(resume(&house, &id).await, (vec![], numbers(101..=105)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_added_under_a_live_client_is_read_from_its_start() {
+    let house = house();
+    let mut subscription = house.subscribe(None, IdForm::Json);
+    assert_eq!(all(&mut subscription).await, vec![]);
+    house.add_partition();
+    house.tail(1);
+    let messages = all(&mut subscription).await;
+    assert_eq!(messages.len(), 5);
+    assert!(
+        messages[4]
+            .id
+            .as_ref()
+            .unwrap()
+            .contains(r#""partition":1,"offset":6"#)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_is_gone_is_told() {
+    let house = house();
+    let id = format!(
+        r#"[{{"topic":"{TOPIC}","partition":0,"offset":-1}},{{"topic":"{TOPIC}","partition":9,"offset":5}}]"#
+    );
+    let (gaps, numbers) = resume(&house, &id).await;
+    assert_eq!(numbers, Vec::<u64>::new());
+    assert_eq!(gaps[0]["reason"], "partition_gone");
+    assert_eq!(gaps[0]["partition"], 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mute_leader_holds_up_only_its_own_partition_and_the_id_stays_honest() {
+    let house = house();
+    house.add_partition();
+    house.tail(1);
+    house.tail_lags(0);
+    house.model.lock().partitions[0].mute = true;
+    let id = format!(
+        r#"[{{"topic":"{TOPIC}","partition":0,"offset":41}},{{"topic":"{TOPIC}","partition":1,"offset":0}}]"#
+    );
+    let mut subscription = house.subscribe(Some(&id), IdForm::Json);
+    let messages = all(&mut subscription).await;
+    assert_eq!(messages.len(), 5);
+    let last = messages[4].id.as_ref().unwrap();
+    assert!(last.contains(r#""partition":0,"offset":41}"#), "verbatim: {last}");
+    house.model.lock().partitions[0].mute = false;
+    assert_eq!(all(&mut subscription).await.len(), 61);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_topic_holds_and_its_entries_are_carried() {
+    let house = House::new(0);
+    let source = riverhead::subscription::Source {
+        directory: riverhead::partition::Directory::new(),
+        history: house.source.history.clone(),
+    };
+    let house = House {
+        source,
+        model: house.model,
+    };
+    let mut subscription = house.subscribe(Some(&id(41, Some(5), None)), IdForm::Json);
+    assert_eq!(all(&mut subscription).await, vec![]);
+    assert!(subscription.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_verdict_for_on_gap_fail() {
+    let house = house();
+    let mut exact = house.subscribe(Some(&id(41, None, Some((tag(&house), Some(0))))), IdForm::Json);
+    assert_eq!(poll_fn(|context| exact.poll_verdict(context)).await, Ok(()));
+    house.recreate(1);
+    let old = LogTag::new("model", &[0; 16]);
+    let mut lost = house.subscribe(Some(&id(41, None, Some((old, Some(0))))), IdForm::Json);
+    let gap = poll_fn(|context| lost.poll_verdict(context)).await.unwrap_err();
+    assert_eq!(gap.reason.as_str(), "recreated");
+}

@@ -1,0 +1,303 @@
+//! A cluster as plain vectors, and the house in front of it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use riverhead::{
+    client::ClientKey,
+    event::{Encoding, Record},
+    partition::{Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition},
+    position::{Epoch, IdForm, LogTag, Offset, Timestamp, decode},
+    subscription::{Format, Request, Source, Subscription},
+};
+
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub offset: Offset,
+    pub epoch: Epoch,
+    pub time: Timestamp,
+    pub n: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Partition {
+    pub records: Vec<Stored>,
+    pub start: Offset,
+    pub end: Offset,
+    pub epoch: Epoch,
+    pub mute: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Brokers {
+    pub cluster_id: String,
+    pub topic_id: u8,
+    pub partitions: Vec<Partition>,
+    /// The last number written.
+    pub n: u64,
+    pub clock: Timestamp,
+}
+
+/// The brokers as [`History`].
+#[derive(Clone, Default)]
+pub struct Model(Arc<Mutex<Brokers>>);
+
+impl Brokers {
+    pub fn produce(&mut self, partition: usize, records: usize) {
+        for index in 0..records {
+            self.n += 1;
+            self.clock += i64::from(index % 3 == 0);
+            let p = &mut self.partitions[partition];
+            p.records.push(Stored {
+                offset: p.end,
+                epoch: p.epoch,
+                time: self.clock,
+                n: self.n,
+            });
+            // Now and then a transaction marker takes an offset.
+            p.end += if self.n.is_multiple_of(17) { 2 } else { 1 };
+        }
+    }
+
+    pub fn tag(&self) -> LogTag {
+        LogTag::new(&self.cluster_id, &[self.topic_id; 16])
+    }
+}
+
+impl Model {
+    pub fn lock(&self) -> MutexGuard<'_, Brokers> {
+        self.0.lock().unwrap()
+    }
+
+    /// Answers after a while that differs from question to question.
+    fn answer<T: Send + 'static>(
+        &self,
+        log: &Arc<PartitionLog>,
+        answer: impl FnOnce(&Partition) -> Result<T, HistoryError> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, HistoryError>> {
+        let (model, log) = (self.clone(), log.clone());
+        Box::pin(async move {
+            let pause = (model.lock().n + log.bytes() as u64) % 7;
+            if pause > 2 {
+                tokio::time::sleep(Duration::from_millis(pause * 40)).await;
+            }
+            let brokers = model.lock();
+            let partition = &brokers.partitions[log.partition().partition as usize];
+            if log.is_replaced() || log.tag() != brokers.tag() {
+                return Err(HistoryError::Replaced);
+            }
+            if partition.mute {
+                return Err(HistoryError::Unavailable);
+            }
+            answer(partition)
+        })
+    }
+}
+
+/// Records a page of the model covers: small, so that schedules cross many edges.
+const PAGE: Offset = 8;
+
+impl History for Model {
+    fn page(
+        &self,
+        log: &Arc<PartitionLog>,
+        offset: Offset,
+        _: ClientKey,
+    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+        let encoding = log.encoding();
+        self.answer(log, move |partition| {
+            if offset < partition.start || offset > partition.end {
+                return Err(HistoryError::OutOfRange);
+            }
+            let start = (offset / PAGE * PAGE).max(partition.start);
+            let end = (offset / PAGE * PAGE + PAGE).min(partition.end);
+            Ok(Arc::new(page(partition, start, end, encoding)))
+        })
+    }
+
+    fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+        self.answer(log, |partition| {
+            Ok(Bounds {
+                start: partition.start,
+                end: partition.end,
+                epoch: Some(partition.epoch),
+            })
+        })
+    }
+
+    fn first_at(
+        &self,
+        log: &Arc<PartitionLog>,
+        time: Timestamp,
+    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+        self.answer(log, move |partition| {
+            Ok(partition
+                .records
+                .iter()
+                .find(|record| record.time >= time)
+                .map(|record| record.offset))
+        })
+    }
+}
+
+fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -> Page {
+    let mut page = PageBuilder::new(start, encoding);
+    for stored in partition
+        .records
+        .iter()
+        .filter(|stored| (start..end).contains(&stored.offset))
+    {
+        let value = format!(r#"{{"n":{}}}"#, stored.n);
+        let record = Record {
+            offset: stored.offset,
+            timestamp: stored.time,
+            epoch: stored.epoch,
+            key: None,
+            value: Some(value.as_bytes()),
+        };
+        page.push(&record).unwrap();
+    }
+    page.finish(end)
+}
+
+/// The topic of the model.
+pub const TOPIC: &str = "edits";
+
+/// A directory over a model, kept as the supervisor and the tail keep it.
+pub struct House {
+    pub model: Model,
+    pub source: Source,
+}
+
+impl House {
+    /// A topic with so many empty partitions, in the directory.
+    pub fn new(partitions: usize) -> Self {
+        let model = Model::default();
+        let mut brokers = model.lock();
+        brokers.cluster_id = "model".into();
+        brokers.clock = 1_790_000_000_000;
+        brokers
+            .partitions
+            .extend((0..partitions).map(|_| Partition::default()));
+        drop(brokers);
+        let source = Source {
+            directory: Directory::new(),
+            history: Arc::new(model.clone()),
+        };
+        let house = Self { model, source };
+        house.publish_all();
+        house
+    }
+
+    /// A subscription that begins at `id`.
+    pub fn subscribe(&self, id: Option<&str>, form: IdForm) -> Subscription {
+        let request = Request {
+            topics: vec![TOPIC.into()],
+            position: id.map(|id| decode(id.as_bytes()).expect("an id")),
+            since: None,
+            form,
+            format: Format::Sse,
+            client: ClientKey::of([127, 0, 0, 1].into()),
+            now: self.model.lock().clock,
+        };
+        Subscription::start(&self.source, request)
+    }
+
+    /// As the supervisor does: a log that begins at its end, or at its start when it is new to us.
+    pub fn publish(&self, partition: usize, next: Offset) {
+        let brokers = self.model.lock();
+        let name = TopicPartition {
+            topic: TOPIC.into(),
+            partition: partition as i32,
+        };
+        let log = PartitionLog::new(name, brokers.tag(), Encoding::default(), next);
+        drop(brokers);
+        self.source.directory.put(log);
+    }
+
+    pub fn publish_all(&self) {
+        let count = self.model.lock().partitions.len();
+        self.source.directory.announce(&TOPIC.into(), count as i32);
+        for partition in 0..count {
+            let start = self.model.lock().partitions[partition].start;
+            self.publish(partition, start);
+        }
+    }
+
+    pub fn tail(&self, partition: usize) {
+        let log = self.source.directory.get(TOPIC, partition as i32).unwrap();
+        let brokers = self.model.lock();
+        let end = brokers.partitions[partition].end;
+        let page = page(
+            &brokers.partitions[partition],
+            log.next(),
+            end.max(log.next()),
+            log.encoding(),
+        );
+        drop(brokers);
+        if !page.events().is_empty() {
+            log.append(page);
+        }
+    }
+
+    pub fn expire(&self, partition: usize, percent: usize) {
+        let mut brokers = self.model.lock();
+        let p = &mut brokers.partitions[partition];
+        p.start += (p.end - p.start) * percent as i64 / 100;
+        let start = p.start;
+        p.records.retain(|record| record.offset >= start);
+        drop(brokers);
+        self.catch_up_if_expired(partition);
+    }
+
+    /// The tail gets out of range, and goes on from the start.
+    pub fn catch_up_if_expired(&self, partition: usize) {
+        let start = self.model.lock().partitions[partition].start;
+        if self.source.directory.get(TOPIC, partition as i32).unwrap().next() < start {
+            self.publish(partition, start);
+        }
+    }
+
+    pub fn truncate(&self, partition: usize, keep_percent: usize, records: usize) {
+        let mut brokers = self.model.lock();
+        let p = &mut brokers.partitions[partition];
+        let end = p.start + (p.end - p.start) * keep_percent as i64 / 100;
+        p.records.retain(|record| record.offset < end);
+        p.end = end;
+        p.epoch += 2;
+        brokers.produce(partition, records);
+        let end = brokers.partitions[partition].end;
+        drop(brokers);
+        self.publish(partition, end);
+    }
+
+    pub fn recreate(&self, records: usize) {
+        let mut brokers = self.model.lock();
+        brokers.topic_id += 1;
+        let count = brokers.partitions.len();
+        brokers.partitions = (0..count).map(|_| Partition::default()).collect();
+        (0..count).for_each(|partition| brokers.produce(partition, records));
+        drop(brokers);
+        self.publish_all();
+    }
+
+    pub fn add_partition(&self) {
+        let mut brokers = self.model.lock();
+        brokers.partitions.push(Partition::default());
+        let partition = brokers.partitions.len() - 1;
+        brokers.produce(partition, 5);
+        drop(brokers);
+        self.source
+            .directory
+            .announce(&TOPIC.into(), partition as i32 + 1);
+        self.publish(partition, 0);
+    }
+
+    pub fn tail_lags(&self, partition: usize) {
+        let end = self.model.lock().partitions[partition].end;
+        self.publish(partition, end);
+    }
+}

@@ -1,0 +1,282 @@
+//! A gateway on free ports, and a client that sees every byte.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::BoxFuture;
+use riverhead::{
+    catalog::{Catalog, Stream},
+    client::ClientKey,
+    drain::{self, Signal},
+    health::Readiness,
+    http::{self, Bound, Gateway, settings::Settings},
+    metrics::{self, HttpMetrics, Registry},
+    partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
+    position::{Offset, Timestamp},
+    subscription::Source,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+/// How long a test waits for what must come.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A gateway in this process, on free ports of the loopback.
+pub struct Rig {
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    pub directory: Arc<Directory>,
+    pub signal: Signal,
+    pub served: JoinHandle<std::io::Result<()>>,
+}
+
+impl Rig {
+    /// One with these deviations from the default settings.
+    pub fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (public, admin) = (Bound::bind(free).unwrap(), Bound::bind(free).unwrap());
+        let addresses = (public.address(), admin.address());
+        let (signal, watch) = drain::channel();
+        let mut registry = metrics::registry();
+        let metrics = HttpMetrics::register(&mut registry);
+        let directory = Directory::new();
+        let gateway = gateway(settings, watch, metrics, registry, &directory);
+        Self {
+            public: addresses.0,
+            admin: addresses.1,
+            directory,
+            signal,
+            served: tokio::spawn(http::serve(public, admin, gateway)),
+        }
+    }
+
+    /// The value of a metric, given as it stands in the text: name and labels. 0 when it is not there.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = get(self.admin, "/metrics", "").await.body;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until a metric has this value.
+    pub async fn until_metric(&self, name: &str, value: f64) {
+        let start = Instant::now();
+        while self.metric(name).await != value {
+            assert!(start.elapsed() < DEADLINE, "{name} never became {value}");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn gateway(
+    settings: Settings,
+    drain: drain::Watch,
+    metrics: HttpMetrics,
+    registry: Registry,
+    directory: &Arc<Directory>,
+) -> Gateway {
+    let readiness = Readiness::new();
+    readiness.set();
+    Gateway {
+        catalog: Arc::new(catalog()),
+        source: Source {
+            directory: Arc::clone(directory),
+            history: Arc::new(NoHistory),
+        },
+        settings,
+        readiness,
+        metrics,
+        registry: Arc::new(registry),
+        drain,
+    }
+}
+
+/// `recentchange` (alias `mediawiki.recentchange`) of two topics, and `revision` of one, once another.
+pub fn catalog() -> Catalog {
+    let mut recentchange = Stream::new("recentchange", ["codfw.recentchange", "eqiad.recentchange"]);
+    recentchange.aliases.push("mediawiki.recentchange".into());
+    let mut revision = Stream::new("revision", ["eqiad.revision"]);
+    revision.former_topics.push("eqiad.old-revision".into());
+    Catalog::new(vec![recentchange, revision]).unwrap()
+}
+
+/// Kafka that does not answer.
+struct NoHistory;
+
+impl History for NoHistory {
+    fn page(
+        &self,
+        _log: &Arc<PartitionLog>,
+        _offset: Offset,
+        _client: ClientKey,
+    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn bounds(&self, _log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn first_at(
+        &self,
+        _log: &Arc<PartitionLog>,
+        _time: Timestamp,
+    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// From the status line to the blank line.
+    pub head: String,
+    pub body: String,
+}
+
+impl Answer {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (own, value) = line.split_once(": ")?;
+        own.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+/// A GET on a connection of its own. `headers` are whole lines, each with its `\r\n`.
+pub async fn get(address: SocketAddr, target: &str, headers: &str) -> Answer {
+    let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n{headers}connection: close\r\n\r\n");
+    let mut client = Client::connect(address).await;
+    client.send(&request).await;
+    client.answer().await
+}
+
+/// A connection whose bytes the test writes and reads itself.
+pub struct Client {
+    socket: TcpStream,
+    /// What was read and not yet handed out.
+    read: Vec<u8>,
+}
+
+impl Client {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self {
+            socket: TcpStream::connect(address).await.unwrap(),
+            read: Vec::new(),
+        }
+    }
+
+    /// One that has asked for a stream.
+    pub async fn stream(address: SocketAddr, target: &str) -> Self {
+        let mut client = Self::connect(address).await;
+        client
+            .send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
+            .await;
+        client
+    }
+
+    pub async fn send(&mut self, bytes: &str) {
+        self.socket.write_all(bytes.as_bytes()).await.unwrap();
+    }
+
+    /// Everything up to and with `end`.
+    pub async fn until(&mut self, end: &str) -> String {
+        loop {
+            let found = self
+                .read
+                .windows(end.len())
+                .position(|window| window == end.as_bytes());
+            if let Some(at) = found {
+                let text = self.read.drain(..at + end.len()).collect();
+                return String::from_utf8(text).unwrap();
+            }
+            assert!(self.more().await, "ended before {end:?}: {:?}", self.text());
+        }
+    }
+
+    /// The next `n` bytes.
+    pub async fn exactly(&mut self, n: usize) -> String {
+        while self.read.len() < n {
+            assert!(self.more().await, "ended early: {:?}", self.text());
+        }
+        String::from_utf8(self.read.drain(..n).collect()).unwrap()
+    }
+
+    /// The next chunk's bytes; empty for the last one.
+    pub async fn chunk(&mut self) -> String {
+        let size = self.until("\r\n").await;
+        let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+        let chunk = self.exactly(size).await;
+        assert_eq!(self.exactly(2).await, "\r\n");
+        chunk
+    }
+
+    /// The head of an answer.
+    pub async fn head(&mut self) -> String {
+        self.until("\r\n\r\n").await
+    }
+
+    /// All that comes until the server closes.
+    pub async fn rest(&mut self) -> String {
+        while self.more().await {}
+        self.text()
+    }
+
+    /// One whole answer; its body by length, or up to the end of the connection.
+    pub async fn answer(&mut self) -> Answer {
+        let head = self.head().await;
+        let body = match header(&head, "content-length") {
+            Some(length) => self.exactly(length.parse().unwrap()).await,
+            None => self.rest().await,
+        };
+        let status = head[9..12].parse().unwrap();
+        Answer { status, head, body }
+    }
+
+    /// The error that reading ends with.
+    pub async fn error(&mut self) -> std::io::ErrorKind {
+        loop {
+            match self.try_more().await {
+                Ok(0) => panic!("ended without an error"),
+                Ok(_) => {}
+                Err(error) => return error.kind(),
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+
+    async fn more(&mut self) -> bool {
+        self.try_more().await.unwrap() > 0
+    }
+
+    async fn try_more(&mut self) -> std::io::Result<usize> {
+        let read = self.socket.read_buf(&mut self.read);
+        timeout(DEADLINE, read)
+            .await
+            .expect("something within the deadline")
+    }
+}
