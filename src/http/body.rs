@@ -37,7 +37,7 @@ impl<F: Feed + Unpin> Body for StreamBody<F> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.link.begin_stream();
-        let blocked = self.link.declines();
+        let blocked = self.link.is_blocked();
         self.delivery
             .poll_next(context, blocked)
             .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))

@@ -115,6 +115,8 @@ fn protocol(limits: Limits) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
+        // Whoever closes its side behind a request gets its answer; a stream ends then, but by our own look (`poll_gone`).
+        .half_close(true)
         .max_buf_size(READ_BUFFER);
     builder
 }
@@ -171,3 +173,6 @@ const PIPELINED: usize = 64 * 1024;
 /// to arrive over a slow line; little enough that a flood gains nothing by it.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

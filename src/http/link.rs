@@ -22,7 +22,6 @@ pub(super) struct Link {
     socket: TcpStream,
     streaming: AtomicBool,
     blocked: AtomicBool,
-    declined: AtomicBool,
     end: OnceLock<EndReason>,
 }
 
@@ -32,7 +31,6 @@ impl Link {
             socket,
             streaming: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
-            declined: AtomicBool::new(false),
             end: OnceLock::new(),
         }
     }
@@ -55,24 +53,16 @@ impl Link {
         self.blocked.store(true, Ordering::Relaxed);
     }
 
-    /// All that hyper had is written. Wakes the connection if a body held back for it.
-    pub(super) fn set_flushed(&self, context: &Context<'_>) {
+    /// All that hyper had is written. It polls the body again by itself.
+    pub(super) fn set_flushed(&self) {
         self.blocked.store(false, Ordering::Relaxed);
-        // hyper flushes after it polled the body, and would not come back to the body by itself.
-        if self.declined.swap(false, Ordering::Relaxed) {
-            context.waker().wake_by_ref();
-        }
     }
 
-    /// Whether a body should hold back; its task is woken when it need not any more.
+    /// Whether a body should hold back.
     ///
     /// Without this hyper fills a buffer of its own for every slow client; with it, one batch at most waits there.
-    pub(super) fn declines(&self) -> bool {
-        let blocked = self.blocked.load(Ordering::Relaxed);
-        if blocked {
-            self.declined.store(true, Ordering::Relaxed);
-        }
-        blocked
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
     }
 
     /// Notes that the socket took no byte for the stall deadline.
@@ -101,8 +91,8 @@ impl Link {
 
     /// Throws away what the client sends: ready when it is gone, or has sent more than `budget` bytes.
     ///
-    /// hyper looks for the end of its input only while it has nothing unread, so that a client that pipelined one byte
-    /// behind its request and went would be noticed at the next heartbeat at best. This notices it at once.
+    /// hyper would look for the end of its input only while it has nothing unread, so that a client that pipelined one
+    /// byte behind its request and went would be noticed at the next heartbeat at best. This notices it at once.
     pub(super) fn poll_gone(&self, context: &mut Context<'_>, budget: &mut usize) -> Poll<()> {
         let mut rubbish = [0; 512];
         loop {

@@ -184,3 +184,6 @@ const LAST_EVENT_ID: [&str; 2] = ["lastEventId", "last_event_id"];
 /// What changes what a client gets, and is not there.
 const UNSUPPORTED: [&str; 2] = ["filter", "encoding"];
 const SUPPORTED: &str = "'since', 'lastEventId', 'last_event_id', 'id' and 'on_gap'";
+
+#[cfg(test)]
+mod tests;

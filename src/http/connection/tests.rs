@@ -1,0 +1,298 @@
+//! Clients that do not behave, against an endless stream.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Context,
+    time::Instant,
+};
+
+use axum::{body::Body, response::IntoResponse};
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+};
+
+use super::*;
+use crate::{
+    drain,
+    http::{
+        account::tests::account,
+        body::StreamBody,
+        delivery::{Delivery, Feed, Terms},
+    },
+    metrics::{self, HttpMetrics, Registry, StartPlace},
+    subscription::{Batch, Format},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const EVENT: usize = 32 * 1024;
+
+/// Always has one more event; counts them.
+struct Endless(Arc<AtomicUsize>);
+
+impl Feed for Endless {
+    fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        assert!(number < 1_000_000, "nobody stops this");
+        let mut event = format!("data: {number:010} {}", "x".repeat(EVENT));
+        event.push_str("\n\n");
+        Poll::Ready(Batch {
+            bytes: Bytes::from(event),
+            events: 1,
+            gaps: Vec::new(),
+        })
+    }
+
+    fn is_held(&self) -> bool {
+        false
+    }
+}
+
+/// Breaks.
+struct Broken;
+
+impl Feed for Broken {
+    fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
+        panic!("a bug of ours");
+    }
+
+    fn is_held(&self) -> bool {
+        false
+    }
+}
+
+/// One connection, served by one kind of feed at any path.
+struct Rig {
+    registry: Registry,
+    metrics: HttpMetrics,
+    watch: drain::Watch,
+    taken: Arc<AtomicUsize>,
+    broken: bool,
+    limits: Limits,
+}
+
+impl Rig {
+    fn new(stall_timeout: Duration) -> Arc<Self> {
+        Self::with(stall_timeout, SECOND, false)
+    }
+
+    fn with(stall_timeout: Duration, head_timeout: Duration, broken: bool) -> Arc<Self> {
+        let mut registry = metrics::registry();
+        let metrics = HttpMetrics::register(&mut registry);
+        Arc::new(Self {
+            registry,
+            metrics,
+            watch: drain::channel().1,
+            taken: Arc::default(),
+            broken,
+            limits: Limits {
+                stall_timeout,
+                heartbeat: SECOND,
+                head_timeout,
+            },
+        })
+    }
+
+    /// The client's end, and the task that serves the other.
+    async fn connect(self: &Arc<Self>) -> (TcpStream, JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, peer) = listener.accept().await.unwrap();
+        let served = serve(socket, peer, Arc::clone(self), self.limits, Closing::default());
+        (client, tokio::spawn(served))
+    }
+
+    fn stream<F: Feed + Unpin + Send + 'static>(&self, feed: F, link: Arc<Link>) -> Response {
+        let terms = Terms {
+            format: Format::Sse,
+            heartbeat: SECOND,
+            hold_limit: SECOND,
+            ends_at_gap: false,
+        };
+        let account = account(&self.metrics, StartPlace::Live);
+        let delivery = Delivery::new(feed, terms, self.watch.ticket(), account);
+        Body::new(StreamBody::new(delivery, link)).into_response()
+    }
+
+    fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    fn assert_ended(&self, reason: &str) {
+        let text = metrics::render(&self.registry).unwrap();
+        assert!(text.contains(&format!("reason=\"{reason}\"}} 1\n")), "{text}");
+        assert!(
+            text.contains("riverhead_streams_open{stream=\"recentchange\"} 0\n"),
+            "{text}"
+        );
+    }
+}
+
+impl Answer for Arc<Rig> {
+    fn answer(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
+        let link = request.extensions().get::<Arc<Link>>().map(Arc::clone).unwrap();
+        let response = match request.uri().path() {
+            "/" => "short".into_response(),
+            _ if self.broken => self.stream(Broken, link),
+            _ => self.stream(Endless(Arc::clone(&self.taken)), link),
+        };
+        Box::pin(std::future::ready(response))
+    }
+}
+
+async fn ask(client: &mut TcpStream, target: &str) {
+    let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+}
+
+/// Until nothing more is taken: what the kernel holds, and what we do.
+async fn until_blocked(rig: &Rig) -> usize {
+    let mut before = usize::MAX;
+    while rig.taken() == 0 || before != rig.taken() {
+        before = rig.taken();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    before
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_reset_and_the_log_says_why() {
+    let rig = Rig::new(Duration::from_millis(300));
+    let (mut client, served) = rig.connect().await;
+    ask(&mut client, "/stream").await;
+    timeout(10 * SECOND, served).await.unwrap().unwrap();
+    rig.assert_ended("stalled");
+    let mut rest = Vec::new();
+    let error = client.read_to_end(&mut rest).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_now_and_then_keeps_its_stream() {
+    let rig = Rig::new(Duration::from_millis(400));
+    let (mut client, served) = rig.connect().await;
+    ask(&mut client, "/stream").await;
+    let start = Instant::now();
+    let mut some = vec![0; 8 * 1024 * 1024];
+    // Twice the deadline, never a deadline without a byte.
+    while start.elapsed() < Duration::from_millis(1200) {
+        client.read_exact(&mut some).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!served.is_finished());
+    drop(client);
+    timeout(10 * SECOND, served).await.unwrap().unwrap();
+    rig.assert_ended("client_closed");
+}
+
+#[tokio::test]
+async fn a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing() {
+    let rig = Rig::new(60 * SECOND);
+    let (mut client, _served) = rig.connect().await;
+    ask(&mut client, "/stream").await;
+    let taken = until_blocked(&rig).await;
+    // What the two kernels hold is theirs; of all that was taken, this much arrives without us giving more.
+    let mut read = Vec::new();
+    let mut some = vec![0; 64 * 1024];
+    while read.len() < (taken + 200) * EVENT {
+        let bytes = client.read(&mut some).await.unwrap();
+        assert!(bytes > 0);
+        read.extend_from_slice(&some[..bytes]);
+    }
+    let text = String::from_utf8(read).unwrap();
+    let numbers: Vec<usize> = text
+        .split("data: ")
+        .skip(1)
+        .filter_map(|event| event.get(..10)?.parse().ok())
+        .collect();
+    assert!(numbers.len() > taken);
+    assert!(
+        numbers.iter().copied().eq(0..numbers.len()),
+        "each once, in order"
+    );
+}
+
+#[tokio::test]
+async fn every_event_is_one_chunk() {
+    let rig = Rig::new(60 * SECOND);
+    let (mut client, _served) = rig.connect().await;
+    ask(&mut client, "/stream").await;
+    let mut read = vec![0; 20 * EVENT];
+    client.read_exact(&mut read).await.unwrap();
+    let text = String::from_utf8(read).unwrap();
+    let body = text.split_once("\r\n\r\n").unwrap().1;
+    let events: Vec<_> = body.split_inclusive("\n\n\r\n").collect();
+    let (last, whole) = events.split_last().unwrap();
+    assert!(whole.len() > 10 && !last.is_empty());
+    for event in whole {
+        let (size, chunk) = event.split_once("\r\n").unwrap();
+        assert_eq!(usize::from_str_radix(size, 16).unwrap() + 2, chunk.len());
+    }
+}
+
+#[tokio::test]
+async fn a_reset_is_noticed_as_a_close_is() {
+    let rig = Rig::new(60 * SECOND);
+    let (mut client, served) = rig.connect().await;
+    ask(&mut client, "/stream").await;
+    until_blocked(&rig).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    timeout(SECOND, served).await.unwrap().unwrap();
+    rig.assert_ended("client_closed");
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_gets_its_answer_but_no_stream() {
+    let rig = Rig::new(60 * SECOND);
+    for (target, end) in [("/", "\r\n\r\nshort"), ("/stream", "\n\n\r\n")] {
+        let (mut client, served) = rig.connect().await;
+        ask(&mut client, target).await;
+        client.shutdown().await.unwrap();
+        let mut text = String::new();
+        timeout(5 * SECOND, client.read_to_string(&mut text))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{target}");
+        assert!(text.contains(end), "{target}");
+        timeout(SECOND, served).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_in_time_is_not_waited_for() {
+    let rig = Rig::with(60 * SECOND, Duration::from_millis(200), false);
+    let (mut client, served) = rig.connect().await;
+    let trickle = async {
+        for byte in "GET / HTTP/1.1\r\nhost: test\r\nx: "
+            .bytes()
+            .chain(std::iter::repeat(b'x'))
+        {
+            if client.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let closed = timeout(5 * SECOND, trickle).await;
+    assert!(
+        closed.is_ok(),
+        "the deadline is for the whole head, not for each byte"
+    );
+    timeout(5 * SECOND, served).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_of_a_stream_gives_its_place_back() {
+    let rig = Rig::with(60 * SECOND, SECOND, true);
+    let (mut client, served) = rig.connect().await;
+    ask(&mut client, "/stream").await;
+    assert!(timeout(5 * SECOND, served).await.unwrap().unwrap_err().is_panic());
+    rig.assert_ended("panicked");
+}

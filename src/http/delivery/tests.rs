@@ -1,0 +1,261 @@
+//! A day of a stream in a millisecond.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use tokio::time::timeout;
+
+use super::*;
+use crate::{
+    drain,
+    http::account::tests::account,
+    metrics::{self, Registry, StartPlace},
+    partition::TopicPartition,
+    subscription::{Gap, Reason},
+};
+
+const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
+const HOLD_LIMIT: Duration = Duration::from_secs(600);
+const FAR: Duration = Duration::from_secs(86_400);
+
+/// Yields what the test puts in.
+#[derive(Clone, Default)]
+struct Scripted {
+    batches: Arc<Mutex<VecDeque<Batch>>>,
+    held: Arc<AtomicBool>,
+}
+
+impl Scripted {
+    fn put(&self, bytes: &'static str, events: u32, gaps: usize) {
+        let gaps = vec![gap(); gaps];
+        let bytes = Bytes::from_static(bytes.as_bytes());
+        self.batches.lock().push_back(Batch { bytes, events, gaps });
+    }
+}
+
+impl Feed for Scripted {
+    fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
+        self.batches.lock().pop_front().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn is_held(&self) -> bool {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+struct Rig {
+    delivery: Delivery<Scripted>,
+    feed: Scripted,
+    signal: drain::Signal,
+    watch: drain::Watch,
+    registry: Registry,
+}
+
+fn rig(change: impl FnOnce(&mut Terms)) -> Rig {
+    let (signal, watch) = drain::channel();
+    let mut registry = metrics::registry();
+    let metrics = metrics::HttpMetrics::register(&mut registry);
+    let mut terms = Terms {
+        format: Format::Sse,
+        heartbeat: HEARTBEAT_AFTER,
+        hold_limit: HOLD_LIMIT,
+        ends_at_gap: false,
+    };
+    change(&mut terms);
+    let feed = Scripted::default();
+    let account = account(&metrics, StartPlace::Live);
+    let delivery = Delivery::new(feed.clone(), terms, watch.ticket(), account);
+    Rig {
+        delivery,
+        feed,
+        signal,
+        watch,
+        registry,
+    }
+}
+
+impl Rig {
+    async fn next(&mut self) -> Option<Bytes> {
+        poll_fn(|context| self.delivery.poll_next(context, false)).await
+    }
+
+    /// What comes next, and how long it took.
+    async fn timed(&mut self) -> (Option<Bytes>, Duration) {
+        let start = Instant::now();
+        (self.next().await, start.elapsed())
+    }
+
+    /// The metrics behind the end of the stream.
+    fn end(self) -> String {
+        drop(self.delivery);
+        metrics::render(&self.registry).unwrap()
+    }
+}
+
+fn gap() -> Gap {
+    Gap {
+        partition: TopicPartition {
+            topic: "edits".into(),
+            partition: 0,
+        },
+        requested: Some(1),
+        resumed: Some(9),
+        reason: Reason::Expired,
+    }
+}
+
+fn text(bytes: &'static str) -> Option<Bytes> {
+    Some(Bytes::from_static(bytes.as_bytes()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_is_the_prelude_and_a_heartbeat_without_blank_line_every_15_s() {
+    let mut rig = rig(|_| {});
+    assert_eq!(rig.timed().await, (text(":ok\n\n"), Duration::ZERO));
+    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ndjson_has_blank_lines_for_both() {
+    let mut rig = rig(|terms| terms.format = Format::Ndjson);
+    assert_eq!(rig.timed().await, (text("\n"), Duration::ZERO));
+    assert_eq!(rig.timed().await, (text("\n"), HEARTBEAT_AFTER));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_puts_the_heartbeat_off() {
+    let mut rig = rig(|_| {});
+    rig.next().await;
+    tokio::time::advance(Duration::from_secs(14)).await;
+    rig.feed.put("data: 1\n\n", 1, 0);
+    assert_eq!(rig.next().await, text("data: 1\n\n"));
+    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_socket_gets_neither_events_nor_heartbeats_and_loses_nothing() {
+    let mut rig = rig(|_| {});
+    rig.next().await;
+    rig.feed.put("data: 1\n\n", 1, 0);
+    let blocked = poll_fn(|context| rig.delivery.poll_next(context, true));
+    assert!(timeout(FAR, blocked).await.is_err());
+    assert_eq!(rig.next().await, text("data: 1\n\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_held_keeps_its_client_on_heartbeats_until_the_limit() {
+    let mut rig = rig(|_| {});
+    rig.feed.held.store(true, Ordering::Relaxed);
+    rig.next().await;
+    let start = Instant::now();
+    let mut heartbeats = 0;
+    while let Some(bytes) = rig.next().await {
+        assert_eq!(bytes, ":\n");
+        heartbeats += 1;
+        if heartbeats == 1 {
+            let text = metrics::render(&rig.registry).unwrap();
+            assert!(text.contains("riverhead_streams_held 1\n"), "{text}");
+        }
+    }
+    assert_eq!((start.elapsed(), heartbeats), (HOLD_LIMIT, 39));
+    let text = rig.end();
+    assert!(text.contains("riverhead_streams_held 0\n"), "{text}");
+    assert!(text.contains("reason=\"held_too_long\"} 1\n"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn kafka_coming_back_in_time_starts_the_limit_anew() {
+    let mut rig = rig(|_| {});
+    rig.feed.held.store(true, Ordering::Relaxed);
+    rig.next().await;
+    for held in [true, false, true] {
+        rig.feed.held.store(held, Ordering::Relaxed);
+        for _ in 0..30 {
+            assert_eq!(rig.next().await, text(":\n"), "450 s are within the limit");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_it_when_it_is_due_and_behind_a_whole_batch() {
+    let Rig {
+        mut delivery,
+        feed,
+        signal,
+        watch,
+        registry,
+    } = rig(|_| {});
+    let newer = watch.ticket();
+    poll_fn(|context| delivery.poll_next(context, false)).await;
+    let drain = tokio::spawn(signal.drain(Duration::from_secs(20)));
+    tokio::task::yield_now().await;
+    feed.put("data: 1\n\n", 1, 0);
+    let start = Instant::now();
+    assert_eq!(
+        poll_fn(|context| delivery.poll_next(context, false)).await,
+        text("data: 1\n\n")
+    );
+    assert_eq!(poll_fn(|context| delivery.poll_next(context, false)).await, None);
+    assert_eq!(
+        start.elapsed(),
+        Duration::from_secs(10),
+        "the older of two, in 20 s"
+    );
+    drop((delivery, newer, watch));
+    drain.await.unwrap();
+    let text = metrics::render(&registry).unwrap();
+    assert!(text.contains("reason=\"drained\"} 1\n"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_a_blocked_stream_too() {
+    let mut rig = rig(|_| {});
+    rig.next().await;
+    let Rig {
+        mut delivery,
+        signal,
+        watch,
+        ..
+    } = rig;
+    let drain = tokio::spawn(signal.drain(Duration::from_secs(20)));
+    let end = poll_fn(|context| delivery.poll_next(context, true));
+    assert_eq!(timeout(FAR, end).await, Ok(None));
+    drop((delivery, watch));
+    drain.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_sent_and_then_the_stream_ends_for_who_asked_for_none() {
+    let mut rig = rig(|terms| terms.ends_at_gap = true);
+    rig.next().await;
+    rig.feed.put("data: 1\n\n", 1, 0);
+    rig.feed.put("event: gap\n\n", 0, 1);
+    rig.feed.put("data: 9\n\n", 1, 0);
+    assert_eq!(rig.next().await, text("data: 1\n\n"));
+    assert_eq!(rig.next().await, text("event: gap\n\n"));
+    assert_eq!(rig.next().await, None);
+    let text = rig.end();
+    assert!(text.contains("reason=\"gap\"} 1\n"), "{text}");
+    assert!(
+        text.contains("riverhead_gaps_sent_total{reason=\"expired\"} 1\n"),
+        "{text}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_one_event_like_any_other_for_everybody_else() {
+    let mut rig = rig(|_| {});
+    rig.next().await;
+    rig.feed.put("event: gap\n\n", 0, 1);
+    rig.feed.put("data: 9\n\n", 1, 0);
+    assert_eq!(rig.next().await, text("event: gap\n\n"));
+    assert_eq!(rig.next().await, text("data: 9\n\n"));
+}

@@ -1,0 +1,103 @@
+use http::HeaderValue;
+
+use super::*;
+use crate::{catalog::Catalog, catalog::Stream, position::Mark};
+
+const NOW: Timestamp = 1_790_487_705_415;
+
+fn selection() -> Selection {
+    let mut stream = Stream::new("changes", ["eqiad.changes"]);
+    stream.former_topics.push("old.changes".into());
+    Catalog::new(vec![stream]).unwrap().select("changes").unwrap()
+}
+
+fn ask(target: &str, header: Option<&str>) -> Result<Question, Error> {
+    let mut headers = HeaderMap::new();
+    if let Some(id) = header {
+        headers.insert("last-event-id", HeaderValue::from_str(id).unwrap());
+    }
+    Question::read(&headers, &target.parse().unwrap(), &selection(), NOW)
+}
+
+/// Where the one entry of the position stands.
+fn offset(question: &Question) -> i64 {
+    match question
+        .position
+        .as_ref()
+        .map(|position| position.entries.as_slice())
+    {
+        Some(
+            [
+                Entry {
+                    place: Place::At(Mark { offset, .. }),
+                    ..
+                },
+            ],
+        ) => *offset,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn id(offset: i64) -> String {
+    format!(r#"[{{"topic":"eqiad.changes","partition":0,"offset":{offset}}}]"#)
+}
+
+fn escaped(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+#[test]
+fn the_header_wins_over_the_query_and_both_over_since() {
+    let target = format!("/?since=2018-06-14&lastEventId={}", escaped(&id(7)));
+    let question = ask(&target, Some(&id(8))).unwrap();
+    assert_eq!((offset(&question), question.since), (8, None));
+    let question = ask(&target, None).unwrap();
+    assert_eq!((offset(&question), question.since), (7, None));
+    assert_eq!(question.start(), StartPlace::Id);
+}
+
+#[test]
+fn a_blank_header_is_what_a_client_sends_that_has_seen_nothing_yet() {
+    let target = format!("/?last_event_id={}", escaped(&id(7)));
+    for blank in ["", " ", "\t"] {
+        assert_eq!(offset(&ask(&target, Some(blank)).unwrap()), 7);
+        let question = ask("/", Some(blank)).unwrap();
+        assert_eq!(
+            (question.position.as_ref(), question.start()),
+            (None, StartPlace::Live)
+        );
+    }
+}
+
+#[test]
+fn an_id_without_entries_is_no_position() {
+    let question = ask("/?since=1000", Some("[]")).unwrap();
+    assert_eq!((question.position.as_ref(), question.since), (None, Some(1000)));
+    assert_eq!(question.start(), StartPlace::Since);
+}
+
+#[test]
+fn a_time_to_come_is_now() {
+    let at = |time: Timestamp| ask(&format!("/?since={time}"), None).unwrap().since;
+    assert_eq!(at(NOW), Some(NOW));
+    assert_eq!(at(NOW + 1), None);
+}
+
+#[test]
+fn a_stream_that_changed_its_topics_goes_on_at_the_time_where_they_ended() {
+    let both = r#"[{"topic":"eqiad.changes","partition":0,"offset":7},{"topic":"old.changes","partition":0,"offset":1}]"#;
+    assert_eq!(offset(&ask("/", Some(both)).unwrap()), 7);
+    let old = r#"[{"topic":"old.changes","partition":0,"offset":1,"timestamp":500},
+                  {"topic":"old.changes","partition":1,"timestamp":900}]"#;
+    let question = ask("/?since=100", Some(&old.replace('\n', " "))).unwrap();
+    assert_eq!((question.position.as_ref(), question.since), (None, Some(900)));
+}
+
+#[test]
+fn a_topic_of_somebody_else_is_named_beside_those_there_are() {
+    let error = ask("/", Some(r#"["secret","eqiad.changes"]"#)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "topics not in these streams: secret; theirs are: eqiad.changes"
+    );
+}
