@@ -10,4 +10,5 @@
     reason = "a test may panic"
 )]
 
+mod kafka;
 mod resume;

@@ -100,9 +100,9 @@ impl Streams {
         let deadline = Instant::now() + wait;
         if let Some(mut stream) = self.resume(want) {
             match self.finish(stream.page(want, deadline), stream) {
-                // An end that was noted before this read says nothing of now.
+                // An end that was noted before this read says nothing of now: read afresh, or let the caller.
                 Ok(piece) if piece.page.range().is_empty() => {}
-                result => return result,
+                result => return result.map(|piece| Piece { ends: false, ..piece }),
             }
         }
         let mut stream = self.start(want)?;
