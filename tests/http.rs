@@ -321,6 +321,7 @@ async fn a_head_has_the_headers_of_a_stream_and_begins_none() {
         .await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"));
+    assert!(!head.contains("content-length"), "a stream has none: {head}");
     assert_eq!(client.rest().await, "");
     let started = "riverhead_streams_started_total{stream=\"recentchange\",from=\"live\"}";
     assert_eq!(rig.metric(started).await, 0.0);

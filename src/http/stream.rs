@@ -21,6 +21,7 @@ use super::{
     json::JSON,
     link::Link,
     question::Question,
+    settings::Settings,
 };
 use crate::{
     catalog::Selection,
@@ -47,25 +48,20 @@ pub(super) async fn answer(
         return Ok(respond(format, Body::empty()));
     }
     let client = ClientAddr::from(peer).key();
-    let opening = Opening {
-        client,
-        streams: names(&selection),
-        start: question.start(),
-    };
-    let fails_on_gap = question.fails_on_gap;
-    let label = label(&selection);
+    let (start, fails_on_gap) = (question.start(), question.fails_on_gap);
+    let (streams, label) = (names(&selection), label(&selection));
     let request = request(selection, question, format, client, now);
     let mut subscription = Subscription::start(&gateway.source, request);
     if fails_on_gap {
         verdict(&mut subscription).await?;
     }
-    let terms = Terms {
-        format,
-        heartbeat: gateway.settings.heartbeat,
-        hold_limit: gateway.settings.hold_limit,
-        ends_at_gap: fails_on_gap,
+    let opening = Opening {
+        client,
+        streams,
+        start,
     };
     let account = Account::open(opening, gateway.metrics.stream(&label));
+    let terms = terms(&gateway.settings, format, fails_on_gap);
     let delivery = Delivery::new(subscription, terms, gateway.drain.ticket(), account);
     Ok(respond(format, Body::new(StreamBody::new(delivery, link))))
 }
@@ -118,6 +114,15 @@ fn request(selection: Selection, question: Question, format: Format, client: Cli
         format,
         client,
         now,
+    }
+}
+
+fn terms(settings: &Settings, format: Format, ends_at_gap: bool) -> Terms {
+    Terms {
+        format,
+        heartbeat: settings.heartbeat,
+        hold_limit: settings.hold_limit,
+        ends_at_gap,
     }
 }
 

@@ -13,7 +13,7 @@ use riverhead::{
     drain::{self, Signal},
     health::Readiness,
     http::{self, Bound, Gateway, settings::Settings},
-    metrics::{self, HttpMetrics, Registry},
+    metrics::{self, HttpMetrics},
     partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
     position::{Offset, Timestamp},
     subscription::Source,
@@ -32,28 +32,43 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Rig {
     pub public: SocketAddr,
     pub admin: SocketAddr,
-    pub directory: Arc<Directory>,
     pub signal: Signal,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
 impl Rig {
-    /// One with these deviations from the default settings.
+    /// One with these deviations from the default settings, and Kafka that does not answer.
     pub fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let source = Source {
+            directory: Directory::new(),
+            history: Arc::new(NoHistory),
+        };
+        Self::over(catalog(), source, change)
+    }
+
+    /// One that serves this.
+    pub fn over(catalog: Catalog, source: Source, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = Settings::default();
         change(&mut settings);
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let (public, admin) = (Bound::bind(free).unwrap(), Bound::bind(free).unwrap());
         let addresses = (public.address(), admin.address());
-        let (signal, watch) = drain::channel();
+        let (signal, drain) = drain::channel();
         let mut registry = metrics::registry();
-        let metrics = HttpMetrics::register(&mut registry);
-        let directory = Directory::new();
-        let gateway = gateway(settings, watch, metrics, registry, &directory);
+        let readiness = Readiness::new();
+        readiness.set();
+        let gateway = Gateway {
+            catalog: Arc::new(catalog),
+            source,
+            settings,
+            readiness,
+            metrics: HttpMetrics::register(&mut registry),
+            registry: Arc::new(registry),
+            drain,
+        };
         Self {
             public: addresses.0,
             admin: addresses.1,
-            directory,
             signal,
             served: tokio::spawn(http::serve(public, admin, gateway)),
         }
@@ -75,29 +90,6 @@ impl Rig {
             assert!(start.elapsed() < DEADLINE, "{name} never became {value}");
             sleep(Duration::from_millis(5)).await;
         }
-    }
-}
-
-fn gateway(
-    settings: Settings,
-    drain: drain::Watch,
-    metrics: HttpMetrics,
-    registry: Registry,
-    directory: &Arc<Directory>,
-) -> Gateway {
-    let readiness = Readiness::new();
-    readiness.set();
-    Gateway {
-        catalog: Arc::new(catalog()),
-        source: Source {
-            directory: Arc::clone(directory),
-            history: Arc::new(NoHistory),
-        },
-        settings,
-        readiness,
-        metrics,
-        registry: Arc::new(registry),
-        drain,
     }
 }
 

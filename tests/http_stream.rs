@@ -1,0 +1,349 @@
+//! Events over real sockets: what a client of today reads, and how it resumes. Kafka is a model.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use riverhead::{
+    catalog::{Catalog, Stream},
+    http::settings::Settings,
+    sse::{Message, Reader},
+};
+use support::{
+    model::{House, TOPIC},
+    rig::{Client, DEADLINE, Rig, get},
+};
+use tokio::time::timeout;
+
+const PATH: &str = "/v2/stream/edits";
+
+/// A topic of two partitions with the numbers 1 to 40, 20 in each.
+fn house() -> House {
+    let house = House::new(2);
+    write(&house, 20);
+    house
+}
+
+fn write(house: &House, records: usize) {
+    for partition in 0..2 {
+        house.model.lock().produce(partition, records);
+        house.tail(partition);
+    }
+}
+
+/// Cuts the first half of partition 0 off, also from memory.
+fn expire(house: &House) {
+    house.expire(0, 50);
+    house.tail_lags(0);
+}
+
+fn rig(house: &House, change: impl FnOnce(&mut Settings)) -> Rig {
+    let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
+    Rig::over(catalog, house.source.clone(), change)
+}
+
+/// From the first record of each partition.
+const ALL: &str =
+    r#"[{"topic":"edits","partition":0,"offset":-2},{"topic":"edits","partition":1,"offset":-2}]"#;
+
+/// A client of a stream, behind the head and the prelude.
+struct Reading {
+    client: Client,
+    reader: Reader,
+}
+
+impl Reading {
+    async fn start(rig: &Rig, target: &str, id: &str) -> Self {
+        let mut client = Client::connect(rig.public).await;
+        client
+            .send(&format!(
+                "GET {target} HTTP/1.1\r\nhost: test\r\nlast-event-id: {id}\r\n\r\n"
+            ))
+            .await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert_eq!(client.chunk().await, ":ok\n\n");
+        Self {
+            client,
+            reader: Reader::new(1024 * 1024),
+        }
+    }
+
+    /// The next event; `None` at the end of the stream.
+    async fn next(&mut self) -> Option<Message> {
+        loop {
+            if let Some(message) = self.reader.next_message() {
+                return Some(message);
+            }
+            let chunk = self.client.chunk().await;
+            if chunk.is_empty() {
+                return None;
+            }
+            assert!(
+                chunk == ":\n" || chunk.ends_with("\n\n"),
+                "a torn chunk: {chunk:?}"
+            );
+            self.reader.push(chunk.as_bytes()).unwrap();
+        }
+    }
+
+    /// The next `n` numbers, and the last id with them.
+    async fn take(&mut self, n: usize) -> (Vec<u64>, String) {
+        let (mut numbers, mut id) = (Vec::new(), String::new());
+        while numbers.len() < n {
+            let message = self.next().await.expect("more events");
+            assert_eq!(message.event, "message", "{message:?}");
+            numbers.push(number(&message.data));
+            id = message.id.expect("an id");
+        }
+        (numbers, id)
+    }
+}
+
+fn number(data: &str) -> u64 {
+    let value: serde_json::Value = serde_json::from_str(data).unwrap();
+    value["n"].as_u64().unwrap()
+}
+
+fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {
+    numbers.sort_unstable();
+    numbers
+}
+
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[tokio::test]
+async fn an_event_is_its_type_its_id_and_its_data_in_that_order() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let mut client = Client::connect(rig.public).await;
+    client
+        .send(&format!(
+            "GET {PATH} HTTP/1.1\r\nhost: test\r\nlast-event-id: {ALL}\r\n\r\n"
+        ))
+        .await;
+    client.head().await;
+    let start = client.chunk().await + &client.chunk().await;
+    let event = start.strip_prefix(":ok\n\n").unwrap();
+    let lines: Vec<_> = event.lines().take(4).collect();
+    assert_eq!(lines[0], "event: message");
+    assert!(
+        lines[1].starts_with(r#"id: [{"topic":"edits","partition":0,"offset":"#),
+        "{}",
+        lines[1]
+    );
+    assert!(lines[1].is_ascii());
+    assert_eq!(lines[2], r#"data: {"n":1}"#);
+    assert_eq!(lines[3], "");
+}
+
+#[tokio::test]
+async fn a_client_that_is_cut_again_and_again_gets_everything_once() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let (mut all, mut id) = (Vec::new(), ALL.to_owned());
+    for part in 1..=8 {
+        let (numbers, last) = Reading::start(&rig, PATH, &id).await.take(part).await;
+        all.extend(numbers);
+        id = last;
+    }
+    let mut last = Reading::start(&rig, PATH, &id).await;
+    all.extend(last.take(40 - all.len()).await.0);
+    write(&house, 10);
+    all.extend(last.take(20).await.0);
+    assert_eq!(sorted(all), (1..=60).collect::<Vec<_>>());
+    rig.until_metric(
+        "riverhead_events_sent_total{stream=\"edits\"}",
+        rig.metric("riverhead_events_sent_total{stream=\"edits\"}").await,
+    )
+    .await;
+    assert_eq!(rig.metric("riverhead_gaps_sent_total").await, 0.0);
+}
+
+#[tokio::test]
+async fn a_polyfill_resumes_by_its_query_parameter() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let (first, id) = Reading::start(&rig, PATH, ALL).await.take(15).await;
+    for name in ["lastEventId", "last_event_id"] {
+        let target = format!("{PATH}?{name}={}", escaped(&id));
+        let (rest, _) = Reading::start(&rig, &target, "").await.take(25).await;
+        assert_eq!(
+            sorted([first.clone(), rest].concat()),
+            (1..=40).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[tokio::test]
+async fn compact_ids_are_short_and_resume_alike() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let target = format!("{PATH}?id=compact");
+    let (first, id) = Reading::start(&rig, &target, ALL).await.take(15).await;
+    assert!(id.len() <= 128, "{id}");
+    let (rest, _) = Reading::start(&rig, PATH, &id).await.take(25).await;
+    assert_eq!(sorted([first, rest].concat()), (1..=40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn since_begins_at_a_time() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let records = |partition: usize| house.model.lock().partitions[partition].records.clone();
+    let time = records(1)[10].time;
+    let expected = (0..2).flat_map(records);
+    let expected: Vec<_> = expected
+        .filter(|record| record.time >= time)
+        .map(|record| record.n)
+        .collect();
+    assert!(!expected.is_empty() && expected.len() < 20);
+    let target = format!("{PATH}?since={time}");
+    let (numbers, _) = Reading::start(&rig, &target, "").await.take(expected.len()).await;
+    assert_eq!(sorted(numbers), sorted(expected));
+}
+
+#[tokio::test]
+async fn without_a_place_a_stream_begins_with_what_comes() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let mut reading = Reading::start(&rig, PATH, "").await;
+    rig.until_metric("riverhead_streams_open{stream=\"edits\"}", 1.0)
+        .await;
+    rig.until_metric("riverhead_streams_held", 0.0).await;
+    write(&house, 5);
+    assert_eq!(sorted(reading.take(10).await.0), (41..=50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn ndjson_is_one_document_a_line_and_nothing_else() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let mut client = Client::connect(rig.public).await;
+    client
+        .send(&format!(
+            "GET {PATH} HTTP/1.1\r\nhost: test\r\naccept: application/json\r\nlast-event-id: {ALL}\r\n\r\n"
+        ))
+        .await;
+    client.head().await;
+    assert_eq!(client.chunk().await, "\n");
+    let mut numbers = Vec::new();
+    while numbers.len() < 40 {
+        let chunk = client.chunk().await;
+        assert!(chunk.ends_with('\n'), "{chunk:?}");
+        numbers.extend(chunk.lines().map(number));
+    }
+    assert_eq!(sorted(numbers), (1..=40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_client_is_told_of_a_gap_and_goes_on() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let (_, id) = Reading::start(&rig, PATH, ALL).await.take(1).await;
+    expire(&house);
+    let mut reading = Reading::start(&rig, PATH, &id).await;
+    let gap = loop {
+        let message = reading.next().await.expect("a gap");
+        if message.event == "gap" {
+            break message;
+        }
+    };
+    let data: serde_json::Value = serde_json::from_str(&gap.data).unwrap();
+    assert_eq!(
+        (&data["partition"], &data["reason"]),
+        (&0.into(), &"expired".into())
+    );
+    rig.until_metric("riverhead_gaps_sent_total{reason=\"expired\"}", 1.0)
+        .await;
+}
+
+#[tokio::test]
+async fn who_wants_no_gap_gets_410_and_its_data_instead() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let (_, id) = Reading::start(&rig, PATH, ALL).await.take(1).await;
+    expire(&house);
+    let target = format!("{PATH}?on_gap=fail");
+    let answer = get(rig.public, &target, &format!("last-event-id: {id}\r\n")).await;
+    assert_eq!(answer.status, 410, "{answer:?}");
+    let body = answer.json();
+    assert_eq!(
+        (&body["type"], &body["gap"]["reason"]),
+        (&"gap".into(), &"expired".into())
+    );
+    rig.until_metric("riverhead_streams_open{stream=\"edits\"}", 0.0)
+        .await;
+}
+
+#[tokio::test]
+async fn who_wants_no_gap_and_has_none_reads_until_one_comes() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let (_, id) = Reading::start(&rig, PATH, ALL).await.take(1).await;
+    let mut reading = Reading::start(&rig, &format!("{PATH}?on_gap=fail"), &id).await;
+    reading.take(39).await;
+    house.recreate(5);
+    let mut last = None;
+    while let Some(message) = reading.next().await {
+        last = Some(message);
+    }
+    assert_eq!(last.expect("a gap before the end").event, "gap");
+    rig.until_metric(
+        "riverhead_streams_ended_total{stream=\"edits\",reason=\"gap\"}",
+        1.0,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_gone_holds_no_other_partition_up() {
+    let house = house();
+    house.model.lock().partitions[0].mute = true;
+    house.publish(0, 30);
+    let rig = rig(&house, |settings| settings.heartbeat = Duration::from_millis(100));
+    let mut reading = Reading::start(&rig, PATH, ALL).await;
+    let (numbers, _) = reading.take(20).await;
+    assert_eq!(sorted(numbers), (21..=40).collect::<Vec<_>>());
+    house.model.lock().partitions[0].mute = false;
+    let (numbers, _) = timeout(DEADLINE, reading.take(20)).await.unwrap();
+    assert_eq!(sorted(numbers), (1..=20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
+    let house = Arc::new(house());
+    let gateway = rig(&house, |_| {});
+    let mut reading = Reading::start(&gateway, PATH, ALL).await;
+    let (mut numbers, mut id) = reading.take(40).await;
+    let writer = tokio::spawn({
+        let house = Arc::clone(&house);
+        async move {
+            loop {
+                write(&house, 5);
+                tokio::time::sleep(Duration::from_millis(3)).await;
+            }
+        }
+    });
+    let drain = tokio::spawn(gateway.signal.drain(Duration::from_millis(300)));
+    // That every chunk ends with a whole event is looked at in `next`.
+    while let Some(message) = reading.next().await {
+        numbers.push(number(&message.data));
+        id = message.id.expect("an id");
+    }
+    timeout(DEADLINE, drain).await.unwrap().unwrap();
+    writer.abort();
+    assert!(writer.await.unwrap_err().is_cancelled());
+
+    let last = house.model.lock().n;
+    assert!(numbers.len() > 40, "it drained under load");
+    let successor = rig(&house, |_| {});
+    let rest = last as usize - numbers.len();
+    let (rest, _) = Reading::start(&successor, PATH, &id).await.take(rest).await;
+    numbers.extend(rest);
+    assert_eq!(sorted(numbers), (1..=last).collect::<Vec<_>>());
+}
