@@ -1,11 +1,12 @@
 //! The kit against real brokers: one cluster, one test after the other.
+#![allow(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 #![allow(
     clippy::print_stdout,
     reason = "the figures of a start are for a person to compare"
 )]
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use riverhead_brokers::{
     Cluster, Fault, LogRecord, NewTopic, RawRecord, Replacement, Truncation, eventually, shared,
@@ -204,7 +205,13 @@ fn a_partition_moves_and_a_property_changes_alone() {
     cluster.reassign("moved", 0, &[2, 3]);
     cluster.wait_for_isr("moved", 0, &[2, 3]);
     cluster.alter_topic_config("moved", &[("segment.bytes", Some("1048576"))]);
-    cluster.alter_topic_config("moved", &[("segment.bytes", None)]);
+    let property = |key| cluster.topic_config("moved", key);
+    eventually(SOON, "the new property", || {
+        property("segment.bytes") == "1048576"
+    });
+    assert_eq!(property("retention.ms"), "1234567", "left as it was");
+    cluster.alter_topic_config("moved", &[("retention.ms", None)]);
+    eventually(SOON, "the default", || property("retention.ms") == "604800000");
 }
 
 #[test]
@@ -261,12 +268,29 @@ fn a_dead_broker_first_in_the_list_and_one_black_hole_do_not_stop_a_producer() {
 }
 
 #[test]
-#[ignore = "starts a second cluster; run it by name when the shape of clusters changes"]
-fn a_combined_cluster_starts() {
-    let start = Instant::now();
+#[ignore = "ten seconds more, for what few tests use"]
+fn an_unclean_election_gives_a_partition_to_whoever_lives() {
+    let cluster = shared();
+    cluster.create(&NewTopic::with_replicas("unclean", &[&[1, 2]]).config("min.insync.replicas", "1"));
+    cluster.kill(2);
+    cluster.wait_for_isr("unclean", 0, &[1]);
+    cluster.kill(1);
+    cluster.wait_for_leader("unclean", 0, None);
+    cluster.start_broker(2);
+    cluster.elect_unclean_leader("unclean", 0);
+    assert_eq!(cluster.leader("unclean", 0), 2);
+}
+
+#[test]
+#[ignore = "starts a second cluster"]
+fn a_combined_cluster_starts_and_a_broker_can_leave_it() {
     let cluster = Cluster::builder().combined().brokers(2).start();
-    assert_eq!(cluster.live_brokers(), Ok(BTreeSet::from([1, 2])));
-    assert!(start.elapsed() < Duration::from_secs(60));
+    cluster.create(&NewTopic::with_replicas("stays", &[&[2]]));
+    cluster.reassign("stays", 0, &[1]);
+    cluster.stop(2);
+    cluster.unregister_broker(2);
+    assert_eq!(cluster.leader("stays", 0), 1);
+    assert_eq!(cluster.live_brokers(), Ok(BTreeSet::from([1])));
 }
 
 fn now_ms() -> i64 {

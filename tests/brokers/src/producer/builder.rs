@@ -17,7 +17,7 @@ use crate::patience::{eventually, scaled};
 pub enum Acks {
     /// When all replicas in sync have it. Retries are idempotent: exactly once in the log, in order.
     All,
-    /// When the leader has it. It may be lost with the leader, and a retry may write it twice.
+    /// When the leader has it. It may be lost with the leader, and a retry may write it twice or late.
     Leader,
 }
 

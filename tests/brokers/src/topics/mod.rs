@@ -7,7 +7,7 @@ mod state;
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminOptions, NewPartitions, TopicReplication, TopicResult};
+use rdkafka::admin::{AdminOptions, NewPartitions, ResourceSpecifier, TopicReplication, TopicResult};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
@@ -123,6 +123,23 @@ impl Cluster {
         partition
             .error()
             .unwrap_or_else(|error| panic!("delete records of {topic}: {error}"));
+    }
+
+    /// The value of a topic's property, whether set or by default.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such property.
+    pub fn topic_config(&self, topic: &str, key: &str) -> String {
+        let resource = ResourceSpecifier::Topic(topic);
+        let configs = eventually(CHANGE, &format!("the properties of {topic}"), || {
+            futures_executor::block_on(self.admin().describe_configs([&resource], &options()))
+        });
+        let value = configs
+            .iter()
+            .flatten()
+            .find_map(|config| config.get(key)?.value.clone());
+        value.unwrap_or_else(|| panic!("{topic} has no property {key}"))
     }
 
     /// The names of all topics, internal ones included, sorted.

@@ -51,6 +51,17 @@ impl Cluster {
         Err(format!("none of {ATTEMPTS} answers came from broker {broker}"))
     }
 
+    /// The broker that leads a partition, waited for if there is none now.
+    pub fn leader(&self, topic: &str, partition: i32) -> i32 {
+        eventually(CHANGE, &format!("a leader of {topic}-{partition}"), || {
+            let states = self.describe(topic)?;
+            let state = states.iter().find(|state| state.id == partition);
+            state
+                .and_then(|state| state.leader)
+                .ok_or_else(|| format!("{states:?}"))
+        })
+    }
+
     /// The offsets that a partition's log has: from its first record to one past its last.
     pub fn offsets(&self, topic: &str, partition: i32) -> Range<i64> {
         eventually(CHANGE, &format!("the offsets of {topic}-{partition}"), || {
