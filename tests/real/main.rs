@@ -12,3 +12,4 @@
 
 mod kafka;
 mod resume;
+mod table;

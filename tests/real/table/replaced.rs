@@ -1,0 +1,175 @@
+//! The log is another one, or has lost what the client wants.
+
+use riverhead_brokers::{Replacement, Truncation, shared};
+use serde_json::json;
+
+use super::{
+    house::House,
+    listener::{events, gap},
+};
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn an_expired_id_goes_on_at_the_log_start_and_is_told() {
+    let mut house = House::new("expired", 1);
+    let written = house.write(0, 500);
+    let mut first = house.read_from_start(1);
+    let ids: Vec<_> = {
+        first.upto(&written);
+        [9, 298, 299, 300].map(|at| first.id(written[at])).into()
+    };
+    house.brokers.delete_records("expired", 0, 300);
+    house.restart(1);
+    let rest = &written[300..];
+    for (id, requested) in [(&ids[0], 10), (&ids[1], 299)] {
+        let mut client = house.resume(id);
+        client
+            .upto(rest)
+            .assert_heard(&[&gap(requested, 300, "expired"), &events(rest)]);
+    }
+    let mut client = house.resume(&ids[2]);
+    client.upto(rest).assert_heard(&[&events(rest)]);
+    let mut client = house.resume(&ids[3]);
+    client.upto(&rest[1..]).assert_heard(&[&events(&rest[1..])]);
+    let mut client = house.resume(&house.id(json!({"offset": 10})));
+    client
+        .upto(rest)
+        .assert_heard(&[&gap(10, 300, "expired"), &events(rest)]);
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn an_id_ahead_of_its_own_log_waits_and_others_flow() {
+    let mut house = House::new("ahead", 2);
+    let (zero, one) = (house.write(0, 100), house.write(1, 100));
+    let mut first = house.read_from_start(2);
+    first.upto(&zero).upto(&one);
+    let mut id = first.last_id();
+    assert_eq!(id[0]["offset"], 100);
+    id[0]["offset"] = json!(103);
+    for in_memory in [true, false] {
+        if !in_memory {
+            house.restart(2);
+        }
+        let mut client = house.resume(&id);
+        let flows = house.write(1, 10);
+        client.upto(&flows);
+        let comes = house.write(0, 5);
+        client.upto(&comes[3..]);
+        client.assert_heard(&[&events(&flows), &events(&comes[3..])]);
+        id = client.last_id();
+        id[0]["offset"] = json!(id[0]["offset"].as_i64().expect("an offset") + 3);
+    }
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn an_unproven_offset_past_the_end_goes_on_at_the_end_and_is_told() {
+    let house = House::new("past-end", 1);
+    house.write(0, 100);
+    let mut client = house.resume(&house.id(json!({"offset": 9_999})));
+    client.upto_gap();
+    let written = house.write(0, 5);
+    client
+        .upto(&written)
+        .assert_heard(&[&gap(9_999, 100, "past_end"), &events(&written)]);
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_recreated_topic_that_is_shorter_is_read_from_its_start() {
+    recreated("recreated-shorter-table", 100);
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_recreated_topic_that_is_longer_is_read_from_its_start() {
+    recreated("recreated-longer-table", 900);
+}
+
+/// Both of a client that is connected all the time, and of one that comes back.
+fn recreated(topic: &str, records: u64) {
+    let mut house = House::new(topic, 1);
+    let old = house.write(0, 500);
+    let mut live = house.read_from_start(1);
+    let id = live.upto(&old).id(old[499]);
+    house.brokers.delete_topic(topic);
+    house.brokers.create_topic(topic, 1);
+    let new = house.write(0, records);
+    live.upto_gap();
+    let at = live.heard.len() - 1;
+    let (before, told) = (live.heard[..at].to_vec(), live.heard[at].clone());
+    // Until the gateway looks, records of a longer log at offsets that come next pass as the old log's.
+    let passed = &before[500..];
+    assert!(
+        before.starts_with(&events(&old)) && events(&new).ends_with(passed),
+        "{passed:?}"
+    );
+    assert_eq!(vec![told], gap(500 + passed.len() as i64, 0, "recreated"));
+    live.heard.clear();
+    live.upto(&new).assert_heard(&[&events(&new)]);
+    for in_memory in [true, false] {
+        if !in_memory {
+            house.restart(1);
+        }
+        let mut client = house.resume(&id);
+        client
+            .upto(&new)
+            .assert_heard(&[&gap(500, 0, "recreated"), &events(&new)]);
+    }
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_truncated_log_that_is_shorter_goes_on_at_the_first_record_of_the_newer_epoch() {
+    truncated("cut-shorter", Replacement::Shorter);
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_truncated_log_that_is_longer_goes_on_at_the_first_record_of_the_newer_epoch() {
+    truncated("cut-longer", Replacement::Longer);
+}
+
+/// Both of a client that is connected all the time, and of those that come back, to this gateway and to another.
+fn truncated(topic: &str, replacement: Replacement) {
+    let brokers = shared();
+    let truncation = Truncation::prepare(brokers.get(), topic);
+    let mut house = House::over(brokers, topic, 1);
+    let (kept, lost) = (truncation.kept.clone(), truncation.lost.clone());
+    let mut live = house.read_from_start(1);
+    live.upto(&lost);
+    let mut new = truncation.finish(replacement);
+    live.upto_gap();
+    let mut behind = house.resume(&live.id(lost[499]));
+    behind.upto_gap();
+    new.extend(house.write(0, 3));
+    live.upto(&new).assert_heard(&[
+        &events(&kept),
+        &events(&lost),
+        &gap(600, 100, "truncated"),
+        &events(&new),
+    ]);
+    behind
+        .upto(&new)
+        .assert_heard(&[&gap(600, 100, "truncated"), &events(&new)]);
+    for again in [false, true] {
+        if again {
+            house.restart(1);
+        }
+        for (record, requested) in [(lost[0], 101), (lost[249], 350), (lost[499], 600)] {
+            let mut client = house.resume(&live.id(record));
+            client
+                .upto(&new)
+                .assert_heard(&[&gap(requested, 100, "truncated"), &events(&new)]);
+        }
+        for at in [49, 99] {
+            let mut client = house.resume(&live.id(kept[at]));
+            client
+                .upto(&new)
+                .assert_heard(&[&events(&kept[at + 1..]), &events(&new)]);
+        }
+        let mut client = house.resume(&live.id(new[0]));
+        client.upto(&new[1..]).assert_heard(&[&events(&new[1..])]);
+    }
+}
