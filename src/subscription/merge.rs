@@ -242,9 +242,10 @@ impl Subscription {
             return;
         }
         let mut topics = std::mem::take(&mut self.topics);
-        let changed = topics
-            .iter_mut()
-            .fold(false, |changed, topic| self.refresh_topic(topic) || changed);
+        let mut changed = false;
+        for topic in &mut topics {
+            changed |= self.refresh_topic(topic);
+        }
         self.topics = topics;
         if changed {
             self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
