@@ -16,8 +16,8 @@
 //! | 3 | [`kafka`] | reading Kafka without groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] seam |
-//! | 1 | [`event`], [`catalog`] | a record as it is kept; which streams are public |
-//! | 0 | [`position`], [`sse`], [`client`], [`drain`], [`metrics`], [`health`] | leaves |
+//! | 1 | [`event`], [`catalog`], [`limits`] | a record as it is kept; which streams are public; what clients may have |
+//! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
 //!
 //! `main.rs`, floor 8, turns arguments into an exit code.
 

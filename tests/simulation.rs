@@ -151,7 +151,7 @@ impl World {
             Op::Tail { partition } => self.house.tail(partition % count),
             Op::Shed { pages } => {
                 for log in self.house.source.directory.all() {
-                    (0..pages).for_each(|_| drop(log.shed()));
+                    (0..pages).for_each(|_| _ = log.shed());
                 }
             }
             Op::Read { batches } => self.read(batches).await,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     catalog::check_name,
-    kafka::settings::{BrokerAddr, Settings, passthrough},
+    kafka::settings::{BrokerAddr, Settings, passthrough, properties},
 };
 
 /// The keys of one cluster.
@@ -29,7 +29,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         node.size().map(|v| cluster.history_rate = v)
     }),
     optional("librdkafka", |cluster, node| {
-        properties(node).map(|v| cluster.librdkafka = v)
+        passed_through(node).map(|v| cluster.librdkafka = v)
     }),
 ];
 
@@ -87,11 +87,12 @@ fn single_bootstrap(cluster: &Settings, item: &Node) -> Option<Fault> {
     if cluster.bootstrap.len() != 1 || cluster.allow_single_bootstrap {
         return None;
     }
-    let title = "one bootstrap broker alone: when it is decommissioned, nothing can connect any more, which is how \
-                 EventStreams was down for 18 hours in 2019";
+    let title = "one bootstrap broker alone: when it is decommissioned nothing can connect any more, which is how \
+                 EventStreams went down in 2019";
     let fault = Fault::new(item.place_of("bootstrap"), title)
         .label("all of these are one broker")
-        .help("list two or more, or set `allow_single_bootstrap = true`, for instance for a name that follows the brokers");
+        .help("list two or more, or set `allow_single_bootstrap = true`, for instance for a name that follows the brokers")
+        .if_whole();
     Some(fault)
 }
 
@@ -115,7 +116,7 @@ fn same_names(node: &Node) -> Vec<Fault> {
 }
 
 /// What is passed through. `security.protocol = "ssl"` and `"security.protocol" = "ssl"` mean the same.
-fn properties(node: &Node) -> Read<BTreeMap<String, String>> {
+fn passed_through(node: &Node) -> Read<BTreeMap<String, String>> {
     let mut flat = Vec::new();
     flatten(node.entries()?, "", &mut flat);
     let mut faults = Vec::new();
@@ -159,17 +160,17 @@ fn flatten<'a>(entries: &'a [Entry], prefix: &str, flat: &mut Vec<(String, &'a E
 }
 
 fn value(property: &str, entry: &Entry) -> Read<String> {
-    if let Some(reason) = passthrough::refusal(property) {
+    if let Some(reason) = properties::refusal(property) {
         let title = format!("{} is not passed to librdkafka: {reason}", quoted(property));
         return Err(vec![Fault::new(entry.place.clone(), title)]);
     }
-    if !passthrough::PASSED.contains(&property) {
+    if !properties::PASSED.contains(&property) {
         let fault = Fault::new(
             entry.place.clone(),
             format!("librdkafka's readers know no {}", quoted(property)),
         );
         return Err(vec![
-            match nearest(property, passthrough::PASSED.iter().copied()) {
+            match nearest(property, properties::PASSED.iter().copied()) {
                 Some(known) => fault.label(did_you_mean(known)),
                 None => fault,
             },

@@ -4,10 +4,10 @@
 
 use std::{ffi::OsString, sync::Arc};
 
-use toml_span::Value;
+use toml_span::{Span, Value};
 
 use super::{
-    fault::{Fault, Place, quoted},
+    fault::{Fault, Place, Read, quoted},
     node::{Entry, Kind, Node, below},
     sections::{CLUSTERS_NAME, STREAMS_NAME, known},
     source,
@@ -36,7 +36,7 @@ pub(super) fn read(
         }
         match of_variable(&targets, &name, text) {
             Ok(variable) => overrides.push(variable),
-            Err(fault) => faults.push(fault),
+            Err(more) => faults.extend(more),
         }
     }
     (overrides, faults)
@@ -50,34 +50,31 @@ impl Override {
 
     /// Puts the value into the tree, over what the file says.
     pub(super) fn apply(self, root: &mut Node) {
-        let place = Place::Variable(Arc::clone(&self.name));
+        let place = Place::Variable(self.name, 0);
         let table = match self.section {
-            Some(section) => entry(root, section, Node::empty_table(section, place.clone())),
+            Some(section) => entry(root, section, &place),
             None => Some(root),
         };
-        let Some(table) = table else { return };
-        if let Some(slot) = entry(table, self.key, self.node.clone()) {
+        if let Some(slot) = table.and_then(|table| entry(table, self.key, &place)) {
             *slot = self.node;
         }
     }
 }
 
-/// The value under `name`, which is `default` if there was none. None when `table` is no table, which is a fault already.
-fn entry<'a>(table: &'a mut Node, name: &str, default: Node) -> Option<&'a mut Node> {
+/// The value under `name`, an empty table if there was none. None when `table` is no table, which is a fault already.
+fn entry<'a>(table: &'a mut Node, name: &str, place: &Place) -> Option<&'a mut Node> {
     let Kind::Table(entries) = &mut table.kind else {
         return None;
     };
-    let index = entries
-        .iter()
-        .position(|entry| entry.name == name)
-        .unwrap_or_else(|| {
-            entries.push(Entry {
-                name: name.into(),
-                place: default.place.clone(),
-                node: default,
-            });
-            entries.len() - 1
+    let known = entries.iter().position(|entry| entry.name == name);
+    let index = known.unwrap_or_else(|| {
+        entries.push(Entry {
+            name: name.into(),
+            place: place.clone(),
+            node: Node::empty_table(name, place.clone()),
         });
+        entries.len() - 1
+    });
     Some(&mut entries[index].node)
 }
 
@@ -113,19 +110,20 @@ fn target(section: Option<&'static str>, key: &'static str) -> Target {
     }
 }
 
-fn of_variable(targets: &[Target], name: &str, text: OsString) -> Result<Override, Fault> {
-    let place = Place::Variable(name.into());
+fn of_variable(targets: &[Target], name: &str, text: OsString) -> Read<Override> {
+    let place = Place::Variable(name.into(), 0);
     let Some(target) = targets.iter().find(|target| target.variable == name) else {
-        return Err(unknown(targets, name, place));
+        return Err(vec![unknown(targets, name, place)]);
     };
     let Ok(text) = text.into_string() else {
-        return Err(Fault::new(place, format!("the value of {name} is not UTF-8")));
+        let title = format!("the value of {name} is not UTF-8");
+        return Err(vec![Fault::new(place, title)]);
     };
     Ok(Override {
         section: target.section,
         key: target.key,
         name: name.into(),
-        node: value(target, &place, &text)?,
+        node: value(target, name, &text)?,
     })
 }
 
@@ -140,38 +138,43 @@ fn unknown(targets: &[Target], name: &str, place: Place) -> Fault {
 }
 
 /// What the text says: a TOML value, or an array of tables as it stands in the file, or else a string.
-fn value(target: &Target, place: &Place, text: &str) -> Result<Node, Fault> {
-    let path = match target.section {
-        Some(section) => below(section, target.key),
-        None => target.key.into(),
-    };
-    let document = match text.trim_start() {
-        headed if headed.starts_with("[[") && target.section.is_none() => text.to_owned(),
-        _ => format!("{} = {text}", target.key),
-    };
-    let node = match toml_span::parse(&document) {
-        Ok(document) => {
-            sole(&document, target.key).map(|value| Node::of(value, path.clone(), &|_| place.clone()))
-        }
+fn value(target: &Target, name: &str, text: &str) -> Read<Node> {
+    let path = target
+        .section
+        .map_or_else(|| target.key.into(), |section| below(section, target.key));
+    let name: Arc<str> = name.into();
+    let place = |span: Span| Place::Variable(Arc::clone(&name), span.start);
+    let document = document(target, text);
+    let structured = match toml_span::parse(&document) {
+        Ok(document) => sole(&document, target.key).map(|value| Node::of(value, path.clone(), &place)),
         // Its text is not shown, as it may hold a password; where in it the error is would help nobody then.
         Err(error) if text.trim_start().starts_with(['[', '{']) => {
-            let title = format!(
-                "the value of {} is not TOML: {}",
-                target.variable,
-                source::message(&error)
-            );
-            return Err(Fault::new(place.clone(), title));
+            let title = format!("the value of {name} is not TOML: {}", source::message(&error));
+            return Err(vec![Fault::new(place(error.span), title)]);
         }
         Err(_) => None,
     };
-    let node = node.unwrap_or_else(|| Node {
+    let plain = || Node {
         path,
-        place: place.clone(),
+        place: place(Span::default()),
         kind: Kind::Text(text.into()),
         raw: None,
-    });
+    };
     let raw = Some(text.to_owned());
-    Ok(Node { raw, ..node })
+    Ok(Node {
+        raw,
+        ..structured.unwrap_or_else(plain)
+    })
+}
+
+/// The text as a TOML document with one key.
+fn document(target: &Target, text: &str) -> String {
+    let headed = target.section.is_none() && text.trim_start().starts_with("[[");
+    if headed {
+        text.to_owned()
+    } else {
+        format!("{} = {text}", target.key)
+    }
 }
 
 /// The value of `key`, when the document has no other.

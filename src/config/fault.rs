@@ -13,8 +13,8 @@ pub(super) enum Place {
     File(usize, usize),
     /// Nowhere in particular: something that is missing.
     Whole,
-    /// In this environment variable.
-    Variable(Arc<str>),
+    /// In this environment variable, from this byte on.
+    Variable(Arc<str>, usize),
 }
 
 /// One thing that is wrong.
@@ -25,8 +25,7 @@ pub(super) struct Fault {
     label: Option<String>,
     help: Option<String>,
     related: Option<(Place, String)>,
-    /// Whether the fault is that something is not there.
-    pub(super) absence: bool,
+    if_whole: bool,
 }
 
 /// A value, or everything that is wrong with it.
@@ -40,7 +39,7 @@ impl Fault {
             label: None,
             help: None,
             related: None,
-            absence: false,
+            if_whole: false,
         }
     }
 
@@ -76,10 +75,20 @@ impl Fault {
             .any(|place| places(other).contains(&Some(place)))
     }
 
-    /// Something is not there.
-    pub(super) fn absent(mut self) -> Self {
-        self.absence = true;
+    /// Counts only if the whole text could be read: else what it misses may stand in the rest.
+    pub(super) fn if_whole(mut self) -> Self {
+        self.if_whole = true;
         self
+    }
+
+    /// Whether it counts though some of the text could not be read.
+    pub(super) fn stands_alone(&self) -> bool {
+        !self.if_whole
+    }
+
+    /// Whether it is about something that was said.
+    pub(super) fn is_placed(&self) -> bool {
+        self.place != Place::Whole
     }
 }
 
@@ -118,7 +127,7 @@ impl Faults {
         let group = match &fault.place {
             Place::File(..) => title.element(self.snippet(fault)),
             Place::Whole => title.element(Origin::path(&*self.path)),
-            Place::Variable(name) => title.element(Origin::path(&**name)),
+            Place::Variable(name, _) => title.element(Origin::path(&**name)),
         };
         // Without a source line there is no caret to stand beside.
         let unplaced = fault
@@ -187,7 +196,7 @@ impl Warning {
                 format!("{path}:{line}")
             }
             Place::Whole => path.into(),
-            Place::Variable(name) => name.to_string(),
+            Place::Variable(name, _) => name.to_string(),
         };
         Self {
             place,

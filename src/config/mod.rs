@@ -1,6 +1,6 @@
 //! One configuration from each module's own settings: a file, and an environment over it. Every fault is told at once.
 //!
-//! Settings live with their module; here is only which key sets which field ([`sections`]), and how a text becomes its
+//! Settings live with their module; here is only which key sets which field (`sections`), and how a text becomes its
 //! value. Nothing is read from the process: text and environment are arguments.
 
 mod clusters;
@@ -72,17 +72,14 @@ impl Config {
             .into_iter()
             .for_each(|variable| variable.apply(&mut root));
         let config = assemble(&root, &mut faults);
-        // What stood in a line that could not be read is not missing.
-        faults.retain(|fault| whole_text || !fault.absence);
-        match config {
-            Some(config) if faults.is_empty() => {
-                let surprises = rules::surprises(&root, &config).into_iter();
-                let warnings = surprises.map(|(place, said)| Warning::new(path, text, &place, said));
-                let warnings = warnings.collect();
-                Ok((config, warnings))
-            }
-            _ => Err(Faults::new(path, text, faults)),
-        }
+        faults.retain(|fault| whole_text || fault.stands_alone());
+        let config = config
+            .filter(|_| faults.is_empty())
+            .ok_or_else(|| Faults::new(path, text, faults))?;
+        let surprises = rules::surprises(&root, &config).into_iter();
+        let warnings = surprises.map(|(place, said)| Warning::new(path, text, &place, said));
+        let warnings = warnings.collect();
+        Ok((config, warnings))
     }
 
     /// A longer text is not read, in bytes: room for every stream of a large site, and parsed in a blink.
@@ -106,7 +103,8 @@ impl Sections {
         let single = overrides.into_iter().filter(|variable| !variable.is_array());
         single.for_each(|variable| variable.apply(&mut root));
         let draft = draft(&root, &mut faults);
-        faults.retain(|fault| !fault.absence);
+        // At the top nothing was said, and the arrays that are missing there are none of the environment's.
+        faults.retain(Fault::is_placed);
         if faults.is_empty() {
             Ok(draft.sections)
         } else {
@@ -157,5 +155,5 @@ fn draft(root: &Node, faults: &mut Vec<Fault>) -> Draft {
 /// Adds faults between values, but for those about a value with a fault of its own: that has its default now.
 fn add_consequences(faults: &mut Vec<Fault>, mut more: Vec<Fault>) {
     more.retain(|consequence| !faults.iter().any(|fault| fault.touches(consequence)));
-    faults.append(&mut more);
+    faults.extend(more.into_iter().map(Fault::if_whole));
 }

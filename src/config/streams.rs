@@ -51,7 +51,7 @@ pub(super) const KEYS: &[Key<Stream>] = &[
 
 /// Reads every stream; `streams` has all of them afterwards, those with faults too.
 pub(super) fn read(node: &Node, streams: &mut Vec<Draft>) -> Read<()> {
-    let items = node.list("an array of tables, [[streams]]", |item| Ok(item))?;
+    let items = node.list("an array of tables, [[streams]]", Ok)?;
     if items.is_empty() {
         return Err(node.refused("at least one stream", "this is empty"));
     }
@@ -121,10 +121,8 @@ fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Fault> {
     let named = named.filter_map(|node| Some((node.string().ok()?, node)));
     let unknown = named.filter(|(name, _)| !known.contains(name));
     let faults = unknown.map(|(name, node)| {
-        let fault = Fault::new(
-            node.place.clone(),
-            format!("there is no cluster {}", quoted(name)),
-        );
+        let title = format!("there is no cluster {}", quoted(name));
+        let fault = Fault::new(node.place.clone(), title).if_whole();
         match nearest(name, known.iter().copied()) {
             Some(known) => fault.label(did_you_mean(known)),
             None => fault,

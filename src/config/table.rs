@@ -90,7 +90,7 @@ fn missing<S>(key: &Key<S>, node: &Node) -> Option<Fault> {
     Some(
         Fault::new(node.place.clone(), format!("`{path}` is missing"))
             .help(help)
-            .absent(),
+            .if_whole(),
     )
 }
 

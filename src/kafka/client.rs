@@ -116,6 +116,8 @@ const TAIL: &[(&str, &str)] = &[
 const HISTORY: &[(&str, &str)] = &[
     // The only sign that a page reached the end of a log whose last offset is a transaction marker.
     ("enable.partition.eof", "true"),
+    // A fetch fills a queue, and a page may need two: the pause between them is part of the page's time.
+    ("fetch.queue.backoff.ms", "1"),
     // One fetch is in flight per broker, so a page waits for the one before it, even if that found nothing.
     ("fetch.wait.max.ms", "10"),
     // Per partition, as every partition has a queue of its own.

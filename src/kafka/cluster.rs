@@ -220,7 +220,9 @@ impl Supervisor {
         if matches!(&self.topics[at].partitions[number].state, State::Reading(current) if Arc::ptr_eq(current, log))
         {
             self.lookout.look();
-            self.ask(at, number, From::Lost(log.end().offset));
+            // Not at once: a place that is lost again and again must not keep us busy.
+            let again = Instant::now() + RETRY_FIRST;
+            self.topics[at].partitions[number].state = State::Waiting(again, From::Lost(log.end().offset));
         }
     }
 

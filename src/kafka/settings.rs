@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod passthrough;
+pub mod properties;
 
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc};
 
@@ -19,7 +20,7 @@ pub struct Settings {
     /// The most that is asked of the cluster for history, in bytes per second.
     pub history_rate: NonZeroU64,
     /// What is passed through to librdkafka, by its names. Nothing that riverhead itself rests on is among it
-    /// ([`passthrough::refusal`]), so it can be applied over riverhead's own choices.
+    /// ([`properties::refusal`]), so it can be applied over riverhead's own choices.
     pub librdkafka: BTreeMap<String, String>,
 }
 

@@ -158,8 +158,8 @@ impl Worker {
         };
         Slot {
             page: PageBuilder::new(next, log.encoding()),
+            epoch: log.end().epoch.unwrap_or(-1),
             log,
-            epoch: -1,
             records: self.shared.counters.records.get_or_create_owned(&labels),
         }
     }

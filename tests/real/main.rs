@@ -2,3 +2,13 @@
 //!
 //! Each is `#[ignore = "needs real brokers: ./tests/run"]`, so that a plain `cargo test` stays quick and hermetic and
 //! still counts them. `./tests/run real` runs them, one at a time on one cluster.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may panic"
+)]
+
+mod kafka;
+mod resume;

@@ -38,6 +38,8 @@ pub struct Report {
     pub unique: u64,
     /// Bytes that the gateway took off the brokers for all clients.
     pub fetched: u64,
+    /// What the gateway says of it: pages read, and wants that the cache or a read under way answered.
+    pub pages: [f64; 3],
     /// The most connections to brokers at any time.
     pub connections: u64,
     /// Clients that got everything.
@@ -71,6 +73,7 @@ impl Replay {
         Report {
             unique,
             fetched,
+            pages: PAGES.map(|name| gateway.metric(name).unwrap_or_default()),
             connections,
             finished: readings
                 .iter()
@@ -159,6 +162,11 @@ impl fmt::Display for Report {
             self.unique,
             self.ratio()
         )?;
+        let [read, hits, joins] = self.pages;
+        writeln!(
+            f,
+            "pages read {read}, from the cache {hits}, read together {joins}"
+        )?;
         writeln!(f, "connections to brokers at most {}", self.connections)?;
         writeln!(
             f,
@@ -167,3 +175,9 @@ impl fmt::Display for Report {
         write!(f, "took {:.1} s", self.took.as_secs_f64())
     }
 }
+
+const PAGES: [&str; 3] = [
+    "riverhead_kafka_history_pages_total",
+    "riverhead_kafka_history_page_hits_total",
+    "riverhead_kafka_history_page_joins_total",
+];

@@ -147,7 +147,9 @@ impl Cache {
     }
 
     fn shrink(&mut self) {
+        // The newest page stays, or a page that takes two reads would never be had.
         while self.bytes > self.budget
+            && self.uses.len() > 1
             && let Some((_, (key, start))) = self.uses.pop_first()
         {
             let entry = self.logs.get_mut(&key).and_then(|log| log.pages.remove(&start));

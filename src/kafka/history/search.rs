@@ -69,11 +69,11 @@ mod tests {
     async fn every_time_is_found_where_a_plain_scan_finds_it() {
         let bounds = Bounds {
             start: 7,
-            end: 995,
+            end: 1000,
             epoch: None,
         };
         for time in 0..10_000 {
-            let expected = (7..995).find(|offset| offset % 3 == 0 && offset * 10 >= time);
+            let expected = (7..1000).find(|offset| offset % 3 == 0 && offset * 10 >= time);
             let reads = Cell::new(0);
             let found = first_at(bounds, time, |offset| {
                 reads.set(reads.get() + 1);

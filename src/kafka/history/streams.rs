@@ -100,9 +100,9 @@ impl Streams {
         let deadline = Instant::now() + wait;
         if let Some(mut stream) = self.resume(want) {
             match self.finish(stream.page(want, deadline), stream) {
-                // An end that was noted before this read says nothing of now.
+                // An end that was noted before this read says nothing of now: read afresh, or let the caller.
                 Ok(piece) if piece.page.range().is_empty() => {}
-                result => return result,
+                result => return result.map(|piece| Piece { ends: false, ..piece }),
             }
         }
         let mut stream = self.start(want)?;
@@ -313,8 +313,9 @@ fn size(record: &Record<'_>) -> usize {
 }
 
 /// How long a partition stays started without a page read of it. Clients that replay come back for the next page when
-/// their sockets have taken this one; each stop in between throws away what was fetched ahead, up to 2 MiB.
-const WARM_FOR: Duration = Duration::from_secs(5);
+/// their sockets have taken this one, which takes seconds when hundreds replay at once; each stop in between throws away
+/// what was fetched ahead, up to 2 MiB.
+const WARM_FOR: Duration = Duration::from_secs(30);
 
 /// Records it is cheaper to read over than to begin afresh for: what a reader keeps ready anyway.
 const SKIP: Offset = 1024;

@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     Core,
+    cache::Lookup,
     mailbox::{Mailbox, PageRead, PageResult, PageWant, Questions, Reply, Task},
     streams::{Failure, Piece, Streams},
 };
@@ -90,6 +91,10 @@ impl Worker {
         if self.core.backoffs.rests(partition) {
             return Err(HistoryError::Unavailable);
         }
+        // Whoever looked into the cache a moment before the page came in has asked for it once more.
+        if let Lookup::Hit(page) = self.core.cache.lock().find(&want.log, want.from) {
+            return Ok(PageRead::Page { page, ends: false });
+        }
         let wait = if self.suspicious {
             ANSWER_OF_A_SUSPECT
         } else {
@@ -156,7 +161,7 @@ impl Worker {
         // Asked for second: an end that is older than its start would be no bounds.
         let ends = self.places(&keys, When::End);
         for ((start, end), replies) in starts.into_iter().zip(ends).zip(replies) {
-            answer(replies, start.and_then(|start| Ok(bounds(start, end?))));
+            answer(replies, start.and_then(|start| bounds(start, end?)));
         }
         for ((partition, time), replies) in questions.times {
             let key = [(partition.topic, partition.partition)];
@@ -218,13 +223,16 @@ fn open(core: &Core, mailbox: &Mailbox, token: &Token) -> Option<Reader> {
     }
 }
 
-fn bounds(start: Found, end: Found) -> Bounds {
-    let start = start.offset.unwrap_or(0);
-    Bounds {
-        start,
-        end: end.offset.unwrap_or(start).max(start),
+fn bounds(start: Found, end: Found) -> Result<Bounds, HistoryError> {
+    let (Some(first), Some(last)) = (start.offset, end.offset) else {
+        return Err(HistoryError::Unavailable);
+    };
+    Ok(Bounds {
+        start: first,
+        // Records may be deleted between the two questions.
+        end: last.max(first),
         epoch: end.epoch,
-    }
+    })
 }
 
 fn answer<T: Copy>(replies: Vec<Reply<T>>, result: Result<T, HistoryError>) {

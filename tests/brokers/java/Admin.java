@@ -16,10 +16,8 @@ import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
-import org.apache.kafka.clients.admin.FeatureUpdate;
 import org.apache.kafka.clients.admin.GroupListing;
 import org.apache.kafka.clients.admin.NewPartitionReassignment;
-import org.apache.kafka.clients.admin.UpdateFeaturesOptions;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.ElectionType;
@@ -34,6 +32,9 @@ import org.apache.kafka.common.serialization.StringDeserializer;
  */
 public final class Admin {
     private static final ObjectMapper JSON = new ObjectMapper();
+
+    /** What the heap holds of records of a usual size, several times over. */
+    private static final int RECORDS_PER_ANSWER = 2_000;
 
     private final org.apache.kafka.clients.admin.Admin admin;
     private final String bootstrap;
@@ -71,14 +72,13 @@ public final class Admin {
     private Object dispatch(JsonNode request) throws Exception {
         return switch (request.get("do").asText()) {
             case "topic-id" -> topicId(topic(request));
-            case "records" -> records(partition(request));
+            case "records" -> records(partition(request), request.get("from").asLong());
             case "groups" -> admin.listGroups().all().get().stream().map(GroupListing::groupId).toList();
             case "reassign" -> reassign(partition(request), request.get("replicas"));
             case "reassigning" -> reassigning(topic(request));
             case "elect" -> elect(ElectionType.valueOf(request.get("type").asText()), partition(request));
             case "unregister" -> admin.unregisterBroker(request.get("broker").asInt()).all().get();
             case "alter-config" -> alterConfig(request);
-            case "feature" -> updateFeature(request.get("feature").asText(), (short) request.get("level").asInt());
             default -> throw new IllegalArgumentException("unknown request " + request);
         };
     }
@@ -118,36 +118,28 @@ public final class Admin {
         return admin.incrementalAlterConfigs(Map.of(resource, changes)).all().get();
     }
 
-    private Object updateFeature(String feature, short level) throws Exception {
-        FeatureUpdate update = new FeatureUpdate(level, FeatureUpdate.UpgradeType.SAFE_DOWNGRADE);
-        short current = Optional.ofNullable(
-            admin.describeFeatures().featureMetadata().get().finalizedFeatures().get(feature))
-            .map(range -> range.maxVersionLevel()).orElse((short) 0);
-        if (level > current) {
-            update = new FeatureUpdate(level, FeatureUpdate.UpgradeType.UPGRADE);
-        }
-        return admin.updateFeatures(Map.of(feature, update), new UpdateFeaturesOptions()).all().get();
-    }
-
-    /** Without group.id, so that no group and no __consumer_offsets come to be. */
-    private List<Map<String, Object>> records(TopicPartition partition) {
+    /**
+     * The committed records from an offset on, as many as fit one answer, and where to go on. Without group.id,
+     * so that no group and no __consumer_offsets come to be.
+     */
+    private Map<String, Object> records(TopicPartition partition, long from) {
         Map<String, Object> config = Map.of(
             "bootstrap.servers", bootstrap,
             "isolation.level", "read_committed",
-            "auto.offset.reset", "none",
+            "auto.offset.reset", "earliest",
             "enable.auto.commit", "false",
+            "fetch.max.bytes", "1048576",
             "default.api.timeout.ms", "15000");
         StringDeserializer text = new StringDeserializer();
         try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(config, text, text)) {
             consumer.assign(List.of(partition));
-            consumer.seekToBeginning(List.of(partition));
+            consumer.seek(partition, from);
             long end = consumer.endOffsets(List.of(partition)).get(partition);
             List<Map<String, Object>> records = new ArrayList<>();
-            while (consumer.position(partition) < end) {
-                consumer.poll(Duration.ofMillis(200)).records(partition).stream()
-                    .filter(record -> record.offset() < end).forEach(record -> records.add(fields(record)));
+            while (records.size() < RECORDS_PER_ANSWER && consumer.position(partition) < end) {
+                consumer.poll(Duration.ofMillis(200)).records(partition).forEach(record -> records.add(fields(record)));
             }
-            return records;
+            return Map.of("records", records, "next", consumer.position(partition), "end", end);
         }
     }
 

@@ -45,7 +45,7 @@ pub(crate) fn free_address() -> SocketAddr {
     let ports = LOWEST_PORT..first_ephemeral_port();
     for _ in 0..ATTEMPTS {
         let port = ports.start + (random() % u64::from(ports.end - ports.start)) as u16;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let address = SocketAddr::from((host(), port));
         if !taken.contains(&port) && TcpListener::bind(address).is_ok() {
             taken.insert(port);
             return address;
@@ -57,6 +57,13 @@ pub(crate) fn free_address() -> SocketAddr {
 /// A random number, good enough for ports and identifiers of test clusters.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(())
+}
+
+/// A loopback address of this process's own (all of 127.0.0.0/8 is loopback on Linux): a broker's port is free
+/// for seconds while its JVM starts, and another test process must not take it then.
+fn host() -> Ipv4Addr {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, HOSTS | high, middle, low)
 }
 
 fn first_ephemeral_port() -> u16 {
@@ -71,6 +78,10 @@ static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 
 /// Above the ports of well-known services, a developer's own Kafka (9092) among them.
 const LOWEST_PORT: u16 = 10_000;
+
+/// The second byte of our addresses is at least this, far from the 127.0.0.1 of everyone else; process ids have
+/// 22 bits, so that no more than the lower 6 bits of this byte vary.
+const HOSTS: u8 = 64;
 
 /// Linux's default for the first ephemeral port.
 const USUAL_EPHEMERAL_PORT: u16 = 32_768;

@@ -53,8 +53,12 @@ impl JavaAdmin {
     fn exchange(&mut self, request: &Value) -> io::Result<String> {
         writeln!(self.requests, "{request}")?;
         let mut line = String::new();
-        self.answers.read_line(&mut line)?;
-        Ok(line)
+        let read = self.answers.read_line(&mut line)?;
+        if read == 0 {
+            Err(io::Error::other("it has ended; admin.log says why"))
+        } else {
+            Ok(line)
+        }
     }
 }
 

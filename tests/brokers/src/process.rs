@@ -109,21 +109,53 @@ fn die_with_parent(command: &mut Command) {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::fs;
 
     use super::*;
 
     #[test]
     fn a_child_outlives_the_thread_that_asked_for_it() {
-        let mut command = Command::new("sleep");
-        command.arg("60");
-        let mut child = thread::spawn(move || spawn(command))
+        let mut child = thread::spawn(|| spawn(sleep()))
             .join()
             .expect("joined")
             .expect("spawned");
-        thread::spawn(|| ()).join().expect("joined");
         assert!(child.try_wait().expect("asked").is_none());
         child.kill().expect("killed");
         assert!(!child.wait().expect("waited").success());
     }
+
+    #[test]
+    fn a_child_dies_with_a_test_process_that_aborts() {
+        if let Ok(note) = std::env::var(NOTE) {
+            let child = spawn(sleep()).expect("spawned");
+            fs::write(note, child.id().to_string()).expect("noted");
+            std::process::abort();
+        }
+        let note = std::env::temp_dir().join(format!("riverhead-brokers-note-{}", std::process::id()));
+        let mut this_test_again = Command::new(std::env::current_exe().expect("a test binary"));
+        this_test_again.args(["a_child_dies_with_a_test_process_that_aborts", "--test-threads=1"]);
+        let output = this_test_again.env(NOTE, &note).output().expect("run");
+        assert!(!output.status.success(), "it aborts");
+        let child = fs::read_to_string(&note).expect("the id of the child's child");
+        fs::remove_file(&note).expect("removed");
+        eventually(Duration::from_secs(5), "the child's child dead", || {
+            is_dead(&child)
+        });
+    }
+
+    fn sleep() -> Command {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        command
+    }
+
+    /// Gone, or dead and not yet waited for by its new parent.
+    fn is_dead(process: &str) -> Result<(), String> {
+        match fs::read_to_string(format!("/proc/{process}/stat")) {
+            Ok(stat) if !stat.contains(") Z ") => Err(stat),
+            _ => Ok(()),
+        }
+    }
+
+    const NOTE: &str = "RIVERHEAD_BROKERS_TEST_NOTE";
 }

@@ -1,4 +1,5 @@
 //! Each fault has its effect on a connection, and ends when it is told to.
+#![allow(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::clients::Clients;
 use super::node::Node;
 use super::properties::{self, Identity, Properties};
 use super::{Broker, CONTROLLER, Cluster};
 use crate::address::{DeadAddress, free_address};
+use crate::home::KafkaHome;
 use crate::proxy::Proxy;
 use crate::workplace::Workplace;
 
@@ -65,9 +67,12 @@ impl ClusterBuilder {
     ///
     /// If Java or Maven is missing (with what to install), or the cluster does not come up.
     pub fn start(self) -> Cluster {
-        let cluster = self.lay_out();
+        KafkaHome::get();
+        let mut cluster = self.lay_out();
+        let start = Instant::now();
         cluster.nodes.values().for_each(Node::spawn);
         cluster.wait_for_all_brokers();
+        cluster.started_in = start.elapsed();
         cluster
     }
 
@@ -102,6 +107,7 @@ impl ClusterBuilder {
             java: Mutex::default(),
             next_number: Arc::default(),
             dead: DeadAddress::reserve(),
+            started_in: Duration::ZERO,
             identity,
             workplace,
         }

@@ -1,6 +1,7 @@
 //! The kit's own librdkafka clients.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::AdminClient;
@@ -22,11 +23,14 @@ pub(crate) type Admin = AdminClient<DefaultClientContext>;
 
 impl Clients {
     pub(super) fn forget(&self) {
-        self.consumer
+        let consumer = self
+            .consumer
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let admin = self.admin.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A client takes up to a second to end.
+        thread::spawn(move || drop((consumer, admin)));
     }
 }
 
@@ -58,9 +62,10 @@ impl Cluster {
         }))
     }
 
-    /// A new client that has not yet heard of any broker but this one, so its first question goes there.
-    pub(crate) fn consumer_of_broker(&self, broker: i32) -> BaseConsumer {
-        consumer_of(&self.broker(broker).direct.to_string())
+    /// A new client that bootstraps from this broker alone, and the address it knows it by.
+    pub(crate) fn consumer_of_broker(&self, broker: i32) -> (BaseConsumer, String) {
+        let address = self.broker(broker).direct.to_string();
+        (consumer_of(&address), address)
     }
 
     /// The direct addresses of the brokers that run; of all, if none does.

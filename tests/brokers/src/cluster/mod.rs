@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use builder::ClusterBuilder;
+pub(crate) use clients::Admin;
 pub(crate) use health::ANSWER;
 
 use crate::address::DeadAddress;
@@ -37,6 +38,7 @@ pub struct Cluster {
     java: Mutex<Option<JavaAdmin>>,
     next_number: Arc<AtomicU64>,
     dead: DeadAddress,
+    started_in: Duration,
     identity: Identity,
     workplace: Workplace,
 }
@@ -171,6 +173,11 @@ impl Cluster {
     pub fn restart(&self, broker: i32) {
         self.stop(broker);
         self.start_broker(broker);
+    }
+
+    /// From the first process to all brokers in service.
+    pub fn started_in(&self) -> Duration {
+        self.started_in
     }
 
     /// The resident memory of all nodes, in bytes.

@@ -77,13 +77,15 @@ impl Node {
         matches!(*self.state(), State::Running(_))
     }
 
-    /// Thaws it if it is frozen, starts it if it is down or has ended by itself.
-    pub(super) fn bring_back(&self) {
+    /// Thaws it if it is frozen, starts it if it is down or has ended by itself; whether there was need to.
+    pub(super) fn bring_back(&self) -> bool {
+        let was_well = self.is_running() && !self.has_ended();
         self.thaw();
         if self.has_ended() {
             self.kill();
             self.spawn();
         }
+        !was_well
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -17,7 +17,7 @@ use crate::patience::{eventually, scaled};
 pub enum Acks {
     /// When all replicas in sync have it. Retries are idempotent: exactly once in the log, in order.
     All,
-    /// When the leader has it. It may be lost with the leader, and a retry may write it twice.
+    /// When the leader has it. It may be lost with the leader, and a retry may write it twice or late.
     Leader,
 }
 
@@ -112,6 +112,8 @@ impl ProducerBuilder<'_> {
     pub fn transactional(mut self) -> Self {
         self.transactional = true;
         self.config.set("transactional.id", Identity::random().as_str());
+        // No shorter than a record may take, says librdkafka.
+        self.config.set("transaction.timeout.ms", MESSAGE_TIMEOUT_MS);
         self
     }
 
@@ -175,7 +177,7 @@ fn config(bootstrap: &str) -> ClientConfig {
         .set("bootstrap.servers", bootstrap)
         .set("acks", "all")
         .set("enable.idempotence", "true")
-        .set("message.timeout.ms", "120000")
+        .set("message.timeout.ms", MESSAGE_TIMEOUT_MS)
         // A leader that moved is found within a second, so that the load goes on through a test's faults.
         .set("socket.timeout.ms", "5000")
         .set("reconnect.backoff.max.ms", "500")
@@ -183,6 +185,9 @@ fn config(bootstrap: &str) -> ClientConfig {
         .set("log_level", "0");
     config
 }
+
+/// Outlasts every fault that a test makes.
+const MESSAGE_TIMEOUT_MS: &str = "120000";
 
 /// Of a small event.
 const RECORD_BYTES: usize = 200;

@@ -24,6 +24,14 @@ pub struct LogRecord {
     pub value: Option<String>,
 }
 
+/// A part of a log.
+#[derive(Deserialize)]
+struct Page {
+    records: Vec<LogRecord>,
+    next: i64,
+    end: i64,
+}
+
 impl LogRecord {
     /// The number of a record that a [`Producer`](crate::Producer) wrote.
     pub fn number(&self) -> Option<u64> {
@@ -41,7 +49,16 @@ impl Cluster {
 
     /// All committed records that a partition has now, up to the last stable offset; without a group.
     pub fn records(&self, topic: &str, partition: i32) -> Vec<LogRecord> {
-        self.ask(&json!({"do": "records", "topic": topic, "partition": partition}))
+        let (mut records, mut from, mut end) = (Vec::new(), 0, None);
+        while end.is_none_or(|end| from < end) {
+            let request = json!({"do": "records", "topic": topic, "partition": partition, "from": from});
+            let page: Page = self.ask(&request);
+            records.extend(page.records);
+            from = page.next;
+            // What is written meanwhile is not waited for.
+            end.get_or_insert(page.end);
+        }
+        records
     }
 
     /// The ids of all groups of consumers.
@@ -99,11 +116,6 @@ impl Cluster {
     /// Changes these properties of a broker and no other, until they are changed again.
     pub fn alter_broker_config(&self, broker: i32, changes: &[(&str, Option<&str>)]) {
         self.alter_config("BROKER", &broker.to_string(), changes);
-    }
-
-    /// Raises or lowers the level of a feature, such as `eligible.leader.replicas.version`.
-    pub fn update_feature(&self, feature: &str, level: i16) {
-        self.ask(&json!({"do": "feature", "feature": feature, "level": level}))
     }
 
     fn alter_config(&self, kind: &str, name: &str, changes: &[(&str, Option<&str>)]) {

@@ -7,15 +7,16 @@ mod state;
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminOptions, NewPartitions, TopicReplication};
+use rdkafka::admin::{AdminOptions, NewPartitions, ResourceSpecifier, TopicReplication, TopicResult};
 use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 pub use java::LogRecord;
 pub use state::PartitionState;
 
-use crate::cluster::{CHANGE, Cluster};
+use crate::cluster::{ANSWER, Admin, CHANGE, Cluster};
 use crate::patience::eventually;
 
 /// A topic to be made.
@@ -87,18 +88,19 @@ impl Cluster {
         for (key, value) in &topic.config {
             asked = asked.set(key, value);
         }
-        let results = futures_executor::block_on(self.admin().create_topics([&asked], &options()));
-        check_topics("create", results.expect("an answer from the controller"));
+        self.administer("create", RDKafkaErrorCode::TopicAlreadyExists, |admin| {
+            futures_executor::block_on(admin.create_topics([&asked], &options()))
+        });
         self.wait_for_leaders(&topic.name, topic.replicas.len());
     }
 
     /// Raises the number of partitions, and returns when the new ones have leaders.
     pub fn add_partitions(&self, topic: &str, count: usize) {
         let asked = NewPartitions::new(topic, count);
-        let results = futures_executor::block_on(self.admin().create_partitions([&asked], &options()));
-        check_topics(
+        self.administer(
             "add partitions to",
-            results.expect("an answer from the controller"),
+            RDKafkaErrorCode::InvalidPartitions,
+            |admin| futures_executor::block_on(admin.create_partitions([&asked], &options())),
         );
         self.wait_for_leaders(topic, count);
     }
@@ -123,17 +125,34 @@ impl Cluster {
             .unwrap_or_else(|error| panic!("delete records of {topic}: {error}"));
     }
 
+    /// The value of a topic's property, whether set or by default.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such property.
+    pub fn topic_config(&self, topic: &str, key: &str) -> String {
+        let resource = ResourceSpecifier::Topic(topic);
+        let configs = eventually(CHANGE, &format!("the properties of {topic}"), || {
+            futures_executor::block_on(self.admin().describe_configs([&resource], &options()))
+        });
+        let value = configs
+            .iter()
+            .flatten()
+            .find_map(|config| config.get(key)?.value.clone());
+        value.unwrap_or_else(|| panic!("{topic} has no property {key}"))
+    }
+
     /// The names of all topics, internal ones included, sorted.
     pub fn topics(&self) -> Vec<String> {
         eventually(CHANGE, "a list of topics", || {
-            let metadata = self.consumer().fetch_metadata(None, crate::cluster::ANSWER)?;
+            let metadata = self.consumer().fetch_metadata(None, ANSWER)?;
             let mut names: Vec<_> = metadata
                 .topics()
                 .iter()
                 .map(|topic| topic.name().to_owned())
                 .collect();
             names.sort();
-            Ok::<_, rdkafka::error::KafkaError>(names)
+            Ok::<_, KafkaError>(names)
         })
     }
 
@@ -150,9 +169,33 @@ impl Cluster {
         }
     }
 
+    /// Asks the controller, and asks again if the answer got lost, as it does when librdkafka replaces the
+    /// bootstrap connection by the broker it turned out to lead to. `done` is the refusal that then means
+    /// that the first request had its effect.
+    fn administer(
+        &self,
+        what: &str,
+        done: RDKafkaErrorCode,
+        ask: impl Fn(&Admin) -> KafkaResult<Vec<TopicResult>>,
+    ) {
+        let mut lost = false;
+        let results = eventually(CHANGE, &format!("an answer to: {what} a topic"), || {
+            let answer = ask(&self.admin());
+            lost |= answer.is_err();
+            answer
+        });
+        for result in results {
+            match result {
+                Err((_, code)) if lost && code == done => {}
+                result => drop(result.unwrap_or_else(|(topic, code)| panic!("{what} {topic}: {code}"))),
+            }
+        }
+    }
+
     fn delete_topics(&self, topics: &[&str]) {
-        let results = futures_executor::block_on(self.admin().delete_topics(topics, &options()));
-        check_topics("delete", results.expect("an answer from the controller"));
+        self.administer("delete", RDKafkaErrorCode::UnknownTopicOrPartition, |admin| {
+            futures_executor::block_on(admin.delete_topics(topics, &options()))
+        });
         eventually(CHANGE, &format!("topics {topics:?} gone"), || {
             let left = self.topics();
             !topics.iter().any(|topic| left.iter().any(|name| name == topic))
@@ -164,12 +207,6 @@ fn options() -> AdminOptions {
     AdminOptions::new()
         .request_timeout(Some(ADMIN))
         .operation_timeout(Some(ADMIN))
-}
-
-fn check_topics(what: &str, results: Vec<Result<String, (String, RDKafkaErrorCode)>>) {
-    for result in results {
-        result.unwrap_or_else(|(topic, code)| panic!("{what} {topic}: {code}"));
-    }
 }
 
 /// Usually 50 to 500 ms.

@@ -3,6 +3,9 @@
 use std::ops::Range;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::metadata::{Metadata, MetadataPartition};
+use rdkafka::types::RDKafkaErrorCode;
 
 use crate::cluster::{ANSWER, CHANGE, Cluster};
 use crate::patience::eventually;
@@ -27,7 +30,7 @@ impl Cluster {
     ///
     /// If no broker answers within a second or the topic does not exist, with the reason.
     pub fn describe(&self, topic: &str) -> Result<Vec<PartitionState>, String> {
-        describe(&self.consumer(), topic)
+        states(&metadata(&self.consumer(), topic)?)
     }
 
     /// The partitions of a topic, as this broker tells them: one that is cut off from the controller tells
@@ -37,14 +40,33 @@ impl Cluster {
     ///
     /// As [`Cluster::describe`].
     pub fn describe_by(&self, broker: i32, topic: &str) -> Result<Vec<PartitionState>, String> {
-        describe(&self.consumer_of_broker(broker), topic)
+        let (consumer, address) = self.consumer_of_broker(broker);
+        // librdkafka asks whichever broker it likes, and it gets to know the others.
+        for _ in 0..ATTEMPTS {
+            let metadata = metadata(&consumer, topic)?;
+            if metadata.orig_broker_name().starts_with(&address) {
+                return states(&metadata);
+            }
+        }
+        Err(format!("none of {ATTEMPTS} answers came from broker {broker}"))
+    }
+
+    /// The broker that leads a partition, waited for if there is none now.
+    pub fn leader(&self, topic: &str, partition: i32) -> i32 {
+        eventually(CHANGE, &format!("a leader of {topic}-{partition}"), || {
+            let states = self.describe(topic)?;
+            let state = states.iter().find(|state| state.id == partition);
+            state
+                .and_then(|state| state.leader)
+                .ok_or_else(|| format!("{states:?}"))
+        })
     }
 
     /// The offsets that a partition's log has: from its first record to one past its last.
     pub fn offsets(&self, topic: &str, partition: i32) -> Range<i64> {
         eventually(CHANGE, &format!("the offsets of {topic}-{partition}"), || {
             let (start, end) = self.consumer().fetch_watermarks(topic, partition, ANSWER)?;
-            Ok::<_, rdkafka::error::KafkaError>(start..end)
+            Ok::<_, KafkaError>(start..end)
         })
     }
 
@@ -98,20 +120,23 @@ impl Cluster {
     }
 }
 
-fn describe(consumer: &BaseConsumer, topic: &str) -> Result<Vec<PartitionState>, String> {
-    let metadata = consumer
+fn metadata(consumer: &BaseConsumer, topic: &str) -> Result<Metadata, String> {
+    consumer
         .fetch_metadata(Some(topic), ANSWER)
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| error.to_string())
+}
+
+fn states(metadata: &Metadata) -> Result<Vec<PartitionState>, String> {
     let topic = metadata.topics().first().ok_or("no answer about the topic")?;
     if let Some(error) = topic.error() {
-        return Err(rdkafka::types::RDKafkaErrorCode::from(error).to_string());
+        return Err(RDKafkaErrorCode::from(error).to_string());
     }
     let mut states: Vec<PartitionState> = topic.partitions().iter().map(state).collect();
     states.sort_by_key(|state| state.id);
     Ok(states)
 }
 
-fn state(partition: &rdkafka::metadata::MetadataPartition) -> PartitionState {
+fn state(partition: &MetadataPartition) -> PartitionState {
     let mut isr = partition.isr().to_vec();
     isr.sort_unstable();
     let leader = Some(partition.leader()).filter(|leader| *leader >= 0);
@@ -122,3 +147,6 @@ fn state(partition: &rdkafka::metadata::MetadataPartition) -> PartitionState {
         isr,
     }
 }
+
+/// Of about a millisecond each; every third goes to the broker meant.
+const ATTEMPTS: usize = 100;

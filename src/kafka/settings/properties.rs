@@ -1,0 +1,240 @@
+//! Which of librdkafka's properties a configuration may set.
+//!
+//! Three kinds: what is refused, with the reason; what is passed through; and all else, which librdkafka does not have or
+//! which means nothing to a reader. The names are those of librdkafka 2.12.1, `CONFIGURATION.md`, less what is not built in.
+
+/// Why riverhead does not let `property` be set, if it does not.
+pub fn refusal(property: &str) -> Option<&'static str> {
+    let listed = REFUSED
+        .iter()
+        .find(|(properties, _)| properties.contains(&property));
+    if let Some((_, reason)) = listed {
+        return Some(reason);
+    }
+    match property {
+        _ if property.ends_with("_cb") => Some("a callback cannot be set from a file"),
+        _ if property.starts_with("sasl.kerberos.") => Some("Kerberos is not built in"),
+        _ if property.contains("oauthbearer") => Some("OAUTHBEARER needs libcurl, which is not built in"),
+        _ if property.starts_with("https.ca.") => Some("it is for libcurl, which is not built in"),
+        _ => None,
+    }
+}
+
+/// What riverhead rests on.
+const REFUSED: &[(&[&str], &str)] = &[
+    (
+        &["bootstrap.servers", "metadata.broker.list"],
+        "the brokers asked first are the cluster's `bootstrap`",
+    ),
+    (
+        &[
+            "group.id",
+            "group.instance.id",
+            "group.protocol",
+            "group.protocol.type",
+            "group.remote.assignor",
+            "partition.assignment.strategy",
+            "session.timeout.ms",
+            "heartbeat.interval.ms",
+            "coordinator.query.interval.ms",
+            "max.poll.interval.ms",
+        ],
+        "riverhead is in no consumer group: the mere setting makes brokers create __consumer_offsets",
+    ),
+    (
+        &[
+            "enable.auto.commit",
+            "auto.commit.enable",
+            "auto.commit.interval.ms",
+            "enable.auto.offset.store",
+            "offset.store.method",
+            "offset.store.path",
+            "offset.store.sync.interval.ms",
+        ],
+        "riverhead commits nothing: positions live in the ids that clients hold",
+    ),
+    (
+        &["auto.offset.reset"],
+        "an offset out of range must be an error: any other choice skips or repeats records without a word",
+    ),
+    (
+        &["enable.partition.eof"],
+        "a history page to the end of a log finishes by it, and the tail must not hear it",
+    ),
+    (
+        &["isolation.level"],
+        "ids prove a position only over committed records: an uncommitted one may vanish again",
+    ),
+    (
+        &[
+            "fetch.min.bytes",
+            "fetch.max.bytes",
+            "fetch.wait.max.ms",
+            "fetch.queue.backoff.ms",
+            "fetch.message.max.bytes",
+            "max.partition.fetch.bytes",
+            "queued.min.messages",
+            "queued.max.messages.kbytes",
+            "receive.message.max.bytes",
+            "consume.callback.max.messages",
+        ],
+        "fetches are sized to riverhead's pages and to the budgets under `memory`",
+    ),
+    (
+        &["allow.auto.create.topics"],
+        "reading for the public must never create a topic",
+    ),
+    (
+        &["topic.blacklist"],
+        "it would hide topics of the configured streams",
+    ),
+    (
+        &["metadata.recovery.strategy"],
+        "asking the bootstrap brokers again is the way back when every known broker was replaced",
+    ),
+    (
+        &["api.version.request"],
+        "the leader epochs that prove an id need the versions it negotiates",
+    ),
+    (
+        &["statistics.interval.ms"],
+        "health and metrics are fed by the statistics",
+    ),
+    (
+        &["debug"],
+        "with it a poll of librdkafka can block for hours (librdkafka issue 5325)",
+    ),
+    (
+        &["log_level"],
+        "set `log.level`, for instance `info,riverhead::kafka=debug`",
+    ),
+    (
+        &["log.queue", "enabled_events"],
+        "librdkafka's logs, errors and statistics reach riverhead through them",
+    ),
+    (
+        &[
+            "plugin.library.paths",
+            "interceptors",
+            "ssl.engine.location",
+            "ssl.providers",
+        ],
+        "it would load foreign code into this process",
+    ),
+    (
+        &[
+            "ssl_engine_callback_data",
+            "opaque",
+            "default_topic_conf",
+            "internal.termination.signal",
+        ],
+        "it is a pointer or a signal inside a process, and cannot be set from a file",
+    ),
+];
+
+/// What is passed through: who riverhead is, how it connects, how long it waits and tries.
+pub const PASSED: &[&str] = &[
+    "api.version.fallback.ms",
+    "api.version.request.timeout.ms",
+    "broker.address.family",
+    "broker.address.ttl",
+    "broker.version.fallback",
+    "check.crcs",
+    "client.dns.lookup",
+    "client.id",
+    "client.rack",
+    "connections.max.idle.ms",
+    "enable.metrics.push",
+    "enable.random.seed",
+    "enable.ssl.certificate.verification",
+    "fetch.error.backoff.ms",
+    "log.connection.close",
+    "log.thread.name",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "message.copy.max.bytes",
+    "message.max.bytes",
+    "metadata.max.age.ms",
+    "metadata.recovery.rebootstrap.trigger.ms",
+    "reconnect.backoff.jitter.ms",
+    "reconnect.backoff.max.ms",
+    "reconnect.backoff.ms",
+    "retry.backoff.max.ms",
+    "retry.backoff.ms",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.password",
+    "sasl.username",
+    "security.protocol",
+    "socket.blocking.max.ms",
+    "socket.connection.setup.timeout.ms",
+    "socket.keepalive.enable",
+    "socket.max.fails",
+    "socket.nagle.disable",
+    "socket.receive.buffer.bytes",
+    "socket.send.buffer.bytes",
+    "socket.timeout.ms",
+    "ssl.ca.location",
+    "ssl.ca.pem",
+    "ssl.certificate.location",
+    "ssl.certificate.pem",
+    "ssl.cipher.suites",
+    "ssl.crl.location",
+    "ssl.curves.list",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.engine.id",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.key.pem",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+    "ssl.sigalgs.list",
+    "topic.metadata.propagation.max.ms",
+    "topic.metadata.refresh.fast.cnt",
+    "topic.metadata.refresh.fast.interval.ms",
+    "topic.metadata.refresh.interval.ms",
+    "topic.metadata.refresh.sparse",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_property_is_both_passed_and_refused() {
+        let both: Vec<_> = PASSED
+            .iter()
+            .filter(|property| refusal(property).is_some())
+            .collect();
+        assert!(both.is_empty(), "{both:?}");
+    }
+
+    #[test]
+    fn a_group_cannot_come_in_through_the_back_door() {
+        for property in [
+            "group.id",
+            "enable.auto.commit",
+            "auto.offset.reset",
+            "rebalance_cb",
+        ] {
+            assert!(refusal(property).is_some(), "{property}");
+        }
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn librdkafka_has_every_property_that_is_passed() {
+        let said = |property: &str| {
+            let mut config = rdkafka::ClientConfig::new();
+            config.set(property, "x");
+            config
+                .create_native_config()
+                .map(drop)
+                .map_or_else(|error| error.to_string(), |()| String::new())
+        };
+        let lacking = |said: String| said.contains("No such configuration") || said.contains("not supported");
+        assert!(lacking(said("group.idd")), "{}", said("group.idd"));
+        let missing: Vec<_> = PASSED.iter().filter(|property| lacking(said(property))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}

@@ -1,0 +1,49 @@
+//! The file that documents the configuration is one, and cannot drift from the tables.
+
+use riverhead::{
+    config::{Config, Sections},
+    kafka::settings::DEFAULT_HISTORY_RATE,
+};
+
+use super::{LEAST, loaded, warnings};
+
+const TEXT: &str = include_str!("../../config/riverhead.toml");
+
+#[test]
+fn has_no_faults_and_surprises_nobody() {
+    assert_eq!(warnings(TEXT, &[]), [""; 0]);
+}
+
+#[test]
+fn explains_every_key_in_the_order_of_the_tables() {
+    let document = toml_span::parse(TEXT).expect("TOML");
+    for (section, keys) in Config::keys() {
+        let at = [format!("/{section}/0"), format!("/{section}")];
+        let table = at.iter().find_map(|at| document.pointer(at)?.as_table());
+        let mut shown: Vec<_> = table.expect("the section is there").iter().collect();
+        shown.sort_by_key(|(key, _)| key.span.start);
+        let shown: Vec<_> = shown.into_iter().map(|(key, _)| &*key.name).collect();
+        assert_eq!(shown, keys, "{section}");
+    }
+}
+
+#[test]
+fn shows_the_defaults() {
+    let config = loaded(TEXT, &[]);
+    let (clusters, catalog) = (config.clusters.clone(), config.catalog.clone());
+    let defaults = Sections::default().with(clusters, catalog);
+    assert_eq!(config.http, defaults.http);
+    assert_eq!(config.admin, defaults.admin);
+    assert_eq!(config.limits, defaults.limits);
+    assert_eq!(config.memory, defaults.memory);
+    assert_eq!(config.log, defaults.log);
+
+    let least = loaded(LEAST, &[]);
+    assert_eq!(config.clusters, least.clusters);
+    assert_eq!(config.clusters[0].history_rate, DEFAULT_HISTORY_RATE);
+    let shown = config.catalog.streams().next().expect("a stream");
+    let default = least.catalog.streams().next().expect("a stream");
+    assert_eq!(shown.encoding, default.encoding);
+    assert_eq!(shown.former_topics, default.former_topics);
+    assert_eq!(shown.clusters, default.clusters);
+}

@@ -1,0 +1,517 @@
+//! The tail and history against librdkafka's in-process brokers. A dead broker stands first in every bootstrap list.
+#![cfg(feature = "kafka")]
+#![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
+#![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
+
+mod brokers;
+
+use std::{
+    net::Ipv4Addr,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use brokers::{Brokers, stamp};
+use futures_util::future::join_all;
+use riverhead::{
+    client::ClientKey,
+    event::{Encoding, Event, Kind},
+    kafka::{
+        ClientLabels, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
+        ReplacementLabels, connect, settings::Settings,
+    },
+    partition::{Directory, History, HistoryError, Page, PartitionLog, Read},
+    position::Offset,
+};
+
+/// A cluster that is being read.
+struct House {
+    brokers: Brokers,
+    directory: Arc<Directory>,
+    counters: Counters,
+    cluster: Cluster,
+}
+
+impl House {
+    fn new(brokers: Brokers, topics: &[&str]) -> Self {
+        Self::with(brokers, topics, |_| {})
+    }
+
+    fn with(brokers: Brokers, topics: &[&str], change: impl FnOnce(&mut Settings)) -> Self {
+        let mut bootstrap = vec!["127.0.0.1:1".parse().expect("an address")];
+        bootstrap.extend(
+            brokers
+                .addresses()
+                .iter()
+                .map(|address| address.parse().expect("an address")),
+        );
+        let mut settings = Settings::new("main", bootstrap);
+        change(&mut settings);
+        let (directory, counters) = (Directory::new(), Counters::default());
+        let options = Options {
+            memory: Memory {
+                tail: 64 << 20,
+                history: 64 << 20,
+            },
+            profile: Profile::Embedded,
+            counters: counters.clone(),
+        };
+        let topics = topics
+            .iter()
+            .map(|topic| ((*topic).into(), Encoding::default()))
+            .collect();
+        let cluster = connect(&settings, topics, Arc::clone(&directory), options).expect("a cluster");
+        Self {
+            brokers,
+            directory,
+            counters,
+            cluster,
+        }
+    }
+
+    /// The log of a partition, once it is known.
+    fn log(&self, topic: &str, partition: i32) -> Arc<PartitionLog> {
+        let log = || self.directory.get(topic, partition);
+        until(|| log().is_some());
+        log().expect("a log")
+    }
+
+    fn history(&self) -> Arc<dyn History> {
+        self.cluster.history()
+    }
+
+    fn pages_read(&self) -> u64 {
+        self.counters
+            .pages_read
+            .get_or_create(&ClusterLabels {
+                cluster: "main".into(),
+            })
+            .get()
+    }
+
+    fn received(&self, client: &str) -> u64 {
+        let labels = ClientLabels {
+            cluster: "main".into(),
+            client: client.into(),
+        };
+        self.counters.received_bytes.get_or_create(&labels).get()
+    }
+}
+
+/// Waits for something that is about to happen.
+#[track_caller]
+fn until(mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "it did not happen in time");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn client() -> ClientKey {
+    ClientKey::of(Ipv4Addr::LOCALHOST.into())
+}
+
+/// All events of a ring from an offset on.
+fn ring(log: &PartitionLog, mut offset: Offset) -> Vec<Event> {
+    let mut events = Vec::new();
+    while let Read::Page(page) = log.read(offset) {
+        events.extend_from_slice(&page.events()[page.index_of(offset)..]);
+        offset = page.next();
+    }
+    events
+}
+
+fn offsets(events: &[Event]) -> Vec<Offset> {
+    events.iter().map(|event| event.offset).collect()
+}
+
+async fn page(house: &House, log: &Arc<PartitionLog>, offset: Offset) -> Result<Arc<Page>, HistoryError> {
+    let page = house.history().page(log, offset, client()).await?;
+    assert!(page.range().start <= offset && offset <= page.next());
+    Ok(page)
+}
+
+/// All events from an offset up to the end, page by page.
+async fn replay(
+    history: &dyn History,
+    log: &Arc<PartitionLog>,
+    mut offset: Offset,
+    end: Offset,
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    while offset < end {
+        let page = history.page(log, offset, client()).await.expect("a page");
+        events.extend_from_slice(&page.events()[page.index_of(offset)..]);
+        offset = page.next();
+    }
+    events
+}
+
+#[test]
+fn the_tail_reads_every_record_once_and_in_order() {
+    let house = House::new(Brokers::start(&[("a", 3), ("b", 1)]), &["a", "b"]);
+    let partitions = [("a", 0), ("a", 1), ("a", 2), ("b", 0)];
+    let logs = partitions.map(|(topic, partition)| house.log(topic, partition));
+    for (topic, partition) in partitions {
+        house.brokers.write(topic, partition, 0..1500);
+        house.brokers.write(topic, partition, 1500..3000);
+    }
+    for log in &logs {
+        until(|| log.end().offset == 3000);
+        let events = ring(log, 0);
+        assert_eq!(offsets(&events), (0..3000).collect::<Vec<_>>());
+        assert!(
+            events
+                .iter()
+                .all(|event| event.timestamp == stamp(event.offset) && event.kind == Kind::Message)
+        );
+        assert!(events.iter().all(|event| event.epoch == 0), "the epoch is told");
+        assert_eq!(log.end().epoch, Some(0));
+    }
+    let groups = [8, 9, 10, 11, 12, 13, 14];
+    assert!(
+        house.brokers.requests().iter().all(|key| !groups.contains(key)),
+        "no group, no coordinator"
+    );
+}
+
+#[test]
+fn a_bad_record_is_skipped_alone() {
+    let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);
+    let log = house.log("a", 0);
+    let values = ["{\"n\":0}", "not json", "{\"n\":2}"];
+    house
+        .brokers
+        .write_values("a", 0, values.map(|value| (1, value.to_owned())));
+    until(|| log.end().offset == 3);
+    let kinds: Vec<_> = ring(&log, 0).iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [Kind::Message, Kind::Skipped, Kind::Message]);
+    let labels = RejectLabels {
+        cluster: "main".into(),
+        topic: "a".into(),
+        reason: "not_json".into(),
+    };
+    assert_eq!(house.counters.bad_records.get_or_create(&labels).get(), 1);
+}
+
+#[test]
+fn a_topic_that_appears_later_is_read_from_its_start() {
+    let house = House::new(Brokers::start(&[("a", 1)]), &["a", "late"]);
+    house.log("a", 0);
+    house.brokers.create("late", 2);
+    house.brokers.write("late", 1, 0..100);
+    let log = house.log("late", 1);
+    until(|| log.end().offset == 100);
+    assert_eq!(
+        ring(&log, 0).len(),
+        100,
+        "nothing was written too early to be read"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_there_before_comes_from_history() {
+    let brokers = Brokers::start(&[("a", 2)]);
+    brokers.write("a", 0, 0..5000);
+    let house = House::new(brokers, &["a"]);
+    let log = house.log("a", 0);
+    assert_eq!(log.end().offset, 5000);
+    assert!(matches!(log.read(4999), Read::Below));
+
+    for offset in [2500, 4999, 0, 1023, 1024] {
+        let page = page(&house, &log, offset).await.expect("a page");
+        let event = page.at(offset).expect("the record");
+        assert_eq!((event.timestamp, event.epoch), (stamp(offset), 0));
+        assert_eq!(
+            page.lines(event),
+            format!("data: {{\"n\":{offset}}}\n").as_bytes()
+        );
+    }
+    let history = house.history();
+    assert_eq!(
+        offsets(&replay(&*history, &log, 17, 5000).await),
+        (17..5000).collect::<Vec<_>>()
+    );
+    assert_eq!(house.pages_read(), 5, "each page once");
+
+    let end = page(&house, &log, 5000).await.expect("the end");
+    assert_eq!((end.next(), end.events().len()), (5000, 0));
+    assert_eq!(
+        page(&house, &log, 5001).await.err(),
+        Some(HistoryError::OutOfRange)
+    );
+
+    house.brokers.write("a", 0, 5000..5010);
+    until(|| log.end().offset == 5010);
+    let last = page(&house, &log, 5009)
+        .await
+        .expect("the page that has grown since");
+    assert_eq!(last.at(5009).map(|event| event.timestamp), Some(stamp(5009)));
+
+    let bounds = history.bounds(&log).await.expect("bounds");
+    assert_eq!((bounds.start, bounds.end), (0, 5010));
+    let empty = house.log("a", 1);
+    assert_eq!(
+        history
+            .bounds(&empty)
+            .await
+            .map(|bounds| (bounds.start, bounds.end)),
+        Ok((0, 0))
+    );
+    assert_eq!(page(&house, &empty, 0).await.map(|page| page.range()), Ok(0..0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_is_found_although_these_brokers_cannot() {
+    let brokers = Brokers::start(&[("a", 2)]);
+    brokers.write("a", 0, 0..20_000);
+    let house = House::new(brokers, &["a"]);
+    let (log, empty, history) = (house.log("a", 0), house.log("a", 1), house.history());
+    for (time, offset) in [
+        (-5, Some(0)),
+        (0, Some(0)),
+        (stamp(12_345) + 1, Some(12_346)),
+        (stamp(19_999), Some(19_999)),
+        (stamp(19_999) + 1, None),
+    ] {
+        assert_eq!(history.first_at(&log, time).await, Ok(offset), "{time}");
+    }
+    assert_eq!(history.first_at(&empty, 0).await, Ok(None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_page_wanted_by_many_is_read_once() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    brokers.write("a", 0, 0..1000);
+    let house = House::new(brokers, &["a"]);
+    let (log, history) = (house.log("a", 0), house.history());
+    let keys = (0..50).map(|n| ClientKey::of(Ipv4Addr::new(192, 0, 2, n).into()));
+    let wants = keys
+        .enumerate()
+        .map(|(at, key)| history.page(&log, at as Offset * 20, key));
+    for page in join_all(wants).await {
+        assert!(page.expect("a page").events().len() == 1000);
+    }
+    assert_eq!(house.pages_read(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_records_make_small_pages() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    let value = |n| format!("{{\"n\":{n},\"x\":\"{}\"}}", "x".repeat(100_000));
+    brokers.write_values("a", 0, (0..40).map(|n| (n, value(n))));
+    let house = House::new(brokers, &["a"]);
+    let (log, history) = (house.log("a", 0), house.history());
+    let page = page(&house, &log, 35).await.expect("a page");
+    assert!(
+        page.at(35).is_some() && page.bytes() < 3 << 19,
+        "{} bytes",
+        page.bytes()
+    );
+    assert_eq!(
+        offsets(&replay(&*history, &log, 0, 40).await),
+        (0..40).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_the_log_start_nothing_is_made_up() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    let padding = "x".repeat(1000);
+    // The embedded brokers keep 5 MiB.
+    brokers.write_values(
+        "a",
+        0,
+        (0..8000).map(|n| (n, format!("{{\"n\":{n},\"x\":\"{padding}\"}}"))),
+    );
+    let house = House::new(brokers, &["a"]);
+    let (log, history) = (house.log("a", 0), house.history());
+    let start = history.bounds(&log).await.expect("bounds").start;
+    assert!(start > 1000);
+    assert_eq!(
+        page(&house, &log, start - 1).await.err(),
+        Some(HistoryError::OutOfRange)
+    );
+    assert_eq!(page(&house, &log, 5).await.err(), Some(HistoryError::OutOfRange));
+    assert_eq!(
+        offsets(&replay(&*history, &log, start, 8000).await),
+        (start..8000).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_replay_at_once_cost_the_brokers_one_replay() {
+    let brokers = Brokers::start(&[("a", 3)]);
+    let padding = "x".repeat(1000);
+    let values = |partition| (0..4000).map(move |n| (n, format!("{{\"p\":{partition},\"n\":{n}")));
+    for partition in 0..3 {
+        let values = values(partition).map(|(n, value)| (n, format!("{value},\"x\":\"{padding}\"}}")));
+        brokers.write_values("a", partition, values);
+    }
+    let house = House::new(brokers, &["a"]);
+    let logs = [0, 1, 2].map(|partition| house.log("a", partition));
+    let started = Instant::now();
+    let replays = (0..200).flat_map(|_| logs.each_ref()).map(|log| {
+        let (history, log) = (house.history(), Arc::clone(log));
+        tokio::spawn(async move { replay(&*history, &log, 0, 4000).await.len() })
+    });
+    for records in join_all(replays).await {
+        assert_eq!(records.expect("no panic"), 4000);
+    }
+    let unique = 3 * 4000 * 1030;
+    until(|| house.received("history") > unique);
+    // The statistics after the last byte: librdkafka tells them every half second here.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let received = house.received("history");
+    println!(
+        "{} ms, {} pages, {received} of {unique} bytes",
+        started.elapsed().as_millis(),
+        house.pages_read()
+    );
+    assert!(
+        received as f64 <= 1.2 * unique as f64,
+        "{received} of {unique} bytes"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mute_leader_holds_up_nobody_else() {
+    let brokers = Brokers::start(&[("a", 2)]);
+    brokers.lead("a", 0, 1);
+    brokers.lead("a", 1, 2);
+    for partition in 0..2 {
+        brokers.write("a", partition, 0..10_000);
+    }
+    let house = House::new(brokers, &["a"]);
+    let (mute, well, history) = (house.log("a", 0), house.log("a", 1), house.history());
+    page(&house, &mute, 0).await.expect("both answer");
+    house.brokers.mute(1);
+
+    let started = Instant::now();
+    let silence = history.page(&mute, 5000, client());
+    let silence = tokio::spawn(async move { (silence.await.err(), started.elapsed()) });
+    for offset in (0..10_000).step_by(1024) {
+        page(&house, &well, offset).await.expect("another leader's page");
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    let (error, waited) = silence.await.expect("no panic");
+    assert_eq!(error, Some(HistoryError::Unavailable));
+    assert!(waited < Duration::from_secs(4), "{waited:?}");
+    assert_eq!(history.bounds(&mute).await, Err(HistoryError::Unavailable));
+    assert!(history.bounds(&well).await.is_ok());
+
+    house.brokers.unmute(1);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = history.page(&mute, 5000, client()).await {
+        assert_eq!(error, HistoryError::Unavailable);
+        assert!(Instant::now() < deadline, "the leader is back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[test]
+fn a_leader_that_is_mute_at_the_start_holds_up_nobody_else() {
+    let brokers = Brokers::start(&[("a", 2)]);
+    brokers.lead("a", 0, 1);
+    brokers.lead("a", 1, 2);
+    brokers.write("a", 0, 0..100);
+    brokers.mute(1);
+    let house = House::new(brokers, &["a"]);
+    house.log("a", 1);
+    assert!(house.directory.get("a", 0).is_none());
+    house.brokers.unmute(1);
+    assert_eq!(house.log("a", 0).end().offset, 100, "it was there when we came");
+}
+
+#[test]
+fn a_tail_whose_offset_is_refused_goes_on_in_a_new_log() {
+    let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);
+    let old = house.log("a", 0);
+    house.brokers.write("a", 0, 0..100);
+    until(|| old.end().offset == 100);
+    house.brokers.refuse_fetches(1);
+    until(|| old.is_replaced());
+    let new = house.log("a", 0);
+    assert_eq!((new.tag(), new.end().offset), (old.tag(), 100));
+    house.brokers.write("a", 0, 100..200);
+    until(|| new.end().offset == 200);
+    assert_eq!(offsets(&ring(&new, 100)), (100..200).collect::<Vec<_>>());
+    let labels = ReplacementLabels {
+        cluster: "main".into(),
+        reason: "truncated".into(),
+    };
+    assert_eq!(house.counters.replacements.get_or_create(&labels).get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replaced_log_has_no_history() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    brokers.write("a", 0, 0..100);
+    let house = House::new(brokers, &["a"]);
+    let (old, history) = (house.log("a", 0), house.history());
+    page(&house, &old, 50).await.expect("a page");
+    house.brokers.refuse_fetches(1);
+    until(|| old.is_replaced());
+    assert_eq!(
+        history.page(&old, 50, client()).await.err(),
+        Some(HistoryError::Replaced)
+    );
+    assert_eq!(history.bounds(&old).await.err(), Some(HistoryError::Replaced));
+    page(&house, &house.log("a", 0), 50)
+        .await
+        .expect("the same page of the log that is current");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_costs_the_brokers_no_more_than_its_rate() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    let padding = "x".repeat(1000);
+    brokers.write_values(
+        "a",
+        0,
+        (0..4096).map(|n| (n, format!("{{\"n\":{n},\"x\":\"{padding}\"}}"))),
+    );
+    let house = House::with(brokers, &["a"], |settings| {
+        settings.history_rate = 2_000_000.try_into().expect("not zero");
+    });
+    let (log, history) = (house.log("a", 0), house.history());
+    let started = Instant::now();
+    replay(&*history, &log, 0, 4096).await;
+    // Four pages of 1 MB: the last begins when the three before it are paid for, but for what a pause has saved.
+    assert!(
+        started.elapsed() >= Duration::from_millis(1300),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_comes_in_time_also_when_nobody_answers() {
+    let brokers = Brokers::start(&[("a", 3)]);
+    (0..3).for_each(|partition| brokers.write("a", partition, 0..10));
+    let house = House::new(brokers, &["a"]);
+    for partition in 0..3 {
+        page(&house, &house.log("a", partition), 0).await.expect("a page");
+    }
+    (0..3).for_each(|broker| house.brokers.mute(broker));
+    let (log, history) = (house.log("a", 0), house.history());
+    let waiting = tokio::spawn(history.page(&log, 10, client()));
+    let House { cluster, .. } = house;
+    let started = Instant::now();
+    assert!(
+        cluster.shutdown(Duration::from_secs(10)),
+        "all threads and clients are gone"
+    );
+    println!("gone after {} ms", started.elapsed().as_millis());
+    assert_eq!(
+        waiting.await.expect("no panic").err(),
+        Some(HistoryError::Unavailable)
+    );
+    assert_eq!(history.bounds(&log).await, Err(HistoryError::Unavailable));
+}
