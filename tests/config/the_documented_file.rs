@@ -54,6 +54,9 @@ fn the_file_of_the_compose_stack_has_no_faults() {
     let (config, _) = Config::load(text, "docker/riverhead.toml", []).unwrap();
     let compose = include_str!("../../docker/compose.yaml");
     for broker in &config.clusters[0].bootstrap {
-        assert!(compose.contains(&format!("hostname: {}", broker.host())), "{broker}");
+        assert!(
+            compose.contains(&format!("hostname: {}", broker.host())),
+            "{broker}"
+        );
     }
 }
