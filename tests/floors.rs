@@ -22,8 +22,13 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["http", "demo"]),
     (3, &["kafka", "subscription"]),
     (2, &["partition"]),
-    (1, &["event", "catalog"]),
-    (0, &["position", "sse", "client", "drain", "metrics", "health"]),
+    (1, &["event", "catalog", "limits"]),
+    (
+        0,
+        &[
+            "position", "encoding", "sse", "client", "drain", "metrics", "health", "log",
+        ],
+    ),
 ];
 
 /// Pairs that the floors would allow, and why they must not be.

@@ -1,5 +1,7 @@
 //! The resume table, row by row, on a model of the brokers. `tests/real` shows the same on real ones.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use std::{future::poll_fn, time::Duration};

@@ -1,6 +1,8 @@
 //! Cursor, ring and history under random schedules, against a plain `Vec` model: nothing lost, nothing repeated, nothing
 //! invented, whatever the brokers do meanwhile. Time is simulated, so a failing schedule fails again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use std::{

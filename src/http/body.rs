@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -37,10 +37,12 @@ impl<F: Feed + Unpin> Body for StreamBody<F> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.link.begin_stream();
-        let blocked = self.link.is_blocked();
-        self.delivery
-            .poll_next(context, blocked)
-            .map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        let blocked = self.link.declines();
+        let bytes = ready!(self.delivery.poll_next(context, blocked));
+        if bytes.as_ref().is_some_and(|bytes| bytes.len() >= LARGE) {
+            self.link.set_blocked();
+        }
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
@@ -55,9 +57,20 @@ impl<F: Feed> Drop for StreamBody<F> {
     }
 }
 
+/// From this size on a batch must be written before the next is taken, in bytes.
+///
+/// hyper takes all it is given, up to its buffer, before it tries to write. Of a client that catches up, and does not read,
+/// it would so keep several batches; now it keeps one. Small batches, which are the live ones, may still share a write.
+const LARGE: usize = 32 * 1024;
+
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, time::Duration};
+    use std::{
+        future::poll_fn,
+        sync::atomic::{AtomicBool, Ordering},
+        task::{Wake, Waker},
+        time::Duration,
+    };
 
     use futures_util::FutureExt;
     use tokio::net::{TcpListener, TcpStream};
@@ -70,12 +83,13 @@ mod tests {
         subscription::{Batch, Format},
     };
 
-    struct Endless;
+    /// Endless events of one size.
+    struct Events(usize);
 
-    impl Feed for Endless {
+    impl Feed for Events {
         fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
             Poll::Ready(Batch {
-                bytes: Bytes::from_static(b"data: 1\n\n"),
+                bytes: vec![b'x'; self.0].into(),
                 events: 1,
                 gaps: Vec::new(),
             })
@@ -86,8 +100,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn nothing_is_taken_from_the_log_while_the_socket_takes_nothing() {
+    async fn body(size: usize) -> (StreamBody<Events>, Arc<Link>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let link = Arc::new(Link::new(socket));
@@ -98,14 +111,45 @@ mod tests {
             ends_at_gap: false,
         };
         let account = account(&HttpMetrics::default(), StartPlace::Live);
-        let delivery = Delivery::new(Endless, terms, drain::channel().1.ticket(), account);
-        let mut body = StreamBody::new(delivery, Arc::clone(&link));
-        let mut frame = || poll_fn(|context| Pin::new(&mut body).poll_frame(context)).now_or_never();
+        let delivery = Delivery::new(Events(size), terms, drain::channel().1.ticket(), account);
+        (StreamBody::new(delivery, Arc::clone(&link)), link)
+    }
 
-        assert!(frame().is_some() && frame().is_some(), "the prelude and an event");
+    fn gives(body: &mut StreamBody<Events>) -> bool {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+        frame.now_or_never().is_some()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_from_the_log_while_the_socket_takes_nothing() {
+        let (mut body, link) = body(10).await;
+        assert!(gives(&mut body) && gives(&mut body), "the prelude and an event");
         link.set_blocked();
-        assert!(frame().is_none());
-        link.set_flushed();
-        assert!(frame().is_some());
+        assert!(!gives(&mut body));
+        link.set_flushed(&Context::from_waker(Waker::noop()));
+        assert!(gives(&mut body));
+    }
+
+    #[tokio::test]
+    async fn a_large_batch_is_written_before_the_next_is_taken_and_then_its_task_is_woken() {
+        let (mut body, link) = body(LARGE).await;
+        assert!(gives(&mut body) && gives(&mut body), "the prelude and a batch");
+        assert!(!gives(&mut body));
+        let (waker, woken) = watched_waker();
+        link.set_flushed(&Context::from_waker(&waker));
+        assert!(woken.load(Ordering::Relaxed));
+        assert!(gives(&mut body));
+    }
+
+    /// A waker, and whether it was used.
+    fn watched_waker() -> (Waker, Arc<AtomicBool>) {
+        struct Flag(Arc<AtomicBool>);
+        impl Wake for Flag {
+            fn wake(self: Arc<Self>) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let woken = Arc::new(AtomicBool::new(false));
+        (Arc::new(Flag(Arc::clone(&woken))).into(), woken)
     }
 }

@@ -110,8 +110,8 @@ impl AsyncWrite for Io {
     }
 
     /// hyper calls this when all it had is written.
-    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.set_flushed();
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.set_flushed(context);
         Poll::Ready(Ok(()))
     }
 

@@ -22,6 +22,7 @@ pub(super) struct Link {
     socket: TcpStream,
     streaming: AtomicBool,
     blocked: AtomicBool,
+    declined: AtomicBool,
     end: OnceLock<EndReason>,
 }
 
@@ -31,6 +32,7 @@ impl Link {
             socket,
             streaming: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            declined: AtomicBool::new(false),
             end: OnceLock::new(),
         }
     }
@@ -48,21 +50,27 @@ impl Link {
         self.streaming.load(Ordering::Relaxed)
     }
 
-    /// The socket takes no more bytes for now.
+    /// What hyper has must be written before it gets more.
     pub(super) fn set_blocked(&self) {
         self.blocked.store(true, Ordering::Relaxed);
     }
 
-    /// All that hyper had is written. It polls the body again by itself.
-    pub(super) fn set_flushed(&self) {
+    /// All that hyper had is written. Wakes the connection if its body held back for that.
+    pub(super) fn set_flushed(&self, context: &Context<'_>) {
         self.blocked.store(false, Ordering::Relaxed);
+        // hyper flushes behind its last look at the body, and need not look again by itself.
+        if self.declined.swap(false, Ordering::Relaxed) {
+            context.waker().wake_by_ref();
+        }
     }
 
-    /// Whether a body should hold back.
-    ///
-    /// Without this hyper fills a buffer of its own for every slow client; with it, one batch at most waits there.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Relaxed)
+    /// Whether a body must hold back; if so, its task is woken when it need not any more.
+    pub(super) fn declines(&self) -> bool {
+        let blocked = self.blocked.load(Ordering::Relaxed);
+        if blocked {
+            self.declined.store(true, Ordering::Relaxed);
+        }
+        blocked
     }
 
     /// Notes that the socket took no byte for the stall deadline.

@@ -1,6 +1,6 @@
 //! `GET /v2/stream/{streams}`: the story of a request, up to its body.
 
-use std::{borrow::Cow, future::poll_fn, sync::Arc, time::Duration};
+use std::{borrow::Cow, convert::Infallible, future::poll_fn, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -8,6 +8,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Uri, header};
 use tokio::time::timeout;
 
@@ -45,7 +46,7 @@ pub(super) async fn answer(
     let question = Question::read(&headers, &uri, &selection, now)?;
     let format = format_of(&headers);
     if method == Method::HEAD {
-        return Ok(respond(format, Body::empty()));
+        return Ok(respond(format, endless()));
     }
     let client = ClientAddr::from(peer).key();
     let (start, fails_on_gap) = (question.start(), question.fails_on_gap);
@@ -64,6 +65,12 @@ pub(super) async fn answer(
     let terms = terms(&gateway.settings, format, fails_on_gap);
     let delivery = Delivery::new(subscription, terms, gateway.drain.ticket(), account);
     Ok(respond(format, Body::new(StreamBody::new(delivery, link))))
+}
+
+/// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced
+/// as `content-length: 0`.
+fn endless() -> Body {
+    Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>())
 }
 
 fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {

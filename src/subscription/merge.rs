@@ -14,13 +14,13 @@ use tokio::time::Sleep;
 use super::{
     Batch, Format, Request, Source,
     compose::Composition,
-    gap::{Gap, Reason},
+    gap::Gap,
     part::{Asker, Give, Part},
-    places::Places,
+    roster::Roster,
 };
 use crate::{
-    partition::{Bell, Page, TopicPartition},
-    position::{Composer, IdForm, Mark, Offset, Place, Timestamp},
+    partition::{Bell, Page},
+    position::{Composer, IdForm, Mark, Place, Timestamp},
 };
 
 /// A client's place in its streams.
@@ -29,24 +29,13 @@ use crate::{
 /// only, and the merge never waits for a partition that has nothing to give, nor longer than a moment for one that reads.
 pub struct Subscription {
     asker: Asker,
-    topics: Vec<Topic>,
-    places: Places,
+    roster: Roster,
     format: Format,
     form: IdForm,
-    /// Sorted by topic and partition.
-    parts: Vec<Part>,
     id: Composer,
     gaps: Vec<Gap>,
     /// Runs while the merge waits for a partition that reads.
     patience: Option<Pin<Box<Sleep>>>,
-    /// The directory's version when `parts` was last brought up to it.
-    version: Option<u64>,
-}
-
-struct Topic {
-    name: Arc<str>,
-    /// How many of its partitions are in `parts`; `None` while nothing is known of it.
-    partitions: Option<i32>,
 }
 
 /// A page that a part gives from, and the index of its next event.
@@ -58,7 +47,6 @@ struct Head {
 impl Subscription {
     /// Begins at the request's position. Never waits: what needs Kafka is found out while it is polled.
     pub fn start(source: &Source, request: Request) -> Self {
-        let places = Places::of(&request);
         let bell = Bell::new();
         source.directory.subscribe(&bell);
         let mut subscription = Self {
@@ -68,22 +56,12 @@ impl Subscription {
                 client: request.client,
                 now: request.now,
             },
-            topics: request
-                .topics
-                .into_iter()
-                .map(|name| Topic {
-                    name,
-                    partitions: None,
-                })
-                .collect(),
-            places,
             format: request.format,
             form: request.form,
-            parts: Vec::new(),
-            id: Composer::new(request.form, []),
+            roster: Roster::of(request),
+            id: Composer::new(IdForm::default(), []),
             gaps: Vec::new(),
             patience: None,
-            version: None,
         };
         subscription.refresh();
         subscription
@@ -113,33 +91,30 @@ impl Subscription {
     pub fn poll_verdict(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gap>> {
         self.asker.bell.listen(context);
         self.refresh();
-        for index in 0..self.parts.len() {
+        for index in 0..self.roster.parts.len() {
             self.poll_part(index, context);
         }
-        let known = self.topics.iter().all(|topic| topic.partitions.is_some());
         match self.gaps.first() {
             Some(gap) => Poll::Ready(Err(gap.clone())),
-            None if known && self.parts.iter().all(Part::is_determined) => Poll::Ready(Ok(())),
+            None if self.roster.is_known() && self.roster.parts.iter().all(Part::is_determined) => {
+                Poll::Ready(Ok(()))
+            }
             None => Poll::Pending,
         }
     }
 
     /// Whether nothing can come: Kafka does not answer, or no leader of any of its partitions has.
     pub fn is_held(&self) -> bool {
-        let directory = &self.asker.source.directory;
-        !self
-            .topics
-            .iter()
-            .any(|topic| directory.is_reachable(&topic.name))
-            || !self.parts.iter().any(Part::is_determined)
+        !self.roster.is_reachable(&self.asker.source.directory)
+            || !self.roster.parts.iter().any(Part::is_determined)
     }
 
     /// What each part has to give, once none is about to give something, or the patience with it is over.
     fn poll_heads(&mut self, context: &mut Context<'_>) -> Poll<Vec<Option<Head>>> {
         loop {
-            let mut heads = Vec::with_capacity(self.parts.len());
+            let mut heads = Vec::with_capacity(self.roster.parts.len());
             let mut waiting = false;
-            for index in 0..self.parts.len() {
+            for index in 0..self.roster.parts.len() {
                 let give = self.poll_part(index, context);
                 waiting |= matches!(give, Give::Soon);
                 heads.push(Head::of(give));
@@ -156,7 +131,7 @@ impl Subscription {
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
             ready!(patience.as_mut().poll(context));
             self.patience = None;
-            self.parts.iter_mut().for_each(|part| part.give_up_on());
+            self.roster.parts.iter_mut().for_each(|part| part.give_up_on());
         }
     }
 
@@ -198,7 +173,7 @@ impl Subscription {
 
     /// Consumes the next event of a head, or the rest of its page if that is a hole; false when the batch is full.
     fn take(&mut self, part: usize, head: &mut Head, batch: &mut Composition) -> bool {
-        let Some(cursor) = self.parts[part].cursor() else {
+        let Some(cursor) = self.roster.parts[part].cursor() else {
             return true;
         };
         let Some(event) = head.page.events().get(head.index) else {
@@ -217,126 +192,29 @@ impl Subscription {
             log: Some(tag),
             epoch: Some(event.epoch).filter(|epoch| *epoch >= 0),
         });
-        self.parts[part].place = place;
+        self.roster.parts[part].place = place;
         self.id.set(part, &place);
         batch.event(&head.page, event, encoding, &self.id);
         head.index += 1;
         true
     }
 
+    /// Brings the parts up to the directory, and the id up to the parts.
+    fn refresh(&mut self) {
+        if self.roster.refresh(&self.asker.source.directory, &mut self.gaps) {
+            self.id = Composer::new(self.form, self.roster.entries());
+        }
+    }
+
     /// Polls one part, and keeps the id true when that determined its place.
     fn poll_part(&mut self, index: usize, context: &mut Context<'_>) -> Give {
-        let part = &mut self.parts[index];
+        let part = &mut self.roster.parts[index];
         let place = part.place;
         let give = part.poll(context, &self.asker, &mut self.gaps);
         if part.place != place {
             self.id.set(index, &part.place);
         }
         give
-    }
-
-    /// Brings the parts up to the directory.
-    fn refresh(&mut self) {
-        let version = self.asker.source.directory.version();
-        if self.version.replace(version) == Some(version) {
-            return;
-        }
-        let mut topics = std::mem::take(&mut self.topics);
-        let changed = topics
-            .iter_mut()
-            .fold(false, |changed, topic| self.refresh_topic(topic) || changed);
-        self.topics = topics;
-        if changed {
-            self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
-            let entries = self
-                .parts
-                .iter()
-                .map(|part| (part.partition.topic.clone(), part.partition.partition, part.place));
-            self.id = Composer::new(self.form, entries);
-        }
-    }
-
-    /// Whether parts came or went.
-    fn refresh_topic(&mut self, topic: &mut Topic) -> bool {
-        let partitions = self.asker.source.directory.partitions(&topic.name);
-        match (topic.partitions, partitions) {
-            (None, None) => self.carry(&topic.name),
-            (None, Some(count)) => {
-                self.carry(&topic.name);
-                self.drop_beyond(&topic.name, count);
-                self.add(&topic.name, 0..count, None);
-            }
-            // Added while the client is connected: from its start.
-            (Some(known), Some(count)) if known < count => {
-                self.add(&topic.name, known..count, Some(Place::Earliest));
-            }
-            (Some(known), Some(count)) if known > count => self.drop_beyond(&topic.name, count),
-            _ => return false,
-        }
-        topic.partitions = partitions;
-        true
-    }
-
-    /// While nothing is known of a topic, the id carries the client's own entries.
-    fn carry(&mut self, topic: &Arc<str>) {
-        for (partition, place) in self.places.named(topic) {
-            if !self.parts.iter().any(|part| part.partition == partition) {
-                self.parts.push(Part::new(partition, place));
-            }
-        }
-    }
-
-    fn add(&mut self, topic: &Arc<str>, partitions: std::ops::Range<i32>, place: Option<Place>) {
-        for partition in partitions {
-            let partition = TopicPartition {
-                topic: topic.clone(),
-                partition,
-            };
-            if self.parts.iter().any(|part| part.partition == partition) {
-                continue;
-            }
-            let is_there = self
-                .asker
-                .source
-                .directory
-                .get(topic, partition.partition)
-                .is_some();
-            let place = place.unwrap_or_else(|| match is_there {
-                true => self.places.of_partition(&partition),
-                false => self.places.of_undetermined(&partition),
-            });
-            self.parts.push(Part::new(partition, place));
-        }
-    }
-
-    /// The topic has only `count` partitions: what the id says of others leads nowhere, and the client is told.
-    fn drop_beyond(&mut self, topic: &Arc<str>, count: i32) {
-        let gaps = &mut self.gaps;
-        self.parts.retain(|part| {
-            let gone = part.partition.topic == *topic && part.partition.partition >= count;
-            if gone {
-                gaps.push(part.gone());
-            }
-            !gone
-        });
-    }
-}
-
-impl Part {
-    fn gone(&self) -> Gap {
-        Gap {
-            partition: self.partition.clone(),
-            requested: self.offset(),
-            resumed: None,
-            reason: Reason::PartitionGone,
-        }
-    }
-
-    fn offset(&self) -> Option<Offset> {
-        match self.place {
-            Place::At(mark) => Some(mark.offset),
-            Place::Earliest | Place::Since(_) | Place::Latest => None,
-        }
     }
 }
 

@@ -7,6 +7,7 @@ mod gap;
 mod merge;
 mod part;
 mod places;
+mod roster;
 mod start;
 
 pub use gap::{Gap, Reason};

@@ -47,3 +47,16 @@ fn shows_the_defaults() {
     assert_eq!(shown.former_topics, default.former_topics);
     assert_eq!(shown.clusters, default.clusters);
 }
+
+#[test]
+fn the_file_of_the_compose_stack_has_no_faults() {
+    let text = include_str!("../../docker/riverhead.toml");
+    let (config, _) = Config::load(text, "docker/riverhead.toml", []).unwrap();
+    let compose = include_str!("../../docker/compose.yaml");
+    for broker in &config.clusters[0].bootstrap {
+        assert!(
+            compose.contains(&format!("hostname: {}", broker.host())),
+            "{broker}"
+        );
+    }
+}

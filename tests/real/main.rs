@@ -9,6 +9,11 @@
     clippy::expect_used,
     reason = "a test may panic"
 )]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "figures that `--nocapture` shows"
+)]
 
 mod kafka;
 mod resume;

@@ -243,7 +243,7 @@ async fn a_reset_is_noticed_as_a_close_is() {
     until_blocked(&rig).await;
     client.set_zero_linger().unwrap();
     drop(client);
-    timeout(SECOND, served).await.unwrap().unwrap();
+    timeout(5 * SECOND, served).await.unwrap().unwrap();
     rig.assert_ended("client_closed");
 }
 
@@ -261,7 +261,7 @@ async fn a_client_that_closes_its_side_gets_its_answer_but_no_stream() {
             .unwrap();
         assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{target}");
         assert!(text.contains(end), "{target}");
-        timeout(SECOND, served).await.unwrap().unwrap();
+        timeout(5 * SECOND, served).await.unwrap().unwrap();
     }
 }
 

@@ -24,7 +24,7 @@ impl Workplace {
         let path = std::env::temp_dir().join(name);
         fs::create_dir_all(&path).expect("a directory under the temporary directory");
         let keep = std::env::var_os(KEEP_VARIABLE).is_some();
-        let janitor = (!keep).then(|| hirejanitor(&path));
+        let janitor = (!keep).then(|| hire_janitor(&path));
         Self { path, janitor }
     }
 
@@ -57,7 +57,7 @@ impl Drop for Workplace {
     }
 }
 
-fn hirejanitor(path: &Path) -> Child {
+fn hire_janitor(path: &Path) -> Child {
     Command::new("sh")
         // Twice, since brokers that are being killed may create a file in between.
         .args([

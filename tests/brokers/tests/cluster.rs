@@ -116,6 +116,9 @@ fn a_stopped_broker_hands_over_its_partitions_and_gets_them_back_on_request() {
 fn a_broker_cut_off_from_the_others_and_the_controller_still_believes_it_leads() {
     let cluster = shared();
     cluster.create_topic("split", 1);
+    eventually(SOON, "broker 1 to have heard of the topic", || {
+        cluster.describe_by(1, "split")
+    });
     cluster.inter_broker_proxy(1).set(Fault::Stall);
     cluster.controller_proxy(1).set(Fault::Stall);
     eventually(SOON, "a new leader, as broker 2 sees it", || {

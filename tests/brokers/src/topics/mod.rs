@@ -73,7 +73,8 @@ impl Cluster {
         });
     }
 
-    /// Makes a topic, and returns when every partition has its leader.
+    /// Makes a topic, and returns when every partition has its leader, as one broker tells. The others hear of
+    /// it milliseconds later: ask [`Cluster::describe_by`] before cutting one off.
     ///
     /// # Panics
     ///

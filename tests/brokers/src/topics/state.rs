@@ -1,6 +1,7 @@
 //! The state of partitions, asked with timeouts short enough to poll while brokers come and go.
 
 use std::ops::Range;
+use std::thread;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -40,10 +41,12 @@ impl Cluster {
     ///
     /// As [`Cluster::describe`].
     pub fn describe_by(&self, broker: i32, topic: &str) -> Result<Vec<PartitionState>, String> {
-        let (consumer, address) = self.consumer_of_broker(broker);
-        // librdkafka asks whichever broker it likes, and it gets to know the others.
         for _ in 0..ATTEMPTS {
-            let metadata = metadata(&consumer, topic)?;
+            let (consumer, address) = self.consumer_of_broker(broker);
+            let metadata = metadata(&consumer, topic);
+            // A client takes up to a second to end.
+            thread::spawn(move || drop(consumer));
+            let metadata = metadata?;
             if metadata.orig_broker_name().starts_with(&address) {
                 return states(&metadata);
             }
@@ -148,5 +151,6 @@ fn state(partition: &MetadataPartition) -> PartitionState {
     }
 }
 
-/// Of about a millisecond each; every third goes to the broker meant.
-const ATTEMPTS: usize = 100;
+/// librdkafka asks whichever broker it is connected to. A new client asks the one it bootstraps from three times
+/// in five; one that has got to know the others may never ask it again.
+const ATTEMPTS: usize = 30;

@@ -1,0 +1,160 @@
+//! Which partitions a subscription has, as the directory changes under it.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{
+    Request,
+    gap::{Gap, Reason},
+    part::Part,
+    places::Places,
+};
+use crate::{
+    partition::{Directory, TopicPartition},
+    position::Place,
+};
+
+/// The parts of a subscription, and the topics they are of.
+pub(super) struct Roster {
+    topics: Vec<Topic>,
+    places: Places,
+    /// Sorted by topic and partition.
+    pub(super) parts: Vec<Part>,
+    /// The directory's version when `parts` was last brought up to it.
+    version: Option<u64>,
+}
+
+struct Topic {
+    name: Arc<str>,
+    /// How many of its partitions are in `parts`; `None` while nothing is known of it.
+    partitions: Option<i32>,
+}
+
+impl Roster {
+    pub(super) fn of(request: Request) -> Self {
+        Self {
+            places: Places::of(&request),
+            topics: request
+                .topics
+                .into_iter()
+                .map(|name| Topic {
+                    name,
+                    partitions: None,
+                })
+                .collect(),
+            parts: Vec::new(),
+            version: None,
+        }
+    }
+
+    /// Whether something is known of every topic.
+    pub(super) fn is_known(&self) -> bool {
+        self.topics.iter().all(|topic| topic.partitions.is_some())
+    }
+
+    /// Whether the brokers of at least one topic answer.
+    pub(super) fn is_reachable(&self, directory: &Directory) -> bool {
+        self.topics
+            .iter()
+            .any(|topic| directory.is_reachable(&topic.name))
+    }
+
+    /// What an id says of each part.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Arc<str>, i32, Place)> {
+        self.parts
+            .iter()
+            .map(|part| (part.partition.topic.clone(), part.partition.partition, part.place))
+    }
+
+    /// Brings the parts up to the directory; whether any came or went. What is lost with one that went is put into `gaps`.
+    pub(super) fn refresh(&mut self, directory: &Directory, gaps: &mut Vec<Gap>) -> bool {
+        let version = directory.version();
+        if self.version.replace(version) == Some(version) {
+            return false;
+        }
+        let mut topics = std::mem::take(&mut self.topics);
+        let mut changed = false;
+        for topic in &mut topics {
+            changed |= self.refresh_topic(topic, directory, gaps);
+        }
+        self.topics = topics;
+        if changed {
+            self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
+        }
+        changed
+    }
+
+    fn refresh_topic(&mut self, topic: &mut Topic, directory: &Directory, gaps: &mut Vec<Gap>) -> bool {
+        let partitions = directory.partitions(&topic.name);
+        match (topic.partitions, partitions) {
+            (None, None) => self.carry(&topic.name),
+            (None, Some(count)) => {
+                self.carry(&topic.name);
+                self.drop_beyond(&topic.name, count, gaps);
+                self.add(&topic.name, 0..count, |places, partition| {
+                    match directory.get(&partition.topic, partition.partition) {
+                        Some(_) => places.of_partition(partition),
+                        None => places.of_undetermined(partition),
+                    }
+                });
+            }
+            // Added while the client is connected: from its start.
+            (Some(known), Some(count)) if known < count => {
+                self.add(&topic.name, known..count, |_, _| Place::Earliest);
+            }
+            (Some(known), Some(count)) if known > count => self.drop_beyond(&topic.name, count, gaps),
+            _ => return false,
+        }
+        topic.partitions = partitions;
+        true
+    }
+
+    /// While nothing is known of a topic, the id carries the client's own entries.
+    fn carry(&mut self, topic: &Arc<str>) {
+        for (partition, place) in self.places.named(topic) {
+            if !self.has(&partition) {
+                self.parts.push(Part::new(partition, place));
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        topic: &Arc<str>,
+        partitions: Range<i32>,
+        place: impl Fn(&Places, &TopicPartition) -> Place,
+    ) {
+        for partition in partitions {
+            let partition = TopicPartition {
+                topic: topic.clone(),
+                partition,
+            };
+            if !self.has(&partition) {
+                let place = place(&self.places, &partition);
+                self.parts.push(Part::new(partition, place));
+            }
+        }
+    }
+
+    /// The topic has only `count` partitions: what the id says of others leads nowhere, and the client is told.
+    fn drop_beyond(&mut self, topic: &Arc<str>, count: i32, gaps: &mut Vec<Gap>) {
+        let gone = |part: &mut Part| part.partition.topic == *topic && part.partition.partition >= count;
+        gaps.extend(self.parts.extract_if(.., gone).map(lost));
+    }
+
+    fn has(&self, partition: &TopicPartition) -> bool {
+        self.parts.iter().any(|part| part.partition == *partition)
+    }
+}
+
+fn lost(part: Part) -> Gap {
+    let requested = match part.place {
+        Place::At(mark) => Some(mark.offset),
+        Place::Earliest | Place::Since(_) | Place::Latest => None,
+    };
+    Gap {
+        partition: part.partition,
+        requested,
+        resumed: None,
+        reason: Reason::PartitionGone,
+    }
+}
