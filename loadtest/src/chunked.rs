@@ -37,8 +37,8 @@ impl Chunked {
         matches!(self.state, State::Ended)
     }
 
-    pub(crate) fn decode(&mut self, mut bytes: &[u8]) -> io::Result<Vec<u8>> {
-        let mut out = Vec::with_capacity(bytes.len());
+    /// Appends what `bytes` hold of the body to `out`.
+    pub(crate) fn decode(&mut self, mut bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         while !bytes.is_empty() {
             match &mut self.state {
                 State::Plain => {
@@ -73,7 +73,7 @@ impl Chunked {
                 State::Ended => bytes = &[],
             }
         }
-        Ok(out)
+        Ok(())
     }
 }
 
@@ -97,8 +97,9 @@ mod tests {
         let wire = b"5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n";
         for cut in 0..wire.len() {
             let mut chunked = Chunked::for_head("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked");
-            let mut out = chunked.decode(&wire[..cut]).unwrap();
-            out.extend(chunked.decode(&wire[cut..]).unwrap());
+            let mut out = Vec::new();
+            chunked.decode(&wire[..cut], &mut out).unwrap();
+            chunked.decode(&wire[cut..], &mut out).unwrap();
             assert_eq!(out, b"hello!");
             assert!(chunked.ended());
         }

@@ -133,13 +133,40 @@ impl Gateway {
     /// # Errors
     /// When the process is gone.
     pub fn resident(&self) -> io::Result<u64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most resident memory that it ever had, in bytes.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn most_resident(&self) -> io::Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .unwrap_or_default();
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap_or_default();
-        Ok(kilobytes * 1024)
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kilobytes
+            .map(|kilobytes| kilobytes * 1024)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// The processor time that it has used, its own and the kernel's for it.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn cpu(&self) -> io::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        // Behind the name, which may hold anything: the state is field 3, user and system time are 14 and 15.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let ticks: u64 = fields
+            .skip(11)
+            .take(2)
+            .filter_map(|ticks| ticks.parse::<u64>().ok())
+            .sum();
+        Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
     }
 
     /// What its admin listener answers to `GET path`.
@@ -231,3 +258,6 @@ fn address(line: &str, prefix: &str) -> Option<SocketAddr> {
 
 /// How long a gateway may take until it accepts. It waits for no broker.
 const START: Duration = Duration::from_secs(20);
+
+/// The unit of times in `/proc`: `USER_HZ`, which is 100 on every Linux.
+const TICK: Duration = Duration::from_millis(10);

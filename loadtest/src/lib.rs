@@ -5,10 +5,15 @@
 // A scenario that cannot be set up has no result: it says what failed and ends.
 #![allow(clippy::expect_used)]
 
+mod ask;
+mod blocks;
 mod chunked;
 pub mod client;
 pub mod gateway;
 pub mod numbers;
+pub mod progress;
 pub mod reading;
+mod response;
 pub mod scenarios;
+pub mod stopwatch;
 pub mod yardstick;

@@ -1,8 +1,9 @@
 //! The referee: which numbers a client got, and whether they are the right ones.
 
-use std::collections::HashMap;
+use std::fmt;
 
 use riverhead_brokers::Ledger;
+use serde::Serialize;
 
 /// The numbers one client got, in the order it got them.
 #[derive(Clone, Debug, Default)]
@@ -11,10 +12,12 @@ pub struct Got {
     pub numbers: Vec<u64>,
     /// Gap events, as JSON.
     pub gaps: Vec<String>,
+    /// Why a response could not be read as events.
+    pub strange: Vec<String>,
 }
 
 /// What is wrong with what a client got.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
     /// Written, acknowledged, and never delivered.
     pub lost: usize,
@@ -44,58 +47,114 @@ impl Faults {
     }
 }
 
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            lost,
+            repeated,
+            out_of_order,
+            invented,
+        } = self;
+        write!(
+            f,
+            "lost {lost}, repeated {repeated}, out of order {out_of_order}, invented {invented}"
+        )
+    }
+}
+
 /// What every client should get.
 #[derive(Debug)]
 pub struct Truth {
-    /// Number -> (partition, counted over all topics; place in it).
-    places: HashMap<u64, (usize, usize)>,
+    /// The least number there is.
+    first: u64,
+    /// By number, from the least on.
+    places: Vec<Option<Place>>,
+    partitions: usize,
+    len: usize,
+}
+
+/// Where a record is. Four bytes each, because a referee holds millions.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Counted over all topics.
+    partition: u32,
+    /// Among the numbered records of its partition.
+    rank: u32,
 }
 
 impl Truth {
     /// Everything in these ledgers.
     pub fn of(ledgers: &[Ledger]) -> Self {
         let partitions = ledgers.iter().flat_map(|ledger| ledger.partitions.values());
-        let places = partitions.enumerate().flat_map(|(partition, acked)| {
-            acked
-                .iter()
-                .enumerate()
-                .map(move |(place, acked)| (acked.n, (partition, place)))
-        });
+        let numbers = partitions.map(|acked| acked.iter().map(|acked| acked.n).collect());
+        Self::of_partitions(&numbers.collect::<Vec<Vec<u64>>>())
+    }
+
+    /// These numbers, by partition, in the order of the log.
+    pub fn of_partitions(partitions: &[Vec<u64>]) -> Self {
+        let all = || partitions.iter().flatten().copied();
+        let first = all().min().unwrap_or_default();
+        let behind = all().max().map_or(first, |last| last + 1);
+        let mut places = vec![None; (behind - first) as usize];
+        for (partition, numbers) in partitions.iter().enumerate() {
+            for (rank, number) in numbers.iter().enumerate() {
+                places[(number - first) as usize] = Some(Place {
+                    partition: partition as u32,
+                    rank: rank as u32,
+                });
+            }
+        }
         Self {
-            places: places.collect(),
+            first,
+            places,
+            partitions: partitions.len(),
+            len: all().count(),
         }
     }
 
     /// How many numbers there are.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.len
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.len == 0
     }
 
     /// Holds what a client got against it.
     pub fn judge(&self, got: &Got) -> Faults {
         let mut faults = Faults::default();
-        let mut seen = std::collections::HashSet::with_capacity(self.places.len());
-        let mut newest: HashMap<usize, usize> = HashMap::new();
+        let mut seen = vec![false; self.places.len()];
+        let mut newest = vec![0; self.partitions];
+        let mut distinct = 0;
         for number in &got.numbers {
-            let Some((partition, place)) = self.places.get(number) else {
+            let Some((index, place)) = self.find(*number) else {
                 faults.invented += 1;
                 continue;
             };
-            if !seen.insert(number) {
+            if std::mem::replace(&mut seen[index], true) {
                 faults.repeated += 1;
                 continue;
             }
-            let newest = newest.entry(*partition).or_insert(*place);
-            faults.out_of_order += usize::from(place < newest);
-            *newest = *place.max(newest);
+            distinct += 1;
+            let newest = &mut newest[place.partition as usize];
+            faults.out_of_order += usize::from(place.rank < *newest);
+            *newest = place.rank.max(*newest);
         }
-        faults.lost = self.places.len() - seen.len();
+        faults.lost = self.len - distinct;
         faults
+    }
+
+    /// All clients' faults together.
+    pub fn judge_all<'a>(&self, all: impl IntoIterator<Item = &'a Got>) -> Faults {
+        all.into_iter()
+            .fold(Faults::default(), |sum, got| sum.plus(self.judge(got)))
+    }
+
+    fn find(&self, number: u64) -> Option<(usize, Place)> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        Some((index, (*self.places.get(index)?)?))
     }
 }
 
@@ -123,7 +182,7 @@ mod tests {
     fn judge(numbers: &[u64]) -> Faults {
         truth().judge(&Got {
             numbers: numbers.to_vec(),
-            gaps: Vec::new(),
+            ..Got::default()
         })
     }
 
@@ -155,13 +214,15 @@ mod tests {
                 ..Faults::default()
             }
         );
-        assert_eq!(
-            judge(&[1, 2, 3, 4, 5, 6, 7]),
-            Faults {
-                invented: 1,
-                ..Faults::default()
-            }
-        );
+        for stranger in [0, 7, u64::MAX] {
+            assert_eq!(
+                judge(&[1, 2, 3, 4, 5, 6, stranger]),
+                Faults {
+                    invented: 1,
+                    ..Faults::default()
+                }
+            );
+        }
     }
 
     #[test]

@@ -1,12 +1,22 @@
 //! A client that reads numbers, and is cut now and then.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant as Moment},
+};
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
-    client::{Ask, Client},
+    ask::Ask,
+    blocks::{Block, Blocks},
     numbers::{Got, number},
+    response::Response,
+    stopwatch::Stopwatch,
 };
 
 /// A reader's progress over any number of connections.
@@ -22,6 +32,10 @@ pub struct Reading {
     pub connects: usize,
     /// Responses other than 200, and connections that failed.
     pub refusals: Vec<String>,
+    /// How long its events took, if that is measured.
+    pub stopwatch: Option<Stopwatch>,
+    /// Of all readers that share it, for whoever watches.
+    delivered: Arc<AtomicU64>,
 }
 
 impl Reading {
@@ -35,7 +49,33 @@ impl Reading {
             last_id,
             connects: 0,
             refusals: Vec::new(),
+            stopwatch: None,
+            delivered: Arc::default(),
         }
+    }
+
+    /// Measures too.
+    #[must_use]
+    pub fn timed(mut self, stopwatch: Stopwatch) -> Self {
+        self.stopwatch = Some(stopwatch);
+        self
+    }
+
+    /// Counts its events here too.
+    #[must_use]
+    pub fn counted(mut self, delivered: &Arc<AtomicU64>) -> Self {
+        self.delivered = Arc::clone(delivered);
+        self
+    }
+
+    /// Another client that has got what this one has, and goes on from there, through a receive buffer of so many bytes.
+    pub fn fork(&self, receive_buffer: u32) -> Self {
+        let mut ask = self.ask.clone();
+        ask.receive_buffer = Some(receive_buffer);
+        let mut fork = Self::new(self.server, ask);
+        fork.got = self.got.clone();
+        fork.last_id.clone_from(&self.last_id);
+        fork
     }
 
     /// Reads until it has `count` numbers in all, at the latest until `deadline`; with `cut_after`, connections break
@@ -44,26 +84,44 @@ impl Reading {
         while self.got.numbers.len() < count {
             let upto = cut_after.map_or(count, |cut| self.got.numbers.len() + between(cut / 2, cut));
             match self.connect().await {
-                Some(client) => {
-                    let done = self.read_from(client, upto.min(count), count, deadline).await;
-                    if !done && Instant::now() >= deadline {
-                        return false;
+                Some(mut connection) => {
+                    let done = self.read_from(&mut connection, upto.min(count), deadline).await;
+                    if done && upto < count {
+                        self.tear(connection).await;
                     }
                 }
-                None if Instant::now() >= deadline => return false,
-                None => tokio::time::sleep(RECONNECT).await,
+                None => sleep(RECONNECT).await,
+            }
+            if Instant::now() >= deadline {
+                break;
             }
         }
-        true
+        self.got.numbers.len() >= count
     }
 
-    async fn connect(&mut self) -> Option<Client> {
+    /// Connects and reads one byte a second for so long. The connection, to go on with, unless it ended.
+    pub(crate) async fn trickle(&mut self, slowly: Duration) -> Option<Connection> {
+        let mut connection = self.connect().await?;
+        let until = Instant::now() + slowly;
+        let mut seconds = tokio::time::interval(Duration::from_secs(1));
+        while seconds.tick().await < until {
+            if !self.fill(&mut connection, 1, until).await {
+                return None;
+            }
+        }
+        Some(connection)
+    }
+
+    async fn connect(&mut self) -> Option<Connection> {
         self.connects += 1;
         let ask = self.ask.clone().resume(self.last_id.clone());
-        match Client::connect(self.server, &ask).await {
-            Ok(client) if client.status == 200 => Some(client),
-            Ok(client) => {
-                self.refusals.push(client.head);
+        match Response::connect(self.server, &ask).await {
+            Ok(response) if response.status == 200 => Some(Connection {
+                response,
+                blocks: Blocks::default(),
+            }),
+            Ok(response) => {
+                self.refusals.push(response.head);
                 None
             }
             Err(error) => {
@@ -73,42 +131,76 @@ impl Reading {
         }
     }
 
-    /// One connection's worth; whether it got as far as `upto`.
-    async fn read_from(&mut self, mut client: Client, upto: usize, count: usize, deadline: Instant) -> bool {
-        loop {
-            while let Some(message) = client.ready() {
-                self.take(message);
-            }
-            if self.got.numbers.len() >= upto {
-                if upto < count {
-                    self.tear(client).await;
-                }
-                return true;
-            }
-            match timeout_at(deadline, client.fill(usize::MAX)).await {
-                Ok(Ok(read)) if read > 0 => {}
-                _ => return false,
+    /// One connection's worth; whether it got as far as `upto` numbers in all.
+    pub(crate) async fn read_from(
+        &mut self,
+        connection: &mut Connection,
+        upto: usize,
+        deadline: Instant,
+    ) -> bool {
+        while self.got.numbers.len() < upto {
+            if !self.fill(connection, usize::MAX, deadline).await {
+                return false;
             }
         }
+        true
     }
 
     /// Reads some bytes more and breaks off, as a lost connection does: anywhere.
-    async fn tear(&mut self, mut client: Client) {
+    async fn tear(&mut self, mut connection: Connection) {
         let more = between(1, 3_000);
-        if let Ok(Ok(_)) = tokio::time::timeout(TEAR, client.fill(more)).await {
-            while let Some(message) = client.ready() {
-                self.take(message);
-            }
+        self.fill(&mut connection, more, Instant::now() + TEAR).await;
+    }
+
+    /// Reads once and takes what is whole; false at the end of the connection or of the time.
+    async fn fill(&mut self, connection: &mut Connection, limit: usize, deadline: Instant) -> bool {
+        let Connection { response, blocks } = connection;
+        match timeout_at(deadline, response.read(limit, blocks.tail())).await {
+            Ok(Ok(read)) if read > 0 => self.take_all(blocks),
+            _ => false,
         }
     }
 
-    fn take(&mut self, message: riverhead::sse::Message) {
-        match message.event.as_str() {
-            "gap" => self.got.gaps.push(message.data),
-            _ => self.got.numbers.extend(number(&message.data)),
-        }
-        self.last_id = message.id.or(self.last_id.take());
+    fn take_all(&mut self, blocks: &mut Blocks) -> bool {
+        let now = Moment::now();
+        let before = self.got.numbers.len();
+        let taken = loop {
+            match blocks.next() {
+                Ok(Some(block)) => self.take(block, now),
+                Ok(None) => break true,
+                Err(error) => {
+                    self.got.strange.push(error.to_string());
+                    break false;
+                }
+            }
+        };
+        let more = self.got.numbers.len() - before;
+        self.delivered.fetch_add(more as u64, Ordering::Relaxed);
+        taken
     }
+
+    fn take(&mut self, block: Block<'_>, now: Moment) {
+        if let Some(id) = block.id {
+            let last = self.last_id.get_or_insert_default();
+            last.clear();
+            last.push_str(id);
+        }
+        let Some(data) = block.data else { return };
+        if block.event == Some("gap") {
+            self.got.gaps.push(data.to_owned());
+        } else if let Some(number) = number(data) {
+            self.got.numbers.push(number);
+            if let Some(stopwatch) = &mut self.stopwatch {
+                stopwatch.arrived(number, now);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    response: Response,
+    blocks: Blocks,
 }
 
 fn between(low: usize, high: usize) -> usize {

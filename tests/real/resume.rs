@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use riverhead_brokers::{scale, shared};
-use riverhead_loadtest::scenarios::{replay::Replay, resume::Resume};
+use riverhead_brokers::{scale, scaled, shared};
+use riverhead_loadtest::{
+    progress::Progress,
+    scenarios::{Report, latency::Latency, replay::Replay, resume::Resume, slow::Slow},
+};
 
 const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");
 
@@ -18,14 +21,10 @@ fn every_number_comes_once_while_clients_are_cut_and_brokers_killed() {
         clients: 10,
         cuts: 20,
         kill_every: Duration::from_secs(9),
-        patience: Duration::from_secs(120).mul_f64(scale()),
+        patience: scaled(Duration::from_secs(120)),
+        progress: Progress::Silent,
     };
-    let report = resume.run(cluster.get(), "resume");
-    println!("{report}");
-    assert_eq!(report.finished, 10, "{report}\n{}", report.log);
-    assert!(report.faults.none(), "{report}\n{}", report.log);
-    assert_eq!(report.gaps, Vec::<String>::new(), "{}", report.log);
-    assert!(report.cuts >= 20 && report.kills >= 1, "{report}");
+    passes(&resume.run(cluster.get(), "resume"));
 }
 
 #[test]
@@ -37,15 +36,57 @@ fn two_hundred_replays_at_once_cost_the_brokers_one() {
         records: 60_000,
         record_bytes: 500,
         clients: 200,
-        patience: Duration::from_secs(180),
+        patience: scaled(Duration::from_secs(180)),
+        progress: Progress::Silent,
     };
-    let report = replay.run(cluster.get(), "replay");
+    passes(&replay.run(cluster.get(), "replay"));
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_client_that_reads_a_byte_a_second_costs_a_cursor_and_loses_nothing() {
+    let cluster = shared();
+    let slow = Slow {
+        binary: RIVERHEAD.into(),
+        rate: 10_000.0,
+        warm_up: scaled(Duration::from_secs(8)),
+        slowly: scaled(Duration::from_secs(8)),
+        memory: 4,
+        patience: scaled(Duration::from_secs(60)),
+        progress: Progress::Silent,
+    };
+    let report = slow.run(cluster.get(), "slow");
+    passes(&report);
+    assert!(report.behind > 10_000, "it was not slow: {report}");
+}
+
+/// How long a record takes is not judged here: the machine may do anything else meanwhile.
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn clients_and_a_plain_consumer_get_the_same_records_on_one_clock() {
+    let cluster = shared();
+    let latency = Latency {
+        binary: RIVERHEAD.into(),
+        clients: 10,
+        rate: 200.0,
+        duration: scaled(Duration::from_secs(5)),
+        warm_up: Duration::from_secs(1),
+        patience: scaled(Duration::from_secs(30)),
+        progress: Progress::Silent,
+    };
+    let report = latency.run(cluster.get(), "latency");
+    passes(&report);
+    let measured = latency.rate * latency.duration.as_secs_f64();
+    assert_eq!(report.plain.count as f64, measured, "{report}");
+    assert_eq!(report.gateway.count as f64, measured * 10.0, "{report}");
+}
+
+fn passes<R: Report>(report: &R) {
     println!("{report}");
-    assert_eq!(report.finished, 200, "{report}\n{}", report.log);
-    assert!(
-        report.faults.none() && report.gaps == 0,
+    assert_eq!(
+        report.problems(),
+        Vec::<String>::new(),
         "{report}\n{}",
-        report.log
+        report.log()
     );
-    assert!(report.ratio() <= 1.2, "{report}");
 }

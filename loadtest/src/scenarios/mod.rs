@@ -1,4 +1,55 @@
-//! What can be run.
+//! What can be run. A scenario is a struct of sizes; its `run` returns a report.
 
+pub mod latency;
 pub mod replay;
 pub mod resume;
+pub mod slow;
+
+use std::{fmt, time::Duration};
+
+use riverhead_brokers::eventually;
+use serde::Serialize;
+use tokio::runtime::Runtime;
+
+use crate::{gateway::Gateway, numbers::Faults};
+
+/// What a run found: figures for people, for machines, and what is wrong with them.
+pub trait Report: fmt::Display + Serialize {
+    /// What is not as it must be, one sentence each; of a good run, nothing.
+    fn problems(&self) -> Vec<String>;
+
+    /// The gateway's log.
+    fn log(&self) -> &str;
+}
+
+/// For clients: two threads at most, so that a gateway on the same machine gets its share.
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+fn wait_for_partitions(gateway: &Gateway, partitions: usize) {
+    eventually(DETERMINED, "every partition determined", || {
+        gateway
+            .metric("riverhead_partitions")
+            .is_ok_and(|known| known >= partitions as f64)
+    });
+}
+
+/// The problems that any scenario can have, each with its sentence.
+fn problems<'a>(checks: impl IntoIterator<Item = (bool, &'a str)>) -> Vec<String> {
+    let wrong = checks.into_iter().filter(|(good, _)| !good);
+    wrong.map(|(_, sentence)| sentence.to_owned()).collect()
+}
+
+const EXACT: &str = "some client did not get each number once, in order";
+
+/// After a start, on a machine that does much else.
+const DETERMINED: Duration = Duration::from_secs(30);
+
+fn exact(faults: Faults) -> (bool, &'static str) {
+    (faults.none(), EXACT)
+}

@@ -6,12 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead_brokers::{Cluster, Ledger, eventually};
+use riverhead_brokers::{Cluster, Ledger};
+use serde::Serialize;
 
+use super::{exact, problems, runtime, wait_for_partitions};
 use crate::{
     client::Ask,
     gateway::{Gateway, Plan},
     numbers::{Faults, Truth},
+    progress::Progress,
     reading::Reading,
     yardstick,
 };
@@ -29,10 +32,12 @@ pub struct Replay {
     pub clients: usize,
     /// When to give up.
     pub patience: Duration,
+    /// Says what it does.
+    pub progress: Progress,
 }
 
 /// What came of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Bytes that a plain consumer takes off the brokers to read each record once.
     pub unique: u64,
@@ -42,6 +47,8 @@ pub struct Report {
     pub pages: [f64; 3],
     /// The most connections to brokers at any time.
     pub connections: u64,
+    /// Clients that resumed.
+    pub clients: usize,
     /// Clients that got everything.
     pub finished: usize,
     /// All clients' faults together.
@@ -51,6 +58,7 @@ pub struct Report {
     /// From the first request to the last client's end.
     pub took: Duration,
     /// The gateway's log.
+    #[serde(skip)]
     pub log: String,
 }
 
@@ -61,28 +69,28 @@ impl Replay {
     /// When the cluster or the gateway does not do as it is told.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         let topics = [format!("{name}-a"), format!("{name}-b")];
+        self.progress.say("writing the log");
         let ledgers: Vec<_> = topics.iter().map(|topic| self.write(cluster, topic)).collect();
+        self.progress.say("reading it once with a plain consumer");
         let unique = yardstick::bytes_to_read_once(cluster, &topics, self.records as usize);
         let gateway = self.gateway(cluster, &topics);
+        self.progress.say("all clients resume");
         let before = cluster.client_counts();
         let began = Instant::now();
         let (readings, connections) = self.read(cluster, &gateway);
         let took = began.elapsed();
         let fetched = cluster.client_counts().to_client - before.to_client;
         let truth = Truth::of(&ledgers);
+        let all = || readings.iter().map(|reading| &reading.got);
         Report {
             unique,
             fetched,
             pages: PAGES.map(|name| gateway.metric(name).unwrap_or_default()),
             connections,
-            finished: readings
-                .iter()
-                .filter(|reading| reading.got.numbers.len() == truth.len())
-                .count(),
-            faults: readings
-                .iter()
-                .fold(Faults::default(), |sum, r| sum.plus(truth.judge(&r.got))),
-            gaps: readings.iter().map(|reading| reading.got.gaps.len()).sum(),
+            clients: self.clients,
+            finished: all().filter(|got| got.numbers.len() == truth.len()).count(),
+            faults: truth.judge_all(all()),
+            gaps: all().map(|got| got.gaps.len()).sum(),
             took,
             log: gateway.log(),
         }
@@ -99,23 +107,15 @@ impl Replay {
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
         let plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &topics);
         let gateway = plan.unlimited().start().expect("the gateway starts");
-        eventually(Duration::from_secs(20), "every partition determined", || {
-            gateway
-                .metric("riverhead_partitions")
-                .is_ok_and(|partitions| partitions >= 6.0)
-        });
+        wait_for_partitions(&gateway, 6);
         gateway
     }
 
     fn read(&self, cluster: &Cluster, gateway: &Gateway) -> (Vec<Reading>, u64) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
         let deadline = tokio::time::Instant::now() + self.patience;
         let count = self.records as usize;
         let server = gateway.http;
-        runtime.block_on(async {
+        runtime().block_on(async {
             let tasks: Vec<_> = (0..self.clients)
                 .map(|_| {
                     let mut reading = Reading::new(server, Ask::new("/v2/stream/numbers?since=1"));
@@ -146,35 +146,46 @@ impl Report {
     }
 }
 
+impl super::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        problems([
+            (
+                self.finished == self.clients,
+                "some client did not finish in time",
+            ),
+            exact(self.faults),
+            (self.gaps == 0, "some client was told of a gap"),
+            (self.ratio() <= MOST_RATIO, "the brokers were asked for too much"),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Faults {
-            lost,
-            repeated,
-            out_of_order,
-            invented,
-        } = self.faults;
-        writeln!(f, "clients finished {}", self.finished)?;
+        let Self { fetched, unique, .. } = self;
+        let [read, hits, joins] = self.pages;
+        writeln!(f, "clients finished {} of {}", self.finished, self.clients)?;
         writeln!(
             f,
-            "fetched {} bytes, unique {} bytes: {:.3} x",
-            self.fetched,
-            self.unique,
+            "fetched {fetched} bytes, unique {unique} bytes: {:.3} x",
             self.ratio()
         )?;
-        let [read, hits, joins] = self.pages;
         writeln!(
             f,
             "pages read {read}, from the cache {hits}, read together {joins}"
         )?;
         writeln!(f, "connections to brokers at most {}", self.connections)?;
-        writeln!(
-            f,
-            "lost {lost}, repeated {repeated}, out of order {out_of_order}, invented {invented}"
-        )?;
+        writeln!(f, "{}, gap events {}", self.faults, self.gaps)?;
         write!(f, "took {:.1} s", self.took.as_secs_f64())
     }
 }
+
+/// Of the bytes fetched to the unique ones.
+const MOST_RATIO: f64 = 1.2;
 
 const PAGES: [&str; 3] = [
     "riverhead_kafka_history_pages_total",

@@ -3,16 +3,23 @@
 use std::{
     fmt,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use riverhead_brokers::{Cluster, Ledger};
+use serde::Serialize;
 
+use super::{exact, problems, runtime};
 use crate::{
     client::Ask,
     gateway::{Gateway, Plan},
     numbers::{Faults, Truth},
+    progress::Progress,
     reading::Reading,
 };
 
@@ -33,19 +40,29 @@ pub struct Resume {
     pub kill_every: Duration,
     /// When to give up.
     pub patience: Duration,
+    /// Says which broker was killed, and how far it is.
+    pub progress: Progress,
 }
 
 /// What came of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Report {
+    /// Records that were to be written.
+    pub wanted: u64,
     /// Records acknowledged by the brokers.
     pub written: usize,
+    /// Readers.
+    pub clients: usize,
     /// Readers that got all of them in time.
     pub finished: usize,
     /// All readers' faults together.
     pub faults: Faults,
     /// Gap events of all readers.
     pub gaps: Vec<String>,
+    /// Responses that could not be read as events, and why.
+    pub strange: Vec<String>,
+    /// How often each reader had to be cut.
+    pub cuts_wanted: usize,
     /// The fewest cuts of a reader.
     pub cuts: usize,
     /// Brokers killed.
@@ -54,7 +71,12 @@ pub struct Report {
     pub refusals: Vec<String>,
     /// From the first record to the last reader's end.
     pub took: Duration,
+    /// Processor time that the gateway used meanwhile.
+    pub gateway_cpu: Duration,
+    /// The most resident memory of the gateway, in bytes.
+    pub gateway_resident: u64,
     /// The gateway's log.
+    #[serde(skip)]
     pub log: String,
 }
 
@@ -68,20 +90,21 @@ impl Resume {
         topics.iter().for_each(|topic| cluster.create_topic(topic, 3));
         let gateway = self.gateway(cluster, &topics);
         let began = Instant::now();
+        let delivered = Arc::default();
         let (readings, ledgers, kills) = thread::scope(|scope| {
-            let readings = scope.spawn(|| self.read(&gateway));
+            let readings = scope.spawn(|| self.read(&gateway, &delivered));
             let writers: Vec<_> = topics
                 .iter()
                 .map(|topic| scope.spawn(|| self.write(cluster, topic)))
                 .collect();
-            let kills = self.kill_until(cluster, || readings.is_finished());
+            let kills = self.kill_until(cluster, &delivered, || readings.is_finished());
             let ledgers: Vec<_> = writers
                 .into_iter()
                 .map(|writer| writer.join().expect("a writer"))
                 .collect();
             (readings.join().expect("the readers"), ledgers, kills)
         });
-        report(&readings, &ledgers, kills, began.elapsed(), gateway.log())
+        self.report(&readings, &ledgers, kills, began.elapsed(), &gateway)
     }
 
     fn gateway(&self, cluster: &Cluster, topics: &[String]) -> Gateway {
@@ -103,20 +126,16 @@ impl Resume {
         producer.finish()
     }
 
-    fn read(&self, gateway: &Gateway) -> Vec<(Reading, bool)> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+    fn read(&self, gateway: &Gateway, delivered: &Arc<AtomicU64>) -> Vec<(Reading, bool)> {
         let deadline = tokio::time::Instant::now() + self.patience;
         let count = self.records as usize;
         let cut_after = count / (self.cuts + 1);
-        runtime.block_on(async {
+        runtime().block_on(async {
             let tasks: Vec<_> = (0..self.clients)
                 .map(|_| {
                     // From before anything was written: the first id may come minutes later.
                     let ask = Ask::new("/v2/stream/numbers?since=1");
-                    let mut reading = Reading::new(gateway.http, ask);
+                    let mut reading = Reading::new(gateway.http, ask).counted(delivered);
                     tokio::spawn(async move {
                         let done = reading.read(count, Some(cut_after), deadline).await;
                         (reading, done)
@@ -131,17 +150,55 @@ impl Resume {
         })
     }
 
-    fn kill_until(&self, cluster: &Cluster, over: impl Fn() -> bool) -> usize {
+    /// By the clock: a broker that takes long to come back does not put off the next one's turn.
+    fn kill_until(&self, cluster: &Cluster, delivered: &AtomicU64, over: impl Fn() -> bool) -> usize {
         let mut brokers = cluster.broker_ids().into_iter().cycle();
+        let mut next = Instant::now() + self.kill_every.mul_f64(2.0 / 3.0);
         let mut kills = 0;
-        while !wait(self.kill_every.mul_f64(2.0 / 3.0), &over) {
+        while !wait(next.saturating_duration_since(Instant::now()), &over) {
             let Some(broker) = brokers.next() else { break };
             cluster.kill(broker);
             kills += 1;
+            self.progress.say(format_args!(
+                "killed broker {broker}; {} of {} events delivered",
+                delivered.load(Ordering::Relaxed),
+                self.records * self.clients as u64,
+            ));
             wait(self.kill_every / 3, || false);
             cluster.start_broker(broker);
+            next += self.kill_every;
         }
         kills
+    }
+
+    fn report(
+        &self,
+        readings: &[(Reading, bool)],
+        ledgers: &[Ledger],
+        kills: usize,
+        took: Duration,
+        gateway: &Gateway,
+    ) -> Report {
+        let truth = Truth::of(ledgers);
+        let all = || readings.iter().map(|(reading, _)| reading);
+        let cuts = all().map(|reading| reading.connects - 1 - reading.refusals.len());
+        Report {
+            wanted: self.records,
+            written: truth.len(),
+            clients: self.clients,
+            finished: readings.iter().filter(|(_, done)| *done).count(),
+            faults: truth.judge_all(all().map(|reading| &reading.got)),
+            gaps: all().flat_map(|reading| reading.got.gaps.clone()).collect(),
+            strange: all().flat_map(|reading| reading.got.strange.clone()).collect(),
+            cuts_wanted: self.cuts,
+            cuts: cuts.min().unwrap_or_default(),
+            kills,
+            refusals: all().flat_map(|reading| reading.refusals.clone()).collect(),
+            took,
+            gateway_cpu: gateway.cpu().unwrap_or_default(),
+            gateway_resident: gateway.most_resident().unwrap_or_default(),
+            log: gateway.log(),
+        }
     }
 }
 
@@ -157,57 +214,57 @@ fn wait(duration: Duration, over: impl Fn() -> bool) -> bool {
     over()
 }
 
-fn report(
-    readings: &[(Reading, bool)],
-    ledgers: &[Ledger],
-    kills: usize,
-    took: Duration,
-    log: String,
-) -> Report {
-    let truth = Truth::of(ledgers);
-    let all = || readings.iter().map(|(reading, _)| reading);
-    Report {
-        written: truth.len(),
-        finished: readings.iter().filter(|(_, done)| *done).count(),
-        faults: all().fold(Faults::default(), |sum, reading| {
-            sum.plus(truth.judge(&reading.got))
-        }),
-        gaps: all().flat_map(|reading| reading.got.gaps.clone()).collect(),
-        cuts: all()
-            .map(|reading| reading.connects - 1 - reading.refusals.len())
-            .min()
-            .unwrap_or_default(),
-        kills,
-        refusals: all().flat_map(|reading| reading.refusals.clone()).collect(),
-        took,
-        log,
+impl super::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        problems([
+            (
+                self.written as u64 == self.wanted,
+                "the brokers did not take every record",
+            ),
+            (
+                self.finished == self.clients,
+                "some client did not finish in time",
+            ),
+            exact(self.faults),
+            (self.gaps.is_empty(), "some client was told of a gap"),
+            (self.strange.is_empty(), "some client got what is no event"),
+            (
+                self.cuts >= self.cuts_wanted,
+                "some client was cut less often than asked for",
+            ),
+            (self.kills > 0, "no broker was killed"),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Faults {
-            lost,
-            repeated,
-            out_of_order,
-            invented,
-        } = self.faults;
-        writeln!(f, "written {}, readers finished {}", self.written, self.finished)?;
-        writeln!(
-            f,
-            "lost {lost}, repeated {repeated}, out of order {out_of_order}, invented {invented}"
-        )?;
-        writeln!(
-            f,
-            "cuts of each reader at least {}, brokers killed {}",
-            self.cuts, self.kills
-        )?;
+        let Self { written, wanted, .. } = self;
+        writeln!(f, "records written {written} of {wanted}")?;
+        writeln!(f, "clients finished {} of {}", self.finished, self.clients)?;
+        writeln!(f, "{}", self.faults)?;
         writeln!(
             f,
             "gap events {}, refused connections {}",
             self.gaps.len(),
             self.refusals.len()
         )?;
-        write!(f, "took {:.1} s", self.took.as_secs_f64())
+        writeln!(
+            f,
+            "cuts of each client at least {}, brokers killed {}",
+            self.cuts, self.kills
+        )?;
+        let (took, cpu) = (self.took.as_secs_f64(), self.gateway_cpu.as_secs_f64());
+        let per_event = cpu * 1e6 / (self.written * self.clients).max(1) as f64;
+        writeln!(f, "took {took:.1} s")?;
+        let megabytes = self.gateway_resident as f64 / 1e6;
+        write!(
+            f,
+            "gateway: {cpu:.1} s of processor, {per_event:.2} us a delivery, at most {megabytes:.0} MB resident"
+        )
     }
 }

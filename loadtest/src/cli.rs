@@ -1,0 +1,203 @@
+//! The command line. The defaults are the full forms; the test suite runs shorter ones.
+
+use std::{env, ffi::OsString, path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Loads a riverhead gateway and checks every number that it delivers.
+///
+/// Starts three brokers and a gateway of its own. Needs Java 17 and, once, Maven. Progress goes to stderr, the report to
+/// stdout; exits 1 if anything is not as it must be.
+#[derive(Debug, Parser)]
+#[command(name = "riverhead-loadtest", version)]
+pub(crate) struct Cli {
+    /// The riverhead binary [default: the one beside this program]
+    #[arg(long, global = true, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// Prints the report as one line of JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Clients are cut and resume while brokers are killed: each ends with each number once
+    Resume(ResumeArgs),
+    /// All clients resume from the beginning at once: what the brokers feel of it
+    Replay(ReplayArgs),
+    /// A client reads a byte a second: what the gateway's memory feels of it
+    Slow(SlowArgs),
+    /// From produce to a client, beside a plain consumer
+    Latency(LatencyArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ResumeArgs {
+    /// Records, over two topics of three partitions each
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) records: u64,
+    /// Records a second
+    #[arg(long, default_value_t = 2_000.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Clients
+    #[arg(long, default_value_t = 50)]
+    pub(crate) clients: usize,
+    /// How often each client is cut at least
+    #[arg(long, default_value_t = 20)]
+    pub(crate) cuts: usize,
+    /// Between two kills of a broker, each of which stays down for a third of it
+    #[arg(long, default_value = "10s", value_name = "DURATION")]
+    pub(crate) kill_every: Span,
+    /// When to give up
+    #[arg(long, default_value = "30m", value_name = "DURATION")]
+    pub(crate) patience: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReplayArgs {
+    /// Records in the log
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) records: u64,
+    /// Bytes of each
+    #[arg(long, default_value_t = 500)]
+    pub(crate) record_bytes: usize,
+    /// Clients
+    #[arg(long, default_value_t = 200)]
+    pub(crate) clients: usize,
+    /// When to give up
+    #[arg(long, default_value = "5m", value_name = "DURATION")]
+    pub(crate) patience: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SlowArgs {
+    /// Records a second
+    #[arg(long, default_value_t = 10_000.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Before anything is measured: until rings and caches have been filled
+    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    pub(crate) warm_up: Span,
+    /// How long the client is slow; as long before, without it, is the comparison
+    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    pub(crate) slowly: Span,
+    /// What the tail rings may use, and the cache of history, in MiB
+    #[arg(long, default_value_t = 32, value_name = "MIB")]
+    pub(crate) memory: u32,
+    /// How long the clients may take to the end once the slow one speeds up
+    #[arg(long, default_value = "2m", value_name = "DURATION")]
+    pub(crate) patience: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LatencyArgs {
+    /// Clients of the gateway
+    #[arg(long, default_value_t = 100)]
+    pub(crate) clients: usize,
+    /// Records a second, one run for each
+    #[arg(long, default_values_t = [1_000.0, 100.0], value_delimiter = ',', value_parser = rate)]
+    pub(crate) rates: Vec<f64>,
+    /// How long each run measures
+    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    pub(crate) duration: Span,
+    /// How long each runs before it measures
+    #[arg(long, default_value = "5s", value_name = "DURATION")]
+    pub(crate) warm_up: Span,
+    /// How long the last record may take
+    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    pub(crate) patience: Span,
+}
+
+/// A duration as riverhead's configuration has them: a number and one of `ms`, `s`, `m`, `h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// The code to exit with, its text written already: 0 for help and version, 64 for wrong usage.
+    pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
+        Self::try_parse_from(arguments).map_err(|said| {
+            // Nobody is left to tell when this fails.
+            _ = said.print();
+            if said.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            }
+        })
+    }
+
+    /// The gateway to load.
+    pub(crate) fn binary(&self) -> Option<PathBuf> {
+        let beside = || Some(env::current_exe().ok()?.with_file_name("riverhead"));
+        self.binary.clone().or_else(beside)
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err("a number and one of ms, s, m, h".into()),
+        };
+        let number: u64 = number.parse().map_err(|_| "a number and a unit")?;
+        let all = number.checked_mul(milliseconds).ok_or("too long")?;
+        Ok(Self(Duration::from_millis(all)))
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text
+        .parse()
+        .ok()
+        .filter(|rate: &f64| rate.is_finite() && *rate > 0.0);
+    rate.ok_or_else(|| "a number above zero".into())
+}
+
+/// `EX_USAGE` of BSD's sysexits.h, as riverhead itself.
+pub(crate) const USAGE: u8 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_defaults_are_the_full_forms() {
+        let Command::Resume(args) = parse("riverhead-loadtest resume").unwrap().command else {
+            panic!("not resume");
+        };
+        assert_eq!((args.records, args.clients, args.cuts), (1_000_000, 50, 20));
+        assert_eq!(args.kill_every, Span(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn nonsense_is_refused_before_a_broker_starts() {
+        for nonsense in [
+            "resume --records 0",
+            "resume --kill-every 10",
+            "slow --rate -1",
+            "slow --slowly 99999999999999999h",
+            "latency --rates 5,x",
+            "wade",
+        ] {
+            assert!(
+                parse(&format!("riverhead-loadtest {nonsense}")).is_err(),
+                "{nonsense}"
+            );
+        }
+    }
+}
