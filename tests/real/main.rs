@@ -10,5 +10,9 @@
     reason = "a test may panic"
 )]
 
+mod following;
 mod kafka;
+mod process;
+mod quiet;
 mod resume;
+mod shapes;
