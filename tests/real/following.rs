@@ -10,7 +10,7 @@ use riverhead_loadtest::{
     numbers::number,
 };
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The binary under test.
 pub(crate) const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");
@@ -62,6 +62,17 @@ pub(crate) async fn take(client: &mut Client, count: usize) -> Vec<Message> {
         messages.push(next(client).await);
     }
     messages
+}
+
+/// Reads so many comment lines, and no event.
+pub(crate) async fn heartbeats(client: &mut Client, count: u64) {
+    let (end, deadline) = (client.comments() + count, Instant::now() + scaled(SOON));
+    while client.comments() < end {
+        let read = timeout_at(deadline, client.fill(usize::MAX)).await;
+        let read = read.expect("heartbeats").expect("an open connection");
+        assert!(read > 0, "the stream was ended");
+        assert_eq!(client.ready(), None);
+    }
 }
 
 /// The numbers of these events; there are no others among them.

@@ -33,7 +33,10 @@ async fn an_id_of_a_compacted_record_resumes_without_a_gap() {
         places += usize::from(!left.iter().any(|record| record.number() == Some(number_of(cut))));
         resumes_exactly(&after, cut, &left).await;
     }
-    assert!(places > 12, "too few of the ids speak of compacted records: {places}");
+    assert!(
+        places > 12,
+        "too few of the ids speak of compacted records: {places}"
+    );
 }
 
 /// Compacts what there is, stops it there, and tells what is left.

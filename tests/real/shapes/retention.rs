@@ -48,7 +48,11 @@ async fn every_record_that_retention_takes_from_a_slow_reader_is_told() {
     let all = brokers.offsets(TOPIC, 0).end;
     eventually(SOON, "an empty log", || {
         let offsets = brokers.offsets(TOPIC, 0);
-        if offsets.start == all { Ok(()) } else { Err(format!("{offsets:?}")) }
+        if offsets.start == all {
+            Ok(())
+        } else {
+            Err(format!("{offsets:?}"))
+        }
     });
     set(&brokers, "retention.ms", None);
     producer.send(10);
@@ -134,7 +138,10 @@ impl Journal {
                 }
                 Step::Gap { requested, resumed } => {
                     assert_eq!(Some(requested), next, "a gap begins where the reader stands");
-                    assert!(resumed > requested, "nothing is missing: {requested} to {resumed}");
+                    assert!(
+                        resumed > requested,
+                        "nothing is missing: {requested} to {resumed}"
+                    );
                     resumed
                 }
             });

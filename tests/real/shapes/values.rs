@@ -77,11 +77,7 @@ async fn a_record_that_cannot_be_sent_is_skipped_alone_and_told_to_who_is_on_cal
         }
         assert!(next(client).await.data == big, "5 MB, as they were written");
         let last = next(client).await;
-        assert_eq!(
-            Some(&number_of(&last)),
-            numbers.last(),
-            "behind the large one"
-        );
+        assert_eq!(Some(&number_of(&last)), numbers.last(), "behind the large one");
     }
     told(&gateway, &bad);
 }
@@ -145,7 +141,12 @@ async fn raw_and_base64_streams_carry_bytes_and_deletions_are_events() {
     let gateway = start(&plan(&brokers, &[]).set("RIVERHEAD__STREAMS", &streams.replace('\n', " ")));
     let mut text = follow_stream(&gateway, "raw?since=1", None).await;
     let mut bytes = follow_stream(&gateway, "base64?since=1", None).await;
-    let values: [&[u8]; 4] = [b"a\r\nb\rc\n\nd", b"\xff\xfe", b"", "data: \u{2028}: x".as_bytes()];
+    let values: [&[u8]; 4] = [
+        b"a\r\nb\rc\n\nd",
+        b"\xff\xfe",
+        b"",
+        "data: \u{2028}: x".as_bytes(),
+    ];
     for topic in [RAW, BASE64] {
         let mut producer = brokers.producer(topic).start();
         for value in values {
