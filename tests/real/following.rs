@@ -18,7 +18,7 @@ pub(crate) const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");
 /// The name of the stream of [`plan`].
 pub(crate) const STREAM: &str = "stream";
 
-/// Both topics, or the one, from the very first record.
+/// The query that asks for everything, from the very first record.
 pub(crate) const FROM_THE_START: &str = "?since=1";
 
 /// A gateway whose only stream has these topics.
