@@ -55,6 +55,11 @@ impl Client {
         self.reader.next_message()
     }
 
+    /// How many comment lines have come: the prelude, and heartbeats.
+    pub fn comments(&self) -> u64 {
+        self.reader.comments()
+    }
+
     /// Reads once, at most `limit` bytes off the socket; 0 is the end.
     ///
     /// # Errors

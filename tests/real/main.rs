@@ -15,6 +15,10 @@
     reason = "figures that `--nocapture` shows"
 )]
 
+mod following;
 mod kafka;
+mod process;
+mod quiet;
 mod resume;
+mod shapes;
 mod table;

@@ -1,0 +1,167 @@
+//! What the brokers see of us: few connections, no group, and no topic that is not in the catalog.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use riverhead_brokers::{Cluster, SharedCluster, eventually, shared};
+use riverhead_loadtest::{
+    client::{Ask, Client},
+    gateway::Gateway,
+};
+
+use crate::following::{FROM_THE_START, follow, heartbeats, id, next, number_of, numbers, plan, start, take};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn two_hundred_resumes_leave_no_group_and_few_connections() {
+    let brokers = shared();
+    let topics = ["quiet-a", "quiet-b"];
+    topics.iter().for_each(|topic| brokers.create_topic(topic, 3));
+    let mut producers = topics.map(|topic| brokers.producer(topic).record_bytes(500).start());
+    producers.iter_mut().for_each(|producer| {
+        producer.send(3_000);
+        producer.flush();
+    });
+    // So little memory that most of those who resume need the brokers.
+    let plan = plan(&brokers, &topics).set("RIVERHEAD_MEMORY__TAIL", "1MiB");
+    let first = start(&plan);
+    let ids = ids(&first, 6_000).await;
+    drop(first);
+
+    eventually(SOON, "the connections of the first gateway gone", || {
+        let open = brokers.client_counts().open;
+        if open == 0 { Ok(()) } else { Err(open) }
+    });
+    let watch = Watch::start(&brokers);
+    let gateway = start(&plan);
+    let resumes = (0..200).map(|place| resume(&gateway, &ids, place * 30));
+    let clients = join_all(resumes).await;
+    for producer in &mut producers {
+        producer.send(1);
+    }
+    // All of them live at once, and none got anything twice before.
+    let ends = clients.into_iter().map(|mut client| async move {
+        let mut last = numbers(&take(&mut client, 2).await);
+        last.sort_unstable();
+        last
+    });
+    let ends = join_all(ends).await;
+    assert!(ends.iter().all(|last| *last == ends[0]), "{ends:?}");
+
+    let pages = gateway.metric("riverhead_kafka_history_pages_total");
+    assert!(pages.is_ok_and(|pages| pages > 0.0), "the brokers were not asked");
+    // One tail and a history reader for each broker.
+    let most = (brokers.broker_ids().len() as u64 + 1) * (1 + brokers.broker_ids().len() as u64);
+    let seen = watch.finish();
+    assert!((1..=most).contains(&seen), "{seen} connections, {most} at most");
+    assert_eq!(brokers.consumer_groups(), Vec::<String>::new());
+    assert!(
+        !brokers.topics().contains(&"__consumer_offsets".to_owned()),
+        "{:?}",
+        brokers.topics()
+    );
+}
+
+/// The id of every event there is.
+async fn ids(gateway: &Gateway, count: usize) -> Vec<String> {
+    let mut client = follow(gateway, FROM_THE_START, None).await;
+    let messages = take(&mut client, count).await;
+    messages.iter().map(|message| id(message).to_owned()).collect()
+}
+
+/// Resumes behind an event, and reads all that is left.
+async fn resume(gateway: &Gateway, ids: &[String], place: usize) -> Client {
+    let mut client = follow(gateway, "", Some(&ids[place])).await;
+    take(&mut client, ids.len() - place - 1).await;
+    client
+}
+
+/// Looks all the time how many connections clients have to the brokers.
+struct Watch {
+    over: Arc<AtomicBool>,
+    most: Arc<AtomicU64>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Watch {
+    fn start(brokers: &SharedCluster) -> Self {
+        let (over, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (cluster, end, top) = (brokers.get(), Arc::clone(&over), Arc::clone(&most));
+        let thread = thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                top.fetch_max(cluster.client_counts().open, Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self { over, most, thread }
+    }
+
+    fn finish(self) -> u64 {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the watch");
+        self.most.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn only_topics_of_the_catalog_are_asked_for_and_none_is_made() {
+    // Here it would be enough to ask in the wrong way.
+    let brokers = Cluster::builder()
+        .brokers(1)
+        .combined()
+        .property("auto.create.topics.enable", "true")
+        .start();
+    brokers.create_topic("quiet-private", 1);
+    let mut private = brokers.producer("quiet-private").start();
+    private.send(10);
+    private.flush();
+    let gateway = start(&plan(&brokers, &[LATER]).set("RIVERHEAD_HTTP__HEARTBEAT", "500ms"));
+    for stranger in [
+        "quiet-private",
+        "quiet-invented",
+        "quiet-later.",
+        "__consumer_offsets",
+    ] {
+        let ask = Ask::new(format!("/v2/stream/{stranger}?since=1"));
+        let client = Client::connect(gateway.http, &ask).await.expect("a response");
+        assert_eq!(client.status, 400, "{stranger}: {}", client.head);
+    }
+    let foreign = r#"[{"topic":"quiet-private","partition":0,"offset":0}]"#;
+    let ask = Ask::new("/v2/stream/stream").resume(Some(foreign.into()));
+    let client = Client::connect(gateway.http, &ask).await.expect("a response");
+    assert_eq!(client.status, 404, "{}", client.head);
+
+    let mut held = follow(&gateway, "", None).await;
+    let mut since = follow(&gateway, FROM_THE_START, None).await;
+    // Longer than it takes to look for the topic again.
+    heartbeats(&mut held, 10).await;
+    assert_eq!(brokers.topics(), ["quiet-private"], "nobody made a topic");
+
+    brokers.create_topic(LATER, 2);
+    let mut producer = brokers.producer(LATER).start();
+    producer.send(100);
+    let mut written: Vec<_> = producer.finish().numbers().into_iter().collect();
+    written.sort_unstable();
+    for client in [&mut held, &mut since] {
+        let mut got = numbers(&take(client, 100).await);
+        got.sort_unstable();
+        assert_eq!(got, written, "from its start, and once");
+    }
+    assert_eq!(brokers.topics(), ["quiet-later", "quiet-private"]);
+    assert_eq!(brokers.consumer_groups(), Vec::<String>::new());
+    let last = written.last().expect("some");
+    let mut new = follow(&gateway, FROM_THE_START, None).await;
+    while number_of(&next(&mut new).await) != *last {}
+}
+
+const SOON: Duration = Duration::from_secs(60);
+
+const LATER: &str = "quiet-later";
