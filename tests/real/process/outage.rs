@@ -95,7 +95,7 @@ async fn nobody_is_cut_while_all_brokers_are_frozen() {
     for (client, got) in clients.iter_mut().zip(got) {
         let mut got = riverhead_loadtest::numbers::Got {
             numbers: got,
-            gaps: Vec::new(),
+            ..Default::default()
         };
         // `numbers` takes nothing but numbers: a gap would be a failure, and so would an end.
         got.numbers

@@ -57,7 +57,7 @@ async fn a_drain_ends_streams_between_events_and_nobody_loses_one() {
         let mut client = follow(&successor, "", messages.last().map(id)).await;
         let mut got = Got {
             numbers: numbers(&messages),
-            gaps: Vec::new(),
+            ..Default::default()
         };
         let rest = take(&mut client, truth.len() - messages.len()).await;
         got.numbers.extend(numbers(&rest));
