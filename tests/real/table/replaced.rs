@@ -144,7 +144,7 @@ fn a_partition_that_the_recreated_topic_lacks_is_told() {
         assert_eq!(client.heard_of(&new), events(&new));
         client.heard.retain(|heard| matches!(heard, Heard::Gap(..)));
         client.heard.sort();
-        client.assert_heard(&[&gap(20, 0, "recreated"), &[gone.clone()]]);
+        client.assert_heard(&[&gap(20, 0, "recreated"), std::slice::from_ref(&gone)]);
     }
 }
 
