@@ -155,7 +155,10 @@ fn no_gap(id: &Value) -> Ask {
 /// The head and the problem of an answer with this status.
 fn refused(house: &House, id: &Value, status: u16) -> (String, Value) {
     runtime().block_on(async {
-        let client = Client::connect(house.gateway.http, &no_gap(id)).await;
+        let mut ask = no_gap(id);
+        // The client takes the end of the connection for that of the body.
+        ask.headers.push("Connection: close".to_owned());
+        let client = Client::connect(house.gateway.http, &ask).await;
         let client = client.expect("an answer");
         assert_eq!(client.status, status, "{}", client.head);
         let head = client.head.clone();

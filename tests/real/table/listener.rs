@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use super::house::SOON;
 
 /// Something that a client heard.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Heard {
     /// An event.
     Number(u64),

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     house::House,
-    listener::{events, gap},
+    listener::{Heard, events, gap},
 };
 
 #[test]
@@ -66,13 +66,21 @@ fn an_id_ahead_of_its_own_log_waits_and_others_flow() {
 #[ignore = "needs real brokers: ./tests/run"]
 fn an_unproven_offset_past_the_end_goes_on_at_the_end_and_is_told() {
     let house = House::new("past-end", 1);
-    house.write(0, 100);
-    let mut client = house.resume(&house.id(json!({"offset": 9_999})));
-    client.upto_gap();
-    let written = house.write(0, 5);
-    client
-        .upto(&written)
-        .assert_heard(&[&gap(9_999, 100, "past_end"), &events(&written)]);
+    let written = house.write(0, 100);
+    let mut first = house.read_from_start(1);
+    let id = first.upto(&written).id(written[99]);
+    let log = id[0]["log"].as_str().expect("a log");
+    let (tag, _) = log.rsplit_once('.').expect("an epoch");
+    let mut end = 100;
+    for fields in [json!({"offset": 9_999}), json!({"offset": 9_999, "log": tag})] {
+        let mut client = house.resume(&house.id(fields));
+        client.upto_gap();
+        let written = house.write(0, 5);
+        client
+            .upto(&written)
+            .assert_heard(&[&gap(9_999, end, "past_end"), &events(&written)]);
+        end += 5;
+    }
 }
 
 #[test]
@@ -116,6 +124,27 @@ fn recreated(topic: &str, records: u64) {
         client
             .upto(&new)
             .assert_heard(&[&gap(500, 0, "recreated"), &events(&new)]);
+    }
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_partition_that_the_recreated_topic_lacks_is_told() {
+    let house = House::new("recreated-narrower", 2);
+    let old = [0, 1].map(|partition| house.write(partition, 20));
+    let mut live = house.read_from_start(2);
+    let id = live.upto(&old[0]).upto(&old[1]).last_id();
+    live.heard.clear();
+    house.brokers.delete_topic("recreated-narrower");
+    house.brokers.create_topic("recreated-narrower", 1);
+    let new = house.write(0, 10);
+    let gone = Heard::Gap(1, Some(20), None, "partition_gone".to_owned());
+    for client in [&mut live, &mut house.resume(&id)] {
+        client.upto(&new);
+        assert_eq!(client.heard_of(&new), events(&new));
+        client.heard.retain(|heard| matches!(heard, Heard::Gap(..)));
+        client.heard.sort();
+        client.assert_heard(&[&gap(20, 0, "recreated"), std::slice::from_ref(&gone)]);
     }
 }
 
