@@ -1,3 +1,6 @@
 //! Who may have how much.
 
+mod connections;
 pub mod settings;
+
+pub use connections::{Connections, Permit, Refusal};
