@@ -13,8 +13,8 @@ use std::{
 
 use dashmap::{DashMap, mapref::entry::Entry};
 
-use super::settings::Settings;
-use crate::client::ClientKey;
+use super::{refusal::Refusal, settings::Settings};
+use crate::{client::ClientKey, metrics::LimitMetrics};
 
 /// Counts open streams. Clones count together.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Connections(Arc<Counts>);
 
 impl Connections {
     /// Nothing is open yet.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, metrics: LimitMetrics) -> Self {
         let total = settings.streams_total;
         Self(Arc::new(Counts {
             held: DashMap::new(),
@@ -30,6 +30,7 @@ impl Connections {
             per_client: settings.streams_per_client.get(),
             limit: total.get(),
             limit_of_holders: total.get() - newcomers_share(total),
+            metrics,
         }))
     }
 
@@ -51,6 +52,7 @@ impl Connections {
                 none.insert(1);
             }
         }
+        self.0.metrics.admitted();
         Ok(Permit {
             counts: Arc::clone(&self.0),
             client,
@@ -78,16 +80,8 @@ pub struct Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.counts.give_back(self.client);
+        self.counts.metrics.released();
     }
-}
-
-/// Why a client may not open one more stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// It has as many as one client may have.
-    Client,
-    /// All clients together have as many as there may be, or all but the share of those who have none, and it has one.
-    Host,
 }
 
 #[derive(Debug)]
@@ -100,6 +94,7 @@ struct Counts {
     limit: u32,
     /// The limit for who has a stream already.
     limit_of_holders: u32,
+    metrics: LimitMetrics,
 }
 
 impl Counts {

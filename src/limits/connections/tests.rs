@@ -5,11 +5,12 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 
 fn connections(per_client: u32, total: u32) -> Connections {
-    Connections::new(&Settings {
+    let settings = Settings {
         streams_per_client: NonZeroU32::new(per_client).unwrap(),
         streams_total: NonZeroU32::new(total).unwrap(),
         ..Settings::default()
-    })
+    };
+    Connections::new(&settings, LimitMetrics::default())
 }
 
 fn client(number: u8) -> ClientKey {
