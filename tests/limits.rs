@@ -1,4 +1,5 @@
 //! Who is let in, over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
