@@ -15,7 +15,8 @@ use crate::{
         Counters, Profile,
         settings::{BrokerAddr, Settings as ClusterSettings},
     },
-    metrics::{self, HttpMetrics},
+    limits::Admission,
+    metrics::{self, HttpMetrics, LimitMetrics},
     partition::Directory,
     subscription::Source,
 };
@@ -51,6 +52,7 @@ pub(super) fn run(
             history: clusters.history(),
         },
         settings: config.http,
+        admission: Admission::new(&config.limits, LimitMetrics::register(&mut registry)),
         readiness: readiness.clone(),
         metrics: HttpMetrics::register(&mut registry),
         registry: Arc::new(registry),

@@ -1,6 +1,9 @@
 //! Where a request comes from: one type for each way of knowing it, so that swapping two does not compile.
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 use super::ClientKey;
 
@@ -10,9 +13,14 @@ pub struct PeerAddr(pub SocketAddr);
 
 /// Who sent a request: the peer, unless a trusted proxy speaks for somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientAddr(std::net::IpAddr);
+pub struct ClientAddr(IpAddr);
 
 impl ClientAddr {
+    /// The address.
+    pub fn address(self) -> IpAddr {
+        self.0
+    }
+
     /// What limits count it under.
     pub fn key(self) -> ClientKey {
         ClientKey::of(self.0)
@@ -21,7 +29,14 @@ impl ClientAddr {
 
 impl From<PeerAddr> for ClientAddr {
     fn from(PeerAddr(address): PeerAddr) -> Self {
-        Self(address.ip().to_canonical())
+        Self::from(address.ip())
+    }
+}
+
+impl From<IpAddr> for ClientAddr {
+    /// IPv4-mapped IPv6 is IPv4.
+    fn from(address: IpAddr) -> Self {
+        Self(address.to_canonical())
     }
 }
 

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use crate::{
     client::ClientKey,
+    limits::Permit,
     metrics::{EndReason, StartPlace, StreamMetrics},
     subscription::Batch,
 };
@@ -23,6 +24,8 @@ pub(super) struct Account {
     opening: Opening,
     opened: Instant,
     metrics: StreamMetrics,
+    /// Its place within the limits.
+    permit: Option<Permit>,
     events: u64,
     gaps: u64,
     bytes: u64,
@@ -31,7 +34,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn open(opening: Opening, metrics: StreamMetrics) -> Self {
+    pub(super) fn open(opening: Opening, metrics: StreamMetrics, permit: Permit) -> Self {
         metrics.started(opening.start);
         tracing::info!(
             client = %opening.client,
@@ -43,6 +46,7 @@ impl Account {
             opening,
             opened: Instant::now(),
             metrics,
+            permit: Some(permit),
             events: 0,
             gaps: 0,
             bytes: 0,
@@ -71,9 +75,11 @@ impl Account {
         }
     }
 
-    /// Notes why it ends. The first reason stays.
+    /// Notes why it ends. The first reason stays. Its slot is free from now on: a client that sees the end may be back
+    /// before the rest of the stream is taken down.
     pub(super) fn close(&mut self, reason: EndReason) {
         self.reason.get_or_insert(reason);
+        self.permit = None;
     }
 }
 
@@ -99,14 +105,20 @@ impl Drop for Account {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::metrics::HttpMetrics;
+    use crate::{
+        limits::{Connections, settings::Settings},
+        metrics::{HttpMetrics, LimitMetrics},
+    };
 
     pub(in crate::http) fn account(metrics: &HttpMetrics, start: StartPlace) -> Account {
+        let client = ClientKey::of([192, 0, 2, 7].into());
+        let connections = Connections::new(&Settings::default(), LimitMetrics::default());
+        let permit = connections.admit(client).unwrap();
         let opening = Opening {
-            client: ClientKey::of([192, 0, 2, 7].into()),
+            client,
             streams: "recentchange".into(),
             start,
         };
-        Account::open(opening, metrics.stream("recentchange"))
+        Account::open(opening, metrics.stream("recentchange"), permit)
     }
 }

@@ -6,9 +6,11 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
+use tower_governor::GovernorError;
 
 use crate::{
     catalog::{MAX_STREAMS_PER_REQUEST, SelectError},
+    limits::Refusal,
     position::DecodeError,
     subscription::Gap,
 };
@@ -45,6 +47,8 @@ pub(super) enum Error {
     Gap(Gap),
     #[error("it could not be told in time whether the position can be resumed without a gap")]
     Undetermined { retry_after: Duration },
+    #[error("{}", advice(.0))]
+    Refused(Refusal),
     /// A fault of ours. What it holds is for the log only.
     #[error("something went wrong here; it is not your fault")]
     Internal(String),
@@ -80,6 +84,18 @@ impl Error {
             ),
             Self::Gap(_) => (S::GONE, "gap", "Cannot Resume Without A Gap"),
             Self::Undetermined { .. } => (S::SERVICE_UNAVAILABLE, "unavailable", "Not Determined In Time"),
+            Self::Refused(Refusal::Client) => (
+                S::TOO_MANY_REQUESTS,
+                TOO_MANY,
+                // Literally what clients of EventStreams know.
+                "Too Many Concurrent Connections From Your Client IP",
+            ),
+            Self::Refused(Refusal::Rate(_)) => (
+                S::TOO_MANY_REQUESTS,
+                TOO_MANY,
+                "Too Many Requests From Your Client IP",
+            ),
+            Self::Refused(Refusal::Host) => (S::SERVICE_UNAVAILABLE, "unavailable", "Too Many Streams"),
             Self::Internal(cause) => {
                 tracing::error!(%cause, "a request failed by a fault of ours");
                 (
@@ -109,6 +125,9 @@ impl Error {
             Self::Undetermined { retry_after } => {
                 problem.header = Some((header::RETRY_AFTER, retry_after.as_secs().into()));
             }
+            Self::Refused(refusal) => {
+                problem.header = Some((header::RETRY_AFTER, refusal.retry_after().into()));
+            }
             _ => {}
         }
         problem
@@ -124,13 +143,45 @@ impl From<SelectError> for Error {
     }
 }
 
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<GovernorError> for Error {
+    fn from(error: GovernorError) -> Self {
+        match error {
+            GovernorError::TooManyRequests { wait_time, .. } => {
+                Self::Refused(Refusal::Rate(Duration::from_secs(wait_time)))
+            }
+            fault => Self::Internal(fault.to_string()),
+        }
+    }
+}
+
 impl IntoResponse for Error {
     /// The answer without its body, which [`Asked::explain`] adds: a handler does not know what was asked literally.
     fn into_response(self) -> Response {
         let problem = self.problem();
         let mut response = problem.status.into_response();
         response.extensions_mut().insert(problem);
+        if let Self::Refused(refusal) = self {
+            response.extensions_mut().insert(refusal);
+        }
         response
+    }
+}
+
+/// What a client that is refused can do.
+fn advice(refusal: &Refusal) -> &'static str {
+    match refusal {
+        // Literally what clients of EventStreams know.
+        Refusal::Client => "Your HTTP client is likely opening too many concurrent connections.",
+        Refusal::Rate(_) => {
+            "Your HTTP client is likely reconnecting without a pause; it should wait for Retry-After."
+        }
+        Refusal::Host => "all streams of this host are taken; come back after Retry-After",
     }
 }
 
@@ -198,6 +249,8 @@ struct Document<'a> {
     gap: Option<&'a Value>,
 }
 
+const TOO_MANY: &str = "too_many_requests";
+
 /// How much of what was asked is sent back, in bytes: enough to recognise it.
 const MAX_ECHO: usize = 2048;
 
@@ -255,5 +308,29 @@ mod tests {
         let retry_after = Duration::from_secs(5);
         let (head, _) = explained(Error::Undetermined { retry_after }).await;
         assert_eq!(head.headers()[header::RETRY_AFTER], "5");
+    }
+
+    #[tokio::test]
+    async fn who_has_too_many_is_told_as_eventstreams_does_and_when_to_come_back() {
+        let (head, body) = explained(Refusal::Client.into()).await;
+        assert_eq!(head.status(), 429);
+        let known = r#"{"status":429,"type":"too_many_requests",
+            "title":"Too Many Concurrent Connections From Your Client IP",
+            "detail":"Your HTTP client is likely opening too many concurrent connections.",
+            "method":"GET","uri":"/v2/stream/nope?x=1"}"#;
+        assert_eq!(body, serde_json::from_str::<Value>(known).unwrap());
+        let seconds: u64 = head.headers()[header::RETRY_AFTER]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((5..=15).contains(&seconds), "{seconds}");
+    }
+
+    #[tokio::test]
+    async fn a_full_host_is_no_fault_of_the_client() {
+        let (head, _) = explained(Refusal::Host.into()).await;
+        assert_eq!(head.status(), 503);
+        assert!(head.headers().contains_key(header::RETRY_AFTER));
     }
 }

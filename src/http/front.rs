@@ -1,6 +1,6 @@
 //! What every request passes on its way in, and every answer on its way out.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
@@ -10,24 +10,47 @@ use axum::{
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use tower::ServiceExt;
 
 use super::{
+    Gateway,
     connection::Answer,
     error::{Asked, Error},
 };
-use crate::metrics::HttpMetrics;
+use crate::{
+    client::{ClientAddr, ClientKey, PeerAddr, Unforwarded},
+    limits::Refusal,
+};
 
 /// A router behind what all of its routes have in common.
 #[derive(Clone)]
 pub(super) struct Front {
     router: Router,
-    metrics: HttpMetrics,
+    gateway: Arc<Gateway>,
+    /// Whose word on who asks is taken.
+    trusted: Arc<[IpNet]>,
 }
 
 impl Front {
-    pub(super) fn new(router: Router, metrics: HttpMetrics) -> Self {
-        Self { router, metrics }
+    pub(super) fn new(router: Router, gateway: &Arc<Gateway>, trusted: &[IpNet]) -> Self {
+        Self {
+            router,
+            gateway: Arc::clone(gateway),
+            trusted: trusted.into(),
+        }
+    }
+
+    /// Says who asks, to the request and to us.
+    fn identify(&self, request: &mut Request<Incoming>) -> Option<ClientKey> {
+        let peer = *request.extensions().get::<PeerAddr>()?;
+        let client = ClientAddr::forwarded(peer, request.headers(), &self.trusted);
+        let client = client.unwrap_or_else(|Unforwarded(proxy)| {
+            self.gateway.admission.metrics.unforwarded();
+            proxy
+        });
+        request.extensions_mut().insert(client.key());
+        Some(client.key())
     }
 
     async fn route(self, mut request: Request<Incoming>) -> Response {
@@ -42,7 +65,7 @@ impl Front {
         match AssertUnwindSafe(response).catch_unwind().await {
             Ok(Ok(response)) => response,
             Err(panic) => {
-                self.metrics.panic();
+                self.gateway.metrics.panic();
                 Error::panicked(&*panic).into_response()
             }
         }
@@ -50,18 +73,25 @@ impl Front {
 }
 
 impl Answer for Front {
-    fn answer(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
+    fn answer(&self, mut request: Request<Incoming>) -> BoxFuture<'static, Response> {
         let front = self.clone();
         Box::pin(async move {
-            let metrics = front.metrics.clone();
+            let gateway = Arc::clone(&front.gateway);
             let asked = Asked::of(&request);
-            let mut response = asked.explain(front.route(request).await);
+            let client = front.identify(&mut request);
+            let mut response = front.route(request).await;
+            if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
+                && let Some(client) = client
+            {
+                gateway.admission.refused(client, refusal).await;
+            }
+            let mut response = asked.explain(response);
             for (name, value) in COMMON {
                 response
                     .headers_mut()
                     .insert(name, HeaderValue::from_static(value));
             }
-            metrics.response(response.status().as_u16());
+            gateway.metrics.response(response.status().as_u16());
             response
         })
     }

@@ -29,12 +29,14 @@ use std::{sync::Arc, time::Duration};
 
 use connection::Limits;
 use front::Front;
+use ipnet::IpNet;
 use settings::Settings;
 
 use crate::{
     catalog::Catalog,
     drain::Watch,
     health::Readiness,
+    limits::Admission,
     metrics::{HttpMetrics, Registry},
     subscription::Source,
 };
@@ -47,6 +49,8 @@ pub struct Gateway {
     pub source: Source,
     /// Deadlines.
     pub settings: Settings,
+    /// Who may have how much.
+    pub admission: Admission,
     /// Whether this replica has started.
     pub readiness: Readiness,
     /// What is counted here.
@@ -69,15 +73,24 @@ pub async fn serve(public: Bound, admin: Bound, gateway: Gateway) -> std::io::Re
         heartbeat: gateway.settings.heartbeat,
         head_timeout: HEAD_TIMEOUT,
     };
-    let serve = |listener: Bound, router| {
-        let front = Front::new(router, metrics.clone());
+    let serve = |listener: Bound, router, trusted: &[IpNet]| {
+        let front = Front::new(router, &gateway, trusted);
         listener.serve(front, limits, metrics.clone(), drain.clone())
     };
-    tokio::try_join!(
-        serve(public, router::public(&gateway)),
-        serve(admin, router::admin(&gateway)),
-    )?;
-    Ok(())
+    let served = async {
+        tokio::try_join!(
+            serve(
+                public,
+                router::public(&gateway),
+                &gateway.settings.trusted_proxies
+            ),
+            serve(admin, router::admin(&gateway), &[]),
+        )
+    };
+    tokio::select! {
+        served = served => served.map(drop),
+        never = gateway.admission.forget_idle() => match never {},
+    }
 }
 
 /// How long a request's head may take to arrive, and an idle connection may stay: long for an honest client behind a bad

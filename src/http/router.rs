@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    body::Body,
     handler::Handler,
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on},
 };
 use http::{StatusCode, header};
+use tower_governor::GovernorError;
 
 use super::{Gateway, admin, error::Error, pages, stream};
 
-/// The public listener's.
+/// The public listener's. Probes are not limited: a proxy asks for all of its clients, and must not find us gone.
 pub(super) fn public(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new()
         .route("/", answers(pages::root))
@@ -23,7 +25,8 @@ pub(super) fn public(gateway: &Arc<Gateway>) -> Router {
             "/v2/stream/{streams}",
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(allowed),
         );
-    with_probes(routes).with_state(Arc::clone(gateway))
+    let limited = with_rest(routes).layer(gateway.admission.rate.layer(refuse));
+    limited.merge(probes()).with_state(Arc::clone(gateway))
 }
 
 /// The admin listener's.
@@ -31,16 +34,26 @@ pub(super) fn admin(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new()
         .route("/healthz", answers(admin::healthz))
         .route("/metrics", answers(admin::metrics));
-    with_probes(routes).with_state(Arc::clone(gateway))
+    with_rest(routes.merge(probes())).with_state(Arc::clone(gateway))
 }
 
-/// Adds what both answer, and what everything else is answered with: axum gives the latter to routes that are there already.
-fn with_probes(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
-    routes
+/// What both answer.
+fn probes() -> Router<Arc<Gateway>> {
+    Router::new()
         .route("/livez", answers(admin::livez))
         .route("/readyz", answers(admin::readyz))
+        .method_not_allowed_fallback(async || Error::BadMethod)
+}
+
+/// Adds what everything else is answered with; axum gives it to routes that are there already.
+fn with_rest(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
+    routes
         .fallback(async || Error::NoSuchPath)
         .method_not_allowed_fallback(async || Error::BadMethod)
+}
+
+fn refuse(error: GovernorError) -> Response<Body> {
+    Error::from(error).into_response()
 }
 
 /// GET, HEAD and OPTIONS.

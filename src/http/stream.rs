@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     catalog::Selection,
-    client::{ClientAddr, ClientKey, PeerAddr},
+    client::ClientKey,
     metrics::COMPOSITE,
     subscription::{Format, Request, Subscription},
 };
@@ -35,20 +35,22 @@ use crate::{
 /// of `?on_gap=fail`.
 pub(super) async fn answer(
     State(gateway): State<Arc<Gateway>>,
-    Extension(peer): Extension<PeerAddr>,
+    Extension(client): Extension<ClientKey>,
     Extension(link): Extension<Arc<Link>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let selection = select(&gateway, uri.path())?;
-    let now = jiff::Timestamp::now().as_millisecond();
-    let question = Question::read(&headers, &uri, &selection, now)?;
     let format = format_of(&headers);
+    let now = jiff::Timestamp::now().as_millisecond();
+    let read = || Question::read(&headers, &uri, &selection, now);
     if method == Method::HEAD {
-        return Ok(respond(format, endless()));
+        return read().map(|_| respond(format, endless()));
     }
-    let client = ClientAddr::from(peer).key();
+    // Before anything that a stranger can make long. Until the account has it, every way out of here gives it back.
+    let permit = gateway.admission.connections.admit(client)?;
+    let question = read()?;
     let (start, fails_on_gap) = (question.start(), question.fails_on_gap);
     let (streams, label) = (names(&selection), label(&selection));
     let request = request(selection, question, format, client, now);
@@ -61,7 +63,7 @@ pub(super) async fn answer(
         streams,
         start,
     };
-    let account = Account::open(opening, gateway.metrics.stream(&label));
+    let account = Account::open(opening, gateway.metrics.stream(&label), permit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
     let delivery = Delivery::new(subscription, terms, gateway.drain.ticket(), account);
     Ok(respond(format, Body::new(StreamBody::new(delivery, link))))

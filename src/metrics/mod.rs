@@ -4,9 +4,11 @@
 //! sent: every label's values are known when the process starts, so that nobody can grow the registry.
 
 mod http;
+mod limits;
 mod process;
 
 pub use http::{COMPOSITE, EndReason, HttpMetrics, StartPlace, StreamMetrics};
+pub use limits::LimitMetrics;
 pub use process::register as register_process;
 pub use prometheus_client::registry::Registry;
 

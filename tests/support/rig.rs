@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,14 +14,15 @@ use riverhead::{
     drain::{self, Signal},
     health::Readiness,
     http::{self, Bound, Gateway, settings::Settings},
-    metrics::{self, HttpMetrics},
+    limits::{Admission, settings::Settings as Limits},
+    metrics::{self, HttpMetrics, LimitMetrics},
     partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
     position::{Offset, Timestamp},
     subscription::Source,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -39,15 +41,28 @@ pub struct Rig {
 impl Rig {
     /// One with these deviations from the default settings, and Kafka that does not answer.
     pub fn start(change: impl FnOnce(&mut Settings)) -> Self {
-        let source = Source {
-            directory: Directory::new(),
-            history: Arc::new(NoHistory),
-        };
-        Self::over(catalog(), source, change)
+        Self::over(catalog(), nothing(), change)
     }
 
-    /// One that serves this.
+    /// One that serves this, with limits that a test from one address does not meet.
     pub fn over(catalog: Catalog, source: Source, change: impl FnOnce(&mut Settings)) -> Self {
+        let plenty = NonZeroU32::new(1_000_000).unwrap();
+        let limits = Limits {
+            streams_per_client: plenty,
+            streams_total: plenty,
+            requests_per_minute: plenty,
+            request_burst: plenty,
+        };
+        Self::limited(catalog, source, limits, change)
+    }
+
+    /// One that serves this within these limits.
+    pub fn limited(
+        catalog: Catalog,
+        source: Source,
+        limits: Limits,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let mut settings = Settings::default();
         change(&mut settings);
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -61,6 +76,7 @@ impl Rig {
             catalog: Arc::new(catalog),
             source,
             settings,
+            admission: Admission::new(&limits, LimitMetrics::register(&mut registry)),
             readiness,
             metrics: HttpMetrics::register(&mut registry),
             registry: Arc::new(registry),
@@ -100,6 +116,14 @@ pub fn catalog() -> Catalog {
     let mut revision = Stream::new("revision", ["eqiad.revision"]);
     revision.former_topics.push("eqiad.old-revision".into());
     Catalog::new(vec![recentchange, revision]).unwrap()
+}
+
+/// No logs, and Kafka that does not answer.
+pub fn nothing() -> Source {
+    Source {
+        directory: Directory::new(),
+        history: Arc::new(NoHistory),
+    }
 }
 
 /// Kafka that does not answer.
@@ -177,6 +201,23 @@ impl Client {
             socket: TcpStream::connect(address).await.unwrap(),
             read: Vec::new(),
         }
+    }
+
+    /// One that comes from this address of the loopback.
+    pub async fn from(source: [u8; 4], address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((source, 0).into()).unwrap();
+        Self {
+            socket: socket.connect(address).await.unwrap(),
+            read: Vec::new(),
+        }
+    }
+
+    /// Leaves as a killed process whose input was unread does: with a reset.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.socket)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
     }
 
     /// One that has asked for a stream.

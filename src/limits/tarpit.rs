@@ -1,0 +1,100 @@
+//! Late answers for clients that do not hear a refusal.
+//!
+//! A client that reconnects in a hot loop makes hundreds of requests a second and ignores `Retry-After`; the answer is the
+//! only thing it waits for. Not here: who is refused, and with what words.
+
+use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
+
+use governor::{DefaultKeyedRateLimiter, Quota};
+use tokio::{sync::Semaphore, time::sleep};
+
+use crate::client::ClientKey;
+
+/// Holds back refusals, a few at a time.
+#[derive(Debug)]
+pub(super) struct Tarpit {
+    /// The refusals of a client that are answered at once.
+    patience: DefaultKeyedRateLimiter<ClientKey>,
+    seats: Semaphore,
+}
+
+impl Tarpit {
+    /// Empty, and patient with everybody.
+    pub(super) fn new() -> Self {
+        Self {
+            patience: DefaultKeyedRateLimiter::keyed(Quota::per_second(A_SECOND).allow_burst(AT_ONCE)),
+            seats: Semaphore::new(SEATS),
+        }
+    }
+
+    /// Waits when `client` is refused again and again: 1 to 3 seconds. `held` is called before the wait, if there is one.
+    pub(super) async fn hold(&self, client: ClientKey, held: impl FnOnce()) {
+        if self.patience.check_key(&client).is_ok() {
+            return;
+        }
+        // Without a seat it goes at once: a queue would grow by whatever is asked for.
+        if let Ok(_seat) = self.seats.try_acquire() {
+            held();
+            sleep(Duration::from_millis(fastrand::u64(HOLD))).await;
+        }
+    }
+
+    /// Forgets clients that have behaved for a while.
+    pub(super) fn forget_idle(&self) {
+        self.patience.retain_recent();
+        self.patience.shrink_to_fit();
+    }
+}
+
+/// How many refusals a second of one client are answered at once, and how many in a row: an office that opens its browsers
+/// in the morning is no hot loop.
+const A_SECOND: NonZeroU32 = NonZeroU32::MIN;
+const AT_ONCE: NonZeroU32 = const { NonZeroU32::new(10).unwrap() };
+
+/// How many are held back at a time. Each keeps a connection, and with that a descriptor and some kilobytes; clients in a
+/// hot loop wait for one answer each, so that there are rarely more than a handful.
+const SEATS: usize = 256;
+
+/// For how long, in milliseconds. A client that made 1,000 requests a second makes one in two. Longer, and a client would
+/// rather give up and begin another.
+const HOLD: RangeInclusive<u64> = 1_000..=3_000;
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, future::join_all};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn client(number: u8) -> ClientKey {
+        ClientKey::of([192, 0, 2, number].into())
+    }
+
+    /// Uses up all that is answered at once.
+    async fn annoyed() -> Tarpit {
+        let tarpit = Tarpit::new();
+        while tarpit.patience.check_key(&client(1)).is_ok() {}
+        tarpit
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hot_loop_waits_and_nobody_else() {
+        let tarpit = annoyed().await;
+        let (start, mut held) = (Instant::now(), false);
+        tarpit.hold(client(1), || held = true).await;
+        assert!(held);
+        assert!((1.0..=3.1).contains(&start.elapsed().as_secs_f64()));
+        assert!(tarpit.hold(client(2), || panic!("held")).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_tarpit_answers_at_once() {
+        let tarpit = annoyed().await;
+        let mut sitting = Box::pin(join_all((0..SEATS).map(|_| tarpit.hold(client(1), || {}))));
+        assert!((&mut sitting).now_or_never().is_none());
+        assert_eq!(tarpit.seats.available_permits(), 0);
+        assert!(tarpit.hold(client(1), || panic!("held")).now_or_never().is_some());
+        sitting.await;
+        assert_eq!(tarpit.seats.available_permits(), SEATS);
+    }
+}

@@ -1,0 +1,74 @@
+//! What `limits` counts.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// Who was let in, and who was not.
+#[derive(Clone, Debug, Default)]
+pub struct LimitMetrics {
+    admitted: Gauge,
+    refusals: Family<ReasonLabel, Counter>,
+    held_back: Counter,
+    unforwarded: Counter,
+}
+
+impl LimitMetrics {
+    /// Registers all of them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let own = Self::default();
+        registry.register(
+            "streams_admitted",
+            "Streams that count against the limits now",
+            own.admitted.clone(),
+        );
+        registry.register(
+            "refusals",
+            "Requests over a limit, by which",
+            own.refusals.clone(),
+        );
+        registry.register(
+            "refusals_held_back",
+            "Refusals that were answered late on purpose",
+            own.held_back.clone(),
+        );
+        registry.register(
+            "http_unforwarded",
+            "Requests of a trusted proxy that does not say for whom; the proxy's own address is counted",
+            own.unforwarded.clone(),
+        );
+        own
+    }
+
+    /// Counts a stream that was let in.
+    pub fn admitted(&self) {
+        self.admitted.inc();
+    }
+
+    /// Counts a stream whose slot is free again.
+    pub fn released(&self) {
+        self.admitted.dec();
+    }
+
+    /// Counts a request that was over a limit; `reason` is one of a few words of ours.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// Counts a refusal that is answered late.
+    pub fn held_back(&self) {
+        self.held_back.inc();
+    }
+
+    /// Counts a request of a trusted proxy that does not say for whom.
+    pub fn unforwarded(&self) {
+        self.unforwarded.inc();
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
