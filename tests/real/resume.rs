@@ -17,7 +17,7 @@ fn every_number_comes_once_while_clients_are_cut_and_brokers_killed() {
     let resume = Resume {
         binary: RIVERHEAD.into(),
         records: (20_000.0 * scale()) as u64,
-        rate: 1_000.0,
+        rate: 2_000.0,
         clients: 10,
         cuts: 20,
         kill_every: Duration::from_secs(9),
@@ -33,7 +33,7 @@ fn two_hundred_replays_at_once_cost_the_brokers_one() {
     let cluster = shared();
     let replay = Replay {
         binary: RIVERHEAD.into(),
-        records: 60_000,
+        records: 40_000,
         record_bytes: 500,
         clients: 200,
         patience: scaled(Duration::from_secs(180)),
@@ -49,7 +49,7 @@ fn a_client_that_reads_a_byte_a_second_costs_a_cursor_and_loses_nothing() {
     let slow = Slow {
         binary: RIVERHEAD.into(),
         rate: 10_000.0,
-        warm_up: scaled(Duration::from_secs(8)),
+        warm_up: scaled(Duration::from_secs(5)),
         slowly: scaled(Duration::from_secs(8)),
         memory: 4,
         patience: scaled(Duration::from_secs(60)),
@@ -69,7 +69,7 @@ fn clients_and_a_plain_consumer_get_the_same_records_on_one_clock() {
         binary: RIVERHEAD.into(),
         clients: 10,
         rate: 200.0,
-        duration: scaled(Duration::from_secs(5)),
+        duration: scaled(Duration::from_secs(3)),
         warm_up: Duration::from_secs(1),
         patience: scaled(Duration::from_secs(30)),
         progress: Progress::Silent,
