@@ -20,8 +20,7 @@ struct Logs(Arc<Directory>);
 
 impl Collector for Logs {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let logs = self.0.all();
-        let bytes: usize = logs.iter().map(|log| log.bytes()).sum();
+        let (logs, bytes) = (self.0.all(), self.0.bytes());
         let mut gauge = |name, help, value: usize| {
             let gauge = ConstGauge::new(value as i64);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)

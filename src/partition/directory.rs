@@ -125,10 +125,20 @@ impl Directory {
         self.bells.add(bell);
     }
 
+    /// What all rings together cost in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let topics = self.topics.read();
+        let logs = topics.values().flat_map(|topic| topic.logs.values());
+        logs.map(|log| log.bytes()).sum()
+    }
+
     /// Sheds the oldest pages of the largest rings until all together cost at most `budget` bytes.
     pub fn shed(&self, budget: usize) {
+        let mut total = self.bytes();
+        if total <= budget {
+            return;
+        }
         let logs = self.all();
-        let mut total: usize = logs.iter().map(|log| log.bytes()).sum();
         while total > budget {
             let Some(largest) = logs.iter().max_by_key(|log| log.bytes()) else {
                 return;

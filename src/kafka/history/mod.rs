@@ -50,6 +50,8 @@ pub(super) struct Pool {
 /// What the pool and its readers' threads share.
 struct Core {
     cluster: Arc<str>,
+    /// Made once: pages are counted for every want of every client.
+    labels: ClusterLabels,
     config: ClientConfig,
     counters: Counters,
     cache: Mutex<Cache>,
@@ -73,6 +75,9 @@ impl Pool {
         Arc::new_cyclic(|this| Self {
             core: Arc::new(Core {
                 cluster: Arc::clone(&shared.cluster),
+                labels: ClusterLabels {
+                    cluster: shared.cluster.to_string(),
+                },
                 config,
                 counters: shared.counters.clone(),
                 cache: Mutex::new(Cache::new(shared.memory.history)),
@@ -291,28 +296,21 @@ impl History for Pool {
 
 impl Core {
     fn count_page(&self, bytes: usize) {
-        let labels = self.labels();
-        self.counters.pages_read.get_or_create(&labels).inc();
+        self.counters.pages_read.get_or_create(&self.labels).inc();
         self.counters
             .page_bytes
-            .get_or_create(&labels)
+            .get_or_create(&self.labels)
             .inc_by(bytes as u64);
     }
 
     fn count_hit(&self, page: Arc<Page>) -> Arc<Page> {
-        self.counters.page_hits.get_or_create(&self.labels()).inc();
+        self.counters.page_hits.get_or_create(&self.labels).inc();
         page
     }
 
     fn count_want(&self, joined: bool) {
         if joined {
-            self.counters.page_joins.get_or_create(&self.labels()).inc();
-        }
-    }
-
-    fn labels(&self) -> ClusterLabels {
-        ClusterLabels {
-            cluster: self.cluster.to_string(),
+            self.counters.page_joins.get_or_create(&self.labels).inc();
         }
     }
 }
