@@ -188,6 +188,9 @@ impl Cluster {
         for result in results {
             match result {
                 Err((_, code)) if lost && code == done => {}
+                // Asked by name: another request, ours sent twice by a broker as may be, deleted it meanwhile.
+                Err((_, RDKafkaErrorCode::UnknownTopicId))
+                    if done == RDKafkaErrorCode::UnknownTopicOrPartition => {}
                 result => drop(result.unwrap_or_else(|(topic, code)| panic!("{what} {topic}: {code}"))),
             }
         }
