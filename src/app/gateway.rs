@@ -2,15 +2,15 @@
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
+use tokio::runtime::Runtime;
 
-use super::{StartError, clusters::Clusters, logs, signals::Signals};
+use super::{StartError, clusters::Clusters, handover::Sockets, life::Life, logs, signals::Signals};
 use crate::{
     catalog::{Catalog, Stream},
     config::{Config, Sections},
     demo, drain,
     health::Readiness,
-    http::{self, Bound, Gateway},
+    http::{self, Gateway},
     kafka::{
         Counters, Profile,
         settings::{BrokerAddr, Settings as ClusterSettings},
@@ -25,10 +25,19 @@ use crate::{
 pub(super) fn run(
     config: Config,
     profile: Profile,
+    sockets: Sockets,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
-    let public = bind(config.http.listen)?;
-    let admin = bind(config.admin.listen)?;
+    // The demo's brokers end with it: who comes after it serves another stream.
+    let spare = match profile {
+        Profile::Real => Some(sockets.spare()?),
+        Profile::Embedded => None,
+    };
+    let Sockets {
+        public,
+        admin,
+        predecessor,
+    } = sockets;
     let addresses = (public.address(), admin.address());
     let runtime = Runtime::new()?;
     let mut signals = {
@@ -44,11 +53,12 @@ pub(super) fn run(
     let clusters = Clusters::connect(&config, &directory, profile, &counters)?;
     let (signal, watch) = drain::channel();
     let readiness = Readiness::new();
-    let window = config.http.drain;
+    let (window, takeover) = (config.http.drain, config.http.takeover);
+    let catalog = Arc::new(config.catalog);
     let gateway = Gateway {
-        catalog: Arc::new(config.catalog),
+        catalog: Arc::clone(&catalog),
         source: Source {
-            directory,
+            directory: Arc::clone(&directory),
             history: clusters.history(),
         },
         settings: config.http,
@@ -59,17 +69,23 @@ pub(super) fn run(
         drain: watch,
     };
     let served = runtime.block_on(async {
+        if let Some(predecessor) = &predecessor {
+            tokio::select! {
+                fit = predecessor.until_fit(&catalog, &directory, takeover) => fit?,
+                // Nobody has been served.
+                _ = signals.end() => return Ok(()),
+            }
+        }
         let serving = tokio::spawn(http::serve(public, admin, gateway));
         readiness.set();
         announce(addresses, say_more);
-        until_drained(serving, &mut signals, signal, window).await
+        if let Some(predecessor) = predecessor {
+            predecessor.relieve().await;
+        }
+        Life::new(serving, signals, spare).live(signal, window).await
     });
     clusters.shutdown(KAFKA_STOP);
     served
-}
-
-fn bind(address: SocketAddr) -> Result<Bound, StartError> {
-    Bound::bind(address).map_err(|error| StartError::Bind(address, error))
 }
 
 fn announce((public, admin): (SocketAddr, SocketAddr), say_more: impl FnOnce(SocketAddr, SocketAddr)) {
@@ -82,33 +98,6 @@ fn announce((public, admin): (SocketAddr, SocketAddr), say_more: impl FnOnce(Soc
 pub(super) fn say(line: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-}
-
-async fn until_drained(
-    mut serving: JoinHandle<std::io::Result<()>>,
-    signals: &mut Signals,
-    signal: drain::Signal,
-    window: Duration,
-) -> Result<(), StartError> {
-    tokio::select! {
-        served = &mut serving => return ended(served),
-        name = signals.next() => {
-            tracing::info!(signal = name, window = ?window, "draining: streams end on event boundaries");
-        }
-    }
-    let drained = timeout(window + DRAIN_SLACK, signal.drain(window));
-    tokio::select! {
-        done = drained => match done {
-            Ok(()) => tracing::info!("drained"),
-            Err(_) => tracing::warn!("the drain did not end in time; what is left is cut"),
-        },
-        name = signals.next() => tracing::warn!(signal = name, "told twice: ending at once"),
-    }
-    Ok(())
-}
-
-fn ended(served: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), StartError> {
-    served.map_err(std::io::Error::other)?.map_err(StartError::System)
 }
 
 /// The demo's configuration: its own cluster and its one stream, all else as the environment says.
@@ -126,9 +115,6 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)
 }
-
-/// What a drain may take beyond its window: connections get two seconds to write what they have begun.
-const DRAIN_SLACK: Duration = Duration::from_secs(5);
 
 /// librdkafka closes its clients in about 100 ms each, with all brokers mute too; beyond this it is not waited for.
 const KAFKA_STOP: Duration = Duration::from_secs(5);

@@ -7,11 +7,15 @@ mod clusters;
 #[cfg(feature = "kafka")]
 mod gateway;
 #[cfg(feature = "kafka")]
+mod handover;
+#[cfg(feature = "kafka")]
+mod life;
+#[cfg(feature = "kafka")]
 mod logs;
 #[cfg(feature = "kafka")]
 mod signals;
 
-use std::{io, net::SocketAddr, num::NonZeroU32};
+use std::{io, net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use crate::config::{Config, Sections};
 
@@ -24,6 +28,9 @@ pub enum StartError {
     /// A port cannot be had.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, io::Error),
+    /// A successor that Kafka does not answer must not take over.
+    #[error("no answer from Kafka within {0:?}; the process before this one stays")]
+    Unanswered(Duration),
     /// The operating system refuses threads, signals or sockets.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -46,13 +53,15 @@ pub struct DemoOptions {
     pub rate: NonZeroU32,
 }
 
-/// Serves `config` until it is told to stop.
+/// Serves `config` until it is told to stop, or a successor has taken over. Listening sockets that systemd or a predecessor
+/// passes on are taken; call it before there is any other thread.
 ///
 /// # Errors
 /// When it does not come up.
 #[cfg(feature = "kafka")]
 pub fn serve(config: Config) -> Result<(), StartError> {
-    gateway::run(config, crate::kafka::Profile::Real, |_, _| {})
+    let sockets = handover::Sockets::inherit(config.http.listen, config.admin.listen)?;
+    gateway::run(config, crate::kafka::Profile::Real, sockets, |_, _| {})
 }
 
 /// Serves invented events from brokers in this process until it is told to stop.
@@ -64,11 +73,17 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     // Dropped behind the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = gateway::demo_config(options.sections, demo.bootstrap());
-    gateway::run(config, crate::kafka::Profile::Embedded, |public, admin| {
-        for line in crate::demo::lines_to_try(public, admin) {
-            gateway::say(&line);
-        }
-    })
+    let sockets = handover::Sockets::bind(config.http.listen, config.admin.listen)?;
+    gateway::run(
+        config,
+        crate::kafka::Profile::Embedded,
+        sockets,
+        |public, admin| {
+            for line in crate::demo::lines_to_try(public, admin) {
+                gateway::say(&line);
+            }
+        },
+    )
 }
 
 /// Serves nothing: this build can only check configurations.

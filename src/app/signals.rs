@@ -4,8 +4,18 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that end a gateway.
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// To end: the signal's name.
+    End(&'static str),
+    /// To make room for a successor.
+    Renew,
+}
+
+/// The signals that a gateway listens to.
 pub(super) struct Signals {
+    renew: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -14,16 +24,29 @@ impl Signals {
     /// Takes them from now on; inside a runtime.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
+            renew: signal(SignalKind::user_defined2())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
-    /// Waits for one; its name.
-    pub(super) async fn next(&mut self) -> &'static str {
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) -> Order {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            name = end(&mut self.terminate, &mut self.interrupt) => Order::End(name),
+            _ = self.renew.recv() => Order::Renew,
         }
+    }
+
+    /// Waits for one that ends; its name. Others go unheard meanwhile.
+    pub(super) async fn end(&mut self) -> &'static str {
+        end(&mut self.terminate, &mut self.interrupt).await
+    }
+}
+
+async fn end(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
+    os::fd::OwnedFd,
     panic::AssertUnwindSafe,
     time::Duration,
 };
@@ -54,7 +55,17 @@ impl Bound {
         self.address
     }
 
-    /// Serves whoever connects until the window of a drain ends, and returns when the last connection is closed.
+    /// The same socket once more, for a successor: who connects is served by whichever accepts first, and the port stays
+    /// open until both have closed it.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        self.listener.try_clone().map(Into::into)
+    }
+
+    /// Serves whoever connects until the window of a drain ends (or, with a successor, begins), and returns when the last
+    /// connection is closed.
     pub(super) async fn serve(
         self,
         answer: impl Answer,
@@ -67,7 +78,7 @@ impl Bound {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = drain.ended() => break,
+                () = drain.closed() => break,
                 accepted = accept(&listener, &metrics) => accepted,
             };
             let (socket, peer) = accepted;
@@ -77,6 +88,7 @@ impl Bound {
             ));
         }
         drop(listener);
+        drain.ended().await;
         closing.last_call.cancel();
         connections.close();
         if timeout(LAST_CALL, connections.wait()).await.is_err() {

@@ -105,6 +105,8 @@ async fn produce(canary: Canary, token: String, timeout: Duration) -> Result<Rel
     config.set("message.timeout.ms", timeout.as_millis().max(1).to_string());
     // A canary that comes twice would be no fault of the gateway.
     config.set("enable.idempotence", "true");
+    // Asking for a topic must not make it.
+    config.set("allow.auto.create.topics", "false");
     for (name, value) in &canary.options {
         config.set(name, value);
     }
