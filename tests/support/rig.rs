@@ -34,6 +34,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Rig {
     pub public: SocketAddr,
     pub admin: SocketAddr,
+    pub admission: Arc<Admission>,
     pub signal: Signal,
     pub served: JoinHandle<std::io::Result<()>>,
 }
@@ -52,6 +53,7 @@ impl Rig {
             streams_total: plenty,
             requests_per_minute: plenty,
             request_burst: plenty,
+            ..Limits::default()
         };
         Self::limited(catalog, source, limits, change)
     }
@@ -72,12 +74,13 @@ impl Rig {
         let mut registry = metrics::registry();
         let readiness = Readiness::new();
         readiness.set();
+        let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
         let gateway = Gateway {
             trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
             source,
             settings,
-            admission: Admission::new(&limits, LimitMetrics::register(&mut registry)),
+            admission: Arc::clone(&admission),
             readiness,
             metrics: HttpMetrics::register(&mut registry),
             registry: Arc::new(registry),
@@ -86,6 +89,7 @@ impl Rig {
         Self {
             public: addresses.0,
             admin: addresses.1,
+            admission,
             signal,
             served: tokio::spawn(http::serve(public, admin, gateway)),
         }
