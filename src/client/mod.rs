@@ -3,7 +3,11 @@
 mod address;
 mod forwarded;
 mod key;
+mod proxies;
+mod proxy_header;
 
 pub use address::{ClientAddr, PeerAddr};
 pub use forwarded::Unforwarded;
 pub use key::ClientKey;
+pub use proxies::Proxies;
+pub use proxy_header::{BadHeader, Told};

@@ -8,32 +8,38 @@
 mod account;
 mod admin;
 mod body;
+mod carrier;
 mod connection;
 mod delivery;
 mod error;
 mod front;
+mod http1;
+mod http2;
 mod io;
 mod json;
 mod link;
 mod listener;
+mod opening;
 mod pages;
+mod panics;
 mod question;
 mod router;
 pub mod settings;
 mod since;
+mod strand;
 mod stream;
 
 pub use listener::Bound;
 
 use std::{sync::Arc, time::Duration};
 
-use connection::Limits;
+use connection::{Limits, Rules};
 use front::Front;
-use ipnet::IpNet;
 use settings::Settings;
 
 use crate::{
     catalog::Catalog,
+    client::Proxies,
     drain::Watch,
     health::Readiness,
     limits::Admission,
@@ -67,29 +73,45 @@ pub struct Gateway {
 /// When a listener cannot be given to the runtime.
 pub async fn serve(public: Bound, admin: Bound, gateway: Gateway) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
-    let (metrics, drain) = (&gateway.metrics, &gateway.drain);
-    let limits = Limits {
-        stall_timeout: gateway.settings.stall_timeout,
-        heartbeat: gateway.settings.heartbeat,
-        head_timeout: HEAD_TIMEOUT,
-    };
-    let serve = |listener: Bound, router, trusted: &[IpNet]| {
-        let front = Front::new(router, &gateway, trusted);
-        listener.serve(front, limits, metrics.clone(), drain.clone())
+    let serve = |listener: Bound, router, rules: Rules| {
+        let front = Front::new(router, &gateway, rules.proxies.clone());
+        listener.serve(front, rules, gateway.drain.clone())
     };
     let served = async {
         tokio::try_join!(
-            serve(
-                public,
-                router::public(&gateway),
-                &gateway.settings.trusted_proxies
-            ),
-            serve(admin, router::admin(&gateway), &[]),
+            serve(public, router::public(&gateway), to_public(&gateway)),
+            serve(admin, router::admin(&gateway), to_admin(&gateway)),
         )
     };
     tokio::select! {
         served = served => served.map(drop),
         never = gateway.admission.forget_idle() => match never {},
+    }
+}
+
+/// How strangers' connections are treated.
+fn to_public(gateway: &Gateway) -> Rules {
+    let settings = &gateway.settings;
+    Rules {
+        lobby: Some(gateway.admission.lobby.clone()),
+        proxies: Proxies::new(settings.trusted_proxies.clone(), settings.client_header.clone()),
+        proxy_protocol: settings.proxy_protocol,
+        ..to_admin(gateway)
+    }
+}
+
+/// How those of whoever runs riverhead are.
+fn to_admin(gateway: &Gateway) -> Rules {
+    Rules {
+        limits: Limits {
+            stall_timeout: gateway.settings.stall_timeout,
+            heartbeat: gateway.settings.heartbeat,
+            head_timeout: HEAD_TIMEOUT,
+        },
+        lobby: None,
+        proxies: Proxies::default(),
+        proxy_protocol: false,
+        metrics: gateway.metrics.clone(),
     }
 }
 

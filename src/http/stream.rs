@@ -16,11 +16,11 @@ use super::{
     Gateway,
     account::{Account, Opening},
     body::StreamBody,
+    carrier::Carrier,
     delivery::{Delivery, Terms},
     error::Error,
     front::STREAMS,
     json::JSON,
-    link::Link,
     question::Question,
     settings::Settings,
 };
@@ -36,7 +36,7 @@ use crate::{
 pub(super) async fn answer(
     State(gateway): State<Arc<Gateway>>,
     Extension(client): Extension<ClientKey>,
-    Extension(link): Extension<Arc<Link>>,
+    Extension(carrier): Extension<Carrier>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -66,7 +66,7 @@ pub(super) async fn answer(
     let account = Account::open(opening, gateway.metrics.stream(&label), permit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
     let delivery = Delivery::new(subscription, terms, gateway.drain.ticket(), account);
-    Ok(respond(format, Body::new(StreamBody::new(delivery, link))))
+    Ok(respond(format, Body::new(StreamBody::new(delivery, carrier))))
 }
 
 /// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced

@@ -4,6 +4,7 @@
 //! but its streams' names. Not here: who is asking (`client`), and what a refusal looks like (`http`).
 
 mod connections;
+mod lobby;
 mod rate;
 mod refusal;
 mod sample;
@@ -11,6 +12,7 @@ pub mod settings;
 mod tarpit;
 
 pub use connections::{Connections, Permit};
+pub use lobby::{Lobby, Place};
 pub use rate::{ByClient, Rate, RateLayer};
 pub use refusal::Refusal;
 
@@ -27,6 +29,8 @@ use crate::{client::ClientKey, metrics::LimitMetrics};
 pub struct Admission {
     /// How many streams are open.
     pub connections: Connections,
+    /// How many connections have no stream.
+    pub lobby: Lobby,
     /// How often clients ask.
     pub rate: Rate,
     /// What is counted of both.
@@ -40,6 +44,7 @@ impl Admission {
     pub fn new(settings: &Settings, metrics: LimitMetrics) -> Self {
         Self {
             connections: Connections::new(settings, metrics.clone()),
+            lobby: Lobby::new(settings, metrics.clone()),
             rate: Rate::new(settings),
             metrics,
             tarpit: Tarpit::new(),
