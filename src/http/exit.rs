@@ -1,7 +1,7 @@
 //! How limits reach a stream that is open: whether its client is still there, and that it has to go.
 
 use std::{
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock},
     task::Context,
     time::Duration,
 };
@@ -9,7 +9,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::time::sleep;
 
-use super::link::Link;
+use super::carrier::{Carrier, Tether};
 use crate::{
     limits::{Leave, OpenStream},
     metrics::EndReason,
@@ -18,7 +18,7 @@ use crate::{
 /// One stream's way out, for others than its client.
 #[derive(Debug)]
 pub(super) struct Exit {
-    link: Weak<Link>,
+    tether: Tether,
     /// A live client acknowledges something this often.
     heartbeat: Duration,
     told: OnceLock<EndReason>,
@@ -26,13 +26,13 @@ pub(super) struct Exit {
 }
 
 impl Exit {
-    pub(super) fn new(link: &Arc<Link>, heartbeat: Duration) -> Arc<Self> {
-        Self::of(Arc::downgrade(link), heartbeat)
+    pub(super) fn new(carrier: &Carrier, heartbeat: Duration) -> Arc<Self> {
+        Self::of(carrier.downgrade(), heartbeat)
     }
 
-    fn of(link: Weak<Link>, heartbeat: Duration) -> Arc<Self> {
+    fn of(tether: Tether, heartbeat: Duration) -> Arc<Self> {
         Arc::new(Self {
-            link,
+            tether,
             heartbeat,
             told: OnceLock::new(),
             waker: AtomicWaker::new(),
@@ -49,34 +49,34 @@ impl Exit {
 
 impl OpenStream for Exit {
     fn is_dead(&self) -> bool {
-        let link = self.link.upgrade();
-        link.is_some_and(|link| link.silence() > self.heartbeat)
+        let carrier = self.tether.carrier();
+        carrier.is_some_and(|carrier| carrier.silence() > self.heartbeat)
     }
 
     fn leave(&self, why: Leave) {
         match why {
             // Nobody would read the end of it.
             Leave::Dead => {
-                if let Some(link) = self.link.upgrade() {
-                    link.reset(EndReason::Replaced);
+                if let Some(carrier) = self.tether.carrier() {
+                    carrier.abandon(EndReason::Replaced);
                 }
             }
             Leave::Crowded => {
                 let _ = self.told.set(EndReason::Evicted);
                 self.waker.wake();
-                tokio::spawn(reset_if_blocked(Weak::clone(&self.link)));
+                tokio::spawn(reset_if_blocked(self.tether.clone()));
             }
         }
     }
 }
 
 /// Gives a stream that was told to end a second to write what it has begun.
-async fn reset_if_blocked(link: Weak<Link>) {
+async fn reset_if_blocked(tether: Tether) {
     sleep(GRACE).await;
-    if let Some(link) = link.upgrade()
-        && link.is_blocked()
+    if let Some(carrier) = tether.carrier()
+        && carrier.is_blocked()
     {
-        link.reset(EndReason::Evicted);
+        carrier.reset(EndReason::Evicted);
     }
 }
 
@@ -86,10 +86,12 @@ const GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::Weak;
+
     use super::*;
 
     /// One that leads nowhere.
     pub(in crate::http) fn exit() -> Arc<Exit> {
-        Exit::of(Weak::new(), Duration::from_secs(15))
+        Exit::of(Tether::Alone(Weak::new()), Duration::from_secs(15))
     }
 }

@@ -19,7 +19,7 @@ use super::{
     router,
 };
 use crate::{
-    client::{ClientAddr, ClientKey, PeerAddr, Trusted, Unforwarded},
+    client::{ClientKey, PeerAddr, Proxies, Unforwarded},
     limits::Refusal,
 };
 
@@ -29,18 +29,18 @@ pub(super) struct Front {
     router: Router,
     gateway: Arc<Gateway>,
     /// Whose word on who asks is taken.
-    trusted: Trusted,
+    proxies: Proxies,
     /// Whether it is for those only whom nobody denied. Who runs riverhead cannot lock himself out.
     guarded: bool,
 }
 
 impl Front {
     /// Before what strangers ask for.
-    pub(super) fn public(gateway: &Arc<Gateway>) -> Self {
+    pub(super) fn public(gateway: &Arc<Gateway>, proxies: Proxies) -> Self {
         Self {
             router: router::public(gateway),
             gateway: Arc::clone(gateway),
-            trusted: gateway.trusted.clone(),
+            proxies,
             guarded: true,
         }
     }
@@ -50,7 +50,7 @@ impl Front {
         Self {
             router: router::admin(gateway),
             gateway: Arc::clone(gateway),
-            trusted: Trusted::new(&[]),
+            proxies: Proxies::default(),
             guarded: false,
         }
     }
@@ -58,7 +58,7 @@ impl Front {
     /// Says who asks, to the request and to us; and whether it may ask at all.
     fn identify(&self, request: &mut Request<Incoming>) -> Option<(ClientKey, bool)> {
         let peer = *request.extensions().get::<PeerAddr>()?;
-        let client = ClientAddr::forwarded(peer, request.headers(), &self.trusted.networks());
+        let client = self.proxies.client(peer, request.headers());
         let client = client.unwrap_or_else(|Unforwarded(proxy)| {
             self.gateway.admission.metrics.unforwarded();
             proxy
