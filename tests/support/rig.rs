@@ -227,6 +227,15 @@ impl Client {
             .unwrap();
     }
 
+    /// From now on its kernel drops all that comes for it, without a word, as if the network were gone.
+    pub fn vanish(&self) {
+        // `ret 0`
+        let drop_all = [socket2::SockFilter::new(0x06, 0, 0, 0)];
+        socket2::SockRef::from(&self.socket)
+            .attach_filter(&drop_all)
+            .unwrap();
+    }
+
     /// One that has asked for a stream.
     pub async fn stream(address: SocketAddr, target: &str) -> Self {
         let mut client = Self::connect(address).await;
