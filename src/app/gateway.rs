@@ -4,12 +4,12 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 
-use super::{StartError, clusters::Clusters, logs, signals::Signals};
+use super::{StartError, clusters::Clusters, health, logs, signals::Signals};
 use crate::{
     catalog::{Catalog, Stream},
     config::{Config, Sections},
     demo, drain,
-    health::Readiness,
+    health::{self as cells, Health, Readiness},
     http::{self, Bound, Gateway},
     kafka::{
         Counters, Profile,
@@ -41,8 +41,11 @@ pub(super) fn run(
     counters.register(registry.sub_registry_with_prefix("kafka"));
     let directory = Directory::new();
     logs::register(&mut registry, &directory);
-    let clusters = Clusters::connect(&config, &directory, profile, &counters)?;
     let (signal, watch) = drain::channel();
+    let health = Health::new();
+    health.set_streams(config.catalog.streams().map(expectation).collect());
+    health::register(&mut registry, &health, &watch, &config.limits);
+    let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
     let readiness = Readiness::new();
     let window = config.http.drain;
     let gateway = Gateway {
@@ -54,6 +57,7 @@ pub(super) fn run(
         settings: config.http,
         admission: Admission::new(&config.limits, LimitMetrics::register(&mut registry)),
         readiness: readiness.clone(),
+        health,
         metrics: HttpMetrics::register(&mut registry),
         registry: Arc::new(registry),
         drain: watch,
@@ -66,6 +70,15 @@ pub(super) fn run(
     });
     clusters.shutdown(KAFKA_STOP);
     served
+}
+
+/// What health is to hold a stream to.
+fn expectation(stream: &Stream) -> cells::Stream {
+    cells::Stream {
+        name: Arc::clone(&stream.name),
+        topics: stream.topics.clone(),
+        expect_event_within: stream.expect_event_within,
+    }
 }
 
 fn bind(address: SocketAddr) -> Result<Bound, StartError> {

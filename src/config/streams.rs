@@ -47,6 +47,9 @@ pub(super) const KEYS: &[Key<Stream>] = &[
     optional("clusters", |stream, node| {
         preference(node).map(|v| stream.clusters = v)
     }),
+    optional("expect_event_within", |stream, node| {
+        node.duration().map(|v| stream.expect_event_within = Some(v))
+    }),
 ];
 
 /// Reads every stream; `streams` has all of them afterwards, those with faults too.

@@ -35,7 +35,7 @@ use settings::Settings;
 use crate::{
     catalog::Catalog,
     drain::Watch,
-    health::Readiness,
+    health::{Health, Readiness},
     limits::Admission,
     metrics::{HttpMetrics, Registry},
     subscription::Source,
@@ -53,6 +53,8 @@ pub struct Gateway {
     pub admission: Admission,
     /// Whether this replica has started.
     pub readiness: Readiness,
+    /// How clusters, brokers, partitions and streams are.
+    pub health: Health,
     /// What is counted here.
     pub metrics: HttpMetrics,
     /// Everything that is counted, for `/metrics`.

@@ -12,7 +12,7 @@ use riverhead::{
     catalog::{Catalog, Stream},
     client::ClientKey,
     drain::{self, Signal},
-    health::Readiness,
+    health::{Health, Readiness},
     http::{self, Bound, Gateway, settings::Settings},
     limits::{Admission, settings::Settings as Limits},
     metrics::{self, HttpMetrics, LimitMetrics},
@@ -35,6 +35,8 @@ pub struct Rig {
     pub public: SocketAddr,
     pub admin: SocketAddr,
     pub signal: Signal,
+    /// The cells that `/healthz` shows.
+    pub health: Health,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -72,12 +74,14 @@ impl Rig {
         let mut registry = metrics::registry();
         let readiness = Readiness::new();
         readiness.set();
+        let health = Health::new();
         let gateway = Gateway {
             catalog: Arc::new(catalog),
             source,
             settings,
             admission: Admission::new(&limits, LimitMetrics::register(&mut registry)),
             readiness,
+            health: health.clone(),
             metrics: HttpMetrics::register(&mut registry),
             registry: Arc::new(registry),
             drain,
@@ -86,6 +90,7 @@ impl Rig {
             public: addresses.0,
             admin: addresses.1,
             signal,
+            health,
             served: tokio::spawn(http::serve(public, admin, gateway)),
         }
     }
