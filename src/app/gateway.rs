@@ -132,6 +132,8 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
         .collect();
     let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
     stream.aliases.push(demo::ALIAS.into());
+    // The generator writes without pause.
+    stream.expect_event_within = Some(DEMO_QUIET);
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
@@ -139,6 +141,9 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)
 }
+
+/// At the demo's lowest rate, one event a second, longer than any pause.
+const DEMO_QUIET: Duration = Duration::from_secs(60);
 
 /// What a drain may take beyond its window: connections get two seconds to write what they have begun.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);

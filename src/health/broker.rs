@@ -32,7 +32,7 @@ pub struct Connection {
 pub(super) struct Broker {
     /// Since when it is known.
     since: Instant,
-    pub(super) connection: Option<Connection>,
+    connection: Option<Connection>,
     /// When it last answered a question that was put to it, and to no other.
     answered: Option<Instant>,
 }
@@ -44,6 +44,13 @@ impl Broker {
             connection: None,
             answered: None,
         }
+    }
+
+    /// What statistics say now. They tell of a round trip only while there are some; the last one stands until the next.
+    pub(super) fn connect(&mut self, mut now: Connection) {
+        let before = self.connection.take().and_then(|before| before.rtt);
+        now.rtt = now.rtt.or(before);
+        self.connection = Some(now);
     }
 
     pub(super) fn answered(&mut self, at: Instant) {

@@ -57,7 +57,8 @@ impl Cluster {
         }
     }
 
-    pub(super) fn set_bootstrap(&self, list: Vec<String>) {
+    /// The bootstrap list, as `host:port`.
+    pub fn set_bootstrap(&self, list: Vec<String>) {
         self.facts.write().bootstrap.set(list);
     }
 
@@ -135,7 +136,7 @@ impl Cluster {
         for connection in connections {
             let mut broker = old.remove(&connection.id).unwrap_or_else(|| Broker::new(at));
             let id = connection.id;
-            broker.connection = Some(connection);
+            broker.connect(connection);
             facts.brokers.insert(id, broker);
         }
         old.retain(|id, _| facts.replicas.contains(id));

@@ -176,8 +176,7 @@ impl Partition {
             log_start_offset: fetching.and_then(|it| it.start),
             memory_bytes: None,
             stalled: stalled.is_some(),
-            stalled_for_seconds: stalled
-                .map(|_| now.saturating_duration_since(facts.high_since).as_secs_f64()),
+            stalled_for_seconds: stalled.and_then(|_| age(Some(facts.high_since), now)),
         }
     }
 }

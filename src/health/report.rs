@@ -195,6 +195,8 @@ pub(super) fn worst_of<'a>(
     partitions.into_iter().reduce(worse)
 }
 
+/// In seconds, to the millisecond.
 pub(super) fn age(at: Option<Instant>, now: Instant) -> Option<f64> {
-    at.map(|at| now.saturating_duration_since(at).as_secs_f64())
+    let age = now.saturating_duration_since(at?);
+    Some(age.as_millis() as f64 / 1000.0)
 }

@@ -10,6 +10,7 @@ use std::{
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
 use super::{
+    bootstrap,
     client::{self, Kind},
     cluster::{Notice, Supervisor},
     context::Context,
@@ -17,7 +18,6 @@ use super::{
     history::Pool,
     lookout::{Leaders, Lookout},
     reader::{Reader, Token},
-    seeds,
     settings::Settings,
     tail::Tail,
     witness,
@@ -130,6 +130,9 @@ pub fn connect(
         memory: options.memory,
         counters: options.counters.clone(),
     };
+    shared
+        .counters
+        .begin(&name, topics.iter().map(|(topic, _)| &**topic));
     let (token, gone) = mpsc::channel();
     let inbox = mpsc::channel();
     let notices = inbox.0.clone();
@@ -179,24 +182,12 @@ fn watch(
     token: &Token,
 ) -> Result<Watches, ConnectError> {
     let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
-    let config = client::config(settings, Kind::Witness, profile);
-    let context = Context::new(shared, Kind::Witness);
-    let reader = Reader::open(&config, context, token.clone())
-        .map_err(|error| ConnectError::Settings(settings.name.to_string(), error))?;
-    let glance = client::config(settings, Kind::Glance, profile);
+    let configs = [Kind::Witness, Kind::Glance].map(|kind| client::config(settings, kind, profile));
     let (end_witness, over) = mpsc::channel();
-    witness::watch(
-        reader,
-        glance,
-        topics.to_vec(),
-        shared.clone(),
-        over,
-        token.clone(),
-    )
-    .map_err(thread)?;
-    let (end_seeds, over) = mpsc::channel();
-    seeds::watch(Arc::clone(&shared.health), over, token.clone()).map_err(thread)?;
-    Ok([end_witness, end_seeds])
+    witness::watch(configs, topics.to_vec(), shared.clone(), over, token.clone()).map_err(thread)?;
+    let (end_bootstrap, over) = mpsc::channel();
+    bootstrap::watch(Arc::clone(&shared.health), over, token.clone()).map_err(thread)?;
+    Ok([end_witness, end_bootstrap])
 }
 
 impl Cluster {

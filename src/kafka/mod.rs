@@ -12,6 +12,8 @@ pub mod settings;
 #[cfg(feature = "kafka")]
 mod backoff;
 #[cfg(feature = "kafka")]
+mod bootstrap;
+#[cfg(feature = "kafka")]
 mod client;
 #[cfg(feature = "kafka")]
 mod cluster;
@@ -27,8 +29,6 @@ mod history;
 mod lookout;
 #[cfg(feature = "kafka")]
 mod reader;
-#[cfg(feature = "kafka")]
-mod seeds;
 #[cfg(feature = "kafka")]
 mod silence;
 #[cfg(feature = "kafka")]

@@ -31,20 +31,21 @@ use crate::health::Elsewhere;
 /// # Errors
 /// When the system has no thread to give.
 pub(super) fn watch(
-    reader: Reader,
-    config: ClientConfig,
+    [config, glance]: [ClientConfig; 2],
     topics: Vec<Arc<str>>,
     shared: Shared,
     over: mpsc::Receiver<()>,
     token: Token,
 ) -> io::Result<()> {
     let witness = Witness {
-        reader,
+        reader: None,
         config,
+        glance,
         topics,
         shared,
         token,
         next: 0,
+        heard: Instant::now(),
         last_routine: Instant::now(),
     };
     thread::Builder::new()
@@ -54,14 +55,18 @@ pub(super) fn watch(
 }
 
 struct Witness {
-    reader: Reader,
-    /// Of the clients that are opened to look through.
+    /// `None` before the first, and when nobody has answered it for too long.
+    reader: Option<Reader>,
     config: ClientConfig,
+    /// Of the clients that are opened to look through.
+    glance: ClientConfig,
     topics: Vec<Arc<str>>,
     shared: Shared,
     token: Token,
     /// Whose turn it is to be believed.
     next: usize,
+    /// When anybody last answered.
+    heard: Instant,
     last_routine: Instant,
 }
 
@@ -72,18 +77,46 @@ impl Witness {
     fn run(mut self, over: &mpsc::Receiver<()>) {
         let mut due = Instant::now();
         while over.recv_timeout(TURN) == Err(mpsc::RecvTimeoutError::Timeout) {
-            self.reader.serve();
+            let Some(reader) = self.reader.clone().or_else(|| self.open()) else {
+                continue;
+            };
+            reader.serve();
             if due <= Instant::now() {
-                self.look();
+                self.look(&reader);
                 due = Instant::now() + EVERY;
             }
         }
     }
 
-    fn look(&mut self) {
+    /// A client that begins with every address there is: those that it is configured with, and what was learned since.
+    fn open(&mut self) -> Option<Reader> {
+        let learned = self.shared.health.brokers().into_iter();
+        let learned = learned.map(|(_, address)| address.to_string());
+        let seeds: BTreeSet<_> = self
+            .shared
+            .health
+            .bootstrap()
+            .into_iter()
+            .chain(learned)
+            .collect();
+        let seeds: Vec<_> = seeds.into_iter().collect();
+        self.config.set("bootstrap.servers", seeds.join(","));
+        self.heard = Instant::now();
+        let context = Context::new(&self.shared, Kind::Witness);
+        // The tail's client was accepted with the same settings, so it is threads or memory that lack; they may come back.
+        self.reader = Reader::open(&self.config, context, self.token.clone()).ok();
+        self.reader.clone()
+    }
+
+    fn look(&mut self, reader: &Reader) {
         let brokers: BTreeMap<_, _> = self.shared.health.brokers().into_iter().collect();
         let ids: Vec<_> = brokers.keys().copied().collect();
-        let views = self.views(&ids);
+        let views = self.views(reader, &ids);
+        if !views.is_empty() {
+            self.heard = Instant::now();
+        } else if self.heard.elapsed() >= GIVE_UP {
+            self.reader = None;
+        }
         let seen = views.iter().flat_map(|(_, view)| view.iter().flatten());
         let replicas: BTreeSet<_> = seen.flat_map(|topic| topic.replicas.iter().copied()).collect();
         if !views.is_empty() {
@@ -97,8 +130,8 @@ impl Witness {
     }
 
     /// What each broker says that answers; the others are not among them.
-    fn views(&self, brokers: &[i32]) -> Vec<(i32, View)> {
-        let answers = self.reader.describe_by(brokers, &self.topics, ANSWER);
+    fn views(&self, reader: &Reader, brokers: &[i32]) -> Vec<(i32, View)> {
+        let answers = reader.describe_by(brokers, &self.topics, ANSWER);
         let told = brokers.iter().zip(answers).filter_map(|(id, answer)| {
             let view = answer.ok()?;
             self.shared.health.answered(*id, Instant::now());
@@ -151,7 +184,7 @@ impl Witness {
 
     /// Asks the leaders that `via` names where these partitions end.
     fn look_through(&self, via: i32, address: &str, doubts: Doubts) {
-        let mut config = self.config.clone();
+        let mut config = self.glance.clone();
         config.set("bootstrap.servers", address);
         let context = Context::new(&self.shared, Kind::Glance);
         let Ok(reader) = Reader::open(&config, context, self.token.clone()) else {
@@ -204,6 +237,9 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// Longer than an election, and than statistics need to tell of a record. With the confirmation that health waits for, and
 /// a turn lost on the broker that leads us astray, a stall is told in 20 s.
 const STILL: Duration = Duration::from_secs(5);
+
+/// A client may know none but brokers that are of the past; another begins with the bootstrap list.
+const GIVE_UP: Duration = Duration::from_secs(30);
 
 /// How often partitions are looked at that nobody contradicts us about: most of them are just quiet.
 const ROUTINE: Duration = Duration::from_secs(15);

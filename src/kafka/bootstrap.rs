@@ -20,7 +20,7 @@ use crate::health;
 /// When the system has no thread to give.
 pub(super) fn watch(health: Arc<health::Cluster>, over: mpsc::Receiver<()>, token: Token) -> io::Result<()> {
     thread::Builder::new()
-        .name("kafka-seeds".to_owned())
+        .name("kafka-bootstrap".to_owned())
         .spawn(move || {
             let mut pause = Duration::ZERO;
             loop {
