@@ -43,7 +43,7 @@ use crate::{
     catalog::Catalog,
     client::{Proxies, Trusted},
     drain::Watch,
-    health::Readiness,
+    health::{Health, Readiness},
     limits::Admission,
     metrics::{HttpMetrics, Registry},
     subscription::Source,
@@ -63,6 +63,8 @@ pub struct Gateway {
     pub admission: Arc<Admission>,
     /// Whether this replica has started.
     pub readiness: Readiness,
+    /// How clusters, brokers, partitions and streams are.
+    pub health: Health,
     /// What is counted here.
     pub metrics: HttpMetrics,
     /// Everything that is counted, for `/metrics`.

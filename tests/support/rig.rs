@@ -12,7 +12,7 @@ use riverhead::{
     catalog::{Catalog, Stream},
     client::{ClientKey, Trusted},
     drain::{self, Signal},
-    health::Readiness,
+    health::{Health, Readiness},
     http::{self, Bound, Gateway, settings::Settings},
     limits::{Admission, settings::Settings as Limits},
     metrics::{self, HttpMetrics, LimitMetrics},
@@ -36,6 +36,8 @@ pub struct Rig {
     pub admin: SocketAddr,
     pub admission: Arc<Admission>,
     pub signal: Signal,
+    /// The cells that `/healthz` shows.
+    pub health: Health,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -77,6 +79,7 @@ impl Rig {
         let readiness = Readiness::new();
         readiness.set();
         let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
+        let health = Health::new();
         let gateway = Gateway {
             trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
@@ -84,6 +87,7 @@ impl Rig {
             settings,
             admission: Arc::clone(&admission),
             readiness,
+            health: health.clone(),
             metrics: HttpMetrics::register(&mut registry),
             registry: Arc::new(registry),
             drain,
@@ -93,6 +97,7 @@ impl Rig {
             admin: addresses.1,
             admission,
             signal,
+            health,
             served: tokio::spawn(http::serve(public, admin, gateway)),
         }
     }
