@@ -99,7 +99,7 @@ impl Link {
         let _ = self.end.set(reason);
         // Both fail on a socket that is gone already.
         let _ = self.socket.set_zero_linger();
-        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
     }
 
     /// Why this connection ended, as far as its socket knows.
