@@ -156,7 +156,7 @@ impl Link {
         let _ = self.end.set(reason);
         self.set_reset_on_close();
         // Fails on a socket that is gone already.
-        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
     }
 
     /// Why this connection ended, as far as its socket knows.
