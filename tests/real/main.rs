@@ -17,8 +17,10 @@
 
 mod following;
 mod kafka;
+mod outages;
 mod process;
 mod quiet;
 mod resume;
 mod shapes;
 mod table;
+mod watch;
