@@ -148,6 +148,9 @@ pub(super) fn quantile(mut times: Vec<Duration>, share: f64) -> Duration {
     times[((times.len() - 1) as f64 * share) as usize]
 }
 
+/// Events until a gateway has met its brokers, and is measured.
+pub(super) const WARM_UP: usize = 100;
+
 /// How many connect at once: a gateway's accept queue holds more.
 const WAVE: usize = 100;
 

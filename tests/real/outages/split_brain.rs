@@ -34,37 +34,43 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     let mut live = Crowd::new();
     live.join(&gateway, &ask(STREAM, FROM_THE_START), 50).await;
     live.wait_for(600);
-    let (mut log, lost) = (truncation.kept.clone(), truncation.lost.clone());
+    let old = [truncation.kept.clone(), truncation.lost.clone()].concat();
 
     let leaderless = truncation.lose_leader();
     let flow = cluster.producer(&other).rate(50.0).start().run();
-    // Those who come back now, with ids from behind what is left of the log and from before its end.
-    let mut behind = Vec::new();
-    for at in [600, 350, 100] {
-        let mut crowd = Crowd::new();
-        let ask = ask(STREAM, "").resume(Some(ids[at - 1].clone()));
-        crowd.join(&gateway, &ask, 10).await;
-        behind.push((at, crowd));
-    }
+    // Those who come back while nobody leads still get what is in memory.
+    let held = come_back(&gateway, &ids).await;
     // The partitions of others flow meanwhile, to all of them.
     live.wait_for(600 + 50);
-    behind.iter().for_each(|(_, crowd)| crowd.wait_for(50));
+    held.iter().for_each(|(at, crowd)| crowd.wait_for(600 - at + 50));
 
     let mut new = leaderless.elect(replacement);
     new.extend(write(cluster, topic));
+    // Whoever has the last of it: the gateway is past the old log.
+    live.wait_for(600 + new.len());
+    let behind = come_back(&gateway, &ids).await;
     let flowed = flow.finish().numbers_of(0);
-    log.extend(lost);
-    log.extend(&new);
-    let readings = live
-        .gets(&Truth::of_partitions(&[numbers(&log), flowed.clone()]))
-        .await;
-    told(&readings, Some(600));
-    for (at, crowd) in behind {
-        let readings = crowd
-            .gets(&Truth::of_partitions(&[numbers(&new), flowed.clone()]))
-            .await;
-        told(&readings, (at > 100).then_some(at));
+    let all = [numbers(&old), numbers(&new)].concat();
+    let from = |at: usize| Truth::of_partitions(&[all[at..].to_vec(), flowed.clone()]);
+    told(&live.gets(&from(0)).await, Some(600));
+    for (at, crowd) in held {
+        told(&crowd.gets(&from(at)).await, Some(600));
     }
+    for (at, crowd) in behind {
+        told(&crowd.gets(&from(600)).await, (at > 100).then_some(at));
+    }
+}
+
+/// With ids from behind what will be left of the log, and from its end.
+async fn come_back(gateway: &Gateway, ids: &[String]) -> Vec<(usize, Crowd)> {
+    let mut crowds = Vec::new();
+    for at in [600, 350, 100] {
+        let mut crowd = Crowd::new();
+        let ask = ask(STREAM, "").resume(Some(ids[at - 1].clone()));
+        crowd.join(gateway, &ask, 10).await;
+        crowds.push((at, crowd));
+    }
+    crowds
 }
 
 /// The id of every event there is.
