@@ -14,9 +14,7 @@ use crate::following::{FROM_THE_START, STREAM, plan, start};
 async fn three_hundred_live_and_twenty_replaying_clients_outlast_a_throttled_reassignment() {
     let brokers = shared();
     let cluster = brokers.get();
-    [TOPIC, BALLAST]
-        .iter()
-        .for_each(|topic| cluster.create(&throttled(topic)));
+    create(cluster);
     let mut history = cluster
         .producer(TOPIC)
         .record_bytes(1_000)
@@ -37,18 +35,17 @@ async fn three_hundred_live_and_twenty_replaying_clients_outlast_a_throttled_rea
     live.wait_for(WARM_UP + 120);
 
     let throttle = Throttle::set(cluster);
-    for topic in [BALLAST, TOPIC] {
-        let to = [[3, 1], [1, 2], [2, 3]];
-        (0..)
-            .zip(to)
-            .for_each(|(partition, to)| cluster.begin_reassignment(topic, partition, &to));
-    }
+    move_all(cluster, BALLAST);
     sent.next_lap();
     replaying.join(&gateway, &ask(STREAM, FROM_THE_START), 20).await;
     replaying.wait_for(HISTORY);
     live.wait_for(flow.acknowledged() + 120);
     assert!(cluster.is_reassigning(BALLAST), "it was over before that");
+    sent.next_lap();
     drop(throttle);
+    // Nor is anything lost when what they read moves itself.
+    move_all(cluster, TOPIC);
+    live.wait_for(flow.acknowledged() + 60);
 
     let flow = flow.finish();
     replaying.gets_uncut(&Truth::of(&[history, flow.clone()])).await;
@@ -66,10 +63,21 @@ fn bounded([before, during]: [Quantiles; 2]) {
 }
 
 /// On two brokers each, so that there is somewhere to move it.
-fn throttled(topic: &str) -> NewTopic {
-    NewTopic::with_replicas(topic, &[&[1, 2], &[2, 3], &[3, 1]])
+fn create(cluster: &Cluster) {
+    let on_two = |topic| NewTopic::with_replicas(topic, &[&[1, 2], &[2, 3], &[3, 1]]);
+    cluster.create(&on_two(TOPIC));
+    let throttled = on_two(BALLAST)
         .config("leader.replication.throttled.replicas", "*")
-        .config("follower.replication.throttled.replicas", "*")
+        .config("follower.replication.throttled.replicas", "*");
+    cluster.create(&throttled);
+}
+
+/// Every partition begins to move to a broker that has none of it.
+fn move_all(cluster: &Cluster, topic: &str) {
+    let to = [[3, 1], [1, 2], [2, 3]];
+    (0..)
+        .zip(to)
+        .for_each(|(partition, to)| cluster.begin_reassignment(topic, partition, &to));
 }
 
 /// Brokers copy no faster than this, until it is dropped: their settings outlive a test.
@@ -77,7 +85,7 @@ struct Throttle<'a>(&'a Cluster);
 
 impl<'a> Throttle<'a> {
     fn set(cluster: &'a Cluster) -> Self {
-        alter(cluster, Some("1000000"));
+        alter(cluster, Some("300000"));
         Self(cluster)
     }
 }
@@ -98,11 +106,11 @@ fn alter(cluster: &Cluster, bytes_per_second: Option<&str>) {
 
 const TOPIC: &str = "starved";
 
-/// Moves as well, and longer.
+/// Moves for as long as it is measured.
 const BALLAST: &str = "starved-ballast";
 
 /// Records to replay, 1 KB each.
 const HISTORY: usize = 6_000;
 
-/// Fifteen seconds' worth of copying for each of three brokers.
+/// Fifty seconds' worth of copying for each of three brokers; once they may, they copy it in two.
 const BALLAST_BYTES: u64 = 45_000_000;
