@@ -25,7 +25,7 @@ pub(super) struct Draft {
     sound: bool,
 }
 
-/// The keys of one draft.stream.
+/// The keys of one stream.
 pub(super) const KEYS: &[Key<Draft>] = &[
     required("name", "it is what clients ask for", |draft, node| {
         node.string().map(|v| draft.stream.name = v.into())
@@ -56,8 +56,9 @@ pub(super) const KEYS: &[Key<Draft>] = &[
     optional("max_clients", |draft, node| {
         ceiling(node).map(|v| draft.max_clients = Some(v))
     }),
-    optional("expect_event_within", |stream, node| {
-        node.duration().map(|v| stream.expect_event_within = Some(v))
+    optional("expect_event_within", |draft, node| {
+        node.duration()
+            .map(|v| draft.stream.expect_event_within = Some(v))
     }),
 ];
 

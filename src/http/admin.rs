@@ -61,7 +61,7 @@ fn add_memory(partition: &mut PartitionReport, directory: &Directory) {
 }
 
 /// Who has most streams, and who is refused most.
-pub(super) async fn clients(State(gateway): State<Arc<Gateway>>) -> Response {
+pub(super) async fn clients(Extract(gateway): Extract<Arc<Gateway>>) -> Response {
     json::response(StatusCode::OK, &gateway.admission.report())
 }
 

@@ -26,14 +26,20 @@ pub struct Lobby(Arc<Room>);
 impl Lobby {
     /// Nobody waits yet.
     pub fn new(settings: &Settings, metrics: LimitMetrics) -> Self {
-        let size = |setting: NonZeroU32| setting.get() as usize;
+        let crowd = Crowd {
+            size: Size::of(settings),
+            ..Crowd::default()
+        };
         Self(Arc::new(Room {
-            crowd: Mutex::default(),
+            crowd: Mutex::new(crowd),
             freed: Notify::new(),
-            total: size(settings.connections_without_stream),
-            per_client: size(settings.connections_without_stream_per_client),
             metrics,
         }))
+    }
+
+    /// Takes another size for whoever comes from now on; nobody is sent away for it.
+    pub(super) fn reload(&self, settings: &Settings) {
+        self.0.crowd.lock().size = Size::of(settings);
     }
 
     /// A place for a connection that is not in it yet.
@@ -48,8 +54,7 @@ impl Lobby {
     /// Waits a moment when it is full. When everybody comes at once, as after a restart, accepting is faster than answering,
     /// and without this whoever came first would be sent away before somebody had looked at what it asks.
     pub async fn room(&self) {
-        let full = self.waiting() >= self.0.total;
-        if full {
+        if self.0.crowd.lock().is_full() {
             // Who waits in vain sends somebody away.
             let _ = timeout(PAUSE, self.0.freed.notified()).await;
         }
@@ -124,8 +129,6 @@ impl Drop for Place {
 struct Room {
     crowd: Mutex<Crowd>,
     freed: Notify,
-    total: usize,
-    per_client: usize,
     metrics: LimitMetrics,
 }
 
@@ -133,10 +136,10 @@ impl Room {
     fn enter(&self, client: ClientKey, sent_away: CancellationToken) -> u64 {
         let mut crowd = self.crowd.lock();
         let ticket = crowd.add(client, sent_away);
-        if let Some(oldest) = crowd.oldest_above(self.per_client, client) {
+        if let Some(oldest) = crowd.oldest_above(crowd.size.per_client, client) {
             crowd.send_away(oldest);
             self.metrics.sent_away("client");
-        } else if crowd.by_age.len() > self.total {
+        } else if crowd.by_age.len() > crowd.size.total {
             let oldest = crowd.by_age.keys().next().copied();
             oldest.into_iter().for_each(|oldest| crowd.send_away(oldest));
             self.metrics.sent_away("host");
@@ -155,9 +158,27 @@ impl Room {
     }
 }
 
+/// How many may be in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    total: usize,
+    per_client: usize,
+}
+
+impl Size {
+    fn of(settings: &Settings) -> Self {
+        let size = |setting: NonZeroU32| setting.get() as usize;
+        Self {
+            total: size(settings.connections_without_stream),
+            per_client: size(settings.connections_without_stream_per_client),
+        }
+    }
+}
+
 /// Who is there. Every step costs the logarithm of what the lobby holds, which is a constant.
 #[derive(Debug, Default)]
 struct Crowd {
+    size: Size,
     next: u64,
     by_age: BTreeMap<u64, Waiting>,
     /// Never empty: who has none is not in it.
@@ -171,6 +192,10 @@ struct Waiting {
 }
 
 impl Crowd {
+    fn is_full(&self) -> bool {
+        self.by_age.len() >= self.size.total
+    }
+
     fn add(&mut self, client: ClientKey, sent_away: CancellationToken) -> u64 {
         let ticket = self.next;
         self.next += 1;

@@ -82,6 +82,7 @@ impl Admission {
     pub fn reload(&self, settings: &Settings) {
         *self.policy.write() = Arc::new(Policy::new(settings));
         self.rate.reload(settings);
+        self.lobby.reload(settings);
     }
 
     /// Lets one more stream be open, for as long as the permit is kept. `stream` is asked whether its client is still there
