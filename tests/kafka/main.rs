@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
 
 mod brokers;
+mod health;
 
 use std::{
     net::Ipv4Addr,
@@ -31,6 +32,7 @@ struct House {
     brokers: Brokers,
     directory: Arc<Directory>,
     counters: Counters,
+    health: Health,
     cluster: Cluster,
 }
 
@@ -49,7 +51,7 @@ impl House {
         );
         let mut settings = Settings::new("main", bootstrap);
         change(&mut settings);
-        let (directory, counters) = (Directory::new(), Counters::default());
+        let (directory, counters, health) = (Directory::new(), Counters::default(), Health::new());
         let options = Options {
             memory: Memory {
                 tail: 64 << 20,
@@ -57,7 +59,7 @@ impl House {
             },
             profile: Profile::Embedded,
             counters: counters.clone(),
-            health: Health::new(),
+            health: health.clone(),
         };
         let topics = topics
             .iter()
@@ -68,6 +70,7 @@ impl House {
             brokers,
             directory,
             counters,
+            health,
             cluster,
         }
     }
