@@ -17,6 +17,7 @@ use futures_util::future::join_all;
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Event, Kind},
+    health::Health,
     kafka::{
         ClientLabels, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
         ReplacementLabels, connect, settings::Settings,
@@ -56,6 +57,7 @@ impl House {
             },
             profile: Profile::Embedded,
             counters: counters.clone(),
+            health: Health::new(),
         };
         let topics = topics
             .iter()
