@@ -89,7 +89,7 @@ impl Drain {
         eventually(SOON, "an event after the outage", || clients.each() > before);
         let (began, first) = (Instant::now(), clients.each());
         let pile = (RATE * scaled(OUTAGE).as_secs_f64()) as usize;
-        while clients.each() < before + pile.max(written() - WITHIN) {
+        while clients.each() < before + pile.max(written().saturating_sub(WITHIN)) {
             assert!(
                 began.elapsed() < scaled(SOON),
                 "{} of {}",
