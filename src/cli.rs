@@ -11,6 +11,7 @@ use std::{
     num::NonZeroU32,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -124,7 +125,7 @@ impl Cli {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<ExitCode, Failure> {
         match self.command {
-            Command::Serve(file) => serve(&file.config, environment)?,
+            Command::Serve(file) => serve(file.config, environment)?,
             Command::Demo(demo) => demo.run(environment)?,
             Command::Probe(probe) => return probe.run(),
             Command::CheckConfig(file) => {
@@ -136,13 +137,16 @@ impl Cli {
     }
 }
 
-fn serve(file: &Path, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
-    let (config, warnings) = load(file, environment)?;
+fn serve(file: PathBuf, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+    // The environment of a process stays as it was at its start.
+    let environment: Vec<_> = environment.into_iter().collect();
+    let load = move || load(&file, environment.iter().cloned());
+    let (config, warnings) = load()?;
     start_logging(&config.log);
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(app::serve(config)?)
+    Ok(app::serve(config, Arc::new(load))?)
 }
 
 impl Demo {

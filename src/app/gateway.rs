@@ -4,12 +4,15 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::runtime::Runtime;
 
-use super::{StartError, clusters::Clusters, handover::Sockets, life::Life, logs, signals::Signals};
+use super::{
+    Reread, StartError, clusters::Clusters, handover::Sockets, health, life::Life, logs, reload::Reload, signals::Signals,
+};
 use crate::{
     catalog::{Catalog, Stream},
+    client::Trusted,
     config::{Config, Sections},
     demo, drain,
-    health::Readiness,
+    health::{self as cells, Health, Readiness},
     http::{self, Gateway},
     kafka::{
         Counters, Profile,
@@ -21,9 +24,11 @@ use crate::{
     subscription::Source,
 };
 
-/// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept.
+/// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept. Without
+/// `reread` SIGHUP ends it at once, as a closed terminal should.
 pub(super) fn run(
     config: Config,
+    reread: Option<Reread>,
     profile: Profile,
     sockets: Sockets,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
@@ -50,10 +55,21 @@ pub(super) fn run(
     counters.register(registry.sub_registry_with_prefix("kafka"));
     let directory = Directory::new();
     logs::register(&mut registry, &directory);
-    let clusters = Clusters::connect(&config, &directory, profile, &counters)?;
     let (signal, watch) = drain::channel();
+    let health = Health::new();
+    health.set_streams(config.catalog.streams().map(expectation).collect());
+    health::register(&mut registry, &health, &watch, &config.limits);
+    let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
     let readiness = Readiness::new();
     let (window, takeover) = (config.http.drain, config.http.takeover);
+    let trusted = Trusted::new(&config.http.trusted_proxies);
+    let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
+    let admission = Arc::new(admission);
+    let reload = reread.map(|reread| {
+        let mut reload = Reload::new(reread, &config);
+        subscribe(&mut reload, &trusted, &admission);
+        reload
+    });
     let catalog = Arc::new(config.catalog);
     let gateway = Gateway {
         catalog: Arc::clone(&catalog),
@@ -62,13 +78,16 @@ pub(super) fn run(
             history: clusters.history(),
         },
         settings: config.http,
-        admission: Admission::new(&config.limits, LimitMetrics::register(&mut registry)),
+        admission,
+        trusted,
         readiness: readiness.clone(),
+        health,
         metrics: HttpMetrics::register(&mut registry),
         registry: Arc::new(registry),
         drain: watch,
     };
     let served = runtime.block_on(async {
+        reload.map(Reload::listen).transpose()?;
         if let Some(predecessor) = &predecessor {
             tokio::select! {
                 fit = predecessor.until_fit(&catalog, &directory, takeover) => fit?,
@@ -86,6 +105,22 @@ pub(super) fn run(
     });
     clusters.shutdown(KAFKA_STOP);
     served
+}
+
+/// Whoever takes a new configuration while it runs.
+fn subscribe(reload: &mut Reload, trusted: &Trusted, admission: &Arc<Admission>) {
+    let (trusted, admission) = (trusted.clone(), Arc::clone(admission));
+    reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
+    reload.subscribe(move |config| admission.reload(&config.limits));
+}
+
+/// What health is to hold a stream to.
+fn expectation(stream: &Stream) -> cells::Stream {
+    cells::Stream {
+        name: Arc::clone(&stream.name),
+        topics: stream.topics.clone(),
+        expect_event_within: stream.expect_event_within,
+    }
 }
 
 fn announce((public, admin): (SocketAddr, SocketAddr), say_more: impl FnOnce(SocketAddr, SocketAddr)) {
@@ -108,6 +143,8 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
         .collect();
     let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
     stream.aliases.push(demo::ALIAS.into());
+    // The generator writes without pause.
+    stream.expect_event_within = Some(DEMO_QUIET);
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
@@ -115,6 +152,9 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)
 }
+
+/// At the demo's lowest rate, one event a second, longer than any pause.
+const DEMO_QUIET: Duration = Duration::from_secs(60);
 
 /// librdkafka closes its clients in about 100 ms each, with all brokers mute too; beyond this it is not waited for.
 const KAFKA_STOP: Duration = Duration::from_secs(5);

@@ -9,15 +9,22 @@ mod gateway;
 #[cfg(feature = "kafka")]
 mod handover;
 #[cfg(feature = "kafka")]
+mod health;
+#[cfg(feature = "kafka")]
 mod life;
 #[cfg(feature = "kafka")]
 mod logs;
 #[cfg(feature = "kafka")]
+mod reload;
+#[cfg(feature = "kafka")]
 mod signals;
 
-use std::{io, net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
-use crate::config::{Config, Sections};
+use crate::config::{Config, Faults, Sections, Warning};
+
+/// Reads the configuration again from where it came from.
+pub type Reread = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), Faults> + Send + Sync>;
 
 /// Why riverhead did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -53,15 +60,21 @@ pub struct DemoOptions {
     pub rate: NonZeroU32,
 }
 
-/// Serves `config` until it is told to stop, or a successor has taken over. Listening sockets that systemd or a predecessor
-/// passes on are taken; call it before there is any other thread.
+/// Serves `config` until it is told to stop, or a successor has taken over; SIGHUP makes it `reread`. Listening sockets that
+/// systemd or a predecessor passes on are taken; call it before there is any other thread.
 ///
 /// # Errors
 /// When it does not come up.
 #[cfg(feature = "kafka")]
-pub fn serve(config: Config) -> Result<(), StartError> {
+pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
     let sockets = handover::Sockets::inherit(config.http.listen, config.admin.listen)?;
-    gateway::run(config, crate::kafka::Profile::Real, sockets, |_, _| {})
+    gateway::run(
+        config,
+        Some(reread),
+        crate::kafka::Profile::Real,
+        sockets,
+        |_, _| {},
+    )
 }
 
 /// Serves invented events from brokers in this process until it is told to stop.
@@ -76,6 +89,7 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     let sockets = handover::Sockets::bind(config.http.listen, config.admin.listen)?;
     gateway::run(
         config,
+        None,
         crate::kafka::Profile::Embedded,
         sockets,
         |public, admin| {
@@ -91,7 +105,7 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
 /// # Errors
 /// Always.
 #[cfg(not(feature = "kafka"))]
-pub fn serve(_config: Config) -> Result<(), StartError> {
+pub fn serve(_config: Config, _reread: Reread) -> Result<(), StartError> {
     Err(StartError::NotBuiltIn("Kafka"))
 }
 
