@@ -94,12 +94,19 @@ impl Stopwatch {
 
     /// The figures.
     pub fn quantiles(&self) -> Quantiles {
+        Quantiles::of(&self.times)
+    }
+}
+
+impl Quantiles {
+    /// The figures of times in nanoseconds.
+    pub(crate) fn of(times: &Histogram<u64>) -> Self {
         let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
-        Quantiles {
-            p50: milliseconds(self.times.value_at_quantile(0.5)),
-            p99: milliseconds(self.times.value_at_quantile(0.99)),
-            max: milliseconds(self.times.max()),
-            count: self.times.len(),
+        Self {
+            p50: milliseconds(times.value_at_quantile(0.5)),
+            p99: milliseconds(times.value_at_quantile(0.99)),
+            max: milliseconds(times.max()),
+            count: times.len(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 
-use super::{StartError, clusters::Clusters, logs, signals::Signals};
+use super::{StartError, clusters::Clusters, descriptors, logs, signals::Signals};
 use crate::{
     catalog::{Catalog, Stream},
     config::{Config, Sections},
@@ -23,10 +23,11 @@ use crate::{
 
 /// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept.
 pub(super) fn run(
-    config: Config,
+    mut config: Config,
     profile: Profile,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
+    descriptors::fit(&mut config)?;
     let public = bind(config.http.listen)?;
     let admin = bind(config.admin.listen)?;
     let addresses = (public.address(), admin.address());
