@@ -58,8 +58,10 @@ fn killed_clients_leave_nothing_behind() {
         client.wait().expect("its end");
     }
     until(&gateway, ADMITTED, 0.0);
-    let _next = curl(&gateway);
+    let mut next = curl(&gateway);
     until(&gateway, ADMITTED, 1.0);
+    next.kill().expect("kill -9");
+    next.wait().expect("its end");
 }
 
 #[test]
