@@ -90,6 +90,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(USAGE),
+            Self::Start(StartError::Descriptors { .. }) => ExitCode::from(USAGE),
             Self::Usage(_) => ExitCode::from(PROBE_USAGE),
             Self::Watch(..) | Self::Start(_) | Self::Output(_) => ExitCode::FAILURE,
         }

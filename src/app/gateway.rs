@@ -5,7 +5,15 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::runtime::Runtime;
 
 use super::{
-    Reread, StartError, clusters::Clusters, handover::Sockets, health, life::Life, logs, reload::Reload, signals::Signals,
+    Reread, StartError,
+    clusters::Clusters,
+    descriptors,
+    handover::{Sockets, Succession},
+    health,
+    life::Life,
+    logs,
+    reload::Reload,
+    signals::Signals,
 };
 use crate::{
     catalog::{Catalog, Stream},
@@ -19,7 +27,7 @@ use crate::{
         settings::{BrokerAddr, Settings as ClusterSettings},
     },
     limits::Admission,
-    metrics::{self, HttpMetrics, LimitMetrics},
+    metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics},
     partition::Directory,
     subscription::Source,
 };
@@ -27,17 +35,14 @@ use crate::{
 /// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept. Without
 /// `reread` SIGHUP ends it at once, as a closed terminal should.
 pub(super) fn run(
-    config: Config,
+    mut config: Config,
     reread: Option<Reread>,
     profile: Profile,
     sockets: Sockets,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
-    // The demo's brokers end with it: who comes after it serves another stream.
-    let spare = match profile {
-        Profile::Real => Some(sockets.spare()?),
-        Profile::Embedded => None,
-    };
+    descriptors::fit(&mut config)?;
+    let spare = sockets.spare()?;
     let Sockets {
         public,
         admin,
@@ -62,26 +67,28 @@ pub(super) fn run(
     let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
     let readiness = Readiness::new();
     let (window, takeover) = (config.http.drain, config.http.takeover);
+    let counts = LifeMetrics::register(&mut registry);
+    // The demo's brokers end with it: who comes after it serves another stream.
+    let succession = (profile == Profile::Real).then(|| Succession::new(spare, takeover, counts.clone()));
     let trusted = Trusted::new(&config.http.trusted_proxies);
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
     let admission = Arc::new(admission);
     let reload = reread.map(|reread| {
-        let mut reload = Reload::new(reread, &config);
+        let mut reload = Reload::new(reread, &config, counts);
         subscribe(&mut reload, &trusted, &admission);
         reload
     });
-    let catalog = Arc::new(config.catalog);
     let gateway = Gateway {
-        catalog: Arc::clone(&catalog),
+        catalog: Arc::new(config.catalog),
         source: Source {
-            directory: Arc::clone(&directory),
+            directory,
             history: clusters.history(),
         },
         settings: config.http,
         admission,
         trusted,
         readiness: readiness.clone(),
-        health,
+        health: health.clone(),
         metrics: HttpMetrics::register(&mut registry),
         registry: Arc::new(registry),
         drain: watch,
@@ -90,7 +97,7 @@ pub(super) fn run(
         reload.map(Reload::listen).transpose()?;
         if let Some(predecessor) = &predecessor {
             tokio::select! {
-                fit = predecessor.until_fit(&catalog, &directory, takeover) => fit?,
+                fit = predecessor.until_fit(&health, takeover) => fit?,
                 // Nobody has been served.
                 _ = signals.end() => return Ok(()),
             }
@@ -101,7 +108,7 @@ pub(super) fn run(
         if let Some(predecessor) = predecessor {
             predecessor.relieve().await;
         }
-        Life::new(serving, signals, spare).live(signal, window).await
+        Life::new(serving, signals, succession).live(signal, window).await
     });
     clusters.shutdown(KAFKA_STOP);
     served

@@ -1,25 +1,23 @@
 //! How a gateway that serves comes to its end.
 
-use std::{io, time::Duration};
+use std::{future::pending, io, time::Duration};
 
 use sd_notify::NotifyState;
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
     StartError,
-    handover::{Spare, Successor, Unfit},
+    handover::Succession,
     signals::{Order, Signals},
 };
 use crate::drain;
 
 /// What goes on while a gateway serves.
 pub(super) struct Life {
-    pub(super) serving: JoinHandle<io::Result<()>>,
-    pub(super) signals: Signals,
-    /// For a successor; none where there can be none.
-    pub(super) spare: Option<Spare>,
-    /// Who is to come, but has not taken over yet.
-    pub(super) successor: Option<Successor>,
+    serving: JoinHandle<io::Result<()>>,
+    signals: Signals,
+    /// None where nobody can come after it.
+    succession: Option<Succession>,
 }
 
 /// Why it ends.
@@ -31,12 +29,15 @@ enum End {
 }
 
 impl Life {
-    pub(super) fn new(serving: JoinHandle<io::Result<()>>, signals: Signals, spare: Option<Spare>) -> Self {
+    pub(super) fn new(
+        serving: JoinHandle<io::Result<()>>,
+        signals: Signals,
+        succession: Option<Succession>,
+    ) -> Self {
         Self {
             serving,
             signals,
-            spare,
-            successor: None,
+            succession,
         }
     }
 
@@ -49,24 +50,12 @@ impl Life {
         let Some(end) = self.end().await? else {
             return Ok(());
         };
-        // While they exist the port is open, and from the window's end on nobody would answer there.
-        self.spare = None;
-        let draining = async {
-            match end {
-                End::Told(name) => {
-                    tracing::info!(signal = name, window = ?window, "draining: streams end on event boundaries");
-                    tell(NotifyState::Stopping);
-                    signal.drain(window).await;
-                }
-                End::Relieved(pid) => {
-                    tracing::info!(successor = pid, window = ?window, "handed over: draining");
-                    tell(NotifyState::MainPid(pid));
-                    signal.hand_over(window).await;
-                }
-            }
-        };
+        // Its sockets would keep the port open behind the window's end, and nobody would answer there.
+        if let Some(succession) = self.succession.take() {
+            succession.abandon().await;
+        }
         tokio::select! {
-            done = timeout(window + DRAIN_SLACK, draining) => match done {
+            done = timeout(window + DRAIN_SLACK, end.drain(signal, window)) => match done {
                 Ok(()) => tracing::info!("drained"),
                 Err(_) => tracing::warn!("the drain did not end in time; what is left is cut"),
             },
@@ -84,50 +73,43 @@ impl Life {
                     return Ok(None);
                 }
                 order = self.signals.next() => match order {
-                    Order::End(name) => {
-                        if let Some(successor) = self.successor.take() {
-                            successor.end().await;
-                        }
-                        return Ok(Some(End::Told(name)));
-                    }
+                    Order::End(name) => return Ok(Some(End::Told(name))),
                     Order::Renew => self.renew(),
                 },
-                ready = ready(&mut self.successor) => {
-                    let successor = self.successor.take();
-                    match (ready, successor) {
-                        (Ok(()), Some(successor)) => return Ok(Some(End::Relieved(successor.pid()))),
-                        (Err(error), _) => tracing::error!(%error, "the successor is not fit to serve; staying"),
-                        (Ok(()), None) => {}
-                    }
-                }
+                pid = relieved(&mut self.succession) => return Ok(Some(End::Relieved(pid))),
             }
         }
     }
 
     fn renew(&mut self) {
-        let Some(spare) = &self.spare else {
-            return tracing::warn!("this cannot be handed over: what it serves ends with it");
-        };
-        if let Some(successor) = &self.successor {
-            return tracing::warn!(successor = successor.pid(), "a successor is on its way already");
-        }
-        match Successor::start(spare) {
-            Ok(successor) => {
-                tracing::info!(
-                    successor = successor.pid(),
-                    "started a successor; waiting until Kafka answers it"
-                );
-                self.successor = Some(successor);
-            }
-            Err(error) => tracing::error!(%error, "cannot start a successor; staying"),
+        match &mut self.succession {
+            Some(succession) => succession.begin(),
+            None => tracing::warn!("this cannot be handed over: what it serves ends with it"),
         }
     }
 }
 
-async fn ready(successor: &mut Option<Successor>) -> Result<(), Unfit> {
-    match successor {
-        Some(successor) => successor.ready().await,
-        None => std::future::pending().await,
+impl End {
+    async fn drain(self, signal: drain::Signal, window: Duration) {
+        match self {
+            Self::Told(name) => {
+                tracing::info!(signal = name, window = ?window, "draining: streams end on event boundaries");
+                tell(NotifyState::Stopping);
+                signal.drain(window).await;
+            }
+            Self::Relieved(pid) => {
+                tracing::info!(successor = pid, window = ?window, "handed over: draining");
+                tell(NotifyState::MainPid(pid));
+                signal.hand_over(window).await;
+            }
+        }
+    }
+}
+
+async fn relieved(succession: &mut Option<Succession>) -> u32 {
+    match succession {
+        Some(succession) => succession.completed().await,
+        None => pending().await,
     }
 }
 

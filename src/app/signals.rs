@@ -33,20 +33,18 @@ impl Signals {
     /// Waits for the next one.
     pub(super) async fn next(&mut self) -> Order {
         tokio::select! {
-            name = end(&mut self.terminate, &mut self.interrupt) => Order::End(name),
+            _ = self.terminate.recv() => Order::End("SIGTERM"),
+            _ = self.interrupt.recv() => Order::End("SIGINT"),
             _ = self.renew.recv() => Order::Renew,
         }
     }
 
     /// Waits for one that ends; its name. Others go unheard meanwhile.
     pub(super) async fn end(&mut self) -> &'static str {
-        end(&mut self.terminate, &mut self.interrupt).await
-    }
-}
-
-async fn end(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
-    tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+        loop {
+            if let Order::End(name) = self.next().await {
+                return name;
+            }
+        }
     }
 }

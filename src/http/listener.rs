@@ -85,9 +85,15 @@ impl Bound {
             connections.spawn(count(connection, metrics));
         }
         drop(listener);
-        drain.ended().await;
+        // Streams stay until they are due. Whoever is through with one, and would ask again on the same connection, is to do
+        // so where somebody else listens.
         closing.last_call.cancel();
         connections.close();
+        tokio::select! {
+            () = drain.ended() => {}
+            () = connections.wait() => {}
+        }
+        closing.hang_up.cancel();
         if timeout(LAST_CALL, connections.wait()).await.is_err() {
             tracing::info!(
                 connections = connections.len(),

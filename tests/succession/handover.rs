@@ -1,112 +1,115 @@
 //! Hot restart.
 
 use std::{
-    net::TcpListener,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
+use riverhead_loadtest::gateway::Gateway;
+use tokio::task::block_in_place;
 
 use crate::{
-    DEADLINE, PARTITIONS, TOPIC,
-    brokers::Brokers,
-    plan, signal, start_brokers, until,
-    visitors::{Got, Visitors, faithful},
+    DEADLINE, PARTITIONS, TOPIC, brokers::Brokers, plan, readers::Readers, signal, start_brokers, until,
+    visitors::Visitors,
 };
 
-/// From the first record of each partition.
-const ALL: &str = r#"[{"topic":"eqiad.edits","partition":0,"offset":-2},{"topic":"eqiad.edits","partition":1,"offset":-2}]"#;
+/// A process that is nobody's child any more.
+struct Orphan(u32);
 
-/// Writes numbers into all partitions until it is told to end; how many it were.
-fn write(brokers: &Brokers, enough: &AtomicBool) -> i64 {
-    let mut number = 0;
-    while !enough.load(Ordering::Relaxed) {
-        brokers.write(TOPIC, number as i32 % PARTITIONS, [number]);
-        number += 1;
-        thread::sleep(Duration::from_millis(2));
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        signal(self.0, "KILL");
     }
-    number
 }
 
-/// The process that a log says is the successor.
+/// Has a gateway start a successor, and waits until it serves.
+fn hand_over(gateway: &Gateway) -> Orphan {
+    signal(gateway.pid(), "USR2");
+    until("a successor that serves", gateway, || {
+        successor(&gateway.log()).is_some()
+    });
+    Orphan(successor(&gateway.log()).unwrap())
+}
+
+/// The process that a log says has taken over.
 fn successor(log: &str) -> Option<u32> {
     let line = log.lines().find(|line| line.contains("handed over: draining"))?;
     let pid = line.split("successor=").nth(1)?.split(' ').next()?;
     pid.parse().ok()
 }
 
+/// Deals numbers out to the partitions until it is told to end; how many it were.
+fn write(brokers: &Brokers, enough: &AtomicBool) -> u64 {
+    let mut number = 0;
+    while !enough.load(Ordering::Relaxed) {
+        brokers.write(TOPIC, number as i32 % PARTITIONS, [number]);
+        number += 1;
+        thread::sleep(Duration::from_millis(2));
+    }
+    number.unsigned_abs()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_hot_restart_refuses_nobody_and_loses_nothing() {
+async fn a_hot_restart_refuses_nobody_loses_nothing_and_sends_nobody_away_in_a_crowd() {
     let (brokers, enough) = (Arc::new(start_brokers()), Arc::new(AtomicBool::new(false)));
     let mut first = plan(brokers.addresses()).start().unwrap();
-    let address = first.http;
     let writer = {
         let (brokers, enough) = (Arc::clone(&brokers), Arc::clone(&enough));
         tokio::task::spawn_blocking(move || write(&brokers, &enough))
     };
-    let visitors = Visitors::start(address);
-    let readers: Vec<_> = (0..20)
-        .map(|_| tokio::spawn(faithful(address, Some(ALL.into()), 1_500)))
-        .collect();
-    tokio::task::block_in_place(|| until("a visitor", &first, || visitors.served() > 20));
+    let visitors = Visitors::start(first.http);
+    let readers = Readers::start(first.http, 20).await;
+    block_in_place(|| until("a visitor", &first, || visitors.served() > 20));
 
-    signal(first.pid(), "USR2");
-    let pid = tokio::task::block_in_place(|| {
-        until("the successor", &first, || successor(&first.log()).is_some());
-        successor(&first.log()).unwrap()
-    });
-    let successor = Stopped(pid);
+    let successor = block_in_place(|| hand_over(&first));
     let before = visitors.served();
-    tokio::task::block_in_place(|| {
-        assert_eq!(first.wait(DEADLINE).unwrap(), Some(0), "{}", first.log());
-    });
-    let log = first.log();
-    let last = log.lines().rfind(|line| line.contains("drain")).unwrap();
-    assert!(last.ends_with("drained"), "{log}");
-    let got: Vec<Got> = join_all(readers).await.into_iter().map(Result::unwrap).collect();
-    assert!(visitors.served() > before + 20, "the successor serves");
+    block_in_place(|| assert_eq!(first.wait(DEADLINE).unwrap(), Some(0), "{}", first.log()));
+    assert!(first.log().contains(" drained\n"), "{}", first.log());
+    block_in_place(|| until("another visitor", &first, || visitors.served() > before + 20));
     visitors.end().await;
     enough.store(true, Ordering::Relaxed);
-    assert!(writer.await.unwrap() >= 1_500);
-    for mut got in got {
-        assert!(got.connections >= 2, "each was drained");
-        got.numbers.sort_unstable();
-        let mut distinct = got.numbers.clone();
-        distinct.dedup();
-        assert_eq!(distinct.len(), got.numbers.len(), "nothing comes twice");
-        whole_in_each_partition(&got.numbers);
-    }
-    drop(successor);
+    let readings = readers.get(writer.await.unwrap()).await;
+
+    assert!(readings.iter().all(|reading| reading.connects == 2));
+    assert!(readings.iter().all(|reading| reading.ends[0].planned));
+    let ends = || readings.iter().map(|reading| reading.ends[0].at);
+    let spread = ends().max().unwrap() - ends().min().unwrap();
+    assert!(spread > crate::DRAIN / 2, "all left within {spread:?}");
+    // It is one like any other: it reads its file again, and ends when it is told to.
+    block_in_place(|| {
+        signal(successor.0, "HUP");
+        until("a reload", &first, || {
+            first.log().contains("was read again and applies")
+        });
+    });
 }
 
-/// Of each partition the beginning, without a hole.
-fn whole_in_each_partition(numbers: &[i64]) {
-    let each = i64::from(PARTITIONS);
-    for partition in 0..each {
-        let own: Vec<_> = numbers
-            .iter()
-            .copied()
-            .filter(|number| number % each == partition)
-            .collect();
-        let due: Vec<_> = (0..own.len() as i64)
-            .map(|index| index * each + partition)
-            .collect();
-        assert_eq!(own, due, "partition {partition}");
-    }
-}
-
-/// A process that is nobody's child any more.
-struct Stopped(u32);
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        signal(self.0, "KILL");
-    }
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_between_two_requests_is_left_to_the_successor_at_once() {
+    let brokers = start_brokers();
+    let first = plan(brokers.addresses())
+        .set("RIVERHEAD_HTTP__DRAIN", "1h")
+        .start()
+        .unwrap();
+    let mut idle = TcpStream::connect(first.http).unwrap();
+    let readers = Readers::start(first.http, 1).await;
+    block_in_place(|| {
+        idle.set_read_timeout(Some(DEADLINE)).unwrap();
+        idle.write_all(b"HEAD /_info HTTP/1.1\r\nhost: test\r\n\r\n")
+            .unwrap();
+        until("an answer", &first, || idle.read(&mut [0; 4096]).unwrap() > 0);
+        let _successor = hand_over(&first);
+        assert_eq!(idle.read(&mut [0]).unwrap(), 0, "the end");
+    });
+    brokers.write(TOPIC, 0, [0]);
+    let readings = readers.get(1).await;
+    assert_eq!(readings[0].connects, 1, "the stream stays until it is due");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,12 +119,8 @@ async fn a_successor_that_kafka_does_not_answer_never_takes_over() {
         .set("RIVERHEAD_HTTP__TAKEOVER", "1s")
         .start()
         .unwrap();
-    let reader = tokio::spawn(faithful(first.http, Some(ALL.into()), 20));
-    brokers.write(TOPIC, 0, (0..10).map(|n| n * 2));
-    tokio::task::block_in_place(|| {
-        until("a reader", &first, || {
-            first.metric("riverhead_streams_open").unwrap() >= 1.0
-        });
+    let readers = Readers::start(first.http, 3).await;
+    block_in_place(|| {
         (0..3).for_each(|broker| brokers.mute(broker));
         signal(first.pid(), "USR2");
         until("the end of the successor", &first, || {
@@ -129,19 +128,21 @@ async fn a_successor_that_kafka_does_not_answer_never_takes_over() {
         });
     });
     let log = first.log();
-    assert!(
-        log.contains("cannot start: no answer from Kafka within 1s"),
-        "{log}"
-    );
+    let why = "cannot start: no answer from Kafka within 1s; the process before this one stays";
+    assert!(log.contains(why), "{log}");
     assert!(log.contains("it ended with exit status: 1"), "{log}");
+    assert_eq!(first.metric("riverhead_successors_started_total").unwrap(), 1.0);
+    assert_eq!(first.metric("riverhead_successors_unfit_total").unwrap(), 1.0);
     // As if nothing had been.
-    (0..3).for_each(|broker| brokers.unmute(broker));
-    brokers.write(TOPIC, 1, (0..10).map(|n| n * 2 + 1));
-    let got = reader.await.unwrap();
-    assert_eq!((got.numbers.len(), got.connections), (20, 1));
     let visitors = Visitors::start(first.http);
-    tokio::task::block_in_place(|| until("a visitor", &first, || visitors.served() > 5));
+    (0..3).for_each(|broker| brokers.unmute(broker));
+    brokers.write(TOPIC, 0, (0..10).map(|n| n * 2));
+    brokers.write(TOPIC, 1, (0..10).map(|n| n * 2 + 1));
+    let readings = readers.get(20).await;
+    assert!(readings.iter().all(|reading| reading.connects == 1));
+    block_in_place(|| until("a visitor", &first, || visitors.served() > 5));
     visitors.end().await;
+    let _successor = block_in_place(|| hand_over(&first));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +152,7 @@ async fn a_stop_ends_a_successor_that_has_not_taken_over() {
         .set("RIVERHEAD_HTTP__DRAIN", "100ms")
         .start()
         .unwrap();
-    tokio::task::block_in_place(|| {
+    block_in_place(|| {
         (0..3).for_each(|broker| brokers.mute(broker));
         signal(first.pid(), "USR2");
         until("a successor", &first, || {
@@ -193,7 +194,7 @@ async fn a_socket_that_systemd_passes_on_is_served() {
     std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
     assert_eq!(line, format!("listening on http://{address}\n"));
     let visitors = Visitors::start(address);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while visitors.served() < 5 {
         assert!(begun.elapsed() < DEADLINE);
         tokio::time::sleep(Duration::from_millis(10)).await;

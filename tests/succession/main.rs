@@ -6,6 +6,7 @@
 mod brokers;
 mod canaries;
 mod handover;
+mod readers;
 mod visitors;
 
 use std::{
@@ -24,11 +25,14 @@ const PARTITIONS: i32 = 2;
 /// How long a test waits for what must come.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// Over which closes are spread.
+const DRAIN: Duration = Duration::from_secs(2);
+
 fn plan(bootstrap: &[String]) -> Plan {
     let binary = env!("CARGO_BIN_EXE_riverhead");
     Plan::new(binary, bootstrap.to_vec(), STREAM, &[TOPIC])
         .unlimited()
-        .set("RIVERHEAD_HTTP__DRAIN", "2s")
+        .set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", DRAIN.as_secs()))
 }
 
 fn start_brokers() -> Brokers {

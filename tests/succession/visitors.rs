@@ -1,4 +1,4 @@
-//! Clients that come all the time, and one that stays and comes back whenever it is cut.
+//! Clients that come all the time.
 
 use std::{
     io,
@@ -7,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use riverhead_loadtest::client::{Ask, Client};
@@ -15,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::STREAM;
 
-/// Clients that come one after the other without a pause.
+/// Clients that come one after the other without a pause, and go when they are greeted.
 pub(crate) struct Visitors {
     enough: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
@@ -60,38 +59,4 @@ async fn come(address: SocketAddr, enough: Arc<AtomicBool>, served: Arc<AtomicUs
         served.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
-}
-
-/// Reads numbers until it has as many as the goal is by then, and goes on by its last id whenever its stream ends.
-pub(crate) async fn faithful(address: SocketAddr, id: Option<String>, goal: Arc<AtomicUsize>) -> Got {
-    let mut got = Got::default();
-    let is_due = |got: &Got| got.numbers.len() < goal.load(Ordering::Relaxed);
-    let mut id = id;
-    while is_due(&got) {
-        let ask = Ask::new(format!("/v2/stream/{STREAM}")).resume(id.clone());
-        let mut client = Client::connect(address, &ask).await.expect("nobody is refused");
-        assert_eq!(client.status, 200);
-        got.connections += 1;
-        while is_due(&got) {
-            let Some(message) = client.next(Duration::from_secs(20)).await else {
-                assert!(
-                    client.ended(),
-                    "cut inside an event, behind {} events",
-                    got.numbers.len()
-                );
-                break;
-            };
-            assert_eq!(message.event, "message", "{message:?}");
-            let data: serde_json::Value = serde_json::from_str(&message.data).unwrap();
-            got.numbers.push(data["n"].as_i64().unwrap());
-            id = message.id;
-        }
-    }
-    got
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Got {
-    pub(crate) numbers: Vec<i64>,
-    pub(crate) connections: usize,
 }

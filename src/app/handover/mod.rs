@@ -8,14 +8,17 @@
 
 mod predecessor;
 mod sockets;
+mod succession;
 mod successor;
 
-pub(super) use predecessor::Predecessor;
-pub(super) use sockets::{Sockets, Spare};
-pub(super) use successor::{Successor, Unfit};
+use predecessor::Predecessor;
+pub(super) use sockets::Sockets;
+use sockets::Spare;
+pub(super) use succession::Succession;
+use successor::Successor;
 
-/// What the successor says when it accepts.
-const READY: &[u8] = b"ready\n";
+/// What the successor says when it accepts: one byte, which comes whole or not at all.
+const READY: u8 = b'+';
 
 /// The name of the descriptor over which it says so, in `LISTEN_FDNAMES`. The names of the others are those of the sections
 /// that they belong to.

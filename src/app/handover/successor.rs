@@ -14,33 +14,37 @@ use tokio::{
     io::AsyncReadExt,
     net::UnixStream,
     process::{Child, Command},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{CHANNEL, READY, Spare};
 
-/// A successor that has not taken over yet.
-pub(in crate::app) struct Successor {
+/// One that has not taken over yet.
+pub(super) struct Successor {
     pid: u32,
     child: Child,
     channel: UnixStream,
+    /// When it is to have taken over.
+    due: Instant,
 }
 
 /// Why it never took over.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::app) enum Unfit {
+pub(super) enum Unfit {
     #[error("it ended with {0}")]
     Ended(ExitStatus),
+    #[error("it neither takes over nor ends")]
+    Stuck,
     #[error("it cannot be heard: {0}")]
     Unheard(#[from] io::Error),
 }
 
 impl Successor {
-    /// Starts it. Blocks while the process is forked; inside a runtime.
+    /// Starts it; within `takeover` it takes over or gives up. Blocks while the process is forked; inside a runtime.
     ///
     /// # Errors
     /// When the system has no process or descriptor to give, or the binary is gone.
-    pub(in crate::app) fn start(spare: &Spare) -> io::Result<Self> {
+    pub(super) fn start(spare: &Spare, takeover: Duration) -> io::Result<Self> {
         let (own, its) = StdStream::pair()?;
         own.set_nonblocking(true)?;
         let descriptors = [
@@ -53,43 +57,41 @@ impl Successor {
             pid: child.id().unwrap_or_default(),
             child,
             channel: UnixStream::from_std(own)?,
+            due: Instant::now() + takeover + FAREWELL,
         })
     }
 
-    pub(in crate::app) fn pid(&self) -> u32 {
+    pub(super) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Waits until it has taken over. Cancelling this loses nothing but a part of a word that nobody says twice.
+    /// Waits until it has taken over. Cancelling this loses nothing.
     ///
     /// # Errors
-    /// When it ends instead.
-    pub(in crate::app) async fn ready(&mut self) -> Result<(), Unfit> {
-        let mut word = [0; READY.len()];
-        match self.channel.read_exact(&mut word).await {
-            Ok(_) if word == READY => Ok(()),
-            Ok(_) => Err(Unfit::Unheard(io::ErrorKind::InvalidData.into())),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(self.ended().await),
-            Err(error) => Err(Unfit::Unheard(error)),
+    /// When it never will.
+    pub(super) async fn ready(&mut self) -> Result<(), Unfit> {
+        let mut word = [0];
+        match timeout_at(self.due, self.channel.read(&mut word)).await {
+            Ok(Ok(0)) => Err(self.ended().await),
+            Ok(Ok(_)) if word == [READY] => Ok(()),
+            Ok(Ok(_)) => Err(Unfit::Unheard(io::ErrorKind::InvalidData.into())),
+            Ok(Err(error)) => Err(Unfit::Unheard(error)),
+            Err(_) => Err(Unfit::Stuck),
         }
     }
 
     /// Ends it: it has served nobody yet.
-    pub(in crate::app) async fn end(mut self) {
+    pub(super) async fn end(&mut self) {
         // Fails when it has ended by itself.
         let _ = self.child.kill().await;
     }
 
-    /// It has closed its end, and so is about to go: with a line on why, for which it is left the time.
+    /// It has closed its end, and so is about to go, for which it is left the time.
     async fn ended(&mut self) -> Unfit {
-        let status = match timeout(FAREWELL, self.child.wait()).await {
-            Ok(status) => status,
-            Err(_) => match self.child.kill().await {
-                Ok(()) => self.child.wait().await,
-                Err(error) => Err(error),
-            },
-        };
-        status.map_or_else(Unfit::Unheard, Unfit::Ended)
+        match timeout(FAREWELL, self.child.wait()).await {
+            Ok(status) => status.map_or_else(Unfit::Unheard, Unfit::Ended),
+            Err(_) => Unfit::Stuck,
+        }
     }
 }
 
