@@ -39,7 +39,8 @@ fn a_cluster_that_is_read_tells_of_every_broker_and_partition() {
     until(|| {
         let cluster = house.report().clusters.remove(0);
         let mut partitions = cluster.partitions.iter();
-        cluster.brokers_reachable == 3 && partitions.all(|it| it.high_watermark == Some(5) && it.lag == Some(0))
+        cluster.brokers_reachable == 3
+            && partitions.all(|it| it.high_watermark == Some(5) && it.lag == Some(0))
     });
     let cluster = house.report().clusters.remove(0);
     assert_eq!(cluster.brokers.len(), 3, "{cluster:?}");

@@ -35,7 +35,9 @@ pub(crate) fn start(plan: &Plan) -> Gateway {
 /// Waits until it reads as many partitions: what is written from then on is read by the tail, and not as history.
 pub(crate) fn until_read(gateway: &Gateway, partitions: usize) {
     eventually(Duration::from_secs(30), "partitions that are read", || {
-        gateway.metric("riverhead_partitions").is_ok_and(|read| read >= partitions as f64)
+        gateway
+            .metric("riverhead_partitions")
+            .is_ok_and(|read| read >= partitions as f64)
     });
 }
 
