@@ -176,6 +176,16 @@ impl Gateway {
         self.log.lock().map(|log| log.clone()).unwrap_or_default()
     }
 
+    /// What it has logged so far, without the lines of each stream.
+    fn log_of_itself(&self) -> String {
+        let log = self.log();
+        let of_streams = ["stream started", "stream ended"];
+        let own = log
+            .lines()
+            .filter(|line| !of_streams.iter().any(|stream| line.contains(stream)));
+        own.collect::<Vec<_>>().join("\n")
+    }
+
     /// Resident memory in bytes.
     ///
     /// # Errors
@@ -263,7 +273,11 @@ impl Gateway {
 }
 
 impl Drop for Gateway {
+    #[allow(clippy::print_stderr, reason = "the test harness shows it beside the failure")]
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("log of the gateway:\n{}", self.log_of_itself());
+        }
         // Both fail only when it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
