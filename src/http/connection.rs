@@ -86,8 +86,7 @@ pub(super) async fn serve(
     let place = rules.admission.as_ref().map(|admission| admission.lobby.place());
     let link = Arc::new(Link::new(socket, place));
     let served = async {
-        if converse(&link, PeerAddr(peer), answer, &rules, &closing).await
-            && link.end() != EndReason::Stalled
+        if converse(&link, PeerAddr(peer), answer, &rules, &closing).await && link.end() != EndReason::Stalled
         {
             linger(&link).await;
         }

@@ -1,8 +1,11 @@
 //! Hot restart.
 
 use std::{
+    collections::BTreeSet,
+    fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -112,6 +115,42 @@ async fn whoever_is_between_two_requests_is_left_to_the_successor_at_once() {
     assert_eq!(readings[0].connects, 1, "the stream stays until it is due");
 }
 
+/// What a process's descriptors are, but those that everybody has.
+fn descriptors(pid: u32) -> BTreeSet<PathBuf> {
+    let all = fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .map(Result::unwrap);
+    let own = all.filter(|entry| !["0", "1", "2"].contains(&&*entry.file_name().to_string_lossy()));
+    // One that is closed meanwhile leads nowhere.
+    own.filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_successor_inherits_the_sockets_and_nothing_else() {
+    let brokers = start_brokers();
+    let first = plan(brokers.addresses())
+        .set("RIVERHEAD_HTTP__DRAIN", "1h")
+        .start()
+        .unwrap();
+    let readers = Readers::start(first.http, 1).await;
+    let before = descriptors(first.pid());
+    let successor = block_in_place(|| hand_over(&first));
+    let inherited = &descriptors(successor.0) & &before;
+    let is_socket = |path: &PathBuf| path.to_string_lossy().starts_with("socket:");
+    assert_eq!(
+        inherited.iter().filter(|path| is_socket(path)).count(),
+        2,
+        "{inherited:?}"
+    );
+    assert!(
+        !inherited
+            .iter()
+            .any(|path| path.to_string_lossy().starts_with("pipe:")),
+        "{inherited:?}"
+    );
+    readers.get(0).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_successor_that_kafka_does_not_answer_never_takes_over() {
     let brokers = start_brokers();
@@ -173,7 +212,7 @@ async fn a_socket_that_systemd_passes_on_is_served() {
     let plan = plan(brokers.addresses());
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("riverhead.toml");
-    std::fs::write(&file, plan.config()).unwrap();
+    fs::write(&file, plan.config()).unwrap();
     let mut command = std::process::Command::new(&plan.binary);
     let mapping = command_fds::FdMapping {
         parent_fd: passed.into(),

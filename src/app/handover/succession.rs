@@ -32,7 +32,10 @@ impl Succession {
         match Successor::start(&self.spare, self.takeover) {
             Ok(successor) => {
                 let pid = successor.pid();
-                tracing::info!(successor = pid, "started a successor; waiting until Kafka answers it");
+                tracing::info!(
+                    successor = pid,
+                    "started a successor; waiting until Kafka answers it"
+                );
                 self.counts.successor_started();
                 self.coming = Some(successor);
             }

@@ -52,7 +52,10 @@ impl Successor {
             spare.admin.try_clone()?,
             OwnedFd::from(its),
         ];
-        let child = Command::from(command(descriptors)?).spawn()?;
+        let command = command(descriptors)?;
+        // librdkafka's pipes are not close-on-exec: each successor would inherit those of all processes before it.
+        close_fds::set_fds_cloexec_threadsafe(FIRST, &[]);
+        let child = Command::from(command).spawn()?;
         Ok(Self {
             pid: child.id().unwrap_or_default(),
             child,
