@@ -82,12 +82,11 @@ impl Plan {
     /// With limits that a test from one address does not meet.
     #[must_use]
     pub fn unlimited(self) -> Self {
-        // The last eighth of the total is for addresses that have no stream. Together they fit under a hard limit of 20,000
-        // descriptors.
+        // The last eighth of the total is for addresses that have no stream.
         self.set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "10000")
             .set("RIVERHEAD_LIMITS__STREAMS_TOTAL", "12000")
-            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "7000")
-            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM_PER_CLIENT", "7000")
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "4000")
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM_PER_CLIENT", "4000")
             .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "1000000")
             .set("RIVERHEAD_LIMITS__REQUEST_BURST", "100000")
     }
