@@ -1,7 +1,7 @@
 //! Ending without a storm: closes are spread over a window, and the end is known.
 //!
 //! The [`Signal`] starts the drain and learns when it is complete: when every [`Watch`] and [`Ticket`] is dropped. Not
-//! here: what a drain means for whom (`http` keeps accepting until the window's end, so that nobody meets a refused port).
+//! here: what a drain means for whom (`http` keeps accepting until the window's end, or leaves newcomers to a successor).
 
 use std::{
     collections::BTreeMap,

@@ -19,6 +19,7 @@ mod following;
 mod health;
 mod kafka;
 mod outages;
+mod probe;
 mod process;
 mod quiet;
 mod resume;

@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::net::UnixDatagram,
     path::PathBuf,
     sync::{
         Arc,
@@ -14,37 +15,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead_loadtest::gateway::Gateway;
+use riverhead_loadtest::{gateway::Gateway, handover::Successor, visitors::Visitors};
 use tokio::task::block_in_place;
 
 use crate::{
-    DEADLINE, PARTITIONS, TOPIC, brokers::Brokers, plan, readers::Readers, signal, start_brokers, until,
-    visitors::Visitors,
+    DEADLINE, PARTITIONS, TOPIC, ask, brokers::Brokers, plan, readers::Readers, start_brokers, until,
 };
 
-/// A process that is nobody's child any more.
-struct Orphan(u32);
-
-impl Drop for Orphan {
-    fn drop(&mut self) {
-        signal(self.0, "KILL");
-    }
-}
-
-/// Has a gateway start a successor, and waits until it serves.
-fn hand_over(gateway: &Gateway) -> Orphan {
-    signal(gateway.pid(), "USR2");
-    until("a successor that serves", gateway, || {
-        successor(&gateway.log()).is_some()
-    });
-    Orphan(successor(&gateway.log()).unwrap())
-}
-
-/// The process that a log says has taken over.
-fn successor(log: &str) -> Option<u32> {
-    let line = log.lines().find(|line| line.contains("handed over: draining"))?;
-    let pid = line.split("successor=").nth(1)?.split(' ').next()?;
-    pid.parse().ok()
+fn hand_over(gateway: &Gateway) -> Successor {
+    gateway.hand_over(DEADLINE).unwrap()
 }
 
 /// Deals numbers out to the partitions until it is told to end; how many it were.
@@ -66,7 +45,7 @@ async fn a_hot_restart_refuses_nobody_loses_nothing_and_sends_nobody_away_in_a_c
         let (brokers, enough) = (Arc::clone(&brokers), Arc::clone(&enough));
         tokio::task::spawn_blocking(move || write(&brokers, &enough))
     };
-    let visitors = Visitors::start(first.http);
+    let visitors = Visitors::start(first.http, &ask());
     let readers = Readers::start(first.http, 20).await;
     block_in_place(|| until("a visitor", &first, || visitors.served() > 20));
 
@@ -75,7 +54,7 @@ async fn a_hot_restart_refuses_nobody_loses_nothing_and_sends_nobody_away_in_a_c
     block_in_place(|| assert_eq!(first.wait(DEADLINE).unwrap(), Some(0), "{}", first.log()));
     assert!(first.log().contains(" drained\n"), "{}", first.log());
     block_in_place(|| until("another visitor", &first, || visitors.served() > before + 20));
-    visitors.end().await;
+    visitors.end().await.unwrap();
     enough.store(true, Ordering::Relaxed);
     let readings = readers.get(writer.await.unwrap()).await;
 
@@ -86,7 +65,7 @@ async fn a_hot_restart_refuses_nobody_loses_nothing_and_sends_nobody_away_in_a_c
     assert!(spread > crate::DRAIN / 2, "all left within {spread:?}");
     // It is one like any other: it reads its file again, and ends when it is told to.
     block_in_place(|| {
-        signal(successor.0, "HUP");
+        successor.signal("HUP").unwrap();
         until("a reload", &first, || {
             first.log().contains("was read again and applies")
         });
@@ -94,21 +73,29 @@ async fn a_hot_restart_refuses_nobody_loses_nothing_and_sends_nobody_away_in_a_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_is_between_two_requests_is_left_to_the_successor_at_once() {
+async fn a_handover_closes_idle_connections_and_answers_whoever_has_asked_nothing_yet() {
     let brokers = start_brokers();
     let first = plan(brokers.addresses())
         .set("RIVERHEAD_HTTP__DRAIN", "1h")
         .start()
         .unwrap();
-    let mut idle = TcpStream::connect(first.http).unwrap();
+    let connect = || {
+        let socket = TcpStream::connect(first.http).unwrap();
+        socket.set_read_timeout(Some(DEADLINE)).unwrap();
+        socket
+    };
+    let (mut idle, mut silent) = (connect(), connect());
     let readers = Readers::start(first.http, 1).await;
     block_in_place(|| {
-        idle.set_read_timeout(Some(DEADLINE)).unwrap();
-        idle.write_all(b"HEAD /_info HTTP/1.1\r\nhost: test\r\n\r\n")
-            .unwrap();
+        let asked = b"GET /livez HTTP/1.1\r\nhost: test\r\n\r\n";
+        idle.write_all(asked).unwrap();
         assert!(idle.read(&mut [0; 4096]).unwrap() > 0, "an answer");
         let _successor = hand_over(&first);
         assert_eq!(idle.read(&mut [0]).unwrap(), 0, "the end");
+        silent.write_all(asked).unwrap();
+        let mut answer = String::new();
+        silent.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     });
     brokers.write(TOPIC, 0, [0]);
     let readings = readers.get(1).await;
@@ -135,7 +122,7 @@ async fn a_successor_inherits_the_sockets_and_nothing_else() {
     let readers = Readers::start(first.http, 1).await;
     let before = descriptors(first.pid());
     let successor = block_in_place(|| hand_over(&first));
-    let inherited = &descriptors(successor.0) & &before;
+    let inherited = &descriptors(successor.pid) & &before;
     let is_socket = |path: &PathBuf| path.to_string_lossy().starts_with("socket:");
     assert_eq!(
         inherited.iter().filter(|path| is_socket(path)).count(),
@@ -161,7 +148,7 @@ async fn a_successor_that_kafka_does_not_answer_never_takes_over() {
     let readers = Readers::start(first.http, 3).await;
     block_in_place(|| {
         (0..3).for_each(|broker| brokers.mute(broker));
-        signal(first.pid(), "USR2");
+        first.signal("USR2").unwrap();
         until("the end of the successor", &first, || {
             first.log().contains("staying")
         });
@@ -173,14 +160,14 @@ async fn a_successor_that_kafka_does_not_answer_never_takes_over() {
     assert_eq!(first.metric("riverhead_successors_started_total").unwrap(), 1.0);
     assert_eq!(first.metric("riverhead_successors_unfit_total").unwrap(), 1.0);
     // As if nothing had been.
-    let visitors = Visitors::start(first.http);
+    let visitors = Visitors::start(first.http, &ask());
     (0..3).for_each(|broker| brokers.unmute(broker));
     brokers.write(TOPIC, 0, (0..10).map(|n| n * 2));
     brokers.write(TOPIC, 1, (0..10).map(|n| n * 2 + 1));
     let readings = readers.get(20).await;
     assert!(readings.iter().all(|reading| reading.connects == 1));
     block_in_place(|| until("a visitor", &first, || visitors.served() > 5));
-    visitors.end().await;
+    visitors.end().await.unwrap();
     let _successor = block_in_place(|| hand_over(&first));
 }
 
@@ -193,15 +180,43 @@ async fn a_stop_ends_a_successor_that_has_not_taken_over() {
         .unwrap();
     block_in_place(|| {
         (0..3).for_each(|broker| brokers.mute(broker));
-        signal(first.pid(), "USR2");
+        first.signal("USR2").unwrap();
         until("a successor", &first, || {
             first.log().contains("started a successor")
         });
-        signal(first.pid(), "TERM");
+        first.signal("TERM").unwrap();
         assert_eq!(first.wait(DEADLINE).unwrap(), Some(0), "{}", first.log());
     });
     // A successor that was left behind would listen.
     TcpListener::bind(first.http).expect("the port is free");
+}
+
+#[test]
+fn systemd_is_told_who_serves() {
+    let brokers = start_brokers();
+    let directory = tempfile::TempDir::new().unwrap();
+    let path = directory.path().join("notify");
+    let systemd = UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(DEADLINE)).unwrap();
+    let told = || {
+        let mut said = [0; 64];
+        let length = systemd.recv(&mut said).unwrap();
+        String::from_utf8_lossy(&said[..length]).trim().to_owned()
+    };
+    let mut first = plan(brokers.addresses())
+        .set("NOTIFY_SOCKET", path.to_str().unwrap())
+        .start()
+        .unwrap();
+    assert_eq!(told(), "READY=1");
+    let successor = hand_over(&first);
+    let main = format!("MAINPID={}", successor.pid);
+    assert_eq!(
+        BTreeSet::from([told(), told()]),
+        BTreeSet::from([main, "READY=1".into()])
+    );
+    assert_eq!(first.wait(DEADLINE).unwrap(), Some(0));
+    successor.signal("TERM").unwrap();
+    assert_eq!(told(), "STOPPING=1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -232,13 +247,13 @@ async fn a_socket_that_systemd_passes_on_is_served() {
     let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
     assert_eq!(line, format!("listening on http://{address}\n"));
-    let visitors = Visitors::start(address);
+    let visitors = Visitors::start(address, &ask());
     let begun = Instant::now();
     while visitors.served() < 5 {
         assert!(begun.elapsed() < DEADLINE);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    visitors.end().await;
+    visitors.end().await.unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
 }

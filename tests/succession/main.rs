@@ -7,14 +7,13 @@ mod brokers;
 mod canaries;
 mod handover;
 mod readers;
-mod visitors;
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
+use std::time::{Duration, Instant};
+
+use riverhead_loadtest::{
+    client::Ask,
+    gateway::{Gateway, Plan},
 };
-
-use riverhead_loadtest::gateway::{Gateway, Plan};
 
 use brokers::Brokers;
 
@@ -35,16 +34,13 @@ fn plan(bootstrap: &[String]) -> Plan {
         .set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", DRAIN.as_secs()))
 }
 
-fn start_brokers() -> Brokers {
-    Brokers::start(&[(TOPIC, PARTITIONS)])
+/// For what comes from now on.
+fn ask() -> Ask {
+    Ask::new(format!("/v2/stream/{STREAM}"))
 }
 
-/// Sends a signal to a process that a test has started.
-fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill")
-        .args([&format!("-{name}"), &pid.to_string()])
-        .status();
-    assert!(status.unwrap().success(), "kill -{name} {pid}");
+fn start_brokers() -> Brokers {
+    Brokers::start(&[(TOPIC, PARTITIONS)])
 }
 
 /// Waits until it is so.

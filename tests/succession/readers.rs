@@ -1,17 +1,16 @@
 //! Clients that stay, and go on by their last id whenever they are cut.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
 use futures_util::future::join_all;
 use riverhead_loadtest::{
-    client::Ask,
     goal::Goal,
     numbers::{Faults, Truth},
     reading::Reading,
 };
 use tokio::{task::JoinHandle, time::timeout};
 
-use crate::{DEADLINE, PARTITIONS, STREAM};
+use crate::{DEADLINE, PARTITIONS, ask};
 
 /// From the first record of each partition.
 const ALL: &str = r#"[{"topic":"eqiad.edits","partition":0,"offset":-2},{"topic":"eqiad.edits","partition":1,"offset":-2}]"#;
@@ -58,9 +57,7 @@ impl Readers {
 }
 
 async fn begin(address: SocketAddr) -> Reading {
-    let ask = Ask::new(format!("/v2/stream/{STREAM}")).resume(Some(ALL.into()));
-    let mut reading = Reading::new(address, ask);
-    let took: Option<Duration> = reading.begin().await;
-    assert!(took.is_some(), "{:?}", reading.refusals);
+    let mut reading = Reading::new(address, ask().resume(Some(ALL.into())));
+    assert!(reading.begin().await.is_some(), "{:?}", reading.refusals);
     reading
 }
