@@ -38,10 +38,10 @@ pub(super) fn run(
     mut config: Config,
     reread: Option<Reread>,
     profile: Profile,
-    sockets: Sockets,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
     descriptors::fit(&mut config)?;
+    let sockets = Sockets::take(config.http.listen, config.admin.listen)?;
     let spare = sockets.spare()?;
     let Sockets {
         public,

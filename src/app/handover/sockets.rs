@@ -22,18 +22,12 @@ pub(in crate::app) struct Spare {
 }
 
 impl Sockets {
-    /// Binds both.
-    pub(in crate::app) fn bind(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
-        Ok(Self {
-            public: bind(public)?,
-            admin: bind(admin)?,
-            predecessor: None,
-        })
-    }
-
     /// Takes what was inherited, the public one first and then that of the admin, and binds what was not. Before there is
     /// any other thread: it takes the inheritance out of the environment.
-    pub(in crate::app) fn inherit(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
+    ///
+    /// # Errors
+    /// When a port cannot be had, or what was inherited is no socket of the kind.
+    pub(in crate::app) fn take(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut inherited = ListenFd::from_env();
         let public = inherit(&mut inherited, 0, public)?;
