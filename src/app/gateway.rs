@@ -27,7 +27,7 @@ use crate::{
         settings::{BrokerAddr, Settings as ClusterSettings},
     },
     limits::Admission,
-    metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics},
+    metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics, Registry},
     partition::Directory,
     subscription::Source,
 };
@@ -41,23 +41,11 @@ pub(super) fn run(
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
     descriptors::fit(&mut config)?;
-    let sockets = Sockets::take(config.http.listen, config.admin.listen)?;
-    let spare = sockets.spare()?;
-    let Sockets {
-        public,
-        admin,
-        predecessor,
-    } = sockets;
-    let addresses = (public.address(), admin.address());
+    let sockets = listen(&config, profile)?;
+    let (spare, addresses) = (sockets.spare()?, sockets.addresses());
     let runtime = Runtime::new()?;
-    let mut signals = {
-        let _inside = runtime.enter();
-        Signals::new()?
-    };
-    let mut registry = metrics::registry();
-    metrics::register_process(&mut registry);
-    let counters = Counters::default();
-    counters.register(registry.sub_registry_with_prefix("kafka"));
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let (mut registry, counters) = registry();
     let directory = Directory::new();
     logs::register(&mut registry, &directory);
     let (signal, watch) = drain::channel();
@@ -73,11 +61,10 @@ pub(super) fn run(
     let trusted = Trusted::new(&config.http.trusted_proxies);
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
     let admission = Arc::new(admission);
-    let reload = reread.map(|reread| {
-        let mut reload = Reload::new(reread, &config, counts);
-        subscribe(&mut reload, &trusted, &admission);
-        reload
-    });
+    let mut reload = reread.map(|reread| Reload::new(reread, &config, counts));
+    reload
+        .iter_mut()
+        .for_each(|reload| subscribe(reload, &trusted, &admission));
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         source: Source {
@@ -95,23 +82,39 @@ pub(super) fn run(
     };
     let served = runtime.block_on(async {
         reload.map(Reload::listen).transpose()?;
-        if let Some(predecessor) = &predecessor {
-            tokio::select! {
-                fit = predecessor.until_fit(&health, takeover) => fit?,
-                // Nobody has been served.
-                _ = signals.end() => return Ok(()),
-            }
+        tokio::select! {
+            fit = sockets.until_fit(&health, takeover) => fit?,
+            // Nobody has been served.
+            _ = signals.end() => return Ok(()),
         }
-        let serving = tokio::spawn(http::serve(public, admin, gateway));
+        let serving = tokio::spawn(http::serve(sockets.public, sockets.admin, gateway));
         readiness.set();
         announce(addresses, say_more);
-        if let Some(predecessor) = predecessor {
+        if let Some(predecessor) = sockets.predecessor {
             predecessor.relieve().await;
         }
         Life::new(serving, signals, succession).live(signal, window).await
     });
     clusters.shutdown(KAFKA_STOP);
     served
+}
+
+fn listen(config: &Config, profile: Profile) -> Result<Sockets, StartError> {
+    let (public, admin) = (config.http.listen, config.admin.listen);
+    match profile {
+        Profile::Real => Sockets::inherit(public, admin),
+        // Its brokers have threads by now.
+        Profile::Embedded => Sockets::bind(public, admin),
+    }
+}
+
+/// With what this process is, and what Kafka's clients count.
+fn registry() -> (Registry, Counters) {
+    let mut registry = metrics::registry();
+    metrics::register_process(&mut registry);
+    let counters = Counters::default();
+    counters.register(registry.sub_registry_with_prefix("kafka"));
+    (registry, counters)
 }
 
 /// Whoever takes a new configuration while it runs.
