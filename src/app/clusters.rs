@@ -1,6 +1,10 @@
 //! All clusters of a configuration, and which of them answers for a log.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 
@@ -46,6 +50,8 @@ impl Clusters {
                 memory,
                 profile,
                 counters: counters.clone(),
+                standby: BTreeSet::new(),
+                state: config.state.directory.clone(),
             };
             let cluster = kafka::connect(settings, topics, Arc::clone(directory), options)?;
             routes.extend(names.into_iter().map(|topic| (topic, cluster.history())));

@@ -13,7 +13,7 @@ use crate::{
     http::{self, Bound, Gateway},
     kafka::{
         Counters, Profile,
-        settings::{BrokerAddr, Settings as ClusterSettings},
+        settings::{BrokerAddr, Settings as ClusterSettings, StateSettings},
     },
     limits::Admission,
     metrics::{self, HttpMetrics, LimitMetrics},
@@ -122,6 +122,11 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
+    // Its cluster is another in every run: what was kept of the last would refuse this one.
+    let sections = Sections {
+        state: StateSettings::default(),
+        ..sections
+    };
     // One stream cannot contradict itself.
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)

@@ -23,7 +23,7 @@ pub use sections::Sections;
 use crate::{
     catalog::Catalog,
     http::settings::{AdminSettings, Settings as HttpSettings},
-    kafka::settings::Settings as ClusterSettings,
+    kafka::settings::{Settings as ClusterSettings, StateSettings},
     limits::settings::Settings as LimitSettings,
     log::Settings as LogSettings,
     partition::Settings as MemorySettings,
@@ -43,6 +43,8 @@ pub struct Config {
     pub limits: LimitSettings,
     /// Budgets of the logs.
     pub memory: MemorySettings,
+    /// What is kept over a restart.
+    pub state: StateSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The Kafka clusters, at least one, no two of one name.
@@ -119,6 +121,7 @@ impl Sections {
             admin,
             limits,
             memory,
+            state,
             log,
         } = self;
         Config {
@@ -126,6 +129,7 @@ impl Sections {
             admin,
             limits,
             memory,
+            state,
             log,
             clusters,
             catalog,

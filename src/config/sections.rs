@@ -32,6 +32,8 @@ pub struct Sections {
     pub limits: limits::settings::Settings,
     /// `memory`: budgets of the logs.
     pub memory: partition::Settings,
+    /// `state`: what is kept over a restart.
+    pub state: kafka::settings::StateSettings,
     /// `log`: what is logged, and how.
     pub log: log::Settings,
 }
@@ -46,6 +48,7 @@ pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
         (ADMIN_NAME, names(ADMIN)),
         (LIMITS_NAME, names(LIMITS)),
         (MEMORY_NAME, names(MEMORY)),
+        (STATE_NAME, names(STATE)),
         (LOG_NAME, names(LOG)),
         (CLUSTERS_NAME, names(clusters::KEYS)),
         (STREAMS_NAME, names(streams::KEYS)),
@@ -65,6 +68,9 @@ pub(super) const TOP: &[Key<Draft>] = &[
     }),
     optional(MEMORY_NAME, |draft, node| {
         fill(MEMORY, node, &mut draft.sections.memory)
+    }),
+    optional(STATE_NAME, |draft, node| {
+        fill(STATE, node, &mut draft.sections.state)
     }),
     optional(LOG_NAME, |draft, node| fill(LOG, node, &mut draft.sections.log)),
     required(
@@ -124,6 +130,11 @@ const MEMORY: &[Key<partition::Settings>] = &[
     optional("lanes", |memory, node| budget(node).map(|v| memory.lanes = v)),
 ];
 
+const STATE: &[Key<kafka::settings::StateSettings>] = &[optional("directory", |state, node| {
+    node.string()
+        .map(|v| state.directory = Some(v).filter(|path| !path.is_empty()).map(Into::into))
+})];
+
 const LOG: &[Key<log::Settings>] = &[
     optional("format", |log, node| {
         node.choice(log::Format::ALL, log::Format::name)
@@ -161,6 +172,7 @@ pub(super) const HTTP_NAME: &str = "http";
 pub(super) const ADMIN_NAME: &str = "admin";
 pub(super) const LIMITS_NAME: &str = "limits";
 const MEMORY_NAME: &str = "memory";
+const STATE_NAME: &str = "state";
 const LOG_NAME: &str = "log";
 pub(super) const CLUSTERS_NAME: &str = "clusters";
 pub(super) const STREAMS_NAME: &str = "streams";

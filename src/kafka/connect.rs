@@ -1,8 +1,10 @@
 //! Starts what reads a cluster, and ends it in order.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     io,
+    path::PathBuf,
     sync::{Arc, mpsc},
     time::Duration,
 };
@@ -12,13 +14,14 @@ use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 use super::{
     client::{self, Kind},
     cluster::{Notice, Supervisor},
-    context::Context,
     counters::Counters,
     history::Pool,
-    lookout::{Leaders, Lookout},
-    reader::Reader,
-    settings::Settings,
-    tail::Tail,
+    lookout::Leaders,
+    origin::Origin,
+    session::Sessions,
+    settings::{BrokerAddr, Settings},
+    status::Status,
+    topics::Topic,
 };
 use crate::{
     event::Encoding,
@@ -34,6 +37,10 @@ pub struct Options {
     pub profile: Profile,
     /// Where to count.
     pub counters: Counters,
+    /// Topics that are watched only, until they are to be read from here.
+    pub standby: BTreeSet<Arc<str>>,
+    /// The directory where what is known of the cluster is kept over a restart, if it is.
+    pub state: Option<PathBuf>,
 }
 
 /// What pages may cost, in bytes.
@@ -74,6 +81,8 @@ pub struct Cluster {
     name: Arc<str>,
     pool: Arc<Pool>,
     notices: mpsc::Sender<Notice>,
+    origin: Arc<Origin>,
+    status: Arc<Status>,
     gone: mpsc::Receiver<Infallible>,
 }
 
@@ -83,6 +92,9 @@ pub(super) struct Shared {
     pub(super) cluster: Arc<str>,
     pub(super) directory: Arc<Directory>,
     pub(super) leaders: Arc<Leaders>,
+    pub(super) origin: Arc<Origin>,
+    pub(super) status: Arc<Status>,
+    pub(super) renew_after: Duration,
     pub(super) memory: Memory,
     pub(super) counters: Counters,
 }
@@ -104,6 +116,9 @@ pub fn connect(
         cluster: Arc::clone(&name),
         directory,
         leaders: Arc::default(),
+        origin: Origin::new(settings, options.state.as_deref()),
+        status: Arc::default(),
+        renew_after: settings.renew_after,
         memory: options.memory,
         counters: options.counters.clone(),
     };
@@ -117,29 +132,23 @@ pub fn connect(
         name,
         pool,
         notices,
+        origin: Arc::clone(&shared.origin),
+        status: Arc::clone(&shared.status),
         gone,
     };
     let config = client::config(settings, Kind::Tail, options.profile);
-    let context = Context::new(Arc::clone(&shared.cluster), Kind::Tail, options.counters);
-    let reader = Reader::open(&config, context, token.clone())
-        .map_err(|error| ConnectError::Settings(settings.name.to_string(), error))?;
-    let queue = reader
-        .queue()
-        .map_err(|code| ConnectError::Client(settings.name.to_string(), code))?;
-    let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
-    let tail = Tail::spawn(
-        reader.clone(),
-        queue,
-        shared.clone(),
-        cluster.notices.clone(),
-        token.clone(),
-    )
-    .map_err(thread)?;
     let names = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
-    let lookout = Lookout::spawn(reader, names, cluster.notices.clone(), token.clone()).map_err(thread)?;
-    Supervisor::new(shared, topics, Arc::clone(&cluster.pool), (tail, lookout), inbox)
+    let notices = cluster.notices.clone();
+    let mut sessions = Sessions::new(config, shared.clone(), names, notices, token.clone());
+    let session = sessions.open()?;
+    let topics = topics.into_iter().map(|(name, encoding)| {
+        let active = !options.standby.contains(&name);
+        Topic::new(name, encoding, active)
+    });
+    let pool = Arc::clone(&cluster.pool);
+    Supervisor::new(shared, topics.collect(), pool, (sessions, session), inbox)
         .spawn(token)
-        .map_err(thread)?;
+        .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
     Ok(cluster)
 }
 
@@ -152,6 +161,18 @@ impl Cluster {
     /// Reads of what is not in memory, for the logs that this cluster has put into the directory.
     pub fn history(&self) -> Arc<dyn History> {
         Arc::clone(&self.pool) as Arc<dyn History>
+    }
+
+    /// What is known of it now.
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// Takes another list of brokers to ask first, at least one. The clients that run are told of it; those that are opened
+    /// later begin with it.
+    pub fn set_bootstrap(&self, brokers: Vec<BrokerAddr>) {
+        self.origin.seeds.configure(brokers);
+        let _ = self.notices.send(Notice::Reseeded);
     }
 
     /// Ends all reading and waits until every thread and connection is gone, at most `within`; whether they are. The tail

@@ -29,6 +29,8 @@ pub struct Counters {
     pub errors: Family<ErrorLabels, Counter>,
     /// Logs that another took the place of.
     pub replacements: Family<ReplacementLabels, Counter>,
+    /// Times that new clients took the place of such as nothing answered any more.
+    pub renewals: Family<ClusterLabels, Counter>,
 }
 
 /// A cluster.
@@ -112,6 +114,11 @@ impl Counters {
             "history_page_joins",
             "Wants of a history page that joined a read under way",
             &self.page_joins,
+        );
+        add(
+            "client_renewals",
+            "Times that new clients took over from such as nothing answered any more",
+            &self.renewals,
         );
         registry.register("records", "Records the tail has read", self.records.clone());
         registry.register(

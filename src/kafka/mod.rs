@@ -25,11 +25,25 @@ mod history;
 #[cfg(feature = "kafka")]
 mod lookout;
 #[cfg(feature = "kafka")]
+mod notebook;
+#[cfg(feature = "kafka")]
+mod online;
+#[cfg(feature = "kafka")]
+mod origin;
+#[cfg(feature = "kafka")]
 mod reader;
+#[cfg(feature = "kafka")]
+mod seeds;
+#[cfg(feature = "kafka")]
+mod session;
 #[cfg(feature = "kafka")]
 mod silence;
 #[cfg(feature = "kafka")]
+mod status;
+#[cfg(feature = "kafka")]
 mod tail;
+#[cfg(feature = "kafka")]
+mod topics;
 
 #[cfg(feature = "kafka")]
 pub use connect::{Cluster, ConnectError, Memory, Options, Profile, connect};
@@ -37,3 +51,9 @@ pub use connect::{Cluster, ConnectError, Memory, Options, Profile, connect};
 pub use counters::{
     ClientLabels, ClusterLabels, Counters, ErrorLabels, RejectLabels, ReplacementLabels, TopicLabels,
 };
+#[cfg(feature = "kafka")]
+pub use online::{Answer, ask};
+#[cfg(feature = "kafka")]
+pub use origin::Foreign;
+#[cfg(feature = "kafka")]
+pub use status::{Leadership, Status, Trouble};

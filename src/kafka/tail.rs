@@ -16,7 +16,9 @@ use super::{
     cluster::Notice,
     connect::Shared,
     counters::{RejectLabels, TopicLabels},
+    origin::Foreign,
     reader::{Alarm, Queue, Reader, Token, Topic, What},
+    session::SessionNumber,
 };
 use crate::{
     event::{Record, Reject},
@@ -44,6 +46,7 @@ impl Tail {
         reader: Reader,
         queue: Queue,
         shared: Shared,
+        session: SessionNumber,
         notices: mpsc::Sender<Notice>,
         token: Token,
     ) -> io::Result<Self> {
@@ -55,6 +58,7 @@ impl Tail {
             slots: HashMap::new(),
             touched: Vec::new(),
             shared,
+            session,
             notices,
             last_complaint: None,
         };
@@ -91,6 +95,7 @@ struct Worker {
     /// The slots that got records in this turn.
     touched: Vec<(Topic, i32)>,
     shared: Shared,
+    session: SessionNumber,
     notices: mpsc::Sender<Notice>,
     last_complaint: Option<Instant>,
 }
@@ -223,12 +228,23 @@ impl Worker {
         if self.touched.is_empty() {
             return;
         }
+        if let Some(foreign) = self.reader.foreign() {
+            return self.disown(foreign);
+        }
+        self.shared.status.recorded();
         for key in std::mem::take(&mut self.touched) {
             if let Some(slot) = self.slots.get_mut(&key) {
                 slot.flush();
             }
         }
         self.shared.directory.shed(self.shared.memory.tail);
+    }
+
+    /// What was read may be another cluster's: nothing of it is kept, and nothing more is read.
+    fn disown(&mut self, foreign: Foreign) {
+        self.touched.clear();
+        self.slots.clear();
+        let _ = self.notices.send(Notice::Foreign(self.session, foreign));
     }
 
     fn fault(&mut self, key: (Topic, i32), offset: Offset, code: RDKafkaErrorCode, reason: &str) {

@@ -3,10 +3,13 @@
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
 #![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
 
+mod bootstrap;
 mod brokers;
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -25,6 +28,9 @@ use riverhead::{
     position::Offset,
 };
 
+/// Where nobody listens.
+const DEAD: &str = "127.0.0.1:1";
+
 /// A cluster that is being read.
 struct House {
     brokers: Brokers,
@@ -39,7 +45,17 @@ impl House {
     }
 
     fn with(brokers: Brokers, topics: &[&str], change: impl FnOnce(&mut Settings)) -> Self {
-        let mut bootstrap = vec!["127.0.0.1:1".parse().expect("an address")];
+        Self::kept(brokers, topics, None, change)
+    }
+
+    /// One that keeps its state in this directory.
+    fn kept(
+        brokers: Brokers,
+        topics: &[&str],
+        state: Option<&Path>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let mut bootstrap = vec![DEAD.parse().expect("an address")];
         bootstrap.extend(
             brokers
                 .addresses()
@@ -56,6 +72,8 @@ impl House {
             },
             profile: Profile::Embedded,
             counters: counters.clone(),
+            standby: BTreeSet::new(),
+            state: state.map(Into::into),
         };
         let topics = topics
             .iter()

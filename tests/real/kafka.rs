@@ -1,6 +1,7 @@
 //! The tail and history against real brokers, and what breaks them.
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
@@ -40,6 +41,8 @@ impl House {
             },
             profile: Profile::Real,
             counters: counters.clone(),
+            standby: BTreeSet::new(),
+            state: None,
         };
         let topics = vec![(topic.into(), Encoding::default())];
         let cluster = connect(&settings, topics, Arc::clone(&directory), options).expect("a cluster");

@@ -25,6 +25,7 @@ use super::{
     connect::Shared,
     counters::{ClusterLabels, Counters},
     lookout::Leaders,
+    origin::Origin,
     reader::{Found, Token},
 };
 use crate::{
@@ -53,6 +54,7 @@ struct Core {
     /// Made once: pages are counted for every want of every client.
     labels: ClusterLabels,
     config: ClientConfig,
+    origin: Arc<Origin>,
     counters: Counters,
     cache: Mutex<Cache>,
     backoffs: Backoffs,
@@ -79,6 +81,7 @@ impl Pool {
                     cluster: shared.cluster.to_string(),
                 },
                 config,
+                origin: Arc::clone(&shared.origin),
                 counters: shared.counters.clone(),
                 cache: Mutex::new(Cache::new(shared.memory.history)),
                 backoffs: Backoffs::default(),
@@ -116,9 +119,12 @@ impl Pool {
     pub(super) fn close(&self) {
         let mut readers = self.readers.lock();
         readers.token = None;
-        for mailbox in readers.mailboxes.drain(..) {
-            mailbox.close();
-        }
+        readers.end();
+    }
+
+    /// Ends the readers; the next to ask gets new ones, which begin with the brokers to ask first.
+    pub(super) fn renew(&self) {
+        self.readers.lock().end();
     }
 
     /// The reader of the broker that leads this partition.
@@ -268,6 +274,15 @@ impl Pool {
     }
 }
 
+impl Readers {
+    fn end(&mut self) {
+        self.of_broker.clear();
+        for mailbox in self.mailboxes.drain(..) {
+            mailbox.close();
+        }
+    }
+}
+
 impl History for Pool {
     fn page(
         &self,
@@ -321,7 +336,7 @@ fn ourselves() -> ClientKey {
 }
 
 /// Readers of one cluster: one a broker, until there are more brokers than this. Bounds connections and threads.
-const MOST_READERS: usize = 8;
+pub(super) const MOST_READERS: usize = 8;
 
 /// What a started partition may hold that was fetched ahead: a full queue, one fetch more, and librdkafka's own.
 const WARM_BYTES: usize = 4 << 20;
