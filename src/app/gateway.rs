@@ -4,9 +4,10 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 
-use super::{StartError, clusters::Clusters, logs, signals::Signals};
+use super::{Reread, StartError, clusters::Clusters, logs, reload::Reload, signals::Signals};
 use crate::{
     catalog::{Catalog, Stream},
+    client::Trusted,
     config::{Config, Sections},
     demo, drain,
     health::Readiness,
@@ -21,9 +22,11 @@ use crate::{
     subscription::Source,
 };
 
-/// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept.
+/// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept. Without
+/// `reread` SIGHUP ends it at once, as a closed terminal should.
 pub(super) fn run(
     config: Config,
+    reread: Option<Reread>,
     profile: Profile,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
@@ -45,6 +48,14 @@ pub(super) fn run(
     let (signal, watch) = drain::channel();
     let readiness = Readiness::new();
     let window = config.http.drain;
+    let reload = reread.map(|reread| Reload::new(reread, &config));
+    let trusted = Trusted::new(&config.http.trusted_proxies);
+    let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
+    let reload = reload.map(|mut reload| {
+        let trusted = trusted.clone();
+        reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
+        reload
+    });
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         source: Source {
@@ -52,13 +63,15 @@ pub(super) fn run(
             history: clusters.history(),
         },
         settings: config.http,
-        admission: Admission::new(&config.limits, LimitMetrics::register(&mut registry)),
+        admission,
+        trusted,
         readiness: readiness.clone(),
         metrics: HttpMetrics::register(&mut registry),
         registry: Arc::new(registry),
         drain: watch,
     };
     let served = runtime.block_on(async {
+        reload.map(Reload::listen).transpose()?;
         let serving = tokio::spawn(http::serve(public, admin, gateway));
         readiness.set();
         announce(addresses, say_more);

@@ -10,7 +10,6 @@ use axum::{
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use hyper::body::Incoming;
-use ipnet::IpNet;
 use tower::ServiceExt;
 
 use super::{
@@ -19,7 +18,7 @@ use super::{
     error::{Asked, Error},
 };
 use crate::{
-    client::{ClientAddr, ClientKey, PeerAddr, Unforwarded},
+    client::{ClientAddr, ClientKey, PeerAddr, Trusted, Unforwarded},
     limits::Refusal,
 };
 
@@ -29,22 +28,22 @@ pub(super) struct Front {
     router: Router,
     gateway: Arc<Gateway>,
     /// Whose word on who asks is taken.
-    trusted: Arc<[IpNet]>,
+    trusted: Trusted,
 }
 
 impl Front {
-    pub(super) fn new(router: Router, gateway: &Arc<Gateway>, trusted: &[IpNet]) -> Self {
+    pub(super) fn new(router: Router, gateway: &Arc<Gateway>, trusted: Trusted) -> Self {
         Self {
             router,
             gateway: Arc::clone(gateway),
-            trusted: trusted.into(),
+            trusted,
         }
     }
 
     /// Says who asks, to the request and to us.
     fn identify(&self, request: &mut Request<Incoming>) -> Option<ClientKey> {
         let peer = *request.extensions().get::<PeerAddr>()?;
-        let client = ClientAddr::forwarded(peer, request.headers(), &self.trusted);
+        let client = ClientAddr::forwarded(peer, request.headers(), &self.trusted.networks());
         let client = client.unwrap_or_else(|Unforwarded(proxy)| {
             self.gateway.admission.metrics.unforwarded();
             proxy

@@ -29,11 +29,11 @@ use std::{sync::Arc, time::Duration};
 
 use connection::Limits;
 use front::Front;
-use ipnet::IpNet;
 use settings::Settings;
 
 use crate::{
     catalog::Catalog,
+    client::Trusted,
     drain::Watch,
     health::Readiness,
     limits::Admission,
@@ -49,6 +49,8 @@ pub struct Gateway {
     pub source: Source,
     /// Deadlines.
     pub settings: Settings,
+    /// Whose word on who asks is taken on the public listener.
+    pub trusted: Trusted,
     /// Who may have how much.
     pub admission: Admission,
     /// Whether this replica has started.
@@ -73,18 +75,14 @@ pub async fn serve(public: Bound, admin: Bound, gateway: Gateway) -> std::io::Re
         heartbeat: gateway.settings.heartbeat,
         head_timeout: HEAD_TIMEOUT,
     };
-    let serve = |listener: Bound, router, trusted: &[IpNet]| {
+    let serve = |listener: Bound, router, trusted| {
         let front = Front::new(router, &gateway, trusted);
         listener.serve(front, limits, metrics.clone(), drain.clone())
     };
     let served = async {
         tokio::try_join!(
-            serve(
-                public,
-                router::public(&gateway),
-                &gateway.settings.trusted_proxies
-            ),
-            serve(admin, router::admin(&gateway), &[]),
+            serve(public, router::public(&gateway), gateway.trusted.clone()),
+            serve(admin, router::admin(&gateway), Trusted::new(&[])),
         )
     };
     tokio::select! {

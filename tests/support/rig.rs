@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use riverhead::{
     catalog::{Catalog, Stream},
-    client::ClientKey,
+    client::{ClientKey, Trusted},
     drain::{self, Signal},
     health::Readiness,
     http::{self, Bound, Gateway, settings::Settings},
@@ -73,6 +73,7 @@ impl Rig {
         let readiness = Readiness::new();
         readiness.set();
         let gateway = Gateway {
+            trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
             source,
             settings,
