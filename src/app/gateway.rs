@@ -4,14 +4,14 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 
-use super::{Reread, StartError, clusters::Clusters, logs, reload::Reload, signals::Signals};
+use super::{Reread, StartError, clusters::Clusters, logs, reload::Reload, signals::Signals, wheel::Wheel};
 use crate::{
     catalog::{Catalog, Stream},
     client::Trusted,
     config::{Config, Sections},
     demo, drain,
     health::Readiness,
-    http::{self, Bound, Gateway},
+    http::{self, Bound, Commands, Gateway},
     kafka::{
         Counters, Profile,
         settings::{BrokerAddr, Settings as ClusterSettings, StateSettings},
@@ -54,8 +54,10 @@ pub(super) fn run(
     let reload = reload.map(|mut reload| {
         let trusted = trusted.clone();
         reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
+        reload.subscribe(clusters.reseed());
         reload
     });
+    let commands = Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover())));
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         source: Source {
@@ -63,6 +65,7 @@ pub(super) fn run(
             history: clusters.history(),
         },
         settings: config.http,
+        commands,
         admission,
         trusted,
         readiness: readiness.clone(),

@@ -105,9 +105,22 @@ const HTTP: &[Key<http::settings::Settings>] = &[
     optional("drain", |http, node| node.pause().map(|v| http.drain = v)),
 ];
 
-const ADMIN: &[Key<http::settings::AdminSettings>] = &[optional("listen", |admin, node| {
-    node.parsed(AN_ADDRESS).map(|v| admin.listen = v)
-})];
+const ADMIN: &[Key<http::settings::AdminSettings>] = &[
+    optional("listen", |admin, node| {
+        node.parsed(AN_ADDRESS).map(|v| admin.listen = v)
+    }),
+    optional("token", |admin, node| {
+        if node.string()?.is_empty() {
+            return Ok(());
+        }
+        node.parsed("a secret such as `openssl rand -base64 24` makes")
+            .map(|v| admin.token = Some(v))
+    }),
+    optional("hosts", |admin, node| {
+        node.list("an array of names", |item| item.string().map(str::to_owned))
+            .map(|v| admin.hosts = v)
+    }),
+];
 
 const LIMITS: &[Key<limits::settings::Settings>] = &[
     optional("streams_per_client", |limits, node| {

@@ -8,6 +8,7 @@
 mod account;
 mod admin;
 mod body;
+mod command;
 mod connection;
 mod delivery;
 mod error;
@@ -23,6 +24,7 @@ pub mod settings;
 mod since;
 mod stream;
 
+pub use command::{Commands, Helm, NotSteered, Steered};
 pub use listener::Bound;
 
 use std::{sync::Arc, time::Duration};
@@ -53,6 +55,8 @@ pub struct Gateway {
     pub trusted: Trusted,
     /// Who may have how much.
     pub admission: Admission,
+    /// What may be commanded on the admin listener, and by whom.
+    pub commands: Commands,
     /// Whether this replica has started.
     pub readiness: Readiness,
     /// What is counted here.

@@ -444,6 +444,9 @@ impl Supervisor {
         let id = topic.partition(number);
         let partition = &mut topic.partitions[number];
         let log = PartitionLog::new(id.clone(), partition.tag, topic.encoding, next);
+        if self.shared.clocks.are_brokers(&id.topic) {
+            log.set_overlap(self.shared.overlap);
+        }
         partition.backoff.reset();
         partition.state = State::Reading(Arc::clone(&log));
         let old = self.shared.directory.get(&id.topic, id.partition);

@@ -13,13 +13,15 @@ use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
 use super::{
     client::{self, Kind},
+    clocks::Clocks,
     cluster::{Notice, Supervisor},
     counters::Counters,
+    handle::Handle,
     history::Pool,
     lookout::Leaders,
     origin::Origin,
     session::Sessions,
-    settings::{BrokerAddr, Settings},
+    settings::Settings,
     status::Status,
     topics::Topic,
 };
@@ -39,6 +41,8 @@ pub struct Options {
     pub counters: Counters,
     /// Topics that are watched only, until they are to be read from here.
     pub standby: BTreeSet<Arc<str>>,
+    /// The topics whose brokers set the timestamps, of all clusters together.
+    pub clocks: Clocks,
     /// The directory where what is known of the cluster is kept over a restart, if it is.
     pub state: Option<PathBuf>,
 }
@@ -78,11 +82,8 @@ pub enum ConnectError {
 
 /// A cluster that is being read. Dropping it ends the reading; [`shutdown`](Self::shutdown) also waits for it.
 pub struct Cluster {
-    name: Arc<str>,
+    handle: Handle,
     pool: Arc<Pool>,
-    notices: mpsc::Sender<Notice>,
-    origin: Arc<Origin>,
-    status: Arc<Status>,
     gone: mpsc::Receiver<Infallible>,
 }
 
@@ -94,7 +95,9 @@ pub(super) struct Shared {
     pub(super) leaders: Arc<Leaders>,
     pub(super) origin: Arc<Origin>,
     pub(super) status: Arc<Status>,
+    pub(super) clocks: Clocks,
     pub(super) renew_after: Duration,
+    pub(super) overlap: Duration,
     pub(super) memory: Memory,
     pub(super) counters: Counters,
 }
@@ -118,27 +121,30 @@ pub fn connect(
         leaders: Arc::default(),
         origin: Origin::new(settings, options.state.as_deref()),
         status: Arc::default(),
+        clocks: options.clocks.clone(),
         renew_after: settings.renew_after,
+        overlap: settings.failover_overlap,
         memory: options.memory,
         counters: options.counters.clone(),
     };
     let (token, gone) = mpsc::channel();
     let inbox = mpsc::channel();
-    let notices = inbox.0.clone();
     let config = client::config(settings, Kind::History, options.profile);
     let pool = Pool::new(&shared, config, settings.history_rate.get(), token.clone());
     // From here on a fault drops the cluster, which ends what has been started.
     let cluster = Cluster {
-        name,
+        handle: Handle {
+            name,
+            notices: inbox.0.clone(),
+            origin: Arc::clone(&shared.origin),
+            status: Arc::clone(&shared.status),
+        },
         pool,
-        notices,
-        origin: Arc::clone(&shared.origin),
-        status: Arc::clone(&shared.status),
         gone,
     };
     let config = client::config(settings, Kind::Tail, options.profile);
     let names = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
-    let notices = cluster.notices.clone();
+    let notices = inbox.0.clone();
     let mut sessions = Sessions::new(config, shared.clone(), names, notices, token.clone());
     let session = sessions.open()?;
     let topics = topics.into_iter().map(|(name, encoding)| {
@@ -155,24 +161,17 @@ pub fn connect(
 impl Cluster {
     /// Its configured name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.handle.name()
+    }
+
+    /// For those who decide and tell.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Reads of what is not in memory, for the logs that this cluster has put into the directory.
     pub fn history(&self) -> Arc<dyn History> {
         Arc::clone(&self.pool) as Arc<dyn History>
-    }
-
-    /// What is known of it now.
-    pub fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.status)
-    }
-
-    /// Takes another list of brokers to ask first, at least one. The clients that run are told of it; those that are opened
-    /// later begin with it.
-    pub fn set_bootstrap(&self, brokers: Vec<BrokerAddr>) {
-        self.origin.seeds.configure(brokers);
-        let _ = self.notices.send(Notice::Reseeded);
     }
 
     /// Ends all reading and waits until every thread and connection is gone, at most `within`; whether they are. The tail
@@ -186,7 +185,7 @@ impl Cluster {
     }
 
     fn stop(&self) {
-        let _ = self.notices.send(Notice::Stop);
+        let _ = self.handle.notices.send(Notice::Stop);
         self.pool.close();
     }
 }

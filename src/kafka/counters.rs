@@ -31,6 +31,8 @@ pub struct Counters {
     pub replacements: Family<ReplacementLabels, Counter>,
     /// Times that new clients took the place of such as nothing answered any more.
     pub renewals: Family<ClusterLabels, Counter>,
+    /// Groups of streams that were moved from one cluster to another.
+    pub moves: Family<MoveLabels, Counter>,
 }
 
 /// A cluster.
@@ -89,6 +91,15 @@ pub struct ReplacementLabels {
     pub reason: String,
 }
 
+/// From which cluster to which.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MoveLabels {
+    /// The configured name of the one that was read before.
+    pub from: String,
+    /// The configured name of the one that is read now.
+    pub to: String,
+}
+
 impl Counters {
     /// Registers every family; give a registry that adds the common prefix.
     pub fn register(&self, registry: &mut Registry) {
@@ -137,6 +148,11 @@ impl Counters {
             self.connections.clone(),
         );
         registry.register("errors", "Errors met while reading Kafka", self.errors.clone());
+        registry.register(
+            "failovers",
+            "Groups of streams moved from one cluster to another, by command or because the first failed",
+            self.moves.clone(),
+        );
         registry.register(
             "log_replacements",
             "Logs that another took the place of",

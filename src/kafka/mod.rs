@@ -13,6 +13,8 @@ mod backoff;
 #[cfg(feature = "kafka")]
 mod client;
 #[cfg(feature = "kafka")]
+mod clocks;
+#[cfg(feature = "kafka")]
 mod cluster;
 #[cfg(feature = "kafka")]
 mod connect;
@@ -21,7 +23,13 @@ mod context;
 #[cfg(feature = "kafka")]
 mod counters;
 #[cfg(feature = "kafka")]
+mod failover;
+#[cfg(feature = "kafka")]
+mod handle;
+#[cfg(feature = "kafka")]
 mod history;
+#[cfg(feature = "kafka")]
+mod keep;
 #[cfg(feature = "kafka")]
 mod lookout;
 #[cfg(feature = "kafka")]
@@ -46,14 +54,21 @@ mod tail;
 mod topics;
 
 #[cfg(feature = "kafka")]
+pub use clocks::Clocks;
+#[cfg(feature = "kafka")]
 pub use connect::{Cluster, ConnectError, Memory, Options, Profile, connect};
 #[cfg(feature = "kafka")]
 pub use counters::{
-    ClientLabels, ClusterLabels, Counters, ErrorLabels, RejectLabels, ReplacementLabels, TopicLabels,
+    ClientLabels, ClusterLabels, Counters, ErrorLabels, MoveLabels, RejectLabels, ReplacementLabels,
+    TopicLabels,
 };
+#[cfg(feature = "kafka")]
+pub use failover::{Failover, Moved, Plan, Refused, Standing};
+#[cfg(feature = "kafka")]
+pub use handle::Handle;
 #[cfg(feature = "kafka")]
 pub use online::{Answer, ask};
 #[cfg(feature = "kafka")]
-pub use origin::Foreign;
+pub use origin::{Foreign, expected_id};
 #[cfg(feature = "kafka")]
 pub use status::{Leadership, Status, Trouble};

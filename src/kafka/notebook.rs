@@ -1,15 +1,13 @@
 //! What is remembered of a cluster over a restart: who it is, and where its brokers were.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
+    io,
     path::{Path, PathBuf},
-    process,
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::BrokerAddr;
+use super::{keep, settings::BrokerAddr};
 
 /// A small file for one cluster, or none. Nothing that is wrong with it keeps riverhead from its work: it is said, and
 /// the configuration stands alone.
@@ -74,20 +72,11 @@ impl Notebook {
 }
 
 fn read(file: &Path, cluster: &str) -> Option<Known> {
-    let known = match text(file) {
-        Ok(text) => parse(&text, cluster),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        Err(error) => Err(error.to_string()),
-    };
+    let text = keep::read(file).map_err(|error| error.to_string()).transpose()?;
+    let known = text.and_then(|text| parse(&text, cluster));
     known
         .inspect_err(|why| tracing::warn!(cluster, file = %file.display(), "a state file is ignored: {why}"))
         .ok()
-}
-
-fn text(file: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(file)?.take(LONGEST).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn parse(text: &str, cluster: &str) -> Result<Known, String> {
@@ -105,7 +94,6 @@ fn parse(text: &str, cluster: &str) -> Result<Known, String> {
     })
 }
 
-/// Replaces the file in one step: whoever reads it finds the old text or the new one, also after a crash.
 fn write(file: &Path, cluster: &str, known: &Known) -> io::Result<()> {
     let page = Page {
         version: VERSION,
@@ -114,26 +102,16 @@ fn write(file: &Path, cluster: &str, known: &Known) -> io::Result<()> {
         brokers: known.brokers.iter().map(ToString::to_string).collect(),
         learned: jiff::Timestamp::now().to_string(),
     };
-    let text = serde_json::to_vec_pretty(&page)?;
-    if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    // With the process's id: while one process takes over from another both may write.
-    let draft = file.with_extension(format!("{}.tmp", process::id()));
-    let mut out = File::create(&draft)?;
-    out.write_all(&text)?;
-    out.sync_all()?;
-    fs::rename(&draft, file).inspect_err(|_| _ = fs::remove_file(&draft))
+    keep::replace(file, &serde_json::to_vec_pretty(&page)?)
 }
 
 /// Another version's file is not understood, and not needed: what it holds is learned again.
 const VERSION: u32 = 1;
 
-/// A few hundred brokers take a tenth of it, in bytes; what is cut does not parse.
-const LONGEST: u64 = 256 * 1024;
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn known(brokers: &[&str]) -> Known {

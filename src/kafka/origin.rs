@@ -49,6 +49,11 @@ pub struct Foreign {
     pub found: Arc<str>,
 }
 
+/// The id that a cluster must have, by its settings or by what was noted in this directory before; `None` takes any.
+pub fn expected_id(settings: &Settings, state: Option<&Path>) -> Option<Arc<str>> {
+    Origin::new(settings, state).id.get().cloned()
+}
+
 impl Origin {
     /// As the settings say, and what was noted in this directory before.
     pub(super) fn new(settings: &Settings, state: Option<&Path>) -> Arc<Self> {

@@ -106,6 +106,8 @@ struct Slot {
     page: PageBuilder,
     epoch: Epoch,
     records: Counter,
+    /// A record has shown that the broker sets the timestamps.
+    broker_clock: bool,
 }
 
 /// What became of an item.
@@ -166,6 +168,7 @@ impl Worker {
             epoch: log.end().epoch.unwrap_or(-1),
             log,
             records: self.shared.counters.records.get_or_create_owned(&labels),
+            broker_clock: false,
         }
     }
 
@@ -183,6 +186,11 @@ impl Worker {
             return false;
         };
         let key = (item.topic, item.partition);
+        if item.broker_clock
+            && let Some(slot) = self.slots.get_mut(&key)
+        {
+            slot.bears_broker_time(&self.shared);
+        }
         let taken = match (self.slots.get_mut(&key), item.what) {
             (None, _) => Taken::Stray,
             (Some(slot), What::Record(record)) => slot.take(&record),
@@ -324,6 +332,15 @@ impl Slot {
         match self.page.push(record) {
             Ok(()) => Taken::Record,
             Err(reject) => Taken::Rejected(Arc::clone(&self.log), record.offset, reject),
+        }
+    }
+
+    fn bears_broker_time(&mut self, shared: &Shared) {
+        if !std::mem::replace(&mut self.broker_clock, true) {
+            let topic = &self.log.partition().topic;
+            shared.clocks.add(topic);
+            shared.status.broker_clock(topic);
+            self.log.set_overlap(shared.overlap);
         }
     }
 

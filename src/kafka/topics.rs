@@ -80,16 +80,6 @@ impl Topic {
         self.seen = false;
         self.partitions.clear();
     }
-
-    /// The logs that the tail reads into.
-    pub(super) fn logs(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
-        self.partitions
-            .iter()
-            .filter_map(|partition| match &partition.state {
-                State::Reading(log) => Some(log),
-                State::Asked(..) | State::Waiting(..) => None,
-            })
-    }
 }
 
 impl Partition {

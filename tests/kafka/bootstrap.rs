@@ -37,7 +37,7 @@ fn renewals(house: &House) -> u64 {
 }
 
 fn trouble(house: &House) -> Option<Trouble> {
-    house.cluster.status().trouble(&["a".into()])
+    house.cluster.handle().status().trouble(&["a".into()])
 }
 
 fn holds(log: &PartitionLog, from: i64, to: i64) {
@@ -67,7 +67,7 @@ fn without_what_was_learned_the_same_list_reaches_nobody_until_it_is_read_again(
     until(|| matches!(trouble(&house), Some(Trouble::Silent(_))));
     assert!(house.directory.get("a", 0).is_none());
     let good: Vec<_> = house.brokers.addresses().iter().map(String::as_str).collect();
-    house.cluster.set_bootstrap(addresses(&good[1..2]));
+    house.cluster.handle().set_bootstrap(addresses(&good[1..2]));
     house.log("a", 0);
     assert_eq!(renewals(&house), 0, "the live client was told");
 }
@@ -122,7 +122,10 @@ fn an_address_that_answers_for_another_cluster_is_never_served() {
     assert!(!after.directory.is_reachable("a"), "its streams are held");
     assert!(after.directory.get("a", 0).is_none(), "nothing of it is read");
     // Beside a good one the foreign one is left out.
-    after.cluster.set_bootstrap(addresses(&[&foreign, &mine]));
+    after
+        .cluster
+        .handle()
+        .set_bootstrap(addresses(&[&foreign, &mine]));
     let log = after.log("a", 0);
     assert_eq!(log.end().offset, 10);
     after.brokers.write("a", 0, 10..20);

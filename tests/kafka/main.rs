@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod brokers;
+mod failover;
 
 use std::{
     collections::BTreeSet,
@@ -21,7 +22,7 @@ use riverhead::{
     client::ClientKey,
     event::{Encoding, Event, Kind},
     kafka::{
-        ClientLabels, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
+        ClientLabels, Clocks, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
         ReplacementLabels, connect, settings::Settings,
     },
     partition::{Directory, History, HistoryError, Page, PartitionLog, Read},
@@ -73,6 +74,7 @@ impl House {
             profile: Profile::Embedded,
             counters: counters.clone(),
             standby: BTreeSet::new(),
+            clocks: Clocks::default(),
             state: state.map(Into::into),
         };
         let topics = topics

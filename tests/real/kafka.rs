@@ -11,7 +11,9 @@ use futures_util::future::join_all;
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Event},
-    kafka::{Cluster, Counters, Memory, Options, Profile, ReplacementLabels, connect, settings::Settings},
+    kafka::{
+        Clocks, Cluster, Counters, Memory, Options, Profile, ReplacementLabels, connect, settings::Settings,
+    },
     partition::{Directory, History, HistoryError, PartitionLog, Read},
     position::Offset,
 };
@@ -42,6 +44,7 @@ impl House {
             profile: Profile::Real,
             counters: counters.clone(),
             standby: BTreeSet::new(),
+            clocks: Clocks::default(),
             state: None,
         };
         let topics = vec![(topic.into(), Encoding::default())];

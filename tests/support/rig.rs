@@ -9,11 +9,14 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use riverhead::{
-    catalog::{Catalog, Stream},
+    catalog::{Catalog, Stream, StreamName},
     client::{ClientKey, Trusted},
     drain::{self, Signal},
     health::Readiness,
-    http::{self, Bound, Gateway, settings::Settings},
+    http::{
+        self, Bound, Commands, Gateway, Helm, NotSteered, Steered,
+        settings::{AdminSettings, Settings},
+    },
     limits::{Admission, settings::Settings as Limits},
     metrics::{self, HttpMetrics, LimitMetrics},
     partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
@@ -73,6 +76,7 @@ impl Rig {
         let readiness = Readiness::new();
         readiness.set();
         let gateway = Gateway {
+            commands: Commands::new(&AdminSettings::default(), Arc::new(NoHelm)),
             trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
             source,
@@ -117,6 +121,15 @@ pub fn catalog() -> Catalog {
     let mut revision = Stream::new("revision", ["eqiad.revision"]);
     revision.former_topics.push("eqiad.old-revision".into());
     Catalog::new(vec![recentchange, revision]).unwrap()
+}
+
+/// Nothing to command.
+struct NoHelm;
+
+impl Helm for NoHelm {
+    fn read_from(&self, _: &StreamName, cluster: &str, _: bool) -> Result<Steered, NotSteered> {
+        Err(NotSteered::Unknown(format!("no cluster `{cluster}`")))
+    }
 }
 
 /// No logs, and Kafka that does not answer.
