@@ -48,12 +48,12 @@ pub(super) fn run(
     let (signal, watch) = drain::channel();
     let readiness = Readiness::new();
     let window = config.http.drain;
-    let reload = reread.map(|reread| Reload::new(reread, &config));
     let trusted = Trusted::new(&config.http.trusted_proxies);
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
-    let reload = reload.map(|mut reload| {
-        let trusted = trusted.clone();
-        reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
+    let admission = Arc::new(admission);
+    let reload = reread.map(|reread| {
+        let mut reload = Reload::new(reread, &config);
+        subscribe(&mut reload, &trusted, &admission);
         reload.subscribe(clusters.reseed());
         reload
     });
@@ -82,6 +82,13 @@ pub(super) fn run(
     });
     clusters.shutdown(KAFKA_STOP);
     served
+}
+
+/// Whoever takes a new configuration while it runs.
+fn subscribe(reload: &mut Reload, trusted: &Trusted, admission: &Arc<Admission>) {
+    let (trusted, admission) = (trusted.clone(), Arc::clone(admission));
+    reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
+    reload.subscribe(move |config| admission.reload(&config.limits));
 }
 
 fn bind(address: SocketAddr) -> Result<Bound, StartError> {

@@ -7,5 +7,5 @@ mod trusted;
 
 pub use address::{ClientAddr, PeerAddr};
 pub use forwarded::Unforwarded;
-pub use key::ClientKey;
+pub use key::{ClientKey, Ipv6Prefix};
 pub use trusted::Trusted;

@@ -7,11 +7,12 @@ use ipnet::IpNet;
 use super::{
     clusters,
     fault::Read,
+    limits,
     node::Node,
     streams,
     table::{Key, fill, optional, required},
 };
-use crate::{http, kafka, limits, log, partition};
+use crate::{http, kafka, limits::settings::Settings as LimitSettings, log, partition};
 
 /// What the whole file is read into.
 #[derive(Default)]
@@ -29,7 +30,7 @@ pub struct Sections {
     /// `admin`: the listener for those who run riverhead.
     pub admin: http::settings::AdminSettings,
     /// `limits`: what clients may have.
-    pub limits: limits::settings::Settings,
+    pub limits: LimitSettings,
     /// `memory`: budgets of the logs.
     pub memory: partition::Settings,
     /// `state`: what is kept over a restart.
@@ -46,7 +47,7 @@ pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         (HTTP_NAME, names(HTTP)),
         (ADMIN_NAME, names(ADMIN)),
-        (LIMITS_NAME, names(LIMITS)),
+        (LIMITS_NAME, names(limits::KEYS)),
         (MEMORY_NAME, names(MEMORY)),
         (STATE_NAME, names(STATE)),
         (LOG_NAME, names(LOG)),
@@ -64,7 +65,7 @@ pub(super) const TOP: &[Key<Draft>] = &[
         fill(ADMIN, node, &mut draft.sections.admin)
     }),
     optional(LIMITS_NAME, |draft, node| {
-        fill(LIMITS, node, &mut draft.sections.limits)
+        fill(limits::KEYS, node, &mut draft.sections.limits)
     }),
     optional(MEMORY_NAME, |draft, node| {
         fill(MEMORY, node, &mut draft.sections.memory)
@@ -122,21 +123,6 @@ const ADMIN: &[Key<http::settings::AdminSettings>] = &[
     }),
 ];
 
-const LIMITS: &[Key<limits::settings::Settings>] = &[
-    optional("streams_per_client", |limits, node| {
-        node.count().map(|v| limits.streams_per_client = v)
-    }),
-    optional("streams_total", |limits, node| {
-        node.count().map(|v| limits.streams_total = v)
-    }),
-    optional("requests_per_minute", |limits, node| {
-        node.count().map(|v| limits.requests_per_minute = v)
-    }),
-    optional("request_burst", |limits, node| {
-        node.count().map(|v| limits.request_burst = v)
-    }),
-];
-
 const MEMORY: &[Key<partition::Settings>] = &[
     optional("tail", |memory, node| budget(node).map(|v| memory.tail = v)),
     optional("history", |memory, node| budget(node).map(|v| memory.history = v)),
@@ -170,7 +156,7 @@ fn budget(node: &Node) -> Read<std::num::NonZeroUsize> {
 }
 
 /// A network without host bits; an address alone is a network of one.
-fn network(node: &Node) -> Read<IpNet> {
+pub(super) fn network(node: &Node) -> Read<IpNet> {
     let alone = node.string().ok().and_then(|text| text.parse::<IpAddr>().ok());
     let network = alone.map_or_else(
         || node.parsed("networks such as \"10.0.0.0/8\""),

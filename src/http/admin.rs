@@ -38,6 +38,11 @@ pub(super) async fn healthz(State(gateway): State<Arc<Gateway>>) -> Response {
     json::response(StatusCode::OK, &health)
 }
 
+/// Who has most streams, and who is refused most.
+pub(super) async fn clients(State(gateway): State<Arc<Gateway>>) -> Response {
+    json::response(StatusCode::OK, &gateway.admission.report())
+}
+
 /// Everything that is counted.
 pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<Response, Error> {
     let text = metrics::render(&gateway.registry).map_err(|error| Error::Internal(error.to_string()))?;

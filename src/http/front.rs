@@ -16,6 +16,7 @@ use super::{
     Gateway,
     connection::Answer,
     error::{Asked, Error},
+    router,
 };
 use crate::{
     client::{ClientAddr, ClientKey, PeerAddr, Trusted, Unforwarded},
@@ -29,27 +30,44 @@ pub(super) struct Front {
     gateway: Arc<Gateway>,
     /// Whose word on who asks is taken.
     trusted: Trusted,
+    /// Whether it is for those only whom nobody denied. Who runs riverhead cannot lock himself out.
+    guarded: bool,
 }
 
 impl Front {
-    pub(super) fn new(router: Router, gateway: &Arc<Gateway>, trusted: Trusted) -> Self {
+    /// Before what strangers ask for.
+    pub(super) fn public(gateway: &Arc<Gateway>) -> Self {
         Self {
-            router,
+            router: router::public(gateway),
             gateway: Arc::clone(gateway),
-            trusted,
+            trusted: gateway.trusted.clone(),
+            guarded: true,
         }
     }
 
-    /// Says who asks, to the request and to us.
-    fn identify(&self, request: &mut Request<Incoming>) -> Option<ClientKey> {
+    /// Before what those ask for who run riverhead.
+    pub(super) fn admin(gateway: &Arc<Gateway>) -> Self {
+        Self {
+            router: router::admin(gateway),
+            gateway: Arc::clone(gateway),
+            trusted: Trusted::new(&[]),
+            guarded: false,
+        }
+    }
+
+    /// Says who asks, to the request and to us; and whether it may ask at all.
+    fn identify(&self, request: &mut Request<Incoming>) -> Option<(ClientKey, bool)> {
         let peer = *request.extensions().get::<PeerAddr>()?;
         let client = ClientAddr::forwarded(peer, request.headers(), &self.trusted.networks());
         let client = client.unwrap_or_else(|Unforwarded(proxy)| {
             self.gateway.admission.metrics.unforwarded();
             proxy
         });
-        request.extensions_mut().insert(client.key());
-        Some(client.key())
+        let policy = self.gateway.admission.policy();
+        let key = policy.key(client);
+        request.extensions_mut().insert(client);
+        request.extensions_mut().insert(key);
+        Some((key, self.guarded && policy.denies(client)))
     }
 
     async fn route(self, mut request: Request<Incoming>) -> Response {
@@ -78,9 +96,12 @@ impl Answer for Front {
             let gateway = Arc::clone(&front.gateway);
             let asked = Asked::of(&request);
             let client = front.identify(&mut request);
-            let mut response = front.route(request).await;
+            let mut response = match client {
+                Some((_, true)) => Error::from(Refusal::Denied).into_response(),
+                _ => front.route(request).await,
+            };
             if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
-                && let Some(client) = client
+                && let Some((client, _)) = client
             {
                 gateway.admission.refused(client, refusal).await;
             }

@@ -5,15 +5,19 @@
 
 use std::{
     io,
+    net::Shutdown,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use super::silence::silence;
 use crate::metrics::EndReason;
 
 /// What is known of one connection. All of its users run in the connection's own task.
@@ -77,6 +81,25 @@ impl Link {
     pub(super) fn set_stalled(&self) {
         // The first reason is the cause of all others.
         let _ = self.end.set(EndReason::Stalled);
+    }
+
+    /// Whether hyper has something that the socket did not take yet.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    /// For how long the peer has been silent although it should not be: see [`silence`].
+    pub(super) fn silence(&self) -> Duration {
+        silence(&self.socket)
+    }
+
+    /// Ends the connection at once, with a reset: what the kernel still holds for the peer is freed. Its task notices by
+    /// the end of its input.
+    pub(super) fn reset(&self, reason: EndReason) {
+        let _ = self.end.set(reason);
+        // Both fail on a socket that is gone already.
+        let _ = self.socket.set_zero_linger();
+        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
     }
 
     /// Why this connection ended, as far as its socket knows.

@@ -12,6 +12,7 @@ mod command;
 mod connection;
 mod delivery;
 mod error;
+mod exit;
 mod front;
 mod io;
 mod json;
@@ -21,6 +22,7 @@ mod pages;
 mod question;
 mod router;
 pub mod settings;
+mod silence;
 mod since;
 mod stream;
 
@@ -54,7 +56,7 @@ pub struct Gateway {
     /// Whose word on who asks is taken on the public listener.
     pub trusted: Trusted,
     /// Who may have how much.
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
     /// What may be commanded on the admin listener, and by whom.
     pub commands: Commands,
     /// Whether this replica has started.
@@ -79,14 +81,11 @@ pub async fn serve(public: Bound, admin: Bound, gateway: Gateway) -> std::io::Re
         heartbeat: gateway.settings.heartbeat,
         head_timeout: HEAD_TIMEOUT,
     };
-    let serve = |listener: Bound, router, trusted| {
-        let front = Front::new(router, &gateway, trusted);
-        listener.serve(front, limits, metrics.clone(), drain.clone())
-    };
+    let serve = |listener: Bound, front| listener.serve(front, limits, metrics.clone(), drain.clone());
     let served = async {
         tokio::try_join!(
-            serve(public, router::public(&gateway), gateway.trusted.clone()),
-            serve(admin, router::admin(&gateway), Trusted::new(&[])),
+            serve(public, Front::public(&gateway)),
+            serve(admin, Front::admin(&gateway)),
         )
     };
     tokio::select! {

@@ -34,6 +34,7 @@ pub(super) fn admin(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new()
         .route("/healthz", answers(admin::healthz))
         .route("/metrics", answers(admin::metrics))
+        .route("/admin/clients", answers(admin::clients))
         .route(
             "/admin/clusters/{stream}/active",
             post(command::activate).fallback(async || Error::NotPost),

@@ -194,6 +194,10 @@ pub enum EndReason {
     HeldTooLong,
     /// A gap came, and the client had asked for none (`?on_gap=fail`).
     Gap,
+    /// Its client was gone without a word, and is back on another connection.
+    Replaced,
+    /// The host was full, and somebody else had no stream.
+    Evicted,
     /// A fault of ours.
     Panicked,
 }
@@ -207,6 +211,8 @@ impl EndReason {
             Self::Drained => "drained",
             Self::HeldTooLong => "held_too_long",
             Self::Gap => "gap",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
             Self::Panicked => "panicked",
         }
     }

@@ -37,6 +37,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Rig {
     pub public: SocketAddr,
     pub admin: SocketAddr,
+    pub admission: Arc<Admission>,
     pub signal: Signal,
     pub served: JoinHandle<std::io::Result<()>>,
 }
@@ -55,6 +56,7 @@ impl Rig {
             streams_total: plenty,
             requests_per_minute: plenty,
             request_burst: plenty,
+            ..Limits::default()
         };
         Self::limited(catalog, source, limits, change)
     }
@@ -75,13 +77,14 @@ impl Rig {
         let mut registry = metrics::registry();
         let readiness = Readiness::new();
         readiness.set();
+        let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
         let gateway = Gateway {
             commands: Commands::new(&AdminSettings::default(), Arc::new(NoHelm)),
             trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
             source,
             settings,
-            admission: Admission::new(&limits, LimitMetrics::register(&mut registry)),
+            admission: Arc::clone(&admission),
             readiness,
             metrics: HttpMetrics::register(&mut registry),
             registry: Arc::new(registry),
@@ -90,6 +93,7 @@ impl Rig {
         Self {
             public: addresses.0,
             admin: addresses.1,
+            admission,
             signal,
             served: tokio::spawn(http::serve(public, admin, gateway)),
         }
@@ -231,6 +235,15 @@ impl Client {
     pub fn reset(self) {
         socket2::SockRef::from(&self.socket)
             .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+
+    /// From now on its kernel drops all that comes for it, without a word, as if the network were gone.
+    pub fn vanish(&self) {
+        // `ret 0`
+        let drop_all = [socket2::SockFilter::new(0x06, 0, 0, 0)];
+        socket2::SockRef::from(&self.socket)
+            .attach_filter(&drop_all)
             .unwrap();
     }
 
