@@ -6,6 +6,7 @@ use super::StartError;
 use crate::{
     config::Config,
     event::Encoding,
+    health::Health,
     kafka::{self, Clocks, Cluster, Counters, Failover, Memory, Options, Plan, Profile},
     partition::{Directory, History},
 };
@@ -28,6 +29,7 @@ impl Clusters {
         directory: &Arc<Directory>,
         profile: Profile,
         counters: &Counters,
+        health: &Health,
     ) -> Result<Self, StartError> {
         let plan = Plan::new(config.catalog.groups(), config.state.directory.as_deref());
         let clocks = Clocks::default();
@@ -45,6 +47,7 @@ impl Clusters {
                 },
                 profile,
                 counters: counters.clone(),
+                health: health.clone(),
                 standby: plan.standby(&settings.name),
                 clocks: clocks.clone(),
                 state: config.state.directory.clone(),

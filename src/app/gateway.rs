@@ -4,13 +4,13 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 
-use super::{Reread, StartError, clusters::Clusters, logs, reload::Reload, signals::Signals, wheel::Wheel};
+use super::{Reread, StartError, clusters::Clusters, health, logs, reload::Reload, signals::Signals, wheel::Wheel};
 use crate::{
     catalog::{Catalog, Stream},
     client::Trusted,
     config::{Config, Sections},
     demo, drain,
-    health::Readiness,
+    health::{self as cells, Health, Readiness},
     http::{self, Bound, Commands, Gateway},
     kafka::{
         Counters, Profile,
@@ -44,8 +44,11 @@ pub(super) fn run(
     counters.register(registry.sub_registry_with_prefix("kafka"));
     let directory = Directory::new();
     logs::register(&mut registry, &directory);
-    let clusters = Clusters::connect(&config, &directory, profile, &counters)?;
     let (signal, watch) = drain::channel();
+    let health = Health::new();
+    health.set_streams(config.catalog.streams().map(expectation).collect());
+    health::register(&mut registry, &health, &watch, &config.limits);
+    let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
     let readiness = Readiness::new();
     let window = config.http.drain;
     let trusted = Trusted::new(&config.http.trusted_proxies);
@@ -69,6 +72,7 @@ pub(super) fn run(
         admission,
         trusted,
         readiness: readiness.clone(),
+        health,
         metrics: HttpMetrics::register(&mut registry),
         registry: Arc::new(registry),
         drain: watch,
@@ -89,6 +93,15 @@ fn subscribe(reload: &mut Reload, trusted: &Trusted, admission: &Arc<Admission>)
     let (trusted, admission) = (trusted.clone(), Arc::clone(admission));
     reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
     reload.subscribe(move |config| admission.reload(&config.limits));
+}
+
+/// What health is to hold a stream to.
+fn expectation(stream: &Stream) -> cells::Stream {
+    cells::Stream {
+        name: Arc::clone(&stream.name),
+        topics: stream.topics.clone(),
+        expect_event_within: stream.expect_event_within,
+    }
 }
 
 fn bind(address: SocketAddr) -> Result<Bound, StartError> {
@@ -142,6 +155,8 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
         .collect();
     let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
     stream.aliases.push(demo::ALIAS.into());
+    // The generator writes without pause.
+    stream.expect_event_within = Some(DEMO_QUIET);
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
@@ -154,6 +169,9 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)
 }
+
+/// At the demo's lowest rate, one event a second, longer than any pause.
+const DEMO_QUIET: Duration = Duration::from_secs(60);
 
 /// What a drain may take beyond its window: connections get two seconds to write what they have begun.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);

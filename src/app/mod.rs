@@ -7,6 +7,8 @@ mod clusters;
 #[cfg(feature = "kafka")]
 mod gateway;
 #[cfg(feature = "kafka")]
+mod health;
+#[cfg(feature = "kafka")]
 mod logs;
 #[cfg(feature = "kafka")]
 mod reload;

@@ -1,6 +1,6 @@
 //! One public stream, and the names that things have.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::encoding::Encoding;
 
@@ -21,6 +21,8 @@ pub struct Stream {
     pub former_topics: Vec<Arc<str>>,
     /// The clusters it can be read from, in order of preference.
     pub clusters: Vec<Arc<str>>,
+    /// How soon an event must come for the stream to be well; `None` for one that may be quiet.
+    pub expect_event_within: Option<Duration>,
 }
 
 impl Stream {
@@ -34,6 +36,7 @@ impl Stream {
             encoding: Encoding::default(),
             former_topics: Vec::new(),
             clusters: Vec::new(),
+            expect_event_within: None,
         }
     }
 }

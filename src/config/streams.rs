@@ -56,6 +56,9 @@ pub(super) const KEYS: &[Key<Draft>] = &[
     optional("max_clients", |draft, node| {
         ceiling(node).map(|v| draft.max_clients = Some(v))
     }),
+    optional("expect_event_within", |draft, node| {
+        node.duration().map(|v| draft.stream.expect_event_within = Some(v))
+    }),
 ];
 
 /// Reads every stream; `streams` has all of them afterwards, those with faults too.

@@ -39,7 +39,7 @@ use crate::{
     catalog::Catalog,
     client::Trusted,
     drain::Watch,
-    health::Readiness,
+    health::{Health, Readiness},
     limits::Admission,
     metrics::{HttpMetrics, Registry},
     subscription::Source,
@@ -61,6 +61,8 @@ pub struct Gateway {
     pub commands: Commands,
     /// Whether this replica has started.
     pub readiness: Readiness,
+    /// How clusters, brokers, partitions and streams are.
+    pub health: Health,
     /// What is counted here.
     pub metrics: HttpMetrics,
     /// Everything that is counted, for `/metrics`.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    connect::Shared,
+    connect::{Shared, Watches},
     counters::{ClusterLabels, ReplacementLabels},
     history::Pool,
     lookout::Topology,
@@ -25,6 +25,7 @@ use super::{
     topics::{From, Partition, RETRY_FIRST, State, Topic, is_absent},
 };
 use crate::{
+    health,
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
     position::LogTag,
 };
@@ -84,6 +85,8 @@ impl Supervisor {
         (sessions, session): (Sessions, Session),
         (notices, inbox): (mpsc::Sender<Notice>, mpsc::Receiver<Notice>),
     ) -> Self {
+        let active = topics.iter().any(|topic: &Topic| topic.active);
+        shared.health.set_active(active);
         Self {
             shared,
             topics,
@@ -99,16 +102,16 @@ impl Supervisor {
         }
     }
 
-    /// Starts the thread.
+    /// Starts the thread, which lets go of what it holds when it ends.
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(super) fn spawn(self, token: Token) -> io::Result<()> {
+    pub(super) fn spawn(self, held: (Token, Watches)) -> io::Result<()> {
         thread::Builder::new()
             .name("kafka-cluster".to_owned())
             .spawn(move || {
                 self.run();
-                drop(token);
+                drop(held);
             })?;
         Ok(())
     }
@@ -161,6 +164,7 @@ impl Supervisor {
 
     fn see(&mut self, topology: Topology) {
         self.shared.status.answered();
+        self.shared.health.set_refused(None);
         if self.silence.broken() {
             tracing::info!(cluster = %self.shared.cluster, "brokers answer again");
             self.tell_reachable(true);
@@ -210,6 +214,7 @@ impl Supervisor {
             return;
         }
         tracing::error!(cluster = %self.shared.cluster, "refused: {foreign}");
+        self.shared.health.set_refused(Some(foreign.to_string()));
         self.shared.status.foreign(foreign);
         self.session = None;
         self.pool.renew();
@@ -285,6 +290,7 @@ impl Supervisor {
             .filter(|topic| topics.contains(&topic.name))
         {
             topic.set_active(true);
+            self.shared.health.set_active(true);
             let reachable = !self.silence.is_told();
             self.shared.directory.set_reachable(&topic.name, reachable);
         }
@@ -303,9 +309,18 @@ impl Supervisor {
                 self.stop(at, number);
             }
             self.topics[at].set_active(false);
+            self.shared.health.forget(&self.topics[at].name);
             for log in self.shared.directory.withdraw(&self.topics[at].name) {
                 self.pool.forget(&log);
             }
+        }
+        let active = self.topics.iter().any(|topic| topic.active);
+        self.shared.health.set_active(active);
+    }
+
+    fn tell_missing(&self, at: usize) {
+        if self.topics[at].active {
+            self.shared.health.set_missing(&self.topics[at].name);
         }
     }
 
@@ -316,6 +331,7 @@ impl Supervisor {
     }
 
     fn survey(&mut self, topology: &Topology) {
+        self.shared.health.described(&topology.cluster_id, Instant::now());
         for (at, info) in topology.topics.iter().enumerate() {
             match info {
                 Ok(info) => self.learn(at, &topology.cluster_id, info),
@@ -323,6 +339,7 @@ impl Supervisor {
                 Err(code) if is_absent(*code) => {
                     self.topics[at].seen = true;
                     self.shared.status.lead(&self.topics[at].name, 0, 0);
+                    self.tell_missing(at);
                 }
                 Err(code) => {
                     tracing::debug!(cluster = %self.shared.cluster, topic = %self.topics[at].name, "{code:?}");
@@ -342,6 +359,9 @@ impl Supervisor {
         if !topic.active {
             return;
         }
+        self.shared
+            .health
+            .set_leaders(&topic.name, &info.leaders, Instant::now());
         self.shared
             .directory
             .announce(&topic.name, info.leaders.len() as i32);
@@ -391,6 +411,9 @@ impl Supervisor {
             // Not at once: a place that is lost again and again must not keep us busy.
             let again = Instant::now() + RETRY_FIRST;
             self.topics[at].partitions[number].state = State::Waiting(again, From::Lost(log.end().offset));
+            if let Some(cell) = self.cell(log.partition()) {
+                cell.lost(Instant::now());
+            }
         }
     }
 
@@ -455,10 +478,19 @@ impl Supervisor {
             self.pool.forget(&old);
             self.report(&old, &log, bounds);
         }
+        if let Some(cell) = self.cell(&id) {
+            cell.reading(Instant::now());
+        }
         // Without a session the next one begins with it.
         if let Some(session) = &self.session {
             session.tail.start(log);
         }
+    }
+
+    fn cell(&self, partition: &TopicPartition) -> Option<Arc<health::Partition>> {
+        self.shared
+            .health
+            .partition(&partition.topic, partition.partition)
     }
 
     fn report(&self, old: &PartitionLog, new: &PartitionLog, bounds: Bounds) {

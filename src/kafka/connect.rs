@@ -6,12 +6,13 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
 use super::{
+    bootstrap,
     client::{self, Kind},
     clocks::Clocks,
     cluster::{Notice, Supervisor},
@@ -24,9 +25,12 @@ use super::{
     settings::Settings,
     status::Status,
     topics::Topic,
+    reader::Token,
+    witness,
 };
 use crate::{
     event::Encoding,
+    health::{self, Health},
     partition::{Directory, History},
 };
 
@@ -45,6 +49,8 @@ pub struct Options {
     pub clocks: Clocks,
     /// The directory where what is known of the cluster is kept over a restart, if it is.
     pub state: Option<PathBuf>,
+    /// Where to say how the cluster is.
+    pub health: Health,
 }
 
 /// What pages may cost, in bytes.
@@ -100,6 +106,27 @@ pub(super) struct Shared {
     pub(super) overlap: Duration,
     pub(super) memory: Memory,
     pub(super) counters: Counters,
+    pub(super) health: Arc<health::Cluster>,
+}
+
+#[cfg(test)]
+impl Shared {
+    /// That of a cluster that nobody reads.
+    pub(super) fn of_nothing() -> Self {
+        Self {
+            cluster: "main".into(),
+            directory: Directory::new(),
+            leaders: Arc::default(),
+            origin: Origin::new(&Settings::new("main", Vec::new()), None),
+            status: Arc::default(),
+            clocks: Clocks::default(),
+            renew_after: Duration::MAX,
+            overlap: Duration::ZERO,
+            memory: Memory { tail: 0, history: 0 },
+            counters: Counters::default(),
+            health: Health::new().cluster(&"main".into(), Vec::new(), Instant::now()),
+        }
+    }
 }
 
 /// Begins to read `topics` of a cluster into `directory`. Never waits for Kafka.
@@ -115,7 +142,9 @@ pub fn connect(
     options: Options,
 ) -> Result<Cluster, ConnectError> {
     let name = Arc::clone(&settings.name);
+    let seeds = settings.bootstrap.iter().map(ToString::to_string).collect();
     let shared = Shared {
+        health: options.health.cluster(&name, seeds, Instant::now()),
         cluster: Arc::clone(&name),
         directory,
         leaders: Arc::default(),
@@ -127,6 +156,9 @@ pub fn connect(
         memory: options.memory,
         counters: options.counters.clone(),
     };
+    shared
+        .counters
+        .begin(&name, topics.iter().map(|(topic, _)| &**topic));
     let (token, gone) = mpsc::channel();
     let inbox = mpsc::channel();
     let config = client::config(settings, Kind::History, options.profile);
@@ -138,12 +170,14 @@ pub fn connect(
             notices: inbox.0.clone(),
             origin: Arc::clone(&shared.origin),
             status: Arc::clone(&shared.status),
+            health: Arc::clone(&shared.health),
         },
         pool,
         gone,
     };
     let config = client::config(settings, Kind::Tail, options.profile);
-    let names = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
+    let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
+    let watches = watch(settings, options.profile, &names, &shared, &token)?;
     let notices = inbox.0.clone();
     let mut sessions = Sessions::new(config, shared.clone(), names, notices, token.clone());
     let session = sessions.open()?;
@@ -153,9 +187,29 @@ pub fn connect(
     });
     let pool = Arc::clone(&cluster.pool);
     Supervisor::new(shared, topics.collect(), pool, (sessions, session), inbox)
-        .spawn(token)
+        .spawn((token, watches))
         .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
     Ok(cluster)
+}
+
+/// What ends the watches when it is dropped.
+pub(super) type Watches = [mpsc::Sender<()>; 2];
+
+/// Starts those who ask how the cluster is, and read nothing.
+fn watch(
+    settings: &Settings,
+    profile: Profile,
+    topics: &[Arc<str>],
+    shared: &Shared,
+    token: &Token,
+) -> Result<Watches, ConnectError> {
+    let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
+    let configs = [Kind::Witness, Kind::Glance].map(|kind| client::config(settings, kind, profile));
+    let (end_witness, over) = mpsc::channel();
+    witness::watch(configs, topics.to_vec(), shared.clone(), over, token.clone()).map_err(thread)?;
+    let (end_bootstrap, over) = mpsc::channel();
+    bootstrap::watch(Arc::clone(&shared.health), over, token.clone()).map_err(thread)?;
+    Ok([end_witness, end_bootstrap])
 }
 
 impl Cluster {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, mpsc};
 
 use super::{cluster::Notice, origin::Origin, settings::BrokerAddr, status::Status};
+use crate::health;
 
 /// One cluster, for those who decide and tell. Clones are the same; they do not keep it running.
 #[derive(Clone)]
@@ -11,6 +12,7 @@ pub struct Handle {
     pub(super) notices: mpsc::Sender<Notice>,
     pub(super) origin: Arc<Origin>,
     pub(super) status: Arc<Status>,
+    pub(super) health: Arc<health::Cluster>,
 }
 
 impl Handle {
@@ -27,8 +29,15 @@ impl Handle {
     /// Takes another list of brokers to ask first, at least one. The clients that run are told of it; those that are opened
     /// later begin with it.
     pub fn set_bootstrap(&self, brokers: Vec<BrokerAddr>) {
+        let addresses = brokers.iter().map(ToString::to_string).collect();
+        self.health.set_bootstrap(addresses);
         self.origin.seeds.configure(brokers);
         let _ = self.notices.send(Notice::Reseeded);
+    }
+
+    /// Says what somebody should look at.
+    pub(super) fn set_concern(&self, concern: Option<String>) {
+        self.health.set_concern(concern);
     }
 
     /// Reads these topics from here, which nothing else may read.

@@ -66,7 +66,7 @@ impl Sessions {
     pub(super) fn open(&mut self) -> Result<Session, ConnectError> {
         self.opened += 1;
         let (number, name) = (self.opened, &self.shared.cluster);
-        let context = Context::new(Arc::clone(name), Kind::Tail, self.shared.counters.clone());
+        let context = Context::new(&self.shared, Kind::Tail);
         let reader = Reader::open(&self.config, context, &self.shared.origin, self.token.clone())
             .map_err(|error| ConnectError::Settings(name.to_string(), error))?;
         let queue = reader
@@ -94,6 +94,9 @@ impl Sessions {
 
     /// Whether one more would leave connections bounded: clients that hang in their end must not pile up behind new ones.
     pub(super) fn may_open(&self) -> bool {
-        self.shared.origin.clients() <= 1 + MOST_READERS
+        self.shared.origin.clients() <= MOST_CLIENTS
     }
 }
+
+/// What one generation has at most: the tail's, the readers of history, and the two that ask how brokers are.
+const MOST_CLIENTS: usize = 1 + MOST_READERS + 2;

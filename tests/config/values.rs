@@ -8,7 +8,7 @@ use riverhead::{
     encoding::{Payload, Tombstones},
 };
 
-use super::{LEAST, PATH, environment, loaded, warnings, with_cluster_line};
+use super::{LEAST, PATH, environment, loaded, report, warnings, with_cluster_line};
 
 #[test]
 fn the_environment_goes_before_the_file() {
@@ -150,6 +150,20 @@ socket."keepalive.enable" = true
         "ssl.key.location=/etc/key.pem",
     ];
     assert_eq!(properties, wanted);
+}
+
+#[test]
+fn a_stream_may_be_quiet_unless_it_says_otherwise() {
+    let within = |text: &str| {
+        let config = loaded(text, &[]);
+        let stream = config.catalog.streams().next().expect("a stream");
+        stream.expect_event_within
+    };
+    assert_eq!(within(LEAST), None);
+    let text = format!("{LEAST}expect_event_within = \"90s\"\n");
+    assert_eq!(within(&text), Some(Duration::from_secs(90)));
+    let faults = report(&format!("{LEAST}expect_event_within = \"0s\"\n"), &[]);
+    assert!(faults.contains("a duration above zero"), "{faults}");
 }
 
 #[test]

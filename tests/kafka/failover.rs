@@ -10,6 +10,7 @@ use std::{
 use riverhead::{
     catalog::{Catalog, Stream},
     event::Encoding,
+    health::Health,
     kafka::{
         Clocks, Cluster, Counters, Failover, Memory, Options, Plan, Profile, Refused, connect,
         settings::Settings,
@@ -114,6 +115,7 @@ fn read(name: &str, brokers: &Brokers, plan: &Plan, directory: &Arc<Directory>) 
         counters: Counters::default(),
         standby: plan.standby(name),
         clocks: Clocks::default(),
+        health: Health::new(),
         state: None,
     };
     let topics = vec![("t".into(), Encoding::default())];

@@ -21,6 +21,7 @@ use futures_util::future::join_all;
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Event, Kind},
+    health::Health,
     kafka::{
         ClientLabels, Clocks, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
         ReplacementLabels, connect, settings::Settings,
@@ -76,6 +77,7 @@ impl House {
             standby: BTreeSet::new(),
             clocks: Clocks::default(),
             state: state.map(Into::into),
+            health: Health::new(),
         };
         let topics = topics
             .iter()

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Event},
+    health::Health,
     kafka::{
         Clocks, Cluster, Counters, Memory, Options, Profile, ReplacementLabels, connect, settings::Settings,
     },
@@ -46,6 +47,7 @@ impl House {
             standby: BTreeSet::new(),
             clocks: Clocks::default(),
             state: None,
+            health: Health::new(),
         };
         let topics = vec![(topic.into(), Encoding::default())];
         let cluster = connect(&settings, topics, Arc::clone(&directory), options).expect("a cluster");

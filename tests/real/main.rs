@@ -16,6 +16,7 @@
 )]
 
 mod following;
+mod health;
 mod kafka;
 mod process;
 mod quiet;

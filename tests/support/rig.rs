@@ -12,7 +12,7 @@ use riverhead::{
     catalog::{Catalog, Stream, StreamName},
     client::{ClientKey, Trusted},
     drain::{self, Signal},
-    health::Readiness,
+    health::{Health, Readiness},
     http::{
         self, Bound, Commands, Gateway, Helm, NotSteered, Steered,
         settings::{AdminSettings, Settings},
@@ -39,6 +39,8 @@ pub struct Rig {
     pub admin: SocketAddr,
     pub admission: Arc<Admission>,
     pub signal: Signal,
+    /// The cells that `/healthz` shows.
+    pub health: Health,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -78,6 +80,7 @@ impl Rig {
         let readiness = Readiness::new();
         readiness.set();
         let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
+        let health = Health::new();
         let gateway = Gateway {
             commands: Commands::new(&AdminSettings::default(), Arc::new(NoHelm)),
             trusted: Trusted::new(&settings.trusted_proxies),
@@ -86,6 +89,7 @@ impl Rig {
             settings,
             admission: Arc::clone(&admission),
             readiness,
+            health: health.clone(),
             metrics: HttpMetrics::register(&mut registry),
             registry: Arc::new(registry),
             drain,
@@ -95,6 +99,7 @@ impl Rig {
             admin: addresses.1,
             admission,
             signal,
+            health,
             served: tokio::spawn(http::serve(public, admin, gateway)),
         }
     }

@@ -227,14 +227,42 @@ impl Failover {
     }
 }
 
+impl Standing {
+    /// What somebody should look at; `None` when all is as it should be, or the cluster's own state says enough.
+    pub fn concern(&self) -> Option<String> {
+        let streams = self.streams.join(", ");
+        let cluster = &self.cluster;
+        let moved = (!self.preferred)
+            .then(|| format!("{streams}: read from {cluster}, which is not the first choice; back by command"));
+        let clocks = self.broker_clocks.join(", ");
+        let inexact = (!self.preferred && !clocks.is_empty())
+            .then(|| format!("{clocks}: brokers set the timestamps, so the move repeated failover_overlap"));
+        let leaderless = (self.trouble == Some(Trouble::Leaderless))
+            .then(|| format!("{streams}: no partition has a leader"));
+        let concerns: Vec<_> = [moved, inexact, leaderless].into_iter().flatten().collect();
+        (!concerns.is_empty()).then(|| concerns.join("; "))
+    }
+}
+
 impl Watch {
     fn look(&self) {
+        self.tell();
         for charge in &self.charges {
             let candidates: Vec<_> = charge.candidates().collect();
             let (active, since) = (charge.active.get(), *charge.since.lock());
             if let Some(to) = choose(&candidates, active, since, Instant::now()) {
                 self.go(charge, to, "the one before fails");
             }
+        }
+    }
+
+    /// Tells health what an operator should know of each cluster.
+    fn tell(&self) {
+        let standings: Vec<_> = self.charges.iter().map(Charge::standing).collect();
+        for (handle, _) in self.charges.iter().flat_map(|charge| &charge.clusters) {
+            let own = standings.iter().filter(|standing| standing.cluster == *handle.name());
+            let concerns: Vec<_> = own.filter_map(Standing::concern).collect();
+            handle.set_concern((!concerns.is_empty()).then(|| concerns.join("; ")));
         }
     }
 

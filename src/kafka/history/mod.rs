@@ -25,7 +25,6 @@ use super::{
     connect::Shared,
     counters::{ClusterLabels, Counters},
     lookout::Leaders,
-    origin::Origin,
     reader::{Found, Token},
 };
 use crate::{
@@ -51,10 +50,10 @@ pub(super) struct Pool {
 /// What the pool and its readers' threads share.
 struct Core {
     cluster: Arc<str>,
+    shared: Shared,
     /// Made once: pages are counted for every want of every client.
     labels: ClusterLabels,
     config: ClientConfig,
-    origin: Arc<Origin>,
     counters: Counters,
     cache: Mutex<Cache>,
     backoffs: Backoffs,
@@ -77,11 +76,11 @@ impl Pool {
         Arc::new_cyclic(|this| Self {
             core: Arc::new(Core {
                 cluster: Arc::clone(&shared.cluster),
+                shared: shared.clone(),
                 labels: ClusterLabels {
                     cluster: shared.cluster.to_string(),
                 },
                 config,
-                origin: Arc::clone(&shared.origin),
                 counters: shared.counters.clone(),
                 cache: Mutex::new(Cache::new(shared.memory.history)),
                 backoffs: Backoffs::default(),

@@ -225,8 +225,8 @@ enum End {
 /// Opens a client; `None` when the mailbox was closed before that succeeded.
 fn open(core: &Core, mailbox: &Mailbox, token: &Token) -> Option<Reader> {
     loop {
-        let context = Context::new(Arc::clone(&core.cluster), Kind::History, core.counters.clone());
-        match Reader::open(&core.config, context, &core.origin, token.clone()) {
+        let context = Context::new(&core.shared, Kind::History);
+        match Reader::open(&core.config, context, &core.shared.origin, token.clone()) {
             Ok(reader) => return Some(reader),
             Err(error) => tracing::error!(cluster = %core.cluster, "no client for a history reader: {error}"),
         }

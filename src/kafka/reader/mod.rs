@@ -16,7 +16,7 @@ mod topology;
 
 pub(super) use offsets::{Found, When};
 pub(super) use queue::{Alarm, Queue, What};
-pub(super) use topology::TopicInfo;
+pub(super) use topology::{TopicInfo, View};
 
 use std::{
     collections::HashMap,
@@ -63,7 +63,7 @@ pub(super) struct Reader {
 pub(super) struct Topic(usize);
 
 impl Reader {
-    /// A client with this configuration, which lacks the brokers to ask first: those are the origin's. It connects by and
+    /// A client with this configuration. If that lacks the brokers to ask first, they are the origin's. It connects by and
     /// by; this does not wait.
     ///
     /// # Errors
@@ -77,7 +77,9 @@ impl Reader {
         // The version first: what changes in between is told once more.
         let seeds_told = AtomicU64::new(origin.seeds.version());
         let mut config = config.clone();
-        config.set("bootstrap.servers", home::servers(&origin.seeds.usable()));
+        if config.get(SEEDS).is_none() {
+            config.set(SEEDS, home::servers(&origin.seeds.usable()));
+        }
         Ok(Self {
             handle: Arc::new(Handle(ManuallyDrop::new(Remains {
                 topics: Mutex::default(),
@@ -141,6 +143,9 @@ impl Reader {
         self.handle.consumer().context().count(code);
     }
 }
+
+/// librdkafka's name for the brokers to ask first.
+const SEEDS: &str = "bootstrap.servers";
 
 /// Enough that a burst of logs is drained in a few turns; an empty turn costs a few microseconds.
 const EVENTS_A_TURN: usize = 16;
