@@ -4,7 +4,9 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 
-use super::{Reread, StartError, clusters::Clusters, health, logs, reload::Reload, signals::Signals, wheel::Wheel};
+use super::{
+    Reread, StartError, clusters::Clusters, health, logs, reload::Reload, signals::Signals, wheel::Wheel,
+};
 use crate::{
     catalog::{Catalog, Stream},
     client::Trusted,

@@ -57,7 +57,8 @@ pub(super) const KEYS: &[Key<Draft>] = &[
         ceiling(node).map(|v| draft.max_clients = Some(v))
     }),
     optional("expect_event_within", |draft, node| {
-        node.duration().map(|v| draft.stream.expect_event_within = Some(v))
+        node.duration()
+            .map(|v| draft.stream.expect_event_within = Some(v))
     }),
 ];
 

@@ -21,11 +21,11 @@ use super::{
     history::Pool,
     lookout::Leaders,
     origin::Origin,
+    reader::Token,
     session::Sessions,
     settings::Settings,
     status::Status,
     topics::Topic,
-    reader::Token,
     witness,
 };
 use crate::{

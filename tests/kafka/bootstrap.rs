@@ -1,6 +1,6 @@
 //! Brokers that are replaced, and addresses that change hands.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use riverhead::{
     kafka::{ClusterLabels, Trouble, ask, settings::Settings},
@@ -162,6 +162,65 @@ fn each_broker_is_asked_alone_and_its_fault_is_told_in_words() {
         .insert("security.protocol".into(), "ssl".into());
     let said = ask(&settings, &address, &["a".into()], WAIT).expect_err("it speaks no TLS");
     assert!(said.to_lowercase().contains("ssl"), "{said}");
+}
+
+/// What `check-config --online` prints for these streams' topics, and its exit code.
+fn check_online(bootstrap: &[&str], topic: &str, more: &str) -> (String, Option<i32>) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let text = format!(
+        "[[clusters]]\nname = 'main'\nbootstrap = {bootstrap:?}\n{more}\n\
+         [[streams]]\nname = 's'\ntopics = ['{topic}']\n"
+    );
+    std::fs::write(file.path(), text).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_riverhead"));
+    command
+        .args(["check-config", "--online", "--config"])
+        .arg(file.path());
+    let output = command.env_clear().output().expect("the binary runs");
+    (
+        String::from_utf8_lossy(&output.stdout).into(),
+        output.status.code(),
+    )
+}
+
+#[test]
+fn the_check_says_which_brokers_answer_and_which_topics_there_are() {
+    let (brokers, others) = (brokers(), Brokers::start(&[("a", 1)]));
+    let (own, foreign) = (&*brokers.addresses()[0], &*others.addresses()[0]);
+    let (said, code) = check_online(&[DEAD, own], "a", "");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains(&format!("ok: cluster main: {own} answers: 3 brokers")),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("warning: cluster main: {DEAD} does not answer: ")),
+        "{said}"
+    );
+    assert!(said.contains("ok: cluster main: topic a, 1 partition"), "{said}");
+
+    let failures = [
+        (
+            check_online(&[own, DEAD], "b", ""),
+            "error: cluster main: topic b: it is not there",
+        ),
+        (
+            check_online(&[DEAD, "127.0.0.1:2"], "a", ""),
+            "none of its bootstrap brokers answers",
+        ),
+        (
+            check_online(&[own, foreign], "a", ""),
+            "answer for different clusters",
+        ),
+        (
+            check_online(&[own, DEAD], "a", "cluster_id = 'x'"),
+            "its id must be x",
+        ),
+    ];
+    for ((said, code), wanted) in failures {
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
 }
 
 const WAIT: Duration = Duration::from_secs(5);

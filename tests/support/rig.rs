@@ -82,7 +82,7 @@ impl Rig {
         let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
         let health = Health::new();
         let gateway = Gateway {
-            commands: Commands::new(&AdminSettings::default(), Arc::new(NoHelm)),
+            commands: commands(),
             trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
             source,
@@ -132,12 +132,31 @@ pub fn catalog() -> Catalog {
     Catalog::new(vec![recentchange, revision]).unwrap()
 }
 
-/// Nothing to command.
-struct NoHelm;
+/// What a rig's commands need.
+pub const TOKEN: &str = "the-token-of-the-rig";
 
-impl Helm for NoHelm {
-    fn read_from(&self, _: &StreamName, cluster: &str, _: bool) -> Result<Steered, NotSteered> {
-        Err(NotSteered::Unknown(format!("no cluster `{cluster}`")))
+fn commands() -> Commands {
+    let settings = AdminSettings {
+        token: Some(TOKEN.parse().unwrap()),
+        ..AdminSettings::default()
+    };
+    Commands::new(&settings, Arc::new(PretendedHelm))
+}
+
+/// Knows the clusters `b`, which serves, and `down`, which does not.
+struct PretendedHelm;
+
+impl Helm for PretendedHelm {
+    fn read_from(&self, stream: &StreamName, cluster: &str, force: bool) -> Result<Steered, NotSteered> {
+        match cluster {
+            "down" if !force => Err(NotSteered::Conflict("it is down".into())),
+            "b" | "down" => Ok(Steered {
+                streams: vec![stream.to_string()],
+                from: "a".into(),
+                to: cluster.into(),
+            }),
+            _ => Err(NotSteered::Unknown(format!("no cluster {cluster}"))),
+        }
     }
 }
 

@@ -232,8 +232,9 @@ impl Standing {
     pub fn concern(&self) -> Option<String> {
         let streams = self.streams.join(", ");
         let cluster = &self.cluster;
-        let moved = (!self.preferred)
-            .then(|| format!("{streams}: read from {cluster}, which is not the first choice; back by command"));
+        let moved = (!self.preferred).then(|| {
+            format!("{streams}: read from {cluster}, which is not the first choice; back by command")
+        });
         let clocks = self.broker_clocks.join(", ");
         let inexact = (!self.preferred && !clocks.is_empty())
             .then(|| format!("{clocks}: brokers set the timestamps, so the move repeated failover_overlap"));
@@ -260,7 +261,9 @@ impl Watch {
     fn tell(&self) {
         let standings: Vec<_> = self.charges.iter().map(Charge::standing).collect();
         for (handle, _) in self.charges.iter().flat_map(|charge| &charge.clusters) {
-            let own = standings.iter().filter(|standing| standing.cluster == *handle.name());
+            let own = standings
+                .iter()
+                .filter(|standing| standing.cluster == *handle.name());
             let concerns: Vec<_> = own.filter_map(Standing::concern).collect();
             handle.set_concern((!concerns.is_empty()).then(|| concerns.join("; ")));
         }
