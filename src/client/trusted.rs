@@ -5,8 +5,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use parking_lot::RwLock;
 
-/// The networks of trusted proxies. Clones change together.
-#[derive(Clone, Debug)]
+/// The networks of trusted proxies; none by default. Clones change together.
+#[derive(Clone, Debug, Default)]
 pub struct Trusted(Arc<RwLock<Arc<[IpNet]>>>);
 
 impl Trusted {

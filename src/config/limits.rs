@@ -23,6 +23,13 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     optional("streams_total", |limits, node| {
         node.count().map(|v| limits.streams_total = v)
     }),
+    optional("connections_without_stream", |limits, node| {
+        node.count().map(|v| limits.connections_without_stream = v)
+    }),
+    optional("connections_without_stream_per_client", |limits, node| {
+        node.count()
+            .map(|v| limits.connections_without_stream_per_client = v)
+    }),
     optional("clients_per_stream", |limits, node| {
         ceiling(node).map(|v| limits.clients_per_stream = v)
     }),

@@ -16,6 +16,8 @@ pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Fault> {
         stalls_before_heartbeat,
         one_address_twice,
         client_above_total,
+        lobby_of_one,
+        nobody_is_believed,
         client_of_a_network_above_total,
         allowed_and_denied,
     ];
@@ -61,6 +63,36 @@ fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option
             "`limits.streams_per_client` ({client}) is above `limits.streams_total` ({total}): one client could hold them all"
         );
         between(root, title, [(LIMITS_NAME, "streams_per_client"), (LIMITS_NAME, "streams_total")])
+    })
+}
+
+fn lobby_of_one(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault> {
+    let (client, total) = (
+        limits.connections_without_stream_per_client,
+        limits.connections_without_stream,
+    );
+    (client > total).then(|| {
+        let keys = [
+            "connections_without_stream_per_client",
+            "connections_without_stream",
+        ];
+        let [one, all] = keys;
+        let title = format!(
+            "`limits.{one}` ({client}) is above `limits.{all}` ({total}): one client could hold them all"
+        );
+        between(root, title, keys.map(|key| (LIMITS_NAME, key)))
+    })
+}
+
+fn nobody_is_believed(root: &Node, Sections { http, .. }: &Sections) -> Option<Fault> {
+    let (key, consequence) = match (http.proxy_protocol, &http.client_header) {
+        (true, _) => ("proxy_protocol", "nobody could connect"),
+        (false, Some(_)) => ("client_header", "nobody's header would be believed"),
+        (false, None) => return None,
+    };
+    http.trusted_proxies.is_empty().then(|| {
+        let title = format!("`http.{key}` is set and `http.trusted_proxies` is empty: {consequence}");
+        between(root, title, [(HTTP_NAME, key), (HTTP_NAME, "trusted_proxies")])
     })
 }
 

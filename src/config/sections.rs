@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ::http::HeaderName;
 use ipnet::IpNet;
 
 use super::{
@@ -94,6 +95,12 @@ const HTTP: &[Key<http::settings::Settings>] = &[
         node.list("an array of networks", network)
             .map(|v| http.trusted_proxies = v)
     }),
+    optional("client_header", |http, node| {
+        header(node).map(|v| http.client_header = v)
+    }),
+    optional("proxy_protocol", |http, node| {
+        node.flag().map(|v| http.proxy_protocol = v)
+    }),
     optional("heartbeat", |http, node| {
         node.duration().map(|v| http.heartbeat = v)
     }),
@@ -153,6 +160,15 @@ fn budget(node: &Node) -> Read<std::num::NonZeroUsize> {
             "this is more than it can address",
         )
     })
+}
+
+/// A header's name; an empty text is none.
+fn header(node: &Node) -> Read<Option<HeaderName>> {
+    if node.string().is_ok_and(str::is_empty) {
+        return Ok(None);
+    }
+    node.parsed("the name of a header such as \"X-Client-IP\"")
+        .map(Some)
 }
 
 /// A network without host bits; an address alone is a network of one.

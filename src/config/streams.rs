@@ -25,7 +25,7 @@ pub(super) struct Draft {
     sound: bool,
 }
 
-/// The keys of one draft.stream.
+/// The keys of one stream.
 pub(super) const KEYS: &[Key<Draft>] = &[
     required("name", "it is what clients ask for", |draft, node| {
         node.string().map(|v| draft.stream.name = v.into())

@@ -1,7 +1,7 @@
 //! How limits reach a stream that is open: whether its client is still there, and that it has to go.
 
 use std::{
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, OnceLock},
     task::Context,
     time::Duration,
 };
@@ -9,7 +9,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::time::sleep;
 
-use super::link::Link;
+use super::carrier::{Carrier, Tether};
 use crate::{
     limits::{Leave, OpenStream},
     metrics::EndReason,
@@ -18,7 +18,7 @@ use crate::{
 /// One stream's way out, for others than its client.
 #[derive(Debug)]
 pub(super) struct Exit {
-    link: Weak<Link>,
+    tether: Tether,
     /// A live client acknowledges something this often.
     heartbeat: Duration,
     told: OnceLock<EndReason>,
@@ -26,13 +26,13 @@ pub(super) struct Exit {
 }
 
 impl Exit {
-    pub(super) fn new(link: &Arc<Link>, heartbeat: Duration) -> Arc<Self> {
-        Self::of(Arc::downgrade(link), heartbeat)
+    pub(super) fn new(carrier: &Carrier, heartbeat: Duration) -> Arc<Self> {
+        Self::of(carrier.downgrade(), heartbeat)
     }
 
-    fn of(link: Weak<Link>, heartbeat: Duration) -> Arc<Self> {
+    fn of(tether: Tether, heartbeat: Duration) -> Arc<Self> {
         Arc::new(Self {
-            link,
+            tether,
             heartbeat,
             told: OnceLock::new(),
             waker: AtomicWaker::new(),
@@ -49,34 +49,34 @@ impl Exit {
 
 impl OpenStream for Exit {
     fn is_dead(&self) -> bool {
-        let link = self.link.upgrade();
-        link.is_some_and(|link| link.silence() > self.heartbeat)
+        let carrier = self.tether.carrier();
+        carrier.is_some_and(|carrier| carrier.silence() > self.heartbeat)
     }
 
     fn leave(&self, why: Leave) {
         match why {
             // Nobody would read the end of it.
             Leave::Dead => {
-                if let Some(link) = self.link.upgrade() {
-                    link.reset(EndReason::Replaced);
+                if let Some(carrier) = self.tether.carrier() {
+                    carrier.abandon(EndReason::Replaced);
                 }
             }
             Leave::Crowded => {
                 let _ = self.told.set(EndReason::Evicted);
                 self.waker.wake();
-                tokio::spawn(reset_if_blocked(Weak::clone(&self.link)));
+                tokio::spawn(reset_if_blocked(self.tether.clone()));
             }
         }
     }
 }
 
 /// Gives a stream that was told to end a second to write what it has begun.
-async fn reset_if_blocked(link: Weak<Link>) {
+async fn reset_if_blocked(tether: Tether) {
     sleep(GRACE).await;
-    if let Some(link) = link.upgrade()
-        && link.is_blocked()
+    if let Some(carrier) = tether.carrier()
+        && carrier.is_blocked()
     {
-        link.reset(EndReason::Evicted);
+        carrier.reset(EndReason::Evicted);
     }
 }
 
@@ -86,18 +86,18 @@ const GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::task::Waker;
+    use std::{sync::Weak, task::Waker};
 
     use tokio::{
         io::AsyncReadExt,
         net::{TcpListener, TcpStream},
     };
 
-    use super::*;
+    use super::{super::link::Link, *};
 
     /// One that leads nowhere.
     pub(in crate::http) fn exit() -> Arc<Exit> {
-        Exit::of(Weak::new(), HEARTBEAT)
+        Exit::of(Tether::Alone(Weak::new()), HEARTBEAT)
     }
 
     const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -106,7 +106,7 @@ pub(super) mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
-        (Arc::new(Link::new(socket)), peer)
+        (Arc::new(Link::new(socket, None)), peer)
     }
 
     /// How the peer of a connection that ended meets its end.
@@ -118,7 +118,7 @@ pub(super) mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_to_go_has_a_second_to_read_the_rest_and_is_then_reset() {
         let (link, peer) = connected().await;
-        let exit = Exit::new(&link, HEARTBEAT);
+        let exit = Exit::new(&Carrier::Alone(Arc::clone(&link)), HEARTBEAT);
         let context = Context::from_waker(Waker::noop());
         assert_eq!(exit.told(&context), None);
         link.set_blocked();
@@ -136,7 +136,7 @@ pub(super) mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_read_the_rest_is_not_reset() {
         let (link, peer) = connected().await;
-        Exit::new(&link, HEARTBEAT).leave(Leave::Crowded);
+        Exit::new(&Carrier::Alone(Arc::clone(&link)), HEARTBEAT).leave(Leave::Crowded);
         sleep(2 * GRACE).await;
         assert_eq!(link.end(), EndReason::ClientClosed);
         assert_eq!(end(link, peer).await.unwrap(), 0);
@@ -145,7 +145,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn a_dead_one_is_reset_at_once() {
         let (link, peer) = connected().await;
-        let exit = Exit::new(&link, HEARTBEAT);
+        let exit = Exit::new(&Carrier::Alone(Arc::clone(&link)), HEARTBEAT);
         assert!(!exit.is_dead());
         exit.leave(Leave::Dead);
         assert_eq!(link.end(), EndReason::Replaced);

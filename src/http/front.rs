@@ -19,7 +19,7 @@ use super::{
     router,
 };
 use crate::{
-    client::{ClientAddr, ClientKey, PeerAddr, Trusted, Unforwarded},
+    client::{ClientKey, PeerAddr, Proxies, Unforwarded},
     limits::Refusal,
 };
 
@@ -29,18 +29,18 @@ pub(super) struct Front {
     router: Router,
     gateway: Arc<Gateway>,
     /// Whose word on who asks is taken.
-    trusted: Trusted,
+    proxies: Proxies,
     /// Whether it is for those only whom nobody denied. Who runs riverhead cannot lock himself out.
     guarded: bool,
 }
 
 impl Front {
     /// Before what strangers ask for.
-    pub(super) fn public(gateway: &Arc<Gateway>) -> Self {
+    pub(super) fn public(gateway: &Arc<Gateway>, proxies: Proxies) -> Self {
         Self {
             router: router::public(gateway),
             gateway: Arc::clone(gateway),
-            trusted: gateway.trusted.clone(),
+            proxies,
             guarded: true,
         }
     }
@@ -50,15 +50,15 @@ impl Front {
         Self {
             router: router::admin(gateway),
             gateway: Arc::clone(gateway),
-            trusted: Trusted::new(&[]),
+            proxies: Proxies::default(),
             guarded: false,
         }
     }
 
-    /// Says who asks, to the request and to us; and whether it may ask at all.
-    fn identify(&self, request: &mut Request<Incoming>) -> Option<(ClientKey, bool)> {
+    /// Says who asks, to the request and to us.
+    fn identify(&self, request: &mut Request<Incoming>) -> Option<Caller> {
         let peer = *request.extensions().get::<PeerAddr>()?;
-        let client = ClientAddr::forwarded(peer, request.headers(), &self.trusted.networks());
+        let client = self.proxies.client(peer, request.headers());
         let client = client.unwrap_or_else(|Unforwarded(proxy)| {
             self.gateway.admission.metrics.unforwarded();
             proxy
@@ -67,7 +67,10 @@ impl Front {
         let key = policy.key(client);
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(key);
-        Some((key, self.guarded && policy.denies(client)))
+        Some(Caller {
+            key,
+            is_denied: self.guarded && policy.denies(client),
+        })
     }
 
     async fn route(self, mut request: Request<Incoming>) -> Response {
@@ -89,21 +92,27 @@ impl Front {
     }
 }
 
+/// Who asks.
+struct Caller {
+    key: ClientKey,
+    is_denied: bool,
+}
+
 impl Answer for Front {
     fn answer(&self, mut request: Request<Incoming>) -> BoxFuture<'static, Response> {
         let front = self.clone();
         Box::pin(async move {
             let gateway = Arc::clone(&front.gateway);
             let asked = Asked::of(&request);
-            let client = front.identify(&mut request);
-            let mut response = match client {
-                Some((_, true)) => Error::from(Refusal::Denied).into_response(),
+            let caller = front.identify(&mut request);
+            let mut response = match &caller {
+                Some(caller) if caller.is_denied => Error::from(Refusal::Denied).into_response(),
                 _ => front.route(request).await,
             };
             if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
-                && let Some((client, _)) = client
+                && let Some(caller) = caller
             {
-                gateway.admission.refused(client, refusal).await;
+                gateway.admission.refused(caller.key, refusal).await;
             }
             let mut response = asked.explain(response);
             for (name, value) in COMMON {

@@ -8,22 +8,28 @@
 mod account;
 mod admin;
 mod body;
+mod carrier;
 mod command;
 mod connection;
 mod delivery;
 mod error;
 mod exit;
 mod front;
+mod http1;
+mod http2;
 mod io;
 mod json;
 mod link;
 mod listener;
+mod opening;
 mod pages;
+mod panics;
 mod question;
 mod router;
 pub mod settings;
 mod silence;
 mod since;
+mod strand;
 mod stream;
 
 pub use command::{Commands, Helm, NotSteered, Steered};
@@ -31,13 +37,13 @@ pub use listener::Bound;
 
 use std::{sync::Arc, time::Duration};
 
-use connection::Limits;
+use connection::{Limits, Rules};
 use front::Front;
 use settings::Settings;
 
 use crate::{
     catalog::Catalog,
-    client::Trusted,
+    client::{Proxies, Trusted},
     drain::Watch,
     health::{Health, Readiness},
     limits::Admission,
@@ -77,22 +83,47 @@ pub struct Gateway {
 /// When a listener cannot be given to the runtime.
 pub async fn serve(public: Bound, admin: Bound, gateway: Gateway) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
-    let (metrics, drain) = (&gateway.metrics, &gateway.drain);
-    let limits = Limits {
-        stall_timeout: gateway.settings.stall_timeout,
-        heartbeat: gateway.settings.heartbeat,
-        head_timeout: HEAD_TIMEOUT,
-    };
-    let serve = |listener: Bound, front| listener.serve(front, limits, metrics.clone(), drain.clone());
+    let serve = |listener: Bound, front, rules: Rules| listener.serve(front, rules, gateway.drain.clone());
+    let (to_public, to_admin) = (to_public(&gateway), to_admin(&gateway));
     let served = async {
         tokio::try_join!(
-            serve(public, Front::public(&gateway)),
-            serve(admin, Front::admin(&gateway)),
+            serve(
+                public,
+                Front::public(&gateway, to_public.proxies.clone()),
+                to_public
+            ),
+            serve(admin, Front::admin(&gateway), to_admin),
         )
     };
     tokio::select! {
         served = served => served.map(drop),
         never = gateway.admission.forget_idle() => match never {},
+    }
+}
+
+/// How strangers' connections are treated.
+fn to_public(gateway: &Gateway) -> Rules {
+    let settings = &gateway.settings;
+    Rules {
+        admission: Some(Arc::clone(&gateway.admission)),
+        proxies: Proxies::new(gateway.trusted.clone(), settings.client_header.clone()),
+        proxy_protocol: settings.proxy_protocol,
+        ..to_admin(gateway)
+    }
+}
+
+/// How those of whoever runs riverhead are.
+fn to_admin(gateway: &Gateway) -> Rules {
+    Rules {
+        limits: Limits {
+            stall_timeout: gateway.settings.stall_timeout,
+            heartbeat: gateway.settings.heartbeat,
+            head_timeout: HEAD_TIMEOUT,
+        },
+        admission: None,
+        proxies: Proxies::default(),
+        proxy_protocol: false,
+        metrics: gateway.metrics.clone(),
     }
 }
 

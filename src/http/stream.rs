@@ -22,12 +22,12 @@ use super::{
     Gateway,
     account::{Account, Opening},
     body::StreamBody,
+    carrier::Carrier,
     delivery::{Delivery, Terms},
     error::Error,
     exit::Exit,
     front::STREAMS,
     json::JSON,
-    link::Link,
     question::Question,
     settings::Settings,
 };
@@ -45,7 +45,7 @@ pub(super) async fn answer(
     State(gateway): State<Arc<Gateway>>,
     Extension(address): Extension<ClientAddr>,
     Extension(client): Extension<ClientKey>,
-    Extension(link): Extension<Arc<Link>>,
+    Extension(carrier): Extension<Carrier>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -58,7 +58,7 @@ pub(super) async fn answer(
         return read().map(|_| respond(format, endless()));
     }
     // Before anything that a stranger can make long. Until the account has it, every way out of here gives it back.
-    let exit = Exit::new(&link, gateway.settings.heartbeat);
+    let exit = Exit::new(&carrier, gateway.settings.heartbeat);
     let permit = gateway
         .admission
         .admit(&wish(address, &selection), &watched(&exit))?;
@@ -78,7 +78,7 @@ pub(super) async fn answer(
     let account = Account::open(opening, gateway.metrics.stream(&label), permit, exit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
     let delivery = Delivery::new(subscription, terms, gateway.drain.ticket(), account);
-    Ok(respond(format, Body::new(StreamBody::new(delivery, link))))
+    Ok(respond(format, Body::new(StreamBody::new(delivery, carrier))))
 }
 
 /// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced

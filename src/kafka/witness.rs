@@ -70,6 +70,9 @@ struct Witness {
     last_routine: Instant,
 }
 
+/// A partition whose high watermark stands still, and the broker it is fetched from.
+type Still = (Arc<str>, i32, Option<i32>);
+
 /// What to ask, of the leaders that one broker names.
 type Doubts = Vec<(Arc<str>, i32)>;
 
@@ -133,16 +136,8 @@ impl Witness {
     /// from; by and by all that stand still, for it can be ourselves who are stuck.
     fn doubts(&mut self, views: &[(i32, View)]) -> Option<(i32, Doubts)> {
         let still = self.still();
-        let contradicted = views.iter().map(|(via, view)| {
-            let contradicts = |(topic, number, from): &&(Arc<str>, i32, Option<i32>)| {
-                let named = self.named(view, topic, *number);
-                named.is_some() && named != *from
-            };
-            (*via, doubts(still.iter().filter(contradicts)))
-        });
-        let worst = contradicted.max_by_key(|(_, doubts)| doubts.len());
-        if let Some((via, doubts)) = worst.filter(|(_, doubts)| !doubts.is_empty()) {
-            return Some((via, doubts));
+        if let Some(contradicted) = contradicted(&self.topics, views, &still) {
+            return Some(contradicted);
         }
         if still.is_empty() || self.last_routine.elapsed() < ROUTINE {
             return None;
@@ -150,12 +145,11 @@ impl Witness {
         self.last_routine = Instant::now();
         self.next = self.next.wrapping_add(1);
         let (via, _) = views.get(self.next % views.len().max(1))?;
-        let others = still.iter().filter(|(_, _, from)| *from != Some(*via));
-        Some((*via, doubts(others))).filter(|(_, doubts)| !doubts.is_empty())
+        Some((*via, named(still.iter())))
     }
 
     /// The partitions whose high watermark has not moved for a while, each with the broker it is fetched from.
-    fn still(&self) -> Vec<(Arc<str>, i32, Option<i32>)> {
+    fn still(&self) -> Vec<Still> {
         let partitions = self.shared.health.partitions().into_iter();
         partitions
             .filter_map(|(topic, number, cell)| {
@@ -163,12 +157,6 @@ impl Witness {
                 (since.elapsed() >= STILL).then_some((topic, number, from))
             })
             .collect()
-    }
-
-    fn named(&self, view: &View, topic: &str, number: i32) -> Option<i32> {
-        let at = self.topics.iter().position(|it| **it == *topic)?;
-        let info = view.get(at)?.as_ref().ok()?;
-        *info.leaders.get(usize::try_from(number).ok()?)?
     }
 
     /// Asks the leaders that `via` names where these partitions end.
@@ -188,7 +176,27 @@ impl Witness {
     }
 }
 
-fn doubts<'a>(partitions: impl Iterator<Item = &'a (Arc<str>, i32, Option<i32>)>) -> Doubts {
+/// The broker that contradicts us about most of these partitions, and which those are.
+fn contradicted(topics: &[Arc<str>], views: &[(i32, View)], still: &[Still]) -> Option<(i32, Doubts)> {
+    let contradictions = views.iter().map(|(via, view)| {
+        let contradicts = |(topic, number, from): &&Still| {
+            let leader = leader(topics, view, topic, *number);
+            leader.is_some() && leader != *from
+        };
+        (*via, named(still.iter().filter(contradicts)))
+    });
+    let most = contradictions.max_by_key(|(_, doubts)| doubts.len());
+    most.filter(|(_, doubts)| !doubts.is_empty())
+}
+
+/// Whom this view takes for a partition's leader.
+fn leader(topics: &[Arc<str>], view: &View, topic: &str, number: i32) -> Option<i32> {
+    let at = topics.iter().position(|it| **it == *topic)?;
+    let info = view.get(at)?.as_ref().ok()?;
+    *info.leaders.get(usize::try_from(number).ok()?)?
+}
+
+fn named<'a>(partitions: impl Iterator<Item = &'a Still>) -> Doubts {
     partitions
         .map(|(topic, number, _)| (Arc::clone(topic), *number))
         .collect()
@@ -238,3 +246,38 @@ const GLANCE: Duration = Duration::from_secs(3);
 
 /// A look must not take longer than the pause before the next one.
 const ONE_BY_ONE: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::types::RDKafkaErrorCode;
+
+    use super::*;
+    use crate::kafka::reader::TopicInfo;
+
+    fn view(leaders: [Option<i32>; 2]) -> View {
+        vec![
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition),
+            Ok(TopicInfo {
+                id: [0; 16],
+                leaders: leaders.to_vec(),
+                replicas: BTreeSet::new(),
+            }),
+        ]
+    }
+
+    #[test]
+    fn who_names_another_leader_is_believed_and_asked_about_that_partition_only() {
+        let topics = ["gone".into(), "t".into()];
+        let still = [("t".into(), 0, Some(1)), ("t".into(), 1, Some(2))];
+        let agreeing = (1, view([Some(1), Some(2)]));
+        // Who knows no leader contradicts nobody.
+        let clueless = (2, view([None, Some(2)]));
+        assert_eq!(
+            contradicted(&topics, &[agreeing.clone(), clueless.clone()], &still),
+            None
+        );
+        let other = (3, view([Some(3), Some(2)]));
+        let found = contradicted(&topics, &[agreeing, other, clueless], &still);
+        assert_eq!(found, Some((3, vec![("t".into(), 0)])));
+    }
+}

@@ -53,11 +53,7 @@ impl Connections {
         let key = policy.key(wish.client);
         match admit() {
             Err(_) if self.0.bury_one_of(key) => admit(),
-            Err(Refusal::Host)
-                if policy.evicts() && !self.0.held.contains_key(&key) && self.0.make_room() =>
-            {
-                admit()
-            }
+            Err(Refusal::Host) if self.0.makes_room(policy, key) => admit(),
             decided => decided,
         }
     }
@@ -125,9 +121,7 @@ impl Registry {
         stream: &Weak<dyn OpenStream>,
     ) -> Result<Permit, Refusal> {
         let client = policy.key(wish.client);
-        let is_probe = policy.is_probe(wish.client);
         let slot = |standing| {
-            let standing = if is_probe { Standing::Probe } else { standing };
             let share = this.totals.take(policy, wish, standing)?;
             Ok(Slot {
                 number: this.next.fetch_add(1, Ordering::Relaxed),
@@ -196,10 +190,16 @@ impl Registry {
         true
     }
 
-    /// Ends the newest stream of somebody who holds more than one, and more than the mean.
+    /// When the policy says so, and `newcomer` has none: ends the newest stream of somebody who holds more than one, and
+    /// more than the mean.
     ///
     /// The newest: it is what made its client's share too large, and who is ended first has lost least.
-    fn make_room(&self) -> bool {
+    fn makes_room(&self, policy: &Policy, newcomer: ClientKey) -> bool {
+        // Behind a reload there may be more than one too many: then one end would help nobody.
+        let one_is_enough = self.totals.seated() <= policy.seats_for(Standing::Newcomer);
+        if !policy.evicts() || !one_is_enough || self.held.contains_key(&newcomer) {
+            return false;
+        }
         let (open, clients) = (self.totals.open(), self.held.len());
         let mut census = self.census.lock();
         census.refresh(|most| heaviest(&self.held, floor_of_mean(open, clients), most));

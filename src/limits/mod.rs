@@ -6,6 +6,7 @@
 mod census;
 mod connections;
 mod holder;
+mod lobby;
 mod networks;
 mod offenders;
 mod policy;
@@ -19,6 +20,7 @@ mod totals;
 
 pub use connections::Permit;
 pub use holder::{Leave, OpenStream};
+pub use lobby::{Lobby, Place};
 pub use policy::Policy;
 pub use rate::{Limited, Rate, RateLayer};
 pub use refusal::Refusal;
@@ -43,6 +45,8 @@ use crate::{client::ClientKey, metrics::LimitMetrics};
 /// All limits of this process.
 #[derive(Debug)]
 pub struct Admission {
+    /// How many connections have no stream.
+    pub lobby: Lobby,
     /// How often clients ask.
     pub rate: Rate,
     /// What is counted here.
@@ -58,6 +62,7 @@ impl Admission {
     /// Nobody has anything yet.
     pub fn new(settings: &Settings, metrics: LimitMetrics) -> Self {
         Self {
+            lobby: Lobby::new(settings, metrics.clone()),
             rate: Rate::new(settings),
             metrics: metrics.clone(),
             policy: RwLock::new(Arc::new(Policy::new(settings))),
@@ -77,6 +82,7 @@ impl Admission {
     pub fn reload(&self, settings: &Settings) {
         *self.policy.write() = Arc::new(Policy::new(settings));
         self.rate.reload(settings);
+        self.lobby.reload(settings);
     }
 
     /// Lets one more stream be open, for as long as the permit is kept. `stream` is asked whether its client is still there

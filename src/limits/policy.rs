@@ -55,6 +55,7 @@ impl Policy {
             .map_or(u32::MAX, NonZeroU32::get)
     }
 
+    /// Whether `client` watches whether strangers are served.
     pub(super) fn is_probe(&self, client: ClientAddr) -> bool {
         self.probes.get(client.address()).is_some()
     }
@@ -64,19 +65,22 @@ impl Policy {
         self.settings.streams_total.get()
     }
 
-    /// How many may be open when somebody of this standing asks for one more.
-    pub(super) fn total_for(&self, standing: Standing) -> u32 {
-        let total = self.total();
-        let reserve = if self.probes.is_empty() {
+    /// How many may be open, but for those on reserved seats, when somebody of this standing asks for one more.
+    pub(super) fn seats_for(&self, standing: Standing) -> u32 {
+        let seats = self.total() - self.reserved();
+        match standing {
+            Standing::Newcomer => seats,
+            // The two shares may overlap on a host for a handful of streams.
+            Standing::Holder => seats.saturating_sub(self.total().div_ceil(NEWCOMERS)),
+        }
+    }
+
+    /// How many seats are kept for probes, which take them when there is no other.
+    pub(super) fn reserved(&self) -> u32 {
+        if self.probes.is_empty() {
             0
         } else {
-            PROBES.min(total / 2)
-        };
-        match standing {
-            Standing::Probe => total,
-            Standing::Newcomer => total - reserve,
-            // The two shares may overlap on a host for a handful of streams.
-            Standing::Holder => total.saturating_sub(reserve + total.div_ceil(NEWCOMERS)),
+            PROBES.min(self.total() / 2)
         }
     }
 
@@ -88,8 +92,6 @@ impl Policy {
 /// How somebody who asks for a stream stands to what is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It watches whether strangers are served.
-    Probe,
     /// It has no stream.
     Newcomer,
     /// It has one already.
@@ -161,10 +163,15 @@ mod tests {
                 probes: nets(probes),
                 ..Settings::default()
             });
-            [Standing::Probe, Standing::Newcomer, Standing::Holder].map(|standing| policy.total_for(standing))
+            let seats = |standing| policy.seats_for(standing);
+            [
+                policy.reserved(),
+                seats(Standing::Newcomer),
+                seats(Standing::Holder),
+            ]
         };
-        assert_eq!(of(800, &[]), [800, 800, 700]);
-        assert_eq!(of(800, &["192.0.2.1/32"]), [800, 792, 692]);
-        assert_eq!(of(1, &["192.0.2.1/32"]), [1, 1, 0]);
+        assert_eq!(of(800, &[]), [0, 800, 700]);
+        assert_eq!(of(800, &["192.0.2.1/32"]), [8, 792, 692]);
+        assert_eq!(of(1, &["192.0.2.1/32"]), [0, 1, 0]);
     }
 }

@@ -14,6 +14,10 @@ pub struct Settings {
     pub streams_per_client: NonZeroU32,
     /// Streams that all clients together may have open on this host.
     pub streams_total: NonZeroU32,
+    /// Connections that may be open without a stream: those that have asked nothing yet, and those between two requests.
+    pub connections_without_stream: NonZeroU32,
+    /// How many of them one client may have; at most all of them.
+    pub connections_without_stream_per_client: NonZeroU32,
     /// Requests per minute that one client may go on making; an IPv6 /48 eight times as many.
     pub requests_per_minute: NonZeroU32,
     /// Requests that one client may make at once before the rate above holds it; an IPv6 /48 eight times as many.
@@ -43,6 +47,10 @@ impl Default for Settings {
             streams_per_client: const { NonZeroU32::new(10).unwrap() },
             // What one process is measured to carry; two descriptors each would still fit the usual 20,000.
             streams_total: const { NonZeroU32::new(10_000).unwrap() },
+            // Half of the descriptors that are kept beside those of streams.
+            connections_without_stream: const { NonZeroU32::new(512).unwrap() },
+            // A quarter: an office that opens its browsers at once, and still no host full of one address.
+            connections_without_stream_per_client: const { NonZeroU32::new(128).unwrap() },
             // Ten a second: a client that reconnects in a hot loop makes hundreds.
             requests_per_minute: const { NonZeroU32::new(600).unwrap() },
             // Six seconds' worth: all streams of an office resuming at once, several times over.

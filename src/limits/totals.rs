@@ -33,7 +33,8 @@ pub struct Wish {
 pub(super) struct Totals {
     sites: Tally<ClientKey>,
     names: Tally<Arc<str>>,
-    open: AtomicU32,
+    seats: AtomicU32,
+    reserved: AtomicU32,
     metrics: LimitMetrics,
 }
 
@@ -42,14 +43,20 @@ impl Totals {
         Self {
             sites: Tally::default(),
             names: Tally::default(),
-            open: AtomicU32::new(0),
+            seats: AtomicU32::new(0),
+            reserved: AtomicU32::new(0),
             metrics,
         }
     }
 
     /// How many streams are open.
     pub(super) fn open(&self) -> u32 {
-        self.open.load(Ordering::Relaxed)
+        self.seated() + self.reserved.load(Ordering::Relaxed)
+    }
+
+    /// How many of them are not on reserved seats.
+    pub(super) fn seated(&self) -> u32 {
+        self.seats.load(Ordering::Relaxed)
     }
 
     /// How many /48s and names are counted; those without a stream cost no memory.
@@ -69,33 +76,28 @@ impl Totals {
             totals: Arc::clone(self),
             site: None,
             names: Vec::new().into(),
-            is_open: false,
+            seat: None,
         };
         if let Some(site) = policy.key(wish.client).site() {
             let limit = policy.streams_of(wish.client).saturating_mul(CLIENTS_OF_A_SITE);
             share.site = self.sites.take(site, limit).then_some(site);
             share.site.ok_or(Refusal::Site)?;
         }
-        share.names = self.take_names(policy, wish, standing)?;
-        share.is_open = self.take_open(policy.total_for(standing));
-        if !share.is_open {
-            return Err(Refusal::Host);
-        }
+        share.names = self.take_names(policy, wish)?;
+        share.seat = self.take_seat(policy, wish, standing);
+        share.seat.ok_or(Refusal::Host)?;
         self.metrics.admitted();
         Ok(share)
     }
 
     /// Counts against every name, or none. A probe is not held by them: it would see a popular stream as an outage.
-    fn take_names(
-        &self,
-        policy: &Policy,
-        wish: &Wish,
-        standing: Standing,
-    ) -> Result<Box<[Arc<str>]>, Refusal> {
+    fn take_names(&self, policy: &Policy, wish: &Wish) -> Result<Box<[Arc<str>]>, Refusal> {
+        let is_probe = policy.is_probe(wish.client);
         let full = wish.names.iter().position(|name| {
-            let limit = match standing {
-                Standing::Probe => u32::MAX,
-                Standing::Newcomer | Standing::Holder => policy.clients_of(name),
+            let limit = if is_probe {
+                u32::MAX
+            } else {
+                policy.clients_of(name)
             };
             !self.names.take(Arc::clone(name), limit)
         });
@@ -108,13 +110,28 @@ impl Totals {
         Err(Refusal::Stream)
     }
 
-    /// Relaxed, because nothing but the number itself is passed on by it.
-    fn take_open(&self, limit: u32) -> bool {
-        let more = |open: u32| (open < limit).then_some(open + 1);
-        self.open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .is_ok()
+    fn take_seat(&self, policy: &Policy, wish: &Wish, standing: Standing) -> Option<Seat> {
+        if one_more(&self.seats, policy.seats_for(standing)) {
+            return Some(Seat::Usual);
+        }
+        let reserved = policy.is_probe(wish.client) && one_more(&self.reserved, policy.reserved());
+        reserved.then_some(Seat::Reserved)
     }
+}
+
+/// Counts one more, if there are less than `limit`. Relaxed, because nothing but the number itself is passed on by it.
+fn one_more(count: &AtomicU32, limit: u32) -> bool {
+    let more = |count: u32| (count < limit).then_some(count + 1);
+    count
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+        .is_ok()
+}
+
+/// Where a stream is counted of all that the host may have.
+#[derive(Clone, Copy, Debug)]
+enum Seat {
+    Usual,
+    Reserved,
 }
 
 /// What one stream takes of the totals. Its drop gives it back.
@@ -123,7 +140,7 @@ pub(super) struct Share {
     totals: Arc<Totals>,
     site: Option<ClientKey>,
     names: Box<[Arc<str>]>,
-    is_open: bool,
+    seat: Option<Seat>,
 }
 
 impl Drop for Share {
@@ -134,8 +151,12 @@ impl Drop for Share {
         for name in &self.names {
             self.totals.names.give_back(name);
         }
-        if self.is_open {
-            self.totals.open.fetch_sub(1, Ordering::Relaxed);
+        if let Some(seat) = self.seat {
+            let count = match seat {
+                Seat::Usual => &self.totals.seats,
+                Seat::Reserved => &self.totals.reserved,
+            };
+            count.fetch_sub(1, Ordering::Relaxed);
             self.totals.metrics.released();
         }
     }

@@ -6,6 +6,7 @@
 mod bootstrap;
 mod brokers;
 mod failover;
+mod health;
 
 use std::{
     collections::BTreeSet,
@@ -38,6 +39,7 @@ struct House {
     brokers: Brokers,
     directory: Arc<Directory>,
     counters: Counters,
+    health: Health,
     cluster: Cluster,
 }
 
@@ -66,7 +68,7 @@ impl House {
         );
         let mut settings = Settings::new("main", bootstrap);
         change(&mut settings);
-        let (directory, counters) = (Directory::new(), Counters::default());
+        let (directory, counters, health) = (Directory::new(), Counters::default(), Health::new());
         let options = Options {
             memory: Memory {
                 tail: 64 << 20,
@@ -77,7 +79,7 @@ impl House {
             standby: BTreeSet::new(),
             clocks: Clocks::default(),
             state: state.map(Into::into),
-            health: Health::new(),
+            health: health.clone(),
         };
         let topics = topics
             .iter()
@@ -88,6 +90,7 @@ impl House {
             brokers,
             directory,
             counters,
+            health,
             cluster,
         }
     }

@@ -1,9 +1,6 @@
 //! What `/healthz` says while brokers are broken.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use riverhead_brokers::{Acks, Cluster, Fault, NewTopic, eventually, scaled, shared};
 use riverhead_loadtest::gateway::Gateway;
@@ -70,39 +67,20 @@ fn dead_bootstrap_brokers_are_named_within_ten_seconds() {
             "{reason}"
         );
     }
-    assert!(
-        gateway
-            .admin("/healthz")
-            .expect("an answer")
-            .starts_with("HTTP/1.1 503")
-    );
-    assert!(
-        gateway
-            .admin("/livez")
-            .expect("an answer")
-            .starts_with("HTTP/1.1 200")
-    );
-    assert!(
-        gateway
-            .admin("/readyz")
-            .expect("an answer")
-            .starts_with("HTTP/1.1 200")
-    );
+    assert!(gateway.admin("/healthz").expect("an answer").contains(" 503 "));
+    assert!(gateway.admin("/livez").expect("an answer").contains(" 200 "));
+    assert!(gateway.admin("/readyz").expect("an answer").contains(" 200 "));
     assert_eq!(gateway.metric(REACHABLE).expect("a metric"), 0.0);
 }
 
-/// The client is told not to look for new leaders, so that it believes the one that was cut off for as long as it lasts.
+/// It answers its readers without error, and without news: only the others know that it leads nothing any more.
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
-fn a_leader_that_was_cut_off_and_goes_on_answering_is_a_stall_within_thirty_seconds() {
+fn a_leader_that_was_cut_off_is_named_and_left_within_thirty_seconds() {
     let brokers = shared();
     let replicas: &[&[i32]] = &[&[1, 2, 3], &[2, 3, 1]];
     brokers.create(&NewTopic::with_replicas(SPLIT, replicas));
-    let clusters = format!(
-        "[{{ name = \"main\", bootstrap = {:?}, librdkafka = {{ \"topic.metadata.refresh.interval.ms\" = 600000 }} }}]",
-        brokers.bootstrap_list()
-    );
-    let gateway = start(&plan(&brokers, &[SPLIT]).set("RIVERHEAD__CLUSTERS", &clusters));
+    let gateway = start(&plan(&brokers, &[SPLIT]));
     until_state(&gateway, "ok");
     cut_off(&brokers, 1);
     let began = Instant::now();
@@ -111,27 +89,23 @@ fn a_leader_that_was_cut_off_and_goes_on_answering_is_a_stall_within_thirty_seco
     let mut producer = brokers.producer(SPLIT).partition(0).acks(Acks::All).start();
     producer.send(20);
     producer.flush();
-    let health = eventually(Duration::from_secs(40), "a stall", || {
+    let health = eventually(Duration::from_secs(40), "news", || {
         let health = health(&gateway);
-        match stalled(&health) {
-            stalled if stalled.get(&0) == Some(&true) => Ok(health),
+        match &health["clusters"][0]["partitions"][0] {
+            partition if partition["next_offset"] == 20 && health["state"] == "degraded" => Ok(health),
             _ => Err(health.to_string()),
         }
     });
-    println!("told after {:?}", began.elapsed());
+    println!("left after {:?}", began.elapsed());
     assert!(
         began.elapsed() < scaled(Duration::from_secs(30)),
         "{:?}",
         began.elapsed()
     );
-    assert!(!stalled(&health)[&1], "{health}");
-    let reason = health["streams"][0]["reason"].as_str().expect("a reason");
-    assert!(reason.contains("stalled: broker 1"), "{reason}");
-    assert_eq!(
-        gateway
-            .metric("riverhead_kafka_partition_stalled")
-            .expect("a metric"),
-        1.0
+    let reason = health["reason"].as_str().expect("a reason");
+    assert!(
+        reason.contains("broker 1") && reason.contains("do not list it"),
+        "{reason}"
     );
 }
 
@@ -139,17 +113,6 @@ fn a_leader_that_was_cut_off_and_goes_on_answering_is_a_stall_within_thirty_seco
 fn cut_off(brokers: &Cluster, broker: i32) {
     brokers.inter_broker_proxy(broker).set(Fault::Stall);
     brokers.controller_proxy(broker).set(Fault::Stall);
-}
-
-/// Partition -> whether it is stalled.
-fn stalled(health: &Value) -> BTreeMap<i64, bool> {
-    let partitions = health["clusters"][0]["partitions"]
-        .as_array()
-        .expect("partitions");
-    let stalled = partitions
-        .iter()
-        .map(|it| Some((it["partition"].as_i64()?, it["stalled"].as_bool()?)));
-    stalled.map(|it| it.expect("a number and a flag")).collect()
 }
 
 fn until_state(gateway: &Gateway, state: &str) -> Value {

@@ -58,6 +58,8 @@ impl Rig {
             streams_total: plenty,
             requests_per_minute: plenty,
             request_burst: plenty,
+            connections_without_stream: plenty,
+            connections_without_stream_per_client: plenty,
             ..Limits::default()
         };
         Self::limited(catalog, source, limits, change)

@@ -65,19 +65,20 @@ impl Limits {
     }
 }
 
-/// What is open: whose, and of which names.
+/// What is open: whose, of which names, and whether on a reserved seat.
 #[derive(Default)]
-struct Model(Vec<(usize, &'static [&'static str], Permit)>);
+struct Model(Vec<(usize, &'static [&'static str], bool, Permit)>);
 
 impl Model {
     fn count(&self, which: impl Fn(usize, &[&str]) -> bool) -> usize {
         self.0
             .iter()
-            .filter(|(client, names, _)| which(*client, names))
+            .filter(|(client, names, ..)| which(*client, names))
             .count()
     }
 
-    fn decide(&self, limits: Limits, client: usize, names: &[&str]) -> Result<(), Refusal> {
+    /// Whether it gets a reserved seat, if it gets any.
+    fn decide(&self, limits: Limits, client: usize, names: &[&str]) -> Result<bool, Refusal> {
         let per_client = if client == RAISED {
             limits.raised
         } else {
@@ -99,15 +100,15 @@ impl Model {
             return Err(Refusal::Stream);
         }
         let reserve = 8.min(limits.total / 2);
-        let total = match (client, held) {
-            (PROBE, _) => limits.total,
-            (_, 0) => limits.total - reserve,
-            _ => limits.total.saturating_sub(reserve + limits.total.div_ceil(8)),
-        };
-        if self.0.len() >= total as usize {
-            Err(Refusal::Host)
+        let newcomers = if held == 0 { 0 } else { limits.total.div_ceil(8) };
+        let seats = limits.total.saturating_sub(reserve + newcomers) as usize;
+        let reserved = self.0.iter().filter(|(.., is_reserved, _)| *is_reserved).count();
+        if self.0.len() - reserved < seats {
+            Ok(false)
+        } else if client == PROBE && reserved < reserve as usize {
+            Ok(true)
         } else {
-            Ok(())
+            Err(Refusal::Host)
         }
     }
 }
@@ -122,8 +123,9 @@ proptest! {
                 Step::Connect { client, names } => {
                     let expected = model.decide(limits, client, NAMES[names]);
                     let admitted = house.admit_to(CLIENTS[client], NAMES[names]);
-                    prop_assert_eq!(admitted.as_ref().map(drop).map_err(|refusal| *refusal), expected);
-                    model.0.extend(admitted.ok().map(|permit| (client, NAMES[names], permit)));
+                    prop_assert_eq!(admitted.as_ref().err().copied(), expected.err());
+                    let seated = admitted.ok().zip(expected.ok());
+                    model.0.extend(seated.map(|(permit, is_reserved)| (client, NAMES[names], is_reserved, permit)));
                 }
                 Step::Disconnect { client } => {
                     let oldest = model.0.iter().position(|(other, ..)| *other == client);

@@ -168,3 +168,16 @@ async fn a_census_serves_a_crowd_that_comes_at_once() {
         .collect();
     assert!(newcomers.iter().all(Result::is_ok), "{newcomers:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_to_less_than_there_is_ends_nobody_for_a_newcomer_who_cannot_be_let_in() {
+    let mut house = evicting(9, 16);
+    let held = full(&house);
+    house.policy = evicting(9, 10).policy;
+    assert_eq!(house.admit("192.0.2.5").unwrap_err(), Refusal::Host);
+    assert!(
+        held.values()
+            .flatten()
+            .all(|(_, fake)| fake.left.lock().is_none())
+    );
+}
