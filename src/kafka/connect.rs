@@ -31,7 +31,7 @@ use super::{
 use crate::{
     event::Encoding,
     health::{self, Health},
-    partition::{Directory, History},
+    partition::{Directory, History, PartitionLog},
 };
 
 /// How a cluster is read, beside its settings.
@@ -107,6 +107,16 @@ pub(super) struct Shared {
     pub(super) memory: Memory,
     pub(super) counters: Counters,
     pub(super) health: Arc<health::Cluster>,
+}
+
+impl Shared {
+    /// A record of this log bears its broker's time.
+    pub(super) fn bears_broker_time(&self, log: &PartitionLog) {
+        let topic = &log.partition().topic;
+        self.clocks.add(topic);
+        self.status.broker_clock(topic);
+        log.set_overlap(self.overlap);
+    }
 }
 
 #[cfg(test)]

@@ -343,10 +343,7 @@ impl Slot {
 
     fn bears_broker_time(&mut self, shared: &Shared) {
         if !std::mem::replace(&mut self.broker_clock, true) {
-            let topic = &self.log.partition().topic;
-            shared.clocks.add(topic);
-            shared.status.broker_clock(topic);
-            self.log.set_overlap(shared.overlap);
+            shared.bears_broker_time(&self.log);
         }
     }
 

@@ -127,6 +127,9 @@ impl Worker {
         self.core.backoffs.clear(want.log.partition());
         self.core.rate.spend(piece.bytes, Instant::now());
         self.core.count_page(piece.bytes);
+        if piece.broker_clock {
+            self.core.shared.bears_broker_time(&want.log);
+        }
         let page = Arc::new(piece.page);
         self.core.cache.lock().insert(&want.log, &page, piece.cut);
         PageRead::Page {
