@@ -82,7 +82,13 @@ async fn come_meanwhile(gateway: &Gateway) -> (Vec<Client>, Crowd) {
 
 /// Health tells the truth, and nobody is told to restart the gateway or to send its clients elsewhere for it.
 fn tells(gateway: &Gateway) {
-    until_said(gateway, "", "failing", &["no broker has told the topology"]);
+    let (said, _) = until_said(
+        gateway,
+        "/clusters/0",
+        "failing",
+        &["no broker has told the topology"],
+    );
+    assert_eq!(said["state"], "failing", "{said}");
     for path in ["/livez", "/readyz"] {
         let answer = gateway.admin(path).expect("an answer");
         assert!(answer.contains(" 200 "), "{path}: {answer}");
