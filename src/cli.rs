@@ -92,6 +92,7 @@ impl Failure {
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(USAGE),
+            Self::Start(StartError::Descriptors { .. }) => ExitCode::from(USAGE),
             Self::Start(_) | Self::Missing | Self::Output(_) => ExitCode::FAILURE,
         }
     }

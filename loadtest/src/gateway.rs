@@ -4,7 +4,7 @@ use std::{
     fs, io,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -39,6 +39,10 @@ pub struct Plan {
     pub streams: Vec<(String, Vec<String>)>,
     /// Settings by environment.
     pub env: Vec<(String, String)>,
+    /// Events a second of the demo, whose own brokers and stream it then has.
+    pub demo: Option<u32>,
+    /// The limit of its file descriptors, if it is to be another than ours.
+    pub descriptors: Option<u32>,
 }
 
 impl Plan {
@@ -51,7 +55,24 @@ impl Plan {
             cluster_id: None,
             streams: vec![(stream.into(), topics)],
             env: Vec::new(),
+            demo: None,
+            descriptors: None,
         }
+    }
+
+    /// The demo, with so many events a second: nothing else is needed.
+    pub fn demo(binary: impl Into<PathBuf>, rate: u32) -> Self {
+        Self {
+            demo: Some(rate),
+            ..Self::new(binary, Vec::new(), "", &[])
+        }
+    }
+
+    /// With so many file descriptors at most.
+    #[must_use]
+    pub fn descriptors(mut self, limit: u32) -> Self {
+        self.descriptors = Some(limit);
+        self
     }
 
     /// With a setting, by environment: `RIVERHEAD_HTTP__HEARTBEAT`, `1s`.
@@ -67,6 +88,8 @@ impl Plan {
         // The last eighth of the total is for addresses that have no stream.
         self.set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "10000")
             .set("RIVERHEAD_LIMITS__STREAMS_TOTAL", "12000")
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "4000")
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM_PER_CLIENT", "4000")
             .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "1000000")
             .set("RIVERHEAD_LIMITS__REQUEST_BURST", "100000")
     }
@@ -95,9 +118,8 @@ impl Plan {
         let directory = TempDir::new()?;
         let file = directory.path().join(FILE);
         fs::write(&file, self.config())?;
-        let mut child = Command::new(&self.binary)
-            .args(["serve", "--config"])
-            .arg(&file)
+        let mut child = self
+            .command(&file)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -125,6 +147,30 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The process to start, with its arguments.
+    fn command(&self, config: &Path) -> Command {
+        let mut command = match self.descriptors {
+            None => Command::new(&self.binary),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                let limited = format!("ulimit -n {limit} && exec \"$@\"");
+                shell.args(["-c", &limited, "sh"]).arg(&self.binary);
+                shell
+            }
+        };
+        match self.demo {
+            None => command.args(["serve", "--config"]).arg(config),
+            Some(rate) => {
+                let free = "127.0.0.1:0";
+                let rate = rate.to_string();
+                command.args(["demo", "--listen", free, "--admin", free, "--rate", &rate])
+            }
+        };
+        command
+    }
+}
+
 impl Gateway {
     /// Its process id.
     pub fn pid(&self) -> u32 {
@@ -134,6 +180,16 @@ impl Gateway {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.lock().map(|log| log.clone()).unwrap_or_default()
+    }
+
+    /// What it has logged so far, without the lines of each stream.
+    fn log_of_itself(&self) -> String {
+        let log = self.log();
+        let of_streams = ["stream started", "stream ended"];
+        let own = log
+            .lines()
+            .filter(|line| !of_streams.iter().any(|stream| line.contains(stream)));
+        own.collect::<Vec<_>>().join("\n")
     }
 
     /// Resident memory in bytes.
@@ -251,7 +307,11 @@ impl Gateway {
 }
 
 impl Drop for Gateway {
+    #[allow(clippy::print_stderr, reason = "the test harness shows it beside the failure")]
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("log of the gateway:\n{}", self.log_of_itself());
+        }
         // Both fail only when it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -7,6 +7,7 @@
 
 mod ask;
 mod blocks;
+pub mod bystander;
 mod chunked;
 pub mod client;
 pub mod gateway;

@@ -5,7 +5,8 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 
 use super::{
-    Reread, StartError, clusters::Clusters, health, logs, reload::Reload, signals::Signals, wheel::Wheel,
+    Reread, StartError, clusters::Clusters, descriptors, health, logs, reload::Reload, signals::Signals,
+    wheel::Wheel,
 };
 use crate::{
     catalog::{Catalog, Stream},
@@ -27,11 +28,12 @@ use crate::{
 /// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept. Without
 /// `reread` SIGHUP ends it at once, as a closed terminal should.
 pub(super) fn run(
-    config: Config,
+    mut config: Config,
     reread: Option<Reread>,
     profile: Profile,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
+    descriptors::fit(&mut config)?;
     let public = bind(config.http.listen)?;
     let admin = bind(config.admin.listen)?;
     let addresses = (public.address(), admin.address());

@@ -5,6 +5,8 @@
 #[cfg(feature = "kafka")]
 mod clusters;
 #[cfg(feature = "kafka")]
+mod descriptors;
+#[cfg(feature = "kafka")]
 mod gateway;
 #[cfg(feature = "kafka")]
 mod health;
@@ -33,6 +35,19 @@ pub enum StartError {
     /// A port cannot be had.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, io::Error),
+    /// Somebody asked for more streams than this process may have file descriptors for.
+    #[error(
+        "limits.streams_total = {wanted} needs a file descriptor each, and {others} more are kept for other things; this process \
+         may have {available}: raise its hard limit (LimitNOFILE=, ulimit -n), or lower streams_total"
+    )]
+    Descriptors {
+        /// Streams.
+        wanted: NonZeroU32,
+        /// Descriptors for all else.
+        others: u64,
+        /// Descriptors that the operating system grants.
+        available: u64,
+    },
     /// The operating system refuses threads, signals or sockets.
     #[error(transparent)]
     System(#[from] io::Error),

@@ -10,7 +10,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::Reread;
+use super::{Reread, descriptors};
 use crate::config::{Config, Warning};
 
 /// Whoever can take a new configuration, and what the process was started with.
@@ -55,7 +55,10 @@ impl Reload {
     async fn again(&mut self) {
         let reread = Arc::clone(&self.reread);
         match spawn_blocking(move || reread()).await {
-            Ok(Ok((config, warnings))) => self.apply(&config, &warnings),
+            Ok(Ok((mut config, warnings))) => match descriptors::fit(&mut config) {
+                Ok(()) => self.apply(&config, &warnings),
+                Err(error) => tracing::error!(%error, "the configuration asks for too much, nothing changes"),
+            },
             Ok(Err(faults)) => tracing::error!("the configuration has faults, nothing changes:\n{faults}"),
             Err(panic) => tracing::error!(%panic, "the configuration could not be read, nothing changes"),
         }

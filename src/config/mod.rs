@@ -31,7 +31,7 @@ use crate::{
 };
 use fault::{Fault, Place};
 use node::Node;
-use sections::{Draft, TOP};
+use sections::{Draft, LIMITS_NAME, TOP};
 
 /// All that riverhead can be told, whole and without contradiction.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct Config {
     pub admin: AdminSettings,
     /// What clients may have.
     pub limits: LimitSettings,
+    /// Whether somebody chose `limits.streams_total`: then a host that cannot hold so many is a fault, else it has fewer.
+    pub streams_total_chosen: bool,
     /// Budgets of the logs.
     pub memory: MemorySettings,
     /// What is kept over a restart.
@@ -121,6 +123,7 @@ impl Sections {
             http,
             admin,
             limits,
+            streams_total_chosen,
             memory,
             state,
             log,
@@ -129,6 +132,7 @@ impl Sections {
             http,
             admin,
             limits,
+            streams_total_chosen,
             memory,
             state,
             log,
@@ -154,6 +158,8 @@ fn assemble(root: &Node, faults: &mut Vec<Fault>) -> Option<Config> {
 fn draft(root: &Node, faults: &mut Vec<Fault>) -> Draft {
     let mut draft = Draft::default();
     faults.extend(table::fill(TOP, root, &mut draft).err().into_iter().flatten());
+    let limits = root.get(LIMITS_NAME);
+    draft.sections.streams_total_chosen = limits.is_some_and(|limits| limits.get("streams_total").is_some());
     add_consequences(faults, rules::faults(root, &draft.sections));
     draft
 }

@@ -32,6 +32,8 @@ pub struct Sections {
     pub admin: http::settings::AdminSettings,
     /// `limits`: what clients may have.
     pub limits: LimitSettings,
+    /// Whether `limits.streams_total` was there.
+    pub streams_total_chosen: bool,
     /// `memory`: budgets of the logs.
     pub memory: partition::Settings,
     /// `state`: what is kept over a restart.
