@@ -1,6 +1,8 @@
 //! The command line. Each command loads its configuration first, so that every fault is told before a port is bound.
 
 mod check;
+#[cfg(feature = "kafka")]
+mod online;
 
 use std::{
     ffi::OsString,
@@ -36,7 +38,7 @@ enum Command {
     /// Serve invented events from Kafka brokers inside this process: nothing else is needed.
     Demo(Demo),
     /// List every fault of a configuration, or say what it makes.
-    CheckConfig(ConfigFile),
+    CheckConfig(CheckConfig),
 }
 
 #[derive(Debug, Args)]
@@ -44,6 +46,15 @@ struct ConfigFile {
     /// The configuration (see config/riverhead.toml). RIVERHEAD_<SECTION>__<KEY> in the environment goes before it.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct CheckConfig {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Ask every bootstrap broker too: which answer, for which cluster, with which topics.
+    #[arg(long)]
+    online: bool,
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +79,9 @@ pub enum Failure {
     /// It was right, and riverhead did not come up.
     #[error("error: cannot start: {0}")]
     Start(#[from] StartError),
+    /// What the configuration names is not all there.
+    #[error("error: not everything that the configuration names is there")]
+    Missing,
     /// What it had to say could not be written.
     #[error("error: cannot write to stdout: {0}")]
     Output(#[from] io::Error),
@@ -79,7 +93,7 @@ impl Failure {
         match self {
             Self::Config(_) => ExitCode::from(USAGE),
             Self::Start(StartError::Descriptors { .. }) => ExitCode::from(USAGE),
-            Self::Start(_) | Self::Output(_) => ExitCode::FAILURE,
+            Self::Start(_) | Self::Missing | Self::Output(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -109,11 +123,7 @@ impl Cli {
         match self.command {
             Command::Serve(file) => serve(file.config, environment),
             Command::Demo(demo) => demo.run(environment),
-            Command::CheckConfig(file) => {
-                let (config, warnings) = load(&file.config, environment)?;
-                check::report(&mut io::stdout().lock(), &file.config, &config, &warnings)?;
-                Ok(())
-            }
+            Command::CheckConfig(check) => check.run(environment),
         }
     }
 }
@@ -128,6 +138,32 @@ fn serve(file: PathBuf, environment: impl IntoIterator<Item = (OsString, OsStrin
         tracing::warn!("{warning}");
     }
     Ok(app::serve(config, Arc::new(load))?)
+}
+
+impl CheckConfig {
+    fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+        let Self { file, online } = self;
+        let (config, warnings) = load(&file.config, environment)?;
+        let mut out = io::stdout().lock();
+        check::report(&mut out, &file.config, &config, &warnings)?;
+        match online {
+            true => ask_brokers(&mut out, &config),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn ask_brokers(out: &mut impl io::Write, config: &Config) -> Result<(), Failure> {
+    match online::report(out, config)? {
+        true => Ok(()),
+        false => Err(Failure::Missing),
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+fn ask_brokers(_out: &mut impl io::Write, _config: &Config) -> Result<(), Failure> {
+    Err(StartError::NotBuiltIn("Kafka").into())
 }
 
 impl Demo {

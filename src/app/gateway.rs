@@ -6,6 +6,7 @@ use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 
 use super::{
     Reread, StartError, clusters::Clusters, descriptors, health, logs, reload::Reload, signals::Signals,
+    wheel::Wheel,
 };
 use crate::{
     catalog::{Catalog, Stream},
@@ -13,10 +14,10 @@ use crate::{
     config::{Config, Sections},
     demo, drain,
     health::{self as cells, Health, Readiness},
-    http::{self, Bound, Gateway},
+    http::{self, Bound, Commands, Gateway},
     kafka::{
         Counters, Profile,
-        settings::{BrokerAddr, Settings as ClusterSettings},
+        settings::{BrokerAddr, Settings as ClusterSettings, StateSettings},
     },
     limits::Admission,
     metrics::{self, HttpMetrics, LimitMetrics},
@@ -60,8 +61,10 @@ pub(super) fn run(
     let reload = reread.map(|reread| {
         let mut reload = Reload::new(reread, &config);
         subscribe(&mut reload, &trusted, &admission);
+        reload.subscribe(clusters.reseed());
         reload
     });
+    let commands = Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover())));
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         source: Source {
@@ -69,6 +72,7 @@ pub(super) fn run(
             history: clusters.history(),
         },
         settings: config.http,
+        commands,
         admission,
         trusted,
         readiness: readiness.clone(),
@@ -160,6 +164,11 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
+    // Its cluster is another in every run: what was kept of the last would refuse this one.
+    let sections = Sections {
+        state: StateSettings::default(),
+        ..sections
+    };
     // One stream cannot contradict itself.
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)

@@ -24,7 +24,7 @@ pub use sections::Sections;
 use crate::{
     catalog::Catalog,
     http::settings::{AdminSettings, Settings as HttpSettings},
-    kafka::settings::Settings as ClusterSettings,
+    kafka::settings::{Settings as ClusterSettings, StateSettings},
     limits::settings::Settings as LimitSettings,
     log::Settings as LogSettings,
     partition::Settings as MemorySettings,
@@ -46,6 +46,8 @@ pub struct Config {
     pub streams_total_chosen: bool,
     /// Budgets of the logs.
     pub memory: MemorySettings,
+    /// What is kept over a restart.
+    pub state: StateSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The Kafka clusters, at least one, no two of one name.
@@ -123,6 +125,7 @@ impl Sections {
             limits,
             streams_total_chosen,
             memory,
+            state,
             log,
         } = self;
         Config {
@@ -131,6 +134,7 @@ impl Sections {
             limits,
             streams_total_chosen,
             memory,
+            state,
             log,
             clusters,
             catalog,

@@ -16,7 +16,9 @@ use super::{
     cluster::Notice,
     connect::Shared,
     counters::{RejectLabels, TopicLabels},
+    origin::Foreign,
     reader::{Alarm, Queue, Reader, Token, Topic, What},
+    session::SessionNumber,
 };
 use crate::{
     event::{Record, Reject},
@@ -45,6 +47,7 @@ impl Tail {
         reader: Reader,
         queue: Queue,
         shared: Shared,
+        session: SessionNumber,
         notices: mpsc::Sender<Notice>,
         token: Token,
     ) -> io::Result<Self> {
@@ -56,6 +59,7 @@ impl Tail {
             slots: HashMap::new(),
             touched: Vec::new(),
             shared,
+            session,
             notices,
             last_complaint: None,
         };
@@ -92,6 +96,7 @@ struct Worker {
     /// The slots that got records in this turn.
     touched: Vec<(Topic, i32)>,
     shared: Shared,
+    session: SessionNumber,
     notices: mpsc::Sender<Notice>,
     last_complaint: Option<Instant>,
 }
@@ -102,6 +107,8 @@ struct Slot {
     page: PageBuilder,
     epoch: Epoch,
     records: Counter,
+    /// A record has shown that the broker sets the timestamps.
+    broker_clock: bool,
     health: Option<Arc<health::Partition>>,
 }
 
@@ -167,6 +174,7 @@ impl Worker {
                 .partition(&log.partition().topic, log.partition().partition),
             log,
             records: self.shared.counters.records.get_or_create_owned(&labels),
+            broker_clock: false,
         }
     }
 
@@ -184,6 +192,11 @@ impl Worker {
             return false;
         };
         let key = (item.topic, item.partition);
+        if item.broker_clock
+            && let Some(slot) = self.slots.get_mut(&key)
+        {
+            slot.bears_broker_time(&self.shared);
+        }
         let taken = match (self.slots.get_mut(&key), item.what) {
             (None, _) => Taken::Stray,
             (Some(slot), What::Record(record)) => slot.take(&record),
@@ -229,12 +242,23 @@ impl Worker {
         if self.touched.is_empty() {
             return;
         }
+        if let Some(foreign) = self.reader.foreign() {
+            return self.disown(foreign);
+        }
+        self.shared.status.recorded();
         for key in std::mem::take(&mut self.touched) {
             if let Some(slot) = self.slots.get_mut(&key) {
                 slot.flush();
             }
         }
         self.shared.directory.shed(self.shared.memory.tail);
+    }
+
+    /// What was read may be another cluster's: nothing of it is kept, and nothing more is read.
+    fn disown(&mut self, foreign: Foreign) {
+        self.touched.clear();
+        self.slots.clear();
+        let _ = self.notices.send(Notice::Foreign(self.session, foreign));
     }
 
     fn fault(&mut self, key: (Topic, i32), offset: Offset, code: RDKafkaErrorCode, reason: &str) {
@@ -314,6 +338,12 @@ impl Slot {
         match self.page.push(record) {
             Ok(()) => Taken::Record,
             Err(reject) => Taken::Rejected(Arc::clone(&self.log), record.offset, reject),
+        }
+    }
+
+    fn bears_broker_time(&mut self, shared: &Shared) {
+        if !std::mem::replace(&mut self.broker_clock, true) {
+            shared.bears_broker_time(&self.log);
         }
     }
 

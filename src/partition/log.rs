@@ -4,8 +4,9 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::RwLock;
@@ -28,6 +29,8 @@ pub struct PartitionLog {
     ring: RwLock<Ring>,
     bytes: AtomicUsize,
     replaced: AtomicBool,
+    /// In ms.
+    overlap: AtomicU64,
     bells: Bells,
 }
 
@@ -76,6 +79,7 @@ impl PartitionLog {
             }),
             bytes: AtomicUsize::new(0),
             replaced: AtomicBool::new(false),
+            overlap: AtomicU64::new(0),
             bells: Bells::default(),
         })
     }
@@ -93,6 +97,17 @@ impl PartitionLog {
     /// How this partition's records become lines.
     pub fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// How far a position of another cluster goes back beyond its timestamp: nothing, unless brokers set the timestamps.
+    pub fn overlap(&self) -> Duration {
+        Duration::from_millis(self.overlap.load(Ordering::Relaxed))
+    }
+
+    /// Says so.
+    pub fn set_overlap(&self, overlap: Duration) {
+        let millis = overlap.as_millis().try_into().unwrap_or(u64::MAX);
+        self.overlap.store(millis, Ordering::Relaxed);
     }
 
     /// What is in memory at `offset`.

@@ -24,6 +24,8 @@ pub(super) struct Part {
     /// What the id says of it.
     pub(super) place: Place,
     state: State,
+    /// It has been read: the place was one in a log that was current then.
+    was_read: bool,
     /// It kept the others waiting for longer than their patience, and has given nothing since.
     late: bool,
 }
@@ -62,6 +64,7 @@ impl Part {
             partition,
             place,
             state: State::Undetermined,
+            was_read: false,
             late: false,
         }
     }
@@ -94,6 +97,7 @@ impl Part {
                     Poll::Ready(Ok(start)) => {
                         let cursor = Cursor::new(log.clone(), start.next, asker.client);
                         self.state = State::Reading(cursor);
+                        self.was_read = true;
                         self.place = Place::At(start.mark);
                         gaps.extend(start.gap);
                     }
@@ -149,6 +153,7 @@ impl Part {
             place: self.place,
             scanned,
             now: asker.now,
+            live: self.was_read,
         };
         self.state = State::Starting(log, Box::pin(question.answer()));
     }

@@ -284,6 +284,26 @@ impl House {
         self.publish_all();
     }
 
+    /// As a move to another cluster does, which has the same records at offsets that are higher by `shift`: the old logs go
+    /// first, and the tails begin at their ends.
+    pub fn fail_over(&self, shift: Offset) {
+        self.source.directory.withdraw(TOPIC);
+        let mut brokers = self.model.lock();
+        brokers.cluster_id.push('\'');
+        for partition in &mut brokers.partitions {
+            partition.start += shift;
+            partition.end += shift;
+            partition.epoch = 0;
+            for record in &mut partition.records {
+                record.offset += shift;
+                record.epoch = 0;
+            }
+        }
+        let count = brokers.partitions.len();
+        drop(brokers);
+        (0..count).for_each(|partition| self.tail_lags(partition));
+    }
+
     pub fn add_partition(&self) {
         let mut brokers = self.model.lock();
         brokers.partitions.push(Partition::default());

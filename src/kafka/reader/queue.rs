@@ -37,6 +37,8 @@ pub(in crate::kafka) struct Item<'a> {
     pub(in crate::kafka) topic: Topic,
     /// Of which partition.
     pub(in crate::kafka) partition: i32,
+    /// Whether it is a record whose timestamp its broker set.
+    pub(in crate::kafka) broker_clock: bool,
     /// What.
     pub(in crate::kafka) what: What<'a>,
 }
@@ -184,6 +186,8 @@ unsafe fn item(message: &RDKafkaMessage) -> Item<'_> {
     Item {
         topic: Topic(message.rkt.addr()),
         partition: message.partition,
+        // SAFETY: as above; other messages have no time at all.
+        broker_clock: unsafe { time(message) }.1,
         what,
     }
 }
@@ -195,7 +199,7 @@ unsafe fn record(message: &RDKafkaMessage) -> Record<'_> {
     unsafe {
         Record {
             offset: message.offset,
-            timestamp: timestamp(message),
+            timestamp: time(message).0,
             epoch: rd_kafka_message_leader_epoch(message),
             key: bytes(message.key.cast(), message.key_len),
             value: bytes(message.payload.cast(), message.len),
@@ -210,15 +214,19 @@ unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
     (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, len) })
 }
 
+/// The message's time, and whether its broker set it.
+///
 /// # Safety
 /// As of [`item`].
-unsafe fn timestamp(message: &RDKafkaMessage) -> Timestamp {
-    let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+unsafe fn time(message: &RDKafkaMessage) -> (Timestamp, bool) {
+    use rd_kafka_timestamp_type_t as Kind;
+    let mut kind = Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     // SAFETY: a live message, and room for the kind.
     let timestamp = unsafe { rd_kafka_message_timestamp(message, &mut kind) };
     match kind {
-        rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => -1,
-        _ => timestamp,
+        Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => (-1, false),
+        Kind::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => (timestamp, true),
+        Kind::RD_KAFKA_TIMESTAMP_CREATE_TIME => (timestamp, false),
     }
 }
 

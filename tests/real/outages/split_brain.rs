@@ -1,14 +1,20 @@
 //! Honeycomb, 2017: a broker that led and did not, a log that ended before the offsets that its readers held, and a mending
 //! by hand. Here everybody goes on by himself, and is told.
 
+use std::time::{Duration, Instant};
+
 use riverhead_brokers::{
-    Acked, Acks, Cluster, Fault, Ledger, Mishap, NewTopic, Replacement, Truncation, eventually, shared,
+    Acked, Acks, Cluster, Fault, Ledger, Mishap, NewTopic, Replacement, Truncation, eventually, scaled,
+    shared,
 };
 use riverhead_loadtest::{gateway::Gateway, numbers::Truth, reading::Reading};
 use serde_json::Value;
 
 use super::crowd::{Crowd, SOON, ask};
-use crate::following::{FROM_THE_START, STREAM, follow, id, plan, start, take};
+use crate::{
+    following::{FROM_THE_START, STREAM, follow, id, plan, start, take},
+    healthz::until_said,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -36,6 +42,7 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     live.wait_for(600);
     let old = [truncation.kept.clone(), truncation.lost.clone()].concat();
 
+    let began = Instant::now();
     let leaderless = truncation.lose_leader();
     let flow = cluster.producer(&other).rate(50.0).start().run();
     // Those who come back while nobody leads still get what is in memory.
@@ -43,6 +50,7 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     // The partitions of others flow meanwhile, to all of them.
     live.wait_for(600 + 50);
     held.iter().for_each(|(at, crowd)| crowd.wait_for(600 - at + 50));
+    named(&gateway, topic, began);
 
     let mut new = leaderless.elect(replacement);
     new.extend(write(cluster, topic));
@@ -59,6 +67,16 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     for (at, crowd) in behind {
         told(&crowd.gets(&from(600)).await, (at > 100).then_some(at));
     }
+}
+
+/// `/healthz` names the partition that nobody leads, and no other.
+fn named(gateway: &Gateway, topic: &str, since: Instant) {
+    let (said, _) = until_said(gateway, "/streams/0", "failing", &[&format!("{topic}-0: ")]);
+    println!("named after {:?}: {}", since.elapsed(), said["reason"]);
+    assert!(since.elapsed() < scaled(REPORTED), "{:?}", since.elapsed());
+    let partitions = said["clusters"][0]["partitions"].as_array();
+    let well = partitions.into_iter().flatten().filter(|it| it["state"] == "ok");
+    assert_eq!(well.count(), 1, "{said}");
 }
 
 /// With ids from behind what will be left of the log, and from its end.
@@ -191,5 +209,8 @@ fn in_the_log(cluster: &Cluster, old: &Ledger, new: &Ledger) -> Vec<u64> {
     );
     log
 }
+
+/// A partition that stands still is reported within this.
+const REPORTED: Duration = Duration::from_secs(30);
 
 const CUT_OFF: &str = "split-cut-off";
