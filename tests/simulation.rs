@@ -44,8 +44,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_lost_repeated_or_invented(ops in prop::collection::vec(op(), 1..120), compact in any::<bool>()) {
-        World::run(&ops, compact);
+    fn nothing_is_lost_repeated_or_invented(ops in prop::collection::vec(op(), 1..120), compact in any::<bool>(), canaries in any::<bool>()) {
+        World::run(&ops, compact, canaries);
     }
 }
 
@@ -97,6 +97,8 @@ struct World {
     reader: Reader,
     last_id: Option<String>,
     form: IdForm,
+    /// Whether it is shown the records of probes, every fifth. Else it must see none, and lose nothing but them.
+    shows_canaries: bool,
     seen: BTreeMap<i32, Seen>,
     /// Every number ever delivered: none comes twice, gap or not, because the model never resumes by time.
     delivered: HashSet<u64>,
@@ -104,14 +106,15 @@ struct World {
 
 impl World {
     /// Plays the schedule, then lets everything settle and compares.
-    fn run(ops: &[Op], compact: bool) {
+    fn run(ops: &[Op], compact: bool, shows_canaries: bool) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut world = Self::new(if compact { IdForm::Compact } else { IdForm::Json });
+            let form = if compact { IdForm::Compact } else { IdForm::Json };
+            let mut world = Self::new(form, shows_canaries);
             for op in ops {
                 world.step(op).await;
             }
@@ -119,18 +122,20 @@ impl World {
         });
     }
 
-    fn new(form: IdForm) -> Self {
+    fn new(form: IdForm, shows_canaries: bool) -> Self {
         let house = House::new(PARTITIONS);
+        house.model.lock().canary_every = Some(5);
         let seen: BTreeMap<_, _> = (0..PARTITIONS as i32)
             .map(|partition| (partition, Seen::default()))
             .collect();
-        let client = house.subscribe(Some(&from_the_start(seen.keys())), form);
+        let client = house.subscribe_with(Some(&from_the_start(seen.keys())), form, shows_canaries);
         Self {
             house,
             client,
             reader: reader(),
             last_id: None,
             form,
+            shows_canaries,
             seen,
             delivered: HashSet::new(),
         }
@@ -143,7 +148,10 @@ impl World {
             .clone()
             .unwrap_or_else(|| from_the_start(self.seen.keys()));
         self.reader = reader();
-        self.client = self.house.subscribe(Some(&id), self.form);
+        let Self {
+            form, shows_canaries, ..
+        } = *self;
+        self.client = self.house.subscribe_with(Some(&id), form, shows_canaries);
     }
 
     async fn step(&mut self, op: &Op) {
@@ -212,6 +220,7 @@ impl World {
             .as_u64()
             .unwrap();
         assert!(self.delivered.insert(n), "{n} came twice");
+        assert!(self.shows_canaries || !n.is_multiple_of(5), "{n} is hidden");
         let partition = self.partition_of_last_event(n);
         self.seen.get_mut(&partition).unwrap().numbers.push(n);
     }
@@ -249,7 +258,7 @@ impl World {
             for record in partition
                 .records
                 .iter()
-                .filter(|record| record.offset >= seen.from)
+                .filter(|record| record.offset >= seen.from && (self.shows_canaries || !record.canary))
             {
                 assert!(
                     self.delivered.contains(&record.n),

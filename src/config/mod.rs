@@ -20,6 +20,7 @@ use std::ffi::OsString;
 
 pub use fault::{Faults, Warning};
 pub use sections::Sections;
+pub use units::duration;
 
 use crate::{
     catalog::Catalog,

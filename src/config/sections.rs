@@ -113,6 +113,9 @@ const HTTP: &[Key<http::settings::Settings>] = &[
         node.duration().map(|v| http.hold_limit = v)
     }),
     optional("drain", |http, node| node.pause().map(|v| http.drain = v)),
+    optional("takeover", |http, node| {
+        node.duration().map(|v| http.takeover = v)
+    }),
 ];
 
 const ADMIN: &[Key<http::settings::AdminSettings>] = &[

@@ -11,7 +11,7 @@ pub use ndjson::json_of;
 
 pub use crate::encoding::{Encoding, Payload, Tombstones};
 
-use std::ops::Range;
+use std::{ffi::CStr, ops::Range};
 
 use crate::position::{Epoch, Offset, Timestamp};
 
@@ -28,7 +28,13 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
+    /// Whether it bears [`CANARY_HEADER`].
+    pub canary: bool,
 }
+
+/// The header of records that only a probe is to see: they are hidden from clients that do not ask for them with
+/// `?canary=true`, whatever its value is. As C has strings, because librdkafka is asked for it once a record.
+pub const CANARY_HEADER: &CStr = c"riverhead-canary";
 
 /// What a record became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +58,8 @@ pub struct Event {
     pub epoch: Epoch,
     /// What the record became.
     pub kind: Kind,
+    /// Whether it is hidden from all but probes; positions move past it all the same.
+    pub canary: bool,
     /// Where its lines (`data: ...\n`, one or more, without the blank line) are in the arena.
     pub lines: Range<u32>,
 }

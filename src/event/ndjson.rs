@@ -62,6 +62,7 @@ mod tests {
             epoch: 0,
             key,
             value,
+            canary: false,
         };
         let mut lines = Vec::new();
         let kind = encode(encoding, &record, &mut lines).expect("a good value");

@@ -203,6 +203,12 @@ impl Cluster {
         self.facts.write().bootstrap.tried(address, outcome);
     }
 
+    /// Whether it has told its topology and is believed, or need not.
+    pub(super) fn is_described(&self) -> bool {
+        let facts = self.facts.read();
+        facts.passive || (facts.described.is_some() && facts.refused.is_none())
+    }
+
     pub(super) fn is_active(&self) -> bool {
         !self.facts.read().passive
     }

@@ -65,6 +65,8 @@ pub(super) struct Rules {
 pub(super) struct Closing {
     /// Answer what is being asked, then close.
     pub(super) last_call: CancellationToken,
+    /// Wait for nobody's first request any more.
+    pub(super) hang_up: CancellationToken,
     /// Close, whatever is going on.
     pub(super) cut: CancellationToken,
 }
@@ -84,8 +86,7 @@ pub(super) async fn serve(
     let place = rules.admission.as_ref().map(|admission| admission.lobby.place());
     let link = Arc::new(Link::new(socket, place));
     let served = async {
-        if converse(&link, PeerAddr(peer), answer, &rules, &closing.last_call).await
-            && link.end() != EndReason::Stalled
+        if converse(&link, PeerAddr(peer), answer, &rules, &closing).await && link.end() != EndReason::Stalled
         {
             linger(&link).await;
         }
@@ -103,17 +104,18 @@ async fn converse(
     peer: PeerAddr,
     answer: impl Answer,
     rules: &Rules,
-    last_call: &CancellationToken,
+    closing: &Closing,
 ) -> bool {
     let deadline = Instant::now() + rules.limits.head_timeout;
     let opening = timeout_at(deadline, open(link, peer, rules));
     let opened = tokio::select! {
         opened = opening => opened,
-        () = last_call.cancelled() => return false,
+        () = closing.hang_up.cancelled() => return false,
     };
     let Ok(Some((peer, protocol))) = opened else {
         return false;
     };
+    let last_call = &closing.last_call;
     match protocol {
         Protocol::Http1(first) => {
             http1::converse(link, peer, first, answer, rules.limits, deadline, last_call).await;

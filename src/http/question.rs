@@ -21,6 +21,8 @@ pub(super) struct Question {
     pub(super) form: IdForm,
     /// Whether a gap is a failure.
     pub(super) fails_on_gap: bool,
+    /// Whether marked records are shown: a probe asks for its own.
+    pub(super) shows_canaries: bool,
 }
 
 impl Question {
@@ -46,6 +48,7 @@ impl Question {
             since,
             form: parameters.form()?,
             fails_on_gap: parameters.fails_on_gap()?,
+            shows_canaries: parameters.shows_canaries()?,
         })
     }
 
@@ -169,6 +172,14 @@ impl Parameters {
         }
     }
 
+    fn shows_canaries(&self) -> Result<bool, Error> {
+        match self.one("canary")? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
+        }
+    }
+
     fn one(&self, wanted: &str) -> Result<Option<&str>, Error> {
         let mut values = self.0.iter().filter(|(name, _)| name == wanted);
         match (values.next(), values.next()) {
@@ -183,7 +194,7 @@ const LAST_EVENT_ID: [&str; 2] = ["lastEventId", "last_event_id"];
 
 /// What changes what a client gets, and is not there.
 const UNSUPPORTED: [&str; 2] = ["filter", "encoding"];
-const SUPPORTED: &str = "'since', 'lastEventId', 'last_event_id', 'id' and 'on_gap'";
+const SUPPORTED: &str = "'since', 'lastEventId', 'last_event_id', 'id', 'on_gap' and 'canary'";
 
 #[cfg(test)]
 mod tests;

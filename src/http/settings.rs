@@ -30,6 +30,8 @@ pub struct Settings {
     pub hold_limit: Duration,
     /// How long the closes of a drain are spread over; zero closes all streams at once.
     pub drain: Duration,
+    /// How long a successor waits for the first answer from Kafka before it gives up; more than zero.
+    pub takeover: Duration,
 }
 
 impl Default for Settings {
@@ -48,6 +50,8 @@ impl Default for Settings {
             hold_limit: Duration::from_secs(600),
             // Below the 30 s that Kubernetes grants before it kills, with room for the rest of the stop.
             drain: Duration::from_secs(20),
+            // Longer than an election; whoever restarts wants to know within a minute that it came to nothing.
+            takeover: Duration::from_secs(30),
         }
     }
 }

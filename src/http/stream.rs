@@ -145,6 +145,7 @@ fn request(selection: Selection, question: Question, format: Format, client: Cli
         since: question.since,
         form: question.form,
         format,
+        shows_canaries: question.shows_canaries,
         client,
         now,
     }

@@ -99,6 +99,7 @@ impl PageBuilder {
             timestamp: record.timestamp,
             epoch: record.epoch,
             kind: *result.as_ref().unwrap_or(&Kind::Skipped),
+            canary: record.canary,
             lines: from as u32..self.arena.len() as u32,
         });
         self.next = record.offset + 1;

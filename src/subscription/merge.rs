@@ -32,6 +32,7 @@ pub struct Subscription {
     roster: Roster,
     format: Format,
     form: IdForm,
+    shows_canaries: bool,
     id: Composer,
     gaps: Vec<Gap>,
     /// Runs while the merge waits for a partition that reads.
@@ -58,6 +59,7 @@ impl Subscription {
             },
             format: request.format,
             form: request.form,
+            shows_canaries: request.shows_canaries,
             roster: Roster::of(request),
             id: Composer::new(IdForm::default(), []),
             gaps: Vec::new(),
@@ -194,7 +196,9 @@ impl Subscription {
         });
         self.roster.parts[part].place = place;
         self.id.set(part, &place);
-        batch.event(&head.page, event, encoding, &self.id);
+        if self.shows_canaries || !event.canary {
+            batch.event(&head.page, event, encoding, &self.id);
+        }
         head.index += 1;
         true
     }

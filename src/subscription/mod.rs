@@ -45,6 +45,8 @@ pub struct Request {
     pub form: IdForm,
     /// What an event looks like.
     pub format: Format,
+    /// Whether records that are marked as a probe's are shown; its position moves past them in either case.
+    pub shows_canaries: bool,
     /// Who asks: history takes turns by it.
     pub client: ClientKey,
     /// The time of the request: what a partition that is not determined yet starts from.

@@ -20,6 +20,7 @@ mod health;
 mod healthz;
 mod kafka;
 mod outages;
+mod probe;
 mod process;
 mod quiet;
 mod resume;

@@ -20,6 +20,7 @@ pub struct Stored {
     pub epoch: Epoch,
     pub time: Timestamp,
     pub n: u64,
+    pub canary: bool,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +40,8 @@ pub struct Brokers {
     /// The last number written.
     pub n: u64,
     pub clock: Timestamp,
+    /// Every so manieth record is a probe's.
+    pub canary_every: Option<u64>,
 }
 
 /// The brokers as [`History`].
@@ -56,6 +59,9 @@ impl Brokers {
                 epoch: p.epoch,
                 time: self.clock,
                 n: self.n,
+                canary: self
+                    .canary_every
+                    .is_some_and(|every| self.n.is_multiple_of(every)),
             });
             // Now and then a transaction marker takes an offset.
             p.end += if self.n.is_multiple_of(17) { 2 } else { 1 };
@@ -157,6 +163,7 @@ fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -
             epoch: stored.epoch,
             key: None,
             value: Some(value.as_bytes()),
+            canary: stored.canary,
         };
         page.push(&record).unwrap();
     }
@@ -194,12 +201,18 @@ impl House {
 
     /// A subscription that begins at `id`.
     pub fn subscribe(&self, id: Option<&str>, form: IdForm) -> Subscription {
+        self.subscribe_with(id, form, false)
+    }
+
+    /// The same, for one to whom a probe's records may be shown.
+    pub fn subscribe_with(&self, id: Option<&str>, form: IdForm, shows_canaries: bool) -> Subscription {
         let request = Request {
             topics: vec![TOPIC.into()],
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: None,
             form,
             format: Format::Sse,
+            shows_canaries,
             client: ClientKey::of([127, 0, 0, 1].into()),
             now: self.model.lock().clock,
         };

@@ -24,6 +24,7 @@ fn record<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Record<'a> {
         epoch: 0,
         key,
         value,
+        canary: false,
     }
 }
 

@@ -219,6 +219,7 @@ mod tests {
                 epoch: 0,
                 key: None,
                 value: Some(b"{}"),
+                canary: false,
             });
         }
         Arc::new(page.finish(to))

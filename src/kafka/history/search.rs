@@ -60,6 +60,7 @@ mod tests {
                 epoch: 0,
                 key: None,
                 value: None,
+                canary: false,
             });
         }
         Arc::new(page.finish(start + 10))

@@ -10,16 +10,17 @@ use std::{
 
 use rdkafka::{
     bindings::{
-        rd_kafka_consume_batch_queue, rd_kafka_message_destroy, rd_kafka_message_leader_epoch,
-        rd_kafka_message_timestamp, rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_t,
-        rd_kafka_queue_yield, rd_kafka_timestamp_type_t,
+        rd_kafka_consume_batch_queue, rd_kafka_header_get_last, rd_kafka_message_destroy,
+        rd_kafka_message_headers, rd_kafka_message_leader_epoch, rd_kafka_message_timestamp,
+        rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_t, rd_kafka_queue_yield,
+        rd_kafka_timestamp_type_t,
     },
     types::{RDKafkaErrorCode, RDKafkaMessage},
 };
 
 use super::{Handle, Topic, last_error};
 use crate::{
-    event::Record,
+    event::{CANARY_HEADER, Record},
     position::{Offset, Timestamp},
 };
 
@@ -203,6 +204,7 @@ unsafe fn record(message: &RDKafkaMessage) -> Record<'_> {
             epoch: rd_kafka_message_leader_epoch(message),
             key: bytes(message.key.cast(), message.key_len),
             value: bytes(message.payload.cast(), message.len),
+            canary: is_canary(message),
         }
     }
 }
@@ -212,6 +214,23 @@ unsafe fn record(message: &RDKafkaMessage) -> Record<'_> {
 unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
     // SAFETY: the caller's.
     (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, len) })
+}
+
+/// Whether it bears [`CANARY_HEADER`]. Of a record without headers librdkafka says so at once.
+///
+/// # Safety
+/// As of [`item`].
+unsafe fn is_canary(message: &RDKafkaMessage) -> bool {
+    let mut headers = ptr::null_mut();
+    // SAFETY: a live message, which owns the headers; it hands out nothing but with "no error".
+    let answer = unsafe { rd_kafka_message_headers(message, &mut headers) };
+    if RDKafkaErrorCode::from(answer) != RDKafkaErrorCode::NoError {
+        return false;
+    }
+    let (mut value, mut length) = (ptr::null(), 0);
+    // SAFETY: the headers are the message's, the name ends with a zero byte, and there is room for value and length.
+    let found = unsafe { rd_kafka_header_get_last(headers, CANARY_HEADER.as_ptr(), &mut value, &mut length) };
+    RDKafkaErrorCode::from(found) == RDKafkaErrorCode::NoError
 }
 
 /// The message's time, and whether its broker set it.

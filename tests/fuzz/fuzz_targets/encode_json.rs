@@ -29,6 +29,7 @@ fuzz_target!(|input: &[u8]| {
         epoch: 0,
         key,
         value,
+        canary: false,
     };
     let encoding = Encoding {
         payload,
