@@ -3,6 +3,7 @@
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{StartError, clusters::Clusters, logs, signals::Signals};
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     limits::Admission,
     metrics::{self, HttpMetrics, LimitMetrics},
     partition::Directory,
-    subscription::Source,
+    subscription::{Lanes, Source},
 };
 
 /// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept.
@@ -42,15 +43,19 @@ pub(super) fn run(
     let directory = Directory::new();
     logs::register(&mut registry, &directory);
     let clusters = Clusters::connect(&config, &directory, profile, &counters)?;
+    let source = Source {
+        directory,
+        history: clusters.history(),
+    };
+    let tasks = TaskTracker::new();
+    let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
+    logs::register_lanes(&mut registry, &lanes);
     let (signal, watch) = drain::channel();
     let readiness = Readiness::new();
     let window = config.http.drain;
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
-        source: Source {
-            directory,
-            history: clusters.history(),
-        },
+        lanes,
         settings: config.http,
         admission: Admission::new(&config.limits, LimitMetrics::register(&mut registry)),
         readiness: readiness.clone(),
@@ -62,7 +67,11 @@ pub(super) fn run(
         let serving = tokio::spawn(http::serve(public, admin, gateway));
         readiness.set();
         announce(addresses, say_more);
-        until_drained(serving, &mut signals, signal, window).await
+        let drained = until_drained(serving, &mut signals, signal, window).await;
+        // A lane ends with its last client; those that a drain cut short go down with the runtime.
+        tasks.close();
+        let _ = timeout(LANES_STOP, tasks.wait()).await;
+        drained
     });
     clusters.shutdown(KAFKA_STOP);
     served
@@ -129,6 +138,9 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
 
 /// What a drain may take beyond its window: connections get two seconds to write what they have begun.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);
+
+/// A lane sees in no time that its last client is gone.
+const LANES_STOP: Duration = Duration::from_millis(500);
 
 /// librdkafka closes its clients in about 100 ms each, with all brokers mute too; beyond this it is not waited for.
 const KAFKA_STOP: Duration = Duration::from_secs(5);

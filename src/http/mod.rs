@@ -38,7 +38,7 @@ use crate::{
     health::Readiness,
     limits::Admission,
     metrics::{HttpMetrics, Registry},
-    subscription::Source,
+    subscription::Lanes,
 };
 
 /// What requests are answered from.
@@ -46,7 +46,7 @@ pub struct Gateway {
     /// Which streams there are.
     pub catalog: Arc<Catalog>,
     /// Where their events come from.
-    pub source: Source,
+    pub lanes: Lanes,
     /// Deadlines.
     pub settings: Settings,
     /// Who may have how much.

@@ -28,7 +28,7 @@ use crate::{
     catalog::Selection,
     client::ClientKey,
     metrics::COMPOSITE,
-    subscription::{Format, Request, Subscription},
+    subscription::{Follower, Format, Request},
 };
 
 /// Answers with an endless body, or says before the first byte why not. Nothing here waits for Kafka, but for the verdict
@@ -54,9 +54,9 @@ pub(super) async fn answer(
     let (start, fails_on_gap) = (question.start(), question.fails_on_gap);
     let (streams, label) = (names(&selection), label(&selection));
     let request = request(selection, question, format, client, now);
-    let mut subscription = Subscription::start(&gateway.source, request);
+    let mut follower = gateway.lanes.follow(request);
     if fails_on_gap {
-        verdict(&mut subscription).await?;
+        verdict(&mut follower).await?;
     }
     let opening = Opening {
         client,
@@ -65,7 +65,7 @@ pub(super) async fn answer(
     };
     let account = Account::open(opening, gateway.metrics.stream(&label), permit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
-    let delivery = Delivery::new(subscription, terms, gateway.drain.ticket(), account);
+    let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account);
     Ok(respond(format, Body::new(StreamBody::new(delivery, link))))
 }
 
@@ -136,8 +136,8 @@ fn terms(settings: &Settings, format: Format, ends_at_gap: bool) -> Terms {
 }
 
 /// Waits until it is known whether the position can be resumed without a gap.
-async fn verdict(subscription: &mut Subscription) -> Result<(), Error> {
-    match timeout(VERDICT, poll_fn(|context| subscription.poll_verdict(context))).await {
+async fn verdict(follower: &mut Follower) -> Result<(), Error> {
+    match timeout(VERDICT, poll_fn(|context| follower.poll_verdict(context))).await {
         Ok(verdict) => verdict.map_err(Error::Gap),
         Err(_) => Err(Error::Undetermined { retry_after: VERDICT }),
     }

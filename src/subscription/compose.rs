@@ -65,7 +65,9 @@ impl Composition {
     }
 
     /// The batch; `None` when nothing was added.
-    pub(super) fn finish(self) -> Option<Batch> {
+    pub(super) fn finish(mut self) -> Option<Batch> {
+        // It may stay in a lane's ring, where what it holds is what it costs.
+        self.out.shrink_to_fit();
         let batch = Batch {
             bytes: self.out.into(),
             events: self.events,

@@ -19,8 +19,9 @@ use super::{
     roster::Roster,
 };
 use crate::{
-    partition::{Bell, Page},
-    position::{Composer, IdForm, Mark, Place, Timestamp},
+    event::Event,
+    partition::Page,
+    position::{Composer, IdForm, Mark, Offset, Place, Timestamp},
 };
 
 /// A client's place in its streams.
@@ -28,43 +29,55 @@ use crate::{
 /// It merges what its partitions have to give by (timestamp, topic, partition). Order is promised within a partition
 /// only, and the merge never waits for a partition that has nothing to give, nor longer than a moment for one that reads.
 pub struct Subscription {
-    asker: Asker,
-    roster: Roster,
+    pub(super) asker: Asker,
+    pub(super) roster: Roster,
     format: Format,
     form: IdForm,
     id: Composer,
-    gaps: Vec<Gap>,
+    /// Found, and not told yet.
+    pub(super) gaps: Vec<Gap>,
     /// Runs while the merge waits for a partition that reads.
     patience: Option<Pin<Box<Sleep>>>,
 }
 
-/// A page that a part gives from, and the index of its next event.
+/// A page that a part gives from.
 struct Head {
     page: Arc<Page>,
+    /// Of its next event.
     index: usize,
+    /// Behind the last event that is given.
+    end: usize,
+    /// The offset that the part stands at behind that.
+    next: Offset,
 }
 
 impl Subscription {
     /// Begins at the request's position. Never waits: what needs Kafka is found out while it is polled.
     pub fn start(source: &Source, request: Request) -> Self {
-        let bell = Bell::new();
-        source.directory.subscribe(&bell);
-        let mut subscription = Self {
-            asker: Asker {
-                source: source.clone(),
-                bell,
-                client: request.client,
-                now: request.now,
-            },
-            format: request.format,
-            form: request.form,
-            roster: Roster::of(request),
-            id: Composer::new(IdForm::default(), []),
-            gaps: Vec::new(),
-            patience: None,
-        };
+        let asker = Asker::new(source, request.client, request.now);
+        let (format, form) = (request.format, request.form);
+        let mut subscription = Self::of(asker, Roster::of(request), format, form);
         subscription.refresh();
         subscription
+    }
+
+    /// One that begins as [`start`](Self::start), but nowhere before it knows what record stands before that. For lanes.
+    pub(super) fn start_proven(source: &Source, request: Request) -> Self {
+        let mut subscription = Self::start(source, request);
+        subscription.asker.proves = true;
+        subscription
+    }
+
+    pub(super) fn of(asker: Asker, roster: Roster, format: Format, form: IdForm) -> Self {
+        Self {
+            id: Composer::new(form, roster.entries()),
+            asker,
+            roster,
+            format,
+            form,
+            gaps: Vec::new(),
+            patience: None,
+        }
     }
 
     /// The next events, as soon as there are any. It does not end by itself.
@@ -155,7 +168,7 @@ impl Subscription {
             if !self.take(part, head, batch) {
                 return true;
             }
-            if head.index == head.page.events().len() {
+            if head.index == head.end {
                 match self.poll_part(part, context) {
                     // The order would depend on who reads faster.
                     Give::Soon => return true,
@@ -173,18 +186,18 @@ impl Subscription {
 
     /// Consumes the next event of a head, or the rest of its page if that is a hole; false when the batch is full.
     fn take(&mut self, part: usize, head: &mut Head, batch: &mut Composition) -> bool {
-        let Some(cursor) = self.roster.parts[part].cursor() else {
+        let Some(cursor) = self.roster.parts[part].cursor_mut() else {
             return true;
         };
-        let Some(event) = head.page.events().get(head.index) else {
-            cursor.advance(head.page.next());
+        let Some(event) = head.event() else {
+            cursor.advance(head.next);
             return true;
         };
         if !batch.has_room_for(head.page.lines(event).len()) {
             return false;
         }
-        let last = head.index + 1 == head.page.events().len();
-        cursor.advance(if last { head.page.next() } else { event.offset + 1 });
+        let last = head.index + 1 == head.end;
+        cursor.advance(if last { head.next } else { event.offset + 1 });
         let (tag, encoding) = (cursor.log().tag(), cursor.log().encoding());
         let place = Place::At(Mark {
             offset: event.offset + 1,
@@ -221,20 +234,24 @@ impl Subscription {
 impl Head {
     fn of(give: Give) -> Option<Self> {
         match give {
-            Give::Page(page, offset) => Some(Self {
-                index: page.index_of(offset),
+            Give::Page(page, range) => Some(Self {
+                index: page.index_of(range.start),
+                end: page.index_of(range.end),
+                next: range.end,
                 page,
             }),
             Give::Soon | Give::Nothing => None,
         }
     }
 
+    /// The next event; `None` when there is only a hole left.
+    fn event(&self) -> Option<&Event> {
+        self.page.events()[..self.end].get(self.index)
+    }
+
     /// What the merge orders by; a hole comes first, because passing it costs nothing.
     fn timestamp(&self) -> Timestamp {
-        self.page
-            .events()
-            .get(self.index)
-            .map_or(Timestamp::MIN, |event| event.timestamp)
+        self.event().map_or(Timestamp::MIN, |event| event.timestamp)
     }
 }
 

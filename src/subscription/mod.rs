@@ -1,16 +1,20 @@
-//! One client's cursors over all partitions of its streams: one order, one position, finished bytes.
+//! One client's cursors over all partitions of its streams: one order, one position, finished bytes; and the lanes, in which
+//! all who want the same share them.
 //!
 //! Not here: sockets, deadlines and heartbeats (`http::delivery`).
 
 mod compose;
 mod gap;
+mod lane;
 mod merge;
 mod part;
 mod places;
 mod roster;
+mod standing;
 mod start;
 
 pub use gap::{Gap, Reason};
+pub use lane::{Follower, Lanes};
 pub use merge::Subscription;
 
 use std::sync::Arc;
@@ -52,7 +56,7 @@ pub struct Request {
 }
 
 /// What an event looks like on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Server-Sent Events.
     #[default]

@@ -20,6 +20,8 @@ pub struct Stored {
     pub epoch: Epoch,
     pub time: Timestamp,
     pub n: u64,
+    /// Nobody sees it, but everybody passes it.
+    pub tombstone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +41,8 @@ pub struct Brokers {
     /// The last number written.
     pub n: u64,
     pub clock: Timestamp,
+    /// Whether what is produced now is tombstones.
+    pub quiet: bool,
 }
 
 /// The brokers as [`History`].
@@ -52,6 +56,7 @@ impl Brokers {
             self.clock += i64::from(index % 3 == 0);
             let p = &mut self.partitions[partition];
             p.records.push(Stored {
+                tombstone: self.quiet,
                 offset: p.end,
                 epoch: p.epoch,
                 time: self.clock,
@@ -156,7 +161,7 @@ fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -
             timestamp: stored.time,
             epoch: stored.epoch,
             key: None,
-            value: Some(value.as_bytes()),
+            value: (!stored.tombstone).then_some(value.as_bytes()),
         };
         page.push(&record).unwrap();
     }
@@ -194,7 +199,12 @@ impl House {
 
     /// A subscription that begins at `id`.
     pub fn subscribe(&self, id: Option<&str>, form: IdForm) -> Subscription {
-        let request = Request {
+        Subscription::start(&self.source, self.request(id, form))
+    }
+
+    /// A request that begins at `id`, or with what comes.
+    pub fn request(&self, id: Option<&str>, form: IdForm) -> Request {
+        Request {
             topics: vec![TOPIC.into()],
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: None,
@@ -202,8 +212,7 @@ impl House {
             format: Format::Sse,
             client: ClientKey::of([127, 0, 0, 1].into()),
             now: self.model.lock().clock,
-        };
-        Subscription::start(&self.source, request)
+        }
     }
 
     /// As the supervisor does: a log that begins at its end, or at its start when it is new to us.

@@ -18,7 +18,7 @@ use riverhead::{
     metrics::{self, HttpMetrics, LimitMetrics},
     partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
     position::{Offset, Timestamp},
-    subscription::Source,
+    subscription::{Lanes, Source},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,6 +26,10 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
+use tokio_util::task::TaskTracker;
+
+/// What the lanes of a rig may cost, in bytes.
+const LANES: usize = 16 * 1024 * 1024;
 
 /// How long a test waits for what must come.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -34,6 +38,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Rig {
     pub public: SocketAddr,
     pub admin: SocketAddr,
+    pub lanes: Lanes,
     pub signal: Signal,
     pub served: JoinHandle<std::io::Result<()>>,
 }
@@ -72,9 +77,10 @@ impl Rig {
         let mut registry = metrics::registry();
         let readiness = Readiness::new();
         readiness.set();
+        let lanes = Lanes::new(source, LANES, TaskTracker::new());
         let gateway = Gateway {
             catalog: Arc::new(catalog),
-            source,
+            lanes: lanes.clone(),
             settings,
             admission: Admission::new(&limits, LimitMetrics::register(&mut registry)),
             readiness,
@@ -85,6 +91,7 @@ impl Rig {
         Self {
             public: addresses.0,
             admin: addresses.1,
+            lanes,
             signal,
             served: tokio::spawn(http::serve(public, admin, gateway)),
         }
