@@ -106,7 +106,8 @@ impl Reading {
 async fn shared(rig: &Rig, house: &House, target: &str) -> (Reading, Reading) {
     let mut first = Reading::start(rig, target, ALL).await;
     let mut second = Reading::start(rig, target, ALL).await;
-    (first.take(40).await, second.take(40).await);
+    first.take(40).await;
+    second.take(40).await;
     // One batch in the lane's ring, when the lane is there to have it; then both are at its head.
     while rig.lanes.bytes() == 0 {
         write(house, 1);
@@ -344,6 +345,37 @@ async fn a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other() {
     assert_eq!(easy.next().await.expect("a gap").event, "gap");
     house.recreate(5);
     while easy.next().await.expect("events, and one more gap").event != "gap" {}
+}
+
+#[tokio::test]
+async fn filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let target = format!("{PATH}?filter={}", escaped("n in (3, 17, 25) or n >= 38"));
+    let (first, id) = Reading::start(&rig, &target, ALL).await.take(3).await;
+    let mut reading = Reading::start(&rig, &target, &id).await;
+    let (rest, _) = reading.take(3).await;
+    assert_eq!(sorted([first, rest].concat()), [3, 17, 25, 38, 39, 40]);
+    write(&house, 1);
+    assert_eq!(sorted(reading.take(2).await.0), [41, 42]);
+}
+
+#[tokio::test]
+async fn a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_one_is_not() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let target = |n| format!("{PATH}?filter=n%3D{n}");
+    let mut readings = Vec::new();
+    for n in 1..=5 {
+        readings.push(Reading::start(&rig, &target(n), ALL).await);
+    }
+    readings.push(Reading::start(&rig, &target(1), ALL).await);
+    let answer = get(rig.public, &target(6), "").await;
+    assert_eq!(answer.status, 429, "{answer:?}");
+    assert!(answer.header("retry-after").is_some());
+    for (n, reading) in readings.iter_mut().enumerate() {
+        assert_eq!(reading.take(1).await.0, [n as u64 % 5 + 1]);
+    }
 }
 
 #[tokio::test]

@@ -15,9 +15,11 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use proptest::{prelude::*, test_runner::TestRunner};
 use riverhead::{
+    client::ClientKey,
+    filter::{Filter, MAX_FILTERS},
     position::{IdForm, Place, decode},
-    sse::Reader,
-    subscription::{Batch, Follower, Lanes, Subscription},
+    sse::{Message, Reader},
+    subscription::{Batch, Follower, Format, Lanes, Request, Subscription},
 };
 use support::{
     model::House,
@@ -41,7 +43,13 @@ fn op() -> impl Strategy<Value = Op> {
 #[test]
 fn nothing_is_lost_repeated_or_invented_and_memory_is_within_its_budget() {
     let budget = prop_oneof![Just(0), 500..5_000usize, Just(1024 * 1024)];
-    let schedule = (prop::collection::vec(op(), 1..150), any::<bool>(), budget);
+    let filter = prop::sample::select(vec![
+        None,
+        None,
+        Some("n < 0"),
+        Some("n in (1, 5, 25) or @partition = 1"),
+    ]);
+    let schedule = (prop::collection::vec(op(), 1..150), any::<bool>(), budget, filter);
     let config = ProptestConfig {
         cases: 1000,
         failure_persistence: None,
@@ -49,8 +57,8 @@ fn nothing_is_lost_repeated_or_invented_and_memory_is_within_its_budget() {
     };
     let seats = Seats::default();
     TestRunner::new(config)
-        .run(&schedule, |(ops, compact, budget)| {
-            World::run(&ops, compact, budget, &seats);
+        .run(&schedule, |(ops, compact, budget, filter)| {
+            World::run(&ops, compact, budget, filter, &seats);
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
@@ -93,16 +101,17 @@ struct World<'a> {
     tasks: TaskTracker,
     clients: Vec<(Follower, Referee)>,
     form: IdForm,
+    filter: Option<&'static str>,
     budget: usize,
     seats: &'a Seats,
 }
 
 impl<'a> World<'a> {
     /// Plays the schedule, then lets everything settle and compares.
-    fn run(ops: &[Op], compact: bool, budget: usize, seats: &'a Seats) {
+    fn run(ops: &[Op], compact: bool, budget: usize, filter: Option<&'static str>, seats: &'a Seats) {
         runtime().block_on(async {
             let form = if compact { IdForm::Compact } else { IdForm::Json };
-            let mut world = Self::new(form, budget, seats);
+            let mut world = Self::new(form, budget, filter, seats);
             for op in ops {
                 world.step(op).await;
                 assert!(world.lanes.bytes() <= world.budget, "{:?}", world.lanes);
@@ -111,14 +120,17 @@ impl<'a> World<'a> {
         });
     }
 
-    fn new(form: IdForm, budget: usize, seats: &'a Seats) -> Self {
+    fn new(form: IdForm, budget: usize, filter: Option<&'static str>, seats: &'a Seats) -> Self {
         let house = House::new(PARTITIONS);
         let tasks = TaskTracker::new();
         let lanes = Lanes::new(house.source.clone(), budget, tasks.clone());
         let client = |_| {
-            let mut referee = Referee::default();
+            let mut referee = Referee::of(wants(filter));
             let id = referee.reconnect(&house);
-            (lanes.follow(house.request(Some(&id), form)), referee)
+            (
+                lanes.follow(house.filtered(Some(&id), form, filter)).unwrap(),
+                referee,
+            )
         };
         Self {
             clients: (0..CLIENTS).map(client).collect(),
@@ -126,6 +138,7 @@ impl<'a> World<'a> {
             lanes,
             tasks,
             form,
+            filter,
             budget,
             seats,
         }
@@ -139,7 +152,8 @@ impl<'a> World<'a> {
             Op::Others { turns } => others(turns).await,
             Op::CutAndResume { client } => {
                 let id = self.clients[client].1.reconnect(&self.house);
-                self.clients[client].0 = self.lanes.follow(self.house.request(Some(&id), self.form));
+                let request = self.house.filtered(Some(&id), self.form, self.filter);
+                self.clients[client].0 = self.lanes.follow(request).unwrap();
             }
         }
     }
@@ -173,13 +187,16 @@ impl<'a> World<'a> {
         };
     }
 
-    async fn settle(mut self) {
-        // One more record in each, for a client that has read ahead of the tail what was then compacted away is behind a
-        // record that the lane will never see, until there is another.
+    /// A client that has read ahead of the tail what was then compacted away stands where the lane will never stand, until
+    /// there is another record.
+    fn write_everywhere(&self) {
         let mut brokers = self.house.model.lock();
         brokers.quiet = false;
         (0..brokers.partitions.len()).for_each(|partition| brokers.produce(partition, 1));
-        drop(brokers);
+    }
+
+    async fn settle(mut self) {
+        self.write_everywhere();
         self.house.clear_up();
         for client in 0..CLIENTS {
             self.read(client, usize::MAX).await;
@@ -210,8 +227,8 @@ async fn compare(form: IdForm) {
     let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
     let start = Referee::default().reconnect(&house);
     let mut alone = house.subscribe(Some(&start), form);
-    let mut first = lanes.follow(house.request(Some(&start), form));
-    let mut second = lanes.follow(house.request(None, form));
+    let mut first = lanes.follow(house.request(Some(&start), form)).unwrap();
+    let mut second = lanes.follow(house.request(None, form)).unwrap();
     // Once in each partition, so that a record stands behind every entry of the id.
     write(&house, 0, 3);
     write(&house, 1, 2);
@@ -235,8 +252,8 @@ fn a_client_that_is_overrun_goes_on_at_its_place_and_joins_again() {
     runtime().block_on(async {
         let house = House::new(1);
         let lanes = Lanes::new(house.source.clone(), 4096, TaskTracker::new());
-        let mut quick = lanes.follow(house.request(None, IdForm::Json));
-        let mut slow = lanes.follow(house.request(None, IdForm::Json));
+        let mut quick = lanes.follow(house.request(None, IdForm::Json)).unwrap();
+        let mut slow = lanes.follow(house.request(None, IdForm::Json)).unwrap();
         follow(&mut quick).await;
         follow(&mut slow).await;
         assert!(quick.is_in_lane() && slow.is_in_lane());
@@ -268,7 +285,7 @@ fn a_client_whose_leader_is_away_stays_out_of_the_lane_and_the_rest_flows() {
         write(&house, 1, 5);
         let start = Referee::default().reconnect(&house);
         let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
-        let mut live = lanes.follow(house.request(None, IdForm::Json));
+        let mut live = lanes.follow(house.request(None, IdForm::Json)).unwrap();
         follow(&mut live).await;
         house
             .source
@@ -277,7 +294,7 @@ fn a_client_whose_leader_is_away_stays_out_of_the_lane_and_the_rest_flows() {
             .iter()
             .for_each(|log| while log.shed() > 0 {});
         house.model.lock().partitions[0].mute = true;
-        let mut late = lanes.follow(house.request(Some(&start), IdForm::Json));
+        let mut late = lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap();
         assert_eq!(numbers(&follow(&mut late).await), [6, 7, 8, 9, 10]);
         for n in 11..20 {
             write(&house, 1, 1);
@@ -301,7 +318,7 @@ fn a_hole_at_the_end_of_history_keeps_nobody_out_of_the_lane() {
         house.model.lock().partitions[0].records.pop();
         let start = Referee::default().reconnect(&house);
         let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
-        let mut both = [(); 2].map(|()| lanes.follow(house.request(Some(&start), IdForm::Json)));
+        let mut both = [(); 2].map(|()| lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap());
         for follower in &mut both {
             assert_eq!(numbers(&follow(follower).await), (1..=9).collect::<Vec<_>>());
             assert!(follower.is_in_lane());
@@ -314,7 +331,7 @@ fn an_id_from_a_lane_stands_at_the_event_it_came_with() {
     runtime().block_on(async {
         let house = House::new(2);
         let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
-        let mut both = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)));
+        let mut both = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
         for follower in &mut both {
             follow(follower).await;
         }
@@ -348,8 +365,8 @@ fn a_client_alone_with_its_wish_has_no_lane() {
         let house = House::new(1);
         let tasks = TaskTracker::new();
         let lanes = Lanes::new(house.source.clone(), 1024 * 1024, tasks.clone());
-        let mut one = lanes.follow(house.request(None, IdForm::Json));
-        let mut other = lanes.follow(house.request(None, IdForm::Compact));
+        let mut one = lanes.follow(house.request(None, IdForm::Json)).unwrap();
+        let mut other = lanes.follow(house.request(None, IdForm::Compact)).unwrap();
         follow(&mut one).await;
         follow(&mut other).await;
         write(&house, 0, 4);
@@ -357,6 +374,94 @@ fn a_client_alone_with_its_wish_has_no_lane() {
         assert_eq!(numbers(&follow(&mut other).await), [1, 2, 3, 4]);
         assert!(!one.is_in_lane() && !other.is_in_lane());
         assert_eq!((tasks.len(), lanes.bytes()), (0, 0));
+    });
+}
+
+/// What the referee says of the filters of the simulation.
+fn wants(filter: Option<&str>) -> fn(i32, u64) -> bool {
+    match filter {
+        None => |_, _| true,
+        Some("n < 0") => |_, _| false,
+        Some(_) => |partition, n| partition == 1 || [1, 5, 25].contains(&n),
+    }
+}
+
+#[test]
+fn a_quiet_filter_is_told_how_far_it_has_come_and_resumes_there() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
+        let filtered = |id: Option<&str>| {
+            let request = house.filtered(id, IdForm::Json, Some("n < 0"));
+            lanes.follow(request).unwrap()
+        };
+        let mut both = [filtered(None), filtered(None)];
+        let mut messages = Vec::new();
+        for _ in 0..2 {
+            write(&house, 0, 30);
+            for follower in &mut both {
+                messages = read(&follow(follower).await);
+            }
+        }
+        assert!(both[1].is_in_lane());
+        let [checkpoint] = messages.as_slice() else {
+            panic!("{messages:?}")
+        };
+        assert_eq!(
+            (checkpoint.event.as_str(), checkpoint.data.as_str()),
+            ("checkpoint", r#"{"skipped":30}"#)
+        );
+        let id = checkpoint.id.as_deref().unwrap();
+        let request = house.request(Some(id), IdForm::Json);
+        write(&house, 0, 1);
+        assert_eq!(numbers(&follow(&mut lanes.follow(request).unwrap()).await), [61]);
+        let request = house.filtered(None, IdForm::Json, Some("n < 0"));
+        let json_lines = Request {
+            format: Format::Ndjson,
+            ..request
+        };
+        let mut follower = lanes.follow(json_lines).unwrap();
+        follow(&mut follower).await;
+        write(&house, 0, 30);
+        assert!(
+            follow(&mut follower).await.is_empty(),
+            "JSON lines have no checkpoints"
+        );
+    });
+}
+
+#[test]
+fn ten_thousand_different_wishes_are_ten_thousand_subscriptions_and_no_lane() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let tasks = TaskTracker::new();
+        let lanes = Lanes::new(house.source.clone(), 4096, tasks.clone());
+        let mut popular = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
+        let hostile = |n: u32| {
+            let request = house.filtered(None, IdForm::Json, None);
+            let filter = Filter::parse(&format!("n = {n} or n < 0")).unwrap();
+            let client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + n / 5).into());
+            lanes.follow(Request {
+                filter: Some(filter),
+                client,
+                ..request
+            })
+        };
+        let all: Vec<_> = (0..10_000).map(hostile).collect();
+        assert_eq!(
+            all.iter().filter(|follower| follower.is_ok()).count(),
+            MAX_FILTERS
+        );
+        for follower in &mut popular {
+            follow(follower).await;
+        }
+        write(&house, 0, 1);
+        for follower in &mut popular {
+            assert_eq!(numbers(&follow(follower).await), [1]);
+            assert!(follower.is_in_lane());
+        }
+        assert_eq!(tasks.len(), 1);
+        assert!(lanes.bytes() <= 4096);
     });
 }
 
@@ -405,17 +510,16 @@ async fn collect(subscription: &mut Subscription) -> Vec<u8> {
     all
 }
 
-fn numbers(bytes: &[u8]) -> Vec<u64> {
+fn read(bytes: &[u8]) -> Vec<Message> {
     let mut reader = Reader::new(1024 * 1024);
     reader.push(bytes).unwrap();
-    let number = |data: &str| {
-        serde_json::from_str::<serde_json::Value>(data).unwrap()["n"]
-            .as_u64()
-            .unwrap()
-    };
-    std::iter::from_fn(|| reader.next_message())
-        .map(|message| number(&message.data))
-        .collect()
+    std::iter::from_fn(|| reader.next_message()).collect()
+}
+
+fn numbers(bytes: &[u8]) -> Vec<u64> {
+    let number =
+        |message: Message| serde_json::from_str::<serde_json::Value>(&message.data).unwrap()["n"].as_u64();
+    read(bytes).into_iter().filter_map(number).collect()
 }
 
 /// Who wants the same: two that make a lane, and one more.

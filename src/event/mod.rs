@@ -7,7 +7,7 @@ mod encode;
 mod ndjson;
 
 pub use encode::{MAX_DEPTH, MAX_VALUE_BYTES, Reject, encode};
-pub use ndjson::json_of;
+pub use ndjson::{document_of, json_of};
 
 pub use crate::encoding::{Encoding, Payload, Tombstones};
 
@@ -52,6 +52,8 @@ pub struct Event {
     pub epoch: Epoch,
     /// What the record became.
     pub kind: Kind,
+    /// The length of its key, which stands right before the lines; `None` when it has none, or nobody sees it.
+    pub key: Option<u32>,
     /// Where its lines (`data: ...\n`, one or more, without the blank line) are in the arena.
     pub lines: Range<u32>,
 }

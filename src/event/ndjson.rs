@@ -23,6 +23,11 @@ pub fn json_of(payload: Payload, kind: Kind, lines: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The document in the one line of a [`Kind::Message`] of JSON, as clients get it.
+pub fn document_of(lines: &[u8]) -> &[u8] {
+    text_of(lines.strip_suffix(b"\n").unwrap_or(lines))
+}
+
 /// The text of `data:` lines. It is borrowed from the only line where there is one.
 fn joined(lines: &[u8]) -> Cow<'_, [u8]> {
     let lines = lines.strip_suffix(b"\n").unwrap_or(lines);

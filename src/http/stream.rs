@@ -54,7 +54,7 @@ pub(super) async fn answer(
     let (start, fails_on_gap) = (question.start(), question.fails_on_gap);
     let (streams, label) = (names(&selection), label(&selection));
     let request = request(selection, question, format, client, now);
-    let mut follower = gateway.lanes.follow(request);
+    let mut follower = gateway.lanes.follow(request)?;
     if fails_on_gap {
         verdict(&mut follower).await?;
     }
@@ -121,6 +121,7 @@ fn request(selection: Selection, question: Question, format: Format, client: Cli
         since: question.since,
         form: question.form,
         format,
+        filter: question.filter,
         client,
         now,
     }

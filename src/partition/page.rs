@@ -53,6 +53,12 @@ impl Page {
         &self.arena[event.lines.start as usize..event.lines.end as usize]
     }
 
+    /// The key of one of this page's events.
+    pub fn key(&self, event: &Event) -> Option<&[u8]> {
+        let end = event.lines.start as usize;
+        event.key.map(|length| &self.arena[end - length as usize..end])
+    }
+
     /// What this page costs in memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.arena.len() + self.events.len() * size_of::<Event>() + PAGE_OVERHEAD
@@ -92,14 +98,25 @@ impl PageBuilder {
         if record.offset < self.next {
             return Ok(());
         }
+        let start = self.arena.len();
+        self.arena.extend_from_slice(record.key.unwrap_or_default());
         let from = self.arena.len();
         let result = encode(self.encoding, record, &mut self.arena);
+        let kind = *result.as_ref().unwrap_or(&Kind::Skipped);
+        if kind == Kind::Skipped {
+            self.arena.truncate(start);
+        }
+        let end = self.arena.len();
         self.events.push(Event {
             offset: record.offset,
             timestamp: record.timestamp,
             epoch: record.epoch,
-            kind: *result.as_ref().unwrap_or(&Kind::Skipped),
-            lines: from as u32..self.arena.len() as u32,
+            kind,
+            key: record
+                .key
+                .filter(|_| kind != Kind::Skipped)
+                .map(|key| key.len() as u32),
+            lines: from.min(end) as u32..end as u32,
         });
         self.next = record.offset + 1;
         result.map(drop)
@@ -115,7 +132,7 @@ impl PageBuilder {
         self.events.is_empty()
     }
 
-    /// How many bytes of lines it holds. Keep it below `u32::MAX`.
+    /// How many bytes of keys and lines it holds. Keep it below `u32::MAX`.
     pub fn bytes(&self) -> usize {
         self.arena.len()
     }

@@ -17,9 +17,11 @@ use super::{
     gap::Gap,
     part::{Asker, Give, Part},
     roster::Roster,
+    sieve::Sieve,
 };
 use crate::{
     event::Event,
+    filter::Filter,
     partition::Page,
     position::{Composer, IdForm, Mark, Offset, Place, Timestamp},
 };
@@ -33,11 +35,32 @@ pub struct Subscription {
     pub(super) roster: Roster,
     format: Format,
     form: IdForm,
+    sieve: Option<Sieve>,
     id: Composer,
+    /// Whether the id is behind the places: it is brought up to them when it is written.
+    is_id_stale: bool,
     /// Found, and not told yet.
     pub(super) gaps: Vec<Gap>,
     /// Runs while the merge waits for a partition that reads.
     patience: Option<Pin<Box<Sleep>>>,
+}
+
+/// How a client wants what it gets.
+#[derive(Clone, Debug)]
+pub(super) struct Wish {
+    pub(super) format: Format,
+    pub(super) form: IdForm,
+    pub(super) filter: Option<Filter>,
+}
+
+impl Wish {
+    fn of(request: &Request) -> Self {
+        Self {
+            format: request.format,
+            form: request.form,
+            filter: request.filter.clone(),
+        }
+    }
 }
 
 /// A page that a part gives from.
@@ -55,8 +78,8 @@ impl Subscription {
     /// Begins at the request's position. Never waits: what needs Kafka is found out while it is polled.
     pub fn start(source: &Source, request: Request) -> Self {
         let asker = Asker::new(source, request.client, request.now);
-        let (format, form) = (request.format, request.form);
-        let mut subscription = Self::of(asker, Roster::of(request), format, form);
+        let wish = Wish::of(&request);
+        let mut subscription = Self::of(asker, Roster::of(request), wish);
         subscription.refresh();
         subscription
     }
@@ -68,13 +91,15 @@ impl Subscription {
         subscription
     }
 
-    pub(super) fn of(asker: Asker, roster: Roster, format: Format, form: IdForm) -> Self {
+    pub(super) fn of(asker: Asker, roster: Roster, wish: Wish) -> Self {
         Self {
-            id: Composer::new(form, roster.entries()),
+            id: Composer::new(wish.form, roster.entries()),
+            is_id_stale: false,
             asker,
             roster,
-            format,
-            form,
+            format: wish.format,
+            form: wish.form,
+            sieve: wish.filter.map(Sieve::new),
             gaps: Vec::new(),
             patience: None,
         }
@@ -88,6 +113,7 @@ impl Subscription {
         let mut batch = Composition::new(self.format);
         self.gaps.drain(..).for_each(|gap| batch.gap(gap));
         let more = self.merge(context, &mut heads, &mut batch);
+        self.checkpoint(context, &mut batch);
         match batch.finish() {
             Some(batch) => Poll::Ready(batch),
             None => {
@@ -205,17 +231,54 @@ impl Subscription {
             log: Some(tag),
             epoch: Some(event.epoch).filter(|epoch| *epoch >= 0),
         });
+        let wanted = self
+            .sieve
+            .as_mut()
+            .is_none_or(|sieve| sieve.accepts(cursor.log(), &head.page, event));
         self.roster.parts[part].place = place;
-        self.id.set(part, &place);
-        batch.event(&head.page, event, encoding, &self.id);
+        if wanted {
+            self.freshen_id();
+            self.id.set(part, &place);
+            batch.event(&head.page, event, encoding, &self.id);
+        } else {
+            self.is_id_stale = true;
+        }
         head.index += 1;
         true
+    }
+
+    /// Brings the id up to the places. What a filter passes over moves them, and writes nothing.
+    fn freshen_id(&mut self) {
+        if std::mem::take(&mut self.is_id_stale) {
+            for (index, part) in self.roster.parts.iter().enumerate() {
+                self.id.set(index, &part.place);
+            }
+        }
+    }
+
+    /// Tells a client whose filter has passed nothing for a while how far it has come. JSON lines have no ids to tell it by.
+    fn checkpoint(&mut self, context: &mut Context<'_>, batch: &mut Composition) {
+        let Some(sieve) = &mut self.sieve else { return };
+        if batch.has_events() {
+            return sieve.has_told();
+        }
+        // An id behind a gap that is not told yet would hide it.
+        if self.format == Format::Sse
+            && batch.is_empty()
+            && self.gaps.is_empty()
+            && let Poll::Ready(skipped) = sieve.poll_due(context)
+        {
+            sieve.has_told();
+            self.freshen_id();
+            batch.checkpoint(skipped, &self.id);
+        }
     }
 
     /// Brings the parts up to the directory, and the id up to the parts.
     fn refresh(&mut self) {
         if self.roster.refresh(&self.asker.source.directory, &mut self.gaps) {
             self.id = Composer::new(self.form, self.roster.entries());
+            self.is_id_stale = false;
         }
     }
 

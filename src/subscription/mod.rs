@@ -10,6 +10,7 @@ mod merge;
 mod part;
 mod places;
 mod roster;
+mod sieve;
 mod standing;
 mod start;
 
@@ -23,6 +24,7 @@ use bytes::Bytes;
 
 use crate::{
     client::ClientKey,
+    filter::Filter,
     partition::{Directory, History},
     position::{IdForm, Position, Timestamp},
 };
@@ -49,6 +51,8 @@ pub struct Request {
     pub form: IdForm,
     /// What an event looks like.
     pub format: Format,
+    /// Which events it wants; `None` is all.
+    pub filter: Option<Filter>,
     /// Who asks: history takes turns by it.
     pub client: ClientKey,
     /// The time of the request: what a partition that is not determined yet starts from.

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    Format, Source, Subscription,
+    Source, Subscription,
     gap::Gap,
+    merge::Wish,
     part::{Asker, Part},
     roster::{Roster, Topic},
 };
 use crate::{
     client::ClientKey,
     partition::{PartitionLog, TopicPartition},
-    position::{IdForm, Offset, Place, Timestamp},
+    position::{Offset, Place, Timestamp},
 };
 
 /// Where a subscription stands in every partition, filtered and skipped records included.
@@ -53,7 +54,7 @@ impl Subscription {
         source: &Source,
         standing: &Standing,
         (client, now): (ClientKey, Timestamp),
-        (format, form): (Format, IdForm),
+        wish: Wish,
     ) -> Self {
         let asker = Asker::new(source, client, now);
         let parts = standing
@@ -62,7 +63,7 @@ impl Subscription {
             .map(|stand| Part::at(stand, &asker))
             .collect();
         let roster = Roster::at(Arc::clone(&standing.topics), parts, now);
-        let mut subscription = Self::of(asker, roster, format, form);
+        let mut subscription = Self::of(asker, roster, wish);
         subscription.gaps.clone_from(&standing.gaps);
         subscription
     }
@@ -120,5 +121,110 @@ fn vouches_for(other: &Place, own: &Place) -> bool {
             other.epoch.is_some() || (own.epoch.is_none() && other.offset <= own.offset)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Poll, Waker};
+
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::{
+        partition::{Bounds, Directory, History, HistoryError, Page},
+        position::IdForm,
+        subscription::{Format, Reason, Request},
+    };
+
+    /// Never asked.
+    struct NoHistory;
+
+    impl History for NoHistory {
+        fn page(
+            &self,
+            _: &Arc<PartitionLog>,
+            _: Offset,
+            _: ClientKey,
+        ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn bounds(&self, _: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn first_at(
+            &self,
+            _: &Arc<PartitionLog>,
+            _: Timestamp,
+        ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn partition() -> TopicPartition {
+        TopicPartition {
+            topic: "edits".into(),
+            partition: 0,
+        }
+    }
+
+    fn source() -> Source {
+        let directory = Directory::new();
+        let tag = crate::position::LogTag::new("cluster", &[1; 16]);
+        directory.put(PartitionLog::new(partition(), tag, Default::default(), 7));
+        Source {
+            directory,
+            history: Arc::new(NoHistory),
+        }
+    }
+
+    fn live(source: &Source) -> Subscription {
+        let request = Request {
+            topics: vec!["edits".into()],
+            position: None,
+            since: None,
+            form: IdForm::Json,
+            format: Format::Sse,
+            filter: None,
+            client: ClientKey::of([192, 0, 2, 7].into()),
+            now: 0,
+        };
+        let mut subscription = Subscription::start(source, request);
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        assert!(subscription.poll_batch(&mut context).is_pending());
+        subscription
+    }
+
+    #[test]
+    fn a_gap_that_is_not_told_yet_keeps_others_away_and_is_told_by_who_goes_on_from_there() {
+        let source = source();
+        let mut subscription = live(&source);
+        assert!(subscription.standing().is_settled());
+        assert!(subscription.stands_at(&subscription.standing()));
+        subscription.gaps.push(Gap {
+            partition: partition(),
+            requested: Some(3),
+            resumed: Some(7),
+            reason: Reason::Truncated,
+        });
+        let standing = subscription.standing();
+        assert!(!standing.is_settled());
+        assert!(!subscription.stands_at(&standing));
+
+        let wish = Wish {
+            format: Format::Sse,
+            form: IdForm::Json,
+            filter: None,
+        };
+        let client = (ClientKey::of([192, 0, 2, 8].into()), 0);
+        let mut other = Subscription::from_standing(&source, &standing, client, wish);
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        let Poll::Ready(batch) = other.poll_batch(&mut context) else {
+            panic!("nothing was told")
+        };
+        assert_eq!(batch.gaps, subscription.gaps);
+        assert!(other.stands_at(&live(&source).standing()));
     }
 }

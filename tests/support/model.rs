@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Record},
+    filter::Filter,
     partition::{Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition},
     position::{Epoch, IdForm, LogTag, Offset, Timestamp, decode},
     subscription::{Format, Request, Source, Subscription},
@@ -202,6 +203,15 @@ impl House {
         Subscription::start(&self.source, self.request(id, form))
     }
 
+    /// The same, of what this filter accepts.
+    pub fn filtered(&self, id: Option<&str>, form: IdForm, filter: Option<&str>) -> Request {
+        let filter = filter.map(|text| Filter::parse(text).expect("a filter"));
+        Request {
+            filter,
+            ..self.request(id, form)
+        }
+    }
+
     /// A request that begins at `id`, or with what comes.
     pub fn request(&self, id: Option<&str>, form: IdForm) -> Request {
         Request {
@@ -210,6 +220,7 @@ impl House {
             since: None,
             form,
             format: Format::Sse,
+            filter: None,
             client: ClientKey::of([127, 0, 0, 1].into()),
             now: self.model.lock().clock,
         }

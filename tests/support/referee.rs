@@ -13,6 +13,8 @@ pub struct Referee {
     seen: BTreeMap<i32, Seen>,
     /// Every number ever delivered: none comes twice, gap or not, because the model never resumes by time.
     delivered: HashSet<u64>,
+    /// Of these partitions and numbers, what its client asked for.
+    wants: fn(i32, u64) -> bool,
 }
 
 /// What a client has seen of one partition since it was last told of a gap.
@@ -25,16 +27,22 @@ struct Seen {
 
 impl Default for Referee {
     fn default() -> Self {
+        Self::of(|_, _| true)
+    }
+}
+
+impl Referee {
+    /// One whose client asked for these.
+    pub fn of(wants: fn(i32, u64) -> bool) -> Self {
         Self {
+            wants,
             reader: reader(),
             last_id: None,
             seen: BTreeMap::new(),
             delivered: HashSet::new(),
         }
     }
-}
 
-impl Referee {
     /// A new connection: the id it resumes with. Without an id yet from the start, so that it is known what is due.
     pub fn reconnect(&mut self, house: &House) -> String {
         self.reader = reader();
@@ -47,6 +55,7 @@ impl Referee {
         while let Some(message) = self.reader.next_message() {
             match message.event.as_str() {
                 "gap" => self.gap(&message.data),
+                "checkpoint" => {}
                 _ => self.event(house, &message.data),
             }
             self.last_id = message.id.or(self.last_id.take());
@@ -66,7 +75,8 @@ impl Referee {
         let nothing = Seen::default();
         let seen = self.seen.get(&number).unwrap_or(&nothing);
         for record in &partition.records {
-            let due = record.offset >= seen.from && !record.tombstone;
+            let wanted = !record.tombstone && (self.wants)(number, record.n);
+            let due = wanted && record.offset >= seen.from;
             assert!(
                 !due || self.delivered.contains(&record.n),
                 "partition {number} lost {record:?}, promised from {}",

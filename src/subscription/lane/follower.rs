@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     client::ClientKey,
+    filter::FilterPermit,
     partition::Bell,
     position::Timestamp,
     subscription::{Batch, Gap, Request, Subscription, standing::Standing},
@@ -19,6 +20,7 @@ use crate::{
 /// What one client gets: from a subscription of its own while it catches up, from its lane once it has.
 pub struct Follower {
     member: Membership,
+    _filter: Option<FilterPermit>,
     client: ClientKey,
     now: Timestamp,
     way: Way,
@@ -48,12 +50,13 @@ struct Seat {
 }
 
 impl Follower {
-    pub(super) fn new(member: Membership, request: Request) -> Self {
+    pub(super) fn new(member: Membership, filter: Option<FilterPermit>, request: Request) -> Self {
         let (client, now) = (request.client, request.now);
         let subscription = Subscription::start(&member.lanes.0.source, request);
         let way = Way::Alone(Box::new(Alone::new(subscription, &member.lane)));
         Self {
             member,
+            _filter: filter,
             client,
             now,
             way,
@@ -111,9 +114,12 @@ impl Follower {
 
     fn alone_again(&self, standing: &Standing) -> Way {
         let Membership { lanes, lane } = &self.member;
-        let asked = (lane.key.format, lane.key.form);
-        let subscription =
-            Subscription::from_standing(&lanes.0.source, standing, (self.client, self.now), asked);
+        let subscription = Subscription::from_standing(
+            &lanes.0.source,
+            standing,
+            (self.client, self.now),
+            lane.key.wish(),
+        );
         Way::Alone(Box::new(Alone::new(subscription, lane)))
     }
 }

@@ -27,9 +27,10 @@ use self::{
     budget::Budget,
     ring::{Head, Ring, Taken},
 };
-use super::{Batch, Format, Request, Source, Subscription, standing::Standing};
+use super::{Batch, Format, Request, Source, Subscription, merge::Wish, standing::Standing};
 use crate::{
     client::ClientKey,
+    filter::{Filter, Filters, TooManyFilters},
     partition::Bells,
     position::{IdForm, Timestamp},
 };
@@ -45,6 +46,7 @@ struct House {
     lanes: Mutex<HashMap<Key, Arc<Lane>>>,
     budget: Arc<Budget>,
     tasks: TaskTracker,
+    filters: Filters,
 }
 
 /// What all clients of a lane want alike.
@@ -54,6 +56,7 @@ struct Key {
     topics: Vec<Arc<str>>,
     form: IdForm,
     format: Format,
+    filter: Option<Filter>,
 }
 
 /// One lane.
@@ -84,12 +87,19 @@ impl Lanes {
             lanes: Mutex::default(),
             budget: Arc::new(Budget::new(budget)),
             tasks,
+            filters: Filters::default(),
         }))
     }
 
     /// Follows what `request` asks for, from where it wants to. Inside a runtime.
-    pub fn follow(&self, request: Request) -> Follower {
-        Follower::new(self.join(Key::of(&request), request.now), request)
+    ///
+    /// # Errors
+    /// When it asks for a filter that is not in use yet, and too many are.
+    pub fn follow(&self, request: Request) -> Result<Follower, TooManyFilters> {
+        let admit = |filter| self.0.filters.admit(request.client, filter);
+        let permit = request.filter.as_ref().map(admit).transpose()?;
+        let member = self.join(Key::of(&request), request.now);
+        Ok(Follower::new(member, permit, request))
     }
 
     /// How many lanes are followed, those of a single client included.
@@ -157,6 +167,15 @@ impl Key {
             topics: request.topics.clone(),
             form: request.form,
             format: request.format,
+            filter: request.filter.clone(),
+        }
+    }
+
+    fn wish(&self) -> Wish {
+        Wish {
+            format: self.format,
+            form: self.form,
+            filter: self.filter.clone(),
         }
     }
 
@@ -168,6 +187,7 @@ impl Key {
             since: None,
             form: self.form,
             format: self.format,
+            filter: self.filter.clone(),
             client,
             now,
         }
