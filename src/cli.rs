@@ -10,6 +10,7 @@ use std::{
     num::NonZeroU32,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -105,7 +106,7 @@ impl Cli {
     /// When it could not be done.
     pub fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
         match self.command {
-            Command::Serve(file) => serve(&file.config, environment),
+            Command::Serve(file) => serve(file.config, environment),
             Command::Demo(demo) => demo.run(environment),
             Command::CheckConfig(file) => {
                 let (config, warnings) = load(&file.config, environment)?;
@@ -116,13 +117,16 @@ impl Cli {
     }
 }
 
-fn serve(file: &Path, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
-    let (config, warnings) = load(file, environment)?;
+fn serve(file: PathBuf, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+    // The environment of a process stays as it was at its start.
+    let environment: Vec<_> = environment.into_iter().collect();
+    let load = move || load(&file, environment.iter().cloned());
+    let (config, warnings) = load()?;
     start_logging(&config.log);
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(app::serve(config)?)
+    Ok(app::serve(config, Arc::new(load))?)
 }
 
 impl Demo {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use riverhead::health;
 use serde_json::Value;
 use support::rig::{Client, DEADLINE, Rig, get};
 
@@ -448,8 +449,14 @@ async fn both_listeners_answer_probes_and_only_one_tells_more() {
             assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
         }
     }
-    let health = get(rig.admin, "/healthz", "").await.json();
-    assert_eq!(health.to_string(), r#"{"draining":false,"held":0,"ready":true}"#);
+    let health = get(rig.admin, "/healthz", "").await;
+    assert_eq!(health.status, 200);
+    let health = health.json();
+    assert_eq!(health["state"], "ok");
+    assert_eq!(
+        (&health["ready"], &health["draining"]),
+        (&true.into(), &false.into())
+    );
     let metrics = get(rig.admin, "/metrics", "").await;
     assert!(
         metrics
@@ -464,6 +471,32 @@ async fn both_listeners_answer_probes_and_only_one_tells_more() {
         "{metrics:?}"
     );
     assert_eq!(get(rig.admin, "/v2/stream/recentchange", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn health_fails_when_a_stream_does_and_neither_life_nor_readiness_follows() {
+    let rig = Rig::start(|_| {});
+    let long_ago = Instant::now() - Duration::from_secs(60);
+    let seeds = vec!["b1:9092".to_owned()];
+    let cluster = rig.health.cluster(&"main".into(), seeds, long_ago);
+    rig.health.set_streams(vec![health::Stream {
+        name: "recentchange".into(),
+        topics: vec!["eqiad.recentchange".into()],
+        expect_event_within: None,
+    }]);
+    cluster.error("b1:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)");
+    let answer = get(rig.admin, "/healthz", "").await;
+    assert_eq!(answer.status, 503);
+    let health = answer.json();
+    assert_eq!(health["state"], "failing");
+    assert_eq!(
+        health["clusters"][0]["reason"],
+        "none of the bootstrap brokers answers: b1:9092: connection refused"
+    );
+    assert_eq!(health["streams"][0]["state"], "failing");
+    for target in ["/livez", "/readyz"] {
+        assert_eq!(get(rig.admin, target, "").await.status, 200, "{target}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod blocks;
 mod chunked;
 pub mod client;
 pub mod gateway;
+pub mod goal;
 pub mod numbers;
 pub mod progress;
 pub mod reading;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::{
     ask::Ask,
     blocks::{Block, Blocks},
+    goal::Goal,
     numbers::{Got, number},
     response::Response,
     stopwatch::Stopwatch,
@@ -32,10 +33,23 @@ pub struct Reading {
     pub connects: usize,
     /// Responses other than 200, and connections that failed.
     pub refusals: Vec<String>,
+    /// The connections that ended while it wanted more.
+    pub ends: Vec<End>,
     /// How long its events took, if that is measured.
     pub stopwatch: Option<Stopwatch>,
     /// Of all readers that share it, for whoever watches.
     delivered: Arc<AtomicU64>,
+    /// Begun, and not read from yet.
+    begun: Option<Connection>,
+}
+
+/// The end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// When it was noticed.
+    pub at: Moment,
+    /// Whether the response was ended in order, by its last chunk.
+    pub planned: bool,
 }
 
 impl Reading {
@@ -49,8 +63,10 @@ impl Reading {
             last_id,
             connects: 0,
             refusals: Vec::new(),
+            ends: Vec::new(),
             stopwatch: None,
             delivered: Arc::default(),
+            begun: None,
         }
     }
 
@@ -97,6 +113,48 @@ impl Reading {
             }
         }
         self.got.numbers.len() >= count
+    }
+
+    /// Connects, and waits for the first bytes of the body, which are the prelude: how long that took from the first packet
+    /// on. `None` if it was refused, or nothing came within ten seconds.
+    pub async fn begin(&mut self) -> Option<Duration> {
+        let began = Instant::now();
+        let mut connection = self.connect().await?;
+        let begun = self.fill(&mut connection, usize::MAX, began + PRELUDE).await;
+        let took = began.elapsed();
+        self.begun = Some(connection);
+        begun.then_some(took)
+    }
+
+    /// Reads on, from what it has begun and over as many connections as it takes, until the goal is reached.
+    pub async fn follow(&mut self, goal: &Goal) {
+        while !goal.is_reached(self.got.numbers.len()) {
+            let begun = self.begun.take();
+            let connection = if begun.is_some() {
+                begun
+            } else {
+                self.connect().await
+            };
+            match connection {
+                Some(mut connection) => self.follow_from(&mut connection, goal).await,
+                None => sleep(RECONNECT).await,
+            }
+        }
+    }
+
+    /// One connection's worth.
+    async fn follow_from(&mut self, connection: &mut Connection, goal: &Goal) {
+        while !goal.is_reached(self.got.numbers.len()) {
+            let look_up = Instant::now() + LOOK_UP;
+            if !self.fill(connection, usize::MAX, look_up).await && Instant::now() < look_up {
+                let planned = connection.response.ended();
+                self.ends.push(End {
+                    at: Moment::now(),
+                    planned,
+                });
+                return;
+            }
+        }
     }
 
     /// Connects and reads one byte a second for so long. The connection, to go on with, unless it ended.
@@ -152,11 +210,11 @@ impl Reading {
         self.fill(&mut connection, more, Instant::now() + TEAR).await;
     }
 
-    /// Reads once and takes what is whole; false at the end of the connection or of the time.
+    /// Reads once and takes what is whole; false at the end of the response or of the time.
     async fn fill(&mut self, connection: &mut Connection, limit: usize, deadline: Instant) -> bool {
         let Connection { response, blocks } = connection;
         match timeout_at(deadline, response.read(limit, blocks.tail())).await {
-            Ok(Ok(read)) if read > 0 => self.take_all(blocks),
+            Ok(Ok(read)) if read > 0 => self.take_all(blocks) && !response.ended(),
             _ => false,
         }
     }
@@ -209,6 +267,12 @@ fn between(low: usize, high: usize) -> usize {
 
 /// Between two attempts that the server did not take.
 const RECONNECT: Duration = Duration::from_millis(100);
+
+/// The prelude waits for nothing.
+const PRELUDE: Duration = Duration::from_secs(10);
+
+/// How long a reader may be silent until it looks whether it is done.
+const LOOK_UP: Duration = Duration::from_millis(500);
 
 /// How long a connection that is about to be torn may stay silent.
 const TEAR: Duration = Duration::from_millis(50);

@@ -16,8 +16,9 @@ use serde::Serialize;
 #[derive(Debug)]
 pub struct Sent {
     began: Instant,
-    /// Nanoseconds since then; 0 for a record that has not been sent.
+    /// Nanoseconds since then, and above [`LAP_SHIFT`] the lap; 0 for a record that has not been sent.
     at: Vec<AtomicU64>,
+    lap: AtomicU64,
     /// Numbers below it are the warm-up, and not measured.
     from: u64,
 }
@@ -26,8 +27,8 @@ pub struct Sent {
 #[derive(Clone, Debug)]
 pub struct Stopwatch {
     sent: Arc<Sent>,
-    /// In nanoseconds.
-    times: Histogram<u64>,
+    /// Of each lap, in nanoseconds.
+    laps: Vec<Histogram<u64>>,
 }
 
 /// What half of the records took at most, and so on.
@@ -49,6 +50,7 @@ impl Sent {
         Arc::new(Self {
             began: Instant::now(),
             at: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            lap: AtomicU64::new(0),
             from: warm_up,
         })
     }
@@ -56,20 +58,28 @@ impl Sent {
     /// This record goes now.
     pub fn note(&self, number: u64) {
         let now = self.began.elapsed().as_nanos() as u64;
-        self.at[number as usize].store(now, Ordering::Relaxed);
+        let lap = self.lap.load(Ordering::Relaxed) << LAP_SHIFT;
+        self.at[number as usize].store(lap | now, Ordering::Relaxed);
+    }
+
+    /// What is sent from now on is measured apart. There can be 256 laps.
+    pub fn next_lap(&self) {
+        self.lap.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When this record was sent, in nanoseconds, and in which lap; `None` if it was not.
+    fn of(&self, number: u64) -> Option<(u64, usize)> {
+        let at = self.at.get(number as usize)?.load(Ordering::Relaxed);
+        (at > 0).then_some((at & ((1 << LAP_SHIFT) - 1), (at >> LAP_SHIFT) as usize))
     }
 }
 
 impl Stopwatch {
     /// For one reader.
-    ///
-    /// # Panics
-    /// Never: the bounds of its histogram are constants.
     pub fn new(sent: &Arc<Sent>) -> Self {
-        let times = Histogram::new_with_max(LONGEST.as_nanos() as u64, 2).expect("a histogram");
         Self {
             sent: Arc::clone(sent),
-            times,
+            laps: Vec::new(),
         }
     }
 
@@ -78,30 +88,57 @@ impl Stopwatch {
         if number < self.sent.from {
             return;
         }
-        if let Some(sent) = self.sent.at.get(number as usize) {
+        if let Some((sent, lap)) = self.sent.of(number) {
             let arrived = now.duration_since(self.sent.began).as_nanos() as u64;
-            self.times
-                .saturating_record(arrived.saturating_sub(sent.load(Ordering::Relaxed)));
+            self.lap_mut(lap).saturating_record(arrived.saturating_sub(sent));
         }
+    }
+
+    fn lap_mut(&mut self, lap: usize) -> &mut Histogram<u64> {
+        if self.laps.len() <= lap {
+            self.laps.resize_with(lap + 1, histogram);
+        }
+        &mut self.laps[lap]
     }
 
     /// With what another reader measured.
     #[must_use]
     pub fn plus(mut self, other: &Self) -> Self {
-        self.times += &other.times;
+        for (lap, times) in other.laps.iter().enumerate() {
+            *self.lap_mut(lap) += times;
+        }
         self
     }
 
-    /// The figures.
+    /// The figures of all laps together.
     pub fn quantiles(&self) -> Quantiles {
+        let mut all = histogram();
+        self.laps.iter().for_each(|times| all += times);
+        Quantiles::of(&all)
+    }
+
+    /// The figures of one lap, the first of which is 0.
+    pub fn lap(&self, lap: usize) -> Quantiles {
+        self.laps
+            .get(lap)
+            .map_or_else(|| Quantiles::of(&histogram()), Quantiles::of)
+    }
+}
+
+impl Quantiles {
+    fn of(times: &Histogram<u64>) -> Self {
         let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
-        Quantiles {
-            p50: milliseconds(self.times.value_at_quantile(0.5)),
-            p99: milliseconds(self.times.value_at_quantile(0.99)),
-            max: milliseconds(self.times.max()),
-            count: self.times.len(),
+        Self {
+            p50: milliseconds(times.value_at_quantile(0.5)),
+            p99: milliseconds(times.value_at_quantile(0.99)),
+            max: milliseconds(times.max()),
+            count: times.len(),
         }
     }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(LONGEST.as_nanos() as u64, 2).expect("bounds that are constants")
 }
 
 impl fmt::Display for Quantiles {
@@ -110,6 +147,9 @@ impl fmt::Display for Quantiles {
         write!(f, "p50 {p50:.2} ms, p99 {p99:.2} ms, max {max:.1} ms, of {count}")
     }
 }
+
+/// Nanoseconds of two years fit below it.
+const LAP_SHIFT: u32 = 56;
 
 /// What takes longer counts as this long. No run lasts that long after its last record.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -131,5 +171,22 @@ mod tests {
         assert_eq!(quantiles.count, 3);
         assert!((19.0..40.0).contains(&quantiles.p50), "{quantiles}");
         assert!((79.0..100.0).contains(&quantiles.max), "{quantiles}");
+    }
+
+    #[test]
+    fn laps_are_told_apart_and_what_was_not_sent_is_not_measured() {
+        let sent = Sent::new(4, 0);
+        sent.note(0);
+        sent.next_lap();
+        sent.note(1);
+        sent.note(2);
+        let mut one = Stopwatch::new(&sent);
+        let other = one.clone();
+        (0..9).for_each(|number| one.arrived(number, Instant::now()));
+        let both = other.plus(&one);
+        assert_eq!(
+            [both.lap(0), both.lap(1), both.lap(2), both.quantiles()].map(|lap| lap.count),
+            [1, 2, 0, 3]
+        );
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     client::ClientKey,
     config::Config,
     event::Encoding,
+    health::Health,
     kafka::{self, Cluster, ConnectError, Counters, Memory, Options, Profile},
     partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
     position::{Offset, Timestamp},
@@ -29,6 +30,7 @@ impl Clusters {
         directory: &Arc<Directory>,
         profile: Profile,
         counters: &Counters,
+        health: &Health,
     ) -> Result<Self, ConnectError> {
         let mut clusters = Vec::new();
         let mut routes = HashMap::new();
@@ -46,6 +48,7 @@ impl Clusters {
                 memory,
                 profile,
                 counters: counters.clone(),
+                health: health.clone(),
             };
             let cluster = kafka::connect(settings, topics, Arc::clone(directory), options)?;
             routes.extend(names.into_iter().map(|topic| (topic, cluster.history())));

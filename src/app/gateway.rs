@@ -5,12 +5,13 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{StartError, clusters::Clusters, logs, signals::Signals};
+use super::{Reread, StartError, clusters::Clusters, health, logs, reload::Reload, signals::Signals};
 use crate::{
     catalog::{Catalog, Stream},
+    client::Trusted,
     config::{Config, Sections},
     demo, drain,
-    health::Readiness,
+    health::{self as cells, Health, Readiness},
     http::{self, Bound, Gateway},
     kafka::{
         Counters, Profile,
@@ -22,9 +23,11 @@ use crate::{
     subscription::{Lanes, Source},
 };
 
-/// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept.
+/// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept. Without
+/// `reread` SIGHUP ends it at once, as a closed terminal should.
 pub(super) fn run(
     config: Config,
+    reread: Option<Reread>,
     profile: Profile,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
@@ -42,7 +45,11 @@ pub(super) fn run(
     counters.register(registry.sub_registry_with_prefix("kafka"));
     let directory = Directory::new();
     logs::register(&mut registry, &directory);
-    let clusters = Clusters::connect(&config, &directory, profile, &counters)?;
+    let (signal, watch) = drain::channel();
+    let health = Health::new();
+    health.set_streams(config.catalog.streams().map(expectation).collect());
+    health::register(&mut registry, &health, &watch, &config.limits);
+    let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
     let source = Source {
         directory,
         history: clusters.history(),
@@ -50,20 +57,30 @@ pub(super) fn run(
     let tasks = TaskTracker::new();
     let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
     logs::register_lanes(&mut registry, &lanes);
-    let (signal, watch) = drain::channel();
     let readiness = Readiness::new();
     let window = config.http.drain;
+    let trusted = Trusted::new(&config.http.trusted_proxies);
+    let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
+    let admission = Arc::new(admission);
+    let reload = reread.map(|reread| {
+        let mut reload = Reload::new(reread, &config);
+        subscribe(&mut reload, &trusted, &admission);
+        reload
+    });
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         lanes,
         settings: config.http,
-        admission: Admission::new(&config.limits, LimitMetrics::register(&mut registry)),
+        admission,
+        trusted,
         readiness: readiness.clone(),
+        health,
         metrics: HttpMetrics::register(&mut registry),
         registry: Arc::new(registry),
         drain: watch,
     };
     let served = runtime.block_on(async {
+        reload.map(Reload::listen).transpose()?;
         let serving = tokio::spawn(http::serve(public, admin, gateway));
         readiness.set();
         announce(addresses, say_more);
@@ -75,6 +92,22 @@ pub(super) fn run(
     });
     clusters.shutdown(KAFKA_STOP);
     served
+}
+
+/// Whoever takes a new configuration while it runs.
+fn subscribe(reload: &mut Reload, trusted: &Trusted, admission: &Arc<Admission>) {
+    let (trusted, admission) = (trusted.clone(), Arc::clone(admission));
+    reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
+    reload.subscribe(move |config| admission.reload(&config.limits));
+}
+
+/// What health is to hold a stream to.
+fn expectation(stream: &Stream) -> cells::Stream {
+    cells::Stream {
+        name: Arc::clone(&stream.name),
+        topics: stream.topics.clone(),
+        expect_event_within: stream.expect_event_within,
+    }
 }
 
 fn bind(address: SocketAddr) -> Result<Bound, StartError> {
@@ -128,6 +161,8 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
         .collect();
     let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
     stream.aliases.push(demo::ALIAS.into());
+    // The generator writes without pause.
+    stream.expect_event_within = Some(DEMO_QUIET);
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
@@ -135,6 +170,9 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)
 }
+
+/// At the demo's lowest rate, one event a second, longer than any pause.
+const DEMO_QUIET: Duration = Duration::from_secs(60);
 
 /// What a drain may take beyond its window: connections get two seconds to write what they have begun.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);

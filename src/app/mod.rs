@@ -7,13 +7,20 @@ mod clusters;
 #[cfg(feature = "kafka")]
 mod gateway;
 #[cfg(feature = "kafka")]
+mod health;
+#[cfg(feature = "kafka")]
 mod logs;
+#[cfg(feature = "kafka")]
+mod reload;
 #[cfg(feature = "kafka")]
 mod signals;
 
-use std::{io, net::SocketAddr, num::NonZeroU32};
+use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc};
 
-use crate::config::{Config, Sections};
+use crate::config::{Config, Faults, Sections, Warning};
+
+/// Reads the configuration again from where it came from.
+pub type Reread = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), Faults> + Send + Sync>;
 
 /// Why riverhead did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -46,13 +53,13 @@ pub struct DemoOptions {
     pub rate: NonZeroU32,
 }
 
-/// Serves `config` until it is told to stop.
+/// Serves `config` until it is told to stop; SIGHUP makes it `reread`.
 ///
 /// # Errors
 /// When it does not come up.
 #[cfg(feature = "kafka")]
-pub fn serve(config: Config) -> Result<(), StartError> {
-    gateway::run(config, crate::kafka::Profile::Real, |_, _| {})
+pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
+    gateway::run(config, Some(reread), crate::kafka::Profile::Real, |_, _| {})
 }
 
 /// Serves invented events from brokers in this process until it is told to stop.
@@ -64,7 +71,7 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     // Dropped behind the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = gateway::demo_config(options.sections, demo.bootstrap());
-    gateway::run(config, crate::kafka::Profile::Embedded, |public, admin| {
+    gateway::run(config, None, crate::kafka::Profile::Embedded, |public, admin| {
         for line in crate::demo::lines_to_try(public, admin) {
             gateway::say(&line);
         }
@@ -76,7 +83,7 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
 /// # Errors
 /// Always.
 #[cfg(not(feature = "kafka"))]
-pub fn serve(_config: Config) -> Result<(), StartError> {
+pub fn serve(_config: Config, _reread: Reread) -> Result<(), StartError> {
     Err(StartError::NotBuiltIn("Kafka"))
 }
 

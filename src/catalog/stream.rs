@@ -1,6 +1,6 @@
 //! One public stream, and the names that things have.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::encoding::Encoding;
 
@@ -23,6 +23,8 @@ pub struct Stream {
     pub filter_fields: Vec<Arc<str>>,
     /// The clusters it can be read from, in order of preference.
     pub clusters: Vec<Arc<str>>,
+    /// How soon an event must come for the stream to be well; `None` for one that may be quiet.
+    pub expect_event_within: Option<Duration>,
 }
 
 impl Stream {
@@ -37,6 +39,7 @@ impl Stream {
             former_topics: Vec::new(),
             filter_fields: Vec::new(),
             clusters: Vec::new(),
+            expect_event_within: None,
         }
     }
 }
@@ -53,6 +56,11 @@ impl StreamName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name, for whoever keeps it.
+    pub fn to_shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
     }
 }
 

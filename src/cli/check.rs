@@ -46,12 +46,15 @@ fn of_stream(stream: &Stream) -> String {
         topics,
         encoding,
         clusters,
+        expect_event_within,
         ..
     } = stream;
     let topics = count(topics.len(), "topic");
     let (payload, tombstones) = (encoding.payload.name(), encoding.tombstones.name());
     let clusters = clusters.join(", ");
-    format!("stream {name}: {topics} from {clusters}, payload {payload}, tombstones {tombstones}")
+    let expected = expect_event_within.map(|within| format!(", an event within {within:?} expected"));
+    let expected = expected.unwrap_or_default();
+    format!("stream {name}: {topics} from {clusters}, payload {payload}, tombstones {tombstones}{expected}")
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::ClientKey;
+use super::{ClientKey, Ipv6Prefix};
 
 /// The other end of a connection, as the kernel says. Behind a proxy it is the proxy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,8 +22,8 @@ impl ClientAddr {
     }
 
     /// What limits count it under.
-    pub fn key(self) -> ClientKey {
-        ClientKey::of(self.0)
+    pub fn key(self, prefix: Ipv6Prefix) -> ClientKey {
+        ClientKey::within(self.0, prefix)
     }
 }
 
@@ -55,6 +55,6 @@ mod tests {
         let peer = PeerAddr("[::ffff:192.0.2.7]:4711".parse().expect("an address"));
         let client = ClientAddr::from(peer);
         assert_eq!(client.to_string(), "192.0.2.7");
-        assert_eq!(client.key().to_string(), "192.0.2.7");
+        assert_eq!(client.key(Ipv6Prefix::default()).to_string(), "192.0.2.7");
     }
 }

@@ -127,7 +127,7 @@ fn unquote(value: &str) -> Option<&str> {
 }
 
 /// An address with or without brackets and a port.
-fn address(hop: &str) -> Option<ClientAddr> {
+pub(super) fn address(hop: &str) -> Option<ClientAddr> {
     let bare = hop.parse::<IpAddr>().ok();
     let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
     let in_brackets = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();

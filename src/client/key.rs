@@ -1,23 +1,35 @@
 //! Who a limit counts against.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{fmt, net::IpAddr};
 
-/// Who a limit counts against: an IPv4 address, or an IPv6 /64.
+use ipnet::{IpNet, Ipv6Net};
+
+/// Who a limit counts against: an IPv4 address, or an IPv6 network (a /64, unless it is told otherwise).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientKey(IpAddr);
+pub struct ClientKey(IpNet);
 
 impl ClientKey {
-    /// The key that `address` counts under. IPv4-mapped IPv6 is IPv4.
+    /// The key that `address` counts under, by /64. IPv4-mapped IPv6 is IPv4.
     pub fn of(address: IpAddr) -> Self {
+        Self::within(address, Ipv6Prefix::default())
+    }
+
+    /// The key that `address` counts under. IPv4-mapped IPv6 is IPv4.
+    pub fn within(address: IpAddr, Ipv6Prefix(prefix): Ipv6Prefix) -> Self {
         match address.to_canonical() {
-            IpAddr::V4(address) => Self(address.into()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+            IpAddr::V4(address) => Self(IpAddr::from(address).into()),
+            IpAddr::V6(address) => Self(Ipv6Net::new_assert(address, prefix).trunc().into()),
+        }
+    }
+
+    /// The IPv6 /48 that it is a part of: what one site is given, and can take addresses from as it likes. None for IPv4,
+    /// and for a key that is as wide already.
+    pub fn site(self) -> Option<Self> {
+        match self.0 {
+            IpNet::V6(own) if own.prefix_len() > SITE => {
+                Some(Self(Ipv6Net::new_assert(own.addr(), SITE).trunc().into()))
             }
+            _ => None,
         }
     }
 }
@@ -25,11 +37,34 @@ impl ClientKey {
 impl fmt::Display for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            IpAddr::V4(address) => address.fmt(f),
-            IpAddr::V6(prefix) => write!(f, "{prefix}/64"),
+            IpNet::V4(address) => address.addr().fmt(f),
+            IpNet::V6(network) => network.fmt(f),
         }
     }
 }
+
+/// How long the prefix is that IPv6 addresses of one client share, in bits: 32 to 128.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv6Prefix(u8);
+
+impl Ipv6Prefix {
+    /// Of so many bits; `None` when that is no prefix of a client.
+    pub fn new(bits: u32) -> Option<Self> {
+        // A /32 is what a whole provider has.
+        let bits = u8::try_from(bits).ok()?;
+        (32..=128).contains(&bits).then_some(Self(bits))
+    }
+}
+
+impl Default for Ipv6Prefix {
+    /// 64: the smallest network that addresses configure themselves in (RFC 4862), so that one host can have all of it.
+    fn default() -> Self {
+        Self(64)
+    }
+}
+
+/// What an end site is usually given, in bits (RFC 6177).
+const SITE: u8 = 48;
 
 #[cfg(test)]
 mod tests {
@@ -49,5 +84,29 @@ mod tests {
     #[test]
     fn a_mapped_address_is_its_ipv4_address() {
         assert_eq!(key("::ffff:192.0.2.7"), key("192.0.2.7"));
+    }
+
+    #[test]
+    fn networks_of_one_site_share_its_48() {
+        let site = key("2001:db8:1:2::1").site();
+        assert_eq!(site, key("2001:db8:1:ffff::1").site());
+        assert_ne!(site, key("2001:db8:2:2::1").site());
+        assert_eq!(site.map(|site| site.to_string()), Some("2001:db8:1::/48".into()));
+        assert_eq!(key("192.0.2.7").site(), None);
+        assert_eq!(site.and_then(ClientKey::site), None);
+    }
+
+    #[test]
+    fn a_prefix_is_as_long_as_it_is_told() {
+        let of = |bits| {
+            ClientKey::within(
+                "2001:db8:1:2:3::9".parse().unwrap(),
+                Ipv6Prefix::new(bits).unwrap(),
+            )
+        };
+        assert_eq!(of(56).to_string(), "2001:db8:1::/56");
+        assert_eq!(of(128).to_string(), "2001:db8:1:2:3::9/128");
+        assert_eq!(of(48).site(), None);
+        assert_eq!([31, 129, 64 + 256].map(Ipv6Prefix::new), [None; 3]);
     }
 }

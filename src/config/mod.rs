@@ -6,6 +6,7 @@
 mod clusters;
 mod environment;
 mod fault;
+mod limits;
 mod node;
 mod redact;
 mod rules;
@@ -135,7 +136,8 @@ impl Sections {
 
 /// The configuration, if its streams make a catalog; it counts only when there are no faults.
 fn assemble(root: &Node, faults: &mut Vec<Fault>) -> Option<Config> {
-    let draft = draft(root, faults);
+    let mut draft = draft(root, faults);
+    draft.sections.limits.max_clients = streams::max_clients(&draft.streams, &draft.sections.limits);
     match streams::catalog(root, draft.streams) {
         Ok(catalog) => Some(draft.sections.with(draft.clusters, catalog)),
         Err(more) => {

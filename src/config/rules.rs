@@ -8,11 +8,19 @@ use super::{
     node::Node,
     sections::{ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, Sections},
 };
-use crate::{catalog::Catalog, kafka::settings::Settings as Cluster};
+use crate::{catalog::Catalog, kafka::settings::Settings as Cluster, limits::settings::Network};
 
 /// What does not fit together.
 pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Fault> {
-    let rules = [stalls_before_heartbeat, one_address_twice, client_above_total];
+    let rules = [
+        stalls_before_heartbeat,
+        one_address_twice,
+        client_above_total,
+        lobby_of_one,
+        nobody_is_believed,
+        client_of_a_network_above_total,
+        allowed_and_denied,
+    ];
     rules
         .into_iter()
         .filter_map(|rule| rule(root, sections))
@@ -56,6 +64,63 @@ fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option
         );
         between(root, title, [(LIMITS_NAME, "streams_per_client"), (LIMITS_NAME, "streams_total")])
     })
+}
+
+fn lobby_of_one(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault> {
+    let (client, total) = (
+        limits.connections_without_stream_per_client,
+        limits.connections_without_stream,
+    );
+    (client > total).then(|| {
+        let keys = [
+            "connections_without_stream_per_client",
+            "connections_without_stream",
+        ];
+        let [one, all] = keys;
+        let title = format!(
+            "`limits.{one}` ({client}) is above `limits.{all}` ({total}): one client could hold them all"
+        );
+        between(root, title, keys.map(|key| (LIMITS_NAME, key)))
+    })
+}
+
+fn nobody_is_believed(root: &Node, Sections { http, .. }: &Sections) -> Option<Fault> {
+    let (key, consequence) = match (http.proxy_protocol, &http.client_header) {
+        (true, _) => ("proxy_protocol", "nobody could connect"),
+        (false, Some(_)) => ("client_header", "nobody's header would be believed"),
+        (false, None) => return None,
+    };
+    http.trusted_proxies.is_empty().then(|| {
+        let title = format!("`http.{key}` is set and `http.trusted_proxies` is empty: {consequence}");
+        between(root, title, [(HTTP_NAME, key), (HTTP_NAME, "trusted_proxies")])
+    })
+}
+
+fn client_of_a_network_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault> {
+    let total = limits.streams_total;
+    let above = |network: &Network| network.streams_per_client.filter(|streams| *streams > total);
+    let (at, (cidr, streams)) = limits
+        .networks
+        .iter()
+        .map(|network| Some((network.cidr, above(network)?)))
+        .enumerate()
+        .find_map(|(at, found)| Some((at, found?)))?;
+    let title = format!(
+        "`streams_per_client` ({streams}) of {cidr} is above `limits.streams_total` ({total}): one client could hold them all"
+    );
+    let item = root.get(LIMITS_NAME)?.get("networks")?.items().get(at);
+    let place = item.map_or(Place::Whole, |item| item.place_of("streams_per_client"));
+    Some(Fault::new(place, title))
+}
+
+fn allowed_and_denied(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault> {
+    let both = limits
+        .allow
+        .iter()
+        .find(|network| limits.deny.contains(network))?;
+    let title = format!("{both} is both in `limits.allow` and in `limits.deny`");
+    let fault = between(root, title, [(LIMITS_NAME, "allow"), (LIMITS_NAME, "deny")]);
+    Some(fault.help("of networks that hold an address the smallest counts; the same one cannot be both"))
 }
 
 /// A fault between two keys, at those of them that somebody set.

@@ -2,16 +2,18 @@
 
 use std::net::IpAddr;
 
+use ::http::HeaderName;
 use ipnet::IpNet;
 
 use super::{
     clusters,
     fault::Read,
+    limits,
     node::Node,
     streams,
     table::{Key, fill, optional, required},
 };
-use crate::{http, kafka, limits, log, partition};
+use crate::{http, kafka, limits::settings::Settings as LimitSettings, log, partition};
 
 /// What the whole file is read into.
 #[derive(Default)]
@@ -29,7 +31,7 @@ pub struct Sections {
     /// `admin`: the listener for those who run riverhead.
     pub admin: http::settings::AdminSettings,
     /// `limits`: what clients may have.
-    pub limits: limits::settings::Settings,
+    pub limits: LimitSettings,
     /// `memory`: budgets of the logs.
     pub memory: partition::Settings,
     /// `log`: what is logged, and how.
@@ -44,7 +46,7 @@ pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
     vec![
         (HTTP_NAME, names(HTTP)),
         (ADMIN_NAME, names(ADMIN)),
-        (LIMITS_NAME, names(LIMITS)),
+        (LIMITS_NAME, names(limits::KEYS)),
         (MEMORY_NAME, names(MEMORY)),
         (LOG_NAME, names(LOG)),
         (CLUSTERS_NAME, names(clusters::KEYS)),
@@ -61,7 +63,7 @@ pub(super) const TOP: &[Key<Draft>] = &[
         fill(ADMIN, node, &mut draft.sections.admin)
     }),
     optional(LIMITS_NAME, |draft, node| {
-        fill(LIMITS, node, &mut draft.sections.limits)
+        fill(limits::KEYS, node, &mut draft.sections.limits)
     }),
     optional(MEMORY_NAME, |draft, node| {
         fill(MEMORY, node, &mut draft.sections.memory)
@@ -87,6 +89,12 @@ const HTTP: &[Key<http::settings::Settings>] = &[
         node.list("an array of networks", network)
             .map(|v| http.trusted_proxies = v)
     }),
+    optional("client_header", |http, node| {
+        header(node).map(|v| http.client_header = v)
+    }),
+    optional("proxy_protocol", |http, node| {
+        node.flag().map(|v| http.proxy_protocol = v)
+    }),
     optional("heartbeat", |http, node| {
         node.duration().map(|v| http.heartbeat = v)
     }),
@@ -102,21 +110,6 @@ const HTTP: &[Key<http::settings::Settings>] = &[
 const ADMIN: &[Key<http::settings::AdminSettings>] = &[optional("listen", |admin, node| {
     node.parsed(AN_ADDRESS).map(|v| admin.listen = v)
 })];
-
-const LIMITS: &[Key<limits::settings::Settings>] = &[
-    optional("streams_per_client", |limits, node| {
-        node.count().map(|v| limits.streams_per_client = v)
-    }),
-    optional("streams_total", |limits, node| {
-        node.count().map(|v| limits.streams_total = v)
-    }),
-    optional("requests_per_minute", |limits, node| {
-        node.count().map(|v| limits.requests_per_minute = v)
-    }),
-    optional("request_burst", |limits, node| {
-        node.count().map(|v| limits.request_burst = v)
-    }),
-];
 
 const MEMORY: &[Key<partition::Settings>] = &[
     optional("tail", |memory, node| budget(node).map(|v| memory.tail = v)),
@@ -145,8 +138,17 @@ fn budget(node: &Node) -> Read<std::num::NonZeroUsize> {
     })
 }
 
+/// A header's name; an empty text is none.
+fn header(node: &Node) -> Read<Option<HeaderName>> {
+    if node.string().is_ok_and(str::is_empty) {
+        return Ok(None);
+    }
+    node.parsed("the name of a header such as \"X-Client-IP\"")
+        .map(Some)
+}
+
 /// A network without host bits; an address alone is a network of one.
-fn network(node: &Node) -> Read<IpNet> {
+pub(super) fn network(node: &Node) -> Read<IpNet> {
     let alone = node.string().ok().and_then(|text| text.parse::<IpAddr>().ok());
     let network = alone.map_or_else(
         || node.parsed("networks such as \"10.0.0.0/8\""),

@@ -1,10 +1,11 @@
 //! The array `streams`, and the catalog that it makes.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use super::{
     clusters::name,
     fault::{Fault, Place, Read, quoted},
+    limits::ceiling,
     node::{Kind, Node},
     sections::{CLUSTERS_NAME, STREAMS_NAME},
     table::{Key, did_you_mean, fill, nearest, optional, required},
@@ -12,43 +13,55 @@ use super::{
 use crate::{
     catalog::{Catalog, Conflict, Part, Problem, Stream},
     encoding::{Payload, Tombstones},
+    limits::settings::Settings as Limits,
 };
 
 /// A stream as far as it could be read.
 pub(super) struct Draft {
     stream: Stream,
+    /// How many clients it may have, if it says so: a number, or as many as there is room for.
+    max_clients: Option<Option<NonZeroU32>>,
     /// Whether it has no fault of its own.
     sound: bool,
 }
 
 /// The keys of one stream.
-pub(super) const KEYS: &[Key<Stream>] = &[
-    required("name", "it is what clients ask for", |stream, node| {
-        node.string().map(|v| stream.name = v.into())
+pub(super) const KEYS: &[Key<Draft>] = &[
+    required("name", "it is what clients ask for", |draft, node| {
+        node.string().map(|v| draft.stream.name = v.into())
     }),
-    optional("aliases", |stream, node| texts(node).map(|v| stream.aliases = v)),
-    required("topics", "list the topics behind the stream", |stream, node| {
-        texts(node).map(|v| stream.topics = v)
+    optional("aliases", |draft, node| {
+        texts(node).map(|v| draft.stream.aliases = v)
     }),
-    optional("former_topics", |stream, node| {
-        texts(node).map(|v| stream.former_topics = v)
+    required("topics", "list the topics behind the stream", |draft, node| {
+        texts(node).map(|v| draft.stream.topics = v)
     }),
-    optional("filter_fields", |stream, node| {
-        texts(node).map(|v| stream.filter_fields = v)
+    optional("former_topics", |draft, node| {
+        texts(node).map(|v| draft.stream.former_topics = v)
     }),
-    optional("description", |stream, node| {
-        node.string().map(|v| stream.description = v.into())
+    optional("filter_fields", |draft, node| {
+        texts(node).map(|v| draft.stream.filter_fields = v)
     }),
-    optional("payload", |stream, node| {
+    optional("description", |draft, node| {
+        node.string().map(|v| draft.stream.description = v.into())
+    }),
+    optional("payload", |draft, node| {
         node.choice(Payload::ALL, Payload::name)
-            .map(|v| stream.encoding.payload = v)
+            .map(|v| draft.stream.encoding.payload = v)
     }),
-    optional("tombstones", |stream, node| {
+    optional("tombstones", |draft, node| {
         node.choice(Tombstones::ALL, Tombstones::name)
-            .map(|v| stream.encoding.tombstones = v)
+            .map(|v| draft.stream.encoding.tombstones = v)
     }),
-    optional("clusters", |stream, node| {
-        preference(node).map(|v| stream.clusters = v)
+    optional("clusters", |draft, node| {
+        preference(node).map(|v| draft.stream.clusters = v)
+    }),
+    optional("max_clients", |draft, node| {
+        ceiling(node).map(|v| draft.max_clients = Some(v))
+    }),
+    optional("expect_event_within", |draft, node| {
+        node.duration()
+            .map(|v| draft.stream.expect_event_within = Some(v))
     }),
 ];
 
@@ -60,13 +73,26 @@ pub(super) fn read(node: &Node, streams: &mut Vec<Draft>) -> Read<()> {
     }
     let mut faults = Vec::new();
     for item in items {
-        let mut stream = Stream::new("", []);
-        let filled = fill(KEYS, item, &mut stream);
-        let sound = filled.is_ok();
-        streams.push(Draft { stream, sound });
+        let mut draft = Draft {
+            stream: Stream::new("", []),
+            max_clients: None,
+            sound: true,
+        };
+        let filled = fill(KEYS, item, &mut draft);
+        draft.sound = filled.is_ok();
+        streams.push(draft);
         faults.extend(filled.err().into_iter().flatten());
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+/// The streams whose limit is another than all others'.
+pub(super) fn max_clients(drafts: &[Draft], limits: &Limits) -> BTreeMap<Arc<str>, Option<NonZeroU32>> {
+    let own = drafts
+        .iter()
+        .filter_map(|draft| Some((Arc::clone(&draft.stream.name), draft.max_clients?)));
+    own.filter(|(_, limit)| *limit != limits.clients_per_stream)
+        .collect()
 }
 
 /// The catalog of these streams, which are those of `root`.

@@ -38,6 +38,9 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::TooLarge, Self::NotUtf8, Self::NotJson, Self::TooDeep];
+
     /// Its name in metrics.
     pub fn label(self) -> &'static str {
         match self {

@@ -1,7 +1,78 @@
-//! Cells that others write and `http` reads.
+//! Cells that others write and `http` reads: how clusters, brokers, partitions and streams are.
 //!
-//! Not here: deciding what a value means for an operator, or how it is shown (`http::admin`).
+//! `kafka` writes what it sees and when; nothing here has a timer. A cell is judged when it is read, against a clock that
+//! the reader brings, so that a writer that died shows by itself: what it no longer says grows old. There are three
+//! states and no fourth: what cannot be determined within its deadline is failing.
+//!
+//! Not here: asking brokers (`kafka`), and how a report is answered (`http::admin`).
 
+mod bootstrap;
+mod broker;
+mod cause;
+mod cluster;
+mod partition;
 mod readiness;
+mod report;
+mod state;
+mod stream;
 
+pub use broker::Connection;
+pub use cluster::Cluster;
+pub use partition::{Elsewhere, Fetching, Partition};
 pub use readiness::Readiness;
+pub use report::{BrokerReport, ClusterReport, PartitionReport, Report, StreamReport};
+pub use state::{State, Verdict};
+pub use stream::Stream;
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use parking_lot::RwLock;
+
+/// All cells of a process; clones are the same cells.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Cells>);
+
+#[derive(Debug, Default)]
+struct Cells {
+    clusters: RwLock<BTreeMap<Arc<str>, Arc<Cluster>>>,
+    streams: RwLock<Vec<Stream>>,
+}
+
+impl Health {
+    /// No cells yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The cell of a cluster that is read from `now` on, with its bootstrap list as `host:port`. The cell that is there
+    /// already keeps what it knows.
+    pub fn cluster(&self, name: &Arc<str>, bootstrap: Vec<String>, now: Instant) -> Arc<Cluster> {
+        let mut clusters = self.0.clusters.write();
+        let cell = clusters
+            .entry(Arc::clone(name))
+            .or_insert_with(|| Arc::new(Cluster::new(Arc::clone(name), now)));
+        cell.set_bootstrap(bootstrap);
+        Arc::clone(cell)
+    }
+
+    /// Says which streams there are.
+    pub fn set_streams(&self, streams: Vec<Stream>) {
+        *self.0.streams.write() = streams;
+    }
+
+    /// How everything is.
+    pub fn report(&self, now: Instant) -> Report {
+        let clusters: Vec<_> = self.0.clusters.read().values().cloned().collect();
+        let streams = self.0.streams.read();
+        let quiet = stream::Quiet::of(&streams, &clusters, now);
+        let mut reports: Vec<_> = clusters.iter().map(|cell| cell.report(now)).collect();
+        quiet.mark(&mut reports);
+        reports.iter_mut().for_each(ClusterReport::settle);
+        let streams = streams.iter().map(|stream| stream.report(&reports, &quiet));
+        let streams = streams.collect();
+        Report::new(reports, streams)
+    }
+}
+
+#[cfg(test)]
+mod tests;

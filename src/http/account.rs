@@ -1,7 +1,10 @@
 //! What one stream cost and gave: two lines in the log, and the metrics.
 
+use std::{sync::Arc, task::Context};
+
 use tokio::time::Instant;
 
+use super::exit::Exit;
 use crate::{
     client::ClientKey,
     limits::Permit,
@@ -26,6 +29,7 @@ pub(super) struct Account {
     metrics: StreamMetrics,
     /// Its place within the limits.
     permit: Option<Permit>,
+    exit: Arc<Exit>,
     events: u64,
     gaps: u64,
     bytes: u64,
@@ -34,7 +38,7 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn open(opening: Opening, metrics: StreamMetrics, permit: Permit) -> Self {
+    pub(super) fn open(opening: Opening, metrics: StreamMetrics, permit: Permit, exit: Arc<Exit>) -> Self {
         metrics.started(opening.start);
         tracing::info!(
             client = %opening.client,
@@ -47,6 +51,7 @@ impl Account {
             opened: Instant::now(),
             metrics,
             permit: Some(permit),
+            exit,
             events: 0,
             gaps: 0,
             bytes: 0,
@@ -73,6 +78,11 @@ impl Account {
             (true, false) => self.metrics.released(),
             _ => {}
         }
+    }
+
+    /// Why it has to go for others, if it has to: see [`Exit::told`].
+    pub(super) fn told(&self, context: &Context<'_>) -> Option<EndReason> {
+        self.exit.told(context)
     }
 
     /// Notes why it ends. The first reason stays. Its slot is free from now on: a client that sees the end may be back
@@ -104,21 +114,31 @@ impl Drop for Account {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::{net::IpAddr, sync::Weak};
+
     use super::*;
     use crate::{
-        limits::{Connections, settings::Settings},
+        http::exit::tests::exit,
+        limits::{Admission, OpenStream, Wish, settings::Settings},
         metrics::{HttpMetrics, LimitMetrics},
     };
 
     pub(in crate::http) fn account(metrics: &HttpMetrics, start: StartPlace) -> Account {
-        let client = ClientKey::of([192, 0, 2, 7].into());
-        let connections = Connections::new(&Settings::default(), LimitMetrics::default());
-        let permit = connections.admit(client).unwrap();
+        let address = IpAddr::from([192, 0, 2, 7]);
+        let client = ClientKey::of(address);
+        let admission = Admission::new(&Settings::default(), LimitMetrics::default());
+        let wish = Wish {
+            client: address.into(),
+            names: ["recentchange".into()].into(),
+        };
+        let exit = exit();
+        let stream: Weak<dyn OpenStream> = Arc::downgrade(&exit) as _;
+        let permit = admission.admit(&wish, &stream).unwrap();
         let opening = Opening {
             client,
             streams: "recentchange".into(),
             start,
         };
-        Account::open(opening, metrics.stream("recentchange"), permit)
+        Account::open(opening, metrics.stream("recentchange"), permit, exit)
     }
 }

@@ -1,16 +1,20 @@
 //! What those who run riverhead ask it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
-    extract::State,
+    extract::State as Extract,
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
 use serde::Serialize;
 
 use super::{Gateway, error::Error, json};
-use crate::metrics;
+use crate::{
+    health::{PartitionReport, Report, State},
+    metrics,
+    partition::Directory,
+};
 
 /// Whether the event loop turns: whoever gets an answer knows.
 pub(super) async fn livez() -> &'static str {
@@ -18,7 +22,7 @@ pub(super) async fn livez() -> &'static str {
 }
 
 /// Whether new clients should be sent here. It says nothing of Kafka: see [`Readiness`](crate::health::Readiness).
-pub(super) async fn readyz(State(gateway): State<Arc<Gateway>>) -> (StatusCode, &'static str) {
+pub(super) async fn readyz(Extract(gateway): Extract<Arc<Gateway>>) -> (StatusCode, &'static str) {
     if gateway.drain.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else if !gateway.readiness.is_ready() {
@@ -28,24 +32,49 @@ pub(super) async fn readyz(State(gateway): State<Arc<Gateway>>) -> (StatusCode, 
     }
 }
 
-/// This replica's state.
-pub(super) async fn healthz(State(gateway): State<Arc<Gateway>>) -> Response {
-    let health = Health {
+/// How everything is, and why. 503 when something that is served is failing.
+pub(super) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) -> Response {
+    let mut report = gateway.health.report(Instant::now());
+    let partitions = report.clusters.iter_mut().flat_map(|it| &mut it.partitions);
+    for partition in partitions {
+        add_memory(partition, &gateway.lanes.source().directory);
+    }
+    let status = match report.state {
+        State::Ok | State::Degraded => StatusCode::OK,
+        State::Failing => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let health = Document {
         ready: gateway.readiness.is_ready() && !gateway.drain.is_draining(),
         draining: gateway.drain.is_draining(),
         held: gateway.metrics.held(),
+        report,
     };
-    json::response(StatusCode::OK, &health)
+    json::response(status, &health)
+}
+
+/// What only the logs know: where the tail stands before the first statistics, and what it keeps.
+fn add_memory(partition: &mut PartitionReport, directory: &Directory) {
+    if let Some(log) = directory.get(&partition.topic, partition.partition) {
+        partition.memory_bytes = Some(log.bytes());
+        partition.next_offset = Some(log.next());
+    }
+}
+
+/// Who has most streams, and who is refused most.
+pub(super) async fn clients(Extract(gateway): Extract<Arc<Gateway>>) -> Response {
+    json::response(StatusCode::OK, &gateway.admission.report())
 }
 
 /// Everything that is counted.
-pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<Response, Error> {
+pub(super) async fn metrics(Extract(gateway): Extract<Arc<Gateway>>) -> Result<Response, Error> {
     let text = metrics::render(&gateway.registry).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
 #[derive(Serialize)]
-struct Health {
+struct Document {
+    #[serde(flatten)]
+    report: Report,
     /// What `/readyz` says.
     ready: bool,
     draining: bool,

@@ -3,7 +3,6 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,20 +10,25 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 
 use super::{
+    carrier::Carrier,
     delivery::{Delivery, Feed},
-    link::Link,
 };
 use crate::metrics::EndReason;
 
 /// A delivery as a response's body: one batch is one frame, and so one chunk of HTTP/1.1.
 pub(super) struct StreamBody<F: Feed> {
     delivery: Delivery<F>,
-    link: Arc<Link>,
+    carrier: Carrier,
+    begun: bool,
 }
 
 impl<F: Feed> StreamBody<F> {
-    pub(super) fn new(delivery: Delivery<F>, link: Arc<Link>) -> Self {
-        Self { delivery, link }
+    pub(super) fn new(delivery: Delivery<F>, carrier: Carrier) -> Self {
+        Self {
+            delivery,
+            carrier,
+            begun: false,
+        }
     }
 }
 
@@ -36,11 +40,13 @@ impl<F: Feed + Unpin> Body for StreamBody<F> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.link.begin_stream();
-        let blocked = self.link.declines();
+        if !std::mem::replace(&mut self.begun, true) {
+            self.carrier.begin_stream();
+        }
+        let blocked = self.carrier.declines();
         let bytes = ready!(self.delivery.poll_next(context, blocked));
         if bytes.as_ref().is_some_and(|bytes| bytes.len() >= LARGE) {
-            self.link.set_blocked();
+            self.carrier.set_blocked();
         }
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -51,7 +57,7 @@ impl<F: Feed> Drop for StreamBody<F> {
         let reason = if std::thread::panicking() {
             EndReason::Panicked
         } else {
-            self.link.end()
+            self.carrier.end()
         };
         self.delivery.cut(reason);
     }
@@ -67,7 +73,10 @@ const LARGE: usize = 32 * 1024;
 mod tests {
     use std::{
         future::poll_fn,
-        sync::atomic::{AtomicBool, Ordering},
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
         task::{Wake, Waker},
         time::Duration,
     };
@@ -78,7 +87,7 @@ mod tests {
     use super::*;
     use crate::{
         drain,
-        http::{account::tests::account, delivery::Terms},
+        http::{account::tests::account, delivery::Terms, link::Link},
         metrics::{HttpMetrics, StartPlace},
         subscription::{Batch, Format},
     };
@@ -103,7 +112,7 @@ mod tests {
     async fn body(size: usize) -> (StreamBody<Events>, Arc<Link>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let link = Arc::new(Link::new(socket));
+        let link = Arc::new(Link::new(socket, None));
         let terms = Terms {
             format: Format::Sse,
             heartbeat: Duration::from_secs(15),
@@ -112,7 +121,7 @@ mod tests {
         };
         let account = account(&HttpMetrics::default(), StartPlace::Live);
         let delivery = Delivery::new(Events(size), terms, drain::channel().1.ticket(), account);
-        (StreamBody::new(delivery, Arc::clone(&link)), link)
+        (StreamBody::new(delivery, Carrier::Alone(Arc::clone(&link))), link)
     }
 
     fn gives(body: &mut StreamBody<Events>) -> bool {

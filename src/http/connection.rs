@@ -1,42 +1,63 @@
 //! One connection, from accept to close.
 
 use std::{
-    convert::Infallible,
-    future::{Future, poll_fn},
+    future::poll_fn,
     io,
     net::{Shutdown, SocketAddr},
-    pin::pin,
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 use http::Request;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::body::Incoming;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{io::Io, link::Link};
-use crate::{client::PeerAddr, metrics::EndReason};
+use super::{
+    carrier::Carrier,
+    http1, http2,
+    link::Link,
+    opening::{self, NotTold, Protocol},
+};
+use crate::{
+    client::{ClientAddr, PeerAddr, Proxies, Told},
+    limits::Admission,
+    metrics::{EndReason, HttpMetrics, TurnedAway},
+};
 
 /// Answers the requests of a connection.
-pub(super) trait Answer: Clone + Send + 'static {
+pub(super) trait Answer: Clone + Send + Sync + 'static {
     fn answer(&self, request: Request<Incoming>) -> BoxFuture<'static, Response>;
 }
 
-/// How connections are treated.
+/// How long things may take.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// After this long without one byte taken a connection is reset.
     pub(super) stall_timeout: Duration,
     /// A stream's silence is at most this long, so that a live peer acknowledges something this often.
     pub(super) heartbeat: Duration,
-    /// How long a request's head may take.
+    /// How long a request's head may take, the first with all that comes before it.
     pub(super) head_timeout: Duration,
+}
+
+/// How the connections of one listener are treated.
+#[derive(Clone, Debug)]
+pub(super) struct Rules {
+    pub(super) limits: Limits,
+    /// What connections without a stream count under; nothing on a listener that strangers do not reach.
+    pub(super) admission: Option<Arc<Admission>>,
+    /// Whose word is taken.
+    pub(super) proxies: Proxies,
+    /// Whether every connection begins with a PROXY header.
+    pub(super) proxy_protocol: bool,
+    pub(super) metrics: HttpMetrics,
 }
 
 /// How a connection is told that the process is going.
@@ -53,72 +74,97 @@ pub(super) async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
     answer: impl Answer,
-    limits: Limits,
+    rules: Arc<Rules>,
     closing: Closing,
 ) {
-    if let Err(error) = tune(&socket, limits) {
+    if let Err(error) = tune(&socket, rules.limits) {
         // It works without; and a peer that is gone already shows itself when it is read.
         tracing::debug!(%peer, %error, "cannot tune a socket");
     }
-    let link = Arc::new(Link::new(socket));
+    let place = rules.admission.as_ref().map(|admission| admission.lobby.place());
+    let link = Arc::new(Link::new(socket, place));
     let served = async {
-        converse(&link, peer, answer, limits, &closing.last_call).await;
-        if link.end() != EndReason::Stalled {
+        if converse(&link, PeerAddr(peer), answer, &rules, &closing.last_call).await
+            && link.end() != EndReason::Stalled
+        {
             linger(&link).await;
         }
     };
     tokio::select! {
         () = served => {}
+        () = link.sent_away() => link.set_reset_on_close(),
         () = closing.cut.cancelled() => {}
     }
 }
 
-/// Lets hyper answer requests until the connection is done, or its client is gone.
+/// Finds out who speaks what, and lets it; whether it may have something left to read.
 async fn converse(
     link: &Arc<Link>,
-    peer: SocketAddr,
+    peer: PeerAddr,
     answer: impl Answer,
-    limits: Limits,
+    rules: &Rules,
     last_call: &CancellationToken,
-) {
-    let seat = Arc::clone(link);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddr(peer));
-        request.extensions_mut().insert(Arc::clone(&seat));
-        let response = answer.answer(request);
-        async move { Ok::<_, Infallible>(response.await) }
-    });
-    let io = TokioIo::new(Io::new(Arc::clone(link), limits.stall_timeout));
-    let mut connection = pin!(protocol(limits).serve_connection(io, service));
-    let mut last_call = pin!(last_call.cancelled());
-    let (mut called, mut discard) = (false, PIPELINED);
-    poll_fn(|context| {
-        if connection.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+) -> bool {
+    let deadline = Instant::now() + rules.limits.head_timeout;
+    let opening = timeout_at(deadline, open(link, peer, rules));
+    let opened = tokio::select! {
+        opened = opening => opened,
+        () = last_call.cancelled() => return false,
+    };
+    let Ok(Some((peer, protocol))) = opened else {
+        return false;
+    };
+    match protocol {
+        Protocol::Http1(first) => {
+            http1::converse(link, peer, first, answer, rules.limits, deadline, last_call).await;
         }
-        if !called && (link.is_streaming() || last_call.as_mut().poll(context).is_ready()) {
-            called = true;
-            // Its head is out by now: this only says that no second request will be answered.
-            connection.as_mut().graceful_shutdown();
-            context.waker().wake_by_ref();
+        Protocol::Http2(first) => {
+            http2::converse(link, peer, first, answer, rules, deadline, last_call).await;
         }
-        if link.is_streaming() {
-            return link.poll_gone(context, &mut discard);
-        }
-        Poll::Pending
-    })
-    .await;
+    }
+    true
 }
 
-fn protocol(limits: Limits) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        // Whoever closes its side behind a request gets its answer; a stream ends then, but by our own look (`poll_gone`).
-        .half_close(true)
-        .max_buf_size(READ_BUFFER);
-    builder
+/// Reads as far as is needed to know who speaks what; nobody who may not, or is gone.
+async fn open(link: &Link, peer: PeerAddr, rules: &Rules) -> Option<(PeerAddr, Protocol)> {
+    let trusted = rules.proxies.trusts(peer.into());
+    let peer = match (rules.proxy_protocol, trusted) {
+        (false, _) => peer,
+        // Whoever may write this header chooses the address that limits count.
+        (true, false) => {
+            rules.metrics.turned_away(TurnedAway::Untrusted);
+            return None;
+        }
+        (true, true) => told(link, peer, rules).await?,
+    };
+    let client = ClientAddr::from(peer);
+    // A proxy has the connections of all of its clients.
+    if let Some(admission) = &rules.admission
+        && !rules.proxies.trusts(client)
+    {
+        link.enter_lobby_as(admission.policy().key(client));
+    }
+    Some((peer, opening::protocol(link).await.ok()?))
+}
+
+async fn told(link: &Link, proxy: PeerAddr, rules: &Rules) -> Option<PeerAddr> {
+    match opening::told(link).await {
+        Ok(Told::For(peer)) => Some(peer),
+        Ok(Told::Itself) => Some(proxy),
+        Err(NotTold::Bad(_)) => {
+            rules.metrics.turned_away(TurnedAway::BadProxyHeader);
+            None
+        }
+        Err(NotTold::Gone(_)) => None,
+    }
+}
+
+/// Tells a request what is known of its connection.
+pub(super) fn introduce(request: &mut Request<Incoming>, peer: PeerAddr, link: &Arc<Link>, carrier: Carrier) {
+    let known = request.extensions_mut();
+    known.insert(peer);
+    known.insert(Arc::clone(link));
+    known.insert(carrier);
 }
 
 /// Closes without destroying what the client has not read yet.
@@ -141,6 +187,7 @@ fn tune(socket: &TcpStream, limits: Limits) -> io::Result<()> {
         .with_time(limits.stall_timeout)
         .with_interval(limits.heartbeat);
     socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     tune_linux(&socket, limits)
 }
 
@@ -161,13 +208,9 @@ fn tune_linux(_socket: &SockRef<'_>, _limits: Limits) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 const NOT_SENT: u32 = 64 * 1024;
 
-/// How much of a head hyper reads, in bytes: what we answer ourselves when it is too large (`http::front`), and some more
-/// so that most of what is too large gets the same JSON as everything else. Beyond it hyper answers a bare 431.
-const READ_BUFFER: usize = 128 * 1024;
-
-/// How many bytes a client may send behind its request for a stream: a few requests of a confused client. More is no
-/// client of ours, and reading it costs CPU for nothing.
-const PIPELINED: usize = 64 * 1024;
+/// How many bytes the kernel keeps until they are acknowledged; it doubles this for its own bookkeeping, and left to itself
+/// goes to 4 MiB for a peer with a large window that acknowledges nothing. A replay gets 2 MB/s of it over a line of 100 ms.
+const SEND_BUFFER: usize = 208 * 1024;
 
 /// How long, and for how many bytes, a closed connection is still read. Enough for the rest of a head that was too large
 /// to arrive over a slow line; little enough that a flood gains nothing by it.

@@ -93,7 +93,8 @@ impl<F: Feed> Delivery<F> {
         }
         loop {
             let due = self.ticket.poll_due(context);
-            if let Some(reason) = self.reason_to_end(due) {
+            let told = self.account.told(context);
+            if let Some(reason) = self.reason_to_end(due).or(told) {
                 self.ending = Some(reason);
                 self.account.close(reason);
                 return Poll::Ready(None);

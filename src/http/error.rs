@@ -98,18 +98,7 @@ impl Error {
             ),
             Self::Gap(_) => (S::GONE, "gap", "Cannot Resume Without A Gap"),
             Self::Undetermined { .. } => (S::SERVICE_UNAVAILABLE, "unavailable", "Not Determined In Time"),
-            Self::Refused(Refusal::Client) => (
-                S::TOO_MANY_REQUESTS,
-                TOO_MANY,
-                // Literally what clients of EventStreams know.
-                "Too Many Concurrent Connections From Your Client IP",
-            ),
-            Self::Refused(Refusal::Rate(_)) => (
-                S::TOO_MANY_REQUESTS,
-                TOO_MANY,
-                "Too Many Requests From Your Client IP",
-            ),
-            Self::Refused(Refusal::Host) => (S::SERVICE_UNAVAILABLE, "unavailable", "Too Many Streams"),
+            Self::Refused(refusal) => refused(refusal),
             Self::Internal(cause) => {
                 tracing::error!(%cause, "a request failed by a fault of ours");
                 (
@@ -143,7 +132,8 @@ impl Error {
                 problem.header = Some((header::RETRY_AFTER, retry_after.as_secs().into()));
             }
             Self::Refused(refusal) => {
-                problem.header = Some((header::RETRY_AFTER, refusal.retry_after().into()));
+                let seconds = refusal.retry_after();
+                problem.header = seconds.map(|seconds| (header::RETRY_AFTER, seconds.into()));
             }
             _ => {}
         }
@@ -190,6 +180,36 @@ impl IntoResponse for Error {
     }
 }
 
+/// The table's rows for those who are refused.
+fn refused(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
+    use StatusCode as S;
+    match refusal {
+        Refusal::Denied => (S::FORBIDDEN, "forbidden", "Forbidden"),
+        Refusal::Client => (
+            S::TOO_MANY_REQUESTS,
+            TOO_MANY,
+            // Literally what clients of EventStreams know.
+            "Too Many Concurrent Connections From Your Client IP",
+        ),
+        Refusal::Site => (
+            S::TOO_MANY_REQUESTS,
+            TOO_MANY,
+            "Too Many Concurrent Connections From Your Network",
+        ),
+        Refusal::Rate(_) => (
+            S::TOO_MANY_REQUESTS,
+            TOO_MANY,
+            "Too Many Requests From Your Client IP",
+        ),
+        Refusal::Stream => (
+            S::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "Too Many Clients Of This Stream",
+        ),
+        Refusal::Host => (S::SERVICE_UNAVAILABLE, "unavailable", "Too Many Streams"),
+    }
+}
+
 /// What a client that is refused can do.
 fn advice(refusal: &Refusal) -> &'static str {
     match refusal {
@@ -198,6 +218,9 @@ fn advice(refusal: &Refusal) -> &'static str {
         Refusal::Rate(_) => {
             "Your HTTP client is likely reconnecting without a pause; it should wait for Retry-After."
         }
+        Refusal::Denied => "this address is not served; whoever runs this service can say why",
+        Refusal::Site => "the clients of your /48 hold as many connections as they may together",
+        Refusal::Stream => "as many clients as may read one of these streams; come back after Retry-After",
         Refusal::Host => "all streams of this host are taken; come back after Retry-After",
     }
 }
@@ -275,82 +298,4 @@ const TOO_MANY: &str = "too_many_requests";
 const MAX_ECHO: usize = 2048;
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::BodyExt;
-
-    use super::*;
-    use crate::{partition::TopicPartition, subscription::Reason};
-
-    async fn explained(error: Error) -> (Response<()>, Value) {
-        let request = http::Request::get("/v2/stream/nope?x=1").body(()).unwrap();
-        let (head, body) = Asked::of(&request).explain(error.into_response()).into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        (
-            Response::from_parts(head, ()),
-            serde_json::from_slice(&body).unwrap(),
-        )
-    }
-
-    #[tokio::test]
-    async fn an_unknown_stream_is_told_as_eventstreams_does() {
-        let (head, body) = explained(SelectError::Unknown(vec!["nope".into(), "zip".into()]).into()).await;
-        assert_eq!(head.status(), 400);
-        let known = r#"{"status":400,"type":"not_found","title":"Stream Not Found",
-            "detail":"Invalid streams: nope,zip","method":"GET","uri":"/v2/stream/nope?x=1"}"#;
-        assert_eq!(body, serde_json::from_str::<Value>(known).unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_fault_of_ours_keeps_its_cause_to_itself() {
-        let (head, body) = explained(Error::panicked(&"index 7 of secret.rs")).await;
-        assert_eq!(head.status(), 500);
-        assert!(!body.to_string().contains("secret"), "{body}");
-    }
-
-    #[tokio::test]
-    async fn a_gap_is_told_with_its_data() {
-        let gap = Gap {
-            partition: TopicPartition {
-                topic: "t".into(),
-                partition: 0,
-            },
-            requested: Some(1),
-            resumed: Some(9),
-            reason: Reason::Expired,
-        };
-        let (head, body) = explained(Error::Gap(gap)).await;
-        assert_eq!(head.status(), 410);
-        assert_eq!(body["gap"]["reason"], "expired");
-    }
-
-    #[tokio::test]
-    async fn who_cannot_be_answered_yet_is_told_when_to_come_back() {
-        let retry_after = Duration::from_secs(5);
-        let (head, _) = explained(Error::Undetermined { retry_after }).await;
-        assert_eq!(head.headers()[header::RETRY_AFTER], "5");
-    }
-
-    #[tokio::test]
-    async fn who_has_too_many_is_told_as_eventstreams_does_and_when_to_come_back() {
-        let (head, body) = explained(Refusal::Client.into()).await;
-        assert_eq!(head.status(), 429);
-        let known = r#"{"status":429,"type":"too_many_requests",
-            "title":"Too Many Concurrent Connections From Your Client IP",
-            "detail":"Your HTTP client is likely opening too many concurrent connections.",
-            "method":"GET","uri":"/v2/stream/nope?x=1"}"#;
-        assert_eq!(body, serde_json::from_str::<Value>(known).unwrap());
-        let seconds: u64 = head.headers()[header::RETRY_AFTER]
-            .to_str()
-            .unwrap()
-            .parse()
-            .unwrap();
-        assert!((5..=15).contains(&seconds), "{seconds}");
-    }
-
-    #[tokio::test]
-    async fn a_full_host_is_no_fault_of_the_client() {
-        let (head, _) = explained(Refusal::Host.into()).await;
-        assert_eq!(head.status(), 503);
-        assert!(head.headers().contains_key(header::RETRY_AFTER));
-    }
-}
+mod tests;

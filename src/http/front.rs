@@ -10,16 +10,16 @@ use axum::{
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use hyper::body::Incoming;
-use ipnet::IpNet;
 use tower::ServiceExt;
 
 use super::{
     Gateway,
     connection::Answer,
     error::{Asked, Error},
+    router,
 };
 use crate::{
-    client::{ClientAddr, ClientKey, PeerAddr, Unforwarded},
+    client::{ClientKey, PeerAddr, Proxies, Unforwarded},
     limits::Refusal,
 };
 
@@ -29,28 +29,48 @@ pub(super) struct Front {
     router: Router,
     gateway: Arc<Gateway>,
     /// Whose word on who asks is taken.
-    trusted: Arc<[IpNet]>,
+    proxies: Proxies,
+    /// Whether it is for those only whom nobody denied. Who runs riverhead cannot lock himself out.
+    guarded: bool,
 }
 
 impl Front {
-    pub(super) fn new(router: Router, gateway: &Arc<Gateway>, trusted: &[IpNet]) -> Self {
+    /// Before what strangers ask for.
+    pub(super) fn public(gateway: &Arc<Gateway>, proxies: Proxies) -> Self {
         Self {
-            router,
+            router: router::public(gateway),
             gateway: Arc::clone(gateway),
-            trusted: trusted.into(),
+            proxies,
+            guarded: true,
+        }
+    }
+
+    /// Before what those ask for who run riverhead.
+    pub(super) fn admin(gateway: &Arc<Gateway>) -> Self {
+        Self {
+            router: router::admin(gateway),
+            gateway: Arc::clone(gateway),
+            proxies: Proxies::default(),
+            guarded: false,
         }
     }
 
     /// Says who asks, to the request and to us.
-    fn identify(&self, request: &mut Request<Incoming>) -> Option<ClientKey> {
+    fn identify(&self, request: &mut Request<Incoming>) -> Option<Caller> {
         let peer = *request.extensions().get::<PeerAddr>()?;
-        let client = ClientAddr::forwarded(peer, request.headers(), &self.trusted);
+        let client = self.proxies.client(peer, request.headers());
         let client = client.unwrap_or_else(|Unforwarded(proxy)| {
             self.gateway.admission.metrics.unforwarded();
             proxy
         });
-        request.extensions_mut().insert(client.key());
-        Some(client.key())
+        let policy = self.gateway.admission.policy();
+        let key = policy.key(client);
+        request.extensions_mut().insert(client);
+        request.extensions_mut().insert(key);
+        Some(Caller {
+            key,
+            is_denied: self.guarded && policy.denies(client),
+        })
     }
 
     async fn route(self, mut request: Request<Incoming>) -> Response {
@@ -72,18 +92,27 @@ impl Front {
     }
 }
 
+/// Who asks.
+struct Caller {
+    key: ClientKey,
+    is_denied: bool,
+}
+
 impl Answer for Front {
     fn answer(&self, mut request: Request<Incoming>) -> BoxFuture<'static, Response> {
         let front = self.clone();
         Box::pin(async move {
             let gateway = Arc::clone(&front.gateway);
             let asked = Asked::of(&request);
-            let client = front.identify(&mut request);
-            let mut response = front.route(request).await;
+            let caller = front.identify(&mut request);
+            let mut response = match &caller {
+                Some(caller) if caller.is_denied => Error::from(Refusal::Denied).into_response(),
+                _ => front.route(request).await,
+            };
             if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
-                && let Some(client) = client
+                && let Some(caller) = caller
             {
-                gateway.admission.refused(client, refusal).await;
+                gateway.admission.refused(caller.key, refusal).await;
             }
             let mut response = asked.explain(response);
             for (name, value) in COMMON {

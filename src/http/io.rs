@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::{Buf, Bytes};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Sleep, sleep},
@@ -23,15 +24,18 @@ use super::link::Link;
 #[derive(Debug)]
 pub(super) struct Io {
     link: Arc<Link>,
+    /// What was read already, to know what is spoken.
+    first: Bytes,
     stall_timeout: Duration,
     /// Only while a write waits: most sockets never need it.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
 impl Io {
-    pub(super) fn new(link: Arc<Link>, stall_timeout: Duration) -> Self {
+    pub(super) fn new(link: Arc<Link>, first: Bytes, stall_timeout: Duration) -> Self {
         Self {
             link,
+            first,
             stall_timeout,
             stall: None,
         }
@@ -43,8 +47,7 @@ impl Io {
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(timeout)));
         ready!(stall.as_mut().poll(context));
         self.link.set_stalled();
-        // A reset, not an end: what the kernel still holds for this peer is freed at once.
-        let _ = self.link.socket().set_zero_linger();
+        self.link.set_reset_on_close();
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the peer takes no bytes"))
     }
 
@@ -75,6 +78,12 @@ impl AsyncRead for Io {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.first.is_empty() {
+            let length = self.first.len().min(buffer.remaining());
+            buffer.put_slice(&self.first[..length]);
+            self.get_mut().first.advance(length);
+            return Poll::Ready(Ok(()));
+        }
         let socket = self.link.socket();
         loop {
             self.link.note(ready!(socket.poll_read_ready(context)))?;

@@ -5,21 +5,28 @@
 
 use std::{
     io,
+    net::Shutdown,
     sync::{
         OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use crate::metrics::EndReason;
+use super::silence::silence;
+use crate::{client::ClientKey, limits::Place, metrics::EndReason};
 
-/// What is known of one connection. All of its users run in the connection's own task.
+/// What is known of one connection. Its users run in the connection's own task, and on HTTP/2 in those of its requests.
 #[derive(Debug)]
 pub(super) struct Link {
     socket: TcpStream,
+    /// Where it waits while it has no stream.
+    place: Option<Place>,
+    asked: AtomicBool,
     streaming: AtomicBool,
     blocked: AtomicBool,
     declined: AtomicBool,
@@ -27,9 +34,11 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(socket: TcpStream) -> Self {
+    pub(super) fn new(socket: TcpStream, place: Option<Place>) -> Self {
         Self {
             socket,
+            place,
+            asked: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             declined: AtomicBool::new(false),
@@ -41,9 +50,61 @@ impl Link {
         &self.socket
     }
 
-    /// From now on an endless body is on this connection: no second request is answered.
+    /// Reads some bytes, as they are: for what comes before hyper. 0 is the end.
+    pub(super) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            self.note(self.socket.readable().await)?;
+            match self.note(self.socket.try_read(buffer)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+    }
+
+    /// A request came.
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+        self.place.iter().for_each(Place::stir);
+    }
+
+    /// Whether a request ever came.
+    pub(super) fn has_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Now that it is known whose connection this is, it counts as one without a stream.
+    pub(super) fn enter_lobby_as(&self, client: ClientKey) {
+        self.place.iter().for_each(|place| place.enter_as(client));
+    }
+
+    /// It has no stream any more.
+    pub(super) fn enter_lobby(&self) {
+        self.place.iter().for_each(Place::enter);
+    }
+
+    /// It has a stream, which limits count.
+    pub(super) fn leave_lobby(&self) {
+        self.place.iter().for_each(Place::leave);
+    }
+
+    /// Waits until it has to go for want of a stream.
+    pub(super) async fn sent_away(&self) {
+        match &self.place {
+            Some(place) => place.sent_away().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// From now on an endless body is all that is on this connection: no second request is answered.
     pub(super) fn begin_stream(&self) {
         self.streaming.store(true, Ordering::Relaxed);
+        self.leave_lobby();
+    }
+
+    /// Has its close be a reset: what the kernel still holds for this peer is freed at once.
+    pub(super) fn set_reset_on_close(&self) {
+        // Fails when the peer is gone, and then there is nothing to free.
+        let _ = self.socket.set_zero_linger();
     }
 
     pub(super) fn is_streaming(&self) -> bool {
@@ -77,6 +138,25 @@ impl Link {
     pub(super) fn set_stalled(&self) {
         // The first reason is the cause of all others.
         let _ = self.end.set(EndReason::Stalled);
+    }
+
+    /// Whether hyper has something that the socket did not take yet.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed)
+    }
+
+    /// For how long the peer has been silent although it should not be: see [`silence`].
+    pub(super) fn silence(&self) -> Duration {
+        silence(&self.socket)
+    }
+
+    /// Ends the connection at once, with a reset: what the kernel still holds for the peer is freed. Its task notices by
+    /// the end of its input.
+    pub(super) fn reset(&self, reason: EndReason) {
+        let _ = self.end.set(reason);
+        self.set_reset_on_close();
+        // Fails on a socket that is gone already.
+        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
     }
 
     /// Why this connection ended, as far as its socket knows.

@@ -3,11 +3,10 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
-    panic::AssertUnwindSafe,
+    sync::Arc,
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -15,7 +14,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::connection::{self, Answer, Closing, Limits};
+use super::{
+    connection::{self, Answer, Closing, Rules},
+    panics::contain,
+};
 use crate::{drain::Watch, metrics::HttpMetrics};
 
 /// A port that is bound. Peers can connect already; they are served once [`serve`](super::serve) runs.
@@ -55,26 +57,21 @@ impl Bound {
     }
 
     /// Serves whoever connects until the window of a drain ends, and returns when the last connection is closed.
-    pub(super) async fn serve(
-        self,
-        answer: impl Answer,
-        limits: Limits,
-        metrics: HttpMetrics,
-        drain: Watch,
-    ) -> io::Result<()> {
+    pub(super) async fn serve(self, answer: impl Answer, rules: Rules, drain: Watch) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
         let (closing, connections) = (Closing::default(), TaskTracker::new());
+        let rules = Arc::new(rules);
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = drain.ended() => break,
-                accepted = accept(&listener, &metrics) => accepted,
+                accepted = accept(&listener, &rules) => accepted,
             };
             let (socket, peer) = accepted;
-            connections.spawn(guard(
-                connection::serve(socket, peer, answer.clone(), limits, closing.clone()),
-                metrics.clone(),
-            ));
+            let (answer, rules) = (answer.clone(), Arc::clone(&rules));
+            let metrics = rules.metrics.clone();
+            let connection = connection::serve(socket, peer, answer, rules, closing.clone());
+            connections.spawn(count(connection, metrics));
         }
         drop(listener);
         closing.last_call.cancel();
@@ -92,13 +89,16 @@ impl Bound {
 }
 
 /// The next connection. What fails one peer only is no news; what fails all is said, and waited out.
-async fn accept(listener: &TcpListener, metrics: &HttpMetrics) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &TcpListener, rules: &Rules) -> (TcpStream, SocketAddr) {
     loop {
+        if let Some(admission) = &rules.admission {
+            admission.lobby.room().await;
+        }
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) if concerns_one_peer(&error) => {}
             Err(error) => {
-                metrics.accept_failure();
+                rules.metrics.accept_failure();
                 tracing::warn!(%error, "cannot accept connections");
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -113,13 +113,10 @@ fn concerns_one_peer(error: &io::Error) -> bool {
     )
 }
 
-/// Counts the connection, and keeps a panic in one from being anybody else's.
-async fn guard(connection: impl Future<Output = ()>, metrics: HttpMetrics) {
+/// Counts the connection while it is open.
+async fn count(connection: impl Future<Output = ()>, metrics: HttpMetrics) {
     metrics.connections().inc();
-    if AssertUnwindSafe(connection).catch_unwind().await.is_err() {
-        metrics.panic();
-        tracing::error!("a connection panicked and is closed");
-    }
+    contain(connection, metrics.clone()).await;
     metrics.connections().dec();
 }
 

@@ -8,34 +8,42 @@
 mod account;
 mod admin;
 mod body;
+mod carrier;
 mod connection;
 mod delivery;
 mod error;
+mod exit;
 mod front;
+mod http1;
+mod http2;
 mod io;
 mod json;
 mod link;
 mod listener;
+mod opening;
 mod pages;
+mod panics;
 mod question;
 mod router;
 pub mod settings;
+mod silence;
 mod since;
+mod strand;
 mod stream;
 
 pub use listener::Bound;
 
 use std::{sync::Arc, time::Duration};
 
-use connection::Limits;
+use connection::{Limits, Rules};
 use front::Front;
-use ipnet::IpNet;
 use settings::Settings;
 
 use crate::{
     catalog::Catalog,
+    client::{Proxies, Trusted},
     drain::Watch,
-    health::Readiness,
+    health::{Health, Readiness},
     limits::Admission,
     metrics::{HttpMetrics, Registry},
     subscription::Lanes,
@@ -49,10 +57,14 @@ pub struct Gateway {
     pub lanes: Lanes,
     /// Deadlines.
     pub settings: Settings,
+    /// Whose word on who asks is taken on the public listener.
+    pub trusted: Trusted,
     /// Who may have how much.
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
     /// Whether this replica has started.
     pub readiness: Readiness,
+    /// How clusters, brokers, partitions and streams are.
+    pub health: Health,
     /// What is counted here.
     pub metrics: HttpMetrics,
     /// Everything that is counted, for `/metrics`.
@@ -67,29 +79,47 @@ pub struct Gateway {
 /// When a listener cannot be given to the runtime.
 pub async fn serve(public: Bound, admin: Bound, gateway: Gateway) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
-    let (metrics, drain) = (&gateway.metrics, &gateway.drain);
-    let limits = Limits {
-        stall_timeout: gateway.settings.stall_timeout,
-        heartbeat: gateway.settings.heartbeat,
-        head_timeout: HEAD_TIMEOUT,
-    };
-    let serve = |listener: Bound, router, trusted: &[IpNet]| {
-        let front = Front::new(router, &gateway, trusted);
-        listener.serve(front, limits, metrics.clone(), drain.clone())
-    };
+    let serve = |listener: Bound, front, rules: Rules| listener.serve(front, rules, gateway.drain.clone());
+    let (to_public, to_admin) = (to_public(&gateway), to_admin(&gateway));
     let served = async {
         tokio::try_join!(
             serve(
                 public,
-                router::public(&gateway),
-                &gateway.settings.trusted_proxies
+                Front::public(&gateway, to_public.proxies.clone()),
+                to_public
             ),
-            serve(admin, router::admin(&gateway), &[]),
+            serve(admin, Front::admin(&gateway), to_admin),
         )
     };
     tokio::select! {
         served = served => served.map(drop),
         never = gateway.admission.forget_idle() => match never {},
+    }
+}
+
+/// How strangers' connections are treated.
+fn to_public(gateway: &Gateway) -> Rules {
+    let settings = &gateway.settings;
+    Rules {
+        admission: Some(Arc::clone(&gateway.admission)),
+        proxies: Proxies::new(gateway.trusted.clone(), settings.client_header.clone()),
+        proxy_protocol: settings.proxy_protocol,
+        ..to_admin(gateway)
+    }
+}
+
+/// How those of whoever runs riverhead are.
+fn to_admin(gateway: &Gateway) -> Rules {
+    Rules {
+        limits: Limits {
+            stall_timeout: gateway.settings.stall_timeout,
+            heartbeat: gateway.settings.heartbeat,
+            head_timeout: HEAD_TIMEOUT,
+        },
+        admission: None,
+        proxies: Proxies::default(),
+        proxy_protocol: false,
+        metrics: gateway.metrics.clone(),
     }
 }
 

@@ -33,7 +33,8 @@ pub(super) fn public(gateway: &Arc<Gateway>) -> Router {
 pub(super) fn admin(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new()
         .route("/healthz", answers(admin::healthz))
-        .route("/metrics", answers(admin::metrics));
+        .route("/metrics", answers(admin::metrics))
+        .route("/admin/clients", answers(admin::clients));
     with_rest(routes.merge(probes())).with_state(Arc::clone(gateway))
 }
 

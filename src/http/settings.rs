@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 /// The section `http`: the public listener and the streams it serves.
@@ -14,6 +15,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The peers whose forwarding headers are believed, without host bits. Empty believes nobody.
     pub trusted_proxies: Vec<IpNet>,
+    /// The one header of theirs that says who asks; without it `X-Forwarded-For` and `Forwarded` do.
+    pub client_header: Option<HeaderName>,
+    /// Whether each connection begins with a PROXY header (version 2), from a trusted proxy.
+    pub proxy_protocol: bool,
     /// After this much silence a stream gets a heartbeat; more than zero, less than `stall_timeout`.
     pub heartbeat: Duration,
     /// After this much time without one byte taken by its socket a stream is reset; more than zero.
@@ -30,6 +35,8 @@ impl Default for Settings {
             // Loopback: what is served to the public is a decision, not an accident.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             trusted_proxies: Vec::new(),
+            client_header: None,
+            proxy_protocol: false,
             // A quarter of the 60 s after which common proxies and load balancers cut a silent connection.
             heartbeat: Duration::from_secs(15),
             // Four heartbeats: longer than a phone between two cells, shorter than a reader that is gone.

@@ -1,6 +1,12 @@
 //! `GET /v2/stream/{streams}`: the story of a request, up to its body.
 
-use std::{borrow::Cow, convert::Infallible, future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    future::poll_fn,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use axum::{
     Extension,
@@ -16,17 +22,19 @@ use super::{
     Gateway,
     account::{Account, Opening},
     body::StreamBody,
+    carrier::Carrier,
     delivery::{Delivery, Terms},
     error::Error,
+    exit::Exit,
     front::STREAMS,
     json::JSON,
-    link::Link,
     question::Question,
     settings::Settings,
 };
 use crate::{
-    catalog::Selection,
-    client::ClientKey,
+    catalog::{Selection, StreamName},
+    client::{ClientAddr, ClientKey},
+    limits::{OpenStream, Wish},
     metrics::COMPOSITE,
     subscription::{Follower, Format, Request},
 };
@@ -35,8 +43,9 @@ use crate::{
 /// of `?on_gap=fail`.
 pub(super) async fn answer(
     State(gateway): State<Arc<Gateway>>,
+    Extension(address): Extension<ClientAddr>,
     Extension(client): Extension<ClientKey>,
-    Extension(link): Extension<Arc<Link>>,
+    Extension(carrier): Extension<Carrier>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -49,7 +58,10 @@ pub(super) async fn answer(
         return read().map(|_| respond(format, endless()));
     }
     // Before anything that a stranger can make long. Until the account has it, every way out of here gives it back.
-    let permit = gateway.admission.connections.admit(client)?;
+    let exit = Exit::new(&carrier, gateway.settings.heartbeat);
+    let permit = gateway
+        .admission
+        .admit(&wish(address, &selection), &watched(&exit))?;
     let question = read()?;
     let (start, fails_on_gap) = (question.start(), question.fails_on_gap);
     let (streams, label) = (names(&selection), label(&selection));
@@ -63,10 +75,10 @@ pub(super) async fn answer(
         streams,
         start,
     };
-    let account = Account::open(opening, gateway.metrics.stream(&label), permit);
+    let account = Account::open(opening, gateway.metrics.stream(&label), permit, exit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
     let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account);
-    Ok(respond(format, Body::new(StreamBody::new(delivery, link))))
+    Ok(respond(format, Body::new(StreamBody::new(delivery, carrier))))
 }
 
 /// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced
@@ -100,6 +112,18 @@ fn format_of(headers: &HeaderMap) -> Format {
         Some(accept) if accept.as_bytes().starts_with(b"application/json") => Format::Ndjson,
         _ => Format::Sse,
     }
+}
+
+fn wish(client: ClientAddr, selection: &Selection) -> Wish {
+    let names = selection.streams.iter().map(StreamName::to_shared);
+    Wish {
+        client,
+        names: names.collect(),
+    }
+}
+
+fn watched(exit: &Arc<Exit>) -> Weak<dyn OpenStream> {
+    Arc::downgrade(exit) as _
 }
 
 fn names(selection: &Selection) -> String {

@@ -14,6 +14,10 @@ pub(super) enum Kind {
     Tail,
     /// Reads pages that have left memory.
     History,
+    /// Asks every broker how it is.
+    Witness,
+    /// Is opened to ask something once, and closed.
+    Glance,
 }
 
 impl Kind {
@@ -21,6 +25,8 @@ impl Kind {
         match self {
             Self::Tail => "tail",
             Self::History => "history",
+            Self::Witness => "witness",
+            Self::Glance => "glance",
         }
     }
 }
@@ -38,9 +44,11 @@ pub(super) fn config(settings: &Settings, kind: Kind, profile: Profile) -> Clien
         match kind {
             Kind::Tail => TAIL,
             Kind::History => HISTORY,
+            Kind::Witness => WITNESS,
+            Kind::Glance => GLANCE,
         },
     );
-    if profile == Profile::Embedded {
+    if profile == Profile::Embedded && kind != Kind::Glance {
         set(&mut config, EMBEDDED);
     }
     // A user's group would bring the coordinator back; the configuration refuses these, and this is the second lock.
@@ -105,6 +113,8 @@ const FOUNDATION: &[(&str, &str)] = &[
 ];
 
 const TAIL: &[(&str, &str)] = &[
+    // What health knows of a partition is never older than this; 2 kB a partition, parsed in microseconds.
+    ("statistics.interval.ms", "2000"),
     ("enable.partition.eof", "false"),
     // A fetch returns as soon as there is a byte; this bounds how long a partition waits that joins a polling broker.
     ("fetch.wait.max.ms", "100"),
@@ -127,6 +137,17 @@ const HISTORY: &[(&str, &str)] = &[
     ("connections.max.idle.ms", "60000"),
 ];
 
+const WITNESS: &[(&str, &str)] = &[
+    // It reads no partition, so its statistics are short.
+    ("statistics.interval.ms", "1000"),
+];
+
+const GLANCE: &[(&str, &str)] = &[
+    // A watermark is compared with the tail's, which are high watermarks too.
+    ("isolation.level", "read_uncommitted"),
+    ("statistics.interval.ms", "0"),
+];
+
 /// librdkafka's own brokers never wake a waiting fetch when something is produced: they sleep it out.
 const EMBEDDED: &[(&str, &str)] = &[("fetch.wait.max.ms", "10"), ("statistics.interval.ms", "500")];
 
@@ -147,7 +168,7 @@ mod tests {
     #[test]
     fn no_client_has_a_group_even_if_the_user_asks_for_one() {
         let settings = settings(&[("group.id", "x"), ("group.instance.id", "y")]);
-        for kind in [Kind::Tail, Kind::History] {
+        for kind in [Kind::Tail, Kind::History, Kind::Witness, Kind::Glance] {
             let config = config(&settings, kind, Profile::Real);
             assert!(config.config_map().keys().all(|key| !key.starts_with("group.")));
             config

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     backoff::Backoff,
-    connect::Shared,
+    connect::{Shared, Watches},
     counters::ReplacementLabels,
     history::Pool,
     lookout::{Lookout, Topology},
@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     event::Encoding,
+    health,
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
     position::{LogTag, Offset},
 };
@@ -117,16 +118,16 @@ impl Supervisor {
         }
     }
 
-    /// Starts the thread.
+    /// Starts the thread, which lets go of what it holds when it ends.
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(super) fn spawn(self, token: Token) -> io::Result<()> {
+    pub(super) fn spawn(self, held: (Token, Watches)) -> io::Result<()> {
         thread::Builder::new()
             .name("kafka-cluster".to_owned())
             .spawn(move || {
                 self.run();
-                drop(token);
+                drop(held);
             })?;
         Ok(())
     }
@@ -156,11 +157,15 @@ impl Supervisor {
     }
 
     fn survey(&mut self, topology: Topology) {
+        self.shared.health.described(&topology.cluster_id, Instant::now());
         for (at, info) in topology.topics.into_iter().enumerate() {
             match info {
                 Ok(info) => self.learn(at, &topology.cluster_id, &info),
                 // Partitions that appear from now on came after us. What was there stays until another topic has the name.
-                Err(code) if is_absent(code) => self.topics[at].seen = true,
+                Err(code) if is_absent(code) => {
+                    self.topics[at].seen = true;
+                    self.shared.health.set_missing(&self.topics[at].name);
+                }
                 Err(code) => {
                     tracing::debug!(cluster = %self.shared.cluster, topic = %self.topics[at].name, "{code:?}");
                 }
@@ -174,6 +179,9 @@ impl Supervisor {
             return;
         }
         self.shared.leaders.set(&topic.name, &info.leaders);
+        self.shared
+            .health
+            .set_leaders(&topic.name, &info.leaders, Instant::now());
         self.shared
             .directory
             .announce(&topic.name, info.leaders.len() as i32);
@@ -223,6 +231,9 @@ impl Supervisor {
             // Not at once: a place that is lost again and again must not keep us busy.
             let again = Instant::now() + RETRY_FIRST;
             self.topics[at].partitions[number].state = State::Waiting(again, From::Lost(log.end().offset));
+            if let Some(cell) = self.cell(log.partition()) {
+                cell.lost(Instant::now());
+            }
         }
     }
 
@@ -284,7 +295,16 @@ impl Supervisor {
             self.pool.forget(&old);
             self.report(&old, &log, bounds);
         }
+        if let Some(cell) = self.cell(&id) {
+            cell.reading(Instant::now());
+        }
         self.tail.start(log);
+    }
+
+    fn cell(&self, partition: &TopicPartition) -> Option<Arc<health::Partition>> {
+        self.shared
+            .health
+            .partition(&partition.topic, partition.partition)
     }
 
     fn report(&self, old: &PartitionLog, new: &PartitionLog, bounds: Bounds) {

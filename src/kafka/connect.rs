@@ -4,24 +4,27 @@ use std::{
     convert::Infallible,
     io,
     sync::{Arc, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
 use super::{
+    bootstrap,
     client::{self, Kind},
     cluster::{Notice, Supervisor},
     context::Context,
     counters::Counters,
     history::Pool,
     lookout::{Leaders, Lookout},
-    reader::Reader,
+    reader::{Reader, Token},
     settings::Settings,
     tail::Tail,
+    witness,
 };
 use crate::{
     event::Encoding,
+    health::{self, Health},
     partition::{Directory, History},
 };
 
@@ -34,6 +37,8 @@ pub struct Options {
     pub profile: Profile,
     /// Where to count.
     pub counters: Counters,
+    /// Where to say how the cluster is.
+    pub health: Health,
 }
 
 /// What pages may cost, in bytes.
@@ -85,6 +90,22 @@ pub(super) struct Shared {
     pub(super) leaders: Arc<Leaders>,
     pub(super) memory: Memory,
     pub(super) counters: Counters,
+    pub(super) health: Arc<health::Cluster>,
+}
+
+#[cfg(test)]
+impl Shared {
+    /// That of a cluster that nobody reads.
+    pub(super) fn of_nothing() -> Self {
+        Self {
+            cluster: "main".into(),
+            directory: Directory::new(),
+            leaders: Arc::default(),
+            memory: Memory { tail: 0, history: 0 },
+            counters: Counters::default(),
+            health: Health::new().cluster(&"main".into(), Vec::new(), Instant::now()),
+        }
+    }
 }
 
 /// Begins to read `topics` of a cluster into `directory`. Never waits for Kafka.
@@ -100,13 +121,18 @@ pub fn connect(
     options: Options,
 ) -> Result<Cluster, ConnectError> {
     let name = Arc::clone(&settings.name);
+    let seeds = settings.bootstrap.iter().map(ToString::to_string).collect();
     let shared = Shared {
+        health: options.health.cluster(&name, seeds, Instant::now()),
         cluster: Arc::clone(&name),
         directory,
         leaders: Arc::default(),
         memory: options.memory,
         counters: options.counters.clone(),
     };
+    shared
+        .counters
+        .begin(&name, topics.iter().map(|(topic, _)| &**topic));
     let (token, gone) = mpsc::channel();
     let inbox = mpsc::channel();
     let notices = inbox.0.clone();
@@ -120,7 +146,7 @@ pub fn connect(
         gone,
     };
     let config = client::config(settings, Kind::Tail, options.profile);
-    let context = Context::new(Arc::clone(&shared.cluster), Kind::Tail, options.counters);
+    let context = Context::new(&shared, Kind::Tail);
     let reader = Reader::open(&config, context, token.clone())
         .map_err(|error| ConnectError::Settings(settings.name.to_string(), error))?;
     let queue = reader
@@ -135,12 +161,33 @@ pub fn connect(
         token.clone(),
     )
     .map_err(thread)?;
-    let names = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
+    let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
+    let watches = watch(settings, options.profile, &names, &shared, &token)?;
     let lookout = Lookout::spawn(reader, names, cluster.notices.clone(), token.clone()).map_err(thread)?;
     Supervisor::new(shared, topics, Arc::clone(&cluster.pool), (tail, lookout), inbox)
-        .spawn(token)
+        .spawn((token, watches))
         .map_err(thread)?;
     Ok(cluster)
+}
+
+/// What ends the watches when it is dropped.
+pub(super) type Watches = [mpsc::Sender<()>; 2];
+
+/// Starts those who ask how the cluster is, and read nothing.
+fn watch(
+    settings: &Settings,
+    profile: Profile,
+    topics: &[Arc<str>],
+    shared: &Shared,
+    token: &Token,
+) -> Result<Watches, ConnectError> {
+    let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
+    let configs = [Kind::Witness, Kind::Glance].map(|kind| client::config(settings, kind, profile));
+    let (end_witness, over) = mpsc::channel();
+    witness::watch(configs, topics.to_vec(), shared.clone(), over, token.clone()).map_err(thread)?;
+    let (end_bootstrap, over) = mpsc::channel();
+    bootstrap::watch(Arc::clone(&shared.health), over, token.clone()).map_err(thread)?;
+    Ok([end_witness, end_bootstrap])
 }
 
 impl Cluster {

@@ -1,17 +1,18 @@
 //! What librdkafka tells of itself: logs, errors, statistics.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{sync::Arc, time::Instant};
 
+use super::{
+    client::Kind,
+    connect::Shared,
+    counters::{ClientLabels, Counters, ErrorLabels},
+    statistics::{Answers, Statistics},
+};
+use crate::health;
 use parking_lot::Mutex;
 use rdkafka::{
     ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError,
     types::RDKafkaErrorCode,
-};
-use serde::Deserialize;
-
-use super::{
-    client::Kind,
-    counters::{ClientLabels, Counters, ErrorLabels},
 };
 
 /// Takes one client's logs, errors and statistics.
@@ -19,7 +20,9 @@ pub(super) struct Context {
     cluster: Arc<str>,
     kind: Kind,
     counters: Counters,
+    health: Arc<health::Cluster>,
     seen: Mutex<Seen>,
+    answers: Mutex<Answers>,
 }
 
 /// What the last statistics said; counters and gauges of several clients are one, so only changes are added.
@@ -29,25 +32,15 @@ struct Seen {
     connections: i64,
 }
 
-/// The little we read of the statistics.
-#[derive(Deserialize)]
-struct Statistics {
-    rx_bytes: u64,
-    brokers: HashMap<String, Broker>,
-}
-
-#[derive(Deserialize)]
-struct Broker {
-    state: String,
-}
-
 impl Context {
-    pub(super) fn new(cluster: Arc<str>, kind: Kind, counters: Counters) -> Self {
+    pub(super) fn new(shared: &Shared, kind: Kind) -> Self {
         Self {
-            cluster,
+            cluster: Arc::clone(&shared.cluster),
             kind,
-            counters,
+            counters: shared.counters.clone(),
+            health: Arc::clone(&shared.health),
             seen: Mutex::default(),
+            answers: Mutex::default(),
         }
     }
 
@@ -75,6 +68,21 @@ impl Context {
             .inc_by(now.connections - seen.connections);
         seen.received += received;
         seen.connections = now.connections;
+    }
+
+    /// Every client sees brokers and partitions of its own; each fact has one that knows it best.
+    fn tell(&self, statistics: &Statistics, at: Instant) {
+        match self.kind {
+            Kind::Tail => {
+                for (topic, number, fetching) in statistics.partitions(&mut self.answers.lock()) {
+                    if let Some(partition) = self.health.partition(topic, number) {
+                        partition.fetching(fetching, at);
+                    }
+                }
+            }
+            Kind::Witness => self.health.set_brokers(statistics.learned(), at),
+            Kind::History | Kind::Glance => {}
+        }
     }
 
     fn labels(&self) -> ClientLabels {
@@ -124,6 +132,7 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
         self.count(code);
+        self.health.error(reason);
         tracing::debug!(target: "librdkafka", cluster = &*self.cluster, client = self.kind.name(), "{code:?}: {reason}");
     }
 
@@ -132,25 +141,15 @@ impl ClientContext for Context {
         let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
             return;
         };
-        let connections = statistics
-            .brokers
-            .values()
-            .filter(|broker| broker.is_connected())
-            .count();
+        self.tell(&statistics, Instant::now());
         self.take(&Seen {
             received: statistics.rx_bytes,
-            connections: connections as i64,
+            connections: statistics.connections() as i64,
         });
     }
 }
 
 impl ConsumerContext for Context {}
-
-impl Broker {
-    fn is_connected(&self) -> bool {
-        !matches!(self.state.as_str(), "INIT" | "DOWN" | "TRY_CONNECT")
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -158,8 +157,8 @@ mod tests {
 
     #[test]
     fn statistics_add_up_and_rubbish_changes_nothing() {
-        let counters = Counters::default();
-        let context = Context::new("main".into(), Kind::Tail, counters.clone());
+        let shared = Shared::of_nothing();
+        let (context, counters) = (Context::new(&shared, Kind::Tail), shared.counters);
         let labels = context.labels();
         context.stats_raw(br#"{"rx_bytes":10,"brokers":{"a":{"state":"UP"},"b":{"state":"INIT"}}}"#);
         context.stats_raw(br#"{"rx_bytes":30,"brok"#);

@@ -6,6 +6,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::event::Reject;
+
 /// The counters of all clusters of a process; clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
@@ -88,6 +90,27 @@ pub struct ReplacementLabels {
 }
 
 impl Counters {
+    /// Lets what alerts look at begin at zero: an increase from nothing is none to Prometheus.
+    pub(super) fn begin<'a>(&self, cluster: &str, topics: impl Iterator<Item = &'a str>) {
+        for reason in REPLACEMENTS {
+            let labels = ReplacementLabels {
+                cluster: cluster.to_owned(),
+                reason: (*reason).to_owned(),
+            };
+            drop(self.replacements.get_or_create(&labels));
+        }
+        for topic in topics {
+            for reject in Reject::ALL {
+                let labels = RejectLabels {
+                    cluster: cluster.to_owned(),
+                    topic: topic.to_owned(),
+                    reason: reject.label().to_owned(),
+                };
+                drop(self.bad_records.get_or_create(&labels));
+            }
+        }
+    }
+
     /// Registers every family; give a registry that adds the common prefix.
     pub fn register(&self, registry: &mut Registry) {
         let mut add = |name: &str, help: &str, family: &Family<ClusterLabels, Counter>| {
@@ -137,3 +160,6 @@ impl Counters {
         );
     }
 }
+
+/// The reasons that a log is replaced for.
+const REPLACEMENTS: &[&str] = &["recreated", "expired", "truncated"];

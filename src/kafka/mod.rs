@@ -2,7 +2,8 @@
 //!
 //! `connect` starts a cluster's threads and returns at once, whether or not a broker can be reached: what is learned goes
 //! into the [`Directory`](crate::partition::Directory), and `Cluster::history` answers for what is no longer in memory.
-//! Connections to brokers are at most `(brokers + 1) x (1 + history readers)`, however many clients there are.
+//! Connections to brokers are at most `(brokers + 1) x (3 + history readers)`, however many clients there are: the tail, the
+//! witness and the client it looks through, and the readers.
 //!
 //! Not here: who the clients are, and where they stand (`subscription`).
 
@@ -10,6 +11,8 @@ pub mod settings;
 
 #[cfg(feature = "kafka")]
 mod backoff;
+#[cfg(feature = "kafka")]
+mod bootstrap;
 #[cfg(feature = "kafka")]
 mod client;
 #[cfg(feature = "kafka")]
@@ -29,7 +32,11 @@ mod reader;
 #[cfg(feature = "kafka")]
 mod silence;
 #[cfg(feature = "kafka")]
+mod statistics;
+#[cfg(feature = "kafka")]
 mod tail;
+#[cfg(feature = "kafka")]
+mod witness;
 
 #[cfg(feature = "kafka")]
 pub use connect::{Cluster, ConnectError, Memory, Options, Profile, connect};

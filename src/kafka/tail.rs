@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     event::{Record, Reject},
+    health,
     partition::{PageBuilder, PartitionLog, TopicPartition},
     position::{Epoch, Offset},
 };
@@ -101,6 +102,7 @@ struct Slot {
     page: PageBuilder,
     epoch: Epoch,
     records: Counter,
+    health: Option<Arc<health::Partition>>,
 }
 
 /// What became of an item.
@@ -159,6 +161,10 @@ impl Worker {
         Slot {
             page: PageBuilder::new(next, log.encoding()),
             epoch: log.end().epoch.unwrap_or(-1),
+            health: self
+                .shared
+                .health
+                .partition(&log.partition().topic, log.partition().partition),
             log,
             records: self.shared.counters.records.get_or_create_owned(&labels),
         }
@@ -318,7 +324,11 @@ impl Slot {
         let next = self.page.next();
         let page = std::mem::replace(&mut self.page, PageBuilder::new(next, self.log.encoding()));
         self.records.inc_by(page.len() as u64);
-        self.log.append(page.finish(next));
+        let page = page.finish(next);
+        if let (Some(health), Some(last)) = (&self.health, page.events().last()) {
+            health.arrived(last.timestamp, Instant::now());
+        }
+        self.log.append(page);
     }
 }
 

@@ -1,134 +1,245 @@
-//! How many streams are open on this host, of one client and of all: counted by guards that return themselves.
+//! Which streams are open on this host, and whose: counted by guards that return themselves.
 //!
 //! One map for the whole process. A limit per worker once let one address hold a share of every worker, and with that
 //! every slot there was.
 
 use std::{
-    num::NonZeroU32,
+    fmt,
     sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use dashmap::{DashMap, mapref::entry::Entry};
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use super::{refusal::Refusal, settings::Settings};
+use super::{
+    census::Census,
+    holder::{Holder, Leave, Numbered, OpenStream, Slot},
+    policy::{Policy, Standing},
+    refusal::Refusal,
+    report::Holding,
+    totals::{Totals, Wish},
+};
 use crate::{client::ClientKey, metrics::LimitMetrics};
 
-/// Counts open streams. Clones count together.
+/// The open streams. Clones count together.
 #[derive(Clone, Debug)]
-pub struct Connections(Arc<Counts>);
+pub(super) struct Connections(Arc<Registry>);
 
 impl Connections {
     /// Nothing is open yet.
-    pub fn new(settings: &Settings, metrics: LimitMetrics) -> Self {
-        let total = settings.streams_total;
-        Self(Arc::new(Counts {
+    pub(super) fn new(metrics: LimitMetrics) -> Self {
+        Self(Arc::new(Registry {
             held: DashMap::new(),
-            total: AtomicU32::new(0),
-            per_client: settings.streams_per_client.get(),
-            limit: total.get(),
-            limit_of_holders: total.get() - newcomers_share(total),
-            metrics,
+            totals: Arc::new(Totals::new(metrics)),
+            next: AtomicU64::new(0),
+            census: Mutex::new(Census::default()),
         }))
     }
 
-    /// Lets `client` open one more stream, for as long as the permit is kept.
+    /// Lets one more stream be open, for as long as the permit is kept.
     ///
-    /// # Errors
-    /// When it has as many as it may have, or when there is no room: see [`Refusal`].
-    pub fn admit(&self, client: ClientKey) -> Result<Permit, Refusal> {
-        // The map's lock on the client's entry is held throughout, so that nobody else of the same key is between the
-        // look and the count.
-        match self.0.held.entry(client) {
-            Entry::Occupied(held) if *held.get() >= self.0.per_client => return Err(Refusal::Client),
-            Entry::Occupied(mut held) => {
-                self.0.take(self.0.limit_of_holders)?;
-                *held.get_mut() += 1;
-            }
-            Entry::Vacant(none) => {
-                self.0.take(self.0.limit)?;
-                none.insert(1);
-            }
+    /// Who is refused, and has a stream whose client is gone, gets that one's place.
+    pub(super) fn admit(
+        &self,
+        policy: &Policy,
+        wish: &Wish,
+        stream: &Weak<dyn OpenStream>,
+    ) -> Result<Permit, Refusal> {
+        let admit = || Registry::admit(&self.0, policy, wish, stream);
+        let key = policy.key(wish.client);
+        match admit() {
+            Err(_) if self.0.bury_one_of(key) => admit(),
+            Err(Refusal::Host) if self.0.makes_room(policy, key) => admit(),
+            decided => decided,
         }
-        self.0.metrics.admitted();
-        Ok(Permit {
-            counts: Arc::clone(&self.0),
-            client,
-        })
     }
 
     /// How many streams are open.
-    pub fn open(&self) -> u32 {
-        self.0.total.load(Ordering::Relaxed)
+    pub(super) fn open(&self) -> u32 {
+        self.0.totals.open()
     }
 
     /// How many clients have a stream open; those that have none cost no memory.
-    pub fn clients(&self) -> usize {
+    pub(super) fn clients(&self) -> usize {
         self.0.held.len()
+    }
+
+    /// Who holds most, at most so many. Looks at every client.
+    pub(super) fn top(&self, most: usize) -> Vec<Holding> {
+        let mut holders = heaviest(&self.0.held, 0, most);
+        holders.reverse();
+        let holding = |(_, key): (u32, ClientKey)| Some(Holding::new(key, &*self.0.held.get(&key)?));
+        holders.into_iter().filter_map(holding).collect()
+    }
+
+    #[cfg(test)]
+    fn is_clear(&self) -> bool {
+        (self.open(), self.clients(), self.0.totals.counted()) == (0, 0, (0, 0))
     }
 }
 
-/// One admitted stream. Its drop gives the slot back, exactly once.
-#[derive(Debug)]
+/// One admitted stream. Its drop gives the slot back, exactly once, unless somebody else has it by then.
 pub struct Permit {
-    counts: Arc<Counts>,
+    registry: Arc<Registry>,
     client: ClientKey,
+    number: u64,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.counts.give_back(self.client);
-        self.counts.metrics.released();
+        drop(self.registry.remove(self.client, self.number));
     }
 }
 
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("client", &self.client)
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The streams by client. A slot in it is a place taken; whoever takes it out gives the place back, once.
 #[derive(Debug)]
-struct Counts {
-    /// Never zero: who has none is not in it.
-    held: DashMap<ClientKey, u32>,
-    /// Their sum. Ahead of it for the moment between two steps, never behind.
-    total: AtomicU32,
-    per_client: u32,
-    limit: u32,
-    /// The limit for who has a stream already.
-    limit_of_holders: u32,
-    metrics: LimitMetrics,
+struct Registry {
+    held: DashMap<ClientKey, Holder>,
+    totals: Arc<Totals>,
+    next: AtomicU64,
+    census: Mutex<Census>,
 }
 
-impl Counts {
-    /// Counts one more, up to `limit`. Relaxed, because nothing but the number itself is passed on by it.
-    fn take(&self, limit: u32) -> Result<(), Refusal> {
-        self.total
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |total| {
-                (total < limit).then_some(total + 1)
+impl Registry {
+    fn admit(
+        this: &Arc<Self>,
+        policy: &Policy,
+        wish: &Wish,
+        stream: &Weak<dyn OpenStream>,
+    ) -> Result<Permit, Refusal> {
+        let client = policy.key(wish.client);
+        let slot = |standing| {
+            let share = this.totals.take(policy, wish, standing)?;
+            Ok(Slot {
+                number: this.next.fetch_add(1, Ordering::Relaxed),
+                opened: Instant::now(),
+                stream: Weak::clone(stream),
+                _share: share,
             })
-            .map(drop)
-            .map_err(|_| Refusal::Host)
-    }
-
-    fn give_back(&self, client: ClientKey) {
-        if let Entry::Occupied(mut held) = self.held.entry(client) {
-            if *held.get() > 1 {
-                *held.get_mut() -= 1;
-            } else {
-                held.remove();
+        };
+        // The map's lock on the client's entry is held throughout, so that nobody else of the same key is between the
+        // look and the count, and numbers in a holder rise.
+        let number = match this.held.entry(client) {
+            Entry::Occupied(held) if held.get().len() >= policy.streams_of(wish.client) => {
+                return Err(Refusal::Client);
             }
+            Entry::Occupied(mut held) => {
+                let slot = slot(Standing::Holder)?;
+                let number = slot.number;
+                held.get_mut().push(slot);
+                number
+            }
+            Entry::Vacant(none) => {
+                let slot = slot(Standing::Newcomer)?;
+                let number = slot.number;
+                none.insert(Holder::new(slot));
+                number
+            }
+        };
+        Ok(Permit {
+            registry: Arc::clone(this),
+            client,
+            number,
+        })
+    }
+
+    /// Takes a slot out, if it is still there.
+    fn remove(&self, client: ClientKey, number: u64) -> Option<Slot> {
+        let Entry::Occupied(mut held) = self.held.entry(client) else {
+            return None;
+        };
+        let slot = held.get_mut().remove(number);
+        if held.get().is_empty() {
+            held.remove();
         }
-        self.total.fetch_sub(1, Ordering::Relaxed);
+        slot
+    }
+
+    /// Ends one stream of `client` that is dead, if one of those looked at is.
+    fn bury_one_of(&self, client: ClientKey) -> bool {
+        let some = self.held.get(&client).map(|held| held.some(EXAMINED));
+        // Behind the lock: to ask the kernel takes a microsecond a stream.
+        let dead = some.into_iter().flatten().find(|(_, stream)| {
+            let stream = stream.upgrade();
+            stream.is_some_and(|stream| stream.is_dead())
+        });
+        dead.is_some_and(|dead| self.evict(client, dead, Leave::Dead))
+    }
+
+    /// Tells a stream to go, and gives its place back. True, because the place is free also when the stream has gone by
+    /// itself meanwhile.
+    fn evict(&self, client: ClientKey, (number, stream): Numbered, why: Leave) -> bool {
+        // In this order: nobody has its place while it does not know yet.
+        if let Some(stream) = stream.upgrade() {
+            stream.leave(why);
+        }
+        drop(self.remove(client, number));
+        true
+    }
+
+    /// When the policy says so, and `newcomer` has none: ends the newest stream of somebody who holds more than one, and
+    /// more than the mean.
+    ///
+    /// The newest: it is what made its client's share too large, and who is ended first has lost least.
+    fn makes_room(&self, policy: &Policy, newcomer: ClientKey) -> bool {
+        // Behind a reload there may be more than one too many: then one end would help nobody.
+        let one_is_enough = self.totals.seated() <= policy.seats_for(Standing::Newcomer);
+        if !policy.evicts() || !one_is_enough || self.held.contains_key(&newcomer) {
+            return false;
+        }
+        let (open, clients) = (self.totals.open(), self.held.len());
+        let mut census = self.census.lock();
+        census.refresh(|most| heaviest(&self.held, floor_of_mean(open, clients), most));
+        let victim = census.next(|client| {
+            let held = self.held.get(&client)?;
+            is_above_mean(held.len(), open, clients)
+                .then(|| held.newest())
+                .flatten()
+        });
+        // Still under the census, so that nobody else picks the same.
+        victim.is_some_and(|(client, newest)| self.evict(client, newest, Leave::Crowded))
     }
 }
 
-/// How many of `total` are kept for clients that have no stream yet: an eighth, and at least one.
-///
-/// Clients that open all they may then fill the host for each other, and not for who comes for the first time. Half would
-/// idle while those who are there are refused; a hundredth is gone as soon as a hall full of people connects.
-fn newcomers_share(total: NonZeroU32) -> u32 {
-    total.get().div_ceil(NEWCOMERS)
+/// Clients that hold more than `floor`, the `most` heaviest of them, the heaviest last.
+fn heaviest(held: &DashMap<ClientKey, Holder>, floor: u32, most: usize) -> Vec<(u32, ClientKey)> {
+    let all = held.iter().map(|held| (held.len(), *held.key()));
+    let mut above: Vec<_> = all.filter(|(streams, _)| *streams > floor).collect();
+    let lighter = above.len().saturating_sub(most);
+    if lighter > 0 {
+        above.select_nth_unstable(lighter);
+        above.drain(..lighter);
+    }
+    above.sort_unstable();
+    above
 }
 
-const NEWCOMERS: u32 = 8;
+/// More than this is more than one; and no less than the mean, so that nobody above it is left out.
+fn floor_of_mean(open: u32, clients: usize) -> u32 {
+    (open as usize / clients.max(1)).max(1) as u32
+}
+
+/// Whether so many are more than one, and more than the mean.
+fn is_above_mean(streams: u32, open: u32, clients: usize) -> bool {
+    streams > 1 && streams as usize * clients > open as usize
+}
+
+/// How many of a client's streams are looked at when it is refused. All of them, by default; whoever is allowed thousands
+/// must not have all of them looked at for each refusal, and at that size some are always coming and going.
+const EXAMINED: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -3,19 +3,39 @@
 //! Counted for the whole process, whatever its threads, and decided in constant time before anything of a request is read
 //! but its streams' names. Not here: who is asking (`client`), and what a refusal looks like (`http`).
 
+mod census;
 mod connections;
+mod holder;
+mod lobby;
+mod networks;
+mod offenders;
+mod policy;
 mod rate;
 mod refusal;
+mod report;
 mod sample;
 pub mod settings;
 mod tarpit;
+mod totals;
 
-pub use connections::{Connections, Permit};
-pub use rate::{ByClient, Rate, RateLayer};
+pub use connections::Permit;
+pub use holder::{Leave, OpenStream};
+pub use lobby::{Lobby, Place};
+pub use policy::Policy;
+pub use rate::{Limited, Rate, RateLayer};
 pub use refusal::Refusal;
+pub use report::{Holding, Offender, Report};
+pub use totals::Wish;
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
+use connections::Connections;
+use offenders::Offenders;
+use parking_lot::RwLock;
 use sample::Sample;
 use settings::Settings;
 use tarpit::Tarpit;
@@ -25,12 +45,15 @@ use crate::{client::ClientKey, metrics::LimitMetrics};
 /// All limits of this process.
 #[derive(Debug)]
 pub struct Admission {
-    /// How many streams are open.
-    pub connections: Connections,
+    /// How many connections have no stream.
+    pub lobby: Lobby,
     /// How often clients ask.
     pub rate: Rate,
-    /// What is counted of both.
+    /// What is counted here.
     pub metrics: LimitMetrics,
+    policy: RwLock<Arc<Policy>>,
+    connections: Connections,
+    offenders: Offenders,
     tarpit: Tarpit,
     lines: Sample,
 }
@@ -39,22 +62,58 @@ impl Admission {
     /// Nobody has anything yet.
     pub fn new(settings: &Settings, metrics: LimitMetrics) -> Self {
         Self {
-            connections: Connections::new(settings, metrics.clone()),
+            lobby: Lobby::new(settings, metrics.clone()),
             rate: Rate::new(settings),
-            metrics,
+            metrics: metrics.clone(),
+            policy: RwLock::new(Arc::new(Policy::new(settings))),
+            connections: Connections::new(metrics),
+            offenders: Offenders::default(),
             tarpit: Tarpit::new(),
             lines: Sample::new(),
         }
+    }
+
+    /// What is in force.
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read())
+    }
+
+    /// Takes new limits for whoever asks from now on. No open stream is touched, also when there are more than may be.
+    pub fn reload(&self, settings: &Settings) {
+        *self.policy.write() = Arc::new(Policy::new(settings));
+        self.rate.reload(settings);
+        self.lobby.reload(settings);
+    }
+
+    /// Lets one more stream be open, for as long as the permit is kept. `stream` is asked whether its client is still there
+    /// when another of the same client is refused, and told to go when its place is given away.
+    ///
+    /// # Errors
+    /// When there is no room: see [`Refusal`].
+    pub fn admit(&self, wish: &Wish, stream: &Weak<dyn OpenStream>) -> Result<Permit, Refusal> {
+        self.connections.admit(&self.policy(), wish, stream)
     }
 
     /// Notes that `client` was refused, and returns when it may be told so: at once, or later when it is refused again and
     /// again.
     pub async fn refused(&self, client: ClientKey, refusal: Refusal) {
         self.metrics.refused(refusal.name());
+        self.offenders.note(client, refusal);
         if let Some(left_out) = self.lines.take() {
             tracing::info!(%client, reason = refusal.name(), left_out, "refused");
         }
         self.tarpit.hold(client, || self.metrics.held_back()).await;
+    }
+
+    /// Who has what, and who is refused. Looks at every client that has a stream.
+    pub fn report(&self) -> Report {
+        Report {
+            streams: self.connections.open(),
+            streams_total: self.policy().total(),
+            clients: self.connections.clients(),
+            by_streams: self.connections.top(report::SHOWN),
+            by_refusals: self.offenders.top(report::SHOWN),
+        }
     }
 
     /// Forgets, now and then, those who have not asked for a while.
@@ -63,6 +122,7 @@ impl Admission {
             tokio::time::sleep(FORGET).await;
             self.rate.forget_idle();
             self.tarpit.forget_idle();
+            self.offenders.forget_idle();
         }
     }
 }

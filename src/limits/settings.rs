@@ -1,18 +1,43 @@
 //! What one client, and all together, may have.
 
-use std::num::NonZeroU32;
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
-/// The section `limits`. A client is an IPv4 address or an IPv6 /64.
+use ipnet::IpNet;
+
+use crate::client::Ipv6Prefix;
+
+/// The section `limits`. A client is an IPv4 address or an IPv6 network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Streams that one client may have open on this host at a time; at most `streams_total`.
+    /// Streams that one client may have open on this host at a time; at most `streams_total`. An IPv6 /48 may have eight
+    /// times as many.
     pub streams_per_client: NonZeroU32,
     /// Streams that all clients together may have open on this host.
     pub streams_total: NonZeroU32,
-    /// Requests per minute that one client may go on making.
+    /// Connections that may be open without a stream: those that have asked nothing yet, and those between two requests.
+    pub connections_without_stream: NonZeroU32,
+    /// How many of them one client may have; at most all of them.
+    pub connections_without_stream_per_client: NonZeroU32,
+    /// Requests per minute that one client may go on making; an IPv6 /48 eight times as many.
     pub requests_per_minute: NonZeroU32,
-    /// Requests that one client may make at once before the rate above holds it.
+    /// Requests that one client may make at once before the rate above holds it; an IPv6 /48 eight times as many.
     pub request_burst: NonZeroU32,
+    /// Clients that may read streams of one name at a time; `None` for as many as there is room for.
+    pub clients_per_stream: Option<NonZeroU32>,
+    /// The names that have another limit of this kind.
+    pub max_clients: BTreeMap<Arc<str>, Option<NonZeroU32>>,
+    /// What of an IPv6 address makes a client.
+    pub ipv6_prefix: Ipv6Prefix,
+    /// Networks whose clients have other limits, each once; of several that hold an address the longest prefix counts.
+    pub networks: Vec<Network>,
+    /// Networks that are refused all they ask for, but for those of `allow` within them.
+    pub deny: Vec<IpNet>,
+    /// Exceptions to `deny`, none of which is in both.
+    pub allow: Vec<IpNet>,
+    /// Networks of probes, for which a few streams are kept when the host is full.
+    pub probes: Vec<IpNet>,
+    /// Whether a full host ends a stream of who has more than one and more than the mean, for who has none.
+    pub evict_when_full: bool,
 }
 
 impl Default for Settings {
@@ -22,10 +47,49 @@ impl Default for Settings {
             streams_per_client: const { NonZeroU32::new(10).unwrap() },
             // What one process is measured to carry; two descriptors each would still fit the usual 20,000.
             streams_total: const { NonZeroU32::new(10_000).unwrap() },
+            // Half of the descriptors that are kept beside those of streams.
+            connections_without_stream: const { NonZeroU32::new(512).unwrap() },
+            // A quarter: an office that opens its browsers at once, and still no host full of one address.
+            connections_without_stream_per_client: const { NonZeroU32::new(128).unwrap() },
             // Ten a second: a client that reconnects in a hot loop makes hundreds.
             requests_per_minute: const { NonZeroU32::new(600).unwrap() },
             // Six seconds' worth: all streams of an office resuming at once, several times over.
             request_burst: const { NonZeroU32::new(60).unwrap() },
+            // The total protects the host; which stream is worth less than another is for its operator to say.
+            clients_per_stream: None,
+            max_clients: BTreeMap::new(),
+            ipv6_prefix: Ipv6Prefix::default(),
+            networks: Vec::new(),
+            deny: Vec::new(),
+            allow: Vec::new(),
+            probes: Vec::new(),
+            // To end a stream of somebody who keeps within the limits is a decision, not an accident.
+            evict_when_full: false,
+        }
+    }
+}
+
+/// What each client within a network may have: a NAT, a university, a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its addresses.
+    pub cidr: IpNet,
+    /// In place of [`Settings::streams_per_client`].
+    pub streams_per_client: Option<NonZeroU32>,
+    /// In place of [`Settings::requests_per_minute`].
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// In place of [`Settings::request_burst`].
+    pub request_burst: Option<NonZeroU32>,
+}
+
+impl Network {
+    /// One whose clients have what all others have.
+    pub fn new(cidr: IpNet) -> Self {
+        Self {
+            cidr,
+            streams_per_client: None,
+            requests_per_minute: None,
+            request_burst: None,
         }
     }
 }

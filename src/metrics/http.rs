@@ -22,6 +22,7 @@ pub struct HttpMetrics {
     connections: Gauge,
     panics: Counter,
     accept_failures: Counter,
+    turned_away: Family<TurnedAwayLabel, Counter>,
 }
 
 impl HttpMetrics {
@@ -59,6 +60,11 @@ impl HttpMetrics {
             "Times that no connection could be accepted",
             own.accept_failures.clone(),
         );
+        registry.register(
+            "http_connections_turned_away",
+            "Connections closed for want of a PROXY header that can be believed, by why",
+            own.turned_away.clone(),
+        );
         own
     }
 
@@ -92,6 +98,11 @@ impl HttpMetrics {
     /// Counts a time that no connection could be accepted.
     pub fn accept_failure(&self) {
         self.accept_failures.inc();
+    }
+
+    /// Counts a connection that was closed before it asked anything.
+    pub fn turned_away(&self, reason: TurnedAway) {
+        self.turned_away.get_or_create(&TurnedAwayLabel { reason }).inc();
     }
 
     /// The number of connections that are open now.
@@ -194,6 +205,10 @@ pub enum EndReason {
     HeldTooLong,
     /// A gap came, and the client had asked for none (`?on_gap=fail`).
     Gap,
+    /// Its client was gone without a word, and is back on another connection.
+    Replaced,
+    /// The host was full, and somebody else had no stream.
+    Evicted,
     /// A fault of ours.
     Panicked,
 }
@@ -207,7 +222,27 @@ impl EndReason {
             Self::Drained => "drained",
             Self::HeldTooLong => "held_too_long",
             Self::Gap => "gap",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
             Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// Why a connection is closed before it has asked anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TurnedAway {
+    /// A PROXY header was due, and the peer is not one that may send it.
+    Untrusted,
+    /// A PROXY header was due, and none came, or something else.
+    BadProxyHeader,
+}
+
+impl TurnedAway {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Untrusted => "untrusted",
+            Self::BadProxyHeader => "bad_proxy_header",
         }
     }
 }
@@ -229,7 +264,7 @@ macro_rules! written_by_name {
     )*};
 }
 
-written_by_name!(StartPlace, EndReason);
+written_by_name!(StartPlace, EndReason, TurnedAway);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StreamLabel {
@@ -251,6 +286,11 @@ struct StartLabels {
 struct EndLabels {
     stream: String,
     reason: EndReason,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TurnedAwayLabel {
+    reason: TurnedAway,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

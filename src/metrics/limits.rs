@@ -13,6 +13,8 @@ pub struct LimitMetrics {
     refusals: Family<ReasonLabel, Counter>,
     held_back: Counter,
     unforwarded: Counter,
+    waiting: Gauge,
+    sent_away: Family<ReasonLabel, Counter>,
 }
 
 impl LimitMetrics {
@@ -39,6 +41,16 @@ impl LimitMetrics {
             "Requests of a trusted proxy that does not say for whom; the proxy's own address is counted",
             own.unforwarded.clone(),
         );
+        registry.register(
+            "http_connections_without_stream",
+            "Connections that have asked nothing yet, or are between two requests",
+            own.waiting.clone(),
+        );
+        registry.register(
+            "http_connections_sent_away",
+            "Connections without a stream that had to go for newer ones: their own client had too many, or the host",
+            own.sent_away.clone(),
+        );
         own
     }
 
@@ -60,6 +72,16 @@ impl LimitMetrics {
     /// Counts a refusal that is answered late.
     pub fn held_back(&self) {
         self.held_back.inc();
+    }
+
+    /// How many connections have no stream.
+    pub fn set_waiting(&self, count: usize) {
+        self.waiting.set(count as i64);
+    }
+
+    /// Counts a connection without a stream that had to go; `reason` is one of a few words of ours.
+    pub fn sent_away(&self, reason: &'static str) {
+        self.sent_away.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     /// Counts a request of a trusted proxy that does not say for whom.

@@ -7,7 +7,7 @@ mod http;
 mod limits;
 mod process;
 
-pub use http::{COMPOSITE, EndReason, HttpMetrics, StartPlace, StreamMetrics};
+pub use http::{COMPOSITE, EndReason, HttpMetrics, StartPlace, StreamMetrics, TurnedAway};
 pub use limits::LimitMetrics;
 pub use process::register as register_process;
 pub use prometheus_client::registry::Registry;

@@ -128,6 +128,33 @@ fn keys_that_contradict_each_other_are_shown_together() {
 }
 
 #[test]
+fn limits_that_contradict_each_other_are_shown_where_they_stand() {
+    let text = format!(
+        "[limits]\nstreams_total = 20\nipv6_prefix = 24\nclients_per_stream = \"many\"\n\
+         deny = [\"0.0.0.0/0\"]\nallow = [\"0.0.0.0/0\"]\n\
+         [[limits.networks]]\ncidr = \"10.0.0.0/8\"\nstreams_per_client = 21\n{LEAST}max_clients = 0\n"
+    );
+    insta::assert_snapshot!(report(&text, &[]));
+}
+
+#[test]
+fn the_limits_of_a_network_are_there_once_and_say_which() {
+    let text = format!(
+        "[limits]\nnetworks = [\n  {{ cidr = \"10.0.0.0/8\" }},\n  {{ cidr = \"10.1.2.3/8\" }},\n]\n{LEAST}"
+    );
+    insta::assert_snapshot!(report(&text, &[]));
+    let text = format!("[[limits.networks]]\nstreams = 3\n{LEAST}");
+    let report = report(&text, &[]);
+    for told in [
+        "limits.networks.streams",
+        "streams_per_client",
+        "`limits.networks.cidr` is missing",
+    ] {
+        assert!(report.contains(told), "{told}: {report}");
+    }
+}
+
+#[test]
 fn a_forgotten_quote_does_not_hide_the_rest() {
     let text = LEAST.replace(r#""main""#, "main").replace("topics =", "topic =");
     insta::assert_snapshot!(report(&format!("[http]\nheartbeat = 15s\n{text}"), &[]));

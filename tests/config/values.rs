@@ -1,13 +1,14 @@
 //! What is read, and from where.
 
-use std::{ffi::OsString, net::SocketAddr, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use riverhead::{
+    client::Ipv6Prefix,
     config::{Config, Sections},
     encoding::{Payload, Tombstones},
 };
 
-use super::{LEAST, PATH, environment, loaded, warnings, with_cluster_line};
+use super::{LEAST, PATH, environment, loaded, report, warnings, with_cluster_line};
 
 #[test]
 fn the_environment_goes_before_the_file() {
@@ -37,6 +38,52 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.limits.streams_total.get(), 77);
     assert_eq!(config.memory.tail.get(), 1 << 20);
     assert_eq!(config.log.format, riverhead::log::Format::Json);
+}
+
+#[test]
+fn limits_are_read_with_their_networks_and_those_of_streams() {
+    let text = format!(
+        "[limits]\nclients_per_stream = 50\nipv6_prefix = 56\ndeny = [\"192.0.2.9/24\"]\nevict_when_full = true\n\
+         [[limits.networks]]\ncidr = \"198.51.100.0/24\"\nstreams_per_client = 100\n\
+         [[limits.networks]]\ncidr = \"2001:db8::1\"\nrequest_burst = 7\n\
+         {LEAST}max_clients = 7\n\
+         [[streams]]\nname = \"free\"\ntopics = [\"edits\"]\nmax_clients = \"unlimited\"\n\
+         [[streams]]\nname = \"usual\"\ntopics = [\"edits\"]\nmax_clients = 50\n"
+    );
+    let limits = loaded(&text, &[("RIVERHEAD_LIMITS__PROBES", "[\"192.0.2.1\"]")]).limits;
+    let own = |name: &str| {
+        limits
+            .max_clients
+            .get(name)
+            .map(|limit| limit.map(NonZeroU32::get))
+    };
+    assert_eq!(limits.clients_per_stream, NonZeroU32::new(50));
+    assert_eq!(
+        [own("edits"), own("free"), own("usual")],
+        [Some(Some(7)), Some(None), None]
+    );
+    assert_eq!(Some(limits.ipv6_prefix), Ipv6Prefix::new(56));
+    assert_eq!(limits.deny[0].to_string(), "192.0.2.0/24");
+    assert_eq!(limits.probes[0].to_string(), "192.0.2.1/32");
+    assert!(limits.evict_when_full);
+    let [campus, host] = &limits.networks[..] else {
+        panic!("{:?}", limits.networks);
+    };
+    assert_eq!(campus.streams_per_client, NonZeroU32::new(100));
+    assert_eq!((campus.requests_per_minute, campus.request_burst), (None, None));
+    assert_eq!(
+        (host.cidr.to_string().as_str(), host.request_burst),
+        ("2001:db8::1/128", NonZeroU32::new(7))
+    );
+
+    let networks = r#"[{ cidr = "10.0.0.0/8", streams_per_client = 3 }]"#;
+    let pairs = [
+        ("RIVERHEAD_LIMITS__NETWORKS", networks),
+        ("RIVERHEAD_LIMITS__CLIENTS_PER_STREAM", "unlimited"),
+    ];
+    let limits = loaded(&text, &pairs).limits;
+    assert_eq!(limits.networks.len(), 1);
+    assert_eq!(limits.clients_per_stream, None);
 }
 
 #[test]
@@ -103,6 +150,20 @@ socket."keepalive.enable" = true
         "ssl.key.location=/etc/key.pem",
     ];
     assert_eq!(properties, wanted);
+}
+
+#[test]
+fn a_stream_may_be_quiet_unless_it_says_otherwise() {
+    let within = |text: &str| {
+        let config = loaded(text, &[]);
+        let stream = config.catalog.streams().next().expect("a stream");
+        stream.expect_event_within
+    };
+    assert_eq!(within(LEAST), None);
+    let text = format!("{LEAST}expect_event_within = \"90s\"\n");
+    assert_eq!(within(&text), Some(Duration::from_secs(90)));
+    let faults = report(&format!("{LEAST}expect_event_within = \"0s\"\n"), &[]);
+    assert!(faults.contains("a duration above zero"), "{faults}");
 }
 
 #[test]

@@ -136,6 +136,17 @@ impl Brokers {
         self.host.flush(Duration::from_secs(10)).expect("all is written");
     }
 
+    /// From now on every fetch, whoever sends it, meets a broken disk; all else is answered.
+    pub(crate) fn break_fetches(&self) {
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR;
+        self.control(|mock| mock.request_errors(RDKafkaApiKey::Fetch, &[error; 10_000]));
+    }
+
+    /// Fetches are answered again.
+    pub(crate) fn mend_fetches(&self) {
+        self.control(|mock| mock.clear_request_errors(RDKafkaApiKey::Fetch));
+    }
+
     /// The API keys of all requests so far.
     pub(crate) fn requests(&self) -> Vec<i16> {
         let mut count = 0;

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
 
 mod brokers;
+mod health;
 
 use std::{
     net::Ipv4Addr,
@@ -17,6 +18,7 @@ use futures_util::future::join_all;
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Event, Kind},
+    health::Health,
     kafka::{
         ClientLabels, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
         ReplacementLabels, connect, settings::Settings,
@@ -30,6 +32,7 @@ struct House {
     brokers: Brokers,
     directory: Arc<Directory>,
     counters: Counters,
+    health: Health,
     cluster: Cluster,
 }
 
@@ -48,7 +51,7 @@ impl House {
         );
         let mut settings = Settings::new("main", bootstrap);
         change(&mut settings);
-        let (directory, counters) = (Directory::new(), Counters::default());
+        let (directory, counters, health) = (Directory::new(), Counters::default(), Health::new());
         let options = Options {
             memory: Memory {
                 tail: 64 << 20,
@@ -56,6 +59,7 @@ impl House {
             },
             profile: Profile::Embedded,
             counters: counters.clone(),
+            health: health.clone(),
         };
         let topics = topics
             .iter()
@@ -66,6 +70,7 @@ impl House {
             brokers,
             directory,
             counters,
+            health,
             cluster,
         }
     }

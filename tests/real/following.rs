@@ -1,6 +1,6 @@
 //! What the tests of the whole process share: a gateway over some topics, and clients that follow it event by event.
 
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 use riverhead::sse::Message;
 use riverhead_brokers::{Cluster, scaled};
@@ -30,6 +30,13 @@ pub(crate) fn plan(cluster: &Cluster, topics: &[&str]) -> Plan {
 
 pub(crate) fn start(plan: &Plan) -> Gateway {
     plan.start().expect("the gateway starts")
+}
+
+/// Asks it to drain and end, as whoever restarts it does.
+pub(crate) fn terminate(gateway: &Gateway) {
+    let recipe = format!("kill -TERM {}", gateway.pid());
+    let status = Command::new("sh").args(["-c", &recipe]).status();
+    assert!(status.is_ok_and(|status| status.success()), "{recipe}");
 }
 
 /// Asks for the stream; the answer is a 200.

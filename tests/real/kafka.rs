@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Event},
+    health::Health,
     kafka::{Cluster, Counters, Memory, Options, Profile, ReplacementLabels, connect, settings::Settings},
     partition::{Directory, History, HistoryError, PartitionLog, Read},
     position::Offset,
@@ -40,6 +41,7 @@ impl House {
             },
             profile: Profile::Real,
             counters: counters.clone(),
+            health: Health::new(),
         };
         let topics = vec![(topic.into(), Encoding::default())];
         let cluster = connect(&settings, topics, Arc::clone(&directory), options).expect("a cluster");

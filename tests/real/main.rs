@@ -16,9 +16,12 @@
 )]
 
 mod following;
+mod health;
 mod kafka;
+mod outages;
 mod process;
 mod quiet;
 mod resume;
 mod shapes;
 mod table;
+mod watch;

@@ -1,22 +1,18 @@
 //! What the brokers see of us: few connections, no group, and no topic that is not in the catalog.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use riverhead_brokers::{Cluster, SharedCluster, eventually, shared};
+use riverhead_brokers::{Cluster, eventually, shared};
 use riverhead_loadtest::{
     client::{Ask, Client},
     gateway::Gateway,
 };
 
-use crate::following::{FROM_THE_START, follow, heartbeats, id, next, number_of, numbers, plan, start, take};
+use crate::{
+    following::{FROM_THE_START, follow, heartbeats, id, next, number_of, numbers, plan, start, take},
+    watch::Watch,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -39,7 +35,8 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
         let open = brokers.client_counts().open;
         if open == 0 { Ok(()) } else { Err(open) }
     });
-    let watch = Watch::start(&brokers);
+    let cluster = brokers.get();
+    let watch = Watch::start(move || cluster.client_counts().open);
     let gateway = start(&plan);
     let resumes = (0..200).map(|place| resume(&gateway, &ids, place * 30));
     let clients = join_all(resumes).await;
@@ -58,8 +55,8 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
 
     let pages = gateway.metric("riverhead_kafka_history_pages_total");
     assert!(pages.is_ok_and(|pages| pages > 0.0), "the brokers were not asked");
-    // One tail and a history reader for each broker.
-    let most = (brokers.broker_ids().len() as u64 + 1) * (1 + brokers.broker_ids().len() as u64);
+    // The tail, the witness and what it looks through, and a history reader for each broker.
+    let most = (brokers.broker_ids().len() as u64 + 1) * (3 + brokers.broker_ids().len() as u64);
     let seen = watch.finish();
     assert!((1..=most).contains(&seen), "{seen} connections, {most} at most");
     assert_eq!(brokers.consumer_groups(), Vec::<String>::new());
@@ -82,33 +79,6 @@ async fn resume(gateway: &Gateway, ids: &[String], place: usize) -> Client {
     let mut client = follow(gateway, "", Some(&ids[place])).await;
     take(&mut client, ids.len() - place - 1).await;
     client
-}
-
-/// Looks all the time how many connections clients have to the brokers.
-struct Watch {
-    over: Arc<AtomicBool>,
-    most: Arc<AtomicU64>,
-    thread: thread::JoinHandle<()>,
-}
-
-impl Watch {
-    fn start(brokers: &SharedCluster) -> Self {
-        let (over, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (cluster, end, top) = (brokers.get(), Arc::clone(&over), Arc::clone(&most));
-        let thread = thread::spawn(move || {
-            while !end.load(Ordering::Relaxed) {
-                top.fetch_max(cluster.client_counts().open, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(5));
-            }
-        });
-        Self { over, most, thread }
-    }
-
-    fn finish(self) -> u64 {
-        self.over.store(true, Ordering::Relaxed);
-        self.thread.join().expect("the watch");
-        self.most.load(Ordering::Relaxed)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

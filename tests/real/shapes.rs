@@ -4,3 +4,5 @@ mod holes;
 mod retention;
 mod transactions;
 mod values;
+
+pub(crate) use values::told;

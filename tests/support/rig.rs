@@ -10,9 +10,9 @@ use std::{
 use futures_util::future::BoxFuture;
 use riverhead::{
     catalog::{Catalog, Stream},
-    client::ClientKey,
+    client::{ClientKey, Trusted},
     drain::{self, Signal},
-    health::Readiness,
+    health::{Health, Readiness},
     http::{self, Bound, Gateway, settings::Settings},
     limits::{Admission, settings::Settings as Limits},
     metrics::{self, HttpMetrics, LimitMetrics},
@@ -39,7 +39,10 @@ pub struct Rig {
     pub public: SocketAddr,
     pub admin: SocketAddr,
     pub lanes: Lanes,
+    pub admission: Arc<Admission>,
     pub signal: Signal,
+    /// The cells that `/healthz` shows.
+    pub health: Health,
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
@@ -57,6 +60,9 @@ impl Rig {
             streams_total: plenty,
             requests_per_minute: plenty,
             request_burst: plenty,
+            connections_without_stream: plenty,
+            connections_without_stream_per_client: plenty,
+            ..Limits::default()
         };
         Self::limited(catalog, source, limits, change)
     }
@@ -78,12 +84,16 @@ impl Rig {
         let readiness = Readiness::new();
         readiness.set();
         let lanes = Lanes::new(source, LANES, TaskTracker::new());
+        let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
+        let health = Health::new();
         let gateway = Gateway {
+            trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
             lanes: lanes.clone(),
             settings,
-            admission: Admission::new(&limits, LimitMetrics::register(&mut registry)),
+            admission: Arc::clone(&admission),
             readiness,
+            health: health.clone(),
             metrics: HttpMetrics::register(&mut registry),
             registry: Arc::new(registry),
             drain,
@@ -92,7 +102,9 @@ impl Rig {
             public: addresses.0,
             admin: addresses.1,
             lanes,
+            admission,
             signal,
+            health,
             served: tokio::spawn(http::serve(public, admin, gateway)),
         }
     }
@@ -224,6 +236,15 @@ impl Client {
     pub fn reset(self) {
         socket2::SockRef::from(&self.socket)
             .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+
+    /// From now on its kernel drops all that comes for it, without a word, as if the network were gone.
+    pub fn vanish(&self) {
+        // `ret 0`
+        let drop_all = [socket2::SockFilter::new(0x06, 0, 0, 0)];
+        socket2::SockRef::from(&self.socket)
+            .attach_filter(&drop_all)
             .unwrap();
     }
 

@@ -1,6 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
+use crate::client::Ipv6Prefix;
 
 const PROXY: &str = "10.0.0.1:4711";
 const STRANGER: &str = "192.0.2.66:4711";
@@ -99,7 +100,9 @@ fn addresses_are_read_in_every_form_proxies_write() {
 
 #[test]
 fn neighbours_in_one_64_behind_a_proxy_share_a_key() {
-    let key = |hop: &str| ClientAddr::from(plain(hop).unwrap().parse::<IpAddr>().unwrap()).key();
+    let key = |hop: &str| {
+        ClientAddr::from(plain(hop).unwrap().parse::<IpAddr>().unwrap()).key(Ipv6Prefix::default())
+    };
     assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
     assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
 }

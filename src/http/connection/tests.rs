@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::Context,
+    task::{Context, Poll},
     time::Instant,
 };
 
@@ -23,6 +23,7 @@ use crate::{
     http::{
         account::tests::account,
         body::StreamBody,
+        carrier::Carrier,
         delivery::{Delivery, Feed, Terms},
     },
     metrics::{self, HttpMetrics, Registry, StartPlace},
@@ -73,7 +74,7 @@ struct Rig {
     watch: drain::Watch,
     taken: Arc<AtomicUsize>,
     broken: bool,
-    limits: Limits,
+    rules: Arc<Rules>,
 }
 
 impl Rig {
@@ -86,15 +87,21 @@ impl Rig {
         let metrics = HttpMetrics::register(&mut registry);
         Arc::new(Self {
             registry,
-            metrics,
+            metrics: metrics.clone(),
             watch: drain::channel().1,
             taken: Arc::default(),
             broken,
-            limits: Limits {
-                stall_timeout,
-                heartbeat: SECOND,
-                head_timeout,
-            },
+            rules: Arc::new(Rules {
+                limits: Limits {
+                    stall_timeout,
+                    heartbeat: SECOND,
+                    head_timeout,
+                },
+                admission: None,
+                proxies: Proxies::default(),
+                proxy_protocol: false,
+                metrics,
+            }),
         })
     }
 
@@ -103,11 +110,17 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();
-        let served = serve(socket, peer, Arc::clone(self), self.limits, Closing::default());
+        let served = serve(
+            socket,
+            peer,
+            Arc::clone(self),
+            Arc::clone(&self.rules),
+            Closing::default(),
+        );
         (client, tokio::spawn(served))
     }
 
-    fn stream<F: Feed + Unpin + Send + 'static>(&self, feed: F, link: Arc<Link>) -> Response {
+    fn stream<F: Feed + Unpin + Send + 'static>(&self, feed: F, carrier: Carrier) -> Response {
         let terms = Terms {
             format: Format::Sse,
             heartbeat: SECOND,
@@ -116,7 +129,7 @@ impl Rig {
         };
         let account = account(&self.metrics, StartPlace::Live);
         let delivery = Delivery::new(feed, terms, self.watch.ticket(), account);
-        Body::new(StreamBody::new(delivery, link)).into_response()
+        Body::new(StreamBody::new(delivery, carrier)).into_response()
     }
 
     fn taken(&self) -> usize {
@@ -135,11 +148,11 @@ impl Rig {
 
 impl Answer for Arc<Rig> {
     fn answer(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
-        let link = request.extensions().get::<Arc<Link>>().map(Arc::clone).unwrap();
+        let carrier = request.extensions().get::<Carrier>().cloned().unwrap();
         let response = match request.uri().path() {
             "/" => "short".into_response(),
-            _ if self.broken => self.stream(Broken, link),
-            _ => self.stream(Endless(Arc::clone(&self.taken)), link),
+            _ if self.broken => self.stream(Broken, carrier),
+            _ => self.stream(Endless(Arc::clone(&self.taken)), carrier),
         };
         Box::pin(std::future::ready(response))
     }

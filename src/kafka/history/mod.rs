@@ -50,6 +50,7 @@ pub(super) struct Pool {
 /// What the pool and its readers' threads share.
 struct Core {
     cluster: Arc<str>,
+    shared: Shared,
     /// Made once: pages are counted for every want of every client.
     labels: ClusterLabels,
     config: ClientConfig,
@@ -75,6 +76,7 @@ impl Pool {
         Arc::new_cyclic(|this| Self {
             core: Arc::new(Core {
                 cluster: Arc::clone(&shared.cluster),
+                shared: shared.clone(),
                 labels: ClusterLabels {
                     cluster: shared.cluster.to_string(),
                 },

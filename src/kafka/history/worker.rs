@@ -205,7 +205,7 @@ impl Worker {
 /// Opens a client; `None` when the mailbox was closed before that succeeded.
 fn open(core: &Core, mailbox: &Mailbox, token: &Token) -> Option<Reader> {
     loop {
-        let context = Context::new(Arc::clone(&core.cluster), Kind::History, core.counters.clone());
+        let context = Context::new(&core.shared, Kind::History);
         match Reader::open(&core.config, context, token.clone()) {
             Ok(reader) => return Some(reader),
             Err(error) => tracing::error!(cluster = %core.cluster, "no client for a history reader: {error}"),

@@ -15,7 +15,7 @@ mod topology;
 
 pub(super) use offsets::{Found, When};
 pub(super) use queue::{Alarm, Queue, What};
-pub(super) use topology::TopicInfo;
+pub(super) use topology::{TopicInfo, View};
 
 use std::{
     collections::HashMap,

@@ -1,24 +1,27 @@
 //! DescribeTopics: which incarnation a topic is, and who leads its partitions.
 
 use std::{
+    collections::BTreeSet,
     ffi::CString,
     ptr::{self, NonNull},
     slice,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
     bindings::{
-        rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_request_timeout,
-        rd_kafka_DescribeTopics, rd_kafka_DescribeTopics_result_topics, rd_kafka_Node_id,
-        rd_kafka_TopicCollection_destroy, rd_kafka_TopicCollection_of_topic_names,
-        rd_kafka_TopicDescription_error, rd_kafka_TopicDescription_partitions, rd_kafka_TopicDescription_t,
+        rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_broker,
+        rd_kafka_AdminOptions_set_request_timeout, rd_kafka_DescribeTopics,
+        rd_kafka_DescribeTopics_result_topics, rd_kafka_Node_id, rd_kafka_TopicCollection_destroy,
+        rd_kafka_TopicCollection_of_topic_names, rd_kafka_TopicDescription_error,
+        rd_kafka_TopicDescription_partitions, rd_kafka_TopicDescription_t,
         rd_kafka_TopicDescription_topic_id, rd_kafka_TopicPartitionInfo_leader,
-        rd_kafka_TopicPartitionInfo_partition, rd_kafka_TopicPartitionInfo_t,
-        rd_kafka_Uuid_least_significant_bits, rd_kafka_Uuid_most_significant_bits, rd_kafka_admin_op_t,
-        rd_kafka_error_code, rd_kafka_event_DescribeTopics_result, rd_kafka_event_destroy,
-        rd_kafka_event_error, rd_kafka_event_t, rd_kafka_queue_poll,
+        rd_kafka_TopicPartitionInfo_partition, rd_kafka_TopicPartitionInfo_replicas,
+        rd_kafka_TopicPartitionInfo_t, rd_kafka_Uuid_least_significant_bits,
+        rd_kafka_Uuid_most_significant_bits, rd_kafka_admin_op_t, rd_kafka_error_code,
+        rd_kafka_event_DescribeTopics_result, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_event_t,
+        rd_kafka_queue_poll,
     },
     types::RDKafkaErrorCode,
 };
@@ -32,7 +35,12 @@ pub(in crate::kafka) struct TopicInfo {
     pub(in crate::kafka) id: [u8; 16],
     /// For each partition, by number, the broker that leads it.
     pub(in crate::kafka) leaders: Vec<Option<i32>>,
+    /// The brokers that replicas are placed on, alive or not.
+    pub(in crate::kafka) replicas: BTreeSet<i32>,
 }
+
+/// What somebody knows of topics, in the order they were asked for.
+pub(in crate::kafka) type View = Vec<Result<TopicInfo, RDKafkaErrorCode>>;
 
 impl Reader {
     /// What the cluster knows of these topics, in their order. A blocking call; it creates no topic.
@@ -43,14 +51,41 @@ impl Reader {
         &self,
         topics: &[Arc<str>],
         wait: Duration,
-    ) -> Result<Vec<Result<TopicInfo, RDKafkaErrorCode>>, RDKafkaErrorCode> {
+    ) -> Result<View, RDKafkaErrorCode> {
         let queue = self.queue()?;
-        self.ask(topics, wait, &queue)?;
-        let answer = Answer::wait(&queue, wait)?;
-        Ok(answer.topics().iter().map(|topic| info(*topic)).collect())
+        self.ask(topics, None, wait, &queue)?;
+        Ok(Answer::wait(&queue, wait)?.infos())
     }
 
-    fn ask(&self, topics: &[Arc<str>], wait: Duration, queue: &Queue) -> Result<(), RDKafkaErrorCode> {
+    /// What each of these brokers, asked by itself, knows of these topics. A blocking call, for `wait` altogether.
+    pub(in crate::kafka) fn describe_by(
+        &self,
+        brokers: &[i32],
+        topics: &[Arc<str>],
+        wait: Duration,
+    ) -> Vec<Result<View, RDKafkaErrorCode>> {
+        let deadline = Instant::now() + wait;
+        let ask = |broker: &i32| -> Result<Queue, RDKafkaErrorCode> {
+            let queue = self.queue()?;
+            self.ask(topics, Some(*broker), wait, &queue)?;
+            Ok(queue)
+        };
+        // All are asked before the first is waited for.
+        let asked: Vec<_> = brokers.iter().map(ask).collect();
+        let answers = asked.into_iter().map(|queue| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            Ok(Answer::wait(&queue?, left)?.infos())
+        });
+        answers.collect()
+    }
+
+    fn ask(
+        &self,
+        topics: &[Arc<str>],
+        broker: Option<i32>,
+        wait: Duration,
+        queue: &Queue,
+    ) -> Result<(), RDKafkaErrorCode> {
         let names: Result<Vec<_>, _> = topics.iter().map(|topic| CString::new(&**topic)).collect();
         let names = names.map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
         let mut names: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
@@ -63,6 +98,9 @@ impl Reader {
             let options =
                 rd_kafka_AdminOptions_new(client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
             rd_kafka_AdminOptions_set_request_timeout(options, wait, ptr::null_mut(), 0);
+            if let Some(broker) = broker {
+                rd_kafka_AdminOptions_set_broker(options, broker, ptr::null_mut(), 0);
+            }
             rd_kafka_DescribeTopics(client, collection, options, queue.as_ptr());
             rd_kafka_AdminOptions_destroy(options);
             rd_kafka_TopicCollection_destroy(collection);
@@ -85,6 +123,10 @@ impl Answer {
             RDKafkaErrorCode::NoError => Ok(answer),
             code => Err(code),
         }
+    }
+
+    fn infos(&self) -> View {
+        self.topics().iter().map(|topic| info(*topic)).collect()
     }
 
     fn topics(&self) -> &[*const rd_kafka_TopicDescription_t] {
@@ -122,6 +164,10 @@ fn info(topic: *const rd_kafka_TopicDescription_t) -> Result<TopicInfo, RDKafkaE
         Ok(TopicInfo {
             id: id(topic),
             leaders: by_number(partitions.iter().map(|partition| leader(*partition))),
+            replicas: partitions
+                .iter()
+                .flat_map(|partition| replicas(*partition))
+                .collect(),
         })
     }
 }
@@ -160,6 +206,18 @@ unsafe fn leader(partition: *const rd_kafka_TopicPartitionInfo_t) -> (i32, Optio
             .then(|| rd_kafka_Node_id(node))
             .filter(|id| *id >= 0);
         (rd_kafka_TopicPartitionInfo_partition(partition), leader)
+    }
+}
+
+/// # Safety
+/// `partition` is of a live answer.
+unsafe fn replicas(partition: *const rd_kafka_TopicPartitionInfo_t) -> Vec<i32> {
+    let mut count = 0;
+    // SAFETY: as above; a node that is down has an id still.
+    unsafe {
+        let nodes = rd_kafka_TopicPartitionInfo_replicas(partition, &mut count);
+        let nodes = array(nodes, count).iter().filter(|node| !node.is_null());
+        nodes.map(|node| rd_kafka_Node_id(*node)).collect()
     }
 }
 

@@ -1,176 +1,228 @@
-use std::collections::HashMap;
-
-use proptest::{collection::vec, prelude::*};
+use std::{collections::HashMap, net::IpAddr, num::NonZeroU32};
 
 use super::*;
+use crate::{client::ClientAddr, limits::settings::Settings};
 
-fn connections(per_client: u32, total: u32) -> Connections {
-    let settings = Settings {
+mod crowd;
+mod model;
+mod room;
+
+/// A stream whose client's life is in a test's hand.
+#[derive(Debug, Default)]
+struct Fake {
+    is_dead: std::sync::atomic::AtomicBool,
+    left: Mutex<Option<Leave>>,
+}
+
+impl OpenStream for Fake {
+    fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::Relaxed)
+    }
+
+    fn leave(&self, why: Leave) {
+        let before = self.left.lock().replace(why);
+        assert_eq!(before, None, "told twice");
+    }
+}
+
+/// Streams within a policy.
+struct House {
+    connections: Connections,
+    policy: Policy,
+}
+
+impl House {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            connections: Connections::new(LimitMetrics::default()),
+            policy: Policy::new(settings),
+        }
+    }
+
+    fn within(per_client: u32, total: u32) -> Self {
+        Self::new(&limits(per_client, total))
+    }
+
+    /// One more stream, that nobody looks at.
+    fn admit(&self, address: &str) -> Result<Permit, Refusal> {
+        self.admit_to(address, &["edits"])
+    }
+
+    fn admit_to(&self, address: &str, names: &[&str]) -> Result<Permit, Refusal> {
+        let nobody: Weak<dyn OpenStream> = Weak::<Fake>::new();
+        self.connections
+            .admit(&self.policy, &wish(address, names), &nobody)
+    }
+
+    /// One more stream, and a hold of it.
+    fn watched(&self, address: &str) -> Result<(Permit, Arc<Fake>), Refusal> {
+        let fake = Arc::new(Fake::default());
+        let stream: Weak<dyn OpenStream> = Arc::downgrade(&fake) as _;
+        let permit = self
+            .connections
+            .admit(&self.policy, &wish(address, &["edits"]), &stream)?;
+        Ok((permit, fake))
+    }
+}
+
+fn limits(per_client: u32, total: u32) -> Settings {
+    Settings {
         streams_per_client: NonZeroU32::new(per_client).unwrap(),
         streams_total: NonZeroU32::new(total).unwrap(),
         ..Settings::default()
-    };
-    Connections::new(&settings, LimitMetrics::default())
+    }
 }
 
-fn client(number: u8) -> ClientKey {
-    ClientKey::of([192, 0, 2, number].into())
+fn wish(address: &str, names: &[&str]) -> Wish {
+    Wish {
+        client: address.parse::<IpAddr>().unwrap().into(),
+        names: names.iter().map(|name| (*name).into()).collect(),
+    }
 }
+
+const A: &str = "192.0.2.1";
+const B: &str = "192.0.2.2";
+const C: &str = "192.0.2.3";
 
 #[test]
 fn a_refused_client_never_lowers_the_count() {
-    let connections = connections(2, 100);
-    let held = connections.admit(client(1)).unwrap();
-    let second = connections.admit(client(1)).unwrap();
+    let house = House::within(2, 100);
+    let held = house.admit(A).unwrap();
+    let second = house.admit(A).unwrap();
     for _ in 0..3 {
-        assert_eq!(connections.admit(client(1)).unwrap_err(), Refusal::Client);
+        assert_eq!(house.admit(A).unwrap_err(), Refusal::Client);
     }
     drop(second);
-    let second = connections.admit(client(1)).unwrap();
-    assert_eq!(connections.admit(client(1)).unwrap_err(), Refusal::Client);
-    assert_eq!((connections.open(), connections.clients()), (2, 1));
+    let second = house.admit(A).unwrap();
+    assert_eq!(house.admit(A).unwrap_err(), Refusal::Client);
+    assert_eq!((house.connections.open(), house.connections.clients()), (2, 1));
     drop((held, second));
-    assert_eq!((connections.open(), connections.clients()), (0, 0));
+    assert!(house.connections.is_clear());
 }
 
 #[test]
 fn one_address_never_takes_the_last_slot_of_another() {
-    let connections = connections(16, 16);
-    let greedy: Vec<_> = (0..20).map(|_| connections.admit(client(1))).collect();
+    let house = House::within(16, 16);
+    let greedy: Vec<_> = (0..20).map(|_| house.admit(A)).collect();
     assert_eq!(greedy.iter().filter(|admitted| admitted.is_ok()).count(), 14);
     assert_eq!(greedy[14].as_ref().unwrap_err(), &Refusal::Host);
-    let newcomers = [connections.admit(client(2)), connections.admit(client(3))];
+    let newcomers = [house.admit(B), house.admit(C)];
     assert!(newcomers.iter().all(Result::is_ok), "{newcomers:?}");
-    assert_eq!(connections.admit(client(4)).unwrap_err(), Refusal::Host);
+    assert_eq!(house.admit("192.0.2.4").unwrap_err(), Refusal::Host);
 }
 
 #[test]
 fn a_host_for_one_stream_serves_it() {
-    let connections = connections(1, 1);
-    let only = connections.admit(client(1)).unwrap();
-    assert_eq!(connections.admit(client(2)).unwrap_err(), Refusal::Host);
+    let house = House::within(1, 1);
+    let only = house.admit(A).unwrap();
+    assert_eq!(house.admit(B).unwrap_err(), Refusal::Host);
     drop(only);
-    assert!(connections.admit(client(2)).is_ok());
+    assert!(house.admit(B).is_ok());
 }
 
-/// One client comes, or its oldest stream goes.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Connect(u8),
-    Disconnect(u8),
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        3 => (0..6u8).prop_map(Step::Connect),
-        2 => (0..6u8).prop_map(Step::Disconnect),
-    ];
-    vec(step, 0..200)
-}
-
-proptest! {
-    #[test]
-    fn every_decision_is_the_models((per_client, total) in (1..6u32, 1..20u32), steps in steps()) {
-        let connections = connections(per_client, total);
-        let mut model: HashMap<u8, Vec<Permit>> = HashMap::new();
-        for step in steps {
-            let open: usize = model.values().map(Vec::len).sum();
-            match step {
-                Step::Connect(number) => {
-                    let held = model.entry(number).or_default();
-                    let limit = if held.is_empty() { total } else { total - total.div_ceil(8) };
-                    let expected = if held.len() >= per_client as usize {
-                        Err(Refusal::Client)
-                    } else if open >= limit as usize {
-                        Err(Refusal::Host)
-                    } else {
-                        Ok(())
-                    };
-                    let admitted = connections.admit(client(number));
-                    prop_assert_eq!(admitted.as_ref().map(drop).map_err(|refusal| *refusal), expected);
-                    held.extend(admitted);
-                }
-                Step::Disconnect(number) => drop(model.get_mut(&number).and_then(Vec::pop)),
-            }
-            let open: usize = model.values().map(Vec::len).sum();
-            prop_assert_eq!(connections.open() as usize, open);
-            prop_assert_eq!(connections.clients(), model.values().filter(|held| !held.is_empty()).count());
-        }
-        drop(model);
-        prop_assert_eq!((connections.open(), connections.clients()), (0, 0));
-    }
-}
-
-proptest! {
-    // Each case runs two runtimes.
-    #![proptest_config(ProptestConfig::with_cases(12))]
-    #[test]
-    fn one_worker_and_eight_keep_the_same_limit(seed: u64, per_client in 1..5u32, total in 1..40u32) {
-        for workers in [1, 8] {
-            crowd(workers, seed, per_client, total);
-        }
-    }
-}
-
-/// What a crowd believes it holds: counted behind an admission and before a drop, so never above the truth.
-#[derive(Default)]
-struct Believed {
-    clients: [AtomicU32; CLIENTS],
-    total: AtomicU32,
-}
-
-const CLIENTS: usize = 8;
-
-/// Many tasks that connect and disconnect at random, and what must hold throughout and behind them.
-fn crowd(workers: usize, seed: u64, per_client: u32, total: u32) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .build()
-        .unwrap();
-    let (connections, believed) = (connections(per_client, total), Arc::new(Believed::default()));
-    runtime.block_on(async {
-        let tasks: Vec<_> = (0..64)
-            .map(|task| {
-                let random = fastrand::Rng::with_seed(seed ^ task);
-                let member = Member {
-                    connections: connections.clone(),
-                    believed: Arc::clone(&believed),
-                    limits: (per_client, total),
-                    random,
-                };
-                tokio::spawn(member.run())
-            })
-            .collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
+#[test]
+fn a_composite_counts_against_each_of_its_names_and_a_refused_one_against_none() {
+    let house = House::new(&Settings {
+        clients_per_stream: NonZeroU32::new(2),
+        max_clients: [("rare".into(), NonZeroU32::new(1)), ("free".into(), None)].into(),
+        ..limits(10, 100)
     });
-    assert_eq!((connections.open(), connections.clients()), (0, 0));
+    let both = house.admit_to(A, &["edits", "rare"]).unwrap();
+    assert_eq!(
+        house.admit_to(B, &["edits", "rare"]).unwrap_err(),
+        Refusal::Stream
+    );
+    let edits = house.admit_to(B, &["edits", "free"]).unwrap();
+    assert_eq!(
+        house.admit_to(C, &["free", "edits"]).unwrap_err(),
+        Refusal::Stream
+    );
+    let free: Vec<_> = (0..5).map(|_| house.admit_to(C, &["free"]).unwrap()).collect();
+    drop(both);
+    let rare = house.admit_to(B, &["rare"]).unwrap();
+    drop((edits, free, rare));
+    assert!(house.connections.is_clear());
 }
 
-struct Member {
-    connections: Connections,
-    believed: Arc<Believed>,
-    limits: (u32, u32),
-    random: fastrand::Rng,
+#[test]
+fn a_48_has_eight_times_what_its_networks_have() {
+    let house = House::within(2, 1000);
+    let from = |network: u32| house.admit(&format!("2001:db8:1:{network:x}::1"));
+    let held: Vec<_> = (0..40).map(|number| from(number / 2)).collect();
+    assert_eq!(held.iter().filter(|admitted| admitted.is_ok()).count(), 16);
+    assert_eq!(held[16].as_ref().unwrap_err(), &Refusal::Site);
+    assert!(house.admit("2001:db8:2::1").is_ok());
+    drop(held);
+    assert!(house.connections.is_clear());
 }
 
-impl Member {
-    async fn run(mut self) {
-        for _ in 0..40 {
-            let number = self.random.usize(..CLIENTS);
-            if let Ok(permit) = self.connections.admit(client(number as u8)) {
-                let (of_client, of_all) = (&self.believed.clients[number], &self.believed.total);
-                assert!(of_client.fetch_add(1, Ordering::SeqCst) < self.limits.0);
-                assert!(of_all.fetch_add(1, Ordering::SeqCst) < self.limits.1);
-                for _ in 0..self.random.u8(..4) {
-                    tokio::task::yield_now().await;
-                }
-                of_client.fetch_sub(1, Ordering::SeqCst);
-                of_all.fetch_sub(1, Ordering::SeqCst);
-                drop(permit);
-            }
-            tokio::task::yield_now().await;
-        }
-    }
+#[test]
+fn a_probe_gets_in_when_the_host_and_the_stream_are_full() {
+    let house = House::new(&Settings {
+        probes: vec!["198.51.100.0/24".parse().unwrap()],
+        clients_per_stream: NonZeroU32::new(80),
+        ..limits(2, 80)
+    });
+    let crowd: Vec<_> = (0..100)
+        .map(|number| house.admit(&format!("192.0.2.{number}")))
+        .collect();
+    assert_eq!(crowd.iter().filter(|admitted| admitted.is_ok()).count(), 72);
+    let probes: Vec<_> = (0..5)
+        .flat_map(|number| {
+            [
+                house.admit(&format!("198.51.100.{number}")),
+                house.admit(&format!("198.51.100.{number}")),
+            ]
+        })
+        .collect();
+    assert_eq!(probes.iter().filter(|admitted| admitted.is_ok()).count(), 8);
+    assert_eq!(house.admit("198.51.100.99").unwrap_err(), Refusal::Host);
+    drop((crowd, probes));
+    assert!(house.connections.is_clear());
+
+    let house = House::new(&Settings {
+        probes: vec!["198.51.100.0/24".parse().unwrap()],
+        clients_per_stream: NonZeroU32::new(1),
+        ..limits(2, 80)
+    });
+    let _only = house.admit(A).unwrap();
+    assert_eq!(house.admit(B).unwrap_err(), Refusal::Stream);
+    assert!(house.admit("198.51.100.1").is_ok());
+}
+
+#[test]
+fn a_reload_touches_nobody_who_is_in() {
+    let mut house = House::within(4, 100);
+    let held: Vec<_> = (0..4).map(|_| house.admit(A).unwrap()).collect();
+    house.policy = Policy::new(&Settings {
+        // From now on it counts under another key, and there is less room than is used.
+        ipv6_prefix: crate::client::Ipv6Prefix::new(128).unwrap(),
+        ..limits(2, 3)
+    });
+    assert_eq!(house.connections.open(), 4);
+    assert_eq!(house.admit(A).unwrap_err(), Refusal::Client);
+    assert_eq!(house.admit(B).unwrap_err(), Refusal::Host);
+    drop(held);
+    assert!(house.connections.is_clear());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_holds_most_is_told_first_with_the_ages() {
+    let house = House::within(10, 100);
+    let mut held = vec![house.admit(A).unwrap()];
+    tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    held.extend([A, B, C, C, C].map(|address| house.admit(address).unwrap()));
+    let top = house.connections.top(2);
+    let shown: Vec<_> = top
+        .iter()
+        .map(|held| {
+            (
+                held.client.as_str(),
+                held.streams,
+                held.oldest_seconds,
+                held.newest_seconds,
+            )
+        })
+        .collect();
+    assert_eq!(shown, [(C, 3, 0, 0), (A, 2, 60, 0)]);
 }

@@ -102,6 +102,11 @@ impl Lanes {
         Ok(Follower::new(member, permit, request))
     }
 
+    /// What their events come from.
+    pub fn source(&self) -> &Source {
+        &self.0.source
+    }
+
     /// How many lanes are followed, those of a single client included.
     pub fn count(&self) -> usize {
         self.0.lanes.lock().len()

@@ -44,4 +44,4 @@ pub use producer::{Acked, Acks, Ledger, Producer, ProducerBuilder, RawRecord, Ru
 pub use proxy::{Counts, Direction, Fault, Proxy};
 pub use shared::{SharedCluster, shared};
 pub use topics::{LogRecord, NewTopic, PartitionState};
-pub use truncation::{Replacement, Truncation};
+pub use truncation::{Leaderless, Mishap, Replacement, Truncation};

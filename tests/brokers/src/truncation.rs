@@ -18,10 +18,39 @@ use crate::topics::NewTopic;
 pub struct Truncation<'a> {
     cluster: &'a Cluster,
     topic: String,
+    mishap: Mishap,
     /// The records that stay: offsets 0 to 99.
     pub kept: Vec<Acked>,
     /// The acknowledged records that will be lost: offsets 100 to 599.
     pub lost: Vec<Acked>,
+}
+
+/// How a broker goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// Killed: its connections are reset, and it comes back as a new process.
+    Killed,
+    /// Frozen: its connections stay open and mute, and it comes back believing what it last knew.
+    Frozen,
+}
+
+impl Mishap {
+    fn take(self, cluster: &Cluster, broker: i32) {
+        match self {
+            Self::Killed => cluster.kill(broker),
+            Self::Frozen => cluster.freeze(broker),
+        }
+    }
+
+    fn give_back(self, cluster: &Cluster, broker: i32) {
+        match self {
+            Self::Killed => cluster.start_broker(broker),
+            Self::Frozen => {
+                cluster.thaw(broker);
+                cluster.wait_for_broker(broker);
+            }
+        }
+    }
 }
 
 /// What stands in the place of the lost records.
@@ -37,36 +66,62 @@ impl<'a> Truncation<'a> {
     /// Makes the topic and writes 600 records, of which only broker 1 has the last 500; broker 2, the other
     /// replica, is down.
     pub fn prepare(cluster: &'a Cluster, topic: &str) -> Self {
+        Self::prepare_by(cluster, topic, Mishap::Killed)
+    }
+
+    /// The same, with brokers that go in this way.
+    pub fn prepare_by(cluster: &'a Cluster, topic: &str, mishap: Mishap) -> Self {
         cluster.create(
             &NewTopic::with_replicas(topic, &[&[1, 2]])
                 .config("min.insync.replicas", "1")
                 .config("unclean.leader.election.enable", "true"),
         );
         let kept = write(cluster, topic, 100, Acks::All);
-        cluster.kill(2);
+        mishap.take(cluster, 2);
         cluster.wait_for_isr(topic, 0, &[1]);
         let lost = write(cluster, topic, 500, Acks::Leader);
         Self {
             cluster,
             topic: topic.to_owned(),
+            mishap,
             kept,
             lost,
         }
     }
 
-    /// Kills broker 1, lets broker 2 lead with what it has, writes the replacement and brings broker 1 back,
-    /// which cuts its log to match. Returns the records of the replacement.
+    /// Takes broker 1 too: nobody leads.
+    pub fn lose_leader(self) -> Leaderless<'a> {
+        self.mishap.take(self.cluster, 1);
+        self.cluster.wait_for_leader(&self.topic, 0, None);
+        Leaderless(self)
+    }
+
+    /// [`Truncation::lose_leader`], then [`Leaderless::elect`].
+    pub fn finish(self, replacement: Replacement) -> Vec<Acked> {
+        self.lose_leader().elect(replacement)
+    }
+}
+
+/// A [`Truncation`] whose partition has no leader.
+#[derive(Debug)]
+pub struct Leaderless<'a>(Truncation<'a>);
+
+impl Leaderless<'_> {
+    /// Lets broker 2 lead with what it has, writes the replacement and brings broker 1 back, which cuts its log to
+    /// match. Returns the records of the replacement.
     ///
     /// # Panics
     ///
     /// If the log does not end where it should.
-    pub fn finish(self, replacement: Replacement) -> Vec<Acked> {
-        let Self {
-            cluster, topic, kept, ..
-        } = &self;
-        cluster.kill(1);
-        cluster.wait_for_leader(topic, 0, None);
-        cluster.start_broker(2);
+    pub fn elect(self, replacement: Replacement) -> Vec<Acked> {
+        let Truncation {
+            cluster,
+            topic,
+            mishap,
+            kept,
+            ..
+        } = &self.0;
+        mishap.give_back(cluster, 2);
         cluster.wait_for_leader(topic, 0, Some(2));
         assert_eq!(
             cluster.offsets(topic, 0),
@@ -77,7 +132,7 @@ impl<'a> Truncation<'a> {
             Replacement::Shorter => Vec::new(),
             Replacement::Longer => write(cluster, topic, 1_000, Acks::All),
         };
-        cluster.start_broker(1);
+        mishap.give_back(cluster, 1);
         cluster.wait_for_isr(topic, 0, &[1, 2]);
         rewritten
     }

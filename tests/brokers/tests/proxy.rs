@@ -95,8 +95,13 @@ fn a_black_hole_answers_no_connection_request_and_heals() {
     proxy.set(Fault::Blackhole);
     old.write_all(b"lost?").expect("the kernel takes it");
     assert_mute(&mut old);
-    let timed_out = TcpStream::connect_timeout(&proxy.address(), MUTE).expect_err("no answer");
+    let timed_out = thread::scope(|scope| {
+        let attempt = scope.spawn(|| TcpStream::connect_timeout(&proxy.address(), MUTE));
+        eventually(SOON, "a request without answer", || proxy.unanswered() == 1);
+        attempt.join().expect("no panic").expect_err("no answer")
+    });
     assert_eq!(timed_out.kind(), ErrorKind::TimedOut);
+    assert_eq!(proxy.unanswered(), 0);
     let before = proxy.counts().accepted;
     proxy.set(Fault::Pass);
     exchange(&mut connect(&proxy)).expect("an echo again");

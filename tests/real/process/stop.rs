@@ -13,7 +13,9 @@ use riverhead_loadtest::{
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::following::{FROM_THE_START, STREAM, follow, follow_stream, id, numbers, plan, start, take};
+use crate::following::{
+    FROM_THE_START, STREAM, follow, follow_stream, id, numbers, plan, start, take, terminate,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -78,12 +80,6 @@ async fn until_ended(first: Message, mut client: Client) -> Vec<Message> {
     timeout(scaled(SOON), reading).await.expect("an end");
     assert!(client.ended(), "the last chunk came");
     messages
-}
-
-fn terminate(gateway: &Gateway) {
-    let recipe = format!("kill -TERM {}", gateway.pid());
-    let status = Command::new("sh").args(["-c", &recipe]).status();
-    assert!(status.is_ok_and(|status| status.success()), "{recipe}");
 }
 
 /// Both listeners say so, as soon as the signal has arrived.

@@ -8,3 +8,5 @@ mod house;
 mod listener;
 mod replaced;
 mod same;
+
+pub(crate) use house::now;

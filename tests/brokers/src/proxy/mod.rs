@@ -62,6 +62,28 @@ impl Proxy {
         self.wire.reset_all();
     }
 
+    /// How many connection requests to its port, of this network namespace, have got no answer yet: sockets in SYN-SENT.
+    ///
+    /// # Panics
+    ///
+    /// Where there is no `/proc/net/tcp`.
+    pub fn unanswered(&self) -> u64 {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux's table of sockets");
+        table.lines().filter(|line| self.is_unanswered(line)).count() as u64
+    }
+
+    /// `   3: 0100007F:9C40 0100007F:2384 02 ...`: the local address, the other one and the state, in hexadecimal; the
+    /// bytes of an IPv4 address stand in the order in which this machine would read them as a number.
+    fn is_unanswered(&self, line: &str) -> bool {
+        let mut fields = line.split_whitespace().skip(2);
+        let SocketAddr::V4(address) = self.address else {
+            return false;
+        };
+        let ip = u32::from_ne_bytes(address.ip().octets());
+        let own = format!("{ip:08X}:{:04X}", address.port());
+        fields.next() == Some(own.as_str()) && fields.next() == Some(SYN_SENT)
+    }
+
     /// What has passed since the start.
     pub fn counts(&self) -> Counts {
         self.wire.counts()
@@ -154,3 +176,6 @@ impl std::iter::Sum for Counts {
         counts.fold(Self::default(), std::ops::Add::add)
     }
 }
+
+/// The state of a socket whose connection request has got no answer, in the kernel's numbers.
+const SYN_SENT: &str = "02";

@@ -1,6 +1,10 @@
 //! Who is let in, over real sockets.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod kinds;
+mod reload;
+mod room;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::{
@@ -14,7 +18,7 @@ use riverhead::{
     client::ClientKey,
     event::Encoding,
     http::settings::Settings,
-    limits::settings::Settings as Limits,
+    limits::settings::{Network, Settings as Limits},
     partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog, TopicPartition},
     position::{LogTag, Offset, Timestamp},
     subscription::Source,

@@ -1,0 +1,269 @@
+//! Health as metrics, read from the cells whenever somebody asks.
+//!
+//! Label values are names of the configuration, numbers of partitions and ids of brokers, so they are bounded; and what is
+//! gone from the cells is gone from the text.
+
+use std::{fmt, time::Instant};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+
+use crate::{
+    drain::Watch,
+    health::{ClusterReport, Health, Report, State},
+    limits::settings::Settings as Limits,
+    metrics::Registry,
+};
+
+/// Registers it, and the bounds that alerts compare with.
+pub(super) fn register(registry: &mut Registry, health: &Health, drain: &Watch, limits: &Limits) {
+    registry.register(
+        "streams_limit",
+        "Streams that the host may have at a time",
+        ConstGauge::new(i64::from(limits.streams_total.get())),
+    );
+    registry.register_collector(Box::new(Cells {
+        health: health.clone(),
+        drain: drain.clone(),
+    }));
+}
+
+struct Cells {
+    health: Health,
+    drain: Watch,
+}
+
+impl fmt::Debug for Cells {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cells").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Cells {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let report = self.health.report(Instant::now());
+        let mut family = |name, help, samples| encode(&mut encoder, name, help, samples);
+        let draining = f64::from(u8::from(self.drain.is_draining()));
+        family(
+            "draining",
+            "Whether this process is ending",
+            vec![(Vec::new(), draining)],
+        )?;
+        for (name, help, samples) in whole(&report) {
+            family(name, help, samples)?;
+        }
+        for (name, help, samples) in clusters(&report) {
+            family(name, help, samples)?;
+        }
+        for (name, help, samples) in brokers(&report) {
+            family(name, help, samples)?;
+        }
+        for (name, help, samples) in partitions(&report) {
+            family(name, help, samples)?;
+        }
+        Ok(())
+    }
+}
+
+type Labels = Vec<(&'static str, String)>;
+type Family = (&'static str, &'static str, Vec<(Labels, f64)>);
+
+fn encode(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    samples: Vec<(Labels, f64)>,
+) -> fmt::Result {
+    if samples.is_empty() {
+        return Ok(());
+    }
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in samples {
+        let gauge = ConstGauge::new(value);
+        // An empty set of labels would be written as braces, which nobody looks for.
+        if labels.is_empty() {
+            return gauge.encode(family);
+        }
+        gauge.encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn whole(report: &Report) -> Vec<Family> {
+    let streams = |value: &dyn Fn(&crate::health::StreamReport) -> Option<f64>| {
+        let samples = report.streams.iter();
+        samples
+            .filter_map(|it| Some((vec![("stream", it.name.clone())], value(it)?)))
+            .collect()
+    };
+    vec![
+        (
+            "health_state",
+            "How this replica is: 0 ok, 1 degraded, 2 failing",
+            vec![(Vec::new(), number(report.state))],
+        ),
+        (
+            "stream_health_state",
+            "How a stream is: 0 ok, 1 degraded, 2 failing",
+            streams(&|it| Some(number(it.state))),
+        ),
+        (
+            "stream_last_event_age_seconds",
+            "How long ago the last event of a stream came in",
+            streams(&|it| it.last_event_age_seconds),
+        ),
+        (
+            "stream_expect_event_within_seconds",
+            "How soon an event of a stream must come, where somebody said so",
+            streams(&|it| it.expect_event_within_seconds),
+        ),
+    ]
+}
+
+fn clusters(report: &Report) -> Vec<Family> {
+    let of = |value: &dyn Fn(&ClusterReport) -> Option<f64>| {
+        let samples = report.clusters.iter();
+        samples
+            .filter_map(|it| Some((vec![("cluster", it.name.clone())], value(it)?)))
+            .collect()
+    };
+    vec![
+        (
+            "kafka_cluster_health_state",
+            "How a cluster is: 0 ok, 1 degraded, 2 failing",
+            of(&|it| Some(number(it.state))),
+        ),
+        (
+            "kafka_cluster_active",
+            "Whether streams are read from a cluster",
+            of(&|it| Some(f64::from(u8::from(it.active)))),
+        ),
+        (
+            "kafka_metadata_age_seconds",
+            "How long ago a broker last told the topology",
+            of(&|it| it.metadata_age_seconds),
+        ),
+        (
+            "kafka_brokers",
+            "Brokers that are in the cluster, or hold replicas of our topics",
+            of(&|it| Some(it.brokers.len() as f64)),
+        ),
+        (
+            "kafka_brokers_reachable",
+            "Brokers that have answered us lately",
+            of(&|it| Some(it.brokers_reachable as f64)),
+        ),
+        (
+            "kafka_bootstrap_addresses",
+            "Addresses in the bootstrap list",
+            of(&|it| Some(it.bootstrap.len() as f64)),
+        ),
+        (
+            "kafka_bootstrap_reachable",
+            "Addresses in the bootstrap list that take connections",
+            of(&|it| Some(it.bootstrap_reachable? as f64)),
+        ),
+    ]
+}
+
+fn brokers(report: &Report) -> Vec<Family> {
+    let of = |value: &dyn Fn(&crate::health::BrokerReport) -> Option<f64>| {
+        let all = report
+            .clusters
+            .iter()
+            .flat_map(|cluster| cluster.brokers.iter().map(move |it| (cluster, it)));
+        all.filter_map(|(cluster, it)| {
+            let labels = vec![("cluster", cluster.name.clone()), ("broker", it.id.to_string())];
+            Some((labels, value(it)?))
+        })
+        .collect()
+    };
+    vec![
+        (
+            "kafka_broker_reachable",
+            "Whether a broker has answered us lately",
+            of(&|it| Some(f64::from(u8::from(it.reachable)))),
+        ),
+        (
+            "kafka_broker_connects",
+            "Connections made to a broker, by the client that asks it how it is",
+            of(&|it| Some(it.connects as f64)),
+        ),
+        (
+            "kafka_broker_disconnects",
+            "Connections to a broker that were lost, of the same client",
+            of(&|it| Some(it.disconnects as f64)),
+        ),
+        (
+            "kafka_broker_rtt_seconds",
+            "How long a broker's answers take, the 99th percentile of the last second or so",
+            of(&|it| it.rtt_seconds),
+        ),
+    ]
+}
+
+fn partitions(report: &Report) -> Vec<Family> {
+    let of = |value: &dyn Fn(&crate::health::PartitionReport) -> Option<f64>| {
+        let all = report
+            .clusters
+            .iter()
+            .flat_map(|cluster| cluster.partitions.iter().map(move |it| (cluster, it)));
+        all.filter_map(|(cluster, it)| {
+            let labels = vec![
+                ("cluster", cluster.name.clone()),
+                ("topic", it.topic.clone()),
+                ("partition", it.partition.to_string()),
+            ];
+            Some((labels, value(it)?))
+        })
+        .collect()
+    };
+    vec![
+        (
+            "kafka_partition_health_state",
+            "How a partition is: 0 ok, 1 degraded, 2 failing",
+            of(&|it| Some(number(it.state))),
+        ),
+        (
+            "kafka_partition_stalled",
+            "Whether a partition stands still here while it moves elsewhere",
+            of(&|it| Some(f64::from(u8::from(it.stalled)))),
+        ),
+        (
+            "kafka_partition_lag",
+            "Offsets between what was read and the end of the log",
+            of(&|it| it.lag.map(|lag| lag as f64)),
+        ),
+        (
+            "kafka_partition_high_watermark",
+            "The end of the log, as the broker says that we read from",
+            of(&|it| it.high_watermark.map(|offset| offset as f64)),
+        ),
+        (
+            "kafka_partition_last_event_age_seconds",
+            "How long ago the last event came in",
+            of(&|it| it.last_event_age_seconds),
+        ),
+        (
+            "kafka_partition_last_event_timestamp_seconds",
+            "The timestamp that the last event bears",
+            of(&|it| it.last_event_timestamp.map(|ms| ms as f64 / 1000.0)),
+        ),
+        (
+            "kafka_partition_last_fetch_age_seconds",
+            "How long ago the broker we read from last answered",
+            of(&|it| it.last_fetch_age_seconds),
+        ),
+    ]
+}
+
+fn number(state: State) -> f64 {
+    match state {
+        State::Ok => 0.0,
+        State::Degraded => 1.0,
+        State::Failing => 2.0,
+    }
+}

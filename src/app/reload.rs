@@ -1,0 +1,159 @@
+//! SIGHUP: the configuration is read again, and whoever can change while it runs does.
+//!
+//! All or nothing: a configuration with faults is told in the log and changes nothing. What differs and takes a restart is
+//! told too, so that nobody believes it is in force.
+
+use std::sync::Arc;
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::spawn_blocking,
+};
+
+use super::Reread;
+use crate::config::{Config, Warning};
+
+/// Whoever can take a new configuration, and what the process was started with.
+pub(super) struct Reload {
+    reread: Reread,
+    started: Config,
+    subscribers: Vec<Subscriber>,
+}
+
+/// Takes what concerns it of a new configuration. Must not wait: it runs in the runtime.
+type Subscriber = Box<dyn FnMut(&Config) + Send>;
+
+impl Reload {
+    /// Nobody listens yet. `started` is what the process runs with.
+    pub(super) fn new(reread: Reread, started: &Config) -> Self {
+        Self {
+            reread,
+            started: started.clone(),
+            subscribers: Vec::new(),
+        }
+    }
+
+    /// Calls `apply` with every new configuration that has no faults. What it takes must be left out in [`fixed`].
+    pub(super) fn subscribe(&mut self, apply: impl FnMut(&Config) + Send + 'static) {
+        self.subscribers.push(Box::new(apply));
+    }
+
+    /// Takes SIGHUP from now on, which would end the process otherwise; inside a runtime.
+    ///
+    /// # Errors
+    /// When the operating system refuses it.
+    pub(super) fn listen(mut self) -> std::io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                self.again().await;
+            }
+        });
+        Ok(())
+    }
+
+    async fn again(&mut self) {
+        let reread = Arc::clone(&self.reread);
+        match spawn_blocking(move || reread()).await {
+            Ok(Ok((config, warnings))) => self.apply(&config, &warnings),
+            Ok(Err(faults)) => tracing::error!("the configuration has faults, nothing changes:\n{faults}"),
+            Err(panic) => tracing::error!(%panic, "the configuration could not be read, nothing changes"),
+        }
+    }
+
+    fn apply(&mut self, config: &Config, warnings: &[Warning]) {
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        self.subscribers.iter_mut().for_each(|apply| apply(config));
+        let waiting = fixed(&self.started, config);
+        if waiting.is_empty() {
+            tracing::info!("the configuration was read again and applies");
+        } else {
+            let waiting = waiting.join(", ");
+            tracing::warn!(%waiting, "the configuration was read again; what differs in these sections needs a restart");
+        }
+    }
+}
+
+/// The sections that differ in something that nobody applies while it runs.
+fn fixed(started: &Config, fresh: &Config) -> Vec<&'static str> {
+    let mut http = fresh.http.clone();
+    http.trusted_proxies.clone_from(&started.http.trusted_proxies);
+    let differs = [
+        ("http", http != started.http),
+        ("admin", fresh.admin != started.admin),
+        ("memory", fresh.memory != started.memory),
+        ("log", fresh.log != started.log),
+        ("clusters", fresh.clusters != started.clusters),
+        ("streams", !fresh.catalog.streams().eq(started.catalog.streams())),
+    ];
+    let differing = differs.into_iter().filter(|(_, differs)| *differs);
+    differing.map(|(section, _)| section).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use super::*;
+    use crate::config::Faults;
+
+    const LEAST: &str = "[[clusters]]\nname = 'main'\nbootstrap = ['b1:9092', 'b2:9092', 'b3:9092']\n\
+        [[streams]]\nname = 'edits'\ntopics = ['edits']\n";
+
+    fn load(more: &str) -> Result<(Config, Vec<Warning>), Faults> {
+        Config::load(&format!("{more}\n{LEAST}"), "riverhead.toml", [])
+    }
+
+    fn loaded(more: &str) -> Config {
+        load(more).unwrap().0
+    }
+
+    /// A reload of a file that a test writes, and the limit that its subscriber was last told.
+    fn reload(file: &Arc<Mutex<&'static str>>) -> (Reload, Arc<AtomicU32>) {
+        let file = Arc::clone(file);
+        let reread: Reread = Arc::new(move || load(*file.lock().unwrap()));
+        let mut reload = Reload::new(reread, &loaded(""));
+        let told = Arc::new(AtomicU32::new(0));
+        let limit = Arc::clone(&told);
+        reload.subscribe(move |config| limit.store(config.limits.streams_per_client.get(), Ordering::SeqCst));
+        (reload, told)
+    }
+
+    #[tokio::test]
+    async fn a_file_with_faults_changes_nothing_and_the_next_one_without_does() {
+        let file = Arc::new(Mutex::new("[limits]\nstreams_per_client = 3"));
+        let (mut reload, told) = reload(&file);
+        for (text, expected) in [
+            ("[limits]\nstreams_per_client = 3", 3),
+            ("[limits]\nstreams_per_client = 4\nrequest_burst = 0", 3),
+            ("[limits", 3),
+            ("[limits]\nstreams_per_client = 5", 5),
+        ] {
+            *file.lock().unwrap() = text;
+            reload.again().await;
+            assert_eq!(told.load(Ordering::SeqCst), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_told_and_what_applies_is_not() {
+        let differing = |more: &str| fixed(&loaded(""), &loaded(more));
+        assert_eq!(differing(""), [""; 0]);
+        assert_eq!(
+            differing("limits.request_burst = 7\nhttp.trusted_proxies = ['10.0.0.0/8']"),
+            [""; 0]
+        );
+        assert_eq!(
+            differing("http.drain = '1s'\nadmin.listen = '127.0.0.1:1'\nlog.level = 'debug'"),
+            ["http", "admin", "log"]
+        );
+        let mut other = loaded("");
+        other.clusters[0].name = "other".into();
+        assert_eq!(fixed(&loaded(""), &other), ["clusters"]);
+    }
+}

@@ -1,0 +1,113 @@
+//! The section `limits`, and what streams say of theirs.
+
+use std::{collections::BTreeMap, num::NonZeroU32};
+
+use ipnet::IpNet;
+
+use super::{
+    fault::{Fault, Place, Read},
+    node::{Kind, Node},
+    sections::network,
+    table::{Key, fill, optional, required},
+};
+use crate::{
+    client::Ipv6Prefix,
+    limits::settings::{Network, Settings},
+};
+
+/// The keys of the section.
+pub(super) const KEYS: &[Key<Settings>] = &[
+    optional("streams_per_client", |limits, node| {
+        node.count().map(|v| limits.streams_per_client = v)
+    }),
+    optional("streams_total", |limits, node| {
+        node.count().map(|v| limits.streams_total = v)
+    }),
+    optional("connections_without_stream", |limits, node| {
+        node.count().map(|v| limits.connections_without_stream = v)
+    }),
+    optional("connections_without_stream_per_client", |limits, node| {
+        node.count()
+            .map(|v| limits.connections_without_stream_per_client = v)
+    }),
+    optional("clients_per_stream", |limits, node| {
+        ceiling(node).map(|v| limits.clients_per_stream = v)
+    }),
+    optional("requests_per_minute", |limits, node| {
+        node.count().map(|v| limits.requests_per_minute = v)
+    }),
+    optional("request_burst", |limits, node| {
+        node.count().map(|v| limits.request_burst = v)
+    }),
+    optional("ipv6_prefix", |limits, node| {
+        prefix(node).map(|v| limits.ipv6_prefix = v)
+    }),
+    optional("networks", |limits, node| {
+        networks(node).map(|v| limits.networks = v)
+    }),
+    optional("deny", |limits, node| addresses(node).map(|v| limits.deny = v)),
+    optional("allow", |limits, node| addresses(node).map(|v| limits.allow = v)),
+    optional("probes", |limits, node| {
+        addresses(node).map(|v| limits.probes = v)
+    }),
+    optional("evict_when_full", |limits, node| {
+        node.flag().map(|v| limits.evict_when_full = v)
+    }),
+];
+
+const NETWORK: &[Key<Network>] = &[
+    required("cidr", "say which addresses: \"192.0.2.0/24\"", |limits, item| {
+        network(item).map(|v| limits.cidr = v)
+    }),
+    optional("streams_per_client", |limits, item| {
+        item.count().map(|v| limits.streams_per_client = Some(v))
+    }),
+    optional("requests_per_minute", |limits, item| {
+        item.count().map(|v| limits.requests_per_minute = Some(v))
+    }),
+    optional("request_burst", |limits, item| {
+        item.count().map(|v| limits.request_burst = Some(v))
+    }),
+];
+
+/// A whole number from 1 on, or no limit.
+pub(super) fn ceiling(node: &Node) -> Read<Option<NonZeroU32>> {
+    match &node.kind {
+        Kind::Text(text) if text == UNLIMITED => Ok(None),
+        Kind::Text(_) => Err(node.refused("a whole number from 1 on, or \"unlimited\"", "this is neither")),
+        _ => node.count().map(Some),
+    }
+}
+
+fn prefix(node: &Node) -> Read<Ipv6Prefix> {
+    let bits = node.count()?.get();
+    Ipv6Prefix::new(bits).ok_or_else(|| node.refused("a length from 32 to 128", "this is out of range"))
+}
+
+fn addresses(node: &Node) -> Read<Vec<IpNet>> {
+    node.list("an array of networks", network)
+}
+
+/// Networks, each once.
+fn networks(node: &Node) -> Read<Vec<Network>> {
+    let networks = node.list("an array of tables, [[limits.networks]]", |item| {
+        let mut network = Network::new(IpNet::default());
+        fill(NETWORK, item, &mut network).map(|()| network)
+    })?;
+    let mut seen: BTreeMap<IpNet, Place> = BTreeMap::new();
+    let mut faults = Vec::new();
+    for (network, item) in networks.iter().zip(node.items()) {
+        let place = item.place_of("cidr");
+        if let Some(first) = seen.insert(network.cidr, place.clone()) {
+            let title = format!("the limits of {} are there twice", network.cidr);
+            faults.push(Fault::new(place, title).related(first, "first here"));
+        }
+    }
+    if faults.is_empty() {
+        Ok(networks)
+    } else {
+        Err(faults)
+    }
+}
+
+const UNLIMITED: &str = "unlimited";

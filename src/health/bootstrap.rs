@@ -1,0 +1,38 @@
+//! The bootstrap list: whether anybody would still be found with it.
+
+use std::collections::BTreeMap;
+
+/// Which addresses of the list took a connection when they were last tried.
+#[derive(Debug, Default)]
+pub(super) struct Bootstrap {
+    pub(super) list: Vec<String>,
+    /// Address -> why it took none, of those that were tried.
+    tried: BTreeMap<String, Result<(), String>>,
+}
+
+impl Bootstrap {
+    pub(super) fn set(&mut self, list: Vec<String>) {
+        self.tried.retain(|address, _| list.contains(address));
+        self.list = list;
+    }
+
+    pub(super) fn tried(&mut self, address: &str, outcome: Result<(), String>) {
+        if self.list.iter().any(|own| own == address) {
+            self.tried.insert(address.to_owned(), outcome);
+        }
+    }
+
+    /// How many take connections; `None` until all were tried.
+    pub(super) fn reachable(&self) -> Option<usize> {
+        (self.tried.len() == self.list.len()).then(|| self.tried.values().filter(|it| it.is_ok()).count())
+    }
+
+    /// Those that take none, each with its reason.
+    pub(super) fn dead(&self) -> String {
+        let dead = self.tried.iter().filter_map(|(address, outcome)| {
+            let why = outcome.as_ref().err()?;
+            Some(format!("{address}: {why}"))
+        });
+        dead.collect::<Vec<_>>().join("; ")
+    }
+}

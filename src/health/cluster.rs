@@ -1,0 +1,349 @@
+//! One cluster that is read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::RwLock;
+
+use super::{
+    bootstrap::Bootstrap,
+    broker::{Broker, Connection},
+    cause,
+    partition::Partition,
+    report::{BrokerReport, ClusterReport, age},
+    state::{Verdict, count, seconds},
+};
+
+/// The cell of a cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    name: Arc<str>,
+    since: Instant,
+    facts: RwLock<Facts>,
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    /// Streams are read from elsewhere.
+    passive: bool,
+    /// Why what answers is not believed.
+    refused: Option<String>,
+    id: Option<Arc<str>>,
+    described: Option<Instant>,
+    bootstrap: Bootstrap,
+    brokers: BTreeMap<i32, Broker>,
+    /// The brokers that replicas of our topics are placed on.
+    replicas: BTreeSet<i32>,
+    /// `host:port` -> what librdkafka last said against it.
+    errors: BTreeMap<String, String>,
+    topics: BTreeMap<Arc<str>, Topic>,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    missing: bool,
+    partitions: Vec<Arc<Partition>>,
+}
+
+impl Cluster {
+    pub(super) fn new(name: Arc<str>, now: Instant) -> Self {
+        Self {
+            name,
+            since: now,
+            facts: RwLock::default(),
+        }
+    }
+
+    /// The bootstrap list, as `host:port`.
+    pub fn set_bootstrap(&self, list: Vec<String>) {
+        self.facts.write().bootstrap.set(list);
+    }
+
+    /// Says whether streams are read from it now; they are unless somebody says otherwise.
+    pub fn set_active(&self, active: bool) {
+        self.facts.write().passive = !active;
+    }
+
+    /// Says why what answers is not believed (another cluster's id, for instance); `None` when it is again.
+    pub fn set_refused(&self, why: Option<String>) {
+        self.facts.write().refused = why;
+    }
+
+    /// A broker has told the topology.
+    pub fn described(&self, id: &Arc<str>, at: Instant) {
+        let mut facts = self.facts.write();
+        facts.id = Some(Arc::clone(id));
+        facts.described = Some(at);
+    }
+
+    /// The topology of a topic: who leads each partition.
+    pub fn set_leaders(&self, topic: &Arc<str>, leaders: &[Option<i32>], at: Instant) {
+        let mut facts = self.facts.write();
+        let topic = facts.topics.entry(Arc::clone(topic)).or_default();
+        topic.missing = false;
+        topic
+            .partitions
+            .resize_with(leaders.len(), || Arc::new(Partition::new(at)));
+        for (partition, leader) in topic.partitions.iter().zip(leaders) {
+            partition.led_by(*leader, at);
+        }
+    }
+
+    /// The cluster does not have this topic.
+    pub fn set_missing(&self, topic: &Arc<str>) {
+        let mut facts = self.facts.write();
+        facts.topics.entry(Arc::clone(topic)).or_default().missing = true;
+    }
+
+    /// The brokers that replicas of our topics are placed on, alive or not.
+    pub fn set_replicas(&self, brokers: BTreeSet<i32>) {
+        self.facts.write().replicas = brokers;
+    }
+
+    /// The cell of a partition, once [`set_leaders`](Self::set_leaders) has made it.
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
+        let facts = self.facts.read();
+        let number = usize::try_from(partition).ok()?;
+        facts.topics.get(topic)?.partitions.get(number).cloned()
+    }
+
+    /// Every partition: topic, number, cell.
+    pub fn partitions(&self) -> Vec<(Arc<str>, i32, Arc<Partition>)> {
+        let facts = self.facts.read();
+        let numbered = |(topic, it): (&Arc<str>, &Topic)| {
+            let topic = Arc::clone(topic);
+            let cells: Vec<_> = it.partitions.iter().cloned().enumerate().collect();
+            cells
+                .into_iter()
+                .map(move |(number, cell)| (Arc::clone(&topic), number as i32, cell))
+        };
+        facts.topics.iter().flat_map(numbered).collect()
+    }
+
+    /// The brokers that are in the cluster now, as statistics tell. Those that are no longer are forgotten, unless replicas
+    /// are placed on them.
+    pub fn set_brokers(&self, connections: Vec<Connection>, at: Instant) {
+        let mut facts = self.facts.write();
+        for connection in &connections {
+            if connection.state == "UP" {
+                facts.errors.remove(&*connection.address);
+            }
+        }
+        let mut old = std::mem::take(&mut facts.brokers);
+        for connection in connections {
+            let mut broker = old.remove(&connection.id).unwrap_or_else(|| Broker::new(at));
+            let id = connection.id;
+            broker.connect(connection);
+            facts.brokers.insert(id, broker);
+        }
+        old.retain(|id, _| facts.replicas.contains(id));
+        old.values_mut().for_each(Broker::gone);
+        facts.brokers.append(&mut old);
+    }
+
+    /// The id and address of each broker that is in the cluster now.
+    pub fn brokers(&self) -> Vec<(i32, Arc<str>)> {
+        let facts = self.facts.read();
+        let listed = facts.brokers.iter().filter(|(_, broker)| !broker.is_gone());
+        listed
+            .filter_map(|(id, broker)| Some((*id, Arc::clone(broker.address()?))))
+            .collect()
+    }
+
+    /// This broker has answered a question that was put to it alone.
+    pub fn answered(&self, broker: i32, at: Instant) {
+        if let Some(broker) = self.facts.write().brokers.get_mut(&broker) {
+            broker.answered(at);
+        }
+    }
+
+    /// What librdkafka said of a broker, `HOST:PORT/ID: TEXT`. Anything else is not kept.
+    pub fn error(&self, text: &str) {
+        let Some((address, why)) = cause::split(text) else {
+            return;
+        };
+        let mut facts = self.facts.write();
+        if facts.errors.len() < MOST_ERRORS || facts.errors.contains_key(address) {
+            facts.errors.insert(address.to_owned(), cause::shorten(why));
+        }
+    }
+
+    /// Whether a broker that answers listens at this `host:port`.
+    pub fn answers_at(&self, address: &str, now: Instant) -> bool {
+        let facts = self.facts.read();
+        let here = |broker: &Broker| broker.address().is_some_and(|own| **own == *address);
+        facts
+            .brokers
+            .values()
+            .any(|broker| here(broker) && broker.is_reachable(now))
+    }
+
+    /// The bootstrap list.
+    pub fn bootstrap(&self) -> Vec<String> {
+        self.facts.read().bootstrap.list.clone()
+    }
+
+    /// An address of the bootstrap list was tried.
+    pub fn tried(&self, address: &str, outcome: Result<(), String>) {
+        self.facts.write().bootstrap.tried(address, outcome);
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        !self.facts.read().passive
+    }
+
+    /// How it is, by itself: what its partitions are is settled later.
+    pub(super) fn report(&self, now: Instant) -> ClusterReport {
+        let facts = self.facts.read();
+        let brokers = facts.broker_reports(self.since, now);
+        let reachable = brokers.iter().filter(|broker| broker.reachable).count();
+        let Verdict { state, reason } = facts.judge(self.since, &brokers, reachable, now);
+        let naming = |id| facts.name_of(id);
+        let partitions = facts.topics.iter().flat_map(|(name, topic)| {
+            let cells = topic.partitions.iter().enumerate();
+            cells.map(|(number, cell)| cell.report(name, number as i32, &naming, now))
+        });
+        let missing = facts.topics.iter().filter(|(_, topic)| topic.missing);
+        ClusterReport {
+            name: self.name.to_string(),
+            state,
+            reason,
+            active: !facts.passive,
+            cluster_id: facts.id.as_deref().map(str::to_owned),
+            bootstrap: facts.bootstrap.list.clone(),
+            bootstrap_reachable: facts.bootstrap.reachable(),
+            metadata_age_seconds: age(facts.described, now),
+            brokers_reachable: reachable,
+            partitions: partitions.collect(),
+            missing_topics: missing.map(|(name, _)| name.to_string()).collect(),
+            brokers,
+        }
+    }
+}
+
+impl Facts {
+    fn judge(&self, since: Instant, brokers: &[BrokerReport], reachable: usize, now: Instant) -> Verdict {
+        if let Some(why) = &self.refused {
+            return Verdict::failing(why.clone());
+        }
+        match self.described.map(|at| now.saturating_duration_since(at)) {
+            None => self.unmet(now.saturating_duration_since(since)),
+            Some(age) if age >= DEADLINE => Verdict::failing(format!(
+                "no broker has told the topology for {}: {}",
+                seconds(age),
+                self.causes()
+            )),
+            Some(_) => self
+                .short_of_brokers(brokers, reachable)
+                .or_else(|| self.short_of_seeds())
+                .or_else(|| self.starting(brokers))
+                .or_else(|| self.lacking())
+                .unwrap_or_else(|| {
+                    Verdict::ok(format!(
+                        "{} and the topology are known",
+                        count(reachable, "broker")
+                    ))
+                }),
+        }
+    }
+
+    /// No broker has ever told the topology.
+    fn unmet(&self, age: Duration) -> Verdict {
+        let what = format!("none of the bootstrap brokers answers: {}", self.causes());
+        match age < DEADLINE {
+            true => Verdict::starting(age, what),
+            false => Verdict::failing(what),
+        }
+    }
+
+    fn short_of_brokers(&self, brokers: &[BrokerReport], reachable: usize) -> Option<Verdict> {
+        let bad = brokers.iter().find(|it| it.state == super::State::Failing)?;
+        let name = self.name_of(bad.id);
+        Some(Verdict::degraded(format!(
+            "{reachable} of {} answer; {name}: {}",
+            count(brokers.len(), "broker"),
+            bad.reason
+        )))
+    }
+
+    /// The outage of 2019: nothing fails before the next restart.
+    fn short_of_seeds(&self) -> Option<Verdict> {
+        let reachable = self.bootstrap.reachable()?;
+        let all = self.bootstrap.list.len();
+        (reachable == 0 || (reachable < 2 && all > 1)).then(|| {
+            Verdict::degraded(format!(
+                "{reachable} of {} in the bootstrap list take connections, so a restart may find nobody: {}",
+                count(all, "address"),
+                self.bootstrap.dead()
+            ))
+        })
+    }
+
+    fn starting(&self, brokers: &[BrokerReport]) -> Option<Verdict> {
+        let young = brokers.iter().find(|it| it.state == super::State::Degraded)?;
+        Some(Verdict::degraded(format!(
+            "{}: {}",
+            self.name_of(young.id),
+            young.reason
+        )))
+    }
+
+    fn lacking(&self) -> Option<Verdict> {
+        let (topic, _) = self.topics.iter().find(|(_, topic)| topic.missing)?;
+        Some(Verdict::degraded(format!("there is no topic {topic}")))
+    }
+
+    /// Every broker that is in the cluster, or that should be.
+    fn broker_reports(&self, since: Instant, now: Instant) -> Vec<BrokerReport> {
+        let ids: BTreeSet<_> = self.brokers.keys().chain(&self.replicas).copied().collect();
+        let gone = Broker::new(since);
+        let report = |id| {
+            let broker = self.brokers.get(&id).unwrap_or(&gone);
+            let cause = broker.address().and_then(|address| self.errors.get(&**address));
+            broker.report(id, cause.map(String::as_str), now)
+        };
+        ids.into_iter().map(report).collect()
+    }
+
+    fn name_of(&self, id: i32) -> String {
+        match self.brokers.get(&id).and_then(Broker::address) {
+            Some(address) => format!("broker {id} ({address})"),
+            None => format!("broker {id}"),
+        }
+    }
+
+    /// What is said against each broker that could be asked.
+    fn causes(&self) -> String {
+        let known = self.brokers.values().filter_map(Broker::address);
+        let known = known.map(|address| &**address);
+        let seeds = self.bootstrap.list.iter().map(String::as_str);
+        let asked: BTreeSet<_> = seeds.chain(known).collect();
+        let cause = |address: &str| {
+            self.errors
+                .get(address)
+                .map_or("connected to, or being connected to, and mute", String::as_str)
+        };
+        let said = asked
+            .iter()
+            .take(MOST_NAMED)
+            .map(|address| format!("{address}: {}", cause(address)));
+        let mut said: Vec<_> = said.collect();
+        if asked.len() > MOST_NAMED {
+            said.push(format!("and {} more", asked.len() - MOST_NAMED));
+        }
+        said.join("; ")
+    }
+}
+
+/// The topology is asked for every 2 s, and a question may sit on a mute broker for 2 s before another is asked. A page that
+/// names the cause within 10 s of an outage rests on this.
+const DEADLINE: Duration = Duration::from_secs(8);
+
+/// Addresses come from the configuration and from brokers; this bounds what brokers can make us keep.
+const MOST_ERRORS: usize = 256;
+
+/// A sentence that names more is not read.
+const MOST_NAMED: usize = 5;

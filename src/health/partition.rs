@@ -1,0 +1,299 @@
+//! One partition that is read.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::{
+    report::{PartitionReport, age},
+    state::{Verdict, seconds},
+};
+
+/// The cell of a partition. The tail, the topology and the statistics write it, each its own part; a write is a short lock
+/// once a batch.
+#[derive(Debug)]
+pub struct Partition(Mutex<Facts>);
+
+/// What librdkafka's statistics tell of a partition that the tail reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetching {
+    /// The broker that is asked; `None` while there is none.
+    pub broker: Option<i32>,
+    /// Whether that broker has answered anything since the last statistics.
+    pub heard: bool,
+    /// The offset that is asked for next.
+    pub next: Option<i64>,
+    /// The high watermark that the broker told last.
+    pub high: Option<i64>,
+    /// The last stable offset, up to which we read.
+    pub stable: Option<i64>,
+    /// The log start offset.
+    pub start: Option<i64>,
+}
+
+/// What another broker's view of the cluster leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The broker whose metadata was believed.
+    pub via: i32,
+    /// The high watermark of whoever that metadata names as leader.
+    pub high: i64,
+}
+
+#[derive(Debug)]
+struct Facts {
+    since: Instant,
+    leader: Option<i32>,
+    leaderless: Option<Instant>,
+    reading: bool,
+    event: Option<(Instant, i64)>,
+    fetched: Option<Instant>,
+    fetching: Option<Fetching>,
+    /// Since when the high watermark is what it is.
+    high_since: Instant,
+    /// Since when there is something to read and nothing is read.
+    behind: Option<Instant>,
+    elsewhere: Option<(Elsewhere, Instant)>,
+}
+
+impl Partition {
+    pub(super) fn new(now: Instant) -> Self {
+        Self(Mutex::new(Facts {
+            since: now,
+            leader: None,
+            leaderless: Some(now),
+            reading: false,
+            event: None,
+            fetched: None,
+            fetching: None,
+            high_since: now,
+            behind: None,
+            elsewhere: None,
+        }))
+    }
+
+    /// Records came in; the newest bears this timestamp, in ms since 1970.
+    pub fn arrived(&self, timestamp: i64, at: Instant) {
+        let mut facts = self.0.lock();
+        facts.event = Some((at, timestamp));
+        facts.fetched = facts.fetched.max(Some(at));
+        facts.behind = None;
+    }
+
+    /// The tail begins to read it.
+    pub fn reading(&self, at: Instant) {
+        let mut facts = self.0.lock();
+        facts.reading = true;
+        // A new log, and a new deadline for its first fetch.
+        facts.since = at;
+        facts.fetched = None;
+        facts.forget_watermarks(at);
+    }
+
+    /// The tail has lost its place, and the leader is asked for another.
+    pub fn lost(&self, at: Instant) {
+        let mut facts = self.0.lock();
+        facts.reading = false;
+        facts.since = at;
+    }
+
+    /// The topology names this leader.
+    pub(super) fn led_by(&self, leader: Option<i32>, at: Instant) {
+        let mut facts = self.0.lock();
+        facts.leader = leader;
+        facts.leaderless = match leader {
+            Some(_) => None,
+            None => facts.leaderless.or(Some(at)),
+        };
+    }
+
+    /// Statistics came.
+    pub fn fetching(&self, now: Fetching, at: Instant) {
+        let mut facts = self.0.lock();
+        if now.heard {
+            facts.fetched = facts.fetched.max(Some(at));
+        }
+        let before = facts.fetching.replace(now);
+        if before.and_then(|before| before.high) != now.high {
+            facts.high_since = at;
+            facts.elsewhere = None;
+        }
+        let stuck = now.lag().is_some_and(|lag| lag > 0) && before.and_then(|it| it.next) == now.next;
+        facts.behind = facts.behind.or(Some(at)).filter(|_| stuck);
+    }
+
+    /// Since when its high watermark stands still, what it is, and the broker it is fetched from; `None` while unknown.
+    pub fn still_since(&self) -> Option<(Instant, i64, Option<i32>)> {
+        let facts = self.0.lock();
+        let fetching = facts.fetching?;
+        Some((facts.high_since, fetching.high?, fetching.broker))
+    }
+
+    /// Another broker's metadata was believed, and led to this.
+    pub fn seen_elsewhere(&self, elsewhere: Elsewhere, at: Instant) {
+        let mut facts = self.0.lock();
+        let ahead = facts
+            .fetching
+            .and_then(|it| it.high)
+            .is_some_and(|high| high < elsewhere.high);
+        let first = facts.elsewhere.map_or(at, |(_, first)| first);
+        // The one that leads us astray sees nothing wrong, so only news of being behind replaces news of it.
+        if ahead {
+            facts.elsewhere = Some((elsewhere, first));
+        }
+    }
+
+    /// When an event last came in, and since when it could have.
+    pub(super) fn last_event(&self) -> (Option<Instant>, Instant) {
+        let facts = self.0.lock();
+        (facts.event.map(|(at, _)| at), facts.since)
+    }
+
+    pub(super) fn report(
+        &self,
+        topic: &str,
+        partition: i32,
+        naming: &Naming<'_>,
+        now: Instant,
+    ) -> PartitionReport {
+        let facts = self.0.lock();
+        let Verdict { state, reason } = facts.judge(naming, now);
+        let fetching = facts.fetching;
+        let stalled = facts.stalled(now);
+        PartitionReport {
+            topic: topic.to_owned(),
+            partition,
+            state,
+            reason,
+            leader: facts.leader,
+            fetched_from: fetching.and_then(|it| it.broker),
+            last_event_age_seconds: age(facts.event.map(|(at, _)| at), now),
+            last_event_timestamp: facts.event.map(|(_, timestamp)| timestamp),
+            last_fetch_age_seconds: age(facts.fetched, now),
+            next_offset: fetching.and_then(|it| it.next),
+            high_watermark: fetching.and_then(|it| it.high),
+            lag: fetching.and_then(|it| it.lag()),
+            log_start_offset: fetching.and_then(|it| it.start),
+            memory_bytes: None,
+            stalled: stalled.is_some(),
+            stalled_for_seconds: stalled.and_then(|_| age(Some(facts.high_since), now)),
+        }
+    }
+}
+
+/// How a sentence names a broker, and what ails it.
+pub(super) type Naming<'a> = dyn Fn(i32) -> String + 'a;
+
+impl Facts {
+    fn forget_watermarks(&mut self, at: Instant) {
+        self.fetching = None;
+        self.high_since = at;
+        self.behind = None;
+        self.elsewhere = None;
+    }
+
+    /// What moves elsewhere while we stand still, once our statistics had the time to catch up with it.
+    fn stalled(&self, now: Instant) -> Option<Elsewhere> {
+        let (elsewhere, at) = self.elsewhere?;
+        let confirmed = now.saturating_duration_since(at) >= CONFIRM && self.high_since <= at;
+        (confirmed && self.fetching?.high? < elsewhere.high).then_some(elsewhere)
+    }
+
+    fn judge(&self, naming: &Naming<'_>, now: Instant) -> Verdict {
+        self.unled(now)
+            .or_else(|| self.unread(naming, now))
+            .or_else(|| self.stall(naming, now))
+            .or_else(|| self.unfetched(naming, now))
+            .or_else(|| self.stuck(now))
+            .unwrap_or_else(|| self.fine(now))
+    }
+
+    fn unled(&self, now: Instant) -> Option<Verdict> {
+        let age = now.saturating_duration_since(self.leaderless?);
+        Some(match self.reading || age >= DEADLINE {
+            true if age < ELECTION => return None,
+            true => Verdict::failing(format!(
+                "no broker leads it, for {}: its replicas are down, or not in sync",
+                seconds(age)
+            )),
+            false => Verdict::starting(age, "no broker leads it yet"),
+        })
+    }
+
+    fn unread(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
+        if self.reading {
+            return None;
+        }
+        let age = now.saturating_duration_since(self.since);
+        let leader = self.leader.map(naming).unwrap_or_default();
+        let what = format!("its leader, {leader}, has not told where the log begins and ends");
+        Some(match age < DEADLINE {
+            true => Verdict::starting(age, what),
+            false => Verdict::failing(format!("{what}, for {}", seconds(age))),
+        })
+    }
+
+    fn stall(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
+        let elsewhere = self.stalled(now)?;
+        let fetching = self.fetching?;
+        Some(Verdict::failing(format!(
+            "stalled: {} says for {} that the log ends at {}; whom {} names as leader says {}",
+            fetching.broker.map_or_else(|| "nobody".to_owned(), naming),
+            seconds(now.saturating_duration_since(self.high_since)),
+            fetching.high?,
+            naming(elsewhere.via),
+            elsewhere.high,
+        )))
+    }
+
+    fn unfetched(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
+        let age = now.saturating_duration_since(self.fetched.unwrap_or(self.since));
+        let broker = self.fetching.and_then(|it| it.broker).or(self.leader);
+        let broker = broker.map_or_else(|| "no broker".to_owned(), naming);
+        match self.fetched {
+            _ if age < DEADLINE && self.fetched.is_some() => None,
+            None if age < DEADLINE => Some(Verdict::starting(age, format!("the first fetch from {broker}"))),
+            _ => Some(Verdict::failing(format!(
+                "nothing was fetched for {}: {broker} does not answer",
+                seconds(age)
+            ))),
+        }
+    }
+
+    fn stuck(&self, now: Instant) -> Option<Verdict> {
+        let age = now.saturating_duration_since(self.behind?);
+        let lag = self.fetching?.lag()?;
+        (age >= DEADLINE).then(|| {
+            Verdict::failing(format!(
+                "{lag} records wait, and none was read for {}",
+                seconds(age)
+            ))
+        })
+    }
+
+    fn fine(&self, now: Instant) -> Verdict {
+        Verdict::ok(match self.event {
+            Some((at, _)) => format!(
+                "read; the last event came {} ago",
+                seconds(now.saturating_duration_since(at))
+            ),
+            None => "read; no event has come yet".to_owned(),
+        })
+    }
+}
+
+impl Fetching {
+    /// How many offsets wait to be read.
+    pub fn lag(&self) -> Option<i64> {
+        Some((self.stable.or(self.high)? - self.next?).max(0))
+    }
+}
+
+/// An answer that a busy broker owes for longer than this it does not give: twice what a request may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Elections take one or two seconds, and come with every restart of a broker.
+const ELECTION: Duration = Duration::from_secs(5);
+
+/// What moved elsewhere has moved here too within this long, statistics included, unless we are not going to see it.
+const CONFIRM: Duration = Duration::from_secs(5);

@@ -1,0 +1,86 @@
+//! How a thing is, and why.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+/// How a thing is, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It does what it is for.
+    Ok,
+    /// It does, for now: somebody should look.
+    Degraded,
+    /// It does not, or that cannot be told.
+    Failing,
+}
+
+impl State {
+    /// Every state, from best to worst.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failing];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Degraded => "degraded",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A state, and the sentence that says why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// How it is.
+    pub state: State,
+    /// Why, for a person; never empty.
+    pub reason: String,
+}
+
+impl Verdict {
+    pub(super) fn ok(reason: impl Into<String>) -> Self {
+        Self::new(State::Ok, reason)
+    }
+
+    pub(super) fn degraded(reason: impl Into<String>) -> Self {
+        Self::new(State::Degraded, reason)
+    }
+
+    pub(super) fn failing(reason: impl Into<String>) -> Self {
+        Self::new(State::Failing, reason)
+    }
+
+    pub(super) fn new(state: State, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { state, reason }
+    }
+
+    /// Before its deadline nothing is failing: it is `starting`.
+    pub(super) fn starting(age: Duration, what: impl fmt::Display) -> Self {
+        Self::degraded(format!("starting for {}: {what}", seconds(age)))
+    }
+}
+
+/// A duration as it stands in a sentence.
+pub(super) fn seconds(age: Duration) -> String {
+    match age.as_secs() {
+        0..=9 => format!("{:.1} s", age.as_secs_f64()),
+        s @ 10..=119 => format!("{s} s"),
+        s @ 120..=7199 => format!("{} min", s / 60),
+        s => format!("{} h", s / 3600),
+    }
+}
+
+/// `1 broker`, `3 brokers`.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}

@@ -1,0 +1,201 @@
+//! Streams: what clients are promised, judged by the partitions behind it.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    cluster::Cluster,
+    report::{ClusterReport, PartitionReport, StreamReport, age, worst_of},
+    state::{State, Verdict, count, seconds},
+};
+
+/// A stream of the catalog.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its topics.
+    pub topics: Vec<Arc<str>>,
+    /// How soon an event must come; `None` for a stream that may be quiet.
+    pub expect_event_within: Option<Duration>,
+}
+
+impl Stream {
+    pub(super) fn report(&self, clusters: &[ClusterReport], quiet: &Quiet) -> StreamReport {
+        let active = || clusters.iter().filter(|cluster| cluster.active);
+        let partitions: Vec<_> = active()
+            .flat_map(|cluster| &cluster.partitions)
+            .filter(|it| self.topics.iter().any(|topic| **topic == *it.topic))
+            .collect();
+        let last = quiet.last.get(&self.name);
+        let Verdict { state, reason } = self.judge(&partitions, active(), last);
+        StreamReport {
+            name: self.name.to_string(),
+            state,
+            reason,
+            expect_event_within_seconds: self.expect_event_within.map(|within| within.as_secs_f64()),
+            last_event_age_seconds: last.and_then(|last| last.age),
+        }
+    }
+
+    fn judge<'a>(
+        &self,
+        partitions: &[&PartitionReport],
+        active: impl Iterator<Item = &'a ClusterReport> + Clone,
+        last: Option<&Last>,
+    ) -> Verdict {
+        let unknown = self
+            .topics
+            .iter()
+            .find(|topic| !partitions.iter().any(|partition| *partition.topic == ***topic));
+        if let Some(topic) = unknown {
+            return missing(topic, active);
+        }
+        let silent = last.and_then(|last| last.verdict.clone());
+        let worst = worst_of(partitions.iter().copied())
+            .filter(|worst| worst.state > State::Ok)
+            .map(|worst| Verdict::new(worst.state, worst.sentence()));
+        match (worst, silent) {
+            (Some(worst), Some(silent)) if worst.state < silent.state => silent,
+            (Some(worst), _) => worst,
+            (None, Some(silent)) => silent,
+            (None, None) => Verdict::ok(format!("{} read", count(partitions.len(), "partition"))),
+        }
+    }
+}
+
+/// Why nothing is known of a topic: the cluster's reason, if it has one.
+fn missing<'a>(topic: &str, active: impl Iterator<Item = &'a ClusterReport> + Clone) -> Verdict {
+    let lacks = |cluster: &&ClusterReport| cluster.missing_topics.iter().any(|it| it == topic);
+    if let Some(cluster) = active.clone().find(lacks) {
+        return Verdict::failing(format!("cluster {} has no topic {topic}", cluster.name));
+    }
+    let worst = active.reduce(|worst, next| if next.state > worst.state { next } else { worst });
+    match worst.filter(|cluster| cluster.state > State::Ok) {
+        Some(cluster) => Verdict::new(
+            cluster.state,
+            format!("cluster {}: {}", cluster.name, cluster.reason),
+        ),
+        None => Verdict::degraded(format!("starting: no partition of topic {topic} is known yet")),
+    }
+}
+
+/// Which expectations are not met.
+pub(super) struct Quiet {
+    last: BTreeMap<Arc<str>, Last>,
+    /// (topic, partition) -> what to say of it.
+    partitions: BTreeMap<(Arc<str>, i32), String>,
+}
+
+/// A stream's last event.
+struct Last {
+    age: Option<f64>,
+    verdict: Option<Verdict>,
+}
+
+/// When a partition last had an event, and since when it could have had one.
+struct Heard {
+    topic: Arc<str>,
+    partition: i32,
+    event: Option<Instant>,
+    since: Instant,
+}
+
+impl Quiet {
+    pub(super) fn of(streams: &[Stream], clusters: &[Arc<Cluster>], now: Instant) -> Self {
+        let active = clusters.iter().filter(|cluster| cluster.is_active());
+        let heard: Vec<_> = active.flat_map(|cluster| heard(cluster)).collect();
+        let mut quiet = Self {
+            last: BTreeMap::new(),
+            partitions: BTreeMap::new(),
+        };
+        for stream in streams {
+            quiet.look(stream, &heard, now);
+        }
+        quiet
+    }
+
+    fn look(&mut self, stream: &Stream, heard: &[Heard], now: Instant) {
+        let own = || heard.iter().filter(|it| stream.topics.contains(&it.topic));
+        let event = own().filter_map(|it| it.event).max();
+        let since = event.or_else(|| own().map(|it| it.since).min());
+        let verdict = stream.expect_event_within.and_then(|within| {
+            let age = now.saturating_duration_since(since?);
+            let what = format!(
+                "no event for {}; one is expected within {}",
+                seconds(age),
+                seconds(within)
+            );
+            (age > within).then(|| Verdict::failing(what))
+        });
+        self.last.insert(
+            Arc::clone(&stream.name),
+            Last {
+                age: age(event, now),
+                verdict,
+            },
+        );
+        if let Some(within) = stream.expect_event_within {
+            self.compare(stream, within, own(), now);
+        }
+    }
+
+    /// A partition is too quiet when its siblings are not. A topic that is quiet as a whole may be that of a site on standby.
+    fn compare<'a>(
+        &mut self,
+        stream: &Stream,
+        within: Duration,
+        own: impl Iterator<Item = &'a Heard> + Clone,
+        now: Instant,
+    ) {
+        let is_quiet = |it: &Heard| now.saturating_duration_since(it.event.unwrap_or(it.since)) > within;
+        for it in own.clone().filter(|it| is_quiet(it)) {
+            let moving = own
+                .clone()
+                .any(|other| other.topic == it.topic && other.event.is_some() && !is_quiet(other));
+            if moving {
+                let what = format!(
+                    "quiet for {} while other partitions of its topic are not; stream {} expects an event within {}",
+                    seconds(now.saturating_duration_since(it.event.unwrap_or(it.since))),
+                    stream.name,
+                    seconds(within)
+                );
+                self.partitions
+                    .insert((Arc::clone(&it.topic), it.partition), what);
+            }
+        }
+    }
+
+    /// Says so of the partitions.
+    pub(super) fn mark(&self, clusters: &mut [ClusterReport]) {
+        let partitions = clusters
+            .iter_mut()
+            .filter(|cluster| cluster.active)
+            .flat_map(|cluster| &mut cluster.partitions);
+        for partition in partitions.filter(|it| it.state == State::Ok) {
+            let key = (Arc::from(&*partition.topic), partition.partition);
+            if let Some(what) = self.partitions.get(&key) {
+                partition.state = State::Degraded;
+                partition.reason.clone_from(what);
+            }
+        }
+    }
+}
+
+fn heard(cluster: &Cluster) -> Vec<Heard> {
+    let partitions = cluster.partitions().into_iter();
+    partitions
+        .map(|(topic, partition, cell)| {
+            let (event, since) = cell.last_event();
+            Heard {
+                topic,
+                partition,
+                event,
+                since,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,339 @@
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::*;
+
+/// Cells of a cluster `main` of brokers 1 and 2, and a stream `edits` of one topic with two partitions.
+struct Scene {
+    health: Health,
+    cluster: Arc<Cluster>,
+    start: Instant,
+}
+
+impl Scene {
+    fn new(within: Option<u64>) -> Self {
+        let (health, start) = (Health::new(), Instant::now());
+        let seeds = vec!["b1:9092".to_owned(), "b2:9092".to_owned()];
+        let cluster = health.cluster(&"main".into(), seeds, start);
+        health.set_streams(vec![Stream {
+            name: "edits".into(),
+            topics: vec!["edits".into()],
+            expect_event_within: within.map(Duration::from_secs),
+        }]);
+        Self {
+            health,
+            cluster,
+            start,
+        }
+    }
+
+    /// One whose cluster is known and read at second 0.
+    fn read(within: Option<u64>) -> Self {
+        let scene = Self::new(within);
+        scene.alive(0);
+        for number in 0..2 {
+            scene.partition(number).reading(scene.at(0));
+        }
+        scene.fetches(0, [10, 10]);
+        scene
+    }
+
+    fn at(&self, second: u64) -> Instant {
+        self.start + Duration::from_secs(second)
+    }
+
+    fn partition(&self, number: i32) -> Arc<Partition> {
+        self.cluster.partition("edits", number).expect("a partition")
+    }
+
+    /// All brokers answer, and broker 1 leads both partitions.
+    fn alive(&self, second: u64) {
+        self.cluster.described(&"id".into(), self.at(second));
+        self.cluster
+            .set_leaders(&"edits".into(), &[Some(1), Some(1)], self.at(second));
+        self.cluster.set_replicas(BTreeSet::from([1, 2]));
+        self.brokers(second, &[(1, "UP"), (2, "UP")]);
+        self.cluster.answered(1, self.at(second));
+        self.cluster.answered(2, self.at(second));
+    }
+
+    fn brokers(&self, second: u64, brokers: &[(i32, &str)]) {
+        let connection = |(id, state): &(i32, &str)| Connection {
+            id: *id,
+            address: format!("b{id}:9092").into(),
+            state: (*state).to_owned(),
+            connects: 1,
+            disconnects: 0,
+            rtt: Some(Duration::from_millis(1)),
+        };
+        let connections = brokers.iter().map(connection).collect();
+        self.cluster.set_brokers(connections, self.at(second));
+    }
+
+    /// Statistics of a tail that has read all up to these watermarks.
+    fn fetches(&self, second: u64, highs: [i64; 2]) {
+        for (number, high) in highs.into_iter().enumerate() {
+            self.fetch(number as i32, second, high, high);
+        }
+    }
+
+    fn fetch(&self, number: i32, second: u64, next: i64, high: i64) {
+        let fetching = Fetching {
+            broker: Some(1),
+            heard: true,
+            next: Some(next),
+            high: Some(high),
+            stable: Some(high),
+            start: Some(0),
+        };
+        self.partition(number).fetching(fetching, self.at(second));
+    }
+
+    fn report(&self, second: u64) -> Report {
+        let report = self.health.report(self.at(second));
+        assert_every_reason_is_a_sentence(&report);
+        report
+    }
+}
+
+fn assert_every_reason_is_a_sentence(report: &Report) {
+    let streams = report.streams.iter().map(|it| &it.reason);
+    let clusters = report.clusters.iter().flat_map(|cluster| {
+        let brokers = cluster.brokers.iter().map(|it| &it.reason);
+        let partitions = cluster.partitions.iter().map(|it| &it.reason);
+        brokers.chain(partitions).chain([&cluster.reason])
+    });
+    for reason in streams.chain(clusters).chain([&report.reason]) {
+        assert!(
+            reason.len() > 8 && !reason.to_lowercase().contains("unknown"),
+            "{reason:?}"
+        );
+    }
+}
+
+#[test]
+fn what_cannot_be_determined_is_starting_and_then_failing_with_its_cause() {
+    let scene = Scene::new(None);
+    scene
+        .cluster
+        .error("b1:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)");
+    let early = scene.report(1);
+    assert_eq!(early.state, State::Degraded);
+    assert!(early.reason.contains("starting"), "{}", early.reason);
+    let late = scene.report(9);
+    assert_eq!(late.state, State::Failing);
+    assert!(
+        late.reason
+            .contains("none of the bootstrap brokers answers: b1:9092: connection refused; b2:9092:"),
+        "{}",
+        late.reason
+    );
+}
+
+#[test]
+fn all_is_well_while_everybody_answers_and_a_quiet_partition_is() {
+    let scene = Scene::read(None);
+    scene.alive(3600);
+    scene.fetches(3600, [10, 10]);
+    let report = scene.report(3601);
+    assert_eq!(report.state, State::Ok, "{report:?}");
+    assert_eq!(report.clusters[0].brokers_reachable, 2);
+    assert_eq!(report.clusters[0].partitions[1].lag, Some(0));
+}
+
+#[test]
+fn a_cluster_that_falls_silent_is_failing_and_says_what_its_brokers_said() {
+    let scene = Scene::read(None);
+    scene.brokers(2, &[(1, "TRY_CONNECT"), (2, "TRY_CONNECT")]);
+    scene
+        .cluster
+        .error("b2:9092/2: Disconnected while requesting ApiVersion (after 3ms in state APIVERSION_QUERY)");
+    let report = scene.report(12);
+    assert_eq!(report.state, State::Failing);
+    let cluster = &report.clusters[0];
+    assert!(
+        cluster
+            .reason
+            .starts_with("no broker has told the topology for 12 s"),
+        "{}",
+        cluster.reason
+    );
+    assert!(
+        cluster.reason.contains("b2:9092: disconnected while"),
+        "{}",
+        cluster.reason
+    );
+    assert_eq!(cluster.brokers_reachable, 0);
+}
+
+#[test]
+fn a_broker_that_holds_replicas_and_left_the_list_degrades_its_cluster() {
+    let scene = Scene::read(None);
+    scene.alive(60);
+    scene.fetches(60, [10, 10]);
+    scene.brokers(61, &[(1, "UP")]);
+    let report = scene.report(62);
+    assert_eq!(report.state, State::Degraded, "{report:?}");
+    assert_eq!(report.clusters[0].brokers_reachable, 1);
+    assert!(report.reason.contains("broker 2 (b2:9092)"), "{}", report.reason);
+    assert_eq!(report.streams[0].state, State::Ok);
+    // Decommissioned: its replicas are placed elsewhere.
+    scene.cluster.set_replicas(BTreeSet::from([1]));
+    scene.brokers(63, &[(1, "UP")]);
+    assert_eq!(scene.report(64).state, State::Ok);
+}
+
+#[test]
+fn a_bootstrap_list_with_one_live_address_left_is_told_before_the_next_restart() {
+    let scene = Scene::read(None);
+    scene.cluster.tried("b1:9092", Err("connection refused".into()));
+    assert_eq!(scene.report(1).state, State::Ok, "the other was not tried yet");
+    scene.cluster.tried("b2:9092", Ok(()));
+    let report = scene.report(1);
+    assert_eq!(report.state, State::Degraded);
+    assert!(
+        report.reason.contains("b1:9092: connection refused"),
+        "{}",
+        report.reason
+    );
+}
+
+#[test]
+fn a_watermark_that_stands_still_while_it_moves_elsewhere_is_a_stall() {
+    let scene = Scene::read(None);
+    let seen = Elsewhere { via: 2, high: 25 };
+    scene.partition(0).seen_elsewhere(seen, scene.at(6));
+    for second in [8, 12] {
+        scene.alive(second);
+        scene.fetches(second, [10, 10]);
+    }
+    assert_eq!(scene.report(8).state, State::Ok, "our statistics may lag behind");
+    let report = scene.report(12);
+    assert_eq!(report.state, State::Failing);
+    let partition = &report.clusters[0].partitions[0];
+    assert!(partition.stalled);
+    assert_eq!(partition.stalled_for_seconds, Some(12.0));
+    assert!(
+        partition.reason.contains("broker 1 (b1:9092)")
+            && partition.reason.contains("whom broker 2 (b2:9092) names"),
+        "{}",
+        partition.reason
+    );
+    assert_eq!(report.clusters[0].state, State::Degraded, "one of two partitions");
+    scene.fetches(13, [25, 10]);
+    assert_eq!(scene.report(13).state, State::Ok);
+}
+
+#[test]
+fn a_partition_that_is_idle_everywhere_is_no_stall() {
+    let scene = Scene::read(None);
+    scene
+        .partition(0)
+        .seen_elsewhere(Elsewhere { via: 2, high: 10 }, scene.at(6));
+    scene.alive(60);
+    scene.fetches(60, [10, 10]);
+    assert_eq!(scene.report(61).state, State::Ok);
+}
+
+#[test]
+fn a_mute_leader_and_a_missing_one_are_failing_after_their_deadlines() {
+    let scene = Scene::read(None);
+    scene.alive(12);
+    let report = scene.report(12);
+    assert_eq!(report.state, State::Failing);
+    assert!(
+        report
+            .reason
+            .contains("nothing was fetched for 12 s: broker 1 (b1:9092) does not answer"),
+        "{}",
+        report.reason
+    );
+    scene.fetches(13, [10, 10]);
+    scene
+        .cluster
+        .set_leaders(&"edits".into(), &[Some(1), None], scene.at(13));
+    scene.cluster.described(&"id".into(), scene.at(19));
+    assert_eq!(scene.report(15).state, State::Ok, "an election");
+    let report = scene.report(19);
+    assert!(
+        report.reason.contains("edits-1: no broker leads it"),
+        "{}",
+        report.reason
+    );
+}
+
+#[test]
+fn records_that_wait_and_are_not_read_are_told() {
+    let scene = Scene::read(None);
+    for second in [1, 6, 12, 14] {
+        scene.alive(second);
+        scene.fetch(0, second, 10, 40);
+        scene.fetch(1, second, 10, 10);
+    }
+    let report = scene.report(14);
+    assert!(report.reason.contains("30 records wait"), "{}", report.reason);
+}
+
+#[test]
+fn only_a_stream_that_expects_events_fails_for_the_lack_of_them() {
+    let scene = Scene::read(Some(60));
+    for second in [50, 70, 80] {
+        scene.alive(second);
+        scene.fetches(second, [10, 10]);
+    }
+    assert_eq!(scene.report(55).state, State::Ok);
+    let report = scene.report(70);
+    assert_eq!(report.state, State::Failing);
+    assert!(
+        report
+            .reason
+            .contains("stream edits: no event for 70 s; one is expected within 60 s"),
+        "{}",
+        report.reason
+    );
+    // One partition alone that is quiet is worth a look.
+    scene.partition(0).arrived(1_790_000_000_000, scene.at(75));
+    let report = scene.report(80);
+    assert_eq!(report.state, State::Degraded, "{report:?}");
+    assert!(
+        report.streams[0].reason.contains("edits-1: quiet for 80 s"),
+        "{report:?}"
+    );
+    assert_eq!(report.clusters[0].partitions[0].last_event_age_seconds, Some(5.0));
+}
+
+#[test]
+fn a_cluster_that_stands_by_fails_no_stream() {
+    let scene = Scene::read(None);
+    let other = scene
+        .health
+        .cluster(&"backup".into(), vec!["x:1".into(), "y:1".into()], scene.start);
+    other.set_active(false);
+    scene.alive(20);
+    scene.fetches(20, [10, 10]);
+    let report = scene.report(20);
+    assert_eq!(report.state, State::Degraded);
+    assert!(
+        report.reason.starts_with("cluster backup: none of"),
+        "{}",
+        report.reason
+    );
+    assert_eq!(report.streams[0].state, State::Ok);
+}
+
+#[test]
+fn a_topic_that_is_not_there_fails_its_stream() {
+    let scene = Scene::new(None);
+    scene.cluster.described(&"id".into(), scene.at(1));
+    scene.cluster.set_missing(&"edits".into());
+    let report = scene.report(2);
+    assert_eq!(report.state, State::Failing);
+    assert!(
+        report.reason.contains("cluster main has no topic edits"),
+        "{}",
+        report.reason
+    );
+}

@@ -1,0 +1,86 @@
+//! Whether the bootstrap list would still find anybody.
+//!
+//! A client that has learned the brokers needs the list no more, and so nobody notices when it rots: the next restart does.
+//! One address is tried at a time, and none that is known to be a broker that answers.
+
+use std::{
+    io,
+    net::{TcpStream, ToSocketAddrs},
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::reader::Token;
+use crate::health;
+
+/// Starts the thread, which ends when the supervisor has.
+///
+/// # Errors
+/// When the system has no thread to give.
+pub(super) fn watch(health: Arc<health::Cluster>, over: mpsc::Receiver<()>, token: Token) -> io::Result<()> {
+    thread::Builder::new()
+        .name("kafka-bootstrap".to_owned())
+        .spawn(move || {
+            let mut pause = Duration::ZERO;
+            loop {
+                for address in health.bootstrap() {
+                    if over.recv_timeout(pause) != Err(mpsc::RecvTimeoutError::Timeout) {
+                        return drop(token);
+                    }
+                    let outcome = if health.answers_at(&address, Instant::now()) {
+                        Ok(())
+                    } else {
+                        connect(&address)
+                    };
+                    health.tried(&address, outcome);
+                }
+                pause = PAUSE;
+            }
+        })
+        .map(drop)
+}
+
+/// Whether anything listens at one of the addresses behind this name; if not, why.
+fn connect(address: &str) -> Result<(), String> {
+    let found = address.to_socket_addrs().map_err(|error| error.to_string())?;
+    let mut why = "its name has no address".to_owned();
+    for found in found.take(MOST_ADDRESSES) {
+        match TcpStream::connect_timeout(&found, ANSWER) {
+            Ok(_) => return Ok(()),
+            Err(error) => why = words(&error),
+        }
+    }
+    Err(why)
+}
+
+/// Without the number that the system has for it.
+fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// Between two addresses, once all were tried: a list rots in days.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// Longer than a handshake around the globe.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// A name that follows the brokers has one address for each.
+const MOST_ADDRESSES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_nobody_listens_on_has_a_reason() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        assert_eq!(connect(&address), Ok(()));
+        drop(listener);
+        assert_eq!(connect(&address), Err("connection refused".to_owned()));
+    }
+}

@@ -1,0 +1,294 @@
+//! Asks every broker by itself: whether it answers, and whom it takes for a partition's leader.
+//!
+//! A leader that was cut off from the others goes on answering its readers, without error and without news: its high
+//! watermark stands still. librdkafka believes it for as long as it likes. The sign is that another broker names another
+//! leader, and that this one's watermark moves. So wherever ours stands still, the log's end is asked through a client
+//! that knows nothing but one *other* broker, which is closed again at once.
+//!
+//! Connections: one client that is always there, and at most one at a time to look through; a client has at most one to
+//! each broker and to a seed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::ClientConfig;
+
+use super::{
+    client::Kind,
+    connect::Shared,
+    context::Context,
+    reader::{Reader, Token, View, When},
+};
+use crate::health::Elsewhere;
+
+/// Starts the thread, which ends when `over` is dropped.
+///
+/// # Errors
+/// When the system has no thread to give.
+pub(super) fn watch(
+    [config, glance]: [ClientConfig; 2],
+    topics: Vec<Arc<str>>,
+    shared: Shared,
+    over: mpsc::Receiver<()>,
+    token: Token,
+) -> io::Result<()> {
+    let witness = Witness {
+        reader: None,
+        config,
+        glance,
+        topics,
+        shared,
+        token,
+        next: 0,
+        heard: Instant::now(),
+        last_routine: Instant::now(),
+    };
+    thread::Builder::new()
+        .name("kafka-witness".to_owned())
+        .spawn(move || witness.run(&over))
+        .map(drop)
+}
+
+struct Witness {
+    /// `None` before the first, and when nobody has answered it for too long.
+    reader: Option<Reader>,
+    config: ClientConfig,
+    /// Of the clients that are opened to look through.
+    glance: ClientConfig,
+    topics: Vec<Arc<str>>,
+    shared: Shared,
+    token: Token,
+    /// Whose turn it is to be believed.
+    next: usize,
+    /// When anybody last answered.
+    heard: Instant,
+    last_routine: Instant,
+}
+
+/// A partition whose high watermark stands still, and the broker it is fetched from.
+type Still = (Arc<str>, i32, Option<i32>);
+
+/// What to ask, of the leaders that one broker names.
+type Doubts = Vec<(Arc<str>, i32)>;
+
+impl Witness {
+    fn run(mut self, over: &mpsc::Receiver<()>) {
+        let mut due = Instant::now();
+        while over.recv_timeout(TURN) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let Some(reader) = self.reader.clone().or_else(|| self.open()) else {
+                continue;
+            };
+            reader.serve();
+            if due <= Instant::now() {
+                self.look(&reader);
+                due = Instant::now() + EVERY;
+            }
+        }
+    }
+
+    /// A client that begins with every address there is: those that it is configured with, and what was learned since.
+    fn open(&mut self) -> Option<Reader> {
+        let learned = self.shared.health.brokers().into_iter();
+        let learned = learned.map(|(_, address)| address.to_string());
+        let seeds: BTreeSet<_> = self
+            .shared
+            .health
+            .bootstrap()
+            .into_iter()
+            .chain(learned)
+            .collect();
+        let seeds: Vec<_> = seeds.into_iter().collect();
+        self.config.set("bootstrap.servers", seeds.join(","));
+        self.heard = Instant::now();
+        let context = Context::new(&self.shared, Kind::Witness);
+        // The tail's client was accepted with the same settings, so it is threads or memory that lack; they may come back.
+        self.reader = Reader::open(&self.config, context, self.token.clone()).ok();
+        self.reader.clone()
+    }
+
+    fn look(&mut self, reader: &Reader) {
+        let brokers: BTreeMap<_, _> = self.shared.health.brokers().into_iter().collect();
+        let ids: Vec<_> = brokers.keys().copied().collect();
+        let views = self.views(reader, &ids);
+        if !views.is_empty() {
+            self.heard = Instant::now();
+        } else if self.heard.elapsed() >= GIVE_UP {
+            self.reader = None;
+        }
+        let seen = views.iter().flat_map(|(_, view)| view.iter().flatten());
+        let replicas: BTreeSet<_> = seen.flat_map(|topic| topic.replicas.iter().copied()).collect();
+        if !views.is_empty() {
+            self.shared.health.set_replicas(replicas);
+        }
+        if let Some((via, doubts)) = self.doubts(&views)
+            && let Some(address) = brokers.get(&via)
+        {
+            self.look_through(via, address, doubts);
+        }
+    }
+
+    /// What each broker says that answers; the others are not among them.
+    fn views(&self, reader: &Reader, brokers: &[i32]) -> Vec<(i32, View)> {
+        let answers = reader.describe_by(brokers, &self.topics, ANSWER);
+        let told = brokers.iter().zip(answers).filter_map(|(id, answer)| {
+            let view = answer.ok()?;
+            self.shared.health.answered(*id, Instant::now());
+            Some((*id, view))
+        });
+        told.collect()
+    }
+
+    /// Whom to believe, and of which partitions. First those of which somebody names another leader than the one we read
+    /// from; by and by all that stand still, for it can be ourselves who are stuck.
+    fn doubts(&mut self, views: &[(i32, View)]) -> Option<(i32, Doubts)> {
+        let still = self.still();
+        if let Some(contradicted) = contradicted(&self.topics, views, &still) {
+            return Some(contradicted);
+        }
+        if still.is_empty() || self.last_routine.elapsed() < ROUTINE {
+            return None;
+        }
+        self.last_routine = Instant::now();
+        self.next = self.next.wrapping_add(1);
+        let (via, _) = views.get(self.next % views.len().max(1))?;
+        Some((*via, named(still.iter())))
+    }
+
+    /// The partitions whose high watermark has not moved for a while, each with the broker it is fetched from.
+    fn still(&self) -> Vec<Still> {
+        let partitions = self.shared.health.partitions().into_iter();
+        partitions
+            .filter_map(|(topic, number, cell)| {
+                let (since, _, from) = cell.still_since()?;
+                (since.elapsed() >= STILL).then_some((topic, number, from))
+            })
+            .collect()
+    }
+
+    /// Asks the leaders that `via` names where these partitions end.
+    fn look_through(&self, via: i32, address: &str, doubts: Doubts) {
+        let mut config = self.glance.clone();
+        config.set("bootstrap.servers", address);
+        let context = Context::new(&self.shared, Kind::Glance);
+        let Ok(reader) = Reader::open(&config, context, self.token.clone()) else {
+            return;
+        };
+        for (partition, high) in ends(&reader, doubts) {
+            if let Some(cell) = self.shared.health.partition(&partition.0, partition.1) {
+                cell.seen_elsewhere(Elsewhere { via, high }, Instant::now());
+            }
+        }
+        reader.serve();
+    }
+}
+
+/// The broker that contradicts us about most of these partitions, and which those are.
+fn contradicted(topics: &[Arc<str>], views: &[(i32, View)], still: &[Still]) -> Option<(i32, Doubts)> {
+    let contradictions = views.iter().map(|(via, view)| {
+        let contradicts = |(topic, number, from): &&Still| {
+            let leader = leader(topics, view, topic, *number);
+            leader.is_some() && leader != *from
+        };
+        (*via, named(still.iter().filter(contradicts)))
+    });
+    let most = contradictions.max_by_key(|(_, doubts)| doubts.len());
+    most.filter(|(_, doubts)| !doubts.is_empty())
+}
+
+/// Whom this view takes for a partition's leader.
+fn leader(topics: &[Arc<str>], view: &View, topic: &str, number: i32) -> Option<i32> {
+    let at = topics.iter().position(|it| **it == *topic)?;
+    let info = view.get(at)?.as_ref().ok()?;
+    *info.leaders.get(usize::try_from(number).ok()?)?
+}
+
+fn named<'a>(partitions: impl Iterator<Item = &'a Still>) -> Doubts {
+    partitions
+        .map(|(topic, number, _)| (Arc::clone(topic), *number))
+        .collect()
+}
+
+/// Where these partitions end. Together if that succeeds; one that is refused spoils the answer for all, and then a few are
+/// asked one by one.
+fn ends(reader: &Reader, partitions: Doubts) -> Vec<((Arc<str>, i32), i64)> {
+    let all = reader.offsets(&partitions, When::End, GLANCE);
+    let Err(_) = all else {
+        let found = all.into_iter().flatten();
+        let ends = partitions
+            .into_iter()
+            .zip(found)
+            .filter_map(|(partition, found)| Some((partition, found.ok()?.offset?)));
+        return ends.collect();
+    };
+    let one = |partition: (Arc<str>, i32)| {
+        let found = reader.offsets(std::slice::from_ref(&partition), When::End, GLANCE / 4);
+        let end = found.ok()?.pop()?.ok()?.offset?;
+        Some((partition, end))
+    };
+    partitions.into_iter().take(ONE_BY_ONE).filter_map(one).collect()
+}
+
+/// How long the thread rests at most: librdkafka wants to be heard every second.
+const TURN: Duration = Duration::from_millis(250);
+
+/// A few bytes for each broker. Two lost answers in a row make a broker unreachable.
+const EVERY: Duration = Duration::from_secs(3);
+
+/// What a broker gets to answer: as long as any request.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// Longer than an election, and than statistics need to tell of a record. With the confirmation that health waits for, and
+/// a turn lost on the broker that leads us astray, a stall is told in 20 s.
+const STILL: Duration = Duration::from_secs(5);
+
+/// A client may know none but brokers that are of the past; another begins with the bootstrap list.
+const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// How often partitions are looked at that nobody contradicts us about: most of them are just quiet.
+const ROUTINE: Duration = Duration::from_secs(15);
+
+/// What a client that is opened for it gets to connect, learn and ask.
+const GLANCE: Duration = Duration::from_secs(3);
+
+/// A look must not take longer than the pause before the next one.
+const ONE_BY_ONE: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::types::RDKafkaErrorCode;
+
+    use super::*;
+    use crate::kafka::reader::TopicInfo;
+
+    fn view(leaders: [Option<i32>; 2]) -> View {
+        vec![
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition),
+            Ok(TopicInfo {
+                id: [0; 16],
+                leaders: leaders.to_vec(),
+                replicas: BTreeSet::new(),
+            }),
+        ]
+    }
+
+    #[test]
+    fn who_names_another_leader_is_believed_and_asked_about_that_partition_only() {
+        let topics = ["gone".into(), "t".into()];
+        let still = [("t".into(), 0, Some(1)), ("t".into(), 1, Some(2))];
+        let agreeing = (1, view([Some(1), Some(2)]));
+        // Who knows no leader contradicts nobody.
+        let clueless = (2, view([None, Some(2)]));
+        assert_eq!(
+            contradicted(&topics, &[agreeing.clone(), clueless.clone()], &still),
+            None
+        );
+        let other = (3, view([Some(3), Some(2)]));
+        let found = contradicted(&topics, &[agreeing, other, clueless], &still);
+        assert_eq!(found, Some((3, vec![("t".into(), 0)])));
+    }
+}

@@ -1,0 +1,345 @@
+//! Where connections wait that have no stream: those that have asked nothing yet, and those between two requests.
+//!
+//! They cost a file descriptor each, and nothing else counts them. When there are too many, of one client or of all, the one
+//! that has been silent for longest is sent away, and not the one that comes: an honest client asks within a moment and
+//! stands far from the end of the queue, while whoever holds connections open is what the queue consists of. To refuse the
+//! newest would give the place to who was there first, which is the attacker.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::settings::Settings;
+use crate::{client::ClientKey, metrics::LimitMetrics};
+
+/// Counts connections without a stream. Clones count together.
+#[derive(Clone, Debug)]
+pub struct Lobby(Arc<Room>);
+
+impl Lobby {
+    /// Nobody waits yet.
+    pub fn new(settings: &Settings, metrics: LimitMetrics) -> Self {
+        let crowd = Crowd {
+            size: Size::of(settings),
+            ..Crowd::default()
+        };
+        Self(Arc::new(Room {
+            crowd: Mutex::new(crowd),
+            freed: Notify::new(),
+            metrics,
+        }))
+    }
+
+    /// Takes another size for whoever comes from now on; nobody is sent away for it.
+    pub(super) fn reload(&self, settings: &Settings) {
+        self.0.crowd.lock().size = Size::of(settings);
+    }
+
+    /// A place for a connection that is not in it yet.
+    pub fn place(&self) -> Place {
+        Place {
+            room: Arc::clone(&self.0),
+            sent_away: CancellationToken::new(),
+            held: Mutex::default(),
+        }
+    }
+
+    /// Waits a moment when it is full. When everybody comes at once, as after a restart, accepting is faster than answering,
+    /// and without this whoever came first would be sent away before somebody had looked at what it asks.
+    pub async fn room(&self) {
+        if self.0.crowd.lock().is_full() {
+            // Who waits in vain sends somebody away.
+            let _ = timeout(PAUSE, self.0.freed.notified()).await;
+        }
+    }
+
+    /// How many connections are in it.
+    pub fn waiting(&self) -> usize {
+        self.0.crowd.lock().by_age.len()
+    }
+}
+
+/// One connection's place. It leaves with its drop.
+#[derive(Debug)]
+pub struct Place {
+    room: Arc<Room>,
+    sent_away: CancellationToken,
+    held: Mutex<Held>,
+}
+
+/// What a connection holds of the lobby.
+#[derive(Debug, Default)]
+struct Held {
+    client: Option<ClientKey>,
+    ticket: Option<u64>,
+}
+
+impl Place {
+    /// Enters, as a connection of `client`; somebody else may have to go for it.
+    pub fn enter_as(&self, client: ClientKey) {
+        let mut held = self.held.lock();
+        self.room.leave(held.ticket.take());
+        *held = Held {
+            client: Some(client),
+            ticket: Some(self.room.enter(client, self.sent_away.clone())),
+        };
+    }
+
+    /// Enters behind everybody else, from wherever it is, if it ever entered: it has just been active.
+    pub fn enter(&self) {
+        let client = self.held.lock().client;
+        if let Some(client) = client {
+            self.enter_as(client);
+        }
+    }
+
+    /// Stays in the lobby, but behind everybody else, if it is there.
+    pub fn stir(&self) {
+        let here = self.held.lock().ticket.is_some();
+        if here {
+            self.enter();
+        }
+    }
+
+    /// Leaves: what it does now is counted elsewhere.
+    pub fn leave(&self) {
+        self.room.leave(self.held.lock().ticket.take());
+    }
+
+    /// Waits until it has to go.
+    pub async fn sent_away(&self) {
+        self.sent_away.cancelled().await;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+#[derive(Debug)]
+struct Room {
+    crowd: Mutex<Crowd>,
+    freed: Notify,
+    metrics: LimitMetrics,
+}
+
+impl Room {
+    fn enter(&self, client: ClientKey, sent_away: CancellationToken) -> u64 {
+        let mut crowd = self.crowd.lock();
+        let ticket = crowd.add(client, sent_away);
+        if let Some(oldest) = crowd.oldest_above(crowd.size.per_client, client) {
+            crowd.send_away(oldest);
+            self.metrics.sent_away("client");
+        } else if crowd.by_age.len() > crowd.size.total {
+            let oldest = crowd.by_age.keys().next().copied();
+            oldest.into_iter().for_each(|oldest| crowd.send_away(oldest));
+            self.metrics.sent_away("host");
+        }
+        self.metrics.set_waiting(crowd.by_age.len());
+        ticket
+    }
+
+    fn leave(&self, ticket: Option<u64>) {
+        let Some(ticket) = ticket else { return };
+        let mut crowd = self.crowd.lock();
+        if crowd.remove(ticket).is_some() {
+            self.metrics.set_waiting(crowd.by_age.len());
+            self.freed.notify_one();
+        }
+    }
+}
+
+/// How many may be in it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    total: usize,
+    per_client: usize,
+}
+
+impl Size {
+    fn of(settings: &Settings) -> Self {
+        let size = |setting: NonZeroU32| setting.get() as usize;
+        Self {
+            total: size(settings.connections_without_stream),
+            per_client: size(settings.connections_without_stream_per_client),
+        }
+    }
+}
+
+/// Who is there. Every step costs the logarithm of what the lobby holds, which is a constant.
+#[derive(Debug, Default)]
+struct Crowd {
+    size: Size,
+    next: u64,
+    by_age: BTreeMap<u64, Waiting>,
+    /// Never empty: who has none is not in it.
+    by_client: HashMap<ClientKey, BTreeSet<u64>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    client: ClientKey,
+    sent_away: CancellationToken,
+}
+
+impl Crowd {
+    fn is_full(&self) -> bool {
+        self.by_age.len() >= self.size.total
+    }
+
+    fn add(&mut self, client: ClientKey, sent_away: CancellationToken) -> u64 {
+        let ticket = self.next;
+        self.next += 1;
+        self.by_age.insert(ticket, Waiting { client, sent_away });
+        self.by_client.entry(client).or_default().insert(ticket);
+        ticket
+    }
+
+    fn remove(&mut self, ticket: u64) -> Option<Waiting> {
+        let waiting = self.by_age.remove(&ticket)?;
+        if let Some(own) = self.by_client.get_mut(&waiting.client) {
+            own.remove(&ticket);
+            if own.is_empty() {
+                self.by_client.remove(&waiting.client);
+            }
+        }
+        Some(waiting)
+    }
+
+    /// The oldest of `client`, if it has more than `limit`.
+    fn oldest_above(&self, limit: usize, client: ClientKey) -> Option<u64> {
+        let own = self.by_client.get(&client)?;
+        own.first().copied().filter(|_| own.len() > limit)
+    }
+
+    fn send_away(&mut self, ticket: u64) {
+        if let Some(waiting) = self.remove(ticket) {
+            waiting.sent_away.cancel();
+        }
+    }
+}
+
+/// How long a connection waits to be accepted when all places are taken: under an attack from many addresses that is a
+/// thousand a second, so that who comes has half a second to ask before its turn to go.
+const PAUSE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lobby(total: u32, per_client: u32) -> Lobby {
+        let settings = Settings {
+            connections_without_stream: NonZeroU32::new(total).unwrap(),
+            connections_without_stream_per_client: NonZeroU32::new(per_client).unwrap(),
+            ..Settings::default()
+        };
+        Lobby::new(&settings, LimitMetrics::default())
+    }
+
+    fn client(number: u8) -> ClientKey {
+        ClientKey::of([192, 0, 2, number].into())
+    }
+
+    fn enter(lobby: &Lobby, number: u8) -> Place {
+        let place = lobby.place();
+        place.enter_as(client(number));
+        place
+    }
+
+    fn is_sent_away(place: &Place) -> bool {
+        place.sent_away().now_or_never().is_some()
+    }
+
+    #[test]
+    fn a_client_with_too_many_loses_its_own_oldest() {
+        let lobby = lobby(10, 2);
+        let other = enter(&lobby, 2);
+        let own: Vec<_> = (0..4).map(|_| enter(&lobby, 1)).collect();
+        assert_eq!(
+            own.iter().map(is_sent_away).collect::<Vec<_>>(),
+            [true, true, false, false]
+        );
+        assert!(!is_sent_away(&other));
+        assert_eq!(lobby.waiting(), 3);
+    }
+
+    #[test]
+    fn a_full_lobby_loses_the_oldest_of_all() {
+        let lobby = lobby(3, 2);
+        let places: Vec<_> = (0..5).map(|number| enter(&lobby, number)).collect();
+        let gone = places.iter().map(is_sent_away).collect::<Vec<_>>();
+        assert_eq!(gone, [true, true, false, false, false]);
+    }
+
+    #[test]
+    fn who_asks_goes_behind_who_is_silent() {
+        let lobby = lobby(2, 2);
+        let (active, silent) = (enter(&lobby, 1), enter(&lobby, 2));
+        active.stir();
+        let _third = enter(&lobby, 3);
+        assert!(is_sent_away(&silent) && !is_sent_away(&active));
+    }
+
+    #[test]
+    fn who_has_a_stream_is_not_there_and_is_back_behind_it() {
+        let lobby = lobby(1, 1);
+        let streaming = enter(&lobby, 1);
+        streaming.leave();
+        streaming.stir();
+        assert_eq!(lobby.waiting(), 0);
+        let other = enter(&lobby, 2);
+        assert!(!is_sent_away(&streaming));
+        streaming.enter();
+        assert!(is_sent_away(&other));
+        drop((streaming, other));
+        assert_eq!(lobby.waiting(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_lobby_is_waited_for_but_not_for_long() {
+        let lobby = lobby(1, 1);
+        assert!(lobby.room().now_or_never().is_some());
+        let place = enter(&lobby, 1);
+        let start = tokio::time::Instant::now();
+        lobby.room().await;
+        assert_eq!(start.elapsed(), PAUSE);
+        let (_, ()) = tokio::join!(lobby.room(), async { place.leave() });
+        assert_eq!(start.elapsed(), PAUSE, "a place that comes free is taken at once");
+    }
+
+    proptest! {
+        #[test]
+        fn it_never_holds_more_than_it_may(steps in proptest::collection::vec((0..4_u8, 0..5_u8, 0..40_usize), 0..200)) {
+            let lobby = lobby(9, 3);
+            let mut places = Vec::new();
+            for (step, number, index) in steps {
+                match (step, places.get(index)) {
+                    (0 | 1, _) => places.push(enter(&lobby, number)),
+                    (2, Some(place)) => Place::leave(place),
+                    (3, Some(place)) => Place::stir(place),
+                    _ => drop(places.pop()),
+                }
+                let crowd = lobby.0.crowd.lock();
+                prop_assert!(crowd.by_age.len() <= 9);
+                prop_assert!(crowd.by_client.values().all(|own| (1..=3).contains(&own.len())));
+                let counted: usize = crowd.by_client.values().map(BTreeSet::len).sum();
+                prop_assert_eq!(counted, crowd.by_age.len());
+            }
+            drop(places);
+            prop_assert_eq!(lobby.waiting(), 0);
+            prop_assert!(lobby.0.crowd.lock().by_client.is_empty());
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The limits of a moment, ready to be asked about an address.
+
+use std::num::NonZeroU32;
+
+use super::{
+    networks::Networks,
+    settings::{Network, Settings},
+};
+use crate::client::{ClientAddr, ClientKey};
+
+/// What the settings mean for whom. A reload makes another one; what was let in under this one stays.
+#[derive(Debug)]
+pub struct Policy {
+    settings: Settings,
+    /// Whether they may ask at all.
+    access: Networks<bool>,
+    networks: Networks<Network>,
+    probes: Networks<()>,
+}
+
+impl Policy {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let denied = settings.deny.iter().map(|net| (*net, false));
+        let allowed = settings.allow.iter().map(|net| (*net, true));
+        let networks = settings.networks.iter();
+        Self {
+            access: denied.chain(allowed).collect(),
+            networks: networks.map(|network| (network.cidr, network.clone())).collect(),
+            probes: settings.probes.iter().map(|net| (*net, ())).collect(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Whether `client` is refused whatever it asks for.
+    pub fn denies(&self, client: ClientAddr) -> bool {
+        self.access.get(client.address()).is_some_and(|allowed| !allowed)
+    }
+
+    /// What `client` counts under.
+    pub fn key(&self, client: ClientAddr) -> ClientKey {
+        client.key(self.settings.ipv6_prefix)
+    }
+
+    /// How many streams `client` may have.
+    pub(super) fn streams_of(&self, client: ClientAddr) -> u32 {
+        let network = self.networks.get(client.address());
+        let own = network.and_then(|network| network.streams_per_client);
+        own.unwrap_or(self.settings.streams_per_client).get()
+    }
+
+    /// How many clients may read streams called `name`.
+    pub(super) fn clients_of(&self, name: &str) -> u32 {
+        let own = self.settings.max_clients.get(name).copied();
+        own.unwrap_or(self.settings.clients_per_stream)
+            .map_or(u32::MAX, NonZeroU32::get)
+    }
+
+    /// Whether `client` watches whether strangers are served.
+    pub(super) fn is_probe(&self, client: ClientAddr) -> bool {
+        self.probes.get(client.address()).is_some()
+    }
+
+    /// How many streams may be open, all together.
+    pub(super) fn total(&self) -> u32 {
+        self.settings.streams_total.get()
+    }
+
+    /// How many may be open, but for those on reserved seats, when somebody of this standing asks for one more.
+    pub(super) fn seats_for(&self, standing: Standing) -> u32 {
+        let seats = self.total() - self.reserved();
+        match standing {
+            Standing::Newcomer => seats,
+            // The two shares may overlap on a host for a handful of streams.
+            Standing::Holder => seats.saturating_sub(self.total().div_ceil(NEWCOMERS)),
+        }
+    }
+
+    /// How many seats are kept for probes, which take them when there is no other.
+    pub(super) fn reserved(&self) -> u32 {
+        if self.probes.is_empty() {
+            0
+        } else {
+            PROBES.min(self.total() / 2)
+        }
+    }
+
+    pub(super) fn evicts(&self) -> bool {
+        self.settings.evict_when_full
+    }
+}
+
+/// How somebody who asks for a stream stands to what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has no stream.
+    Newcomer,
+    /// It has one already.
+    Holder,
+}
+
+/// How many more streams than a client an IPv6 /48 may have, and requests it may make.
+///
+/// Whoever has a /48 has 65,536 clients of a /64 each. A site with eight busy networks is well served; one that makes up
+/// addresses is held all the same.
+pub(super) const CLIENTS_OF_A_SITE: u32 = 8;
+
+/// How many of all streams are kept for clients that have none yet: an eighth, and at least one.
+///
+/// Clients that open all they may then fill the host for each other, and not for who comes for the first time. Half would
+/// idle while those who are there are refused; a hundredth is gone as soon as a hall full of people connects.
+const NEWCOMERS: u32 = 8;
+
+/// How many streams are kept for probes, if there are any: two probes that check four things at once.
+const PROBES: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> ClientAddr {
+        text.parse::<std::net::IpAddr>().unwrap().into()
+    }
+
+    fn nets(texts: &[&str]) -> Vec<ipnet::IpNet> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn of_allow_and_deny_the_closer_one_counts() {
+        let policy = Policy::new(&Settings {
+            deny: nets(&["0.0.0.0/0", "192.0.2.66/32"]),
+            allow: nets(&["192.0.2.0/24"]),
+            ..Settings::default()
+        });
+        assert!(policy.denies(address("198.51.100.1")));
+        assert!(!policy.denies(address("192.0.2.1")));
+        assert!(policy.denies(address("192.0.2.66")));
+        assert!(policy.denies(address("::ffff:192.0.2.66")));
+        assert!(!policy.denies(address("2001:db8::1")), "nobody spoke of IPv6");
+    }
+
+    #[test]
+    fn a_network_may_have_more_or_less_than_the_rest() {
+        let mut campus = Network::new("198.51.100.0/24".parse().unwrap());
+        campus.streams_per_client = NonZeroU32::new(100);
+        let mut dormitory = Network::new("198.51.100.64/26".parse().unwrap());
+        dormitory.streams_per_client = NonZeroU32::new(2);
+        let policy = Policy::new(&Settings {
+            networks: vec![campus, dormitory],
+            ..Settings::default()
+        });
+        let streams = |text| policy.streams_of(address(text));
+        assert_eq!(streams("198.51.100.1"), 100);
+        assert_eq!(streams("198.51.100.65"), 2);
+        assert_eq!(streams("198.51.101.1"), 10);
+    }
+
+    #[test]
+    fn shares_are_kept_from_those_they_are_not_for_and_a_tiny_host_still_serves() {
+        let of = |total, probes: &[&str]| {
+            let policy = Policy::new(&Settings {
+                streams_total: NonZeroU32::new(total).unwrap(),
+                probes: nets(probes),
+                ..Settings::default()
+            });
+            let seats = |standing| policy.seats_for(standing);
+            [
+                policy.reserved(),
+                seats(Standing::Newcomer),
+                seats(Standing::Holder),
+            ]
+        };
+        assert_eq!(of(800, &[]), [0, 800, 700]);
+        assert_eq!(of(800, &["192.0.2.1/32"]), [8, 792, 692]);
+        assert_eq!(of(1, &["192.0.2.1/32"]), [0, 1, 0]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Which bucket a request is counted in.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use governor::middleware::NoOpMiddleware;
+use http::Request;
+use tower_governor::{
+    GovernorError,
+    governor::{GovernorConfig, GovernorConfigBuilder},
+    key_extractor::KeyExtractor,
+};
+
+use crate::{
+    client::{ClientAddr, ClientKey},
+    limits::{
+        networks::Networks,
+        policy::CLIENTS_OF_A_SITE,
+        settings::{Network, Settings},
+    },
+};
+
+/// The buckets of every kind of client.
+#[derive(Debug)]
+pub(super) struct Buckets {
+    usual: Kind,
+    networks: Networks<Kind>,
+}
+
+impl Buckets {
+    /// Those of `settings`; full, unless they are among the `former` with the same rate.
+    pub(super) fn new(settings: &Settings, former: Option<&Self>) -> Self {
+        let quota = Quota {
+            per_minute: settings.requests_per_minute,
+            burst: settings.request_burst,
+        };
+        let usual = Kind::new(quota, former.map(|former| &former.usual));
+        let kind = |network: &Network| {
+            let own = quota.of(network);
+            if own == quota {
+                return usual.clone();
+            }
+            Kind::new(own, former.and_then(|former| former.networks.of(&network.cidr)))
+        };
+        let networks = settings.networks.iter();
+        Self {
+            networks: networks.map(|network| (network.cidr, kind(network))).collect(),
+            usual,
+        }
+    }
+
+    /// Those of `client`, and those of its /48.
+    pub(super) fn of(&self, client: Option<ClientAddr>) -> (Config<ByClient>, Config<BySite>) {
+        let network = client.and_then(|client| self.networks.get(client.address()));
+        let kind = network.unwrap_or(&self.usual);
+        (Arc::clone(&kind.clients), Arc::clone(&kind.sites))
+    }
+
+    pub(super) fn forget_idle(&self) {
+        self.kinds().for_each(Kind::forget_idle);
+    }
+
+    pub(super) fn clients(&self) -> usize {
+        self.kinds().map(|kind| kind.clients.limiter().len()).sum()
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = &Kind> {
+        let own = self
+            .networks
+            .values()
+            .filter(|kind| kind.quota != self.usual.quota);
+        own.chain([&self.usual])
+    }
+}
+
+/// A limiter of tower-governor's.
+pub(super) type Config<K> = Arc<GovernorConfig<K, NoOpMiddleware>>;
+
+/// Buckets that are filled alike.
+#[derive(Clone)]
+struct Kind {
+    quota: Quota,
+    clients: Config<ByClient>,
+    sites: Config<BySite>,
+}
+
+impl Kind {
+    fn new(quota: Quota, former: Option<&Self>) -> Self {
+        match former {
+            Some(former) if former.quota == quota => former.clone(),
+            _ => Self {
+                quota,
+                clients: quota.limiter(ByClient),
+                sites: quota.times(CLIENTS_OF_A_SITE).limiter(BySite),
+            },
+        }
+    }
+
+    fn forget_idle(&self) {
+        self.clients.limiter().retain_recent();
+        self.clients.limiter().shrink_to_fit();
+        self.sites.limiter().retain_recent();
+        self.sites.limiter().shrink_to_fit();
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kind")
+            .field("quota", &self.quota)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How fast a bucket fills, and how large it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Quota {
+    per_minute: NonZeroU32,
+    burst: NonZeroU32,
+}
+
+impl Quota {
+    /// What clients of `network` have, who otherwise have this.
+    fn of(self, network: &Network) -> Self {
+        Self {
+            per_minute: network.requests_per_minute.unwrap_or(self.per_minute),
+            burst: network.request_burst.unwrap_or(self.burst),
+        }
+    }
+
+    fn times(self, factor: u32) -> Self {
+        let times = |number: NonZeroU32| {
+            NonZeroU32::new(factor).map_or(number, |factor| number.saturating_mul(factor))
+        };
+        Self {
+            per_minute: times(self.per_minute),
+            burst: times(self.burst),
+        }
+    }
+
+    fn limiter<K: KeyExtractor>(self, by: K) -> Config<K> {
+        let config = GovernorConfigBuilder::default()
+            .period(MINUTE / self.per_minute.get())
+            .burst_size(self.burst.get())
+            .key_extractor(by)
+            .finish();
+        match config {
+            Some(config) => Arc::new(config),
+            None => unreachable!(
+                "a minute has more nanoseconds than a rate can have requests, and a burst is not zero"
+            ),
+        }
+    }
+}
+
+/// Counts by who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::limits) struct ByClient;
+
+impl KeyExtractor for ByClient {
+    type Key = ClientKey;
+
+    fn extract<T>(&self, request: &Request<T>) -> Result<ClientKey, GovernorError> {
+        let key = request.extensions().get().copied();
+        key.ok_or(GovernorError::UnableToExtractKey)
+    }
+}
+
+/// Counts by the IPv6 /48 of who asks. An IPv4 address is a site of its own, whose bucket is never the first to be empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::limits) struct BySite;
+
+impl KeyExtractor for BySite {
+    type Key = ClientKey;
+
+    fn extract<T>(&self, request: &Request<T>) -> Result<ClientKey, GovernorError> {
+        let key = ByClient.extract(request)?;
+        Ok(key.site().unwrap_or(key))
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);

@@ -1,0 +1,192 @@
+//! The alerts, their tests and their runbook, held against each other and against what the binary exports.
+//!
+//! That each fires is `promtool`'s to say: `./tests/run` has it test `tests/alerts/alerts.test.yaml`.
+#![allow(clippy::unwrap_used, reason = "what cannot be read fails the test")]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// Metrics that alerts look at and this process does not have: Prometheus's own, and the probe's.
+const OF_OTHERS: [&str; 2] = ["up", "probe_success"];
+
+fn text(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// What stands behind `key` at the beginning of lines.
+fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines()
+        .filter_map(move |line| line.trim_start().strip_prefix(key))
+        .map(str::trim)
+}
+
+/// The names of all alerts.
+fn alerts() -> BTreeSet<String> {
+    let rules = text("config/alerts.yaml");
+    let names: BTreeSet<_> = values(&rules, "- alert: ").map(str::to_owned).collect();
+    assert!(!names.is_empty());
+    names
+}
+
+#[test]
+fn every_alert_has_a_section_of_the_runbook_and_every_section_an_alert() {
+    let runbook = text("docs/runbook.md");
+    let sections: BTreeSet<_> = values(&runbook, "### ").map(str::to_owned).collect();
+    assert_eq!(
+        alerts(),
+        sections,
+        "left: alerts, right: sections of docs/runbook.md"
+    );
+    let links: BTreeSet<_> = values(&text("config/alerts.yaml"), "runbook_url: ")
+        .map(|link| link.rsplit_once('#').unwrap().1.to_owned())
+        .collect();
+    let anchors: BTreeSet<_> = sections.iter().map(|name| name.to_lowercase()).collect();
+    assert_eq!(links, anchors, "left: runbook_url, right: sections");
+}
+
+#[test]
+fn every_section_says_what_it_means_what_clients_see_and_what_to_do() {
+    let runbook = text("docs/runbook.md");
+    let sections = runbook.split("\n### ").skip(1);
+    for section in sections.map(|section| section.split("\n## ").next().unwrap()) {
+        for part in ["- **Means**", "- **Clients see**", "- **Do**"] {
+            assert!(section.contains(part), "{part} is not in\n{section}");
+        }
+    }
+}
+
+#[test]
+fn every_alert_is_seen_to_fire() {
+    let tests = text("tests/alerts/alerts.test.yaml");
+    let silent: Vec<_> = alerts()
+        .into_iter()
+        .filter(|alert| !tests.contains(&format!("alertname=\"{alert}\"")))
+        .collect();
+    assert_eq!(silent, [""; 0]);
+}
+
+#[test]
+fn every_alert_has_a_severity_and_a_summary() {
+    let rules = text("config/alerts.yaml");
+    let count = alerts().len();
+    assert_eq!(values(&rules, "summary: ").count(), count);
+    let severities: Vec<_> = values(&rules, "severity: ").collect();
+    assert_eq!(severities.len(), count);
+    assert!(
+        severities.iter().all(|it| ["critical", "warning"].contains(it)),
+        "{severities:?}"
+    );
+}
+
+/// The metrics that the rules' expressions name.
+fn named() -> BTreeSet<String> {
+    let rules = text("config/alerts.yaml");
+    let mut named = BTreeSet::new();
+    for rule in rules.split("- alert: ").skip(1) {
+        let expression = rule.split("expr: |").nth(1).unwrap();
+        let expression = expression.split("labels:\n").next().unwrap();
+        let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let metrics = words.filter(|word| word.starts_with("riverhead_") || OF_OTHERS.contains(word));
+        named.extend(metrics.map(str::to_owned));
+    }
+    named
+}
+
+#[cfg(feature = "kafka")]
+mod demo {
+    use std::{
+        collections::BTreeSet,
+        io::{BufRead, BufReader, Read, Write},
+        net::TcpStream,
+        process::{Child, Command, Stdio},
+        thread,
+        time::{Duration, Instant},
+    };
+
+    use super::{OF_OTHERS, named};
+
+    /// Exported once there is something to count; here nothing is.
+    const LATER: [&str; 1] = ["riverhead_reload_failures_total"];
+
+    struct Demo {
+        child: Child,
+        public: String,
+        admin: String,
+    }
+
+    impl Demo {
+        fn start() -> Self {
+            let mut child = Command::new(env!("CARGO_BIN_EXE_riverhead"))
+                .arg("demo")
+                .env("RIVERHEAD_HTTP__LISTEN", "127.0.0.1:0")
+                .env("RIVERHEAD_ADMIN__LISTEN", "127.0.0.1:0")
+                .env("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1")
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let mut address = |prefix: &str| {
+                let line = lines.next().unwrap().unwrap();
+                line.strip_prefix(prefix).unwrap().to_owned()
+            };
+            let public = address("listening on http://");
+            let admin = address("admin on http://");
+            Self { child, public, admin }
+        }
+
+        fn metrics(&self) -> BTreeSet<String> {
+            let mut socket = ask(&self.admin, "/metrics");
+            let mut text = String::new();
+            socket.read_to_string(&mut text).unwrap();
+            text.lines()
+                .filter(|line| line.starts_with("riverhead_"))
+                .filter_map(|line| line.split(['{', ' ']).next())
+                .map(str::to_owned)
+                .collect()
+        }
+    }
+
+    impl Drop for Demo {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    fn ask(address: &str, target: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(address).unwrap();
+        write!(
+            socket,
+            "GET {target} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
+        socket
+    }
+
+    #[test]
+    fn every_metric_that_an_alert_names_is_exported() {
+        let demo = Demo::start();
+        let wanted: BTreeSet<_> = named()
+            .into_iter()
+            .filter(|name| !OF_OTHERS.contains(&name.as_str()) && !LATER.contains(&name.as_str()))
+            .collect();
+        // One stream is let in, the next is refused.
+        let _streams = [
+            ask(&demo.public, "/v2/stream/recentchange"),
+            ask(&demo.public, "/v2/stream/recentchange"),
+        ];
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let exported = demo.metrics();
+            let lacking: Vec<_> = wanted.difference(&exported).collect();
+            if lacking.is_empty() {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{lacking:?} are not among {exported:?}"
+            );
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}

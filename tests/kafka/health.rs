@@ -1,0 +1,103 @@
+//! What is told of a cluster while it is read.
+
+use std::time::{Duration, Instant};
+
+use riverhead::health::{Report, State};
+
+use super::{House, until};
+use crate::brokers::Brokers;
+
+impl House {
+    fn report(&self) -> Report {
+        self.health.report(Instant::now())
+    }
+
+    fn cluster_state(&self) -> State {
+        self.report().clusters[0].state
+    }
+}
+
+/// A topic of three partitions, each led by another broker, that is read and well.
+fn house() -> House {
+    let brokers = Brokers::start(&[("a", 3)]);
+    for partition in 0..3 {
+        brokers.lead("a", partition, partition);
+    }
+    let house = House::new(brokers, &["a"]);
+    for partition in 0..3 {
+        let log = house.log("a", partition);
+        house.brokers.write("a", partition, 0..5);
+        until(|| log.end().offset == 5);
+    }
+    until(|| house.cluster_state() == State::Ok);
+    house
+}
+
+#[test]
+fn a_cluster_that_is_read_tells_of_every_broker_and_partition() {
+    let house = house();
+    until(|| {
+        let report = house.report();
+        let partitions = &report.clusters[0].partitions;
+        partitions
+            .iter()
+            .all(|it| it.high_watermark == Some(5) && it.lag == Some(0))
+    });
+    let cluster = house.report().clusters.remove(0);
+    assert_eq!(
+        (cluster.brokers_reachable, cluster.brokers.len()),
+        (3, 3),
+        "{cluster:?}"
+    );
+    assert!(cluster.cluster_id.is_some() && cluster.metadata_age_seconds.is_some_and(|age| age < 10.0));
+    // The dead address stands first in the list.
+    until(|| house.report().clusters[0].bootstrap_reachable == Some(3));
+    for (number, partition) in cluster.partitions.iter().enumerate() {
+        assert_eq!(partition.leader, Some(number as i32));
+        assert_eq!(partition.fetched_from, Some(number as i32));
+        assert_eq!(partition.log_start_offset, Some(0));
+        assert!(partition.last_event_age_seconds.is_some() && !partition.stalled);
+    }
+}
+
+#[test]
+fn a_mute_broker_is_named_and_so_is_the_partition_that_it_leads() {
+    let house = house();
+    house.brokers.mute(1);
+    until(|| {
+        let cluster = house.report().clusters.remove(0);
+        cluster.brokers_reachable == 2 && cluster.partitions[1].state == State::Failing
+    });
+    let cluster = house.report().clusters.remove(0);
+    assert_eq!(cluster.brokers[1].state, State::Failing, "{cluster:?}");
+    assert!(cluster.partitions[1].reason.contains("broker 1"), "{cluster:?}");
+    assert_eq!(cluster.partitions[0].state, State::Ok, "{cluster:?}");
+    assert_eq!(cluster.state, State::Degraded, "{cluster:?}");
+    house.brokers.unmute(1);
+    until(|| house.cluster_state() == State::Ok);
+}
+
+#[test]
+fn a_log_that_grows_while_ours_does_not_is_a_stall_within_thirty_seconds() {
+    let house = house();
+    house.brokers.break_fetches();
+    house.brokers.write("a", 2, 5..25);
+    let began = Instant::now();
+    until(|| house.report().clusters[0].partitions[2].stalled);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    println!("told after {:?}", began.elapsed());
+    let partition = house.report().clusters[0].partitions.remove(2);
+    assert_eq!(
+        (partition.state, partition.high_watermark),
+        (State::Failing, Some(5))
+    );
+    assert!(
+        partition.reason.contains("stalled: broker 2"),
+        "{}",
+        partition.reason
+    );
+    house.brokers.mend_fetches();
+    let log = house.log("a", 2);
+    until(|| log.end().offset == 25);
+    until(|| !house.report().clusters[0].partitions[2].stalled);
+}

@@ -1,0 +1,79 @@
+//! Wikimedia, 2023: one bad event delayed a batch. Here it is skipped alone.
+
+use riverhead_brokers::{Cluster, NewTopic, RawRecord, shared};
+use riverhead_loadtest::{
+    numbers::Truth,
+    stopwatch::{Quantiles, Sent},
+};
+
+use super::crowd::{Crowd, SOON, WARM_UP, ask, lap, noting};
+use crate::{
+    following::{FROM_THE_START, STREAM, plan, start},
+    shapes::told,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_bad_record_is_skipped_alone_and_its_neighbours_hardly_notice() {
+    let brokers = shared();
+    let cluster = brokers.get();
+    cluster.create(&NewTopic::with_replicas(TOPIC, &[&[1]]).config("max.message.bytes", "12000000"));
+    let gateway = start(&plan(&brokers, &[TOPIC]));
+    let sent = Sent::new(100_000, 0);
+    let mut clients = Crowd::timed(&sent);
+    clients.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
+    let flow = noting(cluster.producer(TOPIC), 0, &sent)
+        .rate(100.0)
+        .start()
+        .run();
+    clients.wait_for(WARM_UP);
+    sent.next_lap();
+    clients.wait_for(WARM_UP + 400);
+    sent.next_lap();
+    let bad = poison(cluster, || clients.wait_for(flow.acknowledged() + 20));
+    let readings = clients.gets_uncut(&Truth::of(&[flow.finish()])).await;
+    told(&gateway, TOPIC, &bad);
+    noticed([1, 2].map(|number| lap(&readings, number)));
+}
+
+/// Four of each kind, among good ones: the offset of each that is counted, and as what.
+fn poison(cluster: &Cluster, between: impl Fn()) -> Vec<(i64, &'static str)> {
+    let producer = cluster.producer(TOPIC).property("message.max.bytes", "12000000");
+    let mut producer = producer.start();
+    let mut bad = Vec::new();
+    for (value, reason) in kinds().iter().cycle().take(4 * 5) {
+        let value = value.as_deref();
+        let offset = producer.send_raw(&RawRecord {
+            value,
+            ..RawRecord::default()
+        });
+        bad.extend(reason.map(|reason| (offset, reason)));
+        between();
+    }
+    bad
+}
+
+/// A null is skipped, but nothing is wrong with it; five megabytes are much, but an event.
+fn kinds() -> [(Option<Vec<u8>>, Option<&'static str>); 5] {
+    let deep = ["[".repeat(100_000), "]".repeat(100_000)].concat();
+    let big = format!(r#"{{"big":"{}"}}"#, "x".repeat(5 << 20));
+    [
+        (Some(b"{\"n\":\"\xff\xfe\"}".to_vec()), Some("not_utf8")),
+        (Some(big.into_bytes()), None),
+        (Some(deep.into_bytes()), Some("too_deep")),
+        (None, None),
+        (Some(b"not json".to_vec()), Some("not_json")),
+    ]
+}
+
+/// On a machine of its own the difference is some milliseconds; here anything else may run beside it.
+fn noticed([without, with]: [Quantiles; 2]) {
+    println!("without: {without}\nwith:    {with}");
+    assert!(
+        with.p99 < (10.0 * without.p99).max(1_000.0),
+        "{with}, without {without}"
+    );
+    assert!(with.max < SOON.as_secs_f64() * 1_000.0);
+}
+
+const TOPIC: &str = "poison";

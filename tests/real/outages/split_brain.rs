@@ -1,0 +1,195 @@
+//! Honeycomb, 2017: a broker that led and did not, a log that ended before the offsets that its readers held, and a mending
+//! by hand. Here everybody goes on by himself, and is told.
+
+use riverhead_brokers::{
+    Acked, Acks, Cluster, Fault, Ledger, Mishap, NewTopic, Replacement, Truncation, eventually, shared,
+};
+use riverhead_loadtest::{gateway::Gateway, numbers::Truth, reading::Reading};
+use serde_json::Value;
+
+use super::crowd::{Crowd, SOON, ask};
+use crate::following::{FROM_THE_START, STREAM, follow, id, plan, start, take};
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_log_that_ends_before_the_ids_of_its_readers_is_read_on_from_its_new_epoch() {
+    elected_uncleanly("split-shorter", Replacement::Shorter).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_log_that_went_on_past_the_ids_of_its_readers_is_read_from_its_new_epoch() {
+    elected_uncleanly("split-longer", Replacement::Longer).await;
+}
+
+/// The leader freezes while its follower is fenced, and the follower, which has less, is elected.
+async fn elected_uncleanly(topic: &str, replacement: Replacement) {
+    let brokers = shared();
+    let cluster = brokers.get();
+    let truncation = Truncation::prepare_by(cluster, topic, Mishap::Frozen);
+    let other = format!("{topic}-other");
+    cluster.create(&NewTopic::with_replicas(&other, &[&[3]]));
+    let gateway = start(&plan(&brokers, &[topic, &other]));
+    let ids = ids(&gateway, 600).await;
+    let mut live = Crowd::new();
+    live.join(&gateway, &ask(STREAM, FROM_THE_START), 50).await;
+    live.wait_for(600);
+    let old = [truncation.kept.clone(), truncation.lost.clone()].concat();
+
+    let leaderless = truncation.lose_leader();
+    let flow = cluster.producer(&other).rate(50.0).start().run();
+    // Those who come back while nobody leads still get what is in memory.
+    let held = come_back(&gateway, &ids).await;
+    // The partitions of others flow meanwhile, to all of them.
+    live.wait_for(600 + 50);
+    held.iter().for_each(|(at, crowd)| crowd.wait_for(600 - at + 50));
+
+    let mut new = leaderless.elect(replacement);
+    new.extend(write(cluster, topic));
+    // Whoever has the last of it: the gateway is past the old log.
+    live.wait_for(600 + new.len());
+    let behind = come_back(&gateway, &ids).await;
+    let flowed = flow.finish().numbers_of(0);
+    let all = [numbers(&old), numbers(&new)].concat();
+    let from = |at: usize| Truth::of_partitions(&[all[at..].to_vec(), flowed.clone()]);
+    told(&live.gets(&from(0)).await, Some(600));
+    for (at, crowd) in held {
+        told(&crowd.gets(&from(at)).await, Some(600));
+    }
+    for (at, crowd) in behind {
+        told(&crowd.gets(&from(600)).await, (at > 100).then_some(at));
+    }
+}
+
+/// With ids from behind what will be left of the log, and from its end.
+async fn come_back(gateway: &Gateway, ids: &[String]) -> Vec<(usize, Crowd)> {
+    let mut crowds = Vec::new();
+    for at in [600, 350, 100] {
+        let mut crowd = Crowd::new();
+        let ask = ask(STREAM, "").resume(Some(ids[at - 1].clone()));
+        crowd.join(gateway, &ask, 10).await;
+        crowds.push((at, crowd));
+    }
+    crowds
+}
+
+/// The id of every event there is.
+async fn ids(gateway: &Gateway, count: usize) -> Vec<String> {
+    let mut client = follow(gateway, FROM_THE_START, None).await;
+    let messages = take(&mut client, count).await;
+    messages.iter().map(|message| id(message).to_owned()).collect()
+}
+
+/// Each was told that it asked for this offset and goes on at 100, once; or nothing, if it lost nothing.
+fn told(readings: &[Reading], requested: Option<usize>) {
+    for Reading { got, connects, .. } in readings {
+        let gaps = got.gaps.iter().map(|gap| gap_of(gap));
+        let expected = requested.map(|requested| (requested as i64, 100, "truncated".to_owned()));
+        assert_eq!(gaps.collect::<Vec<_>>(), Vec::from_iter(expected));
+        assert_eq!(*connects, 1, "nobody is cut for it");
+    }
+}
+
+fn gap_of(data: &str) -> (i64, i64, String) {
+    let gap: Value = serde_json::from_str(data).expect("JSON");
+    let offset = |key: &str| gap[key].as_i64().unwrap_or_else(|| panic!("no {key} in {gap}"));
+    let reason = gap["reason"].as_str().expect("a reason");
+    (offset("requested"), offset("resumed"), reason.to_owned())
+}
+
+fn write(cluster: &Cluster, topic: &str) -> Vec<Acked> {
+    let mut producer = cluster.producer(topic).start();
+    producer.send(100);
+    producer.finish().partitions.into_values().flatten().collect()
+}
+
+fn numbers(records: &[Acked]) -> Vec<u64> {
+    records.iter().map(|record| record.n).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn nothing_that_an_old_leader_takes_behind_a_partition_is_heard_and_all_of_the_new_one_is() {
+    let brokers = shared();
+    let cluster = brokers.get();
+    cluster.create_topic(CUT_OFF, 1);
+    let gateway = start(&plan(&brokers, &[CUT_OFF]));
+    let mut live = Crowd::new();
+    live.join(&gateway, &ask(STREAM, FROM_THE_START), 50).await;
+    let mut old_leader = writer(cluster, &[1]).acks(Acks::Leader).start();
+    old_leader.send(200);
+    old_leader.flush();
+    live.wait_for(200);
+
+    cut_off(cluster);
+    old_leader.send(200);
+    let taken = old_leader.finish();
+    assert_eq!(taken.len(), 400, "acknowledged, to be lost: {:?}", taken.failed);
+    let mut new_leader = writer(cluster, &[2, 3]).start();
+    new_leader.send(300);
+    new_leader.flush();
+    // Before it heals.
+    live.wait_for(200 + 300);
+    let mut late = Crowd::new();
+    late.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
+    late.wait_for(200 + 300);
+    assert_eq!(
+        believed_leader(cluster, 1),
+        Ok(Some(1)),
+        "it was cut off all the time"
+    );
+
+    heal(cluster);
+    new_leader.send(100);
+    let log = in_the_log(cluster, &taken, &new_leader.finish());
+    let truth = Truth::of_partitions(&[log]);
+    for crowd in [live, late] {
+        crowd.gets_uncut(&truth).await;
+    }
+}
+
+/// To these brokers and by what they tell; whoever they name first leads until they are asked again, which is never.
+fn writer<'a>(cluster: &'a Cluster, brokers: &[usize]) -> riverhead_brokers::ProducerBuilder<'a> {
+    let all = cluster.direct_bootstrap();
+    let all: Vec<_> = all.split(',').collect();
+    let some: Vec<_> = brokers.iter().map(|broker| all[broker - 1]).collect();
+    let producer = cluster.producer(CUT_OFF).partition(0);
+    producer
+        .property("bootstrap.servers", &some.join(","))
+        .property("topic.metadata.refresh.interval.ms", "-1")
+}
+
+/// Broker 1 hears neither the controller nor the others, nor they it; its clients do.
+fn cut_off(cluster: &Cluster) {
+    cluster.inter_broker_proxy(1).set(Fault::Stall);
+    cluster.controller_proxy(1).set(Fault::Stall);
+    eventually(SOON, "another leader, as broker 2 sees it", || {
+        let leader = believed_leader(cluster, 2)?;
+        let other = leader.is_some_and(|leader| leader != 1);
+        other.then_some(()).ok_or_else(|| format!("{leader:?}"))
+    });
+}
+
+fn heal(cluster: &Cluster) {
+    cluster.controller_proxy(1).set(Fault::Pass);
+    cluster.inter_broker_proxy(1).set(Fault::Pass);
+    cluster.wait_for_isr(CUT_OFF, 0, &[1, 2, 3]);
+}
+
+fn believed_leader(cluster: &Cluster, by: i32) -> Result<Option<i32>, String> {
+    Ok(cluster.describe_by(by, CUT_OFF)?[0].leader)
+}
+
+/// The numbers that are in the log: the first 200 of the old leader, and all of the new one.
+fn in_the_log(cluster: &Cluster, old: &Ledger, new: &Ledger) -> Vec<u64> {
+    let records = cluster.records(CUT_OFF, 0);
+    let log: Vec<u64> = records.iter().filter_map(|record| record.number()).collect();
+    let expected = [&old.numbers_of(0)[..200], &new.numbers_of(0)].concat();
+    assert_eq!(
+        log, expected,
+        "what the old leader took behind the partition is gone"
+    );
+    log
+}
+
+const CUT_OFF: &str = "split-cut-off";

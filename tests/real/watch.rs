@@ -1,0 +1,39 @@
+//! The most that something ever was.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Looks at a number all the time.
+pub(crate) struct Watch {
+    over: Arc<AtomicBool>,
+    most: Arc<AtomicU64>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Watch {
+    /// Looks from now on. What `look` borrows of a cluster is shared for the rest of the process.
+    pub(crate) fn start(look: impl Fn() -> u64 + Send + 'static) -> Self {
+        let (over, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (end, top) = (Arc::clone(&over), Arc::clone(&most));
+        let thread = thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                top.fetch_max(look(), Ordering::Relaxed);
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        Self { over, most, thread }
+    }
+
+    /// The most that it was.
+    pub(crate) fn finish(self) -> u64 {
+        self.over.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the watch");
+        self.most.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,140 @@
+//! SIGHUP, as whoever runs riverhead sends it: the binary, its file, its port.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A riverhead whose brokers are not there, with this `[limits]`.
+struct Riverhead {
+    child: Child,
+    file: tempfile::NamedTempFile,
+    address: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Riverhead {
+    fn start(limits: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text(limits)).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_riverhead"))
+            .args(["serve", "--config"])
+            .arg(file.path())
+            .env_clear()
+            .env("RIVERHEAD_HTTP__LISTEN", "127.0.0.1:0")
+            .env("RIVERHEAD_ADMIN__LISTEN", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut first)
+            .unwrap();
+        let address = first
+            .trim()
+            .strip_prefix("listening on http://")
+            .unwrap()
+            .to_owned();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (lines, stderr) = (Arc::clone(&log), BufReader::new(child.stderr.take().unwrap()));
+        thread::spawn(move || {
+            stderr
+                .lines()
+                .map_while(Result::ok)
+                .for_each(|line| *lines.lock().unwrap() += &(line + "\n"))
+        });
+        Self {
+            child,
+            file,
+            address,
+            log,
+        }
+    }
+
+    /// Writes another file, and says so; waits for the line with `answer`.
+    fn reload(&self, text: &str, answer: &str) {
+        self.log.lock().unwrap().clear();
+        fs::write(self.file.path(), text).unwrap();
+        let told = Command::new("kill")
+            .args(["-HUP", &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(told.success());
+        let start = Instant::now();
+        while !self.log.lock().unwrap().contains(answer) {
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "no {answer:?} in\n{}",
+                self.log.lock().unwrap()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Asks for a stream: the connection, and the status.
+    fn ask(&self) -> (TcpStream, String) {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket
+            .write_all(b"GET /v2/stream/edits HTTP/1.1\r\nhost: test\r\n\r\n")
+            .unwrap();
+        let mut status = [0; 12];
+        socket.read_exact(&mut status).unwrap();
+        (socket, String::from_utf8_lossy(&status[9..]).into_owned())
+    }
+}
+
+impl Drop for Riverhead {
+    fn drop(&mut self) {
+        // It is gone already when this fails.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(limits: &str) -> String {
+    format!(
+        "[limits]\n{limits}\n\
+         [[clusters]]\nname = \"main\"\nbootstrap = [\"127.0.0.1:1\", \"127.0.0.1:2\", \"127.0.0.1:3\"]\n\
+         [[streams]]\nname = \"edits\"\ntopics = [\"edits\"]\n"
+    )
+}
+
+#[test]
+fn a_hangup_changes_the_limits_and_no_stream_and_a_bad_file_changes_nothing() {
+    let riverhead = Riverhead::start("streams_per_client = 1");
+    let (mut first, status) = riverhead.ask();
+    assert_eq!(status, "200");
+    assert_eq!(riverhead.ask().1, "429");
+
+    riverhead.reload(&text("streams_per_client = 2"), "was read again and applies");
+    let (_second, status) = riverhead.ask();
+    assert_eq!(status, "200");
+    assert_eq!(riverhead.ask().1, "429");
+
+    let bad = text("streams_per_client = 0\nstreams_total = \"many\"\n[http]\nheartbeet = 1");
+    riverhead.reload(&bad, "3 faults");
+    assert!(riverhead.log.lock().unwrap().contains("heartbeet"));
+    assert_eq!(riverhead.ask().1, "429");
+
+    let other = text("streams_per_client = 3\n[http]\nhold_limit = \"1h\"\n[memory]\ntail = \"1MiB\"");
+    riverhead.reload(&other, "needs a restart");
+    assert!(riverhead.log.lock().unwrap().contains("http, memory"));
+    assert_eq!(riverhead.ask().1, "200");
+
+    first.set_nonblocking(true).unwrap();
+    let mut head = Vec::new();
+    let end = first.read_to_end(&mut head).unwrap_err();
+    assert_eq!(
+        end.kind(),
+        std::io::ErrorKind::WouldBlock,
+        "the first stream is still open"
+    );
+}

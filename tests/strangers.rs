@@ -1,0 +1,250 @@
+//! Connections of whom nothing is known yet, and of those who never say: over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{
+    num::NonZeroU32,
+    time::{Duration, Instant},
+};
+
+use riverhead::{http::settings::Settings, limits::settings::Settings as Limits};
+use support::rig::{Client, DEADLINE, Rig, catalog, get, nothing};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+const STREAM: &str = "/v2/stream/recentchange";
+const ADMITTED: &str = "riverhead_streams_admitted";
+const WAITING: &str = "riverhead_http_connections_without_stream";
+const REQUEST: &str = "GET /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\n\r\n";
+
+fn number(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap()
+}
+
+fn rig(limits: Limits, change: impl FnOnce(&mut Settings)) -> Rig {
+    Rig::limited(catalog(), nothing(), limits, change)
+}
+
+/// One stream for each client, and PROXY headers of 127.0.0.1 and 10/8.
+fn behind_a_balancer() -> Rig {
+    let limits = Limits {
+        streams_per_client: number(1),
+        ..Limits::default()
+    };
+    rig(limits, |settings| {
+        settings.proxy_protocol = true;
+        settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+    })
+}
+
+fn turned_away(reason: &str) -> String {
+    format!("riverhead_http_connections_turned_away_total{{reason=\"{reason}\"}}")
+}
+
+/// A PROXY header of version 2: command, family, and what follows.
+fn proxy_header(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+    let length = (rest.len() as u16).to_be_bytes();
+    [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, rest].concat()
+}
+
+/// One that speaks for an IPv4 address.
+fn speaks_for(client: [u8; 4]) -> Vec<u8> {
+    proxy_header(
+        0x21,
+        0x11,
+        &[&client[..], &[10, 0, 0, 1, 0x12, 0x67, 0, 80]].concat(),
+    )
+}
+
+/// What comes back on a connection that sends this, up to its first line; nothing when it is closed.
+async fn first_line(rig: &Rig, bytes: &[u8]) -> (TcpStream, String) {
+    let mut socket = TcpStream::connect(rig.public).await.unwrap();
+    socket.write_all(bytes).await.unwrap();
+    let mut line = vec![0; "HTTP/1.1 200".len()];
+    let said = match timeout(DEADLINE, socket.read_exact(&mut line)).await.unwrap() {
+        Ok(_) => String::from_utf8(line).unwrap(),
+        Err(_) => String::new(),
+    };
+    (socket, said)
+}
+
+#[tokio::test]
+async fn a_balancer_says_for_whom_it_speaks() {
+    let rig = behind_a_balancer();
+    let mut held = Vec::new();
+    for (client, status) in [(1, "200"), (2, "200"), (1, "429")] {
+        let bytes = [speaks_for([198, 51, 100, client]), REQUEST.into()].concat();
+        let (socket, said) = first_line(&rig, &bytes).await;
+        assert_eq!(said, format!("HTTP/1.1 {status}"), "{client}");
+        held.push(socket);
+    }
+    // Behind it stands a proxy of ours, which says for whom it speaks; a stranger's word counts nothing.
+    for (source, client, status) in [
+        ([10, 0, 0, 9], "198.51.100.3", "200"),
+        ([10, 0, 0, 9], "198.51.100.3", "429"),
+        ([198, 51, 100, 2], "198.51.100.4", "429"),
+    ] {
+        let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\nx-forwarded-for: {client}\r\n\r\n");
+        let bytes = [speaks_for(source), request.into()].concat();
+        let (socket, said) = first_line(&rig, &bytes).await;
+        assert_eq!(said, format!("HTTP/1.1 {status}"), "{source:?} for {client}");
+        held.push(socket);
+    }
+}
+
+#[tokio::test]
+async fn a_balancer_that_speaks_for_itself_is_its_own_client() {
+    let rig = behind_a_balancer();
+    let bytes = [proxy_header(0x20, 0, &[]), REQUEST.into()].concat();
+    let (_held, said) = first_line(&rig, &bytes).await;
+    assert_eq!(said, "HTTP/1.1 200");
+    assert_eq!(first_line(&rig, &bytes).await.1, "HTTP/1.1 429");
+}
+
+#[tokio::test]
+async fn a_proxy_header_comes_before_http_2_as_well() {
+    let rig = behind_a_balancer();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let bytes = [speaks_for([198, 51, 100, 1]), preface.to_vec()].concat();
+    let (_, said) = first_line(&rig, &bytes).await;
+    assert_eq!(said.as_bytes()[3..5], [4, 0], "a SETTINGS frame");
+}
+
+#[tokio::test]
+async fn without_a_proxy_header_nothing_is_answered() {
+    let rig = behind_a_balancer();
+    for rubbish in [
+        REQUEST.as_bytes(),
+        b"PROXY TCP4 198.51.100.1 10.0.0.1 4711 80\r\n",
+        &proxy_header(0x21, 0x11, &[1, 2, 3]),
+        &proxy_header(0x21, 0x11, &[0; 4000]),
+    ] {
+        assert_eq!(first_line(&rig, rubbish).await.1, "");
+    }
+    assert_eq!(rig.metric(&turned_away("bad_proxy_header")).await, 4.0);
+    assert_eq!(rig.metric(ADMITTED).await, 0.0);
+    assert_eq!(get(rig.admin, "/livez", "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stranger_may_not_send_a_proxy_header() {
+    let rig = behind_a_balancer();
+    let mut stranger = Client::from([127, 0, 0, 2], rig.public).await;
+    stranger.send("\r\n\r\n\0\r\nQUIT\n").await;
+    rig.until_metric(&turned_away("untrusted"), 1.0).await;
+}
+
+#[tokio::test]
+async fn where_no_proxy_header_is_due_one_is_rubbish() {
+    let rig = Rig::start(|_| {});
+    let bytes = [speaks_for([198, 51, 100, 1]), REQUEST.into()].concat();
+    assert_eq!(first_line(&rig, &bytes).await.1, "HTTP/1.1 400");
+}
+
+#[tokio::test]
+async fn the_header_that_was_agreed_on_makes_the_client() {
+    let limits = Limits {
+        streams_per_client: number(1),
+        ..Limits::default()
+    };
+    let rig = rig(limits, |settings| {
+        settings.client_header = Some("x-client-ip".parse().unwrap());
+        settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    });
+    let mut held = Vec::new();
+    for (line, status) in [
+        ("x-client-ip: 198.51.100.1", "200"),
+        ("x-client-ip: 198.51.100.1", "429"),
+        (
+            "x-client-ip: 198.51.100.1\r\nx-forwarded-for: 198.51.100.2",
+            "429",
+        ),
+        ("x-client-ip: 198.51.100.2", "200"),
+        ("x-forwarded-for: 198.51.100.3", "200"),
+        ("x-forwarded-for: 198.51.100.4", "429"),
+    ] {
+        let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{line}\r\n\r\n");
+        let (socket, said) = first_line(&rig, request.as_bytes()).await;
+        assert_eq!(said, format!("HTTP/1.1 {status}"), "{line}");
+        held.push(socket);
+    }
+    assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 2.0);
+}
+
+/// So many connections may wait, and of one client.
+fn lobby(total: u32, per_client: u32) -> Limits {
+    Limits {
+        connections_without_stream: number(total),
+        connections_without_stream_per_client: number(per_client),
+        ..Limits::default()
+    }
+}
+
+#[tokio::test]
+async fn silent_connections_of_one_address_push_each_other_out_and_nobody_else() {
+    let rig = rig(lobby(20, 4), |_| {});
+    let mut neighbour = Client::from([127, 0, 0, 2], rig.public).await;
+    // A byte, so that it is known to be accepted.
+    neighbour.send("G").await;
+    rig.until_metric(WAITING, 1.0).await;
+    let mut crowd = Vec::new();
+    for _ in 0..60 {
+        let mut client = Client::connect(rig.public).await;
+        client.send("G").await;
+        crowd.push(client);
+    }
+    let sent_away = "riverhead_http_connections_sent_away_total{reason=\"client\"}";
+    rig.until_metric(sent_away, 56.0).await;
+    assert_eq!(rig.metric(WAITING).await, 5.0);
+    // The oldest are gone, by a reset; the newest and the neighbour are heard.
+    crowd[0].error().await;
+    let newest = crowd.last_mut().unwrap();
+    newest.send("ET /livez HTTP/1.1\r\nhost: test\r\n\r\n").await;
+    assert_eq!(newest.answer().await.status, 200);
+    neighbour.send(&REQUEST[1..]).await;
+    assert!(neighbour.head().await.starts_with("HTTP/1.1 200 "));
+    rig.until_metric(ADMITTED, 1.0).await;
+}
+
+#[tokio::test]
+async fn streams_do_not_count_as_connections_without_one() {
+    let rig = rig(lobby(2, 2), |_| {});
+    let mut streams = Vec::new();
+    for open in 1..=6 {
+        let mut client = Client::stream(rig.public, STREAM).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+        rig.until_metric(ADMITTED, f64::from(open)).await;
+        rig.until_metric(WAITING, 0.0).await;
+        streams.push(client);
+    }
+    let _silent = [
+        Client::connect(rig.public).await,
+        Client::connect(rig.public).await,
+    ];
+    rig.until_metric(ADMITTED, 6.0).await;
+}
+
+/// A small slowloris: hundreds that send a byte now and then, from several addresses, and a client that came last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_trickles_keeps_nobody_out() {
+    let rig = rig(lobby(64, 32), |_| {});
+    let mut crowd = Vec::new();
+    for index in 0..300_u16 {
+        let mut client = Client::from([127, 0, 1, (index % 8) as u8], rig.public).await;
+        client.send("GET /v2/stream/recentchange HTTP/1.1\r\nx: ").await;
+        crowd.push(client);
+    }
+    let start = Instant::now();
+    let mut honest = Client::from([127, 0, 0, 2], rig.public).await;
+    honest.send(REQUEST).await;
+    assert!(honest.head().await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(honest.chunk().await, ":ok\n\n");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    assert!(rig.metric(WAITING).await <= 64.0);
+    drop(crowd);
+    rig.until_metric(WAITING, 0.0).await;
+}
