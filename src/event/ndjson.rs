@@ -54,7 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::{Encoding, Record, Tombstones, encode};
+    use crate::event::{Encoding, Headers, Record, Tombstones, encode};
 
     fn document(payload: Payload, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
         let encoding = Encoding {
@@ -66,6 +66,7 @@ mod tests {
             timestamp: 0,
             epoch: 0,
             key,
+            headers: Headers::default(),
             value,
         };
         let mut lines = Vec::new();

@@ -26,7 +26,7 @@ pub enum Fault {
     #[error("this is not a number; put texts in quotes")]
     BadNumber,
     /// Kafka says nothing by that name.
-    #[error("unknown: @key, @topic, @partition, @offset and @timestamp there are")]
+    #[error("unknown: there are @key, @header.NAME, @topic, @partition, @offset and @timestamp")]
     UnknownMetadata,
     /// More bytes than a filter may have.
     #[error("a filter has at most {0} bytes; this one goes on")]

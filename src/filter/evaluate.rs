@@ -8,7 +8,10 @@ use super::{
     extract::{Found, Wanted},
     values::{Expr, Field, Number, Test, Value},
 };
-use crate::position::{Offset, Timestamp};
+use crate::{
+    event::Headers,
+    position::{Offset, Timestamp},
+};
 
 /// An event as a filter sees it.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +26,8 @@ pub struct Subject<'a> {
     pub timestamp: Timestamp,
     /// Its key; one that is not UTF-8 equals no text.
     pub key: Option<&'a [u8]>,
+    /// Its headers; a value that is not UTF-8 equals no text either.
+    pub headers: Headers<'a>,
     /// Its JSON document, if it is one.
     pub document: Option<&'a [u8]>,
 }
@@ -135,9 +140,9 @@ fn holds(step: &Step, subject: &Subject<'_>, slots: &[Found<'_>]) -> bool {
 fn metadata<'a>(field: &Field, subject: &Subject<'a>) -> Found<'a> {
     let whole = |number: i64| Found::Number(Number::Whole(number.into()));
     match field {
-        Field::Key => match subject.key.map(str::from_utf8) {
-            Some(Ok(key)) => Found::Text(Cow::Borrowed(key)),
-            Some(Err(_)) => Found::Other,
+        Field::Key => subject.key.map_or(Found::Missing, text),
+        Field::Header(name) => match subject.headers.last(name) {
+            Some(value) => value.map_or(Found::Null, text),
             None => Found::Missing,
         },
         Field::Topic => Found::Text(Cow::Borrowed(subject.topic)),
@@ -146,6 +151,10 @@ fn metadata<'a>(field: &Field, subject: &Subject<'a>) -> Found<'a> {
         Field::Timestamp if subject.timestamp >= 0 => whole(subject.timestamp),
         Field::Timestamp | Field::Json(_) => Found::Missing,
     }
+}
+
+fn text(bytes: &[u8]) -> Found<'_> {
+    str::from_utf8(bytes).map_or(Found::Other, |text| Found::Text(Cow::Borrowed(text)))
 }
 
 fn passes(test: &Test, found: &Found<'_>) -> bool {

@@ -4,11 +4,11 @@
 //! ```text
 //! wiki = "enwiki" and type in (edit, new) and not bot = true
 //! length.new > 10000 or title prefix "User:" or exists log_id
-//! @topic prefix "eqiad." and @key = "Q42"
+//! @topic prefix "eqiad." and @key = "Q42" and @header.source != test
 //! ```
 //!
-//! A bare path is a field of the event's JSON; `@key`, `@topic`, `@partition`, `@offset` and `@timestamp` (ms) are what Kafka
-//! says of it. A test of what is not there, or of another type, is false. Everything is bounded: a stranger writes it, and
+//! A bare path is a field of the event's JSON; `@key`, `@header.NAME`, `@topic`, `@partition`, `@offset` and `@timestamp` (ms)
+//! are what Kafka says of it. A test of what is not there, or of another type, is false. Everything is bounded: a stranger writes it, and
 //! it is evaluated for every event.
 
 mod canonical;

@@ -92,7 +92,7 @@ struct Parser<'a> {
     values: usize,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn any(&mut self, depth: usize) -> Result<Expr, FilterError> {
         let mut parts = vec![self.all(depth)?];
         while self.takes_word("or") {
@@ -220,9 +220,7 @@ impl Parser<'_> {
         if let Kind::Word(word) = self.peek().kind
             && word.starts_with('@')
         {
-            let field = metadata(word).ok_or_else(|| self.error(Fault::UnknownMetadata))?;
-            self.next += 1;
-            return Ok(field);
+            return self.metadata(word);
         }
         let mut path = vec![self.name()?];
         while self.takes(&Kind::Dot) {
@@ -232,6 +230,26 @@ impl Parser<'_> {
             path.push(self.name()?);
         }
         Ok(Field::Json(path))
+    }
+
+    fn metadata(&mut self, word: &str) -> Result<Field, FilterError> {
+        let field = match word {
+            "@key" => Field::Key,
+            "@topic" => Field::Topic,
+            "@partition" => Field::Partition,
+            "@offset" => Field::Offset,
+            "@timestamp" => Field::Timestamp,
+            "@header" => return self.header(),
+            _ => return Err(self.error(Fault::UnknownMetadata)),
+        };
+        self.next += 1;
+        Ok(field)
+    }
+
+    fn header(&mut self) -> Result<Field, FilterError> {
+        self.next += 1;
+        self.expect(&Kind::Dot, "`.` and the name of a header")?;
+        self.name().map(Field::Header)
     }
 
     fn name(&mut self) -> Result<Box<str>, FilterError> {
@@ -244,7 +262,7 @@ impl Parser<'_> {
         Ok(name)
     }
 
-    fn peek(&self) -> &Token<'_> {
+    fn peek(&self) -> &Token<'a> {
         // The last is the end, which nothing takes.
         &self.tokens[self.next.min(self.tokens.len() - 1)]
     }
@@ -274,17 +292,6 @@ impl Parser<'_> {
     fn error_before(&self, index: usize, fault: Fault) -> FilterError {
         error_at(self.text, self.tokens[index].at, fault)
     }
-}
-
-fn metadata(word: &str) -> Option<Field> {
-    Some(match word {
-        "@key" => Field::Key,
-        "@topic" => Field::Topic,
-        "@partition" => Field::Partition,
-        "@offset" => Field::Offset,
-        "@timestamp" => Field::Timestamp,
-        _ => return None,
-    })
 }
 
 fn looks_like_a_number(word: &str) -> bool {

@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
 
+use crate::event::{Headers, HeadersBuf};
+
 use super::{
     Filter, Subject,
     values::{Comparison, Expr, Field, Number, Test, Value},
@@ -47,6 +49,7 @@ fn field() -> impl Strategy<Value = Field> {
         1 => Just(Field::Partition),
         1 => Just(Field::Offset),
         1 => Just(Field::Timestamp),
+        1 => name().prop_map(Field::Header),
     ]
 }
 
@@ -117,6 +120,11 @@ fn look(field: &Field, document: &Json, subject: &Subject<'_>) -> Option<Json> {
         Field::Key => subject
             .key
             .map(|key| String::from_utf8_lossy(key).into_owned().into()),
+        Field::Header(name) => subject.headers.last(name).map(|value| {
+            value.map_or(Json::Null, |value| {
+                String::from_utf8_lossy(value).into_owned().into()
+            })
+        }),
         Field::Topic => Some(subject.topic.into()),
         Field::Partition => Some(subject.partition.into()),
         Field::Offset => Some(subject.offset.into()),
@@ -148,7 +156,12 @@ proptest! {
         document in json(),
         (partition, offset, timestamp) in (0..2i32, 0..3i64, -1..2i64),
         key in prop::option::of(text()),
+        headers in prop::collection::vec((name(), prop::option::of(text())), 0..3),
     ) {
+        let mut packed = HeadersBuf::default();
+        for (name, value) in &headers {
+            packed.push(name.as_bytes(), value.as_ref().map(|value| value.as_bytes()));
+        }
         let text = document.to_string();
         let subject = Subject {
             topic: "ab",
@@ -156,6 +169,7 @@ proptest! {
             offset,
             timestamp,
             key: key.as_ref().map(|key| key.as_bytes()),
+            headers: packed.headers(),
             document: Some(text.as_bytes()),
         };
         let expected = naive(&expr, &document, &subject);
@@ -191,6 +205,7 @@ fn the_last_of_two_fields_with_one_name_counts_with_all_that_is_in_it() {
             offset: 0,
             timestamp: 0,
             key: None,
+            headers: Headers::default(),
             document: Some(document.as_bytes()),
         };
         Filter::parse(filter).expect("a filter").accepts(&subject)

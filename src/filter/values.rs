@@ -27,6 +27,8 @@ pub(super) enum Field {
     Partition,
     Offset,
     Timestamp,
+    /// Of this name.
+    Header(Box<str>),
     /// Names from the outermost object inwards.
     Json(Vec<Box<str>>),
 }
@@ -184,6 +186,10 @@ impl Display for Field {
             Self::Partition => f.write_str("@partition"),
             Self::Offset => f.write_str("@offset"),
             Self::Timestamp => f.write_str("@timestamp"),
+            Self::Header(name) => {
+                f.write_str("@header.")?;
+                quoted(f, name)
+            }
             Self::Json(path) => {
                 for (index, name) in path.iter().enumerate() {
                     f.write_str(if index == 0 { "" } else { "." })?;

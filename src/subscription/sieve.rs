@@ -46,6 +46,7 @@ impl Sieve {
                 offset: event.offset,
                 timestamp: event.timestamp,
                 key: page.key(event),
+                headers: page.headers(event),
                 document: is_json.then(|| document_of(page.lines(event))),
             });
         self.skipped += u64::from(!accepts);

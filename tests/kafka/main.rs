@@ -182,6 +182,31 @@ fn the_tail_reads_every_record_once_and_in_order() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_headers_are_kept_by_the_tail_and_by_history() {
+    let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);
+    let log = house.log("a", 0);
+    let headers = [("type", Some("old")), ("none", None), ("type", Some("edit"))];
+    house.brokers.write_described("a", "Q42", &headers);
+    house.brokers.write("a", 0, [1]);
+    until(|| log.end().offset == 2);
+    let Read::Page(tail) = log.read(0) else {
+        panic!("no page")
+    };
+    let history = page(&house, &log, 0).await.expect("a page");
+    for page in [tail, history] {
+        let described = &page.events()[0];
+        assert_eq!(page.key(described), Some(&b"Q42"[..]));
+        assert_eq!(page.headers(described).last("type"), Some(Some(&b"edit"[..])));
+        assert_eq!(page.headers(described).last("none"), Some(None));
+        assert_eq!(page.headers(described).count(), 3);
+        assert_eq!(page.lines(described), b"data: {}\n");
+        if let Some(plain) = page.events().get(1) {
+            assert_eq!((page.key(plain), page.headers(plain).count()), (None, 0));
+        }
+    }
+}
+
 #[test]
 fn a_bad_record_is_skipped_alone() {
     let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);

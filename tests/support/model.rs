@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use riverhead::{
     client::ClientKey,
-    event::{Encoding, Record},
+    event::{Encoding, Headers, Record},
     filter::Filter,
     partition::{Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition},
     position::{Epoch, IdForm, LogTag, Offset, Timestamp, decode},
@@ -162,6 +162,7 @@ fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -
             timestamp: stored.time,
             epoch: stored.epoch,
             key: None,
+            headers: Headers::default(),
             value: (!stored.tombstone).then_some(value.as_bytes()),
         };
         page.push(&record).unwrap();

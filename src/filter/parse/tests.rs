@@ -41,6 +41,7 @@ fn every_form_reads_back() {
         "length.new <= -1.5e-3",
         "@timestamp >= 1790000000000",
         r#"@topic prefix eqiad. and @key != "Q\"4\\2" and @partition in (0, 1) and @offset < 9"#,
+        "@header.source = x and exists @header.\"trace id\"",
         "a != null",
         "not (a = 1 or b = 2)",
         r#""and" = "or""#,
@@ -65,6 +66,10 @@ fn an_error_says_what_and_where() {
     assert_eq!(fault(r#"a = "\n""#), (6, Fault::BadEscape));
     assert_eq!(fault("(a = 1"), (7, Fault::Expected("`and`, `or` or `)`")));
     assert_eq!(fault("@value = 1"), (1, Fault::UnknownMetadata));
+    assert_eq!(
+        fault("@header = 1"),
+        (9, Fault::Expected("`.` and the name of a header"))
+    );
     assert_eq!(fault("a in ()"), (7, Fault::Expected("a value")));
     assert_eq!(
         fault("a"),

@@ -2,7 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use riverhead::filter::{Filter, Subject};
+use riverhead::{
+    event::HeadersBuf,
+    filter::{Filter, Subject},
+};
 
 fuzz_target!(|input: (&str, &[u8])| {
     let (text, document) = input;
@@ -13,12 +16,15 @@ fuzz_target!(|input: (&str, &[u8])| {
             return;
         }
     };
+    let mut headers = HeadersBuf::default();
+    headers.push(b"source", Some(document));
     let subject = Subject {
         topic: "edits",
         partition: 0,
         offset: 7,
         timestamp: 1_790_000_000_000,
         key: Some(document),
+        headers: headers.headers(),
         document: Some(document),
     };
     let accepts = filter.accepts(&subject);
