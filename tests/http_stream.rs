@@ -379,6 +379,27 @@ async fn a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_
 }
 
 #[tokio::test]
+async fn streams_in_another_order_and_a_filter_in_other_words_are_the_same_lane() {
+    let house = house();
+    let streams = ["edits", "other"].map(|name| Stream::new(name, [TOPIC]));
+    let catalog = Catalog::new(streams.to_vec()).unwrap();
+    let rig = Rig::over(catalog, house.source.clone(), |_| {});
+    let mut readings = Vec::new();
+    for (streams, filter) in [
+        ("edits,other", "n = 3 or n = 17"),
+        ("other,edits", "n in (17, 3)"),
+        ("edits,edits,other", "not not (n=17 or n=3)"),
+    ] {
+        let target = format!("/v2/stream/{streams}?filter={}", escaped(filter));
+        readings.push(Reading::start(&rig, &target, ALL).await);
+    }
+    for reading in &mut readings {
+        assert_eq!(sorted(reading.take(2).await.0), [3, 17]);
+    }
+    assert_eq!(rig.lanes.count(), 1);
+}
+
+#[tokio::test]
 async fn a_leader_that_is_gone_holds_no_other_partition_up() {
     let house = house();
     house.model.lock().partitions[0].mute = true;

@@ -465,6 +465,43 @@ fn ten_thousand_different_wishes_are_ten_thousand_subscriptions_and_no_lane() {
     });
 }
 
+#[test]
+fn two_thousand_lanes_of_strangers_stay_within_the_budget_and_the_others_miss_nothing() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let (tasks, budget) = (TaskTracker::new(), 64 * 1024);
+        let lanes = Lanes::new(house.source.clone(), budget, tasks.clone());
+        let mut popular = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
+        // Each passes all there is, and is followed twice: a lane with a ring.
+        let hostile = |(n, address): (usize, usize)| {
+            let filter = Filter::parse(&format!("n > 0 or n = -{n}")).unwrap();
+            let client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + address as u32).into());
+            lanes.follow(Request {
+                filter: Some(filter),
+                client,
+                ..house.request(None, IdForm::Json)
+            })
+        };
+        let first = (0..MAX_FILTERS).map(|n| (n, n / 5));
+        let second = (0..MAX_FILTERS).map(|n| (n, MAX_FILTERS + n / 5));
+        let strangers: Vec<_> = first.chain(second).map(|it| hostile(it).unwrap()).collect();
+        assert_eq!((lanes.count(), tasks.len()), (MAX_FILTERS + 1, MAX_FILTERS + 1));
+        let mut seen = [Vec::new(), Vec::new()];
+        for _ in 0..10 {
+            write(&house, 0, 5);
+            for (follower, seen) in popular.iter_mut().zip(&mut seen) {
+                seen.extend(numbers(&follow(follower).await));
+                assert!(lanes.bytes() <= budget, "{lanes:?}");
+            }
+        }
+        let all: Vec<_> = (1..=50).collect();
+        assert_eq!(seen, [all.clone(), all]);
+        drop(strangers);
+        follow(&mut popular[0]).await;
+        assert_eq!((lanes.count(), tasks.len()), (1, 1));
+    });
+}
+
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()

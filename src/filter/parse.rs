@@ -41,6 +41,13 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
 }
 
 pub(super) fn one_of(path: &str, values: &[&str]) -> Result<Expr, FilterError> {
+    // Before they are sorted: a query has room for thousands.
+    if values.len() > MAX_VALUES {
+        return Err(FilterError {
+            column: 1,
+            fault: Fault::TooManyValues(MAX_VALUES),
+        });
+    }
     let names = path.split('.').map(Box::from).collect();
     let values = values.iter().flat_map(|text| meanings(text));
     let expr = Expr::Test(Field::Json(names), Test::In(values.collect()));

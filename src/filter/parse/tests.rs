@@ -122,6 +122,17 @@ fn a_hostile_filter_is_refused_before_it_costs_anything() {
 }
 
 #[test]
+fn a_query_cannot_ask_for_more_values_than_a_filter() {
+    let fault = |count| {
+        Filter::one_of("wiki", &vec!["7"; count])
+            .err()
+            .map(|error| error.fault)
+    };
+    assert_eq!(fault(512), None);
+    assert_eq!(fault(513), Some(Fault::TooManyValues(512)));
+}
+
+#[test]
 fn a_value_without_quotes_in_a_query_stands_for_all_that_it_may_be() {
     let filter = Filter::one_of("namespace", &["0", "true", "x"]).expect("a filter");
     assert_eq!(
