@@ -175,8 +175,8 @@ async fn what_cannot_be_served_is_refused_in_the_shape_of_eventstreams() {
             "/v2/stream/recentchange?filter=x",
             "",
             400,
-            "bad_request",
-            "Bad Query Parameter",
+            "invalid_filter",
+            "Invalid Filter",
         ),
         (
             "/v2/stream/recentchange?encoding=gzip",

@@ -2,7 +2,8 @@
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{
     Reread, StartError,
@@ -30,7 +31,7 @@ use crate::{
     limits::Admission,
     metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics},
     partition::Directory,
-    subscription::Source,
+    subscription::{Lanes, Source},
 };
 
 /// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept. Without
@@ -66,6 +67,13 @@ pub(super) fn run(
     health.set_streams(config.catalog.streams().map(expectation).collect());
     health::register(&mut registry, &health, &watch, &config.limits);
     let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
+    let source = Source {
+        directory,
+        history: clusters.history(),
+    };
+    let tasks = TaskTracker::new();
+    let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
+    logs::register_lanes(&mut registry, &lanes);
     let readiness = Readiness::new();
     let (window, takeover) = (config.http.drain, config.http.takeover);
     let counts = LifeMetrics::register(&mut registry);
@@ -83,10 +91,7 @@ pub(super) fn run(
     let commands = Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover())));
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
-        source: Source {
-            directory,
-            history: clusters.history(),
-        },
+        lanes,
         settings: config.http,
         commands,
         admission,
@@ -112,7 +117,11 @@ pub(super) fn run(
         if let Some(predecessor) = predecessor {
             predecessor.relieve().await;
         }
-        Life::new(serving, signals, succession).live(signal, window).await
+        let lived = Life::new(serving, signals, succession).live(signal, window).await;
+        // A lane ends with its last client; those that a drain cut short go down with the runtime.
+        tasks.close();
+        let _ = timeout(LANES_STOP, tasks.wait()).await;
+        lived
     });
     clusters.shutdown(KAFKA_STOP);
     served
@@ -154,6 +163,7 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
         .collect();
     let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
     stream.aliases.push(demo::ALIAS.into());
+    stream.filter_fields = demo::FILTER_FIELDS.map(Arc::from).to_vec();
     // The generator writes without pause.
     stream.expect_event_within = Some(DEMO_QUIET);
     stream.description = "Invented edits and log entries of every wiki".into();
@@ -171,6 +181,9 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
 
 /// At the demo's lowest rate, one event a second, longer than any pause.
 const DEMO_QUIET: Duration = Duration::from_secs(60);
+
+/// A lane sees in no time that its last client is gone.
+const LANES_STOP: Duration = Duration::from_millis(500);
 
 /// librdkafka closes its clients in about 100 ms each, with all brokers mute too; beyond this it is not waited for.
 const KAFKA_STOP: Duration = Duration::from_secs(5);

@@ -302,6 +302,9 @@ impl Facts {
     }
 
     fn starting(&self, brokers: &[BrokerReport]) -> Option<Verdict> {
+        if brokers.is_empty() {
+            return Some(Verdict::degraded("no broker was looked at yet"));
+        }
         let young = brokers.iter().find(|it| it.state == super::State::Degraded)?;
         Some(Verdict::degraded(format!(
             "{}: {}",

@@ -10,6 +10,7 @@ use tower_governor::GovernorError;
 
 use crate::{
     catalog::{MAX_STREAMS_PER_REQUEST, SelectError},
+    filter::{FilterError, TooManyFilters},
     limits::Refusal,
     position::DecodeError,
     subscription::Gap,
@@ -24,6 +25,10 @@ pub(super) enum Error {
     TooManyStreams,
     #[error("since timestamp is not a UTC milliseconds unix epoch and was not parseable: '{0}'")]
     BadSince(String),
+    #[error(transparent)]
+    BadFilter(#[from] FilterError),
+    #[error(transparent)]
+    TooManyFilters(#[from] TooManyFilters),
     #[error(transparent)]
     BadId(#[from] DecodeError),
     #[error("topics not in these streams: {}; theirs are: {}", .asked.join(", "), .available.join(", "))]
@@ -82,6 +87,15 @@ impl Error {
             Self::UnknownStreams(_) => (S::BAD_REQUEST, "not_found", "Stream Not Found"),
             Self::TooManyStreams => (S::BAD_REQUEST, "bad_request", "Too Many Streams"),
             Self::BadSince(_) => (S::BAD_REQUEST, "invalid_timestamp", "Invalid timestamp"),
+            Self::BadFilter(_) => (S::BAD_REQUEST, "invalid_filter", "Invalid Filter"),
+            Self::TooManyFilters(TooManyFilters::Client) => {
+                (S::TOO_MANY_REQUESTS, TOO_MANY, "Too Many Different Filters")
+            }
+            Self::TooManyFilters(TooManyFilters::Host) => (
+                S::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Too Many Different Filters",
+            ),
             Self::BadId(_) => (S::BAD_REQUEST, "invalid_last_event_id", "Invalid Last-Event-ID"),
             Self::TopicNotAvailable { .. } => (S::NOT_FOUND, "topic_not_available", "Topic Not Available"),
             Self::BadParameter(_) => (S::BAD_REQUEST, "bad_request", "Bad Query Parameter"),
@@ -135,6 +149,9 @@ impl Error {
             Self::NoToken => {
                 let scheme = HeaderValue::from_static("Bearer");
                 problem.header = Some((header::WWW_AUTHENTICATE, scheme));
+            }
+            Self::TooManyFilters(_) => {
+                problem.header = Some((header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()));
             }
             Self::Undetermined { retry_after } => {
                 problem.header = Some((header::RETRY_AFTER, retry_after.as_secs().into()));
@@ -296,6 +313,9 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     gap: Option<&'a Value>,
 }
+
+/// When a client may look again whether there is room for its filter, in seconds: streams end rarely.
+const FILTERS_RETRY_AFTER: u16 = 30;
 
 const TOO_MANY: &str = "too_many_requests";
 

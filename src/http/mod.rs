@@ -48,7 +48,7 @@ use crate::{
     health::{Health, Readiness},
     limits::Admission,
     metrics::{HttpMetrics, Registry},
-    subscription::Source,
+    subscription::Lanes,
 };
 
 /// What requests are answered from.
@@ -56,7 +56,7 @@ pub struct Gateway {
     /// Which streams there are.
     pub catalog: Arc<Catalog>,
     /// Where their events come from.
-    pub source: Source,
+    pub lanes: Lanes,
     /// Deadlines.
     pub settings: Settings,
     /// Whose word on who asks is taken on the public listener.

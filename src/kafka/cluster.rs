@@ -467,6 +467,7 @@ impl Supervisor {
         let id = topic.partition(number);
         let partition = &mut topic.partitions[number];
         let log = PartitionLog::new(id.clone(), partition.tag, topic.encoding, next);
+        log.set_leader_epoch(bounds.epoch);
         if self.shared.clocks.are_brokers(&id.topic) {
             log.set_overlap(self.shared.overlap);
         }
@@ -498,7 +499,9 @@ impl Supervisor {
         let reason = match () {
             () if old.tag() != new.tag() => "recreated",
             () if at < bounds.start => "expired",
-            () => "truncated",
+            () if at > bounds.end => "truncated",
+            // Whether it is another is found out for each client, whose id tells what it has read.
+            () => "unproven",
         };
         let labels = ReplacementLabels {
             cluster: self.shared.cluster.to_string(),

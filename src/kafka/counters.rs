@@ -185,4 +185,4 @@ impl Counters {
 }
 
 /// The reasons that a log is replaced for.
-const REPLACEMENTS: &[&str] = &["recreated", "expired", "truncated"];
+const REPLACEMENTS: &[&str] = &["recreated", "expired", "truncated", "unproven"];

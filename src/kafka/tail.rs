@@ -106,6 +106,9 @@ struct Slot {
     log: Arc<PartitionLog>,
     page: PageBuilder,
     epoch: Epoch,
+    /// Nothing was read yet. librdkafka asks a new leader whether its log is the old one's, but only behind a record that it
+    /// has read itself.
+    unproven: bool,
     records: Counter,
     /// A record has shown that the broker sets the timestamps.
     broker_clock: bool,
@@ -119,6 +122,8 @@ enum Taken {
     /// The page is full, or epochs fell: hand on what there is, and look at the item again.
     Full,
     Fell(Arc<PartitionLog>, Offset),
+    /// Another leader wrote it, and where reading began may have been cut off since.
+    Doubtful(Arc<PartitionLog>, Offset),
     Fault(Offset, RDKafkaErrorCode, String),
     /// Of a partition that is not read any more.
     Stray,
@@ -167,7 +172,8 @@ impl Worker {
         };
         Slot {
             page: PageBuilder::new(next, log.encoding()),
-            epoch: log.end().epoch.unwrap_or(-1),
+            epoch: log.end().epoch.or(log.leader_epoch()).unwrap_or(-1),
+            unproven: next > 0,
             health: self
                 .shared
                 .health
@@ -224,6 +230,13 @@ impl Worker {
                 offset,
                 RDKafkaErrorCode::FencedLeaderEpoch,
                 "epochs fell",
+            ),
+            Taken::Doubtful(log, offset) => self.lost(
+                key,
+                log,
+                offset,
+                RDKafkaErrorCode::FencedLeaderEpoch,
+                "it begins behind another leader",
             ),
             Taken::Fault(offset, code, reason) => self.fault(key, offset, code, &reason),
             Taken::Stray => {}
@@ -329,6 +342,10 @@ impl Slot {
         if record.epoch >= 0 && record.epoch < self.epoch {
             return Taken::Fell(Arc::clone(&self.log), record.offset);
         }
+        if self.unproven && self.epoch >= 0 && record.epoch > self.epoch {
+            return Taken::Doubtful(Arc::clone(&self.log), record.offset);
+        }
+        self.unproven = false;
         let size = record.value.map_or(0, <[u8]>::len);
         let full = self.page.len() as i64 >= PAGE_RECORDS || self.page.bytes() + size > PAGE_BYTES;
         if full && !self.page.is_empty() {

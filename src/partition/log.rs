@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use super::{Bell, Page, TopicPartition, bell::Bells};
 use crate::{
     event::Encoding,
-    position::{LogTag, Mark, Offset},
+    position::{Epoch, LogTag, Mark, Offset},
 };
 
 /// One incarnation of a partition, with its newest pages in memory.
@@ -31,6 +31,7 @@ pub struct PartitionLog {
     replaced: AtomicBool,
     /// In ms.
     overlap: AtomicU64,
+    leader_epoch: AtomicI32,
     bells: Bells,
 }
 
@@ -80,8 +81,20 @@ impl PartitionLog {
             bytes: AtomicUsize::new(0),
             replaced: AtomicBool::new(false),
             overlap: AtomicU64::new(0),
+            leader_epoch: AtomicI32::new(UNKNOWN),
             bells: Bells::default(),
         })
+    }
+
+    /// The leader's epoch when it said where this log's tail begins; `None` when it did not say. Whatever has a later one may
+    /// stand in a log that was cut off before that place and grew past it again.
+    pub fn leader_epoch(&self) -> Option<Epoch> {
+        Some(self.leader_epoch.load(Ordering::Relaxed)).filter(|epoch| *epoch > UNKNOWN)
+    }
+
+    /// Sets it, before the tail starts.
+    pub fn set_leader_epoch(&self, epoch: Option<Epoch>) {
+        self.leader_epoch.store(epoch.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
     /// Which partition this is the log of.
@@ -206,3 +219,6 @@ impl PartitionLog {
         self.bells.ring();
     }
 }
+
+/// Stands for an epoch that nobody told.
+const UNKNOWN: Epoch = -1;

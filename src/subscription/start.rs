@@ -46,6 +46,9 @@ pub(super) struct Question {
     pub(super) now: Timestamp,
     /// The place was read, and another log took that one's place under the client.
     pub(super) live: bool,
+    /// Whether a place is good only with the epoch of the record before it. A client does not wait for that; a lane does,
+    /// because it must know what those know who come to it with an id.
+    pub(super) proves: bool,
 }
 
 impl Question {
@@ -53,13 +56,20 @@ impl Question {
     pub(super) async fn answer(self) -> Result<Start, Replaced> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.ask().await {
+            match self.found().await {
                 Ok(Some(start)) => return Ok(start),
                 Err(HistoryError::Replaced) => return Err(Replaced),
                 Ok(None) | Err(HistoryError::Unavailable | HistoryError::OutOfRange) => {}
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn found(&self) -> Result<Option<Start>, HistoryError> {
+        match self.ask().await? {
+            Some(start) if self.proves => self.proven(start).await.map(Some),
+            start => Ok(start),
         }
     }
 
@@ -314,6 +324,22 @@ impl Question {
             timestamp: mark.timestamp.or(Some(self.now)),
             ..mark
         })
+    }
+
+    /// The same place, with the epoch of the record before it; where there is none any more, with the log's own, for a
+    /// record that stands there later is of a newer one.
+    async fn proven(&self, mut start: Start) -> Result<Start, HistoryError> {
+        if start.mark.epoch.is_none() {
+            // Asked first: an epoch that begins in between must not vouch for what was before it.
+            let own = self.bounds().await?.epoch;
+            let found = match self.before(start.mark.offset).await? {
+                Before::Record { epoch, .. } => Some(epoch),
+                Before::Hole { newest } => newest.or(own),
+                Before::OutOfRange => own,
+            };
+            start.mark.epoch = found.filter(|epoch| *epoch >= 0);
+        }
+        Ok(start)
     }
 
     /// At an offset before which no record has been seen.

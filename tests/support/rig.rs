@@ -21,7 +21,7 @@ use riverhead::{
     metrics::{self, HttpMetrics, LimitMetrics},
     partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
     position::{Offset, Timestamp},
-    subscription::Source,
+    subscription::{Lanes, Source},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -29,6 +29,10 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
+use tokio_util::task::TaskTracker;
+
+/// What the lanes of a rig may cost, in bytes.
+const LANES: usize = 16 * 1024 * 1024;
 
 /// How long a test waits for what must come.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -37,6 +41,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Rig {
     pub public: SocketAddr,
     pub admin: SocketAddr,
+    pub lanes: Lanes,
     pub admission: Arc<Admission>,
     pub signal: Signal,
     /// The cells that `/healthz` shows.
@@ -81,13 +86,14 @@ impl Rig {
         let mut registry = metrics::registry();
         let readiness = Readiness::new();
         readiness.set();
+        let lanes = Lanes::new(source, LANES, TaskTracker::new());
         let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
         let health = Health::new();
         let gateway = Gateway {
             commands: commands(),
             trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
-            source,
+            lanes: lanes.clone(),
             settings,
             admission: Arc::clone(&admission),
             readiness,
@@ -99,6 +105,7 @@ impl Rig {
         Self {
             public: addresses.0,
             admin: addresses.1,
+            lanes,
             admission,
             signal,
             health,

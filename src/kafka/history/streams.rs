@@ -41,7 +41,7 @@ pub(super) struct Piece {
     pub(super) ends: bool,
     /// It ended early for its size.
     pub(super) cut: bool,
-    /// Bytes of keys and values in it.
+    /// Bytes of keys, headers and values in it.
     pub(super) bytes: usize,
     /// A record of this log bears its broker's time.
     pub(super) broker_clock: bool,
@@ -230,7 +230,7 @@ impl Stream {
         Ok(Piece::new(page, want.to.max(self.front_offset()), bytes))
     }
 
-    fn step(&self, want: &PageWant, page: &mut PageBuilder, bytes: &mut usize) -> Step {
+    fn step(&mut self, want: &PageWant, page: &mut PageBuilder, bytes: &mut usize) -> Step {
         let Some(item) = self.queue.front() else {
             return Step::Fail(Failure::Silence);
         };
@@ -255,7 +255,7 @@ impl Stream {
     }
 
     /// The offset of the record that is known to come next; -1 when none is known.
-    fn front_offset(&self) -> Offset {
+    fn front_offset(&mut self) -> Offset {
         match self.queue.front().map(|item| item.what) {
             Some(What::Record(record)) => record.offset,
             _ => -1,
@@ -319,7 +319,8 @@ impl WarmLimit {
 }
 
 fn size(record: &Record<'_>) -> usize {
-    record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)
+    let parts = [record.key, record.value, Some(record.headers.as_bytes())];
+    parts.into_iter().flatten().map(<[u8]>::len).sum()
 }
 
 /// How long a partition stays started without a page read of it. Clients that replay come back for the next page when

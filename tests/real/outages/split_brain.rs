@@ -69,6 +69,26 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     }
 }
 
+/// The gateway has read nothing by its tail when the log is cut off, and hears of it when the log is longer than before.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_log_that_grew_again_before_anybody_looked_is_read_from_its_new_epoch() {
+    let brokers = shared();
+    let cluster = brokers.get();
+    let truncation = Truncation::prepare(cluster, UNSEEN);
+    let gateway = start(&plan(&brokers, &[UNSEEN]));
+    let mut live = Crowd::new();
+    live.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
+    live.wait_for(600);
+    let old = [truncation.kept.clone(), truncation.lost.clone()].concat();
+    // The next leader answers nobody but other brokers, and those who write.
+    cluster.proxy(2).set(Fault::Stall);
+    let new = truncation.finish(Replacement::Longer);
+    cluster.proxy(2).set(Fault::Pass);
+    let all = [numbers(&old), numbers(&new)].concat();
+    told(&live.gets(&Truth::of_partitions(&[all])).await, Some(600));
+}
+
 /// `/healthz` names the partition that nobody leads, and no other.
 fn named(gateway: &Gateway, topic: &str, since: Instant) {
     let (said, _) = until_said(gateway, "/streams/0", "failing", &[&format!("{topic}-0: ")]);
@@ -214,3 +234,5 @@ fn in_the_log(cluster: &Cluster, old: &Ledger, new: &Ledger) -> Vec<u64> {
 const REPORTED: Duration = Duration::from_secs(30);
 
 const CUT_OFF: &str = "split-cut-off";
+
+const UNSEEN: &str = "split-unseen";
