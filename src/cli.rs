@@ -1,6 +1,8 @@
 //! The command line. Each command loads its configuration first, so that every fault is told before a port is bound.
 
 mod check;
+#[cfg(feature = "kafka")]
+mod online;
 mod probe;
 
 use std::{
@@ -42,7 +44,7 @@ enum Command {
     /// wrong usage only.
     Probe(Box<probe::Probe>),
     /// List every fault of a configuration, or say what it makes.
-    CheckConfig(ConfigFile),
+    CheckConfig(CheckConfig),
 }
 
 #[derive(Debug, Args)]
@@ -50,6 +52,15 @@ struct ConfigFile {
     /// The configuration (see config/riverhead.toml). RIVERHEAD_<SECTION>__<KEY> in the environment goes before it.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct CheckConfig {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Ask every bootstrap broker too: which answer, for which cluster, with which topics.
+    #[arg(long)]
+    online: bool,
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +85,9 @@ pub enum Failure {
     /// It was right, and riverhead did not come up.
     #[error("error: cannot start: {0}")]
     Start(#[from] StartError),
+    /// What the configuration names is not all there.
+    #[error("error: not everything that the configuration names is there")]
+    Missing,
     /// What the probe was asked to do makes no sense.
     #[error("error: {0}")]
     Usage(String),
@@ -92,7 +106,7 @@ impl Failure {
             Self::Config(_) => ExitCode::from(USAGE),
             Self::Start(StartError::Descriptors { .. }) => ExitCode::from(USAGE),
             Self::Usage(_) => ExitCode::from(PROBE_USAGE),
-            Self::Watch(..) | Self::Start(_) | Self::Output(_) => ExitCode::FAILURE,
+            Self::Watch(..) | Self::Start(_) | Self::Missing | Self::Output(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -129,10 +143,7 @@ impl Cli {
             Command::Serve(file) => serve(file.config, environment)?,
             Command::Demo(demo) => demo.run(environment)?,
             Command::Probe(probe) => return probe.run(),
-            Command::CheckConfig(file) => {
-                let (config, warnings) = load(&file.config, environment)?;
-                check::report(&mut io::stdout().lock(), &file.config, &config, &warnings)?;
-            }
+            Command::CheckConfig(check) => check.run(environment)?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -148,6 +159,32 @@ fn serve(file: PathBuf, environment: impl IntoIterator<Item = (OsString, OsStrin
         tracing::warn!("{warning}");
     }
     Ok(app::serve(config, Arc::new(load))?)
+}
+
+impl CheckConfig {
+    fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+        let Self { file, online } = self;
+        let (config, warnings) = load(&file.config, environment)?;
+        let mut out = io::stdout().lock();
+        check::report(&mut out, &file.config, &config, &warnings)?;
+        match online {
+            true => ask_brokers(&mut out, &config),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn ask_brokers(out: &mut impl io::Write, config: &Config) -> Result<(), Failure> {
+    match online::report(out, config)? {
+        true => Ok(()),
+        false => Err(Failure::Missing),
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+fn ask_brokers(_out: &mut impl io::Write, _config: &Config) -> Result<(), Failure> {
+    Err(StartError::NotBuiltIn("Kafka").into())
 }
 
 impl Demo {

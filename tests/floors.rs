@@ -21,7 +21,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (5, &["config"]),
     (4, &["http", "demo", "probe"]),
     (3, &["kafka", "subscription"]),
-    (2, &["partition"]),
+    (2, &["partition", "filter"]),
     (1, &["event", "catalog", "limits"]),
     (
         0,

@@ -23,7 +23,7 @@ pub struct Gateway {
     pub admin: SocketAddr,
     log: Arc<Mutex<String>>,
     /// Its configuration, for as long as it runs.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// What a gateway needs to start.
@@ -33,6 +33,8 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Bootstrap addresses.
     pub bootstrap: Vec<String>,
+    /// The id that the cluster must have, if it is said.
+    pub cluster_id: Option<String>,
     /// Streams and their topics.
     pub streams: Vec<(String, Vec<String>)>,
     /// Settings by environment.
@@ -50,6 +52,7 @@ impl Plan {
         Self {
             binary: binary.into(),
             bootstrap,
+            cluster_id: None,
             streams: vec![(stream.into(), topics)],
             env: Vec::new(),
             demo: None,
@@ -98,6 +101,9 @@ impl Plan {
             "[[clusters]]\nname = \"main\"\nbootstrap = {:?}\n",
             self.bootstrap
         );
+        if let Some(id) = &self.cluster_id {
+            text += &format!("cluster_id = {id:?}\n");
+        }
         for (name, topics) in &self.streams {
             text += &format!("[[streams]]\nname = {name:?}\ntopics = {topics:?}\n");
         }
@@ -110,7 +116,7 @@ impl Plan {
     /// When it does not say `listening on` and `admin on` within 20 seconds.
     pub fn start(&self) -> io::Result<Gateway> {
         let directory = TempDir::new()?;
-        let file = directory.path().join("riverhead.toml");
+        let file = directory.path().join(FILE);
         fs::write(&file, self.config())?;
         let mut child = self
             .command(&file)
@@ -125,7 +131,7 @@ impl Plan {
         }
         match addresses(&mut child) {
             Ok((http, admin)) => Ok(Gateway {
-                _directory: directory,
+                directory,
                 child,
                 http,
                 admin,
@@ -232,12 +238,40 @@ impl Gateway {
     /// # Errors
     /// When it does not.
     pub fn admin(&self, path: &str) -> io::Result<String> {
+        self.ask_admin(&format!("GET {path}"), "", "")
+    }
+
+    /// What its admin listener answers to the command `POST path`, with this token and this JSON.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn command(&self, path: &str, token: &str, json: &str) -> io::Result<String> {
+        let headers = format!(
+            "Authorization: Bearer {token}\r\nContent-Length: {}\r\n",
+            json.len()
+        );
+        self.ask_admin(&format!("POST {path}"), &headers, json)
+    }
+
+    fn ask_admin(&self, what: &str, headers: &str, body: &str) -> io::Result<String> {
         let mut socket = TcpStream::connect(self.admin)?;
         socket.set_read_timeout(Some(START))?;
-        write!(socket, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.admin)?;
+        write!(
+            socket,
+            "{what} HTTP/1.0\r\nHost: {}\r\n{headers}\r\n{body}",
+            self.admin
+        )?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer)?;
         Ok(answer)
+    }
+
+    /// Gives it another configuration file. It reads that when it is told to (SIGHUP), or at its next start.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn reconfigure(&self, plan: &Plan) -> io::Result<()> {
+        fs::write(self.directory.path().join(FILE), plan.config())
     }
 
     /// The value of a metric: the sum over its label sets.
@@ -317,6 +351,9 @@ fn addresses(child: &mut Child) -> io::Result<(SocketAddr, SocketAddr)> {
 fn address(line: &str, prefix: &str) -> Option<SocketAddr> {
     line.strip_prefix(prefix)?.trim().parse().ok()
 }
+
+/// The configuration, in the gateway's own directory.
+const FILE: &str = "riverhead.toml";
 
 /// How long a gateway may take until it accepts. It waits for no broker.
 const START: Duration = Duration::from_secs(20);

@@ -2,7 +2,8 @@
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, time::timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{
     Reread, StartError,
@@ -14,6 +15,7 @@ use super::{
     logs,
     reload::Reload,
     signals::Signals,
+    wheel::Wheel,
 };
 use crate::{
     catalog::{Catalog, Stream},
@@ -21,15 +23,15 @@ use crate::{
     config::{Config, Sections},
     demo, drain,
     health::{self as cells, Health, Readiness},
-    http::{self, Gateway},
+    http::{self, Commands, Gateway},
     kafka::{
         Counters, Profile,
-        settings::{BrokerAddr, Settings as ClusterSettings},
+        settings::{BrokerAddr, Settings as ClusterSettings, StateSettings},
     },
     limits::Admission,
     metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics, Registry},
     partition::Directory,
-    subscription::Source,
+    subscription::{Lanes, Source},
 };
 
 /// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept. Without
@@ -53,6 +55,13 @@ pub(super) fn run(
     health.set_streams(config.catalog.streams().map(expectation).collect());
     health::register(&mut registry, &health, &watch, &config.limits);
     let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
+    let source = Source {
+        directory,
+        history: clusters.history(),
+    };
+    let tasks = TaskTracker::new();
+    let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
+    logs::register_lanes(&mut registry, &lanes);
     let readiness = Readiness::new();
     let (window, takeover) = (config.http.drain, config.http.takeover);
     let counts = LifeMetrics::register(&mut registry);
@@ -61,17 +70,18 @@ pub(super) fn run(
     let trusted = Trusted::new(&config.http.trusted_proxies);
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
     let admission = Arc::new(admission);
-    let mut reload = reread.map(|reread| Reload::new(reread, &config, counts));
-    reload
-        .iter_mut()
-        .for_each(|reload| subscribe(reload, &trusted, &admission));
+    let reload = reread.map(|reread| {
+        let mut reload = Reload::new(reread, &config, counts);
+        subscribe(&mut reload, &trusted, &admission);
+        reload.subscribe(clusters.reseed());
+        reload
+    });
+    let commands = Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover())));
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
-        source: Source {
-            directory,
-            history: clusters.history(),
-        },
+        lanes,
         settings: config.http,
+        commands,
         admission,
         trusted,
         readiness: readiness.clone(),
@@ -93,7 +103,11 @@ pub(super) fn run(
         if let Some(predecessor) = sockets.predecessor {
             predecessor.relieve().await;
         }
-        Life::new(serving, signals, succession).live(signal, window).await
+        let lived = Life::new(serving, signals, succession).live(signal, window).await;
+        // A lane ends with its last client; those that a drain cut short go down with the runtime.
+        tasks.close();
+        let _ = timeout(LANES_STOP, tasks.wait()).await;
+        lived
     });
     clusters.shutdown(KAFKA_STOP);
     served
@@ -153,11 +167,17 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
         .collect();
     let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
     stream.aliases.push(demo::ALIAS.into());
+    stream.filter_fields = demo::FILTER_FIELDS.map(Arc::from).to_vec();
     // The generator writes without pause.
     stream.expect_event_within = Some(DEMO_QUIET);
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
+    // Its cluster is another in every run: what was kept of the last would refuse this one.
+    let sections = Sections {
+        state: StateSettings::default(),
+        ..sections
+    };
     // One stream cannot contradict itself.
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)
@@ -165,6 +185,9 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
 
 /// At the demo's lowest rate, one event a second, longer than any pause.
 const DEMO_QUIET: Duration = Duration::from_secs(60);
+
+/// A lane sees in no time that its last client is gone.
+const LANES_STOP: Duration = Duration::from_millis(500);
 
 /// librdkafka closes its clients in about 100 ms each, with all brokers mute too; beyond this it is not waited for.
 const KAFKA_STOP: Duration = Duration::from_secs(5);

@@ -20,6 +20,8 @@ mod logs;
 mod reload;
 #[cfg(feature = "kafka")]
 mod signals;
+#[cfg(feature = "kafka")]
+mod wheel;
 
 use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 

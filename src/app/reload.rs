@@ -89,12 +89,18 @@ impl Reload {
 fn fixed(started: &Config, fresh: &Config) -> Vec<&'static str> {
     let mut http = fresh.http.clone();
     http.trusted_proxies.clone_from(&started.http.trusted_proxies);
+    let mut clusters = fresh.clusters.clone();
+    for (cluster, before) in clusters.iter_mut().zip(&started.clusters) {
+        cluster.bootstrap.clone_from(&before.bootstrap);
+        cluster.allow_single_bootstrap = before.allow_single_bootstrap;
+    }
     let differs = [
         ("http", http != started.http),
         ("admin", fresh.admin != started.admin),
         ("memory", fresh.memory != started.memory),
         ("log", fresh.log != started.log),
-        ("clusters", fresh.clusters != started.clusters),
+        ("state", fresh.state != started.state),
+        ("clusters", clusters != started.clusters),
         ("streams", !fresh.catalog.streams().eq(started.catalog.streams())),
     ];
     let differing = differs.into_iter().filter(|(_, differs)| *differs);
@@ -162,6 +168,8 @@ mod tests {
             ["http", "admin", "log"]
         );
         let mut other = loaded("");
+        other.clusters[0].bootstrap.pop();
+        assert_eq!(fixed(&loaded(""), &other), [""; 0]);
         other.clusters[0].name = "other".into();
         assert_eq!(fixed(&loaded(""), &other), ["clusters"]);
     }

@@ -43,7 +43,12 @@ pub(crate) fn until_read(gateway: &Gateway, partitions: usize) {
 
 /// Asks it to drain and end, as whoever restarts it does.
 pub(crate) fn terminate(gateway: &Gateway) {
-    let recipe = format!("kill -TERM {}", gateway.pid());
+    signal(gateway, "TERM");
+}
+
+/// Sends it a signal, as whoever runs it does.
+pub(crate) fn signal(gateway: &Gateway, name: &str) {
+    let recipe = format!("kill -{name} {}", gateway.pid());
     let status = Command::new("sh").args(["-c", &recipe]).status();
     assert!(status.is_ok_and(|status| status.success()), "{recipe}");
 }

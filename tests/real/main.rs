@@ -17,6 +17,7 @@
 
 mod following;
 mod health;
+mod healthz;
 mod kafka;
 mod outages;
 mod probe;
