@@ -79,7 +79,11 @@ impl World {
         let house = House::new(PARTITIONS);
         house.model.lock().canary_every = Some(5);
         let wants = |_, n: u64| !n.is_multiple_of(5);
-        let mut referee = if shows_canaries { Referee::default() } else { Referee::of(wants) };
+        let mut referee = if shows_canaries {
+            Referee::default()
+        } else {
+            Referee::of(wants)
+        };
         let client = connect(&house, &mut referee, form, shows_canaries);
         Self {
             house,

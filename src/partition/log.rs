@@ -94,7 +94,8 @@ impl PartitionLog {
 
     /// Sets it, before the tail starts.
     pub fn set_leader_epoch(&self, epoch: Option<Epoch>) {
-        self.leader_epoch.store(epoch.unwrap_or(UNKNOWN), Ordering::Relaxed);
+        self.leader_epoch
+            .store(epoch.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
     /// Which partition this is the log of.

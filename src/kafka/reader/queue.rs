@@ -210,7 +210,9 @@ unsafe fn record<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -
             key: bytes(message.key.cast(), message.key_len),
             headers: headers.headers(),
             value: bytes(message.payload.cast(), message.len),
-            canary: headers.headers().any(|(name, _)| name == CANARY_HEADER.to_bytes()),
+            canary: headers
+                .headers()
+                .any(|(name, _)| name == CANARY_HEADER.to_bytes()),
         }
     }
 }
