@@ -72,6 +72,8 @@ impl Two {
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: Some(stamp(0)),
             form: IdForm::Json,
+            filter: None,
+            shows_canaries: false,
             format: Format::Sse,
             client: client(),
             now: stamp(0),
