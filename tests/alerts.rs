@@ -6,6 +6,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Metrics that alerts look at and this process does not have: Prometheus's own, and the probe's.
+#[cfg(feature = "kafka")]
 const OF_OTHERS: [&str; 2] = ["up", "probe_success"];
 
 fn text(path: &str) -> String {
@@ -78,6 +79,7 @@ fn every_alert_has_a_severity_and_a_summary() {
 }
 
 /// The metrics that the rules' expressions name.
+#[cfg(feature = "kafka")]
 fn named() -> BTreeSet<String> {
     let rules = text("config/alerts.yaml");
     let mut named = BTreeSet::new();
