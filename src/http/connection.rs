@@ -183,9 +183,10 @@ fn tune(socket: &TcpStream, limits: Limits) -> io::Result<()> {
     let socket = SockRef::from(socket);
     // An event is written whole and must leave at once.
     socket.set_tcp_nodelay(true)?;
+    // Counted in whole seconds, of which none is an error.
     let keepalive = TcpKeepalive::new()
-        .with_time(limits.stall_timeout)
-        .with_interval(limits.heartbeat);
+        .with_time(limits.stall_timeout.max(SECOND))
+        .with_interval(limits.heartbeat.max(SECOND));
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
     tune_linux(&socket, limits)
@@ -202,6 +203,8 @@ fn tune_linux(socket: &SockRef<'_>, limits: Limits) -> io::Result<()> {
 fn tune_linux(_socket: &SockRef<'_>, _limits: Limits) -> io::Result<()> {
     Ok(())
 }
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// How many bytes the kernel takes beyond what it has sent: one batch, so that a socket that is writable takes the whole
 /// of it in one write. Without a limit it keeps megabytes for a peer that does not read. Less costs wake-ups.
