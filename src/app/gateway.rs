@@ -1,8 +1,13 @@
 //! A gateway from its ports to its last connection.
 
-use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::{runtime::Runtime, time::timeout};
+use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -29,7 +34,7 @@ use crate::{
         settings::{BrokerAddr, Settings as ClusterSettings, StateSettings},
     },
     limits::Admission,
-    metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics},
+    metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics, Registry},
     partition::Directory,
     subscription::{Lanes, Source},
 };
@@ -40,31 +45,18 @@ pub(super) fn run(
     mut config: Config,
     reread: Option<Reread>,
     profile: Profile,
-    sockets: Sockets,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
     descriptors::fit(&mut config)?;
+    let sockets = listen(&config, profile)?;
     let spare = sockets.spare()?;
-    let Sockets {
-        public,
-        admin,
-        predecessor,
-    } = sockets;
-    let addresses = (public.address(), admin.address());
     let runtime = Runtime::new()?;
-    let mut signals = {
-        let _inside = runtime.enter();
-        Signals::new()?
-    };
-    let mut registry = metrics::registry();
-    metrics::register_process(&mut registry);
-    let counters = Counters::default();
-    counters.register(registry.sub_registry_with_prefix("kafka"));
+    let mut signals = runtime.block_on(async { Signals::new() })?;
+    let (mut registry, counters) = registry();
     let directory = Directory::new();
     logs::register(&mut registry, &directory);
     let (signal, watch) = drain::channel();
-    let health = Health::new();
-    health.set_streams(config.catalog.streams().map(expectation).collect());
+    let health = watched(&config.catalog);
     health::register(&mut registry, &health, &watch, &config.limits);
     let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
     let source = Source {
@@ -74,7 +66,6 @@ pub(super) fn run(
     let tasks = TaskTracker::new();
     let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
     logs::register_lanes(&mut registry, &lanes);
-    let readiness = Readiness::new();
     let (window, takeover) = (config.http.drain, config.http.takeover);
     let counts = LifeMetrics::register(&mut registry);
     // The demo's brokers end with it: who comes after it serves another stream.
@@ -82,12 +73,8 @@ pub(super) fn run(
     let trusted = Trusted::new(&config.http.trusted_proxies);
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
     let admission = Arc::new(admission);
-    let reload = reread.map(|reread| {
-        let mut reload = Reload::new(reread, &config, counts);
-        subscribe(&mut reload, &trusted, &admission);
-        reload.subscribe(clusters.reseed());
-        reload
-    });
+    let reload = reread.map(|reread| Reload::new(reread, &config, counts));
+    let reload = reload.map(|reload| subscribed(reload, &trusted, &admission, &clusters));
     let commands = Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover())));
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
@@ -96,7 +83,7 @@ pub(super) fn run(
         commands,
         admission,
         trusted,
-        readiness: readiness.clone(),
+        readiness: Readiness::new(),
         health: health.clone(),
         metrics: HttpMetrics::register(&mut registry),
         registry: Arc::new(registry),
@@ -104,19 +91,12 @@ pub(super) fn run(
     };
     let served = runtime.block_on(async {
         reload.map(Reload::listen).transpose()?;
-        if let Some(predecessor) = &predecessor {
-            tokio::select! {
-                fit = predecessor.until_fit(&health, takeover) => fit?,
-                // Nobody has been served.
-                _ = signals.end() => return Ok(()),
-            }
+        tokio::select! {
+            fit = sockets.until_fit(&health, takeover) => fit?,
+            // Nobody has been served.
+            _ = signals.end() => return Ok(()),
         }
-        let serving = tokio::spawn(http::serve(public, admin, gateway));
-        readiness.set();
-        announce(addresses, say_more);
-        if let Some(predecessor) = predecessor {
-            predecessor.relieve().await;
-        }
+        let serving = open(sockets, gateway, say_more).await;
         let lived = Life::new(serving, signals, succession).live(signal, window).await;
         // A lane ends with its last client; those that a drain cut short go down with the runtime.
         tasks.close();
@@ -127,11 +107,59 @@ pub(super) fn run(
     served
 }
 
-/// Whoever takes a new configuration while it runs.
-fn subscribe(reload: &mut Reload, trusted: &Trusted, admission: &Arc<Admission>) {
+fn listen(config: &Config, profile: Profile) -> Result<Sockets, StartError> {
+    let (public, admin) = (config.http.listen, config.admin.listen);
+    match profile {
+        Profile::Real => Sockets::inherit(public, admin),
+        // Its brokers have threads by now.
+        Profile::Embedded => Sockets::bind(public, admin),
+    }
+}
+
+/// With what this process is, and what Kafka's clients count.
+fn registry() -> (Registry, Counters) {
+    let mut registry = metrics::registry();
+    metrics::register_process(&mut registry);
+    let counters = Counters::default();
+    counters.register(registry.sub_registry_with_prefix("kafka"));
+    (registry, counters)
+}
+
+/// With whoever takes a new configuration while it runs.
+fn subscribed(
+    mut reload: Reload,
+    trusted: &Trusted,
+    admission: &Arc<Admission>,
+    clusters: &Clusters,
+) -> Reload {
     let (trusted, admission) = (trusted.clone(), Arc::clone(admission));
     reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
     reload.subscribe(move |config| admission.reload(&config.limits));
+    reload.subscribe(clusters.reseed());
+    reload
+}
+
+/// Lets everybody in, and then says so.
+async fn open(
+    sockets: Sockets,
+    gateway: Gateway,
+    say_more: impl FnOnce(SocketAddr, SocketAddr),
+) -> JoinHandle<io::Result<()>> {
+    let (addresses, readiness) = (sockets.addresses(), gateway.readiness.clone());
+    let serving = tokio::spawn(http::serve(sockets.public, sockets.admin, gateway));
+    readiness.set();
+    announce(addresses, say_more);
+    if let Some(predecessor) = sockets.predecessor {
+        predecessor.relieve().await;
+    }
+    serving
+}
+
+/// The health of these streams.
+fn watched(catalog: &Catalog) -> Health {
+    let health = Health::new();
+    health.set_streams(catalog.streams().map(expectation).collect());
+    health
 }
 
 /// What health is to hold a stream to.

@@ -84,14 +84,7 @@ pub struct DemoOptions {
 /// When it does not come up.
 #[cfg(feature = "kafka")]
 pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
-    let sockets = handover::Sockets::inherit(config.http.listen, config.admin.listen)?;
-    gateway::run(
-        config,
-        Some(reread),
-        crate::kafka::Profile::Real,
-        sockets,
-        |_, _| {},
-    )
+    gateway::run(config, Some(reread), crate::kafka::Profile::Real, |_, _| {})
 }
 
 /// Serves invented events from brokers in this process until it is told to stop.
@@ -103,18 +96,11 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     // Dropped behind the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = gateway::demo_config(options.sections, demo.bootstrap());
-    let sockets = handover::Sockets::bind(config.http.listen, config.admin.listen)?;
-    gateway::run(
-        config,
-        None,
-        crate::kafka::Profile::Embedded,
-        sockets,
-        |public, admin| {
-            for line in crate::demo::lines_to_try(public, admin) {
-                gateway::say(&line);
-            }
-        },
-    )
+    gateway::run(config, None, crate::kafka::Profile::Embedded, |public, admin| {
+        for line in crate::demo::lines_to_try(public, admin) {
+            gateway::say(&line);
+        }
+    })
 }
 
 /// Serves nothing: this build can only check configurations.

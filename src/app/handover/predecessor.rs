@@ -24,11 +24,7 @@ impl Predecessor {
     ///
     /// # Errors
     /// When Kafka does not answer for so long.
-    pub(in crate::app) async fn until_fit(
-        &self,
-        health: &Health,
-        deadline: Duration,
-    ) -> Result<(), StartError> {
+    pub(super) async fn until_fit(&self, health: &Health, deadline: Duration) -> Result<(), StartError> {
         let mut channel = self.channel()?;
         let answered = timeout(deadline, answered(health));
         tokio::select! {

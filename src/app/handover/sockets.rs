@@ -1,12 +1,17 @@
 //! Where the listening sockets come from: systemd, a predecessor, or a port of our own.
 
-use std::{env, io, net::SocketAddr, os::fd::OwnedFd, os::unix::net::UnixStream};
+use std::{
+    env, io,
+    net::SocketAddr,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    time::Duration,
+};
 
 use listenfd::ListenFd;
 use socket2::{Domain, Type};
 
 use super::{super::StartError, CHANNEL, Predecessor};
-use crate::http::Bound;
+use crate::{health::Health, http::Bound};
 
 /// The sockets that are served, and who served them before.
 pub(in crate::app) struct Sockets {
@@ -23,6 +28,9 @@ pub(in crate::app) struct Spare {
 
 impl Sockets {
     /// Binds both.
+    ///
+    /// # Errors
+    /// When a port cannot be had.
     pub(in crate::app) fn bind(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
         Ok(Self {
             public: bind(public)?,
@@ -33,6 +41,9 @@ impl Sockets {
 
     /// Takes what was inherited, the public one first and then that of the admin, and binds what was not. Before there is
     /// any other thread: it takes the inheritance out of the environment.
+    ///
+    /// # Errors
+    /// When a port cannot be had, or what was inherited is no socket of the kind.
     pub(in crate::app) fn inherit(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut inherited = ListenFd::from_env();
@@ -49,6 +60,26 @@ impl Sockets {
             admin,
             predecessor: channel.map(Predecessor::new),
         })
+    }
+
+    /// Where they are bound, the public one first.
+    pub(in crate::app) fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        (self.public.address(), self.admin.address())
+    }
+
+    /// Waits until they may be served: at once, unless a predecessor does.
+    ///
+    /// # Errors
+    /// When Kafka does not answer for as long as `takeover`.
+    pub(in crate::app) async fn until_fit(
+        &self,
+        health: &Health,
+        takeover: Duration,
+    ) -> Result<(), StartError> {
+        match &self.predecessor {
+            Some(predecessor) => predecessor.until_fit(health, takeover).await,
+            None => Ok(()),
+        }
     }
 
     /// Both once more.
