@@ -18,9 +18,11 @@ use std::{
 };
 
 use rustix::{
-    event::epoll::{self, EventData, EventFlags},
+    event::{
+        Timespec,
+        epoll::{self, EventData, EventFlags},
+    },
     fd::OwnedFd,
-    time::Timespec,
 };
 
 use self::{
@@ -49,7 +51,6 @@ pub struct Plan {
 pub(crate) struct Hall {
     plan: Plan,
     epoll: OwnedFd,
-    ready: Vec<epoll::Event>,
     guests: Vec<Guest>,
     referee: Referee,
     stopwatch: Option<Stopwatch>,
@@ -63,7 +64,6 @@ impl Hall {
     pub(crate) fn new(plan: Plan, stopwatch: Option<Stopwatch>) -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            ready: Vec::with_capacity(READY),
             guests: (0..plan.clients).map(|_| Guest::default()).collect(),
             referee: Referee::new(plan.clients, plan.partitions),
             stopwatch,
@@ -151,8 +151,8 @@ impl Hall {
 
     /// Waits until something comes, no longer than `patience`, and takes it.
     pub(crate) fn poll(&mut self, patience: Duration) -> io::Result<()> {
-        let mut ready = std::mem::take(&mut self.ready);
-        ready.clear();
+        // Not kept: the kernel's events may hold pointers, which keep what holds them in one thread.
+        let mut ready = Vec::with_capacity(READY);
         let timeout = Timespec {
             tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: patience.subsec_nanos().into(),
@@ -166,7 +166,6 @@ impl Hall {
             let (data, flags) = (event.data, event.flags);
             self.look(data.u64() as usize, flags)?;
         }
-        self.ready = ready;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::{Message, Offset};
+use rdkafka::Offset;
 use riverhead_brokers::Cluster;
 use serde::Serialize;
 

@@ -8,10 +8,12 @@ use std::{
 };
 
 use rustix::{
-    event::epoll::{self, EventData, EventFlags},
+    event::{
+        Timespec,
+        epoll::{self, EventData, EventFlags},
+    },
     fd::OwnedFd,
     net::{RecvFlags, SendFlags, SocketFlags},
-    time::Timespec,
 };
 
 use crate::gateway::LISTENING;

@@ -138,6 +138,11 @@ impl Row {
         }
     }
 
+    /// Whether as many clients got as many records.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.load.clients == other.load.clients && self.load.rate == other.load.rate
+    }
+
     fn is_of(&self, turn: &Turn) -> bool {
         self.server == turn.server && self.load == turn.load
     }
@@ -151,17 +156,17 @@ fn compare(rows: &mut [Row], turns: &[Turn]) {
     };
     let all = rows.to_vec();
     for row in rows {
-        let beside = |server: Kind| {
-            all.iter().find(move |other| other.server == server && other.load.rate == row.load.rate)
-        };
-        let same_clients = |other: &&Row| other.load.clients == row.load.clients;
-        let raw = beside(Kind::Raw).filter(same_clients).and_then(|raw| raw.cpu);
+        let raw = all.iter().find(|other| other.server == Kind::Raw && other.is_beside(row));
+        let raw = raw.and_then(|raw| raw.cpu);
         row.beside_raw = row.cpu.zip(raw).map(|(own, raw)| own / raw);
-        let plain = beside(Kind::Plain);
-        row.p99_beside_plain = row.p99.zip(plain.and_then(|plain| plain.p99)).map(|(own, plain)| own / plain);
+        let plain = |other: &&Row| other.server == Kind::Plain && other.load.rate == row.load.rate;
+        let plain = all.iter().find(plain);
+        let p99 = plain.and_then(|plain| plain.p99);
         let once = plain.and_then(|plain| fetched(Kind::Plain, &plain.load));
-        let own = fetched(row.server, &row.load);
-        row.fetched_beside_plain = own.zip(once).map(|(own, once)| own / once);
+        row.p99_beside_plain = row.p99.zip(p99).map(|(own, plain)| own / plain);
+        row.fetched_beside_plain = fetched(row.server, &row.load)
+            .zip(once)
+            .map(|(own, once)| own / once);
     }
 }
 
