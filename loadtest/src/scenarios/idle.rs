@@ -83,17 +83,24 @@ impl Idle<'_> {
     /// # Errors
     /// When a server does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
-        raise_descriptors();
         let pins = Pins::for_server(self.server_cpus);
         pins.keep_off();
         self.progress.say("starting a broker");
-        let cluster = Cluster::builder().brokers(1).combined().start();
+        self.run_on(&Cluster::builder().brokers(1).combined().start(), &pins)
+    }
+
+    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    ///
+    /// # Errors
+    /// When a server does not start, or there are too few descriptors.
+    pub fn run_on(&self, cluster: &Cluster, pins: &Pins) -> io::Result<Report> {
+        raise_descriptors();
         let site = Site {
             binary: self.binary,
-            cluster: &cluster,
+            cluster,
             peers: &self.peers,
             settings: &self.settings,
-            pins: &pins,
+            pins,
         };
         let (mut turns, mut log) = (Vec::new(), String::new());
         for round in 1..=self.rounds {

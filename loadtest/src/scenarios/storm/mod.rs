@@ -56,29 +56,54 @@ pub struct Storm {
     pub progress: Progress,
 }
 
+/// Where it happens.
+#[derive(Clone, Copy)]
+struct Stage<'a> {
+    cluster: &'a Cluster,
+    pins: &'a Pins,
+    topic: &'a str,
+    /// Of a stream that has nothing to do with it.
+    others: &'a str,
+}
+
 impl Storm {
     /// Runs it with three brokers of its own.
     ///
     /// # Errors
     /// When the gateway does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
-        raise_descriptors();
         let pins = Pins::for_server(self.server_cpus);
         pins.keep_off();
         self.progress.say("starting three brokers");
-        let cluster = Cluster::start();
-        for topic in [TOPIC, OTHERS] {
+        self.run_on(&Cluster::start(), &pins, "storm")
+    }
+
+    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    ///
+    /// # Errors
+    /// When the gateway does not start, or there are too few descriptors.
+    pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
+        raise_descriptors();
+        let others = format!("{topic}-others");
+        for topic in [topic, &others] {
             cluster.create(&NewTopic::with_replicas(topic, &[&[1], &[2], &[3]]));
         }
+        let stage = Stage {
+            cluster,
+            pins,
+            topic,
+            others: &others,
+        };
         match self.back {
-            Some(back) => self.resume(&cluster, &pins, back),
-            None => self.restart(&cluster, &pins),
+            Some(back) => self.resume(stage, back),
+            None => self.restart(stage),
         }
     }
 
-    fn gateway(&self, cluster: &Cluster, pins: &Pins, listen: Option<SocketAddr>) -> io::Result<Gateway> {
-        let mut plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[TOPIC]).unlimited();
-        plan.streams.push(("others".into(), vec![OTHERS.into()]));
+    fn gateway(&self, stage: Stage<'_>, listen: Option<SocketAddr>) -> io::Result<Gateway> {
+        let bootstrap = stage.cluster.bootstrap_list();
+        let mut plan = Plan::new(&self.binary, bootstrap, "numbers", &[stage.topic]).unlimited();
+        plan.streams.push(("others".into(), vec![stage.others.into()]));
         plan = plan.set("RIVERHEAD_LOG__LEVEL", "warn");
         if let Some(address) = listen {
             plan = plan.set("RIVERHEAD_HTTP__LISTEN", &address.to_string());
@@ -86,7 +111,7 @@ impl Storm {
         for (name, value) in &self.settings {
             plan = plan.set(name, value);
         }
-        let gateway = pins.on_server(|| plan.start())?;
+        let gateway = stage.pins.on_server(|| plan.start())?;
         wait_for_partitions(&gateway, 2 * PARTITIONS);
         Ok(gateway)
     }
@@ -127,11 +152,6 @@ impl Storm {
         None
     }
 }
-
-const TOPIC: &str = "storm";
-
-/// Of a stream that has nothing to do with it.
-const OTHERS: &str = "others";
 
 /// How long a crowd gets to look who has got so far, before it is told to look for more.
 const LOOK: Duration = Duration::from_millis(200);

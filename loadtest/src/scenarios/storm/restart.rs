@@ -2,20 +2,17 @@
 
 use std::{io, thread, time::Instant};
 
-use riverhead_brokers::Cluster;
-
-use super::{Report, Storm, TOPIC, watch::Watch};
+use super::{Report, Stage, Storm, watch::Watch};
 use crate::{
     ask::Ask,
     crowd::{Crowd, Errand, address},
-    pins::Pins,
     server::PARTITIONS,
     writer::{Writer, producer},
 };
 
 impl Storm {
-    pub(super) fn restart(&self, cluster: &Cluster, pins: &Pins) -> io::Result<Report> {
-        let gateway = self.gateway(cluster, pins, None)?;
+    pub(super) fn restart(&self, stage: Stage<'_>) -> io::Result<Report> {
+        let gateway = self.gateway(stage, None)?;
         let server = gateway.http;
         self.progress.say(format_args!("{} clients come", self.clients));
         let addresses = self.addresses;
@@ -30,16 +27,16 @@ impl Storm {
         if crowd.wait_until_here(self.patience).is_none() {
             return Err(io::Error::other("not every stream began"));
         }
-        let writer = Writer::start(producer(cluster, TOPIC, self.record_bytes, None), 0, self.rate);
+        let writer = Writer::start(producer(stage.cluster, stage.topic, self.record_bytes, None), 0, self.rate);
         thread::sleep(self.quiet);
 
         self.progress.say("the gateway is killed, and the next one starts");
         let before = writer.written();
         let began = Instant::now();
         drop(gateway);
-        let gateway = self.gateway(cluster, pins, Some(server))?;
+        let gateway = self.gateway(stage, Some(server))?;
         let (resident, cpu) = (gateway.resident()?, gateway.cpu()?);
-        let mut watch = Watch::new(cluster, &gateway);
+        let mut watch = Watch::new(stage.cluster, &gateway);
         // A stream that has not yet noticed is no sign of life: all must have got what was written since.
         let live = self.wait_until_live(&crowd, &writer, before + PARTITIONS as u64, began, || watch.look());
         let cpu = gateway.cpu()? - cpu;

@@ -5,32 +5,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead_brokers::{Cluster, Producer};
+use riverhead_brokers::Producer;
 
 use super::{
-    Report, Storm, TOPIC,
+    Report, Stage, Storm,
     cuts::{Cut, cuts},
     watch::{Others, Watch},
 };
 use crate::{
     ask::Ask,
     crowd::{Crowd, Errand, address},
-    pins::Pins,
     writer::{Writer, now},
     yardstick,
 };
 
 impl Storm {
-    pub(super) fn resume(&self, cluster: &Cluster, pins: &Pins, back: Duration) -> io::Result<Report> {
+    pub(super) fn resume(&self, stage: Stage<'_>, back: Duration) -> io::Result<Report> {
+        let cluster = stage.cluster;
         let count = (self.rate * back.as_secs_f64()) as u64;
         self.progress.say(format_args!("writing {count} records, as of {back:?}"));
-        let producer = self.write_history(cluster, count, back);
+        let producer = self.write_history(stage, count, back);
         self.progress.say("reading it once with a plain consumer");
-        let unique = yardstick::bytes_to_read_once(cluster, &[TOPIC.to_owned()], count as usize);
-        let cuts = self.cut(cluster, pins)?;
+        let unique = yardstick::bytes_to_read_once(cluster, &[stage.topic.to_owned()], count as usize);
+        let cuts = self.cut(stage)?;
         let writer = Writer::start(producer, count, self.rate);
-        let others = Others::start(cluster);
-        let gateway = self.gateway(cluster, pins, None)?;
+        let others = Others::start(stage);
+        let gateway = self.gateway(stage, None)?;
 
         self.progress.say("nothing happens");
         let onlooker = others.onlooker(gateway.http)?;
@@ -67,10 +67,11 @@ impl Storm {
     }
 
     /// Written now, as quickly as the brokers take it, with the timestamps of then.
-    fn write_history(&self, cluster: &Cluster, count: u64, back: Duration) -> Producer {
+    fn write_history(&self, stage: Stage<'_>, count: u64, back: Duration) -> Producer {
         let (begin, rate) = (now() - back.as_millis() as i64, self.rate);
-        let mut producer = cluster
-            .producer(TOPIC)
+        let mut producer = stage
+            .cluster
+            .producer(stage.topic)
             .record_bytes(self.record_bytes)
             .property("linger.ms", "0")
             .numbers_from(0)
@@ -82,8 +83,8 @@ impl Storm {
     }
 
     /// Through another gateway: ids are the same for all.
-    fn cut(&self, cluster: &Cluster, pins: &Pins) -> io::Result<Vec<Cut>> {
-        let gateway = self.gateway(cluster, pins, None)?;
+    fn cut(&self, stage: Stage<'_>) -> io::Result<Vec<Cut>> {
+        let gateway = self.gateway(stage, None)?;
         let events = (self.rate * self.within.as_secs_f64()).max(1.0) as usize;
         self.progress
             .say(format_args!("clients are cut in {events} places of the log's first {:?}", self.within));

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use riverhead_brokers::{Cluster, Counts};
 
-use super::OTHERS;
+use super::Stage;
 use crate::{
     ask::Ask,
     crowd::{Crowd, Errand, Plan},
@@ -36,9 +36,9 @@ pub(super) struct Watch<'a> {
 
 impl Others {
     /// Begins to write.
-    pub(super) fn start(cluster: &Cluster) -> Self {
+    pub(super) fn start(stage: Stage<'_>) -> Self {
         let sent = Sent::new(MOST, 0);
-        let writer = Writer::start(producer(cluster, OTHERS, BYTES, Some(&sent)), 0, RATE);
+        let writer = Writer::start(producer(stage.cluster, stage.others, BYTES, Some(&sent)), 0, RATE);
         Self { writer, sent }
     }
 
