@@ -171,16 +171,15 @@ impl Hall {
 
     fn look(&mut self, client: usize, flags: EventFlags) -> io::Result<()> {
         let begun = self.guests[client].has_begun();
-        match self.read(client, flags) {
+        let looked = self.read(client, flags);
+        if !begun && self.guests[client].has_begun() {
+            self.tally.coming.fetch_sub(1, Relaxed);
+            self.tally.here.fetch_add(1, Relaxed);
+        }
+        match looked {
             Look::Nothing => {}
             Look::Asked => self.set_reading(client, true)?,
-            Look::Bytes(read) => {
-                self.tally.bytes.fetch_add(read as u64, Relaxed);
-                if !begun && self.guests[client].has_begun() {
-                    self.tally.coming.fetch_sub(1, Relaxed);
-                    self.tally.here.fetch_add(1, Relaxed);
-                }
-            }
+            Look::Bytes(read) => _ = self.tally.bytes.fetch_add(read as u64, Relaxed),
             Look::Ended | Look::Refused => {
                 let count = if begun { &self.tally.ended } else { &self.tally.refused };
                 count.fetch_add(1, Relaxed);

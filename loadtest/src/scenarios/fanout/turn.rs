@@ -130,10 +130,10 @@ impl Fanout<'_> {
     pub(super) fn turn(&self, kind: Kind, load: &Load, round: usize, site: &Site<'_>) -> io::Result<Turn> {
         let topic = format!("fanout-{}", fastrand::u32(..));
         let sent = Sent::new(self.records(load), self.in_warm_up(load));
-        let before = site.cluster.client_counts();
         let Some(mut server) = kind.start(site, &topic)? else {
             return self.plain(load, round, site, &topic, &sent);
         };
+        let before = site.cluster.client_counts();
         let feed = server.feed(site.cluster, &topic, self.record_bytes)?;
         let (resident, kernel) = (server.process.resident()?, socket_memory());
         let crowd = self.crowd(kind, load, &server, &sent)?;
