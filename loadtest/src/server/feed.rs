@@ -14,7 +14,7 @@ use riverhead_brokers::{Cluster, Producer, value};
 use super::PARTITIONS;
 use crate::stopwatch::Sent;
 
-/// Where numbered events go in.
+/// Where numbered events go in. The raw writer ends with it.
 #[derive(Debug)]
 pub struct Feed(Way);
 
@@ -56,7 +56,7 @@ impl Feed {
     ///
     /// # Errors
     /// When the server does not take one.
-    pub fn run(mut self, count: u64, rate: f64, sent: &Arc<Sent>) -> io::Result<()> {
+    pub fn run(&mut self, count: u64, rate: f64, sent: &Arc<Sent>) -> io::Result<()> {
         let began = Instant::now();
         for number in 0..count {
             let due = began + Duration::from_secs_f64(number as f64 / rate);
@@ -64,7 +64,7 @@ impl Feed {
             sent.note(number);
             self.send(number)?;
         }
-        self.finish()
+        self.settle()
     }
 
     fn send(&mut self, number: u64) -> io::Result<()> {
@@ -78,13 +78,14 @@ impl Feed {
         }
     }
 
-    fn finish(self) -> io::Result<()> {
-        if let Way::Kafka(producer) = self.0
-            && !producer.finish().failed.is_empty()
-        {
-            return Err(io::Error::other("records were not acknowledged"));
+    fn settle(&self) -> io::Result<()> {
+        let Way::Kafka(producer) = &self.0 else { return Ok(()) };
+        producer.flush();
+        if producer.ledger().failed.is_empty() {
+            Ok(())
+        } else {
+            Err(io::Error::other("records were not acknowledged"))
         }
-        Ok(())
     }
 }
 

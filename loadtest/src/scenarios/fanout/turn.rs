@@ -134,12 +134,12 @@ impl Fanout<'_> {
             return self.plain(load, round, site, &topic, &sent);
         };
         let before = site.cluster.client_counts();
-        let feed = server.feed(site.cluster, &topic, self.record_bytes)?;
+        let mut feed = server.feed(site.cluster, &topic, self.record_bytes)?;
         let (resident, kernel) = (server.process.resident()?, socket_memory());
         let crowd = self.crowd(kind, load, &server, &sent)?;
         let mut turn = Turn::new(kind, load, round);
         turn.connected = crowd.wait_until_here(COMING).map(|took| took.as_secs_f64());
-        turn.note(&self.measure(load, &server, &crowd, feed, &sent)?);
+        turn.note(&self.measure(load, &server, &crowd, &mut feed, &sent)?);
         _ = crowd.wait_for(self.records(load), self.patience);
         let per_client = |now: u64, before: u64| Some((now as f64 - before as f64) / load.clients as f64);
         turn.resident = per_client(server.process.resident()?, resident);
@@ -172,22 +172,24 @@ impl Fanout<'_> {
         load: &Load,
         server: &Server,
         crowd: &Crowd,
-        feed: Feed,
+        feed: &mut Feed,
         sent: &Arc<Sent>,
     ) -> io::Result<Measured> {
-        let (count, rate, sent) = (self.records(load), load.rate, Arc::clone(sent));
-        let feeding = thread::spawn(move || feed.run(count, rate, &sent));
-        thread::sleep(self.warm_up);
-        let (began, cpu, before) = (Instant::now(), server.process.cpu()?, crowd.tally.delivered());
-        thread::sleep(self.duration);
-        let delivered = crowd.tally.delivered().since(before);
-        let (took, cpu) = (began.elapsed(), server.process.cpu()? - cpu);
-        feeding.join().expect("the writer")?;
-        Ok(Measured {
-            deliveries: delivered.events(),
-            event_bytes: delivered.event_bytes(),
-            cpu,
-            took,
+        let (count, rate) = (self.records(load), load.rate);
+        thread::scope(|scope| {
+            let feeding = scope.spawn(|| feed.run(count, rate, sent));
+            thread::sleep(self.warm_up);
+            let (began, cpu, before) = (Instant::now(), server.process.cpu()?, crowd.tally.delivered());
+            thread::sleep(self.duration);
+            let delivered = crowd.tally.delivered().since(before);
+            let (took, cpu) = (began.elapsed(), server.process.cpu()? - cpu);
+            feeding.join().expect("the writer")?;
+            Ok(Measured {
+                deliveries: delivered.events(),
+                event_bytes: delivered.event_bytes(),
+                cpu,
+                took,
+            })
         })
     }
 
@@ -201,7 +203,7 @@ impl Fanout<'_> {
     ) -> io::Result<Turn> {
         let before = site.cluster.client_counts();
         let consumer = yardstick::consumer(site.cluster, &[topic.to_owned()], Offset::Beginning);
-        let feed = Feed::to_kafka(site.cluster, topic, self.record_bytes);
+        let mut feed = Feed::to_kafka(site.cluster, topic, self.record_bytes);
         let (count, rate, noted) = (self.records(load), load.rate, Arc::clone(sent));
         let feeding = thread::spawn(move || feed.run(count, rate, &noted));
         let until = Instant::now() + self.warm_up + self.duration + self.patience;
