@@ -102,6 +102,20 @@ impl Reading {
     }
 }
 
+/// Two clients of the same, behind whose next batch is one of a lane.
+async fn shared(rig: &Rig, house: &House, target: &str) -> (Reading, Reading) {
+    let mut first = Reading::start(rig, target, ALL).await;
+    let mut second = Reading::start(rig, target, ALL).await;
+    first.take(40).await;
+    second.take(40).await;
+    // One batch in the lane's ring, when the lane is there to have it; then both are at its head.
+    while rig.lanes.bytes() == 0 {
+        write(house, 1);
+        assert_eq!(sorted(first.take(2).await.0), sorted(second.take(2).await.0));
+    }
+    (first, second)
+}
+
 fn number(data: &str) -> u64 {
     let value: serde_json::Value = serde_json::from_str(data).unwrap();
     value["n"].as_u64().unwrap()
@@ -298,6 +312,91 @@ async fn who_wants_no_gap_and_has_none_reads_until_one_comes() {
         1.0,
     )
     .await;
+}
+
+#[tokio::test]
+async fn clients_who_want_the_same_read_the_same_bytes_and_resume_by_the_ids_in_them() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let (mut first, mut second) = shared(&rig, &house, PATH).await;
+    write(&house, 10);
+    let (numbers, id) = second.take(20).await;
+    assert_eq!(first.take(20).await, (numbers.clone(), id));
+    write(&house, 10);
+    let (mut all, id) = first.take(7).await;
+    all.extend(Reading::start(&rig, PATH, &id).await.take(13).await.0);
+    assert_eq!(all, second.take(20).await.0);
+}
+
+#[tokio::test]
+async fn a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let (mut strict, mut other) = shared(&rig, &house, &format!("{PATH}?on_gap=fail")).await;
+    let mut easy = Reading::start(&rig, PATH, "").await;
+    house.recreate(5);
+    for reading in [&mut strict, &mut other] {
+        let mut last = None;
+        while let Some(message) = reading.next().await {
+            last = Some(message);
+        }
+        assert_eq!(last.expect("a gap before the end").event, "gap");
+    }
+    assert_eq!(easy.next().await.expect("a gap").event, "gap");
+    house.recreate(5);
+    while easy.next().await.expect("events, and one more gap").event != "gap" {}
+}
+
+#[tokio::test]
+async fn filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let target = format!("{PATH}?filter={}", escaped("n in (3, 17, 25) or n >= 38"));
+    let (first, id) = Reading::start(&rig, &target, ALL).await.take(3).await;
+    let mut reading = Reading::start(&rig, &target, &id).await;
+    let (rest, _) = reading.take(3).await;
+    assert_eq!(sorted([first, rest].concat()), [3, 17, 25, 38, 39, 40]);
+    write(&house, 1);
+    assert_eq!(sorted(reading.take(2).await.0), [41, 42]);
+}
+
+#[tokio::test]
+async fn a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_one_is_not() {
+    let house = house();
+    let rig = rig(&house, |_| {});
+    let target = |n| format!("{PATH}?filter=n%3D{n}");
+    let mut readings = Vec::new();
+    for n in 1..=5 {
+        readings.push(Reading::start(&rig, &target(n), ALL).await);
+    }
+    readings.push(Reading::start(&rig, &target(1), ALL).await);
+    let answer = get(rig.public, &target(6), "").await;
+    assert_eq!(answer.status, 429, "{answer:?}");
+    assert!(answer.header("retry-after").is_some());
+    for (n, reading) in readings.iter_mut().enumerate() {
+        assert_eq!(reading.take(1).await.0, [n as u64 % 5 + 1]);
+    }
+}
+
+#[tokio::test]
+async fn streams_in_another_order_and_a_filter_in_other_words_are_the_same_lane() {
+    let house = house();
+    let streams = ["edits", "other"].map(|name| Stream::new(name, [TOPIC]));
+    let catalog = Catalog::new(streams.to_vec()).unwrap();
+    let rig = Rig::over(catalog, house.source.clone(), |_| {});
+    let mut readings = Vec::new();
+    for (streams, filter) in [
+        ("edits,other", "n = 3 or n = 17"),
+        ("other,edits", "n in (17, 3)"),
+        ("edits,edits,other", "not not (n=17 or n=3)"),
+    ] {
+        let target = format!("/v2/stream/{streams}?filter={}", escaped(filter));
+        readings.push(Reading::start(&rig, &target, ALL).await);
+    }
+    for reading in &mut readings {
+        assert_eq!(sorted(reading.take(2).await.0), [3, 17]);
+    }
+    assert_eq!(rig.lanes.count(), 1);
 }
 
 #[tokio::test]

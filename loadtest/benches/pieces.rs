@@ -13,7 +13,8 @@ use divan::{Bencher, black_box, counter::{BytesCount, ItemsCount}};
 use futures_util::future::{BoxFuture, pending};
 use riverhead::{
     client::ClientKey,
-    event::{Encoding, Record, encode},
+    event::{Encoding, Headers, Record, encode},
+    filter::{Filter, Subject},
     partition::{
         Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, Read, TopicPartition,
     },
@@ -34,6 +35,36 @@ fn encode_json(bencher: Bencher<'_, '_>, bytes: usize) {
         out.clear();
         encode(Encoding::default(), &record(1, &value), &mut out)
     });
+}
+
+/// Whether a client wants an event: by a field that comes early, by one that comes last, by Kafka's metadata, by all of them.
+#[divan::bench(args = [
+    "n > -1",
+    "exists pad",
+    "@partition = 0",
+    "n > -1 and (title = other or title prefix \"Bj\") and exists pad and @partition in (0, 1)",
+])]
+fn filter(bencher: Bencher<'_, '_>, text: &str) {
+    let filter = Filter::parse(text).expect("a filter");
+    let value = value(1, 700);
+    let subject = Subject {
+        topic: TOPIC,
+        partition: 0,
+        offset: 1,
+        timestamp: NOW,
+        key: None,
+        headers: Headers::default(),
+        document: Some(value.as_bytes()),
+    };
+    assert!(filter.accepts(&subject));
+    bencher.bench_local(|| filter.accepts(black_box(&subject)));
+}
+
+/// A filter as it comes from a stranger.
+#[divan::bench]
+fn compile_a_filter(bencher: Bencher<'_, '_>) {
+    let text = r#"wiki = "enwiki" and type in (edit, new) and not bot = true"#;
+    bencher.bench_local(|| Filter::parse(black_box(text)).is_ok());
 }
 
 /// One partition has moved: the id behind an event.
@@ -144,6 +175,8 @@ fn request() -> Request {
         since: None,
         form: IdForm::Json,
         format: Format::Sse,
+        shows_canaries: false,
+        filter: None,
         client: ClientKey::of(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         now: NOW,
     }
@@ -183,7 +216,9 @@ fn record(offset: Offset, value: &str) -> Record<'_> {
         timestamp: NOW + offset,
         epoch: 4,
         key: None,
+        headers: Headers::default(),
         value: Some(value.as_bytes()),
+        canary: false,
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Gateway {
     pub admin: SocketAddr,
     log: Arc<Mutex<String>>,
     /// Its configuration, for as long as it runs.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// What a gateway needs to start.
@@ -38,6 +38,8 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Bootstrap addresses.
     pub bootstrap: Vec<String>,
+    /// The id that the cluster must have, if it is said.
+    pub cluster_id: Option<String>,
     /// Streams and their topics.
     pub streams: Vec<(String, Vec<String>)>,
     /// Settings by environment.
@@ -57,6 +59,7 @@ impl Plan {
         Self {
             binary: binary.into(),
             bootstrap,
+            cluster_id: None,
             streams: vec![(stream.into(), topics)],
             env: Vec::new(),
             history_rate: None,
@@ -93,8 +96,8 @@ impl Plan {
         // The last eighth of the total is for addresses that have no stream.
         self.set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "10000")
             .set("RIVERHEAD_LIMITS__STREAMS_TOTAL", "12000")
-            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "10000")
-            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM_PER_CLIENT", "10000")
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "4000")
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM_PER_CLIENT", "4000")
             .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "1000000")
             .set("RIVERHEAD_LIMITS__REQUEST_BURST", "100000")
     }
@@ -112,6 +115,9 @@ impl Plan {
         if self.bootstrap.len() == 1 {
             text += "allow_single_bootstrap = true\n";
         }
+        if let Some(id) = &self.cluster_id {
+            text += &format!("cluster_id = {id:?}\n");
+        }
         for (name, topics) in &self.streams {
             text += &format!("[[streams]]\nname = {name:?}\ntopics = {topics:?}\n");
         }
@@ -124,7 +130,7 @@ impl Plan {
     /// When it does not say `listening on` and `admin on` within 20 seconds.
     pub fn start(&self) -> io::Result<Gateway> {
         let directory = TempDir::new()?;
-        let file = directory.path().join("riverhead.toml");
+        let file = directory.path().join(FILE);
         fs::write(&file, self.config())?;
         let mut child = self
             .command(&file)
@@ -139,7 +145,7 @@ impl Plan {
         }
         match addresses(&mut child) {
             Ok((http, admin)) => Ok(Gateway {
-                _directory: directory,
+                directory,
                 child,
                 http,
                 admin,
@@ -195,6 +201,16 @@ impl Gateway {
         Process::new(self.pid())
     }
 
+    /// What it has logged so far, without the lines of each stream.
+    fn log_of_itself(&self) -> String {
+        let log = self.log();
+        let of_streams = ["stream started", "stream ended"];
+        let own = log
+            .lines()
+            .filter(|line| !of_streams.iter().any(|stream| line.contains(stream)));
+        own.collect::<Vec<_>>().join("\n")
+    }
+
     /// Resident memory in bytes.
     ///
     /// # Errors
@@ -224,12 +240,40 @@ impl Gateway {
     /// # Errors
     /// When it does not.
     pub fn admin(&self, path: &str) -> io::Result<String> {
+        self.ask_admin(&format!("GET {path}"), "", "")
+    }
+
+    /// What its admin listener answers to the command `POST path`, with this token and this JSON.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn command(&self, path: &str, token: &str, json: &str) -> io::Result<String> {
+        let headers = format!(
+            "Authorization: Bearer {token}\r\nContent-Length: {}\r\n",
+            json.len()
+        );
+        self.ask_admin(&format!("POST {path}"), &headers, json)
+    }
+
+    fn ask_admin(&self, what: &str, headers: &str, body: &str) -> io::Result<String> {
         let mut socket = TcpStream::connect(self.admin)?;
         socket.set_read_timeout(Some(START))?;
-        write!(socket, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.admin)?;
+        write!(
+            socket,
+            "{what} HTTP/1.0\r\nHost: {}\r\n{headers}\r\n{body}",
+            self.admin
+        )?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer)?;
         Ok(answer)
+    }
+
+    /// Gives it another configuration file. It reads that when it is told to (SIGHUP), or at its next start.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn reconfigure(&self, plan: &Plan) -> io::Result<()> {
+        fs::write(self.directory.path().join(FILE), plan.config())
     }
 
     /// The value of a metric: the sum over its label sets, 0 when there is none.
@@ -273,7 +317,11 @@ impl Gateway {
 }
 
 impl Drop for Gateway {
+    #[allow(clippy::print_stderr, reason = "the test harness shows it beside the failure")]
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("log of the gateway:\n{}", self.log_of_itself());
+        }
         // Both fail only when it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -322,6 +370,9 @@ pub(crate) fn address(line: &str, prefix: &str) -> Option<SocketAddr> {
 
 /// What a server says when it accepts, before its address.
 pub(crate) const LISTENING: &str = "listening on http://";
+
+/// The configuration, in the gateway's own directory.
+const FILE: &str = "riverhead.toml";
 
 /// How long a gateway may take until it accepts. It waits for no broker.
 const START: Duration = Duration::from_secs(20);

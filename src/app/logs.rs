@@ -1,4 +1,4 @@
-//! What the directory can say of itself, for `/metrics`.
+//! What the directory and the lanes can say of themselves, for `/metrics`.
 
 use std::{fmt, sync::Arc};
 
@@ -8,11 +8,16 @@ use prometheus_client::{
     metrics::gauge::ConstGauge,
 };
 
-use crate::{metrics::Registry, partition::Directory};
+use crate::{metrics::Registry, partition::Directory, subscription::Lanes};
 
 /// Registers it.
 pub(super) fn register(registry: &mut Registry, directory: &Arc<Directory>) {
     registry.register_collector(Box::new(Logs(Arc::clone(directory))));
+}
+
+/// Registers what the lanes can say.
+pub(super) fn register_lanes(registry: &mut Registry, lanes: &Lanes) {
+    registry.register_collector(Box::new(OfLanes(lanes.clone())));
 }
 
 #[derive(Debug)]
@@ -21,11 +26,43 @@ struct Logs(Arc<Directory>);
 impl Collector for Logs {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (logs, bytes) = (self.0.all(), self.0.bytes());
-        let mut gauge = |name, help, value: usize| {
-            let gauge = ConstGauge::new(value as i64);
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
-        };
-        gauge("partitions", "Partitions whose log is known and read", logs.len())?;
-        gauge("tail_ring_bytes", "What all tail rings cost in memory", bytes)
+        gauge(
+            &mut encoder,
+            "partitions",
+            "Partitions whose log is known and read",
+            logs.len(),
+        )?;
+        gauge(
+            &mut encoder,
+            "tail_ring_bytes",
+            "What all tail rings cost in memory",
+            bytes,
+        )
     }
+}
+
+#[derive(Debug)]
+struct OfLanes(Lanes);
+
+impl Collector for OfLanes {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (lanes, bytes) = (self.0.count(), self.0.bytes());
+        gauge(
+            &mut encoder,
+            "lanes",
+            "Different things that clients read now",
+            lanes,
+        )?;
+        gauge(
+            &mut encoder,
+            "lane_ring_bytes",
+            "What the rings of all lanes cost in memory",
+            bytes,
+        )
+    }
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: usize) -> fmt::Result {
+    let gauge = ConstGauge::new(value as i64);
+    gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
 }

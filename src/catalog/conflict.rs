@@ -31,6 +31,8 @@ pub enum Part {
     Topic(usize, usize),
     /// Former topic `.1` of stream `.0`.
     FormerTopic(usize, usize),
+    /// Filter field `.1` of stream `.0`.
+    FilterField(usize, usize),
 }
 
 impl Part {
@@ -41,7 +43,8 @@ impl Part {
             | Self::Alias(stream, _)
             | Self::Topics(stream)
             | Self::Topic(stream, _)
-            | Self::FormerTopic(stream, _) => stream,
+            | Self::FormerTopic(stream, _)
+            | Self::FilterField(stream, _) => stream,
         }
     }
 }
@@ -69,6 +72,9 @@ pub enum Problem {
     /// A topic is both current and former.
     #[error("topic `{}` is both among `topics` and among `former_topics`", .0.escape_debug())]
     NotFormer(Arc<str>),
+    /// A filter field that a query could not name.
+    #[error("`{}` is a parameter of its own, so no query can mean a field by it", .0.escape_debug())]
+    Parameter(Arc<str>),
     /// Two streams share a topic but not what its values are.
     #[error("streams that share topic `{}` must agree on `payload`: its events are encoded once for all", .0.escape_debug())]
     Payload(Arc<str>),
@@ -85,6 +91,7 @@ pub(super) fn all(streams: &[Stream]) -> Vec<Conflict> {
     let mut conflicts = names(streams);
     for (index, stream) in streams.iter().enumerate() {
         conflicts.extend(own_topics(index, stream));
+        conflicts.extend(filter_fields(index, stream));
     }
     conflicts.extend(shared_topics(streams));
     conflicts
@@ -134,6 +141,17 @@ fn own_topics(index: usize, stream: &Stream) -> Vec<Conflict> {
         }
     }
     conflicts
+}
+
+fn filter_fields(index: usize, stream: &Stream) -> Vec<Conflict> {
+    let fields = stream.filter_fields.iter().enumerate();
+    let conflicts = fields.flat_map(|(number, field)| {
+        let at = Part::FilterField(index, number);
+        let is_own = PARAMETERS.contains(&&**field);
+        let own = is_own.then(|| Conflict::at(at, Problem::Parameter(field.clone())));
+        bad_name(at, field).into_iter().chain(own)
+    });
+    conflicts.collect()
 }
 
 fn repeated(first: Part, again: Part, topic: &Arc<str>) -> Problem {
@@ -188,6 +206,17 @@ impl Conflict {
         }
     }
 }
+
+/// What a query says beside fields of events.
+const PARAMETERS: [&str; 7] = [
+    "since",
+    "filter",
+    "id",
+    "on_gap",
+    "encoding",
+    "lastEventId",
+    "last_event_id",
+];
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,8 @@ pub struct Selection {
     pub topics: Vec<Arc<str>>,
     /// Topics that one of the streams once had and none of them has now, sorted: entries of ids that name them are ignored.
     pub former_topics: Vec<Arc<str>>,
+    /// Fields that a query may name as parameters, sorted, and whether all of the streams allow it.
+    pub filter_fields: Vec<(Arc<str>, bool)>,
 }
 
 /// Why a list of streams means nothing.
@@ -47,10 +49,14 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
     let topics = sorted(found.iter().flat_map(|stream| &stream.topics));
     let mut former_topics = sorted(found.iter().flat_map(|stream| &stream.former_topics));
     former_topics.retain(|former| topics.binary_search(former).is_err());
+    let fields = sorted(found.iter().flat_map(|stream| &stream.filter_fields)).into_iter();
+    let by_all = |field: &Arc<str>| found.iter().all(|stream| stream.filter_fields.contains(field));
+    let filter_fields = fields.map(|field| (Arc::clone(&field), by_all(&field))).collect();
     Ok(Selection {
         streams: found.into_iter().map(StreamName::of).collect(),
         topics,
         former_topics,
+        filter_fields,
     })
 }
 

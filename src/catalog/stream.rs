@@ -19,6 +19,8 @@ pub struct Stream {
     pub encoding: Encoding,
     /// Topics it once had: ids that name them are not refused, those entries are ignored.
     pub former_topics: Vec<Arc<str>>,
+    /// Fields of its events, as dotted paths, that a query may name as parameters of their own (`?wiki=enwiki`).
+    pub filter_fields: Vec<Arc<str>>,
     /// The clusters it can be read from, in order of preference.
     pub clusters: Vec<Arc<str>>,
     /// How soon an event must come for the stream to be well; `None` for one that may be quiet.
@@ -35,6 +37,7 @@ impl Stream {
             description: String::new(),
             encoding: Encoding::default(),
             former_topics: Vec::new(),
+            filter_fields: Vec::new(),
             clusters: Vec::new(),
             expect_event_within: None,
         }

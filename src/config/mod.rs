@@ -20,11 +20,12 @@ use std::ffi::OsString;
 
 pub use fault::{Faults, Warning};
 pub use sections::Sections;
+pub use units::duration;
 
 use crate::{
     catalog::Catalog,
     http::settings::{AdminSettings, Settings as HttpSettings},
-    kafka::settings::Settings as ClusterSettings,
+    kafka::settings::{Settings as ClusterSettings, StateSettings},
     limits::settings::Settings as LimitSettings,
     log::Settings as LogSettings,
     partition::Settings as MemorySettings,
@@ -46,6 +47,8 @@ pub struct Config {
     pub streams_total_chosen: bool,
     /// Budgets of the logs.
     pub memory: MemorySettings,
+    /// What is kept over a restart.
+    pub state: StateSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The Kafka clusters, at least one, no two of one name.
@@ -123,6 +126,7 @@ impl Sections {
             limits,
             streams_total_chosen,
             memory,
+            state,
             log,
         } = self;
         Config {
@@ -131,6 +135,7 @@ impl Sections {
             limits,
             streams_total_chosen,
             memory,
+            state,
             log,
             clusters,
             catalog,

@@ -39,6 +39,9 @@ pub(super) const KEYS: &[Key<Draft>] = &[
     optional("former_topics", |draft, node| {
         texts(node).map(|v| draft.stream.former_topics = v)
     }),
+    optional("filter_fields", |draft, node| {
+        texts(node).map(|v| draft.stream.filter_fields = v)
+    }),
     optional("description", |draft, node| {
         node.string().map(|v| draft.stream.description = v.into())
     }),
@@ -128,7 +131,11 @@ fn is_real(items: &[Node], sound: &[bool], conflict: &Conflict) -> bool {
         Problem::Payload(_) | Problem::Tombstones(_) | Problem::Clusters(_) => {
             is_sound(conflict.at) && conflict.with.is_none_or(is_sound)
         }
-        Problem::Name { .. } | Problem::Taken(_) | Problem::Twice(_) | Problem::NotFormer(_) => true,
+        Problem::Name { .. }
+        | Problem::Parameter(_)
+        | Problem::Taken(_)
+        | Problem::Twice(_)
+        | Problem::NotFormer(_) => true,
     }
 }
 
@@ -174,6 +181,7 @@ fn place(items: &[Node], part: Part) -> Option<Place> {
         Part::Topics(_) => ("topics", None),
         Part::Topic(_, number) => ("topics", Some(number)),
         Part::FormerTopic(_, number) => ("former_topics", Some(number)),
+        Part::FilterField(_, number) => ("filter_fields", Some(number)),
     };
     let item = items.get(part.stream())?;
     let element = element.and_then(|number| item.get(key)?.items().get(number));

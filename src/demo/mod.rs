@@ -27,6 +27,9 @@ pub const ALIAS: &str = "mediawiki.recentchange";
 /// The topics it is made of, one for each data centre.
 pub const TOPICS: [&str; 2] = ["eqiad.mediawiki.recentchange", "codfw.mediawiki.recentchange"];
 
+/// Fields that a query may name, as in `?wiki=enwiki`.
+pub const FILTER_FIELDS: [&str; 5] = ["wiki", "type", "namespace", "user", "bot"];
+
 /// How many partitions each topic has.
 pub const PARTITIONS: i32 = 3;
 

@@ -23,6 +23,11 @@ pub fn json_of(payload: Payload, kind: Kind, lines: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The document in the one line of a [`Kind::Message`] of JSON, as clients get it.
+pub fn document_of(lines: &[u8]) -> &[u8] {
+    text_of(lines.strip_suffix(b"\n").unwrap_or(lines))
+}
+
 /// The text of `data:` lines. It is borrowed from the only line where there is one.
 fn joined(lines: &[u8]) -> Cow<'_, [u8]> {
     let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
@@ -49,7 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::{Encoding, Record, Tombstones, encode};
+    use crate::event::{Encoding, Headers, Record, Tombstones, encode};
 
     fn document(payload: Payload, key: Option<&[u8]>, value: Option<&[u8]>) -> String {
         let encoding = Encoding {
@@ -61,7 +66,9 @@ mod tests {
             timestamp: 0,
             epoch: 0,
             key,
+            headers: Headers::default(),
             value,
+            canary: false,
         };
         let mut lines = Vec::new();
         let kind = encode(encoding, &record, &mut lines).expect("a good value");

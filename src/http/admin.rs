@@ -37,7 +37,7 @@ pub(super) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) -> Response
     let mut report = gateway.health.report(Instant::now());
     let partitions = report.clusters.iter_mut().flat_map(|it| &mut it.partitions);
     for partition in partitions {
-        add_memory(partition, &gateway.source.directory);
+        add_memory(partition, &gateway.lanes.source().directory);
     }
     let status = match report.state {
         State::Ok | State::Degraded => StatusCode::OK,

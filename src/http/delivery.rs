@@ -18,19 +18,19 @@ use crate::{
     drain::Ticket,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Batch, Format, Subscription},
+    subscription::{Batch, Follower, Format},
 };
 
 /// Where events come from.
 pub(super) trait Feed {
-    /// See [`Subscription::poll_batch`].
+    /// See [`Follower::poll_batch`].
     fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch>;
 
-    /// See [`Subscription::is_held`].
+    /// See [`Follower::is_held`].
     fn is_held(&self) -> bool;
 }
 
-impl Feed for Subscription {
+impl Feed for Follower {
     fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
         self.poll_batch(context)
     }

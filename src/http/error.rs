@@ -10,6 +10,7 @@ use tower_governor::GovernorError;
 
 use crate::{
     catalog::{MAX_STREAMS_PER_REQUEST, SelectError},
+    filter::{FilterError, TooManyFilters},
     limits::Refusal,
     position::DecodeError,
     subscription::Gap,
@@ -24,6 +25,10 @@ pub(super) enum Error {
     TooManyStreams,
     #[error("since timestamp is not a UTC milliseconds unix epoch and was not parseable: '{0}'")]
     BadSince(String),
+    #[error(transparent)]
+    BadFilter(#[from] FilterError),
+    #[error(transparent)]
+    TooManyFilters(#[from] TooManyFilters),
     #[error(transparent)]
     BadId(#[from] DecodeError),
     #[error("topics not in these streams: {}; theirs are: {}", .asked.join(", "), .available.join(", "))]
@@ -49,6 +54,18 @@ pub(super) enum Error {
     Undetermined { retry_after: Duration },
     #[error("{}", advice(.0))]
     Refused(Refusal),
+    #[error("this path answers POST")]
+    NotPost,
+    #[error("this is not one of this listener's names; see `admin.hosts`")]
+    WrongHost,
+    #[error("there is no token, so nothing can be commanded; see `admin.token`")]
+    NoCommands,
+    #[error("commands need the header `Authorization: Bearer TOKEN`; see `admin.token`")]
+    NoToken,
+    #[error("{0}")]
+    BadCommand(String),
+    #[error("{0}")]
+    Conflict(String),
     /// A fault of ours. What it holds is for the log only.
     #[error("something went wrong here; it is not your fault")]
     Internal(String),
@@ -70,6 +87,15 @@ impl Error {
             Self::UnknownStreams(_) => (S::BAD_REQUEST, "not_found", "Stream Not Found"),
             Self::TooManyStreams => (S::BAD_REQUEST, "bad_request", "Too Many Streams"),
             Self::BadSince(_) => (S::BAD_REQUEST, "invalid_timestamp", "Invalid timestamp"),
+            Self::BadFilter(_) => (S::BAD_REQUEST, "invalid_filter", "Invalid Filter"),
+            Self::TooManyFilters(TooManyFilters::Client) => {
+                (S::TOO_MANY_REQUESTS, TOO_MANY, "Too Many Different Filters")
+            }
+            Self::TooManyFilters(TooManyFilters::Host) => (
+                S::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Too Many Different Filters",
+            ),
             Self::BadId(_) => (S::BAD_REQUEST, "invalid_last_event_id", "Invalid Last-Event-ID"),
             Self::TopicNotAvailable { .. } => (S::NOT_FOUND, "topic_not_available", "Topic Not Available"),
             Self::BadParameter(_) => (S::BAD_REQUEST, "bad_request", "Bad Query Parameter"),
@@ -85,6 +111,12 @@ impl Error {
             Self::Gap(_) => (S::GONE, "gap", "Cannot Resume Without A Gap"),
             Self::Undetermined { .. } => (S::SERVICE_UNAVAILABLE, "unavailable", "Not Determined In Time"),
             Self::Refused(refusal) => refused(refusal),
+            Self::NotPost => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
+            Self::WrongHost => (S::MISDIRECTED_REQUEST, "misdirected_request", "Unknown Host"),
+            Self::NoCommands => (S::FORBIDDEN, "forbidden", "No Commands"),
+            Self::NoToken => (S::UNAUTHORIZED, "unauthorized", "Token Required"),
+            Self::BadCommand(_) => (S::BAD_REQUEST, "bad_request", "Bad Command"),
+            Self::Conflict(_) => (S::CONFLICT, "conflict", "Not Now"),
             Self::Internal(cause) => {
                 tracing::error!(%cause, "a request failed by a fault of ours");
                 (
@@ -110,6 +142,16 @@ impl Error {
             Self::Gap(gap) => problem.gap = serde_json::from_str(&gap.to_string()).ok(),
             Self::BadMethod => {
                 problem.header = Some((header::ALLOW, HeaderValue::from_static(super::router::ALLOWED)));
+            }
+            Self::NotPost => {
+                problem.header = Some((header::ALLOW, HeaderValue::from_static("POST")));
+            }
+            Self::NoToken => {
+                let scheme = HeaderValue::from_static("Bearer");
+                problem.header = Some((header::WWW_AUTHENTICATE, scheme));
+            }
+            Self::TooManyFilters(_) => {
+                problem.header = Some((header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()));
             }
             Self::Undetermined { retry_after } => {
                 problem.header = Some((header::RETRY_AFTER, retry_after.as_secs().into()));
@@ -271,6 +313,9 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     gap: Option<&'a Value>,
 }
+
+/// When a client may look again whether there is room for its filter, in seconds: streams end rarely.
+const FILTERS_RETRY_AFTER: u16 = 30;
 
 const TOO_MANY: &str = "too_many_requests";
 

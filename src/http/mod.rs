@@ -9,6 +9,7 @@ mod account;
 mod admin;
 mod body;
 mod carrier;
+mod command;
 mod connection;
 mod delivery;
 mod error;
@@ -31,6 +32,7 @@ mod since;
 mod strand;
 mod stream;
 
+pub use command::{Commands, Helm, NotSteered, Steered};
 pub use listener::Bound;
 
 use std::{sync::Arc, time::Duration};
@@ -46,7 +48,7 @@ use crate::{
     health::{Health, Readiness},
     limits::Admission,
     metrics::{HttpMetrics, Registry},
-    subscription::Source,
+    subscription::Lanes,
 };
 
 /// What requests are answered from.
@@ -54,13 +56,15 @@ pub struct Gateway {
     /// Which streams there are.
     pub catalog: Arc<Catalog>,
     /// Where their events come from.
-    pub source: Source,
+    pub lanes: Lanes,
     /// Deadlines.
     pub settings: Settings,
     /// Whose word on who asks is taken on the public listener.
     pub trusted: Trusted,
     /// Who may have how much.
     pub admission: Arc<Admission>,
+    /// What may be commanded on the admin listener, and by whom.
+    pub commands: Commands,
     /// Whether this replica has started.
     pub readiness: Readiness,
     /// How clusters, brokers, partitions and streams are.

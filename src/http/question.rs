@@ -6,6 +6,7 @@ use http::{HeaderMap, Uri};
 use super::{error::Error, since};
 use crate::{
     catalog::Selection,
+    filter::Filter,
     metrics::StartPlace,
     position::{self, Entry, IdForm, Place, Position, Timestamp, TopicKey},
 };
@@ -17,10 +18,14 @@ pub(super) struct Question {
     pub(super) position: Option<Position>,
     /// From when on, without a position.
     pub(super) since: Option<Timestamp>,
+    /// Which events it wants.
+    pub(super) filter: Option<Filter>,
     /// How ids are written.
     pub(super) form: IdForm,
     /// Whether a gap is a failure.
     pub(super) fails_on_gap: bool,
+    /// Whether marked records are shown: a probe asks for its own.
+    pub(super) shows_canaries: bool,
 }
 
 impl Question {
@@ -44,8 +49,10 @@ impl Question {
         Ok(Self {
             position,
             since,
+            filter: parameters.filter(selection)?,
             form: parameters.form()?,
             fails_on_gap: parameters.fails_on_gap()?,
+            shows_canaries: parameters.shows_canaries()?,
         })
     }
 
@@ -121,7 +128,7 @@ impl Parameters {
         let Query(pairs) =
             Query::try_from_uri(uri).map_err(|error| Error::BadParameter(error.to_string()))?;
         let own = Self(pairs);
-        // To ignore a filter would be to send what was not asked for.
+        // To ignore one would be to send what was not asked for.
         match own
             .0
             .iter()
@@ -153,6 +160,28 @@ impl Parameters {
             .find(|id| !id.is_empty())
     }
 
+    /// All that is asked of events: `filter`, and the fields that the streams let be named.
+    fn filter(&self, selection: &Selection) -> Result<Option<Filter>, Error> {
+        let mut filter = match self.one("filter")? {
+            None | Some("") => None,
+            Some(text) => Some(Filter::parse(text)?),
+        };
+        for (field, by_all) in &selection.filter_fields {
+            let Some(values) = self.one(field)? else { continue };
+            if !by_all {
+                let why = format!("'{field}' is not a field that each of these streams can be filtered by");
+                return Err(Error::BadParameter(why));
+            }
+            let values: Vec<_> = values.split(',').collect();
+            let asked = Filter::one_of(field, &values)?;
+            filter = Some(match filter {
+                Some(filter) => filter.and(&asked)?,
+                None => asked,
+            });
+        }
+        Ok(filter)
+    }
+
     fn form(&self) -> Result<IdForm, Error> {
         match self.one("id")? {
             None | Some("json") => Ok(IdForm::Json),
@@ -169,6 +198,14 @@ impl Parameters {
         }
     }
 
+    fn shows_canaries(&self) -> Result<bool, Error> {
+        match self.one("canary")? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
+        }
+    }
+
     fn one(&self, wanted: &str) -> Result<Option<&str>, Error> {
         let mut values = self.0.iter().filter(|(name, _)| name == wanted);
         match (values.next(), values.next()) {
@@ -182,8 +219,8 @@ impl Parameters {
 const LAST_EVENT_ID: [&str; 2] = ["lastEventId", "last_event_id"];
 
 /// What changes what a client gets, and is not there.
-const UNSUPPORTED: [&str; 2] = ["filter", "encoding"];
-const SUPPORTED: &str = "'since', 'lastEventId', 'last_event_id', 'id' and 'on_gap'";
+const UNSUPPORTED: [&str; 1] = ["encoding"];
+const SUPPORTED: &str = "'since', 'filter', 'lastEventId', 'last_event_id', 'id', 'on_gap' and 'canary'";
 
 #[cfg(test)]
 mod tests;

@@ -36,7 +36,7 @@ use crate::{
     client::{ClientAddr, ClientKey},
     limits::{OpenStream, Wish},
     metrics::COMPOSITE,
-    subscription::{Format, Request, Subscription},
+    subscription::{Follower, Format, Request},
 };
 
 /// Answers with an endless body, or says before the first byte why not. Nothing here waits for Kafka, but for the verdict
@@ -66,9 +66,9 @@ pub(super) async fn answer(
     let (start, fails_on_gap) = (question.start(), question.fails_on_gap);
     let (streams, label) = (names(&selection), label(&selection));
     let request = request(selection, question, format, client, now);
-    let mut subscription = Subscription::start(&gateway.source, request);
+    let mut follower = gateway.lanes.follow(request)?;
     if fails_on_gap {
-        verdict(&mut subscription).await?;
+        verdict(&mut follower).await?;
     }
     let opening = Opening {
         client,
@@ -77,7 +77,7 @@ pub(super) async fn answer(
     };
     let account = Account::open(opening, gateway.metrics.stream(&label), permit, exit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
-    let delivery = Delivery::new(subscription, terms, gateway.drain.ticket(), account);
+    let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account);
     Ok(respond(format, Body::new(StreamBody::new(delivery, carrier))))
 }
 
@@ -145,6 +145,8 @@ fn request(selection: Selection, question: Question, format: Format, client: Cli
         since: question.since,
         form: question.form,
         format,
+        shows_canaries: question.shows_canaries,
+        filter: question.filter,
         client,
         now,
     }
@@ -160,8 +162,8 @@ fn terms(settings: &Settings, format: Format, ends_at_gap: bool) -> Terms {
 }
 
 /// Waits until it is known whether the position can be resumed without a gap.
-async fn verdict(subscription: &mut Subscription) -> Result<(), Error> {
-    match timeout(VERDICT, poll_fn(|context| subscription.poll_verdict(context))).await {
+async fn verdict(follower: &mut Follower) -> Result<(), Error> {
+    match timeout(VERDICT, poll_fn(|context| follower.poll_verdict(context))).await {
         Ok(verdict) => verdict.map_err(Error::Gap),
         Err(_) => Err(Error::Undetermined { retry_after: VERDICT }),
     }

@@ -31,10 +31,11 @@ impl Bell {
 
 /// The bells of those who wait for one thing.
 #[derive(Debug, Default)]
-pub(super) struct Bells(Mutex<Vec<Weak<Bell>>>);
+pub struct Bells(Mutex<Vec<Weak<Bell>>>);
 
 impl Bells {
-    pub(super) fn add(&self, bell: &Arc<Bell>) {
+    /// Rings `bell` from now on, for as long as anybody holds it.
+    pub fn add(&self, bell: &Arc<Bell>) {
         let mut bells = self.0.lock();
         // Dead ones are swept when the list would grow, so that a quiet log under churn stays bounded too.
         if bells.len() == bells.capacity() {
@@ -43,7 +44,8 @@ impl Bells {
         bells.push(Arc::downgrade(bell));
     }
 
-    pub(super) fn ring(&self) {
+    /// Rings them all.
+    pub fn ring(&self) {
         self.0
             .lock()
             .retain(|bell| bell.upgrade().inspect(|bell| bell.ring()).is_some());

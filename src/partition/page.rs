@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::{
-    event::{Encoding, Event, Kind, Record, Reject, encode},
+    event::{Encoding, Event, Headers, Kind, Record, Reject, encode},
     position::Offset,
 };
 
@@ -53,6 +53,18 @@ impl Page {
         &self.arena[event.lines.start as usize..event.lines.end as usize]
     }
 
+    /// The key of one of this page's events.
+    pub fn key(&self, event: &Event) -> Option<&[u8]> {
+        let end = event.lines.start as usize;
+        event.key.map(|length| &self.arena[end - length as usize..end])
+    }
+
+    /// The headers of one of this page's events.
+    pub fn headers(&self, event: &Event) -> Headers<'_> {
+        let end = (event.lines.start - event.key.unwrap_or(0)) as usize;
+        Headers::from_bytes(&self.arena[end - event.headers as usize..end])
+    }
+
     /// What this page costs in memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.arena.len() + self.events.len() * size_of::<Event>() + PAGE_OVERHEAD
@@ -92,14 +104,26 @@ impl PageBuilder {
         if record.offset < self.next {
             return Ok(());
         }
+        let start = self.arena.len();
+        let headers = record.headers.as_bytes();
+        self.arena.extend_from_slice(headers);
+        self.arena.extend_from_slice(record.key.unwrap_or_default());
         let from = self.arena.len();
         let result = encode(self.encoding, record, &mut self.arena);
+        let kind = *result.as_ref().unwrap_or(&Kind::Skipped);
+        if kind == Kind::Skipped {
+            self.arena.truncate(start);
+        }
+        let (is_seen, end) = (kind != Kind::Skipped, self.arena.len());
         self.events.push(Event {
             offset: record.offset,
             timestamp: record.timestamp,
             epoch: record.epoch,
-            kind: *result.as_ref().unwrap_or(&Kind::Skipped),
-            lines: from as u32..self.arena.len() as u32,
+            kind,
+            canary: record.canary,
+            key: record.key.filter(|_| is_seen).map(|key| key.len() as u32),
+            headers: if is_seen { headers.len() as u32 } else { 0 },
+            lines: from.min(end) as u32..end as u32,
         });
         self.next = record.offset + 1;
         result.map(drop)
@@ -115,7 +139,7 @@ impl PageBuilder {
         self.events.is_empty()
     }
 
-    /// How many bytes of lines it holds. Keep it below `u32::MAX`.
+    /// How many bytes of headers, keys and lines it holds. Keep it below `u32::MAX`.
     pub fn bytes(&self) -> usize {
         self.arena.len()
     }

@@ -18,7 +18,7 @@ pub use error::{DecodeError, EntryFault};
 pub use types::{Entry, Epoch, LogTag, Mark, Offset, Partitions, Place, Position, Timestamp, TopicKey};
 
 /// How ids are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum IdForm {
     /// The JSON array; compact when it would pass 4 KiB.
     #[default]

@@ -54,6 +54,25 @@ impl Composition {
         self.events += 1;
     }
 
+    /// Whether nothing was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Whether an event was added, and so an id.
+    pub(super) fn has_events(&self) -> bool {
+        self.events > 0
+    }
+
+    /// Adds a checkpoint: an id, and how many events a filter has passed over since the last. It has data, for an id alone
+    /// breaks clients.
+    pub(super) fn checkpoint(&mut self, skipped: u64, id: &Composer) {
+        self.out.extend_from_slice(b"event: checkpoint\nid: ");
+        id.write(&mut self.out);
+        self.out
+            .extend_from_slice(format!("\ndata: {{\"skipped\":{skipped}}}\n\n").as_bytes());
+    }
+
     /// Adds a gap event. It has no id: the client's last one stays true.
     pub(super) fn gap(&mut self, gap: Gap) {
         let text = match self.format {
@@ -65,7 +84,9 @@ impl Composition {
     }
 
     /// The batch; `None` when nothing was added.
-    pub(super) fn finish(self) -> Option<Batch> {
+    pub(super) fn finish(mut self) -> Option<Batch> {
+        // It may stay in a lane's ring, where what it holds is what it costs.
+        self.out.shrink_to_fit();
         let batch = Batch {
             bytes: self.out.into(),
             events: self.events,

@@ -1,16 +1,21 @@
-//! One client's cursors over all partitions of its streams: one order, one position, finished bytes.
+//! One client's cursors over all partitions of its streams: one order, one position, finished bytes; and the lanes, in which
+//! all who want the same share them.
 //!
 //! Not here: sockets, deadlines and heartbeats (`http::delivery`).
 
 mod compose;
 mod gap;
+mod lane;
 mod merge;
 mod part;
 mod places;
 mod roster;
+mod sieve;
+mod standing;
 mod start;
 
 pub use gap::{Gap, Reason};
+pub use lane::{Follower, Lanes};
 pub use merge::Subscription;
 
 use std::sync::Arc;
@@ -19,6 +24,7 @@ use bytes::Bytes;
 
 use crate::{
     client::ClientKey,
+    filter::Filter,
     partition::{Directory, History},
     position::{IdForm, Position, Timestamp},
 };
@@ -45,6 +51,10 @@ pub struct Request {
     pub form: IdForm,
     /// What an event looks like.
     pub format: Format,
+    /// Whether records that are marked as a probe's are shown; its position moves past them in either case.
+    pub shows_canaries: bool,
+    /// Which events it wants; `None` is all.
+    pub filter: Option<Filter>,
     /// Who asks: history takes turns by it.
     pub client: ClientKey,
     /// The time of the request: what a partition that is not determined yet starts from.
@@ -52,7 +62,7 @@ pub struct Request {
 }
 
 /// What an event looks like on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
     /// Server-Sent Events.
     #[default]

@@ -37,6 +37,15 @@ impl Places {
         }
     }
 
+    /// Those of a client whose every topic is known already: nobody asks.
+    pub(super) fn none(now: Timestamp) -> Self {
+        Self {
+            entries: Vec::new(),
+            other: Place::Since(now),
+            now,
+        }
+    }
+
     /// Where `partition` starts. A partition that the topic's entries lack was added later, and starts at its start.
     pub(super) fn of_partition(&self, partition: &TopicPartition) -> Place {
         let mut entries = self

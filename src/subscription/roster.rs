@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     partition::{Directory, TopicPartition},
-    position::Place,
+    position::{Place, Timestamp},
 };
 
 /// The parts of a subscription, and the topics they are of.
 pub(super) struct Roster {
-    topics: Vec<Topic>,
+    topics: Arc<[Topic]>,
     places: Places,
     /// Sorted by topic and partition.
     pub(super) parts: Vec<Part>,
@@ -23,7 +23,8 @@ pub(super) struct Roster {
     version: Option<u64>,
 }
 
-struct Topic {
+#[derive(Clone, Debug)]
+pub(super) struct Topic {
     name: Arc<str>,
     /// How many of its partitions are in `parts`; `None` while nothing is known of it.
     partitions: Option<i32>,
@@ -44,6 +45,21 @@ impl Roster {
             parts: Vec::new(),
             version: None,
         }
+    }
+
+    /// One whose parts stand there, and whose topics were looked at then.
+    pub(super) fn at(topics: Arc<[Topic]>, parts: Vec<Part>, now: Timestamp) -> Self {
+        Self {
+            topics,
+            places: Places::none(now),
+            parts,
+            version: None,
+        }
+    }
+
+    /// The topics, as they were when last looked at.
+    pub(super) fn topics(&self) -> &Arc<[Topic]> {
+        &self.topics
     }
 
     /// Whether something is known of every topic.
@@ -71,12 +87,12 @@ impl Roster {
         if self.version.replace(version) == Some(version) {
             return false;
         }
-        let mut topics = std::mem::take(&mut self.topics);
+        let mut topics = self.topics.to_vec();
         let mut changed = false;
         for topic in &mut topics {
             changed |= self.refresh_topic(topic, directory, gaps);
         }
-        self.topics = topics;
+        self.topics = topics.into();
         if changed {
             self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
         }

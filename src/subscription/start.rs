@@ -44,6 +44,11 @@ pub(super) struct Question {
     pub(super) scanned: Offset,
     /// The time of the request.
     pub(super) now: Timestamp,
+    /// The place was read, and another log took that one's place under the client.
+    pub(super) live: bool,
+    /// Whether a place is good only with the epoch of the record before it. A client does not wait for that; a lane does,
+    /// because it must know what those know who come to it with an id.
+    pub(super) proves: bool,
 }
 
 impl Question {
@@ -51,13 +56,20 @@ impl Question {
     pub(super) async fn answer(self) -> Result<Start, Replaced> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.ask().await {
+            match self.found().await {
                 Ok(Some(start)) => return Ok(start),
                 Err(HistoryError::Replaced) => return Err(Replaced),
                 Ok(None) | Err(HistoryError::Unavailable | HistoryError::OutOfRange) => {}
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn found(&self) -> Result<Option<Start>, HistoryError> {
+        match self.ask().await? {
+            Some(start) if self.proves => self.proven(start).await.map(Some),
+            start => Ok(start),
         }
     }
 
@@ -74,7 +86,7 @@ impl Question {
     async fn at(&self, mark: Mark) -> Result<Option<Start>, HistoryError> {
         let own = self.log.tag();
         match mark.log {
-            Some(log) if !log.same_cluster(own) => self.by_time(mark, Reason::OtherCluster).await.map(Some),
+            Some(log) if !log.same_cluster(own) => self.other_cluster(mark).await.map(Some),
             Some(log) if log != own => {
                 let start = self.bounds().await?.start;
                 Ok(Some(self.lost(
@@ -166,6 +178,18 @@ impl Question {
             return Ok(None);
         }
         self.by_time(mark, Reason::PastEnd).await.map(Some)
+    }
+
+    /// Between clusters only time leads. Who was live and has read nothing yet goes on from when he came.
+    async fn other_cluster(&self, mark: Mark) -> Result<Start, HistoryError> {
+        let reason = match self.live {
+            true => Reason::Failover,
+            false => Reason::OtherCluster,
+        };
+        let time = mark.timestamp.or(self.live.then_some(self.now));
+        let overlap = i64::try_from(self.log.overlap().as_millis()).unwrap_or(i64::MAX);
+        let timestamp = time.map(|time| time.saturating_sub(overlap));
+        self.by_time(Mark { timestamp, ..mark }, reason).await
     }
 
     /// By the id's timestamp, or without one from the end.
@@ -300,6 +324,22 @@ impl Question {
             timestamp: mark.timestamp.or(Some(self.now)),
             ..mark
         })
+    }
+
+    /// The same place, with the epoch of the record before it; where there is none any more, with the log's own, for a
+    /// record that stands there later is of a newer one.
+    async fn proven(&self, mut start: Start) -> Result<Start, HistoryError> {
+        if start.mark.epoch.is_none() {
+            // Asked first: an epoch that begins in between must not vouch for what was before it.
+            let own = self.bounds().await?.epoch;
+            let found = match self.before(start.mark.offset).await? {
+                Before::Record { epoch, .. } => Some(epoch),
+                Before::Hole { newest } => newest.or(own),
+                Before::OutOfRange => own,
+            };
+            start.mark.epoch = found.filter(|epoch| *epoch >= 0);
+        }
+        Ok(start)
     }
 
     /// At an offset before which no record has been seen.

@@ -36,6 +36,7 @@ fn shows_the_defaults() {
     assert_eq!(config.admin, defaults.admin);
     assert_eq!(config.limits, defaults.limits);
     assert_eq!(config.memory, defaults.memory);
+    assert_eq!(config.state, defaults.state);
     assert_eq!(config.log, defaults.log);
 
     let least = loaded(LEAST, &[]);
@@ -45,6 +46,7 @@ fn shows_the_defaults() {
     let default = least.catalog.streams().next().expect("a stream");
     assert_eq!(shown.encoding, default.encoding);
     assert_eq!(shown.former_topics, default.former_topics);
+    assert_eq!(shown.filter_fields, default.filter_fields);
     assert_eq!(shown.clusters, default.clusters);
 }
 

@@ -172,6 +172,7 @@ fn a_stream_is_read_from_the_first_cluster_unless_it_says_otherwise() {
         r#"{LEAST}
 aliases = ["wiki.edits"]
 former_topics = ["old"]
+filter_fields = ["wiki"]
 payload = "base64"
 tombstones = "delete"
 [[clusters]]
@@ -188,6 +189,7 @@ clusters = ["other", "main"]
     assert_eq!(config.catalog.topics_of("other"), ["pages".into()]);
     let selection = config.catalog.select("wiki.edits").expect("a stream");
     assert_eq!(selection.former_topics, ["old".into()]);
+    assert_eq!(selection.filter_fields, [("wiki".into(), true)]);
     let encoding = config.catalog.encoding_of("edits").expect("a topic");
     assert_eq!(
         (encoding.payload, encoding.tombstones),

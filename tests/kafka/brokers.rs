@@ -15,6 +15,7 @@ use rdkafka::{
         rd_kafka_mock_request_api_key, rd_kafka_mock_request_destroy_array,
         rd_kafka_mock_start_request_tracking,
     },
+    message::{Header, OwnedHeaders},
     mocking::MockCluster,
     producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer},
     types::{RDKafkaApiKey, RDKafkaRespErr},
@@ -134,6 +135,20 @@ impl Brokers {
             }
         }
         self.host.flush(Duration::from_secs(10)).expect("all is written");
+    }
+
+    /// Writes one record with this key and these headers.
+    pub(crate) fn write_described(&self, topic: &str, key: &str, headers: &[(&str, Option<&str>)]) {
+        let add = |all: OwnedHeaders, (key, value): &(&str, Option<&str>)| {
+            all.insert(Header { key, value: *value })
+        };
+        let record = BaseRecord::<str, str>::to(topic)
+            .partition(0)
+            .key(key)
+            .payload("{}")
+            .headers(headers.iter().fold(OwnedHeaders::new(), add));
+        assert!(self.host.send(record).is_ok());
+        self.host.flush(Duration::from_secs(10)).expect("it is written");
     }
 
     /// From now on every fetch, whoever sends it, meets a broken disk; all else is answered.

@@ -3,11 +3,15 @@
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
 #![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
 
+mod bootstrap;
 mod brokers;
+mod failover;
 mod health;
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -20,12 +24,15 @@ use riverhead::{
     event::{Encoding, Event, Kind},
     health::Health,
     kafka::{
-        ClientLabels, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
+        ClientLabels, Clocks, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
         ReplacementLabels, connect, settings::Settings,
     },
     partition::{Directory, History, HistoryError, Page, PartitionLog, Read},
     position::Offset,
 };
+
+/// Where nobody listens.
+const DEAD: &str = "127.0.0.1:1";
 
 /// A cluster that is being read.
 struct House {
@@ -42,7 +49,17 @@ impl House {
     }
 
     fn with(brokers: Brokers, topics: &[&str], change: impl FnOnce(&mut Settings)) -> Self {
-        let mut bootstrap = vec!["127.0.0.1:1".parse().expect("an address")];
+        Self::kept(brokers, topics, None, change)
+    }
+
+    /// One that keeps its state in this directory.
+    fn kept(
+        brokers: Brokers,
+        topics: &[&str],
+        state: Option<&Path>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let mut bootstrap = vec![DEAD.parse().expect("an address")];
         bootstrap.extend(
             brokers
                 .addresses()
@@ -59,6 +76,9 @@ impl House {
             },
             profile: Profile::Embedded,
             counters: counters.clone(),
+            standby: BTreeSet::new(),
+            clocks: Clocks::default(),
+            state: state.map(Into::into),
             health: health.clone(),
         };
         let topics = topics
@@ -182,6 +202,31 @@ fn the_tail_reads_every_record_once_and_in_order() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_headers_are_kept_by_the_tail_and_by_history() {
+    let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);
+    let log = house.log("a", 0);
+    let headers = [("type", Some("old")), ("none", None), ("type", Some("edit"))];
+    house.brokers.write_described("a", "Q42", &headers);
+    house.brokers.write("a", 0, [1]);
+    until(|| log.end().offset == 2);
+    let Read::Page(tail) = log.read(0) else {
+        panic!("no page")
+    };
+    let history = page(&house, &log, 0).await.expect("a page");
+    for page in [tail, history] {
+        let described = &page.events()[0];
+        assert_eq!(page.key(described), Some(&b"Q42"[..]));
+        assert_eq!(page.headers(described).last("type"), Some(Some(&b"edit"[..])));
+        assert_eq!(page.headers(described).last("none"), Some(None));
+        assert_eq!(page.headers(described).count(), 3);
+        assert_eq!(page.lines(described), b"data: {}\n");
+        if let Some(plain) = page.events().get(1) {
+            assert_eq!((page.key(plain), page.headers(plain).count()), (None, 0));
+        }
+    }
+}
+
 #[test]
 fn a_bad_record_is_skipped_alone() {
     let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);
@@ -300,6 +345,36 @@ async fn one_page_wanted_by_many_is_read_once() {
         assert!(page.expect("a page").events().len() == 1000);
     }
     assert_eq!(house.pages_read(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_read_ahead_of_who_reads_alone_and_none_that_the_tail_has() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    brokers.write("a", 0, 0..3000);
+    let house = House::new(brokers, &["a"]);
+    let log = house.log("a", 0);
+    house.brokers.write("a", 0, 3000..3100);
+    until(|| log.end().offset == 3100);
+    page(&house, &log, 5).await.expect("a page");
+    until(|| house.pages_read() == 2);
+    let hits = || {
+        let labels = ClusterLabels {
+            cluster: "main".into(),
+        };
+        house.counters.page_hits.get_or_create(&labels).get()
+    };
+    let before = hits();
+    page(&house, &log, 1024).await.expect("a page");
+    assert_eq!(hits(), before + 1, "it was there");
+    // The last of history, behind which the ring goes on.
+    until(|| house.pages_read() == 3);
+    let last = page(&house, &log, 2048).await.expect("a page");
+    assert!(matches!(log.read(last.next()), Read::Page(_) | Read::Ahead));
+    assert_eq!(
+        offsets(&replay(&*house.history(), &log, 0, 3000).await).len(),
+        last.next() as usize
+    );
+    assert_eq!(house.pages_read(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,7 +24,7 @@ impl Elsewhere {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("rh{}n{count}", std::process::id());
         let elsewhere = Self { name, network };
-        let (name, cable) = (&elsewhere.name, format!("{}v", elsewhere.name));
+        let (name, cable) = (&elsewhere.name, cable(&elsewhere.name));
         let (here, there) = (elsewhere.here(), elsewhere.there());
         ip(&format!("netns add {name}"));
         ip(&format!("link add {cable} type veth peer name eth0 netns {name}"));
@@ -74,6 +74,8 @@ impl Elsewhere {
 
 impl Drop for Elsewhere {
     fn drop(&mut self) {
+        // A connection that ends nowhere keeps a namespace for minutes, and with it the cable, whose address is taken.
+        ip(&format!("link del {}", cable(&self.name)));
         ip(&format!("netns del {}", self.name));
     }
 }
@@ -84,6 +86,11 @@ impl Drop for Reader {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Our end of the cable to the namespace of this name.
+fn cable(name: &str) -> String {
+    format!("{name}v")
 }
 
 fn ip(arguments: &str) {

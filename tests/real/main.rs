@@ -18,8 +18,10 @@
 mod crowd;
 mod following;
 mod health;
+mod healthz;
 mod kafka;
 mod outages;
+mod probe;
 mod process;
 mod quiet;
 mod resume;

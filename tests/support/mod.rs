@@ -9,4 +9,6 @@
 )]
 
 pub mod model;
+pub mod referee;
 pub mod rig;
+pub mod weather;

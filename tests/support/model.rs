@@ -8,7 +8,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use riverhead::{
     client::ClientKey,
-    event::{Encoding, Record},
+    event::{Encoding, Headers, Record},
+    filter::Filter,
     partition::{Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition},
     position::{Epoch, IdForm, LogTag, Offset, Timestamp, decode},
     subscription::{Format, Request, Source, Subscription},
@@ -20,6 +21,9 @@ pub struct Stored {
     pub epoch: Epoch,
     pub time: Timestamp,
     pub n: u64,
+    pub canary: bool,
+    /// Nobody sees it, but everybody passes it.
+    pub tombstone: bool,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +43,10 @@ pub struct Brokers {
     /// The last number written.
     pub n: u64,
     pub clock: Timestamp,
+    /// Every so manieth record is a probe's.
+    pub canary_every: Option<u64>,
+    /// Whether what is produced now is tombstones.
+    pub quiet: bool,
 }
 
 /// The brokers as [`History`].
@@ -52,10 +60,14 @@ impl Brokers {
             self.clock += i64::from(index % 3 == 0);
             let p = &mut self.partitions[partition];
             p.records.push(Stored {
+                tombstone: self.quiet,
                 offset: p.end,
                 epoch: p.epoch,
                 time: self.clock,
                 n: self.n,
+                canary: self
+                    .canary_every
+                    .is_some_and(|every| self.n.is_multiple_of(every)),
             });
             // Now and then a transaction marker takes an offset.
             p.end += if self.n.is_multiple_of(17) { 2 } else { 1 };
@@ -156,7 +168,9 @@ fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -
             timestamp: stored.time,
             epoch: stored.epoch,
             key: None,
-            value: Some(value.as_bytes()),
+            headers: Headers::default(),
+            value: (!stored.tombstone).then_some(value.as_bytes()),
+            canary: stored.canary,
         };
         page.push(&record).unwrap();
     }
@@ -194,16 +208,31 @@ impl House {
 
     /// A subscription that begins at `id`.
     pub fn subscribe(&self, id: Option<&str>, form: IdForm) -> Subscription {
-        let request = Request {
+        Subscription::start(&self.source, self.request(id, form))
+    }
+
+    /// The same, of what this filter accepts.
+    pub fn filtered(&self, id: Option<&str>, form: IdForm, filter: Option<&str>) -> Request {
+        let filter = filter.map(|text| Filter::parse(text).expect("a filter"));
+        Request {
+            filter,
+            ..self.request(id, form)
+        }
+    }
+
+    /// A request that begins at `id`, or with what comes.
+    pub fn request(&self, id: Option<&str>, form: IdForm) -> Request {
+        Request {
             topics: vec![TOPIC.into()],
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: None,
             form,
             format: Format::Sse,
+            shows_canaries: false,
+            filter: None,
             client: ClientKey::of([127, 0, 0, 1].into()),
             now: self.model.lock().clock,
-        };
-        Subscription::start(&self.source, request)
+        }
     }
 
     /// As the supervisor does: a log that begins at its end, or at its start when it is new to us.
@@ -282,6 +311,26 @@ impl House {
         (0..count).for_each(|partition| brokers.produce(partition, records));
         drop(brokers);
         self.publish_all();
+    }
+
+    /// As a move to another cluster does, which has the same records at offsets that are higher by `shift`: the old logs go
+    /// first, and the tails begin at their ends.
+    pub fn fail_over(&self, shift: Offset) {
+        self.source.directory.withdraw(TOPIC);
+        let mut brokers = self.model.lock();
+        brokers.cluster_id.push('\'');
+        for partition in &mut brokers.partitions {
+            partition.start += shift;
+            partition.end += shift;
+            partition.epoch = 0;
+            for record in &mut partition.records {
+                record.offset += shift;
+                record.epoch = 0;
+            }
+        }
+        let count = brokers.partitions.len();
+        drop(brokers);
+        (0..count).for_each(|partition| self.tail_lags(partition));
     }
 
     pub fn add_partition(&self) {

@@ -9,16 +9,19 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use riverhead::{
-    catalog::{Catalog, Stream},
+    catalog::{Catalog, Stream, StreamName},
     client::{ClientKey, Trusted},
     drain::{self, Signal},
     health::{Health, Readiness},
-    http::{self, Bound, Gateway, settings::Settings},
+    http::{
+        self, Bound, Commands, Gateway, Helm, NotSteered, Steered,
+        settings::{AdminSettings, Settings},
+    },
     limits::{Admission, settings::Settings as Limits},
     metrics::{self, HttpMetrics, LimitMetrics},
     partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
     position::{Offset, Timestamp},
-    subscription::Source,
+    subscription::{Lanes, Source},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,6 +29,10 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
+use tokio_util::task::TaskTracker;
+
+/// What the lanes of a rig may cost, in bytes.
+const LANES: usize = 16 * 1024 * 1024;
 
 /// How long a test waits for what must come.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -34,6 +41,7 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 pub struct Rig {
     pub public: SocketAddr,
     pub admin: SocketAddr,
+    pub lanes: Lanes,
     pub admission: Arc<Admission>,
     pub signal: Signal,
     /// The cells that `/healthz` shows.
@@ -78,12 +86,14 @@ impl Rig {
         let mut registry = metrics::registry();
         let readiness = Readiness::new();
         readiness.set();
+        let lanes = Lanes::new(source, LANES, TaskTracker::new());
         let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
         let health = Health::new();
         let gateway = Gateway {
+            commands: commands(),
             trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
-            source,
+            lanes: lanes.clone(),
             settings,
             admission: Arc::clone(&admission),
             readiness,
@@ -95,6 +105,7 @@ impl Rig {
         Self {
             public: addresses.0,
             admin: addresses.1,
+            lanes,
             admission,
             signal,
             health,
@@ -128,6 +139,34 @@ pub fn catalog() -> Catalog {
     let mut revision = Stream::new("revision", ["eqiad.revision"]);
     revision.former_topics.push("eqiad.old-revision".into());
     Catalog::new(vec![recentchange, revision]).unwrap()
+}
+
+/// What a rig's commands need.
+pub const TOKEN: &str = "the-token-of-the-rig";
+
+fn commands() -> Commands {
+    let settings = AdminSettings {
+        token: Some(TOKEN.parse().unwrap()),
+        ..AdminSettings::default()
+    };
+    Commands::new(&settings, Arc::new(PretendedHelm))
+}
+
+/// Knows the clusters `b`, which serves, and `down`, which does not.
+struct PretendedHelm;
+
+impl Helm for PretendedHelm {
+    fn read_from(&self, stream: &StreamName, cluster: &str, force: bool) -> Result<Steered, NotSteered> {
+        match cluster {
+            "down" if !force => Err(NotSteered::Conflict("it is down".into())),
+            "b" | "down" => Ok(Steered {
+                streams: vec![stream.to_string()],
+                from: "a".into(),
+                to: cluster.into(),
+            }),
+            _ => Err(NotSteered::Unknown(format!("no cluster {cluster}"))),
+        }
+    }
 }
 
 /// No logs, and Kafka that does not answer.

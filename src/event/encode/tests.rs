@@ -1,6 +1,7 @@
 use proptest::{collection, prelude::*};
 
 use super::*;
+use crate::event::Headers;
 
 fn encoded(payload: Payload, value: &[u8]) -> Result<Vec<u8>, Reject> {
     let encoding = Encoding {
@@ -23,7 +24,9 @@ fn record<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Record<'a> {
         timestamp: 0,
         epoch: 0,
         key,
+        headers: Headers::default(),
         value,
+        canary: false,
     }
 }
 

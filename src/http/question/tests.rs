@@ -101,3 +101,41 @@ fn a_topic_of_somebody_else_is_named_beside_those_there_are() {
         "topics not in these streams: secret; theirs are: eqiad.changes"
     );
 }
+
+fn filter_of(list: &str, target: &str) -> Result<Option<String>, Error> {
+    let mut edits = Stream::new("edits", ["edits"]);
+    edits.filter_fields = vec!["wiki".into(), "page.namespace".into()];
+    let mut pages = Stream::new("pages", ["pages"]);
+    pages.filter_fields = vec!["wiki".into()];
+    let selection = Catalog::new(vec![edits, pages]).unwrap().select(list).unwrap();
+    let question = Question::read(&HeaderMap::new(), &target.parse().unwrap(), &selection, NOW)?;
+    Ok(question.filter.map(|filter| filter.to_string()))
+}
+
+#[test]
+fn a_field_that_the_catalog_lets_be_named_is_a_filter_and_joins_the_other() {
+    let text = |target| filter_of("edits", target).unwrap();
+    assert_eq!(
+        text("/?wiki=enwiki,dewiki").as_deref(),
+        Some(r#""wiki" in ("dewiki", "enwiki")"#)
+    );
+    let target = format!("/?page.namespace=0&filter={}", escaped("bot = true"));
+    assert_eq!(
+        text(&target).as_deref(),
+        Some(r#""bot" in (true) and "page"."namespace" in (0, "0")"#)
+    );
+    assert_eq!(text("/?filter=&user=x"), None);
+}
+
+#[test]
+fn a_field_that_only_one_of_the_streams_has_is_refused_rather_than_half_applied() {
+    assert!(filter_of("edits,pages", "/?wiki=enwiki").unwrap().is_some());
+    let error = filter_of("edits,pages", "/?page.namespace=0").unwrap_err();
+    assert!(matches!(error, Error::BadParameter(_)), "{error}");
+}
+
+#[test]
+fn what_is_wrong_with_a_filter_is_told_with_its_column() {
+    let error = filter_of("edits", "/?filter=wiki%20%3D").unwrap_err();
+    assert_eq!(error.to_string(), "expected a value at column 7");
+}

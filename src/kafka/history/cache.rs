@@ -197,7 +197,7 @@ const IDLE_LOGS: usize = 1024;
 mod tests {
     use super::*;
     use crate::{
-        event::{Encoding, Record},
+        event::{Encoding, Headers, Record},
         partition::{Directory, PageBuilder, TopicPartition},
         position::LogTag,
     };
@@ -218,7 +218,9 @@ mod tests {
                 timestamp: 0,
                 epoch: 0,
                 key: None,
+                headers: Headers::default(),
                 value: Some(b"{}"),
+                canary: false,
             });
         }
         Arc::new(page.finish(to))

@@ -64,6 +64,8 @@ pub(super) enum Task {
     Ask(Questions),
     /// Read a page, then [`finish`](Mailbox::finish) it.
     Read(PageWant),
+    /// Read a page that nobody waits for yet.
+    ReadAhead(PageWant),
     /// Nothing for now.
     Rest,
     /// End.
@@ -75,6 +77,8 @@ struct Inbox {
     questions: Questions,
     pages: HashMap<PageKey, Flight>,
     turns: Turns<PageKey>,
+    /// A page that somebody may want next.
+    ahead: Option<PageWant>,
     /// The page being read.
     reading: Option<PageKey>,
     /// So that questions and pages take turns, too.
@@ -104,6 +108,9 @@ impl Mailbox {
         let page = (key(&want.log), want.from);
         let mut inbox = self.inbox.lock();
         let inbox = &mut *inbox;
+        if inbox.closed {
+            return Err(Full);
+        }
         let joined = inbox.pages.contains_key(&page);
         if inbox.reading != Some(page)
             && !inbox
@@ -125,9 +132,19 @@ impl Mailbox {
         Ok((receiver, joined))
     }
 
+    /// Suggests a page that somebody may want next: it is read when there is nothing else to do, so a client that replays alone
+    /// finds it there, and among many nobody's turn is spent on it. Of several the last counts.
+    pub(super) fn suggest(&self, want: PageWant) {
+        self.inbox.lock().ahead = Some(want);
+        self.mail.notify_one();
+    }
+
     /// Asks for the bounds of a partition.
     pub(super) fn ask_bounds(&self, partition: TopicPartition, reply: Reply<Bounds>) {
         let mut inbox = self.inbox.lock();
+        if inbox.closed {
+            return reply(Err(HistoryError::Unavailable));
+        }
         inbox.questions.bounds.entry(partition).or_default().push(reply);
         self.mail.notify_one();
     }
@@ -135,6 +152,9 @@ impl Mailbox {
     /// Asks for the first record at or after a time.
     pub(super) fn ask_time(&self, partition: TopicPartition, time: Timestamp, reply: Reply<Found>) {
         let mut inbox = self.inbox.lock();
+        if inbox.closed {
+            return reply(Err(HistoryError::Unavailable));
+        }
         inbox
             .questions
             .times
@@ -166,7 +186,7 @@ impl Mailbox {
         }
     }
 
-    /// Ends the reader's thread. All wants are dropped, and their callers told so by the drop.
+    /// Ends the reader's thread. Nobody waits in vain: questions are refused, and the drop of a want tells its caller.
     pub(super) fn close(&self) {
         let mut inbox = self.inbox.lock();
         inbox.closed = true;
@@ -178,7 +198,8 @@ impl Inbox {
     fn next(&mut self, pages: bool) -> Task {
         if self.closed {
             self.pages.clear();
-            self.questions = Questions::default();
+            self.ahead = None;
+            mem::take(&mut self.questions).refuse();
             return Task::Close;
         }
         let ask = !self.questions.is_empty();
@@ -190,7 +211,10 @@ impl Inbox {
         match pages.then(|| self.next_page()).flatten() {
             Some(want) => Task::Read(want),
             None if ask => Task::Ask(mem::take(&mut self.questions)),
-            None => Task::Rest,
+            None => match pages.then(|| self.ahead.take()).flatten() {
+                Some(want) => Task::ReadAhead(want),
+                None => Task::Rest,
+            },
         }
     }
 

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     client::ClientKey,
-    partition::{Bounds, History, HistoryError, Page, PartitionLog, TopicPartition},
+    partition::{Bounds, History, HistoryError, Page, PartitionLog, Read, TopicPartition},
     position::{Offset, Timestamp},
 };
 use backoffs::Backoffs;
@@ -118,9 +118,12 @@ impl Pool {
     pub(super) fn close(&self) {
         let mut readers = self.readers.lock();
         readers.token = None;
-        for mailbox in readers.mailboxes.drain(..) {
-            mailbox.close();
-        }
+        readers.end();
+    }
+
+    /// Ends the readers; the next to ask gets new ones, which begin with the brokers to ask first.
+    pub(super) fn renew(&self) {
+        self.readers.lock().end();
     }
 
     /// The reader of the broker that leads this partition.
@@ -174,6 +177,25 @@ impl Pool {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// Has the page behind this one read while its reader has nothing else to do: a client that reads on comes for it when its
+    /// socket has taken this one.
+    fn read_ahead(&self, log: &Arc<PartitionLog>, page: &Page) {
+        // What the tail has in memory is read from there.
+        if !matches!(log.read(page.next()), Read::Below) {
+            return;
+        }
+        let found = self.core.cache.lock().find(log, page.next());
+        if let Lookup::Miss { from, to } = found
+            && let Some(reader) = self.reader(log.partition())
+        {
+            reader.suggest(PageWant {
+                log: Arc::clone(log),
+                from,
+                to,
+            });
         }
     }
 
@@ -270,6 +292,15 @@ impl Pool {
     }
 }
 
+impl Readers {
+    fn end(&mut self) {
+        self.of_broker.clear();
+        for mailbox in self.mailboxes.drain(..) {
+            mailbox.close();
+        }
+    }
+}
+
 impl History for Pool {
     fn page(
         &self,
@@ -278,7 +309,11 @@ impl History for Pool {
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
         let log = Arc::clone(log);
-        self.call(move |this| async move { this.find_page(&log, offset, client).await })
+        self.call(move |this| async move {
+            let page = this.find_page(&log, offset, client).await?;
+            this.read_ahead(&log, &page);
+            Ok(page)
+        })
     }
 
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
@@ -323,7 +358,7 @@ fn ourselves() -> ClientKey {
 }
 
 /// Readers of one cluster: one a broker, until there are more brokers than this. Bounds connections and threads.
-const MOST_READERS: usize = 8;
+pub(super) const MOST_READERS: usize = 8;
 
 /// What a started partition may hold that was fetched ahead: a full queue, one fetch more, and librdkafka's own.
 const WARM_BYTES: usize = 4 << 20;

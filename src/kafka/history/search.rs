@@ -45,7 +45,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{Encoding, Record},
+        event::{Encoding, Headers, Record},
         partition::PageBuilder,
     };
 
@@ -59,7 +59,9 @@ mod tests {
                 timestamp: offset * 10,
                 epoch: 0,
                 key: None,
+                headers: Headers::default(),
                 value: None,
+                canary: false,
             });
         }
         Arc::new(page.finish(start + 10))

@@ -10,16 +10,17 @@ use std::{
 
 use rdkafka::{
     bindings::{
-        rd_kafka_consume_batch_queue, rd_kafka_message_destroy, rd_kafka_message_leader_epoch,
-        rd_kafka_message_timestamp, rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_t,
-        rd_kafka_queue_yield, rd_kafka_timestamp_type_t,
+        rd_kafka_consume_batch_queue, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_destroy,
+        rd_kafka_message_headers, rd_kafka_message_leader_epoch, rd_kafka_message_timestamp,
+        rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_t, rd_kafka_queue_yield,
+        rd_kafka_timestamp_type_t,
     },
     types::{RDKafkaErrorCode, RDKafkaMessage},
 };
 
 use super::{Handle, Topic, last_error};
 use crate::{
-    event::Record,
+    event::{CANARY_HEADER, HeadersBuf, Record},
     position::{Offset, Timestamp},
 };
 
@@ -28,6 +29,8 @@ pub(in crate::kafka) struct Queue {
     raw: Arc<Raw>,
     batch: Vec<*mut RDKafkaMessage>,
     at: usize,
+    /// Of the front item.
+    headers: HeadersBuf,
 }
 
 /// What came out of a queue.
@@ -37,6 +40,8 @@ pub(in crate::kafka) struct Item<'a> {
     pub(in crate::kafka) topic: Topic,
     /// Of which partition.
     pub(in crate::kafka) partition: i32,
+    /// Whether it is a record whose timestamp its broker set.
+    pub(in crate::kafka) broker_clock: bool,
     /// What.
     pub(in crate::kafka) what: What<'a>,
 }
@@ -74,6 +79,7 @@ impl Queue {
             }),
             batch: Vec::with_capacity(BATCH),
             at: 0,
+            headers: HeadersBuf::default(),
         })
     }
 
@@ -96,10 +102,10 @@ impl Queue {
     }
 
     /// The next item of those that [`fill`](Self::fill) has brought.
-    pub(in crate::kafka) fn front(&self) -> Option<Item<'_>> {
+    pub(in crate::kafka) fn front(&mut self) -> Option<Item<'_>> {
         let message = *self.batch.get(self.at)?;
         // SAFETY: messages in the batch from `at` on are alive until `advance`, which needs `&mut self`.
-        Some(unsafe { item(&*message) })
+        Some(unsafe { item(&*message, &mut self.headers) })
     }
 
     /// Lets go of the front item.
@@ -167,12 +173,12 @@ impl Drop for Raw {
 
 /// # Safety
 /// `message` came out of a queue and is not destroyed while the item lives.
-unsafe fn item(message: &RDKafkaMessage) -> Item<'_> {
+unsafe fn item<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -> Item<'a> {
     let code = RDKafkaErrorCode::from(message.err);
     // SAFETY: the pointers and lengths of a live message.
     let what = unsafe {
         match code {
-            RDKafkaErrorCode::NoError => What::Record(record(message)),
+            RDKafkaErrorCode::NoError => What::Record(record(message, headers)),
             RDKafkaErrorCode::PartitionEOF => What::End(message.offset),
             _ => What::Fault {
                 offset: message.offset,
@@ -184,22 +190,54 @@ unsafe fn item(message: &RDKafkaMessage) -> Item<'_> {
     Item {
         topic: Topic(message.rkt.addr()),
         partition: message.partition,
+        // SAFETY: as above; other messages have no time at all.
+        broker_clock: unsafe { time(message) }.1,
         what,
     }
 }
 
 /// # Safety
 /// As of [`item`]; the message bears no error.
-unsafe fn record(message: &RDKafkaMessage) -> Record<'_> {
+unsafe fn record<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -> Record<'a> {
+    // SAFETY: the caller's.
+    unsafe { copy_headers(message, headers) };
     // SAFETY: pointers and lengths belong together, and a null pointer stands for null.
     unsafe {
         Record {
             offset: message.offset,
-            timestamp: timestamp(message),
+            timestamp: time(message).0,
             epoch: rd_kafka_message_leader_epoch(message),
             key: bytes(message.key.cast(), message.key_len),
+            headers: headers.headers(),
             value: bytes(message.payload.cast(), message.len),
+            canary: headers
+                .headers()
+                .any(|(name, _)| name == CANARY_HEADER.to_bytes()),
         }
+    }
+}
+
+/// Copies them: librdkafka keeps them apart from each other.
+///
+/// # Safety
+/// As of [`item`].
+unsafe fn copy_headers(message: &RDKafkaMessage, headers: &mut HeadersBuf) {
+    headers.clear();
+    let mut all: *mut rd_kafka_headers_t = ptr::null_mut();
+    // SAFETY: a live message, which keeps what it gives.
+    let code = unsafe { rd_kafka_message_headers(message, &mut all) };
+    if RDKafkaErrorCode::from(code) != RDKafkaErrorCode::NoError {
+        return;
+    }
+    let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
+    for index in 0.. {
+        // SAFETY: headers of a live message, and room for each answer.
+        let code = unsafe { rd_kafka_header_get_all(all, index, &mut name, &mut value, &mut length) };
+        if RDKafkaErrorCode::from(code) != RDKafkaErrorCode::NoError {
+            return;
+        }
+        // SAFETY: a name ends with a zero byte, and a value has its length.
+        unsafe { headers.push(CStr::from_ptr(name).to_bytes(), bytes(value.cast(), length)) };
     }
 }
 
@@ -210,15 +248,19 @@ unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
     (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, len) })
 }
 
+/// The message's time, and whether its broker set it.
+///
 /// # Safety
 /// As of [`item`].
-unsafe fn timestamp(message: &RDKafkaMessage) -> Timestamp {
-    let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+unsafe fn time(message: &RDKafkaMessage) -> (Timestamp, bool) {
+    use rd_kafka_timestamp_type_t as Kind;
+    let mut kind = Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     // SAFETY: a live message, and room for the kind.
     let timestamp = unsafe { rd_kafka_message_timestamp(message, &mut kind) };
     match kind {
-        rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => -1,
-        _ => timestamp,
+        Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => (-1, false),
+        Kind::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => (timestamp, true),
+        Kind::RD_KAFKA_TIMESTAMP_CREATE_TIME => (timestamp, false),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use riverhead::{
-    event::{Encoding, Kind, Payload, Record, Tombstones, encode, json_of},
+    event::{Encoding, Headers, Kind, Payload, Record, Tombstones, encode, json_of},
     sse::Reader,
 };
 use serde_json::Value;
@@ -28,7 +28,9 @@ fuzz_target!(|input: &[u8]| {
         timestamp: 0,
         epoch: 0,
         key,
+        headers: Headers::default(),
         value,
+        canary: false,
     };
     let encoding = Encoding {
         payload,

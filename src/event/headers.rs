@@ -1,0 +1,130 @@
+//! A record's headers as they are kept: one run of bytes, for they are looked at seldom, and few of them then.
+
+/// A record's headers, borrowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Headers<'a>(&'a [u8]);
+
+impl<'a> Headers<'a> {
+    /// From what [`as_bytes`](Self::as_bytes) gave.
+    pub(crate) fn from_bytes(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The run of bytes.
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The value of the last header of this name, as Kafka's own clients have it: one may be there several times. A value may
+    /// be null.
+    pub fn last(self, name: &str) -> Option<Option<&'a [u8]>> {
+        let named = self.filter(|(own, _)| *own == name.as_bytes());
+        named.last().map(|(_, value)| value)
+    }
+
+    fn length(&mut self) -> Option<u32> {
+        let (length, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*length))
+    }
+
+    fn take(&mut self, length: u32) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(length as usize)?;
+        self.0 = rest;
+        Some(taken)
+    }
+}
+
+/// Names and values.
+impl<'a> Iterator for Headers<'a> {
+    type Item = (&'a [u8], Option<&'a [u8]>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let length = self.length()?;
+        let name = self.take(length)?;
+        let value = match self.length()? {
+            NULL => None,
+            length => Some(self.take(length)?),
+        };
+        Some((name, value))
+    }
+}
+
+/// Where the headers of one record after the other are collected.
+#[derive(Debug, Default)]
+pub struct HeadersBuf {
+    bytes: Vec<u8>,
+    too_large: bool,
+}
+
+impl HeadersBuf {
+    /// Forgets the last record's.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.too_large = false;
+    }
+
+    /// Adds a header.
+    pub fn push(&mut self, name: &[u8], value: Option<&[u8]>) {
+        let size = name.len() + value.map_or(0, <[u8]>::len);
+        self.too_large |= self.bytes.len() + size > MAX_HEADERS_BYTES;
+        if self.too_large {
+            return;
+        }
+        // Both fit, for both are below the maximum.
+        self.put(name, name.len() as u32);
+        self.put(
+            value.unwrap_or_default(),
+            value.map_or(NULL, |value| value.len() as u32),
+        );
+    }
+
+    /// All of them; none when they are larger than [`MAX_HEADERS_BYTES`] together.
+    pub fn headers(&self) -> Headers<'_> {
+        Headers(if self.too_large { &[] } else { &self.bytes })
+    }
+
+    fn put(&mut self, bytes: &[u8], length: u32) {
+        self.bytes.extend_from_slice(&length.to_le_bytes());
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// The most bytes of headers that are kept of one record: they are in memory with every event, and what is asked of them is a
+/// type or a source. A record with more is kept without.
+pub const MAX_HEADERS_BYTES: usize = 16 * 1024;
+
+/// Stands for the length of a value that is null.
+const NULL: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_one_that_is_there_twice_the_last_counts_and_null_is_a_value() {
+        let mut headers = HeadersBuf::default();
+        headers.push(b"type", Some(b"edit"));
+        headers.push(b"source", None);
+        headers.push(b"type", Some(b""));
+        let read = headers.headers();
+        assert_eq!(read.last("type"), Some(Some(&b""[..])));
+        assert_eq!(read.last("source"), Some(None));
+        assert_eq!(read.last("typ"), None);
+        headers.clear();
+        assert_eq!(headers.headers(), Headers::default());
+    }
+
+    #[test]
+    fn too_many_are_as_none_and_the_next_record_has_its_own() {
+        let mut headers = HeadersBuf::default();
+        headers.push(b"a", Some(&[0; MAX_HEADERS_BYTES - 1]));
+        assert!(headers.headers().last("a").is_some());
+        headers.push(b"b", None);
+        headers.push(b"", None);
+        assert_eq!(headers.headers(), Headers::default());
+        headers.clear();
+        headers.push(b"b", None);
+        assert_eq!(headers.headers().last("b"), Some(None));
+    }
+}

@@ -1,0 +1,115 @@
+//! Which events a client wants: a small language, compiled once to a canonical form, so that clients who mean the same
+//! share a lane.
+//!
+//! ```text
+//! wiki = "enwiki" and type in (edit, new) and not bot = true
+//! length.new > 10000 or title prefix "User:" or exists log_id
+//! @topic prefix "eqiad." and @key = "Q42" and @header.source != test
+//! ```
+//!
+//! A bare path is a field of the event's JSON; `@key`, `@header.NAME`, `@topic`, `@partition`, `@offset` and `@timestamp` (ms)
+//! are what Kafka says of it. A test of what is not there, or of another type, is false. Everything is bounded: a stranger writes it, and
+//! it is evaluated for every event.
+
+mod canonical;
+mod error;
+mod evaluate;
+mod extract;
+mod lex;
+mod parse;
+#[cfg(test)]
+mod properties;
+mod registry;
+mod values;
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+pub use error::{Fault, FilterError};
+pub use evaluate::Subject;
+pub use registry::{FilterPermit, Filters, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
+
+use self::{canonical::canonical, evaluate::Program, values::Expr};
+
+/// A compiled filter. Two that mean the same by the rules of the canonical form are equal.
+#[derive(Clone)]
+pub struct Filter(Arc<Compiled>);
+
+struct Compiled {
+    text: String,
+    expr: Expr,
+    program: Program,
+}
+
+impl Filter {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        Ok(Self::of(parse::parse(text)?))
+    }
+
+    /// Events whose field is one of these; `path` as a filter has it. A value stands for the text and, if it looks like one,
+    /// for the number or the truth value: who writes `?namespace=0` cannot say which.
+    ///
+    /// # Errors
+    /// When there are more of them than a filter may have, or the path is none.
+    pub fn one_of(path: &str, values: &[&str]) -> Result<Self, FilterError> {
+        parse::one_of(path, values).map(Self::of)
+    }
+
+    /// Events that both accept.
+    ///
+    /// # Errors
+    /// When they are too much for one.
+    pub fn and(&self, other: &Self) -> Result<Self, FilterError> {
+        let both = Expr::All(vec![self.0.expr.clone(), other.0.expr.clone()]);
+        parse::within_limits(&both)?;
+        Ok(Self::of(both))
+    }
+
+    /// Whether it accepts this event.
+    pub fn accepts(&self, subject: &Subject<'_>) -> bool {
+        self.0.program.accepts(subject)
+    }
+
+    fn of(expr: Expr) -> Self {
+        let expr = canonical(expr);
+        Self(Arc::new(Compiled {
+            text: expr.to_string(),
+            program: Program::of(&expr),
+            expr,
+        }))
+    }
+}
+
+impl fmt::Display for Filter {
+    /// The canonical text, which compiles to the same filter.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Filter({self})")
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for Filter {}
+
+impl Hash for Filter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.text.hash(state);
+    }
+}

@@ -1,0 +1,313 @@
+//! From tokens to an expression, within bounds.
+
+use std::collections::BTreeSet;
+
+use super::{
+    error::{Fault, FilterError},
+    lex::{Kind, Token, error_at, tokens},
+    values::{Comparison, Expr, Field, Number, Test, Value},
+};
+
+/// The longest filter, in bytes. It comes in a request's target, of which common proxies let 8 KiB pass.
+const MAX_BYTES: usize = 4096;
+
+/// How deep parentheses and `not` nest: parsing and evaluating recurse.
+const MAX_DEPTH: usize = 16;
+
+/// Tests in one filter: what evaluating it costs for each event.
+const MAX_TESTS: usize = 64;
+
+/// Values in one filter, those of all its lists together.
+const MAX_VALUES: usize = 512;
+
+/// Names in one path.
+const MAX_PATH: usize = 16;
+
+pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
+    if text.len() > MAX_BYTES {
+        let end = text.floor_char_boundary(MAX_BYTES);
+        return Err(error_at(text, end, Fault::TooLong(MAX_BYTES)));
+    }
+    let mut parser = Parser {
+        text,
+        tokens: tokens(text)?,
+        next: 0,
+        tests: 0,
+        values: 0,
+    };
+    let expr = parser.any(0)?;
+    parser.expect(&Kind::End, "`and`, `or` or the end")?;
+    Ok(expr)
+}
+
+pub(super) fn one_of(path: &str, values: &[&str]) -> Result<Expr, FilterError> {
+    // Before they are sorted: a query has room for thousands.
+    if values.len() > MAX_VALUES {
+        return Err(FilterError {
+            column: 1,
+            fault: Fault::TooManyValues(MAX_VALUES),
+        });
+    }
+    let names = path.split('.').map(Box::from).collect();
+    let values = values.iter().flat_map(|text| meanings(text));
+    let expr = Expr::Test(Field::Json(names), Test::In(values.collect()));
+    within_limits(&expr)?;
+    Ok(expr)
+}
+
+/// Whether an expression that was put together is as small as one that was parsed.
+pub(super) fn within_limits(expr: &Expr) -> Result<(), FilterError> {
+    let (tests, values) = size(expr);
+    let fault = if tests > MAX_TESTS {
+        Fault::TooManyTests(MAX_TESTS)
+    } else if values > MAX_VALUES {
+        Fault::TooManyValues(MAX_VALUES)
+    } else {
+        return Ok(());
+    };
+    Err(FilterError { column: 1, fault })
+}
+
+fn size(expr: &Expr) -> (usize, usize) {
+    match expr {
+        Expr::All(parts) | Expr::Any(parts) => parts
+            .iter()
+            .map(size)
+            .fold((0, 0), |(tests, values), part| (tests + part.0, values + part.1)),
+        Expr::Not(inner) => size(inner),
+        Expr::Test(_, Test::In(values)) => (1, values.len()),
+        Expr::Test(..) => (1, 1),
+    }
+}
+
+/// What a value without quotes may mean, the text itself included.
+fn meanings(text: &str) -> impl Iterator<Item = Value> {
+    let word = match text {
+        "true" => Some(Value::Bool(true)),
+        "false" => Some(Value::Bool(false)),
+        "null" => Some(Value::Null),
+        _ => Number::parse(text).map(Value::Number),
+    };
+    word.into_iter().chain([Value::Text(text.into())])
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<Token<'a>>,
+    next: usize,
+    tests: usize,
+    values: usize,
+}
+
+impl<'a> Parser<'a> {
+    fn any(&mut self, depth: usize) -> Result<Expr, FilterError> {
+        let mut parts = vec![self.all(depth)?];
+        while self.takes_word("or") {
+            parts.push(self.all(depth)?);
+        }
+        Ok(Expr::Any(parts))
+    }
+
+    fn all(&mut self, depth: usize) -> Result<Expr, FilterError> {
+        let mut parts = vec![self.not(depth)?];
+        while self.takes_word("and") {
+            parts.push(self.not(depth)?);
+        }
+        Ok(Expr::All(parts))
+    }
+
+    fn not(&mut self, depth: usize) -> Result<Expr, FilterError> {
+        if depth > MAX_DEPTH {
+            return Err(self.error(Fault::TooDeep(MAX_DEPTH)));
+        }
+        if self.takes_word("not") {
+            return Ok(Expr::Not(Box::new(self.not(depth + 1)?)));
+        }
+        if self.takes(&Kind::Open) {
+            let inner = self.any(depth + 1)?;
+            self.expect(&Kind::Close, "`and`, `or` or `)`")?;
+            return Ok(inner);
+        }
+        self.test()
+    }
+
+    fn test(&mut self) -> Result<Expr, FilterError> {
+        self.tests += 1;
+        if self.tests > MAX_TESTS {
+            return Err(self.error(Fault::TooManyTests(MAX_TESTS)));
+        }
+        if self.takes_word("exists") {
+            return Ok(Expr::Test(self.field()?, Test::Exists));
+        }
+        let field = self.field()?;
+        if self.takes_word("in") {
+            let values = self.list()?;
+            return Ok(Expr::Test(field, Test::In(values)));
+        }
+        if self.takes_word("prefix") {
+            let text = self.some_text()?;
+            return Ok(Expr::Test(field, Test::Prefix(text)));
+        }
+        self.sign(field)
+    }
+
+    fn sign(&mut self, field: Field) -> Result<Expr, FilterError> {
+        let Kind::Sign(sign) = self.peek().kind else {
+            return Err(self.error(Fault::Expected(
+                "`=`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `prefix`",
+            )));
+        };
+        self.next += 1;
+        let comparison = match sign {
+            "<" => Comparison::Less,
+            "<=" => Comparison::LessOrEqual,
+            ">" => Comparison::Greater,
+            ">=" => Comparison::GreaterOrEqual,
+            _ => return self.equality(field, sign == "!="),
+        };
+        let at = self.next;
+        match self.value()? {
+            Value::Number(number) => Ok(Expr::Test(field, Test::Compare(comparison, number))),
+            _ => Err(self.error_before(at, Fault::Expected("a number"))),
+        }
+    }
+
+    /// `!=` is of what is there: a test of what is not is false, however it is put.
+    fn equality(&mut self, field: Field, negated: bool) -> Result<Expr, FilterError> {
+        let values = BTreeSet::from([self.value()?]);
+        let equal = Expr::Test(field.clone(), Test::In(values));
+        if !negated {
+            return Ok(equal);
+        }
+        let exists = Expr::Test(field, Test::Exists);
+        Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]))
+    }
+
+    fn list(&mut self) -> Result<BTreeSet<Value>, FilterError> {
+        self.expect(&Kind::Open, "`(`")?;
+        let mut values = BTreeSet::from([self.value()?]);
+        while self.takes(&Kind::Comma) {
+            values.insert(self.value()?);
+        }
+        self.expect(&Kind::Close, "`,` or `)`")?;
+        Ok(values)
+    }
+
+    fn value(&mut self) -> Result<Value, FilterError> {
+        self.values += 1;
+        if self.values > MAX_VALUES {
+            return Err(self.error(Fault::TooManyValues(MAX_VALUES)));
+        }
+        let at = self.next;
+        let value = match &self.peek().kind {
+            Kind::Text(text) => Value::Text(text.as_str().into()),
+            Kind::Word(word) if looks_like_a_number(word) => {
+                let number = Number::parse(word).map(Value::Number);
+                number.ok_or_else(|| self.error_before(at, Fault::BadNumber))?
+            }
+            Kind::Word(word) if RESERVED.contains(word) => return Err(self.error(Fault::Expected("a value"))),
+            Kind::Word(word) => meanings(word).next().unwrap_or(Value::Null),
+            _ => return Err(self.error(Fault::Expected("a value"))),
+        };
+        self.next += 1;
+        Ok(value)
+    }
+
+    fn some_text(&mut self) -> Result<Box<str>, FilterError> {
+        let text = match &self.peek().kind {
+            Kind::Text(text) => text.as_str().into(),
+            Kind::Word(word) => Box::from(*word),
+            _ => return Err(self.error(Fault::Expected("a text"))),
+        };
+        self.next += 1;
+        Ok(text)
+    }
+
+    fn field(&mut self) -> Result<Field, FilterError> {
+        if let Kind::Word(word) = self.peek().kind
+            && word.starts_with('@')
+        {
+            return self.metadata(word);
+        }
+        let mut path = vec![self.name()?];
+        while self.takes(&Kind::Dot) {
+            if path.len() == MAX_PATH {
+                return Err(self.error(Fault::PathTooLong(MAX_PATH)));
+            }
+            path.push(self.name()?);
+        }
+        Ok(Field::Json(path))
+    }
+
+    fn metadata(&mut self, word: &str) -> Result<Field, FilterError> {
+        let field = match word {
+            "@key" => Field::Key,
+            "@topic" => Field::Topic,
+            "@partition" => Field::Partition,
+            "@offset" => Field::Offset,
+            "@timestamp" => Field::Timestamp,
+            "@header" => return self.header(),
+            _ => return Err(self.error(Fault::UnknownMetadata)),
+        };
+        self.next += 1;
+        Ok(field)
+    }
+
+    fn header(&mut self) -> Result<Field, FilterError> {
+        self.next += 1;
+        self.expect(&Kind::Dot, "`.` and the name of a header")?;
+        self.name().map(Field::Header)
+    }
+
+    fn name(&mut self) -> Result<Box<str>, FilterError> {
+        let name = match &self.peek().kind {
+            Kind::Text(text) => text.as_str().into(),
+            Kind::Word(word) if !RESERVED.contains(word) && !looks_like_a_number(word) => Box::from(*word),
+            _ => return Err(self.error(Fault::Expected("a field"))),
+        };
+        self.next += 1;
+        Ok(name)
+    }
+
+    fn peek(&self) -> &Token<'a> {
+        // The last is the end, which nothing takes.
+        &self.tokens[self.next.min(self.tokens.len() - 1)]
+    }
+
+    fn takes(&mut self, kind: &Kind<'_>) -> bool {
+        let takes = self.peek().kind == *kind;
+        self.next += usize::from(takes);
+        takes
+    }
+
+    fn takes_word(&mut self, word: &str) -> bool {
+        self.takes(&Kind::Word(word))
+    }
+
+    fn expect(&mut self, kind: &Kind<'_>, what: &'static str) -> Result<(), FilterError> {
+        match self.takes(kind) {
+            true => Ok(()),
+            false => Err(self.error(Fault::Expected(what))),
+        }
+    }
+
+    fn error(&self, fault: Fault) -> FilterError {
+        error_at(self.text, self.peek().at, fault)
+    }
+
+    /// An error at the token that was number `index`.
+    fn error_before(&self, index: usize, fault: Fault) -> FilterError {
+        error_at(self.text, self.tokens[index].at, fault)
+    }
+}
+
+fn looks_like_a_number(word: &str) -> bool {
+    let rest = word.strip_prefix('-').unwrap_or(word);
+    rest.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Words of the language: a field of such a name stands in quotes.
+const RESERVED: [&str; 6] = ["and", "or", "not", "in", "prefix", "exists"];
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+use crate::filter::{Fault, Filter};
+
+fn canonical(text: &str) -> String {
+    Filter::parse(text)
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
+        .to_string()
+}
+
+/// What is wrong with a filter, and at which column.
+fn fault(text: &str) -> (usize, Fault) {
+    let error = Filter::parse(text).expect_err(text);
+    (error.column, error.fault)
+}
+
+#[test]
+fn who_means_the_same_writes_the_same() {
+    let same = [
+        r#"wiki = "enwiki" and (type in (edit, new) or bot = true)"#,
+        r#"(bot=true or type in ("new","edit","new")) and wiki = enwiki"#,
+        r#"not not (wiki == enwiki and (type = new or bot = true or type = edit))"#,
+        r#"  "wiki" = enwiki  and wiki = enwiki and ((type = new) or bot=true or type=edit)"#,
+    ];
+    for text in same {
+        assert_eq!(canonical(text), canonical(same[0]), "{text}");
+    }
+    assert_eq!(
+        canonical(same[0]),
+        r#"("bot" in (true) or "type" in ("edit", "new")) and "wiki" in ("enwiki")"#
+    );
+    assert_ne!(canonical("a = 1"), canonical(r#"a = "1""#));
+    assert_ne!(canonical("a.b = 1"), canonical(r#""a.b" = 1"#));
+    assert_eq!(canonical("n = 1.0"), canonical("n = 1e0"));
+}
+
+#[test]
+fn every_form_reads_back() {
+    for text in [
+        "exists a.b.c",
+        r#"title prefix "User:""#,
+        "length.new > 10000",
+        "length.new <= -1.5e-3",
+        "@timestamp >= 1790000000000",
+        r#"@topic prefix eqiad. and @key != "Q\"4\\2" and @partition in (0, 1) and @offset < 9"#,
+        "@header.source = x and exists @header.\"trace id\"",
+        "a != null",
+        "not (a = 1 or b = 2)",
+        r#""and" = "or""#,
+        "größe = 3",
+        "n = 123456789012345678901234567890",
+    ] {
+        let text = text.replace("prefix eqiad.", r#"prefix "eqiad.""#);
+        assert_eq!(canonical(&canonical(&text)), canonical(&text), "{text}");
+    }
+}
+
+#[test]
+fn an_error_says_what_and_where() {
+    let and_or_end = Fault::Expected("`and`, `or` or the end");
+    assert_eq!(fault("a = 1 b = 2"), (7, and_or_end.clone()));
+    assert_eq!(fault("ä = 1 )"), (7, and_or_end));
+    assert_eq!(fault(""), (1, Fault::Expected("a field")));
+    assert_eq!(fault("a ="), (4, Fault::Expected("a value")));
+    assert_eq!(fault("a < x"), (5, Fault::Expected("a number")));
+    assert_eq!(fault("a = 2026-01-01"), (5, Fault::BadNumber));
+    assert_eq!(fault(r#"a = "b"#), (5, Fault::Unclosed));
+    assert_eq!(fault(r#"a = "\n""#), (6, Fault::BadEscape));
+    assert_eq!(fault("(a = 1"), (7, Fault::Expected("`and`, `or` or `)`")));
+    assert_eq!(fault("@value = 1"), (1, Fault::UnknownMetadata));
+    assert_eq!(
+        fault("@header = 1"),
+        (9, Fault::Expected("`.` and the name of a header"))
+    );
+    assert_eq!(fault("a in ()"), (7, Fault::Expected("a value")));
+    assert_eq!(
+        fault("a"),
+        (
+            2,
+            Fault::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `prefix`")
+        )
+    );
+    assert_eq!(
+        Filter::parse("a = ;").expect_err("no").to_string(),
+        "expected a field, a value, `and`, `or`, `not` or a parenthesis at column 5"
+    );
+}
+
+#[test]
+fn a_hostile_filter_is_refused_before_it_costs_anything() {
+    let deep = format!("{}a = 1{}", "(".repeat(2000), ")".repeat(2000));
+    assert_eq!(fault(&deep).1, Fault::TooDeep(16));
+    assert_eq!(fault(&"not ".repeat(1000)).1, Fault::TooDeep(16));
+    assert_eq!(fault(&"a=1 or ".repeat(500)).1, Fault::TooManyTests(64));
+    assert_eq!(
+        fault(&format!("a in ({}1)", "1,".repeat(1000))).1,
+        Fault::TooManyValues(512)
+    );
+    assert_eq!(
+        fault(&format!("a{} = 1", ".a".repeat(1000))).1,
+        Fault::PathTooLong(16)
+    );
+    assert_eq!(fault(&"ä".repeat(4000)).1, Fault::TooLong(4096));
+    let most = vec![r#"@topic prefix "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa""#; 64].join(" or ");
+    assert_eq!(canonical(&most).matches("prefix").count(), 1);
+    let half = Filter::parse(
+        &(0..40)
+            .map(|n| format!("a{n} = 1"))
+            .collect::<Vec<_>>()
+            .join(" or "),
+    )
+    .expect("40 tests");
+    let other = Filter::parse(
+        &(0..40)
+            .map(|n| format!("b{n} = 1"))
+            .collect::<Vec<_>>()
+            .join(" or "),
+    )
+    .expect("40 tests");
+    assert_eq!(
+        half.and(&other).expect_err("80 tests").fault,
+        Fault::TooManyTests(64)
+    );
+}
+
+#[test]
+fn a_query_cannot_ask_for_more_values_than_a_filter() {
+    let fault = |count| {
+        Filter::one_of("wiki", &vec!["7"; count])
+            .err()
+            .map(|error| error.fault)
+    };
+    assert_eq!(fault(512), None);
+    assert_eq!(fault(513), Some(Fault::TooManyValues(512)));
+}
+
+#[test]
+fn a_value_without_quotes_in_a_query_stands_for_all_that_it_may_be() {
+    let filter = Filter::one_of("namespace", &["0", "true", "x"]).expect("a filter");
+    assert_eq!(
+        filter.to_string(),
+        r#""namespace" in (true, 0, "0", "true", "x")"#
+    );
+}

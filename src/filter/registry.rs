@@ -1,0 +1,143 @@
+//! How many different filters there are.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use super::Filter;
+use crate::client::ClientKey;
+
+/// Different filters that one client may use at a time. Each may be evaluated for every event of a stream.
+pub const MAX_FILTERS_PER_CLIENT: usize = 5;
+
+/// Different filters of all clients together. At 2 us an event and 500 events/s they are two cores' work; those that several
+/// clients share count once.
+pub const MAX_FILTERS: usize = 2000;
+
+/// Why a filter that is not in use yet cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooManyFilters {
+    /// The client uses so many others.
+    #[error("at most {MAX_FILTERS_PER_CLIENT} different filters at a time from one client")]
+    Client,
+    /// All clients together do.
+    #[error("too many different filters are in use")]
+    Host,
+}
+
+/// The filters in use.
+#[derive(Clone, Debug, Default)]
+pub struct Filters(Arc<Mutex<InUse>>);
+
+#[derive(Debug, Default)]
+struct InUse {
+    all: HashMap<Filter, usize>,
+    clients: HashMap<ClientKey, HashMap<Filter, usize>>,
+}
+
+impl Filters {
+    /// Counts one more use of `filter` by `client`, until the permit is dropped.
+    ///
+    /// # Errors
+    /// When it is a new one, and there are too many.
+    pub fn admit(&self, client: ClientKey, filter: &Filter) -> Result<FilterPermit, TooManyFilters> {
+        let mut in_use = self.0.lock();
+        let own = in_use.clients.get(&client);
+        let is_new = own.is_none_or(|own| !own.contains_key(filter));
+        if is_new && own.is_some_and(|own| own.len() >= MAX_FILTERS_PER_CLIENT) {
+            return Err(TooManyFilters::Client);
+        }
+        if !in_use.all.contains_key(filter) && in_use.all.len() >= MAX_FILTERS {
+            return Err(TooManyFilters::Host);
+        }
+        *in_use.all.entry(filter.clone()).or_default() += 1;
+        *in_use
+            .clients
+            .entry(client)
+            .or_default()
+            .entry(filter.clone())
+            .or_default() += 1;
+        Ok(FilterPermit {
+            filters: self.clone(),
+            client,
+            filter: filter.clone(),
+        })
+    }
+}
+
+/// One use of a filter; its drop ends it.
+#[derive(Debug)]
+pub struct FilterPermit {
+    filters: Filters,
+    client: ClientKey,
+    filter: Filter,
+}
+
+impl Drop for FilterPermit {
+    fn drop(&mut self) {
+        let mut in_use = self.filters.0.lock();
+        end_one(&mut in_use.all, &self.filter);
+        if let Entry::Occupied(mut own) = in_use.clients.entry(self.client) {
+            end_one(own.get_mut(), &self.filter);
+            if own.get().is_empty() {
+                own.remove();
+            }
+        }
+    }
+}
+
+fn end_one<K: Hash + Eq>(uses: &mut HashMap<K, usize>, of: &K) {
+    if let Some(count) = uses.get_mut(of) {
+        *count -= 1;
+        if *count == 0 {
+            uses.remove(of);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(last: u8) -> ClientKey {
+        ClientKey::of([192, 0, 2, last].into())
+    }
+
+    fn filter(n: usize) -> Filter {
+        Filter::parse(&format!("n = {n}")).expect("a filter")
+    }
+
+    #[test]
+    fn a_client_has_five_and_gets_one_back_when_it_ends_one() {
+        let filters = Filters::default();
+        let admit = |n| filters.admit(client(1), &filter(n));
+        let mut permits: Vec<_> = (0..5).map(|n| admit(n).expect("room")).collect();
+        permits.push(admit(4).expect("it has that one already"));
+        assert_eq!(admit(5).err(), Some(TooManyFilters::Client));
+        permits.remove(0);
+        admit(5).expect("room again");
+        drop(permits);
+        let in_use = filters.0.lock();
+        assert!(in_use.all.is_empty() && in_use.clients.is_empty());
+    }
+
+    #[test]
+    fn when_all_are_taken_a_known_one_is_still_admitted() {
+        let filters = Filters::default();
+        let address = |n: usize| ClientKey::of([10, 0, (n / 250) as u8, (n % 250) as u8].into());
+        let permits: Vec<_> = (0..MAX_FILTERS)
+            .map(|n| filters.admit(address(n), &filter(n)).expect("room"))
+            .collect();
+        assert_eq!(
+            filters.admit(client(1), &filter(MAX_FILTERS)).err(),
+            Some(TooManyFilters::Host)
+        );
+        assert!(filters.admit(client(1), &filter(7)).is_ok());
+        drop(permits);
+        assert!(filters.admit(client(1), &filter(MAX_FILTERS)).is_ok());
+    }
+}

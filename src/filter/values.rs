@@ -1,0 +1,235 @@
+//! The words of a filter, and how they are written.
+
+use std::{
+    cmp::Ordering,
+    collections::BTreeSet,
+    fmt::{self, Display, Write},
+};
+
+/// A predicate.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Expr {
+    /// True when all are.
+    All(Vec<Expr>),
+    /// True when any is.
+    Any(Vec<Expr>),
+    /// True when it is not.
+    Not(Box<Expr>),
+    /// A test of one field.
+    Test(Field, Test),
+}
+
+/// What is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Field {
+    Key,
+    Topic,
+    Partition,
+    Offset,
+    Timestamp,
+    /// Of this name.
+    Header(Box<str>),
+    /// Names from the outermost object inwards.
+    Json(Vec<Box<str>>),
+}
+
+/// What is asked of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Test {
+    Exists,
+    /// It is one of these; never empty.
+    In(BTreeSet<Value>),
+    /// It is a text that begins so.
+    Prefix(Box<str>),
+    /// It is a number on that side of this one.
+    Compare(Comparison, Number),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Comparison {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// A value that equality knows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Box<str>),
+}
+
+/// A number. What is whole is kept whole, so that offsets and ids beyond 2^53 are told apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    Whole(i128),
+    /// Not whole, or beyond what [`Number::Whole`] holds: so no number has two forms.
+    Real(f64),
+}
+
+impl Number {
+    pub(super) fn of_f64(value: f64) -> Self {
+        if value.fract() == 0.0 && value.abs() <= LARGEST_WHOLE {
+            return Self::Whole(value as i128);
+        }
+        Self::Real(value)
+    }
+
+    /// Reads it as JSON writes it.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let number: serde_json::Number = text.parse().ok()?;
+        let whole = number.as_i128();
+        whole
+            .map(Self::Whole)
+            .or_else(|| number.as_f64().map(Self::of_f64))
+    }
+
+    fn as_f64(self) -> f64 {
+        match self {
+            Self::Whole(whole) => whole as f64,
+            Self::Real(real) => real,
+        }
+    }
+}
+
+/// Below 2^127, so that a float up to here is exactly one `i128`.
+const LARGEST_WHOLE: f64 = 1e38;
+
+impl Ord for Number {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Whole(a), Self::Whole(b)) => a.cmp(b),
+            // -0.0 is whole, and NaN is not finite: the total order is the usual one.
+            _ => self.as_f64().total_cmp(&other.as_f64()),
+        }
+    }
+}
+
+impl PartialOrd for Number {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Number {}
+
+impl Comparison {
+    pub(super) fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+}
+
+impl Display for Expr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All(parts) => join(f, parts, " and "),
+            Self::Any(parts) => join(f, parts, " or "),
+            Self::Not(inner) => write!(f, "not ({inner})"),
+            Self::Test(field, Test::Exists) => write!(f, "exists {field}"),
+            Self::Test(field, Test::Prefix(text)) => {
+                write!(f, "{field} prefix ")?;
+                quoted(f, text)
+            }
+            Self::Test(field, Test::Compare(comparison, number)) => {
+                write!(f, "{field} {} {number}", comparison.sign())
+            }
+            Self::Test(field, Test::In(values)) => {
+                write!(f, "{field} in (")?;
+                for (index, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if index == 0 { "" } else { ", " })?;
+                }
+                f.write_char(')')
+            }
+        }
+    }
+}
+
+fn join(f: &mut fmt::Formatter<'_>, parts: &[Expr], word: &str) -> fmt::Result {
+    for (index, part) in parts.iter().enumerate() {
+        f.write_str(if index == 0 { "" } else { word })?;
+        match part {
+            Expr::All(_) | Expr::Any(_) => write!(f, "({part})")?,
+            Expr::Not(_) | Expr::Test(..) => write!(f, "{part}")?,
+        }
+    }
+    Ok(())
+}
+
+impl Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key => f.write_str("@key"),
+            Self::Topic => f.write_str("@topic"),
+            Self::Partition => f.write_str("@partition"),
+            Self::Offset => f.write_str("@offset"),
+            Self::Timestamp => f.write_str("@timestamp"),
+            Self::Header(name) => {
+                f.write_str("@header.")?;
+                quoted(f, name)
+            }
+            Self::Json(path) => {
+                for (index, name) in path.iter().enumerate() {
+                    f.write_str(if index == 0 { "" } else { "." })?;
+                    quoted(f, name)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => quoted(f, text),
+        }
+    }
+}
+
+impl Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(whole) => whole.fmt(f),
+            // With an exponent it reads back as the same float, whole or not.
+            Self::Real(real) => write!(f, "{real:e}"),
+        }
+    }
+}
+
+/// Always quoted: one spelling for each.
+fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_char('"')?;
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            f.write_char('\\')?;
+        }
+        f.write_char(c)?;
+    }
+    f.write_char('"')
+}

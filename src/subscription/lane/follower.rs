@@ -1,0 +1,197 @@
+//! One client's way through its streams: by itself, or in a lane.
+
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+};
+
+use super::{
+    Lane, Membership,
+    ring::{Head, Taken},
+};
+use crate::{
+    client::ClientKey,
+    filter::FilterPermit,
+    partition::Bell,
+    position::Timestamp,
+    subscription::{Batch, Gap, Request, Subscription, standing::Standing},
+};
+
+/// What one client gets: from a subscription of its own while it catches up, from its lane once it has.
+pub struct Follower {
+    member: Membership,
+    _filter: Option<FilterPermit>,
+    client: ClientKey,
+    now: Timestamp,
+    way: Way,
+}
+
+enum Way {
+    Alone(Box<Alone>),
+    InLane(Seat),
+}
+
+/// A client with a subscription of its own, on the way into its lane.
+struct Alone {
+    subscription: Subscription,
+    /// The head it goes to, and no further; `None` while the lane has none that it can get to.
+    target: Option<Head>,
+    /// Rung when the head moves.
+    bell: Arc<Bell>,
+}
+
+/// A client in its lane.
+struct Seat {
+    /// The number of the batch it wants next.
+    number: u64,
+    /// Where it stands before that.
+    standing: Arc<Standing>,
+    bell: Arc<Bell>,
+}
+
+impl Follower {
+    pub(super) fn new(member: Membership, filter: Option<FilterPermit>, request: Request) -> Self {
+        let (client, now) = (request.client, request.now);
+        let subscription = Subscription::start(&member.lanes.0.source, request);
+        let way = Way::Alone(Box::new(Alone::new(subscription, &member.lane)));
+        Self {
+            member,
+            _filter: filter,
+            client,
+            now,
+            way,
+        }
+    }
+
+    /// The next events, as soon as there are any. It does not end by itself.
+    pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
+        loop {
+            let lane = &self.member.lane;
+            match &mut self.way {
+                Way::Alone(alone) => match alone.poll_seat(context, lane) {
+                    Some(seat) => self.way = Way::InLane(seat),
+                    None => return alone.poll_batch(context, lane),
+                },
+                Way::InLane(seat) => {
+                    seat.bell.listen(context);
+                    match lane.take(seat.number) {
+                        Taken::Batch(batch, after) => return Poll::Ready(seat.advance(batch, after)),
+                        Taken::Nothing(standing) => {
+                            // Further than behind its last batch, if the lane has passed what nobody sees.
+                            seat.standing = standing;
+                            return Poll::Pending;
+                        }
+                        Taken::Gone => {
+                            let standing = Arc::clone(&seat.standing);
+                            self.way = self.alone_again(&standing);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// See [`Subscription::poll_verdict`].
+    pub fn poll_verdict(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gap>> {
+        match &mut self.way {
+            Way::Alone(alone) => alone.subscription.poll_verdict(context),
+            Way::InLane(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// See [`Subscription::is_held`].
+    pub fn is_held(&self) -> bool {
+        match &self.way {
+            Way::Alone(alone) => alone.subscription.is_held(),
+            Way::InLane(_) => self.member.lane.held.load(Relaxed),
+        }
+    }
+
+    /// Whether it gets what a lane has composed.
+    pub fn is_in_lane(&self) -> bool {
+        matches!(self.way, Way::InLane(_))
+    }
+
+    fn alone_again(&self, standing: &Standing) -> Way {
+        let Membership { lanes, lane } = &self.member;
+        let subscription = Subscription::from_standing(
+            &lanes.0.source,
+            standing,
+            (self.client, self.now),
+            lane.key.wish(),
+        );
+        Way::Alone(Box::new(Alone::new(subscription, lane)))
+    }
+}
+
+impl Alone {
+    fn new(subscription: Subscription, lane: &Lane) -> Self {
+        let bell = Bell::new();
+        lane.arrivals.add(&bell);
+        Self {
+            subscription,
+            target: None,
+            bell,
+        }
+    }
+
+    /// A seat in the lane, once it stands where the lane stood, and the ring still has what came then.
+    fn poll_seat(&mut self, context: &Context<'_>, lane: &Lane) -> Option<Seat> {
+        self.bell.listen(context);
+        let still_good =
+            |head: &Head| lane.reaches(head.number) && self.subscription.leads_to(&head.standing);
+        if !self.target.as_ref().is_some_and(still_good) {
+            self.aim(lane);
+        }
+        let there = |head: &&Head| self.subscription.stands_at(&head.standing);
+        let Head { number, standing } = self.target.as_ref().filter(there)?;
+        Some(Seat::new(lane, *number, Arc::clone(standing)))
+    }
+
+    fn poll_batch(&mut self, context: &mut Context<'_>, lane: &Lane) -> Poll<Batch> {
+        let batch = self.subscription.poll_batch(context);
+        // At the limit in some partitions, and held up in others: those must flow on, as far as the lane has come since.
+        // It is looked at again, rather than waited for, because it may be there by passing what nobody sees.
+        if batch.is_pending() && self.target.is_some() && (self.is_there() || self.aim(lane)) {
+            context.waker().wake_by_ref();
+        }
+        batch
+    }
+
+    fn is_there(&self) -> bool {
+        let target = self.target.as_ref();
+        target.is_some_and(|head| self.subscription.stands_at(&head.standing))
+    }
+
+    /// Goes for the newest head, if it leads there, else for none; whether that is another than before.
+    fn aim(&mut self, lane: &Lane) -> bool {
+        let head = lane.head();
+        let target = head.filter(|head| self.subscription.leads_to(&head.standing));
+        let limit = target.as_ref().map(|head| &*head.standing);
+        self.subscription.set_limit(limit);
+        let before = std::mem::replace(&mut self.target, target);
+        match (before, &self.target) {
+            (None, None) => false,
+            (Some(before), Some(now)) => !Arc::ptr_eq(&before.standing, &now.standing),
+            _ => true,
+        }
+    }
+}
+
+impl Seat {
+    fn new(lane: &Lane, number: u64, standing: Arc<Standing>) -> Self {
+        let bell = Bell::new();
+        lane.audience.add(&bell);
+        Self {
+            number,
+            standing,
+            bell,
+        }
+    }
+
+    fn advance(&mut self, batch: Batch, after: Arc<Standing>) -> Batch {
+        self.number += 1;
+        self.standing = after;
+        batch
+    }
+}

@@ -1,0 +1,275 @@
+//! Live subscriptions that are shared: merged and composed once for all who want the same.
+//!
+//! A client that catches up runs a [`Subscription`](super::Subscription) of its own. A lane publishes its head, one snapshot
+//! of {number of its next batch, where it stands in every partition}; the client goes exactly there, and from then on is an
+//! index into the lane's ring. When the ring has moved past it, it goes back to a subscription of its own, at its place.
+//!
+//! A client that is alone with its wish has no lane: whoever invents ten thousand of them gets ten thousand subscriptions.
+
+mod budget;
+mod follower;
+mod ring;
+mod run;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use parking_lot::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    budget::Budget,
+    ring::{Head, Ring, Taken},
+};
+use super::{Batch, Format, Request, Source, Subscription, merge::Wish, standing::Standing};
+use crate::{
+    client::ClientKey,
+    filter::{Filter, Filters, TooManyFilters},
+    partition::Bells,
+    position::{IdForm, Timestamp},
+};
+
+pub use follower::Follower;
+
+/// All lanes of a process.
+#[derive(Clone)]
+pub struct Lanes(Arc<House>);
+
+struct House {
+    source: Source,
+    lanes: Mutex<HashMap<Key, Arc<Lane>>>,
+    budget: Arc<Budget>,
+    tasks: TaskTracker,
+    filters: Filters,
+}
+
+/// What all clients of a lane want alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    /// Sorted, each once.
+    topics: Vec<Arc<str>>,
+    form: IdForm,
+    format: Format,
+    filter: Option<Filter>,
+    shows_canaries: bool,
+}
+
+/// One lane.
+struct Lane {
+    key: Key,
+    /// Changes under the lock of all lanes only.
+    followers: AtomicUsize,
+    /// Whether it has a task, or had.
+    opened: AtomicBool,
+    ring: Mutex<Ring>,
+    /// Rung for those who are not in the lane yet, when its head moves.
+    arrivals: Bells,
+    /// Rung for those who are in it, when there is a batch.
+    audience: Bells,
+    /// Whether its subscription waits for Kafka.
+    held: AtomicBool,
+    budget: Arc<Budget>,
+    /// Cancelled when nobody follows any more.
+    ended: CancellationToken,
+}
+
+impl Lanes {
+    /// None yet. Their rings together cost at most `budget` bytes; each lane that has an audience is one of `tasks`, and
+    /// ends when its last follower is dropped.
+    pub fn new(source: Source, budget: usize, tasks: TaskTracker) -> Self {
+        Self(Arc::new(House {
+            source,
+            lanes: Mutex::default(),
+            budget: Arc::new(Budget::new(budget)),
+            tasks,
+            filters: Filters::default(),
+        }))
+    }
+
+    /// Follows what `request` asks for, from where it wants to. Inside a runtime.
+    ///
+    /// # Errors
+    /// When it asks for a filter that is not in use yet, and too many are.
+    pub fn follow(&self, request: Request) -> Result<Follower, TooManyFilters> {
+        let admit = |filter| self.0.filters.admit(request.client, filter);
+        let permit = request.filter.as_ref().map(admit).transpose()?;
+        let member = self.join(Key::of(&request), request.now);
+        Ok(Follower::new(member, permit, request))
+    }
+
+    /// What their events come from.
+    pub fn source(&self) -> &Source {
+        &self.0.source
+    }
+
+    /// How many lanes are followed, those of a single client included.
+    pub fn count(&self) -> usize {
+        self.0.lanes.lock().len()
+    }
+
+    /// What all rings cost in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.budget.used()
+    }
+
+    fn join(&self, key: Key, now: Timestamp) -> Membership {
+        let mut lanes = self.0.lanes.lock();
+        let new = || Arc::new(Lane::new(key.clone(), Arc::clone(&self.0.budget)));
+        let lane = Arc::clone(lanes.entry(key.clone()).or_insert_with(new));
+        self.0.budget.come();
+        // For one alone there is nothing to share.
+        if lane.followers.fetch_add(1, Relaxed) == 1 && !lane.opened.swap(true, Relaxed) {
+            self.0.tasks.spawn(run::run(self.clone(), Arc::clone(&lane), now));
+        }
+        Membership {
+            lanes: self.clone(),
+            lane,
+        }
+    }
+
+    fn leave(&self, lane: &Lane) {
+        let mut lanes = self.0.lanes.lock();
+        self.0.budget.go();
+        if lane.followers.fetch_sub(1, Relaxed) == 1 {
+            lanes.remove(&lane.key);
+            lane.ended.cancel();
+        }
+    }
+
+    /// Adds a batch to a lane's ring; `after` is where it leads.
+    fn publish(&self, lane: &Lane, batch: Batch, after: Standing) {
+        let share = lane.share();
+        let changed = lane.ring.lock().push(batch, Arc::new(after), share);
+        self.0.budget.account(changed);
+        if self.0.budget.is_exceeded() {
+            self.trim();
+        }
+    }
+
+    /// Brings every ring down to its lane's share, of which others may have got a part since.
+    fn trim(&self) {
+        for lane in self.0.lanes.lock().values() {
+            let freed = lane.ring.lock().trim(lane.share());
+            self.0.budget.account((0, freed));
+        }
+    }
+}
+
+impl fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lanes({}, {} bytes)", self.count(), self.bytes())
+    }
+}
+
+impl Key {
+    fn of(request: &Request) -> Self {
+        Self {
+            topics: request.topics.clone(),
+            form: request.form,
+            format: request.format,
+            filter: request.filter.clone(),
+            shows_canaries: request.shows_canaries,
+        }
+    }
+
+    fn wish(&self) -> Wish {
+        Wish {
+            format: self.format,
+            form: self.form,
+            filter: self.filter.clone(),
+            shows_canaries: self.shows_canaries,
+        }
+    }
+
+    /// The same, from now on.
+    fn request(&self, client: ClientKey, now: Timestamp) -> Request {
+        Request {
+            topics: self.topics.clone(),
+            position: None,
+            since: None,
+            form: self.form,
+            format: self.format,
+            filter: self.filter.clone(),
+            shows_canaries: self.shows_canaries,
+            client,
+            now,
+        }
+    }
+}
+
+impl Lane {
+    fn new(key: Key, budget: Arc<Budget>) -> Self {
+        Self {
+            key,
+            followers: AtomicUsize::new(0),
+            opened: AtomicBool::new(false),
+            ring: Mutex::default(),
+            arrivals: Bells::default(),
+            audience: Bells::default(),
+            held: AtomicBool::new(false),
+            budget,
+            ended: CancellationToken::new(),
+        }
+    }
+
+    fn share(&self) -> usize {
+        self.budget.share(self.followers.load(Relaxed))
+    }
+
+    /// Moves the head to where the subscription stands; whether that is elsewhere than before.
+    fn stand(&self, subscription: &Subscription) -> bool {
+        let mut ring = self.ring.lock();
+        let same = |head: Head| subscription.stands_at(&head.standing);
+        let moved = !ring.head().is_some_and(same);
+        if moved {
+            ring.stand(Arc::new(subscription.standing()));
+        }
+        moved
+    }
+
+    fn head(&self) -> Option<Head> {
+        self.ring.lock().head()
+    }
+
+    fn reaches(&self, number: u64) -> bool {
+        self.ring.lock().reaches(number)
+    }
+
+    fn take(&self, number: u64) -> Taken {
+        self.ring.lock().take(number)
+    }
+
+    /// Wakes those whom it concerns that the head moved, or that there is a batch.
+    fn wake(&self, moved: bool, news: bool, held: bool) {
+        if moved || news {
+            self.arrivals.ring();
+        }
+        if self.held.swap(held, Relaxed) != held || news {
+            self.audience.ring();
+        }
+    }
+
+    fn close(&self) {
+        let freed = self.ring.lock().close();
+        self.budget.account((0, freed));
+        self.wake(true, true, false);
+    }
+}
+
+/// One client's part in a lane; the lane ends with the last.
+struct Membership {
+    lanes: Lanes,
+    lane: Arc<Lane>,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.lanes.leave(&self.lane);
+    }
+}

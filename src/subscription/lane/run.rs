@@ -1,0 +1,63 @@
+//! The task of a lane.
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use super::{Lane, Lanes};
+use crate::{client::ClientKey, position::Timestamp, subscription::Subscription};
+
+/// Reads for everybody in the lane, until nobody is.
+pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
+    // Also when this task panics: those who follow then go on by themselves.
+    let closing = Closing(&lane);
+    let mut subscription = Subscription::start_proven(&lanes.0.source, lane.key.request(lane_client(), now));
+    tokio::select! {
+        () = lane.ended.cancelled() => {}
+        never = poll_fn(|context| poll(context, &lanes, &lane, &mut subscription)) => match never {},
+    }
+    drop(closing);
+}
+
+/// Publishes what there is, and wakes who waits for it once.
+fn poll(
+    context: &mut Context<'_>,
+    lanes: &Lanes,
+    lane: &Lane,
+    subscription: &mut Subscription,
+) -> Poll<Infallible> {
+    let mut batches = 0;
+    while batches < BURST
+        && let Poll::Ready(batch) = subscription.poll_batch(context)
+    {
+        lanes.publish(lane, batch, subscription.standing());
+        batches += 1;
+    }
+    if batches == BURST {
+        context.waker().wake_by_ref();
+    }
+    let moved = lane.stand(subscription);
+    lane.wake(moved, batches > 0, subscription.is_held());
+    Poll::Pending
+}
+
+/// Closes a lane when its task ends, however.
+struct Closing<'a>(&'a Lane);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// In whose name lanes read history: nobody's, for all of them together take the turn of one client.
+fn lane_client() -> ClientKey {
+    ClientKey::of(std::net::Ipv4Addr::UNSPECIFIED.into())
+}
+
+/// Batches composed before others get their turn: a lane that is behind must come forward faster than those who follow
+/// by themselves, or they would never meet.
+const BURST: usize = 8;

@@ -1,0 +1,234 @@
+//! Where a subscription stands, as a value: a lane publishes it, and a client goes on from it.
+
+use std::sync::Arc;
+
+use super::{
+    Source, Subscription,
+    gap::Gap,
+    merge::Wish,
+    part::{Asker, Part},
+    roster::{Roster, Topic},
+};
+use crate::{
+    client::ClientKey,
+    partition::{PartitionLog, TopicPartition},
+    position::{Offset, Place, Timestamp},
+};
+
+/// Where a subscription stands in every partition, filtered and skipped records included.
+#[derive(Debug)]
+pub(super) struct Standing {
+    topics: Arc<[Topic]>,
+    parts: Box<[Stand]>,
+    /// Found, and not told yet: the parts stand behind them already.
+    gaps: Vec<Gap>,
+    /// Whether every part is in a log and nothing is left to tell: others may go on from here as from a place of their own.
+    settled: bool,
+}
+
+/// Where it stands in one partition.
+#[derive(Debug)]
+pub(super) struct Stand {
+    pub(super) partition: TopicPartition,
+    /// What the id says.
+    pub(super) place: Place,
+    /// Whether it was ever one in a log that was current then.
+    pub(super) was_read: bool,
+    /// The log, and the next offset looked at; `None` while it is not determined.
+    pub(super) at: Option<(Arc<PartitionLog>, Offset)>,
+}
+
+impl Standing {
+    /// Whether a client that got to the same offsets by itself may go on from here.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// What it costs in memory, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.parts.len() * size_of::<Stand>() + self.gaps.len() * size_of::<Gap>()
+    }
+}
+
+impl Subscription {
+    /// Goes on from `standing`, with whatever came since.
+    pub(super) fn from_standing(
+        source: &Source,
+        standing: &Standing,
+        (client, now): (ClientKey, Timestamp),
+        wish: Wish,
+    ) -> Self {
+        let asker = Asker::new(source, client, now);
+        let parts = standing
+            .parts
+            .iter()
+            .map(|stand| Part::at(stand, &asker))
+            .collect();
+        let roster = Roster::at(Arc::clone(&standing.topics), parts, now);
+        let mut subscription = Self::of(asker, roster, wish);
+        subscription.gaps.clone_from(&standing.gaps);
+        subscription
+    }
+
+    /// Where it stands now.
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            topics: Arc::clone(self.roster.topics()),
+            parts: self.roster.parts.iter().map(Part::stand).collect(),
+            gaps: self.gaps.clone(),
+            settled: self.gaps.is_empty()
+                && self.roster.is_known()
+                && self.roster.parts.iter().all(Part::is_determined),
+        }
+    }
+
+    /// Whether going on leads it to `other`, which is settled: the same partitions in the same logs, none of them behind it,
+    /// and each with as good a proof.
+    pub(super) fn leads_to(&self, other: &Standing) -> bool {
+        self.compare(other, |own, other| own <= other)
+    }
+
+    /// Whether it stands exactly at `other`, which is settled, and has told all.
+    pub(super) fn stands_at(&self, other: &Standing) -> bool {
+        self.gaps.is_empty() && self.compare(other, |own, other| own == other)
+    }
+
+    /// Goes no further than `limit` in each partition, or as far as it can; `limit` is one it [leads to](Self::leads_to).
+    pub(super) fn set_limit(&mut self, limit: Option<&Standing>) {
+        for (index, part) in self.roster.parts.iter_mut().enumerate() {
+            let stand = limit.and_then(|limit| limit.parts.get(index)?.at.as_ref());
+            part.set_limit(stand.map_or(Offset::MAX, |(_, next)| *next));
+        }
+    }
+
+    fn compare(&self, other: &Standing, holds: impl Fn(Offset, Offset) -> bool) -> bool {
+        let same = |(part, stand): (&Part, &Stand)| match (part.cursor(), &stand.at) {
+            (Some(cursor), Some((log, next))) => {
+                vouches_for(&stand.place, &part.place)
+                    && Arc::ptr_eq(cursor.log(), log)
+                    && holds(cursor.next(), *next)
+            }
+            _ => false,
+        };
+        let parts = &self.roster.parts;
+        self.roster.is_known() && parts.len() == other.parts.len() && parts.iter().zip(&other.parts).all(same)
+    }
+}
+
+/// Whether a client at `own`, with nothing but a hole between it and `other`, is told as much from there on when the log
+/// turns out to be another: an epoch proves it, and without one the offset must be in range.
+fn vouches_for(other: &Place, own: &Place) -> bool {
+    match (other, own) {
+        (Place::At(other), Place::At(own)) => {
+            other.epoch.is_some() || (own.epoch.is_none() && other.offset <= own.offset)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Poll, Waker};
+
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+    use crate::{
+        partition::{Bounds, Directory, History, HistoryError, Page},
+        position::IdForm,
+        subscription::{Format, Reason, Request},
+    };
+
+    /// Never asked.
+    struct NoHistory;
+
+    impl History for NoHistory {
+        fn page(
+            &self,
+            _: &Arc<PartitionLog>,
+            _: Offset,
+            _: ClientKey,
+        ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn bounds(&self, _: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn first_at(
+            &self,
+            _: &Arc<PartitionLog>,
+            _: Timestamp,
+        ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    fn partition() -> TopicPartition {
+        TopicPartition {
+            topic: "edits".into(),
+            partition: 0,
+        }
+    }
+
+    fn source() -> Source {
+        let directory = Directory::new();
+        let tag = crate::position::LogTag::new("cluster", &[1; 16]);
+        directory.put(PartitionLog::new(partition(), tag, Default::default(), 7));
+        Source {
+            directory,
+            history: Arc::new(NoHistory),
+        }
+    }
+
+    fn live(source: &Source) -> Subscription {
+        let request = Request {
+            topics: vec!["edits".into()],
+            position: None,
+            since: None,
+            form: IdForm::Json,
+            format: Format::Sse,
+            filter: None,
+            shows_canaries: false,
+            client: ClientKey::of([192, 0, 2, 7].into()),
+            now: 0,
+        };
+        let mut subscription = Subscription::start(source, request);
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        assert!(subscription.poll_batch(&mut context).is_pending());
+        subscription
+    }
+
+    #[test]
+    fn a_gap_that_is_not_told_yet_keeps_others_away_and_is_told_by_who_goes_on_from_there() {
+        let source = source();
+        let mut subscription = live(&source);
+        assert!(subscription.standing().is_settled());
+        assert!(subscription.stands_at(&subscription.standing()));
+        subscription.gaps.push(Gap {
+            partition: partition(),
+            requested: Some(3),
+            resumed: Some(7),
+            reason: Reason::Truncated,
+        });
+        let standing = subscription.standing();
+        assert!(!standing.is_settled());
+        assert!(!subscription.stands_at(&standing));
+
+        let wish = Wish {
+            format: Format::Sse,
+            form: IdForm::Json,
+            filter: None,
+            shows_canaries: false,
+        };
+        let client = (ClientKey::of([192, 0, 2, 8].into()), 0);
+        let mut other = Subscription::from_standing(&source, &standing, client, wish);
+        let mut context = std::task::Context::from_waker(Waker::noop());
+        let Poll::Ready(batch) = other.poll_batch(&mut context) else {
+            panic!("nothing was told")
+        };
+        assert_eq!(batch.gaps, subscription.gaps);
+        assert!(other.stands_at(&live(&source).standing()));
+    }
+}

@@ -1,0 +1,569 @@
+//! Lanes under random schedules: clients that join, fall behind, go on by themselves and join again get what each would
+//! have got alone. The task of the lane runs when the schedule lets it, and time is simulated.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{
+    future::poll_fn,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use proptest::{prelude::*, test_runner::TestRunner};
+use riverhead::{
+    client::ClientKey,
+    filter::{Filter, MAX_FILTERS},
+    position::{IdForm, Place, decode},
+    sse::{Message, Reader},
+    subscription::{Batch, Follower, Format, Lanes, Request, Subscription},
+};
+use support::{
+    model::House,
+    referee::Referee,
+    weather::{Weather, weather},
+};
+use tokio::{task::yield_now, time::timeout};
+use tokio_util::task::TaskTracker;
+
+fn op() -> impl Strategy<Value = Op> {
+    let client = 0..CLIENTS;
+    prop_oneof![
+        27 => weather().prop_map(Op::Weather),
+        8 => (client.clone(), 1..6usize).prop_map(|(client, batches)| Op::Read { client, batches }),
+        8 => (client.clone(), 1..6usize).prop_map(|(client, batches)| Op::Peek { client, batches }),
+        6 => (1..4usize).prop_map(|turns| Op::Others { turns }),
+        3 => client.prop_map(|client| Op::CutAndResume { client }),
+    ]
+}
+
+#[test]
+fn nothing_is_lost_repeated_or_invented_and_memory_is_within_its_budget() {
+    let budget = prop_oneof![Just(0), 500..5_000usize, Just(1024 * 1024)];
+    let filter = prop::sample::select(vec![
+        None,
+        None,
+        Some("n < 0"),
+        Some("n in (1, 5, 25) or @partition = 1"),
+    ]);
+    let schedule = (prop::collection::vec(op(), 1..150), any::<bool>(), budget, filter);
+    let config = ProptestConfig {
+        cases: 1000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let seats = Seats::default();
+    TestRunner::new(config)
+        .run(&schedule, |(ops, compact, budget, filter)| {
+            World::run(&ops, compact, budget, filter, &seats);
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert!(
+        seats.taken.load(Relaxed) > 1000,
+        "hardly anybody got into a lane: {seats:?}"
+    );
+    assert!(
+        seats.lost.load(Relaxed) > 100,
+        "hardly anybody fell out of a lane: {seats:?}"
+    );
+}
+
+/// What happens next.
+#[derive(Clone, Debug)]
+enum Op {
+    /// Something the clients have no part in.
+    Weather(Weather),
+    /// A client takes some batches, and others get their turn while it waits.
+    Read { client: usize, batches: usize },
+    /// A client takes what is there, and nobody else gets a turn.
+    Peek { client: usize, batches: usize },
+    /// The lane gets its turn.
+    Others { turns: usize },
+    /// A client's connection breaks; it comes back with its last id.
+    CutAndResume { client: usize },
+}
+
+/// How often clients got into a lane, and fell out of it.
+#[derive(Debug, Default)]
+struct Seats {
+    taken: AtomicUsize,
+    lost: AtomicUsize,
+}
+
+/// The house, its lanes, some clients who want the same, a referee for each.
+struct World<'a> {
+    house: House,
+    lanes: Lanes,
+    tasks: TaskTracker,
+    clients: Vec<(Follower, Referee)>,
+    form: IdForm,
+    filter: Option<&'static str>,
+    budget: usize,
+    seats: &'a Seats,
+}
+
+impl<'a> World<'a> {
+    /// Plays the schedule, then lets everything settle and compares.
+    fn run(ops: &[Op], compact: bool, budget: usize, filter: Option<&'static str>, seats: &'a Seats) {
+        runtime().block_on(async {
+            let form = if compact { IdForm::Compact } else { IdForm::Json };
+            let mut world = Self::new(form, budget, filter, seats);
+            for op in ops {
+                world.step(op).await;
+                assert!(world.lanes.bytes() <= world.budget, "{:?}", world.lanes);
+            }
+            world.settle().await;
+        });
+    }
+
+    fn new(form: IdForm, budget: usize, filter: Option<&'static str>, seats: &'a Seats) -> Self {
+        let house = House::new(PARTITIONS);
+        let tasks = TaskTracker::new();
+        let lanes = Lanes::new(house.source.clone(), budget, tasks.clone());
+        let client = |_| {
+            let mut referee = Referee::of(wants(filter));
+            let id = referee.reconnect(&house);
+            (
+                lanes.follow(house.filtered(Some(&id), form, filter)).unwrap(),
+                referee,
+            )
+        };
+        Self {
+            clients: (0..CLIENTS).map(client).collect(),
+            house,
+            lanes,
+            tasks,
+            form,
+            filter,
+            budget,
+            seats,
+        }
+    }
+
+    async fn step(&mut self, op: &Op) {
+        match *op {
+            Op::Weather(ref weather) => self.house.suffer(weather),
+            Op::Read { client, batches } => self.read(client, batches).await,
+            Op::Peek { client, batches } => self.peek(client, batches),
+            Op::Others { turns } => others(turns).await,
+            Op::CutAndResume { client } => {
+                let id = self.clients[client].1.reconnect(&self.house);
+                let request = self.house.filtered(Some(&id), self.form, self.filter);
+                self.clients[client].0 = self.lanes.follow(request).unwrap();
+            }
+        }
+    }
+
+    async fn read(&mut self, client: usize, batches: usize) {
+        for _ in 0..batches {
+            let was = self.clients[client].0.is_in_lane();
+            let bytes = next(&mut self.clients[client].0).await;
+            self.note(client, was);
+            let Some(bytes) = bytes else { return };
+            self.clients[client].1.take(&self.house, &bytes);
+        }
+    }
+
+    fn peek(&mut self, client: usize, batches: usize) {
+        for _ in 0..batches {
+            let (follower, referee) = &mut self.clients[client];
+            let was = follower.is_in_lane();
+            if let Some(batch) = poll_fn(|context| follower.poll_batch(context)).now_or_never() {
+                referee.take(&self.house, &batch.bytes);
+            }
+            self.note(client, was);
+        }
+    }
+
+    fn note(&self, client: usize, was: bool) {
+        match (was, self.clients[client].0.is_in_lane()) {
+            (false, true) => self.seats.taken.fetch_add(1, Relaxed),
+            (true, false) => self.seats.lost.fetch_add(1, Relaxed),
+            _ => 0,
+        };
+    }
+
+    /// A client that has read ahead of the tail what was then compacted away stands where the lane will never stand, until
+    /// there is another record.
+    fn write_everywhere(&self) {
+        let mut brokers = self.house.model.lock();
+        brokers.quiet = false;
+        (0..brokers.partitions.len()).for_each(|partition| brokers.produce(partition, 1));
+    }
+
+    async fn settle(mut self) {
+        self.write_everywhere();
+        self.house.clear_up();
+        for client in 0..CLIENTS {
+            self.read(client, usize::MAX).await;
+            self.clients[client].1.verify(&self.house);
+        }
+        assert!(
+            self.clients.iter().all(|(client, _)| client.is_in_lane()),
+            "somebody never joined"
+        );
+        drop(self.clients);
+        self.tasks.close();
+        timeout(PATIENCE, self.tasks.wait())
+            .await
+            .expect("no lane without its clients");
+        assert_eq!((self.lanes.count(), self.lanes.bytes()), (0, 0));
+    }
+}
+
+#[test]
+fn in_a_lane_a_client_reads_byte_for_byte_what_it_would_read_alone() {
+    for form in [IdForm::Json, IdForm::Compact] {
+        runtime().block_on(compare(form));
+    }
+}
+
+async fn compare(form: IdForm) {
+    let house = House::new(PARTITIONS);
+    let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
+    let start = Referee::default().reconnect(&house);
+    let mut alone = house.subscribe(Some(&start), form);
+    let mut first = lanes.follow(house.request(Some(&start), form)).unwrap();
+    let mut second = lanes.follow(house.request(None, form)).unwrap();
+    // Once in each partition, so that a record stands behind every entry of the id.
+    write(&house, 0, 3);
+    write(&house, 1, 2);
+    let mut reading = (collect(&mut alone).await, follow(&mut first).await);
+    follow(&mut second).await;
+    assert!(first.is_in_lane() && second.is_in_lane());
+    for round in 0..20 {
+        house.model.lock().quiet = round % 4 == 3;
+        write(&house, round % 2, 1 + round % 3);
+        reading.0.extend(collect(&mut alone).await);
+        reading.1.extend(follow(&mut first).await);
+        assert!(first.is_in_lane());
+    }
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    assert_eq!(text(&reading.1), text(&reading.0));
+    assert!(reading.0.len() > 2000);
+}
+
+#[test]
+fn a_client_that_is_overrun_goes_on_at_its_place_and_joins_again() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let lanes = Lanes::new(house.source.clone(), 4096, TaskTracker::new());
+        let mut quick = lanes.follow(house.request(None, IdForm::Json)).unwrap();
+        let mut slow = lanes.follow(house.request(None, IdForm::Json)).unwrap();
+        follow(&mut quick).await;
+        follow(&mut slow).await;
+        assert!(quick.is_in_lane() && slow.is_in_lane());
+        for _ in 0..100 {
+            write(&house, 0, 1);
+            follow(&mut quick).await;
+        }
+        assert!(lanes.bytes() <= 4096);
+        house
+            .source
+            .directory
+            .all()
+            .iter()
+            .for_each(|log| while log.shed() > 0 {});
+        let bytes = next(&mut slow).await.expect("what it missed");
+        assert!(!slow.is_in_lane(), "the ring has moved past it");
+        let mut missed = numbers(&bytes);
+        missed.extend(numbers(&follow(&mut slow).await));
+        assert_eq!(missed, (1..=100).collect::<Vec<_>>());
+        assert!(slow.is_in_lane());
+    });
+}
+
+#[test]
+fn a_client_whose_leader_is_away_stays_out_of_the_lane_and_the_rest_flows() {
+    runtime().block_on(async {
+        let house = House::new(2);
+        write(&house, 0, 5);
+        write(&house, 1, 5);
+        let start = Referee::default().reconnect(&house);
+        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
+        let mut live = lanes.follow(house.request(None, IdForm::Json)).unwrap();
+        follow(&mut live).await;
+        house
+            .source
+            .directory
+            .all()
+            .iter()
+            .for_each(|log| while log.shed() > 0 {});
+        house.model.lock().partitions[0].mute = true;
+        let mut late = lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap();
+        assert_eq!(numbers(&follow(&mut late).await), [6, 7, 8, 9, 10]);
+        for n in 11..20 {
+            write(&house, 1, 1);
+            assert_eq!(numbers(&follow(&mut late).await), [n]);
+            assert_eq!(numbers(&follow(&mut live).await), [n]);
+        }
+        assert!(live.is_in_lane() && !late.is_in_lane());
+        house.model.lock().partitions[0].mute = false;
+        assert_eq!(numbers(&follow(&mut late).await), [1, 2, 3, 4, 5]);
+        assert!(late.is_in_lane());
+    });
+}
+
+#[test]
+fn a_hole_at_the_end_of_history_keeps_nobody_out_of_the_lane() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        house.model.lock().produce(0, 10);
+        // The tail has come to the last record that is there; behind it history has a marker, or what was compacted.
+        house.publish(0, 9);
+        house.model.lock().partitions[0].records.pop();
+        let start = Referee::default().reconnect(&house);
+        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
+        let mut both = [(); 2].map(|()| lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap());
+        for follower in &mut both {
+            assert_eq!(numbers(&follow(follower).await), (1..=9).collect::<Vec<_>>());
+            assert!(follower.is_in_lane());
+        }
+    });
+}
+
+#[test]
+fn an_id_from_a_lane_stands_at_the_event_it_came_with() {
+    runtime().block_on(async {
+        let house = House::new(2);
+        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
+        let mut both = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
+        for follower in &mut both {
+            follow(follower).await;
+        }
+        write(&house, 0, 3);
+        write(&house, 1, 1);
+        let mut reader = Reader::new(1024 * 1024);
+        reader.push(&follow(&mut both[1]).await).unwrap();
+        assert!(both[1].is_in_lane());
+        let ids: Vec<_> = std::iter::from_fn(|| reader.next_message())
+            .map(|event| event.id.unwrap())
+            .collect();
+        let offsets = |id: &String| -> Vec<_> {
+            let entries = decode(id.as_bytes()).unwrap().entries.into_iter();
+            entries
+                .map(|entry| match entry.place {
+                    Place::At(mark) => mark.offset,
+                    other => panic!("{other:?}"),
+                })
+                .collect()
+        };
+        assert_eq!(
+            ids.iter().map(offsets).collect::<Vec<_>>(),
+            [[1, 0], [2, 0], [3, 0], [3, 1]]
+        );
+    });
+}
+
+#[test]
+fn a_client_alone_with_its_wish_has_no_lane() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let tasks = TaskTracker::new();
+        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, tasks.clone());
+        let mut one = lanes.follow(house.request(None, IdForm::Json)).unwrap();
+        let mut other = lanes.follow(house.request(None, IdForm::Compact)).unwrap();
+        follow(&mut one).await;
+        follow(&mut other).await;
+        write(&house, 0, 4);
+        assert_eq!(numbers(&follow(&mut one).await), [1, 2, 3, 4]);
+        assert_eq!(numbers(&follow(&mut other).await), [1, 2, 3, 4]);
+        assert!(!one.is_in_lane() && !other.is_in_lane());
+        assert_eq!((tasks.len(), lanes.bytes()), (0, 0));
+    });
+}
+
+/// What the referee says of the filters of the simulation.
+fn wants(filter: Option<&str>) -> fn(i32, u64) -> bool {
+    match filter {
+        None => |_, _| true,
+        Some("n < 0") => |_, _| false,
+        Some(_) => |partition, n| partition == 1 || [1, 5, 25].contains(&n),
+    }
+}
+
+#[test]
+fn a_quiet_filter_is_told_how_far_it_has_come_and_resumes_there() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
+        let filtered = |id: Option<&str>| {
+            let request = house.filtered(id, IdForm::Json, Some("n < 0"));
+            lanes.follow(request).unwrap()
+        };
+        let mut both = [filtered(None), filtered(None)];
+        let mut messages = Vec::new();
+        for _ in 0..2 {
+            write(&house, 0, 30);
+            for follower in &mut both {
+                messages = read(&follow(follower).await);
+            }
+        }
+        assert!(both[1].is_in_lane());
+        let [checkpoint] = messages.as_slice() else {
+            panic!("{messages:?}")
+        };
+        assert_eq!(
+            (checkpoint.event.as_str(), checkpoint.data.as_str()),
+            ("checkpoint", r#"{"skipped":30}"#)
+        );
+        let id = checkpoint.id.as_deref().unwrap();
+        let request = house.request(Some(id), IdForm::Json);
+        write(&house, 0, 1);
+        assert_eq!(numbers(&follow(&mut lanes.follow(request).unwrap()).await), [61]);
+        let request = house.filtered(None, IdForm::Json, Some("n < 0"));
+        let json_lines = Request {
+            format: Format::Ndjson,
+            ..request
+        };
+        let mut follower = lanes.follow(json_lines).unwrap();
+        follow(&mut follower).await;
+        write(&house, 0, 30);
+        assert!(
+            follow(&mut follower).await.is_empty(),
+            "JSON lines have no checkpoints"
+        );
+    });
+}
+
+#[test]
+fn ten_thousand_different_wishes_are_ten_thousand_subscriptions_and_no_lane() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let tasks = TaskTracker::new();
+        let lanes = Lanes::new(house.source.clone(), 4096, tasks.clone());
+        let mut popular = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
+        let hostile = |n: u32| {
+            let request = house.filtered(None, IdForm::Json, None);
+            let filter = Filter::parse(&format!("n = {n} or n < 0")).unwrap();
+            let client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + n / 5).into());
+            lanes.follow(Request {
+                filter: Some(filter),
+                client,
+                ..request
+            })
+        };
+        let all: Vec<_> = (0..10_000).map(hostile).collect();
+        assert_eq!(
+            all.iter().filter(|follower| follower.is_ok()).count(),
+            MAX_FILTERS
+        );
+        for follower in &mut popular {
+            follow(follower).await;
+        }
+        write(&house, 0, 1);
+        for follower in &mut popular {
+            assert_eq!(numbers(&follow(follower).await), [1]);
+            assert!(follower.is_in_lane());
+        }
+        assert_eq!(tasks.len(), 1);
+        assert!(lanes.bytes() <= 4096);
+    });
+}
+
+#[test]
+fn two_thousand_lanes_of_strangers_stay_within_the_budget_and_the_others_miss_nothing() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let (tasks, budget) = (TaskTracker::new(), 64 * 1024);
+        let lanes = Lanes::new(house.source.clone(), budget, tasks.clone());
+        let mut popular = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
+        // Each passes all there is, and is followed twice: a lane with a ring.
+        let hostile = |(n, address): (usize, usize)| {
+            let filter = Filter::parse(&format!("n > 0 or n = -{n}")).unwrap();
+            let client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + address as u32).into());
+            lanes.follow(Request {
+                filter: Some(filter),
+                client,
+                ..house.request(None, IdForm::Json)
+            })
+        };
+        let first = (0..MAX_FILTERS).map(|n| (n, n / 5));
+        let second = (0..MAX_FILTERS).map(|n| (n, MAX_FILTERS + n / 5));
+        let strangers: Vec<_> = first.chain(second).map(|it| hostile(it).unwrap()).collect();
+        assert_eq!((lanes.count(), tasks.len()), (MAX_FILTERS + 1, MAX_FILTERS + 1));
+        let mut seen = [Vec::new(), Vec::new()];
+        for _ in 0..10 {
+            write(&house, 0, 5);
+            for (follower, seen) in popular.iter_mut().zip(&mut seen) {
+                seen.extend(numbers(&follow(follower).await));
+                assert!(lanes.bytes() <= budget, "{lanes:?}");
+            }
+        }
+        let all: Vec<_> = (1..=50).collect();
+        assert_eq!(seen, [all.clone(), all]);
+        drop(strangers);
+        follow(&mut popular[0]).await;
+        assert_eq!((lanes.count(), tasks.len()), (1, 1));
+    });
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+fn write(house: &House, partition: usize, records: usize) {
+    house.model.lock().produce(partition, records);
+    house.tail(partition);
+}
+
+async fn others(turns: usize) {
+    for _ in 0..turns {
+        yield_now().await;
+    }
+}
+
+async fn within(batch: impl Future<Output = Batch>) -> Option<Bytes> {
+    timeout(PATIENCE, batch).await.ok().map(|batch| batch.bytes)
+}
+
+async fn next(follower: &mut Follower) -> Option<Bytes> {
+    within(poll_fn(|context| follower.poll_batch(context))).await
+}
+
+/// All there is for a follower.
+async fn follow(follower: &mut Follower) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some(bytes) = next(follower).await {
+        all.extend(bytes);
+    }
+    all
+}
+
+/// All there is for a subscription.
+async fn collect(subscription: &mut Subscription) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some(bytes) = within(poll_fn(|context| subscription.poll_batch(context))).await {
+        all.extend(bytes);
+    }
+    all
+}
+
+fn read(bytes: &[u8]) -> Vec<Message> {
+    let mut reader = Reader::new(1024 * 1024);
+    reader.push(bytes).unwrap();
+    std::iter::from_fn(|| reader.next_message()).collect()
+}
+
+fn numbers(bytes: &[u8]) -> Vec<u64> {
+    let number =
+        |message: Message| serde_json::from_str::<serde_json::Value>(&message.data).unwrap()["n"].as_u64();
+    read(bytes).into_iter().filter_map(number).collect()
+}
+
+/// Who wants the same: two that make a lane, and one more.
+const CLIENTS: usize = 3;
+
+/// Partitions at the beginning; schedules add up to two more.
+const PARTITIONS: usize = 2;
+
+/// Longer than any pause in the house, and costs nothing: the clock is simulated.
+const PATIENCE: Duration = Duration::from_secs(20);
