@@ -14,6 +14,7 @@ mod delivery;
 mod error;
 mod exit;
 mod front;
+mod gzip;
 mod http1;
 mod http2;
 mod io;

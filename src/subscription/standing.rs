@@ -134,7 +134,7 @@ mod tests {
     use crate::{
         partition::{Bounds, Directory, History, HistoryError, Page},
         position::IdForm,
-        subscription::{Format, Reason, Request},
+        subscription::{Coding, Format, Reason, Request},
     };
 
     /// Never asked.
@@ -187,6 +187,7 @@ mod tests {
             since: None,
             form: IdForm::Json,
             format: Format::Sse,
+            coding: Coding::Identity,
             filter: None,
             client: ClientKey::of([192, 0, 2, 7].into()),
             now: 0,
