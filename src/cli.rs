@@ -1,6 +1,9 @@
 //! The command line. Each command loads its configuration first, so that every fault is told before a port is bound.
 
 mod check;
+#[cfg(feature = "kafka")]
+mod online;
+mod probe;
 
 use std::{
     ffi::OsString,
@@ -35,8 +38,13 @@ enum Command {
     Serve(ConfigFile),
     /// Serve invented events from Kafka brokers inside this process: nothing else is needed.
     Demo(Demo),
+    /// Look at a gateway as its clients do, and say how it is: a plugin for monitoring.
+    ///
+    /// Exits 0 if all is well, 1 for a warning, 2 if anything is critical, and so is whatever cannot be told in time; 3 for
+    /// wrong usage only.
+    Probe(Box<probe::Probe>),
     /// List every fault of a configuration, or say what it makes.
-    CheckConfig(ConfigFile),
+    CheckConfig(CheckConfig),
 }
 
 #[derive(Debug, Args)]
@@ -44,6 +52,15 @@ struct ConfigFile {
     /// The configuration (see config/riverhead.toml). RIVERHEAD_<SECTION>__<KEY> in the environment goes before it.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct CheckConfig {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Ask every bootstrap broker too: which answer, for which cluster, with which topics.
+    #[arg(long)]
+    online: bool,
 }
 
 #[derive(Debug, Args)]
@@ -68,17 +85,28 @@ pub enum Failure {
     /// It was right, and riverhead did not come up.
     #[error("error: cannot start: {0}")]
     Start(#[from] StartError),
+    /// What the configuration names is not all there.
+    #[error("error: not everything that the configuration names is there")]
+    Missing,
+    /// What the probe was asked to do makes no sense.
+    #[error("error: {0}")]
+    Usage(String),
+    /// The probe cannot serve what it finds.
+    #[error("error: cannot listen on {0}: {1}")]
+    Watch(SocketAddr, io::Error),
     /// What it had to say could not be written.
     #[error("error: cannot write to stdout: {0}")]
     Output(#[from] io::Error),
 }
 
 impl Failure {
-    /// 64 for what the operator can mend in the configuration, 1 for all else.
+    /// 64 for what the operator can mend in the configuration (of a probe 3), 1 for all else.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(USAGE),
-            Self::Start(_) | Self::Output(_) => ExitCode::FAILURE,
+            Self::Start(StartError::Descriptors { .. }) => ExitCode::from(USAGE),
+            Self::Usage(_) => ExitCode::from(PROBE_USAGE),
+            Self::Watch(..) | Self::Start(_) | Self::Missing | Self::Output(_) => ExitCode::FAILURE,
         }
     }
 }
@@ -87,33 +115,37 @@ impl Cli {
     /// Reads the command line.
     ///
     /// # Errors
-    /// The code to exit with, its text written already: 0 for help and version, 64 for wrong usage, where clap's own is 2.
+    /// The code to exit with, its text written already: 0 for help and version, 64 for wrong usage (of a probe 3), where
+    /// clap's own is 2, which would be a probe's alarm.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        let probes = arguments.get(1).is_some_and(|command| command == "probe");
         Self::try_parse_from(arguments).map_err(|said| {
             // Nobody is left to tell when this fails.
             _ = said.print();
             if said.use_stderr() {
-                ExitCode::from(USAGE)
+                ExitCode::from(if probes { PROBE_USAGE } else { USAGE })
             } else {
                 ExitCode::SUCCESS
             }
         })
     }
 
-    /// Does what was asked for; returns when it is done.
+    /// Does what was asked for; returns the code to exit with when it is done.
     ///
     /// # Errors
     /// When it could not be done.
-    pub fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+    pub fn run(
+        self,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<ExitCode, Failure> {
         match self.command {
-            Command::Serve(file) => serve(file.config, environment),
-            Command::Demo(demo) => demo.run(environment),
-            Command::CheckConfig(file) => {
-                let (config, warnings) = load(&file.config, environment)?;
-                check::report(&mut io::stdout().lock(), &file.config, &config, &warnings)?;
-                Ok(())
-            }
+            Command::Serve(file) => serve(file.config, environment)?,
+            Command::Demo(demo) => demo.run(environment)?,
+            Command::Probe(probe) => return probe.run(),
+            Command::CheckConfig(check) => check.run(environment)?,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -127,6 +159,32 @@ fn serve(file: PathBuf, environment: impl IntoIterator<Item = (OsString, OsStrin
         tracing::warn!("{warning}");
     }
     Ok(app::serve(config, Arc::new(load))?)
+}
+
+impl CheckConfig {
+    fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+        let Self { file, online } = self;
+        let (config, warnings) = load(&file.config, environment)?;
+        let mut out = io::stdout().lock();
+        check::report(&mut out, &file.config, &config, &warnings)?;
+        match online {
+            true => ask_brokers(&mut out, &config),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn ask_brokers(out: &mut impl io::Write, config: &Config) -> Result<(), Failure> {
+    match online::report(out, config)? {
+        true => Ok(()),
+        false => Err(Failure::Missing),
+    }
+}
+
+#[cfg(not(feature = "kafka"))]
+fn ask_brokers(_out: &mut impl io::Write, _config: &Config) -> Result<(), Failure> {
+    Err(StartError::NotBuiltIn("Kafka").into())
 }
 
 impl Demo {
@@ -166,3 +224,6 @@ fn start_logging(settings: &log::Settings) {
 
 /// `EX_USAGE` of BSD's sysexits.h. Supervisors can tell it from 1: trying again does not help.
 const USAGE: u8 = 64;
+
+/// `UNKNOWN` of the Monitoring Plugins Development Guidelines, which is for wrong usage and nothing else.
+const PROBE_USAGE: u8 = 3;

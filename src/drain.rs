@@ -1,7 +1,7 @@
 //! Ending without a storm: closes are spread over a window, and the end is known.
 //!
 //! The [`Signal`] starts the drain and learns when it is complete: when every [`Watch`] and [`Ticket`] is dropped. Not
-//! here: what a drain means for whom (`http` keeps accepting until the window's end, so that nobody meets a refused port).
+//! here: what a drain means for whom (`http` keeps accepting until the window's end, or leaves newcomers to a successor).
 
 use std::{
     collections::BTreeMap,
@@ -52,10 +52,20 @@ impl Signal {
     /// Tells everybody that it ends, with `window` to spread it over, and waits until nobody is left.
     ///
     /// The caller bounds the wait, if it must.
-    pub async fn drain(mut self, window: Duration) {
+    pub async fn drain(self, window: Duration) {
+        self.run(window, false).await;
+    }
+
+    /// The same, for one whose newcomers a successor takes in from now on.
+    pub async fn hand_over(self, window: Duration) {
+        self.run(window, true).await;
+    }
+
+    async fn run(mut self, window: Duration, handed_over: bool) {
         let window = Window {
             start: Instant::now(),
             length: window,
+            handed_over,
         };
         self.roll.begin(window);
         self.begun.send_replace(Some(window));
@@ -80,10 +90,23 @@ impl Watch {
 
     /// Waits for the end of the window. Never, as long as no drain begins.
     pub async fn ended(&self) {
+        tokio::time::sleep_until(self.window().await.end()).await;
+    }
+
+    /// Waits until nobody new is to be let in: to the end of the window, so that nobody meets a refused port, or to its
+    /// beginning when a successor listens at the same socket.
+    pub async fn closed(&self) {
+        let window = self.window().await;
+        if !window.handed_over {
+            tokio::time::sleep_until(window.end()).await;
+        }
+    }
+
+    async fn window(&self) -> Window {
         let mut begun = self.begun.clone();
         let window = begun.wait_for(Option::is_some).await.map(|window| *window);
         match window {
-            Ok(Some(window)) => tokio::time::sleep_until(window.end()).await,
+            Ok(Some(window)) => window,
             // The signal was dropped unused: there will be no drain.
             _ => std::future::pending().await,
         }
@@ -160,7 +183,7 @@ struct Plan {
 impl Plan {
     fn due(&self, number: u64) -> Instant {
         let rank = self.order.partition_point(|other| *other < number);
-        let Window { start, length } = self.window;
+        let Window { start, length, .. } = self.window;
         // Who came later has the rank of the end.
         match u32::try_from(self.order.len()) {
             Ok(count @ 1..) => start + length.mul_f64(((rank + 1) as f64 / f64::from(count)).min(1.0)),
@@ -173,6 +196,7 @@ impl Plan {
 struct Window {
     start: Instant,
     length: Duration,
+    handed_over: bool,
 }
 
 impl Window {
@@ -247,10 +271,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_has_a_successor_lets_nobody_in_any_more() {
+        let (signal, watch) = channel();
+        let start = Instant::now();
+        let drain = tokio::spawn(signal.hand_over(WINDOW));
+        watch.closed().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        watch.ended().await;
+        assert_eq!(start.elapsed(), WINDOW, "those who are here have their time");
+        drop(watch);
+        drain.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_window_ends_when_it_has_passed() {
         let (signal, watch) = channel();
         let start = Instant::now();
         let drain = tokio::spawn(signal.drain(WINDOW));
+        watch.closed().await;
         watch.ended().await;
         assert_eq!(start.elapsed().as_secs(), WINDOW.as_secs());
         drop(watch);

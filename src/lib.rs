@@ -8,11 +8,12 @@
 //!
 //! | floor | module | what lives there |
 //! |---|---|---|
-//! | 7 | [`cli`] | arguments: serve, demo, check-config |
+//! | 7 | [`cli`] | arguments: serve, demo, probe, check-config |
 //! | 6 | [`app`] | the composition root: build leaves, logs, Kafka, HTTP; spawn; stop in order |
 //! | 5 | [`config`] | one configuration from each module's own settings, every fault at once |
 //! | 4 | [`http`] | from a request to a body; the one table from error to status |
 //! | 4 | [`demo`] | in-process brokers and a generator of plausible events |
+//! | 4 | [`probe`] | an outside client that judges a gateway, for monitoring |
 //! | 3 | [`kafka`] | reading Kafka without groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] seam |
@@ -41,5 +42,6 @@ pub mod log;
 pub mod metrics;
 pub mod partition;
 pub mod position;
+pub mod probe;
 pub mod sse;
 pub mod subscription;

@@ -1,4 +1,5 @@
-//! The riverhead binary: arguments in, an exit code out (0 done, 1 failed start, 64 wrong usage or configuration).
+//! The riverhead binary: arguments in, an exit code out (0 done, 1 failed start, 64 wrong usage or configuration; of a probe
+//! 0 to 2 for what it found, 3 for wrong usage).
 
 use std::{env, io::Write, process::ExitCode};
 
@@ -10,7 +11,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     match cli.run(env::vars_os()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             // Nobody is left to tell when this fails.
             _ = writeln!(std::io::stderr(), "{failure}");

@@ -19,7 +19,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (7, &["cli"]),
     (6, &["app"]),
     (5, &["config"]),
-    (4, &["http", "demo"]),
+    (4, &["http", "demo", "probe"]),
     (3, &["kafka", "subscription"]),
     (2, &["partition", "filter"]),
     (1, &["event", "catalog", "limits"]),

@@ -9,7 +9,7 @@ use std::{
 
 use riverhead::health;
 use serde_json::Value;
-use support::rig::{Client, DEADLINE, Rig, get};
+use support::rig::{Client, DEADLINE, Rig, TOKEN, get};
 
 const OPEN: &str = "riverhead_streams_open{stream=\"recentchange\"}";
 
@@ -293,6 +293,53 @@ async fn other_methods_are_405_with_what_is_allowed() {
         assert_eq!((answer.status, answer.header("allow")), (405, Some("GET,HEAD")));
         assert_eq!(answer.json()["method"], method);
     }
+}
+
+/// A command, with the line of a header for who commands.
+async fn command(rig: &Rig, method: &str, stream: &str, who: &str, body: &str) -> support::rig::Answer {
+    let mut client = Client::connect(rig.admin).await;
+    let length = body.len();
+    client
+        .send(&format!(
+            "{method} /admin/clusters/{stream}/active HTTP/1.1\r\nhost: localhost:8081\r\n{who}content-length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+    client.answer().await
+}
+
+#[tokio::test]
+async fn a_command_needs_post_a_token_and_sense() {
+    let rig = Rig::start(|_| {});
+    let who = &format!("authorization: Bearer {TOKEN}\r\n");
+    let done = command(&rig, "POST", "mediawiki.recentchange", who, r#"{"cluster":"b"}"#).await;
+    assert_eq!(done.status, 200);
+    let moved = serde_json::json!({"streams": ["recentchange"], "from": "a", "to": "b"});
+    assert_eq!(done.json(), moved);
+
+    let get = command(&rig, "GET", "recentchange", who, "").await;
+    assert_eq!((get.status, get.header("allow")), (405, Some("POST")));
+    let nobody = command(&rig, "POST", "recentchange", "", r#"{"cluster":"b"}"#).await;
+    assert_eq!(
+        (nobody.status, nobody.header("www-authenticate")),
+        (401, Some("Bearer"))
+    );
+    for (stream, body, status) in [
+        ("recentchange", r#"{"cluster":"c"}"#, 400),
+        ("recentchange", r#"{"cluster":"b","fource":true}"#, 400),
+        ("recentchange", "", 400),
+        ("recentchange", r#"{"cluster":"down"}"#, 409),
+        ("recentchange", r#"{"cluster":"down","force":true}"#, 200),
+        ("nope", r#"{"cluster":"b"}"#, 400),
+        ("recentchange,revision", r#"{"cluster":"b"}"#, 400),
+    ] {
+        let answer = command(&rig, "POST", stream, who, body).await;
+        assert_eq!(answer.status, status, "{stream} {body}");
+    }
+    let large = format!("{{\"cluster\":\"{}\"}}", "b".repeat(5000));
+    assert_eq!(
+        command(&rig, "POST", "recentchange", who, &large).await.status,
+        400
+    );
 }
 
 #[tokio::test]

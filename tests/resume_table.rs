@@ -37,8 +37,12 @@ fn id(offset: i64, timestamp: Option<i64>, log: Option<(LogTag, Option<i32>)>) -
 
 /// What a client that resumes with `id` is told of gaps, and the numbers it gets.
 async fn resume(house: &House, id: &str) -> (Vec<serde_json::Value>, Vec<u64>) {
-    let mut subscription = house.subscribe(Some(id), IdForm::Json);
-    let (gaps, events): (Vec<_>, Vec<_>) = all(&mut subscription)
+    received(&mut house.subscribe(Some(id), IdForm::Json)).await
+}
+
+/// The gaps and numbers that a client gets until nothing comes any more.
+async fn received(subscription: &mut Subscription) -> (Vec<serde_json::Value>, Vec<u64>) {
+    let (gaps, events): (Vec<_>, Vec<_>) = all(subscription)
         .await
         .into_iter()
         .partition(|message| message.event == "gap");
@@ -241,6 +245,59 @@ async fn an_id_of_another_cluster_without_a_timestamp_goes_on_at_the_end() {
     let id = id(7, None, Some((LogTag::new("elsewhere", &[0; 16]), Some(0))));
     let end = house.model.lock().partitions[0].end;
     assert_eq!(resume(&house, &id).await, (gap(7, end, "other_cluster"), vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_client_moves_to_another_cluster_by_the_time_of_its_last_record() {
+    let house = house();
+    let mut subscription = house.subscribe(Some("[]"), IdForm::Json);
+    assert!(received(&mut subscription).await.1.is_empty());
+    house.model.lock().produce(0, 10);
+    house.tail(0);
+    assert_eq!(received(&mut subscription).await, (vec![], numbers(101..=110)));
+    let last = offset_of(&house, 110) + 1;
+    house.fail_over(1_000);
+    house.model.lock().produce(0, 10);
+    house.tail(0);
+    let time = time_of(&house, 110);
+    let first = (1..=110).find(|n| time_of(&house, *n) >= time).unwrap();
+    let expected = gap(last, offset_of(&house, first), "failover");
+    assert_eq!(
+        received(&mut subscription).await,
+        (expected, numbers(first..=120))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_brokers_set_the_timestamps_a_move_repeats_the_overlap() {
+    let house = house();
+    let log = house.source.directory.get(TOPIC, 0).unwrap();
+    log.set_overlap(Duration::from_millis(5));
+    let foreign = LogTag::new("elsewhere", &[0; 16]);
+    let time = time_of(&house, 60);
+    let first = (1..=100).find(|n| time_of(&house, *n) >= time - 5).unwrap();
+    assert!(first < 60);
+    let id = id(7_000, Some(time), Some((foreign, Some(0))));
+    let expected = gap(7_000, offset_of(&house, first), "other_cluster");
+    assert_eq!(resume(&house, &id).await, (expected, numbers(first..=100)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_live_client_that_has_read_nothing_yet_loses_nothing_by_a_move() {
+    let house = House::new(1);
+    let mut subscription = house.subscribe(
+        Some(r#"[{"topic":"edits","partition":0,"offset":-2}]"#),
+        IdForm::Json,
+    );
+    assert_eq!(received(&mut subscription).await, (vec![], vec![]));
+    house.model.lock().produce(0, 5);
+    house.fail_over(1_000);
+    house.model.lock().produce(0, 5);
+    house.tail(0);
+    assert_eq!(
+        received(&mut subscription).await,
+        (gap(0, 1_000, "failover"), numbers(1..=10))
+    );
 }
 
 #[tokio::test(start_paused = true)]

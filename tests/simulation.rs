@@ -8,7 +8,10 @@ mod support;
 use std::{future::poll_fn, time::Duration};
 
 use proptest::prelude::*;
-use riverhead::{position::IdForm, subscription::Subscription};
+use riverhead::{
+    position::IdForm,
+    subscription::{Request, Subscription},
+};
 use support::{
     model::House,
     referee::Referee,
@@ -27,8 +30,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_lost_repeated_or_invented(ops in prop::collection::vec(op(), 1..120), compact in any::<bool>()) {
-        World::run(&ops, compact);
+    fn nothing_is_lost_repeated_or_invented(ops in prop::collection::vec(op(), 1..120), compact in any::<bool>(), canaries in any::<bool>()) {
+        World::run(&ops, compact, canaries);
     }
 }
 
@@ -48,19 +51,21 @@ struct World {
     house: House,
     client: Subscription,
     form: IdForm,
+    /// Whether it is shown the records of probes, every fifth. Else it must see none, and lose nothing but them.
+    shows_canaries: bool,
     referee: Referee,
 }
 
 impl World {
     /// Plays the schedule, then lets everything settle and compares.
-    fn run(ops: &[Op], compact: bool) {
+    fn run(ops: &[Op], compact: bool, canaries: bool) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut world = Self::new(if compact { IdForm::Compact } else { IdForm::Json });
+            let mut world = Self::new(if compact { IdForm::Compact } else { IdForm::Json }, canaries);
             for op in ops {
                 world.step(op).await;
             }
@@ -70,14 +75,21 @@ impl World {
         });
     }
 
-    fn new(form: IdForm) -> Self {
+    fn new(form: IdForm, shows_canaries: bool) -> Self {
         let house = House::new(PARTITIONS);
-        let mut referee = Referee::default();
-        let client = house.subscribe(Some(&referee.reconnect(&house)), form);
+        house.model.lock().canary_every = Some(5);
+        let wants = |_, n: u64| !n.is_multiple_of(5);
+        let mut referee = if shows_canaries {
+            Referee::default()
+        } else {
+            Referee::of(wants)
+        };
+        let client = connect(&house, &mut referee, form, shows_canaries);
         Self {
             house,
             client,
             form,
+            shows_canaries,
             referee,
         }
     }
@@ -87,8 +99,7 @@ impl World {
             Op::Weather(weather) => self.house.suffer(weather),
             Op::Read { batches } => self.read(*batches).await,
             Op::CutAndResume => {
-                let id = self.referee.reconnect(&self.house);
-                self.client = self.house.subscribe(Some(&id), self.form);
+                self.client = connect(&self.house, &mut self.referee, self.form, self.shows_canaries);
             }
         }
     }
@@ -103,6 +114,15 @@ impl World {
             self.referee.take(&self.house, &batch.bytes);
         }
     }
+}
+
+fn connect(house: &House, referee: &mut Referee, form: IdForm, shows_canaries: bool) -> Subscription {
+    let id = referee.reconnect(house);
+    let request = Request {
+        shows_canaries,
+        ..house.request(Some(&id), form)
+    };
+    Subscription::start(&house.source, request)
 }
 
 /// Partitions at the beginning; schedules add up to two more.

@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand};
 
 /// Loads a riverhead gateway and checks every number that it delivers.
 ///
-/// Starts three brokers and a gateway of its own. Needs Java 17 and, once, Maven. Progress goes to stderr, the report to
-/// stdout; exits 1 if anything is not as it must be.
+/// Starts a gateway of its own, and brokers: three, for which it needs Java 17 and, once, Maven; or those of the demo.
+/// Progress goes to stderr, the report to stdout; exits 1 if anything is not as it must be.
 #[derive(Debug, Parser)]
 #[command(name = "riverhead-loadtest", version)]
 pub(crate) struct Cli {
@@ -31,6 +31,61 @@ pub(crate) enum Command {
     Slow(SlowArgs),
     /// From produce to a client, beside a plain consumer
     Latency(LatencyArgs),
+    /// One address wants all streams: it gets its limit, and nobody else notices (no Java needed)
+    Hog(HogArgs),
+    /// Thousands of connections send a byte now and then, and nobody else notices (no Java needed)
+    Slowloris(SlowlorisArgs),
+    /// The npm client wikimedia-streams at its limit: what that costs (needs node, no Java)
+    HotLoop(HotLoopArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HogArgs {
+    /// Attempts to get a stream, all from 127.0.0.1
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) attempts: usize,
+    /// Attempts under way at a time
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) at_once: usize,
+    /// Streams that one address may have
+    #[arg(long, default_value_t = 10)]
+    pub(crate) limit: usize,
+    /// Rounds, each first without and then with the attempts
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// How long each half of a round takes at least
+    #[arg(long, default_value = "10s", value_name = "DURATION")]
+    pub(crate) half: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SlowlorisArgs {
+    /// Connections
+    #[arg(long, default_value_t = 5_000)]
+    pub(crate) connections: usize,
+    /// Addresses that they come from
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) addresses: u8,
+    /// Between two bytes of a connection
+    #[arg(long, default_value = "1s", value_name = "DURATION")]
+    pub(crate) pause: Span,
+    /// How long the gateway is left alone before
+    #[arg(long, default_value = "30s", value_name = "DURATION")]
+    pub(crate) quiet: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HotLoopArgs {
+    /// Where the client's script and its packages are
+    #[arg(
+        long,
+        default_value = "loadtest/clients/wikimedia-streams",
+        value_name = "DIRECTORY"
+    )]
+    pub(crate) script: PathBuf,
+    /// How long it runs
+    #[arg(long, default_value = "10s", value_name = "DURATION")]
+    pub(crate) duration: Span,
 }
 
 #[derive(Args, Debug)]

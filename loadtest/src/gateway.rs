@@ -4,7 +4,7 @@ use std::{
     fs, io,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
@@ -23,7 +23,7 @@ pub struct Gateway {
     pub admin: SocketAddr,
     log: Arc<Mutex<String>>,
     /// Its configuration, for as long as it runs.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// What a gateway needs to start.
@@ -33,10 +33,16 @@ pub struct Plan {
     pub binary: PathBuf,
     /// Bootstrap addresses.
     pub bootstrap: Vec<String>,
+    /// The id that the cluster must have, if it is said.
+    pub cluster_id: Option<String>,
     /// Streams and their topics.
     pub streams: Vec<(String, Vec<String>)>,
     /// Settings by environment.
     pub env: Vec<(String, String)>,
+    /// Events a second of the demo, whose own brokers and stream it then has.
+    pub demo: Option<u32>,
+    /// The limit of its file descriptors, if it is to be another than ours.
+    pub descriptors: Option<u32>,
 }
 
 impl Plan {
@@ -46,9 +52,27 @@ impl Plan {
         Self {
             binary: binary.into(),
             bootstrap,
+            cluster_id: None,
             streams: vec![(stream.into(), topics)],
             env: Vec::new(),
+            demo: None,
+            descriptors: None,
         }
+    }
+
+    /// The demo, with so many events a second: nothing else is needed.
+    pub fn demo(binary: impl Into<PathBuf>, rate: u32) -> Self {
+        Self {
+            demo: Some(rate),
+            ..Self::new(binary, Vec::new(), "", &[])
+        }
+    }
+
+    /// With so many file descriptors at most.
+    #[must_use]
+    pub fn descriptors(mut self, limit: u32) -> Self {
+        self.descriptors = Some(limit);
+        self
     }
 
     /// With a setting, by environment: `RIVERHEAD_HTTP__HEARTBEAT`, `1s`.
@@ -64,6 +88,8 @@ impl Plan {
         // The last eighth of the total is for addresses that have no stream.
         self.set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "10000")
             .set("RIVERHEAD_LIMITS__STREAMS_TOTAL", "12000")
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "4000")
+            .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM_PER_CLIENT", "4000")
             .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "1000000")
             .set("RIVERHEAD_LIMITS__REQUEST_BURST", "100000")
     }
@@ -75,6 +101,9 @@ impl Plan {
             "[[clusters]]\nname = \"main\"\nbootstrap = {:?}\n",
             self.bootstrap
         );
+        if let Some(id) = &self.cluster_id {
+            text += &format!("cluster_id = {id:?}\n");
+        }
         for (name, topics) in &self.streams {
             text += &format!("[[streams]]\nname = {name:?}\ntopics = {topics:?}\n");
         }
@@ -87,11 +116,10 @@ impl Plan {
     /// When it does not say `listening on` and `admin on` within 20 seconds.
     pub fn start(&self) -> io::Result<Gateway> {
         let directory = TempDir::new()?;
-        let file = directory.path().join("riverhead.toml");
+        let file = directory.path().join(FILE);
         fs::write(&file, self.config())?;
-        let mut child = Command::new(&self.binary)
-            .args(["serve", "--config"])
-            .arg(&file)
+        let mut child = self
+            .command(&file)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -103,7 +131,7 @@ impl Plan {
         }
         match addresses(&mut child) {
             Ok((http, admin)) => Ok(Gateway {
-                _directory: directory,
+                directory,
                 child,
                 http,
                 admin,
@@ -119,6 +147,30 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The process to start, with its arguments.
+    fn command(&self, config: &Path) -> Command {
+        let mut command = match self.descriptors {
+            None => Command::new(&self.binary),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                let limited = format!("ulimit -n {limit} && exec \"$@\"");
+                shell.args(["-c", &limited, "sh"]).arg(&self.binary);
+                shell
+            }
+        };
+        match self.demo {
+            None => command.args(["serve", "--config"]).arg(config),
+            Some(rate) => {
+                let free = "127.0.0.1:0";
+                let rate = rate.to_string();
+                command.args(["demo", "--listen", free, "--admin", free, "--rate", &rate])
+            }
+        };
+        command
+    }
+}
+
 impl Gateway {
     /// Its process id.
     pub fn pid(&self) -> u32 {
@@ -128,6 +180,16 @@ impl Gateway {
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.log.lock().map(|log| log.clone()).unwrap_or_default()
+    }
+
+    /// What it has logged so far, without the lines of each stream.
+    fn log_of_itself(&self) -> String {
+        let log = self.log();
+        let of_streams = ["stream started", "stream ended"];
+        let own = log
+            .lines()
+            .filter(|line| !of_streams.iter().any(|stream| line.contains(stream)));
+        own.collect::<Vec<_>>().join("\n")
     }
 
     /// Resident memory in bytes.
@@ -176,12 +238,40 @@ impl Gateway {
     /// # Errors
     /// When it does not.
     pub fn admin(&self, path: &str) -> io::Result<String> {
+        self.ask_admin(&format!("GET {path}"), "", "")
+    }
+
+    /// What its admin listener answers to the command `POST path`, with this token and this JSON.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn command(&self, path: &str, token: &str, json: &str) -> io::Result<String> {
+        let headers = format!(
+            "Authorization: Bearer {token}\r\nContent-Length: {}\r\n",
+            json.len()
+        );
+        self.ask_admin(&format!("POST {path}"), &headers, json)
+    }
+
+    fn ask_admin(&self, what: &str, headers: &str, body: &str) -> io::Result<String> {
         let mut socket = TcpStream::connect(self.admin)?;
         socket.set_read_timeout(Some(START))?;
-        write!(socket, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.admin)?;
+        write!(
+            socket,
+            "{what} HTTP/1.0\r\nHost: {}\r\n{headers}\r\n{body}",
+            self.admin
+        )?;
         let mut answer = String::new();
         socket.read_to_string(&mut answer)?;
         Ok(answer)
+    }
+
+    /// Gives it another configuration file. It reads that when it is told to (SIGHUP), or at its next start.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn reconfigure(&self, plan: &Plan) -> io::Result<()> {
+        fs::write(self.directory.path().join(FILE), plan.config())
     }
 
     /// The value of a metric: the sum over its label sets.
@@ -217,7 +307,11 @@ impl Gateway {
 }
 
 impl Drop for Gateway {
+    #[allow(clippy::print_stderr, reason = "the test harness shows it beside the failure")]
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("log of the gateway:\n{}", self.log_of_itself());
+        }
         // Both fail only when it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -257,6 +351,9 @@ fn addresses(child: &mut Child) -> io::Result<(SocketAddr, SocketAddr)> {
 fn address(line: &str, prefix: &str) -> Option<SocketAddr> {
     line.strip_prefix(prefix)?.trim().parse().ok()
 }
+
+/// The configuration, in the gateway's own directory.
+const FILE: &str = "riverhead.toml";
 
 /// How long a gateway may take until it accepts. It waits for no broker.
 const START: Duration = Duration::from_secs(20);

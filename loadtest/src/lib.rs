@@ -7,14 +7,17 @@
 
 mod ask;
 mod blocks;
+pub mod bystander;
 mod chunked;
 pub mod client;
 pub mod gateway;
 pub mod goal;
+pub mod handover;
 pub mod numbers;
 pub mod progress;
 pub mod reading;
 mod response;
 pub mod scenarios;
 pub mod stopwatch;
+pub mod visitors;
 pub mod yardstick;

@@ -13,10 +13,21 @@ use std::{
 use riverhead_brokers::Cluster;
 use riverhead_loadtest::{
     progress::Progress,
-    scenarios::{Report, latency::Latency, replay::Replay, resume::Resume, slow::Slow},
+    scenarios::{
+        Report,
+        hog::Hog,
+        hot_loop::{self, HotLoop},
+        latency::Latency,
+        replay::Replay,
+        resume::Resume,
+        slow::Slow,
+        slowloris::Slowloris,
+    },
 };
 
-use crate::cli::{Cli, Command, LatencyArgs, ReplayArgs, ResumeArgs, SlowArgs};
+use crate::cli::{
+    Cli, Command, HogArgs, HotLoopArgs, LatencyArgs, ReplayArgs, ResumeArgs, SlowArgs, SlowlorisArgs,
+};
 
 fn main() -> ExitCode {
     let cli = match Cli::read(env::args_os()) {
@@ -30,13 +41,9 @@ fn main() -> ExitCode {
         );
         return ExitCode::from(cli::USAGE);
     };
-    let progress = Progress::lines();
-    progress.say("starting three brokers");
-    let cluster = Cluster::start();
     let run = Run {
-        cluster: &cluster,
         binary: &binary,
-        progress,
+        progress: Progress::lines(),
         json: cli.json,
     };
     match cli.command {
@@ -44,18 +51,25 @@ fn main() -> ExitCode {
         Command::Replay(args) => run.replay(&args),
         Command::Slow(args) => run.slow(&args),
         Command::Latency(args) => run.latency(&args),
+        Command::Hog(args) => run.hog(&args),
+        Command::Slowloris(args) => run.slowloris(&args),
+        Command::HotLoop(args) => run.hot_loop(&args),
     }
 }
 
 /// What every scenario is run with.
 struct Run<'a> {
-    cluster: &'a Cluster,
     binary: &'a Path,
     progress: Progress,
     json: bool,
 }
 
 impl Run<'_> {
+    fn cluster(&self) -> Cluster {
+        self.progress.say("starting three brokers");
+        Cluster::start()
+    }
+
     fn resume(&self, args: &ResumeArgs) -> ExitCode {
         let scenario = Resume {
             binary: self.binary(),
@@ -67,7 +81,7 @@ impl Run<'_> {
             patience: args.patience.0,
             progress: self.progress,
         };
-        self.tell(&scenario.run(self.cluster, "resume"))
+        self.tell(&scenario.run(&self.cluster(), "resume"))
     }
 
     fn replay(&self, args: &ReplayArgs) -> ExitCode {
@@ -79,7 +93,7 @@ impl Run<'_> {
             patience: args.patience.0,
             progress: self.progress,
         };
-        self.tell(&scenario.run(self.cluster, "replay"))
+        self.tell(&scenario.run(&self.cluster(), "replay"))
     }
 
     fn slow(&self, args: &SlowArgs) -> ExitCode {
@@ -92,11 +106,12 @@ impl Run<'_> {
             patience: args.patience.0,
             progress: self.progress,
         };
-        self.tell(&scenario.run(self.cluster, "slow"))
+        self.tell(&scenario.run(&self.cluster(), "slow"))
     }
 
     /// One rate after the other, and all of them whatever comes of the first.
     fn latency(&self, args: &LatencyArgs) -> ExitCode {
+        let cluster = self.cluster();
         let mut code = ExitCode::SUCCESS;
         for (index, rate) in args.rates.iter().enumerate() {
             let scenario = Latency {
@@ -108,12 +123,55 @@ impl Run<'_> {
                 patience: args.patience.0,
                 progress: self.progress,
             };
-            let this = self.tell(&scenario.run(self.cluster, &format!("latency-{index}")));
+            let this = self.tell(&scenario.run(&cluster, &format!("latency-{index}")));
             if this != ExitCode::SUCCESS {
                 code = this;
             }
         }
         code
+    }
+
+    fn hog(&self, args: &HogArgs) -> ExitCode {
+        let scenario = Hog {
+            binary: self.binary(),
+            attempts: args.attempts,
+            at_once: args.at_once,
+            limit: args.limit,
+            rounds: args.rounds,
+            half: args.half.0,
+            progress: self.progress,
+        };
+        self.tell(&scenario.run())
+    }
+
+    fn slowloris(&self, args: &SlowlorisArgs) -> ExitCode {
+        let scenario = Slowloris {
+            binary: self.binary(),
+            connections: args.connections,
+            addresses: args.addresses,
+            pause: args.pause.0,
+            quiet: args.quiet.0,
+            progress: self.progress,
+        };
+        self.tell(&scenario.run())
+    }
+
+    fn hot_loop(&self, args: &HotLoopArgs) -> ExitCode {
+        if !hot_loop::is_installed(&args.script) {
+            _ = writeln!(
+                io::stderr(),
+                "error: the client is not installed: npm ci --prefix {}",
+                args.script.display()
+            );
+            return ExitCode::from(cli::USAGE);
+        }
+        let scenario = HotLoop {
+            binary: self.binary(),
+            script: args.script.clone(),
+            duration: args.duration.0,
+            progress: self.progress,
+        };
+        self.tell(&scenario.run())
     }
 
     fn binary(&self) -> PathBuf {

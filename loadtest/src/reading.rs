@@ -1,6 +1,7 @@
 //! A client that reads numbers, and is cut now and then.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{
         Arc,
@@ -35,6 +36,9 @@ pub struct Reading {
     pub refusals: Vec<String>,
     /// The connections that ended while it wanted more.
     pub ends: Vec<End>,
+    /// Events that it had before, where it leaves those out.
+    pub repeats: usize,
+    seen: Option<HashSet<u64>>,
     /// How long its events took, if that is measured.
     pub stopwatch: Option<Stopwatch>,
     /// Of all readers that share it, for whoever watches.
@@ -64,6 +68,8 @@ impl Reading {
             connects: 0,
             refusals: Vec::new(),
             ends: Vec::new(),
+            repeats: 0,
+            seen: None,
             stopwatch: None,
             delivered: Arc::default(),
             begun: None,
@@ -74,6 +80,13 @@ impl Reading {
     #[must_use]
     pub fn timed(mut self, stopwatch: Stopwatch) -> Self {
         self.stopwatch = Some(stopwatch);
+        self
+    }
+
+    /// Takes each number once: what comes again it leaves out and counts, as who is told that events may repeat does.
+    #[must_use]
+    pub fn once(mut self) -> Self {
+        self.seen = Some(HashSet::new());
         self
     }
 
@@ -90,6 +103,7 @@ impl Reading {
         ask.receive_buffer = Some(receive_buffer);
         let mut fork = Self::new(self.server, ask);
         fork.got = self.got.clone();
+        fork.seen.clone_from(&self.seen);
         fork.last_id.clone_from(&self.last_id);
         fork
     }
@@ -247,6 +261,10 @@ impl Reading {
         if block.event == Some("gap") {
             self.got.gaps.push(data.to_owned());
         } else if let Some(number) = number(data) {
+            if !self.seen.as_mut().is_none_or(|seen| seen.insert(number)) {
+                self.repeats += 1;
+                return;
+            }
             self.got.numbers.push(number);
             if let Some(stopwatch) = &mut self.stopwatch {
                 stopwatch.arrived(number, now);

@@ -126,7 +126,8 @@ impl Stopwatch {
 }
 
 impl Quantiles {
-    fn of(times: &Histogram<u64>) -> Self {
+    /// The figures of times in nanoseconds.
+    pub(crate) fn of(times: &Histogram<u64>) -> Self {
         let milliseconds = |nanoseconds: u64| nanoseconds as f64 / 1e6;
         Self {
             p50: milliseconds(times.value_at_quantile(0.5)),

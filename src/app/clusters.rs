@@ -1,72 +1,95 @@
-//! All clusters of a configuration, and which of them answers for a log.
+//! All clusters of a configuration, and which of them each stream is read from.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::future::BoxFuture;
-
+use super::StartError;
 use crate::{
-    client::ClientKey,
     config::Config,
     event::Encoding,
     health::Health,
-    kafka::{self, Cluster, ConnectError, Counters, Memory, Options, Profile},
-    partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
-    position::{Offset, Timestamp},
+    kafka::{self, Clocks, Cluster, Counters, Failover, Memory, Options, Plan, Profile},
+    partition::{Directory, History},
 };
 
 /// The clusters that are read.
 pub(super) struct Clusters {
     clusters: Vec<Cluster>,
-    history: Arc<Routes>,
+    failover: Arc<Failover>,
+    history: Arc<dyn History>,
 }
 
 impl Clusters {
-    /// Begins to read the catalog's topics, each from the cluster it prefers. Does not wait for Kafka.
+    /// Begins to read the catalog's topics, each from the cluster it prefers, or was moved to before a restart; the others
+    /// on its list are watched. Does not wait for Kafka.
     ///
     /// # Errors
-    /// When librdkafka refuses the settings of one.
+    /// When librdkafka refuses the settings of one, or the system a thread.
     pub(super) fn connect(
         config: &Config,
         directory: &Arc<Directory>,
         profile: Profile,
         counters: &Counters,
         health: &Health,
-    ) -> Result<Self, ConnectError> {
+    ) -> Result<Self, StartError> {
+        let plan = Plan::new(config.catalog.groups(), config.state.directory.as_deref());
+        let clocks = Clocks::default();
         let mut clusters = Vec::new();
-        let mut routes = HashMap::new();
+        let mut members = Vec::new();
         for settings in &config.clusters {
             let topics = topics_of(config, &settings.name);
-            let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
-            if names.is_empty() {
+            if topics.is_empty() {
                 continue;
             }
-            let memory = Memory {
-                tail: config.memory.tail.get(),
-                history: config.memory.history.get(),
-            };
             let options = Options {
-                memory,
+                memory: Memory {
+                    tail: config.memory.tail.get(),
+                    history: config.memory.history.get(),
+                },
                 profile,
                 counters: counters.clone(),
                 health: health.clone(),
+                standby: plan.standby(&settings.name),
+                clocks: clocks.clone(),
+                state: config.state.directory.clone(),
             };
             let cluster = kafka::connect(settings, topics, Arc::clone(directory), options)?;
-            routes.extend(names.into_iter().map(|topic| (topic, cluster.history())));
+            members.push((cluster.handle().clone(), settings.failover_after));
             clusters.push(cluster);
         }
         Ok(Self {
+            history: plan.history(&clusters),
+            failover: Arc::new(plan.start(&members, counters.clone())?),
             clusters,
-            history: Arc::new(Routes(routes)),
         })
     }
 
     /// Reads of what is not in memory, whatever cluster it is in.
     pub(super) fn history(&self) -> Arc<dyn History> {
-        Arc::clone(&self.history) as Arc<dyn History>
+        Arc::clone(&self.history)
+    }
+
+    /// Which cluster each stream is read from.
+    pub(super) fn failover(&self) -> Arc<Failover> {
+        Arc::clone(&self.failover)
+    }
+
+    /// What takes another configuration's bootstrap lists.
+    pub(super) fn reseed(&self) -> impl FnMut(&Config) + Send + 'static {
+        let handles = self.clusters.iter().map(|cluster| cluster.handle().clone());
+        let handles: Vec<_> = handles.collect();
+        move |config| {
+            for settings in &config.clusters {
+                let own = handles.iter().find(|handle| *handle.name() == settings.name);
+                if let Some(handle) = own {
+                    handle.set_bootstrap(settings.bootstrap.clone());
+                }
+            }
+        }
     }
 
     /// Ends all reading, and waits for each cluster at most so long. A blocking call.
     pub(super) fn shutdown(self, within: Duration) {
+        self.failover.end();
         for cluster in self.clusters {
             let name = cluster.name().to_owned();
             if !cluster.shutdown(within) {
@@ -86,43 +109,4 @@ fn topics_of(config: &Config, cluster: &str) -> Vec<(Arc<str>, Encoding)> {
                 .map(|encoding| (topic, encoding))
         })
         .collect()
-}
-
-/// Topic -> who answers for its logs.
-struct Routes(HashMap<Arc<str>, Arc<dyn History>>);
-
-impl Routes {
-    fn ask<T: Send + 'static>(
-        &self,
-        log: &Arc<PartitionLog>,
-        ask: impl FnOnce(&dyn History) -> BoxFuture<'static, Result<T, HistoryError>>,
-    ) -> BoxFuture<'static, Result<T, HistoryError>> {
-        match self.0.get(&log.partition().topic) {
-            Some(history) => ask(&**history),
-            None => Box::pin(std::future::ready(Err(HistoryError::Unavailable))),
-        }
-    }
-}
-
-impl History for Routes {
-    fn page(
-        &self,
-        log: &Arc<PartitionLog>,
-        offset: Offset,
-        client: ClientKey,
-    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
-        self.ask(log, |history| history.page(log, offset, client))
-    }
-
-    fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
-        self.ask(log, |history| history.bounds(log))
-    }
-
-    fn first_at(
-        &self,
-        log: &Arc<PartitionLog>,
-        time: Timestamp,
-    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
-        self.ask(log, |history| history.first_at(log, time))
-    }
 }

@@ -2,23 +2,34 @@
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
+use tokio::{runtime::Runtime, time::timeout};
 use tokio_util::task::TaskTracker;
 
-use super::{Reread, StartError, clusters::Clusters, health, logs, reload::Reload, signals::Signals};
+use super::{
+    Reread, StartError,
+    clusters::Clusters,
+    descriptors,
+    handover::{Sockets, Succession},
+    health,
+    life::Life,
+    logs,
+    reload::Reload,
+    signals::Signals,
+    wheel::Wheel,
+};
 use crate::{
     catalog::{Catalog, Stream},
     client::Trusted,
     config::{Config, Sections},
     demo, drain,
     health::{self as cells, Health, Readiness},
-    http::{self, Bound, Gateway},
+    http::{self, Commands, Gateway},
     kafka::{
         Counters, Profile,
-        settings::{BrokerAddr, Settings as ClusterSettings},
+        settings::{BrokerAddr, Settings as ClusterSettings, StateSettings},
     },
     limits::Admission,
-    metrics::{self, HttpMetrics, LimitMetrics},
+    metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics},
     partition::Directory,
     subscription::{Lanes, Source},
 };
@@ -26,13 +37,19 @@ use crate::{
 /// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept. Without
 /// `reread` SIGHUP ends it at once, as a closed terminal should.
 pub(super) fn run(
-    config: Config,
+    mut config: Config,
     reread: Option<Reread>,
     profile: Profile,
+    sockets: Sockets,
     say_more: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
-    let public = bind(config.http.listen)?;
-    let admin = bind(config.admin.listen)?;
+    descriptors::fit(&mut config)?;
+    let spare = sockets.spare()?;
+    let Sockets {
+        public,
+        admin,
+        predecessor,
+    } = sockets;
     let addresses = (public.address(), admin.address());
     let runtime = Runtime::new()?;
     let mut signals = {
@@ -58,37 +75,53 @@ pub(super) fn run(
     let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
     logs::register_lanes(&mut registry, &lanes);
     let readiness = Readiness::new();
-    let window = config.http.drain;
+    let (window, takeover) = (config.http.drain, config.http.takeover);
+    let counts = LifeMetrics::register(&mut registry);
+    // The demo's brokers end with it: who comes after it serves another stream.
+    let succession = (profile == Profile::Real).then(|| Succession::new(spare, takeover, counts.clone()));
     let trusted = Trusted::new(&config.http.trusted_proxies);
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
     let admission = Arc::new(admission);
     let reload = reread.map(|reread| {
-        let mut reload = Reload::new(reread, &config);
+        let mut reload = Reload::new(reread, &config, counts);
         subscribe(&mut reload, &trusted, &admission);
+        reload.subscribe(clusters.reseed());
         reload
     });
+    let commands = Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover())));
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         lanes,
         settings: config.http,
+        commands,
         admission,
         trusted,
         readiness: readiness.clone(),
-        health,
+        health: health.clone(),
         metrics: HttpMetrics::register(&mut registry),
         registry: Arc::new(registry),
         drain: watch,
     };
     let served = runtime.block_on(async {
         reload.map(Reload::listen).transpose()?;
+        if let Some(predecessor) = &predecessor {
+            tokio::select! {
+                fit = predecessor.until_fit(&health, takeover) => fit?,
+                // Nobody has been served.
+                _ = signals.end() => return Ok(()),
+            }
+        }
         let serving = tokio::spawn(http::serve(public, admin, gateway));
         readiness.set();
         announce(addresses, say_more);
-        let drained = until_drained(serving, &mut signals, signal, window).await;
+        if let Some(predecessor) = predecessor {
+            predecessor.relieve().await;
+        }
+        let lived = Life::new(serving, signals, succession).live(signal, window).await;
         // A lane ends with its last client; those that a drain cut short go down with the runtime.
         tasks.close();
         let _ = timeout(LANES_STOP, tasks.wait()).await;
-        drained
+        lived
     });
     clusters.shutdown(KAFKA_STOP);
     served
@@ -110,10 +143,6 @@ fn expectation(stream: &Stream) -> cells::Stream {
     }
 }
 
-fn bind(address: SocketAddr) -> Result<Bound, StartError> {
-    Bound::bind(address).map_err(|error| StartError::Bind(address, error))
-}
-
 fn announce((public, admin): (SocketAddr, SocketAddr), say_more: impl FnOnce(SocketAddr, SocketAddr)) {
     say(&format!("listening on http://{public}"));
     say(&format!("admin on http://{admin}"));
@@ -124,33 +153,6 @@ fn announce((public, admin): (SocketAddr, SocketAddr), say_more: impl FnOnce(Soc
 pub(super) fn say(line: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-}
-
-async fn until_drained(
-    mut serving: JoinHandle<std::io::Result<()>>,
-    signals: &mut Signals,
-    signal: drain::Signal,
-    window: Duration,
-) -> Result<(), StartError> {
-    tokio::select! {
-        served = &mut serving => return ended(served),
-        name = signals.next() => {
-            tracing::info!(signal = name, window = ?window, "draining: streams end on event boundaries");
-        }
-    }
-    let drained = timeout(window + DRAIN_SLACK, signal.drain(window));
-    tokio::select! {
-        done = drained => match done {
-            Ok(()) => tracing::info!("drained"),
-            Err(_) => tracing::warn!("the drain did not end in time; what is left is cut"),
-        },
-        name = signals.next() => tracing::warn!(signal = name, "told twice: ending at once"),
-    }
-    Ok(())
-}
-
-fn ended(served: Result<std::io::Result<()>, tokio::task::JoinError>) -> Result<(), StartError> {
-    served.map_err(std::io::Error::other)?.map_err(StartError::System)
 }
 
 /// The demo's configuration: its own cluster and its one stream, all else as the environment says.
@@ -167,6 +169,11 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
+    // Its cluster is another in every run: what was kept of the last would refuse this one.
+    let sections = Sections {
+        state: StateSettings::default(),
+        ..sections
+    };
     // One stream cannot contradict itself.
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)
@@ -174,9 +181,6 @@ pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
 
 /// At the demo's lowest rate, one event a second, longer than any pause.
 const DEMO_QUIET: Duration = Duration::from_secs(60);
-
-/// What a drain may take beyond its window: connections get two seconds to write what they have begun.
-const DRAIN_SLACK: Duration = Duration::from_secs(5);
 
 /// A lane sees in no time that its last client is gone.
 const LANES_STOP: Duration = Duration::from_millis(500);

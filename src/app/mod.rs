@@ -5,17 +5,25 @@
 #[cfg(feature = "kafka")]
 mod clusters;
 #[cfg(feature = "kafka")]
+mod descriptors;
+#[cfg(feature = "kafka")]
 mod gateway;
 #[cfg(feature = "kafka")]
+mod handover;
+#[cfg(feature = "kafka")]
 mod health;
+#[cfg(feature = "kafka")]
+mod life;
 #[cfg(feature = "kafka")]
 mod logs;
 #[cfg(feature = "kafka")]
 mod reload;
 #[cfg(feature = "kafka")]
 mod signals;
+#[cfg(feature = "kafka")]
+mod wheel;
 
-use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::config::{Config, Faults, Sections, Warning};
 
@@ -31,6 +39,22 @@ pub enum StartError {
     /// A port cannot be had.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, io::Error),
+    /// A successor that Kafka does not answer must not take over.
+    #[error("no answer from Kafka within {0:?}; the process before this one stays")]
+    Unanswered(Duration),
+    /// Somebody asked for more streams than this process may have file descriptors for.
+    #[error(
+        "limits.streams_total = {wanted} needs a file descriptor each, and {others} more are kept for other things; this process \
+         may have {available}: raise its hard limit (LimitNOFILE=, ulimit -n), or lower streams_total"
+    )]
+    Descriptors {
+        /// Streams.
+        wanted: NonZeroU32,
+        /// Descriptors for all else.
+        others: u64,
+        /// Descriptors that the operating system grants.
+        available: u64,
+    },
     /// The operating system refuses threads, signals or sockets.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -53,13 +77,21 @@ pub struct DemoOptions {
     pub rate: NonZeroU32,
 }
 
-/// Serves `config` until it is told to stop; SIGHUP makes it `reread`.
+/// Serves `config` until it is told to stop, or a successor has taken over; SIGHUP makes it `reread`. Listening sockets that
+/// systemd or a predecessor passes on are taken; call it before there is any other thread.
 ///
 /// # Errors
 /// When it does not come up.
 #[cfg(feature = "kafka")]
 pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
-    gateway::run(config, Some(reread), crate::kafka::Profile::Real, |_, _| {})
+    let sockets = handover::Sockets::inherit(config.http.listen, config.admin.listen)?;
+    gateway::run(
+        config,
+        Some(reread),
+        crate::kafka::Profile::Real,
+        sockets,
+        |_, _| {},
+    )
 }
 
 /// Serves invented events from brokers in this process until it is told to stop.
@@ -71,11 +103,18 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     // Dropped behind the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = gateway::demo_config(options.sections, demo.bootstrap());
-    gateway::run(config, None, crate::kafka::Profile::Embedded, |public, admin| {
-        for line in crate::demo::lines_to_try(public, admin) {
-            gateway::say(&line);
-        }
-    })
+    let sockets = handover::Sockets::bind(config.http.listen, config.admin.listen)?;
+    gateway::run(
+        config,
+        None,
+        crate::kafka::Profile::Embedded,
+        sockets,
+        |public, admin| {
+            for line in crate::demo::lines_to_try(public, admin) {
+                gateway::say(&line);
+            }
+        },
+    )
 }
 
 /// Serves nothing: this build can only check configurations.

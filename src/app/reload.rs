@@ -10,13 +10,17 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::Reread;
-use crate::config::{Config, Warning};
+use super::{Reread, descriptors};
+use crate::{
+    config::{Config, Warning},
+    metrics::LifeMetrics,
+};
 
 /// Whoever can take a new configuration, and what the process was started with.
 pub(super) struct Reload {
     reread: Reread,
     started: Config,
+    counts: LifeMetrics,
     subscribers: Vec<Subscriber>,
 }
 
@@ -25,10 +29,11 @@ type Subscriber = Box<dyn FnMut(&Config) + Send>;
 
 impl Reload {
     /// Nobody listens yet. `started` is what the process runs with.
-    pub(super) fn new(reread: Reread, started: &Config) -> Self {
+    pub(super) fn new(reread: Reread, started: &Config, counts: LifeMetrics) -> Self {
         Self {
             reread,
             started: started.clone(),
+            counts,
             subscribers: Vec::new(),
         }
     }
@@ -55,10 +60,14 @@ impl Reload {
     async fn again(&mut self) {
         let reread = Arc::clone(&self.reread);
         match spawn_blocking(move || reread()).await {
-            Ok(Ok((config, warnings))) => self.apply(&config, &warnings),
+            Ok(Ok((mut config, warnings))) => match descriptors::fit(&mut config) {
+                Ok(()) => return self.apply(&config, &warnings),
+                Err(error) => tracing::error!(%error, "the configuration asks for too much, nothing changes"),
+            },
             Ok(Err(faults)) => tracing::error!("the configuration has faults, nothing changes:\n{faults}"),
             Err(panic) => tracing::error!(%panic, "the configuration could not be read, nothing changes"),
         }
+        self.counts.reload_failure();
     }
 
     fn apply(&mut self, config: &Config, warnings: &[Warning]) {
@@ -80,12 +89,18 @@ impl Reload {
 fn fixed(started: &Config, fresh: &Config) -> Vec<&'static str> {
     let mut http = fresh.http.clone();
     http.trusted_proxies.clone_from(&started.http.trusted_proxies);
+    let mut clusters = fresh.clusters.clone();
+    for (cluster, before) in clusters.iter_mut().zip(&started.clusters) {
+        cluster.bootstrap.clone_from(&before.bootstrap);
+        cluster.allow_single_bootstrap = before.allow_single_bootstrap;
+    }
     let differs = [
         ("http", http != started.http),
         ("admin", fresh.admin != started.admin),
         ("memory", fresh.memory != started.memory),
         ("log", fresh.log != started.log),
-        ("clusters", fresh.clusters != started.clusters),
+        ("state", fresh.state != started.state),
+        ("clusters", clusters != started.clusters),
         ("streams", !fresh.catalog.streams().eq(started.catalog.streams())),
     ];
     let differing = differs.into_iter().filter(|(_, differs)| *differs);
@@ -117,7 +132,7 @@ mod tests {
     fn reload(file: &Arc<Mutex<&'static str>>) -> (Reload, Arc<AtomicU32>) {
         let file = Arc::clone(file);
         let reread: Reread = Arc::new(move || load(*file.lock().unwrap()));
-        let mut reload = Reload::new(reread, &loaded(""));
+        let mut reload = Reload::new(reread, &loaded(""), LifeMetrics::default());
         let told = Arc::new(AtomicU32::new(0));
         let limit = Arc::clone(&told);
         reload.subscribe(move |config| limit.store(config.limits.streams_per_client.get(), Ordering::SeqCst));
@@ -153,6 +168,8 @@ mod tests {
             ["http", "admin", "log"]
         );
         let mut other = loaded("");
+        other.clusters[0].bootstrap.pop();
+        assert_eq!(fixed(&loaded(""), &other), [""; 0]);
         other.clusters[0].name = "other".into();
         assert_eq!(fixed(&loaded(""), &other), ["clusters"]);
     }

@@ -3,6 +3,7 @@
 //! Not here: events (`event`), and where a client stands in them (`position`).
 
 mod conflict;
+mod group;
 mod select;
 mod stream;
 
@@ -12,6 +13,7 @@ use std::{
 };
 
 pub use conflict::{Conflict, Part, Problem};
+pub use group::Group;
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
 pub use stream::{BadName, Stream, StreamName, check_name};
 
@@ -73,11 +75,16 @@ impl Catalog {
         self.topics.get(topic).map_or(&[], |topic| &topic.clusters)
     }
 
-    /// The topics that are read from `cluster` first, sorted, each once.
+    /// The topics that can be read from `cluster`, sorted, each once.
     pub fn topics_of(&self, cluster: &str) -> Vec<Arc<str>> {
-        let first = |topic: &Topic| topic.clusters.first().is_some_and(|first| **first == *cluster);
-        let topics = self.topics.iter().filter(|(_, topic)| first(topic));
+        let reads = |topic: &Topic| topic.clusters.iter().any(|name| **name == *cluster);
+        let topics = self.topics.iter().filter(|(_, topic)| reads(topic));
         topics.map(|(name, _)| Arc::clone(name)).collect()
+    }
+
+    /// The streams in groups that share topics, and so are read from one cluster at a time.
+    pub fn groups(&self) -> Vec<Group> {
+        group::groups(&self.streams)
     }
 
     /// The stream with this name or alias.
@@ -120,14 +127,17 @@ mod tests {
     use crate::encoding::Payload;
 
     #[test]
-    fn a_topic_is_read_from_the_preferred_cluster_only() {
+    fn a_topic_can_be_read_from_each_cluster_of_its_streams() {
         let mut edits = Stream::new("edits", ["e1", "e0"]);
         edits.clusters = vec!["main".into(), "backup".into()];
         let mut pages = Stream::new("pages", ["p"]);
         pages.clusters = vec!["backup".into()];
         let catalog = Catalog::new(vec![edits, pages]).expect("a catalog");
         assert_eq!(catalog.topics_of("main"), ["e0".into(), "e1".into()]);
-        assert_eq!(catalog.topics_of("backup"), ["p".into()]);
+        assert_eq!(
+            catalog.topics_of("backup"),
+            ["e0".into(), "e1".into(), "p".into()]
+        );
         assert_eq!(catalog.topics_of("other"), []);
         assert_eq!(catalog.clusters_of("e0"), ["main".into(), "backup".into()]);
         assert_eq!(catalog.clusters_of("x"), []);

@@ -57,7 +57,7 @@ fn of_stream(stream: &Stream) -> String {
     format!("stream {name}: {topics} from {clusters}, payload {payload}, tombstones {tombstones}{expected}")
 }
 
-fn count(number: usize, what: &str) -> String {
+pub(super) fn count(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")
 }

@@ -25,8 +25,21 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     optional("allow_single_bootstrap", |cluster, node| {
         node.flag().map(|v| cluster.allow_single_bootstrap = v)
     }),
+    optional("cluster_id", |cluster, node| {
+        node.string()
+            .map(|v| cluster.cluster_id = Some(v).filter(|id| !id.is_empty()).map(Into::into))
+    }),
     optional("history_rate", |cluster, node| {
         node.size().map(|v| cluster.history_rate = v)
+    }),
+    optional("renew_after", |cluster, node| {
+        node.duration().map(|v| cluster.renew_after = v)
+    }),
+    optional("failover_after", |cluster, node| {
+        node.duration().map(|v| cluster.failover_after = v)
+    }),
+    optional("failover_overlap", |cluster, node| {
+        node.pause().map(|v| cluster.failover_overlap = v)
     }),
     optional("librdkafka", |cluster, node| {
         passed_through(node).map(|v| cluster.librdkafka = v)

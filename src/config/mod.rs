@@ -20,18 +20,19 @@ use std::ffi::OsString;
 
 pub use fault::{Faults, Warning};
 pub use sections::Sections;
+pub use units::duration;
 
 use crate::{
     catalog::Catalog,
     http::settings::{AdminSettings, Settings as HttpSettings},
-    kafka::settings::Settings as ClusterSettings,
+    kafka::settings::{Settings as ClusterSettings, StateSettings},
     limits::settings::Settings as LimitSettings,
     log::Settings as LogSettings,
     partition::Settings as MemorySettings,
 };
 use fault::{Fault, Place};
 use node::Node;
-use sections::{Draft, TOP};
+use sections::{Draft, LIMITS_NAME, TOP};
 
 /// All that riverhead can be told, whole and without contradiction.
 #[derive(Clone, Debug)]
@@ -42,8 +43,12 @@ pub struct Config {
     pub admin: AdminSettings,
     /// What clients may have.
     pub limits: LimitSettings,
+    /// Whether somebody chose `limits.streams_total`: then a host that cannot hold so many is a fault, else it has fewer.
+    pub streams_total_chosen: bool,
     /// Budgets of the logs.
     pub memory: MemorySettings,
+    /// What is kept over a restart.
+    pub state: StateSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// The Kafka clusters, at least one, no two of one name.
@@ -119,14 +124,18 @@ impl Sections {
             http,
             admin,
             limits,
+            streams_total_chosen,
             memory,
+            state,
             log,
         } = self;
         Config {
             http,
             admin,
             limits,
+            streams_total_chosen,
             memory,
+            state,
             log,
             clusters,
             catalog,
@@ -150,6 +159,8 @@ fn assemble(root: &Node, faults: &mut Vec<Fault>) -> Option<Config> {
 fn draft(root: &Node, faults: &mut Vec<Fault>) -> Draft {
     let mut draft = Draft::default();
     faults.extend(table::fill(TOP, root, &mut draft).err().into_iter().flatten());
+    let limits = root.get(LIMITS_NAME);
+    draft.sections.streams_total_chosen = limits.is_some_and(|limits| limits.get("streams_total").is_some());
     add_consequences(faults, rules::faults(root, &draft.sections));
     draft
 }

@@ -32,8 +32,12 @@ pub struct Sections {
     pub admin: http::settings::AdminSettings,
     /// `limits`: what clients may have.
     pub limits: LimitSettings,
+    /// Whether `limits.streams_total` was there.
+    pub streams_total_chosen: bool,
     /// `memory`: budgets of the logs.
     pub memory: partition::Settings,
+    /// `state`: what is kept over a restart.
+    pub state: kafka::settings::StateSettings,
     /// `log`: what is logged, and how.
     pub log: log::Settings,
 }
@@ -48,6 +52,7 @@ pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
         (ADMIN_NAME, names(ADMIN)),
         (LIMITS_NAME, names(limits::KEYS)),
         (MEMORY_NAME, names(MEMORY)),
+        (STATE_NAME, names(STATE)),
         (LOG_NAME, names(LOG)),
         (CLUSTERS_NAME, names(clusters::KEYS)),
         (STREAMS_NAME, names(streams::KEYS)),
@@ -67,6 +72,9 @@ pub(super) const TOP: &[Key<Draft>] = &[
     }),
     optional(MEMORY_NAME, |draft, node| {
         fill(MEMORY, node, &mut draft.sections.memory)
+    }),
+    optional(STATE_NAME, |draft, node| {
+        fill(STATE, node, &mut draft.sections.state)
     }),
     optional(LOG_NAME, |draft, node| fill(LOG, node, &mut draft.sections.log)),
     required(
@@ -105,17 +113,38 @@ const HTTP: &[Key<http::settings::Settings>] = &[
         node.duration().map(|v| http.hold_limit = v)
     }),
     optional("drain", |http, node| node.pause().map(|v| http.drain = v)),
+    optional("takeover", |http, node| {
+        node.duration().map(|v| http.takeover = v)
+    }),
 ];
 
-const ADMIN: &[Key<http::settings::AdminSettings>] = &[optional("listen", |admin, node| {
-    node.parsed(AN_ADDRESS).map(|v| admin.listen = v)
-})];
+const ADMIN: &[Key<http::settings::AdminSettings>] = &[
+    optional("listen", |admin, node| {
+        node.parsed(AN_ADDRESS).map(|v| admin.listen = v)
+    }),
+    optional("token", |admin, node| {
+        if node.string()?.is_empty() {
+            return Ok(());
+        }
+        node.parsed("a secret such as `openssl rand -base64 24` makes")
+            .map(|v| admin.token = Some(v))
+    }),
+    optional("hosts", |admin, node| {
+        node.list("an array of names", |item| item.string().map(str::to_owned))
+            .map(|v| admin.hosts = v)
+    }),
+];
 
 const MEMORY: &[Key<partition::Settings>] = &[
     optional("tail", |memory, node| budget(node).map(|v| memory.tail = v)),
     optional("history", |memory, node| budget(node).map(|v| memory.history = v)),
     optional("lanes", |memory, node| budget(node).map(|v| memory.lanes = v)),
 ];
+
+const STATE: &[Key<kafka::settings::StateSettings>] = &[optional("directory", |state, node| {
+    node.string()
+        .map(|v| state.directory = Some(v).filter(|path| !path.is_empty()).map(Into::into))
+})];
 
 const LOG: &[Key<log::Settings>] = &[
     optional("format", |log, node| {
@@ -163,6 +192,7 @@ pub(super) const HTTP_NAME: &str = "http";
 pub(super) const ADMIN_NAME: &str = "admin";
 pub(super) const LIMITS_NAME: &str = "limits";
 const MEMORY_NAME: &str = "memory";
+const STATE_NAME: &str = "state";
 const LOG_NAME: &str = "log";
 pub(super) const CLUSTERS_NAME: &str = "clusters";
 pub(super) const STREAMS_NAME: &str = "streams";

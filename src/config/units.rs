@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-/// Reads `"15s"`, `"500ms"`, `"10m"`, `"1h"`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+/// Reads `"15s"`, `"500ms"`, `"10m"`, `"1h"`: at most a week.
+///
+/// # Errors
+/// What is wrong with it, for who wrote it.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text)?;
     let unit = match unit {
         "ms" => Duration::from_millis(1),

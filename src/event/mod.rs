@@ -13,7 +13,7 @@ pub use ndjson::{document_of, json_of};
 
 pub use crate::encoding::{Encoding, Payload, Tombstones};
 
-use std::ops::Range;
+use std::{ffi::CStr, ops::Range};
 
 use crate::position::{Epoch, Offset, Timestamp};
 
@@ -32,7 +32,13 @@ pub struct Record<'a> {
     pub headers: Headers<'a>,
     /// Its value; `None` is a tombstone.
     pub value: Option<&'a [u8]>,
+    /// Whether it bears [`CANARY_HEADER`].
+    pub canary: bool,
 }
+
+/// The header of records that only a probe is to see: they are hidden from clients that do not ask for them with
+/// `?canary=true`, whatever its value is. As C has strings, because librdkafka is asked for it once a record.
+pub const CANARY_HEADER: &CStr = c"riverhead-canary";
 
 /// What a record became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +62,8 @@ pub struct Event {
     pub epoch: Epoch,
     /// What the record became.
     pub kind: Kind,
+    /// Whether it is hidden from all but probes; positions move past it all the same.
+    pub canary: bool,
     /// The length of its key, which stands right before the lines; `None` when it has none, or nobody sees it.
     pub key: Option<u32>,
     /// The length of its headers, which stand before the key.

@@ -68,6 +68,7 @@ mod tests {
             key,
             headers: Headers::default(),
             value,
+            canary: false,
         };
         let mut lines = Vec::new();
         let kind = encode(encoding, &record, &mut lines).expect("a good value");

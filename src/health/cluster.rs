@@ -31,6 +31,8 @@ struct Facts {
     passive: bool,
     /// Why what answers is not believed.
     refused: Option<String>,
+    /// What somebody should look at.
+    concern: Option<String>,
     id: Option<Arc<str>>,
     described: Option<Instant>,
     bootstrap: Bootstrap,
@@ -96,6 +98,16 @@ impl Cluster {
     pub fn set_missing(&self, topic: &Arc<str>) {
         let mut facts = self.facts.write();
         facts.topics.entry(Arc::clone(topic)).or_default().missing = true;
+    }
+
+    /// This topic is read from elsewhere now.
+    pub fn forget(&self, topic: &str) {
+        self.facts.write().topics.remove(topic);
+    }
+
+    /// Says what somebody should look at although the cluster serves; `None` when nothing is any more.
+    pub fn set_concern(&self, concern: Option<String>) {
+        self.facts.write().concern = concern;
     }
 
     /// The brokers that replicas of our topics are placed on, alive or not.
@@ -191,6 +203,12 @@ impl Cluster {
         self.facts.write().bootstrap.tried(address, outcome);
     }
 
+    /// Whether it has told its topology and is believed, or need not.
+    pub(super) fn is_described(&self) -> bool {
+        let facts = self.facts.read();
+        facts.passive || (facts.described.is_some() && facts.refused.is_none())
+    }
+
     pub(super) fn is_active(&self) -> bool {
         !self.facts.read().passive
     }
@@ -241,6 +259,7 @@ impl Facts {
                 .or_else(|| self.short_of_seeds())
                 .or_else(|| self.starting(brokers))
                 .or_else(|| self.lacking())
+                .or_else(|| self.concern.clone().map(Verdict::degraded))
                 .unwrap_or_else(|| {
                     Verdict::ok(format!(
                         "{} and the topology are known",
@@ -283,6 +302,9 @@ impl Facts {
     }
 
     fn starting(&self, brokers: &[BrokerReport]) -> Option<Verdict> {
+        if brokers.is_empty() {
+            return Some(Verdict::degraded("no broker was looked at yet"));
+        }
         let young = brokers.iter().find(|it| it.state == super::State::Degraded)?;
         Some(Verdict::degraded(format!(
             "{}: {}",

@@ -60,6 +60,12 @@ impl Health {
         *self.0.streams.write() = streams;
     }
 
+    /// Whether every cluster that streams are read from has told its topology, and is believed.
+    pub fn is_described(&self) -> bool {
+        let clusters = self.0.clusters.read();
+        clusters.values().all(|cluster| cluster.is_described())
+    }
+
     /// How everything is.
     pub fn report(&self, now: Instant) -> Report {
         let clusters: Vec<_> = self.0.clusters.read().values().cloned().collect();

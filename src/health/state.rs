@@ -79,8 +79,12 @@ pub(super) fn seconds(age: Duration) -> String {
     }
 }
 
-/// `1 broker`, `3 brokers`.
+/// `1 broker`, `3 brokers`, `2 addresses`.
 pub(super) fn count(number: usize, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
+    let plural = match number {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
     format!("{number} {noun}{plural}")
 }

@@ -19,16 +19,12 @@ use crate::metrics::EndReason;
 pub(super) struct StreamBody<F: Feed> {
     delivery: Delivery<F>,
     carrier: Carrier,
-    begun: bool,
 }
 
 impl<F: Feed> StreamBody<F> {
     pub(super) fn new(delivery: Delivery<F>, carrier: Carrier) -> Self {
-        Self {
-            delivery,
-            carrier,
-            begun: false,
-        }
+        carrier.claim();
+        Self { delivery, carrier }
     }
 }
 
@@ -40,9 +36,7 @@ impl<F: Feed + Unpin> Body for StreamBody<F> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if !std::mem::replace(&mut self.begun, true) {
-            self.carrier.begin_stream();
-        }
+        self.carrier.begin_stream();
         let blocked = self.carrier.declines();
         let bytes = ready!(self.delivery.poll_next(context, blocked));
         if bytes.as_ref().is_some_and(|bytes| bytes.len() >= LARGE) {

@@ -18,11 +18,20 @@ pub(super) enum Carrier {
 }
 
 impl Carrier {
+    /// An endless body is what it will carry.
+    pub(super) fn claim(&self) {
+        match self {
+            Self::Alone(link) => link.claim(),
+            Self::Shared(strand) => strand.claim(),
+        }
+    }
+
     /// An endless body begins.
     pub(super) fn begin_stream(&self) {
         match self {
             Self::Alone(link) => link.begin_stream(),
-            Self::Shared(strand) => strand.begin_stream(),
+            // Others may ask for more beside it.
+            Self::Shared(_) => {}
         }
     }
 

@@ -65,6 +65,8 @@ pub(super) struct Rules {
 pub(super) struct Closing {
     /// Answer what is being asked, then close.
     pub(super) last_call: CancellationToken,
+    /// Wait for nobody's first request any more.
+    pub(super) hang_up: CancellationToken,
     /// Close, whatever is going on.
     pub(super) cut: CancellationToken,
 }
@@ -84,8 +86,7 @@ pub(super) async fn serve(
     let place = rules.admission.as_ref().map(|admission| admission.lobby.place());
     let link = Arc::new(Link::new(socket, place));
     let served = async {
-        if converse(&link, PeerAddr(peer), answer, &rules, &closing.last_call).await
-            && link.end() != EndReason::Stalled
+        if converse(&link, PeerAddr(peer), answer, &rules, &closing).await && link.end() != EndReason::Stalled
         {
             linger(&link).await;
         }
@@ -103,17 +104,18 @@ async fn converse(
     peer: PeerAddr,
     answer: impl Answer,
     rules: &Rules,
-    last_call: &CancellationToken,
+    closing: &Closing,
 ) -> bool {
     let deadline = Instant::now() + rules.limits.head_timeout;
     let opening = timeout_at(deadline, open(link, peer, rules));
     let opened = tokio::select! {
         opened = opening => opened,
-        () = last_call.cancelled() => return false,
+        () = closing.hang_up.cancelled() => return false,
     };
     let Ok(Some((peer, protocol))) = opened else {
         return false;
     };
+    let last_call = &closing.last_call;
     match protocol {
         Protocol::Http1(first) => {
             http1::converse(link, peer, first, answer, rules.limits, deadline, last_call).await;
@@ -183,9 +185,10 @@ fn tune(socket: &TcpStream, limits: Limits) -> io::Result<()> {
     let socket = SockRef::from(socket);
     // An event is written whole and must leave at once.
     socket.set_tcp_nodelay(true)?;
+    // Counted in whole seconds, of which none is an error.
     let keepalive = TcpKeepalive::new()
-        .with_time(limits.stall_timeout)
-        .with_interval(limits.heartbeat);
+        .with_time(limits.stall_timeout.max(SECOND))
+        .with_interval(limits.heartbeat.max(SECOND));
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
     tune_linux(&socket, limits)
@@ -202,6 +205,8 @@ fn tune_linux(socket: &SockRef<'_>, limits: Limits) -> io::Result<()> {
 fn tune_linux(_socket: &SockRef<'_>, _limits: Limits) -> io::Result<()> {
     Ok(())
 }
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// How many bytes the kernel takes beyond what it has sent: one batch, so that a socket that is writable takes the whole
 /// of it in one write. Without a limit it keeps megabytes for a peer that does not read. Less costs wake-ups.

@@ -54,6 +54,18 @@ pub(super) enum Error {
     Undetermined { retry_after: Duration },
     #[error("{}", advice(.0))]
     Refused(Refusal),
+    #[error("this path answers POST")]
+    NotPost,
+    #[error("this is not one of this listener's names; see `admin.hosts`")]
+    WrongHost,
+    #[error("there is no token, so nothing can be commanded; see `admin.token`")]
+    NoCommands,
+    #[error("commands need the header `Authorization: Bearer TOKEN`; see `admin.token`")]
+    NoToken,
+    #[error("{0}")]
+    BadCommand(String),
+    #[error("{0}")]
+    Conflict(String),
     /// A fault of ours. What it holds is for the log only.
     #[error("something went wrong here; it is not your fault")]
     Internal(String),
@@ -99,6 +111,12 @@ impl Error {
             Self::Gap(_) => (S::GONE, "gap", "Cannot Resume Without A Gap"),
             Self::Undetermined { .. } => (S::SERVICE_UNAVAILABLE, "unavailable", "Not Determined In Time"),
             Self::Refused(refusal) => refused(refusal),
+            Self::NotPost => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
+            Self::WrongHost => (S::MISDIRECTED_REQUEST, "misdirected_request", "Unknown Host"),
+            Self::NoCommands => (S::FORBIDDEN, "forbidden", "No Commands"),
+            Self::NoToken => (S::UNAUTHORIZED, "unauthorized", "Token Required"),
+            Self::BadCommand(_) => (S::BAD_REQUEST, "bad_request", "Bad Command"),
+            Self::Conflict(_) => (S::CONFLICT, "conflict", "Not Now"),
             Self::Internal(cause) => {
                 tracing::error!(%cause, "a request failed by a fault of ours");
                 (
@@ -124,6 +142,13 @@ impl Error {
             Self::Gap(gap) => problem.gap = serde_json::from_str(&gap.to_string()).ok(),
             Self::BadMethod => {
                 problem.header = Some((header::ALLOW, HeaderValue::from_static(super::router::ALLOWED)));
+            }
+            Self::NotPost => {
+                problem.header = Some((header::ALLOW, HeaderValue::from_static("POST")));
+            }
+            Self::NoToken => {
+                let scheme = HeaderValue::from_static("Bearer");
+                problem.header = Some((header::WWW_AUTHENTICATE, scheme));
             }
             Self::TooManyFilters(_) => {
                 problem.header = Some((header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()));

@@ -154,10 +154,12 @@ fn block_of(headers: &HeaderMap) -> usize {
 /// slash at its end. The service whose clients we serve is as lenient.
 fn plain(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    let literal = match path.get(..STREAMS.len()) {
-        Some(start) if start.eq_ignore_ascii_case(STREAMS) => start.len(),
-        _ => path.len(),
+    let begins = |with: &&&str| {
+        path.get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with))
     };
+    let literal = [STREAMS, COMMANDS].iter().find(begins);
+    let literal = literal.map_or(path.len(), |start| start.len());
     let mut target = path[..literal].to_ascii_lowercase() + &path[literal..];
     if target.len() > 1 && target != STREAMS && target.ends_with('/') {
         target.pop();
@@ -171,6 +173,9 @@ fn plain(uri: &Uri) -> Option<Uri> {
 
 /// Before the names of streams.
 pub(super) const STREAMS: &str = "/v2/stream/";
+
+/// Before the name of a stream, in commands.
+const COMMANDS: &str = "/admin/clusters/";
 
 /// The longest request target, in bytes: an id may stand in it. Beyond it: 414.
 const MAX_TARGET: usize = 16 * 1024;
@@ -201,6 +206,7 @@ mod tests {
             ("http://stream.example/v2/stream/a?x", "/v2/stream/a?x"),
             ("http://stream.example", "/"),
             ("/v2/stream/", "/v2/stream/"),
+            ("/Admin/Clusters/Edits/active", "/admin/clusters/Edits/active"),
             ("/LIVEZ/", "/livez"),
             ("/", "/"),
             ("*", "*"),

@@ -38,8 +38,12 @@ pub(super) async fn converse(
     let service = service_fn(move |mut request: Request<Incoming>| {
         seat.ask();
         introduce(&mut request, peer, &seat, Carrier::Alone(Arc::clone(&seat)));
-        let response = answer.answer(request);
-        async move { Ok::<_, Infallible>(response.await) }
+        let (response, seat) = (answer.answer(request), Arc::clone(&seat));
+        async move {
+            let response = response.await;
+            seat.answered();
+            Ok::<_, Infallible>(response)
+        }
     });
     let io = TokioIo::new(Io::new(Arc::clone(link), first, limits.stall_timeout));
     let mut connection = pin!(protocol(limits).serve_connection(io, service));

@@ -45,7 +45,6 @@ pub(super) async fn converse(
     let _none_outlives_it = strands.gone.clone().drop_guard();
     let seat = Arc::clone(link);
     let service = service_fn(move |request| {
-        seat.ask();
         let (answer, link) = (answer.clone(), Arc::clone(&seat));
         async move { Ok::<_, Infallible>(respond(answer, request, peer, &link).await) }
     });
@@ -79,6 +78,7 @@ async fn respond(
     let bodiless = request.method() == Method::HEAD;
     introduce(&mut request, peer, link, Carrier::Shared(Arc::clone(&strand)));
     let mut response = answer.answer(request).await;
+    strand.answered();
     if bodiless {
         // hyper leaves it out on HTTP/1.1 only.
         *response.body_mut() = Body::empty();

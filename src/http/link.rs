@@ -24,9 +24,10 @@ use crate::{client::ClientKey, limits::Place, metrics::EndReason};
 #[derive(Debug)]
 pub(super) struct Link {
     socket: TcpStream,
-    /// Where it waits while it has no stream.
+    /// Where it waits while it has nothing to do.
     place: Option<Place>,
     asked: AtomicBool,
+    claimed: AtomicBool,
     streaming: AtomicBool,
     blocked: AtomicBool,
     declined: AtomicBool,
@@ -39,6 +40,7 @@ impl Link {
             socket,
             place,
             asked: AtomicBool::new(false),
+            claimed: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             declined: AtomicBool::new(false),
@@ -64,7 +66,19 @@ impl Link {
     /// A request came.
     pub(super) fn ask(&self) {
         self.asked.store(true, Ordering::Relaxed);
-        self.place.iter().for_each(Place::stir);
+        self.leave_lobby();
+    }
+
+    /// A stream is what it will be answered with.
+    pub(super) fn claim(&self) {
+        self.claimed.store(true, Ordering::Relaxed);
+    }
+
+    /// The request has its answer. One that is no stream is as good as written: it is short.
+    pub(super) fn answered(&self) {
+        if !self.claimed.load(Ordering::Relaxed) {
+            self.enter_lobby();
+        }
     }
 
     /// Whether a request ever came.
@@ -72,22 +86,22 @@ impl Link {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// Now that it is known whose connection this is, it counts as one without a stream.
+    /// Now that it is known whose connection this is, it waits for a request.
     pub(super) fn enter_lobby_as(&self, client: ClientKey) {
         self.place.iter().for_each(|place| place.enter_as(client));
     }
 
-    /// It has no stream any more.
+    /// It has nothing to do any more.
     pub(super) fn enter_lobby(&self) {
         self.place.iter().for_each(Place::enter);
     }
 
-    /// It has a stream, which limits count.
+    /// It has something to do, which is counted elsewhere.
     pub(super) fn leave_lobby(&self) {
         self.place.iter().for_each(Place::leave);
     }
 
-    /// Waits until it has to go for want of a stream.
+    /// Waits until it has to go for those that come.
     pub(super) async fn sent_away(&self) {
         match &self.place {
             Some(place) => place.sent_away().await,
@@ -98,7 +112,6 @@ impl Link {
     /// From now on an endless body is all that is on this connection: no second request is answered.
     pub(super) fn begin_stream(&self) {
         self.streaming.store(true, Ordering::Relaxed);
-        self.leave_lobby();
     }
 
     /// Has its close be a reset: what the kernel still holds for this peer is freed at once.

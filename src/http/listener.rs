@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
+    os::fd::OwnedFd,
     sync::Arc,
     time::Duration,
 };
@@ -56,7 +57,17 @@ impl Bound {
         self.address
     }
 
-    /// Serves whoever connects until the window of a drain ends, and returns when the last connection is closed.
+    /// The same socket once more, for a successor: who connects is served by whichever accepts first, and the port stays
+    /// open until both have closed it.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        self.listener.try_clone().map(Into::into)
+    }
+
+    /// Serves whoever connects until the window of a drain ends (or, with a successor, begins), and returns when the last
+    /// connection is closed.
     pub(super) async fn serve(self, answer: impl Answer, rules: Rules, drain: Watch) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
         let (closing, connections) = (Closing::default(), TaskTracker::new());
@@ -64,7 +75,7 @@ impl Bound {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = drain.ended() => break,
+                () = drain.closed() => break,
                 accepted = accept(&listener, &rules) => accepted,
             };
             let (socket, peer) = accepted;
@@ -74,8 +85,15 @@ impl Bound {
             connections.spawn(count(connection, metrics));
         }
         drop(listener);
+        // Streams stay until they are due. Whoever is through with one, and would ask again on the same connection, is to do
+        // so where somebody else listens.
         closing.last_call.cancel();
         connections.close();
+        tokio::select! {
+            () = drain.ended() => {}
+            () = connections.wait() => {}
+        }
+        closing.hang_up.cancel();
         if timeout(LAST_CALL, connections.wait()).await.is_err() {
             tracing::info!(
                 connections = connections.len(),

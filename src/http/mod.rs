@@ -9,6 +9,7 @@ mod account;
 mod admin;
 mod body;
 mod carrier;
+mod command;
 mod connection;
 mod delivery;
 mod error;
@@ -32,6 +33,7 @@ mod since;
 mod strand;
 mod stream;
 
+pub use command::{Commands, Helm, NotSteered, Steered};
 pub use listener::Bound;
 
 use std::{sync::Arc, time::Duration};
@@ -62,6 +64,8 @@ pub struct Gateway {
     pub trusted: Trusted,
     /// Who may have how much.
     pub admission: Arc<Admission>,
+    /// What may be commanded on the admin listener, and by whom.
+    pub commands: Commands,
     /// Whether this replica has started.
     pub readiness: Readiness,
     /// How clusters, brokers, partitions and streams are.

@@ -27,6 +27,8 @@ pub(super) struct Question {
     pub(super) coding: Coding,
     /// Whether a gap is a failure.
     pub(super) fails_on_gap: bool,
+    /// Whether marked records are shown: a probe asks for its own.
+    pub(super) shows_canaries: bool,
 }
 
 impl Question {
@@ -54,6 +56,7 @@ impl Question {
             form: parameters.form()?,
             coding: parameters.coding()?,
             fails_on_gap: parameters.fails_on_gap()?,
+            shows_canaries: parameters.shows_canaries()?,
         })
     }
 
@@ -194,6 +197,14 @@ impl Parameters {
             None => Ok(false),
             Some("fail") => Ok(true),
             Some(_) => Err(Error::BadParameter("'on_gap' is 'fail', or absent".to_owned())),
+        }
+    }
+
+    fn shows_canaries(&self) -> Result<bool, Error> {
+        match self.one("canary")? {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
         }
     }
 

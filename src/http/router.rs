@@ -7,12 +7,12 @@ use axum::{
     body::Body,
     handler::Handler,
     response::{IntoResponse, Response},
-    routing::{MethodFilter, MethodRouter, get, on},
+    routing::{MethodFilter, MethodRouter, get, on, post},
 };
 use http::{StatusCode, header};
 use tower_governor::GovernorError;
 
-use super::{Gateway, admin, error::Error, pages, stream};
+use super::{Gateway, admin, command, error::Error, pages, stream};
 
 /// The public listener's. Probes are not limited: a proxy asks for all of its clients, and must not find us gone.
 pub(super) fn public(gateway: &Arc<Gateway>) -> Router {
@@ -34,7 +34,11 @@ pub(super) fn admin(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new()
         .route("/healthz", answers(admin::healthz))
         .route("/metrics", answers(admin::metrics))
-        .route("/admin/clients", answers(admin::clients));
+        .route("/admin/clients", answers(admin::clients))
+        .route(
+            "/admin/clusters/{stream}/active",
+            post(command::activate).fallback(async || Error::NotPost),
+        );
     with_rest(routes.merge(probes())).with_state(Arc::clone(gateway))
 }
 

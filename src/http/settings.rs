@@ -1,7 +1,10 @@
 //! What the two listeners can be told.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -27,6 +30,8 @@ pub struct Settings {
     pub hold_limit: Duration,
     /// How long the closes of a drain are spread over; zero closes all streams at once.
     pub drain: Duration,
+    /// How long a successor waits for the first answer from Kafka before it gives up; more than zero.
+    pub takeover: Duration,
 }
 
 impl Default for Settings {
@@ -45,6 +50,8 @@ impl Default for Settings {
             hold_limit: Duration::from_secs(600),
             // Below the 30 s that Kubernetes grants before it kills, with room for the rest of the stop.
             drain: Duration::from_secs(20),
+            // Longer than an election; whoever restarts wants to know within a minute that it came to nothing.
+            takeover: Duration::from_secs(30),
         }
     }
 }
@@ -54,6 +61,10 @@ impl Default for Settings {
 pub struct AdminSettings {
     /// Where it accepts; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// What whoever commands something must know; `None` takes no commands.
+    pub token: Option<Token>,
+    /// The names, without port, under which commands may be sent.
+    pub hosts: Vec<String>,
 }
 
 impl Default for AdminSettings {
@@ -61,6 +72,50 @@ impl Default for AdminSettings {
         Self {
             // Loopback: health and metrics name brokers and topics, which is nobody else's business.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            token: None,
+            hosts: ["localhost", "127.0.0.1", "[::1]"].map(Into::into).into(),
         }
     }
 }
+
+/// A secret of at least 16 visible ASCII characters. It is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Arc<str>);
+
+/// The text is no [`Token`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadToken {
+    /// It could be guessed.
+    #[error("this has fewer than {LEAST_TOKEN} characters")]
+    Short,
+    /// It would not survive a header.
+    #[error("this has a character that no header carries")]
+    Character,
+}
+
+impl Token {
+    pub(super) fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Token {
+    type Err = BadToken;
+
+    fn from_str(text: &str) -> Result<Self, BadToken> {
+        match text {
+            _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => Err(BadToken::Character),
+            _ if text.len() < LEAST_TOKEN => Err(BadToken::Short),
+            _ => Ok(Self(text.into())),
+        }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// 96 bits, when it is base64.
+const LEAST_TOKEN: usize = 16;

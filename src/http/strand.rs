@@ -29,7 +29,9 @@ use crate::metrics::EndReason;
 pub(super) struct Strand {
     link: Arc<Link>,
     tally: Arc<Tally>,
-    streaming: AtomicBool,
+    claimed: AtomicBool,
+    /// Whether it keeps its connection out of the lobby.
+    busy: AtomicBool,
     /// How many pieces were given.
     given: AtomicU64,
     /// The last piece was given, and no more asked for since.
@@ -46,19 +48,24 @@ pub(super) struct Tally {
     pub(super) open: AtomicUsize,
     /// Requests in all.
     pub(super) seen: AtomicUsize,
-    /// Of the open ones, those with an endless body. Locked while the connection's place follows, because one may end while
-    /// the next begins.
-    streams: Mutex<usize>,
+    /// Of the open ones, those that are being answered or have an endless body. Locked while the connection's place follows,
+    /// because one may end while the next begins.
+    busy: Mutex<usize>,
 }
 
 impl Strand {
     pub(super) fn new(link: &Arc<Link>, tally: &Arc<Tally>) -> Self {
         tally.open.fetch_add(1, Ordering::Relaxed);
         tally.seen.fetch_add(1, Ordering::Relaxed);
+        let mut busy = tally.busy.lock();
+        *busy += 1;
+        link.leave_lobby();
+        drop(busy);
         Self {
             link: Arc::clone(link),
             tally: Arc::clone(tally),
-            streaming: AtomicBool::new(false),
+            claimed: AtomicBool::new(false),
+            busy: AtomicBool::new(true),
             given: AtomicU64::new(0),
             waits: AtomicBool::new(false),
             end: OnceLock::new(),
@@ -66,11 +73,27 @@ impl Strand {
         }
     }
 
-    pub(super) fn begin_stream(&self) {
-        self.streaming.store(true, Ordering::Relaxed);
-        let mut streams = self.tally.streams.lock();
-        *streams += 1;
-        self.link.leave_lobby();
+    /// A stream is what it will be answered with.
+    pub(super) fn claim(&self) {
+        self.claimed.store(true, Ordering::Relaxed);
+    }
+
+    /// It has its answer. One that is no stream keeps nobody busy.
+    pub(super) fn answered(&self) {
+        if !self.claimed.load(Ordering::Relaxed) {
+            self.rest();
+        }
+    }
+
+    fn rest(&self) {
+        if !self.busy.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let mut busy = self.tally.busy.lock();
+        *busy -= 1;
+        if *busy == 0 {
+            self.link.enter_lobby();
+        }
     }
 
     pub(super) fn end(&self) -> EndReason {
@@ -109,14 +132,7 @@ impl Strand {
 impl Drop for Strand {
     fn drop(&mut self) {
         self.tally.open.fetch_sub(1, Ordering::Relaxed);
-        if !self.streaming.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut streams = self.tally.streams.lock();
-        *streams -= 1;
-        if *streams == 0 {
-            self.link.enter_lobby();
-        }
+        self.rest();
     }
 }
 

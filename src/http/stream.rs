@@ -147,6 +147,7 @@ fn request(selection: Selection, question: Question, format: Format, client: Cli
         form: question.form,
         format,
         coding: question.coding,
+        shows_canaries: question.shows_canaries,
         filter: question.filter,
         client,
         now,

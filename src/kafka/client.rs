@@ -31,7 +31,8 @@ impl Kind {
     }
 }
 
-/// The configuration of one client: our advice, under what the user says, under what riverhead rests on.
+/// The configuration of one client: our advice, under what the user says, under what riverhead rests on. All but the
+/// brokers to ask first, which change ([`Origin`](super::origin::Origin)).
 pub(super) fn config(settings: &Settings, kind: Kind, profile: Profile) -> ClientConfig {
     let mut config = ClientConfig::new();
     set(&mut config, ADVICE);
@@ -55,7 +56,6 @@ pub(super) fn config(settings: &Settings, kind: Kind, profile: Profile) -> Clien
     for key in ["group.id", "group.instance.id", "group.protocol", "debug"] {
         config.remove(key);
     }
-    config.set("bootstrap.servers", settings.bootstrap_servers());
     config.set("client.id", format!("riverhead-{}", kind.name()));
     config.set_log_level(RDKafkaLogLevel::Info);
     config
@@ -87,6 +87,8 @@ const ADVICE: &[(&str, &str)] = &[
     ("reconnect.backoff.max.ms", "2000"),
     // Bounds how long a split leader that still answers holds a reader, and learns replaced brokers in time.
     ("topic.metadata.refresh.interval.ms", "5000"),
+    // A name may stand for all brokers: each of its addresses is tried.
+    ("client.dns.lookup", "use_all_dns_ips"),
     // When all known brokers are gone, begin again with the bootstrap list.
     ("metadata.recovery.strategy", "rebootstrap"),
     ("metadata.recovery.rebootstrap.trigger.ms", "30000"),
@@ -188,6 +190,5 @@ mod tests {
         assert_eq!(config.get("socket.timeout.ms"), Some("30000"));
         assert_eq!(config.get("auto.offset.reset"), Some("error"));
         assert_eq!(config.get("sasl.mechanism"), Some("PLAIN"));
-        assert_eq!(config.get("bootstrap.servers"), Some("a:1,b:2"));
     }
 }

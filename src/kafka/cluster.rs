@@ -4,6 +4,7 @@
 //! other threads, and their answers come in as notices.
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::{Arc, mpsc},
     thread,
@@ -11,20 +12,22 @@ use std::{
 };
 
 use super::{
-    backoff::Backoff,
     connect::{Shared, Watches},
-    counters::ReplacementLabels,
+    counters::{ClusterLabels, ReplacementLabels},
     history::Pool,
-    lookout::{Lookout, Topology},
+    lookout::Topology,
+    online,
+    origin::Foreign,
     reader::{Token, TopicInfo},
+    session::{Session, SessionNumber, Sessions},
+    settings::BrokerAddr,
     silence::Silence,
-    tail::Tail,
+    topics::{From, Partition, RETRY_FIRST, State, Topic, is_absent},
 };
 use crate::{
-    event::Encoding,
     health,
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
-    position::{LogTag, Offset},
+    position::LogTag,
 };
 
 /// What the supervisor hears.
@@ -33,12 +36,22 @@ pub(super) enum Notice {
     Topology(Topology),
     /// A look that no broker answered.
     Silence,
+    /// What answers this session is another cluster.
+    Foreign(SessionNumber, Foreign),
+    /// The brokers to ask first that are another cluster's.
+    Sifted(BTreeSet<BrokerAddr>),
+    /// There are other brokers to ask first.
+    Reseeded,
     /// The bounds of a partition, asked for with this ticket.
     Bounds(TopicPartition, Ticket, Result<Bounds, HistoryError>),
     /// The tail lost its place in this log: the offset it wants is out of range.
     Lost(Arc<PartitionLog>),
     /// Something suggests that the topology has changed.
     Doubt,
+    /// Read these topics from here.
+    Take(Vec<Arc<str>>),
+    /// Read them no more; this is called when their logs are gone.
+    Release(Vec<Arc<str>>, Box<dyn FnOnce() + Send>),
     /// The end.
     Stop,
 }
@@ -51,70 +64,41 @@ pub(super) struct Supervisor {
     shared: Shared,
     topics: Vec<Topic>,
     pool: Arc<Pool>,
-    tail: Tail,
-    lookout: Lookout,
+    sessions: Sessions,
+    /// None while the brokers that answer are another cluster's.
+    session: Option<Session>,
+    /// When to look once more for brokers of the right cluster.
+    sift_at: Option<Instant>,
     notices: mpsc::Sender<Notice>,
     inbox: mpsc::Receiver<Notice>,
     tickets: Ticket,
     silence: Silence,
-}
-
-struct Topic {
-    name: Arc<str>,
-    encoding: Encoding,
-    id: Option<[u8; 16]>,
-    /// Ids it had before: a broker that lags behind may still tell them.
-    retired: Vec<[u8; 16]>,
-    /// Whether a look has told anything definite of it.
-    seen: bool,
-    partitions: Vec<Partition>,
-}
-
-struct Partition {
-    tag: LogTag,
-    state: State,
-    backoff: Backoff,
-}
-
-enum State {
-    /// The leader has been asked for the bounds.
-    Asked(Ticket, From),
-    /// It did not answer; it is asked again then.
-    Waiting(Instant, From),
-    /// The tail reads into this log.
-    Reading(Arc<PartitionLog>),
-}
-
-/// Where the tail of a partition begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
-    /// At its end: it was there when we came.
-    End,
-    /// At its start: it came after us, and nothing of it may be lost.
-    Start,
-    /// The tail wanted this offset, which is out of range.
-    Lost(Offset),
+    /// What the newest look showed.
+    topology: Option<Topology>,
 }
 
 impl Supervisor {
     pub(super) fn new(
         shared: Shared,
-        topics: Vec<(Arc<str>, Encoding)>,
+        topics: Vec<Topic>,
         pool: Arc<Pool>,
-        (tail, lookout): (Tail, Lookout),
+        (sessions, session): (Sessions, Session),
         (notices, inbox): (mpsc::Sender<Notice>, mpsc::Receiver<Notice>),
     ) -> Self {
-        let names = topics.iter().map(|(name, _)| Arc::clone(name)).collect();
+        let active = topics.iter().any(|topic: &Topic| topic.active);
+        shared.health.set_active(active);
         Self {
             shared,
-            topics: topics.into_iter().map(Topic::new).collect(),
+            topics,
             pool,
-            tail,
-            lookout,
+            sessions,
+            session: Some(session),
+            sift_at: None,
             notices,
             inbox,
             tickets: 0,
-            silence: Silence::new(names),
+            silence: Silence::new(),
+            topology: None,
         }
     }
 
@@ -135,36 +119,227 @@ impl Supervisor {
     fn run(mut self) {
         loop {
             match self.inbox.recv_timeout(self.pause()) {
-                Ok(Notice::Topology(topology)) => {
-                    self.silence.broken(&self.shared);
-                    self.survey(topology);
-                }
-                Ok(Notice::Silence) => self.silence.heard(&self.shared),
-                Ok(Notice::Bounds(partition, ticket, result)) => self.answer(&partition, ticket, result),
-                Ok(Notice::Lost(log)) => self.lost(&log),
-                Ok(Notice::Doubt) => self.lookout.look(),
-                Err(mpsc::RecvTimeoutError::Timeout) => self.ask_again(),
                 Ok(Notice::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Ok(notice) => self.take_notice(notice),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.ask_again();
+                    self.sift_again();
+                }
             }
         }
     }
 
-    /// How long until a partition is to be asked for again.
+    fn take_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Topology(topology) => self.see(topology),
+            Notice::Silence => self.hear_nothing(),
+            Notice::Foreign(session, foreign) => self.refuse(session, foreign),
+            Notice::Sifted(foreign) => self.begin_anew(foreign),
+            Notice::Reseeded => self.sift_at = self.sift_at.map(|_| Instant::now()),
+            Notice::Bounds(partition, ticket, result) => self.answer(&partition, ticket, result),
+            Notice::Lost(log) => self.lost(&log),
+            Notice::Doubt => self.look(),
+            Notice::Take(topics) => self.take_over(&topics),
+            Notice::Release(topics, then) => {
+                self.release(&topics);
+                then();
+            }
+            // The loop has seen to it.
+            Notice::Stop => {}
+        }
+    }
+
+    /// How long until something is to be done again.
     fn pause(&self) -> Duration {
         let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
-        let due = partitions.filter_map(Partition::due).min();
+        let due = partitions.filter_map(Partition::due).chain(self.sift_at).min();
         due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()))
     }
 
-    fn survey(&mut self, topology: Topology) {
+    fn look(&self) {
+        if let Some(session) = &self.session {
+            session.lookout.look();
+        }
+    }
+
+    fn see(&mut self, topology: Topology) {
+        self.shared.status.answered();
+        self.shared.health.set_refused(None);
+        if self.silence.broken() {
+            tracing::info!(cluster = %self.shared.cluster, "brokers answer again");
+            self.tell_reachable(true);
+        }
+        self.survey(&topology);
+        self.topology = Some(topology);
+    }
+
+    fn hear_nothing(&mut self) {
+        self.shared.status.silent();
+        if self.silence.heard() {
+            tracing::warn!(cluster = %self.shared.cluster, "no broker answers; streams are held");
+            self.tell_reachable(false);
+        }
+        self.renew_if_dead();
+    }
+
+    fn tell_reachable(&self, reachable: bool) {
+        for topic in self.topics.iter().filter(|topic| topic.active) {
+            self.shared.directory.set_reachable(&topic.name, reachable);
+        }
+    }
+
+    /// librdkafka comes back by itself from almost anything. A client that has neither read a record nor got an answer for
+    /// long is replaced all the same: its list of brokers may be of the past, and another begins with ours.
+    fn renew_if_dead(&mut self) {
+        let Some(session) = &self.session else { return };
+        let recorded = self.shared.status.recorded_at();
+        let quiet = recorded.map_or(Duration::MAX, |at| at.elapsed());
+        let dead = self.silence.lasts().min(quiet).min(session.opened.elapsed());
+        if dead >= self.shared.renew_after && self.sessions.may_open() {
+            tracing::warn!(
+                cluster = %self.shared.cluster, silent = ?self.silence.lasts(),
+                "neither a record nor an answer for long: new clients take over at the last offsets"
+            );
+            self.begin_anew(BTreeSet::new());
+        }
+    }
+
+    /// The brokers are those of another cluster: nothing of it is served.
+    fn refuse(&mut self, session: SessionNumber, foreign: Foreign) {
+        if self
+            .session
+            .as_ref()
+            .is_none_or(|current| current.number != session)
+        {
+            return;
+        }
+        tracing::error!(cluster = %self.shared.cluster, "refused: {foreign}");
+        self.shared.health.set_refused(Some(foreign.to_string()));
+        self.shared.status.foreign(foreign);
+        self.session = None;
+        self.pool.renew();
+        if self.silence.declare() {
+            self.tell_reachable(false);
+        }
+        self.sift();
+    }
+
+    fn sift_again(&mut self) {
+        if self.sift_at.is_some_and(|due| due <= Instant::now()) {
+            self.sift();
+        }
+    }
+
+    /// Finds out which brokers are the wrong ones, on a thread of its own.
+    fn sift(&mut self) {
+        self.sift_at = Some(Instant::now() + SIFT_EVERY);
+        let Some(topic) = self.topics.first().map(|topic| Arc::clone(&topic.name)) else {
+            return;
+        };
+        let (notices, origin) = (self.notices.clone(), Arc::clone(&self.shared.origin));
+        let config = self.sessions.config().clone();
+        let sifting = thread::Builder::new().name("kafka-sift".to_owned());
+        let spawned = sifting.spawn(move || {
+            let brokers = origin.seeds.all();
+            let foreign = online::foreigners(&config, brokers, &topic, &origin);
+            let _ = notices.send(Notice::Sifted(foreign));
+        });
+        if let Err(error) = spawned {
+            tracing::error!(cluster = %self.shared.cluster, "no thread to look for other brokers: {error}");
+        }
+    }
+
+    /// New clients, which do not ask these brokers first.
+    fn begin_anew(&mut self, foreign: BTreeSet<BrokerAddr>) {
+        self.shared.origin.seeds.exclude(foreign);
+        if self.shared.origin.seeds.usable().is_empty() || !self.sessions.may_open() {
+            return;
+        }
+        match self.sessions.open() {
+            Ok(session) => self.session = Some(session),
+            Err(error) => return tracing::error!("{error}"),
+        }
+        self.sift_at = None;
+        self.pool.renew();
+        let labels = ClusterLabels {
+            cluster: self.shared.cluster.to_string(),
+        };
+        self.shared.counters.renewals.get_or_create(&labels).inc();
+        self.hand_over();
+    }
+
+    /// Gives the new session's tail what the one before it read, from the last offset on. What both have read in between
+    /// the log takes once.
+    fn hand_over(&mut self) {
+        let Some(session) = &self.session else { return };
+        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            match &partition.state {
+                State::Reading(log) => session.tail.start(Arc::clone(log)),
+                // Whoever was asked may be gone.
+                State::Asked(_, from) => partition.state = State::Waiting(Instant::now(), *from),
+                State::Waiting(..) => {}
+            }
+        }
+    }
+
+    /// Reads these topics from their ends on; what positions point to before that is history.
+    fn take_over(&mut self, topics: &[Arc<str>]) {
+        for topic in self
+            .topics
+            .iter_mut()
+            .filter(|topic| topics.contains(&topic.name))
+        {
+            topic.set_active(true);
+            self.shared.health.set_active(true);
+            let reachable = !self.silence.is_told();
+            self.shared.directory.set_reachable(&topic.name, reachable);
+        }
+        if let Some(topology) = self.topology.clone() {
+            self.survey(&topology);
+        }
+        self.look();
+    }
+
+    fn release(&mut self, topics: &[Arc<str>]) {
+        for at in 0..self.topics.len() {
+            if !topics.contains(&self.topics[at].name) {
+                continue;
+            }
+            for number in 0..self.topics[at].partitions.len() {
+                self.stop(at, number);
+            }
+            self.topics[at].set_active(false);
+            self.shared.health.forget(&self.topics[at].name);
+            for log in self.shared.directory.withdraw(&self.topics[at].name) {
+                self.pool.forget(&log);
+            }
+        }
+        let active = self.topics.iter().any(|topic| topic.active);
+        self.shared.health.set_active(active);
+    }
+
+    fn tell_missing(&self, at: usize) {
+        if self.topics[at].active {
+            self.shared.health.set_missing(&self.topics[at].name);
+        }
+    }
+
+    fn stop(&self, at: usize, number: usize) {
+        if let Some(session) = &self.session {
+            session.tail.stop(self.topics[at].partition(number));
+        }
+    }
+
+    fn survey(&mut self, topology: &Topology) {
         self.shared.health.described(&topology.cluster_id, Instant::now());
-        for (at, info) in topology.topics.into_iter().enumerate() {
+        for (at, info) in topology.topics.iter().enumerate() {
             match info {
-                Ok(info) => self.learn(at, &topology.cluster_id, &info),
+                Ok(info) => self.learn(at, &topology.cluster_id, info),
                 // Partitions that appear from now on came after us. What was there stays until another topic has the name.
-                Err(code) if is_absent(code) => {
+                Err(code) if is_absent(*code) => {
                     self.topics[at].seen = true;
-                    self.shared.health.set_missing(&self.topics[at].name);
+                    self.shared.status.lead(&self.topics[at].name, 0, 0);
+                    self.tell_missing(at);
                 }
                 Err(code) => {
                     tracing::debug!(cluster = %self.shared.cluster, topic = %self.topics[at].name, "{code:?}");
@@ -179,6 +354,11 @@ impl Supervisor {
             return;
         }
         self.shared.leaders.set(&topic.name, &info.leaders);
+        let led = info.leaders.iter().flatten().count();
+        self.shared.status.lead(&topic.name, info.leaders.len(), led);
+        if !topic.active {
+            return;
+        }
         self.shared
             .health
             .set_leaders(&topic.name, &info.leaders, Instant::now());
@@ -211,7 +391,7 @@ impl Supervisor {
             "the topic was deleted and created again; its partitions are read from their start"
         );
         for number in 0..topic.partitions.len() {
-            self.tail.stop(self.topics[at].partition(number));
+            self.stop(at, number);
         }
         self.topics[at].partitions.truncate(partitions);
         for number in 0..self.topics[at].partitions.len() {
@@ -227,7 +407,7 @@ impl Supervisor {
         // A notice of a log that is not the current one any more is old news.
         if matches!(&self.topics[at].partitions[number].state, State::Reading(current) if Arc::ptr_eq(current, log))
         {
-            self.lookout.look();
+            self.look();
             // Not at once: a place that is lost again and again must not keep us busy.
             let again = Instant::now() + RETRY_FIRST;
             self.topics[at].partitions[number].state = State::Waiting(again, From::Lost(log.end().offset));
@@ -287,6 +467,10 @@ impl Supervisor {
         let id = topic.partition(number);
         let partition = &mut topic.partitions[number];
         let log = PartitionLog::new(id.clone(), partition.tag, topic.encoding, next);
+        log.set_leader_epoch(bounds.epoch);
+        if self.shared.clocks.are_brokers(&id.topic) {
+            log.set_overlap(self.shared.overlap);
+        }
         partition.backoff.reset();
         partition.state = State::Reading(Arc::clone(&log));
         let old = self.shared.directory.get(&id.topic, id.partition);
@@ -298,7 +482,10 @@ impl Supervisor {
         if let Some(cell) = self.cell(&id) {
             cell.reading(Instant::now());
         }
-        self.tail.start(log);
+        // Without a session the next one begins with it.
+        if let Some(session) = &self.session {
+            session.tail.start(log);
+        }
     }
 
     fn cell(&self, partition: &TopicPartition) -> Option<Arc<health::Partition>> {
@@ -312,7 +499,9 @@ impl Supervisor {
         let reason = match () {
             () if old.tag() != new.tag() => "recreated",
             () if at < bounds.start => "expired",
-            () => "truncated",
+            () if at > bounds.end => "truncated",
+            // Whether it is another is found out for each client, whose id tells what it has read.
+            () => "unproven",
         };
         let labels = ReplacementLabels {
             cluster: self.shared.cluster.to_string(),
@@ -335,90 +524,8 @@ impl Supervisor {
     }
 }
 
-impl Topic {
-    fn new((name, encoding): (Arc<str>, Encoding)) -> Self {
-        Self {
-            name,
-            encoding,
-            id: None,
-            retired: Vec::new(),
-            seen: false,
-            partitions: Vec::new(),
-        }
-    }
-
-    fn partition(&self, number: usize) -> TopicPartition {
-        TopicPartition {
-            topic: Arc::clone(&self.name),
-            partition: number as i32,
-        }
-    }
-}
-
-impl Partition {
-    fn new(tag: LogTag, from: From) -> Self {
-        Self {
-            tag,
-            state: State::Waiting(Instant::now(), from),
-            backoff: Backoff::new(RETRY_FIRST, RETRY_MOST),
-        }
-    }
-
-    fn due(&self) -> Option<Instant> {
-        match self.state {
-            State::Waiting(due, _) => Some(due),
-            State::Asked(..) | State::Reading(_) => None,
-        }
-    }
-}
-
-impl From {
-    fn next(self, bounds: Bounds) -> Offset {
-        match self {
-            Self::Start => bounds.start,
-            // Expired before it was read: go on with what is left. Truncated: everything below the new end is history, for
-            // what stands at offsets already read may be other records now.
-            Self::Lost(at) if at < bounds.start => bounds.start,
-            Self::End | Self::Lost(_) => bounds.end,
-        }
-    }
-}
-
-fn is_absent(code: rdkafka::types::RDKafkaErrorCode) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition
-    )
-}
-
-/// A leader that cannot be reached costs one request in this time.
-const RETRY_MOST: Duration = Duration::from_secs(2);
-
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-
 /// Nothing to do until a notice comes.
 const IDLE: Duration = Duration::from_secs(3600);
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_a_tail_begins() {
-        let bounds = Bounds {
-            start: 10,
-            end: 20,
-            epoch: None,
-        };
-        assert_eq!(From::End.next(bounds), 20);
-        assert_eq!(From::Start.next(bounds), 10);
-        assert_eq!(From::Lost(5).next(bounds), 10, "expired");
-        assert_eq!(From::Lost(30).next(bounds), 20, "truncated");
-        assert_eq!(
-            From::Lost(15).next(bounds),
-            20,
-            "truncated, and grown beyond since"
-        );
-    }
-}
+/// How often brokers of another cluster are asked whether they are ours again; each is one small connection.
+const SIFT_EVERY: Duration = Duration::from_secs(10);

@@ -1,8 +1,10 @@
 //! Starts what reads a cluster, and ends it in order.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     io,
+    path::PathBuf,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
@@ -12,20 +14,24 @@ use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 use super::{
     bootstrap,
     client::{self, Kind},
+    clocks::Clocks,
     cluster::{Notice, Supervisor},
-    context::Context,
     counters::Counters,
+    handle::Handle,
     history::Pool,
-    lookout::{Leaders, Lookout},
-    reader::{Reader, Token},
+    lookout::Leaders,
+    origin::Origin,
+    reader::Token,
+    session::Sessions,
     settings::Settings,
-    tail::Tail,
+    status::Status,
+    topics::Topic,
     witness,
 };
 use crate::{
     event::Encoding,
     health::{self, Health},
-    partition::{Directory, History},
+    partition::{Directory, History, PartitionLog},
 };
 
 /// How a cluster is read, beside its settings.
@@ -37,6 +43,12 @@ pub struct Options {
     pub profile: Profile,
     /// Where to count.
     pub counters: Counters,
+    /// Topics that are watched only, until they are to be read from here.
+    pub standby: BTreeSet<Arc<str>>,
+    /// The topics whose brokers set the timestamps, of all clusters together.
+    pub clocks: Clocks,
+    /// The directory where what is known of the cluster is kept over a restart, if it is.
+    pub state: Option<PathBuf>,
     /// Where to say how the cluster is.
     pub health: Health,
 }
@@ -76,9 +88,8 @@ pub enum ConnectError {
 
 /// A cluster that is being read. Dropping it ends the reading; [`shutdown`](Self::shutdown) also waits for it.
 pub struct Cluster {
-    name: Arc<str>,
+    handle: Handle,
     pool: Arc<Pool>,
-    notices: mpsc::Sender<Notice>,
     gone: mpsc::Receiver<Infallible>,
 }
 
@@ -88,9 +99,24 @@ pub(super) struct Shared {
     pub(super) cluster: Arc<str>,
     pub(super) directory: Arc<Directory>,
     pub(super) leaders: Arc<Leaders>,
+    pub(super) origin: Arc<Origin>,
+    pub(super) status: Arc<Status>,
+    pub(super) clocks: Clocks,
+    pub(super) renew_after: Duration,
+    pub(super) overlap: Duration,
     pub(super) memory: Memory,
     pub(super) counters: Counters,
     pub(super) health: Arc<health::Cluster>,
+}
+
+impl Shared {
+    /// A record of this log bears its broker's time.
+    pub(super) fn bears_broker_time(&self, log: &PartitionLog) {
+        let topic = &log.partition().topic;
+        self.clocks.add(topic);
+        self.status.broker_clock(topic);
+        log.set_overlap(self.overlap);
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +127,11 @@ impl Shared {
             cluster: "main".into(),
             directory: Directory::new(),
             leaders: Arc::default(),
+            origin: Origin::new(&Settings::new("main", Vec::new()), None),
+            status: Arc::default(),
+            clocks: Clocks::default(),
+            renew_after: Duration::MAX,
+            overlap: Duration::ZERO,
             memory: Memory { tail: 0, history: 0 },
             counters: Counters::default(),
             health: Health::new().cluster(&"main".into(), Vec::new(), Instant::now()),
@@ -127,6 +158,11 @@ pub fn connect(
         cluster: Arc::clone(&name),
         directory,
         leaders: Arc::default(),
+        origin: Origin::new(settings, options.state.as_deref()),
+        status: Arc::default(),
+        clocks: options.clocks.clone(),
+        renew_after: settings.renew_after,
+        overlap: settings.failover_overlap,
         memory: options.memory,
         counters: options.counters.clone(),
     };
@@ -135,38 +171,34 @@ pub fn connect(
         .begin(&name, topics.iter().map(|(topic, _)| &**topic));
     let (token, gone) = mpsc::channel();
     let inbox = mpsc::channel();
-    let notices = inbox.0.clone();
     let config = client::config(settings, Kind::History, options.profile);
     let pool = Pool::new(&shared, config, settings.history_rate.get(), token.clone());
     // From here on a fault drops the cluster, which ends what has been started.
     let cluster = Cluster {
-        name,
+        handle: Handle {
+            name,
+            notices: inbox.0.clone(),
+            origin: Arc::clone(&shared.origin),
+            status: Arc::clone(&shared.status),
+            health: Arc::clone(&shared.health),
+        },
         pool,
-        notices,
         gone,
     };
     let config = client::config(settings, Kind::Tail, options.profile);
-    let context = Context::new(&shared, Kind::Tail);
-    let reader = Reader::open(&config, context, token.clone())
-        .map_err(|error| ConnectError::Settings(settings.name.to_string(), error))?;
-    let queue = reader
-        .queue()
-        .map_err(|code| ConnectError::Client(settings.name.to_string(), code))?;
-    let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
-    let tail = Tail::spawn(
-        reader.clone(),
-        queue,
-        shared.clone(),
-        cluster.notices.clone(),
-        token.clone(),
-    )
-    .map_err(thread)?;
     let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
     let watches = watch(settings, options.profile, &names, &shared, &token)?;
-    let lookout = Lookout::spawn(reader, names, cluster.notices.clone(), token.clone()).map_err(thread)?;
-    Supervisor::new(shared, topics, Arc::clone(&cluster.pool), (tail, lookout), inbox)
+    let notices = inbox.0.clone();
+    let mut sessions = Sessions::new(config, shared.clone(), names, notices, token.clone());
+    let session = sessions.open()?;
+    let topics = topics.into_iter().map(|(name, encoding)| {
+        let active = !options.standby.contains(&name);
+        Topic::new(name, encoding, active)
+    });
+    let pool = Arc::clone(&cluster.pool);
+    Supervisor::new(shared, topics.collect(), pool, (sessions, session), inbox)
         .spawn((token, watches))
-        .map_err(thread)?;
+        .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
     Ok(cluster)
 }
 
@@ -193,7 +225,12 @@ fn watch(
 impl Cluster {
     /// Its configured name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.handle.name()
+    }
+
+    /// For those who decide and tell.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Reads of what is not in memory, for the logs that this cluster has put into the directory.
@@ -212,7 +249,7 @@ impl Cluster {
     }
 
     fn stop(&self) {
-        let _ = self.notices.send(Notice::Stop);
+        let _ = self.handle.notices.send(Notice::Stop);
         self.pool.close();
     }
 }

@@ -31,6 +31,10 @@ pub struct Counters {
     pub errors: Family<ErrorLabels, Counter>,
     /// Logs that another took the place of.
     pub replacements: Family<ReplacementLabels, Counter>,
+    /// Times that new clients took the place of such as nothing answered any more.
+    pub renewals: Family<ClusterLabels, Counter>,
+    /// Groups of streams that were moved from one cluster to another.
+    pub moves: Family<MoveLabels, Counter>,
 }
 
 /// A cluster.
@@ -89,6 +93,15 @@ pub struct ReplacementLabels {
     pub reason: String,
 }
 
+/// From which cluster to which.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct MoveLabels {
+    /// The configured name of the one that was read before.
+    pub from: String,
+    /// The configured name of the one that is read now.
+    pub to: String,
+}
+
 impl Counters {
     /// Lets what alerts look at begin at zero: an increase from nothing is none to Prometheus.
     pub(super) fn begin<'a>(&self, cluster: &str, topics: impl Iterator<Item = &'a str>) {
@@ -136,6 +149,11 @@ impl Counters {
             "Wants of a history page that joined a read under way",
             &self.page_joins,
         );
+        add(
+            "client_renewals",
+            "Times that new clients took over from such as nothing answered any more",
+            &self.renewals,
+        );
         registry.register("records", "Records the tail has read", self.records.clone());
         registry.register(
             "bad_records",
@@ -154,6 +172,11 @@ impl Counters {
         );
         registry.register("errors", "Errors met while reading Kafka", self.errors.clone());
         registry.register(
+            "failovers",
+            "Groups of streams moved from one cluster to another, by command or because the first failed",
+            self.moves.clone(),
+        );
+        registry.register(
             "log_replacements",
             "Logs that another took the place of",
             self.replacements.clone(),
@@ -162,4 +185,4 @@ impl Counters {
 }
 
 /// The reasons that a log is replaced for.
-const REPLACEMENTS: &[&str] = &["recreated", "expired", "truncated"];
+const REPLACEMENTS: &[&str] = &["recreated", "expired", "truncated", "unproven"];

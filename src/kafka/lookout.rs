@@ -14,12 +14,15 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::{
     backoff::Backoff,
     cluster::Notice,
+    connect::Shared,
+    origin::Foreign,
     reader::{Reader, Token, TopicInfo},
+    session::SessionNumber,
 };
 use crate::partition::TopicPartition;
 
 /// What one look showed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Topology {
     /// The cluster's id.
     pub(super) cluster_id: Arc<str>,
@@ -38,6 +41,8 @@ impl Lookout {
     pub(super) fn spawn(
         reader: Reader,
         topics: Vec<Arc<str>>,
+        shared: Shared,
+        session: SessionNumber,
         notices: mpsc::Sender<Notice>,
         token: Token,
     ) -> io::Result<Self> {
@@ -45,7 +50,8 @@ impl Lookout {
         let watch = Watch {
             reader,
             topics,
-            cluster_id: None,
+            shared,
+            session,
         };
         thread::Builder::new()
             .name("kafka-lookout".to_owned())
@@ -66,29 +72,34 @@ impl Lookout {
 struct Watch {
     reader: Reader,
     topics: Vec<Arc<str>>,
-    cluster_id: Option<Arc<str>>,
+    shared: Shared,
+    session: SessionNumber,
+}
+
+/// Why a look showed nothing.
+enum Blind {
+    Silence(RDKafkaErrorCode),
+    Foreign(Foreign),
 }
 
 impl Watch {
-    fn run(mut self, nudges: &mpsc::Receiver<()>, notices: &mpsc::Sender<Notice>) {
+    fn run(self, nudges: &mpsc::Receiver<()>, notices: &mpsc::Sender<Notice>) {
         let mut backoff = Backoff::new(RETRY_FIRST, EVERY);
         loop {
-            let pause = match self.look() {
+            let (pause, notice) = match self.look() {
                 Ok(topology) => {
                     backoff.reset();
-                    if notices.send(Notice::Topology(topology)).is_err() {
-                        return;
-                    }
-                    EVERY
+                    (EVERY, Notice::Topology(topology))
                 }
-                Err(code) => {
+                Err(Blind::Silence(code)) => {
                     self.reader.count(code);
-                    if notices.send(Notice::Silence).is_err() {
-                        return;
-                    }
-                    backoff.step()
+                    (backoff.step(), Notice::Silence)
                 }
+                Err(Blind::Foreign(foreign)) => (EVERY, Notice::Foreign(self.session, foreign)),
             };
+            if notices.send(notice).is_err() {
+                return;
+            }
             match nudges.recv_timeout(pause) {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 // What many partitions ask for at once is one look.
@@ -98,18 +109,28 @@ impl Watch {
         }
     }
 
-    fn look(&mut self) -> Result<Topology, RDKafkaErrorCode> {
-        let cluster_id = match &self.cluster_id {
-            Some(id) => Arc::clone(id),
-            None => self
-                .reader
-                .cluster_id(ANSWER)
-                .ok_or(RDKafkaErrorCode::AllBrokersDown)?
-                .into(),
+    fn look(&self) -> Result<Topology, Blind> {
+        let Some(any) = self.topics.first() else {
+            return Err(Blind::Silence(RDKafkaErrorCode::InvalidTopic));
         };
+        let told = self.reader.home(any, ANSWER)?;
+        let cluster_id = Arc::clone(&told.cluster_id);
+        // Before anything else of it is believed.
+        self.shared.origin.hear(told)?;
         let topics = self.reader.describe(&self.topics, ANSWER)?;
-        self.cluster_id = Some(Arc::clone(&cluster_id));
         Ok(Topology { cluster_id, topics })
+    }
+}
+
+impl From<RDKafkaErrorCode> for Blind {
+    fn from(code: RDKafkaErrorCode) -> Self {
+        Self::Silence(code)
+    }
+}
+
+impl From<Foreign> for Blind {
+    fn from(foreign: Foreign) -> Self {
+        Self::Foreign(foreign)
     }
 }
 
@@ -132,7 +153,7 @@ impl Leaders {
 }
 
 /// The only sign of a topic that was deleted and created again with a longer log is its id, and of added partitions their
-/// number: until the next look records of the new log pass as the old one's. One small request each time.
+/// number: until the next look records of the new log pass as the old one's. Two small requests each time.
 const EVERY: Duration = Duration::from_secs(2);
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);

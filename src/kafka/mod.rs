@@ -16,6 +16,8 @@ mod bootstrap;
 #[cfg(feature = "kafka")]
 mod client;
 #[cfg(feature = "kafka")]
+mod clocks;
+#[cfg(feature = "kafka")]
 mod cluster;
 #[cfg(feature = "kafka")]
 mod connect;
@@ -24,23 +26,56 @@ mod context;
 #[cfg(feature = "kafka")]
 mod counters;
 #[cfg(feature = "kafka")]
+mod failover;
+#[cfg(feature = "kafka")]
+mod handle;
+#[cfg(feature = "kafka")]
 mod history;
+#[cfg(feature = "kafka")]
+mod keep;
 #[cfg(feature = "kafka")]
 mod lookout;
 #[cfg(feature = "kafka")]
+mod notebook;
+#[cfg(feature = "kafka")]
+mod online;
+#[cfg(feature = "kafka")]
+mod origin;
+#[cfg(feature = "kafka")]
 mod reader;
+#[cfg(feature = "kafka")]
+mod seeds;
+#[cfg(feature = "kafka")]
+mod session;
 #[cfg(feature = "kafka")]
 mod silence;
 #[cfg(feature = "kafka")]
 mod statistics;
 #[cfg(feature = "kafka")]
+mod status;
+#[cfg(feature = "kafka")]
 mod tail;
+#[cfg(feature = "kafka")]
+mod topics;
 #[cfg(feature = "kafka")]
 mod witness;
 
 #[cfg(feature = "kafka")]
+pub use clocks::Clocks;
+#[cfg(feature = "kafka")]
 pub use connect::{Cluster, ConnectError, Memory, Options, Profile, connect};
 #[cfg(feature = "kafka")]
 pub use counters::{
-    ClientLabels, ClusterLabels, Counters, ErrorLabels, RejectLabels, ReplacementLabels, TopicLabels,
+    ClientLabels, ClusterLabels, Counters, ErrorLabels, MoveLabels, RejectLabels, ReplacementLabels,
+    TopicLabels,
 };
+#[cfg(feature = "kafka")]
+pub use failover::{Failover, Moved, Plan, Refused, Standing};
+#[cfg(feature = "kafka")]
+pub use handle::Handle;
+#[cfg(feature = "kafka")]
+pub use online::{Answer, ask};
+#[cfg(feature = "kafka")]
+pub use origin::{Foreign, expected_id};
+#[cfg(feature = "kafka")]
+pub use status::{Leadership, Status, Trouble};

@@ -1,52 +1,51 @@
 //! Whether a cluster answers at all.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use super::connect::Shared;
-
-/// Keeps the directory's word on whether a cluster's brokers answer.
+/// How long a cluster's brokers have been silent.
+#[derive(Debug)]
 pub(super) struct Silence {
-    topics: Vec<Arc<str>>,
     /// Since when no look was answered; from the beginning on, until one was.
     since: Option<Instant>,
     told: bool,
 }
 
 impl Silence {
-    pub(super) fn new(topics: Vec<Arc<str>>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            topics,
             since: Some(Instant::now()),
             told: false,
         }
     }
 
-    /// Another look was not answered.
-    pub(super) fn heard(&mut self, shared: &Shared) {
+    /// Another look was not answered; whether that makes it long enough to be told.
+    pub(super) fn heard(&mut self) -> bool {
         let since = *self.since.get_or_insert_with(Instant::now);
-        if !self.told && since.elapsed() >= PATIENCE {
-            tracing::warn!(cluster = %shared.cluster, "no broker answers; streams are held");
-            self.tell(shared, true);
-        }
+        let news = !self.told && since.elapsed() >= PATIENCE;
+        self.told |= news;
+        news
     }
 
-    /// One was.
-    pub(super) fn broken(&mut self, shared: &Shared) {
+    /// Nothing will be answered for now: told at once. Whether that is news.
+    pub(super) fn declare(&mut self) -> bool {
+        self.since.get_or_insert_with(Instant::now);
+        !std::mem::replace(&mut self.told, true)
+    }
+
+    /// A look was answered; whether the silence was told before.
+    pub(super) fn broken(&mut self) -> bool {
         self.since = None;
-        if self.told {
-            tracing::info!(cluster = %shared.cluster, "brokers answer again");
-            self.tell(shared, false);
-        }
+        std::mem::take(&mut self.told)
     }
 
-    fn tell(&mut self, shared: &Shared, silent: bool) {
-        self.told = silent;
-        for topic in &self.topics {
-            shared.directory.set_reachable(topic, !silent);
-        }
+    /// Whether the silence is told.
+    pub(super) fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// How long it has lasted.
+    pub(super) fn lasts(&self) -> Duration {
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 

@@ -16,7 +16,9 @@ use super::{
     cluster::Notice,
     connect::Shared,
     counters::{RejectLabels, TopicLabels},
+    origin::Foreign,
     reader::{Alarm, Queue, Reader, Token, Topic, What},
+    session::SessionNumber,
 };
 use crate::{
     event::{Record, Reject},
@@ -45,6 +47,7 @@ impl Tail {
         reader: Reader,
         queue: Queue,
         shared: Shared,
+        session: SessionNumber,
         notices: mpsc::Sender<Notice>,
         token: Token,
     ) -> io::Result<Self> {
@@ -56,6 +59,7 @@ impl Tail {
             slots: HashMap::new(),
             touched: Vec::new(),
             shared,
+            session,
             notices,
             last_complaint: None,
         };
@@ -92,6 +96,7 @@ struct Worker {
     /// The slots that got records in this turn.
     touched: Vec<(Topic, i32)>,
     shared: Shared,
+    session: SessionNumber,
     notices: mpsc::Sender<Notice>,
     last_complaint: Option<Instant>,
 }
@@ -101,7 +106,12 @@ struct Slot {
     log: Arc<PartitionLog>,
     page: PageBuilder,
     epoch: Epoch,
+    /// Nothing was read yet. librdkafka asks a new leader whether its log is the old one's, but only behind a record that it
+    /// has read itself.
+    unproven: bool,
     records: Counter,
+    /// A record has shown that the broker sets the timestamps.
+    broker_clock: bool,
     health: Option<Arc<health::Partition>>,
 }
 
@@ -112,6 +122,8 @@ enum Taken {
     /// The page is full, or epochs fell: hand on what there is, and look at the item again.
     Full,
     Fell(Arc<PartitionLog>, Offset),
+    /// Another leader wrote it, and where reading began may have been cut off since.
+    Doubtful(Arc<PartitionLog>, Offset),
     Fault(Offset, RDKafkaErrorCode, String),
     /// Of a partition that is not read any more.
     Stray,
@@ -160,13 +172,15 @@ impl Worker {
         };
         Slot {
             page: PageBuilder::new(next, log.encoding()),
-            epoch: log.end().epoch.unwrap_or(-1),
+            epoch: log.end().epoch.or(log.leader_epoch()).unwrap_or(-1),
+            unproven: next > 0,
             health: self
                 .shared
                 .health
                 .partition(&log.partition().topic, log.partition().partition),
             log,
             records: self.shared.counters.records.get_or_create_owned(&labels),
+            broker_clock: false,
         }
     }
 
@@ -184,6 +198,11 @@ impl Worker {
             return false;
         };
         let key = (item.topic, item.partition);
+        if item.broker_clock
+            && let Some(slot) = self.slots.get_mut(&key)
+        {
+            slot.bears_broker_time(&self.shared);
+        }
         let taken = match (self.slots.get_mut(&key), item.what) {
             (None, _) => Taken::Stray,
             (Some(slot), What::Record(record)) => slot.take(&record),
@@ -212,6 +231,13 @@ impl Worker {
                 RDKafkaErrorCode::FencedLeaderEpoch,
                 "epochs fell",
             ),
+            Taken::Doubtful(log, offset) => self.lost(
+                key,
+                log,
+                offset,
+                RDKafkaErrorCode::FencedLeaderEpoch,
+                "it begins behind another leader",
+            ),
             Taken::Fault(offset, code, reason) => self.fault(key, offset, code, &reason),
             Taken::Stray => {}
         }
@@ -229,12 +255,23 @@ impl Worker {
         if self.touched.is_empty() {
             return;
         }
+        if let Some(foreign) = self.reader.foreign() {
+            return self.disown(foreign);
+        }
+        self.shared.status.recorded();
         for key in std::mem::take(&mut self.touched) {
             if let Some(slot) = self.slots.get_mut(&key) {
                 slot.flush();
             }
         }
         self.shared.directory.shed(self.shared.memory.tail);
+    }
+
+    /// What was read may be another cluster's: nothing of it is kept, and nothing more is read.
+    fn disown(&mut self, foreign: Foreign) {
+        self.touched.clear();
+        self.slots.clear();
+        let _ = self.notices.send(Notice::Foreign(self.session, foreign));
     }
 
     fn fault(&mut self, key: (Topic, i32), offset: Offset, code: RDKafkaErrorCode, reason: &str) {
@@ -305,6 +342,10 @@ impl Slot {
         if record.epoch >= 0 && record.epoch < self.epoch {
             return Taken::Fell(Arc::clone(&self.log), record.offset);
         }
+        if self.unproven && self.epoch >= 0 && record.epoch > self.epoch {
+            return Taken::Doubtful(Arc::clone(&self.log), record.offset);
+        }
+        self.unproven = false;
         let size = record.value.map_or(0, <[u8]>::len);
         let full = self.page.len() as i64 >= PAGE_RECORDS || self.page.bytes() + size > PAGE_BYTES;
         if full && !self.page.is_empty() {
@@ -314,6 +355,12 @@ impl Slot {
         match self.page.push(record) {
             Ok(()) => Taken::Record,
             Err(reject) => Taken::Rejected(Arc::clone(&self.log), record.offset, reject),
+        }
+    }
+
+    fn bears_broker_time(&mut self, shared: &Shared) {
+        if !std::mem::replace(&mut self.broker_clock, true) {
+            shared.bears_broker_time(&self.log);
         }
     }
 

@@ -91,23 +91,12 @@ impl Witness {
         }
     }
 
-    /// A client that begins with every address there is: those that it is configured with, and what was learned since.
+    /// A client that begins with every address there is: those that are configured, and what was learned since.
     fn open(&mut self) -> Option<Reader> {
-        let learned = self.shared.health.brokers().into_iter();
-        let learned = learned.map(|(_, address)| address.to_string());
-        let seeds: BTreeSet<_> = self
-            .shared
-            .health
-            .bootstrap()
-            .into_iter()
-            .chain(learned)
-            .collect();
-        let seeds: Vec<_> = seeds.into_iter().collect();
-        self.config.set("bootstrap.servers", seeds.join(","));
         self.heard = Instant::now();
         let context = Context::new(&self.shared, Kind::Witness);
         // The tail's client was accepted with the same settings, so it is threads or memory that lack; they may come back.
-        self.reader = Reader::open(&self.config, context, self.token.clone()).ok();
+        self.reader = Reader::open(&self.config, context, &self.shared.origin, self.token.clone()).ok();
         self.reader.clone()
     }
 
@@ -175,7 +164,7 @@ impl Witness {
         let mut config = self.glance.clone();
         config.set("bootstrap.servers", address);
         let context = Context::new(&self.shared, Kind::Glance);
-        let Ok(reader) = Reader::open(&config, context, self.token.clone()) else {
+        let Ok(reader) = Reader::open(&config, context, &self.shared.origin, self.token.clone()) else {
             return;
         };
         for (partition, high) in ends(&reader, doubts) {

@@ -4,10 +4,12 @@
 //! sent: every label's values are known when the process starts, so that nobody can grow the registry.
 
 mod http;
+mod life;
 mod limits;
 mod process;
 
 pub use http::{COMPOSITE, EndReason, HttpMetrics, StartPlace, StreamMetrics, TurnedAway};
+pub use life::LifeMetrics;
 pub use limits::LimitMetrics;
 pub use process::register as register_process;
 pub use prometheus_client::registry::Registry;

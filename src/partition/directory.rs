@@ -81,6 +81,18 @@ impl Directory {
         self.changed();
     }
 
+    /// Takes away every log of `topic`, which is to be read from somewhere else, and tells their readers; the logs. Until
+    /// others are [`put`](Self::put), none of its partitions is determined.
+    pub fn withdraw(&self, topic: &str) -> Vec<Arc<PartitionLog>> {
+        let mut topics = self.topics.write();
+        let logs = topics.get_mut(topic).map(|topic| std::mem::take(&mut topic.logs));
+        drop(topics);
+        let logs: Vec<_> = logs.into_iter().flat_map(BTreeMap::into_values).collect();
+        logs.iter().for_each(|log| log.replace());
+        self.changed();
+        logs
+    }
+
     /// The current log of a partition.
     pub fn get(&self, topic: &str, partition: i32) -> Option<Arc<PartitionLog>> {
         self.topics.read().get(topic)?.logs.get(&partition).cloned()

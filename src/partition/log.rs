@@ -4,8 +4,9 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::RwLock;
@@ -13,7 +14,7 @@ use parking_lot::RwLock;
 use super::{Bell, Page, TopicPartition, bell::Bells};
 use crate::{
     event::Encoding,
-    position::{LogTag, Mark, Offset},
+    position::{Epoch, LogTag, Mark, Offset},
 };
 
 /// One incarnation of a partition, with its newest pages in memory.
@@ -28,6 +29,9 @@ pub struct PartitionLog {
     ring: RwLock<Ring>,
     bytes: AtomicUsize,
     replaced: AtomicBool,
+    /// In ms.
+    overlap: AtomicU64,
+    leader_epoch: AtomicI32,
     bells: Bells,
 }
 
@@ -76,8 +80,22 @@ impl PartitionLog {
             }),
             bytes: AtomicUsize::new(0),
             replaced: AtomicBool::new(false),
+            overlap: AtomicU64::new(0),
+            leader_epoch: AtomicI32::new(UNKNOWN),
             bells: Bells::default(),
         })
+    }
+
+    /// The leader's epoch when it said where this log's tail begins; `None` when it did not say. Whatever has a later one may
+    /// stand in a log that was cut off before that place and grew past it again.
+    pub fn leader_epoch(&self) -> Option<Epoch> {
+        Some(self.leader_epoch.load(Ordering::Relaxed)).filter(|epoch| *epoch > UNKNOWN)
+    }
+
+    /// Sets it, before the tail starts.
+    pub fn set_leader_epoch(&self, epoch: Option<Epoch>) {
+        self.leader_epoch
+            .store(epoch.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
     /// Which partition this is the log of.
@@ -93,6 +111,17 @@ impl PartitionLog {
     /// How this partition's records become lines.
     pub fn encoding(&self) -> Encoding {
         self.encoding
+    }
+
+    /// How far a position of another cluster goes back beyond its timestamp: nothing, unless brokers set the timestamps.
+    pub fn overlap(&self) -> Duration {
+        Duration::from_millis(self.overlap.load(Ordering::Relaxed))
+    }
+
+    /// Says so.
+    pub fn set_overlap(&self, overlap: Duration) {
+        let millis = overlap.as_millis().try_into().unwrap_or(u64::MAX);
+        self.overlap.store(millis, Ordering::Relaxed);
     }
 
     /// What is in memory at `offset`.
@@ -191,3 +220,6 @@ impl PartitionLog {
         self.bells.ring();
     }
 }
+
+/// Stands for an epoch that nobody told.
+const UNKNOWN: Epoch = -1;

@@ -120,6 +120,7 @@ impl PageBuilder {
             timestamp: record.timestamp,
             epoch: record.epoch,
             kind,
+            canary: record.canary,
             key: record.key.filter(|_| is_seen).map(|key| key.len() as u32),
             headers: if is_seen { headers.len() as u32 } else { 0 },
             lines: from.min(end) as u32..end as u32,

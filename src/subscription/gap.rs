@@ -30,6 +30,8 @@ pub enum Reason {
     Recreated,
     /// The id is of another cluster; its timestamp was used.
     OtherCluster,
+    /// The stream is read from another cluster now; the timestamp was used.
+    Failover,
     /// The offset is past the end, and nothing proves whose it is.
     PastEnd,
     /// The record there is not the one the id speaks of; its timestamp was used.
@@ -46,6 +48,7 @@ impl Reason {
             Self::Expired => "expired",
             Self::Recreated => "recreated",
             Self::OtherCluster => "other_cluster",
+            Self::Failover => "failover",
             Self::PastEnd => "past_end",
             Self::Unproven => "unproven",
             Self::PartitionGone => "partition_gone",

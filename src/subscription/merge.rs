@@ -35,6 +35,7 @@ pub struct Subscription {
     pub(super) roster: Roster,
     format: Format,
     form: IdForm,
+    shows_canaries: bool,
     sieve: Option<Sieve>,
     id: Composer,
     /// Whether the id is behind the places: it is brought up to them when it is written.
@@ -51,6 +52,7 @@ pub(super) struct Wish {
     pub(super) format: Format,
     pub(super) form: IdForm,
     pub(super) filter: Option<Filter>,
+    pub(super) shows_canaries: bool,
 }
 
 impl Wish {
@@ -59,6 +61,7 @@ impl Wish {
             format: request.format,
             form: request.form,
             filter: request.filter.clone(),
+            shows_canaries: request.shows_canaries,
         }
     }
 }
@@ -99,6 +102,7 @@ impl Subscription {
             roster,
             format: wish.format,
             form: wish.form,
+            shows_canaries: wish.shows_canaries,
             sieve: wish.filter.map(Sieve::new),
             gaps: Vec::new(),
             patience: None,
@@ -232,10 +236,12 @@ impl Subscription {
             log: Some(tag),
             epoch: Some(event.epoch).filter(|epoch| *epoch >= 0),
         });
-        let wanted = self
-            .sieve
-            .as_mut()
-            .is_none_or(|sieve| sieve.accepts(cursor.log(), &head.page, event));
+        let shown = self.shows_canaries || !event.canary;
+        let wanted = shown
+            && self
+                .sieve
+                .as_mut()
+                .is_none_or(|sieve| sieve.accepts(cursor.log(), &head.page, event));
         self.roster.parts[part].place = place;
         if wanted {
             self.freshen_id();

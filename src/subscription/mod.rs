@@ -53,6 +53,8 @@ pub struct Request {
     pub format: Format,
     /// Whether what many want alike is to be packed for them.
     pub coding: Coding,
+    /// Whether records that are marked as a probe's are shown; its position moves past them in either case.
+    pub shows_canaries: bool,
     /// Which events it wants; `None` is all.
     pub filter: Option<Filter>,
     /// Who asks: history takes turns by it.

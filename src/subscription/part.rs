@@ -26,6 +26,8 @@ pub(super) struct Part {
     /// What the id says of it.
     pub(super) place: Place,
     state: State,
+    /// It has been read: the place was one in a log that was current then.
+    was_read: bool,
     /// It kept the others waiting for longer than their patience, and has given nothing since.
     late: bool,
     /// Nothing at or behind this offset is given: there its client goes on in a lane.
@@ -90,6 +92,7 @@ impl Part {
             partition,
             place,
             state: State::Undetermined,
+            was_read: false,
             late: false,
             limit: Offset::MAX,
         }
@@ -98,6 +101,7 @@ impl Part {
     /// One that stands where another stood; it is read in the name of `asker`.
     pub(super) fn at(stand: &Stand, asker: &Asker) -> Self {
         let mut part = Self::new(stand.partition.clone(), stand.place);
+        part.was_read = stand.was_read;
         if let Some((log, next)) = &stand.at {
             log.subscribe(&asker.bell);
             part.state = State::Reading(Cursor::new(log.clone(), *next, asker.client));
@@ -118,6 +122,7 @@ impl Part {
         Stand {
             partition: self.partition.clone(),
             place: self.place,
+            was_read: self.was_read,
             at,
         }
     }
@@ -163,6 +168,7 @@ impl Part {
                     Poll::Ready(Ok(start)) => {
                         let cursor = Cursor::new(log.clone(), start.next, asker.client);
                         self.state = State::Reading(cursor);
+                        self.was_read = true;
                         self.place = Place::At(start.mark);
                         gaps.extend(start.gap);
                     }
@@ -222,6 +228,7 @@ impl Part {
             place: self.place,
             scanned,
             now: asker.now,
+            live: self.was_read,
             proves: asker.proves,
         };
         self.state = State::Starting(Starting {

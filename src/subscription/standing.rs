@@ -32,6 +32,8 @@ pub(super) struct Stand {
     pub(super) partition: TopicPartition,
     /// What the id says.
     pub(super) place: Place,
+    /// Whether it was ever one in a log that was current then.
+    pub(super) was_read: bool,
     /// The log, and the next offset looked at; `None` while it is not determined.
     pub(super) at: Option<(Arc<PartitionLog>, Offset)>,
 }
@@ -189,6 +191,7 @@ mod tests {
             format: Format::Sse,
             coding: Coding::Identity,
             filter: None,
+            shows_canaries: false,
             client: ClientKey::of([192, 0, 2, 7].into()),
             now: 0,
         };
@@ -218,6 +221,7 @@ mod tests {
             format: Format::Sse,
             form: IdForm::Json,
             filter: None,
+            shows_canaries: false,
         };
         let client = (ClientKey::of([192, 0, 2, 8].into()), 0);
         let mut other = Subscription::from_standing(&source, &standing, client, wish);

@@ -44,6 +44,8 @@ pub(super) struct Question {
     pub(super) scanned: Offset,
     /// The time of the request.
     pub(super) now: Timestamp,
+    /// The place was read, and another log took that one's place under the client.
+    pub(super) live: bool,
     /// Whether a place is good only with the epoch of the record before it. A client does not wait for that; a lane does,
     /// because it must know what those know who come to it with an id.
     pub(super) proves: bool,
@@ -84,7 +86,7 @@ impl Question {
     async fn at(&self, mark: Mark) -> Result<Option<Start>, HistoryError> {
         let own = self.log.tag();
         match mark.log {
-            Some(log) if !log.same_cluster(own) => self.by_time(mark, Reason::OtherCluster).await.map(Some),
+            Some(log) if !log.same_cluster(own) => self.other_cluster(mark).await.map(Some),
             Some(log) if log != own => {
                 let start = self.bounds().await?.start;
                 Ok(Some(self.lost(
@@ -176,6 +178,18 @@ impl Question {
             return Ok(None);
         }
         self.by_time(mark, Reason::PastEnd).await.map(Some)
+    }
+
+    /// Between clusters only time leads. Who was live and has read nothing yet goes on from when he came.
+    async fn other_cluster(&self, mark: Mark) -> Result<Start, HistoryError> {
+        let reason = match self.live {
+            true => Reason::Failover,
+            false => Reason::OtherCluster,
+        };
+        let time = mark.timestamp.or(self.live.then_some(self.now));
+        let overlap = i64::try_from(self.log.overlap().as_millis()).unwrap_or(i64::MAX);
+        let timestamp = time.map(|time| time.saturating_sub(overlap));
+        self.by_time(Mark { timestamp, ..mark }, reason).await
     }
 
     /// By the id's timestamp, or without one from the end.

@@ -68,7 +68,7 @@ fn one_bootstrap_broker_alone_is_the_outage_of_2019() {
     insta::assert_snapshot!(report(&text, &[]));
     let allowed = text.replace("[[streams]]", "allow_single_bootstrap = true\n[[streams]]");
     assert_eq!(
-        loaded(&allowed, &[]).clusters[0].bootstrap_servers(),
+        loaded(&allowed, &[]).clusters[0].bootstrap[0].to_string(),
         "b1.example:9092"
     );
     assert_eq!(

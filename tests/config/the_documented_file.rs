@@ -36,6 +36,7 @@ fn shows_the_defaults() {
     assert_eq!(config.admin, defaults.admin);
     assert_eq!(config.limits, defaults.limits);
     assert_eq!(config.memory, defaults.memory);
+    assert_eq!(config.state, defaults.state);
     assert_eq!(config.log, defaults.log);
 
     let least = loaded(LEAST, &[]);

@@ -1,8 +1,8 @@
 //! What is told of a cluster while it is read.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use riverhead::health::{Report, State};
+use riverhead::health::{BrokerReport, Report, State};
 
 use super::{House, until};
 use crate::brokers::Brokers;
@@ -37,18 +37,13 @@ fn house() -> House {
 fn a_cluster_that_is_read_tells_of_every_broker_and_partition() {
     let house = house();
     until(|| {
-        let report = house.report();
-        let partitions = &report.clusters[0].partitions;
-        partitions
-            .iter()
-            .all(|it| it.high_watermark == Some(5) && it.lag == Some(0))
+        let cluster = house.report().clusters.remove(0);
+        let mut partitions = cluster.partitions.iter();
+        cluster.brokers_reachable == 3
+            && partitions.all(|it| it.high_watermark == Some(5) && it.lag == Some(0))
     });
     let cluster = house.report().clusters.remove(0);
-    assert_eq!(
-        (cluster.brokers_reachable, cluster.brokers.len()),
-        (3, 3),
-        "{cluster:?}"
-    );
+    assert_eq!(cluster.brokers.len(), 3, "{cluster:?}");
     assert!(cluster.cluster_id.is_some() && cluster.metadata_age_seconds.is_some_and(|age| age < 10.0));
     // The dead address stands first in the list.
     until(|| house.report().clusters[0].bootstrap_reachable == Some(3));
@@ -66,10 +61,12 @@ fn a_mute_broker_is_named_and_so_is_the_partition_that_it_leads() {
     house.brokers.mute(1);
     until(|| {
         let cluster = house.report().clusters.remove(0);
-        cluster.brokers_reachable == 2 && cluster.partitions[1].state == State::Failing
+        let failing = |it: &BrokerReport| it.state == State::Failing;
+        cluster.brokers.iter().any(failing) && cluster.partitions[1].state == State::Failing
     });
     let cluster = house.report().clusters.remove(0);
     assert_eq!(cluster.brokers[1].state, State::Failing, "{cluster:?}");
+    assert_eq!(cluster.brokers_reachable, 2, "{cluster:?}");
     assert!(cluster.partitions[1].reason.contains("broker 1"), "{cluster:?}");
     assert_eq!(cluster.partitions[0].state, State::Ok, "{cluster:?}");
     assert_eq!(cluster.state, State::Degraded, "{cluster:?}");
@@ -78,26 +75,16 @@ fn a_mute_broker_is_named_and_so_is_the_partition_that_it_leads() {
 }
 
 #[test]
-fn a_log_that_grows_while_ours_does_not_is_a_stall_within_thirty_seconds() {
+fn a_log_that_is_not_read_though_it_grows_is_failing() {
     let house = house();
     house.brokers.break_fetches();
     house.brokers.write("a", 2, 5..25);
-    let began = Instant::now();
-    until(|| house.report().clusters[0].partitions[2].stalled);
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
-    println!("told after {:?}", began.elapsed());
+    until(|| house.report().clusters[0].partitions[2].state == State::Failing);
     let partition = house.report().clusters[0].partitions.remove(2);
-    assert_eq!(
-        (partition.state, partition.high_watermark),
-        (State::Failing, Some(5))
-    );
-    assert!(
-        partition.reason.contains("stalled: broker 2"),
-        "{}",
-        partition.reason
-    );
+    assert_eq!((partition.high_watermark, partition.lag), (Some(25), Some(20)));
+    assert!(partition.reason.contains("20 records wait"), "{partition:?}");
     house.brokers.mend_fetches();
     let log = house.log("a", 2);
     until(|| log.end().offset == 25);
-    until(|| !house.report().clusters[0].partitions[2].stalled);
+    until(|| house.report().clusters[0].partitions[2].state == State::Ok);
 }

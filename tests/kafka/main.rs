@@ -3,11 +3,15 @@
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
 #![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
 
+mod bootstrap;
 mod brokers;
+mod failover;
 mod health;
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -20,12 +24,15 @@ use riverhead::{
     event::{Encoding, Event, Kind},
     health::Health,
     kafka::{
-        ClientLabels, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
+        ClientLabels, Clocks, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
         ReplacementLabels, connect, settings::Settings,
     },
     partition::{Directory, History, HistoryError, Page, PartitionLog, Read},
     position::Offset,
 };
+
+/// Where nobody listens.
+const DEAD: &str = "127.0.0.1:1";
 
 /// A cluster that is being read.
 struct House {
@@ -42,7 +49,17 @@ impl House {
     }
 
     fn with(brokers: Brokers, topics: &[&str], change: impl FnOnce(&mut Settings)) -> Self {
-        let mut bootstrap = vec!["127.0.0.1:1".parse().expect("an address")];
+        Self::kept(brokers, topics, None, change)
+    }
+
+    /// One that keeps its state in this directory.
+    fn kept(
+        brokers: Brokers,
+        topics: &[&str],
+        state: Option<&Path>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let mut bootstrap = vec![DEAD.parse().expect("an address")];
         bootstrap.extend(
             brokers
                 .addresses()
@@ -59,6 +76,9 @@ impl House {
             },
             profile: Profile::Embedded,
             counters: counters.clone(),
+            standby: BTreeSet::new(),
+            clocks: Clocks::default(),
+            state: state.map(Into::into),
             health: health.clone(),
         };
         let topics = topics

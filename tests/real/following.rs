@@ -3,7 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use riverhead::sse::Message;
-use riverhead_brokers::{Cluster, scaled};
+use riverhead_brokers::{Cluster, eventually, scaled};
 use riverhead_loadtest::{
     client::{Ask, Client},
     gateway::{Gateway, Plan},
@@ -32,9 +32,23 @@ pub(crate) fn start(plan: &Plan) -> Gateway {
     plan.start().expect("the gateway starts")
 }
 
+/// Waits until it reads as many partitions: what is written from then on is read by the tail, and not as history.
+pub(crate) fn until_read(gateway: &Gateway, partitions: usize) {
+    eventually(Duration::from_secs(30), "partitions that are read", || {
+        gateway
+            .metric("riverhead_partitions")
+            .is_ok_and(|read| read >= partitions as f64)
+    });
+}
+
 /// Asks it to drain and end, as whoever restarts it does.
 pub(crate) fn terminate(gateway: &Gateway) {
-    let recipe = format!("kill -TERM {}", gateway.pid());
+    signal(gateway, "TERM");
+}
+
+/// Sends it a signal, as whoever runs it does.
+pub(crate) fn signal(gateway: &Gateway, name: &str) {
+    let recipe = format!("kill -{name} {}", gateway.pid());
     let status = Command::new("sh").args(["-c", &recipe]).status();
     assert!(status.is_ok_and(|status| status.success()), "{recipe}");
 }

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use riverhead_brokers::{Acks, Cluster, Fault, NewTopic, eventually, scaled, shared};
-use riverhead_loadtest::gateway::Gateway;
-use serde_json::Value;
 
-use crate::following::{plan, start};
+use crate::{
+    following::{plan, start},
+    healthz::{health, until_state},
+};
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -113,23 +114,6 @@ fn a_leader_that_was_cut_off_is_named_and_left_within_thirty_seconds() {
 fn cut_off(brokers: &Cluster, broker: i32) {
     brokers.inter_broker_proxy(broker).set(Fault::Stall);
     brokers.controller_proxy(broker).set(Fault::Stall);
-}
-
-fn until_state(gateway: &Gateway, state: &str) -> Value {
-    eventually(SOON, state, || {
-        let health = health(gateway);
-        if health["state"] == state {
-            Ok(health)
-        } else {
-            Err(health["reason"].to_string())
-        }
-    })
-}
-
-fn health(gateway: &Gateway) -> Value {
-    let answer = gateway.admin("/healthz").expect("an answer");
-    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-    serde_json::from_str(body).expect("JSON")
 }
 
 const SOON: Duration = Duration::from_secs(45);

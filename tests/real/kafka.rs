@@ -1,6 +1,7 @@
 //! The tail and history against real brokers, and what breaks them.
 
 use std::{
+    collections::BTreeSet,
     net::Ipv4Addr,
     sync::Arc,
     time::{Duration, Instant},
@@ -11,7 +12,9 @@ use riverhead::{
     client::ClientKey,
     event::{Encoding, Event},
     health::Health,
-    kafka::{Cluster, Counters, Memory, Options, Profile, ReplacementLabels, connect, settings::Settings},
+    kafka::{
+        Clocks, Cluster, Counters, Memory, Options, Profile, ReplacementLabels, connect, settings::Settings,
+    },
     partition::{Directory, History, HistoryError, PartitionLog, Read},
     position::Offset,
 };
@@ -41,6 +44,9 @@ impl House {
             },
             profile: Profile::Real,
             counters: counters.clone(),
+            standby: BTreeSet::new(),
+            clocks: Clocks::default(),
+            state: None,
             health: Health::new(),
         };
         let topics = vec![(topic.into(), Encoding::default())];

@@ -17,8 +17,10 @@
 
 mod following;
 mod health;
+mod healthz;
 mod kafka;
 mod outages;
+mod probe;
 mod process;
 mod quiet;
 mod resume;

@@ -21,6 +21,7 @@ pub struct Stored {
     pub epoch: Epoch,
     pub time: Timestamp,
     pub n: u64,
+    pub canary: bool,
     /// Nobody sees it, but everybody passes it.
     pub tombstone: bool,
 }
@@ -42,6 +43,8 @@ pub struct Brokers {
     /// The last number written.
     pub n: u64,
     pub clock: Timestamp,
+    /// Every so manieth record is a probe's.
+    pub canary_every: Option<u64>,
     /// Whether what is produced now is tombstones.
     pub quiet: bool,
 }
@@ -62,6 +65,9 @@ impl Brokers {
                 epoch: p.epoch,
                 time: self.clock,
                 n: self.n,
+                canary: self
+                    .canary_every
+                    .is_some_and(|every| self.n.is_multiple_of(every)),
             });
             // Now and then a transaction marker takes an offset.
             p.end += if self.n.is_multiple_of(17) { 2 } else { 1 };
@@ -164,6 +170,7 @@ fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -
             key: None,
             headers: Headers::default(),
             value: (!stored.tombstone).then_some(value.as_bytes()),
+            canary: stored.canary,
         };
         page.push(&record).unwrap();
     }
@@ -222,6 +229,7 @@ impl House {
             form,
             format: Format::Sse,
             coding: Coding::Identity,
+            shows_canaries: false,
             filter: None,
             client: ClientKey::of([127, 0, 0, 1].into()),
             now: self.model.lock().clock,
@@ -304,6 +312,26 @@ impl House {
         (0..count).for_each(|partition| brokers.produce(partition, records));
         drop(brokers);
         self.publish_all();
+    }
+
+    /// As a move to another cluster does, which has the same records at offsets that are higher by `shift`: the old logs go
+    /// first, and the tails begin at their ends.
+    pub fn fail_over(&self, shift: Offset) {
+        self.source.directory.withdraw(TOPIC);
+        let mut brokers = self.model.lock();
+        brokers.cluster_id.push('\'');
+        for partition in &mut brokers.partitions {
+            partition.start += shift;
+            partition.end += shift;
+            partition.epoch = 0;
+            for record in &mut partition.records {
+                record.offset += shift;
+                record.epoch = 0;
+            }
+        }
+        let count = brokers.partitions.len();
+        drop(brokers);
+        (0..count).for_each(|partition| self.tail_lags(partition));
     }
 
     pub fn add_partition(&self) {

@@ -96,8 +96,14 @@ impl Referee {
             .as_u64()
             .unwrap();
         assert!(self.delivered.insert(n), "{n} came twice");
+        // What is not in the log any more belongs to nobody's account.
         let partition = partition_of(house, n);
-        self.seen.entry(partition).or_default().numbers.push(n);
+        assert!(
+            partition.is_none_or(|partition| (self.wants)(partition, n)),
+            "{n} was not asked for"
+        );
+        let seen = self.seen.entry(partition.unwrap_or(0)).or_default();
+        seen.numbers.push(n);
     }
 
     fn gap(&mut self, data: &str) {
@@ -111,11 +117,11 @@ impl Referee {
     }
 }
 
-/// Found by the number: what is not in the log any more belongs to nobody's account.
-fn partition_of(house: &House, n: u64) -> i32 {
+/// Found by the number.
+fn partition_of(house: &House, n: u64) -> Option<i32> {
     let brokers = house.model.lock();
     let holds = |p: &Partition| p.records.iter().any(|record| record.n == n);
-    brokers.partitions.iter().position(holds).unwrap_or(0) as i32
+    brokers.partitions.iter().position(holds).map(|at| at as i32)
 }
 
 fn reader() -> Reader {

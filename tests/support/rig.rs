@@ -9,11 +9,14 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use riverhead::{
-    catalog::{Catalog, Stream},
+    catalog::{Catalog, Stream, StreamName},
     client::{ClientKey, Trusted},
     drain::{self, Signal},
     health::{Health, Readiness},
-    http::{self, Bound, Gateway, settings::Settings},
+    http::{
+        self, Bound, Commands, Gateway, Helm, NotSteered, Steered,
+        settings::{AdminSettings, Settings},
+    },
     limits::{Admission, settings::Settings as Limits},
     metrics::{self, HttpMetrics, LimitMetrics},
     partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
@@ -87,6 +90,7 @@ impl Rig {
         let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
         let health = Health::new();
         let gateway = Gateway {
+            commands: commands(),
             trusted: Trusted::new(&settings.trusted_proxies),
             catalog: Arc::new(catalog),
             lanes: lanes.clone(),
@@ -135,6 +139,34 @@ pub fn catalog() -> Catalog {
     let mut revision = Stream::new("revision", ["eqiad.revision"]);
     revision.former_topics.push("eqiad.old-revision".into());
     Catalog::new(vec![recentchange, revision]).unwrap()
+}
+
+/// What a rig's commands need.
+pub const TOKEN: &str = "the-token-of-the-rig";
+
+fn commands() -> Commands {
+    let settings = AdminSettings {
+        token: Some(TOKEN.parse().unwrap()),
+        ..AdminSettings::default()
+    };
+    Commands::new(&settings, Arc::new(PretendedHelm))
+}
+
+/// Knows the clusters `b`, which serves, and `down`, which does not.
+struct PretendedHelm;
+
+impl Helm for PretendedHelm {
+    fn read_from(&self, stream: &StreamName, cluster: &str, force: bool) -> Result<Steered, NotSteered> {
+        match cluster {
+            "down" if !force => Err(NotSteered::Conflict("it is down".into())),
+            "b" | "down" => Ok(Steered {
+                streams: vec![stream.to_string()],
+                from: "a".into(),
+                to: cluster.into(),
+            }),
+            _ => Err(NotSteered::Unknown(format!("no cluster {cluster}"))),
+        }
+    }
 }
 
 /// No logs, and Kafka that does not answer.

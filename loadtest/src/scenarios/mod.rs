@@ -1,9 +1,12 @@
 //! What can be run. A scenario is a struct of sizes; its `run` returns a report.
 
+pub mod hog;
+pub mod hot_loop;
 pub mod latency;
 pub mod replay;
 pub mod resume;
 pub mod slow;
+pub mod slowloris;
 
 use std::{fmt, time::Duration};
 
@@ -29,6 +32,11 @@ fn runtime() -> Runtime {
         .enable_all()
         .build()
         .expect("a runtime")
+}
+
+/// Takes as many descriptors as there are: a crowd of clients needs one each.
+fn raise_descriptors() {
+    rlimit::increase_nofile_limit(u64::MAX).expect("file descriptors");
 }
 
 fn wait_for_partitions(gateway: &Gateway, partitions: usize) {

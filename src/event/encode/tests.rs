@@ -26,6 +26,7 @@ fn record<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Record<'a> {
         key,
         headers: Headers::default(),
         value,
+        canary: false,
     }
 }
 

@@ -220,6 +220,7 @@ mod tests {
                 key: None,
                 headers: Headers::default(),
                 value: Some(b"{}"),
+                canary: false,
             });
         }
         Arc::new(page.finish(to))

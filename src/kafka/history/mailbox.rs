@@ -108,6 +108,9 @@ impl Mailbox {
         let page = (key(&want.log), want.from);
         let mut inbox = self.inbox.lock();
         let inbox = &mut *inbox;
+        if inbox.closed {
+            return Err(Full);
+        }
         let joined = inbox.pages.contains_key(&page);
         if inbox.reading != Some(page)
             && !inbox
@@ -139,6 +142,9 @@ impl Mailbox {
     /// Asks for the bounds of a partition.
     pub(super) fn ask_bounds(&self, partition: TopicPartition, reply: Reply<Bounds>) {
         let mut inbox = self.inbox.lock();
+        if inbox.closed {
+            return reply(Err(HistoryError::Unavailable));
+        }
         inbox.questions.bounds.entry(partition).or_default().push(reply);
         self.mail.notify_one();
     }
@@ -146,6 +152,9 @@ impl Mailbox {
     /// Asks for the first record at or after a time.
     pub(super) fn ask_time(&self, partition: TopicPartition, time: Timestamp, reply: Reply<Found>) {
         let mut inbox = self.inbox.lock();
+        if inbox.closed {
+            return reply(Err(HistoryError::Unavailable));
+        }
         inbox
             .questions
             .times
@@ -177,7 +186,7 @@ impl Mailbox {
         }
     }
 
-    /// Ends the reader's thread. All wants are dropped, and their callers told so by the drop.
+    /// Ends the reader's thread. Nobody waits in vain: questions are refused, and the drop of a want tells its caller.
     pub(super) fn close(&self) {
         let mut inbox = self.inbox.lock();
         inbox.closed = true;
@@ -190,7 +199,7 @@ impl Inbox {
         if self.closed {
             self.pages.clear();
             self.ahead = None;
-            self.questions = Questions::default();
+            mem::take(&mut self.questions).refuse();
             return Task::Close;
         }
         let ask = !self.questions.is_empty();

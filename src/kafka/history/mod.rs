@@ -118,9 +118,12 @@ impl Pool {
     pub(super) fn close(&self) {
         let mut readers = self.readers.lock();
         readers.token = None;
-        for mailbox in readers.mailboxes.drain(..) {
-            mailbox.close();
-        }
+        readers.end();
+    }
+
+    /// Ends the readers; the next to ask gets new ones, which begin with the brokers to ask first.
+    pub(super) fn renew(&self) {
+        self.readers.lock().end();
     }
 
     /// The reader of the broker that leads this partition.
@@ -289,6 +292,15 @@ impl Pool {
     }
 }
 
+impl Readers {
+    fn end(&mut self) {
+        self.of_broker.clear();
+        for mailbox in self.mailboxes.drain(..) {
+            mailbox.close();
+        }
+    }
+}
+
 impl History for Pool {
     fn page(
         &self,
@@ -346,7 +358,7 @@ fn ourselves() -> ClientKey {
 }
 
 /// Readers of one cluster: one a broker, until there are more brokers than this. Bounds connections and threads.
-const MOST_READERS: usize = 8;
+pub(super) const MOST_READERS: usize = 8;
 
 /// What a started partition may hold that was fetched ahead: a full queue, one fetch more, and librdkafka's own.
 const WARM_BYTES: usize = 4 << 20;

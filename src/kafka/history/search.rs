@@ -61,6 +61,7 @@ mod tests {
                 key: None,
                 headers: Headers::default(),
                 value: None,
+                canary: false,
             });
         }
         Arc::new(page.finish(start + 10))

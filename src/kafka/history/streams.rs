@@ -43,6 +43,8 @@ pub(super) struct Piece {
     pub(super) cut: bool,
     /// Bytes of keys, headers and values in it.
     pub(super) bytes: usize,
+    /// A record of this log bears its broker's time.
+    pub(super) broker_clock: bool,
 }
 
 /// Why a read gave nothing.
@@ -70,6 +72,7 @@ struct Stream {
     /// All records from here on are still to come.
     position: Offset,
     used: Instant,
+    broker_clock: bool,
 }
 
 /// What the front item of a queue means for the page.
@@ -154,6 +157,7 @@ impl Streams {
             queue: queue.map_err(Failure::Fault)?,
             position: want.from,
             used: Instant::now(),
+            broker_clock: false,
         })
     }
 
@@ -167,6 +171,7 @@ impl Streams {
 
     /// Keeps the stream for the page that follows, if there is one to come.
     fn finish(&mut self, result: Result<Piece, Failure>, mut stream: Stream) -> Result<Piece, Failure> {
+        let broker_clock = stream.broker_clock;
         match &result {
             // The end is told once: whoever waits for it again would wait in vain.
             Ok(piece) if !piece.ends => {
@@ -180,7 +185,10 @@ impl Streams {
             }
             _ => self.stop(stream),
         }
-        result
+        result.map(|piece| Piece {
+            broker_clock,
+            ..piece
+        })
     }
 
     fn stop(&self, stream: Stream) {
@@ -209,6 +217,7 @@ impl Stream {
             {
                 return Err(Failure::Silence);
             }
+            self.broker_clock |= self.queue.front().is_some_and(|item| item.broker_clock);
             match self.step(want, &mut page, &mut bytes) {
                 Step::Take => self.queue.advance(),
                 Step::Leave { cut: true } => return Ok(Piece::new(page, want.from, bytes).cut()),
@@ -261,6 +270,7 @@ impl Piece {
             ends: false,
             cut: false,
             bytes,
+            broker_clock: false,
         }
     }
 

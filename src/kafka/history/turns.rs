@@ -13,7 +13,7 @@ pub(super) struct Turns<T> {
     len: usize,
 }
 
-/// There is no room, for this key or for any.
+/// There is no room, for this key or for any (any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Full;
 

@@ -45,8 +45,11 @@ impl Worker {
         thread::Builder::new()
             .name("kafka-history".to_owned())
             .spawn(move || {
-                if let Some(reader) = open(&core, &inbox, &token) {
-                    Self::new(core, inbox, reader).run();
+                while let Some(reader) = open(&core, &inbox, &token) {
+                    match Self::new(Arc::clone(&core), Arc::clone(&inbox), reader).run() {
+                        End::Foreign if !refuse(&inbox) => {}
+                        End::Foreign | End::Closed => break,
+                    }
                 }
                 drop(token);
             })?;
@@ -63,8 +66,12 @@ impl Worker {
         }
     }
 
-    fn run(mut self) {
+    fn run(mut self) -> End {
         loop {
+            if let Some(foreign) = self.reader.foreign() {
+                tracing::error!(cluster = %self.core.cluster, "a history reader begins anew: {foreign}");
+                return End::Foreign;
+            }
             self.reader.serve();
             self.streams.tidy();
             let debt = self.core.rate.delay(Instant::now());
@@ -80,7 +87,7 @@ impl Worker {
                 // It is in the cache then, or who wants it is told why not.
                 Task::ReadAhead(want) => drop(self.read(&want)),
                 Task::Rest => {}
-                Task::Close => return,
+                Task::Close => return End::Closed,
             }
         }
     }
@@ -102,7 +109,11 @@ impl Worker {
         } else {
             ANSWER
         };
-        match self.streams.read(want, wait) {
+        let read = self.streams.read(want, wait);
+        if self.reader.foreign().is_some() {
+            return Err(HistoryError::Unavailable);
+        }
+        match read {
             Ok(piece) => Ok(self.keep(want, piece)),
             Err(Failure::OutOfRange) => self.look_for_start(want),
             Err(failure) => {
@@ -118,6 +129,9 @@ impl Worker {
         self.core.backoffs.clear(want.log.partition());
         self.core.rate.spend(piece.bytes, Instant::now());
         self.core.count_page(piece.bytes);
+        if piece.broker_clock {
+            self.core.shared.bears_broker_time(&want.log);
+        }
         let page = Arc::new(piece.page);
         self.core.cache.lock().insert(&want.log, &page, piece.cut);
         PageRead::Page {
@@ -182,6 +196,7 @@ impl Worker {
             return Vec::new();
         }
         match self.reader.offsets(keys, when, ANSWER) {
+            Ok(_) if self.reader.foreign().is_some() => vec![Err(HistoryError::Unavailable); keys.len()],
             Ok(found) => found
                 .into_iter()
                 .map(|found| found.map_err(|code| self.refused(code)))
@@ -204,25 +219,41 @@ impl Worker {
     }
 }
 
+/// Why a reader's work is over.
+enum End {
+    /// Its mailbox was closed.
+    Closed,
+    /// The brokers that answer it are those of another cluster.
+    Foreign,
+}
+
 /// Opens a client; `None` when the mailbox was closed before that succeeded.
 fn open(core: &Core, mailbox: &Mailbox, token: &Token) -> Option<Reader> {
     loop {
         let context = Context::new(&core.shared, Kind::History);
-        match Reader::open(&core.config, context, token.clone()) {
+        match Reader::open(&core.config, context, &core.shared.origin, token.clone()) {
             Ok(reader) => return Some(reader),
             Err(error) => tracing::error!(cluster = %core.cluster, "no client for a history reader: {error}"),
         }
-        // The tail's client was accepted, so it is threads or memory that lack; whoever asks meanwhile is told.
-        let again = Instant::now() + ANSWER;
-        while Instant::now() < again {
-            match mailbox.next(ANSWER, true) {
-                Task::Ask(questions) => questions.refuse(),
-                Task::Read(_) => mailbox.finish(&Err(HistoryError::Unavailable)),
-                Task::ReadAhead(_) | Task::Rest => {}
-                Task::Close => return None,
-            }
+        // The tail's client was accepted, so it is threads or memory that lack.
+        if refuse(mailbox) {
+            return None;
         }
     }
+}
+
+/// Tells whoever asks that nothing is available, for a while; whether the mailbox was closed meanwhile.
+fn refuse(mailbox: &Mailbox) -> bool {
+    let again = Instant::now() + ANSWER;
+    while Instant::now() < again {
+        match mailbox.next(ANSWER, true) {
+            Task::Ask(questions) => questions.refuse(),
+            Task::Read(_) => mailbox.finish(&Err(HistoryError::Unavailable)),
+            Task::ReadAhead(_) | Task::Rest => {}
+            Task::Close => return true,
+        }
+    }
+    false
 }
 
 fn bounds(start: Found, end: Found) -> Result<Bounds, HistoryError> {

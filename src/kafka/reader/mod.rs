@@ -9,6 +9,7 @@
 //! - librdkafka's functions may be called from any thread; a [`Queue`] is read by one thread at a time (`&mut self`).
 #![allow(unsafe_code)] // there is no other way to these functions; everything else of the crate denies it
 
+mod home;
 mod offsets;
 mod queue;
 mod topology;
@@ -23,7 +24,7 @@ use std::{
     ffi::CString,
     mem::ManuallyDrop,
     ptr::{self, NonNull},
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::AtomicU64, mpsc},
     thread,
     time::Duration,
 };
@@ -39,7 +40,10 @@ use rdkafka::{
     types::{RDKafka, RDKafkaErrorCode, RDKafkaTopic},
 };
 
-use super::context::Context;
+use super::{
+    context::Context,
+    origin::{Life, Origin},
+};
 use crate::position::Offset;
 
 /// Held by everything that [`Cluster::shutdown`](super::Cluster::shutdown) waits for: it is gone when all are dropped.
@@ -59,16 +63,30 @@ pub(super) struct Reader {
 pub(super) struct Topic(usize);
 
 impl Reader {
-    /// A client with this configuration. It connects by and by; this does not wait.
+    /// A client with this configuration. If that lacks the brokers to ask first, they are the origin's. It connects by and
+    /// by; this does not wait.
     ///
     /// # Errors
     /// When librdkafka does not accept the configuration.
-    pub(super) fn open(config: &ClientConfig, context: Context, token: Token) -> Result<Self, KafkaError> {
-        let consumer = config.create_with_context(context)?;
+    pub(super) fn open(
+        config: &ClientConfig,
+        context: Context,
+        origin: &Arc<Origin>,
+        token: Token,
+    ) -> Result<Self, KafkaError> {
+        // The version first: what changes in between is told once more.
+        let seeds_told = AtomicU64::new(origin.seeds.version());
+        let mut config = config.clone();
+        if config.get(SEEDS).is_none() {
+            config.set(SEEDS, home::servers(&origin.seeds.usable()));
+        }
         Ok(Self {
             handle: Arc::new(Handle(ManuallyDrop::new(Remains {
                 topics: Mutex::default(),
-                consumer,
+                consumer: config.create_with_context(context)?,
+                origin: Arc::clone(origin),
+                seeds_told,
+                _life: origin.life(),
                 _token: token,
             }))),
         })
@@ -111,9 +129,10 @@ impl Reader {
         }
     }
 
-    /// Hands over what librdkafka wants to say: logs, errors, statistics. Call it every second at least, or they pile up
-    /// in memory. Never waits.
+    /// Hands over what librdkafka wants to say: logs, errors, statistics; and to it what it should know. Call it every
+    /// second at least, or they pile up in memory. Never waits.
     pub(super) fn serve(&self) {
+        self.follow_seeds();
         for _ in 0..EVENTS_A_TURN {
             let _ = self.handle.consumer().poll(Duration::ZERO);
         }
@@ -123,12 +142,10 @@ impl Reader {
     pub(super) fn count(&self, code: RDKafkaErrorCode) {
         self.handle.consumer().context().count(code);
     }
-
-    /// The cluster's id; `None` when no broker has told it within `wait`. A blocking call.
-    pub(super) fn cluster_id(&self, wait: Duration) -> Option<String> {
-        self.handle.consumer().client().fetch_cluster_id(wait)
-    }
 }
+
+/// librdkafka's name for the brokers to ask first.
+const SEEDS: &str = "bootstrap.servers";
 
 /// Enough that a burst of logs is drained in a few turns; an empty turn costs a few microseconds.
 const EVENTS_A_TURN: usize = 16;
@@ -140,6 +157,10 @@ struct Handle(ManuallyDrop<Remains>);
 struct Remains {
     topics: Mutex<Topics>,
     consumer: BaseConsumer<Context>,
+    origin: Arc<Origin>,
+    /// The version of the seeds that librdkafka was told.
+    seeds_told: AtomicU64,
+    _life: Life,
     _token: Token,
 }
 

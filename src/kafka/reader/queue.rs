@@ -20,7 +20,7 @@ use rdkafka::{
 
 use super::{Handle, Topic, last_error};
 use crate::{
-    event::{HeadersBuf, Record},
+    event::{CANARY_HEADER, HeadersBuf, Record},
     position::{Offset, Timestamp},
 };
 
@@ -40,6 +40,8 @@ pub(in crate::kafka) struct Item<'a> {
     pub(in crate::kafka) topic: Topic,
     /// Of which partition.
     pub(in crate::kafka) partition: i32,
+    /// Whether it is a record whose timestamp its broker set.
+    pub(in crate::kafka) broker_clock: bool,
     /// What.
     pub(in crate::kafka) what: What<'a>,
 }
@@ -188,6 +190,8 @@ unsafe fn item<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -> 
     Item {
         topic: Topic(message.rkt.addr()),
         partition: message.partition,
+        // SAFETY: as above; other messages have no time at all.
+        broker_clock: unsafe { time(message) }.1,
         what,
     }
 }
@@ -201,11 +205,14 @@ unsafe fn record<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -
     unsafe {
         Record {
             offset: message.offset,
-            timestamp: timestamp(message),
+            timestamp: time(message).0,
             epoch: rd_kafka_message_leader_epoch(message),
             key: bytes(message.key.cast(), message.key_len),
             headers: headers.headers(),
             value: bytes(message.payload.cast(), message.len),
+            canary: headers
+                .headers()
+                .any(|(name, _)| name == CANARY_HEADER.to_bytes()),
         }
     }
 }
@@ -241,15 +248,19 @@ unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
     (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, len) })
 }
 
+/// The message's time, and whether its broker set it.
+///
 /// # Safety
 /// As of [`item`].
-unsafe fn timestamp(message: &RDKafkaMessage) -> Timestamp {
-    let mut kind = rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+unsafe fn time(message: &RDKafkaMessage) -> (Timestamp, bool) {
+    use rd_kafka_timestamp_type_t as Kind;
+    let mut kind = Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     // SAFETY: a live message, and room for the kind.
     let timestamp = unsafe { rd_kafka_message_timestamp(message, &mut kind) };
     match kind {
-        rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => -1,
-        _ => timestamp,
+        Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => (-1, false),
+        Kind::RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME => (timestamp, true),
+        Kind::RD_KAFKA_TIMESTAMP_CREATE_TIME => (timestamp, false),
     }
 }
 

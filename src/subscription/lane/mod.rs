@@ -59,6 +59,7 @@ struct Key {
     format: Format,
     coding: Coding,
     filter: Option<Filter>,
+    shows_canaries: bool,
 }
 
 /// One lane.
@@ -178,6 +179,7 @@ impl Key {
             format: request.format,
             coding: request.coding,
             filter: request.filter.clone(),
+            shows_canaries: request.shows_canaries,
         }
     }
 
@@ -194,6 +196,7 @@ impl Key {
             format: self.format,
             form: self.form,
             filter: self.filter.clone(),
+            shows_canaries: self.shows_canaries,
         }
     }
 
@@ -207,6 +210,7 @@ impl Key {
             format: self.format,
             coding: self.coding,
             filter: self.filter.clone(),
+            shows_canaries: self.shows_canaries,
             client,
             now,
         }

@@ -30,6 +30,7 @@ fuzz_target!(|input: &[u8]| {
         key,
         headers: Headers::default(),
         value,
+        canary: false,
     };
     let encoding = Encoding {
         payload,

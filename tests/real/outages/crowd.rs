@@ -28,6 +28,7 @@ pub(super) struct Crowd {
     goal: Arc<Goal>,
     delivered: Arc<AtomicU64>,
     sent: Option<Arc<Sent>>,
+    once: bool,
 }
 
 impl Crowd {
@@ -37,6 +38,7 @@ impl Crowd {
             goal: Arc::new(Goal::open()),
             delivered: Arc::default(),
             sent: None,
+            once: false,
         }
     }
 
@@ -44,6 +46,14 @@ impl Crowd {
     pub(super) fn timed(sent: &Arc<Sent>) -> Self {
         Self {
             sent: Some(Arc::clone(sent)),
+            ..Self::new()
+        }
+    }
+
+    /// One that leaves out what comes again.
+    pub(super) fn once() -> Self {
+        Self {
+            once: true,
             ..Self::new()
         }
     }
@@ -66,6 +76,9 @@ impl Crowd {
     async fn begin(&self, gateway: &Gateway, ask: &Ask) -> (Reading, Duration) {
         let mut reading = Reading::new(gateway.http, ask.clone()).counted(&self.delivered);
         reading.stopwatch = self.sent.as_ref().map(Stopwatch::new);
+        if self.once {
+            reading = reading.once();
+        }
         let took = reading.begin().await;
         let took = took.unwrap_or_else(|| panic!("no `:ok`: {:?}", reading.refusals));
         (reading, took)

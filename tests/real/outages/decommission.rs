@@ -1,13 +1,18 @@
 //! EventStreams, 2019: the bootstrap list had one broker left, and that one was decommissioned.
 
-use riverhead_brokers::{Cluster, shared};
+use std::{fs, path::Path, time::Duration};
+
+use riverhead_brokers::{Cluster, Fault, scaled, shared};
 use riverhead_loadtest::{
     gateway::{Gateway, Plan},
     numbers::Truth,
 };
 
 use super::crowd::{Crowd, ask};
-use crate::following::{FROM_THE_START, RIVERHEAD, STREAM, start};
+use crate::{
+    following::{FROM_THE_START, RIVERHEAD, STREAM, signal, start},
+    healthz::{until_said, until_state},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -15,15 +20,13 @@ async fn nobody_is_cut_when_the_only_broker_of_the_list_is_drained_stopped_and_f
     let brokers = shared();
     let cluster = brokers.get();
     cluster.create_topic(TOPIC, 3);
-    let gateway = gateway(cluster);
+    let gateway = start(&plan(cluster, TOPIC));
     let mut clients = Crowd::new();
     clients.join(&gateway, &ask(STREAM, FROM_THE_START), 100).await;
     let flow = cluster.producer(TOPIC).rate(50.0).start().run();
     clients.wait_for(50);
 
-    (0..3).for_each(|partition| cluster.reassign(TOPIC, partition, &[2, 3]));
-    cluster.stop(1);
-    cluster.unregister_broker(1);
+    decommission(cluster, TOPIC);
     clients.wait_for(flow.acknowledged() + 50);
     // Whoever loses the brokers that are left finds them again, without the list.
     [2, 3].iter().for_each(|broker| cluster.proxy(*broker).cut());
@@ -37,13 +40,88 @@ async fn nobody_is_cut_when_the_only_broker_of_the_list_is_drained_stopped_and_f
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_restart_goes_by_what_was_learned_and_without_that_the_cause_is_named_and_mended_at_once() {
+    let brokers = shared();
+    let cluster = brokers.get();
+    cluster.create_topic(FORGOTTEN, 3);
+    let mut producer = cluster.producer(FORGOTTEN).start();
+    producer.send(100);
+    let truth = Truth::of(&[producer.finish()]);
+    let state = tempfile::tempdir().expect("a directory");
+    let plan = plan(cluster, FORGOTTEN).set("RIVERHEAD_STATE__DIRECTORY", &state.path().to_string_lossy());
+    let gateway = start(&plan);
+    until_state(&gateway, "degraded");
+    reads_all(&gateway, &truth).await;
+    drop(gateway);
+
+    decommission(cluster, FORGOTTEN);
+    let gateway = start(&plan);
+    reads_all(&gateway, &truth).await;
+    // It serves, and says what the next restart would come to without that.
+    until_said(
+        &gateway,
+        "/clusters/0",
+        "degraded",
+        &["0 of 2 addresses in the bootstrap list"],
+    );
+    drop(gateway);
+
+    wipe(state.path());
+    let gateway = start(&plan);
+    let mut held = Crowd::new();
+    held.join(&gateway, &ask(STREAM, FROM_THE_START), 5).await;
+    named(&gateway, cluster);
+    mend(&gateway, plan, cluster);
+    held.gets_uncut(&truth).await;
+}
+
 /// Its list names a broker that was taken away long ago, and one that is about to be.
-fn gateway(cluster: &Cluster) -> Gateway {
+fn plan(cluster: &Cluster, topic: &str) -> Plan {
     let bootstrap = vec![
         cluster.dead_address().to_string(),
         cluster.proxy(1).address().to_string(),
     ];
-    start(&Plan::new(RIVERHEAD, bootstrap, STREAM, &[TOPIC]).unlimited())
+    Plan::new(RIVERHEAD, bootstrap, STREAM, &[topic]).unlimited()
+}
+
+/// Takes broker 1 away as its operators do; nobody listens where it was.
+fn decommission(cluster: &Cluster, topic: &str) {
+    (0..3).for_each(|partition| cluster.reassign(topic, partition, &[2, 3]));
+    cluster.stop(1);
+    cluster.unregister_broker(1);
+    cluster.proxy(1).set(Fault::Refuse);
+}
+
+async fn reads_all(gateway: &Gateway, truth: &Truth) {
+    let mut clients = Crowd::new();
+    clients.join(gateway, &ask(STREAM, FROM_THE_START), 5).await;
+    clients.gets_uncut(truth).await;
+}
+
+/// All that was learned is lost.
+fn wipe(state: &Path) {
+    fs::remove_file(state.join("cluster-main.json")).expect("what was learned");
+}
+
+/// `/healthz` says which addresses were tried, and what came of it.
+fn named(gateway: &Gateway, cluster: &Cluster) {
+    let refused = [cluster.dead_address(), cluster.proxy(1).address()]
+        .map(|address| format!("{address}: connection refused"));
+    let words = ["none of the bootstrap brokers answers", &refused[0], &refused[1]];
+    let (_, took) = until_said(gateway, "/clusters/0", "failing", &words);
+    println!("named after {took:?}");
+    assert!(took < scaled(Duration::from_secs(10)), "{took:?}");
+    assert!(gateway.admin("/readyz").expect("an answer").contains(" 200 "));
+}
+
+/// The list is written anew, and read again.
+fn mend(gateway: &Gateway, mut plan: Plan, cluster: &Cluster) {
+    plan.bootstrap.push(cluster.proxy(2).address().to_string());
+    gateway.reconfigure(&plan).expect("a file");
+    signal(gateway, "HUP");
 }
 
 const TOPIC: &str = "decommission";
+const FORGOTTEN: &str = "decommission-forgotten";

@@ -4,7 +4,10 @@ use futures_util::future::join_all;
 use riverhead_brokers::shared;
 use riverhead_loadtest::gateway::Gateway;
 
-use crate::following::{FROM_THE_START, follow, id, next, plan, start, take};
+use crate::{
+    following::{FROM_THE_START, follow, id, next, plan, start, take},
+    healthz::until_state,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -24,6 +27,7 @@ async fn a_thousand_clients_that_come_and_go_leave_no_group_behind() {
     }
     let pages = gateway.metric("riverhead_kafka_history_pages_total");
     assert!(pages.is_ok_and(|pages| pages > 0.0), "the brokers were not asked");
+    until_state(&gateway, "ok");
     assert_eq!(brokers.consumer_groups(), Vec::<String>::new());
     let topics = brokers.topics();
     assert!(!topics.contains(&"__consumer_offsets".to_owned()), "{topics:?}");

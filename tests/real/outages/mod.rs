@@ -9,3 +9,4 @@ mod restart;
 mod split_brain;
 mod starved;
 mod stopped;
+mod two_clusters;

@@ -12,6 +12,7 @@ use riverhead_loadtest::{
 use super::crowd::{Crowd, SOON, WARM_UP, ask, lap, noting, quantile};
 use crate::{
     following::{FROM_THE_START, STREAM, plan, start},
+    healthz::{until_said, until_state},
     watch::Watch,
 };
 
@@ -51,11 +52,13 @@ async fn a_black_holed_broker_holds_up_no_new_client_and_no_partition_of_others(
     let now = fast.acknowledged();
     elsewhere.wait_for(now + 120);
     new.wait_for(now + 120);
+    named(&gateway, &hole.address().to_string());
     let unanswered = watch.finish();
 
     hole.set(Fault::Pass);
     sent.next_lap();
     elsewhere.wait_for(fast.acknowledged() + 120);
+    until_state(&gateway, "ok");
     let ledgers = [fast.finish(), held.finish()];
     for crowd in [old, new] {
         crowd.gets_uncut(&Truth::of(&ledgers)).await;
@@ -78,6 +81,14 @@ fn two_streams(brokers: &SharedCluster) -> Gateway {
     start(&plan)
 }
 
+/// `/healthz` says which broker it is, and what of it; and that those who need others are well.
+fn named(gateway: &Gateway, address: &str) {
+    let name = format!("broker {LEADER} ({address})");
+    let (said, took) = until_said(gateway, "/clusters/0", "degraded", &[&name, "not answered"]);
+    println!("named after {took:?}: {}", said["clusters"][0]["reason"]);
+    assert_eq!(said["streams"][1]["state"], "ok", "{said}");
+}
+
 /// With the same number of clients after as during it, and as good as nobody before.
 fn flows([before, during, after]: [Quantiles; 3]) {
     println!("before: {before}\nduring: {during}\nafter:  {after}");
@@ -92,8 +103,9 @@ fn flows([before, during, after]: [Quantiles; 3]) {
 /// Whose port becomes a black hole.
 const LEADER: i32 = 3;
 
-/// The tail, and a history reader for each broker, may each be asking: once as the bootstrap broker, once by its id.
-const MOST: u64 = (3 + 1) * 2;
+/// The tail, a history reader for each broker, and health's two may each be asking: once as the bootstrap broker, once by
+/// its id.
+const MOST: u64 = (1 + 3 + 2) * 2;
 
 const ELSEWHERE: &str = "pile-up-elsewhere";
 const HELD: &str = "pile-up-held";

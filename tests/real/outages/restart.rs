@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use riverhead_brokers::{scaled, shared};
-use riverhead_loadtest::{numbers::Truth, reading::Reading};
+use riverhead_loadtest::{numbers::Truth, reading::Reading, visitors::Visitors};
 
 use super::crowd::{Crowd, SOON, ask};
 use crate::following::{FROM_THE_START, STREAM, plan, start, terminate};
@@ -38,6 +38,44 @@ async fn two_thousand_clients_leave_spread_over_the_window_and_lose_nothing_by_a
     spread(&readings, began);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn two_thousand_clients_lose_nothing_and_nobody_is_refused_by_a_hot_restart() {
+    let brokers = shared();
+    brokers.create_topic(HOT, 3);
+    let plan = plan(&brokers, &[HOT]).set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", WINDOW.as_secs()));
+    let mut gateway = start(&plan);
+    let mut clients = Crowd::new();
+    clients
+        .join(&gateway, &ask(STREAM, FROM_THE_START), CLIENTS)
+        .await;
+    let flow = brokers.producer(HOT).rate(4.0).start().run();
+    clients.wait_for(4);
+    let visitors = Visitors::start(gateway.http, &ask(STREAM, ""));
+
+    let told = Instant::now();
+    let _successor = gateway.hand_over(scaled(SOON)).expect("a successor");
+    let (began, before) = (Instant::now(), visitors.served());
+    let code = gateway.wait(scaled(SOON)).expect("an end");
+    assert_eq!(code, Some(0), "{}", gateway.log());
+    let meanwhile = visitors.served() - before;
+    clients.wait_for(flow.acknowledged());
+    let welcome = visitors.end().await;
+    let readings = clients.gets(&Truth::of(&[flow.finish()])).await;
+
+    println!("a successor served after {:.2?}", began - told);
+    println!("newcomers: {welcome:?}, of them {meanwhile} while the predecessor drained");
+    assert!(meanwhile > 0, "somebody came");
+    assert!(welcome.is_ok(), "{welcome:?}");
+    for reading in &readings {
+        assert_eq!(reading.refusals, Vec::<String>::new());
+        assert!(reading.ends.iter().all(|end| end.planned), "{:?}", reading.ends);
+        assert_eq!(reading.connects, 2, "cut once: {:?}", reading.ends);
+        assert_eq!(reading.got.gaps, Vec::<String>::new());
+    }
+    spread(&readings, began);
+}
+
 /// When clients met their first close. No quarter of the window has next to none, and none has most of them.
 fn spread(readings: &[Reading], began: Instant) {
     let ends = readings
@@ -67,3 +105,4 @@ const WINDOW: Duration = Duration::from_secs(8);
 const SLOTS: usize = 16;
 
 const TOPIC: &str = "restart";
+const HOT: &str = "restart-hot";

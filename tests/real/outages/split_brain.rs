@@ -1,14 +1,20 @@
 //! Honeycomb, 2017: a broker that led and did not, a log that ended before the offsets that its readers held, and a mending
 //! by hand. Here everybody goes on by himself, and is told.
 
+use std::time::{Duration, Instant};
+
 use riverhead_brokers::{
-    Acked, Acks, Cluster, Fault, Ledger, Mishap, NewTopic, Replacement, Truncation, eventually, shared,
+    Acked, Acks, Cluster, Fault, Ledger, Mishap, NewTopic, Replacement, Truncation, eventually, scaled,
+    shared,
 };
 use riverhead_loadtest::{gateway::Gateway, numbers::Truth, reading::Reading};
 use serde_json::Value;
 
 use super::crowd::{Crowd, SOON, ask};
-use crate::following::{FROM_THE_START, STREAM, follow, id, plan, start, take};
+use crate::{
+    following::{FROM_THE_START, STREAM, follow, id, plan, start, take},
+    healthz::until_said,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -36,6 +42,7 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     live.wait_for(600);
     let old = [truncation.kept.clone(), truncation.lost.clone()].concat();
 
+    let began = Instant::now();
     let leaderless = truncation.lose_leader();
     let flow = cluster.producer(&other).rate(50.0).start().run();
     // Those who come back while nobody leads still get what is in memory.
@@ -43,6 +50,7 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     // The partitions of others flow meanwhile, to all of them.
     live.wait_for(600 + 50);
     held.iter().for_each(|(at, crowd)| crowd.wait_for(600 - at + 50));
+    named(&gateway, topic, began);
 
     let mut new = leaderless.elect(replacement);
     new.extend(write(cluster, topic));
@@ -59,6 +67,36 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     for (at, crowd) in behind {
         told(&crowd.gets(&from(600)).await, (at > 100).then_some(at));
     }
+}
+
+/// The gateway has read nothing by its tail when the log is cut off, and hears of it when the log is longer than before.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_log_that_grew_again_before_anybody_looked_is_read_from_its_new_epoch() {
+    let brokers = shared();
+    let cluster = brokers.get();
+    let truncation = Truncation::prepare(cluster, UNSEEN);
+    let gateway = start(&plan(&brokers, &[UNSEEN]));
+    let mut live = Crowd::new();
+    live.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
+    live.wait_for(600);
+    let old = [truncation.kept.clone(), truncation.lost.clone()].concat();
+    // The next leader answers nobody but other brokers, and those who write.
+    cluster.proxy(2).set(Fault::Stall);
+    let new = truncation.finish(Replacement::Longer);
+    cluster.proxy(2).set(Fault::Pass);
+    let all = [numbers(&old), numbers(&new)].concat();
+    told(&live.gets(&Truth::of_partitions(&[all])).await, Some(600));
+}
+
+/// `/healthz` names the partition that nobody leads, and no other.
+fn named(gateway: &Gateway, topic: &str, since: Instant) {
+    let (said, _) = until_said(gateway, "/streams/0", "failing", &[&format!("{topic}-0: ")]);
+    println!("named after {:?}: {}", since.elapsed(), said["reason"]);
+    assert!(since.elapsed() < scaled(REPORTED), "{:?}", since.elapsed());
+    let partitions = said["clusters"][0]["partitions"].as_array();
+    let well = partitions.into_iter().flatten().filter(|it| it["state"] == "ok");
+    assert_eq!(well.count(), 1, "{said}");
 }
 
 /// With ids from behind what will be left of the log, and from its end.
@@ -192,4 +230,9 @@ fn in_the_log(cluster: &Cluster, old: &Ledger, new: &Ledger) -> Vec<u64> {
     log
 }
 
+/// A partition that stands still is reported within this.
+const REPORTED: Duration = Duration::from_secs(30);
+
 const CUT_OFF: &str = "split-cut-off";
+
+const UNSEEN: &str = "split-unseen";

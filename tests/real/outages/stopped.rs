@@ -14,7 +14,10 @@ use riverhead_loadtest::{
 };
 
 use super::crowd::{Crowd, SOON, ask};
-use crate::following::{FROM_THE_START, STREAM, follow, heartbeats, numbers, plan, start, take};
+use crate::{
+    following::{FROM_THE_START, STREAM, follow, heartbeats, numbers, plan, start, take},
+    healthz::until_said,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -37,6 +40,7 @@ async fn all_clients_outlast_a_stop_of_all_brokers_and_the_backlog_drains_three_
         .for_each(|broker| cluster.stop(broker));
     let after = after.run();
     let (mut live, late) = come_meanwhile(&gateway).await;
+    tells(&gateway);
     cluster
         .broker_ids()
         .into_iter()
@@ -74,6 +78,21 @@ async fn come_meanwhile(gateway: &Gateway) -> (Vec<Client>, Crowd) {
     let beats = scaled(OUTAGE).as_millis() / 500;
     join_all(live.iter_mut().map(|client| heartbeats(client, beats as u64))).await;
     (live, late)
+}
+
+/// Health tells the truth, and nobody is told to restart the gateway or to send its clients elsewhere for it.
+fn tells(gateway: &Gateway) {
+    let (said, _) = until_said(
+        gateway,
+        "/clusters/0",
+        "failing",
+        &["no broker has told the topology"],
+    );
+    assert_eq!(said["state"], "failing", "{said}");
+    for path in ["/livez", "/readyz"] {
+        let answer = gateway.admin(path).expect("an answer");
+        assert!(answer.contains(" 200 "), "{path}: {answer}");
+    }
 }
 
 /// How a backlog went.

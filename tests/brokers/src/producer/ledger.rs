@@ -10,7 +10,7 @@ use rdkafka::producer::ProducerContext;
 /// What became of a producer's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// The acknowledged records of each partition, in the order of their offsets.
+    /// The acknowledged records of each partition, in the order of the log.
     pub partitions: BTreeMap<i32, Vec<Acked>>,
     /// The numbers of records in aborted transactions.
     pub aborted: Vec<u64>,
@@ -23,7 +23,7 @@ pub struct Ledger {
 pub struct Acked {
     /// Its number.
     pub n: u64,
-    /// Its offset.
+    /// Its offset; negative when the broker had it already, and did not say where.
     pub offset: i64,
 }
 
@@ -73,7 +73,7 @@ impl Books {
         ledger
             .partitions
             .values_mut()
-            .for_each(|acked| acked.sort_by_key(|acked| acked.offset));
+            .for_each(|acked| in_log_order(acked));
         ledger
     }
 
@@ -116,6 +116,16 @@ impl Books {
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// By offset. Only an idempotent producer is told that a record is there already, without its offset, and then the order of
+/// its numbers is that of the log.
+fn in_log_order(acked: &mut [Acked]) {
+    if acked.iter().any(|acked| acked.offset < 0) {
+        acked.sort_by_key(|acked| acked.n);
+    } else {
+        acked.sort_by_key(|acked| acked.offset);
     }
 }
 

@@ -1,0 +1,171 @@
+//! A client that has nothing to do with what others do to a gateway, and what it feels of it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use hdrhistogram::Histogram;
+use riverhead::sse::Message;
+use serde::Serialize;
+
+use crate::{
+    client::{Ask, Client},
+    stopwatch::Quantiles,
+};
+
+/// Reads the demo's stream from an address of its own, in a thread of its own, and measures how old events are when they
+/// come: apart while the gateway is left alone and while it is not.
+#[derive(Debug)]
+pub struct Bystander {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    loud: AtomicBool,
+    stop: AtomicBool,
+    cut: AtomicBool,
+    times: Mutex<Times>,
+}
+
+/// In nanoseconds.
+#[derive(Debug)]
+struct Times {
+    quiet: Histogram<u64>,
+    loud: Histogram<u64>,
+}
+
+/// What it felt.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Felt {
+    /// From an event's own time to its arrival, while nothing else happened.
+    pub quiet: Quantiles,
+    /// While something did.
+    pub loud: Quantiles,
+    /// Whether its stream ended, which it must not.
+    pub cut: bool,
+}
+
+impl Felt {
+    /// How many times as old its events are at the 99th percentile.
+    pub fn ratio(&self) -> f64 {
+        self.loud.p99 / self.quiet.p99
+    }
+}
+
+impl Bystander {
+    /// Begins to read from 127.0.0.3, and waits for the first event.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn start(server: SocketAddr) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (begun, begins) = std::sync::mpsc::channel();
+        let thread = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime");
+                runtime.block_on(read(server, &shared, || _ = begun.send(())));
+            }
+        });
+        begins.recv_timeout(PATIENCE).expect("a first event");
+        Self { shared, thread }
+    }
+
+    /// From now on something happens, or nothing does.
+    pub fn set_loud(&self, loud: bool) {
+        self.shared.loud.store(loud, Ordering::Relaxed);
+    }
+
+    /// Ends it.
+    ///
+    /// # Panics
+    /// When its thread did.
+    pub fn stop(self) -> Felt {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the bystander");
+        let times = self.shared.times.lock().unwrap_or_else(PoisonError::into_inner);
+        Felt {
+            quiet: Quantiles::of(&times.quiet),
+            loud: Quantiles::of(&times.loud),
+            cut: self.shared.cut.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let empty = || Histogram::new_with_max(LONGEST.as_nanos() as u64, 2).expect("a histogram");
+        Self {
+            quiet: empty(),
+            loud: empty(),
+        }
+    }
+}
+
+async fn read(server: SocketAddr, shared: &Shared, begun: impl Fn()) {
+    let ask = ask_from([127, 0, 0, 3]);
+    let mut client = Client::connect(server, &ask).await.expect("a stream");
+    while !shared.stop.load(Ordering::Relaxed) {
+        match client.next(PATIENCE).await {
+            Some(event) => note(shared, &event),
+            None => return shared.cut.store(true, Ordering::Relaxed),
+        }
+        begun();
+    }
+}
+
+fn note(shared: &Shared, event: &Message) {
+    let Some(age) = age(event) else { return };
+    let mut times = shared.times.lock().unwrap_or_else(PoisonError::into_inner);
+    let loud = shared.loud.load(Ordering::Relaxed);
+    let times = if loud { &mut times.loud } else { &mut times.quiet };
+    times.saturating_record(age.as_nanos() as u64);
+}
+
+/// How long ago an event of the demo was made, to the millisecond.
+fn age(event: &Message) -> Option<Duration> {
+    let data: serde_json::Value = serde_json::from_str(&event.data).ok()?;
+    let made: jiff::Timestamp = data["meta"]["dt"].as_str()?.parse().ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let made = u64::try_from(made.as_millisecond()).ok()?;
+    Some(now.saturating_sub(Duration::from_millis(made)))
+}
+
+/// A client that was not there before: how long it takes from connecting to its first event.
+///
+/// # Errors
+/// When it gets none within ten seconds.
+pub async fn newcomer(server: SocketAddr) -> io::Result<Duration> {
+    let start = Instant::now();
+    let mut client = Client::connect(server, &ask_from([127, 0, 0, 2])).await?;
+    let event = client.next(PATIENCE).await;
+    event
+        .map(|_| start.elapsed())
+        .ok_or_else(|| io::ErrorKind::TimedOut.into())
+}
+
+/// For the demo's stream, from this address.
+pub(crate) fn ask_from(address: [u8; 4]) -> Ask {
+    Ask {
+        from: Some((address, 0).into()),
+        ..Ask::new("/v2/stream/recentchange")
+    }
+}
+
+/// What takes longer counts as this long.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// How long a bystander waits for anything: the demo is never silent for so long.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,327 @@
+//! One address wants everything; others must not notice.
+
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::{JoinHandle, JoinSet, spawn_blocking},
+    time::sleep,
+};
+
+use super::{problems, raise_descriptors, runtime};
+use crate::{
+    bystander::{Bystander, Felt, ask_from, newcomer},
+    client::Client,
+    gateway::{Gateway, Plan},
+    progress::Progress,
+};
+
+/// How much of it.
+#[derive(Clone, Debug)]
+pub struct Hog {
+    /// The riverhead binary.
+    pub binary: PathBuf,
+    /// Attempts of 127.0.0.1 to get a stream, over all rounds.
+    pub attempts: usize,
+    /// How many of them are under way at a time.
+    pub at_once: usize,
+    /// Streams that one address may have.
+    pub limit: usize,
+    /// Rounds: in each the gateway is left alone, and then it is not.
+    pub rounds: usize,
+    /// How long each half of a round takes at least.
+    pub half: Duration,
+    /// Says what it does.
+    pub progress: Progress,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Streams that one address may have.
+    pub limit: usize,
+    /// Attempts made.
+    pub attempts: usize,
+    /// Of them, those that got a stream.
+    pub let_in: usize,
+    /// That were refused with a 429.
+    pub refused: usize,
+    /// That were closed before they had an answer, or got another.
+    pub closed: usize,
+    /// Streams of the hog that ended before the end.
+    pub ended: usize,
+    /// The fewest and the most streams that counted while it went on, all clients together: the hog's, the bystander's and
+    /// up to one newcomer's.
+    pub admitted: (usize, usize),
+    /// How long each newcomer on 127.0.0.2 took to its first event, at most.
+    pub newcomer: Duration,
+    /// Newcomers.
+    pub newcomers: usize,
+    /// Newcomers that got none.
+    pub shut_out: usize,
+    /// What a client on 127.0.0.3 felt.
+    pub bystander: Felt,
+    /// Processor time of the gateway, brokers of the demo and all, for an attempt.
+    pub cpu_an_attempt: Duration,
+    /// The gateway's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    LetIn(JoinHandle<()>),
+    Refused,
+    Closed,
+}
+
+impl Hog {
+    /// Runs it against a gateway of its own with the demo's brokers.
+    ///
+    /// # Panics
+    /// When the gateway does not do as it is told.
+    pub fn run(&self) -> Report {
+        raise_descriptors();
+        let gateway = Plan::demo(&self.binary, RATE)
+            .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", &self.limit.to_string())
+            // What is looked at here is how many may be open, not how often one may ask.
+            .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "10000000")
+            .set("RIVERHEAD_LIMITS__REQUEST_BURST", "1000000")
+            .set("RIVERHEAD_LOG__LEVEL", "warn")
+            .start()
+            .expect("the gateway starts");
+        let gateway = Arc::new(gateway);
+        let bystander = Bystander::start(gateway.http);
+        let mut tally = Tally::default();
+        let runtime = runtime();
+        for round in 1..=self.rounds {
+            self.progress
+                .say(format_args!("round {round} of {}: quiet", self.rounds));
+            bystander.set_loud(false);
+            std::thread::sleep(self.half);
+            self.progress.say("127.0.0.1 wants everything");
+            let before = gateway.cpu().unwrap_or_default();
+            bystander.set_loud(true);
+            runtime.block_on(self.loud(&gateway, &mut tally));
+            tally.cpu += gateway.cpu().unwrap_or_default() - before;
+        }
+        bystander.set_loud(false);
+        self.report(tally, bystander.stop(), &gateway)
+    }
+
+    async fn loud(&self, gateway: &Arc<Gateway>, tally: &mut Tally) {
+        let start = Instant::now();
+        let (seen, mut sights) = mpsc::unbounded_channel();
+        let mut watching = JoinSet::new();
+        let from = if tally.held.is_empty() { self.limit } else { 0 };
+        watching.spawn(watch(Arc::clone(gateway), from, seen));
+        let mut coming = JoinSet::new();
+        coming.spawn(come(gateway.http));
+        tally.take(self.attempt_all(gateway).await);
+        sleep(self.half.saturating_sub(start.elapsed())).await;
+        watching.shutdown().await;
+        while let Ok(sight) = sights.try_recv() {
+            tally.see(sight);
+        }
+        // The last one is let finish, so that it is not one that was shut out.
+        coming.spawn(come(gateway.http));
+        while let Some(newcomer) = coming.join_next().await {
+            tally.newcomers.push(newcomer.expect("a newcomer").ok());
+        }
+    }
+
+    async fn attempt_all(&self, gateway: &Arc<Gateway>) -> Vec<Attempt> {
+        let turns = Arc::new(Semaphore::new(self.at_once));
+        let mut attempts = JoinSet::new();
+        for _ in 0..self.attempts / self.rounds {
+            let turn = Arc::clone(&turns).acquire_owned().await.expect("never closed");
+            let server = gateway.http;
+            attempts.spawn(async move {
+                let attempt = attempt(server).await;
+                drop(turn);
+                attempt
+            });
+        }
+        attempts.join_all().await
+    }
+
+    fn report(&self, tally: Tally, bystander: Felt, gateway: &Gateway) -> Report {
+        let attempts = tally.let_in + tally.refused + tally.closed;
+        Report {
+            limit: self.limit,
+            attempts,
+            let_in: tally.let_in,
+            refused: tally.refused,
+            closed: tally.closed,
+            ended: tally.held.iter().filter(|held| held.is_finished()).count(),
+            admitted: tally.admitted.unwrap_or_default(),
+            newcomer: tally
+                .newcomers
+                .iter()
+                .flatten()
+                .max()
+                .copied()
+                .unwrap_or_default(),
+            newcomers: tally.newcomers.len(),
+            shut_out: tally.newcomers.iter().filter(|took| took.is_none()).count(),
+            bystander,
+            cpu_an_attempt: tally.cpu / u32::try_from(attempts).unwrap_or(u32::MAX).max(1),
+            log: gateway.log(),
+        }
+    }
+}
+
+/// What was counted so far.
+#[derive(Default)]
+struct Tally {
+    held: Vec<JoinHandle<()>>,
+    let_in: usize,
+    refused: usize,
+    closed: usize,
+    admitted: Option<(usize, usize)>,
+    newcomers: Vec<Option<Duration>>,
+    cpu: Duration,
+}
+
+impl Tally {
+    fn take(&mut self, attempts: Vec<Attempt>) {
+        for attempt in attempts {
+            match attempt {
+                Attempt::LetIn(held) => {
+                    self.let_in += 1;
+                    self.held.push(held);
+                }
+                Attempt::Refused => self.refused += 1,
+                Attempt::Closed => self.closed += 1,
+            }
+        }
+    }
+
+    fn see(&mut self, admitted: usize) {
+        let (least, most) = self.admitted.unwrap_or((admitted, admitted));
+        self.admitted = Some((least.min(admitted), most.max(admitted)));
+    }
+}
+
+async fn attempt(server: std::net::SocketAddr) -> Attempt {
+    match Client::connect(server, &ask_from([127, 0, 0, 1])).await {
+        Ok(client) if client.status == 200 => Attempt::LetIn(tokio::spawn(hold(client))),
+        Ok(client) if client.status == 429 => Attempt::Refused,
+        _ => Attempt::Closed,
+    }
+}
+
+/// Reads, so that the stream stays; returns when it does not.
+async fn hold(mut client: Client) {
+    while client.fill(usize::MAX).await.is_ok_and(|read| read > 0) {
+        while client.ready().is_some() {}
+    }
+}
+
+/// Tells every tenth of a second how many streams count, from when it was once more than `from`.
+async fn watch(gateway: Arc<Gateway>, from: usize, seen: mpsc::UnboundedSender<usize>) {
+    let mut full = false;
+    loop {
+        let gateway = Arc::clone(&gateway);
+        let admitted = spawn_blocking(move || gateway.metric("riverhead_streams_admitted"));
+        if let Ok(Ok(admitted)) = admitted.await {
+            let admitted = admitted as usize;
+            full |= admitted > from;
+            if full {
+                // Fails when the round is over.
+                _ = seen.send(admitted);
+            }
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// A newcomer, in the middle of it.
+async fn come(server: std::net::SocketAddr) -> io::Result<Duration> {
+    sleep(FILLING).await;
+    newcomer(server).await
+}
+
+impl super::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        let (least, most) = self.admitted;
+        problems([
+            (
+                self.let_in == self.limit,
+                "not exactly as many streams as one address may have",
+            ),
+            (self.ended == 0, "a stream of the hog ended"),
+            (
+                least > self.limit,
+                "fewer streams counted than the hog's and the bystander's",
+            ),
+            (
+                most <= self.limit + 2,
+                "more streams counted than the hog's, the bystander's and a newcomer's",
+            ),
+            (self.shut_out == 0, "a newcomer got no event"),
+            (
+                self.newcomer < Duration::from_secs(1),
+                "a newcomer waited for a second",
+            ),
+            (!self.bystander.cut, "the bystander's stream ended"),
+            (
+                self.bystander.ratio() < 2.0,
+                "the bystander's events came twice as late",
+            ),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            let_in,
+            refused,
+            closed,
+            ..
+        } = self;
+        let (least, most) = self.admitted;
+        writeln!(f, "attempts of 127.0.0.1      {}", self.attempts)?;
+        writeln!(f, "  limit                    {}", self.limit)?;
+        writeln!(f, "  streams, 429, closed     {let_in}, {refused}, {closed}")?;
+        writeln!(f, "  streams ended            {}", self.ended)?;
+        writeln!(
+            f,
+            "streams counted            {least} to {most}, with the bystander's and a newcomer's"
+        )?;
+        writeln!(
+            f,
+            "newcomers on 127.0.0.2     {}, first event within {:.3} s",
+            self.newcomers,
+            self.newcomer.as_secs_f64()
+        )?;
+        writeln!(f, "bystander, left alone      {}", self.bystander.quiet)?;
+        writeln!(f, "bystander, meanwhile       {}", self.bystander.loud)?;
+        writeln!(f, "  ratio of p99             {:.2}", self.bystander.ratio())?;
+        write!(
+            f,
+            "gateway                    {:.0} us of processor an attempt, its brokers and all",
+            self.cpu_an_attempt.as_secs_f64() * 1e6
+        )
+    }
+}
+
+/// Events a second: enough for a percentile within a round.
+const RATE: u32 = 200;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// After this the first attempts are answered.
+const FILLING: Duration = Duration::from_millis(500);

@@ -1,0 +1,167 @@
+//! The npm client `wikimedia-streams`, which reconnects without a pause when it is refused.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::{problems, runtime};
+use crate::{
+    bystander::{Bystander, Felt, ask_from},
+    client::Client,
+    gateway::{Gateway, Plan},
+    progress::Progress,
+};
+
+/// How much of it.
+#[derive(Clone, Debug)]
+pub struct HotLoop {
+    /// The riverhead binary.
+    pub binary: PathBuf,
+    /// The directory with the client's script, its packages installed.
+    pub script: PathBuf,
+    /// How long it runs, and as long before the gateway is left alone.
+    pub duration: Duration,
+    /// Says what it does.
+    pub progress: Progress,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// How long the client ran.
+    pub duration: Duration,
+    /// Requests that it got refused.
+    pub refused: u64,
+    /// Of them, those answered late.
+    pub held_back: u64,
+    /// Processor time of the gateway in that time.
+    pub cpu: Duration,
+    /// The same while it was left alone.
+    pub cpu_alone: Duration,
+    /// What a client on 127.0.0.3 felt.
+    pub bystander: Felt,
+    /// Whether the client ran to its end.
+    pub ran: bool,
+    /// The gateway's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+impl HotLoop {
+    /// Runs it against a gateway of its own with the demo's brokers, whose only stream for this address is taken.
+    ///
+    /// # Panics
+    /// When the gateway or node does not start.
+    pub fn run(&self) -> Report {
+        let gateway = Plan::demo(&self.binary, RATE)
+            .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1")
+            .start()
+            .expect("the gateway starts");
+        let bystander = Bystander::start(gateway.http);
+        let runtime = runtime();
+        let held = runtime.block_on(Client::connect(gateway.http, &ask_from([127, 0, 0, 1])));
+        let mut held = held.expect("the one stream");
+        runtime.spawn(async move { while held.fill(usize::MAX).await.is_ok_and(|read| read > 0) {} });
+        self.progress.say("quiet");
+        let cpu_alone = used(&gateway, || std::thread::sleep(self.duration));
+        self.progress.say("wikimedia-streams at its limit");
+        bystander.set_loud(true);
+        let mut ran = false;
+        let cpu = used(&gateway, || {
+            let mut client = self.spawn(&gateway);
+            ran = client.wait().is_ok_and(|status| status.success());
+        });
+        bystander.set_loud(false);
+        let count = |name: &str| gateway.metric(name).unwrap_or_default() as u64;
+        Report {
+            duration: self.duration,
+            refused: count("riverhead_refusals_total"),
+            held_back: count("riverhead_refusals_held_back_total"),
+            cpu,
+            cpu_alone,
+            bystander: bystander.stop(),
+            ran,
+            log: gateway.log(),
+        }
+    }
+
+    fn spawn(&self, gateway: &Gateway) -> Child {
+        Command::new("node")
+            .arg(self.script.join("run.mjs"))
+            .arg(format!("http://{}", gateway.http))
+            .arg(self.duration.as_millis().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("node")
+    }
+}
+
+/// Whether the client's packages are where `npm ci` puts them.
+pub fn is_installed(script: &Path) -> bool {
+    script.join("node_modules/wikimedia-streams").is_dir()
+}
+
+fn used(gateway: &Gateway, what: impl FnOnce()) -> Duration {
+    let before = gateway.cpu().unwrap_or_default();
+    what();
+    gateway.cpu().unwrap_or_default().saturating_sub(before)
+}
+
+impl super::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        let a_second = self.refused as f64 / self.duration.as_secs_f64();
+        problems([
+            (self.ran, "the client did not run to its end"),
+            (self.refused > 0, "the client was never refused"),
+            (
+                a_second < MOST,
+                "it was answered more often than a client that is held back can be",
+            ),
+            (!self.bystander.cut, "the bystander's stream ended"),
+            (
+                self.bystander.ratio() < 2.0,
+                "the bystander's events came twice as late",
+            ),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.duration.as_secs_f64();
+        let percent = |cpu: Duration| 100.0 * cpu.as_secs_f64() / seconds;
+        writeln!(f, "wikimedia-streams          {seconds:.0} s at its limit")?;
+        writeln!(
+            f,
+            "  refused                  {}, of them {} late: {:.1} a second",
+            self.refused,
+            self.held_back,
+            self.refused as f64 / seconds
+        )?;
+        writeln!(
+            f,
+            "gateway and its brokers    {:.1} % of a core, left alone {:.1} %",
+            percent(self.cpu),
+            percent(self.cpu_alone)
+        )?;
+        writeln!(f, "bystander, left alone      {}", self.bystander.quiet)?;
+        writeln!(f, "bystander, meanwhile       {}", self.bystander.loud)?;
+        write!(f, "  ratio of p99             {:.2}", self.bystander.ratio())
+    }
+}
+
+/// Events a second: enough for a percentile.
+const RATE: u32 = 200;
+
+/// Refusals a second: a few at once, then one in 1-3 s. Unhindered it makes hundreds.
+const MOST: f64 = 20.0;

@@ -1,0 +1,235 @@
+//! Thousands of connections send a byte of a head now and then; real clients must not notice.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::{problems, raise_descriptors, runtime};
+use crate::{
+    bystander::{Bystander, Felt, newcomer},
+    gateway::{Gateway, Plan},
+    progress::Progress,
+};
+
+/// How much of it.
+#[derive(Clone, Debug)]
+pub struct Slowloris {
+    /// The riverhead binary.
+    pub binary: PathBuf,
+    /// Connections.
+    pub connections: usize,
+    /// Addresses that they come from: one alone is held to its own share.
+    pub addresses: u8,
+    /// Between two bytes of one connection.
+    pub pause: Duration,
+    /// How long the gateway is left alone before, as the comparison.
+    pub quiet: Duration,
+    /// Says what it does.
+    pub progress: Progress,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Connections that trickled.
+    pub connections: usize,
+    /// That could not connect: the backlog was full.
+    pub never_connected: usize,
+    /// How long half of them lasted.
+    pub median: Duration,
+    /// How long the last of them did.
+    pub longest: Duration,
+    /// The most connections without a stream that the gateway had at a time.
+    pub waiting: usize,
+    /// How long each newcomer on 127.0.0.2 took to its first event, at most.
+    pub newcomer: Duration,
+    /// Newcomers, one a second.
+    pub newcomers: usize,
+    /// Newcomers that got none.
+    pub shut_out: usize,
+    /// What a client on 127.0.0.3 felt.
+    pub bystander: Felt,
+    /// The gateway's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+impl Slowloris {
+    /// Runs it against a gateway of its own with the demo's brokers.
+    ///
+    /// # Panics
+    /// When the gateway does not do as it is told.
+    pub fn run(&self) -> Report {
+        raise_descriptors();
+        let gateway = Plan::demo(&self.binary, RATE)
+            .set("RIVERHEAD_LOG__LEVEL", "warn")
+            .start()
+            .expect("the gateway starts");
+        let bystander = Bystander::start(gateway.http);
+        self.progress.say("quiet");
+        std::thread::sleep(self.quiet);
+        self.progress
+            .say(format_args!("{} connections trickle", self.connections));
+        bystander.set_loud(true);
+        let (lives, newcomers, waiting) = runtime().block_on(self.trickle(&gateway));
+        self.report(lives, &newcomers, waiting, bystander.stop(), &gateway)
+    }
+
+    /// How long each connection lasted, what newcomers met meanwhile, and how many connections waited at most.
+    async fn trickle(&self, gateway: &Gateway) -> (Vec<Option<Duration>>, Vec<Option<Duration>>, usize) {
+        let mut crowd = JoinSet::new();
+        for index in 0..self.connections {
+            let source = [127, 0, 1, (index % usize::from(self.addresses)) as u8];
+            crowd.spawn(trickle(source, gateway.http, self.pause));
+        }
+        let (mut newcomers, mut waiting) = (Vec::new(), 0);
+        let mut lives = Vec::new();
+        while !crowd.is_empty() {
+            newcomers.push(newcomer(gateway.http).await.ok());
+            let seen = gateway.metric("riverhead_http_connections_without_stream");
+            waiting = waiting.max(seen.unwrap_or_default() as usize);
+            let second = Instant::now() + Duration::from_secs(1);
+            while let Ok(Some(life)) = tokio::time::timeout_at(second.into(), crowd.join_next()).await {
+                lives.push(life.expect("a connection"));
+            }
+        }
+        (lives, newcomers, waiting)
+    }
+
+    fn report(
+        &self,
+        lives: Vec<Option<Duration>>,
+        newcomers: &[Option<Duration>],
+        waiting: usize,
+        bystander: Felt,
+        gateway: &Gateway,
+    ) -> Report {
+        let mut lasted: Vec<_> = lives.iter().flatten().copied().collect();
+        lasted.sort_unstable();
+        Report {
+            connections: self.connections,
+            never_connected: lives.len() - lasted.len(),
+            median: lasted.get(lasted.len() / 2).copied().unwrap_or_default(),
+            longest: lasted.last().copied().unwrap_or_default(),
+            waiting,
+            newcomer: newcomers.iter().flatten().max().copied().unwrap_or_default(),
+            newcomers: newcomers.len(),
+            shut_out: newcomers.iter().filter(|took| took.is_none()).count(),
+            bystander,
+            log: gateway.log(),
+        }
+    }
+}
+
+/// Sends the beginning of a head byte by byte until the other side closes; how long that took, if it ever connected.
+async fn trickle(source: [u8; 4], server: SocketAddr, pause: Duration) -> Option<Duration> {
+    let mut socket = connect(source, server).await?;
+    let start = Instant::now();
+    for byte in HEAD.bytes().chain(std::iter::repeat(b'x')) {
+        if socket.write_all(&[byte]).await.is_err() {
+            break;
+        }
+        let mut answer = [0; 512];
+        if let Ok(closed) = timeout(pause, socket.read(&mut answer)).await
+            && closed.unwrap_or(0) == 0
+        {
+            break;
+        }
+    }
+    Some(start.elapsed())
+}
+
+/// Again and again, because the backlog fills up.
+async fn connect(source: [u8; 4], server: SocketAddr) -> Option<TcpStream> {
+    for _ in 0..ATTEMPTS {
+        let socket = TcpSocket::new_v4().ok()?;
+        socket.bind((source, 0).into()).ok()?;
+        match timeout(Duration::from_secs(10), socket.connect(server)).await {
+            Ok(Ok(socket)) => return Some(socket),
+            _ => sleep(Duration::from_millis(100)).await,
+        }
+    }
+    None
+}
+
+impl super::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        problems([
+            (self.never_connected == 0, "some connections never came to be"),
+            (
+                self.longest < DEADLINE,
+                "a connection that trickled outlived the deadline",
+            ),
+            (
+                self.waiting <= LOBBY,
+                "more connections without a stream than there may be",
+            ),
+            (self.shut_out == 0, "a newcomer got no event"),
+            (
+                self.newcomer < Duration::from_secs(1),
+                "a newcomer waited for a second",
+            ),
+            (!self.bystander.cut, "the bystander's stream ended"),
+            (
+                self.bystander.ratio() < 2.0,
+                "the bystander's events came twice as late",
+            ),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = Duration::as_secs_f64;
+        writeln!(f, "connections that trickle   {}", self.connections)?;
+        writeln!(
+            f,
+            "  closed after             {:.1} s (median), {:.1} s (last)",
+            seconds(&self.median),
+            seconds(&self.longest)
+        )?;
+        writeln!(
+            f,
+            "  at a time                {} without a stream at most",
+            self.waiting
+        )?;
+        writeln!(
+            f,
+            "newcomers on 127.0.0.2     {}, first event within {:.3} s",
+            self.newcomers,
+            seconds(&self.newcomer)
+        )?;
+        writeln!(f, "bystander, left alone      {}", self.bystander.quiet)?;
+        writeln!(f, "bystander, meanwhile       {}", self.bystander.loud)?;
+        write!(f, "  ratio of p99             {:.2}", self.bystander.ratio())
+    }
+}
+
+const HEAD: &str = "GET /v2/stream/recentchange HTTP/1.1\r\nHost: slow\r\nX-Slow: ";
+
+/// Events a second: enough for a percentile.
+const RATE: u32 = 200;
+
+/// A head's 30 s, two in which its answer may be read, and some for a busy machine.
+const DEADLINE: Duration = Duration::from_secs(38);
+
+/// `limits.connections_without_stream` unless told otherwise.
+const LOBBY: usize = 512;
+
+/// A SYN that found the backlog full is sent again after 1, 3, 7 s.
+const ATTEMPTS: usize = 10;

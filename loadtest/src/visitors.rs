@@ -1,0 +1,96 @@
+//! Clients that come all the time, for whom a port is never to be closed.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{task::JoinHandle, time::sleep};
+
+use crate::client::{Ask, Client};
+
+/// Clients that come one after the other, and go when they are greeted.
+#[derive(Debug)]
+pub struct Visitors {
+    enough: Arc<AtomicBool>,
+    served: Arc<AtomicUsize>,
+    coming: Vec<JoinHandle<Result<(), String>>>,
+}
+
+impl Visitors {
+    /// They come from now on, some hundreds a second. Inside a runtime.
+    pub fn start(server: SocketAddr, ask: &Ask) -> Self {
+        let (enough, served) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let queue = |_| {
+            tokio::spawn(come(
+                server,
+                ask.clone(),
+                Arc::clone(&enough),
+                Arc::clone(&served),
+            ))
+        };
+        let coming = (0..QUEUES).map(queue).collect();
+        Self {
+            enough,
+            served,
+            coming,
+        }
+    }
+
+    /// How many were greeted so far.
+    pub fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Lets nobody come any more; how many were greeted.
+    ///
+    /// # Errors
+    /// When one was refused, or cut before it was greeted: how.
+    pub async fn end(self) -> Result<usize, String> {
+        self.enough.store(true, Ordering::Relaxed);
+        for visitors in self.coming {
+            visitors.await.map_err(|panic| panic.to_string())??;
+        }
+        Ok(self.served.load(Ordering::Relaxed))
+    }
+}
+
+async fn come(
+    server: SocketAddr,
+    ask: Ask,
+    enough: Arc<AtomicBool>,
+    served: Arc<AtomicUsize>,
+) -> Result<(), String> {
+    while !enough.load(Ordering::Relaxed) {
+        let client = Client::connect(server, &ask).await;
+        greet(client.map_err(|error| error.to_string())?).await?;
+        served.fetch_add(1, Ordering::Relaxed);
+        sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Reads as far as the prelude.
+async fn greet(mut client: Client) -> Result<(), String> {
+    if client.status != 200 {
+        return Err(client.head);
+    }
+    while client.comments() == 0 {
+        match client.fill(usize::MAX).await {
+            Ok(0) => return Err("cut behind the head".into()),
+            Ok(_) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// Visitors at a time.
+const QUEUES: usize = 4;
+
+/// Between one and the next, so that the machine has something left for others.
+const PAUSE: Duration = Duration::from_millis(5);

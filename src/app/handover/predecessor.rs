@@ -1,0 +1,71 @@
+//! The process before this one, as its successor knows it.
+
+use std::{io, os::unix::net::UnixStream as StdStream, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    time::{interval, timeout},
+};
+
+use super::{super::StartError, READY};
+use crate::health::Health;
+
+/// The process that listens until this one says that it does.
+pub(in crate::app) struct Predecessor(StdStream);
+
+impl Predecessor {
+    pub(super) fn new(channel: StdStream) -> Self {
+        Self(channel)
+    }
+
+    /// Waits until every cluster that streams are read from has told its topology, or the predecessor is gone, and with it
+    /// whoever would have served meanwhile.
+    ///
+    /// # Errors
+    /// When Kafka does not answer for so long.
+    pub(in crate::app) async fn until_fit(
+        &self,
+        health: &Health,
+        deadline: Duration,
+    ) -> Result<(), StartError> {
+        let mut channel = self.channel()?;
+        let answered = timeout(deadline, answered(health));
+        tokio::select! {
+            answered = answered => answered.map_err(|_| StartError::Unanswered(deadline)),
+            () = gone(&mut channel) => {
+                tracing::warn!("the process before this one is gone; taking over without it");
+                Ok(())
+            }
+        }
+    }
+
+    /// Says that this process accepts from now on.
+    pub(in crate::app) async fn relieve(self) {
+        let said = async { self.channel()?.write_all(&[READY]).await };
+        if let Err(error) = said.await {
+            tracing::warn!(%error, "the process before this one does not listen any more");
+        }
+    }
+
+    fn channel(&self) -> io::Result<UnixStream> {
+        let channel = self.0.try_clone()?;
+        channel.set_nonblocking(true)?;
+        UnixStream::from_std(channel)
+    }
+}
+
+async fn answered(health: &Health) {
+    let mut looks = interval(LOOK);
+    while !health.is_described() {
+        looks.tick().await;
+    }
+}
+
+/// It never says anything: what can be read is the end.
+async fn gone(channel: &mut UnixStream) {
+    let _ = channel.read(&mut [0]).await;
+}
+
+/// Cells ring no bell; a look takes a lock for each cluster.
+const LOOK: Duration = Duration::from_millis(20);

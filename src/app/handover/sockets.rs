@@ -1,0 +1,76 @@
+//! Where the listening sockets come from: systemd, a predecessor, or a port of our own.
+
+use std::{env, io, net::SocketAddr, os::fd::OwnedFd, os::unix::net::UnixStream};
+
+use listenfd::ListenFd;
+use socket2::{Domain, Type};
+
+use super::{super::StartError, CHANNEL, Predecessor};
+use crate::http::Bound;
+
+/// The sockets that are served, and who served them before.
+pub(in crate::app) struct Sockets {
+    pub(in crate::app) public: Bound,
+    pub(in crate::app) admin: Bound,
+    pub(in crate::app) predecessor: Option<Predecessor>,
+}
+
+/// The same sockets once more, for a successor.
+pub(in crate::app) struct Spare {
+    pub(super) public: OwnedFd,
+    pub(super) admin: OwnedFd,
+}
+
+impl Sockets {
+    /// Binds both.
+    pub(in crate::app) fn bind(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
+        Ok(Self {
+            public: bind(public)?,
+            admin: bind(admin)?,
+            predecessor: None,
+        })
+    }
+
+    /// Takes what was inherited, the public one first and then that of the admin, and binds what was not. Before there is
+    /// any other thread: it takes the inheritance out of the environment.
+    pub(in crate::app) fn inherit(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
+        let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let mut inherited = ListenFd::from_env();
+        let public = inherit(&mut inherited, 0, public)?;
+        let admin = inherit(&mut inherited, 1, admin)?;
+        let channel = names.split(':').position(|name| name == CHANNEL);
+        let channel = channel.map(|index| {
+            let (domain, kind) = (i32::from(Domain::UNIX), i32::from(Type::STREAM));
+            inherited.take_custom::<UnixStream>(index, domain, kind, "Unix stream socket")
+        });
+        let channel = channel.transpose()?.flatten();
+        Ok(Self {
+            public,
+            admin,
+            predecessor: channel.map(Predecessor::new),
+        })
+    }
+
+    /// Both once more.
+    pub(in crate::app) fn spare(&self) -> io::Result<Spare> {
+        Ok(Spare {
+            public: self.public.share()?,
+            admin: self.admin.share()?,
+        })
+    }
+}
+
+fn inherit(inherited: &mut ListenFd, index: usize, address: SocketAddr) -> Result<Bound, StartError> {
+    let Some(listener) = inherited.take_tcp_listener(index)? else {
+        return bind(address);
+    };
+    let bound = Bound::inherited(listener)?;
+    if address.port() != 0 && address != bound.address() {
+        tracing::warn!(configured = %address, inherited = %bound.address(), "the inherited socket is served");
+    }
+    Ok(bound)
+}
+
+fn bind(address: SocketAddr) -> Result<Bound, StartError> {
+    Bound::bind(address).map_err(|error| StartError::Bind(address, error))
+}

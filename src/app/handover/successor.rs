@@ -1,0 +1,129 @@
+//! The process that comes after this one.
+
+use std::{
+    env,
+    ffi::OsString,
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream},
+    process::{Command as StdCommand, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use command_fds::{CommandFdExt, FdMapping};
+use tokio::{
+    io::AsyncReadExt,
+    net::UnixStream,
+    process::{Child, Command},
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{CHANNEL, READY, Spare};
+
+/// One that has not taken over yet.
+pub(super) struct Successor {
+    pid: u32,
+    child: Child,
+    channel: UnixStream,
+    /// When it is to have taken over.
+    due: Instant,
+}
+
+/// Why it never took over.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfit {
+    #[error("it ended with {0}")]
+    Ended(ExitStatus),
+    #[error("it neither takes over nor ends")]
+    Stuck,
+    #[error("it cannot be heard: {0}")]
+    Unheard(#[from] io::Error),
+}
+
+impl Successor {
+    /// Starts it; within `takeover` it takes over or gives up. Blocks while the process is forked; inside a runtime.
+    ///
+    /// # Errors
+    /// When the system has no process or descriptor to give, or the binary is gone.
+    pub(super) fn start(spare: &Spare, takeover: Duration) -> io::Result<Self> {
+        let (own, its) = StdStream::pair()?;
+        own.set_nonblocking(true)?;
+        let descriptors = [
+            spare.public.try_clone()?,
+            spare.admin.try_clone()?,
+            OwnedFd::from(its),
+        ];
+        let command = command(descriptors)?;
+        // librdkafka's pipes are not close-on-exec: each successor would inherit those of all processes before it.
+        close_fds::set_fds_cloexec_threadsafe(FIRST, &[]);
+        let child = Command::from(command).spawn()?;
+        Ok(Self {
+            pid: child.id().unwrap_or_default(),
+            child,
+            channel: UnixStream::from_std(own)?,
+            due: Instant::now() + takeover + FAREWELL,
+        })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits until it has taken over. Cancelling this loses nothing.
+    ///
+    /// # Errors
+    /// When it never will.
+    pub(super) async fn ready(&mut self) -> Result<(), Unfit> {
+        let mut word = [0];
+        match timeout_at(self.due, self.channel.read(&mut word)).await {
+            Ok(Ok(0)) => Err(self.ended().await),
+            Ok(Ok(_)) if word == [READY] => Ok(()),
+            Ok(Ok(_)) => Err(Unfit::Unheard(io::ErrorKind::InvalidData.into())),
+            Ok(Err(error)) => Err(Unfit::Unheard(error)),
+            Err(_) => Err(Unfit::Stuck),
+        }
+    }
+
+    /// Ends it: it has served nobody yet.
+    pub(super) async fn end(&mut self) {
+        // Fails when it has ended by itself.
+        let _ = self.child.kill().await;
+    }
+
+    /// It has closed its end, and so is about to go, for which it is left the time.
+    async fn ended(&mut self) -> Unfit {
+        match timeout(FAREWELL, self.child.wait()).await {
+            Ok(status) => status.map_or_else(Unfit::Unheard, Unfit::Ended),
+            Err(_) => Unfit::Stuck,
+        }
+    }
+}
+
+/// The command line that started this process, with descriptors to inherit.
+fn command(descriptors: [OwnedFd; 3]) -> io::Result<StdCommand> {
+    let mut arguments = env::args_os();
+    // By the name that it was started with: a link may lead to another version by now.
+    let program = match arguments.next() {
+        Some(name) if !name.is_empty() => name,
+        _ => OsString::from(env::current_exe()?),
+    };
+    let count = descriptors.len().to_string();
+    let mappings = descriptors.into_iter().zip(FIRST..);
+    let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
+    let mut command = StdCommand::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .env("LISTEN_FDS", count)
+        .env("LISTEN_FDNAMES", format!("http:admin:{CHANNEL}"))
+        // It would have to be the successor's, which is not known before it runs.
+        .env_remove("LISTEN_PID")
+        .fd_mappings(mappings.collect())
+        .map_err(io::Error::other)?;
+    Ok(command)
+}
+
+/// As long as librdkafka's clients are given to close, and some more.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// `SD_LISTEN_FDS_START`.
+const FIRST: i32 = 3;

@@ -1,0 +1,67 @@
+//! Streams that share topics, and therefore a cluster.
+
+use std::sync::Arc;
+
+use super::{Stream, sorted};
+
+/// Streams that hang together by shared topics: a topic is read from one cluster, so they move together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Their names, in the order of the configuration; at least one.
+    pub streams: Vec<Arc<str>>,
+    /// Their topics, sorted, each once.
+    pub topics: Vec<Arc<str>>,
+    /// The clusters they can be read from, in order of preference.
+    pub clusters: Vec<Arc<str>>,
+}
+
+/// Every stream is in one group.
+pub(super) fn groups(streams: &[Stream]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for stream in streams {
+        let shares = |group: &mut Group| group.topics.iter().any(|topic| stream.topics.contains(topic));
+        let mut joined = Group {
+            streams: Vec::new(),
+            topics: stream.topics.clone(),
+            clusters: stream.clusters.clone(),
+        };
+        let at = groups.iter_mut().position(shares).unwrap_or(groups.len());
+        for other in groups.extract_if(.., shares) {
+            joined.streams.extend(other.streams);
+            joined.topics.extend(other.topics);
+        }
+        joined.streams.push(Arc::clone(&stream.name));
+        joined.topics = sorted(joined.topics.iter());
+        groups.insert(at, joined);
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(group: &Group) -> (Vec<&str>, Vec<&str>) {
+        (
+            group.streams.iter().map(|name| &**name).collect(),
+            group.topics.iter().map(|name| &**name).collect(),
+        )
+    }
+
+    #[test]
+    fn streams_hang_together_by_shared_topics_also_through_a_third() {
+        let streams = [
+            Stream::new("one", ["a", "b"]),
+            Stream::new("alone", ["x"]),
+            Stream::new("two", ["c"]),
+            Stream::new("both", ["b", "c"]),
+        ];
+        let groups = groups(&streams);
+        assert_eq!(groups.len(), 2);
+        assert_eq!(
+            names(&groups[0]),
+            (vec!["one", "two", "both"], vec!["a", "b", "c"])
+        );
+        assert_eq!(names(&groups[1]), (vec!["alone"], vec!["x"]));
+    }
+}

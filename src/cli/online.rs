@@ -1,0 +1,132 @@
+//! What `check-config --online` finds behind a configuration: which brokers answer, for which cluster, with which topics.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    thread,
+    time::Duration,
+};
+
+use super::check::count;
+use crate::{
+    config::Config,
+    kafka::{
+        self, Answer,
+        settings::{BrokerAddr, Settings as Cluster},
+    },
+};
+
+/// Writes a line for each broker and each topic; whether every cluster answers and has every topic.
+pub(super) fn report(out: &mut impl Write, config: &Config) -> io::Result<bool> {
+    let mut whole = true;
+    for found in ask_all(config) {
+        whole &= found.report(out, config)?;
+    }
+    Ok(whole)
+}
+
+/// A cluster and what its bootstrap brokers said.
+struct Found<'a> {
+    cluster: &'a Cluster,
+    said: Vec<(&'a BrokerAddr, Result<Answer, String>)>,
+}
+
+/// Asks every broker of every cluster, all at once: a dead one costs the wait for one.
+fn ask_all(config: &Config) -> Vec<Found<'_>> {
+    thread::scope(|scope| {
+        let asked: Vec<_> = config
+            .clusters
+            .iter()
+            .map(|cluster| {
+                let topics = config.catalog.topics_of(&cluster.name);
+                let ask = |broker| {
+                    let topics = topics.clone();
+                    (
+                        broker,
+                        scope.spawn(move || kafka::ask(cluster, broker, &topics, WITHIN)),
+                    )
+                };
+                (cluster, cluster.bootstrap.iter().map(ask).collect::<Vec<_>>())
+            })
+            .collect();
+        let found = asked.into_iter().map(|(cluster, asked)| Found {
+            cluster,
+            said: asked
+                .into_iter()
+                .map(|(broker, asked)| (broker, asked.join().unwrap_or_else(|_| Err("we failed".into()))))
+                .collect(),
+        });
+        found.collect()
+    })
+}
+
+impl Found<'_> {
+    fn report(&self, out: &mut impl Write, config: &Config) -> io::Result<bool> {
+        let name = &self.cluster.name;
+        for (broker, said) in &self.said {
+            match said {
+                Ok(answer) => writeln!(
+                    out,
+                    "ok: cluster {name}: {broker} answers: {}, cluster id {}",
+                    count(answer.brokers, "broker"),
+                    answer.cluster_id
+                )?,
+                Err(why) => writeln!(out, "warning: cluster {name}: {broker} does not answer: {why}")?,
+            }
+        }
+        let faults = self.faults(config);
+        for fault in &faults {
+            writeln!(out, "error: cluster {name}: {fault}")?;
+        }
+        Ok(self.report_topics(out)? && faults.is_empty())
+    }
+
+    /// What would keep riverhead from reading the cluster, or make it read the wrong one.
+    fn faults(&self, config: &Config) -> Vec<String> {
+        let mut faults = Vec::new();
+        let ids: BTreeSet<_> = self.answers().map(|answer| &*answer.cluster_id).collect();
+        if ids.is_empty() {
+            faults.push("none of its bootstrap brokers answers".to_owned());
+        }
+        if ids.len() > 1 {
+            let ids: Vec<_> = ids.iter().copied().collect();
+            faults.push(format!(
+                "its bootstrap brokers answer for different clusters: {}",
+                ids.join(", ")
+            ));
+        }
+        let expected = kafka::expected_id(self.cluster, config.state.directory.as_deref());
+        if let Some(expected) = expected
+            && ids.iter().any(|id| **id != *expected)
+        {
+            faults.push(format!(
+                "its id must be {expected}, as configured or seen before; others are refused"
+            ));
+        }
+        faults
+    }
+
+    fn report_topics(&self, out: &mut impl Write) -> io::Result<bool> {
+        let name = &self.cluster.name;
+        let mut whole = true;
+        for (topic, found) in self.answers().take(1).flat_map(|answer| &answer.topics) {
+            match found {
+                Ok(partitions) => writeln!(
+                    out,
+                    "ok: cluster {name}: topic {topic}, {}",
+                    count(*partitions, "partition")
+                )?,
+                Err(why) => writeln!(out, "error: cluster {name}: topic {topic}: {why}")?,
+            }
+            whole &= found.is_ok();
+        }
+        Ok(whole)
+    }
+
+    fn answers(&self) -> impl Iterator<Item = &Answer> {
+        self.said.iter().filter_map(|(_, said)| said.as_ref().ok())
+    }
+}
+
+/// What a broker gets to answer: connecting, TLS and SASL take a second at worst.
+const WITHIN: Duration = Duration::from_secs(5);

@@ -1,0 +1,159 @@
+//! The arguments of `probe`, and its exit codes, which are those of a monitoring plugin.
+
+use std::{
+    io::{self, Write},
+    net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::Args;
+
+use super::Failure;
+use crate::{
+    config::duration,
+    probe::{self, Canary, Format, Limit, Plan, Report, Target, Threshold, Thresholds, Watch},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Probe {
+    /// The gateway, or a stream of it: https://stream.example, http://127.0.0.1:8080/v2/stream/recentchange
+    url: Target,
+    /// The stream to ask for, where the URL does not say; several with commas between
+    #[arg(long, value_name = "NAME")]
+    stream: Option<String>,
+    /// Critical if a partition has no record younger than this; a stream without events meanwhile is looked back on
+    #[arg(long, value_name = "D", value_parser = some_time)]
+    max_age: Option<Duration>,
+    /// Read, cut, resume and compare: critical if anything is lost, repeated or different
+    #[arg(long)]
+    resume: bool,
+    /// Ask for the stream from so long ago on: critical if it begins at another time
+    #[arg(long, value_name = "D", value_parser = some_time)]
+    since: Option<Duration>,
+    /// Take N streams from one address: critical if one more is not refused, or another address is
+    #[arg(long, value_name = "N", requires = "from")]
+    limit: Option<NonZeroU32>,
+    /// The other source address of --limit. Given twice, the first is the one that takes the streams
+    #[arg(long, value_name = "ADDR", requires = "limit")]
+    from: Vec<IpAddr>,
+    /// Produce a record that only the probe can see to each partition of --canary-topic, and time it end to end
+    #[arg(long, value_name = "BOOTSTRAP", requires = "canary_topic")]
+    canary: Option<String>,
+    /// The topic for --canary, one of the stream's
+    #[arg(long, value_name = "TOPIC", requires = "canary")]
+    canary_topic: Option<String>,
+    /// A setting of librdkafka for --canary, such as security.protocol=ssl
+    #[arg(long, value_name = "KEY=VALUE", requires = "canary", value_parser = pair)]
+    canary_set: Vec<(String, String)>,
+    /// How long each check may wait
+    #[arg(long, value_name = "D", value_parser = some_time, default_value = "10s")]
+    timeout: Duration,
+    /// A range outside which a number warns: connect=1, tls_days=30:, ttfe=~:5
+    #[arg(long, value_name = "NAME=RANGE")]
+    warning: Vec<Threshold>,
+    /// A range outside which a number is critical
+    #[arg(long, value_name = "NAME=RANGE")]
+    critical: Vec<Threshold>,
+    /// nagios, json or prometheus
+    #[arg(long, value_name = "FORMAT", value_parser = format, default_value = "nagios")]
+    format: Format,
+    /// Probe again and again, this often, and serve the last result: /metrics for Prometheus, /result as JSON
+    #[arg(long, value_name = "D", value_parser = some_time)]
+    watch: Option<Duration>,
+    /// Where --watch serves; port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        requires = "watch",
+        default_value = "127.0.0.1:8082"
+    )]
+    listen: SocketAddr,
+}
+
+impl Probe {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let (format, listen, every) = (self.format, self.listen, self.watch);
+        let plan = self.plan().map_err(Failure::Usage)?;
+        let Some(every) = every else {
+            let report = probe::run(&plan);
+            say(format, &report)?;
+            return Ok(ExitCode::from(report.status().exit_code()));
+        };
+        // Whoever started us may have closed stdout; the metrics go on.
+        let listening = |address| drop(write(&format!("listening on http://{address}\n")));
+        let told = |report: &Report| drop(say(format, report));
+        match probe::watch(&plan, Watch { every, listen }, listening, told) {
+            Ok(never) => match never {},
+            Err(error) => Err(Failure::Watch(listen, error)),
+        }
+    }
+
+    fn plan(self) -> Result<Plan, String> {
+        let (crowd, neighbour) = match self.from.as_slice() {
+            [] => (None, None),
+            [neighbour] => (None, Some(*neighbour)),
+            [crowd, neighbour] => (Some(*crowd), Some(*neighbour)),
+            _ => return Err("--from can be given twice, not more often".into()),
+        };
+        let limit = self.limit.zip(neighbour).map(|(streams, neighbour)| Limit {
+            streams: streams.get(),
+            crowd,
+            neighbour,
+        });
+        let options = self.canary_set;
+        let canary = self
+            .canary
+            .zip(self.canary_topic)
+            .map(|(bootstrap, topic)| Canary {
+                bootstrap,
+                topic,
+                options,
+            });
+        Ok(Plan {
+            target: self
+                .url
+                .stream(self.stream.as_deref())
+                .map_err(|error| error.to_string())?,
+            timeout: self.timeout,
+            max_age: self.max_age,
+            resume: self.resume,
+            since: self.since,
+            limit,
+            canary,
+            thresholds: Thresholds {
+                warning: self.warning,
+                critical: self.critical,
+            },
+        })
+    }
+}
+
+fn say(format: Format, report: &Report) -> io::Result<()> {
+    write(&format.write(report).map_err(io::Error::other)?)
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// A duration that is longer than nothing.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("this must be more than zero".into()),
+        some => Ok(some),
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("this is not KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    let known = Format::ALL.into_iter().find(|format| format.name() == text);
+    known.ok_or_else(|| format!("there are {}", Format::ALL.map(Format::name).join(", ")))
+}

@@ -1,0 +1,88 @@
+//! When to leave a cluster, and for which.
+
+use std::time::{Duration, Instant};
+
+/// What is known of one cluster of a group.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate {
+    /// Whether it serves the group now.
+    pub(super) serves: bool,
+    /// When it was seen to last.
+    pub(super) served_at: Option<Instant>,
+    /// How long it may fail while it is the active one.
+    pub(super) after: Duration,
+}
+
+/// Where to go from the active cluster, which has been that since `since`; `None` is to stay.
+///
+/// The next one in the order that serves, and past the end of the list from its front: a preferred cluster that is back is
+/// better than none. Where none serves, moving helps nobody.
+pub(super) fn choose(candidates: &[Candidate], active: usize, since: Instant, now: Instant) -> Option<usize> {
+    let current = candidates.get(active)?;
+    let well = current.served_at.map_or(since, |served| served.max(since));
+    if current.serves || now.saturating_duration_since(well) < current.after {
+        return None;
+    }
+    let others = (active + 1..candidates.len()).chain(0..active);
+    others.into_iter().find(|other| candidates[*other].serves)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AFTER: Duration = Duration::from_secs(60);
+
+    fn well(now: Instant) -> Candidate {
+        Candidate {
+            serves: true,
+            served_at: Some(now),
+            after: AFTER,
+        }
+    }
+
+    fn failing(served_at: Option<Instant>) -> Candidate {
+        Candidate {
+            serves: false,
+            served_at,
+            after: AFTER,
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_left_only_when_it_fails_for_longer_than_its_deadline() {
+        let start = Instant::now();
+        let now = start + Duration::from_secs(300);
+        let ago = |seconds| Some(now - Duration::from_secs(seconds));
+        assert_eq!(choose(&[well(now), well(now)], 0, start, now), None);
+        assert_eq!(choose(&[failing(ago(59)), well(now)], 0, start, now), None);
+        assert_eq!(choose(&[failing(ago(60)), well(now)], 0, start, now), Some(1));
+        assert_eq!(
+            choose(&[failing(None), well(now)], 0, start, now),
+            Some(1),
+            "never seen"
+        );
+        let just = now - Duration::from_secs(59);
+        assert_eq!(
+            choose(&[failing(None), well(now)], 0, just, now),
+            None,
+            "who was chosen a moment ago gets its time too"
+        );
+    }
+
+    #[test]
+    fn the_way_back_is_no_preference_but_better_than_nothing() {
+        let start = Instant::now();
+        let now = start + Duration::from_secs(300);
+        assert_eq!(choose(&[well(now), well(now)], 1, start, now), None, "it stays");
+        let dead = failing(Some(start));
+        assert_eq!(choose(&[well(now), dead, dead], 1, start, now), Some(0));
+        assert_eq!(
+            choose(&[well(now), dead, well(now)], 1, start, now),
+            Some(2),
+            "the next first"
+        );
+        assert_eq!(choose(&[dead, dead], 0, start, now), None, "nobody serves");
+        assert_eq!(choose(&[dead], 0, start, now), None);
+    }
+}

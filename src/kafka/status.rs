@@ -1,0 +1,204 @@
+//! What is known of a cluster now: written by its threads, read by whoever decides or tells.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::RwLock;
+
+use super::origin::Foreign;
+
+/// The state of one cluster.
+#[derive(Debug)]
+pub struct Status(RwLock<State>);
+
+#[derive(Debug)]
+struct State {
+    since: Instant,
+    /// When a look was answered last, and whether the newest was.
+    answered: Option<Instant>,
+    silent: bool,
+    recorded: Option<Instant>,
+    foreign: Option<Foreign>,
+    topics: HashMap<Arc<str>, Leadership>,
+    broker_clocks: Vec<Arc<str>>,
+}
+
+/// Who leads a topic, as the newest look showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// How many partitions it has; 0 when it is not there.
+    pub partitions: usize,
+    /// How many of them have a leader.
+    pub led: usize,
+    /// When one of them had a leader last.
+    pub led_at: Option<Instant>,
+}
+
+/// Why a cluster cannot serve some topics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The brokers are those of another cluster.
+    Foreign(Foreign),
+    /// No broker has answered for so long.
+    Silent(Duration),
+    /// None of the topics' partitions has a leader.
+    Leaderless,
+    /// The first look is still under way.
+    Starting,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self(RwLock::new(State {
+            since: Instant::now(),
+            answered: None,
+            silent: false,
+            recorded: None,
+            foreign: None,
+            topics: HashMap::new(),
+            broker_clocks: Vec::new(),
+        }))
+    }
+}
+
+impl Status {
+    /// What is wrong with the cluster for those who want these topics; `None` when at least one of their partitions has a
+    /// leader that brokers tell of.
+    pub fn trouble(&self, topics: &[Arc<str>]) -> Option<Trouble> {
+        let state = self.0.read();
+        if let Some(foreign) = &state.foreign {
+            return Some(Trouble::Foreign(foreign.clone()));
+        }
+        if state.silent {
+            let since = state.answered.unwrap_or(state.since);
+            return Some(Trouble::Silent(since.elapsed()));
+        }
+        if state.answered.is_none() {
+            return Some(Trouble::Starting);
+        }
+        let led = |topic| state.topics.get(topic).is_some_and(|topic| topic.led > 0);
+        (!topics.iter().any(led)).then_some(Trouble::Leaderless)
+    }
+
+    /// When the cluster was last seen to serve one of these topics; `None` when it never was.
+    pub fn served_at(&self, topics: &[Arc<str>]) -> Option<Instant> {
+        let state = self.0.read();
+        let led = topics.iter().filter_map(|topic| state.topics.get(topic)?.led_at);
+        // Records still come although no look is answered: a cluster that only its metadata is missing of.
+        led.chain(state.recorded.filter(|_| state.silent)).max()
+    }
+
+    /// Who leads a topic; `None` while no look has told of it.
+    pub fn leadership(&self, topic: &str) -> Option<Leadership> {
+        self.0.read().topics.get(topic).copied()
+    }
+
+    /// When the tail read something last.
+    pub fn recorded_at(&self) -> Option<Instant> {
+        self.0.read().recorded
+    }
+
+    /// The topics whose brokers set the timestamps, as far as records have shown.
+    pub fn broker_clocks(&self) -> Vec<Arc<str>> {
+        self.0.read().broker_clocks.clone()
+    }
+
+    /// A look was answered, by the right cluster.
+    pub(super) fn answered(&self) {
+        let mut state = self.0.write();
+        state.answered = Some(Instant::now());
+        state.silent = false;
+        state.foreign = None;
+    }
+
+    /// A look was not answered.
+    pub(super) fn silent(&self) {
+        self.0.write().silent = true;
+    }
+
+    /// It was answered by another cluster.
+    pub(super) fn foreign(&self, foreign: Foreign) {
+        self.0.write().foreign = Some(foreign);
+    }
+
+    /// What a look showed of a topic.
+    pub(super) fn lead(&self, topic: &Arc<str>, partitions: usize, led: usize) {
+        let mut state = self.0.write();
+        let before = state.topics.entry(Arc::clone(topic)).or_default();
+        *before = Leadership {
+            partitions,
+            led,
+            led_at: if led > 0 {
+                Some(Instant::now())
+            } else {
+                before.led_at
+            },
+        };
+    }
+
+    /// The tail has read something.
+    pub(super) fn recorded(&self) {
+        self.0.write().recorded = Some(Instant::now());
+    }
+
+    /// A record of this topic bears its broker's time.
+    pub(super) fn broker_clock(&self, topic: &Arc<str>) {
+        let mut state = self.0.write();
+        if !state.broker_clocks.contains(topic) {
+            state.broker_clocks.push(Arc::clone(topic));
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign(foreign) => foreign.fmt(f),
+            Self::Silent(since) => write!(f, "no broker has answered for {} s", since.as_secs()),
+            Self::Leaderless => f.write_str("no partition has a leader"),
+            Self::Starting => f.write_str("no broker has answered yet"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_serves_topics_as_long_as_one_of_their_partitions_has_a_leader() {
+        let status = Status::default();
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let both = [a.clone(), b.clone()];
+        assert_eq!(status.trouble(&both), Some(Trouble::Starting));
+        status.answered();
+        status.lead(&a, 2, 1);
+        status.lead(&b, 2, 0);
+        assert_eq!(status.trouble(&both), None);
+        assert_eq!(
+            status.trouble(std::slice::from_ref(&b)),
+            Some(Trouble::Leaderless)
+        );
+        assert!(status.served_at(&both).is_some());
+        assert_eq!(status.served_at(std::slice::from_ref(&b)), None);
+        status.lead(&a, 2, 0);
+        assert_eq!(status.trouble(&both), Some(Trouble::Leaderless));
+        assert!(status.served_at(&both).is_some(), "it was seen to once");
+    }
+
+    #[test]
+    fn records_count_as_service_only_while_no_look_says_otherwise() {
+        let status = Status::default();
+        let topics = ["a".into()];
+        status.answered();
+        status.recorded();
+        assert_eq!(status.served_at(&topics), None);
+        status.silent();
+        assert!(status.served_at(&topics).is_some());
+        assert!(matches!(status.trouble(&topics), Some(Trouble::Silent(_))));
+    }
+}

@@ -1,0 +1,150 @@
+//! What the supervisor knows of each topic and partition.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{backoff::Backoff, cluster::Ticket};
+use crate::{
+    event::Encoding,
+    partition::{Bounds, PartitionLog, TopicPartition},
+    position::{LogTag, Offset},
+};
+
+pub(super) struct Topic {
+    pub(super) name: Arc<str>,
+    pub(super) encoding: Encoding,
+    /// Whether this cluster is the one that it is read from; otherwise it is only watched.
+    pub(super) active: bool,
+    pub(super) id: Option<[u8; 16]>,
+    /// Ids it had before: a broker that lags behind may still tell them.
+    pub(super) retired: Vec<[u8; 16]>,
+    /// Whether a look has told anything definite of it.
+    pub(super) seen: bool,
+    pub(super) partitions: Vec<Partition>,
+}
+
+pub(super) struct Partition {
+    pub(super) tag: LogTag,
+    pub(super) state: State,
+    pub(super) backoff: Backoff,
+}
+
+pub(super) enum State {
+    /// The leader has been asked for the bounds.
+    Asked(Ticket, From),
+    /// It did not answer; it is asked again then.
+    Waiting(Instant, From),
+    /// The tail reads into this log.
+    Reading(Arc<PartitionLog>),
+}
+
+/// Where the tail of a partition begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// At its end: it was there when we came.
+    End,
+    /// At its start: it came after us, and nothing of it may be lost.
+    Start,
+    /// The tail wanted this offset, which is out of range.
+    Lost(Offset),
+}
+
+impl Topic {
+    pub(super) fn new(name: Arc<str>, encoding: Encoding, active: bool) -> Self {
+        Self {
+            name,
+            encoding,
+            active,
+            id: None,
+            retired: Vec::new(),
+            seen: false,
+            partitions: Vec::new(),
+        }
+    }
+
+    pub(super) fn partition(&self, number: usize) -> TopicPartition {
+        TopicPartition {
+            topic: Arc::clone(&self.name),
+            partition: number as i32,
+        }
+    }
+
+    /// Begins or ends its being read, and forgets where that was.
+    pub(super) fn set_active(&mut self, active: bool) {
+        self.active = active;
+        self.id = None;
+        self.seen = false;
+        self.partitions.clear();
+    }
+}
+
+impl Partition {
+    pub(super) fn new(tag: LogTag, from: From) -> Self {
+        Self {
+            tag,
+            state: State::Waiting(Instant::now(), from),
+            backoff: Backoff::new(RETRY_FIRST, RETRY_MOST),
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.state {
+            State::Waiting(due, _) => Some(due),
+            State::Asked(..) | State::Reading(_) => None,
+        }
+    }
+}
+
+impl From {
+    pub(super) fn next(self, bounds: Bounds) -> Offset {
+        match self {
+            Self::Start => bounds.start,
+            // Expired before it was read: go on with what is left. Truncated: everything below the new end is history, for
+            // what stands at offsets already read may be other records now.
+            Self::Lost(at) if at < bounds.start => bounds.start,
+            Self::End | Self::Lost(_) => bounds.end,
+        }
+    }
+}
+
+/// Whether a look said for certain that a topic is not there.
+pub(super) fn is_absent(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition
+    )
+}
+
+/// A leader that cannot be reached costs one request in this time.
+const RETRY_MOST: Duration = Duration::from_secs(2);
+
+/// The first pause before a leader is asked again.
+pub(super) const RETRY_FIRST: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_tail_begins() {
+        let bounds = Bounds {
+            start: 10,
+            end: 20,
+            epoch: None,
+        };
+        assert_eq!(From::End.next(bounds), 20);
+        assert_eq!(From::Start.next(bounds), 10);
+        assert_eq!(From::Lost(5).next(bounds), 10, "expired");
+        assert_eq!(From::Lost(30).next(bounds), 20, "truncated");
+        assert_eq!(
+            From::Lost(15).next(bounds),
+            20,
+            "truncated, and grown beyond since"
+        );
+    }
+}

@@ -1,0 +1,207 @@
+//! From a producer to a client: one marked record for each partition, which nobody else gets to see.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures_util::future::join_all;
+use rdkafka::{
+    ClientConfig,
+    message::{Header, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord, Producer},
+};
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::Instant,
+};
+
+use super::super::{
+    Canary, Finding, Measure,
+    deadline::Deadline,
+    failure::Failure,
+    measure::{CANARIES_LOST, CANARY},
+    stream::{Event, Item, Stream},
+};
+use crate::event::CANARY_HEADER;
+
+const NAME: &str = "canary";
+
+/// Canaries on their way.
+pub(in crate::probe) struct Canaries {
+    /// In every one of them, and in nothing else.
+    token: String,
+    release: JoinHandle<Result<Released, String>>,
+}
+
+/// When the record of each partition was produced, for as far as the brokers have taken it.
+type Released = BTreeMap<i32, Result<Instant, String>>;
+
+impl Canaries {
+    /// Produces one for each partition of the topic.
+    pub(in crate::probe) fn release(canary: &Canary, timeout: Duration) -> Self {
+        let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+        let release = tokio::spawn(produce(canary.clone(), token.clone(), timeout));
+        Self { token, release }
+    }
+
+    /// Reads behind `first` until all have been seen; the newest event with it.
+    pub(in crate::probe) async fn watch(
+        mut self,
+        stream: &mut Stream,
+        first: Result<Event, Failure>,
+        deadline: Deadline,
+    ) -> (Finding, Result<Event, Failure>) {
+        let (mut newest, mut seen, mut released) = (first, BTreeMap::new(), None);
+        if let Ok(event) = &newest {
+            self.look(event, &mut seen);
+        }
+        let failure = loop {
+            if released
+                .as_ref()
+                .is_some_and(|released| all_seen(released, &seen))
+            {
+                break None;
+            }
+            tokio::select! {
+                done = &mut self.release, if released.is_none() => {
+                    match done.unwrap_or_else(|error| Err(error.to_string())) {
+                        Ok(all) => released = Some(all),
+                        Err(why) => return (Finding::critical(NAME, format!("no canary: {why}")), newest),
+                    }
+                }
+                item = stream.next(deadline) => match item {
+                    Ok(Item::Event(event)) => {
+                        self.look(&event, &mut seen);
+                        newest = Ok(event);
+                    }
+                    Ok(Item::Gap(_)) => {}
+                    Err(failure) => break Some(failure),
+                }
+            }
+        };
+        (judge(&released.unwrap_or_default(), &seen, failure), newest)
+    }
+
+    fn look(&self, event: &Event, seen: &mut BTreeMap<i32, Instant>) {
+        let data = &event.message.1;
+        let decoded = STANDARD
+            .decode(data)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        let text = decoded.as_ref().unwrap_or(data);
+        let behind = text
+            .split_once(&format!("{}:", self.token))
+            .map(|(_, behind)| behind);
+        let digits = behind.and_then(|behind| behind.split('"').next());
+        if let Some(partition) = digits.and_then(|digits| digits.parse().ok()) {
+            seen.entry(partition).or_insert(event.at);
+        }
+    }
+}
+
+async fn produce(canary: Canary, token: String, timeout: Duration) -> Result<Released, String> {
+    let said = |error: rdkafka::error::KafkaError| error.to_string();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", &canary.bootstrap);
+    config.set("message.timeout.ms", timeout.as_millis().max(1).to_string());
+    // A canary that comes twice would be no fault of the gateway.
+    config.set("enable.idempotence", "true");
+    // Asking for a topic must not make it.
+    config.set("allow.auto.create.topics", "false");
+    for (name, value) in &canary.options {
+        config.set(name, value);
+    }
+    let producer: FutureProducer = config.create().map_err(said)?;
+    let (asker, topic) = (producer.clone(), canary.topic.clone());
+    let metadata = spawn_blocking(move || asker.client().fetch_metadata(Some(&topic), timeout));
+    let metadata = metadata.await.map_err(|error| error.to_string())?.map_err(said)?;
+    let topic = metadata
+        .topics()
+        .iter()
+        .find(|topic| topic.name() == canary.topic);
+    let partitions = topic.map_or(0, |topic| topic.partitions().len());
+    if partitions == 0 {
+        return Err(format!("there is no topic `{}`", canary.topic));
+    }
+    let sending = (0..partitions as i32).map(|partition| send(&producer, &canary.topic, partition, &token));
+    Ok(join_all(sending).await.into_iter().collect())
+}
+
+async fn send(
+    producer: &FutureProducer,
+    topic: &str,
+    partition: i32,
+    token: &str,
+) -> (i32, Result<Instant, String>) {
+    let value = format!("{{\"riverhead_canary\":\"{token}:{partition}\"}}");
+    let header = Header {
+        key: HEADER,
+        value: Some("1"),
+    };
+    let record = FutureRecord::<(), _>::to(topic)
+        .partition(partition)
+        .headers(OwnedHeaders::new().insert(header))
+        .payload(&value);
+    let begun = Instant::now();
+    let sent = producer.send(record, Duration::ZERO).await;
+    (
+        partition,
+        sent.map(|_| begun).map_err(|(error, _)| error.to_string()),
+    )
+}
+
+/// Those that no broker has taken will not come.
+fn all_seen(released: &Released, seen: &BTreeMap<i32, Instant>) -> bool {
+    let mut taken = released.iter().filter(|(_, sent)| sent.is_ok());
+    taken.all(|(partition, _)| seen.contains_key(partition))
+}
+
+fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<Failure>) -> Finding {
+    let all = released.len();
+    let refused = released
+        .iter()
+        .find_map(|(partition, sent)| Some((partition, sent.as_ref().err()?)));
+    let lost: Vec<_> = released
+        .keys()
+        .filter(|partition| !seen.contains_key(partition))
+        .collect();
+    let slowest = released.iter().filter_map(|(partition, sent)| {
+        let sent = sent.as_ref().ok()?;
+        Some(
+            seen.get(partition)?
+                .saturating_duration_since(*sent)
+                .as_secs_f64(),
+        )
+    });
+    let slowest = slowest.fold(None, |slowest: Option<f64>, seconds| {
+        Some(slowest.unwrap_or(0.0).max(seconds))
+    });
+    let finding = match (refused, lost.first(), failure) {
+        (Some((partition, why)), ..) => Finding::critical(
+            NAME,
+            format!("no broker takes the canary of partition {partition}: {why}"),
+        ),
+        (None, Some(first), failure) => {
+            let why = failure.map_or_else(String::new, |failure| format!(" ({failure})"));
+            let lost = lost.len();
+            Finding::critical(
+                NAME,
+                format!("{lost}/{all} canaries lost, that of partition {first} first{why}"),
+            )
+        }
+        (None, None, Some(failure)) => Finding::critical(NAME, format!("no canary: {failure}")),
+        (None, None, None) => Finding::ok(
+            NAME,
+            format!("{all}/{all} canaries in {:.2}s", slowest.unwrap_or_default()),
+        ),
+    };
+    let finding = finding.with(Measure::new(CANARIES_LOST, lost.len() as f64).of(all as f64));
+    match slowest {
+        Some(seconds) => finding.with(Measure::new(CANARY, seconds)),
+        None => finding,
+    }
+}
+
+const HEADER: &str = match CANARY_HEADER.to_str() {
+    Ok(header) => header,
+    Err(_) => "",
+};

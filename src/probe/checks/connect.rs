@@ -1,0 +1,36 @@
+//! How long a connection takes, and how long its certificate lasts.
+
+use std::time::SystemTime;
+
+use super::super::{
+    Finding, Measure,
+    client::Answer,
+    measure::{CONNECT, TLS_DAYS},
+};
+
+pub(in crate::probe) const NAME: &str = "connect";
+
+pub(in crate::probe) fn judge(answer: &Answer) -> Finding {
+    let seconds = answer.connected.as_secs_f64();
+    let connect = Measure::new(CONNECT, seconds);
+    let Some(ends) = answer.certificate_ends else {
+        return Finding::ok(NAME, format!("connected in {seconds:.3}s")).with(connect);
+    };
+    let days = days_until(ends);
+    Finding::ok(
+        NAME,
+        format!("connected in {seconds:.3}s, certificate good for {days:.0} days"),
+    )
+    .with(connect)
+    .with(Measure::new(TLS_DAYS, days))
+}
+
+/// Whole days, rounded down; negative once it has passed.
+fn days_until(end: SystemTime) -> f64 {
+    const DAY: f64 = 86_400.0;
+    let seconds = match end.duration_since(SystemTime::now()) {
+        Ok(left) => left.as_secs_f64(),
+        Err(past) => -past.duration().as_secs_f64(),
+    };
+    (seconds / DAY).floor()
+}

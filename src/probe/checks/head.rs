@@ -1,0 +1,78 @@
+//! The head of the answer, as clients and proxies need it.
+
+use http::{HeaderMap, HeaderName, header};
+
+use super::super::Finding;
+
+pub(in crate::probe) const NAME: &str = "contract";
+
+/// Judges the headers of an answer with status 200 and the right prelude.
+pub(in crate::probe) fn judge(headers: &HeaderMap) -> Finding {
+    let value = |name: &HeaderName| {
+        headers
+            .get(name)
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+    };
+    let content_type = value(&header::CONTENT_TYPE).unwrap_or_default();
+    if content_type != CONTENT_TYPE {
+        return Finding::critical(
+            NAME,
+            format!("content-type is {content_type:?} instead of {CONTENT_TYPE:?}"),
+        );
+    }
+    if let Some(encoding) = value(&header::CONTENT_ENCODING) {
+        return Finding::critical(
+            NAME,
+            format!("it is compressed ({encoding}), which nobody asked for"),
+        );
+    }
+    let cache = value(&header::CACHE_CONTROL).unwrap_or_default();
+    if let Some(lacking) = ["no-cache", "no-transform"]
+        .into_iter()
+        .find(|word| !cache.contains(word))
+    {
+        return Finding::warning(
+            NAME,
+            format!("cache-control lacks {lacking}: a proxy may hold events back"),
+        );
+    }
+    if value(&header::ACCESS_CONTROL_ALLOW_ORIGIN).as_deref() != Some("*") {
+        return Finding::warning(NAME, "browsers of other origins are not allowed in (CORS)");
+    }
+    Finding::ok(NAME, "prelude exact")
+}
+
+/// In lower case and whole: clients look for exactly this.
+const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Status;
+
+    fn status(changes: &[(&'static str, &'static str)]) -> Status {
+        let mut headers = HeaderMap::new();
+        let good = [
+            ("content-type", CONTENT_TYPE),
+            ("cache-control", "no-cache, no-transform"),
+            ("access-control-allow-origin", "*"),
+        ];
+        for (name, value) in good.into_iter().chain(changes.iter().copied()) {
+            headers.insert(name, value.parse().unwrap());
+        }
+        judge(&headers).status
+    }
+
+    #[test]
+    fn what_breaks_clients_is_critical_and_what_breaks_some_is_a_warning() {
+        assert_eq!(status(&[]), Status::Ok);
+        assert_eq!(status(&[("content-type", "text/event-stream")]), Status::Critical);
+        assert_eq!(status(&[("content-type", "text/html")]), Status::Critical);
+        assert_eq!(status(&[("content-encoding", "gzip")]), Status::Critical);
+        assert_eq!(status(&[("cache-control", "no-cache")]), Status::Warning);
+        assert_eq!(
+            status(&[("access-control-allow-origin", "https://a.example")]),
+            Status::Warning
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! From a name to the head of an answer, with every step's failure under its own name.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::{Duration, SystemTime},
+};
+
+use http::{Request, Response, header, response::Parts};
+use http_body_util::Empty;
+use hyper::{
+    body::{Bytes, Incoming},
+    client::conn::http1,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpSocket, TcpStream, lookup_host},
+    time::{Instant, timeout},
+};
+use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Plan, Target, deadline::Deadline, failure::Failure, stream::Stream, tls};
+use crate::position::Timestamp;
+
+/// Asks for one stream, in every way that a check wants.
+pub(super) struct Client {
+    target: Target,
+    tls: Option<TlsConnector>,
+    /// Whether marked records are to be seen.
+    sees_canaries: bool,
+}
+
+/// What is different from check to check.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ask {
+    pub(super) since: Option<Timestamp>,
+    pub(super) last_event_id: Option<String>,
+    /// The source address.
+    pub(super) from: Option<IpAddr>,
+}
+
+/// The head of an answer, and what it took to get it.
+pub(super) struct Answer {
+    pub(super) head: Parts,
+    pub(super) body: Incoming,
+    /// When the first step was taken.
+    pub(super) begun: Instant,
+    /// Until there was a connection to write to.
+    pub(super) connected: Duration,
+    pub(super) certificate_ends: Option<SystemTime>,
+    pub(super) connection: AbortOnDropHandle<()>,
+}
+
+/// A socket, or TLS over one.
+trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+impl Client {
+    pub(super) fn new(plan: &Plan) -> Result<Self, Failure> {
+        Ok(Self {
+            target: plan.target.clone(),
+            tls: plan.target.tls.then(tls::connector).transpose()?,
+            sees_canaries: plan.canary.is_some(),
+        })
+    }
+
+    /// A stream behind its prelude.
+    pub(super) async fn stream(&self, ask: &Ask, deadline: Deadline) -> Result<Stream, Failure> {
+        Stream::begin(self.open(ask, deadline).await?, deadline).await
+    }
+
+    /// The head of the answer, whatever its status.
+    pub(super) async fn open(&self, ask: &Ask, deadline: Deadline) -> Result<Answer, Failure> {
+        let begun = Instant::now();
+        let socket = self.connect(ask.from, deadline).await?;
+        let (wire, certificate_ends): (Box<dyn Wire>, _) = match &self.tls {
+            None => (Box::new(socket), None),
+            Some(connector) => {
+                let handshake = tls::shake_hands(connector, &self.target.host, socket);
+                let stream = deadline.on("TLS handshake", handshake).await??;
+                let ends = tls::expiry(&stream);
+                (Box::new(stream), ends)
+            }
+        };
+        let connected = begun.elapsed();
+        let (response, connection) = deadline.on("response head", self.ask(ask, wire)).await??;
+        let (head, body) = response.into_parts();
+        Ok(Answer {
+            head,
+            body,
+            begun,
+            connected,
+            certificate_ends,
+            connection,
+        })
+    }
+
+    async fn ask(
+        &self,
+        ask: &Ask,
+        wire: Box<dyn Wire>,
+    ) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), Failure> {
+        let handshake = http1::handshake(TokioIo::new(wire)).await;
+        let (mut requests, connection) = handshake.map_err(Failure::Http)?;
+        let connection = AbortOnDropHandle::new(tokio::spawn(async move {
+            // What goes wrong with it is told to whoever waits for the answer or its body.
+            let _ = connection.await;
+        }));
+        let response = requests
+            .send_request(self.request(ask)?)
+            .await
+            .map_err(Failure::Http)?;
+        Ok((response, connection))
+    }
+
+    fn request(&self, ask: &Ask) -> Result<Request<Empty<Bytes>>, http::Error> {
+        let mut parameters = Vec::new();
+        parameters.extend(ask.since.map(|since| ("since", since.to_string())));
+        parameters.extend(self.sees_canaries.then(|| ("canary", "true".to_owned())));
+        let mut request = Request::get(self.target.path(&parameters))
+            .header(header::HOST, &self.target.authority)
+            .header(header::ACCEPT, "text/event-stream")
+            .header(
+                header::USER_AGENT,
+                concat!("riverhead-probe/", env!("CARGO_PKG_VERSION")),
+            );
+        if let Some(id) = &ask.last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        request.body(Empty::new())
+    }
+
+    /// Tries the addresses of the name one after the other, each for its share of the time.
+    async fn connect(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<TcpStream, Failure> {
+        let addresses = self.resolve(from, deadline).await?;
+        let share = deadline.shared_by(addresses.len());
+        let mut failure = Failure::NoAddress(self.target.host.clone());
+        for address in addresses {
+            match timeout(share, connect(from, address)).await {
+                Ok(Ok(socket)) => return Ok(socket),
+                Ok(Err(error)) => failure = Failure::connect(address, error),
+                Err(_) => {
+                    failure = Failure::Timeout {
+                        what: "TCP connection",
+                        after: share,
+                    }
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// The addresses that can be reached from the source address.
+    async fn resolve(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<Vec<SocketAddr>, Failure> {
+        let Target { host, port, .. } = &self.target;
+        let looked_up = lookup_host((host.as_str(), *port));
+        let found = deadline.on("answer from DNS", looked_up).await?;
+        let found = found.map_err(|error| Failure::Dns(host.clone(), error))?;
+        let same_family = |address: &SocketAddr| from.is_none_or(|from| from.is_ipv4() == address.is_ipv4());
+        Ok(found.filter(same_family).collect())
+    }
+}
+
+async fn connect(from: Option<IpAddr>, address: SocketAddr) -> std::io::Result<TcpStream> {
+    let Some(from) = from else {
+        return TcpStream::connect(address).await;
+    };
+    let socket = match from {
+        IpAddr::V4(_) => TcpSocket::new_v4()?,
+        IpAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.bind(SocketAddr::new(from, 0))?;
+    socket.connect(address).await
+}

@@ -1,0 +1,73 @@
+//! Why something could not be asked, or was not answered: each cause by its name, as the person on call needs it.
+
+use std::{error::Error, io, net::SocketAddr, time::Duration};
+
+use crate::{
+    position::DecodeError,
+    sse::{EventTooLong, PRELUDE},
+};
+
+/// Why a stream was not had. All of these are critical.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error("DNS: `{0}` does not resolve: {1}")]
+    Dns(String, io::Error),
+    #[error("DNS: `{0}` has no address")]
+    NoAddress(String),
+    #[error("{0} refuses connections")]
+    Refused(SocketAddr),
+    #[error("cannot connect to {0}: {1}")]
+    Connect(SocketAddr, io::Error),
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("no {what} within {after:?}")]
+    Timeout { what: &'static str, after: Duration },
+    #[error("no HTTP answer: {}", causes(.0))]
+    Http(hyper::Error),
+    #[error("this cannot be asked: {0}")]
+    Request(#[from] http::Error),
+    #[error("status {0} instead of 200{1}")]
+    Status(u16, String),
+    #[error("the answer begins with {got:?} instead of {PRELUDE_TEXT:?}", got = String::from_utf8_lossy(.0))]
+    Prelude(Vec<u8>),
+    #[error("the connection broke: {}", causes(.0))]
+    Broken(hyper::Error),
+    #[error("the stream ended")]
+    Ended,
+    #[error(transparent)]
+    TooLong(#[from] EventTooLong),
+    #[error("an event has no id")]
+    NoId,
+    #[error("an event has an id that cannot be read: {0}")]
+    BadId(#[from] DecodeError),
+}
+
+impl Failure {
+    pub(super) fn connect(address: SocketAddr, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused(address),
+            _ => Self::Connect(address, error),
+        }
+    }
+
+    /// Whether nothing came in time, which of a quiet stream is no fault.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+}
+
+/// The error and what caused it: hyper says `connection error` and keeps the reason behind it.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text += &format!(": {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+const PRELUDE_TEXT: &str = match str::from_utf8(PRELUDE) {
+    Ok(text) => text,
+    Err(_) => "",
+};

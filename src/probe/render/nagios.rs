@@ -1,0 +1,37 @@
+//! The line of a monitoring plugin: `SERVICE STATUS - text | 'label'=value[UOM];warn;crit;min;max ...`.
+
+use super::super::{Measure, Range, Report, finding::rounded};
+
+pub(super) fn line(report: &Report) -> String {
+    let measures = report.findings.iter().flat_map(|finding| &finding.measures);
+    // Perfdata has a place for the stream's numbers, not for those of some hundred partitions.
+    let perfdata: Vec<_> = measures
+        .filter(|measure| measure.partition.is_none())
+        .map(datum)
+        .collect();
+    let text = plain(&format!("{}: {}", report.stream, report.summary()));
+    let status = report.status().name();
+    match perfdata.as_slice() {
+        [] => format!("RIVERHEAD {status} - {text}\n"),
+        some => format!("RIVERHEAD {status} - {text} | {}\n", some.join(" ")),
+    }
+}
+
+fn datum(measure: &Measure) -> String {
+    let range = |range: Option<Range>| range.map_or_else(String::new, |range| range.to_string());
+    let (name, value, unit) = (
+        measure.kind.name,
+        rounded(measure.value),
+        measure.kind.unit.symbol(),
+    );
+    let (warning, critical) = (range(measure.warning), range(measure.critical));
+    // A certificate can have expired: its days have no least.
+    let least = if measure.value < 0.0 { "" } else { "0" };
+    let most = measure.most.map_or_else(String::new, |most| format!(";{most}"));
+    format!("{name}={value}{unit};{warning};{critical};{least}{most}")
+}
+
+/// What would end the line, or begin the perfdata, is a space.
+fn plain(text: &str) -> String {
+    text.replace(['|', '\n', '\r'], " ")
+}

@@ -1,0 +1,142 @@
+//! A report as metrics.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge},
+};
+
+use super::super::{
+    Measure, Report, Status,
+    measure::{KINDS, TLS_DAYS},
+};
+use crate::metrics::{self, Registry};
+
+/// How many runs there were, by status, for whoever probes again and again.
+pub(in crate::probe) type Runs = Family<Labels, Counter>;
+
+type Labels = Vec<(&'static str, String)>;
+
+pub(in crate::probe) fn text(report: &Report, runs: Option<&Runs>) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(blackbox(report)));
+    let own = registry.sub_registry_with_prefix("riverhead_probe");
+    own.register_collector(Box::new(own_of(report)));
+    if let Some(runs) = runs {
+        own.register("runs", "Runs by what they found", runs.clone());
+    }
+    metrics::render(&registry)
+}
+
+/// Gauges in the order in which they were put down.
+#[derive(Debug, Default)]
+struct Sheet(Vec<Gauge>);
+
+#[derive(Debug)]
+struct Gauge {
+    name: String,
+    help: &'static str,
+    value: Value,
+}
+
+#[derive(Debug)]
+enum Value {
+    One(f64),
+    Many(Vec<(Labels, f64)>),
+}
+
+impl Sheet {
+    fn one(&mut self, name: impl Into<String>, help: &'static str, value: f64) {
+        let (name, value) = (name.into(), Value::One(value));
+        self.0.push(Gauge { name, help, value });
+    }
+
+    fn many(
+        &mut self,
+        name: impl Into<String>,
+        help: &'static str,
+        values: impl Iterator<Item = (Labels, f64)>,
+    ) {
+        let values: Vec<_> = values.collect();
+        if !values.is_empty() {
+            let (name, value) = (name.into(), Value::Many(values));
+            self.0.push(Gauge { name, help, value });
+        }
+    }
+}
+
+impl Collector for Sheet {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for Gauge { name, help, value } in &self.0 {
+            let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            match value {
+                Value::One(value) => ConstGauge::new(*value).encode(gauge)?,
+                Value::Many(values) => {
+                    for (labels, value) in values {
+                        ConstGauge::new(*value).encode(gauge.encode_family(labels)?)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What blackbox_exporter has too, under its names, so that its dashboards and rules know them.
+fn blackbox(report: &Report) -> Sheet {
+    let mut sheet = Sheet::default();
+    let success = f64::from(report.status() != Status::Critical);
+    sheet.one(
+        "probe_success",
+        "Whether the probe found nothing critical",
+        success,
+    );
+    sheet.one(
+        "probe_duration_seconds",
+        "How long the probe took",
+        report.took.as_secs_f64(),
+    );
+    if let Some(days) = measures(report).find(|measure| measure.kind.name == TLS_DAYS.name) {
+        const DAY: f64 = 86_400.0;
+        let ends = report.at.as_second() as f64 + days.value * DAY;
+        let help = "When the first certificate of the chain expires, in seconds since 1970, to a day";
+        sheet.one("probe_ssl_earliest_cert_expiry", help, ends);
+    }
+    sheet
+}
+
+/// What each check found, and every number: those of the stream, then those of each partition.
+fn own_of(report: &Report) -> Sheet {
+    let mut sheet = Sheet::default();
+    let status = report.findings.iter().map(|finding| {
+        let labels = vec![("check", finding.check.to_owned())];
+        (labels, f64::from(finding.status.exit_code()))
+    });
+    sheet.many(
+        "status",
+        "What each check found: 0 ok, 1 warning, 2 critical",
+        status,
+    );
+    let at = report.at.as_millisecond() as f64 / 1000.0;
+    sheet.one("last_run_timestamp_seconds", "When the last run began", at);
+    for kind in KINDS {
+        let of_kind = || measures(report).filter(|measure| measure.kind.name == kind.name);
+        let name = format!("{}{}", kind.name, kind.unit.suffix());
+        if let Some(whole) = of_kind().find(|measure| measure.partition.is_none()) {
+            sheet.one(&name, kind.help, whole.value);
+        }
+        let each = of_kind().filter_map(|measure| Some((labels(measure.partition.as_ref()?), measure.value)));
+        sheet.many(format!("partition_{name}"), kind.help, each);
+    }
+    sheet
+}
+
+fn measures(report: &Report) -> impl Iterator<Item = &Measure> {
+    report.findings.iter().flat_map(|finding| &finding.measures)
+}
+
+fn labels((topic, partition): &(String, i32)) -> Labels {
+    vec![("topic", topic.clone()), ("partition", partition.to_string())]
+}

@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use super::*;
+use crate::probe::{
+    Finding, Measure, Thresholds,
+    measure::{CONNECT, EVENT_AGE, FIRST_EVENT, LOST, REPEATED, SILENT, TLS_DAYS},
+};
+
+fn report(findings: impl IntoIterator<Item = Finding>) -> Report {
+    let judged = |finding: Finding| finding.judged(&Thresholds::default());
+    Report {
+        stream: "recentchange".into(),
+        url: "https://stream.example/v2/stream/recentchange".into(),
+        at: "2026-09-27T12:00:00Z".parse().unwrap(),
+        took: Duration::from_millis(1_234),
+        findings: findings.into_iter().map(judged).collect(),
+    }
+}
+
+fn connected(seconds: f64) -> Finding {
+    let days = Measure::new(TLS_DAYS, 61.0);
+    Finding::ok("connect", "connected")
+        .with(Measure::new(CONNECT, seconds))
+        .with(days)
+}
+
+/// As it should be.
+fn good() -> Report {
+    let partition = |number, age| Measure::of_partition(EVENT_AGE, age, ("eqiad.\"changes\"".into(), number));
+    report([
+        connected(0.0031),
+        Finding::ok("first_event", "first event after 0.21s").with(Measure::new(FIRST_EVENT, 0.21)),
+        Finding::ok("freshness", "age 0.8s, 2/2 partitions")
+            .with(Measure::new(EVENT_AGE, 0.8))
+            .with(Measure::new(SILENT, 0.0).of(2.0))
+            .with(partition(0, 0.8))
+            .with(partition(1, 2.5)),
+        Finding::ok("resume", "resume exact")
+            .with(Measure::new(LOST, 0.0))
+            .with(Measure::new(REPEATED, 0.0)),
+    ])
+}
+
+/// A slow connection, and something lost; what was said holds what would break a line.
+fn bad() -> Report {
+    report([
+        connected(1.5),
+        Finding::critical("resume", "resume not exact: 2 events lost | really\nso")
+            .with(Measure::new(LOST, 2.0)),
+        Finding::ok("since", "since=60s holds"),
+    ])
+}
+
+#[test]
+fn nagios_gets_one_line() {
+    let lines = [good(), bad()].map(|report| Format::Nagios.write(&report).unwrap());
+    insta::assert_snapshot!(lines.concat());
+    let nothing = Format::Nagios.write(&report([])).unwrap();
+    assert!(
+        nothing.starts_with("RIVERHEAD CRITICAL - recentchange"),
+        "no finding is no good one: {nothing}"
+    );
+}
+
+#[test]
+fn programs_get_a_document() {
+    insta::assert_snapshot!(Format::Json.write(&good()).unwrap());
+}
+
+#[test]
+fn prometheus_gets_metrics() {
+    insta::assert_snapshot!(Format::Prometheus.write(&good()).unwrap());
+    let bad = Format::Prometheus.write(&bad()).unwrap();
+    assert!(bad.contains("\nprobe_success 0.0\n"), "{bad}");
+    assert!(
+        bad.contains("\nriverhead_probe_status{check=\"resume\"} 2.0\n"),
+        "{bad}"
+    );
+}

@@ -1,0 +1,124 @@
+//! An answer that is a stream, read as the contract has it.
+
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{client::Answer, deadline::Deadline, failure::Failure, marks::Marks};
+use crate::sse::{Message, PRELUDE, Reader};
+
+/// A stream behind its prelude. Dropping it cuts the connection, wherever it stands.
+pub(super) struct Stream {
+    body: Incoming,
+    reader: Reader,
+    _connection: AbortOnDropHandle<()>,
+}
+
+/// What a stream brings.
+#[derive(Clone, Debug)]
+pub(super) enum Item {
+    Event(Event),
+    /// The data of an `event: gap`.
+    Gap(String),
+}
+
+/// An event that is a record's.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    /// When it was read.
+    pub(super) at: Instant,
+    pub(super) id: String,
+    pub(super) marks: Marks,
+    /// Its type and its data: what must be the same however it is asked for.
+    pub(super) message: (String, String),
+}
+
+impl Stream {
+    /// Reads up to the end of the prelude, which must be it to the byte.
+    pub(super) async fn begin(answer: Answer, deadline: Deadline) -> Result<Self, Failure> {
+        let mut body = answer.body;
+        if answer.head.status != http::StatusCode::OK {
+            let said = said(&mut body, deadline).await;
+            return Err(Failure::Status(answer.head.status.as_u16(), said));
+        }
+        let mut start = Vec::new();
+        while start.len() < PRELUDE.len() && PRELUDE.starts_with(&start) {
+            let bytes = deadline.on("prelude", next_bytes(&mut body)).await??;
+            start.extend_from_slice(&bytes);
+        }
+        if !start.starts_with(PRELUDE) {
+            start.truncate(PRELUDE_SHOWN);
+            return Err(Failure::Prelude(start));
+        }
+        let mut reader = Reader::new(LONGEST_EVENT);
+        reader.push(&start)?;
+        Ok(Self {
+            body,
+            reader,
+            _connection: answer.connection,
+        })
+    }
+
+    /// The next event or gap. Cancelling it loses nothing.
+    pub(super) async fn next(&mut self, deadline: Deadline) -> Result<Item, Failure> {
+        loop {
+            if let Some(message) = self.reader.next_message() {
+                return Item::of(message);
+            }
+            let bytes = deadline.on("event", next_bytes(&mut self.body)).await??;
+            self.reader.push(&bytes)?;
+        }
+    }
+}
+
+impl Item {
+    fn of(message: Message) -> Result<Self, Failure> {
+        let Message { event, id, data } = message;
+        if event == "gap" {
+            return Ok(Self::Gap(data));
+        }
+        let id = id.ok_or(Failure::NoId)?;
+        Ok(Self::Event(Event {
+            at: Instant::now(),
+            marks: Marks::read(&id)?,
+            id,
+            message: (event, data),
+        }))
+    }
+}
+
+async fn next_bytes(body: &mut Incoming) -> Result<Bytes, Failure> {
+    loop {
+        let frame = body.frame().await.ok_or(Failure::Ended)?;
+        // Trailers are nothing to us.
+        if let Ok(bytes) = frame.map_err(Failure::Broken)?.into_data() {
+            return Ok(bytes);
+        }
+    }
+}
+
+/// What a refusal says of itself: the `detail` of its JSON, if it is that.
+async fn said(body: &mut Incoming, deadline: Deadline) -> String {
+    let mut text = Vec::new();
+    while let Ok(Ok(bytes)) = deadline.on("explanation", next_bytes(body)).await {
+        text.extend_from_slice(&bytes);
+        if text.len() > LONGEST_EXPLANATION {
+            break;
+        }
+    }
+    let problem: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+    let detail = problem
+        .as_ref()
+        .and_then(|problem| problem.get("detail")?.as_str());
+    detail.map_or_else(String::new, |detail| format!(": {detail}"))
+}
+
+/// Above the largest event that a gateway sends: 8 MiB of value, every byte of it escaped at worst.
+const LONGEST_EVENT: usize = 64 * 1024 * 1024;
+
+/// As much of a refusal as is read, in bytes; ours are below one KiB.
+const LONGEST_EXPLANATION: usize = 16 * 1024;
+
+/// How much of a wrong prelude is shown, in bytes: enough to know the page of a proxy.
+const PRELUDE_SHOWN: usize = 40;

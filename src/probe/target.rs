@@ -1,0 +1,166 @@
+//! Which stream is probed.
+
+use std::str::FromStr;
+
+use http::Uri;
+
+/// A stream's address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub(super) tls: bool,
+    /// Without brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// As the `Host` header says it.
+    pub(super) authority: String,
+    /// Path and query.
+    path: String,
+}
+
+/// The text is no address of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadTarget {
+    /// It is no URL.
+    #[error("this is no URL such as https://stream.example or http://127.0.0.1:8080/v2/stream/recentchange")]
+    NoUrl,
+    /// It has another scheme.
+    #[error("only http and https can be probed")]
+    Scheme,
+    /// It names no stream.
+    #[error("the URL names no stream: add --stream NAME, or /v2/stream/NAME to it")]
+    NoStream,
+    /// It names one, and so does `--stream`.
+    #[error("the URL names a stream already, and --stream another")]
+    TwoStreams,
+    /// The name cannot stand in a path.
+    #[error("this cannot be the name of a stream")]
+    Name,
+}
+
+impl Target {
+    /// The stream called `name` (or several, with commas between) of the gateway at this URL.
+    ///
+    /// # Errors
+    /// When there is no stream or two, or the name is none.
+    pub fn stream(mut self, name: Option<&str>) -> Result<Self, BadTarget> {
+        match (self.path.contains(STREAMS), name) {
+            (true, None) => Ok(self),
+            (true, Some(_)) => Err(BadTarget::TwoStreams),
+            (false, None) => Err(BadTarget::NoStream),
+            (false, Some(name)) => {
+                self.path = format!("{}{STREAMS}{name}", self.path.trim_end_matches('/'));
+                let whole = self.path.parse::<Uri>().is_ok_and(|uri| uri.query().is_none());
+                whole.then_some(self).ok_or(BadTarget::Name)
+            }
+        }
+    }
+
+    /// The names of its streams, with commas between.
+    pub fn name(&self) -> &str {
+        let path = self.path.split('?').next().unwrap_or_default();
+        path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path)
+    }
+
+    /// The whole URL.
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.authority, self.path)
+    }
+
+    /// Path and query, with more parameters.
+    pub(super) fn path(&self, parameters: &[(&str, String)]) -> String {
+        let mut path = self.path.clone();
+        for (name, value) in parameters {
+            path.push(if path.contains('?') { '&' } else { '?' });
+            path += &format!("{name}={value}");
+        }
+        path
+    }
+}
+
+impl FromStr for Target {
+    type Err = BadTarget;
+
+    fn from_str(text: &str) -> Result<Self, BadTarget> {
+        let uri: Uri = text.parse().map_err(|_| BadTarget::NoUrl)?;
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(BadTarget::NoUrl);
+        };
+        let tls = match scheme {
+            "http" => false,
+            "https" => true,
+            _ => return Err(BadTarget::Scheme),
+        };
+        Ok(Self {
+            tls,
+            host: authority.host().trim_matches(['[', ']']).to_owned(),
+            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            authority: authority.as_str().to_owned(),
+            path: uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        })
+    }
+}
+
+const STREAMS: &str = "/v2/stream/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str, stream: Option<&str>) -> Result<Target, BadTarget> {
+        url.parse::<Target>()?.stream(stream)
+    }
+
+    #[test]
+    fn a_stream_is_named_by_the_url_or_beside_it() {
+        for (url, stream, host, port) in [
+            ("http://127.0.0.1:8080", Some("a,b"), "127.0.0.1", 8080),
+            ("http://[::1]:8080/", Some("a,b"), "::1", 8080),
+            (
+                "https://stream.example/v2/stream/a,b",
+                None,
+                "stream.example",
+                443,
+            ),
+            (
+                "https://stream.example/v2/stream/a,b?id=compact",
+                None,
+                "stream.example",
+                443,
+            ),
+            ("http://example/behind/a/proxy/", Some("a,b"), "example", 80),
+        ] {
+            let target = target(url, stream).unwrap();
+            assert_eq!((target.host.as_str(), target.port), (host, port), "{url}");
+            assert_eq!(target.name(), "a,b", "{url}");
+        }
+    }
+
+    #[test]
+    fn parameters_go_behind_those_of_the_url() {
+        let one = target("http://h/v2/stream/a", None).unwrap();
+        assert_eq!(
+            one.path(&[("since", "5".into()), ("canary", "true".into())]),
+            "/v2/stream/a?since=5&canary=true"
+        );
+        let two = target("http://h/v2/stream/a?id=compact", None).unwrap();
+        assert_eq!(
+            two.path(&[("since", "5".into())]),
+            "/v2/stream/a?id=compact&since=5"
+        );
+        assert_eq!(two.url(), "http://h/v2/stream/a?id=compact");
+    }
+
+    #[test]
+    fn what_names_no_stream_is_said() {
+        assert_eq!(target("ftp://h/v2/stream/a", None), Err(BadTarget::Scheme));
+        assert_eq!(target("h:80", None), Err(BadTarget::NoUrl));
+        assert_eq!(target("http://h", None), Err(BadTarget::NoStream));
+        assert_eq!(
+            target("http://h/v2/stream/a", Some("b")),
+            Err(BadTarget::TwoStreams)
+        );
+        assert_eq!(target("http://h", Some("a b")), Err(BadTarget::Name));
+        assert_eq!(target("http://h", Some("a?b")), Err(BadTarget::Name));
+    }
+}

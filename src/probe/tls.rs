@@ -1,0 +1,58 @@
+//! TLS as browsers speak it: the system's roots (or those of `SSL_CERT_FILE`), and no exception.
+
+use std::{io, sync::Arc, time::SystemTime};
+
+use tokio::net::TcpStream;
+use tokio_rustls::{
+    TlsConnector,
+    client::TlsStream,
+    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+};
+use x509_cert::{Certificate, der::Decode};
+
+use super::failure::Failure;
+
+/// Trusts whom this system trusts.
+///
+/// # Errors
+/// When the system trusts nobody.
+pub(super) fn connector() -> Result<TlsConnector, Failure> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found
+            .errors
+            .first()
+            .map_or_else(String::new, |error| format!(": {error}"));
+        return Err(Failure::Tls(format!("this system has no root certificates{why}")));
+    }
+    // By hand, because what a dependency may turn on must not decide which cryptography is used.
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Failure::Tls(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+pub(super) async fn shake_hands(
+    connector: &TlsConnector,
+    host: &str,
+    socket: TcpStream,
+) -> Result<TlsStream<TcpStream>, Failure> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Tls(error.to_string()))?;
+    let shaken = connector.connect(name, socket).await;
+    shaken.map_err(|error: io::Error| Failure::Tls(error.to_string()))
+}
+
+/// When the first certificate of the peer's chain expires: an intermediate one ends trust as surely as its own.
+pub(super) fn expiry(stream: &TlsStream<TcpStream>) -> Option<SystemTime> {
+    let chain = stream.get_ref().1.peer_certificates()?;
+    let ends = chain.iter().filter_map(|certificate| {
+        let certificate = Certificate::from_der(certificate).ok()?;
+        let end = certificate.tbs_certificate().validity().not_after;
+        Some(SystemTime::UNIX_EPOCH + end.to_unix_duration())
+    });
+    ends.min()
+}

@@ -1,0 +1,112 @@
+//! Probing again and again, and telling the last result to whoever asks.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{StatusCode, header};
+use parking_lot::Mutex;
+use tokio::{net::TcpListener, runtime, task::spawn_blocking, time::sleep};
+
+use super::{Plan, Report, render, run::run};
+use crate::metrics;
+
+/// How to probe again and again.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch {
+    /// From the beginning of one run to that of the next; a run that takes longer is followed at once.
+    pub every: Duration,
+    /// Where `/metrics` and `/result` are served; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// Probes until the process is ended. `say` gets the address once it is served, `told` every report.
+///
+/// # Errors
+/// When the address cannot be served.
+pub fn watch(
+    plan: &Plan,
+    watch: Watch,
+    say: impl FnOnce(SocketAddr),
+    told: impl Fn(&Report),
+) -> io::Result<Infallible> {
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind(watch.listen).await?;
+        say(listener.local_addr()?);
+        let board = Arc::new(Board::default());
+        let serving = axum::serve(listener, router(Arc::clone(&board)));
+        tokio::select! {
+            served = serving => Err(served.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())),
+            never = probe(plan, watch.every, &board, told) => match never {},
+        }
+    })
+}
+
+async fn probe(plan: &Plan, every: Duration, board: &Board, told: impl Fn(&Report)) -> Infallible {
+    loop {
+        let begun = Instant::now();
+        let plan = plan.clone();
+        if let Ok(report) = spawn_blocking(move || run(&plan)).await {
+            told(&report);
+            board.put(report);
+        }
+        sleep(every.saturating_sub(begun.elapsed())).await;
+    }
+}
+
+/// The last report, and how many there were.
+#[derive(Default)]
+struct Board {
+    last: Mutex<Option<Report>>,
+    runs: render::Runs,
+}
+
+impl Board {
+    fn put(&self, report: Report) {
+        let labels = vec![("status", report.status().name().to_lowercase())];
+        self.runs.get_or_create(&labels).inc();
+        *self.last.lock() = Some(report);
+    }
+
+    /// What `write` makes of the last report.
+    fn answer(&self, content_type: &'static str, write: impl FnOnce(&Report) -> Option<String>) -> Response {
+        match self.last.lock().as_ref() {
+            Some(report) => match write(report) {
+                Some(text) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
+                None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            },
+            None => (StatusCode::SERVICE_UNAVAILABLE, "the first run is not over\n").into_response(),
+        }
+    }
+}
+
+fn router(board: Arc<Board>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/result", get(result))
+        .with_state(board)
+}
+
+async fn metrics(State(board): State<Arc<Board>>) -> Response {
+    board.answer(metrics::CONTENT_TYPE, |report| {
+        render::text(report, Some(&board.runs)).ok()
+    })
+}
+
+async fn result(State(board): State<Arc<Board>>) -> Response {
+    board.answer("application/json", |report| Some(render::document(report)))
+}

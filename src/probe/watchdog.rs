@@ -1,0 +1,57 @@
+//! Whatever hangs, an answer comes.
+
+use std::{sync::mpsc, thread, time::Duration};
+
+/// Why there is no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Stuck {
+    #[error("the probe hangs: no result within {0:?}")]
+    Hung(Duration),
+    #[error("the probe itself failed")]
+    Panicked,
+    #[error("this system has no thread to give")]
+    NoThread,
+}
+
+/// Does `work` on a thread of its own, which is left behind if it takes longer.
+///
+/// Deadlines inside are a runtime's, and so help against peers only: not against a resolver or a file system that keeps
+/// the threads they run on.
+pub(super) fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stuck> {
+    let (send, result) = mpsc::sync_channel(1);
+    let spawned = thread::Builder::new().name("probe".to_owned()).spawn(move || {
+        // Nobody waits any more when this fails.
+        let _ = send.send(work());
+    });
+    if spawned.is_err() {
+        return Err(Stuck::NoThread);
+    }
+    result.recv_timeout(limit).map_err(|error| match error {
+        mpsc::RecvTimeoutError::Timeout => Stuck::Hung(limit),
+        mpsc::RecvTimeoutError::Disconnected => Stuck::Panicked,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn what_hangs_or_panics_ends_in_an_answer() {
+        let forever = || thread::park_timeout(LONG * 60);
+        assert_eq!(
+            within(Duration::from_millis(20), forever),
+            Err(Stuck::Hung(Duration::from_millis(20)))
+        );
+        assert_eq!(within(LONG, || 7), Ok(7));
+        assert_eq!(
+            within(LONG, || -> u8 { panic!("on purpose") }),
+            Err(Stuck::Panicked)
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! Brokers that are replaced, and addresses that change hands.
+
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
+
+use riverhead::{
+    kafka::{ClusterLabels, Trouble, ask, settings::Settings},
+    partition::PartitionLog,
+};
+
+use super::{Brokers, DEAD, House, offsets, ring, until};
+
+/// A house whose bootstrap list is these addresses alone, and that keeps its state there.
+fn house(brokers: Brokers, bootstrap: &[&str], state: Option<&Path>) -> House {
+    House::kept(brokers, &["a"], state, |settings| {
+        settings.bootstrap = addresses(bootstrap);
+    })
+}
+
+fn addresses(texts: &[&str]) -> Vec<riverhead::kafka::settings::BrokerAddr> {
+    texts
+        .iter()
+        .map(|text| text.parse().expect("an address"))
+        .collect()
+}
+
+fn brokers() -> Brokers {
+    let brokers = Brokers::start(&[("a", 1)]);
+    brokers.write("a", 0, 0..10);
+    brokers
+}
+
+fn renewals(house: &House) -> u64 {
+    let labels = ClusterLabels {
+        cluster: "main".into(),
+    };
+    house.counters.renewals.get_or_create(&labels).get()
+}
+
+fn trouble(house: &House) -> Option<Trouble> {
+    house.cluster.handle().status().trouble(&["a".into()])
+}
+
+fn holds(log: &PartitionLog, from: i64, to: i64) {
+    until(|| log.end().offset == to);
+    assert_eq!(offsets(&ring(log, from)), (from..to).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_bootstrap_list_of_the_past_is_no_outage_after_a_restart() {
+    let state = tempfile::tempdir().expect("a directory");
+    let first = brokers();
+    let seed = first.addresses()[0].clone();
+    let before = house(first, &[DEAD, &seed], Some(state.path()));
+    before.log("a", 0);
+    let House { brokers, cluster, .. } = before;
+    assert!(cluster.shutdown(Duration::from_secs(10)));
+
+    let after = house(brokers, &[DEAD, "127.0.0.1:2"], Some(state.path()));
+    let log = after.log("a", 0);
+    after.brokers.write("a", 0, 10..20);
+    holds(&log, 10, 20);
+}
+
+#[test]
+fn without_what_was_learned_the_same_list_reaches_nobody_until_it_is_read_again() {
+    let house = house(brokers(), &[DEAD, "127.0.0.1:2"], None);
+    until(|| matches!(trouble(&house), Some(Trouble::Silent(_))));
+    assert!(house.directory.get("a", 0).is_none());
+    let good: Vec<_> = house.brokers.addresses().iter().map(String::as_str).collect();
+    house.cluster.handle().set_bootstrap(addresses(&good[1..2]));
+    house.log("a", 0);
+    assert_eq!(renewals(&house), 0, "the live client was told");
+}
+
+#[test]
+fn clients_that_nothing_answers_are_replaced_and_not_a_record_is_lost_or_twice() {
+    let house = House::kept(brokers(), &["a"], None, |settings| {
+        settings.renew_after = Duration::from_secs(2);
+    });
+    let log = house.log("a", 0);
+    house.brokers.write("a", 0, 10..100);
+    until(|| log.end().offset == 100);
+    (0..3).for_each(|broker| house.brokers.mute(broker));
+    until(|| renewals(&house) > 0);
+    (0..3).for_each(|broker| house.brokers.unmute(broker));
+    house.brokers.write("a", 0, 100..200);
+    holds(&log, 10, 200);
+    assert!(!log.is_replaced(), "its readers saw nothing");
+    until(|| trouble(&house).is_none());
+}
+
+#[test]
+fn an_address_that_answers_for_another_cluster_is_never_served() {
+    let state = tempfile::tempdir().expect("a directory");
+    let ours = brokers();
+    let others = Brokers::start(&[("a", 1)]);
+    others.write("a", 0, 1000..2000);
+    let (mine, foreign) = (ours.addresses()[0].clone(), others.addresses()[0].clone());
+    let before = house(ours, &[&mine], Some(state.path()));
+    before.log("a", 0);
+    let House {
+        brokers: ours,
+        cluster,
+        ..
+    } = before;
+    assert!(cluster.shutdown(Duration::from_secs(10)));
+    std::fs::remove_file(state.path().join("cluster-main.json")).expect("the list is wiped");
+    let Ok(answer) = ask(
+        &Settings::new("x", addresses(&[&mine])),
+        &addresses(&[&mine])[0],
+        &["a".into()],
+        WAIT,
+    ) else {
+        panic!("it answers");
+    };
+
+    let after = House::kept(ours, &["a"], None, |settings| {
+        settings.bootstrap = addresses(&[&foreign]);
+        settings.cluster_id = Some(answer.cluster_id.into());
+    });
+    until(|| matches!(trouble(&after), Some(Trouble::Foreign(_))));
+    assert!(!after.directory.is_reachable("a"), "its streams are held");
+    assert!(after.directory.get("a", 0).is_none(), "nothing of it is read");
+    // Beside a good one the foreign one is left out.
+    after
+        .cluster
+        .handle()
+        .set_bootstrap(addresses(&[&foreign, &mine]));
+    let log = after.log("a", 0);
+    assert_eq!(log.end().offset, 10);
+    after.brokers.write("a", 0, 10..20);
+    holds(&log, 10, 20);
+    until(|| trouble(&after).is_none() && after.directory.is_reachable("a"));
+}
+
+#[test]
+fn each_broker_is_asked_alone_and_its_fault_is_told_in_words() {
+    let brokers = brokers();
+    let address = addresses(&[&brokers.addresses()[0]]).remove(0);
+    let mut settings = Settings::new("main", vec![address.clone()]);
+    let topics: Vec<Arc<str>> = vec!["a".into(), "missing".into()];
+    let answer = ask(&settings, &address, &topics, WAIT).expect("an answer");
+    assert_eq!(answer.brokers, 3);
+    assert!(
+        answer.cluster_id.starts_with("mockCluster"),
+        "{}",
+        answer.cluster_id
+    );
+    let topics: Vec<_> = answer
+        .topics
+        .iter()
+        .map(|(name, found)| (&**name, found.is_ok()))
+        .collect();
+    assert_eq!(topics, [("a", true), ("missing", false)]);
+
+    let dead = addresses(&[DEAD]).remove(0);
+    let said = ask(&settings, &dead, &["a".into()], WAIT).expect_err("nobody is there");
+    assert!(said.contains("Connection refused"), "{said}");
+
+    settings
+        .librdkafka
+        .insert("security.protocol".into(), "ssl".into());
+    let said = ask(&settings, &address, &["a".into()], WAIT).expect_err("it speaks no TLS");
+    assert!(said.to_lowercase().contains("ssl"), "{said}");
+}
+
+/// What `check-config --online` prints for these streams' topics, and its exit code.
+fn check_online(bootstrap: &[&str], topic: &str, more: &str) -> (String, Option<i32>) {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let text = format!(
+        "[[clusters]]\nname = 'main'\nbootstrap = {bootstrap:?}\n{more}\n\
+         [[streams]]\nname = 's'\ntopics = ['{topic}']\n"
+    );
+    std::fs::write(file.path(), text).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_riverhead"));
+    command
+        .args(["check-config", "--online", "--config"])
+        .arg(file.path());
+    let output = command.env_clear().output().expect("the binary runs");
+    (
+        String::from_utf8_lossy(&output.stdout).into(),
+        output.status.code(),
+    )
+}
+
+#[test]
+fn the_check_says_which_brokers_answer_and_which_topics_there_are() {
+    let (brokers, others) = (brokers(), Brokers::start(&[("a", 1)]));
+    let (own, foreign) = (&*brokers.addresses()[0], &*others.addresses()[0]);
+    let (said, code) = check_online(&[DEAD, own], "a", "");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains(&format!("ok: cluster main: {own} answers: 3 brokers")),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("warning: cluster main: {DEAD} does not answer: ")),
+        "{said}"
+    );
+    assert!(said.contains("ok: cluster main: topic a, 1 partition"), "{said}");
+
+    let failures = [
+        (
+            check_online(&[own, DEAD], "b", ""),
+            "error: cluster main: topic b: it is not there",
+        ),
+        (
+            check_online(&[DEAD, "127.0.0.1:2"], "a", ""),
+            "none of its bootstrap brokers answers",
+        ),
+        (
+            check_online(&[own, foreign], "a", ""),
+            "answer for different clusters",
+        ),
+        (
+            check_online(&[own, DEAD], "a", "cluster_id = 'x'"),
+            "its id must be x",
+        ),
+    ];
+    for ((said, code), wanted) in failures {
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+}
+
+const WAIT: Duration = Duration::from_secs(5);

@@ -1,0 +1,222 @@
+//! A real gateway, over a model of Kafka.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use riverhead::{
+    catalog::{Catalog, Stream},
+    limits::settings::Settings as Limits,
+};
+use tokio::{task::JoinHandle, time::interval};
+
+use crate::{
+    expect,
+    support::{
+        model::{House, TOPIC},
+        rig::{Client, Rig},
+    },
+};
+
+/// A gateway whose topic has two partitions and a past of 40 records, which are of now.
+pub(crate) struct Served {
+    _rig: Rig,
+    pub(crate) url: String,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl Served {
+    /// Writes into these partitions from now on.
+    pub(crate) fn start(partitions: &'static [usize], streams_per_client: u32) -> Self {
+        let house = House::new(2);
+        house.model.lock().clock = now();
+        for partition in 0..2 {
+            house.model.lock().produce(partition, 20);
+            house.tail(partition);
+        }
+        let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
+        let number = |number| NonZeroU32::new(number).unwrap();
+        let limits = Limits {
+            streams_per_client: number(streams_per_client),
+            requests_per_minute: number(1_000_000),
+            request_burst: number(1_000_000),
+            ..Limits::default()
+        };
+        let rig = Rig::limited(catalog, house.source.clone(), limits, |_| {});
+        let url = format!("http://{}/v2/stream/edits", rig.public);
+        let writing = (!partitions.is_empty()).then(|| tokio::spawn(write(house, partitions)));
+        Self {
+            _rig: rig,
+            url,
+            writing,
+        }
+    }
+
+    pub(crate) fn stop_writing(&mut self) {
+        self.writing.take().unwrap().abort();
+    }
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+async fn write(house: House, partitions: &[usize]) {
+    let mut tick = interval(Duration::from_millis(20));
+    loop {
+        tick.tick().await;
+        for partition in partitions {
+            let mut model = house.model.lock();
+            model.clock = model.clock.max(now());
+            model.produce(*partition, 1);
+            drop(model);
+            house.tail(*partition);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_does_everything_right_is_ok() {
+    let served = Served::start(&[0, 1], 5);
+    let all = [
+        &served.url,
+        "--max-age",
+        "10s",
+        "--resume",
+        "--since",
+        "10s",
+        "--limit",
+        "5",
+        "--from",
+        "127.0.0.2",
+    ];
+    let line = expect(
+        &all,
+        0,
+        &[
+            "RIVERHEAD OK - edits: connected in ",
+            "prelude exact, first event after ",
+        ],
+    )
+    .await;
+    for said in [
+        " 2/2 partitions, resume exact, since=10s holds, limit 5 holds |",
+        " gap=0;;0;0 dup=0;;0;0 ",
+    ] {
+        assert!(line.contains(said), "{said:?} is not in {line}");
+    }
+    assert!(line.ends_with(" streams_admitted=5;;;0;5\n"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_nobody_keeps_is_critical() {
+    let served = Served::start(&[0], 1_000);
+    let limit = [
+        &served.url,
+        "--limit",
+        "5",
+        "--from",
+        "127.0.0.2",
+        "--from",
+        "127.0.0.3",
+    ];
+    expect(&limit, 2, &["one address got 6 streams; its limit is 5"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_lower_than_it_should_be_is_critical() {
+    let served = Served::start(&[0], 3);
+    let limit = [
+        &served.url,
+        "--limit",
+        "5",
+        "--from",
+        "127.0.0.2",
+        "--timeout",
+        "1s",
+    ];
+    expect(
+        &limit,
+        2,
+        &["one address got 3 of 5 streams, then: status 429 instead of 200"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_data_is_critical() {
+    let served = Served::start(&[], 5);
+    let line = expect(
+        &[&served.url, "--timeout", "300ms"],
+        2,
+        &["no event within 300ms"],
+    )
+    .await;
+    assert!(line.starts_with("RIVERHEAD CRITICAL - edits: no event"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_stream_is_ok_if_its_last_event_is_young_enough() {
+    let served = Served::start(&[], 5);
+    let quiet = [&served.url, "--timeout", "500ms", "--max-age", "1h", "--resume"];
+    expect(
+        &quiet,
+        0,
+        &["quiet now, with events before", "2/2 partitions", "resume exact"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_dead_partition_is_critical_though_the_stream_flows() {
+    let served = Served::start(&[0], 5);
+    // Until the 20 records of its beginning are older than that.
+    let ask = [&served.url, "--max-age", "1s", "--timeout", "2s"];
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    expect(
+        &ask,
+        2,
+        &[
+            "1/2 partitions have an event of the last 1s; none: edits-1",
+            "partitions_silent=1;;0;0;2",
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_threshold_of_the_operator_decides() {
+    let served = Served::start(&[0, 1], 5);
+    expect(
+        &[&served.url, "--warning", "ttfe=100:"],
+        1,
+        &["RIVERHEAD WARNING", "warning at 100:"],
+    )
+    .await;
+    expect(
+        &[&served.url, "--critical", "ttfe=100:"],
+        2,
+        &["RIVERHEAD CRITICAL", "critical at 100:"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probes_records_are_for_probes() {
+    let house = House::new(1);
+    house.model.lock().canary_every = Some(2);
+    house.model.lock().produce(0, 4);
+    house.tail(0);
+    let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
+    let rig = Rig::over(catalog, house.source.clone(), |_| {});
+    for (query, numbers) in [
+        ("", vec![1, 3]),
+        ("&canary=false", vec![1, 3]),
+        ("&canary=true", vec![1, 2, 3, 4]),
+    ] {
+        let mut client = Client::stream(rig.public, &format!("/v2/stream/edits?since=0{query}")).await;
+        for number in numbers {
+            let until = client.until("data: ").await;
+            let event = client.until("\n\n").await;
+            assert_eq!(event, format!("{{\"n\":{number}}}\n\n"), "{query}: {until}");
+        }
+    }
+}

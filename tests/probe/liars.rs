@@ -1,0 +1,255 @@
+//! Gateways that are wrong in one way each: the code and the sentence must say which.
+
+use tokio::net::TcpListener;
+
+use crate::{
+    expect,
+    liar::{HEAD, Liar, Then, asked, event, event_of},
+};
+
+/// A probe of a server that answers everything so.
+async fn answer(bytes: String, then: Then, arguments: &[&str], code: i32, said: &str) {
+    let liar = Liar::start(move |_| (bytes.clone(), then)).await;
+    let url = liar.url();
+    let mut all = vec![url.as_str(), "--timeout", "500ms"];
+    all.extend(arguments);
+    expect(&all, code, &[said]).await;
+}
+
+#[tokio::test]
+async fn who_cannot_be_reached_is_critical_with_the_cause() {
+    expect(
+        &["http://no-such-host.invalid/v2/stream/t"],
+        2,
+        &["DNS: `no-such-host.invalid` does not resolve"],
+    )
+    .await;
+    let free = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let said = format!("RIVERHEAD CRITICAL - t: {free} refuses connections\n");
+    expect(&[&format!("http://{free}/v2/stream/t")], 2, &[&said]).await;
+}
+
+#[tokio::test]
+async fn who_hangs_is_critical_where_it_hangs() {
+    answer(String::new(), Then::Hang, &[], 2, "no response head within 500ms").await;
+    answer(HEAD.into(), Then::Hang, &[], 2, "no prelude within 500ms").await;
+    answer(
+        format!("{HEAD}:ok\n"),
+        Then::Hang,
+        &[],
+        2,
+        "no prelude within 500ms",
+    )
+    .await;
+    answer(
+        format!("{HEAD}:ok\n\n"),
+        Then::Hang,
+        &[],
+        2,
+        "no event within 500ms",
+    )
+    .await;
+    answer(
+        format!("{HEAD}:ok\n\n:\n:\n"),
+        Then::Hang,
+        &[],
+        2,
+        "no event within 500ms",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn who_breaks_off_is_critical() {
+    answer(
+        String::new(),
+        Then::Close,
+        &[],
+        2,
+        "no HTTP answer: connection closed",
+    )
+    .await;
+    answer(format!("{HEAD}:ok\n\n"), Then::Close, &[], 2, "the stream ended").await;
+    answer(
+        "SSH-2.0-OpenSSH\r\n".into(),
+        Then::Close,
+        &[],
+        2,
+        "no HTTP answer: invalid HTTP",
+    )
+    .await;
+    let begun = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
+    answer(
+        format!("{begun}5\r\n:ok\n\n\r\n"),
+        Then::Close,
+        &[],
+        2,
+        "the connection broke",
+    )
+    .await;
+    let liar = Liar::start(|_| (String::new(), Then::Reset)).await;
+    expect(
+        &[&liar.url()],
+        2,
+        &["no HTTP answer: connection error: Connection reset by peer"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn who_says_something_else_is_critical() {
+    let busy = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 26\r\n\r\n{\"detail\":\"all taken | x\"}";
+    answer(
+        busy.into(),
+        Then::Hang,
+        &[],
+        2,
+        "status 503 instead of 200: all taken   x |",
+    )
+    .await;
+    answer(
+        format!("{HEAD}:ok\n{}", event(1)),
+        Then::Hang,
+        &[],
+        2,
+        r#"begins with ":ok\nevent: message"#,
+    )
+    .await;
+    answer(
+        format!("{HEAD}<html>"),
+        Then::Hang,
+        &[],
+        2,
+        r#"the answer begins with "<html>" instead of ":ok\n\n""#,
+    )
+    .await;
+    let html = HEAD.replace("text/event-stream", "text/html") + ":ok\n\n" + &event(1);
+    answer(html, Then::Hang, &[], 2, "content-type is").await;
+    let cached = HEAD.replace(", no-transform", "") + ":ok\n\n" + &event(1);
+    answer(cached, Then::Hang, &[], 1, "cache-control lacks no-transform").await;
+    answer(
+        format!("{HEAD}:ok\n\ndata: 1\n\n"),
+        Then::Hang,
+        &[],
+        2,
+        "an event has no id",
+    )
+    .await;
+    answer(
+        format!("{HEAD}:ok\n\nid: x\ndata: 1\n\n"),
+        Then::Hang,
+        &[],
+        2,
+        "an id that cannot be read",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn stale_events_are_critical_to_who_says_how_old_they_may_be() {
+    let hour_ago = jiff::Timestamp::now().as_millisecond() - 3_600_000;
+    let stale = format!("{HEAD}:ok\n\n{}", event_of(1, hour_ago, "{}"));
+    answer(stale.clone(), Then::Hang, &[], 0, "age 3600").await;
+    answer(
+        stale,
+        Then::Hang,
+        &["--max-age", "60s"],
+        2,
+        "0/1 partitions have an event of the last 60s; none: t-0",
+    )
+    .await;
+}
+
+/// A log of the offsets 0 to 20 and a stream that resumes, but for `lie`, which gets what follows the resumed offset.
+async fn resuming(lie: fn(&mut Vec<String>), code: i32, said: &str) {
+    let liar = Liar::start(move |head| {
+        let events = |from| (from..20).map(event).collect::<Vec<_>>();
+        let events = match asked(head) {
+            None => events(19),
+            // Where the probe looks back to; what it resumes is farther.
+            Some(back @ ..15) => events(back),
+            Some(cut) => {
+                let mut events = events(cut);
+                lie(&mut events);
+                events
+            }
+        };
+        (format!("{HEAD}:ok\n\n{}", events.concat()), Then::Hang)
+    })
+    .await;
+    expect(&[&liar.url(), "--resume", "--timeout", "1s"], code, &[said]).await;
+}
+
+#[tokio::test]
+async fn a_resume_that_is_not_exact_is_critical() {
+    resuming(|_| {}, 0, "resume exact").await;
+    resuming(
+        |events| drop(events.remove(1)),
+        2,
+        "resume not exact: 1 events lost",
+    )
+    .await;
+    resuming(
+        |events| drop(events.drain(..2)),
+        2,
+        "resume not exact: 2 events lost",
+    )
+    .await;
+    resuming(
+        |events| events.insert(1, events[0].clone()),
+        2,
+        "resume not exact: 1 events repeated",
+    )
+    .await;
+    resuming(
+        |events| events.insert(0, event(14)),
+        2,
+        "resume not exact: 1 events repeated",
+    )
+    .await;
+    resuming(
+        |events| events[1] = events[1].replace("\"n\"", "\"m\""),
+        2,
+        "resume not exact: 1 events different",
+    )
+    .await;
+    let gap =
+        |events: &mut Vec<String>| events.insert(0, "event: gap\ndata: {\"reason\":\"expired\"}\n\n".into());
+    resuming(gap, 2, "resume not exact: gap {\"reason\":\"expired\"}").await;
+    resuming(Vec::clear, 2, "resumed with an id of its own: no event within 1s").await;
+}
+
+#[tokio::test]
+async fn a_stream_from_a_time_on_that_begins_at_another_is_critical() {
+    let hour_ago = jiff::Timestamp::now().as_millisecond() - 3_600_000;
+    for (first, code, said) in [
+        (event(3), 0, "since=60s holds"),
+        (
+            event_of(3, hour_ago, "{}"),
+            2,
+            "since=60s begins with an older event",
+        ),
+        (event(25), 2, "since=60s begins too late in t-0"),
+        (String::new(), 2, "since=60s: no event within 500ms"),
+    ] {
+        let liar = Liar::start(move |head| {
+            let event = if head.contains("since=") {
+                first.clone()
+            } else {
+                event(19)
+            };
+            (format!("{HEAD}:ok\n\n{event}"), Then::Hang)
+        })
+        .await;
+        expect(
+            &[&liar.url(), "--since", "60s", "--timeout", "500ms"],
+            code,
+            &[said],
+        )
+        .await;
+    }
+}

@@ -1,0 +1,7 @@
+//! Two clusters that have the same records, and one of them fails.
+
+mod clocks;
+mod command;
+mod failing;
+mod foreign;
+mod house;

@@ -1,0 +1,67 @@
+//! What `riverhead probe` says of a gateway whose brokers break.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use riverhead_brokers::{eventually, scaled, shared};
+use riverhead_loadtest::gateway::{Gateway, Plan};
+
+use crate::following::{RIVERHEAD, STREAM, start};
+
+/// EventStreams, 2019: for 18 hours the plugin said UNKNOWN, which wakes nobody.
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_gateway_whose_only_bootstrap_broker_is_gone_is_critical() {
+    let brokers = shared();
+    brokers.create_topic(TOPIC, 3);
+    let flow = brokers.producer(TOPIC).rate(50.0).start().run();
+    let only = brokers.proxy(1).address().to_string();
+    let plan = Plan::new(RIVERHEAD, vec![only.clone()], STREAM, &[TOPIC]);
+    let gateway = start(&plan);
+    let said = eventually(SOON, "a probe that is content", || match probe(&gateway) {
+        (0, said) => Ok(said),
+        (_, said) => Err(said),
+    });
+    println!("{said}");
+
+    brokers.stop(1);
+    // Whoever knows the other brokers already does not need this one.
+    eventually(SOON, "new leaders", || match probe(&gateway) {
+        (0, said) => Ok(said),
+        (_, said) => Err(said),
+    });
+    drop(gateway);
+    let gateway = start(&plan);
+    let began = Instant::now();
+    let health = eventually(SOON, "a cause", || {
+        let health = gateway.admin("/healthz").expect("an answer");
+        let named = health.contains(" 503 ") && health.contains(&format!("{only}: connection refused"));
+        if named { Ok(health) } else { Err(health) }
+    });
+    let took = began.elapsed();
+    assert!(took < scaled(Duration::from_secs(10)), "{took:?}: {health}");
+    let (code, said) = probe(&gateway);
+    println!("/healthz named the cause after {took:.1?}; the probe: {said}");
+    assert_eq!(code, 2, "{said}");
+    assert!(said.starts_with("RIVERHEAD CRITICAL - stream: "), "{said}");
+    flow.finish();
+}
+
+/// The exit code, and the line.
+fn probe(gateway: &Gateway) -> (i32, String) {
+    let url = format!("http://{}", gateway.http);
+    let output = Command::new(RIVERHEAD)
+        .args(["probe", &url, "--stream", STREAM, "--max-age", "10s"])
+        .args(["--timeout", "3s"])
+        .output()
+        .expect("a probe");
+    let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.code().expect("an exit code"), line)
+}
+
+const TOPIC: &str = "probe-bootstrap";
+
+/// What takes a second on a quiet machine.
+const SOON: Duration = Duration::from_secs(60);

@@ -1,0 +1,57 @@
+//! More than one process over the brokers inside librdkafka: hot restart, inherited sockets, and a probe's canaries.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+#[path = "../kafka/brokers.rs"]
+#[allow(dead_code, reason = "shared with another test, which needs all of it")]
+mod brokers;
+mod canaries;
+mod handover;
+mod readers;
+
+use std::time::{Duration, Instant};
+
+use riverhead_loadtest::{
+    client::Ask,
+    gateway::{Gateway, Plan},
+};
+
+use brokers::Brokers;
+
+const STREAM: &str = "edits";
+const TOPIC: &str = "eqiad.edits";
+const PARTITIONS: i32 = 2;
+
+/// How long a test waits for what must come.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Over which closes are spread.
+const DRAIN: Duration = Duration::from_secs(2);
+
+fn plan(bootstrap: &[String]) -> Plan {
+    let binary = env!("CARGO_BIN_EXE_riverhead");
+    Plan::new(binary, bootstrap.to_vec(), STREAM, &[TOPIC])
+        .unlimited()
+        .set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", DRAIN.as_secs()))
+}
+
+/// For what comes from now on.
+fn ask() -> Ask {
+    Ask::new(format!("/v2/stream/{STREAM}"))
+}
+
+fn start_brokers() -> Brokers {
+    Brokers::start(&[(TOPIC, PARTITIONS)])
+}
+
+/// Waits until it is so.
+fn until(what: &str, gateway: &Gateway, so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(
+            begun.elapsed() < DEADLINE,
+            "{what} never came:\n{}",
+            gateway.log()
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
