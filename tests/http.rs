@@ -179,7 +179,7 @@ async fn what_cannot_be_served_is_refused_in_the_shape_of_eventstreams() {
             "Invalid Filter",
         ),
         (
-            "/v2/stream/recentchange?encoding=gzip",
+            "/v2/stream/recentchange?encoding=br",
             "",
             400,
             "bad_request",

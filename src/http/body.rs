@@ -95,6 +95,7 @@ mod tests {
                 bytes: vec![b'x'; self.0].into(),
                 events: 1,
                 gaps: Vec::new(),
+                packed: None,
             })
         }
 

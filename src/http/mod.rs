@@ -15,6 +15,7 @@ mod delivery;
 mod error;
 mod exit;
 mod front;
+mod gzip;
 mod http1;
 mod http2;
 mod io;

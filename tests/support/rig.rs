@@ -310,17 +310,26 @@ impl Client {
 
     /// The next `n` bytes.
     pub async fn exactly(&mut self, n: usize) -> String {
+        String::from_utf8(self.exact_bytes(n).await).unwrap()
+    }
+
+    async fn exact_bytes(&mut self, n: usize) -> Vec<u8> {
         while self.read.len() < n {
             assert!(self.more().await, "ended early: {:?}", self.text());
         }
-        String::from_utf8(self.read.drain(..n).collect()).unwrap()
+        self.read.drain(..n).collect()
     }
 
-    /// The next chunk's bytes; empty for the last one.
+    /// The next chunk's text; empty for the last one.
     pub async fn chunk(&mut self) -> String {
+        String::from_utf8(self.chunk_bytes().await).unwrap()
+    }
+
+    /// The same, of which nothing is known.
+    pub async fn chunk_bytes(&mut self) -> Vec<u8> {
         let size = self.until("\r\n").await;
         let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
-        let chunk = self.exactly(size).await;
+        let chunk = self.exact_bytes(size).await;
         assert_eq!(self.exactly(2).await, "\r\n");
         chunk
     }

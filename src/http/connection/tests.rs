@@ -46,6 +46,7 @@ impl Feed for Endless {
             bytes: Bytes::from(event),
             events: 1,
             gaps: Vec::new(),
+            packed: None,
         })
     }
 
