@@ -21,7 +21,6 @@ use tokio::time::timeout;
 use super::{
     Gateway,
     account::{Account, Opening},
-    body::StreamBody,
     carrier::Carrier,
     delivery::{Delivery, Terms},
     error::Error,
@@ -78,8 +77,7 @@ pub(super) async fn answer(
     let account = Account::open(opening, gateway.metrics.stream(&label), permit, exit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
     let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account).coded(coding);
-    let body = Body::new(StreamBody::new(delivery, carrier));
-    Ok(respond(format, coding, body))
+    Ok(respond(format, coding, carrier.carry(delivery)))
 }
 
 /// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced
