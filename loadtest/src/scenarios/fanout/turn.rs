@@ -209,8 +209,12 @@ impl Fanout<'_> {
         let until = Instant::now() + self.warm_up + self.duration + self.patience;
         let (mut stopwatch, mut got) = (Stopwatch::new(sent), 0);
         while got < count && Instant::now() < until {
-            let Some(Ok(message)) = consumer.poll(POLL) else { continue };
-            let value = message.payload().and_then(|value| std::str::from_utf8(value).ok());
+            let Some(Ok(message)) = consumer.poll(POLL) else {
+                continue;
+            };
+            let value = message
+                .payload()
+                .and_then(|value| std::str::from_utf8(value).ok());
             if let Some(number) = value.and_then(number) {
                 stopwatch.arrived(number, Instant::now());
                 got += 1;
