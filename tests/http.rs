@@ -1,5 +1,7 @@
 //! The HTTP contract, byte by byte, over real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::{
@@ -9,7 +11,10 @@ use std::{
 
 use riverhead::health;
 use serde_json::Value;
-use support::rig::{Client, DEADLINE, Rig, TOKEN, get};
+use support::{
+    on_both_sinks,
+    rig::{Client, DEADLINE, Rig, TOKEN, get},
+};
 
 const OPEN: &str = "riverhead_streams_open{stream=\"recentchange\"}";
 
@@ -30,7 +35,6 @@ async fn within<T>(deadline: Duration, what: impl Future<Output = T>) -> T {
     result
 }
 
-#[tokio::test]
 async fn a_stream_begins_as_its_clients_know_it() {
     let rig = Rig::start(|_| {});
     let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
@@ -47,7 +51,6 @@ async fn a_stream_begins_as_its_clients_know_it() {
     assert_eq!(client.exactly(10).await, "5\r\n:ok\n\n\r\n");
 }
 
-#[tokio::test]
 async fn ndjson_is_for_who_accepts_it_first() {
     let rig = Rig::start(|_| {});
     for (accept, ndjson) in [
@@ -75,7 +78,6 @@ async fn ndjson_is_for_who_accepts_it_first() {
     }
 }
 
-#[tokio::test]
 async fn a_heartbeat_is_one_line_in_one_chunk() {
     let rig = Rig::start(|settings| settings.heartbeat = Duration::from_millis(30));
     let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
@@ -86,7 +88,6 @@ async fn a_heartbeat_is_one_line_in_one_chunk() {
     }
 }
 
-#[tokio::test]
 async fn streams_are_found_under_every_spelling_of_eventstreams() {
     let rig = Rig::start(|_| {});
     for target in [
@@ -113,7 +114,6 @@ async fn streams_are_found_under_every_spelling_of_eventstreams() {
     }
 }
 
-#[tokio::test]
 async fn an_id_is_taken_as_clients_send_it() {
     let rig = Rig::start(|_| {});
     let one = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":7}]"#;
@@ -179,7 +179,7 @@ async fn what_cannot_be_served_is_refused_in_the_shape_of_eventstreams() {
             "Invalid Filter",
         ),
         (
-            "/v2/stream/recentchange?encoding=gzip",
+            "/v2/stream/recentchange?encoding=br",
             "",
             400,
             "bad_request",
@@ -360,7 +360,6 @@ async fn options_say_what_is_allowed_and_to_whom() {
     assert_eq!(answer.body, "GET,HEAD");
 }
 
-#[tokio::test]
 async fn a_head_has_the_headers_of_a_stream_and_begins_none() {
     let rig = Rig::start(|_| {});
     let mut client = Client::connect(rig.public).await;
@@ -380,7 +379,6 @@ async fn a_head_has_the_headers_of_a_stream_and_begins_none() {
     assert!(client.head().await.starts_with("HTTP/1.1 400 "));
 }
 
-#[tokio::test]
 async fn http_1_0_gets_bytes_without_chunks_until_the_end() {
     let rig = Rig::start(|_| {});
     let mut client = Client::connect(rig.public).await;
@@ -415,7 +413,6 @@ async fn rubbish_is_a_400() {
     assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
 }
 
-#[tokio::test]
 async fn a_client_that_closes_during_silence_is_gone_at_once() {
     let rig = Rig::start(|settings| settings.heartbeat = Duration::from_secs(3600));
     let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
@@ -426,7 +423,6 @@ async fn a_client_that_closes_during_silence_is_gone_at_once() {
     assert_eq!(rig.metric(&ended("client_closed")).await, 1.0);
 }
 
-#[tokio::test]
 async fn a_client_that_pipelined_something_and_closed_is_gone_at_once() {
     let rig = Rig::start(|settings| settings.heartbeat = Duration::from_secs(3600));
     let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
@@ -440,7 +436,6 @@ async fn a_client_that_pipelined_something_and_closed_is_gone_at_once() {
     rig.until_metric(OPEN, 0.0).await;
 }
 
-#[tokio::test]
 async fn a_client_that_sends_without_end_is_not_listened_to_without_end() {
     let rig = Rig::start(|_| {});
     let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
@@ -449,7 +444,6 @@ async fn a_client_that_sends_without_end_is_not_listened_to_without_end() {
     rig.until_metric(&ended("client_closed"), 1.0).await;
 }
 
-#[tokio::test]
 async fn a_stream_held_for_too_long_ends_whole() {
     let rig = Rig::start(|settings| {
         settings.heartbeat = Duration::from_millis(20);
@@ -464,7 +458,6 @@ async fn a_stream_held_for_too_long_ends_whole() {
     assert_eq!(rig.metric("riverhead_streams_held").await, 0.0);
 }
 
-#[tokio::test]
 async fn who_wants_no_gap_is_told_when_it_cannot_be_known_and_leaves_nothing_behind() {
     let rig = Rig::start(|_| {});
     let target = "/v2/stream/recentchange?on_gap=fail&lastEventId=%5B%22eqiad.recentchange%22%5D";
@@ -562,7 +555,6 @@ async fn the_root_lists_the_streams_for_people_and_for_programs() {
     assert_eq!(get(rig.public, "/_info", "").await.json()["name"], "riverhead");
 }
 
-#[tokio::test]
 async fn a_drain_keeps_accepting_until_its_end_and_closes_streams_oldest_first() {
     let rig = Rig::start(|_| {});
     let mut clients = Vec::new();
@@ -603,7 +595,6 @@ async fn a_drain_keeps_accepting_until_its_end_and_closes_streams_oldest_first()
     );
 }
 
-#[tokio::test]
 async fn a_drain_waits_for_nobody_who_does_not_listen() {
     let rig = Rig::start(|_| {});
     let mut silent = Client::connect(rig.public).await;
@@ -614,4 +605,22 @@ async fn a_drain_waits_for_nobody_who_does_not_listen() {
     within(DEADLINE, rig.served).await.unwrap().unwrap();
     within(DEADLINE, drain).await.unwrap();
     drop((silent, idle));
+}
+
+on_both_sinks! {
+    #[tokio::test]
+    a_stream_begins_as_its_clients_know_it
+    ndjson_is_for_who_accepts_it_first
+    a_heartbeat_is_one_line_in_one_chunk
+    streams_are_found_under_every_spelling_of_eventstreams
+    an_id_is_taken_as_clients_send_it
+    a_head_has_the_headers_of_a_stream_and_begins_none
+    http_1_0_gets_bytes_without_chunks_until_the_end
+    a_client_that_closes_during_silence_is_gone_at_once
+    a_client_that_pipelined_something_and_closed_is_gone_at_once
+    a_client_that_sends_without_end_is_not_listened_to_without_end
+    a_stream_held_for_too_long_ends_whole
+    who_wants_no_gap_is_told_when_it_cannot_be_known_and_leaves_nothing_behind
+    a_drain_keeps_accepting_until_its_end_and_closes_streams_oldest_first
+    a_drain_waits_for_nobody_who_does_not_listen
 }

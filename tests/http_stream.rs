@@ -13,6 +13,7 @@ use riverhead::{
 };
 use support::{
     model::{House, TOPIC},
+    on_both_sinks,
     rig::{Client, DEADLINE, Rig, get},
 };
 use tokio::time::timeout;
@@ -130,7 +131,6 @@ fn escaped(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-#[tokio::test]
 async fn an_event_is_its_type_its_id_and_its_data_in_that_order() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -155,7 +155,6 @@ async fn an_event_is_its_type_its_id_and_its_data_in_that_order() {
     assert_eq!(lines[3], "");
 }
 
-#[tokio::test]
 async fn a_client_that_is_cut_again_and_again_gets_everything_once() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -178,7 +177,6 @@ async fn a_client_that_is_cut_again_and_again_gets_everything_once() {
     assert_eq!(rig.metric("riverhead_gaps_sent_total").await, 0.0);
 }
 
-#[tokio::test]
 async fn a_polyfill_resumes_by_its_query_parameter() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -193,7 +191,6 @@ async fn a_polyfill_resumes_by_its_query_parameter() {
     }
 }
 
-#[tokio::test]
 async fn compact_ids_are_short_and_resume_alike() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -204,7 +201,6 @@ async fn compact_ids_are_short_and_resume_alike() {
     assert_eq!(sorted([first, rest].concat()), (1..=40).collect::<Vec<_>>());
 }
 
-#[tokio::test]
 async fn since_begins_at_a_time() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -221,7 +217,6 @@ async fn since_begins_at_a_time() {
     assert_eq!(sorted(numbers), sorted(expected));
 }
 
-#[tokio::test]
 async fn without_a_place_a_stream_begins_with_what_comes() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -233,7 +228,6 @@ async fn without_a_place_a_stream_begins_with_what_comes() {
     assert_eq!(sorted(reading.take(10).await.0), (41..=50).collect::<Vec<_>>());
 }
 
-#[tokio::test]
 async fn ndjson_is_one_document_a_line_and_nothing_else() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -254,7 +248,6 @@ async fn ndjson_is_one_document_a_line_and_nothing_else() {
     assert_eq!(sorted(numbers), (1..=40).collect::<Vec<_>>());
 }
 
-#[tokio::test]
 async fn a_client_is_told_of_a_gap_and_goes_on() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -276,7 +269,6 @@ async fn a_client_is_told_of_a_gap_and_goes_on() {
         .await;
 }
 
-#[tokio::test]
 async fn who_wants_no_gap_gets_410_and_its_data_instead() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -294,7 +286,6 @@ async fn who_wants_no_gap_gets_410_and_its_data_instead() {
         .await;
 }
 
-#[tokio::test]
 async fn who_wants_no_gap_and_has_none_reads_until_one_comes() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -314,7 +305,6 @@ async fn who_wants_no_gap_and_has_none_reads_until_one_comes() {
     .await;
 }
 
-#[tokio::test]
 async fn clients_who_want_the_same_read_the_same_bytes_and_resume_by_the_ids_in_them() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -328,7 +318,6 @@ async fn clients_who_want_the_same_read_the_same_bytes_and_resume_by_the_ids_in_
     assert_eq!(all, second.take(20).await.0);
 }
 
-#[tokio::test]
 async fn a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -347,7 +336,6 @@ async fn a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other() {
     while easy.next().await.expect("events, and one more gap").event != "gap" {}
 }
 
-#[tokio::test]
 async fn filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -360,7 +348,6 @@ async fn filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it
     assert_eq!(sorted(reading.take(2).await.0), [41, 42]);
 }
 
-#[tokio::test]
 async fn a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_one_is_not() {
     let house = house();
     let rig = rig(&house, |_| {});
@@ -378,7 +365,6 @@ async fn a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_
     }
 }
 
-#[tokio::test]
 async fn streams_in_another_order_and_a_filter_in_other_words_are_the_same_lane() {
     let house = house();
     let streams = ["edits", "other"].map(|name| Stream::new(name, [TOPIC]));
@@ -399,7 +385,6 @@ async fn streams_in_another_order_and_a_filter_in_other_words_are_the_same_lane(
     assert_eq!(rig.lanes.count(), 1);
 }
 
-#[tokio::test]
 async fn a_leader_that_is_gone_holds_no_other_partition_up() {
     let house = house();
     house.model.lock().partitions[0].mute = true;
@@ -413,7 +398,6 @@ async fn a_leader_that_is_gone_holds_no_other_partition_up() {
     assert_eq!(sorted(numbers), (1..=20).collect::<Vec<_>>());
 }
 
-#[tokio::test]
 async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
     let house = Arc::new(house());
     let gateway = rig(&house, |_| {});
@@ -445,4 +429,25 @@ async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
     let (rest, _) = Reading::start(&successor, PATH, &id).await.take(rest).await;
     numbers.extend(rest);
     assert_eq!(sorted(numbers), (1..=last).collect::<Vec<_>>());
+}
+
+on_both_sinks! {
+    #[tokio::test]
+    an_event_is_its_type_its_id_and_its_data_in_that_order
+    a_client_that_is_cut_again_and_again_gets_everything_once
+    a_polyfill_resumes_by_its_query_parameter
+    compact_ids_are_short_and_resume_alike
+    since_begins_at_a_time
+    without_a_place_a_stream_begins_with_what_comes
+    ndjson_is_one_document_a_line_and_nothing_else
+    a_client_is_told_of_a_gap_and_goes_on
+    who_wants_no_gap_gets_410_and_its_data_instead
+    who_wants_no_gap_and_has_none_reads_until_one_comes
+    a_leader_that_is_gone_holds_no_other_partition_up
+    a_drain_under_load_tears_no_event_and_its_ids_resume
+    clients_who_want_the_same_read_the_same_bytes_and_resume_by_the_ids_in_them
+    a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other
+    filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it
+    a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_one_is_not
+    streams_in_another_order_and_a_filter_in_other_words_are_the_same_lane
 }

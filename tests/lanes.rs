@@ -486,6 +486,9 @@ fn two_thousand_lanes_of_strangers_stay_within_the_budget_and_the_others_miss_no
         let second = (0..MAX_FILTERS).map(|n| (n, MAX_FILTERS + n / 5));
         let strangers: Vec<_> = first.chain(second).map(|it| hostile(it).unwrap()).collect();
         assert_eq!((lanes.count(), tasks.len()), (MAX_FILTERS + 1, MAX_FILTERS + 1));
+        for follower in &mut popular {
+            assert!(follow(follower).await.is_empty());
+        }
         let mut seen = [Vec::new(), Vec::new()];
         for _ in 0..10 {
             write(&house, 0, 5);

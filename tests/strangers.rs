@@ -9,7 +9,10 @@ use std::{
 };
 
 use riverhead::{http::settings::Settings, limits::settings::Settings as Limits};
-use support::rig::{Client, DEADLINE, Rig, catalog, get, nothing};
+use support::{
+    on_both_sinks,
+    rig::{Client, DEADLINE, Rig, catalog, get, nothing},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -72,7 +75,6 @@ async fn first_line(rig: &Rig, bytes: &[u8]) -> (TcpStream, String) {
     (socket, said)
 }
 
-#[tokio::test]
 async fn a_balancer_says_for_whom_it_speaks() {
     let rig = behind_a_balancer();
     let mut held = Vec::new();
@@ -96,7 +98,6 @@ async fn a_balancer_says_for_whom_it_speaks() {
     }
 }
 
-#[tokio::test]
 async fn a_balancer_that_speaks_for_itself_is_its_own_client() {
     let rig = behind_a_balancer();
     let bytes = [proxy_header(0x20, 0, &[]), REQUEST.into()].concat();
@@ -105,7 +106,6 @@ async fn a_balancer_that_speaks_for_itself_is_its_own_client() {
     assert_eq!(first_line(&rig, &bytes).await.1, "HTTP/1.1 429");
 }
 
-#[tokio::test]
 async fn a_proxy_header_comes_before_http_2_as_well() {
     let rig = behind_a_balancer();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -114,7 +114,6 @@ async fn a_proxy_header_comes_before_http_2_as_well() {
     assert_eq!(said.as_bytes()[3..5], [4, 0], "a SETTINGS frame");
 }
 
-#[tokio::test]
 async fn without_a_proxy_header_nothing_is_answered() {
     let rig = behind_a_balancer();
     for rubbish in [
@@ -130,7 +129,6 @@ async fn without_a_proxy_header_nothing_is_answered() {
     assert_eq!(get(rig.admin, "/livez", "").await.status, 200);
 }
 
-#[tokio::test]
 async fn a_stranger_may_not_send_a_proxy_header() {
     let rig = behind_a_balancer();
     let mut stranger = Client::from([127, 0, 0, 2], rig.public).await;
@@ -138,14 +136,12 @@ async fn a_stranger_may_not_send_a_proxy_header() {
     rig.until_metric(&turned_away("untrusted"), 1.0).await;
 }
 
-#[tokio::test]
 async fn where_no_proxy_header_is_due_one_is_rubbish() {
     let rig = Rig::start(|_| {});
     let bytes = [speaks_for([198, 51, 100, 1]), REQUEST.into()].concat();
     assert_eq!(first_line(&rig, &bytes).await.1, "HTTP/1.1 400");
 }
 
-#[tokio::test]
 async fn the_header_that_was_agreed_on_makes_the_client() {
     let limits = Limits {
         streams_per_client: number(1),
@@ -184,7 +180,6 @@ fn lobby(total: u32, per_client: u32) -> Limits {
     }
 }
 
-#[tokio::test]
 async fn silent_connections_of_one_address_push_each_other_out_and_nobody_else() {
     let rig = rig(lobby(20, 4), |_| {});
     let mut neighbour = Client::from([127, 0, 0, 2], rig.public).await;
@@ -210,7 +205,6 @@ async fn silent_connections_of_one_address_push_each_other_out_and_nobody_else()
     rig.until_metric(ADMITTED, 1.0).await;
 }
 
-#[tokio::test]
 async fn streams_do_not_count_as_connections_without_one() {
     let rig = rig(lobby(2, 2), |_| {});
     let mut streams = Vec::new();
@@ -229,7 +223,6 @@ async fn streams_do_not_count_as_connections_without_one() {
 }
 
 /// A small slowloris: hundreds that send a byte now and then, from several addresses, and a client that came last.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crowd_that_trickles_keeps_nobody_out() {
     let rig = rig(lobby(64, 32), |_| {});
     let mut crowd = Vec::new();
@@ -247,4 +240,22 @@ async fn a_crowd_that_trickles_keeps_nobody_out() {
     assert!(rig.metric(WAITING).await <= 64.0);
     drop(crowd);
     rig.until_metric(WAITING, 0.0).await;
+}
+
+on_both_sinks! {
+    #[tokio::test]
+    a_balancer_says_for_whom_it_speaks
+    a_balancer_that_speaks_for_itself_is_its_own_client
+    a_proxy_header_comes_before_http_2_as_well
+    without_a_proxy_header_nothing_is_answered
+    a_stranger_may_not_send_a_proxy_header
+    where_no_proxy_header_is_due_one_is_rubbish
+    the_header_that_was_agreed_on_makes_the_client
+    silent_connections_of_one_address_push_each_other_out_and_nobody_else
+    streams_do_not_count_as_connections_without_one
+}
+
+on_both_sinks! {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    a_crowd_that_trickles_keeps_nobody_out
 }

@@ -36,6 +36,11 @@ impl Ask {
         self
     }
 
+    /// Whether it asks for the stream packed.
+    pub(crate) fn is_gzip(&self) -> bool {
+        self.target.contains("encoding=gzip")
+    }
+
     pub(crate) fn text(&self, server: SocketAddr) -> String {
         let mut text = format!("GET {} HTTP/1.1\r\nHost: {server}\r\n", self.target);
         if let Some(id) = &self.last_event_id {

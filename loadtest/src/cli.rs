@@ -1,8 +1,12 @@
 //! The command line. The defaults are the full forms; the test suite runs shorter ones.
 
+pub(crate) mod crowds;
+
 use std::{env, ffi::OsString, path::PathBuf, process::ExitCode, str::FromStr, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+
+use self::crowds::{ChurnArgs, FanoutArgs, IdleArgs, ReplayerArgs, StormArgs};
 
 /// Loads a riverhead gateway and checks every number that it delivers.
 ///
@@ -17,6 +21,9 @@ pub(crate) struct Cli {
     /// Prints the report as one line of JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// Draws the report into this HTML file too, where there is something to draw
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -37,6 +44,19 @@ pub(crate) enum Command {
     Slowloris(SlowlorisArgs),
     /// The npm client wikimedia-streams at its limit: what that costs (needs node, no Java)
     HotLoop(HotLoopArgs),
+    /// Thousands of clients live on one stream, beside a raw writer and other servers: what a delivery costs
+    Fanout(FanoutArgs),
+    /// Thousands of clients to whom nothing happens: what each costs by being there
+    Idle(IdleArgs),
+    /// Thousands of clients come back at once, from minutes ago or behind a restart
+    Storm(StormArgs),
+    /// One client reads a log from its beginning, beside a plain consumer that does
+    Replayer(ReplayerArgs),
+    /// Clients come, read, lag, are cut and leave: whether anything grows, or is lost
+    Churn(ChurnArgs),
+    /// The raw writer that `fanout` measures beside: writes what comes on stdin to everybody
+    #[command(hide = true)]
+    Raw,
 }
 
 #[derive(Args, Debug)]

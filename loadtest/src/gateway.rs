@@ -6,12 +6,17 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver},
+    },
     thread,
     time::Duration,
 };
 
 use tempfile::TempDir;
+
+use crate::process::Process;
 
 /// A running gateway. Dropping it kills the process.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub struct Plan {
     pub streams: Vec<(String, Vec<String>)>,
     /// Settings by environment.
     pub env: Vec<(String, String)>,
+    /// The most that is asked for history, in bytes a second, if it is to be another than the default.
+    pub history_rate: Option<u64>,
     /// Events a second of the demo, whose own brokers and stream it then has.
     pub demo: Option<u32>,
     /// The limit of its file descriptors, if it is to be another than ours.
@@ -55,6 +62,7 @@ impl Plan {
             cluster_id: None,
             streams: vec![(stream.into(), topics)],
             env: Vec::new(),
+            history_rate: None,
             demo: None,
             descriptors: None,
         }
@@ -101,6 +109,12 @@ impl Plan {
             "[[clusters]]\nname = \"main\"\nbootstrap = {:?}\n",
             self.bootstrap
         );
+        if let Some(rate) = self.history_rate {
+            text += &format!("history_rate = {rate}\n");
+        }
+        if self.bootstrap.len() == 1 {
+            text += "allow_single_bootstrap = true\n";
+        }
         if let Some(id) = &self.cluster_id {
             text += &format!("cluster_id = {id:?}\n");
         }
@@ -182,6 +196,11 @@ impl Gateway {
         self.log.lock().map(|log| log.clone()).unwrap_or_default()
     }
 
+    /// What the kernel says of it.
+    pub fn process(&self) -> Process {
+        Process::new(self.pid())
+    }
+
     /// What it has logged so far, without the lines of each stream.
     fn log_of_itself(&self) -> String {
         let log = self.log();
@@ -197,7 +216,7 @@ impl Gateway {
     /// # Errors
     /// When the process is gone.
     pub fn resident(&self) -> io::Result<u64> {
-        self.status("VmRSS:")
+        self.process().resident()
     }
 
     /// The most resident memory that it ever had, in bytes.
@@ -205,16 +224,7 @@ impl Gateway {
     /// # Errors
     /// When the process is gone.
     pub fn most_resident(&self) -> io::Result<u64> {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, name: &str) -> io::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kilobytes
-            .map(|kilobytes| kilobytes * 1024)
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.process().most_resident()
     }
 
     /// The processor time that it has used, its own and the kernel's for it.
@@ -222,15 +232,7 @@ impl Gateway {
     /// # Errors
     /// When the process is gone.
     pub fn cpu(&self) -> io::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        // Behind the name, which may hold anything: the state is field 3, user and system time are 14 and 15.
-        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        let ticks: u64 = fields
-            .skip(11)
-            .take(2)
-            .filter_map(|ticks| ticks.parse::<u64>().ok())
-            .sum();
-        Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
+        self.process().cpu()
     }
 
     /// What its admin listener answers to `GET path`.
@@ -274,18 +276,26 @@ impl Gateway {
         fs::write(self.directory.path().join(FILE), plan.config())
     }
 
-    /// The value of a metric: the sum over its label sets.
+    /// The value of a metric: the sum over its label sets, 0 when there is none.
     ///
     /// # Errors
     /// When the admin listener does not answer.
     pub fn metric(&self, name: &str) -> io::Result<f64> {
+        Ok(self.metric_if_any(name)?.unwrap_or_default())
+    }
+
+    /// The same; `None` when it has no such metric.
+    ///
+    /// # Errors
+    /// When the admin listener does not answer.
+    pub fn metric_if_any(&self, name: &str) -> io::Result<Option<f64>> {
         let text = self.admin("/metrics")?;
         let values = text.lines().filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             let own = series.split('{').next() == Some(name);
             own.then(|| value.parse::<f64>().ok()).flatten()
         });
-        Ok(values.sum())
+        Ok(values.reduce(|sum, value| sum + value))
     }
 
     /// Waits until it has ended by itself; its exit code.
@@ -329,9 +339,10 @@ fn keep(stderr: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
     });
 }
 
-fn addresses(child: &mut Child) -> io::Result<(SocketAddr, SocketAddr)> {
+/// The lines that a process that we started writes to stdout.
+pub(crate) fn lines_of(child: &mut Child) -> io::Result<Receiver<String>> {
     let stdout = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-    let (send, lines) = std::sync::mpsc::channel();
+    let (send, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if send.send(line).is_err() {
@@ -339,24 +350,29 @@ fn addresses(child: &mut Child) -> io::Result<(SocketAddr, SocketAddr)> {
             }
         }
     });
+    Ok(lines)
+}
+
+fn addresses(child: &mut Child) -> io::Result<(SocketAddr, SocketAddr)> {
+    let lines = lines_of(child)?;
     let (mut http, mut admin) = (None, None);
     while http.is_none() || admin.is_none() {
         let line = lines.recv_timeout(START).map_err(|_| io::ErrorKind::TimedOut)?;
-        http = http.or_else(|| address(&line, "listening on http://"));
+        http = http.or_else(|| address(&line, LISTENING));
         admin = admin.or_else(|| address(&line, "admin on http://"));
     }
     http.zip(admin).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-fn address(line: &str, prefix: &str) -> Option<SocketAddr> {
+pub(crate) fn address(line: &str, prefix: &str) -> Option<SocketAddr> {
     line.strip_prefix(prefix)?.trim().parse().ok()
 }
+
+/// What a server says when it accepts, before its address.
+pub(crate) const LISTENING: &str = "listening on http://";
 
 /// The configuration, in the gateway's own directory.
 const FILE: &str = "riverhead.toml";
 
 /// How long a gateway may take until it accepts. It waits for no broker.
 const START: Duration = Duration::from_secs(20);
-
-/// The unit of times in `/proc`: `USER_HZ`, which is 100 on every Linux.
-const TICK: Duration = Duration::from_millis(10);

@@ -2,6 +2,7 @@
 //! not, 64 for wrong usage.
 
 mod cli;
+mod crowds;
 
 use std::{
     env,
@@ -23,6 +24,7 @@ use riverhead_loadtest::{
         slow::Slow,
         slowloris::Slowloris,
     },
+    server::serve_raw,
 };
 
 use crate::cli::{
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
+    if matches!(cli.command, Command::Raw) {
+        return raw();
+    }
     let Some(binary) = cli.binary().filter(|binary| binary.is_file()) else {
         _ = writeln!(
             io::stderr(),
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
         binary: &binary,
         progress: Progress::lines(),
         json: cli.json,
+        html: cli.html.as_deref(),
     };
     match cli.command {
         Command::Resume(args) => run.resume(&args),
@@ -54,6 +60,12 @@ fn main() -> ExitCode {
         Command::Hog(args) => run.hog(&args),
         Command::Slowloris(args) => run.slowloris(&args),
         Command::HotLoop(args) => run.hot_loop(&args),
+        Command::Fanout(args) => run.fanout(&args),
+        Command::Idle(args) => run.idle(&args),
+        Command::Storm(args) => run.storm(&args),
+        Command::Replayer(args) => run.replayer(&args),
+        Command::Churn(args) => run.churn(&args),
+        Command::Raw => raw(),
     }
 }
 
@@ -62,6 +74,18 @@ struct Run<'a> {
     binary: &'a Path,
     progress: Progress,
     json: bool,
+    html: Option<&'a Path>,
+}
+
+fn raw() -> ExitCode {
+    match serve_raw() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when this fails.
+            _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 impl Run<'_> {
@@ -188,6 +212,11 @@ impl Run<'_> {
         };
         // Nobody is left to tell when these fail.
         _ = writeln!(io::stdout(), "{text}");
+        if let (Some(file), Some(page)) = (self.html, report.page())
+            && let Err(error) = page.write(file)
+        {
+            _ = writeln!(io::stderr(), "error: {}: {error}", file.display());
+        }
         if problems.is_empty() {
             return ExitCode::SUCCESS;
         }

@@ -32,7 +32,7 @@ pub struct Stopwatch {
 }
 
 /// What half of the records took at most, and so on.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Quantiles {
     /// The median, in milliseconds.
     pub p50: f64,

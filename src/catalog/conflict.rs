@@ -208,12 +208,13 @@ impl Conflict {
 }
 
 /// What a query says beside fields of events.
-const PARAMETERS: [&str; 7] = [
+const PARAMETERS: [&str; 8] = [
     "since",
     "filter",
     "id",
     "on_gap",
     "encoding",
+    "canary",
     "lastEventId",
     "last_event_id",
 ];

@@ -13,7 +13,7 @@ use super::{
     streams,
     table::{Key, fill, optional, required},
 };
-use crate::{http, kafka, limits::settings::Settings as LimitSettings, log, partition};
+use crate::{http, http::settings::Sink, kafka, limits::settings::Settings as LimitSettings, log, partition};
 
 /// What the whole file is read into.
 #[derive(Default)]
@@ -102,6 +102,9 @@ const HTTP: &[Key<http::settings::Settings>] = &[
     }),
     optional("proxy_protocol", |http, node| {
         node.flag().map(|v| http.proxy_protocol = v)
+    }),
+    optional("sink", |http, node| {
+        node.choice(Sink::ALL, Sink::name).map(|v| http.sink = v)
     }),
     optional("heartbeat", |http, node| {
         node.duration().map(|v| http.heartbeat = v)

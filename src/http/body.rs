@@ -10,25 +10,20 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 
 use super::{
-    carrier::Carrier,
+    carried::Carried,
     delivery::{Delivery, Feed},
 };
-use crate::metrics::EndReason;
 
 /// A delivery as a response's body: one batch is one frame, and so one chunk of HTTP/1.1.
-pub(super) struct StreamBody<F: Feed> {
-    delivery: Delivery<F>,
-    carrier: Carrier,
-}
+pub(super) struct StreamBody<F: Feed + Send>(Carried<Delivery<F>>);
 
-impl<F: Feed> StreamBody<F> {
-    pub(super) fn new(delivery: Delivery<F>, carrier: Carrier) -> Self {
-        carrier.claim();
-        Self { delivery, carrier }
+impl<F: Feed + Send> StreamBody<F> {
+    pub(super) fn new(carried: Carried<Delivery<F>>) -> Self {
+        Self(carried)
     }
 }
 
-impl<F: Feed + Unpin> Body for StreamBody<F> {
+impl<F: Feed + Send + Unpin> Body for StreamBody<F> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -36,24 +31,14 @@ impl<F: Feed + Unpin> Body for StreamBody<F> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.carrier.begin_stream();
-        let blocked = self.carrier.declines();
-        let bytes = ready!(self.delivery.poll_next(context, blocked));
+        let Carried { carrier, delivery } = &mut self.0;
+        carrier.begin_stream();
+        let blocked = carrier.declines();
+        let bytes = ready!(delivery.poll_next(context, blocked));
         if bytes.as_ref().is_some_and(|bytes| bytes.len() >= LARGE) {
-            self.carrier.set_blocked();
+            carrier.set_blocked();
         }
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
-}
-
-impl<F: Feed> Drop for StreamBody<F> {
-    fn drop(&mut self) {
-        let reason = if std::thread::panicking() {
-            EndReason::Panicked
-        } else {
-            self.carrier.end()
-        };
-        self.delivery.cut(reason);
     }
 }
 
@@ -81,7 +66,7 @@ mod tests {
     use super::*;
     use crate::{
         drain,
-        http::{account::tests::account, delivery::Terms, link::Link},
+        http::{account::tests::account, carrier::Carrier, delivery::Terms, link::Link},
         metrics::{HttpMetrics, StartPlace},
         subscription::{Batch, Format},
     };
@@ -95,6 +80,7 @@ mod tests {
                 bytes: vec![b'x'; self.0].into(),
                 events: 1,
                 gaps: Vec::new(),
+                packed: None,
             })
         }
 
@@ -115,7 +101,8 @@ mod tests {
         };
         let account = account(&HttpMetrics::default(), StartPlace::Live);
         let delivery = Delivery::new(Events(size), terms, drain::channel().1.ticket(), account);
-        (StreamBody::new(delivery, Carrier::Alone(Arc::clone(&link))), link)
+        let carrier = Carrier::alone(Arc::clone(&link));
+        (StreamBody::new(Carried { carrier, delivery }), link)
     }
 
     fn gives(body: &mut StreamBody<Events>) -> bool {

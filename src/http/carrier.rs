@@ -5,23 +5,56 @@ use std::{
     time::Duration,
 };
 
-use super::{link::Link, strand::Strand};
+use axum::body::Body;
+
+use super::{
+    body::StreamBody,
+    carried::Carried,
+    delivery::{Delivery, Feed},
+    link::Link,
+    strand::Strand,
+    takeover::{HandOver, Seat},
+};
 use crate::metrics::EndReason;
 
 /// What a body and those who carry it tell each other.
 #[derive(Clone, Debug)]
 pub(super) enum Carrier {
     /// HTTP/1.1: an endless body is the last thing on its connection.
-    Alone(Arc<Link>),
+    Alone {
+        link: Arc<Link>,
+        /// Where a body goes that leaves hyper; `None` if it must not.
+        seat: Option<Arc<Seat>>,
+    },
     /// HTTP/2: others are on the connection.
     Shared(Arc<Strand>),
 }
 
 impl Carrier {
-    /// An endless body is what it will carry.
-    pub(super) fn claim(&self) {
+    /// A connection of HTTP/1.1 that hyper keeps.
+    pub(super) fn alone(link: Arc<Link>) -> Self {
+        Self::Alone { link, seat: None }
+    }
+
+    /// Carries a delivery: as the body of an answer, which gives it to one of the two sinks.
+    pub(super) fn carry<F: Feed + Unpin + Send + 'static>(self, delivery: Delivery<F>) -> Body {
+        self.claim();
         match self {
-            Self::Alone(link) => link.claim(),
+            Self::Alone {
+                link,
+                seat: Some(seat),
+            } => {
+                let carrier = Self::alone(link);
+                Body::new(HandOver::new(Carried { carrier, delivery }, seat))
+            }
+            carrier => Body::new(StreamBody::new(Carried { carrier, delivery })),
+        }
+    }
+
+    /// An endless body is what it will carry.
+    fn claim(&self) {
+        match self {
+            Self::Alone { link, .. } => link.claim(),
             Self::Shared(strand) => strand.claim(),
         }
     }
@@ -29,7 +62,7 @@ impl Carrier {
     /// An endless body begins.
     pub(super) fn begin_stream(&self) {
         match self {
-            Self::Alone(link) => link.begin_stream(),
+            Self::Alone { link, .. } => link.begin_stream(),
             // Others may ask for more beside it.
             Self::Shared(_) => {}
         }
@@ -39,7 +72,7 @@ impl Carrier {
     /// asks for nothing while they are closed.
     pub(super) fn declines(&self) -> bool {
         match self {
-            Self::Alone(link) => link.declines(),
+            Self::Alone { link, .. } => link.declines(),
             Self::Shared(_) => false,
         }
     }
@@ -47,7 +80,7 @@ impl Carrier {
     /// What was given must be written before more is asked for.
     pub(super) fn set_blocked(&self) {
         match self {
-            Self::Alone(link) => link.set_blocked(),
+            Self::Alone { link, .. } => link.set_blocked(),
             Self::Shared(_) => {}
         }
     }
@@ -55,7 +88,7 @@ impl Carrier {
     /// Whether something that was given is not written yet.
     pub(super) fn is_blocked(&self) -> bool {
         match self {
-            Self::Alone(link) => link.is_blocked(),
+            Self::Alone { link, .. } => link.is_blocked(),
             Self::Shared(strand) => strand.is_blocked(),
         }
     }
@@ -63,7 +96,7 @@ impl Carrier {
     /// For how long the peer has been silent although it should not be.
     pub(super) fn silence(&self) -> Duration {
         match self {
-            Self::Alone(link) => link.silence(),
+            Self::Alone { link, .. } => link.silence(),
             Self::Shared(strand) => strand.link().silence(),
         }
     }
@@ -71,7 +104,7 @@ impl Carrier {
     /// Ends a connection whose peer is gone, and with it all that it carries.
     pub(super) fn abandon(&self, reason: EndReason) {
         match self {
-            Self::Alone(link) => link.reset(reason),
+            Self::Alone { link, .. } => link.reset(reason),
             Self::Shared(strand) => strand.link().reset(reason),
         }
     }
@@ -79,7 +112,7 @@ impl Carrier {
     /// Ends this stream at once, possibly inside an event.
     pub(super) fn reset(&self, reason: EndReason) {
         match self {
-            Self::Alone(link) => link.reset(reason),
+            Self::Alone { link, .. } => link.reset(reason),
             Self::Shared(strand) => strand.reset(reason),
         }
     }
@@ -87,7 +120,7 @@ impl Carrier {
     /// The same, for who must not keep it.
     pub(super) fn downgrade(&self) -> Tether {
         match self {
-            Self::Alone(link) => Tether::Alone(Arc::downgrade(link)),
+            Self::Alone { link, .. } => Tether::Alone(Arc::downgrade(link)),
             Self::Shared(strand) => Tether::Shared(Arc::downgrade(strand)),
         }
     }
@@ -95,7 +128,7 @@ impl Carrier {
     /// Why the stream ended, as far as its carrier knows.
     pub(super) fn end(&self) -> EndReason {
         match self {
-            Self::Alone(link) => link.end(),
+            Self::Alone { link, .. } => link.end(),
             Self::Shared(strand) => strand.end(),
         }
     }
@@ -114,7 +147,7 @@ impl Tether {
     /// The carrier, if its stream is still on it.
     pub(super) fn carrier(&self) -> Option<Carrier> {
         match self {
-            Self::Alone(link) => link.upgrade().map(Carrier::Alone),
+            Self::Alone(link) => link.upgrade().map(Carrier::alone),
             Self::Shared(strand) => strand.upgrade().map(Carrier::Shared),
         }
     }

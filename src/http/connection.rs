@@ -24,6 +24,11 @@ use super::{
     http1, http2,
     link::Link,
     opening::{self, NotTold, Protocol},
+    presence::Presence,
+    settings::Sink,
+    shards::Shards,
+    socket::SocketSink,
+    takeover::Parked,
 };
 use crate::{
     client::{ClientAddr, PeerAddr, Proxies, Told},
@@ -57,6 +62,8 @@ pub(super) struct Rules {
     pub(super) proxies: Proxies,
     /// Whether every connection begins with a PROXY header.
     pub(super) proxy_protocol: bool,
+    /// Which way streams of HTTP/1.1 leave.
+    pub(super) sink: Sink,
     pub(super) metrics: HttpMetrics,
 }
 
@@ -71,60 +78,80 @@ pub(super) struct Closing {
     pub(super) cut: CancellationToken,
 }
 
-/// Serves one connection to its end.
+/// A listener, as each of its connections sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Port {
+    pub(super) rules: Arc<Rules>,
+    pub(super) closing: Closing,
+    /// Who takes over the connections that hyper gives back; nobody where it keeps them all.
+    pub(super) shards: Option<Shards>,
+}
+
+impl Port {
+    /// One with shards if its rules want them. Inside a runtime.
+    pub(super) fn open(rules: Rules) -> Self {
+        let closing = Closing::default();
+        let shards = (rules.sink == Sink::Socket).then(|| Shards::start(&rules.metrics, &closing.cut));
+        Self {
+            rules: Arc::new(rules),
+            closing,
+            shards,
+        }
+    }
+}
+
+/// Serves one connection, to its end or until somebody else does.
 pub(super) async fn serve(
     socket: TcpStream,
     peer: SocketAddr,
     answer: impl Answer,
-    rules: Arc<Rules>,
-    closing: Closing,
+    port: Port,
+    presence: Presence,
 ) {
+    let rules = &port.rules;
     if let Err(error) = tune(&socket, rules.limits) {
         // It works without; and a peer that is gone already shows itself when it is read.
         tracing::debug!(%peer, %error, "cannot tune a socket");
     }
     let place = rules.admission.as_ref().map(|admission| admission.lobby.place());
     let link = Arc::new(Link::new(socket, place));
-    let served = async {
-        if converse(&link, PeerAddr(peer), answer, &rules, &closing).await && link.end() != EndReason::Stalled
-        {
-            linger(&link).await;
-        }
+    let parked = tokio::select! {
+        parked = converse(&link, PeerAddr(peer), answer, &port) => parked,
+        () = link.sent_away() => return link.set_reset_on_close(),
+        () = port.closing.cut.cancelled() => return,
     };
-    tokio::select! {
-        () = served => {}
-        () = link.sent_away() => link.set_reset_on_close(),
-        () = closing.cut.cancelled() => {}
+    if let (Some(parked), Some(shards)) = (parked, &port.shards) {
+        shards.take(SocketSink::new(
+            link,
+            parked,
+            rules.limits.stall_timeout,
+            presence,
+        ));
     }
 }
 
-/// Finds out who speaks what, and lets it; whether it may have something left to read.
-async fn converse(
-    link: &Arc<Link>,
-    peer: PeerAddr,
-    answer: impl Answer,
-    rules: &Rules,
-    closing: &Closing,
-) -> bool {
+/// Finds out who speaks what, and lets it, to the end of the connection or of hyper's part in it.
+async fn converse(link: &Arc<Link>, peer: PeerAddr, answer: impl Answer, port: &Port) -> Option<Parked> {
+    let Port { rules, closing, .. } = port;
     let deadline = Instant::now() + rules.limits.head_timeout;
     let opening = timeout_at(deadline, open(link, peer, rules));
     let opened = tokio::select! {
         opened = opening => opened,
-        () = closing.hang_up.cancelled() => return false,
+        () = closing.hang_up.cancelled() => return None,
     };
-    let Ok(Some((peer, protocol))) = opened else {
-        return false;
-    };
-    let last_call = &closing.last_call;
-    match protocol {
-        Protocol::Http1(first) => {
-            http1::converse(link, peer, first, answer, rules.limits, deadline, last_call).await;
-        }
+    let (peer, protocol) = opened.ok()??;
+    let parked = match protocol {
+        Protocol::Http1(first) => http1::converse(link, peer, first, answer, port, deadline).await,
         Protocol::Http2(first) => {
+            let last_call = &closing.last_call;
             http2::converse(link, peer, first, answer, rules, deadline, last_call).await;
+            None
         }
+    };
+    if parked.is_none() {
+        take_leave(link).await;
     }
-    true
+    parked
 }
 
 /// Reads as far as is needed to know who speaks what; nobody who may not, or is gone.
@@ -169,11 +196,14 @@ pub(super) fn introduce(request: &mut Request<Incoming>, peer: PeerAddr, link: &
     known.insert(carrier);
 }
 
-/// Closes without destroying what the client has not read yet.
+/// Closes without destroying what the client has not read yet, unless it has had its time for that.
 ///
 /// Closing a socket that holds unread input sends a reset, and a reset throws away the answer on its way: whoever sent
 /// too large a head would see a broken connection instead of the 431.
-async fn linger(link: &Link) {
+pub(super) async fn take_leave(link: &Link) {
+    if link.end() == EndReason::Stalled {
+        return;
+    }
     // Fails when the peer is gone, which the read below finds out too.
     let _ = SockRef::from(link.socket()).shutdown(Shutdown::Write);
     let mut discard = LINGER_BYTES;

@@ -13,12 +13,12 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::account::Account;
+use super::{account::Account, gzip::Coder};
 use crate::{
     drain::Ticket,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Batch, Follower, Format},
+    subscription::{Batch, Coding, Follower, Format},
 };
 
 /// Where events come from.
@@ -58,6 +58,7 @@ pub(super) struct Delivery<F> {
     terms: Terms,
     ticket: Ticket,
     account: Account,
+    coder: Coder,
     begun: bool,
     /// It ends with the next poll, for this reason.
     ending: Option<EndReason>,
@@ -76,11 +77,20 @@ impl<F: Feed> Delivery<F> {
             terms,
             ticket,
             account,
+            coder: Coder::new(Coding::Identity),
             begun: false,
             ending: None,
             spoke: now,
             held_since: None,
             timer: Box::pin(sleep_until(now + terms.heartbeat)),
+        }
+    }
+
+    /// The same, packed.
+    pub(super) fn coded(self, coding: Coding) -> Self {
+        Self {
+            coder: Coder::new(coding),
+            ..self
         }
     }
 
@@ -97,7 +107,7 @@ impl<F: Feed> Delivery<F> {
             if let Some(reason) = self.reason_to_end(due).or(told) {
                 self.ending = Some(reason);
                 self.account.close(reason);
-                return Poll::Ready(None);
+                return Poll::Ready(self.coder.finish());
             }
             if !blocked && let Some(bytes) = self.poll_bytes(context) {
                 return Poll::Ready(Some(bytes));
@@ -121,6 +131,7 @@ impl<F: Feed> Delivery<F> {
     }
 
     fn take(&mut self, batch: Batch) -> Bytes {
+        let batch = self.coder.encode(batch);
         self.account.sent(&batch);
         if !batch.gaps.is_empty() && self.terms.ends_at_gap {
             self.ending = Some(EndReason::Gap);
@@ -134,6 +145,7 @@ impl<F: Feed> Delivery<F> {
             bytes,
             events: 0,
             gaps: Vec::new(),
+            packed: None,
         };
         self.take(batch)
     }

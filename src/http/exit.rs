@@ -118,7 +118,7 @@ pub(super) mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_to_go_has_a_second_to_read_the_rest_and_is_then_reset() {
         let (link, peer) = connected().await;
-        let exit = Exit::new(&Carrier::Alone(Arc::clone(&link)), HEARTBEAT);
+        let exit = Exit::new(&Carrier::alone(Arc::clone(&link)), HEARTBEAT);
         let context = Context::from_waker(Waker::noop());
         assert_eq!(exit.told(&context), None);
         link.set_blocked();
@@ -136,7 +136,7 @@ pub(super) mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_read_the_rest_is_not_reset() {
         let (link, peer) = connected().await;
-        Exit::new(&Carrier::Alone(Arc::clone(&link)), HEARTBEAT).leave(Leave::Crowded);
+        Exit::new(&Carrier::alone(Arc::clone(&link)), HEARTBEAT).leave(Leave::Crowded);
         sleep(2 * GRACE).await;
         assert_eq!(link.end(), EndReason::ClientClosed);
         assert_eq!(end(link, peer).await.unwrap(), 0);
@@ -145,7 +145,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn a_dead_one_is_reset_at_once() {
         let (link, peer) = connected().await;
-        let exit = Exit::new(&Carrier::Alone(Arc::clone(&link)), HEARTBEAT);
+        let exit = Exit::new(&Carrier::alone(Arc::clone(&link)), HEARTBEAT);
         assert!(!exit.is_dead());
         exit.leave(Leave::Dead);
         assert_eq!(link.end(), EndReason::Replaced);

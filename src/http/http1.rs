@@ -13,63 +13,71 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     carrier::Carrier,
-    connection::{Answer, Limits, introduce},
+    connection::{Answer, Limits, Port, introduce},
     io::Io,
     link::Link,
+    takeover::{self, Parked, Seat},
 };
 use crate::client::PeerAddr;
 
-/// Lets hyper answer requests until the connection is done, or its client is gone, or has asked nothing by `deadline`.
-/// `first` was read already.
+/// Lets hyper answer requests until the connection is done, or its client is gone, or has asked nothing by `deadline`; or
+/// until a stream leaves hyper, which is then the result. `first` was read already.
 pub(super) async fn converse(
     link: &Arc<Link>,
     peer: PeerAddr,
     first: Bytes,
     answer: impl Answer,
-    limits: Limits,
+    port: &Port,
     deadline: Instant,
-    last_call: &CancellationToken,
-) {
-    let seat = Arc::clone(link);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        seat.ask();
-        introduce(&mut request, peer, &seat, Carrier::Alone(Arc::clone(&seat)));
-        let (response, seat) = (answer.answer(request), Arc::clone(&seat));
+) -> Option<Parked> {
+    let limits = port.rules.limits;
+    let seat = port.shards.is_some().then(Arc::<Seat>::default);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        link.ask();
+        let seat = seat.clone().filter(|_| takeover::suits(&request));
+        let carrier = Carrier::Alone {
+            link: Arc::clone(link),
+            seat,
+        };
+        introduce(&mut request, peer, link, carrier);
+        let response = answer.answer(request);
         async move {
             let response = response.await;
-            seat.answered();
+            link.answered();
             Ok::<_, Infallible>(response)
         }
     });
     let io = TokioIo::new(Io::new(Arc::clone(link), first, limits.stall_timeout));
     let mut connection = pin!(protocol(limits).serve_connection(io, service));
-    let mut last_call = pin!(last_call.cancelled());
+    let mut last_call = pin!(port.closing.last_call.cancelled());
     let mut late = pin!(sleep_until(deadline));
     let (mut called, mut discard) = (false, PIPELINED);
     poll_fn(|context| {
         if connection.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+            return Poll::Ready(None);
+        }
+        if let Some(parked) = seat.as_ref().and_then(|seat| seat.take(link)) {
+            return Poll::Ready(Some(parked));
         }
         // hyper's own deadline began only when it got the socket.
         if !link.has_asked() && late.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+            return Poll::Ready(None);
         }
         if !called && (link.is_streaming() || last_call.as_mut().poll(context).is_ready()) {
             called = true;
-            // Its head is out by now: this only says that no second request will be answered.
+            // Its head is out by now, or in hyper's buffer: this only says that no second request will be answered.
             connection.as_mut().graceful_shutdown();
             context.waker().wake_by_ref();
         }
         if link.is_streaming() {
-            return link.poll_gone(context, &mut discard);
+            return link.poll_gone(context, &mut discard).map(|()| None);
         }
         Poll::Pending
     })
-    .await;
+    .await
 }
 
 fn protocol(limits: Limits) -> http1::Builder {
@@ -89,4 +97,4 @@ const READ_BUFFER: usize = 128 * 1024;
 
 /// How many bytes a client may send behind its request for a stream: a few requests of a confused client. More is no
 /// client of ours, and reading it costs CPU for nothing.
-const PIPELINED: usize = 64 * 1024;
+pub(super) const PIPELINED: usize = 64 * 1024;

@@ -4,7 +4,6 @@ use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
     os::fd::OwnedFd,
-    sync::Arc,
     time::Duration,
 };
 
@@ -16,10 +15,11 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    connection::{self, Answer, Closing, Rules},
+    connection::{self, Answer, Port, Rules},
     panics::contain,
+    presence::Presence,
 };
-use crate::{drain::Watch, metrics::HttpMetrics};
+use crate::drain::Watch;
 
 /// A port that is bound. Peers can connect already; they are served once [`serve`](super::serve) runs.
 #[derive(Debug)]
@@ -70,36 +70,36 @@ impl Bound {
     /// connection is closed.
     pub(super) async fn serve(self, answer: impl Answer, rules: Rules, drain: Watch) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
-        let (closing, connections) = (Closing::default(), TaskTracker::new());
-        let rules = Arc::new(rules);
+        let (port, connections) = (Port::open(rules), TaskTracker::new());
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = drain.closed() => break,
-                accepted = accept(&listener, &rules) => accepted,
+                accepted = accept(&listener, &port.rules) => accepted,
             };
             let (socket, peer) = accepted;
-            let (answer, rules) = (answer.clone(), Arc::clone(&rules));
-            let metrics = rules.metrics.clone();
-            let connection = connection::serve(socket, peer, answer, rules, closing.clone());
-            connections.spawn(count(connection, metrics));
+            let metrics = port.rules.metrics.clone();
+            // Taken over, a connection outlives its task.
+            let presence = Presence::new(&metrics, connections.token());
+            let connection = connection::serve(socket, peer, answer.clone(), port.clone(), presence);
+            tokio::spawn(contain(connection, metrics));
         }
         drop(listener);
         // Streams stay until they are due. Whoever is through with one, and would ask again on the same connection, is to do
         // so where somebody else listens.
-        closing.last_call.cancel();
+        port.closing.last_call.cancel();
         connections.close();
         tokio::select! {
             () = drain.ended() => {}
             () = connections.wait() => {}
         }
-        closing.hang_up.cancel();
+        port.closing.hang_up.cancel();
         if timeout(LAST_CALL, connections.wait()).await.is_err() {
             tracing::info!(
                 connections = connections.len(),
                 "cutting connections that do not end"
             );
-            closing.cut.cancel();
+            port.closing.cut.cancel();
             connections.wait().await;
         }
         Ok(())
@@ -129,13 +129,6 @@ fn concerns_one_peer(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
     )
-}
-
-/// Counts the connection while it is open.
-async fn count(connection: impl Future<Output = ()>, metrics: HttpMetrics) {
-    metrics.connections().inc();
-    contain(connection, metrics.clone()).await;
-    metrics.connections().dec();
 }
 
 /// How many connections may wait to be accepted: all clients of a host come back at once after a restart. The kernel

@@ -1,20 +1,24 @@
 //! From a request to a body, and the one table from error to status.
 //!
 //! A request passes [`Bound`] (accept), `connection` (hyper), `front` (what all share), `router`, and `stream`, which reads
-//! as its story. `delivery` decides what its client gets and when; `body` is the sink that hyper polls.
+//! as its story. `delivery` decides what its client gets and when. There are two sinks for it: `body`, which hyper polls, and
+//! `socket`, which writes to a connection that `takeover` took back from hyper, in one of the `shards`.
 //!
 //! Not here: where events come from (`subscription`), and anything of Kafka.
 
 mod account;
 mod admin;
 mod body;
+mod carried;
 mod carrier;
+mod chunks;
 mod command;
 mod connection;
 mod delivery;
 mod error;
 mod exit;
 mod front;
+mod gzip;
 mod http1;
 mod http2;
 mod io;
@@ -24,13 +28,18 @@ mod listener;
 mod opening;
 mod pages;
 mod panics;
+mod presence;
 mod question;
 mod router;
 pub mod settings;
+mod shards;
 mod silence;
 mod since;
+mod socket;
 mod strand;
 mod stream;
+mod takeover;
+mod writer;
 
 pub use command::{Commands, Helm, NotSteered, Steered};
 pub use listener::Bound;
@@ -39,7 +48,7 @@ use std::{sync::Arc, time::Duration};
 
 use connection::{Limits, Rules};
 use front::Front;
-use settings::Settings;
+use settings::{Settings, Sink};
 
 use crate::{
     catalog::Catalog,
@@ -108,6 +117,7 @@ fn to_public(gateway: &Gateway) -> Rules {
         admission: Some(Arc::clone(&gateway.admission)),
         proxies: Proxies::new(gateway.trusted.clone(), settings.client_header.clone()),
         proxy_protocol: settings.proxy_protocol,
+        sink: settings.sink,
         ..to_admin(gateway)
     }
 }
@@ -123,6 +133,7 @@ fn to_admin(gateway: &Gateway) -> Rules {
         admission: None,
         proxies: Proxies::default(),
         proxy_protocol: false,
+        sink: Sink::Body,
         metrics: gateway.metrics.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! A fault of ours is one client's, and nobody else's.
 
-use std::{future::Future, panic::AssertUnwindSafe};
+use std::{future::Future, panic::AssertUnwindSafe, thread};
 
 use futures_util::FutureExt;
 
@@ -8,7 +8,12 @@ use crate::metrics::HttpMetrics;
 
 /// Keeps a panic from leaving a task, and counts it.
 pub(super) async fn contain(task: impl Future<Output = ()>, metrics: HttpMetrics) {
-    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+    note(AssertUnwindSafe(task).catch_unwind().await, &metrics);
+}
+
+/// Counts a panic, if this is one.
+pub(super) fn note(end: thread::Result<()>, metrics: &HttpMetrics) {
+    if end.is_err() {
         metrics.panic();
         tracing::error!("a connection panicked and is closed");
     }

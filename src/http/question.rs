@@ -9,6 +9,7 @@ use crate::{
     filter::Filter,
     metrics::StartPlace,
     position::{self, Entry, IdForm, Place, Position, Timestamp, TopicKey},
+    subscription::Coding,
 };
 
 /// What a client asks of its streams.
@@ -22,6 +23,8 @@ pub(super) struct Question {
     pub(super) filter: Option<Filter>,
     /// How ids are written.
     pub(super) form: IdForm,
+    /// How the stream is packed.
+    pub(super) coding: Coding,
     /// Whether a gap is a failure.
     pub(super) fails_on_gap: bool,
     /// Whether marked records are shown: a probe asks for its own.
@@ -51,6 +54,7 @@ impl Question {
             since,
             filter: parameters.filter(selection)?,
             form: parameters.form()?,
+            coding: parameters.coding()?,
             fails_on_gap: parameters.fails_on_gap()?,
             shows_canaries: parameters.shows_canaries()?,
         })
@@ -127,18 +131,7 @@ impl Parameters {
     fn read(uri: &Uri) -> Result<Self, Error> {
         let Query(pairs) =
             Query::try_from_uri(uri).map_err(|error| Error::BadParameter(error.to_string()))?;
-        let own = Self(pairs);
-        // To ignore one would be to send what was not asked for.
-        match own
-            .0
-            .iter()
-            .find(|(name, _)| UNSUPPORTED.contains(&name.as_str()))
-        {
-            Some((name, _)) => Err(Error::BadParameter(format!(
-                "'{name}' is not supported; supported are {SUPPORTED}"
-            ))),
-            None => Ok(own),
-        }
+        Ok(Self(pairs))
     }
 
     fn since(&self) -> Result<Option<Timestamp>, Error> {
@@ -190,6 +183,15 @@ impl Parameters {
         }
     }
 
+    /// Not by `Accept-Encoding`, which browsers and libraries send unasked, also those that cannot read a stream so.
+    fn coding(&self) -> Result<Coding, Error> {
+        match self.one("encoding")? {
+            None | Some("identity") => Ok(Coding::Identity),
+            Some("gzip") => Ok(Coding::Gzip),
+            Some(_) => Err(Error::BadParameter("'encoding' is 'gzip', or absent".to_owned())),
+        }
+    }
+
     fn fails_on_gap(&self) -> Result<bool, Error> {
         match self.one("on_gap")? {
             None => Ok(false),
@@ -217,10 +219,6 @@ impl Parameters {
 
 /// The id, for clients that cannot set a header: the polyfill of browsers has the first.
 const LAST_EVENT_ID: [&str; 2] = ["lastEventId", "last_event_id"];
-
-/// What changes what a client gets, and is not there.
-const UNSUPPORTED: [&str; 1] = ["encoding"];
-const SUPPORTED: &str = "'since', 'filter', 'lastEventId', 'last_event_id', 'id', 'on_gap' and 'canary'";
 
 #[cfg(test)]
 mod tests;

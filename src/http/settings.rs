@@ -22,6 +22,8 @@ pub struct Settings {
     pub client_header: Option<HeaderName>,
     /// Whether each connection begins with a PROXY header (version 2), from a trusted proxy.
     pub proxy_protocol: bool,
+    /// Which way the streams of plain HTTP/1.1 leave.
+    pub sink: Sink,
     /// After this much silence a stream gets a heartbeat; more than zero, less than `stall_timeout`.
     pub heartbeat: Duration,
     /// After this much time without one byte taken by its socket a stream is reset; more than zero.
@@ -42,6 +44,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             client_header: None,
             proxy_protocol: false,
+            sink: Sink::default(),
             // A quarter of the 60 s after which common proxies and load balancers cut a silent connection.
             heartbeat: Duration::from_secs(15),
             // Four heartbeats: longer than a phone between two cells, shorter than a reader that is gone.
@@ -52,6 +55,39 @@ impl Default for Settings {
             drain: Duration::from_secs(20),
             // Longer than an election; whoever restarts wants to know within a minute that it came to nothing.
             takeover: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Which way a stream of plain HTTP/1.1 leaves. All others leave through hyper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// Over the bare socket, which is taken back from hyper once the head is written.
+    Socket,
+    /// As a body that hyper writes.
+    Body,
+}
+
+impl Sink {
+    /// Both, in the order in which they are explained.
+    pub const ALL: &[Self] = &[Self::Socket, Self::Body];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Body => "body",
+        }
+    }
+}
+
+impl Default for Sink {
+    fn default() -> Self {
+        // Nothing of it is Linux's own, but nowhere else has it been measured.
+        if cfg!(target_os = "linux") {
+            Self::Socket
+        } else {
+            Self::Body
         }
     }
 }

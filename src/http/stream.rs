@@ -15,13 +15,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use tokio::time::timeout;
 
 use super::{
     Gateway,
     account::{Account, Opening},
-    body::StreamBody,
     carrier::Carrier,
     delivery::{Delivery, Terms},
     error::Error,
@@ -36,7 +35,7 @@ use crate::{
     client::{ClientAddr, ClientKey},
     limits::{OpenStream, Wish},
     metrics::COMPOSITE,
-    subscription::{Follower, Format, Request},
+    subscription::{Coding, Follower, Format, Request},
 };
 
 /// Answers with an endless body, or says before the first byte why not. Nothing here waits for Kafka, but for the verdict
@@ -55,7 +54,7 @@ pub(super) async fn answer(
     let now = jiff::Timestamp::now().as_millisecond();
     let read = || Question::read(&headers, &uri, &selection, now);
     if method == Method::HEAD {
-        return read().map(|_| respond(format, endless()));
+        return read().map(|question| respond(format, question.coding, endless()));
     }
     // Before anything that a stranger can make long. Until the account has it, every way out of here gives it back.
     let exit = Exit::new(&carrier, gateway.settings.heartbeat);
@@ -63,7 +62,7 @@ pub(super) async fn answer(
         .admission
         .admit(&wish(address, &selection), &watched(&exit))?;
     let question = read()?;
-    let (start, fails_on_gap) = (question.start(), question.fails_on_gap);
+    let (start, fails_on_gap, coding) = (question.start(), question.fails_on_gap, question.coding);
     let (streams, label) = (names(&selection), label(&selection));
     let request = request(selection, question, format, client, now);
     let mut follower = gateway.lanes.follow(request)?;
@@ -77,8 +76,8 @@ pub(super) async fn answer(
     };
     let account = Account::open(opening, gateway.metrics.stream(&label), permit, exit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
-    let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account);
-    Ok(respond(format, Body::new(StreamBody::new(delivery, carrier))))
+    let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account).coded(coding);
+    Ok(respond(format, coding, carrier.carry(delivery)))
 }
 
 /// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced
@@ -145,6 +144,7 @@ fn request(selection: Selection, question: Question, format: Format, client: Cli
         since: question.since,
         form: question.form,
         format,
+        coding: question.coding,
         shows_canaries: question.shows_canaries,
         filter: question.filter,
         client,
@@ -169,7 +169,7 @@ async fn verdict(follower: &mut Follower) -> Result<(), Error> {
     }
 }
 
-fn respond(format: Format, body: Body) -> Response {
+fn respond(format: Format, coding: Coding, body: Body) -> Response {
     let content_type = match format {
         Format::Sse => "text/event-stream; charset=utf-8",
         Format::Ndjson => JSON,
@@ -182,7 +182,12 @@ fn respond(format: Format, body: Body) -> Response {
         (HeaderName::from_static("x-accel-buffering"), "no"),
         (header::VARY, "Accept"),
     ];
-    (headers, body).into_response()
+    let mut response = (headers, body).into_response();
+    if coding == Coding::Gzip {
+        let gzip = HeaderValue::from_static("gzip");
+        response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+    }
+    response
 }
 
 /// How long a client that wants no gap waits for its head. Behind it lie questions to brokers, each of which is answered

@@ -23,6 +23,7 @@ pub struct HttpMetrics {
     panics: Counter,
     accept_failures: Counter,
     turned_away: Family<TurnedAwayLabel, Counter>,
+    taken_over: Counter,
 }
 
 impl HttpMetrics {
@@ -65,6 +66,11 @@ impl HttpMetrics {
             "Connections closed for want of a PROXY header that can be believed, by why",
             own.turned_away.clone(),
         );
+        registry.register(
+            "http_connections_taken_over",
+            "Connections that hyper gave back for a stream to be written to the bare socket",
+            own.taken_over.clone(),
+        );
         own
     }
 
@@ -103,6 +109,11 @@ impl HttpMetrics {
     /// Counts a connection that was closed before it asked anything.
     pub fn turned_away(&self, reason: TurnedAway) {
         self.turned_away.get_or_create(&TurnedAwayLabel { reason }).inc();
+    }
+
+    /// Counts a connection that hyper gave back.
+    pub fn taken_over(&self) {
+        self.taken_over.inc();
     }
 
     /// The number of connections that are open now.

@@ -91,6 +91,7 @@ impl Composition {
             bytes: self.out.into(),
             events: self.events,
             gaps: self.gaps,
+            packed: None,
         };
         (!batch.bytes.is_empty()).then_some(batch)
     }

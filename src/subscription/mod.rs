@@ -51,6 +51,8 @@ pub struct Request {
     pub form: IdForm,
     /// What an event looks like.
     pub format: Format,
+    /// Whether what many want alike is to be packed for them.
+    pub coding: Coding,
     /// Whether records that are marked as a probe's are shown; its position moves past them in either case.
     pub shows_canaries: bool,
     /// Which events it wants; `None` is all.
@@ -71,6 +73,16 @@ pub enum Format {
     Ndjson,
 }
 
+/// How the bytes of a stream are packed on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Coding {
+    /// Not at all.
+    #[default]
+    Identity,
+    /// As gzip.
+    Gzip,
+}
+
 /// Whole events, ready to be written.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -80,4 +92,17 @@ pub struct Batch {
     pub events: u32,
     /// The gap events it holds.
     pub gaps: Vec<Gap>,
+    /// The same bytes, as the packed stream of a lane goes on with them.
+    pub packed: Option<Packed>,
+}
+
+/// A piece of the packed stream of a lane: blocks of deflate, the last of which ends on the edge of a byte.
+#[derive(Clone, Debug)]
+pub struct Packed {
+    /// They refer to pieces before this one, up to the one that begins the epoch.
+    pub bytes: Bytes,
+    /// Its number, one more than that of the piece before it.
+    pub number: u64,
+    /// Whether it begins an epoch: it refers to nothing.
+    pub begins: bool,
 }

@@ -136,7 +136,7 @@ mod tests {
     use crate::{
         partition::{Bounds, Directory, History, HistoryError, Page},
         position::IdForm,
-        subscription::{Format, Reason, Request},
+        subscription::{Coding, Format, Reason, Request},
     };
 
     /// Never asked.
@@ -189,6 +189,7 @@ mod tests {
             since: None,
             form: IdForm::Json,
             format: Format::Sse,
+            coding: Coding::Identity,
             filter: None,
             shows_canaries: false,
             client: ClientKey::of([192, 0, 2, 7].into()),

@@ -21,6 +21,7 @@ fn the_environment_goes_before_the_file() {
                 "RIVERHEAD_HTTP__TRUSTED_PROXIES",
                 r#"["10.1.2.3/8", "192.0.2.1"]"#,
             ),
+            ("RIVERHEAD_HTTP__SINK", "body"),
             ("RIVERHEAD_LIMITS__STREAMS_TOTAL", "77"),
             ("RIVERHEAD_MEMORY__TAIL", "1MiB"),
             ("RIVERHEAD_LOG__FORMAT", "json"),
@@ -28,6 +29,7 @@ fn the_environment_goes_before_the_file() {
     );
     assert_eq!(config.http.listen, SocketAddr::from(([0, 0, 0, 0], 2)));
     assert_eq!(config.http.drain, Duration::from_secs(1));
+    assert_eq!(config.http.sink, riverhead::http::settings::Sink::Body);
     let proxies: Vec<_> = config
         .http
         .trusted_proxies

@@ -18,7 +18,7 @@ use riverhead::{
     partition::{Directory, History},
     position::{IdForm, decode},
     sse::{Message, Reader},
-    subscription::{Format, Request, Source, Subscription},
+    subscription::{Coding, Format, Request, Source, Subscription},
 };
 
 use super::{Brokers, DEAD, client, stamp, until};
@@ -75,6 +75,7 @@ impl Two {
             filter: None,
             shows_canaries: false,
             format: Format::Sse,
+            coding: Coding::Identity,
             client: client(),
             now: stamp(0),
         };

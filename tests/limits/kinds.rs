@@ -16,7 +16,6 @@ async fn get_from(source: [u8; 4], address: std::net::SocketAddr, target: &str) 
 
 const NEIGHBOUR: [u8; 4] = [127, 0, 0, 2];
 
-#[tokio::test]
 async fn who_is_denied_gets_nothing_but_on_the_admin_listener() {
     let limits = Limits {
         deny: vec!["127.0.0.0/8".parse().unwrap()],
@@ -37,7 +36,6 @@ async fn who_is_denied_gets_nothing_but_on_the_admin_listener() {
     assert_eq!(rig.metric(&refused("denied")).await, 5.0);
 }
 
-#[tokio::test]
 async fn a_stream_with_many_clients_leaves_the_others_alone() {
     let limits = Limits {
         max_clients: [("revision".into(), Some(number(1)))].into(),
@@ -66,7 +64,6 @@ async fn a_stream_with_many_clients_leaves_the_others_alone() {
     assert_eq!(rig.metric(&refused("stream_clients")).await, 2.0);
 }
 
-#[tokio::test]
 async fn whoever_has_a_whole_48_is_one_site() {
     let rig = rig(streams(1), |settings| {
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]
@@ -88,7 +85,6 @@ async fn whoever_has_a_whole_48_is_one_site() {
     assert_eq!(rig.metric(&refused("site_streams")).await, 1.0);
 }
 
-#[tokio::test]
 async fn a_network_with_limits_of_its_own_is_held_to_those() {
     let mut campus = Network::new("127.0.0.2/31".parse().unwrap());
     campus.streams_per_client = Some(number(3));
@@ -113,7 +109,6 @@ async fn a_network_with_limits_of_its_own_is_held_to_those() {
     assert_eq!(rig.metric(OVER_RATE).await, 2.0);
 }
 
-#[tokio::test]
 async fn a_probe_gets_in_when_the_host_is_full() {
     let limits = Limits {
         streams_total: number(4),
@@ -137,4 +132,13 @@ async fn a_probe_gets_in_when_the_host_is_full() {
         probes.each_ref().map(|(_, status)| status.as_str()),
         ["200", "200", "429"]
     );
+}
+
+on_both_sinks! {
+    #[tokio::test]
+    who_is_denied_gets_nothing_but_on_the_admin_listener
+    a_stream_with_many_clients_leaves_the_others_alone
+    whoever_has_a_whole_48_is_one_site
+    a_network_with_limits_of_its_own_is_held_to_those
+    a_probe_gets_in_when_the_host_is_full
 }

@@ -23,7 +23,10 @@ use riverhead::{
     position::{LogTag, Offset, Timestamp},
     subscription::Source,
 };
-use support::rig::{Client, Rig, catalog, get, nothing};
+use support::{
+    on_both_sinks,
+    rig::{Client, Rig, catalog, get, nothing},
+};
 
 const ADMITTED: &str = "riverhead_streams_admitted";
 const OVER_CLIENT: &str = "riverhead_refusals_total{reason=\"client_streams\"}";
@@ -68,7 +71,6 @@ async fn admitted(rig: &Rig) -> Client {
     client
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_address_gets_its_limit_exactly_and_another_is_served() {
     let rig = rig(streams(4), |_| {});
     let crowd = join_all((0..100).map(|_| from([127, 0, 0, 1], &rig)));
@@ -89,7 +91,6 @@ async fn one_address_gets_its_limit_exactly_and_another_is_served() {
     rig.until_metric(ADMITTED, 1.0).await;
 }
 
-#[tokio::test]
 async fn a_full_host_keeps_a_place_for_who_has_none() {
     let limits = Limits {
         streams_total: number(4),
@@ -105,7 +106,6 @@ async fn a_full_host_keeps_a_place_for_who_has_none() {
     assert_eq!(from([127, 0, 0, 2], &rig).await.1, "200");
 }
 
-#[tokio::test]
 async fn a_slot_comes_back_however_a_stream_ends() {
     let rig = rig(streams(1), |settings| {
         settings.hold_limit = Duration::from_millis(50)
@@ -118,7 +118,6 @@ async fn a_slot_comes_back_however_a_stream_ends() {
     admitted(&rig).await;
 }
 
-#[tokio::test]
 async fn who_sees_the_end_of_its_stream_is_let_in_at_once() {
     let rig = rig(streams(1), |settings| {
         settings.hold_limit = Duration::from_millis(20)
@@ -130,7 +129,6 @@ async fn who_sees_the_end_of_its_stream_is_let_in_at_once() {
     }
 }
 
-#[tokio::test]
 async fn requests_that_are_wrong_hold_nothing_and_give_nothing_back() {
     let rig = rig(streams(2), |_| {});
     let _held = from([127, 0, 0, 1], &rig).await;
@@ -144,7 +142,6 @@ async fn requests_that_are_wrong_hold_nothing_and_give_nothing_back() {
     assert_eq!(status, "429");
 }
 
-#[tokio::test]
 async fn whoever_begins_no_stream_takes_no_slot() {
     let rig = rig(streams(1), |_| {});
     let _held = from([127, 0, 0, 1], &rig).await;
@@ -158,7 +155,6 @@ async fn whoever_begins_no_stream_takes_no_slot() {
     assert_eq!(rig.metric(ADMITTED).await, 1.0);
 }
 
-#[tokio::test]
 async fn a_panic_gives_its_slot_back() {
     let rig = Rig::limited(catalog(), panicking(), streams(1), |_| {});
     for (panics, parameters) in [(1.0, "?since=2020-01-01&on_gap=fail"), (2.0, "?since=2020-01-01")] {
@@ -169,7 +165,6 @@ async fn a_panic_gives_its_slot_back() {
     admitted(&rig).await;
 }
 
-#[tokio::test]
 async fn a_spoofed_header_does_not_make_another_client() {
     let rig = rig(streams(1), |_| {});
     let _held = from([127, 0, 0, 1], &rig).await;
@@ -182,7 +177,6 @@ async fn a_spoofed_header_does_not_make_another_client() {
     }
 }
 
-#[tokio::test]
 async fn behind_a_trusted_proxy_each_client_has_its_own_limit() {
     let rig = rig(streams(1), |settings| {
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
@@ -204,7 +198,6 @@ async fn behind_a_trusted_proxy_each_client_has_its_own_limit() {
     assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 2.0);
 }
 
-#[tokio::test]
 async fn who_asks_too_often_is_told_when_to_come_back_and_probes_go_on() {
     let limits = Limits {
         requests_per_minute: number(1),
@@ -232,7 +225,6 @@ async fn who_asks_too_often_is_told_when_to_come_back_and_probes_go_on() {
     assert_eq!(from([127, 0, 0, 2], &rig).await.1, "200");
 }
 
-#[tokio::test]
 async fn a_client_in_a_hot_loop_is_answered_late() {
     let rig = rig(streams(1), |_| {});
     let _held = from([127, 0, 0, 1], &rig).await;
@@ -284,4 +276,23 @@ impl History for Panics {
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         panic!("asked for a time")
     }
+}
+
+on_both_sinks! {
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    one_address_gets_its_limit_exactly_and_another_is_served
+}
+
+on_both_sinks! {
+    #[tokio::test]
+    a_full_host_keeps_a_place_for_who_has_none
+    a_slot_comes_back_however_a_stream_ends
+    who_sees_the_end_of_its_stream_is_let_in_at_once
+    requests_that_are_wrong_hold_nothing_and_give_nothing_back
+    whoever_begins_no_stream_takes_no_slot
+    a_panic_gives_its_slot_back
+    a_spoofed_header_does_not_make_another_client
+    behind_a_trusted_proxy_each_client_has_its_own_limit
+    who_asks_too_often_is_told_when_to_come_back_and_probes_go_on
+    a_client_in_a_hot_loop_is_answered_late
 }

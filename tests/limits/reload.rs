@@ -2,7 +2,6 @@
 
 use super::*;
 
-#[tokio::test]
 async fn new_limits_hold_for_who_comes_and_touch_nobody_who_is_there() {
     let rig = rig(streams(2), |_| {});
     let mut held = Vec::new();
@@ -37,7 +36,6 @@ async fn new_limits_hold_for_who_comes_and_touch_nobody_who_is_there() {
     );
 }
 
-#[tokio::test]
 async fn who_has_most_and_who_is_refused_is_shown_to_those_who_run_it_only() {
     let rig = rig(streams(2), |_| {});
     let _one = from([127, 0, 0, 2], &rig).await;
@@ -63,4 +61,10 @@ async fn who_has_most_and_who_is_refused_is_shown_to_those_who_run_it_only() {
     assert_eq!(refused["last_reason"], "client_streams");
     assert_eq!(shown["by_refusals"].as_array().unwrap().len(), 1);
     assert_eq!(get(rig.public, "/admin/clients", "").await.status, 404);
+}
+
+on_both_sinks! {
+    #[tokio::test]
+    new_limits_hold_for_who_comes_and_touch_nobody_who_is_there
+    who_has_most_and_who_is_refused_is_shown_to_those_who_run_it_only
 }

@@ -7,7 +7,6 @@ const EVICTED: &str = "riverhead_streams_ended_total{stream=\"recentchange\",rea
 const VANISHED: &str = "riverhead_streams_ended_total{stream=\"recentchange\",reason=\"vanished\"}";
 
 #[cfg(target_os = "linux")]
-#[tokio::test]
 async fn a_client_whose_network_vanished_is_let_in_again_and_its_old_stream_is_gone() {
     let heartbeat = Duration::from_millis(500);
     let rig = rig(streams(1), |settings| settings.heartbeat = heartbeat);
@@ -61,7 +60,6 @@ async fn full(evict_when_full: bool) -> (Rig, Vec<Client>, Client) {
     (rig, greedy, modest)
 }
 
-#[tokio::test]
 async fn a_full_host_ends_a_stream_of_who_has_most_for_who_has_none_behind_an_event() {
     let (rig, mut greedy, mut modest) = full(true).await;
     let (_newcomer, status) = from([127, 0, 0, 3], &rig).await;
@@ -75,10 +73,21 @@ async fn a_full_host_ends_a_stream_of_who_has_most_for_who_has_none_behind_an_ev
     assert_eq!(rig.metric(EVICTED).await, 1.0);
 }
 
-#[tokio::test]
 async fn unless_it_is_told_to_a_full_host_ends_nothing() {
     let (rig, _greedy, _modest) = full(false).await;
     assert_eq!(from([127, 0, 0, 3], &rig).await.1, "503");
     assert_eq!(rig.metric(ADMITTED).await, 8.0);
     assert_eq!(rig.metric(EVICTED).await, 0.0);
+}
+
+on_both_sinks! {
+    #[tokio::test]
+    a_full_host_ends_a_stream_of_who_has_most_for_who_has_none_behind_an_event
+    unless_it_is_told_to_a_full_host_ends_nothing
+}
+
+#[cfg(target_os = "linux")]
+on_both_sinks! {
+    #[tokio::test]
+    a_client_whose_network_vanished_is_let_in_again_and_its_old_stream_is_gone
 }

@@ -20,7 +20,11 @@ use riverhead_loadtest::{
 const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");
 const ADMITTED: &str = "riverhead_streams_admitted";
 const STREAM: &str = "/v2/stream/stream";
+const SINK: &str = "RIVERHEAD_HTTP__SINK";
 const SOON: Duration = Duration::from_secs(20);
+
+/// Either way streams leave.
+const SINKS: [&str; 2] = ["socket", "body"];
 
 /// One whose brokers are not there: its streams are held, with heartbeats.
 fn plan() -> Plan {
@@ -50,7 +54,11 @@ fn curl(gateway: &Gateway) -> Child {
 
 #[test]
 fn killed_clients_leave_nothing_behind() {
-    let gateway = plan().start().expect("a gateway");
+    SINKS.into_iter().for_each(killed_clients);
+}
+
+fn killed_clients(sink: &str) {
+    let gateway = plan().set(SINK, sink).start().expect("a gateway");
     let mut clients: Vec<_> = (0..8).map(|_| curl(&gateway)).collect();
     until(&gateway, ADMITTED, 8.0);
     for client in &mut clients {
@@ -106,7 +114,12 @@ fn a_default_that_does_not_fit_shrinks_and_says_so() {
 
 #[test]
 fn without_descriptors_those_who_are_there_are_served_and_others_once_there_are_some() {
+    SINKS.into_iter().for_each(without_descriptors);
+}
+
+fn without_descriptors(sink: &str) {
     let gateway = plan()
+        .set(SINK, sink)
         .descriptors(300)
         // More than there are descriptors, so that nothing but their end holds anybody up.
         .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "3000")

@@ -15,6 +15,7 @@
     reason = "figures that `--nocapture` shows"
 )]
 
+mod crowd;
 mod following;
 mod health;
 mod healthz;

@@ -1,6 +1,12 @@
 //! What several tests need.
 
-#![allow(dead_code, unreachable_pub, reason = "every test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "every test binary uses a part of it"
+)]
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -12,3 +18,25 @@ pub mod model;
 pub mod referee;
 pub mod rig;
 pub mod weather;
+
+/// Makes each of these a test for either sink; the attribute says how it runs.
+macro_rules! on_both_sinks {
+    (#[$how:meta] $($test:ident)*) => {$(
+        mod $test {
+            use crate::support::rig::with_sink;
+            use riverhead::http::settings::Sink;
+
+            #[$how]
+            async fn over_the_socket() {
+                with_sink(Sink::Socket, super::$test()).await;
+            }
+
+            #[$how]
+            async fn as_a_body() {
+                with_sink(Sink::Body, super::$test()).await;
+            }
+        }
+    )*};
+}
+
+pub(crate) use on_both_sinks;

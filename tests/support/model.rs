@@ -12,7 +12,7 @@ use riverhead::{
     filter::Filter,
     partition::{Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition},
     position::{Epoch, IdForm, LogTag, Offset, Timestamp, decode},
-    subscription::{Format, Request, Source, Subscription},
+    subscription::{Coding, Format, Request, Source, Subscription},
 };
 
 #[derive(Clone, Debug)]
@@ -228,6 +228,7 @@ impl House {
             since: None,
             form,
             format: Format::Sse,
+            coding: Coding::Identity,
             shows_canaries: false,
             filter: None,
             client: ClientKey::of([127, 0, 0, 1].into()),

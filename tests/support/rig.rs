@@ -15,7 +15,7 @@ use riverhead::{
     health::{Health, Readiness},
     http::{
         self, Bound, Commands, Gateway, Helm, NotSteered, Steered,
-        settings::{AdminSettings, Settings},
+        settings::{AdminSettings, Settings, Sink},
     },
     limits::{Admission, settings::Settings as Limits},
     metrics::{self, HttpMetrics, LimitMetrics},
@@ -36,6 +36,15 @@ const LANES: usize = 16 * 1024 * 1024;
 
 /// How long a test waits for what must come.
 pub const DEADLINE: Duration = Duration::from_secs(10);
+
+tokio::task_local! {
+    static SINK: Sink;
+}
+
+/// Runs a test whose gateways write streams this way.
+pub async fn with_sink<T>(sink: Sink, test: impl Future<Output = T>) -> T {
+    SINK.scope(sink, test).await
+}
 
 /// A gateway in this process, on free ports of the loopback.
 pub struct Rig {
@@ -77,7 +86,10 @@ impl Rig {
         limits: Limits,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let mut settings = Settings::default();
+        let mut settings = Settings {
+            sink: SINK.try_with(|sink| *sink).unwrap_or_default(),
+            ..Settings::default()
+        };
         change(&mut settings);
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let (public, admin) = (Bound::bind(free).unwrap(), Bound::bind(free).unwrap());
@@ -293,6 +305,11 @@ impl Client {
         self.socket.write_all(bytes.as_bytes()).await.unwrap();
     }
 
+    /// Says that nothing more will come from here; what comes back can still be read.
+    pub async fn half_close(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
     /// Everything up to and with `end`.
     pub async fn until(&mut self, end: &str) -> String {
         loop {
@@ -310,17 +327,26 @@ impl Client {
 
     /// The next `n` bytes.
     pub async fn exactly(&mut self, n: usize) -> String {
+        String::from_utf8(self.exact_bytes(n).await).unwrap()
+    }
+
+    async fn exact_bytes(&mut self, n: usize) -> Vec<u8> {
         while self.read.len() < n {
             assert!(self.more().await, "ended early: {:?}", self.text());
         }
-        String::from_utf8(self.read.drain(..n).collect()).unwrap()
+        self.read.drain(..n).collect()
     }
 
-    /// The next chunk's bytes; empty for the last one.
+    /// The next chunk's text; empty for the last one.
     pub async fn chunk(&mut self) -> String {
+        String::from_utf8(self.chunk_bytes().await).unwrap()
+    }
+
+    /// The same, of which nothing is known.
+    pub async fn chunk_bytes(&mut self) -> Vec<u8> {
         let size = self.until("\r\n").await;
         let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
-        let chunk = self.exactly(size).await;
+        let chunk = self.exact_bytes(size).await;
         assert_eq!(self.exactly(2).await, "\r\n");
         chunk
     }

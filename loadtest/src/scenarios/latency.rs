@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::Arc,
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use rdkafka::{Message, Offset, consumer::BaseConsumer};
@@ -20,6 +20,7 @@ use crate::{
     progress::Progress,
     reading::Reading,
     stopwatch::{Quantiles, Sent, Stopwatch},
+    writer::now,
     yardstick,
 };
 
@@ -242,11 +243,6 @@ impl fmt::Display for Report {
         writeln!(f, "gateway: about {per_event:.2} us of processor a delivery")?;
         write!(f, "{}, gap events {}", self.faults, self.gaps)
     }
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_millis() as i64
 }
 
 const PARTITIONS: usize = 3;

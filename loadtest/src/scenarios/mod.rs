@@ -1,12 +1,17 @@
 //! What can be run. A scenario is a struct of sizes; its `run` returns a report.
 
+pub mod churn;
+pub mod fanout;
 pub mod hog;
 pub mod hot_loop;
+pub mod idle;
 pub mod latency;
 pub mod replay;
+pub mod replayer;
 pub mod resume;
 pub mod slow;
 pub mod slowloris;
+pub mod storm;
 
 use std::{fmt, time::Duration};
 
@@ -14,7 +19,7 @@ use riverhead_brokers::eventually;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::{gateway::Gateway, numbers::Faults};
+use crate::{chart::Page, gateway::Gateway, numbers::Faults};
 
 /// What a run found: figures for people, for machines, and what is wrong with them.
 pub trait Report: fmt::Display + Serialize {
@@ -23,6 +28,11 @@ pub trait Report: fmt::Display + Serialize {
 
     /// The gateway's log.
     fn log(&self) -> &str;
+
+    /// As charts, where there is something to draw.
+    fn page(&self) -> Option<Page> {
+        None
+    }
 }
 
 /// For clients: two threads at most, so that a gateway on the same machine gets its share.
@@ -39,7 +49,7 @@ fn raise_descriptors() {
     rlimit::increase_nofile_limit(u64::MAX).expect("file descriptors");
 }
 
-fn wait_for_partitions(gateway: &Gateway, partitions: usize) {
+pub(crate) fn wait_for_partitions(gateway: &Gateway, partitions: usize) {
     eventually(DETERMINED, "every partition determined", || {
         gateway
             .metric("riverhead_partitions")

@@ -9,22 +9,24 @@ use std::{
     time::Instant,
 };
 
-use axum::{body::Body, response::IntoResponse};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     task::JoinHandle,
 };
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::{
     drain,
     http::{
         account::tests::account,
-        body::StreamBody,
         carrier::Carrier,
         delivery::{Delivery, Feed, Terms},
+        panics::contain,
+        settings::Sink::{self, Body, Socket},
     },
     metrics::{self, HttpMetrics, Registry, StartPlace},
     subscription::{Batch, Format},
@@ -32,6 +34,9 @@ use crate::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const EVENT: usize = 32 * 1024;
+
+/// More than the kernel takes for a peer that does not read; the rest is less than hyper buffers.
+const LARGE_HEADER: usize = 500 * 1024;
 
 /// Always has one more event; counts them.
 struct Endless(Arc<AtomicUsize>);
@@ -46,6 +51,7 @@ impl Feed for Endless {
             bytes: Bytes::from(event),
             events: 1,
             gaps: Vec::new(),
+            packed: None,
         })
     }
 
@@ -74,15 +80,15 @@ struct Rig {
     watch: drain::Watch,
     taken: Arc<AtomicUsize>,
     broken: bool,
-    rules: Arc<Rules>,
+    port: Port,
 }
 
 impl Rig {
-    fn new(stall_timeout: Duration) -> Arc<Self> {
-        Self::with(stall_timeout, SECOND, false)
+    fn new(sink: Sink, stall_timeout: Duration) -> Arc<Self> {
+        Self::with(sink, stall_timeout, SECOND, false)
     }
 
-    fn with(stall_timeout: Duration, head_timeout: Duration, broken: bool) -> Arc<Self> {
+    fn with(sink: Sink, stall_timeout: Duration, head_timeout: Duration, broken: bool) -> Arc<Self> {
         let mut registry = metrics::registry();
         let metrics = HttpMetrics::register(&mut registry);
         Arc::new(Self {
@@ -91,7 +97,7 @@ impl Rig {
             watch: drain::channel().1,
             taken: Arc::default(),
             broken,
-            rules: Arc::new(Rules {
+            port: Port::open(Rules {
                 limits: Limits {
                     stall_timeout,
                     heartbeat: SECOND,
@@ -100,27 +106,40 @@ impl Rig {
                 admission: None,
                 proxies: Proxies::default(),
                 proxy_protocol: false,
+                sink,
                 metrics,
             }),
         })
     }
 
-    /// The client's end, and the task that serves the other.
+    /// The client's end, and a task that ends when the other is closed.
     async fn connect(self: &Arc<Self>) -> (TcpStream, JoinHandle<()>) {
+        self.connect_with(TcpSocket::new_v4().unwrap()).await
+    }
+
+    /// The same, of a client whose kernel has hardly any room for what it does not read.
+    async fn connect_narrow(self: &Arc<Self>) -> (TcpStream, JoinHandle<()>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        self.connect_with(socket).await
+    }
+
+    async fn connect_with(self: &Arc<Self>, socket: TcpSocket) -> (TcpStream, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();
-        let served = serve(
-            socket,
-            peer,
-            Arc::clone(self),
-            Arc::clone(&self.rules),
-            Closing::default(),
-        );
+        let (rig, connections) = (Arc::clone(self), TaskTracker::new());
+        let presence = Presence::new(&self.metrics, connections.token());
+        let served = async move {
+            let connection = serve(socket, peer, Arc::clone(&rig), rig.port.clone(), presence);
+            contain(connection, rig.metrics.clone()).await;
+            connections.close();
+            connections.wait().await;
+        };
         (client, tokio::spawn(served))
     }
 
-    fn stream<F: Feed + Unpin + Send + 'static>(&self, feed: F, carrier: Carrier) -> Response {
+    fn stream(&self, feed: impl Feed + Unpin + Send + 'static, carrier: Carrier) -> Response {
         let terms = Terms {
             format: Format::Sse,
             heartbeat: SECOND,
@@ -129,11 +148,18 @@ impl Rig {
         };
         let account = account(&self.metrics, StartPlace::Live);
         let delivery = Delivery::new(feed, terms, self.watch.ticket(), account);
-        Body::new(StreamBody::new(delivery, carrier)).into_response()
+        carrier.carry(delivery).into_response()
     }
 
     fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
+    }
+
+    async fn until_open(&self) {
+        let open = "riverhead_streams_open{stream=\"recentchange\"} 1\n";
+        while !metrics::render(&self.registry).unwrap().contains(open) {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn assert_ended(&self, reason: &str) {
@@ -151,6 +177,12 @@ impl Answer for Arc<Rig> {
         let carrier = request.extensions().get::<Carrier>().cloned().unwrap();
         let response = match request.uri().path() {
             "/" => "short".into_response(),
+            "/large" => {
+                let mut response = self.stream(Endless(Arc::clone(&self.taken)), carrier);
+                let large = "x".repeat(LARGE_HEADER).parse().unwrap();
+                response.headers_mut().insert("x", large);
+                response
+            }
             _ if self.broken => self.stream(Broken, carrier),
             _ => self.stream(Endless(Arc::clone(&self.taken)), carrier),
         };
@@ -173,9 +205,8 @@ async fn until_blocked(rig: &Rig) -> usize {
     before
 }
 
-#[tokio::test]
-async fn a_client_that_does_not_read_is_reset_and_the_log_says_why() {
-    let rig = Rig::new(Duration::from_millis(300));
+async fn a_client_that_does_not_read_is_reset_and_the_log_says_why(sink: Sink) {
+    let rig = Rig::new(sink, Duration::from_millis(300));
     let (mut client, served) = rig.connect().await;
     ask(&mut client, "/stream").await;
     timeout(10 * SECOND, served).await.unwrap().unwrap();
@@ -185,9 +216,8 @@ async fn a_client_that_does_not_read_is_reset_and_the_log_says_why() {
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
-#[tokio::test]
-async fn a_client_that_reads_now_and_then_keeps_its_stream() {
-    let rig = Rig::new(Duration::from_millis(400));
+async fn a_client_that_reads_now_and_then_keeps_its_stream(sink: Sink) {
+    let rig = Rig::new(sink, Duration::from_millis(400));
     let (mut client, served) = rig.connect().await;
     ask(&mut client, "/stream").await;
     let start = Instant::now();
@@ -203,9 +233,8 @@ async fn a_client_that_reads_now_and_then_keeps_its_stream() {
     rig.assert_ended("client_closed");
 }
 
-#[tokio::test]
-async fn a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing() {
-    let rig = Rig::new(60 * SECOND);
+async fn a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing(sink: Sink) {
+    let rig = Rig::new(sink, 60 * SECOND);
     let (mut client, _served) = rig.connect().await;
     ask(&mut client, "/stream").await;
     let taken = until_blocked(&rig).await;
@@ -230,9 +259,8 @@ async fn a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing() {
     );
 }
 
-#[tokio::test]
-async fn every_event_is_one_chunk() {
-    let rig = Rig::new(60 * SECOND);
+async fn every_event_is_one_chunk(sink: Sink) {
+    let rig = Rig::new(sink, 60 * SECOND);
     let (mut client, _served) = rig.connect().await;
     ask(&mut client, "/stream").await;
     let mut read = vec![0; 20 * EVENT];
@@ -248,9 +276,43 @@ async fn every_event_is_one_chunk() {
     }
 }
 
-#[tokio::test]
-async fn a_reset_is_noticed_as_a_close_is() {
-    let rig = Rig::new(60 * SECOND);
+async fn a_head_that_the_socket_does_not_take_at_once_comes_whole(sink: Sink) {
+    let rig = Rig::new(sink, 60 * SECOND);
+    let (mut client, _served) = rig.connect_narrow().await;
+    ask(&mut client, "/large").await;
+    rig.until_open().await;
+    let mut read = vec![0; LARGE_HEADER + 4 * EVENT];
+    client.read_exact(&mut read).await.unwrap();
+    let text = String::from_utf8(read).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&"x".repeat(LARGE_HEADER)));
+    assert!(body.starts_with("5\r\n:ok\n\n\r\n"), "{}", &body[..20]);
+    assert!(body[10..].contains("\r\ndata: 0000000000 xxx"));
+}
+
+async fn a_reset_before_the_head_is_out_leaves_nothing_behind(sink: Sink) {
+    let rig = Rig::new(sink, 60 * SECOND);
+    let (mut client, served) = rig.connect_narrow().await;
+    ask(&mut client, "/large").await;
+    rig.until_open().await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    timeout(5 * SECOND, served).await.unwrap().unwrap();
+    rig.assert_ended("client_closed");
+    assert_eq!(rig.taken(), 0, "no event before the head");
+}
+
+async fn a_head_that_is_never_read_stalls(sink: Sink) {
+    let rig = Rig::new(sink, Duration::from_millis(300));
+    let (mut client, served) = rig.connect_narrow().await;
+    ask(&mut client, "/large").await;
+    timeout(10 * SECOND, served).await.unwrap().unwrap();
+    rig.assert_ended("stalled");
+    drop(client);
+}
+
+async fn a_reset_is_noticed_as_a_close_is(sink: Sink) {
+    let rig = Rig::new(sink, 60 * SECOND);
     let (mut client, served) = rig.connect().await;
     ask(&mut client, "/stream").await;
     until_blocked(&rig).await;
@@ -260,9 +322,8 @@ async fn a_reset_is_noticed_as_a_close_is() {
     rig.assert_ended("client_closed");
 }
 
-#[tokio::test]
-async fn a_client_that_closes_its_side_gets_its_answer_but_no_stream() {
-    let rig = Rig::new(60 * SECOND);
+async fn a_client_that_closes_its_side_gets_its_answer_but_no_stream(sink: Sink) {
+    let rig = Rig::new(sink, 60 * SECOND);
     for (target, end) in [("/", "\r\n\r\nshort"), ("/stream", "\n\n\r\n")] {
         let (mut client, served) = rig.connect().await;
         ask(&mut client, target).await;
@@ -278,9 +339,8 @@ async fn a_client_that_closes_its_side_gets_its_answer_but_no_stream() {
     }
 }
 
-#[tokio::test]
-async fn a_head_that_does_not_come_in_time_is_not_waited_for() {
-    let rig = Rig::with(60 * SECOND, Duration::from_millis(200), false);
+async fn a_head_that_does_not_come_in_time_is_not_waited_for(sink: Sink) {
+    let rig = Rig::with(sink, 60 * SECOND, Duration::from_millis(200), false);
     let (mut client, served) = rig.connect().await;
     let trickle = async {
         for byte in "GET / HTTP/1.1\r\nhost: test\r\nx: "
@@ -301,11 +361,43 @@ async fn a_head_that_does_not_come_in_time_is_not_waited_for() {
     timeout(5 * SECOND, served).await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn a_panic_of_a_stream_gives_its_place_back() {
-    let rig = Rig::with(60 * SECOND, SECOND, true);
+async fn a_panic_of_a_stream_gives_its_place_back(sink: Sink) {
+    let rig = Rig::with(sink, 60 * SECOND, SECOND, true);
     let (mut client, served) = rig.connect().await;
     ask(&mut client, "/stream").await;
-    assert!(timeout(5 * SECOND, served).await.unwrap().unwrap_err().is_panic());
+    timeout(5 * SECOND, served).await.unwrap().unwrap();
     rig.assert_ended("panicked");
+    let text = metrics::render(&rig.registry).unwrap();
+    assert!(text.contains("riverhead_http_panics_total 1\n"), "{text}");
+}
+
+/// Makes each of these a test for either sink.
+macro_rules! on_both_sinks {
+    ($($test:ident)*) => {$(
+        mod $test {
+            #[tokio::test]
+            async fn over_the_socket() {
+                super::$test(super::Socket).await;
+            }
+
+            #[tokio::test]
+            async fn as_a_body() {
+                super::$test(super::Body).await;
+            }
+        }
+    )*};
+}
+
+on_both_sinks! {
+    a_head_that_the_socket_does_not_take_at_once_comes_whole
+    a_reset_before_the_head_is_out_leaves_nothing_behind
+    a_head_that_is_never_read_stalls
+    a_client_that_does_not_read_is_reset_and_the_log_says_why
+    a_client_that_reads_now_and_then_keeps_its_stream
+    a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing
+    every_event_is_one_chunk
+    a_reset_is_noticed_as_a_close_is
+    a_client_that_closes_its_side_gets_its_answer_but_no_stream
+    a_head_that_does_not_come_in_time_is_not_waited_for
+    a_panic_of_a_stream_gives_its_place_back
 }

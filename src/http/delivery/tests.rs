@@ -36,7 +36,12 @@ impl Scripted {
     fn put(&self, bytes: &'static str, events: u32, gaps: usize) {
         let gaps = vec![gap(); gaps];
         let bytes = Bytes::from_static(bytes.as_bytes());
-        self.batches.lock().push_back(Batch { bytes, events, gaps });
+        self.batches.lock().push_back(Batch {
+            bytes,
+            events,
+            gaps,
+            packed: None,
+        });
     }
 }
 

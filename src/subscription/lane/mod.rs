@@ -8,6 +8,7 @@
 
 mod budget;
 mod follower;
+mod pack;
 mod ring;
 mod run;
 
@@ -27,7 +28,7 @@ use self::{
     budget::Budget,
     ring::{Head, Ring, Taken},
 };
-use super::{Batch, Format, Request, Source, Subscription, merge::Wish, standing::Standing};
+use super::{Batch, Coding, Format, Request, Source, Subscription, merge::Wish, standing::Standing};
 use crate::{
     client::ClientKey,
     filter::{Filter, Filters, TooManyFilters},
@@ -56,6 +57,7 @@ struct Key {
     topics: Vec<Arc<str>>,
     form: IdForm,
     format: Format,
+    coding: Coding,
     filter: Option<Filter>,
     shows_canaries: bool,
 }
@@ -75,6 +77,8 @@ struct Lane {
     /// Whether its subscription waits for Kafka.
     held: AtomicBool,
     budget: Arc<Budget>,
+    /// What packing costs in memory, in bytes.
+    packing: AtomicUsize,
     /// Cancelled when nobody follows any more.
     ended: CancellationToken,
 }
@@ -123,8 +127,8 @@ impl Lanes {
         let new = || Arc::new(Lane::new(key.clone(), Arc::clone(&self.0.budget)));
         let lane = Arc::clone(lanes.entry(key.clone()).or_insert_with(new));
         self.0.budget.come();
-        // For one alone there is nothing to share.
-        if lane.followers.fetch_add(1, Relaxed) == 1 && !lane.opened.swap(true, Relaxed) {
+        let before = lane.followers.fetch_add(1, Relaxed);
+        if before + 1 >= lane.key.audience() && !lane.opened.swap(true, Relaxed) {
             self.0.tasks.spawn(run::run(self.clone(), Arc::clone(&lane), now));
         }
         Membership {
@@ -144,8 +148,8 @@ impl Lanes {
 
     /// Adds a batch to a lane's ring; `after` is where it leads.
     fn publish(&self, lane: &Lane, batch: Batch, after: Standing) {
-        let share = lane.share();
-        let changed = lane.ring.lock().push(batch, Arc::new(after), share);
+        let room = lane.room();
+        let changed = lane.ring.lock().push(batch, Arc::new(after), room);
         self.0.budget.account(changed);
         if self.0.budget.is_exceeded() {
             self.trim();
@@ -155,7 +159,7 @@ impl Lanes {
     /// Brings every ring down to its lane's share, of which others may have got a part since.
     fn trim(&self) {
         for lane in self.0.lanes.lock().values() {
-            let freed = lane.ring.lock().trim(lane.share());
+            let freed = lane.ring.lock().trim(lane.room());
             self.0.budget.account((0, freed));
         }
     }
@@ -173,8 +177,17 @@ impl Key {
             topics: request.topics.clone(),
             form: request.form,
             format: request.format,
+            coding: request.coding,
             filter: request.filter.clone(),
             shows_canaries: request.shows_canaries,
+        }
+    }
+
+    /// How many it takes to open the lane. For one alone there is nothing to share; but only lanes pack.
+    fn audience(&self) -> usize {
+        match self.coding {
+            Coding::Identity => 2,
+            Coding::Gzip => 1,
         }
     }
 
@@ -195,6 +208,7 @@ impl Key {
             since: None,
             form: self.form,
             format: self.format,
+            coding: self.coding,
             filter: self.filter.clone(),
             shows_canaries: self.shows_canaries,
             client,
@@ -214,12 +228,18 @@ impl Lane {
             audience: Bells::default(),
             held: AtomicBool::new(false),
             budget,
+            packing: AtomicUsize::new(0),
             ended: CancellationToken::new(),
         }
     }
 
     fn share(&self) -> usize {
         self.budget.share(self.followers.load(Relaxed))
+    }
+
+    /// What its ring may cost, in bytes.
+    fn room(&self) -> usize {
+        self.share().saturating_sub(self.packing.load(Relaxed))
     }
 
     /// Moves the head to where the subscription stands; whether that is elsewhere than before.

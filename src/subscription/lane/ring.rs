@@ -112,5 +112,6 @@ impl Ring {
 
 /// What a batch costs in a ring, in bytes.
 fn cost(batch: &Batch, after: &Standing) -> usize {
-    batch.bytes.len() + after.bytes() + size_of::<Entry>()
+    let packed = batch.packed.as_ref().map_or(0, |packed| packed.bytes.len());
+    batch.bytes.len() + packed + after.bytes() + size_of::<Entry>()
 }

@@ -7,18 +7,20 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Lane, Lanes};
+use super::{Lane, Lanes, pack::Packing};
 use crate::{client::ClientKey, position::Timestamp, subscription::Subscription};
 
 /// Reads for everybody in the lane, until nobody is.
 pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
     // Also when this task panics: those who follow then go on by themselves.
     let closing = Closing(&lane);
+    let mut packing = Packing::of(&lane);
     let mut subscription = Subscription::start_proven(&lanes.0.source, lane.key.request(lane_client(), now));
     tokio::select! {
         () = lane.ended.cancelled() => {}
-        never = poll_fn(|context| poll(context, &lanes, &lane, &mut subscription)) => match never {},
+        never = poll_fn(|context| poll(context, &lanes, &mut packing, &lane, &mut subscription)) => match never {},
     }
+    drop(packing);
     drop(closing);
 }
 
@@ -26,6 +28,7 @@ pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
 fn poll(
     context: &mut Context<'_>,
     lanes: &Lanes,
+    packing: &mut Packing<'_>,
     lane: &Lane,
     subscription: &mut Subscription,
 ) -> Poll<Infallible> {
@@ -33,7 +36,7 @@ fn poll(
     while batches < BURST
         && let Poll::Ready(batch) = subscription.poll_batch(context)
     {
-        lanes.publish(lane, batch, subscription.standing());
+        lanes.publish(lane, packing.pack(batch), subscription.standing());
         batches += 1;
     }
     if batches == BURST {

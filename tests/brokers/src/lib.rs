@@ -40,7 +40,7 @@ mod workplace;
 pub use address::DeadAddress;
 pub use cluster::{CONTROLLER, Cluster, ClusterBuilder};
 pub use patience::{Probe, eventually, scale, scaled};
-pub use producer::{Acked, Acks, Ledger, Producer, ProducerBuilder, RawRecord, Running};
+pub use producer::{Acked, Acks, Ledger, Producer, ProducerBuilder, RawRecord, Running, value};
 pub use proxy::{Counts, Direction, Fault, Proxy};
 pub use shared::{SharedCluster, shared};
 pub use topics::{LogRecord, NewTopic, PartitionState};

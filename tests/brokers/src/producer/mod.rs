@@ -16,7 +16,7 @@ use crate::patience::scaled;
 
 pub use builder::{Acks, ProducerBuilder};
 pub use ledger::{Acked, Ledger};
-pub use records::RawRecord;
+pub use records::{RawRecord, value};
 
 use ledger::{Bookkeeper, Books, Ticket};
 use records::Records;

@@ -76,8 +76,8 @@ impl Draft {
     }
 }
 
-/// `{"n":17,"pad":"xxxx"}`, so many bytes in all if that many suffice.
-fn value(number: u64, bytes: usize) -> String {
+/// The value of a numbered record, `{"n":17,"pad":"xxxx"}`: so many bytes in all if that many suffice.
+pub fn value(number: u64, bytes: usize) -> String {
     let bare = format!(r#"{{"n":{number},"pad":""#);
     let pad = bytes.saturating_sub(bare.len() + 2);
     format!("{bare}{:x<pad$}\"}}", "")

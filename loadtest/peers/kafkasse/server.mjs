@@ -1,0 +1,23 @@
+// One KafkaSSE consumer for each client. node server.mjs BOOTSTRAP TOPIC; says where it listens, as riverhead does.
+import { createServer } from "node:http";
+import kafkaSse from "kafka-sse";
+
+const [bootstrap, topic] = process.argv.slice(2);
+const options = {
+  kafkaConfig: {
+    "metadata.broker.list": bootstrap,
+    // What EventStreams sets, and what a fair comparison needs: no fetch waits for company.
+    "fetch.wait.max.ms": 10,
+    "fetch.min.bytes": 1,
+  },
+};
+
+const server = createServer((request, response) => {
+  kafkaSse(request, response, [topic], options).catch((error) => {
+    process.stderr.write(`${error}\n`);
+    response.destroy();
+  });
+});
+server.listen(0, "127.0.0.1", () => {
+  process.stdout.write(`listening on http://127.0.0.1:${server.address().port}\n`);
+});

@@ -1,0 +1,232 @@
+//! A crowd in a thread of its own: it comes, reads, comes back if it is to, and goes.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::{Hall, Plan, Tally};
+use crate::{ask::Ask, numbers::Faults, stopwatch::Stopwatch};
+
+/// A crowd at work. Dropped, it goes on until its process ends: [`finish`](Self::finish) it.
+#[derive(Debug)]
+pub struct Crowd {
+    thread: JoinHandle<io::Result<Outcome>>,
+    shared: Arc<Shared>,
+    /// What it does.
+    pub tally: Arc<Tally>,
+    clients: usize,
+    judged: usize,
+    began: Instant,
+}
+
+/// What a client asks, and which numbers it is to get first, one of each partition; `None` for whatever comes.
+#[derive(Clone, Debug)]
+pub struct Errand {
+    /// What it asks.
+    pub ask: Ask,
+    /// What it expects.
+    pub next: Option<Vec<u64>>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Of all that are judged.
+    pub faults: Faults,
+    /// Judged clients that got everything.
+    pub finished: usize,
+    /// Judged clients.
+    pub judged: usize,
+    /// How long events took, if that was measured.
+    pub stopwatch: Option<Stopwatch>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    /// Up to which number, and how many of the judged have got so far.
+    reached: Mutex<(u64, usize)>,
+}
+
+impl Crowd {
+    /// All come, two hundred at a time. `errand` says what each asks; with `back` who loses his stream comes again, at any time
+    /// within so long, by his last id.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn start(
+        plan: Plan,
+        stopwatch: Option<Stopwatch>,
+        back: Option<Duration>,
+        errand: impl Fn(usize) -> Errand + Send + 'static,
+    ) -> io::Result<Self> {
+        let (clients, judged) = (plan.clients, plan.clients.div_ceil(plan.judge_every));
+        let hall = Hall::new(plan, stopwatch)?;
+        let shared = Arc::new(Shared::default());
+        let tally = Arc::clone(&hall.tally);
+        let driver = Driver {
+            hall,
+            shared: Arc::clone(&shared),
+            errand: Box::new(errand),
+            back,
+            first: 0,
+            clients,
+            judged,
+            waiting: BinaryHeap::new(),
+            looked: Instant::now(),
+        };
+        Ok(Self {
+            thread: thread::spawn(move || driver.run()),
+            shared,
+            tally,
+            clients,
+            judged,
+            began: Instant::now(),
+        })
+    }
+
+    /// Waits until every stream has begun: how long that took from the start of all. `None` if it takes longer.
+    pub fn wait_until_here(&self, patience: Duration) -> Option<Duration> {
+        self.wait(patience, || self.tally.here.load(Relaxed) == self.clients as u64)
+    }
+
+    /// Waits until every judged client has every number below `end`.
+    pub fn wait_for(&self, end: u64, patience: Duration) -> Option<Duration> {
+        self.aim(end);
+        self.wait(patience, || self.has_reached(end))
+    }
+
+    /// Tells it to look who has every number below `end`.
+    pub fn aim(&self, end: u64) {
+        *self.reached() = (end, 0);
+    }
+
+    /// Whether every judged client had every number below `end` when it last looked.
+    pub fn has_reached(&self, end: u64) -> bool {
+        *self.reached() == (end, self.judged)
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When the kernel refused a socket or epoll.
+    ///
+    /// # Panics
+    /// When its thread did.
+    pub fn finish(self) -> io::Result<Outcome> {
+        self.shared.stop.store(true, Relaxed);
+        self.thread.join().expect("the crowd's thread")
+    }
+
+    fn reached(&self) -> MutexGuard<'_, (u64, usize)> {
+        self.shared.reached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, patience: Duration, done: impl Fn() -> bool) -> Option<Duration> {
+        let until = Instant::now() + patience;
+        while !done() {
+            if Instant::now() > until || self.thread.is_finished() {
+                return None;
+            }
+            thread::sleep(LOOK / 2);
+        }
+        Some(self.began.elapsed())
+    }
+}
+
+struct Driver {
+    hall: Hall,
+    shared: Arc<Shared>,
+    errand: Box<dyn Fn(usize) -> Errand + Send>,
+    back: Option<Duration>,
+    /// The first client that has not come yet.
+    first: usize,
+    clients: usize,
+    judged: usize,
+    /// Who comes again, and when.
+    waiting: BinaryHeap<Reverse<(Instant, usize)>>,
+    looked: Instant,
+}
+
+impl Driver {
+    fn run(mut self) -> io::Result<Outcome> {
+        while !self.shared.stop.load(Relaxed) {
+            self.let_in()?;
+            self.hall.poll(TURN)?;
+            self.see_off();
+            self.look_who_is_done();
+        }
+        let (end, _) = *self.shared.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Outcome {
+            faults: self.hall.faults(),
+            finished: self.hall.finished(end),
+            judged: self.judged,
+            stopwatch: self.hall.into_stopwatch(),
+        })
+    }
+
+    fn let_in(&mut self) -> io::Result<()> {
+        let now = Instant::now();
+        while self.hall.tally.coming.load(Relaxed) < AT_ONCE {
+            let client = match self.waiting.peek() {
+                Some(Reverse((at, client))) if *at <= now => *client,
+                _ if self.first < self.clients => self.first,
+                _ => break,
+            };
+            if client == self.first {
+                self.first += 1;
+            } else {
+                self.waiting.pop();
+            }
+            self.come(client)?;
+        }
+        Ok(())
+    }
+
+    fn come(&mut self, client: usize) -> io::Result<()> {
+        let Errand { mut ask, next } = (self.errand)(client);
+        match self.hall.last_id(client) {
+            Some(id) => ask.last_event_id = Some(id),
+            // It knows nothing that would have to go on.
+            None => next.iter().for_each(|next| self.hall.expect(client, next)),
+        }
+        self.hall.come(client, &ask)
+    }
+
+    fn see_off(&mut self) {
+        while let Some(client) = self.hall.gone.pop_front() {
+            if let Some(back) = self.back {
+                let at = Instant::now() + back.mul_f64(fastrand::f64());
+                self.waiting.push(Reverse((at, client)));
+            }
+        }
+    }
+
+    fn look_who_is_done(&mut self) {
+        if self.looked.elapsed() < LOOK {
+            return;
+        }
+        self.looked = Instant::now();
+        let mut reached = self.shared.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        if reached.0 > 0 {
+            reached.1 = self.hall.finished(reached.0);
+        }
+    }
+}
+
+/// Connections whose stream has not begun, at a time: within any backlog.
+const AT_ONCE: u64 = 200;
+
+/// The longest wait for something to come.
+const TURN: Duration = Duration::from_millis(20);
+
+/// Between two looks at who has everything.
+const LOOK: Duration = Duration::from_millis(50);

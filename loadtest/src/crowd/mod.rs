@@ -1,0 +1,261 @@
+//! Thousands of clients in one thread: what they get is judged as it comes, for less than it costs to send it.
+
+mod driver;
+mod guest;
+mod referee;
+mod scan;
+mod tally;
+
+pub use driver::{Crowd, Errand, Outcome};
+pub use tally::{Delivered, Tally};
+
+use std::{
+    collections::VecDeque,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{
+        Timespec,
+        epoll::{self, EventData, EventFlags},
+    },
+    fd::OwnedFd,
+};
+
+use self::{
+    guest::{Guest, Look, Manner},
+    referee::Referee,
+};
+use crate::{ask::Ask, numbers::Faults, stopwatch::Stopwatch};
+
+/// Who they are.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Whom they ask.
+    pub server: SocketAddr,
+    /// How many.
+    pub clients: usize,
+    /// In how many partitions the numbers are, in turn.
+    pub partitions: usize,
+    /// Each that many is judged, from the first on; of the others bytes are counted. 1 judges all.
+    pub judge_every: usize,
+    /// Whether they keep their last ids, to resume by.
+    pub keep_ids: bool,
+}
+
+/// The clients of a plan, and one place where all wait.
+#[derive(Debug)]
+pub(crate) struct Hall {
+    plan: Plan,
+    epoll: OwnedFd,
+    guests: Vec<Guest>,
+    referee: Referee,
+    stopwatch: Option<Stopwatch>,
+    pub(crate) tally: Arc<Tally>,
+    /// Clients whose connection ended, or was refused, and that nobody has asked after.
+    pub(crate) gone: VecDeque<usize>,
+    buffer: Vec<u8>,
+}
+
+impl Hall {
+    pub(crate) fn new(plan: Plan, stopwatch: Option<Stopwatch>) -> io::Result<Self> {
+        Ok(Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            guests: (0..plan.clients).map(|_| Guest::default()).collect(),
+            referee: Referee::new(plan.clients, plan.partitions),
+            stopwatch,
+            tally: Arc::default(),
+            gone: VecDeque::new(),
+            buffer: vec![0; BUFFER],
+            plan,
+        })
+    }
+
+    /// A client begins to connect.
+    pub(crate) fn come(&mut self, client: usize, ask: &Ask) -> io::Result<()> {
+        let guest = &mut self.guests[client];
+        guest.come(self.plan.server, ask)?;
+        let Some(socket) = &guest.socket else {
+            return Ok(());
+        };
+        epoll::add(&self.epoll, socket, token(client), EventFlags::OUT)?;
+        self.tally.coming.fetch_add(1, Relaxed);
+        Ok(())
+    }
+
+    /// A client goes. Its socket closes, and so leaves the epoll set.
+    pub(crate) fn leave(&mut self, client: usize) {
+        let guest = &mut self.guests[client];
+        if guest.socket.is_none() {
+            return;
+        }
+        let which = if guest.has_begun() {
+            &self.tally.here
+        } else {
+            &self.tally.coming
+        };
+        which.fetch_sub(1, Relaxed);
+        guest.leave();
+    }
+
+    /// A client stops reading, or goes on.
+    pub(crate) fn set_reading(&self, client: usize, reading: bool) -> io::Result<()> {
+        let Some(socket) = &self.guests[client].socket else {
+            return Ok(());
+        };
+        // Without flags the kernel still tells of errors and of a reset.
+        let flags = if reading {
+            EventFlags::IN
+        } else {
+            EventFlags::empty()
+        };
+        Ok(epoll::modify(&self.epoll, socket, token(client), flags)?)
+    }
+
+    /// How many places there are.
+    pub(crate) fn len(&self) -> usize {
+        self.guests.len()
+    }
+
+    /// Whether its stream has begun and it lacks something below `end`.
+    pub(crate) fn is_behind(&self, client: usize, end: u64) -> bool {
+        self.guests[client].has_begun() && !self.referee.has_all(client, end)
+    }
+
+    /// The id of its last whole event.
+    pub(crate) fn last_id(&self, client: usize) -> Option<String> {
+        let id = &self.guests[client].last_id;
+        (!id.is_empty()).then(|| String::from_utf8_lossy(id).into_owned())
+    }
+
+    /// It begins anew: without an id, with whatever comes first.
+    pub(crate) fn forget(&mut self, client: usize) {
+        self.guests[client].last_id.clear();
+        self.referee.forget(client);
+    }
+
+    pub(crate) fn expect(&mut self, client: usize, next: &[u64]) {
+        self.referee.expect(client, next);
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        self.referee.faults()
+    }
+
+    pub(crate) fn into_stopwatch(self) -> Option<Stopwatch> {
+        self.stopwatch
+    }
+
+    /// How many of the judged have everything below `end`.
+    pub(crate) fn finished(&self, end: u64) -> usize {
+        let judged = (0..self.plan.clients).step_by(self.plan.judge_every);
+        judged.filter(|client| self.referee.has_all(*client, end)).count()
+    }
+
+    /// Waits until something comes, no longer than `patience`, and takes it.
+    pub(crate) fn poll(&mut self, patience: Duration) -> io::Result<()> {
+        // Not kept: the kernel's events may hold pointers, which keep what holds them in one thread.
+        let mut ready = Vec::with_capacity(READY);
+        let timeout = Timespec {
+            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: patience.subsec_nanos().into(),
+        };
+        let spare = rustix::buffer::spare_capacity(&mut ready);
+        match epoll::wait(&self.epoll, spare, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in &ready {
+            let (data, flags) = (event.data, event.flags);
+            self.look(data.u64() as usize, flags)?;
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, client: usize, flags: EventFlags) -> io::Result<()> {
+        let begun = self.guests[client].has_begun();
+        let looked = self.read(client, flags);
+        if !begun && self.guests[client].has_begun() {
+            self.tally.coming.fetch_sub(1, Relaxed);
+            self.tally.here.fetch_add(1, Relaxed);
+        }
+        match looked {
+            Look::Nothing => {}
+            Look::Asked => self.set_reading(client, true)?,
+            Look::Bytes(read) => _ = self.tally.bytes.fetch_add(read as u64, Relaxed),
+            Look::Ended | Look::Refused => {
+                let count = if begun {
+                    &self.tally.ended
+                } else {
+                    &self.tally.refused
+                };
+                count.fetch_add(1, Relaxed);
+                self.leave(client);
+                self.gone.push_back(client);
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, client: usize, flags: EventFlags) -> Look {
+        let manner = self.manner(client);
+        let Self {
+            guests,
+            referee,
+            stopwatch,
+            tally,
+            buffer,
+            ..
+        } = self;
+        let now = Instant::now();
+        let (mut events, mut newest) = (0, 0);
+        let looked = guests[client].look(flags, buffer, manner, |block| {
+            if let Some(number) = block.number() {
+                events += 1;
+                newest = number.max(newest);
+                referee.judge(client, number);
+                if let Some(stopwatch) = stopwatch {
+                    stopwatch.arrived(number, now);
+                }
+            } else if block.is_gap() {
+                tally.gaps.fetch_add(1, Relaxed);
+            }
+        });
+        if let Look::Bytes(read) = looked
+            && manner != Manner::Counted
+        {
+            tally.judged(events, read, newest);
+        }
+        looked
+    }
+
+    fn manner(&self, client: usize) -> Manner {
+        if !client.is_multiple_of(self.plan.judge_every) {
+            Manner::Counted
+        } else if self.plan.keep_ids {
+            Manner::Keeping
+        } else {
+            Manner::Judged
+        }
+    }
+}
+
+fn token(client: usize) -> EventData {
+    EventData::new_u64(client as u64)
+}
+
+/// The local address of a client, one of `addresses` from 127.0.0.2 on: one address has ports for 28,000 connections.
+pub fn address(client: usize, addresses: usize) -> SocketAddr {
+    let index = (client % addresses.max(1)) as u32;
+    let first = u32::from(Ipv4Addr::new(127, 0, 1, 1));
+    (Ipv4Addr::from(first + index), 0).into()
+}
+
+/// Sockets looked at in one turn.
+const READY: usize = 1024;
+
+/// The most that is read at once: what a server writes at once to somebody who is behind.
+const BUFFER: usize = 256 * 1024;

@@ -1,0 +1,133 @@
+//! Runs the scenarios with thousands of clients.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use riverhead_loadtest::scenarios::{
+    Report,
+    churn::Churn,
+    fanout::{Fanout, Load},
+    idle::Idle,
+    replayer::Replayer,
+    storm::Storm,
+};
+
+use crate::{
+    Run,
+    cli::crowds::{ChurnArgs, FanoutArgs, IdleArgs, ReplayerArgs, StormArgs},
+};
+
+impl Run<'_> {
+    pub(crate) fn fanout(&self, args: &FanoutArgs) -> ExitCode {
+        let scenario = Fanout {
+            binary: self.binary,
+            peers: args.peers.clone(),
+            settings: args.common.settings.clone(),
+            servers: args.servers.clone(),
+            loads: loads(args),
+            kafka_sse_clients: args.kafkasse_clients,
+            rounds: args.rounds,
+            warm_up: args.warm_up.0,
+            duration: args.duration.0,
+            record_bytes: args.record_bytes,
+            addresses: args.common.addresses,
+            judge_every: usize::from(args.judge_every),
+            server_cpus: args.common.server_cpus,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
+    pub(crate) fn idle(&self, args: &IdleArgs) -> ExitCode {
+        let scenario = Idle {
+            binary: self.binary,
+            peers: args.peers.clone(),
+            settings: args.common.settings.clone(),
+            servers: args.servers.clone(),
+            clients: args.clients,
+            addresses: args.common.addresses,
+            rounds: args.rounds,
+            duration: args.duration.0,
+            server_cpus: args.common.server_cpus,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
+    pub(crate) fn storm(&self, args: &StormArgs) -> ExitCode {
+        let scenario = Storm {
+            binary: self.binary(),
+            settings: args.common.settings.clone(),
+            clients: args.clients,
+            addresses: args.common.addresses,
+            rate: args.rate,
+            record_bytes: args.record_bytes,
+            back: (!args.restart).then_some(args.back.0),
+            within: args.within.0,
+            quiet: args.quiet.0,
+            server_cpus: args.common.server_cpus,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
+    pub(crate) fn replayer(&self, args: &ReplayerArgs) -> ExitCode {
+        let scenario = Replayer {
+            binary: self.binary(),
+            settings: args.settings.clone(),
+            records: args.records,
+            record_bytes: args.record_bytes,
+            rounds: args.rounds,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run(&self.cluster(), "replayer"))
+    }
+
+    pub(crate) fn churn(&self, args: &ChurnArgs) -> ExitCode {
+        let scenario = Churn {
+            binary: self.binary(),
+            settings: args.settings.clone(),
+            connects: args.connects,
+            rate: args.rate,
+            record_bytes: args.record_bytes,
+            addresses: args.addresses,
+            duration: args.duration.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run(&self.cluster(), "churn"))
+    }
+
+    fn tell_or_fail<R: Report>(&self, report: io::Result<R>) -> ExitCode {
+        match report {
+            Ok(report) => self.tell(&report),
+            Err(error) => {
+                // Nobody is left to tell when this fails.
+                _ = writeln!(io::stderr(), "error: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Every combination, so that neighbours differ in as little as possible.
+fn loads(args: &FanoutArgs) -> Vec<Load> {
+    let mut loads = Vec::new();
+    for clients in &args.clients {
+        for rate in &args.rates {
+            for filters in &args.filters {
+                loads.extend(args.queries.iter().map(|query| Load {
+                    clients: *clients,
+                    rate: *rate,
+                    filters: *filters,
+                    query: query.clone(),
+                }));
+            }
+        }
+    }
+    loads
+}

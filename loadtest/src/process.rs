@@ -1,0 +1,131 @@
+//! What the kernel says of a process and those that it started.
+
+use std::{fs, io, time::Duration};
+
+/// A running process, with its descendants: a server that forks workers is measured whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    pid: u32,
+}
+
+impl Process {
+    /// The process of this id.
+    pub fn new(pid: u32) -> Self {
+        Self { pid }
+    }
+
+    /// Resident memory in bytes. What processes share counts with each.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn resident(self) -> io::Result<u64> {
+        self.sum(|process| process.status("VmRSS:"))
+    }
+
+    /// The most resident memory that it ever had, in bytes; of itself alone.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn most_resident(self) -> io::Result<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// The processor time used, its own and the kernel's for it.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn cpu(self) -> io::Result<Duration> {
+        let ticks = self.sum(Self::ticks)?;
+        Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
+    }
+
+    /// File descriptors that are open.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn descriptors(self) -> io::Result<u64> {
+        self.sum(|process| Ok(fs::read_dir(process.path("fd"))?.count() as u64))
+    }
+
+    fn ticks(self) -> io::Result<u64> {
+        let stat = fs::read_to_string(self.path("stat"))?;
+        // Behind the name, which may hold anything: the state is field 3, user and system time are 14 and 15.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+        let times = fields.skip(11).take(2);
+        Ok(times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum())
+    }
+
+    fn status(self, name: &str) -> io::Result<u64> {
+        let status = fs::read_to_string(self.path("status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kilobytes
+            .map(|kilobytes| kilobytes * 1024)
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Over itself and its descendants; one of these that ends meanwhile counts nothing.
+    fn sum(self, of: impl Fn(Self) -> io::Result<u64> + Copy) -> io::Result<u64> {
+        let own = of(self)?;
+        let children = self.children();
+        Ok(own
+            + children
+                .map(|child| child.sum(of).unwrap_or_default())
+                .sum::<u64>())
+    }
+
+    fn children(self) -> impl Iterator<Item = Self> {
+        let list = format!("task/{}/children", self.pid);
+        let text = fs::read_to_string(self.path(&list)).unwrap_or_default();
+        let pids: Vec<u32> = text
+            .split(' ')
+            .filter_map(|pid| pid.trim().parse().ok())
+            .collect();
+        pids.into_iter().map(Self::new)
+    }
+
+    fn path(self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.pid)
+    }
+}
+
+/// What the kernel keeps for all TCP sockets of this network namespace, in bytes: what stands in their buffers.
+pub fn socket_memory() -> u64 {
+    let text = fs::read_to_string("/proc/net/sockstat").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP: "));
+    let pages = line.and_then(|line| line.rsplit_once("mem ")?.1.trim().parse::<u64>().ok());
+    pages.unwrap_or_default() * PAGE
+}
+
+/// The unit of times in `/proc`: `USER_HZ`, which is 100 on every Linux.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The unit of `mem` in sockstat: right where pages are small, which is where load tests run.
+const PAGE: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn children_count_with_their_parent() {
+        let mut shell = Command::new("sh")
+            .args(["-c", "sleep 60 & read line; kill $!"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let process = Process::new(shell.id());
+        let until = std::time::Instant::now() + Duration::from_secs(10);
+        while process.children().count() == 0 && std::time::Instant::now() < until {
+            std::thread::yield_now();
+        }
+        let alone = process.status("VmRSS:").unwrap();
+        assert!(process.resident().unwrap() > alone);
+        assert!(process.descriptors().unwrap() >= 6);
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        assert!(process.resident().is_err());
+    }
+}

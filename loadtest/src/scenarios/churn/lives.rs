@@ -1,0 +1,180 @@
+//! What clients do with their time.
+
+use std::{
+    cmp::Reverse,
+    collections::BinaryHeap,
+    io,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    ask::Ask,
+    crowd::{Hall, address},
+    numbers::Faults,
+};
+
+/// All clients, and when each does what next.
+pub(super) struct Lives {
+    hall: Hall,
+    addresses: usize,
+    /// Places where nobody is.
+    free: Vec<usize>,
+    plans: BinaryHeap<Reverse<(Instant, usize, Next)>>,
+    began: Instant,
+    per_second: f64,
+    /// Connections begun.
+    pub(super) connects: u64,
+    /// Of them, those of clients that were cut.
+    pub(super) returns: u64,
+    /// How often somebody stopped reading.
+    pub(super) lags: u64,
+    /// Who had read for seconds and had not got what was written before.
+    pub(super) behind: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    /// Stops reading.
+    Lag,
+    /// Goes on reading.
+    Wake,
+    /// Loses its connection, wherever it is.
+    Cut,
+    /// Comes back by its last id.
+    Return,
+    /// Leaves for good.
+    Leave,
+}
+
+impl Lives {
+    pub(super) fn new(hall: Hall, per_second: f64, addresses: usize) -> Self {
+        Self {
+            free: (0..hall.len()).rev().collect(),
+            hall,
+            addresses,
+            plans: BinaryHeap::new(),
+            began: Instant::now(),
+            per_second,
+            connects: 0,
+            returns: 0,
+            lags: 0,
+            behind: 0,
+        }
+    }
+
+    /// Does what is due, and reads. `end` is the number below which everybody should have everything who has read for a while.
+    pub(super) fn turn(&mut self, end: u64) -> io::Result<()> {
+        let now = Instant::now();
+        while let Some(Reverse((at, client, next))) = self.plans.peek().copied()
+            && at <= now
+        {
+            self.plans.pop();
+            self.act(client, next, end)?;
+        }
+        let due = (self.began.elapsed().as_secs_f64() * self.per_second) as u64;
+        while self.connects < due
+            && let Some(client) = self.free.pop()
+        {
+            self.hall.forget(client);
+            self.come(client)?;
+            self.plan_life(client);
+        }
+        self.hall.poll(TURN)?;
+        // They are counted; their places are free when their time is over.
+        self.hall.gone.clear();
+        Ok(())
+    }
+
+    pub(super) fn all_leave(&mut self) {
+        (0..self.hall.len()).for_each(|client| self.hall.leave(client));
+    }
+
+    pub(super) fn here(&self) -> u64 {
+        self.hall.tally.here.load(Relaxed)
+    }
+
+    /// Streams that ended without being left, and connections that got none.
+    pub(super) fn ended(&self) -> u64 {
+        self.hall.tally.gone()
+    }
+
+    pub(super) fn gaps(&self) -> u64 {
+        self.hall.tally.gaps.load(Relaxed)
+    }
+
+    pub(super) fn delivered(&self) -> u64 {
+        self.hall.tally.judged_events.load(Relaxed)
+    }
+
+    pub(super) fn faults(&self) -> Faults {
+        self.hall.faults()
+    }
+
+    fn come(&mut self, client: usize) -> io::Result<()> {
+        self.connects += 1;
+        let mut ask = Ask::new("/v2/stream/numbers").resume(self.hall.last_id(client));
+        ask.from = Some(address(client, self.addresses));
+        ask.receive_buffer = Some(RECEIVE_BUFFER);
+        self.hall.come(client, &ask)
+    }
+
+    /// Half read and leave; of the others some lag first, some are cut first.
+    fn plan_life(&mut self, client: usize) {
+        let mut at = Instant::now() + seconds(1.0, 10.0);
+        let detour = match fastrand::u8(0..10) {
+            0..3 => Some((Next::Lag, Next::Wake, seconds(2.0, 10.0))),
+            3..5 => Some((Next::Cut, Next::Return, seconds(0.0, 5.0))),
+            _ => None,
+        };
+        if let Some((away, back, how_long)) = detour {
+            self.plan(at, client, away);
+            at += how_long;
+            self.plan(at, client, back);
+            at += seconds(CATCH_UP, 10.0);
+        }
+        self.plan(at, client, Next::Leave);
+    }
+
+    fn plan(&mut self, at: Instant, client: usize, next: Next) {
+        self.plans.push(Reverse((at, client, next)));
+    }
+
+    fn act(&mut self, client: usize, next: Next, end: u64) -> io::Result<()> {
+        match next {
+            Next::Lag => {
+                self.lags += 1;
+                self.hall.set_reading(client, false)
+            }
+            Next::Wake => self.hall.set_reading(client, true),
+            Next::Cut => {
+                self.hall.leave(client);
+                Ok(())
+            }
+            Next::Return => {
+                self.returns += 1;
+                self.come(client)
+            }
+            Next::Leave => {
+                // Who has got nothing yet came when nothing was written, or is told by `ended`.
+                self.behind += u64::from(self.hall.is_behind(client, end));
+                self.hall.leave(client);
+                self.free.push(client);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn seconds(least: f64, most: f64) -> Duration {
+    Duration::from_secs_f64(least + fastrand::f64() * (most - least))
+}
+
+/// Small, so that who lags is felt by the gateway and not by the kernel alone.
+const RECEIVE_BUFFER: u32 = 8 * 1024;
+
+/// What somebody gets at least to catch up, in seconds.
+const CATCH_UP: f64 = 3.0;
+
+/// The longest wait for something to read.
+const TURN: Duration = Duration::from_millis(5);

@@ -1,0 +1,178 @@
+//! What came of it, and whether anything grew.
+
+use std::{fmt, io, time::Instant};
+
+use serde::Serialize;
+
+use crate::{
+    chart::Page,
+    gateway::Gateway,
+    numbers::Faults,
+    scenarios::{exact, problems},
+    table::median,
+};
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Connections begun.
+    pub connects: u64,
+    /// Of them, those of clients that were cut and went on by their last id.
+    pub returns: u64,
+    /// How often somebody stopped reading for seconds.
+    pub lags: u64,
+    /// Clients that had read for seconds and lacked what was written two seconds before.
+    pub behind: u64,
+    /// Streams that ended without being left, and connections that got none.
+    pub ended: u64,
+    /// All clients' faults together.
+    pub faults: Faults,
+    /// Gap events.
+    pub gaps: u64,
+    /// Events.
+    pub delivered: u64,
+    /// The gateway's descriptors before the first client and after the last.
+    pub descriptors: (u64, u64),
+    /// Over time.
+    pub samples: Vec<Sample>,
+    /// The gateway's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+/// A moment.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sample {
+    /// Seconds since it began.
+    pub at: f64,
+    /// The gateway's resident memory in bytes.
+    pub resident: u64,
+    /// Its descriptors.
+    pub descriptors: u64,
+    /// Clients with a stream.
+    pub here: u64,
+}
+
+impl Sample {
+    pub(super) fn take(began: Instant, gateway: &Gateway, here: u64) -> io::Result<Self> {
+        Ok(Self {
+            at: began.elapsed().as_secs_f64(),
+            resident: gateway.resident()?,
+            descriptors: gateway.process().descriptors()?,
+            here,
+        })
+    }
+}
+
+impl Report {
+    /// How much more resident memory there was in the last quarter than in the second, medians, in bytes. The first is for
+    /// rings and caches to fill.
+    pub fn grown(&self) -> Option<f64> {
+        let quarter = self.samples.len() / 4;
+        let of = |from: usize| {
+            let part = self.samples.iter().skip(from).take(quarter);
+            median(part.map(|sample| sample.resident as f64))
+        };
+        of(3 * quarter)
+            .zip(of(quarter))
+            .map(|(last, second)| last - second)
+    }
+
+    /// What may come to it in that while: what an allocator drifts by.
+    fn may_grow(&self) -> f64 {
+        let last = self.samples.last().map_or(0.0, |sample| sample.resident as f64);
+        MOST_GROWTH.max(last * 0.05)
+    }
+
+    fn series(&self, of: impl Fn(&Sample) -> f64) -> Vec<(f64, f64)> {
+        self.samples
+            .iter()
+            .map(|sample| (sample.at, of(sample)))
+            .collect()
+    }
+}
+
+impl crate::scenarios::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        let (before, after) = self.descriptors;
+        problems([
+            exact(self.faults),
+            (self.gaps == 0, "some client was told of a gap"),
+            (self.behind == 0, "some client did not catch up"),
+            (self.ended == 0, "some stream ended, or did not begin"),
+            (
+                self.grown().is_none_or(|grown| grown <= self.may_grow()),
+                "resident memory grew",
+            ),
+            (after <= before + SLACK, "descriptors stayed behind"),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+
+    fn page(&self) -> Option<Page> {
+        let mut page = Page::new("riverhead: churn");
+        page.line(
+            "Resident memory",
+            "MB",
+            &self.series(|sample| sample.resident as f64 / 1e6),
+        );
+        page.line(
+            "Descriptors",
+            "",
+            &self.series(|sample| sample.descriptors as f64),
+        );
+        page.line(
+            "Clients with a stream",
+            "",
+            &self.series(|sample| sample.here as f64),
+        );
+        Some(page)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            connects,
+            returns,
+            lags,
+            delivered,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "{connects} connects, {returns} of them by an id; {lags} lags; {delivered} events"
+        )?;
+        let resident = self.samples.iter().map(|sample| sample.resident as f64 / 1e6);
+        let [first, last] = [self.samples.first(), self.samples.last()]
+            .map(|sample| sample.map_or(0.0, |sample| sample.resident as f64 / 1e6));
+        let most = resident.fold(0.0, f64::max);
+        let grown = self.grown().unwrap_or_default() / 1e6;
+        writeln!(
+            f,
+            "resident {first:.1} MB first, {last:.1} MB last, {most:.1} MB at most; the last quarter beside the second: {grown:+.2} MB"
+        )?;
+        let (before, after) = self.descriptors;
+        writeln!(
+            f,
+            "descriptors {before} before the first client, {after} behind the last"
+        )?;
+        let Self {
+            faults,
+            gaps,
+            behind,
+            ended,
+            ..
+        } = self;
+        write!(f, "{faults}, gap events {gaps}, behind {behind}, ended {ended}")
+    }
+}
+
+/// In bytes.
+const MOST_GROWTH: f64 = 5e6;
+
+/// Descriptors that may come and go: a connection to a broker, a socket of metrics.
+const SLACK: u64 = 8;

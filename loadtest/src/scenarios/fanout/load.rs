@@ -1,0 +1,108 @@
+//! What clients ask for, and how much is written.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::{
+    ask::Ask,
+    crowd::{Errand, address},
+    server::{Kind, PARTITIONS},
+};
+
+/// One load; every server gets it in turn.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Load {
+    /// Clients.
+    pub clients: usize,
+    /// Records a second.
+    pub rate: f64,
+    /// How many distinct filters the clients have, each of which passes everything; 0 for no filter.
+    pub filters: usize,
+    /// What they ask besides, such as `encoding=gzip`.
+    pub query: String,
+}
+
+impl Load {
+    /// Whether this server understands it: filters and the like are riverhead's own.
+    pub fn is_for(&self, kind: Kind) -> bool {
+        kind.is_riverhead() || (self.filters == 0 && self.query.is_empty())
+    }
+
+    /// What a client asks, from one of so many addresses.
+    pub(super) fn errand(&self, kind: Kind, target: &str, client: usize, addresses: usize) -> Errand {
+        let mut ask = Ask::new(self.target(target, client));
+        ask.from = Some(address(self.place(client, addresses), addresses));
+        let first = || (0..PARTITIONS as u64).collect();
+        Errand {
+            ask,
+            // Every stream has begun before the first record is written.
+            next: kind.begins_at_once().then(first),
+        }
+    }
+
+    fn target(&self, target: &str, client: usize) -> String {
+        let mut parts = Vec::new();
+        if self.filters > 0 {
+            // All numbers are above; that the event has its last field takes a look at all of it.
+            let bound = 1 + client % self.filters;
+            parts.push(format!("filter=n%20%3E%20-{bound}%20and%20exists%20pad"));
+        }
+        if !self.query.is_empty() {
+            parts.push(self.query.clone());
+        }
+        if parts.is_empty() {
+            return target.to_owned();
+        }
+        format!("{target}?{}", parts.join("&"))
+    }
+
+    /// So that no address has more filters than it must: a client key may have five.
+    fn place(&self, client: usize, addresses: usize) -> usize {
+        match self.filters {
+            0 => client,
+            filters if filters > addresses => (client % filters) % addresses,
+            filters => client % (addresses - addresses % filters),
+        }
+    }
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} clients, {}/s", self.clients, self.rate)?;
+        if self.filters > 0 {
+            write!(f, ", {} filters", self.filters)?;
+        }
+        if !self.query.is_empty() {
+            write!(f, ", {}", self.query)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    #[test]
+    fn no_address_has_more_than_five_filters() {
+        for filters in [1, 3, 7, 249, 250, 1_000, 1_250] {
+            let load = Load {
+                clients: 3_000,
+                rate: 1.0,
+                filters,
+                query: String::new(),
+            };
+            let mut of: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+            for client in 0..load.clients {
+                let Ask { from, target, .. } = load.errand(Kind::Riverhead, "/x", client, 250).ask;
+                of.entry(from).or_default().insert(target);
+            }
+            assert!(of.values().all(|of| of.len() <= 5), "{filters}");
+            let all: BTreeSet<_> = of.values().flatten().collect();
+            assert_eq!(all.len(), filters);
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Medians over the rounds, and what they are beside each other.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{Load, Turn};
+use crate::{
+    chart::Page,
+    scenarios::problems,
+    server::Kind,
+    table::{Table, figure, median},
+};
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Medians, one row for each server under each load.
+    pub rows: Vec<Row>,
+    /// What they are the medians of.
+    pub turns: Vec<Turn>,
+    #[serde(skip)]
+    log: String,
+}
+
+/// Medians over the rounds; the units are those of [`Turn`].
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Who served.
+    pub server: Kind,
+    /// Under which load.
+    pub load: Load,
+    /// Rounds.
+    pub rounds: usize,
+    /// Microseconds of processor a delivery.
+    pub cpu: Option<f64>,
+    /// The least and the most of them.
+    pub cpu_range: Option<(f64, f64)>,
+    /// How many times what the raw writer takes under the same load.
+    pub beside_raw: Option<f64>,
+    /// Deliveries a second.
+    pub deliveries: Option<f64>,
+    /// Processors used.
+    pub busy: Option<f64>,
+    /// Resident bytes a client.
+    pub resident: Option<f64>,
+    /// Bytes in the kernel a client.
+    pub kernel: Option<f64>,
+    /// Bytes of an event on the wire.
+    pub event_bytes: Option<f64>,
+    /// Milliseconds.
+    pub p50: Option<f64>,
+    /// Milliseconds.
+    pub p99: Option<f64>,
+    /// How many times the 99th percentile of the plain consumer.
+    pub p99_beside_plain: Option<f64>,
+    /// Bytes that the brokers sent, beside what they sent to the plain consumer.
+    pub fetched_beside_plain: Option<f64>,
+    /// Connections to brokers.
+    pub broker_connections: Option<f64>,
+    /// Seconds until all streams had begun.
+    pub connected: Option<f64>,
+}
+
+impl Turn {
+    /// In a line.
+    pub(super) fn summary(&self) -> String {
+        format!(
+            "{} us a delivery, {}/s, {} KB a client, {}; finished {} of {}, {}",
+            figure(self.cpu, 2),
+            figure(self.deliveries, 0),
+            figure(self.resident.map(|bytes| bytes / 1e3), 2),
+            self.latency,
+            self.finished,
+            self.judged,
+            self.faults,
+        )
+    }
+}
+
+impl Report {
+    pub(super) fn new(turns: Vec<Turn>) -> Self {
+        let mut rows: Vec<Row> = Vec::new();
+        for turn in &turns {
+            if !rows.iter().any(|row| row.is_of(turn)) {
+                let same: Vec<&Turn> = turns
+                    .iter()
+                    .filter(|other| other.server == turn.server && other.load == turn.load)
+                    .collect();
+                rows.push(Row::of(&same));
+            }
+        }
+        compare(&mut rows, &turns);
+        let log = turns
+            .iter()
+            .filter(|turn| !turn.is_good())
+            .map(|turn| turn.log.as_str());
+        let log = log.collect();
+        Self { rows, turns, log }
+    }
+
+    /// As a page.
+    pub fn page(&self) -> Page {
+        let mut page = Page::new("riverhead: fan-out");
+        for (heading, unit, of) in CHARTS {
+            let bars: Vec<(String, f64)> = self
+                .rows
+                .iter()
+                .filter_map(|row| Some((format!("{}, {}", row.server.name(), row.load), of(row)?)))
+                .collect();
+            page.bars(heading, unit, &bars);
+        }
+        page
+    }
+}
+
+impl Row {
+    /// Of turns of one server under one load.
+    fn of(turns: &[&Turn]) -> Self {
+        let of = |figure: fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(|turn| figure(turn)));
+        let cpus = || turns.iter().filter_map(|turn| turn.cpu);
+        let range = (cpus().reduce(f64::min)).zip(cpus().reduce(f64::max));
+        Self {
+            server: turns[0].server,
+            load: turns[0].load.clone(),
+            rounds: turns.len(),
+            cpu: of(|turn| turn.cpu),
+            cpu_range: range,
+            beside_raw: None,
+            deliveries: of(|turn| turn.deliveries),
+            busy: of(|turn| turn.busy),
+            resident: of(|turn| turn.resident),
+            kernel: of(|turn| turn.kernel),
+            event_bytes: of(|turn| turn.event_bytes),
+            p50: of(|turn| Some(turn.latency.p50)),
+            p99: of(|turn| Some(turn.latency.p99)),
+            p99_beside_plain: None,
+            fetched_beside_plain: None,
+            broker_connections: of(|turn| turn.broker_connections.map(|count| count as f64)),
+            connected: of(|turn| turn.connected),
+        }
+    }
+
+    /// Whether as many clients got as many records.
+    fn is_beside(&self, other: &Self) -> bool {
+        self.load.clients == other.load.clients && self.load.rate == other.load.rate
+    }
+
+    fn is_of(&self, turn: &Turn) -> bool {
+        self.server == turn.server && self.load == turn.load
+    }
+}
+
+/// Sets every row beside the yardsticks under the same load.
+fn compare(rows: &mut [Row], turns: &[Turn]) {
+    let fetched = |server: Kind, load: &Load| {
+        let same = turns
+            .iter()
+            .filter(|turn| turn.server == server && turn.load == *load);
+        median(same.filter_map(|turn| turn.fetched.map(|bytes| bytes as f64)))
+    };
+    let all = rows.to_vec();
+    for row in rows {
+        let raw = all
+            .iter()
+            .find(|other| other.server == Kind::Raw && other.is_beside(row));
+        let raw = raw.and_then(|raw| raw.cpu);
+        row.beside_raw = row.cpu.zip(raw).map(|(own, raw)| own / raw);
+        let plain = |other: &&Row| other.server == Kind::Plain && other.load.rate == row.load.rate;
+        let plain = all.iter().find(plain);
+        let p99 = plain.and_then(|plain| plain.p99);
+        let once = plain.and_then(|plain| fetched(Kind::Plain, &plain.load));
+        row.p99_beside_plain = row.p99.zip(p99).map(|(own, plain)| own / plain);
+        row.fetched_beside_plain = fetched(row.server, &row.load)
+            .zip(once)
+            .map(|(own, once)| own / once);
+    }
+}
+
+impl Turn {
+    fn is_good(&self) -> bool {
+        self.finished == self.judged && self.faults.none() && self.ended == 0 && self.gaps == 0
+    }
+}
+
+impl crate::scenarios::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        let own = || self.turns.iter().filter(|turn| turn.server.is_riverhead());
+        let exact = own().all(|turn| turn.faults.none());
+        let finished = own().all(|turn| turn.finished == turn.judged);
+        problems([
+            (exact, crate::scenarios::EXACT),
+            (finished, "some client did not get everything in time"),
+            (
+                own().all(|turn| turn.ended == 0),
+                "a stream ended, or did not begin",
+            ),
+            (own().all(|turn| turn.gaps == 0), "some client was told of a gap"),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+
+    fn page(&self) -> Option<Page> {
+        Some(Self::page(self))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new([
+            "server and load",
+            "us/delivery",
+            "least-most",
+            "x raw",
+            "deliveries/s",
+            "processors",
+            "KB/client",
+            "kernel KB",
+            "B/event",
+            "p50 ms",
+            "p99 ms",
+            "x plain",
+            "fetched x",
+            "brokers",
+            "begun s",
+        ]);
+        let kilobytes = |bytes: Option<f64>| figure(bytes.map(|bytes| bytes / 1e3), 2);
+        for row in &self.rows {
+            let range = row.cpu_range.map(|(least, most)| format!("{least:.2}-{most:.2}"));
+            table.row([
+                format!("{}, {}", row.server.name(), row.load),
+                figure(row.cpu, 2),
+                range.unwrap_or_else(|| "-".into()),
+                figure(row.beside_raw, 2),
+                figure(row.deliveries, 0),
+                figure(row.busy, 2),
+                kilobytes(row.resident),
+                kilobytes(row.kernel),
+                figure(row.event_bytes, 0),
+                figure(row.p50, 2),
+                figure(row.p99, 2),
+                figure(row.p99_beside_plain, 2),
+                figure(row.fetched_beside_plain, 3),
+                figure(row.broker_connections, 0),
+                figure(row.connected, 2),
+            ]);
+        }
+        let rounds = self.rows.first().map_or(0, |row| row.rounds);
+        write!(f, "{table}\nmedians of {rounds} rounds")?;
+        for turn in self.turns.iter().filter(|turn| !turn.is_good()) {
+            let Turn {
+                server, load, round, ..
+            } = turn;
+            write!(
+                f,
+                "\nround {round}, {}, {load}: {}",
+                server.name(),
+                turn.summary()
+            )?;
+            write!(f, ", ended {}, gap events {}", turn.ended, turn.gaps)?;
+        }
+        Ok(())
+    }
+}
+
+/// A heading, a unit, and what of a row.
+type Chart = (&'static str, &'static str, fn(&Row) -> Option<f64>);
+
+const CHARTS: [Chart; 4] = [
+    ("Processor time a delivery (less is better)", "us", |row| row.cpu),
+    ("Resident memory a client (less is better)", "KB", |row| {
+        row.resident.map(|bytes| bytes / 1e3)
+    }),
+    (
+        "From produce to client, 99th percentile (less is better)",
+        "ms",
+        |row| row.p99,
+    ),
+    ("Deliveries a second (more is better)", "/s", |row| row.deliveries),
+];

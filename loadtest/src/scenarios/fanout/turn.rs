@@ -1,0 +1,244 @@
+//! One server under one load, once.
+
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{Message, Offset};
+use riverhead_brokers::Counts;
+use serde::Serialize;
+
+use super::{Fanout, Load};
+use crate::{
+    crowd::{Crowd, Plan},
+    numbers::{Faults, number},
+    process::socket_memory,
+    server::{Feed, Kind, PARTITIONS, Server, Site},
+    stopwatch::{Quantiles, Sent, Stopwatch},
+    yardstick,
+};
+
+/// What was measured. What was not is absent: a plain consumer has no clients.
+#[derive(Clone, Debug, Serialize)]
+pub struct Turn {
+    /// Who served.
+    pub server: Kind,
+    /// Under which load.
+    pub load: Load,
+    /// Counted from 1.
+    pub round: usize,
+    /// Until every stream had begun, in seconds.
+    pub connected: Option<f64>,
+    /// Events that clients got in a second, all together.
+    pub deliveries: Option<f64>,
+    /// The server's processor time for one of them, in microseconds.
+    pub cpu: Option<f64>,
+    /// How much of one processor it used.
+    pub busy: Option<f64>,
+    /// Resident memory a client, in bytes: what came to it from before the first client until the end.
+    pub resident: Option<f64>,
+    /// What the kernel came to hold in buffers a client, both ends, in bytes.
+    pub kernel: Option<f64>,
+    /// Bytes of an event on the wire.
+    pub event_bytes: Option<f64>,
+    /// From handing a record over until a client has read the event.
+    pub latency: Quantiles,
+    /// Bytes that the brokers sent.
+    pub fetched: Option<u64>,
+    /// Connections to brokers at the end.
+    pub broker_connections: Option<u64>,
+    /// Judged clients.
+    pub judged: usize,
+    /// Of them, those that got everything.
+    pub finished: usize,
+    /// Faults of all who are judged.
+    pub faults: Faults,
+    /// Streams that ended, and connections that got none.
+    pub ended: u64,
+    /// Gap events.
+    pub gaps: u64,
+    /// riverhead's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+impl Turn {
+    /// Nothing measured so far.
+    fn new(server: Kind, load: &Load, round: usize) -> Self {
+        Self {
+            server,
+            load: load.clone(),
+            round,
+            connected: None,
+            deliveries: None,
+            cpu: None,
+            busy: None,
+            resident: None,
+            kernel: None,
+            event_bytes: None,
+            latency: Quantiles::default(),
+            fetched: None,
+            broker_connections: None,
+            judged: 0,
+            finished: 0,
+            faults: Faults::default(),
+            ended: 0,
+            gaps: 0,
+            log: String::new(),
+        }
+    }
+
+    fn note(&mut self, measured: &Measured) {
+        let (cpu, took) = (measured.cpu.as_secs_f64(), measured.took.as_secs_f64());
+        self.deliveries = Some(measured.deliveries / took);
+        self.cpu = Some(cpu * 1e6 / measured.deliveries);
+        self.busy = Some(cpu / took);
+        self.event_bytes = Some(measured.event_bytes);
+    }
+
+    fn fetched(&mut self, before: Counts, now: Counts) {
+        self.fetched = Some(now.to_client - before.to_client);
+        self.broker_connections = Some(now.open);
+    }
+
+    fn finish(&mut self, crowd: Crowd) -> io::Result<()> {
+        self.ended = crowd.tally.gone();
+        self.gaps = crowd.tally.gaps.load(Relaxed);
+        let outcome = crowd.finish()?;
+        self.judged = outcome.judged;
+        self.finished = outcome.finished;
+        self.faults = outcome.faults;
+        if let Some(stopwatch) = outcome.stopwatch {
+            self.latency = stopwatch.quantiles();
+        }
+        Ok(())
+    }
+}
+
+/// Figures of the while that is measured.
+struct Measured {
+    deliveries: f64,
+    event_bytes: f64,
+    cpu: Duration,
+    took: Duration,
+}
+
+impl Fanout<'_> {
+    pub(super) fn turn(&self, kind: Kind, load: &Load, round: usize, site: &Site<'_>) -> io::Result<Turn> {
+        let topic = format!("fanout-{}", fastrand::u32(..));
+        let sent = Sent::new(self.records(load), self.in_warm_up(load));
+        let Some(mut server) = kind.start(site, &topic)? else {
+            return self.plain(load, round, site, &topic, &sent);
+        };
+        let before = site.cluster.client_counts();
+        let mut feed = server.feed(site.cluster, &topic, self.record_bytes)?;
+        let (resident, kernel) = (server.process.resident()?, socket_memory());
+        let crowd = self.crowd(kind, load, &server, &sent)?;
+        let mut turn = Turn::new(kind, load, round);
+        turn.connected = crowd.wait_until_here(COMING).map(|took| took.as_secs_f64());
+        turn.note(&self.measure(load, &server, &crowd, &mut feed, &sent)?);
+        _ = crowd.wait_for(self.records(load), self.patience);
+        let per_client = |now: u64, before: u64| Some((now as f64 - before as f64) / load.clients as f64);
+        turn.resident = per_client(server.process.resident()?, resident);
+        turn.kernel = per_client(socket_memory(), kernel);
+        if kind.reads_kafka() {
+            turn.fetched(before, site.cluster.client_counts());
+        }
+        turn.log = server.log();
+        turn.finish(crowd)?;
+        Ok(turn)
+    }
+
+    fn crowd(&self, kind: Kind, load: &Load, server: &Server, sent: &Arc<Sent>) -> io::Result<Crowd> {
+        let plan = Plan {
+            server: server.address,
+            clients: load.clients,
+            partitions: PARTITIONS,
+            judge_every: self.judge_every,
+            keep_ids: false,
+        };
+        let (load, target, addresses) = (load.clone(), server.target.clone(), self.addresses);
+        Crowd::start(plan, Some(Stopwatch::new(sent)), None, move |client| {
+            load.errand(kind, &target, client, addresses)
+        })
+    }
+
+    /// Writes, and measures from the end of the warm-up on.
+    fn measure(
+        &self,
+        load: &Load,
+        server: &Server,
+        crowd: &Crowd,
+        feed: &mut Feed,
+        sent: &Arc<Sent>,
+    ) -> io::Result<Measured> {
+        let (count, rate) = (self.records(load), load.rate);
+        thread::scope(|scope| {
+            let feeding = scope.spawn(|| feed.run(count, rate, sent));
+            thread::sleep(self.warm_up);
+            let (began, cpu, before) = (Instant::now(), server.process.cpu()?, crowd.tally.delivered());
+            thread::sleep(self.duration);
+            let delivered = crowd.tally.delivered().since(before);
+            let (took, cpu) = (began.elapsed(), server.process.cpu()? - cpu);
+            feeding.join().expect("the writer")?;
+            Ok(Measured {
+                deliveries: delivered.events(),
+                event_bytes: delivered.event_bytes(),
+                cpu,
+                took,
+            })
+        })
+    }
+
+    fn plain(
+        &self,
+        load: &Load,
+        round: usize,
+        site: &Site<'_>,
+        topic: &str,
+        sent: &Arc<Sent>,
+    ) -> io::Result<Turn> {
+        let before = site.cluster.client_counts();
+        let consumer = yardstick::consumer(site.cluster, &[topic.to_owned()], Offset::Beginning);
+        let mut feed = Feed::to_kafka(site.cluster, topic, self.record_bytes);
+        let (count, rate, noted) = (self.records(load), load.rate, Arc::clone(sent));
+        let feeding = thread::spawn(move || feed.run(count, rate, &noted));
+        let until = Instant::now() + self.warm_up + self.duration + self.patience;
+        let (mut stopwatch, mut got) = (Stopwatch::new(sent), 0);
+        while got < count && Instant::now() < until {
+            let Some(Ok(message)) = consumer.poll(POLL) else {
+                continue;
+            };
+            let value = message
+                .payload()
+                .and_then(|value| std::str::from_utf8(value).ok());
+            if let Some(number) = value.and_then(number) {
+                stopwatch.arrived(number, Instant::now());
+                got += 1;
+            }
+        }
+        feeding.join().expect("the writer")?;
+        let mut turn = Turn::new(Kind::Plain, load, round);
+        turn.fetched(before, site.cluster.client_counts());
+        turn.latency = stopwatch.quantiles();
+        (turn.judged, turn.finished) = (1, usize::from(got == count));
+        Ok(turn)
+    }
+
+    fn in_warm_up(&self, load: &Load) -> u64 {
+        (load.rate * self.warm_up.as_secs_f64()) as u64
+    }
+
+    fn records(&self, load: &Load) -> u64 {
+        self.in_warm_up(load) + (load.rate * self.duration.as_secs_f64()) as u64
+    }
+}
+
+/// For ten thousand streams to begin: a fraction of a second for some, a minute for a consumer each.
+const COMING: Duration = Duration::from_secs(120);
+
+/// Between two looks at the clock when nothing comes.
+const POLL: Duration = Duration::from_millis(50);

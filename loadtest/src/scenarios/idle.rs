@@ -1,0 +1,231 @@
+//! Many clients to whom nothing happens: what each costs by being there.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use riverhead_brokers::Cluster;
+use serde::Serialize;
+
+use super::{problems, raise_descriptors};
+use crate::{
+    ask::Ask,
+    chart::Page,
+    crowd::{Crowd, Errand, Plan, address},
+    pins::Pins,
+    process::socket_memory,
+    progress::Progress,
+    server::{Kind, PARTITIONS, Site},
+    table::{Table, figure, median},
+};
+
+/// How much of it.
+#[derive(Clone, Debug)]
+pub struct Idle<'a> {
+    /// The riverhead binary.
+    pub binary: &'a Path,
+    /// Where the peers' files are.
+    pub peers: PathBuf,
+    /// Settings of riverhead by environment.
+    pub settings: Vec<(String, String)>,
+    /// Who serves, one after the other.
+    pub servers: Vec<Kind>,
+    /// Clients.
+    pub clients: usize,
+    /// Addresses that they come from.
+    pub addresses: usize,
+    /// How often all of that.
+    pub rounds: usize,
+    /// How long they stay: longer than a heartbeat.
+    pub duration: Duration,
+    /// Processors for the server alone; 0 leaves it to the kernel.
+    pub server_cpus: usize,
+    /// Says what it does.
+    pub progress: Progress,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Clients.
+    pub clients: usize,
+    /// Each server's figures in each round.
+    pub turns: Vec<Turn>,
+    #[serde(skip)]
+    log: String,
+}
+
+/// One server, once.
+#[derive(Clone, Debug, Serialize)]
+pub struct Turn {
+    /// Who served.
+    pub server: Kind,
+    /// Resident bytes a client.
+    pub resident: f64,
+    /// Bytes in the kernel a client, both ends.
+    pub kernel: f64,
+    /// Descriptors a client.
+    pub descriptors: f64,
+    /// Milliseconds of processor a second, heartbeats and all.
+    pub cpu: f64,
+    /// Until every stream had begun, in seconds.
+    pub connected: Option<f64>,
+    /// Streams that ended, and connections that got none.
+    pub ended: u64,
+}
+
+impl Idle<'_> {
+    /// Runs it with one broker of its own.
+    ///
+    /// # Errors
+    /// When a server does not start, or there are too few descriptors.
+    pub fn run(&self) -> io::Result<Report> {
+        let pins = Pins::for_server(self.server_cpus);
+        pins.keep_off();
+        self.progress.say("starting a broker");
+        self.run_on(&Cluster::builder().brokers(1).combined().start(), &pins)
+    }
+
+    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    ///
+    /// # Errors
+    /// When a server does not start, or there are too few descriptors.
+    pub fn run_on(&self, cluster: &Cluster, pins: &Pins) -> io::Result<Report> {
+        raise_descriptors();
+        let site = Site {
+            binary: self.binary,
+            cluster,
+            peers: &self.peers,
+            settings: &self.settings,
+            pins,
+        };
+        let (mut turns, mut log) = (Vec::new(), String::new());
+        for round in 1..=self.rounds {
+            for kind in self.servers.iter().filter(|kind| **kind != Kind::Plain) {
+                self.progress
+                    .say(format_args!("round {round} of {}: {}", self.rounds, kind.name()));
+                turns.extend(self.turn(*kind, &site, &mut log)?);
+            }
+        }
+        Ok(Report {
+            clients: self.clients,
+            turns,
+            log,
+        })
+    }
+
+    fn turn(&self, kind: Kind, site: &Site<'_>, log: &mut String) -> io::Result<Option<Turn>> {
+        let topic = format!("idle-{}", fastrand::u32(..));
+        let Some(server) = kind.start(site, &topic)? else {
+            return Ok(None);
+        };
+        let process = server.process;
+        let (resident, kernel) = (process.resident()?, socket_memory());
+        let descriptors = process.descriptors()?;
+        let plan = Plan {
+            server: server.address,
+            clients: self.clients,
+            partitions: PARTITIONS,
+            judge_every: 1,
+            keep_ids: false,
+        };
+        let (target, addresses) = (server.target.clone(), self.addresses);
+        let crowd = Crowd::start(plan, None, None, move |client| {
+            let mut ask = Ask::new(target.clone());
+            ask.from = Some(address(client, addresses));
+            Errand { ask, next: None }
+        })?;
+        let connected = crowd.wait_until_here(COMING);
+        let (began, before) = (Instant::now(), process.cpu()?);
+        thread::sleep(self.duration);
+        let cpu = (process.cpu()? - before).as_secs_f64() * 1e3 / began.elapsed().as_secs_f64();
+        let per_client = |now: u64, before: u64| (now as f64 - before as f64) / self.clients as f64;
+        let turn = Turn {
+            server: kind,
+            resident: per_client(process.resident()?, resident),
+            kernel: per_client(socket_memory(), kernel),
+            descriptors: per_client(process.descriptors()?, descriptors),
+            cpu,
+            connected: connected.map(|took| took.as_secs_f64()),
+            ended: crowd.tally.gone(),
+        };
+        crowd.finish()?;
+        log.push_str(&server.log());
+        Ok(Some(turn))
+    }
+}
+
+impl Report {
+    fn medians(&self, of: impl Fn(&Turn) -> f64 + Copy) -> Vec<(Kind, Option<f64>)> {
+        let mut servers: Vec<Kind> = self.turns.iter().map(|turn| turn.server).collect();
+        servers.sort_unstable();
+        servers.dedup();
+        let median = |kind| median(self.turns.iter().filter(|turn| turn.server == kind).map(of));
+        servers.into_iter().map(|kind| (kind, median(kind))).collect()
+    }
+}
+
+impl super::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        let own = || self.turns.iter().filter(|turn| turn.server.is_riverhead());
+        problems([
+            (
+                own().all(|turn| turn.connected.is_some()),
+                "not every stream began",
+            ),
+            (own().all(|turn| turn.ended == 0), "a stream ended"),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+
+    fn page(&self) -> Option<Page> {
+        let mut page = Page::new(&format!("riverhead: {} idle clients", self.clients));
+        let medians = self.medians(|turn| turn.resident / 1e3);
+        let bars: Vec<_> = medians
+            .into_iter()
+            .filter_map(|(kind, value)| Some((kind.name().to_owned(), value?)))
+            .collect();
+        page.bars("Resident memory a client", "KB", &bars);
+        Some(page)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new([
+            "server",
+            "KB/client",
+            "kernel KB",
+            "descriptors/client",
+            "ms of processor/s",
+            "begun s",
+        ]);
+        let columns = [
+            self.medians(|turn| turn.resident / 1e3),
+            self.medians(|turn| turn.kernel / 1e3),
+            self.medians(|turn| turn.descriptors),
+            self.medians(|turn| turn.cpu),
+            self.medians(|turn| turn.connected.unwrap_or(f64::NAN)),
+        ];
+        for (index, (kind, _)) in columns[0].iter().enumerate() {
+            let [resident, kernel, descriptors, cpu, connected] =
+                columns.each_ref().map(|column| figure(column[index].1, 2));
+            table.row([kind.name().into(), resident, kernel, descriptors, cpu, connected]);
+        }
+        let rounds = self.turns.len() / columns[0].len().max(1);
+        write!(
+            f,
+            "{} idle clients, medians of {rounds} rounds\n{table}",
+            self.clients
+        )
+    }
+}
+
+/// For all streams to begin.
+const COMING: Duration = Duration::from_secs(120);

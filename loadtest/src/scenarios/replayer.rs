@@ -1,0 +1,222 @@
+//! One client reads a log from its beginning, beside a plain consumer that does.
+
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::atomic::Ordering::Relaxed,
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::Offset;
+use riverhead_brokers::Cluster;
+use serde::Serialize;
+
+use super::{problems, wait_for_partitions};
+use crate::{
+    ask::Ask,
+    crowd::{Crowd, Errand, Outcome},
+    gateway::Plan,
+    numbers::Faults,
+    progress::Progress,
+    server::PARTITIONS,
+    table::{Table, figure, median},
+    yardstick,
+};
+
+/// How much of it.
+#[derive(Clone, Debug)]
+pub struct Replayer {
+    /// The riverhead binary.
+    pub binary: PathBuf,
+    /// Settings of riverhead by environment.
+    pub settings: Vec<(String, String)>,
+    /// Records in the log.
+    pub records: u64,
+    /// Bytes of each.
+    pub record_bytes: usize,
+    /// How often each reads all of it.
+    pub rounds: usize,
+    /// When to give up.
+    pub patience: Duration,
+    /// Says what it does.
+    pub progress: Progress,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Bytes of all values.
+    pub bytes: u64,
+    /// Records.
+    pub records: u64,
+    /// Seconds that the plain consumer took, by round.
+    pub plain: Vec<f64>,
+    /// Seconds that the client of a fresh gateway took.
+    pub gateway: Vec<f64>,
+    /// Seconds of processor that the gateway used.
+    pub cpu: Vec<f64>,
+    /// Bytes that the brokers sent, to the plain consumer and to the gateway.
+    pub fetched: (u64, u64),
+    /// Rounds in which the client got everything.
+    pub finished: usize,
+    /// Faults of all rounds.
+    pub faults: Faults,
+    /// The gateway's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+impl Replayer {
+    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    ///
+    /// # Errors
+    /// When the gateway does not start.
+    pub fn run(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
+        self.progress.say("writing the log");
+        cluster.create_topic(topic, PARTITIONS);
+        let mut producer = cluster
+            .producer(topic)
+            .record_bytes(self.record_bytes)
+            .property("linger.ms", "5")
+            .numbers_from(0)
+            .start();
+        producer.send(self.records);
+        producer.flush();
+        let mut report = Report {
+            bytes: self.records * self.record_bytes as u64,
+            records: self.records,
+            plain: Vec::new(),
+            gateway: Vec::new(),
+            cpu: Vec::new(),
+            fetched: (0, 0),
+            finished: 0,
+            faults: Faults::default(),
+            log: String::new(),
+        };
+        for round in 1..=self.rounds {
+            self.progress
+                .say(format_args!("round {round} of {}: a plain consumer", self.rounds));
+            self.plain(cluster, topic, &mut report);
+            self.progress.say("a client of a fresh gateway");
+            self.through_a_gateway(cluster, topic, &mut report)?;
+        }
+        Ok(report)
+    }
+
+    fn plain(&self, cluster: &Cluster, topic: &str, report: &mut Report) {
+        let before = cluster.client_counts().to_client;
+        let began = Instant::now();
+        let consumer = yardstick::consumer(cluster, &[topic.to_owned()], Offset::Beginning);
+        let (mut read, mut bytes) = (0, 0);
+        while read < self.records && began.elapsed() < self.patience {
+            if let Some(Ok(message)) = consumer.poll(POLL) {
+                read += 1;
+                bytes += message.payload_len();
+            }
+        }
+        report.plain.push(began.elapsed().as_secs_f64());
+        report.fetched.0 = cluster.client_counts().to_client - before;
+        assert_eq!(bytes as u64, report.bytes, "the plain consumer reads everything");
+    }
+
+    fn through_a_gateway(&self, cluster: &Cluster, topic: &str, report: &mut Report) -> io::Result<()> {
+        let mut plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
+        plan.history_rate = Some(UNLIMITED);
+        for (name, value) in &self.settings {
+            plan = plan.set(name, value);
+        }
+        let gateway = plan.start()?;
+        wait_for_partitions(&gateway, PARTITIONS);
+        let (before, cpu) = (cluster.client_counts().to_client, gateway.cpu()?);
+        let began = Instant::now();
+        let crowd = Crowd::start(self.one(gateway.http), None, None, |_| Errand {
+            ask: Ask::new("/v2/stream/numbers?since=1"),
+            next: Some((0..PARTITIONS as u64).collect()),
+        })?;
+        while crowd.tally.judged_events.load(Relaxed) < self.records && began.elapsed() < self.patience {
+            thread::sleep(LOOK);
+        }
+        report.gateway.push(began.elapsed().as_secs_f64());
+        report.cpu.push((gateway.cpu()? - cpu).as_secs_f64());
+        report.fetched.1 = cluster.client_counts().to_client - before;
+        crowd.aim(self.records);
+        let Outcome { faults, finished, .. } = crowd.finish()?;
+        report.faults = report.faults.plus(faults);
+        report.finished += finished;
+        report.log = gateway.log();
+        Ok(())
+    }
+
+    fn one(&self, server: std::net::SocketAddr) -> crate::crowd::Plan {
+        crate::crowd::Plan {
+            server,
+            clients: 1,
+            partitions: PARTITIONS,
+            judge_every: 1,
+            keep_ids: false,
+        }
+    }
+}
+
+impl Report {
+    /// How many times the rate of the plain consumer: of the medians.
+    pub fn ratio(&self) -> Option<f64> {
+        let [plain, gateway] = [&self.plain, &self.gateway].map(|took| median(took.iter().copied()));
+        plain.zip(gateway).map(|(plain, gateway)| plain / gateway)
+    }
+}
+
+impl super::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        problems([
+            (
+                self.finished == self.gateway.len(),
+                "a client did not finish in time",
+            ),
+            super::exact(self.faults),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new(["reader", "MB/s", "records/s", "s", "us of processor/record"]);
+        let mut row = |name: &str, took: &[f64], cpu: &[f64]| {
+            let took = median(took.iter().copied());
+            let rate = |amount: u64| took.map(|took| amount as f64 / took);
+            let cpu = median(cpu.iter().copied()).map(|cpu| cpu * 1e6 / self.records as f64);
+            table.row([
+                name.into(),
+                figure(rate(self.bytes).map(|rate| rate / 1e6), 1),
+                figure(rate(self.records), 0),
+                figure(took, 2),
+                figure(cpu, 2),
+            ]);
+        };
+        row("plain consumer", &self.plain, &[]);
+        row("client of riverhead", &self.gateway, &self.cpu);
+        let (plain, own) = self.fetched;
+        writeln!(f, "{table}\nmedians of {} rounds", self.plain.len())?;
+        writeln!(
+            f,
+            "rate beside the plain consumer's: {} x",
+            figure(self.ratio(), 2)
+        )?;
+        let fetched = own as f64 / plain as f64;
+        write!(f, "fetched {fetched:.3} x its bytes; {}", self.faults)
+    }
+}
+
+/// Bytes a second; no machine has so much.
+const UNLIMITED: u64 = 1 << 40;
+
+/// Between two looks at the clock when nothing comes.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Between two looks whether the last number has come.
+const LOOK: Duration = Duration::from_millis(1);

@@ -1,0 +1,157 @@
+//! Everybody comes back at once: from minutes ago, or behind a restart of the gateway.
+
+mod cuts;
+mod report;
+mod restart;
+mod resume;
+mod watch;
+
+pub use report::Report;
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use riverhead_brokers::{Cluster, NewTopic};
+
+use super::{raise_descriptors, wait_for_partitions};
+use crate::{
+    crowd::{Crowd, Plan as CrowdPlan},
+    gateway::{Gateway, Plan},
+    pins::Pins,
+    progress::Progress,
+    server::PARTITIONS,
+    writer::Writer,
+};
+
+/// How much of it.
+#[derive(Clone, Debug)]
+pub struct Storm {
+    /// The riverhead binary.
+    pub binary: PathBuf,
+    /// Settings of riverhead by environment.
+    pub settings: Vec<(String, String)>,
+    /// Clients that come back.
+    pub clients: usize,
+    /// Addresses that they come from.
+    pub addresses: usize,
+    /// Records a second, before and meanwhile.
+    pub rate: f64,
+    /// Bytes of each.
+    pub record_bytes: usize,
+    /// From how long ago; `None` is from behind a restart of the gateway.
+    pub back: Option<Duration>,
+    /// Within how long they were cut, or come back from a restart.
+    pub within: Duration,
+    /// How long nothing happens before.
+    pub quiet: Duration,
+    /// Processors for the gateway alone; 0 leaves it to the kernel.
+    pub server_cpus: usize,
+    /// How long they may take.
+    pub patience: Duration,
+    /// Says what it does.
+    pub progress: Progress,
+}
+
+/// Where it happens.
+#[derive(Clone, Copy)]
+struct Stage<'a> {
+    cluster: &'a Cluster,
+    pins: &'a Pins,
+    topic: &'a str,
+    /// Of a stream that has nothing to do with it.
+    others: &'a str,
+}
+
+impl Storm {
+    /// Runs it with three brokers of its own.
+    ///
+    /// # Errors
+    /// When the gateway does not start, or there are too few descriptors.
+    pub fn run(&self) -> io::Result<Report> {
+        let pins = Pins::for_server(self.server_cpus);
+        pins.keep_off();
+        self.progress.say("starting three brokers");
+        self.run_on(&Cluster::start(), &pins, "storm")
+    }
+
+    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    ///
+    /// # Errors
+    /// When the gateway does not start, or there are too few descriptors.
+    pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
+        raise_descriptors();
+        let others = format!("{topic}-others");
+        for topic in [topic, &others] {
+            cluster.create(&NewTopic::with_replicas(topic, &[&[1], &[2], &[3]]));
+        }
+        let stage = Stage {
+            cluster,
+            pins,
+            topic,
+            others: &others,
+        };
+        match self.back {
+            Some(back) => self.resume(stage, back),
+            None => self.restart(stage),
+        }
+    }
+
+    fn gateway(&self, stage: Stage<'_>, listen: Option<SocketAddr>) -> io::Result<Gateway> {
+        let bootstrap = stage.cluster.bootstrap_list();
+        let mut plan = Plan::new(&self.binary, bootstrap, "numbers", &[stage.topic]).unlimited();
+        plan.streams.push(("others".into(), vec![stage.others.into()]));
+        plan = plan.set("RIVERHEAD_LOG__LEVEL", "warn");
+        if let Some(address) = listen {
+            plan = plan.set("RIVERHEAD_HTTP__LISTEN", &address.to_string());
+        }
+        for (name, value) in &self.settings {
+            plan = plan.set(name, value);
+        }
+        let gateway = stage.pins.on_server(|| plan.start())?;
+        wait_for_partitions(&gateway, 2 * PARTITIONS);
+        Ok(gateway)
+    }
+
+    fn crowd(&self, server: SocketAddr, keep_ids: bool) -> CrowdPlan {
+        CrowdPlan {
+            server,
+            clients: self.clients,
+            partitions: PARTITIONS,
+            judge_every: 1,
+            keep_ids,
+        }
+    }
+
+    /// Waits until everybody has everything that was written up to a second before, and at least `least`: how long since
+    /// `began`. `None` if that takes too long.
+    fn wait_until_live(
+        &self,
+        crowd: &Crowd,
+        writer: &Writer,
+        least: u64,
+        began: Instant,
+        mut meanwhile: impl FnMut(),
+    ) -> Option<Duration> {
+        let second = self.rate.ceil() as u64;
+        while began.elapsed() < self.patience {
+            let target = writer.written().saturating_sub(second).max(least);
+            let looked = Instant::now();
+            crowd.aim(target);
+            while looked.elapsed() < LOOK {
+                meanwhile();
+                if crowd.has_reached(target) {
+                    return Some(began.elapsed());
+                }
+                std::thread::sleep(LOOK / 10);
+            }
+        }
+        None
+    }
+}
+
+/// How long a crowd gets to look who has got so far, before it is told to look for more.
+const LOOK: Duration = Duration::from_millis(200);

@@ -1,0 +1,203 @@
+//! What came of it.
+
+use std::{fmt, io, sync::atomic::Ordering::Relaxed};
+
+use serde::Serialize;
+
+use super::Storm;
+use crate::{
+    crowd::Crowd,
+    gateway::Gateway,
+    numbers::Faults,
+    scenarios::{exact, problems},
+    stopwatch::Quantiles,
+    table::figure,
+};
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Clients that came back.
+    pub clients: usize,
+    /// From how long ago, in seconds; none behind a restart.
+    pub back: Option<f64>,
+    /// Until everybody was live, in seconds: had all that was written up to a second before.
+    pub live: Option<f64>,
+    /// Bytes that the brokers sent meanwhile, without what they send for live streams.
+    pub fetched: Option<f64>,
+    /// Bytes that they sent to a plain consumer that read the same once.
+    pub unique: Option<u64>,
+    /// The most connections to brokers.
+    pub broker_connections: Option<u64>,
+    /// Bytes that the gateway composed, where it says so.
+    pub composed: Option<f64>,
+    /// Bytes of all events that anybody got, each once.
+    pub unique_composed: f64,
+    /// Bytes that clients read.
+    pub read: u64,
+    /// The gateway's resident memory in bytes: before, and the most.
+    pub resident: (u64, u64),
+    /// Seconds of processor that the gateway used until all were live.
+    pub cpu: f64,
+    /// What a client of another stream felt: before, and meanwhile.
+    pub onlooker: Option<(Quantiles, Quantiles)>,
+    /// Whether it lost nothing.
+    pub onlooker_lasted: bool,
+    /// Clients that got everything.
+    pub finished: usize,
+    /// All clients' faults together.
+    pub faults: Faults,
+    /// Gap events.
+    pub gaps: u64,
+    /// Connections that got no stream, and came again.
+    pub refused: u64,
+    /// The gateway's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+impl Report {
+    /// With what crowd and gateway can say; `events` is how many distinct ones there were for anybody.
+    pub(super) fn new(storm: &Storm, crowd: &Crowd, gateway: &Gateway, events: u64) -> Self {
+        Self {
+            clients: storm.clients,
+            back: storm.back.map(|back| back.as_secs_f64()),
+            live: None,
+            fetched: None,
+            unique: None,
+            broker_connections: None,
+            composed: gateway.metric_if_any(COMPOSED).ok().flatten(),
+            unique_composed: events as f64 * crowd.tally.delivered().event_bytes(),
+            read: crowd.tally.delivered().bytes,
+            resident: (0, 0),
+            cpu: 0.0,
+            onlooker: None,
+            onlooker_lasted: true,
+            finished: 0,
+            faults: Faults::default(),
+            gaps: crowd.tally.gaps.load(Relaxed),
+            refused: crowd.tally.refused.load(Relaxed),
+            log: gateway.log(),
+        }
+    }
+
+    pub(super) fn finish(mut self, crowd: Crowd) -> io::Result<Self> {
+        let outcome = crowd.finish()?;
+        self.finished = outcome.finished;
+        self.faults = outcome.faults;
+        Ok(self)
+    }
+
+    /// How often each byte was fetched.
+    pub fn fetched_ratio(&self) -> Option<f64> {
+        self.fetched
+            .zip(self.unique)
+            .map(|(fetched, unique)| fetched / unique as f64)
+    }
+
+    /// How often each byte was composed.
+    pub fn composed_ratio(&self) -> Option<f64> {
+        self.composed.map(|composed| composed / self.unique_composed)
+    }
+
+    /// How many times as long the onlooker's events took at the 99th percentile.
+    pub fn onlooker_ratio(&self) -> Option<f64> {
+        self.onlooker
+            .map(|(before, meanwhile)| meanwhile.p99 / before.p99)
+    }
+}
+
+impl crate::scenarios::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        problems([
+            (self.live.is_some(), "not everybody was live in time"),
+            (
+                self.finished == self.clients,
+                "some client did not get everything",
+            ),
+            exact(self.faults),
+            (self.gaps == 0, "some client was told of a gap"),
+            (self.onlooker_lasted, "a client of another stream lost something"),
+            (
+                self.fetched_ratio().is_none_or(|ratio| ratio <= MOST_FETCHED),
+                "the brokers were asked for too much",
+            ),
+            (
+                self.onlooker_ratio().is_none_or(|ratio| ratio < 2.0),
+                "a client of another stream waited twice as long",
+            ),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            clients, finished, ..
+        } = self;
+        match self.back {
+            Some(back) => writeln!(f, "{clients} clients resumed from {back} s ago")?,
+            None => writeln!(f, "{clients} clients met a restart")?,
+        }
+        let megabytes = |bytes: f64| bytes / 1e6;
+        writeln!(f, "all live after            {} s", figure(self.live, 2))?;
+        if let (Some(fetched), Some(unique)) = (self.fetched, self.unique) {
+            let ratio = figure(self.fetched_ratio(), 3);
+            let (fetched, unique) = (megabytes(fetched), megabytes(unique as f64));
+            writeln!(
+                f,
+                "fetched from brokers      {fetched:.2} MB, unique {unique:.2} MB: {ratio} x"
+            )?;
+        }
+        let connections = self.broker_connections.unwrap_or_default();
+        writeln!(f, "connections to brokers    at most {connections}")?;
+        let unique = megabytes(self.unique_composed);
+        let composed = figure(self.composed.map(megabytes), 2);
+        let ratio = figure(self.composed_ratio(), 2);
+        writeln!(
+            f,
+            "composed                  {composed} MB, unique {unique:.2} MB: {ratio} x"
+        )?;
+        writeln!(
+            f,
+            "read by clients           {:.1} MB",
+            megabytes(self.read as f64)
+        )?;
+        let (before, most) = self.resident;
+        let [before, most] = [before, most].map(|bytes| megabytes(bytes as f64));
+        writeln!(
+            f,
+            "resident                  {before:.1} MB before, at most {most:.1} MB"
+        )?;
+        writeln!(f, "processor                 {:.2} s", self.cpu)?;
+        if let Some((before, meanwhile)) = &self.onlooker {
+            writeln!(f, "another stream, before    {before}")?;
+            writeln!(f, "another stream, meanwhile {meanwhile}")?;
+            writeln!(
+                f,
+                "  ratio of p99            {}",
+                figure(self.onlooker_ratio(), 2)
+            )?;
+        }
+        let Self {
+            faults,
+            gaps,
+            refused,
+            ..
+        } = self;
+        write!(
+            f,
+            "finished {finished} of {clients}, {faults}, gap events {gaps}, refused {refused}"
+        )
+    }
+}
+
+/// Of the bytes fetched to the unique ones.
+const MOST_FETCHED: f64 = 1.2;
+
+/// Only gateways that share composed batches count them.
+const COMPOSED: &str = "riverhead_composed_bytes_total";

@@ -1,0 +1,109 @@
+//! What brokers, gateway and a client of another stream feel meanwhile.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use riverhead_brokers::{Cluster, Counts};
+
+use super::Stage;
+use crate::{
+    ask::Ask,
+    crowd::{Crowd, Errand, Plan},
+    gateway::Gateway,
+    server::PARTITIONS,
+    stopwatch::{Quantiles, Sent, Stopwatch},
+    writer::{Writer, producer},
+};
+
+/// A stream beside, and how long its records take.
+pub(super) struct Others {
+    writer: Writer,
+    sent: Arc<Sent>,
+}
+
+/// A client of it.
+pub(super) struct Onlooker(Crowd);
+
+/// What is looked at now and then.
+pub(super) struct Watch<'a> {
+    cluster: &'a Cluster,
+    gateway: &'a Gateway,
+    before: Counts,
+    /// The most connections to brokers.
+    pub(super) connections: u64,
+    /// The most resident memory, in bytes.
+    pub(super) resident: u64,
+}
+
+impl Others {
+    /// Begins to write.
+    pub(super) fn start(stage: Stage<'_>) -> Self {
+        let sent = Sent::new(MOST, 0);
+        let writer = Writer::start(producer(stage.cluster, stage.others, BYTES, Some(&sent)), 0, RATE);
+        Self { writer, sent }
+    }
+
+    /// A client begins to read, from an address of its own.
+    pub(super) fn onlooker(&self, server: SocketAddr) -> io::Result<Onlooker> {
+        let plan = Plan {
+            server,
+            clients: 1,
+            partitions: PARTITIONS,
+            judge_every: 1,
+            keep_ids: false,
+        };
+        let crowd = Crowd::start(plan, Some(Stopwatch::new(&self.sent)), None, |_| {
+            let mut ask = Ask::new("/v2/stream/others");
+            ask.from = Some(([127, 0, 0, 3], 0).into());
+            Errand { ask, next: None }
+        })?;
+        Ok(Onlooker(crowd))
+    }
+
+    pub(super) fn finish(self) {
+        self.writer.finish();
+    }
+}
+
+impl Onlooker {
+    /// What it felt; whether it lost nothing and its stream lasted.
+    pub(super) fn finish(self) -> io::Result<(Quantiles, bool)> {
+        let ended = self.0.tally.gone();
+        let outcome = self.0.finish()?;
+        let felt = outcome
+            .stopwatch
+            .map(|watch| watch.quantiles())
+            .unwrap_or_default();
+        Ok((felt, outcome.faults.none() && ended == 0))
+    }
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(cluster: &'a Cluster, gateway: &'a Gateway) -> Self {
+        Self {
+            cluster,
+            gateway,
+            before: cluster.client_counts(),
+            connections: 0,
+            resident: 0,
+        }
+    }
+
+    pub(super) fn look(&mut self) {
+        self.connections = self.cluster.client_counts().open.max(self.connections);
+        let resident = self.gateway.resident().unwrap_or_default();
+        self.resident = resident.max(self.resident);
+    }
+
+    /// Bytes that the brokers have sent since it began.
+    pub(super) fn fetched(&self) -> u64 {
+        self.cluster.client_counts().to_client - self.before.to_client
+    }
+}
+
+/// A second: enough for a percentile within seconds.
+const RATE: f64 = 100.0;
+
+const BYTES: usize = 300;
+
+/// Numbers that are measured: three hours' worth.
+const MOST: u64 = 1_000_000;

@@ -1,0 +1,98 @@
+//! Nchan, from Debian's packages.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use super::{Feed, Guard, Server};
+use crate::process::Process;
+
+/// A running nginx. Dropping it stops it, workers and all.
+#[derive(Debug)]
+pub(super) struct Nginx {
+    master: Child,
+    directory: TempDir,
+    address: SocketAddr,
+}
+
+/// Starts it with the configuration of `peers/nchan`.
+pub(super) fn nchan(peers: &Path) -> io::Result<Server> {
+    let nginx = Nginx::start(&fs::read_to_string(peers.join("nchan/nginx.conf"))?)?;
+    Ok(Server {
+        address: nginx.address,
+        target: "/sub".into(),
+        process: Process::new(nginx.master.id()),
+        guard: Guard::Peer(nginx),
+    })
+}
+
+impl Nginx {
+    fn start(config: &str) -> io::Result<Self> {
+        let directory = TempDir::new()?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        fs::write(
+            directory.path().join("nginx.conf"),
+            config.replace("@LISTEN@", &address.to_string()),
+        )?;
+        let master = command(&directory)
+            .args(["-g", "daemon off;"])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut nginx = Self {
+            master,
+            directory,
+            address,
+        };
+        nginx.wait_until_it_accepts()?;
+        Ok(nginx)
+    }
+
+    pub(super) fn feed(&self, bytes: usize) -> io::Result<Feed> {
+        Feed::post(self.address, bytes)
+    }
+
+    fn wait_until_it_accepts(&mut self) -> io::Result<()> {
+        let until = Instant::now() + START;
+        while TcpStream::connect(self.address).is_err() {
+            if self.master.try_wait()?.is_some() || Instant::now() > until {
+                let log = fs::read_to_string(self.directory.path().join("error.log")).unwrap_or_default();
+                return Err(io::Error::other(format!("nginx does not start: {log}")));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // Killed, it would leave its workers behind. What fails here has ended already.
+        _ = command(&self.directory)
+            .args(["-s", "stop"])
+            .stderr(Stdio::null())
+            .status();
+        _ = self.master.wait();
+    }
+}
+
+fn command(directory: &TempDir) -> Command {
+    let mut command = Command::new("/usr/sbin/nginx");
+    let directory = directory.path();
+    command
+        .arg("-p")
+        .arg(directory)
+        .arg("-c")
+        .arg(directory.join("nginx.conf"));
+    command
+}
+
+/// How long it may take until it accepts.
+const START: Duration = Duration::from_secs(10);

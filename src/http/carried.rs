@@ -1,0 +1,50 @@
+//! A delivery together with what carries it: whoever drops it has ended it.
+
+use std::{
+    task::{Context, Poll},
+    thread,
+};
+
+use bytes::Bytes;
+
+use super::{
+    carrier::Carrier,
+    delivery::{Delivery, Feed},
+};
+use crate::metrics::EndReason;
+
+/// What a sink asks of a delivery, whatever feeds it.
+pub(super) trait Deliver: Send {
+    /// See [`Delivery::poll_next`].
+    fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Bytes>>;
+
+    /// See [`Delivery::cut`].
+    fn cut(&mut self, reason: EndReason);
+}
+
+impl<F: Feed + Send> Deliver for Delivery<F> {
+    fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Bytes>> {
+        self.poll_next(context, blocked)
+    }
+
+    fn cut(&mut self, reason: EndReason) {
+        self.cut(reason);
+    }
+}
+
+/// A delivery in a sink. One that is dropped before it has ended by itself was ended by its carrier, which knows why.
+pub(super) struct Carried<D: Deliver + ?Sized> {
+    pub(super) carrier: Carrier,
+    pub(super) delivery: D,
+}
+
+impl<D: Deliver + ?Sized> Drop for Carried<D> {
+    fn drop(&mut self) {
+        let reason = if thread::panicking() {
+            EndReason::Panicked
+        } else {
+            self.carrier.end()
+        };
+        self.delivery.cut(reason);
+    }
+}

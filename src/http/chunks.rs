@@ -1,0 +1,207 @@
+//! What is on its way into a socket, framed as HTTP/1.1 wants it.
+
+use std::{collections::VecDeque, io::IoSlice};
+
+use bytes::Bytes;
+
+/// Batches, each of them one chunk (RFC 9112, section 7.1), as far as they are not written yet. Their bytes are shared with
+/// everybody who gets the same, and never copied.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    queue: VecDeque<Chunk>,
+    /// How much of the first is written, in bytes.
+    written: usize,
+    /// What all of them hold, in bytes of data.
+    data: usize,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    size: SizeLine,
+    data: Bytes,
+}
+
+impl Chunks {
+    /// Adds a batch.
+    pub(super) fn push(&mut self, data: Bytes) {
+        // An empty chunk is the last one.
+        if !data.is_empty() {
+            self.add(data);
+        }
+    }
+
+    /// Adds the end of the body.
+    pub(super) fn end(&mut self) {
+        self.add(Bytes::new());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether another batch may share the next write.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.len() < MOST && self.data < ENOUGH
+    }
+
+    /// Has `write` write what there is, from where the last write ended.
+    pub(super) fn write_with<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+        let mut slices = [IoSlice::new(&[]); MOST * PARTS];
+        let mut count = 0;
+        let mut skip = self.written;
+        for part in self.queue.iter().take(MOST).flat_map(Chunk::parts) {
+            let rest = &part[skip.min(part.len())..];
+            skip -= part.len() - rest.len();
+            if !rest.is_empty() {
+                slices[count] = IoSlice::new(rest);
+                count += 1;
+            }
+        }
+        write(&slices[..count])
+    }
+
+    /// So many bytes of it are written.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.written += bytes;
+        while let Some(first) = self.queue.front()
+            && self.written >= first.len()
+        {
+            self.written -= first.len();
+            self.data -= first.data.len();
+            self.queue.pop_front();
+        }
+        if self.queue.is_empty() {
+            // Thousands of clients wait at a time, and one that was behind once need not remember how far.
+            self.queue.shrink_to(FEW);
+        }
+    }
+
+    fn add(&mut self, data: Bytes) {
+        self.data += data.len();
+        self.queue.push_back(Chunk {
+            size: SizeLine::of(data.len()),
+            data,
+        });
+    }
+}
+
+impl Chunk {
+    fn parts(&self) -> [&[u8]; PARTS] {
+        [self.size.as_bytes(), &self.data, CRLF]
+    }
+
+    fn len(&self) -> usize {
+        self.parts().iter().map(|part| part.len()).sum()
+    }
+}
+
+/// A size in hexadecimal digits, as hyper writes it, and the end of its line.
+#[derive(Debug)]
+struct SizeLine {
+    text: [u8; SizeLine::LONGEST],
+    start: u8,
+}
+
+impl SizeLine {
+    const DIGITS: usize = size_of::<usize>() * 2;
+    const LONGEST: usize = Self::DIGITS + CRLF.len();
+
+    fn of(mut size: usize) -> Self {
+        let mut text = [0; Self::LONGEST];
+        text[Self::DIGITS..].copy_from_slice(CRLF);
+        let mut start = Self::DIGITS;
+        loop {
+            start -= 1;
+            text[start] = b"0123456789ABCDEF"[size % 16];
+            size /= 16;
+            if size == 0 {
+                break;
+            }
+        }
+        Self {
+            text,
+            start: start as u8,
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[usize::from(self.start)..]
+    }
+}
+
+const CRLF: &[u8] = b"\r\n";
+
+/// Size line, data, and the end of the chunk.
+const PARTS: usize = 3;
+
+/// Chunks in one write. Live ones are small: this many at a time already cost next to nothing each.
+const MOST: usize = 16;
+
+/// Bytes of data from which on no more is added: a client that reads slowly then holds one batch of a replay, not several.
+const ENOUGH: usize = 32 * 1024;
+
+/// For how many chunks there is always room.
+const FEW: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn bytes(chunks: &Chunks) -> Vec<u8> {
+        chunks.write_with(|slices| slices.iter().flat_map(|slice| slice.to_vec()).collect())
+    }
+
+    #[test]
+    fn a_batch_is_a_chunk_and_the_last_is_empty() {
+        let mut chunks = Chunks::default();
+        chunks.push(Bytes::from_static(b":ok\n\n"));
+        chunks.push(Bytes::from_static(b""));
+        chunks.push(vec![b'x'; 0x1AF].into());
+        chunks.end();
+        let expected = format!("5\r\n:ok\n\n\r\n1AF\r\n{}\r\n0\r\n\r\n", "x".repeat(0x1AF));
+        assert_eq!(String::from_utf8(bytes(&chunks)).unwrap(), expected);
+        chunks.advance(expected.len());
+        assert!(chunks.is_empty() && bytes(&chunks).is_empty());
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let mut chunks = Chunks::default();
+        while chunks.has_room() {
+            chunks.push(Bytes::from_static(b"x"));
+        }
+        assert_eq!(chunks.queue.len(), MOST);
+        chunks.advance(bytes(&chunks).len());
+        assert!(chunks.queue.capacity() <= FEW);
+        chunks.push(vec![0; ENOUGH].into());
+        assert!(!chunks.has_room());
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_socket_takes_them_all_bytes_come_once_and_in_order(
+            batches in vec(vec(any::<u8>(), 1..600), 1..MOST),
+            takes in vec(1usize..700, 1..400),
+        ) {
+            let mut chunks = Chunks::default();
+            let mut expected = Vec::new();
+            for batch in &batches {
+                chunks.push(batch.clone().into());
+                expected.extend(format!("{:X}\r\n", batch.len()).into_bytes());
+                expected.extend(batch);
+                expected.extend(CRLF);
+            }
+            let (mut taken, mut sizes) = (Vec::<u8>::new(), takes.iter().cycle());
+            while !chunks.is_empty() {
+                let next = bytes(&chunks);
+                let some = sizes.next().unwrap().min(&next.len()).to_owned();
+                taken.extend(&next[..some]);
+                chunks.advance(some);
+            }
+            prop_assert_eq!(taken, expected);
+            prop_assert_eq!((chunks.written, chunks.data), (0, 0));
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! One client's gzip member (RFC 1952): what its lane has packed for all, and all else in stored blocks.
+//!
+//! What a lane has packed refers to what it has packed before, by distance. So a client that was sent anything else in between, a
+//! heartbeat suffices, gets events in stored blocks until the lane begins an epoch.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use flate2::Crc;
+
+use crate::subscription::{Batch, Coding, Packed};
+
+/// How the bytes of one stream are written.
+pub(super) enum Coder {
+    /// As they are.
+    Identity,
+    /// As a gzip member.
+    Gzip(Box<Member>),
+}
+
+/// A gzip member, from its header to its end.
+#[derive(Default)]
+pub(super) struct Member {
+    begun: bool,
+    ended: bool,
+    /// Of all that was written, as it was before it was packed.
+    crc: Crc,
+    /// The number with which its lane's stream goes on, for as long as it is in an epoch.
+    next: Option<u64>,
+}
+
+impl Coder {
+    pub(super) fn new(coding: Coding) -> Self {
+        match coding {
+            Coding::Identity => Self::Identity,
+            Coding::Gzip => Self::Gzip(Box::default()),
+        }
+    }
+
+    /// The same batch, as it is to be written.
+    pub(super) fn encode(&mut self, batch: Batch) -> Batch {
+        match self {
+            Self::Identity => batch,
+            Self::Gzip(member) => Batch {
+                bytes: member.write(&batch),
+                ..batch
+            },
+        }
+    }
+
+    /// What is to be written at the end, once.
+    pub(super) fn finish(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip(member) => member.finish(),
+        }
+    }
+}
+
+impl Member {
+    fn write(&mut self, batch: &Batch) -> Bytes {
+        self.crc.update(&batch.bytes);
+        let goes_on = |packed: &&Packed| packed.begins || self.next == Some(packed.number);
+        let packed = batch.packed.as_ref().filter(goes_on);
+        self.next = packed.map(|packed| packed.number + 1);
+        match packed {
+            Some(packed) if self.begun => packed.bytes.clone(),
+            Some(packed) => self.begin(&packed.bytes),
+            None => {
+                let stored = stored(&batch.bytes);
+                if self.begun { stored } else { self.begin(&stored) }
+            }
+        }
+    }
+
+    fn begin(&mut self, rest: &[u8]) -> Bytes {
+        self.begun = true;
+        [HEADER, rest].concat().into()
+    }
+
+    /// Without it a decoder says that the stream was cut. A member that was not begun has nothing to end.
+    fn finish(&mut self) -> Option<Bytes> {
+        if !self.begun || std::mem::replace(&mut self.ended, true) {
+            return None;
+        }
+        let mut end = BytesMut::with_capacity(LAST_BLOCK.len() + 8);
+        end.put_slice(LAST_BLOCK);
+        end.put_u32_le(self.crc.sum());
+        end.put_u32_le(self.crc.amount());
+        Some(end.freeze())
+    }
+}
+
+/// Blocks of deflate that hold bytes as they are (RFC 1951, 3.2.4).
+fn stored(bytes: &[u8]) -> Bytes {
+    let blocks = bytes.chunks(STORED_MAX);
+    let mut out = BytesMut::with_capacity(bytes.len() + blocks.len() * STORED_HEAD);
+    for block in blocks {
+        let length = block.len() as u16;
+        out.put_u8(0);
+        out.put_u16_le(length);
+        out.put_u16_le(!length);
+        out.put_slice(block);
+    }
+    out.freeze()
+}
+
+/// Deflate, no name, no time, system unknown.
+const HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+/// An empty block that says it is the last.
+const LAST_BLOCK: &[u8] = &[3, 0];
+
+/// The most bytes in a stored block: its length has 16 bits.
+const STORED_MAX: usize = 65_535;
+
+/// Type and, twice, length.
+const STORED_HEAD: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::{Compress, Compression, FlushCompress, read::GzDecoder};
+
+    use super::*;
+
+    fn plain(bytes: &[u8]) -> Batch {
+        Batch {
+            bytes: Bytes::copy_from_slice(bytes),
+            events: 1,
+            gaps: Vec::new(),
+            packed: None,
+        }
+    }
+
+    /// A lane's stream: batches of one event each, of which every fourth begins an epoch.
+    fn lane(events: u64) -> Vec<Batch> {
+        let mut compress = Compress::new(Compression::fast(), false);
+        let pack = |number| {
+            let begins = number % 4 == 0;
+            if begins {
+                compress.reset();
+            }
+            let bytes = format!("data: {{\"n\":{number},\"text\":\"the same in each\"}}\n\n");
+            let mut packed = Vec::with_capacity(1024);
+            compress
+                .compress_vec(bytes.as_bytes(), &mut packed, FlushCompress::Sync)
+                .unwrap();
+            let packed = Packed {
+                bytes: packed.into(),
+                number,
+                begins,
+            };
+            Batch {
+                packed: Some(packed),
+                ..plain(bytes.as_bytes())
+            }
+        };
+        (0..events).map(pack).collect()
+    }
+
+    /// What a client reads of these, and what it should.
+    fn exchange(batches: impl IntoIterator<Item = Batch>) -> (Vec<u8>, Vec<u8>, usize) {
+        let mut coder = Coder::new(Coding::Gzip);
+        let (mut wire, mut sent) = (Vec::new(), Vec::new());
+        for batch in batches {
+            sent.extend_from_slice(&batch.bytes);
+            wire.extend_from_slice(&coder.encode(batch).bytes);
+        }
+        wire.extend_from_slice(&coder.finish().expect("an end"));
+        assert_eq!(coder.finish(), None);
+        let mut read = Vec::new();
+        // Checks the checksum, too.
+        GzDecoder::new(&*wire).read_to_end(&mut read).unwrap();
+        (read, sent, wire.len())
+    }
+
+    #[test]
+    fn who_comes_in_the_middle_reads_from_there() {
+        let lane = lane(40);
+        for start in 0..8 {
+            let batches = [plain(b":ok\n\n")].into_iter().chain(lane[start..].to_vec());
+            let (read, sent, length) = exchange(batches);
+            assert_eq!(read, sent, "from {start}");
+            assert!(length < sent.len(), "{length} of {}", sent.len());
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_a_gap_and_a_missed_batch_anywhere_do_no_harm() {
+        let lane = lane(12);
+        for at in 0..12 {
+            let mut batches = lane.clone();
+            batches.insert(at, plain(b":\n"));
+            let (read, sent, _) = exchange(batches);
+            assert_eq!(read, sent, "a heartbeat before {at}");
+            let mut batches = lane.clone();
+            batches.remove(at);
+            let (read, sent, _) = exchange(batches);
+            assert_eq!(read, sent, "without {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_block_takes_several() {
+        let long = vec![b'x'; 3 * STORED_MAX + 1];
+        let (read, sent, _) = exchange([plain(&long), plain(b"")]);
+        assert_eq!(read, sent);
+    }
+
+    #[test]
+    fn what_was_not_begun_has_no_end() {
+        assert_eq!(Coder::new(Coding::Gzip).finish(), None);
+        assert_eq!(Coder::new(Coding::Identity).finish(), None);
+    }
+}

@@ -1,0 +1,27 @@
+//! That a connection is open.
+
+use prometheus_client::metrics::gauge::Gauge;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use crate::metrics::HttpMetrics;
+
+/// Counts a connection while it is open, whoever serves it: in the metrics, and for the listener that waits for its last one.
+#[derive(Debug)]
+pub(super) struct Presence {
+    open: Gauge,
+    _token: TaskTrackerToken,
+}
+
+impl Presence {
+    pub(super) fn new(metrics: &HttpMetrics, token: TaskTrackerToken) -> Self {
+        let open = metrics.connections().clone();
+        open.inc();
+        Self { open, _token: token }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}

@@ -1,0 +1,135 @@
+//! The sink that writes to the bare socket.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::task::coop;
+
+use super::{
+    chunks::Chunks, connection::take_leave, http1::PIPELINED, link::Link, presence::Presence,
+    takeover::Parked, writer::Writer,
+};
+
+/// One client's stream on a connection that hyper has given back, behind the prelude.
+pub(super) struct SocketSink {
+    writer: Writer,
+    chunks: Chunks,
+    /// `None` once it has ended, and only its last bytes are to be written.
+    parked: Option<Parked>,
+    /// How much more the client may send.
+    discard: usize,
+    _presence: Presence,
+}
+
+impl SocketSink {
+    pub(super) fn new(link: Arc<Link>, parked: Parked, stall_timeout: Duration, presence: Presence) -> Self {
+        Self {
+            writer: Writer::new(link, stall_timeout),
+            chunks: Chunks::default(),
+            parked: Some(parked),
+            discard: PIPELINED,
+            _presence: presence,
+        }
+    }
+
+    /// Serves the stream to its end, and closes the connection.
+    pub(super) async fn run(mut self) {
+        poll_fn(|context| self.poll_turn(context)).await;
+        self.parked = None;
+        // On the heap, because all who only wait would have to make room for it.
+        Box::pin(take_leave(self.writer.link())).await;
+    }
+
+    /// Serves it for its part of the shard's turn.
+    ///
+    /// What is polled in here must not find the shard's budget used up, or a socket would look blocked that is not. The
+    /// shard's turn ends between two clients, and with a wake-up, which makes it stop asking the rest of them.
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !coop::has_budget_remaining() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if let Poll::Ready(turn) = coop::poll_proceed(context) {
+            turn.made_progress();
+        }
+        let served = poll_fn(|context| self.poll_served(context));
+        pin!(coop::unconstrained(served)).poll(context)
+    }
+
+    /// Ready when it is over: ended and written, or broken, or the client is gone.
+    fn poll_served(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.poll_written(context).is_ready() {
+            return Poll::Ready(());
+        }
+        self.writer.link().poll_gone(context, &mut self.discard)
+    }
+
+    /// Writes what there is, and asks for more, once: whoever catches up always has more, and others wait.
+    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.poll_flush(context)?.is_pending() {
+            return self.wait_blocked(context);
+        }
+        let more = self.fill(context);
+        if self.poll_flush(context)?.is_pending() {
+            return self.wait_blocked(context);
+        }
+        if self.parked.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        if more {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Takes what the delivery has, as far as it shares a write; whether there may be more.
+    fn fill(&mut self, context: &mut Context<'_>) -> bool {
+        while self.chunks.has_room() {
+            let Some(parked) = &mut self.parked else {
+                return false;
+            };
+            match parked.delivery.poll_next(context, false) {
+                Poll::Ready(Some(batch)) => self.chunks.push(batch),
+                Poll::Ready(None) => self.end(),
+                Poll::Pending => return false,
+            }
+        }
+        true
+    }
+
+    /// While the socket takes nothing, a delivery may only end; its last bytes are written all the same.
+    fn wait_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(parked) = &mut self.parked
+            && matches!(parked.delivery.poll_next(context, true), Poll::Ready(None))
+        {
+            self.end();
+        }
+        Poll::Pending
+    }
+
+    fn end(&mut self) {
+        self.chunks.end();
+        self.parked = None;
+    }
+
+    /// Ready when all is written.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.chunks.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.chunks.is_empty() {
+            let chunks = &self.chunks;
+            let write = |link: &Link| chunks.write_with(|slices| link.socket().try_write_vectored(slices));
+            let taken = ready!(self.writer.poll_write_with(context, write))?;
+            self.chunks.advance(taken);
+        }
+        self.writer.link().set_flushed(context);
+        Poll::Ready(Ok(()))
+    }
+}
