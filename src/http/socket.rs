@@ -105,10 +105,12 @@ impl SocketSink {
 
     /// While the socket takes nothing, a delivery may only end; its last bytes are written all the same.
     fn wait_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(parked) = &mut self.parked
-            && matches!(parked.delivery.poll_next(context, true), Poll::Ready(None))
-        {
-            self.end();
+        while let Some(parked) = &mut self.parked {
+            match ready!(parked.delivery.poll_next(context, true)) {
+                // What a coding ends with.
+                Some(last) => self.chunks.push(last),
+                None => self.end(),
+            }
         }
         Poll::Pending
     }
