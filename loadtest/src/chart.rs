@@ -124,6 +124,10 @@ mod tests {
         page.line("memory", "MB", &[(0.0, 1.0), (10.0, 2.0)]);
         assert!(page.title == "a &lt; b" && page.body.contains("raw &amp; bare"));
         assert!(page.body.contains("width=\"240.0\"") && page.body.contains("width=\"480.0\""));
-        assert!(page.body.contains("points=\"300.0,80.0 780.0,0.0\""), "{}", page.body);
+        assert!(
+            page.body.contains("points=\"300.0,80.0 780.0,0.0\""),
+            "{}",
+            page.body
+        );
     }
 }

@@ -14,7 +14,6 @@ use std::{
 use riverhead_brokers::Cluster;
 use riverhead_loadtest::{
     progress::Progress,
-    server::serve_raw,
     scenarios::{
         Report,
         hog::Hog,
@@ -25,6 +24,7 @@ use riverhead_loadtest::{
         slow::Slow,
         slowloris::Slowloris,
     },
+    server::serve_raw,
 };
 
 use crate::cli::{

@@ -68,13 +68,19 @@ impl Process {
     fn sum(self, of: impl Fn(Self) -> io::Result<u64> + Copy) -> io::Result<u64> {
         let own = of(self)?;
         let children = self.children();
-        Ok(own + children.map(|child| child.sum(of).unwrap_or_default()).sum::<u64>())
+        Ok(own
+            + children
+                .map(|child| child.sum(of).unwrap_or_default())
+                .sum::<u64>())
     }
 
     fn children(self) -> impl Iterator<Item = Self> {
         let list = format!("task/{}/children", self.pid);
         let text = fs::read_to_string(self.path(&list)).unwrap_or_default();
-        let pids: Vec<u32> = text.split(' ').filter_map(|pid| pid.trim().parse().ok()).collect();
+        let pids: Vec<u32> = text
+            .split(' ')
+            .filter_map(|pid| pid.trim().parse().ok())
+            .collect();
         pids.into_iter().map(Self::new)
     }
 

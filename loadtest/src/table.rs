@@ -24,7 +24,9 @@ impl Table {
     fn widths(&self) -> Vec<usize> {
         let columns = self.rows.first().map_or(0, Vec::len);
         let width = |column| self.rows.iter().map(move |row| length(row, column));
-        (0..columns).map(|column| width(column).max().unwrap_or(0)).collect()
+        (0..columns)
+            .map(|column| width(column).max().unwrap_or(0))
+            .collect()
     }
 }
 

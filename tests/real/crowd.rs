@@ -56,7 +56,10 @@ fn a_crowd_that_resumes_at_once_costs_the_brokers_one() {
     let report = storm(Some(Duration::from_secs(60))).run_on(cluster.get(), &Pins::none(), "storm");
     let report = report.expect("a gateway");
     exact(&report.problems());
-    assert!(report.fetched_ratio().is_some_and(|ratio| ratio <= 1.2), "{report}");
+    assert!(
+        report.fetched_ratio().is_some_and(|ratio| ratio <= 1.2),
+        "{report}"
+    );
 }
 
 #[test]

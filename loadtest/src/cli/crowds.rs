@@ -93,7 +93,12 @@ pub(crate) struct StormArgs {
     #[arg(long, default_value_t = 10_000)]
     pub(crate) clients: usize,
     /// From how long ago they resume
-    #[arg(long, default_value = "10m", value_name = "DURATION", conflicts_with = "restart")]
+    #[arg(
+        long,
+        default_value = "10m",
+        value_name = "DURATION",
+        conflicts_with = "restart"
+    )]
     pub(crate) back: Span,
     /// They are live, and the gateway is killed and started again
     #[arg(long)]

@@ -140,7 +140,11 @@ impl Guest {
             return Look::Nothing;
         };
         let counted = manner == Manner::Counted && self.has_begun();
-        let flags = if counted { RecvFlags::TRUNC } else { RecvFlags::empty() };
+        let flags = if counted {
+            RecvFlags::TRUNC
+        } else {
+            RecvFlags::empty()
+        };
         let read = match rustix::net::recv(socket, &mut *buffer, flags) {
             Ok((_, 0)) => return Look::Ended,
             Ok((_, read)) => read,

@@ -78,7 +78,9 @@ impl Hall {
     pub(crate) fn come(&mut self, client: usize, ask: &Ask) -> io::Result<()> {
         let guest = &mut self.guests[client];
         guest.come(self.plan.server, ask)?;
-        let Some(socket) = &guest.socket else { return Ok(()) };
+        let Some(socket) = &guest.socket else {
+            return Ok(());
+        };
         epoll::add(&self.epoll, socket, token(client), EventFlags::OUT)?;
         self.tally.coming.fetch_add(1, Relaxed);
         Ok(())
@@ -105,7 +107,11 @@ impl Hall {
             return Ok(());
         };
         // Without flags the kernel still tells of errors and of a reset.
-        let flags = if reading { EventFlags::IN } else { EventFlags::empty() };
+        let flags = if reading {
+            EventFlags::IN
+        } else {
+            EventFlags::empty()
+        };
         Ok(epoll::modify(&self.epoll, socket, token(client), flags)?)
     }
 
@@ -181,7 +187,11 @@ impl Hall {
             Look::Asked => self.set_reading(client, true)?,
             Look::Bytes(read) => _ = self.tally.bytes.fetch_add(read as u64, Relaxed),
             Look::Ended | Look::Refused => {
-                let count = if begun { &self.tally.ended } else { &self.tally.refused };
+                let count = if begun {
+                    &self.tally.ended
+                } else {
+                    &self.tally.refused
+                };
                 count.fetch_add(1, Relaxed);
                 self.leave(client);
                 self.gone.push_back(client);

@@ -171,7 +171,10 @@ impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let own = || self.turns.iter().filter(|turn| turn.server.is_riverhead());
         problems([
-            (own().all(|turn| turn.connected.is_some()), "not every stream began"),
+            (
+                own().all(|turn| turn.connected.is_some()),
+                "not every stream began",
+            ),
             (own().all(|turn| turn.ended == 0), "a stream ended"),
         ])
     }
@@ -215,7 +218,11 @@ impl fmt::Display for Report {
             table.row([kind.name().into(), resident, kernel, descriptors, cpu, connected]);
         }
         let rounds = self.turns.len() / columns[0].len().max(1);
-        write!(f, "{} idle clients, medians of {rounds} rounds\n{table}", self.clients)
+        write!(
+            f,
+            "{} idle clients, medians of {rounds} rounds\n{table}",
+            self.clients
+        )
     }
 }
 

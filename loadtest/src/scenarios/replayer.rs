@@ -170,7 +170,10 @@ impl Report {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (self.finished == self.gateway.len(), "a client did not finish in time"),
+            (
+                self.finished == self.gateway.len(),
+                "a client did not finish in time",
+            ),
             super::exact(self.faults),
         ])
     }
@@ -199,7 +202,11 @@ impl fmt::Display for Report {
         row("client of riverhead", &self.gateway, &self.cpu);
         let (plain, own) = self.fetched;
         writeln!(f, "{table}\nmedians of {} rounds", self.plain.len())?;
-        writeln!(f, "rate beside the plain consumer's: {} x", figure(self.ratio(), 2))?;
+        writeln!(
+            f,
+            "rate beside the plain consumer's: {} x",
+            figure(self.ratio(), 2)
+        )?;
         let fetched = own as f64 / plain as f64;
         write!(f, "fetched {fetched:.3} x its bytes; {}", self.faults)
     }

@@ -22,9 +22,16 @@ pub struct Feed(Way);
 enum Way {
     Kafka(Box<Producer>),
     /// To the raw writer: the length in four bytes, then what it is to write to everybody.
-    Pipe { pipe: ChildStdin, topic: String, bytes: usize },
+    Pipe {
+        pipe: ChildStdin,
+        topic: String,
+        bytes: usize,
+    },
     /// A request each, on one connection.
-    Post { answers: BufReader<TcpStream>, bytes: usize },
+    Post {
+        answers: BufReader<TcpStream>,
+        bytes: usize,
+    },
 }
 
 impl Feed {
@@ -79,7 +86,9 @@ impl Feed {
     }
 
     fn settle(&self) -> io::Result<()> {
-        let Way::Kafka(producer) = &self.0 else { return Ok(()) };
+        let Way::Kafka(producer) = &self.0 else {
+            return Ok(());
+        };
         producer.flush();
         if producer.ledger().failed.is_empty() {
             Ok(())

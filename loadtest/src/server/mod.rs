@@ -8,8 +8,7 @@ pub use feed::Feed;
 pub use raw::serve as serve_raw;
 
 use std::{
-    env,
-    io,
+    env, io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -173,7 +172,9 @@ impl Drop for Guard {
 /// Three partitions, one replica: what is measured is not how brokers copy.
 fn create(cluster: &Cluster, topic: &str) {
     let brokers = cluster.broker_ids();
-    let replicas: Vec<[i32; 1]> = (0..PARTITIONS).map(|index| [brokers[index % brokers.len()]]).collect();
+    let replicas: Vec<[i32; 1]> = (0..PARTITIONS)
+        .map(|index| [brokers[index % brokers.len()]])
+        .collect();
     let replicas: Vec<&[i32]> = replicas.iter().map(<[i32; 1]>::as_slice).collect();
     cluster.create(&NewTopic::with_replicas(topic, &replicas));
 }

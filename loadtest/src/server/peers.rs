@@ -75,7 +75,10 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         // Killed, it would leave its workers behind. What fails here has ended already.
-        _ = command(&self.directory).args(["-s", "stop"]).stderr(Stdio::null()).status();
+        _ = command(&self.directory)
+            .args(["-s", "stop"])
+            .stderr(Stdio::null())
+            .status();
         _ = self.master.wait();
     }
 }
@@ -83,7 +86,11 @@ impl Drop for Nginx {
 fn command(directory: &TempDir) -> Command {
     let mut command = Command::new("/usr/sbin/nginx");
     let directory = directory.path();
-    command.arg("-p").arg(directory).arg("-c").arg(directory.join("nginx.conf"));
+    command
+        .arg("-p")
+        .arg(directory)
+        .arg("-c")
+        .arg(directory.join("nginx.conf"));
     command
 }
 

@@ -93,7 +93,12 @@ impl Writer {
             rustix::net::accept_with(&self.listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
         {
             let place = self.free.pop().unwrap_or(self.guests.len());
-            epoll::add(&self.epoll, &socket, EventData::new_u64(place as u64), EventFlags::IN)?;
+            epoll::add(
+                &self.epoll,
+                &socket,
+                EventData::new_u64(place as u64),
+                EventFlags::IN,
+            )?;
             let guest = Some(Guest {
                 socket,
                 next: None,
@@ -148,7 +153,9 @@ impl Writer {
     /// One write of all that there is for it.
     fn write_to(&mut self, place: usize) {
         let end = self.base + self.log.len() as u64;
-        let Some(guest) = &mut self.guests[place] else { return };
+        let Some(guest) = &mut self.guests[place] else {
+            return;
+        };
         let Some(next) = guest.next else { return };
         let Some(from) = next.checked_sub(self.base) else {
             return self.drop(place);
@@ -161,7 +168,11 @@ impl Writer {
         let blocked = guest.next != Some(end);
         if blocked != guest.blocked {
             guest.blocked = blocked;
-            let flags = if blocked { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
+            let flags = if blocked {
+                EventFlags::IN | EventFlags::OUT
+            } else {
+                EventFlags::IN
+            };
             let data = EventData::new_u64(place as u64);
             // Fails for no socket that is in the set, and this one is.
             _ = epoll::modify(&self.epoll, &guest.socket, data, flags);
@@ -170,10 +181,13 @@ impl Writer {
 
     /// A request, which loopback brings whole, or the end.
     fn read_from(&mut self, place: usize) {
-        let Some(guest) = &mut self.guests[place] else { return };
+        let Some(guest) = &mut self.guests[place] else {
+            return;
+        };
         match rustix::net::recv(&guest.socket, &mut self.buffer, RecvFlags::empty()) {
             Ok((_, read)) if read > 0 => {
-                if guest.next.is_none() && rustix::net::send(&guest.socket, HEAD, SendFlags::NOSIGNAL).is_ok() {
+                if guest.next.is_none() && rustix::net::send(&guest.socket, HEAD, SendFlags::NOSIGNAL).is_ok()
+                {
                     guest.next = Some(self.base + self.log.len() as u64);
                 }
             }

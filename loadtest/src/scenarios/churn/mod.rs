@@ -104,7 +104,10 @@ impl Churn {
     }
 
     fn live(&self, lives: &mut Lives, gateway: &Gateway, writer: &Writer) -> io::Result<Vec<Sample>> {
-        let (began, every) = (Instant::now(), (self.duration / SAMPLES).max(Duration::from_secs(1)));
+        let (began, every) = (
+            Instant::now(),
+            (self.duration / SAMPLES).max(Duration::from_secs(1)),
+        );
         let mut samples = Vec::new();
         let mut due = Duration::ZERO;
         while began.elapsed() < self.duration {

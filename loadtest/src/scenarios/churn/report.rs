@@ -73,7 +73,9 @@ impl Report {
             let part = self.samples.iter().skip(from).take(quarter);
             median(part.map(|sample| sample.resident as f64))
         };
-        of(3 * quarter).zip(of(quarter)).map(|(last, second)| last - second)
+        of(3 * quarter)
+            .zip(of(quarter))
+            .map(|(last, second)| last - second)
     }
 
     /// What may come to it in that while: what an allocator drifts by.
@@ -83,7 +85,10 @@ impl Report {
     }
 
     fn series(&self, of: impl Fn(&Sample) -> f64) -> Vec<(f64, f64)> {
-        self.samples.iter().map(|sample| (sample.at, of(sample))).collect()
+        self.samples
+            .iter()
+            .map(|sample| (sample.at, of(sample)))
+            .collect()
     }
 }
 
@@ -109,9 +114,21 @@ impl crate::scenarios::Report for Report {
 
     fn page(&self) -> Option<Page> {
         let mut page = Page::new("riverhead: churn");
-        page.line("Resident memory", "MB", &self.series(|sample| sample.resident as f64 / 1e6));
-        page.line("Descriptors", "", &self.series(|sample| sample.descriptors as f64));
-        page.line("Clients with a stream", "", &self.series(|sample| sample.here as f64));
+        page.line(
+            "Resident memory",
+            "MB",
+            &self.series(|sample| sample.resident as f64 / 1e6),
+        );
+        page.line(
+            "Descriptors",
+            "",
+            &self.series(|sample| sample.descriptors as f64),
+        );
+        page.line(
+            "Clients with a stream",
+            "",
+            &self.series(|sample| sample.here as f64),
+        );
         Some(page)
     }
 }
@@ -125,7 +142,10 @@ impl fmt::Display for Report {
             delivered,
             ..
         } = self;
-        writeln!(f, "{connects} connects, {returns} of them by an id; {lags} lags; {delivered} events")?;
+        writeln!(
+            f,
+            "{connects} connects, {returns} of them by an id; {lags} lags; {delivered} events"
+        )?;
         let resident = self.samples.iter().map(|sample| sample.resident as f64 / 1e6);
         let [first, last] = [self.samples.first(), self.samples.last()]
             .map(|sample| sample.map_or(0.0, |sample| sample.resident as f64 / 1e6));
@@ -136,7 +156,10 @@ impl fmt::Display for Report {
             "resident {first:.1} MB first, {last:.1} MB last, {most:.1} MB at most; the last quarter beside the second: {grown:+.2} MB"
         )?;
         let (before, after) = self.descriptors;
-        writeln!(f, "descriptors {before} before the first client, {after} behind the last")?;
+        writeln!(
+            f,
+            "descriptors {before} before the first client, {after} behind the last"
+        )?;
         let Self {
             faults,
             gaps,

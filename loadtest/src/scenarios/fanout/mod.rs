@@ -86,8 +86,11 @@ impl Fanout<'_> {
         let mut turns = Vec::new();
         for round in 1..=self.rounds {
             for (kind, load) in self.turns() {
-                self.progress
-                    .say(format_args!("round {round} of {}: {}, {load}", self.rounds, kind.name()));
+                self.progress.say(format_args!(
+                    "round {round} of {}: {}, {load}",
+                    self.rounds,
+                    kind.name()
+                ));
                 let turn = self.turn(kind, &load, round, &site)?;
                 self.progress.say(format_args!("    {}", turn.summary()));
                 turns.push(turn);
@@ -105,7 +108,11 @@ impl Fanout<'_> {
     }
 
     fn bounded(&self, kind: Kind, load: &Load) -> Load {
-        let most = if kind == Kind::KafkaSse { self.kafka_sse_clients } else { usize::MAX };
+        let most = if kind == Kind::KafkaSse {
+            self.kafka_sse_clients
+        } else {
+            usize::MAX
+        };
         Load {
             clients: load.clients.min(most),
             ..load.clone()

@@ -91,7 +91,10 @@ impl Report {
             }
         }
         compare(&mut rows, &turns);
-        let log = turns.iter().filter(|turn| !turn.is_good()).map(|turn| turn.log.as_str());
+        let log = turns
+            .iter()
+            .filter(|turn| !turn.is_good())
+            .map(|turn| turn.log.as_str());
         let log = log.collect();
         Self { rows, turns, log }
     }
@@ -151,12 +154,16 @@ impl Row {
 /// Sets every row beside the yardsticks under the same load.
 fn compare(rows: &mut [Row], turns: &[Turn]) {
     let fetched = |server: Kind, load: &Load| {
-        let same = turns.iter().filter(|turn| turn.server == server && turn.load == *load);
+        let same = turns
+            .iter()
+            .filter(|turn| turn.server == server && turn.load == *load);
         median(same.filter_map(|turn| turn.fetched.map(|bytes| bytes as f64)))
     };
     let all = rows.to_vec();
     for row in rows {
-        let raw = all.iter().find(|other| other.server == Kind::Raw && other.is_beside(row));
+        let raw = all
+            .iter()
+            .find(|other| other.server == Kind::Raw && other.is_beside(row));
         let raw = raw.and_then(|raw| raw.cpu);
         row.beside_raw = row.cpu.zip(raw).map(|(own, raw)| own / raw);
         let plain = |other: &&Row| other.server == Kind::Plain && other.load.rate == row.load.rate;
@@ -184,7 +191,10 @@ impl crate::scenarios::Report for Report {
         problems([
             (exact, crate::scenarios::EXACT),
             (finished, "some client did not get everything in time"),
-            (own().all(|turn| turn.ended == 0), "a stream ended, or did not begin"),
+            (
+                own().all(|turn| turn.ended == 0),
+                "a stream ended, or did not begin",
+            ),
             (own().all(|turn| turn.gaps == 0), "some client was told of a gap"),
         ])
     }
@@ -241,8 +251,15 @@ impl fmt::Display for Report {
         let rounds = self.rows.first().map_or(0, |row| row.rounds);
         write!(f, "{table}\nmedians of {rounds} rounds")?;
         for turn in self.turns.iter().filter(|turn| !turn.is_good()) {
-            let Turn { server, load, round, .. } = turn;
-            write!(f, "\nround {round}, {}, {load}: {}", server.name(), turn.summary())?;
+            let Turn {
+                server, load, round, ..
+            } = turn;
+            write!(
+                f,
+                "\nround {round}, {}, {load}: {}",
+                server.name(),
+                turn.summary()
+            )?;
             write!(f, ", ended {}, gap events {}", turn.ended, turn.gaps)?;
         }
         Ok(())
@@ -257,6 +274,10 @@ const CHARTS: [Chart; 4] = [
     ("Resident memory a client (less is better)", "KB", |row| {
         row.resident.map(|bytes| bytes / 1e3)
     }),
-    ("From produce to client, 99th percentile (less is better)", "ms", |row| row.p99),
+    (
+        "From produce to client, 99th percentile (less is better)",
+        "ms",
+        |row| row.p99,
+    ),
     ("Deliveries a second (more is better)", "/s", |row| row.deliveries),
 ];

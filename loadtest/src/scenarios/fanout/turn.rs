@@ -139,7 +139,10 @@ impl Fanout<'_> {
         let crowd = self.crowd(kind, load, &server, &sent)?;
         let mut turn = Turn::new(kind, load, round);
         let Some(connected) = crowd.wait_until_here(COMING) else {
-            return Err(io::Error::other(format!("{}: not every stream begins", kind.name())));
+            return Err(io::Error::other(format!(
+                "{}: not every stream begins",
+                kind.name()
+            )));
         };
         turn.connected = Some(connected.as_secs_f64());
         turn.note(&self.measure(load, &server, &crowd, &mut feed, &sent)?);
@@ -212,8 +215,12 @@ impl Fanout<'_> {
         let until = Instant::now() + self.warm_up + self.duration + self.patience;
         let (mut stopwatch, mut got) = (Stopwatch::new(sent), 0);
         while got < count && Instant::now() < until {
-            let Some(Ok(message)) = consumer.poll(POLL) else { continue };
-            let value = message.payload().and_then(|value| std::str::from_utf8(value).ok());
+            let Some(Ok(message)) = consumer.poll(POLL) else {
+                continue;
+            };
+            let value = message
+                .payload()
+                .and_then(|value| std::str::from_utf8(value).ok());
             if let Some(number) = value.and_then(number) {
                 stopwatch.arrived(number, Instant::now());
                 got += 1;

@@ -2,8 +2,8 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use crate::{client::Client, numbers::number, scenarios::runtime, server::PARTITIONS};
 use crate::ask::Ask;
+use crate::{client::Client, numbers::number, scenarios::runtime, server::PARTITIONS};
 
 /// Where a client was cut.
 #[derive(Clone, Debug)]
@@ -22,7 +22,9 @@ pub(super) fn cuts(server: SocketAddr, events: usize) -> io::Result<Vec<Cut>> {
         let mut cuts = Vec::new();
         while cuts.len() < events {
             let event = client.next(PATIENCE).await.ok_or(io::ErrorKind::TimedOut)?;
-            let Some(number) = number(&event.data) else { continue };
+            let Some(number) = number(&event.data) else {
+                continue;
+            };
             next[number as usize % PARTITIONS] = number + PARTITIONS as u64;
             cuts.push(Cut {
                 id: event.id.unwrap_or_default(),

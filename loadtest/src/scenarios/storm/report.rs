@@ -90,7 +90,9 @@ impl Report {
 
     /// How often each byte was fetched.
     pub fn fetched_ratio(&self) -> Option<f64> {
-        self.fetched.zip(self.unique).map(|(fetched, unique)| fetched / unique as f64)
+        self.fetched
+            .zip(self.unique)
+            .map(|(fetched, unique)| fetched / unique as f64)
     }
 
     /// How often each byte was composed.
@@ -100,7 +102,8 @@ impl Report {
 
     /// How many times as long the onlooker's events took at the 99th percentile.
     pub fn onlooker_ratio(&self) -> Option<f64> {
-        self.onlooker.map(|(before, meanwhile)| meanwhile.p99 / before.p99)
+        self.onlooker
+            .map(|(before, meanwhile)| meanwhile.p99 / before.p99)
     }
 }
 
@@ -108,7 +111,10 @@ impl crate::scenarios::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
             (self.live.is_some(), "not everybody was live in time"),
-            (self.finished == self.clients, "some client did not get everything"),
+            (
+                self.finished == self.clients,
+                "some client did not get everything",
+            ),
             exact(self.faults),
             (self.gaps == 0, "some client was told of a gap"),
             (self.onlooker_lasted, "a client of another stream lost something"),
@@ -130,7 +136,9 @@ impl crate::scenarios::Report for Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { clients, finished, .. } = self;
+        let Self {
+            clients, finished, ..
+        } = self;
         match self.back {
             Some(back) => writeln!(f, "{clients} clients resumed from {back} s ago")?,
             None => writeln!(f, "{clients} clients met a restart")?,
@@ -140,26 +148,51 @@ impl fmt::Display for Report {
         if let (Some(fetched), Some(unique)) = (self.fetched, self.unique) {
             let ratio = figure(self.fetched_ratio(), 3);
             let (fetched, unique) = (megabytes(fetched), megabytes(unique as f64));
-            writeln!(f, "fetched from brokers      {fetched:.2} MB, unique {unique:.2} MB: {ratio} x")?;
+            writeln!(
+                f,
+                "fetched from brokers      {fetched:.2} MB, unique {unique:.2} MB: {ratio} x"
+            )?;
         }
         let connections = self.broker_connections.unwrap_or_default();
         writeln!(f, "connections to brokers    at most {connections}")?;
         let unique = megabytes(self.unique_composed);
         let composed = figure(self.composed.map(megabytes), 2);
         let ratio = figure(self.composed_ratio(), 2);
-        writeln!(f, "composed                  {composed} MB, unique {unique:.2} MB: {ratio} x")?;
-        writeln!(f, "read by clients           {:.1} MB", megabytes(self.read as f64))?;
+        writeln!(
+            f,
+            "composed                  {composed} MB, unique {unique:.2} MB: {ratio} x"
+        )?;
+        writeln!(
+            f,
+            "read by clients           {:.1} MB",
+            megabytes(self.read as f64)
+        )?;
         let (before, most) = self.resident;
         let [before, most] = [before, most].map(|bytes| megabytes(bytes as f64));
-        writeln!(f, "resident                  {before:.1} MB before, at most {most:.1} MB")?;
+        writeln!(
+            f,
+            "resident                  {before:.1} MB before, at most {most:.1} MB"
+        )?;
         writeln!(f, "processor                 {:.2} s", self.cpu)?;
         if let Some((before, meanwhile)) = &self.onlooker {
             writeln!(f, "another stream, before    {before}")?;
             writeln!(f, "another stream, meanwhile {meanwhile}")?;
-            writeln!(f, "  ratio of p99            {}", figure(self.onlooker_ratio(), 2))?;
+            writeln!(
+                f,
+                "  ratio of p99            {}",
+                figure(self.onlooker_ratio(), 2)
+            )?;
         }
-        let Self { faults, gaps, refused, .. } = self;
-        write!(f, "finished {finished} of {clients}, {faults}, gap events {gaps}, refused {refused}")
+        let Self {
+            faults,
+            gaps,
+            refused,
+            ..
+        } = self;
+        write!(
+            f,
+            "finished {finished} of {clients}, {faults}, gap events {gaps}, refused {refused}"
+        )
     }
 }
 

@@ -27,10 +27,15 @@ impl Storm {
         if crowd.wait_until_here(self.patience).is_none() {
             return Err(io::Error::other("not every stream began"));
         }
-        let writer = Writer::start(producer(stage.cluster, stage.topic, self.record_bytes, None), 0, self.rate);
+        let writer = Writer::start(
+            producer(stage.cluster, stage.topic, self.record_bytes, None),
+            0,
+            self.rate,
+        );
         thread::sleep(self.quiet);
 
-        self.progress.say("the gateway is killed, and the next one starts");
+        self.progress
+            .say("the gateway is killed, and the next one starts");
         let before = writer.written();
         let began = Instant::now();
         drop(gateway);
@@ -38,7 +43,9 @@ impl Storm {
         let (resident, cpu) = (gateway.resident()?, gateway.cpu()?);
         let mut watch = Watch::new(stage.cluster, &gateway);
         // A stream that has not yet noticed is no sign of life: all must have got what was written since.
-        let live = self.wait_until_live(&crowd, &writer, before + PARTITIONS as u64, began, || watch.look());
+        let live = self.wait_until_live(&crowd, &writer, before + PARTITIONS as u64, began, || {
+            watch.look()
+        });
         let cpu = gateway.cpu()? - cpu;
         let written = writer.finish();
         _ = crowd.wait_for(written, self.patience);

@@ -23,7 +23,8 @@ impl Storm {
     pub(super) fn resume(&self, stage: Stage<'_>, back: Duration) -> io::Result<Report> {
         let cluster = stage.cluster;
         let count = (self.rate * back.as_secs_f64()) as u64;
-        self.progress.say(format_args!("writing {count} records, as of {back:?}"));
+        self.progress
+            .say(format_args!("writing {count} records, as of {back:?}"));
         let producer = self.write_history(stage, count, back);
         self.progress.say("reading it once with a plain consumer");
         let unique = yardstick::bytes_to_read_once(cluster, &[stage.topic.to_owned()], count as usize);
@@ -43,7 +44,12 @@ impl Storm {
         let onlooker = others.onlooker(gateway.http)?;
         let (resident, cpu) = (gateway.resident()?, gateway.cpu()?);
         let mut watch = Watch::new(cluster, &gateway);
-        let first = cuts.iter().flat_map(|cut| &cut.next).min().copied().unwrap_or_default();
+        let first = cuts
+            .iter()
+            .flat_map(|cut| &cut.next)
+            .min()
+            .copied()
+            .unwrap_or_default();
         let began = Instant::now();
         let crowd = self.come_back(gateway.http, cuts)?;
         let live = self.wait_until_live(&crowd, &writer, count, began, || watch.look());
@@ -75,7 +81,13 @@ impl Storm {
             .record_bytes(self.record_bytes)
             .property("linger.ms", "0")
             .numbers_from(0)
-            .timestamp(move |number| if number < count { begin + (number as f64 * 1e3 / rate) as i64 } else { now() })
+            .timestamp(move |number| {
+                if number < count {
+                    begin + (number as f64 * 1e3 / rate) as i64
+                } else {
+                    now()
+                }
+            })
             .start();
         producer.send(count);
         producer.flush();
@@ -86,8 +98,10 @@ impl Storm {
     fn cut(&self, stage: Stage<'_>) -> io::Result<Vec<Cut>> {
         let gateway = self.gateway(stage, None)?;
         let events = (self.rate * self.within.as_secs_f64()).max(1.0) as usize;
-        self.progress
-            .say(format_args!("clients are cut in {events} places of the log's first {:?}", self.within));
+        self.progress.say(format_args!(
+            "clients are cut in {events} places of the log's first {:?}",
+            self.within
+        ));
         cuts(gateway.http, events)
     }
 

@@ -69,7 +69,10 @@ impl Onlooker {
     pub(super) fn finish(self) -> io::Result<(Quantiles, bool)> {
         let ended = self.0.tally.gone();
         let outcome = self.0.finish()?;
-        let felt = outcome.stopwatch.map(|watch| watch.quantiles()).unwrap_or_default();
+        let felt = outcome
+            .stopwatch
+            .map(|watch| watch.quantiles())
+            .unwrap_or_default();
         Ok((felt, outcome.faults.none() && ended == 0))
     }
 }
