@@ -91,6 +91,7 @@ fn decode_an_id<const COMPACT: bool>(bencher: Bencher<'_, '_>, partitions: usize
     let form = if COMPACT { IdForm::Compact } else { IdForm::Json };
     let mut id = Vec::new();
     composer(form, partitions).write(&mut id);
+
     bencher.bench_local(|| decode(black_box(&id)).is_ok());
 }
 

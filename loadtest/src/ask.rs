@@ -29,6 +29,14 @@ impl Ask {
         }
     }
 
+    /// The same, from a local address and with the header by which browsers ask for events: Nchan wants it.
+    #[must_use]
+    pub fn browser_from(mut self, from: SocketAddr) -> Self {
+        self.headers.push("Accept: text/event-stream".into());
+        self.from = Some(from);
+        self
+    }
+
     /// The same, going on behind `id`.
     #[must_use]
     pub fn resume(mut self, id: Option<String>) -> Self {

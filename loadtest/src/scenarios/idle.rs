@@ -133,10 +133,9 @@ impl Idle<'_> {
             keep_ids: false,
         };
         let (target, addresses) = (server.target.clone(), self.addresses);
-        let crowd = Crowd::start(plan, None, None, move |client| {
-            let mut ask = Ask::new(target.clone());
-            ask.from = Some(address(client, addresses));
-            Errand { ask, next: None }
+        let crowd = Crowd::start(plan, None, None, move |client| Errand {
+            ask: Ask::new(target.clone()).browser_from(address(client, addresses)),
+            next: None,
         })?;
         let connected = crowd.wait_until_here(COMING);
         let (began, before) = (Instant::now(), process.cpu()?);

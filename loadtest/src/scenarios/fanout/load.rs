@@ -31,8 +31,8 @@ impl Load {
 
     /// What a client asks, from one of so many addresses.
     pub(super) fn errand(&self, kind: Kind, target: &str, client: usize, addresses: usize) -> Errand {
-        let mut ask = Ask::new(self.target(target, client));
-        ask.from = Some(address(self.place(client, addresses), addresses));
+        let from = address(self.place(client, addresses), addresses);
+        let ask = Ask::new(self.target(target, client)).browser_from(from);
         let first = || (0..PARTITIONS as u64).collect();
         Errand {
             ask,

@@ -138,7 +138,13 @@ impl Fanout<'_> {
         let (resident, kernel) = (server.process.resident()?, socket_memory());
         let crowd = self.crowd(kind, load, &server, &sent)?;
         let mut turn = Turn::new(kind, load, round);
-        turn.connected = crowd.wait_until_here(COMING).map(|took| took.as_secs_f64());
+        let Some(connected) = crowd.wait_until_here(COMING) else {
+            return Err(io::Error::other(format!(
+                "{}: not every stream begins",
+                kind.name()
+            )));
+        };
+        turn.connected = Some(connected.as_secs_f64());
         turn.note(&self.measure(load, &server, &crowd, &mut feed, &sent)?);
         _ = crowd.wait_for(self.records(load), self.patience);
         let per_client = |now: u64, before: u64| Some((now as f64 - before as f64) / load.clients as f64);
