@@ -187,7 +187,8 @@ clusters = ["other", "main"]
 "#
     );
     let config = loaded(&text, &[]);
-    assert_eq!(config.catalog.topics_of("main"), ["edits".into()]);
+    // What a cluster stands by for is asked of it too.
+    assert_eq!(config.catalog.topics_of("main"), ["edits".into(), "pages".into()]);
     assert_eq!(config.catalog.topics_of("other"), ["pages".into()]);
     let selection = config.catalog.select("wiki.edits").expect("a stream");
     assert_eq!(selection.former_topics, ["old".into()]);

@@ -524,7 +524,7 @@ fn a_tail_whose_offset_is_refused_goes_on_in_a_new_log() {
     assert_eq!(offsets(&ring(&new, 100)), (100..200).collect::<Vec<_>>());
     let labels = ReplacementLabels {
         cluster: "main".into(),
-        reason: "truncated".into(),
+        reason: "unproven".into(),
     };
     assert_eq!(house.counters.replacements.get_or_create(&labels).get(), 1);
 }
