@@ -174,5 +174,6 @@ impl fmt::Display for Report {
 /// In bytes.
 const MOST_GROWTH: f64 = 5e6;
 
-/// Descriptors that may come and go: a connection to a broker, a socket of metrics.
-const SLACK: u64 = 8;
+/// Descriptors that come with the first who reads history, and stay: a client of Kafka for each broker, which has a connection
+/// and a pipe for every one of them. Each of thousands of connects would show.
+const SLACK: u64 = 64;
