@@ -54,10 +54,10 @@ async fn elected_uncleanly(topic: &str, replacement: Replacement) {
 
     let mut new = leaderless.elect(replacement);
     new.extend(write(cluster, topic));
-    // Whoever has the last of it: the gateway is past the old log.
-    live.wait_for(600 + new.len());
-    let behind = come_back(&gateway, &ids).await;
     let flowed = flow.finish().numbers_of(0);
+    // Whoever has all of it: the gateway is past the old log.
+    live.wait_for(600 + new.len() + flowed.len());
+    let behind = come_back(&gateway, &ids).await;
     let all = [numbers(&old), numbers(&new)].concat();
     let from = |at: usize| Truth::of_partitions(&[all[at..].to_vec(), flowed.clone()]);
     told(&live.gets(&from(0)).await, Some(600));

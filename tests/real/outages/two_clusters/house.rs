@@ -1,6 +1,8 @@
 //! A topic in two clusters, with the same records at other offsets, and a gateway that prefers the first.
 
-use riverhead_brokers::{Cluster, Ledger, ProducerBuilder, Running, SharedCluster, shared};
+use std::time::Duration;
+
+use riverhead_brokers::{Cluster, Ledger, ProducerBuilder, Running, SharedCluster, eventually, shared};
 use riverhead_loadtest::gateway::{Gateway, Plan};
 use serde_json::Value;
 
@@ -60,7 +62,15 @@ impl Two {
     pub(super) fn command(&self, cluster: &str) -> Value {
         let path = format!("/admin/clusters/{STREAM}/active");
         let order = format!(r#"{{"cluster":"{cluster}"}}"#);
-        let answer = self.gateway.command(&path, TOKEN, &order).expect("an answer");
+        // One that has just been started is refused until it is known to serve.
+        let answer = eventually(Duration::from_secs(30), "a command that is obeyed", || {
+            let answer = self.gateway.command(&path, TOKEN, &order).expect("an answer");
+            if answer.contains(" 409 ") {
+                Err(answer)
+            } else {
+                Ok(answer)
+            }
+        });
         let (head, body) = answer.split_once("\r\n\r\n").expect("a body");
         assert!(head.contains(" 200 "), "{answer}");
         serde_json::from_str(body).expect("JSON")
