@@ -1,6 +1,6 @@
 //! A topic in two clusters, with the same records at other offsets, and a gateway that prefers the first.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use riverhead_brokers::{Cluster, Ledger, ProducerBuilder, Running, SharedCluster, eventually, shared};
 use riverhead_loadtest::gateway::{Gateway, Plan};
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     following::{STREAM, plan, start},
     healthz::{until_said, until_state},
-    table::time_of,
+    table::now,
 };
 
 /// Clusters `a` and `b`, and who reads them.
@@ -123,3 +123,10 @@ fn both(a: &Cluster, b: &Cluster, topic: &str) -> Plan {
 pub(super) const FIRST: u64 = 300;
 
 const TOKEN: &str = "a-token-for-tests";
+
+/// Within the last hour, and the same in both clusters. Of a number of these records, which are counted by themselves: the
+/// clock of the tests that share a cluster's numbers begins elsewhere.
+fn time_of(number: u64) -> i64 {
+    static START: OnceLock<i64> = OnceLock::new();
+    START.get_or_init(|| now() - 3_600_000) + number as i64 * 10
+}
