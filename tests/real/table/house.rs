@@ -131,7 +131,7 @@ fn write(producer: ProducerBuilder<'_>, count: u64) -> Vec<Acked> {
 /// The timestamp of a record of [`House::write_spaced`]: within the last hour, and before all that is written by the clock.
 /// Counted from the first number asked for: tests before these have used up any number of them, and brokers refuse what is
 /// an hour ahead.
-pub(crate) fn time_of(number: u64) -> i64 {
+pub(super) fn time_of(number: u64) -> i64 {
     static START: OnceLock<i64> = OnceLock::new();
     START.get_or_init(|| now() - 3_600_000 - number as i64 * 10) + number as i64 * 10
 }

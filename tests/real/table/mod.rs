@@ -9,4 +9,4 @@ mod listener;
 mod replaced;
 mod same;
 
-pub(crate) use house::{now, time_of};
+pub(crate) use house::now;
