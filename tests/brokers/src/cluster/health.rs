@@ -48,6 +48,8 @@ impl Cluster {
         eventually(CHANGE, &format!("broker {broker} fenced"), || {
             let live = self.live_brokers()?;
             if live.contains(&broker) {
+                // Who says so may be this very broker, which was cut off and does not know: the next client asks another.
+                self.clients.forget();
                 Err(format!("in service: {live:?}"))
             } else {
                 Ok(())
