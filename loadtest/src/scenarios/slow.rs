@@ -126,6 +126,8 @@ impl Slow {
             .set("RIVERHEAD_HTTP__STALL_TIMEOUT", "5m")
             .set("RIVERHEAD_MEMORY__TAIL", &memory)
             .set("RIVERHEAD_MEMORY__HISTORY", &memory)
+            // A ring that begins to fill when a second client comes, whether that is slow or not.
+            .set("RIVERHEAD_MEMORY__LANES", "1MiB")
             .start()
             .expect("the gateway starts");
         wait_for_partitions(&gateway, 6);
