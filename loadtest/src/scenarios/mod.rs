@@ -7,11 +7,10 @@ pub mod slow;
 
 use std::{fmt, time::Duration};
 
-use riverhead_brokers::eventually;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::{gateway::Gateway, numbers::Faults};
+use crate::numbers::Faults;
 
 /// What a run found: figures for people, for machines, and what is wrong with them.
 pub trait Report: fmt::Display + Serialize {
@@ -29,14 +28,6 @@ fn runtime() -> Runtime {
         .enable_all()
         .build()
         .expect("a runtime")
-}
-
-fn wait_for_partitions(gateway: &Gateway, partitions: usize) {
-    eventually(DETERMINED, "every partition determined", || {
-        gateway
-            .metric("riverhead_partitions")
-            .is_ok_and(|known| known >= partitions as f64)
-    });
 }
 
 /// The problems that any scenario can have, each with its sentence.
