@@ -37,15 +37,19 @@ impl Client {
         })
     }
 
-    /// The next event; `None` when the response ended, cleanly or not, or nothing came in time.
+    /// The next event; `None` when the response ended, cleanly or not, or none came in time, whatever else did: heartbeats
+    /// come for ever.
     pub async fn next(&mut self, patience: Duration) -> Option<Message> {
+        timeout(patience, self.message()).await.ok().flatten()
+    }
+
+    async fn message(&mut self) -> Option<Message> {
         loop {
             if let Some(message) = self.reader.next_message() {
                 return Some(message);
             }
-            match timeout(patience, self.fill(usize::MAX)).await {
-                Ok(Ok(read)) if read > 0 => {}
-                _ => return None,
+            if self.fill(usize::MAX).await.ok()? == 0 {
+                return None;
             }
         }
     }

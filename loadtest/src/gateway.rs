@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use riverhead_brokers::eventually;
 use tempfile::TempDir;
 
 use crate::process::Process;
@@ -296,6 +297,19 @@ impl Gateway {
             own.then(|| value.parse::<f64>().ok()).flatten()
         });
         Ok(values.reduce(|sum, value| sum + value))
+    }
+
+    /// Waits until it reads so many partitions: what is written from then on comes by its tail, and not as history.
+    ///
+    /// # Panics
+    /// When it does not within `patience`.
+    pub fn wait_for_partitions(&self, partitions: usize, patience: Duration) {
+        eventually(patience, "partitions that are read", || {
+            match self.metric("riverhead_partitions") {
+                Ok(read) if read >= partitions as f64 => Ok(()),
+                state => Err(format!("{state:?}\n{}", self.log())),
+            }
+        });
     }
 
     /// Waits until it has ended by itself; its exit code.

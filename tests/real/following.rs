@@ -3,7 +3,7 @@
 use std::{process::Command, time::Duration};
 
 use riverhead::sse::Message;
-use riverhead_brokers::{Cluster, eventually, scaled};
+use riverhead_brokers::{Cluster, scaled};
 use riverhead_loadtest::{
     client::{Ask, Client},
     gateway::{Gateway, Plan},
@@ -30,15 +30,6 @@ pub(crate) fn plan(cluster: &Cluster, topics: &[&str]) -> Plan {
 
 pub(crate) fn start(plan: &Plan) -> Gateway {
     plan.start().expect("the gateway starts")
-}
-
-/// Waits until it reads as many partitions: what is written from then on is read by the tail, and not as history.
-pub(crate) fn until_read(gateway: &Gateway, partitions: usize) {
-    eventually(Duration::from_secs(30), "partitions that are read", || {
-        gateway
-            .metric("riverhead_partitions")
-            .is_ok_and(|read| read >= partitions as f64)
-    });
 }
 
 /// Asks it to drain and end, as whoever restarts it does.

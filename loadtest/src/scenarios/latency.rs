@@ -12,7 +12,7 @@ use rdkafka::{Message, Offset, consumer::BaseConsumer};
 use riverhead_brokers::{Cluster, NewTopic};
 use serde::Serialize;
 
-use super::{exact, problems, runtime, wait_for_partitions};
+use super::{DETERMINED, exact, problems, runtime};
 use crate::{
     client::Ask,
     gateway::{Gateway, Plan},
@@ -79,7 +79,7 @@ impl Latency {
             .unlimited()
             .start()
             .expect("the gateway starts");
-        wait_for_partitions(&gateway, PARTITIONS);
+        gateway.wait_for_partitions(PARTITIONS, DETERMINED);
         let sent = Sent::new(self.records(), self.in_warm_up());
         self.progress.say(format_args!(
             "{} clients and a plain consumer, {} records a second",

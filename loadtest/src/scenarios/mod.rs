@@ -15,11 +15,10 @@ pub mod storm;
 
 use std::{fmt, time::Duration};
 
-use riverhead_brokers::eventually;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::{chart::Page, gateway::Gateway, numbers::Faults};
+use crate::{chart::Page, numbers::Faults};
 
 /// What a run found: figures for people, for machines, and what is wrong with them.
 pub trait Report: fmt::Display + Serialize {
@@ -49,14 +48,6 @@ fn raise_descriptors() {
     rlimit::increase_nofile_limit(u64::MAX).expect("file descriptors");
 }
 
-pub(crate) fn wait_for_partitions(gateway: &Gateway, partitions: usize) {
-    eventually(DETERMINED, "every partition determined", || {
-        gateway
-            .metric("riverhead_partitions")
-            .is_ok_and(|known| known >= partitions as f64)
-    });
-}
-
 /// The problems that any scenario can have, each with its sentence.
 fn problems<'a>(checks: impl IntoIterator<Item = (bool, &'a str)>) -> Vec<String> {
     let wrong = checks.into_iter().filter(|(good, _)| !good);
@@ -66,7 +57,7 @@ fn problems<'a>(checks: impl IntoIterator<Item = (bool, &'a str)>) -> Vec<String
 const EXACT: &str = "some client did not get each number once, in order";
 
 /// After a start, on a machine that does much else.
-const DETERMINED: Duration = Duration::from_secs(30);
+pub(crate) const DETERMINED: Duration = Duration::from_secs(30);
 
 fn exact(faults: Faults) -> (bool, &'static str) {
     (faults.none(), EXACT)

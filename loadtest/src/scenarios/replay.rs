@@ -9,7 +9,7 @@ use std::{
 use riverhead_brokers::{Cluster, Ledger};
 use serde::Serialize;
 
-use super::{exact, problems, runtime, wait_for_partitions};
+use super::{DETERMINED, exact, problems, runtime};
 use crate::{
     client::Ask,
     gateway::{Gateway, Plan},
@@ -107,7 +107,7 @@ impl Replay {
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
         let plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &topics);
         let gateway = plan.unlimited().start().expect("the gateway starts");
-        wait_for_partitions(&gateway, 6);
+        gateway.wait_for_partitions(6, DETERMINED);
         gateway
     }
 

@@ -12,7 +12,7 @@ use rdkafka::Offset;
 use riverhead_brokers::Cluster;
 use serde::Serialize;
 
-use super::{problems, wait_for_partitions};
+use super::{DETERMINED, problems};
 use crate::{
     ask::Ask,
     crowd::{Crowd, Errand, Outcome},
@@ -127,7 +127,7 @@ impl Replayer {
             plan = plan.set(name, value);
         }
         let gateway = plan.start()?;
-        wait_for_partitions(&gateway, PARTITIONS);
+        gateway.wait_for_partitions(PARTITIONS, DETERMINED);
         let (before, cpu) = (cluster.client_counts().to_client, gateway.cpu()?);
         let began = Instant::now();
         let crowd = Crowd::start(self.one(gateway.http), None, None, |_| Errand {

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant as Deadline, sleep},
 };
 
-use super::{exact, problems, runtime, wait_for_partitions};
+use super::{DETERMINED, exact, problems, runtime};
 use crate::{
     client::Ask,
     gateway::{Gateway, Plan},
@@ -130,7 +130,7 @@ impl Slow {
             .set("RIVERHEAD_MEMORY__LANES", "1MiB")
             .start()
             .expect("the gateway starts");
-        wait_for_partitions(&gateway, 6);
+        gateway.wait_for_partitions(6, DETERMINED);
         gateway
     }
 

@@ -22,7 +22,7 @@ use crate::{
     gateway::{Gateway, LISTENING, Plan, address, lines_of},
     pins::Pins,
     process::Process,
-    scenarios::wait_for_partitions,
+    scenarios::DETERMINED,
 };
 
 /// Who serves.
@@ -189,7 +189,7 @@ fn gateway(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::Result<Se
         plan = plan.set(name, value);
     }
     let gateway = plan.start()?;
-    wait_for_partitions(&gateway, PARTITIONS);
+    gateway.wait_for_partitions(PARTITIONS, DETERMINED);
     Ok(Server {
         address: gateway.http,
         target: "/v2/stream/numbers".into(),

@@ -12,7 +12,7 @@ use riverhead_loadtest::{
 };
 use tokio::time::Instant;
 
-use crate::following::{FROM_THE_START, follow, follow_stream, id, next, number_of, plan, start, until_read};
+use crate::following::{FROM_THE_START, follow, follow_stream, id, next, number_of, plan, start};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -51,8 +51,8 @@ async fn a_record_that_cannot_be_sent_is_skipped_alone_and_told_to_who_is_on_cal
     create_large(&brokers, ODD);
     let plan = plan(&brokers, &[ODD]);
     let gateway = start(&plan);
-    // Those before are history, whose bad records nobody counts twice.
-    until_read(&gateway, 1);
+    // What is there before is history, whose bad records nobody counts twice.
+    gateway.wait_for_partitions(1, SOON);
     let mut live = follow(&gateway, FROM_THE_START, None).await;
     let mut producer = large(&brokers, ODD);
     let mut bad = Vec::new();

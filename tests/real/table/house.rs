@@ -111,12 +111,7 @@ impl House {
 pub(super) fn gateway(brokers: &SharedCluster, topics: &[&str], partitions: usize) -> Gateway {
     let plan = Plan::new(RIVERHEAD, brokers.bootstrap_list(), "stream", topics);
     let gateway = plan.unlimited().start().expect("the gateway starts");
-    eventually(SOON, "partitions that are read", || {
-        match gateway.metric("riverhead_partitions") {
-            Ok(read) if read >= partitions as f64 => Ok(()),
-            state => Err(format!("{state:?}\n{}", gateway.log())),
-        }
-    });
+    gateway.wait_for_partitions(partitions, SOON);
     gateway
 }
 

@@ -15,7 +15,7 @@ use std::{
 use riverhead_brokers::Cluster;
 
 use self::lives::Lives;
-use super::{raise_descriptors, wait_for_partitions};
+use super::{DETERMINED, raise_descriptors};
 use crate::{
     crowd::{Hall, Plan as CrowdPlan},
     gateway::{Gateway, Plan},
@@ -99,7 +99,7 @@ impl Churn {
             plan = plan.set(name, value);
         }
         let gateway = plan.start()?;
-        wait_for_partitions(&gateway, PARTITIONS);
+        gateway.wait_for_partitions(PARTITIONS, DETERMINED);
         Ok(gateway)
     }
 

@@ -17,7 +17,7 @@ use std::{
 
 use riverhead_brokers::{Cluster, NewTopic};
 
-use super::{raise_descriptors, wait_for_partitions};
+use super::{DETERMINED, raise_descriptors};
 use crate::{
     crowd::{Crowd, Plan as CrowdPlan},
     gateway::{Gateway, Plan},
@@ -112,7 +112,7 @@ impl Storm {
             plan = plan.set(name, value);
         }
         let gateway = stage.pins.on_server(|| plan.start())?;
-        wait_for_partitions(&gateway, 2 * PARTITIONS);
+        gateway.wait_for_partitions(2 * PARTITIONS, DETERMINED);
         Ok(gateway)
     }
 
