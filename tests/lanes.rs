@@ -198,7 +198,8 @@ impl<'a> World<'a> {
     async fn settle(mut self) {
         self.write_everywhere();
         self.house.clear_up();
-        for client in 0..CLIENTS {
+        // The lane opens when two are at the end, and then lets the first of them in.
+        for client in (0..CLIENTS).chain(0..CLIENTS) {
             self.read(client, usize::MAX).await;
             self.clients[client].1.verify(&self.house);
         }
@@ -234,6 +235,7 @@ async fn compare(form: IdForm) {
     write(&house, 1, 2);
     let mut reading = (collect(&mut alone).await, follow(&mut first).await);
     follow(&mut second).await;
+    assert!(follow(&mut first).await.is_empty());
     assert!(first.is_in_lane() && second.is_in_lane());
     for round in 0..20 {
         house.model.lock().quiet = round % 4 == 3;
@@ -256,6 +258,7 @@ fn a_client_that_is_overrun_goes_on_at_its_place_and_joins_again() {
         let mut slow = lanes.follow(house.request(None, IdForm::Json)).unwrap();
         follow(&mut quick).await;
         follow(&mut slow).await;
+        follow(&mut quick).await;
         assert!(quick.is_in_lane() && slow.is_in_lane());
         for _ in 0..100 {
             write(&house, 0, 1);
@@ -286,7 +289,10 @@ fn a_client_whose_leader_is_away_stays_out_of_the_lane_and_the_rest_flows() {
         let start = Referee::default().reconnect(&house);
         let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
         let mut live = lanes.follow(house.request(None, IdForm::Json)).unwrap();
-        follow(&mut live).await;
+        let mut other = lanes.follow(house.request(None, IdForm::Json)).unwrap();
+        for follower in [&mut live, &mut other] {
+            follow(follower).await;
+        }
         house
             .source
             .directory
@@ -321,8 +327,35 @@ fn a_hole_at_the_end_of_history_keeps_nobody_out_of_the_lane() {
         let mut both = [(); 2].map(|()| lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap());
         for follower in &mut both {
             assert_eq!(numbers(&follow(follower).await), (1..=9).collect::<Vec<_>>());
-            assert!(follower.is_in_lane());
         }
+        for follower in &mut both {
+            assert!(follow(follower).await.is_empty() && follower.is_in_lane());
+        }
+    });
+}
+
+#[test]
+fn those_who_catch_up_open_no_lane_and_those_who_left_do_not_count() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let start = Referee::default().reconnect(&house);
+        write(&house, 0, 500);
+        let tasks = TaskTracker::new();
+        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, tasks.clone());
+        let mut three = [(); 3].map(|()| lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap());
+        for follower in &mut three {
+            assert!(next(follower).await.is_some());
+        }
+        assert_eq!(tasks.len(), 0, "all are on their way");
+        let [mut first, mut second, mut third] = three;
+        follow(&mut first).await;
+        drop(first);
+        follow(&mut second).await;
+        assert_eq!(tasks.len(), 0, "one is at the end");
+        follow(&mut third).await;
+        assert_eq!(tasks.len(), 1);
+        follow(&mut second).await;
+        assert!(second.is_in_lane() && third.is_in_lane());
     });
 }
 
@@ -484,11 +517,12 @@ fn two_thousand_lanes_of_strangers_stay_within_the_budget_and_the_others_miss_no
         };
         let first = (0..MAX_FILTERS).map(|n| (n, n / 5));
         let second = (0..MAX_FILTERS).map(|n| (n, MAX_FILTERS + n / 5));
-        let strangers: Vec<_> = first.chain(second).map(|it| hostile(it).unwrap()).collect();
-        assert_eq!((lanes.count(), tasks.len()), (MAX_FILTERS + 1, MAX_FILTERS + 1));
-        for follower in &mut popular {
+        let mut strangers: Vec<_> = first.chain(second).map(|it| hostile(it).unwrap()).collect();
+        assert_eq!((lanes.count(), tasks.len()), (MAX_FILTERS + 1, 0));
+        for follower in popular.iter_mut().chain(&mut strangers) {
             assert!(follow(follower).await.is_empty());
         }
+        assert_eq!((lanes.count(), tasks.len()), (MAX_FILTERS + 1, MAX_FILTERS + 1));
         let mut seen = [Vec::new(), Vec::new()];
         for _ in 0..10 {
             write(&house, 0, 5);

@@ -82,6 +82,15 @@ impl Subscription {
         }
     }
 
+    /// Whether it has come to the end of every partition, as far as the tail has read it.
+    pub(super) fn is_at_end(&self) -> bool {
+        let at_end = |part: &Part| {
+            part.cursor()
+                .is_some_and(|cursor| cursor.next() >= cursor.log().next())
+        };
+        self.roster.is_known() && self.roster.parts.iter().all(at_end)
+    }
+
     /// Whether going on leads it to `other`, which is settled: the same partitions in the same logs, none of them behind it,
     /// and each with as good a proof.
     pub(super) fn leads_to(&self, other: &Standing) -> bool {

@@ -70,7 +70,13 @@ impl Follower {
             match &mut self.way {
                 Way::Alone(alone) => match alone.poll_seat(context, lane) {
                     Some(seat) => self.way = Way::InLane(seat),
-                    None => return alone.poll_batch(context, lane),
+                    None => {
+                        let batch = alone.poll_batch(context, lane);
+                        if batch.is_pending() && alone.subscription.is_at_end() {
+                            self.member.arrive(self.now);
+                        }
+                        return batch;
+                    }
                 },
                 Way::InLane(seat) => {
                     seat.bell.listen(context);
@@ -113,7 +119,7 @@ impl Follower {
     }
 
     fn alone_again(&self, standing: &Standing) -> Way {
-        let Membership { lanes, lane } = &self.member;
+        let Membership { lanes, lane, .. } = &self.member;
         let subscription = Subscription::from_standing(
             &lanes.0.source,
             standing,

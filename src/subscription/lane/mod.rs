@@ -5,6 +5,7 @@
 //! index into the lane's ring. When the ring has moved past it, it goes back to a subscription of its own, at its place.
 //!
 //! A client that is alone with its wish has no lane: whoever invents ten thousand of them gets ten thousand subscriptions.
+//! Nor have those who catch up, however many: there is nothing to share until two of them have.
 
 mod budget;
 mod follower;
@@ -67,6 +68,8 @@ struct Lane {
     key: Key,
     /// Changes under the lock of all lanes only.
     followers: AtomicUsize,
+    /// Those of them who have been at the end of all they read.
+    arrived: AtomicUsize,
     /// Whether it has a task, or had.
     opened: AtomicBool,
     ring: Mutex<Ring>,
@@ -103,7 +106,7 @@ impl Lanes {
     pub fn follow(&self, request: Request) -> Result<Follower, TooManyFilters> {
         let admit = |filter| self.0.filters.admit(request.client, filter);
         let permit = request.filter.as_ref().map(admit).transpose()?;
-        let member = self.join(Key::of(&request), request.now);
+        let member = self.join(Key::of(&request));
         Ok(Follower::new(member, permit, request))
     }
 
@@ -122,18 +125,24 @@ impl Lanes {
         self.0.budget.used()
     }
 
-    fn join(&self, key: Key, now: Timestamp) -> Membership {
+    fn join(&self, key: Key) -> Membership {
         let mut lanes = self.0.lanes.lock();
         let new = || Arc::new(Lane::new(key.clone(), Arc::clone(&self.0.budget)));
         let lane = Arc::clone(lanes.entry(key.clone()).or_insert_with(new));
         self.0.budget.come();
-        let before = lane.followers.fetch_add(1, Relaxed);
-        if before + 1 >= lane.key.audience() && !lane.opened.swap(true, Relaxed) {
-            self.0.tasks.spawn(run::run(self.clone(), Arc::clone(&lane), now));
-        }
+        lane.followers.fetch_add(1, Relaxed);
         Membership {
             lanes: self.clone(),
             lane,
+            has_arrived: false,
+        }
+    }
+
+    /// Counts one who has come to the end, and opens the lane when they are enough.
+    fn arrive(&self, lane: &Arc<Lane>, now: Timestamp) {
+        let before = lane.arrived.fetch_add(1, Relaxed);
+        if before + 1 >= lane.key.audience() && !lane.opened.swap(true, Relaxed) {
+            self.0.tasks.spawn(run::run(self.clone(), Arc::clone(lane), now));
         }
     }
 
@@ -183,7 +192,7 @@ impl Key {
         }
     }
 
-    /// How many it takes to open the lane. For one alone there is nothing to share; but only lanes pack.
+    /// How many at the end it takes to open the lane. For one alone there is nothing to share; but only lanes pack.
     fn audience(&self) -> usize {
         match self.coding {
             Coding::Identity => 2,
@@ -222,6 +231,7 @@ impl Lane {
         Self {
             key,
             followers: AtomicUsize::new(0),
+            arrived: AtomicUsize::new(0),
             opened: AtomicBool::new(false),
             ring: Mutex::default(),
             arrivals: Bells::default(),
@@ -286,10 +296,23 @@ impl Lane {
 struct Membership {
     lanes: Lanes,
     lane: Arc<Lane>,
+    has_arrived: bool,
+}
+
+impl Membership {
+    /// It has come to the end of all it reads.
+    fn arrive(&mut self, now: Timestamp) {
+        if !std::mem::replace(&mut self.has_arrived, true) {
+            self.lanes.arrive(&self.lane, now);
+        }
+    }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
+        if self.has_arrived {
+            self.lane.arrived.fetch_sub(1, Relaxed);
+        }
         self.lanes.leave(&self.lane);
     }
 }
