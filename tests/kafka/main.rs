@@ -348,6 +348,36 @@ async fn one_page_wanted_by_many_is_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_page_is_read_ahead_of_who_reads_alone_and_none_that_the_tail_has() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    brokers.write("a", 0, 0..3000);
+    let house = House::new(brokers, &["a"]);
+    let log = house.log("a", 0);
+    house.brokers.write("a", 0, 3000..3100);
+    until(|| log.end().offset == 3100);
+    page(&house, &log, 5).await.expect("a page");
+    until(|| house.pages_read() == 2);
+    let hits = || {
+        let labels = ClusterLabels {
+            cluster: "main".into(),
+        };
+        house.counters.page_hits.get_or_create(&labels).get()
+    };
+    let before = hits();
+    page(&house, &log, 1024).await.expect("a page");
+    assert_eq!(hits(), before + 1, "it was there");
+    // The last of history, behind which the ring goes on.
+    until(|| house.pages_read() == 3);
+    let last = page(&house, &log, 2048).await.expect("a page");
+    assert!(matches!(log.read(last.next()), Read::Page(_) | Read::Ahead));
+    assert_eq!(
+        offsets(&replay(&*house.history(), &log, 0, 3000).await).len(),
+        last.next() as usize
+    );
+    assert_eq!(house.pages_read(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn large_records_make_small_pages() {
     let brokers = Brokers::start(&[("a", 1)]);
     let value = |n| format!("{{\"n\":{n},\"x\":\"{}\"}}", "x".repeat(100_000));

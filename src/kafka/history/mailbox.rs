@@ -64,6 +64,8 @@ pub(super) enum Task {
     Ask(Questions),
     /// Read a page, then [`finish`](Mailbox::finish) it.
     Read(PageWant),
+    /// Read a page that nobody waits for yet.
+    ReadAhead(PageWant),
     /// Nothing for now.
     Rest,
     /// End.
@@ -75,6 +77,8 @@ struct Inbox {
     questions: Questions,
     pages: HashMap<PageKey, Flight>,
     turns: Turns<PageKey>,
+    /// A page that somebody may want next.
+    ahead: Option<PageWant>,
     /// The page being read.
     reading: Option<PageKey>,
     /// So that questions and pages take turns, too.
@@ -126,6 +130,13 @@ impl Mailbox {
         flight.waiters.push(sender);
         self.mail.notify_one();
         Ok((receiver, joined))
+    }
+
+    /// Suggests a page that somebody may want next: it is read when there is nothing else to do, so a client that replays alone
+    /// finds it there, and among many nobody's turn is spent on it. Of several the last counts.
+    pub(super) fn suggest(&self, want: PageWant) {
+        self.inbox.lock().ahead = Some(want);
+        self.mail.notify_one();
     }
 
     /// Asks for the bounds of a partition.
@@ -187,6 +198,7 @@ impl Inbox {
     fn next(&mut self, pages: bool) -> Task {
         if self.closed {
             self.pages.clear();
+            self.ahead = None;
             mem::take(&mut self.questions).refuse();
             return Task::Close;
         }
@@ -199,7 +211,10 @@ impl Inbox {
         match pages.then(|| self.next_page()).flatten() {
             Some(want) => Task::Read(want),
             None if ask => Task::Ask(mem::take(&mut self.questions)),
-            None => Task::Rest,
+            None => match pages.then(|| self.ahead.take()).flatten() {
+                Some(want) => Task::ReadAhead(want),
+                None => Task::Rest,
+            },
         }
     }
 

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     client::ClientKey,
-    partition::{Bounds, History, HistoryError, Page, PartitionLog, TopicPartition},
+    partition::{Bounds, History, HistoryError, Page, PartitionLog, Read, TopicPartition},
     position::{Offset, Timestamp},
 };
 use backoffs::Backoffs;
@@ -180,6 +180,25 @@ impl Pool {
         }
     }
 
+    /// Has the page behind this one read while its reader has nothing else to do: a client that reads on comes for it when its
+    /// socket has taken this one.
+    fn read_ahead(&self, log: &Arc<PartitionLog>, page: &Page) {
+        // What the tail has in memory is read from there.
+        if !matches!(log.read(page.next()), Read::Below) {
+            return;
+        }
+        let found = self.core.cache.lock().find(log, page.next());
+        if let Lookup::Miss { from, to } = found
+            && let Some(reader) = self.reader(log.partition())
+        {
+            reader.suggest(PageWant {
+                log: Arc::clone(log),
+                from,
+                to,
+            });
+        }
+    }
+
     async fn read(&self, want: PageWant, client: ClientKey) -> PageResult {
         let partition = want.log.partition();
         if self.core.backoffs.rests(partition) {
@@ -290,7 +309,11 @@ impl History for Pool {
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
         let log = Arc::clone(log);
-        self.call(move |this| async move { this.find_page(&log, offset, client).await })
+        self.call(move |this| async move {
+            let page = this.find_page(&log, offset, client).await?;
+            this.read_ahead(&log, &page);
+            Ok(page)
+        })
     }
 
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {

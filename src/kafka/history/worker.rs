@@ -84,6 +84,8 @@ impl Worker {
                     let result = self.read(&want);
                     self.mailbox.finish(&result);
                 }
+                // It is in the cache then, or who wants it is told why not.
+                Task::ReadAhead(want) => drop(self.read(&want)),
                 Task::Rest => {}
                 Task::Close => return End::Closed,
             }
@@ -247,7 +249,7 @@ fn refuse(mailbox: &Mailbox) -> bool {
         match mailbox.next(ANSWER, true) {
             Task::Ask(questions) => questions.refuse(),
             Task::Read(_) => mailbox.finish(&Err(HistoryError::Unavailable)),
-            Task::Rest => {}
+            Task::ReadAhead(_) | Task::Rest => {}
             Task::Close => return true,
         }
     }
