@@ -360,6 +360,40 @@ fn those_who_catch_up_open_no_lane_and_those_who_left_do_not_count() {
 }
 
 #[test]
+fn those_who_resume_from_a_few_places_share_what_one_of_them_composes() {
+    runtime().block_on(async {
+        let house = House::new(2);
+        let start = Referee::default().reconnect(&house);
+        for _ in 0..100 {
+            write(&house, 0, 20);
+            write(&house, 1, 15);
+        }
+        let all = collect(&mut house.subscribe(Some(&start), IdForm::Json)).await;
+        let mut ids = vec![start];
+        ids.extend([10, 700, 701].map(|at: usize| read(&all)[at].id.clone().unwrap()));
+        let lanes = Lanes::new(house.source.clone(), 64 * 1024 * 1024, TaskTracker::new());
+        let follower = |id: &String| lanes.follow(house.request(Some(id), IdForm::Json)).unwrap();
+        let mut crowd: Vec<_> = ids.iter().cycle().take(100).map(follower).collect();
+        for (id, follower) in ids.iter().cycle().zip(&mut crowd) {
+            let alone = collect(&mut house.subscribe(Some(id), IdForm::Json)).await;
+            assert!(follow(follower).await == alone, "as if it were alone, from {id}");
+        }
+        let (composed, unique) = (lanes.composed(), all.len() as u64);
+        assert!(
+            (unique..unique * 5 / 4).contains(&composed),
+            "{composed} of {unique}"
+        );
+        for follower in &mut crowd {
+            assert!(follow(follower).await.is_empty() && follower.is_in_lane());
+        }
+        assert!(
+            lanes.bytes() < 64 * 1024,
+            "nobody is left who could come to what is on the shelf"
+        );
+    });
+}
+
+#[test]
 fn an_id_from_a_lane_stands_at_the_event_it_came_with() {
     runtime().block_on(async {
         let house = House::new(2);

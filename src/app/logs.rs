@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::gauge::ConstGauge,
+    metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
 use crate::{metrics::Registry, partition::Directory, subscription::Lanes};
@@ -47,6 +47,13 @@ struct OfLanes(Lanes);
 impl Collector for OfLanes {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (lanes, bytes) = (self.0.count(), self.0.bytes());
+        let composed = ConstCounter::new(self.0.composed());
+        composed.encode(encoder.encode_descriptor(
+            "composed_bytes",
+            "Bytes of events that were composed, however many clients got them",
+            None,
+            composed.metric_type(),
+        )?)?;
         gauge(
             &mut encoder,
             "lanes",

@@ -78,6 +78,14 @@ impl Cursor {
         self.next = self.next.max(next);
     }
 
+    /// Moves on to `next` without having read what is before it.
+    pub fn jump(&mut self, next: Offset) {
+        if next > self.next {
+            self.next = next;
+            self.state = State::Idle;
+        }
+    }
+
     /// What there is at the cursor. What is not there yet wakes the task: history through `context`, the tail through the
     /// bell, which the caller registers with the log.
     pub fn poll(&mut self, context: &mut Context<'_>, history: &dyn History) -> Step {

@@ -18,6 +18,7 @@ use super::{
     part::{Asker, Give, Part},
     roster::Roster,
     sieve::Sieve,
+    standing::Standing,
 };
 use crate::{
     event::Event,
@@ -139,11 +140,22 @@ impl Subscription {
         }
         match self.gaps.first() {
             Some(gap) => Poll::Ready(Err(gap.clone())),
-            None if self.roster.is_known() && self.roster.parts.iter().all(Part::is_determined) => {
-                Poll::Ready(Ok(()))
-            }
+            None if self.is_determined() => Poll::Ready(Ok(())),
             None => Poll::Pending,
         }
+    }
+
+    /// Whether every partition is read.
+    pub(super) fn is_determined(&self) -> bool {
+        self.roster.is_known() && self.roster.parts.iter().all(Part::is_determined)
+    }
+
+    /// Moves on to `standing`, which another has reached from where it stands.
+    pub(super) fn go_to(&mut self, standing: &Standing) {
+        for (part, stand) in self.roster.parts.iter_mut().zip(&standing.parts) {
+            part.go_to(stand);
+        }
+        self.is_id_stale = true;
     }
 
     /// Whether nothing can come: Kafka does not answer, or no leader of any of its partitions has.
@@ -228,6 +240,8 @@ impl Subscription {
             return false;
         }
         let last = head.index + 1 == head.end;
+        // Where a batch ends must not depend on where the first one began: so those who began elsewhere come to the same places.
+        let ends_batch = part == 0 && (event.offset + 1) % STEP == 0;
         cursor.advance(if last { head.next } else { event.offset + 1 });
         let (tag, encoding) = (cursor.log().tag(), cursor.log().encoding());
         let place = Place::At(Mark {
@@ -251,7 +265,7 @@ impl Subscription {
             self.is_id_stale = true;
         }
         head.index += 1;
-        true
+        !ends_batch
     }
 
     /// Brings the id up to the places. What a filter passes over moves them, and writes nothing.
@@ -328,6 +342,9 @@ impl Head {
 /// How long the merge waits for a partition that is about to give. A page takes milliseconds; a leader that takes longer
 /// holds up nobody but its own partitions.
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Behind each so-manieth offset of its first partition a batch ends.
+const STEP: Offset = 64;
 
 /// Events looked at in one poll, so that a run of skipped ones does not keep a thread from its other clients.
 const SCAN: usize = 10_000;

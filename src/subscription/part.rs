@@ -127,6 +127,14 @@ impl Part {
         }
     }
 
+    /// Moves on in its log to where `stand` is.
+    pub(super) fn go_to(&mut self, stand: &Stand) {
+        if let (State::Reading(cursor), Some((_, next))) = (&mut self.state, &stand.at) {
+            cursor.jump(*next);
+        }
+        self.place = stand.place;
+    }
+
     /// Gives nothing at or behind `limit` from now on.
     pub(super) fn set_limit(&mut self, limit: Offset) {
         self.limit = limit;

@@ -1,6 +1,9 @@
 //! Where a subscription stands, as a value: a lane publishes it, and a client goes on from it.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use super::{
     Source, Subscription,
@@ -19,7 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Standing {
     topics: Arc<[Topic]>,
-    parts: Box<[Stand]>,
+    pub(super) parts: Box<[Stand]>,
     /// Found, and not told yet: the parts stand behind them already.
     gaps: Vec<Gap>,
     /// Whether every part is in a log and nothing is left to tell: others may go on from here as from a place of their own.
@@ -44,9 +47,53 @@ impl Standing {
         self.settled
     }
 
+    /// The same for all that [are the same](Self::is_same).
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for stand in &self.parts {
+            stand.next().hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// Whether a client here and one there are to be told the same from now on, if they wish the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.settled
+            && other.settled
+            && self.each(other, |own, other| {
+                own.next() == other.next() && own.place == other.place
+            })
+    }
+
+    /// Whether a client came here from `before` without being told of anything but events.
+    pub(super) fn goes_on_from(&self, before: &Self) -> bool {
+        self.settled && self.each(before, |own, before| own.next() >= before.next())
+    }
+
+    fn each(&self, other: &Self, holds: impl Fn(&Stand, &Stand) -> bool) -> bool {
+        let pairs = self.parts.iter().zip(&other.parts);
+        self.parts.len() == other.parts.len()
+            && pairs.into_iter().all(|(own, other)| {
+                own.partition == other.partition && own.is_in_log_of(other) && holds(own, other)
+            })
+    }
+
     /// What it costs in memory, in bytes.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + self.parts.len() * size_of::<Stand>() + self.gaps.len() * size_of::<Gap>()
+    }
+}
+
+impl Stand {
+    fn next(&self) -> Option<Offset> {
+        self.at.as_ref().map(|(_, next)| *next)
+    }
+
+    fn is_in_log_of(&self, other: &Self) -> bool {
+        match (&self.at, &other.at) {
+            (Some((own, _)), Some((other, _))) => Arc::ptr_eq(own, other),
+            _ => false,
+        }
     }
 }
 
@@ -76,9 +123,7 @@ impl Subscription {
             topics: Arc::clone(self.roster.topics()),
             parts: self.roster.parts.iter().map(Part::stand).collect(),
             gaps: self.gaps.clone(),
-            settled: self.gaps.is_empty()
-                && self.roster.is_known()
-                && self.roster.parts.iter().all(Part::is_determined),
+            settled: self.gaps.is_empty() && self.is_determined(),
         }
     }
 

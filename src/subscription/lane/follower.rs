@@ -2,11 +2,11 @@
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use super::{
-    Lane, Membership,
+    Lane, Lanes, Membership,
     ring::{Head, Taken},
 };
 use crate::{
@@ -38,7 +38,11 @@ struct Alone {
     target: Option<Head>,
     /// Rung when the head moves.
     bell: Arc<Bell>,
+    _reader: ShelfReader,
 }
+
+/// One for whom the shelf of a lane is kept.
+struct ShelfReader(Arc<Lane>);
 
 /// A client in its lane.
 struct Seat {
@@ -71,7 +75,7 @@ impl Follower {
                 Way::Alone(alone) => match alone.poll_seat(context, lane) {
                     Some(seat) => self.way = Way::InLane(seat),
                     None => {
-                        let batch = alone.poll_batch(context, lane);
+                        let batch = alone.poll_batch(context, &self.member.lanes, lane);
                         if batch.is_pending() && alone.subscription.is_at_end() {
                             self.member.arrive(self.now);
                         }
@@ -131,13 +135,14 @@ impl Follower {
 }
 
 impl Alone {
-    fn new(subscription: Subscription, lane: &Lane) -> Self {
+    fn new(subscription: Subscription, lane: &Arc<Lane>) -> Self {
         let bell = Bell::new();
         lane.arrivals.add(&bell);
         Self {
             subscription,
             target: None,
             bell,
+            _reader: ShelfReader::new(lane),
         }
     }
 
@@ -154,14 +159,48 @@ impl Alone {
         Some(Seat::new(lane, *number, Arc::clone(standing)))
     }
 
-    fn poll_batch(&mut self, context: &mut Context<'_>, lane: &Lane) -> Poll<Batch> {
-        let batch = self.subscription.poll_batch(context);
+    fn poll_batch(&mut self, context: &mut Context<'_>, lanes: &Lanes, lane: &Lane) -> Poll<Batch> {
+        let batch = self.poll_shared(context, lanes, lane);
         // At the limit in some partitions, and held up in others: those must flow on, as far as the lane has come since.
         // It is looked at again, rather than waited for, because it may be there by passing what nobody sees.
         if batch.is_pending() && self.target.is_some() && (self.is_there() || self.aim(lane)) {
             context.waker().wake_by_ref();
         }
         batch
+    }
+
+    /// What another has composed at the same place, or what it composes itself, for others as well.
+    fn poll_shared(&mut self, context: &mut Context<'_>, lanes: &Lanes, lane: &Lane) -> Poll<Batch> {
+        let before = if lane.has_shelf() {
+            self.place(context)
+        } else {
+            None
+        };
+        if let Some(place) = &before
+            && let Some((batch, after)) = lane.shelf.lock().take(place)
+        {
+            self.subscription.go_to(&after);
+            return Poll::Ready(batch);
+        }
+        let batch = ready!(self.subscription.poll_batch(context));
+        lanes.note_composed(&batch);
+        if let Some(before) = before
+            && let after = self.subscription.standing()
+            && batch.gaps.is_empty()
+            && after.goes_on_from(&before)
+        {
+            lanes.shelve(lane, before, batch.clone(), after);
+        }
+        Poll::Ready(batch)
+    }
+
+    /// Where it stands, if others can come to the same place.
+    fn place(&mut self, context: &mut Context<'_>) -> Option<Standing> {
+        if !self.subscription.is_determined() {
+            // What it finds out is kept, also when it is not all.
+            let _ = self.subscription.poll_verdict(context);
+        }
+        Some(self.subscription.standing()).filter(Standing::is_settled)
     }
 
     fn is_there(&self) -> bool {
@@ -180,6 +219,21 @@ impl Alone {
             (None, None) => false,
             (Some(before), Some(now)) => !Arc::ptr_eq(&before.standing, &now.standing),
             _ => true,
+        }
+    }
+}
+
+impl ShelfReader {
+    fn new(lane: &Arc<Lane>) -> Self {
+        lane.alone.fetch_add(1, Relaxed);
+        Self(Arc::clone(lane))
+    }
+}
+
+impl Drop for ShelfReader {
+    fn drop(&mut self) {
+        if self.0.alone.fetch_sub(1, Relaxed) == 1 {
+            self.0.clear_shelf();
         }
     }
 }

@@ -12,13 +12,14 @@ mod follower;
 mod pack;
 mod ring;
 mod run;
+mod shelf;
 
 use std::{
     collections::HashMap,
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -28,6 +29,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{
     budget::Budget,
     ring::{Head, Ring, Taken},
+    shelf::Shelf,
 };
 use super::{Batch, Coding, Format, Request, Source, Subscription, merge::Wish, standing::Standing};
 use crate::{
@@ -49,6 +51,8 @@ struct House {
     budget: Arc<Budget>,
     tasks: TaskTracker,
     filters: Filters,
+    /// In bytes.
+    composed: AtomicU64,
 }
 
 /// What all clients of a lane want alike.
@@ -73,6 +77,9 @@ struct Lane {
     /// Whether it has a task, or had.
     opened: AtomicBool,
     ring: Mutex<Ring>,
+    shelf: Mutex<Shelf>,
+    /// How many of the followers are not in the lane. What is on the shelf is for them.
+    alone: AtomicUsize,
     /// Rung for those who are not in the lane yet, when its head moves.
     arrivals: Bells,
     /// Rung for those who are in it, when there is a batch.
@@ -96,6 +103,7 @@ impl Lanes {
             budget: Arc::new(Budget::new(budget)),
             tasks,
             filters: Filters::default(),
+            composed: AtomicU64::new(0),
         }))
     }
 
@@ -123,6 +131,15 @@ impl Lanes {
     /// What all rings cost in memory, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.budget.used()
+    }
+
+    /// How many bytes of events have been composed so far, however many clients got them.
+    pub fn composed(&self) -> u64 {
+        self.0.composed.load(Relaxed)
+    }
+
+    fn note_composed(&self, batch: &Batch) {
+        self.0.composed.fetch_add(batch.bytes.len() as u64, Relaxed);
     }
 
     fn join(&self, key: Key) -> Membership {
@@ -158,7 +175,18 @@ impl Lanes {
     /// Adds a batch to a lane's ring; `after` is where it leads.
     fn publish(&self, lane: &Lane, batch: Batch, after: Standing) {
         let room = lane.room();
+        self.note_composed(&batch);
         let changed = lane.ring.lock().push(batch, Arc::new(after), room);
+        self.0.budget.account(changed);
+        if self.0.budget.is_exceeded() {
+            self.trim();
+        }
+    }
+
+    /// Keeps a batch of one who catches up for the others who do.
+    fn shelve(&self, lane: &Lane, before: Standing, batch: Batch, after: Standing) {
+        let room = lane.shelf_room();
+        let changed = lane.shelf.lock().put(before, batch, Arc::new(after), room);
         self.0.budget.account(changed);
         if self.0.budget.is_exceeded() {
             self.trim();
@@ -168,7 +196,7 @@ impl Lanes {
     /// Brings every ring down to its lane's share, of which others may have got a part since.
     fn trim(&self) {
         for lane in self.0.lanes.lock().values() {
-            let freed = lane.ring.lock().trim(lane.room());
+            let freed = lane.ring.lock().trim(lane.room()) + lane.shelf.lock().trim(lane.shelf_room());
             self.0.budget.account((0, freed));
         }
     }
@@ -234,6 +262,8 @@ impl Lane {
             arrived: AtomicUsize::new(0),
             opened: AtomicBool::new(false),
             ring: Mutex::default(),
+            shelf: Mutex::default(),
+            alone: AtomicUsize::new(0),
             arrivals: Bells::default(),
             audience: Bells::default(),
             held: AtomicBool::new(false),
@@ -249,7 +279,13 @@ impl Lane {
 
     /// What its ring may cost, in bytes.
     fn room(&self) -> usize {
-        self.share().saturating_sub(self.packing.load(Relaxed))
+        let share = self.share();
+        (share - share / SHELF).saturating_sub(self.packing.load(Relaxed))
+    }
+
+    /// What its shelf may cost, in bytes.
+    fn shelf_room(&self) -> usize {
+        self.share() / SHELF
     }
 
     /// Moves the head to where the subscription stands; whether that is elsewhere than before.
@@ -261,6 +297,17 @@ impl Lane {
             ring.stand(Arc::new(subscription.standing()));
         }
         moved
+    }
+
+    /// Whether anybody else could come to a place that one of its followers leaves. What a filter tells of its progress is a
+    /// matter of time, not of place.
+    fn has_shelf(&self) -> bool {
+        self.key.filter.is_none() && self.alone.load(Relaxed) > 1
+    }
+
+    fn clear_shelf(&self) {
+        let freed = self.shelf.lock().trim(0);
+        self.budget.account((0, freed));
     }
 
     fn head(&self) -> Option<Head> {
@@ -291,6 +338,10 @@ impl Lane {
         self.wake(true, true, false);
     }
 }
+
+/// A shelf costs at most the so-manieth part of what its lane may. It is a matter of minutes, and what it has lost is only
+/// composed once more.
+const SHELF: usize = 4;
 
 /// One client's part in a lane; the lane ends with the last.
 struct Membership {
