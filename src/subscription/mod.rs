@@ -63,6 +63,13 @@ pub struct Request {
     pub now: Timestamp,
 }
 
+impl Request {
+    /// Whether it wants nothing that is past.
+    fn is_from_now_on(&self) -> bool {
+        self.position.is_none() && self.since.is_none()
+    }
+}
+
 /// What an event looks like on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {

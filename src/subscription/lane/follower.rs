@@ -56,8 +56,14 @@ struct Seat {
 impl Follower {
     pub(super) fn new(member: Membership, filter: Option<FilterPermit>, request: Request) -> Self {
         let (client, now) = (request.client, request.now);
-        let subscription = Subscription::start(&member.lanes.0.source, request);
-        let way = Way::Alone(Box::new(Alone::new(subscription, &member.lane)));
+        let head = member.lane.head().filter(|_| request.is_from_now_on());
+        let way = match head {
+            Some(head) => Way::InLane(Seat::new(&member.lane, head)),
+            None => {
+                let subscription = Subscription::start(&member.lanes.0.source, request);
+                Way::Alone(Box::new(Alone::new(subscription, &member.lane)))
+            }
+        };
         Self {
             member,
             _filter: filter,
@@ -76,10 +82,17 @@ impl Follower {
                     Some(seat) => self.way = Way::InLane(seat),
                     None => {
                         let batch = alone.poll_batch(context, &self.member.lanes, lane);
-                        if batch.is_pending() && alone.subscription.is_at_end() {
+                        if batch.is_ready() {
+                            return batch;
+                        }
+                        if alone.subscription.is_at_end() {
                             self.member.arrive(self.now);
                         }
-                        return batch;
+                        // Only now it knows where it stands, and that may be where the lane does.
+                        match alone.poll_seat(context, &self.member.lane) {
+                            Some(seat) => self.way = Way::InLane(seat),
+                            None => return Poll::Pending,
+                        }
                     }
                 },
                 Way::InLane(seat) => {
@@ -155,8 +168,8 @@ impl Alone {
             self.aim(lane);
         }
         let there = |head: &&Head| self.subscription.stands_at(&head.standing);
-        let Head { number, standing } = self.target.as_ref().filter(there)?;
-        Some(Seat::new(lane, *number, Arc::clone(standing)))
+        let head = self.target.as_ref().filter(there)?;
+        Some(Seat::new(lane, head.clone()))
     }
 
     fn poll_batch(&mut self, context: &mut Context<'_>, lanes: &Lanes, lane: &Lane) -> Poll<Batch> {
@@ -239,12 +252,12 @@ impl Drop for ShelfReader {
 }
 
 impl Seat {
-    fn new(lane: &Lane, number: u64, standing: Arc<Standing>) -> Self {
+    fn new(lane: &Lane, head: Head) -> Self {
         let bell = Bell::new();
         lane.audience.add(&bell);
         Self {
-            number,
-            standing,
+            number: head.number,
+            standing: head.standing,
             bell,
         }
     }
