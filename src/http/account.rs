@@ -26,7 +26,7 @@ pub(super) struct Opening {
 pub(super) struct Account {
     opening: Opening,
     opened: Instant,
-    metrics: StreamMetrics,
+    metrics: Arc<StreamMetrics>,
     /// Its place within the limits.
     permit: Option<Permit>,
     exit: Arc<Exit>,
@@ -38,7 +38,12 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub(super) fn open(opening: Opening, metrics: StreamMetrics, permit: Permit, exit: Arc<Exit>) -> Self {
+    pub(super) fn open(
+        opening: Opening,
+        metrics: Arc<StreamMetrics>,
+        permit: Permit,
+        exit: Arc<Exit>,
+    ) -> Self {
         metrics.started(opening.start);
         tracing::info!(
             client = %opening.client,

@@ -1,14 +1,16 @@
 //! What is on its way into a socket, framed as HTTP/1.1 wants it.
 
-use std::{collections::VecDeque, io::IoSlice};
+use std::io::IoSlice;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// Batches, each of them one chunk (RFC 9112, section 7.1), as far as they are not written yet. Their bytes are shared with
 /// everybody who gets the same, and never copied.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
-    queue: VecDeque<Chunk>,
+    /// One is the rule, and has its room here: thousands of clients wait at a time.
+    queue: SmallVec<[Chunk; 1]>,
     /// How much of the first is written, in bytes.
     written: usize,
     /// What all of them hold, in bytes of data.
@@ -63,22 +65,24 @@ impl Chunks {
     /// So many bytes of it are written.
     pub(super) fn advance(&mut self, bytes: usize) {
         self.written += bytes;
-        while let Some(first) = self.queue.front()
+        let mut done = 0;
+        while let Some(first) = self.queue.get(done)
             && self.written >= first.len()
         {
             self.written -= first.len();
             self.data -= first.data.len();
-            self.queue.pop_front();
+            done += 1;
         }
+        self.queue.drain(..done);
         if self.queue.is_empty() {
-            // Thousands of clients wait at a time, and one that was behind once need not remember how far.
-            self.queue.shrink_to(FEW);
+            // Who was behind once need not remember how far.
+            self.queue.shrink_to_fit();
         }
     }
 
     fn add(&mut self, data: Bytes) {
         self.data += data.len();
-        self.queue.push_back(Chunk {
+        self.queue.push(Chunk {
             size: SizeLine::of(data.len()),
             data,
         });
@@ -140,9 +144,6 @@ const MOST: usize = 16;
 /// Bytes of data from which on no more is added: a client that reads slowly then holds one batch of a replay, not several.
 const ENOUGH: usize = 32 * 1024;
 
-/// For how many chunks there is always room.
-const FEW: usize = 4;
-
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, prelude::*};
@@ -174,7 +175,7 @@ mod tests {
         }
         assert_eq!(chunks.queue.len(), MOST);
         chunks.advance(bytes(&chunks).len());
-        assert!(chunks.queue.capacity() <= FEW);
+        assert!(!chunks.queue.spilled());
         chunks.push(vec![0; ENOUGH].into());
         assert!(!chunks.has_room());
     }

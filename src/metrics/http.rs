@@ -1,7 +1,8 @@
 //! What `http` counts.
 
-use std::fmt;
+use std::{collections::HashMap, fmt, sync::Arc};
 
+use parking_lot::Mutex;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -24,6 +25,8 @@ pub struct HttpMetrics {
     accept_failures: Counter,
     turned_away: Family<TurnedAwayLabel, Counter>,
     taken_over: Counter,
+    /// Those that were asked for.
+    streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>,
 }
 
 impl HttpMetrics {
@@ -75,11 +78,15 @@ impl HttpMetrics {
     }
 
     /// What is counted of a stream that is called `stream`: a name of the catalog, or [`COMPOSITE`].
-    pub fn stream(&self, stream: &str) -> StreamMetrics {
+    pub fn stream(&self, stream: &str) -> Arc<StreamMetrics> {
+        let mut streams = self.streams.lock();
+        if let Some(known) = streams.get(stream) {
+            return Arc::clone(known);
+        }
         let label = StreamLabel {
             stream: stream.into(),
         };
-        StreamMetrics {
+        let metrics = Arc::new(StreamMetrics {
             open: self.open.get_or_create_owned(&label),
             events: self.events.get_or_create_owned(&label),
             bytes: self.bytes.get_or_create_owned(&label),
@@ -88,7 +95,9 @@ impl HttpMetrics {
             started: self.started.clone(),
             ended: self.ended.clone(),
             stream: label.stream,
-        }
+        });
+        streams.insert(stream.into(), Arc::clone(&metrics));
+        metrics
     }
 
     /// Counts an answer.
@@ -130,7 +139,7 @@ impl HttpMetrics {
 /// The label of clients that read several streams at once. Their combinations are a stranger's choice, so they share one.
 pub const COMPOSITE: &str = "composite";
 
-/// What is counted of one stream, looked up once a client.
+/// What is counted of one stream, shared by all of its clients.
 #[derive(Debug)]
 pub struct StreamMetrics {
     stream: String,
