@@ -80,10 +80,8 @@ impl Cursor {
 
     /// Moves on to `next` without having read what is before it.
     pub fn jump(&mut self, next: Offset) {
-        if next > self.next {
-            self.next = next;
-            self.state = State::Idle;
-        }
+        self.next = next;
+        self.state = State::Idle;
     }
 
     /// What there is at the cursor. What is not there yet wakes the task: history through `context`, the tail through the

@@ -136,7 +136,10 @@ impl Subscription {
         self.asker.bell.listen(context);
         self.refresh();
         for index in 0..self.roster.parts.len() {
-            self.poll_part(index, context);
+            // Those that are read have nothing to say here, and a page that nobody takes would have to be fetched again.
+            if !self.roster.parts[index].is_determined() {
+                self.poll_part(index, context);
+            }
         }
         match self.gaps.first() {
             Some(gap) => Poll::Ready(Err(gap.clone())),
@@ -156,6 +159,8 @@ impl Subscription {
             part.go_to(stand);
         }
         self.is_id_stale = true;
+        // What was waited for is behind it.
+        self.patience = None;
     }
 
     /// Whether nothing can come: Kafka does not answer, or no leader of any of its partitions has.
@@ -229,6 +234,7 @@ impl Subscription {
 
     /// Consumes the next event of a head, or the rest of its page if that is a hole; false when the batch is full.
     fn take(&mut self, part: usize, head: &mut Head, batch: &mut Composition) -> bool {
+        let crosses = head.event().is_some_and(|event| self.crosses(part, event.offset));
         let Some(cursor) = self.roster.parts[part].cursor_mut() else {
             return true;
         };
@@ -236,12 +242,10 @@ impl Subscription {
             cursor.advance(head.next);
             return true;
         };
-        if !batch.has_room_for(head.page.lines(event).len()) {
+        if !batch.has_room_for(head.page.lines(event).len()) || (crosses && !batch.is_empty()) {
             return false;
         }
         let last = head.index + 1 == head.end;
-        // Where a batch ends must not depend on where the first one began: so those who began elsewhere come to the same places.
-        let ends_batch = part == 0 && (event.offset + 1) % STEP == 0;
         cursor.advance(if last { head.next } else { event.offset + 1 });
         let (tag, encoding) = (cursor.log().tag(), cursor.log().encoding());
         let place = Place::At(Mark {
@@ -265,7 +269,18 @@ impl Subscription {
             self.is_id_stale = true;
         }
         head.index += 1;
-        !ends_batch
+        true
+    }
+
+    /// Whether the event at `offset` is the first behind a place where batches end for everybody, wherever they began: so
+    /// those who began elsewhere come to the same places.
+    fn crosses(&self, part: usize, offset: Offset) -> bool {
+        let parts = &self.roster.parts;
+        let step = STEP * parts.len() as Offset;
+        match parts[part].place {
+            Place::At(mark) => (mark.offset - 1).div_euclid(step) != offset.div_euclid(step),
+            _ => false,
+        }
     }
 
     /// Brings the id up to the places. What a filter passes over moves them, and writes nothing.
@@ -343,7 +358,7 @@ impl Head {
 /// holds up nobody but its own partitions.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// Behind each so-manieth offset of its first partition a batch ends.
+/// How many events there are between two places where batches end for everybody, if all partitions have as many.
 const STEP: Offset = 64;
 
 /// Events looked at in one poll, so that a run of skipped ones does not keep a thread from its other clients.

@@ -129,8 +129,11 @@ impl Part {
 
     /// Moves on in its log to where `stand` is.
     pub(super) fn go_to(&mut self, stand: &Stand) {
-        if let (State::Reading(cursor), Some((_, next))) = (&mut self.state, &stand.at) {
+        if let (State::Reading(cursor), Some((_, next))) = (&mut self.state, &stand.at)
+            && cursor.next() < *next
+        {
             cursor.jump(*next);
+            self.late = false;
         }
         self.place = stand.place;
     }

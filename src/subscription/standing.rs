@@ -47,11 +47,30 @@ impl Standing {
         self.settled
     }
 
+    /// Whether all the logs it speaks of are current still.
+    pub(super) fn is_current(&self) -> bool {
+        let logs = self.parts.iter().filter_map(|stand| stand.at.as_ref());
+        logs.into_iter().all(|(log, _)| !log.is_replaced())
+    }
+
+    /// Whether it is where one begins who wants nothing that is past.
+    pub(super) fn is_now(&self) -> bool {
+        let at_end = |(log, next): &(Arc<PartitionLog>, Offset)| *next >= log.next();
+        self.is_current()
+            && self
+                .parts
+                .iter()
+                .all(|stand| stand.at.as_ref().is_some_and(at_end))
+    }
+
     /// The same for all that [are the same](Self::is_same).
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for stand in &self.parts {
             stand.next().hash(&mut hasher);
+            if let Place::At(mark) = stand.place {
+                (mark.timestamp, mark.epoch).hash(&mut hasher);
+            }
         }
         hasher.finish()
     }

@@ -56,7 +56,10 @@ struct Seat {
 impl Follower {
     pub(super) fn new(member: Membership, filter: Option<FilterPermit>, request: Request) -> Self {
         let (client, now) = (request.client, request.now);
-        let head = member.lane.head().filter(|_| request.is_from_now_on());
+        let head = member
+            .lane
+            .head()
+            .filter(|head| request.is_from_now_on() && head.standing.is_now());
         let way = match head {
             Some(head) => Way::InLane(Seat::new(&member.lane, head)),
             None => {
@@ -189,9 +192,8 @@ impl Alone {
         } else {
             None
         };
-        if let Some(place) = &before
-            && let Some((batch, after)) = lane.shelf.lock().take(place)
-        {
+        let found = before.as_ref().and_then(|place| lane.shelf.lock().take(place));
+        if let Some((batch, after)) = found {
             self.subscription.go_to(&after);
             return Poll::Ready(batch);
         }
@@ -213,7 +215,7 @@ impl Alone {
             // What it finds out is kept, also when it is not all.
             let _ = self.subscription.poll_verdict(context);
         }
-        Some(self.subscription.standing()).filter(Standing::is_settled)
+        Some(self.subscription.standing()).filter(|place| place.is_settled() && place.is_current())
     }
 
     fn is_there(&self) -> bool {
@@ -245,7 +247,8 @@ impl ShelfReader {
 
 impl Drop for ShelfReader {
     fn drop(&mut self) {
-        if self.0.alone.fetch_sub(1, Relaxed) == 1 {
+        // For one alone nobody composes.
+        if self.0.alone.fetch_sub(1, Relaxed) <= 2 {
             self.0.clear_shelf();
         }
     }

@@ -176,8 +176,10 @@ impl Lanes {
     fn publish(&self, lane: &Lane, batch: Batch, after: Standing) {
         let room = lane.room();
         self.note_composed(&batch);
-        let changed = lane.ring.lock().push(batch, Arc::new(after), room);
-        self.0.budget.account(changed);
+        let mut ring = lane.ring.lock();
+        // Under the lock, so that nobody accounts for less before this accounts for more.
+        self.0.budget.account(ring.push(batch, Arc::new(after), room));
+        drop(ring);
         if self.0.budget.is_exceeded() {
             self.trim();
         }
@@ -186,8 +188,11 @@ impl Lanes {
     /// Keeps a batch of one who catches up for the others who do.
     fn shelve(&self, lane: &Lane, before: Standing, batch: Batch, after: Standing) {
         let room = lane.shelf_room();
-        let changed = lane.shelf.lock().put(before, batch, Arc::new(after), room);
-        self.0.budget.account(changed);
+        let mut shelf = lane.shelf.lock();
+        self.0
+            .budget
+            .account(shelf.put(before, batch, Arc::new(after), room));
+        drop(shelf);
         if self.0.budget.is_exceeded() {
             self.trim();
         }
@@ -196,8 +201,11 @@ impl Lanes {
     /// Brings every ring down to its lane's share, of which others may have got a part since.
     fn trim(&self) {
         for lane in self.0.lanes.lock().values() {
-            let freed = lane.ring.lock().trim(lane.room()) + lane.shelf.lock().trim(lane.shelf_room());
-            self.0.budget.account((0, freed));
+            let mut ring = lane.ring.lock();
+            self.0.budget.account((0, ring.trim(lane.room())));
+            drop(ring);
+            let mut shelf = lane.shelf.lock();
+            self.0.budget.account((0, shelf.trim(lane.shelf_room())));
         }
     }
 }
@@ -279,13 +287,16 @@ impl Lane {
 
     /// What its ring may cost, in bytes.
     fn room(&self) -> usize {
-        let share = self.share();
-        (share - share / SHELF).saturating_sub(self.packing.load(Relaxed))
+        let beside = self.shelf_room() + self.packing.load(Relaxed);
+        self.share().saturating_sub(beside)
     }
 
     /// What its shelf may cost, in bytes.
     fn shelf_room(&self) -> usize {
-        self.share() / SHELF
+        match self.key.filter {
+            None => self.share() / SHELF,
+            Some(_) => 0,
+        }
     }
 
     /// Moves the head to where the subscription stands; whether that is elsewhere than before.
@@ -306,8 +317,8 @@ impl Lane {
     }
 
     fn clear_shelf(&self) {
-        let freed = self.shelf.lock().trim(0);
-        self.budget.account((0, freed));
+        let mut shelf = self.shelf.lock();
+        self.budget.account((0, shelf.trim(0)));
     }
 
     fn head(&self) -> Option<Head> {
@@ -333,13 +344,14 @@ impl Lane {
     }
 
     fn close(&self) {
-        let freed = self.ring.lock().close();
-        self.budget.account((0, freed));
+        let mut ring = self.ring.lock();
+        self.budget.account((0, ring.close()));
+        drop(ring);
         self.wake(true, true, false);
     }
 }
 
-/// A shelf costs at most the so-manieth part of what its lane may. It is a matter of minutes, and what it has lost is only
+/// A shelf costs at most one part in so many of what its lane may. It is a matter of minutes, and what it has lost is only
 /// composed once more.
 const SHELF: usize = 4;
 
