@@ -63,7 +63,8 @@ fn of_a_client_with_thousands_no_more_are_looked_at_than_a_few() {
             .len(),
         EXAMINED
     );
-    held.iter().take(900).for_each(|(_, fake)| dead(fake));
+    // Wherever the look begins, it comes by some of these.
+    held.iter().step_by(2).for_each(|(_, fake)| dead(fake));
     assert!(house.admit(A).is_ok());
     assert_eq!(
         held.iter().filter(|(_, fake)| fake.left.lock().is_some()).count(),
