@@ -27,6 +27,11 @@ impl Bootstrap {
         (self.tried.len() == self.list.len()).then(|| self.tried.values().filter(|it| it.is_ok()).count())
     }
 
+    /// Why this address took none when it was last tried, if it took none.
+    pub(super) fn fault(&self, address: &str) -> Option<&str> {
+        self.tried.get(address)?.as_ref().err().map(String::as_str)
+    }
+
     /// Those that take none, each with its reason.
     pub(super) fn dead(&self) -> String {
         let dead = self.tried.iter().filter_map(|(address, outcome)| {

@@ -344,9 +344,10 @@ impl Facts {
         let seeds = self.bootstrap.list.iter().map(String::as_str);
         let asked: BTreeSet<_> = seeds.chain(known).collect();
         let cause = |address: &str| {
-            self.errors
-                .get(address)
-                .map_or("connected to, or being connected to, and mute", String::as_str)
+            // librdkafka picks one at a time, and may come to some of them late.
+            let said = self.errors.get(address).map(String::as_str);
+            said.or_else(|| self.bootstrap.fault(address))
+                .unwrap_or("connected to, or being connected to, and mute")
         };
         let said = asked
             .iter()

@@ -120,6 +120,10 @@ fn what_cannot_be_determined_is_starting_and_then_failing_with_its_cause() {
     scene
         .cluster
         .error("b1:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)");
+    // Which librdkafka has not come to, and the watch over the list has.
+    scene
+        .cluster
+        .tried("b2:9092", Err("connection reset by peer".to_owned()));
     let early = scene.report(1);
     assert_eq!(early.state, State::Degraded);
     assert!(early.reason.contains("starting"), "{}", early.reason);
@@ -127,7 +131,7 @@ fn what_cannot_be_determined_is_starting_and_then_failing_with_its_cause() {
     assert_eq!(late.state, State::Failing);
     assert!(
         late.reason
-            .contains("none of the bootstrap brokers answers: b1:9092: connection refused; b2:9092:"),
+            .contains("none of the bootstrap brokers answers: b1:9092: connection refused; b2:9092: connection reset by peer"),
         "{}",
         late.reason
     );

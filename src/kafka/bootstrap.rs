@@ -4,7 +4,7 @@
 //! One address is tried at a time, and none that is known to be a broker that answers.
 
 use std::{
-    io,
+    io::{self, Read},
     net::{TcpStream, ToSocketAddrs},
     sync::{Arc, mpsc},
     thread,
@@ -46,12 +46,24 @@ fn connect(address: &str) -> Result<(), String> {
     let found = address.to_socket_addrs().map_err(|error| error.to_string())?;
     let mut why = "its name has no address".to_owned();
     for found in found.take(MOST_ADDRESSES) {
-        match TcpStream::connect_timeout(&found, ANSWER) {
-            Ok(_) => return Ok(()),
+        match TcpStream::connect_timeout(&found, ANSWER).and_then(stays) {
+            Ok(()) => return Ok(()),
             Err(error) => why = words(&error),
         }
     }
     Err(why)
+}
+
+/// Whether a peer keeps the connection that it took. A balancer takes it in any case, and closes it when there is no broker
+/// behind it; a broker waits to be asked.
+fn stays(mut socket: TcpStream) -> io::Result<()> {
+    socket.set_read_timeout(Some(SILENCE))?;
+    match socket.read(&mut [0]) {
+        Ok(0) => Err(io::Error::other("connection closed")),
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Without the number that the system has for it.
@@ -65,6 +77,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 
 /// Longer than a handshake around the globe.
 const ANSWER: Duration = Duration::from_secs(1);
+
+/// Within which who has no broker to pass a connection to closes it.
+const SILENCE: Duration = Duration::from_millis(200);
 
 /// A name that follows the brokers has one address for each.
 const MOST_ADDRESSES: usize = 4;
@@ -82,5 +97,14 @@ mod tests {
         assert_eq!(connect(&address), Ok(()));
         drop(listener);
         assert_eq!(connect(&address), Err("connection refused".to_owned()));
+    }
+
+    #[test]
+    fn who_takes_a_connection_and_drops_it_is_no_broker() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let balancer = thread::spawn(move || drop(listener.accept().expect("a connection")));
+        assert_eq!(connect(&address), Err("connection closed".to_owned()));
+        balancer.join().expect("one connection");
     }
 }
