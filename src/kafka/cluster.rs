@@ -408,9 +408,22 @@ impl Supervisor {
         if matches!(&self.topics[at].partitions[number].state, State::Reading(current) if Arc::ptr_eq(current, log))
         {
             self.look();
+            let (offset, now) = (log.end().offset, Instant::now());
+            let partition = &mut self.topics[at].partitions[number];
+            let before = partition.lost.replace((offset, now));
+            let again = before.is_some_and(|(at, when)| at == offset && now - when < DISAGREE);
             // Not at once: a place that is lost again and again must not keep us busy.
-            let again = Instant::now() + RETRY_FIRST;
-            self.topics[at].partitions[number].state = State::Waiting(again, From::Lost(log.end().offset));
+            let pause = if again { RETRY_LOST_AGAIN } else { RETRY_FIRST };
+            partition.state = State::Waiting(now + pause, From::Lost(offset));
+            if again {
+                // What history told was of no use to the tail: it believes a leader that was cut off, and may for as long as
+                // that answers. Others begin with what the brokers say now.
+                tracing::warn!(
+                    cluster = %self.shared.cluster, partition = %log.partition(), offset,
+                    "the tail and the readers of history go by different leaders; these begin anew"
+                );
+                self.pool.renew();
+            }
             if let Some(cell) = self.cell(log.partition()) {
                 cell.lost(Instant::now());
             }
@@ -523,6 +536,12 @@ impl Supervisor {
         (number < self.topics[at].partitions.len()).then_some((at, number))
     }
 }
+
+/// A place that the tail loses twice within this time was not lost to what happened, but to what we were told.
+const DISAGREE: Duration = Duration::from_secs(5);
+
+/// What new readers of history get to connect and learn.
+const RETRY_LOST_AGAIN: Duration = Duration::from_secs(1);
 
 /// Nothing to do until a notice comes.
 const IDLE: Duration = Duration::from_secs(3600);

@@ -31,6 +31,8 @@ pub(super) struct Partition {
     pub(super) tag: LogTag,
     pub(super) state: State,
     pub(super) backoff: Backoff,
+    /// Where the tail last lost its place, and when.
+    pub(super) lost: Option<(Offset, Instant)>,
 }
 
 pub(super) enum State {
@@ -88,6 +90,7 @@ impl Partition {
             tag,
             state: State::Waiting(Instant::now(), from),
             backoff: Backoff::new(RETRY_FIRST, RETRY_MOST),
+            lost: None,
         }
     }
 
