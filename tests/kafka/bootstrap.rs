@@ -161,7 +161,9 @@ fn each_broker_is_asked_alone_and_its_fault_is_told_in_words() {
         .librdkafka
         .insert("security.protocol".into(), "ssl".into());
     let said = ask(&settings, &address, &["a".into()], WAIT).expect_err("it speaks no TLS");
-    assert!(said.to_lowercase().contains("ssl"), "{said}");
+    // Which of the two is a race: it reads what it cannot understand, and closes.
+    let told = ["ssl", "disconnected"].map(|word| said.to_lowercase().contains(word));
+    assert!(told.contains(&true), "{said}");
 }
 
 /// What `check-config --online` prints for these streams' topics, and its exit code.
