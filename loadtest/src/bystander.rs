@@ -55,6 +55,14 @@ pub struct Felt {
 }
 
 impl Felt {
+    /// What must hold for one who has nothing to do with what others do, each with the sentence for when it does not.
+    pub(crate) fn checks(&self) -> [(bool, &'static str); 2] {
+        [
+            (!self.cut, "the bystander's stream ended"),
+            (self.ratio() < 2.0, "the bystander's events came twice as late"),
+        ]
+    }
+
     /// How many times as old its events are at the 99th percentile.
     pub fn ratio(&self) -> f64 {
         self.loud.p99 / self.quiet.p99

@@ -251,7 +251,7 @@ async fn come(server: std::net::SocketAddr) -> io::Result<Duration> {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let (least, most) = self.admitted;
-        problems([
+        let own = [
             (
                 self.let_in == self.limit,
                 "not exactly as many streams as one address may have",
@@ -270,12 +270,8 @@ impl super::Report for Report {
                 self.newcomer < Duration::from_secs(1),
                 "a newcomer waited for a second",
             ),
-            (!self.bystander.cut, "the bystander's stream ended"),
-            (
-                self.bystander.ratio() < 2.0,
-                "the bystander's events came twice as late",
-            ),
-        ])
+        ];
+        problems(own.into_iter().chain(self.bystander.checks()))
     }
 
     fn log(&self) -> &str {

@@ -116,19 +116,15 @@ fn used(gateway: &Gateway, what: impl FnOnce()) -> Duration {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let a_second = self.refused as f64 / self.duration.as_secs_f64();
-        problems([
+        let own = [
             (self.ran, "the client did not run to its end"),
             (self.refused > 0, "the client was never refused"),
             (
                 a_second < MOST,
                 "it was answered more often than a client that is held back can be",
             ),
-            (!self.bystander.cut, "the bystander's stream ended"),
-            (
-                self.bystander.ratio() < 2.0,
-                "the bystander's events came twice as late",
-            ),
-        ])
+        ];
+        problems(own.into_iter().chain(self.bystander.checks()))
     }
 
     fn log(&self) -> &str {

@@ -165,7 +165,7 @@ async fn connect(source: [u8; 4], server: SocketAddr) -> Option<TcpStream> {
 
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
-        problems([
+        let own = [
             (self.never_connected == 0, "some connections never came to be"),
             (
                 self.longest < DEADLINE,
@@ -180,12 +180,8 @@ impl super::Report for Report {
                 self.newcomer < Duration::from_secs(1),
                 "a newcomer waited for a second",
             ),
-            (!self.bystander.cut, "the bystander's stream ended"),
-            (
-                self.bystander.ratio() < 2.0,
-                "the bystander's events came twice as late",
-            ),
-        ])
+        ];
+        problems(own.into_iter().chain(self.bystander.checks()))
     }
 
     fn log(&self) -> &str {
