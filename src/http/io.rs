@@ -43,19 +43,21 @@ impl AsyncRead for Io {
         if !self.first.is_empty() {
             let length = self.first.len().min(buffer.remaining());
             buffer.put_slice(&self.first[..length]);
-            self.get_mut().first.advance(length);
-            return Poll::Ready(Ok(()));
+            let this = self.get_mut();
+            this.first.advance(length);
+            // In one piece with the rest, if that has come: for a head in two pieces hyper makes its buffer twice as large, and
+            // keeps it as long as the stream lasts. An end is met again by the next read; an error is told only once.
+            return match this.link().note(this.link().socket().try_read_buf(buffer)) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => Poll::Ready(Err(error)),
+                _ => Poll::Ready(Ok(())),
+            };
         }
         let socket = self.link().socket();
         loop {
             self.link().note(ready!(socket.poll_read_ready(context)))?;
-            match self.link().note(socket.try_read(buffer.initialize_unfilled())) {
+            match self.link().note(socket.try_read_buf(buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
-                Ok(bytes) => {
-                    buffer.advance(bytes);
-                    return Poll::Ready(Ok(()));
-                }
+                read => return Poll::Ready(read.map(drop)),
             }
         }
     }
