@@ -121,6 +121,7 @@ pub(super) async fn serve(
         () = port.closing.cut.cancelled() => return,
     };
     if let (Some(parked), Some(shards)) = (parked, &port.shards) {
+        link.leave_lobby_for_good();
         shards.take(SocketSink::new(
             link,
             parked,
@@ -144,7 +145,9 @@ async fn converse(link: &Arc<Link>, peer: PeerAddr, answer: impl Answer, port: &
         Protocol::Http1(first) => http1::converse(link, peer, first, answer, port, deadline).await,
         Protocol::Http2(first) => {
             let last_call = &closing.last_call;
-            http2::converse(link, peer, first, answer, rules, deadline, last_call).await;
+            let conversation = http2::converse(link, peer, first, answer, rules, deadline, last_call);
+            // On the heap, because those of HTTP/1.1 would have to make room for it.
+            Box::pin(conversation).await;
             None
         }
     };

@@ -7,13 +7,14 @@ use std::{
     io,
     net::Shutdown,
     sync::{
-        OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
@@ -24,8 +25,8 @@ use crate::{client::ClientKey, limits::Place, metrics::EndReason};
 #[derive(Debug)]
 pub(super) struct Link {
     socket: TcpStream,
-    /// Where it waits while it has nothing to do.
-    place: Option<Place>,
+    /// Where it waits while it has nothing to do; nowhere once that will not happen again.
+    place: Mutex<Option<Arc<Place>>>,
     asked: AtomicBool,
     claimed: AtomicBool,
     streaming: AtomicBool,
@@ -38,7 +39,7 @@ impl Link {
     pub(super) fn new(socket: TcpStream, place: Option<Place>) -> Self {
         Self {
             socket,
-            place,
+            place: Mutex::new(place.map(Arc::new)),
             asked: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
             streaming: AtomicBool::new(false),
@@ -88,25 +89,34 @@ impl Link {
 
     /// Now that it is known whose connection this is, it waits for a request.
     pub(super) fn enter_lobby_as(&self, client: ClientKey) {
-        self.place.iter().for_each(|place| place.enter_as(client));
+        self.place().iter().for_each(|place| place.enter_as(client));
     }
 
     /// It has nothing to do any more.
     pub(super) fn enter_lobby(&self) {
-        self.place.iter().for_each(Place::enter);
+        self.place().iter().for_each(|place| place.enter());
     }
 
     /// It has something to do, which is counted elsewhere.
     pub(super) fn leave_lobby(&self) {
-        self.place.iter().for_each(Place::leave);
+        self.place().iter().for_each(|place| place.leave());
+    }
+
+    /// It has something to do to its end.
+    pub(super) fn leave_lobby_for_good(&self) {
+        *self.place.lock() = None;
     }
 
     /// Waits until it has to go for those that come.
     pub(super) async fn sent_away(&self) {
-        match &self.place {
+        match self.place() {
             Some(place) => place.sent_away().await,
             None => std::future::pending().await,
         }
+    }
+
+    fn place(&self) -> Option<Arc<Place>> {
+        self.place.lock().clone()
     }
 
     /// From now on an endless body is all that is on this connection: no second request is answered.
