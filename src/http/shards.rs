@@ -75,7 +75,7 @@ async fn serve(mut come: mpsc::UnboundedReceiver<SocketSink>, count: Arc<AtomicU
         tokio::select! {
             biased;
             client = come.recv() => match client {
-                Some(client) => clients.push(AssertUnwindSafe(client.run()).catch_unwind()),
+                Some(client) => clients.push(AssertUnwindSafe(client).catch_unwind()),
                 None => break,
             },
             Some(end) = clients.next() => left(end),

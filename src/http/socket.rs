@@ -3,12 +3,13 @@
 use std::{
     future::{Future, poll_fn},
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::task::coop;
 
 use super::{
@@ -16,7 +17,8 @@ use super::{
     takeover::Parked, writer::Writer,
 };
 
-/// One client's stream on a connection that hyper has given back, behind the prelude.
+/// One client's stream on a connection that hyper has given back, behind the prelude. Serves it to its end, and closes the
+/// connection.
 pub(super) struct SocketSink {
     writer: Writer,
     chunks: Chunks,
@@ -24,6 +26,8 @@ pub(super) struct SocketSink {
     parked: Option<Parked>,
     /// How much more the client may send.
     discard: usize,
+    /// What comes behind the last byte. On the heap, because all who only wait would have to make room for it.
+    leave: Option<BoxFuture<'static, ()>>,
     _presence: Presence,
 }
 
@@ -34,16 +38,9 @@ impl SocketSink {
             chunks: Chunks::default(),
             parked: Some(parked),
             discard: PIPELINED,
+            leave: None,
             _presence: presence,
         }
-    }
-
-    /// Serves the stream to its end, and closes the connection.
-    pub(super) async fn run(mut self) {
-        poll_fn(|context| self.poll_turn(context)).await;
-        self.parked = None;
-        // On the heap, because all who only wait would have to make room for it.
-        Box::pin(take_leave(self.writer.link())).await;
     }
 
     /// Serves it for its part of the shard's turn.
@@ -133,5 +130,22 @@ impl SocketSink {
         }
         self.writer.link().set_flushed(context);
         Poll::Ready(Ok(()))
+    }
+}
+
+/// A future written by hand: the compiler's would have room for the sink twice, once as it came and once as it is used.
+impl Future for SocketSink {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.leave.is_none() {
+            ready!(self.poll_turn(context));
+            self.parked = None;
+            let link = Arc::clone(self.writer.link());
+            self.leave = Some(async move { take_leave(&link).await }.boxed());
+        }
+        self.leave
+            .as_mut()
+            .map_or(Poll::Ready(()), |leave| leave.poll_unpin(context))
     }
 }
