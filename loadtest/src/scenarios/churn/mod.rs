@@ -95,6 +95,9 @@ impl Churn {
             .set("RIVERHEAD_LOG__LEVEL", "warn")
             // Every connect is a request, and there are more of them than anybody else makes.
             .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "10000000");
+        for memory in ["TAIL", "HISTORY", "LANES"] {
+            plan = plan.set(&format!("RIVERHEAD_MEMORY__{memory}"), FULL_SOON);
+        }
         for (name, value) in &self.settings {
             plan = plan.set(name, value);
         }
@@ -156,6 +159,10 @@ const SAMPLES: u32 = 240;
 
 /// Seconds; see [`lives`].
 const MOST_LIFE: f64 = 40.0;
+
+/// What each kind of memory for events may cost. At the usual rate it is full after five minutes of the hour, and what grows
+/// then is something else.
+const FULL_SOON: &str = "8MiB";
 
 /// How long the gateway may take until it has noticed that everybody left.
 const NOTICE: Duration = Duration::from_secs(30);
