@@ -34,7 +34,7 @@ pub fn channel() -> (Signal, Watch) {
     let watch = Watch {
         roll,
         begun: on_begun,
-        _alive: alive,
+        alive,
     };
     (signal, watch)
 }
@@ -79,7 +79,7 @@ impl Signal {
 pub struct Watch {
     roll: Arc<Roll>,
     begun: watch::Receiver<Option<Window>>,
-    _alive: mpsc::Sender<Infallible>,
+    alive: mpsc::Sender<Infallible>,
 }
 
 impl Watch {
@@ -118,7 +118,8 @@ impl Watch {
         let waker = Arc::new(AtomicWaker::new());
         self.roll.open.lock().insert(number, Arc::clone(&waker));
         Ticket {
-            watch: self.clone(),
+            roll: Arc::clone(&self.roll),
+            _alive: self.alive.clone(),
             number,
             waker,
         }
@@ -130,7 +131,8 @@ impl Watch {
 /// The newest last, because they are who came back from somewhere else a moment ago.
 #[derive(Debug)]
 pub struct Ticket {
-    watch: Watch,
+    roll: Arc<Roll>,
+    _alive: mpsc::Sender<Infallible>,
     number: u64,
     waker: Arc<AtomicWaker>,
 }
@@ -140,8 +142,7 @@ impl Ticket {
     pub fn poll_due(&self, context: &Context<'_>) -> Poll<Instant> {
         // Most asks are answered by this; the waker is registered before the look that counts.
         self.waker.register(context.waker());
-        self.watch
-            .roll
+        self.roll
             .plan
             .get()
             .map_or(Poll::Pending, |plan| Poll::Ready(plan.due(self.number)))
@@ -150,7 +151,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.watch.roll.open.lock().remove(&self.number);
+        self.roll.open.lock().remove(&self.number);
     }
 }
 

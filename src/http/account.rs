@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct Opening {
     pub(super) client: ClientKey,
     /// The streams' names, with commas.
-    pub(super) streams: String,
+    pub(super) streams: Arc<str>,
     pub(super) start: StartPlace,
 }
 
@@ -47,7 +47,7 @@ impl Account {
         metrics.started(opening.start);
         tracing::info!(
             client = %opening.client,
-            streams = opening.streams,
+            streams = &*opening.streams,
             start = %opening.start,
             "stream started"
         );
@@ -105,7 +105,7 @@ impl Drop for Account {
         self.metrics.ended(reason);
         tracing::info!(
             client = %self.opening.client,
-            streams = self.opening.streams,
+            streams = &*self.opening.streams,
             start = %self.opening.start,
             events = self.events,
             gaps = self.gaps,

@@ -125,9 +125,14 @@ fn watched(exit: &Arc<Exit>) -> Weak<dyn OpenStream> {
     Arc::downgrade(exit) as _
 }
 
-fn names(selection: &Selection) -> String {
-    let names: Vec<_> = selection.streams.iter().map(ToString::to_string).collect();
-    names.join(",")
+fn names(selection: &Selection) -> Arc<str> {
+    match selection.streams.as_slice() {
+        [stream] => stream.to_shared(),
+        streams => {
+            let names: Vec<_> = streams.iter().map(ToString::to_string).collect();
+            names.join(",").into()
+        }
+    }
 }
 
 fn label(selection: &Selection) -> String {

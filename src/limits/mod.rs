@@ -25,7 +25,7 @@ pub use policy::Policy;
 pub use rate::{Limited, Rate, RateLayer};
 pub use refusal::Refusal;
 pub use report::{Holding, Offender, Report};
-pub use totals::Wish;
+pub use totals::{Names, Wish};
 
 use std::{
     convert::Infallible,

@@ -9,6 +9,7 @@ use std::{
 };
 
 use dashmap::{DashMap, mapref::entry::Entry};
+use smallvec::SmallVec;
 
 use super::{
     policy::{CLIENTS_OF_A_SITE, Policy, Standing},
@@ -19,13 +20,16 @@ use crate::{
     metrics::LimitMetrics,
 };
 
+/// Names of streams. One is the rule, and has its room where it is kept: thousands of clients keep it.
+pub type Names = SmallVec<[Arc<str>; 1]>;
+
 /// Who asks for a stream, and for what.
 #[derive(Clone, Debug)]
 pub struct Wish {
     /// Who asks.
     pub client: ClientAddr,
     /// The stream names, of the catalog, each once.
-    pub names: Box<[Arc<str>]>,
+    pub names: Names,
 }
 
 /// The counts. Each may be ahead of what is let in for the moment between two steps, never behind.
@@ -75,7 +79,7 @@ impl Totals {
         let mut share = Share {
             totals: Arc::clone(self),
             site: None,
-            names: Vec::new().into(),
+            names: Names::new(),
             seat: None,
         };
         if let Some(site) = policy.key(wish.client).site() {
@@ -91,7 +95,7 @@ impl Totals {
     }
 
     /// Counts against every name, or none. A probe is not held by them: it would see a popular stream as an outage.
-    fn take_names(&self, policy: &Policy, wish: &Wish) -> Result<Box<[Arc<str>]>, Refusal> {
+    fn take_names(&self, policy: &Policy, wish: &Wish) -> Result<Names, Refusal> {
         let is_probe = policy.is_probe(wish.client);
         let full = wish.names.iter().position(|name| {
             let limit = if is_probe {
@@ -139,7 +143,7 @@ enum Seat {
 pub(super) struct Share {
     totals: Arc<Totals>,
     site: Option<ClientKey>,
-    names: Box<[Arc<str>]>,
+    names: Names,
     seat: Option<Seat>,
 }
 

@@ -20,7 +20,8 @@ use crate::{
 /// What one client gets: from a subscription of its own while it catches up, from its lane once it has.
 pub struct Follower {
     member: Membership,
-    _filter: Option<FilterPermit>,
+    /// On the heap, because most have none.
+    _filter: Option<Box<FilterPermit>>,
     client: ClientKey,
     now: Timestamp,
     way: Way,
@@ -69,7 +70,7 @@ impl Follower {
         };
         Self {
             member,
-            _filter: filter,
+            _filter: filter.map(Box::new),
             client,
             now,
             way,
