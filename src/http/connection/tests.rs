@@ -197,12 +197,16 @@ async fn ask(client: &mut TcpStream, target: &str) {
 
 /// Until nothing more is taken: what the kernel holds, and what we do.
 async fn until_blocked(rig: &Rig) -> usize {
-    let mut before = usize::MAX;
-    while rig.taken() == 0 || before != rig.taken() {
-        before = rig.taken();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    before
+    let blocked = async {
+        let mut before = usize::MAX;
+        while rig.taken() == 0 || before != rig.taken() {
+            before = rig.taken();
+            // Nothing tells that no more will be taken, but that for so long nothing was.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        before
+    };
+    timeout(10 * SECOND, blocked).await.unwrap()
 }
 
 async fn a_client_that_does_not_read_is_reset_and_the_log_says_why(sink: Sink) {
@@ -222,9 +226,10 @@ async fn a_client_that_reads_now_and_then_keeps_its_stream(sink: Sink) {
     ask(&mut client, "/stream").await;
     let start = Instant::now();
     let mut some = vec![0; 8 * 1024 * 1024];
-    // Twice the deadline, never a deadline without a byte.
+    // Three times the deadline, never a deadline without a byte.
     while start.elapsed() < Duration::from_millis(1200) {
         client.read_exact(&mut some).await.unwrap();
+        // Nothing is waited for: this is how the client reads.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(!served.is_finished());
@@ -350,6 +355,7 @@ async fn a_head_that_does_not_come_in_time_is_not_waited_for(sink: Sink) {
             if client.write_all(&[byte]).await.is_err() {
                 return;
             }
+            // Nothing is waited for: this is how the client writes.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

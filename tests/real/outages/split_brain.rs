@@ -4,10 +4,14 @@
 use std::time::{Duration, Instant};
 
 use riverhead_brokers::{
-    Acked, Acks, Cluster, Fault, Ledger, Mishap, NewTopic, Replacement, Truncation, eventually, scaled,
-    shared,
+    Acked, Acks, Cluster, Fault, Ledger, Mishap, NewTopic, ProducerBuilder, Replacement, Truncation,
+    eventually, scaled, shared,
 };
-use riverhead_loadtest::{gateway::Gateway, numbers::Truth, reading::Reading};
+use riverhead_loadtest::{
+    gateway::{Gateway, Plan},
+    numbers::Truth,
+    reading::Reading,
+};
 use serde_json::Value;
 
 use super::crowd::{Crowd, SOON, ask};
@@ -154,16 +158,16 @@ async fn nothing_that_an_old_leader_takes_behind_a_partition_is_heard_and_all_of
     let gateway = start(&plan(&brokers, &[CUT_OFF]));
     let mut live = Crowd::new();
     live.join(&gateway, &ask(STREAM, FROM_THE_START), 50).await;
-    let mut old_leader = writer(cluster, &[1]).acks(Acks::Leader).start();
+    let mut old_leader = writer(cluster, CUT_OFF, &[1]).acks(Acks::Leader).start();
     old_leader.send(200);
     old_leader.flush();
     live.wait_for(200);
 
-    cut_off(cluster);
+    cut_off(cluster, CUT_OFF);
     old_leader.send(200);
     let taken = old_leader.finish();
     assert_eq!(taken.len(), 400, "acknowledged, to be lost: {:?}", taken.failed);
-    let mut new_leader = writer(cluster, &[2, 3]).start();
+    let mut new_leader = writer(cluster, CUT_OFF, &[2, 3]).start();
     new_leader.send(300);
     new_leader.flush();
     // Before it heals.
@@ -172,12 +176,12 @@ async fn nothing_that_an_old_leader_takes_behind_a_partition_is_heard_and_all_of
     late.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     late.wait_for(200 + 300);
     assert_eq!(
-        believed_leader(cluster, 1),
+        believed_leader(cluster, CUT_OFF, 1),
         Ok(Some(1)),
         "it was cut off all the time"
     );
 
-    heal(cluster);
+    heal(cluster, CUT_OFF);
     new_leader.send(100);
     let log = in_the_log(cluster, &taken, &new_leader.finish());
     let truth = Truth::of_partitions(&[log]);
@@ -186,36 +190,85 @@ async fn nothing_that_an_old_leader_takes_behind_a_partition_is_heard_and_all_of
     }
 }
 
+/// A reader of history goes on believing a leader that was cut off for as long as that answers. The bounds that it gives are of
+/// the old epoch, and the tail, which has read nothing before the new one, finds its place lost as often as it begins there.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn readers_of_history_that_believe_an_old_leader_do_not_keep_the_tail_from_the_new_one() {
+    let brokers = shared();
+    let cluster = brokers.get();
+    // A partition for each broker: the reader of each has learned of all leaders when the first of them is cut off.
+    cluster.create_topic(BELIEVED, 3);
+    let mut before = cluster.producer(BELIEVED).partition(0).start();
+    before.send(200);
+    let before = before.finish();
+    let gateway = start(&believing(&brokers, BELIEVED));
+    gateway.wait_for_partitions(3, SOON);
+    let mut live = Crowd::new();
+    live.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
+    live.wait_for(200);
+
+    cut_off(cluster, BELIEVED);
+    let mut new_leader = writer(cluster, BELIEVED, &[2, 3]).start();
+    new_leader.send(300);
+    new_leader.flush();
+    let began = Instant::now();
+    // Before it heals.
+    live.wait_for(200 + 300);
+    println!("read on after {:?}", began.elapsed());
+    assert_eq!(
+        believed_leader(cluster, BELIEVED, 1),
+        Ok(Some(1)),
+        "it was cut off all the time"
+    );
+
+    heal(cluster, BELIEVED);
+    new_leader.send(100);
+    let truth = Truth::of(&[before, new_leader.finish()]);
+    live.gets_uncut(&truth).await;
+}
+
+/// A gateway whose clients do not ask again who leads; the tail's alone hears of it, by the looks at the topology. By default
+/// each asks every few seconds, but the broker that it used last: with bad luck the one that was cut off, every time.
+fn believing(cluster: &Cluster, topic: &str) -> Plan {
+    let bootstrap = cluster.bootstrap_with_dead_first();
+    let bootstrap: Vec<_> = bootstrap.split(',').collect();
+    // librdkafka keeps what it knows for three times this, and counts the microseconds of that in 32 bits: no more than 715 s.
+    let never = "librdkafka = { 'topic.metadata.refresh.interval.ms' = '600000' }";
+    let clusters = format!("[{{ name = 'main', bootstrap = {bootstrap:?}, {never} }}]");
+    plan(cluster, &[topic]).set("RIVERHEAD__CLUSTERS", &clusters)
+}
+
 /// To these brokers and by what they tell; whoever they name first leads until they are asked again, which is never.
-fn writer<'a>(cluster: &'a Cluster, brokers: &[usize]) -> riverhead_brokers::ProducerBuilder<'a> {
+fn writer<'a>(cluster: &'a Cluster, topic: &str, brokers: &[usize]) -> ProducerBuilder<'a> {
     let all = cluster.direct_bootstrap();
     let all: Vec<_> = all.split(',').collect();
     let some: Vec<_> = brokers.iter().map(|broker| all[broker - 1]).collect();
-    let producer = cluster.producer(CUT_OFF).partition(0);
+    let producer = cluster.producer(topic).partition(0);
     producer
         .property("bootstrap.servers", &some.join(","))
         .property("topic.metadata.refresh.interval.ms", "-1")
 }
 
 /// Broker 1 hears neither the controller nor the others, nor they it; its clients do.
-fn cut_off(cluster: &Cluster) {
+fn cut_off(cluster: &Cluster, topic: &str) {
     cluster.inter_broker_proxy(1).set(Fault::Stall);
     cluster.controller_proxy(1).set(Fault::Stall);
     eventually(SOON, "another leader, as broker 2 sees it", || {
-        let leader = believed_leader(cluster, 2)?;
+        let leader = believed_leader(cluster, topic, 2)?;
         let other = leader.is_some_and(|leader| leader != 1);
         other.then_some(()).ok_or_else(|| format!("{leader:?}"))
     });
 }
 
-fn heal(cluster: &Cluster) {
+fn heal(cluster: &Cluster, topic: &str) {
     cluster.controller_proxy(1).set(Fault::Pass);
     cluster.inter_broker_proxy(1).set(Fault::Pass);
-    cluster.wait_for_isr(CUT_OFF, 0, &[1, 2, 3]);
+    cluster.wait_for_isr(topic, 0, &[1, 2, 3]);
 }
 
-fn believed_leader(cluster: &Cluster, by: i32) -> Result<Option<i32>, String> {
-    Ok(cluster.describe_by(by, CUT_OFF)?[0].leader)
+fn believed_leader(cluster: &Cluster, topic: &str, by: i32) -> Result<Option<i32>, String> {
+    Ok(cluster.describe_by(by, topic)?[0].leader)
 }
 
 /// The numbers that are in the log: the first 200 of the old leader, and all of the new one.
@@ -234,5 +287,7 @@ fn in_the_log(cluster: &Cluster, old: &Ledger, new: &Ledger) -> Vec<u64> {
 const REPORTED: Duration = Duration::from_secs(30);
 
 const CUT_OFF: &str = "split-cut-off";
+
+const BELIEVED: &str = "split-believed";
 
 const UNSEEN: &str = "split-unseen";
