@@ -25,14 +25,11 @@ use super::{
 use crate::{
     catalog::{Catalog, Stream},
     client::Trusted,
-    config::{Config, Sections},
-    demo, drain,
+    config::Config,
+    drain,
     health::{self as cells, Health, Readiness},
     http::{self, Commands, Gateway},
-    kafka::{
-        Counters, Profile,
-        settings::{BrokerAddr, Settings as ClusterSettings, StateSettings},
-    },
+    kafka::{Counters, Profile},
     limits::Admission,
     metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics, Registry},
     partition::Directory,
@@ -214,33 +211,6 @@ pub(super) fn say(line: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
-
-/// The demo's configuration: its own cluster and its one stream, all else as the environment says.
-pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
-    let brokers = bootstrap
-        .iter()
-        .filter_map(|address| address.parse::<BrokerAddr>().ok())
-        .collect();
-    let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
-    stream.aliases.push(demo::ALIAS.into());
-    stream.filter_fields = demo::FILTER_FIELDS.map(Arc::from).to_vec();
-    // The generator writes without pause.
-    stream.expect_event_within = Some(DEMO_QUIET);
-    stream.description = "Invented edits and log entries of every wiki".into();
-    let cluster = ClusterSettings::new("demo", brokers);
-    stream.clusters.push(Arc::clone(&cluster.name));
-    // Its cluster is another in every run: what was kept of the last would refuse this one.
-    let sections = Sections {
-        state: StateSettings::default(),
-        ..sections
-    };
-    // One stream cannot contradict itself.
-    let catalog = Catalog::new(vec![stream]).unwrap_or_default();
-    sections.with(vec![cluster], catalog)
-}
-
-/// At the demo's lowest rate, one event a second, longer than any pause.
-const DEMO_QUIET: Duration = Duration::from_secs(60);
 
 /// A lane sees in no time that its last client is gone.
 const LANES_STOP: Duration = Duration::from_millis(500);
