@@ -2,17 +2,14 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use riverhead::{
-    catalog::{Catalog, Stream},
-    limits::settings::Settings as Limits,
-};
+use riverhead::limits::settings::Settings as Limits;
 use tokio::{task::JoinHandle, time::interval};
 
 use crate::{
     expect,
     support::{
-        model::{House, TOPIC},
-        rig::{Client, Rig},
+        model::House,
+        rig::{Client, Rig, edits},
     },
 };
 
@@ -29,10 +26,8 @@ impl Served {
         let house = House::new(2);
         house.model.lock().clock = now();
         for partition in 0..2 {
-            house.model.lock().produce(partition, 20);
-            house.tail(partition);
+            house.write(partition, 20);
         }
-        let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
         let number = |number| NonZeroU32::new(number).unwrap();
         let limits = Limits {
             streams_per_client: number(streams_per_client),
@@ -40,7 +35,7 @@ impl Served {
             request_burst: number(1_000_000),
             ..Limits::default()
         };
-        let rig = Rig::limited(catalog, house.source.clone(), limits, |_| {});
+        let rig = Rig::limited(edits(), house.source.clone(), limits, |_| {});
         let url = format!("http://{}/v2/stream/edits", rig.public);
         let writing = (!partitions.is_empty()).then(|| tokio::spawn(write(house, partitions)));
         Self {
@@ -203,10 +198,8 @@ async fn a_threshold_of_the_operator_decides() {
 async fn a_probes_records_are_for_probes() {
     let house = House::new(1);
     house.model.lock().canary_every = Some(2);
-    house.model.lock().produce(0, 4);
-    house.tail(0);
-    let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
-    let rig = Rig::over(catalog, house.source.clone(), |_| {});
+    house.write(0, 4);
+    let rig = Rig::of(&house, |_| {});
     for (query, numbers) in [
         ("", vec![1, 3]),
         ("&canary=false", vec![1, 3]),
