@@ -57,7 +57,7 @@ impl Supervisor {
                 // Partitions that appear from now on came after us. What was there stays until another topic has the name.
                 Err(code) if is_absent(*code) => {
                     self.topics[at].seen = true;
-                    self.shared.status.lead(&self.topics[at].name, 0, 0);
+                    self.shared.status.lead(&self.topics[at].name, false);
                     self.tell_missing(at);
                 }
                 Err(code) => {
@@ -73,8 +73,8 @@ impl Supervisor {
             return;
         }
         self.shared.leaders.set(&topic.name, &info.leaders);
-        let led = info.leaders.iter().flatten().count();
-        self.shared.status.lead(&topic.name, info.leaders.len(), led);
+        let led = info.leaders.iter().any(Option::is_some);
+        self.shared.status.lead(&topic.name, led);
         if !topic.active {
             return;
         }
