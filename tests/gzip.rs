@@ -11,13 +11,9 @@ use std::{
 };
 
 use flate2::{Decompress, FlushDecompress, Status};
-use riverhead::{
-    catalog::{Catalog, Stream},
-    http::settings::Settings,
-    sse::Reader,
-};
+use riverhead::sse::Reader;
 use support::{
-    model::{House, TOPIC},
+    model::House,
     rig::{Client, Rig},
 };
 use tokio::task::spawn_blocking;
@@ -30,18 +26,8 @@ const ALL: &str = r#"[{"topic":"edits","partition":0,"offset":-2}]"#;
 /// A topic of one partition, with the numbers 1 to 40.
 fn house() -> House {
     let house = House::new(1);
-    write(&house, 40);
+    house.write(0, 40);
     house
-}
-
-fn write(house: &House, records: usize) {
-    house.model.lock().produce(0, records);
-    house.tail(0);
-}
-
-fn rig(house: &House, change: impl FnOnce(&mut Settings)) -> Rig {
-    let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
-    Rig::over(catalog, house.source.clone(), change)
 }
 
 /// A client that unpacks what it gets.
@@ -57,12 +43,8 @@ struct Reading {
 
 impl Reading {
     async fn start(rig: &Rig, target: &str, id: &str) -> Self {
-        let mut client = Client::connect(rig.public).await;
-        client
-            .send(&format!(
-                "GET {target} HTTP/1.1\r\nhost: test\r\nlast-event-id: {id}\r\n\r\n"
-            ))
-            .await;
+        let from = format!("last-event-id: {id}\r\n");
+        let mut client = Client::ask(rig.public, target, &from).await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert!(head.contains("\r\ncontent-encoding: gzip\r\n"), "{head}");
@@ -113,13 +95,13 @@ fn number(data: &str) -> u64 {
 #[tokio::test]
 async fn who_comes_while_others_read_gets_all_and_soon_a_quarter_of_the_bytes() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let mut first = Reading::start(&rig, PATH, ALL).await;
     assert_eq!(first.take(40).await, (1..=40).collect::<Vec<_>>());
     // Until the lane has something, its first client reads by itself.
     let mut written = 40;
     while rig.lanes.bytes() < 4096 {
-        write(&house, 10);
+        house.write(0, 10);
         written += 10;
         assert_eq!(first.take(10).await.last(), Some(&written));
     }
@@ -130,7 +112,7 @@ async fn who_comes_while_others_read_gets_all_and_soon_a_quarter_of_the_bytes() 
     );
     // Three epochs, so that both are in one.
     for _ in 0..100 {
-        write(&house, 10);
+        house.write(0, 10);
         let new: Vec<_> = (written + 1..=written + 10).collect();
         assert_eq!(first.take(10).await, new);
         assert_eq!(second.take(10).await, new);
@@ -138,7 +120,7 @@ async fn who_comes_while_others_read_gets_all_and_soon_a_quarter_of_the_bytes() 
     }
     let before = (second.wire, second.plain);
     for _ in 0..50 {
-        write(&house, 10);
+        house.write(0, 10);
         assert_eq!(second.take(10).await.len(), 10);
     }
     let (wire, plain) = (second.wire - before.0, second.plain - before.1);
@@ -149,11 +131,11 @@ async fn who_comes_while_others_read_gets_all_and_soon_a_quarter_of_the_bytes() 
 #[tokio::test]
 async fn a_heartbeat_in_the_midst_of_an_epoch_spoils_nothing_and_the_end_is_an_end() {
     let house = house();
-    let rig = rig(&house, |settings| settings.heartbeat = Duration::from_millis(200));
+    let rig = Rig::of(&house, |settings| settings.heartbeat = Duration::from_millis(200));
     let mut reading = Reading::start(&rig, PATH, ALL).await;
     reading.take(40).await;
     for round in 1..=10 {
-        write(&house, 5);
+        house.write(0, 5);
         let last = 40 + round * 5;
         assert_eq!(reading.take(5).await.last(), Some(&last));
         if round % 3 == 0 {
@@ -171,13 +153,9 @@ async fn a_heartbeat_in_the_midst_of_an_epoch_spoils_nothing_and_the_end_is_an_e
 #[tokio::test]
 async fn lines_of_json_are_packed_too_and_a_head_says_so() {
     let house = house();
-    let rig = rig(&house, |_| {});
-    let mut client = Client::connect(rig.public).await;
-    client
-        .send(&format!(
-            "GET {PATH} HTTP/1.1\r\nhost: test\r\naccept: application/json\r\nlast-event-id: {ALL}\r\n\r\n"
-        ))
-        .await;
+    let rig = Rig::of(&house, |_| {});
+    let headers = format!("accept: application/json\r\nlast-event-id: {ALL}\r\n");
+    let mut client = Client::ask(rig.public, PATH, &headers).await;
     assert!(client.head().await.contains("\r\ncontent-encoding: gzip\r\n"));
     let (mut inflate, mut lines) = (Decompress::new_gzip(15), Vec::new());
     while lines.iter().filter(|byte| **byte == b'\n').count() < 41 {
@@ -225,12 +203,12 @@ http.get(process.argv[1], answer =>
 #[ignore = "needs curl, python3 and node: ./tests/run"]
 async fn curl_python_and_node_read_what_is_packed() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     // Somebody is in the lane when they come.
     let mut first = Reading::start(&rig, PATH, ALL).await;
     first.take(40).await;
     while rig.lanes.bytes() < 4096 {
-        write(&house, 10);
+        house.write(0, 10);
         first.take(10).await;
     }
     let url = format!("http://{}{PATH}&last_event_id={}", rig.public, escaped(ALL));
@@ -243,7 +221,7 @@ async fn curl_python_and_node_read_what_is_packed() {
         program.take_up_to(written).await;
     }
     for _ in 0..100 {
-        write(&house, 20);
+        house.write(0, 20);
         written += 20;
         for program in &mut programs {
             program.take_up_to(written).await;

@@ -13,14 +13,9 @@ use hyper::{
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use riverhead::{
-    catalog::{Catalog, Stream},
-    http::settings::Settings,
-    limits::settings::Settings as Limits,
-    sse::Reader,
-};
+use riverhead::{http::settings::Settings, limits::settings::Settings as Limits, sse::Reader};
 use support::{
-    model::{House, TOPIC},
+    model::House,
     rig::{Client, DEADLINE, Rig, catalog, get, nothing},
 };
 use tokio::{
@@ -104,11 +99,9 @@ fn rig(limits: Limits, change: impl FnOnce(&mut Settings)) -> Rig {
 fn full(records: usize) -> Rig {
     let house = House::new(2);
     for partition in 0..2 {
-        house.model.lock().produce(partition, records);
-        house.tail(partition);
+        house.write(partition, records);
     }
-    let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
-    Rig::over(catalog, house.source.clone(), |settings| {
+    Rig::of(&house, |settings| {
         settings.heartbeat = Duration::from_millis(100);
         settings.stall_timeout = Duration::from_millis(500);
     })

@@ -8,7 +8,6 @@ use std::{sync::Arc, time::Duration};
 
 use riverhead::{
     catalog::{Catalog, Stream},
-    http::settings::Settings,
     sse::{Message, Reader},
 };
 use support::{
@@ -29,8 +28,7 @@ fn house() -> House {
 
 fn write(house: &House, records: usize) {
     for partition in 0..2 {
-        house.model.lock().produce(partition, records);
-        house.tail(partition);
+        house.write(partition, records);
     }
 }
 
@@ -38,11 +36,6 @@ fn write(house: &House, records: usize) {
 fn expire(house: &House) {
     house.expire(0, 50);
     house.tail_lags(0);
-}
-
-fn rig(house: &House, change: impl FnOnce(&mut Settings)) -> Rig {
-    let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
-    Rig::over(catalog, house.source.clone(), change)
 }
 
 /// From the first record of each partition.
@@ -57,12 +50,8 @@ struct Reading {
 
 impl Reading {
     async fn start(rig: &Rig, target: &str, id: &str) -> Self {
-        let mut client = Client::connect(rig.public).await;
-        client
-            .send(&format!(
-                "GET {target} HTTP/1.1\r\nhost: test\r\nlast-event-id: {id}\r\n\r\n"
-            ))
-            .await;
+        let from = format!("last-event-id: {id}\r\n");
+        let mut client = Client::ask(rig.public, target, &from).await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert_eq!(client.chunk().await, ":ok\n\n");
@@ -133,13 +122,8 @@ fn escaped(text: &str) -> String {
 
 async fn an_event_is_its_type_its_id_and_its_data_in_that_order() {
     let house = house();
-    let rig = rig(&house, |_| {});
-    let mut client = Client::connect(rig.public).await;
-    client
-        .send(&format!(
-            "GET {PATH} HTTP/1.1\r\nhost: test\r\nlast-event-id: {ALL}\r\n\r\n"
-        ))
-        .await;
+    let rig = Rig::of(&house, |_| {});
+    let mut client = Client::ask(rig.public, PATH, &format!("last-event-id: {ALL}\r\n")).await;
     client.head().await;
     let start = client.chunk().await + &client.chunk().await;
     let event = start.strip_prefix(":ok\n\n").unwrap();
@@ -157,7 +141,7 @@ async fn an_event_is_its_type_its_id_and_its_data_in_that_order() {
 
 async fn a_client_that_is_cut_again_and_again_gets_everything_once() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let (mut all, mut id) = (Vec::new(), ALL.to_owned());
     for part in 1..=8 {
         let (numbers, last) = Reading::start(&rig, PATH, &id).await.take(part).await;
@@ -179,7 +163,7 @@ async fn a_client_that_is_cut_again_and_again_gets_everything_once() {
 
 async fn a_polyfill_resumes_by_its_query_parameter() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let (first, id) = Reading::start(&rig, PATH, ALL).await.take(15).await;
     for name in ["lastEventId", "last_event_id"] {
         let target = format!("{PATH}?{name}={}", escaped(&id));
@@ -193,7 +177,7 @@ async fn a_polyfill_resumes_by_its_query_parameter() {
 
 async fn compact_ids_are_short_and_resume_alike() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let target = format!("{PATH}?id=compact");
     let (first, id) = Reading::start(&rig, &target, ALL).await.take(15).await;
     assert!(id.len() <= 128, "{id}");
@@ -203,7 +187,7 @@ async fn compact_ids_are_short_and_resume_alike() {
 
 async fn since_begins_at_a_time() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let records = |partition: usize| house.model.lock().partitions[partition].records.clone();
     let time = records(1)[10].time;
     let expected = (0..2).flat_map(records);
@@ -219,7 +203,7 @@ async fn since_begins_at_a_time() {
 
 async fn without_a_place_a_stream_begins_with_what_comes() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let mut reading = Reading::start(&rig, PATH, "").await;
     rig.until_metric("riverhead_streams_open{stream=\"edits\"}", 1.0)
         .await;
@@ -230,13 +214,9 @@ async fn without_a_place_a_stream_begins_with_what_comes() {
 
 async fn ndjson_is_one_document_a_line_and_nothing_else() {
     let house = house();
-    let rig = rig(&house, |_| {});
-    let mut client = Client::connect(rig.public).await;
-    client
-        .send(&format!(
-            "GET {PATH} HTTP/1.1\r\nhost: test\r\naccept: application/json\r\nlast-event-id: {ALL}\r\n\r\n"
-        ))
-        .await;
+    let rig = Rig::of(&house, |_| {});
+    let headers = format!("accept: application/json\r\nlast-event-id: {ALL}\r\n");
+    let mut client = Client::ask(rig.public, PATH, &headers).await;
     client.head().await;
     assert_eq!(client.chunk().await, "\n");
     let mut numbers = Vec::new();
@@ -250,7 +230,7 @@ async fn ndjson_is_one_document_a_line_and_nothing_else() {
 
 async fn a_client_is_told_of_a_gap_and_goes_on() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let (_, id) = Reading::start(&rig, PATH, ALL).await.take(1).await;
     expire(&house);
     let mut reading = Reading::start(&rig, PATH, &id).await;
@@ -271,7 +251,7 @@ async fn a_client_is_told_of_a_gap_and_goes_on() {
 
 async fn who_wants_no_gap_gets_410_and_its_data_instead() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let (_, id) = Reading::start(&rig, PATH, ALL).await.take(1).await;
     expire(&house);
     let target = format!("{PATH}?on_gap=fail");
@@ -288,7 +268,7 @@ async fn who_wants_no_gap_gets_410_and_its_data_instead() {
 
 async fn who_wants_no_gap_and_has_none_reads_until_one_comes() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let (_, id) = Reading::start(&rig, PATH, ALL).await.take(1).await;
     let mut reading = Reading::start(&rig, &format!("{PATH}?on_gap=fail"), &id).await;
     reading.take(39).await;
@@ -307,7 +287,7 @@ async fn who_wants_no_gap_and_has_none_reads_until_one_comes() {
 
 async fn clients_who_want_the_same_read_the_same_bytes_and_resume_by_the_ids_in_them() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let (mut first, mut second) = shared(&rig, &house, PATH).await;
     write(&house, 10);
     let (numbers, id) = second.take(20).await;
@@ -320,7 +300,7 @@ async fn clients_who_want_the_same_read_the_same_bytes_and_resume_by_the_ids_in_
 
 async fn a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let (mut strict, mut other) = shared(&rig, &house, &format!("{PATH}?on_gap=fail")).await;
     let mut easy = Reading::start(&rig, PATH, "").await;
     house.recreate(5);
@@ -338,7 +318,7 @@ async fn a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other() {
 
 async fn filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let target = format!("{PATH}?filter={}", escaped("n in (3, 17, 25) or n >= 38"));
     let (first, id) = Reading::start(&rig, &target, ALL).await.take(3).await;
     let mut reading = Reading::start(&rig, &target, &id).await;
@@ -350,7 +330,7 @@ async fn filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it
 
 async fn a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_one_is_not() {
     let house = house();
-    let rig = rig(&house, |_| {});
+    let rig = Rig::of(&house, |_| {});
     let target = |n| format!("{PATH}?filter=n%3D{n}");
     let mut readings = Vec::new();
     for n in 1..=5 {
@@ -389,7 +369,7 @@ async fn a_leader_that_is_gone_holds_no_other_partition_up() {
     let house = house();
     house.model.lock().partitions[0].mute = true;
     house.publish(0, 30);
-    let rig = rig(&house, |settings| settings.heartbeat = Duration::from_millis(100));
+    let rig = Rig::of(&house, |settings| settings.heartbeat = Duration::from_millis(100));
     let mut reading = Reading::start(&rig, PATH, ALL).await;
     let (numbers, _) = reading.take(20).await;
     assert_eq!(sorted(numbers), (21..=40).collect::<Vec<_>>());
@@ -400,7 +380,7 @@ async fn a_leader_that_is_gone_holds_no_other_partition_up() {
 
 async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
     let house = Arc::new(house());
-    let gateway = rig(&house, |_| {});
+    let gateway = Rig::of(&house, |_| {});
     let mut reading = Reading::start(&gateway, PATH, ALL).await;
     let (mut numbers, mut id) = reading.take(40).await;
     let writer = tokio::spawn({
@@ -424,7 +404,7 @@ async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
 
     let last = house.model.lock().n;
     assert!(numbers.len() > 40, "it drained under load");
-    let successor = rig(&house, |_| {});
+    let successor = Rig::of(&house, |_| {});
     let rest = last as usize - numbers.len();
     let (rest, _) = Reading::start(&successor, PATH, &id).await.take(rest).await;
     numbers.extend(rest);

@@ -231,15 +231,15 @@ async fn compare(form: IdForm) {
     let mut first = lanes.follow(house.request(Some(&start), form)).unwrap();
     let mut second = lanes.follow(house.request(None, form)).unwrap();
     // Once in each partition, so that a record stands behind every entry of the id.
-    write(&house, 0, 3);
-    write(&house, 1, 2);
+    house.write(0, 3);
+    house.write(1, 2);
     let mut reading = (collect(&mut alone).await, follow(&mut first).await);
     follow(&mut second).await;
     assert!(follow(&mut first).await.is_empty());
     assert!(first.is_in_lane() && second.is_in_lane());
     for round in 0..20 {
         house.model.lock().quiet = round % 4 == 3;
-        write(&house, round % 2, 1 + round % 3);
+        house.write(round % 2, 1 + round % 3);
         reading.0.extend(collect(&mut alone).await);
         reading.1.extend(follow(&mut first).await);
         assert!(first.is_in_lane());
@@ -261,7 +261,7 @@ fn a_client_that_is_overrun_goes_on_at_its_place_and_joins_again() {
         follow(&mut quick).await;
         assert!(quick.is_in_lane() && slow.is_in_lane());
         for _ in 0..100 {
-            write(&house, 0, 1);
+            house.write(0, 1);
             follow(&mut quick).await;
         }
         assert!(lanes.bytes() <= 4096);
@@ -284,8 +284,8 @@ fn a_client_that_is_overrun_goes_on_at_its_place_and_joins_again() {
 fn a_client_whose_leader_is_away_stays_out_of_the_lane_and_the_rest_flows() {
     runtime().block_on(async {
         let house = House::new(2);
-        write(&house, 0, 5);
-        write(&house, 1, 5);
+        house.write(0, 5);
+        house.write(1, 5);
         let start = Referee::default().reconnect(&house);
         let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
         let mut live = lanes.follow(house.request(None, IdForm::Json)).unwrap();
@@ -305,7 +305,7 @@ fn a_client_whose_leader_is_away_stays_out_of_the_lane_and_the_rest_flows() {
             assert_eq!(numbers(&follow(late).await), [6, 7, 8, 9, 10]);
         }
         for n in 11..20 {
-            write(&house, 1, 1);
+            house.write(1, 1);
             for follower in late.iter_mut().chain([&mut live]) {
                 assert_eq!(numbers(&follow(follower).await), [n]);
             }
@@ -344,7 +344,7 @@ fn those_who_catch_up_open_no_lane_and_those_who_left_do_not_count() {
     runtime().block_on(async {
         let house = House::new(1);
         let start = Referee::default().reconnect(&house);
-        write(&house, 0, 500);
+        house.write(0, 500);
         let tasks = TaskTracker::new();
         let lanes = Lanes::new(house.source.clone(), 1024 * 1024, tasks.clone());
         let mut three = [(); 3].map(|()| lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap());
@@ -370,8 +370,8 @@ fn those_who_resume_from_a_few_places_share_what_one_of_them_composes() {
         let house = House::new(2);
         let start = Referee::default().reconnect(&house);
         for _ in 0..100 {
-            write(&house, 0, 20);
-            write(&house, 1, 15);
+            house.write(0, 20);
+            house.write(1, 15);
         }
         let all = collect(&mut house.subscribe(Some(&start), IdForm::Json)).await;
         let mut ids = vec![start];
@@ -407,8 +407,8 @@ fn an_id_from_a_lane_stands_at_the_event_it_came_with() {
         for follower in &mut both {
             follow(follower).await;
         }
-        write(&house, 0, 3);
-        write(&house, 1, 1);
+        house.write(0, 3);
+        house.write(1, 1);
         let mut reader = Reader::new(1024 * 1024);
         reader.push(&follow(&mut both[1]).await).unwrap();
         assert!(both[1].is_in_lane());
@@ -441,7 +441,7 @@ fn a_client_alone_with_its_wish_has_no_lane() {
         let mut other = lanes.follow(house.request(None, IdForm::Compact)).unwrap();
         follow(&mut one).await;
         follow(&mut other).await;
-        write(&house, 0, 4);
+        house.write(0, 4);
         assert_eq!(numbers(&follow(&mut one).await), [1, 2, 3, 4]);
         assert_eq!(numbers(&follow(&mut other).await), [1, 2, 3, 4]);
         assert!(!one.is_in_lane() && !other.is_in_lane());
@@ -470,7 +470,7 @@ fn a_quiet_filter_is_told_how_far_it_has_come_and_resumes_there() {
         let mut both = [filtered(None), filtered(None)];
         let mut messages = Vec::new();
         for _ in 0..2 {
-            write(&house, 0, 30);
+            house.write(0, 30);
             for follower in &mut both {
                 messages = read(&follow(follower).await);
             }
@@ -485,7 +485,7 @@ fn a_quiet_filter_is_told_how_far_it_has_come_and_resumes_there() {
         );
         let id = checkpoint.id.as_deref().unwrap();
         let request = house.request(Some(id), IdForm::Json);
-        write(&house, 0, 1);
+        house.write(0, 1);
         assert_eq!(numbers(&follow(&mut lanes.follow(request).unwrap()).await), [61]);
         let request = house.filtered(None, IdForm::Json, Some("n < 0"));
         let json_lines = Request {
@@ -494,7 +494,7 @@ fn a_quiet_filter_is_told_how_far_it_has_come_and_resumes_there() {
         };
         let mut follower = lanes.follow(json_lines).unwrap();
         follow(&mut follower).await;
-        write(&house, 0, 30);
+        house.write(0, 30);
         assert!(
             follow(&mut follower).await.is_empty(),
             "JSON lines have no checkpoints"
@@ -527,7 +527,7 @@ fn ten_thousand_different_wishes_are_ten_thousand_subscriptions_and_no_lane() {
         for follower in &mut popular {
             follow(follower).await;
         }
-        write(&house, 0, 1);
+        house.write(0, 1);
         for follower in &mut popular {
             assert_eq!(numbers(&follow(follower).await), [1]);
             assert!(follower.is_in_lane());
@@ -564,7 +564,7 @@ fn two_thousand_lanes_of_strangers_stay_within_the_budget_and_the_others_miss_no
         assert_eq!((lanes.count(), tasks.len()), (MAX_FILTERS + 1, MAX_FILTERS + 1));
         let mut seen = [Vec::new(), Vec::new()];
         for _ in 0..10 {
-            write(&house, 0, 5);
+            house.write(0, 5);
             for (follower, seen) in popular.iter_mut().zip(&mut seen) {
                 seen.extend(numbers(&follow(follower).await));
                 assert!(lanes.bytes() <= budget, "{lanes:?}");
@@ -584,11 +584,6 @@ fn runtime() -> tokio::runtime::Runtime {
         .start_paused(true)
         .build()
         .unwrap()
-}
-
-fn write(house: &House, partition: usize, records: usize) {
-    house.model.lock().produce(partition, records);
-    house.tail(partition);
 }
 
 async fn others(turns: usize) {

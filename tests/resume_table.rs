@@ -17,8 +17,7 @@ use support::model::{House, TOPIC};
 /// the tail, and still wholly in its ring.
 fn house() -> House {
     let house = House::new(1);
-    house.model.lock().produce(0, 100);
-    house.tail(0);
+    house.write(0, 100);
     house
 }
 
@@ -152,8 +151,7 @@ async fn truncated_and_shorter_waits_at_the_end_and_says_so() {
         resume(&house, &id).await,
         (gap(offset_of_90(), end, "truncated"), vec![])
     );
-    house.model.lock().produce(0, 3);
-    house.tail(0);
+    house.write(0, 3);
     assert_eq!(
         resume(&house, &id).await,
         (gap(offset_of_90(), end, "truncated"), numbers(101..=103))
@@ -252,13 +250,11 @@ async fn a_live_client_moves_to_another_cluster_by_the_time_of_its_last_record()
     let house = house();
     let mut subscription = house.subscribe(Some("[]"), IdForm::Json);
     assert!(received(&mut subscription).await.1.is_empty());
-    house.model.lock().produce(0, 10);
-    house.tail(0);
+    house.write(0, 10);
     assert_eq!(received(&mut subscription).await, (vec![], numbers(101..=110)));
     let last = offset_of(&house, 110) + 1;
     house.fail_over(1_000);
-    house.model.lock().produce(0, 10);
-    house.tail(0);
+    house.write(0, 10);
     let time = time_of(&house, 110);
     let first = (1..=110).find(|n| time_of(&house, *n) >= time).unwrap();
     let expected = gap(last, offset_of(&house, first), "failover");
@@ -292,8 +288,7 @@ async fn a_live_client_that_has_read_nothing_yet_loses_nothing_by_a_move() {
     assert_eq!(received(&mut subscription).await, (vec![], vec![]));
     house.model.lock().produce(0, 5);
     house.fail_over(1_000);
-    house.model.lock().produce(0, 5);
-    house.tail(0);
+    house.write(0, 5);
     assert_eq!(
         received(&mut subscription).await,
         (gap(0, 1_000, "failover"), numbers(1..=10))

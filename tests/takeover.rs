@@ -85,10 +85,7 @@ async fn only_a_plain_get_of_http_1_1_leaves_hyper() {
 
     let close = "content-length: 0\r\nconnection: close\r\n";
     for headers in ["", close] {
-        let mut client = Client::connect(rig.public).await;
-        client
-            .send(&format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{headers}\r\n"))
-            .await;
+        let mut client = Client::ask(rig.public, STREAM, headers).await;
         client.until(PRELUDE).await;
         held.push(client);
     }
@@ -181,8 +178,7 @@ async fn hundreds_on_one_core_all_get_every_event() {
     rig.until_metric(OPEN, 300.0).await;
     rig.until_metric("riverhead_streams_held", 0.0).await;
     for n in 1..=5 {
-        house.model.lock().produce(0, 1);
-        house.tail(0);
+        house.write(0, 1);
         for client in &mut clients {
             let chunk = client.chunk().await;
             assert!(chunk.ends_with(&format!("data: {{\"n\":{n}}}\n\n")), "{chunk}");
@@ -193,8 +189,7 @@ async fn hundreds_on_one_core_all_get_every_event() {
 /// It is cut two seconds behind the end of the window.
 async fn a_drain_ends_although_somebody_does_not_read() {
     let house = House::new(1);
-    house.model.lock().produce(0, 200_000);
-    house.tail(0);
+    house.write(0, 200_000);
     let rig = rig_over(&house);
     let target = format!(
         "{STREAM}?lastEventId=%5B%7B%22topic%22:%22{TOPIC}%22,%22partition%22:0,%22offset%22:-2%7D%5D"

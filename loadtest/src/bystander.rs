@@ -1,14 +1,14 @@
 //! A client that has nothing to do with what others do to a gateway, and what it feels of it.
 
 use std::{
-    io,
+    fmt,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use hdrhistogram::Histogram;
@@ -66,6 +66,14 @@ impl Felt {
     /// How many times as old its events are at the 99th percentile.
     pub fn ratio(&self) -> f64 {
         self.loud.p99 / self.quiet.p99
+    }
+}
+
+impl fmt::Display for Felt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "bystander, left alone      {}", self.quiet)?;
+        writeln!(f, "bystander, meanwhile       {}", self.loud)?;
+        write!(f, "  ratio of p99             {:.2}", self.ratio())
     }
 }
 
@@ -151,19 +159,6 @@ fn age(event: &Message) -> Option<Duration> {
     Some(now.saturating_sub(Duration::from_millis(made)))
 }
 
-/// A client that was not there before: how long it takes from connecting to its first event.
-///
-/// # Errors
-/// When it gets none within ten seconds.
-pub async fn newcomer(server: SocketAddr) -> io::Result<Duration> {
-    let start = Instant::now();
-    let mut client = Client::connect(server, &ask_from([127, 0, 0, 2])).await?;
-    let event = client.next(PATIENCE).await;
-    event
-        .map(|_| start.elapsed())
-        .ok_or_else(|| io::ErrorKind::TimedOut.into())
-}
-
 /// For the demo's stream, from this address.
 pub(crate) fn ask_from(address: [u8; 4]) -> Ask {
     Ask {
@@ -175,5 +170,5 @@ pub(crate) fn ask_from(address: [u8; 4]) -> Ask {
 /// What takes longer counts as this long.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How long a bystander waits for anything: the demo is never silent for so long.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client of the demo waits for anything: it is never silent for so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);

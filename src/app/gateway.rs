@@ -25,14 +25,11 @@ use super::{
 use crate::{
     catalog::{Catalog, Stream},
     client::Trusted,
-    config::{Config, Sections},
-    demo, drain,
+    config::Config,
+    drain,
     health::{self as cells, Health, Readiness},
     http::{self, Commands, Gateway},
-    kafka::{
-        Counters, Profile,
-        settings::{BrokerAddr, Settings as ClusterSettings, StateSettings},
-    },
+    kafka::{Counters, Profile},
     limits::Admission,
     metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics, Registry},
     partition::Directory,
@@ -52,47 +49,21 @@ pub(super) fn run(
     let spare = sockets.spare()?;
     let runtime = Runtime::new()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let (mut registry, counters) = registry();
-    let directory = Directory::new();
-    logs::register(&mut registry, &directory);
     let (signal, watch) = drain::channel();
-    let health = watched(&config.catalog);
-    health::register(&mut registry, &health, &watch, &config.limits);
-    let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
-    let source = Source {
-        directory,
-        history: clusters.history(),
-    };
-    let tasks = TaskTracker::new();
-    let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
-    logs::register_lanes(&mut registry, &lanes);
-    let (window, takeover) = (config.http.drain, config.http.takeover);
-    let counts = LifeMetrics::register(&mut registry);
+    let Built {
+        gateway,
+        clusters,
+        tasks,
+        reload,
+        counts,
+    } = build(config, reread, profile, watch)?;
+    let (window, takeover) = (gateway.settings.drain, gateway.settings.takeover);
     // The demo's brokers end with it: who comes after it serves another stream.
-    let succession = (profile == Profile::Real).then(|| Succession::new(spare, takeover, counts.clone()));
-    let trusted = Trusted::new(&config.http.trusted_proxies);
-    let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
-    let admission = Arc::new(admission);
-    let reload = reread.map(|reread| Reload::new(reread, &config, counts));
-    let reload = reload.map(|reload| subscribed(reload, &trusted, &admission, &clusters));
-    let commands = Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover())));
-    let gateway = Gateway {
-        catalog: Arc::new(config.catalog),
-        lanes,
-        settings: config.http,
-        commands,
-        admission,
-        trusted,
-        readiness: Readiness::new(),
-        health: health.clone(),
-        metrics: HttpMetrics::register(&mut registry),
-        registry: Arc::new(registry),
-        drain: watch,
-    };
+    let succession = (profile == Profile::Real).then(|| Succession::new(spare, takeover, counts));
     let served = runtime.block_on(async {
         reload.map(Reload::listen).transpose()?;
         tokio::select! {
-            fit = sockets.until_fit(&health, takeover) => fit?,
+            fit = sockets.until_fit(&gateway.health, takeover) => fit?,
             // Nobody has been served.
             _ = signals.end() => return Ok(()),
         }
@@ -105,6 +76,64 @@ pub(super) fn run(
     });
     clusters.shutdown(KAFKA_STOP);
     served
+}
+
+/// What stands before anybody is served.
+struct Built {
+    gateway: Gateway,
+    clusters: Clusters,
+    /// Those of the lanes.
+    tasks: TaskTracker,
+    reload: Option<Reload>,
+    counts: LifeMetrics,
+}
+
+/// From Kafka up to HTTP, each part on those before it. Kafka is being read from here on.
+fn build(
+    config: Config,
+    reread: Option<Reread>,
+    profile: Profile,
+    drain: drain::Watch,
+) -> Result<Built, StartError> {
+    let (mut registry, counters) = registry();
+    let directory = Directory::new();
+    logs::register(&mut registry, &directory);
+    let health = watched(&config.catalog);
+    health::register(&mut registry, &health, &drain, &config.limits);
+    let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
+    let source = Source {
+        directory,
+        history: clusters.history(),
+    };
+    let tasks = TaskTracker::new();
+    let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
+    logs::register_lanes(&mut registry, &lanes);
+    let counts = LifeMetrics::register(&mut registry);
+    let trusted = Trusted::new(&config.http.trusted_proxies);
+    let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
+    let admission = Arc::new(admission);
+    let reload = reread.map(|reread| Reload::new(reread, &config, counts.clone()));
+    let reload = reload.map(|reload| subscribed(reload, &trusted, &admission, &clusters));
+    let gateway = Gateway {
+        catalog: Arc::new(config.catalog),
+        lanes,
+        settings: config.http,
+        commands: Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover()))),
+        admission,
+        trusted,
+        readiness: Readiness::new(),
+        health,
+        metrics: HttpMetrics::register(&mut registry),
+        registry: Arc::new(registry),
+        drain,
+    };
+    Ok(Built {
+        gateway,
+        clusters,
+        tasks,
+        reload,
+        counts,
+    })
 }
 
 fn listen(config: &Config, profile: Profile) -> Result<Sockets, StartError> {
@@ -182,33 +211,6 @@ pub(super) fn say(line: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
-
-/// The demo's configuration: its own cluster and its one stream, all else as the environment says.
-pub(super) fn demo_config(sections: Sections, bootstrap: &[String]) -> Config {
-    let brokers = bootstrap
-        .iter()
-        .filter_map(|address| address.parse::<BrokerAddr>().ok())
-        .collect();
-    let mut stream = Stream::new(demo::STREAM, demo::TOPICS);
-    stream.aliases.push(demo::ALIAS.into());
-    stream.filter_fields = demo::FILTER_FIELDS.map(Arc::from).to_vec();
-    // The generator writes without pause.
-    stream.expect_event_within = Some(DEMO_QUIET);
-    stream.description = "Invented edits and log entries of every wiki".into();
-    let cluster = ClusterSettings::new("demo", brokers);
-    stream.clusters.push(Arc::clone(&cluster.name));
-    // Its cluster is another in every run: what was kept of the last would refuse this one.
-    let sections = Sections {
-        state: StateSettings::default(),
-        ..sections
-    };
-    // One stream cannot contradict itself.
-    let catalog = Catalog::new(vec![stream]).unwrap_or_default();
-    sections.with(vec![cluster], catalog)
-}
-
-/// At the demo's lowest rate, one event a second, longer than any pause.
-const DEMO_QUIET: Duration = Duration::from_secs(60);
 
 /// A lane sees in no time that its last client is gone.
 const LANES_STOP: Duration = Duration::from_millis(500);

@@ -5,6 +5,8 @@
 #[cfg(feature = "kafka")]
 mod clusters;
 #[cfg(feature = "kafka")]
+mod demo;
+#[cfg(feature = "kafka")]
 mod descriptors;
 #[cfg(feature = "kafka")]
 mod gateway;
@@ -95,7 +97,7 @@ pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
 pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     // Dropped behind the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
-    let config = gateway::demo_config(options.sections, demo.bootstrap());
+    let config = demo::config(options.sections, demo.bootstrap());
     gateway::run(config, None, crate::kafka::Profile::Embedded, |public, admin| {
         for line in crate::demo::lines_to_try(public, admin) {
             gateway::say(&line);

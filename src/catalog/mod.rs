@@ -70,11 +70,6 @@ impl Catalog {
         self.topics.get(topic).map(|topic| topic.encoding)
     }
 
-    /// The clusters that `topic` can be read from, in order of preference; empty for a topic that is not of the catalog.
-    pub fn clusters_of(&self, topic: &str) -> &[Arc<str>] {
-        self.topics.get(topic).map_or(&[], |topic| &topic.clusters)
-    }
-
     /// The topics that can be read from `cluster`, sorted, each once.
     pub fn topics_of(&self, cluster: &str) -> Vec<Arc<str>> {
         let reads = |topic: &Topic| topic.clusters.iter().any(|name| **name == *cluster);
@@ -139,8 +134,6 @@ mod tests {
             ["e0".into(), "e1".into(), "p".into()]
         );
         assert_eq!(catalog.topics_of("other"), []);
-        assert_eq!(catalog.clusters_of("e0"), ["main".into(), "backup".into()]);
-        assert_eq!(catalog.clusters_of("x"), []);
     }
 
     #[test]

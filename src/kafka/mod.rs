@@ -78,4 +78,4 @@ pub use online::{Answer, ask};
 #[cfg(feature = "kafka")]
 pub use origin::{Foreign, expected_id};
 #[cfg(feature = "kafka")]
-pub use status::{Leadership, Status, Trouble};
+pub use status::{Status, Trouble};

@@ -28,14 +28,12 @@ struct State {
 }
 
 /// Who leads a topic, as the newest look showed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Leadership {
-    /// How many partitions it has; 0 when it is not there.
-    pub partitions: usize,
-    /// How many of them have a leader.
-    pub led: usize,
+#[derive(Debug, Default)]
+struct Leadership {
+    /// Whether any of its partitions has a leader.
+    led: bool,
     /// When one of them had a leader last.
-    pub led_at: Option<Instant>,
+    led_at: Option<Instant>,
 }
 
 /// Why a cluster cannot serve some topics.
@@ -80,7 +78,7 @@ impl Status {
         if state.answered.is_none() {
             return Some(Trouble::Starting);
         }
-        let led = |topic| state.topics.get(topic).is_some_and(|topic| topic.led > 0);
+        let led = |topic| state.topics.get(topic).is_some_and(|topic| topic.led);
         (!topics.iter().any(led)).then_some(Trouble::Leaderless)
     }
 
@@ -90,11 +88,6 @@ impl Status {
         let led = topics.iter().filter_map(|topic| state.topics.get(topic)?.led_at);
         // Records still come although no look is answered: a cluster that only its metadata is missing of.
         led.chain(state.recorded.filter(|_| state.silent)).max()
-    }
-
-    /// Who leads a topic; `None` while no look has told of it.
-    pub fn leadership(&self, topic: &str) -> Option<Leadership> {
-        self.0.read().topics.get(topic).copied()
     }
 
     /// When the tail read something last.
@@ -125,19 +118,14 @@ impl Status {
         self.0.write().foreign = Some(foreign);
     }
 
-    /// What a look showed of a topic.
-    pub(super) fn lead(&self, topic: &Arc<str>, partitions: usize, led: usize) {
+    /// What a look showed of a topic: whether any of its partitions has a leader.
+    pub(super) fn lead(&self, topic: &Arc<str>, led: bool) {
         let mut state = self.0.write();
-        let before = state.topics.entry(Arc::clone(topic)).or_default();
-        *before = Leadership {
-            partitions,
-            led,
-            led_at: if led > 0 {
-                Some(Instant::now())
-            } else {
-                before.led_at
-            },
-        };
+        let topic = state.topics.entry(Arc::clone(topic)).or_default();
+        topic.led = led;
+        if led {
+            topic.led_at = Some(Instant::now());
+        }
     }
 
     /// The tail has read something.
@@ -176,8 +164,8 @@ mod tests {
         let both = [a.clone(), b.clone()];
         assert_eq!(status.trouble(&both), Some(Trouble::Starting));
         status.answered();
-        status.lead(&a, 2, 1);
-        status.lead(&b, 2, 0);
+        status.lead(&a, true);
+        status.lead(&b, false);
         assert_eq!(status.trouble(&both), None);
         assert_eq!(
             status.trouble(std::slice::from_ref(&b)),
@@ -185,7 +173,7 @@ mod tests {
         );
         assert!(status.served_at(&both).is_some());
         assert_eq!(status.served_at(std::slice::from_ref(&b)), None);
-        status.lead(&a, 2, 0);
+        status.lead(&a, false);
         assert_eq!(status.trouble(&both), Some(Trouble::Leaderless));
         assert!(status.served_at(&both).is_some(), "it was seen to once");
     }

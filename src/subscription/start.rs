@@ -5,15 +5,17 @@
 //! election (Honeycomb, 2017), deleted and created again, or belong to another cluster. Whatever it is, the client goes on
 //! by itself, and is told when it lost something.
 
+mod evidence;
+
 use std::{sync::Arc, time::Duration};
 
 use super::gap::{Gap, Reason};
 use crate::{
     client::ClientKey,
-    event::Event,
-    partition::{Bounds, History, HistoryError, Page, PartitionLog, Read},
+    partition::{Bounds, History, HistoryError, PartitionLog, Read},
     position::{Epoch, Mark, Offset, Place, Timestamp},
 };
+use evidence::Before;
 
 /// Where a client starts in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,102 +224,6 @@ impl Question {
         )))
     }
 
-    /// The first record in `low..end` of an epoch newer than `epoch`, else `end`. Epochs never fall along a log, so a
-    /// bisection over pages finds it: twenty pages for a thousand million records.
-    async fn first_newer_than(&self, epoch: Epoch, low: Offset, end: Offset) -> Result<Offset, HistoryError> {
-        let (mut low, mut high, mut found) = (low, end, end);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let page = self.page(middle).await?;
-            let first = page.range().start.max(low);
-            let events = &page.events()[page.index_of(low)..];
-            let older = events.partition_point(|event| event.epoch <= epoch);
-            let newer = match events.get(older) {
-                // The page is a hole: what stands behind it decides.
-                None if older == 0 => self.first_from(page.next(), high).await?,
-                None => {
-                    low = page.next();
-                    continue;
-                }
-                newer => newer.cloned(),
-            };
-            match newer {
-                Some(event) if event.epoch <= epoch => low = event.offset + 1,
-                Some(event) if older > 0 => return Ok(event.offset.min(end)),
-                Some(event) => (high, found) = (first, event.offset.min(end)),
-                None => high = first.min(middle),
-            }
-        }
-        Ok(found)
-    }
-
-    /// The first record in `low..high`.
-    async fn first_from(&self, low: Offset, high: Offset) -> Result<Option<Event>, HistoryError> {
-        let mut at = low;
-        while at < high {
-            let page = self.page(at).await?;
-            if let Some(event) = page.events().get(page.index_of(at)) {
-                return Ok(Some(event.clone()).filter(|event| event.offset < high));
-            }
-            if page.next() <= at {
-                return Ok(None);
-            }
-            at = page.next();
-        }
-        Ok(None)
-    }
-
-    /// What is known of the record right before `offset`.
-    async fn before(&self, offset: Offset) -> Result<Before, HistoryError> {
-        let at = offset - 1;
-        if at < 0 {
-            return Ok(Before::OutOfRange);
-        }
-        match self.page(at).await {
-            Ok(page) if page.range().contains(&at) => match page.at(at) {
-                Some(event) => Ok(Before::Record {
-                    epoch: event.epoch,
-                    timestamp: event.timestamp,
-                }),
-                None => Ok(Before::Hole {
-                    newest: self.newest_before(at, page).await?,
-                }),
-            },
-            Ok(_) | Err(HistoryError::OutOfRange) => Ok(Before::OutOfRange),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The epoch of the last record before the hole at `at`, if one is near: a newer one than the id's tells a truncated
-    /// log from a compacted one.
-    async fn newest_before(&self, at: Offset, page: Arc<Page>) -> Result<Option<Epoch>, HistoryError> {
-        let mut page = page;
-        for _ in 0..HOLE_PAGES {
-            if let Some(event) = page.events()[..page.index_of(at)].last() {
-                return Ok(Some(event.epoch));
-            }
-            page = match self.page(page.range().start - 1).await {
-                Ok(older) if older.next() >= page.range().start => older,
-                Ok(_) | Err(HistoryError::OutOfRange) => return Ok(None),
-                Err(error) => return Err(error),
-            };
-        }
-        Ok(None)
-    }
-
-    /// From the ring, or from history: what the tail has not reached yet the brokers may have.
-    async fn page(&self, offset: Offset) -> Result<Arc<Page>, HistoryError> {
-        match self.log.read(offset) {
-            Read::Page(page) => Ok(page),
-            Read::Replaced => Err(HistoryError::Replaced),
-            Read::Ahead | Read::Below => self.history.page(&self.log, offset, self.client).await,
-        }
-    }
-
-    async fn bounds(&self) -> Result<Bounds, HistoryError> {
-        self.history.bounds(&self.log).await
-    }
-
     fn latest(&self) -> Start {
         let mark = self.log.end();
         self.start(Mark {
@@ -384,25 +290,11 @@ impl Question {
     }
 }
 
-/// What stands right before an offset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Before {
-    /// A record.
-    Record { epoch: Epoch, timestamp: Timestamp },
-    /// Nothing any more, or a transaction marker; the epoch of a record not far before it.
-    Hole { newest: Option<Epoch> },
-    /// The log does not reach there, at either end.
-    OutOfRange,
-}
-
 /// Between questions that got no answer: short first, because a leader is usually back within a second of its election.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// So that ten thousand waiting clients ask a cluster that is coming back no more than 5,000 times a second together.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-/// How far back the proof looks for a record when the one it wants is gone: a stranger's id buys bounded work.
-const HOLE_PAGES: usize = 4;
 
 /// How long an answer "the log ends before that" has to stand when no epoch proves it. Replicas lag by milliseconds.
 const STANDS: Duration = Duration::from_secs(1);

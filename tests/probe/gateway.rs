@@ -2,17 +2,14 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use riverhead::{
-    catalog::{Catalog, Stream},
-    limits::settings::Settings as Limits,
-};
+use riverhead::limits::settings::Settings as Limits;
 use tokio::{task::JoinHandle, time::interval};
 
 use crate::{
     expect,
     support::{
-        model::{House, TOPIC},
-        rig::{Client, Rig},
+        model::House,
+        rig::{Client, Rig, edits},
     },
 };
 
@@ -29,10 +26,8 @@ impl Served {
         let house = House::new(2);
         house.model.lock().clock = now();
         for partition in 0..2 {
-            house.model.lock().produce(partition, 20);
-            house.tail(partition);
+            house.write(partition, 20);
         }
-        let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
         let number = |number| NonZeroU32::new(number).unwrap();
         let limits = Limits {
             streams_per_client: number(streams_per_client),
@@ -40,7 +35,7 @@ impl Served {
             request_burst: number(1_000_000),
             ..Limits::default()
         };
-        let rig = Rig::limited(catalog, house.source.clone(), limits, |_| {});
+        let rig = Rig::limited(edits(), house.source.clone(), limits, |_| {});
         let url = format!("http://{}/v2/stream/edits", rig.public);
         let writing = (!partitions.is_empty()).then(|| tokio::spawn(write(house, partitions)));
         Self {
@@ -48,6 +43,13 @@ impl Served {
             url,
             writing,
         }
+    }
+
+    /// Probes it with these arguments, and asserts what comes of it.
+    async fn expect(&self, arguments: &str, code: i32, said: &[&str]) -> String {
+        let arguments = arguments.split_whitespace();
+        let all: Vec<_> = [&*self.url].into_iter().chain(arguments).collect();
+        expect(&all, code, said).await
     }
 
     pub(crate) fn stop_writing(&mut self) {
@@ -76,137 +78,82 @@ async fn write(house: House, partitions: &[usize]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_does_everything_right_is_ok() {
     let served = Served::start(&[0, 1], 5);
-    let all = [
-        &served.url,
-        "--max-age",
-        "10s",
-        "--resume",
-        "--since",
-        "10s",
-        "--limit",
-        "5",
-        "--from",
-        "127.0.0.2",
-    ];
-    let line = expect(
-        &all,
-        0,
-        &[
-            "RIVERHEAD OK - edits: connected in ",
-            "prelude exact, first event after ",
-        ],
-    )
-    .await;
-    for said in [
-        " 2/2 partitions, resume exact, since=10s holds, limit 5 holds |",
-        " gap=0;;0;0 dup=0;;0;0 ",
-    ] {
-        assert!(line.contains(said), "{said:?} is not in {line}");
-    }
+    let line = served
+        .expect(
+            "--max-age 10s --resume --since 10s --limit 5 --from 127.0.0.2",
+            0,
+            &[
+                "RIVERHEAD OK - edits: connected in ",
+                "prelude exact, first event after ",
+                " 2/2 partitions, resume exact, since=10s holds, limit 5 holds |",
+                " gap=0;;0;0 dup=0;;0;0 ",
+            ],
+        )
+        .await;
     assert!(line.ends_with(" streams_admitted=5;;;0;5\n"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_nobody_keeps_is_critical() {
     let served = Served::start(&[0], 1_000);
-    let limit = [
-        &served.url,
-        "--limit",
-        "5",
-        "--from",
-        "127.0.0.2",
-        "--from",
-        "127.0.0.3",
-    ];
-    expect(&limit, 2, &["one address got 6 streams; its limit is 5"]).await;
+    let limit = "--limit 5 --from 127.0.0.2 --from 127.0.0.3";
+    let said = ["one address got 6 streams; its limit is 5"];
+    served.expect(limit, 2, &said).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_is_lower_than_it_should_be_is_critical() {
     let served = Served::start(&[0], 3);
-    let limit = [
-        &served.url,
-        "--limit",
-        "5",
-        "--from",
-        "127.0.0.2",
-        "--timeout",
-        "1s",
-    ];
-    expect(
-        &limit,
-        2,
-        &["one address got 3 of 5 streams, then: status 429 instead of 200"],
-    )
-    .await;
+    let limit = "--limit 5 --from 127.0.0.2 --timeout 1s";
+    let said = ["one address got 3 of 5 streams, then: status 429 instead of 200"];
+    served.expect(limit, 2, &said).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_data_is_critical() {
     let served = Served::start(&[], 5);
-    let line = expect(
-        &[&served.url, "--timeout", "300ms"],
-        2,
-        &["no event within 300ms"],
-    )
-    .await;
+    let line = served
+        .expect("--timeout 300ms", 2, &["no event within 300ms"])
+        .await;
     assert!(line.starts_with("RIVERHEAD CRITICAL - edits: no event"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_stream_is_ok_if_its_last_event_is_young_enough() {
     let served = Served::start(&[], 5);
-    let quiet = [&served.url, "--timeout", "500ms", "--max-age", "1h", "--resume"];
-    expect(
-        &quiet,
-        0,
-        &["quiet now, with events before", "2/2 partitions", "resume exact"],
-    )
-    .await;
+    let said = ["quiet now, with events before", "2/2 partitions", "resume exact"];
+    served
+        .expect("--timeout 500ms --max-age 1h --resume", 0, &said)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dead_partition_is_critical_though_the_stream_flows() {
     let served = Served::start(&[0], 5);
-    // Until the 20 records of its beginning are older than that.
-    let ask = [&served.url, "--max-age", "1s", "--timeout", "2s"];
+    // Until the 20 records of its beginning are older than what is asked for.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    expect(
-        &ask,
-        2,
-        &[
-            "1/2 partitions have an event of the last 1s; none: edits-1",
-            "partitions_silent=1;;0;0;2",
-        ],
-    )
-    .await;
+    let said = [
+        "1/2 partitions have an event of the last 1s; none: edits-1",
+        "partitions_silent=1;;0;0;2",
+    ];
+    served.expect("--max-age 1s --timeout 2s", 2, &said).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_threshold_of_the_operator_decides() {
     let served = Served::start(&[0, 1], 5);
-    expect(
-        &[&served.url, "--warning", "ttfe=100:"],
-        1,
-        &["RIVERHEAD WARNING", "warning at 100:"],
-    )
-    .await;
-    expect(
-        &[&served.url, "--critical", "ttfe=100:"],
-        2,
-        &["RIVERHEAD CRITICAL", "critical at 100:"],
-    )
-    .await;
+    let said = ["RIVERHEAD WARNING", "warning at 100:"];
+    served.expect("--warning ttfe=100:", 1, &said).await;
+    let said = ["RIVERHEAD CRITICAL", "critical at 100:"];
+    served.expect("--critical ttfe=100:", 2, &said).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probes_records_are_for_probes() {
     let house = House::new(1);
     house.model.lock().canary_every = Some(2);
-    house.model.lock().produce(0, 4);
-    house.tail(0);
-    let catalog = Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap();
-    let rig = Rig::over(catalog, house.source.clone(), |_| {});
+    house.write(0, 4);
+    let rig = Rig::of(&house, |_| {});
     for (query, numbers) in [
         ("", vec![1, 3]),
         ("&canary=false", vec![1, 3]),

@@ -257,6 +257,12 @@ impl House {
         }
     }
 
+    /// Writes so many records, which the tail reads at once.
+    pub fn write(&self, partition: usize, records: usize) {
+        self.model.lock().produce(partition, records);
+        self.tail(partition);
+    }
+
     pub fn tail(&self, partition: usize) {
         let log = self.source.directory.get(TOPIC, partition as i32).unwrap();
         let brokers = self.model.lock();

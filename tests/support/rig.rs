@@ -31,6 +31,8 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+use super::model::{House, TOPIC};
+
 /// What the lanes of a rig may cost, in bytes.
 const LANES: usize = 16 * 1024 * 1024;
 
@@ -77,6 +79,11 @@ impl Rig {
             ..Limits::default()
         };
         Self::limited(catalog, source, limits, change)
+    }
+
+    /// One that serves the topic of this model as `edits`.
+    pub fn of(house: &House, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::over(edits(), house.source.clone(), change)
     }
 
     /// One that serves this within these limits.
@@ -151,6 +158,11 @@ pub fn catalog() -> Catalog {
     let mut revision = Stream::new("revision", ["eqiad.revision"]);
     revision.former_topics.push("eqiad.old-revision".into());
     Catalog::new(vec![recentchange, revision]).unwrap()
+}
+
+/// The topic of a model as a stream.
+pub fn edits() -> Catalog {
+    Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap()
 }
 
 /// What a rig's commands need.
@@ -294,9 +306,14 @@ impl Client {
 
     /// One that has asked for a stream.
     pub async fn stream(address: SocketAddr, target: &str) -> Self {
+        Self::ask(address, target, "").await
+    }
+
+    /// The same, with more in its head. `headers` are whole lines, each with its `\r\n`.
+    pub async fn ask(address: SocketAddr, target: &str, headers: &str) -> Self {
         let mut client = Self::connect(address).await;
         client
-            .send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
+            .send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n{headers}\r\n"))
             .await;
         client
     }

@@ -16,9 +16,10 @@ use tokio::{
 
 use super::{problems, raise_descriptors, runtime};
 use crate::{
-    bystander::{Bystander, Felt, ask_from, newcomer},
+    bystander::{Bystander, Felt, ask_from},
     client::Client,
     gateway::{Gateway, Plan},
+    newcomers::{Newcomers, newcomer},
     progress::Progress,
 };
 
@@ -59,12 +60,9 @@ pub struct Report {
     /// The fewest and the most streams that counted while it went on, all clients together: the hog's, the bystander's and
     /// up to one newcomer's.
     pub admitted: (usize, usize),
-    /// How long each newcomer on 127.0.0.2 took to its first event, at most.
-    pub newcomer: Duration,
-    /// Newcomers.
-    pub newcomers: usize,
-    /// Newcomers that got none.
-    pub shut_out: usize,
+    /// Those who came on 127.0.0.2.
+    #[serde(flatten)]
+    pub newcomers: Newcomers,
     /// What a client on 127.0.0.3 felt.
     pub bystander: Felt,
     /// Processor time of the gateway, brokers of the demo and all, for an attempt.
@@ -132,7 +130,7 @@ impl Hog {
         // The last one is let finish, so that it is not one that was shut out.
         coming.spawn(come(gateway.http));
         while let Some(newcomer) = coming.join_next().await {
-            tally.newcomers.push(newcomer.expect("a newcomer").ok());
+            tally.newcomers.add(newcomer.expect("a newcomer"));
         }
     }
 
@@ -161,15 +159,7 @@ impl Hog {
             closed: tally.closed,
             ended: tally.held.iter().filter(|held| held.is_finished()).count(),
             admitted: tally.admitted.unwrap_or_default(),
-            newcomer: tally
-                .newcomers
-                .iter()
-                .flatten()
-                .max()
-                .copied()
-                .unwrap_or_default(),
-            newcomers: tally.newcomers.len(),
-            shut_out: tally.newcomers.iter().filter(|took| took.is_none()).count(),
+            newcomers: tally.newcomers,
             bystander,
             cpu_an_attempt: tally.cpu / u32::try_from(attempts).unwrap_or(u32::MAX).max(1),
             log: gateway.log(),
@@ -185,7 +175,7 @@ struct Tally {
     refused: usize,
     closed: usize,
     admitted: Option<(usize, usize)>,
-    newcomers: Vec<Option<Duration>>,
+    newcomers: Newcomers,
     cpu: Duration,
 }
 
@@ -265,13 +255,9 @@ impl super::Report for Report {
                 most <= self.limit + 2,
                 "more streams counted than the hog's, the bystander's and a newcomer's",
             ),
-            (self.shut_out == 0, "a newcomer got no event"),
-            (
-                self.newcomer < Duration::from_secs(1),
-                "a newcomer waited for a second",
-            ),
         ];
-        problems(own.into_iter().chain(self.bystander.checks()))
+        let others = self.newcomers.checks().into_iter().chain(self.bystander.checks());
+        problems(own.into_iter().chain(others))
     }
 
     fn log(&self) -> &str {
@@ -296,15 +282,8 @@ impl fmt::Display for Report {
             f,
             "streams counted            {least} to {most}, with the bystander's and a newcomer's"
         )?;
-        writeln!(
-            f,
-            "newcomers on 127.0.0.2     {}, first event within {:.3} s",
-            self.newcomers,
-            self.newcomer.as_secs_f64()
-        )?;
-        writeln!(f, "bystander, left alone      {}", self.bystander.quiet)?;
-        writeln!(f, "bystander, meanwhile       {}", self.bystander.loud)?;
-        writeln!(f, "  ratio of p99             {:.2}", self.bystander.ratio())?;
+        writeln!(f, "{}", self.newcomers)?;
+        writeln!(f, "{}", self.bystander)?;
         write!(
             f,
             "gateway                    {:.0} us of processor an attempt, its brokers and all",

@@ -150,9 +150,7 @@ impl fmt::Display for Report {
             percent(self.cpu),
             percent(self.cpu_alone)
         )?;
-        writeln!(f, "bystander, left alone      {}", self.bystander.quiet)?;
-        writeln!(f, "bystander, meanwhile       {}", self.bystander.loud)?;
-        write!(f, "  ratio of p99             {:.2}", self.bystander.ratio())
+        write!(f, "{}", self.bystander)
     }
 }
 

@@ -7,15 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead_brokers::Cluster;
 use serde::Serialize;
 
-use super::{problems, raise_descriptors};
+use super::{one_broker, problems, raise_descriptors};
 use crate::{
     ask::Ask,
     chart::Page,
     crowd::{Crowd, Errand, Plan, address},
-    pins::Pins,
     process::socket_memory,
     progress::Progress,
     server::{Kind, PARTITIONS, Site},
@@ -83,24 +81,14 @@ impl Idle<'_> {
     /// # Errors
     /// When a server does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
-        let pins = Pins::for_server(self.server_cpus);
-        pins.keep_off();
-        self.progress.say("starting a broker");
-        self.run_on(&Cluster::builder().brokers(1).combined().start(), &pins)
-    }
-
-    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
-    ///
-    /// # Errors
-    /// When a server does not start, or there are too few descriptors.
-    pub fn run_on(&self, cluster: &Cluster, pins: &Pins) -> io::Result<Report> {
+        let (broker, pins) = one_broker(self.server_cpus, self.progress);
         raise_descriptors();
         let site = Site {
             binary: self.binary,
-            cluster,
+            cluster: &broker,
             peers: &self.peers,
             settings: &self.settings,
-            pins,
+            pins: &pins,
         };
         let (mut turns, mut log) = (Vec::new(), String::new());
         for round in 1..=self.rounds {

@@ -15,10 +15,11 @@ pub mod storm;
 
 use std::{fmt, time::Duration};
 
+use riverhead_brokers::Cluster;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::{chart::Page, numbers::Faults};
+use crate::{chart::Page, numbers::Faults, pins::Pins, progress::Progress};
 
 /// What a run found: figures for people, for machines, and what is wrong with them.
 pub trait Report: fmt::Display + Serialize {
@@ -41,6 +42,14 @@ fn runtime() -> Runtime {
         .enable_all()
         .build()
         .expect("a runtime")
+}
+
+/// One broker, which is enough for one copy of everything, and processors for the server that it keeps off.
+fn one_broker(server_cpus: usize, progress: Progress) -> (Cluster, Pins) {
+    let pins = Pins::for_server(server_cpus);
+    pins.keep_off();
+    progress.say("starting a broker");
+    (Cluster::builder().brokers(1).combined().start(), pins)
 }
 
 /// Takes as many descriptors as there are: a crowd of clients needs one each.

@@ -17,8 +17,9 @@ use tokio::{
 
 use super::{problems, raise_descriptors, runtime};
 use crate::{
-    bystander::{Bystander, Felt, newcomer},
+    bystander::{Bystander, Felt},
     gateway::{Gateway, Plan},
+    newcomers::{Newcomers, newcomer},
     progress::Progress,
 };
 
@@ -52,12 +53,9 @@ pub struct Report {
     pub longest: Duration,
     /// The most connections without a stream that the gateway had at a time.
     pub waiting: usize,
-    /// How long each newcomer on 127.0.0.2 took to its first event, at most.
-    pub newcomer: Duration,
-    /// Newcomers, one a second.
-    pub newcomers: usize,
-    /// Newcomers that got none.
-    pub shut_out: usize,
+    /// Those who came on 127.0.0.2, one a second.
+    #[serde(flatten)]
+    pub newcomers: Newcomers,
     /// What a client on 127.0.0.3 felt.
     pub bystander: Felt,
     /// The gateway's log.
@@ -83,20 +81,20 @@ impl Slowloris {
             .say(format_args!("{} connections trickle", self.connections));
         bystander.set_loud(true);
         let (lives, newcomers, waiting) = runtime().block_on(self.trickle(&gateway));
-        self.report(lives, &newcomers, waiting, bystander.stop(), &gateway)
+        self.report(lives, newcomers, waiting, bystander.stop(), &gateway)
     }
 
     /// How long each connection lasted, what newcomers met meanwhile, and how many connections waited at most.
-    async fn trickle(&self, gateway: &Gateway) -> (Vec<Option<Duration>>, Vec<Option<Duration>>, usize) {
+    async fn trickle(&self, gateway: &Gateway) -> (Vec<Option<Duration>>, Newcomers, usize) {
         let mut crowd = JoinSet::new();
         for index in 0..self.connections {
             let source = [127, 0, 1, (index % usize::from(self.addresses)) as u8];
             crowd.spawn(trickle(source, gateway.http, self.pause));
         }
-        let (mut newcomers, mut waiting) = (Vec::new(), 0);
+        let (mut newcomers, mut waiting) = (Newcomers::default(), 0);
         let mut lives = Vec::new();
         while !crowd.is_empty() {
-            newcomers.push(newcomer(gateway.http).await.ok());
+            newcomers.add(newcomer(gateway.http).await);
             let seen = gateway.metric("riverhead_http_connections_without_stream");
             waiting = waiting.max(seen.unwrap_or_default() as usize);
             let second = Instant::now() + Duration::from_secs(1);
@@ -110,7 +108,7 @@ impl Slowloris {
     fn report(
         &self,
         lives: Vec<Option<Duration>>,
-        newcomers: &[Option<Duration>],
+        newcomers: Newcomers,
         waiting: usize,
         bystander: Felt,
         gateway: &Gateway,
@@ -123,9 +121,7 @@ impl Slowloris {
             median: lasted.get(lasted.len() / 2).copied().unwrap_or_default(),
             longest: lasted.last().copied().unwrap_or_default(),
             waiting,
-            newcomer: newcomers.iter().flatten().max().copied().unwrap_or_default(),
-            newcomers: newcomers.len(),
-            shut_out: newcomers.iter().filter(|took| took.is_none()).count(),
+            newcomers,
             bystander,
             log: gateway.log(),
         }
@@ -175,13 +171,9 @@ impl super::Report for Report {
                 self.waiting <= LOBBY,
                 "more connections without a stream than there may be",
             ),
-            (self.shut_out == 0, "a newcomer got no event"),
-            (
-                self.newcomer < Duration::from_secs(1),
-                "a newcomer waited for a second",
-            ),
         ];
-        problems(own.into_iter().chain(self.bystander.checks()))
+        let others = self.newcomers.checks().into_iter().chain(self.bystander.checks());
+        problems(own.into_iter().chain(others))
     }
 
     fn log(&self) -> &str {
@@ -204,15 +196,8 @@ impl fmt::Display for Report {
             "  at a time                {} without a stream at most",
             self.waiting
         )?;
-        writeln!(
-            f,
-            "newcomers on 127.0.0.2     {}, first event within {:.3} s",
-            self.newcomers,
-            seconds(&self.newcomer)
-        )?;
-        writeln!(f, "bystander, left alone      {}", self.bystander.quiet)?;
-        writeln!(f, "bystander, meanwhile       {}", self.bystander.loud)?;
-        write!(f, "  ratio of p99             {:.2}", self.bystander.ratio())
+        writeln!(f, "{}", self.newcomers)?;
+        write!(f, "{}", self.bystander)
     }
 }
 

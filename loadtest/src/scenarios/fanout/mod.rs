@@ -16,7 +16,7 @@ use std::{
 
 use riverhead_brokers::Cluster;
 
-use super::raise_descriptors;
+use super::{one_broker, raise_descriptors};
 use crate::{
     pins::Pins,
     progress::Progress,
@@ -59,15 +59,13 @@ pub struct Fanout<'a> {
 }
 
 impl Fanout<'_> {
-    /// Runs it with one broker of its own, which is enough for one copy of everything.
+    /// Runs it with one broker of its own.
     ///
     /// # Errors
     /// When a server does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
-        let pins = Pins::for_server(self.server_cpus);
-        pins.keep_off();
-        self.progress.say("starting a broker");
-        self.run_on(&Cluster::builder().brokers(1).combined().start(), &pins)
+        let (broker, pins) = one_broker(self.server_cpus, self.progress);
+        self.run_on(&broker, &pins)
     }
 
     /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.

@@ -1,0 +1,73 @@
+//! Clients that were not there before, who must be let in whatever others do to a gateway.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+use crate::{
+    bystander::{PATIENCE, ask_from},
+    client::Client,
+};
+
+/// What those met who came one after the other.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Newcomers {
+    /// How long each took to its first event, at most.
+    #[serde(rename = "newcomer")]
+    pub slowest: Duration,
+    /// How many came.
+    #[serde(rename = "newcomers")]
+    pub count: usize,
+    /// Of them, those that got no event.
+    pub shut_out: usize,
+}
+
+impl Newcomers {
+    /// One more, with what [`newcomer`] said of it.
+    pub(crate) fn add(&mut self, took: io::Result<Duration>) {
+        self.count += 1;
+        match took {
+            Ok(took) => self.slowest = self.slowest.max(took),
+            Err(_) => self.shut_out += 1,
+        }
+    }
+
+    /// What must hold for them, each with the sentence for when it does not.
+    pub(crate) fn checks(&self) -> [(bool, &'static str); 2] {
+        [
+            (self.shut_out == 0, "a newcomer got no event"),
+            (
+                self.slowest < Duration::from_secs(1),
+                "a newcomer waited for a second",
+            ),
+        ]
+    }
+}
+
+impl fmt::Display for Newcomers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "newcomers on 127.0.0.2     {}, first event within {:.3} s",
+            self.count,
+            self.slowest.as_secs_f64()
+        )
+    }
+}
+
+/// One on 127.0.0.2: how long it takes from connecting to its first event.
+///
+/// # Errors
+/// When it gets none within ten seconds.
+pub async fn newcomer(server: SocketAddr) -> io::Result<Duration> {
+    let start = Instant::now();
+    let mut client = Client::connect(server, &ask_from([127, 0, 0, 2])).await?;
+    let event = client.next(PATIENCE).await;
+    event
+        .map(|_| start.elapsed())
+        .ok_or_else(|| io::ErrorKind::TimedOut.into())
+}

@@ -1,0 +1,135 @@
+//! Decides for every partition which log is current, and where its tail begins.
+//!
+//! One thread owns these decisions. It waits for nobody: looks at the topology and questions to leaders are asked of
+//! other threads, and their answers come in as notices.
+
+mod notice;
+mod places;
+mod reach;
+mod survey;
+
+pub(super) use notice::{Notice, Ticket};
+
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    connect::{Shared, Watches},
+    history::Pool,
+    lookout::Topology,
+    reader::Token,
+    session::{Session, Sessions},
+    silence::Silence,
+    topics::{Partition, Topic},
+};
+
+/// Decides; see the module.
+pub(super) struct Supervisor {
+    shared: Shared,
+    topics: Vec<Topic>,
+    pool: Arc<Pool>,
+    sessions: Sessions,
+    /// None while the brokers that answer are another cluster's.
+    session: Option<Session>,
+    /// When to look once more for brokers of the right cluster.
+    sift_at: Option<Instant>,
+    notices: mpsc::Sender<Notice>,
+    inbox: mpsc::Receiver<Notice>,
+    tickets: Ticket,
+    silence: Silence,
+    /// What the newest look showed.
+    topology: Option<Topology>,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        shared: Shared,
+        topics: Vec<Topic>,
+        pool: Arc<Pool>,
+        (sessions, session): (Sessions, Session),
+        (notices, inbox): (mpsc::Sender<Notice>, mpsc::Receiver<Notice>),
+    ) -> Self {
+        let active = topics.iter().any(|topic: &Topic| topic.active);
+        shared.health.set_active(active);
+        Self {
+            shared,
+            topics,
+            pool,
+            sessions,
+            session: Some(session),
+            sift_at: None,
+            notices,
+            inbox,
+            tickets: 0,
+            silence: Silence::new(),
+            topology: None,
+        }
+    }
+
+    /// Starts the thread, which lets go of what it holds when it ends.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub(super) fn spawn(self, held: (Token, Watches)) -> io::Result<()> {
+        thread::Builder::new()
+            .name("kafka-cluster".to_owned())
+            .spawn(move || {
+                self.run();
+                drop(held);
+            })?;
+        Ok(())
+    }
+
+    fn run(mut self) {
+        loop {
+            match self.inbox.recv_timeout(self.pause()) {
+                Ok(Notice::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Ok(notice) => self.take_notice(notice),
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.ask_again();
+                    self.sift_again();
+                }
+            }
+        }
+    }
+
+    fn take_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Topology(topology) => self.see(topology),
+            Notice::Silence => self.hear_nothing(),
+            Notice::Foreign(session, foreign) => self.refuse(session, foreign),
+            Notice::Sifted(foreign) => self.begin_anew(foreign),
+            Notice::Reseeded => self.sift_at = self.sift_at.map(|_| Instant::now()),
+            Notice::Bounds(partition, ticket, result) => self.answer(&partition, ticket, result),
+            Notice::Lost(log) => self.lost(&log),
+            Notice::Doubt => self.look(),
+            Notice::Take(topics) => self.take_over(&topics),
+            Notice::Release(topics, then) => {
+                self.release(&topics);
+                then();
+            }
+            // The loop has seen to it.
+            Notice::Stop => {}
+        }
+    }
+
+    /// How long until something is to be done again.
+    fn pause(&self) -> Duration {
+        let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
+        let due = partitions.filter_map(Partition::due).chain(self.sift_at).min();
+        due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()))
+    }
+
+    fn look(&self) {
+        if let Some(session) = &self.session {
+            session.lookout.look();
+        }
+    }
+}
+
+/// Nothing to do until a notice comes.
+const IDLE: Duration = Duration::from_secs(3600);

@@ -1,0 +1,133 @@
+//! Which topics are read, and what a look at the topology changes of them and their partitions.
+
+use std::{sync::Arc, time::Instant};
+
+use super::Supervisor;
+use crate::{
+    kafka::{
+        lookout::Topology,
+        reader::TopicInfo,
+        topics::{From, Partition, is_absent},
+    },
+    position::LogTag,
+};
+
+impl Supervisor {
+    /// Reads these topics from their ends on; what positions point to before that is history.
+    pub(super) fn take_over(&mut self, topics: &[Arc<str>]) {
+        for topic in self
+            .topics
+            .iter_mut()
+            .filter(|topic| topics.contains(&topic.name))
+        {
+            topic.set_active(true);
+            self.shared.health.set_active(true);
+            let reachable = !self.silence.is_told();
+            self.shared.directory.set_reachable(&topic.name, reachable);
+        }
+        if let Some(topology) = self.topology.clone() {
+            self.survey(&topology);
+        }
+        self.look();
+    }
+
+    pub(super) fn release(&mut self, topics: &[Arc<str>]) {
+        for at in 0..self.topics.len() {
+            if !topics.contains(&self.topics[at].name) {
+                continue;
+            }
+            for number in 0..self.topics[at].partitions.len() {
+                self.stop(at, number);
+            }
+            self.topics[at].set_active(false);
+            self.shared.health.forget(&self.topics[at].name);
+            for log in self.shared.directory.withdraw(&self.topics[at].name) {
+                self.pool.forget(&log);
+            }
+        }
+        let active = self.topics.iter().any(|topic| topic.active);
+        self.shared.health.set_active(active);
+    }
+
+    pub(super) fn survey(&mut self, topology: &Topology) {
+        self.shared.health.described(&topology.cluster_id, Instant::now());
+        for (at, info) in topology.topics.iter().enumerate() {
+            match info {
+                Ok(info) => self.learn(at, &topology.cluster_id, info),
+                // Partitions that appear from now on came after us. What was there stays until another topic has the name.
+                Err(code) if is_absent(*code) => {
+                    self.topics[at].seen = true;
+                    self.shared.status.lead(&self.topics[at].name, false);
+                    self.tell_missing(at);
+                }
+                Err(code) => {
+                    tracing::debug!(cluster = %self.shared.cluster, topic = %self.topics[at].name, "{code:?}");
+                }
+            }
+        }
+    }
+
+    fn learn(&mut self, at: usize, cluster_id: &str, info: &TopicInfo) {
+        let topic = &mut self.topics[at];
+        if topic.retired.contains(&info.id) {
+            return;
+        }
+        self.shared.leaders.set(&topic.name, &info.leaders);
+        let led = info.leaders.iter().any(Option::is_some);
+        self.shared.status.lead(&topic.name, led);
+        if !topic.active {
+            return;
+        }
+        self.shared
+            .health
+            .set_leaders(&topic.name, &info.leaders, Instant::now());
+        self.shared
+            .directory
+            .announce(&topic.name, info.leaders.len() as i32);
+        let recreated = topic.id.is_some_and(|id| id != info.id);
+        let from = if topic.seen { From::Start } else { From::End };
+        topic.retired.extend(topic.id.filter(|_| recreated));
+        topic.id = Some(info.id);
+        topic.seen = true;
+        let tag = LogTag::new(cluster_id, &info.id);
+        if recreated {
+            self.recreate(at, tag, info.leaders.len());
+        }
+        let known = self.topics[at].partitions.len();
+        for partition in known..info.leaders.len() {
+            let added = Partition::new(tag, from);
+            self.topics[at].partitions.push(added);
+            self.ask(at, partition, from);
+        }
+    }
+
+    /// The topic's name is another topic's now: what is read from here on is of other logs. Of a partition that the new
+    /// topic lacks the old log stays, and nothing more is read.
+    fn recreate(&mut self, at: usize, tag: LogTag, partitions: usize) {
+        let topic = &self.topics[at];
+        tracing::warn!(
+            cluster = %self.shared.cluster, topic = %topic.name, log = %tag,
+            "the topic was deleted and created again; its partitions are read from their start"
+        );
+        for number in 0..topic.partitions.len() {
+            self.stop(at, number);
+        }
+        self.topics[at].partitions.truncate(partitions);
+        for number in 0..self.topics[at].partitions.len() {
+            self.topics[at].partitions[number].tag = tag;
+            self.ask(at, number, From::Start);
+        }
+    }
+
+    fn tell_missing(&self, at: usize) {
+        if self.topics[at].active {
+            self.shared.health.set_missing(&self.topics[at].name);
+        }
+    }
+
+    fn stop(&self, at: usize, number: usize) {
+        if let Some(session) = &self.session {
+            session.tail.stop(self.topics[at].partition(number));
+        }
+    }
+}
