@@ -17,6 +17,7 @@ pub struct Flaw {
 pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
     let mut flaws = security_flaws(properties);
     flaws.extend(sasl_flaws(properties));
+    flaws.extend(age_flaws(properties));
     for flaw in values::flaws(properties) {
         if flaws.iter().all(|said| said.property != flaw.property) {
             flaws.push(flaw);
@@ -96,6 +97,17 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
         .collect()
 }
 
+/// Ages of metadata that librdkafka gets wrong: it multiplies them by 1,000 in 32 bits (2.12, `rdkafka_metadata_cache.c`). What
+/// overflows is metadata that has expired when it comes, and partitions whose leaders nobody ever knows.
+fn age_flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
+    let too_long = |(property, most): &(&str, i64)| {
+        let age: i64 = properties.get(*property)?.trim().parse().ok()?;
+        let problem = || format!("is at most {most}: librdkafka's arithmetic overflows above it");
+        (age > *most).then(|| Flaw::new(property, problem()))
+    };
+    AGES.iter().filter_map(too_long).collect()
+}
+
 impl Flaw {
     fn new(property: &str, problem: impl Into<String>) -> Self {
         Self {
@@ -152,6 +164,13 @@ const MECHANISM: &[&str] = &["sasl.mechanism", "sasl.mechanisms"];
 /// Those that are built in; Kerberos and OAUTHBEARER need libraries that are not.
 const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 const CREDENTIALS: &[&str] = &["sasl.username", "sasl.password"];
+/// The properties that say how old metadata may be, and the most that each can be, in milliseconds. Metadata lives for three
+/// refreshes.
+const AGES: &[(&str, i64)] = &[
+    ("metadata.max.age.ms", LONGEST_AGE),
+    ("topic.metadata.refresh.interval.ms", LONGEST_AGE / 3),
+];
+const LONGEST_AGE: i64 = i32::MAX as i64 / 1000;
 const AUTHORITIES: &[&str] = &["ssl.ca.location", "ssl.ca.pem"];
 
 #[cfg(test)]
@@ -212,6 +231,18 @@ mod tests {
         let clear = [("security.protocol", "plaintext"), ("ssl.ca.location", "/x")];
         assert_eq!(flawed(&clear), ["ssl.ca.location"]);
         assert_eq!(flawed(&[("security.protocol", "tls")]), ["security.protocol"]);
+    }
+
+    #[test]
+    fn an_age_of_metadata_that_librdkafka_cannot_count_is_a_flaw() {
+        let refresh = "topic.metadata.refresh.interval.ms";
+        assert_eq!(flawed(&[(refresh, "3600000")]), [refresh]);
+        assert_eq!(
+            flawed(&[("metadata.max.age.ms", "2147484")]),
+            ["metadata.max.age.ms"]
+        );
+        let fine = [(refresh, "715827"), ("metadata.max.age.ms", "2147483")];
+        assert_eq!(flawed(&fine), [""; 0]);
     }
 
     #[cfg(feature = "kafka")]
