@@ -6,6 +6,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
+    thread,
     time::Duration,
 };
 
@@ -139,13 +140,23 @@ impl Future for SocketSink {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if self.leave.is_none() {
-            ready!(self.poll_turn(context));
+            ready!(Turn(&mut self).0.poll_turn(context));
             self.parked = None;
             let link = Arc::clone(self.writer.link());
             self.leave = Some(async move { take_leave(&link).await }.boxed());
         }
-        self.leave
-            .as_mut()
-            .map_or(Poll::Ready(()), |leave| leave.poll_unpin(context))
+        let leave = self.leave.as_mut();
+        leave.map_or(Poll::Ready(()), |leave| leave.poll_unpin(context))
+    }
+}
+
+/// A sink while it is served. A stream that panics ends while that is known, and not when its shard lets go of it.
+struct Turn<'a>(&'a mut SocketSink);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.parked = None;
+        }
     }
 }
