@@ -51,7 +51,7 @@ pub(super) async fn converse(
         }
     });
     let io = TokioIo::new(Io::new(Arc::clone(link), first, limits.stall_timeout));
-    let mut connection = pin!(protocol(limits).serve_connection(io, service));
+    let mut connection = Box::pin(protocol(limits).serve_connection(io, service));
     let mut last_call = pin!(port.closing.last_call.cancelled());
     let mut late = pin!(sleep_until(deadline));
     let (mut called, mut discard) = (false, PIPELINED);
