@@ -81,7 +81,7 @@ pub(super) fn write_one_line(document: &str, out: &mut Vec<u8>) {
     out.reserve(bytes.len());
     let mut copied = 0;
     let mut at = 0;
-    while let Some(found) = bytes[at..].iter().position(may_begin_a_line_break) {
+    while let Some(found) = position_of_a_line_break(&bytes[at..]) {
         at += found;
         let Some((length, replacement)) = line_break(&bytes[at..]) else {
             at += 1;
@@ -189,10 +189,32 @@ fn line_break(bytes: &[u8]) -> Option<(usize, &'static [u8])> {
     }
 }
 
+/// Where a [`line_break`] may begin.
+fn position_of_a_line_break(bytes: &[u8]) -> Option<usize> {
+    // Most events have none: the compiler makes vector instructions of a loop that has no way out.
+    let is_plain = |stretch: &[u8]| {
+        !stretch
+            .iter()
+            .fold(false, |any, byte| any | may_begin_a_line_break(byte))
+    };
+    let plain = STRETCH
+        * bytes
+            .chunks_exact(STRETCH)
+            .take_while(|stretch| is_plain(stretch))
+            .count();
+    bytes[plain..]
+        .iter()
+        .position(may_begin_a_line_break)
+        .map(|at| plain + at)
+}
+
 /// What the bytes of a [`line_break`] can begin with.
 fn may_begin_a_line_break(byte: &u8) -> bool {
     matches!(byte, b'\r' | b'\n' | 0xc2 | 0xe2)
 }
+
+/// Bytes looked at together.
+const STRETCH: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -96,6 +96,16 @@ impl PageBuilder {
         }
     }
 
+    /// The same with room for this many events, and for these bytes of headers, keys and lines: a page that grows into its
+    /// size is copied again and again.
+    pub fn with_capacity(start: Offset, encoding: Encoding, events: usize, bytes: usize) -> Self {
+        Self {
+            events: Vec::with_capacity(events),
+            arena: Vec::with_capacity(bytes),
+            ..Self::new(start, encoding)
+        }
+    }
+
     /// Takes one record. One below the page's next offset is ignored: a fetch may begin inside a batch.
     ///
     /// # Errors
@@ -155,7 +165,8 @@ impl PageBuilder {
             start: self.start,
             next: next.max(self.next),
             events: self.events.into_boxed_slice(),
-            arena: self.arena.into(),
+            // What was reserved and not needed is given back.
+            arena: self.arena.into_boxed_slice().into(),
         }
     }
 }

@@ -17,7 +17,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::{
     event::Record,
     kafka::{
-        client::PAGE_BYTES,
+        client::{PAGE_BYTES, PAGE_RECORDS},
         history::mailbox::PageWant,
         reader::{Queue, Reader, What},
     },
@@ -72,6 +72,8 @@ struct Stream {
     /// All records from here on are still to come.
     position: Offset,
     used: Instant,
+    /// Bytes of the last page: the next is likely to have as many.
+    room: usize,
     broker_clock: bool,
 }
 
@@ -157,6 +159,7 @@ impl Streams {
             queue: queue.map_err(Failure::Fault)?,
             position: want.from,
             used: Instant::now(),
+            room: 0,
             broker_clock: false,
         })
     }
@@ -177,6 +180,7 @@ impl Streams {
             Ok(piece) if !piece.ends => {
                 stream.position = piece.page.next();
                 stream.used = Instant::now();
+                stream.room = piece.page.bytes();
                 self.open.push(stream);
             }
             Err(Failure::Fault(code)) => {
@@ -208,7 +212,8 @@ impl Drop for Streams {
 
 impl Stream {
     fn page(&mut self, want: &PageWant, deadline: Instant) -> Result<Piece, Failure> {
-        let mut page = PageBuilder::new(want.from, want.log.encoding());
+        let records = (want.to - want.from).clamp(0, PAGE_RECORDS) as usize;
+        let mut page = PageBuilder::with_capacity(want.from, want.log.encoding(), records, self.room);
         let mut bytes = 0;
         while page.next() < want.to {
             if !self
