@@ -133,7 +133,7 @@ impl Worker {
     fn run(mut self, inbox: &mpsc::Receiver<Command>) {
         while self.obey(inbox) {
             self.reader.serve();
-            self.queue.fill(TURN);
+            self.queue.fill(Instant::now() + TURN);
             while self.take() {}
             self.flush();
         }

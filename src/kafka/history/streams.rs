@@ -216,13 +216,9 @@ impl Stream {
         let mut page = PageBuilder::with_capacity(want.from, want.log.encoding(), records, self.room);
         let mut bytes = 0;
         while page.next() < want.to {
-            if !self
-                .queue
-                .fill(deadline.saturating_duration_since(Instant::now()))
-            {
+            if !self.queue.fill(deadline) {
                 return Err(Failure::Silence);
             }
-            self.broker_clock |= self.queue.front().is_some_and(|item| item.broker_clock);
             match self.step(want, &mut page, &mut bytes) {
                 Step::Take => self.queue.advance(),
                 Step::Leave { cut: true } => return Ok(Piece::new(page, want.from, bytes).cut()),
@@ -239,6 +235,7 @@ impl Stream {
         let Some(item) = self.queue.front() else {
             return Step::Fail(Failure::Silence);
         };
+        self.broker_clock |= item.broker_clock;
         match item.what {
             What::Record(record) if record.offset >= want.to => Step::Leave { cut: false },
             What::Record(record) if record.offset < page.next() => Step::Take,

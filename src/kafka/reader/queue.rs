@@ -5,7 +5,7 @@ use std::{
     ptr::{self, NonNull},
     slice,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -88,13 +88,13 @@ impl Queue {
         Alarm(Arc::clone(&self.raw))
     }
 
-    /// Waits until there is an item, the time is over, or the alarm is rung; whether there is an item.
-    pub(in crate::kafka) fn fill(&mut self, wait: Duration) -> bool {
+    /// Waits until there is an item, the time has come, or the alarm is rung; whether there is an item.
+    pub(in crate::kafka) fn fill(&mut self, until: Instant) -> bool {
         if self.at == self.batch.len() {
             self.batch.clear();
             self.at = 0;
             // A batch call waits until all it asks for is there: wait for one, then take what has come with it.
-            if self.take(wait, 1) == 1 {
+            if self.take(until.saturating_duration_since(Instant::now()), 1) == 1 {
                 self.take(Duration::ZERO, BATCH - 1);
             }
         }
