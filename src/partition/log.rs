@@ -124,6 +124,11 @@ impl PartitionLog {
         self.overlap.store(millis, Ordering::Relaxed);
     }
 
+    /// Whether only history has what is at `offset`.
+    pub fn is_history(&self, offset: Offset) -> bool {
+        matches!(self.read(offset), Read::Below)
+    }
+
     /// What is in memory at `offset`.
     pub fn read(&self, offset: Offset) -> Read {
         if self.is_replaced() {

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     client::ClientKey,
-    partition::{Bounds, History, HistoryError, Page, PartitionLog, Read, TopicPartition},
+    partition::{Bounds, History, HistoryError, Page, PartitionLog, TopicPartition},
     position::{Offset, Timestamp},
 };
 use backoffs::Backoffs;
@@ -183,8 +183,7 @@ impl Pool {
     /// Has the page behind this one read while its reader has nothing else to do: a client that reads on comes for it when its
     /// socket has taken this one.
     fn read_ahead(&self, log: &Arc<PartitionLog>, page: &Page) {
-        // What the tail has in memory is read from there.
-        if !matches!(log.read(page.next()), Read::Below) {
+        if !log.is_history(page.next()) {
             return;
         }
         let found = self.core.cache.lock().find(log, page.next());

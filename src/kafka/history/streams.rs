@@ -176,8 +176,9 @@ impl Streams {
     fn finish(&mut self, result: Result<Piece, Failure>, mut stream: Stream) -> Result<Piece, Failure> {
         let broker_clock = stream.broker_clock;
         match &result {
-            // The end is told once: whoever waits for it again would wait in vain.
-            Ok(piece) if !piece.ends => {
+            // The end is told once: whoever waits for it again would wait in vain. And a partition that stays started where
+            // the tail has taken over is fetched twice from there on.
+            Ok(piece) if !piece.ends && stream.log.is_history(piece.page.next()) => {
                 stream.position = piece.page.next();
                 stream.used = Instant::now();
                 stream.room = piece.page.bytes();

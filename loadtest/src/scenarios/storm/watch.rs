@@ -37,7 +37,7 @@ pub(super) struct Watch<'a> {
 impl Others {
     /// Begins to write.
     pub(super) fn start(stage: Stage<'_>) -> Self {
-        let sent = Sent::new(MOST, 0);
+        let sent = Sent::new(MOST, COLD);
         let writer = Writer::start(producer(stage.cluster, stage.others, BYTES, Some(&sent)), 0, RATE);
         Self { writer, sent }
     }
@@ -99,6 +99,9 @@ impl<'a> Watch<'a> {
         self.cluster.client_counts().to_client - self.before.to_client
     }
 }
+
+/// The first of them meet a gateway that has only begun to read.
+const COLD: u64 = 500;
 
 /// A second: enough for a percentile within seconds.
 const RATE: f64 = 100.0;
