@@ -1,6 +1,14 @@
 //! Plain librdkafka consumers, to measure a gateway against.
 
-use std::time::{Duration, Instant};
+use std::{
+    str,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -8,12 +16,59 @@ use rdkafka::{
 };
 use riverhead_brokers::Cluster;
 
+use crate::{
+    numbers::number,
+    stopwatch::{Quantiles, Stopwatch},
+};
+
+/// A plain consumer that takes the time of the records of one topic as they come, on a thread of its own and not through the
+/// proxies, whose bytes and connections are others'.
+pub struct Timekeeper {
+    over: Arc<AtomicBool>,
+    thread: JoinHandle<Stopwatch>,
+}
+
+impl Timekeeper {
+    /// Begins with what comes from now on.
+    pub fn start(cluster: &Cluster, topic: &str, mut stopwatch: Stopwatch) -> Self {
+        let consumer = consumer_at(&cluster.direct_bootstrap(), &[topic.to_owned()], Offset::End);
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&over);
+        let thread = thread::spawn(move || {
+            while !ends.load(Relaxed) {
+                if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
+                    let now = Instant::now();
+                    let text = message.payload().and_then(|value| str::from_utf8(value).ok());
+                    if let Some(number) = text.and_then(number) {
+                        stopwatch.arrived(number, now);
+                    }
+                }
+            }
+            stopwatch
+        });
+        Self { over, thread }
+    }
+
+    /// What it measured.
+    ///
+    /// # Panics
+    /// When its thread did.
+    pub fn finish(self) -> Quantiles {
+        self.over.store(true, Relaxed);
+        self.thread.join().expect("a plain consumer").quantiles()
+    }
+}
+
 /// A plain consumer of all three partitions of each topic, through the proxies, from `offset` on.
 ///
 /// It has a group id, because `assign` wants one; it commits nothing.
 pub fn consumer(cluster: &Cluster, topics: &[String], offset: Offset) -> BaseConsumer {
+    consumer_at(&cluster.bootstrap(), topics, offset)
+}
+
+fn consumer_at(bootstrap: &str, topics: &[String], offset: Offset) -> BaseConsumer {
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", cluster.bootstrap())
+        .set("bootstrap.servers", bootstrap)
         .set("group.id", "yardstick")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")

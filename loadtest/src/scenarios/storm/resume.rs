@@ -34,14 +34,14 @@ impl Storm {
         let gateway = self.gateway(stage, None)?;
 
         self.progress.say("nothing happens");
-        let onlooker = others.onlooker(gateway.http)?;
+        let onlooker = others.onlooker(stage, gateway.http)?;
         let quiet = Watch::new(cluster, &gateway);
         thread::sleep(self.quiet);
         let usual = quiet.fetched() as f64 / self.quiet.as_secs_f64();
         let (felt_before, lasted_before) = onlooker.finish()?;
 
         self.progress.say(format_args!("{} clients resume", self.clients));
-        let onlooker = others.onlooker(gateway.http)?;
+        let onlooker = others.onlooker(stage, gateway.http)?;
         let (resident, cpu) = (gateway.resident()?, gateway.cpu()?);
         let mut watch = Watch::new(cluster, &gateway);
         let first = cuts

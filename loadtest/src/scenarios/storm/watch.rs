@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use riverhead_brokers::{Cluster, Counts};
+use serde::Serialize;
 
 use super::Stage;
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     server::PARTITIONS,
     stopwatch::{Quantiles, Sent, Stopwatch},
     writer::{Writer, producer},
+    yardstick::Timekeeper,
 };
 
 /// A stream beside, and how long its records take.
@@ -20,8 +22,21 @@ pub(super) struct Others {
     sent: Arc<Sent>,
 }
 
-/// A client of it.
-pub(super) struct Onlooker(Crowd);
+/// A client of it, and a plain consumer of the same records: the machine has few processors, and what both feel is not the
+/// gateway's doing.
+pub(super) struct Onlooker {
+    client: Crowd,
+    plain: Timekeeper,
+}
+
+/// How long records took.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Felt {
+    /// To the client.
+    pub client: Quantiles,
+    /// To the plain consumer.
+    pub plain: Quantiles,
+}
 
 /// What is looked at now and then.
 pub(super) struct Watch<'a> {
@@ -42,8 +57,9 @@ impl Others {
         Self { writer, sent }
     }
 
-    /// A client begins to read, from an address of its own.
-    pub(super) fn onlooker(&self, server: SocketAddr) -> io::Result<Onlooker> {
+    /// Begins to read, from an address of its own.
+    pub(super) fn onlooker(&self, stage: Stage<'_>, server: SocketAddr) -> io::Result<Onlooker> {
+        let plain = Timekeeper::start(stage.cluster, stage.others, Stopwatch::new(&self.sent));
         let plan = Plan {
             server,
             clients: 1,
@@ -51,12 +67,12 @@ impl Others {
             judge_every: 1,
             keep_ids: false,
         };
-        let crowd = Crowd::start(plan, Some(Stopwatch::new(&self.sent)), None, |_| {
+        let client = Crowd::start(plan, Some(Stopwatch::new(&self.sent)), None, |_| {
             let mut ask = Ask::new("/v2/stream/others");
             ask.from = Some(([127, 0, 0, 3], 0).into());
             Errand { ask, next: None }
         })?;
-        Ok(Onlooker(crowd))
+        Ok(Onlooker { client, plain })
     }
 
     pub(super) fn finish(self) {
@@ -65,14 +81,16 @@ impl Others {
 }
 
 impl Onlooker {
-    /// What it felt; whether it lost nothing and its stream lasted.
-    pub(super) fn finish(self) -> io::Result<(Quantiles, bool)> {
-        let ended = self.0.tally.gone();
-        let outcome = self.0.finish()?;
-        let felt = outcome
-            .stopwatch
-            .map(|watch| watch.quantiles())
-            .unwrap_or_default();
+    /// What was felt; whether the client lost nothing and its stream lasted.
+    pub(super) fn finish(self) -> io::Result<(Felt, bool)> {
+        let plain = self.plain.finish();
+        let ended = self.client.tally.gone();
+        let outcome = self.client.finish()?;
+        let watch = outcome.stopwatch.map(|watch| watch.quantiles());
+        let felt = Felt {
+            client: watch.unwrap_or_default(),
+            plain,
+        };
         Ok((felt, outcome.faults.none() && ended == 0))
     }
 }
