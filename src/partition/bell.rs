@@ -23,6 +23,12 @@ impl Bell {
         self.waker.register(context.waker());
     }
 
+    /// Makes rings wake nobody until the next [`listen`](Self::listen). For who has something, and will look again when that is
+    /// dealt with: of 10,000 clients that catch up each would be woken by each record that comes meanwhile.
+    pub fn mute(&self) {
+        drop(self.waker.take());
+    }
+
     /// Wakes whoever listens.
     pub fn ring(&self) {
         self.waker.wake();
@@ -54,7 +60,35 @@ impl Bells {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        task::{Context, Wake, Waker},
+    };
+
     use super::*;
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_muted_bell_wakes_nobody_until_somebody_listens_again() {
+        let (bell, flag) = (Bell::new(), Arc::new(Flag::default()));
+        let waker = Waker::from(Arc::clone(&flag));
+        let context = Context::from_waker(&waker);
+        bell.listen(&context);
+        bell.mute();
+        bell.ring();
+        assert!(!flag.0.load(Relaxed));
+        bell.listen(&context);
+        bell.ring();
+        assert!(flag.0.load(Relaxed));
+    }
 
     #[test]
     fn the_list_stays_bounded_while_listeners_come_and_go() {

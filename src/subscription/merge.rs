@@ -153,6 +153,11 @@ impl Subscription {
         self.roster.is_known() && self.roster.parts.iter().all(Part::is_determined)
     }
 
+    /// Wakes nobody until it is polled again.
+    pub(super) fn mute(&self) {
+        self.asker.bell.mute();
+    }
+
     /// Moves on to `standing`, which another has reached from where it stands.
     pub(super) fn go_to(&mut self, standing: &Standing) {
         for (part, stand) in self.roster.parts.iter_mut().zip(&standing.parts) {

@@ -87,6 +87,7 @@ impl Follower {
                     None => {
                         let batch = alone.poll_batch(context, &self.member.lanes, lane);
                         if batch.is_ready() {
+                            alone.mute();
                             return batch;
                         }
                         if alone.subscription.is_at_end() {
@@ -222,6 +223,12 @@ impl Alone {
     fn is_there(&self) -> bool {
         let target = self.target.as_ref();
         target.is_some_and(|head| self.subscription.stands_at(&head.standing))
+    }
+
+    /// It has something, and will ask again: until then nobody need wake it.
+    fn mute(&self) {
+        self.bell.mute();
+        self.subscription.mute();
     }
 
     /// Goes for the newest head, if it leads there, else for none; whether that is another than before.
