@@ -11,7 +11,7 @@ use super::{
     carrier::Carrier,
     delivery::{Delivery, Feed},
 };
-use crate::metrics::EndReason;
+use crate::{metrics::EndReason, subscription::Audience};
 
 /// What a sink asks of a delivery, whatever feeds it.
 pub(super) trait Deliver: Send {
@@ -20,6 +20,9 @@ pub(super) trait Deliver: Send {
 
     /// See [`Delivery::cut`].
     fn cut(&mut self, reason: EndReason);
+
+    /// See [`Feed::audience`].
+    fn audience(&self) -> Audience;
 }
 
 impl<F: Feed + Send> Deliver for Delivery<F> {
@@ -29,6 +32,10 @@ impl<F: Feed + Send> Deliver for Delivery<F> {
 
     fn cut(&mut self, reason: EndReason) {
         self.cut(reason);
+    }
+
+    fn audience(&self) -> Audience {
+        self.audience()
     }
 }
 

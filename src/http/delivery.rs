@@ -18,7 +18,7 @@ use crate::{
     drain::Ticket,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Batch, Coding, Follower, Format},
+    subscription::{Audience, Batch, Coding, Follower, Format},
 };
 
 /// Where events come from.
@@ -28,6 +28,11 @@ pub(super) trait Feed {
 
     /// See [`Follower::is_held`].
     fn is_held(&self) -> bool;
+
+    /// See [`Follower::audience`].
+    fn audience(&self) -> Audience {
+        Audience::default()
+    }
 }
 
 impl Feed for Follower {
@@ -37,6 +42,10 @@ impl Feed for Follower {
 
     fn is_held(&self) -> bool {
         self.is_held()
+    }
+
+    fn audience(&self) -> Audience {
+        self.audience()
     }
 }
 
@@ -119,6 +128,11 @@ impl<F: Feed> Delivery<F> {
     /// Says why the stream ended, if it has not ended by itself.
     pub(super) fn cut(&mut self, reason: EndReason) {
         self.account.close(reason);
+    }
+
+    /// Who gets the same as this one.
+    pub(super) fn audience(&self) -> Audience {
+        self.feed.audience()
     }
 
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Option<Bytes> {

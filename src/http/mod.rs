@@ -8,6 +8,7 @@
 
 mod account;
 mod admin;
+mod audiences;
 mod body;
 mod carried;
 mod carrier;

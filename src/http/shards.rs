@@ -1,8 +1,8 @@
 //! Who writes to the sockets that were taken over: one task per core, each for its part of the clients.
 //!
 //! When a batch comes, thousands want it. As tasks of the runtime, each would be scheduled by itself, on whichever core is
-//! free, and keep the stack of futures that a connection begins with. In a shard they are entries of one list: a client's
-//! wake-up puts it into the shard's queue, the first of them wakes the shard, and one pass serves them all.
+//! free, and keep the stack of futures that a connection begins with. In a shard they are entries of one list for each lane: a
+//! client's wake-up puts it into the list's queue, the first of them wakes the shard, and one pass serves them all.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -12,11 +12,11 @@ use std::{
     },
 };
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt};
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{panics, socket::SocketSink};
+use super::{audiences::Audiences, panics, socket::SocketSink};
 use crate::metrics::HttpMetrics;
 
 /// The shards of one listener. They end with the last of these, when the last client is gone.
@@ -66,7 +66,7 @@ impl Shard {
 }
 
 async fn serve(mut come: mpsc::UnboundedReceiver<SocketSink>, count: Arc<AtomicUsize>, metrics: HttpMetrics) {
-    let mut clients = FuturesUnordered::new();
+    let mut clients = Audiences::default();
     let left = |end| {
         count.fetch_sub(1, Relaxed);
         panics::note(end, &metrics);
@@ -75,7 +75,7 @@ async fn serve(mut come: mpsc::UnboundedReceiver<SocketSink>, count: Arc<AtomicU
         tokio::select! {
             biased;
             client = come.recv() => match client {
-                Some(client) => clients.push(AssertUnwindSafe(client).catch_unwind()),
+                Some(client) => clients.push(client.audience(), AssertUnwindSafe(client).catch_unwind()),
                 None => break,
             },
             Some(end) = clients.next() => left(end),

@@ -17,6 +17,7 @@ use super::{
     chunks::Chunks, connection::take_leave, http1::PIPELINED, link::Link, presence::Presence,
     takeover::Parked, writer::Writer,
 };
+use crate::subscription::Audience;
 
 /// One client's stream on a connection that hyper has given back, behind the prelude. Serves it to its end, and closes the
 /// connection.
@@ -42,6 +43,11 @@ impl SocketSink {
             leave: None,
             _presence: presence,
         }
+    }
+
+    /// Who gets the same; `None` once it has ended.
+    pub(super) fn audience(&self) -> Option<Audience> {
+        self.parked.as_ref().map(|parked| parked.delivery.audience())
     }
 
     /// Serves it for its part of the shard's turn.

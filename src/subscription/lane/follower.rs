@@ -27,6 +27,10 @@ pub struct Follower {
     way: Way,
 }
 
+/// Names those in one lane, for as long as any of them is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Audience(usize);
+
 enum Way {
     Alone(Box<Alone>),
     InLane(Seat),
@@ -138,6 +142,11 @@ impl Follower {
     /// Whether it gets what a lane has composed.
     pub fn is_in_lane(&self) -> bool {
         matches!(self.way, Way::InLane(_))
+    }
+
+    /// Who gets the same as this client.
+    pub fn audience(&self) -> Audience {
+        Audience(Arc::as_ptr(&self.member.lane).addr())
     }
 
     fn alone_again(&self, standing: &Standing) -> Way {

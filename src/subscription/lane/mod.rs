@@ -39,7 +39,7 @@ use crate::{
     position::{IdForm, Timestamp},
 };
 
-pub use follower::Follower;
+pub use follower::{Audience, Follower};
 
 /// All lanes of a process.
 #[derive(Clone)]
