@@ -67,6 +67,39 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
     );
 }
 
+/// A partition that stayed started behind a replay would be fetched a second time, by a reader nobody waits for.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn what_is_live_is_fetched_once_when_a_replay_has_caught_up() {
+    let brokers = shared();
+    brokers.create_topic("quiet-end", 3);
+    let mut producer = brokers.producer("quiet-end").record_bytes(RECORD).start();
+    producer.send(3_000);
+    producer.flush();
+    let gateway = start(&plan(&brokers, &["quiet-end"]));
+    gateway.wait_for_partitions(3, SOON);
+    // The last page of history ends behind where the tail began, not where the log does.
+    producer.send(600);
+    producer.flush();
+    let mut client = follow(&gateway, FROM_THE_START, None).await;
+    take(&mut client, 3_600).await;
+
+    let before = brokers.client_counts().to_client;
+    for _ in 0..LIVE / 10 {
+        producer.send(10);
+        take(&mut client, 10).await;
+    }
+    let fetched = brokers.client_counts().to_client - before;
+    let most = (LIVE * RECORD * 3 / 2) as u64;
+    assert!(fetched <= most, "{fetched} bytes fetched, {most} at most");
+}
+
+/// Bytes of a record that are much more than what a fetch costs beside them.
+const RECORD: usize = 2_000;
+
+/// Records that come while the client is live.
+const LIVE: usize = 300;
+
 /// The id of every event there is.
 async fn ids(gateway: &Gateway, count: usize) -> Vec<String> {
     let mut client = follow(gateway, FROM_THE_START, None).await;
