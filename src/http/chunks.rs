@@ -138,8 +138,9 @@ const CRLF: &[u8] = b"\r\n";
 /// Size line, data, and the end of the chunk.
 const PARTS: usize = 3;
 
-/// Chunks in one write. Live ones are small: this many at a time already cost next to nothing each.
-const MOST: usize = 16;
+/// Chunks in one write. Live ones are small, and when more events come than can be written one by one, a client's are so many
+/// by its turn: with 16 in a write, 10,000 clients fall behind at 200 records/s.
+const MOST: usize = 128;
 
 /// Bytes of data from which on no more is added: a client that reads slowly then holds one batch of a replay, not several.
 const ENOUGH: usize = 32 * 1024;
