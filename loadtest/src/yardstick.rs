@@ -36,12 +36,8 @@ impl Timekeeper {
         let ends = Arc::clone(&over);
         let thread = thread::spawn(move || {
             while !ends.load(Relaxed) {
-                if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
-                    let now = Instant::now();
-                    let text = message.payload().and_then(|value| str::from_utf8(value).ok());
-                    if let Some(number) = text.and_then(number) {
-                        stopwatch.arrived(number, now);
-                    }
+                if let Some(arrival) = next_arrival(&consumer) {
+                    stopwatch.arrived(arrival.number, arrival.at);
                 }
             }
             stopwatch
@@ -57,6 +53,29 @@ impl Timekeeper {
         self.over.store(true, Relaxed);
         self.thread.join().expect("a plain consumer").quantiles()
     }
+}
+
+/// A numbered record that a plain consumer has read.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Its number.
+    pub number: u64,
+    /// Its partition.
+    pub partition: i32,
+    /// When it came.
+    pub at: Instant,
+}
+
+/// The next numbered record; `None` when none comes for a moment, so that its caller can look at the clock.
+pub fn next_arrival(consumer: &BaseConsumer) -> Option<Arrival> {
+    let message = consumer.poll(MOMENT)?.ok()?;
+    let at = Instant::now();
+    let text = str::from_utf8(message.payload()?).ok()?;
+    Some(Arrival {
+        number: number(text)?,
+        partition: message.partition(),
+        at,
+    })
 }
 
 /// A plain consumer of all three partitions of each topic, through the proxies, from `offset` on.
@@ -102,6 +121,9 @@ pub fn bytes_to_read_once(cluster: &Cluster, topics: &[String], records: usize) 
     assert_eq!(read, records, "the yardstick reads everything");
     cluster.client_counts().to_client - before.to_client
 }
+
+/// Between two looks at the clock when nothing comes.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// Longer than any replay here takes.
 const PATIENCE: Duration = Duration::from_secs(300);

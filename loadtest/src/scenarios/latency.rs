@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::{Message, Offset, consumer::BaseConsumer};
+use rdkafka::Offset;
 use riverhead_brokers::{Cluster, NewTopic};
 use serde::Serialize;
 
@@ -16,12 +16,12 @@ use super::{DETERMINED, exact, problems, runtime};
 use crate::{
     client::Ask,
     gateway::{Gateway, Plan},
-    numbers::{Faults, Truth, number},
+    numbers::{Faults, Truth},
     progress::Progress,
     reading::Reading,
     stopwatch::{Quantiles, Sent, Stopwatch},
     writer::now,
-    yardstick,
+    yardstick::{self, Arrival},
 };
 
 /// How much of it.
@@ -151,7 +151,9 @@ impl Latency {
             count: 0,
         };
         while plain.count < self.records() && Instant::now() < deadline {
-            plain.poll(&consumer);
+            if let Some(arrival) = yardstick::next_arrival(&consumer) {
+                plain.note(arrival);
+            }
         }
         plain
     }
@@ -185,19 +187,10 @@ struct Plain {
 }
 
 impl Plain {
-    fn poll(&mut self, consumer: &BaseConsumer) {
-        let Some(Ok(message)) = consumer.poll(POLL) else {
-            return;
-        };
-        let now = Instant::now();
-        let text = message
-            .payload()
-            .and_then(|value| std::str::from_utf8(value).ok());
-        if let Some(number) = text.and_then(number) {
-            self.stopwatch.arrived(number, now);
-            self.partitions[message.partition() as usize].push(number);
-            self.count += 1;
-        }
+    fn note(&mut self, arrival: Arrival) {
+        self.stopwatch.arrived(arrival.number, arrival.at);
+        self.partitions[arrival.partition as usize].push(arrival.number);
+        self.count += 1;
     }
 }
 
@@ -246,6 +239,3 @@ impl fmt::Display for Report {
 }
 
 const PARTITIONS: usize = 3;
-
-/// Between two looks at the clock when nothing comes.
-const POLL: Duration = Duration::from_millis(50);

@@ -7,14 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::{Message, Offset};
+use rdkafka::Offset;
 use riverhead_brokers::Counts;
 use serde::Serialize;
 
 use super::{Fanout, Load};
 use crate::{
     crowd::{Crowd, Plan},
-    numbers::{Faults, number},
+    numbers::Faults,
     process::socket_memory,
     server::{Feed, Kind, PARTITIONS, Server, Site},
     stopwatch::{Quantiles, Sent, Stopwatch},
@@ -215,14 +215,8 @@ impl Fanout<'_> {
         let until = Instant::now() + self.warm_up + self.duration + self.patience;
         let (mut stopwatch, mut got) = (Stopwatch::new(sent), 0);
         while got < count && Instant::now() < until {
-            let Some(Ok(message)) = consumer.poll(POLL) else {
-                continue;
-            };
-            let value = message
-                .payload()
-                .and_then(|value| std::str::from_utf8(value).ok());
-            if let Some(number) = value.and_then(number) {
-                stopwatch.arrived(number, Instant::now());
+            if let Some(arrival) = yardstick::next_arrival(&consumer) {
+                stopwatch.arrived(arrival.number, arrival.at);
                 got += 1;
             }
         }
@@ -245,6 +239,3 @@ impl Fanout<'_> {
 
 /// For ten thousand streams to begin: a fraction of a second for some, a minute for a consumer each.
 const COMING: Duration = Duration::from_secs(120);
-
-/// Between two looks at the clock when nothing comes.
-const POLL: Duration = Duration::from_millis(50);
