@@ -42,6 +42,17 @@ pub(super) struct Stand {
 }
 
 impl Standing {
+    /// Nowhere, for lack of partitions.
+    #[cfg(test)]
+    pub(super) fn nowhere() -> Self {
+        Self {
+            topics: Arc::default(),
+            parts: Box::default(),
+            gaps: Vec::new(),
+            settled: true,
+        }
+    }
+
     /// Whether a client that got to the same offsets by itself may go on from here.
     pub(super) fn is_settled(&self) -> bool {
         self.settled

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Lane, Lanes, Membership,
-    ring::{Head, Taken},
+    ring::{Batches, Head, Taken},
 };
 use crate::{
     client::ClientKey,
@@ -107,7 +107,7 @@ impl Follower {
                 Way::InLane(seat) => {
                     seat.bell.listen(context);
                     match lane.take(seat.number) {
-                        Taken::Batch(batch, after) => return Poll::Ready(seat.advance(batch, after)),
+                        Taken::Batches(batches) => return Poll::Ready(seat.advance(batches)),
                         Taken::Nothing(standing) => {
                             // Further than behind its last batch, if the lane has passed what nobody sees.
                             seat.standing = standing;
@@ -282,9 +282,9 @@ impl Seat {
         }
     }
 
-    fn advance(&mut self, batch: Batch, after: Arc<Standing>) -> Batch {
-        self.number += 1;
-        self.standing = after;
-        batch
+    fn advance(&mut self, batches: Batches) -> Batch {
+        self.number += batches.count;
+        self.standing = batches.after;
+        batches.batch
     }
 }

@@ -2,9 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use bytes::Bytes;
+
 use super::super::{Batch, standing::Standing};
 
 /// The newest batches of a lane, by number, and what stands behind them.
+///
+/// Who is a few batches behind gets each with its own write, or its own part of one. So those that are small are joined, a run of
+/// sixteen at a time, by the first who is far enough behind to need them, for all others who are.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     entries: VecDeque<Entry>,
@@ -18,19 +23,31 @@ pub(super) struct Ring {
 
 #[derive(Debug)]
 struct Entry {
-    batch: Batch,
-    after: Arc<Standing>,
+    taken: Batches,
+    /// In bytes.
+    cost: usize,
 }
 
 /// What a ring has for a client.
 #[derive(Debug)]
 pub(super) enum Taken {
-    /// The batch with the client's number, and where that leads.
-    Batch(Batch, Arc<Standing>),
+    /// The batch with the client's number, and perhaps more.
+    Batches(Batches),
     /// Nothing yet; the lane stands there.
     Nothing(Arc<Standing>),
     /// The batch has left the ring, or the lane is closed: the client goes on by itself.
     Gone,
+}
+
+/// A batch and those joined to it.
+#[derive(Clone, Debug)]
+pub(super) struct Batches {
+    /// All of them, as one.
+    pub(super) batch: Batch,
+    /// How many they are.
+    pub(super) count: u64,
+    /// Where the last of them leads.
+    pub(super) after: Arc<Standing>,
 }
 
 /// A lane's head: the number of its next batch, and where the lane stands before it.
@@ -56,14 +73,17 @@ impl Ring {
     }
 
     /// What there is for one who wants the batch `number`, which is not beyond the head's.
-    pub(super) fn take(&self, number: u64) -> Taken {
-        let entry = number
-            .checked_sub(self.first)
-            .map(|index| self.entries.get(index as usize));
-        match (entry, &self.standing) {
-            (Some(Some(entry)), _) => Taken::Batch(entry.batch.clone(), Arc::clone(&entry.after)),
-            (Some(None), Some(standing)) => Taken::Nothing(Arc::clone(standing)),
-            _ => Taken::Gone,
+    pub(super) fn take(&mut self, number: u64) -> Taken {
+        let Some(index) = number.checked_sub(self.first) else {
+            return Taken::Gone;
+        };
+        if self.end() >= number.saturating_add(WORTH_IT) {
+            self.join(number);
+        }
+        match (self.entries.get(index as usize), &self.standing) {
+            (Some(entry), _) => Taken::Batches(entry.taken.clone()),
+            (None, Some(standing)) => Taken::Nothing(Arc::clone(standing)),
+            (None, None) => Taken::Gone,
         }
     }
 
@@ -83,18 +103,26 @@ impl Ring {
             return (0, freed);
         }
         self.bytes += cost;
-        self.entries.push_back(Entry { batch, after });
+        let taken = Batches {
+            batch,
+            count: 1,
+            after,
+        };
+        self.entries.push_back(Entry { taken, cost });
         (cost, freed)
     }
 
-    /// Drops the oldest batches until the rest costs at most `budget` bytes; how many that freed.
+    /// Drops the oldest batches until the rest costs at most `budget` bytes; how many that freed. Those that are joined go
+    /// together, as their bytes do.
     pub(super) fn trim(&mut self, budget: usize) -> usize {
         let before = self.bytes;
-        while self.bytes > budget
+        let mut is_within = false;
+        while (is_within || self.bytes > budget)
             && let Some(entry) = self.entries.pop_front()
         {
-            self.bytes -= cost(&entry.batch, &entry.after);
+            self.bytes -= entry.cost;
             self.first += 1;
+            is_within = entry.taken.count > 1;
         }
         before - self.bytes
     }
@@ -105,13 +133,195 @@ impl Ring {
         self.trim(0)
     }
 
+    /// Joins the run of the batch `number`, if it is whole and may be.
+    fn join(&mut self, number: u64) {
+        let start = number - number % RUN;
+        let index = |number: u64| number.saturating_sub(self.first) as usize;
+        let (from, to) = (index(start), index(start + RUN));
+        if to > self.entries.len() || !may_be_joined(self.entries.range(from..to)) {
+            return;
+        }
+        let pieces: Vec<&[u8]> = self
+            .entries
+            .range(from..to)
+            .map(|entry| &*entry.taken.batch.bytes)
+            .collect();
+        let joined = Bytes::from(pieces.concat());
+        share(&joined, self.entries.range_mut(from..to));
+    }
+
     fn end(&self) -> u64 {
         self.first + self.entries.len() as u64
     }
+}
+
+/// Gives each of a run what is left of it from there on; `joined` is all they hold.
+fn share<'a>(joined: &Bytes, run: impl DoubleEndedIterator<Item = &'a mut Entry>) {
+    let mut rest: Option<Batches> = None;
+    let mut start = joined.len();
+    for Entry { taken, .. } in run.rev() {
+        start -= taken.batch.bytes.len();
+        taken.batch.bytes = joined.slice(start..);
+        if let Some(rest) = rest {
+            taken.batch.events += rest.batch.events;
+            taken.count += rest.count;
+            taken.after = rest.after;
+        }
+        rest = Some(taken.clone());
+    }
+}
+
+/// Whether these are small and single. Behind a gap a stream may end, and what is packed is to be taken piece by piece.
+fn may_be_joined<'a>(run: impl IntoIterator<Item = &'a Entry>) -> bool {
+    let mut bytes = 0;
+    run.into_iter().all(|Entry { taken, .. }| {
+        bytes += taken.batch.bytes.len();
+        let is_plain = taken.batch.gaps.is_empty() && taken.batch.packed.is_none();
+        bytes <= JOINED && is_plain && taken.count == 1
+    })
 }
 
 /// What a batch costs in a ring, in bytes.
 fn cost(batch: &Batch, after: &Standing) -> usize {
     let packed = batch.packed.as_ref().map_or(0, |packed| packed.bytes.len());
     batch.bytes.len() + packed + after.bytes() + size_of::<Entry>()
+}
+
+/// Batches in a run; runs begin at multiples of it.
+const RUN: u64 = 16;
+
+/// How many batches behind the head one is who has a run joined. Below that most are up to date, and it would be for nobody.
+const WORTH_IT: u64 = 8;
+
+/// The most bytes of a joined run: who waits for its socket in the midst of one holds all of it.
+const JOINED: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::{
+        partition::TopicPartition,
+        subscription::{Gap, Packed, Reason},
+    };
+
+    const SMALL: usize = JOINED / RUN as usize;
+
+    fn batch(number: u64, length: usize) -> Batch {
+        Batch {
+            bytes: vec![number as u8; length].into(),
+            events: 1,
+            gaps: Vec::new(),
+            packed: None,
+        }
+    }
+
+    fn push(ring: &mut Ring, batch: Batch, budget: usize) -> Arc<Standing> {
+        let after = Arc::new(Standing::nowhere());
+        ring.push(batch, Arc::clone(&after), budget);
+        after
+    }
+
+    /// A ring of so many small batches.
+    fn ring(batches: u64) -> Ring {
+        let mut ring = Ring::default();
+        for number in 0..batches {
+            push(&mut ring, batch(number, SMALL), usize::MAX);
+        }
+        ring
+    }
+
+    fn count(ring: &mut Ring, number: u64) -> Option<u64> {
+        match ring.take(number) {
+            Taken::Batches(batches) => Some(batches.count),
+            Taken::Nothing(_) | Taken::Gone => None,
+        }
+    }
+
+    #[test]
+    fn who_is_behind_gets_the_rest_of_a_run_at_once_and_who_is_not_does_not() {
+        let mut ring = ring(3 * RUN - 1);
+        assert_eq!(count(&mut ring, RUN + 3), Some(RUN - 3));
+        assert_eq!(count(&mut ring, 2 * RUN - 1), Some(1));
+        assert_eq!(count(&mut ring, 2 * RUN), Some(1), "not whole");
+        assert_eq!(count(&mut ring, 3 * RUN - 1), None, "the end");
+        assert_eq!(count(&mut super::tests::ring(RUN), RUN - WORTH_IT + 1), Some(1));
+    }
+
+    #[test]
+    fn what_is_large_or_packed_or_tells_of_a_gap_stays_single() {
+        let packed = Packed {
+            bytes: Bytes::new(),
+            number: 0,
+            begins: true,
+        };
+        let gap = Gap {
+            partition: TopicPartition {
+                topic: "edits".into(),
+                partition: 0,
+            },
+            requested: None,
+            resumed: None,
+            reason: Reason::Truncated,
+        };
+        let odd = [
+            batch(0, SMALL + 1),
+            Batch {
+                packed: Some(packed),
+                ..batch(0, 1)
+            },
+            Batch {
+                gaps: vec![gap],
+                ..batch(0, 1)
+            },
+        ];
+        for odd in odd {
+            let mut ring = ring(RUN - 1);
+            push(&mut ring, odd, usize::MAX);
+            assert_eq!(count(&mut ring, 0), Some(1));
+        }
+    }
+
+    proptest! {
+        /// Clients anywhere take whenever they like, while batches come, and go.
+        #[test]
+        fn all_get_every_batch_in_order_until_it_has_left_and_the_bytes_are_accounted_for(
+            steps in vec((0usize..4, 1usize..2 * SMALL, 0usize..4), 1..300),
+            budget in SMALL..100 * SMALL,
+        ) {
+            let (mut ring, mut pushed, mut clients) = (Ring::default(), Vec::new(), [0u64; 4]);
+            ring.stand(Arc::new(Standing::nowhere()));
+            for (what, length, client) in steps {
+                if what < 3 {
+                    let number = pushed.len() as u64;
+                    // Mostly small ones, so that there are runs.
+                    let batch = batch(number, if what == 0 { length } else { 1 + length % 40 });
+                    pushed.push((batch.bytes.clone(), push(&mut ring, batch, budget)));
+                    continue;
+                }
+                let number = clients[client];
+                match ring.take(number) {
+                    Taken::Nothing(_) => prop_assert_eq!(number, pushed.len() as u64),
+                    Taken::Gone => {
+                        prop_assert!(number < ring.first);
+                        clients[client] = ring.end();
+                    }
+                    Taken::Batches(Batches { batch, count, after }) => {
+                        let all = &pushed[number as usize..(number + count) as usize];
+                        let bytes: Vec<_> = all.iter().flat_map(|(bytes, _)| bytes.to_vec()).collect();
+                        prop_assert_eq!(&*batch.bytes, bytes);
+                        prop_assert_eq!(u64::from(batch.events), count);
+                        prop_assert!(Arc::ptr_eq(&after, &all[all.len() - 1].1));
+                        clients[client] = number + count;
+                    }
+                }
+                prop_assert!(ring.bytes <= budget);
+                prop_assert_eq!(ring.bytes, ring.entries.iter().map(|entry| entry.cost).sum::<usize>());
+                prop_assert_eq!(ring.end(), pushed.len() as u64);
+            }
+            ring.close();
+            prop_assert_eq!((ring.bytes, ring.entries.len()), (0, 0));
+        }
+    }
 }
