@@ -1,6 +1,12 @@
 //! How a log wakes those who wait for it.
 
-use std::sync::{Arc, Weak};
+use std::{
+    mem,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering::AcqRel},
+    },
+};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -10,6 +16,8 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub struct Bell {
     waker: AtomicWaker,
+    /// Whether it is among those who wait; it is at one place at a time.
+    waits: AtomicBool,
 }
 
 impl Bell {
@@ -42,12 +50,7 @@ pub struct Bells(Mutex<Vec<Weak<Bell>>>);
 impl Bells {
     /// Rings `bell` from now on, for as long as anybody holds it.
     pub fn add(&self, bell: &Arc<Bell>) {
-        let mut bells = self.0.lock();
-        // Dead ones are swept when the list would grow, so that a quiet log under churn stays bounded too.
-        if bells.len() == bells.capacity() {
-            bells.retain(|bell| bell.strong_count() > 0);
-        }
-        bells.push(Arc::downgrade(bell));
+        push(&mut self.0.lock(), bell);
     }
 
     /// Rings them all.
@@ -58,10 +61,46 @@ impl Bells {
     }
 }
 
+/// The bells of those who wait for one thing right now. Who is behind has no need to: of 10,000 clients that are, each would be
+/// rung by each record.
+#[derive(Debug, Default)]
+pub struct Waiters(Mutex<Vec<Weak<Bell>>>);
+
+impl Waiters {
+    /// Rings `bell`, to which somebody listens by now, with the next ring, and not again until it is added again. Look at what
+    /// it is about only after this.
+    pub fn add(&self, bell: &Arc<Bell>) {
+        if !bell.waits.swap(true, AcqRel) {
+            push(&mut self.0.lock(), bell);
+        }
+    }
+
+    /// Rings them all.
+    pub fn ring(&self) {
+        let mut waiters = self.0.lock();
+        // As many will be back. They come while others are rung, so the list must be free by then.
+        let room = Vec::with_capacity(waiters.len());
+        let rung = mem::replace(&mut *waiters, room);
+        drop(waiters);
+        for bell in rung.iter().filter_map(Weak::upgrade) {
+            bell.waits.swap(false, AcqRel);
+            bell.ring();
+        }
+    }
+}
+
+fn push(bells: &mut Vec<Weak<Bell>>, bell: &Arc<Bell>) {
+    // Dead ones are swept when the list would grow, so that what is quiet stays bounded under churn too.
+    if bells.len() == bells.capacity() {
+        bells.retain(|bell| bell.strong_count() > 0);
+    }
+    bells.push(Arc::downgrade(bell));
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        sync::atomic::Ordering::Relaxed,
         task::{Context, Wake, Waker},
     };
 
@@ -91,11 +130,31 @@ mod tests {
     }
 
     #[test]
-    fn the_list_stays_bounded_while_listeners_come_and_go() {
-        let bells = Bells::default();
+    fn who_waits_is_rung_once_for_each_time_it_asks() {
+        let (waiters, bell, flag) = (Waiters::default(), Bell::new(), Arc::new(Flag::default()));
+        let waker = Waker::from(Arc::clone(&flag));
+        let rung = || {
+            bell.listen(&Context::from_waker(&waker));
+            waiters.ring();
+            flag.0.swap(false, Relaxed)
+        };
+        assert!(!rung());
+        waiters.add(&bell);
+        waiters.add(&bell);
+        assert_eq!(waiters.0.lock().len(), 1);
+        assert!(rung());
+        assert!(!rung());
+        waiters.add(&bell);
+        assert!(rung());
+    }
+
+    #[test]
+    fn the_lists_stay_bounded_while_listeners_come_and_go() {
+        let (bells, waiters) = (Bells::default(), Waiters::default());
         for _ in 0..10_000 {
             bells.add(&Bell::new());
+            waiters.add(&Bell::new());
         }
-        assert!(bells.0.lock().capacity() <= 8);
+        assert!(bells.0.lock().capacity() <= 8 && waiters.0.lock().capacity() <= 8);
     }
 }

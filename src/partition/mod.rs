@@ -11,7 +11,7 @@ mod log;
 mod page;
 mod settings;
 
-pub use bell::{Bell, Bells};
+pub use bell::{Bell, Bells, Waiters};
 pub use cursor::{Cursor, Step};
 pub use directory::{Directory, TopicPartition};
 pub use history::{Bounds, History, HistoryError};

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Lane, Lanes, Membership,
-    ring::{Batches, Head, Taken},
+    ring::{Head, Taken},
 };
 use crate::{
     client::ClientKey,
@@ -66,7 +66,7 @@ impl Follower {
             .head()
             .filter(|head| request.is_from_now_on() && head.standing.is_now());
         let way = match head {
-            Some(head) => Way::InLane(Seat::new(&member.lane, head)),
+            Some(head) => Way::InLane(Seat::new(head)),
             None => {
                 let subscription = Subscription::start(&member.lanes.0.source, request);
                 Way::Alone(Box::new(Alone::new(subscription, &member.lane)))
@@ -104,21 +104,14 @@ impl Follower {
                         }
                     }
                 },
-                Way::InLane(seat) => {
-                    seat.bell.listen(context);
-                    match lane.take(seat.number) {
-                        Taken::Batches(batches) => return Poll::Ready(seat.advance(batches)),
-                        Taken::Nothing(standing) => {
-                            // Further than behind its last batch, if the lane has passed what nobody sees.
-                            seat.standing = standing;
-                            return Poll::Pending;
-                        }
-                        Taken::Gone => {
-                            let standing = Arc::clone(&seat.standing);
-                            self.way = self.alone_again(&standing);
-                        }
+                Way::InLane(seat) => match seat.poll_taken(context, lane) {
+                    Poll::Ready(Some(batch)) => return Poll::Ready(batch),
+                    Poll::Ready(None) => {
+                        let standing = Arc::clone(&seat.standing);
+                        self.way = self.alone_again(&standing);
                     }
-                }
+                    Poll::Pending => return Poll::Pending,
+                },
             }
         }
     }
@@ -183,7 +176,7 @@ impl Alone {
         }
         let there = |head: &&Head| self.subscription.stands_at(&head.standing);
         let head = self.target.as_ref().filter(there)?;
-        Some(Seat::new(lane, head.clone()))
+        Some(Seat::new(head.clone()))
     }
 
     fn poll_batch(&mut self, context: &mut Context<'_>, lanes: &Lanes, lane: &Lane) -> Poll<Batch> {
@@ -272,19 +265,34 @@ impl Drop for ShelfReader {
 }
 
 impl Seat {
-    fn new(lane: &Lane, head: Head) -> Self {
-        let bell = Bell::new();
-        lane.audience.add(&bell);
+    fn new(head: Head) -> Self {
         Self {
             number: head.number,
             standing: head.standing,
-            bell,
+            bell: Bell::new(),
         }
     }
 
-    fn advance(&mut self, batches: Batches) -> Batch {
-        self.number += batches.count;
-        self.standing = batches.after;
-        batches.batch
+    /// What comes next; `None` when that has left the ring.
+    fn poll_taken(&mut self, context: &Context<'_>, lane: &Lane) -> Poll<Option<Batch>> {
+        let mut waits = false;
+        loop {
+            match lane.take(self.number) {
+                Taken::Batches(batches) => {
+                    self.number += batches.count;
+                    self.standing = batches.after;
+                    return Poll::Ready(Some(batches.batch));
+                }
+                Taken::Gone => return Poll::Ready(None),
+                // Further than behind its last batch, if the lane has passed what nobody sees.
+                Taken::Nothing(standing) => self.standing = standing,
+            }
+            if waits {
+                return Poll::Pending;
+            }
+            self.bell.listen(context);
+            lane.audience.add(&self.bell);
+            waits = true;
+        }
     }
 }

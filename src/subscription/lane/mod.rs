@@ -35,7 +35,7 @@ use super::{Batch, Coding, Format, Request, Source, Subscription, merge::Wish, s
 use crate::{
     client::ClientKey,
     filter::{Filter, Filters, TooManyFilters},
-    partition::Bells,
+    partition::{Bells, Waiters},
     position::{IdForm, Timestamp},
 };
 
@@ -82,8 +82,8 @@ struct Lane {
     alone: AtomicUsize,
     /// Rung for those who are not in the lane yet, when its head moves.
     arrivals: Bells,
-    /// Rung for those who are in it, when there is a batch.
-    audience: Bells,
+    /// Rung for those who are in it and have read all there is, when there is a batch.
+    audience: Waiters,
     /// Whether its subscription waits for Kafka.
     held: AtomicBool,
     budget: Arc<Budget>,
@@ -273,7 +273,7 @@ impl Lane {
             shelf: Mutex::default(),
             alone: AtomicUsize::new(0),
             arrivals: Bells::default(),
-            audience: Bells::default(),
+            audience: Waiters::default(),
             held: AtomicBool::new(false),
             budget,
             packing: AtomicUsize::new(0),
