@@ -82,10 +82,11 @@ impl Run<'_> {
             records: args.records,
             record_bytes: args.record_bytes,
             rounds: args.rounds,
+            server_cpus: args.server_cpus,
             patience: args.patience.0,
             progress: self.progress,
         };
-        self.tell_or_fail(scenario.run(&self.cluster(), "replayer"))
+        self.tell_or_fail(scenario.run())
     }
 
     pub(crate) fn churn(&self, args: &ChurnArgs) -> ExitCode {

@@ -133,6 +133,9 @@ pub(crate) struct ReplayerArgs {
     /// Rounds, each a plain consumer and then a client of a fresh gateway
     #[arg(long, default_value_t = 3)]
     pub(crate) rounds: usize,
+    /// Processors for the gateway or the plain consumer alone, everybody else keeping off them; 0 leaves it to the kernel
+    #[arg(long, default_value_t = 1)]
+    pub(crate) server_cpus: usize,
     /// When to give up a round
     #[arg(long, default_value = "5m", value_name = "DURATION")]
     pub(crate) patience: Span,

@@ -18,6 +18,7 @@ use crate::{
     crowd::{Crowd, Errand, Outcome},
     gateway::Plan,
     numbers::Faults,
+    pins::Pins,
     progress::Progress,
     server::PARTITIONS,
     table::{Table, figure, median},
@@ -37,6 +38,8 @@ pub struct Replayer {
     pub record_bytes: usize,
     /// How often each reads all of it.
     pub rounds: usize,
+    /// Processors for the gateway or the plain consumer alone, everybody else keeping off them; 0 leaves it to the kernel.
+    pub server_cpus: usize,
     /// When to give up.
     pub patience: Duration,
     /// Says what it does.
@@ -68,11 +71,22 @@ pub struct Report {
 }
 
 impl Replayer {
+    /// Runs it on a cluster of its own.
+    ///
+    /// # Errors
+    /// When the gateway does not start.
+    pub fn run(&self) -> io::Result<Report> {
+        let pins = Pins::for_server(self.server_cpus);
+        pins.keep_off();
+        self.progress.say("starting three brokers");
+        self.run_on(&Cluster::start(), &pins, "replayer")
+    }
+
     /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
     /// When the gateway does not start.
-    pub fn run(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
+    pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
         self.progress.say("writing the log");
         cluster.create_topic(topic, PARTITIONS);
         let mut producer = cluster
@@ -97,9 +111,9 @@ impl Replayer {
         for round in 1..=self.rounds {
             self.progress
                 .say(format_args!("round {round} of {}: a plain consumer", self.rounds));
-            self.plain(cluster, topic, &mut report);
+            pins.on_server(|| self.plain(cluster, topic, &mut report));
             self.progress.say("a client of a fresh gateway");
-            self.through_a_gateway(cluster, topic, &mut report)?;
+            self.through_a_gateway(cluster, pins, topic, &mut report)?;
         }
         Ok(report)
     }
@@ -120,13 +134,19 @@ impl Replayer {
         assert_eq!(bytes as u64, report.bytes, "the plain consumer reads everything");
     }
 
-    fn through_a_gateway(&self, cluster: &Cluster, topic: &str, report: &mut Report) -> io::Result<()> {
+    fn through_a_gateway(
+        &self,
+        cluster: &Cluster,
+        pins: &Pins,
+        topic: &str,
+        report: &mut Report,
+    ) -> io::Result<()> {
         let mut plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
         plan.history_rate = Some(UNLIMITED);
         for (name, value) in &self.settings {
             plan = plan.set(name, value);
         }
-        let gateway = plan.start()?;
+        let gateway = pins.on_server(|| plan.start())?;
         gateway.wait_for_partitions(PARTITIONS, DETERMINED);
         let (before, cpu) = (cluster.client_counts().to_client, gateway.cpu()?);
         let began = Instant::now();
