@@ -211,7 +211,12 @@ async fn a_truncated_log_goes_on_at_its_new_end_and_history_is_of_the_new() {
                 .all(|event| (event.epoch > 0) == (event.offset >= 100)),
             "epochs tell which is which"
         );
-        assert_eq!(house.replacements("truncated"), 1);
+        // A log that has grown past its old end before anybody asks for its bounds does not say that it was cut.
+        let unproven = match replacement {
+            Replacement::Shorter => 0,
+            Replacement::Longer => house.replacements("unproven"),
+        };
+        assert_eq!(house.replacements("truncated") + unproven, 1);
     }
 }
 
