@@ -52,6 +52,14 @@ fn one_broker(server_cpus: usize, progress: Progress) -> (Cluster, Pins) {
     (Cluster::builder().brokers(1).combined().start(), pins)
 }
 
+/// Three brokers, and processors for the server that they keep off.
+fn three_brokers(server_cpus: usize, progress: Progress) -> (Cluster, Pins) {
+    let pins = Pins::for_server(server_cpus);
+    pins.keep_off();
+    progress.say("starting three brokers");
+    (Cluster::start(), pins)
+}
+
 /// Takes as many descriptors as there are: a crowd of clients needs one each.
 fn raise_descriptors() {
     rlimit::increase_nofile_limit(u64::MAX).expect("file descriptors");

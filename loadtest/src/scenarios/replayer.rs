@@ -12,7 +12,7 @@ use rdkafka::Offset;
 use riverhead_brokers::Cluster;
 use serde::Serialize;
 
-use super::{DETERMINED, problems};
+use super::{DETERMINED, problems, three_brokers};
 use crate::{
     ask::Ask,
     crowd::{Crowd, Errand, Outcome},
@@ -76,10 +76,8 @@ impl Replayer {
     /// # Errors
     /// When the gateway does not start.
     pub fn run(&self) -> io::Result<Report> {
-        let pins = Pins::for_server(self.server_cpus);
-        pins.keep_off();
-        self.progress.say("starting three brokers");
-        self.run_on(&Cluster::start(), &pins, "replayer")
+        let (cluster, pins) = three_brokers(self.server_cpus, self.progress);
+        self.run_on(&cluster, &pins, "replayer")
     }
 
     /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.

@@ -17,7 +17,7 @@ use std::{
 
 use riverhead_brokers::{Cluster, NewTopic};
 
-use super::{DETERMINED, raise_descriptors};
+use super::{DETERMINED, raise_descriptors, three_brokers};
 use crate::{
     crowd::{Crowd, Plan as CrowdPlan},
     gateway::{Gateway, Plan},
@@ -72,10 +72,8 @@ impl Storm {
     /// # Errors
     /// When the gateway does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
-        let pins = Pins::for_server(self.server_cpus);
-        pins.keep_off();
-        self.progress.say("starting three brokers");
-        self.run_on(&Cluster::start(), &pins, "storm")
+        let (cluster, pins) = three_brokers(self.server_cpus, self.progress);
+        self.run_on(&cluster, &pins, "storm")
     }
 
     /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
