@@ -87,9 +87,10 @@ fn a_leader_that_was_cut_off_is_named_and_left_within_thirty_seconds() {
     brokers.wait_until_fenced(1);
     let began = Instant::now();
     // The others have elected one of them; what it takes is nowhere to be seen from the one that was cut off.
-    let mut producer = brokers.producer(SPLIT).partition(0).acks(Acks::All).start();
+    let producer = brokers.producer(SPLIT).partition(0).acks(Acks::All);
+    let mut producer = producer.bootstrap_from(&[2, 3]).start();
     producer.send(20);
-    producer.flush();
+    assert_eq!(producer.finish().failed, []);
     let health = eventually(Duration::from_secs(40), "news", || {
         let health = health(&gateway);
         match &health["clusters"][0]["partitions"][0] {

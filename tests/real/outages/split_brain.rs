@@ -232,13 +232,10 @@ fn believing(cluster: &Cluster, topic: &str) -> Plan {
 }
 
 /// To these brokers and by what they tell; whoever they name first leads until they are asked again, which is never.
-fn writer<'a>(cluster: &'a Cluster, topic: &str, brokers: &[usize]) -> ProducerBuilder<'a> {
-    let all = cluster.direct_bootstrap();
-    let all: Vec<_> = all.split(',').collect();
-    let some: Vec<_> = brokers.iter().map(|broker| all[broker - 1]).collect();
+fn writer<'a>(cluster: &'a Cluster, topic: &str, brokers: &[i32]) -> ProducerBuilder<'a> {
     let producer = cluster.producer(topic).partition(0);
     producer
-        .property("bootstrap.servers", &some.join(","))
+        .bootstrap_from(brokers)
         .property("topic.metadata.refresh.interval.ms", "-1")
 }
 

@@ -105,6 +105,11 @@ impl Cluster {
         join(self.brokers.values())
     }
 
+    /// Like [`Cluster::direct_bootstrap`], of these brokers alone.
+    pub(crate) fn direct_bootstrap_of(&self, brokers: &[i32]) -> String {
+        join(brokers.iter().map(|broker| self.broker(*broker)))
+    }
+
     /// The fault injector between clients and a broker.
     pub fn proxy(&self, broker: i32) -> &Proxy {
         &self.broker(broker).client

@@ -123,6 +123,13 @@ impl ProducerBuilder<'_> {
         self.property("bootstrap.servers", &bootstrap)
     }
 
+    /// Bootstraps from these brokers alone. By default it is from all of them, and whoever answers first may be one that was
+    /// cut off: a client that has no other connection goes on asking that one who leads, and believes it.
+    pub fn bootstrap_from(self, brokers: &[i32]) -> Self {
+        let bootstrap = self.cluster.direct_bootstrap_of(brokers);
+        self.property("bootstrap.servers", &bootstrap)
+    }
+
     /// Sets a property of librdkafka, such as `linger.ms` or `batch.size`.
     pub fn property(mut self, key: &str, value: &str) -> Self {
         self.config.set(key, value);
