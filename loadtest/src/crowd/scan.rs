@@ -11,14 +11,26 @@ pub(crate) struct Block<'a>(&'a [u8]);
 
 /// Calls `each` for every event that ends in `carry` and `fresh`; what is behind the last is kept in `carry`.
 pub(crate) fn scan(carry: &mut Vec<u8>, fresh: &[u8], mut each: impl FnMut(Block<'_>)) {
-    if carry.is_empty() {
-        let taken = take_all(fresh, &mut each);
-        carry.extend_from_slice(&fresh[taken..]);
-    } else {
-        carry.extend_from_slice(fresh);
-        let taken = take_all(carry, &mut each);
-        carry.drain(..taken);
+    let mut fresh = fresh;
+    if !carry.is_empty() {
+        let Some(end) = end_of_carried(carry, fresh) else {
+            return carry.extend_from_slice(fresh);
+        };
+        carry.extend_from_slice(&fresh[..end]);
+        take_all(carry, &mut each);
+        carry.clear();
+        fresh = &fresh[end..];
     }
+    let taken = take_all(fresh, &mut each);
+    carry.extend_from_slice(&fresh[taken..]);
+}
+
+/// Behind which of the fresh bytes the event ends that `carry` begins.
+fn end_of_carried(carry: &[u8], fresh: &[u8]) -> Option<usize> {
+    if carry.ends_with(b"\n") && fresh.starts_with(b"\n") {
+        return Some(1);
+    }
+    memmem::find(fresh, b"\n\n").map(|at| at + 2)
 }
 
 /// How many bytes the events took.
@@ -87,5 +99,7 @@ mod tests {
             let (head, tail) = WIRE.split_at(cut);
             assert_eq!(seen(&[head, tail]), expected, "cut at {cut}");
         }
+        let bytes: Vec<_> = WIRE.chunks(1).collect();
+        assert_eq!(seen(&bytes), expected, "cut everywhere");
     }
 }
