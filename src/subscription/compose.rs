@@ -10,6 +10,8 @@ use crate::{
 /// Collects whole events into a [`Batch`].
 pub(super) struct Composition {
     format: Format,
+    /// Reserved with the first event: many a look finds none.
+    room: usize,
     out: Vec<u8>,
     events: u32,
     gaps: Vec<Gap>,
@@ -17,9 +19,11 @@ pub(super) struct Composition {
 }
 
 impl Composition {
-    pub(super) fn new(format: Format) -> Self {
+    /// One that is likely to have so many bytes: a batch that grows into its size is copied again and again.
+    pub(super) fn of_about(bytes: usize, format: Format) -> Self {
         Self {
             format,
+            room: bytes,
             out: Vec::new(),
             events: 0,
             gaps: Vec::new(),
@@ -39,6 +43,9 @@ impl Composition {
             Kind::Delete => b"event: delete\nid: ",
             Kind::Skipped => return,
         };
+        if self.out.is_empty() {
+            self.out.reserve(self.room);
+        }
         match self.format {
             Format::Sse => {
                 self.out.extend_from_slice(name);

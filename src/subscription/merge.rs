@@ -43,6 +43,8 @@ pub struct Subscription {
     is_id_stale: bool,
     /// Found, and not told yet.
     pub(super) gaps: Vec<Gap>,
+    /// Bytes of the last batch: the next is likely to have as many.
+    room: usize,
     /// Runs while the merge waits for a partition that reads.
     patience: Option<Pin<Box<Sleep>>>,
 }
@@ -106,6 +108,7 @@ impl Subscription {
             shows_canaries: wish.shows_canaries,
             sieve: wish.filter.map(Sieve::new),
             gaps: Vec::new(),
+            room: 0,
             patience: None,
         }
     }
@@ -115,12 +118,15 @@ impl Subscription {
         self.asker.bell.listen(context);
         self.refresh();
         let mut heads = ready!(self.poll_heads(context));
-        let mut batch = Composition::new(self.format);
+        let mut batch = Composition::of_about(self.room, self.format);
         self.gaps.drain(..).for_each(|gap| batch.gap(gap));
         let more = self.merge(context, &mut heads, &mut batch);
         self.checkpoint(context, &mut batch);
         match batch.finish() {
-            Some(batch) => Poll::Ready(batch),
+            Some(batch) => {
+                self.room = batch.bytes.len();
+                Poll::Ready(batch)
+            }
             None => {
                 if more {
                     context.waker().wake_by_ref();
