@@ -53,10 +53,10 @@ pub struct Report {
     pub bytes: u64,
     /// Records.
     pub records: u64,
-    /// Seconds that the plain consumer took, by round.
-    pub plain: Vec<f64>,
-    /// Seconds that the client of a fresh gateway took.
-    pub gateway: Vec<f64>,
+    /// How long the plain consumer took, by round.
+    pub plain: Vec<Took>,
+    /// How long the client of a fresh gateway took.
+    pub gateway: Vec<Took>,
     /// Seconds of processor that the gateway used.
     pub cpu: Vec<f64>,
     /// Bytes that the brokers sent, to the plain consumer and to the gateway.
@@ -68,6 +68,15 @@ pub struct Report {
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
+}
+
+/// How long one reader took, in seconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Took {
+    /// Until it had its first record: connections, and the questions before the first fetch.
+    pub start: f64,
+    /// From then on until it had the last.
+    pub read: f64,
 }
 
 impl Replayer {
@@ -120,14 +129,15 @@ impl Replayer {
         let before = cluster.client_counts().to_client;
         let began = Instant::now();
         let consumer = yardstick::consumer(cluster, &[topic.to_owned()], Offset::Beginning);
-        let (mut read, mut bytes) = (0, 0);
+        let (mut read, mut bytes, mut first) = (0, 0, None);
         while read < self.records && began.elapsed() < self.patience {
             if let Some(Ok(message)) = consumer.poll(POLL) {
+                first.get_or_insert_with(Instant::now);
                 read += 1;
                 bytes += message.payload_len();
             }
         }
-        report.plain.push(began.elapsed().as_secs_f64());
+        report.plain.push(Took::since(began, first));
         report.fetched.0 = cluster.client_counts().to_client - before;
         assert_eq!(bytes as u64, report.bytes, "the plain consumer reads everything");
     }
@@ -152,10 +162,14 @@ impl Replayer {
             ask: Ask::new("/v2/stream/numbers?since=1"),
             next: Some((0..PARTITIONS as u64).collect()),
         })?;
+        let mut first = None;
         while crowd.tally.judged_events.load(Relaxed) < self.records && began.elapsed() < self.patience {
+            if crowd.tally.judged_events.load(Relaxed) > 0 {
+                first.get_or_insert_with(Instant::now);
+            }
             thread::sleep(LOOK);
         }
-        report.gateway.push(began.elapsed().as_secs_f64());
+        report.gateway.push(Took::since(began, first));
         report.cpu.push((gateway.cpu()? - cpu).as_secs_f64());
         report.fetched.1 = cluster.client_counts().to_client - before;
         crowd.aim(self.records);
@@ -177,11 +191,27 @@ impl Replayer {
     }
 }
 
+impl Took {
+    fn since(began: Instant, first: Option<Instant>) -> Self {
+        let first = first.unwrap_or_else(Instant::now);
+        Self {
+            start: (first - began).as_secs_f64(),
+            read: first.elapsed().as_secs_f64(),
+        }
+    }
+
+    fn all(self) -> f64 {
+        self.start + self.read
+    }
+}
+
 impl Report {
-    /// How many times the rate of the plain consumer: of the medians.
-    pub fn ratio(&self) -> Option<f64> {
-        let [plain, gateway] = [&self.plain, &self.gateway].map(|took| median(took.iter().copied()));
-        plain.zip(gateway).map(|(plain, gateway)| plain / gateway)
+    /// How many times the rate of the plain consumer, from the first record on and from the request on: of the medians.
+    pub fn ratios(&self) -> [Option<f64>; 2] {
+        [|took: &Took| took.read, |took: &Took| took.all()].map(|part| {
+            let [plain, gateway] = [&self.plain, &self.gateway].map(|took| median(took.iter().map(part)));
+            plain.zip(gateway).map(|(plain, gateway)| plain / gateway)
+        })
     }
 }
 
@@ -203,27 +233,37 @@ impl super::Report for Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new(["reader", "MB/s", "records/s", "s", "us of processor/record"]);
-        let mut row = |name: &str, took: &[f64], cpu: &[f64]| {
-            let took = median(took.iter().copied());
-            let rate = |amount: u64| took.map(|took| amount as f64 / took);
+        let mut table = Table::new([
+            "reader",
+            "MB/s",
+            "records/s",
+            "s to the first",
+            "s from there",
+            "us of processor/record",
+        ]);
+        let mut row = |name: &str, took: &[Took], cpu: &[f64]| {
+            let read = median(took.iter().map(|took| took.read));
+            let rate = |amount: u64| read.map(|read| amount as f64 / read);
             let cpu = median(cpu.iter().copied()).map(|cpu| cpu * 1e6 / self.records as f64);
             table.row([
                 name.into(),
                 figure(rate(self.bytes).map(|rate| rate / 1e6), 1),
                 figure(rate(self.records), 0),
-                figure(took, 2),
+                figure(median(took.iter().map(|took| took.start)), 2),
+                figure(read, 2),
                 figure(cpu, 2),
             ]);
         };
         row("plain consumer", &self.plain, &[]);
         row("client of riverhead", &self.gateway, &self.cpu);
         let (plain, own) = self.fetched;
+        let [read, all] = self.ratios();
         writeln!(f, "{table}\nmedians of {} rounds", self.plain.len())?;
         writeln!(
             f,
-            "rate beside the plain consumer's: {} x",
-            figure(self.ratio(), 2)
+            "rate beside the plain consumer's: {} x; with what comes before the first record {} x",
+            figure(read, 2),
+            figure(all, 2)
         )?;
         let fetched = own as f64 / plain as f64;
         write!(f, "fetched {fetched:.3} x its bytes; {}", self.faults)
