@@ -94,10 +94,14 @@ impl Brokers {
         });
     }
 
+    /// It answers again, on new connections. One that it owed an answer on would go on keeping back each answer that has to
+    /// wait, as that to a fetch at the end has: its timer is set once.
     pub(crate) fn unmute(&self, broker: i32) {
         self.control(|mock| {
             mock.broker_round_trip_time(broker, Duration::ZERO)
-                .expect("no delay")
+                .expect("no delay");
+            mock.broker_down(broker).expect("a broker to end");
+            mock.broker_up(broker).expect("a broker to start");
         });
     }
 
