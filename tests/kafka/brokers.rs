@@ -94,12 +94,18 @@ impl Brokers {
         });
     }
 
-    /// It answers again, on new connections. One that it owed an answer on would go on keeping back each answer that has to
-    /// wait, as that to a fetch at the end has: its timer is set once.
+    /// It answers again, also what it was asked meanwhile.
     pub(crate) fn unmute(&self, broker: i32) {
         self.control(|mock| {
             mock.broker_round_trip_time(broker, Duration::ZERO)
-                .expect("no delay");
+                .expect("no delay")
+        });
+    }
+
+    /// Ends every connection to it. One that outlived a mute goes on keeping back what has to wait, such as the answer to a
+    /// fetch at the end of a log: the mock sets its timer once.
+    pub(crate) fn disconnect(&self, broker: i32) {
+        self.control(|mock| {
             mock.broker_down(broker).expect("a broker to end");
             mock.broker_up(broker).expect("a broker to start");
         });

@@ -210,6 +210,7 @@ async fn a_cluster_that_fails_hands_its_streams_on_and_not_a_record_is_lost() {
 
     // The first is back, and is not gone back to by itself, but by command.
     (0..3).for_each(|broker| two.a.unmute(broker));
+    (0..3).for_each(|broker| two.a.disconnect(broker));
     until(|| two.serves(0));
     write(&two.a, 2, 100..200);
     write(&two.b, 2, 200..220);
