@@ -6,7 +6,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 /// Batches, each of them one chunk (RFC 9112, section 7.1), as far as they are not written yet. Their bytes are shared with
-/// everybody who gets the same, and never copied.
+/// everybody who gets the same.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     /// One is the rule, and has its room here: thousands of clients wait at a time.
@@ -46,7 +46,7 @@ impl Chunks {
         self.queue.len() < MOST && self.data < ENOUGH
     }
 
-    /// Has `write` write what there is, from where the last write ended.
+    /// Has `write` write what there is, from where the last write ended: in one piece if that is little.
     pub(super) fn write_with<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
         let mut skip = self.written;
         let slices: SmallVec<[IoSlice<'_>; FEW * PARTS]> = self
@@ -59,7 +59,12 @@ impl Chunks {
                 (!rest.is_empty()).then(|| IoSlice::new(rest))
             })
             .collect();
-        write(&slices)
+        if self.data > SMALL {
+            return write(&slices);
+        }
+        let mut whole = SmallVec::<[u8; SMALL]>::new();
+        slices.iter().for_each(|slice| whole.extend_from_slice(slice));
+        write(&[IoSlice::new(&whole)])
     }
 
     /// So many bytes of it are written.
@@ -144,6 +149,10 @@ const MOST: usize = 128;
 
 /// Chunks whose parts need no memory of their own on their way into a write.
 const FEW: usize = 4;
+
+/// Bytes of data up to which it is cheaper to copy them together, from the processor's cache, than to have the kernel go through
+/// the parts of each: a live event, or a few.
+const SMALL: usize = 4 * 1024;
 
 /// Bytes of data from which on no more is added: a client that reads slowly then holds one batch of a replay, not several.
 const ENOUGH: usize = 32 * 1024;

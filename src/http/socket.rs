@@ -131,7 +131,12 @@ impl SocketSink {
         }
         while !self.chunks.is_empty() {
             let chunks = &self.chunks;
-            let write = |link: &Link| chunks.write_with(|slices| link.socket().try_write_vectored(slices));
+            let write = |link: &Link| {
+                chunks.write_with(|slices| match slices {
+                    [whole] => link.socket().try_write(whole),
+                    parts => link.socket().try_write_vectored(parts),
+                })
+            };
             let taken = ready!(self.writer.poll_write_with(context, write))?;
             self.chunks.advance(taken);
         }
