@@ -15,7 +15,7 @@ pub mod storm;
 
 use std::{fmt, time::Duration};
 
-use riverhead_brokers::Cluster;
+use riverhead_brokers::{Cluster, ClusterBuilder};
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
@@ -46,18 +46,20 @@ fn runtime() -> Runtime {
 
 /// One broker, which is enough for one copy of everything, and processors for the server that it keeps off.
 fn one_broker(server_cpus: usize, progress: Progress) -> (Cluster, Pins) {
-    let pins = Pins::for_server(server_cpus);
-    pins.keep_off();
     progress.say("starting a broker");
-    (Cluster::builder().brokers(1).combined().start(), pins)
+    beside_a_server(server_cpus, Cluster::builder().brokers(1).combined())
 }
 
 /// Three brokers, and processors for the server that they keep off.
 fn three_brokers(server_cpus: usize, progress: Progress) -> (Cluster, Pins) {
+    progress.say("starting three brokers");
+    beside_a_server(server_cpus, Cluster::builder())
+}
+
+fn beside_a_server(server_cpus: usize, brokers: ClusterBuilder) -> (Cluster, Pins) {
     let pins = Pins::for_server(server_cpus);
     pins.keep_off();
-    progress.say("starting three brokers");
-    (Cluster::start(), pins)
+    (brokers.start(), pins)
 }
 
 /// Takes as many descriptors as there are: a crowd of clients needs one each.

@@ -162,9 +162,9 @@ impl Replayer {
             ask: Ask::new("/v2/stream/numbers?since=1"),
             next: Some((0..PARTITIONS as u64).collect()),
         })?;
-        let mut first = None;
-        while crowd.tally.judged_events.load(Relaxed) < self.records && began.elapsed() < self.patience {
-            if crowd.tally.judged_events.load(Relaxed) > 0 {
+        let (events, mut first) = (|| crowd.tally.judged_events.load(Relaxed), None);
+        while events() < self.records && began.elapsed() < self.patience {
+            if events() > 0 {
                 first.get_or_insert_with(Instant::now);
             }
             thread::sleep(LOOK);
