@@ -7,7 +7,11 @@ mod support;
 
 use std::{
     future::poll_fn,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -19,7 +23,7 @@ use riverhead::{
     filter::{Filter, MAX_FILTERS},
     position::{IdForm, Place, decode},
     sse::{Message, Reader},
-    subscription::{Batch, Follower, Format, Lanes, Request, Subscription},
+    subscription::{Batch, Follower, Format, Lanes, Most, News, Request, Row, Subscription},
 };
 use support::{
     model::House,
@@ -35,6 +39,9 @@ fn op() -> impl Strategy<Value = Op> {
         27 => weather().prop_map(Op::Weather),
         8 => (client.clone(), 1..6usize).prop_map(|(client, batches)| Op::Read { client, batches }),
         8 => (client.clone(), 1..6usize).prop_map(|(client, batches)| Op::Peek { client, batches }),
+        8 => (1..4usize, 1..4usize, 1..2000usize).prop_map(|(looks, batches, bytes)| {
+            Op::Serve { looks, most: Most { batches, bytes } }
+        }),
         6 => (1..4usize).prop_map(|turns| Op::Others { turns }),
         3 => client.prop_map(|client| Op::CutAndResume { client }),
     ]
@@ -70,6 +77,10 @@ fn nothing_is_lost_repeated_or_invented_and_memory_is_within_its_budget() {
         seats.lost.load(Relaxed) > 100,
         "hardly anybody fell out of a lane: {seats:?}"
     );
+    assert!(
+        seats.served.load(Relaxed) > 1000,
+        "hardly anybody was served in a row: {seats:?}"
+    );
 }
 
 /// What happens next.
@@ -81,25 +92,29 @@ enum Op {
     Read { client: usize, batches: usize },
     /// A client takes what is there, and nobody else gets a turn.
     Peek { client: usize, batches: usize },
+    /// Those in the row get what it finds in so many looks.
+    Serve { looks: usize, most: Most },
     /// The lane gets its turn.
     Others { turns: usize },
     /// A client's connection breaks; it comes back with its last id.
     CutAndResume { client: usize },
 }
 
-/// How often clients got into a lane, and fell out of it.
+/// How often clients got into a lane, and fell out of it, and got something in its row.
 #[derive(Debug, Default)]
 struct Seats {
     taken: AtomicUsize,
     lost: AtomicUsize,
+    served: AtomicUsize,
 }
 
-/// The house, its lanes, some clients who want the same, a referee for each.
+/// The house, its lanes, some clients who want the same, a referee for each. All but the first of them sit in a row.
 struct World<'a> {
     house: House,
     lanes: Lanes,
     tasks: TaskTracker,
     clients: Vec<(Follower, Referee)>,
+    row: Option<Row>,
     form: IdForm,
     filter: Option<&'static str>,
     budget: usize,
@@ -124,16 +139,19 @@ impl<'a> World<'a> {
         let house = House::new(PARTITIONS);
         let tasks = TaskTracker::new();
         let lanes = Lanes::new(house.source.clone(), budget, tasks.clone());
-        let client = |_| {
+        let mut row = None;
+        let client = |number| {
             let mut referee = Referee::of(wants(filter));
             let id = referee.reconnect(&house);
-            (
-                lanes.follow(house.filtered(Some(&id), form, filter)).unwrap(),
-                referee,
-            )
+            let mut follower = lanes.follow(house.filtered(Some(&id), form, filter)).unwrap();
+            if number > 0 {
+                follower.sit_in(&mut row);
+            }
+            (follower, referee)
         };
         Self {
             clients: (0..CLIENTS).map(client).collect(),
+            row,
             house,
             lanes,
             tasks,
@@ -149,11 +167,44 @@ impl<'a> World<'a> {
             Op::Weather(ref weather) => self.house.suffer(weather),
             Op::Read { client, batches } => self.read(client, batches).await,
             Op::Peek { client, batches } => self.peek(client, batches),
+            Op::Serve { looks, most } => self.serve(looks, most),
             Op::Others { turns } => others(turns).await,
             Op::CutAndResume { client } => {
                 let id = self.clients[client].1.reconnect(&self.house);
                 let request = self.house.filtered(Some(&id), self.form, self.filter);
                 self.clients[client].0 = self.lanes.follow(request).unwrap();
+                if client > 0 {
+                    self.clients[client].0.sit_in(&mut self.row);
+                    self.peek(client, usize::MAX);
+                }
+            }
+        }
+    }
+
+    /// As those do who have clients that sit in a row.
+    fn serve(&mut self, looks: usize, most: Most) {
+        for _ in 0..looks {
+            let context = Context::from_waker(Waker::noop());
+            let row = self.row.as_mut().unwrap();
+            let Poll::Ready(news) = row.poll_news(&context, most) else {
+                return;
+            };
+            for client in 1..CLIENTS {
+                let (follower, referee) = &mut self.clients[client];
+                let had = match &news {
+                    News::Stretch(stretch) => follower
+                        .take_stretch(stretch)
+                        .map(|had| &stretch.batches()[had..]),
+                    News::Each => None,
+                };
+                match had {
+                    Some(new) => {
+                        self.seats.served.fetch_add(new.len(), Relaxed);
+                        new.iter()
+                            .for_each(|batch| referee.take(&self.house, &batch.bytes));
+                    }
+                    None => self.peek(client, usize::MAX),
+                }
             }
         }
     }
@@ -172,10 +223,14 @@ impl<'a> World<'a> {
         for _ in 0..batches {
             let (follower, referee) = &mut self.clients[client];
             let was = follower.is_in_lane();
-            if let Some(batch) = poll_fn(|context| follower.poll_batch(context)).now_or_never() {
+            let batch = poll_fn(|context| follower.poll_batch(context)).now_or_never();
+            if let Some(batch) = &batch {
                 referee.take(&self.house, &batch.bytes);
             }
             self.note(client, was);
+            if batch.is_none() {
+                return;
+            }
         }
     }
 
@@ -201,13 +256,16 @@ impl<'a> World<'a> {
         // The lane opens when two are at the end, and then lets the first of them in.
         for client in (0..CLIENTS).chain(0..CLIENTS) {
             self.read(client, usize::MAX).await;
-            self.clients[client].1.verify(&self.house);
+            self.serve(usize::MAX, PLENTY);
+        }
+        for (_, referee) in &self.clients {
+            referee.verify(&self.house);
         }
         assert!(
             self.clients.iter().all(|(client, _)| client.is_in_lane()),
             "somebody never joined"
         );
-        drop(self.clients);
+        drop((self.clients, self.row));
         self.tasks.close();
         timeout(PATIENCE, self.tasks.wait())
             .await
@@ -278,6 +336,74 @@ fn a_client_that_is_overrun_goes_on_at_its_place_and_joins_again() {
         assert_eq!(missed, (1..=100).collect::<Vec<_>>());
         assert!(slow.is_in_lane());
     });
+}
+
+#[test]
+fn those_in_a_row_are_not_woken_and_get_what_it_finds() {
+    runtime().block_on(async {
+        let house = House::new(2);
+        let lanes = Lanes::new(house.source.clone(), 64 * 1024, TaskTracker::new());
+        let mut row = None;
+        let mut followers = [(); 3].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
+        for follower in &mut followers {
+            follow(follower).await;
+        }
+        follow(&mut followers[0]).await;
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let context = &mut Context::from_waker(&waker);
+        for follower in &mut followers {
+            follower.sit_in(&mut row);
+            assert!(follower.poll_batch(context).is_pending() && follower.is_in_lane());
+        }
+        let mut row = row.unwrap();
+        assert!(!matches!(
+            row.poll_news(&Context::from_waker(Waker::noop()), PLENTY),
+            Poll::Ready(News::Stretch(_))
+        ));
+        woken.0.store(false, Relaxed);
+        let mut seen = vec![Vec::new(); 3];
+        for n in 0..10 {
+            house.write(n % 2, 3);
+            others(20).await;
+            let Poll::Ready(News::Stretch(stretch)) = row.poll_news(context, PLENTY) else {
+                panic!("nothing after {n}")
+            };
+            for (follower, seen) in followers.iter_mut().zip(&mut seen) {
+                let had = follower.take_stretch(&stretch).unwrap();
+                assert_eq!(
+                    follower.take_stretch(&stretch),
+                    Some(stretch.batches().len()),
+                    "once"
+                );
+                seen.extend(
+                    stretch.batches()[had..]
+                        .iter()
+                        .flat_map(|batch| numbers(&batch.bytes)),
+                );
+            }
+        }
+        assert_eq!(seen, vec![(1..=30).collect::<Vec<_>>(); 3]);
+        // The row's look listens as well, so it is the next thing that comes which tells who wakes.
+        assert!(
+            row.poll_news(&Context::from_waker(Waker::noop()), PLENTY)
+                .is_pending()
+        );
+        woken.0.store(false, Relaxed);
+        house.write(0, 1);
+        others(20).await;
+        assert!(!woken.0.load(Relaxed), "a follower was woken");
+    });
+}
+
+/// Whether anybody was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 #[test]
@@ -629,6 +755,12 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
         |message: Message| serde_json::from_str::<serde_json::Value>(&message.data).unwrap()["n"].as_u64();
     read(bytes).into_iter().filter_map(number).collect()
 }
+
+/// More than there ever is.
+const PLENTY: Most = Most {
+    batches: usize::MAX,
+    bytes: usize::MAX,
+};
 
 /// Who wants the same: two that make a lane, and one more.
 const CLIENTS: usize = 3;

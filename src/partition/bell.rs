@@ -68,11 +68,13 @@ pub struct Waiters(Mutex<Vec<Weak<Bell>>>);
 
 impl Waiters {
     /// Rings `bell`, to which somebody listens by now, with the next ring, and not again until it is added again. Look at what
-    /// it is about only after this.
-    pub fn add(&self, bell: &Arc<Bell>) {
-        if !bell.waits.swap(true, AcqRel) {
+    /// it is about only after this. Whether it was not waiting already.
+    pub fn add(&self, bell: &Arc<Bell>) -> bool {
+        let is_new = !bell.waits.swap(true, AcqRel);
+        if is_new {
             push(&mut self.0.lock(), bell);
         }
+        is_new
     }
 
     /// Rings them all.

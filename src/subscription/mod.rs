@@ -15,7 +15,7 @@ mod standing;
 mod start;
 
 pub use gap::{Gap, Reason};
-pub use lane::{Audience, Follower, Lanes};
+pub use lane::{Audience, Follower, Lanes, Most, News, Row, Stretch};
 pub use merge::Subscription;
 
 use std::sync::Arc;

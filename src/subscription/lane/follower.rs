@@ -8,6 +8,7 @@ use std::{
 use super::{
     Lane, Lanes, Membership,
     ring::{Head, Taken},
+    row::{Row, Stretch},
 };
 use crate::{
     client::ClientKey,
@@ -24,6 +25,8 @@ pub struct Follower {
     _filter: Option<Box<FilterPermit>>,
     client: ClientKey,
     now: Timestamp,
+    /// Whether a row waits for it while it is in the lane.
+    in_row: bool,
     way: Way,
 }
 
@@ -55,7 +58,8 @@ struct Seat {
     number: u64,
     /// Where it stands before that.
     standing: Arc<Standing>,
-    bell: Arc<Bell>,
+    /// Rung when there is more; `None` as long as it never had to wait by itself.
+    bell: Option<Arc<Bell>>,
 }
 
 impl Follower {
@@ -77,6 +81,7 @@ impl Follower {
             _filter: filter.map(Box::new),
             client,
             now,
+            in_row: false,
             way,
         }
     }
@@ -104,7 +109,7 @@ impl Follower {
                         }
                     }
                 },
-                Way::InLane(seat) => match seat.poll_taken(context, lane) {
+                Way::InLane(seat) => match seat.poll_taken(context, lane, self.in_row) {
                     Poll::Ready(Some(batch)) => return Poll::Ready(batch),
                     Poll::Ready(None) => {
                         let standing = Arc::clone(&seat.standing);
@@ -114,6 +119,28 @@ impl Follower {
                 },
             }
         }
+    }
+
+    /// Leaves it to `row`, which is begun if there is none yet, to wait for its lane: from now on this does not wake anybody while
+    /// it is in the lane. Whoever has it gives it what the row finds. All in one row are one [`Audience`].
+    pub fn sit_in(&mut self, row: &mut Option<Row>) {
+        row.get_or_insert_with(|| Row::new(&self.member.lane));
+        self.in_row = true;
+    }
+
+    /// Takes the batches of `stretch` that are new to it; how many were not. `None` when it has to be asked itself.
+    pub fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize> {
+        let Way::InLane(seat) = &mut self.way else {
+            // It has its own bells.
+            return Some(stretch.batches().len());
+        };
+        let had = stretch.had(seat.number)?;
+        if had < stretch.batches().len() {
+            let (number, standing) = stretch.end();
+            seat.number = number;
+            seat.standing = Arc::clone(standing);
+        }
+        Some(had)
     }
 
     /// See [`Subscription::poll_verdict`].
@@ -269,13 +296,13 @@ impl Seat {
         Self {
             number: head.number,
             standing: head.standing,
-            bell: Bell::new(),
+            bell: None,
         }
     }
 
-    /// What comes next; `None` when that has left the ring.
-    fn poll_taken(&mut self, context: &Context<'_>, lane: &Lane) -> Poll<Option<Batch>> {
-        let mut waits = false;
+    /// What comes next; `None` when that has left the ring. One `in_row` is not woken.
+    fn poll_taken(&mut self, context: &Context<'_>, lane: &Lane, in_row: bool) -> Poll<Option<Batch>> {
+        let mut waits = in_row;
         loop {
             match lane.take(self.number) {
                 Taken::Batches(batches) => {
@@ -290,8 +317,9 @@ impl Seat {
             if waits {
                 return Poll::Pending;
             }
-            self.bell.listen(context);
-            lane.audience.add(&self.bell);
+            let bell = self.bell.get_or_insert_with(Bell::new);
+            bell.listen(context);
+            lane.audience.add(bell);
             waits = true;
         }
     }

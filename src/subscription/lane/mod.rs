@@ -11,6 +11,7 @@ mod budget;
 mod follower;
 mod pack;
 mod ring;
+mod row;
 mod run;
 mod shelf;
 
@@ -40,6 +41,7 @@ use crate::{
 };
 
 pub use follower::{Audience, Follower};
+pub use row::{Most, News, Row, Stretch};
 
 /// All lanes of a process.
 #[derive(Clone)]

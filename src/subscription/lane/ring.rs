@@ -67,6 +67,11 @@ impl Ring {
         })
     }
 
+    /// The number of the next batch.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.entries.len() as u64
+    }
+
     /// Whether one who wants the batch `number` next is in time for it.
     pub(super) fn reaches(&self, number: u64) -> bool {
         self.standing.is_some() && number >= self.first
@@ -148,10 +153,6 @@ impl Ring {
             .collect();
         let joined = Bytes::from(pieces.concat());
         share(&joined, self.entries.range_mut(from..to));
-    }
-
-    fn end(&self) -> u64 {
-        self.first + self.entries.len() as u64
     }
 }
 

@@ -1,0 +1,390 @@
+//! Many of a lane's clients, served together.
+//!
+//! By itself, each of 10,000 who wait for the same batch has a bell of its own, is woken, and asks the lane. A row waits in the
+//! place of all of them, and has what comes ready for whoever has them: see [`Follower::sit_in`](super::Follower::sit_in).
+
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    task::{Context, Poll},
+};
+
+use super::{
+    Lane,
+    ring::{Batches, Taken},
+};
+use crate::{
+    partition::Bell,
+    subscription::{Batch, standing::Standing},
+};
+
+/// Waits for a lane in the place of some of those in it.
+pub struct Row {
+    lane: Arc<Lane>,
+    bell: Arc<Bell>,
+    /// The number of the next batch it looks for.
+    number: u64,
+    /// Whether the lane waited for Kafka at the last look.
+    held: bool,
+    /// Whether there may be more although nobody rang.
+    has_more: bool,
+}
+
+/// What all in a row have to be served with.
+#[derive(Debug)]
+pub enum News {
+    /// Each gets it, if it waits for nothing but that: see [`Follower::take_stretch`](super::Follower::take_stretch).
+    Stretch(Stretch),
+    /// Each has to be asked: it is not the same for all, or the lane is closed, or waits for Kafka, or does not any more.
+    Each,
+}
+
+/// Batches of a lane, one behind the other.
+#[derive(Debug)]
+pub struct Stretch {
+    batches: Vec<Batch>,
+    /// The number of each.
+    numbers: Vec<u64>,
+    /// The number behind the last.
+    end: u64,
+    /// Where the last leads, or further if nobody sees what is there.
+    after: Arc<Standing>,
+}
+
+/// How much may be in one stretch.
+#[derive(Clone, Copy, Debug)]
+pub struct Most {
+    /// Once it holds so many batches, no more are added.
+    pub batches: usize,
+    /// Once it holds so many bytes, no more are added.
+    pub bytes: usize,
+}
+
+impl Row {
+    pub(super) fn new(lane: &Arc<Lane>) -> Self {
+        Self {
+            lane: Arc::clone(lane),
+            bell: Bell::new(),
+            number: lane.ring.lock().end(),
+            held: lane.held.load(Relaxed),
+            has_more: false,
+        }
+    }
+
+    /// What has come since the last call. Whoever was asked since its lane's last batch, or gets what each call gives, misses
+    /// nothing.
+    pub fn poll_news(&mut self, context: &Context<'_>, most: Most) -> Poll<News> {
+        self.bell.listen(context);
+        // It is not among those who wait any more: it was rung.
+        let was_rung = self.lane.audience.add(&self.bell);
+        if !was_rung && !mem::take(&mut self.has_more) {
+            return Poll::Pending;
+        }
+        let held = self.lane.held.load(Relaxed);
+        if mem::replace(&mut self.held, held) != held {
+            self.number = self.lane.ring.lock().end();
+            return Poll::Ready(News::Each);
+        }
+        self.take(most)
+    }
+
+    fn take(&mut self, most: Most) -> Poll<News> {
+        let mut ring = self.lane.ring.lock();
+        let mut stretch: Option<Stretch> = None;
+        let mut bytes = 0;
+        loop {
+            match ring.take(self.number) {
+                Taken::Batches(Batches { batch, count, after }) if is_for_all(&batch) => {
+                    let stretch = stretch.get_or_insert_with(|| Stretch::new(Arc::clone(&after)));
+                    bytes += batch.bytes.len();
+                    stretch.push(self.number, batch, count, after);
+                    self.number = stretch.end;
+                    self.has_more = stretch.batches.len() >= most.batches || bytes >= most.bytes;
+                    if self.has_more {
+                        break;
+                    }
+                }
+                Taken::Nothing(standing) => {
+                    stretch
+                        .iter_mut()
+                        .for_each(|stretch| stretch.after = Arc::clone(&standing));
+                    break;
+                }
+                Taken::Batches(_) | Taken::Gone => {
+                    self.number = ring.end();
+                    return Poll::Ready(News::Each);
+                }
+            }
+        }
+        stretch.map_or(Poll::Pending, |stretch| Poll::Ready(News::Stretch(stretch)))
+    }
+}
+
+impl Stretch {
+    fn new(after: Arc<Standing>) -> Self {
+        Self {
+            batches: Vec::new(),
+            numbers: Vec::new(),
+            end: 0,
+            after,
+        }
+    }
+
+    /// Its batches, in order.
+    pub fn batches(&self) -> &[Batch] {
+        &self.batches
+    }
+
+    /// The number behind its last batch, and where that leads.
+    pub(super) fn end(&self) -> (u64, &Arc<Standing>) {
+        (self.end, &self.after)
+    }
+
+    /// How many of its batches one has had who wants the batch `number` next; `None` if that is in the midst of one, or before
+    /// the first.
+    pub(super) fn had(&self, number: u64) -> Option<usize> {
+        if number >= self.end {
+            return Some(self.batches.len());
+        }
+        self.numbers.binary_search(&number).ok()
+    }
+
+    fn push(&mut self, number: u64, batch: Batch, count: u64, after: Arc<Standing>) {
+        self.batches.push(batch);
+        self.numbers.push(number);
+        self.end = number + count;
+        self.after = after;
+    }
+}
+
+/// Whether it is the same for all who get it. Behind a gap a stream may end, and what is packed depends on what came before.
+fn is_for_all(batch: &Batch) -> bool {
+    batch.gaps.is_empty() && batch.packed.is_none()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        task::{Wake, Waker},
+    };
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::{
+        super::{Key, budget::Budget},
+        *,
+    };
+    use crate::{
+        partition::TopicPartition,
+        position::IdForm,
+        subscription::{Coding, Format, Gap, Reason},
+    };
+
+    /// A lane whose batches the test makes.
+    pub(crate) struct Stage(Arc<Lane>);
+
+    impl Stage {
+        /// One that has looked at its streams, and found nothing yet.
+        pub(crate) fn new() -> Self {
+            let key = Key {
+                topics: Vec::new(),
+                form: IdForm::Json,
+                format: Format::Sse,
+                coding: Coding::Identity,
+                filter: None,
+                shows_canaries: false,
+            };
+            let lane = Lane::new(key, Arc::new(Budget::new(usize::MAX)));
+            lane.ring.lock().stand(Arc::new(Standing::nowhere()));
+            Self(Arc::new(lane))
+        }
+
+        pub(crate) fn row(&self) -> Row {
+            Row::new(&self.0)
+        }
+
+        /// Has batches come, and wakes who waits for them.
+        pub(crate) fn publish(&self, batches: impl IntoIterator<Item = Vec<u8>>) {
+            batches.into_iter().for_each(|bytes| self.push(batch(bytes)));
+            self.wake(false);
+        }
+
+        fn push(&self, batch: Batch) {
+            let mut ring = self.0.ring.lock();
+            ring.push(batch, Arc::new(Standing::nowhere()), usize::MAX);
+        }
+
+        fn wake(&self, held: bool) {
+            self.0.wake(true, true, held);
+        }
+    }
+
+    fn batch(bytes: Vec<u8>) -> Batch {
+        Batch {
+            bytes: bytes.into(),
+            events: 1,
+            gaps: Vec::new(),
+            packed: None,
+        }
+    }
+
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Relaxed);
+        }
+    }
+
+    /// What a row finds, as the bytes of each batch; `None` is that each has to be asked.
+    fn look(row: &mut Row, most: Most) -> Poll<Option<Vec<Vec<u8>>>> {
+        let stretch = |news| match news {
+            News::Stretch(stretch) => {
+                let bytes = |batch: &Batch| batch.bytes.to_vec();
+                Some(stretch.batches().iter().map(bytes).collect())
+            }
+            News::Each => None,
+        };
+        row.poll_news(&Context::from_waker(Waker::noop()), most)
+            .map(stretch)
+    }
+
+    const PLENTY: Most = Most {
+        batches: usize::MAX,
+        bytes: usize::MAX,
+    };
+
+    #[test]
+    fn a_row_is_woken_by_what_comes_and_finds_it_once() {
+        let stage = Stage::new();
+        stage.publish([b"before".to_vec()]);
+        let mut row = stage.row();
+        let flag = Arc::new(Flag::default());
+        let waker = Waker::from(Arc::clone(&flag));
+        let context = Context::from_waker(&waker);
+        assert!(row.poll_news(&context, PLENTY).is_pending());
+        assert!(!flag.0.load(Relaxed));
+        stage.publish([b"one".to_vec(), b"two".to_vec()]);
+        assert!(flag.0.swap(false, Relaxed));
+        assert_eq!(
+            look(&mut row, PLENTY),
+            Poll::Ready(Some(vec![b"one".to_vec(), b"two".to_vec()]))
+        );
+        assert_eq!(look(&mut row, PLENTY), Poll::Pending);
+        stage.publish([]);
+        assert_eq!(look(&mut row, PLENTY), Poll::Pending, "woken for nothing");
+    }
+
+    #[test]
+    fn what_is_too_much_comes_in_several_stretches_without_another_ring() {
+        let stage = Stage::new();
+        let mut row = stage.row();
+        stage.publish([vec![b'x'; 3], vec![b'y'; 3], vec![b'z'; 3]]);
+        let most = Most {
+            batches: usize::MAX,
+            bytes: 4,
+        };
+        assert_eq!(
+            look(&mut row, most),
+            Poll::Ready(Some(vec![vec![b'x'; 3], vec![b'y'; 3]]))
+        );
+        assert_eq!(look(&mut row, most), Poll::Ready(Some(vec![vec![b'z'; 3]])));
+        assert_eq!(look(&mut row, most), Poll::Pending);
+        stage.publish([vec![b'x'], vec![b'y']]);
+        let most = Most {
+            batches: 1,
+            bytes: usize::MAX,
+        };
+        assert_eq!(look(&mut row, most), Poll::Ready(Some(vec![vec![b'x']])));
+        assert_eq!(look(&mut row, most), Poll::Ready(Some(vec![vec![b'y']])));
+        assert_eq!(look(&mut row, most), Poll::Pending);
+    }
+
+    #[test]
+    fn each_is_asked_when_it_is_not_the_same_for_all() {
+        let gap = Gap {
+            partition: TopicPartition {
+                topic: "edits".into(),
+                partition: 0,
+            },
+            requested: None,
+            resumed: None,
+            reason: Reason::Truncated,
+        };
+        let stage = Stage::new();
+        let mut row = stage.row();
+        assert_eq!(look(&mut row, PLENTY), Poll::Pending);
+        let each = Poll::Ready(None);
+
+        stage.push(batch(b"plain".to_vec()));
+        stage.push(Batch {
+            gaps: vec![gap],
+            ..batch(b"gap".to_vec())
+        });
+        stage.wake(false);
+        assert_eq!(look(&mut row, PLENTY), each, "a gap");
+        assert_eq!(look(&mut row, PLENTY), Poll::Pending, "and so each had both");
+
+        stage.wake(true);
+        assert_eq!(look(&mut row, PLENTY), each, "held");
+        stage.wake(true);
+        assert_eq!(look(&mut row, PLENTY), Poll::Pending, "still held");
+        stage.wake(false);
+        assert_eq!(look(&mut row, PLENTY), each, "not held any more");
+
+        stage.push(batch(b"gone".to_vec()));
+        stage.0.ring.lock().trim(0);
+        stage.wake(false);
+        assert_eq!(look(&mut row, PLENTY), each, "overrun");
+        stage.0.close();
+        assert_eq!(look(&mut row, PLENTY), each, "closed");
+        assert_eq!(look(&mut row, PLENTY), Poll::Pending);
+    }
+
+    #[test]
+    fn who_has_had_some_of_a_stretch_gets_the_rest_and_who_is_elsewhere_is_asked() {
+        let mut stretch = Stretch::new(Arc::new(Standing::nowhere()));
+        for (number, count) in [(5, 1), (6, 10), (16, 1)] {
+            stretch.push(number, batch(Vec::new()), count, Arc::new(Standing::nowhere()));
+        }
+        let had = |number| stretch.had(number);
+        assert_eq!([5, 6, 16].map(had), [Some(0), Some(1), Some(2)]);
+        assert_eq!([17, 30].map(had), [Some(3), Some(3)]);
+        assert_eq!([0, 4, 7, 15].map(had), [None; 4]);
+    }
+
+    proptest! {
+        /// Batches come while a row is behind by as many as it happens to be, some of them joined by then.
+        #[test]
+        fn the_stretches_of_a_row_are_all_that_came(
+            steps in vec((any::<bool>(), 1usize..40, 1usize..2000), 1..200),
+            (batches, bytes) in (1usize..20, 1usize..20_000),
+        ) {
+            let stage = Stage::new();
+            let mut row = stage.row();
+            let (mut published, mut found) = (Vec::new(), Vec::new());
+            let mut look = |row: &mut Row| -> Result<(), TestCaseError> {
+                while let Poll::Ready(stretch) = look(row, Most { batches, bytes }) {
+                    let stretch = stretch.expect("the same for all");
+                    let all_but_last = stretch[..stretch.len() - 1].iter().map(Vec::len).sum::<usize>();
+                    prop_assert!(stretch.len() <= batches && all_but_last < bytes);
+                    found.extend(stretch.concat());
+                }
+                Ok(())
+            };
+            for (looks, count, length) in steps {
+                let batch = |number: usize| vec![(published.len() + number) as u8; length];
+                let batches: Vec<_> = (0..count).map(batch).collect();
+                published.extend(batches.concat());
+                stage.publish(batches);
+                if looks {
+                    look(&mut row)?;
+                }
+            }
+            look(&mut row)?;
+            prop_assert_eq!(found, published);
+        }
+    }
+}
