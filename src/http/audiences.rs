@@ -2,67 +2,76 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
+    thread,
 };
 
-use futures_util::{Stream, StreamExt, stream::FuturesUnordered};
+use futures_util::Stream;
 use tokio::task::coop;
 
-use crate::subscription::Audience;
+use super::crowd::{Crowd, Served};
+use crate::{partition::Bell, subscription::Audience};
 
-/// Futures in lists by audience, which take turns.
+/// Clients in crowds by audience, which take turns.
 ///
 /// A pass over 10,000 clients of one stream takes a tenth of a second. In one list with them, a client of another stream would
 /// wait for that with each of its events; so it waits for one turn of theirs, which tokio's budget of 128 ends.
-#[derive(Debug)]
-pub(super) struct Audiences<F> {
-    lists: Vec<(Option<Audience>, FuturesUnordered<F>)>,
+pub(super) struct Audiences<C> {
+    crowds: Vec<(Option<Audience>, Crowd<C>)>,
     /// Whose turn it is.
     turn: usize,
+    /// Rung when any of them is woken.
+    bell: Arc<Bell>,
 }
 
-impl<F> Audiences<F> {
-    /// Adds one to its list. Few lists are the rule, and there are never more than lanes.
-    pub(super) fn push(&mut self, audience: Option<Audience>, future: F) {
-        match self.lists.iter().find(|(other, _)| *other == audience) {
-            Some((_, list)) => list.push(future),
-            None => self.lists.push((audience, FuturesUnordered::from_iter([future]))),
-        }
+impl<C: Served> Audiences<C> {
+    /// Adds one to its crowd. Few crowds are the rule, and there are never more than lanes.
+    pub(super) fn push(&mut self, audience: Option<Audience>, client: C) {
+        let place = self.crowds.iter().position(|(other, _)| *other == audience);
+        let place = place.unwrap_or_else(|| {
+            self.crowds.push((audience, Crowd::new(&self.bell)));
+            self.crowds.len() - 1
+        });
+        self.crowds[place].1.push(client);
     }
 }
 
-impl<F> Default for Audiences<F> {
+impl<C> Default for Audiences<C> {
     fn default() -> Self {
         Self {
-            lists: Vec::new(),
+            crowds: Vec::new(),
             turn: 0,
+            bell: Bell::new(),
         }
     }
 }
 
-/// The next to be over, of whichever audience; over itself when there are none.
-impl<F: Future> Stream for Audiences<F> {
-    type Item = F::Output;
+/// How the next ended, of whichever audience; over itself when there are none.
+impl<C: Served> Stream for Audiences<C> {
+    type Item = thread::Result<()>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<F::Output>> {
-        for _ in 0..self.lists.len() {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // Before any of them looks who was woken.
+        self.bell.listen(context);
+        for _ in 0..self.crowds.len() {
             if !coop::has_budget_remaining() {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let turn = self.turn % self.lists.len();
+            let turn = self.turn % self.crowds.len();
             self.turn = turn + 1;
-            match self.lists[turn].1.poll_next_unpin(context) {
+            match self.crowds[turn].1.poll_next(context) {
                 Poll::Pending => {}
                 Poll::Ready(Some(end)) => return Poll::Ready(Some(end)),
                 Poll::Ready(None) => {
-                    // The list that takes its place has its turn next.
-                    drop(self.lists.swap_remove(turn));
+                    // The crowd that takes its place has its turn next.
+                    drop(self.crowds.swap_remove(turn));
                     self.turn = turn;
                 }
             }
         }
-        if self.lists.is_empty() {
+        if self.crowds.is_empty() {
             return Poll::Ready(None);
         }
         Poll::Pending
@@ -73,10 +82,13 @@ impl<F: Future> Stream for Audiences<F> {
 mod tests {
     use std::{
         cell::RefCell,
-        future::{poll_fn, ready},
+        future::{Ready, poll_fn, ready},
     };
 
+    use futures_util::StreamExt;
+
     use super::*;
+    use crate::http::crowd::tests::Polled;
 
     #[tokio::test]
     async fn one_audience_does_not_wait_for_all_of_another() {
@@ -84,15 +96,11 @@ mod tests {
         let mut audiences = Audiences::default();
         for (audience, clients) in [(Some(Audience::default()), 1000), (None, 1)] {
             for _ in 0..clients {
-                let serve = move |context: &mut Context<'_>| {
-                    let Poll::Ready(turn) = coop::poll_proceed(context) else {
-                        return Poll::<()>::Pending;
-                    };
-                    turn.made_progress();
+                let serve = move |_: &mut Context<'_>| {
                     served.borrow_mut().push(audience);
-                    Poll::Pending
+                    Poll::<()>::Pending
                 };
-                audiences.push(audience, Box::pin(poll_fn(serve)));
+                audiences.push(audience, Polled(poll_fn(serve)));
             }
         }
         poll_fn(|context| match audiences.poll_next_unpin(context) {
@@ -106,12 +114,13 @@ mod tests {
 
     #[tokio::test]
     async fn all_of_them_end_and_then_it_ends() {
+        let over: fn() -> Polled<Ready<()>> = || Polled(ready(()));
         let mut audiences = Audiences::default();
         for name in [Some(Audience::default()), None, None] {
-            audiences.push(name, ready(()));
+            audiences.push(name, over());
         }
         assert_eq!(audiences.by_ref().count().await, 3);
-        audiences.push(None, ready(()));
+        audiences.push(None, over());
         assert_eq!(audiences.count().await, 1);
     }
 }

@@ -6,12 +6,16 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{
     carrier::Carrier,
     delivery::{Delivery, Feed},
 };
-use crate::{metrics::EndReason, subscription::Audience};
+use crate::{
+    metrics::EndReason,
+    subscription::{Audience, Row, Stretch},
+};
 
 /// What a sink asks of a delivery, whatever feeds it.
 pub(super) trait Deliver: Send {
@@ -23,6 +27,12 @@ pub(super) trait Deliver: Send {
 
     /// See [`Feed::audience`].
     fn audience(&self) -> Audience;
+
+    /// See [`Feed::sit_in`].
+    fn sit_in(&mut self, row: &mut Option<Row>);
+
+    /// See [`Delivery::take_stretch`].
+    fn take_stretch(&mut self, stretch: &Stretch, now: Instant) -> Option<usize>;
 }
 
 impl<F: Feed + Send> Deliver for Delivery<F> {
@@ -36,6 +46,14 @@ impl<F: Feed + Send> Deliver for Delivery<F> {
 
     fn audience(&self) -> Audience {
         self.audience()
+    }
+
+    fn sit_in(&mut self, row: &mut Option<Row>) {
+        self.sit_in(row);
+    }
+
+    fn take_stretch(&mut self, stretch: &Stretch, now: Instant) -> Option<usize> {
+        self.take_stretch(stretch, now)
     }
 }
 

@@ -87,14 +87,46 @@ impl Chunks {
 
     fn add(&mut self, data: Bytes) {
         self.data += data.len();
-        self.queue.push(Chunk {
-            size: SizeLine::of(data.len()),
-            data,
-        });
+        self.queue.push(Chunk::of(data));
+    }
+}
+
+/// Batches as chunks, in one piece, for all who get them: who has had the first of them gets the rest.
+#[derive(Debug, Default)]
+pub(super) struct Framed {
+    bytes: Vec<u8>,
+    /// Where each chunk begins.
+    starts: Vec<usize>,
+}
+
+impl Framed {
+    /// Adds a batch.
+    pub(super) fn push(&mut self, data: &Bytes) {
+        self.starts.push(self.bytes.len());
+        if !data.is_empty() {
+            let chunk = Chunk::of(data.clone());
+            chunk
+                .parts()
+                .iter()
+                .for_each(|part| self.bytes.extend_from_slice(part));
+        }
+    }
+
+    /// All but the first `had` of them.
+    pub(super) fn behind(&self, had: usize) -> &[u8] {
+        let start = self.starts.get(had).copied().unwrap_or(self.bytes.len());
+        &self.bytes[start..]
     }
 }
 
 impl Chunk {
+    fn of(data: Bytes) -> Self {
+        Self {
+            size: SizeLine::of(data.len()),
+            data,
+        }
+    }
+
     fn parts(&self) -> [&[u8]; PARTS] {
         [self.size.as_bytes(), &self.data, CRLF]
     }
@@ -145,7 +177,7 @@ const PARTS: usize = 3;
 
 /// Chunks in one write. Live ones are small, and when more events come than can be written one by one, a client's are so many
 /// by its turn: with 16 in a write, 10,000 clients fall behind at 200 records/s.
-const MOST: usize = 128;
+pub(super) const MOST: usize = 128;
 
 /// Chunks whose parts need no memory of their own on their way into a write.
 const FEW: usize = 4;
@@ -155,7 +187,7 @@ const FEW: usize = 4;
 const SMALL: usize = 4 * 1024;
 
 /// Bytes of data from which on no more is added: a client that reads slowly then holds one batch of a replay, not several.
-const ENOUGH: usize = 32 * 1024;
+pub(super) const ENOUGH: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ use crate::{
     drain::Ticket,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Audience, Batch, Coding, Follower, Format},
+    subscription::{Audience, Batch, Coding, Follower, Format, Row, Stretch},
 };
 
 /// Where events come from.
@@ -33,6 +33,14 @@ pub(super) trait Feed {
     fn audience(&self) -> Audience {
         Audience::default()
     }
+
+    /// See [`Follower::sit_in`].
+    fn sit_in(&mut self, _row: &mut Option<Row>) {}
+
+    /// See [`Follower::take_stretch`].
+    fn take_stretch(&mut self, _stretch: &Stretch) -> Option<usize> {
+        None
+    }
 }
 
 impl Feed for Follower {
@@ -46,6 +54,14 @@ impl Feed for Follower {
 
     fn audience(&self) -> Audience {
         self.audience()
+    }
+
+    fn sit_in(&mut self, row: &mut Option<Row>) {
+        self.sit_in(row);
+    }
+
+    fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize> {
+        self.take_stretch(stretch)
     }
 }
 
@@ -123,6 +139,28 @@ impl<F: Feed> Delivery<F> {
             }
             ready!(self.poll_moment(context, due, blocked));
         }
+    }
+
+    /// Takes of what all of its lane get what is new to it; how many of the batches were not. `None` when it has to be polled
+    /// instead.
+    ///
+    /// What else may happen to it, its end or a silence, still wakes the task that polled it last.
+    pub(super) fn take_stretch(&mut self, stretch: &Stretch, now: Instant) -> Option<usize> {
+        if !self.begun || self.ending.is_some() || !self.coder.is_identity() {
+            return None;
+        }
+        let had = self.feed.take_stretch(stretch)?;
+        let new = &stretch.batches()[had..];
+        if !new.is_empty() {
+            new.iter().for_each(|batch| self.account.sent(batch));
+            self.spoke = now;
+        }
+        Some(had)
+    }
+
+    /// See [`Feed::sit_in`].
+    pub(super) fn sit_in(&mut self, row: &mut Option<Row>) {
+        self.feed.sit_in(row);
     }
 
     /// Says why the stream ended, if it has not ended by itself.

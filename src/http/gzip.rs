@@ -35,6 +35,11 @@ impl Coder {
         }
     }
 
+    /// Whether bytes are written as they are.
+    pub(super) fn is_identity(&self) -> bool {
+        matches!(self, Self::Identity)
+    }
+
     /// The same batch, as it is to be written.
     pub(super) fn encode(&mut self, batch: Batch) -> Batch {
         match self {

@@ -64,6 +64,13 @@ impl Link {
         }
     }
 
+    /// Writes what the socket takes right now, without a look at whether the runtime believes that it takes anything. Who cannot
+    /// write all of it has to wait as everybody does.
+    pub(super) fn send_now(&self, bytes: &[u8]) -> usize {
+        // An error is met again by whoever writes next; only what it was is told once.
+        self.note(SockRef::from(&self.socket).send(bytes)).unwrap_or(0)
+    }
+
     /// A request came.
     pub(super) fn ask(&self) {
         self.asked.store(true, Ordering::Relaxed);

@@ -1,18 +1,15 @@
 //! Who writes to the sockets that were taken over: one task per core, each for its part of the clients.
 //!
 //! When a batch comes, thousands want it. As tasks of the runtime, each would be scheduled by itself, on whichever core is
-//! free, and keep the stack of futures that a connection begins with. In a shard they are entries of one list for each lane: a
-//! client's wake-up puts it into the list's queue, the first of them wakes the shard, and one pass serves them all.
+//! free, and keep the stack of futures that a connection begins with. In a shard they are entries of one list for each lane: the
+//! batch wakes the shard, and one pass over the list serves them all.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use tokio::{runtime::Handle, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +72,7 @@ async fn serve(mut come: mpsc::UnboundedReceiver<SocketSink>, count: Arc<AtomicU
         tokio::select! {
             biased;
             client = come.recv() => match client {
-                Some(client) => clients.push(client.audience(), AssertUnwindSafe(client).catch_unwind()),
+                Some(client) => clients.push(client.audience(), client),
                 None => break,
             },
             Some(end) = clients.next() => left(end),

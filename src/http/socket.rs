@@ -1,9 +1,9 @@
 //! The sink that writes to the bare socket.
 
 use std::{
-    future::{Future, poll_fn},
+    future::Future,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     thread,
@@ -11,13 +11,13 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use tokio::task::coop;
+use tokio::time::Instant;
 
 use super::{
-    chunks::Chunks, connection::take_leave, http1::PIPELINED, link::Link, presence::Presence,
-    takeover::Parked, writer::Writer,
+    chunks::Chunks, connection::take_leave, crowd::Served, http1::PIPELINED, link::Link, presence::Presence,
+    round::Share, takeover::Parked, writer::Writer,
 };
-use crate::subscription::Audience;
+use crate::subscription::{Audience, Row};
 
 /// One client's stream on a connection that hyper has given back, behind the prelude. Serves it to its end, and closes the
 /// connection.
@@ -48,22 +48,6 @@ impl SocketSink {
     /// Who gets the same; `None` once it has ended.
     pub(super) fn audience(&self) -> Option<Audience> {
         self.parked.as_ref().map(|parked| parked.delivery.audience())
-    }
-
-    /// Serves it for its part of the shard's turn.
-    ///
-    /// What is polled in here must not find the shard's budget used up, or a socket would look blocked that is not. The
-    /// shard's turn ends between two clients, and with a wake-up, which makes it stop asking the rest of them.
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if !coop::has_budget_remaining() {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        if let Poll::Ready(turn) = coop::poll_proceed(context) {
-            turn.made_progress();
-        }
-        let served = poll_fn(|context| self.poll_served(context));
-        pin!(coop::unconstrained(served)).poll(context)
     }
 
     /// Ready when it is over: ended and written, or broken, or the client is gone.
@@ -104,6 +88,30 @@ impl SocketSink {
                 Poll::Pending => return false,
             }
         }
+        true
+    }
+
+    /// Writes of what all get what is new to it, if it waits for nothing else; whether it has to be polled then.
+    fn write_share(&mut self, share: &Share, now: Instant) -> bool {
+        let Some(parked) = self.parked.as_mut().filter(|_| self.chunks.is_empty()) else {
+            // It asks for itself once its socket has taken what it has.
+            return false;
+        };
+        let Some(had) = parked.delivery.take_stretch(share.stretch(), now) else {
+            return true;
+        };
+        let bytes = share.bytes(had);
+        if bytes.is_empty() {
+            return false;
+        }
+        let taken = self.writer.link().send_now(bytes);
+        if taken == bytes.len() {
+            return false;
+        }
+        for batch in share.batches(had) {
+            self.chunks.push(batch.bytes.clone());
+        }
+        self.chunks.advance(taken);
         true
     }
 
@@ -151,13 +159,25 @@ impl Future for SocketSink {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if self.leave.is_none() {
-            ready!(Turn(&mut self).0.poll_turn(context));
+            ready!(Turn(&mut self).0.poll_served(context));
             self.parked = None;
             let link = Arc::clone(self.writer.link());
             self.leave = Some(async move { take_leave(&link).await }.boxed());
         }
         let leave = self.leave.as_mut();
         leave.map_or(Poll::Ready(()), |leave| leave.poll_unpin(context))
+    }
+}
+
+impl Served for SocketSink {
+    fn sit_in(&mut self, row: &mut Option<Row>) {
+        if let Some(parked) = &mut self.parked {
+            parked.delivery.sit_in(row);
+        }
+    }
+
+    fn give(&mut self, share: &Share, now: Instant) -> bool {
+        Turn(self).0.write_share(share, now)
     }
 }
 
@@ -169,5 +189,114 @@ impl Drop for Turn<'_> {
         if thread::panicking() {
             self.0.parked = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use socket2::SockRef;
+    use tokio::{
+        io::AsyncReadExt,
+        net::{TcpListener, TcpStream},
+        time::timeout,
+    };
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::{
+        drain,
+        http::{
+            account::tests::account,
+            carried::Carried,
+            carrier::Carrier,
+            delivery::{Delivery, Feed, Terms},
+            round::Round,
+        },
+        metrics::{self, HttpMetrics, StartPlace},
+        subscription::{Batch, Format, Stretch, tests::Stage},
+    };
+
+    /// One who has had nothing of any stretch.
+    struct Newcomer;
+
+    impl Feed for Newcomer {
+        fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
+            Poll::Pending
+        }
+
+        fn is_held(&self) -> bool {
+            false
+        }
+
+        fn take_stretch(&mut self, _stretch: &Stretch) -> Option<usize> {
+            Some(0)
+        }
+    }
+
+    async fn sink() -> (SocketSink, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        SockRef::from(&socket).set_send_buffer_size(4096).unwrap();
+        let link = Arc::new(Link::new(socket, None));
+        let metrics = HttpMetrics::register(&mut metrics::registry());
+        let terms = Terms {
+            format: Format::Sse,
+            heartbeat: FAR,
+            hold_limit: FAR,
+            ends_at_gap: false,
+        };
+        let (_, watch) = drain::channel();
+        let account = account(&metrics, StartPlace::Live);
+        let carried = Carried {
+            carrier: Carrier::alone(Arc::clone(&link)),
+            delivery: Delivery::new(Newcomer, terms, watch.ticket(), account),
+        };
+        let presence = Presence::new(&metrics, TaskTracker::new().token());
+        (SocketSink::new(link, Box::new(carried), FAR, presence), peer)
+    }
+
+    const FAR: Duration = Duration::from_secs(86_400);
+
+    #[tokio::test]
+    async fn a_share_that_the_socket_does_not_take_at_once_is_written_as_it_does() {
+        let (mut sink, mut peer) = sink().await;
+        let stage = Stage::new();
+        let mut row = stage.row();
+        let share = |row: &mut Row| match row.poll_news(&Context::from_waker(Waker::noop()), Round::MOST) {
+            Poll::Ready(news) => Round::new(news),
+            Poll::Pending => panic!("no news"),
+        };
+        stage.publish([b"too early".to_vec()]);
+        let early = share(&mut row);
+        let now = Instant::now();
+        assert!(sink.give(early.share().unwrap(), now), "before its prelude");
+        assert!((&mut sink).now_or_never().is_none());
+
+        stage.publish([b"little".to_vec()]);
+        assert!(!sink.give(share(&mut row).share().unwrap(), now));
+        let large = vec![b'x'; 8 * 1024 * 1024];
+        stage.publish([b"head".to_vec(), large.clone()]);
+        assert!(
+            sink.give(share(&mut row).share().unwrap(), now),
+            "there is a rest"
+        );
+        stage.publish([b"later".to_vec()]);
+        assert!(
+            !sink.give(share(&mut row).share().unwrap(), now),
+            "it asks for itself, once it can take something"
+        );
+
+        let large = [b"800000\r\n", &*large, b"\r\n"].concat();
+        let expected = [b"5\r\n:ok\n\n\r\n6\r\nlittle\r\n4\r\nhead\r\n", &*large].concat();
+        let mut got = vec![0; expected.len()];
+        let read = timeout(Duration::from_secs(30), peer.read_exact(&mut got));
+        tokio::select! {
+            () = &mut sink => panic!("it ended"),
+            read = read => read.unwrap().unwrap(),
+        };
+        assert!(got == expected);
     }
 }

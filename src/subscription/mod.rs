@@ -113,3 +113,8 @@ pub struct Packed {
     /// Whether it begins an epoch: it refers to nothing.
     pub begins: bool,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    pub(crate) use super::lane::tests::Stage;
+}

@@ -381,3 +381,8 @@ impl Drop for Membership {
         self.lanes.leave(&self.lane);
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    pub(crate) use super::row::tests::Stage;
+}

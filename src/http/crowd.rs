@@ -1,0 +1,375 @@
+//! Those of a shard's clients who get the same.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    thread,
+};
+
+use futures_util::task::waker_ref;
+use slab::Slab;
+use tokio::{task::coop, time::Instant};
+
+use super::{
+    calls::{Call, Calls},
+    round::{Round, Share},
+};
+use crate::{partition::Bell, subscription::Row};
+
+/// One who is served in a crowd. As a future it is over when its client has been served to its end.
+pub(super) trait Served: Future<Output = ()> + Unpin {
+    /// Has `row` wait in its place for what all get, if there is anything; begins it, if it is the first.
+    fn sit_in(&mut self, row: &mut Option<Row>);
+
+    /// Gives it what all get. Whether it has to be polled to get it, or for the rest of it.
+    fn give(&mut self, share: &Share, now: Instant) -> bool;
+}
+
+/// Clients who get the same.
+///
+/// When there is something for all, a pass over the list gives it to them, one write each. As futures each would be woken by
+/// itself, look whether there is anything, and say to everything it waits for that it waits again; of 10,000, nothing which that
+/// touches is in any cache. Only what is one client's own matter wakes that one: its socket was full, it is gone, a silence.
+pub(super) struct Crowd<C> {
+    clients: Slab<Client<C>>,
+    /// Behind the greatest key there was.
+    end: usize,
+    calls: Arc<Calls>,
+    /// Whom to poll, before those of `calls`.
+    called: VecDeque<usize>,
+    row: Option<Row>,
+    round: Option<Round>,
+}
+
+struct Client<C> {
+    served: C,
+    call: Arc<Call>,
+}
+
+impl<C: Served> Crowd<C> {
+    /// Nobody yet. `bell` is rung when one of them is woken.
+    pub(super) fn new(bell: &Arc<Bell>) -> Self {
+        Self {
+            clients: Slab::new(),
+            end: 0,
+            calls: Calls::new(bell),
+            called: VecDeque::new(),
+            row: None,
+            round: None,
+        }
+    }
+
+    /// Adds one, to be polled.
+    pub(super) fn push(&mut self, mut client: C) {
+        client.sit_in(&mut self.row);
+        let entry = self.clients.vacant_entry();
+        let key = entry.key();
+        entry.insert(Client {
+            served: client,
+            call: Call::new(key, &self.calls),
+        });
+        self.end = self.end.max(key + 1);
+        self.called.push_back(key);
+    }
+
+    /// Serves who has to be, as far as tokio's budget goes, until one is over; over itself when nobody is left. Whoever asks
+    /// listens to the bell.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<thread::Result<()>>> {
+        if self.clients.is_empty() {
+            return Poll::Ready(None);
+        }
+        let now = Instant::now();
+        loop {
+            self.look(context);
+            if self.called.is_empty() && self.round.is_none() {
+                return Poll::Pending;
+            }
+            // By turns: neither those who are catching up nor those who are live are always busy.
+            if let Some(key) = self.called.pop_front() {
+                if !proceed(context) {
+                    self.called.push_front(key);
+                    return Poll::Pending;
+                }
+                if let Some(end) = self.poll_client(key) {
+                    return Poll::Ready(Some(end));
+                }
+            }
+            if self.round.is_some() {
+                if !proceed(context) {
+                    return Poll::Pending;
+                }
+                if let Some(end) = self.step(now) {
+                    return Poll::Ready(Some(end));
+                }
+            }
+        }
+    }
+
+    /// Looks for something to do, where there is nothing left.
+    fn look(&mut self, context: &Context<'_>) {
+        if self.called.is_empty() {
+            self.calls.swap(&mut self.called);
+        }
+        if self.round.is_none()
+            && let Some(row) = &mut self.row
+            && let Poll::Ready(news) = row.poll_news(context, Round::MOST)
+        {
+            self.round = Some(Round::new(news));
+        }
+    }
+
+    /// Gives the next client its part of the round.
+    fn step(&mut self, now: Instant) -> Option<thread::Result<()>> {
+        let round = self.round.as_mut()?;
+        loop {
+            let Some(key) = round.step(self.end) else {
+                self.round = None;
+                return None;
+            };
+            let Some(client) = self.clients.get_mut(key) else {
+                continue;
+            };
+            let Some(share) = round.share() else {
+                return self.poll_client(key);
+            };
+            let given = catch_unwind(AssertUnwindSafe(|| client.served.give(share, now)));
+            return match given {
+                Ok(false) => None,
+                Ok(true) => self.poll_client(key),
+                Err(panic) => {
+                    self.clients.remove(key);
+                    Some(Err(panic))
+                }
+            };
+        }
+    }
+
+    /// How it ended, if it has.
+    fn poll_client(&mut self, key: usize) -> Option<thread::Result<()>> {
+        // Somebody else's by now, or nobody's, if it was called before it ended.
+        let client = self.clients.get_mut(key)?;
+        client.call.answer();
+        let waker = waker_ref(&client.call);
+        let mut context = Context::from_waker(&waker);
+        // What is polled in here must not find the shard's budget used up, or a socket would look blocked that is not.
+        let served = pin!(coop::unconstrained(&mut client.served));
+        let end = match catch_unwind(AssertUnwindSafe(|| served.poll(&mut context))) {
+            Ok(Poll::Pending) => return None,
+            Ok(Poll::Ready(())) => Ok(()),
+            Err(panic) => Err(panic),
+        };
+        self.clients.remove(key);
+        Some(end)
+    }
+}
+
+/// Whether there is budget for one more; if not, the task is woken when there is again.
+fn proceed(context: &mut Context<'_>) -> bool {
+    // Asked first, because what is polled without any budget takes itself to be woken.
+    if !coop::has_budget_remaining() {
+        context.waker().wake_by_ref();
+        return false;
+    }
+    if let Poll::Ready(turn) = coop::poll_proceed(context) {
+        turn.made_progress();
+    }
+    true
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::{cell::RefCell, future::poll_fn, pin::Pin, rc::Rc, task::Waker};
+
+    use tokio::task;
+
+    use super::*;
+    use crate::subscription::tests::Stage;
+
+    /// One for whom there is nothing that is for all.
+    pub(in crate::http) struct Polled<F>(pub(in crate::http) F);
+
+    impl<F: Future + Unpin> Future for Polled<F> {
+        type Output = F::Output;
+
+        fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+            Pin::new(&mut self.0).poll(context)
+        }
+    }
+
+    impl<F: Future<Output = ()> + Unpin> Served for Polled<F> {
+        fn sit_in(&mut self, _row: &mut Option<Row>) {}
+
+        fn give(&mut self, _share: &Share, _now: Instant) -> bool {
+            true
+        }
+    }
+
+    /// What happens to a guest.
+    #[derive(Clone, Debug, PartialEq)]
+    enum Happened {
+        Polled(usize),
+        Given(usize, Vec<u8>),
+    }
+
+    /// One of a lane, who writes down what happens to it.
+    struct Guest<'a> {
+        name: usize,
+        stage: &'a Stage,
+        diary: Rc<RefCell<Vec<Happened>>>,
+        wakers: Rc<RefCell<Vec<Waker>>>,
+        /// Whether it asks to be polled again at once.
+        is_busy: bool,
+        /// Whether it can take no share.
+        is_full: bool,
+    }
+
+    impl Future for Guest<'_> {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            self.diary.borrow_mut().push(Happened::Polled(self.name));
+            if self.is_busy {
+                context.waker().wake_by_ref();
+            }
+            self.wakers.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        }
+    }
+
+    impl Served for Guest<'_> {
+        fn sit_in(&mut self, row: &mut Option<Row>) {
+            row.get_or_insert_with(|| self.stage.row());
+        }
+
+        fn give(&mut self, share: &Share, _now: Instant) -> bool {
+            let given = Happened::Given(self.name, share.bytes(0).to_vec());
+            self.diary.borrow_mut().push(given);
+            self.is_full
+        }
+    }
+
+    /// A crowd of `guests`, as they are after `change`.
+    struct Party<'a> {
+        crowd: Crowd<Guest<'a>>,
+        bell: Arc<Bell>,
+        diary: Rc<RefCell<Vec<Happened>>>,
+        wakers: Rc<RefCell<Vec<Waker>>>,
+    }
+
+    impl<'a> Party<'a> {
+        fn new(stage: &'a Stage, guests: usize, change: impl Fn(&mut Guest<'a>)) -> Self {
+            let bell = Bell::new();
+            let mut party = Self {
+                crowd: Crowd::new(&bell),
+                bell,
+                diary: Rc::default(),
+                wakers: Rc::default(),
+            };
+            for name in 0..guests {
+                let mut guest = Guest {
+                    name,
+                    stage,
+                    diary: Rc::clone(&party.diary),
+                    wakers: Rc::clone(&party.wakers),
+                    is_busy: false,
+                    is_full: false,
+                };
+                change(&mut guest);
+                party.crowd.push(guest);
+            }
+            party
+        }
+
+        /// What happens until there is nothing to do, or, if `busy`, for one turn.
+        async fn happens(&mut self, busy: bool) -> Vec<Happened> {
+            let turn = |context: &mut Context<'_>| {
+                self.bell.listen(context);
+                match self.crowd.poll_next(context) {
+                    Poll::Pending if busy || coop::has_budget_remaining() => Poll::Ready(()),
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(end) => panic!("{end:?}"),
+                }
+            };
+            // With a budget of its own.
+            task::yield_now().await;
+            poll_fn(turn).await;
+            self.diary.take()
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_for_all_is_given_to_each_once_and_polls_nobody() {
+        let stage = Stage::new();
+        let mut party = Party::new(&stage, 300, |_| {});
+        let all = 0..300;
+        let polled: Vec<_> = all.clone().map(Happened::Polled).collect();
+        assert_eq!(party.happens(false).await, polled);
+        stage.publish([b"one".to_vec(), b"three".to_vec()]);
+        let share = b"3\r\none\r\n5\r\nthree\r\n";
+        let given: Vec<_> = all.map(|name| Happened::Given(name, share.to_vec())).collect();
+        assert_eq!(party.happens(false).await, given);
+        assert_eq!(party.happens(false).await, []);
+    }
+
+    #[tokio::test]
+    async fn who_is_woken_is_polled_once_and_nobody_else() {
+        let stage = Stage::new();
+        let mut party = Party::new(&stage, 3, |_| {});
+        party.happens(false).await;
+        let waker = party.wakers.borrow()[1].clone();
+        waker.wake_by_ref();
+        waker.wake_by_ref();
+        assert_eq!(party.happens(false).await, [Happened::Polled(1)]);
+        waker.wake();
+        assert_eq!(party.happens(false).await, [Happened::Polled(1)]);
+    }
+
+    #[tokio::test]
+    async fn who_cannot_take_its_share_is_polled_for_it_at_once() {
+        let stage = Stage::new();
+        let mut party = Party::new(&stage, 3, |guest| guest.is_full = guest.name == 1);
+        party.happens(false).await;
+        stage.publish([b"x".to_vec()]);
+        let given = |name| Happened::Given(name, b"1\r\nx\r\n".to_vec());
+        let expected = [given(0), given(1), Happened::Polled(1), given(2)];
+        assert_eq!(party.happens(false).await, expected);
+    }
+
+    #[tokio::test]
+    async fn who_is_always_busy_and_what_is_for_all_take_turns() {
+        let stage = Stage::new();
+        let mut party = Party::new(&stage, 60, |guest| guest.is_busy = guest.name == 0);
+        // Those who came are polled first, with everybody's budget of 128.
+        party.happens(true).await;
+        stage.publish([b"x".to_vec()]);
+        let happened = party.happens(true).await;
+        let given = |happened: &&Happened| matches!(happened, Happened::Given(..));
+        assert_eq!(happened.iter().filter(given).count(), 60);
+        assert!(happened.iter().filter(|happened| !given(happened)).count() >= 60);
+    }
+
+    #[tokio::test]
+    async fn one_that_panics_ends_alone() {
+        let bell = Bell::new();
+        let mut crowd = Crowd::new(&bell);
+        let served = Rc::new(RefCell::new(Vec::new()));
+        for name in 0..3 {
+            let served = Rc::clone(&served);
+            crowd.push(Polled(poll_fn(move |_| {
+                assert_ne!(name, 1, "a fault");
+                served.borrow_mut().push(name);
+                Poll::Pending
+            })));
+        }
+        let end = poll_fn(|context| crowd.poll_next(context)).await;
+        assert!(end.is_some_and(|end| end.is_err()));
+        let rest = poll_fn(|context| Poll::Ready(crowd.poll_next(context).is_pending())).await;
+        assert!(rest);
+        assert_eq!(*served.borrow(), [0, 2]);
+        assert_eq!(crowd.clients.len(), 2);
+    }
+}
