@@ -7,22 +7,22 @@ use std::{
     thread,
 };
 
-use futures_util::Stream;
+use futures_util::{Stream, task::AtomicWaker};
 use tokio::task::coop;
 
 use super::crowd::{Crowd, Served};
-use crate::{partition::Bell, subscription::Audience};
+use crate::subscription::Audience;
 
 /// Clients in crowds by audience, which take turns.
 ///
-/// A pass over 10,000 clients of one stream takes a tenth of a second. In one list with them, a client of another stream would
+/// A pass over 10,000 clients of one stream takes a twentieth of a second and more. In one list with them, a client of another stream would
 /// wait for that with each of its events; so it waits for one turn of theirs, which tokio's budget of 128 ends.
 pub(super) struct Audiences<C> {
     crowds: Vec<(Option<Audience>, Crowd<C>)>,
     /// Whose turn it is.
     turn: usize,
-    /// Rung when any of them is woken.
-    bell: Arc<Bell>,
+    /// Woken when any of them is.
+    waker: Arc<AtomicWaker>,
 }
 
 impl<C: Served> Audiences<C> {
@@ -30,7 +30,7 @@ impl<C: Served> Audiences<C> {
     pub(super) fn push(&mut self, audience: Option<Audience>, client: C) {
         let place = self.crowds.iter().position(|(other, _)| *other == audience);
         let place = place.unwrap_or_else(|| {
-            self.crowds.push((audience, Crowd::new(&self.bell)));
+            self.crowds.push((audience, Crowd::new(&self.waker)));
             self.crowds.len() - 1
         });
         self.crowds[place].1.push(client);
@@ -42,7 +42,7 @@ impl<C> Default for Audiences<C> {
         Self {
             crowds: Vec::new(),
             turn: 0,
-            bell: Bell::new(),
+            waker: Arc::default(),
         }
     }
 }
@@ -53,7 +53,7 @@ impl<C: Served> Stream for Audiences<C> {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         // Before any of them looks who was woken.
-        self.bell.listen(context);
+        self.waker.register(context.waker());
         for _ in 0..self.crowds.len() {
             if !coop::has_budget_remaining() {
                 context.waker().wake_by_ref();

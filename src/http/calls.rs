@@ -9,17 +9,14 @@ use std::{
     },
 };
 
-use futures_util::task::ArcWake;
+use futures_util::task::{ArcWake, AtomicWaker};
 use parking_lot::Mutex;
-
-use crate::partition::Bell;
 
 /// The keys of clients that were woken, in the order in which they were.
 #[derive(Debug)]
 pub(super) struct Calls {
     keys: Mutex<VecDeque<usize>>,
-    /// The shard's.
-    bell: Arc<Bell>,
+    shard: Arc<AtomicWaker>,
 }
 
 /// One client's way to be polled.
@@ -32,17 +29,17 @@ pub(super) struct Call {
 }
 
 impl Calls {
-    /// None yet. Whoever looks for them listens to `bell` first.
-    pub(super) fn new(bell: &Arc<Bell>) -> Arc<Self> {
+    /// None yet. Each wakes `shard`.
+    pub(super) fn new(shard: &Arc<AtomicWaker>) -> Arc<Self> {
         Arc::new(Self {
             keys: Mutex::default(),
-            bell: Arc::clone(bell),
+            shard: Arc::clone(shard),
         })
     }
 
-    /// All keys there are, in the room of `served`, which are none any more.
-    pub(super) fn swap(&self, served: &mut VecDeque<usize>) {
-        mem::swap(&mut *self.keys.lock(), served);
+    /// Moves them all to `keys`, which is empty.
+    pub(super) fn drain_into(&self, keys: &mut VecDeque<usize>) {
+        mem::swap(&mut *self.keys.lock(), keys);
     }
 }
 
@@ -66,7 +63,7 @@ impl ArcWake for Call {
     fn wake_by_ref(call: &Arc<Self>) {
         if !call.waits.swap(true, AcqRel) {
             call.calls.keys.lock().push_back(call.key);
-            call.calls.bell.ring();
+            call.calls.shard.wake();
         }
     }
 }

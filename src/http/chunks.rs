@@ -5,6 +5,8 @@ use std::io::IoSlice;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::subscription::Most;
+
 /// Batches, each of them one chunk (RFC 9112, section 7.1), as far as they are not written yet. Their bytes are shared with
 /// everybody who gets the same.
 #[derive(Debug, Default)]
@@ -43,7 +45,7 @@ impl Chunks {
 
     /// Whether another batch may share the next write.
     pub(super) fn has_room(&self) -> bool {
-        self.queue.len() < MOST && self.data < ENOUGH
+        self.queue.len() < WRITE.batches && self.data < WRITE.bytes
     }
 
     /// Has `write` write what there is, from where the last write ended: in one piece if that is little.
@@ -175,9 +177,15 @@ const CRLF: &[u8] = b"\r\n";
 /// Size line, data, and the end of the chunk.
 const PARTS: usize = 3;
 
-/// Chunks in one write. Live ones are small, and when more events come than can be written one by one, a client's are so many
-/// by its turn: with 16 in a write, 10,000 clients fall behind at 200 records/s.
-pub(super) const MOST: usize = 128;
+/// What shares a write.
+///
+/// Live batches are small, and when more events come than can be written one by one, a client's are many by its turn: with 16 in
+/// a write, 10,000 clients fall behind at 200 records/s. And a client that reads slowly then holds one batch of a replay, not
+/// several.
+pub(super) const WRITE: Most = Most {
+    batches: 128,
+    bytes: 32 * 1024,
+};
 
 /// Chunks whose parts need no memory of their own on their way into a write.
 const FEW: usize = 4;
@@ -185,9 +193,6 @@ const FEW: usize = 4;
 /// Bytes of data up to which it is cheaper to copy them together, from the processor's cache, than to have the kernel go through
 /// the parts of each: a live event, or a few.
 const SMALL: usize = 4 * 1024;
-
-/// Bytes of data from which on no more is added: a client that reads slowly then holds one batch of a replay, not several.
-pub(super) const ENOUGH: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -218,17 +223,28 @@ mod tests {
         while chunks.has_room() {
             chunks.push(Bytes::from_static(b"x"));
         }
-        assert_eq!(chunks.queue.len(), MOST);
+        assert_eq!(chunks.queue.len(), WRITE.batches);
         chunks.advance(bytes(&chunks).len());
         assert!(!chunks.queue.spilled());
-        chunks.push(vec![0; ENOUGH].into());
+        chunks.push(vec![0; WRITE.bytes].into());
         assert!(!chunks.has_room());
+    }
+
+    #[test]
+    fn who_has_had_the_first_of_framed_batches_gets_the_rest() {
+        let mut framed = Framed::default();
+        for data in ["one", "", "three"] {
+            framed.push(&data.into());
+        }
+        assert_eq!(framed.behind(0), b"3\r\none\r\n5\r\nthree\r\n");
+        assert_eq!([1, 2].map(|had| framed.behind(had)), [b"5\r\nthree\r\n"; 2]);
+        assert_eq!([3, 4].map(|had| framed.behind(had)), [b""; 2]);
     }
 
     proptest! {
         #[test]
         fn however_the_socket_takes_them_all_bytes_come_once_and_in_order(
-            batches in vec(vec(any::<u8>(), 1..600), 1..MOST),
+            batches in vec(vec(any::<u8>(), 1..600), 1..WRITE.batches),
             takes in vec(1usize..700, 1..400),
         ) {
             let mut chunks = Chunks::default();

@@ -10,15 +10,16 @@ use std::{
     thread,
 };
 
-use futures_util::task::waker_ref;
+use futures_util::task::{AtomicWaker, waker_ref};
 use slab::Slab;
 use tokio::{task::coop, time::Instant};
 
 use super::{
     calls::{Call, Calls},
+    chunks::WRITE,
     round::{Round, Share},
 };
-use crate::{partition::Bell, subscription::Row};
+use crate::subscription::{News, Row};
 
 /// One who is served in a crowd. As a future it is over when its client has been served to its end.
 pub(super) trait Served: Future<Output = ()> + Unpin {
@@ -36,7 +37,7 @@ pub(super) trait Served: Future<Output = ()> + Unpin {
 /// touches is in any cache. Only what is one client's own matter wakes that one: its socket was full, it is gone, a silence.
 pub(super) struct Crowd<C> {
     clients: Slab<Client<C>>,
-    /// Behind the greatest key there was.
+    /// Behind the greatest key there was since they moved together last.
     end: usize,
     calls: Arc<Calls>,
     /// Whom to poll, before those of `calls`.
@@ -51,12 +52,12 @@ struct Client<C> {
 }
 
 impl<C: Served> Crowd<C> {
-    /// Nobody yet. `bell` is rung when one of them is woken.
-    pub(super) fn new(bell: &Arc<Bell>) -> Self {
+    /// Nobody yet. `shard` is woken when one of them is.
+    pub(super) fn new(shard: &Arc<AtomicWaker>) -> Self {
         Self {
             clients: Slab::new(),
             end: 0,
-            calls: Calls::new(bell),
+            calls: Calls::new(shard),
             called: VecDeque::new(),
             row: None,
             round: None,
@@ -77,18 +78,17 @@ impl<C: Served> Crowd<C> {
     }
 
     /// Serves who has to be, as far as tokio's budget goes, until one is over; over itself when nobody is left. Whoever asks
-    /// listens to the bell.
+    /// registers for the shard to be woken first.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<thread::Result<()>>> {
         if self.clients.is_empty() {
             return Poll::Ready(None);
         }
-        let now = Instant::now();
         loop {
             self.look(context);
             if self.called.is_empty() && self.round.is_none() {
                 return Poll::Pending;
             }
-            // By turns: neither those who are catching up nor those who are live are always busy.
+            // By turns, so that those who are always busy, as who catches up is, and those who are live do not wait for each other.
             if let Some(key) = self.called.pop_front() {
                 if !proceed(context) {
                     self.called.push_front(key);
@@ -102,7 +102,7 @@ impl<C: Served> Crowd<C> {
                 if !proceed(context) {
                     return Poll::Pending;
                 }
-                if let Some(end) = self.step(now) {
+                if let Some(end) = self.step() {
                     return Poll::Ready(Some(end));
                 }
             }
@@ -112,18 +112,45 @@ impl<C: Served> Crowd<C> {
     /// Looks for something to do, where there is nothing left.
     fn look(&mut self, context: &Context<'_>) {
         if self.called.is_empty() {
-            self.calls.swap(&mut self.called);
+            self.calls.drain_into(&mut self.called);
         }
-        if self.round.is_none()
-            && let Some(row) = &mut self.row
-            && let Poll::Ready(news) = row.poll_news(context, Round::MOST)
-        {
-            self.round = Some(Round::new(news));
+        if self.round.is_some() {
+            return;
+        }
+        if self.end > FEW && self.clients.len() < self.end / SPARSE {
+            self.move_together();
+        }
+        if let Some(row) = &mut self.row {
+            let news = catch_unwind(AssertUnwindSafe(|| row.poll_news(context, WRITE).map(Round::new)));
+            self.round = match news {
+                Ok(Poll::Pending) => None,
+                Ok(Poll::Ready(round)) => Some(round),
+                // Whose fault it is ends when it asks for itself.
+                Err(_) => Some(Round::new(News::Each)),
+            };
         }
     }
 
+    /// Frees the memory of those who have left, over whom each round would go.
+    fn move_together(&mut self) {
+        let Self {
+            clients,
+            calls,
+            called,
+            ..
+        } = self;
+        clients.compact(|client, _, key| {
+            // What it waits for would wake whoever has its old key.
+            client.call = Call::new(key, calls);
+            called.push_back(key);
+            true
+        });
+        clients.shrink_to_fit();
+        self.end = clients.len();
+    }
+
     /// Gives the next client its part of the round.
-    fn step(&mut self, now: Instant) -> Option<thread::Result<()>> {
+    fn step(&mut self) -> Option<thread::Result<()>> {
         let round = self.round.as_mut()?;
         loop {
             let Some(key) = round.step(self.end) else {
@@ -136,7 +163,7 @@ impl<C: Served> Crowd<C> {
             let Some(share) = round.share() else {
                 return self.poll_client(key);
             };
-            let given = catch_unwind(AssertUnwindSafe(|| client.served.give(share, now)));
+            let given = catch_unwind(AssertUnwindSafe(|| client.served.give(share, Instant::now())));
             return match given {
                 Ok(false) => None,
                 Ok(true) => self.poll_client(key),
@@ -167,6 +194,12 @@ impl<C: Served> Crowd<C> {
     }
 }
 
+/// Of so many places of which one is taken, the rest is worth to be given back.
+const SPARSE: usize = 4;
+
+/// Places that are not worth it.
+const FEW: usize = 64;
+
 /// Whether there is budget for one more; if not, the task is woken when there is again.
 fn proceed(context: &mut Context<'_>) -> bool {
     // Asked first, because what is polled without any budget takes itself to be woken.
@@ -182,7 +215,13 @@ fn proceed(context: &mut Context<'_>) -> bool {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::{cell::RefCell, future::poll_fn, pin::Pin, rc::Rc, task::Waker};
+    use std::{
+        cell::{Cell, RefCell},
+        future::poll_fn,
+        pin::Pin,
+        rc::Rc,
+        task::Waker,
+    };
 
     use tokio::task;
 
@@ -209,7 +248,7 @@ pub(super) mod tests {
     }
 
     /// What happens to a guest.
-    #[derive(Clone, Debug, PartialEq)]
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
     enum Happened {
         Polled(usize),
         Given(usize, Vec<u8>),
@@ -225,12 +264,16 @@ pub(super) mod tests {
         is_busy: bool,
         /// Whether it can take no share.
         is_full: bool,
+        is_over: Rc<Cell<bool>>,
     }
 
     impl Future for Guest<'_> {
         type Output = ();
 
         fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+            if self.is_over.get() {
+                return Poll::Ready(());
+            }
             self.diary.borrow_mut().push(Happened::Polled(self.name));
             if self.is_busy {
                 context.waker().wake_by_ref();
@@ -248,24 +291,24 @@ pub(super) mod tests {
         fn give(&mut self, share: &Share, _now: Instant) -> bool {
             let given = Happened::Given(self.name, share.bytes(0).to_vec());
             self.diary.borrow_mut().push(given);
-            self.is_full
+            self.is_full || self.is_over.get()
         }
     }
 
     /// A crowd of `guests`, as they are after `change`.
     struct Party<'a> {
         crowd: Crowd<Guest<'a>>,
-        bell: Arc<Bell>,
+        shard: Arc<AtomicWaker>,
         diary: Rc<RefCell<Vec<Happened>>>,
         wakers: Rc<RefCell<Vec<Waker>>>,
     }
 
     impl<'a> Party<'a> {
         fn new(stage: &'a Stage, guests: usize, change: impl Fn(&mut Guest<'a>)) -> Self {
-            let bell = Bell::new();
+            let shard = Arc::default();
             let mut party = Self {
-                crowd: Crowd::new(&bell),
-                bell,
+                crowd: Crowd::new(&shard),
+                shard,
                 diary: Rc::default(),
                 wakers: Rc::default(),
             };
@@ -277,6 +320,7 @@ pub(super) mod tests {
                     wakers: Rc::clone(&party.wakers),
                     is_busy: false,
                     is_full: false,
+                    is_over: Rc::default(),
                 };
                 change(&mut guest);
                 party.crowd.push(guest);
@@ -287,12 +331,14 @@ pub(super) mod tests {
         /// What happens until there is nothing to do, or, if `busy`, for one turn.
         async fn happens(&mut self, busy: bool) -> Vec<Happened> {
             let turn = |context: &mut Context<'_>| {
-                self.bell.listen(context);
-                match self.crowd.poll_next(context) {
-                    Poll::Pending if busy || coop::has_budget_remaining() => Poll::Ready(()),
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(end) => panic!("{end:?}"),
+                self.shard.register(context.waker());
+                while let Poll::Ready(end) = self.crowd.poll_next(context) {
+                    assert!(matches!(end, Some(Ok(()))), "{end:?}");
                 }
+                if busy || coop::has_budget_remaining() {
+                    return Poll::Ready(());
+                }
+                Poll::Pending
             };
             // With a budget of its own.
             task::yield_now().await;
@@ -321,11 +367,48 @@ pub(super) mod tests {
         let mut party = Party::new(&stage, 3, |_| {});
         party.happens(false).await;
         let waker = party.wakers.borrow()[1].clone();
-        waker.wake_by_ref();
-        waker.wake_by_ref();
-        assert_eq!(party.happens(false).await, [Happened::Polled(1)]);
-        waker.wake();
-        assert_eq!(party.happens(false).await, [Happened::Polled(1)]);
+        for _ in 0..2 {
+            party.shard.register(Waker::noop());
+            waker.wake_by_ref();
+            assert!(party.shard.take().is_none(), "the shard was woken");
+            waker.wake_by_ref();
+            assert_eq!(party.happens(false).await, [Happened::Polled(1)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_stay_when_most_have_left_move_together_and_say_anew_what_wakes_them() {
+        let stage = Stage::new();
+        let is_over = Rc::new(Cell::new(false));
+        let mut party = Party::new(&stage, 1000, |guest| {
+            if guest.name % 10 != 3 {
+                guest.is_over = Rc::clone(&is_over);
+            }
+        });
+        party.happens(false).await;
+        party.wakers.take();
+        is_over.set(true);
+        stage.publish([b"x".to_vec()]);
+        party.happens(false).await;
+        assert_eq!((party.crowd.clients.len(), party.crowd.end), (100, 100));
+        assert!(party.crowd.clients.capacity() < 1000);
+        let wakers = party.wakers.take();
+        wakers.iter().for_each(Waker::wake_by_ref);
+        let names: Vec<_> = (0..1000).filter(|name| name % 10 == 3).collect();
+        let sorted = |mut happened: Vec<Happened>| {
+            happened.sort();
+            happened
+        };
+        // Who had a low key still has it, and what wakes it.
+        let moved = names.iter().filter(|name| **name >= 100);
+        let polled: Vec<_> = moved.map(|name| Happened::Polled(*name)).collect();
+        assert_eq!(sorted(party.happens(false).await), polled);
+        stage.publish([b"y".to_vec()]);
+        let given = |name: &usize| Happened::Given(*name, b"1\r\ny\r\n".to_vec());
+        assert_eq!(
+            sorted(party.happens(false).await),
+            names.iter().map(given).collect::<Vec<_>>()
+        );
     }
 
     #[tokio::test]
@@ -354,8 +437,7 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn one_that_panics_ends_alone() {
-        let bell = Bell::new();
-        let mut crowd = Crowd::new(&bell);
+        let mut crowd = Crowd::new(&Arc::default());
         let served = Rc::new(RefCell::new(Vec::new()));
         for name in 0..3 {
             let served = Rc::clone(&served);

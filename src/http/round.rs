@@ -1,7 +1,7 @@
 //! A pass over all who get the same.
 
-use super::chunks::{ENOUGH, Framed, MOST};
-use crate::subscription::{Batch, Most, News, Stretch};
+use super::chunks::Framed;
+use crate::subscription::{Batch, News, Stretch};
 
 /// What a pass over a crowd gives to each, and how far it has come.
 #[derive(Debug)]
@@ -20,12 +20,6 @@ pub(super) struct Share {
 }
 
 impl Round {
-    /// What one brings, at most: as much as shares a write.
-    pub(super) const MOST: Most = Most {
-        batches: MOST,
-        bytes: ENOUGH,
-    };
-
     pub(super) fn new(news: News) -> Self {
         let share = match news {
             News::Stretch(stretch) => Some(Share::of(stretch)),

@@ -194,7 +194,10 @@ impl Drop for Turn<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+        task::Waker,
+    };
 
     use socket2::SockRef;
     use tokio::{
@@ -211,6 +214,7 @@ mod tests {
             account::tests::account,
             carried::Carried,
             carrier::Carrier,
+            chunks::WRITE,
             delivery::{Delivery, Feed, Terms},
             round::Round,
         },
@@ -218,8 +222,8 @@ mod tests {
         subscription::{Batch, Format, Stretch, tests::Stage},
     };
 
-    /// One who has had nothing of any stretch.
-    struct Newcomer;
+    /// One who has had so many batches of each stretch.
+    struct Newcomer(Arc<AtomicUsize>);
 
     impl Feed for Newcomer {
         fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
@@ -231,11 +235,11 @@ mod tests {
         }
 
         fn take_stretch(&mut self, _stretch: &Stretch) -> Option<usize> {
-            Some(0)
+            Some(self.0.load(Relaxed))
         }
     }
 
-    async fn sink() -> (SocketSink, TcpStream) {
+    async fn sink(had: &Arc<AtomicUsize>) -> (SocketSink, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
@@ -252,7 +256,7 @@ mod tests {
         let account = account(&metrics, StartPlace::Live);
         let carried = Carried {
             carrier: Carrier::alone(Arc::clone(&link)),
-            delivery: Delivery::new(Newcomer, terms, watch.ticket(), account),
+            delivery: Delivery::new(Newcomer(Arc::clone(had)), terms, watch.ticket(), account),
         };
         let presence = Presence::new(&metrics, TaskTracker::new().token());
         (SocketSink::new(link, Box::new(carried), FAR, presence), peer)
@@ -262,10 +266,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_share_that_the_socket_does_not_take_at_once_is_written_as_it_does() {
-        let (mut sink, mut peer) = sink().await;
+        let had = Arc::default();
+        let (mut sink, mut peer) = sink(&had).await;
         let stage = Stage::new();
         let mut row = stage.row();
-        let share = |row: &mut Row| match row.poll_news(&Context::from_waker(Waker::noop()), Round::MOST) {
+        let share = |row: &mut Row| match row.poll_news(&Context::from_waker(Waker::noop()), WRITE) {
             Poll::Ready(news) => Round::new(news),
             Poll::Pending => panic!("no news"),
         };
@@ -278,7 +283,8 @@ mod tests {
         stage.publish([b"little".to_vec()]);
         assert!(!sink.give(share(&mut row).share().unwrap(), now));
         let large = vec![b'x'; 8 * 1024 * 1024];
-        stage.publish([b"head".to_vec(), large.clone()]);
+        had.store(1, Relaxed);
+        stage.publish([b"had".to_vec(), b"head".to_vec(), large.clone()]);
         assert!(
             sink.give(share(&mut row).share().unwrap(), now),
             "there is a rest"

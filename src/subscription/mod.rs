@@ -103,6 +103,14 @@ pub struct Batch {
     pub packed: Option<Packed>,
 }
 
+impl Batch {
+    /// Whether it is the same for all who get it, whatever else they get with it. Behind a gap a stream may end, and what is
+    /// packed depends on what was packed before it.
+    fn is_plain(&self) -> bool {
+        self.gaps.is_empty() && self.packed.is_none()
+    }
+}
+
 /// A piece of the packed stream of a lane: blocks of deflate, the last of which ends on the edge of a byte.
 #[derive(Clone, Debug)]
 pub struct Packed {

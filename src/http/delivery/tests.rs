@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Waker,
 };
 
 use parking_lot::Mutex;
@@ -18,7 +19,7 @@ use crate::{
     http::account::tests::account,
     metrics::{self, Registry, StartPlace},
     partition::TopicPartition,
-    subscription::{Gap, Reason},
+    subscription::{Gap, Most, News, Reason, tests::Stage},
 };
 
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
@@ -52,6 +53,25 @@ impl Feed for Scripted {
 
     fn is_held(&self) -> bool {
         self.held.load(Ordering::Relaxed)
+    }
+
+    fn take_stretch(&mut self, _stretch: &Stretch) -> Option<usize> {
+        Some(1)
+    }
+}
+
+/// Batches that come from a lane.
+fn stretch(batches: [&[u8]; 3]) -> Stretch {
+    let stage = Stage::new();
+    let mut row = stage.row();
+    stage.publish(batches.map(<[u8]>::to_vec));
+    let most = Most {
+        batches: 3,
+        bytes: usize::MAX,
+    };
+    match row.poll_news(&Context::from_waker(Waker::noop()), most) {
+        Poll::Ready(News::Stretch(stretch)) => stretch,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -143,6 +163,35 @@ async fn an_event_puts_the_heartbeat_off() {
     rig.feed.put("data: 1\n\n", 1, 0);
     assert_eq!(rig.next().await, text("data: 1\n\n"));
     assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_new_of_a_stretch_is_counted_and_puts_the_heartbeat_off() {
+    let mut rig = rig(|_| {});
+    let stretch = stretch([b"had", b"data: 1\n\n", b"data: 2\n\n"]);
+    let take = |rig: &mut Rig| rig.delivery.take_stretch(&stretch, Instant::now());
+    assert_eq!(take(&mut rig), None, "before the prelude");
+    rig.next().await;
+    tokio::time::advance(Duration::from_secs(14)).await;
+    assert_eq!(take(&mut rig), Some(1));
+    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    let text = rig.end();
+    let metric = |line: &str| assert!(text.contains(line), "{text}");
+    metric("riverhead_events_sent_total{stream=\"recentchange\"} 2\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_ends_or_packs_takes_no_stretch() {
+    let stretch = stretch([b"", b"", b""]);
+    let mut ending = rig(|terms| terms.ends_at_gap = true);
+    ending.next().await;
+    ending.feed.put("event: gap\n\n", 0, 1);
+    ending.next().await;
+    assert_eq!(ending.delivery.take_stretch(&stretch, Instant::now()), None);
+    let packing = rig(|_| {});
+    let mut delivery = packing.delivery.coded(Coding::Gzip);
+    poll_fn(|context| delivery.poll_next(context, false)).await;
+    assert_eq!(delivery.take_stretch(&stretch, Instant::now()), None);
 }
 
 #[tokio::test(start_paused = true)]

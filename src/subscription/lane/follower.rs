@@ -121,8 +121,9 @@ impl Follower {
         }
     }
 
-    /// Leaves it to `row`, which is begun if there is none yet, to wait for its lane: from now on this does not wake anybody while
-    /// it is in the lane. Whoever has it gives it what the row finds. All in one row are one [`Audience`].
+    /// Leaves it to `row`, which is begun if there is none yet, to wait for its lane: while it is in the lane it does not see to
+    /// it any more that anybody is woken. Whoever has it asks it once more, and then gives it what the row finds. All in one row
+    /// are one [`Audience`].
     pub fn sit_in(&mut self, row: &mut Option<Row>) {
         row.get_or_insert_with(|| Row::new(&self.member.lane));
         self.in_row = true;

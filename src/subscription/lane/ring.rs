@@ -172,13 +172,12 @@ fn share<'a>(joined: &Bytes, run: impl DoubleEndedIterator<Item = &'a mut Entry>
     }
 }
 
-/// Whether these are small and single. Behind a gap a stream may end, and what is packed is to be taken piece by piece.
+/// Whether these are small, plain and single.
 fn may_be_joined<'a>(run: impl IntoIterator<Item = &'a Entry>) -> bool {
     let mut bytes = 0;
     run.into_iter().all(|Entry { taken, .. }| {
         bytes += taken.batch.bytes.len();
-        let is_plain = taken.batch.gaps.is_empty() && taken.batch.packed.is_none();
-        bytes <= JOINED && is_plain && taken.count == 1
+        bytes <= JOINED && taken.batch.is_plain() && taken.count == 1
     })
 }
 

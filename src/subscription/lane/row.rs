@@ -71,13 +71,16 @@ impl Row {
         }
     }
 
-    /// What has come since the last call. Whoever was asked since its lane's last batch, or gets what each call gives, misses
-    /// nothing.
+    /// What has come since the last call; if nothing has, the task is woken when something does.
+    ///
+    /// Who gets all that this finds misses nothing, if it is asked itself once after it sat in, and whenever it does not take a
+    /// stretch.
     pub fn poll_news(&mut self, context: &Context<'_>, most: Most) -> Poll<News> {
         self.bell.listen(context);
         // It is not among those who wait any more: it was rung.
         let was_rung = self.lane.audience.add(&self.bell);
-        if !was_rung && !mem::take(&mut self.has_more) {
+        let has_more = mem::take(&mut self.has_more);
+        if !was_rung && !has_more {
             return Poll::Pending;
         }
         let held = self.lane.held.load(Relaxed);
@@ -94,7 +97,7 @@ impl Row {
         let mut bytes = 0;
         loop {
             match ring.take(self.number) {
-                Taken::Batches(Batches { batch, count, after }) if is_for_all(&batch) => {
+                Taken::Batches(Batches { batch, count, after }) if batch.is_plain() => {
                     let stretch = stretch.get_or_insert_with(|| Stretch::new(Arc::clone(&after)));
                     bytes += batch.bytes.len();
                     stretch.push(self.number, batch, count, after);
@@ -155,11 +158,6 @@ impl Stretch {
         self.end = number + count;
         self.after = after;
     }
-}
-
-/// Whether it is the same for all who get it. Behind a gap a stream may end, and what is packed depends on what came before.
-fn is_for_all(batch: &Batch) -> bool {
-    batch.gaps.is_empty() && batch.packed.is_none()
 }
 
 #[cfg(test)]
