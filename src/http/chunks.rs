@@ -114,6 +114,19 @@ impl Framed {
         }
     }
 
+    /// Drops the first `count` of them.
+    pub(super) fn forget(&mut self, count: usize) {
+        let bytes = self.bytes.len() - self.behind(count).len();
+        self.bytes.drain(..bytes);
+        self.starts.drain(..count);
+        self.starts.iter_mut().for_each(|start| *start -= bytes);
+    }
+
+    /// How many bytes they are.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// All but the first `had` of them.
     pub(super) fn behind(&self, had: usize) -> &[u8] {
         let start = self.starts.get(had).copied().unwrap_or(self.bytes.len());
@@ -239,6 +252,12 @@ mod tests {
         assert_eq!(framed.behind(0), b"3\r\none\r\n5\r\nthree\r\n");
         assert_eq!([1, 2].map(|had| framed.behind(had)), [b"5\r\nthree\r\n"; 2]);
         assert_eq!([3, 4].map(|had| framed.behind(had)), [b""; 2]);
+        framed.forget(1);
+        framed.push(&"four".into());
+        assert_eq!(framed.behind(0), b"5\r\nthree\r\n4\r\nfour\r\n");
+        assert_eq!(framed.behind(2), b"4\r\nfour\r\n");
+        framed.forget(3);
+        assert_eq!((framed.behind(0), framed.len()), (&b""[..], 0));
     }
 
     proptest! {

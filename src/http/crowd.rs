@@ -83,11 +83,18 @@ impl<C: Served> Crowd<C> {
         if self.clients.is_empty() {
             return Poll::Ready(None);
         }
+        self.look(context);
+        let mut has_looked = true;
         loop {
-            self.look(context);
             if self.called.is_empty() && self.round.is_none() {
-                return Poll::Pending;
+                if has_looked {
+                    return Poll::Pending;
+                }
+                self.look(context);
+                has_looked = true;
+                continue;
             }
+            has_looked = false;
             // By turns, so that those who are always busy, as who catches up is, and those who are live do not wait for each other.
             if let Some(key) = self.called.pop_front() {
                 if !proceed(context) {
@@ -109,25 +116,25 @@ impl<C: Served> Crowd<C> {
         }
     }
 
-    /// Looks for something to do, where there is nothing left.
+    /// Looks who was woken, and what has come for all.
     fn look(&mut self, context: &Context<'_>) {
-        if self.called.is_empty() {
-            self.calls.drain_into(&mut self.called);
-        }
-        if self.round.is_some() {
-            return;
-        }
         if self.end > FEW && self.clients.len() < self.end / SPARSE {
             self.move_together();
         }
-        if let Some(row) = &mut self.row {
-            let news = catch_unwind(AssertUnwindSafe(|| row.poll_news(context, WRITE).map(Round::new)));
-            self.round = match news {
-                Ok(Poll::Pending) => None,
-                Ok(Poll::Ready(round)) => Some(round),
-                // Whose fault it is ends when it asks for itself.
-                Err(_) => Some(Round::new(News::Each)),
+        if self.called.is_empty() {
+            self.calls.drain_into(&mut self.called);
+        }
+        let room = self.round.as_ref().map_or(Some(WRITE), Round::room);
+        if let (Some(row), Some(room)) = (&mut self.row, room) {
+            let news = catch_unwind(AssertUnwindSafe(|| row.poll_news(context, room)));
+            // Whose fault it is ends when it asks for itself.
+            let Poll::Ready(news) = news.unwrap_or(Poll::Ready(News::Each)) else {
+                return;
             };
+            match &mut self.round {
+                Some(round) => round.add(news),
+                None => self.round = Some(Round::new(news)),
+            }
         }
     }
 
@@ -217,6 +224,7 @@ fn proceed(context: &mut Context<'_>) -> bool {
 pub(super) mod tests {
     use std::{
         cell::{Cell, RefCell},
+        collections::BTreeMap,
         future::poll_fn,
         pin::Pin,
         rc::Rc,
@@ -259,7 +267,8 @@ pub(super) mod tests {
         name: usize,
         stage: &'a Stage,
         diary: Rc<RefCell<Vec<Happened>>>,
-        wakers: Rc<RefCell<Vec<Waker>>>,
+        /// What wakes each, by its last word.
+        wakers: Rc<RefCell<BTreeMap<usize, Waker>>>,
         /// Whether it asks to be polled again at once.
         is_busy: bool,
         /// Whether it can take no share.
@@ -278,7 +287,8 @@ pub(super) mod tests {
             if self.is_busy {
                 context.waker().wake_by_ref();
             }
-            self.wakers.borrow_mut().push(context.waker().clone());
+            let waker = context.waker().clone();
+            self.wakers.borrow_mut().insert(self.name, waker);
             Poll::Pending
         }
     }
@@ -300,7 +310,8 @@ pub(super) mod tests {
         crowd: Crowd<Guest<'a>>,
         shard: Arc<AtomicWaker>,
         diary: Rc<RefCell<Vec<Happened>>>,
-        wakers: Rc<RefCell<Vec<Waker>>>,
+        /// What wakes each, by its last word.
+        wakers: Rc<RefCell<BTreeMap<usize, Waker>>>,
     }
 
     impl<'a> Party<'a> {
@@ -366,7 +377,7 @@ pub(super) mod tests {
         let stage = Stage::new();
         let mut party = Party::new(&stage, 3, |_| {});
         party.happens(false).await;
-        let waker = party.wakers.borrow()[1].clone();
+        let waker = party.wakers.borrow()[&1].clone();
         for _ in 0..2 {
             party.shard.register(Waker::noop());
             waker.wake_by_ref();
@@ -386,22 +397,19 @@ pub(super) mod tests {
             }
         });
         party.happens(false).await;
-        party.wakers.take();
         is_over.set(true);
         stage.publish([b"x".to_vec()]);
         party.happens(false).await;
-        assert_eq!((party.crowd.clients.len(), party.crowd.end), (100, 100));
-        assert!(party.crowd.clients.capacity() < 1000);
-        let wakers = party.wakers.take();
-        wakers.iter().for_each(Waker::wake_by_ref);
+        assert_eq!(party.crowd.clients.len(), 100);
+        assert!(party.crowd.end <= 400 && party.crowd.clients.capacity() < 1000);
         let names: Vec<_> = (0..1000).filter(|name| name % 10 == 3).collect();
+        let wakers = party.wakers.take();
+        names.iter().for_each(|name| wakers[name].wake_by_ref());
         let sorted = |mut happened: Vec<Happened>| {
             happened.sort();
             happened
         };
-        // Who had a low key still has it, and what wakes it.
-        let moved = names.iter().filter(|name| **name >= 100);
-        let polled: Vec<_> = moved.map(|name| Happened::Polled(*name)).collect();
+        let polled: Vec<_> = names.iter().map(|name| Happened::Polled(*name)).collect();
         assert_eq!(sorted(party.happens(false).await), polled);
         stage.publish([b"y".to_vec()]);
         let given = |name: &usize| Happened::Given(*name, b"1\r\ny\r\n".to_vec());
@@ -409,6 +417,32 @@ pub(super) mod tests {
             sorted(party.happens(false).await),
             names.iter().map(given).collect::<Vec<_>>()
         );
+    }
+
+    #[tokio::test]
+    async fn what_comes_during_a_pass_is_given_to_each_by_its_turn_and_once() {
+        let stage = Stage::new();
+        let mut party = Party::new(&stage, 200, |_| {});
+        party.happens(false).await;
+        stage.publish([b"one".to_vec()]);
+        let mut happened = party.happens(true).await;
+        assert!((1..200).contains(&happened.len()), "it takes more than a turn");
+        stage.publish([b"two".to_vec()]);
+        happened.extend(party.happens(false).await);
+        let given = |name, bytes: &[u8]| Happened::Given(name, bytes.to_vec());
+        let (one, two) = (b"3\r\none\r\n", b"3\r\ntwo\r\n");
+        let both = [&one[..], two].concat();
+        let early = happened
+            .iter()
+            .position(|it| matches!(it, Happened::Given(_, bytes) if *bytes == both));
+        let early = early.expect("some had not had their turn");
+        let expected: Vec<_> = (0..early)
+            .map(|name| given(name, one))
+            .chain((early..200).map(|name| given(name, &both)))
+            // A guest does not know what it has had; a follower does.
+            .chain((0..200).map(|name| given(name, two)))
+            .collect();
+        assert_eq!(happened, expected);
     }
 
     #[tokio::test]

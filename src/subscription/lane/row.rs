@@ -138,6 +138,20 @@ impl Stretch {
         &self.batches
     }
 
+    /// Adds what came next.
+    pub fn extend(&mut self, next: Self) {
+        debug_assert_eq!(next.numbers.first(), Some(&self.end));
+        self.batches.extend(next.batches);
+        self.numbers.extend(next.numbers);
+        (self.end, self.after) = (next.end, next.after);
+    }
+
+    /// Drops the first `count` batches: all have had them.
+    pub fn forget(&mut self, count: usize) {
+        self.batches.drain(..count);
+        self.numbers.drain(..count);
+    }
+
     /// The number behind its last batch, and where that leads.
     pub(super) fn end(&self) -> (u64, &Arc<Standing>) {
         (self.end, &self.after)
@@ -351,6 +365,16 @@ pub(crate) mod tests {
         assert_eq!([5, 6, 16].map(had), [Some(0), Some(1), Some(2)]);
         assert_eq!([17, 30].map(had), [Some(3), Some(3)]);
         assert_eq!([0, 4, 7, 15].map(had), [None; 4]);
+
+        let mut next = Stretch::new(Arc::new(Standing::nowhere()));
+        next.push(17, batch(Vec::new()), 3, Arc::new(Standing::nowhere()));
+        stretch.extend(next);
+        stretch.forget(2);
+        let had = |number| stretch.had(number);
+        assert_eq!(
+            [5, 6, 16, 17, 18, 20].map(had),
+            [None, None, Some(0), Some(1), None, Some(2)]
+        );
     }
 
     proptest! {
