@@ -15,8 +15,8 @@ use crate::subscription::Audience;
 
 /// Clients in crowds by audience, which take turns.
 ///
-/// A pass over 10,000 clients of one stream takes a twentieth of a second and more. In one list with them, a client of another stream would
-/// wait for that with each of its events; so it waits for one turn of theirs, which tokio's budget of 128 ends.
+/// A pass over 10,000 clients of one stream takes a twentieth of a second and more. In one list with them, a client of another
+/// stream would wait for that with each of its events; so it waits for one turn of theirs, which tokio's budget of 128 ends.
 pub(super) struct Audiences<C> {
     crowds: Vec<(Option<Audience>, Crowd<C>)>,
     /// Whose turn it is.

@@ -6,7 +6,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::{
     carrier::Carrier,
@@ -32,7 +31,7 @@ pub(super) trait Deliver: Send {
     fn sit_in(&mut self, row: &mut Option<Row>);
 
     /// See [`Delivery::take_stretch`].
-    fn take_stretch(&mut self, stretch: &Stretch, now: Instant) -> Option<usize>;
+    fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize>;
 }
 
 impl<F: Feed + Send> Deliver for Delivery<F> {
@@ -52,8 +51,8 @@ impl<F: Feed + Send> Deliver for Delivery<F> {
         self.sit_in(row);
     }
 
-    fn take_stretch(&mut self, stretch: &Stretch, now: Instant) -> Option<usize> {
-        self.take_stretch(stretch, now)
+    fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize> {
+        self.take_stretch(stretch)
     }
 }
 

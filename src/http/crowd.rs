@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::task::{AtomicWaker, waker_ref};
 use slab::Slab;
-use tokio::{task::coop, time::Instant};
+use tokio::task::coop;
 
 use super::{
     calls::{Call, Calls},
@@ -27,7 +27,7 @@ pub(super) trait Served: Future<Output = ()> + Unpin {
     fn sit_in(&mut self, row: &mut Option<Row>);
 
     /// Gives it what all get. Whether it has to be polled to get it, or for the rest of it.
-    fn give(&mut self, share: &Share, now: Instant) -> bool;
+    fn give(&mut self, share: &Share) -> bool;
 }
 
 /// Clients who get the same.
@@ -84,17 +84,7 @@ impl<C: Served> Crowd<C> {
             return Poll::Ready(None);
         }
         self.look(context);
-        let mut has_looked = true;
-        loop {
-            if self.called.is_empty() && self.round.is_none() {
-                if has_looked {
-                    return Poll::Pending;
-                }
-                self.look(context);
-                has_looked = true;
-                continue;
-            }
-            has_looked = false;
+        while !self.called.is_empty() || self.round.is_some() {
             // By turns, so that those who are always busy, as who catches up is, and those who are live do not wait for each other.
             if let Some(key) = self.called.pop_front() {
                 if !proceed(context) {
@@ -113,7 +103,11 @@ impl<C: Served> Crowd<C> {
                     return Poll::Ready(Some(end));
                 }
             }
+            if self.called.is_empty() && self.round.is_none() {
+                self.look(context);
+            }
         }
+        Poll::Pending
     }
 
     /// Looks who was woken, and what has come for all.
@@ -170,7 +164,7 @@ impl<C: Served> Crowd<C> {
             let Some(share) = round.share() else {
                 return self.poll_client(key);
             };
-            let given = catch_unwind(AssertUnwindSafe(|| client.served.give(share, Instant::now())));
+            let given = catch_unwind(AssertUnwindSafe(|| client.served.give(share)));
             return match given {
                 Ok(false) => None,
                 Ok(true) => self.poll_client(key),
@@ -250,7 +244,7 @@ pub(super) mod tests {
     impl<F: Future<Output = ()> + Unpin> Served for Polled<F> {
         fn sit_in(&mut self, _row: &mut Option<Row>) {}
 
-        fn give(&mut self, _share: &Share, _now: Instant) -> bool {
+        fn give(&mut self, _share: &Share) -> bool {
             true
         }
     }
@@ -298,7 +292,7 @@ pub(super) mod tests {
             row.get_or_insert_with(|| self.stage.row());
         }
 
-        fn give(&mut self, share: &Share, _now: Instant) -> bool {
+        fn give(&mut self, share: &Share) -> bool {
             let given = Happened::Given(self.name, share.bytes(0).to_vec());
             self.diary.borrow_mut().push(given);
             self.is_full || self.is_over.get()

@@ -145,7 +145,7 @@ impl<F: Feed> Delivery<F> {
     /// instead.
     ///
     /// What else may happen to it, its end or a silence, still wakes the task that polled it last.
-    pub(super) fn take_stretch(&mut self, stretch: &Stretch, now: Instant) -> Option<usize> {
+    pub(super) fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize> {
         if !self.begun || self.ending.is_some() || !self.coder.is_identity() {
             return None;
         }
@@ -153,7 +153,7 @@ impl<F: Feed> Delivery<F> {
         let new = &stretch.batches()[had..];
         if !new.is_empty() {
             new.iter().for_each(|batch| self.account.sent(batch));
-            self.spoke = now;
+            self.spoke = Instant::now();
         }
         Some(had)
     }

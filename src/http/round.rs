@@ -76,17 +76,12 @@ impl Round {
 impl Share {
     fn of(stretch: Stretch) -> Self {
         let mut framed = Framed::default();
-        stretch
-            .batches()
-            .iter()
-            .for_each(|batch| framed.push(&batch.bytes));
+        frame(&stretch, &mut framed);
         Self { stretch, framed }
     }
 
     fn extend(&mut self, next: Stretch) {
-        next.batches()
-            .iter()
-            .for_each(|batch| self.framed.push(&batch.bytes));
+        frame(&next, &mut self.framed);
         self.stretch.extend(next);
     }
 
@@ -119,4 +114,9 @@ impl Share {
     pub(super) fn batches(&self, had: usize) -> &[Batch] {
         &self.stretch.batches()[had..]
     }
+}
+
+fn frame(stretch: &Stretch, framed: &mut Framed) {
+    let data = stretch.batches().iter().map(|batch| &batch.bytes);
+    data.for_each(|data| framed.push(data));
 }

@@ -11,7 +11,6 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use tokio::time::Instant;
 
 use super::{
     chunks::Chunks, connection::take_leave, crowd::Served, http1::PIPELINED, link::Link, presence::Presence,
@@ -92,12 +91,12 @@ impl SocketSink {
     }
 
     /// Writes of what all get what is new to it, if it waits for nothing else; whether it has to be polled then.
-    fn write_share(&mut self, share: &Share, now: Instant) -> bool {
+    fn write_share(&mut self, share: &Share) -> bool {
         let Some(parked) = self.parked.as_mut().filter(|_| self.chunks.is_empty()) else {
             // It asks for itself once its socket has taken what it has.
             return false;
         };
-        let Some(had) = parked.delivery.take_stretch(share.stretch(), now) else {
+        let Some(had) = parked.delivery.take_stretch(share.stretch()) else {
             return true;
         };
         let bytes = share.bytes(had);
@@ -176,8 +175,8 @@ impl Served for SocketSink {
         }
     }
 
-    fn give(&mut self, share: &Share, now: Instant) -> bool {
-        Turn(self).0.write_share(share, now)
+    fn give(&mut self, share: &Share) -> bool {
+        Turn(self).0.write_share(share)
     }
 }
 
@@ -276,22 +275,18 @@ mod tests {
         };
         stage.publish([b"too early".to_vec()]);
         let early = share(&mut row);
-        let now = Instant::now();
-        assert!(sink.give(early.share().unwrap(), now), "before its prelude");
+        assert!(sink.give(early.share().unwrap()), "before its prelude");
         assert!((&mut sink).now_or_never().is_none());
 
         stage.publish([b"little".to_vec()]);
-        assert!(!sink.give(share(&mut row).share().unwrap(), now));
+        assert!(!sink.give(share(&mut row).share().unwrap()));
         let large = vec![b'x'; 8 * 1024 * 1024];
         had.store(1, Relaxed);
         stage.publish([b"had".to_vec(), b"head".to_vec(), large.clone()]);
-        assert!(
-            sink.give(share(&mut row).share().unwrap(), now),
-            "there is a rest"
-        );
+        assert!(sink.give(share(&mut row).share().unwrap()), "there is a rest");
         stage.publish([b"later".to_vec()]);
         assert!(
-            !sink.give(share(&mut row).share().unwrap(), now),
+            !sink.give(share(&mut row).share().unwrap()),
             "it asks for itself, once it can take something"
         );
 

@@ -124,5 +124,21 @@ pub struct Packed {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::*;
+    use crate::partition::TopicPartition;
+
     pub(crate) use super::lane::tests::Stage;
+
+    /// One that a client is told of.
+    pub(crate) fn gap() -> Gap {
+        Gap {
+            partition: TopicPartition {
+                topic: "edits".into(),
+                partition: 0,
+            },
+            requested: Some(1),
+            resumed: Some(9),
+            reason: Reason::Expired,
+        }
+    }
 }

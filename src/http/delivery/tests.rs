@@ -18,8 +18,10 @@ use crate::{
     drain,
     http::account::tests::account,
     metrics::{self, Registry, StartPlace},
-    partition::TopicPartition,
-    subscription::{Gap, Most, News, Reason, tests::Stage},
+    subscription::{
+        Most, News,
+        tests::{Stage, gap},
+    },
 };
 
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
@@ -124,18 +126,6 @@ impl Rig {
     }
 }
 
-fn gap() -> Gap {
-    Gap {
-        partition: TopicPartition {
-            topic: "edits".into(),
-            partition: 0,
-        },
-        requested: Some(1),
-        resumed: Some(9),
-        reason: Reason::Expired,
-    }
-}
-
 fn text(bytes: &'static str) -> Option<Bytes> {
     Some(Bytes::from_static(bytes.as_bytes()))
 }
@@ -169,7 +159,7 @@ async fn an_event_puts_the_heartbeat_off() {
 async fn what_is_new_of_a_stretch_is_counted_and_puts_the_heartbeat_off() {
     let mut rig = rig(|_| {});
     let stretch = stretch([b"had", b"data: 1\n\n", b"data: 2\n\n"]);
-    let take = |rig: &mut Rig| rig.delivery.take_stretch(&stretch, Instant::now());
+    let take = |rig: &mut Rig| rig.delivery.take_stretch(&stretch);
     assert_eq!(take(&mut rig), None, "before the prelude");
     rig.next().await;
     tokio::time::advance(Duration::from_secs(14)).await;
@@ -187,11 +177,11 @@ async fn who_ends_or_packs_takes_no_stretch() {
     ending.next().await;
     ending.feed.put("event: gap\n\n", 0, 1);
     ending.next().await;
-    assert_eq!(ending.delivery.take_stretch(&stretch, Instant::now()), None);
+    assert_eq!(ending.delivery.take_stretch(&stretch), None);
     let packing = rig(|_| {});
     let mut delivery = packing.delivery.coded(Coding::Gzip);
     poll_fn(|context| delivery.poll_next(context, false)).await;
-    assert_eq!(delivery.take_stretch(&stretch, Instant::now()), None);
+    assert_eq!(delivery.take_stretch(&stretch), None);
 }
 
 #[tokio::test(start_paused = true)]

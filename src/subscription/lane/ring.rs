@@ -201,10 +201,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::{
-        partition::TopicPartition,
-        subscription::{Gap, Packed, Reason},
-    };
+    use crate::subscription::{Packed, tests::gap};
 
     const SMALL: usize = JOINED / RUN as usize;
 
@@ -256,15 +253,6 @@ mod tests {
             number: 0,
             begins: true,
         };
-        let gap = Gap {
-            partition: TopicPartition {
-                topic: "edits".into(),
-                partition: 0,
-            },
-            requested: None,
-            resumed: None,
-            reason: Reason::Truncated,
-        };
         let odd = [
             batch(0, SMALL + 1),
             Batch {
@@ -272,7 +260,7 @@ mod tests {
                 ..batch(0, 1)
             },
             Batch {
-                gaps: vec![gap],
+                gaps: vec![gap()],
                 ..batch(0, 1)
             },
         ];

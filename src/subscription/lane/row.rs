@@ -188,9 +188,8 @@ pub(crate) mod tests {
         *,
     };
     use crate::{
-        partition::TopicPartition,
         position::IdForm,
-        subscription::{Coding, Format, Gap, Reason},
+        subscription::{Coding, Format, tests::gap},
     };
 
     /// A lane whose batches the test makes.
@@ -316,15 +315,6 @@ pub(crate) mod tests {
 
     #[test]
     fn each_is_asked_when_it_is_not_the_same_for_all() {
-        let gap = Gap {
-            partition: TopicPartition {
-                topic: "edits".into(),
-                partition: 0,
-            },
-            requested: None,
-            resumed: None,
-            reason: Reason::Truncated,
-        };
         let stage = Stage::new();
         let mut row = stage.row();
         assert_eq!(look(&mut row, PLENTY), Poll::Pending);
@@ -332,7 +322,7 @@ pub(crate) mod tests {
 
         stage.push(batch(b"plain".to_vec()));
         stage.push(Batch {
-            gaps: vec![gap],
+            gaps: vec![gap()],
             ..batch(b"gap".to_vec())
         });
         stage.wake(false);
