@@ -7,15 +7,13 @@ mod support;
 
 use std::{
     future::poll_fn,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
-    },
-    task::{Context, Poll, Wake, Waker},
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bytes::Bytes;
+use futures_test::task::new_count_waker;
 use futures_util::FutureExt;
 use proptest::{prelude::*, test_runner::TestRunner};
 use riverhead::{
@@ -358,8 +356,7 @@ fn those_in_a_row_are_not_woken_and_get_what_it_finds() {
             follow(follower).await;
         }
         follow(&mut followers[0]).await;
-        let woken = Arc::new(Woken::default());
-        let waker = Waker::from(Arc::clone(&woken));
+        let (waker, woken) = new_count_waker();
         let context = &mut Context::from_waker(&waker);
         for follower in &mut followers {
             follower.sit_in(&mut row);
@@ -370,7 +367,6 @@ fn those_in_a_row_are_not_woken_and_get_what_it_finds() {
             row.poll_news(&Context::from_waker(Waker::noop()), PLENTY),
             Poll::Ready(News::Stretch(_))
         ));
-        woken.0.store(false, Relaxed);
         let mut seen = vec![Vec::new(); 3];
         for n in 0..10 {
             house.write(n % 2, 3);
@@ -400,21 +396,11 @@ fn those_in_a_row_are_not_woken_and_get_what_it_finds() {
         for follower in &mut followers {
             assert!(follower.poll_batch(context).is_pending());
         }
-        woken.0.store(false, Relaxed);
+        let before = woken.get();
         house.write(0, 1);
         others(20).await;
-        assert!(!woken.0.load(Relaxed), "a follower was woken");
+        assert_eq!(woken, before, "a follower was woken");
     });
-}
-
-/// Whether anybody was woken.
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Relaxed);
-    }
 }
 
 #[test]

@@ -50,23 +50,20 @@ const LARGE: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::poll_fn,
-        sync::{
-            Arc,
-            atomic::{AtomicBool, Ordering},
-        },
-        task::{Wake, Waker},
-        time::Duration,
-    };
+    use std::{future::poll_fn, sync::Arc, task::Waker, time::Duration};
 
+    use futures_test::task::new_count_waker;
     use futures_util::FutureExt;
-    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::{
         drain,
-        http::{account::tests::account, carrier::Carrier, delivery::Terms, link::Link},
+        http::{
+            account::tests::account,
+            carrier::Carrier,
+            delivery::Terms,
+            link::{Link, tests::connected},
+        },
         metrics::{HttpMetrics, StartPlace},
         subscription::{Batch, Format},
     };
@@ -90,8 +87,7 @@ mod tests {
     }
 
     async fn body(size: usize) -> (StreamBody<Events>, Arc<Link>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_, socket) = connected().await;
         let link = Arc::new(Link::new(socket, None));
         let terms = Terms {
             format: Format::Sse,
@@ -125,21 +121,9 @@ mod tests {
         let (mut body, link) = body(LARGE).await;
         assert!(gives(&mut body) && gives(&mut body), "the prelude and a batch");
         assert!(!gives(&mut body));
-        let (waker, woken) = watched_waker();
+        let (waker, woken) = new_count_waker();
         link.set_flushed(&Context::from_waker(&waker));
-        assert!(woken.load(Ordering::Relaxed));
+        assert_eq!(woken, 1);
         assert!(gives(&mut body));
-    }
-
-    /// A waker, and whether it was used.
-    fn watched_waker() -> (Waker, Arc<AtomicBool>) {
-        struct Flag(Arc<AtomicBool>);
-        impl Wake for Flag {
-            fn wake(self: Arc<Self>) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
-        let woken = Arc::new(AtomicBool::new(false));
-        (Arc::new(Flag(Arc::clone(&woken))).into(), woken)
     }
 }

@@ -88,12 +88,10 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) mod tests {
     use std::{sync::Weak, task::Waker};
 
-    use tokio::{
-        io::AsyncReadExt,
-        net::{TcpListener, TcpStream},
-    };
+    use tokio::{io::AsyncReadExt, net::TcpStream};
 
-    use super::{super::link::Link, *};
+    use super::*;
+    use crate::http::link::{Link, tests::connected};
 
     /// One that leads nowhere.
     pub(in crate::http) fn exit() -> Arc<Exit> {
@@ -102,10 +100,8 @@ pub(super) mod tests {
 
     const HEARTBEAT: Duration = Duration::from_secs(15);
 
-    async fn connected() -> (Arc<Link>, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (socket, _) = listener.accept().await.unwrap();
+    async fn linked() -> (Arc<Link>, TcpStream) {
+        let (peer, socket) = connected().await;
         (Arc::new(Link::new(socket, None)), peer)
     }
 
@@ -117,7 +113,7 @@ pub(super) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_to_go_has_a_second_to_read_the_rest_and_is_then_reset() {
-        let (link, peer) = connected().await;
+        let (link, peer) = linked().await;
         let exit = Exit::new(&Carrier::alone(Arc::clone(&link)), HEARTBEAT);
         let context = Context::from_waker(Waker::noop());
         assert_eq!(exit.told(&context), None);
@@ -135,7 +131,7 @@ pub(super) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_read_the_rest_is_not_reset() {
-        let (link, peer) = connected().await;
+        let (link, peer) = linked().await;
         Exit::new(&Carrier::alone(Arc::clone(&link)), HEARTBEAT).leave(Leave::Crowded);
         sleep(2 * GRACE).await;
         assert_eq!(link.end(), EndReason::ClientClosed);
@@ -144,7 +140,7 @@ pub(super) mod tests {
 
     #[tokio::test]
     async fn a_dead_one_is_reset_at_once() {
-        let (link, peer) = connected().await;
+        let (link, peer) = linked().await;
         let exit = Exit::new(&Carrier::alone(Arc::clone(&link)), HEARTBEAT);
         assert!(!exit.is_dead());
         exit.leave(Leave::Dead);

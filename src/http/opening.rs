@@ -67,19 +67,16 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
 mod tests {
-    use tokio::{
-        io::AsyncWriteExt,
-        net::{TcpListener, TcpStream},
-    };
+    use tokio::{io::AsyncWriteExt, net::TcpStream};
 
     use super::*;
+    use crate::http::link::tests::connected;
 
     /// A client, and our end.
     async fn pair() -> (TcpStream, Link) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (client, socket) = connected().await;
         client.set_nodelay(true).unwrap();
-        (client, Link::new(listener.accept().await.unwrap().0, None))
+        (client, Link::new(socket, None))
     }
 
     #[tokio::test]

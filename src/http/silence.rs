@@ -54,17 +54,15 @@ mod tests {
     use socket2::{SockFilter, SockRef};
     use tokio::{
         io::AsyncWriteExt,
-        net::TcpListener,
         time::{sleep, timeout},
     };
 
     use super::*;
+    use crate::http::link::tests::connected;
 
     #[tokio::test]
     async fn a_peer_that_vanished_is_silent_and_one_that_does_not_read_is_not() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut socket, _) = listener.accept().await.unwrap();
+        let (peer, mut socket) = connected().await;
         socket.write_all(b"acknowledged").await.unwrap();
         sleep(Duration::from_millis(300)).await;
         assert_eq!(

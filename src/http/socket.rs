@@ -199,11 +199,7 @@ mod tests {
     };
 
     use socket2::SockRef;
-    use tokio::{
-        io::AsyncReadExt,
-        net::{TcpListener, TcpStream},
-        time::timeout,
-    };
+    use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
     use tokio_util::task::TaskTracker;
 
     use super::*;
@@ -215,6 +211,7 @@ mod tests {
             carrier::Carrier,
             chunks::WRITE,
             delivery::{Delivery, Feed, Terms},
+            link::tests::connected,
             round::Round,
         },
         metrics::{self, HttpMetrics, StartPlace},
@@ -239,9 +236,7 @@ mod tests {
     }
 
     async fn sink(had: &Arc<AtomicUsize>) -> (SocketSink, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (socket, _) = listener.accept().await.unwrap();
+        let (peer, socket) = connected().await;
         SockRef::from(&socket).set_send_buffer_size(4096).unwrap();
         let link = Arc::new(Link::new(socket, None));
         let metrics = HttpMetrics::register(&mut metrics::registry());

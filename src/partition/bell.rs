@@ -101,44 +101,35 @@ fn push(bells: &mut Vec<Weak<Bell>>, bell: &Arc<Bell>) {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::atomic::Ordering::Relaxed,
-        task::{Context, Wake, Waker},
-    };
+    use std::task::Context;
+
+    use futures_test::task::new_count_waker;
 
     use super::*;
 
-    #[derive(Default)]
-    struct Flag(AtomicBool);
-
-    impl Wake for Flag {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Relaxed);
-        }
-    }
-
     #[test]
     fn a_muted_bell_wakes_nobody_until_somebody_listens_again() {
-        let (bell, flag) = (Bell::new(), Arc::new(Flag::default()));
-        let waker = Waker::from(Arc::clone(&flag));
+        let bell = Bell::new();
+        let (waker, woken) = new_count_waker();
         let context = Context::from_waker(&waker);
         bell.listen(&context);
         bell.mute();
         bell.ring();
-        assert!(!flag.0.load(Relaxed));
+        assert_eq!(woken, 0);
         bell.listen(&context);
         bell.ring();
-        assert!(flag.0.load(Relaxed));
+        assert_eq!(woken, 1);
     }
 
     #[test]
     fn who_waits_is_rung_once_for_each_time_it_asks() {
-        let (waiters, bell, flag) = (Waiters::default(), Bell::new(), Arc::new(Flag::default()));
-        let waker = Waker::from(Arc::clone(&flag));
+        let (waiters, bell) = (Waiters::default(), Bell::new());
+        let (waker, woken) = new_count_waker();
         let rung = || {
+            let before = woken.get();
             bell.listen(&Context::from_waker(&waker));
             waiters.ring();
-            flag.0.swap(false, Relaxed)
+            woken.get() > before
         };
         assert!(!rung());
         waiters.add(&bell);

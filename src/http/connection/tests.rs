@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use bytes::Bytes;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket},
+    net::TcpSocket,
     task::JoinHandle,
 };
 use tokio_util::task::TaskTracker;
@@ -25,6 +25,7 @@ use crate::{
         account::tests::account,
         carrier::Carrier,
         delivery::{Delivery, Feed, Terms},
+        link::tests::connected_from,
         panics::contain,
         settings::Sink::{self, Body, Socket},
     },
@@ -125,9 +126,8 @@ impl Rig {
     }
 
     async fn connect_with(self: &Arc<Self>, socket: TcpSocket) -> (TcpStream, JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
-        let (socket, peer) = listener.accept().await.unwrap();
+        let (client, socket) = connected_from(socket).await;
+        let peer = client.local_addr().unwrap();
         let (rig, connections) = (Arc::clone(self), TaskTracker::new());
         let presence = Presence::new(&self.metrics, connections.token());
         let served = async move {

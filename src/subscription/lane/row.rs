@@ -176,11 +176,9 @@ impl Stretch {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::{
-        sync::atomic::{AtomicBool, Ordering::Relaxed},
-        task::{Wake, Waker},
-    };
+    use std::task::Waker;
 
+    use futures_test::task::new_count_waker;
     use proptest::{collection::vec, prelude::*};
 
     use super::{
@@ -240,15 +238,6 @@ pub(crate) mod tests {
         }
     }
 
-    #[derive(Default)]
-    struct Flag(AtomicBool);
-
-    impl Wake for Flag {
-        fn wake(self: Arc<Self>) {
-            self.0.store(true, Relaxed);
-        }
-    }
-
     /// What a row finds, as the bytes of each batch; `None` is that each has to be asked.
     fn look(row: &mut Row, most: Most) -> Poll<Option<Vec<Vec<u8>>>> {
         let stretch = |news| match news {
@@ -272,13 +261,12 @@ pub(crate) mod tests {
         let stage = Stage::new();
         stage.publish([b"before".to_vec()]);
         let mut row = stage.row();
-        let flag = Arc::new(Flag::default());
-        let waker = Waker::from(Arc::clone(&flag));
+        let (waker, woken) = new_count_waker();
         let context = Context::from_waker(&waker);
         assert!(row.poll_news(&context, PLENTY).is_pending());
-        assert!(!flag.0.load(Relaxed));
+        assert_eq!(woken, 0);
         stage.publish([b"one".to_vec(), b"two".to_vec()]);
-        assert!(flag.0.swap(false, Relaxed));
+        assert!(woken.get() > 0);
         assert_eq!(
             look(&mut row, PLENTY),
             Poll::Ready(Some(vec![b"one".to_vec(), b"two".to_vec()]))
