@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use riverhead_brokers::eventually;
+use riverhead_brokers::{eventually, spawn};
 use tempfile::TempDir;
 
 use crate::process::Process;
@@ -133,13 +133,13 @@ impl Plan {
         let directory = TempDir::new()?;
         let file = directory.path().join(FILE);
         fs::write(&file, self.config())?;
-        let mut child = self
-            .command(&file)
+        let mut command = self.command(&file);
+        command
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+            .stderr(Stdio::piped());
+        let mut child = spawn(command)?;
         let log = Arc::new(Mutex::new(String::new()));
         if let Some(stderr) = child.stderr.take() {
             keep(stderr, log.clone());

@@ -40,6 +40,7 @@ mod workplace;
 pub use address::DeadAddress;
 pub use cluster::{CONTROLLER, Cluster, ClusterBuilder};
 pub use patience::{Probe, eventually, scale, scaled};
+pub use process::spawn;
 pub use producer::{Acked, Acks, Ledger, Producer, ProducerBuilder, RawRecord, Running, value};
 pub use proxy::{Counts, Direction, Fault, Proxy};
 pub use shared::{SharedCluster, shared};

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 
 use crate::patience::eventually;
 
@@ -68,11 +69,15 @@ impl Drop for Process {
     }
 }
 
-/// Starts a command that dies with this process.
+/// Starts a command that dies with this process, however that dies.
 ///
 /// The kernel sends the death signal when the *thread* that forked ends, and a test's thread ends with its
-/// test while a shared cluster lives on: so all children are forked by one thread that never ends.
-pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
+/// test while a shared cluster lives on: so all children are forked by one thread that never ends. Which processors a child
+/// may run on it has from the caller all the same.
+///
+/// # Errors
+/// When the command cannot be started.
+pub fn spawn(mut command: Command) -> io::Result<Child> {
     static NURSERY: OnceLock<Sender<Job>> = OnceLock::new();
     let nursery = NURSERY.get_or_init(|| {
         let (jobs, queue) = channel::<Job>();
@@ -81,7 +86,14 @@ pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     });
     die_with_parent(&mut command);
     let (answer, child) = channel();
-    let job = move || drop(answer.send(command.spawn()));
+    let affinity = sched_getaffinity(None);
+    let job = move || {
+        if let Ok(affinity) = affinity {
+            // Fails only where it could not be asked for above.
+            let _ = sched_setaffinity(None, &affinity);
+        }
+        drop(answer.send(command.spawn()));
+    };
     nursery
         .send(Box::new(job))
         .map_err(|_| io::ErrorKind::BrokenPipe)?;
@@ -111,6 +123,8 @@ fn die_with_parent(command: &mut Command) {
 mod tests {
     use std::fs;
 
+    use rustix::thread::CpuSet;
+
     use super::*;
 
     #[test]
@@ -122,6 +136,22 @@ mod tests {
         assert!(child.try_wait().expect("asked").is_none());
         child.kill().expect("killed");
         assert!(!child.wait().expect("waited").success());
+    }
+
+    #[test]
+    fn a_child_runs_where_its_parent_does() {
+        let mut one = CpuSet::new();
+        one.set(0);
+        // On a thread of its own, which no other test gets.
+        let child = thread::spawn(move || {
+            sched_setaffinity(None, &one).expect("pinned");
+            spawn(sleep())
+        });
+        let mut child = child.join().expect("joined").expect("spawned");
+        let pid = Pid::from_child(&child);
+        assert_eq!(sched_getaffinity(Some(pid)).expect("asked"), one);
+        child.kill().expect("killed");
+        child.wait().expect("waited");
     }
 
     #[test]
