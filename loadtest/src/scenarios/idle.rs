@@ -16,7 +16,7 @@ use crate::{
     crowd::{Crowd, Errand, Plan, address},
     process::socket_memory,
     progress::Progress,
-    server::{Kind, PARTITIONS, Site},
+    server::{self, Kind, PARTITIONS, Site},
     table::{Table, figure, median},
 };
 
@@ -81,6 +81,7 @@ impl Idle<'_> {
     /// # Errors
     /// When a server does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
+        server::check(&self.servers, &self.peers)?;
         let (broker, pins) = one_broker(self.server_cpus, self.progress);
         raise_descriptors();
         let site = Site {

@@ -10,12 +10,12 @@ pub use raw::serve as serve_raw;
 use std::{
     env, io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use riverhead_brokers::{Cluster, NewTopic};
+use riverhead_brokers::{Cluster, NewTopic, spawn};
 use serde::Serialize;
 
 use crate::{
@@ -107,6 +107,26 @@ impl Kind {
         self != Self::KafkaSse
     }
 
+    /// Names a file that it needs and that is not there.
+    fn check(self, peers: &Path) -> io::Result<()> {
+        let needed = match self {
+            Self::Nchan => peers::needed_by_nchan(peers).to_vec(),
+            Self::KafkaSse => vec![peers.join(KAFKA_SSE), peers.join("kafkasse/node_modules")],
+            Self::Riverhead | Self::Body | Self::Raw | Self::Plain => Vec::new(),
+        };
+        match needed.iter().find(|path| !path.exists()) {
+            None => Ok(()),
+            Some(path) => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!(
+                    "{} needs {}: see loadtest/peers/install, and --peers",
+                    self.name(),
+                    path.display()
+                ),
+            )),
+        }
+    }
+
     /// Starts it, for the records of `topic`, which it creates. None for a plain consumer.
     ///
     /// # Errors
@@ -124,6 +144,14 @@ impl Kind {
             Self::Plain => Ok(None),
         })
     }
+}
+
+/// Whether all of them are installed: who finds out in the middle of a run has lost what was measured before.
+///
+/// # Errors
+/// When one needs a file that is not there.
+pub fn check(servers: &[Kind], peers: &Path) -> io::Result<()> {
+    servers.iter().try_for_each(|kind| kind.check(peers))
 }
 
 impl Server {
@@ -198,25 +226,24 @@ fn gateway(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::Result<Se
     })
 }
 
+/// The server of `kafkasse`, among the peers' files.
+const KAFKA_SSE: &str = "kafkasse/server.mjs";
+
 /// This program, in another of its roles.
 fn raw() -> io::Result<Server> {
-    let child = Command::new(env::current_exe()?)
-        .arg("raw")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    announced(child, "/".into())
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("raw").stdin(Stdio::piped()).stdout(Stdio::piped());
+    announced(spawn(command)?, "/".into())
 }
 
 fn kafka_sse(site: &Site<'_>, topic: &str) -> io::Result<Server> {
-    let directory: PathBuf = site.peers.join("kafkasse");
-    let child = Command::new("node")
-        .arg(directory.join("server.mjs"))
+    let mut command = Command::new("node");
+    command
+        .arg(site.peers.join(KAFKA_SSE))
         .args([&site.cluster.bootstrap(), topic])
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    announced(child, "/".into())
+        .stdout(Stdio::piped());
+    announced(spawn(command)?, "/".into())
 }
 
 /// Once it has said where it listens.

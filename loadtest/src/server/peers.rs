@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -24,13 +24,18 @@ pub(super) struct Nginx {
 
 /// Starts it with the configuration of `peers/nchan`.
 pub(super) fn nchan(peers: &Path) -> io::Result<Server> {
-    let nginx = Nginx::start(&fs::read_to_string(peers.join("nchan/nginx.conf"))?)?;
+    let nginx = Nginx::start(&fs::read_to_string(peers.join(CONFIG))?)?;
     Ok(Server {
         address: nginx.address,
         target: "/sub".into(),
         process: Process::new(nginx.master.id()),
         guard: Guard::Peer(nginx),
     })
+}
+
+/// Files without which it does not start.
+pub(super) fn needed_by_nchan(peers: &Path) -> [PathBuf; 3] {
+    [NGINX.into(), MODULE.into(), peers.join(CONFIG)]
 }
 
 impl Nginx {
@@ -84,7 +89,7 @@ impl Drop for Nginx {
 }
 
 fn command(directory: &TempDir) -> Command {
-    let mut command = Command::new("/usr/sbin/nginx");
+    let mut command = Command::new(NGINX);
     let directory = directory.path();
     command
         .arg("-p")
@@ -93,6 +98,15 @@ fn command(directory: &TempDir) -> Command {
         .arg(directory.join("nginx.conf"));
     command
 }
+
+/// Where Debian puts it.
+const NGINX: &str = "/usr/sbin/nginx";
+
+/// Loaded by [`CONFIG`].
+const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
+
+/// Among the peers' files.
+const CONFIG: &str = "nchan/nginx.conf";
 
 /// How long it may take until it accepts.
 const START: Duration = Duration::from_secs(10);

@@ -20,7 +20,7 @@ use super::{one_broker, raise_descriptors};
 use crate::{
     pins::Pins,
     progress::Progress,
-    server::{Kind, Site},
+    server::{self, Kind, Site},
 };
 
 /// How much of it.
@@ -64,6 +64,7 @@ impl Fanout<'_> {
     /// # Errors
     /// When a server does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
+        server::check(&self.servers, &self.peers)?;
         let (broker, pins) = one_broker(self.server_cpus, self.progress);
         self.run_on(&broker, &pins)
     }
