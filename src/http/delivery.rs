@@ -5,6 +5,7 @@
 
 use std::{
     future::Future,
+    hint::black_box,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -37,6 +38,9 @@ pub(super) trait Feed {
     /// See [`Follower::sit_in`].
     fn sit_in(&mut self, _row: &mut Option<Row>) {}
 
+    /// See [`Follower::prefetch`].
+    fn prefetch(&self) {}
+
     /// See [`Follower::take_stretch`].
     fn take_stretch(&mut self, _stretch: &Stretch) -> Option<usize> {
         None
@@ -58,6 +62,10 @@ impl Feed for Follower {
 
     fn sit_in(&mut self, row: &mut Option<Row>) {
         self.sit_in(row);
+    }
+
+    fn prefetch(&self) {
+        self.prefetch();
     }
 
     fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize> {
@@ -139,6 +147,13 @@ impl<F: Feed> Delivery<F> {
             }
             ready!(self.poll_moment(context, due, blocked));
         }
+    }
+
+    /// Reads what [`take_stretch`](Self::take_stretch) will, which is not in any cache where there are thousands.
+    pub(super) fn prefetch(&self) {
+        black_box((self.begun, self.ending, self.spoke));
+        self.account.prefetch();
+        self.feed.prefetch();
     }
 
     /// Takes of what all of its lane get what is new to it; how many of the batches were not. `None` when it has to be polled

@@ -2,7 +2,9 @@
 
 use std::{
     future::Future,
+    hint::black_box,
     io,
+    os::fd::AsRawFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -172,6 +174,14 @@ impl Served for SocketSink {
     fn sit_in(&mut self, row: &mut Option<Row>) {
         if let Some(parked) = &mut self.parked {
             parked.delivery.sit_in(row);
+        }
+    }
+
+    fn prefetch(&self) {
+        black_box(self.chunks.is_empty());
+        black_box(self.writer.link().socket().as_raw_fd());
+        if let Some(parked) = &self.parked {
+            parked.delivery.prefetch();
         }
     }
 

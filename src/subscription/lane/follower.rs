@@ -1,6 +1,7 @@
 //! One client's way through its streams: by itself, or in a lane.
 
 use std::{
+    hint::black_box,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
 };
@@ -127,6 +128,13 @@ impl Follower {
     pub fn sit_in(&mut self, row: &mut Option<Row>) {
         row.get_or_insert_with(|| Row::new(&self.member.lane));
         self.in_row = true;
+    }
+
+    /// Reads what [`take_stretch`](Self::take_stretch) will, so that many wait for it at once.
+    pub fn prefetch(&self) {
+        if let Way::InLane(seat) = &self.way {
+            black_box((seat.number, Arc::as_ptr(&seat.standing)));
+        }
     }
 
     /// Takes the batches of `stretch` that are new to it; how many were not. `None` when it has to be asked itself.
