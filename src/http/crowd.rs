@@ -161,14 +161,15 @@ impl<C: Served> Crowd<C> {
                 self.round = None;
                 return None;
             };
-            if key.is_multiple_of(TOGETHER) && round.share().is_some() {
+            let share = round.share();
+            if share.is_some() && key.is_multiple_of(TOGETHER) {
                 let next = (key..key + TOGETHER).filter_map(|key| self.clients.get(key));
                 next.for_each(|client| client.served.prefetch());
             }
             let Some(client) = self.clients.get_mut(key) else {
                 continue;
             };
-            let Some(share) = round.share() else {
+            let Some(share) = share else {
                 return self.poll_client(key);
             };
             let given = catch_unwind(AssertUnwindSafe(|| client.served.give(share)));

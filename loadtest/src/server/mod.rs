@@ -107,10 +107,10 @@ impl Kind {
         self != Self::KafkaSse
     }
 
-    /// Names a file that it needs and that is not there.
+    /// Fails with the name of a file that it needs and that is not there.
     fn check(self, peers: &Path) -> io::Result<()> {
         let needed = match self {
-            Self::Nchan => peers::needed_by_nchan(peers).to_vec(),
+            Self::Nchan => peers::needed_by_nchan(peers),
             Self::KafkaSse => vec![peers.join(KAFKA_SSE), peers.join("kafkasse/node_modules")],
             Self::Riverhead | Self::Body | Self::Raw | Self::Plain => Vec::new(),
         };

@@ -34,8 +34,8 @@ pub(super) fn nchan(peers: &Path) -> io::Result<Server> {
 }
 
 /// Files without which it does not start.
-pub(super) fn needed_by_nchan(peers: &Path) -> [PathBuf; 3] {
-    [NGINX.into(), MODULE.into(), peers.join(CONFIG)]
+pub(super) fn needed_by_nchan(peers: &Path) -> Vec<PathBuf> {
+    vec![NGINX.into(), MODULE.into(), peers.join(CONFIG)]
 }
 
 impl Nginx {
