@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use parking_lot::RwLock;
@@ -52,6 +52,7 @@ impl Lookout {
             topics,
             shared,
             session,
+            home: None,
         };
         thread::Builder::new()
             .name("kafka-lookout".to_owned())
@@ -74,6 +75,14 @@ struct Watch {
     topics: Vec<Arc<str>>,
     shared: Shared,
     session: SessionNumber,
+    /// What the cluster said of itself; `None` before it did, and after a look that showed nothing.
+    home: Option<Home>,
+}
+
+/// A cluster that is the one that is read, as far as is known.
+struct Home {
+    cluster_id: Arc<str>,
+    asked: Instant,
 }
 
 /// Why a look showed nothing.
@@ -83,7 +92,7 @@ enum Blind {
 }
 
 impl Watch {
-    fn run(self, nudges: &mpsc::Receiver<()>, notices: &mpsc::Sender<Notice>) {
+    fn run(mut self, nudges: &mpsc::Receiver<()>, notices: &mpsc::Sender<Notice>) {
         let mut backoff = Backoff::new(RETRY_FIRST, EVERY);
         loop {
             let (pause, notice) = match self.look() {
@@ -109,16 +118,32 @@ impl Watch {
         }
     }
 
-    fn look(&self) -> Result<Topology, Blind> {
+    fn look(&mut self) -> Result<Topology, Blind> {
+        // Put back only when all was answered: home is asked of any broker that is there, topics are of one that is named.
+        let home = match self.home.take() {
+            Some(home) if home.asked.elapsed() < HOME => home,
+            _ => self.ask_home()?,
+        };
+        let topics = self.reader.describe(&self.topics, ANSWER)?;
+        // This answer, too, says which cluster it is of.
+        if let Some(foreign) = self.reader.foreign() {
+            return Err(Blind::Foreign(foreign));
+        }
+        let cluster_id = Arc::clone(&home.cluster_id);
+        self.home = Some(home);
+        Ok(Topology { cluster_id, topics })
+    }
+
+    fn ask_home(&self) -> Result<Home, Blind> {
         let Some(any) = self.topics.first() else {
             return Err(Blind::Silence(RDKafkaErrorCode::InvalidTopic));
         };
+        let asked = Instant::now();
         let told = self.reader.home(any, ANSWER)?;
         let cluster_id = Arc::clone(&told.cluster_id);
         // Before anything else of it is believed.
         self.shared.origin.hear(told)?;
-        let topics = self.reader.describe(&self.topics, ANSWER)?;
-        Ok(Topology { cluster_id, topics })
+        Ok(Home { cluster_id, asked })
     }
 }
 
@@ -153,8 +178,12 @@ impl Leaders {
 }
 
 /// The only sign of a topic that was deleted and created again with a longer log is its id, and of added partitions their
-/// number: until the next look records of the new log pass as the old one's. Two small requests each time.
+/// number: until the next look records of the new log pass as the old one's. One small request each time.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// How often the cluster is asked for its brokers, which are where to begin when all that are connected are gone. Asked at
+/// each look, it was 1 % of what a stream of 10 records/s brings.
+const HOME: Duration = Duration::from_secs(10);
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 
