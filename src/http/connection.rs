@@ -1,7 +1,7 @@
 //! One connection, from accept to close.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
     net::{Shutdown, SocketAddr},
     sync::Arc,
@@ -101,41 +101,45 @@ impl Port {
 }
 
 /// Serves one connection, to its end or until somebody else does.
-pub(super) async fn serve(
+///
+/// Not an `async fn`, whose arguments lie in its future twice: where they came, and where they are used.
+pub(super) fn serve(
     socket: TcpStream,
     peer: SocketAddr,
     answer: impl Answer,
-    port: Port,
+    port: Arc<Port>,
     presence: Presence,
-) {
-    let rules = &port.rules;
-    if let Err(error) = tune(&socket, rules.limits) {
-        // It works without; and a peer that is gone already shows itself when it is read.
-        tracing::debug!(%peer, %error, "cannot tune a socket");
-    }
-    let place = rules.admission.as_ref().map(|admission| admission.lobby.place());
-    let link = Arc::new(Link::new(socket, place));
-    let parked = tokio::select! {
-        parked = converse(&link, PeerAddr(peer), answer, &port) => parked,
-        () = link.sent_away() => return link.set_reset_on_close(),
-        () = port.closing.cut.cancelled() => return,
-    };
-    if let (Some(parked), Some(shards)) = (parked, &port.shards) {
-        link.leave_lobby_for_good();
-        shards.take(SocketSink::new(
-            link,
-            parked,
-            rules.limits.stall_timeout,
-            presence,
-        ));
+) -> impl Future<Output = ()> + Send {
+    let admission = port.rules.admission.as_ref();
+    let link = Arc::new(Link::new(socket, admission.map(|it| it.lobby.place())));
+    async move {
+        if let Err(error) = tune(link.socket(), port.rules.limits) {
+            // It works without; and a peer that is gone already shows itself when it is read.
+            tracing::debug!(%peer, %error, "cannot tune a socket");
+        }
+        let parked = tokio::select! {
+            parked = converse(&link, PeerAddr(peer), &answer, &port) => parked,
+            () = link.sent_away() => return link.set_reset_on_close(),
+            () = port.closing.cut.cancelled() => return,
+        };
+        if let (Some(parked), Some(shards)) = (parked, &port.shards) {
+            link.leave_lobby_for_good();
+            shards.take(SocketSink::new(
+                link,
+                parked,
+                port.rules.limits.stall_timeout,
+                presence,
+            ));
+        }
     }
 }
 
 /// Finds out who speaks what, and lets it, to the end of the connection or of hyper's part in it.
-async fn converse(link: &Arc<Link>, peer: PeerAddr, answer: impl Answer, port: &Port) -> Option<Parked> {
+async fn converse(link: &Arc<Link>, peer: PeerAddr, answer: &impl Answer, port: &Port) -> Option<Parked> {
     let Port { rules, closing, .. } = port;
     let deadline = Instant::now() + rules.limits.head_timeout;
-    let opening = timeout_at(deadline, open(link, peer, rules));
+    // On the heap, and gone with the first bytes: what follows may stay for days.
+    let opening = Box::pin(timeout_at(deadline, open(link, peer, rules)));
     let opened = tokio::select! {
         opened = opening => opened,
         () = closing.hang_up.cancelled() => return None,
@@ -145,7 +149,7 @@ async fn converse(link: &Arc<Link>, peer: PeerAddr, answer: impl Answer, port: &
         Protocol::Http1(first) => http1::converse(link, peer, first, answer, port, deadline).await,
         Protocol::Http2(first) => {
             let last_call = &closing.last_call;
-            let conversation = http2::converse(link, peer, first, answer, rules, deadline, last_call);
+            let conversation = http2::converse(link, peer, first, answer.clone(), rules, deadline, last_call);
             // On the heap, because those of HTTP/1.1 would have to make room for it.
             Box::pin(conversation).await;
             None

@@ -85,7 +85,7 @@ impl Front {
         match AssertUnwindSafe(response).catch_unwind().await {
             Ok(Ok(response)) => response,
             Err(panic) => {
-                self.gateway.metrics.panic();
+                self.gateway.metrics.panics().inc();
                 Error::panicked(&*panic).into_response()
             }
         }

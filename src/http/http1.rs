@@ -25,22 +25,24 @@ use crate::client::PeerAddr;
 
 /// Lets hyper answer requests until the connection is done, or its client is gone, or has asked nothing by `deadline`; or
 /// until a stream leaves hyper, which is then the result. `first` was read already.
-pub(super) async fn converse(
+///
+/// Not an `async fn`: see [`serve`](super::connection::serve).
+pub(super) fn converse(
     link: &Arc<Link>,
     peer: PeerAddr,
     first: Bytes,
-    answer: impl Answer,
+    answer: &impl Answer,
     port: &Port,
     deadline: Instant,
-) -> Option<Parked> {
+) -> impl Future<Output = Option<Parked>> + Send {
     let limits = port.rules.limits;
     let seat = port.shards.is_some().then(Arc::<Seat>::default);
-    let service = service_fn(|mut request: Request<Incoming>| {
+    let offered = seat.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
         link.ask();
-        let seat = seat.clone().filter(|_| takeover::suits(&request));
         let carrier = Carrier::Alone {
             link: Arc::clone(link),
-            seat,
+            seat: offered.clone().filter(|_| takeover::suits(&request)),
         };
         introduce(&mut request, peer, link, carrier);
         let response = answer.answer(request);
@@ -52,32 +54,38 @@ pub(super) async fn converse(
     });
     let io = TokioIo::new(Io::new(Arc::clone(link), first, limits.stall_timeout));
     let mut connection = Box::pin(protocol(limits).serve_connection(io, service));
-    let mut last_call = pin!(port.closing.last_call.cancelled());
-    let mut late = pin!(sleep_until(deadline));
-    let (mut called, mut discard) = (false, PIPELINED);
-    poll_fn(|context| {
-        if connection.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        if let Some(parked) = seat.as_ref().and_then(|seat| seat.take(link)) {
-            return Poll::Ready(Some(parked));
-        }
+    async move {
+        let mut last_call = pin!(port.closing.last_call.cancelled());
         // hyper's own deadline began only when it got the socket.
-        if !link.has_asked() && late.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        if !called && (link.is_streaming() || last_call.as_mut().poll(context).is_ready()) {
-            called = true;
-            // Its head is out by now, or in hyper's buffer: this only says that no second request will be answered.
-            connection.as_mut().graceful_shutdown();
-            context.waker().wake_by_ref();
-        }
-        if link.is_streaming() {
-            return link.poll_gone(context, &mut discard).map(|()| None);
-        }
-        Poll::Pending
-    })
-    .await
+        let mut late = Some(Box::pin(sleep_until(deadline)));
+        let (mut called, mut discard) = (false, PIPELINED);
+        poll_fn(|context| {
+            if connection.as_mut().poll(context).is_ready() {
+                return Poll::Ready(None);
+            }
+            if let Some(parked) = seat.as_ref().and_then(|seat| seat.take(link)) {
+                return Poll::Ready(Some(parked));
+            }
+            late = late.take().filter(|_| !link.has_asked());
+            if late
+                .as_mut()
+                .is_some_and(|late| late.as_mut().poll(context).is_ready())
+            {
+                return Poll::Ready(None);
+            }
+            if !called && (link.is_streaming() || last_call.as_mut().poll(context).is_ready()) {
+                called = true;
+                // Its head is out by now, or in hyper's buffer: this only says that no second request will be answered.
+                connection.as_mut().graceful_shutdown();
+                context.waker().wake_by_ref();
+            }
+            if link.is_streaming() {
+                return link.poll_gone(context, &mut discard).map(|()| None);
+            }
+            Poll::Pending
+        })
+        .await
+    }
 }
 
 fn protocol(limits: Limits) -> http1::Builder {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http::{Method, Request, Uri};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -114,7 +115,7 @@ struct Strands {
     link: Arc<Link>,
     tally: Arc<Tally>,
     stall_timeout: Duration,
-    metrics: HttpMetrics,
+    panics: Counter,
     /// The connection is over.
     gone: CancellationToken,
 }
@@ -125,7 +126,7 @@ impl Strands {
             link: Arc::clone(link),
             tally: Arc::default(),
             stall_timeout,
-            metrics: metrics.clone(),
+            panics: metrics.panics().clone(),
             gone: CancellationToken::new(),
         }
     }
@@ -152,7 +153,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Strands {
         let request = STRAND.scope(Arc::clone(&strand), request);
         let watched = contain(
             Watched::new(request, strand, self.stall_timeout),
-            self.metrics.clone(),
+            self.panics.clone(),
         );
         tokio::spawn(self.gone.clone().run_until_cancelled_owned(watched));
     }

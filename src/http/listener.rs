@@ -4,6 +4,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
     os::fd::OwnedFd,
+    sync::Arc,
     time::Duration,
 };
 
@@ -70,7 +71,7 @@ impl Bound {
     /// connection is closed.
     pub(super) async fn serve(self, answer: impl Answer, rules: Rules, drain: Watch) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
-        let (port, connections) = (Port::open(rules), TaskTracker::new());
+        let (port, connections) = (Arc::new(Port::open(rules)), TaskTracker::new());
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -78,11 +79,12 @@ impl Bound {
                 accepted = accept(&listener, &port.rules) => accepted,
             };
             let (socket, peer) = accepted;
-            let metrics = port.rules.metrics.clone();
+            let metrics = &port.rules.metrics;
             // Taken over, a connection outlives its task.
-            let presence = Presence::new(&metrics, connections.token());
-            let connection = connection::serve(socket, peer, answer.clone(), port.clone(), presence);
-            tokio::spawn(contain(connection, metrics));
+            let presence = Presence::new(metrics, connections.token());
+            let panics = metrics.panics().clone();
+            let connection = connection::serve(socket, peer, answer.clone(), Arc::clone(&port), presence);
+            tokio::spawn(contain(connection, panics));
         }
         drop(listener);
         // Streams stay until they are due. Whoever is through with one, and would ask again on the same connection, is to do

@@ -66,7 +66,7 @@ async fn serve(mut come: mpsc::UnboundedReceiver<SocketSink>, count: Arc<AtomicU
     let mut clients = Audiences::default();
     let left = |end| {
         count.fetch_sub(1, Relaxed);
-        panics::note(end, &metrics);
+        panics::note(end, metrics.panics());
     };
     loop {
         tokio::select! {

@@ -105,9 +105,9 @@ impl HttpMetrics {
         self.responses.get_or_create(&StatusLabel { status }).inc();
     }
 
-    /// Counts a request that met a fault of ours.
-    pub fn panic(&self) {
-        self.panics.inc();
+    /// Requests that met a fault of ours.
+    pub fn panics(&self) -> &Counter {
+        &self.panics
     }
 
     /// Counts a time that no connection could be accepted.

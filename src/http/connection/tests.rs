@@ -81,7 +81,7 @@ struct Rig {
     watch: drain::Watch,
     taken: Arc<AtomicUsize>,
     broken: bool,
-    port: Port,
+    port: Arc<Port>,
 }
 
 impl Rig {
@@ -98,7 +98,7 @@ impl Rig {
             watch: drain::channel().1,
             taken: Arc::default(),
             broken,
-            port: Port::open(Rules {
+            port: Arc::new(Port::open(Rules {
                 limits: Limits {
                     stall_timeout,
                     heartbeat: SECOND,
@@ -109,7 +109,7 @@ impl Rig {
                 proxy_protocol: false,
                 sink,
                 metrics,
-            }),
+            })),
         })
     }
 
@@ -131,8 +131,8 @@ impl Rig {
         let (rig, connections) = (Arc::clone(self), TaskTracker::new());
         let presence = Presence::new(&self.metrics, connections.token());
         let served = async move {
-            let connection = serve(socket, peer, Arc::clone(&rig), rig.port.clone(), presence);
-            contain(connection, rig.metrics.clone()).await;
+            let connection = serve(socket, peer, Arc::clone(&rig), Arc::clone(&rig.port), presence);
+            contain(connection, rig.metrics.panics().clone()).await;
             connections.close();
             connections.wait().await;
         };
