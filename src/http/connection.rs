@@ -53,7 +53,7 @@ pub(super) struct Limits {
 }
 
 /// How the connections of one listener are treated.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Rules {
     pub(super) limits: Limits,
     /// What connections without a stream count under; nothing on a listener that strangers do not reach.
@@ -68,7 +68,7 @@ pub(super) struct Rules {
 }
 
 /// How a connection is told that the process is going.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Closing {
     /// Answer what is being asked, then close.
     pub(super) last_call: CancellationToken,
@@ -79,9 +79,9 @@ pub(super) struct Closing {
 }
 
 /// A listener, as each of its connections sees it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Port {
-    pub(super) rules: Arc<Rules>,
+    pub(super) rules: Rules,
     pub(super) closing: Closing,
     /// Who takes over the connections that hyper gives back; nobody where it keeps them all.
     pub(super) shards: Option<Shards>,
@@ -93,7 +93,7 @@ impl Port {
         let closing = Closing::default();
         let shards = (rules.sink == Sink::Socket).then(|| Shards::start(&rules.metrics, &closing.cut));
         Self {
-            rules: Arc::new(rules),
+            rules,
             closing,
             shards,
         }
@@ -102,7 +102,8 @@ impl Port {
 
 /// Serves one connection, to its end or until somebody else does.
 ///
-/// Not an `async fn`, whose arguments lie in its future twice: where they came, and where they are used.
+/// Not an `async fn`, whose arguments lie in its future twice: where they came, and where they are used. What stands before the
+/// `async` runs where connections are accepted, and must not fail.
 pub(super) fn serve(
     socket: TcpStream,
     peer: SocketAddr,

@@ -56,7 +56,7 @@ pub(super) fn converse(
     let mut connection = Box::pin(protocol(limits).serve_connection(io, service));
     async move {
         let mut last_call = pin!(port.closing.last_call.cancelled());
-        // hyper's own deadline began only when it got the socket.
+        // hyper's own deadline began only when it got the socket. On the heap, and gone with the first request.
         let mut late = Some(Box::pin(sleep_until(deadline)));
         let (mut called, mut discard) = (false, PIPELINED);
         poll_fn(|context| {
@@ -66,7 +66,9 @@ pub(super) fn converse(
             if let Some(parked) = seat.as_ref().and_then(|seat| seat.take(link)) {
                 return Poll::Ready(Some(parked));
             }
-            late = late.take().filter(|_| !link.has_asked());
+            if link.has_asked() {
+                late = None;
+            }
             if late
                 .as_mut()
                 .is_some_and(|late| late.as_mut().poll(context).is_ready())
