@@ -119,9 +119,10 @@ impl Watch {
     }
 
     fn look(&mut self) -> Result<Topology, Blind> {
-        // Put back only when all was answered: home is asked of any broker that is there, topics are of one that is named.
+        // Put back only when all was answered: topics are asked of the controller that the newest answer named, and if it is
+        // gone, only home, which any broker answers, names another.
         let home = match self.home.take() {
-            Some(home) if home.asked.elapsed() < HOME => home,
+            Some(home) if home.asked.elapsed() < HOME_EVERY => home,
             _ => self.ask_home()?,
         };
         let topics = self.reader.describe(&self.topics, ANSWER)?;
@@ -181,9 +182,9 @@ impl Leaders {
 /// number: until the next look records of the new log pass as the old one's. One small request each time.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// How often the cluster is asked for its brokers, which are where to begin when all that are connected are gone. Asked at
-/// each look, it was 1 % of what a stream of 10 records/s brings.
-const HOME: Duration = Duration::from_secs(10);
+/// How often the cluster is asked for its brokers, which are where to begin when all that are connected are gone: what is noted
+/// of them may be this old. Asked at each look, it was 1 % of what 10 records/s bring of a cluster of one broker.
+const HOME_EVERY: Duration = Duration::from_secs(10);
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 
