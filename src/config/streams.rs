@@ -1,6 +1,6 @@
 //! The array `streams`, and the catalog that it makes.
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{
     clusters::name,
@@ -60,10 +60,17 @@ pub(super) const KEYS: &[Key<Draft>] = &[
         ceiling(node).map(|v| draft.max_clients = Some(v))
     }),
     optional("expect_event_within", |draft, node| {
-        node.duration()
-            .map(|v| draft.stream.expect_event_within = Some(v))
+        quiet_for(node).map(|v| draft.stream.expect_event_within = v)
     }),
 ];
+
+/// How long a stream may be quiet; `None` is for as long as it likes.
+fn quiet_for(node: &Node) -> Read<Option<Duration>> {
+    match &node.kind {
+        Kind::Text(text) if text == NEVER => Ok(None),
+        _ => node.duration().map(Some),
+    }
+}
 
 /// Reads every stream; `streams` has all of them afterwards, those with faults too.
 pub(super) fn read(node: &Node, streams: &mut Vec<Draft>) -> Read<()> {
@@ -206,3 +213,6 @@ fn preference(node: &Node) -> Read<Vec<Arc<str>>> {
         None => Ok(names),
     }
 }
+
+/// A stream of which nobody expects anything.
+const NEVER: &str = "never";

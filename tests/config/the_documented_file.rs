@@ -48,6 +48,7 @@ fn shows_the_defaults() {
     assert_eq!(shown.former_topics, default.former_topics);
     assert_eq!(shown.filter_fields, default.filter_fields);
     assert_eq!(shown.clusters, default.clusters);
+    assert_eq!(shown.expect_event_within, default.expect_event_within);
 }
 
 #[test]

@@ -164,6 +164,7 @@ fn a_stream_may_be_quiet_unless_it_says_otherwise() {
     assert_eq!(within(LEAST), None);
     let text = format!("{LEAST}expect_event_within = \"90s\"\n");
     assert_eq!(within(&text), Some(Duration::from_secs(90)));
+    assert_eq!(within(&text.replace("90s", "never")), None);
     let faults = report(&format!("{LEAST}expect_event_within = \"0s\"\n"), &[]);
     assert!(faults.contains("a duration above zero"), "{faults}");
 }
