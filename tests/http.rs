@@ -549,7 +549,12 @@ async fn the_root_lists_the_streams_for_people_and_for_programs() {
     let parameter = &spec["paths"]["/v2/stream/{streams}"]["get"]["parameters"][0];
     let names: Value = vec!["recentchange", "revision"].into();
     assert_eq!(parameter["schema"]["items"]["enum"], names);
-    assert!(spec["paths"]["/v2/stream/revision"]["get"].is_object());
+    let revision = &spec["paths"]["/v2/stream/revision"]["get"];
+    assert!(revision["responses"]["429"].is_object());
+    for parameter in ["Last-Event-ID", "filter", "encoding", "since"] {
+        let all = revision["parameters"].as_array().expect("parameters");
+        assert!(all.iter().any(|it| it["name"] == parameter), "{parameter}");
+    }
     let robots = get(rig.public, "/robots.txt", "").await;
     assert_eq!(robots.body, "User-agent: *\nDisallow: /\n");
     assert_eq!(get(rig.public, "/_info", "").await.json()["name"], "riverhead");

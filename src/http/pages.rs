@@ -80,7 +80,10 @@ fn spec(catalog: &Catalog) -> Value {
     );
     for stream in catalog.streams() {
         let path = format!("/v2/stream/{}", stream.name);
-        paths.insert(path, operation(&stream.description, Vec::new()));
+        let fields = stream.filter_fields.iter();
+        let fields =
+            fields.map(|field| optional(field, "query", "Only events in which this field is one of these."));
+        paths.insert(path, operation(&stream.description, fields.collect()));
     }
     json!({
         "openapi": "3.0.3",
@@ -90,30 +93,70 @@ fn spec(catalog: &Catalog) -> Value {
 }
 
 fn operation(summary: &str, mut parameters: Vec<Value>) -> Value {
-    let optional = |name: &str, place: &str, description: &str| json!({"name": name, "in": place, "required": false, "description": description, "schema": {"type": "string"}});
-    parameters.extend([
-        optional(
-            "since",
-            "query",
-            "Begin at this time: ISO 8601, or milliseconds since the epoch.",
-        ),
-        optional("Last-Event-ID", "header", "Go on behind the event with this id."),
-        optional(
-            "lastEventId",
-            "query",
-            "The same, for clients that cannot set a header.",
-        ),
-        optional("id", "query", "`compact` for short ids."),
-        optional(
-            "on_gap",
-            "query",
-            "`fail` to be refused, or to end, rather than to go on behind a gap.",
-        ),
-    ]);
-    let content = json!({"text/event-stream": {}, "application/json": {}});
-    let responses = json!({"200": {"description": "An endless stream of events.", "content": content}});
+    let all = PARAMETERS.iter();
+    parameters.extend(all.map(|(name, place, description)| optional(name, place, description)));
+    let events = json!({"text/event-stream": {}, "application/json": {}});
+    let mut responses = json!({"200": {"description": "An endless stream of events.", "content": events}});
+    for (status, description) in REFUSALS {
+        responses[status] = json!({"description": description, "content": {"application/json": {}}});
+    }
     json!({"get": {"summary": summary, "parameters": parameters, "responses": responses}})
 }
+
+fn optional(name: &str, place: &str, description: &str) -> Value {
+    let schema = json!({"type": "string"});
+    json!({"name": name, "in": place, "required": false, "description": description, "schema": schema})
+}
+
+/// What every stream takes: name, place, description.
+const PARAMETERS: &[(&str, &str, &str)] = &[
+    ("Last-Event-ID", "header", "Go on behind the event with this id."),
+    (
+        "lastEventId",
+        "query",
+        "The same, for clients that cannot set a header.",
+    ),
+    ("last_event_id", "query", "The same."),
+    (
+        "since",
+        "query",
+        "Without an id, begin at this time: ISO 8601, or milliseconds since the epoch.",
+    ),
+    (
+        "filter",
+        "query",
+        "Only events of which this is true, such as `wiki = enwiki and not bot = true`.",
+    ),
+    ("id", "query", "`compact` for short ids."),
+    ("encoding", "query", "`gzip` for a stream that is packed."),
+    ("canary", "query", "`true` for the records of probes as well."),
+    (
+        "on_gap",
+        "query",
+        "`fail` to be refused, or to end, rather than to go on behind a gap.",
+    ),
+];
+
+/// What a stream is refused with: status, description.
+const REFUSALS: &[(&str, &str)] = &[
+    (
+        "400",
+        "A name, id, time or filter that is not understood, and why.",
+    ),
+    ("403", "Streams are not for this address."),
+    ("404", "The id has a topic that the streams do not have."),
+    ("410", "With `on_gap=fail`: what the id speaks of is gone."),
+    ("414", "The request's target is too large."),
+    (
+        "429",
+        "This client has too many streams, filters or requests; `Retry-After` says when to come back.",
+    ),
+    ("431", "The request's headers are too large."),
+    (
+        "503",
+        "Full, or with `on_gap=fail` not to be told yet; `Retry-After` says when to come back.",
+    ),
+];
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
