@@ -58,20 +58,26 @@ impl Feed {
         Ok(Self(Way::Post { answers, bytes }))
     }
 
-    /// Gives numbers from 0 on, so many and so many a second, and waits until they have gone in. Who was held up hurries
-    /// afterwards: the rate holds over all.
+    /// Gives numbers from 0 on, so many and so many a second, and waits until they have gone in: how many there were. Who was
+    /// held up hurries afterwards, and the rate holds over all; but a server that answers each gets as many as it takes in
+    /// that time, so that one which is slow does not hold up the run.
     ///
     /// # Errors
     /// When the server does not take one.
-    pub fn run(&mut self, count: u64, rate: f64, sent: &Arc<Sent>) -> io::Result<()> {
+    pub fn run(&mut self, count: u64, rate: f64, sent: &Arc<Sent>) -> io::Result<u64> {
         let began = Instant::now();
+        let due = |number| began + Duration::from_secs_f64(number as f64 / rate);
+        let answered = matches!(self.0, Way::Post { .. });
         for number in 0..count {
-            let due = began + Duration::from_secs_f64(number as f64 / rate);
-            thread::sleep(due.saturating_duration_since(Instant::now()));
+            if answered && Instant::now() >= due(count) {
+                return Ok(number);
+            }
+            thread::sleep(due(number).saturating_duration_since(Instant::now()));
             sent.note(number);
             self.send(number)?;
         }
-        self.settle()
+        self.settle()?;
+        Ok(count)
     }
 
     fn send(&mut self, number: u64) -> io::Result<()> {
@@ -143,4 +149,33 @@ fn post(answers: &mut BufReader<TcpStream>, data: &str) -> io::Result<()> {
     }
     io::copy(&mut answers.by_ref().take(length), &mut io::sink())?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_answers_slowly_gets_what_it_takes() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut feed = Feed::post(listener.local_addr().expect("an address"), 40).expect("a connection");
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().expect("the feed");
+            let mut posts = 0;
+            while socket.read(&mut [0; 1_024]).expect("a request") > 0 {
+                posts += 1;
+                // A thousand of these are a second; the feed has a millisecond.
+                thread::sleep(Duration::from_millis(1));
+                let answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok";
+                socket.write_all(answer).expect("the feed listens");
+            }
+            posts
+        });
+        let given = feed.run(1_000, 1e6, &Sent::new(1_000, 0)).expect("it is taken");
+        drop(feed);
+        assert_eq!(given, server.join().expect("the server"));
+        assert!(given < 1_000, "{given}");
+    }
 }

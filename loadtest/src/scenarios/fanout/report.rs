@@ -9,6 +9,7 @@ use crate::{
     chart::Page,
     scenarios::problems,
     server::Kind,
+    stopwatch::Quantiles,
     table::{Table, figure, median},
 };
 
@@ -132,8 +133,8 @@ impl Row {
             resident: of(|turn| turn.resident),
             kernel: of(|turn| turn.kernel),
             event_bytes: of(|turn| turn.event_bytes),
-            p50: of(|turn| Some(turn.latency.p50)),
-            p99: of(|turn| Some(turn.latency.p99)),
+            p50: of(|turn| turn.timed().map(|latency| latency.p50)),
+            p99: of(|turn| turn.timed().map(|latency| latency.p99)),
             p99_beside_plain: None,
             fetched_beside_plain: None,
             broker_connections: of(|turn| turn.broker_connections.map(|count| count as f64)),
@@ -178,6 +179,11 @@ fn compare(rows: &mut [Row], turns: &[Turn]) {
 }
 
 impl Turn {
+    /// What events took, if any came after the warm-up.
+    fn timed(&self) -> Option<&Quantiles> {
+        (self.latency.count > 0).then_some(&self.latency)
+    }
+
     fn is_good(&self) -> bool {
         self.finished == self.judged && self.faults.none() && self.ended == 0 && self.gaps == 0
     }

@@ -120,6 +120,8 @@ impl Turn {
 
 /// Figures of the while that is measured.
 struct Measured {
+    /// Records, with those of the warm-up.
+    written: u64,
     deliveries: f64,
     event_bytes: f64,
     cpu: Duration,
@@ -145,8 +147,9 @@ impl Fanout<'_> {
             )));
         };
         turn.connected = Some(connected.as_secs_f64());
-        turn.note(&self.measure(load, &server, &crowd, &mut feed, &sent)?);
-        _ = crowd.wait_for(self.records(load), self.patience);
+        let measured = self.measure(load, &server, &crowd, &mut feed, &sent)?;
+        turn.note(&measured);
+        _ = crowd.wait_for(measured.written, self.patience);
         let per_client = |now: u64, before: u64| Some((now as f64 - before as f64) / load.clients as f64);
         turn.resident = per_client(server.process.resident()?, resident);
         turn.kernel = per_client(socket_memory(), kernel);
@@ -189,8 +192,9 @@ impl Fanout<'_> {
             thread::sleep(self.duration);
             let delivered = crowd.tally.delivered().since(before);
             let (took, cpu) = (began.elapsed(), server.process.cpu()? - cpu);
-            feeding.join().expect("the writer")?;
+            let written = feeding.join().expect("the writer")?;
             Ok(Measured {
+                written,
                 deliveries: delivered.events(),
                 event_bytes: delivered.event_bytes(),
                 cpu,
