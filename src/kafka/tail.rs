@@ -58,6 +58,7 @@ impl Tail {
             queue,
             slots: HashMap::new(),
             touched: Vec::new(),
+            unflushed: 0,
             shared,
             session,
             notices,
@@ -95,6 +96,8 @@ struct Worker {
     slots: HashMap<(Topic, i32), Slot>,
     /// The slots that got records in this turn.
     touched: Vec<(Topic, i32)>,
+    /// Bytes of their values: they are in no ring yet, and in no budget.
+    unflushed: usize,
     shared: Shared,
     session: SessionNumber,
     notices: mpsc::Sender<Notice>,
@@ -203,6 +206,10 @@ impl Worker {
         {
             slot.bears_broker_time(&self.shared);
         }
+        let size = match &item.what {
+            What::Record(record) => record.value.map_or(0, <[u8]>::len),
+            _ => 0,
+        };
         let taken = match (self.slots.get_mut(&key), item.what) {
             (None, _) => Taken::Stray,
             (Some(slot), What::Record(record)) => slot.take(&record),
@@ -211,8 +218,12 @@ impl Worker {
         };
         if !matches!(taken, Taken::Full) {
             self.queue.advance();
+            self.unflushed += size;
         }
         self.settle(key, taken);
+        if self.unflushed >= MOST_UNFLUSHED {
+            self.flush();
+        }
         true
     }
 
@@ -252,6 +263,7 @@ impl Worker {
 
     /// Appends what this turn has read to the logs.
     fn flush(&mut self) {
+        self.unflushed = 0;
         if self.touched.is_empty() {
             return;
         }
@@ -381,6 +393,10 @@ impl Slot {
 
 /// How long a turn waits for records: what librdkafka has to say waits no longer than this. Commands end the wait.
 const TURN: Duration = Duration::from_millis(100);
+
+/// Bytes of records in the hands of a turn, beyond which they are handed on before the turn is over: a turn of large records of
+/// many partitions would otherwise hold all of them at once.
+const MOST_UNFLUSHED: usize = 4 << 20;
 
 /// One bad record in this time is logged; a producer gone bad must not fill the disk.
 const COMPLAINT: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::RwLock;
 
-use super::{Bell, PartitionLog, bell::Bells};
+use super::{Bell, PartitionLog, bell::Bells, occupancy::Occupancy};
 
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +35,7 @@ pub struct Directory {
     topics: RwLock<BTreeMap<Arc<str>, Topic>>,
     version: AtomicU64,
     bells: Bells,
+    occupancy: Arc<Occupancy>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +74,7 @@ impl Directory {
         let mut topics = self.topics.write();
         let entry = topics.entry(topic).or_default();
         entry.partitions = entry.partitions.max(Some(partition + 1));
+        log.enter(&self.occupancy);
         let old = entry.logs.insert(partition, log);
         drop(topics);
         if let Some(old) = old {
@@ -139,26 +141,15 @@ impl Directory {
 
     /// What all rings together cost in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        let topics = self.topics.read();
-        let logs = topics.values().flat_map(|topic| topic.logs.values());
-        logs.map(|log| log.bytes()).sum()
+        self.occupancy.bytes()
     }
 
-    /// Sheds the oldest pages of the largest rings until all together cost at most `budget` bytes.
+    /// Sheds pages until all rings together cost at most `budget` bytes, whatever the records and partitions are: first the
+    /// oldest pages of the largest rings, then also the newest pages.
     pub fn shed(&self, budget: usize) {
-        let mut total = self.bytes();
-        if total <= budget {
-            return;
-        }
-        let logs = self.all();
-        while total > budget {
-            let Some(largest) = logs.iter().max_by_key(|log| log.bytes()) else {
-                return;
-            };
-            match largest.shed() {
-                0 => return,
-                freed => total -= freed,
-            }
+        while let Some(log) = self.occupancy.victim(budget) {
+            // Another thread may have shed it meanwhile, or have replaced the log: the next look tells.
+            log.shed();
         }
     }
 

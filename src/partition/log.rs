@@ -11,7 +11,11 @@ use std::{
 
 use parking_lot::RwLock;
 
-use super::{Bell, Page, TopicPartition, bell::Bells};
+use super::{
+    Bell, Page, TopicPartition,
+    bell::Bells,
+    occupancy::{Entry, Held, Occupancy},
+};
 use crate::{
     event::Encoding,
     position::{Epoch, LogTag, Mark, Offset},
@@ -44,6 +48,8 @@ struct Ring {
     next: Offset,
     /// What is known of the record before `next`.
     mark: Mark,
+    /// Where its bytes are added up with those of the other rings; `None` before the log is in a directory.
+    entry: Option<Entry>,
 }
 
 /// What a log has at an offset.
@@ -77,6 +83,7 @@ impl PartitionLog {
                 start: next,
                 next,
                 mark,
+                entry: None,
             }),
             bytes: AtomicUsize::new(0),
             replaced: AtomicBool::new(false),
@@ -189,24 +196,40 @@ impl PartitionLog {
             };
         }
         ring.next = page.next();
-        self.bytes.fetch_add(page.bytes(), Ordering::Relaxed);
         ring.pages.push_back(Arc::new(page));
+        let bytes = self.bytes() + newest_bytes(&ring);
+        self.account(&mut ring, bytes);
         drop(ring);
         self.bells.ring();
     }
 
-    /// Drops the oldest page of the ring; how many bytes that freed. The newest page always stays.
+    /// Drops the oldest page of the ring, also when it is the newest; how many bytes that freed. What is dropped is read as
+    /// history from then on.
     pub fn shed(&self) -> usize {
         let mut ring = self.ring.write();
-        if ring.pages.len() < 2 {
-            return 0;
-        }
         let Some(page) = ring.pages.pop_front() else {
             return 0;
         };
         ring.start = page.next();
-        self.bytes.fetch_sub(page.bytes(), Ordering::Relaxed);
+        let bytes = self.bytes().saturating_sub(page.bytes());
+        self.account(&mut ring, bytes);
         page.bytes()
+    }
+
+    /// Adds its bytes to those of the other rings from now on.
+    pub(super) fn enter(self: &Arc<Self>, occupancy: &Arc<Occupancy>) {
+        let mut ring = self.ring.write();
+        ring.entry = Some(Entry::new(occupancy, self));
+        let bytes = self.bytes();
+        self.account(&mut ring, bytes);
+    }
+
+    fn account(&self, ring: &mut Ring, bytes: usize) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        let newest = newest_bytes(ring);
+        if let Some(entry) = &mut ring.entry {
+            entry.set(Held { bytes, newest });
+        }
     }
 
     /// Whether another log has taken this one's place.
@@ -220,10 +243,16 @@ impl PartitionLog {
         let mut ring = self.ring.write();
         ring.pages.clear();
         ring.start = ring.next;
-        self.bytes.store(0, Ordering::Relaxed);
+        self.account(&mut ring, 0);
+        // Out of the total for good.
+        ring.entry = None;
         drop(ring);
         self.bells.ring();
     }
+}
+
+fn newest_bytes(ring: &Ring) -> usize {
+    ring.pages.back().map_or(0, |page| page.bytes())
 }
 
 /// Stands for an epoch that nobody told.

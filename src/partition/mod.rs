@@ -8,6 +8,7 @@ mod cursor;
 mod directory;
 mod history;
 mod log;
+mod occupancy;
 mod page;
 mod settings;
 

@@ -1,0 +1,297 @@
+//! How many bytes all tail rings hold together, and which of them gives up a page first.
+
+use std::{
+    cmp::Reverse,
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+};
+
+use parking_lot::Mutex;
+
+use super::PartitionLog;
+
+/// A running total over the rings of a directory, with the rings in the order in which they shed.
+///
+/// Every change of a ring costs O(log n) of the number of rings, so that thousands of partitions that get one record each
+/// cost no pass over all of them.
+#[derive(Debug, Default)]
+pub(super) struct Occupancy(Mutex<Rings>);
+
+#[derive(Debug, Default)]
+struct Rings {
+    /// The last one sheds first.
+    order: BTreeMap<Rank, Weak<PartitionLog>>,
+    /// What all of them cost, in bytes.
+    bytes: usize,
+    /// Numbers the changes.
+    changes: u64,
+}
+
+/// When a ring sheds, compared with others: the greatest first.
+///
+/// Old pages go before any ring's newest one, which live clients are about to read. Of newest pages the large go first, and
+/// of those alike in size the one that came first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// What its pages cost but for the newest, in bytes.
+    old_bytes: usize,
+    /// The magnitude of the newest page.
+    newest: u32,
+    change: Reverse<u64>,
+}
+
+/// What one ring holds, as its log reports it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    /// All its pages, in bytes.
+    pub(super) bytes: usize,
+    /// The newest of them, in bytes.
+    pub(super) newest: usize,
+}
+
+/// One ring's entry; its drop ends it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    occupancy: Arc<Occupancy>,
+    log: Weak<PartitionLog>,
+    held: Held,
+    rank: Option<Rank>,
+}
+
+impl Occupancy {
+    /// What all rings cost, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.lock().bytes
+    }
+
+    /// The ring that sheds next, if they cost more than `budget` bytes together.
+    pub(super) fn victim(&self, budget: usize) -> Option<Arc<PartitionLog>> {
+        let mut rings = self.0.lock();
+        while rings.bytes > budget
+            && let Some(last) = rings.order.last_entry()
+        {
+            if let Some(log) = last.get().upgrade() {
+                return Some(log);
+            }
+            // Its log is being dropped, and takes its bytes off the total.
+            last.remove();
+        }
+        None
+    }
+}
+
+impl Entry {
+    /// The entry of a ring that holds nothing yet.
+    pub(super) fn new(occupancy: &Arc<Occupancy>, log: &Arc<PartitionLog>) -> Self {
+        Self {
+            occupancy: Arc::clone(occupancy),
+            log: Arc::downgrade(log),
+            held: Held::default(),
+            rank: None,
+        }
+    }
+
+    /// Takes down what the ring holds now.
+    pub(super) fn set(&mut self, held: Held) {
+        let mut rings = self.occupancy.0.lock();
+        rings.bytes = rings.bytes - self.held.bytes + held.bytes;
+        self.held = held;
+        if let Some(rank) = self.rank.take() {
+            rings.order.remove(&rank);
+        }
+        if held.bytes > 0 {
+            rings.changes += 1;
+            let rank = Rank {
+                old_bytes: held.bytes - held.newest,
+                newest: held.newest.max(1).ilog2(),
+                change: Reverse(rings.changes),
+            };
+            rings.order.insert(rank, Weak::clone(&self.log));
+            self.rank = Some(rank);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.set(Held::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::{
+        event::{Encoding, Headers, Payload, Record, Tombstones},
+        partition::{Directory, Page, PageBuilder, Read, TopicPartition},
+        position::{LogTag, Offset},
+    };
+
+    const BASE64: Encoding = Encoding {
+        payload: Payload::Base64,
+        tombstones: Tombstones::Skip,
+    };
+
+    fn put(directory: &Directory, partition: usize) -> Arc<PartitionLog> {
+        let partition = TopicPartition {
+            topic: "edits".into(),
+            partition: partition as i32,
+        };
+        let log = PartitionLog::new(partition, LogTag::from_bits(1, 1), BASE64, 0);
+        directory.put(Arc::clone(&log));
+        log
+    }
+
+    /// So many records of this size each, behind the log's end.
+    fn page(log: &PartitionLog, records: usize, size: usize) -> Page {
+        let mut page = PageBuilder::new(log.next(), BASE64);
+        let value = vec![b'x'; size];
+        for offset in (log.next()..).take(records) {
+            let record = Record {
+                offset,
+                timestamp: 0,
+                epoch: 0,
+                key: None,
+                headers: Headers::default(),
+                value: Some(&value),
+                canary: false,
+            };
+            page.push(&record).expect("base64 takes all bytes");
+        }
+        let next = page.next();
+        page.finish(next)
+    }
+
+    fn append(log: &PartitionLog, records: usize, size: usize) {
+        log.append(page(log, records, size));
+    }
+
+    fn has(log: &PartitionLog, offset: Offset) -> bool {
+        matches!(log.read(offset), Read::Page(page) if page.range().contains(&offset))
+    }
+
+    #[test]
+    fn one_record_that_takes_most_of_the_budget_does_not_end_the_shedding() {
+        let (directory, budget) = (Directory::new(), 64 * 1024);
+        let (quiet, busy) = (put(&directory, 0), put(&directory, 1));
+        append(&quiet, 1, budget * 45 / 100);
+        for _ in 0..100 {
+            append(&busy, 10, 1000);
+            directory.shed(budget);
+            assert!(directory.bytes() <= budget, "{}", directory.bytes());
+        }
+        assert!(has(&quiet, 0), "old pages of others go first");
+        assert!(has(&busy, 999));
+    }
+
+    #[test]
+    fn newest_pages_go_too_the_large_and_the_first_of_them_first() {
+        let (directory, budget) = (Directory::new(), 64 * 1024);
+        let logs: Vec<_> = (0..40).map(|partition| put(&directory, partition)).collect();
+        logs[3..].iter().for_each(|log| append(log, 1, 10));
+        for log in &logs[..3] {
+            append(log, 1, budget / 4);
+            directory.shed(budget);
+        }
+        let has = |at: usize| has(&logs[at], 0);
+        assert_eq!([has(0), has(1), has(2)], [false, true, true]);
+        assert!((3..40).all(has), "what is small is worth its room");
+        assert!(logs[0].is_history(0) && matches!(logs[0].read(1), Read::Ahead));
+    }
+
+    #[test]
+    fn what_is_larger_than_the_budget_is_history_at_once_and_the_log_goes_on() {
+        let directory = Directory::new();
+        let log = put(&directory, 0);
+        append(&log, 1, 5000);
+        directory.shed(4096);
+        assert_eq!((directory.bytes(), log.bytes()), (0, 0));
+        assert!(log.is_history(0));
+        append(&log, 1, 10);
+        directory.shed(4096);
+        assert!(has(&log, 1) && log.is_history(0));
+        assert_eq!(log.end().offset, 2);
+    }
+
+    #[test]
+    fn a_log_that_is_replaced_or_withdrawn_or_dropped_is_no_part_of_the_total() {
+        let directory = Directory::new();
+        let replaced = put(&directory, 0);
+        append(&replaced, 1, 100);
+        let current = put(&directory, 0);
+        assert_eq!(directory.bytes(), 0);
+        append(&replaced, 1, 100);
+        append(&current, 1, 100);
+        assert_eq!(directory.bytes(), current.bytes());
+        directory.withdraw("edits");
+        assert_eq!(directory.bytes(), 0);
+        let occupancy = Arc::<Occupancy>::default();
+        let own = PartitionLog::new(current.partition().clone(), current.tag(), BASE64, 0);
+        append(&own, 1, 100);
+        own.enter(&occupancy);
+        assert_eq!(occupancy.bytes(), own.bytes());
+        drop(own);
+        assert_eq!(occupancy.bytes(), 0);
+        assert!(occupancy.0.lock().order.is_empty());
+    }
+
+    /// What happens to a partition.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append {
+            records: usize,
+            size: usize,
+        },
+        Replace,
+        /// The tail goes on so many records further on.
+        Skip(Offset),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let append = |sizes| (1usize..20, sizes).prop_map(|(records, size)| Step::Append { records, size });
+        prop_oneof![
+            8 => append(0usize..200),
+            2 => append(1000usize..5000),
+            1 => (20_000usize..100_000).prop_map(|size| Step::Append { records: 1, size }),
+            1 => Just(Step::Replace),
+            1 => (1i64..50).prop_map(Step::Skip),
+        ]
+    }
+
+    proptest! {
+        /// Whatever comes, in whatever partitions.
+        #[test]
+        fn the_rings_hold_their_budget_and_no_offset_is_lost(
+            steps in vec((0usize..200, step()), 1..400),
+            budget in prop_oneof![Just(1usize), 1000usize..80_000],
+            partitions in 1usize..200,
+        ) {
+            let directory = Directory::new();
+            let mut logs: Vec<_> = (0..partitions).map(|partition| put(&directory, partition)).collect();
+            for (partition, step) in steps {
+                let partition = partition % partitions;
+                let log = &mut logs[partition];
+                match step {
+                    Step::Append { records, size } => append(log, records, size),
+                    Step::Replace => *log = put(&directory, partition),
+                    Step::Skip(by) => {
+                        let next = log.next() + by;
+                        log.append(PageBuilder::new(next, BASE64).finish(next + 1));
+                    }
+                }
+                let log = Arc::clone(log);
+                directory.shed(budget);
+                prop_assert!(directory.bytes() <= budget);
+                prop_assert_eq!(directory.bytes(), logs.iter().map(|log| log.bytes()).sum::<usize>());
+                let pages = |log: &PartitionLog| (0..log.next()).filter(|at| has(log, *at)).count();
+                prop_assert_eq!(log.bytes() == 0, pages(&log) == 0);
+                for offset in 0..log.next() {
+                    prop_assert!(has(&log, offset) || log.is_history(offset));
+                }
+                prop_assert!(matches!(log.read(log.next()), Read::Ahead));
+            }
+        }
+    }
+}
