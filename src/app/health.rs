@@ -205,6 +205,28 @@ fn brokers(report: &Report) -> Vec<Family> {
     ]
 }
 
+/// A partition without a fault has no label `error`: a series of its own, so that one is there to alert on.
+fn faults(report: &Report) -> Vec<(Labels, f64)> {
+    let of = |cluster: &ClusterReport| {
+        let partitions = cluster.partitions.iter();
+        let samples = partitions.map(|it| {
+            let mut labels = vec![
+                ("cluster", cluster.name.clone()),
+                ("topic", it.topic.clone()),
+                ("partition", it.partition.to_string()),
+            ];
+            labels.extend(it.error.clone().map(|error| ("error", error)));
+            let value = f64::from(u8::from(it.error.is_some()));
+            (labels, value)
+        });
+        samples.collect::<Vec<_>>()
+    };
+    report.clusters.iter().flat_map(of).collect()
+}
+
+const FAULT_HELP: &str =
+    "Whether an error keeps a partition from being read, and has for 10 s; `error` names it";
+
 fn partitions(report: &Report) -> Vec<Family> {
     let of = |value: &dyn Fn(&crate::health::PartitionReport) -> Option<f64>| {
         let all = report
@@ -227,6 +249,7 @@ fn partitions(report: &Report) -> Vec<Family> {
             "How a partition is: 0 ok, 1 degraded, 2 failing",
             of(&|it| Some(number(it.state))),
         ),
+        ("kafka_partition_fault", FAULT_HELP, faults(report)),
         (
             "kafka_partition_stalled",
             "Whether a partition stands still here while it moves elsewhere",

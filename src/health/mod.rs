@@ -10,6 +10,7 @@ mod bootstrap;
 mod broker;
 mod cause;
 mod cluster;
+mod fault;
 mod partition;
 mod readiness;
 mod report;
@@ -18,6 +19,7 @@ mod stream;
 
 pub use broker::Connection;
 pub use cluster::Cluster;
+pub use fault::{FaultNews, Side};
 pub use partition::{Elsewhere, Fetching, Partition};
 pub use readiness::Readiness;
 pub use report::{BrokerReport, ClusterReport, PartitionReport, Report, StreamReport};

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::{
+    fault::{FaultNews, Faults, Side},
     report::{PartitionReport, age},
     state::{Verdict, seconds},
 };
@@ -54,6 +55,7 @@ struct Facts {
     /// Since when there is something to read and nothing is read.
     behind: Option<Instant>,
     elsewhere: Option<(Elsewhere, Instant)>,
+    faults: Faults,
 }
 
 impl Partition {
@@ -69,6 +71,7 @@ impl Partition {
             high_since: now,
             behind: None,
             elsewhere: None,
+            faults: Faults::default(),
         }))
     }
 
@@ -78,6 +81,7 @@ impl Partition {
         facts.event = Some((at, timestamp));
         facts.fetched = facts.fetched.max(Some(at));
         facts.behind = None;
+        facts.faults.succeed(Side::Tail);
     }
 
     /// The tail begins to read it.
@@ -95,6 +99,21 @@ impl Partition {
         let mut facts = self.0.lock();
         facts.reading = false;
         facts.since = at;
+    }
+
+    /// Notes that a try to read it failed: the error's name, and the error in words.
+    pub fn fault(&self, side: Side, name: &str, reason: &str, at: Instant) {
+        self.0.lock().faults.fail(side, name, reason, at);
+    }
+
+    /// Notes that a try to read it succeeded.
+    pub fn success(&self, side: Side) {
+        self.0.lock().faults.succeed(side);
+    }
+
+    /// Returns the faults that have begun to persist, or ended, since the last call.
+    pub fn news(&self, now: Instant) -> Vec<FaultNews> {
+        self.0.lock().faults.news(now)
     }
 
     /// The topology names this leader.
@@ -118,7 +137,14 @@ impl Partition {
             facts.high_since = at;
             facts.elsewhere = None;
         }
-        let stuck = now.lag().is_some_and(|lag| lag > 0) && before.and_then(|it| it.next) == now.next;
+        // A leader that refuses tells no watermark; one whose records cannot be taken apart does, and we stand still.
+        let moves = now.unread() == Some(0) || before.and_then(|it| it.next) != now.next;
+        let failed = facts.faults.last_failure(Side::Tail);
+        let settled = failed.is_some_and(|last| at.saturating_duration_since(last) >= SETTLED);
+        if now.heard && now.high.is_some() && moves && settled {
+            facts.faults.succeed(Side::Tail);
+        }
+        let stuck = now.unread().is_some_and(|lag| lag > 0) && before.and_then(|it| it.next) == now.next;
         facts.behind = facts.behind.or(Some(at)).filter(|_| stuck);
     }
 
@@ -165,6 +191,7 @@ impl Partition {
             partition,
             state,
             reason,
+            error: facts.faults.name(now).map(ToString::to_string),
             leader: facts.leader,
             fetched_from: fetching.and_then(|it| it.broker),
             last_event_age_seconds: age(facts.event.map(|(at, _)| at), now),
@@ -201,10 +228,13 @@ impl Facts {
 
     fn judge(&self, naming: &Naming<'_>, now: Instant) -> Verdict {
         self.unled(now)
+            .or_else(|| self.faults.judge(Side::Bounds, now))
             .or_else(|| self.unread(naming, now))
             .or_else(|| self.stall(naming, now))
+            .or_else(|| self.faults.judge(Side::Tail, now))
             .or_else(|| self.unfetched(naming, now))
             .or_else(|| self.stuck(now))
+            .or_else(|| self.faults.judge(Side::History, now))
             .unwrap_or_else(|| self.fine(now))
     }
 
@@ -262,7 +292,7 @@ impl Facts {
 
     fn stuck(&self, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.behind?);
-        let lag = self.fetching?.lag()?;
+        let lag = self.fetching?.unread()?;
         (age >= DEADLINE).then(|| {
             Verdict::failing(format!(
                 "{lag} records wait, and none was read for {}",
@@ -283,8 +313,13 @@ impl Facts {
 }
 
 impl Fetching {
-    /// How many offsets wait to be read.
+    /// Returns how many offsets lie between what was read and the end of the log.
     pub fn lag(&self) -> Option<i64> {
+        Some((self.high? - self.next?).max(0))
+    }
+
+    /// Returns how many offsets wait to be read, which is less than the lag while a transaction is open.
+    pub fn unread(&self) -> Option<i64> {
         Some((self.stable.or(self.high)? - self.next?).max(0))
     }
 }
@@ -294,6 +329,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Elections take one or two seconds, and come with every restart of a broker.
 const ELECTION: Duration = Duration::from_secs(5);
+
+/// Statistics that come so long after a fault tell of fetches that came after it: they are up to a second old.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// What moved elsewhere has moved here too within this long, statistics included, unless we are not going to see it.
 const CONFIRM: Duration = Duration::from_secs(5);

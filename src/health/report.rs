@@ -99,6 +99,8 @@ pub struct PartitionReport {
     pub state: State,
     /// Why.
     pub reason: String,
+    /// The name of the error that keeps it from being read, such as `TOPIC_AUTHORIZATION_FAILED`, once that has persisted.
+    pub error: Option<String>,
     /// The broker that leads it, as the topology says; `None` while nobody does.
     pub leader: Option<i32>,
     /// The broker it is fetched from, which may not have heard yet that it leads no more.

@@ -281,6 +281,104 @@ fn records_that_wait_and_are_not_read_are_told() {
     assert!(report.reason.contains("30 records wait"), "{}", report.reason);
 }
 
+/// As a broker refuses fetches of the partition: it answers, and tells no watermark.
+fn refused_fetch() -> Fetching {
+    Fetching {
+        broker: Some(1),
+        heard: true,
+        next: Some(10),
+        high: None,
+        stable: None,
+        start: None,
+    }
+}
+
+#[test]
+fn a_right_that_was_taken_away_is_failing_within_ten_seconds_until_a_fetch_succeeds() {
+    let scene = Scene::read(None);
+    let partition = scene.partition(0);
+    // librdkafka tells of it once.
+    partition.fault(
+        Side::Tail,
+        "TOPIC_AUTHORIZATION_FAILED",
+        "not allowed",
+        scene.at(1),
+    );
+    for second in [3, 5, 7, 9, 11] {
+        scene.alive(second);
+        partition.fetching(refused_fetch(), scene.at(second));
+        scene.fetch(1, second, 10, 10);
+    }
+    assert_eq!(scene.report(6).state, State::Ok, "as long as an election");
+    let report = scene.report(11);
+    assert_eq!(report.state, State::Failing);
+    let failing = &report.clusters[0].partitions[0];
+    assert_eq!(failing.error.as_deref(), Some("TOPIC_AUTHORIZATION_FAILED"));
+    assert!(
+        failing.reason.contains("TOPIC_AUTHORIZATION_FAILED: not allowed"),
+        "{}",
+        failing.reason
+    );
+    assert_eq!(report.clusters[0].state, State::Degraded, "one of two partitions");
+    // An idle partition: no record says that it is read again.
+    scene.alive(13);
+    scene.fetches(13, [10, 10]);
+    let report = scene.report(13);
+    assert_eq!(report.state, State::Ok, "{report:?}");
+    assert_eq!(report.clusters[0].partitions[0].error, None);
+}
+
+#[test]
+fn records_that_come_again_clear_a_fault_and_statistics_of_before_it_do_not() {
+    let scene = Scene::read(None);
+    let partition = scene.partition(0);
+    partition.fault(Side::Tail, "TOPIC_AUTHORIZATION_FAILED", "", scene.at(1));
+    // What these tell of was fetched before.
+    scene.alive(10);
+    scene.fetches(2, [10, 10]);
+    assert_eq!(scene.report(10).state, State::Failing);
+    partition.arrived(1_790_000_000_000, scene.at(11));
+    scene.alive(11);
+    assert_eq!(scene.report(11).state, State::Ok);
+}
+
+#[test]
+fn a_batch_that_cannot_be_taken_apart_is_failing_though_its_leader_tells_watermarks() {
+    let scene = Scene::read(None);
+    for second in [1, 3, 5, 7, 9, 11] {
+        scene.alive(second);
+        scene
+            .partition(0)
+            .fault(Side::Tail, "BAD_MESSAGE", "CRC32C", scene.at(second));
+        scene.fetch(0, second, 10, 40);
+        scene.fetch(1, second, 10, 10);
+    }
+    let report = scene.report(11);
+    assert!(report.reason.contains("BAD_MESSAGE: CRC32C"), "{}", report.reason);
+}
+
+#[test]
+fn history_that_is_refused_is_failing_while_the_tail_reads() {
+    let scene = Scene::read(None);
+    for second in [1, 5, 10] {
+        scene
+            .partition(1)
+            .fault(Side::History, "TOPIC_AUTHORIZATION_FAILED", "", scene.at(second));
+    }
+    scene.alive(11);
+    scene.fetches(11, [10, 10]);
+    let report = scene.report(11);
+    assert!(
+        report
+            .reason
+            .contains("its history cannot be read, for 10 s: TOPIC_AUTHORIZATION_FAILED"),
+        "{}",
+        report.reason
+    );
+    scene.partition(1).success(Side::History);
+    assert_eq!(scene.report(11).state, State::Ok);
+}
+
 #[test]
 fn only_a_stream_that_expects_events_fails_for_the_lack_of_them() {
     let scene = Scene::read(Some(60));

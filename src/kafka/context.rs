@@ -6,6 +6,7 @@ use super::{
     client::Kind,
     connect::Shared,
     counters::{ClientLabels, Counters, ErrorLabels},
+    faults,
     statistics::{Answers, Statistics},
 };
 use crate::health;
@@ -79,6 +80,7 @@ impl Context {
                         partition.fetching(fetching, at);
                     }
                 }
+                faults::log_news(&self.cluster, &self.health, at);
             }
             Kind::Witness => self.health.set_brokers(statistics.learned(), at),
             Kind::History | Kind::Glance => {}

@@ -28,6 +28,8 @@ mod counters;
 #[cfg(feature = "kafka")]
 mod failover;
 #[cfg(feature = "kafka")]
+mod faults;
+#[cfg(feature = "kafka")]
 mod handle;
 #[cfg(feature = "kafka")]
 mod history;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     event::{Record, Reject},
-    health,
+    health::{self, Side},
     partition::{PageBuilder, PartitionLog, TopicPartition},
     position::{Epoch, Offset},
 };
@@ -288,6 +288,9 @@ impl Worker {
 
     fn fault(&mut self, key: (Topic, i32), offset: Offset, code: RDKafkaErrorCode, reason: &str) {
         self.reader.count(code);
+        if let Some(slot) = self.slots.get(&key) {
+            self.shared.fault(slot.log.partition(), Side::Tail, code, reason);
+        }
         match code {
             // librdkafka has stopped this partition, and says so once only.
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
@@ -301,7 +304,7 @@ impl Worker {
             | RDKafkaErrorCode::UnknownTopic => {
                 let _ = self.notices.send(Notice::Doubt);
             }
-            // Transient.
+            // Tried again by librdkafka; health tells of it when it persists.
             _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
         }
     }

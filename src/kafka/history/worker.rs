@@ -16,6 +16,7 @@ use super::{
     streams::{Failure, Piece, Streams},
 };
 use crate::{
+    health::Side,
     kafka::{
         client::Kind,
         context::Context,
@@ -127,6 +128,7 @@ impl Worker {
     fn keep(&mut self, want: &PageWant, piece: Piece) -> PageRead {
         self.suspicious = false;
         self.core.backoffs.clear(want.log.partition());
+        self.core.shared.success(want.log.partition(), Side::History);
         self.core.rate.spend(piece.bytes, Instant::now());
         self.core.count_page(piece.bytes);
         if piece.broker_clock {
@@ -161,9 +163,15 @@ impl Worker {
 
     fn fail(&self, partition: &TopicPartition, failure: Failure) {
         self.core.backoffs.fail(partition);
-        if failure == Failure::Silence {
-            self.reader.count(RDKafkaErrorCode::OperationTimedOut);
-        }
+        let code = match failure {
+            Failure::Fault(code) => code,
+            Failure::OutOfRange => RDKafkaErrorCode::OffsetOutOfRange,
+            Failure::Silence => {
+                self.reader.count(RDKafkaErrorCode::OperationTimedOut);
+                RDKafkaErrorCode::OperationTimedOut
+            }
+        };
+        self.core.shared.fault(partition, Side::History, code, "");
         tracing::debug!(cluster = %self.core.cluster, %partition, ?failure, "a read of history failed");
     }
 
@@ -199,23 +207,35 @@ impl Worker {
             Ok(_) if self.reader.foreign().is_some() => vec![Err(HistoryError::Unavailable); keys.len()],
             Ok(found) => found
                 .into_iter()
-                .map(|found| found.map_err(|code| self.refused(code)))
+                .zip(keys)
+                .map(|(found, key)| self.answered(key, found))
                 .collect(),
             // One partition that is refused spoils the answer for all; a leader that does not answer is the same for all.
             Err(code) if keys.len() > 1 && !is_silence(code) => keys
                 .iter()
                 .flat_map(|key| self.places(std::slice::from_ref(key), when))
                 .collect(),
-            Err(code) => {
-                let error = self.refused(code);
-                vec![Err(error); keys.len()]
-            }
+            Err(code) => keys.iter().map(|key| self.answered(key, Err(code))).collect(),
         }
     }
 
-    fn refused(&self, code: RDKafkaErrorCode) -> HistoryError {
-        self.reader.count(code);
-        HistoryError::Unavailable
+    fn answered(
+        &self,
+        (topic, partition): &(Arc<str>, i32),
+        found: Result<Found, RDKafkaErrorCode>,
+    ) -> Result<Found, HistoryError> {
+        let partition = TopicPartition {
+            topic: Arc::clone(topic),
+            partition: *partition,
+        };
+        let found = found.inspect_err(|code| self.reader.count(*code));
+        match found {
+            Ok(_) => self.core.shared.success(&partition, Side::Bounds),
+            // A leader that does not answer is told of as a broker.
+            Err(code) if is_silence(code) => {}
+            Err(code) => self.core.shared.fault(&partition, Side::Bounds, code, ""),
+        }
+        found.map_err(|_| HistoryError::Unavailable)
     }
 }
 

@@ -1,0 +1,270 @@
+//! Faults that a reader of a partition meets, and when they count.
+//!
+//! One fault is nothing: elections and restarts of brokers bring some, and the next try succeeds. A fault that outlives
+//! [`PERSISTENT`] of tries makes its partition failing, under the error's own name, until a try succeeds.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::state::{Verdict, seconds};
+
+/// Which reader of a partition met a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The tail, which reads at the log's end all the time.
+    Tail,
+    /// Those that read history, when somebody asks for it.
+    History,
+    /// Those that ask its leader where it begins and ends.
+    Bounds,
+}
+
+/// A fault that has begun to count, or does not count any more: worth one line of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FaultNews {
+    /// It has persisted for so long.
+    Begun {
+        /// Who met it.
+        side: Side,
+        /// The error's name, such as `TOPIC_AUTHORIZATION_FAILED`.
+        name: Arc<str>,
+        /// The error in words.
+        reason: String,
+        /// How long ago it was first met.
+        lasts: Duration,
+    },
+    /// A try has succeeded, or nobody tries any more.
+    Ended {
+        /// Who had met it.
+        side: Side,
+        /// The error's name.
+        name: Arc<str>,
+    },
+}
+
+/// What each side has met and not overcome.
+#[derive(Debug, Default)]
+pub(super) struct Faults([Record; SIDES.len()]);
+
+#[derive(Debug, Default)]
+struct Record {
+    standing: Option<Fault>,
+    /// The name under which a fault was told; until its end was told too.
+    told: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Fault {
+    name: Arc<str>,
+    reason: String,
+    since: Instant,
+    last: Instant,
+}
+
+impl Faults {
+    /// Notes that a try failed.
+    pub(super) fn fail(&mut self, side: Side, name: &str, reason: &str, at: Instant) {
+        let standing = &mut self.of_mut(side).standing;
+        let since = match standing {
+            Some(fault) if !fault.is_forgotten(side, at) => fault.since,
+            _ => at,
+        };
+        *standing = Some(Fault {
+            name: name.into(),
+            reason: reason.into(),
+            since,
+            last: at,
+        });
+    }
+
+    /// Notes that a try succeeded.
+    pub(super) fn succeed(&mut self, side: Side) {
+        self.of_mut(side).standing = None;
+    }
+
+    /// Returns when this side last failed, unless it has succeeded since.
+    pub(super) fn last_failure(&self, side: Side) -> Option<Instant> {
+        self.of(side).standing.as_ref().map(|fault| fault.last)
+    }
+
+    /// Returns the verdict on what one side has met, if it persists.
+    pub(super) fn judge(&self, side: Side, now: Instant) -> Option<Verdict> {
+        let fault = self.of(side).persistent(side, now)?;
+        let lasts = seconds(now.saturating_duration_since(fault.since));
+        Some(Verdict::failing(format!("{side}, for {lasts}: {fault}")))
+    }
+
+    /// Returns the name of the first fault that persists.
+    pub(super) fn name(&self, now: Instant) -> Option<&Arc<str>> {
+        let persistent = |side| self.of(side).persistent(side, now);
+        SIDES.into_iter().find_map(persistent).map(|fault| &fault.name)
+    }
+
+    /// Returns what was not told yet; each fault's begin and end once.
+    pub(super) fn news(&mut self, now: Instant) -> Vec<FaultNews> {
+        SIDES
+            .into_iter()
+            .filter_map(|side| self.of_mut(side).news(side, now))
+            .collect()
+    }
+
+    fn of(&self, side: Side) -> &Record {
+        &self.0[side as usize]
+    }
+
+    fn of_mut(&mut self, side: Side) -> &mut Record {
+        &mut self.0[side as usize]
+    }
+}
+
+impl Record {
+    fn persistent(&self, side: Side, now: Instant) -> Option<&Fault> {
+        self.standing.as_ref().filter(|fault| fault.persists(side, now))
+    }
+
+    fn news(&mut self, side: Side, now: Instant) -> Option<FaultNews> {
+        match (self.persistent(side, now), &self.told) {
+            (Some(fault), None) => {
+                let news = FaultNews::Begun {
+                    side,
+                    name: Arc::clone(&fault.name),
+                    reason: fault.reason.clone(),
+                    lasts: now.saturating_duration_since(fault.since),
+                };
+                self.told = Some(Arc::clone(&fault.name));
+                Some(news)
+            }
+            (None, Some(_)) => self.told.take().map(|name| FaultNews::Ended { side, name }),
+            _ => None,
+        }
+    }
+}
+
+impl Fault {
+    fn persists(&self, side: Side, now: Instant) -> bool {
+        match side {
+            // It tries all the time, and librdkafka repeats some errors only when they change.
+            Side::Tail => now.saturating_duration_since(self.since) >= PERSISTENT,
+            // Silence after a fault may mean that nobody asks.
+            Side::History | Side::Bounds => {
+                self.last.saturating_duration_since(self.since) >= PERSISTENT && !self.is_forgotten(side, now)
+            }
+        }
+    }
+
+    fn is_forgotten(&self, side: Side, now: Instant) -> bool {
+        side != Side::Tail && now.saturating_duration_since(self.last) >= FORGOTTEN
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.reason {
+            "" => f.write_str(&self.name),
+            reason => write!(f, "{}: {reason}", self.name),
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tail => "cannot be read",
+            Self::History => "its history cannot be read",
+            Self::Bounds => "its leader does not tell where it begins and ends",
+        })
+    }
+}
+
+/// Every side, in the order of its value.
+const SIDES: [Side; 3] = [Side::Tail, Side::History, Side::Bounds];
+
+/// How long a fault must last to count. Elections take one or two seconds, and a broker that restarts refuses for some more;
+/// an operator is to read of a fault that stays within 10 s of its begin.
+pub(super) const PERSISTENT: Duration = Duration::from_secs(9);
+
+/// A fault of history that nobody has met for so long is not known to stand any more. Reads that are wanted are tried every
+/// 5 s at least.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "TOPIC_AUTHORIZATION_FAILED";
+
+    fn at(start: Instant, second: u64) -> Instant {
+        start + Duration::from_secs(second)
+    }
+
+    #[test]
+    fn a_fault_that_is_told_once_persists_until_the_tail_reads_again() {
+        let (mut faults, start) = (Faults::default(), Instant::now());
+        faults.fail(Side::Tail, NAME, "not allowed", start);
+        assert_eq!(faults.judge(Side::Tail, at(start, 8)), None, "an election");
+        let verdict = faults.judge(Side::Tail, at(start, 10)).expect("a verdict");
+        assert_eq!(
+            verdict.reason,
+            "cannot be read, for 10 s: TOPIC_AUTHORIZATION_FAILED: not allowed"
+        );
+        assert_eq!(faults.name(at(start, 10)).map(|name| &**name), Some(NAME));
+        faults.succeed(Side::Tail);
+        assert_eq!(faults.judge(Side::Tail, at(start, 60)), None);
+    }
+
+    #[test]
+    fn a_fault_that_a_success_interrupts_begins_anew() {
+        let (mut faults, start) = (Faults::default(), Instant::now());
+        for second in [0, 6, 12, 18] {
+            faults.fail(Side::Tail, NAME, "", at(start, second));
+            assert_eq!(faults.judge(Side::Tail, at(start, second + 5)), None);
+            faults.succeed(Side::Tail);
+        }
+    }
+
+    #[test]
+    fn one_failed_read_of_history_says_nothing_and_tries_for_ten_seconds_do() {
+        let (mut faults, start) = (Faults::default(), Instant::now());
+        faults.fail(Side::History, NAME, "", start);
+        assert_eq!(
+            faults.judge(Side::History, at(start, 30)),
+            None,
+            "nobody has tried since"
+        );
+        for second in [4, 10] {
+            faults.fail(Side::History, NAME, "", at(start, second));
+        }
+        let verdict = faults.judge(Side::History, at(start, 11)).expect("a verdict");
+        assert!(verdict.reason.starts_with("its history"), "{}", verdict.reason);
+        assert_eq!(
+            faults.judge(Side::History, at(start, 70)),
+            None,
+            "nobody has tried for a minute"
+        );
+        faults.fail(Side::History, NAME, "", at(start, 71));
+        assert_eq!(
+            faults.judge(Side::History, at(start, 72)),
+            None,
+            "that is another one"
+        );
+    }
+
+    #[test]
+    fn begin_and_end_are_told_once_each() {
+        let (mut faults, start) = (Faults::default(), Instant::now());
+        faults.fail(Side::Tail, NAME, "", start);
+        assert_eq!(faults.news(at(start, 5)), []);
+        let begun = faults.news(at(start, 10));
+        assert!(matches!(&begun[..], [FaultNews::Begun { .. }]), "{begun:?}");
+        faults.fail(Side::Tail, "OTHER", "", at(start, 11));
+        assert_eq!(faults.news(at(start, 12)), []);
+        faults.succeed(Side::Tail);
+        let side = Side::Tail;
+        let name = NAME.into();
+        assert_eq!(faults.news(at(start, 13)), [FaultNews::Ended { side, name }]);
+        assert_eq!(faults.news(at(start, 14)), []);
+    }
+}

@@ -1,0 +1,93 @@
+//! Records what goes wrong with single partitions, and logs it once when it turns out to persist.
+
+use std::time::Instant;
+
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::connect::Shared;
+use crate::{
+    health::{self, FaultNews, Side},
+    partition::TopicPartition,
+};
+
+impl Shared {
+    /// Notes that a try to read a partition failed. Does nothing for a partition that no look has shown yet.
+    pub(super) fn fault(&self, partition: &TopicPartition, side: Side, code: RDKafkaErrorCode, reason: &str) {
+        if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
+            let words = code.to_string();
+            let reason = if reason.is_empty() { &words } else { reason };
+            cell.fault(side, &name(code), reason, Instant::now());
+        }
+    }
+
+    /// Notes that a try to read a partition succeeded.
+    pub(super) fn success(&self, partition: &TopicPartition, side: Side) {
+        if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
+            cell.success(side);
+        }
+    }
+}
+
+/// Logs each fault that has begun to persist, and each that does not any more. Call it every few seconds.
+pub(super) fn log_news(cluster: &str, health: &health::Cluster, now: Instant) {
+    for (topic, partition, cell) in health.partitions() {
+        for news in cell.news(now) {
+            match news {
+                FaultNews::Begun {
+                    side,
+                    name,
+                    reason,
+                    lasts,
+                } => tracing::error!(
+                    cluster, %topic, partition, error = &*name, ?lasts,
+                    "the partition {side}: {reason}; it is tried on"
+                ),
+                FaultNews::Ended { side, name } => {
+                    tracing::info!(cluster, %topic, partition, error = &*name, ?side, "the partition's fault is over");
+                }
+            }
+        }
+    }
+}
+
+/// Returns Kafka's name of an error: `TOPIC_AUTHORIZATION_FAILED` for `TopicAuthorizationFailed`.
+pub(super) fn name(code: RDKafkaErrorCode) -> String {
+    // librdkafka calls Kafka's error 2 by another name than all others do.
+    if code == RDKafkaErrorCode::InvalidMessage {
+        return "CORRUPT_MESSAGE".to_owned();
+    }
+    let mut name = String::new();
+    let mut after_small = false;
+    for letter in format!("{code:?}").chars() {
+        if after_small && letter.is_uppercase() {
+            name.push('_');
+        }
+        after_small = !letter.is_uppercase();
+        name.extend(letter.to_uppercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_bears_the_name_that_kafka_gives_it() {
+        let cases = [
+            (
+                RDKafkaErrorCode::TopicAuthorizationFailed,
+                "TOPIC_AUTHORIZATION_FAILED",
+            ),
+            (
+                RDKafkaErrorCode::UnknownTopicOrPartition,
+                "UNKNOWN_TOPIC_OR_PARTITION",
+            ),
+            (RDKafkaErrorCode::InvalidMessage, "CORRUPT_MESSAGE"),
+            (RDKafkaErrorCode::SSL, "SSL"),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(name(code), expected);
+        }
+    }
+}
