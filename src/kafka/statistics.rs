@@ -179,7 +179,7 @@ mod tests {
         assert!(first.heard && !second.heard);
         assert_eq!(
             (first.next, first.lag(), first.start),
-            (Some(7), Some(1), Some(0))
+            (Some(7), Some(2), Some(0))
         );
         assert_eq!((second.broker, second.next, second.high), (None, None, None));
         assert!(!fetching(5).0.heard, "no answer since");
