@@ -1,6 +1,9 @@
 //! One partition that is read.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 
@@ -56,6 +59,8 @@ struct Facts {
     behind: Option<Instant>,
     elsewhere: Option<(Elsewhere, Instant)>,
     faults: Faults,
+    /// Offsets that could not be read, and were skipped.
+    unreadable: Vec<Range<i64>>,
 }
 
 impl Partition {
@@ -72,7 +77,24 @@ impl Partition {
             behind: None,
             elsewhere: None,
             faults: Faults::default(),
+            unreadable: Vec::new(),
         }))
+    }
+
+    /// These offsets cannot be read, and were skipped.
+    pub fn unreadable(&self, range: Range<i64>) {
+        let ranges = &mut self.0.lock().unreadable;
+        ranges.retain(|known| known.end < range.start || range.end < known.start);
+        if ranges.len() < MOST_RANGES {
+            ranges.push(range);
+        }
+    }
+
+    /// For how long there has been something to read, and an answering broker, and nothing was read.
+    pub fn stuck_for(&self, now: Instant) -> Option<Duration> {
+        let facts = self.0.lock();
+        let heard = now.saturating_duration_since(facts.fetched?) < DEADLINE;
+        Some(now.saturating_duration_since(facts.behind.filter(|_| heard)?))
     }
 
     /// Records came in; the newest bears this timestamp, in ms since 1970.
@@ -91,6 +113,7 @@ impl Partition {
         // A new log, and a new deadline for its first fetch.
         facts.since = at;
         facts.fetched = None;
+        facts.unreadable.clear();
         facts.forget_watermarks(at);
     }
 
@@ -235,6 +258,7 @@ impl Facts {
             .or_else(|| self.unfetched(naming, now))
             .or_else(|| self.stuck(now))
             .or_else(|| self.faults.judge(Side::History, now))
+            .or_else(|| self.damaged())
             .unwrap_or_else(|| self.fine(now))
     }
 
@@ -301,6 +325,26 @@ impl Facts {
         })
     }
 
+    /// What could not be read, until it is below the log's start.
+    fn damaged(&self) -> Option<Verdict> {
+        let start = self.fetching.and_then(|it| it.start).unwrap_or(0);
+        let ranges = self.unreadable.iter().filter(|range| range.end > start);
+        let mut named: Vec<_> = ranges
+            .map(|range| format!("{} to {}", range.start, range.end - 1))
+            .collect();
+        let more = named.len().saturating_sub(MOST_NAMED);
+        named.truncate(MOST_NAMED);
+        if more > 0 {
+            named.push(format!("{more} more ranges"));
+        }
+        (!named.is_empty()).then(|| {
+            Verdict::degraded(format!(
+                "the broker has offsets {} and they cannot be read: clients are told of a gap",
+                named.join(", ")
+            ))
+        })
+    }
+
     fn fine(&self, now: Instant) -> Verdict {
         Verdict::ok(match self.event {
             Some((at, _)) => format!(
@@ -326,6 +370,12 @@ impl Fetching {
 
 /// An answer that a busy broker owes for longer than this it does not give: twice what a request may take.
 const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Ranges that are kept of a partition; a disk that has more is to be replaced.
+const MOST_RANGES: usize = 64;
+
+/// A sentence that names more is not read.
+const MOST_NAMED: usize = 5;
 
 /// Elections take one or two seconds, and come with every restart of a broker.
 const ELECTION: Duration = Duration::from_secs(5);

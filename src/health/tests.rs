@@ -439,3 +439,39 @@ fn a_topic_that_is_not_there_fails_its_stream() {
         report.reason
     );
 }
+
+#[test]
+fn offsets_that_cannot_be_read_degrade_their_partition_until_retention_has_passed_them() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let health = Health::new();
+    let cluster = health.cluster(&"main".into(), Vec::new(), start);
+    cluster.set_leaders(&"edits".into(), &[Some(1)], start);
+    let cell = cluster.partition("edits", 0).expect("a cell");
+    cell.reading(start);
+    cell.arrived(0, at(1));
+    cell.unreadable(100..200);
+    cell.unreadable(150..250);
+    cell.unreadable(300..301);
+    let fetching = |log_start| Fetching {
+        broker: Some(1),
+        heard: true,
+        next: Some(1000),
+        high: Some(1000),
+        stable: Some(1000),
+        start: Some(log_start),
+    };
+    let judged = |seconds| {
+        let report = health.report(at(seconds));
+        let partition = &report.clusters[0].partitions[0];
+        (partition.state, partition.reason.clone())
+    };
+    cell.fetching(fetching(0), at(2));
+    let (state, reason) = judged(2);
+    assert_eq!(state, State::Degraded);
+    assert!(reason.contains("150 to 249, 300 to 300"), "{reason}");
+    cell.fetching(fetching(300), at(3));
+    assert!(judged(3).1.contains("offsets 300 to 300"));
+    cell.fetching(fetching(301), at(4));
+    assert_eq!(judged(4).0, State::Ok);
+}

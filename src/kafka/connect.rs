@@ -17,6 +17,7 @@ use super::{
     clocks::Clocks,
     cluster::{Notice, Supervisor},
     counters::Counters,
+    damage::Damage,
     handle::Handle,
     history::Pool,
     lookout::Leaders,
@@ -107,6 +108,7 @@ pub(super) struct Shared {
     pub(super) memory: Memory,
     pub(super) counters: Counters,
     pub(super) health: Arc<health::Cluster>,
+    pub(super) damage: Arc<Damage>,
 }
 
 impl Shared {
@@ -135,6 +137,7 @@ impl Shared {
             memory: Memory { tail: 0, history: 0 },
             counters: Counters::default(),
             health: Health::new().cluster(&"main".into(), Vec::new(), Instant::now()),
+            damage: Arc::default(),
         }
     }
 }
@@ -165,6 +168,7 @@ pub fn connect(
         overlap: settings.failover_overlap,
         memory: options.memory,
         counters: options.counters.clone(),
+        damage: Arc::default(),
     };
     shared
         .counters
@@ -187,6 +191,12 @@ pub fn connect(
     };
     let config = client::config(settings, Kind::Tail, options.profile);
     let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
+    Damage::spawn(
+        client::config(settings, Kind::Search, options.profile),
+        &shared,
+        token.clone(),
+    )
+    .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
     let watches = watch(settings, options.profile, &names, &shared, &token)?;
     let notices = inbox.0.clone();
     let mut sessions = Sessions::new(config, shared.clone(), names, notices, token.clone());

@@ -15,6 +15,8 @@ pub struct Counters {
     pub records: Family<TopicLabels, Counter>,
     /// Records the tail met that could not be encoded.
     pub bad_records: Family<RejectLabels, Counter>,
+    /// Offsets that no broker could be made to give, and that were skipped.
+    pub unreadable_offsets: Family<TopicLabels, Counter>,
     /// Bytes received from brokers, as librdkafka's statistics tell.
     pub received_bytes: Family<ClientLabels, Counter>,
     /// Open broker connections, as librdkafka's statistics tell.
@@ -113,6 +115,11 @@ impl Counters {
             drop(self.replacements.get_or_create(&labels));
         }
         for topic in topics {
+            let labels = TopicLabels {
+                cluster: cluster.to_owned(),
+                topic: topic.to_owned(),
+            };
+            drop(self.unreadable_offsets.get_or_create(&labels));
             for reject in Reject::ALL {
                 let labels = RejectLabels {
                     cluster: cluster.to_owned(),
@@ -159,6 +166,11 @@ impl Counters {
             "bad_records",
             "Records that could not be encoded, each skipped alone",
             self.bad_records.clone(),
+        );
+        registry.register(
+            "unreadable_offsets",
+            "Offsets that could not be read from the brokers, and were skipped",
+            self.unreadable_offsets.clone(),
         );
         registry.register(
             "received_bytes",

@@ -1,5 +1,7 @@
 //! Reads every partition of a cluster at its end, once for all clients, on one thread.
 
+mod stuck;
+
 use std::{
     collections::HashMap,
     io,
@@ -16,6 +18,7 @@ use super::{
     cluster::Notice,
     connect::Shared,
     counters::{RejectLabels, TopicLabels},
+    damage::{Verdict, is_damage},
     origin::Foreign,
     reader::{Alarm, Queue, Reader, Token, Topic, What},
     session::SessionNumber,
@@ -23,9 +26,10 @@ use super::{
 use crate::{
     event::{Record, Reject},
     health::{self, Side},
-    partition::{PageBuilder, PartitionLog, TopicPartition},
+    partition::{Page, PageBuilder, PartitionLog, TopicPartition},
     position::{Epoch, Offset},
 };
+use stuck::Stuck;
 
 /// Tells the tail's thread what to read. Dropping it ends the thread.
 pub(super) struct Tail {
@@ -54,6 +58,8 @@ impl Tail {
         let (commands, inbox) = mpsc::channel();
         let alarm = queue.alarm();
         let worker = Worker {
+            stuck: Stuck::new(Arc::clone(&shared.damage), alarm.clone()),
+            looked: Instant::now(),
             reader,
             queue,
             slots: HashMap::new(),
@@ -102,6 +108,9 @@ struct Worker {
     session: SessionNumber,
     notices: mpsc::Sender<Notice>,
     last_complaint: Option<Instant>,
+    stuck: Stuck,
+    /// When it was last looked for partitions that stand still.
+    looked: Instant,
 }
 
 /// One partition that is being read.
@@ -139,6 +148,49 @@ impl Worker {
             self.queue.fill(Instant::now() + TURN);
             while self.take() {}
             self.flush();
+            self.look_for_stuck(Instant::now());
+            self.go_on(Instant::now());
+        }
+    }
+
+    /// Librdkafka may stand still at what it cannot read without a word: the broker answers, there is more, and it does not move.
+    fn look_for_stuck(&mut self, now: Instant) {
+        if now < self.looked + LOOK_EVERY {
+            return;
+        }
+        self.looked = now;
+        let is_stuck = |slot: &Slot| {
+            let health = slot.health.as_ref();
+            health.is_some_and(|cell| cell.stuck_for(now) >= Some(STUCK))
+        };
+        let stuck = self.slots.iter().filter(|(_, slot)| is_stuck(slot));
+        let stuck: Vec<_> = stuck.map(|(key, _)| *key).collect();
+        for key in stuck {
+            self.suspect(key, None);
+        }
+    }
+
+    /// Reads a partition no more until it is known whether it can be. What its queue still has is not to be believed.
+    fn suspect(&mut self, key: (Topic, i32), code: Option<RDKafkaErrorCode>) {
+        self.flush();
+        let Some(slot) = self.slots.remove(&key) else {
+            return;
+        };
+        let TopicPartition { topic, partition } = slot.log.partition();
+        self.reader.stop(topic, *partition);
+        self.stuck.suspect(&slot.log, slot.page.next(), code);
+    }
+
+    /// Reads on where it is known by now what can be read.
+    fn go_on(&mut self, now: Instant) {
+        for (log, verdict) in self.stuck.due(now) {
+            if let Verdict::Unreadable(range) = verdict {
+                // What lies before it is a hole.
+                log.append(PageBuilder::new(log.next(), log.encoding()).finish(range.start));
+                log.append(Page::unreadable(log.next()..range.end));
+                self.shared.success(log.partition(), Side::Tail);
+            }
+            self.start(log);
         }
     }
 
@@ -147,8 +199,14 @@ impl Worker {
     fn obey(&mut self, inbox: &mpsc::Receiver<Command>) -> bool {
         loop {
             match inbox.try_recv() {
-                Ok(Command::Start(log)) => self.start(log),
-                Ok(Command::Stop(partition)) => self.stop(&partition),
+                Ok(Command::Start(log)) => {
+                    self.stuck.forget(log.partition());
+                    self.start(log);
+                }
+                Ok(Command::Stop(partition)) => {
+                    self.stuck.forget(&partition);
+                    self.stop(&partition);
+                }
                 Err(mpsc::TryRecvError::Empty) => return true,
                 Err(mpsc::TryRecvError::Disconnected) => return false,
             }
@@ -274,6 +332,9 @@ impl Worker {
         for key in std::mem::take(&mut self.touched) {
             if let Some(slot) = self.slots.get_mut(&key) {
                 slot.flush();
+                if !self.stuck.is_empty() {
+                    self.stuck.forget(slot.log.partition());
+                }
             }
         }
         self.shared.directory.shed(self.shared.memory.tail);
@@ -303,6 +364,10 @@ impl Worker {
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::UnknownTopic => {
                 let _ = self.notices.send(Notice::Doubt);
+            }
+            code if is_damage(code) => {
+                tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
+                self.suspect(key, Some(code));
             }
             // Tried again by librdkafka; health tells of it when it persists.
             _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
@@ -400,6 +465,12 @@ const TURN: Duration = Duration::from_millis(100);
 /// Bytes of records in the hands of a turn, beyond which they are handed on before the turn is over: a turn of large records of
 /// many partitions would otherwise hold all of them at once.
 const MOST_UNFLUSHED: usize = 4 << 20;
+
+/// How often partitions that stand still are looked for; statistics tell of them every 2 s.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a partition stands still before somebody looks at it: two statistics, and more than any fetch that goes well.
+const STUCK: Duration = Duration::from_secs(3);
 
 /// One bad record in this time is logged; a producer gone bad must not fill the disk.
 const COMPLAINT: Duration = Duration::from_secs(1);

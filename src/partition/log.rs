@@ -189,11 +189,14 @@ impl PartitionLog {
         }
         if let Some(last) = page.events().last() {
             ring.mark = Mark {
-                offset: last.offset + 1,
+                offset: last.offset.saturating_add(1),
                 timestamp: Some(last.timestamp).filter(|at| *at >= 0),
                 log: Some(self.tag),
                 epoch: Some(last.epoch).filter(|epoch| *epoch >= 0),
             };
+        } else if page.is_unreadable() {
+            // Whoever goes on from the end must not begin before what nobody can read.
+            ring.mark.offset = page.next();
         }
         ring.next = page.next();
         ring.pages.push_back(Arc::new(page));
@@ -257,3 +260,21 @@ fn newest_bytes(ring: &Ring) -> usize {
 
 /// Stands for an epoch that nobody told.
 const UNKNOWN: Epoch = -1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_goes_on_from_the_end_begins_behind_what_cannot_be_read() {
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        };
+        let log = PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 10);
+        log.append(Page::unreadable(10..20));
+        assert_eq!((log.end().offset, log.next()), (20, 20));
+        assert!(matches!(log.read(15), Read::Page(page) if page.is_unreadable()));
+        assert!(matches!(log.read(20), Read::Ahead));
+    }
+}

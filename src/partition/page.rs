@@ -18,9 +18,26 @@ pub struct Page {
     next: Offset,
     events: Box<[Event]>,
     arena: Bytes,
+    unreadable: bool,
 }
 
 impl Page {
+    /// A page of offsets that the broker has and nobody can read: who comes to it has lost them, and is to be told.
+    pub fn unreadable(range: Range<Offset>) -> Self {
+        Self {
+            start: range.start,
+            next: range.end,
+            events: Box::default(),
+            arena: Bytes::new(),
+            unreadable: true,
+        }
+    }
+
+    /// Whether its offsets are no holes, but could not be read.
+    pub fn is_unreadable(&self) -> bool {
+        self.unreadable
+    }
+
     /// The offsets this page speaks for: those without an event are holes.
     pub fn range(&self) -> Range<Offset> {
         self.start..self.next
@@ -135,7 +152,7 @@ impl PageBuilder {
             headers: if is_seen { headers.len() as u32 } else { 0 },
             lines: from.min(end) as u32..end as u32,
         });
-        self.next = record.offset + 1;
+        self.next = record.offset.saturating_add(1);
         result.map(drop)
     }
 
@@ -167,6 +184,7 @@ impl PageBuilder {
             events: self.events.into_boxed_slice(),
             // What was reserved and not needed is given back.
             arena: self.arena.into_boxed_slice().into(),
+            unreadable: false,
         }
     }
 }

@@ -38,6 +38,8 @@ pub enum Reason {
     Unproven,
     /// The topic does not have this partition (any more).
     PartitionGone,
+    /// The offsets from `requested` up to `resumed` are damaged on the broker, and cannot be read.
+    Unreadable,
 }
 
 impl Reason {
@@ -52,6 +54,7 @@ impl Reason {
             Self::PastEnd => "past_end",
             Self::Unproven => "unproven",
             Self::PartitionGone => "partition_gone",
+            Self::Unreadable => "unreadable",
         }
     }
 }

@@ -257,10 +257,10 @@ impl Subscription {
             return false;
         }
         let last = head.index + 1 == head.end;
-        cursor.advance(if last { head.next } else { event.offset + 1 });
+        cursor.advance(if last { head.next } else { event.offset.saturating_add(1) });
         let (tag, encoding) = (cursor.log().tag(), cursor.log().encoding());
         let place = Place::At(Mark {
-            offset: event.offset + 1,
+            offset: event.offset.saturating_add(1),
             timestamp: Some(event.timestamp).filter(|time| *time >= 0),
             log: Some(tag),
             epoch: Some(event.epoch).filter(|epoch| *epoch >= 0),

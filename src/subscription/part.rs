@@ -4,20 +4,21 @@ use std::{
     ops::Range,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 
 use super::{
     Source,
-    gap::Gap,
+    gap::{Gap, Reason},
     standing::Stand,
     start::{Question, Replaced, Start},
 };
 use crate::{
     client::ClientKey,
     partition::{Bell, Cursor, Page, PartitionLog, Step, TopicPartition},
-    position::{Offset, Place, Timestamp},
+    position::{Mark, Offset, Place, Timestamp},
 };
 
 /// One partition of a subscription.
@@ -32,6 +33,8 @@ pub(super) struct Part {
     late: bool,
     /// Nothing at or behind this offset is given: there its client goes on in a lane.
     limit: Offset,
+    /// How often in a row the place that was found turned out to be none.
+    setbacks: u32,
 }
 
 enum State {
@@ -95,6 +98,7 @@ impl Part {
             was_read: false,
             late: false,
             limit: Offset::MAX,
+            setbacks: 0,
         }
     }
 
@@ -187,7 +191,22 @@ impl Part {
                 },
                 State::Reading(cursor) if cursor.next() >= self.limit => break Give::Nothing,
                 State::Reading(cursor) => match cursor.poll(context, &*asker.source.history) {
+                    Step::Page(page) if page.is_unreadable() => {
+                        let end = reach(&page, cursor.log()).min(self.limit);
+                        if end <= cursor.next() {
+                            break Give::Nothing;
+                        }
+                        gaps.push(Gap {
+                            partition: self.partition.clone(),
+                            requested: Some(cursor.next()),
+                            resumed: Some(end),
+                            reason: Reason::Unreadable,
+                        });
+                        cursor.jump(end);
+                        self.place = moved(self.place, end);
+                    }
                     Step::Page(page) => {
+                        self.setbacks = 0;
                         let end = reach(&page, cursor.log()).min(self.limit);
                         break Give::Page(page, cursor.next()..end);
                     }
@@ -196,6 +215,7 @@ impl Part {
                     Step::OutOfRange => {
                         let (log, scanned) = (cursor.log().clone(), cursor.next());
                         self.begin(log, scanned, asker);
+                        self.setbacks = self.setbacks.saturating_add(1);
                     }
                     Step::Replaced => self.state = State::Undetermined,
                 },
@@ -242,17 +262,184 @@ impl Part {
             live: self.was_read,
             proves: asker.proves,
         };
+        let pause = pause_after(self.setbacks);
         self.state = State::Starting(Starting {
             log,
             scanned,
-            answer: Box::pin(question.answer()),
+            answer: Box::pin(async move {
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
+                question.answer().await
+            }),
         });
     }
 }
 
+/// The same place behind what cannot be read. What is known of the last record before that stays: epochs never fall, so it
+/// proves as much.
+fn moved(place: Place, offset: Offset) -> Place {
+    match place {
+        Place::At(mark) => Place::At(Mark { offset, ..mark }),
+        place => place,
+    }
+}
+
+/// How long to wait before the place is looked for once more. Brokers that contradict each other, one of which proves a place
+/// that the other does not have, would otherwise be asked without an end and without a pause.
+fn pause_after(setbacks: u32) -> Duration {
+    match setbacks {
+        0 => Duration::ZERO,
+        // Anybody's log may move on while it is read, so the first time is no reason to wait long.
+        more => FIRST_PAUSE.saturating_mul(1 << (more - 1).min(10)).min(LONGEST_PAUSE),
+    }
+}
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
 /// Where a page leads to. A hole at its end that the tail has not come to is left to the tail: a client that has read
 /// history would otherwise stand behind it, and the lane, which has read the tail, before it, until the next record.
 fn reach(page: &Page, log: &PartitionLog) -> Offset {
-    let behind_last = page.events().last().map_or(0, |event| event.offset + 1);
+    let behind_last = page.events().last().map_or(0, |event| event.offset.saturating_add(1));
     page.next().min(log.next().max(behind_last))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::poll_fn,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::{
+        event::{Encoding, Headers, Record},
+        partition::{Bounds, Directory, History, HistoryError, PageBuilder},
+        position::LogTag,
+    };
+
+    /// Brokers that prove a place and deny that anything is there.
+    #[derive(Default)]
+    struct Contradictory(AtomicUsize);
+
+    const PLACE: Offset = 10;
+
+    impl History for Contradictory {
+        fn page(
+            &self,
+            log: &Arc<PartitionLog>,
+            offset: Offset,
+            _: ClientKey,
+        ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let mut page = PageBuilder::new(PLACE - 1, log.encoding());
+            let record = Record {
+                offset: PLACE - 1,
+                timestamp: 1,
+                epoch: 1,
+                key: None,
+                headers: Headers::default(),
+                value: Some(b"{}"),
+                canary: false,
+            };
+            assert_eq!(page.push(&record), Ok(()));
+            let page = Arc::new(page.finish(PLACE));
+            let result = if offset < PLACE {
+                Ok(page)
+            } else {
+                Err(HistoryError::OutOfRange)
+            };
+            Box::pin(async move { result })
+        }
+
+        fn bounds(&self, _: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+            Box::pin(async { Err(HistoryError::Unavailable) })
+        }
+
+        fn first_at(
+            &self,
+            _: &Arc<PartitionLog>,
+            _: Timestamp,
+        ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_proven_and_denied_is_asked_for_with_pauses() {
+        let partition = TopicPartition {
+            topic: "edits".into(),
+            partition: 0,
+        };
+        let tag = LogTag::from_bits(1, 1);
+        let log = PartitionLog::new(partition.clone(), tag, Encoding::default(), 1000);
+        let history = Arc::new(Contradictory::default());
+        let source = Source {
+            directory: Directory::new(),
+            history: history.clone(),
+        };
+        source.directory.put(log);
+        let asker = Asker::new(&source, ClientKey::of([127, 0, 0, 1].into()), 0);
+        let mark = Mark {
+            offset: PLACE,
+            timestamp: Some(1),
+            log: Some(tag),
+            epoch: Some(1),
+        };
+        let mut part = Part::new(partition, Place::At(mark));
+        // Each poll of a task may take a few steps; a loop without a pause would not come back from the first.
+        let polls = poll_fn(|context| {
+            let _ = part.poll(context, &asker, &mut Vec::new());
+            assert!(history.0.load(Ordering::Relaxed) < 100, "no pause between the questions");
+            Poll::<()>::Pending
+        });
+        let over = tokio::time::timeout(Duration::from_secs(60), polls).await;
+        assert!(over.is_err());
+        assert!(history.0.load(Ordering::Relaxed) > 10, "it goes on asking");
+    }
+
+    #[test]
+    fn a_client_is_told_exactly_what_it_lost_and_its_id_goes_on_behind_that() {
+        let partition = TopicPartition {
+            topic: "edits".into(),
+            partition: 0,
+        };
+        let tag = LogTag::from_bits(1, 1);
+        let log = PartitionLog::new(partition.clone(), tag, Encoding::default(), 10);
+        log.append(Page::unreadable(10..20));
+        log.append(PageBuilder::new(20, log.encoding()).finish(25));
+        let source = Source {
+            directory: Directory::new(),
+            history: Arc::new(Contradictory::default()),
+        };
+        source.directory.put(log.clone());
+        let asker = Asker::new(&source, ClientKey::of([127, 0, 0, 1].into()), 0);
+        let mark = |offset| Mark {
+            offset,
+            timestamp: Some(1),
+            log: Some(tag),
+            epoch: Some(1),
+        };
+        // One that has read all before it, and one that was cut inside when it could still be read.
+        for from in [10, 15] {
+            let stand = Stand {
+                partition: partition.clone(),
+                place: Place::At(mark(from)),
+                was_read: true,
+                at: Some((log.clone(), from)),
+            };
+            let (mut part, mut gaps) = (Part::at(&stand, &asker), Vec::new());
+            let waker = futures_util::task::noop_waker();
+            let mut context = Context::from_waker(&waker);
+            let give = part.poll(&mut context, &asker, &mut gaps);
+            assert!(matches!(give, Give::Page(_, range) if range == (20..25)));
+            let told: Vec<_> = gaps.iter().map(|gap| (gap.requested, gap.resumed, gap.reason)).collect();
+            assert_eq!(told, [(Some(from), Some(20), Reason::Unreadable)]);
+            assert_eq!(part.place, Place::At(mark(20)));
+            part.poll(&mut context, &asker, &mut gaps);
+            assert_eq!(gaps.len(), 1, "told once");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    kafka::client::PAGE_RECORDS,
+    kafka::client::{PAGE_BYTES, PAGE_RECORDS},
     partition::{Page, PartitionLog},
     position::Offset,
 };
@@ -42,9 +42,9 @@ struct Log {
     log: Arc<PartitionLog>,
     pages: BTreeMap<Offset, Entry>,
     /// Pages begin and end at multiples of this, so that clients cut at many places share them. A power of two, halved
-    /// when records turn out to be so large that pages end early.
+    /// when records turn out to be so large that a page ends early, and doubled when twice the records would fit into one.
     grain: Offset,
-    /// The log start, as far as it is known to have moved.
+    /// The log start that a broker told last; 0 before any did.
     floor: Offset,
 }
 
@@ -88,10 +88,7 @@ impl Cache {
             return;
         }
         let entry = self.log(log);
-        if cut {
-            let span = range.end - range.start;
-            entry.grain = entry.grain.min(1 << span.ilog2());
-        }
+        entry.adapt(page, cut);
         let old = entry.pages.insert(
             range.start,
             Entry {
@@ -108,10 +105,10 @@ impl Cache {
         self.shrink();
     }
 
-    /// The log starts here, says the broker.
-    pub(super) fn raise_floor(&mut self, log: &Arc<PartitionLog>, start: Offset) {
-        let entry = self.log(log);
-        entry.floor = entry.floor.max(start);
+    /// Notes where the log starts, as the broker said last. That may be lower than what was noted before: another replica
+    /// leads, and has deleted less.
+    pub(super) fn set_floor(&mut self, log: &Arc<PartitionLog>, start: Offset) {
+        self.log(log).floor = start;
     }
 
     /// Drops all that is known of a log.
@@ -163,6 +160,16 @@ impl Cache {
 }
 
 impl Log {
+    /// Fits the grain to the size of the records, of which one large one among small ones says little.
+    fn adapt(&mut self, page: &Page, cut: bool) {
+        let range = page.range();
+        if cut {
+            self.grain = (self.grain / 2).max(1);
+        } else if range.end - range.start >= self.grain && page.bytes() * 2 <= PAGE_BYTES {
+            self.grain = (self.grain * 2).min(PAGE_RECORDS);
+        }
+    }
+
     fn find(&self, offset: Offset) -> Lookup {
         let slot = offset - offset.rem_euclid(self.grain);
         let before = self
@@ -176,8 +183,9 @@ impl Log {
             return Lookup::Hit(Arc::clone(page));
         }
         let covered = before.map_or(slot, |page| page.next());
-        let after = self.pages.range(offset + 1..).next().map(|(start, _)| *start);
-        let end = slot + self.grain;
+        let after = self.pages.range(offset.saturating_add(1)..).next().map(|(start, _)| *start);
+        // An offset that a client made up may be the largest there is.
+        let end = slot.saturating_add(self.grain);
         Lookup::Miss {
             from: slot.max(covered).max(self.floor),
             to: after.map_or(end, |after| after.min(end)),
@@ -252,7 +260,67 @@ mod tests {
         let (mut cache, log) = (Cache::new(1 << 20), log());
         cache.insert(&log, &page(0, 300), true);
         assert_eq!(miss(&mut cache, &log, 300), (300, 512));
+        assert_eq!(miss(&mut cache, &log, 900), (512, 1024));
+        cache.insert(&log, &page(300, 500), true);
         assert_eq!(miss(&mut cache, &log, 900), (768, 1024));
+    }
+
+    /// Reads a log of small records from its start to `end` as the readers do, with one record at `large` that fills a page
+    /// alone; how many pages that took.
+    fn replay(large: Offset, end: Offset) -> usize {
+        let (mut cache, log) = (Cache::new(64 << 20), log());
+        let (mut at, mut pages) = (0, 0);
+        while at < end {
+            let (from, to) = miss(&mut cache, &log, at);
+            let stop = match from {
+                _ if from == large => large + 1,
+                _ if from < large => large,
+                _ => to,
+            };
+            cache.insert(&log, &page(from, to.min(stop)), stop < to);
+            at = to.min(stop);
+            pages += 1;
+        }
+        pages
+    }
+
+    #[test]
+    fn behind_one_large_record_a_replay_goes_back_to_full_pages() {
+        let end = 100 * PAGE_RECORDS;
+        for large in [0, 1, 5 * PAGE_RECORDS, 5 * PAGE_RECORDS + 700] {
+            let pages = replay(large, end);
+            assert!(pages <= 106, "{large}: {pages} pages for 100 full ones");
+        }
+    }
+
+    #[test]
+    fn pages_of_large_records_stay_shared_at_a_grain_that_fits() {
+        let (mut cache, log) = (Cache::new(64 << 20), log());
+        // Every page is cut behind three records.
+        for slot in 0..8 {
+            let (from, _) = miss(&mut cache, &log, slot * PAGE_RECORDS + 900);
+            cache.insert(&log, &page(from, from + 3), true);
+        }
+        let (from, to) = miss(&mut cache, &log, 20 * PAGE_RECORDS + 900);
+        assert!(to - from <= 4, "{from}..{to}");
+    }
+
+    #[test]
+    fn the_largest_offset_there_is_overflows_nothing() {
+        let (mut cache, log) = (Cache::new(1 << 20), log());
+        for offset in [Offset::MAX, Offset::MAX - 1, Offset::MAX - PAGE_RECORDS] {
+            let (from, to) = miss(&mut cache, &log, offset);
+            assert!(from <= offset && from < to, "{offset}: {from}..{to}");
+        }
+    }
+
+    #[test]
+    fn a_start_that_turns_out_to_be_lower_is_believed() {
+        let (mut cache, log) = (Cache::new(1 << 20), log());
+        cache.set_floor(&log, 1100);
+        assert!(matches!(cache.find(&log, 600), Lookup::Below));
+        cache.set_floor(&log, 500);
+        assert_eq!(miss(&mut cache, &log, 600), (500, 1024));
     }
 
     #[test]
@@ -269,7 +337,7 @@ mod tests {
     #[test]
     fn nothing_is_read_below_a_start_that_has_moved() {
         let (mut cache, log) = (Cache::new(1 << 20), log());
-        cache.raise_floor(&log, 1100);
+        cache.set_floor(&log, 1100);
         assert!(matches!(cache.find(&log, 1099), Lookup::Below));
         assert_eq!(miss(&mut cache, &log, 1200), (1100, 2048));
     }

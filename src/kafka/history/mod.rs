@@ -116,6 +116,7 @@ impl Pool {
 
     /// Ends the readers; whoever waits is told that nothing is available.
     pub(super) fn close(&self) {
+        self.core.shared.damage.close();
         let mut readers = self.readers.lock();
         readers.token = None;
         readers.end();
@@ -155,16 +156,26 @@ impl Pool {
         offset: Offset,
         client: ClientKey,
     ) -> Result<Arc<Page>, HistoryError> {
+        let mut began: Option<Offset> = None;
         loop {
             if log.is_replaced() {
                 return Err(HistoryError::Replaced);
+            }
+            let damage = &self.core.shared.damage;
+            damage.led_by(log, self.leaders.of(log.partition()));
+            if let Some(range) = damage.at(log, offset) {
+                return Ok(Arc::new(Page::unreadable(range)));
             }
             let found = self.core.cache.lock().find(log, offset);
             let (from, to) = match found {
                 Lookup::Hit(page) => return Ok(self.core.count_hit(page)),
                 Lookup::Below => return Err(HistoryError::OutOfRange),
-                Lookup::Miss { from, to } => (from, to),
+                Lookup::Miss { from, to } => damage.clip(log, (from, to)),
             };
+            // Who gets no further asks again after a pause, as after a silence; here it would be a loop without one.
+            if began.replace(from).is_some_and(|began| from <= began) {
+                return Err(HistoryError::Unavailable);
+            }
             let want = PageWant {
                 log: Arc::clone(log),
                 from,
@@ -188,8 +199,10 @@ impl Pool {
         }
         let found = self.core.cache.lock().find(log, page.next());
         if let Lookup::Miss { from, to } = found
+            && self.core.shared.damage.at(log, page.next()).is_none()
             && let Some(reader) = self.reader(log.partition())
         {
+            let (from, to) = self.core.shared.damage.clip(log, (from, to));
             reader.suggest(PageWant {
                 log: Arc::clone(log),
                 from,
@@ -248,10 +261,13 @@ impl Pool {
     }
 
     async fn find_bounds(&self, log: &Arc<PartitionLog>) -> Result<Bounds, HistoryError> {
-        self.question(log, |reader, partition, reply| {
-            reader.ask_bounds(partition, reply)
-        })
-        .await
+        let bounds = self
+            .question(log, |reader, partition, reply| {
+                reader.ask_bounds(partition, reply)
+            })
+            .await?;
+        self.core.cache.lock().set_floor(log, bounds.start);
+        Ok(bounds)
     }
 
     async fn question<T: Send + 'static>(

@@ -18,6 +18,7 @@ use crate::{
     event::Record,
     kafka::{
         client::{PAGE_BYTES, PAGE_RECORDS},
+        damage::{NEAR, is_damage},
         history::mailbox::PageWant,
         reader::{Queue, Reader, What},
     },
@@ -45,6 +46,8 @@ pub(super) struct Piece {
     pub(super) bytes: usize,
     /// A record of this log bears its broker's time.
     pub(super) broker_clock: bool,
+    /// What comes behind it in the queue is not to be believed.
+    broken: bool,
 }
 
 /// Why a read gave nothing.
@@ -54,6 +57,8 @@ pub(super) enum Failure {
     OutOfRange,
     /// Nothing came in time.
     Silence,
+    /// The broker has something there that cannot be read, says librdkafka.
+    Damage(RDKafkaErrorCode),
     /// Something else is wrong with the partition.
     Fault(RDKafkaErrorCode),
 }
@@ -85,6 +90,8 @@ enum Step {
         cut: bool,
     },
     End(Offset),
+    /// What is at this offset cannot be read, and what the queue has behind it is rubbish.
+    Break(Offset, RDKafkaErrorCode),
     Fail(Failure),
 }
 
@@ -178,13 +185,13 @@ impl Streams {
         match &result {
             // The end is told once: whoever waits for it again would wait in vain. And a partition that stays started where
             // the tail has taken over is fetched twice from there on.
-            Ok(piece) if !piece.ends && stream.log.is_history(piece.page.next()) => {
+            Ok(piece) if !piece.ends && !piece.broken && stream.log.is_history(piece.page.next()) => {
                 stream.position = piece.page.next();
                 stream.used = Instant::now();
                 stream.room = piece.page.bytes();
                 self.open.push(stream);
             }
-            Err(Failure::Fault(code)) => {
+            Err(Failure::Fault(code) | Failure::Damage(code)) => {
                 self.reader.count(*code);
                 self.stop(stream);
             }
@@ -218,13 +225,23 @@ impl Stream {
         let mut bytes = 0;
         while page.next() < want.to {
             if !self.queue.fill(deadline) {
-                return Err(Failure::Silence);
+                // Whatever came is of use: the next read goes on behind it.
+                return match page.is_empty() {
+                    true => Err(Failure::Silence),
+                    false => Ok(Piece::of(page, bytes)),
+                };
             }
             match self.step(want, &mut page, &mut bytes) {
                 Step::Take => self.queue.advance(),
                 Step::Leave { cut: true } => return Ok(Piece::new(page, want.from, bytes).cut()),
                 Step::Leave { cut: false } => break,
                 Step::End(offset) => return Ok(Piece::new(page, offset, bytes).ending()),
+                Step::Break(..) if !page.is_empty() => return Ok(Piece::of(page, bytes).broken()),
+                // Of what lies before it nothing is left.
+                Step::Break(at, _) if (want.to..want.from.saturating_add(NEAR)).contains(&at) => {
+                    return Ok(Piece::new(page, want.to, bytes).broken());
+                }
+                Step::Break(_, code) => return Err(Failure::Damage(code)),
                 Step::Fail(failure) => return Err(failure),
             }
         }
@@ -253,6 +270,7 @@ impl Stream {
                 Step::Take
             }
             What::End(offset) => Step::End(offset),
+            What::Fault { code, offset, .. } if is_damage(code) => Step::Break(offset, code),
             What::Fault { code, .. } => Step::Fail(Failure::of(code)),
         }
     }
@@ -274,7 +292,18 @@ impl Piece {
             cut: false,
             bytes,
             broker_clock: false,
+            broken: false,
         }
+    }
+
+    /// One that covers nothing behind its last record.
+    fn of(page: PageBuilder, bytes: usize) -> Self {
+        let next = page.next();
+        Self::new(page, next, bytes)
+    }
+
+    fn broken(self) -> Self {
+        Self { broken: true, ..self }
     }
 
     fn cut(self) -> Self {

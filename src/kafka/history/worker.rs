@@ -20,6 +20,7 @@ use crate::{
     kafka::{
         client::Kind,
         context::Context,
+        damage::Verdict,
         reader::{Found, Reader, Token, When},
     },
     partition::{Bounds, HistoryError, TopicPartition},
@@ -101,6 +102,9 @@ impl Worker {
         if self.core.backoffs.rests(partition) {
             return Err(HistoryError::Unavailable);
         }
+        if self.core.shared.damage.at(&want.log, want.from).is_some() {
+            return Ok(PageRead::Moved);
+        }
         // Whoever looked into the cache a moment before the page came in has asked for it once more.
         if let Lookup::Hit(page) = self.core.cache.lock().find(&want.log, want.from) {
             return Ok(PageRead::Page { page, ends: false });
@@ -120,9 +124,28 @@ impl Worker {
             Err(failure) => {
                 self.suspicious = failure == Failure::Silence;
                 self.fail(partition, failure);
+                self.suspect(want, failure);
                 Err(HistoryError::Unavailable)
             }
         }
+    }
+
+    /// Has it found out whether there is anything to read at all.
+    fn suspect(&self, want: &PageWant, failure: Failure) {
+        let code = match failure {
+            Failure::Damage(code) => Some(code),
+            Failure::Silence => None,
+            Failure::OutOfRange | Failure::Fault(_) => return,
+        };
+        let (core, log) = (Arc::clone(&self.core), Arc::clone(&want.log));
+        let reply = move |verdict| {
+            if let Verdict::Unreadable(_) = verdict {
+                core.backoffs.clear(log.partition());
+                core.shared.success(log.partition(), Side::History);
+            }
+        };
+        let damage = &self.core.shared.damage;
+        damage.suspect(&want.log, want.from, code, Box::new(reply));
     }
 
     fn keep(&mut self, want: &PageWant, piece: Piece) -> PageRead {
@@ -149,9 +172,13 @@ impl Worker {
         match self.places(&key, When::Start).pop() {
             Some(Ok(Found {
                 offset: Some(start), ..
-            })) if start > want.from => {
-                self.core.cache.lock().raise_floor(&want.log, start);
-                Ok(PageRead::Moved)
+            })) => {
+                self.core.cache.lock().set_floor(&want.log, start);
+                if start > want.from {
+                    Ok(PageRead::Moved)
+                } else {
+                    Err(HistoryError::OutOfRange)
+                }
             }
             Some(Ok(_)) => Err(HistoryError::OutOfRange),
             Some(Err(_)) | None => {
@@ -164,7 +191,7 @@ impl Worker {
     fn fail(&self, partition: &TopicPartition, failure: Failure) {
         self.core.backoffs.fail(partition);
         let code = match failure {
-            Failure::Fault(code) => code,
+            Failure::Fault(code) | Failure::Damage(code) => code,
             Failure::OutOfRange => RDKafkaErrorCode::OffsetOutOfRange,
             Failure::Silence => {
                 self.reader.count(RDKafkaErrorCode::OperationTimedOut);

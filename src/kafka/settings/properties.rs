@@ -62,6 +62,10 @@ const REFUSED: &[(&[&str], &str)] = &[
         "a history page to the end of a log finishes by it, and the tail must not hear it",
     ),
     (
+        &["check.crcs"],
+        "a value that changed on a broker's disk must not be served",
+    ),
+    (
         &["isolation.level"],
         "ids prove a position only over committed records: an uncommitted one may vanish again",
     ),
@@ -139,7 +143,6 @@ pub const PASSED: &[&str] = &[
     "broker.address.family",
     "broker.address.ttl",
     "broker.version.fallback",
-    "check.crcs",
     "client.dns.lookup",
     "client.id",
     "client.rack",

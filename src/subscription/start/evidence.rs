@@ -84,7 +84,7 @@ impl Question {
                 newer => newer.cloned(),
             };
             match newer {
-                Some(event) if event.epoch <= epoch => low = event.offset + 1,
+                Some(event) if event.epoch <= epoch => low = event.offset.saturating_add(1),
                 Some(event) if older > 0 => return Ok(event.offset.min(end)),
                 Some(event) => (high, found) = (first, event.offset.min(end)),
                 None => high = first.min(middle),

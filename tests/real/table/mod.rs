@@ -3,6 +3,7 @@
 
 mod away;
 mod bad;
+mod damaged;
 mod forms;
 mod house;
 mod listener;

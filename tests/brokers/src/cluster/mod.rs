@@ -201,6 +201,11 @@ impl Cluster {
         ask(java.get_or_insert_with(|| JavaAdmin::start(&self.direct_bootstrap(), self.workplace.path())))
     }
 
+    /// Where its nodes keep what they write.
+    pub(crate) fn directory(&self) -> &std::path::Path {
+        self.workplace.path()
+    }
+
     /// Where producers take numbers that no other record of this cluster has.
     pub(crate) fn numbers(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.next_number)

@@ -1,0 +1,173 @@
+//! Bytes that changed on a broker's disk: what can be read is delivered, and clients are told of the rest.
+
+use riverhead_brokers::{Acked, Fault, NewTopic, Spoil, StoredBatch, eventually, shared};
+
+use super::{
+    house::{House, SOON},
+    listener::{Heard, events},
+};
+use crate::healthz::health;
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_byte_changed_in_a_value_costs_its_batch_and_nothing_else() {
+    let damaged = Damaged::new("damaged-payload", Spoil::Payload);
+    assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.last + 1));
+    damaged.live();
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_byte_changed_in_a_header_costs_its_batch_and_nothing_else() {
+    let damaged = Damaged::new("damaged-header", Spoil::Magic);
+    assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.last + 1));
+    damaged.live();
+}
+
+/// The broker itself finds the batches behind it by that length.
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_byte_changed_in_a_length_costs_what_the_broker_cannot_find() {
+    let damaged = Damaged::new("damaged-length", Spoil::Length);
+    let (from, to) = damaged.replayed;
+    assert_eq!(from, damaged.batch.first);
+    assert!(to > damaged.batch.last, "{from}..{to}");
+    damaged.live();
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_record_that_does_not_parse_costs_that_record() {
+    let damaged = Damaged::new("damaged-record", Spoil::Record);
+    assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.first + 1));
+    damaged.live();
+}
+
+/// A topic with a damaged batch, and what a replay of it was told.
+struct Damaged {
+    house: House,
+    spoil: Spoil,
+    written: Vec<Acked>,
+    batch: StoredBatch,
+    replayed: (i64, i64),
+}
+
+impl Damaged {
+    /// Replays a topic, one of whose batches was spoiled, in a process that has nothing of it in memory; and once more.
+    fn new(topic: &str, spoil: Spoil) -> Self {
+        let brokers = shared();
+        brokers.create(&NewTopic::with_replicas(topic, &[&[1]]));
+        let mut producer = brokers.producer(topic).record_bytes(400).start();
+        for _ in 0..5 {
+            producer.send(60);
+            producer.flush();
+        }
+        let ledger = producer.finish();
+        let written: Vec<_> = ledger.partitions.into_values().flatten().collect();
+        let segment = brokers.segment(1, topic, 0);
+        let batch = middle(&segment.batches());
+        segment.spoil(batch, spoil);
+        let house = House::over(brokers, topic, 1);
+        let mut damaged = Self {
+            house,
+            spoil,
+            written,
+            batch,
+            replayed: (0, 0),
+        };
+        damaged.replayed = damaged.replay();
+        assert_eq!(damaged.replay(), damaged.replayed, "the next one is told the same");
+        damaged
+    }
+
+    /// What a client gets that reads from the start: everything but one range, of which it is told in its place.
+    fn replay(&self) -> (i64, i64) {
+        let mut client = self.house.read_from_start(1);
+        client.upto(&self.written[self.written.len() - 1..]);
+        range(&client.heard, &self.written, 0)
+    }
+
+    /// Spoils a batch before the live tail has read it: a client that is live is told, and goes on.
+    fn live(&self) {
+        let (brokers, topic) = (&self.house.brokers, &self.house.topic);
+        let mut client = self.house.read_from_start(1);
+        client.upto(&self.written[self.written.len() - 1..]);
+        let heard = client.heard.len();
+        brokers.proxy(1).set(Fault::Stall);
+        let mut producer = brokers.producer(topic).record_bytes(400).start();
+        for _ in 0..5 {
+            producer.send(60);
+            producer.flush();
+        }
+        let ledger = producer.finish();
+        let written: Vec<_> = ledger.partitions.into_values().flatten().collect();
+        let segment = brokers.segment(1, topic, 0);
+        let first = written[0].offset;
+        let new: Vec<_> = batches_behind(&segment.batches(), first);
+        let batch = middle(&new);
+        segment.spoil(batch, self.spoil);
+        brokers.proxy(1).set(Fault::Pass);
+        client.upto(&written[written.len() - 1..]);
+        let (from, to) = range(&client.heard[heard..], &written, first);
+        assert_eq!(from, batch.first);
+        self.is_told(&[self.replayed, (from, to)]);
+    }
+
+    fn is_told(&self, ranges: &[(i64, i64)]) {
+        let lost: i64 = ranges.iter().map(|(from, to)| to - from).sum();
+        let metric = format!("{UNREADABLE}{{cluster=\"main\",topic=\"{}\"}}", self.house.topic);
+        assert_eq!(self.house.gateway.metric(&metric).expect("a metric"), lost as f64);
+        eventually(SOON, "health that names the offsets", || {
+            let health = health(&self.house.gateway);
+            let partition = &health["clusters"][0]["partitions"][0];
+            let reason = partition["reason"].as_str().unwrap_or_default();
+            let named = ranges
+                .iter()
+                .all(|(from, to)| reason.contains(&format!("{from} to {}", to - 1)));
+            match named && partition["state"] == "degraded" && health["state"] == "degraded" {
+                true => Ok(()),
+                false => Err(health.to_string()),
+            }
+        });
+    }
+}
+
+/// The range that was lost of `written`, if it was told of in its place and everything else came, once and in order.
+fn range(heard: &[Heard], written: &[Acked], start: i64) -> (i64, i64) {
+    let gaps: Vec<_> = heard
+        .iter()
+        .filter_map(|heard| match heard {
+            Heard::Gap(0, Some(from), Some(to), reason) if reason == "unreadable" => Some((*from, *to)),
+            Heard::Gap(..) => panic!("{heard:?}"),
+            Heard::Number(_) => None,
+        })
+        .collect();
+    let [(from, to)] = gaps[..] else {
+        panic!("{gaps:?}");
+    };
+    let split = |offset: i64| written.partition_point(|record| record.offset < offset);
+    assert!(start <= from && from < to, "{from}..{to}");
+    let mut expected = events(&written[..split(from)]);
+    expected.push(Heard::Gap(0, Some(from), Some(to), "unreadable".to_owned()));
+    expected.extend(events(&written[split(to)..]));
+    assert!(
+        heard == expected,
+        "{} heard, {} expected, the gap is {from}..{to}",
+        heard.len(),
+        expected.len()
+    );
+    (from, to)
+}
+
+fn batches_behind(batches: &[StoredBatch], offset: i64) -> Vec<StoredBatch> {
+    let behind = batches.iter().filter(|batch| batch.first >= offset);
+    behind.copied().collect()
+}
+
+/// One with others before and behind it.
+fn middle(batches: &[StoredBatch]) -> StoredBatch {
+    assert!(batches.len() >= 5, "{batches:?}");
+    batches[batches.len() / 2]
+}
+
+const UNREADABLE: &str = "riverhead_kafka_unreadable_offsets_total";
