@@ -18,7 +18,7 @@ use super::{
     cluster::Notice,
     connect::Shared,
     counters::{RejectLabels, TopicLabels},
-    damage::{Verdict, is_damage},
+    damage::{Verdict, is_astray, is_damage},
     origin::Foreign,
     reader::{Alarm, Queue, Reader, Token, Topic, What},
     session::SessionNumber,
@@ -353,6 +353,7 @@ impl Worker {
             self.shared.fault(slot.log.partition(), Side::Tail, code, reason);
         }
         match code {
+            code if self.is_astray(key, code, offset) => self.suspect(key, Some(code)),
             // librdkafka has stopped this partition, and says so once only.
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 if let Some(log) = self.slots.get(&key).map(|slot| Arc::clone(&slot.log)) {
@@ -372,6 +373,11 @@ impl Worker {
             // Tried again by librdkafka; health tells of it when it persists.
             _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
         }
+    }
+
+    fn is_astray(&self, key: (Topic, i32), code: RDKafkaErrorCode, offset: Offset) -> bool {
+        let slot = self.slots.get(&key);
+        slot.is_some_and(|slot| is_astray(code, offset, slot.page.next()))
     }
 
     fn lost(

@@ -257,7 +257,11 @@ impl Subscription {
             return false;
         }
         let last = head.index + 1 == head.end;
-        cursor.advance(if last { head.next } else { event.offset.saturating_add(1) });
+        cursor.advance(if last {
+            head.next
+        } else {
+            event.offset.saturating_add(1)
+        });
         let (tag, encoding) = (cursor.log().tag(), cursor.log().encoding());
         let place = Place::At(Mark {
             offset: event.offset.saturating_add(1),

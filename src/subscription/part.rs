@@ -291,7 +291,9 @@ fn pause_after(setbacks: u32) -> Duration {
     match setbacks {
         0 => Duration::ZERO,
         // Anybody's log may move on while it is read, so the first time is no reason to wait long.
-        more => FIRST_PAUSE.saturating_mul(1 << (more - 1).min(10)).min(LONGEST_PAUSE),
+        more => FIRST_PAUSE
+            .saturating_mul(1 << (more - 1).min(10))
+            .min(LONGEST_PAUSE),
     }
 }
 
@@ -302,7 +304,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Where a page leads to. A hole at its end that the tail has not come to is left to the tail: a client that has read
 /// history would otherwise stand behind it, and the lane, which has read the tail, before it, until the next record.
 fn reach(page: &Page, log: &PartitionLog) -> Offset {
-    let behind_last = page.events().last().map_or(0, |event| event.offset.saturating_add(1));
+    let behind_last = page
+        .events()
+        .last()
+        .map_or(0, |event| event.offset.saturating_add(1));
     page.next().min(log.next().max(behind_last))
 }
 
@@ -392,7 +397,10 @@ mod tests {
         // Each poll of a task may take a few steps; a loop without a pause would not come back from the first.
         let polls = poll_fn(|context| {
             let _ = part.poll(context, &asker, &mut Vec::new());
-            assert!(history.0.load(Ordering::Relaxed) < 100, "no pause between the questions");
+            assert!(
+                history.0.load(Ordering::Relaxed) < 100,
+                "no pause between the questions"
+            );
             Poll::<()>::Pending
         });
         let over = tokio::time::timeout(Duration::from_secs(60), polls).await;
@@ -435,7 +443,10 @@ mod tests {
             let mut context = Context::from_waker(&waker);
             let give = part.poll(&mut context, &asker, &mut gaps);
             assert!(matches!(give, Give::Page(_, range) if range == (20..25)));
-            let told: Vec<_> = gaps.iter().map(|gap| (gap.requested, gap.resumed, gap.reason)).collect();
+            let told: Vec<_> = gaps
+                .iter()
+                .map(|gap| (gap.requested, gap.resumed, gap.reason))
+                .collect();
             assert_eq!(told, [(Some(from), Some(20), Reason::Unreadable)]);
             assert_eq!(part.place, Place::At(mark(20)));
             part.poll(&mut context, &asker, &mut gaps);

@@ -12,7 +12,7 @@ mod probe;
 mod search;
 mod searcher;
 
-pub(super) use probe::{NEAR, is_damage};
+pub(super) use probe::{NEAR, is_astray, is_damage};
 
 use std::{
     collections::{HashMap, HashSet},
@@ -204,7 +204,8 @@ fn merge(ranges: &mut Vec<Range<Offset>>, new: Range<Offset>) -> Range<Offset> {
     let touching: Vec<_> = ranges.extract_if(.., touches).collect();
     let start = touching.iter().map(|range| range.start).min();
     let end = touching.iter().map(|range| range.end).max();
-    let whole = start.map_or(new.start, |start| start.min(new.start))..end.map_or(new.end, |end| end.max(new.end));
+    let whole =
+        start.map_or(new.start, |start| start.min(new.start))..end.map_or(new.end, |end| end.max(new.end));
     let at = ranges.partition_point(|range| range.start < whole.start);
     ranges.insert(at, whole.clone());
     whole

@@ -66,7 +66,7 @@ impl ClientProbe<'_> {
         result
     }
 
-    fn next(&self, queue: &mut Queue, until: Instant) -> Result<Came, Unsure> {
+    fn next(&self, queue: &mut Queue, position: Offset, until: Instant) -> Result<Came, Unsure> {
         loop {
             self.reader.serve();
             if self.damage.is_closed() || self.reader.foreign().is_some() {
@@ -83,6 +83,9 @@ impl ClientProbe<'_> {
                 Some(What::Record(record)) => Some(Came::Record(record.offset)),
                 Some(What::End(_)) => Some(Came::End),
                 Some(What::Fault { code, offset, .. }) if is_damage(code) => Some(Came::Damage(offset)),
+                Some(What::Fault { code, offset, .. }) if is_astray(code, offset, position) => {
+                    Some(Came::Nothing)
+                }
                 Some(What::Fault { code, .. }) if is_passing(code) => None,
                 Some(What::Fault { .. }) => return Err(Unsure),
                 None => None,
@@ -97,14 +100,14 @@ impl ClientProbe<'_> {
     /// What comes first; before it says that nothing does, the leader has answered a question that was asked behind the fetch.
     /// A broker answers in the order of the questions.
     fn first(&self, queue: &mut Queue, offset: Offset, patience: Duration) -> Result<Came, Unsure> {
-        match self.next(queue, Instant::now() + patience)? {
+        match self.next(queue, offset, Instant::now() + patience)? {
             Came::Nothing => {}
             came => return Ok(came),
         }
         if self.log_end()? <= offset {
             return Ok(Came::End);
         }
-        self.next(queue, Instant::now() + PARSE)
+        self.next(queue, offset, Instant::now() + PARSE)
     }
 
     fn log_end(&self) -> Result<Offset, Unsure> {
@@ -119,9 +122,13 @@ impl Probe for ClientProbe<'_> {
     fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Unsure> {
         self.started(from, |queue| {
             let (mut position, enough) = (from, Instant::now() + SCAN);
+            let mut patience = CONNECT;
             while Instant::now() < enough {
-                match self.first(queue, position, SCAN)? {
-                    Came::Record(offset) => position = position.max(offset.saturating_add(1)),
+                match self.first(queue, position, patience)? {
+                    Came::Record(offset) => {
+                        position = position.max(offset.saturating_add(1));
+                        patience = THOROUGH;
+                    }
                     Came::End => return Ok(None),
                     // Where the batch begins is told by what does not parse, so it is believed only if it is near.
                     Came::Damage(batch) if (position..position.saturating_add(NEAR)).contains(&batch) => {
@@ -162,23 +169,40 @@ impl Probe for ClientProbe<'_> {
     }
 }
 
+/// Whether librdkafka has lost its way: where a batch is damaged it takes rubbish for the header of the next one, and goes on at
+/// the offset that stands in it. The brokers then have nothing there, which says nothing of `position`, where reading began or
+/// had got to.
+pub(in crate::kafka) fn is_astray(code: RDKafkaErrorCode, at: Offset, position: Offset) -> bool {
+    let out_of_range = matches!(
+        code,
+        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
+    );
+    out_of_range && !(position..position.saturating_add(NEAR)).contains(&at)
+}
+
 /// Whether librdkafka goes on by itself after this error, as after an election.
 fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
-    !matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::TopicAuthorizationFailed)
+    !matches!(
+        code,
+        Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::TopicAuthorizationFailed
+    )
 }
 
 /// How long a look waits for the first record. A fetch goes out within 100 ms (`fetch.error.backoff.ms`) of the start.
 const GLANCE: Duration = Duration::from_millis(250);
 
 /// The same where a mistake would lose records.
-const THOROUGH: Duration = Duration::from_secs(1);
+const THOROUGH: Duration = Duration::from_millis(500);
 
 /// What an answer that has come needs to be parsed and queued.
 const PARSE: Duration = Duration::from_millis(50);
 
-/// How long reading may go on before the place counts as readable, and what the first fetch of a new client gets.
+/// How long reading may go on before the place counts as readable.
 const SCAN: Duration = Duration::from_secs(3);
+
+/// What the first fetch of a new client gets.
+const CONNECT: Duration = Duration::from_secs(2);
 
 /// What a leader gets to say where its log ends.
 const ANSWER: Duration = Duration::from_secs(2);

@@ -84,7 +84,11 @@ impl Searcher {
         let verdict = match self.shared.damage.at(&log, from) {
             Some(known) => Verdict::Unreadable(known),
             None if self.rests(&log) => Verdict::Unknown,
-            None => self.search(&log, from, code.map_or_else(|| "no error".to_owned(), faults::name)),
+            None => self.search(
+                &log,
+                from,
+                code.map_or_else(|| "no error".to_owned(), faults::name),
+            ),
         };
         self.shared.damage.done(&log);
         reply(verdict);
@@ -157,7 +161,10 @@ impl Searcher {
             .unreadable_offsets
             .get_or_create(&labels)
             .inc_by(u64::try_from(news).unwrap_or(0));
-        let cell = self.shared.health.partition(&partition.topic, partition.partition);
+        let cell = self
+            .shared
+            .health
+            .partition(&partition.topic, partition.partition);
         if let Some(cell) = cell {
             cell.unreadable(range.clone());
         }

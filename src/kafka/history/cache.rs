@@ -183,7 +183,11 @@ impl Log {
             return Lookup::Hit(Arc::clone(page));
         }
         let covered = before.map_or(slot, |page| page.next());
-        let after = self.pages.range(offset.saturating_add(1)..).next().map(|(start, _)| *start);
+        let after = self
+            .pages
+            .range(offset.saturating_add(1)..)
+            .next()
+            .map(|(start, _)| *start);
         // An offset that a client made up may be the largest there is.
         let end = slot.saturating_add(self.grain);
         Lookup::Miss {

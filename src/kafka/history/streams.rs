@@ -18,7 +18,7 @@ use crate::{
     event::Record,
     kafka::{
         client::{PAGE_BYTES, PAGE_RECORDS},
-        damage::{NEAR, is_damage},
+        damage::{NEAR, is_astray, is_damage},
         history::mailbox::PageWant,
         reader::{Queue, Reader, What},
     },
@@ -224,7 +224,11 @@ impl Stream {
         let mut page = PageBuilder::with_capacity(want.from, want.log.encoding(), records, self.room);
         let mut bytes = 0;
         while page.next() < want.to {
-            if !self.queue.fill(deadline) {
+            let until = || match page.is_empty() {
+                true => deadline,
+                false => deadline.min(Instant::now() + LULL),
+            };
+            if !self.queue.has_item() && !self.queue.fill(until()) {
                 // Whatever came is of use: the next read goes on behind it.
                 return match page.is_empty() {
                     true => Err(Failure::Silence),
@@ -271,6 +275,9 @@ impl Stream {
             }
             What::End(offset) => Step::End(offset),
             What::Fault { code, offset, .. } if is_damage(code) => Step::Break(offset, code),
+            What::Fault { code, offset, .. } if is_astray(code, offset, page.next()) => {
+                Step::Break(page.next(), code)
+            }
             What::Fault { code, .. } => Step::Fail(Failure::of(code)),
         }
     }
@@ -359,6 +366,9 @@ fn size(record: &Record<'_>) -> usize {
 /// their sockets have taken this one, which takes seconds when hundreds replay at once; each stop in between throws away
 /// what was fetched ahead, up to 2 MiB.
 const WARM_FOR: Duration = Duration::from_secs(30);
+
+/// How long a page that has records already waits for more: the next read goes on behind them.
+const LULL: Duration = Duration::from_millis(500);
 
 /// Records it is cheaper to read over than to begin afresh for: what a reader keeps ready anyway.
 const SKIP: Offset = 1024;

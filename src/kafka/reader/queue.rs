@@ -101,6 +101,11 @@ impl Queue {
         self.at < self.batch.len()
     }
 
+    /// Whether there is an item without waiting.
+    pub(in crate::kafka) fn has_item(&self) -> bool {
+        self.at < self.batch.len()
+    }
+
     /// The next item of those that [`fill`](Self::fill) has brought.
     pub(in crate::kafka) fn front(&mut self) -> Option<Item<'_>> {
         let message = *self.batch.get(self.at)?;

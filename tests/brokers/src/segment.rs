@@ -51,10 +51,15 @@ impl Cluster {
 }
 
 impl Segment {
-    /// All batches, by offset.
-    pub fn batches(&self) -> Vec<StoredBatch> {
+    /// Its length, in bytes.
+    pub fn end(&self) -> usize {
+        fs::read(&self.path).expect("a segment").len()
+    }
+
+    /// All batches from a position on, by offset; one begins there.
+    pub fn batches(&self, from: usize) -> Vec<StoredBatch> {
         let bytes = fs::read(&self.path).expect("a segment");
-        let (mut batches, mut position) = (Vec::new(), 0);
+        let (mut batches, mut position) = (Vec::new(), from);
         while position + HEADER <= bytes.len() {
             let first = i64::from_be_bytes(bytes[position..position + 8].try_into().expect("8 bytes"));
             let length = number(&bytes, position + LENGTH) as usize + 12;

@@ -65,7 +65,7 @@ impl Damaged {
         let ledger = producer.finish();
         let written: Vec<_> = ledger.partitions.into_values().flatten().collect();
         let segment = brokers.segment(1, topic, 0);
-        let batch = middle(&segment.batches());
+        let batch = middle(&segment.batches(0));
         segment.spoil(batch, spoil);
         let house = House::over(brokers, topic, 1);
         let mut damaged = Self {
@@ -76,7 +76,11 @@ impl Damaged {
             replayed: (0, 0),
         };
         damaged.replayed = damaged.replay();
-        assert_eq!(damaged.replay(), damaged.replayed, "the next one is told the same");
+        assert_eq!(
+            damaged.replay(),
+            damaged.replayed,
+            "the next one is told the same"
+        );
         damaged
     }
 
@@ -90,6 +94,8 @@ impl Damaged {
     /// Spoils a batch before the live tail has read it: a client that is live is told, and goes on.
     fn live(&self) {
         let (brokers, topic) = (&self.house.brokers, &self.house.topic);
+        let segment = brokers.segment(1, topic, 0);
+        let end = segment.end();
         let mut client = self.house.read_from_start(1);
         client.upto(&self.written[self.written.len() - 1..]);
         let heard = client.heard.len();
@@ -101,10 +107,8 @@ impl Damaged {
         }
         let ledger = producer.finish();
         let written: Vec<_> = ledger.partitions.into_values().flatten().collect();
-        let segment = brokers.segment(1, topic, 0);
         let first = written[0].offset;
-        let new: Vec<_> = batches_behind(&segment.batches(), first);
-        let batch = middle(&new);
+        let batch = middle(&segment.batches(end));
         segment.spoil(batch, self.spoil);
         brokers.proxy(1).set(Fault::Pass);
         client.upto(&written[written.len() - 1..]);
@@ -115,8 +119,10 @@ impl Damaged {
 
     fn is_told(&self, ranges: &[(i64, i64)]) {
         let lost: i64 = ranges.iter().map(|(from, to)| to - from).sum();
-        let metric = format!("{UNREADABLE}{{cluster=\"main\",topic=\"{}\"}}", self.house.topic);
-        assert_eq!(self.house.gateway.metric(&metric).expect("a metric"), lost as f64);
+        assert_eq!(
+            self.house.gateway.metric(UNREADABLE).expect("a metric"),
+            lost as f64
+        );
         eventually(SOON, "health that names the offsets", || {
             let health = health(&self.house.gateway);
             let partition = &health["clusters"][0]["partitions"][0];
@@ -157,11 +163,6 @@ fn range(heard: &[Heard], written: &[Acked], start: i64) -> (i64, i64) {
         expected.len()
     );
     (from, to)
-}
-
-fn batches_behind(batches: &[StoredBatch], offset: i64) -> Vec<StoredBatch> {
-    let behind = batches.iter().filter(|batch| batch.first >= offset);
-    behind.copied().collect()
 }
 
 /// One with others before and behind it.
