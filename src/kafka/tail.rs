@@ -159,26 +159,23 @@ impl Worker {
             return;
         }
         self.looked = now;
-        let is_stuck = |slot: &Slot| {
-            let health = slot.health.as_ref();
-            health.is_some_and(|cell| cell.stuck_for(now) >= Some(STUCK))
-        };
-        let stuck = self.slots.iter().filter(|(_, slot)| is_stuck(slot));
-        let stuck: Vec<_> = stuck.map(|(key, _)| *key).collect();
-        for key in stuck {
-            self.suspect(key, None);
+        for slot in self.slots.values() {
+            let stuck = slot.health.as_ref().and_then(|cell| cell.stuck_for(now)) >= Some(STUCK);
+            if stuck && !self.stuck.has(slot.log.partition(), now) {
+                self.stuck.suspect(&slot.log, slot.page.next(), None);
+            }
         }
     }
 
     /// Reads a partition no more until it is known whether it can be. What its queue still has is not to be believed.
-    fn suspect(&mut self, key: (Topic, i32), code: Option<RDKafkaErrorCode>) {
+    fn suspect(&mut self, key: (Topic, i32), code: RDKafkaErrorCode) {
         self.flush();
         let Some(slot) = self.slots.remove(&key) else {
             return;
         };
         let TopicPartition { topic, partition } = slot.log.partition();
         self.reader.stop(topic, *partition);
-        self.stuck.suspect(&slot.log, slot.page.next(), code);
+        self.stuck.suspect(&slot.log, slot.page.next(), Some(code));
     }
 
     /// Reads on where it is known by now what can be read.
@@ -353,7 +350,7 @@ impl Worker {
             self.shared.fault(slot.log.partition(), Side::Tail, code, reason);
         }
         match code {
-            code if self.is_astray(key, code, offset) => self.suspect(key, Some(code)),
+            code if self.is_astray(key, code, offset) => self.suspect(key, code),
             // librdkafka has stopped this partition, and says so once only.
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 if let Some(log) = self.slots.get(&key).map(|slot| Arc::clone(&slot.log)) {
@@ -368,7 +365,7 @@ impl Worker {
             }
             code if is_damage(code) => {
                 tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
-                self.suspect(key, Some(code));
+                self.suspect(key, code);
             }
             // Tried again by librdkafka; health tells of it when it persists.
             _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),

@@ -33,7 +33,9 @@ type Judged = (Arc<PartitionLog>, Verdict);
 
 struct Place {
     backoff: Backoff,
-    /// When to read it again as it is; `None` while it is being looked at, and while it is read.
+    /// Whether the tail reads on there meanwhile: librdkafka has said nothing, and may go on by itself.
+    runs: bool,
+    /// When to try again, after it could not be judged; `None` while it is being looked at.
     due: Option<(Instant, Arc<PartitionLog>)>,
 }
 
@@ -49,13 +51,16 @@ impl Stuck {
         }
     }
 
-    /// The tail does not come past `from`, and does not read this partition any more.
+    /// The tail does not come past `from`. If librdkafka has said so, it does not read this partition any more.
     pub(super) fn suspect(&mut self, log: &Arc<PartitionLog>, from: Offset, code: Option<RDKafkaErrorCode>) {
         let place = self.places.entry(log.partition().clone());
-        place.or_insert_with(|| Place {
+        let place = place.or_insert_with(|| Place {
             backoff: Backoff::new(FIRST, MOST),
+            runs: true,
             due: None,
         });
+        place.runs = code.is_none();
+        place.due = None;
         let (judge, alarm, judged) = (self.judge.clone(), self.alarm.clone(), Arc::clone(log));
         let reply = move |verdict| {
             // The tail may have ended meanwhile.
@@ -64,6 +69,12 @@ impl Stuck {
             }
         };
         self.damage.suspect(log, from, code, Box::new(reply));
+    }
+
+    /// Whether this partition is being looked at, or was in vain a moment ago.
+    pub(super) fn has(&self, partition: &TopicPartition, now: Instant) -> bool {
+        let place = self.places.get(partition);
+        place.is_some_and(|place| place.due.as_ref().is_none_or(|(at, _)| now < *at))
     }
 
     /// The logs to read on in now: behind a damaged range, or as before.
@@ -76,7 +87,7 @@ impl Stuck {
                 (verdict, Some(_)) => due.push((log, verdict)),
             }
         }
-        for place in self.places.values_mut() {
+        for place in self.places.values_mut().filter(|place| !place.runs) {
             if let Some((_, log)) = place.due.take_if(|(at, _)| *at <= now) {
                 due.push((log, Verdict::Unknown));
             }
