@@ -265,6 +265,7 @@ impl History for Nothing {
         &self,
         _: &Arc<PartitionLog>,
         _: Timestamp,
+        _: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         Box::pin(pending())
     }

@@ -54,6 +54,10 @@ pub(crate) enum Command {
     Replayer(ReplayerArgs),
     /// Clients come, read, lag, are cut and leave: whether anything grows, or is lost
     Churn(ChurnArgs),
+    /// Clients come at once, each with a time of its own, to brokers that are a round trip away
+    Times(TimesArgs),
+    /// A stream of hundreds of partitions of which nothing is in memory
+    Cold(ColdArgs),
     /// The raw writer that `fanout` measures beside: writes what comes on stdin to everybody
     #[command(hide = true)]
     Raw,
@@ -180,6 +184,47 @@ pub(crate) struct LatencyArgs {
     #[arg(long, default_value = "5s", value_name = "DURATION")]
     pub(crate) warm_up: Span,
     /// How long the last record may take
+    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    pub(crate) patience: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct TimesArgs {
+    /// Clients
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) clients: usize,
+    /// Addresses that they come from
+    #[arg(long, default_value_t = 250)]
+    pub(crate) addresses: usize,
+    /// Partitions of their stream
+    #[arg(long, default_value_t = 6)]
+    pub(crate) partitions: usize,
+    /// A round trip to a broker
+    #[arg(long, default_value = "10ms", value_name = "DURATION")]
+    pub(crate) round_trip: Span,
+    /// By when all of them are to have an event
+    #[arg(long, default_value = "5s", value_name = "DURATION")]
+    pub(crate) within: Span,
+    /// By when one that wants the earliest is to have its first
+    #[arg(long, default_value = "1s", value_name = "DURATION")]
+    pub(crate) bystander_within: Span,
+    /// When to give up
+    #[arg(long, default_value = "60s", value_name = "DURATION")]
+    pub(crate) patience: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ColdArgs {
+    /// Partitions
+    #[arg(long, default_value_t = 300)]
+    pub(crate) partitions: usize,
+    /// Records in each
+    #[arg(long, default_value_t = 3)]
+    pub(crate) records: usize,
+    /// By when a client is to have all of them
+    #[arg(long, default_value = "1s", value_name = "DURATION")]
+    pub(crate) within: Span,
+    /// When to give up
     #[arg(long, default_value = "60s", value_name = "DURATION")]
     pub(crate) patience: Span,
 }

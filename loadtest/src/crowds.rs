@@ -103,7 +103,7 @@ impl Run<'_> {
         self.tell_or_fail(scenario.run(&self.cluster(), "churn"))
     }
 
-    fn tell_or_fail<R: Report>(&self, report: io::Result<R>) -> ExitCode {
+    pub(crate) fn tell_or_fail<R: Report>(&self, report: io::Result<R>) -> ExitCode {
         match report {
             Ok(report) => self.tell(&report),
             Err(error) => {

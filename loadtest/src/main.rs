@@ -16,6 +16,7 @@ use riverhead_loadtest::{
     progress::Progress,
     scenarios::{
         Report,
+        cold::Cold,
         hog::Hog,
         hot_loop::{self, HotLoop},
         latency::Latency,
@@ -23,12 +24,14 @@ use riverhead_loadtest::{
         resume::Resume,
         slow::Slow,
         slowloris::Slowloris,
+        times::Times,
     },
     server::serve_raw,
 };
 
 use crate::cli::{
-    Cli, Command, HogArgs, HotLoopArgs, LatencyArgs, ReplayArgs, ResumeArgs, SlowArgs, SlowlorisArgs,
+    Cli, ColdArgs, Command, HogArgs, HotLoopArgs, LatencyArgs, ReplayArgs, ResumeArgs, SlowArgs,
+    SlowlorisArgs, TimesArgs,
 };
 
 fn main() -> ExitCode {
@@ -65,6 +68,8 @@ fn main() -> ExitCode {
         Command::Storm(args) => run.storm(&args),
         Command::Replayer(args) => run.replayer(&args),
         Command::Churn(args) => run.churn(&args),
+        Command::Times(args) => run.times(&args),
+        Command::Cold(args) => run.cold(&args),
         Command::Raw => raw(),
     }
 }
@@ -196,6 +201,33 @@ impl Run<'_> {
             progress: self.progress,
         };
         self.tell(&scenario.run())
+    }
+
+    fn times(&self, args: &TimesArgs) -> ExitCode {
+        let scenario = Times {
+            binary: self.binary(),
+            clients: args.clients,
+            addresses: args.addresses,
+            partitions: args.partitions,
+            round_trip: args.round_trip.0,
+            within: args.within.0,
+            bystander_within: args.bystander_within.0,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
+    fn cold(&self, args: &ColdArgs) -> ExitCode {
+        let scenario = Cold {
+            binary: self.binary(),
+            partitions: args.partitions,
+            records: args.records,
+            within: args.within.0,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
     }
 
     fn binary(&self) -> PathBuf {

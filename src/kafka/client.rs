@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Tail,
     /// Reads pages that have left memory.
     History,
+    /// Asks leaders where partitions begin and end, and where a time is in them.
+    Questions,
     /// Asks every broker how it is.
     Witness,
     /// Is opened to ask something once, and closed.
@@ -27,6 +29,7 @@ impl Kind {
         match self {
             Self::Tail => "tail",
             Self::History => "history",
+            Self::Questions => "questions",
             Self::Witness => "witness",
             Self::Glance => "glance",
             Self::Search => "search",
@@ -48,6 +51,7 @@ pub(super) fn config(settings: &Settings, kind: Kind, profile: Profile) -> Clien
         match kind {
             Kind::Tail => TAIL,
             Kind::History => HISTORY,
+            Kind::Questions => QUESTIONS,
             Kind::Witness => WITNESS,
             Kind::Glance => GLANCE,
             Kind::Search => SEARCH,
@@ -143,6 +147,11 @@ const HISTORY: &[(&str, &str)] = &[
     ("queued.min.messages", "1024"),
     ("queued.max.messages.kbytes", "1024"),
     // Planned closes: most of the time nobody reads history.
+    ("connections.max.idle.ms", "60000"),
+];
+
+const QUESTIONS: &[(&str, &str)] = &[
+    // Planned closes: most of the time nobody asks.
     ("connections.max.idle.ms", "60000"),
 ];
 

@@ -175,8 +175,9 @@ pub fn connect(
         .begin(&name, topics.iter().map(|(topic, _)| &**topic));
     let (token, gone) = mpsc::channel();
     let inbox = mpsc::channel();
-    let config = client::config(settings, Kind::History, options.profile);
-    let pool = Pool::new(&shared, config, settings.history_rate.get(), token.clone());
+    let configs =
+        [Kind::History, Kind::Questions].map(|kind| client::config(settings, kind, options.profile));
+    let pool = Pool::new(&shared, configs, settings.history_rate.get(), token.clone());
     // From here on a fault drops the cluster, which ends what has been started.
     let cluster = Cluster {
         handle: Handle {

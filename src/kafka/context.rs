@@ -83,7 +83,7 @@ impl Context {
                 faults::log_news(&self.cluster, &self.health, at);
             }
             Kind::Witness => self.health.set_brokers(statistics.learned(), at),
-            Kind::History | Kind::Glance | Kind::Search => {}
+            Kind::History | Kind::Questions | Kind::Glance | Kind::Search => {}
         }
     }
 

@@ -71,7 +71,7 @@ pub struct RejectLabels {
 pub struct ClientLabels {
     /// The cluster's configured name.
     pub cluster: String,
-    /// `tail` or `history`.
+    /// `tail`, `history`, `questions`, `witness` or `glance`.
     pub client: String,
 }
 
@@ -80,7 +80,7 @@ pub struct ClientLabels {
 pub struct ErrorLabels {
     /// The cluster's configured name.
     pub cluster: String,
-    /// `tail` or `history`.
+    /// `tail`, `history`, `questions`, `witness` or `glance`.
     pub client: String,
     /// librdkafka's name of the error.
     pub kind: String,

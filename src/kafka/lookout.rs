@@ -95,6 +95,7 @@ impl Watch {
     fn run(mut self, nudges: &mpsc::Receiver<()>, notices: &mpsc::Sender<Notice>) {
         let mut backoff = Backoff::new(RETRY_FIRST, EVERY);
         loop {
+            let began = Instant::now();
             let (pause, notice) = match self.look() {
                 Ok(topology) => {
                     backoff.reset();
@@ -111,8 +112,11 @@ impl Watch {
             }
             match nudges.recv_timeout(pause) {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                // What many partitions ask for at once is one look.
-                Ok(()) => while nudges.try_recv().is_ok() {},
+                // What many partitions ask for at once is one look, and what they ask for without end are few.
+                Ok(()) => {
+                    thread::sleep(RETRY_FIRST.saturating_sub(began.elapsed()));
+                    while nudges.try_recv().is_ok() {}
+                }
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
         }

@@ -2,8 +2,9 @@
 //!
 //! `connect` starts a cluster's threads and returns at once, whether or not a broker can be reached: what is learned goes
 //! into the [`Directory`](crate::partition::Directory), and `Cluster::history` answers for what is no longer in memory.
-//! Connections to brokers are at most `(brokers + 1) x (4 + history readers)`, however many clients there are: the tail, the
-//! witness and the client it looks through, the readers, and for a while one that looks at what cannot be read.
+//! Connections to brokers are at most `(brokers + 1) x (5 + history readers)`, however many clients there are: the tail, the
+//! witness and the client it looks through, the one that asks questions, the readers, and for a while one that looks at what
+//! cannot be read.
 //!
 //! Not here: who the clients are, and where they stand (`subscription`).
 

@@ -98,6 +98,6 @@ impl Sessions {
     }
 }
 
-/// What one generation has at most: the tail's, the readers of history, the two that ask how brokers are, and the one that looks
-/// at what cannot be read.
-const MOST_CLIENTS: usize = 1 + MOST_READERS + 3;
+/// What one generation has at most: the tail's, the readers of history, the one for questions, the two that ask how brokers are,
+/// and the one that looks at what cannot be read.
+const MOST_CLIENTS: usize = 1 + MOST_READERS + 1 + 3;

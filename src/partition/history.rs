@@ -31,6 +31,7 @@ pub trait History: Send + Sync + 'static {
         &self,
         log: &Arc<PartitionLog>,
         time: Timestamp,
+        client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>>;
 }
 

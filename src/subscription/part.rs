@@ -367,6 +367,7 @@ mod tests {
             &self,
             _: &Arc<PartitionLog>,
             _: Timestamp,
+            _: ClientKey,
         ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
             Box::pin(async { Ok(None) })
         }

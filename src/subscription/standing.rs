@@ -244,6 +244,7 @@ mod tests {
             &self,
             _: &Arc<PartitionLog>,
             _: Timestamp,
+            _: ClientKey,
         ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
             Box::pin(std::future::pending())
         }

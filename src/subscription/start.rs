@@ -206,7 +206,7 @@ impl Question {
     /// The first record at or after `time`. The end is asked first: a record that arrives in between is not missed.
     async fn at_time(&self, time: Timestamp) -> Result<Start, HistoryError> {
         let end = self.bounds().await?.end;
-        let first = self.history.first_at(&self.log, time).await?;
+        let first = self.history.first_at(&self.log, time, self.client).await?;
         Ok(self.unproven(first.unwrap_or(end), Some(time)))
     }
 

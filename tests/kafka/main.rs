@@ -326,9 +326,9 @@ async fn a_time_is_found_although_these_brokers_cannot() {
         (stamp(19_999), Some(19_999)),
         (stamp(19_999) + 1, None),
     ] {
-        assert_eq!(history.first_at(&log, time).await, Ok(offset), "{time}");
+        assert_eq!(history.first_at(&log, time, client()).await, Ok(offset), "{time}");
     }
-    assert_eq!(history.first_at(&empty, 0).await, Ok(None));
+    assert_eq!(history.first_at(&empty, 0, client()).await, Ok(None));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -273,6 +273,7 @@ impl History for Panics {
         &self,
         _log: &Arc<PartitionLog>,
         _time: Timestamp,
+        _client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         panic!("asked for a time")
     }

@@ -169,10 +169,10 @@ async fn transactions_leave_holes_and_nothing_aborted() {
     producer.commit();
     eventually(SOON, "the tail", || log.end().offset == 41);
     assert_eq!(offsets(&ring(&log, 36)), (36..41).collect::<Vec<_>>());
-    assert_eq!(history.first_at(&log, i64::MAX / 2).await, Ok(None));
+    assert_eq!(history.first_at(&log, i64::MAX / 2, client()).await, Ok(None));
     let newest = log.end().timestamp.expect("a timestamp");
     let found = history
-        .first_at(&log, newest)
+        .first_at(&log, newest, client())
         .await
         .expect("an answer")
         .expect("a record");

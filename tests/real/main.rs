@@ -27,4 +27,5 @@ mod quiet;
 mod resume;
 mod shapes;
 mod table;
+mod times;
 mod watch;

@@ -144,6 +144,7 @@ impl History for Model {
         &self,
         log: &Arc<PartitionLog>,
         time: Timestamp,
+        _client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         self.answer(log, move |partition| {
             Ok(partition

@@ -222,6 +222,7 @@ impl History for NoHistory {
         &self,
         _log: &Arc<PartitionLog>,
         _time: Timestamp,
+        _client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         Box::pin(std::future::pending())
     }

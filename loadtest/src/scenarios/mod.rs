@@ -1,6 +1,7 @@
 //! What can be run. A scenario is a struct of sizes; its `run` returns a report.
 
 pub mod churn;
+pub mod cold;
 pub mod fanout;
 pub mod hog;
 pub mod hot_loop;
@@ -12,6 +13,7 @@ pub mod resume;
 pub mod slow;
 pub mod slowloris;
 pub mod storm;
+pub mod times;
 
 use std::{fmt, time::Duration};
 

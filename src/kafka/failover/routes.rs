@@ -72,7 +72,8 @@ impl History for Routes {
         &self,
         log: &Arc<PartitionLog>,
         time: Timestamp,
+        client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
-        self.ask(log, |history| history.first_at(log, time))
+        self.ask(log, |history| history.first_at(log, time, client))
     }
 }

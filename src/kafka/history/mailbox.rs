@@ -2,7 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    mem,
     sync::Arc,
     time::Duration,
 };
@@ -16,9 +15,8 @@ use super::{
 };
 use crate::{
     client::ClientKey,
-    kafka::reader::Found,
-    partition::{Bounds, HistoryError, Page, PartitionLog, TopicPartition},
-    position::{Offset, Timestamp},
+    partition::{HistoryError, Page, PartitionLog},
+    position::Offset,
 };
 
 /// Wants wait here until the reader's thread takes them. One that is wanted by several is read once.
@@ -47,21 +45,8 @@ pub(super) struct PageWant {
     pub(super) to: Offset,
 }
 
-/// Who gets the answer to a question.
-pub(super) type Reply<T> = Box<dyn FnOnce(Result<T, HistoryError>) + Send>;
-
-/// Questions to leaders. Each question is taken out before it is sent, so that nobody gets an answer that is older than
-/// his question.
-#[derive(Default)]
-pub(super) struct Questions {
-    pub(super) bounds: HashMap<TopicPartition, Vec<Reply<Bounds>>>,
-    pub(super) times: HashMap<(TopicPartition, Timestamp), Vec<Reply<Found>>>,
-}
-
 /// What the reader is to do next.
 pub(super) enum Task {
-    /// Ask leaders.
-    Ask(Questions),
     /// Read a page, then [`finish`](Mailbox::finish) it.
     Read(PageWant),
     /// Read a page that nobody waits for yet.
@@ -74,15 +59,12 @@ pub(super) enum Task {
 
 #[derive(Default)]
 struct Inbox {
-    questions: Questions,
     pages: HashMap<PageKey, Flight>,
     turns: Turns<PageKey>,
     /// A page that somebody may want next.
     ahead: Option<PageWant>,
     /// The page being read.
     reading: Option<PageKey>,
-    /// So that questions and pages take turns, too.
-    asked_last: bool,
     closed: bool,
 }
 
@@ -139,31 +121,6 @@ impl Mailbox {
         self.mail.notify_one();
     }
 
-    /// Asks for the bounds of a partition.
-    pub(super) fn ask_bounds(&self, partition: TopicPartition, reply: Reply<Bounds>) {
-        let mut inbox = self.inbox.lock();
-        if inbox.closed {
-            return reply(Err(HistoryError::Unavailable));
-        }
-        inbox.questions.bounds.entry(partition).or_default().push(reply);
-        self.mail.notify_one();
-    }
-
-    /// Asks for the first record at or after a time.
-    pub(super) fn ask_time(&self, partition: TopicPartition, time: Timestamp, reply: Reply<Found>) {
-        let mut inbox = self.inbox.lock();
-        if inbox.closed {
-            return reply(Err(HistoryError::Unavailable));
-        }
-        inbox
-            .questions
-            .times
-            .entry((partition, time))
-            .or_default()
-            .push(reply);
-        self.mail.notify_one();
-    }
-
     /// Waits at most `wait` for something to do. Pages are given out only when `pages` says so.
     pub(super) fn next(&self, wait: Duration, pages: bool) -> Task {
         let mut inbox = self.inbox.lock();
@@ -186,7 +143,7 @@ impl Mailbox {
         }
     }
 
-    /// Ends the reader's thread. Nobody waits in vain: questions are refused, and the drop of a want tells its caller.
+    /// Ends the reader's thread. Nobody waits in vain: the drop of a want tells its caller.
     pub(super) fn close(&self) {
         let mut inbox = self.inbox.lock();
         inbox.closed = true;
@@ -199,18 +156,10 @@ impl Inbox {
         if self.closed {
             self.pages.clear();
             self.ahead = None;
-            mem::take(&mut self.questions).refuse();
             return Task::Close;
         }
-        let ask = !self.questions.is_empty();
-        if ask && !(self.asked_last && pages) {
-            self.asked_last = true;
-            return Task::Ask(mem::take(&mut self.questions));
-        }
-        self.asked_last = false;
         match pages.then(|| self.next_page()).flatten() {
             Some(want) => Task::Read(want),
-            None if ask => Task::Ask(mem::take(&mut self.questions)),
             None => match pages.then(|| self.ahead.take()).flatten() {
                 Some(want) => Task::ReadAhead(want),
                 None => Task::Rest,
@@ -233,19 +182,5 @@ impl Inbox {
             }
         }
         None
-    }
-}
-
-impl Questions {
-    /// Tells all who ask that there is no answer.
-    pub(super) fn refuse(self) {
-        let bounds = self.bounds.into_values().flatten();
-        bounds.for_each(|reply| reply(Err(HistoryError::Unavailable)));
-        let times = self.times.into_values().flatten();
-        times.for_each(|reply| reply(Err(HistoryError::Unavailable)));
-    }
-
-    fn is_empty(&self) -> bool {
-        self.bounds.is_empty() && self.times.is_empty()
     }
 }

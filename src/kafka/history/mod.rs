@@ -1,8 +1,10 @@
-//! Reads of what is not in memory: a reader for each broker, one read for all who want the same page.
+//! Reads of what is not in memory: a reader for each broker, one read for all who want the same page; and questions to
+//! leaders, which a client of their own asks.
 
 mod backoffs;
 mod cache;
 mod mailbox;
+mod questions;
 mod rate;
 mod search;
 mod streams;
@@ -24,7 +26,6 @@ use tokio::{sync::oneshot, time::timeout};
 use super::{
     connect::Shared,
     counters::{ClusterLabels, Counters},
-    lookout::Leaders,
     reader::{Found, Token},
 };
 use crate::{
@@ -34,7 +35,8 @@ use crate::{
 };
 use backoffs::Backoffs;
 use cache::{Cache, Lookup};
-use mailbox::{Mailbox, PageRead, PageResult, PageWant, Reply};
+use mailbox::{Mailbox, PageRead, PageResult, PageWant};
+use questions::{Questions, Reply};
 use rate::Rate;
 use streams::WarmLimit;
 use worker::Worker;
@@ -42,7 +44,6 @@ use worker::Worker;
 /// The history readers of one cluster.
 pub(super) struct Pool {
     core: Arc<Core>,
-    leaders: Arc<Leaders>,
     readers: Mutex<Readers>,
     this: Weak<Self>,
 }
@@ -54,6 +55,8 @@ struct Core {
     /// Made once: pages are counted for every want of every client.
     labels: ClusterLabels,
     config: ClientConfig,
+    /// The configuration of the client that asks questions.
+    questions: ClientConfig,
     counters: Counters,
     cache: Mutex<Cache>,
     backoffs: Backoffs,
@@ -66,13 +69,21 @@ struct Readers {
     mailboxes: Vec<Arc<Mailbox>>,
     /// Which reader serves a broker.
     of_broker: HashMap<i32, usize>,
+    /// Where questions are left, once there was one.
+    questions: Option<Arc<Questions>>,
     /// Gone when the pool is closed.
     token: Option<Token>,
 }
 
 impl Pool {
-    /// A pool without readers; `rate` is in bytes per second.
-    pub(super) fn new(shared: &Shared, config: ClientConfig, rate: u64, token: Token) -> Arc<Self> {
+    /// A pool without readers; `rate` is in bytes per second, the configurations are those of a reader and of the client that
+    /// asks questions.
+    pub(super) fn new(
+        shared: &Shared,
+        [config, questions]: [ClientConfig; 2],
+        rate: u64,
+        token: Token,
+    ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             core: Arc::new(Core {
                 cluster: Arc::clone(&shared.cluster),
@@ -81,16 +92,17 @@ impl Pool {
                     cluster: shared.cluster.to_string(),
                 },
                 config,
+                questions,
                 counters: shared.counters.clone(),
                 cache: Mutex::new(Cache::new(shared.memory.history)),
                 backoffs: Backoffs::default(),
                 rate: Rate::new(rate),
                 warm: WarmLimit::new((shared.memory.history / WARM_BYTES).max(MOST_READERS)),
             }),
-            leaders: Arc::clone(&shared.leaders),
             readers: Mutex::new(Readers {
                 mailboxes: Vec::new(),
                 of_broker: HashMap::new(),
+                questions: None,
                 token: Some(token),
             }),
             this: Weak::clone(this),
@@ -103,9 +115,10 @@ impl Pool {
         partition: TopicPartition,
         reply: impl FnOnce(Result<Bounds, HistoryError>) + Send + 'static,
     ) {
-        match self.reader(&partition) {
-            Some(reader) => reader.ask_bounds(partition, Box::new(reply)),
-            None => reply(Err(HistoryError::Unavailable)),
+        // Dropped, the reply says that there is no answer.
+        let reply = Reply::call(reply);
+        if let Some(questions) = self.questions() {
+            questions.ask_bounds(partition, reply);
         }
     }
 
@@ -129,7 +142,7 @@ impl Pool {
 
     /// The reader of the broker that leads this partition.
     fn reader(&self, partition: &TopicPartition) -> Option<Arc<Mailbox>> {
-        let broker = self.leaders.of(partition)?;
+        let broker = self.core.shared.leaders.of(partition)?;
         let mut readers = self.readers.lock();
         let token = readers.token.clone()?;
         let count = readers.of_broker.len();
@@ -150,6 +163,21 @@ impl Pool {
         }
     }
 
+    /// Where to leave questions.
+    fn questions(&self) -> Option<Arc<Questions>> {
+        let mut readers = self.readers.lock();
+        let token = readers.token.clone()?;
+        if readers.questions.is_none() {
+            match questions::spawn(Arc::clone(&self.core), token) {
+                Ok(questions) => readers.questions = Some(questions),
+                Err(error) => {
+                    tracing::error!(cluster = %self.core.cluster, "no thread for questions: {error}")
+                }
+            }
+        }
+        readers.questions.clone()
+    }
+
     async fn find_page(
         &self,
         log: &Arc<PartitionLog>,
@@ -162,7 +190,7 @@ impl Pool {
                 return Err(HistoryError::Replaced);
             }
             let damage = &self.core.shared.damage;
-            damage.led_by(log, self.leaders.of(log.partition()));
+            damage.led_by(log, self.core.shared.leaders.of(log.partition()));
             if let Some(range) = damage.at(log, offset) {
                 return Ok(Arc::new(Page::unreadable(range)));
             }
@@ -226,10 +254,11 @@ impl Pool {
         &self,
         log: &Arc<PartitionLog>,
         time: Timestamp,
+        client: ClientKey,
     ) -> Result<Option<Offset>, HistoryError> {
         // The second question settles what came in between the first answer and our own look at the newest record.
         for _ in 0..2 {
-            if let Some(offset) = self.ask_time(log, time).await?.offset {
+            if let Some(offset) = self.ask_time(log, time, client).await?.offset {
                 return Ok(Some(offset));
             }
             if self.newest(log).await?.is_none_or(|newest| newest < time) {
@@ -253,19 +282,20 @@ impl Pool {
         Ok(page.events().last().map(|event| event.timestamp))
     }
 
-    async fn ask_time(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Result<Found, HistoryError> {
-        self.question(log, |reader, partition, reply| {
-            reader.ask_time(partition, time, reply)
+    async fn ask_time(
+        &self,
+        log: &Arc<PartitionLog>,
+        time: Timestamp,
+        client: ClientKey,
+    ) -> Result<Found, HistoryError> {
+        self.question(log, |questions, partition, reply| {
+            questions.ask_time(partition, time, client, reply);
         })
         .await
     }
 
     async fn find_bounds(&self, log: &Arc<PartitionLog>) -> Result<Bounds, HistoryError> {
-        let bounds = self
-            .question(log, |reader, partition, reply| {
-                reader.ask_bounds(partition, reply)
-            })
-            .await?;
+        let bounds = self.question(log, Questions::ask_bounds).await?;
         self.core.cache.lock().set_floor(log, bounds.start);
         Ok(bounds)
     }
@@ -273,15 +303,11 @@ impl Pool {
     async fn question<T: Send + 'static>(
         &self,
         log: &Arc<PartitionLog>,
-        ask: impl FnOnce(&Mailbox, TopicPartition, Reply<T>),
+        ask: impl FnOnce(&Questions, TopicPartition, Reply<T>),
     ) -> Result<T, HistoryError> {
-        let partition = log.partition();
-        let reader = self.reader(partition).ok_or(HistoryError::Unavailable)?;
+        let questions = self.questions().ok_or(HistoryError::Unavailable)?;
         let (sender, answer) = oneshot::channel();
-        let reply = |result| {
-            let _ = sender.send(result);
-        };
-        ask(&reader, partition.clone(), Box::new(reply));
+        ask(&questions, log.partition().clone(), Reply::to(sender));
         let answer = answer.await.unwrap_or(Err(HistoryError::Unavailable))?;
         match log.is_replaced() {
             true => Err(HistoryError::Replaced),
@@ -313,6 +339,9 @@ impl Readers {
         for mailbox in self.mailboxes.drain(..) {
             mailbox.close();
         }
+        if let Some(questions) = self.questions.take() {
+            questions.close();
+        }
     }
 }
 
@@ -340,9 +369,10 @@ impl History for Pool {
         &self,
         log: &Arc<PartitionLog>,
         time: Timestamp,
+        client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         let log = Arc::clone(log);
-        self.call(move |this| async move { this.find_time(&log, time).await })
+        self.call(move |this| async move { this.find_time(&log, time, client).await })
     }
 }
 
@@ -372,7 +402,7 @@ fn ourselves() -> ClientKey {
     ClientKey::of(Ipv4Addr::UNSPECIFIED.into())
 }
 
-/// Readers of one cluster: one a broker, until there are more brokers than this. Bounds connections and threads.
+/// Readers of pages of one cluster: one a broker, until there are more brokers than this. Bounds connections and threads.
 pub(super) const MOST_READERS: usize = 8;
 
 /// What a started partition may hold that was fetched ahead: a full queue, one fetch more, and librdkafka's own.

@@ -11,6 +11,8 @@ pub(super) struct Turns<T> {
     order: VecDeque<ClientKey>,
     waiting: HashMap<ClientKey, VecDeque<T>>,
     len: usize,
+    most: usize,
+    most_of_one: usize,
 }
 
 /// There is no room, for this key or for any (any more).
@@ -19,19 +21,26 @@ pub(super) struct Full;
 
 impl<T> Default for Turns<T> {
     fn default() -> Self {
-        Self {
-            order: VecDeque::new(),
-            waiting: HashMap::new(),
-            len: 0,
-        }
+        Self::new(MOST, MOST_OF_ONE)
     }
 }
 
 impl<T> Turns<T> {
+    /// An empty one with room for `most` items, of which `most_of_one` may be one key's.
+    pub(super) fn new(most: usize, most_of_one: usize) -> Self {
+        Self {
+            order: VecDeque::new(),
+            waiting: HashMap::new(),
+            len: 0,
+            most,
+            most_of_one,
+        }
+    }
+
     /// Puts `item` behind what `key` waits for already.
     pub(super) fn push(&mut self, key: ClientKey, item: T) -> Result<(), Full> {
         let own = self.waiting.get(&key).map_or(0, VecDeque::len);
-        if self.len >= MOST || own >= MOST_OF_ONE {
+        if self.len >= self.most || own >= self.most_of_one {
             return Err(Full);
         }
         if own == 0 {

@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::{
     Core,
     cache::Lookup,
-    mailbox::{Mailbox, PageRead, PageResult, PageWant, Questions, Reply, Task},
+    mailbox::{Mailbox, PageRead, PageResult, PageWant, Task},
     streams::{Failure, Piece, Streams},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         damage::Verdict,
         reader::{Found, Reader, Token, When},
     },
-    partition::{Bounds, HistoryError, TopicPartition},
+    partition::{HistoryError, TopicPartition},
 };
 
 /// Serves one mailbox until it is closed.
@@ -81,7 +81,6 @@ impl Worker {
                 .mailbox
                 .next(if debt.is_zero() { TURN } else { debt.min(TURN) }, debt.is_zero())
             {
-                Task::Ask(questions) => self.ask(questions),
                 Task::Read(want) => {
                     let result = self.read(&want);
                     self.mailbox.finish(&result);
@@ -168,11 +167,10 @@ impl Worker {
     /// A page begins on its grid, and the log may begin behind that.
     fn look_for_start(&mut self, want: &PageWant) -> PageResult {
         let partition = want.log.partition();
-        let key = [(Arc::clone(&partition.topic), partition.partition)];
-        match self.places(&key, When::Start).pop() {
-            Some(Ok(Found {
+        match self.start(partition) {
+            Some(Found {
                 offset: Some(start), ..
-            })) => {
+            }) => {
                 self.core.cache.lock().set_floor(&want.log, start);
                 if start > want.from {
                     Ok(PageRead::Moved)
@@ -180,8 +178,8 @@ impl Worker {
                     Err(HistoryError::OutOfRange)
                 }
             }
-            Some(Ok(_)) => Err(HistoryError::OutOfRange),
-            Some(Err(_)) | None => {
+            Some(_) => Err(HistoryError::OutOfRange),
+            None => {
                 self.fail(partition, Failure::Silence);
                 Err(HistoryError::Unavailable)
             }
@@ -202,67 +200,21 @@ impl Worker {
         tracing::debug!(cluster = %self.core.cluster, %partition, ?failure, "a read of history failed");
     }
 
-    fn ask(&self, questions: Questions) {
-        let (partitions, replies): (Vec<_>, Vec<_>) = questions.bounds.into_iter().unzip();
-        let keys: Vec<_> = partitions
-            .into_iter()
-            .map(|key| (key.topic, key.partition))
-            .collect();
-        let starts = self.places(&keys, When::Start);
-        // Asked for second: an end that is older than its start would be no bounds.
-        let ends = self.places(&keys, When::End);
-        for ((start, end), replies) in starts.into_iter().zip(ends).zip(replies) {
-            answer(replies, start.and_then(|start| bounds(start, end?)));
+    /// Where the log of a partition starts.
+    fn start(&self, partition: &TopicPartition) -> Option<Found> {
+        let key = (Arc::clone(&partition.topic), partition.partition);
+        let found = self.reader.offsets(&[key], When::Start, ANSWER);
+        if self.reader.foreign().is_some() {
+            return None;
         }
-        for ((partition, time), replies) in questions.times {
-            let key = [(partition.topic, partition.partition)];
-            answer(
-                replies,
-                self.places(&key, When::Time(time))
-                    .pop()
-                    .unwrap_or(Err(HistoryError::Unavailable)),
-            );
-        }
-    }
-
-    /// The same place in each partition.
-    fn places(&self, keys: &[(Arc<str>, i32)], when: When) -> Vec<Result<Found, HistoryError>> {
-        if keys.is_empty() {
-            return Vec::new();
-        }
-        match self.reader.offsets(keys, when, ANSWER) {
-            Ok(_) if self.reader.foreign().is_some() => vec![Err(HistoryError::Unavailable); keys.len()],
-            Ok(found) => found
-                .into_iter()
-                .zip(keys)
-                .map(|(found, key)| self.answered(key, found))
-                .collect(),
-            // One partition that is refused spoils the answer for all; a leader that does not answer is the same for all.
-            Err(code) if keys.len() > 1 && !is_silence(code) => keys
-                .iter()
-                .flat_map(|key| self.places(std::slice::from_ref(key), when))
-                .collect(),
-            Err(code) => keys.iter().map(|key| self.answered(key, Err(code))).collect(),
-        }
-    }
-
-    fn answered(
-        &self,
-        (topic, partition): &(Arc<str>, i32),
-        found: Result<Found, RDKafkaErrorCode>,
-    ) -> Result<Found, HistoryError> {
-        let partition = TopicPartition {
-            topic: Arc::clone(topic),
-            partition: *partition,
-        };
-        let found = found.inspect_err(|code| self.reader.count(*code));
+        let found = found.and_then(|mut found| found.pop().unwrap_or(Err(RDKafkaErrorCode::Unknown)));
         match found {
-            Ok(_) => self.core.shared.success(&partition, Side::Bounds),
+            Ok(_) => self.core.shared.success(partition, Side::Bounds),
             // A leader that does not answer is told of as a broker.
             Err(code) if is_silence(code) => {}
-            Err(code) => self.core.shared.fault(&partition, Side::Bounds, code, ""),
+            Err(code) => self.core.shared.fault(partition, Side::Bounds, code, ""),
         }
-        found.map_err(|_| HistoryError::Unavailable)
+        found.inspect_err(|code| self.reader.count(*code)).ok()
     }
 }
 
@@ -294,31 +246,12 @@ fn refuse(mailbox: &Mailbox) -> bool {
     let again = Instant::now() + ANSWER;
     while Instant::now() < again {
         match mailbox.next(ANSWER, true) {
-            Task::Ask(questions) => questions.refuse(),
             Task::Read(_) => mailbox.finish(&Err(HistoryError::Unavailable)),
             Task::ReadAhead(_) | Task::Rest => {}
             Task::Close => return true,
         }
     }
     false
-}
-
-fn bounds(start: Found, end: Found) -> Result<Bounds, HistoryError> {
-    let (Some(first), Some(last)) = (start.offset, end.offset) else {
-        return Err(HistoryError::Unavailable);
-    };
-    Ok(Bounds {
-        start: first,
-        // Records may be deleted between the two questions.
-        end: last.max(first),
-        epoch: end.epoch,
-    })
-}
-
-fn answer<T: Copy>(replies: Vec<Reply<T>>, result: Result<T, HistoryError>) {
-    for reply in replies {
-        reply(result);
-    }
 }
 
 fn is_silence(code: RDKafkaErrorCode) -> bool {

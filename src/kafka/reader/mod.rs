@@ -10,10 +10,12 @@
 #![allow(unsafe_code)] // there is no other way to these functions; everything else of the crate denies it
 
 mod home;
+mod list_offsets;
 mod offsets;
 mod queue;
 mod topology;
 
+pub(super) use list_offsets::Offsets;
 pub(super) use offsets::{Found, When};
 pub(super) use queue::{Alarm, Queue, What};
 pub(super) use topology::{TopicInfo, View};

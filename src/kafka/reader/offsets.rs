@@ -4,7 +4,7 @@ use std::{slice, sync::Arc, time::Duration};
 
 use rdkafka::{
     Offset as Wanted, TopicPartitionList,
-    bindings::rd_kafka_topic_partition_get_leader_epoch,
+    bindings::{RD_KAFKA_OFFSET_INVALID, rd_kafka_topic_partition_get_leader_epoch},
     consumer::Consumer,
     types::{RDKafkaErrorCode, RDKafkaTopicPartition},
 };
@@ -64,7 +64,7 @@ impl Reader {
 }
 
 impl When {
-    fn wanted(self) -> Wanted {
+    pub(super) fn wanted(self) -> Wanted {
         match self {
             Self::Start => Wanted::Beginning,
             Self::End => Wanted::End,
@@ -73,7 +73,10 @@ impl When {
     }
 }
 
-fn found(element: &RDKafkaTopicPartition) -> Result<Found, RDKafkaErrorCode> {
+/// The offset of a partition that librdkafka has asked nobody for, or got no answer for.
+pub(super) const UNANSWERED: i64 = RD_KAFKA_OFFSET_INVALID as i64;
+
+pub(super) fn found(element: &RDKafkaTopicPartition) -> Result<Found, RDKafkaErrorCode> {
     match RDKafkaErrorCode::from(element.err) {
         RDKafkaErrorCode::NoError => Ok(Found {
             offset: Some(element.offset).filter(|offset| *offset >= 0),

@@ -1,0 +1,145 @@
+//! A stream of hundreds of partitions, of which nothing is in memory: how long until a gateway reads them, and until a client
+//! has what was there before.
+
+use std::{
+    fmt, io,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use riverhead_brokers::Cluster;
+use serde::Serialize;
+
+use super::{problems, runtime, three_brokers};
+use crate::{
+    ask::Ask,
+    gateway::{Gateway, Plan},
+    numbers::{Faults, Truth},
+    progress::Progress,
+    reading::Reading,
+    table::figure,
+};
+
+/// How much of it.
+#[derive(Clone, Debug)]
+pub struct Cold {
+    /// The riverhead binary.
+    pub binary: PathBuf,
+    /// Partitions.
+    pub partitions: usize,
+    /// Records in each.
+    pub records: usize,
+    /// How long the client may take until it has all records.
+    pub within: Duration,
+    /// When to give up.
+    pub patience: Duration,
+    /// Says what it does.
+    pub progress: Progress,
+}
+
+/// What came of it. Times are in seconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// Partitions.
+    pub partitions: usize,
+    /// From the start of the gateway until it reads all of them.
+    pub gateway: Option<f64>,
+    /// From the client's request until it has all records.
+    pub all: Option<f64>,
+    /// What that may be.
+    pub within: f64,
+    /// What was wrong with its records.
+    pub faults: Faults,
+    /// The gateway's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+impl Cold {
+    /// Runs it on a cluster of its own.
+    ///
+    /// # Errors
+    /// When the gateway does not start.
+    pub fn run(&self) -> io::Result<Report> {
+        let (cluster, _) = three_brokers(0, self.progress);
+        self.run_on(&cluster, "cold")
+    }
+
+    /// Runs it on a healthy cluster.
+    ///
+    /// # Errors
+    /// When the gateway does not start.
+    pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
+        self.progress.say("making the partitions");
+        cluster.create_topic(topic, self.partitions);
+        let mut producer = cluster.producer(topic).numbers_from(0).start();
+        producer.send((self.partitions * self.records) as u64);
+        let truth = Truth::of(&[producer.finish()]);
+        self.progress.say("starting the gateway");
+        let began = Instant::now();
+        let gateway = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic])
+            .unlimited()
+            .start()?;
+        let started = self.until_read(&gateway, began);
+        self.progress.say("a client comes");
+        let began = Instant::now();
+        let mut reading = Reading::new(gateway.http, Ask::new("/v2/stream/numbers?since=1"));
+        let deadline = tokio::time::Instant::now() + self.patience;
+        let done = runtime().block_on(reading.read(truth.len(), None, deadline));
+        let all = done.then(|| began.elapsed());
+        let seconds = |took: Option<Duration>| took.map(|took| took.as_secs_f64());
+        Ok(Report {
+            partitions: self.partitions,
+            gateway: seconds(started),
+            all: seconds(all),
+            within: self.within.as_secs_f64(),
+            faults: truth.judge(&reading.got),
+            log: gateway.log(),
+        })
+    }
+
+    fn until_read(&self, gateway: &Gateway, began: Instant) -> Option<Duration> {
+        while began.elapsed() < self.patience {
+            let read = gateway.metric("riverhead_partitions");
+            if read.is_ok_and(|read| read >= self.partitions as f64) {
+                return Some(began.elapsed());
+            }
+            thread::sleep(LOOK);
+        }
+        None
+    }
+}
+
+impl super::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        problems([
+            (self.gateway.is_some(), "the gateway does not read all partitions"),
+            (
+                self.all.is_some_and(|took| took <= self.within),
+                "the client waited too long for all records",
+            ),
+            super::exact(self.faults),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} partitions: read by a gateway {} s after its start; a client has all records after {} s; {}",
+            self.partitions,
+            figure(self.gateway, 2),
+            figure(self.all, 2),
+            self.faults
+        )
+    }
+}
+
+/// Between two looks at a gateway.
+const LOOK: Duration = Duration::from_millis(20);

@@ -1,0 +1,135 @@
+//! ListOffsets without waiting: many requests in flight, whose answers come out of a queue.
+
+use std::{
+    ptr::{self, NonNull},
+    slice,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    TopicPartitionList,
+    bindings::{
+        rd_kafka_AdminOptions_destroy, rd_kafka_AdminOptions_new, rd_kafka_AdminOptions_set_isolation_level,
+        rd_kafka_AdminOptions_set_opaque, rd_kafka_AdminOptions_set_request_timeout,
+        rd_kafka_IsolationLevel_t, rd_kafka_ListOffsets, rd_kafka_ListOffsets_result_infos,
+        rd_kafka_ListOffsetsResultInfo_t, rd_kafka_ListOffsetsResultInfo_topic_partition,
+        rd_kafka_admin_op_t, rd_kafka_event_ListOffsets_result, rd_kafka_event_destroy, rd_kafka_event_error,
+        rd_kafka_event_opaque, rd_kafka_event_t, rd_kafka_queue_poll,
+    },
+    types::RDKafkaErrorCode,
+};
+
+use super::{
+    Found, Queue, Reader, When,
+    offsets::{UNANSWERED, found},
+};
+use crate::partition::TopicPartition;
+
+/// The answer to one request.
+#[derive(Debug)]
+pub(in crate::kafka) struct Offsets {
+    /// The number that the request was given.
+    pub(in crate::kafka) request: usize,
+    /// For each partition, in the order asked for, what its leader says; or why none of them said anything.
+    pub(in crate::kafka) result: Result<Vec<Result<Found, RDKafkaErrorCode>>, RDKafkaErrorCode>,
+}
+
+impl Reader {
+    /// Sends a ListOffsets request for these partitions, each of which stands once in the list, and returns at once.
+    /// [`Queue::offsets`] returns the answer, under the number `request`, after `wait` at the latest.
+    ///
+    /// # Errors
+    /// When librdkafka cannot make sense of a name.
+    pub(in crate::kafka) fn list_offsets<'a>(
+        &self,
+        request: usize,
+        partitions: impl ExactSizeIterator<Item = (&'a TopicPartition, When)>,
+        wait: Duration,
+        queue: &Queue,
+    ) -> Result<(), RDKafkaErrorCode> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for (partition, when) in partitions {
+            list.add_partition_offset(&partition.topic, partition.partition, when.wanted())
+                .map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
+        }
+        let client = self.handle.client();
+        let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: client and queue are alive; the list is copied; the options, which are created here, are copied and
+        // destroyed here. The opaque pointer is a number that nobody follows.
+        unsafe {
+            let options =
+                rd_kafka_AdminOptions_new(client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
+            rd_kafka_AdminOptions_set_request_timeout(options, wait, ptr::null_mut(), 0);
+            // librdkafka's default here is to read uncommitted, whatever the client is configured to.
+            rd_kafka_AdminOptions_set_isolation_level(
+                options,
+                rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
+            );
+            rd_kafka_AdminOptions_set_opaque(options, ptr::without_provenance_mut(request));
+            rd_kafka_ListOffsets(client, list.ptr(), options, queue.as_ptr());
+            rd_kafka_AdminOptions_destroy(options);
+        }
+        Ok(())
+    }
+}
+
+impl Queue {
+    /// Waits until an answer to [`Reader::list_offsets`] is there, the time has come, or the alarm is rung. Only for a
+    /// queue that no partition is started into.
+    pub(in crate::kafka) fn offsets(&self, until: Instant) -> Option<Offsets> {
+        let wait = until.saturating_duration_since(Instant::now()).as_millis();
+        let wait = i32::try_from(wait).unwrap_or(i32::MAX);
+        // SAFETY: the queue is alive.
+        let event = unsafe { rd_kafka_queue_poll(self.as_ptr(), wait) };
+        NonNull::new(event).map(|event| Answer(event).offsets())
+    }
+}
+
+/// An answered ListOffsets.
+struct Answer(NonNull<rd_kafka_event_t>);
+
+impl Answer {
+    fn offsets(&self) -> Offsets {
+        let event = self.0.as_ptr();
+        // SAFETY: a live event; its opaque pointer is the number that `list_offsets` has put there.
+        let (request, code) = unsafe { (rd_kafka_event_opaque(event).addr(), rd_kafka_event_error(event)) };
+        let result = match RDKafkaErrorCode::from(code) {
+            RDKafkaErrorCode::NoError => Ok(self.infos().iter().map(|info| place(*info)).collect()),
+            code => Err(code),
+        };
+        Offsets { request, result }
+    }
+
+    fn infos(&self) -> &[*const rd_kafka_ListOffsetsResultInfo_t] {
+        let mut count = 0;
+        // SAFETY: a live event; what it holds lives as long as it does. Another kind of event gives null.
+        unsafe {
+            let result = rd_kafka_event_ListOffsets_result(self.0.as_ptr());
+            if result.is_null() {
+                return &[];
+            }
+            let infos = rd_kafka_ListOffsets_result_infos(result, &mut count);
+            if infos.is_null() {
+                return &[];
+            }
+            slice::from_raw_parts(infos, count)
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // SAFETY: it came from a poll, and is destroyed once.
+        unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };
+    }
+}
+
+fn place(info: *const rd_kafka_ListOffsetsResultInfo_t) -> Result<Found, RDKafkaErrorCode> {
+    // SAFETY: called only with what a live answer holds; the partition lives as long.
+    let element = unsafe { &*rd_kafka_ListOffsetsResultInfo_topic_partition(info) };
+    match found(element) {
+        // The request to this partition's leader failed: librdkafka drops the reason when others were asked as well.
+        Ok(_) if element.offset == UNANSWERED => Err(RDKafkaErrorCode::OperationTimedOut),
+        found => found,
+    }
+}
