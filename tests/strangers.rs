@@ -8,7 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead::{http::settings::Settings, limits::settings::Settings as Limits};
+use riverhead::{
+    client::Lists,
+    http::settings::Settings,
+    limits::settings::{Network, Settings as Limits},
+};
 use support::{
     on_both_sinks,
     rig::{Client, DEADLINE, Rig, catalog, get, nothing},
@@ -171,6 +175,176 @@ async fn the_header_that_was_agreed_on_makes_the_client() {
     assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 2.0);
 }
 
+/// 127/8 is a proxy of ours, with much for itself; 198.51.100/24 is denied but for .7; one stream for everybody else.
+fn with_standing(change: impl FnOnce(&mut Limits, &mut Settings)) -> Rig {
+    let mut own = Network::new("127.0.0.0/8".parse().unwrap());
+    own.streams_per_client = NonZeroU32::new(100);
+    let mut limits = Limits {
+        streams_per_client: number(1),
+        networks: vec![own],
+        deny: vec!["198.51.100.0/24".parse().unwrap()],
+        allow: vec!["198.51.100.7/32".parse().unwrap(), "127.0.0.0/8".parse().unwrap()],
+        probes: vec!["127.0.0.0/8".parse().unwrap()],
+        ..Limits::default()
+    };
+    let mut settings = Settings {
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..Settings::default()
+    };
+    change(&mut limits, &mut settings);
+    rig(limits, |rigs| {
+        rigs.trusted_proxies = settings.trusted_proxies;
+        rigs.forwarded = settings.forwarded;
+        rigs.client_header = settings.client_header;
+    })
+}
+
+/// The status that a stream gets whose head has these lines; its connection.
+async fn asked(rig: &Rig, lines: &[&str]) -> (TcpStream, String) {
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{lines}\r\n");
+    let (socket, said) = first_line(rig, request.as_bytes()).await;
+    (socket, said["HTTP/1.1 ".len()..].to_owned())
+}
+
+const HOSTILE: [&str; 7] = [
+    "forwarded: for=203.0.113.9",
+    "forwarded: for=unknown",
+    "forwarded: for=\"",
+    "forwarded: rubbish",
+    "forwarded: for=127.0.0.1, proto=https",
+    "forwarded: for=203.0.113.9;for=203.0.113.9",
+    "forwarded: \u{e9}",
+];
+
+async fn a_header_that_the_proxy_does_not_set_takes_nobody_past_a_denial() {
+    let rig = with_standing(|_, _| {});
+    for hostile in HOSTILE {
+        let (_, said) = asked(&rig, &["x-forwarded-for: 198.51.100.1", hostile]).await;
+        assert_eq!(said, "403", "{hostile}");
+        // Not even who is allowed, and might be anybody.
+        let (_, said) = asked(&rig, &["x-forwarded-for: 198.51.100.7", hostile]).await;
+        assert_eq!(said, "403", "{hostile}");
+    }
+    let (_, said) = asked(
+        &rig,
+        &["x-forwarded-for: 203.0.113.9", "forwarded: for=198.51.100.1"],
+    )
+    .await;
+    assert_eq!(said, "403", "any address that is named counts");
+    let (_held, said) = asked(&rig, &["x-forwarded-for: 198.51.100.7"]).await;
+    assert_eq!(said, "200");
+}
+
+async fn who_is_not_understood_has_the_limits_of_one_client_and_not_of_the_proxy() {
+    let rig = with_standing(|_, _| {});
+    let mut held = Vec::new();
+    for (number, hostile) in HOSTILE.iter().enumerate() {
+        let client = format!("x-forwarded-for: 203.0.113.{number}");
+        let (socket, said) = asked(&rig, &[&client, hostile]).await;
+        // Never a 400, which ends an EventSource.
+        assert_eq!(said, if number == 0 { "200" } else { "429" }, "{hostile}");
+        held.push(socket);
+    }
+    let (socket, said) = asked(&rig, &[]).await;
+    assert_eq!(said, "429", "a header that is missing is as bad");
+    held.push(socket);
+    assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 8.0);
+    let report = get(rig.admin, "/admin/clients", "").await.json();
+    assert_eq!(report["by_streams"][0]["client"], "somebody behind 127.0.0.1");
+    // Of the other proxy, and for clients who are known, all is as ever.
+    let mut other = Client::from([127, 0, 0, 2], rig.public).await;
+    other.send(REQUEST).await;
+    assert!(other.head().await.starts_with("HTTP/1.1 200 "));
+    let (_own, said) = asked(&rig, &["x-forwarded-for: 127.0.0.1"]).await;
+    assert_eq!(said, "200", "the operator's own probe");
+    let (_client, said) = asked(&rig, &["x-forwarded-for: 203.0.113.1"]).await;
+    assert_eq!(said, "200");
+}
+
+async fn where_all_are_denied_nobody_is_let_in_for_being_behind_the_proxy() {
+    let rig = with_standing(|limits, _| {
+        limits.deny = vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+    });
+    for hostile in HOSTILE {
+        let (_, said) = asked(&rig, &["x-forwarded-for: 203.0.113.9", hostile]).await;
+        assert_eq!(said, "403", "{hostile}");
+    }
+    assert_eq!(asked(&rig, &[]).await.1, "403");
+    let (_held, said) = asked(&rig, &["x-forwarded-for: 198.51.100.7"]).await;
+    assert_eq!(said, "200");
+    // The proxy looks whether we are well.
+    for path in ["/livez", "/readyz", "/LIVEZ/"] {
+        assert_eq!(get(rig.public, path, "").await.status, 200, "{path}");
+        let of_somebody = get(rig.public, path, "x-forwarded-for: 203.0.113.9\r\n").await;
+        assert_eq!(of_somebody.status, 403, "{path}");
+    }
+    assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 8.0);
+}
+
+async fn the_header_that_the_proxy_sets_can_be_named() {
+    for (forwarded, believed, other) in [
+        (
+            Lists::XForwardedFor,
+            "x-forwarded-for: 203.0.113.9",
+            "forwarded: for=203.0.113.1",
+        ),
+        (
+            Lists::Forwarded,
+            "forwarded: for=203.0.113.9",
+            "x-forwarded-for: 203.0.113.1",
+        ),
+    ] {
+        let rig = with_standing(|_, settings| settings.forwarded = forwarded);
+        let (_held, said) = asked(&rig, &[other, believed]).await;
+        assert_eq!(said, "200");
+        let report = get(rig.admin, "/admin/clients", "").await.json();
+        assert_eq!(report["by_streams"][0]["client"], "203.0.113.9");
+        let (_, said) = asked(&rig, &[believed, "forwarded-for: 1.2.3.4"]).await;
+        assert_eq!(said, "429");
+        assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 0.0);
+    }
+}
+
+async fn a_client_header_that_is_missing_or_there_twice_is_somebodys() {
+    let rig = with_standing(|_, settings| settings.client_header = Some("x-client-ip".parse().unwrap()));
+    let denied = "x-client-ip: 198.51.100.1";
+    for lines in [
+        [denied, "x-client-ip: 203.0.113.9"],
+        ["x-client-ip: 203.0.113.9", denied],
+        [denied, "x-client-ip: rubbish"],
+        ["x-client-ip: 203.0.113.9, 198.51.100.1", "a: b"],
+    ] {
+        assert_eq!(asked(&rig, &lines).await.1, "403", "{lines:?}");
+    }
+    let (_held, said) = asked(&rig, &[]).await;
+    assert_eq!(said, "200");
+    let twice = ["x-client-ip: 203.0.113.9", "x-client-ip: 203.0.113.9"];
+    assert_eq!(asked(&rig, &twice).await.1, "429");
+}
+
+async fn networks_of_mapped_addresses_hold_the_clients_they_are_of() {
+    let mapped = |net: &str| net.parse().unwrap();
+    let rig = with_standing(|limits, settings| {
+        settings.trusted_proxies = vec![mapped("::ffff:127.0.0.0/104")];
+        limits.deny = vec![mapped("::ffff:198.51.100.0/120")];
+        limits.allow = vec![mapped("::ffff:198.51.100.7/128")];
+        let mut campus = Network::new(mapped("::ffff:203.0.113.0/120"));
+        campus.streams_per_client = NonZeroU32::new(2);
+        campus.request_burst = NonZeroU32::new(4);
+        limits.networks = vec![campus];
+    });
+    assert_eq!(asked(&rig, &["x-forwarded-for: 198.51.100.1"]).await.1, "403");
+    let (_allowed, said) = asked(&rig, &["x-forwarded-for: 198.51.100.7"]).await;
+    assert_eq!(said, "200");
+    let mut held = Vec::new();
+    for status in ["200", "200", "429"] {
+        let (socket, said) = asked(&rig, &["x-forwarded-for: ::ffff:203.0.113.1"]).await;
+        assert_eq!(said, status);
+        held.push(socket);
+    }
+}
+
 /// So many connections may wait, and of one client.
 fn lobby(total: u32, per_client: u32) -> Limits {
     Limits {
@@ -251,6 +425,12 @@ on_both_sinks! {
     a_stranger_may_not_send_a_proxy_header
     where_no_proxy_header_is_due_one_is_rubbish
     the_header_that_was_agreed_on_makes_the_client
+    a_header_that_the_proxy_does_not_set_takes_nobody_past_a_denial
+    who_is_not_understood_has_the_limits_of_one_client_and_not_of_the_proxy
+    where_all_are_denied_nobody_is_let_in_for_being_behind_the_proxy
+    the_header_that_the_proxy_sets_can_be_named
+    a_client_header_that_is_missing_or_there_twice_is_somebodys
+    networks_of_mapped_addresses_hold_the_clients_they_are_of
     silent_connections_of_one_address_push_each_other_out_and_nobody_else
     streams_do_not_count_as_connections_without_one
 }

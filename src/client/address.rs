@@ -11,19 +11,41 @@ use super::{ClientKey, Ipv6Prefix};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// Who sent a request: the peer, unless a trusted proxy speaks for somebody else.
+/// Who sent a request: the peer, who a trusted proxy speaks for, or somebody behind a trusted proxy of whom no more is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientAddr(IpAddr);
+pub struct ClientAddr {
+    /// Its own address, or that of the proxy it is behind.
+    address: IpAddr,
+    is_known: bool,
+}
 
 impl ClientAddr {
-    /// The address.
-    pub fn address(self) -> IpAddr {
-        self.0
+    /// Somebody behind this proxy, whose own address is not known.
+    pub fn behind(proxy: PeerAddr) -> Self {
+        Self {
+            is_known: false,
+            ..proxy.into()
+        }
+    }
+
+    /// The address. `None` for somebody behind a proxy: what is granted to an address, that of the proxy included, is not
+    /// theirs.
+    pub fn address(self) -> Option<IpAddr> {
+        self.is_known.then_some(self.address)
+    }
+
+    /// The address of the proxy that it is behind, if it is not known.
+    pub fn proxy(self) -> Option<IpAddr> {
+        (!self.is_known).then_some(self.address)
     }
 
     /// What limits count it under.
     pub fn key(self, prefix: Ipv6Prefix) -> ClientKey {
-        ClientKey::within(self.0, prefix)
+        if self.is_known {
+            ClientKey::within(self.address, prefix)
+        } else {
+            ClientKey::behind(self.address)
+        }
     }
 }
 
@@ -36,13 +58,20 @@ impl From<PeerAddr> for ClientAddr {
 impl From<IpAddr> for ClientAddr {
     /// IPv4-mapped IPv6 is IPv4.
     fn from(address: IpAddr) -> Self {
-        Self(address.to_canonical())
+        Self {
+            address: address.to_canonical(),
+            is_known: true,
+        }
     }
 }
 
 impl fmt::Display for ClientAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        if self.is_known {
+            self.address.fmt(f)
+        } else {
+            write!(f, "somebody behind {}", self.address)
+        }
     }
 }
 
@@ -56,5 +85,18 @@ mod tests {
         let client = ClientAddr::from(peer);
         assert_eq!(client.to_string(), "192.0.2.7");
         assert_eq!(client.key(Ipv6Prefix::default()).to_string(), "192.0.2.7");
+    }
+
+    #[test]
+    fn somebody_behind_a_proxy_is_not_the_proxy() {
+        let proxy = PeerAddr("[::ffff:192.0.2.7]:4711".parse().expect("an address"));
+        let somebody = ClientAddr::behind(proxy);
+        assert_eq!(somebody.address(), None);
+        assert_eq!(somebody.proxy(), Some([192, 0, 2, 7].into()));
+        assert_ne!(somebody, proxy.into());
+        let key = somebody.key(Ipv6Prefix::default());
+        assert_ne!(key, ClientAddr::from(proxy).key(Ipv6Prefix::default()));
+        assert_eq!(key.to_string(), "somebody behind 192.0.2.7");
+        assert_eq!(key.site(), None);
     }
 }

@@ -1,141 +1,135 @@
 //! For whom a trusted proxy speaks: the rightmost address that no trusted proxy has.
 //!
 //! Every proxy adds the address it sees at the right. What stands left of the first address that is nobody's of ours was
-//! written by a stranger, and so is never looked at.
+//! written by a stranger, and so is never looked at. A proxy sets one header and passes on what a stranger put into the
+//! others; so what cannot be told for certain makes nobody more than somebody behind that proxy, whoever wrote it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use ipnet::IpNet;
+use http::{HeaderMap, HeaderName, header};
 
-use super::{ClientAddr, PeerAddr};
+use super::{ClientAddr, hops};
 
-/// A trusted proxy does not say for whom it speaks, or not so that it can be understood; this is its own address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unforwarded(pub ClientAddr);
+/// A trusted proxy does not say for whom it speaks, or not so that it can be understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unforwarded {
+    /// Somebody behind that proxy.
+    pub client: ClientAddr,
+    /// What is wrong with its headers.
+    pub why: Unclear,
+    /// The addresses that they name, of each header the last ones.
+    pub named: Vec<IpAddr>,
+}
 
-impl ClientAddr {
-    /// Who sent a request with `headers` that came from `peer`: for a peer in `trusted` the rightmost address in
-    /// `X-Forwarded-For` or `Forwarded` (RFC 7239) that is not in `trusted`, or the leftmost when all are; else the peer.
-    ///
-    /// With both headers both must mean the same: a proxy sets one of them, and passes on what a stranger put in the other.
-    ///
-    /// # Errors
-    /// When a peer in `trusted` sends neither, or something that cannot be understood.
-    pub fn forwarded(peer: PeerAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Result<Self, Unforwarded> {
-        let own = Self::from(peer);
-        let trusts = |client: Self| trusted.iter().any(|net| net.contains(&client.address()));
-        if !trusts(own) {
-            return Ok(own);
+/// Why it cannot be told for whom a trusted proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unclear {
+    /// It sends no header that says so.
+    #[error("missing")]
+    Missing,
+    /// It sends one that cannot be understood, or that hides the client.
+    #[error("malformed")]
+    Malformed,
+    /// It sends two that mean different clients.
+    #[error("contradictory")]
+    Contradictory,
+    /// It sends more than once what must be there once.
+    #[error("repeated")]
+    Repeated,
+}
+
+/// Which of the two headers that list hops are believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lists {
+    /// Both, which must agree when both are there.
+    #[default]
+    Both,
+    /// `X-Forwarded-For` alone.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239) alone.
+    Forwarded,
+}
+
+impl Lists {
+    /// All, in the order in which they are explained.
+    pub const ALL: &[Self] = &[Self::Both, Self::XForwardedFor, Self::Forwarded];
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
         }
-        let plain = farthest(headers, &X_FORWARDED_FOR, plain_hops, trusts);
-        let standard = farthest(headers, &header::FORWARDED, standard_hops, trusts);
-        match (plain, standard) {
-            (Found::Client(client), Found::Nothing) | (Found::Nothing, Found::Client(client)) => Ok(client),
-            (Found::Client(one), Found::Client(other)) if one == other => Ok(one),
-            _ => Err(Unforwarded(own)),
+    }
+
+    /// The headers that are believed.
+    pub(super) fn headers(self) -> &'static [HeaderName] {
+        match self {
+            Self::Both => &LISTS,
+            Self::XForwardedFor => &LISTS[..1],
+            Self::Forwarded => &LISTS[1..],
         }
+    }
+
+    /// For whom the headers of a trusted proxy speak: the rightmost address that `trusts` does not hold for, or the leftmost
+    /// when it holds for all.
+    pub(super) fn client(
+        self,
+        headers: &HeaderMap,
+        trusts: impl Fn(ClientAddr) -> bool,
+    ) -> Result<ClientAddr, Unclear> {
+        let mut client = None;
+        for name in self.headers() {
+            let Some(found) = farthest(headers, name, &trusts)? else {
+                continue;
+            };
+            if client.replace(found).is_some_and(|other| other != found) {
+                return Err(Unclear::Contradictory);
+            }
+        }
+        client.ok_or(Unclear::Missing)
     }
 }
 
-/// What one header says.
-enum Found {
-    Nothing,
-    Client(ClientAddr),
-    Rubbish,
-}
-
-/// Goes from the right through the hops of all lines of a header, up to the first that is not trusted.
+/// Goes from the right through the hops of all lines of a header, up to the first that is not trusted. `None` when the header
+/// is not there, or names nobody.
 fn farthest(
     headers: &HeaderMap,
     name: &HeaderName,
-    hops: fn(&str) -> Option<Vec<&str>>,
     trusts: impl Fn(ClientAddr) -> bool,
-) -> Found {
-    let (mut found, mut count) = (Found::Nothing, 0);
+) -> Result<Option<ClientAddr>, Unclear> {
+    let (mut found, mut hides, mut count) = (None, false, 0);
     for line in headers.get_all(name).iter().rev() {
-        let Some(hops) = text(line).and_then(hops) else {
-            return Found::Rubbish;
+        let hops = match name {
+            &header::FORWARDED => hops::standard(line.as_bytes()).ok_or(Unclear::Malformed)?,
+            _ => hops::plain(line.as_bytes()),
         };
         for hop in hops.into_iter().rev() {
             count += 1;
-            let Some(client) = address(hop).filter(|_| count <= MAX_HOPS) else {
-                return Found::Rubbish;
+            let Some(hop) = hop else {
+                hides = true;
+                continue;
             };
-            found = Found::Client(client);
+            // Whoever is named left of a hop that names nobody may be anybody.
+            let is_near = !hides && count <= MAX_HOPS;
+            let client = hops::address(hop).filter(|_| is_near).ok_or(Unclear::Malformed)?;
+            found = Some(client);
             if !trusts(client) {
-                return found;
+                return Ok(found);
             }
         }
     }
-    found
-}
-
-fn text(line: &HeaderValue) -> Option<&str> {
-    line.to_str().ok()
-}
-
-/// The hops of a line of `X-Forwarded-For`.
-#[expect(clippy::unnecessary_wraps, reason = "the shape of `standard_hops`")]
-fn plain_hops(line: &str) -> Option<Vec<&str>> {
-    Some(line.split(',').map(str::trim).collect())
-}
-
-/// The hops of a line of `Forwarded`; `None` when any of it breaks the grammar, because a quote that a stranger opened
-/// would hide what the proxy wrote behind it.
-fn standard_hops(line: &str) -> Option<Vec<&str>> {
-    unquoted(line, ',')?.into_iter().map(standard_hop).collect()
-}
-
-/// The value of `for` in `for="[2001:db8::1]:4711";proto=https`.
-fn standard_hop(element: &str) -> Option<&str> {
-    let mut hop = None;
-    for pair in unquoted(element, ';')? {
-        let (name, value) = pair.split_once('=')?;
-        let value = unquote(value)?;
-        if name.eq_ignore_ascii_case("for") && hop.replace(value).is_some() {
-            return None;
-        }
+    if hides && found.is_some() {
+        return Err(Unclear::Malformed);
     }
-    hop
-}
-
-/// Splits where no quotes are around; `None` when they do not close.
-fn unquoted(text: &str, separator: char) -> Option<Vec<&str>> {
-    let (mut quoted, mut escaped) = (false, false);
-    let parts = text.split(|character| {
-        let literal = std::mem::take(&mut escaped);
-        match character {
-            '"' if !literal => quoted = !quoted,
-            '\\' if quoted && !literal => escaped = true,
-            _ => {}
-        }
-        character == separator && !quoted
-    });
-    let parts: Vec<_> = parts.map(str::trim).collect();
-    (!quoted).then_some(parts)
-}
-
-/// What stands within quotes that are around all of it, or all of it when there are none.
-fn unquote(value: &str) -> Option<&str> {
-    let Some(inner) = value.strip_prefix('"') else {
-        return (!value.contains('"')).then_some(value);
-    };
-    let inner = inner.strip_suffix('"')?;
-    // A quote inside is an escaped one, and no address has any.
-    (!inner.contains('"')).then_some(inner)
-}
-
-/// An address with or without brackets and a port.
-pub(super) fn address(hop: &str) -> Option<ClientAddr> {
-    let bare = hop.parse::<IpAddr>().ok();
-    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
-    let in_brackets = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    bare.or_else(with_port).or_else(in_brackets).map(ClientAddr::from)
+    Ok(found)
 }
 
 /// There is no constant for what never was a standard.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+static LISTS: [HeaderName; 2] = [X_FORWARDED_FOR, header::FORWARDED];
 
 /// How many trusted proxies may stand behind each other: more than anybody has, few enough that a header full of their
 /// addresses costs nothing.

@@ -2,14 +2,17 @@
 
 mod address;
 mod forwarded;
+mod hops;
 mod key;
+mod network;
 mod proxies;
 mod proxy_header;
 mod trusted;
 
 pub use address::{ClientAddr, PeerAddr};
-pub use forwarded::Unforwarded;
+pub use forwarded::{Lists, Unclear, Unforwarded};
 pub use key::{ClientKey, Ipv6Prefix};
-pub use proxies::Proxies;
+pub use network::canonical;
+pub use proxies::{Believed, Proxies};
 pub use proxy_header::{BadHeader, Told};
 pub use trusted::Trusted;

@@ -1,53 +1,97 @@
 //! Whose word on who asks is taken, and where that word stands.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderName};
 
-use super::{ClientAddr, PeerAddr, Trusted, Unforwarded, forwarded};
+use super::{
+    ClientAddr, PeerAddr, Trusted, Unforwarded,
+    forwarded::{Lists, Unclear},
+    hops,
+};
 
 /// The proxies that are trusted, and how they say for whom they speak.
 #[derive(Clone, Debug, Default)]
 pub struct Proxies {
     trusted: Trusted,
-    header: Option<HeaderName>,
+    believed: Believed,
+}
+
+/// Where a trusted proxy says for whom it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Believed {
+    /// In lists of hops.
+    Lists(Lists),
+    /// In this header, and nowhere else.
+    Header(HeaderName),
+}
+
+impl Default for Believed {
+    fn default() -> Self {
+        Self::Lists(Lists::default())
+    }
 }
 
 impl Proxies {
-    /// Peers that are `trusted` are believed: what they say in `header`, or without one in `X-Forwarded-For` and `Forwarded`.
-    pub fn new(trusted: Trusted, header: Option<HeaderName>) -> Self {
-        Self { trusted, header }
+    /// Peers that are `trusted` are believed what they say there.
+    pub fn new(trusted: Trusted, believed: Believed) -> Self {
+        Self { trusted, believed }
     }
 
     /// Whether this is one of them.
     pub fn trusts(&self, client: ClientAddr) -> bool {
-        self.trusted
-            .networks()
-            .iter()
-            .any(|net| net.contains(&client.address()))
+        let holds = |address| self.trusted.networks().iter().any(|net| net.contains(&address));
+        client.address().is_some_and(holds)
     }
 
     /// Who sent a request with `headers` that came from `peer`.
-    ///
-    /// With a header of its own nothing else counts: a proxy that sets one of them passes on what a stranger put into the
-    /// others. It must be there once and hold one address, because whoever sets it overwrites it.
     ///
     /// # Errors
     /// When a proxy does not say for whom, or not so that it can be understood.
     pub fn client(&self, peer: PeerAddr, headers: &HeaderMap) -> Result<ClientAddr, Unforwarded> {
         let own = ClientAddr::from(peer);
-        let Some(header) = &self.header else {
-            return ClientAddr::forwarded(peer, headers, &self.trusted.networks());
-        };
         if !self.trusts(own) {
             return Ok(own);
         }
-        let mut lines = headers.get_all(header).iter();
-        let (Some(line), None) = (lines.next(), lines.next()) else {
-            return Err(Unforwarded(own));
+        let client = match &self.believed {
+            Believed::Lists(lists) => lists.client(headers, |client| self.trusts(client)),
+            Believed::Header(name) => alone(headers, name),
         };
-        let said = line.to_str().ok().map(str::trim);
-        said.and_then(forwarded::address).ok_or(Unforwarded(own))
+        client.map_err(|why| Unforwarded {
+            client: ClientAddr::behind(peer),
+            why,
+            named: self.named(headers),
+        })
+    }
+
+    /// The addresses in the headers that are believed.
+    fn named(&self, headers: &HeaderMap) -> Vec<IpAddr> {
+        let names = match &self.believed {
+            Believed::Lists(lists) => lists.headers(),
+            Believed::Header(name) => std::slice::from_ref(name),
+        };
+        let of_header = |name| {
+            let lines = headers.get_all(name).iter().rev().take(MOST_NAMED);
+            let addresses = lines.flat_map(|line| hops::named(line.as_bytes()));
+            addresses.take(MOST_NAMED)
+        };
+        names.iter().flat_map(of_header).collect()
     }
 }
+
+/// The one address in this header. It must be there once, because whoever sets it overwrites it.
+fn alone(headers: &HeaderMap, name: &HeaderName) -> Result<ClientAddr, Unclear> {
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next().ok_or(Unclear::Missing)?;
+    if lines.next().is_some() {
+        return Err(Unclear::Repeated);
+    }
+    hops::address(line.as_bytes().trim_ascii()).ok_or(Unclear::Malformed)
+}
+
+/// How many addresses, and lines, of one header are looked at when it is not understood: as many as proxies may stand behind
+/// each other.
+const MOST_NAMED: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -59,7 +103,8 @@ mod tests {
     /// Who asks when these lines come from `peer`, and `X-Client-IP` of 10/8 is believed.
     fn asks(peer: &str, lines: &[(&'static str, &str)]) -> Result<String, String> {
         let header = HeaderName::from_static("x-client-ip");
-        let proxies = Proxies::new(Trusted::new(&["10.0.0.0/8".parse().unwrap()]), Some(header));
+        let trusted = Trusted::new(&["10.0.0.0/8".parse().unwrap()]);
+        let proxies = Proxies::new(trusted, Believed::Header(header));
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
@@ -67,7 +112,7 @@ mod tests {
         let client = proxies.client(PeerAddr(peer.parse().unwrap()), &headers);
         client
             .map(|client| client.to_string())
-            .map_err(|Unforwarded(proxy)| proxy.to_string())
+            .map_err(|unforwarded| format!("{}: {}", unforwarded.client, unforwarded.why))
     }
 
     #[test]
@@ -93,13 +138,16 @@ mod tests {
             ("x-forwarded-for", "203.0.113.5"),
             ("forwarded", "for=203.0.113.5"),
         ];
-        assert_eq!(asks(PROXY, &others), Err("10.0.0.1".into()));
+        assert_eq!(
+            asks(PROXY, &others),
+            Err("somebody behind 10.0.0.1: missing".into())
+        );
         let lines = [others[0], ("x-client-ip", "198.51.100.7"), others[1]];
         assert_eq!(asks(PROXY, &lines), Ok("198.51.100.7".into()));
     }
 
     #[test]
-    fn what_is_said_twice_or_not_understood_is_the_proxys_own() {
+    fn what_is_said_twice_or_not_understood_makes_somebody_behind_the_proxy() {
         for value in [
             "unknown",
             "",
@@ -109,12 +157,45 @@ mod tests {
         ] {
             assert_eq!(
                 asks(PROXY, &[("x-client-ip", value)]),
-                Err("10.0.0.1".into()),
+                Err("somebody behind 10.0.0.1: malformed".into()),
                 "{value}"
             );
         }
         let twice = [("x-client-ip", "198.51.100.7"), ("x-client-ip", "198.51.100.7")];
-        assert_eq!(asks(PROXY, &twice), Err("10.0.0.1".into()));
+        assert_eq!(
+            asks(PROXY, &twice),
+            Err("somebody behind 10.0.0.1: repeated".into())
+        );
+    }
+
+    #[test]
+    fn all_that_is_named_where_it_counts_is_told() {
+        let header = HeaderName::from_static("x-client-ip");
+        let lines = [
+            ("x-client-ip", "192.0.2.1, 192.0.2.2"),
+            ("x-client-ip", "192.0.2.3"),
+        ];
+        let mut headers: HeaderMap = lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
+        headers.append("x-forwarded-for", "192.0.2.4".parse().unwrap());
+        headers.append("x-client-ip", "192.0.2.3".parse().unwrap());
+        let proxies = Proxies::new(
+            Trusted::new(&["10.0.0.1/32".parse().unwrap()]),
+            Believed::Header(header),
+        );
+        let unforwarded = proxies
+            .client(PeerAddr(PROXY.parse().unwrap()), &headers)
+            .unwrap_err();
+        assert!(unforwarded.named.contains(&[192, 0, 2, 3].into()));
+        assert!(!unforwarded.named.contains(&[192, 0, 2, 4].into()));
+        let many = vec!["192.0.2.9"; 3000].join(",");
+        headers.insert("x-client-ip", many.parse().unwrap());
+        let unforwarded = proxies
+            .client(PeerAddr(PROXY.parse().unwrap()), &headers)
+            .unwrap_err();
+        assert_eq!(unforwarded.named.len(), MOST_NAMED);
     }
 
     #[test]

@@ -8,7 +8,10 @@ use super::{
     node::Node,
     sections::{ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, Sections},
 };
-use crate::{catalog::Catalog, kafka::settings::Settings as Cluster, limits::settings::Network};
+use crate::{
+    catalog::Catalog, client::Lists, http::settings::Settings as Http, kafka::settings::Settings as Cluster,
+    limits::settings::Network,
+};
 
 /// What does not fit together.
 pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Fault> {
@@ -199,7 +202,26 @@ fn listeners(root: &Node, Config { http, admin, .. }: &Config) -> Vec<(Place, St
         );
         surprises.push((place(root, HTTP_NAME, "trusted_proxies"), text));
     }
+    surprises.extend(either_header(root, http));
     surprises
+}
+
+/// A proxy sets one of the two headers, and passes on what a stranger writes into the other.
+fn either_header(root: &Node, http: &Http) -> Option<(Place, String)> {
+    if http.trusted_proxies.is_empty() || http.proxy_protocol {
+        return None;
+    }
+    let text = match (&http.client_header, http.forwarded) {
+        (None, Lists::Both) => {
+            "`http.forwarded` is \"both\": who sends the header that your proxy does not set is counted as somebody behind it, \
+             not as a client of its own; name the one that it sets, \"x-forwarded-for\" or \"forwarded\""
+        }
+        (Some(_), Lists::XForwardedFor | Lists::Forwarded) => {
+            "`http.forwarded` is not looked at, because `http.client_header` is set"
+        }
+        _ => return None,
+    };
+    Some((place(root, HTTP_NAME, "forwarded"), text.into()))
 }
 
 /// Where the key stands, else its section, else nowhere.

@@ -13,7 +13,14 @@ use super::{
     streams,
     table::{Key, fill, optional, required},
 };
-use crate::{http, http::settings::Sink, kafka, limits::settings::Settings as LimitSettings, log, partition};
+use crate::{
+    client::{Lists, canonical},
+    http,
+    http::settings::Sink,
+    kafka,
+    limits::settings::Settings as LimitSettings,
+    log, partition,
+};
 
 /// What the whole file is read into.
 #[derive(Default)]
@@ -97,6 +104,9 @@ const HTTP: &[Key<http::settings::Settings>] = &[
         node.list("an array of networks", network)
             .map(|v| http.trusted_proxies = v)
     }),
+    optional("forwarded", |http, node| {
+        node.choice(Lists::ALL, Lists::name).map(|v| http.forwarded = v)
+    }),
     optional("client_header", |http, node| {
         header(node).map(|v| http.client_header = v)
     }),
@@ -179,14 +189,14 @@ fn header(node: &Node) -> Read<Option<HeaderName>> {
         .map(Some)
 }
 
-/// A network without host bits; an address alone is a network of one.
+/// A network without host bits; an address alone is a network of one, and IPv4-mapped IPv6 is IPv4.
 pub(super) fn network(node: &Node) -> Read<IpNet> {
     let alone = node.string().ok().and_then(|text| text.parse::<IpAddr>().ok());
     let network = alone.map_or_else(
         || node.parsed("networks such as \"10.0.0.0/8\""),
         |alone| Ok(alone.into()),
     );
-    network.map(|network: IpNet| network.trunc())
+    network.map(canonical)
 }
 
 const AN_ADDRESS: &str = "an address and a port such as \"127.0.0.1:8080\"";

@@ -19,7 +19,7 @@ use super::{
     router,
 };
 use crate::{
-    client::{ClientKey, PeerAddr, Proxies, Unforwarded},
+    client::{ClientKey, PeerAddr, Proxies, Unclear},
     limits::Refusal,
 };
 
@@ -58,18 +58,25 @@ impl Front {
     /// Says who asks, to the request and to us.
     fn identify(&self, request: &mut Request<Incoming>) -> Option<Caller> {
         let peer = *request.extensions().get::<PeerAddr>()?;
-        let client = self.proxies.client(peer, request.headers());
-        let client = client.unwrap_or_else(|Unforwarded(proxy)| {
-            self.gateway.admission.metrics.unforwarded();
-            proxy
-        });
         let policy = self.gateway.admission.policy();
+        let (client, is_denied) = match self.proxies.client(peer, request.headers()) {
+            Ok(client) => (client, policy.denies(client)),
+            // A proxy that looks whether we are well speaks for nobody.
+            Err(somebody) if somebody.why == Unclear::Missing && is_health_check(request) => {
+                (somebody.client, policy.denies(peer.into()))
+            }
+            Err(somebody) => {
+                self.gateway.admission.unforwarded(&somebody);
+                let is_denied = policy.denies(somebody.client) || policy.denies_one_of(&somebody.named);
+                (somebody.client, is_denied)
+            }
+        };
         let key = policy.key(client);
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(key);
         Some(Caller {
             key,
-            is_denied: self.guarded && policy.denies(client),
+            is_denied: self.guarded && is_denied,
         })
     }
 
@@ -126,6 +133,13 @@ impl Answer for Front {
     }
 }
 
+/// Whether it asks how we are, and for nothing else.
+fn is_health_check<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path();
+    let path = path.strip_suffix('/').unwrap_or(path);
+    HEALTH_CHECKS.iter().any(|own| own.eq_ignore_ascii_case(path))
+}
+
 /// Refuses what is too large to be looked at.
 fn admit<B>(request: &Request<B>) -> Result<(), Error> {
     let target = request
@@ -173,6 +187,9 @@ fn plain(uri: &Uri) -> Option<Uri> {
 
 /// Before the names of streams.
 pub(super) const STREAMS: &str = "/v2/stream/";
+
+/// What health checks ask for.
+const HEALTH_CHECKS: [&str; 2] = ["/livez", "/readyz"];
 
 /// Before the name of a stream, in commands.
 const COMMANDS: &str = "/admin/clusters/";

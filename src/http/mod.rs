@@ -119,7 +119,7 @@ fn to_public(gateway: &Gateway) -> Rules {
     let settings = &gateway.settings;
     Rules {
         admission: Some(Arc::clone(&gateway.admission)),
-        proxies: Proxies::new(gateway.trusted.clone(), settings.client_header.clone()),
+        proxies: Proxies::new(gateway.trusted.clone(), settings.believed()),
         proxy_protocol: settings.proxy_protocol,
         sink: settings.sink,
         ..to_admin(gateway)

@@ -11,6 +11,8 @@ use std::{
 use http::HeaderName;
 use ipnet::IpNet;
 
+use crate::client::{Believed, Lists};
+
 /// The section `http`: the public listener and the streams it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -18,7 +20,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The peers whose forwarding headers are believed, without host bits. Empty believes nobody.
     pub trusted_proxies: Vec<IpNet>,
-    /// The one header of theirs that says who asks; without it `X-Forwarded-For` and `Forwarded` do.
+    /// Which of `X-Forwarded-For` and `Forwarded` say who asks, where there is no `client_header`.
+    pub forwarded: Lists,
+    /// The one header of theirs that says who asks, in place of those.
     pub client_header: Option<HeaderName>,
     /// Whether each connection begins with a PROXY header (version 2), from a trusted proxy.
     pub proxy_protocol: bool,
@@ -36,12 +40,21 @@ pub struct Settings {
     pub takeover: Duration,
 }
 
+impl Settings {
+    /// Where trusted proxies say for whom they speak.
+    pub(super) fn believed(&self) -> Believed {
+        let header = self.client_header.clone().map(Believed::Header);
+        header.unwrap_or(Believed::Lists(self.forwarded))
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             // Loopback: what is served to the public is a decision, not an accident.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             trusted_proxies: Vec::new(),
+            forwarded: Lists::default(),
             client_header: None,
             proxy_protocol: false,
             sink: Sink::default(),

@@ -40,7 +40,10 @@ use sample::Sample;
 use settings::Settings;
 use tarpit::Tarpit;
 
-use crate::{client::ClientKey, metrics::LimitMetrics};
+use crate::{
+    client::{ClientKey, Unforwarded},
+    metrics::LimitMetrics,
+};
 
 /// All limits of this process.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub struct Admission {
     offenders: Offenders,
     tarpit: Tarpit,
     lines: Sample,
+    unforwarded_lines: Sample,
 }
 
 impl Admission {
@@ -70,6 +74,7 @@ impl Admission {
             offenders: Offenders::default(),
             tarpit: Tarpit::new(),
             lines: Sample::new(),
+            unforwarded_lines: Sample::new(),
         }
     }
 
@@ -105,6 +110,17 @@ impl Admission {
         self.tarpit.hold(client, || self.metrics.held_back()).await;
     }
 
+    /// Notes a request of which a trusted proxy did not say for whom it is.
+    pub fn unforwarded(&self, request: &Unforwarded) {
+        self.metrics.unforwarded();
+        if let Some(left_out) = self.unforwarded_lines.take() {
+            let Unforwarded { client, why, named } = request;
+            // The nearest hops: those that proxies wrote.
+            let named = &named[..named.len().min(NAMED)];
+            tracing::warn!(%client, reason = %why, ?named, left_out, "a trusted proxy does not say for whom it asks");
+        }
+    }
+
     /// Who has what, and who is refused. Looks at every client that has a stream.
     pub fn report(&self) -> Report {
         Report {
@@ -126,6 +142,9 @@ impl Admission {
         }
     }
 }
+
+/// How many of the addresses that a request names are logged.
+const NAMED: usize = 4;
 
 /// How often those who have not asked are forgotten: what a flood of addresses leaves behind stays for no longer. It looks
 /// at every address, which for a million takes some ten milliseconds.

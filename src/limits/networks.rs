@@ -4,6 +4,8 @@ use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use crate::client::canonical;
+
 /// Values of networks. Of several that hold an address, that with the longest prefix counts.
 ///
 /// A look-up costs one step for each length of prefix that is there, whatever the number of networks: two or three in
@@ -37,16 +39,16 @@ impl<T> Networks<T> {
 
     /// The value of exactly this network.
     pub(super) fn of(&self, network: &IpNet) -> Option<&T> {
-        self.values.get(network)
+        self.values.get(&canonical(*network))
     }
 }
 
 impl<T> FromIterator<(IpNet, T)> for Networks<T> {
-    /// Of two values for one network the later counts.
+    /// Of two values for one network the later counts. IPv4-mapped IPv6 is IPv4.
     fn from_iter<I: IntoIterator<Item = (IpNet, T)>>(values: I) -> Self {
         let values: HashMap<_, _> = values
             .into_iter()
-            .map(|(net, value)| (net.trunc(), value))
+            .map(|(net, value)| (canonical(net), value))
             .collect();
         let lengths = |v4: bool| {
             let of_family = values.keys().filter(|net| net.addr().is_ipv4() == v4);
@@ -93,6 +95,15 @@ mod tests {
             let expected = nets.iter().filter(|net| net.contains(&address)).max_by_key(|net| net.prefix_len());
             prop_assert_eq!(networks.get(address), expected);
         }
+    }
+
+    #[test]
+    fn a_mapped_network_holds_the_addresses_it_is_of() {
+        let net = "::ffff:10.0.0.0/104".parse().unwrap();
+        let networks: Networks<()> = [(net, ())].into_iter().collect();
+        assert!(networks.get("10.1.2.3".parse().unwrap()).is_some());
+        assert!(networks.of(&net).is_some());
+        assert!(networks.get("11.1.2.3".parse().unwrap()).is_none());
     }
 
     #[test]

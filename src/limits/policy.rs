@@ -1,6 +1,6 @@
 //! The limits of a moment, ready to be asked about an address.
 
-use std::num::NonZeroU32;
+use std::{net::IpAddr, num::NonZeroU32};
 
 use super::{
     networks::Networks,
@@ -14,6 +14,8 @@ pub struct Policy {
     settings: Settings,
     /// Whether they may ask at all.
     access: Networks<bool>,
+    /// What is denied, `allow` or not.
+    denied: Networks<()>,
     networks: Networks<Network>,
     probes: Networks<()>,
 }
@@ -25,6 +27,7 @@ impl Policy {
         let networks = settings.networks.iter();
         Self {
             access: denied.chain(allowed).collect(),
+            denied: settings.deny.iter().map(|net| (*net, ())).collect(),
             networks: networks.map(|network| (network.cidr, network.clone())).collect(),
             probes: settings.probes.iter().map(|net| (*net, ())).collect(),
             settings: settings.clone(),
@@ -33,7 +36,16 @@ impl Policy {
 
     /// Whether `client` is refused whatever it asks for.
     pub fn denies(&self, client: ClientAddr) -> bool {
-        self.access.get(client.address()).is_some_and(|allowed| !allowed)
+        match client.address() {
+            Some(address) => self.access.get(address).is_some_and(|allowed| !allowed),
+            None => client.proxy().is_some_and(|proxy| self.denies_one_of(&[proxy])),
+        }
+    }
+
+    /// Whether somebody is refused who may be any of these: `allow` is for those who are known.
+    pub fn denies_one_of(&self, addresses: &[IpAddr]) -> bool {
+        let is_denied = |address: &IpAddr| self.denied.get(*address).is_some();
+        addresses.iter().any(is_denied)
     }
 
     /// What `client` counts under.
@@ -43,7 +55,7 @@ impl Policy {
 
     /// How many streams `client` may have.
     pub(super) fn streams_of(&self, client: ClientAddr) -> u32 {
-        let network = self.networks.get(client.address());
+        let network = client.address().and_then(|address| self.networks.get(address));
         let own = network.and_then(|network| network.streams_per_client);
         own.unwrap_or(self.settings.streams_per_client).get()
     }
@@ -57,7 +69,8 @@ impl Policy {
 
     /// Whether `client` watches whether strangers are served.
     pub(super) fn is_probe(&self, client: ClientAddr) -> bool {
-        self.probes.get(client.address()).is_some()
+        let probe = client.address().and_then(|address| self.probes.get(address));
+        probe.is_some()
     }
 
     /// How many streams may be open, all together.
@@ -116,6 +129,7 @@ const PROBES: u32 = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::PeerAddr;
 
     fn address(text: &str) -> ClientAddr {
         text.parse::<std::net::IpAddr>().unwrap().into()
@@ -153,6 +167,45 @@ mod tests {
         assert_eq!(streams("198.51.100.1"), 100);
         assert_eq!(streams("198.51.100.65"), 2);
         assert_eq!(streams("198.51.101.1"), 10);
+    }
+
+    #[test]
+    fn somebody_behind_a_proxy_has_nothing_that_its_proxy_has() {
+        let mut proxies = Network::new("10.0.0.0/8".parse().unwrap());
+        proxies.streams_per_client = NonZeroU32::new(100);
+        let policy = Policy::new(&Settings {
+            networks: vec![proxies],
+            probes: nets(&["10.0.0.1/32"]),
+            deny: nets(&["192.0.2.0/24"]),
+            allow: nets(&["192.0.2.7/32"]),
+            ..Settings::default()
+        });
+        let proxy = PeerAddr("10.0.0.1:4711".parse().unwrap());
+        let somebody = ClientAddr::behind(proxy);
+        assert_eq!(
+            (policy.streams_of(proxy.into()), policy.streams_of(somebody)),
+            (100, 10)
+        );
+        assert!(policy.is_probe(proxy.into()) && !policy.is_probe(somebody));
+        assert_ne!(policy.key(proxy.into()), policy.key(somebody));
+        assert!(!policy.denies(somebody));
+        let is_denied =
+            |text: &str| policy.denies_one_of(&["198.51.100.1", text].map(|it| it.parse().unwrap()));
+        assert!(is_denied("192.0.2.1"));
+        assert!(is_denied("192.0.2.7"), "`allow` passes nobody who is not known");
+        assert!(!is_denied("198.51.100.2"));
+    }
+
+    #[test]
+    fn where_all_are_denied_somebody_is_too() {
+        let policy = Policy::new(&Settings {
+            deny: nets(&["0.0.0.0/0"]),
+            allow: nets(&["10.0.0.0/8"]),
+            ..Settings::default()
+        });
+        let proxy = PeerAddr("10.0.0.1:4711".parse().unwrap());
+        assert!(!policy.denies(proxy.into()));
+        assert!(policy.denies(ClientAddr::behind(proxy)));
     }
 
     #[test]

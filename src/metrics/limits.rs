@@ -38,7 +38,7 @@ impl LimitMetrics {
         );
         registry.register(
             "http_unforwarded",
-            "Requests of a trusted proxy that does not say for whom; the proxy's own address is counted",
+            "Requests of a trusted proxy whose headers do not tell for whom; they count as somebody behind that proxy",
             own.unforwarded.clone(),
         );
         registry.register(
@@ -84,7 +84,7 @@ impl LimitMetrics {
         self.sent_away.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// Counts a request of a trusted proxy that does not say for whom.
+    /// Counts a request of which a trusted proxy does not say for whom it is.
     pub fn unforwarded(&self) {
         self.unforwarded.inc();
     }

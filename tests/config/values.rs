@@ -3,7 +3,7 @@
 use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use riverhead::{
-    client::Ipv6Prefix,
+    client::{Ipv6Prefix, Lists},
     config::{Config, Sections},
     encoding::{Payload, Tombstones},
 };
@@ -19,8 +19,9 @@ fn the_environment_goes_before_the_file() {
             ("RIVERHEAD_HTTP__LISTEN", "0.0.0.0:2"),
             (
                 "RIVERHEAD_HTTP__TRUSTED_PROXIES",
-                r#"["10.1.2.3/8", "192.0.2.1"]"#,
+                r#"["10.1.2.3/8", "192.0.2.1", "::ffff:192.0.2.2", "::ffff:198.51.100.9/120"]"#,
             ),
+            ("RIVERHEAD_HTTP__FORWARDED", "x-forwarded-for"),
             ("RIVERHEAD_HTTP__SINK", "body"),
             ("RIVERHEAD_LIMITS__STREAMS_TOTAL", "77"),
             ("RIVERHEAD_MEMORY__TAIL", "1MiB"),
@@ -36,7 +37,10 @@ fn the_environment_goes_before_the_file() {
         .iter()
         .map(ToString::to_string)
         .collect();
-    assert_eq!(proxies, ["10.0.0.0/8", "192.0.2.1/32"]);
+    // IPv4-mapped IPv6 is IPv4, as addresses are.
+    let expected = ["10.0.0.0/8", "192.0.2.1/32", "192.0.2.2/32", "198.51.100.0/24"];
+    assert_eq!(proxies, expected);
+    assert_eq!(config.http.forwarded, Lists::XForwardedFor);
     assert_eq!(config.limits.streams_total.get(), 77);
     assert_eq!(config.memory.tail.get(), 1 << 20);
     assert_eq!(config.log.format, riverhead::log::Format::Json);
@@ -211,6 +215,23 @@ fn what_is_legal_but_surprising_is_warned_of() {
     );
     let warnings = warnings(&text, &[("RIVERHEAD_ADMIN__LISTEN", "0.0.0.0:8081")]);
     insta::assert_snapshot!(warnings.join("\n"));
+}
+
+#[test]
+fn who_trusts_proxies_is_told_to_name_the_header_that_they_set() {
+    let said = |lines: &str| {
+        let text = format!("[http]\ntrusted_proxies = [\"10.0.0.0/8\"]\n{lines}{LEAST}");
+        let warnings = warnings(&text, &[]).join("\n");
+        warnings.contains("`http.forwarded`")
+    };
+    assert!(said(""));
+    assert!(said("forwarded = \"both\"\n"));
+    assert!(!said("forwarded = \"x-forwarded-for\"\n"));
+    assert!(!said("forwarded = \"forwarded\"\n"));
+    assert!(!said("client_header = \"X-Client-IP\"\n"));
+    assert!(!said("proxy_protocol = true\n"));
+    assert!(said("client_header = \"X-Client-IP\"\nforwarded = \"forwarded\"\n"));
+    assert!(!warnings(LEAST, &[]).join("\n").contains("http.forwarded"));
 }
 
 #[test]

@@ -1,23 +1,34 @@
 use proptest::{collection::vec, prelude::*};
 
+use http::HeaderValue;
+
 use super::*;
-use crate::client::Ipv6Prefix;
+use crate::client::{Believed, Ipv6Prefix, PeerAddr, Proxies, Trusted};
 
 const PROXY: &str = "10.0.0.1:4711";
 const STRANGER: &str = "192.0.2.66:4711";
 
-/// Who asks, or `Err` with who is counted instead, when these lines come from `peer` and 10/8 and fd00::/8 are trusted.
-fn asks(peer: &str, lines: &[(&str, &str)]) -> Result<String, String> {
+fn proxies(lists: Lists) -> Proxies {
+    let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
+    Proxies::new(Trusted::new(&trusted), Believed::Lists(lists))
+}
+
+/// Who asks, or `Err` with who is counted instead and why, when these lines come from `peer` and 10/8 and fd00::/8 are trusted.
+fn told(lists: Lists, peer: &str, lines: &[(&str, &str)]) -> Result<String, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
         let name: HeaderName = name.parse().unwrap();
         headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
-    let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
     let peer = PeerAddr(peer.parse().unwrap());
-    ClientAddr::forwarded(peer, &headers, &trusted)
+    proxies(lists)
+        .client(peer, &headers)
         .map(|client| client.to_string())
-        .map_err(|Unforwarded(proxy)| proxy.to_string())
+        .map_err(|somebody| format!("{}: {}", somebody.client, somebody.why))
+}
+
+fn asks(peer: &str, lines: &[(&str, &str)]) -> Result<String, String> {
+    told(Lists::Both, peer, lines)
 }
 
 fn plain(value: &str) -> Result<String, String> {
@@ -32,8 +43,9 @@ fn ok(address: &str) -> Result<String, String> {
     Ok(address.to_owned())
 }
 
-fn proxy() -> Result<String, String> {
-    Err("10.0.0.1".to_owned())
+/// Somebody behind the proxy.
+fn somebody(why: &str) -> Result<String, String> {
+    Err(format!("somebody behind 10.0.0.1: {why}"))
 }
 
 #[test]
@@ -65,12 +77,7 @@ fn a_chain_through_two_trusted_proxies_finds_the_client() {
 fn what_the_client_wrote_is_not_looked_at() {
     for claim in ["", "unknown, ", "\u{fffd}, ", "1.2.3.4, ,", "a b c, "] {
         let header = format!("{claim}198.51.100.7");
-        let expected = if claim.is_ascii() {
-            ok("198.51.100.7")
-        } else {
-            proxy()
-        };
-        assert_eq!(plain(&header), expected, "{header}");
+        assert_eq!(plain(&header), ok("198.51.100.7"), "{header}");
     }
 }
 
@@ -108,34 +115,93 @@ fn neighbours_in_one_64_behind_a_proxy_share_a_key() {
 }
 
 #[test]
-fn a_proxy_that_does_not_say_for_whom_counts_as_itself() {
-    assert_eq!(asks(PROXY, &[]), proxy());
-    for rubbish in [
-        "",
-        "unknown",
-        "198.51.100.7,",
-        "198.51.100",
-        "[::1",
-        "1.2.3.4:x",
-        "\u{e9}",
-    ] {
-        assert_eq!(plain(rubbish), proxy(), "{rubbish}");
+fn a_proxy_that_does_not_say_for_whom_speaks_for_somebody() {
+    assert_eq!(asks(PROXY, &[]), somebody("missing"));
+    assert_eq!(plain(""), somebody("missing"));
+    for rubbish in ["unknown", "198.51.100", "[::1", "1.2.3.4:x", "\u{e9}"] {
+        assert_eq!(plain(rubbish), somebody("malformed"), "{rubbish}");
+    }
+    for silent in ["", "proto=https", "by=10.0.0.1;proto=https, host=a"] {
+        assert_eq!(standard(silent), somebody("missing"), "{silent}");
     }
     for rubbish in [
-        "",
         "for",
         "for=unknown",
         "for=_hidden",
-        "proto=https",
         "for=198.51.100.7;for=198.51.100.8",
         "for=\"198.51.100.7",
         "for=198.51.100.7\"",
-        "for=198.51.100.7,",
     ] {
-        assert_eq!(standard(rubbish), proxy(), "{rubbish}");
+        assert_eq!(standard(rubbish), somebody("malformed"), "{rubbish}");
     }
-    assert_eq!(plain(&"10.0.0.2, ".repeat(40)), proxy());
-    assert_eq!(plain(&["10.0.0.2"; MAX_HOPS + 1].join(",")), proxy());
+    assert_eq!(plain(&"10.0.0.2, ".repeat(40)), somebody("malformed"));
+    assert_eq!(
+        plain(&["10.0.0.2"; MAX_HOPS + 1].join(",")),
+        somebody("malformed")
+    );
+}
+
+#[test]
+fn empty_elements_and_lines_are_none() {
+    for list in [
+        "198.51.100.7,",
+        ",198.51.100.7",
+        "198.51.100.7, , 10.0.0.2,",
+        ",,198.51.100.7,\t,",
+    ] {
+        assert_eq!(plain(list), ok("198.51.100.7"), "{list}");
+    }
+    for list in [
+        "for=198.51.100.7,",
+        ", ,for=198.51.100.7;",
+        ";;for=198.51.100.7,, for=10.0.0.2;",
+    ] {
+        assert_eq!(standard(list), ok("198.51.100.7"), "{list}");
+    }
+    for name in ["x-forwarded-for", "forwarded"] {
+        let said = if name == "forwarded" {
+            "for=198.51.100.7"
+        } else {
+            "198.51.100.7"
+        };
+        for lines in [
+            [(name, said), (name, "")],
+            [(name, ""), (name, said)],
+            [(name, said), (name, " , ")],
+        ] {
+            assert_eq!(asks(PROXY, &lines), ok("198.51.100.7"), "{lines:?}");
+        }
+        let other = if name == "forwarded" {
+            "x-forwarded-for"
+        } else {
+            "forwarded"
+        };
+        assert_eq!(
+            asks(PROXY, &[(name, said), (other, "")]),
+            ok("198.51.100.7"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn forwarded_without_for_says_nothing_and_hides_who_is_left_of_it() {
+    let beside = |standard| {
+        asks(
+            PROXY,
+            &[("x-forwarded-for", "198.51.100.7"), ("forwarded", standard)],
+        )
+    };
+    assert_eq!(beside("proto=https"), ok("198.51.100.7"));
+    assert_eq!(beside("proto=https, by=_me"), ok("198.51.100.7"));
+    for hiding in [
+        "for=203.0.113.5, proto=https",
+        "for=198.51.100.7, proto=https, for=10.0.0.2",
+        "proto=https, for=10.0.0.2",
+    ] {
+        assert_eq!(standard(hiding), somebody("malformed"), "{hiding}");
+        assert_eq!(beside(hiding), somebody("malformed"), "{hiding}");
+    }
 }
 
 #[test]
@@ -152,10 +218,13 @@ fn a_quote_that_a_stranger_opens_hides_nobody() {
             "for=\"198.51.100.7\";by=\"_a\"",
         ] {
             let header = format!("{begun}, {appended}");
-            assert_eq!(standard(&header), proxy(), "{header}");
+            assert_eq!(standard(&header), somebody("malformed"), "{header}");
         }
     }
-    assert_eq!(standard("for=1.2.3.4;x=\"a,\\\"b\", for=198.51.100.7"), proxy());
+    assert_eq!(
+        standard("for=1.2.3.4;x=\"a,\\\"b\", for=198.51.100.7"),
+        somebody("malformed")
+    );
     assert_eq!(
         standard("for=1.2.3.4;x=\"a,b;\", for=198.51.100.7"),
         ok("198.51.100.7")
@@ -166,25 +235,81 @@ fn a_quote_that_a_stranger_opens_hides_nobody() {
 fn the_header_that_the_proxy_does_not_set_is_no_way_in() {
     let both = |plain, standard| asks(PROXY, &[("x-forwarded-for", plain), ("forwarded", standard)]);
     assert_eq!(both("198.51.100.7", "for=198.51.100.7"), ok("198.51.100.7"));
-    assert_eq!(both("198.51.100.7", "for=1.2.3.4"), proxy());
-    assert_eq!(both("198.51.100.7", "rubbish"), proxy());
-    assert_eq!(both("rubbish", "for=198.51.100.7"), proxy());
+    assert_eq!(
+        both("198.51.100.7", "for=\"198.51.100.7:_x\";by=_y"),
+        ok("198.51.100.7")
+    );
+    assert_eq!(both("198.51.100.7", "for=1.2.3.4"), somebody("contradictory"));
+    assert_eq!(both("198.51.100.7", "rubbish"), somebody("malformed"));
+    assert_eq!(both("rubbish", "for=198.51.100.7"), somebody("malformed"));
+    assert_eq!(both("198.51.100.7", "for=unknown"), somebody("malformed"));
+}
+
+#[test]
+fn a_header_that_is_not_believed_is_not_looked_at() {
+    let lines = |plain, standard| [("x-forwarded-for", plain), ("forwarded", standard)];
+    for standard in ["for=1.2.3.4", "rubbish", "for=\"", ""] {
+        let lines = lines("198.51.100.7", standard);
+        assert_eq!(
+            told(Lists::XForwardedFor, PROXY, &lines),
+            ok("198.51.100.7"),
+            "{standard}"
+        );
+    }
+    for plain in ["1.2.3.4", "rubbish", ""] {
+        let lines = lines(plain, "for=198.51.100.7");
+        assert_eq!(
+            told(Lists::Forwarded, PROXY, &lines),
+            ok("198.51.100.7"),
+            "{plain}"
+        );
+    }
+    let only = lines("", "for=198.51.100.7");
+    assert_eq!(told(Lists::XForwardedFor, PROXY, &only), somebody("missing"));
+}
+
+/// A header as hostile as the grammar allows, and beyond.
+fn hostile() -> impl Strategy<Value = String> {
+    r#"((for|by|For)="?(10\.0\.0\.2|192\.0\.2\.1|\[?2001:db8::1\]?(:80)?|unknown|[a-z,;\\"]*)"?[,;]? ?){0,20}"#
 }
 
 proptest! {
     #[test]
-    fn no_header_panics_and_none_of_a_stranger_matters(
-        plain in vec(any::<u8>(), 0..200),
-        standard in r#"((for|by)="?(10\.0\.0\.2|\[?2001:db8::1\]?(:80)?|[a-z,;\\"]*)"?[,;] ?){0,40}"#,
-    ) {
+    fn no_header_panics_and_none_of_a_stranger_matters(plain in vec(any::<u8>(), 0..200), standard in hostile()) {
         let mut headers = HeaderMap::new();
         let values = [HeaderValue::from_bytes(&plain), HeaderValue::from_str(&standard)];
-        for (name, value) in [X_FORWARDED_FOR, header::FORWARDED].into_iter().zip(values) {
+        for (name, value) in LISTS.iter().cloned().zip(values) {
             headers.extend(value.ok().map(|value| (Some(name), value)).into_iter().collect::<Vec<_>>());
         }
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        let _ = ClientAddr::forwarded(PeerAddr(PROXY.parse().unwrap()), &headers, &trusted);
         let stranger = PeerAddr(STRANGER.parse().unwrap());
-        prop_assert_eq!(ClientAddr::forwarded(stranger, &headers, &trusted), Ok(stranger.into()));
+        for lists in Lists::ALL {
+            let _ = proxies(*lists).client(PeerAddr(PROXY.parse().unwrap()), &headers);
+            prop_assert_eq!(proxies(*lists).client(stranger, &headers), Ok(stranger.into()));
+        }
+    }
+
+    /// A proxy that appends to `X-Forwarded-For` passes on what a stranger wrote before, and all of `Forwarded`.
+    #[test]
+    fn nothing_that_a_stranger_writes_makes_it_somebody_else(
+        plain in r#"[0-9a-f.,:"\\\[\] ]{0,60}"#,
+        standard in hostile(),
+        believed in prop_oneof![Just(Lists::Both), Just(Lists::XForwardedFor)],
+    ) {
+        let plain = format!("{plain}, 192.0.2.66");
+        let client = told(believed, PROXY, &[("x-forwarded-for", &plain), ("forwarded", &standard)]);
+        let is_itself = client == ok("192.0.2.66");
+        let is_somebody = client.as_ref().is_err_and(|client| client.starts_with("somebody behind 10.0.0.1"));
+        prop_assert!(is_itself || is_somebody, "{:?}", client);
+    }
+
+    /// Whoever is hidden by what it wrote is still named.
+    #[test]
+    fn who_is_not_understood_is_named(standard in hostile()) {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", "192.0.2.66".parse().unwrap());
+        headers.insert("forwarded", standard.parse().unwrap());
+        if let Err(somebody) = proxies(Lists::Both).client(PeerAddr(PROXY.parse().unwrap()), &headers) {
+            prop_assert!(somebody.named.contains(&[192, 0, 2, 66].into()), "{:?}", somebody);
+        }
     }
 }

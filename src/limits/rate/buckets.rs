@@ -50,7 +50,8 @@ impl Buckets {
 
     /// Those of `client`, and those of its /48.
     pub(super) fn of(&self, client: Option<ClientAddr>) -> (Config<ByClient>, Config<BySite>) {
-        let network = client.and_then(|client| self.networks.get(client.address()));
+        let address = client.and_then(ClientAddr::address);
+        let network = address.and_then(|address| self.networks.get(address));
         let kind = network.unwrap_or(&self.usual);
         (Arc::clone(&kind.clients), Arc::clone(&kind.sites))
     }

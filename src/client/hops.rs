@@ -1,0 +1,175 @@
+//! The hops that a request came by, as proxies write them: the grammars of `X-Forwarded-For` and `Forwarded`.
+//!
+//! Not here: which of them is believed (`forwarded`).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::ClientAddr;
+
+/// The hops of one line, the nearest last: what stands where an address should, or `None` where no one is named.
+pub(super) type Hops<'a> = Vec<Option<&'a [u8]>>;
+
+/// The hops of a line of `X-Forwarded-For`. Empty elements are none (RFC 9110, section 5.6.1.2).
+pub(super) fn plain(line: &[u8]) -> Hops<'_> {
+    let elements = line.split(|byte| *byte == b',').map(trim);
+    elements.filter(|element| !element.is_empty()).map(Some).collect()
+}
+
+/// The hops of a line of `Forwarded` (RFC 7239, section 4); `None` when any of it breaks the grammar, because a quote that a
+/// stranger opened would hide what the proxy wrote behind it.
+///
+/// Empty elements are none, and so are empty pairs in an element. An element without `for` names nobody.
+pub(super) fn standard(line: &[u8]) -> Option<Hops<'_>> {
+    let elements = split(line, b',')?.into_iter();
+    elements
+        .filter(|element| !element.is_empty())
+        .map(standard_hop)
+        .collect()
+}
+
+/// The value of `for` in `for="[2001:db8::1]:4711";proto=https`, `Some(None)` without one.
+fn standard_hop(element: &[u8]) -> Option<Option<&[u8]>> {
+    let mut hop = None;
+    for pair in split(element, b';')? {
+        if pair.is_empty() {
+            continue;
+        }
+        let equals = memchr::memchr(b'=', pair)?;
+        let value = unquote(&pair[equals + 1..])?;
+        if pair[..equals].eq_ignore_ascii_case(b"for") && hop.replace(value).is_some() {
+            return None;
+        }
+    }
+    Some(hop)
+}
+
+/// Splits where no quotes are around, and trims the parts; `None` when quotes do not close.
+fn split(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
+    let (mut quoted, mut escaped) = (false, false);
+    let parts = text.split(|byte| {
+        let literal = std::mem::take(&mut escaped);
+        match byte {
+            b'"' if !literal => quoted = !quoted,
+            b'\\' if quoted && !literal => escaped = true,
+            _ => {}
+        }
+        *byte == separator && !quoted
+    });
+    let parts = parts.map(trim).collect();
+    (!quoted).then_some(parts)
+}
+
+/// What stands within quotes that are around all of it, or all of it when there are none.
+fn unquote(value: &[u8]) -> Option<&[u8]> {
+    let Some(inner) = value.strip_prefix(b"\"") else {
+        return (!value.contains(&b'"')).then_some(value);
+    };
+    let inner = inner.strip_suffix(b"\"")?;
+    // A quote inside is an escaped one, and no address has any.
+    (!inner.contains(&b'"')).then_some(inner)
+}
+
+/// Without optional white space: RFC 9110, section 5.6.3.
+fn trim(text: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
+    let end = text
+        .iter()
+        .rposition(|byte| !is_space(byte))
+        .map_or(start, |at| at + 1);
+    &text[start..end]
+}
+
+/// An address with or without brackets and a port. The port may be one that its proxy made up (RFC 7239, section 6.2).
+pub(super) fn address(hop: &[u8]) -> Option<ClientAddr> {
+    let hop = std::str::from_utf8(hop).ok()?;
+    let hop = match hop.rsplit_once(":_") {
+        Some((node, port)) if is_made_up(port) => node,
+        _ => hop,
+    };
+    let bare = hop.parse::<IpAddr>().ok();
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    bare.or_else(with_port).or_else(in_brackets).map(ClientAddr::from)
+}
+
+/// Whether it is what follows the `_` of such a port.
+fn is_made_up(port: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !port.is_empty() && port.bytes().all(is_allowed)
+}
+
+/// The addresses that a line names anywhere, whatever its grammar, the last first. Looks at [`MOST_WORDS`] words.
+pub(super) fn named(line: &[u8]) -> impl Iterator<Item = IpAddr> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'[' | b']');
+    let words = line.rsplit(move |byte| !is_part(byte));
+    let words = words.filter(|word| !word.is_empty()).take(MOST_WORDS);
+    words.filter_map(|word| {
+        // What is behind the address may be no port.
+        let without_port = || address(&word[..memchr::memrchr(b':', word)?]);
+        address(word).or_else(without_port)?.address()
+    })
+}
+
+/// A header full of short words must not cost more than a look: a proxy's own words stand at the end.
+const MOST_WORDS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forwarded(line: &str) -> Option<Vec<Option<String>>> {
+        let hops = standard(line.as_bytes())?.into_iter();
+        let text = |hop: &[u8]| String::from_utf8_lossy(hop).into_owned();
+        Some(hops.map(|hop| hop.map(text)).collect())
+    }
+
+    #[test]
+    fn empty_elements_and_pairs_are_none() {
+        assert_eq!(plain(b", ,\t198.51.100.7 ,,"), [Some(&b"198.51.100.7"[..])]);
+        assert!(plain(b"").is_empty() && plain(b" , ").is_empty());
+        let one = Some(vec![Some("198.51.100.7".to_owned())]);
+        for line in [
+            "for=198.51.100.7",
+            ", for=198.51.100.7,,",
+            ";for=198.51.100.7; ;proto=https;",
+            "FOR=\"198.51.100.7\"\t",
+        ] {
+            assert_eq!(forwarded(line), one, "{line}");
+        }
+        assert_eq!(forwarded(""), Some(vec![]));
+    }
+
+    #[test]
+    fn an_element_without_for_names_nobody() {
+        assert_eq!(forwarded("proto=https"), Some(vec![None]));
+        assert_eq!(
+            forwarded("by=_me;host=a, for=x"),
+            Some(vec![None, Some("x".into())])
+        );
+    }
+
+    #[test]
+    fn a_port_may_be_made_up() {
+        for hop in ["198.51.100.7:_web", "198.51.100.7:_a.b-c_"] {
+            assert_eq!(address(hop.as_bytes()).unwrap().to_string(), "198.51.100.7");
+        }
+        assert_eq!(address(b"[2001:db8::1]:_x").unwrap().to_string(), "2001:db8::1");
+        for hop in [
+            "198.51.100.7:_",
+            "198.51.100.7:x",
+            "198.51.100.7:_\u{e9}",
+            "_x",
+            ":_x",
+        ] {
+            assert_eq!(address(hop.as_bytes()), None, "{hop}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_named_whatever_is_around_them() {
+        let line = b"\xff, for=\"198.51.100.7, for=192.0.2.1:x;by=\"[2001:db8::1]:80\", ::ffff:203.0.113.5";
+        let named: Vec<_> = named(line).map(|address| address.to_string()).collect();
+        assert_eq!(named, ["203.0.113.5", "2001:db8::1", "192.0.2.1", "198.51.100.7"]);
+    }
+}
