@@ -59,7 +59,11 @@ async fn ndjson_is_for_who_accepts_it_first() {
         ("application/jsonl", true),
         ("text/event-stream, application/json", false),
         ("application/x-ndjson", false),
-        ("Application/JSON", false),
+        // Not by their first bytes: RFC 9110 has qualities, and no case.
+        ("Application/JSON", true),
+        ("text/event-stream;q=0.5, application/json", true),
+        ("application/json;q=0.5, text/event-stream", false),
+        ("application/json;q=0, text/event-stream", false),
         ("*/*", false),
         ("", false),
     ] {
@@ -360,6 +364,191 @@ async fn options_say_what_is_allowed_and_to_whom() {
     assert_eq!(answer.body, "GET,HEAD");
 }
 
+/// What a page's browser asks before the page may ask.
+async fn preflight(rig: &Rig, target: &str, headers: &str) -> support::rig::Answer {
+    let mut client = Client::connect(rig.public).await;
+    let request = format!(
+        "OPTIONS {target} HTTP/1.1\r\nhost: test\r\norigin: https://page.example\r\n\
+         access-control-request-method: GET\r\naccess-control-request-headers: {headers}\r\n\r\n"
+    );
+    client.send(&request).await;
+    client.answer().await
+}
+
+#[tokio::test]
+async fn a_page_may_send_what_tracing_adds_to_its_requests() {
+    let rig = Rig::start(|_| {});
+    let asked = "authorization,baggage,last-event-id,sentry-trace,traceparent,x-request-id";
+    // Also where there is nothing: a page may read that.
+    for target in ["/v2/stream/recentchange", "/", "/v2/stream/nope", "/nope"] {
+        let answer = preflight(&rig, target, asked).await;
+        assert_eq!(answer.status, 200, "{target}");
+        assert_eq!(
+            answer.header("access-control-allow-headers"),
+            Some(asked),
+            "{target}"
+        );
+        assert_eq!(answer.header("access-control-max-age"), Some("86400"), "{target}");
+        assert_eq!(
+            answer.header("access-control-allow-origin"),
+            Some("*"),
+            "{target}"
+        );
+    }
+    let rubbish = preflight(&rig, "/", "a b, <c>").await;
+    let allowed = rubbish.header("access-control-allow-headers").unwrap();
+    assert!(
+        allowed.contains("last-event-id") && !allowed.contains('<'),
+        "{allowed}"
+    );
+}
+
+#[tokio::test]
+async fn a_page_can_read_when_to_come_back() {
+    let limits = riverhead::limits::settings::Settings {
+        request_burst: std::num::NonZeroU32::MIN,
+        requests_per_minute: std::num::NonZeroU32::MIN,
+        ..Default::default()
+    };
+    let rig = Rig::limited(support::rig::catalog(), support::rig::nothing(), limits, |_| {});
+    assert_eq!(get(rig.public, "/", "").await.status, 200);
+    let refused = get(rig.public, "/", "").await;
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(
+        refused.header("access-control-expose-headers"),
+        Some("retry-after")
+    );
+}
+
+#[tokio::test]
+async fn options_of_the_server_are_answered() {
+    let rig = Rig::start(|_| {});
+    for head in ["OPTIONS * HTTP/1.1\r\nhost: test\r\n", "OPTIONS * HTTP/1.0\r\n"] {
+        let mut client = Client::connect(rig.public).await;
+        client.send(&format!("{head}connection: close\r\n\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (200, Some("GET,HEAD")),
+            "{head}"
+        );
+    }
+    assert_eq!(get(rig.public, "*", "").await.status, 404, "only OPTIONS");
+}
+
+#[tokio::test]
+async fn a_request_without_one_host_that_can_be_one_is_a_400() {
+    let rig = Rig::start(|_| {});
+    for (head, status) in [
+        ("GET /livez HTTP/1.1\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\nhost: a\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: a\r\nHost: b\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: a b\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: user@a\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: a/b\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: [::1\r\n", 400),
+        ("GET http://a/livez HTTP/1.1\r\n", 400),
+        ("GET /livez HTTP/1.0\r\nhost: a\r\nhost: b\r\n", 400),
+        ("GET /livez HTTP/1.1\r\nhost: \r\n", 200),
+        ("GET /livez HTTP/1.1\r\nhost: [::1]:80\r\n", 200),
+        ("GET http://a/livez HTTP/1.1\r\nhost: a\r\n", 200),
+        ("GET /livez HTTP/1.0\r\n", 200),
+    ] {
+        for listener in [rig.public, rig.admin] {
+            let mut client = Client::connect(listener).await;
+            client.send(&format!("{head}connection: close\r\n\r\n")).await;
+            let answer = client.answer().await;
+            assert_eq!(answer.status, status, "{head}");
+            if status == 400 {
+                assert_eq!(answer.json()["title"], "Bad Host", "{head}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_coding_that_is_there_twice_is_a_400_and_ends_the_connection() {
+    let rig = Rig::start(|_| {});
+    for coding in [
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+        "transfer-encoding: chunked, chunked\r\n",
+        "transfer-encoding: gzip, chunked\r\n",
+        "transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n",
+    ] {
+        for method in ["GET", "POST"] {
+            let mut client = Client::connect(rig.public).await;
+            let request = format!("{method} / HTTP/1.1\r\nhost: test\r\n{coding}\r\n0\r\n\r\n");
+            client.send(&request).await;
+            let answer = client.answer().await;
+            assert_eq!(answer.status, 400, "{method} {coding}");
+            assert_eq!(answer.json()["title"], "Bad Transfer-Encoding", "{coding}");
+            assert_eq!(client.rest().await, "", "{coding}");
+        }
+    }
+    let mut client = Client::connect(rig.public).await;
+    client
+        .send("GET /livez HTTP/1.1\r\nhost: test\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n")
+        .await;
+    assert_eq!(client.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn more_headers_than_allowed_are_told_as_everything_else_is() {
+    let rig = Rig::start(|_| {});
+    for (count, status) in [(150, 200), (250, 200), (300, 431), (1000, 431)] {
+        let answer = get(rig.public, "/", &"a: b\r\n".repeat(count)).await;
+        assert_eq!(answer.status, status, "{count}");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        if status == 431 {
+            assert_eq!(answer.json()["type"], "headers_too_large");
+        }
+    }
+}
+
+async fn what_is_sent_with_a_stream_is_ignored_or_refused_for_good() {
+    let rig = Rig::start(|_| {});
+    let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+    for (head, body, status) in [
+        ("content-length: 2\r\n", "{}".to_owned(), "200"),
+        ("content-length: 1000\r\n", "x".repeat(1000), "200"),
+        (
+            "transfer-encoding: chunked\r\n",
+            "2\r\n{}\r\n0\r\n\r\n".to_owned(),
+            "200",
+        ),
+        ("content-length: 100000\r\n", String::new(), "413"),
+        ("transfer-encoding: chunked\r\n", chunk.repeat(3), "413"),
+    ] {
+        let mut client = Client::connect(rig.public).await;
+        let request = format!("GET /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\n{head}\r\n{body}");
+        client.send(&request).await;
+        let said = client.head().await;
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{head} {said}");
+        if status == "413" {
+            assert!(said.contains("content-type: application/json"), "{said}");
+        } else {
+            assert_eq!(client.chunk().await, ":ok\n\n", "{head}");
+        }
+    }
+}
+
+async fn http_1_0_does_not_keep_a_connection_for_what_has_no_end() {
+    let rig = Rig::start(|_| {});
+    let mut client = Client::connect(rig.public).await;
+    client
+        .send("GET /v2/stream/recentchange HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+        .await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{head}");
+    assert!(
+        !head.contains("keep-alive") && !head.contains("transfer-encoding"),
+        "{head}"
+    );
+    assert!(head.contains("connection: close\r\n"), "{head}");
+    assert_eq!(client.exactly(5).await, ":ok\n\n");
+}
+
 async fn a_head_has_the_headers_of_a_stream_and_begins_none() {
     let rig = Rig::start(|_| {});
     let mut client = Client::connect(rig.public).await;
@@ -621,6 +810,8 @@ on_both_sinks! {
     an_id_is_taken_as_clients_send_it
     a_head_has_the_headers_of_a_stream_and_begins_none
     http_1_0_gets_bytes_without_chunks_until_the_end
+    http_1_0_does_not_keep_a_connection_for_what_has_no_end
+    what_is_sent_with_a_stream_is_ignored_or_refused_for_good
     a_client_that_closes_during_silence_is_gone_at_once
     a_client_that_pipelined_something_and_closed_is_gone_at_once
     a_client_that_sends_without_end_is_not_listened_to_without_end

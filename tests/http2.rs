@@ -108,6 +108,36 @@ fn full(records: usize) -> Rig {
 }
 
 #[tokio::test]
+async fn what_is_refused_on_http_1_is_refused_alike() {
+    let rig = Rig::start(|_| {});
+    let many: Vec<_> = (0..300).map(|_| ("a", "b")).collect();
+    for (headers, status, title) in [
+        (&many[..], 431, "Request Header Fields Too Large"),
+        (&[("host", "a"), ("host", "b")], 400, "Bad Host"),
+        (&[("host", "a b")], 400, "Bad Host"),
+    ] {
+        let mut connection = Connection::to(rig.public).await;
+        let answer = connection.ask("GET", STREAM, headers).await;
+        assert_eq!(answer.status(), status, "{title}");
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+        assert!(text(answer).await.contains(title), "{title}");
+    }
+    let mut connection = Connection::to(rig.public).await;
+    let preflight = [
+        ("origin", "https://page.example"),
+        ("access-control-request-method", "GET"),
+        ("access-control-request-headers", "authorization,traceparent"),
+    ];
+    let answer = connection.ask("OPTIONS", STREAM, &preflight).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(
+        answer.headers()["access-control-allow-headers"],
+        "authorization,traceparent"
+    );
+    assert_eq!(connection.ask("GET", "/", &many[..200]).await.status(), 200);
+}
+
+#[tokio::test]
 async fn a_stream_begins_as_it_does_on_http_1() {
     let rig = Rig::start(|settings| settings.heartbeat = Duration::from_millis(50));
     let mut connection = Connection::to(rig.public).await;

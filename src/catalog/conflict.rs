@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{BadName, Stream, check_name};
+use super::{BadName, Stream, check_name, parameter::is_reserved};
 
 /// A contradiction in a list of streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,8 +147,7 @@ fn filter_fields(index: usize, stream: &Stream) -> Vec<Conflict> {
     let fields = stream.filter_fields.iter().enumerate();
     let conflicts = fields.flat_map(|(number, field)| {
         let at = Part::FilterField(index, number);
-        let is_own = PARAMETERS.contains(&&**field);
-        let own = is_own.then(|| Conflict::at(at, Problem::Parameter(field.clone())));
+        let own = is_reserved(field).then(|| Conflict::at(at, Problem::Parameter(field.clone())));
         bad_name(at, field).into_iter().chain(own)
     });
     conflicts.collect()
@@ -206,18 +205,6 @@ impl Conflict {
         }
     }
 }
-
-/// What a query says beside fields of events.
-const PARAMETERS: [&str; 8] = [
-    "since",
-    "filter",
-    "id",
-    "on_gap",
-    "encoding",
-    "canary",
-    "lastEventId",
-    "last_event_id",
-];
 
 #[cfg(test)]
 mod tests {

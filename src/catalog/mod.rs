@@ -4,6 +4,7 @@
 
 mod conflict;
 mod group;
+mod parameter;
 mod select;
 mod stream;
 
@@ -14,6 +15,7 @@ use std::{
 
 pub use conflict::{Conflict, Part, Problem};
 pub use group::Group;
+pub use parameter::{LAST_EVENT_ID, near_miss, yields_to_fields};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
 pub use stream::{BadName, Stream, StreamName, check_name};
 

@@ -6,10 +6,13 @@ use super::{
     Config,
     fault::{Fault, Place},
     node::Node,
-    sections::{ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, Sections},
+    sections::{ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, STREAMS_NAME, Sections},
 };
 use crate::{
-    catalog::Catalog, client::Lists, http::settings::Settings as Http, kafka::settings::Settings as Cluster,
+    catalog::{Catalog, yields_to_fields},
+    client::Lists,
+    http::settings::Settings as Http,
+    kafka::settings::Settings as Cluster,
     limits::settings::Network,
 };
 
@@ -144,8 +147,30 @@ pub(super) fn surprises(root: &Node, config: &Config) -> Vec<(Place, String)> {
         surprises.extend(idle(cluster, &config.catalog, node));
         surprises.extend(open_password(cluster, node));
     }
+    surprises.extend(fields_of_later_parameters(root, &config.catalog));
     surprises.sort();
     surprises
+}
+
+/// A field that has the name of a parameter keeps it, if it had it first.
+fn fields_of_later_parameters(root: &Node, catalog: &Catalog) -> Vec<(Place, String)> {
+    let nodes = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
+    let streams = catalog.streams().zip(nodes);
+    let fields = streams.flat_map(|(stream, node)| {
+        stream
+            .filter_fields
+            .iter()
+            .map(move |field| (stream, field, node))
+    });
+    let taken = fields.filter(|(_, field, _)| yields_to_fields(field));
+    let surprise = taken.map(|(stream, field, node)| {
+        let text = format!(
+            "`{field}` is a parameter of its own now; of stream `{}` it stays the field, and the parameter cannot be used",
+            stream.name
+        );
+        (node.place_of("filter_fields"), text)
+    });
+    surprise.collect()
 }
 
 fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Place, String)> {

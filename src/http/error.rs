@@ -48,6 +48,14 @@ pub(super) enum Error {
     TargetTooLong(usize),
     #[error("the request's head is larger than {0} bytes")]
     HeadTooLarge(usize),
+    #[error("the request has more than {0} headers")]
+    TooManyHeaders(usize),
+    #[error("the request needs one Host header; {0}")]
+    BadHost(&'static str),
+    #[error("Transfer-Encoding can be 'chunked', once")]
+    BadCoding,
+    #[error("what is sent with a GET is not read, and this is more than {0} bytes")]
+    BodyTooLarge(usize),
     #[error("the position cannot be resumed without a gap")]
     Gap(Gap),
     #[error("it could not be told in time whether the position can be resumed without a gap")]
@@ -103,7 +111,10 @@ impl Error {
             Self::NoSuchPath => (S::NOT_FOUND, "not_found", "Not Found"),
             Self::BadMethod => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
             Self::TargetTooLong(_) => (S::URI_TOO_LONG, "uri_too_long", "URI Too Long"),
-            Self::HeadTooLarge(_) => (
+            Self::BadHost(_) => (S::BAD_REQUEST, "bad_request", "Bad Host"),
+            Self::BadCoding => (S::BAD_REQUEST, "bad_request", "Bad Transfer-Encoding"),
+            Self::BodyTooLarge(_) => (S::PAYLOAD_TOO_LARGE, "content_too_large", "Content Too Large"),
+            Self::HeadTooLarge(_) | Self::TooManyHeaders(_) => (
                 S::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "headers_too_large",
                 "Request Header Fields Too Large",
@@ -145,6 +156,10 @@ impl Error {
             }
             Self::NotPost => {
                 problem.header = Some((header::ALLOW, HeaderValue::from_static("POST")));
+            }
+            // What follows on the connection may belong to this request.
+            Self::BadCoding | Self::BodyTooLarge(_) => {
+                problem.header = Some((header::CONNECTION, HeaderValue::from_static("close")));
             }
             Self::NoToken => {
                 let scheme = HeaderValue::from_static("Bearer");

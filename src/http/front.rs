@@ -8,15 +8,16 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use hyper::body::Incoming;
 use tower::ServiceExt;
 
 use super::{
     Gateway,
     connection::Answer,
+    cors,
     error::{Asked, Error},
-    router,
+    form, router,
 };
 use crate::{
     client::{ClientKey, PeerAddr, Proxies, Unclear},
@@ -81,8 +82,11 @@ impl Front {
     }
 
     async fn route(self, mut request: Request<Incoming>) -> Response {
-        if let Err(error) = admit(&request) {
+        if let Err(error) = form::check(&request) {
             return error.into_response();
+        }
+        if is_of_the_server(&request) {
+            return router::allowed().await;
         }
         match plain(request.uri()) {
             Some(uri) => *request.uri_mut() = uri,
@@ -122,10 +126,10 @@ impl Answer for Front {
                 gateway.admission.refused(caller.key, refusal).await;
             }
             let mut response = asked.explain(response);
+            cors::expose(response.headers_mut());
             for (name, value) in COMMON {
-                response
-                    .headers_mut()
-                    .insert(name, HeaderValue::from_static(value));
+                let headers = response.headers_mut();
+                headers.entry(name).or_insert(HeaderValue::from_static(value));
             }
             gateway.metrics.response(response.status().as_u16());
             response
@@ -133,35 +137,19 @@ impl Answer for Front {
     }
 }
 
+/// Whether it asks of the server in whole (`OPTIONS *`: RFC 9110, section 9.3.7), as load balancers do to see that it is there.
+fn is_of_the_server<B>(request: &Request<B>) -> bool {
+    request.method() == Method::OPTIONS && request.uri().path() == "*"
+}
+
 /// Whether it asks how we are, and for nothing else.
 fn is_health_check<B>(request: &Request<B>) -> bool {
+    if is_of_the_server(request) {
+        return true;
+    }
     let path = request.uri().path();
     let path = path.strip_suffix('/').unwrap_or(path);
     HEALTH_CHECKS.iter().any(|own| own.eq_ignore_ascii_case(path))
-}
-
-/// Refuses what is too large to be looked at.
-fn admit<B>(request: &Request<B>) -> Result<(), Error> {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
-    if target > MAX_TARGET {
-        return Err(Error::TargetTooLong(MAX_TARGET));
-    }
-    if block_of(request.headers()) > MAX_HEADERS {
-        return Err(Error::HeadTooLarge(MAX_HEADERS));
-    }
-    Ok(())
-}
-
-/// How many bytes these headers were on the wire.
-fn block_of(headers: &HeaderMap) -> usize {
-    const SEPARATORS: usize = ": \r\n".len();
-    headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + SEPARATORS)
-        .sum()
 }
 
 /// The target as our routes know it: without scheme and authority, in lower case but for the streams' names, without a
@@ -194,19 +182,10 @@ const HEALTH_CHECKS: [&str; 2] = ["/livez", "/readyz"];
 /// Before the name of a stream, in commands.
 const COMMANDS: &str = "/admin/clusters/";
 
-/// The longest request target, in bytes: an id may stand in it. Beyond it: 414.
-const MAX_TARGET: usize = 16 * 1024;
-
-/// The largest block of headers, in bytes: twice the longest id, for what proxies and browsers add. Beyond it: 431.
-const MAX_HEADERS: usize = 32 * 1024;
-
 /// What every answer says: anybody's page may read it, and nobody may take it for something else than it says it is.
 const COMMON: [(HeaderName, &str); 3] = [
     (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-    (
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        "accept, x-requested-with, content-type, last-event-id, cache-control",
-    ),
+    (header::ACCESS_CONTROL_ALLOW_HEADERS, cors::ALLOWED),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 

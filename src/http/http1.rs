@@ -97,6 +97,7 @@ fn protocol(limits: Limits) -> http1::Builder {
         .header_read_timeout(limits.head_timeout)
         // Whoever closes its side behind a request gets its answer; a stream ends then, but by our own look (`poll_gone`).
         .half_close(true)
+        .max_headers(FIELDS)
         .max_buf_size(READ_BUFFER);
     builder
 }
@@ -104,6 +105,10 @@ fn protocol(limits: Limits) -> http1::Builder {
 /// How much of a head hyper reads, in bytes: what we answer ourselves when it is too large (`http::front`), and some more
 /// so that most of what is too large gets the same JSON as everything else. Beyond it hyper answers a bare 431.
 const READ_BUFFER: usize = 128 * 1024;
+
+/// How many lines of headers hyper reads: some times what we answer ourselves when they are too many (`http::form`), and few
+/// enough that the room for them, which hyper makes for each head, costs nothing. Beyond it hyper answers a bare 431.
+const FIELDS: usize = 1024;
 
 /// How many bytes a client may send behind its request for a stream: a few requests of a confused client. More is no
 /// client of ours, and reading it costs CPU for nothing.

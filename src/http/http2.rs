@@ -10,7 +10,7 @@ use std::{
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use http::{Method, Request, Uri};
+use http::{Method, Request, Uri, header};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::counter::Counter;
@@ -80,6 +80,8 @@ async fn respond(
     introduce(&mut request, peer, link, Carrier::Shared(Arc::clone(&strand)));
     let mut response = answer.answer(request).await;
     strand.answered();
+    // It is of HTTP/1.
+    response.headers_mut().remove(header::CONNECTION);
     if bodiless {
         // hyper leaves it out on HTTP/1.1 only.
         *response.body_mut() = Body::empty();

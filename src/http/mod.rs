@@ -6,6 +6,7 @@
 //!
 //! Not here: where events come from (`subscription`), and anything of Kafka.
 
+mod accept;
 mod account;
 mod admin;
 mod audiences;
@@ -16,10 +17,12 @@ mod carrier;
 mod chunks;
 mod command;
 mod connection;
+mod cors;
 mod crowd;
 mod delivery;
 mod error;
 mod exit;
+mod form;
 mod front;
 mod gzip;
 mod http1;

@@ -116,7 +116,11 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
         "query",
         "The same, for clients that cannot set a header.",
     ),
-    ("last_event_id", "query", "The same."),
+    (
+        "last_event_id",
+        "query",
+        "The same; so are `lastEventID`, `Last-Event-ID`, `last-event-id` and `evs_last_event_id`.",
+    ),
     (
         "since",
         "query",

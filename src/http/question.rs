@@ -1,11 +1,13 @@
 //! What a client asks of its streams, beside their names: where to go on, and how.
 
+use std::sync::Arc;
+
 use axum::extract::Query;
 use http::{HeaderMap, Uri};
 
 use super::{error::Error, since};
 use crate::{
-    catalog::Selection,
+    catalog::{LAST_EVENT_ID, Selection, near_miss},
     filter::Filter,
     metrics::StartPlace,
     position::{self, Entry, IdForm, Place, Position, Timestamp, TopicKey},
@@ -42,7 +44,7 @@ impl Question {
         selection: &Selection,
         now: Timestamp,
     ) -> Result<Self, Error> {
-        let parameters = Parameters::read(uri)?;
+        let parameters = Parameters::read(uri, selection)?;
         let since = parameters.since()?.filter(|since| *since <= now);
         let id = last_event_id(headers).or_else(|| parameters.last_event_id());
         let (position, since) = match id {
@@ -125,13 +127,30 @@ fn not_available(foreign: &[Entry], selection: &Selection) -> Error {
 }
 
 /// The query, decoded.
-struct Parameters(Vec<(String, String)>);
+struct Parameters<'a> {
+    pairs: Vec<(String, String)>,
+    /// The fields that can be named beside the parameters.
+    fields: &'a [(Arc<str>, bool)],
+}
 
-impl Parameters {
-    fn read(uri: &Uri) -> Result<Self, Error> {
-        let Query(pairs) =
-            Query::try_from_uri(uri).map_err(|error| Error::BadParameter(error.to_string()))?;
-        Ok(Self(pairs))
+impl<'a> Parameters<'a> {
+    /// # Errors
+    /// When a name differs from a known one so little that it is a slip: to ignore it would begin another stream than was
+    /// meant. Any other name is somebody else's.
+    fn read(uri: &Uri, selection: &'a Selection) -> Result<Self, Error> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+            .map_err(|error| Error::BadParameter(error.to_string()))?;
+        let fields = &selection.filter_fields;
+        let names = fields.iter().map(|(field, _)| &**field);
+        let slip = pairs
+            .iter()
+            .find_map(|(name, _)| Some((name, near_miss(name, names.clone())?)));
+        match slip {
+            Some((name, meant)) => Err(Error::BadParameter(format!(
+                "there is no '{name}'; did you mean '{meant}'?"
+            ))),
+            None => Ok(Self { pairs, fields }),
+        }
     }
 
     fn since(&self) -> Result<Option<Timestamp>, Error> {
@@ -145,12 +164,15 @@ impl Parameters {
     }
 
     fn last_event_id(&self) -> Option<&[u8]> {
-        let ids = self
-            .0
-            .iter()
-            .filter(|(name, _)| LAST_EVENT_ID.contains(&name.as_str()));
+        let is_id = |name: &str| LAST_EVENT_ID.contains(&name) && !self.is_field(name);
+        let ids = self.pairs.iter().filter(|(name, _)| is_id(name));
         ids.map(|(_, id)| id.as_bytes().trim_ascii())
             .find(|id| !id.is_empty())
+    }
+
+    /// Whether a field has this name.
+    fn is_field(&self, name: &str) -> bool {
+        self.fields.iter().any(|(field, _)| **field == *name)
     }
 
     /// All that is asked of events: `filter`, and the fields that the streams let be named.
@@ -209,16 +231,13 @@ impl Parameters {
     }
 
     fn one(&self, wanted: &str) -> Result<Option<&str>, Error> {
-        let mut values = self.0.iter().filter(|(name, _)| name == wanted);
+        let mut values = self.pairs.iter().filter(|(name, _)| name == wanted);
         match (values.next(), values.next()) {
             (first, None) => Ok(first.map(|(_, value)| value.as_str())),
             _ => Err(Error::BadParameter(format!("'{wanted}' is given more than once"))),
         }
     }
 }
-
-/// The id, for clients that cannot set a header: the polyfill of browsers has the first.
-const LAST_EVENT_ID: [&str; 2] = ["lastEventId", "last_event_id"];
 
 #[cfg(test)]
 mod tests;

@@ -6,13 +6,14 @@ use axum::{
     Router,
     body::Body,
     handler::Handler,
+    middleware::from_fn,
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, get, on, post},
 };
 use http::{StatusCode, header};
 use tower_governor::GovernorError;
 
-use super::{Gateway, admin, command, error::Error, pages, stream};
+use super::{Gateway, admin, command, cors, error::Error, pages, stream};
 
 /// The public listener's. Probes are not limited: a proxy asks for all of its clients, and must not find us gone.
 pub(super) fn public(gateway: &Arc<Gateway>) -> Router {
@@ -25,7 +26,8 @@ pub(super) fn public(gateway: &Arc<Gateway>) -> Router {
             "/v2/stream/{streams}",
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(allowed),
         );
-    let limited = with_rest(routes).layer(gateway.admission.rate.layer(refuse));
+    let routes = with_rest(routes).layer(from_fn(cors::answer_preflight));
+    let limited = routes.layer(gateway.admission.rate.layer(refuse));
     limited.merge(probes()).with_state(Arc::clone(gateway))
 }
 
@@ -70,7 +72,8 @@ where
     get(handler).options(allowed)
 }
 
-async fn allowed() -> Response {
+/// What an OPTIONS is answered with.
+pub(super) async fn allowed() -> Response {
     (StatusCode::OK, [(header::ALLOW, ALLOWED)], ALLOWED).into_response()
 }
 

@@ -15,17 +15,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Version, header, request::Parts};
+use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use super::{
     Gateway,
+    accept::format_of,
     account::{Account, Opening},
     carrier::Carrier,
     delivery::{Delivery, Terms},
     error::Error,
     exit::Exit,
     front::STREAMS,
+    http1::PIPELINED,
     json::JSON,
     question::Question,
     settings::Settings,
@@ -45,10 +48,16 @@ pub(super) async fn answer(
     Extension(address): Extension<ClientAddr>,
     Extension(client): Extension<ClientKey>,
     Extension(carrier): Extension<Carrier>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
+    head: Parts,
+    sent: Body,
 ) -> Result<Response, Error> {
+    let Parts {
+        method,
+        uri,
+        headers,
+        version,
+        ..
+    } = head;
     let selection = select(&gateway, uri.path())?;
     let format = format_of(&headers);
     let now = jiff::Timestamp::now().as_millisecond();
@@ -62,6 +71,7 @@ pub(super) async fn answer(
         .admission
         .admit(&wish(address, &selection), &watched(&exit))?;
     let question = read()?;
+    discard(sent).await?;
     let (start, fails_on_gap, coding) = (question.start(), question.fails_on_gap, question.coding);
     let (streams, label) = (names(&selection), label(&selection));
     let request = request(selection, question, format, client, now);
@@ -77,7 +87,29 @@ pub(super) async fn answer(
     let account = Account::open(opening, gateway.metrics.stream(&label), permit, exit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
     let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account).coded(coding);
-    Ok(respond(format, coding, carrier.carry(delivery)))
+    let mut response = respond(format, coding, carrier.carry(delivery));
+    if version == Version::HTTP_10 {
+        // Its end is that of the connection, whatever the client would rather.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    Ok(response)
+}
+
+/// Reads what was sent with the request, for a moment, so that whoever sends too much is told, and does not come back with as
+/// much when its stream ends for that. What comes later is thrown away as it comes.
+async fn discard(mut sent: Body) -> Result<(), Error> {
+    let mut length = 0;
+    let all = async {
+        while let Some(Ok(frame)) = sent.frame().await {
+            length += frame.data_ref().map_or(0, Bytes::len);
+            if length > PIPELINED {
+                return Err(Error::BodyTooLarge(PIPELINED));
+            }
+        }
+        Ok(())
+    };
+    timeout(SENT, all).await.unwrap_or(Ok(()))
 }
 
 /// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced
@@ -103,14 +135,6 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
     percent_encoding::percent_decode_str(text)
         .decode_utf8()
         .map_err(|_| Error::BadPath)
-}
-
-/// A client of EventStreams gets lines of JSON when its `Accept` *begins* with that type, and by no other sign.
-fn format_of(headers: &HeaderMap) -> Format {
-    match headers.get(header::ACCEPT) {
-        Some(accept) if accept.as_bytes().starts_with(b"application/json") => Format::Ndjson,
-        _ => Format::Sse,
-    }
 }
 
 fn wish(client: ClientAddr, selection: &Selection) -> Wish {
@@ -194,6 +218,9 @@ fn respond(format: Format, coding: Coding, body: Body) -> Response {
     }
     response
 }
+
+/// How long a client has to send what it sends with its request: it comes right behind the head, or never.
+const SENT: Duration = Duration::from_secs(1);
 
 /// How long a client that wants no gap waits for its head. Behind it lie questions to brokers, each of which is answered
 /// or given up within a few seconds; longer than this a proxy in between may give up first.

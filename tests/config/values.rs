@@ -230,8 +230,23 @@ fn who_trusts_proxies_is_told_to_name_the_header_that_they_set() {
     assert!(!said("forwarded = \"forwarded\"\n"));
     assert!(!said("client_header = \"X-Client-IP\"\n"));
     assert!(!said("proxy_protocol = true\n"));
-    assert!(said("client_header = \"X-Client-IP\"\nforwarded = \"forwarded\"\n"));
+    assert!(said(
+        "client_header = \"X-Client-IP\"\nforwarded = \"forwarded\"\n"
+    ));
     assert!(!warnings(LEAST, &[]).join("\n").contains("http.forwarded"));
+}
+
+#[test]
+fn a_field_that_has_the_name_of_a_later_parameter_is_valid_and_warned_of() {
+    let text = format!("{LEAST}\nfilter_fields = [\"wiki\", \"checkpoint\", \"lastEventID\"]\n");
+    let warnings = warnings(&text, &[]).join("\n");
+    for field in ["checkpoint", "lastEventID"] {
+        assert!(
+            warnings.contains(&format!("`{field}` is a parameter of its own now")),
+            "{warnings}"
+        );
+    }
+    assert!(!warnings.contains("`wiki`"), "{warnings}");
 }
 
 #[test]

@@ -139,3 +139,57 @@ fn what_is_wrong_with_a_filter_is_told_with_its_column() {
     let error = filter_of("edits", "/?filter=wiki%20%3D").unwrap_err();
     assert_eq!(error.to_string(), "expected a value at column 7");
 }
+
+fn with_fields(fields: &[&str]) -> Selection {
+    let mut stream = Stream::new("changes", ["eqiad.changes"]);
+    stream.filter_fields = fields.iter().map(|field| Arc::from(*field)).collect();
+    Catalog::new(vec![stream]).unwrap().select("changes").unwrap()
+}
+
+fn ask_with_fields(fields: &[&str], target: &str) -> Result<Question, Error> {
+    Question::read(
+        &HeaderMap::new(),
+        &target.parse().unwrap(),
+        &with_fields(fields),
+        NOW,
+    )
+}
+
+#[test]
+fn the_id_is_taken_under_every_name_that_clients_have_for_it() {
+    for name in LAST_EVENT_ID {
+        let question = ask(&format!("/?{name}={}", escaped(&id(7))), None).unwrap();
+        assert_eq!(offset(&question), 7, "{name}");
+        let question = ask(&format!("/?{name}=&since=2018-06-14"), None).unwrap();
+        assert_eq!(question.start(), StartPlace::Since, "{name}");
+    }
+}
+
+#[test]
+fn a_slip_in_a_name_is_told_with_the_name_that_was_meant() {
+    for (name, meant) in [
+        ("Since", "since"),
+        ("LASTEVENTID", "lastEventId"),
+        ("lasteventid", "lastEventId"),
+        ("Last_Event_Id", "lastEventId"),
+        ("Filter", "filter"),
+        ("on-gap", "on_gap"),
+        ("Encoding", "encoding"),
+        ("user-name", "user_name"),
+    ] {
+        let target = format!("/?a=b&{name}=2018-06-14");
+        let error = ask_with_fields(&["user_name"], &target).unwrap_err().to_string();
+        assert_eq!(error, format!("there is no '{name}'; did you mean '{meant}'?"));
+    }
+    for other in ["sinces", "utm_source", "_", "", "stream"] {
+        assert!(ask(&format!("/?{other}=2018-06-14"), None).is_ok(), "{other}");
+    }
+}
+
+#[test]
+fn a_field_keeps_its_name_from_a_slip_and_from_a_later_parameter() {
+    let question = ask_with_fields(&["Since", "lastEventID"], "/?Since=x&lastEventID=y").unwrap();
+    assert_eq!(question.position, None);
+    let filter = question.filter.unwrap().to_string();
+    assert_eq!(filter, r#""Since" in ("x") and "lastEventID" in ("y")"#);
+}

@@ -1,0 +1,160 @@
+//! Which of the two formats a client wants: content negotiation (RFC 9110, section 12.5.1), and a rule of EventStreams.
+
+use http::{HeaderMap, header};
+
+use crate::subscription::Format;
+
+/// The format that the lines of `Accept` prefer; events when they prefer neither, or accept none.
+///
+/// Between equals the one counts that EventStreams would send: it looks whether the header *begins* with `application/json`,
+/// which also lets `application/jsonl` mean lines of JSON.
+pub(super) fn format_of(headers: &HeaderMap) -> Format {
+    let lines = headers.get_all(header::ACCEPT).iter();
+    let ranges: Vec<_> = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .filter_map(Range::read)
+        .take(MOST_RANGES)
+        .collect();
+    let events = quality(&ranges, "text", "event-stream");
+    let lines = quality(&ranges, "application", "json");
+    let begins_with_json = ranges.first().is_some_and(|first| first.text.starts_with(JSON));
+    match lines.cmp(&events) {
+        std::cmp::Ordering::Greater => Format::Ndjson,
+        // Neither is accepted, or both are alike.
+        std::cmp::Ordering::Equal if begins_with_json && ranges[0].quality > 0 => Format::Ndjson,
+        _ => Format::Sse,
+    }
+}
+
+/// One media range: `text/*;q=0.5`.
+struct Range<'a> {
+    /// Without parameters.
+    text: &'a str,
+    /// In thousandths.
+    quality: u16,
+}
+
+impl<'a> Range<'a> {
+    fn read(element: &'a str) -> Option<Self> {
+        let mut parts = element.split(';').map(str::trim);
+        let text = parts.next().filter(|text| text.contains('/'))?;
+        let named = |part: &'a str| {
+            let (name, value) = part.split_once('=')?;
+            name.trim_end()
+                .eq_ignore_ascii_case("q")
+                .then(|| value.trim_start())
+        };
+        let quality = parts.find_map(named).and_then(thousandths).unwrap_or(1000);
+        Some(Self { text, quality })
+    }
+
+    /// How closely it describes a type: not at all, by `*/*`, by `type/*`, or by name.
+    fn closeness(&self, kind: &str, subtype: &str) -> u8 {
+        let (own_kind, own_subtype) = self.text.split_once('/').unwrap_or_default();
+        match (own_kind, own_subtype) {
+            ("*", "*") => 1,
+            (own, "*") if own.eq_ignore_ascii_case(kind) => 2,
+            (own, sub) if own.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype) => 3,
+            _ => 0,
+        }
+    }
+}
+
+/// The quality that the closest range gives a type; zero when none describes it.
+fn quality(ranges: &[Range<'_>], kind: &str, subtype: &str) -> u16 {
+    let described = ranges
+        .iter()
+        .map(|range| (range.closeness(kind, subtype), range.quality));
+    let closest = described.filter(|(closeness, _)| *closeness > 0).max();
+    closest.map_or(0, |(_, quality)| quality)
+}
+
+/// `0.5` is 500: RFC 9110, section 12.4.2.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = rest.len() <= 3 && rest.bytes().all(|byte| byte.is_ascii_digit());
+    match whole {
+        "0" if is_digits => format!("{rest:0<3}").parse().ok(),
+        "1" if is_digits && rest.bytes().all(|digit| digit == b'0') => Some(1000),
+        _ => None,
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// More than anybody has.
+const MOST_RANGES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants(lines: &[&str]) -> Format {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::ACCEPT, line.parse().unwrap());
+        }
+        format_of(&headers)
+    }
+
+    #[test]
+    fn what_clients_of_eventstreams_send_means_what_it_did() {
+        for (accept, format) in [
+            ("application/json", Format::Ndjson),
+            ("application/json, */*", Format::Ndjson),
+            ("application/json, text/plain, */*", Format::Ndjson),
+            ("application/json, text/event-stream", Format::Ndjson),
+            ("application/jsonl", Format::Ndjson),
+            ("text/event-stream, application/json", Format::Sse),
+            ("text/event-stream", Format::Sse),
+            ("application/x-ndjson", Format::Sse),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", Format::Sse),
+            ("*/*", Format::Sse),
+            ("", Format::Sse),
+        ] {
+            assert_eq!(wants(&[accept]), format, "{accept}");
+        }
+        assert_eq!(wants(&[]), Format::Sse);
+    }
+
+    #[test]
+    fn all_else_is_negotiated() {
+        for (accept, format) in [
+            ("Application/JSON", Format::Ndjson),
+            ("application/json;charset=utf-8", Format::Ndjson),
+            ("application/*", Format::Ndjson),
+            ("text/event-stream;q=0.5, application/json", Format::Ndjson),
+            ("text/event-stream;q=0, */*", Format::Ndjson),
+            ("text/html, application/json;q=0.9, */*;q=0.8", Format::Ndjson),
+            ("application/json;q=0.5, text/event-stream", Format::Sse),
+            ("application/json;q=0, text/event-stream", Format::Sse),
+            ("application/json;Q=0.2, text/*;q=0.3", Format::Sse),
+            ("application/json;q=0", Format::Sse),
+            ("application/json;q=0.001, */*;q=0.002", Format::Sse),
+            ("text/html", Format::Sse),
+        ] {
+            assert_eq!(wants(&[accept]), format, "{accept}");
+        }
+        let lines = ["text/html", "application/json"];
+        assert_eq!(wants(&lines), Format::Ndjson, "lines are one list");
+    }
+
+    #[test]
+    fn a_quality_has_three_digits() {
+        let cases = [
+            ("0", 0),
+            ("0.", 0),
+            ("0.5", 500),
+            ("0.123", 123),
+            ("1", 1000),
+            ("1.000", 1000),
+        ];
+        for (text, quality) in cases {
+            assert_eq!(thousandths(text), Some(quality), "{text}");
+        }
+        for text in ["", "2", "1.1", "0.1234", "-1", ".5", "0.x", "\u{e9}"] {
+            assert_eq!(thousandths(text), None, "{text}");
+        }
+    }
+}
