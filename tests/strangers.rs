@@ -267,7 +267,7 @@ async fn where_all_are_denied_nobody_is_let_in_for_being_behind_the_proxy() {
         limits.deny = vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
     });
     for hostile in HOSTILE {
-        let (_, said) = asked(&rig, &["x-forwarded-for: 203.0.113.9", hostile]).await;
+        let (_, said) = asked(&rig, &["x-forwarded-for: 203.0.113.1", hostile]).await;
         assert_eq!(said, "403", "{hostile}");
     }
     assert_eq!(asked(&rig, &[]).await.1, "403");

@@ -1,5 +1,7 @@
 //! A record's headers as they are kept: one run of bytes, for they are looked at seldom, and few of them then.
 
+use super::CANARY_HEADER;
+
 /// A record's headers, borrowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers<'a>(&'a [u8]);
@@ -20,6 +22,11 @@ impl<'a> Headers<'a> {
     pub fn last(self, name: &str) -> Option<Option<&'a [u8]>> {
         let named = self.filter(|(own, _)| *own == name.as_bytes());
         named.last().map(|(_, value)| value)
+    }
+
+    /// Whether they are all here; none is where they were larger than [`MAX_HEADERS_BYTES`] together.
+    pub fn are_kept(self) -> bool {
+        self.0 != NOT_KEPT
     }
 
     fn length(&mut self) -> Option<u32> {
@@ -55,6 +62,7 @@ impl<'a> Iterator for Headers<'a> {
 pub struct HeadersBuf {
     bytes: Vec<u8>,
     too_large: bool,
+    is_canary: bool,
 }
 
 impl HeadersBuf {
@@ -62,10 +70,12 @@ impl HeadersBuf {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.too_large = false;
+        self.is_canary = false;
     }
 
     /// Adds a header.
     pub fn push(&mut self, name: &[u8], value: Option<&[u8]>) {
+        self.is_canary |= name == CANARY_HEADER.to_bytes();
         let size = name.len() + value.map_or(0, <[u8]>::len);
         self.too_large |= self.bytes.len() + size > MAX_HEADERS_BYTES;
         if self.too_large {
@@ -79,9 +89,14 @@ impl HeadersBuf {
         );
     }
 
-    /// All of them; none when they are larger than [`MAX_HEADERS_BYTES`] together.
+    /// All of them, or none, which says so, when they are larger than [`MAX_HEADERS_BYTES`] together.
     pub fn headers(&self) -> Headers<'_> {
-        Headers(if self.too_large { &[] } else { &self.bytes })
+        Headers(if self.too_large { &NOT_KEPT } else { &self.bytes })
+    }
+
+    /// Whether one of them marks a probe's record, kept or not.
+    pub fn is_canary(&self) -> bool {
+        self.is_canary
     }
 
     fn put(&mut self, bytes: &[u8], length: u32) {
@@ -91,11 +106,14 @@ impl HeadersBuf {
 }
 
 /// The most bytes of headers that are kept of one record: they are in memory with every event, and what is asked of them is a
-/// type or a source. A record with more is kept without.
+/// type or a source. A record with more is kept without, and with a mark: what it had cannot be told.
 pub const MAX_HEADERS_BYTES: usize = 16 * 1024;
 
 /// Stands for the length of a value that is null.
 const NULL: u32 = u32::MAX;
+
+/// Stands for headers that were too large: the length of a name is never that of null.
+const NOT_KEPT: [u8; 4] = NULL.to_le_bytes();
 
 #[cfg(test)]
 mod tests {
@@ -116,14 +134,17 @@ mod tests {
     }
 
     #[test]
-    fn too_many_are_as_none_and_the_next_record_has_its_own() {
+    fn too_many_are_not_kept_which_shows_and_the_next_record_has_its_own() {
         let mut headers = HeadersBuf::default();
         headers.push(b"a", Some(&[0; MAX_HEADERS_BYTES - 1]));
         assert!(headers.headers().last("a").is_some());
         headers.push(b"b", None);
-        headers.push(b"", None);
-        assert_eq!(headers.headers(), Headers::default());
+        headers.push(CANARY_HEADER.to_bytes(), None);
+        assert_eq!(headers.headers().count(), 0);
+        assert!(!headers.headers().are_kept() && headers.is_canary());
+        assert!(!Headers::from_bytes(headers.headers().as_bytes()).are_kept());
         headers.clear();
+        assert!(headers.headers().are_kept() && !headers.is_canary());
         headers.push(b"b", None);
         assert_eq!(headers.headers().last("b"), Some(None));
     }

@@ -72,7 +72,7 @@ impl Program {
 
     pub(super) fn accepts(&self, subject: &Subject<'_>) -> bool {
         if self.slots == 0 {
-            return holds(&self.root, subject, &[]);
+            return holds(&self.root, subject, &[], true);
         }
         let mut slots = vec![Found::Missing; self.slots];
         if let Some(document) = subject.document {
@@ -81,7 +81,7 @@ impl Program {
             }
             self.wanted.find(document, &mut slots);
         }
-        holds(&self.root, subject, &slots)
+        holds(&self.root, subject, &slots, true)
     }
 
     /// A look that costs a twentieth of parsing.
@@ -127,12 +127,15 @@ fn plain(text: &str) -> Option<&str> {
     (!text.is_empty() && text.chars().all(is_plain)).then_some(text)
 }
 
-fn holds(step: &Step, subject: &Subject<'_>, slots: &[Found<'_>]) -> bool {
+/// Whether it holds; `unknown` is what counts for a test of what was not kept. An event of which it cannot be told is
+/// accepted, so that nobody loses one that it asked for.
+fn holds(step: &Step, subject: &Subject<'_>, slots: &[Found<'_>], unknown: bool) -> bool {
     match step {
-        Step::All(parts) => parts.iter().all(|part| holds(part, subject, slots)),
-        Step::Any(parts) => parts.iter().any(|part| holds(part, subject, slots)),
-        Step::Not(inner) => !holds(inner, subject, slots),
+        Step::All(parts) => parts.iter().all(|part| holds(part, subject, slots, unknown)),
+        Step::Any(parts) => parts.iter().any(|part| holds(part, subject, slots, unknown)),
+        Step::Not(inner) => !holds(inner, subject, slots, !unknown),
         Step::Test(Source::Slot(slot), test) => passes(test, &slots[*slot]),
+        Step::Test(Source::Metadata(Field::Header(_)), _) if !subject.headers.are_kept() => unknown,
         Step::Test(Source::Metadata(field), test) => passes(test, &metadata(field, subject)),
     }
 }
@@ -175,5 +178,63 @@ fn is(value: &Value, found: &Found<'_>) -> bool {
         (Value::Number(value), Found::Number(found)) => value == found,
         (Value::Text(value), Found::Text(found)) => **value == **found,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        event::{HeadersBuf, MAX_HEADERS_BYTES},
+        filter::{Filter, Subject},
+    };
+
+    /// Whether an event whose headers are `d = 2` and, if `large`, more than are kept, passes.
+    fn passes(filter: &str, large: bool) -> bool {
+        let mut headers = HeadersBuf::default();
+        headers.push(b"d", Some(b"2"));
+        if large {
+            headers.push(b"rest", Some(&[0; MAX_HEADERS_BYTES]));
+        }
+        Filter::parse(filter).unwrap().accepts(&Subject {
+            topic: "t",
+            partition: 0,
+            offset: 0,
+            timestamp: 0,
+            key: None,
+            headers: headers.headers(),
+            document: Some(br#"{"a":1,"big":1e400}"#),
+        })
+    }
+
+    #[test]
+    fn headers_that_were_not_kept_are_not_taken_for_none() {
+        for filter in [
+            "@header.d = 2",
+            "exists @header.d",
+            "not @header.d = 3",
+            "a = 1 and @header.d = 2",
+        ] {
+            assert!(passes(filter, false) && passes(filter, true), "{filter}");
+        }
+        for filter in [
+            "@header.d = 3",
+            "exists @header.e",
+            "not exists @header.d",
+            "@header.d != 2",
+        ] {
+            assert!(!passes(filter, false), "{filter}");
+            assert!(passes(filter, true), "it cannot be told: {filter}");
+        }
+        for filter in ["a = 2 and @header.d = 2", "not (a = 1 or @header.d = 3)"] {
+            assert!(!passes(filter, true), "whatever the headers are: {filter}");
+        }
+    }
+
+    #[test]
+    fn a_number_beyond_all_floats_exists() {
+        for filter in ["exists big", "big > 1", "big != 1", "exists big and a = 1"] {
+            assert!(passes(filter, false), "{filter}");
+        }
+        assert!(!passes("big < 1", false));
     }
 }

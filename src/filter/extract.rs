@@ -1,8 +1,9 @@
 //! The fields of a document that a filter looks at, found in one pass over it.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, str};
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::values::Number;
 
@@ -43,9 +44,39 @@ impl Wanted {
     }
 
     /// Fills the slots from a document. What is not valid JSON fills none, or some.
+    ///
+    /// Not every number of a valid document is one that serde_json reads (`1e400`), and there it stops. Only then are the
+    /// values taken out as texts first, which costs a second pass for each level.
     pub(super) fn find<'a>(&self, document: &'a [u8], slots: &mut [Found<'a>]) {
         let mut deserializer = serde_json::Deserializer::from_slice(document);
-        let _ = Search { wanted: self, slots }.deserialize(&mut deserializer);
+        let search = Search {
+            wanted: self,
+            slots: &mut *slots,
+        };
+        if search.deserialize(&mut deserializer).is_err() {
+            self.forget(slots);
+            self.find_in_texts(document, slots);
+        }
+    }
+
+    fn find_in_texts<'a>(&self, document: &'a [u8], slots: &mut [Found<'a>]) {
+        let Ok(entries) = serde_json::from_slice::<Texts<'a>>(document) else {
+            // No object: a value that stands for itself.
+            if let Some(slot) = self.slot {
+                slots[slot] = scalar(document);
+            }
+            return;
+        };
+        if let Some(slot) = self.slot {
+            slots[slot] = Found::Other;
+        }
+        for (name, text) in entries.0 {
+            if let Some((_, wanted)) = self.below.iter().find(|(own, _)| **own == *name.0) {
+                // Of a name that is there twice the last counts, with all that is below it.
+                wanted.forget(slots);
+                wanted.find_in_texts(text.get().as_bytes(), slots);
+            }
+        }
     }
 
     fn forget(&self, slots: &mut [Found<'_>]) {
@@ -53,6 +84,58 @@ impl Wanted {
             slots[slot] = Found::Missing;
         }
         self.below.iter().for_each(|(_, wanted)| wanted.forget(slots));
+    }
+}
+
+/// What this text is, of which it is known that it is no object.
+fn scalar(text: &[u8]) -> Found<'_> {
+    let (mut slots, whole) = (
+        [Found::Missing],
+        Wanted {
+            slot: Some(0),
+            below: Vec::new(),
+        },
+    );
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let search = Search {
+        wanted: &whole,
+        slots: &mut slots,
+    };
+    if search.deserialize(&mut deserializer).is_ok() {
+        let [found] = slots;
+        return found;
+    }
+    match str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+    {
+        Some(number) => Found::Number(Number::of_f64(number)),
+        None => Found::Missing,
+    }
+}
+
+/// The entries of an object, each value as its text.
+struct Texts<'a>(Vec<(Name<'a>, &'a RawValue)>);
+
+impl<'a> Deserialize<'a> for Texts<'a> {
+    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Of;
+        impl<'a> Visitor<'a> for Of {
+            type Value = Texts<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<Texts<'a>, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(entry) = entries.next_entry()? {
+                    texts.push(entry);
+                }
+                Ok(Texts(texts))
+            }
+        }
+        deserializer.deserialize_map(Of)
     }
 }
 
@@ -169,5 +252,44 @@ impl<'a> Deserialize<'a> for Name<'a> {
             }
         }
         deserializer.deserialize_str(Of)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(document: &str) -> [Found<'_>; 3] {
+        let mut wanted = Wanted::default();
+        for (slot, path) in [&["a"][..], &["b"], &["a", "c"]].into_iter().enumerate() {
+            let path: Vec<Box<str>> = path.iter().map(|name| Box::from(*name)).collect();
+            wanted.add(&path, slot);
+        }
+        let mut slots = [Found::Missing, Found::Missing, Found::Missing];
+        wanted.find(document.as_bytes(), &mut slots);
+        slots
+    }
+
+    #[test]
+    fn a_number_beyond_all_floats_is_there_and_hides_nothing_behind_it() {
+        let infinite = || Found::Number(Number::of_f64(f64::INFINITY));
+        let one = || Found::Number(Number::Whole(1));
+        assert_eq!(found(r#"{"a":1e400,"b":1}"#), [infinite(), one(), Found::Missing]);
+        assert_eq!(
+            found(r#"{"x":1e400,"a": -1e999 ,"b":"t"}"#)[0],
+            Found::Number(Number::of_f64(f64::NEG_INFINITY))
+        );
+        assert_eq!(
+            found(r#"{"b":1,"a":{"c":1e400}}"#),
+            [Found::Other, one(), infinite()]
+        );
+        assert_eq!(
+            found(r#"{"a":{"c":1},"b":1e400,"a":[1]}"#),
+            [Found::Other, infinite(), Found::Missing]
+        );
+        assert_eq!(
+            found(r#"{"\u0061":1e400,"b":null}"#),
+            [infinite(), Found::Null, Found::Missing]
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     error::{Fault, FilterError},
     lex::{Kind, Token, error_at, tokens},
-    values::{Comparison, Expr, Field, Number, Test, Value},
+    values::{Comparison, Expr, Field, Nature, Number, Test, Value},
 };
 
 /// The longest filter, in bytes. It comes in a request's target, of which common proxies let 8 KiB pass.
@@ -141,8 +141,13 @@ impl<'a> Parser<'a> {
         }
         let field = self.field()?;
         if self.takes_word("in") {
-            let values = self.list()?;
+            let values = self.list(field.nature())?;
             return Ok(Expr::Test(field, Test::In(values)));
+        }
+        if field.nature() == Nature::Whole && self.peek().kind == Kind::Word("prefix") {
+            return Err(self.error(Fault::Expected(
+                "`=`, `!=`, `<`, `<=`, `>`, `>=` or `in`: this is a number",
+            )));
         }
         if self.takes_word("prefix") {
             let text = self.some_text()?;
@@ -157,6 +162,10 @@ impl<'a> Parser<'a> {
                 "`=`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `prefix`",
             )));
         };
+        let has_order = matches!(field.nature(), Nature::Whole | Nature::Any);
+        if !has_order && !matches!(sign, "=" | "!=") {
+            return Err(self.error(Fault::Expected("`=`, `!=`, `in` or `prefix`: this is a text")));
+        }
         self.next += 1;
         let comparison = match sign {
             "<" => Comparison::Less,
@@ -166,7 +175,7 @@ impl<'a> Parser<'a> {
             _ => return self.equality(field, sign == "!="),
         };
         let at = self.next;
-        match self.value()? {
+        match self.value(field.nature())? {
             Value::Number(number) => Ok(Expr::Test(field, Test::Compare(comparison, number))),
             _ => Err(self.error_before(at, Fault::Expected("a number"))),
         }
@@ -174,7 +183,7 @@ impl<'a> Parser<'a> {
 
     /// `!=` is of what is there: a test of what is not is false, however it is put.
     fn equality(&mut self, field: Field, negated: bool) -> Result<Expr, FilterError> {
-        let values = BTreeSet::from([self.value()?]);
+        let values = BTreeSet::from([self.value(field.nature())?]);
         let equal = Expr::Test(field.clone(), Test::In(values));
         if !negated {
             return Ok(equal);
@@ -183,17 +192,37 @@ impl<'a> Parser<'a> {
         Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]))
     }
 
-    fn list(&mut self) -> Result<BTreeSet<Value>, FilterError> {
+    fn list(&mut self, nature: Nature) -> Result<BTreeSet<Value>, FilterError> {
         self.expect(&Kind::Open, "`(`")?;
-        let mut values = BTreeSet::from([self.value()?]);
+        let mut values = BTreeSet::from([self.value(nature)?]);
         while self.takes(&Kind::Comma) {
-            values.insert(self.value()?);
+            values.insert(self.value(nature)?);
         }
         self.expect(&Kind::Close, "`,` or `)`")?;
         Ok(values)
     }
 
-    fn value(&mut self) -> Result<Value, FilterError> {
+    /// A value that the field can be: a test that nothing passes is a mistake. Where only a text can be, a word is that text,
+    /// however it looks.
+    fn value(&mut self, nature: Nature) -> Result<Value, FilterError> {
+        let at = self.next;
+        let word = match self.peek().kind {
+            Kind::Word(word) => Some(word),
+            _ => None,
+        };
+        let value = self.any_value(nature)?;
+        match (nature, value, word) {
+            (Nature::TextOrNull, Value::Null, _) => Ok(Value::Null),
+            (Nature::Text | Nature::TextOrNull, _, Some(word)) => Ok(Value::Text(word.into())),
+            (Nature::Whole, value, _) if !matches!(value, Value::Number(_)) => {
+                Err(self.error_before(at, Fault::Expected("a number")))
+            }
+            (_, value, _) => Ok(value),
+        }
+    }
+
+    /// A value, whatever the field.
+    fn any_value(&mut self, nature: Nature) -> Result<Value, FilterError> {
         self.values += 1;
         if self.values > MAX_VALUES {
             return Err(self.error(Fault::TooManyValues(MAX_VALUES)));
@@ -201,7 +230,9 @@ impl<'a> Parser<'a> {
         let at = self.next;
         let value = match &self.peek().kind {
             Kind::Text(text) => Value::Text(text.as_str().into()),
-            Kind::Word(word) if looks_like_a_number(word) => {
+            Kind::Word(word)
+                if looks_like_a_number(word) && matches!(nature, Nature::Whole | Nature::Any) =>
+            {
                 let number = Number::parse(word).map(Value::Number);
                 number.ok_or_else(|| self.error_before(at, Fault::BadNumber))?
             }

@@ -7,7 +7,7 @@ use crate::event::{Headers, HeadersBuf};
 
 use super::{
     Filter, Subject,
-    values::{Comparison, Expr, Field, Number, Test, Value},
+    values::{Comparison, Expr, Field, Nature, Number, Test, Value},
 };
 
 fn name() -> impl Strategy<Value = Box<str>> {
@@ -67,8 +67,35 @@ fn test() -> impl Strategy<Value = Test> {
     ]
 }
 
+/// A test that something may pass: no other is parsed.
+fn sensible(field: &Field, test: Test) -> Test {
+    let as_text = |value: Value| match value {
+        Value::Text(_) => value,
+        Value::Null if field.nature() == Nature::TextOrNull => value,
+        other => Value::Text(other.to_string().into()),
+    };
+    match (field.nature(), test) {
+        (Nature::Text | Nature::TextOrNull, Test::Compare(..)) | (Nature::Whole, Test::Prefix(_)) => {
+            Test::Exists
+        }
+        (Nature::Text | Nature::TextOrNull, Test::In(values)) => {
+            Test::In(values.into_iter().map(as_text).collect())
+        }
+        (Nature::Whole, Test::In(values)) => {
+            let numbers = values
+                .into_iter()
+                .filter(|value| matches!(value, Value::Number(_)));
+            Test::In(numbers.chain([Value::Number(Number::Whole(0))]).collect())
+        }
+        (_, test) => test,
+    }
+}
+
 fn expr() -> impl Strategy<Value = Expr> {
-    let leaf = (field(), test()).prop_map(|(field, test)| Expr::Test(field, test));
+    let leaf = (field(), test()).prop_map(|(field, test)| {
+        let test = sensible(&field, test);
+        Expr::Test(field, test)
+    });
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 1..4).prop_map(Expr::All),

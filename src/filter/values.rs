@@ -122,6 +122,30 @@ impl PartialEq for Number {
 
 impl Eq for Number {}
 
+/// What a field can hold, whatever the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// A text, or nothing.
+    Text,
+    /// A text or null, or nothing.
+    TextOrNull,
+    /// A whole number, or nothing.
+    Whole,
+    /// Whatever JSON can.
+    Any,
+}
+
+impl Field {
+    pub(super) fn nature(&self) -> Nature {
+        match self {
+            Self::Key | Self::Topic => Nature::Text,
+            Self::Header(_) => Nature::TextOrNull,
+            Self::Partition | Self::Offset | Self::Timestamp => Nature::Whole,
+            Self::Json(_) => Nature::Any,
+        }
+    }
+}
+
 impl Comparison {
     pub(super) fn holds(self, order: Ordering) -> bool {
         match self {

@@ -89,9 +89,8 @@ pub(super) async fn answer(
     let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account).coded(coding);
     let mut response = respond(format, coding, carrier.carry(delivery));
     if version == Version::HTTP_10 {
-        // Its end is that of the connection, whatever the client would rather.
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
+        // Its end is that of the connection, whatever the client would rather: hyper would keep an answer of another version.
+        *response.version_mut() = Version::HTTP_10;
     }
     Ok(response)
 }

@@ -85,6 +85,75 @@ fn an_error_says_what_and_where() {
 }
 
 #[test]
+fn where_only_a_text_can_be_a_word_is_that_text() {
+    for (text, canonical_form) in [
+        ("@header.d = 2", r#"@header."d" in ("2")"#),
+        (
+            "@header.d in (2, true, 1.0, x)",
+            r#"@header."d" in ("1.0", "2", "true", "x")"#,
+        ),
+        ("@header.d = 2026-01-01", r#"@header."d" in ("2026-01-01")"#),
+        ("@header.d = null", r#"@header."d" in (null)"#),
+        ("@key = 7", r#"@key in ("7")"#),
+        ("@key = null", r#"@key in ("null")"#),
+        ("@topic = false", r#"@topic in ("false")"#),
+    ] {
+        assert_eq!(canonical(text), canonical_form, "{text}");
+        assert_eq!(canonical(canonical_form), canonical_form, "{text}");
+    }
+}
+
+#[test]
+fn a_test_that_nothing_passes_is_a_mistake() {
+    let of_text = Fault::Expected("`=`, `!=`, `in` or `prefix`: this is a text");
+    assert_eq!(fault("@header.d > 2"), (11, of_text.clone()));
+    assert_eq!(fault("@key <= 2"), (6, of_text));
+    let of_number = Fault::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=` or `in`: this is a number");
+    assert_eq!(fault("@offset prefix 1"), (9, of_number));
+    for text in [
+        "@partition = x",
+        "@partition = true",
+        "@partition = null",
+        r#"@partition = "2""#,
+    ] {
+        assert_eq!(fault(text), (14, Fault::Expected("a number")), "{text}");
+    }
+    assert_eq!(fault("@offset in (1, x)"), (16, Fault::Expected("a number")));
+}
+
+#[test]
+fn one_number_is_one_value_however_it_is_written() {
+    for (one, other) in [
+        ("8.71e-7", "0.000000871"),
+        ("0.3e1", "3"),
+        ("179769313486231570e291", "1.7976931348623157e308"),
+        ("123456.7891011121314e-5", "1.234567891011121314"),
+        ("9007199254740993.0", "9007199254740993.0e0"),
+    ] {
+        assert_eq!(
+            canonical(&format!("a = {one}")),
+            canonical(&format!("a = {other}")),
+            "{one}"
+        );
+    }
+    // What is written with 17 digits is the float that it was.
+    let number = canonical("a = 0.1000000000000000055511151231257827");
+    assert_eq!(number, canonical("a = 0.1"));
+    for digits in [
+        "5.0216813883093451685872615018317e46",
+        "2.2250738585072011e-308",
+        "7.3177701707893310e15",
+    ] {
+        let exact: f64 = digits.parse().unwrap();
+        assert_eq!(
+            canonical(&format!("a = {digits}")),
+            canonical(&format!("a = {exact:e}")),
+            "{digits}"
+        );
+    }
+}
+
+#[test]
 fn a_hostile_filter_is_refused_before_it_costs_anything() {
     let deep = format!("{}a = 1{}", "(".repeat(2000), ")".repeat(2000));
     assert_eq!(fault(&deep).1, Fault::TooDeep(16));

@@ -20,7 +20,7 @@ use rdkafka::{
 
 use super::{Handle, Topic, last_error};
 use crate::{
-    event::{CANARY_HEADER, HeadersBuf, Record},
+    event::{HeadersBuf, Record},
     position::{Offset, Timestamp},
 };
 
@@ -215,9 +215,7 @@ unsafe fn record<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -
             key: bytes(message.key.cast(), message.key_len),
             headers: headers.headers(),
             value: bytes(message.payload.cast(), message.len),
-            canary: headers
-                .headers()
-                .any(|(name, _)| name == CANARY_HEADER.to_bytes()),
+            canary: headers.is_canary(),
         }
     }
 }

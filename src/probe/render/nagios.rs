@@ -31,7 +31,13 @@ fn datum(measure: &Measure) -> String {
     format!("{name}={value}{unit};{warning};{critical};{least}{most}")
 }
 
-/// What would end the line, or begin the perfdata, is a space.
+/// What would end the line, begin the perfdata, or be a command to a terminal is a space: some of it a server said.
 fn plain(text: &str) -> String {
-    text.replace(['|', '\n', '\r'], " ")
+    let is_command = |c: char| c.is_control() || matches!(c, '|' | '\u{2028}' | '\u{2029}');
+    text.replace(is_command, " ")
+        // These change the order in which a line is shown.
+        .replace(
+            |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'),
+            " ",
+        )
 }

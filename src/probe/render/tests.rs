@@ -77,3 +77,18 @@ fn prometheus_gets_metrics() {
         "{bad}"
     );
 }
+
+#[test]
+fn nothing_that_a_hostile_server_says_reaches_the_terminal_as_a_command() {
+    let said =
+        "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m \0 \u{85}\u{2028}\u{202e}gnitaroc\u{2066} | x=1\t\u{7f}";
+    let report = report([Finding::critical("head", said)]);
+    let line = Format::Nagios.write(&report).unwrap();
+    let text = line.strip_suffix('\n').unwrap();
+    assert!(!text.contains(|c: char| c.is_control()), "{text:?}");
+    assert!(
+        !text.contains(['\u{2028}', '\u{202e}', '\u{2066}', '|']),
+        "{text:?}"
+    );
+    assert!(text.contains("gnitaroc"), "{text:?}");
+}
