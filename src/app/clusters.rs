@@ -35,6 +35,9 @@ impl Clusters {
         let clocks = Clocks::default();
         let mut clusters = Vec::new();
         let mut members = Vec::new();
+        // Each has a cache of its own, and all together the budget.
+        let is_read = |settings: &&kafka::settings::Settings| !topics_of(config, &settings.name).is_empty();
+        let caches = config.clusters.iter().filter(is_read).count().max(1);
         for settings in &config.clusters {
             let topics = topics_of(config, &settings.name);
             if topics.is_empty() {
@@ -43,7 +46,7 @@ impl Clusters {
             let options = Options {
                 memory: Memory {
                     tail: config.memory.tail.get(),
-                    history: config.memory.history.get(),
+                    history: config.memory.history.get() / caches,
                 },
                 profile,
                 counters: counters.clone(),

@@ -63,8 +63,14 @@ impl Collector for OfLanes {
         gauge(
             &mut encoder,
             "lane_ring_bytes",
-            "What the rings of all lanes cost in memory",
+            "What the rings of all lanes cost in memory, and every batch that a client has not taken yet",
             bytes,
+        )?;
+        gauge(
+            &mut encoder,
+            "filter_bytes",
+            "What the compiled filters in use cost in memory",
+            self.0.filter_bytes(),
         )
     }
 }

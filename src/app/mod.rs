@@ -3,6 +3,8 @@
 //! The only place that sees every part. Ports are bound before anything runs, and nothing waits for Kafka.
 
 #[cfg(feature = "kafka")]
+mod allocator;
+#[cfg(feature = "kafka")]
 mod clusters;
 #[cfg(feature = "kafka")]
 mod demo;
@@ -86,6 +88,7 @@ pub struct DemoOptions {
 /// When it does not come up.
 #[cfg(feature = "kafka")]
 pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
+    allocator::set();
     gateway::run(config, Some(reread), crate::kafka::Profile::Real, |_, _| {})
 }
 
@@ -95,6 +98,7 @@ pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
 /// When it does not come up.
 #[cfg(feature = "kafka")]
 pub fn demo(options: DemoOptions) -> Result<(), StartError> {
+    allocator::set();
     // Dropped behind the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = demo::config(options.sections, demo.bootstrap());

@@ -9,6 +9,7 @@ use crate::{
     catalog::Stream,
     config::{Config, Warning},
     kafka::settings::Settings as Cluster,
+    partition::Settings as Memory,
 };
 
 /// Writes what the configuration makes, a line for each part, then the warnings.
@@ -25,6 +26,7 @@ pub(super) fn report(
         let topics = config.catalog.topics_of(&cluster.name).len();
         writeln!(out, "ok: {}", of_cluster(cluster, topics))?;
     }
+    writeln!(out, "ok: {}", of_memory(config))?;
     for stream in config.catalog.streams() {
         writeln!(out, "ok: {}", of_stream(stream))?;
     }
@@ -39,6 +41,31 @@ fn of_cluster(cluster: &Cluster, topics: usize) -> String {
     let brokers = count(bootstrap.len(), "bootstrap broker");
     format!("cluster {name}: {brokers}, {}", count(topics, "topic"))
 }
+
+/// What the process takes at most: the sum that a limit of a container or a unit has to be above.
+fn of_memory(config: &Config) -> String {
+    let (memory, clusters) = (&config.memory, config.clusters.len());
+    let all = mib(memory.resident(clusters));
+    let [tail, history, lanes] = [memory.tail, memory.history, memory.lanes].map(|budget| mib(budget.get()));
+    let of_clusters = mib(Memory::of_clusters(clusters));
+    let clusters = count(clusters, "cluster");
+    let streams = config.limits.streams_total.get() as usize;
+    let (plain, http2) = (mib(streams * A_CLIENT), mib(streams * A_CLIENT_OF_HTTP2));
+    format!(
+        "memory: at most {all} (tail {tail}, history {history}, lanes {lanes}, {of_clusters} for {clusters}), and for \
+         {streams} streams {plain} more, or {http2} if all are of HTTP/2"
+    )
+}
+
+fn mib(bytes: usize) -> String {
+    format!("{} MiB", bytes.div_ceil(1024 * 1024))
+}
+
+/// What a client costs whose connection was taken over, in bytes; docs/memory.md says what else one may.
+const A_CLIENT: usize = 2 * 1024;
+
+/// What a client of HTTP/2 costs, in bytes.
+const A_CLIENT_OF_HTTP2: usize = 14 * 1024;
 
 fn of_stream(stream: &Stream) -> String {
     let Stream {

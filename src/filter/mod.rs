@@ -72,6 +72,12 @@ impl Filter {
         Ok(Self::of(both))
     }
 
+    /// What it costs in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        // The program has the expression's tests once more.
+        size_of::<Compiled>() + 2 * self.0.text.len() + 2 * self.0.expr.bytes()
+    }
+
     /// Whether it accepts this event.
     pub fn accepts(&self, subject: &Subject<'_>) -> bool {
         self.0.program.accepts(subject)

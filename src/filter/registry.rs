@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     hash::Hash,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::Mutex;
@@ -30,8 +33,23 @@ pub enum TooManyFilters {
 }
 
 /// The filters in use.
-#[derive(Clone, Debug, Default)]
-pub struct Filters(Arc<Mutex<InUse>>);
+#[derive(Clone, Debug)]
+pub struct Filters(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    in_use: Mutex<InUse>,
+    /// What they cost in memory, in bytes; changes under the lock only.
+    bytes: AtomicUsize,
+    /// What they may cost.
+    limit: usize,
+}
+
+impl Default for Filters {
+    fn default() -> Self {
+        Self::within(usize::MAX)
+    }
+}
 
 #[derive(Debug, Default)]
 struct InUse {
@@ -40,19 +58,36 @@ struct InUse {
 }
 
 impl Filters {
+    /// None yet, of at most so many bytes together.
+    pub fn within(limit: usize) -> Self {
+        Self(Arc::new(Shared {
+            in_use: Mutex::default(),
+            bytes: AtomicUsize::new(0),
+            limit,
+        }))
+    }
+
+    /// What those in use cost in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes.load(Relaxed)
+    }
+
     /// Counts one more use of `filter` by `client`, until the permit is dropped.
     ///
     /// # Errors
     /// When it is a new one, and there are too many.
     pub fn admit(&self, client: ClientKey, filter: &Filter) -> Result<FilterPermit, TooManyFilters> {
-        let mut in_use = self.0.lock();
+        let mut in_use = self.0.in_use.lock();
         let own = in_use.clients.get(&client);
         let is_new = own.is_none_or(|own| !own.contains_key(filter));
         if is_new && own.is_some_and(|own| own.len() >= MAX_FILTERS_PER_CLIENT) {
             return Err(TooManyFilters::Client);
         }
-        if !in_use.all.contains_key(filter) && in_use.all.len() >= MAX_FILTERS {
-            return Err(TooManyFilters::Host);
+        if !in_use.all.contains_key(filter) {
+            if in_use.all.len() >= MAX_FILTERS || self.bytes() + filter.bytes() > self.0.limit {
+                return Err(TooManyFilters::Host);
+            }
+            self.0.bytes.fetch_add(filter.bytes(), Relaxed);
         }
         *in_use.all.entry(filter.clone()).or_default() += 1;
         *in_use
@@ -79,8 +114,11 @@ pub struct FilterPermit {
 
 impl Drop for FilterPermit {
     fn drop(&mut self) {
-        let mut in_use = self.filters.0.lock();
-        end_one(&mut in_use.all, &self.filter);
+        let shared = &self.filters.0;
+        let mut in_use = shared.in_use.lock();
+        if end_one(&mut in_use.all, &self.filter) {
+            shared.bytes.fetch_sub(self.filter.bytes(), Relaxed);
+        }
         if let Entry::Occupied(mut own) = in_use.clients.entry(self.client) {
             end_one(own.get_mut(), &self.filter);
             if own.get().is_empty() {
@@ -90,13 +128,17 @@ impl Drop for FilterPermit {
     }
 }
 
-fn end_one<K: Hash + Eq>(uses: &mut HashMap<K, usize>, of: &K) {
-    if let Some(count) = uses.get_mut(of) {
-        *count -= 1;
-        if *count == 0 {
-            uses.remove(of);
-        }
+/// Whether that was the last.
+fn end_one<K: Hash + Eq>(uses: &mut HashMap<K, usize>, of: &K) -> bool {
+    let Some(count) = uses.get_mut(of) else {
+        return false;
+    };
+    *count -= 1;
+    let is_last = *count == 0;
+    if is_last {
+        uses.remove(of);
     }
+    is_last
 }
 
 #[cfg(test)]
@@ -121,8 +163,29 @@ mod tests {
         permits.remove(0);
         admit(5).expect("room again");
         drop(permits);
-        let in_use = filters.0.lock();
+        let in_use = filters.0.in_use.lock();
         assert!(in_use.all.is_empty() && in_use.clients.is_empty());
+    }
+
+    #[test]
+    fn all_together_cost_no_more_than_their_part_of_the_memory() {
+        let long = |n: usize| {
+            let values: Vec<_> = (0..500).map(|value| format!("{}", n * 500 + value)).collect();
+            Filter::parse(&format!("n in ({})", values.join(", "))).expect("a filter")
+        };
+        let size = long(0).bytes();
+        assert!(size > 500 * 50, "{size}");
+        let filters = Filters::within(3 * size);
+        let admit = |n: usize| filters.admit(client(n as u8), &long(n));
+        let permits: Vec<_> = (0..3).map_while(|n| admit(n).ok()).collect();
+        assert!(permits.len() >= 2 && filters.bytes() <= 3 * size);
+        assert_eq!(admit(9).err(), Some(TooManyFilters::Host));
+        let again = admit(0).expect("it is in use");
+        drop(permits);
+        assert_eq!(filters.bytes(), long(0).bytes());
+        drop(again);
+        assert_eq!(filters.bytes(), 0);
+        admit(9).expect("room again");
     }
 
     #[test]

@@ -166,6 +166,55 @@ impl Comparison {
     }
 }
 
+impl Expr {
+    /// What it costs in memory, in bytes, with what allocations cost beside.
+    pub(super) fn bytes(&self) -> usize {
+        let own = size_of::<Self>() + ALLOCATION;
+        match self {
+            Self::All(parts) | Self::Any(parts) => own + parts.iter().map(Self::bytes).sum::<usize>(),
+            Self::Not(inner) => own + inner.bytes(),
+            Self::Test(field, test) => own + field.bytes() + test.bytes(),
+        }
+    }
+}
+
+impl Field {
+    fn bytes(&self) -> usize {
+        let of_name = |name: &str| size_of::<Box<str>>() + name.len() + ALLOCATION;
+        match self {
+            Self::Header(name) => of_name(name),
+            Self::Json(path) => path.iter().map(|name| of_name(name)).sum(),
+            _ => 0,
+        }
+    }
+}
+
+impl Test {
+    fn bytes(&self) -> usize {
+        match self {
+            // The nodes of the set are not full.
+            Self::In(values) => values
+                .iter()
+                .map(|value| 2 * size_of::<Value>() + value.bytes())
+                .sum(),
+            Self::Prefix(text) => text.len() + ALLOCATION,
+            Self::Exists | Self::Compare(..) => 0,
+        }
+    }
+}
+
+impl Value {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len() + ALLOCATION,
+            _ => 0,
+        }
+    }
+}
+
+/// What an allocation costs beside its bytes: its head, and what is left free of its size class.
+const ALLOCATION: usize = 16;
+
 impl Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -71,7 +71,12 @@ impl Account {
     }
 
     pub(super) fn sent(&mut self, batch: &Batch) {
-        let (bytes, events) = (batch.bytes.len() as u64, batch.events.into());
+        self.sent_as(batch.size(), batch);
+    }
+
+    /// The same, when it was so many bytes by a coding.
+    pub(super) fn sent_as(&mut self, bytes: usize, batch: &Batch) {
+        let (bytes, events) = (bytes as u64, batch.events.into());
         self.bytes += bytes;
         self.events += events;
         self.gaps += batch.gaps.len() as u64;

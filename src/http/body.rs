@@ -1,6 +1,7 @@
 //! The sink that hyper polls.
 
 use std::{
+    collections::VecDeque,
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -11,15 +12,24 @@ use http_body::{Body, Frame};
 
 use super::{
     carried::Carried,
+    carrier::Carrier,
     delivery::{Delivery, Feed},
 };
 
-/// A delivery as a response's body: one batch is one frame, and so one chunk of HTTP/1.1.
-pub(super) struct StreamBody<F: Feed + Send>(Carried<Delivery<F>>);
+/// A delivery as a response's body: one batch is one frame, and so one chunk of HTTP/1.1. HTTP/2 has no chunks, and gets each
+/// piece of a large one as a frame, so that what is shared is not copied.
+pub(super) struct StreamBody<F: Feed + Send> {
+    carried: Carried<Delivery<F>>,
+    /// Pieces of the last batch that are still to be given.
+    rest: VecDeque<Bytes>,
+}
 
 impl<F: Feed + Send> StreamBody<F> {
     pub(super) fn new(carried: Carried<Delivery<F>>) -> Self {
-        Self(carried)
+        Self {
+            carried,
+            rest: VecDeque::new(),
+        }
     }
 }
 
@@ -31,14 +41,29 @@ impl<F: Feed + Send + Unpin> Body for StreamBody<F> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Carried { carrier, delivery } = &mut self.0;
+        let Self { carried, rest } = &mut *self;
+        if let Some(piece) = rest.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let Carried { carrier, delivery } = carried;
         carrier.begin_stream();
         let blocked = carrier.declines();
-        let bytes = ready!(delivery.poll_next(context, blocked));
-        if bytes.as_ref().is_some_and(|bytes| bytes.len() >= LARGE) {
+        let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
+            return Poll::Ready(None);
+        };
+        if batch.len() >= LARGE {
             carrier.set_blocked();
         }
-        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+        let piece = match carrier {
+            Carrier::Alone { .. } => batch.whole(),
+            Carrier::Shared(_) => {
+                let mut pieces = batch.into_iter();
+                let first = pieces.next();
+                rest.extend(pieces);
+                first.unwrap_or_default()
+            }
+        };
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
 
@@ -75,6 +100,7 @@ mod tests {
         fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
             Poll::Ready(Batch {
                 bytes: vec![b'x'; self.0].into(),
+                large: None,
                 events: 1,
                 gaps: Vec::new(),
                 packed: None,

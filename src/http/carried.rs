@@ -5,11 +5,10 @@ use std::{
     thread,
 };
 
-use bytes::Bytes;
-
 use super::{
     carrier::Carrier,
     delivery::{Delivery, Feed},
+    segments::Segments,
 };
 use crate::{
     metrics::EndReason,
@@ -19,10 +18,13 @@ use crate::{
 /// What a sink asks of a delivery, whatever feeds it.
 pub(super) trait Deliver: Send {
     /// See [`Delivery::poll_next`].
-    fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Bytes>>;
+    fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Segments>>;
 
     /// See [`Delivery::cut`].
     fn cut(&mut self, reason: EndReason);
+
+    /// See [`Feed::is_shared`].
+    fn is_shared(&self) -> bool;
 
     /// See [`Feed::audience`].
     fn audience(&self) -> Audience;
@@ -38,12 +40,16 @@ pub(super) trait Deliver: Send {
 }
 
 impl<F: Feed + Send> Deliver for Delivery<F> {
-    fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Bytes>> {
+    fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Segments>> {
         self.poll_next(context, blocked)
     }
 
     fn cut(&mut self, reason: EndReason) {
         self.cut(reason);
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared()
     }
 
     fn audience(&self) -> Audience {

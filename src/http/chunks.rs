@@ -1,10 +1,11 @@
 //! What is on its way into a socket, framed as HTTP/1.1 wants it.
 
-use std::io::IoSlice;
+use std::{io::IoSlice, iter};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::segments::Segments;
 use crate::subscription::Most;
 
 /// Batches, each of them one chunk (RFC 9112, section 7.1), as far as they are not written yet. Their bytes are shared with
@@ -22,12 +23,12 @@ pub(super) struct Chunks {
 #[derive(Debug)]
 struct Chunk {
     size: SizeLine,
-    data: Bytes,
+    data: Segments,
 }
 
 impl Chunks {
     /// Adds a batch.
-    pub(super) fn push(&mut self, data: Bytes) {
+    pub(super) fn push(&mut self, data: Segments) {
         // An empty chunk is the last one.
         if !data.is_empty() {
             self.add(data);
@@ -36,11 +37,16 @@ impl Chunks {
 
     /// Adds the end of the body.
     pub(super) fn end(&mut self) {
-        self.add(Bytes::new());
+        self.add(Segments::default());
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// How many bytes of data they hold.
+    pub(super) fn data(&self) -> usize {
+        self.data
     }
 
     /// Whether another batch may share the next write.
@@ -87,7 +93,7 @@ impl Chunks {
         }
     }
 
-    fn add(&mut self, data: Bytes) {
+    fn add(&mut self, data: Segments) {
         self.data += data.len();
         self.queue.push(Chunk::of(data));
     }
@@ -106,11 +112,9 @@ impl Framed {
     pub(super) fn push(&mut self, data: &Bytes) {
         self.starts.push(self.bytes.len());
         if !data.is_empty() {
-            let chunk = Chunk::of(data.clone());
-            chunk
-                .parts()
-                .iter()
-                .for_each(|part| self.bytes.extend_from_slice(part));
+            self.bytes.extend_from_slice(SizeLine::of(data.len()).as_bytes());
+            self.bytes.extend_from_slice(data);
+            self.bytes.extend_from_slice(CRLF);
         }
     }
 
@@ -135,19 +139,22 @@ impl Framed {
 }
 
 impl Chunk {
-    fn of(data: Bytes) -> Self {
+    fn of(data: Segments) -> Self {
         Self {
             size: SizeLine::of(data.len()),
             data,
         }
     }
 
-    fn parts(&self) -> [&[u8]; PARTS] {
-        [self.size.as_bytes(), &self.data, CRLF]
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let data = self.data.iter().map(|piece| &**piece);
+        iter::once(self.size.as_bytes())
+            .chain(data)
+            .chain(iter::once(CRLF))
     }
 
     fn len(&self) -> usize {
-        self.parts().iter().map(|part| part.len()).sum()
+        self.size.as_bytes().len() + self.data.len() + CRLF.len()
     }
 }
 
@@ -187,7 +194,7 @@ impl SizeLine {
 
 const CRLF: &[u8] = b"\r\n";
 
-/// Size line, data, and the end of the chunk.
+/// Size line, data in one piece, and the end of the chunk.
 const PARTS: usize = 3;
 
 /// What shares a write.
@@ -220,9 +227,14 @@ mod tests {
     #[test]
     fn a_batch_is_a_chunk_and_the_last_is_empty() {
         let mut chunks = Chunks::default();
-        chunks.push(Bytes::from_static(b":ok\n\n"));
-        chunks.push(Bytes::from_static(b""));
-        chunks.push(vec![b'x'; 0x1AF].into());
+        chunks.push(Bytes::from_static(b":ok\n\n").into());
+        chunks.push(Bytes::from_static(b"").into());
+        chunks.push(
+            [b"xx", &[b'x'; 0x1AD][..]]
+                .map(Bytes::copy_from_slice)
+                .into_iter()
+                .collect(),
+        );
         chunks.end();
         let expected = format!("5\r\n:ok\n\n\r\n1AF\r\n{}\r\n0\r\n\r\n", "x".repeat(0x1AF));
         assert_eq!(String::from_utf8(bytes(&chunks)).unwrap(), expected);
@@ -234,12 +246,12 @@ mod tests {
     fn what_is_held_is_bounded() {
         let mut chunks = Chunks::default();
         while chunks.has_room() {
-            chunks.push(Bytes::from_static(b"x"));
+            chunks.push(Bytes::from_static(b"x").into());
         }
         assert_eq!(chunks.queue.len(), WRITE.batches);
         chunks.advance(bytes(&chunks).len());
         assert!(!chunks.queue.spilled());
-        chunks.push(vec![0; WRITE.bytes].into());
+        chunks.push(Bytes::from(vec![0; WRITE.bytes]).into());
         assert!(!chunks.has_room());
     }
 
@@ -269,7 +281,7 @@ mod tests {
             let mut chunks = Chunks::default();
             let mut expected = Vec::new();
             for batch in &batches {
-                chunks.push(batch.clone().into());
+                chunks.push(Bytes::from(batch.clone()).into());
                 expected.extend(format!("{:X}\r\n", batch.len()).into_bytes());
                 expected.extend(batch);
                 expected.extend(CRLF);

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{account::Account, gzip::Coder};
+use super::{account::Account, gzip::Coder, segments::Segments};
 use crate::{
     drain::Ticket,
     metrics::EndReason,
@@ -37,6 +37,14 @@ pub(super) trait Feed {
 
     /// See [`Follower::sit_in`].
     fn sit_in(&mut self, _row: &mut Option<Row>) {}
+
+    /// Whether what it gives is shared with others: see [`Follower::is_in_lane`].
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    /// See [`Follower::rest`].
+    fn rest(&mut self) {}
 
     /// See [`Follower::prefetch`].
     fn prefetch(&self) {}
@@ -62,6 +70,14 @@ impl Feed for Follower {
 
     fn sit_in(&mut self, row: &mut Option<Row>) {
         self.sit_in(row);
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_in_lane()
+    }
+
+    fn rest(&mut self) {
+        self.rest();
     }
 
     fn prefetch(&self) {
@@ -130,7 +146,7 @@ impl<F: Feed> Delivery<F> {
     /// What to write next: whole events, or what keeps the silence short. `None` is the end.
     ///
     /// With `blocked`, when what was given before is not written yet, it gives nothing; but it may still end.
-    pub(super) fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Bytes>> {
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Segments>> {
         if !std::mem::replace(&mut self.begun, true) {
             return Poll::Ready(Some(self.say(prelude(self.terms.format))));
         }
@@ -140,9 +156,11 @@ impl<F: Feed> Delivery<F> {
             if let Some(reason) = self.reason_to_end(due).or(told) {
                 self.ending = Some(reason);
                 self.account.close(reason);
-                return Poll::Ready(self.coder.finish());
+                return Poll::Ready(self.coder.finish().map(Segments::from));
             }
-            if !blocked && let Some(bytes) = self.poll_bytes(context) {
+            if blocked {
+                self.feed.rest();
+            } else if let Some(bytes) = self.poll_bytes(context) {
                 return Poll::Ready(Some(bytes));
             }
             ready!(self.poll_moment(context, due, blocked));
@@ -183,12 +201,17 @@ impl<F: Feed> Delivery<F> {
         self.account.close(reason);
     }
 
+    /// See [`Feed::is_shared`].
+    pub(super) fn is_shared(&self) -> bool {
+        self.feed.is_shared()
+    }
+
     /// Who gets the same as this one.
     pub(super) fn audience(&self) -> Audience {
         self.feed.audience()
     }
 
-    fn poll_bytes(&mut self, context: &mut Context<'_>) -> Option<Bytes> {
+    fn poll_bytes(&mut self, context: &mut Context<'_>) -> Option<Segments> {
         if let Poll::Ready(batch) = self.feed.poll_batch(context) {
             return Some(self.take(batch));
         }
@@ -197,19 +220,20 @@ impl<F: Feed> Delivery<F> {
         silent.then(|| self.say(heartbeat(self.terms.format)))
     }
 
-    fn take(&mut self, batch: Batch) -> Bytes {
-        let batch = self.coder.encode(batch);
-        self.account.sent(&batch);
+    fn take(&mut self, batch: Batch) -> Segments {
+        let segments = self.coder.encode(&batch);
+        self.account.sent_as(segments.len(), &batch);
         if !batch.gaps.is_empty() && self.terms.ends_at_gap {
             self.ending = Some(EndReason::Gap);
         }
         self.spoke = Instant::now();
-        batch.bytes
+        segments
     }
 
-    fn say(&mut self, bytes: Bytes) -> Bytes {
+    fn say(&mut self, bytes: Bytes) -> Segments {
         let batch = Batch {
             bytes,
+            large: None,
             events: 0,
             gaps: Vec::new(),
             packed: None,

@@ -6,6 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use flate2::Crc;
 
+use super::segments::Segments;
 use crate::subscription::{Batch, Coding, Packed};
 
 /// How the bytes of one stream are written.
@@ -40,14 +41,11 @@ impl Coder {
         matches!(self, Self::Identity)
     }
 
-    /// The same batch, as it is to be written.
-    pub(super) fn encode(&mut self, batch: Batch) -> Batch {
+    /// The batch as it is to be written.
+    pub(super) fn encode(&mut self, batch: &Batch) -> Segments {
         match self {
-            Self::Identity => batch,
-            Self::Gzip(member) => Batch {
-                bytes: member.write(&batch),
-                ..batch
-            },
+            Self::Identity => batch.pieces().collect(),
+            Self::Gzip(member) => member.write(batch),
         }
     }
 
@@ -61,24 +59,20 @@ impl Coder {
 }
 
 impl Member {
-    fn write(&mut self, batch: &Batch) -> Bytes {
-        self.crc.update(&batch.bytes);
+    fn write(&mut self, batch: &Batch) -> Segments {
+        batch.pieces().for_each(|piece| self.crc.update(&piece));
         let goes_on = |packed: &&Packed| packed.begins || self.next == Some(packed.number);
         let packed = batch.packed.as_ref().filter(goes_on);
         self.next = packed.map(|packed| packed.number + 1);
-        match packed {
-            Some(packed) if self.begun => packed.bytes.clone(),
-            Some(packed) => self.begin(&packed.bytes),
-            None => {
-                let stored = stored(&batch.bytes);
-                if self.begun { stored } else { self.begin(&stored) }
-            }
+        let mut out = Segments::default();
+        if !std::mem::replace(&mut self.begun, true) {
+            out.push(Bytes::from_static(HEADER));
         }
-    }
-
-    fn begin(&mut self, rest: &[u8]) -> Bytes {
-        self.begun = true;
-        [HEADER, rest].concat().into()
+        match packed {
+            Some(packed) => out.push(packed.bytes.clone()),
+            None => batch.pieces().for_each(|piece| store(&piece, &mut out)),
+        }
+        out
     }
 
     /// Without it a decoder says that the stream was cut. A member that was not begun has nothing to end.
@@ -94,19 +88,29 @@ impl Member {
     }
 }
 
-/// Blocks of deflate that hold bytes as they are (RFC 1951, 3.2.4).
-fn stored(bytes: &[u8]) -> Bytes {
-    let blocks = bytes.chunks(STORED_MAX);
-    let mut out = BytesMut::with_capacity(bytes.len() + blocks.len() * STORED_HEAD);
-    for block in blocks {
+/// Adds blocks of deflate that hold bytes as they are (RFC 1951, 3.2.4), and share them: a client that does not read would
+/// otherwise keep a copy of its own.
+fn store(bytes: &Bytes, out: &mut Segments) {
+    for start in (0..bytes.len()).step_by(STORED_MAX) {
+        let block = bytes.slice(start..bytes.len().min(start + STORED_MAX));
         let length = block.len() as u16;
-        out.put_u8(0);
-        out.put_u16_le(length);
-        out.put_u16_le(!length);
-        out.put_slice(block);
+        let mut head =
+            BytesMut::with_capacity(STORED_HEAD + if block.len() <= COPIED { block.len() } else { 0 });
+        head.put_u8(0);
+        head.put_u16_le(length);
+        head.put_u16_le(!length);
+        if block.len() <= COPIED {
+            head.put_slice(&block);
+            out.push(head.freeze());
+        } else {
+            out.push(head.freeze());
+            out.push(block);
+        }
     }
-    out.freeze()
 }
+
+/// Bytes up to which a copy costs less than a piece more.
+const COPIED: usize = 2048;
 
 /// Deflate, no name, no time, system unknown.
 const HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -131,6 +135,7 @@ mod tests {
     fn plain(bytes: &[u8]) -> Batch {
         Batch {
             bytes: Bytes::copy_from_slice(bytes),
+            large: None,
             events: 1,
             gaps: Vec::new(),
             packed: None,
@@ -168,8 +173,8 @@ mod tests {
         let mut coder = Coder::new(Coding::Gzip);
         let (mut wire, mut sent) = (Vec::new(), Vec::new());
         for batch in batches {
-            sent.extend_from_slice(&batch.bytes);
-            wire.extend_from_slice(&coder.encode(batch).bytes);
+            batch.pieces().for_each(|piece| sent.extend_from_slice(&piece));
+            wire.extend_from_slice(&coder.encode(&batch).whole());
         }
         wire.extend_from_slice(&coder.finish().expect("an end"));
         assert_eq!(coder.finish(), None);
@@ -210,6 +215,29 @@ mod tests {
         let long = vec![b'x'; 3 * STORED_MAX + 1];
         let (read, sent, _) = exchange([plain(&long), plain(b"")]);
         assert_eq!(read, sent);
+    }
+
+    #[test]
+    fn what_is_stored_is_shared_with_all_who_get_it_and_a_large_event_too() {
+        let large = Batch {
+            large: Some(vec![b'y'; 600_000].into()),
+            ..plain(b"id: 7\n")
+        };
+        let mut coder = Coder::new(Coding::Gzip);
+        let written = coder.encode(&large);
+        let within = |piece: &Bytes| {
+            let all = large.large.as_ref().unwrap().as_ptr_range();
+            all.contains(&piece.as_ptr())
+        };
+        let own: usize = written
+            .iter()
+            .filter(|piece| !within(piece))
+            .map(Bytes::len)
+            .sum();
+        assert!(own < 200 && written.len() > 600_000, "{own} bytes of its own");
+        let (read, ..) = exchange([large.clone(), plain(b":\n")]);
+        let expected = [b"id: 7\n", large.large.as_deref().unwrap(), b"\n:\n"].concat();
+        assert!(read == expected);
     }
 
     #[test]

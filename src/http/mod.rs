@@ -38,6 +38,7 @@ mod presence;
 mod question;
 mod round;
 mod router;
+mod segments;
 pub mod settings;
 mod shards;
 mod silence;

@@ -88,8 +88,18 @@ impl SocketSink {
                 Poll::Ready(None) => self.end(),
                 Poll::Pending => return false,
             }
+            if self.is_full_of_its_own() {
+                return true;
+            }
         }
         true
+    }
+
+    /// Whether it has a batch that nobody else has. It gets no other before that is written: what it holds while its socket takes
+    /// nothing would be its own.
+    fn is_full_of_its_own(&self) -> bool {
+        let parked = self.parked.as_ref();
+        parked.is_some_and(|parked| !parked.delivery.is_shared()) && self.chunks.data() > OWN
     }
 
     /// Writes of what all get what is new to it, if it waits for nothing else; whether it has to be polled then.
@@ -110,7 +120,7 @@ impl SocketSink {
             return false;
         }
         for batch in share.batches(had) {
-            self.chunks.push(batch.bytes.clone());
+            self.chunks.push(batch.bytes.clone().into());
         }
         self.chunks.advance(taken);
         true
@@ -189,6 +199,9 @@ impl Served for SocketSink {
         Turn(self).0.write_share(share)
     }
 }
+
+/// Bytes of its own that a sink may have beside a batch: the prelude, or a heartbeat.
+const OWN: usize = 256;
 
 /// A sink while it is served. A stream that panics ends while that is known, and not when its shard lets go of it.
 struct Turn<'a>(&'a mut SocketSink);

@@ -84,6 +84,14 @@ impl Cursor {
         self.state = State::Idle;
     }
 
+    /// Lets go of a page that is being fetched, since its client takes nothing for now: it is asked for again when it does. A page
+    /// that has come, and that nobody looks at, would be held for as long.
+    pub fn rest(&mut self) {
+        if matches!(self.state, State::Fetching(_)) {
+            self.state = State::Idle;
+        }
+    }
+
     /// What there is at the cursor. What is not there yet wakes the task: history through `context`, the tail through the
     /// bell, which the caller registers with the log.
     pub fn poll(&mut self, context: &mut Context<'_>, history: &dyn History) -> Step {

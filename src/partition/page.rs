@@ -19,6 +19,8 @@ pub struct Page {
     events: Box<[Event]>,
     arena: Bytes,
     unreadable: bool,
+    /// The lines of large events, by offset.
+    large: Box<[(Offset, Bytes)]>,
 }
 
 impl Page {
@@ -29,6 +31,7 @@ impl Page {
             next: range.end,
             events: Box::default(),
             arena: Bytes::new(),
+            large: Box::default(),
             unreadable: true,
         }
     }
@@ -67,7 +70,21 @@ impl Page {
 
     /// The `data:` lines of one of this page's events.
     pub fn lines(&self, event: &Event) -> &[u8] {
+        if let Some(lines) = self.large_lines(event) {
+            return lines;
+        }
         &self.arena[event.lines.start as usize..event.lines.end as usize]
+    }
+
+    /// The same to keep beyond the page, if they are large: what is longer than a batch is shared by all who send it, not copied.
+    pub fn large_lines(&self, event: &Event) -> Option<&Bytes> {
+        if self.large.is_empty() {
+            return None;
+        }
+        let at = self
+            .large
+            .binary_search_by_key(&event.offset, |(offset, _)| *offset);
+        at.ok().map(|at| &self.large[at].1)
     }
 
     /// The key of one of this page's events.
@@ -84,12 +101,19 @@ impl Page {
 
     /// What this page costs in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        self.arena.len() + self.events.len() * size_of::<Event>() + PAGE_OVERHEAD
+        let large = self.large.iter().map(|(_, lines)| lines.len() + LARGE_OVERHEAD);
+        self.arena.len() + large.sum::<usize>() + self.events.len() * size_of::<Event>() + PAGE_OVERHEAD
     }
 }
 
 /// What a page costs beside its events: the `Arc`, the struct, its place in a ring, allocator slack.
 const PAGE_OVERHEAD: usize = 192;
+
+/// What the lines of a large event cost beside their bytes.
+const LARGE_OVERHEAD: usize = 96;
+
+/// Values longer than this have lines of their own, apart from the page's, in bytes. As much as a batch holds of small events.
+const LARGE: usize = 64 * 1024;
 
 /// Collects records into a [`Page`].
 #[derive(Debug)]
@@ -98,6 +122,8 @@ pub struct PageBuilder {
     next: Offset,
     events: Vec<Event>,
     arena: Vec<u8>,
+    large: Vec<(Offset, Bytes)>,
+    large_bytes: usize,
     encoding: Encoding,
 }
 
@@ -109,6 +135,8 @@ impl PageBuilder {
             next: start,
             events: Vec::new(),
             arena: Vec::new(),
+            large: Vec::new(),
+            large_bytes: 0,
             encoding,
         }
     }
@@ -136,7 +164,7 @@ impl PageBuilder {
         self.arena.extend_from_slice(headers);
         self.arena.extend_from_slice(record.key.unwrap_or_default());
         let from = self.arena.len();
-        let result = encode(self.encoding, record, &mut self.arena);
+        let result = self.encode(record);
         let kind = *result.as_ref().unwrap_or(&Kind::Skipped);
         if kind == Kind::Skipped {
             self.arena.truncate(start);
@@ -156,6 +184,22 @@ impl PageBuilder {
         result.map(drop)
     }
 
+    /// Adds the lines: to the arena, or apart from it when they are large.
+    fn encode(&mut self, record: &Record<'_>) -> Result<Kind, Reject> {
+        let size = record.value.or(record.key).map_or(0, <[u8]>::len);
+        if size <= LARGE {
+            return encode(self.encoding, record, &mut self.arena);
+        }
+        let mut lines = Vec::with_capacity(size + size / LARGE);
+        let kind = encode(self.encoding, record, &mut lines)?;
+        if kind != Kind::Skipped {
+            let lines = Bytes::from(lines.into_boxed_slice());
+            self.large_bytes += lines.len();
+            self.large.push((record.offset, lines));
+        }
+        Ok(kind)
+    }
+
     /// How many events it holds.
     pub fn len(&self) -> usize {
         self.events.len()
@@ -168,7 +212,7 @@ impl PageBuilder {
 
     /// How many bytes of headers, keys and lines it holds. Keep it below `u32::MAX`.
     pub fn bytes(&self) -> usize {
-        self.arena.len()
+        self.arena.len() + self.large_bytes
     }
 
     /// The offset behind the last record taken.
@@ -185,6 +229,7 @@ impl PageBuilder {
             // What was reserved and not needed is given back.
             arena: self.arena.into_boxed_slice().into(),
             unreadable: false,
+            large: self.large.into_boxed_slice(),
         }
     }
 }

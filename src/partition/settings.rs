@@ -14,6 +14,26 @@ pub struct Settings {
     pub lanes: NonZeroUsize,
 }
 
+impl Settings {
+    /// The most memory that a process takes which reads so many clusters, in bytes, beside what each client costs.
+    pub fn resident(&self, clusters: usize) -> usize {
+        let budgets = [self.tail, self.history, self.lanes].map(NonZeroUsize::get);
+        let of_clusters = Self::of_clusters(clusters);
+        budgets.into_iter().fold(of_clusters, usize::saturating_add)
+    }
+
+    /// What so many clusters cost, and the process itself, in bytes: the queues of Kafka's clients and answers on their way.
+    pub fn of_clusters(clusters: usize) -> usize {
+        FIRST_CLUSTER + clusters.saturating_sub(1) * FURTHER_CLUSTER
+    }
+}
+
+/// What the process itself takes, and the first cluster. `kafka::client` sizes queues and fetches for it.
+const FIRST_CLUSTER: usize = 64 * MIB;
+
+/// What each further cluster takes.
+const FURTHER_CLUSTER: usize = 48 * MIB;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

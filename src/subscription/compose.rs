@@ -1,8 +1,12 @@
 //! From an event and a position to the bytes a client reads.
 
-use super::{Batch, Format, gap::Gap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Batch, Format, gap::Gap, texts::Texts};
 use crate::{
-    event::{Encoding, Event, Kind, json_of},
+    event::{Encoding, Event, Kind, Payload, document_of, json_of},
     partition::Page,
     position::Composer,
 };
@@ -12,19 +16,26 @@ pub(super) struct Composition {
     format: Format,
     /// Reserved with the first event: many a look finds none.
     room: usize,
+    /// Bytes after which it is closed.
+    most: usize,
     out: Vec<u8>,
+    /// See [`Batch::large`].
+    large: Option<Bytes>,
     events: u32,
     gaps: Vec<Gap>,
     id_length: usize,
 }
 
 impl Composition {
-    /// One that is likely to have so many bytes: a batch that grows into its size is copied again and again.
-    pub(super) fn of_about(bytes: usize, format: Format) -> Self {
+    /// One that is likely to have so many bytes, and `most` if it has several events: a batch that grows into its size is copied again
+    /// and again.
+    pub(super) fn of_about(bytes: usize, most: usize, format: Format) -> Self {
         Self {
             format,
             room: bytes,
+            most,
             out: Vec::new(),
+            large: None,
             events: 0,
             gaps: Vec::new(),
             id_length: 0,
@@ -33,7 +44,7 @@ impl Composition {
 
     /// Whether an event with so many bytes of lines goes into this batch. The first always does.
     pub(super) fn has_room_for(&self, lines: usize) -> bool {
-        self.out.is_empty() || self.out.len() + self.id_length + lines + FRAME <= BATCH
+        self.is_empty() || self.size() + self.id_length + lines + FRAME <= self.most
     }
 
     /// Adds an event. Skipped ones have no bytes.
@@ -44,7 +55,7 @@ impl Composition {
             Kind::Skipped => return,
         };
         if self.out.is_empty() {
-            self.out.reserve(self.room);
+            self.out.reserve(self.room.min(self.most));
         }
         match self.format {
             Format::Sse => {
@@ -53,17 +64,29 @@ impl Composition {
                 id.write(&mut self.out);
                 self.id_length = self.out.len() - from;
                 self.out.push(b'\n');
-                self.out.extend_from_slice(page.lines(event));
+                self.large = page.large_lines(event).cloned();
             }
+            Format::Ndjson => self.large = large_document(page, event, encoding),
+        }
+        self.events += 1;
+        if self.large.is_some() {
+            // It stays alone: there is no room behind it.
+            return;
+        }
+        match self.format {
+            Format::Sse => self.out.extend_from_slice(page.lines(event)),
             Format::Ndjson => json_of(encoding.payload, event.kind, page.lines(event), &mut self.out),
         }
         self.out.push(b'\n');
-        self.events += 1;
     }
 
     /// Whether nothing was added.
     pub(super) fn is_empty(&self) -> bool {
-        self.out.is_empty()
+        self.out.is_empty() && self.large.is_none()
+    }
+
+    fn size(&self) -> usize {
+        self.out.len() + self.large.as_ref().map_or(0, Bytes::len)
     }
 
     /// Whether an event was added, and so an id.
@@ -90,23 +113,31 @@ impl Composition {
         self.gaps.push(gap);
     }
 
-    /// The batch; `None` when nothing was added.
-    pub(super) fn finish(mut self) -> Option<Batch> {
+    /// The batch, counted among `texts`; `None` when nothing was added.
+    pub(super) fn finish(mut self, texts: Option<&Arc<Texts>>) -> Option<Batch> {
         // It may stay in a lane's ring, where what it holds is what it costs.
         self.out.shrink_to_fit();
+        let (bytes, large) = match texts {
+            Some(texts) => (texts.count(self.out), self.large.map(|large| texts.share(large))),
+            None => (self.out.into(), self.large),
+        };
         let batch = Batch {
-            bytes: self.out.into(),
+            bytes,
+            large,
             events: self.events,
             gaps: self.gaps,
             packed: None,
         };
-        (!batch.bytes.is_empty()).then_some(batch)
+        (batch.size() > 0).then_some(batch)
     }
 }
 
-/// Bytes after which a batch is closed: large enough that a replay costs few writes, small enough that a client that
-/// reads slowly holds little. DESIGN: at most 64 KiB, or one event.
-const BATCH: usize = 64 * 1024;
+/// The document of a large event as it stands in its lines; `None` if it has to be written anew.
+fn large_document(page: &Page, event: &Event, encoding: Encoding) -> Option<Bytes> {
+    let as_it_is = event.kind == Kind::Message && encoding.payload == Payload::Json;
+    let lines = page.large_lines(event).filter(|_| as_it_is)?;
+    Some(lines.slice_ref(document_of(lines)))
+}
 
 /// What an event costs beside its id and lines, with room for an id that has grown by a few digits since the last.
 const FRAME: usize = 64;

@@ -19,11 +19,12 @@ use super::{
     roster::Roster,
     sieve::Sieve,
     standing::Standing,
+    texts::{BATCH, Texts},
 };
 use crate::{
     event::Event,
     filter::Filter,
-    partition::Page,
+    partition::{Cursor, Page},
     position::{Composer, IdForm, Mark, Offset, Place, Timestamp},
 };
 
@@ -43,6 +44,8 @@ pub struct Subscription {
     is_id_stale: bool,
     /// Found, and not told yet.
     pub(super) gaps: Vec<Gap>,
+    /// Where its batches are counted, if anywhere.
+    texts: Option<Arc<Texts>>,
     /// Bytes of the last batch: the next is likely to have as many.
     room: usize,
     /// Runs while the merge waits for a partition that reads.
@@ -108,9 +111,15 @@ impl Subscription {
             shows_canaries: wish.shows_canaries,
             sieve: wish.filter.map(Sieve::new),
             gaps: Vec::new(),
+            texts: None,
             room: 0,
             patience: None,
         }
+    }
+
+    /// Counts its batches among `texts` from now on.
+    pub(super) fn count_in(&mut self, texts: &Arc<Texts>) {
+        self.texts = Some(Arc::clone(texts));
     }
 
     /// The next events, as soon as there are any. It does not end by itself.
@@ -118,11 +127,11 @@ impl Subscription {
         self.asker.bell.listen(context);
         self.refresh();
         let mut heads = ready!(self.poll_heads(context));
-        let mut batch = Composition::of_about(self.room, self.format);
+        let mut batch = Composition::of_about(self.room, self.most_of_a_batch(), self.format);
         self.gaps.drain(..).for_each(|gap| batch.gap(gap));
         let more = self.merge(context, &mut heads, &mut batch);
         self.checkpoint(context, &mut batch);
-        match batch.finish() {
+        match batch.finish(self.texts.as_ref()) {
             Some(batch) => {
                 self.room = batch.bytes.len();
                 Poll::Ready(batch)
@@ -162,6 +171,12 @@ impl Subscription {
     /// Wakes nobody until it is polled again.
     pub(super) fn mute(&self) {
         self.asker.bell.mute();
+    }
+
+    /// Lets go of what is being fetched: its client takes nothing for now.
+    pub(super) fn rest(&mut self) {
+        let cursors = self.roster.parts.iter_mut().filter_map(Part::cursor_mut);
+        cursors.for_each(Cursor::rest);
     }
 
     /// Moves on to `standing`, which another has reached from where it stands.
@@ -204,6 +219,10 @@ impl Subscription {
             self.patience = None;
             self.roster.parts.iter_mut().for_each(|part| part.give_up_on());
         }
+    }
+
+    fn most_of_a_batch(&self) -> usize {
+        self.texts.as_ref().map_or(BATCH, |texts| texts.batch())
     }
 
     /// Moves events into the batch, oldest first; whether it stopped for another reason than that there are no more.

@@ -13,6 +13,7 @@ mod roster;
 mod sieve;
 mod standing;
 mod start;
+mod texts;
 
 pub use gap::{Gap, Reason};
 pub use lane::{Audience, Follower, Lanes, Most, News, Row, Stretch};
@@ -95,6 +96,9 @@ pub enum Coding {
 pub struct Batch {
     /// At most 64 KiB, or one event.
     pub bytes: Bytes,
+    /// The text of its only event when that is large: it comes behind `bytes`, and behind it comes a line feed. All who send the
+    /// event share it.
+    pub large: Option<Bytes>,
     /// How many events it holds, gap events not counted.
     pub events: u32,
     /// The gap events it holds.
@@ -104,10 +108,24 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Whether it is the same for all who get it, whatever else they get with it. Behind a gap a stream may end, and what is
-    /// packed depends on what was packed before it.
+    /// How many bytes it is, before any coding.
+    pub fn size(&self) -> usize {
+        let large = self.large.as_ref().map_or(0, |large| large.len() + 1);
+        self.bytes.len() + large
+    }
+
+    /// Its bytes, in order; a piece may be empty.
+    pub fn pieces(&self) -> impl Iterator<Item = Bytes> {
+        let large = self.large.clone().map(|large| [large, Bytes::from_static(b"\n")]);
+        [self.bytes.clone()]
+            .into_iter()
+            .chain(large.into_iter().flatten())
+    }
+
+    /// Whether it is small, and the same for all who get it, whatever else they get with it. Behind a gap a stream may end, and
+    /// what is packed depends on what was packed before it.
     fn is_plain(&self) -> bool {
-        self.gaps.is_empty() && self.packed.is_none()
+        self.gaps.is_empty() && self.packed.is_none() && self.large.is_none()
     }
 }
 

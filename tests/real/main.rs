@@ -20,6 +20,7 @@ mod following;
 mod health;
 mod healthz;
 mod kafka;
+mod memory;
 mod outages;
 mod probe;
 mod process;

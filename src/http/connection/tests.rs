@@ -50,6 +50,7 @@ impl Feed for Endless {
         event.push_str("\n\n");
         Poll::Ready(Batch {
             bytes: Bytes::from(event),
+            large: None,
             events: 1,
             gaps: Vec::new(),
             packed: None,

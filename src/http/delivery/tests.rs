@@ -41,6 +41,7 @@ impl Scripted {
         let bytes = Bytes::from_static(bytes.as_bytes());
         self.batches.lock().push_back(Batch {
             bytes,
+            large: None,
             events,
             gaps,
             packed: None,
@@ -110,7 +111,8 @@ fn rig(change: impl FnOnce(&mut Terms)) -> Rig {
 
 impl Rig {
     async fn next(&mut self) -> Option<Bytes> {
-        poll_fn(|context| self.delivery.poll_next(context, false)).await
+        let next = poll_fn(|context| self.delivery.poll_next(context, false)).await;
+        next.map(Segments::whole)
     }
 
     /// What comes next, and how long it took.
@@ -244,7 +246,9 @@ async fn a_drain_ends_it_when_it_is_due_and_behind_a_whole_batch() {
     feed.put("data: 1\n\n", 1, 0);
     let start = Instant::now();
     assert_eq!(
-        poll_fn(|context| delivery.poll_next(context, false)).await,
+        poll_fn(|context| delivery.poll_next(context, false))
+            .await
+            .map(Segments::whole),
         text("data: 1\n\n")
     );
     assert_eq!(poll_fn(|context| delivery.poll_next(context, false)).await, None);

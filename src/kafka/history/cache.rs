@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use super::streams::WarmLimit;
 use crate::{
     kafka::client::{PAGE_BYTES, PAGE_RECORDS},
     partition::{Page, PartitionLog},
@@ -20,6 +21,8 @@ pub(super) struct Cache {
     last_use: u64,
     bytes: usize,
     budget: usize,
+    /// Partitions that are kept started: what was fetched ahead of them takes its part of the budget.
+    warm: Option<Arc<WarmLimit>>,
 }
 
 /// A log by identity: two logs of one partition are two keys, also when they bear one tag.
@@ -63,6 +66,15 @@ impl Cache {
             last_use: 0,
             bytes: 0,
             budget,
+            warm: None,
+        }
+    }
+
+    /// The same, which leaves of its budget what is fetched ahead.
+    pub(super) fn beside(self, warm: &Arc<WarmLimit>) -> Self {
+        Self {
+            warm: Some(Arc::clone(warm)),
+            ..self
         }
     }
 
@@ -144,9 +156,10 @@ impl Cache {
     }
 
     fn shrink(&mut self) {
-        // The newest page stays, or a page that takes two reads would never be had.
-        while self.bytes > self.budget
-            && self.uses.len() > 1
+        let ahead = self.warm.as_ref().map_or(0, |warm| warm.bytes());
+        let budget = self.budget.saturating_sub(ahead);
+        // The newest page too, if it is too large: all who wait for it have it, and who comes later reads it again.
+        while self.bytes > budget
             && let Some((_, (key, start))) = self.uses.pop_first()
         {
             let entry = self.logs.get_mut(&key).and_then(|log| log.pages.remove(&start));

@@ -24,6 +24,7 @@ use rdkafka::ClientConfig;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
+    client::PAGE_BYTES,
     connect::Shared,
     counters::{ClusterLabels, Counters},
     reader::{Found, Token},
@@ -84,6 +85,7 @@ impl Pool {
         rate: u64,
         token: Token,
     ) -> Arc<Self> {
+        let warm = WarmLimit::new(shared.memory.history);
         Arc::new_cyclic(|this| Self {
             core: Arc::new(Core {
                 cluster: Arc::clone(&shared.cluster),
@@ -94,10 +96,10 @@ impl Pool {
                 config,
                 questions,
                 counters: shared.counters.clone(),
-                cache: Mutex::new(Cache::new(shared.memory.history)),
+                cache: Mutex::new(Cache::new(shared.memory.history).beside(&warm)),
                 backoffs: Backoffs::default(),
                 rate: Rate::new(rate),
-                warm: WarmLimit::new((shared.memory.history / WARM_BYTES).max(MOST_READERS)),
+                warm,
             }),
             readers: Mutex::new(Readers {
                 mailboxes: Vec::new(),
@@ -185,6 +187,8 @@ impl Pool {
         client: ClientKey,
     ) -> Result<Arc<Page>, HistoryError> {
         let mut began: Option<Offset> = None;
+        // Behind what was read so far, also if the cache had no room for it.
+        let mut reached = Offset::MIN;
         loop {
             if log.is_replaced() {
                 return Err(HistoryError::Replaced);
@@ -198,7 +202,7 @@ impl Pool {
             let (from, to) = match found {
                 Lookup::Hit(page) => return Ok(self.core.count_hit(page)),
                 Lookup::Below => return Err(HistoryError::OutOfRange),
-                Lookup::Miss { from, to } => damage.clip(log, (from, to)),
+                Lookup::Miss { from, to } => damage.clip(log, (from.max(reached), to)),
             };
             // Who gets no further asks again after a pause, as after a silence; here it would be a loop without one.
             if began.replace(from).is_some_and(|began| from <= began) {
@@ -210,6 +214,7 @@ impl Pool {
                 to,
             };
             if let PageRead::Page { page, ends } = self.read(want, client).await? {
+                reached = page.next();
                 match page.next() {
                     next if next > offset || (ends && next == offset) => return Ok(page),
                     _ if ends => return Err(HistoryError::OutOfRange),
@@ -222,7 +227,8 @@ impl Pool {
     /// Has the page behind this one read while its reader has nothing else to do: a client that reads on comes for it when its
     /// socket has taken this one.
     fn read_ahead(&self, log: &Arc<PartitionLog>, page: &Page) {
-        if !log.is_history(page.next()) {
+        // Large records are not read for nobody.
+        if !log.is_history(page.next()) || page.bytes() > PAGE_BYTES {
             return;
         }
         let found = self.core.cache.lock().find(log, page.next());
@@ -404,9 +410,6 @@ fn ourselves() -> ClientKey {
 
 /// Readers of pages of one cluster: one a broker, until there are more brokers than this. Bounds connections and threads.
 pub(super) const MOST_READERS: usize = 8;
-
-/// What a started partition may hold that was fetched ahead: a full queue, one fetch more, and librdkafka's own.
-const WARM_BYTES: usize = 4 << 20;
 
 /// A call that waits for its turn for longer than this is better asked again: the caller may have gone on otherwise.
 const CALL: Duration = Duration::from_secs(5);

@@ -77,6 +77,8 @@ struct Stream {
     /// All records from here on are still to come.
     position: Offset,
     used: Instant,
+    /// What it has fetched ahead is large.
+    is_heavy: bool,
     /// Bytes of the last page: the next is likely to have as many.
     room: usize,
     broker_clock: bool,
@@ -124,9 +126,14 @@ impl Streams {
     /// Stops what nobody has read on for a while.
     pub(super) fn tidy(&mut self) {
         let now = Instant::now();
-        let idle =
-            |stream: &mut Stream| now.duration_since(stream.used) >= WARM_FOR || stream.log.is_replaced();
-        let stopped: Vec<_> = self.open.extract_if(.., idle).collect();
+        self.stop_all(|stream| {
+            let most = if stream.is_heavy { HEAVY_FOR } else { WARM_FOR };
+            now.duration_since(stream.used) >= most || stream.log.is_replaced()
+        });
+    }
+
+    fn stop_all(&mut self, which: impl Fn(&Stream) -> bool) {
+        let stopped: Vec<_> = self.open.extract_if(.., |stream| which(stream)).collect();
         for stream in stopped {
             self.stop(stream);
         }
@@ -166,6 +173,7 @@ impl Streams {
             queue: queue.map_err(Failure::Fault)?,
             position: want.from,
             used: Instant::now(),
+            is_heavy: false,
             room: 0,
             broker_clock: false,
         })
@@ -188,7 +196,12 @@ impl Streams {
             Ok(piece) if !piece.ends && !piece.broken && stream.log.is_history(piece.page.next()) => {
                 stream.position = piece.page.next();
                 stream.used = Instant::now();
-                stream.room = piece.page.bytes();
+                stream.room = piece.page.bytes().min(PAGE_BYTES);
+                stream.is_heavy = piece.page.bytes() > PAGE_BYTES || stream.front_size() > PAGE_BYTES;
+                if stream.is_heavy {
+                    // One is the most that a reader keeps.
+                    self.stop_all(|stream| stream.is_heavy);
+                }
                 self.open.push(stream);
             }
             Err(Failure::Fault(code) | Failure::Damage(code)) => {
@@ -282,6 +295,14 @@ impl Stream {
         }
     }
 
+    /// The size of the record that is known to come next, in bytes; 0 when none is known.
+    fn front_size(&mut self) -> usize {
+        match self.queue.front().map(|item| item.what) {
+            Some(What::Record(record)) => size(&record),
+            _ => 0,
+        }
+    }
+
     /// The offset of the record that is known to come next; -1 when none is known.
     fn front_offset(&mut self) -> Offset {
         match self.queue.front().map(|item| item.what) {
@@ -332,10 +353,11 @@ impl Failure {
 }
 
 impl WarmLimit {
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    /// One that takes at most half of `budget` bytes, but lets each reader read.
+    pub(super) fn new(budget: usize) -> Arc<Self> {
         Arc::new(Self {
             open: AtomicUsize::new(0),
-            most,
+            most: budget / 2 / WARM_BYTES,
         })
     }
 
@@ -345,6 +367,11 @@ impl WarmLimit {
                 (open < self.most).then_some(open + 1)
             })
             .is_ok()
+    }
+
+    /// What may have been fetched ahead for those that are open, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.open.load(Ordering::Relaxed).min(self.most) * WARM_BYTES
     }
 
     /// A reader that has nothing to give up still needs the one partition it reads.
@@ -362,6 +389,9 @@ fn size(record: &Record<'_>) -> usize {
     parts.into_iter().flatten().map(<[u8]>::len).sum()
 }
 
+/// What a started partition may hold that was fetched ahead: a full queue, and a fetch or one record more.
+const WARM_BYTES: usize = 2 << 20;
+
 /// How long a partition stays started without a page read of it. Clients that replay come back for the next page when
 /// their sockets have taken this one, which takes seconds when hundreds replay at once; each stop in between throws away
 /// what was fetched ahead, up to 2 MiB.
@@ -369,6 +399,9 @@ const WARM_FOR: Duration = Duration::from_secs(30);
 
 /// How long a page that has records already waits for more: the next read goes on behind them.
 const LULL: Duration = Duration::from_millis(500);
+
+/// The same where records are large: they are many megabytes, in no budget.
+const HEAVY_FOR: Duration = Duration::from_millis(500);
 
 /// Records it is cheaper to read over than to begin afresh for: what a reader keeps ready anyway.
 const SKIP: Offset = 1024;

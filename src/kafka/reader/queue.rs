@@ -94,7 +94,7 @@ impl Queue {
             self.batch.clear();
             self.at = 0;
             // A batch call waits until all it asks for is there: wait for one, then take what has come with it.
-            if self.take(until.saturating_duration_since(Instant::now()), 1) == 1 {
+            if self.take(until.saturating_duration_since(Instant::now()), 1) == 1 && !self.is_large() {
                 self.take(Duration::ZERO, BATCH - 1);
             }
         }
@@ -120,6 +120,14 @@ impl Queue {
             unsafe { rd_kafka_message_destroy(*message) };
             self.at += 1;
         }
+    }
+
+    /// Whether the first item is a large record. What is taken out of librdkafka's queue does not count there any more, and it would
+    /// fetch as much again.
+    fn is_large(&self) -> bool {
+        // SAFETY: as in `front`.
+        let length = |message: &*mut RDKafkaMessage| unsafe { (**message).len };
+        self.batch.first().map_or(0, length) > LARGE
     }
 
     pub(super) fn as_ptr(&self) -> *mut rd_kafka_queue_t {
@@ -278,6 +286,9 @@ unsafe fn reason(message: &RDKafkaMessage) -> String {
         .to_string_lossy()
         .into_owned()
 }
+
+/// Records longer than this are taken one by one, in bytes.
+const LARGE: usize = 256 * 1024;
 
 /// Items taken at once: enough that the lock of the queue is nothing, few enough that a batch is handed on soon.
 const BATCH: usize = 1024;

@@ -122,6 +122,13 @@ impl Follower {
         }
     }
 
+    /// Lets go of what it would need only if its client took something now.
+    pub fn rest(&mut self) {
+        if let Way::Alone(alone) = &mut self.way {
+            alone.subscription.rest();
+        }
+    }
+
     /// Leaves it to `row`, which is begun if there is none yet, to wait for its lane: while it is in the lane it does not see to
     /// it any more that anybody is woken. Whoever has it asks it once more, and then gives it what the row finds. All in one row
     /// are one [`Audience`].
@@ -191,7 +198,8 @@ impl Follower {
 }
 
 impl Alone {
-    fn new(subscription: Subscription, lane: &Arc<Lane>) -> Self {
+    fn new(mut subscription: Subscription, lane: &Arc<Lane>) -> Self {
+        subscription.count_in(lane.budget.texts());
         let bell = Bell::new();
         lane.arrivals.add(&bell);
         Self {

@@ -9,6 +9,8 @@
 
 mod budget;
 mod follower;
+#[cfg(test)]
+mod model;
 mod pack;
 mod ring;
 mod row;
@@ -28,7 +30,7 @@ use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    budget::Budget,
+    budget::{Budget, Cost},
     ring::{Head, Ring, Taken},
     shelf::Shelf,
 };
@@ -96,15 +98,16 @@ struct Lane {
 }
 
 impl Lanes {
-    /// None yet. Their rings together cost at most `budget` bytes; each lane that has an audience is one of `tasks`, and
+    /// None yet. All that is composed costs at most `budget` bytes; each lane that has an audience is one of `tasks`, and
     /// ends when its last follower is dropped.
     pub fn new(source: Source, budget: usize, tasks: TaskTracker) -> Self {
+        let filters = Filters::within(budget::for_filters(budget));
         Self(Arc::new(House {
             source,
             lanes: Mutex::default(),
-            budget: Arc::new(Budget::new(budget)),
+            budget: Arc::new(Budget::new(budget, filters.clone())),
             tasks,
-            filters: Filters::default(),
+            filters,
             composed: AtomicU64::new(0),
         }))
     }
@@ -130,9 +133,14 @@ impl Lanes {
         self.0.lanes.lock().len()
     }
 
-    /// What all rings cost in memory, in bytes.
+    /// What all rings and shelves cost in memory, and all batches that somebody holds, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.budget.used()
+    }
+
+    /// What the filters in use cost in memory, in bytes.
+    pub fn filter_bytes(&self) -> usize {
+        self.0.filters.bytes()
     }
 
     /// How many bytes of events have been composed so far, however many clients got them.
@@ -141,7 +149,7 @@ impl Lanes {
     }
 
     fn note_composed(&self, batch: &Batch) {
-        self.0.composed.fetch_add(batch.bytes.len() as u64, Relaxed);
+        self.0.composed.fetch_add(batch.size() as u64, Relaxed);
     }
 
     fn join(&self, key: Key) -> Membership {
@@ -176,38 +184,36 @@ impl Lanes {
 
     /// Adds a batch to a lane's ring; `after` is where it leads.
     fn publish(&self, lane: &Lane, batch: Batch, after: Standing) {
-        let room = lane.room();
+        let room = lane.room(batch.size());
         self.note_composed(&batch);
         let mut ring = lane.ring.lock();
         // Under the lock, so that nobody accounts for less before this accounts for more.
-        self.0.budget.account(ring.push(batch, Arc::new(after), room));
+        let (added, freed) = ring.push(batch, Arc::new(after), room);
+        self.0.budget.account(added, freed);
         drop(ring);
-        if self.0.budget.is_exceeded() {
-            self.trim();
-        }
+        self.trim();
     }
 
     /// Keeps a batch of one who catches up for the others who do.
     fn shelve(&self, lane: &Lane, before: Standing, batch: Batch, after: Standing) {
-        let room = lane.shelf_room();
+        let room = lane.shelf_room(batch.size());
         let mut shelf = lane.shelf.lock();
-        self.0
-            .budget
-            .account(shelf.put(before, batch, Arc::new(after), room));
+        let (added, freed) = shelf.put(before, batch, Arc::new(after), room);
+        self.0.budget.account(added, freed);
         drop(shelf);
-        if self.0.budget.is_exceeded() {
-            self.trim();
-        }
+        self.trim();
     }
 
-    /// Brings every ring down to its lane's share, of which others may have got a part since.
+    /// Brings every ring down to its lane's share while more is used than there is: others may have got a part of it since, or
+    /// sockets hold more than they did.
     fn trim(&self) {
-        for lane in self.0.lanes.lock().values() {
-            let mut ring = lane.ring.lock();
-            self.0.budget.account((0, ring.trim(lane.room())));
-            drop(ring);
-            let mut shelf = lane.shelf.lock();
-            self.0.budget.account((0, shelf.trim(lane.shelf_room())));
+        // What leaves a ring, and is held by a socket still, leaves less for the others: until nothing more can be freed.
+        while self.0.budget.is_exceeded() {
+            let lanes = self.0.lanes.lock();
+            let freed = lanes.values().map(|lane| lane.trim().total());
+            if freed.sum::<usize>() == 0 {
+                return;
+            }
         }
     }
 }
@@ -271,7 +277,7 @@ impl Lane {
             followers: AtomicUsize::new(0),
             arrived: AtomicUsize::new(0),
             opened: AtomicBool::new(false),
-            ring: Mutex::default(),
+            ring: Mutex::new(Ring::new(budget.texts())),
             shelf: Mutex::default(),
             alone: AtomicUsize::new(0),
             arrivals: Bells::default(),
@@ -283,22 +289,35 @@ impl Lane {
         }
     }
 
-    fn share(&self) -> usize {
-        self.budget.share(self.followers.load(Relaxed))
+    fn share(&self, coming: usize) -> usize {
+        self.budget.share(self.followers.load(Relaxed), coming)
     }
 
-    /// What its ring may cost, in bytes.
-    fn room(&self) -> usize {
-        let beside = self.shelf_room() + self.packing.load(Relaxed);
-        self.share().saturating_sub(beside)
+    /// What its ring may cost, in bytes, when so many bytes of text are about to come into it.
+    fn room(&self, coming: usize) -> usize {
+        let beside = self.shelf_room(coming) + self.packing.load(Relaxed);
+        self.share(coming).saturating_sub(beside)
     }
 
     /// What its shelf may cost, in bytes.
-    fn shelf_room(&self) -> usize {
+    fn shelf_room(&self, coming: usize) -> usize {
         match self.key.filter {
-            None => self.share() / SHELF,
+            None => self.share(coming) / SHELF,
             Some(_) => 0,
         }
+    }
+
+    /// Brings its ring and its shelf down to its share; what that freed.
+    fn trim(&self) -> Cost {
+        let mut ring = self.ring.lock();
+        let mut freed = ring.trim(self.room(0));
+        self.budget.free(freed);
+        drop(ring);
+        let mut shelf = self.shelf.lock();
+        let of_shelf = shelf.trim(self.shelf_room(0));
+        self.budget.free(of_shelf);
+        freed += of_shelf;
+        freed
     }
 
     /// Moves the head to where the subscription stands; whether that is elsewhere than before.
@@ -320,7 +339,7 @@ impl Lane {
 
     fn clear_shelf(&self) {
         let mut shelf = self.shelf.lock();
-        self.budget.account((0, shelf.trim(0)));
+        self.budget.free(shelf.trim(0));
     }
 
     fn head(&self) -> Option<Head> {
@@ -347,9 +366,18 @@ impl Lane {
 
     fn close(&self) {
         let mut ring = self.ring.lock();
-        self.budget.account((0, ring.close()));
+        self.budget.free(ring.close());
         drop(ring);
         self.wake(true, true, false);
+    }
+}
+
+/// What it keeps is no part of what all lanes keep any more.
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let mut freed = self.ring.get_mut().close();
+        freed += self.shelf.get_mut().trim(0);
+        self.budget.free(freed);
     }
 }
 

@@ -4,12 +4,12 @@
 //! the stream is cut into epochs, each of which refers to nothing before it; who comes, or was sent something that the others were
 //! not, goes on with the next one. Every batch ends on the edge of a byte.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{borrow::Cow, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 use tokio::time::Instant;
 
-use super::Lane;
+use super::{Lane, budget::Cost};
 use crate::subscription::{Batch, Coding, Packed};
 
 /// Packs what a lane publishes, while its part of the memory allows it.
@@ -37,20 +37,24 @@ impl<'a> Packing<'a> {
         }
         self.settle();
         let number = self.number;
-        let packed = self
-            .packer
-            .as_mut()
-            .and_then(|packer| packer.pack(&batch.bytes, number));
+        let packed = self.packer.as_mut().and_then(|packer| packer.pack(&batch));
+        let packed = packed.map(|(bytes, begins)| Packed {
+            bytes: self.lane.budget.texts().count(bytes),
+            number,
+            begins,
+        });
         self.number += u64::from(packed.is_some());
         Batch { packed, ..batch }
     }
 
     /// Takes a packer when the lane's share has room for one, and gives it back when it has shrunk far below that.
     fn settle(&mut self) {
-        let share = self.lane.share();
+        let share = self.lane.share(0);
         if self.packer.is_none() && share >= SHARE {
             self.lane.packing.store(PACKER_BYTES, Relaxed);
-            self.lane.budget.account((PACKER_BYTES, 0));
+            self.lane
+                .budget
+                .account(Cost::beside(PACKER_BYTES), Cost::default());
             self.packer = Some(Packer::new());
         } else if share < SHARE / 2 {
             self.give_back();
@@ -60,7 +64,7 @@ impl<'a> Packing<'a> {
     fn give_back(&mut self) {
         if self.packer.take().is_some() {
             self.lane.packing.store(0, Relaxed);
-            self.lane.budget.account((0, PACKER_BYTES));
+            self.lane.budget.free(Cost::beside(PACKER_BYTES));
         }
     }
 }
@@ -87,11 +91,13 @@ impl Packer {
         }
     }
 
-    fn pack(&mut self, bytes: &[u8], number: u64) -> Option<Packed> {
-        if bytes.len() > LARGEST {
+    /// The packed form, and whether it begins an epoch.
+    fn pack(&mut self, batch: &Batch) -> Option<(Vec<u8>, bool)> {
+        if batch.size() > LARGEST {
             self.epoch = None;
             return None;
         }
+        let bytes = &*whole(batch);
         let quiet = self.packed.elapsed() >= QUIET;
         let epoch = self.epoch.filter(|epoch| *epoch < EPOCH && !quiet);
         if epoch.is_none() {
@@ -100,11 +106,15 @@ impl Packer {
         let packed = compress(&mut self.compress, bytes);
         self.epoch = packed.is_some().then_some(epoch.unwrap_or(0) + bytes.len());
         self.packed = Instant::now();
-        Some(Packed {
-            bytes: packed?.into(),
-            number,
-            begins: epoch.is_none(),
-        })
+        Some((packed?, epoch.is_none()))
+    }
+}
+
+/// The bytes of a batch in one piece.
+fn whole(batch: &Batch) -> Cow<'_, [u8]> {
+    match &batch.large {
+        None => Cow::Borrowed(&batch.bytes),
+        Some(large) => Cow::Owned([&batch.bytes, large, &b"\n"[..]].concat()),
     }
 }
 
@@ -154,6 +164,7 @@ const SLACK: usize = 256;
 mod tests {
     use std::io::Read;
 
+    use bytes::Bytes;
     use flate2::read::DeflateDecoder;
 
     use super::*;
@@ -165,6 +176,22 @@ mod tests {
              data: {{\"wiki\":\"enwiki\",\"title\":\"Page {n}\",\"user\":\"Editor {user}\",\"bot\":false}}\n\n"
         )
         .into_bytes()
+    }
+
+    fn pack(packer: &mut Packer, bytes: &[u8], number: u64) -> Option<Packed> {
+        let batch = Batch {
+            bytes: Bytes::copy_from_slice(bytes),
+            large: None,
+            events: 1,
+            gaps: Vec::new(),
+            packed: None,
+        };
+        let (packed, begins) = packer.pack(&batch)?;
+        Some(Packed {
+            bytes: packed.into(),
+            number,
+            begins,
+        })
     }
 
     /// What a decoder makes of these, behind nothing.
@@ -186,7 +213,7 @@ mod tests {
         let packed: Vec<_> = events
             .iter()
             .zip(0..)
-            .map(|(event, number)| packer.pack(event, number).expect("a batch"))
+            .map(|(event, number)| pack(&mut packer, event, number).expect("a batch"))
             .collect();
         let starts: Vec<_> = (0..packed.len()).filter(|at| packed[*at].begins).collect();
         assert!(starts.len() > 3 && starts[0] == 0, "{starts:?}");
@@ -203,7 +230,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn after_a_silence_and_behind_what_is_too_large_an_epoch_begins() {
         let mut packer = Packer::new();
-        let mut begins = |bytes: &[u8]| packer.pack(bytes, 0).map(|packed| packed.begins);
+        let mut begins = |bytes: &[u8]| pack(&mut packer, bytes, 0).map(|packed| packed.begins);
         assert_eq!(begins(&event(1)), Some(true));
         assert_eq!(begins(&event(2)), Some(false));
         tokio::time::advance(QUIET).await;
@@ -219,7 +246,7 @@ mod tests {
         let noise: Vec<_> = std::iter::repeat_with(|| fastrand::u8(..))
             .take(200_000)
             .collect();
-        let packed = packer.pack(&noise, 0).expect("a batch");
+        let packed = pack(&mut packer, &noise, 0).expect("a batch");
         assert_eq!(unpacked(&[packed]), noise);
     }
 }

@@ -4,7 +4,10 @@ use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 
-use super::super::{Batch, standing::Standing};
+use super::{
+    super::{Batch, Gap, standing::Standing, texts::Texts},
+    budget::Cost,
+};
 
 /// The newest batches of a lane, by number, and what stands behind them.
 ///
@@ -15,8 +18,10 @@ pub(super) struct Ring {
     entries: VecDeque<Entry>,
     /// The number of the oldest batch that is here.
     first: u64,
-    /// What the entries cost, in bytes.
-    bytes: usize,
+    /// What the entries cost.
+    cost: Cost,
+    /// Where what it joins is counted, if anywhere.
+    texts: Option<Arc<Texts>>,
     /// Where the lane stands behind the newest batch; `None` before it has looked, and once it is closed.
     standing: Option<Arc<Standing>>,
 }
@@ -24,8 +29,7 @@ pub(super) struct Ring {
 #[derive(Debug)]
 struct Entry {
     taken: Batches,
-    /// In bytes.
-    cost: usize,
+    cost: Cost,
 }
 
 /// What a ring has for a client.
@@ -58,6 +62,14 @@ pub(super) struct Head {
 }
 
 impl Ring {
+    /// An empty one, whose joined batches are counted among `texts`.
+    pub(super) fn new(texts: &Arc<Texts>) -> Self {
+        Self {
+            texts: Some(Arc::clone(texts)),
+            ..Self::default()
+        }
+    }
+
     /// The head, if a client may go on from it.
     pub(super) fn head(&self) -> Option<Head> {
         let standing = self.standing.as_ref().filter(|standing| standing.is_settled())?;
@@ -98,16 +110,16 @@ impl Ring {
     }
 
     /// Adds a batch and moves the head behind it, in `budget` bytes at most: the oldest batches make room, and one that has
-    /// none is missed by everybody. How many bytes more the ring costs now, and how many less.
-    pub(super) fn push(&mut self, batch: Batch, after: Arc<Standing>, budget: usize) -> (usize, usize) {
+    /// none is missed by everybody. What the ring costs more now, and what it costs less.
+    pub(super) fn push(&mut self, batch: Batch, after: Arc<Standing>, budget: usize) -> (Cost, Cost) {
         let cost = cost(&batch, &after);
         self.standing = Some(Arc::clone(&after));
-        let freed = self.trim(budget.saturating_sub(cost));
-        if cost > budget {
+        let freed = self.trim(budget.saturating_sub(cost.total()));
+        if cost.total() > budget {
             self.first += 1;
-            return (0, freed);
+            return (Cost::default(), freed);
         }
-        self.bytes += cost;
+        self.cost += cost;
         let taken = Batches {
             batch,
             count: 1,
@@ -117,23 +129,34 @@ impl Ring {
         (cost, freed)
     }
 
-    /// Drops the oldest batches until the rest costs at most `budget` bytes; how many that freed. Those that are joined go
-    /// together, as their bytes do.
-    pub(super) fn trim(&mut self, budget: usize) -> usize {
-        let before = self.bytes;
+    /// Drops the oldest batches until the rest costs at most `budget` bytes; what that freed. Those that are joined go together,
+    /// as their bytes do.
+    pub(super) fn trim(&mut self, budget: usize) -> Cost {
+        let mut freed = Cost::default();
         let mut is_within = false;
-        while (is_within || self.bytes > budget)
+        while (is_within || self.cost.total() > budget)
             && let Some(entry) = self.entries.pop_front()
         {
-            self.bytes -= entry.cost;
+            self.cost -= entry.cost;
+            freed += entry.cost;
             self.first += 1;
             is_within = entry.taken.count > 1;
         }
-        before - self.bytes
+        if self.entries.is_empty() {
+            // What many small batches took need not be kept for few large ones.
+            self.entries.shrink_to(FEW);
+        }
+        freed
     }
 
-    /// Drops everything, and sends everybody away; how many bytes that freed.
-    pub(super) fn close(&mut self) -> usize {
+    /// What its entries cost.
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Drops everything, and sends everybody away; what that freed.
+    pub(super) fn close(&mut self) -> Cost {
         self.standing = None;
         self.trim(0)
     }
@@ -151,7 +174,10 @@ impl Ring {
             .range(from..to)
             .map(|entry| &*entry.taken.batch.bytes)
             .collect();
-        let joined = Bytes::from(pieces.concat());
+        let joined = match &self.texts {
+            Some(texts) => texts.count(pieces.concat()),
+            None => Bytes::from(pieces.concat()),
+        };
         share(&joined, self.entries.range_mut(from..to));
     }
 }
@@ -181,11 +207,21 @@ fn may_be_joined<'a>(run: impl IntoIterator<Item = &'a Entry>) -> bool {
     })
 }
 
-/// What a batch costs in a ring, in bytes.
-fn cost(batch: &Batch, after: &Standing) -> usize {
+/// What a batch costs in a ring.
+fn cost(batch: &Batch, after: &Standing) -> Cost {
     let packed = batch.packed.as_ref().map_or(0, |packed| packed.bytes.len());
-    batch.bytes.len() + packed + after.bytes() + size_of::<Entry>()
+    Cost {
+        text: batch.size() + packed,
+        beside: after.bytes() + batch.gaps.len() * size_of::<Gap>() + ENTRY,
+    }
 }
+
+/// What an entry costs beside what it holds, in bytes: twice its size, for a queue that grows by doubling, and what texts and
+/// standings cost as allocations.
+const ENTRY: usize = 2 * size_of::<Entry>() + 128;
+
+/// Entries whose room an empty ring keeps.
+const FEW: usize = 16;
 
 /// Batches in a run; runs begin at multiples of it.
 const RUN: u64 = 16;
@@ -208,6 +244,7 @@ mod tests {
     fn batch(number: u64, length: usize) -> Batch {
         Batch {
             bytes: vec![number as u8; length].into(),
+            large: None,
             events: 1,
             gaps: Vec::new(),
             packed: None,
@@ -304,12 +341,13 @@ mod tests {
                         clients[client] = number + count;
                     }
                 }
-                prop_assert!(ring.bytes <= budget);
-                prop_assert_eq!(ring.bytes, ring.entries.iter().map(|entry| entry.cost).sum::<usize>());
+                prop_assert!(ring.cost.total() <= budget);
+                let costs = ring.entries.iter().map(|entry| entry.cost.total());
+                prop_assert_eq!(ring.cost.total(), costs.sum::<usize>());
                 prop_assert_eq!(ring.end(), pushed.len() as u64);
             }
             ring.close();
-            prop_assert_eq!((ring.bytes, ring.entries.len()), (0, 0));
+            prop_assert_eq!((ring.cost, ring.entries.len()), (Cost::default(), 0));
         }
     }
 }

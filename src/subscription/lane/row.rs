@@ -99,7 +99,7 @@ impl Row {
             match ring.take(self.number) {
                 Taken::Batches(Batches { batch, count, after }) if batch.is_plain() => {
                     let stretch = stretch.get_or_insert_with(|| Stretch::new(Arc::clone(&after)));
-                    bytes += batch.bytes.len();
+                    bytes += batch.size();
                     stretch.push(self.number, batch, count, after);
                     self.number = stretch.end;
                     self.has_more = stretch.batches.len() >= most.batches || bytes >= most.bytes;
@@ -186,6 +186,7 @@ pub(crate) mod tests {
         *,
     };
     use crate::{
+        filter::Filters,
         position::IdForm,
         subscription::{Coding, Format, tests::gap},
     };
@@ -204,7 +205,7 @@ pub(crate) mod tests {
                 filter: None,
                 shows_canaries: false,
             };
-            let lane = Lane::new(key, Arc::new(Budget::new(usize::MAX)));
+            let lane = Lane::new(key, Arc::new(Budget::new(usize::MAX, Filters::default())));
             lane.ring.lock().stand(Arc::new(Standing::nowhere()));
             Self(Arc::new(lane))
         }
@@ -232,6 +233,7 @@ pub(crate) mod tests {
     fn batch(bytes: Vec<u8>) -> Batch {
         Batch {
             bytes: bytes.into(),
+            large: None,
             events: 1,
             gaps: Vec::new(),
             packed: None,

@@ -16,6 +16,7 @@ pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
     let closing = Closing(&lane);
     let mut packing = Packing::of(&lane);
     let mut subscription = Subscription::start_proven(&lanes.0.source, lane.key.request(lane_client(), now));
+    subscription.count_in(lane.budget.texts());
     tokio::select! {
         () = lane.ended.cancelled() => {}
         never = poll_fn(|context| poll(context, &lanes, &mut packing, &lane, &mut subscription)) => match never {},

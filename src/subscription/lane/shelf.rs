@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use super::super::{Batch, standing::Standing};
+use super::{
+    super::{Batch, standing::Standing},
+    budget::Cost,
+};
 
 /// Batches by the place they begin at, the newest of them.
 #[derive(Debug, Default)]
@@ -16,8 +19,8 @@ pub(super) struct Shelf {
     entries: HashMap<u64, Entry>,
     /// The keys, oldest first.
     order: VecDeque<u64>,
-    /// What the entries cost, in bytes.
-    bytes: usize,
+    /// What the entries cost.
+    cost: Cost,
 }
 
 #[derive(Debug)]
@@ -35,26 +38,26 @@ impl Shelf {
         same.then(|| (entry.batch.clone(), Arc::clone(&entry.after)))
     }
 
-    /// Adds the batch that leads from `before` to `after`, in `budget` bytes at most: the oldest make room. How many bytes
-    /// more the shelf costs now, and how many less.
+    /// Adds the batch that leads from `before` to `after`, in `budget` bytes at most: the oldest make room. What the shelf costs
+    /// more now, and what it costs less.
     pub(super) fn put(
         &mut self,
         before: Standing,
         batch: Batch,
         after: Arc<Standing>,
         budget: usize,
-    ) -> (usize, usize) {
+    ) -> (Cost, Cost) {
         let key = before.fingerprint();
         let entry = Entry { before, batch, after };
         let cost = entry.cost();
-        if cost > budget {
-            return (0, 0);
+        if cost.total() > budget {
+            return (Cost::default(), Cost::default());
         }
-        let mut freed = self.trim(budget - cost);
-        self.bytes += cost;
+        let mut freed = self.trim(budget - cost.total());
+        self.cost += cost;
         match self.entries.insert(key, entry) {
             Some(old) => {
-                self.bytes -= old.cost();
+                self.cost -= old.cost();
                 freed += old.cost();
             }
             None => self.order.push_back(key),
@@ -62,20 +65,37 @@ impl Shelf {
         (cost, freed)
     }
 
-    /// Drops the oldest until the rest costs at most `budget` bytes; how many that freed.
-    pub(super) fn trim(&mut self, budget: usize) -> usize {
-        let before = self.bytes;
-        while self.bytes > budget
+    /// What its entries cost.
+    #[cfg(test)]
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Drops the oldest until the rest costs at most `budget` bytes; what that freed.
+    pub(super) fn trim(&mut self, budget: usize) -> Cost {
+        let mut freed = Cost::default();
+        while self.cost.total() > budget
             && let Some(key) = self.order.pop_front()
         {
-            self.bytes -= self.entries.remove(&key).map_or(0, |entry| entry.cost());
+            let cost = self
+                .entries
+                .remove(&key)
+                .map_or(Cost::default(), |entry| entry.cost());
+            self.cost -= cost;
+            freed += cost;
         }
-        before - self.bytes
+        freed
     }
 }
 
 impl Entry {
-    fn cost(&self) -> usize {
-        self.batch.bytes.len() + self.before.bytes() + self.after.bytes() + size_of::<Self>()
+    fn cost(&self) -> Cost {
+        Cost {
+            text: self.batch.size(),
+            beside: self.before.bytes() + self.after.bytes() + ENTRY,
+        }
     }
 }
+
+/// What an entry costs beside what it holds, in bytes: its places in the map and in the order, both of which grow by doubling.
+const ENTRY: usize = 2 * (size_of::<Entry>() + 2 * size_of::<u64>()) + 128;

@@ -1,0 +1,153 @@
+//! Memory, measured: the process stays within the sum that `check-config` tells, whatever the records are and however many lag.
+
+use std::{net::SocketAddr, time::Duration};
+
+use riverhead_brokers::{Cluster, NewTopic, Producer, eventually, scaled, shared};
+use riverhead_loadtest::{
+    client::{Ask, Client},
+    gateway::{Gateway, Plan},
+    numbers::{Faults, Truth},
+    reading::Reading,
+};
+use tokio::time::Instant;
+
+use crate::following::{FROM_THE_START, STREAM, plan, start};
+
+const TOPIC: &str = "memory-large";
+const PARTITIONS: usize = 200;
+
+/// Just below the largest value that is sent.
+const LARGE: usize = 7_900_000;
+
+const MIB: u64 = 1 << 20;
+
+/// Each budget of `[memory]`.
+const BUDGET: u64 = 16 * MIB;
+
+/// Different large events that clients here stop in, each of which is held once (docs/memory.md).
+const HELD: u64 = 6;
+
+/// What the budgets come to, and one cluster, and what those hold who do not read.
+const BOUND: u64 = 3 * BUDGET + 64 * MIB + HELD * LARGE as u64;
+
+/// What one client may cost, more than one of HTTP/2.
+const A_CLIENT: u64 = 14 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn large_records_hundreds_of_partitions_and_clients_that_do_not_read_stay_within_the_bound() {
+    let brokers = shared();
+    create(&brokers);
+    let gateway = start(&small(plan(&brokers, &[TOPIC])));
+    gateway.wait_for_partitions(PARTITIONS, SOON);
+    let mut ledgers = Vec::new();
+    let mut small = brokers.producer(TOPIC).record_bytes(1000).start();
+    small.send(2 * PARTITIONS as u64);
+    small.flush();
+    let mut lagging = lag(&gateway, 0, "").await;
+    let mut large = large(&brokers);
+    // First into partitions that are quiet otherwise, then to all: what is small must go on being shed.
+    for round in 0..3 {
+        large.send(8);
+        large.flush();
+        small.send(2000);
+        small.flush();
+        lagging.extend(lag(&gateway, 1 + round, FROM_THE_START).await);
+        assert_bounded(&gateway, lagging.len());
+    }
+    ledgers.extend([small.finish(), large.finish()]);
+    let truth = Truth::of(&ledgers);
+    let mut honest = Reading::new(
+        gateway.http,
+        Ask::new(format!("/v2/stream/{STREAM}{FROM_THE_START}")),
+    );
+    honest
+        .read(truth.len(), None, Instant::now() + scaled(SOON))
+        .await;
+    assert_eq!(
+        truth.judge(&honest.got),
+        Faults::default(),
+        "others lag; this one does not"
+    );
+    assert_bounded(&gateway, lagging.len());
+    drop(lagging);
+    drop(honest);
+    eventually(SOON, "the clients' batches are given back", || {
+        gateway
+            .metric("riverhead_lane_ring_bytes")
+            .is_ok_and(|bytes| bytes <= BUDGET as f64)
+    });
+}
+
+/// The same budgets for all.
+fn small(plan: Plan) -> Plan {
+    let budget = format!("{}MiB", BUDGET / MIB);
+    ["TAIL", "HISTORY", "LANES"].into_iter().fold(plan, |plan, name| {
+        plan.set(&format!("RIVERHEAD_MEMORY__{name}"), &budget)
+    })
+}
+
+fn create(brokers: &Cluster) {
+    let ids = brokers.broker_ids();
+    let replicas: Vec<_> = ids.iter().map(|id| [*id]).collect();
+    let replicas: Vec<&[i32]> = replicas
+        .iter()
+        .map(|id| &id[..])
+        .cycle()
+        .take(PARTITIONS)
+        .collect();
+    brokers.create(&NewTopic::with_replicas(TOPIC, &replicas).config("max.message.bytes", "12000000"));
+}
+
+fn large(brokers: &Cluster) -> Producer {
+    brokers
+        .producer(TOPIC)
+        .record_bytes(LARGE)
+        .property("message.max.bytes", "12000000")
+        .start()
+}
+
+/// Clients that read their head and nothing more: in one lane, each with a filter of its own, and as gzip.
+async fn lag(gateway: &Gateway, round: usize, query: &str) -> Vec<Client> {
+    let mut clients = Vec::new();
+    for n in 0..8 {
+        let separator = if query.is_empty() { '?' } else { '&' };
+        let own = format!(
+            "{query}{separator}filter=n%3E%3D0%20or%20n%3D-{}",
+            1 + 8 * round + n
+        );
+        for query in [query.to_owned(), own.clone(), format!("{own}&encoding=gzip")] {
+            let ask = Ask {
+                // Five filters are the most of one address.
+                from: Some(SocketAddr::from(([127, 0, 7, (8 * round + n) as u8], 0))),
+                // The kernel takes little, so that the rest is the gateway's.
+                receive_buffer: Some(64 * 1024),
+                ..Ask::new(format!("/v2/stream/{STREAM}{query}"))
+            };
+            let client = Client::connect(gateway.http, &ask).await.expect("a response");
+            assert_eq!(client.status, 200, "{}", client.head);
+            clients.push(client);
+        }
+    }
+    clients
+}
+
+fn assert_bounded(gateway: &Gateway, clients: usize) {
+    let most = gateway.most_resident().expect("its memory");
+    let bound = BOUND + clients as u64 * A_CLIENT;
+    let now = gateway.resident().expect("its memory");
+    let metric = |name: &str| gateway.metric(name).unwrap_or_default() as u64 / MIB;
+    let (tail, lanes) = (
+        metric("riverhead_tail_ring_bytes"),
+        metric("riverhead_lane_ring_bytes"),
+    );
+    println!(
+        "{} MiB of {} MiB; now {}, tail {tail}, lanes {lanes}",
+        most / MIB,
+        bound / MIB,
+        now / MIB
+    );
+    assert!(most <= bound, "{} MiB of {} MiB", most / MIB, bound / MIB);
+}
+
+const SOON: Duration = Duration::from_secs(60);
