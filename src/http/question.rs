@@ -182,7 +182,7 @@ impl<'a> Parameters<'a> {
             Some(text) => Some(Filter::parse(text)?),
         };
         for (field, by_all) in &selection.filter_fields {
-            let Some(values) = self.one(field)? else { continue };
+            let Some(values) = self.only(field)? else { continue };
             if !by_all {
                 let why = format!("'{field}' is not a field that each of these streams can be filtered by");
                 return Err(Error::BadParameter(why));
@@ -230,7 +230,16 @@ impl<'a> Parameters<'a> {
         }
     }
 
+    /// The value of a parameter, unless a field has its name.
     fn one(&self, wanted: &str) -> Result<Option<&str>, Error> {
+        if self.is_field(wanted) {
+            return Ok(None);
+        }
+        self.only(wanted)
+    }
+
+    /// What this name is given, which must be once.
+    fn only(&self, wanted: &str) -> Result<Option<&str>, Error> {
         let mut values = self.pairs.iter().filter(|(name, _)| name == wanted);
         match (values.next(), values.next()) {
             (first, None) => Ok(first.map(|(_, value)| value.as_str())),

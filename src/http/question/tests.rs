@@ -192,4 +192,6 @@ fn a_field_keeps_its_name_from_a_slip_and_from_a_later_parameter() {
     assert_eq!(question.position, None);
     let filter = question.filter.unwrap().to_string();
     assert_eq!(filter, r#""Since" in ("x") and "lastEventID" in ("y")"#);
+    let question = ask_with_fields(&["checkpoint"], "/?checkpoint=yes").unwrap();
+    assert_eq!(question.filter.unwrap().to_string(), r#""checkpoint" in ("yes")"#);
 }

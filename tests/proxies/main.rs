@@ -1,0 +1,121 @@
+//! What is taken for the client behind real proxies, configured as docs/proxies.md says, whatever a stranger writes into its
+//! headers. The table there is what this test sees.
+//!
+//! Needs nginx, HAProxy, curl, Node and Java: `./tests/run` installs them. `RIVERHEAD_WRITE_DOCS=1` writes the table anew.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod clients;
+mod forms;
+mod proxy;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::{fmt::Write, time::Duration};
+
+use forms::FORMS;
+use proxy::{Kind, Proxy};
+use riverhead::{client::Lists, limits::settings::Settings as Limits};
+use support::rig::{Client, Rig, catalog, get, nothing};
+
+const STREAM: &str = "/v2/stream/recentchange";
+const OPEN: &str = "riverhead_streams_admitted";
+
+/// A stranger's address: no proxy has it.
+const STRANGER: [u8; 4] = [127, 0, 0, 2];
+
+/// A gateway that believes 127.0.0.1.
+fn gateway(forwarded: Lists) -> Rig {
+    Rig::limited(catalog(), nothing(), Limits::default(), |settings| {
+        settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        settings.forwarded = forwarded;
+        // HAProxy finds out that its client is gone when it has something to send.
+        settings.heartbeat = Duration::from_millis(50);
+    })
+}
+
+/// Whom the gateway counts the one stream for that is open.
+async fn counted(rig: &Rig) -> String {
+    rig.until_metric(OPEN, 1.0).await;
+    let report = get(rig.admin, "/admin/clients", "").await.json();
+    report["by_streams"][0]["client"].as_str().unwrap().to_owned()
+}
+
+/// What a stranger that asks through `proxy` with these lines is taken for.
+async fn taken_for(rig: &Rig, proxy: &Proxy, lines: &str) -> String {
+    let mut client = Client::from(STRANGER, proxy.address).await;
+    let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{lines}\r\n");
+    client.send(&request).await;
+    let head = client.head().await;
+    let status = &head["HTTP/1.1 ".len()..][..3];
+    if status != "200" {
+        return format!("{status} of the proxy");
+    }
+    let counted = counted(rig).await;
+    client.reset();
+    rig.until_metric(OPEN, 0.0).await;
+    match counted.as_str() {
+        "127.0.0.2" => "the client".into(),
+        "somebody behind 127.0.0.1" => "somebody".into(),
+        other => other.into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nginx and HAProxy: ./tests/run"]
+async fn a_stranger_behind_a_proxy_is_itself_or_somebody_whatever_it_writes() {
+    let mut columns = Vec::new();
+    for kind in Kind::ALL {
+        let rig = gateway(kind.believed());
+        let proxy = Proxy::start(kind, rig.public).await;
+        let mut column = Vec::new();
+        for (_, lines) in FORMS {
+            column.push(taken_for(&rig, &proxy, &forms::wire(lines)).await);
+        }
+        columns.push(column);
+    }
+    for (kind, column) in Kind::ALL.iter().zip(&columns) {
+        for ((form, _), taken) in FORMS.iter().zip(column) {
+            let is_fine = match taken.as_str() {
+                "the client" => true,
+                "somebody" => !kind.is_documented(),
+                other => other.ends_with("of the proxy"),
+            };
+            assert!(is_fine, "{kind:?}: {form}: {taken}");
+        }
+    }
+    proxy::compare_with_docs("forms", &table(&columns));
+}
+
+fn table(columns: &[Vec<String>]) -> String {
+    let mut table = "| what the stranger sends | nginx, as above | HAProxy, as above | nginx that appends and drops nothing | HAProxy with `option forwardfor` alone |\n|---|---|---|---|---|\n".to_owned();
+    for (row, (form, _)) in FORMS.iter().enumerate() {
+        write!(table, "| {form} |").unwrap();
+        for column in columns {
+            write!(table, " {} |", column[row]).unwrap();
+        }
+        table.push('\n');
+    }
+    table
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nginx, curl, Node and Java: ./tests/run"]
+async fn real_clients_behind_the_documented_proxy_are_themselves() {
+    let rig = gateway(Lists::XForwardedFor);
+    let proxy = Proxy::start(Kind::Nginx, rig.public).await;
+    let mut table =
+        "| client | no header | `X-Forwarded-For` | `Forwarded` | both |\n|---|---|---|---|---|\n".to_owned();
+    for client in clients::ALL {
+        write!(table, "| {} |", client.name()).unwrap();
+        for headers in clients::HEADERS {
+            let running = client.start(&format!("http://{}{STREAM}", proxy.address), headers);
+            let counted = counted(&rig).await;
+            drop(running);
+            rig.until_metric(OPEN, 0.0).await;
+            assert_eq!(counted, "127.0.0.1", "{} {headers:?}", client.name());
+            table.push_str(" the client |");
+        }
+        table.push('\n');
+    }
+    proxy::compare_with_docs("clients", &table);
+}
