@@ -1,0 +1,129 @@
+//! Dates and times of ISO 8601, extended (`2018-06-14T12:00:00Z`) or, with a time, basic (`20180614T120000Z`).
+
+use jiff::civil::Date;
+
+use super::{Clock, instant, offset};
+use crate::position::Timestamp;
+
+/// Returns the time that `text` means; of a year or a month alone its beginning. `None` when it means none.
+pub(super) fn parse(text: &str) -> Option<Timestamp> {
+    let mut text = Scanner(text.as_bytes());
+    let (day, is_whole) = date(&mut text)?;
+    if text.0.is_empty() {
+        return instant(day, Clock::MIDNIGHT, 0);
+    }
+    if !is_whole || !(text.skip(b"Tt") || text.skip(b" ")) {
+        return None;
+    }
+    let clock = clock(&mut text)?;
+    let ahead = zone(&mut text)?;
+    text.0.is_empty().then(|| instant(day, clock, ahead))?
+}
+
+/// Returns the day, and whether it was named whole.
+fn date(text: &mut Scanner<'_>) -> Option<(Date, bool)> {
+    let year = year(text)?;
+    let is_basic = text.digits_ahead() == 4;
+    if !is_basic && !text.skip(b"-") {
+        return text
+            .0
+            .is_empty()
+            .then(|| Date::new(year, 1, 1).ok().map(|day| (day, false)))?;
+    }
+    let month = i8::try_from(text.number(2)?).ok()?;
+    if !is_basic && !text.skip(b"-") {
+        return text
+            .0
+            .is_empty()
+            .then(|| Date::new(year, month, 1).ok().map(|day| (day, false)))?;
+    }
+    let day = i8::try_from(text.number(2)?).ok()?;
+    Some((Date::new(year, month, day).ok()?, true))
+}
+
+/// Four digits, or a sign and six: the plus of `+002018` may have become a space, and been trimmed.
+fn year(text: &mut Scanner<'_>) -> Option<i16> {
+    let is_negative = text.skip(b"-");
+    let is_expanded = is_negative || text.skip(b"+") || text.digits_ahead() == 6;
+    let year = text.number(if is_expanded { 6 } else { 4 })?;
+    if is_negative && year == 0 {
+        return None;
+    }
+    i16::try_from(if is_negative { -year } else { year }).ok()
+}
+
+/// `12`, `12:00`, `12:00:00` or `12:00:00.123`, also without colons or with a comma. What is finer than milliseconds is cut off.
+fn clock(text: &mut Scanner<'_>) -> Option<Clock> {
+    let hour = text.number(2)?;
+    let is_basic = text.digits_ahead() > 0;
+    let (mut minute, mut second, mut millis) = (0, 0, 0);
+    if is_basic || text.skip(b":") {
+        minute = text.number(2)?;
+        if (is_basic && text.digits_ahead() > 0) || (!is_basic && text.skip(b":")) {
+            second = text.number(2)?;
+            if text.skip(b".,") {
+                millis = text.thousandths()?;
+            }
+        }
+    }
+    Clock::new(hour, minute, second, millis)
+}
+
+/// Returns how many minutes ahead of UTC it says that it is: nothing is UTC, as `Z` is. A space is the plus that a form decoder
+/// has read as one.
+fn zone(text: &mut Scanner<'_>) -> Option<i64> {
+    if text.0.is_empty() || (text.0.trim_ascii_start().eq_ignore_ascii_case(b"Z")) {
+        text.0 = &[];
+        return Some(0);
+    }
+    let has_space = text.skip(b" ");
+    let is_behind = text.skip(b"-");
+    if !is_behind && !text.skip(b"+") && !has_space {
+        return None;
+    }
+    let hours = text.number(2)?;
+    text.skip(b":");
+    let minutes = if text.0.is_empty() { 0 } else { text.number(2)? };
+    offset(hours, minutes, is_behind)
+}
+
+/// What is left of the text.
+struct Scanner<'a>(&'a [u8]);
+
+impl Scanner<'_> {
+    /// Takes the next character if it is one of these.
+    fn skip(&mut self, any: &[u8]) -> bool {
+        let is_next = self.0.first().is_some_and(|next| any.contains(next));
+        if is_next {
+            self.0 = &self.0[1..];
+        }
+        is_next
+    }
+
+    fn digits_ahead(&self) -> usize {
+        self.0.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    }
+
+    /// Takes exactly so many digits, of at least as many.
+    fn number(&mut self, digits: usize) -> Option<i64> {
+        let (number, rest) = self.0.split_at_checked(digits)?;
+        if !number.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        self.0 = rest;
+        Some(
+            number
+                .iter()
+                .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')),
+        )
+    }
+
+    /// Takes the digits of a fraction.
+    fn thousandths(&mut self) -> Option<i64> {
+        let (digits, rest) = self.0.split_at(self.digits_ahead());
+        self.0 = rest;
+        let three = digits.iter().chain(b"00").take(3);
+        let sum = three.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        (!digits.is_empty()).then_some(sum)
+    }
+}

@@ -1,0 +1,210 @@
+//! Dates with the name of a month: RFC 2822 (`Thu, 14 Jun 2018 12:00:00 GMT`), the form of C (`Thu Jun 14 12:00:00 2018`), and
+//! what `Date` of JavaScript writes (`Thu Jun 14 2018 14:00:00 GMT+0200 (CEST)`).
+
+use jiff::civil::{Date, Weekday};
+
+use super::{Clock, instant, offset};
+use crate::position::Timestamp;
+
+/// Returns the time that `text` means. `None` when it means none: when anything in it is not understood, comes twice, or
+/// contradicts the rest.
+pub(super) fn parse(text: &str) -> Option<Timestamp> {
+    let mut parts = Parts::default();
+    let text = text.split_once('(').map_or(
+        text,
+        |(text, comment)| {
+            if comment.ends_with(')') { text } else { "" }
+        },
+    );
+    for word in text.split([' ', ',']).filter(|word| !word.is_empty()) {
+        parts.take(word)?;
+    }
+    parts.instant()
+}
+
+/// What the words have said so far.
+#[derive(Default)]
+struct Parts<'a> {
+    weekday: Option<Weekday>,
+    month: Option<i8>,
+    /// Days and years, which come in either order.
+    numbers: Vec<&'a str>,
+    clock: Option<Clock>,
+    /// Minutes ahead of UTC.
+    zone: Option<i64>,
+    /// Whether the zone has an offset of its own.
+    has_offset: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn take(&mut self, word: &'a str) -> Option<()> {
+        if word.contains(':') {
+            return once(&mut self.clock, clock(word)?);
+        }
+        if word.bytes().all(|byte| byte.is_ascii_digit()) {
+            return self.take_number(word);
+        }
+        if let Some(ahead) = signed(word) {
+            return self.take_offset(ahead);
+        }
+        if let Some(month) = place_of(word, &MONTHS) {
+            return once(&mut self.month, month + 1);
+        }
+        if let Some(weekday) = place_of(word, &WEEKDAYS) {
+            return once(&mut self.weekday, Weekday::from_monday_zero_offset(weekday).ok()?);
+        }
+        self.take_zone(word)
+    }
+
+    /// A day or a year; once both are there, and a time, the offset whose plus has become a space.
+    fn take_number(&mut self, word: &'a str) -> Option<()> {
+        if self.numbers.len() == 2 && self.clock.is_some() {
+            return self.take_offset(hours_and_minutes(word)?);
+        }
+        self.numbers.push(word);
+        (self.numbers.len() <= 2).then_some(())
+    }
+
+    /// Behind a time, and at most behind the name of UTC.
+    fn take_offset(&mut self, ahead: i64) -> Option<()> {
+        let is_free = self.zone.is_none_or(|zone| zone == 0) && !self.has_offset;
+        self.has_offset = true;
+        self.zone = Some(ahead);
+        (is_free && self.clock.is_some()).then_some(())
+    }
+
+    fn take_zone(&mut self, word: &'a str) -> Option<()> {
+        let at = word.find(['+', '-']).unwrap_or(word.len());
+        let (name, ahead) = word.split_at(at);
+        let known = ZONES.iter().find(|(zone, _)| zone.eq_ignore_ascii_case(name))?;
+        once(&mut self.zone, known.1 * 60)?;
+        match ahead {
+            "" => self.clock.map(drop),
+            ahead => self.take_offset(signed(ahead)?),
+        }
+    }
+
+    fn instant(self) -> Option<Timestamp> {
+        let [first, second] = self.numbers.as_slice() else {
+            return None;
+        };
+        // A day has at most two digits, and comes first if the year has as few.
+        let (day, year) = if first.len() > 2 {
+            (second, first)
+        } else {
+            (first, second)
+        };
+        if day.len() > 2 {
+            return None;
+        }
+        let date = Date::new(year_of(year)?, self.month?, day.parse().ok()?).ok()?;
+        if self.weekday.is_some_and(|weekday| weekday != date.weekday()) {
+            return None;
+        }
+        instant(
+            date,
+            self.clock.unwrap_or(Clock::MIDNIGHT),
+            self.zone.unwrap_or(0),
+        )
+    }
+}
+
+/// Sets what is not set.
+fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+    slot.replace(value).is_none().then_some(())
+}
+
+/// Four digits, or the two of RFC 822, of which those below 50 are of this century.
+fn year_of(text: &str) -> Option<i16> {
+    let year: i16 = text.parse().ok()?;
+    match (text.len(), year) {
+        (4, year) => Some(year),
+        (2, 0..50) => Some(2000 + year),
+        (2, year) => Some(1900 + year),
+        _ => None,
+    }
+}
+
+fn clock(word: &str) -> Option<Clock> {
+    let (whole, fraction) = word.split_once('.').unwrap_or((word, "0"));
+    let numbers: Option<Vec<i64>> = whole.split(':').map(two_digits).collect();
+    let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    let millis: String = fraction.chars().chain("00".chars()).take(3).collect();
+    match numbers?.as_slice() {
+        [hour, minute] if whole == word => Clock::new(*hour, *minute, 0, 0),
+        [hour, minute, second] if is_fraction => Clock::new(*hour, *minute, *second, millis.parse().ok()?),
+        _ => None,
+    }
+}
+
+fn two_digits(text: &str) -> Option<i64> {
+    let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
+}
+
+/// `+0200`, `-02:00`: a sign, hours and minutes.
+fn signed(word: &str) -> Option<i64> {
+    match word.split_at_checked(1)? {
+        ("+", digits) => hours_and_minutes(digits),
+        ("-", digits) => hours_and_minutes(digits).map(|ahead| -ahead),
+        _ => None,
+    }
+}
+
+fn hours_and_minutes(digits: &str) -> Option<i64> {
+    let is_number = digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let (hours, minutes) = is_number.then(|| digits.split_at(2))?;
+    offset(hours.parse().ok()?, minutes.parse().ok()?, false)
+}
+
+/// Returns which of these the word is, written out or by its first three letters.
+fn place_of(word: &str, names: &[&str]) -> Option<i8> {
+    let is_name = |name: &&str| {
+        word.eq_ignore_ascii_case(name) || (word.len() == 3 && name[..3].eq_ignore_ascii_case(word))
+    };
+    names
+        .iter()
+        .position(is_name)
+        .and_then(|at| i8::try_from(at).ok())
+}
+
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+const WEEKDAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
+
+/// Hours ahead of UTC. RFC 2822 has no others, and takes all that it does not know for UTC: here they are refused.
+const ZONES: [(&str, i64); 12] = [
+    ("GMT", 0),
+    ("UTC", 0),
+    ("UT", 0),
+    ("Z", 0),
+    ("EST", -5),
+    ("EDT", -4),
+    ("CST", -6),
+    ("CDT", -5),
+    ("MST", -7),
+    ("MDT", -6),
+    ("PST", -8),
+    ("PDT", -7),
+];
