@@ -10,7 +10,7 @@ use crate::{
     catalog::{LAST_EVENT_ID, Selection, near_miss},
     filter::Filter,
     metrics::StartPlace,
-    position::{self, Entry, IdForm, Place, Position, Timestamp, TopicKey},
+    position::{self, Entry, IdForm, Position, Timestamp, TopicKey, place_elsewhere},
     subscription::Coding,
 };
 
@@ -45,10 +45,10 @@ impl Question {
         now: Timestamp,
     ) -> Result<Self, Error> {
         let parameters = Parameters::read(uri, selection)?;
-        let since = parameters.since()?.filter(|since| *since <= now);
+        let since = parameters.since()?;
         let id = last_event_id(headers).or_else(|| parameters.last_event_id());
         let (position, since) = match id {
-            Some(id) => admit(position::decode(id)?, since, selection)?,
+            Some(id) => admit(position::decode(id)?, since, selection, now)?,
             None => (None, since),
         };
         Ok(Self {
@@ -83,6 +83,7 @@ fn admit(
     id: Position,
     since: Option<Timestamp>,
     selection: &Selection,
+    now: Timestamp,
 ) -> Result<(Option<Position>, Option<Timestamp>), Error> {
     let asked = |entry: &Entry| selection.topics.iter().any(|topic| entry.topic.names(topic));
     let (entries, others): (Vec<_>, Vec<_>) = id.entries.into_iter().partition(asked);
@@ -95,20 +96,13 @@ fn admit(
     if !foreign.is_empty() {
         return Err(not_available(&foreign, selection));
     }
+    // Of topics that the streams no longer have, the successors go on at the same time.
+    let successors = place_elsewhere(former.iter().map(|entry| entry.place), now);
+    let successors = successors.map(|place| place.time().unwrap_or(0));
     if entries.is_empty() {
-        // All that the id knows are topics that the streams no longer have: their successors go on at the same time.
-        let newest = former.iter().filter_map(|entry| time_of(&entry.place)).max();
-        return Ok((None, newest.or(since)));
+        return Ok((None, successors.or(since)));
     }
-    Ok((Some(Position { entries }), None))
-}
-
-fn time_of(place: &Place) -> Option<Timestamp> {
-    match place {
-        Place::Since(time) => Some(*time),
-        Place::At(mark) => mark.timestamp,
-        Place::Earliest | Place::Latest => None,
-    }
+    Ok((Some(Position { entries }), successors))
 }
 
 fn not_available(foreign: &[Entry], selection: &Selection) -> Error {

@@ -11,7 +11,7 @@ use super::{backoff::Backoff, cluster::Ticket};
 use crate::{
     event::Encoding,
     partition::{Bounds, PartitionLog, TopicPartition},
-    position::{LogTag, Offset},
+    position::{Epoch, LogTag, Offset},
 };
 
 pub(super) struct Topic {
@@ -114,6 +114,14 @@ impl From {
     }
 }
 
+impl From {
+    /// Returns the leader epoch below which no record is that a tail reads which begins here; `None` when there may be any: those
+    /// at the start of a log were written under epochs before that of its leader now.
+    pub(super) fn epoch(self, bounds: Bounds) -> Option<Epoch> {
+        bounds.epoch.filter(|_| self.next(bounds) == bounds.end)
+    }
+}
+
 /// Whether a look said for certain that a topic is not there.
 pub(super) fn is_absent(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
@@ -149,5 +157,18 @@ mod tests {
             20,
             "truncated, and grown beyond since"
         );
+    }
+
+    #[test]
+    fn only_at_the_end_of_a_log_nothing_is_older_than_its_leader() {
+        let bounds = Bounds {
+            start: 10,
+            end: 20,
+            epoch: Some(7),
+        };
+        assert_eq!(From::End.epoch(bounds), Some(7));
+        assert_eq!(From::Lost(30).epoch(bounds), Some(7));
+        assert_eq!(From::Start.epoch(bounds), None);
+        assert_eq!(From::Lost(5).epoch(bounds), None, "expired");
     }
 }

@@ -42,6 +42,8 @@ pub struct Directory {
 struct Topic {
     /// How many partitions it has, which is known before any of their leaders has answered.
     partitions: Option<i32>,
+    /// Whether the brokers have said that there is no such topic.
+    absent: bool,
     /// Whether the brokers it is read from have stopped answering.
     silent: bool,
     logs: BTreeMap<i32, Arc<PartitionLog>>,
@@ -66,6 +68,26 @@ impl Directory {
         if known != Some(partitions) {
             self.changed();
         }
+    }
+
+    /// Records that the brokers have no topic of this name, so that all that a later one has is new. Ignored once the topic is
+    /// [`announce`](Self::announce)d: what was read of it stays until another topic has the name.
+    pub fn set_absent(&self, topic: &Arc<str>) {
+        let mut topics = self.topics.write();
+        let entry = topics.entry(topic.clone()).or_default();
+        let was_absent = std::mem::replace(&mut entry.absent, entry.partitions.is_none());
+        let is_absent = entry.absent;
+        drop(topics);
+        if is_absent && !was_absent {
+            self.changed();
+        }
+    }
+
+    /// Whether the brokers said that there is no such topic; false while nothing is known of it.
+    pub fn is_absent(&self, topic: &str) -> bool {
+        let topics = self.topics.read();
+        let known = topics.get(topic);
+        known.is_some_and(|topic| topic.absent && topic.partitions.is_none())
     }
 
     /// Makes `log` the current one of its partition; the one before it, if any, is told.

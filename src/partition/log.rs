@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     event::Encoding,
-    position::{Epoch, LogTag, Mark, Offset},
+    position::{Epoch, LogTag, Mark, Offset, Timestamp},
 };
 
 /// One incarnation of a partition, with its newest pages in memory.
@@ -30,6 +30,8 @@ pub struct PartitionLog {
     partition: TopicPartition,
     tag: LogTag,
     encoding: Encoding,
+    /// The offset that its tail began at.
+    begin: Offset,
     ring: RwLock<Ring>,
     bytes: AtomicUsize,
     replaced: AtomicBool,
@@ -46,7 +48,7 @@ struct Ring {
     start: Offset,
     /// The first offset behind the ring.
     next: Offset,
-    /// What is known of the record before `next`.
+    /// What is known of the record before `next`; the timestamp is that of the last one that had one.
     mark: Mark,
     /// Where its bytes are added up with those of the other rings; `None` before the log is in a directory.
     entry: Option<Entry>,
@@ -78,6 +80,7 @@ impl PartitionLog {
             partition,
             tag,
             encoding,
+            begin: next,
             ring: RwLock::new(Ring {
                 pages: VecDeque::new(),
                 start: next,
@@ -167,6 +170,12 @@ impl PartitionLog {
         self.bells.add(bell);
     }
 
+    /// Returns the offset that the tail began at. Whatever is at or behind it came after the end of the log was asked for, and
+    /// so after every client that was there before this log.
+    pub fn begin(&self) -> Offset {
+        self.begin
+    }
+
     /// The offset the tail goes on at: build the next page from here on.
     pub fn next(&self) -> Offset {
         self.ring.read().next
@@ -190,7 +199,7 @@ impl PartitionLog {
         if let Some(last) = page.events().last() {
             ring.mark = Mark {
                 offset: last.offset.saturating_add(1),
-                timestamp: Some(last.timestamp).filter(|at| *at >= 0),
+                timestamp: newest_time(&page).or(ring.mark.timestamp),
                 log: Some(self.tag),
                 epoch: Some(last.epoch).filter(|epoch| *epoch >= 0),
             };
@@ -256,6 +265,12 @@ impl PartitionLog {
 
 fn newest_bytes(ring: &Ring) -> usize {
     ring.pages.back().map_or(0, |page| page.bytes())
+}
+
+/// Returns the timestamp of the last record of `page` that has one.
+fn newest_time(page: &Page) -> Option<Timestamp> {
+    let mut times = page.events().iter().rev().map(|event| event.timestamp);
+    times.find(|time| *time >= 0)
 }
 
 /// Stands for an epoch that nobody told.

@@ -5,6 +5,7 @@
 mod compact;
 mod composer;
 mod decode;
+mod elsewhere;
 mod error;
 mod json;
 mod pieces;
@@ -14,6 +15,7 @@ mod types;
 
 pub use composer::Composer;
 pub use decode::{MAX_ENTRIES, MAX_ID_BYTES, decode};
+pub use elsewhere::place_elsewhere;
 pub use error::{DecodeError, EntryFault};
 pub use types::{Entry, Epoch, LogTag, Mark, Offset, Partitions, Place, Position, Timestamp, TopicKey};
 

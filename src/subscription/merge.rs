@@ -20,6 +20,7 @@ use super::{
     sieve::Sieve,
     standing::Standing,
     texts::{BATCH, Texts},
+    turn::{Passed, Turn},
 };
 use crate::{
     event::Event,
@@ -50,6 +51,7 @@ pub struct Subscription {
     room: usize,
     /// Runs while the merge waits for a partition that reads.
     patience: Option<Pin<Box<Sleep>>>,
+    passed: Passed,
 }
 
 /// How a client wants what it gets.
@@ -73,7 +75,7 @@ impl Wish {
 }
 
 /// A page that a part gives from.
-struct Head {
+pub(super) struct Head {
     page: Arc<Page>,
     /// Of its next event.
     index: usize,
@@ -114,6 +116,7 @@ impl Subscription {
             texts: None,
             room: 0,
             patience: None,
+            passed: Passed::default(),
         }
     }
 
@@ -232,10 +235,11 @@ impl Subscription {
         heads: &mut [Option<Head>],
         batch: &mut Composition,
     ) -> bool {
+        let mut turn = self.passed.turn(&mut self.roster.parts, heads);
         let mut order: BinaryHeap<_> = heads
             .iter()
             .enumerate()
-            .filter_map(|(part, head)| Some(Reverse((head.as_ref()?.timestamp(), part))))
+            .filter_map(|(part, head)| Some(Reverse((head.as_ref()?.turn(part, turn), part))))
             .collect();
         let scan = if self.sieve.is_some() { SCAN_FILTERED } else { SCAN };
         for _ in 0..scan {
@@ -245,6 +249,9 @@ impl Subscription {
             let Some(head) = &mut heads[part] else { continue };
             if !self.take(part, head, batch) {
                 return true;
+            }
+            if let Some(turn) = &mut turn {
+                turn.count(part);
             }
             if head.index == head.end {
                 match self.poll_part(part, context) {
@@ -256,7 +263,7 @@ impl Subscription {
                 }
             }
             if let Some(head) = &heads[part] {
-                order.push(Reverse((head.timestamp(), part)));
+                order.push(Reverse((head.turn(part, turn), part)));
             }
         }
         true
@@ -265,6 +272,7 @@ impl Subscription {
     /// Consumes the next event of a head, or the rest of its page if that is a hole; false when the batch is full.
     fn take(&mut self, part: usize, head: &mut Head, batch: &mut Composition) -> bool {
         let crosses = head.event().is_some_and(|event| self.crosses(part, event.offset));
+        let before = self.roster.parts[part].place;
         let Some(cursor) = self.roster.parts[part].cursor_mut() else {
             return true;
         };
@@ -284,7 +292,8 @@ impl Subscription {
         let (tag, encoding) = (cursor.log().tag(), cursor.log().encoding());
         let place = Place::At(Mark {
             offset: event.offset.saturating_add(1),
-            timestamp: Some(event.timestamp).filter(|time| *time >= 0),
+            // Only time leads to another log: behind a record without one, that of the last record that had one.
+            timestamp: Some(event.timestamp).filter(|time| *time >= 0).or(before.time()),
             log: Some(tag),
             epoch: Some(event.epoch).filter(|epoch| *epoch >= 0),
         });
@@ -294,6 +303,8 @@ impl Subscription {
                 .sieve
                 .as_mut()
                 .is_none_or(|sieve| sieve.accepts(cursor.log(), &head.page, event));
+        self.passed.count();
+        self.roster.parts[part].waits_since = None;
         self.roster.parts[part].place = place;
         if wanted {
             self.freshen_id();
@@ -384,7 +395,20 @@ impl Head {
 
     /// What the merge orders by; a hole comes first, because passing it costs nothing.
     fn timestamp(&self) -> Timestamp {
-        self.event().map_or(Timestamp::MIN, |event| event.timestamp)
+        self.event_time().unwrap_or(Timestamp::MIN)
+    }
+
+    /// Returns the time of the next event.
+    pub(super) fn event_time(&self) -> Option<Timestamp> {
+        self.event().map(|event| event.timestamp)
+    }
+
+    /// Returns what the merge orders by while it is somebody's turn.
+    fn turn(&self, part: usize, turn: Option<Turn>) -> Timestamp {
+        match turn {
+            Some(turn) if turn.is_of(part) => Timestamp::MIN,
+            _ => self.timestamp(),
+        }
     }
 }
 

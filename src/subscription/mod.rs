@@ -14,6 +14,7 @@ mod sieve;
 mod standing;
 mod start;
 mod texts;
+mod turn;
 
 pub use gap::{Gap, Reason};
 pub use lane::{Audience, Follower, Lanes, Most, News, Row, Stretch};
@@ -46,7 +47,7 @@ pub struct Request {
     pub topics: Vec<Arc<str>>,
     /// Where it wants to go on; `None` is from now on, or from `since`. Its topics are among `topics`.
     pub position: Option<Position>,
-    /// Where partitions start that `position` does not speak for, when there is no position at all.
+    /// Where topics start that `position` does not speak of: all, when there is none; else a time as those in `position` are.
     pub since: Option<Timestamp>,
     /// How ids are written.
     pub form: IdForm,

@@ -29,6 +29,10 @@ pub(super) struct Part {
     state: State,
     /// It has been read: the place was one in a log that was current then.
     was_read: bool,
+    /// The client was there before the log that is current.
+    was_first: bool,
+    /// How many events its client had passed when this began to have one to give; `None` while it has none.
+    pub(super) waits_since: Option<u64>,
     /// It kept the others waiting for longer than their patience, and has given nothing since.
     late: bool,
     /// Nothing at or behind this offset is given: there its client goes on in a lane.
@@ -96,15 +100,25 @@ impl Part {
             place,
             state: State::Undetermined,
             was_read: false,
+            was_first: false,
+            waits_since: None,
             late: false,
             limit: Offset::MAX,
             setbacks: 0,
         }
     }
 
+    /// One whose client was there before the partition's log.
+    pub(super) fn waiting(partition: TopicPartition, place: Place) -> Self {
+        Self {
+            was_first: true,
+            ..Self::new(partition, place)
+        }
+    }
+
     /// One that stands where another stood; it is read in the name of `asker`.
     pub(super) fn at(stand: &Stand, asker: &Asker) -> Self {
-        let mut part = Self::new(stand.partition.clone(), stand.place);
+        let mut part = Self::waiting(stand.partition.clone(), stand.place);
         part.was_read = stand.was_read;
         if let Some((log, next)) = &stand.at {
             log.subscribe(&asker.bell);
@@ -184,10 +198,11 @@ impl Part {
                         let cursor = Cursor::new(log.clone(), start.next, asker.client);
                         self.state = State::Reading(cursor);
                         self.was_read = true;
+                        self.was_first = false;
                         self.place = Place::At(start.mark);
                         gaps.extend(start.gap);
                     }
-                    Poll::Ready(Err(Replaced)) => self.state = State::Undetermined,
+                    Poll::Ready(Err(Replaced)) => self.leave(),
                 },
                 State::Reading(cursor) if cursor.next() >= self.limit => break Give::Nothing,
                 State::Reading(cursor) => match cursor.poll(context, &*asker.source.history) {
@@ -217,7 +232,7 @@ impl Part {
                         self.begin(log, scanned, asker);
                         self.setbacks = self.setbacks.saturating_add(1);
                     }
-                    Step::Replaced => self.state = State::Undetermined,
+                    Step::Replaced => self.leave(),
                 },
             }
         };
@@ -240,6 +255,12 @@ impl Part {
         }
     }
 
+    /// Waits for the log that takes the place of the one it was in.
+    fn leave(&mut self) {
+        self.state = State::Undetermined;
+        self.was_first = true;
+    }
+
     fn current(&self, asker: &Asker) -> Option<Arc<PartitionLog>> {
         let log = asker
             .source
@@ -252,11 +273,13 @@ impl Part {
     fn begin(&mut self, log: Arc<PartitionLog>, scanned: Offset, asker: &Asker) {
         // Before the first look at the log, so that nothing is missed in between.
         log.subscribe(&asker.bell);
+        let horizon = if self.was_first { log.begin() } else { log.next() };
         let question = Question {
             log: log.clone(),
             history: asker.source.history.clone(),
             client: asker.client,
             place: self.place,
+            horizon,
             scanned,
             now: asker.now,
             live: self.was_read,

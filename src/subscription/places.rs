@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Request;
 use crate::{
     partition::TopicPartition,
-    position::{Entry, Partitions, Place, Timestamp, TopicKey},
+    position::{Entry, Partitions, Place, Timestamp, TopicKey, place_elsewhere},
 };
 
 /// The places that a request speaks of.
@@ -25,14 +25,12 @@ impl Places {
                 now: request.now,
             };
         };
-        let newest = position
-            .entries
-            .iter()
-            .filter_map(|entry| time_of(entry.place))
-            .max();
+        let places = position.entries.iter().map(|entry| entry.place);
+        let since = request.since.map(Place::Since);
+        let other = place_elsewhere(places.chain(since), request.now);
         Self {
             entries: position.entries.clone(),
-            other: newest.map_or(Place::Latest, Place::Since),
+            other: other.unwrap_or(Place::Latest),
             now: request.now,
         }
     }
@@ -67,9 +65,23 @@ impl Places {
         place
     }
 
-    /// The same, for one whose leader has not answered: "the end" would move on while it is away.
-    pub(super) fn of_undetermined(&self, partition: &TopicPartition) -> Place {
+    /// Returns where `partition` starts, of a topic that the brokers did not have at the request: at its start, unless its
+    /// entry says otherwise.
+    pub(super) fn of_absent(&self, partition: &TopicPartition) -> Place {
+        let is_named = self
+            .entries
+            .iter()
+            .any(|entry| entry.topic.names(&partition.topic));
         match self.of_partition(partition) {
+            Place::Latest => Place::Earliest,
+            place if is_named => place,
+            _ => Place::Earliest,
+        }
+    }
+
+    /// Returns `place` for a partition whose leader has not answered: "the end" would move on while it is away.
+    pub(super) fn undetermined(&self, place: Place) -> Place {
+        match place {
             Place::Latest => Place::Since(self.now),
             place => place,
         }
@@ -92,13 +104,5 @@ impl Places {
                 )),
                 Partitions::All => None,
             })
-    }
-}
-
-fn time_of(place: Place) -> Option<Timestamp> {
-    match place {
-        Place::Since(time) => Some(time),
-        Place::At(mark) => mark.timestamp,
-        Place::Earliest | Place::Latest => None,
     }
 }

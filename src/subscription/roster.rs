@@ -21,13 +21,17 @@ pub(super) struct Roster {
     pub(super) parts: Vec<Part>,
     /// The directory's version when `parts` was last brought up to it.
     version: Option<u64>,
+    /// Whether the client came with the directory as it is looked at first. Later it has been there before whatever is new.
+    comes: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Topic {
     name: Arc<str>,
-    /// How many of its partitions are in `parts`; `None` while nothing is known of it.
+    /// How many of its partitions are in `parts`; `None` while nothing is known of them.
     partitions: Option<i32>,
+    /// The brokers had no such topic when it was looked at: all of a later one is new to the client.
+    absent: bool,
 }
 
 impl Roster {
@@ -40,10 +44,12 @@ impl Roster {
                 .map(|name| Topic {
                     name,
                     partitions: None,
+                    absent: false,
                 })
                 .collect(),
             parts: Vec::new(),
             version: None,
+            comes: true,
         }
     }
 
@@ -54,6 +60,7 @@ impl Roster {
             places: Places::none(now),
             parts,
             version: None,
+            comes: false,
         }
     }
 
@@ -62,9 +69,11 @@ impl Roster {
         &self.topics
     }
 
-    /// Whether something is known of every topic.
+    /// Whether it is known of every topic which partitions it has, none included.
     pub(super) fn is_known(&self) -> bool {
-        self.topics.iter().all(|topic| topic.partitions.is_some())
+        self.topics
+            .iter()
+            .all(|topic| topic.partitions.is_some() || topic.absent)
     }
 
     /// Whether the brokers of at least one topic answer.
@@ -74,11 +83,15 @@ impl Roster {
             .any(|topic| directory.is_reachable(&topic.name))
     }
 
-    /// What an id says of each part.
+    /// What an id says of each part, and behind them of the topics that are absent: that a later one starts at its start.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Arc<str>, i32, Place)> {
-        self.parts
+        let parts = self
+            .parts
             .iter()
-            .map(|part| (part.partition.topic.clone(), part.partition.partition, part.place))
+            .map(|part| (part.partition.topic.clone(), part.partition.partition, part.place));
+        let nameless = |topic: &&Topic| !self.parts.iter().any(|part| part.partition.topic == topic.name);
+        let absent = self.topics.iter().filter(|topic| topic.absent).filter(nameless);
+        parts.chain(absent.map(|topic| (topic.name.clone(), 0, Place::Earliest)))
     }
 
     /// Brings the parts up to the directory; whether any came or went. What is lost with one that went is put into `gaps`.
@@ -93,6 +106,7 @@ impl Roster {
             changed |= self.refresh_topic(topic, directory, gaps);
         }
         self.topics = topics.into();
+        self.comes = false;
         if changed {
             self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
         }
@@ -102,20 +116,27 @@ impl Roster {
     fn refresh_topic(&mut self, topic: &mut Topic, directory: &Directory, gaps: &mut Vec<Gap>) -> bool {
         let partitions = directory.partitions(&topic.name);
         match (topic.partitions, partitions) {
-            (None, None) => self.carry(&topic.name),
+            (None, None) => {
+                topic.absent |= directory.is_absent(&topic.name);
+                self.carry(topic, directory);
+            }
             (None, Some(count)) => {
-                self.carry(&topic.name);
+                self.carry(topic, directory);
                 self.drop_beyond(&topic.name, count, gaps);
-                self.add(&topic.name, 0..count, |places, partition| {
-                    match directory.get(&partition.topic, partition.partition) {
-                        Some(_) => places.of_partition(partition),
-                        None => places.of_undetermined(partition),
-                    }
+                self.add(&topic.name, 0..count, |roster, partition| {
+                    let place = match topic.absent {
+                        true => roster.places.of_absent(&partition),
+                        false => roster.places.of_partition(&partition),
+                    };
+                    roster.part(partition, place, directory)
                 });
+                topic.absent = false;
             }
             // Added while the client is connected: from its start.
             (Some(known), Some(count)) if known < count => {
-                self.add(&topic.name, known..count, |_, _| Place::Earliest);
+                self.add(&topic.name, known..count, |_, partition| {
+                    Part::waiting(partition, Place::Earliest)
+                });
             }
             (Some(known), Some(count)) if known > count => self.drop_beyond(&topic.name, count, gaps),
             _ => return false,
@@ -125,11 +146,18 @@ impl Roster {
     }
 
     /// While nothing is known of a topic, the id carries the client's own entries.
-    fn carry(&mut self, topic: &Arc<str>) {
-        for (partition, place) in self.places.named(topic) {
-            if !self.has(&partition) {
-                self.parts.push(Part::new(partition, place));
+    fn carry(&mut self, topic: &Topic, directory: &Directory) {
+        for (partition, place) in self.places.named(&topic.name) {
+            if self.has(&partition) {
+                continue;
             }
+            let place = match place {
+                // All that such a topic will have comes after the request.
+                Place::Latest if topic.absent => Place::Earliest,
+                place => place,
+            };
+            let part = self.part(partition, place, directory);
+            self.parts.push(part);
         }
     }
 
@@ -137,7 +165,7 @@ impl Roster {
         &mut self,
         topic: &Arc<str>,
         partitions: Range<i32>,
-        place: impl Fn(&Places, &TopicPartition) -> Place,
+        part: impl Fn(&Self, TopicPartition) -> Part,
     ) {
         for partition in partitions {
             let partition = TopicPartition {
@@ -145,9 +173,19 @@ impl Roster {
                 partition,
             };
             if !self.has(&partition) {
-                let place = place(&self.places, &partition);
-                self.parts.push(Part::new(partition, place));
+                let part = part(self, partition);
+                self.parts.push(part);
             }
+        }
+    }
+
+    /// Returns the part that starts at `place`, as the client asked for it when it came.
+    fn part(&self, partition: TopicPartition, place: Place, directory: &Directory) -> Part {
+        let is_read = directory.get(&partition.topic, partition.partition).is_some();
+        match self.comes && is_read {
+            true => Part::new(partition, place),
+            // The client was there before the log, whose end is not the one that there was then.
+            false => Part::waiting(partition, self.places.undetermined(place)),
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Question {
     pub(super) client: ClientKey,
     /// Where the client wants to stand.
     pub(super) place: Place,
+    /// Whatever is in the log from here on came after the client did.
+    pub(super) horizon: Offset,
     /// Known to be a hole from the place's offset up to here: expiry of these loses nothing.
     pub(super) scanned: Offset,
     /// The time of the request.
@@ -79,7 +81,7 @@ impl Question {
     async fn ask(&self) -> Result<Option<Start>, HistoryError> {
         match self.place {
             Place::Latest => Ok(Some(self.latest())),
-            Place::Earliest => Ok(Some(self.unproven(self.bounds().await?.start, None))),
+            Place::Earliest => Ok(Some(self.earliest().await?)),
             Place::Since(time) => Ok(Some(self.at_time(time).await?)),
             Place::At(mark) => self.at(mark).await,
         }
@@ -203,11 +205,31 @@ impl Question {
         Ok(self.lost(mark, start, reason))
     }
 
-    /// The first record at or after `time`. The end is asked first: a record that arrives in between is not missed.
+    /// Returns the start of the log, as that of a time before all: another log is read from its start, too.
+    async fn earliest(&self) -> Result<Start, HistoryError> {
+        Ok(self.unproven(self.bounds().await?.start, Some(0)))
+    }
+
+    /// Returns the first record at or after `time`, but nothing behind the horizon: what came after the client is not passed
+    /// over, whatever times it bears, and when no record bears such a time yet the client starts there.
     async fn at_time(&self, time: Timestamp) -> Result<Start, HistoryError> {
-        let end = self.bounds().await?.end;
-        let first = self.history.first_at(&self.log, time, self.client).await?;
-        Ok(self.unproven(first.unwrap_or(end), Some(time)))
+        if time <= 0 {
+            return self.earliest().await;
+        }
+        match self.history.first_at(&self.log, time, self.client).await? {
+            Some(first) if first <= self.horizon => {
+                let offset = self.with_undated(first).await?;
+                Ok(self.unproven(offset, Some(time)))
+            }
+            _ => Ok(self.unproven(self.horizon, Some(self.time_of_horizon(time)))),
+        }
+    }
+
+    /// Returns a time that leads to the horizon in another log, never one that is still to come.
+    fn time_of_horizon(&self, asked: Timestamp) -> Timestamp {
+        let end = self.log.end();
+        let last = end.timestamp.filter(|_| end.offset == self.horizon);
+        last.unwrap_or(self.now).min(asked)
     }
 
     async fn truncated(&self, mark: Mark, epoch: Epoch) -> Result<Option<Start>, HistoryError> {
@@ -239,7 +261,13 @@ impl Question {
             // Asked first: an epoch that begins in between must not vouch for what was before it.
             let own = self.bounds().await?.epoch;
             let found = match self.before(start.mark.offset).await? {
-                Before::Record { epoch, .. } => Some(epoch),
+                Before::Record { epoch, timestamp } => {
+                    // Better than the time of the request, which is by our clock.
+                    if self.place == Place::Latest && timestamp >= 0 {
+                        start.mark.timestamp = Some(timestamp);
+                    }
+                    Some(epoch)
+                }
                 Before::Hole { newest } => newest.or(own),
                 Before::OutOfRange => own,
             };

@@ -1,6 +1,7 @@
 use http::HeaderValue;
 
 use super::*;
+use crate::position::Place;
 use crate::{catalog::Catalog, catalog::Stream, position::Mark};
 
 const NOW: Timestamp = 1_790_487_705_415;
@@ -77,10 +78,10 @@ fn an_id_without_entries_is_no_position() {
 }
 
 #[test]
-fn a_time_to_come_is_now() {
+fn a_time_to_come_is_asked_of_the_log_too() {
     let at = |time: Timestamp| ask(&format!("/?since={time}"), None).unwrap().since;
     assert_eq!(at(NOW), Some(NOW));
-    assert_eq!(at(NOW + 1), None);
+    assert_eq!(at(NOW + 1), Some(NOW + 1));
 }
 
 #[test]

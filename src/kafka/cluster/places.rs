@@ -101,7 +101,7 @@ impl Supervisor {
         let id = topic.partition(number);
         let partition = &mut topic.partitions[number];
         let log = PartitionLog::new(id.clone(), partition.tag, topic.encoding, next);
-        log.set_leader_epoch(bounds.epoch);
+        log.set_leader_epoch(from.epoch(bounds));
         if self.shared.clocks.are_brokers(&id.topic) {
             log.set_overlap(self.shared.overlap);
         }

@@ -121,6 +121,7 @@ impl Supervisor {
 
     fn tell_missing(&self, at: usize) {
         if self.topics[at].active {
+            self.shared.directory.set_absent(&self.topics[at].name);
             self.shared.health.set_missing(&self.topics[at].name);
         }
     }

@@ -59,6 +59,38 @@ impl Question {
         Ok(None)
     }
 
+    /// Returns the first of the records right before `offset` that bear no timestamp, or `offset` when that is none: whether they
+    /// are older than a time that leads there nobody can tell. When no record with a timestamp stands before them, they are all
+    /// that the log begins with; else it is looked back as far as a few pages reach.
+    pub(super) async fn with_undated(&self, offset: Offset) -> Result<Offset, HistoryError> {
+        let (mut first, mut at) = (offset, offset);
+        for _ in 0..UNDATED_PAGES {
+            if at <= 0 {
+                return Ok(first);
+            }
+            let page = match self.page(at - 1).await {
+                Ok(page) if page.range().contains(&(at - 1)) && !page.is_unreadable() => page,
+                Ok(_) | Err(HistoryError::OutOfRange) => return Ok(first),
+                Err(error) => return Err(error),
+            };
+            let events = &page.events()[..page.index_of(at)];
+            let dated = events.iter().rposition(|event| event.timestamp >= 0);
+            let undated = events.get(dated.map_or(0, |dated| dated + 1));
+            first = undated.map_or(first, |event| event.offset);
+            if dated.is_some() {
+                return Ok(first);
+            }
+            at = page.range().start;
+        }
+        if first == offset {
+            return Ok(offset);
+        }
+        match self.history.first_at(&self.log, 0, self.client).await? {
+            Some(oldest) if oldest >= offset => Ok(self.bounds().await?.start),
+            _ => Ok(first),
+        }
+    }
+
     /// The first record in `low..end` of an epoch newer than `epoch`, else `end`. Epochs never fall along a log, so a
     /// bisection over pages finds it: twenty pages for a thousand million records.
     pub(super) async fn first_newer_than(
@@ -122,6 +154,9 @@ impl Question {
         self.history.bounds(&self.log).await
     }
 }
+
+/// How far back records without a timestamp are looked for, in pages.
+const UNDATED_PAGES: usize = 4;
 
 /// How far back the proof looks for a record when the one it wants is gone: a stranger's id buys bounded work.
 const HOLE_PAGES: usize = 4;

@@ -143,4 +143,4 @@ pub(super) const STREAM: &str = "/v2/stream/stream";
 /// What takes a second on a quiet machine.
 pub(super) const SOON: Duration = Duration::from_secs(60);
 
-const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");
+pub(super) const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");

@@ -3,6 +3,7 @@
 
 mod away;
 mod bad;
+mod created;
 mod damaged;
 mod forms;
 mod house;

@@ -1,0 +1,444 @@
+//! Every way to name a place by a time means the same, and our clock never decides what only the log knows.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{future::poll_fn, time::Duration};
+
+use riverhead::{
+    client::ClientKey,
+    event::Encoding,
+    partition::{PartitionLog, TopicPartition},
+    position::{IdForm, decode},
+    sse::{Message, Reader},
+    subscription::{Coding, Format, Request, Subscription},
+};
+use support::{
+    model::{House, Stored, TOPIC},
+    rig::{Client, Rig},
+};
+
+/// When the records were written, if nothing else is said.
+const START: i64 = 1_790_000_000_000;
+
+const YEAR_2099: i64 = 4_100_000_000_000;
+
+/// What a client gets until nothing comes any more.
+async fn all(subscription: &mut Subscription) -> Vec<Message> {
+    let mut reader = Reader::new(1024 * 1024);
+    let mut messages = Vec::new();
+    loop {
+        let batch = poll_fn(|context| subscription.poll_batch(context));
+        let Ok(batch) = tokio::time::timeout(Duration::from_secs(20), batch).await else {
+            return messages;
+        };
+        reader.push(&batch.bytes).unwrap();
+        messages.extend(std::iter::from_fn(|| reader.next_message()));
+    }
+}
+
+/// The same: the gaps' reasons, and the numbers.
+async fn received(subscription: &mut Subscription) -> (Vec<String>, Vec<u64>) {
+    let (gaps, events): (Vec<_>, Vec<_>) = all(subscription)
+        .await
+        .into_iter()
+        .partition(|message| message.event == "gap");
+    let value = |message: &Message| serde_json::from_str::<serde_json::Value>(&message.data).unwrap();
+    let reason = |gap: &Message| value(gap)["reason"].as_str().unwrap().to_owned();
+    let number = |event: &Message| value(event)["n"].as_u64().unwrap();
+    (
+        gaps.iter().map(reason).collect(),
+        events.iter().map(number).collect(),
+    )
+}
+
+/// Writes a record with each of these times; -1 is none.
+fn write(house: &House, partition: usize, times: &[i64]) {
+    let mut brokers = house.model.lock();
+    for time in times {
+        brokers.n += 1;
+        let n = brokers.n;
+        let partition = &mut brokers.partitions[partition];
+        partition.records.push(Stored {
+            offset: partition.end,
+            epoch: partition.epoch,
+            time: *time,
+            n,
+            canary: false,
+            tombstone: false,
+        });
+        partition.end += 1;
+    }
+    drop(brokers);
+    house.tail(partition);
+}
+
+fn seconds(range: std::ops::Range<i64>) -> Vec<i64> {
+    range.map(|second| START + second * 1000).collect()
+}
+
+fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
+    range.collect()
+}
+
+/// A request from this time on, made at `now`.
+fn since(house: &House, time: i64, now: i64) -> Subscription {
+    let request = Request {
+        since: Some(time),
+        now,
+        ..house.request(None, IdForm::Json)
+    };
+    Subscription::start(&house.source, request)
+}
+
+fn at(house: &House, id: &str, now: i64) -> Subscription {
+    let request = Request {
+        now,
+        ..house.request(Some(id), IdForm::Json)
+    };
+    Subscription::start(&house.source, request)
+}
+
+/// Both where the ring has the records and where only history has.
+async fn in_ring_and_history(times: &[i64], check: impl AsyncFn(&House)) {
+    let house = House::new(1);
+    write(&house, 0, times);
+    check(&house).await;
+    house.tail_lags(0);
+    check(&house).await;
+}
+
+#[tokio::test]
+async fn a_since_ahead_of_our_clock_finds_the_records_that_bear_that_time() {
+    let house = House::new(1);
+    let ahead = jiff::Timestamp::now().as_millisecond() + 3_600_000;
+    write(&house, 0, &[START, ahead, ahead + 1]);
+    let rig = Rig::of(&house, |_| {});
+    let id = format!(r#"[{{"topic":"{TOPIC}","partition":0,"timestamp":{ahead}}}]"#);
+    let asked = [
+        (format!("/v2/stream/edits?since={ahead}"), String::new()),
+        ("/v2/stream/edits".to_owned(), format!("last-event-id: {id}\r\n")),
+    ];
+    for (target, headers) in asked {
+        let mut client = Client::ask(rig.public, &target, &headers).await;
+        let head = client.until(r#"{"n":2}"#).await;
+        assert!(!head.contains(r#"{"n":1}"#), "{head}");
+        client.until(r#"{"n":3}"#).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_nothing_bears_yet_is_the_end_at_the_request() {
+    for lags in [false, true] {
+        let house = House::new(1);
+        write(&house, 0, &seconds(0..10));
+        if lags {
+            house.tail_lags(0);
+        }
+        let mut subscription = since(&house, YEAR_2099, START + 10_000);
+        assert_eq!(received(&mut subscription).await, (vec![], vec![]));
+        write(&house, 0, &[START + 11_000, YEAR_2099]);
+        assert_eq!(received(&mut subscription).await, (vec![], numbers(11..=12)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_come_while_a_time_is_asked_for_are_not_skipped_by_one_that_bears_it() {
+    let house = House::new(1);
+    write(&house, 0, &seconds(0..10));
+    house.model.lock().partitions[0].mute = true;
+    let mut subscription = since(&house, YEAR_2099, START + 10_000);
+    assert_eq!(received(&mut subscription).await, (vec![], vec![]));
+    write(&house, 0, &[START + 11_000, YEAR_2099, START + 12_000]);
+    house.model.lock().partitions[0].mute = false;
+    assert_eq!(received(&mut subscription).await, (vec![], numbers(11..=13)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_id_of_a_time_that_is_still_to_come_leads_on_in_another_cluster() {
+    let house = House::new(2);
+    write(&house, 0, &seconds(0..10));
+    write(&house, 1, &seconds(0..3));
+    let mut subscription = since(&house, YEAR_2099, START + 10_000);
+    assert_eq!(received(&mut subscription).await, (vec![], vec![]));
+    write(&house, 1, &[START + 10_001]);
+    let message = all(&mut subscription).await.pop().unwrap();
+    let id = message.id.unwrap();
+    assert!(!id.contains(&YEAR_2099.to_string()), "{id}");
+    write(&house, 0, &[START + 11_000]);
+    house.fail_over(1_000);
+    house.tail(0);
+    let (_, got) = received(&mut at(&house, &id, START + 12_000)).await;
+    assert!(got.contains(&15), "{got:?} after {id}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn since_below_all_is_the_start_with_the_records_that_bear_no_time() {
+    let times = [vec![-1; 3], seconds(0..5), vec![-1; 2], seconds(5..7)].concat();
+    in_ring_and_history(&times, async |house| {
+        for time in [0, 5, START - 1, START] {
+            let got = received(&mut since(house, time, START + 20_000)).await;
+            assert_eq!(got, (vec![], numbers(1..=12)), "{time}");
+        }
+        let got = received(&mut since(house, START + 2_000, START + 20_000)).await;
+        assert_eq!(got, (vec![], numbers(6..=12)));
+        // Whether those without a time are older nobody can tell.
+        let got = received(&mut since(house, START + 5_000, START + 20_000)).await;
+        assert_eq!(got, (vec![], numbers(9..=12)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_run_without_times_is_the_start_too() {
+    let times = [vec![-1; 200], seconds(0..2)].concat();
+    in_ring_and_history(&times, async |house| {
+        let got = received(&mut since(house, 1, START + 20_000)).await;
+        assert_eq!(got, (vec![], numbers(1..=202)));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn behind_a_record_without_a_time_an_id_still_leads_to_another_cluster() {
+    let house = House::new(1);
+    write(&house, 0, &seconds(0..5));
+    let mut subscription = since(&house, 0, START + 20_000);
+    write(&house, 0, &[-1, -1]);
+    assert_eq!(received(&mut subscription).await, (vec![], numbers(1..=7)));
+    write(&house, 0, &[-1, START + 6_000]);
+    house.model.lock().partitions[0].mute = true;
+    let id = id_of(&house, &mut subscription, 9).await;
+    house.fail_over(1_000);
+    house.model.lock().partitions[0].mute = false;
+    write(&house, 0, &[-1, START + 7_000]);
+    let (gaps, got) = received(&mut at(&house, &id, START + 20_000)).await;
+    assert_eq!(gaps, ["other_cluster"]);
+    assert!(got.ends_with(&[10, 11]), "{got:?} after {id}");
+}
+
+/// The last id a client gets, behind the event with this number.
+async fn id_of(house: &House, subscription: &mut Subscription, n: u64) -> String {
+    let message = all(subscription).await.pop().unwrap();
+    assert_eq!(house.model.lock().n, n);
+    message.id.unwrap()
+}
+
+/// A second topic, of the same records, so that an id can speak of it alone.
+fn with_other_topic(house: &House) {
+    let tag = house.model.lock().tag();
+    let partition = TopicPartition {
+        topic: OTHER.into(),
+        partition: 0,
+    };
+    let end = house.model.lock().partitions[0].end;
+    let log = PartitionLog::new(partition, tag, Encoding::default(), end);
+    house.source.directory.put(log);
+}
+
+const OTHER: &str = "other";
+
+fn two_topics(house: &House, id: &str, now: i64) -> Subscription {
+    let request = Request {
+        topics: vec![TOPIC.into(), OTHER.into()],
+        position: Some(decode(id.as_bytes()).unwrap()),
+        since: None,
+        form: IdForm::Json,
+        format: Format::Sse,
+        coding: Coding::Identity,
+        shows_canaries: false,
+        filter: None,
+        client: ClientKey::of([127, 0, 0, 1].into()),
+        now,
+    };
+    Subscription::start(&house.source, request)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_time_far_ahead_does_not_skip_what_another_topic_has() {
+    let house = House::new(1);
+    write(&house, 0, &seconds(0..10));
+    with_other_topic(&house);
+    let now = START + 10_000;
+    let end = house.model.lock().partitions[0].end;
+    let tag = house.model.lock().tag();
+    let other = |time: i64| {
+        format!(r#"[{{"topic":"{OTHER}","partition":0,"offset":{end},"timestamp":{time},"log":"{tag}.0"}}]"#)
+    };
+    let (_, got) = received(&mut two_topics(&house, &other(YEAR_2099), now)).await;
+    assert_eq!(got, numbers(1..=10), "nothing else is known of when it was here");
+    let (_, got) = received(&mut two_topics(&house, &other(START + 7_000), now)).await;
+    assert_eq!(got, numbers(8..=10));
+    let both = format!(
+        r#"[{{"topic":"{OTHER}","partition":0,"offset":{end},"timestamp":{YEAR_2099},"log":"{tag}.0"}},
+            {{"topic":"{OTHER}","partition":1,"timestamp":{}}}]"#,
+        START + 7_000
+    );
+    let (_, got) = received(&mut two_topics(&house, &both, now)).await;
+    assert_eq!(got, numbers(8..=10));
+}
+
+/// A house whose topic the directory does not know yet.
+fn unknown() -> House {
+    let house = House::new(1);
+    let source = riverhead::subscription::Source {
+        directory: riverhead::partition::Directory::new(),
+        history: house.source.history.clone(),
+    };
+    House {
+        source,
+        model: house.model,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_is_created_under_waiting_clients_is_read_from_its_start() {
+    for starts in [
+        None,
+        Some("[]"),
+        Some(r#"["edits"]"#),
+        Some(r#"[{"topic":"edits","partition":0,"offset":-1}]"#),
+    ] {
+        for tells_absent in [false, true] {
+            for writes_first in [false, true] {
+                let house = unknown();
+                house.model.lock().clock = START + 60_000;
+                let mut waiting = house.subscribe(starts, IdForm::Json);
+                if tells_absent {
+                    house.source.directory.set_absent(&TOPIC.into());
+                }
+                assert_eq!(received(&mut waiting).await, (vec![], vec![]));
+                if writes_first {
+                    house.model.lock().produce(0, 20);
+                    age(&house);
+                }
+                house.publish_all();
+                if !writes_first {
+                    house.model.lock().produce(0, 20);
+                    age(&house);
+                }
+                house.tail(0);
+                let case = format!("{starts:?}, absent: {tells_absent}, first: {writes_first}");
+                assert_eq!(received(&mut waiting).await, (vec![], numbers(1..=20)), "{case}");
+            }
+        }
+    }
+}
+
+/// All records were written before the clients came, by the clocks of their producers.
+fn age(house: &House) {
+    for record in &mut house.model.lock().partitions[0].records {
+        record.time = START;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_an_absent_topic_that_is_cut_before_it_exists_loses_nothing_of_it() {
+    let house = unknown();
+    house.model.lock().produce(0, 3);
+    with_other_topic(&house);
+    house.source.directory.set_absent(&TOPIC.into());
+    let now = house.model.lock().clock + 60_000;
+    let mut waiting = two_topics(
+        &house,
+        &format!(r#"[{{"topic":"{OTHER}","partition":0,"offset":-2}}]"#),
+        now,
+    );
+    let id = all(&mut waiting).await.pop().unwrap().id.unwrap();
+    assert!(
+        id.contains(r#"{"topic":"edits","partition":0,"offset":-2}"#),
+        "{id}"
+    );
+    drop(waiting);
+    house.publish_all();
+    house.tail(0);
+    let (gaps, got) = received(&mut two_topics(&house, &id, now)).await;
+    assert_eq!((gaps, got), (vec![], numbers(1..=3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_to_a_partition_that_was_undetermined_at_the_connect_is_not_skipped_by_its_times() {
+    for put_before_first_poll in [false, true] {
+        let house = unknown();
+        house.model.lock().produce(0, 5);
+        house.source.directory.announce(&TOPIC.into(), 1);
+        house.model.lock().clock = START + 60_000;
+        let mut live = house.subscribe(None, IdForm::Json);
+        if !put_before_first_poll {
+            assert_eq!(received(&mut live).await, (vec![], vec![]));
+        }
+        house.tail_lags(0);
+        write(&house, 0, &[START, START]);
+        assert_eq!(
+            received(&mut live).await,
+            (vec![], numbers(6..=7)),
+            "{put_before_first_poll}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_came_before_the_directory_knew_the_topic_gets_all_that_comes() {
+    let house = unknown();
+    house.model.lock().produce(0, 5);
+    house.model.lock().clock = START + 60_000;
+    let mut live = house.subscribe(None, IdForm::Json);
+    // Not polled until both are there: the log, and more in it.
+    house.source.directory.announce(&TOPIC.into(), 1);
+    house.tail_lags(0);
+    write(&house, 0, &[START, START]);
+    assert_eq!(received(&mut live).await, (vec![], numbers(6..=7)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replaced_log_and_another_cluster_do_not_lose_what_comes_late() {
+    let house = House::new(1);
+    write(&house, 0, &seconds(0..5));
+    let mut subscription = since(&house, START + 3_000, START + 20_000);
+    assert_eq!(received(&mut subscription).await, (vec![], numbers(4..=5)));
+    house.fail_over(1_000);
+    // Behind the move comes one whose clock is an hour behind, and then one that bears the id's time.
+    house.model.lock().partitions[0].records.clear();
+    write(&house, 0, &[START - 3_600_000, START + 6_000]);
+    assert_eq!(
+        received(&mut subscription).await,
+        (vec!["failover".to_owned()], numbers(6..=7))
+    );
+}
+
+/// A client that takes a batch while more than that comes to partition 1; after how many batches it has all of partition 0.
+async fn batches_until_partition_0_is_there(zero: i64, one: i64) -> usize {
+    let house = House::new(2);
+    let mut subscription = house.subscribe(None, IdForm::Json);
+    assert_eq!(received(&mut subscription).await, (vec![], vec![]));
+    write(&house, 0, &[zero; 5]);
+    let mut missing: std::collections::BTreeSet<u64> = (1..=5).collect();
+    let mut reader = Reader::new(1024 * 1024);
+    for batches in 1..200 {
+        write(&house, 1, &[one; 1000]);
+        let batch = poll_fn(|context| subscription.poll_batch(context)).await;
+        reader.push(&batch.bytes).unwrap();
+        for message in std::iter::from_fn(|| reader.next_message()) {
+            let value: serde_json::Value = serde_json::from_str(&message.data).unwrap();
+            missing.remove(&value["n"].as_u64().unwrap());
+        }
+        if missing.is_empty() {
+            return batches;
+        }
+    }
+    panic!("{missing:?} were never there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_timestamps_starve_a_partition_of_a_client_that_is_slower_than_what_comes() {
+    assert!(
+        batches_until_partition_0_is_there(YEAR_2099, START).await < 100,
+        "in the future"
+    );
+    assert!(
+        batches_until_partition_0_is_there(START, 1).await < 100,
+        "beside one of 1970"
+    );
+    assert_eq!(batches_until_partition_0_is_there(START, START + 1).await, 1);
+}
