@@ -1,8 +1,19 @@
 //! What is logged, and how it looks. Logs go to stderr; stdout belongs to the `listening on` line.
+//!
+//! Nothing that serves waits for who reads the log: lines go to a queue that is bounded in bytes, and one thread writes them.
+//! What finds no room is dropped and counted.
+
+mod queue;
+mod writer;
 
 use std::{
-    io::{self, IsTerminal},
+    backtrace::{Backtrace, BacktraceStatus},
+    io::{self, IsTerminal, Write},
+    panic,
     str::FromStr,
+    sync::{Arc, OnceLock, mpsc},
+    thread,
+    time::Duration,
 };
 
 use tracing_subscriber::{
@@ -10,6 +21,10 @@ use tracing_subscriber::{
     layer::SubscriberExt,
     util::{SubscriberInitExt, TryInitError},
 };
+
+pub use queue::Class;
+use queue::Queue;
+use writer::Lines;
 
 /// The section `log`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -75,13 +90,73 @@ impl FromStr for Level {
     }
 }
 
-/// Sends what is traced to stderr from now on.
+/// Why what is traced does not go to stderr.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// Something else has already taken the process's logs.
+    #[error(transparent)]
+    Taken(#[from] TryInitError),
+    /// There is no thread to write them.
+    #[error("no thread to write the log: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// Sends what is traced, and panics, to stderr from now on.
 ///
 /// # Errors
-/// When something else has already taken the process's logs.
-pub fn init(settings: &Settings) -> Result<(), TryInitError> {
+/// When they do not go there: see [`InitError`].
+pub fn init(settings: &Settings) -> Result<(), InitError> {
+    let queue = Arc::new(Queue::default());
+    subscribe(settings, Lines(Arc::clone(&queue)))?;
+    writer::start(Arc::clone(&queue))?;
+    // Nobody else sets it: only one subscriber is ever taken.
+    let _ = QUEUE.set(queue);
+    // The standard hook writes to stderr itself, and would wait for who reads it.
+    panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        match backtrace.status() {
+            BacktraceStatus::Captured => tracing::error!("{panic}\n{backtrace}"),
+            _ => tracing::error!("{panic}"),
+        }
+    }));
+    Ok(())
+}
+
+/// Waits until all that was logged is written, at most [`PATIENCE`].
+pub fn flush() {
+    if let Some(queue) = QUEUE.get() {
+        queue.flush(PATIENCE);
+    }
+}
+
+/// How many lines of this class were dropped because nobody read them in time.
+pub fn dropped(class: Class) -> u64 {
+    QUEUE.get().map_or(0, |queue| queue.dropped(class))
+}
+
+/// Writes `text` to `sink`, a standard stream, and waits for that at most [`PATIENCE`]: what reads it may have stopped.
+pub fn write_within_patience(mut sink: impl Write + Send + 'static, text: String) {
+    let (done, is_done) = mpsc::channel::<()>();
+    let written = thread::Builder::new().spawn(move || {
+        // Whoever started this process may have closed it, which ends nothing.
+        let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
+        drop(done);
+    });
+    if written.is_ok() {
+        // An error either way: the end of the thread, or of the patience.
+        let _ = is_done.recv_timeout(PATIENCE);
+    }
+}
+
+/// The lines of this process.
+static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
+
+/// How long an end, or a start, waits for who reads what this process writes: a second is long for a pipe that is read.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn subscribe(settings: &Settings, lines: Lines) -> Result<(), TryInitError> {
     let registry = tracing_subscriber::registry().with(settings.level.0.clone());
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt::layer().with_writer(lines);
     match settings.format {
         Format::Text => registry
             .with(lines.with_ansi(io::stderr().is_terminal()))

@@ -1,21 +1,20 @@
 //! The riverhead binary: arguments in, an exit code out (0 done, 1 failed start, 64 wrong usage or configuration; of a probe
 //! 0 to 2 for what it found, 3 for wrong usage).
 
-use std::{env, io::Write, process::ExitCode};
+use std::{env, process::ExitCode};
 
-use riverhead::cli::Cli;
+use riverhead::{cli::Cli, log};
 
 fn main() -> ExitCode {
     let cli = match Cli::read(env::args_os()) {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    match cli.run(env::vars_os()) {
-        Ok(code) => code,
-        Err(failure) => {
-            // Nobody is left to tell when this fails.
-            _ = writeln!(std::io::stderr(), "{failure}");
-            failure.exit_code()
-        }
-    }
+    let code = cli.run(env::vars_os()).unwrap_or_else(|failure| {
+        log::flush();
+        log::write_within_patience(std::io::stderr(), format!("{failure}\n"));
+        failure.exit_code()
+    });
+    log::flush();
+    code
 }

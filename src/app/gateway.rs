@@ -1,11 +1,6 @@
 //! A gateway from its ports to its last connection.
 
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 use tokio_util::task::TaskTracker;
@@ -17,7 +12,7 @@ use super::{
     handover::{Sockets, Succession},
     health,
     life::Life,
-    logs,
+    log_lines, logs,
     reload::Reload,
     signals::Signals,
     wheel::Wheel,
@@ -31,6 +26,7 @@ use crate::{
     http::{self, Commands, Gateway},
     kafka::{Counters, Profile},
     limits::Admission,
+    log,
     metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics, Registry},
     partition::Directory,
     subscription::{Lanes, Source},
@@ -149,6 +145,7 @@ fn listen(config: &Config, profile: Profile) -> Result<Sockets, StartError> {
 fn registry() -> (Registry, Counters) {
     let mut registry = metrics::registry();
     metrics::register_process(&mut registry);
+    log_lines::register(&mut registry);
     let counters = Counters::default();
     counters.register(registry.sub_registry_with_prefix("kafka"));
     (registry, counters)
@@ -206,10 +203,9 @@ fn announce((public, admin): (SocketAddr, SocketAddr), say_more: impl FnOnce(Soc
     say_more(public, admin);
 }
 
-/// One line on stdout. Whoever started us may have closed it; that ends nothing.
+/// One line on stdout. Whoever started us may have closed it, or may not read it; that ends nothing.
 pub(super) fn say(line: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    log::write_within_patience(io::stdout(), format!("{line}\n"));
 }
 
 /// A lane sees in no time that its last client is gone.

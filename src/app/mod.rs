@@ -19,6 +19,8 @@ mod health;
 #[cfg(feature = "kafka")]
 mod life;
 #[cfg(feature = "kafka")]
+mod log_lines;
+#[cfg(feature = "kafka")]
 mod logs;
 #[cfg(feature = "kafka")]
 mod reload;
@@ -82,7 +84,8 @@ pub struct DemoOptions {
 }
 
 /// Serves `config` until it is told to stop, or a successor has taken over; SIGHUP makes it `reread`. Listening sockets that
-/// systemd or a predecessor passes on are taken; call it before there is any other thread.
+/// systemd or a predecessor passes on are taken; call it before there is any other thread that reads the environment (that of the
+/// log does not).
 ///
 /// # Errors
 /// When it does not come up.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::exit::Exit;
 use crate::{
     client::ClientKey,
-    limits::Permit,
+    limits::{ClientLines, Permit},
     metrics::{EndReason, StartPlace, StreamMetrics},
     subscription::Batch,
 };
@@ -19,6 +19,8 @@ pub(super) struct Opening {
     /// The streams' names, with commas.
     pub(super) streams: Arc<str>,
     pub(super) start: StartPlace,
+    /// Whether the two lines about it are written.
+    pub(super) lines: Arc<ClientLines>,
 }
 
 /// Counts one stream from its beginning to its end; the end is its drop, so that there is exactly one.
@@ -45,12 +47,15 @@ impl Account {
         exit: Arc<Exit>,
     ) -> Self {
         metrics.started(opening.start);
-        tracing::info!(
-            client = %opening.client,
-            streams = &*opening.streams,
-            start = %opening.start,
-            "stream started"
-        );
+        if let Some(left_out) = opening.lines.take(opening.client) {
+            tracing::info!(
+                client = %opening.client,
+                streams = &*opening.streams,
+                start = %opening.start,
+                left_out = some(left_out),
+                "stream started"
+            );
+        }
         Self {
             opening,
             opened: Instant::now(),
@@ -113,6 +118,12 @@ impl Drop for Account {
         self.set_held(false);
         let reason = self.reason.unwrap_or(EndReason::ClientClosed);
         self.metrics.ended(reason);
+        let left_out = match reason {
+            // The end of a process is not its client's doing.
+            EndReason::Drained => Some(0),
+            _ => self.opening.lines.take(self.opening.client),
+        };
+        let Some(left_out) = left_out else { return };
         tracing::info!(
             client = %self.opening.client,
             streams = &*self.opening.streams,
@@ -122,9 +133,15 @@ impl Drop for Account {
             bytes = self.bytes,
             seconds = self.opened.elapsed().as_secs_f64(),
             %reason,
+            left_out = some(left_out),
             "stream ended"
         );
     }
+}
+
+/// A count for a log line, which has no such field if there is nothing to count.
+fn some(count: u64) -> Option<u64> {
+    (count > 0).then_some(count)
 }
 
 #[cfg(test)]
@@ -153,6 +170,7 @@ pub(super) mod tests {
             client,
             streams: "recentchange".into(),
             start,
+            lines: Arc::default(),
         };
         Account::open(opening, metrics.stream("recentchange"), permit, exit)
     }

@@ -83,6 +83,7 @@ pub(super) async fn answer(
         client,
         streams,
         start,
+        lines: Arc::clone(&gateway.admission.client_lines),
     };
     let account = Account::open(opening, gateway.metrics.stream(&label), permit, exit);
     let terms = terms(&gateway.settings, format, fails_on_gap);

@@ -6,6 +6,7 @@
 mod census;
 mod connections;
 mod holder;
+mod lines;
 mod lobby;
 mod networks;
 mod offenders;
@@ -20,6 +21,7 @@ mod totals;
 
 pub use connections::Permit;
 pub use holder::{Leave, OpenStream};
+pub use lines::ClientLines;
 pub use lobby::{Lobby, Place};
 pub use policy::Policy;
 pub use rate::{Limited, Rate, RateLayer};
@@ -54,12 +56,14 @@ pub struct Admission {
     pub rate: Rate,
     /// What is counted here.
     pub metrics: LimitMetrics,
+    /// Which log lines about clients are written.
+    pub client_lines: Arc<ClientLines>,
     policy: RwLock<Arc<Policy>>,
     connections: Connections,
     offenders: Offenders,
     tarpit: Tarpit,
-    lines: Sample,
     unforwarded_lines: Sample,
+    refusal_lines: Sample,
 }
 
 impl Admission {
@@ -69,12 +73,13 @@ impl Admission {
             lobby: Lobby::new(settings, metrics.clone()),
             rate: Rate::new(settings),
             metrics: metrics.clone(),
+            client_lines: Arc::default(),
             policy: RwLock::new(Arc::new(Policy::new(settings))),
             connections: Connections::new(metrics),
             offenders: Offenders::default(),
             tarpit: Tarpit::new(),
-            lines: Sample::new(),
             unforwarded_lines: Sample::new(),
+            refusal_lines: Sample::new(),
         }
     }
 
@@ -104,9 +109,7 @@ impl Admission {
     pub async fn refused(&self, client: ClientKey, refusal: Refusal) {
         self.metrics.refused(refusal.name());
         self.offenders.note(client, refusal);
-        if let Some(left_out) = self.lines.take() {
-            tracing::info!(%client, reason = refusal.name(), left_out, "refused");
-        }
+        self.log_refusal(client, refusal.name());
         self.tarpit.hold(client, || self.metrics.held_back()).await;
     }
 
@@ -118,6 +121,17 @@ impl Admission {
             // The nearest hops: those that proxies wrote.
             let named = &named[..named.len().min(NAMED)];
             tracing::warn!(%client, reason = %why, ?named, left_out, "a trusted proxy does not say for whom it asks");
+        }
+    }
+
+    /// Writes one line a second, of those that the client may cause: thousands of clients may be refused in a second.
+    fn log_refusal(&self, client: ClientKey, reason: &'static str) {
+        let Some(left_out) = self.client_lines.take(client) else {
+            return;
+        };
+        match self.refusal_lines.take() {
+            Some(of_all) => tracing::info!(%client, reason, left_out, left_out_of_others = of_all, "refused"),
+            None => self.client_lines.give_back(client, left_out),
         }
     }
 
@@ -139,6 +153,9 @@ impl Admission {
             self.rate.forget_idle();
             self.tarpit.forget_idle();
             self.offenders.forget_idle();
+            for (client, left_out) in self.client_lines.forget_idle() {
+                tracing::info!(%client, left_out, "log lines about this client were left out");
+            }
         }
     }
 }

@@ -3,6 +3,8 @@
 //! No broker answers, or the demo's do: nothing outside this process tree is needed but a shell and curl.
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
 
+mod log;
+
 use std::{
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},

@@ -40,7 +40,7 @@ impl Sockets {
     }
 
     /// Takes what was inherited, the public one first and then that of the admin, and binds what was not. Before there is
-    /// any other thread: it takes the inheritance out of the environment.
+    /// any other thread that reads the environment: it takes the inheritance out of it.
     ///
     /// # Errors
     /// When a port cannot be had, or what was inherited is no socket of the kind.

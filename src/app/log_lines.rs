@@ -1,0 +1,38 @@
+//! How many lines of the process's own log were dropped, for `/metrics`.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::counter::ConstCounter,
+};
+
+use crate::{
+    log::{self, Class},
+    metrics::Registry,
+};
+
+/// Registers the counts, which are read when they are asked for.
+pub(super) fn register(registry: &mut Registry) {
+    registry.register_collector(Box::new(Dropped));
+}
+
+#[derive(Debug)]
+struct Dropped;
+
+impl Collector for Dropped {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counts = Class::ALL.map(|class| (class, ConstCounter::new(log::dropped(class))));
+        let mut family = encoder.encode_descriptor(
+            "log_lines_dropped",
+            "Log lines that were dropped because stderr was not read fast enough, by what they were about",
+            None,
+            counts[0].1.metric_type(),
+        )?;
+        for (class, count) in &counts {
+            count.encode(family.encode_family(&[("class", class.name())])?)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! The thread that writes log lines to stderr, and the way of a line to it.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+    thread,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+};
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::queue::{Class, Queue};
+
+/// Hands lines to the queue.
+#[derive(Clone, Debug)]
+pub(super) struct Lines(pub(super) Arc<Queue>);
+
+/// Takes one line.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    queue: &'a Queue,
+    class: Class,
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line {
+            queue: &self.0,
+            class: Class::Operation,
+        }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
+        Line {
+            queue: &self.0,
+            class: class_of(metadata.target(), *metadata.level()),
+        }
+    }
+}
+
+impl Write for Line<'_> {
+    /// Takes the whole buffer, which is one line: the subscriber writes each with one call.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.queue.push(self.class, line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The class of the lines of a module. Those of debugging are as many as there is traffic, whatever they are about.
+fn class_of(target: &str, level: Level) -> Class {
+    let is_of = |module: &&str| target.starts_with(*module);
+    let operates = OF_OPERATIONS.iter().any(|module| is_of(&module));
+    let is_of_requests = OF_REQUESTS.iter().any(|module| is_of(&module)) && !operates;
+    if is_of_requests || level > Level::INFO {
+        Class::Request
+    } else {
+        Class::Operation
+    }
+}
+
+/// Modules whose lines strangers, or a library that retries, can cause at will.
+const OF_REQUESTS: &[&str] = &["riverhead::http", "riverhead::limits", "librdkafka"];
+
+/// Modules among those whose lines they cannot: commands that were obeyed, and a listener's own state.
+const OF_OPERATIONS: &[&str] = &["riverhead::http::command", "riverhead::http::listener"];
+
+/// Starts the thread that writes what comes to `queue`, for as long as the process runs.
+///
+/// # Errors
+/// When the operating system has no thread to give.
+pub(super) fn start(queue: Arc<Queue>) -> io::Result<()> {
+    let name = "log".to_owned();
+    thread::Builder::new().name(name).spawn(move || {
+        let mut told = 0;
+        loop {
+            write_batch(&queue, &mut Stderr);
+            told = tell_dropped(&queue, told);
+        }
+    })?;
+    Ok(())
+}
+
+fn write_batch(queue: &Queue, sink: &mut impl Write) {
+    let batch = queue.take();
+    let written = sink.write_all(&batch.text);
+    queue.done(&batch, written.is_ok());
+}
+
+/// Says in the log itself how much of it is missing, once there is room again. Returns how many lines were told of by now.
+fn tell_dropped(queue: &Queue, told: u64) -> u64 {
+    let [requests, operations] = Class::ALL.map(|class| queue.dropped(class));
+    let dropped = requests + operations;
+    if dropped > told {
+        tracing::warn!(
+            lines = dropped - told,
+            "log lines were dropped: they came faster than they were read"
+        );
+    }
+    dropped
+}
+
+/// The descriptor itself. `std`'s handle has a lock, which would be held while a full pipe is waited for, and whoever writes to
+/// stderr meanwhile would wait too.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let stderr = rustix::stdio::stderr();
+        loop {
+            match rustix::io::write(stderr, bytes) {
+                Ok(written) => return Ok(written),
+                // Another process that has the same pipe may have made it non-blocking.
+                Err(Errno::AGAIN) => _ = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], None)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use super::*;
+
+    /// A reader that takes a batch when it is told to.
+    struct Reader {
+        go: mpsc::Receiver<()>,
+        read: mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.go.recv().map_err(io::Error::other)?;
+            self.read.send(bytes.to_vec()).map_err(io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whoever_logs_does_not_wait_for_a_reader_that_has_stopped() {
+        let queue = Arc::new(Queue::default());
+        let (tell, go) = mpsc::channel();
+        let (read, written) = mpsc::channel();
+        let its = Arc::clone(&queue);
+        let thread = thread::spawn(move || {
+            let mut reader = Reader { go, read };
+            write_batch(&its, &mut reader);
+            write_batch(&its, &mut reader);
+        });
+        queue.push(Class::Operation, b"first\n");
+        for _ in 0..100_000 {
+            queue.push(Class::Request, b"a line about a request that nobody reads\n");
+        }
+        queue.push(Class::Operation, b"last\n");
+        assert!(queue.dropped(Class::Request) > 0);
+        assert_eq!(queue.dropped(Class::Operation), 0);
+        assert!(!queue.flush(Duration::from_millis(10)), "nobody reads");
+        tell.send(()).unwrap();
+        assert!(written.recv().unwrap().starts_with(b"first\n"));
+        drop(tell);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn strangers_and_libraries_cannot_fill_what_is_kept_for_operations() {
+        for target in [
+            "riverhead::http::account",
+            "riverhead::limits",
+            "riverhead::http::error",
+            "librdkafka",
+        ] {
+            assert_eq!(class_of(target, Level::ERROR), Class::Request, "{target}");
+        }
+        for target in [
+            "riverhead::app::life",
+            "riverhead::app::reload",
+            "riverhead::kafka::cluster::reach",
+            "riverhead::kafka::failover",
+            "riverhead::health",
+            "riverhead::http::command",
+            "riverhead::http::listener",
+        ] {
+            assert_eq!(class_of(target, Level::INFO), Class::Operation, "{target}");
+            assert_eq!(class_of(target, Level::DEBUG), Class::Request, "{target}");
+        }
+    }
+}

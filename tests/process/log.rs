@@ -1,0 +1,224 @@
+//! A log that nobody reads, and one that a single client would like to fill.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader, PipeWriter, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use riverhead_brokers::eventually;
+use riverhead_loadtest::gateway::Gateway;
+
+use crate::{RIVERHEAD, SOON, STREAM, plan};
+
+/// A pipe that is full for as long as it exists, whatever its capacity.
+struct FullPipe {
+    reader: std::io::PipeReader,
+    writer: PipeWriter,
+}
+
+impl FullPipe {
+    fn new() -> Self {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let mut filler = writer.try_clone().expect("a descriptor");
+        // It stays in its write until the pipe is gone.
+        thread::spawn(move || while filler.write_all(&[b'x'; 4096]).is_ok() {});
+        let full = Self { reader, writer };
+        eventually(SOON, "a full pipe", || full.takes_nothing());
+        full
+    }
+
+    fn takes_nothing(&self) -> bool {
+        let mut poll = [rustix::event::PollFd::new(
+            &self.writer,
+            rustix::event::PollFlags::OUT,
+        )];
+        rustix::event::poll(&mut poll, Some(&rustix::event::Timespec::default())) == Ok(0)
+    }
+
+    fn stdio(&self) -> Stdio {
+        self.writer.try_clone().expect("a descriptor").into()
+    }
+}
+
+/// A gateway whose stderr is not read.
+struct Unheard {
+    child: Child,
+    public: SocketAddr,
+    admin: SocketAddr,
+    /// Its configuration, for as long as it runs.
+    _directory: tempfile::TempDir,
+}
+
+impl Unheard {
+    fn start(pipe: &FullPipe) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("riverhead.toml");
+        fs::write(&file, plan().config()).expect("written");
+        let mut child = Command::new(RIVERHEAD)
+            .args(["serve", "--config"])
+            .arg(file)
+            .env("RIVERHEAD_HTTP__HEARTBEAT", "100ms")
+            .env("RIVERHEAD_HTTP__DRAIN", "100ms")
+            .stdout(Stdio::piped())
+            .stderr(pipe.stdio())
+            .spawn()
+            .expect("a process");
+        let stdout = child.stdout.take().expect("a pipe");
+        let (tell, lines) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = tell.send(line);
+            }
+        });
+        let address = |prefix: &str| {
+            let line = lines.recv_timeout(SOON).expect("a line on stdout");
+            let address = line.strip_prefix(prefix).expect("an address");
+            address.parse().expect("an address")
+        };
+        Self {
+            public: address("listening on http://"),
+            admin: address("admin on http://"),
+            child,
+            _directory: directory,
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        assert!(sent.expect("kill").success());
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ask(address: SocketAddr, target: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(address).expect("a connection");
+    socket.set_read_timeout(Some(SOON)).expect("a timeout");
+    let request = format!("GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).expect("sent");
+    socket
+}
+
+fn answer(address: SocketAddr, target: &str) -> String {
+    let mut answer = String::new();
+    ask(address, target)
+        .read_to_string(&mut answer)
+        .expect("an answer");
+    answer
+}
+
+/// Reads until `what` has come so often.
+fn read_until(socket: &mut TcpStream, what: &str, times: usize) {
+    let mut text = String::new();
+    while text.matches(what).count() < times {
+        let mut more = [0; 4096];
+        let read = socket.read(&mut more).expect("a stream that goes on");
+        assert!(read > 0, "it ended: {text}");
+        text += &String::from_utf8_lossy(&more[..read]);
+    }
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let pipe = FullPipe::new();
+    let mut gateway = Unheard::start(&pipe);
+    for address in [gateway.public, gateway.admin] {
+        assert!(answer(address, "/livez").starts_with("HTTP/1.1 200 "));
+    }
+    // Each has two lines, which would wait for a reader.
+    let mut stream = ask(gateway.public, STREAM);
+    read_until(&mut stream, ":ok", 1);
+    for _ in 0..20 {
+        read_until(&mut ask(gateway.public, STREAM), ":ok", 1);
+    }
+    read_until(&mut stream, "\r\n:\n", 3);
+    gateway.signal("HUP");
+    let metrics = answer(gateway.admin, "/metrics");
+    assert!(
+        metrics.contains("riverhead_log_lines_dropped_total{class=\"request\"} 0\n"),
+        "{metrics}"
+    );
+    let told = Instant::now();
+    gateway.signal("TERM");
+    let status = loop {
+        if let Some(status) = gateway.child.try_wait().expect("a status") {
+            break status;
+        }
+        assert!(told.elapsed() < Duration::from_secs(15), "it does not end");
+        thread::sleep(Duration::from_millis(10));
+    };
+    assert_eq!(status.code(), Some(0));
+    drop(pipe.reader);
+}
+
+#[test]
+fn a_start_that_fails_ends_though_nobody_reads_why() {
+    let pipe = FullPipe::new();
+    let mut child = Command::new(RIVERHEAD)
+        .args(["serve", "--config", "/nowhere/riverhead.toml"])
+        .stderr(pipe.stdio())
+        .spawn()
+        .expect("a process");
+    let mut code = None;
+    eventually(SOON, "its end", || {
+        code = child.try_wait().expect("a status");
+        code.is_some()
+    });
+    assert_eq!(code.and_then(|status| status.code()), Some(64));
+}
+
+/// A stream from this address of the loopback, which it gives up at once.
+fn visit(gateway: &Gateway, source: [u8; 4]) {
+    let kind = (socket2::Domain::IPV4, socket2::Type::STREAM);
+    let socket = socket2::Socket::new(kind.0, kind.1, None).expect("a socket");
+    socket
+        .bind(&SocketAddr::from((source, 0)).into())
+        .expect("an address");
+    socket.connect(&gateway.http.into()).expect("a connection");
+    let mut socket = TcpStream::from(socket);
+    socket.set_read_timeout(Some(SOON)).expect("a timeout");
+    let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n\r\n");
+    socket.write_all(request.as_bytes()).expect("sent");
+    let mut some = [0; 64];
+    assert!(socket.read(&mut some).expect("an answer") > 0);
+}
+
+#[test]
+fn one_client_fills_no_log_and_hides_nobody() {
+    let gateway = plan().unlimited().start().expect("a gateway");
+    let (noisy, quiet) = ([127, 0, 0, 7], [127, 0, 0, 8]);
+    (0..200).for_each(|_| visit(&gateway, noisy));
+    visit(&gateway, quiet);
+    eventually(SOON, "the ends", || {
+        gateway
+            .metric("riverhead_streams_ended_total")
+            .is_ok_and(|ended| ended >= 201.0)
+    });
+    let lines_of = |log: &str| {
+        let mut counts = BTreeMap::new();
+        for line in log.lines() {
+            let client = line
+                .split(" client=")
+                .nth(1)
+                .and_then(|rest| rest.split(' ').next());
+            *counts.entry(client.unwrap_or_default().to_owned()).or_insert(0) += 1;
+        }
+        counts
+    };
+    eventually(SOON, "the quiet one's lines", || {
+        lines_of(&gateway.log()).get("127.0.0.8") == Some(&2)
+    });
+    let noisy = lines_of(&gateway.log())["127.0.0.7"];
+    assert!((10..=30).contains(&noisy), "{noisy} lines of 400");
+}
