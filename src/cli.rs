@@ -100,11 +100,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// 64 for what the operator can mend in the configuration (of a probe 3), 1 for all else.
+    /// 64 for what the operator can mend in the configuration or in how it is started (of a probe 3), 1 for all else.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(USAGE),
-            Self::Start(StartError::Descriptors { .. }) => ExitCode::from(USAGE),
+            // How it was started: trying again does not help.
+            Self::Start(StartError::Descriptors { .. } | StartError::Inherited { .. }) => {
+                ExitCode::from(USAGE)
+            }
             Self::Usage(_) => ExitCode::from(PROBE_USAGE),
             Self::Watch(..) | Self::Start(_) | Self::Missing | Self::Output(_) => ExitCode::FAILURE,
         }

@@ -156,7 +156,7 @@ mod demo {
         let mut socket = TcpStream::connect(address).unwrap();
         write!(
             socket,
-            "GET {target} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n"
+            "GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
         )
         .unwrap();
         socket

@@ -396,6 +396,29 @@ async fn streams_do_not_count_as_connections_without_one() {
     rig.until_metric(ADMITTED, 6.0).await;
 }
 
+/// A proxy that keeps connections to us and asks nothing, with and without PROXY headers that are due.
+async fn idle_connections_of_a_trusted_proxy_count_too() {
+    for proxy_protocol in [false, true] {
+        let rig = rig(lobby(8, 2), |settings| {
+            settings.proxy_protocol = proxy_protocol;
+            settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+        });
+        let mut idle = Vec::new();
+        for _ in 0..20 {
+            let mut client = Client::connect(rig.public).await;
+            // The beginning of either, so that it is known to be accepted.
+            client.send(if proxy_protocol { "\r" } else { "G" }).await;
+            idle.push(client);
+        }
+        let sent_away = "riverhead_http_connections_sent_away_total{reason=\"host\"}";
+        rig.until_metric(sent_away, 12.0).await;
+        rig.until_metric(WAITING, 8.0).await;
+        idle[0].error().await;
+        drop(idle);
+        rig.until_metric(WAITING, 0.0).await;
+    }
+}
+
 /// A small slowloris: hundreds that send a byte now and then, from several addresses, and a client that came last.
 async fn a_crowd_that_trickles_keeps_nobody_out() {
     let rig = rig(lobby(64, 32), |_| {});
@@ -433,6 +456,7 @@ on_both_sinks! {
     networks_of_mapped_addresses_hold_the_clients_they_are_of
     silent_connections_of_one_address_push_each_other_out_and_nobody_else
     streams_do_not_count_as_connections_without_one
+    idle_connections_of_a_trusted_proxy_count_too
 }
 
 on_both_sinks! {

@@ -274,7 +274,15 @@ impl Gateway {
     /// # Errors
     /// When the file cannot be written.
     pub fn reconfigure(&self, plan: &Plan) -> io::Result<()> {
-        fs::write(self.directory.path().join(FILE), plan.config())
+        self.rewrite(&plan.config())
+    }
+
+    /// The same, with this text.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn rewrite(&self, text: &str) -> io::Result<()> {
+        fs::write(self.directory.path().join(FILE), text)
     }
 
     /// The value of a metric: the sum over its label sets, 0 when there is none.

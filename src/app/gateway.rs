@@ -108,13 +108,19 @@ fn build(
     let trusted = Trusted::new(&config.http.trusted_proxies);
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
     let admission = Arc::new(admission);
+    let commands = Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover())));
     let reload = reread.map(|reread| Reload::new(reread, &config, counts.clone()));
     let reload = reload.map(|reload| subscribed(reload, &trusted, &admission, &clusters));
+    let reload = reload.map(|mut reload| {
+        let hosts = commands.hosts();
+        reload.subscribe(move |config| hosts.set(&config.admin.hosts));
+        reload
+    });
     let gateway = Gateway {
         catalog: Arc::new(config.catalog),
         lanes,
         settings: config.http,
-        commands: Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover()))),
+        commands,
         admission,
         trusted,
         readiness: Readiness::new(),

@@ -45,6 +45,19 @@ pub enum StartError {
     /// A port cannot be had.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, io::Error),
+    /// What systemd, or whoever started this process, passes on is no listening socket.
+    #[error(
+        "descriptor {} (LISTEN_FDS, number {}) cannot be served: {why}; it must be a TCP socket that listens: with systemd a \
+         ListenStream= of a socket unit, the public one first",
+        index + 3,
+        index + 1
+    )]
+    Inherited {
+        /// Which of those that were passed on, from 0.
+        index: usize,
+        /// What is wrong with it.
+        why: io::Error,
+    },
     /// A successor that Kafka does not answer must not take over.
     #[error("no answer from Kafka within {0:?}; the process before this one stays")]
     Unanswered(Duration),

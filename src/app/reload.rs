@@ -89,6 +89,8 @@ impl Reload {
 fn fixed(started: &Config, fresh: &Config) -> Vec<&'static str> {
     let mut http = fresh.http.clone();
     http.trusted_proxies.clone_from(&started.http.trusted_proxies);
+    let mut admin = fresh.admin.clone();
+    admin.hosts.clone_from(&started.admin.hosts);
     let mut clusters = fresh.clusters.clone();
     for (cluster, before) in clusters.iter_mut().zip(&started.clusters) {
         cluster.bootstrap.clone_from(&before.bootstrap);
@@ -96,7 +98,7 @@ fn fixed(started: &Config, fresh: &Config) -> Vec<&'static str> {
     }
     let differs = [
         ("http", http != started.http),
-        ("admin", fresh.admin != started.admin),
+        ("admin", admin != started.admin),
         ("memory", fresh.memory != started.memory),
         ("log", fresh.log != started.log),
         ("state", fresh.state != started.state),
@@ -160,7 +162,9 @@ mod tests {
         let differing = |more: &str| fixed(&loaded(""), &loaded(more));
         assert_eq!(differing(""), [""; 0]);
         assert_eq!(
-            differing("limits.request_burst = 7\nhttp.trusted_proxies = ['10.0.0.0/8']"),
+            differing(
+                "limits.request_burst = 7\nhttp.trusted_proxies = ['10.0.0.0/8']\nadmin.hosts = ['*.a']"
+            ),
             [""; 0]
         );
         assert_eq!(

@@ -211,9 +211,14 @@ impl fmt::Display for Warning {
     }
 }
 
-/// A user's text inside a message: in backticks, without control characters, cut when long.
+/// A user's text inside a message: in backticks, without control characters, cut when long, and where a value begins: a name
+/// with an `=` in it is a key and its value, and one with a `@` has a password before it.
 pub(super) fn quoted(text: &str) -> String {
-    let short: String = text.chars().take(LONGEST_QUOTE).collect();
+    let end = match text.rfind('@') {
+        Some(_) => 0,
+        None => text.find('=').unwrap_or(text.len()),
+    };
+    let short: String = text[..end].chars().take(LONGEST_QUOTE).collect();
     let more = if short.len() < text.len() { "..." } else { "" };
     format!("`{}{more}`", short.escape_debug())
 }

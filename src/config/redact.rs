@@ -1,50 +1,295 @@
-//! Keeps passwords out of fault reports, which end up in the logs of containers.
+//! Keeps secrets out of fault reports, which end up in the logs of containers.
+//!
+//! A value is shown only if its key is known to be harmless: a misspelt `password` is no key of ours, and what cannot be read
+//! may be anything. It works on text because a file that does not parse has passwords too, and reads it line by line like
+//! TOML, but never takes anything for harmless that only a broken file has.
 
-/// `text` with everything behind the name of a secret blanked, up to the end of its line, byte for byte, so that places in
-/// it stay where they are. It works on text because a file that does not parse has passwords too.
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use super::sections;
+use crate::kafka::settings::properties;
+
+/// `text` with everything blanked that may be a secret, byte for byte, so that places in it stay where they are.
 pub(super) fn redact(text: &str) -> String {
-    let mut in_key = false;
-    let lines = text.split_inclusive('\n').map(|line| {
-        let blank_all = in_key && !line.contains(KEY_END);
-        in_key = (in_key || line.contains(KEY_BEGIN)) && !line.contains(KEY_END);
-        match secret_begins(line) {
-            _ if blank_all => blanked(line),
-            Some(at) => format!("{}{}", &line[..at], blanked(&line[at..])),
-            None => line.to_owned(),
-        }
-    });
-    lines.collect()
-}
-
-/// Where the value of the first secret in the line begins.
-fn secret_begins(line: &str) -> Option<usize> {
-    // ASCII lower case keeps every byte where it is.
-    let lower = line.to_ascii_lowercase();
-    let named = SECRETS.iter().filter_map(|secret| lower.find(secret)).min()?;
-    let equals = lower[named..].find('=')?;
-    Some(named + equals + 1)
-}
-
-fn blanked(text: &str) -> String {
-    let blank = |c: char| match c {
-        c if c.is_ascii_whitespace() || "'\"{}[],#".contains(c) => c.to_string(),
-        c => "*".repeat(c.len_utf8()),
+    let mut reader = Reader {
+        rest: text,
+        shown: String::with_capacity(text.len()),
+        depth: 0,
     };
-    text.chars().map(blank).collect()
+    while !reader.rest.is_empty() {
+        reader.statement();
+    }
+    reader.shown
 }
 
-/// Parts of the names under which librdkafka takes secrets.
-const SECRETS: &[&str] = &[
-    "password",
-    "secret",
-    "passphrase",
-    "key.pem",
-    "ssl_key",
-    "oauthbearer.config",
-    "token",
-];
-const KEY_BEGIN: &str = "-----BEGIN";
-const KEY_END: &str = "-----END";
+struct Reader<'a> {
+    rest: &'a str,
+    shown: String,
+    /// In how many lists and tables it is.
+    depth: usize,
+}
+
+/// What may be shown of a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// All of it: its key is harmless.
+    Shown,
+    /// Nothing.
+    Hidden,
+    /// Of a table, or of tables in an array: what their own keys allow.
+    ByKey,
+}
+
+/// Whether a value was one of TOML. Behind one that was not, a line begins anew.
+type Whole = bool;
+
+impl Reader<'_> {
+    /// One line, or as many as its value has.
+    fn statement(&mut self) {
+        self.depth = 0;
+        self.copy_while(char::is_whitespace);
+        match self.rest.chars().next() {
+            None => return,
+            Some('[') => self.copy_while(|c| is_bare(c) || "[]. \t".contains(c)),
+            Some('#') => {}
+            Some(_) => _ = self.pair(View::ByKey),
+        }
+        self.blank_line();
+    }
+
+    /// `key = value`, as far as there is one.
+    fn pair(&mut self, outer: View) -> Whole {
+        let Some((key, length)) = key(self.rest) else {
+            return false;
+        };
+        self.copy(length);
+        let view = match outer {
+            View::Hidden => View::Hidden,
+            _ => view_of(&key),
+        };
+        self.value(view)
+    }
+
+    fn value(&mut self, view: View) -> Whole {
+        self.copy_while(is_space);
+        let rest = self.rest;
+        match rest.chars().next() {
+            _ if rest.starts_with(r#"""""#) || rest.starts_with("'''") => self.long_string(),
+            Some(quote @ ('"' | '\'')) => self.string(quote, view),
+            Some('[' | '{') if self.depth == DEEPEST => false,
+            Some('[') => self.nested(|reader| reader.list(view)),
+            Some('{') => self.nested(|reader| reader.table(view)),
+            _ => self.scalar(view),
+        }
+    }
+
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Whole) -> Whole {
+        self.depth += 1;
+        let whole = read(self);
+        self.depth -= 1;
+        whole
+    }
+
+    /// A string of several lines. No key needs one, and where it ends is a guess in a broken file.
+    fn long_string(&mut self) -> Whole {
+        let quotes = &self.rest[..3];
+        let end = self.rest[3..].find(quotes);
+        let end = end.map_or(self.rest.len(), |end| end + 2 * quotes.len());
+        self.blank(end);
+        true
+    }
+
+    fn string(&mut self, quote: char, view: View) -> Whole {
+        let Some(length) = string_length(self.rest, quote) else {
+            return false;
+        };
+        // An address may have a user and a password before it.
+        if view == View::Shown && !self.rest[..length].contains('@') {
+            self.copy(length);
+        } else {
+            self.copy(1);
+            self.blank(length - 2);
+            self.copy(1);
+        }
+        true
+    }
+
+    fn list(&mut self, view: View) -> Whole {
+        self.copy(1);
+        loop {
+            self.copy_while(|c| c.is_whitespace() || c == ',');
+            match self.rest.chars().next() {
+                Some(']') => {
+                    self.copy(1);
+                    return true;
+                }
+                Some('#') => self.blank_line(),
+                None => return false,
+                // Its end was forgotten: this is the next line's key.
+                Some(_) if key(self.rest).is_some() => return false,
+                Some(_) => {
+                    if !self.value(view) || !self.is_between() {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    fn table(&mut self, view: View) -> Whole {
+        let inner = if view == View::Hidden {
+            View::Hidden
+        } else {
+            View::ByKey
+        };
+        self.copy(1);
+        loop {
+            self.copy_while(|c| c.is_whitespace() || c == ',');
+            if self.rest.starts_with('}') {
+                self.copy(1);
+                return true;
+            }
+            if self.rest.starts_with('#') {
+                self.blank_line();
+            } else if !self.pair(inner) || !self.is_between() {
+                return false;
+            }
+        }
+    }
+
+    /// A number, a word, or what was to be a string and lacks its quotes.
+    fn scalar(&mut self, view: View) -> Whole {
+        let length = self.rest.find(|c| !is_scalar(c)).unwrap_or(self.rest.len());
+        if view == View::Shown && !self.rest[length..].starts_with('@') {
+            self.copy(length);
+        } else {
+            self.blank(length);
+        }
+        length > 0
+    }
+
+    /// Whether the value before is over.
+    fn is_between(&mut self) -> bool {
+        self.copy_while(is_space);
+        self.rest.starts_with([',', ']', '}', '#', '\n', '\r'])
+    }
+
+    fn copy_while(&mut self, fits: impl Fn(char) -> bool) {
+        let length = self.rest.find(|c| !fits(c)).unwrap_or(self.rest.len());
+        self.copy(length);
+    }
+
+    fn blank_line(&mut self) {
+        let line = self.rest.find('\n').unwrap_or(self.rest.len());
+        self.blank(line);
+    }
+
+    fn copy(&mut self, length: usize) {
+        let (own, rest) = self.rest.split_at(length);
+        self.shown.push_str(own);
+        self.rest = rest;
+    }
+
+    fn blank(&mut self, length: usize) {
+        let (own, rest) = self.rest.split_at(length);
+        for c in own.chars() {
+            match c {
+                '\n' | '\r' => self.shown.push(c),
+                _ => self.shown.extend(std::iter::repeat_n('*', c.len_utf8())),
+            }
+        }
+        self.rest = rest;
+    }
+}
+
+/// The key that `text` begins with, and how long it is with its `=`. One without a value behind it may be the end of some
+/// base64.
+fn key(text: &str) -> Option<(String, usize)> {
+    let is_of_key = |c: char| is_bare(c) || ". \t\"'\\".contains(c);
+    let end = text
+        .char_indices()
+        .take(LONGEST_KEY)
+        .find(|(_, c)| !is_of_key(*c));
+    let (equals, '=') = end? else { return None };
+    let (key, rest) = text.split_at(equals);
+    let value = rest[1..].trim_start_matches(is_space);
+    let has_value = !value.is_empty() && !value.starts_with(['=', '\n', '\r']);
+    (!key.trim().is_empty() && has_value).then(|| {
+        // One with escapes stays as it is written, which is no key that we know.
+        let plain = key.chars().filter(|c| !" \t\"'".contains(*c)).collect();
+        (plain, equals + 1)
+    })
+}
+
+/// How long the string is that `text` begins with, quotes included, if it ends in its line.
+fn string_length(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            '\n' => return None,
+            _ if escaped => escaped = false,
+            '\\' if quote == '"' => escaped = true,
+            _ if c == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+fn view_of(key: &str) -> View {
+    let mut key = key;
+    while let Some((_, rest)) = key.split_once('.').filter(|(first, _)| is_table(first)) {
+        key = rest;
+    }
+    match key {
+        _ if HARMLESS.contains(key) => View::Shown,
+        _ if is_table(key) => View::ByKey,
+        _ => View::Hidden,
+    }
+}
+
+fn is_table(name: &str) -> bool {
+    TABLES.contains(name)
+}
+
+/// Keys whose values are tables, or arrays of them.
+static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let sections = sections::known().into_iter().map(|(section, _)| section);
+    sections.chain(["networks", "librdkafka"]).collect()
+});
+
+/// Every key that we know, less those whose values are secrets.
+static HARMLESS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+    let own = sections::known().into_iter().flat_map(|(_, keys)| keys);
+    let of_networks = ["cidr"];
+    let passed = properties::PASSED.iter().copied();
+    own.chain(of_networks)
+        .chain(passed)
+        .filter(|key| !["networks", "librdkafka"].contains(key))
+        .filter(|key| !SECRETS.iter().any(|secret| key.contains(secret)))
+        .collect()
+});
+
+fn is_bare(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+}
+
+fn is_scalar(c: char) -> bool {
+    is_bare(c) || ".:+".contains(c)
+}
+
+fn is_space(c: char) -> bool {
+    c == ' ' || c == '\t'
+}
+
+/// How deep lists and tables are read; our own are two deep. (The parser goes to 128.)
+const DEEPEST: usize = 16;
+
+/// How many characters a key is looked for in.
+const LONGEST_KEY: usize = 200;
+
+/// Parts of the names of those keys of ours, and of librdkafka's, whose values are secrets, or may be.
+const SECRETS: &[&str] = &["password", "secret", "passphrase", ".pem", "token", "engine"];
 
 #[cfg(test)]
 mod tests {
@@ -52,33 +297,129 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_password_is_not_shown_wherever_it_stands() {
-        let text = "a = 'x'\n\"sasl.password\" = \"hunter2 é\" # x\nk = { sasl.password = 'hunter2', a = 1 }\nb = 2\n";
+    #[track_caller]
+    fn hides(text: &str) {
         let shown = redact(text);
         assert!(!shown.contains("hunter"), "{shown}");
-        assert!(
-            shown.starts_with("a = 'x'\n\"sasl.password\" = \"*******"),
-            "{shown}"
-        );
-        assert!(shown.ends_with("b = 2\n"), "{shown}");
+        assert_eq!(shown.len(), text.len());
     }
 
     #[test]
-    fn a_key_of_many_lines_is_not_shown() {
-        let text =
-            "ssl.key.pem = '''\n-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----'''\na = 1\n";
-        let shown = redact(text);
-        assert!(!shown.contains("MIIE"), "{shown}");
-        assert!(shown.ends_with("a = 1\n"), "{shown}");
+    fn what_keys_of_ours_say_is_shown() {
+        for text in [
+            "[http]\nlisten = \"127.0.0.1:8080\"\nheartbeat = 15s\n",
+            "[[clusters]]\nname = \"main\"\nbootstrap = [\n  \"b1:9092\",\n  'b2:9092',\n]\n",
+            "[clusters.librdkafka]\nsasl.username = \"riverhead\"\n\"security.protocol\" = 'ssl'\n",
+            "[limits]\nnetworks = [{ cidr = \"10.0.0.0/8\", streams_per_client = 3 }]\n",
+            "[[streams]]\nclusters = [\"main\"]\n",
+            "http.listen = \"localhost:80\"\nlimits = { streams_total = 7 }\n",
+        ] {
+            assert_eq!(redact(text), text);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_hidden_under_whatever_key() {
+        for key in [
+            "sasl.password",
+            "\"sasl.password\"",
+            "sasl.passwrd",
+            "sasl.pass",
+            "\"sasl.pass\\u0077ord\"",
+            "\"s\\u0061sl.password\"",
+            "ssl.key.pem",
+            "token",
+            "tokne",
+            "admin.token",
+            "clusters.librdkafka.sasl.password",
+            "pwd",
+            "x",
+        ] {
+            hides(&format!("{key} = \"hunter2 é\" # hunter2\n"));
+            hides(&format!("{key} = 'hunter2'\n"));
+            hides(&format!("{key} = hunter2\n"));
+            hides(&format!("{key} = \"hunter2\n"));
+            hides(&format!("{key} = [\"a\", \"hunter2\"]\n"));
+            hides(&format!("k = {{ {key} = 'hunter2', name = \"hunter2\" }}\n"));
+            hides(&format!("librdkafka = {{ name = 'a', {key} = 'hunter2' }}\n"));
+        }
+    }
+
+    #[test]
+    fn a_secret_of_many_lines_is_hidden_to_its_end() {
+        for quotes in ["\"\"\"", "'''"] {
+            for key in ["sasl.password", "passwrd", "description"] {
+                hides(&format!(
+                    "{key} = {quotes}hunter1\nhunter2 = \"hunter3\"\nname = 'hunter4'{quotes}\n"
+                ));
+            }
+        }
+        hides("ssl.key.pem = \"-----BEGIN\nhunter+/A\nhunter=\nhunter==\nname hunter\n-----END\"\n");
+    }
+
+    #[test]
+    fn what_a_broken_file_says_is_hidden_unless_it_is_whole() {
+        for text in [
+            "sasl.password: hunter2\n",
+            "sasl.password hunter2\n",
+            "sasl.password == hunter2\n",
+            "hunter2\n",
+            "name = \"a\" hunter2\n",
+            "name = \"a, sasl.password = \"hunter2\"\n",
+            "k = { name = \"a, sasl.password = \"hunter2\" }\n",
+            "k = { sasl.password = \"hunter2, name = \"x\" }\n",
+            "k = { sasl.password = 'it's hunter2', name = 1 }\n",
+            "bootstrap = [\"b1:9092\",\nsasl.password = \"hunter2\"\n",
+            "bootstrap = [\"b1:9092\",\n\"sasl.password\" = \"hunter2\"\n",
+            "bootstrap = [\"b1:9092\" \"hunter2\"]\n",
+            "[clusters.librdkafka] sasl.password = \"hunter2\"\n",
+            "# sasl.password = \"hunter2\"\n",
+            "[[clusters]] # hunter2\n",
+        ] {
+            hides(text);
+        }
+    }
+
+    #[test]
+    fn a_user_and_a_password_in_an_address_are_hidden() {
+        for text in [
+            "bootstrap = [\"b1:9092\", \"user:hunter2@b2:9092\"]\n",
+            "listen = \"https://user:hunter2@127.0.0.1\"\n",
+            "listen = user:hunter2@127.0.0.1\n",
+        ] {
+            hides(text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_a_closed_list() {
+        for key in [
+            "token",
+            "sasl.password",
+            "ssl.key.password",
+            "ssl.key.pem",
+            "ssl.keystore.password",
+        ] {
+            assert!(!HARMLESS.contains(key), "{key}");
+        }
+        assert!(HARMLESS.contains("ssl.key.location") && HARMLESS.contains("hosts"));
     }
 
     proptest! {
         #[test]
-        fn places_stay_where_they_are(text in "(password|=|é|\n|-----BEGIN|[a-z' ]){0,40}") {
+        fn places_stay_where_they_are(text in "(name = |password|=|é|\n|\"|'|\\[|\\{|\\}|#|@|\\\\|\"\"\"|[a-z' ]){0,40}") {
             let shown = redact(&text);
             prop_assert_eq!(shown.len(), text.len());
             prop_assert!(text.match_indices('\n').eq(shown.match_indices('\n')));
+        }
+
+        #[test]
+        fn a_password_is_hidden_in_any_rubbish(
+            before in "(name = \"a\"\n|bootstrap = \\[|\"|'|\n|\\{|x = 1\n){0,6}",
+            after in "(\"|'|\\}|\\]|,|#|\n){0,6}",
+        ) {
+            let text = format!("{before}\nsasl.password = \"hunter2{after}");
+            prop_assert!(!redact(&text).contains("hunter2"), "{}", redact(&text));
         }
     }
 }

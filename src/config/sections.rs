@@ -143,7 +143,7 @@ const ADMIN: &[Key<http::settings::AdminSettings>] = &[
             .map(|v| admin.token = Some(v))
     }),
     optional("hosts", |admin, node| {
-        node.list("an array of names", |item| item.string().map(str::to_owned))
+        node.list("an array of names", |item| item.parsed(A_HOST))
             .map(|v| admin.hosts = v)
     }),
 ];
@@ -199,6 +199,7 @@ pub(super) fn network(node: &Node) -> Read<IpNet> {
     network.map(canonical)
 }
 
+const A_HOST: &str = "names such as \"riverhead.example\" or \"*.example.svc\"";
 const AN_ADDRESS: &str = "an address and a port such as \"127.0.0.1:8080\"";
 
 pub(super) const HTTP_NAME: &str = "http";

@@ -4,7 +4,7 @@ use toml_span::{Error, ErrorKind, Span};
 
 use super::{
     Config,
-    fault::{Fault, Place},
+    fault::{Fault, Place, quoted},
     node::Node,
 };
 
@@ -53,6 +53,14 @@ pub(super) fn message(error: &Error) -> String {
         ErrorKind::UnquotedString | ErrorKind::InvalidNumber => {
             "neither a number nor true or false; all else wants quotes around it".into()
         }
+        // These name the character, which may be one of a password.
+        ErrorKind::InvalidCharInString(_) => "this character cannot stand in a string".into(),
+        ErrorKind::InvalidEscape(_) | ErrorKind::InvalidHexEscape(_) | ErrorKind::InvalidEscapeValue(_) => {
+            "there is no such escape in a string; a backslash is written `\\\\`".into()
+        }
+        ErrorKind::Unexpected(_) => "this character is not expected here".into(),
+        ErrorKind::DuplicateKey { key, .. } => format!("duplicate key: {}", quoted(key)),
+        ErrorKind::DuplicateTable { name, .. } => format!("redefinition of table {}", quoted(name)),
         _ => error.to_string(),
     }
 }

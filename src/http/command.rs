@@ -1,11 +1,10 @@
-//! What changes something: on the admin listener, by POST, with a token, under a known name.
-//!
-//! A listener on the loopback is no protection by itself: any page in a browser on the same machine can send requests to
-//! it, by a name that its owner points there (DNS rebinding). So the token must be told, and the name must be ours.
+//! What changes something: on the admin listener, by POST, with a token. Not here: under which names, and from which pages
+//! (`guard`).
 
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     body::Body,
     extract::{Path, State},
     response::Response,
@@ -15,14 +14,14 @@ use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Gateway, error::Error, json, settings::AdminSettings};
-use crate::catalog::StreamName;
+use super::{Gateway, error::Error, hosts::Hosts, json, settings::AdminSettings};
+use crate::{catalog::StreamName, client::ClientKey, limits::TooManyGuesses, metrics::AdminRefusal};
 
 /// Who may command what.
 pub struct Commands {
     /// The digest of the token, so that comparing takes the same time whatever is sent.
     token: Option<[u8; 32]>,
-    hosts: Vec<String>,
+    hosts: Hosts,
     helm: Arc<dyn Helm>,
 }
 
@@ -70,17 +69,19 @@ impl Commands {
         let digest = |token: &super::settings::Token| Sha256::digest(token.secret()).into();
         Self {
             token: settings.token.as_ref().map(digest),
-            hosts: settings.hosts.clone(),
+            hosts: Hosts::new(&settings.hosts),
             helm,
         }
+    }
+
+    /// The names under which the admin listener may be asked.
+    pub fn hosts(&self) -> Hosts {
+        self.hosts.clone()
     }
 
     /// Whether whoever sent these headers may command.
     fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        if !text(header::HOST).is_some_and(|host| self.is_ours(host)) {
-            return Err(Error::WrongHost);
-        }
         let Some(token) = &self.token else {
             return Err(Error::NoCommands);
         };
@@ -93,26 +94,17 @@ impl Commands {
             _ => Err(Error::NoToken),
         }
     }
-
-    /// Whether this is one of our names, whatever the port.
-    fn is_ours(&self, host: &str) -> bool {
-        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if is_port(port) => name,
-            _ => host,
-        };
-        self.hosts.iter().any(|own| own.eq_ignore_ascii_case(name))
-    }
 }
 
 /// `POST /admin/clusters/{stream}/active` with `{"cluster":"...","force":false}`.
 pub(super) async fn activate(
     State(gateway): State<Arc<Gateway>>,
     Path(stream): Path<String>,
+    Extension(client): Extension<ClientKey>,
     request: Request<Body>,
 ) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
-    gateway.commands.admit(&head.headers)?;
+    admit(&gateway, client, &head.headers).await?;
     let order: Order = read(body).await?;
     let selection = gateway.catalog.select(&stream)?;
     let [stream] = &selection.streams[..] else {
@@ -123,10 +115,37 @@ pub(super) async fn activate(
         .helm
         .read_from(stream, &order.cluster, order.force)
     {
-        Ok(steered) => Ok(json::response(StatusCode::OK, &steered)),
+        Ok(steered) => {
+            let Steered { streams, from, to } = &steered;
+            tracing::info!(%client, streams = streams.join(","), from, to, force = order.force, "a command was obeyed");
+            Ok(json::response(StatusCode::OK, &steered))
+        }
         Err(NotSteered::Unknown(why)) => Err(Error::BadCommand(why)),
         Err(NotSteered::Conflict(why)) => Err(Error::Conflict(why)),
     }
+}
+
+/// Whether `client` may command: at once, or held back after many wrong tokens.
+async fn admit(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) -> Result<(), Error> {
+    let Gateway {
+        admission,
+        commands,
+        metrics,
+        ..
+    } = gateway;
+    let guesses = &admission.guesses;
+    let held = || admission.metrics.held_back();
+    if let Err(TooManyGuesses) = guesses.patience(client, held).await {
+        guesses.failed(client);
+        metrics.admin_refused(AdminRefusal::Guesses);
+        return Err(Error::TooManyGuesses);
+    }
+    commands.admit(headers).inspect_err(|error| {
+        if let Error::NoToken = error {
+            guesses.failed(client);
+            metrics.admin_refused(AdminRefusal::Token);
+        }
+    })
 }
 
 async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T, Error> {
@@ -155,16 +174,14 @@ mod tests {
         }
     }
 
-    fn status(token: Option<&str>, host: Option<&str>, told: Option<&str>) -> Option<u16> {
+    fn status(token: Option<&str>, told: Option<&str>) -> Option<u16> {
         let settings = AdminSettings {
             token: token.map(|token| token.parse().unwrap()),
             ..AdminSettings::default()
         };
         let mut headers = HeaderMap::new();
-        for (name, value) in [(header::HOST, host), (header::AUTHORIZATION, told)] {
-            if let Some(value) = value {
-                headers.insert(name, HeaderValue::from_str(value).unwrap());
-            }
+        if let Some(told) = told {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_str(told).unwrap());
         }
         let admitted = Commands::new(&settings, Arc::new(Nothing)).admit(&headers);
         admitted
@@ -173,35 +190,19 @@ mod tests {
     }
 
     #[test]
-    fn only_who_knows_the_token_and_our_name_commands() {
+    fn only_who_knows_the_token_commands() {
         let token = Some("0123456789abcdef");
         let good = Some("Bearer 0123456789abcdef");
-        for host in [
-            "localhost",
-            "LOCALHOST:8081",
-            "127.0.0.1:8081",
-            "[::1]:8081",
-            "[::1]",
-        ] {
-            assert_eq!(status(token, Some(host), good), None, "{host}");
-        }
-        for host in ["evil.example", "localhost.evil:8081", "127.0.0.1.evil", "", ":80"] {
-            assert_eq!(status(token, Some(host), good), Some(421), "{host}");
-        }
-        assert_eq!(status(token, None, good), Some(421));
+        assert_eq!(status(token, good), None);
         for told in [
             "0123456789abcdef",
             "Bearer",
             "Bearer 0123456789abcdeF",
             "Basic 0123456789abcdef",
         ] {
-            assert_eq!(status(token, Some("localhost"), Some(told)), Some(401), "{told}");
+            assert_eq!(status(token, Some(told)), Some(401), "{told}");
         }
-        assert_eq!(status(token, Some("localhost"), None), Some(401));
-        assert_eq!(
-            status(None, Some("localhost"), good),
-            Some(403),
-            "there are no commands"
-        );
+        assert_eq!(status(token, None), Some(401));
+        assert_eq!(status(None, good), Some(403), "there are no commands");
     }
 }

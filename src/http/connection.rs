@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     client::{ClientAddr, PeerAddr, Proxies, Told},
-    limits::Admission,
+    limits::{Admission, Lobby},
     metrics::{EndReason, HttpMetrics, TurnedAway},
 };
 
@@ -58,6 +58,8 @@ pub(super) struct Rules {
     pub(super) limits: Limits,
     /// What connections without a stream count under; nothing on a listener that strangers do not reach.
     pub(super) admission: Option<Arc<Admission>>,
+    /// Where they wait.
+    pub(super) lobby: fn(&Admission) -> &Lobby,
     /// Whose word is taken.
     pub(super) proxies: Proxies,
     /// Whether every connection begins with a PROXY header.
@@ -65,6 +67,13 @@ pub(super) struct Rules {
     /// Which way streams of HTTP/1.1 leave.
     pub(super) sink: Sink,
     pub(super) metrics: HttpMetrics,
+}
+
+impl Rules {
+    /// Where connections without a stream wait, if they are counted.
+    pub(super) fn lobby(&self) -> Option<&Lobby> {
+        self.admission.as_deref().map(self.lobby)
+    }
 }
 
 /// How a connection is told that the process is going.
@@ -111,8 +120,8 @@ pub(super) fn serve(
     port: Arc<Port>,
     presence: Presence,
 ) -> impl Future<Output = ()> + Send {
-    let admission = port.rules.admission.as_ref();
-    let link = Arc::new(Link::new(socket, admission.map(|it| it.lobby.place())));
+    let lobby = port.rules.lobby();
+    let link = Arc::new(Link::new(socket, lobby.map(Lobby::place)));
     async move {
         if let Err(error) = tune(link.socket(), port.rules.limits) {
             // It works without; and a peer that is gone already shows itself when it is read.
@@ -172,14 +181,16 @@ async fn open(link: &Link, peer: PeerAddr, rules: &Rules) -> Option<(PeerAddr, P
             rules.metrics.turned_away(TurnedAway::Untrusted);
             return None;
         }
-        (true, true) => told(link, peer, rules).await?,
+        (true, true) => {
+            link.enter_lobby_as_proxy();
+            told(link, peer, rules).await?
+        }
     };
     let client = ClientAddr::from(peer);
-    // A proxy has the connections of all of its clients.
-    if let Some(admission) = &rules.admission
-        && !rules.proxies.trusts(client)
-    {
-        link.enter_lobby_as(admission.policy().key(client));
+    match &rules.admission {
+        Some(_) if rules.proxies.trusts(client) => link.enter_lobby_as_proxy(),
+        Some(admission) => link.enter_lobby_as(admission.policy().key(client)),
+        None => {}
     }
     Some((peer, opening::protocol(link).await.ok()?))
 }

@@ -64,8 +64,15 @@ pub(super) enum Error {
     Refused(Refusal),
     #[error("this path answers POST")]
     NotPost,
+    /// Of a command.
     #[error("this is not one of this listener's names; see `admin.hosts`")]
     WrongHost,
+    #[error("this is not one of this listener's names; whoever runs it can put it under `admin.hosts`")]
+    UnknownHost,
+    #[error("pages of other origins may not ask this listener")]
+    OtherOrigin,
+    #[error("there were too many commands with a wrong token; come back after Retry-After")]
+    TooManyGuesses,
     #[error("there is no token, so nothing can be commanded; see `admin.token`")]
     NoCommands,
     #[error("commands need the header `Authorization: Bearer TOKEN`; see `admin.token`")]
@@ -123,6 +130,9 @@ impl Error {
             Self::Undetermined { .. } => (S::SERVICE_UNAVAILABLE, "unavailable", "Not Determined In Time"),
             Self::Refused(refusal) => refused(refusal),
             Self::NotPost => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
+            Self::UnknownHost => (S::FORBIDDEN, "forbidden", "Unknown Host"),
+            Self::OtherOrigin => (S::FORBIDDEN, "forbidden", "Another Origin"),
+            Self::TooManyGuesses => (S::TOO_MANY_REQUESTS, TOO_MANY, "Too Many Wrong Tokens"),
             Self::WrongHost => (S::MISDIRECTED_REQUEST, "misdirected_request", "Unknown Host"),
             Self::NoCommands => (S::FORBIDDEN, "forbidden", "No Commands"),
             Self::NoToken => (S::UNAUTHORIZED, "unauthorized", "Token Required"),
@@ -167,6 +177,9 @@ impl Error {
             }
             Self::TooManyFilters(_) => {
                 problem.header = Some((header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()));
+            }
+            Self::TooManyGuesses => {
+                problem.header = Some((header::RETRY_AFTER, GUESSES_RETRY_AFTER.into()));
             }
             Self::Undetermined { retry_after } => {
                 problem.header = Some((header::RETRY_AFTER, retry_after.as_secs().into()));
@@ -331,6 +344,9 @@ struct Document<'a> {
 
 /// When a client may look again whether there is room for its filter, in seconds: streams end rarely.
 const FILTERS_RETRY_AFTER: u16 = 30;
+
+/// When a client that guessed tokens is forgiven, in seconds.
+const GUESSES_RETRY_AFTER: u16 = 60;
 
 const TOO_MANY: &str = "too_many_requests";
 

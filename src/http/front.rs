@@ -17,7 +17,9 @@ use super::{
     connection::Answer,
     cors,
     error::{Asked, Error},
-    form, router,
+    form,
+    guard::Guard,
+    router,
 };
 use crate::{
     client::{ClientKey, PeerAddr, Proxies, Unclear},
@@ -33,6 +35,8 @@ pub(super) struct Front {
     proxies: Proxies,
     /// Whether it is for those only whom nobody denied. Who runs riverhead cannot lock himself out.
     guarded: bool,
+    /// Keeps pages of others from what those who run riverhead may read.
+    guard: Option<Arc<Guard>>,
 }
 
 impl Front {
@@ -43,6 +47,7 @@ impl Front {
             gateway: Arc::clone(gateway),
             proxies,
             guarded: true,
+            guard: None,
         }
     }
 
@@ -53,6 +58,10 @@ impl Front {
             gateway: Arc::clone(gateway),
             proxies: Proxies::default(),
             guarded: false,
+            guard: Some(Arc::new(Guard::new(
+                gateway.commands.hosts(),
+                gateway.metrics.clone(),
+            ))),
         }
     }
 
@@ -82,7 +91,11 @@ impl Front {
     }
 
     async fn route(self, mut request: Request<Incoming>) -> Response {
-        if let Err(error) = form::check(&request) {
+        let passed = form::check(&request).and_then(|()| match &self.guard {
+            Some(guard) => guard.admit(&request),
+            None => Ok(()),
+        });
+        if let Err(error) = passed {
             return error.into_response();
         }
         if is_of_the_server(&request) {
@@ -118,7 +131,7 @@ impl Answer for Front {
             let caller = front.identify(&mut request);
             let mut response = match &caller {
                 Some(caller) if caller.is_denied => Error::from(Refusal::Denied).into_response(),
-                _ => front.route(request).await,
+                _ => front.clone().route(request).await,
             };
             if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
                 && let Some(caller) = caller
@@ -126,11 +139,18 @@ impl Answer for Front {
                 gateway.admission.refused(caller.key, refusal).await;
             }
             let mut response = asked.explain(response);
-            cors::expose(response.headers_mut());
-            for (name, value) in COMMON {
-                let headers = response.headers_mut();
-                headers.entry(name).or_insert(HeaderValue::from_static(value));
+            let headers = response.headers_mut();
+            // What the admin listener says is for no page but its own.
+            if front.guard.is_none() {
+                cors::expose(headers);
+                for (name, value) in CROSS_ORIGIN {
+                    headers.entry(name).or_insert(HeaderValue::from_static(value));
+                }
             }
+            headers.insert(
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            );
             gateway.metrics.response(response.status().as_u16());
             response
         })
@@ -182,11 +202,10 @@ const HEALTH_CHECKS: [&str; 2] = ["/livez", "/readyz"];
 /// Before the name of a stream, in commands.
 const COMMANDS: &str = "/admin/clusters/";
 
-/// What every answer says: anybody's page may read it, and nobody may take it for something else than it says it is.
-const COMMON: [(HeaderName, &str); 3] = [
+/// What every answer to a stranger says: anybody's page may read it.
+const CROSS_ORIGIN: [(HeaderName, &str); 2] = [
     (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     (header::ACCESS_CONTROL_ALLOW_HEADERS, cors::ALLOWED),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
 ];
 
 #[cfg(test)]

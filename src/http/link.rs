@@ -99,6 +99,11 @@ impl Link {
         self.place().iter().for_each(|place| place.enter_as(client));
     }
 
+    /// The same, for a trusted proxy.
+    pub(super) fn enter_lobby_as_proxy(&self) {
+        self.place().iter().for_each(|place| place.enter_as_proxy());
+    }
+
     /// It has nothing to do any more.
     pub(super) fn enter_lobby(&self) {
         self.place().iter().for_each(|place| place.enter());

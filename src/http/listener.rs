@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 
@@ -48,6 +48,10 @@ impl Bound {
     /// # Errors
     /// When it is not a listening socket.
     pub fn inherited(listener: StdListener) -> io::Result<Self> {
+        // One that is only bound has an address too, and every accept on it fails.
+        if !SockRef::from(&listener).is_listener()? {
+            return Err(io::Error::other("the socket does not listen"));
+        }
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address })
@@ -72,11 +76,12 @@ impl Bound {
     pub(super) async fn serve(self, answer: impl Answer, rules: Rules, drain: Watch) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
         let (port, connections) = (Arc::new(Port::open(rules)), TaskTracker::new());
+        let mut failures = Failures::default();
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = drain.closed() => break,
-                accepted = accept(&listener, &port.rules) => accepted,
+                accepted = accept(&listener, &port.rules, &mut failures) => accepted,
             };
             let (socket, peer) = accepted;
             let metrics = &port.rules.metrics;
@@ -109,19 +114,47 @@ impl Bound {
 }
 
 /// The next connection. What fails one peer only is no news; what fails all is said, and waited out.
-async fn accept(listener: &TcpListener, rules: &Rules) -> (TcpStream, SocketAddr) {
+async fn accept(listener: &TcpListener, rules: &Rules, failures: &mut Failures) -> (TcpStream, SocketAddr) {
     loop {
-        if let Some(admission) = &rules.admission {
-            admission.lobby.room().await;
+        if let Some(lobby) = rules.lobby() {
+            lobby.room().await;
         }
         match listener.accept().await {
-            Ok(accepted) => return accepted,
+            Ok(accepted) => {
+                failures.end();
+                return accepted;
+            }
             Err(error) if concerns_one_peer(&error) => {}
             Err(error) => {
                 rules.metrics.accept_failure();
-                tracing::warn!(%error, "cannot accept connections");
+                failures.note(&error);
                 sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Times in a row that no connection could be accepted. Each is counted; the log is told now and then.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl Failures {
+    fn note(&mut self, error: &io::Error) {
+        self.count += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+            self.told = Some(Instant::now());
+            tracing::warn!(%error, times = self.count, "cannot accept connections");
+        }
+    }
+
+    /// One was accepted. What was told a moment ago stays told: where descriptors come and go, so does this.
+    fn end(&mut self) {
+        if self.count > 0 && self.told.is_some_and(|told| told.elapsed() >= TELL_AGAIN) {
+            tracing::info!(times = self.count, "connections are accepted again");
+            (self.count, self.told) = (0, None);
         }
     }
 }
@@ -140,6 +173,9 @@ const BACKLOG: i32 = 4096;
 /// How long to wait when no connection can be accepted (`EMFILE`): the reason is rarely gone at once, and asking again
 /// without a pause would take the CPU from those who could close a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the log is left alone with what it was told.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 /// How long a connection has, behind the end of a drain's window, to write the rest of what it was writing.
 const LAST_CALL: Duration = Duration::from_secs(2);

@@ -24,7 +24,9 @@ mod error;
 mod exit;
 mod form;
 mod front;
+mod guard;
 mod gzip;
+mod hosts;
 mod http1;
 mod http2;
 mod io;
@@ -50,6 +52,7 @@ mod takeover;
 mod writer;
 
 pub use command::{Commands, Helm, NotSteered, Steered};
+pub use hosts::Hosts;
 pub use listener::Bound;
 
 use std::{sync::Arc, time::Duration};
@@ -122,7 +125,7 @@ pub async fn serve(public: Bound, admin: Bound, gateway: Gateway) -> std::io::Re
 fn to_public(gateway: &Gateway) -> Rules {
     let settings = &gateway.settings;
     Rules {
-        admission: Some(Arc::clone(&gateway.admission)),
+        lobby: |admission| &admission.lobby,
         proxies: Proxies::new(gateway.trusted.clone(), settings.believed()),
         proxy_protocol: settings.proxy_protocol,
         sink: settings.sink,
@@ -138,7 +141,8 @@ fn to_admin(gateway: &Gateway) -> Rules {
             heartbeat: gateway.settings.heartbeat,
             head_timeout: HEAD_TIMEOUT,
         },
-        admission: None,
+        admission: Some(Arc::clone(&gateway.admission)),
+        lobby: |admission| &admission.admin_lobby,
         proxies: Proxies::default(),
         proxy_protocol: false,
         sink: Sink::Body,

@@ -11,6 +11,7 @@ use std::{
 use http::HeaderName;
 use ipnet::IpNet;
 
+pub use super::hosts::{BadHostName, HostName};
 use crate::client::{Believed, Lists};
 
 /// The section `http`: the public listener and the streams it serves.
@@ -112,8 +113,8 @@ pub struct AdminSettings {
     pub listen: SocketAddr,
     /// What whoever commands something must know; `None` takes no commands.
     pub token: Option<Token>,
-    /// The names, without port, under which commands may be sent.
-    pub hosts: Vec<String>,
+    /// The names under which it may be asked, beside addresses and `localhost`.
+    pub hosts: Vec<HostName>,
 }
 
 impl Default for AdminSettings {
@@ -122,7 +123,7 @@ impl Default for AdminSettings {
             // Loopback: health and metrics name brokers and topics, which is nobody else's business.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             token: None,
-            hosts: ["localhost", "127.0.0.1", "[::1]"].map(Into::into).into(),
+            hosts: Vec::new(),
         }
     }
 }

@@ -37,6 +37,22 @@ impl Lobby {
             crowd: Mutex::new(crowd),
             freed: Notify::new(),
             metrics,
+            is_admin: false,
+        }))
+    }
+
+    /// That of the admin listener, which nobody waits in yet: a few connections, whatever the settings, so that what takes all
+    /// of them leaves the descriptors of everybody else alone.
+    pub(super) fn of_admin(metrics: LimitMetrics) -> Self {
+        let crowd = Crowd {
+            size: ADMIN,
+            ..Crowd::default()
+        };
+        Self(Arc::new(Room {
+            crowd: Mutex::new(crowd),
+            freed: Notify::new(),
+            metrics,
+            is_admin: true,
         }))
     }
 
@@ -83,26 +99,44 @@ pub struct Place {
 /// What a connection holds of the lobby.
 #[derive(Debug, Default)]
 struct Held {
-    client: Option<ClientKey>,
+    owner: Option<Owner>,
     ticket: Option<u64>,
+}
+
+/// Whose connection one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Client(ClientKey),
+    /// A trusted proxy, which has the connections of all of its clients: they count together with all others, and not
+    /// against it.
+    Proxy,
 }
 
 impl Place {
     /// Enters, as a connection of `client`; somebody else may have to go for it.
     pub fn enter_as(&self, client: ClientKey) {
+        self.enter_for(Owner::Client(client));
+    }
+
+    /// Enters, as a connection of a trusted proxy; somebody else may have to go for it.
+    pub fn enter_as_proxy(&self) {
+        self.enter_for(Owner::Proxy);
+    }
+
+    fn enter_for(&self, owner: Owner) {
         let mut held = self.held.lock();
         self.room.leave(held.ticket.take());
         *held = Held {
-            client: Some(client),
-            ticket: Some(self.room.enter(client, Arc::clone(&self.bell))),
+            owner: Some(owner),
+            ticket: Some(self.room.enter(owner, Arc::clone(&self.bell))),
         };
     }
 
     /// Enters again, behind everybody else: it was active until now. Not one that never entered.
     pub fn enter(&self) {
-        let client = self.held.lock().client;
-        if let Some(client) = client {
-            self.enter_as(client);
+        let owner = self.held.lock().owner;
+        if let Some(owner) = owner {
+            self.enter_for(owner);
         }
     }
 
@@ -136,29 +170,43 @@ struct Room {
     crowd: Mutex<Crowd>,
     freed: Notify,
     metrics: LimitMetrics,
+    is_admin: bool,
 }
 
 impl Room {
-    fn enter(&self, client: ClientKey, bell: Arc<Notify>) -> u64 {
+    fn enter(&self, owner: Owner, bell: Arc<Notify>) -> u64 {
         let mut crowd = self.crowd.lock();
-        let ticket = crowd.add(client, bell);
-        if let Some(oldest) = crowd.oldest_above(crowd.size.per_client, client) {
+        let ticket = crowd.add(owner, bell);
+        if let Some(oldest) = crowd.oldest_above(crowd.size.per_client, owner) {
             crowd.send_away(oldest);
-            self.metrics.sent_away("client");
+            self.count_sent_away("client");
         } else if crowd.by_age.len() > crowd.size.total {
             let oldest = crowd.by_age.keys().next().copied();
             oldest.into_iter().for_each(|oldest| crowd.send_away(oldest));
-            self.metrics.sent_away("host");
+            self.count_sent_away("host");
         }
-        self.metrics.set_waiting(crowd.by_age.len());
+        self.show(crowd.by_age.len());
         ticket
+    }
+
+    fn count_sent_away(&self, reason: &'static str) {
+        self.metrics
+            .sent_away(if self.is_admin { "admin" } else { reason });
+    }
+
+    fn show(&self, waiting: usize) {
+        if self.is_admin {
+            self.metrics.set_admin_waiting(waiting);
+        } else {
+            self.metrics.set_waiting(waiting);
+        }
     }
 
     fn leave(&self, ticket: Option<u64>) {
         let Some(ticket) = ticket else { return };
         let mut crowd = self.crowd.lock();
         if crowd.remove(ticket).is_some() {
-            self.metrics.set_waiting(crowd.by_age.len());
+            self.show(crowd.by_age.len());
             self.freed.notify_one();
         }
     }
@@ -193,7 +241,7 @@ struct Crowd {
 
 #[derive(Debug)]
 struct Waiting {
-    client: ClientKey,
+    owner: Owner,
     since: Instant,
     bell: Arc<Notify>,
 }
@@ -207,28 +255,35 @@ impl Crowd {
             .map(|oldest| oldest.since)
     }
 
-    fn add(&mut self, client: ClientKey, bell: Arc<Notify>) -> u64 {
+    fn add(&mut self, owner: Owner, bell: Arc<Notify>) -> u64 {
         let ticket = self.next;
         self.next += 1;
         let since = Instant::now();
-        self.by_age.insert(ticket, Waiting { client, since, bell });
-        self.by_client.entry(client).or_default().insert(ticket);
+        self.by_age.insert(ticket, Waiting { owner, since, bell });
+        if let Owner::Client(client) = owner {
+            self.by_client.entry(client).or_default().insert(ticket);
+        }
         ticket
     }
 
     fn remove(&mut self, ticket: u64) -> Option<Waiting> {
         let waiting = self.by_age.remove(&ticket)?;
-        if let Some(own) = self.by_client.get_mut(&waiting.client) {
+        if let Owner::Client(client) = waiting.owner
+            && let Some(own) = self.by_client.get_mut(&client)
+        {
             own.remove(&ticket);
             if own.is_empty() {
-                self.by_client.remove(&waiting.client);
+                self.by_client.remove(&client);
             }
         }
         Some(waiting)
     }
 
-    /// The oldest of `client`, if it has more than `limit`.
-    fn oldest_above(&self, limit: usize, client: ClientKey) -> Option<u64> {
+    /// The oldest of `owner`, if that is a client and has more than `limit`.
+    fn oldest_above(&self, limit: usize, owner: Owner) -> Option<u64> {
+        let Owner::Client(client) = owner else {
+            return None;
+        };
         let own = self.by_client.get(&client)?;
         own.first().copied().filter(|_| own.len() > limit)
     }
@@ -244,6 +299,13 @@ impl Crowd {
 /// this is time for us to read it. With the lobby as it is by default it still lets 20,000 a second in, so that who comes
 /// behind an attack of thousands is not kept waiting.
 const NEWCOMER: Duration = Duration::from_millis(25);
+
+/// How many connections to the admin listener may wait, and of one client: scrapes of several Prometheus servers, probes of an
+/// orchestrator, and people with browsers. Their descriptors are among those that are kept for other things than streams.
+const ADMIN: Size = Size {
+    total: 64,
+    per_client: 32,
+};
 
 #[cfg(test)]
 mod tests {
@@ -294,6 +356,36 @@ mod tests {
         let places: Vec<_> = (0..5).map(|number| enter(&lobby, number)).collect();
         let gone = places.iter().map(is_sent_away).collect::<Vec<_>>();
         assert_eq!(gone, [true, true, false, false, false]);
+    }
+
+    #[test]
+    fn a_proxy_has_as_many_as_there_may_be_in_all_and_no_more() {
+        let lobby = lobby(4, 2);
+        let of_a_proxy = || {
+            let place = lobby.place();
+            place.enter_as_proxy();
+            place
+        };
+        let mut places: Vec<_> = (0..4).map(|_| of_a_proxy()).collect();
+        assert!(!places.iter().any(is_sent_away));
+        places.push(enter(&lobby, 1));
+        places.push(of_a_proxy());
+        assert_eq!(
+            places.iter().map(is_sent_away).collect::<Vec<_>>(),
+            [true, true, false, false, false, false]
+        );
+        assert_eq!(lobby.waiting(), 4);
+    }
+
+    #[test]
+    fn the_admin_listener_has_a_few_of_its_own() {
+        let lobby = Lobby::of_admin(LimitMetrics::default());
+        let places: Vec<_> = (0..200).map(|number| enter(&lobby, number)).collect();
+        assert_eq!(lobby.waiting(), ADMIN.total);
+        let of_one: Vec<_> = (0..200).map(|_| enter(&lobby, 250)).collect();
+        let kept = of_one.iter().filter(|place| !is_sent_away(place)).count();
+        assert_eq!(kept, ADMIN.per_client);
+        drop(places);
     }
 
     #[test]

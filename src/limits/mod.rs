@@ -5,6 +5,7 @@
 
 mod census;
 mod connections;
+mod guesses;
 mod holder;
 mod lines;
 mod lobby;
@@ -20,6 +21,7 @@ mod tarpit;
 mod totals;
 
 pub use connections::Permit;
+pub use guesses::{Guesses, TooManyGuesses};
 pub use holder::{Leave, OpenStream};
 pub use lines::ClientLines;
 pub use lobby::{Lobby, Place};
@@ -52,6 +54,10 @@ use crate::{
 pub struct Admission {
     /// How many connections have no stream.
     pub lobby: Lobby,
+    /// The same for the admin listener, which has a few of its own.
+    pub admin_lobby: Lobby,
+    /// Who sends commands with wrong tokens.
+    pub guesses: Guesses,
     /// How often clients ask.
     pub rate: Rate,
     /// What is counted here.
@@ -71,6 +77,8 @@ impl Admission {
     pub fn new(settings: &Settings, metrics: LimitMetrics) -> Self {
         Self {
             lobby: Lobby::new(settings, metrics.clone()),
+            admin_lobby: Lobby::of_admin(metrics.clone()),
+            guesses: Guesses::new(),
             rate: Rate::new(settings),
             metrics: metrics.clone(),
             client_lines: Arc::default(),
@@ -153,6 +161,7 @@ impl Admission {
             self.rate.forget_idle();
             self.tarpit.forget_idle();
             self.offenders.forget_idle();
+            self.guesses.forget_idle();
             for (client, left_out) in self.client_lines.forget_idle() {
                 tracing::info!(%client, left_out, "log lines about this client were left out");
             }

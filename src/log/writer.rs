@@ -59,8 +59,8 @@ impl Write for Line<'_> {
 /// The class of the lines of a module. Those of debugging are as many as there is traffic, whatever they are about.
 fn class_of(target: &str, level: Level) -> Class {
     let is_of = |module: &&str| target.starts_with(*module);
-    let operates = OF_OPERATIONS.iter().any(|module| is_of(&module));
-    let is_of_requests = OF_REQUESTS.iter().any(|module| is_of(&module)) && !operates;
+    let operates = OF_OPERATIONS.iter().any(&is_of);
+    let is_of_requests = OF_REQUESTS.iter().any(is_of) && !operates;
     if is_of_requests || level > Level::INFO {
         Class::Request
     } else {

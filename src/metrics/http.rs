@@ -24,6 +24,7 @@ pub struct HttpMetrics {
     panics: Counter,
     accept_failures: Counter,
     turned_away: Family<TurnedAwayLabel, Counter>,
+    admin_refusals: Family<AdminRefusalLabel, Counter>,
     taken_over: Counter,
     /// Those that were asked for.
     streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>,
@@ -69,6 +70,15 @@ impl HttpMetrics {
             "Connections closed for want of a PROXY header that can be believed, by why",
             own.turned_away.clone(),
         );
+        registry.register(
+            "admin_refusals",
+            "Requests that the admin listener refused for who seems to ask, by why",
+            own.admin_refusals.clone(),
+        );
+        // There from the start, so that the first of them shows as a rise.
+        for reason in AdminRefusal::ALL {
+            _ = own.admin_refusals.get_or_create(&AdminRefusalLabel { reason });
+        }
         registry.register(
             "http_connections_taken_over",
             "Connections that hyper gave back for a stream to be written to the bare socket",
@@ -118,6 +128,13 @@ impl HttpMetrics {
     /// Counts a connection that was closed before it asked anything.
     pub fn turned_away(&self, reason: TurnedAway) {
         self.turned_away.get_or_create(&TurnedAwayLabel { reason }).inc();
+    }
+
+    /// Counts a request that the admin listener refused.
+    pub fn admin_refused(&self, reason: AdminRefusal) {
+        self.admin_refusals
+            .get_or_create(&AdminRefusalLabel { reason })
+            .inc();
     }
 
     /// Counts a connection that hyper gave back.
@@ -267,6 +284,41 @@ impl TurnedAway {
     }
 }
 
+/// Why the admin listener refuses a request for who seems to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AdminRefusal {
+    /// It is not clear under which name it asks.
+    Malformed,
+    /// It asks under a name that is not known.
+    Host,
+    /// It comes from a page of another origin.
+    Origin,
+    /// It is a command without the token.
+    Token,
+    /// It is a command of a client whose tokens were wrong too often to look at another.
+    Guesses,
+}
+
+impl AdminRefusal {
+    const ALL: [Self; 5] = [
+        Self::Malformed,
+        Self::Host,
+        Self::Origin,
+        Self::Token,
+        Self::Guesses,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Host => "host",
+            Self::Origin => "origin",
+            Self::Token => "token",
+            Self::Guesses => "guesses",
+        }
+    }
+}
+
 /// The same words in logs and in labels.
 macro_rules! written_by_name {
     ($($type:ty),*) => {$(
@@ -284,7 +336,7 @@ macro_rules! written_by_name {
     )*};
 }
 
-written_by_name!(StartPlace, EndReason, TurnedAway);
+written_by_name!(AdminRefusal, StartPlace, EndReason, TurnedAway);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StreamLabel {
@@ -311,6 +363,11 @@ struct EndLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TurnedAwayLabel {
     reason: TurnedAway,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AdminRefusalLabel {
+    reason: AdminRefusal,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -14,6 +14,7 @@ pub struct LimitMetrics {
     held_back: Counter,
     unforwarded: Counter,
     waiting: Gauge,
+    admin_waiting: Gauge,
     sent_away: Family<ReasonLabel, Counter>,
 }
 
@@ -48,8 +49,14 @@ impl LimitMetrics {
         );
         registry.register(
             "http_connections_sent_away",
-            "Connections without a stream that had to go for newer ones: their own client had too many, or the host",
+            "Connections without a stream that had to go for newer ones: their own client had too many, or the host, or the \
+             admin listener",
             own.sent_away.clone(),
+        );
+        registry.register(
+            "http_admin_connections",
+            "Connections to the admin listener that have asked nothing yet, or are between two requests",
+            own.admin_waiting.clone(),
         );
         own
     }
@@ -77,6 +84,11 @@ impl LimitMetrics {
     /// How many connections have no stream.
     pub fn set_waiting(&self, count: usize) {
         self.waiting.set(count as i64);
+    }
+
+    /// How many connections to the admin listener wait.
+    pub fn set_admin_waiting(&self, count: usize) {
+        self.admin_waiting.set(count as i64);
     }
 
     /// Counts a connection without a stream that had to go; `reason` is one of a few words of ours.

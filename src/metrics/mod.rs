@@ -8,7 +8,7 @@ mod life;
 mod limits;
 mod process;
 
-pub use http::{COMPOSITE, EndReason, HttpMetrics, StartPlace, StreamMetrics, TurnedAway};
+pub use http::{AdminRefusal, COMPOSITE, EndReason, HttpMetrics, StartPlace, StreamMetrics, TurnedAway};
 pub use life::LifeMetrics;
 pub use limits::LimitMetrics;
 pub use process::register as register_process;

@@ -180,13 +180,7 @@ fn a_start_that_fails_ends_though_nobody_reads_why() {
 
 /// A stream from this address of the loopback, which it gives up at once.
 fn visit(gateway: &Gateway, source: [u8; 4]) {
-    let kind = (socket2::Domain::IPV4, socket2::Type::STREAM);
-    let socket = socket2::Socket::new(kind.0, kind.1, None).expect("a socket");
-    socket
-        .bind(&SocketAddr::from((source, 0)).into())
-        .expect("an address");
-    socket.connect(&gateway.http.into()).expect("a connection");
-    let mut socket = TcpStream::from(socket);
+    let mut socket = crate::connect_from(source, gateway.http);
     socket.set_read_timeout(Some(SOON)).expect("a timeout");
     let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n\r\n");
     socket.write_all(request.as_bytes()).expect("sent");

@@ -3,10 +3,11 @@
 //! No broker answers, or the demo's do: nothing outside this process tree is needed but a shell and curl.
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
 
+mod admin;
 mod log;
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -37,6 +38,17 @@ fn plan() -> Plan {
         &["topic"],
     )
     .set("RIVERHEAD_HTTP__HEARTBEAT", "200ms")
+}
+
+/// A connection from this address of the loopback.
+fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
+    let (domain, kind) = (socket2::Domain::IPV4, socket2::Type::STREAM);
+    let socket = socket2::Socket::new(domain, kind, None).expect("a socket");
+    socket
+        .bind(&SocketAddr::from((source, 0)).into())
+        .expect("an address");
+    socket.connect(&address.into()).expect("a connection");
+    socket.into()
 }
 
 fn until(gateway: &Gateway, metric: &str, value: f64) {

@@ -171,6 +171,7 @@ pub const TOKEN: &str = "the-token-of-the-rig";
 fn commands() -> Commands {
     let settings = AdminSettings {
         token: Some(TOKEN.parse().unwrap()),
+        hosts: ["test", "a"].map(|name| name.parse().unwrap()).into(),
         ..AdminSettings::default()
     };
     Commands::new(&settings, Arc::new(PretendedHelm))

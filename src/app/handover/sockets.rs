@@ -92,10 +92,12 @@ impl Sockets {
 }
 
 fn inherit(inherited: &mut ListenFd, index: usize, address: SocketAddr) -> Result<Bound, StartError> {
-    let Some(listener) = inherited.take_tcp_listener(index)? else {
+    let listener = inherited.take_tcp_listener(index);
+    let refused = |why| StartError::Inherited { index, why };
+    let Some(listener) = listener.map_err(refused)? else {
         return bind(address);
     };
-    let bound = Bound::inherited(listener)?;
+    let bound = Bound::inherited(listener).map_err(refused)?;
     if address.port() != 0 && address != bound.address() {
         tracing::warn!(configured = %address, inherited = %bound.address(), "the inherited socket is served");
     }

@@ -106,6 +106,7 @@ impl Rig {
                     head_timeout,
                 },
                 admission: None,
+                lobby: |admission| &admission.lobby,
                 proxies: Proxies::default(),
                 proxy_protocol: false,
                 sink,
