@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use riverhead_brokers::{Fault, NewTopic, scaled, shared};
 use riverhead_loadtest::{
     progress::Progress,
-    scenarios::{Report, times::Times},
+    scenarios::{Report, cold::Cold, times::Times},
 };
 use tokio::time::{Instant, timeout};
 
@@ -29,6 +29,22 @@ fn clients_with_a_time_of_their_own_each_do_not_wait_in_one_line() {
         progress: Progress::Silent,
     };
     passes(&times.run_on(brokers.get(), "times").expect("a gateway"));
+}
+
+/// `riverhead-loadtest cold` is the full form: 300 partitions in 1 s. Before, it was 25 ms for each partition.
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_cold_start_of_many_partitions_does_not_take_them_one_by_one() {
+    let brokers = shared();
+    let cold = Cold {
+        binary: PathBuf::from(RIVERHEAD),
+        partitions: 150,
+        records: 3,
+        within: scaled(Duration::from_millis(1_500)),
+        patience: scaled(Duration::from_secs(15)),
+        progress: Progress::Silent,
+    };
+    passes(&cold.run_on(brokers.get(), "cold").expect("a gateway"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

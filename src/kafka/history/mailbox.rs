@@ -38,7 +38,7 @@ pub(super) enum PageRead {
 pub(super) type PageResult = Result<PageRead, HistoryError>;
 
 /// A page to read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PageWant {
     pub(super) log: Arc<PartitionLog>,
     pub(super) from: Offset,
@@ -131,6 +131,17 @@ impl Mailbox {
             }
             task => task,
         }
+    }
+
+    /// The pages that will be given out next, at most so many.
+    pub(super) fn upcoming(&self, most: usize) -> Vec<PageWant> {
+        let inbox = self.inbox.lock();
+        let pages = inbox.turns.upcoming(most).into_iter();
+        pages
+            .filter_map(|page| inbox.pages.get(page))
+            .filter(|flight| flight.waiters.iter().any(|waiter| !waiter.is_closed()))
+            .filter_map(|flight| flight.want.clone())
+            .collect()
     }
 
     /// Answers all who want the page that was given out.

@@ -68,6 +68,7 @@ pub(super) enum Failure {
 pub(super) struct WarmLimit {
     open: AtomicUsize,
     most: usize,
+    readers: AtomicUsize,
 }
 
 /// A started partition.
@@ -99,6 +100,7 @@ enum Step {
 
 impl Streams {
     pub(super) fn new(reader: Reader, limit: Arc<WarmLimit>) -> Self {
+        limit.readers.fetch_add(1, Ordering::Relaxed);
         Self {
             reader,
             open: Vec::new(),
@@ -121,6 +123,39 @@ impl Streams {
         }
         let mut stream = self.start(want)?;
         self.finish(stream.page(want, deadline), stream)
+    }
+
+    /// Starts partitions that will be read next, as far as the memory for it goes: what they fetch meanwhile is there then, so
+    /// that many short reads take as long as a few.
+    pub(super) fn start_ahead(&mut self, wants: impl IntoIterator<Item = PageWant>) {
+        for want in wants {
+            let partition = want.log.partition();
+            if self.open.iter().any(|stream| stream.log.partition() == partition) {
+                continue;
+            }
+            if !self.admit_ahead() {
+                return;
+            }
+            match self.open_queue(&want) {
+                Ok(queue) => self.open.push(Stream::new(&want, queue)),
+                Err(_) => self.limit.release(),
+            }
+        }
+    }
+
+    /// Makes room for one more, at the cost of one that nobody has read on for a moment.
+    fn admit_ahead(&mut self) -> bool {
+        if self.open.len() < self.limit.share() && self.limit.admit() {
+            return true;
+        }
+        let now = Instant::now();
+        let idle = |stream: &Stream| now.duration_since(stream.used) >= IDLE;
+        let Some(at) = self.open.iter().position(idle) else {
+            return false;
+        };
+        let stream = self.open.swap_remove(at);
+        self.stop(stream);
+        self.limit.admit()
     }
 
     /// Stops what nobody has read on for a while.
@@ -168,15 +203,7 @@ impl Streams {
         if queue.is_err() {
             self.limit.release();
         }
-        Ok(Stream {
-            log: Arc::clone(&want.log),
-            queue: queue.map_err(Failure::Fault)?,
-            position: want.from,
-            used: Instant::now(),
-            is_heavy: false,
-            room: 0,
-            broker_clock: false,
-        })
+        Ok(Stream::new(want, queue.map_err(Failure::Fault)?))
     }
 
     fn open_queue(&self, want: &PageWant) -> Result<Queue, RDKafkaErrorCode> {
@@ -228,10 +255,23 @@ impl Drop for Streams {
         while let Some(stream) = self.open.pop() {
             self.stop(stream);
         }
+        self.limit.readers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Stream {
+    fn new(want: &PageWant, queue: Queue) -> Self {
+        Self {
+            log: Arc::clone(&want.log),
+            queue,
+            position: want.from,
+            used: Instant::now(),
+            is_heavy: false,
+            room: 0,
+            broker_clock: false,
+        }
+    }
+
     fn page(&mut self, want: &PageWant, deadline: Instant) -> Result<Piece, Failure> {
         let records = (want.to - want.from).clamp(0, PAGE_RECORDS) as usize;
         let mut page = PageBuilder::with_capacity(want.from, want.log.encoding(), records, self.room);
@@ -358,6 +398,7 @@ impl WarmLimit {
         Arc::new(Self {
             open: AtomicUsize::new(0),
             most: budget / 2 / WARM_BYTES,
+            readers: AtomicUsize::new(0),
         })
     }
 
@@ -372,6 +413,11 @@ impl WarmLimit {
     /// What may have been fetched ahead for those that are open, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.open.load(Ordering::Relaxed).min(self.most) * WARM_BYTES
+    }
+
+    /// What one reader may start ahead, so that one with many partitions does not take it all from the others.
+    fn share(&self) -> usize {
+        self.most / self.readers.load(Ordering::Relaxed).max(1)
     }
 
     /// A reader that has nothing to give up still needs the one partition it reads.
@@ -402,6 +448,9 @@ const LULL: Duration = Duration::from_millis(500);
 
 /// The same where records are large: they are many megabytes, in no budget.
 const HEAVY_FOR: Duration = Duration::from_millis(500);
+
+/// How long a started partition is not taken for one that is to be read next: clients that replay one by one are back sooner.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Records it is cheaper to read over than to begin afresh for: what a reader keeps ready anyway.
 const SKIP: Offset = 1024;

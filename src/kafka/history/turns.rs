@@ -51,6 +51,23 @@ impl<T> Turns<T> {
         Ok(())
     }
 
+    /// The items that come next, in this order, at most so many.
+    pub(super) fn upcoming(&self, most: usize) -> Vec<&T> {
+        let mut items = Vec::new();
+        for round in 0..most {
+            let known = items.len();
+            let of_round = self
+                .order
+                .iter()
+                .filter_map(|key| self.waiting.get(key)?.get(round));
+            items.extend(of_round.take(most - known));
+            if items.len() == known || items.len() == most {
+                break;
+            }
+        }
+        items
+    }
+
     /// The first item of the key whose turn it is.
     pub(super) fn pop(&mut self) -> Option<T> {
         let key = self.order.pop_front()?;
@@ -93,6 +110,20 @@ mod tests {
         let served: Vec<_> = std::iter::from_fn(|| turns.pop()).collect();
         assert_eq!(served[..5], [0, 1000, 1, 1001, 2]);
         assert_eq!(served.len(), 102);
+    }
+
+    #[test]
+    fn what_comes_next_is_known_before() {
+        let mut turns = Turns::default();
+        for (last, item) in [(1, 10), (1, 11), (2, 20), (1, 12), (3, 30), (2, 21)] {
+            turns.push(key(last), item).expect("room");
+        }
+        for most in 0..8 {
+            let upcoming: Vec<_> = turns.upcoming(most).into_iter().copied().collect();
+            assert_eq!(upcoming, [10, 20, 30, 11, 21, 12][..most.min(6)]);
+        }
+        let upcoming: Vec<_> = turns.upcoming(6).into_iter().copied().collect();
+        assert_eq!(upcoming, std::iter::from_fn(|| turns.pop()).collect::<Vec<_>>());
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl Worker {
                 .next(if debt.is_zero() { TURN } else { debt.min(TURN) }, debt.is_zero())
             {
                 Task::Read(want) => {
+                    self.start_ahead(&want);
                     let result = self.read(&want);
                     self.mailbox.finish(&result);
                 }
@@ -91,6 +92,19 @@ impl Worker {
                 Task::Close => return End::Closed,
             }
         }
+    }
+
+    /// Has librdkafka fetch what comes after this read meanwhile.
+    fn start_ahead(&mut self, now: &PageWant) {
+        let mut next = self.mailbox.upcoming(AHEAD);
+        let mut cache = self.core.cache.lock();
+        next.retain(|want| {
+            want.log.partition() != now.log.partition()
+                && !self.core.backoffs.rests(want.log.partition())
+                && matches!(cache.find(&want.log, want.from), Lookup::Miss { .. })
+        });
+        drop(cache);
+        self.streams.start_ahead(next);
     }
 
     fn read(&mut self, want: &PageWant) -> PageResult {
@@ -267,6 +281,10 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// What it gets after it has failed to once: a reconnect and an answer from a healthy broker fit into it.
 const ANSWER_OF_A_SUSPECT: Duration = Duration::from_millis(250);
+
+/// Pages that are fetched while the one before them is read. A read of a short partition to its end takes two fetches, of which
+/// the second waits at the broker; with so many at once that is a millisecond for each.
+const AHEAD: usize = 32;
 
 /// How long the thread rests at most: librdkafka wants to be heard every second.
 const TURN: Duration = Duration::from_millis(500);
