@@ -224,7 +224,8 @@ impl Streams {
                 stream.position = piece.page.next();
                 stream.used = Instant::now();
                 stream.room = piece.page.bytes().min(PAGE_BYTES);
-                stream.is_heavy = piece.page.bytes() > PAGE_BYTES || stream.front_size() > PAGE_BYTES;
+                // Records of a page come to more than that only when one alone does; what the page costs in memory may.
+                stream.is_heavy = piece.bytes > PAGE_BYTES || stream.front_size() > PAGE_BYTES;
                 if stream.is_heavy {
                     // One is the most that a reader keeps.
                     self.stop_all(|stream| stream.is_heavy);
