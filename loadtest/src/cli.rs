@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Hog(HogArgs),
     /// Thousands of connections send a byte now and then, and nobody else notices (no Java needed)
     Slowloris(SlowlorisArgs),
+    /// Everything that a stranger can send, from many addresses, and no honest client notices
+    Hostile(HostileArgs),
     /// The npm client wikimedia-streams at its limit: what that costs (needs node, no Java)
     HotLoop(HotLoopArgs),
     /// Thousands of clients live on one stream, beside a raw writer and other servers: what a delivery costs
@@ -96,6 +98,40 @@ pub(crate) struct SlowlorisArgs {
     /// How long the gateway is left alone before
     #[arg(long, default_value = "30s", value_name = "DURATION")]
     pub(crate) quiet: Span,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HostileArgs {
+    /// Honest clients, each on an address of its own
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u8).range(1..=250))]
+    pub(crate) clients: u8,
+    /// How often each honest client is cut, and resumes
+    #[arg(long, default_value_t = 20)]
+    pub(crate) cuts: usize,
+    /// Hostile addresses
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..=250))]
+    pub(crate) addresses: u8,
+    /// Attacks of one address that are under way at a time
+    #[arg(long, default_value_t = 6)]
+    pub(crate) at_once: usize,
+    /// Records a second
+    #[arg(long, default_value_t = 50.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// How long the gateway is left alone before
+    #[arg(long, default_value = "5m", value_name = "DURATION")]
+    pub(crate) quiet: Span,
+    /// How long the attacks last
+    #[arg(long, default_value = "1h", value_name = "DURATION")]
+    pub(crate) loud: Span,
+    /// Each of the three budgets of `[memory]`, in MiB
+    #[arg(long, default_value_t = 32, value_name = "MIB")]
+    pub(crate) memory: u32,
+    /// How long the honest clients may take to the end once everything is written
+    #[arg(long, default_value = "2m", value_name = "DURATION")]
+    pub(crate) patience: Span,
+    /// What the order of the attacks follows from [default: another one each time]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
 }
 
 #[derive(Args, Debug)]

@@ -18,6 +18,7 @@ use riverhead_loadtest::{
         Report,
         cold::Cold,
         hog::Hog,
+        hostile::Hostile,
         hot_loop::{self, HotLoop},
         latency::Latency,
         replay::Replay,
@@ -30,7 +31,7 @@ use riverhead_loadtest::{
 };
 
 use crate::cli::{
-    Cli, ColdArgs, Command, HogArgs, HotLoopArgs, LatencyArgs, ReplayArgs, ResumeArgs, SlowArgs,
+    Cli, ColdArgs, Command, HogArgs, HostileArgs, HotLoopArgs, LatencyArgs, ReplayArgs, ResumeArgs, SlowArgs,
     SlowlorisArgs, TimesArgs,
 };
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Latency(args) => run.latency(&args),
         Command::Hog(args) => run.hog(&args),
         Command::Slowloris(args) => run.slowloris(&args),
+        Command::Hostile(args) => run.hostile(&args),
         Command::HotLoop(args) => run.hot_loop(&args),
         Command::Fanout(args) => run.fanout(&args),
         Command::Idle(args) => run.idle(&args),
@@ -183,6 +185,24 @@ impl Run<'_> {
             progress: self.progress,
         };
         self.tell(&scenario.run())
+    }
+
+    fn hostile(&self, args: &HostileArgs) -> ExitCode {
+        let scenario = Hostile {
+            binary: self.binary(),
+            clients: args.clients,
+            cuts: args.cuts,
+            addresses: args.addresses,
+            at_once: args.at_once,
+            rate: args.rate,
+            quiet: args.quiet.0,
+            loud: args.loud.0,
+            memory: args.memory,
+            patience: args.patience.0,
+            seed: args.seed.unwrap_or_else(|| fastrand::u64(..)),
+            progress: self.progress,
+        };
+        self.tell(&scenario.run(&self.cluster(), "hostile"))
     }
 
     fn hot_loop(&self, args: &HotLoopArgs) -> ExitCode {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use riverhead_brokers::{scale, scaled, shared};
 use riverhead_loadtest::{
     progress::Progress,
-    scenarios::{Report, latency::Latency, replay::Replay, resume::Resume, slow::Slow},
+    scenarios::{Report, hostile::Hostile, latency::Latency, replay::Replay, resume::Resume, slow::Slow},
 };
 
 const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");
@@ -40,6 +40,28 @@ fn two_hundred_replays_at_once_cost_the_brokers_one() {
         progress: Progress::Silent,
     };
     passes(&replay.run(cluster.get(), "replay"));
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn honest_clients_stay_exact_while_strangers_send_everything_they_can() {
+    let cluster = shared();
+    let hostile = Hostile {
+        binary: RIVERHEAD.into(),
+        clients: 200,
+        cuts: 5,
+        addresses: 50,
+        at_once: 6,
+        rate: 50.0,
+        quiet: Duration::from_secs(10),
+        loud: scaled(Duration::from_secs(90)),
+        memory: 32,
+        patience: scaled(Duration::from_secs(60)),
+        // Another one each time: the report prints it.
+        seed: fastrand::u64(..),
+        progress: Progress::Silent,
+    };
+    passes(&hostile.run(cluster.get(), "hostile"));
 }
 
 #[test]

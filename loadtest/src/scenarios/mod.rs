@@ -4,6 +4,7 @@ pub mod churn;
 pub mod cold;
 pub mod fanout;
 pub mod hog;
+pub mod hostile;
 pub mod hot_loop;
 pub mod idle;
 pub mod latency;

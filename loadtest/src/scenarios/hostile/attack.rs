@@ -1,0 +1,212 @@
+//! One attack: a connection, some bytes, and how the attacker behaves on it.
+
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::{sleep, timeout, timeout_at},
+};
+
+use super::{http1, http2, ids::HostileIds};
+
+/// What is sent on a connection, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Attack {
+    /// Names the shape in the report.
+    pub(super) shape: &'static str,
+    /// What is sent.
+    pub(super) bytes: Vec<u8>,
+    pub(super) manner: Manner,
+}
+
+/// How the attacker behaves once the connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Sends all, reads what comes for a while, and closes.
+    Read,
+    /// Sends all and never reads, through a receive buffer of 4 KiB.
+    Deaf,
+    /// Sends all and resets the connection at once.
+    Reset,
+    /// Sends all, closes its own direction and reads.
+    HalfClose,
+    /// Sends a few bytes at a time.
+    Trickle,
+}
+
+/// How an attack ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    /// An HTTP/1 answer of this status.
+    Status(u16),
+    /// Frames of HTTP/2.
+    Frames,
+    /// The connection was closed without an answer, or the attacker did not wait for one.
+    Nothing,
+    /// It could not connect.
+    Refused,
+}
+
+/// Runs one attack chosen by `rng`; its shape, and how it ended.
+pub(super) async fn attack(
+    server: SocketAddr,
+    from: SocketAddr,
+    ids: &HostileIds,
+    rng: &mut Rng,
+) -> (&'static str, Outcome) {
+    let mut attack = match rng.u8(..4) {
+        0 => http2::choose(ids, rng),
+        _ => http1::choose(ids, rng),
+    };
+    if rng.u8(..4) == 0 {
+        mutate(&mut attack.bytes, rng);
+    }
+    let outcome = timeout(LONGEST, run(server, from, &attack, rng)).await;
+    let outcome = match outcome {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) | Err(_) => Outcome::Nothing,
+    };
+    if outcome == Outcome::Refused {
+        sleep(PAUSE).await;
+    }
+    (attack.shape, outcome)
+}
+
+/// Changes, removes, repeats or inserts a few bytes.
+fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
+    for _ in 0..rng.usize(1..=8) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = rng.usize(..bytes.len());
+        match rng.u8(..5) {
+            0 => bytes[at] ^= 1 << rng.u8(..8),
+            1 => drop(bytes.remove(at)),
+            2 => bytes.insert(at, rng.u8(..)),
+            3 => bytes.insert(at, *rng.choice(INTERESTING).unwrap_or(&0)),
+            _ => {
+                let end = (at + rng.usize(1..=64)).min(bytes.len());
+                let repeated = bytes[at..end].to_vec();
+                bytes.splice(at..at, repeated);
+            }
+        }
+    }
+}
+
+async fn run(server: SocketAddr, from: SocketAddr, attack: &Attack, rng: &mut Rng) -> io::Result<Outcome> {
+    let Ok(mut socket) = connect(server, from, attack.manner).await else {
+        return Ok(Outcome::Refused);
+    };
+    let stay = Instant::now() + Duration::from_millis(rng.u64(50..=STAY));
+    match attack.manner {
+        Manner::Reset => {
+            _ = socket.write_all(&attack.bytes).await;
+            socket.set_zero_linger()?;
+            Ok(Outcome::Nothing)
+        }
+        Manner::Deaf => {
+            _ = timeout_at((stay + STALLED).into(), socket.write_all(&attack.bytes)).await;
+            tokio::time::sleep_until((stay + STALLED).into()).await;
+            Ok(Outcome::Nothing)
+        }
+        Manner::Trickle => {
+            for piece in attack.bytes.chunks(7).take(40) {
+                socket.write_all(piece).await?;
+                sleep(Duration::from_millis(5)).await;
+            }
+            read(&mut socket, stay).await
+        }
+        Manner::Read | Manner::HalfClose => {
+            // An answer may come, and the connection be closed, before everything was sent.
+            _ = timeout_at(stay.into(), socket.write_all(&attack.bytes)).await;
+            if attack.manner == Manner::HalfClose {
+                _ = socket.shutdown().await;
+            }
+            read(&mut socket, stay).await
+        }
+    }
+}
+
+async fn connect(server: SocketAddr, from: SocketAddr, manner: Manner) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(from)?;
+    if manner == Manner::Deaf {
+        socket.set_recv_buffer_size(4096)?;
+    }
+    let connected = timeout(CONNECT, socket.connect(server)).await;
+    connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Reads until the connection ends or `stay` has come; what the first bytes say.
+async fn read(socket: &mut TcpStream, stay: Instant) -> io::Result<Outcome> {
+    let mut outcome = Outcome::Nothing;
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(Ok(read)) = timeout_at(stay.into(), socket.read(&mut buffer)).await {
+        if read == 0 {
+            break;
+        }
+        if outcome == Outcome::Nothing {
+            outcome = outcome_of(&buffer[..read]);
+        }
+    }
+    Ok(outcome)
+}
+
+fn outcome_of(first: &[u8]) -> Outcome {
+    let status = first
+        .strip_prefix(b"HTTP/1.")
+        .and_then(|rest| std::str::from_utf8(rest.get(2..5)?).ok()?.parse().ok());
+    status.map_or(Outcome::Frames, Outcome::Status)
+}
+
+/// Bytes that parsers treat in a way of their own.
+const INTERESTING: &[u8] = b"\0\r\n\t %&=+;,:\"\\[]{}()-\x7f\x80\xff0";
+
+/// What an attack may take in all, its last answer included.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// How long an attacker stays at most, in milliseconds.
+const STAY: u64 = 2_500;
+
+/// How much longer one stays that does not read: longer than the deadline for stalled clients at times.
+const STALLED: Duration = Duration::from_secs(5);
+
+/// A backlog that is full answers after a second or three.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Between two attempts when connections are refused.
+const PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_the_outcome() {
+        assert_eq!(outcome_of(b"HTTP/1.1 429 Too Many\r\n"), Outcome::Status(429));
+        assert_eq!(outcome_of(b"HTTP/1.0 200 OK\r\n"), Outcome::Status(200));
+        assert_eq!(outcome_of(b"\0\0\x12\x04\0"), Outcome::Frames);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_attacks() {
+        let ids = HostileIds::new("numbers");
+        let attacks = |seed| {
+            let mut rng = Rng::with_seed(seed);
+            let chosen = (0..50).map(|_| {
+                let mut attack = http1::choose(&ids, &mut rng);
+                mutate(&mut attack.bytes, &mut rng);
+                attack.bytes
+            });
+            chosen.collect::<Vec<_>>()
+        };
+        assert_eq!(attacks(7), attacks(7));
+        assert_ne!(attacks(7), attacks(8));
+    }
+}

@@ -1,0 +1,152 @@
+//! Shapes of HTTP/2 connections, frame by frame.
+
+use fastrand::Rng;
+
+use super::{
+    STREAM,
+    attack::{Attack, Manner},
+    ids::HostileIds,
+};
+
+/// One connection's worth of frames, chosen by `rng`.
+pub(super) fn choose(ids: &HostileIds, rng: &mut Rng) -> Attack {
+    let path = format!("/v2/stream/{STREAM}");
+    let (shape, frames) = match rng.u8(..9) {
+        0 => (
+            "h2 streams",
+            (0..100).flat_map(|index| request(index, &path, &[])).collect(),
+        ),
+        1 => (
+            "h2 resets",
+            (0..500).flat_map(|index| aborted(index, &path)).collect(),
+        ),
+        2 => ("h2 continuation", continuations(&path)),
+        3 => ("h2 pings", frame(PING, 0, 0, &[0; 8]).repeat(2_000)),
+        4 => ("h2 settings", frame(SETTINGS, 0, 0, &[]).repeat(2_000)),
+        5 => (
+            "h2 window",
+            [request(0, &path, &[]), frame(WINDOW, 0, 1, &[0; 4])].concat(),
+        ),
+        6 => {
+            let all = ids.all();
+            let id = &all[rng.usize(..all.len())];
+            ("h2 id", request(0, &path, &[("last-event-id", id)]))
+        }
+        7 => {
+            let fields: Vec<_> = (0..400).map(|_| ("x-many", "value")).collect();
+            ("h2 fields", request(0, &path, &fields))
+        }
+        _ => {
+            let junk: Vec<u8> = (0..rng.usize(9..2_000)).map(|_| rng.u8(..)).collect();
+            ("h2 junk", junk)
+        }
+    };
+    // A window of nothing: what the server has to say stays with it.
+    let settings: &[u8] = if rng.bool() { &[0, 4, 0, 0, 0, 0] } else { &[] };
+    let manner = match rng.u8(..6) {
+        0 => Manner::Deaf,
+        1 => Manner::Reset,
+        _ => Manner::Read,
+    };
+    Attack {
+        shape,
+        bytes: [PREFACE, &frame(SETTINGS, 0, 0, settings), &frames].concat(),
+        manner,
+    }
+}
+
+/// A GET on the stream of this index, whose id is `2 x index + 1`.
+fn request(index: u32, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    let block = block(path, fields);
+    let (first, rest) = block.split_at(block.len().min(MAX_FRAME));
+    let last = if rest.is_empty() { END_HEADERS } else { 0 };
+    let mut out = frame(HEADERS, END_STREAM | last, index * 2 + 1, first);
+    let pieces: Vec<_> = rest.chunks(MAX_FRAME).collect();
+    for (number, piece) in pieces.iter().enumerate() {
+        let flags = if number + 1 == pieces.len() {
+            END_HEADERS
+        } else {
+            0
+        };
+        out.extend(frame(CONTINUATION, flags, index * 2 + 1, piece));
+    }
+    out
+}
+
+/// A request that is reset at once, as in CVE-2023-44487.
+fn aborted(index: u32, path: &str) -> Vec<u8> {
+    [
+        request(index, path, &[]),
+        frame(RESET, 0, index * 2 + 1, &[0, 0, 0, 8]),
+    ]
+    .concat()
+}
+
+/// A header block that never ends, as in CVE-2024-27316.
+fn continuations(path: &str) -> Vec<u8> {
+    let mut out = frame(HEADERS, END_STREAM, 1, &block(path, &[]));
+    let piece = literal("x-more", &"y".repeat(1_000));
+    for _ in 0..300 {
+        out.extend(frame(CONTINUATION, 0, 1, &piece));
+    }
+    out
+}
+
+/// HPACK: the pseudo-header fields of a GET, then `fields`, without the dynamic table and without Huffman codes.
+fn block(path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
+    // Indexed `:method: GET` and `:scheme: http`; `:authority` and `:path` by their static names.
+    let mut out = vec![0x82, 0x86, 0x01];
+    string("hostile", &mut out);
+    out.push(0x04);
+    string(path, &mut out);
+    for (name, value) in fields {
+        out.extend(literal(name, value));
+    }
+    out
+}
+
+fn literal(name: &str, value: &str) -> Vec<u8> {
+    let mut out = vec![0];
+    string(name, &mut out);
+    string(value, &mut out);
+    out
+}
+
+/// RFC 7541, sections 5.1 and 5.2.
+fn string(text: &str, out: &mut Vec<u8>) {
+    let length = text.len();
+    if length < 127 {
+        out.push(length as u8);
+    } else {
+        out.push(127);
+        let mut rest = length - 127;
+        while rest >= 128 {
+            out.push((rest % 128) as u8 | 0x80);
+            rest /= 128;
+        }
+        out.push(rest as u8);
+    }
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// RFC 9113, section 4.1.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    let head = [length[1], length[2], length[3], kind, flags];
+    [&head[..], &stream.to_be_bytes()[..], payload].concat()
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const WINDOW: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// The largest frame that every server takes.
+const MAX_FRAME: usize = 16_384;

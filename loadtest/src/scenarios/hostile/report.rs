@@ -1,0 +1,216 @@
+//! What came of it.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use serde::Serialize;
+
+use super::{Hostile, attack::Outcome};
+use crate::{
+    gateway::Gateway,
+    numbers::Faults,
+    reading::Reading,
+    scenarios::{exact, problems},
+    stopwatch::{Quantiles, Sent, Stopwatch},
+};
+
+/// Figures of a run, and whether they are as they must be.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What the attacks followed from.
+    pub seed: u64,
+    /// Honest clients.
+    pub clients: usize,
+    /// Honest clients that got everything.
+    pub finished: usize,
+    /// All honest clients' faults together.
+    pub faults: Faults,
+    /// Gap events that honest clients got.
+    pub gaps: Vec<String>,
+    /// Honest connections that were not taken.
+    pub refusals: Vec<String>,
+    /// From handing a record to the producer to its arrival at an honest client, while nothing else happened.
+    pub quiet: Quantiles,
+    /// During the attacks.
+    pub loud: Quantiles,
+    /// How the attacks ended, by shape.
+    pub answers: Answers,
+    /// The most resident memory of the gateway, in bytes.
+    pub resident: u64,
+    /// What it may have at most.
+    pub resident_bound: u64,
+    /// Descriptors of the gateway before the first client and after the last.
+    pub descriptors: (u64, u64),
+    /// The gateway's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+/// How many attacks of each shape ended how.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Answers(BTreeMap<&'static str, BTreeMap<String, u64>>);
+
+impl Answers {
+    pub(super) fn note(&mut self, shape: &'static str, outcome: Outcome) {
+        *self
+            .0
+            .entry(shape)
+            .or_default()
+            .entry(outcome.to_string())
+            .or_default() += 1;
+    }
+
+    pub(super) fn plus(mut self, other: Self) -> Self {
+        for (shape, outcomes) in other.0 {
+            let own = self.0.entry(shape).or_default();
+            for (outcome, count) in outcomes {
+                *own.entry(outcome).or_default() += count;
+            }
+        }
+        self
+    }
+
+    /// Attacks in all.
+    pub fn count(&self) -> u64 {
+        self.0.values().flat_map(BTreeMap::values).sum()
+    }
+
+    /// Attacks that ended like this: a status, `frames`, `nothing` or `refused`.
+    pub fn of(&self, outcome: &str) -> u64 {
+        self.0.values().filter_map(|outcomes| outcomes.get(outcome)).sum()
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "{status}"),
+            Self::Frames => f.write_str("frames"),
+            Self::Nothing => f.write_str("nothing"),
+            Self::Refused => f.write_str("refused"),
+        }
+    }
+}
+
+impl fmt::Display for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (shape, outcomes) in &self.0 {
+            write!(f, "  {shape:<16}")?;
+            for (outcome, count) in outcomes {
+                write!(f, " {outcome}: {count}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    pub(super) fn new(
+        hostile: &Hostile,
+        gateway: &Gateway,
+        sent: &Arc<Sent>,
+        readings: &[(Reading, bool)],
+    ) -> Self {
+        let all = || readings.iter().map(|(reading, _)| reading);
+        let watches = all().filter_map(|reading| reading.stopwatch.as_ref());
+        let times = watches.fold(Stopwatch::new(sent), Stopwatch::plus);
+        Self {
+            seed: hostile.seed,
+            clients: usize::from(hostile.clients),
+            finished: readings.iter().filter(|(_, done)| *done).count(),
+            faults: Faults::default(),
+            gaps: all().flat_map(|reading| reading.got.gaps.clone()).collect(),
+            refusals: all().flat_map(|reading| reading.refusals.clone()).collect(),
+            quiet: times.lap(0),
+            loud: times.lap(1),
+            answers: Answers::default(),
+            resident: gateway.most_resident().unwrap_or(u64::MAX),
+            resident_bound: resident_bound(hostile),
+            descriptors: (0, 0),
+            log: gateway.log(),
+        }
+    }
+
+    /// How many times as late an event is at the 99th percentile during the attacks.
+    pub fn ratio(&self) -> f64 {
+        self.loud.p99 / self.quiet.p99
+    }
+}
+
+/// The three budgets, what one cluster may take beside them, and what each connection may.
+fn resident_bound(hostile: &Hostile) -> u64 {
+    let connections = u64::from(hostile.clients) + u64::from(hostile.addresses) * hostile.at_once as u64;
+    3 * u64::from(hostile.memory) * MIB + ONE_CLUSTER + connections * CONNECTION
+}
+
+impl crate::scenarios::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        let (before, after) = self.descriptors;
+        problems([
+            (
+                self.finished == self.clients,
+                "some honest client did not finish in time",
+            ),
+            exact(self.faults),
+            (self.gaps.is_empty(), "some honest client was told of a gap"),
+            (self.refusals.is_empty(), "some honest client was refused"),
+            (self.answers.count() > 0, "nothing was attacked"),
+            (
+                self.resident <= self.resident_bound,
+                "the gateway took more memory than it may",
+            ),
+            (
+                after <= before + MORE_DESCRIPTORS,
+                "descriptors of clients that left stay open",
+            ),
+            (!self.log.contains("panicked"), "something panicked"),
+            (self.answers.of("500") == 0, "some request got a 500"),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, after) = self.descriptors;
+        writeln!(f, "seed                       {}", self.seed)?;
+        writeln!(
+            f,
+            "honest clients             {}, finished {}",
+            self.clients, self.finished
+        )?;
+        writeln!(f, "  {}", self.faults)?;
+        writeln!(
+            f,
+            "  gap events {}, refusals {}",
+            self.gaps.len(),
+            self.refusals.len()
+        )?;
+        writeln!(f, "  left alone               {}", self.quiet)?;
+        writeln!(f, "  during the attacks       {}", self.loud)?;
+        writeln!(f, "  ratio of p99             {:.2}", self.ratio())?;
+        writeln!(f, "attacks                    {}", self.answers.count())?;
+        write!(f, "{}", self.answers)?;
+        writeln!(
+            f,
+            "resident                   {:.1} MB at most, {:.1} allowed",
+            self.resident as f64 / 1e6,
+            self.resident_bound as f64 / 1e6
+        )?;
+        write!(f, "descriptors                {before} before, {after} after")
+    }
+}
+
+const MIB: u64 = 1024 * 1024;
+
+/// librdkafka's queues and answers, and everything that is not counted by a budget.
+const ONE_CLUSTER: u64 = 64 * MIB;
+
+/// What a connection in hyper may take.
+const CONNECTION: u64 = 14 * 1024;
+
+/// A history reader is opened when it is first asked, and has a connection to each broker.
+pub(super) const MORE_DESCRIPTORS: u64 = 40;
