@@ -166,6 +166,12 @@ fn clusters(report: &Report) -> Vec<Family> {
             "Addresses in the bootstrap list that take connections",
             of(&|it| Some(it.bootstrap_reachable? as f64)),
         ),
+        (
+            "kafka_transaction_patience_seconds",
+            "How long a transaction may be open before a partition is degraded for it",
+            of(&|it| it.transaction_patience_seconds),
+        ),
+        ("kafka_topic_fault", TOPIC_FAULT_HELP, topic_faults(report)),
     ]
 }
 
@@ -224,6 +230,21 @@ fn faults(report: &Report) -> Vec<(Labels, f64)> {
     report.clusters.iter().flat_map(of).collect()
 }
 
+fn topic_faults(report: &Report) -> Vec<(Labels, f64)> {
+    let of = |cluster: &ClusterReport| {
+        let samples = cluster.topics.iter().map(|it| {
+            let mut labels = vec![("cluster", cluster.name.clone()), ("topic", it.topic.clone())];
+            labels.extend(it.error.clone().map(|error| ("error", error)));
+            (labels, f64::from(u8::from(it.error.is_some())))
+        });
+        samples.collect::<Vec<_>>()
+    };
+    report.clusters.iter().flat_map(of).collect()
+}
+
+const TOPIC_FAULT_HELP: &str =
+    "Whether the cluster has not told of a topic for 10 s; `error` names what it answers with";
+
 const FAULT_HELP: &str =
     "Whether an error keeps a partition from being read, and has for 10 s; `error` names it";
 
@@ -259,6 +280,16 @@ fn partitions(report: &Report) -> Vec<Family> {
             "kafka_partition_lag",
             "Offsets between what was read and the end of the log",
             of(&|it| it.lag.map(|lag| lag as f64)),
+        ),
+        (
+            "kafka_partition_last_stable_offset",
+            "The end of what no open transaction keeps from being read",
+            of(&|it| it.last_stable_offset.map(|offset| offset as f64)),
+        ),
+        (
+            "kafka_partition_last_stable_offset_age_seconds",
+            "How long the last stable offset has stood still below the high watermark",
+            of(&|it| Some(it.last_stable_offset_age_seconds)),
         ),
         (
             "kafka_partition_high_watermark",

@@ -41,6 +41,9 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     optional("failover_overlap", |cluster, node| {
         node.pause().map(|v| cluster.failover_overlap = v)
     }),
+    optional("transaction_patience", |cluster, node| {
+        node.duration().map(|v| cluster.transaction_patience = v)
+    }),
     optional("librdkafka", |cluster, node| {
         passed_through(node).map(|v| cluster.librdkafka = v)
     }),

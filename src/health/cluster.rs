@@ -12,9 +12,12 @@ use super::{
     bootstrap::Bootstrap,
     broker::{Broker, Connection},
     cause,
-    partition::Partition,
+    fault::FaultNews,
+    introduction::Introduction,
+    partition::{Around, Partition},
     report::{BrokerReport, ClusterReport, age},
-    state::{Verdict, count, seconds},
+    state::{State, Verdict, count, seconds},
+    topic::{Topic, TopicFault},
 };
 
 /// The cell of a cluster.
@@ -42,12 +45,8 @@ struct Facts {
     /// `host:port` -> what librdkafka last said against it.
     errors: BTreeMap<String, String>,
     topics: BTreeMap<Arc<str>, Topic>,
-}
-
-#[derive(Debug, Default)]
-struct Topic {
-    missing: bool,
-    partitions: Vec<Arc<Partition>>,
+    introduction: Option<Introduction>,
+    transaction_patience: Option<Duration>,
 }
 
 impl Cluster {
@@ -85,19 +84,38 @@ impl Cluster {
     pub fn set_leaders(&self, topic: &Arc<str>, leaders: &[Option<i32>], at: Instant) {
         let mut facts = self.facts.write();
         let topic = facts.topics.entry(Arc::clone(topic)).or_default();
-        topic.missing = false;
-        topic
-            .partitions
-            .resize_with(leaders.len(), || Arc::new(Partition::new(at)));
+        topic.told(leaders.len(), at);
         for (partition, leader) in topic.partitions.iter().zip(leaders) {
             partition.led_by(*leader, at);
         }
     }
 
-    /// The cluster does not have this topic.
-    pub fn set_missing(&self, topic: &Arc<str>) {
+    /// Notes that the cluster does not tell of this topic, and what it calls the error.
+    pub fn refuse_topic(&self, topic: &Arc<str>, fault: TopicFault, name: &str, at: Instant) {
         let mut facts = self.facts.write();
-        facts.topics.entry(Arc::clone(topic)).or_default().missing = true;
+        let topic = facts.topics.entry(Arc::clone(topic)).or_default();
+        topic.refused(fault, name, at);
+    }
+
+    /// Returns the refusals of topics that have begun to persist, or ended, since the last call.
+    pub fn topic_news(&self, now: Instant) -> Vec<(Arc<str>, FaultNews)> {
+        let mut facts = self.facts.write();
+        let topics = facts.topics.iter_mut();
+        let news = topics.flat_map(|(name, topic)| {
+            let news = topic.news(now).into_iter();
+            news.map(|news| (Arc::clone(name), news))
+        });
+        news.collect()
+    }
+
+    /// Notes that a broker has told where the brokers are: its name as librdkafka writes it, and the id and `host:port` of each.
+    pub fn introduced(&self, by: &str, brokers: Vec<(i32, String)>, at: Instant) {
+        self.facts.write().introduction = Some(Introduction::new(by, brokers, at));
+    }
+
+    /// Sets how long a transaction may be open before a partition is degraded for it.
+    pub fn set_transaction_patience(&self, patience: Duration) {
+        self.facts.write().transaction_patience = Some(patience);
     }
 
     /// This topic is read from elsewhere now.
@@ -219,12 +237,24 @@ impl Cluster {
         let brokers = facts.broker_reports(self.since, now);
         let reachable = brokers.iter().filter(|broker| broker.reachable).count();
         let Verdict { state, reason } = facts.judge(self.since, &brokers, reachable, now);
-        let naming = |id| facts.name_of(id);
+        let around = Around {
+            naming: &|id| facts.name_of(id),
+            answers: &|id| facts.brokers.get(&id).is_some_and(|it| it.is_reachable(now)),
+            transaction_patience: facts.transaction_patience,
+        };
         let partitions = facts.topics.iter().flat_map(|(name, topic)| {
+            let refused = topic.judge(now);
             let cells = topic.partitions.iter().enumerate();
-            cells.map(|(number, cell)| cell.report(name, number as i32, &naming, now))
+            let reports = cells.map(|(number, cell)| cell.report(name, number as i32, &around, now));
+            reports
+                .map(|report| match &refused {
+                    Some((verdict, error)) => report.refused(verdict, error),
+                    None => report,
+                })
+                .collect::<Vec<_>>()
         });
-        let missing = facts.topics.iter().filter(|(_, topic)| topic.missing);
+        let missing = facts.topics.iter().filter(|(_, topic)| topic.is_missing());
+        let topics = facts.topics.iter();
         ClusterReport {
             name: self.name.to_string(),
             state,
@@ -236,6 +266,8 @@ impl Cluster {
             metadata_age_seconds: age(facts.described, now),
             brokers_reachable: reachable,
             partitions: partitions.collect(),
+            transaction_patience_seconds: facts.transaction_patience.map(|patience| patience.as_secs_f64()),
+            topics: topics.map(|(name, topic)| topic.report(name, now)).collect(),
             missing_topics: missing.map(|(name, _)| name.to_string()).collect(),
             brokers,
         }
@@ -248,17 +280,17 @@ impl Facts {
             return Verdict::failing(why.clone());
         }
         match self.described.map(|at| now.saturating_duration_since(at)) {
-            None => self.unmet(now.saturating_duration_since(since)),
+            None => self.unmet(now.saturating_duration_since(since), now),
             Some(age) if age >= DEADLINE => Verdict::failing(format!(
                 "no broker has told the topology for {}: {}",
                 seconds(age),
-                self.causes()
+                self.astray(now).unwrap_or_else(|| self.causes(now))
             )),
             Some(_) => self
                 .short_of_brokers(brokers, reachable)
                 .or_else(|| self.short_of_seeds())
                 .or_else(|| self.starting(brokers))
-                .or_else(|| self.lacking())
+                .or_else(|| self.lacking(now))
                 .or_else(|| self.concern.clone().map(Verdict::degraded))
                 .unwrap_or_else(|| {
                     Verdict::ok(format!(
@@ -270,12 +302,19 @@ impl Facts {
     }
 
     /// No broker has ever told the topology.
-    fn unmet(&self, age: Duration) -> Verdict {
-        let what = format!("none of the bootstrap brokers answers: {}", self.causes());
+    fn unmet(&self, age: Duration, now: Instant) -> Verdict {
+        let what = self
+            .astray(now)
+            .unwrap_or_else(|| format!("none of the bootstrap brokers answers: {}", self.causes(now)));
         match age < DEADLINE {
             true => Verdict::starting(age, what),
             false => Verdict::failing(what),
         }
+    }
+
+    /// A broker answers, and sends us to addresses that do not.
+    fn astray(&self, now: Instant) -> Option<String> {
+        self.introduction.as_ref()?.astray(&self.errors, DEADLINE, now)
     }
 
     fn short_of_brokers(&self, brokers: &[BrokerReport], reachable: usize) -> Option<Verdict> {
@@ -313,9 +352,13 @@ impl Facts {
         )))
     }
 
-    fn lacking(&self) -> Option<Verdict> {
-        let (topic, _) = self.topics.iter().find(|(_, topic)| topic.missing)?;
-        Some(Verdict::degraded(format!("there is no topic {topic}")))
+    fn lacking(&self, now: Instant) -> Option<Verdict> {
+        if let Some((topic, _)) = self.topics.iter().find(|(_, topic)| topic.is_missing()) {
+            return Some(Verdict::degraded(format!("there is no topic {topic}")));
+        }
+        let reports = self.topics.iter().map(|(name, topic)| topic.report(name, now));
+        let bad = reports.into_iter().find(|topic| topic.state > State::Ok)?;
+        Some(Verdict::degraded(format!("topic {}: {}", bad.topic, bad.reason)))
     }
 
     /// Every broker that is in the cluster, or that should be.
@@ -338,7 +381,7 @@ impl Facts {
     }
 
     /// What is said against each broker that could be asked.
-    fn causes(&self) -> String {
+    fn causes(&self, now: Instant) -> String {
         let known = self.brokers.values().filter_map(Broker::address);
         let known = known.map(|address| &**address);
         let seeds = self.bootstrap.list.iter().map(String::as_str);
@@ -346,7 +389,12 @@ impl Facts {
         let cause = |address: &str| {
             // librdkafka picks one at a time, and may come to some of them late.
             let said = self.errors.get(address).map(String::as_str);
+            let answers = || {
+                let answered = self.introduction.as_ref()?.is_by(address, DEADLINE, now);
+                answered.then_some("answers, but does not tell the topology")
+            };
             said.or_else(|| self.bootstrap.fault(address))
+                .or_else(answers)
                 .unwrap_or("connected to, or being connected to, and mute")
         };
         let said = asked

@@ -20,6 +20,8 @@ pub enum Side {
     History,
     /// Those that ask its leader where it begins and ends.
     Bounds,
+    /// Those that ask what the cluster knows of its topic.
+    Topology,
 }
 
 /// A fault that has begun to count, or does not count any more: worth one line of the log.
@@ -94,7 +96,11 @@ impl Faults {
     pub(super) fn judge(&self, side: Side, now: Instant) -> Option<Verdict> {
         let fault = self.of(side).persistent(side, now)?;
         let lasts = seconds(now.saturating_duration_since(fault.since));
-        Some(Verdict::failing(format!("{side}, for {lasts}: {fault}")))
+        Some(Verdict::failing(match side {
+            // The sentence is of the topic, and says what its error means.
+            Side::Topology => format!("{}, for {lasts}: {}", fault.reason, fault.name),
+            _ => format!("{side}, for {lasts}: {fault}"),
+        }))
     }
 
     /// Returns the name of the first fault that persists.
@@ -147,7 +153,7 @@ impl Fault {
     fn persists(&self, side: Side, now: Instant) -> bool {
         match side {
             // It tries all the time, and librdkafka repeats some errors only when they change.
-            Side::Tail => now.saturating_duration_since(self.since) >= PERSISTENT,
+            Side::Tail | Side::Topology => now.saturating_duration_since(self.since) >= PERSISTENT,
             // Silence after a fault may mean that nobody asks.
             Side::History | Side::Bounds => {
                 self.last.saturating_duration_since(self.since) >= PERSISTENT && !self.is_forgotten(side, now)
@@ -156,7 +162,7 @@ impl Fault {
     }
 
     fn is_forgotten(&self, side: Side, now: Instant) -> bool {
-        side != Side::Tail && now.saturating_duration_since(self.last) >= FORGOTTEN
+        matches!(side, Side::History | Side::Bounds) && now.saturating_duration_since(self.last) >= FORGOTTEN
     }
 }
 
@@ -175,12 +181,13 @@ impl fmt::Display for Side {
             Self::Tail => "cannot be read",
             Self::History => "its history cannot be read",
             Self::Bounds => "its leader does not tell where it begins and ends",
+            Self::Topology => "its topic is not told of",
         })
     }
 }
 
 /// Every side, in the order of its value.
-const SIDES: [Side; 3] = [Side::Tail, Side::History, Side::Bounds];
+const SIDES: [Side; 4] = [Side::Tail, Side::History, Side::Bounds, Side::Topology];
 
 /// How long a fault must last to count. Elections take one or two seconds, and a broker that restarts refuses for some more;
 /// an operator is to read of a fault that stays within 10 s of its begin.

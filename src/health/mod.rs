@@ -11,20 +11,24 @@ mod broker;
 mod cause;
 mod cluster;
 mod fault;
+mod introduction;
 mod partition;
 mod readiness;
 mod report;
+mod stable;
 mod state;
 mod stream;
+mod topic;
 
 pub use broker::Connection;
 pub use cluster::Cluster;
 pub use fault::{FaultNews, Side};
 pub use partition::{Elsewhere, Fetching, Partition};
 pub use readiness::Readiness;
-pub use report::{BrokerReport, ClusterReport, PartitionReport, Report, StreamReport};
+pub use report::{BrokerReport, ClusterReport, PartitionReport, Report, StreamReport, TopicReport};
 pub use state::{State, Verdict};
 pub use stream::Stream;
+pub use topic::TopicFault;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 

@@ -8,8 +8,9 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    fault::{FaultNews, Faults, Side},
+    fault::{FaultNews, Faults, PERSISTENT, Side},
     report::{PartitionReport, age},
+    stable::Stable,
     state::{Verdict, seconds},
 };
 
@@ -33,6 +34,8 @@ pub struct Fetching {
     pub stable: Option<i64>,
     /// The log start offset.
     pub start: Option<i64>,
+    /// How long that broker makes us wait between answers, at most, for the sake of a quota; `None` when it does not.
+    pub throttled: Option<Duration>,
 }
 
 /// What another broker's view of the cluster leads to.
@@ -61,6 +64,9 @@ struct Facts {
     faults: Faults,
     /// Offsets that could not be read, and were skipped.
     unreadable: Vec<Range<i64>>,
+    stable: Stable,
+    /// Since when its broker answers and tells no watermark, which is how a leader refuses a fetch.
+    refused: Option<Instant>,
 }
 
 impl Partition {
@@ -78,6 +84,8 @@ impl Partition {
             elsewhere: None,
             faults: Faults::default(),
             unreadable: Vec::new(),
+            stable: Stable::default(),
+            refused: None,
         }))
     }
 
@@ -160,6 +168,9 @@ impl Partition {
             facts.high_since = at;
             facts.elsewhere = None;
         }
+        facts.stable.look(now, at);
+        let refuses = now.heard && now.high.is_none();
+        facts.refused = facts.refused.or(Some(at)).filter(|_| refuses);
         // A leader that refuses tells no watermark; one whose records cannot be taken apart does, and we stand still.
         let moves = now.unread() == Some(0) || before.and_then(|it| it.next) != now.next;
         let failed = facts.faults.last_failure(Side::Tail);
@@ -202,11 +213,11 @@ impl Partition {
         &self,
         topic: &str,
         partition: i32,
-        naming: &Naming<'_>,
+        around: &Around<'_>,
         now: Instant,
     ) -> PartitionReport {
         let facts = self.0.lock();
-        let Verdict { state, reason } = facts.judge(naming, now);
+        let Verdict { state, reason } = facts.judge(around, now);
         let fetching = facts.fetching;
         let stalled = facts.stalled(now);
         PartitionReport {
@@ -223,6 +234,8 @@ impl Partition {
             next_offset: fetching.and_then(|it| it.next),
             high_watermark: fetching.and_then(|it| it.high),
             lag: fetching.and_then(|it| it.lag()),
+            last_stable_offset: fetching.and_then(|it| it.stable),
+            last_stable_offset_age_seconds: facts.stable.age(now).as_millis() as f64 / 1000.0,
             log_start_offset: fetching.and_then(|it| it.start),
             memory_bytes: None,
             stalled: stalled.is_some(),
@@ -231,7 +244,17 @@ impl Partition {
     }
 }
 
-/// How a sentence names a broker, and what ails it.
+/// What a partition is judged by besides its own facts.
+pub(super) struct Around<'a> {
+    /// How a sentence names a broker.
+    pub(super) naming: &'a Naming<'a>,
+    /// Whether a broker has answered lately.
+    pub(super) answers: &'a dyn Fn(i32) -> bool,
+    /// For how long a transaction may be open; `None` for as long as it likes.
+    pub(super) transaction_patience: Option<Duration>,
+}
+
+/// How a sentence names a broker.
 pub(super) type Naming<'a> = dyn Fn(i32) -> String + 'a;
 
 impl Facts {
@@ -240,6 +263,8 @@ impl Facts {
         self.high_since = at;
         self.behind = None;
         self.elsewhere = None;
+        self.refused = None;
+        self.stable = Stable::default();
     }
 
     /// What moves elsewhere while we stand still, once our statistics had the time to catch up with it.
@@ -249,16 +274,22 @@ impl Facts {
         (confirmed && self.fetching?.high? < elsewhere.high).then_some(elsewhere)
     }
 
-    fn judge(&self, naming: &Naming<'_>, now: Instant) -> Verdict {
+    fn judge(&self, around: &Around<'_>, now: Instant) -> Verdict {
+        let naming = around.naming;
         self.unled(now)
             .or_else(|| self.faults.judge(Side::Bounds, now))
             .or_else(|| self.unread(naming, now))
             .or_else(|| self.stall(naming, now))
             .or_else(|| self.faults.judge(Side::Tail, now))
-            .or_else(|| self.unfetched(naming, now))
-            .or_else(|| self.stuck(now))
+            .or_else(|| self.unfetched(around, now))
+            .or_else(|| self.refused(naming, now))
+            .or_else(|| self.stuck(naming, now))
             .or_else(|| self.faults.judge(Side::History, now))
             .or_else(|| self.damaged())
+            .or_else(|| {
+                let high = self.fetching.and_then(|it| it.high);
+                self.stable.judge(high, around.transaction_patience, now)
+            })
             .unwrap_or_else(|| self.fine(now))
     }
 
@@ -300,13 +331,18 @@ impl Facts {
         )))
     }
 
-    fn unfetched(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
+    fn unfetched(&self, around: &Around<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.fetched.unwrap_or(self.since));
         let broker = self.fetching.and_then(|it| it.broker).or(self.leader);
-        let broker = broker.map_or_else(|| "no broker".to_owned(), naming);
+        let answers = broker.is_some_and(around.answers);
+        let broker = broker.map_or_else(|| "no broker".to_owned(), around.naming);
         match self.fetched {
             _ if age < DEADLINE && self.fetched.is_some() => None,
             None if age < DEADLINE => Some(Verdict::starting(age, format!("the first fetch from {broker}"))),
+            _ if answers => Some(Verdict::failing(format!(
+                "nothing was fetched for {}, although {broker} answers other questions",
+                seconds(age)
+            ))),
             _ => Some(Verdict::failing(format!(
                 "nothing was fetched for {}: {broker} does not answer",
                 seconds(age)
@@ -314,13 +350,34 @@ impl Facts {
         }
     }
 
-    fn stuck(&self, now: Instant) -> Option<Verdict> {
+    /// Some errors librdkafka keeps to itself and tries again: such as that the leader knows no such epoch, or that it leads no
+    /// more although metadata says so.
+    fn refused(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
+        let age = now.saturating_duration_since(self.refused?);
+        let broker = self
+            .fetching?
+            .broker
+            .map_or_else(|| "its broker".to_owned(), naming);
+        (self.reading && age >= PERSISTENT).then(|| {
+            Verdict::failing(format!(
+                "{broker} answers, and has refused each fetch for {}",
+                seconds(age)
+            ))
+        })
+    }
+
+    fn stuck(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.behind?);
-        let lag = self.fetching?.unread()?;
+        let (fetching, unread) = (self.fetching?, self.fetching?.unread()?);
+        let quota = fetching.throttled.map(|pause| {
+            let broker = fetching.broker.map_or_else(|| "its broker".to_owned(), naming);
+            format!(": {broker} throttles us, up to {} an answer", seconds(pause))
+        });
         (age >= DEADLINE).then(|| {
             Verdict::failing(format!(
-                "{lag} records wait, and none was read for {}",
-                seconds(age)
+                "{unread} records wait, and none was read for {}{}",
+                seconds(age),
+                quota.unwrap_or_default()
             ))
         })
     }

@@ -59,6 +59,10 @@ pub struct ClusterReport {
     pub brokers: Vec<BrokerReport>,
     /// Each partition that is read, by topic and number.
     pub partitions: Vec<PartitionReport>,
+    /// For how long a transaction may be open before a partition is degraded for it.
+    pub transaction_patience_seconds: Option<f64>,
+    /// Each topic that is read, by name.
+    pub topics: Vec<TopicReport>,
     /// Topics of the catalog that the cluster does not have.
     pub missing_topics: Vec<String>,
 }
@@ -86,6 +90,19 @@ pub struct BrokerReport {
     pub answered_age_seconds: Option<f64>,
     /// Whether it has answered lately.
     pub reachable: bool,
+}
+
+/// What the cluster tells of a topic.
+#[derive(Clone, Debug, Serialize)]
+pub struct TopicReport {
+    /// Its name.
+    pub topic: String,
+    /// How it is, whatever its partitions are.
+    pub state: State,
+    /// Why.
+    pub reason: String,
+    /// The name of the error that the cluster answers with, once that has persisted.
+    pub error: Option<String>,
 }
 
 /// How a partition is.
@@ -117,6 +134,10 @@ pub struct PartitionReport {
     pub high_watermark: Option<i64>,
     /// How many offsets lie between the two.
     pub lag: Option<i64>,
+    /// The last stable offset, behind which a transaction is open; what lies there is not delivered yet.
+    pub last_stable_offset: Option<i64>,
+    /// How long it has stood still below the high watermark; 0 when it does not.
+    pub last_stable_offset_age_seconds: f64,
     /// The start of the log.
     pub log_start_offset: Option<i64>,
     /// What its events cost in memory; set by who has them.
@@ -182,6 +203,14 @@ impl ClusterReport {
 }
 
 impl PartitionReport {
+    /// Returns that of a partition whose topic the cluster does not tell of, whatever else it says.
+    pub(super) fn refused(mut self, verdict: &Verdict, error: &str) -> Self {
+        self.state = verdict.state;
+        self.reason.clone_from(&verdict.reason);
+        self.error = Some(error.to_owned());
+        self
+    }
+
     pub(super) fn sentence(&self) -> String {
         format!("{}-{}: {}", self.topic, self.partition, self.reason)
     }

@@ -73,6 +73,14 @@ fn missing<'a>(topic: &str, active: impl Iterator<Item = &'a ClusterReport> + Cl
     if let Some(cluster) = active.clone().find(lacks) {
         return Verdict::failing(format!("cluster {} has no topic {topic}", cluster.name));
     }
+    let told = |cluster: &'a ClusterReport| {
+        let told = cluster.topics.iter().find(|it| it.topic == topic)?;
+        (told.state > State::Ok).then_some((cluster, told))
+    };
+    if let Some((cluster, told)) = active.clone().find_map(told) {
+        let reason = format!("cluster {}: topic {topic}: {}", cluster.name, told.reason);
+        return Verdict::new(told.state, reason);
+    }
     let worst = active.reduce(|worst, next| if next.state > worst.state { next } else { worst });
     match worst.filter(|cluster| cluster.state > State::Ok) {
         Some(cluster) => Verdict::new(

@@ -88,6 +88,7 @@ impl Scene {
             high: Some(high),
             stable: Some(high),
             start: Some(0),
+            throttled: None,
         };
         self.partition(number).fetching(fetching, self.at(second));
     }
@@ -245,7 +246,8 @@ fn a_partition_that_is_idle_everywhere_is_no_stall() {
 #[test]
 fn a_mute_leader_and_a_missing_one_are_failing_after_their_deadlines() {
     let scene = Scene::read(None);
-    scene.alive(12);
+    scene.cluster.described(&"id".into(), scene.at(12));
+    scene.cluster.answered(2, scene.at(12));
     let report = scene.report(12);
     assert_eq!(report.state, State::Failing);
     assert!(
@@ -255,6 +257,7 @@ fn a_mute_leader_and_a_missing_one_are_failing_after_their_deadlines() {
         "{}",
         report.reason
     );
+    scene.alive(13);
     scene.fetches(13, [10, 10]);
     scene
         .cluster
@@ -290,6 +293,7 @@ fn refused_fetch() -> Fetching {
         high: None,
         stable: None,
         start: None,
+        throttled: None,
     }
 }
 
@@ -326,6 +330,236 @@ fn a_right_that_was_taken_away_is_failing_within_ten_seconds_until_a_fetch_succe
     let report = scene.report(13);
     assert_eq!(report.state, State::Ok, "{report:?}");
     assert_eq!(report.clusters[0].partitions[0].error, None);
+}
+
+fn refuse(scene: &Scene, fault: TopicFault, second: u64) {
+    let name = match fault {
+        TopicFault::Missing => "UNKNOWN_TOPIC_OR_PARTITION",
+        _ => "TOPIC_AUTHORIZATION_FAILED",
+    };
+    let (topic, at) = ("edits".into(), scene.at(second));
+    scene.cluster.refuse_topic(&topic, fault, name, at);
+}
+
+/// The topic is read, and then no look shows it any more, while every broker answers.
+fn refused_later(fault: TopicFault) -> (Scene, Report) {
+    let scene = Scene::read(None);
+    for second in [1, 4, 7, 10, 13] {
+        scene.cluster.described(&"id".into(), scene.at(second));
+        scene.brokers(second, &[(1, "UP"), (2, "UP")]);
+        scene.cluster.answered(1, scene.at(second));
+        scene.cluster.answered(2, scene.at(second));
+        refuse(&scene, fault, second);
+    }
+    let report = scene.report(13);
+    (scene, report)
+}
+
+#[test]
+fn a_deleted_topic_is_told_as_that_and_not_as_a_broker_that_does_not_answer() {
+    let (scene, report) = refused_later(TopicFault::Missing);
+    assert_eq!(report.state, State::Failing);
+    assert!(
+        report
+            .reason
+            .contains("edits-0: the cluster has no such topic, for 12 s: UNKNOWN_TOPIC_OR_PARTITION"),
+        "{}",
+        report.reason
+    );
+    assert!(!format!("{report:?}").contains("does not answer"), "{report:?}");
+    let news = scene.cluster.topic_news(scene.at(13));
+    assert!(matches!(&news[..], [(_, FaultNews::Begun { .. })]), "{news:?}");
+    // It is made again.
+    scene.alive(14);
+    scene.fetches(14, [10, 10]);
+    assert_eq!(scene.report(14).state, State::Ok);
+    assert_eq!(scene.cluster.topic_news(scene.at(14)).len(), 1);
+}
+
+#[test]
+fn a_topic_whose_rights_were_all_taken_is_told_as_that() {
+    let (_, report) = refused_later(TopicFault::Denied);
+    let partition = &report.clusters[0].partitions[1];
+    assert_eq!(partition.error.as_deref(), Some("TOPIC_AUTHORIZATION_FAILED"));
+    assert_eq!(
+        partition.reason,
+        "topic not allowed to us, for 12 s: TOPIC_AUTHORIZATION_FAILED"
+    );
+}
+
+#[test]
+fn a_topic_that_was_denied_before_the_start_is_starting_and_then_failing_under_its_name() {
+    let scene = Scene::new(None);
+    for second in [1, 4, 7, 11] {
+        scene.cluster.described(&"id".into(), scene.at(second));
+        scene.brokers(second, &[(1, "UP"), (2, "UP")]);
+        scene.cluster.answered(1, scene.at(second));
+        scene.cluster.answered(2, scene.at(second));
+        refuse(&scene, TopicFault::Denied, second);
+        let report = scene.report(second);
+        assert!(report.reason.contains("topic not allowed to us"), "{report:?}");
+        let expected = if second < 10 { State::Degraded } else { State::Failing };
+        assert_eq!(report.state, expected, "{report:?}");
+    }
+    let report = scene.report(11);
+    assert_eq!(
+        report.clusters[0].topics[0].error.as_deref(),
+        Some("TOPIC_AUTHORIZATION_FAILED")
+    );
+}
+
+#[test]
+fn one_look_that_does_not_show_a_topic_makes_nothing_failing() {
+    let scene = Scene::read(None);
+    refuse(&scene, TopicFault::Refused, 3);
+    scene.fetches(4, [10, 10]);
+    assert_eq!(scene.report(4).state, State::Ok);
+}
+
+#[test]
+fn a_broker_that_answers_and_sends_us_to_a_dead_address_is_not_called_mute() {
+    let scene = Scene::new(None);
+    for second in [2, 5, 8, 11] {
+        let listed = vec![(1, "10.0.0.1:9092".to_owned())];
+        scene
+            .cluster
+            .introduced("b1:9092/bootstrap", listed, scene.at(second));
+        scene.cluster.error("10.0.0.1:9092/1: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)");
+    }
+    let report = scene.report(11);
+    assert_eq!(report.state, State::Failing);
+    assert!(
+        report.reason.contains(
+            "b1:9092 answers, and says that broker 1 is at 10.0.0.1:9092, which refuses: connection refused"
+        ),
+        "{}",
+        report.reason
+    );
+    // It has stopped answering since.
+    let report = scene.report(60);
+    assert!(
+        report.reason.contains("none of the bootstrap brokers answers"),
+        "{}",
+        report.reason
+    );
+}
+
+#[test]
+fn a_fetch_that_fails_without_a_word_is_told_though_its_broker_answers() {
+    let scene = Scene::read(None);
+    for second in [1, 3, 5, 7, 9, 11] {
+        scene.alive(second);
+        scene.partition(0).fetching(refused_fetch(), scene.at(second));
+        scene.fetch(1, second, 10, 10);
+    }
+    assert_eq!(scene.report(9).state, State::Ok);
+    let report = scene.report(11);
+    assert!(
+        report
+            .reason
+            .contains("broker 1 (b1:9092) answers, and has refused each fetch for 10 s"),
+        "{}",
+        report.reason
+    );
+}
+
+#[test]
+fn a_leader_that_answers_all_but_fetches_is_not_said_to_be_mute() {
+    let scene = Scene::read(None);
+    scene.alive(12);
+    let report = scene.report(12);
+    assert!(
+        report
+            .reason
+            .contains("nothing was fetched for 12 s, although broker 1 (b1:9092) answers"),
+        "{}",
+        report.reason
+    );
+}
+
+#[test]
+fn a_quota_that_starves_us_is_named() {
+    let scene = Scene::read(None);
+    for second in [1, 6, 12, 14] {
+        scene.alive(second);
+        let starved = Fetching {
+            high: Some(40),
+            stable: Some(40),
+            throttled: Some(Duration::from_millis(1200)),
+            ..refused_fetch()
+        };
+        scene.partition(0).fetching(starved, scene.at(second));
+        scene.fetch(1, second, 10, 10);
+    }
+    let report = scene.report(14);
+    assert!(
+        report.reason.contains("30 records wait")
+            && report.reason.contains("broker 1 (b1:9092) throttles us, up to 1.2 s"),
+        "{}",
+        report.reason
+    );
+}
+
+#[test]
+fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_patience() {
+    let scene = Scene::read(None);
+    scene.cluster.set_transaction_patience(Duration::from_secs(900));
+    let open = |high| Fetching {
+        next: Some(51),
+        high: Some(high),
+        stable: Some(51),
+        ..refused_fetch()
+    };
+    for second in [10, 300, 600, 905, 912] {
+        scene.alive(second);
+        // More is written behind it all the time.
+        scene.partition(0).fetching(open(100 + second as i64), scene.at(second));
+        scene.fetch(1, second, 10, 10);
+    }
+    scene.partition(0).fetching(open(100), scene.at(912));
+    let early = scene.report(909);
+    assert_eq!(early.state, State::Ok, "{early:?}");
+    let partition = &early.clusters[0].partitions[0];
+    assert_eq!((partition.lag, partition.last_stable_offset), (Some(49), Some(51)));
+    assert!((partition.last_stable_offset_age_seconds - 899.0).abs() < 0.1, "{partition:?}");
+    let report = scene.report(912);
+    assert_eq!(report.state, State::Degraded);
+    assert!(
+        report.reason.contains("a transaction has been open for 15 min")
+            && report.reason.contains("stands at 51, and 49 offsets behind it"),
+        "{}",
+        report.reason
+    );
+    // It is aborted.
+    scene.alive(914);
+    let ended = Fetching {
+        next: Some(101),
+        stable: Some(101),
+        ..open(101)
+    };
+    scene.partition(0).fetching(ended, scene.at(914));
+    let report = scene.report(914);
+    assert_eq!(report.state, State::Ok, "{report:?}");
+    assert_eq!(report.clusters[0].partitions[0].last_stable_offset_age_seconds, 0.0);
+}
+
+#[test]
+fn transactions_that_end_one_after_the_other_are_none_that_hangs() {
+    let scene = Scene::read(None);
+    scene.cluster.set_transaction_patience(Duration::from_secs(900));
+    for second in (10..3000).step_by(10) {
+        let stable = second as i64;
+        let one = Fetching {
+            next: Some(stable),
+            high: Some(stable + 5),
+            stable: Some(stable),
+            ..refused_fetch()
+        };
+        scene.partition(0).fetching(one, scene.at(second));
+        scene.alive(second);
+        scene.fetch(1, second, 10, 10);
+        assert_eq!(scene.report(second).state, State::Ok);
+    }
 }
 
 #[test]
@@ -430,7 +664,7 @@ fn a_cluster_that_stands_by_fails_no_stream() {
 fn a_topic_that_is_not_there_fails_its_stream() {
     let scene = Scene::new(None);
     scene.cluster.described(&"id".into(), scene.at(1));
-    scene.cluster.set_missing(&"edits".into());
+    refuse(&scene, TopicFault::Missing, 1);
     let report = scene.report(2);
     assert_eq!(report.state, State::Failing);
     assert!(

@@ -171,6 +171,9 @@ pub fn connect(
         damage: Arc::default(),
     };
     shared
+        .health
+        .set_transaction_patience(settings.transaction_patience);
+    shared
         .counters
         .begin(&name, topics.iter().map(|(topic, _)| &**topic));
     let (token, gone) = mpsc::channel();

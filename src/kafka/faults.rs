@@ -30,6 +30,18 @@ impl Shared {
 
 /// Logs each fault that has begun to persist, and each that does not any more. Call it every few seconds.
 pub(super) fn log_news(cluster: &str, health: &health::Cluster, now: Instant) {
+    for (topic, news) in health.topic_news(now) {
+        match news {
+            FaultNews::Begun {
+                name, reason, lasts, ..
+            } => {
+                tracing::error!(cluster, %topic, error = &*name, ?lasts, "{reason}; it is asked for again");
+            }
+            FaultNews::Ended { name, .. } => {
+                tracing::info!(cluster, %topic, error = &*name, "the cluster tells of the topic again");
+            }
+        }
+    }
     for (topic, partition, cell) in health.partitions() {
         for news in cell.news(now) {
             match news {

@@ -15,7 +15,7 @@ use super::{
     backoff::Backoff,
     cluster::Notice,
     connect::Shared,
-    origin::Foreign,
+    origin::{Foreign, Introduced},
     reader::{Reader, Token, TopicInfo},
     session::SessionNumber,
 };
@@ -144,7 +144,8 @@ impl Watch {
             return Err(Blind::Silence(RDKafkaErrorCode::InvalidTopic));
         };
         let asked = Instant::now();
-        let told = self.reader.home(any, ANSWER)?;
+        let (told, Introduced { by, brokers }) = self.reader.home(any, ANSWER)?;
+        self.shared.health.introduced(&by, brokers, Instant::now());
         let cluster_id = Arc::clone(&told.cluster_id);
         // Before anything else of it is believed.
         self.shared.origin.hear(told)?;

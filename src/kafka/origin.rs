@@ -39,6 +39,13 @@ pub(super) struct Told {
     pub(super) brokers: Vec<BrokerAddr>,
 }
 
+/// Which broker told where the others are, for health: librdkafka's name of it, and each one's id and `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Introduced {
+    pub(super) by: String,
+    pub(super) brokers: Vec<(i32, String)>,
+}
+
 /// The brokers that answer are those of another cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the brokers answer for cluster id {found}, and it is {expected} that is read")]

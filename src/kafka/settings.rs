@@ -28,6 +28,8 @@ pub struct Settings {
     /// How far a position goes back beyond its timestamp when it moves to this cluster and either cluster's brokers set
     /// the timestamps.
     pub failover_overlap: Duration,
+    /// After this much time of an open transaction a partition is degraded for it; above zero.
+    pub transaction_patience: Duration,
     /// What is passed through to librdkafka, by its names. Nothing that riverhead itself rests on is among it
     /// ([`properties::refusal`]), so it can be applied over riverhead's own choices.
     pub librdkafka: BTreeMap<String, String>,
@@ -45,6 +47,7 @@ impl Settings {
             renew_after: DEFAULT_RENEW_AFTER,
             failover_after: DEFAULT_FAILOVER_AFTER,
             failover_overlap: DEFAULT_FAILOVER_OVERLAP,
+            transaction_patience: DEFAULT_TRANSACTION_PATIENCE,
             librdkafka: BTreeMap::new(),
         }
     }
@@ -65,6 +68,9 @@ pub const DEFAULT_RENEW_AFTER: Duration = Duration::from_secs(60);
 
 /// Longer than an election, a broker's restart and librdkafka's own recovery: a move costs every client repeated events.
 pub const DEFAULT_FAILOVER_AFTER: Duration = Duration::from_secs(60);
+
+/// What brokers let a transaction last at most by default (`transaction.max.timeout.ms`): longer is one that hangs.
+pub const DEFAULT_TRANSACTION_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What mirrors usually lag at worst, and more than clocks differ by.
 pub const DEFAULT_FAILOVER_OVERLAP: Duration = Duration::from_secs(300);

@@ -32,6 +32,9 @@ struct Broker {
     disconnects: u64,
     #[serde(default)]
     rtt: Window,
+    /// In milliseconds, unlike the others.
+    #[serde(default)]
+    throttle: Throttle,
 }
 
 /// A window of samples, in microseconds.
@@ -39,6 +42,11 @@ struct Broker {
 struct Window {
     cnt: i64,
     p99: u64,
+}
+
+#[derive(Default, Deserialize)]
+struct Throttle {
+    max: i64,
 }
 
 #[derive(Deserialize)]
@@ -83,8 +91,19 @@ impl Statistics {
             partitions.map(move |(number, partition)| (topic.as_str(), *number, partition))
         });
         let read = topics.filter(|(_, number, partition)| *number >= 0 && partition.is_read());
-        read.map(|(topic, number, partition)| (topic, number, partition.fetching(&heard)))
-            .collect()
+        read.map(|(topic, number, partition)| {
+            let throttled = self.throttled(partition.broker);
+            (topic, number, partition.fetching(&heard, throttled))
+        })
+        .collect()
+    }
+}
+
+impl Statistics {
+    fn throttled(&self, broker: i32) -> Option<Duration> {
+        let own = self.brokers.values().find(|it| it.nodeid == broker)?;
+        let most = u64::try_from(own.throttle.max).ok()?;
+        (most > 0).then(|| Duration::from_millis(most))
     }
 }
 
@@ -110,7 +129,7 @@ impl Partition {
         !matches!(self.fetch_state.as_str(), "none" | "stopping" | "stopped")
     }
 
-    fn fetching(&self, heard: &[i32]) -> Fetching {
+    fn fetching(&self, heard: &[i32], throttled: Option<Duration>) -> Fetching {
         // librdkafka writes -1001 for what it does not know.
         let known = |offset: i64| Some(offset).filter(|offset| *offset >= 0);
         Fetching {
@@ -120,6 +139,7 @@ impl Partition {
             high: known(self.hi_offset),
             stable: known(self.ls_offset),
             start: known(self.lo_offset),
+            throttled,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use parking_lot::RwLock;
 
 use super::origin::Foreign;
+use crate::health::TopicFault;
 
 /// The state of one cluster.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ struct Leadership {
     led: bool,
     /// When one of them had a leader last.
     led_at: Option<Instant>,
+    /// Why the cluster told nothing of it, if it did not.
+    fault: Option<TopicFault>,
 }
 
 /// Why a cluster cannot serve some topics.
@@ -45,6 +48,8 @@ pub enum Trouble {
     Silent(Duration),
     /// None of the topics' partitions has a leader.
     Leaderless,
+    /// The cluster has none of the topics, or does not let us see them; this is one.
+    Topic(Arc<str>, TopicFault),
     /// The first look is still under way.
     Starting,
 }
@@ -79,7 +84,14 @@ impl Status {
             return Some(Trouble::Starting);
         }
         let led = |topic| state.topics.get(topic).is_some_and(|topic| topic.led);
-        (!topics.iter().any(led)).then_some(Trouble::Leaderless)
+        if topics.iter().any(led) {
+            return None;
+        }
+        let refused = topics.iter().find_map(|topic| {
+            let fault = state.topics.get(topic)?.fault?;
+            Some(Trouble::Topic(Arc::clone(topic), fault))
+        });
+        Some(refused.unwrap_or(Trouble::Leaderless))
     }
 
     /// When the cluster was last seen to serve one of these topics; `None` when it never was.
@@ -123,9 +135,18 @@ impl Status {
         let mut state = self.0.write();
         let topic = state.topics.entry(Arc::clone(topic)).or_default();
         topic.led = led;
+        topic.fault = None;
         if led {
             topic.led_at = Some(Instant::now());
         }
+    }
+
+    /// Notes that a look did not show this topic, and why.
+    pub(super) fn refuse(&self, topic: &Arc<str>, fault: TopicFault) {
+        let mut state = self.0.write();
+        let topic = state.topics.entry(Arc::clone(topic)).or_default();
+        topic.led = false;
+        topic.fault = Some(fault);
     }
 
     /// The tail has read something.
@@ -148,6 +169,8 @@ impl fmt::Display for Trouble {
             Self::Foreign(foreign) => foreign.fmt(f),
             Self::Silent(since) => write!(f, "no broker has answered for {} s", since.as_secs()),
             Self::Leaderless => f.write_str("no partition has a leader"),
+            Self::Topic(topic, TopicFault::Missing) => write!(f, "it has no topic {topic}"),
+            Self::Topic(topic, _) => write!(f, "topic {topic} is not allowed to us"),
             Self::Starting => f.write_str("no broker has answered yet"),
         }
     }

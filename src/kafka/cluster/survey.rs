@@ -2,9 +2,13 @@
 
 use std::{sync::Arc, time::Instant};
 
+use rdkafka::types::RDKafkaErrorCode;
+
 use super::Supervisor;
 use crate::{
+    health::TopicFault,
     kafka::{
+        faults,
         lookout::Topology,
         reader::TopicInfo,
         topics::{From, Partition, is_absent},
@@ -57,12 +61,13 @@ impl Supervisor {
                 // Partitions that appear from now on came after us. What was there stays until another topic has the name.
                 Err(code) if is_absent(*code) => {
                     self.topics[at].seen = true;
-                    self.shared.status.lead(&self.topics[at].name, false);
-                    self.tell_missing(at);
+                    self.tell_refused(at, TopicFault::Missing, *code);
                 }
-                Err(code) => {
-                    tracing::debug!(cluster = %self.shared.cluster, topic = %self.topics[at].name, "{code:?}");
+                Err(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                    self.tell_refused(at, TopicFault::Denied, *code);
                 }
+                // Health tells of it when it persists.
+                Err(code) => self.tell_refused(at, TopicFault::Refused, *code),
             }
         }
     }
@@ -119,10 +124,19 @@ impl Supervisor {
         }
     }
 
-    fn tell_missing(&self, at: usize) {
-        if self.topics[at].active {
-            self.shared.directory.set_absent(&self.topics[at].name);
-            self.shared.health.set_missing(&self.topics[at].name);
+    fn tell_refused(&self, at: usize, fault: TopicFault, code: RDKafkaErrorCode) {
+        let topic = &self.topics[at];
+        if fault != TopicFault::Refused {
+            self.shared.status.refuse(&topic.name, fault);
+        }
+        if topic.active {
+            if fault == TopicFault::Missing {
+                self.shared.directory.set_absent(&topic.name);
+            }
+            let name = faults::name(code);
+            self.shared
+                .health
+                .refuse_topic(&topic.name, fault, &name, Instant::now());
         }
     }
 

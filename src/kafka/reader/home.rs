@@ -14,7 +14,7 @@ use rdkafka::{
 
 use super::Reader;
 use crate::kafka::{
-    origin::{Foreign, Told},
+    origin::{Foreign, Introduced, Told},
     settings::BrokerAddr,
 };
 
@@ -23,7 +23,11 @@ impl Reader {
     ///
     /// # Errors
     /// When no broker answered within `wait`, or the one that did is too old to say.
-    pub(in crate::kafka) fn home(&self, topic: &str, wait: Duration) -> Result<Told, RDKafkaErrorCode> {
+    pub(in crate::kafka) fn home(
+        &self,
+        topic: &str,
+        wait: Duration,
+    ) -> Result<(Told, Introduced), RDKafkaErrorCode> {
         let metadata = self
             .handle
             .consumer()
@@ -31,12 +35,20 @@ impl Reader {
             .map_err(|error| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))?;
         let cluster_id = self.with_cluster_id(|id| id.map(|id| id.to_string_lossy().into()));
         let brokers = metadata.brokers().iter();
-        Ok(Told {
+        let listed = metadata.brokers().iter();
+        let introduced = Introduced {
+            by: metadata.orig_broker_name().to_owned(),
+            brokers: listed
+                .map(|broker| (broker.id(), format!("{}:{}", broker.host(), broker.port())))
+                .collect(),
+        };
+        let told = Told {
             cluster_id: cluster_id.ok_or(RDKafkaErrorCode::UnsupportedVersion)?,
             brokers: brokers
                 .filter_map(|broker| address(broker.host(), broker.port()))
                 .collect(),
-        })
+        };
+        Ok((told, introduced))
     }
 
     /// Another cluster, if the newest answer came from one. Cheap: ask before every use of what was read.

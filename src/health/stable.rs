@@ -1,0 +1,53 @@
+//! The last stable offset: how far a log is free of open transactions, which is how far we read.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    partition::Fetching,
+    state::{Verdict, seconds},
+};
+
+/// Since when a transaction that does not end has held the last stable offset where it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stable {
+    held: Option<(i64, Instant)>,
+}
+
+impl Stable {
+    /// Takes what statistics tell.
+    pub(super) fn look(&mut self, fetching: Fetching, at: Instant) {
+        let (Some(stable), Some(high)) = (fetching.stable, fetching.high) else {
+            // A leader that refuses tells neither; what was held may be held still.
+            return;
+        };
+        self.held = match self.held {
+            _ if stable >= high => None,
+            Some((offset, since)) if offset == stable => Some((offset, since)),
+            _ => Some((stable, at)),
+        };
+    }
+
+    /// Returns for how long it has stood still below the high watermark; zero when it does not.
+    pub(super) fn age(self, now: Instant) -> Duration {
+        self.held
+            .map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(since))
+    }
+
+    /// Returns the verdict on a transaction that has been open for longer than `patience`.
+    pub(super) fn judge(
+        self,
+        high: Option<i64>,
+        patience: Option<Duration>,
+        now: Instant,
+    ) -> Option<Verdict> {
+        let ((stable, _), age) = (self.held?, self.age(now));
+        (age >= patience?).then(|| {
+            Verdict::degraded(format!(
+                "a transaction has been open for {}: the last stable offset stands at {stable}, and {} offsets behind it \
+                 are not delivered before it ends",
+                seconds(age),
+                high.map_or(0, |high| (high - stable).max(0)),
+            ))
+        })
+    }
+}

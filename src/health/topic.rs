@@ -1,0 +1,91 @@
+//! One topic of a cluster: its partitions, and why the cluster does not tell of it.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    fault::{FaultNews, Faults, Side},
+    partition::Partition,
+    report::TopicReport,
+    state::{State, Verdict},
+};
+
+/// Why the cluster does not tell of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TopicFault {
+    /// It says that there is none of this name.
+    Missing,
+    /// It says that we may not see it.
+    Denied,
+    /// It names another error.
+    Refused,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Topic {
+    fault: Option<TopicFault>,
+    faults: Faults,
+    pub(super) partitions: Vec<Arc<Partition>>,
+}
+
+impl Topic {
+    /// Notes that the cluster tells of it.
+    pub(super) fn told(&mut self, partitions: usize, at: Instant) {
+        self.fault = None;
+        self.faults.succeed(Side::Topology);
+        self.partitions
+            .resize_with(partitions, || Arc::new(Partition::new(at)));
+    }
+
+    /// Notes that the cluster does not, and the error's name.
+    pub(super) fn refused(&mut self, fault: TopicFault, name: &str, at: Instant) {
+        self.fault = Some(fault);
+        self.faults.fail(Side::Topology, name, fault.words(), at);
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        self.fault == Some(TopicFault::Missing)
+    }
+
+    /// Returns the verdict on a refusal that persists, and the error's name.
+    pub(super) fn judge(&self, now: Instant) -> Option<(Verdict, Arc<str>)> {
+        let verdict = self.faults.judge(Side::Topology, now)?;
+        Some((verdict, Arc::clone(self.faults.name(now)?)))
+    }
+
+    pub(super) fn news(&mut self, now: Instant) -> Vec<FaultNews> {
+        self.faults.news(now)
+    }
+
+    pub(super) fn report(&self, name: &str, now: Instant) -> TopicReport {
+        let (verdict, error) = match (self.judge(now), self.fault) {
+            (Some((verdict, error)), _) => (verdict, Some(error.to_string())),
+            // A catalog that names what was never there needs no patience.
+            (None, Some(TopicFault::Missing)) if self.partitions.is_empty() => {
+                (Verdict::failing(TopicFault::Missing.words()), None)
+            }
+            (None, Some(fault)) => (Verdict::degraded(format!("starting: {}", fault.words())), None),
+            (None, None) => (Verdict::ok("the cluster tells of it"), None),
+        };
+        let Verdict { state, reason } = match (verdict.state, self.partitions.is_empty()) {
+            // Its partitions tell how they are.
+            (State::Degraded, false) => Verdict::ok("the cluster told of it lately"),
+            _ => verdict,
+        };
+        TopicReport {
+            topic: name.to_owned(),
+            state,
+            reason,
+            error,
+        }
+    }
+}
+
+impl TopicFault {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Missing => "the cluster has no such topic",
+            Self::Denied => "topic not allowed to us",
+            Self::Refused => "the cluster does not tell of this topic",
+        }
+    }
+}
