@@ -1,8 +1,9 @@
 //! What `check-config --online` finds behind a configuration: which brokers answer, for which cluster, with which topics.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Write},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -109,8 +110,19 @@ impl Found<'_> {
     fn report_topics(&self, out: &mut impl Write) -> io::Result<bool> {
         let name = &self.cluster.name;
         let mut whole = true;
+        let unreadable = self.unreadable();
         for (topic, found) in self.answers().take(1).flat_map(|answer| &answer.topics) {
             match found {
+                Ok(_) if unreadable.contains_key(&**topic) => {
+                    whole = false;
+                    for (why, partitions) in unreadable.get(&**topic).into_iter().flatten() {
+                        writeln!(
+                            out,
+                            "error: cluster {name}: topic {topic}: {} cannot be read: {why}",
+                            count(*partitions, "partition")
+                        )?;
+                    }
+                }
                 Ok(partitions) => writeln!(
                     out,
                     "ok: cluster {name}: topic {topic}, {}",
@@ -121,6 +133,27 @@ impl Found<'_> {
             whole &= found.is_ok();
         }
         Ok(whole)
+    }
+
+    /// Of each topic that is there, why partitions of it cannot be fetched, and how many.
+    fn unreadable(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
+        let told = self.answers().take(1).flat_map(|answer| &answer.topics);
+        let topics: Vec<_> = told
+            .filter_map(|(topic, found)| Some((Arc::clone(topic), *found.as_ref().ok()?)))
+            .collect();
+        let mut unreadable = BTreeMap::<String, BTreeMap<String, usize>>::new();
+        let mut note = |topic: &str, why| {
+            *unreadable
+                .entry(topic.to_owned())
+                .or_default()
+                .entry(why)
+                .or_default() += 1;
+        };
+        match kafka::try_fetches(self.cluster, &topics, WITHIN) {
+            Ok(failed) => failed.into_iter().for_each(|it| note(&it.topic, it.why)),
+            Err(why) => topics.iter().for_each(|(topic, _)| note(topic, why.clone())),
+        }
+        unreadable
     }
 
     fn answers(&self) -> impl Iterator<Item = &Answer> {

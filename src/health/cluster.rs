@@ -201,6 +201,14 @@ impl Cluster {
         }
     }
 
+    /// Returns what was last said against each address, for a person.
+    pub fn errors(&self) -> String {
+        let facts = self.facts.read();
+        let said = facts.errors.iter().take(MOST_NAMED);
+        let said = said.map(|(address, why)| format!("{address}: {why}"));
+        said.collect::<Vec<_>>().join("; ")
+    }
+
     /// Whether a broker that answers listens at this `host:port`.
     pub fn answers_at(&self, address: &str, now: Instant) -> bool {
         let facts = self.facts.read();

@@ -398,7 +398,11 @@ fn a_topic_that_was_denied_before_the_start_is_starting_and_then_failing_under_i
         refuse(&scene, TopicFault::Denied, second);
         let report = scene.report(second);
         assert!(report.reason.contains("topic not allowed to us"), "{report:?}");
-        let expected = if second < 10 { State::Degraded } else { State::Failing };
+        let expected = if second < 10 {
+            State::Degraded
+        } else {
+            State::Failing
+        };
         assert_eq!(report.state, expected, "{report:?}");
     }
     let report = scene.report(11);
@@ -494,7 +498,9 @@ fn a_quota_that_starves_us_is_named() {
     let report = scene.report(14);
     assert!(
         report.reason.contains("30 records wait")
-            && report.reason.contains("broker 1 (b1:9092) throttles us, up to 1.2 s"),
+            && report
+                .reason
+                .contains("broker 1 (b1:9092) throttles us, up to 1.2 s"),
         "{}",
         report.reason
     );
@@ -513,15 +519,23 @@ fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_pati
     for second in [10, 300, 600, 905, 912] {
         scene.alive(second);
         // More is written behind it all the time.
-        scene.partition(0).fetching(open(100 + second as i64), scene.at(second));
+        scene
+            .partition(0)
+            .fetching(open(100 + second as i64), scene.at(second));
         scene.fetch(1, second, 10, 10);
     }
     scene.partition(0).fetching(open(100), scene.at(912));
     let early = scene.report(909);
     assert_eq!(early.state, State::Ok, "{early:?}");
     let partition = &early.clusters[0].partitions[0];
-    assert_eq!((partition.lag, partition.last_stable_offset), (Some(49), Some(51)));
-    assert!((partition.last_stable_offset_age_seconds - 899.0).abs() < 0.1, "{partition:?}");
+    assert_eq!(
+        (partition.lag, partition.last_stable_offset),
+        (Some(49), Some(51))
+    );
+    assert!(
+        (partition.last_stable_offset_age_seconds - 899.0).abs() < 0.1,
+        "{partition:?}"
+    );
     let report = scene.report(912);
     assert_eq!(report.state, State::Degraded);
     assert!(
@@ -540,7 +554,10 @@ fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_pati
     scene.partition(0).fetching(ended, scene.at(914));
     let report = scene.report(914);
     assert_eq!(report.state, State::Ok, "{report:?}");
-    assert_eq!(report.clusters[0].partitions[0].last_stable_offset_age_seconds, 0.0);
+    assert_eq!(
+        report.clusters[0].partitions[0].last_stable_offset_age_seconds,
+        0.0
+    );
 }
 
 #[test]

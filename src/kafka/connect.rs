@@ -125,19 +125,26 @@ impl Shared {
 impl Shared {
     /// That of a cluster that nobody reads.
     pub(super) fn of_nothing() -> Self {
+        Self::apart(&Settings::new("main", Vec::new()))
+    }
+}
+
+impl Shared {
+    /// That of a client which asks something once, and shares it with no other.
+    pub(super) fn apart(settings: &Settings) -> Self {
         Self {
-            cluster: "main".into(),
+            cluster: Arc::clone(&settings.name),
             directory: Directory::new(),
             leaders: Arc::default(),
-            origin: Origin::new(&Settings::new("main", Vec::new()), None),
+            origin: Origin::new(settings, None),
             status: Arc::default(),
             clocks: Clocks::default(),
             renew_after: Duration::MAX,
             overlap: Duration::ZERO,
             memory: Memory { tail: 0, history: 0 },
             counters: Counters::default(),
-            health: Health::new().cluster(&"main".into(), Vec::new(), Instant::now()),
             damage: Arc::default(),
+            health: Health::new().cluster(&settings.name, Vec::new(), Instant::now()),
         }
     }
 }

@@ -63,6 +63,8 @@ mod tail;
 #[cfg(feature = "kafka")]
 mod topics;
 #[cfg(feature = "kafka")]
+mod trial;
+#[cfg(feature = "kafka")]
 mod witness;
 
 #[cfg(feature = "kafka")]
@@ -84,3 +86,5 @@ pub use online::{Answer, ask};
 pub use origin::{Foreign, expected_id};
 #[cfg(feature = "kafka")]
 pub use status::{Status, Trouble};
+#[cfg(feature = "kafka")]
+pub use trial::{Unreadable, try_fetches};

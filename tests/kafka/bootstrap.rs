@@ -225,4 +225,17 @@ fn the_check_says_which_brokers_answer_and_which_topics_there_are() {
     }
 }
 
+#[test]
+fn the_check_fetches_and_says_which_topic_may_not_be_read() {
+    let brokers = brokers();
+    let addresses: Vec<_> = brokers.addresses().iter().map(String::as_str).collect();
+    brokers.deny_fetches();
+    let (said, code) = check_online(&addresses, "a", "");
+    assert_eq!(code, Some(1), "{said}");
+    let wanted = "error: cluster main: topic a: 1 partition cannot be read: TOPIC_AUTHORIZATION_FAILED";
+    assert!(said.contains(wanted), "{said}");
+    brokers.mend_fetches();
+    assert_eq!(check_online(&addresses, "a", "").1, Some(0));
+}
+
 const WAIT: Duration = Duration::from_secs(5);

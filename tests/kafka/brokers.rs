@@ -167,6 +167,12 @@ impl Brokers {
         self.control(|mock| mock.request_errors(RDKafkaApiKey::Fetch, &[error; 10_000]));
     }
 
+    /// From now on every fetch, whoever sends it, is refused for want of a right; all else is answered.
+    pub(crate) fn deny_fetches(&self) {
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+        self.control(|mock| mock.request_errors(RDKafkaApiKey::Fetch, &[error; 10_000]));
+    }
+
     /// Fetches are answered again.
     pub(crate) fn mend_fetches(&self) {
         self.control(|mock| mock.clear_request_errors(RDKafkaApiKey::Fetch));

@@ -22,8 +22,17 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AccessControlEntryFilter;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclBindingFilter;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.ElectionNotNeededException;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
 import org.apache.kafka.common.serialization.StringDeserializer;
 
 /**
@@ -79,6 +88,7 @@ public final class Admin {
             case "elect" -> elect(ElectionType.valueOf(request.get("type").asText()), partition(request));
             case "unregister" -> admin.unregisterBroker(request.get("broker").asInt()).all().get();
             case "alter-config" -> alterConfig(request);
+            case "allow" -> allow(request);
             default -> throw new IllegalArgumentException("unknown request " + request);
         };
     }
@@ -97,6 +107,18 @@ public final class Admin {
     private boolean reassigning(String topic) throws Exception {
         Set<TopicPartition> moving = admin.listPartitionReassignments().reassignments().get().keySet();
         return moving.stream().anyMatch(partition -> partition.topic().equals(topic));
+    }
+
+    /** Gives a user these rights on a topic, and takes every other. */
+    private Object allow(JsonNode request) throws Exception {
+        ResourcePattern topic = new ResourcePattern(ResourceType.TOPIC, topic(request), PatternType.LITERAL);
+        String user = "User:" + request.get("user").asText();
+        AccessControlEntryFilter anything = new AccessControlEntryFilter(user, null, AclOperation.ANY, AclPermissionType.ANY);
+        admin.deleteAcls(List.of(new AclBindingFilter(topic.toFilter(), anything))).all().get();
+        List<AclBinding> rights = new ArrayList<>();
+        request.get("rights").forEach(right -> rights.add(new AclBinding(topic,
+            new AccessControlEntry(user, "*", AclOperation.fromString(right.asText()), AclPermissionType.ALLOW))));
+        return rights.isEmpty() ? null : admin.createAcls(rights).all().get();
     }
 
     /** An election that was not needed has had its effect already. */

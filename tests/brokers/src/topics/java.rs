@@ -108,6 +108,11 @@ impl Cluster {
         self.ask(&json!({"do": "unregister", "broker": broker}))
     }
 
+    /// Gives a user exactly these rights on a topic, such as `READ`, `DESCRIBE`; in a cluster that has an authorizer.
+    pub fn allow(&self, user: &str, topic: &str, rights: &[&str]) {
+        self.ask(&json!({"do": "allow", "user": user, "topic": topic, "rights": rights}))
+    }
+
     /// Changes these properties of a topic and no other; `None` brings the default back.
     pub fn alter_topic_config(&self, topic: &str, changes: &[(&str, Option<&str>)]) {
         self.alter_config("TOPIC", topic, changes);

@@ -1,0 +1,145 @@
+//! Tries to read each partition of some topics once: what only a fetch shows, such as a right that is missing.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{
+    client::{self, Kind},
+    connect::{Profile, Shared},
+    context::Context,
+    faults,
+    reader::{Queue, Reader, Topic, What},
+    settings::Settings,
+};
+
+/// A partition that was not read, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// Its number.
+    pub partition: i32,
+    /// The error's name and words, or that nothing came.
+    pub why: String,
+}
+
+/// Fetches the last record of each partition of these topics, given with their numbers of partitions; returns those that
+/// cannot be read. Of a topic of very many partitions only the first are tried. A blocking call, of `within` and a little.
+///
+/// # Errors
+/// When librdkafka does not accept the settings.
+pub fn try_fetches(
+    settings: &Settings,
+    topics: &[(Arc<str>, usize)],
+    within: Duration,
+) -> Result<Vec<Unreadable>, String> {
+    let deadline = Instant::now() + within;
+    let shared = Shared::apart(settings);
+    let (token, _ends) = mpsc::channel();
+    let config = client::config(settings, Kind::History, Profile::Real);
+    let context = Context::new(&shared, Kind::History);
+    let reader = Reader::open(&config, context, &shared.origin, token).map_err(|error| error.to_string())?;
+    let queue = reader.queue().map_err(|code| code.to_string())?;
+    let mut trial = Trial {
+        reader,
+        queue,
+        waiting: HashMap::new(),
+        refused: Vec::new(),
+    };
+    for (topic, partitions) in topics {
+        for partition in (0..).take((*partitions).min(MOST_PARTITIONS)) {
+            trial.start(topic, partition);
+        }
+    }
+    while !trial.waiting.is_empty() && Instant::now() < deadline {
+        trial.turn(deadline);
+    }
+    let heard = shared.health.errors();
+    let heard = heard
+        .is_empty()
+        .then(String::new)
+        .unwrap_or_else(|| format!(": {heard}"));
+    Ok(trial.end(&format!("nothing came within {} s{heard}", within.as_secs())))
+}
+
+struct Trial {
+    reader: Reader,
+    queue: Queue,
+    /// Those of which nothing has come, each with the last error that may pass.
+    waiting: HashMap<(Topic, i32), (Arc<str>, Option<String>)>,
+    refused: Vec<Unreadable>,
+}
+
+impl Trial {
+    fn start(&mut self, topic: &Arc<str>, partition: i32) {
+        match self.reader.start(topic, partition, LAST_RECORD, &self.queue) {
+            Ok(id) => _ = self.waiting.insert((id, partition), (Arc::clone(topic), None)),
+            Err(code) => self.refuse(Arc::clone(topic), partition, faults::name(code)),
+        }
+    }
+
+    fn turn(&mut self, deadline: Instant) {
+        self.reader.serve();
+        self.queue.fill(deadline.min(Instant::now() + TURN));
+        while let Some(item) = self.queue.front() {
+            let key = (item.topic, item.partition);
+            match item.what {
+                What::Record(_) | What::End(_) => _ = self.waiting.remove(&key),
+                // The log was emptied: its leader let us look.
+                What::Fault {
+                    code: RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset,
+                    ..
+                } => _ = self.waiting.remove(&key),
+                What::Fault { code, reason, .. } => {
+                    let why = format!("{}: {reason}", faults::name(code));
+                    match self.waiting.get_mut(&key) {
+                        // librdkafka tells of it once, so there is nothing to wait for.
+                        Some(_) if code == RDKafkaErrorCode::TopicAuthorizationFailed => {
+                            if let Some((topic, _)) = self.waiting.remove(&key) {
+                                self.refused.push(Unreadable {
+                                    topic,
+                                    partition: key.1,
+                                    why,
+                                });
+                            }
+                        }
+                        Some((_, last)) => *last = Some(why),
+                        None => {}
+                    }
+                }
+            }
+            self.queue.advance();
+        }
+    }
+
+    fn refuse(&mut self, topic: Arc<str>, partition: i32, why: String) {
+        self.refused.push(Unreadable {
+            topic,
+            partition,
+            why,
+        });
+    }
+
+    fn end(mut self, silence: &str) -> Vec<Unreadable> {
+        for ((_, partition), (topic, last)) in std::mem::take(&mut self.waiting) {
+            self.refuse(topic, partition, last.unwrap_or_else(|| silence.to_owned()));
+        }
+        self.refused
+            .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        self.refused
+    }
+}
+
+/// librdkafka's offset for the record before the end (`RD_KAFKA_OFFSET_TAIL(1)`).
+const LAST_RECORD: i64 = -2001;
+
+/// How long the thread rests at most: librdkafka wants to be heard every second.
+const TURN: Duration = Duration::from_millis(200);
+
+/// Rights are those of a topic, and so many partitions are led by every broker of most clusters.
+const MOST_PARTITIONS: usize = 64;
