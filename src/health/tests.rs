@@ -711,6 +711,7 @@ fn offsets_that_cannot_be_read_degrade_their_partition_until_retention_has_passe
         high: Some(1000),
         stable: Some(1000),
         start: Some(log_start),
+        throttled: None,
     };
     let judged = |seconds| {
         let report = health.report(at(seconds));
