@@ -210,10 +210,12 @@ impl<'a> World<'a> {
     async fn read(&mut self, client: usize, batches: usize) {
         for _ in 0..batches {
             let was = self.clients[client].0.is_in_lane();
-            let bytes = next(&mut self.clients[client].0).await;
+            let follower = &mut self.clients[client].0;
+            let batch = poll_fn(|context| follower.poll_batch(context));
+            let batch = timeout(self.house.longest_silence(), batch).await;
             self.note(client, was);
-            let Some(bytes) = bytes else { return };
-            self.clients[client].1.take(&self.house, &bytes);
+            let Ok(batch) = batch else { return };
+            self.clients[client].1.take(&self.house, &batch.bytes);
         }
     }
 

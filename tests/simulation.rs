@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::{future::poll_fn, time::Duration};
+use std::future::poll_fn;
 
 use proptest::prelude::*;
 use riverhead::{
@@ -17,6 +17,7 @@ use support::{
     referee::Referee,
     weather::{Weather, weather},
 };
+use tokio::time::timeout;
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
@@ -32,6 +33,37 @@ proptest! {
     #[test]
     fn nothing_is_lost_repeated_or_invented(ops in prop::collection::vec(op(), 1..120), compact in any::<bool>(), canaries in any::<bool>()) {
         World::run(&ops, compact, canaries);
+    }
+}
+
+/// A client gets nothing while it passes what nobody sees, however much that is, and then all that comes behind it.
+#[test]
+fn what_comes_behind_a_long_run_of_holes_is_not_lost() {
+    let schedule = [
+        Weather::Quiet { quiet: true },
+        Weather::Produce {
+            partition: 0,
+            records: 2000,
+        },
+        Weather::Produce {
+            partition: 1,
+            records: 2000,
+        },
+        // All of that is history, of which each page is asked for.
+        Weather::TailLags { partition: 0 },
+        Weather::TailLags { partition: 1 },
+        Weather::Quiet { quiet: false },
+        Weather::Produce {
+            partition: 0,
+            records: 1,
+        },
+        Weather::Produce {
+            partition: 1,
+            records: 1,
+        },
+    ];
+    for canaries in [false, true] {
+        World::run(&schedule.clone().map(Op::Weather), false, canaries);
     }
 }
 
@@ -107,8 +139,8 @@ impl World {
     async fn read(&mut self, batches: usize) {
         for _ in 0..batches {
             let batch = poll_fn(|context| self.client.poll_batch(context));
-            // Longer than any pause in the house, and costs nothing: the clock is simulated.
-            let Ok(batch) = tokio::time::timeout(Duration::from_secs(20), batch).await else {
+            // Costs nothing: the clock is simulated.
+            let Ok(batch) = timeout(self.house.longest_silence(), batch).await else {
                 return;
             };
             self.referee.take(&self.house, &batch.bytes);

@@ -42,6 +42,8 @@ pub struct Brokers {
     pub partitions: Vec<Partition>,
     /// The last number written.
     pub n: u64,
+    /// How many questions were asked.
+    questions: u64,
     pub clock: Timestamp,
     /// Every so manieth record is a probe's.
     pub canary_every: Option<u64>,
@@ -74,6 +76,13 @@ impl Brokers {
         }
     }
 
+    /// How long an answer takes now, in sixths of the longest. It goes by questions and records alone: a schedule that failed
+    /// fails again, whatever a page costs in memory by then.
+    fn pause(&mut self) -> u32 {
+        self.questions += 1;
+        ((self.n + self.questions) % 7) as u32
+    }
+
     pub fn tag(&self) -> LogTag {
         LogTag::new(&self.cluster_id, &[self.topic_id; 16])
     }
@@ -92,9 +101,9 @@ impl Model {
     ) -> BoxFuture<'static, Result<T, HistoryError>> {
         let (model, log) = (self.clone(), log.clone());
         Box::pin(async move {
-            let pause = (model.lock().n + log.bytes() as u64) % 7;
+            let pause = model.lock().pause();
             if pause > 2 {
-                tokio::time::sleep(Duration::from_millis(pause * 40)).await;
+                tokio::time::sleep(LONGEST_ANSWER / 6 * pause).await;
             }
             let brokers = model.lock();
             let partition = &brokers.partitions[log.partition().partition as usize];
@@ -111,6 +120,12 @@ impl Model {
 
 /// Records a page of the model covers: small, so that schedules cross many edges.
 const PAGE: Offset = 8;
+
+/// The longest that an answer takes.
+const LONGEST_ANSWER: Duration = Duration::from_millis(240);
+
+/// Longer than whoever asks waits between questions.
+const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 impl History for Model {
     fn page(
@@ -351,6 +366,17 @@ impl House {
             .directory
             .announce(&TOPIC.into(), partition as i32 + 1);
         self.publish(partition, 0);
+    }
+
+    /// Returns how long a client may get nothing although there is something for it. What nobody sees may stand in each page
+    /// before that, and the merge passes it one page at a time.
+    pub fn longest_silence(&self) -> Duration {
+        let brokers = self.model.lock();
+        let pages = brokers
+            .partitions
+            .iter()
+            .map(|partition| (partition.end - partition.start) / PAGE + 2);
+        LONGEST_PAUSE + LONGEST_ANSWER * pages.sum::<Offset>() as u32
     }
 
     pub fn tail_lags(&self, partition: usize) {
