@@ -411,8 +411,108 @@ async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
     assert_eq!(sorted(numbers), (1..=last).collect::<Vec<_>>());
 }
 
+/// As the `EventSource` of a browser asks.
+const BROWSER: &str = "accept: text/event-stream\r\nsec-fetch-dest: empty\r\nsec-fetch-mode: cors\r\ncache-control: no-cache\r\n";
+
+async fn a_client_cut_before_its_first_event_goes_on_where_its_checkpoint_says() {
+    let house = house();
+    let rig = Rig::of(&house, |_| {});
+    for form in ["", "&id=compact"] {
+        let target = format!("{PATH}?checkpoint=1s{form}");
+        // The first is alone; the second finds a lane, or opens it.
+        let mut readings = [
+            Reading::start(&rig, &target, "").await,
+            Reading::start(&rig, &target, "").await,
+        ];
+        let mut ids = Vec::new();
+        for reading in &mut readings {
+            let message = reading.next().await.expect("a checkpoint");
+            assert_eq!(
+                (&*message.event, &*message.data),
+                ("checkpoint", r#"{"skipped":0}"#)
+            );
+            ids.push(message.id.expect("an id"));
+        }
+        let first = house.model.lock().n + 1;
+        write(&house, 5);
+        for id in ids {
+            let (numbers, _) = Reading::start(&rig, PATH, &id).await.take(10).await;
+            assert_eq!(sorted(numbers), (first..first + 10).collect::<Vec<_>>());
+        }
+        for reading in &mut readings {
+            reading.take(10).await;
+        }
+    }
+}
+
+async fn a_client_cut_by_a_restart_before_its_first_event_goes_on_where_it_was() {
+    let house = house();
+    let gateway = Rig::of(&house, |_| {});
+    let mut client = Client::ask(gateway.public, PATH, BROWSER).await;
+    client.head().await;
+    assert_eq!(client.chunk().await, ":ok\n\n");
+    gateway.until_metric("riverhead_streams_held", 0.0).await;
+    timeout(DEADLINE, gateway.signal.drain(Duration::ZERO))
+        .await
+        .unwrap();
+    let mut reader = Reader::new(1024);
+    reader.push(client.chunk().await.as_bytes()).unwrap();
+    let message = reader.next_message().expect("a checkpoint");
+    assert_eq!(message.event, "checkpoint");
+    assert_eq!(client.chunk().await, "");
+    write(&house, 5);
+    let successor = Rig::of(&house, |_| {});
+    let id = message.id.expect("an id");
+    let (numbers, _) = Reading::start(&successor, PATH, &id).await.take(10).await;
+    assert_eq!(sorted(numbers), (41..=50).collect::<Vec<_>>());
+}
+
+async fn nobody_else_is_told_where_it_stands() {
+    let house = house();
+    let rig = Rig::of(&house, |settings| settings.heartbeat = Duration::from_millis(400));
+    let without = |header: &str| {
+        let lines = BROWSER.split_inclusive("\r\n");
+        lines.filter(|line| !line.starts_with(header)).collect::<String>()
+    };
+    let start = house.model.lock().clock;
+    for (target, headers) in [
+        (PATH.to_owned(), String::new()),
+        (PATH.to_owned(), without("accept")),
+        (PATH.to_owned(), without("sec-fetch-dest")),
+        // Who has a place asks for it again.
+        (format!("{PATH}?checkpoint=1s&since={}", start + 1), String::new()),
+        (
+            format!("{PATH}?checkpoint=1s"),
+            format!("last-event-id: [\"{TOPIC}\"]\r\n"),
+        ),
+    ] {
+        let mut client = Client::ask(rig.public, &target, &headers).await;
+        client.head().await;
+        assert_eq!(client.chunk().await, ":ok\n\n");
+        let heartbeats = [client.chunk().await, client.chunk().await, client.chunk().await];
+        assert_eq!(heartbeats, [":\n"; 3], "{target} {headers}");
+    }
+}
+
+async fn a_checkpoint_that_cannot_be_is_refused() {
+    let house = house();
+    let rig = Rig::of(&house, |_| {});
+    for value in ["", "0s", "2h", "10", "soon", "1s&checkpoint=1s"] {
+        let answer = get(rig.public, &format!("{PATH}?checkpoint={value}"), "").await;
+        assert_eq!(answer.status, 400, "{value}: {answer:?}");
+        assert!(answer.body.contains("'checkpoint'"), "{answer:?}");
+    }
+    let json = "accept: application/json\r\n";
+    let answer = get(rig.public, &format!("{PATH}?checkpoint=10s"), json).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+}
+
 on_both_sinks! {
     #[tokio::test]
+    a_client_cut_before_its_first_event_goes_on_where_its_checkpoint_says
+    a_client_cut_by_a_restart_before_its_first_event_goes_on_where_it_was
+    nobody_else_is_told_where_it_stands
+    a_checkpoint_that_cannot_be_is_refused
     an_event_is_its_type_its_id_and_its_data_in_that_order
     a_client_that_is_cut_again_and_again_gets_everything_once
     a_polyfill_resumes_by_its_query_parameter

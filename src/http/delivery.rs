@@ -30,6 +30,11 @@ pub(super) trait Feed {
     /// See [`Follower::is_held`].
     fn is_held(&self) -> bool;
 
+    /// See [`Follower::checkpoint`].
+    fn checkpoint(&mut self) -> Option<Batch> {
+        None
+    }
+
     /// See [`Follower::audience`].
     fn audience(&self) -> Audience {
         Audience::default()
@@ -62,6 +67,10 @@ impl Feed for Follower {
 
     fn is_held(&self) -> bool {
         self.is_held()
+    }
+
+    fn checkpoint(&mut self) -> Option<Batch> {
+        self.checkpoint()
     }
 
     fn audience(&self) -> Audience {
@@ -114,8 +123,16 @@ pub(super) struct Delivery<F> {
     /// When the client last got something.
     spoke: Instant,
     held_since: Option<Instant>,
+    /// `None` once the client has an id, and for one that is told no other way than by an event.
+    first_id: Option<FirstId>,
     /// Set no later than the next moment that matters.
     timer: Pin<Box<Sleep>>,
+}
+
+/// When a client that has had no id yet is told where it stands.
+struct FirstId {
+    due: Instant,
+    wait: Duration,
 }
 
 impl<F: Feed> Delivery<F> {
@@ -131,6 +148,7 @@ impl<F: Feed> Delivery<F> {
             ending: None,
             spoke: now,
             held_since: None,
+            first_id: None,
             timer: Box::pin(sleep_until(now + terms.heartbeat)),
         }
     }
@@ -141,6 +159,16 @@ impl<F: Feed> Delivery<F> {
             coder: Coder::new(coding),
             ..self
         }
+    }
+
+    /// The same, for a client that has no id, and is told where it stands if it has none after `wait`, or when the stream
+    /// ends before that.
+    pub(super) fn told_within(mut self, wait: Option<Duration>) -> Self {
+        self.first_id = wait.map(|wait| FirstId {
+            due: Instant::now() + wait,
+            wait,
+        });
+        self
     }
 
     /// What to write next: whole events, or what keeps the silence short. `None` is the end.
@@ -154,6 +182,13 @@ impl<F: Feed> Delivery<F> {
             let due = self.ticket.poll_due(context);
             let told = self.account.told(context);
             if let Some(reason) = self.reason_to_end(due).or(told) {
+                if !blocked
+                    && self.first_id.take().is_some()
+                    && let Some(batch) = self.feed.checkpoint()
+                {
+                    self.ending = Some(reason);
+                    return Poll::Ready(Some(self.write(batch)));
+                }
                 self.ending = Some(reason);
                 self.account.close(reason);
                 return Poll::Ready(self.coder.finish().map(Segments::from));
@@ -186,6 +221,8 @@ impl<F: Feed> Delivery<F> {
         let new = &stretch.batches()[had..];
         if !new.is_empty() {
             new.iter().for_each(|batch| self.account.sent(batch));
+            // What all of a lane get in one pass holds ids.
+            self.first_id = None;
             self.spoke = Instant::now();
         }
         Some(had)
@@ -216,11 +253,33 @@ impl<F: Feed> Delivery<F> {
             return Some(self.take(batch));
         }
         self.note_hold();
+        if let Some(batch) = self.checkpoint() {
+            return Some(self.take(batch));
+        }
         let silent = self.spoke.elapsed() >= self.terms.heartbeat;
         silent.then(|| self.say(heartbeat(self.terms.format)))
     }
 
+    /// Returns where the client stands, once that is due.
+    fn checkpoint(&mut self) -> Option<Batch> {
+        let first_id = self.first_id.as_mut()?;
+        let now = Instant::now();
+        if now < first_id.due {
+            return None;
+        }
+        // If it cannot be said yet, it is tried again.
+        first_id.due = now + first_id.wait;
+        self.feed.checkpoint()
+    }
+
     fn take(&mut self, batch: Batch) -> Segments {
+        if batch.has_id() {
+            self.first_id = None;
+        }
+        self.write(batch)
+    }
+
+    fn write(&mut self, batch: Batch) -> Segments {
         let segments = self.coder.encode(&batch);
         self.account.sent_as(segments.len(), &batch);
         if !batch.gaps.is_empty() && self.terms.ends_at_gap {
@@ -238,7 +297,7 @@ impl<F: Feed> Delivery<F> {
             gaps: Vec::new(),
             packed: None,
         };
-        self.take(batch)
+        self.write(batch)
     }
 
     fn note_hold(&mut self) {
@@ -273,7 +332,9 @@ impl<F: Feed> Delivery<F> {
         };
         let speak = (!blocked).then(|| self.spoke + self.terms.heartbeat);
         let give_up = self.held_since.map(|since| since + self.terms.hold_limit);
-        let Some(next) = [due, speak, give_up].into_iter().flatten().min() else {
+        let first_id = self.first_id.as_ref().filter(|_| !blocked);
+        let first_id = first_id.map(|first_id| first_id.due);
+        let Some(next) = [due, speak, give_up, first_id].into_iter().flatten().min() else {
             return Poll::Pending;
         };
         // One that is set too early is looked at when it has passed: an event then need not move it.

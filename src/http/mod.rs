@@ -14,6 +14,7 @@ mod body;
 mod calls;
 mod carried;
 mod carrier;
+mod checkpoint;
 mod chunks;
 mod command;
 mod connection;

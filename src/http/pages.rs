@@ -133,6 +133,11 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
     ),
     ("id", "query", "`compact` for short ids."),
     ("encoding", "query", "`gzip` for a stream that is packed."),
+    (
+        "checkpoint",
+        "query",
+        "After this time without a first event, such as `10s`, `event: checkpoint` with an id, to come back with.",
+    ),
     ("canary", "query", "`true` for the records of probes as well."),
     (
         "on_gap",

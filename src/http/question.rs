@@ -1,11 +1,11 @@
 //! What a client asks of its streams, beside their names: where to go on, and how.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::extract::Query;
 use http::{HeaderMap, Uri};
 
-use super::{error::Error, since};
+use super::{checkpoint, error::Error, since};
 use crate::{
     catalog::{LAST_EVENT_ID, Selection, near_miss},
     filter::Filter,
@@ -31,6 +31,8 @@ pub(super) struct Question {
     pub(super) fails_on_gap: bool,
     /// Whether marked records are shown: a probe asks for its own.
     pub(super) shows_canaries: bool,
+    /// After how long without an event it wants to be told where it stands.
+    pub(super) checkpoint: Option<Duration>,
 }
 
 impl Question {
@@ -59,6 +61,7 @@ impl Question {
             coding: parameters.coding()?,
             fails_on_gap: parameters.fails_on_gap()?,
             shows_canaries: parameters.shows_canaries()?,
+            checkpoint: parameters.checkpoint()?,
         })
     }
 
@@ -222,6 +225,15 @@ impl<'a> Parameters<'a> {
             Some("true") => Ok(true),
             Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
         }
+    }
+
+    fn checkpoint(&self) -> Result<Option<Duration>, Error> {
+        let Some(text) = self.one("checkpoint")? else {
+            return Ok(None);
+        };
+        let wait = checkpoint::parse(text);
+        wait.map(Some)
+            .ok_or_else(|| Error::BadParameter(checkpoint::EXPECTED.to_owned()))
     }
 
     /// The value of a parameter, unless a field has its name.

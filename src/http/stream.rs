@@ -24,6 +24,7 @@ use super::{
     accept::format_of,
     account::{Account, Opening},
     carrier::Carrier,
+    checkpoint,
     delivery::{Delivery, Terms},
     error::Error,
     exit::Exit,
@@ -37,7 +38,7 @@ use crate::{
     catalog::{Selection, StreamName},
     client::{ClientAddr, ClientKey},
     limits::{OpenStream, Wish},
-    metrics::COMPOSITE,
+    metrics::{COMPOSITE, StartPlace},
     subscription::{Coding, Follower, Format, Request},
 };
 
@@ -61,16 +62,20 @@ pub(super) async fn answer(
     let selection = select(&gateway, uri.path())?;
     let format = format_of(&headers);
     let now = jiff::Timestamp::now().as_millisecond();
-    let read = || Question::read(&headers, &uri, &selection, now);
+    let read = || {
+        let question = Question::read(&headers, &uri, &selection, now)?;
+        let first_id = checkpoint::wait(question.checkpoint, &headers, format)?;
+        Ok::<_, Error>((question, first_id))
+    };
     if method == Method::HEAD {
-        return read().map(|question| respond(format, question.coding, endless()));
+        return read().map(|(question, _)| respond(format, question.coding, endless()));
     }
     // Before anything that a stranger can make long. Until the account has it, every way out of here gives it back.
     let exit = Exit::new(&carrier, gateway.settings.heartbeat);
     let permit = gateway
         .admission
         .admit(&wish(address, &selection), &watched(&exit))?;
-    let question = read()?;
+    let (question, first_id) = read()?;
     discard(sent).await?;
     let (start, fails_on_gap, coding) = (question.start(), question.fails_on_gap, question.coding);
     let (streams, label) = (names(&selection), label(&selection));
@@ -87,7 +92,10 @@ pub(super) async fn answer(
     };
     let account = Account::open(opening, gateway.metrics.stream(&label), permit, exit);
     let terms = terms(&gateway.settings, format, fails_on_gap);
-    let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account).coded(coding);
+    let first_id = first_id.filter(|_| start == StartPlace::Live);
+    let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account)
+        .coded(coding)
+        .told_within(first_id);
     let mut response = respond(format, coding, carrier.carry(delivery));
     if version == Version::HTTP_10 {
         // Its end is that of the connection, whatever the client would rather: hyper would keep an answer of another version.

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Batch, Format, gap::Gap, texts::Texts};
+use super::{
+    Batch, Format,
+    gap::Gap,
+    texts::{BATCH, Texts},
+};
 use crate::{
     event::{Encoding, Event, Kind, Payload, document_of, json_of},
     partition::Page,
-    position::Composer,
+    position::{Composer, IdForm, Place},
 };
 
 /// Collects whole events into a [`Batch`].
@@ -137,6 +141,23 @@ fn large_document(page: &Page, event: &Event, encoding: Encoding) -> Option<Byte
     let as_it_is = event.kind == Kind::Message && encoding.payload == Payload::Json;
     let lines = page.large_lines(event).filter(|_| as_it_is)?;
     Some(lines.slice_ref(document_of(lines)))
+}
+
+/// Returns a batch that holds nothing but an id, of these entries, counted among `texts`. `None` when that would be none to
+/// resume from: nothing is known of the partitions yet, or one of them would begin at its end once more.
+pub(super) fn checkpoint(
+    format: Format,
+    form: IdForm,
+    entries: Vec<(Arc<str>, i32, Place)>,
+    texts: Option<&Arc<Texts>>,
+) -> Option<Batch> {
+    let is_place = |(_, _, place): &(_, _, Place)| *place != Place::Latest;
+    if format != Format::Sse || entries.is_empty() || !entries.iter().all(is_place) {
+        return None;
+    }
+    let mut batch = Composition::of_about(0, BATCH, format);
+    batch.checkpoint(0, &Composer::new(form, entries));
+    batch.finish(texts)
 }
 
 /// What an event costs beside its id and lines, with room for an id that has grown by a few digits since the last.

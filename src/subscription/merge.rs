@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 use super::{
     Batch, Format, Request, Source,
-    compose::Composition,
+    compose::{self, Composition},
     gap::Gap,
     part::{Asker, Give, Part},
     roster::Roster,
@@ -353,6 +353,15 @@ impl Subscription {
             self.freshen_id();
             batch.checkpoint(skipped, &self.id);
         }
+    }
+
+    /// Returns a batch that says nothing but where it stands; `None` while it is no place to resume from.
+    pub(super) fn checkpoint_now(&self) -> Option<Batch> {
+        if !self.gaps.is_empty() {
+            return None;
+        }
+        let entries = self.roster.entries().collect();
+        compose::checkpoint(self.format, self.form, entries, self.texts.as_ref())
     }
 
     /// Brings the parts up to the directory, and the id up to the parts.

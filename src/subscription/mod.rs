@@ -109,6 +109,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Whether it holds an id. Each does, but one of gaps alone, and one of JSON lines.
+    pub fn has_id(&self) -> bool {
+        self.events > 0 || self.gaps.is_empty()
+    }
+
     /// How many bytes it is, before any coding.
     pub fn size(&self) -> usize {
         let large = self.large.as_ref().map_or(0, |large| large.len() + 1);

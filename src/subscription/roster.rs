@@ -89,9 +89,8 @@ impl Roster {
             .parts
             .iter()
             .map(|part| (part.partition.topic.clone(), part.partition.partition, part.place));
-        let nameless = |topic: &&Topic| !self.parts.iter().any(|part| part.partition.topic == topic.name);
-        let absent = self.topics.iter().filter(|topic| topic.absent).filter(nameless);
-        parts.chain(absent.map(|topic| (topic.name.clone(), 0, Place::Earliest)))
+        let has_parts = |topic: &str| self.parts.iter().any(|part| *part.partition.topic == *topic);
+        parts.chain(entries_of_absent(&self.topics, has_parts))
     }
 
     /// Brings the parts up to the directory; whether any came or went. What is lost with one that went is put into `gaps`.
@@ -198,6 +197,17 @@ impl Roster {
     fn has(&self, partition: &TopicPartition) -> bool {
         self.parts.iter().any(|part| part.partition == *partition)
     }
+}
+
+/// Returns what an id says of the topics that are absent, and not named by parts: that a later one starts at its start.
+pub(super) fn entries_of_absent(
+    topics: &[Topic],
+    has_parts: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = (Arc<str>, i32, Place)> {
+    topics
+        .iter()
+        .filter(move |topic| topic.absent && !has_parts(&topic.name))
+        .map(|topic| (topic.name.clone(), 0, Place::Earliest))
 }
 
 fn lost(part: Part) -> Gap {

@@ -6,16 +6,17 @@ use std::{
 };
 
 use super::{
-    Source, Subscription,
+    Batch, Format, Source, Subscription, compose,
     gap::Gap,
     merge::Wish,
     part::{Asker, Part},
-    roster::{Roster, Topic},
+    roster::{Roster, Topic, entries_of_absent},
+    texts::Texts,
 };
 use crate::{
     client::ClientKey,
     partition::{PartitionLog, TopicPartition},
-    position::{Offset, Place, Timestamp},
+    position::{IdForm, Offset, Place, Timestamp},
 };
 
 /// Where a subscription stands in every partition, filtered and skipped records included.
@@ -72,6 +73,25 @@ impl Standing {
                 .parts
                 .iter()
                 .all(|stand| stand.at.as_ref().is_some_and(at_end))
+    }
+
+    /// Returns a batch that says nothing but this place, as ids in `form` say it; `None` while it is no place to resume from.
+    pub(super) fn checkpoint(
+        &self,
+        format: Format,
+        form: IdForm,
+        texts: Option<&Arc<Texts>>,
+    ) -> Option<Batch> {
+        if !self.gaps.is_empty() {
+            return None;
+        }
+        let entries = self.parts.iter().map(|stand| {
+            let TopicPartition { topic, partition } = &stand.partition;
+            (Arc::clone(topic), *partition, stand.place)
+        });
+        let has_parts = |topic: &str| self.parts.iter().any(|stand| *stand.partition.topic == *topic);
+        let entries = entries.chain(entries_of_absent(&self.topics, has_parts));
+        compose::checkpoint(format, form, entries.collect(), texts)
     }
 
     /// The same for all that [are the same](Self::is_same).
@@ -219,8 +239,7 @@ mod tests {
     use super::*;
     use crate::{
         partition::{Bounds, Directory, History, HistoryError, Page},
-        position::IdForm,
-        subscription::{Coding, Format, Reason, Request},
+        subscription::{Coding, Reason, Request},
     };
 
     /// Never asked.
@@ -268,8 +287,12 @@ mod tests {
     }
 
     fn live(source: &Source) -> Subscription {
+        of_topics(source, &["edits"])
+    }
+
+    fn of_topics(source: &Source, topics: &[&str]) -> Subscription {
         let request = Request {
-            topics: vec!["edits".into()],
+            topics: topics.iter().map(|topic| Arc::from(*topic)).collect(),
             position: None,
             since: None,
             form: IdForm::Json,
@@ -284,6 +307,17 @@ mod tests {
         let mut context = std::task::Context::from_waker(Waker::noop());
         assert!(subscription.poll_batch(&mut context).is_pending());
         subscription
+    }
+
+    #[test]
+    fn a_place_names_the_topics_that_are_absent_as_the_ids_of_events_do() {
+        let source = source();
+        source.directory.set_absent(&"later".into());
+        let standing = of_topics(&source, &["edits", "later"]).standing();
+        let batch = standing.checkpoint(Format::Sse, IdForm::Json, None).unwrap();
+        let text = String::from_utf8_lossy(&batch.bytes);
+        let later = r#"{"topic":"later","partition":0,"offset":-2}]"#;
+        assert!(text.contains(later), "{text}");
     }
 
     #[test]

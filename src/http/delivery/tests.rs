@@ -26,6 +26,8 @@ use crate::{
 
 const HEARTBEAT_AFTER: Duration = Duration::from_secs(15);
 const HOLD_LIMIT: Duration = Duration::from_secs(600);
+const CHECKPOINT: &str = "event: checkpoint\nid: 7\ndata: {\"skipped\":0}\n\n";
+const CHECKPOINT_AFTER: Duration = Duration::from_secs(10);
 const FAR: Duration = Duration::from_secs(86_400);
 
 /// Yields what the test puts in.
@@ -33,6 +35,8 @@ const FAR: Duration = Duration::from_secs(86_400);
 struct Scripted {
     batches: Arc<Mutex<VecDeque<Batch>>>,
     held: Arc<AtomicBool>,
+    /// Whether it cannot say where it stands.
+    lost: Arc<AtomicBool>,
 }
 
 impl Scripted {
@@ -56,6 +60,17 @@ impl Feed for Scripted {
 
     fn is_held(&self) -> bool {
         self.held.load(Ordering::Relaxed)
+    }
+
+    fn checkpoint(&mut self) -> Option<Batch> {
+        let lost = self.lost.load(Ordering::Relaxed);
+        (!lost).then(|| Batch {
+            bytes: Bytes::from_static(CHECKPOINT.as_bytes()),
+            events: 0,
+            gaps: Vec::new(),
+            packed: None,
+            large: None,
+        })
     }
 
     fn take_stretch(&mut self, _stretch: &Stretch) -> Option<usize> {
@@ -306,4 +321,104 @@ async fn a_gap_is_one_event_like_any_other_for_everybody_else() {
     rig.feed.put("data: 9\n\n", 1, 0);
     assert_eq!(rig.next().await, text("event: gap\n\n"));
     assert_eq!(rig.next().await, text("data: 9\n\n"));
+}
+
+impl Rig {
+    /// The same, for a client that wants to be told where it stands.
+    fn telling(self) -> Self {
+        Self {
+            delivery: self.delivery.told_within(Some(CHECKPOINT_AFTER)),
+            ..self
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_without_an_event_is_told_once_where_it_stands() {
+    let mut rig = rig(|_| {}).telling();
+    rig.next().await;
+    assert_eq!(rig.timed().await, (text(CHECKPOINT), CHECKPOINT_AFTER));
+    for _ in 0..9 {
+        assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_has_had_an_id_is_told_nothing_else() {
+    let stretch = stretch([b"had", b"data: 1\n\n", b"data: 2\n\n"]);
+    for by_stretch in [false, true] {
+        let mut rig = rig(|_| {}).telling();
+        rig.next().await;
+        if by_stretch {
+            assert_eq!(rig.delivery.take_stretch(&stretch), Some(1));
+        } else {
+            rig.feed.put("data: 1\n\n", 1, 0);
+            rig.next().await;
+        }
+        assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_no_id_and_where_it_stands_is_told_as_soon_as_it_is_known() {
+    let mut rig = rig(|_| {}).telling();
+    rig.next().await;
+    rig.feed.put("event: gap\n\n", 0, 1);
+    rig.next().await;
+    rig.feed.lost.store(true, Ordering::Relaxed);
+    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    rig.feed.lost.store(false, Ordering::Relaxed);
+    assert_eq!(rig.timed().await, (text(CHECKPOINT), Duration::from_secs(5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_ends_before_its_first_event_says_where_it_stood() {
+    let mut rig = rig(|_| {}).telling();
+    rig.next().await;
+    let drain = tokio::spawn(rig.signal.drain(Duration::from_secs(2)));
+    let mut delivery = rig.delivery;
+    let mut next = async || {
+        let next = poll_fn(|context| delivery.poll_next(context, false)).await;
+        next.map(Segments::whole)
+    };
+    assert_eq!(next().await, text(CHECKPOINT));
+    assert_eq!(next().await, None);
+    drop((delivery, rig.watch));
+    drain.await.unwrap();
+    let metrics = metrics::render(&rig.registry).unwrap();
+    assert!(metrics.contains("reason=\"drained\"} 1\n"), "{metrics}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocked_socket_is_told_nothing_and_its_stream_ends_all_the_same() {
+    let mut rig = rig(|_| {}).telling();
+    rig.next().await;
+    let blocked = poll_fn(|context| rig.delivery.poll_next(context, true));
+    assert!(timeout(FAR, blocked).await.is_err());
+    let drain = tokio::spawn(rig.signal.drain(Duration::from_secs(2)));
+    let mut delivery = rig.delivery;
+    let end = poll_fn(|context| delivery.poll_next(context, true));
+    assert_eq!(timeout(FAR, end).await, Ok(None));
+    drop((delivery, rig.watch));
+    drain.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_it_stands_is_part_of_a_packed_stream() {
+    use std::io::Read;
+
+    let rig = rig(|_| {}).telling();
+    let drain = tokio::spawn(rig.signal.drain(Duration::from_secs(60)));
+    let mut delivery = rig.delivery.coded(Coding::Gzip);
+    let mut wire = Vec::new();
+    while let Some(bytes) = poll_fn(|context| delivery.poll_next(context, false)).await {
+        wire.extend_from_slice(&bytes.whole());
+    }
+    let mut plain = String::new();
+    flate2::read::GzDecoder::new(&*wire)
+        .read_to_string(&mut plain)
+        .unwrap();
+    assert!(plain.starts_with(&format!(":ok\n\n{CHECKPOINT}")), "{plain}");
+    drop((delivery, rig.watch));
+    drain.await.unwrap();
 }

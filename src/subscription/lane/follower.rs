@@ -167,6 +167,19 @@ impl Follower {
         }
     }
 
+    /// Returns an event that tells the client where it stands, for one that has had no id yet; `None` while that cannot be
+    /// said. Behind all that was given before.
+    pub fn checkpoint(&mut self) -> Option<Batch> {
+        match &mut self.way {
+            Way::Alone(alone) => alone.subscription.checkpoint_now(),
+            Way::InLane(seat) => {
+                let Lane { key, budget, .. } = &*self.member.lane;
+                let texts = Some(budget.texts());
+                seat.standing.checkpoint(key.format, key.form, texts)
+            }
+        }
+    }
+
     /// See [`Subscription::is_held`].
     pub fn is_held(&self) -> bool {
         match &self.way {
