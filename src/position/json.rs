@@ -1,21 +1,25 @@
 //! The JSON forms of an id: ours, and what EventStreams accepts.
 
-use std::sync::Arc;
+mod read;
 
-use serde_json::{Map, Value};
+use serde::de::DeserializeSeed;
 
-use super::{
-    DecodeError, Entry, EntryFault, Epoch, LogTag, Mark, Partitions, Place, TopicKey, decode::MAX_ENTRIES,
-};
+use self::read::Id;
+use super::{DecodeError, Entry, Epoch, LogTag, Mark, Place};
 
 /// Reads an array of entries and topic names, or a string of topic names with commas between.
 ///
-/// The whole document becomes a `Value` first: the caller has bounded its length, serde_json bounds its depth.
+/// It is read as it comes, without a document in between, which would cost a map and a text for each field of each entry. The
+/// caller has bounded the length, serde_json bounds the depth.
 pub(super) fn decode(text: &[u8]) -> Result<Vec<Entry>, DecodeError> {
-    match serde_json::from_slice(text).map_err(not_json)? {
-        Value::Array(items) => each(items.iter(), entry),
-        Value::String(names) => each(names.split(','), whole_topic),
-        _ => Err(DecodeError::NotAList),
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let mut id = Id::default();
+    let found = DeserializeSeed::deserialize(&mut id, &mut reader).and_then(|()| reader.end());
+    // Text that is no JSON says so first, wherever it goes wrong.
+    found.map_err(not_json)?;
+    match id.fault {
+        Some(fault) => Err(fault),
+        None => Ok(id.entries),
     }
 }
 
@@ -54,107 +58,6 @@ fn write_field(out: &mut Vec<u8>, name: &str, value: i64) {
 
 fn write_integer(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
-}
-
-/// Reads each item with `read`; the first that is wrong is named by its index.
-fn each<T>(
-    items: impl Iterator<Item = T>,
-    read: impl Fn(T) -> Result<Entry, EntryFault>,
-) -> Result<Vec<Entry>, DecodeError> {
-    let mut entries = Vec::new();
-    for (index, item) in items.enumerate() {
-        if index == MAX_ENTRIES {
-            return Err(DecodeError::TooManyEntries);
-        }
-        entries.push(read(item).map_err(|fault| DecodeError::Entry { index, fault })?);
-    }
-    Ok(entries)
-}
-
-fn entry(item: &Value) -> Result<Entry, EntryFault> {
-    match item {
-        Value::String(name) => whole_topic(name),
-        Value::Object(fields) => Ok(Entry {
-            topic: topic(
-                fields
-                    .get("topic")
-                    .and_then(Value::as_str)
-                    .ok_or(EntryFault::Topic)?,
-            )?,
-            partitions: Partitions::One(partition(fields)?),
-            place: place(fields)?,
-        }),
-        _ => Err(EntryFault::NotAnEntry),
-    }
-}
-
-/// A bare name: all partitions, from the end.
-fn whole_topic(name: &str) -> Result<Entry, EntryFault> {
-    Ok(Entry {
-        topic: topic(name)?,
-        partitions: Partitions::All,
-        place: Place::Latest,
-    })
-}
-
-/// Kafka's own rule for names (`Topic.validate`).
-fn topic(name: &str) -> Result<TopicKey, EntryFault> {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    let right_length = (1..=MAX_TOPIC_NAME).contains(&name.len());
-    if !right_length || name == "." || name == ".." || !name.bytes().all(legal) {
-        return Err(EntryFault::Topic);
-    }
-    Ok(TopicKey::Name(Arc::from(name)))
-}
-
-fn partition(fields: &Map<String, Value>) -> Result<i32, EntryFault> {
-    let number = integer(fields, "partition", EntryFault::Partition)?.ok_or(EntryFault::Partition)?;
-    i32::try_from(number)
-        .ok()
-        .filter(|number| *number >= 0)
-        .ok_or(EntryFault::Partition)
-}
-
-fn place(fields: &Map<String, Value>) -> Result<Place, EntryFault> {
-    let offset = integer(fields, OFFSET, EntryFault::Offset)?;
-    let timestamp = integer(fields, TIMESTAMP, EntryFault::Timestamp)?;
-    if timestamp.is_some_and(|timestamp| timestamp < 0) {
-        return Err(EntryFault::Timestamp);
-    }
-    // Read before it is known to matter: a damaged id is refused whole.
-    let log = log(fields)?;
-    match (offset, timestamp) {
-        (Some(EARLIEST), _) => Ok(Place::Earliest),
-        (Some(LATEST), _) => Ok(Place::Latest),
-        (Some(..LATEST), _) => Err(EntryFault::Offset),
-        (Some(offset), timestamp) => Ok(Place::At(Mark {
-            offset,
-            timestamp,
-            log: log.map(|(tag, _)| tag),
-            epoch: log.and_then(|(_, epoch)| epoch),
-        })),
-        (None, Some(timestamp)) => Ok(Place::Since(timestamp)),
-        (None, None) => Err(EntryFault::NoPlace),
-    }
-}
-
-/// The integer called `name`; absent when it is not there, or null.
-fn integer(fields: &Map<String, Value>, name: &str, fault: EntryFault) -> Result<Option<i64>, EntryFault> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_i64().map(Some).ok_or(fault),
-    }
-}
-
-fn log(fields: &Map<String, Value>) -> Result<Option<(LogTag, Option<Epoch>)>, EntryFault> {
-    match fields.get("log") {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => value
-            .as_str()
-            .and_then(log_and_epoch)
-            .map(Some)
-            .ok_or(EntryFault::Log),
-    }
 }
 
 /// `q7Zk.1wPx9A`, with `.4` behind it when the epoch is known.

@@ -11,12 +11,14 @@ mod json;
 mod pieces;
 #[cfg(test)]
 mod properties;
+mod tags;
 mod types;
 
 pub use composer::Composer;
 pub use decode::{MAX_ENTRIES, MAX_ID_BYTES, decode};
 pub use elsewhere::place_elsewhere;
 pub use error::{DecodeError, EntryFault};
+pub use tags::keep_tags;
 pub use types::{Entry, Epoch, LogTag, Mark, Offset, Partitions, Place, Position, Timestamp, TopicKey};
 
 /// How ids are written.

@@ -6,8 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
+
+use super::tags;
 
 /// A record's place in its partition, counted by the broker from 0.
 pub type Offset = i64;
@@ -48,8 +49,7 @@ pub enum TopicKey {
 impl TopicKey {
     /// The tag of the topic called `name`.
     pub fn tag_of(name: &str) -> u32 {
-        let hash = Sha256::digest(name.as_bytes());
-        u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
+        tags::tag_of(name)
     }
 
     /// Whether this key means the topic called `name`.
@@ -180,18 +180,22 @@ impl FromStr for LogTag {
         if cluster.len() != 4 || topic.len() != 6 {
             return Err(BadLogTag);
         }
-        // Six characters carry 36 bits; one more makes whole bytes of them.
-        let cluster = URL_SAFE_NO_PAD.decode(cluster).map_err(|_| BadLogTag)?;
-        let topic = URL_SAFE_NO_PAD
-            .decode(format!("{topic}A"))
-            .map_err(|_| BadLogTag)?;
-        let cluster = cluster.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
-        let topic = topic.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte));
-        Ok(Self {
-            cluster,
-            topic: topic >> 4,
-        })
+        Ok(Self::from_bits(digits(cluster)? as u32, digits(topic)?))
     }
+}
+
+/// Reads digits of base64url, each of which carries six bits. There are few enough to fit.
+fn digits(text: &str) -> Result<u64, BadLogTag> {
+    let value = |digit| match digit {
+        b'A'..=b'Z' => Ok(digit - b'A'),
+        b'a'..=b'z' => Ok(digit - b'a' + 26),
+        b'0'..=b'9' => Ok(digit - b'0' + 52),
+        b'-' => Ok(62),
+        b'_' => Ok(63),
+        _ => Err(BadLogTag),
+    };
+    text.bytes()
+        .try_fold(0, |bits, digit| Ok(bits << 6 | u64::from(value(digit)?)))
 }
 
 /// The digits of base64url (RFC 4648, section 5).
