@@ -819,3 +819,30 @@ on_both_sinks! {
     a_drain_keeps_accepting_until_its_end_and_closes_streams_oldest_first
     a_drain_waits_for_nobody_who_does_not_listen
 }
+
+#[tokio::test]
+async fn what_is_too_large_counts_as_a_request_of_its_client() {
+    let limits = riverhead::limits::settings::Settings {
+        requests_per_minute: std::num::NonZeroU32::new(1).unwrap(),
+        request_burst: std::num::NonZeroU32::new(2).unwrap(),
+        ..Default::default()
+    };
+    let long = format!("/v2/stream/{}", "x".repeat(17_000));
+    let large = format!("x-large: {}\r\n", "x".repeat(33_000));
+    for (target, headers, status) in [(&*long, "", 414), ("/", &*large, 431)] {
+        let rig = Rig::limited(
+            support::rig::catalog(),
+            support::rig::nothing(),
+            limits.clone(),
+            |_| {},
+        );
+        for expected in [status, status, 429] {
+            assert_eq!(get(rig.public, target, headers).await.status, expected);
+        }
+        assert_eq!(
+            get(rig.admin, target, headers).await.status,
+            status,
+            "the admin listener has no rate"
+        );
+    }
+}

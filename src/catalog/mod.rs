@@ -19,7 +19,7 @@ pub use parameter::{LAST_EVENT_ID, near_miss, yields_to_fields};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
 pub use stream::{BadName, Stream, StreamName, check_name};
 
-use crate::encoding::Encoding;
+use crate::{encoding::Encoding, position::keep_tags};
 
 /// The public streams. Names, aliases, topics and encodings in it are known to agree with each other.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,10 @@ impl Catalog {
         if !conflicts.is_empty() {
             return Err(conflicts);
         }
+        let topics = streams
+            .iter()
+            .flat_map(|stream| stream.topics.iter().chain(&stream.former_topics));
+        keep_tags(topics);
         Ok(Self {
             names: index_of_names(&streams),
             topics: topics_of_all(&streams),

@@ -79,7 +79,9 @@ impl Found<'_> {
         for fault in &faults {
             writeln!(out, "error: cluster {name}: {fault}")?;
         }
-        Ok(self.report_topics(out)? && faults.is_empty())
+        let has_topics = self.report_topics(out)?;
+        self.report_ids(out, config)?;
+        Ok(has_topics && faults.is_empty())
     }
 
     /// What would keep riverhead from reading the cluster, or make it read the wrong one.
@@ -156,10 +158,38 @@ impl Found<'_> {
         unreadable
     }
 
+    /// Warns of streams that have more partitions than an id has room for.
+    fn report_ids(&self, out: &mut impl Write, config: &Config) -> io::Result<()> {
+        let Some(answer) = self.answers().next() else {
+            return Ok(());
+        };
+        let partitions = |topic: &str| {
+            let found = answer.topics.iter().find(|(name, _)| **name == *topic);
+            found
+                .and_then(|(_, found)| found.as_ref().ok().copied())
+                .unwrap_or(0)
+        };
+        for stream in config.catalog.streams() {
+            let all: usize = stream.topics.iter().map(|topic| partitions(topic)).sum();
+            if all > ID_PARTITIONS {
+                writeln!(
+                    out,
+                    "warning: cluster {}: stream {} has {all} partitions, and an id has room for about {ID_PARTITIONS}: its events \
+                     may be sent without ids, and clients cannot resume then; serve its topics as several streams",
+                    self.cluster.name, stream.name
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     fn answers(&self) -> impl Iterator<Item = &Answer> {
         self.said.iter().filter_map(|(_, said)| said.as_ref().ok())
     }
 }
+
+/// The most partitions whose ids fit whatever the offsets: 16 characters of each, of the 16 KiB that are read of an id.
+const ID_PARTITIONS: usize = 1000;
 
 /// What a broker gets to answer: connecting, TLS and SASL take a second at worst.
 const WITHIN: Duration = Duration::from_secs(5);

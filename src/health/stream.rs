@@ -62,6 +62,11 @@ impl Stream {
             (Some(worst), Some(silent)) if worst.state < silent.state => silent,
             (Some(worst), _) => worst,
             (None, Some(silent)) => silent,
+            (None, None) if partitions.len() > ID_PARTITIONS => Verdict::degraded(format!(
+                "{}, more than an id may have room for: events may be sent without ids, and clients cannot resume then; serve \
+                 its topics as several streams",
+                count(partitions.len(), "partition")
+            )),
             (None, None) => Verdict::ok(format!("{} read", count(partitions.len(), "partition"))),
         }
     }
@@ -90,6 +95,9 @@ fn missing<'a>(topic: &str, active: impl Iterator<Item = &'a ClusterReport> + Cl
         None => Verdict::degraded(format!("starting: no partition of topic {topic} is known yet")),
     }
 }
+
+/// The most partitions whose ids fit whatever the offsets: the 16 KiB that are read of an id have room for 16 characters of each.
+const ID_PARTITIONS: usize = 1000;
 
 /// Which expectations are not met.
 pub(super) struct Quiet {

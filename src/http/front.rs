@@ -1,6 +1,6 @@
 //! What every request passes on its way in, and every answer on its way out.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Router,
@@ -8,9 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderName, HeaderValue, Method, Request, Uri, header};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use hyper::body::Incoming;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
     Gateway,
@@ -96,14 +96,14 @@ impl Front {
             None => Ok(()),
         });
         if let Err(error) = passed {
-            return error.into_response();
+            return self.refuse(request, error).await;
         }
         if is_of_the_server(&request) {
             return router::allowed().await;
         }
         match plain(request.uri()) {
             Some(uri) => *request.uri_mut() = uri,
-            None => return Error::BadPath.into_response(),
+            None => return self.refuse(request, Error::BadPath).await,
         }
         let response = self.router.oneshot(request.map(Body::new));
         match AssertUnwindSafe(response).catch_unwind().await {
@@ -112,6 +112,23 @@ impl Front {
                 self.gateway.metrics.panics().inc();
                 Error::panicked(&*panic).into_response()
             }
+        }
+    }
+}
+
+impl Front {
+    /// Answers what no route sees. It counts as a request of its client all the same.
+    async fn refuse(self, request: Request<Incoming>, error: Error) -> Response {
+        let answer = error.into_response();
+        if !self.guarded {
+            return answer;
+        }
+        let admitted =
+            service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(StatusCode::OK.into_response()));
+        let counted = self.gateway.admission.rate.layer(router::refuse).layer(admitted);
+        match counted.oneshot(request).await {
+            Ok(refused) if refused.status() != StatusCode::OK => refused,
+            _ => answer,
         }
     }
 }

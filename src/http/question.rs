@@ -1,10 +1,13 @@
 //! What a client asks of its streams, beside their names: where to go on, and how.
 
+mod topics;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::Query;
 use http::{HeaderMap, Uri};
 
+use self::topics::Topics;
 use super::{checkpoint, error::Error, since};
 use crate::{
     catalog::{LAST_EVENT_ID, Selection, near_miss},
@@ -88,14 +91,15 @@ fn admit(
     selection: &Selection,
     now: Timestamp,
 ) -> Result<(Option<Position>, Option<Timestamp>), Error> {
-    let asked = |entry: &Entry| selection.topics.iter().any(|topic| entry.topic.names(topic));
+    let (topics, former_topics) = (
+        Topics::of(&selection.topics),
+        Topics::of(&selection.former_topics),
+    );
+    let asked = |entry: &Entry| topics.has(&entry.topic);
     let (entries, others): (Vec<_>, Vec<_>) = id.entries.into_iter().partition(asked);
-    let (former, foreign): (Vec<_>, Vec<_>) = others.into_iter().partition(|entry| {
-        selection
-            .former_topics
-            .iter()
-            .any(|topic| entry.topic.names(topic))
-    });
+    let (former, foreign): (Vec<_>, Vec<_>) = others
+        .into_iter()
+        .partition(|entry| former_topics.has(&entry.topic));
     if !foreign.is_empty() {
         return Err(not_available(&foreign, selection));
     }
@@ -109,14 +113,13 @@ fn admit(
 }
 
 fn not_available(foreign: &[Entry], selection: &Selection) -> Error {
-    let mut asked: Vec<_> = foreign
-        .iter()
-        .map(|entry| match &entry.topic {
-            TopicKey::Name(name) => name.to_string(),
-            TopicKey::Tag(tag) => format!("a topic with the tag {tag:08x}"),
-        })
-        .collect();
-    asked.dedup();
+    let topics = foreign.chunk_by(|a, b| a.topic == b.topic);
+    let asked = topics.take(MOST_TOLD).filter_map(|entries| entries.first());
+    let asked = asked.map(|entry| match &entry.topic {
+        TopicKey::Name(name) => name.to_string(),
+        TopicKey::Tag(tag) => format!("a topic with the tag {tag:08x}"),
+    });
+    let asked = asked.collect();
     Error::TopicNotAvailable {
         asked,
         available: selection.topics.iter().map(ToString::to_string).collect(),
@@ -253,6 +256,9 @@ impl<'a> Parameters<'a> {
         }
     }
 }
+
+/// The most topics that an answer names of those that it refuses.
+const MOST_TOLD: usize = 32;
 
 #[cfg(test)]
 mod tests;

@@ -59,7 +59,7 @@ fn with_rest(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
         .method_not_allowed_fallback(async || Error::BadMethod)
 }
 
-fn refuse(error: GovernorError) -> Response<Body> {
+pub(super) fn refuse(error: GovernorError) -> Response<Body> {
     Error::from(error).into_response()
 }
 

@@ -8,11 +8,13 @@ use super::{DecodeError, Entry, Offset, Place, Position, compact, json};
 /// at 4 KiB. A longer one is somebody's mistake or an attack, and is refused before it is looked at.
 pub const MAX_ID_BYTES: usize = 16 * 1024;
 
-/// The most entries an id may have, counted before duplicates are merged.
-///
-/// An entry of the compact form takes about 15 characters, so [`MAX_ID_BYTES`] hold about as many. Without the limit a
-/// hostile id could ask for ten times the partitions, each of which costs a cursor and may cost a question to a broker.
+/// The most entries an id in JSON may have, counted before duplicates are merged. Ours turn compact long before. Without the
+/// limit a hostile one could name four times as many topics, each of which costs a look-up.
 pub const MAX_ENTRIES: usize = 1024;
+
+/// The same of an id in the compact form. An entry takes 9 to 16 characters there, so that of what is sent [`MAX_ID_BYTES`] is
+/// the narrower bound. Without this one a hostile id could have six times as many entries, each of which costs a look-up.
+pub const MAX_COMPACT_ENTRIES: usize = 2048;
 
 /// Reads an id: our JSON form, that of EventStreams, or the compact form.
 ///

@@ -1,6 +1,6 @@
 //! Why an id was refused, in words for the client that sent it.
 
-use super::decode::{MAX_ENTRIES, MAX_ID_BYTES};
+use super::decode::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES};
 
 /// The text is no id. What is displayed may be sent to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -8,8 +8,8 @@ pub enum DecodeError {
     /// More than [`MAX_ID_BYTES`] bytes.
     #[error("the id is longer than {MAX_ID_BYTES} bytes")]
     TooLong,
-    /// More than [`MAX_ENTRIES`] entries.
-    #[error("the id has more than {MAX_ENTRIES} entries")]
+    /// More than [`MAX_ENTRIES`] entries, or [`MAX_COMPACT_ENTRIES`].
+    #[error("the id has more than {MAX_ENTRIES} entries, or {MAX_COMPACT_ENTRIES} in the compact form")]
     TooManyEntries,
     /// Neither a JSON document nor the compact form.
     #[error("the id is not valid JSON (line {line}, column {column})")]

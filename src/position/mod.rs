@@ -15,7 +15,7 @@ mod tags;
 mod types;
 
 pub use composer::Composer;
-pub use decode::{MAX_ENTRIES, MAX_ID_BYTES, decode};
+pub use decode::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, decode};
 pub use elsewhere::place_elsewhere;
 pub use error::{DecodeError, EntryFault};
 pub use tags::keep_tags;

@@ -34,6 +34,31 @@ proptest! {
         assert_says(&text(&composer), &slots);
     }
 
+    /// Over any number of topics and partitions, small offsets and large ones: what may be sent is what is read.
+    #[test]
+    fn an_id_is_readable_exactly_when_it_is_read(
+        topics in 1..40usize,
+        partitions in prop_oneof![1..40usize, 1..1500usize],
+        offset in prop_oneof![0..200i64, 0..=i64::MAX],
+        epoch in prop_oneof![0..4i32, 0..=i32::MAX],
+        age in prop_oneof![0..200i64, 0..4_000_000_000i64],
+        form in form(),
+    ) {
+        let place = |partition: usize| Place::At(Mark {
+            offset: offset.saturating_add(partition as i64),
+            timestamp: Some(1_790_487_705_415 - age * partition as i64 / 1500),
+            log: Some(LogTag::from_bits(1, 2)),
+            epoch: Some(epoch),
+        });
+        let slots = (0..topics).flat_map(|topic| {
+            let name: Arc<str> = format!("topic-{topic:03}").into();
+            (0..partitions).map(move |partition| (name.clone(), partition as i32, place(partition)))
+        });
+        let composer = Composer::new(form, slots);
+        let read = decode(&text(&composer));
+        prop_assert_eq!(read.is_ok(), composer.is_readable(), "{:?}", read);
+    }
+
     #[test]
     fn rubbish_never_panics(text in collection::vec(any::<u8>(), 0..200)) {
         let _ = decode(&text);

@@ -54,8 +54,8 @@ impl Composition {
     /// Adds an event. Skipped ones have no bytes.
     pub(super) fn event(&mut self, page: &Page, event: &Event, encoding: Encoding, id: &Composer) {
         let name: &[u8] = match event.kind {
-            Kind::Message => b"event: message\nid: ",
-            Kind::Delete => b"event: delete\nid: ",
+            Kind::Message => b"event: message\n",
+            Kind::Delete => b"event: delete\n",
             Kind::Skipped => return,
         };
         if self.out.is_empty() {
@@ -64,10 +64,7 @@ impl Composition {
         match self.format {
             Format::Sse => {
                 self.out.extend_from_slice(name);
-                let from = self.out.len();
-                id.write(&mut self.out);
-                self.id_length = self.out.len() - from;
-                self.out.push(b'\n');
+                self.id(id);
                 self.large = page.large_lines(event).cloned();
             }
             Format::Ndjson => self.large = large_document(page, event, encoding),
@@ -81,6 +78,18 @@ impl Composition {
             Format::Sse => self.out.extend_from_slice(page.lines(event)),
             Format::Ndjson => json_of(encoding.payload, event.kind, page.lines(event), &mut self.out),
         }
+        self.out.push(b'\n');
+    }
+
+    /// Adds the line with the id, if it can be read back.
+    fn id(&mut self, id: &Composer) {
+        if !id.is_readable() {
+            return;
+        }
+        self.out.extend_from_slice(b"id: ");
+        let from = self.out.len();
+        id.write(&mut self.out);
+        self.id_length = self.out.len() - from;
         self.out.push(b'\n');
     }
 
@@ -101,10 +110,13 @@ impl Composition {
     /// Adds a checkpoint: an id, and how many events a filter has passed over since the last. It has data, for an id alone
     /// breaks clients.
     pub(super) fn checkpoint(&mut self, skipped: u64, id: &Composer) {
-        self.out.extend_from_slice(b"event: checkpoint\nid: ");
-        id.write(&mut self.out);
+        if !id.is_readable() {
+            return;
+        }
+        self.out.extend_from_slice(b"event: checkpoint\n");
+        self.id(id);
         self.out
-            .extend_from_slice(format!("\ndata: {{\"skipped\":{skipped}}}\n\n").as_bytes());
+            .extend_from_slice(format!("data: {{\"skipped\":{skipped}}}\n\n").as_bytes());
     }
 
     /// Adds a gap event. It has no id: the client's last one stays true.

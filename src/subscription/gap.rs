@@ -40,6 +40,8 @@ pub enum Reason {
     PartitionGone,
     /// The offsets from `requested` up to `resumed` are damaged on the broker, and cannot be read.
     Unreadable,
+    /// It does not have so many of the client's partitions, of which the gap names the lowest: one gap tells of all of them.
+    PartitionsGone(u32),
 }
 
 impl Reason {
@@ -53,8 +55,16 @@ impl Reason {
             Self::Failover => "failover",
             Self::PastEnd => "past_end",
             Self::Unproven => "unproven",
-            Self::PartitionGone => "partition_gone",
             Self::Unreadable => "unreadable",
+            Self::PartitionGone | Self::PartitionsGone(_) => "partition_gone",
+        }
+    }
+
+    /// How many partitions it is about, where that is more than one.
+    fn partitions(self) -> Option<u32> {
+        match self {
+            Self::PartitionsGone(partitions) => Some(partitions),
+            _ => None,
         }
     }
 }
@@ -69,6 +79,8 @@ impl fmt::Display for Gap {
             requested: Option<Offset>,
             resumed: Option<Offset>,
             reason: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            partitions: Option<u32>,
         }
         let data = Data {
             topic: &self.partition.topic,
@@ -76,10 +88,14 @@ impl fmt::Display for Gap {
             requested: self.requested,
             resumed: self.resumed,
             reason: self.reason.as_str(),
+            partitions: self.reason.partitions(),
         };
         f.write_str(&serde_json::to_string(&data).map_err(|_| fmt::Error)?)
     }
 }
+
+/// The most bytes that a gap takes as an event: the longest name of a topic, and three numbers.
+pub(super) const MOST_BYTES: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -99,6 +115,25 @@ mod tests {
         assert_eq!(
             gap.to_string(),
             r#"{"topic":"edits","partition":2,"requested":600,"resumed":100,"reason":"truncated"}"#
+        );
+    }
+
+    #[test]
+    fn the_longest_gap_is_within_its_bound_and_says_how_many_partitions_it_is_of() {
+        let gap = Gap {
+            partition: TopicPartition {
+                topic: "t".repeat(249).into(),
+                partition: i32::MAX,
+            },
+            requested: Some(i64::MAX),
+            resumed: Some(i64::MAX),
+            reason: Reason::PartitionsGone(u32::MAX),
+        };
+        let text = format!("event: gap\ndata: {gap}\n\n");
+        assert!(text.len() <= MOST_BYTES, "{}", text.len());
+        assert!(
+            text.contains(r#""reason":"partition_gone","partitions":4294967295}"#),
+            "{text}"
         );
     }
 }

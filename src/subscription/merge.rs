@@ -14,7 +14,8 @@ use tokio::time::Sleep;
 use super::{
     Batch, Format, Request, Source,
     compose::{self, Composition},
-    gap::Gap,
+    gap::{self, Gap},
+    oversize,
     part::{Asker, Give, Part},
     roster::Roster,
     sieve::Sieve,
@@ -131,8 +132,9 @@ impl Subscription {
         self.refresh();
         let mut heads = ready!(self.poll_heads(context));
         let mut batch = Composition::of_about(self.room, self.most_of_a_batch(), self.format);
-        self.gaps.drain(..).for_each(|gap| batch.gap(gap));
-        let more = self.merge(context, &mut heads, &mut batch);
+        self.tell_gaps(&mut batch);
+        // What was lost is told before what comes after it.
+        let more = self.gaps.is_empty() && self.merge(context, &mut heads, &mut batch);
         self.checkpoint(context, &mut batch);
         match batch.finish(self.texts.as_ref()) {
             Some(batch) => {
@@ -226,6 +228,16 @@ impl Subscription {
 
     fn most_of_a_batch(&self) -> usize {
         self.texts.as_ref().map_or(BATCH, |texts| texts.batch())
+    }
+
+    /// Moves gaps into the batch, as far as it has room.
+    fn tell_gaps(&mut self, batch: &mut Composition) {
+        let mut told = 0;
+        while told < self.gaps.len() && batch.has_room_for(gap::MOST_BYTES) {
+            batch.gap(self.gaps[told].clone());
+            told += 1;
+        }
+        self.gaps.drain(..told);
     }
 
     /// Moves events into the batch, oldest first; whether it stopped for another reason than that there are no more.
@@ -369,6 +381,9 @@ impl Subscription {
         if self.roster.refresh(&self.asker.source.directory, &mut self.gaps) {
             self.id = Composer::new(self.form, self.roster.entries());
             self.is_id_stale = false;
+            if self.format == Format::Sse && !self.id.is_readable() {
+                oversize::warn(self.roster.parts.len());
+            }
         }
     }
 

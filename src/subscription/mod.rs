@@ -7,6 +7,7 @@ mod compose;
 mod gap;
 mod lane;
 mod merge;
+mod oversize;
 mod part;
 mod places;
 mod roster;

@@ -1,6 +1,6 @@
 //! Which place each partition of a request starts from, before Kafka is asked anything.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use super::Request;
 use crate::{
@@ -46,32 +46,40 @@ impl Places {
 
     /// Where `partition` starts. A partition that the topic's entries lack was added later, and starts at its start.
     pub(super) fn of_partition(&self, partition: &TopicPartition) -> Place {
-        let mut entries = self
-            .entries
-            .iter()
-            .filter(|entry| entry.topic.names(&partition.topic))
-            .peekable();
-        if entries.peek().is_none() {
+        let entries = self.entries_of(&partition.topic);
+        let Some(first) = entries.first() else {
             return self.other;
+        };
+        let own = Partitions::One(partition.partition);
+        match entries.binary_search_by_key(&own, |entry| entry.partitions) {
+            Ok(index) => entries[index].place,
+            // A topic that is named bare stands before its partitions.
+            Err(_) if first.partitions == Partitions::All => first.place,
+            Err(_) => Place::Earliest,
         }
-        let mut place = Place::Earliest;
-        for entry in entries {
-            match entry.partitions {
-                Partitions::One(number) if number == partition.partition => return entry.place,
-                Partitions::All => place = entry.place,
-                Partitions::One(_) => {}
-            }
+    }
+
+    /// Returns the entries of `topic`, by partition. They stand together, since a position is sorted, and an id names its topics
+    /// in one of the two ways.
+    pub(super) fn entries_of(&self, topic: &str) -> &[Entry] {
+        let named = |entry: &Entry| match &entry.topic {
+            TopicKey::Name(name) => (**name).cmp(topic),
+            TopicKey::Tag(_) => Ordering::Greater,
+        };
+        let tagged_first = |entry: &Entry| matches!(entry.topic, TopicKey::Name(_));
+        let tags = self.entries.partition_point(tagged_first);
+        let named = range_of(&self.entries[..tags], named);
+        if !named.is_empty() || tags == self.entries.len() {
+            return named;
         }
-        place
+        let tag = TopicKey::Tag(TopicKey::tag_of(topic));
+        range_of(&self.entries[tags..], |entry| entry.topic.cmp(&tag))
     }
 
     /// Returns where `partition` starts, of a topic that the brokers did not have at the request: at its start, unless its
     /// entry says otherwise.
     pub(super) fn of_absent(&self, partition: &TopicPartition) -> Place {
-        let is_named = self
-            .entries
-            .iter()
-            .any(|entry| entry.topic.names(&partition.topic));
+        let is_named = !self.entries_of(&partition.topic).is_empty();
         match self.of_partition(partition) {
             Place::Latest => Place::Earliest,
             place if is_named => place,
@@ -89,11 +97,8 @@ impl Places {
 
     /// The partitions of `topic` that the request names, whether they exist or not.
     pub(super) fn named(&self, topic: &Arc<str>) -> impl Iterator<Item = (TopicPartition, Place)> {
-        let key = TopicKey::Name(topic.clone());
-        let tag = TopicKey::Tag(TopicKey::tag_of(topic));
-        self.entries
+        self.entries_of(topic)
             .iter()
-            .filter(move |entry| entry.topic == key || entry.topic == tag)
             .filter_map(|entry| match entry.partitions {
                 Partitions::One(partition) => Some((
                     TopicPartition {
@@ -105,4 +110,11 @@ impl Places {
                 Partitions::All => None,
             })
     }
+}
+
+/// Returns those of `entries`, which are sorted by it, for which `order` is equal.
+fn range_of(entries: &[Entry], order: impl Fn(&Entry) -> Ordering) -> &[Entry] {
+    let start = entries.partition_point(|entry| order(entry).is_lt());
+    let length = entries[start..].partition_point(|entry| order(entry).is_eq());
+    &entries[start..start + length]
 }

@@ -1,6 +1,6 @@
 //! Which partitions a subscription has, as the directory changes under it.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use super::{
     Request,
@@ -17,8 +17,9 @@ use crate::{
 pub(super) struct Roster {
     topics: Arc<[Topic]>,
     places: Places,
-    /// Sorted by topic and partition.
+    /// Sorted by topic and partition, but for those behind the first `sorted` while they are brought up to the directory.
     pub(super) parts: Vec<Part>,
+    sorted: usize,
     /// The directory's version when `parts` was last brought up to it.
     version: Option<u64>,
     /// Whether the client came with the directory as it is looked at first. Later it has been there before whatever is new.
@@ -48,6 +49,7 @@ impl Roster {
                 })
                 .collect(),
             parts: Vec::new(),
+            sorted: 0,
             version: None,
             comes: true,
         }
@@ -58,6 +60,7 @@ impl Roster {
         Self {
             topics,
             places: Places::none(now),
+            sorted: parts.len(),
             parts,
             version: None,
             comes: false,
@@ -99,6 +102,7 @@ impl Roster {
         if self.version.replace(version) == Some(version) {
             return false;
         }
+        self.sorted = self.parts.len();
         let mut topics = self.topics.to_vec();
         let mut changed = false;
         for topic in &mut topics {
@@ -120,8 +124,8 @@ impl Roster {
                 self.carry(topic, directory);
             }
             (None, Some(count)) => {
-                self.carry(topic, directory);
-                self.drop_beyond(&topic.name, count, gaps);
+                let named = self.named_beyond(&topic.name, count);
+                self.drop_beyond(&topic.name, count, named, gaps);
                 self.add(&topic.name, 0..count, |roster, partition| {
                     let place = match topic.absent {
                         true => roster.places.of_absent(&partition),
@@ -137,16 +141,19 @@ impl Roster {
                     Part::waiting(partition, Place::Earliest)
                 });
             }
-            (Some(known), Some(count)) if known > count => self.drop_beyond(&topic.name, count, gaps),
+            (Some(known), Some(count)) if known > count => {
+                self.drop_beyond(&topic.name, count, BTreeMap::new(), gaps);
+            }
             _ => return false,
         }
         topic.partitions = partitions;
         true
     }
 
-    /// While nothing is known of a topic, the id carries the client's own entries.
+    /// While nothing is known of a topic, the id carries the client's own entries, up to a bound. Those beyond begin where they
+    /// say if it becomes known to this client, and at their start to one that comes back before that.
     fn carry(&mut self, topic: &Topic, directory: &Directory) {
-        for (partition, place) in self.places.named(&topic.name) {
+        for (partition, place) in self.places.named(&topic.name).take(MOST_CARRIED) {
             if self.has(&partition) {
                 continue;
             }
@@ -188,14 +195,42 @@ impl Roster {
         }
     }
 
-    /// The topic has only `count` partitions: what the id says of others leads nowhere, and the client is told.
-    fn drop_beyond(&mut self, topic: &Arc<str>, count: i32, gaps: &mut Vec<Gap>) {
-        let gone = |part: &mut Part| part.partition.topic == *topic && part.partition.partition >= count;
-        gaps.extend(self.parts.extract_if(.., gone).map(lost));
+    /// Returns what the request says of partitions that the topic does not have.
+    fn named_beyond(&self, topic: &Arc<str>, count: i32) -> BTreeMap<i32, Place> {
+        let named = self.places.named(topic);
+        let beyond = named.filter(|(partition, _)| partition.partition >= count);
+        beyond
+            .map(|(partition, place)| (partition.partition, place))
+            .collect()
     }
 
+    /// The topic has only `count` partitions: what was read of others, and is `gone` as well, leads nowhere, and the client is
+    /// told, once for all of them.
+    fn drop_beyond(
+        &mut self,
+        topic: &Arc<str>,
+        count: i32,
+        mut gone: BTreeMap<i32, Place>,
+        gaps: &mut Vec<Gap>,
+    ) {
+        let first = TopicPartition {
+            topic: topic.clone(),
+            partition: count,
+        };
+        let parts = &self.parts[..self.sorted];
+        let from = parts.partition_point(|part| part.partition < first);
+        let length = parts[from..].partition_point(|part| part.partition.topic == *topic);
+        let parts = self.parts.drain(from..from + length);
+        gone.extend(parts.map(|part| (part.partition.partition, part.place)));
+        self.sorted -= length;
+        gaps.extend(lost(topic, &gone));
+    }
+
+    /// Whether `partition` was there before the directory was looked at.
     fn has(&self, partition: &TopicPartition) -> bool {
-        self.parts.iter().any(|part| part.partition == *partition)
+        let parts = &self.parts[..self.sorted];
+        let found = parts.binary_search_by(|part| part.partition.cmp(partition));
+        found.is_ok()
     }
 }
 
@@ -210,15 +245,27 @@ pub(super) fn entries_of_absent(
         .map(|topic| (topic.name.clone(), 0, Place::Earliest))
 }
 
-fn lost(part: Part) -> Gap {
-    let requested = match part.place {
+/// What is told of partitions that the topic does not have: the lowest, and how many they are.
+fn lost(topic: &Arc<str>, gone: &BTreeMap<i32, Place>) -> Option<Gap> {
+    let (partition, place) = gone.first_key_value()?;
+    let requested = match place {
         Place::At(mark) => Some(mark.offset),
         Place::Earliest | Place::Since(_) | Place::Latest => None,
     };
-    Gap {
-        partition: part.partition,
+    Some(Gap {
+        partition: TopicPartition {
+            topic: topic.clone(),
+            partition: *partition,
+        },
         requested,
         resumed: None,
-        reason: Reason::PartitionGone,
-    }
+        reason: match u32::try_from(gone.len()) {
+            Ok(partitions) if partitions > 1 => Reason::PartitionsGone(partitions),
+            _ => Reason::PartitionGone,
+        },
+    })
 }
+
+/// The most partitions of a topic that the id carries while nothing is known of the topic. It is written for every event of the
+/// other topics, and for this client alone. Hardly a topic has more.
+const MOST_CARRIED: usize = 128;

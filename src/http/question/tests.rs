@@ -58,6 +58,29 @@ fn the_header_wins_over_the_query_and_both_over_since() {
 }
 
 #[test]
+fn the_topics_of_a_compact_id_are_found_by_their_tags() {
+    let compact = |topics: &[&str]| {
+        let entries = topics.iter().map(|topic| ((*topic).into(), 0, Place::Since(5)));
+        let mut id = Vec::new();
+        position::Composer::new(IdForm::Compact, entries).write(&mut id);
+        String::from_utf8(id).unwrap()
+    };
+    let entries = |topics: &[&str]| {
+        let question = ask("/", Some(&compact(topics)))?;
+        Ok::<_, Error>(question.position.map(|position| position.entries.len()))
+    };
+    assert_eq!(entries(&["eqiad.changes"]).unwrap(), Some(1));
+    assert_eq!(entries(&["eqiad.changes", "old.changes"]).unwrap(), Some(1));
+    assert_eq!(entries(&["old.changes"]).unwrap(), None);
+    let many: Vec<_> = (0..1000).map(|topic| format!("foreign-{topic}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    match entries(&many) {
+        Err(Error::TopicNotAvailable { asked, .. }) => assert_eq!(asked.len(), MOST_TOLD),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_blank_header_is_what_a_client_sends_that_has_seen_nothing_yet() {
     let target = format!("/?last_event_id={}", escaped(&id(7)));
     for blank in ["", " ", "\t"] {

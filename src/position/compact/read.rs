@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{CEILING_SHIFT, Log, Shape, VERSION};
 use crate::position::{
-    DecodeError, Entry, LogTag, Mark, Partitions, Place, Timestamp, TopicKey, decode::MAX_ENTRIES,
+    DecodeError, Entry, LogTag, Mark, Partitions, Place, Timestamp, TopicKey, decode::MAX_COMPACT_ENTRIES,
 };
 
 /// Reads what stands behind the marker.
@@ -72,7 +72,7 @@ impl Reader<'_> {
             numbered: head & 1 == 1,
         };
         let partitions = self.count(head >> 3)?;
-        if partitions > MAX_ENTRIES - self.entries.len() {
+        if partitions > MAX_COMPACT_ENTRIES - self.entries.len() {
             return Err(DecodeError::TooManyEntries);
         }
         for index in 0..partitions {

@@ -1,6 +1,6 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::position::{DecodeError, MAX_ENTRIES, Place, decode};
+use crate::position::{DecodeError, MAX_COMPACT_ENTRIES, Place, decode};
 
 fn read(binary: &[u8]) -> Result<usize, DecodeError> {
     let text = format!("~1{}", URL_SAFE_NO_PAD.encode(binary));
@@ -59,12 +59,12 @@ fn more_entries_than_the_limit_are_refused() {
     let with = |count: usize| {
         let mut id = vec![1 << 1, 0, 1, 2, 3, 4];
         let head = count << 3;
-        id.extend([head as u8 | 0x80, (head >> 7) as u8]);
+        id.extend([head as u8 | 0x80, (head >> 7) as u8 | 0x80, (head >> 14) as u8]);
         id.extend(std::iter::repeat_n(0, count));
         read(&id)
     };
-    assert_eq!(with(MAX_ENTRIES), Ok(MAX_ENTRIES));
-    assert_eq!(with(MAX_ENTRIES + 1), Err(DecodeError::TooManyEntries));
+    assert_eq!(with(MAX_COMPACT_ENTRIES), Ok(MAX_COMPACT_ENTRIES));
+    assert_eq!(with(MAX_COMPACT_ENTRIES + 1), Err(DecodeError::TooManyEntries));
 }
 
 #[test]

@@ -136,5 +136,12 @@ fn every_id_within_the_limits_can_be_read_back() {
     assert_eq!(decode(text(&composer).as_bytes()).unwrap().entries.len(), 1000);
 }
 
+#[test]
+fn more_partitions_than_were_ever_read_back_are() {
+    let composer = Composer::new(IdForm::Json, partitions(1200, Place::At(mark(10_000_000_000))));
+    assert!(composer.is_readable());
+    assert_eq!(decode(text(&composer).as_bytes()).unwrap().entries.len(), 1200);
+}
+
 /// An id as version 1 wrote it.
 const PUBLISHED: &str = "~1A5ecaKu2ZJ_AdBoSDXA_H0BWK7mRN1YruZE3";

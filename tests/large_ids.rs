@@ -1,0 +1,156 @@
+//! Ids with hundreds of entries, of partitions that are there or not: what they cost, and what their clients are told.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use riverhead::{
+    position::{Composer, IdForm, Mark, Place, decode},
+    sse::{Message, Reader},
+    subscription::{Batch, Format, Request, Subscription},
+};
+use support::model::{House, TOPIC};
+
+/// The most bytes of a batch that is not one event.
+const BATCH: usize = 64 * 1024;
+
+fn at(offset: i64) -> Place {
+    Place::At(Mark {
+        offset,
+        timestamp: None,
+        log: None,
+        epoch: None,
+    })
+}
+
+/// A compact id of so many partitions of a topic.
+fn id(topic: &str, partitions: i32, place: Place) -> String {
+    let entries = (0..partitions).map(|partition| (Arc::from(topic), partition, place));
+    let mut id = Vec::new();
+    Composer::new(IdForm::Compact, entries).write(&mut id);
+    String::from_utf8(id).unwrap()
+}
+
+fn request(house: &House, topics: &[&str], id: &str) -> Request {
+    let mut request = house.request(Some(id), IdForm::Json);
+    request.topics = topics.iter().map(|topic| Arc::from(*topic)).collect();
+    request
+}
+
+fn poll(subscription: &mut Subscription) -> Poll<Batch> {
+    subscription.poll_batch(&mut Context::from_waker(Waker::noop()))
+}
+
+fn messages(batch: &Batch) -> Vec<Message> {
+    let mut reader = Reader::new(1 << 20);
+    reader.push(&batch.bytes).unwrap();
+    std::iter::from_fn(|| reader.next_message()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_that_a_topic_does_not_have_are_one_gap() {
+    let house = House::new(6);
+    let id = id(TOPIC, 1024, at(0));
+    let mut subscription = Subscription::start(&house.source, request(&house, &[TOPIC], &id));
+    let Poll::Ready(batch) = poll(&mut subscription) else {
+        panic!("nothing was told")
+    };
+    assert_eq!(batch.gaps.len(), 1, "{} bytes", batch.bytes.len());
+    let [message] = &*messages(&batch) else {
+        panic!("{batch:?}")
+    };
+    assert_eq!(
+        message.data,
+        r#"{"topic":"edits","partition":6,"requested":0,"resumed":null,"reason":"partition_gone","partitions":1018}"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_partition_that_is_gone_is_told_as_ever() {
+    let house = House::new(6);
+    let id = id(TOPIC, 7, at(0));
+    let mut subscription = Subscription::start(&house.source, request(&house, &[TOPIC], &id));
+    let Poll::Ready(batch) = poll(&mut subscription) else {
+        panic!("nothing was told")
+    };
+    assert_eq!(
+        messages(&batch)[0].data,
+        r#"{"topic":"edits","partition":6,"requested":0,"resumed":null,"reason":"partition_gone"}"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn gaps_of_a_thousand_partitions_come_in_batches_of_64_kib_before_what_follows() {
+    let house = House::new(1000);
+    for partition in 0..1000 {
+        house.write(partition, 3);
+        house.expire(partition, 50);
+        house.tail_lags(partition);
+    }
+    let id = id(TOPIC, 1000, at(0));
+    let mut subscription = Subscription::start(&house.source, request(&house, &[TOPIC], &id));
+    let (mut gaps, mut batches) = (0, 0);
+    while gaps < 1000 {
+        let batch = std::future::poll_fn(|context| subscription.poll_batch(context)).await;
+        assert!(batch.bytes.len() <= BATCH, "{} bytes", batch.bytes.len());
+        gaps += batch.gaps.len();
+        batches += 1;
+        if gaps < 1000 {
+            assert_eq!(batch.events, 0, "an event before a gap");
+        }
+    }
+    assert!(batches > 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_of_a_topic_that_is_not_known_yet_are_bounded_in_the_ids_of_others() {
+    let house = House::new(2);
+    let (known, unknown) = (id(TOPIC, 2, at(0)), id("unknown", 1000, at(5)));
+    let mut entries = decode(known.as_bytes()).unwrap().entries;
+    entries.extend(decode(unknown.as_bytes()).unwrap().entries);
+    let mut request = request(&house, &[TOPIC, "unknown"], &known);
+    entries.sort_by(|a, b| (&a.topic, a.partitions).cmp(&(&b.topic, b.partitions)));
+    request.position.as_mut().unwrap().entries = entries;
+    house.write(0, 1);
+    let mut subscription = Subscription::start(&house.source, request);
+    let batch = std::future::poll_fn(|context| subscription.poll_batch(context)).await;
+    let message = messages(&batch).pop().unwrap();
+    let sent = message.id.unwrap();
+    assert!(sent.len() < 2048, "{} bytes", sent.len());
+    assert_eq!(decode(sent.as_bytes()).unwrap().entries.len(), 2 + 128);
+
+    // They are not forgotten: when it becomes known, each goes on where it stood.
+    house.source.directory.announce(&"unknown".into(), 1000);
+    house.write(0, 1);
+    let batch = std::future::poll_fn(|context| subscription.poll_batch(context)).await;
+    let sent = messages(&batch).pop().unwrap().id.unwrap();
+    let entries = decode(sent.as_bytes()).unwrap().entries;
+    assert_eq!(entries.iter().filter(|entry| entry.place == at(5)).count(), 1000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_would_not_be_read_back_is_not_sent_and_its_events_are() {
+    let house = House::new(2100);
+    house.write(7, 3);
+    let mut request = house.request(Some(&id(TOPIC, 2, at(0))), IdForm::Json);
+    request.position = None;
+    request.since = Some(0);
+    request.format = Format::Sse;
+    let mut subscription = Subscription::start(&house.source, request);
+    let mut events = Vec::new();
+    while events.len() < 3 {
+        let batch = std::future::poll_fn(|context| subscription.poll_batch(context)).await;
+        events.extend(messages(&batch));
+    }
+    for event in events {
+        assert_eq!(event.event, "message");
+        if let Some(id) = event.id {
+            assert!(decode(id.as_bytes()).is_ok(), "{} bytes", id.len());
+        }
+    }
+}
