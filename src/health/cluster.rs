@@ -36,6 +36,8 @@ struct Facts {
     refused: Option<String>,
     /// What somebody should look at.
     concern: Option<String>,
+    /// What panicked last.
+    panic: Option<Panic>,
     id: Option<Arc<str>>,
     described: Option<Instant>,
     bootstrap: Bootstrap,
@@ -47,6 +49,13 @@ struct Facts {
     topics: BTreeMap<Arc<str>, Topic>,
     introduction: Option<Introduction>,
     transaction_patience: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Panic {
+    thread: &'static str,
+    message: String,
+    at: Instant,
 }
 
 impl Cluster {
@@ -126,6 +135,17 @@ impl Cluster {
     /// Says what somebody should look at although the cluster serves; `None` when nothing is any more.
     pub fn set_concern(&self, concern: Option<String>) {
         self.facts.write().concern = concern;
+    }
+
+    /// A thread that reads the cluster panicked; its work begins anew.
+    pub fn panicked(&self, thread: &'static str, message: &str, at: Instant) {
+        let message = cause::shorten(message);
+        self.facts.write().panic = Some(Panic { thread, message, at });
+    }
+
+    /// Its configured name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The brokers that replicas of our topics are placed on, alive or not.
@@ -299,6 +319,7 @@ impl Facts {
                 .or_else(|| self.short_of_seeds())
                 .or_else(|| self.starting(brokers))
                 .or_else(|| self.lacking(now))
+                .or_else(|| self.panicked(now))
                 .or_else(|| self.concern.clone().map(Verdict::degraded))
                 .unwrap_or_else(|| {
                     Verdict::ok(format!(
@@ -358,6 +379,17 @@ impl Facts {
             self.name_of(young.id),
             young.reason
         )))
+    }
+
+    fn panicked(&self, now: Instant) -> Option<Verdict> {
+        let Panic { thread, message, at } = self.panic.as_ref()?;
+        let age = now.saturating_duration_since(*at);
+        (age < PANIC_TOLD).then(|| {
+            let age = seconds(age);
+            Verdict::degraded(format!(
+                "the thread {thread} panicked {age} ago and was begun anew; this is a bug of riverhead: {message}"
+            ))
+        })
     }
 
     fn lacking(&self, now: Instant) -> Option<Verdict> {
@@ -420,6 +452,9 @@ impl Facts {
 /// The topology is asked for every 2 s, and a question may sit on a mute broker for 2 s before another is asked. A page that
 /// names the cause within 10 s of an outage rests on this.
 const DEADLINE: Duration = Duration::from_secs(8);
+
+/// Long enough for the two or three looks that somebody takes at health in an hour of alarms, and for alerts on it.
+const PANIC_TOLD: Duration = Duration::from_secs(600);
 
 /// Addresses come from the configuration and from brokers; this bounds what brokers can make us keep.
 const MOST_ERRORS: usize = 256;

@@ -727,3 +727,19 @@ fn offsets_that_cannot_be_read_degrade_their_partition_until_retention_has_passe
     cell.fetching(fetching(301), at(4));
     assert_eq!(judged(4).0, State::Ok);
 }
+
+#[test]
+fn a_thread_that_panicked_degrades_its_cluster_for_ten_minutes() {
+    let scene = Scene::read(None);
+    scene
+        .cluster
+        .panicked("kafka-tail", "index out of bounds", scene.at(1));
+    let told = scene.cluster.report(scene.at(2));
+    assert_eq!(told.state, State::Degraded);
+    assert_eq!(
+        told.reason,
+        "the thread kafka-tail panicked 1.0 s ago and was begun anew; this is a bug of riverhead: index out of bounds"
+    );
+    scene.alive(601);
+    assert_eq!(scene.cluster.report(scene.at(601)).state, State::Ok);
+}

@@ -11,34 +11,47 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::reader::Token;
+use super::{
+    connect::Shared,
+    guard::{self, Guard},
+    reader::Token,
+};
 use crate::health;
 
 /// Starts the thread, which ends when the supervisor has.
 ///
 /// # Errors
 /// When the system has no thread to give.
-pub(super) fn watch(health: Arc<health::Cluster>, over: mpsc::Receiver<()>, token: Token) -> io::Result<()> {
+pub(super) fn watch(shared: &Shared, over: mpsc::Receiver<()>, token: Token) -> io::Result<()> {
+    let (guard, health) = (Guard::new(shared, guard::BOOTSTRAP), Arc::clone(&shared.health));
+    let rest = move |pause| over.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
     thread::Builder::new()
-        .name("kafka-bootstrap".to_owned())
+        .name(guard::BOOTSTRAP.to_owned())
         .spawn(move || {
-            let mut pause = Duration::ZERO;
-            loop {
-                for address in health.bootstrap() {
-                    if over.recv_timeout(pause) != Err(mpsc::RecvTimeoutError::Timeout) {
-                        return drop(token);
-                    }
-                    let outcome = if health.answers_at(&address, Instant::now()) {
-                        Ok(())
-                    } else {
-                        connect(&address)
-                    };
-                    health.tried(&address, outcome);
-                }
-                pause = PAUSE;
-            }
+            guard.restart(&rest, || try_all(&health, &rest));
+            drop(token);
         })
         .map(drop)
+}
+
+/// Tries one address after another, until `rest`, which waits, says that it is over.
+fn try_all(health: &health::Cluster, rest: impl Fn(Duration) -> bool) {
+    let mut pause = Duration::ZERO;
+    loop {
+        for address in health.bootstrap() {
+            if !rest(pause) {
+                return;
+            }
+            #[cfg(test)]
+            guard::trip(health.name());
+            let outcome = match health.answers_at(&address, Instant::now()) {
+                true => Ok(()),
+                false => connect(&address),
+            };
+            health.tried(&address, outcome);
+        }
+        pause = PAUSE;
+    }
 }
 
 /// Whether anything listens at one of the addresses behind this name; if not, why.

@@ -239,7 +239,7 @@ fn watch(
     let (end_witness, over) = mpsc::channel();
     witness::watch(configs, topics.to_vec(), shared.clone(), over, token.clone()).map_err(thread)?;
     let (end_bootstrap, over) = mpsc::channel();
-    bootstrap::watch(Arc::clone(&shared.health), over, token.clone()).map_err(thread)?;
+    bootstrap::watch(shared, over, token.clone()).map_err(thread)?;
     Ok([end_witness, end_bootstrap])
 }
 

@@ -6,6 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::guard::THREADS;
 use crate::event::Reject;
 
 /// The counters of all clusters of a process; clones share them.
@@ -35,6 +36,8 @@ pub struct Counters {
     pub replacements: Family<ReplacementLabels, Counter>,
     /// Times that new clients took the place of such as nothing answered any more.
     pub renewals: Family<ClusterLabels, Counter>,
+    /// Panics of threads that read Kafka; each was caught, and the thread's work begun anew.
+    pub thread_panics: Family<ThreadLabels, Counter>,
     /// Groups of streams that were moved from one cluster to another.
     pub moves: Family<MoveLabels, Counter>,
 }
@@ -53,6 +56,15 @@ pub struct TopicLabels {
     pub cluster: String,
     /// The topic's name.
     pub topic: String,
+}
+
+/// A thread of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ThreadLabels {
+    /// The cluster's configured name.
+    pub cluster: String,
+    /// The thread's name, as the system shows it.
+    pub thread: String,
 }
 
 /// A kind of bad record.
@@ -113,6 +125,13 @@ impl Counters {
                 reason: (*reason).to_owned(),
             };
             drop(self.replacements.get_or_create(&labels));
+        }
+        for thread in THREADS {
+            let labels = ThreadLabels {
+                cluster: cluster.to_owned(),
+                thread: (*thread).to_owned(),
+            };
+            drop(self.thread_panics.get_or_create(&labels));
         }
         for topic in topics {
             let labels = TopicLabels {
@@ -183,6 +202,11 @@ impl Counters {
             self.connections.clone(),
         );
         registry.register("errors", "Errors met while reading Kafka", self.errors.clone());
+        registry.register(
+            "thread_panics",
+            "Panics of threads that read Kafka, each caught and its work begun anew",
+            self.thread_panics.clone(),
+        );
         registry.register(
             "failovers",
             "Groups of streams moved from one cluster to another, by command or because the first failed",

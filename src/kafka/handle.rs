@@ -2,7 +2,14 @@
 
 use std::sync::{Arc, mpsc};
 
-use super::{cluster::Notice, origin::Origin, settings::BrokerAddr, status::Status};
+use super::{
+    cluster::Notice,
+    counters::Counters,
+    guard::{self, Guard},
+    origin::Origin,
+    settings::BrokerAddr,
+    status::Status,
+};
 use crate::health;
 
 /// One cluster, for those who decide and tell. Clones are the same; they do not keep it running.
@@ -33,6 +40,12 @@ impl Handle {
         self.health.set_bootstrap(addresses);
         self.origin.seeds.configure(brokers);
         let _ = self.notices.send(Notice::Reseeded);
+    }
+
+    /// Guards the thread that decides which cluster is read.
+    pub(super) fn guard(&self, counters: &Counters) -> Guard {
+        let health = Arc::clone(&self.health);
+        Guard::of_cluster(Arc::clone(&self.name), counters.clone(), health, guard::FAILOVER)
     }
 
     /// Says what somebody should look at.

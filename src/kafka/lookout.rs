@@ -15,6 +15,7 @@ use super::{
     backoff::Backoff,
     cluster::Notice,
     connect::Shared,
+    guard::{self, Guard},
     origin::{Foreign, Introduced},
     reader::{Reader, Token, TopicInfo},
     session::SessionNumber,
@@ -54,10 +55,13 @@ impl Lookout {
             session,
             home: None,
         };
+        let guard = Guard::new(&watch.shared, guard::LOOKOUT);
         thread::Builder::new()
-            .name("kafka-lookout".to_owned())
+            .name(guard::LOOKOUT.to_owned())
             .spawn(move || {
-                watch.run(&nudges, &notices);
+                if guard.catch(|| watch.run(&nudges, &notices)).is_none() {
+                    let _ = notices.send(Notice::Panicked(session));
+                }
                 drop(token);
             })?;
         Ok(Self(nudge))
@@ -95,6 +99,8 @@ impl Watch {
     fn run(mut self, nudges: &mpsc::Receiver<()>, notices: &mpsc::Sender<Notice>) {
         let mut backoff = Backoff::new(RETRY_FIRST, EVERY);
         loop {
+            #[cfg(test)]
+            guard::trip(&self.shared.cluster);
             let began = Instant::now();
             let (pause, notice) = match self.look() {
                 Ok(topology) => {

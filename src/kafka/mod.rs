@@ -33,6 +33,8 @@ mod failover;
 #[cfg(feature = "kafka")]
 mod faults;
 #[cfg(feature = "kafka")]
+mod guard;
+#[cfg(feature = "kafka")]
 mod handle;
 #[cfg(feature = "kafka")]
 mod history;
@@ -74,7 +76,7 @@ pub use connect::{Cluster, ConnectError, Memory, Options, Profile, connect};
 #[cfg(feature = "kafka")]
 pub use counters::{
     ClientLabels, ClusterLabels, Counters, ErrorLabels, MoveLabels, RejectLabels, ReplacementLabels,
-    TopicLabels,
+    ThreadLabels, TopicLabels,
 };
 #[cfg(feature = "kafka")]
 pub use failover::{Failover, Moved, Plan, Refused, Standing};

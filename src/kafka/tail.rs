@@ -19,6 +19,7 @@ use super::{
     connect::Shared,
     counters::{RejectLabels, TopicLabels},
     damage::{Verdict, is_astray, is_damage},
+    guard::{self, Guard},
     origin::Foreign,
     reader::{Alarm, Queue, Reader, Token, Topic, What},
     session::SessionNumber,
@@ -70,10 +71,14 @@ impl Tail {
             notices,
             last_complaint: None,
         };
+        let (guard, notices) = (Guard::new(&worker.shared, guard::TAIL), worker.notices.clone());
         thread::Builder::new()
-            .name("kafka-tail".to_owned())
+            .name(guard::TAIL.to_owned())
             .spawn(move || {
-                worker.run(&inbox);
+                if guard.catch(|| worker.run(&inbox)).is_none() {
+                    // What was read and not yet appended is read again by the next session.
+                    let _ = notices.send(Notice::Panicked(session));
+                }
                 drop(token);
             })?;
         Ok(Self { commands, alarm })
@@ -144,6 +149,8 @@ enum Taken {
 impl Worker {
     fn run(mut self, inbox: &mpsc::Receiver<Command>) {
         while self.obey(inbox) {
+            #[cfg(test)]
+            guard::trip(&self.shared.cluster);
             self.reader.serve();
             self.queue.fill(Instant::now() + TURN);
             while self.take() {}

@@ -22,6 +22,7 @@ use super::{
     client::Kind,
     connect::Shared,
     context::Context,
+    guard::{self, Guard},
     reader::{Reader, Token, View, When},
 };
 use crate::health::Elsewhere;
@@ -37,7 +38,8 @@ pub(super) fn watch(
     over: mpsc::Receiver<()>,
     token: Token,
 ) -> io::Result<()> {
-    let witness = Witness {
+    let guard = Guard::new(&shared, guard::WITNESS);
+    let mut witness = Witness {
         reader: None,
         config,
         glance,
@@ -49,8 +51,11 @@ pub(super) fn watch(
         last_routine: Instant::now(),
     };
     thread::Builder::new()
-        .name("kafka-witness".to_owned())
-        .spawn(move || witness.run(&over))
+        .name(guard::WITNESS.to_owned())
+        .spawn(move || {
+            let rest = |pause| over.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
+            guard.restart(rest, || witness.run(&over));
+        })
         .map(drop)
 }
 
@@ -77,9 +82,12 @@ type Still = (Arc<str>, i32, Option<i32>);
 type Doubts = Vec<(Arc<str>, i32)>;
 
 impl Witness {
-    fn run(mut self, over: &mpsc::Receiver<()>) {
+    fn run(&mut self, over: &mpsc::Receiver<()>) {
+        self.reader = None;
         let mut due = Instant::now();
         while over.recv_timeout(TURN) == Err(mpsc::RecvTimeoutError::Timeout) {
+            #[cfg(test)]
+            guard::trip(&self.shared.cluster);
             let Some(reader) = self.reader.clone().or_else(|| self.open()) else {
                 continue;
             };

@@ -7,6 +7,7 @@ mod bootstrap;
 mod brokers;
 mod failover;
 mod health;
+mod panics;
 
 use std::{
     collections::BTreeSet,

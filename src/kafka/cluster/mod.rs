@@ -19,6 +19,7 @@ use std::{
 
 use super::{
     connect::{Shared, Watches},
+    guard::{self, Guard, Restarts},
     history::Pool,
     lookout::Topology,
     reader::Token,
@@ -35,6 +36,10 @@ pub(super) struct Supervisor {
     sessions: Sessions,
     /// None while the brokers that answer are another cluster's.
     session: Option<Session>,
+    /// When another session takes over from one that a panic has harmed.
+    renew_at: Option<Instant>,
+    /// The pauses before that.
+    restarts: Restarts,
     /// When to look once more for brokers of the right cluster.
     sift_at: Option<Instant>,
     notices: mpsc::Sender<Notice>,
@@ -61,6 +66,8 @@ impl Supervisor {
             pool,
             sessions,
             session: Some(session),
+            renew_at: None,
+            restarts: Restarts::default(),
             sift_at: None,
             notices,
             inbox,
@@ -76,7 +83,7 @@ impl Supervisor {
     /// When the system has no thread to give.
     pub(super) fn spawn(self, held: (Token, Watches)) -> io::Result<()> {
         thread::Builder::new()
-            .name("kafka-cluster".to_owned())
+            .name(guard::CLUSTER.to_owned())
             .spawn(move || {
                 self.run();
                 drop(held);
@@ -85,16 +92,35 @@ impl Supervisor {
     }
 
     fn run(mut self) {
+        let mut guard = Guard::new(&self.shared, guard::CLUSTER);
         loop {
-            match self.inbox.recv_timeout(self.pause()) {
-                Ok(Notice::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                Ok(notice) => self.take_notice(notice),
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    self.ask_again();
-                    self.sift_again();
+            match guard.catch(|| self.turn()) {
+                Some(true) => {}
+                Some(false) => return,
+                None => {
+                    thread::sleep(guard.pause());
+                    // A notice may have been taken by half: a new session is told of all that is read.
+                    self.renew_at.get_or_insert_with(Instant::now);
                 }
             }
         }
+    }
+
+    /// Takes one notice, or does what is due; false at the end.
+    fn turn(&mut self) -> bool {
+        let notice = self.inbox.recv_timeout(self.pause());
+        #[cfg(test)]
+        guard::trip(&self.shared.cluster);
+        match notice {
+            Ok(Notice::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return false,
+            Ok(notice) => self.take_notice(notice),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                self.ask_again();
+                self.sift_again();
+                self.renew_again();
+            }
+        }
+        true
     }
 
     fn take_notice(&mut self, notice: Notice) {
@@ -103,6 +129,7 @@ impl Supervisor {
             Notice::Silence => self.hear_nothing(),
             Notice::Foreign(session, foreign) => self.refuse(session, foreign),
             Notice::Sifted(foreign) => self.begin_anew(foreign),
+            Notice::Panicked(session) => self.renew_soon(session),
             Notice::Reseeded => self.sift_at = self.sift_at.map(|_| Instant::now()),
             Notice::Bounds(partition, ticket, result) => self.answer(&partition, ticket, result),
             Notice::Lost(log) => self.lost(&log),
@@ -120,7 +147,11 @@ impl Supervisor {
     /// How long until something is to be done again.
     fn pause(&self) -> Duration {
         let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
-        let due = partitions.filter_map(Partition::due).chain(self.sift_at).min();
+        let due = partitions
+            .filter_map(Partition::due)
+            .chain(self.sift_at)
+            .chain(self.renew_at)
+            .min();
         due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()))
     }
 

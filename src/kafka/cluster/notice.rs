@@ -17,6 +17,8 @@ pub(in crate::kafka) enum Notice {
     Foreign(SessionNumber, Foreign),
     /// The brokers to ask first that are another cluster's.
     Sifted(BTreeSet<BrokerAddr>),
+    /// A thread of this session panicked, and is gone.
+    Panicked(SessionNumber),
     /// There are other brokers to ask first.
     Reseeded,
     /// The bounds of a partition, asked for with this ticket.

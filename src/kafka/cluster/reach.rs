@@ -9,8 +9,14 @@ use std::{
 
 use super::{Notice, Supervisor};
 use crate::kafka::{
-    counters::ClusterLabels, lookout::Topology, online, origin::Foreign, session::SessionNumber,
-    settings::BrokerAddr, topics::State,
+    counters::ClusterLabels,
+    guard::{self, Guard},
+    lookout::Topology,
+    online,
+    origin::Foreign,
+    session::SessionNumber,
+    settings::BrokerAddr,
+    topics::State,
 };
 
 impl Supervisor {
@@ -90,11 +96,15 @@ impl Supervisor {
         };
         let (notices, origin) = (self.notices.clone(), Arc::clone(&self.shared.origin));
         let config = self.sessions.config().clone();
-        let sifting = thread::Builder::new().name("kafka-sift".to_owned());
+        let guard = Guard::new(&self.shared, guard::SIFT);
+        let sifting = thread::Builder::new().name(guard::SIFT.to_owned());
         let spawned = sifting.spawn(move || {
-            let brokers = origin.seeds.all();
-            let foreign = online::foreigners(&config, brokers, &topic, &origin);
-            let _ = notices.send(Notice::Sifted(foreign));
+            // After a panic it is due again like after an answer that does not come.
+            guard.catch(|| {
+                let brokers = origin.seeds.all();
+                let foreign = online::foreigners(&config, brokers, &topic, &origin);
+                let _ = notices.send(Notice::Sifted(foreign));
+            });
         });
         if let Err(error) = spawned {
             tracing::error!(cluster = %self.shared.cluster, "no thread to look for other brokers: {error}");
@@ -104,20 +114,51 @@ impl Supervisor {
     /// New clients, which do not ask these brokers first.
     pub(super) fn begin_anew(&mut self, foreign: BTreeSet<BrokerAddr>) {
         self.shared.origin.seeds.exclude(foreign);
-        if self.shared.origin.seeds.usable().is_empty() || !self.sessions.may_open() {
+        if self.replace_session() {
+            self.pool.renew();
+        }
+    }
+
+    /// A thread of this session panicked.
+    pub(super) fn renew_soon(&mut self, session: SessionNumber) {
+        if self.session.as_ref().is_some_and(|it| it.number == session) {
+            let now = Instant::now();
+            self.renew_at = Some(now + self.restarts.pause(now));
+        }
+    }
+
+    /// Replaces a session that a panic has harmed.
+    pub(super) fn renew_again(&mut self) {
+        let now = Instant::now();
+        if self.renew_at.is_none_or(|due| due > now) {
             return;
+        }
+        // Without a session there will be another as soon as there are brokers of the right cluster.
+        self.renew_at = self.session.is_some().then(|| now + self.restarts.pause(now));
+        if self.renew_at.is_some() {
+            self.replace_session();
+        }
+    }
+
+    /// Opens a session that takes over from the one there is; whether there was one to be had.
+    fn replace_session(&mut self) -> bool {
+        if self.shared.origin.seeds.usable().is_empty() || !self.sessions.may_open() {
+            return false;
         }
         match self.sessions.open() {
             Ok(session) => self.session = Some(session),
-            Err(error) => return tracing::error!("{error}"),
+            Err(error) => {
+                tracing::error!("{error}");
+                return false;
+            }
         }
-        self.sift_at = None;
-        self.pool.renew();
+        (self.sift_at, self.renew_at) = (None, None);
         let labels = ClusterLabels {
             cluster: self.shared.cluster.to_string(),
         };
         self.shared.counters.renewals.get_or_create(&labels).inc();
         self.hand_over();
+        true
     }
 
     /// Gives the new session's tail what the one before it read, from the last offset on. What both have read in between

@@ -91,13 +91,15 @@ impl Supervisor {
             .announce(&topic.name, info.leaders.len() as i32);
         let recreated = topic.id.is_some_and(|id| id != info.id);
         let from = if topic.seen { From::Start } else { From::End };
-        topic.retired.extend(topic.id.filter(|_| recreated));
-        topic.id = Some(info.id);
         topic.seen = true;
         let tag = LogTag::new(cluster_id, &info.id);
         if recreated {
             self.recreate(at, tag, info.leaders.len());
         }
+        // Not before: what a panic ends halfway is done again at the next look.
+        let topic = &mut self.topics[at];
+        topic.retired.extend(topic.id.filter(|_| recreated));
+        topic.id = Some(info.id);
         let known = self.topics[at].partitions.len();
         for partition in known..info.leaders.len() {
             let added = Partition::new(tag, from);

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
 
 use super::{
     LogKey, Suspicion, Verdict, key,
@@ -24,6 +24,7 @@ use crate::{
         context::Context,
         counters::TopicLabels,
         faults,
+        guard::{self, Guard},
         reader::{Reader, Token},
     },
     partition::PartitionLog,
@@ -40,6 +41,7 @@ pub(super) fn spawn(
     inbox: mpsc::Receiver<Suspicion>,
     token: Token,
 ) -> io::Result<()> {
+    let guard = Guard::new(&shared, guard::DAMAGE);
     let searcher = Searcher {
         config,
         shared,
@@ -48,8 +50,8 @@ pub(super) fn spawn(
         backoffs: HashMap::new(),
     };
     thread::Builder::new()
-        .name("kafka-damage".to_owned())
-        .spawn(move || searcher.run(&inbox))
+        .name(guard::DAMAGE.to_owned())
+        .spawn(move || searcher.run(&inbox, &guard))
         .map(drop)
 }
 
@@ -64,34 +66,45 @@ struct Searcher {
 }
 
 impl Searcher {
-    fn run(mut self, inbox: &mpsc::Receiver<Suspicion>) {
+    fn run(mut self, inbox: &mpsc::Receiver<Suspicion>, guard: &Guard) {
         loop {
             match inbox.recv_timeout(TURN) {
-                Ok(suspicion) => self.judge(suspicion),
+                Ok(suspicion) => self.answer(suspicion, guard),
                 Err(mpsc::RecvTimeoutError::Timeout) => self.reader = None,
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn judge(&mut self, suspicion: Suspicion) {
+    /// Answers a suspicion, also after a panic: a place that is never answered is never read again. It is suspected anew after a
+    /// pause.
+    fn answer(&mut self, suspicion: Suspicion, guard: &Guard) {
         let Suspicion {
             log,
             from,
             code,
             reply,
         } = suspicion;
-        let verdict = match self.shared.damage.at(&log, from) {
+        let verdict = guard.catch(|| self.judge(&log, from, code)).unwrap_or_else(|| {
+            self.reader = None;
+            Verdict::Unknown
+        });
+        self.shared.damage.done(&log);
+        guard.catch(|| reply(verdict));
+    }
+
+    fn judge(&mut self, log: &Arc<PartitionLog>, from: Offset, code: Option<RDKafkaErrorCode>) -> Verdict {
+        #[cfg(test)]
+        guard::trip(&self.shared.cluster);
+        match self.shared.damage.at(log, from) {
             Some(known) => Verdict::Unreadable(known),
-            None if self.rests(&log) => Verdict::Unknown,
+            None if self.rests(log) => Verdict::Unknown,
             None => self.search(
-                &log,
+                log,
                 from,
                 code.map_or_else(|| "no error".to_owned(), faults::name),
             ),
-        };
-        self.shared.damage.done(&log);
-        reply(verdict);
+        }
     }
 
     fn rests(&mut self, log: &Arc<PartitionLog>) -> bool {

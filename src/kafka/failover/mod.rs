@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use super::{
     connect::Cluster,
     counters::{Counters, MoveLabels},
+    guard::{self, Restarts},
     handle::Handle,
     status::Trouble,
 };
@@ -167,11 +168,19 @@ impl Plan {
         });
         let (stop, stopped) = mpsc::channel();
         let watching = Arc::clone(&watch);
+        let guards = clusters.iter().map(|(handle, _)| handle.guard(&watch.counters));
+        let guards: Vec<_> = guards.collect();
         thread::Builder::new()
-            .name("kafka-failover".to_owned())
+            .name(guard::FAILOVER.to_owned())
             .spawn(move || {
-                while stopped.recv_timeout(EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    watching.look();
+                let (mut pause, mut restarts) = (EVERY, Restarts::default());
+                while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    pause = EVERY;
+                    if let Err(message) = guard::caught(|| watching.look()) {
+                        // It decides about all of them.
+                        guards.iter().for_each(|guard| guard.tell(&message));
+                        pause = restarts.pause(Instant::now());
+                    }
                 }
             })?;
         Ok(Failover { watch, stop })
@@ -285,11 +294,11 @@ impl Watch {
         self.count(old, &new);
         *charge.since.lock() = Instant::now();
         let (topics, active) = (charge.group.topics.clone(), charge.active.clone());
-        let moving = Arc::clone(&charge.moving);
+        let moving = Moving(Arc::clone(&charge.moving));
         old.release(topics.clone(), move || {
             active.set(to);
             new.take(topics);
-            moving.store(false, Ordering::Release);
+            drop(moving);
         });
         self.memory.lock().note(&charge.group, to);
         true
@@ -301,6 +310,15 @@ impl Watch {
             to: to.name().to_string(),
         };
         self.counters.moves.get_or_create(&labels).inc();
+    }
+}
+
+/// A move that is under way. It ends also when nobody calls what ends it, as after a panic of the cluster's thread.
+struct Moving(Arc<AtomicBool>);
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
         client::Kind,
         context::Context,
         damage::Verdict,
+        guard::{self, Guard},
         reader::{Found, Reader, Token, When},
     },
     partition::{HistoryError, TopicPartition},
@@ -44,18 +45,28 @@ impl Worker {
     pub(super) fn spawn(core: Arc<Core>, token: Token) -> io::Result<Arc<Mailbox>> {
         let mailbox = Arc::new(Mailbox::default());
         let inbox = Arc::clone(&mailbox);
+        let guard = Guard::new(&core.shared, guard::HISTORY);
         thread::Builder::new()
-            .name("kafka-history".to_owned())
+            .name(guard::HISTORY.to_owned())
             .spawn(move || {
-                while let Some(reader) = open(&core, &inbox, &token) {
-                    match Self::new(Arc::clone(&core), Arc::clone(&inbox), reader).run() {
-                        End::Foreign if !refuse(&inbox) => {}
-                        End::Foreign | End::Closed => break,
-                    }
-                }
+                let rest = |pause| {
+                    inbox.finish(&Err(HistoryError::Unavailable));
+                    !refuse(&inbox, pause)
+                };
+                guard.restart(rest, || Self::serve(&core, &inbox, &token));
                 drop(token);
             })?;
         Ok(mailbox)
+    }
+
+    /// Reads with one client after another, until the mailbox is closed.
+    fn serve(core: &Arc<Core>, inbox: &Arc<Mailbox>, token: &Token) {
+        while let Some(reader) = open(core, inbox, token) {
+            match Self::new(Arc::clone(core), Arc::clone(inbox), reader).run() {
+                End::Foreign if !refuse(inbox, ANSWER) => {}
+                End::Foreign | End::Closed => return,
+            }
+        }
     }
 
     fn new(core: Arc<Core>, mailbox: Arc<Mailbox>, reader: Reader) -> Self {
@@ -82,6 +93,8 @@ impl Worker {
                 .next(if debt.is_zero() { TURN } else { debt.min(TURN) }, debt.is_zero())
             {
                 Task::Read(want) => {
+                    #[cfg(test)]
+                    guard::trip(&self.core.cluster);
                     self.start_ahead(&want);
                     let result = self.read(&want);
                     self.mailbox.finish(&result);
@@ -249,17 +262,17 @@ fn open(core: &Core, mailbox: &Mailbox, token: &Token) -> Option<Reader> {
             Err(error) => tracing::error!(cluster = %core.cluster, "no client for a history reader: {error}"),
         }
         // The tail's client was accepted, so it is threads or memory that lack.
-        if refuse(mailbox) {
+        if refuse(mailbox, ANSWER) {
             return None;
         }
     }
 }
 
 /// Tells whoever asks that nothing is available, for a while; whether the mailbox was closed meanwhile.
-fn refuse(mailbox: &Mailbox) -> bool {
-    let again = Instant::now() + ANSWER;
+fn refuse(mailbox: &Mailbox, wait: Duration) -> bool {
+    let again = Instant::now() + wait;
     while Instant::now() < again {
-        match mailbox.next(ANSWER, true) {
+        match mailbox.next(again.saturating_duration_since(Instant::now()), true) {
             Task::Read(_) => mailbox.finish(&Err(HistoryError::Unavailable)),
             Task::ReadAhead(_) | Task::Rest => {}
             Task::Close => return true,

@@ -24,6 +24,7 @@ use crate::{
     kafka::{
         client::Kind,
         context::Context,
+        guard::{self, Guard},
         history::Core,
         reader::{Found, Offsets, Queue, Reader, Token, When},
     },
@@ -37,17 +38,17 @@ use crate::{
 pub(in crate::kafka::history) fn spawn(core: Arc<Core>, token: Token) -> io::Result<Arc<Questions>> {
     let desk = Desk::default();
     let questions = Arc::clone(&desk);
+    let mut guard = Guard::new(&core.shared, guard::QUESTIONS);
     thread::Builder::new()
-        .name("kafka-questions".to_owned())
+        .name(guard::QUESTIONS.to_owned())
         .spawn(move || {
             while !desk.is_closed() {
-                match Asker::open(&core, &desk, &token) {
-                    Ok(asker) => asker.run(),
-                    Err(reason) => {
-                        tracing::error!(cluster = %core.shared.cluster, "no client for questions to brokers: {reason}");
-                    }
-                }
-                if desk.refuse_for(AGAIN) {
+                // Questions that are in flight are refused when the client is dropped.
+                let pause = match guard.catch(|| Asker::serve(&core, &desk, &token)) {
+                    Some(()) => AGAIN,
+                    None => guard.pause(),
+                };
+                if desk.refuse_for(pause) {
                     break;
                 }
             }
@@ -86,6 +87,16 @@ enum Step {
 }
 
 impl Asker {
+    /// Asks with one client, as long as it is of use.
+    fn serve(core: &Arc<Core>, desk: &Desk, token: &Token) {
+        match Self::open(core, desk, token) {
+            Ok(asker) => asker.run(),
+            Err(reason) => {
+                tracing::error!(cluster = %core.shared.cluster, "no client for questions to brokers: {reason}");
+            }
+        }
+    }
+
     fn open(core: &Arc<Core>, desk: &Desk, token: &Token) -> Result<Self, String> {
         let context = Context::new(&core.shared, Kind::Questions);
         let reader = Reader::open(&core.questions, context, &core.shared.origin, token.clone())
@@ -107,6 +118,8 @@ impl Asker {
     /// Asks until there is nobody to ask for, or the brokers that answer are those of another cluster.
     fn run(mut self) {
         while self.send() {
+            #[cfg(test)]
+            guard::trip(&self.core.shared.cluster);
             if let Some(foreign) = self.reader.foreign() {
                 tracing::error!(cluster = %self.core.shared.cluster, "the client for questions begins anew: {foreign}");
                 return;
@@ -273,10 +286,11 @@ impl Asker {
         }
         let (reader, refreshing) = (self.reader.clone(), Arc::clone(&self.refreshing));
         let topic = Arc::clone(&partition.topic);
+        let guard = Guard::new(&self.core.shared, guard::METADATA);
         let spawned = thread::Builder::new()
-            .name("kafka-metadata".to_owned())
+            .name(guard::METADATA.to_owned())
             .spawn(move || {
-                let _ = reader.home(&topic, ANSWER);
+                guard.catch(|| reader.home(&topic, ANSWER).map(drop));
                 refreshing.store(false, Ordering::Release);
             });
         if spawned.is_err() {

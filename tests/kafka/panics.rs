@@ -1,0 +1,142 @@
+//! Threads that panic are begun anew, and nothing is lost by it.
+//!
+//! What panics is the subscriber that they log to: a log line of an armed thread is the place where a bug strikes.
+
+use std::{
+    collections::HashSet,
+    fmt::Debug,
+    sync::{LazyLock, Mutex, Once, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use riverhead::{kafka::ThreadLabels, partition::HistoryError, position::Offset};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+
+use super::{House, client, offsets, page, replay, ring, until};
+use crate::brokers::Brokers;
+
+/// Cluster and thread.
+static ARMED: LazyLock<Mutex<HashSet<(String, String)>>> = LazyLock::new(Mutex::default);
+
+struct Bombs;
+
+/// The field `cluster` of an event.
+#[derive(Default)]
+struct ClusterField(String);
+
+impl Visit for ClusterField {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        if field.name() == "cluster" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl Subscriber for Bombs {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("riverhead")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut cluster = ClusterField::default();
+        event.record(&mut cluster);
+        let thread = thread::current().name().unwrap_or_default().to_owned();
+        let armed = ARMED
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(cluster.0, thread));
+        assert!(!armed, "a bomb of the test");
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// The next log line of this thread panics.
+fn arm(cluster: &str, thread: &str) {
+    static SET: Once = Once::new();
+    SET.call_once(|| tracing::subscriber::set_global_default(Bombs).expect("the only subscriber"));
+    let bomb = (cluster.to_owned(), thread.to_owned());
+    ARMED.lock().unwrap_or_else(PoisonError::into_inner).insert(bomb);
+}
+
+fn house(name: &str, brokers: Brokers) -> House {
+    House::with(brokers, &["a"], |settings| settings.name = name.into())
+}
+
+impl House {
+    fn panics(&self, cluster: &str, thread: &str) -> u64 {
+        let labels = ThreadLabels {
+            cluster: cluster.to_owned(),
+            thread: thread.to_owned(),
+        };
+        self.counters.thread_panics.get_or_create(&labels).get()
+    }
+
+    fn reason(&self) -> String {
+        self.health.report(Instant::now()).clusters.remove(0).reason
+    }
+}
+
+#[test]
+fn a_tail_that_panics_goes_on_at_the_first_record_it_had_not_handed_on() {
+    let house = house("panicking-tail", Brokers::start(&[("a", 2)]));
+    let (log, other) = (house.log("a", 0), house.log("a", 1));
+    house.brokers.write("a", 0, 0..100);
+    until(|| log.end().offset == 100);
+    arm("panicking-tail", "kafka-tail");
+    // A bad record is logged, in the middle of a page.
+    let values = ["{}", "not json", "{}"].map(|value| (1, value.to_owned()));
+    house.brokers.write_values("a", 0, values);
+    house.brokers.write("a", 1, 0..100);
+    until(|| house.panics("panicking-tail", "kafka-tail") == 1);
+    until(|| log.end().offset == 103 && other.end().offset == 100);
+    assert_eq!(offsets(&ring(&log, 0)), (0..103).collect::<Vec<Offset>>());
+    assert!(!log.is_replaced(), "the same log goes on");
+    until(|| house.reason().contains("kafka-tail panicked"));
+    assert!(
+        house.reason().contains("a bomb of the test"),
+        "{}",
+        house.reason()
+    );
+    assert_eq!(house.panics("panicking-tail", "kafka-tail"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_reader_that_panics_refuses_who_waits_and_reads_again() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    brokers.write("a", 0, 0..3000);
+    let house = house("panicking-history", brokers);
+    let (log, history) = (house.log("a", 0), house.history());
+    house.brokers.break_fetches();
+    arm("panicking-history", "kafka-history");
+    // The failure of this read is logged.
+    let refused = history.page(&log, 2048, client()).await;
+    assert_eq!(refused.err(), Some(HistoryError::Unavailable));
+    until(|| house.panics("panicking-history", "kafka-history") == 1);
+    house.brokers.mend_fetches();
+    let again = Instant::now();
+    while page(&house, &log, 2048).await.is_err() {
+        assert!(
+            again.elapsed() < Duration::from_secs(20),
+            "nothing is read any more"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let all = replay(&*history, &log, 0, 3000).await;
+    assert_eq!(offsets(&all), (0..3000).collect::<Vec<Offset>>());
+}
