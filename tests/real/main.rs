@@ -26,6 +26,8 @@ mod probe;
 mod process;
 mod quiet;
 mod resume;
+mod rights;
+mod rolling;
 mod shapes;
 mod table;
 mod times;

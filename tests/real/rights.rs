@@ -1,0 +1,128 @@
+//! Rights that are missing, or taken away: told under the error's own name.
+
+use std::{
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use riverhead_brokers::{Cluster, eventually, scaled};
+use riverhead_loadtest::gateway::Plan;
+
+use crate::{
+    following::{RIVERHEAD, STREAM, start},
+    healthz::until_said,
+};
+
+/// A broker that lets `reader` do what its rights allow, and everybody at the other listeners all.
+fn cluster() -> Cluster {
+    Cluster::builder()
+        .brokers(1)
+        .combined()
+        .property(
+            "listener.security.protocol.map",
+            "PLAINTEXT:SASL_PLAINTEXT,INT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        )
+        .property("listener.name.plaintext.sasl.enabled.mechanisms", "PLAIN")
+        .property(
+            "listener.name.plaintext.plain.sasl.jaas.config",
+            "org.apache.kafka.common.security.plain.PlainLoginModule required user_reader=\"secret\";",
+        )
+        .property(
+            "authorizer.class.name",
+            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        )
+        .property("super.users", "User:ANONYMOUS")
+        .start()
+}
+
+fn plan(cluster: &Cluster, topic: &str) -> Plan {
+    let bootstrap: Vec<String> = cluster
+        .bootstrap_with_dead_first()
+        .split(',')
+        .map(Into::into)
+        .collect();
+    let clusters = clusters(&bootstrap);
+    Plan::new(RIVERHEAD, bootstrap, STREAM, &[topic])
+        .unlimited()
+        .set(CLUSTERS, &clusters)
+}
+
+/// All clusters in one value, since a file of the kit says nothing of SASL.
+fn clusters(bootstrap: &[String]) -> String {
+    format!(
+        "[{{ name = \"main\", bootstrap = {bootstrap:?}, librdkafka = {{ \"security.protocol\" = \"sasl_plaintext\", \
+         \"sasl.mechanism\" = \"PLAIN\", \"sasl.username\" = \"reader\", \"sasl.password\" = \"secret\" }} }}]"
+    )
+}
+
+/// What `check-config --online` says of this plan.
+fn check(plan: &Plan) -> Output {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let file = directory.path().join("riverhead.toml");
+    std::fs::write(&file, plan.config()).expect("a file");
+    let mut command = Command::new(RIVERHEAD);
+    command.args(["check-config", "--online", "--config"]).arg(&file);
+    let set = plan.env.iter().map(|(name, value)| (name, value));
+    command.envs(set).output().expect("an answer")
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_is_back() {
+    let (cluster, topic) = (cluster(), "rights-read");
+    let plan = plan(&cluster, topic);
+    cluster.create_topic(topic, 2);
+    cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
+    let gateway = start(&plan);
+    until_said(&gateway, "/streams/0", "ok", &[]);
+    cluster.allow("reader", topic, &["DESCRIBE"]);
+    let taken = Instant::now();
+    // Another process, which never was allowed.
+    let late = start(&plan);
+    let words = ["TOPIC_AUTHORIZATION_FAILED"];
+    let (said, _) = until_said(&gateway, "/clusters/0/partitions/1", "failing", &words);
+    let took = taken.elapsed();
+    assert!(took < scaled(Duration::from_secs(12)), "{took:?}");
+    until_said(&late, "/clusters/0/partitions/1", "failing", &words);
+    drop(late);
+    assert_eq!(said["clusters"][0]["partitions"][0]["error"], words[0], "{said}");
+    let checked = check(&plan);
+    let told = String::from_utf8_lossy(&checked.stdout);
+    assert!(!checked.status.success(), "{told}");
+    assert!(
+        told.contains("2 partitions cannot be read: TOPIC_AUTHORIZATION_FAILED"),
+        "{told}"
+    );
+    cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
+    until_said(&gateway, "/streams/0", "ok", &[]);
+    for line in ["cannot be read", "fault is over"] {
+        // It is looked for every few seconds.
+        eventually(Duration::from_secs(10), line, || {
+            let log = gateway.log();
+            let told = log.matches(line).count();
+            (told >= 2).then_some(()).ok_or(log)
+        });
+        let log = gateway.log();
+        assert_eq!(log.matches(line).count(), 2, "once for each partition: {log}");
+    }
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
+    let (cluster, topic) = (cluster(), "rights-all");
+    let plan = plan(&cluster, topic);
+    cluster.create_topic(topic, 1);
+    cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
+    let gateway = start(&plan);
+    until_said(&gateway, "/streams/0", "ok", &[]);
+    cluster.allow("reader", topic, &[]);
+    let words = ["topic not allowed to us", "TOPIC_AUTHORIZATION_FAILED"];
+    let (said, _) = until_said(&gateway, "/clusters/0/partitions/0", "failing", &words);
+    assert!(!said.to_string().contains("does not answer"), "{said}");
+    // Another process, which never saw the topic.
+    let late = start(&plan);
+    until_said(&late, "/streams/0", "failing", &words);
+}
+
+const CLUSTERS: &str = "RIVERHEAD__CLUSTERS";
