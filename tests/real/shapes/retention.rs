@@ -205,8 +205,8 @@ fn overtake(brokers: &Cluster, journal: &Journal) {
 
 const TOPIC: &str = "shapes-expiring";
 
-/// Several pages, and what sockets hold.
-const READ_AHEAD: i64 = 4_000;
+/// Several pages, what is fetched ahead (2 MiB a partition at least), and what sockets hold.
+const READ_AHEAD: i64 = 12_000;
 
 /// More than the log ever holds at a time.
 const MANY: usize = 60_000;
