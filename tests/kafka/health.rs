@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use riverhead::health::{BrokerReport, Report, State};
 
-use super::{House, until};
+use super::{House, ring, until};
 use crate::brokers::Brokers;
 
 impl House {
@@ -83,8 +83,13 @@ fn a_log_that_is_not_read_though_it_grows_is_failing() {
     let partition = house.report().clusters[0].partitions.remove(2);
     assert_eq!((partition.high_watermark, partition.lag), (Some(25), Some(20)));
     assert!(partition.reason.contains("20 records wait"), "{partition:?}");
-    house.brokers.mend_fetches();
+    // By then somebody has looked whether the log is damaged there.
+    let long = "20 records wait, and none was read for 20 s";
+    until(|| house.report().clusters[0].partitions[2].reason == long);
     let log = house.log("a", 2);
+    assert_eq!(log.end().offset, 5, "nothing is skipped that can be read later");
+    house.brokers.mend_fetches();
     until(|| log.end().offset == 25);
+    assert_eq!(ring(&log, 5).len(), 20);
     until(|| house.report().clusters[0].partitions[2].state == State::Ok);
 }

@@ -104,10 +104,15 @@ impl ClientProbe<'_> {
             Came::Nothing => {}
             came => return Ok(came),
         }
-        if self.log_end()? <= offset {
-            return Ok(Came::End);
+        if self.log_end()? > offset {
+            return self.next(queue, offset, Instant::now() + PARSE);
         }
-        self.next(queue, offset, Instant::now() + PARSE)
+        // Only a fetch that was answered says so: a broker that refuses all of them for a while, which librdkafka keeps to itself,
+        // would otherwise have unread records taken for damage up to the end of the log.
+        match self.next(queue, offset, Instant::now() + THOROUGH)? {
+            Came::Nothing => Err(Unsure),
+            came => Ok(came),
+        }
     }
 
     fn log_end(&self) -> Result<Offset, Unsure> {

@@ -47,10 +47,21 @@ pub(super) fn find(probe: &mut impl Probe, from: Offset) -> Result<Option<Range<
     for _ in 0..MOST_STRETCHES {
         at = behind(probe, at)?;
         if probe.look(at, false)? == Seen::Readable {
-            return Ok(Some(start..at));
+            if at >= probe.end()? && !is_read_before(probe, start)? {
+                return Err(Unsure);
+            }
+            // What comes there may come because fetches are answered again.
+            let still = probe.look(start, true)? != Seen::Readable;
+            return Ok(still.then_some(start..at));
         }
     }
     Err(Unsure)
+}
+
+/// Returns whether the record before `start` comes. No record shows that fetches are answered where a range ends with its log, and
+/// a broker that refuses them all for a while, which librdkafka keeps to itself, may tell the end nevertheless.
+fn is_read_before(probe: &mut impl Probe, start: Offset) -> Result<bool, Unsure> {
+    Ok(start > 0 && probe.look(start - 1, true)? == Seen::Readable)
 }
 
 /// The first offset behind `start`, which cannot be read, that can, or that is of another batch: what lies between two
@@ -241,5 +252,45 @@ mod tests {
     #[test]
     fn a_failure_that_passes_loses_nothing() {
         assert_eq!(find(&mut Hiccup(model(&[(0, Fails::Not)], 100)), 0), Ok(None));
+    }
+
+    /// Answers nothing until so many looks were taken, and is whole.
+    struct Refuses {
+        whole: Model,
+        looks: usize,
+    }
+
+    impl Probe for Refuses {
+        fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Unsure> {
+            Ok(Some(from))
+        }
+
+        fn look(&mut self, offset: Offset, thorough: bool) -> Result<Seen, Unsure> {
+            let seen = self.whole.look(offset, thorough)?;
+            let answers = self.whole.looks > self.looks || offset >= self.whole.end;
+            Ok(if answers { seen } else { Seen::Unreadable(None) })
+        }
+
+        fn end(&mut self) -> Result<Offset, Unsure> {
+            self.whole.end()
+        }
+
+        fn rest(&mut self, pause: Duration) -> Result<(), Unsure> {
+            self.whole.rest(pause)
+        }
+    }
+
+    #[test]
+    fn fetches_that_are_answered_again_during_the_search_lose_nothing() {
+        let refuses = |looks| Refuses {
+            whole: model(&[(0, Fails::Not)], 100),
+            looks,
+        };
+        let mut never = refuses(usize::MAX);
+        assert_eq!(find(&mut never, 5), Err(Unsure), "the end alone is no proof");
+        for looks in 0..never.whole.looks {
+            let found = find(&mut refuses(looks), 5);
+            assert!(matches!(found, Ok(None) | Err(Unsure)), "{looks}: {found:?}");
+        }
     }
 }
