@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead_brokers::Cluster;
+use riverhead_brokers::{Cluster, Ledger};
 use serde::Serialize;
 
 use super::{problems, runtime, three_brokers};
@@ -60,7 +60,7 @@ impl Cold {
     /// Runs it on a cluster of its own.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// When the gateway does not start, or the brokers do not take the records.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, _) = three_brokers(0, self.progress);
         self.run_on(&cluster, "cold")
@@ -69,13 +69,15 @@ impl Cold {
     /// Runs it on a healthy cluster.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// When the gateway does not start, or the brokers do not take the records.
     pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
         self.progress.say("making the partitions");
         cluster.create_topic(topic, self.partitions);
         let mut producer = cluster.producer(topic).numbers_from(0).start();
         producer.send((self.partitions * self.records) as u64);
-        let truth = Truth::of(&[producer.finish()]);
+        let ledger = producer.finish();
+        all_acknowledged(&ledger)?;
+        let truth = Truth::of(&[ledger]);
         self.progress.say("starting the gateway");
         let began = Instant::now();
         let gateway = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic])
@@ -111,6 +113,18 @@ impl Cold {
     }
 }
 
+/// Brokers may have a record in the log that the producer gave up, so that nobody can say what a client is to get.
+fn all_acknowledged(ledger: &Ledger) -> io::Result<()> {
+    let Some((_, reason)) = ledger.failed.first() else {
+        return Ok(());
+    };
+    let failed = ledger.failed.len();
+    let all = failed + ledger.len();
+    Err(io::Error::other(format!(
+        "the brokers did not acknowledge {failed} of {all} records ({reason}): they are too slow for so many partitions"
+    )))
+}
+
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
@@ -143,3 +157,17 @@ impl fmt::Display for Report {
 
 /// Between two looks at a gateway.
 const LOOK: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_were_given_up_are_no_fault_of_the_gateway() {
+        let mut ledger = Ledger::default();
+        assert!(all_acknowledged(&ledger).is_ok());
+        ledger.failed.push((Some(7), "timed out".to_owned()));
+        let error = all_acknowledged(&ledger).map_err(|error| error.to_string());
+        assert!(error.is_err_and(|error| error.contains("1 of 1 records (timed out)")));
+    }
+}
