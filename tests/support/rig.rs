@@ -282,12 +282,17 @@ impl Client {
 
     /// One that comes from this address of the loopback.
     pub async fn from(source: [u8; 4], address: SocketAddr) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((source, 0).into()).unwrap();
-        Self {
-            socket: socket.connect(address).await.unwrap(),
+        Self::try_from(source, address).await.unwrap()
+    }
+
+    /// The same. Fails if the connection is refused, or reset before this task has seen that it stands.
+    pub async fn try_from(source: [u8; 4], address: SocketAddr) -> std::io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        Ok(Self {
+            socket: socket.connect(address).await?,
             read: Vec::new(),
-        }
+        })
     }
 
     /// Leaves as a killed process whose input was unread does: with a reset.
@@ -321,7 +326,12 @@ impl Client {
     }
 
     pub async fn send(&mut self, bytes: &str) {
-        self.socket.write_all(bytes.as_bytes()).await.unwrap();
+        self.try_send(bytes).await.unwrap();
+    }
+
+    /// The same. Fails if the connection was closed.
+    pub async fn try_send(&mut self, bytes: &str) -> std::io::Result<()> {
+        self.socket.write_all(bytes.as_bytes()).await
     }
 
     /// Says that nothing more will come from here; what comes back can still be read.
