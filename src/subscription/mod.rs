@@ -7,6 +7,8 @@ mod compose;
 mod gap;
 mod lane;
 mod merge;
+#[cfg(test)]
+mod no_history;
 mod oversize;
 mod part;
 mod places;

@@ -234,40 +234,11 @@ fn vouches_for(other: &Place, own: &Place) -> bool {
 mod tests {
     use std::task::{Poll, Waker};
 
-    use futures_util::future::BoxFuture;
-
     use super::*;
     use crate::{
-        partition::{Bounds, Directory, History, HistoryError, Page},
-        subscription::{Coding, Reason, Request},
+        partition::Directory,
+        subscription::{Coding, Reason, Request, no_history::NoHistory},
     };
-
-    /// Never asked.
-    struct NoHistory;
-
-    impl History for NoHistory {
-        fn page(
-            &self,
-            _: &Arc<PartitionLog>,
-            _: Offset,
-            _: ClientKey,
-        ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn bounds(&self, _: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn first_at(
-            &self,
-            _: &Arc<PartitionLog>,
-            _: Timestamp,
-            _: ClientKey,
-        ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
-            Box::pin(std::future::pending())
-        }
-    }
 
     fn partition() -> TopicPartition {
         TopicPartition {

@@ -1,42 +1,13 @@
 //! The budget of the lanes against whatever comes: lanes, texts of any size, and clients who hold on to them.
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog},
-    position::Offset,
-    subscription::Gap,
+    partition::Directory,
+    subscription::{Gap, no_history::NoHistory},
 };
-
-/// Never asked.
-struct NoHistory;
-
-impl History for NoHistory {
-    fn page(
-        &self,
-        _: &Arc<PartitionLog>,
-        _: Offset,
-        _: ClientKey,
-    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
-        Box::pin(std::future::pending())
-    }
-
-    fn bounds(&self, _: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
-        Box::pin(std::future::pending())
-    }
-
-    fn first_at(
-        &self,
-        _: &Arc<PartitionLog>,
-        _: Timestamp,
-        _: ClientKey,
-    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
-        Box::pin(std::future::pending())
-    }
-}
 
 /// Lanes whose batches the test makes, and those whom it has hold some.
 struct World {

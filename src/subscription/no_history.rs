@@ -1,0 +1,38 @@
+//! A history for unit tests in which nobody reads what is past.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use crate::{
+    client::ClientKey,
+    partition::{Bounds, History, HistoryError, Page, PartitionLog},
+    position::{Offset, Timestamp},
+};
+
+/// Never asked.
+pub(super) struct NoHistory;
+
+impl History for NoHistory {
+    fn page(
+        &self,
+        _: &Arc<PartitionLog>,
+        _: Offset,
+        _: ClientKey,
+    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn bounds(&self, _: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn first_at(
+        &self,
+        _: &Arc<PartitionLog>,
+        _: Timestamp,
+        _: ClientKey,
+    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+        Box::pin(std::future::pending())
+    }
+}
