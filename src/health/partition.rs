@@ -203,6 +203,13 @@ impl Partition {
         }
     }
 
+    /// Returns the broker that it is fetched from while that says nothing new and another, whom some broker names as leader, does.
+    pub fn stalled_at(&self, now: Instant) -> Option<i32> {
+        let facts = self.0.lock();
+        facts.stalled(now)?;
+        facts.fetching?.broker
+    }
+
     /// When an event last came in, and since when it could have.
     pub(super) fn last_event(&self) -> (Option<Instant>, Instant) {
         let facts = self.0.lock();

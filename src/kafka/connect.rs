@@ -208,7 +208,7 @@ pub fn connect(
         token.clone(),
     )
     .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
-    let watches = watch(settings, options.profile, &names, &shared, &token)?;
+    let watches = watch(settings, options.profile, &names, &shared, (&inbox.0, &token))?;
     let notices = inbox.0.clone();
     let mut sessions = Sessions::new(config, shared.clone(), names, notices, token.clone());
     let session = sessions.open()?;
@@ -232,12 +232,20 @@ fn watch(
     profile: Profile,
     topics: &[Arc<str>],
     shared: &Shared,
-    token: &Token,
+    (notices, token): (&mpsc::Sender<Notice>, &Token),
 ) -> Result<Watches, ConnectError> {
     let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
     let configs = [Kind::Witness, Kind::Glance].map(|kind| client::config(settings, kind, profile));
     let (end_witness, over) = mpsc::channel();
-    witness::watch(configs, topics.to_vec(), shared.clone(), over, token.clone()).map_err(thread)?;
+    let witness = witness::watch(
+        configs,
+        topics.to_vec(),
+        shared.clone(),
+        notices.clone(),
+        over,
+        token.clone(),
+    );
+    witness.map_err(thread)?;
     let (end_bootstrap, over) = mpsc::channel();
     bootstrap::watch(shared, over, token.clone()).map_err(thread)?;
     Ok([end_witness, end_bootstrap])

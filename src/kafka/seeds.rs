@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
 };
 
 use parking_lot::RwLock;
@@ -22,6 +23,8 @@ struct Lists {
     learned: Vec<BrokerAddr>,
     /// Those that answer for another cluster.
     foreign: BTreeSet<BrokerAddr>,
+    /// One that is cut off from the others, and when that was found out.
+    cut_off: Option<(BrokerAddr, Instant)>,
 }
 
 impl Seeds {
@@ -31,6 +34,7 @@ impl Seeds {
                 configured,
                 learned,
                 foreign: BTreeSet::new(),
+                cut_off: None,
             }),
             version: AtomicU64::new(0),
         }
@@ -41,14 +45,12 @@ impl Seeds {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Each broker once, the configured ones first, without the foreign ones.
+    /// Each broker once, the configured ones first, without the foreign ones, and without one that was cut off if there are others.
     pub(super) fn usable(&self) -> Vec<BrokerAddr> {
         let lists = self.lists.read();
-        lists
-            .all()
-            .filter(|broker| !lists.foreign.contains(broker))
-            .cloned()
-            .collect()
+        let ours = lists.all().filter(|broker| !lists.foreign.contains(broker));
+        let (cut_off, usable): (Vec<_>, Vec<_>) = ours.cloned().partition(|broker| lists.is_cut_off(broker));
+        if usable.is_empty() { cut_off } else { usable }
     }
 
     /// The same, the foreign ones too.
@@ -61,6 +63,7 @@ impl Seeds {
         let mut lists = self.lists.write();
         lists.configured = brokers;
         lists.foreign.clear();
+        lists.cut_off = None;
         drop(lists);
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -74,9 +77,19 @@ impl Seeds {
     pub(super) fn exclude(&self, foreign: BTreeSet<BrokerAddr>) {
         self.lists.write().foreign = foreign;
     }
+
+    /// Does not begin with this one for a while: it knows only what was so before it was cut off.
+    pub(super) fn avoid(&self, cut_off: BrokerAddr) {
+        self.lists.write().cut_off = Some((cut_off, Instant::now()));
+    }
 }
 
 impl Lists {
+    fn is_cut_off(&self, broker: &BrokerAddr) -> bool {
+        let cut_off = self.cut_off.as_ref();
+        cut_off.is_some_and(|(it, since)| it == broker && since.elapsed() < AVOIDED)
+    }
+
     fn all(&self) -> impl Iterator<Item = &BrokerAddr> {
         let more = self
             .learned
@@ -88,6 +101,9 @@ impl Lists {
 
 /// Each seed is a thread of librdkafka until the first answer; so many outlive any decommissioning.
 const MOST_LEARNED: usize = 16;
+
+/// A new client knows the others long before this is over.
+const AVOIDED: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -118,6 +134,15 @@ mod tests {
             (brokers("b:1"), brokers("a:1 b:1"))
         );
         seeds.configure(brokers("a:1"));
+        assert_eq!(seeds.usable(), brokers("a:1"));
+    }
+
+    #[test]
+    fn a_broker_that_was_cut_off_is_not_asked_first_unless_it_is_the_only_one() {
+        let seeds = Seeds::new(brokers("a:1 b:1"), Vec::new());
+        seeds.avoid("a:1".parse().expect("an address"));
+        assert_eq!(seeds.usable(), brokers("b:1"));
+        seeds.exclude(brokers("b:1").into_iter().collect());
         assert_eq!(seeds.usable(), brokers("a:1"));
     }
 

@@ -20,6 +20,7 @@ use rdkafka::ClientConfig;
 
 use super::{
     client::Kind,
+    cluster::Notice,
     connect::Shared,
     context::Context,
     guard::{self, Guard},
@@ -35,6 +36,7 @@ pub(super) fn watch(
     [config, glance]: [ClientConfig; 2],
     topics: Vec<Arc<str>>,
     shared: Shared,
+    notices: mpsc::Sender<Notice>,
     over: mpsc::Receiver<()>,
     token: Token,
 ) -> io::Result<()> {
@@ -45,6 +47,7 @@ pub(super) fn watch(
         glance,
         topics,
         shared,
+        notices,
         token,
         next: 0,
         heard: Instant::now(),
@@ -67,6 +70,7 @@ struct Witness {
     glance: ClientConfig,
     topics: Vec<Arc<str>>,
     shared: Shared,
+    notices: mpsc::Sender<Notice>,
     token: Token,
     /// Whose turn it is to be believed.
     next: usize,
@@ -126,6 +130,24 @@ impl Witness {
             && let Some(address) = brokers.get(&via)
         {
             self.look_through(via, address, doubts);
+        }
+        self.tell_stalled(&brokers);
+    }
+
+    /// Tells of the broker that the most stalled partitions are fetched from.
+    fn tell_stalled(&self, brokers: &BTreeMap<i32, Arc<str>>) {
+        let now = Instant::now();
+        let mut stalled = BTreeMap::<i32, usize>::new();
+        for (_, _, cell) in self.shared.health.partitions() {
+            if let Some(broker) = cell.stalled_at(now) {
+                *stalled.entry(broker).or_default() += 1;
+            }
+        }
+        let most = stalled.into_iter().max_by_key(|(_, partitions)| *partitions);
+        let address = most.and_then(|(broker, _)| brokers.get(&broker)?.parse().ok());
+        if let Some(address) = address {
+            // The supervisor may have ended.
+            let _ = self.notices.send(Notice::Stalled(address));
         }
     }
 

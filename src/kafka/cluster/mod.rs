@@ -133,6 +133,7 @@ impl Supervisor {
             Notice::Reseeded => self.sift_at = self.sift_at.map(|_| Instant::now()),
             Notice::Bounds(partition, ticket, result) => self.answer(&partition, ticket, result),
             Notice::Lost(log) => self.lost(&log),
+            Notice::Stalled(at) => self.renew_stalled(at),
             Notice::Doubt => self.look(),
             Notice::Take(topics) => self.take_over(&topics),
             Notice::Release(topics, then) => {

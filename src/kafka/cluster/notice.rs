@@ -25,6 +25,8 @@ pub(in crate::kafka) enum Notice {
     Bounds(TopicPartition, Ticket, Result<Bounds, HistoryError>),
     /// The tail lost its place in this log: the offset it wants is out of range.
     Lost(Arc<PartitionLog>),
+    /// The tail stands still at what this broker says, and another broker names another leader, whose log goes on.
+    Stalled(BrokerAddr),
     /// Something suggests that the topology has changed.
     Doubt,
     /// Read these topics from here.

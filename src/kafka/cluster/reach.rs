@@ -62,6 +62,23 @@ impl Supervisor {
         }
     }
 
+    /// librdkafka asks who leads of the broker that it used last: one that was cut off, every time, for as long as that answers.
+    /// New clients begin with the others.
+    pub(super) fn renew_stalled(&mut self, at: BrokerAddr) {
+        let Some(session) = &self.session else { return };
+        if session.opened.elapsed() < RENEW_STALLED_EVERY || !self.sessions.may_open() {
+            return;
+        }
+        tracing::warn!(
+            cluster = %self.shared.cluster, broker = %at,
+            "this broker was cut off from the others, and the tail is read from it: new clients take over at the last offsets"
+        );
+        self.shared.origin.seeds.avoid(at);
+        if self.replace_session() {
+            self.pool.renew();
+        }
+    }
+
     /// The brokers are those of another cluster: nothing of it is served.
     pub(super) fn refuse(&mut self, session: SessionNumber, foreign: Foreign) {
         if self
@@ -175,6 +192,9 @@ impl Supervisor {
         }
     }
 }
+
+/// What new clients get to connect, learn and read, before they are replaced in turn.
+const RENEW_STALLED_EVERY: Duration = Duration::from_secs(15);
 
 /// How often brokers of another cluster are asked whether they are ours again; each is one small connection.
 const SIFT_EVERY: Duration = Duration::from_secs(10);

@@ -7,6 +7,7 @@ mod mailbox;
 mod questions;
 mod rate;
 mod search;
+mod stale;
 mod streams;
 mod turns;
 mod worker;
@@ -15,7 +16,7 @@ use std::{
     collections::HashMap,
     net::Ipv4Addr,
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
@@ -39,6 +40,7 @@ use cache::{Cache, Lookup};
 use mailbox::{Mailbox, PageRead, PageResult, PageWant};
 use questions::{Questions, Reply};
 use rate::Rate;
+use stale::Stale;
 use streams::WarmLimit;
 use worker::Worker;
 
@@ -61,6 +63,7 @@ struct Core {
     counters: Counters,
     cache: Mutex<Cache>,
     backoffs: Backoffs,
+    stale: Stale,
     rate: Rate,
     warm: Arc<WarmLimit>,
 }
@@ -98,6 +101,7 @@ impl Pool {
                 counters: shared.counters.clone(),
                 cache: Mutex::new(Cache::new(shared.memory.history).beside(&warm)),
                 backoffs: Backoffs::default(),
+                stale: Stale::default(),
                 rate: Rate::new(rate),
                 warm,
             }),
@@ -216,7 +220,13 @@ impl Pool {
             if let PageRead::Page { page, ends } = self.read(want, client).await? {
                 reached = page.next();
                 match page.next() {
-                    next if next > offset || (ends && next == offset) => return Ok(page),
+                    next if next > offset => {
+                        self.core.stale.in_step(log.partition());
+                        return Ok(page);
+                    }
+                    // The tail has read on from there, so there is more.
+                    _ if ends && log.is_history(offset) => return Err(self.behind(log)),
+                    next if ends && next == offset => return Ok(page),
                     _ if ends => return Err(HistoryError::OutOfRange),
                     _ => {}
                 }
@@ -301,9 +311,29 @@ impl Pool {
     }
 
     async fn find_bounds(&self, log: &Arc<PartitionLog>) -> Result<Bounds, HistoryError> {
+        // Before the question: the tail may read on while the answer is on its way.
+        let read = log.end().offset;
         let bounds = self.question(log, Questions::ask_bounds).await?;
+        if bounds.end < read {
+            return Err(self.behind(log));
+        }
         self.core.cache.lock().set_floor(log, bounds.start);
         Ok(bounds)
+    }
+
+    /// Notes that the answer to a question, or a read, is behind what the tail has read, and says so to who asked.
+    fn behind(&self, log: &Arc<PartitionLog>) -> HistoryError {
+        if log.is_replaced() {
+            return HistoryError::Replaced;
+        }
+        if self.core.stale.behind(log.partition(), Instant::now()) {
+            tracing::warn!(
+                cluster = %self.core.cluster, partition = %log.partition(),
+                "the tail has read further than the broker that history is read from: new clients read it"
+            );
+            self.renew();
+        }
+        HistoryError::Unavailable
     }
 
     async fn question<T: Send + 'static>(

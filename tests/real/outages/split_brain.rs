@@ -220,6 +220,56 @@ async fn readers_of_history_that_believe_an_old_leader_do_not_keep_the_tail_from
     live.gets_uncut(&truth).await;
 }
 
+/// The tail has read what proves its place and goes on with the new leader, while the readers of history go on believing the old
+/// one: what is in no ring any more, a client that comes late gets all the same.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn readers_of_history_that_believe_an_old_leader_are_replaced_though_the_tail_goes_on() {
+    let brokers = shared();
+    let cluster = brokers.get();
+    // A partition for each broker, all of them read: the reader of each has learned of all leaders when one is cut off.
+    cluster.create_topic(BEHIND, 3);
+    let mut ledgers = Vec::new();
+    for partition in 0..3 {
+        let mut before = cluster.producer(BEHIND).partition(partition).start();
+        before.send(100);
+        ledgers.push(before.finish());
+    }
+    let gateway = start(&believing(&brokers, BEHIND).set("RIVERHEAD_MEMORY__TAIL", "1MiB"));
+    gateway.wait_for_partitions(3, SOON);
+    let mut live = Crowd::new();
+    live.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
+    live.wait_for(300);
+    let mut proof = cluster.producer(BEHIND).partition(0).start();
+    proof.send(10);
+    ledgers.push(proof.finish());
+    live.wait_for(300 + 10);
+
+    cut_off(cluster, BEHIND);
+    let mut new_leader = writer(cluster, BEHIND, &[2, 3]).record_bytes(20_000).start();
+    new_leader.send(300);
+    ledgers.push(new_leader.finish());
+    live.wait_for(310 + 300);
+    let mut late = Crowd::new();
+    late.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
+    let began = Instant::now();
+    late.wait_for(310 + 300);
+    println!("read by who came late after {:?}", began.elapsed());
+    assert_still_cut_off(cluster, BEHIND);
+
+    heal(cluster, BEHIND);
+    let truth = Truth::of_partitions(&by_partition(&ledgers));
+    for crowd in [live, late] {
+        crowd.gets_uncut(&truth).await;
+    }
+}
+
+/// The numbers of each of three partitions, in the order of their logs.
+fn by_partition(ledgers: &[Ledger]) -> Vec<Vec<u64>> {
+    let of = |partition| ledgers.iter().flat_map(|it| it.numbers_of(partition)).collect();
+    (0..3).map(of).collect()
+}
+
 /// A gateway whose clients do not ask again who leads; the tail's alone hears of it, by the looks at the topology. By default
 /// each asks every few seconds, but the broker that it used last: with bad luck the one that was cut off, every time.
 fn believing(cluster: &Cluster, topic: &str) -> Plan {
@@ -287,5 +337,7 @@ const REPORTED: Duration = Duration::from_secs(30);
 const CUT_OFF: &str = "split-cut-off";
 
 const BELIEVED: &str = "split-believed";
+
+const BEHIND: &str = "split-behind";
 
 const UNSEEN: &str = "split-unseen";
