@@ -404,6 +404,30 @@ async fn a_page_may_send_what_tracing_adds_to_its_requests() {
 }
 
 #[tokio::test]
+async fn no_page_of_another_origin_is_given_what_the_admin_listener_says() {
+    let rig = Rig::start(|_| {});
+    for target in [
+        "/healthz",
+        "/metrics",
+        "/admin/clients",
+        "/livez",
+        "/readyz",
+        "/nope",
+    ] {
+        for headers in ["", "origin: https://page.example\r\n"] {
+            let answer = get(rig.admin, target, headers).await;
+            // A page cannot make its browser leave `origin` out, so what comes without is for tools.
+            assert_eq!(answer.status == 403, !headers.is_empty(), "{}", answer.head);
+            assert!(
+                !answer.head.to_lowercase().contains("access-control-"),
+                "{}",
+                answer.head
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_page_can_read_when_to_come_back() {
     let limits = riverhead::limits::settings::Settings {
         request_burst: std::num::NonZeroU32::MIN,

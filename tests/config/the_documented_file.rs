@@ -63,3 +63,47 @@ fn the_file_of_the_compose_stack_has_no_faults() {
         );
     }
 }
+
+/// The blocks of this section of a Compose file: their names and lines.
+fn blocks<'a>(compose: &'a str, section: &str) -> Vec<(&'a str, Vec<&'a str>)> {
+    let lines = compose.lines().skip_while(|line| *line != section).skip(1);
+    let mut blocks: Vec<(&str, Vec<&str>)> = Vec::new();
+    for line in lines.take_while(|line| line.is_empty() || line.starts_with("  ")) {
+        let own = line.strip_prefix("  ").unwrap_or_default();
+        match own.strip_suffix(':') {
+            Some(name) if !own.starts_with([' ', '#']) => blocks.push((name, Vec::new())),
+            _ => blocks
+                .iter_mut()
+                .last()
+                .map_or((), |(_, lines)| lines.push(own.trim())),
+        }
+    }
+    blocks
+}
+
+/// Whether these lines set this key.
+fn sets(lines: &[&str], key: &str) -> bool {
+    lines.iter().any(|line| line.starts_with(key))
+}
+
+#[test]
+fn everything_in_the_compose_stack_has_a_limit_of_memory_and_of_processes() {
+    let compose = include_str!("../../docker/compose.yaml");
+    let (_, common) = compose
+        .split_once("x-kafka: &kafka\n")
+        .expect("what brokers share");
+    let (common, _) = common.split_once("\n\n").expect("its end");
+    let common: Vec<_> = common.lines().map(str::trim).collect();
+    let services = blocks(compose, "services:");
+    let names: Vec<_> = services.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["kafka-1", "kafka-2", "kafka-3", "topics", "riverhead"]);
+    for (name, own) in &services {
+        let is_broker = own.contains(&"<<: *kafka");
+        for key in ["mem_limit: ", "pids_limit: "] {
+            assert!(
+                sets(own, key) || is_broker && sets(&common, key),
+                "{name} has no {key}"
+            );
+        }
+    }
+}
