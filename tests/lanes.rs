@@ -24,7 +24,7 @@ use riverhead::{
     subscription::{Batch, Follower, Format, Lanes, Most, News, Request, Row, Subscription},
 };
 use support::{
-    model::House,
+    model::{House, TOPIC},
     referee::Referee,
     weather::{Weather, weather},
 };
@@ -443,6 +443,51 @@ fn a_client_whose_leader_is_away_stays_out_of_the_lane_and_the_rest_flows() {
             assert_eq!(numbers(&follow(late).await), [1, 2, 3, 4, 5]);
             assert!(late.is_in_lane());
         }
+    });
+}
+
+/// An id of three partitions of a topic that was deleted since, behind this one of the model's.
+fn with_deleted_topic(id: &str) -> String {
+    let deleted = (0..3).map(|partition| {
+        format!(r#",{{"topic":"gone","partition":{partition},"offset":700,"timestamp":1790000000000}}"#)
+    });
+    format!("{}{}]", id.trim_end_matches(']'), deleted.collect::<String>())
+}
+
+#[test]
+fn clients_with_places_in_a_topic_that_is_absent_are_told_once_and_join_the_lane() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        house.source.directory.set_absent(&"gone".into());
+        let id = with_deleted_topic(&Referee::default().reconnect(&house));
+        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
+        let mut crowd: Vec<_> = (0..200)
+            .map(|_| {
+                let mut request = house.request(Some(&id), IdForm::Json);
+                request.topics = vec![TOPIC.into(), "gone".into()];
+                lanes.follow(request).unwrap()
+            })
+            .collect();
+        for follower in &mut crowd {
+            let told = read(&follow(follower).await);
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert_eq!(
+                told[0].data,
+                r#"{"topic":"gone","partition":0,"requested":700,"resumed":null,"reason":"partition_gone","partitions":3}"#
+            );
+        }
+        for follower in &mut crowd {
+            assert!(follow(follower).await.is_empty() && follower.is_in_lane());
+        }
+        let before = lanes.composed();
+        house.write(0, 10);
+        for follower in &mut crowd {
+            let bytes = follow(follower).await;
+            assert_eq!(numbers(&bytes), (1..=10).collect::<Vec<_>>());
+            let ids = read(&bytes).into_iter().map(|message| message.id.unwrap());
+            assert!(ids.into_iter().all(|id| id.ends_with(r#"{"topic":"gone","partition":0,"offset":-2}]"#)));
+        }
+        assert!(lanes.composed() - before < 3000, "composed once for all");
     });
 }
 

@@ -76,17 +76,6 @@ impl Places {
         range_of(&self.entries[tags..], |entry| entry.topic.cmp(&tag))
     }
 
-    /// Returns where `partition` starts, of a topic that the brokers did not have at the request: at its start, unless its
-    /// entry says otherwise.
-    pub(super) fn of_absent(&self, partition: &TopicPartition) -> Place {
-        let is_named = !self.entries_of(&partition.topic).is_empty();
-        match self.of_partition(partition) {
-            Place::Latest => Place::Earliest,
-            place if is_named => place,
-            _ => Place::Earliest,
-        }
-    }
-
     /// Returns `place` for a partition whose leader has not answered: "the end" would move on while it is away.
     pub(super) fn undetermined(&self, place: Place) -> Place {
         match place {

@@ -119,16 +119,21 @@ impl Roster {
     fn refresh_topic(&mut self, topic: &mut Topic, directory: &Directory, gaps: &mut Vec<Gap>) -> bool {
         let partitions = directory.partitions(&topic.name);
         match (topic.partitions, partitions) {
-            (None, None) => {
-                topic.absent |= directory.is_absent(&topic.name);
-                self.carry(topic, directory);
+            (None, None) if topic.absent => return false,
+            (None, None) if directory.is_absent(&topic.name) => {
+                topic.absent = true;
+                self.drop_absent(&topic.name, gaps);
             }
+            (None, None) => self.carry(topic, directory),
             (None, Some(count)) => {
-                let named = self.named_beyond(&topic.name, count);
-                self.drop_beyond(&topic.name, count, named, gaps);
+                if !topic.absent {
+                    let named = self.named_beyond(&topic.name, count);
+                    self.drop_beyond(&topic.name, count, named, gaps);
+                }
                 self.add(&topic.name, 0..count, |roster, partition| {
                     let place = match topic.absent {
-                        true => roster.places.of_absent(&partition),
+                        // All that it has came after the client was told that there is none.
+                        true => Place::Earliest,
                         false => roster.places.of_partition(&partition),
                     };
                     roster.part(partition, place, directory)
@@ -154,16 +159,10 @@ impl Roster {
     /// say if it becomes known to this client, and at their start to one that comes back before that.
     fn carry(&mut self, topic: &Topic, directory: &Directory) {
         for (partition, place) in self.places.named(&topic.name).take(MOST_CARRIED) {
-            if self.has(&partition) {
-                continue;
+            if !self.has(&partition) {
+                let part = self.part(partition, place, directory);
+                self.parts.push(part);
             }
-            let place = match place {
-                // All that such a topic will have comes after the request.
-                Place::Latest if topic.absent => Place::Earliest,
-                place => place,
-            };
-            let part = self.part(partition, place, directory);
-            self.parts.push(part);
         }
     }
 
@@ -213,6 +212,22 @@ impl Roster {
         mut gone: BTreeMap<i32, Place>,
         gaps: &mut Vec<Gap>,
     ) {
+        gone.extend(self.remove_beyond(topic, count));
+        gaps.extend(lost(topic, &gone));
+    }
+
+    /// The brokers have no such topic. What was read of an earlier one leads nowhere, and the client is told, once for all of its
+    /// partitions. From here on all its clients stand at the same place, and can share a lane.
+    fn drop_absent(&mut self, topic: &Arc<str>, gaps: &mut Vec<Gap>) {
+        let mut gone = self.named_beyond(topic, 0);
+        gone.extend(self.remove_beyond(topic, 0));
+        // Of a time, or an end of what was not there yet, nothing is lost: a later topic is read from its start.
+        gone.retain(|_, place| matches!(place, Place::At(_)));
+        gaps.extend(lost(topic, &gone));
+    }
+
+    /// Removes the parts of `topic` from partition `count` on, and returns where they stood.
+    fn remove_beyond(&mut self, topic: &Arc<str>, count: i32) -> Vec<(i32, Place)> {
         let first = TopicPartition {
             topic: topic.clone(),
             partition: count,
@@ -220,10 +235,9 @@ impl Roster {
         let parts = &self.parts[..self.sorted];
         let from = parts.partition_point(|part| part.partition < first);
         let length = parts[from..].partition_point(|part| part.partition.topic == *topic);
-        let parts = self.parts.drain(from..from + length);
-        gone.extend(parts.map(|part| (part.partition.partition, part.place)));
         self.sorted -= length;
-        gaps.extend(lost(topic, &gone));
+        let parts = self.parts.drain(from..from + length);
+        parts.map(|part| (part.partition.partition, part.place)).collect()
     }
 
     /// Whether `partition` was there before the directory was looked at.
