@@ -378,6 +378,36 @@ async fn what_comes_to_a_partition_that_was_undetermined_at_the_connect_is_not_s
     }
 }
 
+/// Our clock is ahead by a minute. Partition 1 has no leader as the client comes, and has one again behind three more records.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_ahead_loses_nothing_of_a_partition_that_was_undetermined_at_the_connect() {
+    let house = House::new(2);
+    let undetermined = riverhead::subscription::Source {
+        directory: riverhead::partition::Directory::new(),
+        history: house.source.history.clone(),
+    };
+    let house = House {
+        source: undetermined,
+        model: house.model,
+    };
+    house.model.lock().clock = START;
+    house.source.directory.announce(&TOPIC.into(), 2);
+    house.model.lock().produce(0, 5);
+    house.model.lock().produce(1, 5);
+    house.tail_lags(0);
+    house.tail(0);
+    // What the tail has read says what the time is.
+    house.write(0, 1);
+    let mut request = house.request(None, IdForm::Json);
+    request.now = house.model.lock().clock + 60_000;
+    let mut live = Subscription::start(&house.source, request);
+    assert_eq!(received(&mut live).await, (vec![], vec![]));
+    house.model.lock().clock += 1_000;
+    house.model.lock().produce(1, 3);
+    house.tail_lags(1);
+    assert_eq!(received(&mut live).await, (vec![], numbers(12..=14)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_came_before_the_directory_knew_the_topic_gets_all_that_comes() {
     let house = unknown();

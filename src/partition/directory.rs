@@ -12,6 +12,7 @@ use std::{
 use parking_lot::RwLock;
 
 use super::{Bell, PartitionLog, bell::Bells, occupancy::Occupancy};
+use crate::position::Timestamp;
 
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -125,6 +126,22 @@ impl Directory {
     /// How many partitions a topic has; `None` while nothing is known of it.
     pub fn partitions(&self, topic: &str) -> Option<i32> {
         self.topics.read().get(topic)?.partitions
+    }
+
+    /// Returns the newest time at the end of any log of `topics`, if not all of their partitions have a log.
+    pub fn newest_beside_missing<'a>(&self, topics: impl Iterator<Item = &'a str>) -> Option<Timestamp> {
+        let known = self.topics.read();
+        let (mut newest, mut is_whole) = (None, true);
+        for topic in topics.map(|topic| known.get(topic)) {
+            let Some(Topic { partitions, logs, .. }) = topic else {
+                is_whole = false;
+                continue;
+            };
+            is_whole &= *partitions == i32::try_from(logs.len()).ok();
+            let newest_of_topic = logs.values().filter_map(|log| log.end().timestamp).max();
+            newest = newest.max(newest_of_topic);
+        }
+        newest.filter(|_| !is_whole)
     }
 
     /// Every current log.

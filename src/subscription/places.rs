@@ -76,6 +76,13 @@ impl Places {
         range_of(&self.entries[tags..], |entry| entry.topic.cmp(&tag))
     }
 
+    /// Notes the newest time of a record that the client's topics have as it comes. Our clock may be ahead of theirs: what comes
+    /// from now on to a partition that is not determined yet then bears earlier times.
+    pub(super) fn come_behind(&mut self, newest: Timestamp) {
+        let earliest = self.now.saturating_sub(MOST_AHEAD);
+        self.now = self.now.min(newest.max(earliest));
+    }
+
     /// Returns `place` for a partition whose leader has not answered: "the end" would move on while it is away.
     pub(super) fn undetermined(&self, place: Place) -> Place {
         match place {
@@ -100,6 +107,9 @@ impl Places {
             })
     }
 }
+
+/// How far ahead our clock is reckoned with to be, in milliseconds. Topics that are quiet for longer say nothing of it.
+const MOST_AHEAD: Timestamp = 300_000;
 
 /// Returns those of `entries`, which are sorted by it, for which `order` is equal.
 fn range_of(entries: &[Entry], order: impl Fn(&Entry) -> Ordering) -> &[Entry] {

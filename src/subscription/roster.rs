@@ -103,6 +103,13 @@ impl Roster {
             return false;
         }
         self.sorted = self.parts.len();
+        if self.comes {
+            let names = self.topics.iter().map(|topic| &*topic.name);
+            let newest = directory.newest_beside_missing(names);
+            newest
+                .into_iter()
+                .for_each(|newest| self.places.come_behind(newest));
+        }
         let mut topics = self.topics.to_vec();
         let mut changed = false;
         for topic in &mut topics {
