@@ -31,7 +31,7 @@ pub(super) struct Mailbox {
 pub(super) enum PageRead {
     /// This page; `ends` says that the log ended behind it.
     Page { page: Arc<Page>, ends: bool },
-    /// Nothing, but it is known now that nothing can be read where it was to begin: the log starts behind that, or is damaged.
+    /// Nothing, but it is known now that nothing can be read where it was to begin: the log is damaged there.
     Moved,
 }
 

@@ -217,19 +217,30 @@ impl Pool {
                 from,
                 to,
             };
-            if let PageRead::Page { page, ends } = self.read(want, client).await? {
-                reached = page.next();
-                match page.next() {
-                    next if next > offset => {
-                        self.core.stale.in_step(log.partition());
-                        return Ok(page);
+            match self.read(want, client).await {
+                Ok(PageRead::Page { page, ends }) => {
+                    reached = page.next();
+                    match page.next() {
+                        next if next > offset => {
+                            self.core.stale.in_step(log.partition());
+                            return Ok(page);
+                        }
+                        // The tail has read on from there, so there is more.
+                        _ if ends && log.is_history(offset) => return Err(self.behind(log)),
+                        next if ends && next == offset => return Ok(page),
+                        _ if ends => return Err(HistoryError::OutOfRange),
+                        _ => {}
                     }
-                    // The tail has read on from there, so there is more.
-                    _ if ends && log.is_history(offset) => return Err(self.behind(log)),
-                    next if ends && next == offset => return Ok(page),
-                    _ if ends => return Err(HistoryError::OutOfRange),
-                    _ => {}
                 }
+                Ok(PageRead::Moved) => {}
+                Err(HistoryError::OutOfRange) => {
+                    // A page begins on its grid, and the log may begin behind that.
+                    let start = self.find_bounds(log).await?.start;
+                    if start <= from {
+                        return Err(HistoryError::OutOfRange);
+                    }
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -277,7 +288,7 @@ impl Pool {
             if let Some(offset) = self.ask_time(log, time, client).await?.offset {
                 return Ok(Some(offset));
             }
-            if self.newest(log).await?.is_none_or(|newest| newest < time) {
+            if self.newest(log).await?.is_some_and(|newest| newest < time) {
                 return Ok(None);
             }
         }
@@ -285,17 +296,13 @@ impl Pool {
         search::first_at(bounds, time, |offset| self.find_page(log, offset, ourselves())).await
     }
 
-    /// The timestamp of the newest record.
+    /// The timestamp of the newest record, if it is known.
     async fn newest(&self, log: &Arc<PartitionLog>) -> Result<Option<Timestamp>, HistoryError> {
         if let Some(newest) = log.end().timestamp {
             return Ok(Some(newest));
         }
-        let Bounds { start, end, .. } = self.find_bounds(log).await?;
-        if start == end {
-            return Ok(None);
-        }
-        let page = self.find_page(log, end - 1, ourselves()).await?;
-        Ok(page.events().last().map(|event| event.timestamp))
+        let bounds = self.find_bounds(log).await?;
+        search::newest(bounds, |offset| self.find_page(log, offset, ourselves())).await
     }
 
     async fn ask_time(

@@ -22,7 +22,7 @@ use crate::{
         context::Context,
         damage::Verdict,
         guard::{self, Guard},
-        reader::{Found, Reader, Token, When},
+        reader::{Reader, Token},
     },
     partition::{HistoryError, TopicPartition},
 };
@@ -146,7 +146,8 @@ impl Worker {
         }
         match read {
             Ok(piece) => Ok(self.keep(want, piece)),
-            Err(Failure::OutOfRange) => self.look_for_start(want),
+            // Where the log starts is asked for by those who wait, and not by the thread that serves pages.
+            Err(Failure::OutOfRange) => Err(HistoryError::OutOfRange),
             Err(failure) => {
                 self.suspicious = failure == Failure::Silence;
                 self.fail(partition, failure);
@@ -191,28 +192,6 @@ impl Worker {
         }
     }
 
-    /// A page begins on its grid, and the log may begin behind that.
-    fn look_for_start(&mut self, want: &PageWant) -> PageResult {
-        let partition = want.log.partition();
-        match self.start(partition) {
-            Some(Found {
-                offset: Some(start), ..
-            }) => {
-                self.core.cache.lock().set_floor(&want.log, start);
-                if start > want.from {
-                    Ok(PageRead::Moved)
-                } else {
-                    Err(HistoryError::OutOfRange)
-                }
-            }
-            Some(_) => Err(HistoryError::OutOfRange),
-            None => {
-                self.fail(partition, Failure::Silence);
-                Err(HistoryError::Unavailable)
-            }
-        }
-    }
-
     fn fail(&self, partition: &TopicPartition, failure: Failure) {
         self.core.backoffs.fail(partition);
         let code = match failure {
@@ -225,23 +204,6 @@ impl Worker {
         };
         self.core.shared.fault(partition, Side::History, code, "");
         tracing::debug!(cluster = %self.core.cluster, %partition, ?failure, "a read of history failed");
-    }
-
-    /// Where the log of a partition starts.
-    fn start(&self, partition: &TopicPartition) -> Option<Found> {
-        let key = (Arc::clone(&partition.topic), partition.partition);
-        let found = self.reader.offsets(&[key], When::Start, ANSWER);
-        if self.reader.foreign().is_some() {
-            return None;
-        }
-        let found = found.and_then(|mut found| found.pop().unwrap_or(Err(RDKafkaErrorCode::Unknown)));
-        match found {
-            Ok(_) => self.core.shared.success(partition, Side::Bounds),
-            // A leader that does not answer is told of as a broker.
-            Err(code) if is_silence(code) => {}
-            Err(code) => self.core.shared.fault(partition, Side::Bounds, code, ""),
-        }
-        found.inspect_err(|code| self.reader.count(*code)).ok()
     }
 }
 
@@ -279,14 +241,6 @@ fn refuse(mailbox: &Mailbox, wait: Duration) -> bool {
         }
     }
     false
-}
-
-fn is_silence(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        code,
-        Code::OperationTimedOut | Code::AllBrokersDown | Code::BrokerTransportFailure | Code::RequestTimedOut
-    )
 }
 
 /// What a leader gets to answer a question, or to bring a page, before the caller is told that it does not.
