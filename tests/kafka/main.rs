@@ -5,6 +5,7 @@
 
 mod bootstrap;
 mod brokers;
+mod edges;
 mod failover;
 mod health;
 mod panics;

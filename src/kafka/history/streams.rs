@@ -66,7 +66,7 @@ pub(super) enum Failure {
 /// How many partitions all readers of a cluster keep started beyond the one each reads.
 #[derive(Debug)]
 pub(super) struct WarmLimit {
-    open: AtomicUsize,
+    pub(super) open: AtomicUsize,
     most: usize,
     readers: AtomicUsize,
 }
@@ -218,9 +218,8 @@ impl Streams {
     fn finish(&mut self, result: Result<Piece, Failure>, mut stream: Stream) -> Result<Piece, Failure> {
         let broker_clock = stream.broker_clock;
         match &result {
-            // The end is told once: whoever waits for it again would wait in vain. And a partition that stays started where
-            // the tail has taken over is fetched twice from there on.
-            Ok(piece) if !piece.ends && !piece.broken && stream.log.is_history(piece.page.next()) => {
+            // The end is told once: whoever waits for it again would wait in vain.
+            Ok(piece) if !piece.ends && !piece.broken && stream.is_worth_keeping(piece.page.next()) => {
                 stream.position = piece.page.next();
                 stream.used = Instant::now();
                 stream.room = piece.page.bytes().min(PAGE_BYTES);
@@ -334,6 +333,15 @@ impl Stream {
             }
             What::Fault { code, .. } => Step::Fail(Failure::of(code)),
         }
+    }
+
+    /// Whether it is to stay started behind a page that ends at `next`.
+    ///
+    /// Where the tail has taken over, a partition that stays started is fetched twice. But one fetch of small records brings many
+    /// pages: thrown away at the edge of the ring, they were fetched once more for each page by which the edge moves on. As long as
+    /// so many are ready, librdkafka fetches no more of them.
+    fn is_worth_keeping(&self, next: Offset) -> bool {
+        self.log.is_history(next) || self.queue.ready() as Offset >= PAGE_RECORDS
     }
 
     /// The size of the record that is known to come next, in bytes; 0 when none is known.

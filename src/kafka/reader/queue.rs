@@ -12,8 +12,8 @@ use rdkafka::{
     bindings::{
         rd_kafka_consume_batch_queue, rd_kafka_header_get_all, rd_kafka_headers_t, rd_kafka_message_destroy,
         rd_kafka_message_headers, rd_kafka_message_leader_epoch, rd_kafka_message_timestamp,
-        rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_t, rd_kafka_queue_yield,
-        rd_kafka_timestamp_type_t,
+        rd_kafka_queue_destroy, rd_kafka_queue_length, rd_kafka_queue_new, rd_kafka_queue_t,
+        rd_kafka_queue_yield, rd_kafka_timestamp_type_t,
     },
     types::{RDKafkaErrorCode, RDKafkaMessage},
 };
@@ -104,6 +104,12 @@ impl Queue {
     /// Whether there is an item without waiting.
     pub(in crate::kafka) fn has_item(&self) -> bool {
         self.at < self.batch.len()
+    }
+
+    /// How many items there are without another fetch.
+    pub(in crate::kafka) fn ready(&self) -> usize {
+        // SAFETY: the queue is alive.
+        self.batch.len() - self.at + unsafe { rd_kafka_queue_length(self.as_ptr()) }
     }
 
     /// The next item of those that [`fill`](Self::fill) has brought.
