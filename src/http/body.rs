@@ -14,7 +14,9 @@ use super::{
     carried::Carried,
     carrier::Carrier,
     delivery::{Delivery, Feed},
+    segments::Segments,
 };
+use crate::subscription::Hold;
 
 /// A delivery as a response's body: one batch is one frame, and so one chunk of HTTP/1.1. HTTP/2 has no chunks, and gets each
 /// piece of a large one as a frame, so that what is shared is not copied.
@@ -22,6 +24,8 @@ pub(super) struct StreamBody<F: Feed + Send> {
     carried: Carried<Delivery<F>>,
     /// Pieces of the last batch that are still to be given.
     rest: VecDeque<Bytes>,
+    /// That what was given last may not be written yet.
+    hold: Option<Hold>,
 }
 
 impl<F: Feed + Send> StreamBody<F> {
@@ -29,6 +33,7 @@ impl<F: Feed + Send> StreamBody<F> {
         Self {
             carried,
             rest: VecDeque::new(),
+            hold: None,
         }
     }
 }
@@ -41,28 +46,39 @@ impl<F: Feed + Send + Unpin> Body for StreamBody<F> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Self { carried, rest } = &mut *self;
+        let Self { carried, rest, hold } = &mut *self;
         if let Some(piece) = rest.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let Carried { carrier, delivery } = carried;
         carrier.begin_stream();
         let blocked = carrier.declines();
+        if !blocked {
+            *hold = None;
+        }
         let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
             return Poll::Ready(None);
         };
         if batch.len() >= LARGE {
             carrier.set_blocked();
         }
-        let piece = match carrier {
-            Carrier::Alone { .. } => batch.whole(),
+        let (piece, unwritten) = match carrier {
+            Carrier::Alone { .. } => {
+                let whole = batch.whole(|copy| delivery.count_copy(copy));
+                let unwritten = Segments::from(whole.clone()).unwritten();
+                (whole, unwritten)
+            }
             Carrier::Shared(_) => {
+                let unwritten = batch.unwritten();
                 let mut pieces = batch.into_iter();
                 let first = pieces.next();
                 rest.extend(pieces);
-                first.unwrap_or_default()
+                (first.unwrap_or_default(), unwritten)
             }
         };
+        // hyper does not say when its client takes nothing, and has what was given for longer than its body. Behind the copy, which
+        // counts.
+        *hold = carried.hold(unwritten).map(Hold::dropped_first);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }

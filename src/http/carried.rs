@@ -1,6 +1,7 @@
 //! A delivery together with what carries it: whoever drops it has ended it.
 
 use std::{
+    sync::Arc,
     task::{Context, Poll},
     thread,
 };
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     metrics::EndReason,
-    subscription::{Audience, Row, Stretch},
+    subscription::{Audience, Hold, Row, Stretch, Stuck, Unwritten},
 };
 
 /// What a sink asks of a delivery, whatever feeds it.
@@ -25,6 +26,9 @@ pub(super) trait Deliver: Send {
 
     /// See [`Feed::is_shared`].
     fn is_shared(&self) -> bool;
+
+    /// See [`Feed::hold`].
+    fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold>;
 
     /// See [`Feed::audience`].
     fn audience(&self) -> Audience;
@@ -52,6 +56,10 @@ impl<F: Feed + Send> Deliver for Delivery<F> {
         self.is_shared()
     }
 
+    fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
+        self.hold(unwritten, stuck)
+    }
+
     fn audience(&self) -> Audience {
         self.audience()
     }
@@ -73,6 +81,14 @@ impl<F: Feed + Send> Deliver for Delivery<F> {
 pub(super) struct Carried<D: Deliver + ?Sized> {
     pub(super) carrier: Carrier,
     pub(super) delivery: D,
+}
+
+impl<D: Deliver + ?Sized> Carried<D> {
+    /// Notes what its socket does not take: see [`Feed::hold`].
+    pub(super) fn hold(&self, unwritten: Unwritten) -> Option<Hold> {
+        self.delivery
+            .hold(unwritten, &|| Arc::new(self.carrier.downgrade()))
+    }
 }
 
 impl<D: Deliver + ?Sized> Drop for Carried<D> {

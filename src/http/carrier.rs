@@ -15,7 +15,7 @@ use super::{
     strand::Strand,
     takeover::{HandOver, Seat},
 };
-use crate::metrics::EndReason;
+use crate::{metrics::EndReason, subscription::Stuck};
 
 /// What a body and those who carry it tell each other.
 #[derive(Clone, Debug)]
@@ -141,6 +141,14 @@ pub(super) enum Tether {
     Alone(Weak<Link>),
     /// See [`Carrier::Shared`].
     Shared(Weak<Strand>),
+}
+
+impl Stuck for Tether {
+    fn reset(&self) {
+        if let Some(carrier) = self.carrier() {
+            carrier.reset(EndReason::Memory);
+        }
+    }
 }
 
 impl Tether {

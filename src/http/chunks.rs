@@ -6,7 +6,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::segments::Segments;
-use crate::subscription::Most;
+use crate::subscription::{Most, Unwritten};
 
 /// Batches, each of them one chunk (RFC 9112, section 7.1), as far as they are not written yet. Their bytes are shared with
 /// everybody who gets the same.
@@ -47,6 +47,16 @@ impl Chunks {
     /// How many bytes of data they hold.
     pub(super) fn data(&self) -> usize {
         self.data
+    }
+
+    /// What they are to who holds them, by the largest of them.
+    pub(super) fn unwritten(&self) -> Unwritten {
+        let largest = self.queue.iter().max_by_key(|chunk| chunk.data.len());
+        let unwritten = largest.map(|chunk| chunk.data.unwritten()).unwrap_or_default();
+        Unwritten {
+            own: self.data - unwritten.shared,
+            ..unwritten
+        }
     }
 
     /// Whether another batch may share the next write.

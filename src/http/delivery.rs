@@ -7,6 +7,7 @@ use std::{
     future::Future,
     hint::black_box,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -19,7 +20,7 @@ use crate::{
     drain::Ticket,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Audience, Batch, Coding, Follower, Format, Row, Stretch},
+    subscription::{Audience, Batch, Coding, Follower, Format, Hold, Row, Stretch, Stuck, Unwritten},
 };
 
 /// Where events come from.
@@ -50,6 +51,16 @@ pub(super) trait Feed {
 
     /// See [`Follower::rest`].
     fn rest(&mut self) {}
+
+    /// See [`Follower::hold`].
+    fn hold(&self, _unwritten: Unwritten, _stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
+        None
+    }
+
+    /// See [`Follower::count_copy`].
+    fn count_copy(&self, copy: Vec<u8>) -> Bytes {
+        copy.into()
+    }
 
     /// See [`Follower::prefetch`].
     fn prefetch(&self) {}
@@ -87,6 +98,14 @@ impl Feed for Follower {
 
     fn rest(&mut self) {
         self.rest();
+    }
+
+    fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
+        self.hold(unwritten, stuck)
+    }
+
+    fn count_copy(&self, copy: Vec<u8>) -> Bytes {
+        self.count_copy(copy)
     }
 
     fn prefetch(&self) {
@@ -241,6 +260,16 @@ impl<F: Feed> Delivery<F> {
     /// See [`Feed::is_shared`].
     pub(super) fn is_shared(&self) -> bool {
         self.feed.is_shared()
+    }
+
+    /// See [`Feed::hold`].
+    pub(super) fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
+        self.feed.hold(unwritten, stuck)
+    }
+
+    /// See [`Feed::count_copy`].
+    pub(super) fn count_copy(&self, copy: Vec<u8>) -> Bytes {
+        self.feed.count_copy(copy)
     }
 
     /// Who gets the same as this one.

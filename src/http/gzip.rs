@@ -174,7 +174,7 @@ mod tests {
         let (mut wire, mut sent) = (Vec::new(), Vec::new());
         for batch in batches {
             batch.pieces().for_each(|piece| sent.extend_from_slice(&piece));
-            wire.extend_from_slice(&coder.encode(&batch).whole());
+            wire.extend_from_slice(&coder.encode(&batch).whole(Bytes::from));
         }
         wire.extend_from_slice(&coder.finish().expect("an end"));
         assert_eq!(coder.finish(), None);

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::subscription::Unwritten;
+
 /// What is written of one batch: one piece, unless it is so large that a copy would cost too much for each client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Segments {
@@ -34,15 +36,39 @@ impl Segments {
         self.pieces.iter()
     }
 
-    /// All of them in one piece, copied if there are several.
-    pub(super) fn whole(mut self) -> Bytes {
+    /// All of them in one piece, copied if there are several; `count` counts the copy.
+    pub(super) fn whole(mut self, count: impl FnOnce(Vec<u8>) -> Bytes) -> Bytes {
         match self.pieces.len() {
             0 => Bytes::new(),
             1 => self.pieces.remove(0),
-            _ => self.pieces.concat().into(),
+            _ => count(self.pieces.concat()),
         }
     }
+
+    /// What they are to who holds them. What stands before a large text is its client's own.
+    pub(super) fn unwritten(&self) -> Unwritten {
+        let mut largest: &[u8] = &[];
+        let (mut before, mut own) = (0, 0);
+        for piece in &self.pieces {
+            // Of several alike the first: a large text may be in blocks.
+            if piece.len() > largest.len() {
+                (largest, own) = (&**piece, before);
+            }
+            before += piece.len();
+        }
+        let range = largest.as_ptr_range();
+        // What is joined is shared from any of its batches on, to the same end.
+        let (text, own) = match largest.len() < JOINED {
+            true => (range.end.addr(), 0),
+            false => (range.start.addr(), own),
+        };
+        let shared = self.length - own;
+        Unwritten { text, shared, own }
+    }
 }
+
+/// More than batches come to that are joined, in bytes, and no more than a block of a large text.
+const JOINED: usize = 65_535;
 
 impl From<Bytes> for Segments {
     fn from(piece: Bytes) -> Self {

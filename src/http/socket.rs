@@ -18,7 +18,7 @@ use super::{
     chunks::Chunks, connection::take_leave, crowd::Served, http1::PIPELINED, link::Link, presence::Presence,
     round::Share, takeover::Parked, writer::Writer,
 };
-use crate::subscription::{Audience, Row};
+use crate::subscription::{Audience, Hold, Row};
 
 /// One client's stream on a connection that hyper has given back, behind the prelude. Serves it to its end, and closes the
 /// connection.
@@ -27,6 +27,8 @@ pub(super) struct SocketSink {
     chunks: Chunks,
     /// `None` once it has ended, and only its last bytes are to be written.
     parked: Option<Parked>,
+    /// While its socket takes nothing. Behind what it holds, which goes first.
+    hold: Option<Box<Hold>>,
     /// How much more the client may send.
     discard: usize,
     /// What comes behind the last byte. On the heap, because all who only wait would have to make room for it.
@@ -40,6 +42,7 @@ impl SocketSink {
             writer: Writer::new(link, stall_timeout),
             chunks: Chunks::default(),
             parked: Some(parked),
+            hold: None,
             discard: PIPELINED,
             leave: None,
             _presence: presence,
@@ -128,6 +131,12 @@ impl SocketSink {
 
     /// While the socket takes nothing, a delivery may only end; its last bytes are written all the same.
     fn wait_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(parked) = &self.parked
+            && self.hold.is_none()
+            && self.chunks.data() > OWN
+        {
+            self.hold = parked.hold(self.chunks.unwritten()).map(Box::new);
+        }
         while let Some(parked) = &mut self.parked {
             match ready!(parked.delivery.poll_next(context, true)) {
                 // What a coding ends with.
@@ -158,7 +167,11 @@ impl SocketSink {
             };
             let taken = ready!(self.writer.poll_write_with(context, write))?;
             self.chunks.advance(taken);
+            if let Some(hold) = &self.hold {
+                hold.renew(self.chunks.unwritten());
+            }
         }
+        self.hold = None;
         self.writer.link().set_flushed(context);
         Poll::Ready(Ok(()))
     }

@@ -89,7 +89,7 @@ impl<F: Feed + Send + Unpin + 'static> Body for HandOver<F> {
         {
             carried.carrier.begin_stream();
             let prelude = ready!(carried.delivery.poll_next(context, false));
-            return Poll::Ready(prelude.map(|bytes| Ok(Frame::data(bytes.whole()))));
+            return Poll::Ready(prelude.map(|bytes| Ok(Frame::data(bytes.whole(Bytes::from)))));
         }
         if let Some(carried) = self.carried.take() {
             carried.carrier.set_blocked();

@@ -246,6 +246,8 @@ pub enum EndReason {
     Replaced,
     /// The host was full, and somebody else had no stream.
     Evicted,
+    /// Clients held more than `memory.lanes`, and this one's socket took nothing for longest.
+    Memory,
     /// A fault of ours.
     Panicked,
 }
@@ -261,6 +263,7 @@ impl EndReason {
             Self::Gap => "gap",
             Self::Replaced => "replaced",
             Self::Evicted => "evicted",
+            Self::Memory => "memory",
             Self::Panicked => "panicked",
         }
     }

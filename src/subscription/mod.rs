@@ -20,7 +20,7 @@ mod texts;
 mod turn;
 
 pub use gap::{Gap, Reason};
-pub use lane::{Audience, Follower, Lanes, Most, News, Row, Stretch};
+pub use lane::{Audience, Follower, Hold, Lanes, Most, News, Row, Stretch, Stuck, Unwritten};
 pub use merge::Subscription;
 
 use std::sync::Arc;

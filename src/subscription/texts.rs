@@ -80,6 +80,11 @@ impl Texts {
         self.bytes().saturating_sub(self.kept.load(Relaxed))
     }
 
+    /// Whether they are a quarter of the limit: as long as they are not, what clients hold cannot be too much.
+    pub(super) fn are_many(&self) -> bool {
+        self.bytes() >= self.limit / 4
+    }
+
     /// The most bytes of a batch of several events.
     ///
     /// A batch may be the last that its client takes for a minute. While sockets hold half of the limit, each more of them gets

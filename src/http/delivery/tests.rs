@@ -127,7 +127,7 @@ fn rig(change: impl FnOnce(&mut Terms)) -> Rig {
 impl Rig {
     async fn next(&mut self) -> Option<Bytes> {
         let next = poll_fn(|context| self.delivery.poll_next(context, false)).await;
-        next.map(Segments::whole)
+        next.map(|bytes| bytes.whole(Bytes::from))
     }
 
     /// What comes next, and how long it took.
@@ -263,7 +263,7 @@ async fn a_drain_ends_it_when_it_is_due_and_behind_a_whole_batch() {
     assert_eq!(
         poll_fn(|context| delivery.poll_next(context, false))
             .await
-            .map(Segments::whole),
+            .map(|bytes| bytes.whole(Bytes::from)),
         text("data: 1\n\n")
     );
     assert_eq!(poll_fn(|context| delivery.poll_next(context, false)).await, None);
@@ -379,7 +379,7 @@ async fn a_stream_that_ends_before_its_first_event_says_where_it_stood() {
     let mut delivery = rig.delivery;
     let mut next = async || {
         let next = poll_fn(|context| delivery.poll_next(context, false)).await;
-        next.map(Segments::whole)
+        next.map(|bytes| bytes.whole(Bytes::from))
     };
     assert_eq!(next().await, text(CHECKPOINT));
     assert_eq!(next().await, None);
@@ -412,7 +412,7 @@ async fn where_it_stands_is_part_of_a_packed_stream() {
     let mut delivery = rig.delivery.coded(Coding::Gzip);
     let mut wire = Vec::new();
     while let Some(bytes) = poll_fn(|context| delivery.poll_next(context, false)).await {
-        wire.extend_from_slice(&bytes.whole());
+        wire.extend_from_slice(&bytes.whole(Bytes::from));
     }
     let mut plain = String::new();
     flate2::read::GzDecoder::new(&*wire)

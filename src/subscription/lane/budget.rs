@@ -103,7 +103,17 @@ impl Budget {
 
     /// Whether more is used than there is: somebody's share has shrunk since it was used, or sockets hold a lot.
     pub(super) fn is_exceeded(&self) -> bool {
-        self.used() + self.of_filters() > self.limit
+        self.excess() > 0
+    }
+
+    /// What all may cost, in bytes.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// How much more is used than there is, in bytes.
+    pub(super) fn excess(&self) -> usize {
+        (self.used() + self.of_filters()).saturating_sub(self.limit)
     }
 
     /// Notes what is kept more, and what less.

@@ -6,8 +6,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
+
 use super::{
     Lane, Lanes, Membership,
+    holds::{Hold, Stuck, Unwritten},
     ring::{Head, Taken},
     row::{Row, Stretch},
 };
@@ -191,6 +194,16 @@ impl Follower {
     /// Whether it gets what a lane has composed.
     pub fn is_in_lane(&self) -> bool {
         matches!(self.way, Way::InLane(_))
+    }
+
+    /// See [`Lanes::hold`].
+    pub fn hold(&self, unwritten: Unwritten, stuck: impl FnOnce() -> Arc<dyn Stuck>) -> Option<Hold> {
+        self.member.lanes.hold(unwritten, stuck)
+    }
+
+    /// See [`Lanes::count_copy`].
+    pub fn count_copy(&self, copy: Vec<u8>) -> Bytes {
+        self.member.lanes.count_copy(copy)
     }
 
     /// Who gets the same as this client.

@@ -9,6 +9,7 @@
 
 mod budget;
 mod follower;
+mod holds;
 #[cfg(test)]
 mod model;
 mod pack;
@@ -26,11 +27,13 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     budget::{Budget, Cost},
+    holds::Holds,
     ring::{Head, Ring, Taken},
     shelf::Shelf,
 };
@@ -43,6 +46,7 @@ use crate::{
 };
 
 pub use follower::{Audience, Follower};
+pub use holds::{Hold, Stuck, Unwritten};
 pub use row::{Most, News, Row, Stretch};
 
 /// All lanes of a process.
@@ -55,6 +59,7 @@ struct House {
     budget: Arc<Budget>,
     tasks: TaskTracker,
     filters: Filters,
+    holds: Holds,
     /// In bytes.
     composed: AtomicU64,
 }
@@ -108,6 +113,7 @@ impl Lanes {
             budget: Arc::new(Budget::new(budget, filters.clone())),
             tasks,
             filters,
+            holds: Holds::default(),
             composed: AtomicU64::new(0),
         }))
     }
@@ -146,6 +152,36 @@ impl Lanes {
     /// How many bytes of events have been composed so far, however many clients got them.
     pub fn composed(&self) -> u64 {
         self.0.composed.load(Relaxed)
+    }
+
+    /// Notes that a client's socket does not take what it was given. When clients hold more than there is, those who hold most, and
+    /// have taken nothing for longest, are reset, which may be this one. `None` while all that is composed is little.
+    pub fn hold(&self, unwritten: Unwritten, stuck: impl FnOnce() -> Arc<dyn Stuck>) -> Option<Hold> {
+        if !self.0.budget.texts().are_many() {
+            return None;
+        }
+        let key = self.0.holds.insert(unwritten, stuck());
+        let lanes = self.clone();
+        self.relieve();
+        Some(Hold::new(lanes, key))
+    }
+
+    /// Has clients give back what they hold beyond the budget.
+    fn relieve(&self) {
+        self.trim();
+        match self.0.budget.excess() {
+            0 => {}
+            // Not under a lock: they are woken by it.
+            excess => {
+                let chosen = self.0.holds.choose(self.0.budget.limit(), excess);
+                chosen.iter().for_each(|stuck| stuck.reset());
+            }
+        }
+    }
+
+    /// Counts a copy of what was composed, for one client alone.
+    pub fn count_copy(&self, copy: Vec<u8>) -> Bytes {
+        self.0.budget.texts().count(copy)
     }
 
     fn note_composed(&self, batch: &Batch) {

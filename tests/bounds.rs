@@ -1,0 +1,167 @@
+//! Bounds that hold against clients who take part of what they are given and then nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod support;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::BoxFuture;
+use riverhead::{
+    client::ClientKey,
+    event::{Encoding, Headers, Record},
+    partition::{Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition},
+    position::{LogTag, Offset, Timestamp},
+    subscription::Source,
+};
+use support::{
+    model::TOPIC,
+    on_both_sinks,
+    rig::{Client, DEADLINE, Rig, edits},
+};
+use tokio::time::sleep;
+
+on_both_sinks! {
+    #[tokio::test(flavor = "multi_thread")]
+    stuck_clients_in_different_events_hold_no_more_than_the_lanes_may
+}
+
+/// What the lanes of a rig may cost, in bytes.
+const LANES: usize = 16 << 20;
+
+/// Far more than the kernel takes for a client that does not read.
+const EVENT: usize = 2 << 20;
+
+/// Events that clients stop in, each in another.
+const EVENTS: usize = 24;
+
+/// A log whose events are in memory.
+struct Live {
+    log: Arc<PartitionLog>,
+    source: Source,
+}
+
+impl Live {
+    fn new() -> Self {
+        let partition = TopicPartition {
+            topic: TOPIC.into(),
+            partition: 0,
+        };
+        let log = PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 0);
+        let source = Source {
+            directory: Directory::new(),
+            history: Arc::new(OnlyLive),
+        };
+        source.directory.put(Arc::clone(&log));
+        Self { log, source }
+    }
+
+    /// Appends an event of two megabytes.
+    fn write_large(&self) {
+        let mut page = PageBuilder::new(self.log.next(), Encoding::default());
+        let value = format!("{{\"x\":\"{}\"}}", "x".repeat(EVENT));
+        let record = Record {
+            offset: self.log.next(),
+            timestamp: 1_790_000_000_000,
+            epoch: 1,
+            key: None,
+            headers: Headers::default(),
+            value: Some(value.as_bytes()),
+            canary: false,
+        };
+        page.push(&record).unwrap();
+        let next = page.next();
+        self.log.append(page.finish(next));
+    }
+}
+
+/// Nobody of these clients asks for the past, but for where the log is.
+struct OnlyLive;
+
+impl History for OnlyLive {
+    fn page(
+        &self,
+        _log: &Arc<PartitionLog>,
+        _offset: Offset,
+        _client: ClientKey,
+    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+        Box::pin(async { Err(HistoryError::Unavailable) })
+    }
+
+    fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+        let end = log.next();
+        let bounds = Bounds {
+            start: 0,
+            end,
+            epoch: Some(1),
+        };
+        Box::pin(async move { Ok(bounds) })
+    }
+
+    fn first_at(
+        &self,
+        _log: &Arc<PartitionLog>,
+        _time: Timestamp,
+        _client: ClientKey,
+    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+        Box::pin(async { Ok(None) })
+    }
+}
+
+async fn live(rig: &Rig) -> Client {
+    let mut client = Client::stream(rig.public, "/v2/stream/edits").await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200"));
+    assert_eq!(client.chunk().await, ":ok\n\n");
+    client
+}
+
+/// Waits until what all lanes cost is within the budget; what it is then.
+async fn within_budget(rig: &Rig, of: &str) -> usize {
+    let start = Instant::now();
+    loop {
+        let bytes = rig.lanes.bytes();
+        if bytes <= LANES {
+            return bytes;
+        }
+        assert!(start.elapsed() < DEADLINE, "{bytes} of {LANES} bytes {of}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn stuck_clients_in_different_events_hold_no_more_than_the_lanes_may() {
+    let house = Live::new();
+    let rig = Rig::over(edits(), house.source.clone(), |_| {});
+    let mut honest = live(&rig).await;
+    let mut stuck = Vec::new();
+    let mut most = 0;
+    for event in 0..EVENTS {
+        // In a lane or not: every other client gets the same as the one before it.
+        stuck.push(live(&rig).await);
+        house.write_large();
+        let chunk = honest.chunk_bytes().await;
+        assert!(
+            chunk.len() > EVENT && chunk.ends_with(b"\"}\n\n"),
+            "event {event}"
+        );
+        let bytes = within_budget(&rig, &format!("behind event {event}")).await;
+        most = most.max(bytes);
+    }
+    assert!(most > LANES / 2, "they did not hold much: {most}");
+    let ended = rig
+        .metric("riverhead_streams_ended_total{stream=\"edits\",reason=\"memory\"}")
+        .await as usize;
+    assert!(
+        (EVENTS - LANES / EVENT..=EVENTS).contains(&ended),
+        "{ended} were reset"
+    );
+    // What the others hold is given back when they go.
+    drop(stuck);
+    let start = Instant::now();
+    while rig.lanes.bytes() > EVENT * 2 {
+        assert!(start.elapsed() < DEADLINE, "{}", rig.lanes.bytes());
+        sleep(Duration::from_millis(5)).await;
+    }
+}
