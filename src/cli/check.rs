@@ -8,6 +8,7 @@ use std::{
 use crate::{
     catalog::Stream,
     config::{Config, Warning},
+    event::MAX_VALUE_BYTES,
     kafka::settings::Settings as Cluster,
     partition::Settings as Memory,
 };
@@ -27,6 +28,9 @@ pub(super) fn report(
         writeln!(out, "ok: {}", of_cluster(cluster, topics))?;
     }
     writeln!(out, "ok: {}", of_memory(config))?;
+    if let Some(more) = of_large_records(config) {
+        writeln!(out, "ok: {more}")?;
+    }
     for stream in config.catalog.streams() {
         writeln!(out, "ok: {}", of_stream(stream))?;
     }
@@ -55,6 +59,20 @@ fn of_memory(config: &Config) -> String {
         "memory: at most {all} (tail {tail}, history {history}, lanes {lanes}, {of_clusters} for {clusters}), and for \
          {streams} streams {plain} more, or {http2} if all are of HTTP/2"
     )
+}
+
+/// What it takes while the largest records are read that are sent, if that is more.
+fn of_large_records(config: &Config) -> Option<String> {
+    let brokers = config.clusters.iter().map(|cluster| cluster.bootstrap.len());
+    let brokers: Vec<_> = brokers.collect();
+    let most = config.memory.resident_with_large(&brokers, MAX_VALUE_BYTES);
+    (most > config.memory.resident(brokers.len())).then(|| {
+        format!(
+            "memory: at most {} while records of {} are read, if there are no more brokers than in `bootstrap`",
+            mib(most),
+            mib(MAX_VALUE_BYTES)
+        )
+    })
 }
 
 fn mib(bytes: usize) -> String {

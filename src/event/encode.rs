@@ -67,9 +67,23 @@ pub fn encode(encoding: Encoding, record: &Record<'_>, out: &mut Vec<u8>) -> Res
     match encoding.payload {
         Payload::Json => json(value, out)?,
         Payload::Raw => sse::data_lines(out, utf8(value)?),
-        Payload::Base64 => sse::data_line(out, &STANDARD.encode(value)),
+        Payload::Base64 => base64_line(value, out),
     }
     Ok(Kind::Message)
+}
+
+/// Appends bytes as base64, without a copy in between: a large value is in memory often enough.
+fn base64_line(value: &[u8], out: &mut Vec<u8>) {
+    const NAME: &[u8] = b"data: ";
+    let length = value.len().div_ceil(3) * 4;
+    out.reserve_exact(NAME.len() + length + 1);
+    out.extend_from_slice(NAME);
+    let from = out.len();
+    out.resize(from + length, 0);
+    // It has room for exactly that.
+    let written = STANDARD.encode_slice(value, &mut out[from..]).unwrap_or(0);
+    out.truncate(from + written);
+    out.push(b'\n');
 }
 
 /// Appends a JSON document as clients get it: without line breaks, and with those characters escaped at which

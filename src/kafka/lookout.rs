@@ -1,7 +1,7 @@
 //! Watches a cluster's topology: its id, the topics' ids, partitions and leaders.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     sync::{Arc, mpsc},
     thread,
@@ -184,6 +184,13 @@ impl Leaders {
     }
 
     /// Takes what a look has shown.
+    /// How many brokers lead a partition.
+    pub(super) fn brokers(&self) -> usize {
+        let topics = self.0.read();
+        let leaders: HashSet<_> = topics.values().flatten().flatten().collect();
+        leaders.len()
+    }
+
     pub(super) fn set(&self, topic: &Arc<str>, leaders: &[Option<i32>]) {
         self.0.write().insert(Arc::clone(topic), leaders.to_vec());
     }

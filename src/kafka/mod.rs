@@ -40,6 +40,7 @@ mod handle;
 mod history;
 #[cfg(feature = "kafka")]
 mod keep;
+mod large;
 #[cfg(feature = "kafka")]
 mod lookout;
 #[cfg(feature = "kafka")]

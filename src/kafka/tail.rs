@@ -20,6 +20,7 @@ use super::{
     counters::{RejectLabels, TopicLabels},
     damage::{Verdict, is_astray, is_damage},
     guard::{self, Guard},
+    large::Large,
     origin::Foreign,
     reader::{Alarm, Queue, Reader, Token, Topic, What},
     session::SessionNumber,
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     event::{Record, Reject},
     health::{self, Side},
-    partition::{Page, PageBuilder, PartitionLog, TopicPartition},
+    partition::{Page, PageBuilder, PartitionLog, TopicPartition, tail_records},
     position::{Epoch, Offset},
 };
 use stuck::Stuck;
@@ -65,6 +66,7 @@ impl Tail {
             queue,
             slots: HashMap::new(),
             touched: Vec::new(),
+            large: Large::default(),
             unflushed: 0,
             shared,
             session,
@@ -107,6 +109,7 @@ struct Worker {
     slots: HashMap<(Topic, i32), Slot>,
     /// The slots that got records in this turn.
     touched: Vec<(Topic, i32)>,
+    large: Large,
     /// Bytes of their values: they are in no ring yet, and in no budget.
     unflushed: usize,
     shared: Shared,
@@ -280,6 +283,9 @@ impl Worker {
         };
         if !matches!(taken, Taken::Full) {
             self.queue.advance();
+            if size > PAGE_BYTES {
+                self.large.note(size, Instant::now());
+            }
             self.unflushed += size;
         }
         self.settle(key, taken);
@@ -341,7 +347,18 @@ impl Worker {
                 }
             }
         }
-        self.shared.directory.shed(self.shared.memory.tail);
+        self.shared.directory.shed(self.room());
+    }
+
+    /// What all rings may cost, in bytes. What is on its way to them takes its part.
+    fn room(&self) -> usize {
+        let (tail, now) = (self.shared.memory.tail, Instant::now());
+        match self.large.of_late(now) {
+            0 => tail,
+            _ => self
+                .large
+                .beside(tail, tail_records(self.shared.leaders.brokers()), now),
+        }
     }
 
     /// What was read may be another cluster's: nothing of it is kept, and nothing more is read.

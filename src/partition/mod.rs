@@ -18,4 +18,4 @@ pub use directory::{Directory, TopicPartition};
 pub use history::{Bounds, History, HistoryError};
 pub use log::{PartitionLog, Read};
 pub use page::{Page, PageBuilder};
-pub use settings::Settings;
+pub use settings::{MOST_READERS, Settings, history_records, tail_records};

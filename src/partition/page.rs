@@ -190,7 +190,8 @@ impl PageBuilder {
         if size <= LARGE {
             return encode(self.encoding, record, &mut self.arena);
         }
-        let mut lines = Vec::with_capacity(size + size / LARGE);
+        // For the name of the field and the line's end, and what has to be escaped now and then; base64 makes its own room.
+        let mut lines = Vec::with_capacity(size + 64 + size / 1024);
         let kind = encode(self.encoding, record, &mut lines)?;
         if kind != Kind::Skipped {
             let lines = Bytes::from(lines.into_boxed_slice());

@@ -104,6 +104,21 @@ fn says_what_a_right_configuration_makes() {
 }
 
 #[test]
+fn says_what_large_records_take_where_the_budgets_are_smaller_than_that() {
+    let file = file(LEAST);
+    let pairs = ["TAIL", "HISTORY", "LANES"].map(|name| (format!("RIVERHEAD_MEMORY__{name}"), "16MiB"));
+    let pairs: Vec<_> = pairs.iter().map(|(name, budget)| (&**name, *budget)).collect();
+    let output = riverhead(&["check-config", "--config", path(&file)], &pairs);
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    // Of three brokers: 4 + 6 x 8, 4 + 9 x 8, 16, and 64 for the cluster.
+    let large = "memory: at most 208 MiB while records of 8 MiB are read";
+    assert!(
+        stdout.contains("memory: at most 112 MiB (tail") && stdout.contains(large),
+        "{stdout}"
+    );
+}
+
+#[test]
 fn the_demo_tells_a_misspelt_variable_too() {
     let output = riverhead(&["demo"], &[("RIVERHEAD_HTTP__LISTNE", "127.0.0.1:0")]);
     assert_eq!(output.status.code(), Some(64));

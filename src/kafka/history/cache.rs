@@ -3,12 +3,16 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Instant,
 };
 
 use super::streams::WarmLimit;
 use crate::{
-    kafka::client::{PAGE_BYTES, PAGE_RECORDS},
-    partition::{Page, PartitionLog},
+    kafka::{
+        client::{PAGE_BYTES, PAGE_RECORDS},
+        large::Large,
+    },
+    partition::{Page, PartitionLog, history_records},
     position::Offset,
 };
 
@@ -21,6 +25,9 @@ pub(super) struct Cache {
     last_use: u64,
     bytes: usize,
     budget: usize,
+    /// How large single records were of late, and how many readers bring such.
+    large: Large,
+    readers: usize,
     /// Partitions that are kept started: what was fetched ahead of them takes its part of the budget.
     warm: Option<Arc<WarmLimit>>,
 }
@@ -42,7 +49,7 @@ pub(super) enum Lookup {
 #[derive(Debug)]
 struct Log {
     /// Keeps the key from becoming another log's.
-    log: Arc<PartitionLog>,
+    _log: Arc<PartitionLog>,
     pages: BTreeMap<Offset, Entry>,
     /// Pages begin and end at multiples of this, so that clients cut at many places share them. A power of two, halved
     /// when records turn out to be so large that a page ends early, and doubled when twice the records would fit into one.
@@ -66,6 +73,8 @@ impl Cache {
             last_use: 0,
             bytes: 0,
             budget,
+            large: Large::default(),
+            readers: 0,
             warm: None,
         }
     }
@@ -99,6 +108,10 @@ impl Cache {
         if log.is_replaced() || range.is_empty() {
             return;
         }
+        if page.events().len() == 1 {
+            // One that fills a page stands in it alone.
+            self.large.note(page.bytes(), Instant::now());
+        }
         let entry = self.log(log);
         entry.adapt(page, cut);
         let old = entry.pages.insert(
@@ -108,13 +121,18 @@ impl Cache {
                 used: 0,
             },
         );
-        self.bytes += page.bytes();
+        self.bytes += cost(page);
         if let Some(old) = old {
             self.uses.remove(&old.used);
-            self.bytes -= old.page.bytes();
+            self.bytes -= cost(&old.page);
         }
         self.touch(key(log), range.start);
         self.shrink();
+    }
+
+    /// Notes how many readers there are.
+    pub(super) fn set_readers(&mut self, readers: usize) {
+        self.readers = readers;
     }
 
     /// Notes where the log starts, as the broker said last. That may be lower than what was noted before: another replica
@@ -132,13 +150,13 @@ impl Cache {
             .flat_map(|log| log.pages.into_values())
         {
             self.uses.remove(&entry.used);
-            self.bytes -= entry.page.bytes();
+            self.bytes -= cost(&entry.page);
         }
     }
 
     fn log(&mut self, log: &Arc<PartitionLog>) -> &mut Log {
         self.logs.entry(key(log)).or_insert_with(|| Log {
-            log: Arc::clone(log),
+            _log: Arc::clone(log),
             pages: BTreeMap::new(),
             grain: PAGE_RECORDS,
             floor: 0,
@@ -157,17 +175,20 @@ impl Cache {
 
     fn shrink(&mut self) {
         let ahead = self.warm.as_ref().map_or(0, |warm| warm.bytes());
-        let budget = self.budget.saturating_sub(ahead);
+        let on_their_way = history_records(self.readers);
+        let budget = self.large.beside(self.budget, on_their_way, Instant::now());
+        let budget = budget.min(self.budget.saturating_sub(ahead));
         // The newest page too, if it is too large: all who wait for it have it, and who comes later reads it again.
         while self.bytes > budget
             && let Some((_, (key, start))) = self.uses.pop_first()
         {
             let entry = self.logs.get_mut(&key).and_then(|log| log.pages.remove(&start));
-            self.bytes -= entry.map_or(0, |entry| entry.page.bytes());
+            self.bytes -= entry.map_or(0, |entry| cost(&entry.page));
         }
-        // A replaced log that was asked for once more leaves nothing but its name; it goes here.
+        // A log without pages, which may be replaced by now, is worth little more than its name: what else is known of it is found out
+        // again.
         if self.logs.len() > self.uses.len() + IDLE_LOGS {
-            self.logs.retain(|_, log| !log.log.is_replaced());
+            self.logs.retain(|_, log| !log.pages.is_empty());
         }
     }
 }
@@ -215,8 +236,20 @@ pub(super) fn key(log: &Arc<PartitionLog>) -> LogKey {
     Arc::as_ptr(log).addr()
 }
 
+/// What a page costs here, in bytes.
+fn cost(page: &Page) -> usize {
+    page.bytes() + PLACE
+}
+
+/// What a page's places in the cache cost, in bytes: one among the uses, and one among the pages of its log, which has a node of
+/// eleven for itself where each of thousands of partitions has one page.
+const PLACE: usize = 384;
+
 /// Logs without pages that are not worth a sweep.
 const IDLE_LOGS: usize = 1024;
+
+#[cfg(test)]
+mod model;
 
 #[cfg(test)]
 mod tests {
@@ -361,7 +394,7 @@ mod tests {
 
     #[test]
     fn the_page_not_used_for_longest_goes_first_and_bytes_add_up() {
-        let size = page(0, 100).bytes();
+        let size = cost(&page(0, 100));
         let (mut cache, log) = (Cache::new(2 * size), log());
         cache.insert(&log, &page(0, 100), false);
         cache.insert(&log, &page(1024, 1124), false);

@@ -30,6 +30,7 @@ use super::{
     counters::{ClusterLabels, Counters},
     reader::{Found, Token},
 };
+pub(super) use crate::partition::MOST_READERS;
 use crate::{
     client::ClientKey,
     partition::{Bounds, History, HistoryError, Page, PartitionLog, TopicPartition},
@@ -159,6 +160,7 @@ impl Pool {
         match Worker::spawn(Arc::clone(&self.core), token) {
             Ok(mailbox) => {
                 readers.mailboxes.push(Arc::clone(&mailbox));
+                self.core.cache.lock().set_readers(readers.mailboxes.len());
                 Some(mailbox)
             }
             Err(error) => {
@@ -444,9 +446,6 @@ impl Core {
 fn ourselves() -> ClientKey {
     ClientKey::of(Ipv4Addr::UNSPECIFIED.into())
 }
-
-/// Readers of pages of one cluster: one a broker, until there are more brokers than this. Bounds connections and threads.
-pub(super) const MOST_READERS: usize = 8;
 
 /// A call that waits for its turn for longer than this is better asked again: the caller may have gone on otherwise.
 const CALL: Duration = Duration::from_secs(5);

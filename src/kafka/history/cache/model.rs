@@ -1,0 +1,196 @@
+//! The budget of the history cache against whatever comes: records of any size, thousands of partitions, pages of one record,
+//! logs that are replaced, and what is fetched ahead.
+
+use std::collections::BTreeSet;
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::{
+    event::{Encoding, Headers, Payload, Record, Tombstones},
+    partition::{Directory, PageBuilder, TopicPartition},
+    position::LogTag,
+};
+
+/// What happens to the log of a partition.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A page at this offset comes in, of so many records of this size, and of a hole behind them.
+    Insert {
+        partition: usize,
+        at: Offset,
+        records: usize,
+        size: usize,
+        hole: Offset,
+        cut: bool,
+    },
+    /// A client looks for an offset.
+    Find { partition: usize, at: Offset },
+    /// Retention moves on.
+    Expire { partition: usize, start: Offset },
+    /// The topic is deleted and created again.
+    Replace { partition: usize },
+    /// So many partitions are kept started.
+    Warm { partitions: usize },
+}
+
+const PARTITIONS: usize = 3000;
+
+/// Records are base64 on their way out, which is what costs most.
+const BASE64: Encoding = Encoding {
+    payload: Payload::Base64,
+    tombstones: Tombstones::Skip,
+};
+
+fn step() -> impl Strategy<Value = Step> {
+    let partition = prop_oneof![0usize..3, 0..PARTITIONS];
+    let at = prop_oneof![4 => 0i64..5_000, 1 => Offset::MAX - 2_000..=Offset::MAX];
+    let insert = |records, size| {
+        let place = (
+            prop_oneof![0usize..3, 0..PARTITIONS],
+            prop_oneof![9 => 0i64..5_000, 1 => Offset::MAX - 2_000..Offset::MAX],
+        );
+        (
+            place,
+            records,
+            size,
+            prop_oneof![Just(0i64), 1i64..4_000],
+            any::<bool>(),
+        )
+            .prop_map(|((partition, at), records, size, hole, cut)| Step::Insert {
+                partition,
+                at,
+                records,
+                size,
+                hole,
+                cut,
+            })
+    };
+    prop_oneof![
+        6 => insert(0usize..200, 0usize..100),
+        3 => insert(1usize..2, 0usize..2_000),
+        1 => insert(1usize..3, 100_000usize..300_000),
+        6 => (partition.clone(), at.clone()).prop_map(|(partition, at)| Step::Find { partition, at }),
+        1 => (partition.clone(), at).prop_map(|(partition, start)| Step::Expire { partition, start }),
+        1 => partition.prop_map(|partition| Step::Replace { partition }),
+        1 => (0usize..4).prop_map(|partitions| Step::Warm { partitions }),
+    ]
+}
+
+fn log(partition: usize) -> Arc<PartitionLog> {
+    let partition = TopicPartition {
+        topic: "edits".into(),
+        partition: partition as i32,
+    };
+    PartitionLog::new(partition, LogTag::from_bits(1, 1), BASE64, 0)
+}
+
+fn page(at: Offset, records: usize, size: usize, hole: Offset) -> Arc<Page> {
+    let mut page = PageBuilder::new(at, BASE64);
+    let value = vec![b'x'; size];
+    let end = at.saturating_add(records as Offset);
+    for offset in at..end {
+        let record = Record {
+            offset,
+            timestamp: 0,
+            epoch: 0,
+            key: None,
+            headers: Headers::default(),
+            value: Some(&value),
+            canary: false,
+        };
+        assert_eq!(page.push(&record), Ok(()));
+    }
+    Arc::new(page.finish(end.saturating_add(hole)))
+}
+
+/// What the pages that the cache has cost, counted one by one.
+fn kept(cache: &Cache) -> usize {
+    let pages = cache.logs.values().flat_map(|log| log.pages.values());
+    pages.map(|entry| cost(&entry.page)).sum()
+}
+
+/// The cache has nothing twice, forgets nothing that it counts, and is within its budget.
+fn check(cache: &Cache, budget: usize) -> Result<(), TestCaseError> {
+    prop_assert_eq!(cache.bytes, kept(cache));
+    prop_assert!(cache.bytes <= budget, "{} of {}", cache.bytes, budget);
+    let used: BTreeSet<_> = cache
+        .logs
+        .values()
+        .flat_map(|log| log.pages.values().map(|entry| entry.used))
+        .collect();
+    prop_assert!(used.iter().eq(cache.uses.keys()));
+    prop_assert!(
+        cache
+            .logs
+            .values()
+            .all(|log| (1..=PAGE_RECORDS).contains(&log.grain))
+    );
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn the_cache_holds_its_budget_whatever_comes(
+        steps in vec(step(), 1..200),
+        budget in prop_oneof![Just(0usize), 500usize..5_000, 50_000usize..500_000, Just(8 << 20)],
+    ) {
+        let directory = Directory::new();
+        let warm = WarmLimit::new(budget);
+        let mut cache = Cache::new(budget).beside(&warm);
+        let mut logs: HashMap<usize, Arc<PartitionLog>> = HashMap::new();
+        for step in steps {
+            let mut get = |partition| Arc::clone(logs.entry(partition).or_insert_with(|| {
+                let log = log(partition);
+                directory.put(Arc::clone(&log));
+                log
+            }));
+            match step {
+                Step::Insert { partition, at, records, size, hole, cut } => {
+                    cache.insert(&get(partition), &page(at, records, size, hole), cut);
+                }
+                Step::Find { partition, at } => match cache.find(&get(partition), at) {
+                    Lookup::Hit(page) => prop_assert!(page.range().contains(&at)),
+                    Lookup::Miss { from, to } => prop_assert!(from <= at && (from < to || at == Offset::MAX)),
+                    Lookup::Below => {}
+                },
+                Step::Expire { partition, start } => cache.set_floor(&get(partition), start),
+                Step::Replace { partition } => {
+                    let old = get(partition);
+                    let new = log(partition);
+                    directory.put(Arc::clone(&new));
+                    logs.insert(partition, new);
+                    cache.forget(&old);
+                    cache.insert(&old, &page(0, 10, 10, 0), false);
+                    prop_assert!(!cache.logs.get(&key(&old)).is_some_and(|log| !log.pages.is_empty()));
+                }
+                Step::Warm { partitions } => {
+                    warm.open.store(partitions, std::sync::atomic::Ordering::Relaxed);
+                    cache.shrink();
+                }
+            }
+            check(&cache, budget.saturating_sub(warm.bytes()))?;
+        }
+        for log in logs.values() {
+            cache.forget(log);
+        }
+        prop_assert_eq!((cache.bytes, cache.uses.len()), (0, 0));
+    }
+}
+
+#[test]
+fn a_page_of_each_of_thousands_of_partitions_costs_no_more_than_is_counted() {
+    let (mut cache, logs): (_, Vec<_>) = (Cache::new(1 << 20), (0..20_000).map(log).collect());
+    for log in &logs {
+        cache.insert(log, &page(0, 1, 1, 0), false);
+    }
+    assert!(cache.bytes <= 1 << 20);
+    // An entry of a page, its node, and the page itself, which is an `Arc` of its struct, a box of one event and an arena.
+    let real = 11 * (size_of::<Offset>() + size_of::<Entry>())
+        + 16
+        + size_of::<Page>()
+        + 16
+        + size_of::<crate::event::Event>();
+    assert!(cost(&page(0, 1, 1, 0)) >= real, "{real}");
+    assert!(cache.uses.len() < 2_000, "{} pages", cache.uses.len());
+}
