@@ -62,12 +62,18 @@ impl Program {
         for (slot, path) in paths.iter().enumerate() {
             wanted.add(path, slot);
         }
+        wanted.shrink();
         Self {
             wanted,
             slots: paths.len(),
             root,
             needle: needle(expr).map(|text| Finder::new(text).into_owned()),
         }
+    }
+
+    /// What it costs in memory beside the tests, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.wanted.bytes()
     }
 
     pub(super) fn accepts(&self, subject: &Subject<'_>) -> bool {

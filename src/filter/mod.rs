@@ -74,8 +74,9 @@ impl Filter {
 
     /// What it costs in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        // The program has the expression's tests once more.
-        size_of::<Compiled>() + 2 * self.0.text.len() + 2 * self.0.expr.bytes()
+        let Compiled { text, expr, program } = &*self.0;
+        // The program has the expression's tests once more, and its paths as a tree.
+        size_of::<Compiled>() + 2 * text.len() + 2 * expr.bytes() + program.bytes()
     }
 
     /// Whether it accepts this event.

@@ -212,8 +212,9 @@ impl Value {
     }
 }
 
-/// What an allocation costs beside its bytes: its head, and what is left free of its size class.
-const ALLOCATION: usize = 16;
+/// What an allocation costs beside its bytes: its head, what is left free of its size class, and places that a vector has reserved.
+/// Most here are of a few bytes, and the least that glibc gives is 32.
+pub(super) const ALLOCATION: usize = 32;
 
 impl Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,95 @@
+//! What the most filters that there may be take of the process: no more than they are counted for. Alone in its process, which it
+//! measures.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
+
+use std::{fs, net::Ipv4Addr};
+
+use riverhead::{
+    client::ClientKey,
+    filter::{Filter, FilterPermit, Filters, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters},
+};
+
+const MIB: usize = 1 << 20;
+
+fn resident() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    let kib: usize = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    kib * 1024
+}
+
+/// As large as filters may be, in several ways; each `n` another.
+fn shapes(n: usize) -> [String; 4] {
+    let values: Vec<_> = (0..400).map(|value| format!("{}", n * 400 + value)).collect();
+    let texts: Vec<_> = (0..200).map(|value| format!("\"value{n}x{value}\"")).collect();
+    let tests: Vec<_> = (0..60)
+        .map(|test| format!("field{test}.of.x{n} prefix \"some text {test}\""))
+        .collect();
+    let deep: Vec<_> = (0..60)
+        .map(|test| format!("not (a.b.c.d.e{test} = {n} and x{test} > {n})"))
+        .collect();
+    [
+        format!("n in ({})", values.join(",")),
+        format!("title in ({})", texts.join(",")),
+        tests.join(" or "),
+        deep[..30].join(" or "),
+    ]
+}
+
+/// Admits such filters until there are as many as there may be; how many that are.
+fn fill(filters: &Filters, shape: usize) -> Vec<FilterPermit> {
+    let mut permits = Vec::new();
+    for n in 0..=MAX_FILTERS {
+        let text = &shapes(n)[shape];
+        assert!(text.len() <= 4096, "{} bytes", text.len());
+        let filter = Filter::parse(text).unwrap();
+        let client = ClientKey::of(Ipv4Addr::from(0x0a00_0000 + (n / MAX_FILTERS_PER_CLIENT) as u32).into());
+        match filters.admit(client, &filter) {
+            Ok(permit) => permits.push(permit),
+            Err(refusal) => {
+                assert_eq!(refusal, TooManyFilters::Host);
+                return permits;
+            }
+        }
+    }
+    panic!("more than there may be");
+}
+
+#[test]
+fn two_thousand_of_the_largest_filters_take_no_more_than_is_counted_for_them() {
+    // Kept to the end, so that nothing is taken out of what was freed.
+    let mut kept = Vec::new();
+    for shape in 0..4 {
+        // All that there may be, and a quarter of the default for lanes.
+        let limits = [usize::MAX, 32 * MIB];
+        for limit in limits.into_iter().take(if shape == 0 { 2 } else { 1 }) {
+            let filters = Filters::within(limit);
+            let before = resident();
+            let permits = fill(&filters, shape);
+            let (taken, counted) = (resident().saturating_sub(before), filters.bytes());
+            println!(
+                "shape {shape}: {} filters, {} MiB, counted for {} MiB",
+                permits.len(),
+                taken / MIB,
+                counted / MIB
+            );
+            assert!(counted <= limit);
+            assert!(permits.len() == MAX_FILTERS || limit < usize::MAX);
+            // What is left over of the parsing, and pages of which a part is free.
+            assert!(
+                taken <= counted + counted / 8 + 4 * MIB,
+                "{taken} of {counted} bytes"
+            );
+            kept.push((filters, permits));
+        }
+    }
+    for (filters, permits) in kept {
+        drop(permits);
+        assert_eq!(filters.bytes(), 0);
+    }
+}
