@@ -472,3 +472,51 @@ async fn no_timestamps_starve_a_partition_of_a_client_that_is_slower_than_what_c
     );
     assert_eq!(batches_until_partition_0_is_there(START, START + 1).await, 1);
 }
+
+/// Whatever a stranger writes into an id, and however far a place is from all that is there, its client waits or is told of a gap, and
+/// gets what comes. Tests check arithmetic for overflow, as release builds do.
+#[tokio::test(start_paused = true)]
+async fn the_largest_and_the_smallest_numbers_are_places_like_any_other() {
+    let house = House::new(1);
+    write(&house, 0, &seconds(0..5));
+    let tag = house.model.lock().tag();
+    let logs = [
+        String::new(),
+        format!(r#","log":"{tag}""#),
+        format!(r#","log":"{tag}.0""#),
+        format!(r#","log":"{tag}.2147483647""#),
+        r#","log":"AAAA.AAAAAA.1""#.to_owned(),
+    ];
+    let far = [
+        i64::MIN,
+        i64::MIN + 1,
+        -2,
+        -1,
+        0,
+        1,
+        1 << 53,
+        i64::MAX - 1024,
+        i64::MAX - 1,
+        i64::MAX,
+    ];
+    let mut taken = 0;
+    for offset in far {
+        for time in far {
+            for log in &logs {
+                let id = format!(
+                    r#"[{{"topic":"edits","partition":0,"offset":{offset},"timestamp":{time}{log}}}]"#
+                );
+                let Ok(position) = decode(id.as_bytes()) else {
+                    continue;
+                };
+                taken += 1;
+                let mut request = house.request(None, IdForm::Json);
+                request.position = Some(position);
+                let mut subscription = Subscription::start(&house.source, request);
+                let (_, got) = received(&mut subscription).await;
+                assert!(got.len() <= 5, "{id}: {got:?}");
+            }
+        }
+    }
+    assert!(taken > 100, "{taken} of them are ids");
+}
