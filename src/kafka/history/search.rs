@@ -159,6 +159,9 @@ mod tests {
         }
     }
 
+    /// The time of the record at each offset that has one.
+    type Log = fn(Offset) -> Option<Timestamp>;
+
     /// Where compaction or markers left nothing, and records without a timestamp, whichever way the bisection falls.
     #[tokio::test]
     async fn a_hole_is_not_taken_for_older_records() {
@@ -167,7 +170,7 @@ mod tests {
             end: 1000,
             epoch: None,
         };
-        let logs: [(&str, fn(Offset) -> Option<Timestamp>); 5] = [
+        let logs: [(&str, Log); 5] = [
             ("all but the first tenth", |offset| {
                 (offset < 100).then_some(offset)
             }),
