@@ -47,6 +47,9 @@ impl Told {
     /// # Errors
     /// When it is none.
     pub fn read(header: &[u8]) -> Result<Self, BadHeader> {
+        if Self::is_local(header) {
+            return Ok(Self::Itself);
+        }
         let header = Header::try_from(header).map_err(|_| BadHeader)?;
         Ok(match (header.command, header.addresses) {
             (Command::Proxy, Addresses::IPv4(ends)) => {
@@ -60,10 +63,20 @@ impl Told {
         })
     }
 
+    /// Whether a proxy speaks for itself. All behind the command, the family included, means nothing then and must not be
+    /// refused, while `ppp` wants addresses of that family.
+    fn is_local(header: &[u8]) -> bool {
+        let begins = header.strip_prefix(PROTOCOL_PREFIX);
+        header.len() >= Self::FIXED && begins.is_some_and(|rest| rest.first() == Some(&LOCAL))
+    }
+
     fn of(source: SocketAddr) -> Self {
         Self::For(PeerAddr(source))
     }
 }
+
+/// Version 2, and the command of health checks.
+const LOCAL: u8 = 0x20;
 
 const LONGEST_REST: usize = 2 * 1024;
 
@@ -111,6 +124,11 @@ mod tests {
             Ok(Told::Itself),
             "LOCAL with addresses"
         );
+        assert_eq!(
+            read(&header(0x20, 0x11, &[])),
+            Ok(Told::Itself),
+            "LOCAL with a family and no addresses"
+        );
         assert_eq!(read(&header(0x21, 0x00, &[])), Ok(Told::Itself), "UNSPEC");
         assert_eq!(
             read(&header(0x21, 0x31, &[0; 216])),
@@ -153,6 +171,11 @@ mod tests {
             let begun = if prefix { [PROTOCOL_PREFIX, &bytes].concat() } else { bytes };
             let _ = read(&begun);
             let _ = Told::read(&begun);
+        }
+
+        #[test]
+        fn a_proxy_that_speaks_for_itself_does_so_whatever_follows(family in any::<u8>(), rest in vec(any::<u8>(), 0..2048)) {
+            prop_assert_eq!(read(&header(0x20, family, &rest)), Ok(Told::Itself));
         }
 
         #[test]
