@@ -209,6 +209,35 @@ async fn what_is_too_large_or_wrong_is_told_as_on_http_1() {
     }
 }
 
+/// As on HTTP/1.1, where the name stands in `Host`.
+#[tokio::test]
+async fn the_admin_listener_answers_under_names_that_it_knows_only() {
+    let rig = Rig::start(|_| {});
+    let mut connection = Connection::to(rig.admin).await;
+    for (method, authority, host, status) in [
+        ("GET", "127.0.0.1:8081", None, 200),
+        ("GET", "test", None, 200),
+        ("GET", "evil.example", None, 403),
+        ("GET", "evil.example:8081", None, 403),
+        ("POST", "evil.example", None, 421),
+        ("GET", "evil.example", Some("127.0.0.1"), 400),
+        ("GET", "127.0.0.1", Some("evil.example"), 400),
+        ("GET", "127.0.0.1", Some("127.0.0.1"), 200),
+    ] {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{authority}/metrics"));
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let answer = connection
+            .requests
+            .send_request(request.body(Empty::new()).unwrap());
+        let answer = timeout(DEADLINE, answer).await.unwrap().unwrap();
+        assert_eq!(answer.status(), status, "{method} {authority} {host:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_head_far_too_large_is_refused_without_being_kept() {
     let rig = Rig::start(|_| {});

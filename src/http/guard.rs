@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use http::{HeaderMap, Method, Request, Uri, Version, header};
+use http::{HeaderMap, Method, Request, Version, header, uri::Authority};
 use parking_lot::Mutex;
 
 use super::{
@@ -111,7 +111,7 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<Host>, Error> {
     let is_there = field.is_some();
     // An empty one is a name as little as none is, and no browser sends it.
     let field = field.filter(|field| !field.is_empty()).map(read).transpose()?;
-    let target = authority(request.uri()).map(read).transpose()?;
+    let target = authority(request).map(read).transpose()?;
     match (field, target) {
         (Some(field), Some(target)) if field != target => {
             Err(Error::BadHost("it is not the one of the request's target"))
@@ -123,9 +123,11 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<Host>, Error> {
     }
 }
 
-/// The host and port of a target in absolute form, or of HTTP/2's `:authority`.
-fn authority(uri: &Uri) -> Option<&str> {
-    uri.authority().map(|authority| authority.as_str())
+/// The host and port of a target in absolute form, or of HTTP/2's `:authority`, which stands beside the target.
+fn authority<B>(request: &Request<B>) -> Option<&str> {
+    let beside = request.extensions().get::<Authority>();
+    let authority = request.uri().authority().or(beside);
+    authority.map(Authority::as_str)
 }
 
 /// Whether a browser says that this comes from a page of somebody else.

@@ -73,6 +73,9 @@ async fn respond(
     link: &Arc<Link>,
 ) -> Response<Paced> {
     let strand = STRAND.get();
+    if let Some(authority) = request.uri().authority().cloned() {
+        request.extensions_mut().insert(authority);
+    }
     if let Some(target) = plain(request.uri()) {
         *request.uri_mut() = target;
     }
@@ -89,7 +92,8 @@ async fn respond(
     response.map(|body| Paced::new(body, strand))
 }
 
-/// The target as HTTP/1.1 has it in its first line: scheme and authority stand in fields of their own here.
+/// The target as HTTP/1.1 has it in its first line: scheme and authority stand in fields of their own here. The authority is kept
+/// beside it, for the guard of the admin listener.
 fn plain(uri: &Uri) -> Option<Uri> {
     let target = uri.path_and_query()?.clone();
     Some(Uri::from(target))
