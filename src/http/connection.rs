@@ -208,7 +208,7 @@ async fn told(link: &Link, proxy: PeerAddr, rules: &Rules) -> Option<PeerAddr> {
 }
 
 /// Tells a request what is known of its connection.
-pub(super) fn introduce(request: &mut Request<Incoming>, peer: PeerAddr, link: &Arc<Link>, carrier: Carrier) {
+pub(super) fn introduce<B>(request: &mut Request<B>, peer: PeerAddr, link: &Arc<Link>, carrier: Carrier) {
     let known = request.extensions_mut();
     known.insert(peer);
     known.insert(Arc::clone(link));

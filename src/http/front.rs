@@ -3,10 +3,11 @@
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
-    Router,
+    BoxError, Router,
     body::Body,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use hyper::body::Incoming;
@@ -66,7 +67,7 @@ impl Front {
     }
 
     /// Says who asks, to the request and to us.
-    fn identify(&self, request: &mut Request<Incoming>) -> Option<Caller> {
+    fn identify<B>(&self, request: &mut Request<B>) -> Option<Caller> {
         let peer = *request.extensions().get::<PeerAddr>()?;
         let policy = self.gateway.admission.policy();
         let (client, is_denied) = match self.proxies.client(peer, request.headers()) {
@@ -77,8 +78,7 @@ impl Front {
             }
             Err(somebody) => {
                 self.gateway.admission.unforwarded(&somebody);
-                let is_denied = policy.denies(somebody.client) || policy.denies_one_of(&somebody.named);
-                (somebody.client, is_denied)
+                (somebody.client, policy.denies_somebody(&somebody))
             }
         };
         let key = policy.key(client);
@@ -90,7 +90,7 @@ impl Front {
         })
     }
 
-    async fn route(self, mut request: Request<Incoming>) -> Response {
+    async fn route<B: Sent>(self, mut request: Request<B>) -> Response {
         let passed = form::check(&request).and_then(|()| match &self.guard {
             Some(guard) => guard.admit(&request),
             None => Ok(()),
@@ -118,13 +118,12 @@ impl Front {
 
 impl Front {
     /// Answers what no route sees. It counts as a request of its client all the same.
-    async fn refuse(self, request: Request<Incoming>, error: Error) -> Response {
+    async fn refuse<B: Sent>(self, request: Request<B>, error: Error) -> Response {
         let answer = error.into_response();
         if !self.guarded {
             return answer;
         }
-        let admitted =
-            service_fn(async |_: Request<Incoming>| Ok::<_, Infallible>(StatusCode::OK.into_response()));
+        let admitted = service_fn(async |_: Request<B>| Ok::<_, Infallible>(StatusCode::OK.into_response()));
         let counted = self.gateway.admission.rate.layer(router::refuse).layer(admitted);
         match counted.oneshot(request).await {
             Ok(refused) if refused.status() != StatusCode::OK => refused,
@@ -139,40 +138,50 @@ struct Caller {
     is_denied: bool,
 }
 
-impl Answer for Front {
-    fn answer(&self, mut request: Request<Incoming>) -> BoxFuture<'static, Response> {
-        let front = self.clone();
-        Box::pin(async move {
-            let gateway = Arc::clone(&front.gateway);
-            let asked = Asked::of(&request);
-            let caller = front.identify(&mut request);
-            let mut response = match &caller {
-                Some(caller) if caller.is_denied => Error::from(Refusal::Denied).into_response(),
-                _ => front.clone().route(request).await,
-            };
-            if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
-                && let Some(caller) = caller
-            {
-                gateway.admission.refused(caller.key, refusal).await;
+impl Front {
+    /// Answers a request that is [`introduce`](super::connection::introduce)d.
+    pub(super) async fn respond<B: Sent>(self, mut request: Request<B>) -> Response {
+        let gateway = Arc::clone(&self.gateway);
+        let is_public = self.guard.is_none();
+        let asked = Asked::of(&request);
+        let caller = self.identify(&mut request);
+        let mut response = match &caller {
+            Some(caller) if caller.is_denied => Error::from(Refusal::Denied).into_response(),
+            _ => self.route(request).await,
+        };
+        if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
+            && let Some(caller) = caller
+        {
+            gateway.admission.refused(caller.key, refusal).await;
+        }
+        let mut response = asked.explain(response);
+        let headers = response.headers_mut();
+        // What the admin listener says is for no page but its own.
+        if is_public {
+            cors::expose(headers);
+            for (name, value) in CROSS_ORIGIN {
+                headers.entry(name).or_insert(HeaderValue::from_static(value));
             }
-            let mut response = asked.explain(response);
-            let headers = response.headers_mut();
-            // What the admin listener says is for no page but its own.
-            if front.guard.is_none() {
-                cors::expose(headers);
-                for (name, value) in CROSS_ORIGIN {
-                    headers.entry(name).or_insert(HeaderValue::from_static(value));
-                }
-            }
-            headers.insert(
-                header::X_CONTENT_TYPE_OPTIONS,
-                HeaderValue::from_static("nosniff"),
-            );
-            gateway.metrics.response(response.status().as_u16());
-            response
-        })
+        }
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        gateway.metrics.response(response.status().as_u16());
+        response
     }
 }
+
+impl Answer for Front {
+    fn answer(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
+        Box::pin(self.clone().respond(request))
+    }
+}
+
+/// What is sent with a request: hyper's own body, or that of a fuzz target.
+pub(super) trait Sent: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+
+impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Sent for B {}
 
 /// Whether it asks of the server in whole (`OPTIONS *`: RFC 9110, section 9.3.7), as load balancers do to see that it is there.
 fn is_of_the_server<B>(request: &Request<B>) -> bool {

@@ -25,6 +25,8 @@ mod error;
 mod exit;
 mod form;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod gzip;
 mod hosts;

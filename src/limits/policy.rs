@@ -6,7 +6,7 @@ use super::{
     networks::Networks,
     settings::{Network, Settings},
 };
-use crate::client::{ClientAddr, ClientKey};
+use crate::client::{ClientAddr, ClientKey, Unforwarded};
 
 /// What the settings mean for whom. A reload makes another one; what was let in under this one stays.
 #[derive(Debug)]
@@ -42,8 +42,13 @@ impl Policy {
         }
     }
 
+    /// Whether somebody behind a proxy is refused: whenever any address that the request names is denied.
+    pub fn denies_somebody(&self, somebody: &Unforwarded) -> bool {
+        self.denies(somebody.client) || self.denies_one_of(&somebody.named)
+    }
+
     /// Whether somebody is refused who may be any of these: `allow` is for those who are known.
-    pub fn denies_one_of(&self, addresses: &[IpAddr]) -> bool {
+    fn denies_one_of(&self, addresses: &[IpAddr]) -> bool {
         let is_denied = |address: &IpAddr| self.denied.get(*address).is_some();
         addresses.iter().any(is_denied)
     }

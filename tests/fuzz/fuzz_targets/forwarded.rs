@@ -1,0 +1,246 @@
+//! Whatever a stranger writes into the headers that say who asks, it gains nothing: behind a proxy it stays itself, or becomes
+//! somebody behind that proxy, and is denied wherever it was.
+//!
+//! The first two bytes of the input choose who the stranger is and how its proxy writes. Each line behind them is a header that
+//! the stranger sends: `x` (X-Forwarded-For), `f` (Forwarded) or `c` (the header that was agreed on), a colon, and its value.
+#![no_main]
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, LazyLock},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
+use libfuzzer_sys::fuzz_target;
+use riverhead::{
+    client::{Believed, ClientAddr, Lists, PeerAddr, Proxies, Trusted, Unforwarded},
+    limits::{Admission, Policy, settings::Settings},
+    metrics::LimitMetrics,
+};
+
+const PLAIN: HeaderName = HeaderName::from_static("x-forwarded-for");
+const AGREED: HeaderName = HeaderName::from_static("x-client-ip");
+const PROXY: &str = "10.0.0.1:4711";
+
+/// The senders: denied, allowed, nobody's, and the same of IPv6.
+const SENDERS: [&str; 6] = [
+    "192.0.2.66",
+    "198.51.100.7",
+    "203.0.113.5",
+    "2001:db8:66::1",
+    "2001:db8:7::1",
+    "2001:db8:5::1",
+];
+
+fuzz_target!(|input: &[u8]| {
+    let [sender, style, text @ ..] = input else { return };
+    let sender: IpAddr = SENDERS[usize::from(*sender) % SENDERS.len()]
+        .parse()
+        .expect("an address");
+    let stranger = lines(text);
+    for setup in SETUPS {
+        gains_nothing(setup, sender, Style(*style), &stranger);
+    }
+    for believed in SETUPS.iter().map(Setup::believed) {
+        let unknown = PeerAddr(SocketAddr::new(sender, 4711));
+        assert_eq!(
+            proxies(believed).client(unknown, &stranger),
+            Ok(sender.into()),
+            "no proxy"
+        );
+    }
+});
+
+/// What is believed, and what the proxy sets.
+struct Setup {
+    lists: Option<Lists>,
+    sets: &'static [&'static str],
+}
+
+const SETUPS: &[Setup] = &[
+    Setup {
+        lists: Some(Lists::Both),
+        sets: &["x-forwarded-for"],
+    },
+    Setup {
+        lists: Some(Lists::Both),
+        sets: &["forwarded"],
+    },
+    Setup {
+        lists: Some(Lists::Both),
+        sets: &["x-forwarded-for", "forwarded"],
+    },
+    Setup {
+        lists: Some(Lists::XForwardedFor),
+        sets: &["x-forwarded-for"],
+    },
+    Setup {
+        lists: Some(Lists::Forwarded),
+        sets: &["forwarded"],
+    },
+    Setup {
+        lists: None,
+        sets: &["x-client-ip"],
+    },
+];
+
+impl Setup {
+    fn believed(&self) -> Believed {
+        self.lists.map_or(Believed::Header(AGREED), Believed::Lists)
+    }
+}
+
+/// How a proxy writes what it sees.
+#[derive(Clone, Copy)]
+struct Style(u8);
+
+impl Style {
+    fn has(self, bit: u8) -> bool {
+        self.0 & (1 << bit) != 0
+    }
+
+    /// The hop as it stands in this header.
+    fn hop(self, name: &HeaderName, address: IpAddr) -> String {
+        let in_brackets = match address {
+            IpAddr::V6(address) => format!("[{address}]"),
+            IpAddr::V4(address) => address.to_string(),
+        };
+        if name != FORWARDED {
+            return match self.0 & 3 {
+                0 | 1 => address.to_string(),
+                2 => in_brackets,
+                _ => format!("{in_brackets}:4711"),
+            };
+        }
+        let node = match self.0 & 3 {
+            0 | 1 => in_brackets,
+            2 => format!("{in_brackets}:4711"),
+            _ => format!("{in_brackets}:_web"),
+        };
+        let quoted = if node.contains(':') {
+            format!("\"{node}\"")
+        } else {
+            node
+        };
+        match self.has(2) {
+            true => format!("for={quoted};proto=https;by=\"_me\""),
+            false => format!("for={quoted}"),
+        }
+    }
+
+    /// Puts the hop behind what is there: into one line with it, or into one of its own.
+    fn append(self, headers: &mut HeaderMap, name: &HeaderName, hop: &str) {
+        let mut line = Vec::new();
+        if self.has(3) {
+            let separator: &[u8] = if self.has(4) { b"," } else { b", " };
+            for there in headers.get_all(name) {
+                line.extend_from_slice(there.as_bytes());
+                line.extend_from_slice(separator);
+            }
+            headers.remove(name);
+        }
+        line.extend_from_slice(hop.as_bytes());
+        headers.append(name, HeaderValue::from_bytes(&line).expect("a value"));
+    }
+}
+
+fn gains_nothing(setup: &Setup, sender: IpAddr, style: Style, stranger: &HeaderMap) {
+    let (mut alone, mut headers) = (HeaderMap::new(), stranger.clone());
+    for name in setup.sets.iter().copied().map(HeaderName::from_static) {
+        let name = &name;
+        for headers in [&mut alone, &mut headers] {
+            // A proxy that sets a header of its own overwrites it; one that does not makes it appear twice.
+            if *name == AGREED && !style.has(5) {
+                headers.remove(name);
+            }
+            match *name == AGREED {
+                true => drop(headers.append(name, style.hop(name, sender).parse().expect("a value"))),
+                false => style.append(headers, name, &style.hop(name, sender)),
+            }
+            if style.has(6) && *name != AGREED {
+                style.append(headers, name, &style.hop(name, [10, 0, 0, 2].into()));
+            }
+        }
+    }
+    let peer = PeerAddr(PROXY.parse().expect("an address"));
+    let proxies = proxies(setup.believed());
+    let (without, with) = (proxies.client(peer, &alone), proxies.client(peer, &headers));
+    assert_eq!(without, Ok(sender.into()), "{alone:?}");
+    let client = match &with {
+        Ok(client) => {
+            assert_eq!(*client, sender.into(), "{headers:?}");
+            *client
+        }
+        Err(somebody) => {
+            assert_eq!(somebody.client, ClientAddr::behind(peer));
+            assert!(somebody.named.contains(&sender), "{headers:?}");
+            somebody.client
+        }
+    };
+    for policy in POLICIES.iter() {
+        assert!(
+            !is_denied(policy, &without) || is_denied(policy, &with),
+            "{headers:?}"
+        );
+        let key = policy.key(client);
+        assert!(key == policy.key(sender.into()) || key == policy.key(ClientAddr::behind(peer)));
+        assert_ne!(key, policy.key(peer.into()));
+    }
+}
+
+fn is_denied(policy: &Policy, sender: &Result<ClientAddr, Unforwarded>) -> bool {
+    match sender {
+        Ok(client) => policy.denies(*client),
+        Err(somebody) => policy.denies_somebody(somebody),
+    }
+}
+
+fn proxies(believed: Believed) -> Proxies {
+    Proxies::new(
+        Trusted::new(&["10.0.0.0/8".parse().expect("a network")]),
+        believed,
+    )
+}
+
+/// One that denies some, one that allows some, and one of each by family.
+static POLICIES: LazyLock<[Arc<Policy>; 3]> = LazyLock::new(|| {
+    let policy = |deny: &[&str], allow: &[&str]| {
+        let networks = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| text.parse().expect("a network"))
+                .collect()
+        };
+        let settings = Settings {
+            deny: networks(deny),
+            allow: networks(allow),
+            ..Settings::default()
+        };
+        Admission::new(&settings, LimitMetrics::default()).policy()
+    };
+    [
+        policy(&["192.0.2.0/24", "2001:db8:66::/48"], &[]),
+        policy(
+            &["0.0.0.0/0", "::/0"],
+            &["198.51.100.0/24", "2001:db8:7::/48", "10.0.0.0/8"],
+        ),
+        policy(&["::/0"], &["2001:db8:7::/48"]),
+    ]
+});
+
+/// The stranger's headers. What no header can hold is left out.
+fn lines(text: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in text.split(|byte| *byte == b'\n').take(64) {
+        let (name, value) = match line {
+            [b'x', b':', value @ ..] => (PLAIN, value),
+            [b'f', b':', value @ ..] => (FORWARDED, value),
+            [b'c', b':', value @ ..] => (AGREED, value),
+            _ => continue,
+        };
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}

@@ -1,0 +1,71 @@
+//! Any beginning of a connection: reading it as a PROXY header never panics, and says what the specification says.
+//!
+//! The specification's own words, section 2.2, are the model here; the header is read by the `ppp` crate.
+#![no_main]
+
+use std::net::{IpAddr, SocketAddr};
+
+use libfuzzer_sys::fuzz_target;
+use riverhead::client::{BadHeader, PeerAddr, Told};
+
+fuzz_target!(|bytes: &[u8]| {
+    let told = read(bytes);
+    assert_eq!(told.ok(), expected(bytes), "{bytes:?}");
+    let _ = Told::read(bytes);
+    if bytes.starts_with(b"PROXY") {
+        assert_eq!(told, Err(BadHeader), "version 1 is not read");
+    }
+    if let Some(length) = bytes.first_chunk().and_then(|fixed| Told::rest(fixed).ok()) {
+        assert!(length <= LONGEST);
+        let whole = &bytes[..bytes.len().min(Told::FIXED + length)];
+        assert_eq!(read(whole), told, "what follows the header is no part of it");
+        for cut in [0, Told::FIXED - 1, whole.len() - 1] {
+            assert_eq!(
+                read(&whole[..cut.min(whole.len() - 1)]),
+                Err(BadHeader),
+                "half a header"
+            );
+        }
+    }
+});
+
+/// As a connection reads it: first the fixed part, then as much as that says.
+fn read(bytes: &[u8]) -> Result<Told, BadHeader> {
+    let fixed = bytes.first_chunk().ok_or(BadHeader)?;
+    let whole = Told::FIXED + Told::rest(fixed)?;
+    Told::read(bytes.get(..whole).ok_or(BadHeader)?)
+}
+
+fn expected(bytes: &[u8]) -> Option<Told> {
+    let (fixed, rest) = bytes.split_first_chunk::<16>()?;
+    let [signature @ .., command, family, high, low] = *fixed;
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if signature != *b"\r\n\r\n\0\r\nQUIT\n" || length > LONGEST {
+        return None;
+    }
+    let rest = rest.get(..length)?;
+    match command {
+        // "The receiver must accept this connection as valid and must [...] discard the protocol block including the family".
+        0x20 => return Some(Told::Itself),
+        0x21 => {}
+        _ => return None,
+    }
+    // "Receivers must drop connections presenting unexpected values here."
+    if family >> 4 > 3 || family & 15 > 2 {
+        return None;
+    }
+    let (octets, source): (usize, fn(&[u8]) -> IpAddr) = match family >> 4 {
+        1 => (4, |rest| IpAddr::from(*rest.first_chunk::<4>().expect("four"))),
+        2 => (16, |rest| {
+            IpAddr::from(*rest.first_chunk::<16>().expect("sixteen"))
+        }),
+        3 => return (length >= 216).then_some(Told::Itself),
+        _ => return Some(Told::Itself),
+    };
+    let port = rest.get(2 * octets..2 * octets + 4)?;
+    let port = u16::from_be_bytes([port[0], port[1]]);
+    Some(Told::For(PeerAddr(SocketAddr::new(source(rest), port))))
+}
+
+/// What riverhead reads, in bytes behind the fixed part.
+const LONGEST: usize = 2048;
