@@ -68,15 +68,35 @@ pub(super) fn within_limits(expr: &Expr) -> Result<(), FilterError> {
     Err(FilterError { column: 1, fault })
 }
 
+/// How many tests and values it has. The two tests that `!=` becomes count as the one that was written.
 fn size(expr: &Expr) -> (usize, usize) {
     match expr {
-        Expr::All(parts) | Expr::Any(parts) => parts
-            .iter()
-            .map(size)
-            .fold((0, 0), |(tests, values), part| (tests + part.0, values + part.1)),
+        Expr::Any(parts) => sum(parts.iter()),
+        Expr::All(parts) => {
+            let negated: BTreeSet<_> = parts.iter().filter_map(negated).collect();
+            let is_counted =
+                |part: &&Expr| !matches!(part, Expr::Test(field, Test::Exists) if negated.contains(field));
+            sum(parts.iter().filter(is_counted))
+        }
         Expr::Not(inner) => size(inner),
         Expr::Test(_, Test::In(values)) => (1, values.len()),
         Expr::Test(..) => (1, 1),
+    }
+}
+
+fn sum<'a>(parts: impl Iterator<Item = &'a Expr>) -> (usize, usize) {
+    let sizes = parts.map(size);
+    sizes.fold((0, 0), |(tests, values), part| (tests + part.0, values + part.1))
+}
+
+/// The field of `not (a in (...))`.
+fn negated(expr: &Expr) -> Option<&Field> {
+    match expr {
+        Expr::Not(inner) => match &**inner {
+            Expr::Test(field, Test::In(_)) => Some(field),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

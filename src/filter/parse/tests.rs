@@ -190,6 +190,19 @@ fn a_hostile_filter_is_refused_before_it_costs_anything() {
     );
 }
 
+/// `!=` becomes two tests; together with a field of the query these were refused as too many.
+#[test]
+fn what_is_written_as_one_test_counts_as_one_beside_a_field() {
+    let unequal = |count| {
+        let tests: Vec<_> = (0..count).map(|n| format!("a{n} != 1")).collect();
+        Filter::parse(&tests.join(" and ")).expect("a filter")
+    };
+    let field = Filter::one_of("wiki", &["enwiki"]).expect("a filter");
+    assert!(unequal(63).and(&field).is_ok());
+    let fault = unequal(64).and(&field).map_err(|error| error.fault);
+    assert_eq!(fault, Err(Fault::TooManyTests(64)));
+}
+
 #[test]
 fn a_query_cannot_ask_for_more_values_than_a_filter() {
     let fault = |count| {

@@ -29,11 +29,15 @@ fuzz_target!(|input: (&str, &[u8])| {
     };
     let accepts = filter.accepts(&subject);
     let canonical = filter.to_string();
-    // Quotes make it longer than what was written; past the limit it need not read back.
-    if let Ok(again) = Filter::parse(&canonical) {
-        assert_eq!(again, filter);
-        assert_eq!(again.accepts(&subject), accepts);
-    } else {
-        assert!(canonical.len() > 4096, "{canonical}");
+    // Quotes make it longer than what was written, and `!=` is written as two tests; past a limit it need not read back.
+    match Filter::parse(&canonical) {
+        Ok(again) => {
+            assert_eq!(again, filter);
+            assert_eq!(again.accepts(&subject), accepts);
+        }
+        Err(error) => assert!(
+            canonical.len() > 4096 || error.to_string().contains("more than 64 tests"),
+            "{canonical}"
+        ),
     }
 });
