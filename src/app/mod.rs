@@ -105,6 +105,7 @@ pub struct DemoOptions {
 #[cfg(feature = "kafka")]
 pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
     allocator::set();
+    allocator::keep_trimmed();
     gateway::run(config, Some(reread), crate::kafka::Profile::Real, |_, _| {})
 }
 
@@ -115,6 +116,7 @@ pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
 #[cfg(feature = "kafka")]
 pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     allocator::set();
+    allocator::keep_trimmed();
     // Dropped behind the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = demo::config(options.sections, demo.bootstrap());
