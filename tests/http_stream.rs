@@ -90,6 +90,15 @@ impl Reading {
         }
         (numbers, id)
     }
+
+    /// The last id with the next `n` numbers, whatever gaps lie between.
+    async fn id_behind(&mut self, n: usize) -> String {
+        let mut ids = Vec::new();
+        while ids.len() < n {
+            ids.extend(self.next().await.expect("more events").id);
+        }
+        ids.remove(n - 1)
+    }
 }
 
 /// Two clients of the same, behind whose next batch is one of a lane.
@@ -316,6 +325,60 @@ async fn a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other() {
     while easy.next().await.expect("events, and one more gap").event != "gap" {}
 }
 
+async fn what_cannot_be_read_is_a_gap_in_a_lane_and_ends_nobody_but_who_wants_none() {
+    let house = house();
+    let rig = Rig::of(&house, |_| {});
+    let (mut easy, mut other) = shared(&rig, &house, PATH).await;
+    let mut strict = Reading::start(&rig, &format!("{PATH}?on_gap=fail"), "").await;
+    let from = house.model.lock().partitions[0].end;
+    house.damage(0, 10);
+    write(&house, 3);
+    for reading in [&mut easy, &mut other] {
+        let (mut gap, mut numbers) = (None, 0);
+        while gap.is_none() || numbers < 6 {
+            let message = reading.next().await.expect("an event");
+            match message.event.as_str() {
+                "gap" => assert!(gap.replace(message).is_none(), "told once"),
+                _ => numbers += 1,
+            }
+        }
+        let gap = gap.expect("a gap");
+        assert_eq!(gap.id, None, "the client's last id stays true");
+        let data: serde_json::Value = serde_json::from_str(&gap.data).unwrap();
+        assert_eq!(data["reason"], "unreadable");
+        assert_eq!(
+            (&data["requested"], &data["resumed"]),
+            (&from.into(), &(from + 10).into())
+        );
+    }
+    let mut gaps = 0;
+    while let Some(message) = strict.next().await {
+        gaps += usize::from(message.event == "gap");
+    }
+    assert_eq!(gaps, 1, "its stream ends with the batch that tells of it");
+}
+
+async fn who_wants_no_gap_and_would_begin_with_what_cannot_be_read_gets_410() {
+    let house = house();
+    let rig = Rig::of(&house, |_| {});
+    let mut reading = Reading::start(&rig, PATH, ALL).await;
+    let (_, before) = reading.take(40).await;
+    house.damage(0, 10);
+    write(&house, 1);
+    let behind = reading.id_behind(2).await;
+    let target = format!("{PATH}?on_gap=fail");
+    // From memory, and from the brokers.
+    for _ in 0..2 {
+        let answer = get(rig.public, &target, &format!("last-event-id: {before}\r\n")).await;
+        assert_eq!(answer.status, 410, "{answer:?}");
+        let gap = &answer.json()["gap"];
+        assert_eq!(gap["reason"], "unreadable", "{gap}");
+        house.tail_lags(0);
+    }
+    write(&house, 1);
+    Reading::start(&rig, &target, &behind).await.take(2).await;
+}
+
 async fn filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it() {
     let house = house();
     let rig = Rig::of(&house, |_| {});
@@ -527,6 +590,8 @@ on_both_sinks! {
     a_drain_under_load_tears_no_event_and_its_ids_resume
     clients_who_want_the_same_read_the_same_bytes_and_resume_by_the_ids_in_them
     a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other
+    what_cannot_be_read_is_a_gap_in_a_lane_and_ends_nobody_but_who_wants_none
+    who_wants_no_gap_and_would_begin_with_what_cannot_be_read_gets_410
     filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it
     a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_one_is_not
     streams_in_another_order_and_a_filter_in_other_words_are_the_same_lane

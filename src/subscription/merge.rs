@@ -157,15 +157,22 @@ impl Subscription {
         self.refresh();
         for index in 0..self.roster.parts.len() {
             // Those that are read have nothing to say here, and a page that nobody takes would have to be fetched again.
-            if !self.roster.parts[index].is_determined() {
+            if self.is_undecided(index) {
                 self.poll_part(index, context);
             }
         }
         match self.gaps.first() {
             Some(gap) => Poll::Ready(Err(gap.clone())),
-            None if self.is_determined() => Poll::Ready(Ok(())),
-            None => Poll::Pending,
+            None if !self.roster.is_known() => Poll::Pending,
+            None if (0..self.roster.parts.len()).any(|index| self.is_undecided(index)) => Poll::Pending,
+            None => Poll::Ready(Ok(())),
         }
+    }
+
+    /// Whether a part is not read yet, or what comes of it is a gap.
+    fn is_undecided(&self, index: usize) -> bool {
+        let part = &self.roster.parts[index];
+        !part.is_determined() || part.is_before_damage(&*self.asker.source.history)
     }
 
     /// Whether every partition is read.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     client::ClientKey,
-    partition::{Bell, Cursor, Page, PartitionLog, Step, TopicPartition},
+    partition::{Bell, Cursor, History, Page, PartitionLog, Read, Step, TopicPartition},
     position::{Mark, Offset, Place, Timestamp},
 };
 
@@ -164,6 +164,18 @@ impl Part {
     /// Whether it is read: its place is one in a log.
     pub(super) fn is_determined(&self) -> bool {
         matches!(self.state, State::Reading(_))
+    }
+
+    /// Returns whether it is read, and its next offset is known to be unreadable: what comes is a gap.
+    pub(super) fn is_before_damage(&self, history: &dyn History) -> bool {
+        let Some(cursor) = self.cursor() else {
+            return false;
+        };
+        match cursor.log().read(cursor.next()) {
+            Read::Page(page) => page.is_unreadable(),
+            Read::Below => history.is_unreadable(cursor.log(), cursor.next()),
+            Read::Ahead | Read::Replaced => false,
+        }
     }
 
     /// Where it is read; `None` while it is not.

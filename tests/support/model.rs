@@ -1,6 +1,7 @@
 //! A cluster as plain vectors, and the house in front of it.
 
 use std::{
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -29,6 +30,8 @@ pub struct Stored {
 #[derive(Debug, Default)]
 pub struct Partition {
     pub records: Vec<Stored>,
+    /// Offsets that the broker has and nobody can read, in their order.
+    pub damaged: Vec<Range<Offset>>,
     pub start: Offset,
     pub end: Offset,
     pub epoch: Epoch,
@@ -139,8 +142,15 @@ impl History for Model {
             if offset < partition.start || offset > partition.end {
                 return Err(HistoryError::OutOfRange);
             }
+            if let Some(range) = partition.damaged.iter().find(|range| range.contains(&offset)) {
+                return Ok(Arc::new(Page::unreadable(range.clone())));
+            }
+            let behind = partition.damaged.iter().rfind(|range| range.end <= offset);
+            let before = partition.damaged.iter().find(|range| range.start > offset);
             let start = (offset / PAGE * PAGE).max(partition.start);
             let end = (offset / PAGE * PAGE + PAGE).min(partition.end);
+            let start = behind.map_or(start, |range| start.max(range.end));
+            let end = before.map_or(end, |range| end.min(range.start));
             Ok(Arc::new(page(partition, start, end, encoding)))
         })
     }
@@ -153,6 +163,12 @@ impl History for Model {
                 epoch: Some(partition.epoch),
             })
         })
+    }
+
+    fn is_unreadable(&self, log: &Arc<PartitionLog>, offset: Offset) -> bool {
+        let brokers = self.lock();
+        let damaged = &brokers.partitions[log.partition().partition as usize].damaged;
+        log.tag() == brokers.tag() && damaged.iter().any(|range| range.contains(&offset))
     }
 
     fn first_at(
@@ -282,17 +298,29 @@ impl House {
     pub fn tail(&self, partition: usize) {
         let log = self.source.directory.get(TOPIC, partition as i32).unwrap();
         let brokers = self.model.lock();
-        let end = brokers.partitions[partition].end;
-        let page = page(
-            &brokers.partitions[partition],
-            log.next(),
-            end.max(log.next()),
-            log.encoding(),
-        );
+        let model = &brokers.partitions[partition];
+        let ahead = model.damaged.iter().filter(|range| range.end > log.next());
+        for range in ahead.cloned().collect::<Vec<_>>() {
+            if range.start > log.next() {
+                log.append(page(model, log.next(), range.start, log.encoding()));
+            }
+            log.append(Page::unreadable(log.next()..range.end));
+        }
+        let end = model.end.max(log.next());
+        let page = page(model, log.next(), end, log.encoding());
         drop(brokers);
         if !page.events().is_empty() {
             log.append(page);
         }
+    }
+
+    /// The next offsets, so many, are damaged on the disk before anybody has read them.
+    pub fn damage(&self, partition: usize, offsets: Offset) {
+        let mut brokers = self.model.lock();
+        let model = &mut brokers.partitions[partition];
+        let range = model.end..model.end + offsets;
+        model.end = range.end;
+        model.damaged.push(range);
     }
 
     pub fn expire(&self, partition: usize, percent: usize) {
@@ -318,6 +346,7 @@ impl House {
         let p = &mut brokers.partitions[partition];
         let end = p.start + (p.end - p.start) * keep_percent as i64 / 100;
         p.records.retain(|record| record.offset < end);
+        p.damaged.retain(|range| range.end <= end);
         p.end = end;
         p.epoch += 2;
         brokers.produce(partition, records);
@@ -346,6 +375,8 @@ impl House {
             partition.start += shift;
             partition.end += shift;
             partition.epoch = 0;
+            // They have another disk.
+            partition.damaged.clear();
             for record in &mut partition.records {
                 record.offset += shift;
                 record.epoch = 0;

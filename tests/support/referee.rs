@@ -1,6 +1,9 @@
 //! Looks at what one client gets, and says when something is lost, repeated, invented or out of order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+};
 
 use riverhead::{position::Offset, sse::Reader};
 
@@ -23,6 +26,8 @@ struct Seen {
     /// The first offset it was promised.
     from: Offset,
     numbers: Vec<u64>,
+    /// What it was told of that cannot be read.
+    unreadable: Vec<Range<Offset>>,
 }
 
 impl Default for Referee {
@@ -83,6 +88,15 @@ impl Referee {
                 seen.from
             );
         }
+        for range in &partition.damaged {
+            let due = range.start >= seen.from.max(partition.start) && range.end < partition.end;
+            assert!(
+                !due || range.clone().all(|offset| seen.is_told_of(offset)),
+                "partition {number}: not told of {range:?}, promised from {}, told of {:?}",
+                seen.from,
+                seen.unreadable
+            );
+        }
         let order: Vec<_> = seen
             .numbers
             .iter()
@@ -110,10 +124,24 @@ impl Referee {
         let gap: serde_json::Value = serde_json::from_str(data).unwrap();
         let partition = gap["partition"].as_i64().unwrap() as i32;
         let seen = self.seen.entry(partition).or_default();
-        seen.from = gap["resumed"]
+        let resumed = gap["resumed"]
             .as_i64()
             .expect("every partition of the model goes on");
-        seen.numbers.clear();
+        // All else is due as before.
+        if gap["reason"] == "unreadable" {
+            let requested = gap["requested"].as_i64().expect("where it begins");
+            return seen.unreadable.push(requested..resumed);
+        }
+        *seen = Seen {
+            from: resumed,
+            ..Seen::default()
+        };
+    }
+}
+
+impl Seen {
+    fn is_told_of(&self, offset: Offset) -> bool {
+        self.unreadable.iter().any(|range| range.contains(&offset))
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Weather {
     Recreate { records: usize },
     /// A leader stops answering, or answers again.
     Mute { partition: usize, mute: bool },
+    /// The disk has bytes that changed, in front of what is written next.
+    Damage { partition: usize, offsets: i64 },
     /// The topic gets one more partition, with records in it before anybody looks.
     AddPartition,
     /// The tail was away so long that what it read last has expired.
@@ -48,6 +50,7 @@ pub fn weather() -> impl Strategy<Value = Weather> {
         }),
         1 => (0..60usize).prop_map(|records| Weather::Recreate { records }),
         1 => (0..3usize, any::<bool>()).prop_map(|(partition, mute)| Weather::Mute { partition, mute }),
+        1 => (0..3usize, 1..30i64).prop_map(|(partition, offsets)| Weather::Damage { partition, offsets }),
         1 => Just(Weather::AddPartition),
         1 => (0..3usize).prop_map(|partition| Weather::TailLags { partition }),
         1 => any::<bool>().prop_map(|quiet| Weather::Quiet { quiet }),
@@ -80,6 +83,7 @@ impl House {
             } => self.truncate(partition % count, keep_percent, records),
             Weather::Recreate { records } => self.recreate(records),
             Weather::Mute { partition, mute } => self.model.lock().partitions[partition % count].mute = mute,
+            Weather::Damage { partition, offsets } => self.damage(partition % count, offsets),
             Weather::AddPartition if count < MOST_PARTITIONS => self.add_partition(),
             Weather::AddPartition => {}
             Weather::TailLags { partition } => self.tail_lags(partition % count),

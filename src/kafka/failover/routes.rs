@@ -46,11 +46,15 @@ impl Routes {
         log: &Arc<PartitionLog>,
         ask: impl FnOnce(&dyn History) -> BoxFuture<'static, Result<T, HistoryError>>,
     ) -> BoxFuture<'static, Result<T, HistoryError>> {
-        let route = self.0.get(&log.partition().topic);
-        match route.and_then(|route| route.histories.get(route.active.get())) {
+        match self.active(log) {
             Some(history) => ask(&**history),
             None => Box::pin(std::future::ready(Err(HistoryError::Unavailable))),
         }
+    }
+
+    fn active(&self, log: &PartitionLog) -> Option<&Arc<dyn History>> {
+        let route = self.0.get(&log.partition().topic)?;
+        route.histories.get(route.active.get())
     }
 }
 
@@ -75,5 +79,10 @@ impl History for Routes {
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         self.ask(log, |history| history.first_at(log, time, client))
+    }
+
+    fn is_unreadable(&self, log: &Arc<PartitionLog>, offset: Offset) -> bool {
+        self.active(log)
+            .is_some_and(|history| history.is_unreadable(log, offset))
     }
 }

@@ -419,6 +419,10 @@ impl History for Pool {
         let log = Arc::clone(log);
         self.call(move |this| async move { this.find_time(&log, time, client).await })
     }
+
+    fn is_unreadable(&self, log: &Arc<PartitionLog>, offset: Offset) -> bool {
+        self.core.shared.damage.at(log, offset).is_some()
+    }
 }
 
 impl Core {
