@@ -45,6 +45,28 @@ fn every_alert_has_a_section_of_the_runbook_and_every_section_an_alert() {
 }
 
 #[test]
+fn every_cause_names_tests_that_there_are() {
+    let causes = text("docs/health.md");
+    let rows = causes.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut count = 0;
+    for row in rows {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        let mut source = None;
+        for name in tests.split('`').skip(1).step_by(2) {
+            match name.ends_with(".rs") {
+                true => source = Some(text(name)),
+                false => {
+                    let source = source.as_deref().unwrap_or_default();
+                    assert!(source.contains(&format!("fn {name}(")), "{name}, of {row}");
+                    count += 1;
+                }
+            }
+        }
+    }
+    assert!(count > 20, "{count} tests");
+}
+
+#[test]
 fn every_section_says_what_it_means_what_clients_see_and_what_to_do() {
     let runbook = text("docs/runbook.md");
     let sections = runbook.split("\n### ").skip(1);

@@ -27,6 +27,11 @@ impl Bootstrap {
         (self.tried.len() == self.list.len()).then(|| self.tried.values().filter(|it| it.is_ok()).count())
     }
 
+    /// Returns whether this address took a connection when it was last tried.
+    pub(super) fn takes(&self, address: &str) -> bool {
+        self.tried.get(address).is_some_and(Result::is_ok)
+    }
+
     /// Why this address took none when it was last tried, if it took none.
     pub(super) fn fault(&self, address: &str) -> Option<&str> {
         self.tried.get(address)?.as_ref().err().map(String::as_str)

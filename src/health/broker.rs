@@ -35,6 +35,8 @@ pub(super) struct Broker {
     connection: Option<Connection>,
     /// When it last answered a question that was put to it, and to no other.
     answered: Option<Instant>,
+    /// How long it made us wait for the sake of a quota, and when it last did.
+    throttled: Option<(Duration, Instant)>,
 }
 
 impl Broker {
@@ -43,6 +45,7 @@ impl Broker {
             since: now,
             connection: None,
             answered: None,
+            throttled: None,
         }
     }
 
@@ -55,6 +58,17 @@ impl Broker {
 
     pub(super) fn answered(&mut self, at: Instant) {
         self.answered = self.answered.max(Some(at));
+    }
+
+    /// Notes that it makes one of our clients wait, at most so long before the next answer.
+    pub(super) fn throttles(&mut self, pause: Duration, at: Instant) {
+        self.throttled = Some((pause, at));
+    }
+
+    /// Returns how long it makes us wait, if it has lately.
+    pub(super) fn throttling(&self, now: Instant) -> Option<Duration> {
+        let (pause, at) = self.throttled?;
+        (now.saturating_duration_since(at) < THROTTLED).then_some(pause)
     }
 
     /// The others do not list it any more.
@@ -130,6 +144,10 @@ impl Broker {
 
 /// Each broker is asked every few seconds; two questions in a row may be lost, or sit in a busy broker.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a broker is said to throttle us after it has. It tells so in an answer, and reads nothing more of that connection for as
+/// long as it likes: the next answer comes to the next connection, once a request has timed out, and statistics tell of it 5 s later.
+const THROTTLED: Duration = Duration::from_secs(20);
 
 /// In place of librdkafka's word, for a broker that it knows no more.
 const GONE: &str = "GONE";

@@ -210,6 +210,18 @@ impl Cluster {
         }
     }
 
+    /// Notes that a broker makes one of our clients wait for the sake of a quota, at most so long before the next answer.
+    pub fn throttled(&self, broker: i32, pause: Duration, at: Instant) {
+        if let Some(broker) = self.facts.write().brokers.get_mut(&broker) {
+            broker.throttles(pause, at);
+        }
+    }
+
+    /// Returns how long this broker makes us wait for the sake of a quota, if it has lately.
+    pub fn throttling(&self, broker: i32, now: Instant) -> Option<Duration> {
+        self.facts.read().brokers.get(&broker)?.throttling(now)
+    }
+
     /// What librdkafka said of a broker, `HOST:PORT/ID: TEXT`. Anything else is not kept.
     pub fn error(&self, text: &str) {
         let Some((address, why)) = cause::split(text) else {
@@ -219,6 +231,11 @@ impl Cluster {
         if facts.errors.len() < MOST_ERRORS || facts.errors.contains_key(address) {
             facts.errors.insert(address.to_owned(), cause::shorten(why));
         }
+    }
+
+    /// Returns what is wrong when a broker answers and sends us to addresses that do not.
+    pub fn astray(&self, now: Instant) -> Option<String> {
+        self.facts.read().astray(now)
     }
 
     /// Returns what was last said against each address, for a person.
@@ -268,6 +285,7 @@ impl Cluster {
         let around = Around {
             naming: &|id| facts.name_of(id),
             answers: &|id| facts.brokers.get(&id).is_some_and(|it| it.is_reachable(now)),
+            throttles: &|id| facts.brokers.get(&id)?.throttling(now),
             transaction_patience: facts.transaction_patience,
         };
         let partitions = facts.topics.iter().flat_map(|(name, topic)| {
@@ -343,7 +361,13 @@ impl Facts {
 
     /// A broker answers, and sends us to addresses that do not.
     fn astray(&self, now: Instant) -> Option<String> {
-        self.introduction.as_ref()?.astray(&self.errors, DEADLINE, now)
+        let introduction = self.introduction.as_ref()?;
+        // A client that was sent nowhere asks nowhere else: the one that sent it there has to take connections, and no more. What
+        // has led somewhere before is not wrong because brokers are down.
+        let by = introduction.by();
+        let stands = self.described.is_none() && self.bootstrap.takes(by) && !self.errors.contains_key(by);
+        let counts = stands || introduction.is_fresh(DEADLINE, now);
+        counts.then(|| introduction.astray(&self.errors)).flatten()
     }
 
     fn short_of_brokers(&self, brokers: &[BrokerReport], reachable: usize) -> Option<Verdict> {

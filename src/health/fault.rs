@@ -156,7 +156,11 @@ impl Fault {
             Side::Tail | Side::Topology => now.saturating_duration_since(self.since) >= PERSISTENT,
             // Silence after a fault may mean that nobody asks.
             Side::History | Side::Bounds => {
-                self.last.saturating_duration_since(self.since) >= PERSISTENT && !self.is_forgotten(side, now)
+                let tried = self.last.saturating_duration_since(self.since);
+                let lasts = now.saturating_duration_since(self.since);
+                let rests = now.saturating_duration_since(self.last) < LONGEST_REST;
+                let wanted = tried >= PERSISTENT || (tried >= TRIED && rests && lasts >= PERSISTENT);
+                wanted && !self.is_forgotten(side, now)
             }
         }
     }
@@ -192,6 +196,12 @@ const SIDES: [Side; 4] = [Side::Tail, Side::History, Side::Bounds, Side::Topolog
 /// How long a fault must last to count. Elections take one or two seconds, and a broker that restarts refuses for some more;
 /// an operator is to read of a fault that stays within 10 s of its begin.
 pub(super) const PERSISTENT: Duration = Duration::from_secs(9);
+
+/// For how long tries must have failed, where they grow rare, for a fault to count while the next one is awaited.
+const TRIED: Duration = Duration::from_secs(5);
+
+/// Between two tries that are wanted: the longest pause and what an answer may take.
+const LONGEST_REST: Duration = Duration::from_secs(7);
 
 /// A fault of history that nobody has met for so long is not known to stand any more. Reads that are wanted are tried every
 /// 5 s at least.
@@ -256,6 +266,22 @@ mod tests {
             faults.judge(Side::History, at(start, 72)),
             None,
             "that is another one"
+        );
+    }
+
+    #[test]
+    fn tries_that_grow_rare_do_not_put_off_what_is_told_within_ten_seconds() {
+        let (mut faults, start) = (Faults::default(), Instant::now());
+        let millis = |millis| start + Duration::from_millis(millis);
+        for at in [0, 100, 300, 700, 1_500, 3_100, 6_300] {
+            faults.fail(Side::History, NAME, "", millis(at));
+        }
+        assert_eq!(faults.judge(Side::History, millis(8_000)), None);
+        assert!(faults.judge(Side::History, millis(9_500)).is_some());
+        assert_eq!(
+            faults.judge(Side::History, millis(14_000)),
+            None,
+            "nobody waits any more"
         );
     }
 

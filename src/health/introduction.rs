@@ -32,17 +32,14 @@ impl Introduction {
         self.by == address && self.is_fresh(lately, now)
     }
 
-    /// Returns what is wrong when the one that answers sends us to addresses that do not; `errors` has what was said
-    /// against each.
-    pub(super) fn astray(
-        &self,
-        errors: &BTreeMap<String, String>,
-        lately: Duration,
-        now: Instant,
-    ) -> Option<String> {
-        if !self.is_fresh(lately, now) {
-            return None;
-        }
+    /// Returns the `host:port` that answered.
+    pub(super) fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// Returns what is wrong when the one that answers sends us to addresses that do not; `errors` has what was said against
+    /// each.
+    pub(super) fn astray(&self, errors: &BTreeMap<String, String>) -> Option<String> {
         let elsewhere = self.brokers.iter().filter(|(_, address)| *address != self.by);
         let (id, address, why) = elsewhere
             .filter_map(|(id, address)| Some((id, address, errors.get(address)?)))
@@ -58,7 +55,8 @@ impl Introduction {
         ))
     }
 
-    fn is_fresh(&self, lately: Duration, now: Instant) -> bool {
+    /// Returns whether it was given within `lately`.
+    pub(super) fn is_fresh(&self, lately: Duration, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < lately
     }
 }

@@ -34,8 +34,6 @@ pub struct Fetching {
     pub stable: Option<i64>,
     /// The log start offset.
     pub start: Option<i64>,
-    /// How long that broker makes us wait between answers, at most, for the sake of a quota; `None` when it does not.
-    pub throttled: Option<Duration>,
 }
 
 /// What another broker's view of the cluster leads to.
@@ -226,7 +224,7 @@ impl Partition {
         let facts = self.0.lock();
         let Verdict { state, reason } = facts.judge(around, now);
         let fetching = facts.fetching;
-        let stalled = facts.stalled(now);
+        let stalled = facts.stalled(now).filter(|_| facts.throttled(around).is_none());
         PartitionReport {
             topic: topic.to_owned(),
             partition,
@@ -240,7 +238,7 @@ impl Partition {
             last_fetch_age_seconds: age(facts.fetched, now),
             next_offset: fetching.and_then(|it| it.next),
             high_watermark: fetching.and_then(|it| it.high),
-            lag: fetching.and_then(|it| it.lag()),
+            lag: facts.lag(),
             last_stable_offset: fetching.and_then(|it| it.stable),
             last_stable_offset_age_seconds: facts.stable.age(now).as_millis() as f64 / 1000.0,
             log_start_offset: fetching.and_then(|it| it.start),
@@ -257,6 +255,8 @@ pub(super) struct Around<'a> {
     pub(super) naming: &'a Naming<'a>,
     /// Whether a broker has answered lately.
     pub(super) answers: &'a dyn Fn(i32) -> bool,
+    /// How long a broker makes us wait for the sake of a quota, if it has lately.
+    pub(super) throttles: &'a dyn Fn(i32) -> Option<Duration>,
     /// For how long a transaction may be open; `None` for as long as it likes.
     pub(super) transaction_patience: Option<Duration>,
 }
@@ -286,12 +286,13 @@ impl Facts {
         self.unled(now)
             .or_else(|| self.faults.judge(Side::Bounds, now))
             .or_else(|| self.unread(naming, now))
+            .or_else(|| self.starved(around, now))
             .or_else(|| self.stall(naming, now))
             .or_else(|| self.faults.judge(Side::Tail, now))
             .or_else(|| self.unfetched(around, now))
             .or_else(|| self.refused(naming, now))
-            .or_else(|| self.stuck(naming, now))
-            .or_else(|| self.faults.judge(Side::History, now))
+            .or_else(|| self.stuck(around, now))
+            .or_else(|| self.history(around, now))
             .or_else(|| self.damaged())
             .or_else(|| {
                 let high = self.fetching.and_then(|it| it.high);
@@ -305,7 +306,7 @@ impl Facts {
         Some(match self.reading || age >= DEADLINE {
             true if age < ELECTION => return None,
             true => Verdict::failing(format!(
-                "no broker leads it, for {}: its replicas are down, or not in sync",
+                "no broker leads it, for {}: its replicas are down, not in sync, or on a disk that is offline",
                 seconds(age)
             )),
             false => Verdict::starting(age, "no broker leads it yet"),
@@ -347,8 +348,9 @@ impl Facts {
             _ if age < DEADLINE && self.fetched.is_some() => None,
             None if age < DEADLINE => Some(Verdict::starting(age, format!("the first fetch from {broker}"))),
             _ if answers => Some(Verdict::failing(format!(
-                "nothing was fetched for {}, although {broker} answers other questions",
-                seconds(age)
+                "nothing was fetched for {}, although {broker} answers other questions{}",
+                seconds(age),
+                self.throttling(around)
             ))),
             _ => Some(Verdict::failing(format!(
                 "nothing was fetched for {}: {broker} does not answer",
@@ -373,20 +375,56 @@ impl Facts {
         })
     }
 
-    fn stuck(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
+    fn stuck(&self, around: &Around<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.behind?);
-        let (fetching, unread) = (self.fetching?, self.fetching?.unread()?);
-        let quota = fetching.throttled.map(|pause| {
-            let broker = fetching.broker.map_or_else(|| "its broker".to_owned(), naming);
-            format!(": {broker} throttles us, up to {} an answer", seconds(pause))
-        });
+        let unread = self.fetching?.unread()?;
         (age >= DEADLINE).then(|| {
             Verdict::failing(format!(
                 "{unread} records wait, and none was read for {}{}",
                 seconds(age),
-                quota.unwrap_or_default()
+                self.throttling(around)
             ))
         })
+    }
+
+    /// Returns what those who read history have met.
+    fn history(&self, around: &Around<'_>, now: Instant) -> Option<Verdict> {
+        let Verdict { state, reason } = self.faults.judge(Side::History, now)?;
+        Some(Verdict::new(state, reason + &self.throttling(around)))
+    }
+
+    /// A quota may be so small that no fetch is answered at all: then even the high watermark stands still, and only those who ask
+    /// without fetching learn that there is more.
+    fn starved(&self, around: &Around<'_>, now: Instant) -> Option<Verdict> {
+        self.stalled(now).and(self.throttled(around))?;
+        Some(Verdict::failing(format!(
+            "{} records wait, and none was read for {}{}",
+            self.lag()?,
+            seconds(now.saturating_duration_since(self.high_since)),
+            self.throttling(around)
+        )))
+    }
+
+    /// Returns how many offsets lie between what was read and the end of the log, as far as anybody has told.
+    fn lag(&self) -> Option<i64> {
+        let lag = self.fetching?.lag()?;
+        let elsewhere = self.elsewhere.map_or(0, |(elsewhere, _)| elsewhere.high);
+        Some(lag.max(elsewhere - self.fetching?.next?))
+    }
+
+    /// Returns the broker that is fetched from and how long it makes us wait, if it has lately.
+    fn throttled(&self, around: &Around<'_>) -> Option<(i32, Duration)> {
+        let broker = self.fetching.and_then(|it| it.broker).or(self.leader)?;
+        Some((broker, (around.throttles)(broker)?))
+    }
+
+    /// Returns the end of a sentence, if a quota may be behind what it says.
+    fn throttling(&self, around: &Around<'_>) -> String {
+        self.throttled(around)
+            .map_or_else(String::new, |(broker, pause)| {
+                let broker = (around.naming)(broker);
+                format!(": {broker} throttles us, up to {} an answer", seconds(pause))
+            })
     }
 
     /// What could not be read, until it is below the log's start.

@@ -88,7 +88,6 @@ impl Scene {
             high: Some(high),
             stable: Some(high),
             start: Some(0),
-            throttled: None,
         };
         self.partition(number).fetching(fetching, self.at(second));
     }
@@ -293,7 +292,6 @@ fn refused_fetch() -> Fetching {
         high: None,
         stable: None,
         start: None,
-        throttled: None,
     }
 }
 
@@ -439,7 +437,14 @@ fn a_broker_that_answers_and_sends_us_to_a_dead_address_is_not_called_mute() {
         "{}",
         report.reason
     );
+    // Nobody asks it again who was sent elsewhere; it is there as long as it takes connections.
+    scene.cluster.tried("b1:9092", Ok(()));
+    let report = scene.report(60);
+    assert!(report.reason.contains("b1:9092 answers"), "{}", report.reason);
     // It has stopped answering since.
+    scene
+        .cluster
+        .error("b1:9092/bootstrap: Connect to ipv4#10.0.0.9:9092 failed: Connection refused (after 0ms in state CONNECT)");
     let report = scene.report(60);
     assert!(
         report.reason.contains("none of the bootstrap brokers answers"),
@@ -489,12 +494,13 @@ fn a_quota_that_starves_us_is_named() {
         let starved = Fetching {
             high: Some(40),
             stable: Some(40),
-            throttled: Some(Duration::from_millis(1200)),
             ..refused_fetch()
         };
         scene.partition(0).fetching(starved, scene.at(second));
         scene.fetch(1, second, 10, 10);
     }
+    let wait = Duration::from_millis(1200);
+    scene.cluster.throttled(1, wait, scene.at(13));
     let report = scene.report(14);
     assert!(
         report.reason.contains("30 records wait")
@@ -504,6 +510,58 @@ fn a_quota_that_starves_us_is_named() {
         "{}",
         report.reason
     );
+}
+
+#[test]
+fn a_quota_is_named_where_nothing_is_fetched_any_more_and_where_history_is_not_read() {
+    let scene = Scene::read(None);
+    scene.alive(12);
+    scene.cluster.throttled(1, Duration::from_secs(60), scene.at(3));
+    let named = "broker 1 (b1:9092) throttles us, up to 60 s an answer";
+    let report = scene.report(12);
+    let reason = &report.clusters[0].partitions[0].reason;
+    assert!(reason.contains("nothing was fetched for 12 s"), "{reason}");
+    assert!(reason.contains(named), "{reason}");
+
+    let scene = Scene::read(None);
+    for second in [1, 6, 11] {
+        scene.alive(second);
+        scene.fetches(second, [10, 10]);
+        scene
+            .cluster
+            .throttled(1, Duration::from_secs(60), scene.at(second));
+        let name = "OPERATION_TIMED_OUT";
+        scene
+            .partition(0)
+            .fault(Side::History, name, "", scene.at(second));
+    }
+    let report = scene.report(12);
+    let reason = &report.clusters[0].partitions[0].reason;
+    assert!(reason.contains("its history cannot be read"), "{reason}");
+    assert!(reason.contains(named), "{reason}");
+    // It throttles nobody any more, and something else is wrong.
+    scene.alive(40);
+    scene.fetches(28, [10, 10]);
+    let report = scene.report(41);
+    assert!(!report.reason.contains("throttles"), "{}", report.reason);
+}
+
+#[test]
+fn a_quota_that_lets_no_fetch_be_answered_is_no_split_brain() {
+    let scene = Scene::read(None);
+    let ahead = Elsewhere { via: 1, high: 50 };
+    scene.alive(8);
+    scene.partition(0).seen_elsewhere(ahead, scene.at(8));
+    scene.alive(14);
+    scene.fetches(14, [10, 10]);
+    scene.cluster.throttled(1, Duration::from_secs(60), scene.at(12));
+    let report = scene.report(14);
+    let partition = &report.clusters[0].partitions[0];
+    assert_eq!(partition.state, State::Failing, "{partition:?}");
+    let reason =
+        "40 records wait, and none was read for 14 s: broker 1 (b1:9092) throttles us, up to 60 s an answer";
+    assert_eq!(partition.reason, reason);
+    assert_eq!((partition.stalled, partition.lag), (false, Some(40)));
 }
 
 #[test]
@@ -711,7 +769,6 @@ fn offsets_that_cannot_be_read_degrade_their_partition_until_retention_has_passe
         high: Some(1000),
         stable: Some(1000),
         start: Some(log_start),
-        throttled: None,
     };
     let judged = |seconds| {
         let report = health.report(at(seconds));

@@ -180,7 +180,8 @@ const SEARCH: &[(&str, &str)] = &[
     ("fetch.max.bytes", "1048576"),
     ("queued.min.messages", "1"),
     ("queued.max.messages.kbytes", "1024"),
-    ("statistics.interval.ms", "0"),
+    // Tells whether a quota holds back what is looked for.
+    ("statistics.interval.ms", "1000"),
 ];
 
 /// librdkafka's own brokers never wake a waiting fetch when something is produced: they sleep it out.

@@ -6,6 +6,7 @@ use super::{
     client::Kind,
     connect::Shared,
     counters::{ClientLabels, Counters, ErrorLabels},
+    damage::Damage,
     faults,
     statistics::{Answers, Statistics},
 };
@@ -22,6 +23,7 @@ pub(super) struct Context {
     kind: Kind,
     counters: Counters,
     health: Arc<health::Cluster>,
+    damage: Arc<Damage>,
     seen: Mutex<Seen>,
     answers: Mutex<Answers>,
 }
@@ -40,6 +42,7 @@ impl Context {
             kind,
             counters: shared.counters.clone(),
             health: Arc::clone(&shared.health),
+            damage: Arc::clone(&shared.damage),
             seen: Mutex::default(),
             answers: Mutex::default(),
         }
@@ -73,6 +76,12 @@ impl Context {
 
     /// Every client sees brokers and partitions of its own; each fact has one that knows it best.
     fn tell(&self, statistics: &Statistics, at: Instant) {
+        for (broker, pause) in statistics.throttling() {
+            self.health.throttled(broker, pause, at);
+            if self.kind == Kind::Search {
+                self.damage.hindered();
+            }
+        }
         match self.kind {
             Kind::Tail => {
                 for (topic, number, fetching) in statistics.partitions(&mut self.answers.lock()) {

@@ -52,13 +52,23 @@ pub(super) fn log_news(cluster: &str, health: &health::Cluster, now: Instant) {
                     lasts,
                 } => tracing::error!(
                     cluster, %topic, partition, error = &*name, ?lasts,
-                    "the partition {side}: {reason}; it is tried on"
+                    "{}: {reason}; it is tried on", subject(side)
                 ),
                 FaultNews::Ended { side, name } => {
                     tracing::info!(cluster, %topic, partition, error = &*name, ?side, "the partition's fault is over");
                 }
             }
         }
+    }
+}
+
+/// Returns the begin of a line of the log, which says who met a fault.
+fn subject(side: Side) -> &'static str {
+    match side {
+        Side::Tail => "the partition cannot be read",
+        Side::History => "the partition's history cannot be read",
+        Side::Bounds => "the partition's leader does not tell where it begins and ends",
+        Side::Topology => "the partition's topic is not told of",
     }
 }
 

@@ -48,8 +48,9 @@ pub fn ask(
 ) -> Result<Answer, String> {
     let config = client::config(settings, Kind::Tail, Profile::Real);
     let deadline = Instant::now() + within;
-    let asked = Asked::new(&config, broker).map_err(|error| error.to_string())?;
-    asked.wait(topics, deadline)?;
+    let new = || Asked::new(&config, broker).map_err(|error| error.to_string());
+    let mut asked = new()?;
+    let mut first = Some(asked.wait(topics, deadline)?);
     let mut answer = Answer {
         cluster_id: asked
             .cluster_id()
@@ -58,7 +59,18 @@ pub fn ask(
         topics: Vec::new(),
     };
     for topic in topics {
-        let metadata = asked.wait(std::slice::from_ref(topic), deadline)?;
+        let topics = std::slice::from_ref(topic);
+        let metadata = match first.take() {
+            Some(first) => first,
+            None => match asked.wait(topics, deadline.min(Instant::now() + SOON)) {
+                Ok(metadata) => metadata,
+                // It asks the brokers that it has learned of, and these may be nowhere. A new one begins with this one.
+                Err(_) => {
+                    asked = new()?;
+                    asked.wait(topics, deadline)?
+                }
+            },
+        };
         answer.brokers = answer.brokers.max(metadata.brokers().len());
         answer
             .topics
@@ -199,6 +211,9 @@ fn partitions(metadata: &Metadata, name: &str) -> Result<usize, String> {
 
 /// One try: an answer takes milliseconds, and a client that was refused tries again by itself in between.
 const TRY: Duration = Duration::from_millis(500);
+
+/// What a broker that has answered once gets.
+const SOON: Duration = Duration::from_secs(1);
 
 /// How long a broker gets to say whose it is.
 const SIFT: Duration = Duration::from_secs(5);

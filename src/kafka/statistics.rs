@@ -91,19 +91,18 @@ impl Statistics {
             partitions.map(move |(number, partition)| (topic.as_str(), *number, partition))
         });
         let read = topics.filter(|(_, number, partition)| *number >= 0 && partition.is_read());
-        read.map(|(topic, number, partition)| {
-            let throttled = self.throttled(partition.broker);
-            (topic, number, partition.fetching(&heard, throttled))
-        })
-        .collect()
+        read.map(|(topic, number, partition)| (topic, number, partition.fetching(&heard)))
+            .collect()
     }
-}
 
-impl Statistics {
-    fn throttled(&self, broker: i32) -> Option<Duration> {
-        let own = self.brokers.values().find(|it| it.nodeid == broker)?;
-        let most = u64::try_from(own.throttle.max).ok()?;
-        (most > 0).then(|| Duration::from_millis(most))
+    /// Returns the brokers that made us wait for the sake of a quota since the last tick, each with the longest wait.
+    pub(super) fn throttling(&self) -> Vec<(i32, Duration)> {
+        let brokers = self.brokers.values().filter(|it| it.nodeid >= 0);
+        let waits = brokers.filter_map(|it| Some((it.nodeid, u64::try_from(it.throttle.max).ok()?)));
+        waits
+            .filter(|(_, most)| *most > 0)
+            .map(|(id, most)| (id, Duration::from_millis(most)))
+            .collect()
     }
 }
 
@@ -129,7 +128,7 @@ impl Partition {
         !matches!(self.fetch_state.as_str(), "none" | "stopping" | "stopped")
     }
 
-    fn fetching(&self, heard: &[i32], throttled: Option<Duration>) -> Fetching {
+    fn fetching(&self, heard: &[i32]) -> Fetching {
         // librdkafka writes -1001 for what it does not know.
         let known = |offset: i64| Some(offset).filter(|offset| *offset >= 0);
         Fetching {
@@ -139,7 +138,6 @@ impl Partition {
             high: known(self.hi_offset),
             stable: known(self.ls_offset),
             start: known(self.lo_offset),
-            throttled,
         }
     }
 }
@@ -183,6 +181,17 @@ mod tests {
         assert_eq!((learned[0].id, &*learned[0].address), (1, "b1:9092"));
         assert_eq!(learned[0].rtt, Some(Duration::from_micros(1500)));
         assert_eq!(parsed(1).connections(), 1);
+    }
+
+    #[test]
+    fn a_broker_that_throttles_us_is_told_with_its_longest_wait() {
+        assert_eq!(parsed(1).throttling(), []);
+        let text = r#"{"rx_bytes":1,"brokers":{
+            "b1:9092/1":{"nodeid":1,"state":"UP","throttle":{"min":0,"max":1200}},
+            "b2:9092/2":{"nodeid":2,"state":"UP","throttle":{"min":0,"max":0}},
+            "b3:9092/bootstrap":{"nodeid":-1,"state":"UP","throttle":{"max":7}}}}"#;
+        let statistics: Statistics = serde_json::from_str(text).expect("statistics");
+        assert_eq!(statistics.throttling(), [(1, Duration::from_millis(1200))]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{
     connect::{Profile, Shared},
     context::Context,
     faults,
+    origin::Introduced,
     reader::{Queue, Reader, Topic, What},
     settings::Settings,
 };
@@ -41,10 +42,18 @@ pub fn try_fetches(
     let deadline = Instant::now() + within;
     let shared = Shared::apart(settings);
     let (token, _ends) = mpsc::channel();
-    let config = client::config(settings, Kind::History, Profile::Real);
+    let mut config = client::config(settings, Kind::History, Profile::Real);
+    // An address that drops what is sent to it is to be told of before the time is over.
+    config.set("socket.connection.setup.timeout.ms", SETUP);
     let context = Context::new(&shared, Kind::History);
     let reader = Reader::open(&config, context, &shared.origin, token).map_err(|error| error.to_string())?;
     let queue = reader.queue().map_err(|code| code.to_string())?;
+    // Where it sends us is worth telling when nobody answers there.
+    if let Some((topic, _)) = topics.first()
+        && let Ok((_, Introduced { by, brokers })) = reader.home(topic, HOME)
+    {
+        shared.health.introduced(&by, brokers, Instant::now());
+    }
     let mut trial = Trial {
         reader,
         queue,
@@ -59,12 +68,13 @@ pub fn try_fetches(
     while !trial.waiting.is_empty() && Instant::now() < deadline {
         trial.turn(deadline);
     }
-    let heard = shared.health.errors();
-    let heard = heard
-        .is_empty()
-        .then(String::new)
-        .unwrap_or_else(|| format!(": {heard}"));
-    Ok(trial.end(&format!("nothing came within {} s{heard}", within.as_secs())))
+    let silence = || {
+        let heard = shared.health.errors();
+        let colon = if heard.is_empty() { "" } else { ": " };
+        format!("nothing came within {} s{colon}{heard}", within.as_secs())
+    };
+    let why = shared.health.astray(Instant::now()).unwrap_or_else(silence);
+    Ok(trial.end(&why))
 }
 
 struct Trial {
@@ -137,6 +147,12 @@ impl Trial {
 
 /// librdkafka's offset for the record before the end (`RD_KAFKA_OFFSET_TAIL(1)`).
 const LAST_RECORD: i64 = -2001;
+
+/// What a connection gets, in ms: less than the whole trial.
+const SETUP: &str = "3000";
+
+/// What a broker gets to say where the others are.
+const HOME: Duration = Duration::from_secs(2);
 
 /// How long the thread rests at most: librdkafka wants to be heard every second.
 const TURN: Duration = Duration::from_millis(200);

@@ -139,7 +139,10 @@ impl Witness {
         let now = Instant::now();
         let mut stalled = BTreeMap::<i32, usize>::new();
         for (_, _, cell) in self.shared.health.partitions() {
-            if let Some(broker) = cell.stalled_at(now) {
+            // One that throttles us answers no fetch for that, and is not cut off from anybody.
+            if let Some(broker) = cell.stalled_at(now)
+                && self.shared.health.throttling(broker, now).is_none()
+            {
                 *stalled.entry(broker).or_default() += 1;
             }
         }

@@ -18,6 +18,9 @@ pub(crate) const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");
 /// The name of the stream of [`plan`].
 pub(crate) const STREAM: &str = "stream";
 
+/// The environment's variable for all clusters.
+pub(crate) const CLUSTERS: &str = "RIVERHEAD__CLUSTERS";
+
 /// The query that asks for everything, from the very first record.
 pub(crate) const FROM_THE_START: &str = "?since=1";
 
@@ -26,6 +29,17 @@ pub(crate) fn plan(cluster: &Cluster, topics: &[&str]) -> Plan {
     let bootstrap = cluster.bootstrap_with_dead_first();
     let bootstrap = bootstrap.split(',').map(Into::into).collect();
     Plan::new(RIVERHEAD, bootstrap, STREAM, topics).unlimited()
+}
+
+/// The same, with more of its cluster's settings.
+pub(crate) fn plan_with(cluster: &Cluster, topics: &[&str], settings: &str) -> Plan {
+    let plan = plan(cluster, topics);
+    // All clusters in one value, since a file of the kit says nothing of these.
+    let clusters = format!(
+        "[{{ name = \"main\", bootstrap = {:?}, {settings} }}]",
+        plan.bootstrap
+    );
+    plan.set(CLUSTERS, &clusters)
 }
 
 pub(crate) fn start(plan: &Plan) -> Gateway {

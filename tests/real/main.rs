@@ -15,6 +15,8 @@
     reason = "figures that `--nocapture` shows"
 )]
 
+mod causes;
+mod checked;
 mod crowd;
 mod following;
 mod health;

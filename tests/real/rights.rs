@@ -1,7 +1,7 @@
 //! Rights that are missing, or taken away: told under the error's own name.
 
 use std::{
-    process::{Command, Output},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -9,9 +9,16 @@ use riverhead_brokers::{Cluster, eventually, scaled};
 use riverhead_loadtest::gateway::Plan;
 
 use crate::{
-    following::{RIVERHEAD, STREAM, start},
+    checked::check,
+    following::{plan_with, start},
     healthz::until_said,
 };
+
+/// One for all of these tests: each has a topic of its own.
+fn shared() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(cluster)
+}
 
 /// A broker that lets `reader` do what its rights allow, and everybody at the other listeners all.
 fn cluster() -> Cluster {
@@ -36,41 +43,14 @@ fn cluster() -> Cluster {
 }
 
 fn plan(cluster: &Cluster, topic: &str) -> Plan {
-    let bootstrap: Vec<String> = cluster
-        .bootstrap_with_dead_first()
-        .split(',')
-        .map(Into::into)
-        .collect();
-    let clusters = clusters(&bootstrap);
-    Plan::new(RIVERHEAD, bootstrap, STREAM, &[topic])
-        .unlimited()
-        .set(CLUSTERS, &clusters)
-}
-
-/// All clusters in one value, since a file of the kit says nothing of SASL.
-fn clusters(bootstrap: &[String]) -> String {
-    format!(
-        "[{{ name = \"main\", bootstrap = {bootstrap:?}, librdkafka = {{ \"security.protocol\" = \"sasl_plaintext\", \
-         \"sasl.mechanism\" = \"PLAIN\", \"sasl.username\" = \"reader\", \"sasl.password\" = \"secret\" }} }}]"
-    )
-}
-
-/// What `check-config --online` says of this plan.
-fn check(plan: &Plan) -> Output {
-    let directory = tempfile::TempDir::new().expect("a directory");
-    let file = directory.path().join("riverhead.toml");
-    std::fs::write(&file, plan.config()).expect("a file");
-    let mut command = Command::new(RIVERHEAD);
-    command.args(["check-config", "--online", "--config"]).arg(&file);
-    let set = plan.env.iter().map(|(name, value)| (name, value));
-    command.envs(set).output().expect("an answer")
+    plan_with(cluster, &[topic], AS_READER)
 }
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_is_back() {
-    let (cluster, topic) = (cluster(), "rights-read");
-    let plan = plan(&cluster, topic);
+    let (cluster, topic) = (shared(), "rights-read");
+    let plan = plan(cluster, topic);
     cluster.create_topic(topic, 2);
     cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
     let gateway = start(&plan);
@@ -86,12 +66,9 @@ fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_i
     until_said(&late, "/clusters/0/partitions/1", "failing", &words);
     drop(late);
     assert_eq!(said["clusters"][0]["partitions"][0]["error"], words[0], "{said}");
-    let checked = check(&plan);
-    let told = String::from_utf8_lossy(&checked.stdout);
-    assert!(!checked.status.success(), "{told}");
-    assert!(
-        told.contains("2 partitions cannot be read: TOPIC_AUTHORIZATION_FAILED"),
-        "{told}"
+    check(&plan).says(
+        1,
+        "topic rights-read: 2 partitions cannot be read: TOPIC_AUTHORIZATION_FAILED",
     );
     cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
     until_said(&gateway, "/streams/0", "ok", &[]);
@@ -110,8 +87,8 @@ fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_i
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
-    let (cluster, topic) = (cluster(), "rights-all");
-    let plan = plan(&cluster, topic);
+    let (cluster, topic) = (shared(), "rights-all");
+    let plan = plan(cluster, topic);
     cluster.create_topic(topic, 1);
     cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
     let gateway = start(&plan);
@@ -122,7 +99,12 @@ fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
     assert!(!said.to_string().contains("does not answer"), "{said}");
     // Another process, which never saw the topic.
     let late = start(&plan);
-    until_said(&late, "/streams/0", "failing", &words);
+    let (_, took) = until_said(&late, "/streams/0", "failing", &words);
+    assert!(took < scaled(Duration::from_secs(12)), "{took:?}");
+    check(&plan).says(
+        1,
+        "error: cluster main: topic rights-all: we are not allowed to see it",
+    );
 }
 
-const CLUSTERS: &str = "RIVERHEAD__CLUSTERS";
+const AS_READER: &str = r#"librdkafka = { "security.protocol" = "sasl_plaintext", "sasl.mechanism" = "PLAIN", "sasl.username" = "reader", "sasl.password" = "secret" }"#;

@@ -39,6 +39,8 @@ pub(super) struct Damage {
     any: AtomicBool,
     /// The logs that are being looked at, or wait for it.
     pending: Mutex<HashSet<LogKey>>,
+    /// Whether a quota held back an answer to a search.
+    hindered: AtomicBool,
     /// Gone before the thread has started, and when the cluster is closed.
     suspicions: Mutex<Option<mpsc::SyncSender<Suspicion>>>,
 }
@@ -191,6 +193,11 @@ impl Damage {
         if known.get(&key(log)).is_some_and(|known| known.leader != leader) {
             known.remove(&key(log));
         }
+    }
+
+    /// Notes that a quota held back an answer to a search: what did not come may be whole.
+    pub(super) fn hindered(&self) {
+        self.hindered.store(true, Ordering::Release);
     }
 
     fn done(&self, log: &Arc<PartitionLog>) {

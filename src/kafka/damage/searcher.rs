@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io,
     ops::Range,
-    sync::{Arc, mpsc},
+    sync::{Arc, atomic::Ordering, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
 use super::{
     LogKey, Suspicion, Verdict, key,
     probe::ClientProbe,
-    search::{self, Unsure},
+    search::{self, Probe, Unsure},
 };
 use crate::{
     kafka::{
@@ -147,7 +147,16 @@ impl Searcher {
             damage: &self.shared.damage,
             partition: log.partition(),
         };
-        search::find(&mut probe, from)
+        self.shared.damage.hindered.store(false, Ordering::Release);
+        let found = search::find(&mut probe, from)?;
+        // Nothing that comes is damaged; and what is held back by a quota looks as if it were.
+        if found.is_some() {
+            probe.rest(STATISTICS)?;
+            if self.shared.damage.hindered.load(Ordering::Acquire) {
+                return Err(Unsure);
+            }
+        }
+        Ok(found)
     }
 
     fn open(&mut self) -> Result<Reader, Unsure> {
@@ -183,6 +192,9 @@ impl Searcher {
         }
     }
 }
+
+/// In which statistics tell of all that has come: they come every second.
+const STATISTICS: Duration = Duration::from_millis(1200);
 
 /// How long the client stays open with nothing to look at.
 const TURN: Duration = Duration::from_secs(5);

@@ -30,6 +30,8 @@ import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.ElectionNotNeededException;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
@@ -89,6 +91,7 @@ public final class Admin {
             case "unregister" -> admin.unregisterBroker(request.get("broker").asInt()).all().get();
             case "alter-config" -> alterConfig(request);
             case "allow" -> allow(request);
+            case "limit-fetches" -> limitFetches(request);
             default -> throw new IllegalArgumentException("unknown request " + request);
         };
     }
@@ -119,6 +122,14 @@ public final class Admin {
         request.get("rights").forEach(right -> rights.add(new AclBinding(topic,
             new AccessControlEntry(user, "*", AclOperation.fromString(right.asText()), AclPermissionType.ALLOW))));
         return rights.isEmpty() ? null : admin.createAcls(rights).all().get();
+    }
+
+    private Object limitFetches(JsonNode request) throws Exception {
+        ClientQuotaEntity client = new ClientQuotaEntity(Map.of(ClientQuotaEntity.CLIENT_ID, request.get("client").asText()));
+        JsonNode rate = request.get("rate");
+        Double limit = rate.isNull() ? null : rate.asDouble();
+        ClientQuotaAlteration.Op fetches = new ClientQuotaAlteration.Op("consumer_byte_rate", limit);
+        return admin.alterClientQuotas(List.of(new ClientQuotaAlteration(client, List.of(fetches)))).all().get();
     }
 
     /** An election that was not needed has had its effect already. */

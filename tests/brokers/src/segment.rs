@@ -50,6 +50,27 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Takes the directory with a partition's log away from `broker`, as a disk that fails does: what is in it is offline. The
+    /// broker must have been given a second directory, and this is to be the one without the cluster's metadata.
+    ///
+    /// # Panics
+    ///
+    /// If the partition is in the other directory.
+    pub fn lose_directory_of(&self, broker: i32, topic: &str, partition: i32) {
+        let spare = self.directory().join(format!("node-{broker}-spare"));
+        let log = spare.join(format!("{topic}-{partition}"));
+        assert!(log.is_dir(), "{topic}-{partition} is in the other directory");
+        fs::rename(&spare, spare.with_extension("lost")).expect("a directory that is ours");
+    }
+
+    /// Whether `broker` keeps a partition's log in its second directory.
+    pub fn is_in_spare_directory(&self, broker: i32, topic: &str, partition: i32) -> bool {
+        let spare = self.directory().join(format!("node-{broker}-spare"));
+        spare.join(format!("{topic}-{partition}")).is_dir()
+    }
+}
+
 impl Segment {
     /// Its length, in bytes.
     pub fn end(&self) -> usize {

@@ -21,6 +21,7 @@ pub struct ClusterBuilder {
     brokers: usize,
     combined: bool,
     heap_mb: u32,
+    spare_directory: bool,
     properties: Properties,
 }
 
@@ -30,6 +31,7 @@ impl Default for ClusterBuilder {
             brokers: 3,
             combined: false,
             heap_mb: DEFAULT_HEAP_MB,
+            spare_directory: false,
             properties: Properties::new(),
         }
     }
@@ -52,6 +54,12 @@ impl ClusterBuilder {
     /// The heap of each node, in megabytes; 96 unless told.
     pub fn heap_mb(mut self, megabytes: u32) -> Self {
         self.heap_mb = megabytes;
+        self
+    }
+
+    /// Gives each node a second directory for logs, as if on another disk: see [`Cluster::lose_directory_of`].
+    pub fn spare_directory(mut self) -> Self {
+        self.spare_directory = true;
         self
     }
 
@@ -119,7 +127,7 @@ impl ClusterBuilder {
         properties.extend(self.properties.clone());
         Node::new(
             id,
-            properties::write(cluster, directory, id, properties),
+            properties::write(cluster, directory, id, self.spare_directory, properties),
             self.heap_mb,
         )
     }

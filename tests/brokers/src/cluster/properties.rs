@@ -30,21 +30,37 @@ impl Identity {
     }
 }
 
-/// Writes both files of a node below `directory` and returns the path of its properties.
-pub(super) fn write(cluster: &Identity, directory: &Path, node: i32, mut properties: Properties) -> PathBuf {
-    let data = directory.join(format!("node-{node}"));
-    fs::create_dir_all(&data).expect("a directory for the node");
+/// Writes the files of a node below `directory`, with a spare directory for logs or without, and returns the path of its
+/// properties.
+pub(super) fn write(
+    cluster: &Identity,
+    directory: &Path,
+    node: i32,
+    spare: bool,
+    mut properties: Properties,
+) -> PathBuf {
+    let names = [format!("node-{node}"), format!("node-{node}-spare")];
+    let directories = names.iter().take(1 + usize::from(spare));
+    let directories: Vec<_> = directories
+        .map(|name| log_directory(cluster, node, &directory.join(name)))
+        .collect();
+    properties.insert("node.id".to_owned(), node.to_string());
+    properties.insert("log.dirs".to_owned(), directories.join(","));
+    let path = directory.join(format!("node-{node}.properties"));
+    fs::write(&path, render(&properties)).expect("server.properties");
+    path
+}
+
+/// Makes a directory one that the node takes for its own, and returns its path.
+fn log_directory(cluster: &Identity, node: i32, path: &Path) -> String {
+    fs::create_dir_all(path).expect("a directory for the node");
     let meta = format!(
         "version=1\ncluster.id={}\nnode.id={node}\ndirectory.id={}\n",
         cluster.as_str(),
         Identity::random().as_str()
     );
-    fs::write(data.join("meta.properties"), meta).expect("meta.properties");
-    properties.insert("node.id".to_owned(), node.to_string());
-    properties.insert("log.dirs".to_owned(), data.display().to_string());
-    let path = directory.join(format!("node-{node}.properties"));
-    fs::write(&path, render(&properties)).expect("server.properties");
-    path
+    fs::write(path.join("meta.properties"), meta).expect("meta.properties");
+    path.display().to_string()
 }
 
 /// What every node of a small, quick and forgetful cluster has.
@@ -80,7 +96,7 @@ pub(crate) fn combined_for_archive(
             &format!("PLAINTEXT://{broker},CONTROLLER://{controller}"),
         ),
     ]));
-    write(cluster, directory, 1, properties)
+    write(cluster, directory, 1, false, properties)
 }
 
 fn render(properties: &Properties) -> String {

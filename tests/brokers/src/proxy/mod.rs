@@ -38,6 +38,11 @@ impl Proxy {
         self.address
     }
 
+    /// Starts another proxy in front of the same address: a way in that the node behind it advertises to nobody.
+    pub fn beside(&self) -> Self {
+        Self::start(self.wire.target)
+    }
+
     /// Behaves so from now on, in both directions and towards connections that exist already.
     pub fn set(&self, fault: Fault) {
         self.wire.set_flow(None, fault.flow());

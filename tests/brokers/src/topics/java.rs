@@ -113,6 +113,11 @@ impl Cluster {
         self.ask(&json!({"do": "allow", "user": user, "topic": topic, "rights": rights}))
     }
 
+    /// Limits what each broker lets clients with this `client.id` fetch, in bytes a second; `None` takes the limit away.
+    pub fn limit_fetches(&self, client_id: &str, bytes_per_second: Option<f64>) {
+        self.ask(&json!({"do": "limit-fetches", "client": client_id, "rate": bytes_per_second}))
+    }
+
     /// Changes these properties of a topic and no other; `None` brings the default back.
     pub fn alter_topic_config(&self, topic: &str, changes: &[(&str, Option<&str>)]) {
         self.alter_config("TOPIC", topic, changes);

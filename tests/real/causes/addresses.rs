@@ -1,0 +1,76 @@
+//! Kafka's commonest mistake: a broker answers where it was asked first, and advertises an address that does not.
+
+use std::time::Duration;
+
+use riverhead_brokers::{Cluster, Fault, Proxy, scaled, shared};
+use riverhead_loadtest::gateway::Plan;
+
+use crate::{
+    checked::check,
+    following::{RIVERHEAD, STREAM, start},
+    healthz::until_said,
+};
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn wrong_advertised_listeners_are_named_and_the_broker_that_answers_is_not_called_mute() {
+    let brokers = shared();
+    brokers.create_topic(TOPIC, 3);
+    let doors: Vec<_> = doors(&brokers);
+    let listed: Vec<_> = doors.iter().map(|door| door.address().to_string()).collect();
+    advertised(&brokers, Fault::Refuse);
+    let plan = Plan::new(RIVERHEAD, listed, STREAM, &[TOPIC]).unlimited();
+
+    let gateway = start(&plan);
+    let (said, took) = until_said(
+        &gateway,
+        "/clusters/0",
+        "failing",
+        &[SAYS, "advertised.listeners"],
+    );
+    assert!(took < scaled(Duration::from_secs(12)), "{took:?}");
+    let reason = said["clusters"][0]["reason"].as_str().expect("a reason");
+    assert!(is_true(reason, &brokers, &doors), "{reason}");
+    // Neither who answers nor anybody else is said not to.
+    assert!(!said.to_string().contains("mute"), "{said}");
+    until_said(&gateway, "/streams/0", "failing", &[SAYS]);
+    let checked = check(&plan);
+    checked.says(1, SAYS);
+    let told = checked.line("error: ");
+    assert!(is_true(told, &brokers, &doors), "{told}");
+
+    advertised(&brokers, Fault::Pass);
+    until_said(&gateway, "/streams/0", "ok", &[]);
+    check(&plan).says(0, "ok: cluster main: topic");
+}
+
+/// How the addresses that brokers advertise behave.
+fn advertised(brokers: &Cluster, fault: Fault) {
+    let ids = brokers.broker_ids().into_iter();
+    ids.for_each(|broker| brokers.proxy(broker).set(fault));
+}
+
+/// A way to each broker that it does not advertise.
+fn doors(brokers: &Cluster) -> Vec<Proxy> {
+    let ids = brokers.broker_ids().into_iter();
+    ids.map(|broker| brokers.proxy(broker).beside()).collect()
+}
+
+/// Whether a sentence names one of these doors, and a broker with the address that it advertises.
+fn is_true(said: &str, brokers: &Cluster, doors: &[Proxy]) -> bool {
+    let mut pairs = doors.iter().flat_map(|door| {
+        brokers
+            .broker_ids()
+            .into_iter()
+            .map(move |id| (door.address(), id))
+    });
+    pairs.any(|(door, id)| {
+        let advertised = brokers.proxy(id).address();
+        said.contains(&format!(
+            "{door} answers, and says that broker {id} is at {advertised}, which refuses"
+        ))
+    })
+}
+
+const SAYS: &str = "answers, and says that broker";
+const TOPIC: &str = "causes-addresses";

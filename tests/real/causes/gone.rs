@@ -1,0 +1,47 @@
+//! A topic that is deleted under its readers, and one that never was.
+
+use std::time::Duration;
+
+use riverhead_brokers::{eventually, scaled, shared};
+
+use crate::{
+    checked::check,
+    following::{plan, start},
+    healthz::until_said,
+};
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_deleted_topic_is_told_as_that_in_time_and_once_until_it_is_back() {
+    let brokers = shared();
+    brokers.create_topic(TOPIC, 2);
+    let plan = plan(&brokers, &[TOPIC]);
+    let gateway = start(&plan);
+    until_said(&gateway, "/streams/0", "ok", &[]);
+    brokers.delete_topic(TOPIC);
+    let words = ["the cluster has no such topic", "UNKNOWN_TOPIC_OR_PARTITION"];
+    let (said, took) = until_said(&gateway, "/streams/0", "failing", &words);
+    assert!(took < scaled(Duration::from_secs(12)), "{took:?}");
+    assert!(!said.to_string().contains("does not answer"), "{said}");
+    assert_eq!(said["clusters"][0]["topics"][0]["state"], "failing", "{said}");
+    let fault = gateway.metric("riverhead_kafka_topic_fault").expect("a metric");
+    assert_eq!(fault, 1.0, "what RiverheadTopicFault looks at");
+    // Another process, which never saw it.
+    let late = start(&plan);
+    until_said(&late, "/streams/0", "failing", &["has no topic causes-gone"]);
+    drop(late);
+    check(&plan).says(1, "error: cluster main: topic causes-gone: it is not there");
+    let begun = "the cluster has no such topic; it is asked for again";
+    let begins = || gateway.log().matches(begun).count();
+    eventually(SOON, begun, || begins() > 0);
+
+    brokers.create_topic(TOPIC, 2);
+    until_said(&gateway, "/streams/0", "ok", &[]);
+    let over = "the cluster tells of the topic again";
+    eventually(SOON, over, || gateway.log().contains(over));
+    let log = gateway.log();
+    assert_eq!((begins(), log.matches(over).count()), (1, 1), "{log}");
+}
+
+const SOON: Duration = Duration::from_secs(10);
+const TOPIC: &str = "causes-gone";
