@@ -26,6 +26,7 @@ mod memory;
 mod outages;
 mod probe;
 mod process;
+mod prometheus;
 mod quiet;
 mod resume;
 mod rights;

@@ -1,7 +1,9 @@
-//! What is planned makes nothing failing: brokers that restart one after the other, and elections.
+//! What is planned makes nothing failing and no alert fire: brokers that restart one after the other, and elections.
 
 use std::{
     collections::BTreeSet,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,24 +12,27 @@ use std::{
     time::Duration,
 };
 
-use riverhead_brokers::{NewTopic, shared};
+use riverhead_brokers::{NewTopic, shared, spawn};
 use riverhead_loadtest::gateway::Gateway;
 use serde_json::Value;
 
 use crate::{
-    following::{plan, start},
+    following::{RIVERHEAD, STREAM, plan, start},
     healthz::{health, until_state},
+    prometheus::{ALWAYS, Prometheus},
 };
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
-fn a_rolling_restart_and_clean_elections_under_load_make_nothing_failing_at_any_time() {
+fn a_rolling_restart_and_clean_elections_under_load_make_nothing_failing_and_no_alert_fire() {
     let brokers = shared();
     let replicas: &[&[i32]] = &[&[1, 2, 3], &[2, 3, 1], &[3, 1, 2]];
     brokers.create(&NewTopic::with_replicas(TOPIC, replicas));
     let gateway = start(&plan(&brokers, &[TOPIC]));
     until_state(&gateway, "ok");
     let flow = brokers.producer(TOPIC).rate(200.0).start().run();
+    let probe = Outside::start(&gateway);
+    let prometheus = Prometheus::start(&gateway, &probe.address, PERSISTENT, &[A_BROKER_IS_DOWN]);
     let over = Arc::new(AtomicBool::new(false));
     let seen = thread::scope(|scope| {
         let watch = scope.spawn(|| watch(&gateway, &over));
@@ -44,6 +49,54 @@ fn a_rolling_restart_and_clean_elections_under_load_make_nothing_failing_at_any_
     flow.finish();
     assert!(seen.leaders.len() > 1, "nothing was elected: {:?}", seen.leaders);
     assert_eq!(seen.faults, Vec::<String>::new());
+    // What is pending becomes firing, or does not.
+    prometheus.until(&format!(
+        r#"absent(ALERTS{{alertstate="pending", alertname!="{A_BROKER_IS_DOWN}"}})"#
+    ));
+    let (unfit, rules) = prometheus.rules();
+    assert_eq!(unfit, Vec::<String>::new());
+    assert!(rules > 20, "{rules} rules");
+    assert_eq!(prometheus.fired(), [ALWAYS]);
+}
+
+/// `riverhead probe --watch`, which looks at a gateway as a client does. Dropping it ends the process.
+struct Outside {
+    child: Child,
+    address: String,
+}
+
+impl Outside {
+    fn start(gateway: &Gateway) -> Self {
+        let mut command = Command::new(RIVERHEAD);
+        command
+            .args(["probe", &format!("http://{}", gateway.http), "--stream", STREAM])
+            .args([
+                "--max-age",
+                "10s",
+                "--resume",
+                "--watch",
+                "1s",
+                "--listen",
+                "127.0.0.1:0",
+            ])
+            .stdout(Stdio::piped());
+        let mut child = spawn(command).expect("a probe");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let said = lines.next().expect("a line").expect("text");
+        let address = said.strip_prefix("listening on http://").expect("an address");
+        let address = address.trim().to_owned();
+        // It goes on telling, and ends when nobody listens.
+        thread::spawn(move || lines.for_each(drop));
+        Self { child, address }
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// What was seen at any time.
@@ -69,7 +122,7 @@ impl Seen {
     }
 }
 
-/// Looks all the time, so that what lasts for a moment is seen too: an alert waits for longer than that.
+/// Looks all the time, so that what lasts for a moment is seen too, between two scrapes.
 fn watch(gateway: &Gateway, over: &AtomicBool) -> Seen {
     let mut seen = Seen::default();
     while !over.load(Ordering::Relaxed) {
@@ -78,5 +131,13 @@ fn watch(gateway: &Gateway, over: &AtomicBool) -> Seen {
     }
     seen
 }
+
+/// How long an alert waits here: as long as what is persistent lasts. Those that are shipped wait longer, for the sake of somebody's
+/// night.
+const PERSISTENT: Duration = Duration::from_secs(10);
+
+/// This one says that a broker does not answer, which is true of each broker that restarts; what makes that worth an alert is how
+/// long it lasts, so it waits as it is shipped.
+const A_BROKER_IS_DOWN: &str = "RiverheadBrokerUnreachable";
 
 const TOPIC: &str = "rolling";
