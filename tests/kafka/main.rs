@@ -531,6 +531,20 @@ fn a_tail_whose_offset_is_refused_goes_on_in_a_new_log() {
     assert_eq!(house.counters.replacements.get_or_create(&labels).get(), 1);
 }
 
+/// Refuses fetches, one after the other, until the tail's is among them: the reader of history fetches for a while too.
+fn refuse_the_tail(brokers: &Brokers, log: &PartitionLog) {
+    let mut refused: Option<Instant> = None;
+    until(|| {
+        if refused.is_none_or(|at| at.elapsed() > Duration::from_secs(2)) {
+            brokers.mend_fetches();
+            brokers.refuse_fetches(1);
+            refused = Some(Instant::now());
+        }
+        log.is_replaced()
+    });
+    brokers.mend_fetches();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replaced_log_has_no_history() {
     let brokers = Brokers::start(&[("a", 1)]);
@@ -538,8 +552,7 @@ async fn a_replaced_log_has_no_history() {
     let house = House::new(brokers, &["a"]);
     let (old, history) = (house.log("a", 0), house.history());
     page(&house, &old, 50).await.expect("a page");
-    house.brokers.refuse_fetches(1);
-    until(|| old.is_replaced());
+    refuse_the_tail(&house.brokers, &old);
     assert_eq!(
         history.page(&old, 50, client()).await.err(),
         Some(HistoryError::Replaced)

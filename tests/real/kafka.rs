@@ -88,6 +88,14 @@ fn caught_up(log: &PartitionLog, end: Offset) {
     assert_eq!(log.end().offset, end);
 }
 
+/// Waits until each log has more records than now.
+fn records_come(logs: &[Arc<PartitionLog>]) {
+    for log in logs {
+        let more = log.end().offset + 100;
+        eventually(SOON, "records", || log.end().offset >= more);
+    }
+}
+
 fn ring(log: &PartitionLog, mut offset: Offset) -> Vec<Event> {
     let mut events = Vec::new();
     while let Read::Page(page) = log.read(offset) {
@@ -333,9 +341,10 @@ async fn a_killed_broker_costs_neither_a_record_nor_an_order() {
     let logs: Vec<_> = (0..6).map(|partition| house.log("killed", partition)).collect();
     let producer = brokers.producer("killed").rate(2000.0).start().run();
     for broker in [1, 2] {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        records_come(&logs);
         brokers.kill(broker);
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // The others lead all of them now.
+        records_come(&logs);
         brokers.start_broker(broker);
         brokers.wait_until_in_sync();
     }

@@ -4,10 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
     time::Duration,
 };
@@ -33,17 +30,18 @@ fn a_rolling_restart_and_clean_elections_under_load_make_nothing_failing_and_no_
     let flow = brokers.producer(TOPIC).rate(200.0).start().run();
     let probe = Outside::start(&gateway);
     let prometheus = Prometheus::start(&gateway, &probe.address, PERSISTENT, &[A_BROKER_IS_DOWN]);
-    let over = Arc::new(AtomicBool::new(false));
+    let (over, looking) = channel();
+    let gateway = &gateway;
     let seen = thread::scope(|scope| {
-        let watch = scope.spawn(|| watch(&gateway, &over));
+        let watch = scope.spawn(move || watch(gateway, &looking));
         for broker in [1, 2, 3] {
             brokers.restart(broker);
         }
         for partition in 0..3 {
             brokers.elect_preferred_leader(TOPIC, partition);
         }
-        until_state(&gateway, "ok");
-        over.store(true, Ordering::Relaxed);
+        until_state(gateway, "ok");
+        drop(over);
         watch.join().expect("the watch")
     });
     flow.finish();
@@ -122,12 +120,12 @@ impl Seen {
     }
 }
 
-/// Looks all the time, so that what lasts for a moment is seen too, between two scrapes.
-fn watch(gateway: &Gateway, over: &AtomicBool) -> Seen {
+/// Looks ten times a second until the other end of `looking` is dropped, so that what lasts for a moment is seen too: an alert
+/// waits for longer than that.
+fn watch(gateway: &Gateway, looking: &Receiver<()>) -> Seen {
     let mut seen = Seen::default();
-    while !over.load(Ordering::Relaxed) {
+    while looking.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
         seen.look(&health(gateway));
-        thread::sleep(Duration::from_millis(100));
     }
     seen
 }
