@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use riverhead::partition::Settings;
-use riverhead_brokers::{Cluster, NewTopic, Producer, eventually, scaled, shared};
+use riverhead_brokers::{Cluster, NewTopic, Producer, eventually, scaled, shared_alone};
 use riverhead_loadtest::{
     client::{Ask, Client},
     gateway::{Gateway, Plan},
@@ -34,7 +34,7 @@ const A_CLIENT: u64 = 14 * 1024;
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn large_records_hundreds_of_partitions_and_clients_that_do_not_read_stay_within_the_bound() {
-    let brokers = shared();
+    let brokers = shared_alone();
     create(&brokers);
     let gateway = start(&small(plan(&brokers, &[TOPIC])));
     gateway.wait_for_partitions(PARTITIONS, SOON);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use riverhead_brokers::{Cluster, eventually, shared};
+use riverhead_brokers::{Cluster, eventually, shared, turn};
 use riverhead_loadtest::{
     client::{Ask, Client},
     gateway::Gateway,
@@ -117,6 +117,7 @@ async fn resume(gateway: &Gateway, ids: &[String], place: usize) -> Client {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn only_topics_of_the_catalog_are_asked_for_and_none_is_made() {
+    let _turn = turn();
     // Here it would be enough to ask in the wrong way.
     let brokers = Cluster::builder()
         .brokers(1)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use riverhead_brokers::{scale, scaled, shared};
+use riverhead_brokers::{scale, scaled, shared, shared_alone};
 use riverhead_loadtest::{
     progress::Progress,
     scenarios::{Report, hostile::Hostile, latency::Latency, replay::Replay, resume::Resume, slow::Slow},
@@ -30,7 +30,7 @@ fn every_number_comes_once_while_clients_are_cut_and_brokers_killed() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn two_hundred_replays_at_once_cost_the_brokers_one() {
-    let cluster = shared();
+    let cluster = shared_alone();
     let replay = Replay {
         binary: RIVERHEAD.into(),
         records: 40_000,
@@ -45,16 +45,17 @@ fn two_hundred_replays_at_once_cost_the_brokers_one() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn honest_clients_stay_exact_while_strangers_send_everything_they_can() {
-    let cluster = shared();
+    let cluster = shared_alone();
     let hostile = Hostile {
         binary: RIVERHEAD.into(),
         clients: 200,
-        cuts: 5,
+        cuts: 3,
         addresses: 50,
         at_once: 6,
         rate: 50.0,
-        quiet: Duration::from_secs(10),
-        loud: scaled(Duration::from_secs(90)),
+        quiet: Duration::from_secs(4),
+        // Longer than the deadlines for a head and for a client that does not read.
+        loud: scaled(Duration::from_secs(28)),
         memory: 32,
         patience: scaled(Duration::from_secs(60)),
         // Another one each time: the report prints it.
@@ -67,12 +68,12 @@ fn honest_clients_stay_exact_while_strangers_send_everything_they_can() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_client_that_reads_a_byte_a_second_costs_a_cursor_and_loses_nothing() {
-    let cluster = shared();
+    let cluster = shared_alone();
     let slow = Slow {
         binary: RIVERHEAD.into(),
-        rate: 10_000.0,
-        warm_up: scaled(Duration::from_secs(5)),
-        slowly: scaled(Duration::from_secs(8)),
+        rate: 4_000.0,
+        warm_up: scaled(Duration::from_secs(4)),
+        slowly: scaled(Duration::from_secs(6)),
         memory: 4,
         patience: scaled(Duration::from_secs(60)),
         progress: Progress::Silent,

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead_brokers::{Cluster, eventually, scaled};
+use riverhead_brokers::{Cluster, eventually, tolerated, turn};
 use riverhead_loadtest::gateway::Plan;
 
 use crate::{
@@ -49,6 +49,7 @@ fn plan(cluster: &Cluster, topic: &str) -> Plan {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_is_back() {
+    let _turn = turn();
     let (cluster, topic) = (shared(), "rights-read");
     let plan = plan(cluster, topic);
     cluster.create_topic(topic, 2);
@@ -62,7 +63,7 @@ fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_i
     let words = ["TOPIC_AUTHORIZATION_FAILED"];
     let (said, _) = until_said(&gateway, "/clusters/0/partitions/1", "failing", &words);
     let took = taken.elapsed();
-    assert!(took < scaled(Duration::from_secs(12)), "{took:?}");
+    assert!(took < tolerated(Duration::from_secs(12)), "{took:?}");
     until_said(&late, "/clusters/0/partitions/1", "failing", &words);
     drop(late);
     assert_eq!(said["clusters"][0]["partitions"][0]["error"], words[0], "{said}");
@@ -87,6 +88,7 @@ fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_i
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
+    let _turn = turn();
     let (cluster, topic) = (shared(), "rights-all");
     let plan = plan(cluster, topic);
     cluster.create_topic(topic, 1);

@@ -24,6 +24,22 @@ pub fn scaled(duration: Duration) -> Duration {
     duration.mul_f64(scale())
 }
 
+/// How long something may take that is to take no longer than `most`: in the full form so long, otherwise ten times as long.
+///
+/// The full form (`RIVERHEAD_TEST_FULL` is set) has a machine to itself. Elsewhere anything may run beside a test.
+pub fn tolerated(most: Duration) -> Duration {
+    most.mul_f64(slack())
+}
+
+/// The factor of [`tolerated`]: 1 in the full form, otherwise 10.
+pub fn slack() -> f64 {
+    if std::env::var_os(FULL_VARIABLE).is_some() {
+        1.0
+    } else {
+        10.0
+    }
+}
+
 /// Asks `probe` until it succeeds and returns its value; `deadline` is stretched by [`scale`].
 ///
 /// ```
@@ -79,6 +95,8 @@ impl<T, E: Display> Probe for Result<T, E> {
 }
 
 const SCALE_VARIABLE: &str = "RIVERHEAD_TEST_SCALE";
+
+const FULL_VARIABLE: &str = "RIVERHEAD_TEST_FULL";
 
 /// Between two questions: short beside the quickest change awaited (a leader moves in 200 ms), long beside
 /// the cost of asking (a metadata request, 1 ms).

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use riverhead_brokers::{Cluster, Fault, scaled, shared};
+use riverhead_brokers::{Cluster, Fault, shared, tolerated};
 use riverhead_loadtest::{
     gateway::{Gateway, Plan},
     numbers::Truth,
@@ -112,7 +112,7 @@ fn named(gateway: &Gateway, cluster: &Cluster) {
     let words = ["none of the bootstrap brokers answers", &refused[0], &refused[1]];
     let (_, took) = until_said(gateway, "/clusters/0", "failing", &words);
     println!("named after {took:?}");
-    assert!(took < scaled(Duration::from_secs(10)), "{took:?}");
+    assert!(took < tolerated(Duration::from_secs(10)), "{took:?}");
     assert!(gateway.admin("/readyz").expect("an answer").contains(" 200 "));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use riverhead_brokers::{Fault, NewTopic, SharedCluster, shared};
+use riverhead_brokers::{Fault, NewTopic, SharedCluster, shared, slack, tolerated};
 use riverhead_loadtest::{
     gateway::Gateway,
     numbers::Truth,
@@ -68,7 +68,7 @@ async fn a_black_holed_broker_holds_up_no_new_client_and_no_partition_of_others(
     assert!((1..=MOST).contains(&unanswered), "{unanswered} at once");
     let ok = quantile(took, 0.99);
     println!("p99 until `:ok` of 500 new clients: {ok:?}");
-    assert!(ok < Duration::from_secs(1), "{ok:?}");
+    assert!(ok < tolerated(Duration::from_secs(1)), "{ok:?}");
     flows([1, 2, 3].map(|number| lap(&readings, number)));
 }
 
@@ -94,7 +94,7 @@ fn flows([before, during, after]: [Quantiles; 3]) {
     println!("before: {before}\nduring: {during}\nafter:  {after}");
     let usual = before.p99.max(after.p99);
     assert!(
-        during.p99 < (10.0 * usual).max(1_000.0),
+        during.p99 < (10.0 * usual).max(1_000.0 * slack()),
         "{during}, usually {usual}"
     );
     assert!(during.max < SOON.as_secs_f64() * 1_000.0);

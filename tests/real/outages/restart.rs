@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use riverhead_brokers::{scaled, shared};
+use riverhead_brokers::{scaled, shared_alone};
 use riverhead_loadtest::{numbers::Truth, reading::Reading, visitors::Visitors};
 
 use super::crowd::{Crowd, SOON, ask};
@@ -11,7 +11,7 @@ use crate::following::{FROM_THE_START, STREAM, plan, start, terminate};
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn two_thousand_clients_leave_spread_over_the_window_and_lose_nothing_by_a_cold_restart() {
-    let brokers = shared();
+    let brokers = shared_alone();
     brokers.create_topic(TOPIC, 3);
     let plan = plan(&brokers, &[TOPIC]).set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", WINDOW.as_secs()));
     let mut gateway = start(&plan);
@@ -41,7 +41,7 @@ async fn two_thousand_clients_leave_spread_over_the_window_and_lose_nothing_by_a
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn two_thousand_clients_lose_nothing_and_nobody_is_refused_by_a_hot_restart() {
-    let brokers = shared();
+    let brokers = shared_alone();
     brokers.create_topic(HOT, 3);
     let plan = plan(&brokers, &[HOT]).set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", WINDOW.as_secs()));
     let mut gateway = start(&plan);

@@ -79,7 +79,7 @@ async fn nobody_is_cut_while_all_brokers_are_frozen() {
     for broker in brokers.broker_ids() {
         brokers.freeze(broker);
     }
-    let before = frozen(&mut clients, scaled(Duration::from_secs(20))).await;
+    let before = frozen(&mut clients, scaled(Duration::from_secs(8))).await;
     // One who comes now is served like the others.
     clients.push(follow(&gateway, FROM_THE_START, None).await);
     for broker in brokers.broker_ids() {

@@ -1,7 +1,7 @@
 //! A topic, a gateway in front of it, and clients.
 
 use std::{
-    sync::OnceLock,
+    cell::Cell,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -124,11 +124,14 @@ fn write(producer: ProducerBuilder<'_>, count: u64) -> Vec<Acked> {
 }
 
 /// The timestamp of a record of [`House::write_spaced`]: within the last hour, and before all that is written by the clock.
-/// Counted from the first number asked for: tests before these have used up any number of them, and brokers refuse what is
-/// an hour ahead.
+/// Counted from the first number that this thread asks for: other tests use up any number of them before and meanwhile, and
+/// brokers refuse what is an hour ahead.
 pub(super) fn time_of(number: u64) -> i64 {
-    static START: OnceLock<i64> = OnceLock::new();
-    START.get_or_init(|| now() - 3_600_000 - number as i64 * 10) + number as i64 * 10
+    thread_local!(static START: Cell<Option<i64>> = const { Cell::new(None) });
+    let numbered = number as i64 * 10;
+    let start = START.get().unwrap_or_else(|| now() - 3_600_000 - numbered);
+    START.set(Some(start));
+    start + numbered
 }
 
 /// Milliseconds since the Unix epoch.
