@@ -102,7 +102,7 @@ fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
     // Another process, which never saw the topic.
     let late = start(&plan);
     let (_, took) = until_said(&late, "/streams/0", "failing", &words);
-    assert!(took < scaled(Duration::from_secs(12)), "{took:?}");
+    assert!(took < tolerated(Duration::from_secs(12)), "{took:?}");
     check(&plan).says(
         1,
         "error: cluster main: topic rights-all: we are not allowed to see it",

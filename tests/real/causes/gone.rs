@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use riverhead_brokers::{eventually, scaled, shared};
+use riverhead_brokers::{eventually, shared, tolerated};
 
 use crate::{
     checked::check,
@@ -21,7 +21,7 @@ fn a_deleted_topic_is_told_as_that_in_time_and_once_until_it_is_back() {
     brokers.delete_topic(TOPIC);
     let words = ["the cluster has no such topic", "UNKNOWN_TOPIC_OR_PARTITION"];
     let (said, took) = until_said(&gateway, "/streams/0", "failing", &words);
-    assert!(took < scaled(Duration::from_secs(12)), "{took:?}");
+    assert!(took < tolerated(Duration::from_secs(12)), "{took:?}");
     assert!(!said.to_string().contains("does not answer"), "{said}");
     assert_eq!(said["clusters"][0]["topics"][0]["state"], "failing", "{said}");
     let fault = gateway.metric("riverhead_kafka_topic_fault").expect("a metric");
