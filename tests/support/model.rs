@@ -318,6 +318,10 @@ impl House {
     pub fn damage(&self, partition: usize, offsets: Offset) {
         let mut brokers = self.model.lock();
         let model = &mut brokers.partitions[partition];
+        // Not both, as in `truncate`: what cannot be read proves nothing to a client whose place is behind it.
+        if model.epoch != Partition::default().epoch {
+            return;
+        }
         let range = model.end..model.end + offsets;
         model.end = range.end;
         model.damaged.push(range);
