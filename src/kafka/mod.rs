@@ -40,6 +40,7 @@ mod handle;
 mod history;
 #[cfg(feature = "kafka")]
 mod keep;
+#[cfg(feature = "kafka")]
 mod large;
 #[cfg(feature = "kafka")]
 mod lookout;
