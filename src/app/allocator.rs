@@ -7,9 +7,19 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use std::time::Duration;
 
-/// Sets it. Before there is any other thread.
+/// Sets it, and has free memory given back from then on. Call it before there is any other thread.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub(super) fn set() {
+pub(super) fn start() {
+    set();
+    keep_trimmed();
+}
+
+/// Other allocators have no such settings, and give memory back by themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(super) fn start() {}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn set() {
     // SAFETY: mallopt takes two numbers; what it does not know it refuses. No other thread allocates meanwhile.
     let set = |(name, value)| unsafe { libc::mallopt(name, value) } == 1;
     if !SETTINGS.into_iter().all(set) {
@@ -17,15 +27,11 @@ pub(super) fn set() {
     }
 }
 
-/// Other allocators have no such settings.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(super) fn set() {}
-
 /// Starts the thread that gives free memory back to the system. An arena gives back by itself only what is free at its end; what is
 /// freed between two blocks that stay is kept. Batches of clients that catch up live for moments among pages that live for minutes:
 /// without this, an hour of them doubled the resident memory while what was in use stayed the same.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub(super) fn keep_trimmed() {
+fn keep_trimmed() {
     let run = || {
         loop {
             std::thread::sleep(EVERY);
@@ -39,10 +45,6 @@ pub(super) fn keep_trimmed() {
         tracing::warn!("no thread to give free memory back to the system: {error}");
     }
 }
-
-/// Other allocators see to it by themselves.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(super) fn keep_trimmed() {}
 
 /// Returns the bytes that are free inside of all arenas.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

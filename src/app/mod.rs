@@ -104,8 +104,7 @@ pub struct DemoOptions {
 /// When it does not come up.
 #[cfg(feature = "kafka")]
 pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
-    allocator::set();
-    allocator::keep_trimmed();
+    allocator::start();
     gateway::run(config, Some(reread), crate::kafka::Profile::Real, |_, _| {})
 }
 
@@ -115,8 +114,7 @@ pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
 /// When it does not come up.
 #[cfg(feature = "kafka")]
 pub fn demo(options: DemoOptions) -> Result<(), StartError> {
-    allocator::set();
-    allocator::keep_trimmed();
+    allocator::start();
     // Dropped behind the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = demo::config(options.sections, demo.bootstrap());

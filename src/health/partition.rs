@@ -201,7 +201,8 @@ impl Partition {
         }
     }
 
-    /// Returns the broker that it is fetched from while that says nothing new and another, whom some broker names as leader, does.
+    /// Returns the broker that it is fetched from if the partition is stalled: that broker's end of the log stands still, while the leader
+    /// that another broker names has a longer log.
     pub fn stalled_at(&self, now: Instant) -> Option<i32> {
         let facts = self.0.lock();
         facts.stalled(now)?;

@@ -74,9 +74,7 @@ impl Supervisor {
             "this broker was cut off from the others, and the tail is read from it: new clients take over at the last offsets"
         );
         self.shared.origin.seeds.avoid(at);
-        if self.replace_session() {
-            self.pool.renew();
-        }
+        self.replace_clients();
     }
 
     /// The brokers are those of another cluster: nothing of it is served.
@@ -131,6 +129,11 @@ impl Supervisor {
     /// New clients, which do not ask these brokers first.
     pub(super) fn begin_anew(&mut self, foreign: BTreeSet<BrokerAddr>) {
         self.shared.origin.seeds.exclude(foreign);
+        self.replace_clients();
+    }
+
+    /// Replaces the session, and with it the readers of history: all begin with the brokers to ask first.
+    fn replace_clients(&mut self) {
         if self.replace_session() {
             self.pool.renew();
         }
