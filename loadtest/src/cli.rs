@@ -6,7 +6,7 @@ use std::{env, ffi::OsString, path::PathBuf, process::ExitCode, str::FromStr, ti
 
 use clap::{Args, Parser, Subcommand};
 
-use self::crowds::{ChurnArgs, FanoutArgs, IdleArgs, ReplayerArgs, StormArgs};
+use self::crowds::{ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReplayerArgs, ScatteredArgs, StormArgs};
 
 /// Loads a riverhead gateway and checks every number that it delivers.
 ///
@@ -54,6 +54,10 @@ pub(crate) enum Command {
     Storm(StormArgs),
     /// One client reads a log from its beginning, beside a plain consumer that does
     Replayer(ReplayerArgs),
+    /// Clients that each begin at another place of a log far larger than the cache, beside one alone
+    Scattered(ScatteredArgs),
+    /// Clients that want a few events of an old place each: what that costs the brokers
+    Look(LookArgs),
     /// Clients come, read, lag, are cut and leave: whether anything grows, or is lost
     Churn(ChurnArgs),
     /// Clients come at once, each with a time of its own, to brokers that are a round trip away

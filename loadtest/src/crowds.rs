@@ -10,13 +10,15 @@ use riverhead_loadtest::scenarios::{
     churn::Churn,
     fanout::{Fanout, Load},
     idle::Idle,
+    look::Look,
     replayer::Replayer,
+    scattered::Scattered,
     storm::Storm,
 };
 
 use crate::{
     Run,
-    cli::crowds::{ChurnArgs, FanoutArgs, IdleArgs, ReplayerArgs, StormArgs},
+    cli::crowds::{ChurnArgs, FanoutArgs, IdleArgs, LookArgs, ReplayerArgs, ScatteredArgs, StormArgs},
 };
 
 impl Run<'_> {
@@ -103,6 +105,41 @@ impl Run<'_> {
         self.tell_or_fail(scenario.run(&self.cluster(), "churn"))
     }
 
+    pub(crate) fn scattered(&self, args: &ScatteredArgs) -> ExitCode {
+        let log = args.log.unwrap_or((10 * args.cache).max(LEAST_LOG));
+        let scenario = Scattered {
+            binary: self.binary(),
+            settings: args.settings.clone(),
+            clients: args.clients,
+            partitions: args.partitions.into(),
+            cache: args.cache,
+            log_bytes: log << 20,
+            record_bytes: args.record_bytes,
+            pace: args.pace.map(|pace| pace << 10),
+            history_rate: args.history_rate.map(|rate| rate << 20),
+            duration: args.duration.0,
+            server_cpus: args.server_cpus,
+            alone: !args.together,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
+    pub(crate) fn look(&self, args: &LookArgs) -> ExitCode {
+        let scenario = Look {
+            binary: self.binary(),
+            settings: args.settings.clone(),
+            partitions: args.partitions.into(),
+            looks: args.looks,
+            events: args.events,
+            log_bytes: args.log << 20,
+            record_bytes: args.record_bytes,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.tell_or_fail(scenario.run())
+    }
+
     pub(crate) fn tell_or_fail<R: Report>(&self, report: io::Result<R>) -> ExitCode {
         match report {
             Ok(report) => self.tell(&report),
@@ -114,6 +151,9 @@ impl Run<'_> {
         }
     }
 }
+
+/// MiB of a log of scattered places: with less of it, what a run has begun to fetch when it ends would count for much.
+const LEAST_LOG: u64 = 640;
 
 /// Every combination, so that neighbours differ in as little as possible.
 fn loads(args: &FanoutArgs) -> Vec<Load> {

@@ -69,6 +69,8 @@ fn main() -> ExitCode {
         Command::Idle(args) => run.idle(&args),
         Command::Storm(args) => run.storm(&args),
         Command::Replayer(args) => run.replayer(&args),
+        Command::Scattered(args) => run.scattered(&args),
+        Command::Look(args) => run.look(&args),
         Command::Churn(args) => run.churn(&args),
         Command::Times(args) => run.times(&args),
         Command::Cold(args) => run.cold(&args),

@@ -166,6 +166,68 @@ pub(crate) struct ChurnArgs {
     pub(crate) settings: Vec<(String, String)>,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct ScatteredArgs {
+    /// Clients, each at a place of its own
+    #[arg(long, default_value_t = 8)]
+    pub(crate) clients: usize,
+    /// Partitions of their stream
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) partitions: u16,
+    /// The cache of history, in MiB
+    #[arg(long, default_value_t = 128, value_name = "MIB")]
+    pub(crate) cache: u64,
+    /// The log, in MiB [default: ten times the cache, and 640 at least]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) log: Option<u64>,
+    /// Bytes of a record
+    #[arg(long, default_value_t = 700)]
+    pub(crate) record_bytes: usize,
+    /// KiB that each client reads in a second [default: as many as come]
+    #[arg(long, value_name = "KIB")]
+    pub(crate) pace: Option<u64>,
+    /// `history_rate` of the gateway, in MiB a second [default: no limit]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) history_rate: Option<u64>,
+    /// How long each turn lasts at most
+    #[arg(long, default_value = "20s", value_name = "DURATION")]
+    pub(crate) duration: Span,
+    /// Processors for the gateway alone, everybody else keeping off them; 0 leaves it to the kernel
+    #[arg(long, default_value_t = 0)]
+    pub(crate) server_cpus: usize,
+    /// Leaves out the turn of one client alone
+    #[arg(long)]
+    pub(crate) together: bool,
+    /// A setting of riverhead by environment
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LookArgs {
+    /// Partitions of the stream
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) partitions: u16,
+    /// Places that are looked at
+    #[arg(long, default_value_t = 20)]
+    pub(crate) looks: usize,
+    /// Events that each look wants
+    #[arg(long, default_value_t = 12)]
+    pub(crate) events: usize,
+    /// The log, in MiB
+    #[arg(long, default_value_t = 256, value_name = "MIB")]
+    pub(crate) log: u64,
+    /// Bytes of a record
+    #[arg(long, default_value_t = 700)]
+    pub(crate) record_bytes: usize,
+    /// How long a look may take
+    #[arg(long, default_value = "10s", value_name = "DURATION")]
+    pub(crate) patience: Span,
+    /// A setting of riverhead by environment
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+}
+
 fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))

@@ -47,6 +47,8 @@ pub struct Outcome {
     pub judged: usize,
     /// How long events took, if that was measured.
     pub stopwatch: Option<Stopwatch>,
+    /// Bytes that each client read.
+    pub read: Vec<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -68,8 +70,28 @@ impl Crowd {
         back: Option<Duration>,
         errand: impl Fn(usize) -> Errand + Send + 'static,
     ) -> io::Result<Self> {
+        Self::of(Hall::new(plan, stopwatch)?, back, errand)
+    }
+
+    /// The same, once, and each reads no more than `pace` bytes a second.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn start_paced(
+        plan: Plan,
+        pace: Option<u64>,
+        errand: impl Fn(usize) -> Errand + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::of(Hall::new(plan, None)?.paced(pace), None, errand)
+    }
+
+    fn of(
+        hall: Hall,
+        back: Option<Duration>,
+        errand: impl Fn(usize) -> Errand + Send + 'static,
+    ) -> io::Result<Self> {
+        let plan = hall.plan();
         let (clients, judged) = (plan.clients, plan.clients.div_ceil(plan.judge_every));
-        let hall = Hall::new(plan, stopwatch)?;
         let shared = Arc::new(Shared::default());
         let tally = Arc::clone(&hall.tally);
         let driver = Driver {
@@ -169,6 +191,7 @@ impl Driver {
             faults: self.hall.faults(),
             finished: self.hall.finished(end),
             judged: self.judged,
+            read: self.hall.read_by_client(),
             stopwatch: self.hall.into_stopwatch(),
         })
     }

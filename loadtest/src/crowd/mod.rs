@@ -2,6 +2,7 @@
 
 mod driver;
 mod guest;
+mod pace;
 mod referee;
 mod scan;
 mod tally;
@@ -27,6 +28,7 @@ use rustix::{
 
 use self::{
     guest::{Guest, Look, Manner},
+    pace::Pace,
     referee::Referee,
 };
 use crate::{ask::Ask, numbers::Faults, stopwatch::Stopwatch};
@@ -58,6 +60,7 @@ pub(crate) struct Hall {
     /// Clients whose connection ended, or was refused, and that nobody has asked after.
     pub(crate) gone: VecDeque<usize>,
     buffer: Vec<u8>,
+    pace: Pace,
 }
 
 impl Hall {
@@ -70,8 +73,26 @@ impl Hall {
             tally: Arc::default(),
             gone: VecDeque::new(),
             buffer: vec![0; BUFFER],
+            pace: Pace::new(plan.clients, None),
             plan,
         })
+    }
+
+    /// The same, and each client reads no more than so many bytes a second.
+    pub(crate) fn paced(self, pace: Option<u64>) -> Self {
+        Self {
+            pace: Pace::new(self.plan.clients, pace),
+            ..self
+        }
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Bytes that each client has read.
+    pub(crate) fn read_by_client(&self) -> Vec<u64> {
+        self.pace.read().to_vec()
     }
 
     /// A client begins to connect.
@@ -168,6 +189,9 @@ impl Hall {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        for client in self.pace.resume(Instant::now()) {
+            self.set_reading(client, true)?;
+        }
         for event in &ready {
             let (data, flags) = (event.data, event.flags);
             self.look(data.u64() as usize, flags)?;
@@ -185,7 +209,12 @@ impl Hall {
         match looked {
             Look::Nothing => {}
             Look::Asked => self.set_reading(client, true)?,
-            Look::Bytes(read) => _ = self.tally.bytes.fetch_add(read as u64, Relaxed),
+            Look::Bytes(read) => {
+                self.tally.bytes.fetch_add(read as u64, Relaxed);
+                if self.pace.has_read(client, read) {
+                    self.set_reading(client, false)?;
+                }
+            }
             Look::Ended | Look::Refused => {
                 let count = if begun {
                     &self.tally.ended
@@ -208,8 +237,10 @@ impl Hall {
             stopwatch,
             tally,
             buffer,
+            pace,
             ..
         } = self;
+        let buffer = &mut buffer[..pace.room(client).min(BUFFER)];
         let now = Instant::now();
         let (mut events, mut newest) = (0, 0);
         let looked = guests[client].look(flags, buffer, manner, |block| {

@@ -1,0 +1,92 @@
+//! How much each client of a crowd has read, and how much it may before the next tick.
+
+use std::time::{Duration, Instant};
+
+/// What each client has read, and who waits for the next tick.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// Bytes a client may read in a tick; `None` is as many as come.
+    a_tick: Option<usize>,
+    left: Vec<usize>,
+    read: Vec<u64>,
+    waiting: Vec<usize>,
+    next: Instant,
+}
+
+impl Pace {
+    /// For so many clients, each of which reads no more than `a_second` bytes a second.
+    pub(super) fn new(clients: usize, a_second: Option<u64>) -> Self {
+        let a_tick = a_second.map(|bytes| (bytes / TICKS_A_SECOND).max(1) as usize);
+        Self {
+            a_tick,
+            left: vec![a_tick.unwrap_or_default(); clients],
+            read: vec![0; clients],
+            waiting: Vec::new(),
+            next: Instant::now() + TICK,
+        }
+    }
+
+    /// What each has read.
+    pub(super) fn read(&self) -> &[u64] {
+        &self.read
+    }
+
+    /// How many bytes a client may read now.
+    pub(super) fn room(&self, client: usize) -> usize {
+        self.a_tick.map_or(usize::MAX, |_| self.left[client].max(1))
+    }
+
+    /// Notes what a client has read; whether it has to wait now.
+    pub(super) fn has_read(&mut self, client: usize, bytes: usize) -> bool {
+        self.read[client] += bytes as u64;
+        if self.a_tick.is_none() {
+            return false;
+        }
+        self.left[client] = self.left[client].saturating_sub(bytes);
+        let waits = self.left[client] == 0;
+        if waits {
+            self.waiting.push(client);
+        }
+        waits
+    }
+
+    /// Who may go on, once a tick is over.
+    pub(super) fn resume(&mut self, now: Instant) -> Vec<usize> {
+        let Some(a_tick) = self.a_tick.filter(|_| now >= self.next) else {
+            return Vec::new();
+        };
+        self.next = now + TICK;
+        self.left.fill(a_tick);
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+const TICKS_A_SECOND: u64 = 10;
+
+const TICK: Duration = Duration::from_millis(1000 / TICKS_A_SECOND);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_read_its_part_of_a_tick_waits_for_the_next() {
+        let mut pace = Pace::new(2, Some(1_000));
+        assert_eq!(pace.room(0), 100);
+        assert!(!pace.has_read(0, 60));
+        assert_eq!(pace.room(0), 40);
+        assert!(pace.has_read(0, 40));
+        assert!(!pace.has_read(1, 10));
+        assert!(pace.resume(Instant::now()).is_empty());
+        assert_eq!(pace.resume(Instant::now() + TICK), [0]);
+        assert_eq!((pace.room(0), pace.room(1)), (100, 100));
+        assert_eq!(pace.read(), [100, 10]);
+    }
+
+    #[test]
+    fn without_a_pace_nobody_waits() {
+        let mut pace = Pace::new(1, None);
+        assert!(!pace.has_read(0, 1 << 30));
+        assert_eq!(pace.room(0), usize::MAX);
+    }
+}

@@ -1,0 +1,382 @@
+//! Clients that each begin at another place of a log that is far larger than the cache of history, beside one that is alone.
+
+use std::{
+    fmt, io,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+use riverhead_brokers::Cluster;
+use serde::Serialize;
+
+use super::{DETERMINED, exact, problems, raise_descriptors, three_brokers};
+use crate::{
+    ask::Ask,
+    crowd::{Crowd, Errand, Plan as CrowdPlan, address},
+    gateway::{Gateway, Plan},
+    meter::Meter,
+    numbers::Faults,
+    pins::Pins,
+    progress::Progress,
+    stopwatch::{Quantiles, Sent, Stopwatch},
+    table::{Table, figure},
+    writer::{Writer, now},
+};
+
+/// How much of it.
+#[derive(Clone, Debug)]
+pub struct Scattered {
+    /// The riverhead binary.
+    pub binary: PathBuf,
+    /// Settings of riverhead by environment.
+    pub settings: Vec<(String, String)>,
+    /// Clients, each at a place of its own.
+    pub clients: usize,
+    /// Partitions of their stream.
+    pub partitions: usize,
+    /// The cache of history, in MiB.
+    pub cache: u64,
+    /// Bytes of the log: many times the cache.
+    pub log_bytes: u64,
+    /// Bytes of a record.
+    pub record_bytes: usize,
+    /// Bytes that each client reads in a second; `None` is as fast as it can.
+    pub pace: Option<u64>,
+    /// `history_rate` of the gateway, in bytes a second; `None` is no limit.
+    pub history_rate: Option<u64>,
+    /// How long each turn lasts at most: it ends earlier when the clients together have read three fifths of the log.
+    pub duration: Duration,
+    /// Processors for the gateway alone; 0 leaves it to the kernel.
+    pub server_cpus: usize,
+    /// Whether a client that is alone is measured first.
+    pub alone: bool,
+    /// Says what it does.
+    pub progress: Progress,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// One client alone, if it was measured.
+    pub alone: Option<Turn>,
+    /// All of them.
+    pub all: Turn,
+    /// The gateway's log.
+    #[serde(skip)]
+    pub log: String,
+}
+
+/// What came of some clients.
+#[derive(Clone, Debug, Serialize)]
+pub struct Turn {
+    /// How many they were.
+    pub clients: usize,
+    /// Seconds.
+    pub took: f64,
+    /// Bytes that the brokers sent.
+    pub fetched: u64,
+    /// The most that they sent in any five seconds, in bytes a second.
+    pub most_fetched: f64,
+    /// Bytes of the values of the records that the gateway wrote to clients.
+    pub delivered: u64,
+    /// Bytes that the client that got least read off its socket, and the one that got most.
+    pub read: [u64; 2],
+    /// How long a live record of the same partitions took to a client.
+    pub live: Quantiles,
+    /// Seconds of processor that the gateway used.
+    pub cpu: f64,
+    /// The most resident memory, in bytes.
+    pub resident: u64,
+    /// Faults of all of them.
+    pub faults: Faults,
+    /// Streams that ended, or never began.
+    pub gone: u64,
+    /// Gap events.
+    pub gaps: u64,
+}
+
+/// Where it happens.
+struct Stage<'a> {
+    cluster: &'a Cluster,
+    pins: &'a Pins,
+    topic: &'a str,
+    /// Records of the log, which live ones come behind.
+    records: u64,
+}
+
+impl Scattered {
+    /// Runs it on a cluster of its own.
+    ///
+    /// # Errors
+    /// When the gateway does not start, or there are too few descriptors.
+    pub fn run(&self) -> io::Result<Report> {
+        let (cluster, pins) = three_brokers(self.server_cpus, self.progress);
+        self.run_on(&cluster, &pins, "scattered")
+    }
+
+    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    ///
+    /// # Errors
+    /// When the gateway does not start, or there are too few descriptors.
+    pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
+        raise_descriptors();
+        let mut stage = Stage {
+            cluster,
+            pins,
+            topic,
+            records: write(cluster, topic, self.partitions, self.log_bytes, self.record_bytes),
+        };
+        let alone = match self.alone {
+            true => Some(self.turn(&mut stage, 1)?.0),
+            false => None,
+        };
+        let (all, log) = self.turn(&mut stage, self.clients)?;
+        Ok(Report { alone, all, log })
+    }
+
+    fn turn(&self, stage: &mut Stage<'_>, clients: usize) -> io::Result<(Turn, String)> {
+        let gateway = self.gateway(stage)?;
+        let sent = Sent::new(stage.records + MOST_LIVE, stage.records);
+        let (live, writer) = self.live(stage, &gateway, &sent)?;
+        self.progress.say(format_args!("{clients} clients come"));
+        let mut meter = Meter::start(stage.cluster);
+        let (cpu, began) = (gateway.cpu()?, Instant::now());
+        let crowd = self.crowd(stage, &gateway, clients)?;
+        let enough = stage.records / 5 * 3;
+        let events = || crowd.tally.judged_events.load(Relaxed);
+        while events() < enough && began.elapsed() < self.duration {
+            thread::sleep(LOOK);
+            meter.look();
+        }
+        let took = began.elapsed().as_secs_f64();
+        meter.look();
+        // What sockets hold and nobody has read yet is delivered as well.
+        let events = gateway.metric(SENT)? as u64;
+        let cpu = (gateway.cpu()? - cpu).as_secs_f64();
+        stage.records = writer.finish();
+        let (gone, gaps) = (crowd.tally.gone(), crowd.tally.gaps.load(Relaxed));
+        let outcome = crowd.finish()?;
+        let times = live.finish()?.stopwatch.map(|watch| watch.quantiles());
+        let turn = Turn {
+            clients,
+            took,
+            fetched: meter.bytes(),
+            most_fetched: meter.peak(),
+            delivered: events * self.record_bytes as u64,
+            read: [
+                outcome.read.iter().min().copied().unwrap_or_default(),
+                outcome.read.iter().max().copied().unwrap_or_default(),
+            ],
+            live: times.unwrap_or_default(),
+            cpu,
+            resident: gateway.most_resident()?,
+            faults: outcome.faults,
+            gone,
+            gaps,
+        };
+        Ok((turn, gateway.log()))
+    }
+
+    fn gateway(&self, stage: &Stage<'_>) -> io::Result<Gateway> {
+        let bootstrap = stage.cluster.bootstrap_list();
+        let mut plan = Plan::new(&self.binary, bootstrap, "numbers", &[stage.topic])
+            .unlimited()
+            .set("RIVERHEAD_LOG__LEVEL", "warn")
+            .set("RIVERHEAD_MEMORY__HISTORY", &format!("{}MiB", self.cache));
+        plan.history_rate = Some(self.history_rate.unwrap_or(UNLIMITED));
+        for (name, value) in &self.settings {
+            plan = plan.set(name, value);
+        }
+        let gateway = stage.pins.on_server(|| plan.start())?;
+        gateway.wait_for_partitions(self.partitions, DETERMINED);
+        Ok(gateway)
+    }
+
+    /// A client that reads what is written meanwhile, and who writes it.
+    fn live(&self, stage: &Stage<'_>, gateway: &Gateway, sent: &Arc<Sent>) -> io::Result<(Crowd, Writer)> {
+        let plan = self.plan(gateway, 1);
+        let live = Crowd::start(plan, Some(Stopwatch::new(sent)), None, |_| {
+            let mut ask = Ask::new("/v2/stream/numbers");
+            ask.from = Some(([127, 0, 0, 3], 0).into());
+            Errand { ask, next: None }
+        })?;
+        let noted = Arc::clone(sent);
+        let producer = stage
+            .cluster
+            .producer(stage.topic)
+            .record_bytes(self.record_bytes)
+            .property("linger.ms", "0")
+            .numbers_from(stage.records)
+            .timestamp(move |number| {
+                noted.note(number);
+                now()
+            });
+        let writer = Writer::start(producer.start(), stage.records, LIVE_RATE);
+        Ok((live, writer))
+    }
+
+    fn crowd(&self, stage: &Stage<'_>, gateway: &Gateway, clients: usize) -> io::Result<Crowd> {
+        let (topic, partitions) = (stage.topic.to_owned(), self.partitions);
+        let rows = stage.records / partitions as u64;
+        Crowd::start_paced(self.plan(gateway, clients), self.pace, move |client| {
+            let row = rows / clients as u64 * client as u64;
+            let mut ask = ask_from_row(&topic, partitions, row);
+            ask.from = Some(address(client, ADDRESSES));
+            ask.receive_buffer = Some(RECEIVE_BUFFER);
+            let first = row * partitions as u64;
+            Errand {
+                ask,
+                next: Some((first..first + partitions as u64).collect()),
+            }
+        })
+    }
+
+    fn plan(&self, gateway: &Gateway, clients: usize) -> CrowdPlan {
+        CrowdPlan {
+            server: gateway.http,
+            clients,
+            partitions: self.partitions,
+            judge_every: 1,
+            keep_ids: false,
+        }
+    }
+}
+
+/// Writes a log of at least so many bytes of numbers, over all partitions in turn, one copy of each; how many they are.
+pub(super) fn write(
+    cluster: &Cluster,
+    topic: &str,
+    partitions: usize,
+    bytes: u64,
+    record_bytes: usize,
+) -> u64 {
+    let records = bytes
+        .div_ceil(record_bytes as u64)
+        .next_multiple_of(partitions as u64);
+    let brokers = [[1], [2], [3]];
+    let replicas: Vec<&[i32]> = (0..partitions).map(|at| &brokers[at % 3][..]).collect();
+    cluster.create(&riverhead_brokers::NewTopic::with_replicas(topic, &replicas));
+    let mut producer = cluster
+        .producer(topic)
+        .record_bytes(record_bytes)
+        .property("linger.ms", "5")
+        .property("batch.size", BATCH)
+        .numbers_from(0)
+        .start();
+    producer.send(records);
+    producer.flush();
+    records
+}
+
+/// Asks for all partitions from this offset on.
+pub(super) fn ask_from_row(topic: &str, partitions: usize, row: u64) -> Ask {
+    let entries = (0..partitions)
+        .map(|partition| format!(r#"{{"topic":"{topic}","partition":{partition},"offset":{row}}}"#));
+    let id = format!("[{}]", entries.collect::<Vec<_>>().join(","));
+    Ask::new("/v2/stream/numbers").resume(Some(id))
+}
+
+impl Turn {
+    /// How many bytes were fetched for each that was delivered.
+    pub fn ratio(&self) -> f64 {
+        self.fetched as f64 / (self.delivered as f64).max(1.0)
+    }
+
+    /// Bytes delivered in a second.
+    pub fn throughput(&self) -> f64 {
+        self.delivered as f64 / self.took.max(f64::MIN_POSITIVE)
+    }
+}
+
+impl super::Report for Report {
+    fn problems(&self) -> Vec<String> {
+        let turns = || self.alone.iter().chain([&self.all]);
+        problems([
+            exact(turns().fold(Faults::default(), |sum, turn| sum.plus(turn.faults))),
+            (
+                turns().all(|turn| turn.gone == 0),
+                "a stream ended, or did not begin",
+            ),
+            (
+                turns().all(|turn| turn.gaps == 0),
+                "some client was told of a gap",
+            ),
+            (
+                turns().all(|turn| turn.read[0] > 0),
+                "some client got nothing at all",
+            ),
+            (
+                self.all.ratio() <= MOST_RATIO,
+                "the brokers were asked for too much",
+            ),
+        ])
+    }
+
+    fn log(&self) -> &str {
+        &self.log
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new([
+            "clients",
+            "s",
+            "fetched/delivered",
+            "delivered MB/s",
+            "fetched MB/s, any 5 s",
+            "MB read, least",
+            "most",
+            "live p50 ms",
+            "p99 ms",
+            "s of processor",
+            "MB resident",
+        ]);
+        for turn in self.alone.iter().chain([&self.all]) {
+            let mb = |bytes: f64| figure(Some(bytes / 1e6), 1);
+            table.row([
+                turn.clients.to_string(),
+                figure(Some(turn.took), 1),
+                figure(Some(turn.ratio()), 3),
+                mb(turn.throughput()),
+                mb(turn.most_fetched),
+                mb(turn.read[0] as f64),
+                mb(turn.read[1] as f64),
+                figure(Some(turn.live.p50), 1),
+                figure(Some(turn.live.p99), 1),
+                figure(Some(turn.cpu), 2),
+                mb(turn.resident as f64),
+            ]);
+        }
+        write!(f, "{table}\n{}", self.all.faults)
+    }
+}
+
+/// Of the bytes fetched to those delivered.
+pub const MOST_RATIO: f64 = 1.3;
+
+/// No limit in practice.
+const UNLIMITED: u64 = 1 << 40;
+
+/// Records a second that are live.
+const LIVE_RATE: f64 = 100.0;
+
+/// Far more of them than any run takes.
+const MOST_LIVE: u64 = 1_000_000;
+
+/// That clients come from.
+const ADDRESSES: usize = 250;
+
+/// Of each client: one that is slow is to be slow for the gateway.
+const RECEIVE_BUFFER: u32 = 64 * 1024;
+
+/// Bytes of a producer's batch: what comes in full with any part of it.
+const BATCH: &str = "16384";
+
+/// The events that a gateway has written.
+const SENT: &str = "riverhead_events_sent_total";
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(20);
