@@ -79,9 +79,11 @@ impl ProducerBuilder<'_> {
         self
     }
 
-    /// Numbers the records from here on instead of with the cluster's next free numbers.
+    /// Numbers the records from here on instead of with the cluster's next free numbers. Partitions are taken in turn as if it had
+    /// begun with 0: number `n` goes to partition `n % partitions`, also when one producer goes on where another ended.
     pub fn numbers_from(mut self, first: u64) -> Self {
         self.numbers = Arc::new(AtomicU64::new(first));
+        self.records.turn = first as usize;
         self
     }
 
