@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead::health;
+use riverhead::{
+    health,
+    position::{Composer, IdForm, LogTag, Mark, Place},
+};
 use serde_json::Value;
 use support::{
     on_both_sinks,
@@ -515,6 +518,71 @@ async fn a_transfer_coding_that_is_there_twice_is_a_400_and_ends_the_connection(
         .send("GET /livez HTTP/1.1\r\nhost: test\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n")
         .await;
     assert_eq!(client.answer().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_length_beside_a_transfer_coding_means_nothing_and_ends_the_connection() {
+    let rig = Rig::start(|_| {});
+    let (coding, length) = ("transfer-encoding: chunked\r\n", "content-length: 5\r\n");
+    for lines in [format!("{coding}{length}"), format!("{length}{coding}")] {
+        let mut client = Client::connect(rig.public).await;
+        let smuggled = "GET /robots.txt HTTP/1.1\r\nhost: test\r\n\r\n";
+        let request = format!("GET /livez HTTP/1.1\r\nhost: test\r\n{lines}\r\n0\r\n\r\n{smuggled}");
+        client.send(&request).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.status, 200, "{lines}");
+        assert_eq!(answer.header("connection"), Some("close"), "{lines}");
+        assert_eq!(client.rest().await, "", "another request was answered: {lines}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_before_it_is_read_is_counted() {
+    let rig = Rig::start(|_| {});
+    for (head, status) in [
+        ("a: b\r\n".repeat(2000), 431),
+        (format!("a: {}\r\n", "b".repeat(200 * 1024)), 431),
+        ("a b: c\r\n".to_owned(), 400),
+    ] {
+        let count = format!("riverhead_http_responses_total{{status=\"{status}\"}}");
+        let before = rig.metric(&count).await;
+        let mut client = Client::connect(rig.public).await;
+        // Of what is much too large the rest may meet a connection that is closed.
+        let _ = client
+            .try_send(&format!("GET / HTTP/1.1\r\nhost: test\r\n{head}\r\n"))
+            .await;
+        assert!(client.head().await.starts_with(&format!("HTTP/1.1 {status} ")));
+        rig.until_metric(&count, before + 1.0).await;
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_taken_from_a_query_up_to_the_longest_target() {
+    let rig = Rig::start(|_| {});
+    let topic: std::sync::Arc<str> = "eqiad.revision".into();
+    let id = |partitions: i32| {
+        let mut id = Vec::new();
+        let place = Place::At(Mark {
+            offset: 1 << 40,
+            timestamp: Some(1_790_000_000_000),
+            log: Some(LogTag::new("cluster", &[1; 16])),
+            epoch: Some(4),
+        });
+        let entries = (0..partitions).map(|partition| (topic.clone(), partition, place));
+        Composer::new(IdForm::Compact, entries).write(&mut id);
+        String::from_utf8(id).unwrap()
+    };
+    let target = |id: &str| format!("/v2/stream/revision?lastEventId={id}");
+    let target_of = |partitions| target(&id(partitions));
+    let longest = (1..2048)
+        .rev()
+        .find(|partitions| target_of(*partitions).len() <= 16 * 1024);
+    let longest = longest.unwrap();
+    assert!(longest > 1000, "{longest}");
+    let mut client = Client::stream(rig.public, &target_of(longest)).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+    let beyond = format!("{}&x={}", target_of(longest), "x".repeat(1024));
+    assert_eq!(get(rig.public, &beyond, "").await.status, 414);
 }
 
 #[tokio::test]

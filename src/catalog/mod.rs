@@ -4,7 +4,9 @@
 
 mod conflict;
 mod group;
+mod names;
 mod parameter;
+mod ranks;
 mod select;
 mod stream;
 
@@ -13,12 +15,16 @@ use std::{
     sync::Arc,
 };
 
+use foldhash::fast::RandomState;
+
 pub use conflict::{Conflict, Part, Problem};
 pub use group::Group;
-pub use parameter::{LAST_EVENT_ID, near_miss, yields_to_fields};
+pub use names::{Meaning, Names, decoded};
+pub use parameter::{LAST_EVENT_ID, Parameter, yields_to_fields};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
 pub use stream::{BadName, Stream, StreamName, check_name};
 
+use self::ranks::Ranks;
 use crate::{encoding::Encoding, position::keep_tags};
 
 /// The public streams. Names, aliases, topics and encodings in it are known to agree with each other.
@@ -26,8 +32,17 @@ use crate::{encoding::Encoding, position::keep_tags};
 pub struct Catalog {
     streams: Vec<Stream>,
     /// Names and aliases -> index into `streams`.
-    names: HashMap<Arc<str>, usize>,
+    names: HashMap<Arc<str>, usize, RandomState>,
     topics: BTreeMap<Arc<str>, Topic>,
+    ranks: AllRanks,
+}
+
+/// What streams have in common with each other.
+#[derive(Clone, Debug, Default)]
+struct AllRanks {
+    topics: Ranks,
+    former_topics: Ranks,
+    filter_fields: Ranks,
 }
 
 /// What all streams that share a topic agree on.
@@ -54,6 +69,11 @@ impl Catalog {
         Ok(Self {
             names: index_of_names(&streams),
             topics: topics_of_all(&streams),
+            ranks: AllRanks {
+                topics: Ranks::of(&streams, |stream| &stream.topics),
+                former_topics: Ranks::of(&streams, |stream| &stream.former_topics),
+                filter_fields: Ranks::of(&streams, |stream| &stream.filter_fields),
+            },
             streams,
         })
     }
@@ -88,13 +108,13 @@ impl Catalog {
         group::groups(&self.streams)
     }
 
-    /// The stream with this name or alias.
-    fn find(&self, name: &str) -> Option<&Stream> {
-        self.names.get(name).map(|index| &self.streams[*index])
+    /// The number of the stream with this name or alias.
+    fn find(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
     }
 }
 
-fn index_of_names(streams: &[Stream]) -> HashMap<Arc<str>, usize> {
+fn index_of_names(streams: &[Stream]) -> HashMap<Arc<str>, usize, RandomState> {
     let names = streams.iter().enumerate().flat_map(|(index, stream)| {
         let names = std::iter::once(&stream.name).chain(&stream.aliases);
         names.map(move |name| (Arc::clone(name), index))

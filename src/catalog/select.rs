@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Catalog, Stream, StreamName, sorted};
+use super::{Catalog, StreamName};
 
 /// What a request's list of streams means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +32,10 @@ pub enum SelectError {
 pub const MAX_STREAMS_PER_REQUEST: usize = 32;
 
 pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectError> {
-    let (mut found, mut unknown) = (Vec::<&Stream>::new(), Vec::new());
+    let (mut found, mut unknown) = (Vec::new(), Vec::new());
     for name in list.split(',') {
         match catalog.find(name) {
-            Some(stream) if found.iter().any(|known| known.name == stream.name) => {}
+            Some(stream) if found.contains(&stream) => {}
             Some(stream) => found.push(stream),
             None => unknown.push(name.to_owned()),
         }
@@ -46,23 +46,28 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
     if !unknown.is_empty() {
         return Err(SelectError::Unknown(unknown));
     }
-    let topics = sorted(found.iter().flat_map(|stream| &stream.topics));
-    let mut former_topics = sorted(found.iter().flat_map(|stream| &stream.former_topics));
+    let ranks = &catalog.ranks;
+    let names = |(name, _): (&Arc<str>, usize)| Arc::clone(name);
+    let topics: Vec<_> = ranks.topics.among(&found).map(names).collect();
+    let mut former_topics: Vec<_> = ranks.former_topics.among(&found).map(names).collect();
     former_topics.retain(|former| topics.binary_search(former).is_err());
-    let fields = sorted(found.iter().flat_map(|stream| &stream.filter_fields)).into_iter();
-    let by_all = |field: &Arc<str>| found.iter().all(|stream| stream.filter_fields.contains(field));
-    let filter_fields = fields.map(|field| (Arc::clone(&field), by_all(&field))).collect();
+    let fields = ranks.filter_fields.among(&found);
+    let filter_fields = fields.map(|(field, count)| (Arc::clone(field), count == found.len()));
     Ok(Selection {
-        streams: found.into_iter().map(StreamName::of).collect(),
+        filter_fields: filter_fields.collect(),
+        streams: found
+            .iter()
+            .map(|stream| StreamName::of(&catalog.streams[*stream]))
+            .collect(),
         topics,
         former_topics,
-        filter_fields,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::Stream;
 
     fn catalog() -> Catalog {
         let mut edits = Stream::new("edits", ["b.edits", "a.edits"]);

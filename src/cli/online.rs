@@ -193,3 +193,54 @@ const ID_PARTITIONS: usize = 1000;
 
 /// What a broker gets to answer: connecting, TLS and SASL take a second at worst.
 const WITHIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let text = r#"
+            [[clusters]]
+            name = "main"
+            bootstrap = ["b1:9092", "b2:9092"]
+            [[streams]]
+            name = "edits"
+            topics = ["a", "b"]
+        "#;
+        Config::load(text, "riverhead.toml", []).unwrap().0
+    }
+
+    #[test]
+    fn streams_whose_ids_will_be_too_long_are_told() {
+        let config = config();
+        let told = |partitions: [usize; 2]| {
+            let topics = ["a", "b"].into_iter().zip(partitions);
+            let answer = Answer {
+                cluster_id: "id".into(),
+                brokers: 1,
+                topics: topics
+                    .map(|(topic, partitions)| (topic.into(), Ok(partitions)))
+                    .collect(),
+            };
+            let cluster = &config.clusters[0];
+            let said = cluster
+                .bootstrap
+                .iter()
+                .map(|broker| (broker, Ok(answer.clone())))
+                .collect();
+            let mut out = Vec::new();
+            Found { cluster, said }.report_ids(&mut out, &config).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(told([400, 600]), "");
+        let warning = told([401, 600]);
+        assert!(
+            warning.starts_with("warning: cluster main: stream edits has 1001 partitions, "),
+            "{warning}"
+        );
+        assert!(
+            warning.contains("serve its topics as several streams"),
+            "{warning}"
+        );
+    }
+}

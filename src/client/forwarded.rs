@@ -100,11 +100,19 @@ fn farthest(
     trusts: impl Fn(ClientAddr) -> bool,
 ) -> Result<Option<ClientAddr>, Unclear> {
     let (mut found, mut hides, mut count) = (None, false, 0);
+    let mut room = LONGEST;
     for line in headers.get_all(name).iter().rev() {
-        let hops = match name {
-            &header::FORWARDED => hops::standard(line.as_bytes()).ok_or(Unclear::Malformed)?,
-            _ => hops::plain(line.as_bytes()),
+        let line = line.as_bytes();
+        let hops = if *name == header::FORWARDED {
+            // From its start, where a quote may open: not of any length.
+            if line.len() > room {
+                return Err(Unclear::Malformed);
+            }
+            hops::standard(line).ok_or(Unclear::Malformed)?
+        } else {
+            hops::plain_end(line, room)
         };
+        room -= line.len().min(room);
         for hop in hops.into_iter().rev() {
             count += 1;
             let Some(hop) = hop else {
@@ -120,7 +128,8 @@ fn farthest(
             }
         }
     }
-    if hides && found.is_some() {
+    // What was not looked at may name anybody.
+    if hides && found.is_some() || room == 0 {
         return Err(Unclear::Malformed);
     }
     Ok(found)
@@ -134,6 +143,10 @@ static LISTS: [HeaderName; 2] = [X_FORWARDED_FOR, header::FORWARDED];
 /// How many trusted proxies may stand behind each other: more than anybody has, few enough that a header full of their
 /// addresses costs nothing.
 const MAX_HOPS: usize = 32;
+
+/// How much of one header is taken apart, in bytes, from its end: what so many proxies write, of IPv6 and with all that
+/// `Forwarded` has room for.
+const LONGEST: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,16 @@ pub(super) fn plain(line: &[u8]) -> Hops<'_> {
     elements.filter(|element| !element.is_empty()).map(Some).collect()
 }
 
+/// The same of the end of a line, of at most so many bytes, but for the hop that it may begin within.
+pub(super) fn plain_end(line: &[u8], room: usize) -> Hops<'_> {
+    let end = end_of(line, room);
+    if end.len() == line.len() {
+        return plain(end);
+    }
+    let first_whole = memchr::memchr(b',', end).unwrap_or(end.len());
+    plain(&end[first_whole..])
+}
+
 /// The hops of a line of `Forwarded` (RFC 7239, section 4); `None` when any of it breaks the grammar, because a quote that a
 /// stranger opened would hide what the proxy wrote behind it.
 ///
@@ -82,6 +92,9 @@ fn trim(text: &[u8]) -> &[u8] {
 
 /// An address with or without brackets and a port. The port may be one that its proxy made up (RFC 7239, section 6.2).
 pub(super) fn address(hop: &[u8]) -> Option<ClientAddr> {
+    if hop.len() > LONGEST_HOP {
+        return None;
+    }
     let hop = std::str::from_utf8(hop).ok()?;
     let hop = match hop.rsplit_once(":_") {
         Some((node, port)) if is_made_up(port) => node,
@@ -99,6 +112,11 @@ fn is_made_up(port: &str) -> bool {
     !port.is_empty() && port.bytes().all(is_allowed)
 }
 
+/// The end of a line, of at most so many bytes. It may begin within an address.
+pub(super) fn end_of(line: &[u8], room: usize) -> &[u8] {
+    &line[line.len().saturating_sub(room)..]
+}
+
 /// The addresses that a line names anywhere, whatever its grammar, the last first. Looks at [`MOST_WORDS`] words.
 pub(super) fn named(line: &[u8]) -> impl Iterator<Item = IpAddr> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'[' | b']');
@@ -110,6 +128,9 @@ pub(super) fn named(line: &[u8]) -> impl Iterator<Item = IpAddr> {
         address(word).or_else(without_port)?.address()
     })
 }
+
+/// Room for any address, and for a port that is made up of a hash.
+const LONGEST_HOP: usize = 256;
 
 /// A header full of short words must not cost more than a look: a proxy's own words stand at the end.
 const MOST_WORDS: usize = 256;

@@ -72,8 +72,12 @@ impl Proxies {
         };
         let of_header = |name| {
             let lines = headers.get_all(name).iter().rev().take(MOST_NAMED);
-            let addresses = lines.flat_map(|line| hops::named(line.as_bytes()));
-            addresses.take(MOST_NAMED)
+            let ends = lines.scan(LOOKED_AT, |room, line| {
+                let end = hops::end_of(line.as_bytes(), *room);
+                *room -= end.len();
+                Some(end)
+            });
+            ends.flat_map(hops::named).take(MOST_NAMED)
         };
         names.iter().flat_map(of_header).collect()
     }
@@ -92,6 +96,9 @@ fn alone(headers: &HeaderMap, name: &HeaderName) -> Result<ClientAddr, Unclear> 
 /// How many addresses, and lines, of one header are looked at when it is not understood: as many as proxies may stand behind
 /// each other.
 const MOST_NAMED: usize = 32;
+
+/// How much of one header is looked at then, in bytes, from its end, where a proxy's own words stand.
+const LOOKED_AT: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ mod evaluate;
 mod extract;
 mod lex;
 mod parse;
+mod parts;
 #[cfg(test)]
 mod properties;
 mod registry;
@@ -30,6 +31,7 @@ use std::{
 
 pub use error::{Fault, FilterError};
 pub use evaluate::Subject;
+pub use parts::FilterParts;
 pub use registry::{FilterPermit, Filters, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
 
 use self::{canonical::canonical, evaluate::Program, values::Expr};
@@ -53,25 +55,6 @@ impl Filter {
         Ok(Self::of(parse::parse(text)?))
     }
 
-    /// Events whose field is one of these; `path` as a filter has it. A value stands for the text and, if it looks like one,
-    /// for the number or the truth value: who writes `?namespace=0` cannot say which.
-    ///
-    /// # Errors
-    /// When there are more of them than a filter may have, or the path is none.
-    pub fn one_of(path: &str, values: &[&str]) -> Result<Self, FilterError> {
-        parse::one_of(path, values).map(Self::of)
-    }
-
-    /// Events that both accept.
-    ///
-    /// # Errors
-    /// When they are too much for one.
-    pub fn and(&self, other: &Self) -> Result<Self, FilterError> {
-        let both = Expr::All(vec![self.0.expr.clone(), other.0.expr.clone()]);
-        parse::within_limits(&both)?;
-        Ok(Self::of(both))
-    }
-
     /// What it costs in memory, in bytes.
     pub fn bytes(&self) -> usize {
         let Compiled { text, expr, program } = &*self.0;
@@ -85,7 +68,10 @@ impl Filter {
     }
 
     fn of(expr: Expr) -> Self {
-        let expr = canonical(expr);
+        Self::of_canonical(canonical(expr))
+    }
+
+    fn of_canonical(expr: Expr) -> Self {
         Self(Arc::new(Compiled {
             text: expr.to_string(),
             program: Program::of(&expr),

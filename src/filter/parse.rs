@@ -40,8 +40,9 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
     Ok(expr)
 }
 
-pub(super) fn one_of(path: &str, values: &[&str]) -> Result<Expr, FilterError> {
+pub(super) fn one_of<'v>(path: &str, values: impl Iterator<Item = &'v str>) -> Result<Expr, FilterError> {
     // Before they are sorted: a query has room for thousands.
+    let values: Vec<_> = values.take(MAX_VALUES + 1).collect();
     if values.len() > MAX_VALUES {
         return Err(FilterError {
             column: 1,
@@ -49,7 +50,7 @@ pub(super) fn one_of(path: &str, values: &[&str]) -> Result<Expr, FilterError> {
         });
     }
     let names = path.split('.').map(Box::from).collect();
-    let values = values.iter().flat_map(|text| meanings(text));
+    let values = values.into_iter().flat_map(meanings);
     let expr = Expr::Test(Field::Json(names), Test::In(values.collect()));
     within_limits(&expr)?;
     Ok(expr)
@@ -106,7 +107,8 @@ fn meanings(text: &str) -> impl Iterator<Item = Value> {
         "true" => Some(Value::Bool(true)),
         "false" => Some(Value::Bool(false)),
         "null" => Some(Value::Null),
-        _ => Number::parse(text).map(Value::Number),
+        _ if looks_like_a_number(text) => Number::parse(text).map(Value::Number),
+        _ => None,
     };
     word.into_iter().chain([Value::Text(text.into())])
 }
@@ -214,12 +216,13 @@ impl<'a> Parser<'a> {
 
     fn list(&mut self, nature: Nature) -> Result<BTreeSet<Value>, FilterError> {
         self.expect(&Kind::Open, "`(`")?;
-        let mut values = BTreeSet::from([self.value(nature)?]);
+        let mut values = vec![self.value(nature)?];
         while self.takes(&Kind::Comma) {
-            values.insert(self.value(nature)?);
+            values.push(self.value(nature)?);
         }
         self.expect(&Kind::Close, "`,` or `)`")?;
-        Ok(values)
+        // At once, which sorts them once.
+        Ok(values.into_iter().collect())
     }
 
     /// A value that the field can be: a test that nothing passes is a mistake. Where only a text can be, a word is that text,

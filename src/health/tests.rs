@@ -717,6 +717,25 @@ fn only_a_stream_that_expects_events_fails_for_the_lack_of_them() {
 }
 
 #[test]
+fn a_stream_of_more_partitions_than_an_id_has_room_for_is_degraded_and_says_what_to_do() {
+    for (partitions, state) in [(1000, State::Ok), (1001, State::Degraded)] {
+        let scene = Scene::new(None);
+        scene.alive(0);
+        let leaders = vec![Some(1); partitions];
+        scene.cluster.set_leaders(&"edits".into(), &leaders, scene.at(0));
+        for number in 0..partitions as i32 {
+            scene.partition(number).reading(scene.at(0));
+            scene.fetch(number, 0, 10, 10);
+        }
+        let report = scene.report(1);
+        let stream = &report.streams[0];
+        assert_eq!(stream.state, state, "{}", stream.reason);
+        let advises = stream.reason.contains("serve its topics as several streams");
+        assert_eq!(advises, state == State::Degraded, "{}", stream.reason);
+    }
+}
+
+#[test]
 fn a_cluster_that_stands_by_fails_no_stream() {
     let scene = Scene::read(None);
     let other = scene

@@ -53,12 +53,31 @@ fn is_host(host: &HeaderValue) -> bool {
         Some(_) => return false,
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
-    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    name.bytes().all(is_of_name) && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+    name.bytes().all(|byte| OF_NAME[usize::from(byte)])
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
+/// Whether a byte may stand in a name: a table, because a name may have as many bytes as all headers.
+const OF_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let (mut byte, others) = (0, b"-._~!$&'()*+,;=%");
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
+
 /// `Transfer-Encoding` is `chunked`, once: whoever counts it twice reads another body, and another request behind it.
+///
+/// Beside a `Content-Length` it is what counts, and the connection ends behind the answer (RFC 9112, section 6.3): so hyper does it,
+/// which shows us no `Content-Length` then.
 fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
     let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (lines.next(), lines.next()) {

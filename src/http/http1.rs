@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, sleep_until};
@@ -21,7 +21,7 @@ use super::{
     link::Link,
     takeover::{self, Parked, Seat},
 };
-use crate::client::PeerAddr;
+use crate::{client::PeerAddr, metrics::HttpMetrics};
 
 /// Lets hyper answer requests until the connection is done, or its client is gone, or has asked nothing by `deadline`; or
 /// until a stream leaves hyper, which is then the result. `first` was read already.
@@ -60,7 +60,8 @@ pub(super) fn converse(
         let mut late = Some(Box::pin(sleep_until(deadline)));
         let (mut called, mut discard) = (false, PIPELINED);
         poll_fn(|context| {
-            if connection.as_mut().poll(context).is_ready() {
+            if let Poll::Ready(end) = connection.as_mut().poll(context) {
+                note(&end, &port.rules.metrics);
                 return Poll::Ready(None);
             }
             if let Some(parked) = seat.as_ref().and_then(|seat| seat.take(link)) {
@@ -90,6 +91,17 @@ pub(super) fn converse(
     }
 }
 
+/// Counts what hyper answers by itself, before anything of ours sees the request: a head that cannot be read (400), or is much
+/// too large (431). hyper closes the connection behind it, so that each of them costs its client a connection.
+fn note(end: &hyper::Result<()>, metrics: &HttpMetrics) {
+    let Err(error) = end else { return };
+    if error.is_parse_too_large() {
+        metrics.response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16());
+    } else if error.is_parse() && !error.is_parse_version_h2() {
+        metrics.response(StatusCode::BAD_REQUEST.as_u16());
+    }
+}
+
 fn protocol(limits: Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -103,11 +115,12 @@ fn protocol(limits: Limits) -> http1::Builder {
 }
 
 /// How much of a head hyper reads, in bytes: what we answer ourselves when it is too large (`http::front`), and some more
-/// so that most of what is too large gets the same JSON as everything else. Beyond it hyper answers a bare 431.
+/// so that most of what is too large gets the same JSON as everything else. Beyond it hyper answers a bare 431, which is counted.
 const READ_BUFFER: usize = 128 * 1024;
 
 /// How many lines of headers hyper reads: some times what we answer ourselves when they are too many (`http::form`), and few
-/// enough that the room for them, which hyper makes for each head, costs nothing. Beyond it hyper answers a bare 431.
+/// enough that the room for them, which hyper makes for each head, costs nothing. Beyond it hyper answers a bare 431, which is
+/// counted.
 const FIELDS: usize = 1024;
 
 /// How many bytes a client may send behind its request for a stream: a few requests of a confused client. More is no

@@ -179,3 +179,27 @@ const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 /// How long a connection has, behind the end of a drain's window, to write the rest of what it was writing.
 const LAST_CALL: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_to_accept_are_told_once_in_a_while_however_many_there_are() {
+        let (mut failures, mut told) = (Failures::default(), Vec::new());
+        for _ in 0..700 {
+            failures.note(&io::Error::from_raw_os_error(libc::EMFILE));
+            told.extend(failures.told);
+            // One connection fits in between.
+            failures.end();
+            advance(ACCEPT_PAUSE).await;
+        }
+        told.dedup();
+        assert_eq!(told.len(), 3, "in 70 s");
+        advance(TELL_AGAIN).await;
+        failures.end();
+        assert_eq!((failures.count, failures.told), (0, None));
+    }
+}

@@ -1,26 +1,37 @@
 //! What a person, or a program that looks for streams, finds at the root.
 
-use std::sync::Arc;
-
 use axum::{
-    extract::{RawQuery, State},
+    extract::RawQuery,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::{Gateway, json};
+use super::json::{self, JSON};
 use crate::catalog::Catalog;
 
-/// The streams and how to read them; with `?spec` the same for programs.
-pub(super) async fn root(State(gateway): State<Arc<Gateway>>, RawQuery(query): RawQuery) -> Response {
-    let wants_spec = query.is_some_and(|query| query == "spec" || query.starts_with("spec="));
-    let document = if wants_spec {
-        spec(&gateway.catalog)
-    } else {
-        listing(&gateway.catalog)
-    };
-    json::response(StatusCode::OK, &document)
+/// The two documents of the root, which are the same as long as the process runs: to make one costs more than a stream.
+#[derive(Debug)]
+pub(super) struct Root {
+    listing: Bytes,
+    spec: Bytes,
+}
+
+impl Root {
+    pub(super) fn of(catalog: &Catalog) -> Self {
+        Self {
+            listing: listing(catalog).to_string().into(),
+            spec: spec(catalog).to_string().into(),
+        }
+    }
+
+    /// The streams and how to read them; with `?spec` the same for programs.
+    pub(super) fn answer(&self, RawQuery(query): RawQuery) -> Response {
+        let wants_spec = query.is_some_and(|query| query == "spec" || query.starts_with("spec="));
+        let document = if wants_spec { &self.spec } else { &self.listing };
+        ([(header::CONTENT_TYPE, JSON)], document.clone()).into_response()
+    }
 }
 
 /// Which service this is, in the shape that EventStreams' liveness probe asks for.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
+    extract::RawQuery,
     handler::Handler,
     middleware::from_fn,
     response::{IntoResponse, Response},
@@ -17,8 +18,10 @@ use super::{Gateway, admin, command, cors, error::Error, pages, stream};
 
 /// The public listener's. Probes are not limited: a proxy asks for all of its clients, and must not find us gone.
 pub(super) fn public(gateway: &Arc<Gateway>) -> Router {
+    let root = Arc::new(pages::Root::of(&gateway.catalog));
+    let root = move |query: RawQuery| std::future::ready(root.answer(query));
     let routes = Router::new()
-        .route("/", answers(pages::root))
+        .route("/", answers(root))
         .route("/_info", answers(pages::info))
         .route("/robots.txt", answers(pages::robots))
         // Not `get`, which would run a GET for a HEAD and so begin a stream for nobody.

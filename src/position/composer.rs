@@ -72,6 +72,28 @@ impl Composer {
         self.choose_form();
     }
 
+    /// Moves all partitions, in the order in which they came: each of them as [`set`](Self::set) does, and never at more than the
+    /// cost of a new one. A partition whose log becomes known, or a newer time, can move all that is written.
+    pub fn set_all(&mut self, places: impl Iterator<Item = Place>) {
+        let moved =
+            |(slot, place): (&Slot, Place)| Some(writable(place)).filter(|place| *place != slot.place);
+        let moved: Vec<_> = self.slots.iter().zip(places).map(moved).collect();
+        if moved.iter().flatten().count() <= FEW {
+            for (index, place) in moved.iter().enumerate() {
+                place.iter().for_each(|place| self.set(index, place));
+            }
+            return;
+        }
+        for (slot, place) in self.slots.iter_mut().zip(moved) {
+            slot.place = place.unwrap_or(slot.place);
+        }
+        if self.json.is_some() {
+            self.json = Some(json_of(&self.slots, &mut self.scratch));
+        }
+        self.compact = None;
+        self.choose_form();
+    }
+
     /// Whether the id is one that [`decode`](super::decode()) takes. Any other must not be sent: a client that comes back with
     /// it would be refused for good.
     pub fn is_readable(&self) -> bool {
@@ -154,6 +176,9 @@ fn writable(place: Place) -> Place {
 /// The longest JSON id, in bytes. Clients send it back in one header line, for which common proxies have 8 KiB, URL
 /// encoded in a query by some.
 const MAX_JSON_BYTES: usize = 4096;
+
+/// How many partitions are moved one by one.
+const FEW: usize = 4;
 
 /// What an entry has at least beside the name of its topic, in bytes.
 const LEAST_JSON_BYTES: usize = r#"{"topic":"","partition":0,"offset":0}"#.len();

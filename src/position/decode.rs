@@ -1,6 +1,8 @@
 //! From the text of an id to a [`Position`].
 
-use super::{DecodeError, Entry, Offset, Place, Position, compact, json};
+use std::{cmp::Ordering, sync::Arc};
+
+use super::{DecodeError, Entry, Offset, Place, Position, TopicKey, compact, json};
 
 /// The longest id that is read, in bytes.
 ///
@@ -41,13 +43,76 @@ pub fn decode(text: &[u8]) -> Result<Position, DecodeError> {
     })
 }
 
-fn lowest_of_each(mut entries: Vec<Entry>) -> Vec<Entry> {
-    // Stable, so that the first given stays first among equals.
-    entries.sort_by(|a, b| {
-        (&a.topic, a.partitions, height(&a.place)).cmp(&(&b.topic, b.partitions, height(&b.place)))
-    });
+fn lowest_of_each(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut entries = sorted(entries);
     entries.dedup_by(|next, kept| next.topic == kept.topic && next.partitions == kept.partitions);
     entries
+}
+
+/// Sorts entries by topic, partitions and place; among equals the first given stays first.
+///
+/// Names are long, alike in their beginning, and compared ten times each: so what they do not have in common comes first, as
+/// a number.
+fn sorted(entries: Vec<Entry>) -> Vec<Entry> {
+    let common = common_beginning(&entries);
+    let mut order: Vec<_> = entries
+        .iter()
+        .enumerate()
+        .map(|(index, entry)| (key(&entry.topic, common), index))
+        .collect();
+    order.sort_unstable_by(|(a_key, a), (b_key, b)| {
+        a_key
+            .cmp(b_key)
+            .then_with(|| compare(&entries[*a], &entries[*b]))
+            .then_with(|| a.cmp(b))
+    });
+    let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
+    order
+        .into_iter()
+        .filter_map(|(_, index)| entries[index].take())
+        .collect()
+}
+
+/// A number that orders topics as they are ordered, as far as it differs. An id has either names or tags.
+fn key(topic: &TopicKey, common: usize) -> u128 {
+    match topic {
+        TopicKey::Name(name) => {
+            let rest = &name.as_bytes()[common..];
+            let mut key = [0; size_of::<u128>()];
+            let length = rest.len().min(key.len());
+            key[..length].copy_from_slice(&rest[..length]);
+            u128::from_be_bytes(key)
+        }
+        TopicKey::Tag(tag) => u128::from(*tag),
+    }
+}
+
+/// How many bytes all names have in common at their beginning.
+fn common_beginning(entries: &[Entry]) -> usize {
+    let mut names = entries.iter().map(|entry| match &entry.topic {
+        TopicKey::Name(name) => name.as_bytes(),
+        TopicKey::Tag(_) => &[],
+    });
+    let first = names.next().unwrap_or_default();
+    names.fold(first.len(), |common, name| {
+        let pairs = first[..common].iter().zip(name);
+        pairs.take_while(|(a, b)| a == b).count()
+    })
+}
+
+fn compare(a: &Entry, b: &Entry) -> Ordering {
+    let is_same = match (&a.topic, &b.topic) {
+        (TopicKey::Name(a), TopicKey::Name(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    };
+    let topics = if is_same {
+        Ordering::Equal
+    } else {
+        a.topic.cmp(&b.topic)
+    };
+    topics
+        .then(a.partitions.cmp(&b.partitions))
+        .then_with(|| height(&a.place).cmp(&height(&b.place)))
 }
 
 /// Sorts places from low to high. A time and an offset cannot be compared without the log, and comparing by the

@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
@@ -32,7 +33,7 @@ fn compute(name: &str) -> u32 {
     u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
 }
 
-static KEPT: LazyLock<RwLock<HashMap<Arc<str>, u32>>> = LazyLock::new(RwLock::default);
+static KEPT: LazyLock<RwLock<HashMap<Arc<str>, u32, RandomState>>> = LazyLock::new(RwLock::default);
 
 #[cfg(test)]
 mod tests {

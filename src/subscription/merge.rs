@@ -350,9 +350,7 @@ impl Subscription {
     /// Brings the id up to the places. What a filter passes over moves them, and writes nothing.
     fn freshen_id(&mut self) {
         if std::mem::take(&mut self.is_id_stale) {
-            for (index, part) in self.roster.parts.iter().enumerate() {
-                self.id.set(index, &part.place);
-            }
+            self.id.set_all(self.roster.parts.iter().map(|part| part.place));
         }
     }
 
@@ -394,14 +392,12 @@ impl Subscription {
         }
     }
 
-    /// Polls one part, and keeps the id true when that determined its place.
+    /// Polls one part. When that determined its place, the id is behind: those of hundreds of partitions are determined at once.
     fn poll_part(&mut self, index: usize, context: &mut Context<'_>) -> Give {
         let part = &mut self.roster.parts[index];
         let place = part.place;
         let give = part.poll(context, &self.asker, &mut self.gaps);
-        if part.place != place {
-            self.id.set(index, &part.place);
-        }
+        self.is_id_stale |= part.place != place;
         give
     }
 }

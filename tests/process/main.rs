@@ -155,14 +155,18 @@ fn without_descriptors(sink: &str) {
             assert!(read.expect("a heartbeat").expect("a connection") > 0);
         }
     });
+    let failures = || gateway.metric("riverhead_http_accept_failures_total");
+    let told = gateway.log().matches("cannot accept connections").count();
     drop(crowd);
     until(&gateway, "riverhead_http_connections_without_stream", 0.0);
-    runtime.block_on(follow(&gateway));
-    assert!(
-        gateway
-            .metric("riverhead_http_accept_failures_total")
-            .is_ok_and(|failures| failures > 0.0)
+    assert_eq!(
+        told,
+        1,
+        "each failure is counted, and told every half a minute:\n{}",
+        gateway.log()
     );
+    assert!(failures().is_ok_and(|failures| failures > told as f64));
+    runtime.block_on(follow(&gateway));
 }
 
 async fn follow(gateway: &Gateway) -> Client {

@@ -313,3 +313,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_header_that_is_full_of_words_is_looked_at_from_its_end() {
+    let commas = ",".repeat(31_000);
+    assert_eq!(plain(&format!("{commas}198.51.100.7")), ok("198.51.100.7"));
+    assert_eq!(
+        plain(&format!("203.0.113.5{commas}198.51.100.7,10.0.0.2")),
+        ok("198.51.100.7")
+    );
+    assert_eq!(plain(&format!("198.51.100.7{commas}")), somebody("malformed"));
+    // What is cut is no other address.
+    let rest = format!(
+        "{},10.0.0.2",
+        ",".repeat(LONGEST - "8.51.100.7".len() - ",10.0.0.2".len())
+    );
+    assert_eq!(plain(&format!("198.51.100.7{rest}")), somebody("malformed"));
+    let semicolons = ";".repeat(LONGEST);
+    assert_eq!(
+        standard(&format!("{semicolons}for=198.51.100.7")),
+        somebody("malformed")
+    );
+    assert_eq!(
+        plain(&format!(
+            "{}198.51.100.7:_{}",
+            "10.0.0.2,".repeat(2),
+            "x".repeat(300)
+        )),
+        somebody("malformed")
+    );
+}

@@ -1,4 +1,4 @@
-use crate::filter::{Fault, Filter};
+use crate::filter::{Fault, Filter, FilterError, FilterParts};
 
 fn canonical(text: &str) -> String {
     Filter::parse(text)
@@ -170,22 +170,15 @@ fn a_hostile_filter_is_refused_before_it_costs_anything() {
     assert_eq!(fault(&"ä".repeat(4000)).1, Fault::TooLong(4096));
     let most = vec![r#"@topic prefix "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa""#; 64].join(" or ");
     assert_eq!(canonical(&most).matches("prefix").count(), 1);
-    let half = Filter::parse(
-        &(0..40)
-            .map(|n| format!("a{n} = 1"))
-            .collect::<Vec<_>>()
-            .join(" or "),
-    )
-    .expect("40 tests");
-    let other = Filter::parse(
-        &(0..40)
-            .map(|n| format!("b{n} = 1"))
-            .collect::<Vec<_>>()
-            .join(" or "),
-    )
-    .expect("40 tests");
+    let tests = |field: &str| {
+        let tests: Vec<_> = (0..40).map(|n| format!("{field}{n} = 1")).collect();
+        tests.join(" or ")
+    };
+    let mut parts = FilterParts::default();
+    parts.parse(&tests("a")).expect("40 tests");
+    parts.parse(&tests("b")).expect("40 tests");
     assert_eq!(
-        half.and(&other).expect_err("80 tests").fault,
+        parts.compile().expect_err("80 tests").fault,
         Fault::TooManyTests(64)
     );
 }
@@ -193,30 +186,34 @@ fn a_hostile_filter_is_refused_before_it_costs_anything() {
 /// `!=` becomes two tests; together with a field of the query these were refused as too many.
 #[test]
 fn what_is_written_as_one_test_counts_as_one_beside_a_field() {
-    let unequal = |count| {
+    let beside_a_field = |count| {
         let tests: Vec<_> = (0..count).map(|n| format!("a{n} != 1")).collect();
-        Filter::parse(&tests.join(" and ")).expect("a filter")
+        let mut parts = FilterParts::default();
+        parts.parse(&tests.join(" and "))?;
+        parts.one_of("wiki", ["enwiki"].into_iter())?;
+        parts.compile()
     };
-    let field = Filter::one_of("wiki", &["enwiki"]).expect("a filter");
-    assert!(unequal(63).and(&field).is_ok());
-    let fault = unequal(64).and(&field).map_err(|error| error.fault);
+    assert!(beside_a_field(63).is_ok());
+    let fault = beside_a_field(64).map_err(|error| error.fault);
     assert_eq!(fault, Err(Fault::TooManyTests(64)));
+}
+
+fn one_of(path: &str, values: &[&str]) -> Result<Filter, FilterError> {
+    let mut parts = FilterParts::default();
+    parts.one_of(path, values.iter().copied())?;
+    Ok(parts.compile()?.expect("a part"))
 }
 
 #[test]
 fn a_query_cannot_ask_for_more_values_than_a_filter() {
-    let fault = |count| {
-        Filter::one_of("wiki", &vec!["7"; count])
-            .err()
-            .map(|error| error.fault)
-    };
+    let fault = |count| one_of("wiki", &vec!["7"; count]).err().map(|error| error.fault);
     assert_eq!(fault(512), None);
     assert_eq!(fault(513), Some(Fault::TooManyValues(512)));
 }
 
 #[test]
 fn a_value_without_quotes_in_a_query_stands_for_all_that_it_may_be() {
-    let filter = Filter::one_of("namespace", &["0", "true", "x"]).expect("a filter");
+    let filter = one_of("namespace", &["0", "true", "x"]).expect("a filter");
     assert_eq!(
         filter.to_string(),
         r#""namespace" in (true, 0, "0", "true", "x")"#

@@ -1,8 +1,13 @@
+use std::sync::Arc;
+
 use http::HeaderValue;
 
 use super::*;
 use crate::position::Place;
-use crate::{catalog::Catalog, catalog::Stream, position::Mark};
+use crate::{
+    catalog::{Catalog, LAST_EVENT_ID, Stream},
+    position::Mark,
+};
 
 const NOW: Timestamp = 1_790_487_705_415;
 

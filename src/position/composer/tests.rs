@@ -145,3 +145,23 @@ fn more_partitions_than_were_ever_read_back_are() {
 
 /// An id as version 1 wrote it.
 const PUBLISHED: &str = "~1A5ecaKu2ZJ_AdBoSDXA_H0BWK7mRN1YruZE3";
+
+#[test]
+fn partitions_that_move_together_cost_no_more_than_a_new_id_and_read_the_same() {
+    for count in [1, 3, 60, 500] {
+        for form in [IdForm::Json, IdForm::Compact] {
+            let mut together = Composer::new(form, partitions(count, Place::Latest));
+            let mut one_by_one = together.clone();
+            for offset in [3, 3, 1 << 40] {
+                let places = |partition| match partition % 3 {
+                    0 => Place::At(mark(offset)),
+                    1 => Place::Since(offset),
+                    _ => Place::Latest,
+                };
+                together.set_all((0..count).map(places));
+                (0..count).for_each(|partition| one_by_one.set(partition as usize, &places(partition)));
+                assert_eq!(text(&together), text(&one_by_one), "{count} partitions, {form:?}");
+            }
+        }
+    }
+}

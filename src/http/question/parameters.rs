@@ -1,0 +1,178 @@
+//! What a query says of a stream, each parameter by itself.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use http::Uri;
+
+use crate::{
+    catalog::{Meaning, Names, Parameter, Selection, decoded},
+    filter::{Filter, FilterParts},
+    http::{checkpoint, error::Error, since},
+    position::{IdForm, Timestamp},
+    subscription::Coding,
+};
+
+/// The query. Of thousands of pairs those are kept that mean something.
+pub(super) struct Parameters<'a> {
+    own: [Given<'a>; PARAMETERS],
+    /// The first id that is not blank.
+    last_event_id: Option<Cow<'a, str>>,
+    /// The fields that can be named beside the parameters, and whether by all of the streams.
+    fields: Vec<(&'a (Arc<str>, bool), Given<'a>)>,
+}
+
+/// What a name is given, not decoded yet.
+#[derive(Clone, Copy, Default)]
+struct Given<'a> {
+    value: Option<&'a str>,
+    is_repeated: bool,
+}
+
+impl<'a> Parameters<'a> {
+    /// # Errors
+    /// When a name differs from a known one so little that it is a slip: to ignore it would begin another stream than was
+    /// meant. Any other name is somebody else's.
+    pub(super) fn read(uri: &'a Uri, selection: &'a Selection) -> Result<Self, Error> {
+        let fields = &selection.filter_fields;
+        let mut parameters = Self {
+            own: Default::default(),
+            last_event_id: None,
+            fields: fields.iter().map(|field| (field, Given::default())).collect(),
+        };
+        let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
+            return Ok(parameters);
+        };
+        let mut names = Names::of(fields.iter().map(|(field, _)| &**field));
+        let bytes = query.as_bytes();
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'&', bytes).chain([bytes.len()]) {
+            let (name, value) = pair(&query[start..end]);
+            start = end + 1;
+            match names.meaning(name) {
+                Meaning::Nothing => {}
+                Meaning::Field(index) => parameters.fields[index].1.add(value),
+                Meaning::Parameter(Parameter::LastEventId) => parameters.add_id(value),
+                Meaning::Parameter(parameter) => parameters.own[parameter as usize].add(value),
+                Meaning::Slip(meant) => return Err(slip(name, meant)),
+            }
+        }
+        Ok(parameters)
+    }
+
+    fn add_id(&mut self, value: &'a str) {
+        if self.last_event_id.is_none() {
+            self.last_event_id = Some(decoded(value)).filter(|id| !id.as_bytes().trim_ascii().is_empty());
+        }
+    }
+
+    pub(super) fn since(&self) -> Result<Option<Timestamp>, Error> {
+        match self.one(Parameter::Since, "since")?.as_deref() {
+            None | Some("") => Ok(None),
+            Some(text) => match since::parse(text) {
+                Some(time) => Ok(Some(time)),
+                None => Err(Error::BadSince(text.to_owned())),
+            },
+        }
+    }
+
+    pub(super) fn last_event_id(&self) -> Option<&[u8]> {
+        self.last_event_id.as_ref().map(|id| id.as_bytes().trim_ascii())
+    }
+
+    /// All that is asked of events: `filter`, and the fields that the streams let be named.
+    pub(super) fn filter(&self) -> Result<Option<Filter>, Error> {
+        let mut parts = FilterParts::default();
+        match self.one(Parameter::Filter, "filter")?.as_deref() {
+            None | Some("") => {}
+            Some(text) => parts.parse(text)?,
+        }
+        for ((field, by_all), given) in &self.fields {
+            let Some(values) = given.only(field)? else {
+                continue;
+            };
+            if !by_all {
+                let why = format!("'{field}' is not a field that each of these streams can be filtered by");
+                return Err(Error::BadParameter(why));
+            }
+            parts.one_of(field, values.split(','))?;
+        }
+        Ok(parts.compile()?)
+    }
+
+    pub(super) fn form(&self) -> Result<IdForm, Error> {
+        match self.one(Parameter::Id, "id")?.as_deref() {
+            None | Some("json") => Ok(IdForm::Json),
+            Some("compact") => Ok(IdForm::Compact),
+            Some(_) => Err(Error::BadParameter("'id' is 'json' or 'compact'".to_owned())),
+        }
+    }
+
+    /// Not by `Accept-Encoding`, which browsers and libraries send unasked, also those that cannot read a stream so.
+    pub(super) fn coding(&self) -> Result<Coding, Error> {
+        match self.one(Parameter::Encoding, "encoding")?.as_deref() {
+            None | Some("identity") => Ok(Coding::Identity),
+            Some("gzip") => Ok(Coding::Gzip),
+            Some(_) => Err(Error::BadParameter("'encoding' is 'gzip', or absent".to_owned())),
+        }
+    }
+
+    pub(super) fn fails_on_gap(&self) -> Result<bool, Error> {
+        match self.one(Parameter::OnGap, "on_gap")?.as_deref() {
+            None => Ok(false),
+            Some("fail") => Ok(true),
+            Some(_) => Err(Error::BadParameter("'on_gap' is 'fail', or absent".to_owned())),
+        }
+    }
+
+    pub(super) fn shows_canaries(&self) -> Result<bool, Error> {
+        match self.one(Parameter::Canary, "canary")?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
+        }
+    }
+
+    pub(super) fn checkpoint(&self) -> Result<Option<Duration>, Error> {
+        let Some(text) = self.one(Parameter::Checkpoint, "checkpoint")? else {
+            return Ok(None);
+        };
+        let wait = checkpoint::parse(&text);
+        wait.map(Some)
+            .ok_or_else(|| Error::BadParameter(checkpoint::EXPECTED.to_owned()))
+    }
+
+    fn one(&self, parameter: Parameter, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
+        self.own[parameter as usize].only(name)
+    }
+}
+
+impl<'a> Given<'a> {
+    fn add(&mut self, value: &'a str) {
+        self.is_repeated = self.value.is_some();
+        self.value.get_or_insert(value);
+    }
+
+    /// Returns the value, of which there must be one at most.
+    fn only(&self, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
+        if self.is_repeated {
+            return Err(Error::BadParameter(format!("'{name}' is given more than once")));
+        }
+        Ok(self.value.map(decoded))
+    }
+}
+
+/// The name and the value of a pair, as they were given.
+fn pair(text: &str) -> (&str, &str) {
+    match memchr::memchr(b'=', text.as_bytes()) {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text, ""),
+    }
+}
+
+fn slip(name: &str, meant: &str) -> Error {
+    let name = decoded(name);
+    Error::BadParameter(format!("there is no '{name}'; did you mean '{meant}'?"))
+}
+
+/// How many there are that can be given once.
+const PARAMETERS: usize = Parameter::LastEventId as usize;
