@@ -83,17 +83,28 @@ pub(super) fn start(queue: Arc<Queue>) -> io::Result<()> {
     thread::Builder::new().name(name).spawn(move || {
         let mut told = 0;
         loop {
-            write_batch(&queue, &mut Stderr);
-            told = tell_dropped(&queue, told);
+            told = write_lines(&queue, &mut Stderr, told);
         }
     })?;
     Ok(())
 }
 
-fn write_batch(queue: &Queue, sink: &mut impl Write) {
+/// Writes what waits, and tells of what was dropped. Returns how many dropped lines were told of by now.
+///
+/// Nothing is told while the sink takes nothing, since its reader has ended or its disk is full: the line that tells would itself
+/// be dropped and told of, without an end and without a pause.
+fn write_lines(queue: &Queue, sink: &mut impl Write, told: u64) -> u64 {
+    match write_batch(queue, sink) {
+        Ok(()) => tell_dropped(queue, told),
+        Err(_) => told,
+    }
+}
+
+fn write_batch(queue: &Queue, sink: &mut impl Write) -> io::Result<()> {
     let batch = queue.take();
     let written = sink.write_all(&batch.text);
     queue.done(&batch, written.is_ok());
+    written
 }
 
 /// Says in the log itself how much of it is missing, once there is room again. Returns how many lines were told of by now.
@@ -103,7 +114,7 @@ fn tell_dropped(queue: &Queue, told: u64) -> u64 {
     if dropped > told {
         tracing::warn!(
             lines = dropped - told,
-            "log lines were dropped: they came faster than they were read"
+            "log lines were dropped: they came faster than they were read, or could not be written"
         );
     }
     dropped
@@ -163,8 +174,8 @@ mod tests {
         let its = Arc::clone(&queue);
         let thread = thread::spawn(move || {
             let mut reader = Reader { go, read };
-            write_batch(&its, &mut reader);
-            write_batch(&its, &mut reader);
+            let _ = write_batch(&its, &mut reader);
+            let _ = write_batch(&its, &mut reader);
         });
         queue.push(Class::Operation, b"first\n");
         for _ in 0..100_000 {
@@ -178,6 +189,54 @@ mod tests {
         assert!(written.recv().unwrap().starts_with(b"first\n"));
         drop(tell);
         thread.join().unwrap();
+    }
+
+    /// Takes lines, or says that whoever read them has ended.
+    #[derive(Default)]
+    struct Pipe {
+        is_closed: bool,
+        text: Vec<u8>,
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.is_closed {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.text.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sink_that_takes_nothing_is_told_nothing_until_it_does() {
+        let queue = Arc::new(Queue::default());
+        let lines = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(Lines(Arc::clone(&queue)))
+            .finish();
+        let _lines = tracing::subscriber::set_default(lines);
+        let mut pipe = Pipe {
+            is_closed: true,
+            ..Pipe::default()
+        };
+        queue.push(Class::Operation, b"lost\n");
+        let told = write_lines(&queue, &mut pipe, 0);
+        assert_eq!(queue.dropped(Class::Operation), 1);
+        assert!(
+            queue.flush(Duration::ZERO),
+            "a line came about the line that was dropped"
+        );
+        pipe.is_closed = false;
+        queue.push(Class::Operation, b"read\n");
+        let told = write_lines(&queue, &mut pipe, told);
+        write_lines(&queue, &mut pipe, told);
+        let text = String::from_utf8(pipe.text).unwrap();
+        assert!(text.starts_with("read\n") && text.contains("lines=1"), "{text}");
+        assert!(queue.flush(Duration::ZERO), "{text}");
     }
 
     #[test]
