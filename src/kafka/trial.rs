@@ -12,6 +12,7 @@ use super::{
     client::{self, Kind},
     connect::{Profile, Shared},
     context::Context,
+    damage::is_damage,
     faults,
     origin::Introduced,
     reader::{Queue, Reader, Topic, What},
@@ -108,8 +109,7 @@ impl Trial {
                 What::Fault { code, reason, .. } => {
                     let why = format!("{}: {reason}", faults::name(code));
                     match self.waiting.get_mut(&key) {
-                        // librdkafka tells of it once, so there is nothing to wait for.
-                        Some(_) if code == RDKafkaErrorCode::TopicAuthorizationFailed => {
+                        Some(_) if is_final(code) => {
                             if let Some((topic, _)) = self.waiting.remove(&key) {
                                 self.refused.push(Unreadable {
                                     topic,
@@ -143,6 +143,14 @@ impl Trial {
             .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
         self.refused
     }
+}
+
+/// Whether there is nothing to wait for after this error: librdkafka tells of it once, and goes on behind what is damaged as if that
+/// had been read.
+fn is_final(code: RDKafkaErrorCode) -> bool {
+    // A broker says this for what passes, too.
+    let may_pass = code == RDKafkaErrorCode::Unknown;
+    code == RDKafkaErrorCode::TopicAuthorizationFailed || (is_damage(code) && !may_pass)
 }
 
 /// librdkafka's offset for the record before the end (`RD_KAFKA_OFFSET_TAIL(1)`).

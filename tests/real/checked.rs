@@ -34,6 +34,11 @@ impl Checked {
         line.unwrap_or_else(|| panic!("no line {start:?}: {}", self.text))
     }
 
+    /// What was printed.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// It ended with this code, and these words are among what it printed.
     pub(crate) fn says(&self, code: i32, words: &str) {
         assert_eq!(self.code, Some(code), "{}", self.text);
