@@ -172,7 +172,9 @@ impl Witness {
         if let Some(contradicted) = contradicted(&self.topics, views, &still) {
             return Some(contradicted);
         }
-        if still.is_empty() || self.last_routine.elapsed() < ROUTINE {
+        let throttled = still.iter().any(|(_, _, from)| self.is_throttled(*from));
+        let pause = if throttled { EVERY } else { ROUTINE };
+        if still.is_empty() || self.last_routine.elapsed() < pause {
             return None;
         }
         self.last_routine = Instant::now();
@@ -187,9 +189,20 @@ impl Witness {
         partitions
             .filter_map(|(topic, number, cell)| {
                 let (since, _, from) = cell.still_since()?;
-                (since.elapsed() >= STILL).then_some((topic, number, from))
+                let long = if self.is_throttled(from) {
+                    STILL_STARVED
+                } else {
+                    STILL
+                };
+                (since.elapsed() >= long).then_some((topic, number, from))
             })
             .collect()
+    }
+
+    /// Returns whether this broker makes us wait for the sake of a quota.
+    fn is_throttled(&self, broker: Option<i32>) -> bool {
+        let pause = broker.and_then(|broker| self.shared.health.throttling(broker, Instant::now()));
+        pause.is_some()
     }
 
     /// Asks the leaders that `via` names where these partitions end.
@@ -268,10 +281,14 @@ const ANSWER: Duration = Duration::from_secs(3);
 /// a turn lost on the broker that leads us astray, a stall is told in 20 s.
 const STILL: Duration = Duration::from_secs(5);
 
+/// The same where a quota may hold records back: that this is so is told in 10 s, of which a turn and the confirmation take 8.
+const STILL_STARVED: Duration = Duration::from_millis(1500);
+
 /// A client may know none but brokers that are of the past; another begins with the bootstrap list.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
-/// How often partitions are looked at that nobody contradicts us about: most of them are just quiet.
+/// How often partitions are looked at that nobody contradicts us about: most of them are just quiet. Where a quota may hold
+/// records back it is each turn.
 const ROUTINE: Duration = Duration::from_secs(15);
 
 /// What a client that is opened for it gets to connect, learn and ask.
