@@ -4,14 +4,24 @@
 
 mod support;
 
-use std::{future::poll_fn, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
+use futures_util::future::BoxFuture;
 use riverhead::{
+    client::ClientKey,
+    partition::{Bounds, History, HistoryError, Page, PartitionLog},
     position::{IdForm, LogTag},
     sse::{Message, Reader},
     subscription::Subscription,
 };
-use support::model::{House, TOPIC};
+use support::model::{House, Model, TOPIC};
 
 /// A topic of one partition with the records 1..=100 at the offsets 0..=105 (a marker stands behind every 17th), read by
 /// the tail, and still wholly in its ring.
@@ -430,4 +440,120 @@ async fn the_verdict_for_on_gap_fail() {
     let mut lost = house.subscribe(Some(&id(41, None, Some((old, Some(0))))), IdForm::Json);
     let gap = poll_fn(|context| lost.poll_verdict(context)).await.unwrap_err();
     assert_eq!(gap.reason.as_str(), "recreated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_verdict_passes_a_hole_and_finds_what_cannot_be_read_behind_it() {
+    let house = house();
+    let from = house.model.lock().partitions[0].end + 1;
+    // A marker.
+    house.model.lock().partitions[0].end = from;
+    house.damage(0, 10);
+    house.write(0, 1);
+    let before = id(from - 1, None, Some((tag(&house), Some(0))));
+    // From memory, and from the brokers.
+    for _ in 0..2 {
+        let mut subscription = house.subscribe(Some(&before), IdForm::Json);
+        let gap = poll_fn(|context| subscription.poll_verdict(context))
+            .await
+            .unwrap_err();
+        assert_eq!((gap.requested, gap.resumed), (Some(from), Some(from + 10)));
+        house.tail_lags(0);
+    }
+    // A record comes first.
+    let near = id(from - 2, None, Some((tag(&house), Some(0))));
+    let mut subscription = house.subscribe(Some(&near), IdForm::Json);
+    assert_eq!(
+        poll_fn(|context| subscription.poll_verdict(context)).await,
+        Ok(())
+    );
+    let (gaps, _) = received(&mut subscription).await;
+    assert_eq!(gaps, gap(from, from + 10, "unreadable"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_verdict_waits_until_a_place_that_nobody_has_read_is_looked_at() {
+    let mut house = house();
+    let from = house.model.lock().partitions[0].end;
+    house.damage(0, 10);
+    house.tail_lags(0);
+    let search = Arc::new(Searching {
+        brokers: house.model.clone(),
+        damage: from,
+        tries: AtomicUsize::default(),
+    });
+    house.source.history = search.clone();
+    let mut subscription = house.subscribe(Some(&id(from, None, Some((tag(&house), Some(0))))), IdForm::Json);
+    let gap = poll_fn(|context| subscription.poll_verdict(context))
+        .await
+        .unwrap_err();
+    assert_eq!(gap.reason.as_str(), "unreadable");
+    assert!(search.tries.load(Ordering::Relaxed) >= Searching::IN_VAIN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_was_given_nothing_before_what_cannot_be_read_is_told_of_a_log_cut_off_before_it() {
+    let house = house();
+    let from = house.model.lock().partitions[0].end;
+    house.damage(0, 10);
+    house.tail(0);
+    // An offset that the client was told: it has seen no record.
+    let mut subscription = house.subscribe(Some(&id(from, None, Some((tag(&house), None)))), IdForm::Json);
+    let told = received(&mut subscription).await;
+    assert_eq!(told, (gap(from, from + 10, "unreadable"), vec![]));
+    cut_off_at_50(&house);
+    let told = received(&mut subscription).await;
+    assert_eq!(told, (gap(from + 10, 50, "truncated"), numbers(101..=200)));
+}
+
+/// Another leader has so much of the log, which grows by 100 records then.
+fn cut_off_at_50(house: &House) {
+    let mut brokers = house.model.lock();
+    let partition = &mut brokers.partitions[0];
+    partition.records.retain(|record| record.offset < 50);
+    partition.damaged.clear();
+    (partition.end, partition.epoch) = (50, 2);
+    brokers.produce(0, 100);
+    let end = brokers.partitions[0].end;
+    drop(brokers);
+    house.publish(0, end);
+}
+
+/// Brokers of which it is not known at first that they have something there that cannot be read.
+struct Searching {
+    brokers: Model,
+    damage: i64,
+    tries: AtomicUsize,
+}
+
+impl Searching {
+    /// So many reads get nothing while the place is looked at.
+    const IN_VAIN: usize = 3;
+}
+
+impl History for Searching {
+    fn page(
+        &self,
+        log: &Arc<PartitionLog>,
+        offset: i64,
+        client: ClientKey,
+    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+        if offset == self.damage && self.tries.fetch_add(1, Ordering::Relaxed) < Self::IN_VAIN {
+            return Box::pin(async { Err(HistoryError::Unavailable) });
+        }
+        self.brokers.page(log, offset, client)
+    }
+
+    fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+        self.brokers.bounds(log)
+    }
+
+    fn first_at(
+        &self,
+        log: &Arc<PartitionLog>,
+        time: i64,
+        client: ClientKey,
+    ) -> BoxFuture<'static, Result<Option<i64>, HistoryError>> {
+        self.brokers.first_at(log, time, client)
+    }
 }

@@ -33,11 +33,6 @@ pub trait History: Send + Sync + 'static {
         time: Timestamp,
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>>;
-
-    /// Returns whether it is known already that `offset` cannot be read; asks nobody.
-    fn is_unreadable(&self, _log: &Arc<PartitionLog>, _offset: Offset) -> bool {
-        false
-    }
 }
 
 /// Where a partition's log starts and ends.

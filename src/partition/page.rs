@@ -61,6 +61,11 @@ impl Page {
         self.events.partition_point(|event| event.offset < offset)
     }
 
+    /// Returns whether an event has one of these offsets.
+    pub(crate) fn has_event_in(&self, range: &Range<Offset>) -> bool {
+        self.index_of(range.start) < self.index_of(range.end)
+    }
+
     /// The event at exactly `offset`.
     pub fn at(&self, offset: Offset) -> Option<&Event> {
         self.events

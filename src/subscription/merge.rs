@@ -20,6 +20,7 @@ use super::{
     roster::Roster,
     sieve::Sieve,
     standing::Standing,
+    start::Proof,
     texts::{BATCH, Texts},
     turn::{Passed, Turn},
 };
@@ -99,7 +100,7 @@ impl Subscription {
     /// One that begins as [`start`](Self::start), but nowhere before it knows what record stands before that. For lanes.
     pub(super) fn start_proven(source: &Source, request: Request) -> Self {
         let mut subscription = Self::start(source, request);
-        subscription.asker.proves = true;
+        subscription.asker.proof = Proof::RecordOrLeader;
         subscription
     }
 
@@ -150,29 +151,34 @@ impl Subscription {
         }
     }
 
-    /// Whether the position could be resumed without a gap: ready once every partition is determined, or one has a gap.
-    /// For `?on_gap=fail`, before the first [`poll_batch`](Self::poll_batch).
+    /// Returns whether the position can be resumed without a gap: ready once the first event of every partition is there, or none is to
+    /// be had for now, or one has a gap. For `?on_gap=fail`, before the first [`poll_batch`](Self::poll_batch).
     pub fn poll_verdict(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gap>> {
         self.asker.bell.listen(context);
         self.refresh();
+        let mut is_decided = self.roster.is_known();
         for index in 0..self.roster.parts.len() {
-            // Those that are read have nothing to say here, and a page that nobody takes would have to be fetched again.
-            if self.is_undecided(index) {
-                self.poll_part(index, context);
-            }
+            is_decided &= self.with_part(index, |part, asker, gaps| {
+                part.poll_first(context, asker, gaps).is_ready()
+            });
         }
         match self.gaps.first() {
             Some(gap) => Poll::Ready(Err(gap.clone())),
-            None if !self.roster.is_known() => Poll::Pending,
-            None if (0..self.roster.parts.len()).any(|index| self.is_undecided(index)) => Poll::Pending,
-            None => Poll::Ready(Ok(())),
+            None if is_decided => Poll::Ready(Ok(())),
+            None => Poll::Pending,
         }
     }
 
-    /// Whether a part is not read yet, or what comes of it is a gap.
-    fn is_undecided(&self, index: usize) -> bool {
-        let part = &self.roster.parts[index];
-        !part.is_determined() || part.is_before_damage(&*self.asker.source.history)
+    /// Finds out where each partition is to be read, as far as that can be told by now.
+    pub(super) fn determine(&mut self, context: &mut Context<'_>) {
+        self.asker.bell.listen(context);
+        self.refresh();
+        for index in 0..self.roster.parts.len() {
+            // Of those that are read a page would be fetched, and nobody takes it here.
+            if !self.roster.parts[index].is_determined() {
+                self.poll_part(index, context);
+            }
+        }
     }
 
     /// Whether every partition is read.
@@ -392,13 +398,17 @@ impl Subscription {
         }
     }
 
-    /// Polls one part. When that determined its place, the id is behind: those of hundreds of partitions are determined at once.
     fn poll_part(&mut self, index: usize, context: &mut Context<'_>) -> Give {
+        self.with_part(index, |part, asker, gaps| part.poll(context, asker, gaps))
+    }
+
+    /// Polls one part. When that determined its place, the id is behind: those of hundreds of partitions are determined at once.
+    fn with_part<T>(&mut self, index: usize, poll: impl FnOnce(&mut Part, &Asker, &mut Vec<Gap>) -> T) -> T {
         let part = &mut self.roster.parts[index];
         let place = part.place;
-        let give = part.poll(context, &self.asker, &mut self.gaps);
+        let polled = poll(part, &self.asker, &mut self.gaps);
         self.is_id_stale |= part.place != place;
-        give
+        polled
     }
 }
 

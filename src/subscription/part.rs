@@ -13,11 +13,11 @@ use super::{
     Source,
     gap::{Gap, Reason},
     standing::Stand,
-    start::{Question, Replaced, Start},
+    start::{Proof, Question, Replaced, Start},
 };
 use crate::{
     client::ClientKey,
-    partition::{Bell, Cursor, History, Page, PartitionLog, Read, Step, TopicPartition},
+    partition::{Bell, Cursor, Page, PartitionLog, Read, Step, TopicPartition},
     position::{Mark, Offset, Place, Timestamp},
 };
 
@@ -39,6 +39,10 @@ pub(super) struct Part {
     limit: Offset,
     /// How often in a row the place that was found turned out to be none.
     setbacks: u32,
+    /// Whether [its first event](Self::poll_first) was there: the page is not kept, and not to be fetched again to be told of.
+    is_first_known: bool,
+    /// The offset before which a record was looked for that proves it.
+    proof_sought: Option<Offset>,
 }
 
 enum State {
@@ -74,8 +78,8 @@ pub(super) struct Asker {
     pub(super) bell: Arc<Bell>,
     pub(super) client: ClientKey,
     pub(super) now: Timestamp,
-    /// See [`Question::proves`].
-    pub(super) proves: bool,
+    /// See [`Question::proof`].
+    pub(super) proof: Proof,
 }
 
 impl Asker {
@@ -88,7 +92,7 @@ impl Asker {
             bell,
             client,
             now,
-            proves: false,
+            proof: Proof::Unneeded,
         }
     }
 }
@@ -105,6 +109,8 @@ impl Part {
             late: false,
             limit: Offset::MAX,
             setbacks: 0,
+            is_first_known: false,
+            proof_sought: None,
         }
     }
 
@@ -166,18 +172,6 @@ impl Part {
         matches!(self.state, State::Reading(_))
     }
 
-    /// Returns whether it is read, and its next offset is known to be unreadable: what comes is a gap.
-    pub(super) fn is_before_damage(&self, history: &dyn History) -> bool {
-        let Some(cursor) = self.cursor() else {
-            return false;
-        };
-        match cursor.log().read(cursor.next()) {
-            Read::Page(page) => page.is_unreadable(),
-            Read::Below => history.is_unreadable(cursor.log(), cursor.next()),
-            Read::Ahead | Read::Replaced => false,
-        }
-    }
-
     /// Where it is read; `None` while it is not.
     pub(super) fn cursor(&self) -> Option<&Cursor> {
         match &self.state {
@@ -218,6 +212,13 @@ impl Part {
                 },
                 State::Reading(cursor) if cursor.next() >= self.limit => break Give::Nothing,
                 State::Reading(cursor) => match cursor.poll(context, &*asker.source.history) {
+                    Step::Page(page)
+                        if page.is_unreadable()
+                            && lacks_proof(self.place, self.proof_sought, cursor.next()) =>
+                    {
+                        let (log, next) = (cursor.log().clone(), cursor.next());
+                        self.prove(log, next, asker);
+                    }
                     Step::Page(page) if page.is_unreadable() => {
                         let end = reach(&page, cursor.log()).min(self.limit);
                         if end <= cursor.next() {
@@ -251,6 +252,33 @@ impl Part {
         self.in_time(give)
     }
 
+    /// Waits until its first event is there, or none is to be had for now. A gap found on the way is put into `gaps`. Only what can be
+    /// read shows that no gap comes first: damage may be found by this read.
+    pub(super) fn poll_first(
+        &mut self,
+        context: &mut Context<'_>,
+        asker: &Asker,
+        gaps: &mut Vec<Gap>,
+    ) -> Poll<()> {
+        while !self.is_first_known {
+            let give = self.poll(context, asker, gaps);
+            let State::Reading(cursor) = &mut self.state else {
+                return Poll::Pending;
+            };
+            match give {
+                Give::Page(page, range) if page.has_event_in(&range) || range.is_empty() => {
+                    self.is_first_known = true;
+                }
+                Give::Page(_, hole) => cursor.advance(hole.end),
+                Give::Nothing if matches!(cursor.log().read(cursor.next()), Read::Ahead) => {
+                    self.is_first_known = true;
+                }
+                Give::Soon | Give::Nothing => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+
     /// The others waited long enough for this one.
     pub(super) fn give_up_on(&mut self) {
         self.late = true;
@@ -282,6 +310,18 @@ impl Part {
         log.filter(|log| !log.is_replaced())
     }
 
+    /// Looks for the record that proves its place, before it passes what cannot be read: behind that nothing does, should the log be cut
+    /// off before it and grow again.
+    fn prove(&mut self, log: Arc<PartitionLog>, next: Offset, asker: &Asker) {
+        self.proof_sought = Some(next);
+        self.place = moved(self.place, next);
+        let asker = Asker {
+            proof: Proof::Record,
+            ..asker.clone()
+        };
+        self.begin(log, 0, &asker);
+    }
+
     fn begin(&mut self, log: Arc<PartitionLog>, scanned: Offset, asker: &Asker) {
         // Before the first look at the log, so that nothing is missed in between.
         log.subscribe(&asker.bell);
@@ -295,7 +335,7 @@ impl Part {
             scanned,
             now: asker.now,
             live: self.was_read,
-            proves: asker.proves,
+            proof: asker.proof,
         };
         let pause = pause_after(self.setbacks);
         self.state = State::Starting(Starting {
@@ -318,6 +358,12 @@ fn moved(place: Place, offset: Offset) -> Place {
         Place::At(mark) => Place::At(Mark { offset, ..mark }),
         place => place,
     }
+}
+
+/// Whether no record has been seen that proves this place, and none was looked for before `next`.
+fn lacks_proof(place: Place, sought: Option<Offset>, next: Offset) -> bool {
+    let unproven = matches!(place, Place::At(mark) if mark.epoch.is_none());
+    unproven && sought != Some(next)
 }
 
 /// How long to wait before the place is looked for once more. Brokers that contradict each other, one of which proves a place

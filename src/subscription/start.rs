@@ -50,9 +50,19 @@ pub(super) struct Question {
     pub(super) now: Timestamp,
     /// The place was read, and another log took that one's place under the client.
     pub(super) live: bool,
-    /// Whether a place is good only with the epoch of the record before it. A client does not wait for that; a lane does,
-    /// because it must know what those know who come to it with an id.
-    pub(super) proves: bool,
+    /// Which proof a place is good only with.
+    pub(super) proof: Proof,
+}
+
+/// What a place is to be proven by, if its id does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Nothing: a client does not wait for that.
+    Unneeded,
+    /// The epoch of the record before it, if there is one.
+    Record,
+    /// The same, else the leader's own. A lane must know what those know who come to it with an id.
+    RecordOrLeader,
 }
 
 impl Question {
@@ -72,7 +82,7 @@ impl Question {
 
     async fn found(&self) -> Result<Option<Start>, HistoryError> {
         match self.ask().await? {
-            Some(start) if self.proves => self.proven(start).await.map(Some),
+            Some(start) if self.proof != Proof::Unneeded => self.proven(start).await.map(Some),
             start => Ok(start),
         }
     }
@@ -259,7 +269,10 @@ impl Question {
     async fn proven(&self, mut start: Start) -> Result<Start, HistoryError> {
         if start.mark.epoch.is_none() {
             // Asked first: an epoch that begins in between must not vouch for what was before it.
-            let own = self.bounds().await?.epoch;
+            let own = match self.proof {
+                Proof::RecordOrLeader => self.bounds().await?.epoch,
+                Proof::Record | Proof::Unneeded => None,
+            };
             let found = match self.before(start.mark.offset).await? {
                 Before::Record { epoch, timestamp } => {
                     // Better than the time of the request, which is by our clock.

@@ -165,12 +165,6 @@ impl History for Model {
         })
     }
 
-    fn is_unreadable(&self, log: &Arc<PartitionLog>, offset: Offset) -> bool {
-        let brokers = self.lock();
-        let damaged = &brokers.partitions[log.partition().partition as usize].damaged;
-        log.tag() == brokers.tag() && damaged.iter().any(|range| range.contains(&offset))
-    }
-
     fn first_at(
         &self,
         log: &Arc<PartitionLog>,

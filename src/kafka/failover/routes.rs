@@ -80,9 +80,4 @@ impl History for Routes {
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         self.ask(log, |history| history.first_at(log, time, client))
     }
-
-    fn is_unreadable(&self, log: &Arc<PartitionLog>, offset: Offset) -> bool {
-        self.active(log)
-            .is_some_and(|history| history.is_unreadable(log, offset))
-    }
 }

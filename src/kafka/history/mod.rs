@@ -219,6 +219,8 @@ impl Pool {
                 from,
                 to,
             };
+            // Before the read: what the ring sheds meanwhile does not show that there is more than the answer says.
+            let was_history = log.is_history(offset);
             match self.read(want, client).await {
                 Ok(PageRead::Page { page, ends }) => {
                     reached = page.next();
@@ -228,7 +230,7 @@ impl Pool {
                             return Ok(page);
                         }
                         // The tail has read on from there, so there is more.
-                        _ if ends && log.is_history(offset) => return Err(self.behind(log)),
+                        _ if ends && was_history => return Err(self.behind(log)),
                         next if ends && next == offset => return Ok(page),
                         _ if ends => return Err(HistoryError::OutOfRange),
                         _ => {}
@@ -419,10 +421,6 @@ impl History for Pool {
         let log = Arc::clone(log);
         self.call(move |this| async move { this.find_time(&log, time, client).await })
     }
-
-    fn is_unreadable(&self, log: &Arc<PartitionLog>, offset: Offset) -> bool {
-        self.core.shared.damage.at(log, offset).is_some()
-    }
 }
 
 impl Core {
@@ -445,6 +443,9 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Whose turn our own reads take.
 fn ourselves() -> ClientKey {

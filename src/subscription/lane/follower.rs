@@ -287,7 +287,7 @@ impl Alone {
     fn place(&mut self, context: &mut Context<'_>) -> Option<Standing> {
         if !self.subscription.is_determined() {
             // What it finds out is kept, also when it is not all.
-            let _ = self.subscription.poll_verdict(context);
+            self.subscription.determine(context);
         }
         Some(self.subscription.standing()).filter(|place| place.is_settled() && place.is_current())
     }

@@ -148,21 +148,34 @@ fn who_wants_no_gap_is_told_when_nobody_knows() {
     assert!(back.head.contains("text/event-stream"), "{}", back.head);
 }
 
-fn no_gap(id: &Value) -> Ask {
+/// A client that resumes with this id and wants no gap.
+pub(super) fn no_gap(id: &Value) -> Ask {
     Ask::new(format!("{STREAM}?on_gap=fail")).resume(Some(id.to_string()))
 }
 
+/// The status and the problem of what such a client is answered, which is no stream.
+pub(super) fn answer(house: &House, id: &Value) -> (u16, Value) {
+    let (status, _, problem) = answered(house, id);
+    (status, problem)
+}
+
 /// The head and the problem of an answer with this status.
-fn refused(house: &House, id: &Value, status: u16) -> (String, Value) {
+pub(super) fn refused(house: &House, id: &Value, status: u16) -> (String, Value) {
+    let (told, head, problem) = answered(house, id);
+    assert_eq!(told, status, "{head}");
+    (head, problem)
+}
+
+fn answered(house: &House, id: &Value) -> (u16, String, Value) {
     runtime().block_on(async {
         let mut ask = no_gap(id);
         // The client takes the end of the connection for that of the body.
         ask.headers.push("Connection: close".to_owned());
         let client = Client::connect(house.gateway.http, &ask).await;
         let client = client.expect("an answer");
-        assert_eq!(client.status, status, "{}", client.head);
-        let head = client.head.clone();
+        let (status, head) = (client.status, client.head.clone());
+        assert_ne!(status, 200, "a stream: {head}");
         let body = client.text().await.expect("a body");
-        (head, serde_json::from_str(&body).expect("JSON"))
+        (status, head, serde_json::from_str(&body).expect("JSON"))
     })
 }

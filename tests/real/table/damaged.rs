@@ -1,12 +1,14 @@
 //! Bytes that changed on a broker's disk: what can be read is delivered, and clients are told of the rest.
 
 use riverhead_brokers::{Acked, Fault, NewTopic, Spoil, StoredBatch, eventually, shared};
+use serde_json::{Value, json};
 
 use super::{
+    away::{answer, no_gap, refused},
     house::{House, SOON},
-    listener::{Heard, events},
+    listener::{Heard, Listener, events},
 };
-use crate::healthz::health;
+use crate::{checked::check, following::plan, healthz::health};
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
@@ -14,6 +16,51 @@ fn a_byte_changed_in_a_value_costs_its_batch_and_nothing_else() {
     let damaged = Damaged::new("damaged-payload", Spoil::Payload);
     assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.last + 1));
     damaged.live();
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn who_wants_no_gap_and_would_begin_with_damage_gets_410() {
+    let mut damaged = Damaged::new("damaged-verdict", Spoil::Payload);
+    damaged.refuses_who_wants_no_gap();
+    damaged.house.restart(1);
+    damaged.refuses_though_nobody_has_found_it();
+}
+
+/// What is tried before a start is the last record of each partition.
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn damage_at_the_end_of_a_log_is_found_by_the_check() {
+    let (brokers, topic) = (shared(), "damaged-last");
+    let spoils = [Spoil::Payload, Spoil::Magic, Spoil::Length, Spoil::Record];
+    let leaders: [&[i32]; 5] = [&[1]; 5];
+    brokers.create(&NewTopic::with_replicas(topic, &leaders));
+    for partition in 0..5 {
+        let mut producer = brokers
+            .producer(topic)
+            .partition(partition)
+            .record_bytes(400)
+            .start();
+        for _ in 0..3 {
+            producer.send(1);
+            producer.flush();
+        }
+        assert_eq!(producer.finish().failed, Vec::new());
+    }
+    let plan = plan(&brokers, &[topic]);
+    check(&plan).says(0, &format!("ok: cluster main: topic {topic}, 5 partitions"));
+    for (partition, spoil) in (0..).zip(spoils) {
+        let segment = brokers.segment(1, topic, partition);
+        segment.spoil(*segment.batches(0).last().expect("batches"), spoil);
+    }
+    let checked = check(&plan);
+    checked.says(1, "cannot be read: BAD_MESSAGE");
+    println!("{}", checked.text());
+    let counts = checked.text().lines().filter_map(|line| {
+        let (_, told) = line.split_once("error: cluster main: topic damaged-last: ")?;
+        told.split_once(' ')?.0.parse::<usize>().ok()
+    });
+    assert_eq!(counts.sum::<usize>(), spoils.len(), "{}", checked.text());
 }
 
 #[test]
@@ -115,6 +162,54 @@ impl Damaged {
         let (from, to) = range(&client.heard[heard..], &written, first);
         assert_eq!(from, batch.first);
         self.is_told(&[self.replayed, (from, to)]);
+    }
+
+    /// A client that wants no gap, and would begin with this one: by its own id, and by an offset alone.
+    fn refuses_who_wants_no_gap(&self) {
+        let (house, (from, to)) = (&self.house, self.replayed);
+        let gap = json!({"requested": from, "resumed": to, "reason": "unreadable"});
+        for id in [self.id_before(), house.id(json!({"offset": from}))] {
+            let (_, problem) = refused(house, &id, 410);
+            assert_eq!(problem["gap"], house.entry(0, gap.clone()));
+        }
+        // One more record can be read before it: that is delivered, and the stream ends at the gap.
+        let mut near = Listener::connect(
+            house.gateway.http,
+            &no_gap(&house.id(json!({"offset": from - 1}))),
+        );
+        near.upto_gap();
+        let told = Heard::Gap(0, Some(from), Some(to), "unreadable".to_owned());
+        assert_eq!(
+            near.heard,
+            [&events(&self.before()[self.before().len() - 1..])[..], &[told]].concat()
+        );
+    }
+
+    /// In a process that has not read there: while the place is looked at there is no verdict.
+    fn refuses_though_nobody_has_found_it(&self) {
+        let house = &self.house;
+        let id = self.id_before();
+        let problem = eventually(SOON, "a verdict", || match answer(house, &id) {
+            (410, problem) => Ok(problem),
+            (status, problem) => {
+                assert_eq!(status, 503, "{problem}");
+                Err(problem.to_string())
+            }
+        });
+        assert_eq!(problem["gap"]["reason"], "unreadable", "{problem}");
+    }
+
+    /// The id of a client that has read all before the damage.
+    fn id_before(&self) -> Value {
+        let mut client = self.house.read_from_start(1);
+        client.upto(self.before());
+        client.id(self.before()[self.before().len() - 1])
+    }
+
+    /// What was written before the damage.
+    fn before(&self) -> &[Acked] {
+        let first = self.batch.first;
+        &self.written[..self.written.partition_point(|record| record.offset < first)]
     }
 
     fn is_told(&self, ranges: &[(i64, i64)]) {
