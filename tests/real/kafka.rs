@@ -18,7 +18,7 @@ use riverhead::{
     partition::{Directory, History, HistoryError, PartitionLog, Read},
     position::Offset,
 };
-use riverhead_brokers::{NewTopic, Replacement, SharedCluster, Truncation, eventually, shared};
+use riverhead_brokers::{NewTopic, Replacement, SharedCluster, Truncation, eventually, scaled, shared};
 
 /// A topic of the real brokers that is being read.
 struct House {
@@ -112,10 +112,12 @@ async fn replay(
     end: Offset,
 ) -> Vec<Event> {
     let mut events = Vec::new();
+    let deadline = Instant::now() + scaled(SOON);
     while offset < end {
         let page = match history.page(log, offset, client()).await {
             Ok(page) => page,
             Err(HistoryError::Unavailable) => {
+                assert!(Instant::now() < deadline, "nothing at {offset} in time");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }

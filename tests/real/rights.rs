@@ -10,7 +10,7 @@ use riverhead_loadtest::gateway::Plan;
 
 use crate::{
     checked::check,
-    following::{plan_with, start},
+    following::{FROM_THE_START, follow, numbers, plan_with, start, take},
     healthz::until_said,
 };
 
@@ -107,6 +107,51 @@ fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
         1,
         "error: cluster main: topic rights-all: we are not allowed to see it",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_replay_whose_right_is_taken_is_told_of_and_goes_on_where_it_was() {
+    let _turn = turn();
+    let (cluster, topic) = (shared(), "rights-replay");
+    // So little memory, and so little asked of the broker, that a replay takes a while.
+    let settings = format!("history_rate = 1000000, {AS_READER}");
+    let plan = plan_with(cluster, &[topic], &settings).set("RIVERHEAD_MEMORY__TAIL", "1MiB");
+    cluster.create_topic(topic, 1);
+    let mut producer = cluster.producer(topic).record_bytes(1_000).start();
+    producer.send(6_000);
+    let written = producer.finish().numbers_of(0);
+    cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
+    let gateway = start(&plan);
+    until_said(&gateway, "/streams/0", "ok", &[]);
+    let mut client = follow(&gateway, FROM_THE_START, None).await;
+    let first = numbers(&take(&mut client, 100).await);
+    // It goes on reading, so that its gateway does.
+    let rest = tokio::spawn(async move { numbers(&take(&mut client, 5_900).await) });
+    cluster.allow("reader", topic, &["DESCRIBE"]);
+    let taken = Instant::now();
+    let line = "the partition's history cannot be read: ";
+    // What was fetched ahead is delivered before the first try fails.
+    let log = eventually(Duration::from_secs(30), line, || {
+        let log = gateway.log();
+        log.contains(line).then(|| log.clone()).ok_or(log)
+    });
+    println!("told after {:?}", taken.elapsed());
+    let told = log.lines().find(|it| it.contains(line)).unwrap_or_default();
+    assert!(told.contains("TOPIC_AUTHORIZATION_FAILED"), "{told}");
+    let words = ["TOPIC_AUTHORIZATION_FAILED"];
+    until_said(&gateway, "/clusters/0/partitions/0", "failing", &words);
+
+    cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
+    let heard = [first, rest.await.expect("all the others")].concat();
+    assert!(heard == written, "{} of {}", heard.len(), written.len());
+    until_said(&gateway, "/streams/0", "ok", &[]);
+    let over = "fault is over";
+    eventually(Duration::from_secs(10), over, || {
+        let log = gateway.log();
+        (log.matches(over).count() == 2).then_some(()).ok_or(log)
+    });
+    assert_eq!(gateway.log().matches(line).count(), 1, "{}", gateway.log());
 }
 
 const AS_READER: &str = r#"librdkafka = { "security.protocol" = "sasl_plaintext", "sasl.mechanism" = "PLAIN", "sasl.username" = "reader", "sasl.password" = "secret" }"#;

@@ -5,3 +5,4 @@ mod command;
 mod failing;
 mod foreign;
 mod house;
+mod storm;

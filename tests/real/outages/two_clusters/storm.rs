@@ -1,0 +1,70 @@
+//! Clients in numbers that are moved to the other cluster, each at a place of its own.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use riverhead_brokers::{Ledger, slack, tolerated};
+use riverhead_loadtest::gateway::Gateway;
+use tokio::time::Instant;
+
+use super::house::{FIRST, Two};
+use crate::following::{FROM_THE_START, follow, id, next, number_of, numbers, take};
+
+/// Between clusters only time leads, so each client costs a question for each of its partitions.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn clients_with_a_place_of_their_own_each_do_not_wait_in_one_line_after_a_move() {
+    let clients = if slack() > 1.0 { 200 } else { 1_000 };
+    let two = Two::start("two-storm", [PARTITIONS; 2]);
+    let ledgers = [&*two.a, &two.b].map(|cluster| {
+        let mut producer = two.writer(cluster).start();
+        producer.send(clients);
+        producer.finish()
+    });
+    assert_eq!(ledgers.each_ref().map(Ledger::len), [clients as usize; 2]);
+    let mut first = follow(&two.gateway, FROM_THE_START, None).await;
+    let messages = take(&mut first, clients as usize).await;
+    two.command("b");
+    two.until_moved(&[]);
+
+    let began = Instant::now();
+    let heard = messages
+        .iter()
+        .map(|message| first_event(&two.gateway, id(message)));
+    let heard = join_all(heard).await;
+    let took = began.elapsed();
+    println!("{clients} clients were served in {took:?}");
+    assert!(took < tolerated(Duration::from_secs(5)), "{took:?}");
+    let order = numbers(&messages);
+    for (at, number) in heard.into_iter().enumerate() {
+        match first_behind(&ledgers[0], &order[..=at]) {
+            Some(first) => assert_eq!(number, first, "behind {at}"),
+            None => assert!(number < FIRST, "{number} behind {at}"),
+        }
+    }
+}
+
+/// What comes first by time for a client that has had these: of the last records of each partition the oldest, once more. `None` for one
+/// that has had nothing of some partition: there it begins with what only the other cluster has.
+fn first_behind(ledger: &Ledger, had: &[u64]) -> Option<u64> {
+    let lasts = (0..PARTITIONS as i32).map(|partition| {
+        let numbers = ledger.numbers_of(partition);
+        had.iter().rfind(|number| numbers.contains(number)).copied()
+    });
+    let lasts: Option<Vec<_>> = lasts.collect();
+    lasts?.into_iter().min()
+}
+
+/// The first number that a client gets who resumes with this id, which is one of the other cluster.
+async fn first_event(gateway: &Gateway, id: &str) -> u64 {
+    let mut client = follow(gateway, "", Some(id)).await;
+    loop {
+        let message = next(&mut client).await;
+        if message.event != "gap" {
+            return number_of(&message);
+        }
+        assert!(message.data.contains("other_cluster"), "{message:?}");
+    }
+}
+
+const PARTITIONS: usize = 3;
