@@ -262,6 +262,30 @@ async fn who_is_not_understood_has_the_limits_of_one_client_and_not_of_the_proxy
     assert_eq!(said, "200");
 }
 
+async fn who_is_held_short_gains_nothing_by_not_being_understood() {
+    let rig = with_standing(|limits, _| {
+        limits.streams_per_client = number(3);
+        let mut dormitory = Network::new("192.0.2.0/24".parse().unwrap());
+        dormitory.streams_per_client = Some(number(1));
+        limits.networks.push(dormitory);
+    });
+    let ask = async |client: &str| {
+        let client = format!("x-forwarded-for: {client}");
+        asked(&rig, &[&client, "forwarded: rubbish"]).await
+    };
+    let (_first, said) = ask("192.0.2.1").await;
+    assert_eq!(said, "200");
+    let (_, said) = ask("192.0.2.1").await;
+    assert_eq!(
+        said, "429",
+        "one of a network of one stream, whoever it says to be"
+    );
+    let (_, said) = ask("203.0.113.1, 192.0.2.1").await;
+    assert_eq!(said, "429", "any address that is named counts");
+    let (_second, said) = ask("203.0.113.1").await;
+    assert_eq!(said, "200");
+}
+
 async fn where_all_are_denied_nobody_is_let_in_for_being_behind_the_proxy() {
     let rig = with_standing(|limits, _| {
         limits.deny = vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
@@ -454,6 +478,7 @@ on_both_sinks! {
     the_header_that_was_agreed_on_makes_the_client
     a_header_that_the_proxy_does_not_set_takes_nobody_past_a_denial
     who_is_not_understood_has_the_limits_of_one_client_and_not_of_the_proxy
+    who_is_held_short_gains_nothing_by_not_being_understood
     where_all_are_denied_nobody_is_let_in_for_being_behind_the_proxy
     the_header_that_the_proxy_sets_can_be_named
     a_client_header_that_is_missing_or_there_twice_is_somebodys

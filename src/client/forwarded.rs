@@ -18,8 +18,12 @@ pub struct Unforwarded {
     /// What is wrong with its headers.
     pub why: Unclear,
     /// The addresses that they name, of each header the last ones.
-    pub named: Vec<IpAddr>,
+    pub named: Named,
 }
+
+/// The addresses that a request names whose client is not known, any of which may be the client's. Empty when it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named(pub Vec<IpAddr>);
 
 /// Why it cannot be told for whom a trusted proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

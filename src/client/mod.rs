@@ -10,7 +10,7 @@ mod proxy_header;
 mod trusted;
 
 pub use address::{ClientAddr, PeerAddr};
-pub use forwarded::{Lists, Unclear, Unforwarded};
+pub use forwarded::{Lists, Named, Unclear, Unforwarded};
 pub use key::{ClientKey, Ipv6Prefix};
 pub use network::canonical;
 pub use proxies::{Believed, Proxies};

@@ -1,12 +1,10 @@
 //! Whose word on who asks is taken, and where that word stands.
 
-use std::net::IpAddr;
-
 use http::{HeaderMap, HeaderName};
 
 use super::{
     ClientAddr, PeerAddr, Trusted, Unforwarded,
-    forwarded::{Lists, Unclear},
+    forwarded::{Lists, Named, Unclear},
     hops,
 };
 
@@ -65,7 +63,7 @@ impl Proxies {
     }
 
     /// The addresses in the headers that are believed.
-    fn named(&self, headers: &HeaderMap) -> Vec<IpAddr> {
+    fn named(&self, headers: &HeaderMap) -> Named {
         let names = match &self.believed {
             Believed::Lists(lists) => lists.headers(),
             Believed::Header(name) => std::slice::from_ref(name),
@@ -79,7 +77,7 @@ impl Proxies {
             });
             ends.flat_map(hops::named).take(MOST_NAMED)
         };
-        names.iter().flat_map(of_header).collect()
+        Named(names.iter().flat_map(of_header).collect())
     }
 }
 
@@ -195,14 +193,14 @@ mod tests {
         let unforwarded = proxies
             .client(PeerAddr(PROXY.parse().unwrap()), &headers)
             .unwrap_err();
-        assert!(unforwarded.named.contains(&[192, 0, 2, 3].into()));
-        assert!(!unforwarded.named.contains(&[192, 0, 2, 4].into()));
+        assert!(unforwarded.named.0.contains(&[192, 0, 2, 3].into()));
+        assert!(!unforwarded.named.0.contains(&[192, 0, 2, 4].into()));
         let many = vec!["192.0.2.9"; 3000].join(",");
         headers.insert("x-client-ip", many.parse().unwrap());
         let unforwarded = proxies
             .client(PeerAddr(PROXY.parse().unwrap()), &headers)
             .unwrap_err();
-        assert_eq!(unforwarded.named.len(), MOST_NAMED);
+        assert_eq!(unforwarded.named.0.len(), MOST_NAMED);
     }
 
     #[test]

@@ -150,6 +150,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
+        client::Named,
         http::exit::tests::exit,
         limits::{Admission, OpenStream, Wish, settings::Settings},
         metrics::{HttpMetrics, LimitMetrics},
@@ -161,6 +162,7 @@ pub(super) mod tests {
         let admission = Admission::new(&Settings::default(), LimitMetrics::default());
         let wish = Wish {
             client: address.into(),
+            named: Named::default(),
             names: ["recentchange".into()].into(),
         };
         let exit = exit();

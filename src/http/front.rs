@@ -78,7 +78,9 @@ impl Front {
             }
             Err(somebody) => {
                 self.gateway.admission.unforwarded(&somebody);
-                (somebody.client, policy.denies_somebody(&somebody))
+                let is_denied = policy.denies_somebody(&somebody);
+                request.extensions_mut().insert(somebody.named);
+                (somebody.client, is_denied)
             }
         };
         let key = policy.key(client);

@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{
     catalog::{Selection, StreamName},
-    client::{ClientAddr, ClientKey},
+    client::{ClientAddr, ClientKey, Named},
     limits::{OpenStream, Wish},
     metrics::{COMPOSITE, StartPlace},
     subscription::{Coding, Follower, Format, Request},
@@ -47,6 +47,7 @@ use crate::{
 pub(super) async fn answer(
     State(gateway): State<Arc<Gateway>>,
     Extension(address): Extension<ClientAddr>,
+    named: Option<Extension<Named>>,
     Extension(client): Extension<ClientKey>,
     Extension(carrier): Extension<Carrier>,
     head: Parts,
@@ -74,7 +75,7 @@ pub(super) async fn answer(
     let exit = Exit::new(&carrier, gateway.settings.heartbeat);
     let permit = gateway
         .admission
-        .admit(&wish(address, &selection), &watched(&exit))?;
+        .admit(&wish(address, named, &selection), &watched(&exit))?;
     let (question, first_id) = read()?;
     discard(sent).await?;
     let (start, fails_on_gap, coding) = (question.start(), question.fails_on_gap, question.coding);
@@ -145,10 +146,11 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
         .map_err(|_| Error::BadPath)
 }
 
-fn wish(client: ClientAddr, selection: &Selection) -> Wish {
+fn wish(client: ClientAddr, named: Option<Extension<Named>>, selection: &Selection) -> Wish {
     let names = selection.streams.iter().map(StreamName::to_shared);
     Wish {
         client,
+        named: named.map(|Extension(named)| named).unwrap_or_default(),
         names: names.collect(),
     }
 }

@@ -133,7 +133,7 @@ impl Registry {
         // The map's lock on the client's entry is held throughout, so that nobody else of the same key is between the
         // look and the count, and numbers in a holder rise.
         let number = match this.held.entry(client) {
-            Entry::Occupied(held) if held.get().len() >= policy.streams_of(wish.client) => {
+            Entry::Occupied(held) if held.get().len() >= policy.streams_of(wish.client, &wish.named) => {
                 return Err(Refusal::Client);
             }
             Entry::Occupied(mut held) => {

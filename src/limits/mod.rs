@@ -127,7 +127,7 @@ impl Admission {
         if let Some(left_out) = self.unforwarded_lines.take() {
             let Unforwarded { client, why, named } = request;
             // The nearest hops: those that proxies wrote.
-            let named = &named[..named.len().min(NAMED)];
+            let named = &named.0[..named.0.len().min(NAMED)];
             tracing::warn!(%client, reason = %why, ?named, left_out, "a trusted proxy does not say for whom it asks");
         }
     }

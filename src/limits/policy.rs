@@ -6,7 +6,7 @@ use super::{
     networks::Networks,
     settings::{Network, Settings},
 };
-use crate::client::{ClientAddr, ClientKey, Unforwarded};
+use crate::client::{ClientAddr, ClientKey, Named, Unforwarded};
 
 /// What the settings mean for whom. A reload makes another one; what was let in under this one stays.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Policy {
 
     /// Whether somebody behind a proxy is refused: whenever any address that the request names is denied.
     pub fn denies_somebody(&self, somebody: &Unforwarded) -> bool {
-        self.denies(somebody.client) || self.denies_one_of(&somebody.named)
+        self.denies(somebody.client) || self.denies_one_of(&somebody.named.0)
     }
 
     /// Whether somebody is refused who may be any of these: `allow` is for those who are known.
@@ -58,11 +58,20 @@ impl Policy {
         client.key(self.settings.ipv6_prefix)
     }
 
-    /// How many streams `client` may have.
-    pub(super) fn streams_of(&self, client: ClientAddr) -> u32 {
-        let network = client.address().and_then(|address| self.networks.get(address));
-        let own = network.and_then(|network| network.streams_per_client);
-        own.unwrap_or(self.settings.streams_per_client).get()
+    /// How many streams `client` may have. One that is not known has no more than any of those that its request names: who is
+    /// held short gains nothing by hiding.
+    pub(super) fn streams_of(&self, client: ClientAddr, named: &Named) -> u32 {
+        let usual = self.settings.streams_per_client;
+        let own = |address: IpAddr| self.networks.get(address)?.streams_per_client;
+        let limit = match client.address() {
+            Some(address) => own(address).unwrap_or(usual),
+            None => named
+                .0
+                .iter()
+                .filter_map(|address| own(*address))
+                .fold(usual, NonZeroU32::min),
+        };
+        limit.get()
     }
 
     /// How many clients may read streams called `name`.
@@ -140,6 +149,10 @@ mod tests {
         text.parse::<std::net::IpAddr>().unwrap().into()
     }
 
+    fn all_named(texts: &[&str]) -> Named {
+        Named(texts.iter().map(|text| text.parse().unwrap()).collect())
+    }
+
     fn nets(texts: &[&str]) -> Vec<ipnet::IpNet> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
@@ -168,7 +181,7 @@ mod tests {
             networks: vec![campus, dormitory],
             ..Settings::default()
         });
-        let streams = |text| policy.streams_of(address(text));
+        let streams = |text| policy.streams_of(address(text), &Named::default());
         assert_eq!(streams("198.51.100.1"), 100);
         assert_eq!(streams("198.51.100.65"), 2);
         assert_eq!(streams("198.51.101.1"), 10);
@@ -187,9 +200,12 @@ mod tests {
         });
         let proxy = PeerAddr("10.0.0.1:4711".parse().unwrap());
         let somebody = ClientAddr::behind(proxy);
+        let streams = |client, named: &[&str]| policy.streams_of(client, &all_named(named));
+        assert_eq!((streams(proxy.into(), &[]), streams(somebody, &[])), (100, 10));
         assert_eq!(
-            (policy.streams_of(proxy.into()), policy.streams_of(somebody)),
-            (100, 10)
+            streams(somebody, &["10.0.0.1"]),
+            10,
+            "more is for those who are known"
         );
         assert!(policy.is_probe(proxy.into()) && !policy.is_probe(somebody));
         assert_ne!(policy.key(proxy.into()), policy.key(somebody));
@@ -199,6 +215,35 @@ mod tests {
         assert!(is_denied("192.0.2.1"));
         assert!(is_denied("192.0.2.7"), "`allow` passes nobody who is not known");
         assert!(!is_denied("198.51.100.2"));
+    }
+
+    #[test]
+    fn somebody_behind_a_proxy_has_no_more_than_any_of_those_that_are_named() {
+        let network = |cidr: &str, streams| Network {
+            streams_per_client: NonZeroU32::new(streams),
+            ..Network::new(cidr.parse().unwrap())
+        };
+        let policy = Policy::new(&Settings {
+            networks: vec![network("192.0.2.0/24", 2), network("198.51.100.0/24", 5)],
+            ..Settings::default()
+        });
+        let somebody = ClientAddr::behind(PeerAddr("10.0.0.1:4711".parse().unwrap()));
+        for (named, streams) in [
+            (&["192.0.2.1"][..], 2),
+            (&["203.0.113.1", "198.51.100.1"], 5),
+            (&["198.51.100.1", "192.0.2.1"], 2),
+            (&["192.0.2.1", "198.51.100.1"], 2),
+            (&["203.0.113.1"], 10),
+            (&[], 10),
+        ] {
+            assert_eq!(
+                policy.streams_of(somebody, &all_named(named)),
+                streams,
+                "{named:?}"
+            );
+        }
+        let known = address("203.0.113.1");
+        assert_eq!(policy.streams_of(known, &Named::default()), 10);
     }
 
     #[test]

@@ -19,9 +19,9 @@ use tower::{Layer, Service};
 use tower_governor::{GovernorError, GovernorLayer, ResponseFuture, governor::Governor};
 
 use super::settings::Settings;
-use crate::client::ClientAddr;
 #[cfg(doc)]
 use crate::client::ClientKey;
+use crate::client::{ClientAddr, Named};
 
 /// The buckets of all clients. Clones count together.
 #[derive(Clone, Debug)]
@@ -109,10 +109,10 @@ where
     B: 'static,
 {
     /// The service, in this state of readiness, behind the buckets of `client`.
-    fn counted(&mut self, client: Option<ClientAddr>) -> Counted<S, B> {
+    fn counted(&mut self, client: Option<ClientAddr>, named: Option<&Named>) -> Counted<S, B> {
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        let (by_client, by_site) = self.layer.rate.buckets().of(client);
+        let (by_client, by_site) = self.layer.rate.buckets().of(client, named);
         let sites = GovernorLayer::new(by_site).error_handler(self.layer.refuse);
         let clients = GovernorLayer::new(by_client).error_handler(self.layer.refuse);
         clients.layer(sites.layer(ready))
@@ -135,7 +135,7 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let client = request.extensions().get().copied();
-        self.counted(client).call(request)
+        self.counted(client, request.extensions().get()).call(request)
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    client::{ClientAddr, ClientKey},
+    client::{ClientAddr, ClientKey, Named},
     metrics::LimitMetrics,
 };
 
@@ -28,6 +28,8 @@ pub type Names = SmallVec<[Arc<str>; 1]>;
 pub struct Wish {
     /// Who asks.
     pub client: ClientAddr,
+    /// Who else it may be, if that is not known.
+    pub named: Named,
     /// The stream names, of the catalog, each once.
     pub names: Names,
 }
@@ -83,7 +85,9 @@ impl Totals {
             seat: None,
         };
         if let Some(site) = policy.key(wish.client).site() {
-            let limit = policy.streams_of(wish.client).saturating_mul(CLIENTS_OF_A_SITE);
+            let limit = policy
+                .streams_of(wish.client, &wish.named)
+                .saturating_mul(CLIENTS_OF_A_SITE);
             share.site = self.sites.take(site, limit).then_some(site);
             share.site.ok_or(Refusal::Site)?;
         }

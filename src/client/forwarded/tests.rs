@@ -309,7 +309,7 @@ proptest! {
         headers.insert("x-forwarded-for", "192.0.2.66".parse().unwrap());
         headers.insert("forwarded", standard.parse().unwrap());
         if let Err(somebody) = proxies(Lists::Both).client(PeerAddr(PROXY.parse().unwrap()), &headers) {
-            prop_assert!(somebody.named.contains(&[192, 0, 2, 66].into()), "{:?}", somebody);
+            prop_assert!(somebody.named.0.contains(&[192, 0, 2, 66].into()), "{:?}", somebody);
         }
     }
 }

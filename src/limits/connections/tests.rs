@@ -1,7 +1,10 @@
 use std::{collections::HashMap, net::IpAddr, num::NonZeroU32};
 
 use super::*;
-use crate::{client::ClientAddr, limits::settings::Settings};
+use crate::{
+    client::{ClientAddr, Named},
+    limits::settings::Settings,
+};
 
 mod crowd;
 mod model;
@@ -76,6 +79,7 @@ fn limits(per_client: u32, total: u32) -> Settings {
 fn wish(address: &str, names: &[&str]) -> Wish {
     Wish {
         client: address.parse::<IpAddr>().unwrap().into(),
+        named: Named::default(),
         names: names.iter().map(|name| (*name).into()).collect(),
     }
 }

@@ -1,6 +1,6 @@
 //! Which bucket a request is counted in.
 
-use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::middleware::NoOpMiddleware;
 use http::Request;
@@ -11,7 +11,7 @@ use tower_governor::{
 };
 
 use crate::{
-    client::{ClientAddr, ClientKey},
+    client::{ClientAddr, ClientKey, Named},
     limits::{
         networks::Networks,
         policy::CLIENTS_OF_A_SITE,
@@ -48,12 +48,25 @@ impl Buckets {
         }
     }
 
-    /// Those of `client`, and those of its /48.
-    pub(super) fn of(&self, client: Option<ClientAddr>) -> (Config<ByClient>, Config<BySite>) {
-        let address = client.and_then(ClientAddr::address);
-        let network = address.and_then(|address| self.networks.get(address));
-        let kind = network.unwrap_or(&self.usual);
+    /// Those of `client`, and those of its /48. A client that is not known may be any of those that its request names.
+    pub(super) fn of(
+        &self,
+        client: Option<ClientAddr>,
+        named: Option<&Named>,
+    ) -> (Config<ByClient>, Config<BySite>) {
+        let kind = match client.and_then(ClientAddr::address) {
+            Some(address) => self.networks.get(address).unwrap_or(&self.usual),
+            None => self.slowest(named.map_or(&[], |named| &named.0)),
+        };
         (Arc::clone(&kind.clients), Arc::clone(&kind.sites))
+    }
+
+    /// The kind of those of `addresses` who may ask least often, or the usual one if that is slower: who is held short gains
+    /// nothing by hiding.
+    fn slowest(&self, addresses: &[IpAddr]) -> &Kind {
+        let own = addresses.iter().filter_map(|address| self.networks.get(*address));
+        let rate = |kind: &&Kind| (kind.quota.per_minute, kind.quota.burst);
+        own.chain([&self.usual]).min_by_key(rate).unwrap_or(&self.usual)
     }
 
     pub(super) fn forget_idle(&self) {

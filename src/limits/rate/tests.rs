@@ -5,7 +5,7 @@ use tower::{ServiceExt, service_fn};
 
 use super::*;
 use crate::{
-    client::{ClientKey, Ipv6Prefix},
+    client::{ClientKey, Ipv6Prefix, Named, PeerAddr},
     limits::settings::Network,
 };
 
@@ -80,6 +80,40 @@ async fn a_network_has_a_rate_of_its_own() {
     let rate = Rate::new(&settings);
     assert_eq!(answered(&rate, "198.51.100.1", 10).await, 7);
     assert_eq!(answered(&rate, "198.51.101.1", 10).await, 3);
+}
+
+#[tokio::test]
+async fn somebody_who_is_not_known_asks_no_more_often_than_any_of_those_that_are_named() {
+    let mut dormitory = Network::new("198.51.100.0/24".parse().unwrap());
+    dormitory.request_burst = NonZeroU32::new(2);
+    let mut campus = Network::new("203.0.113.0/24".parse().unwrap());
+    campus.request_burst = NonZeroU32::new(9);
+    let mut settings = settings(1, 3);
+    settings.networks.extend([campus, dormitory]);
+    for (named, burst) in [
+        (&["203.0.113.1", "198.51.100.1"][..], 2),
+        (&["203.0.113.1"], 3),
+        (&[], 3),
+    ] {
+        let rate = Rate::new(&settings);
+        let mut answered = 0;
+        while send(&rate, of_somebody(named)).await == 200 {
+            answered += 1;
+        }
+        assert_eq!(answered, burst, "{named:?}");
+    }
+}
+
+/// A request whose client is one of these, or not even that.
+fn of_somebody(named: &[&str]) -> Request<()> {
+    let client = ClientAddr::behind(PeerAddr("10.0.0.1:4711".parse().unwrap()));
+    let named = named.iter().map(|address| address.parse().unwrap());
+    let mut request = Request::new(());
+    let extensions = request.extensions_mut();
+    extensions.insert(client);
+    extensions.insert(Named(named.collect()));
+    extensions.insert::<ClientKey>(client.key(Ipv6Prefix::default()));
+    request
 }
 
 #[tokio::test]
