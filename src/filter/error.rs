@@ -25,6 +25,9 @@ pub enum Fault {
     /// It begins like a number and is none.
     #[error("this is not a number; put texts in quotes")]
     BadNumber,
+    /// A number that no event has there.
+    #[error("no event has this: it is a whole number from 0 to {0}")]
+    NoSuchNumber(i64),
     /// Kafka says nothing by that name.
     #[error("unknown: there are @key, @header.NAME, @topic, @partition, @offset and @timestamp")]
     UnknownMetadata,

@@ -163,8 +163,9 @@ impl<'a> Parser<'a> {
         }
         let field = self.field()?;
         if self.takes_word("in") {
+            let at = self.next;
             let values = self.list(field.nature())?;
-            return Ok(Expr::Test(field, Test::In(values)));
+            return self.sensible(at, field, Test::In(values));
         }
         if field.nature() == Nature::Whole && self.peek().kind == Kind::Word("prefix") {
             return Err(self.error(Fault::Expected(
@@ -198,20 +199,31 @@ impl<'a> Parser<'a> {
         };
         let at = self.next;
         match self.value(field.nature())? {
-            Value::Number(number) => Ok(Expr::Test(field, Test::Compare(comparison, number))),
+            Value::Number(number) => self.sensible(at, field, Test::Compare(comparison, number)),
             _ => Err(self.error_before(at, Fault::Expected("a number"))),
         }
     }
 
     /// `!=` is of what is there: a test of what is not is false, however it is put.
     fn equality(&mut self, field: Field, negated: bool) -> Result<Expr, FilterError> {
+        let at = self.next;
         let values = BTreeSet::from([self.value(field.nature())?]);
-        let equal = Expr::Test(field.clone(), Test::In(values));
+        let equal = self.sensible(at, field.clone(), Test::In(values))?;
         if !negated {
             return Ok(equal);
         }
         let exists = Expr::Test(field, Test::Exists);
         Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]))
+    }
+
+    /// The test, unless the number that begins at token `at` is none that the field can be: nobody means that nothing passes.
+    fn sensible(&self, at: usize, field: Field, test: Test) -> Result<Expr, FilterError> {
+        match field.largest() {
+            Some(largest) if !test.may_hold_up_to(largest) => {
+                Err(self.error_before(at, Fault::NoSuchNumber(largest)))
+            }
+            _ => Ok(Expr::Test(field, test)),
+        }
     }
 
     fn list(&mut self, nature: Nature) -> Result<BTreeSet<Value>, FilterError> {

@@ -87,6 +87,9 @@ fn sensible(field: &Field, test: Test) -> Test {
                 .filter(|value| matches!(value, Value::Number(_)));
             Test::In(numbers.chain([Value::Number(Number::Whole(0))]).collect())
         }
+        (Nature::Whole, test) if field.largest().is_some_and(|most| !test.may_hold_up_to(most)) => {
+            Test::Exists
+        }
         (_, test) => test,
     }
 }

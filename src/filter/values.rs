@@ -144,6 +144,31 @@ impl Field {
             Self::Json(_) => Nature::Any,
         }
     }
+
+    /// The largest number that it can be, of those that begin at 0.
+    pub(super) fn largest(&self) -> Option<i64> {
+        match self {
+            Self::Partition => Some(i32::MAX.into()),
+            Self::Offset | Self::Timestamp => Some(i64::MAX),
+            Self::Key | Self::Topic | Self::Header(_) | Self::Json(_) => None,
+        }
+    }
+}
+
+impl Test {
+    /// Whether a whole number from 0 to `largest` may pass.
+    pub(super) fn may_hold_up_to(&self, largest: i64) -> bool {
+        let (first, last) = (Number::Whole(0), Number::Whole(largest.into()));
+        let may_be = |value: &Value| match value {
+            Value::Number(number @ Number::Whole(_)) => (first..=last).contains(number),
+            _ => false,
+        };
+        match self {
+            Self::In(values) => values.iter().any(may_be),
+            Self::Compare(side, bound) => side.holds(first.cmp(bound)) || side.holds(last.cmp(bound)),
+            Self::Exists | Self::Prefix(_) => true,
+        }
+    }
 }
 
 impl Comparison {

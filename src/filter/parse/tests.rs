@@ -122,6 +122,51 @@ fn a_test_that_nothing_passes_is_a_mistake() {
 }
 
 #[test]
+fn a_number_that_kafka_has_nowhere_is_a_mistake() {
+    let (any, of_partition) = (
+        Fault::NoSuchNumber(i64::MAX),
+        Fault::NoSuchNumber(i32::MAX.into()),
+    );
+    for text in [
+        "@offset = 1.5",
+        "@offset = -1",
+        "@offset != 1.5",
+        "@offset < 0",
+        "@offset <= -0.5",
+        "@offset > 9223372036854775807",
+        "@offset >= 9223372036854775808",
+        "@offset = 1e300",
+        "wiki = enwiki or @offset = 1.5",
+        "@timestamp in (-1, 0.5)",
+    ] {
+        assert_eq!(fault(text).1, any, "{text}");
+    }
+    assert_eq!(fault("@partition = 2147483648"), (14, of_partition.clone()));
+    assert_eq!(fault("@partition > 2147483647"), (14, of_partition));
+    for text in [
+        "@offset = 0",
+        "@offset = 9223372036854775807",
+        "@offset = 1.0",
+        "@offset = 1e3",
+        "@offset < 0.5",
+        "@offset <= 0",
+        "@offset > 1.5",
+        "@offset > -1",
+        "@offset >= 9223372036854775807",
+        "@offset in (1.5, 2)",
+        "@partition <= 2147483647",
+        "length = 1.5 and length < -1",
+    ] {
+        assert!(Filter::parse(text).is_ok(), "{text}");
+    }
+    let said = Filter::parse("@offset = 1.5").expect_err("no offset").to_string();
+    assert_eq!(
+        said,
+        "no event has this: it is a whole number from 0 to 9223372036854775807 at column 11"
+    );
+}
+
+#[test]
 fn one_number_is_one_value_however_it_is_written() {
     for (one, other) in [
         ("8.71e-7", "0.000000871"),
