@@ -107,6 +107,40 @@ async fn gaps_of_a_thousand_partitions_come_in_batches_of_64_kib_before_what_fol
     assert!(batches > 1);
 }
 
+/// Gaps that become known all at once, with the first look at what there is.
+#[tokio::test(start_paused = true)]
+async fn gaps_of_hundreds_of_topics_at_once_come_in_batches_of_64_kib() {
+    const TOPICS: usize = 400;
+    let house = House::new(1);
+    let topics: Vec<_> = (0..TOPICS)
+        .map(|number| format!("{number:03}-{}", "x".repeat(200)))
+        .collect();
+    for topic in &topics {
+        house.source.directory.announce(&topic.as_str().into(), 1);
+    }
+    let entries = topics
+        .iter()
+        .flat_map(|topic| [0, 1].map(|partition| (Arc::from(&**topic), partition, at(5))));
+    let mut id = Vec::new();
+    Composer::new(IdForm::Compact, entries).write(&mut id);
+    let names: Vec<_> = topics.iter().map(String::as_str).collect();
+    let request = request(&house, &names, &String::from_utf8(id).unwrap());
+    let mut subscription = Subscription::start(&house.source, request);
+    let (mut told, mut bytes) = (Vec::new(), 0);
+    while told.len() < TOPICS {
+        let Poll::Ready(batch) = poll(&mut subscription) else {
+            panic!("{} gaps are not told", TOPICS - told.len())
+        };
+        assert!(batch.bytes.len() <= BATCH, "{} bytes", batch.bytes.len());
+        bytes += batch.bytes.len();
+        told.extend(messages(&batch).into_iter().map(|message| message.data));
+    }
+    assert!(bytes > BATCH, "nothing was bounded: {bytes} bytes");
+    for (topic, told) in topics.iter().zip(&told) {
+        assert!(told.contains(topic) && told.contains("partition_gone"), "{told}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn entries_of_a_topic_that_is_not_known_yet_are_bounded_in_the_ids_of_others() {
     let house = House::new(2);

@@ -14,6 +14,7 @@ pub struct Names<'a> {
     known: Vec<Known<'a>>,
     /// Which of them have so many letters: from this index to that of one letter more.
     starts: Vec<usize>,
+    /// The letters of the name that is read, if it has no more than these.
     letters: Vec<u8>,
 }
 
@@ -51,7 +52,7 @@ impl<'a> Names<'a> {
         let first_of = |length| known.partition_point(|known| known.letters.len() < length);
         Self {
             starts: (0..=longest + 1).map(first_of).collect(),
-            letters: Vec::with_capacity(longest),
+            letters: vec![0; longest],
             known,
         }
     }
@@ -69,16 +70,18 @@ impl<'a> Names<'a> {
 
     /// Returns the known names of the letters that `name` has.
     fn alike(&mut self, name: &str) -> &[Known<'a>] {
-        let longest = self.starts.len().saturating_sub(2);
-        if !read_letters(name.as_bytes(), longest, &mut self.letters) {
+        let Some(length) = read_letters(name.as_bytes(), &mut self.letters) else {
             return &[];
-        }
-        let length = self.letters.len();
+        };
         let known = &self.known[self.starts[length]..self.starts[length + 1]];
-        let first = known.partition_point(|known| known.letters < self.letters);
+        if known.is_empty() {
+            return known;
+        }
+        let letters = &self.letters[..length];
+        let first = known.partition_point(|known| *known.letters < *letters);
         let count = known[first..]
             .iter()
-            .take_while(|known| known.letters == self.letters)
+            .take_while(|known| *known.letters == *letters)
             .count();
         &known[first..first + count]
     }
@@ -109,31 +112,27 @@ fn slip<'a>(alike: &[Known<'a>], name: &str) -> Meaning<'a> {
     meant.map_or(Meaning::Nothing, |known| Meaning::Slip(known.name))
 }
 
-/// Reads the letters of a name that stands in a query into `letters`; whether there are at most `longest`.
+/// Reads the letters of a name that stands in a query into `letters`, and returns how many there are; `None` if it has no room for
+/// them.
 ///
 /// It does not tell whether a space stood there or an escaped plus sign: both become a space.
-fn read_letters(name: &[u8], longest: usize, letters: &mut Vec<u8>) -> bool {
-    letters.clear();
-    let mut rest = name;
+fn read_letters(name: &[u8], letters: &mut [u8]) -> Option<usize> {
+    let (mut rest, mut length) = (name, 0);
     while let Some((byte, behind)) = rest.split_first() {
         let (byte, behind) = match byte {
             b'%' => escaped(behind).unwrap_or((b'%', behind)),
             byte => (*byte, behind),
         };
         rest = behind;
-        if matches!(byte, b'-' | b'_') {
-            continue;
-        }
-        if letters.len() == longest {
-            return false;
-        }
-        letters.push(if byte == b'+' {
-            b' '
-        } else {
-            byte.to_ascii_lowercase()
-        });
+        let letter = match byte {
+            b'-' | b'_' => continue,
+            b'+' => b' ',
+            byte => byte.to_ascii_lowercase(),
+        };
+        *letters.get_mut(length)? = letter;
+        length += 1;
     }
-    true
+    Some(length)
 }
 
 /// The byte whose two digits stand here, and what is behind them.

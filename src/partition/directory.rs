@@ -1,7 +1,7 @@
 //! Which log is the current one of each partition.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{
         Arc,
@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 use super::{Bell, PartitionLog, bell::Bells, occupancy::Occupancy};
@@ -33,7 +34,8 @@ impl fmt::Display for TopicPartition {
 /// and an added partition become known.
 #[derive(Debug, Default)]
 pub struct Directory {
-    topics: RwLock<BTreeMap<Arc<str>, Topic>>,
+    /// By name. A request looks up hundreds of them, and no stranger makes one.
+    topics: RwLock<HashMap<Arc<str>, Topic, RandomState>>,
     version: AtomicU64,
     bells: Bells,
     occupancy: Arc<Occupancy>,
@@ -129,22 +131,23 @@ impl Directory {
     }
 
     /// Returns the newest time at the end of any log of `topics`, if not all of their partitions have a log.
-    pub fn newest_beside_missing<'a>(&self, topics: impl Iterator<Item = &'a str>) -> Option<Timestamp> {
+    pub fn newest_beside_missing<'a>(
+        &self,
+        topics: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<Timestamp> {
         let known = self.topics.read();
-        let (mut newest, mut is_whole) = (None, true);
-        for topic in topics.map(|topic| known.get(topic)) {
-            let Some(Topic { partitions, logs, .. }) = topic else {
-                is_whole = false;
-                continue;
-            };
-            is_whole &= *partitions == i32::try_from(logs.len()).ok();
-            let newest_of_topic = logs.values().filter_map(|log| log.end().timestamp).max();
-            newest = newest.max(newest_of_topic);
+        let is_whole = |topic: &Topic| topic.partitions == i32::try_from(topic.logs.len()).ok();
+        // As a rule all are there, and no log is looked at.
+        if topics.clone().all(|topic| known.get(topic).is_some_and(is_whole)) {
+            return None;
         }
-        newest.filter(|_| !is_whole)
+        let logs = topics
+            .filter_map(|topic| known.get(topic))
+            .flat_map(|topic| topic.logs.values());
+        logs.filter_map(|log| log.end().timestamp).max()
     }
 
-    /// Every current log.
+    /// Every current log, in no order.
     pub fn all(&self) -> Vec<Arc<PartitionLog>> {
         self.topics
             .read()

@@ -1,6 +1,8 @@
 //! Which place each partition of a request starts from, before Kafka is asked anything.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use foldhash::fast::RandomState;
 
 use super::Request;
 use crate::{
@@ -11,16 +13,20 @@ use crate::{
 /// The places that a request speaks of.
 pub(super) struct Places {
     entries: Vec<Entry>,
+    /// Which of the entries are those of a topic: a request has hundreds of both.
+    topics: HashMap<TopicKey, Range<usize>, RandomState>,
     /// Where a topic starts that the entries lack altogether.
     other: Place,
     now: Timestamp,
 }
 
 impl Places {
-    pub(super) fn of(request: &Request) -> Self {
-        let Some(position) = &request.position else {
+    /// Those of `request`, whose position they take.
+    pub(super) fn of(request: &mut Request) -> Self {
+        let Some(position) = request.position.take() else {
             return Self {
                 entries: Vec::new(),
+                topics: HashMap::default(),
                 other: request.since.map_or(Place::Latest, Place::Since),
                 now: request.now,
             };
@@ -29,7 +35,8 @@ impl Places {
         let since = request.since.map(Place::Since);
         let other = place_elsewhere(places.chain(since), request.now);
         Self {
-            entries: position.entries.clone(),
+            topics: ranges(&position.entries),
+            entries: position.entries,
             other: other.unwrap_or(Place::Latest),
             now: request.now,
         }
@@ -39,6 +46,7 @@ impl Places {
     pub(super) fn none(now: Timestamp) -> Self {
         Self {
             entries: Vec::new(),
+            topics: HashMap::default(),
             other: Place::Since(now),
             now,
         }
@@ -59,21 +67,21 @@ impl Places {
         }
     }
 
-    /// Returns the entries of `topic`, by partition. They stand together, since a position is sorted, and an id names its topics
-    /// in one of the two ways.
-    pub(super) fn entries_of(&self, topic: &str) -> &[Entry] {
-        let named = |entry: &Entry| match &entry.topic {
-            TopicKey::Name(name) => (**name).cmp(topic),
-            TopicKey::Tag(_) => Ordering::Greater,
-        };
-        let tagged_first = |entry: &Entry| matches!(entry.topic, TopicKey::Name(_));
-        let tags = self.entries.partition_point(tagged_first);
-        let named = range_of(&self.entries[..tags], named);
-        if !named.is_empty() || tags == self.entries.len() {
-            return named;
+    /// Returns the entries of `topic`, by partition. An id names its topics in one of the two ways.
+    pub(super) fn entries_of(&self, topic: &Arc<str>) -> &[Entry] {
+        let of = |key: &TopicKey| self.topics.get(key).map(|range| &self.entries[range.clone()]);
+        if self.topics.is_empty() {
+            return &[];
         }
-        let tag = TopicKey::Tag(TopicKey::tag_of(topic));
-        range_of(&self.entries[tags..], |entry| entry.topic.cmp(&tag))
+        of(&TopicKey::Name(Arc::clone(topic)))
+            .or_else(|| of(&TopicKey::Tag(TopicKey::tag_of(topic))))
+            .unwrap_or_default()
+    }
+
+    /// Forgets the entries, which may be hundreds: every topic has been looked at that a place was to be found in.
+    pub(super) fn forget_entries(&mut self) {
+        self.entries = Vec::new();
+        self.topics = HashMap::default();
     }
 
     /// Notes the newest time of a record that the client's topics have as it comes. Our clock may be ahead of theirs: what comes
@@ -111,9 +119,21 @@ impl Places {
 /// How far ahead our clock is reckoned with to be, in milliseconds. Topics that are quiet for longer say nothing of it.
 const MOST_AHEAD: Timestamp = 300_000;
 
-/// Returns those of `entries`, which are sorted by it, for which `order` is equal.
-fn range_of(entries: &[Entry], order: impl Fn(&Entry) -> Ordering) -> &[Entry] {
-    let start = entries.partition_point(|entry| order(entry).is_lt());
-    let length = entries[start..].partition_point(|entry| order(entry).is_eq());
-    &entries[start..start + length]
+/// Returns where the entries of each topic stand. They stand together, since a position is sorted.
+fn ranges(entries: &[Entry]) -> HashMap<TopicKey, Range<usize>, RandomState> {
+    let mut start = 0;
+    let chunks = entries.chunk_by(|a, b| is_same(&a.topic, &b.topic));
+    let ranges = chunks.map(|chunk| {
+        let range = start..start + chunk.len();
+        start = range.end;
+        (chunk[0].topic.clone(), range)
+    });
+    ranges.collect()
+}
+
+fn is_same(a: &TopicKey, b: &TopicKey) -> bool {
+    match (a, b) {
+        (TopicKey::Name(a), TopicKey::Name(b)) => Arc::ptr_eq(a, b) || a == b,
+        _ => a == b,
+    }
 }

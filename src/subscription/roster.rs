@@ -36,9 +36,9 @@ pub(super) struct Topic {
 }
 
 impl Roster {
-    pub(super) fn of(request: Request) -> Self {
+    pub(super) fn of(mut request: Request) -> Self {
         Self {
-            places: Places::of(&request),
+            places: Places::of(&mut request),
             topics: request
                 .topics
                 .into_iter()
@@ -117,6 +117,9 @@ impl Roster {
         }
         self.topics = topics.into();
         self.comes = false;
+        if self.is_known() {
+            self.places.forget_entries();
+        }
         if changed {
             self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
         }

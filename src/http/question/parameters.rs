@@ -43,11 +43,7 @@ impl<'a> Parameters<'a> {
             return Ok(parameters);
         };
         let mut names = Names::of(fields.iter().map(|(field, _)| &**field));
-        let bytes = query.as_bytes();
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'&', bytes).chain([bytes.len()]) {
-            let (name, value) = pair(&query[start..end]);
-            start = end + 1;
+        for (name, value) in pairs(query) {
             match names.meaning(name) {
                 Meaning::Nothing => {}
                 Meaning::Field(index) => parameters.fields[index].1.add(value),
@@ -161,12 +157,31 @@ impl<'a> Given<'a> {
     }
 }
 
-/// The name and the value of a pair, as they were given.
-fn pair(text: &str) -> (&str, &str) {
-    match memchr::memchr(b'=', text.as_bytes()) {
-        Some(at) => (&text[..at], &text[at + 1..]),
-        None => (text, ""),
-    }
+/// The names and the values of the pairs, as they were given, without those that have no name. Most are of a few bytes, of which
+/// there may be thousands: to go through the bytes costs less than to search for each separator.
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        loop {
+            let rest = query.get(start..).filter(|rest| !rest.is_empty())?;
+            let name = rest
+                .bytes()
+                .position(|byte| matches!(byte, b'=' | b'&'))
+                .unwrap_or(rest.len());
+            let value = match rest.as_bytes().get(name) {
+                Some(b'=') => {
+                    let value = &rest[name + 1..];
+                    &value[..value.bytes().position(|byte| byte == b'&').unwrap_or(value.len())]
+                }
+                _ => "",
+            };
+            let has_sign = rest.as_bytes().get(name) == Some(&b'=');
+            start += name + usize::from(has_sign) + value.len() + 1;
+            if name > 0 {
+                return Some((&rest[..name], value));
+            }
+        }
+    })
 }
 
 fn slip(name: &str, meant: &str) -> Error {

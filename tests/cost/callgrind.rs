@@ -1,0 +1,37 @@
+//! This program once more, under callgrind.
+
+use std::{env, fs, path::Path, process::Command};
+
+/// What is counted: the future that answers a request whose head was read, whenever it is polled.
+const COUNTED: &str = "riverhead::http::front::Front::respond::{{closure}}";
+
+/// Callgrind writes down what was counted when this is called, and begins anew.
+#[inline(never)]
+pub(crate) fn end_of_shape() {
+    std::hint::black_box(());
+}
+
+/// The instructions that were counted up to each call of [`end_of_shape`] in the test of this name.
+pub(crate) fn counts(test: &str) -> Vec<u64> {
+    let directory = tempfile::tempdir().unwrap();
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--collect-atstart=no"])
+        .arg(format!("--toggle-collect={COUNTED}"))
+        .arg("--dump-before=cost::callgrind::end_of_shape")
+        .arg(format!("--callgrind-out-file={}/out", directory.path().display()))
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .output()
+        .expect("valgrind is installed");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let dumps = (1..).map(|number| directory.path().join(format!("out.{number}")));
+    dumps.map_while(|dump| total(&dump)).collect()
+}
+
+/// What one dump has counted in all; `None` when there is no such dump.
+fn total(dump: &Path) -> Option<u64> {
+    let text = fs::read_to_string(dump).ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    Some(total.expect("a total").trim().parse().unwrap())
+}

@@ -1,0 +1,61 @@
+//! What a stream holds that was opened with the largest id of partitions that are gone.
+
+use std::fs;
+
+use riverhead::position::{Composer, IdForm, Place};
+
+use crate::support::{
+    model::{House, TOPIC},
+    rig::{Client, Rig},
+};
+
+/// The most that one stream may hold behind its first batch, in bytes: as much as one batch.
+const MOST: usize = 64 * 1024;
+
+/// Streams that are measured together.
+const STREAMS: usize = 250;
+
+#[tokio::test]
+async fn a_stream_holds_little_once_it_was_told_of_a_thousand_places_that_are_gone() {
+    let _alone = crate::ALONE.lock().await;
+    let house = House::new(6);
+    let rig = Rig::of(&house, |_| {});
+    let entries = (0..1024).map(|partition| (TOPIC.into(), partition, Place::Earliest));
+    let mut id = Vec::new();
+    Composer::new(IdForm::Compact, entries).write(&mut id);
+    let id = format!("last-event-id: {}\r\n", String::from_utf8(id).unwrap());
+    let mut held = Vec::new();
+    // Without the first: pages that are shared by all.
+    for _ in 0..20 {
+        held.push(told_of_the_gap(&rig, &id).await);
+    }
+    let before = resident();
+    for _ in 0..STREAMS {
+        held.push(told_of_the_gap(&rig, &id).await);
+    }
+    let each = resident().saturating_sub(before) / STREAMS;
+    assert!(each <= MOST, "{each} bytes a stream");
+}
+
+/// A client that has read its first batch.
+async fn told_of_the_gap(rig: &Rig, id: &str) -> Client {
+    let mut client = Client::ask(rig.public, "/v2/stream/edits", id).await;
+    client.head().await;
+    let mut batch = client.chunk().await;
+    while !batch.contains("partition_gone") {
+        batch = client.chunk().await;
+    }
+    assert!(batch.len() <= MOST, "{} bytes", batch.len());
+    client
+}
+
+/// The memory of this process, in bytes.
+fn resident() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .unwrap();
+    let kib: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
+    kib * 1024
+}
