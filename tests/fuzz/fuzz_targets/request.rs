@@ -121,8 +121,22 @@ async fn is_resumable(case: &Case, gateway: &Gateway, answer: Answer) {
     stream.read().await;
     let mut resumed = resumed.stream();
     resumed.read().await;
-    let rest = stream.messages().split_off(seen.expect("the event") + 1);
-    assert_eq!(data(rest), data(resumed.messages()), "{case:?}: {}", ids[tried]);
+    let rest = data(stream.messages().split_off(seen.expect("the event") + 1));
+    let resumed = resumed.messages();
+    let is_told = resumed.iter().any(|message| message.event == "gap");
+    let resumed = data(resumed);
+    // A place ahead of the log, which the case made up, is left for the log's end when it is looked at: each is told of it, where it
+    // was then.
+    if is_told {
+        let is_of_rest = |one| rest.contains(one);
+        assert!(
+            resumed.iter().all(is_of_rest),
+            "{case:?}: {}: {rest:?} {resumed:?}",
+            ids[tried]
+        );
+        return;
+    }
+    assert_eq!(rest, resumed, "{case:?}: {}", ids[tried]);
 }
 
 /// The header, in place of every other.
