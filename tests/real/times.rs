@@ -1,19 +1,14 @@
-//! Questions to brokers in numbers: many times at once, many partitions at once, and those of clients who are gone.
+//! Questions to brokers in numbers: many times at once, and many partitions at once.
 
 use std::{path::PathBuf, time::Duration};
 
-use futures_util::future::join_all;
-use riverhead_brokers::{Fault, NewTopic, eventually, scaled, shared, tolerated};
+use riverhead_brokers::{scaled, shared, tolerated};
 use riverhead_loadtest::{
     progress::Progress,
     scenarios::{Report, cold::Cold, times::Times},
 };
-use tokio::time::Instant;
 
-use crate::{
-    following::{RIVERHEAD, SOON, follow, plan, start, take},
-    table::now,
-};
+use crate::following::RIVERHEAD;
 
 /// `riverhead-loadtest times` is the full form: 1,000 clients in 5 s, the bystander in 1 s. Before, 54 were served in 60 s, and
 /// the bystander was not in 20 s.
@@ -51,42 +46,8 @@ fn a_cold_start_of_many_partitions_does_not_take_them_one_by_one() {
     passes(&cold.run_on(brokers.get(), "cold").expect("a gateway"));
 }
 
-/// A queue that is worked off whoever waits still has 40 s of it before the new client's turn comes.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs real brokers: ./tests/run"]
-async fn what_clients_asked_who_are_gone_is_not_asked_of_a_leader_that_is_back() {
-    let brokers = shared();
-    brokers.create(&NewTopic::with_replicas(GONE, &[&[3]]));
-    let mut producer = brokers.producer(GONE).start();
-    producer.send(10);
-    producer.flush();
-    let gateway = start(&plan(&brokers, &[GONE]));
-    gateway.wait_for_partitions(1, SOON);
-    brokers.proxy(3).set(Fault::Stall);
-    let times: Vec<_> = (1..=400)
-        .map(|time| format!("?since={}", now() - 1_000_000 + time))
-        .collect();
-    drop(join_all(times.iter().map(|since| follow(&gateway, since, None))).await);
-    eventually(SOON, "a gateway that has noticed", || {
-        gateway
-            .metric("riverhead_streams_open")
-            .is_ok_and(|open| open == 0.0)
-    });
-    // A question and its answer take 100 ms.
-    brokers.proxy(3).set(Fault::Delay(Duration::from_millis(50)));
-    let began = Instant::now();
-    let mut client = follow(&gateway, &format!("?since={}", now() - 2_000_000), None).await;
-    take(&mut client, 10).await;
-    let took = began.elapsed();
-    brokers.proxy(3).set(Fault::Pass);
-    println!("served after {took:?}");
-    assert!(took < tolerated(Duration::from_secs(3)), "{took:?}");
-}
-
 fn passes<R: Report>(report: &R) {
     let problems = report.problems();
     println!("{report}");
     assert!(problems.is_empty(), "{problems:?}\n{report}\n{}", report.log());
 }
-
-const GONE: &str = "times-gone";
