@@ -61,9 +61,9 @@ fn trim() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// A look takes the lock of each arena for a moment.
+/// A look takes the lock of each arena for a moment. Clients that catch up by the hundred leave 5 MB free a second among what stays.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Free memory that is kept for the next allocations: less would be given back and fetched again all the time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
