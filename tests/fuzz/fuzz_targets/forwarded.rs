@@ -173,7 +173,7 @@ fn gains_nothing(setup: &Setup, sender: IpAddr, style: Style, stranger: &HeaderM
         }
         Err(somebody) => {
             assert_eq!(somebody.client, ClientAddr::behind(peer));
-            assert!(somebody.named.contains(&sender), "{headers:?}");
+            assert!(somebody.named.0.contains(&sender), "{headers:?}");
             somebody.client
         }
     };
