@@ -4,24 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 #![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
 
-use std::{fs, net::Ipv4Addr};
+#[path = "support/memory.rs"]
+mod memory;
+
+use std::net::Ipv4Addr;
 
 use riverhead::{
     client::ClientKey,
     filter::{Filter, FilterPermit, Filters, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters},
 };
 
-const MIB: usize = 1 << 20;
+use memory::resident;
 
-fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    let kib: usize = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
-    kib * 1024
-}
+const MIB: usize = 1 << 20;
 
 /// As large as filters may be, in several ways; each `n` another.
 fn shapes(n: usize) -> [String; 4] {

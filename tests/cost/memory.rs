@@ -1,10 +1,9 @@
 //! What a stream holds that was opened with the largest id of partitions that are gone.
 
-use std::fs;
-
 use riverhead::position::{Composer, IdForm, Place};
 
 use crate::support::{
+    memory::resident,
     model::{House, TOPIC},
     rig::{Client, Rig},
 };
@@ -47,15 +46,4 @@ async fn told_of_the_gap(rig: &Rig, id: &str) -> Client {
     }
     assert!(batch.len() <= MOST, "{} bytes", batch.len());
     client
-}
-
-/// The memory of this process, in bytes.
-fn resident() -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
-    let kib: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
-    kib * 1024
 }

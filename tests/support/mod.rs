@@ -14,6 +14,7 @@
     reason = "a test may panic"
 )]
 
+pub mod memory;
 pub mod model;
 pub mod referee;
 pub mod rig;
