@@ -152,7 +152,7 @@ impl Scattered {
         }
         let took = began.elapsed().as_secs_f64();
         meter.look();
-        // What sockets hold and nobody has read yet is delivered as well.
+        // All that the gateway has written counts, also what sockets still hold.
         let events = gateway.metric(SENT)? as u64;
         let cpu = (gateway.cpu()? - cpu).as_secs_f64();
         stage.records = writer.finish();
@@ -290,21 +290,32 @@ impl Turn {
     }
 }
 
+impl Report {
+    fn turns(&self) -> impl Iterator<Item = &Turn> {
+        self.alone.iter().chain([&self.all])
+    }
+
+    /// Faults of all turns.
+    fn faults(&self) -> Faults {
+        self.turns()
+            .fold(Faults::default(), |sum, turn| sum.plus(turn.faults))
+    }
+}
+
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
-        let turns = || self.alone.iter().chain([&self.all]);
         problems([
-            exact(turns().fold(Faults::default(), |sum, turn| sum.plus(turn.faults))),
+            exact(self.faults()),
             (
-                turns().all(|turn| turn.gone == 0),
+                self.turns().all(|turn| turn.gone == 0),
                 "a stream ended, or did not begin",
             ),
             (
-                turns().all(|turn| turn.gaps == 0),
+                self.turns().all(|turn| turn.gaps == 0),
                 "some client was told of a gap",
             ),
             (
-                turns().all(|turn| turn.read[0] > 0),
+                self.turns().all(|turn| turn.read[0] > 0),
                 "some client got nothing at all",
             ),
             (
@@ -334,7 +345,7 @@ impl fmt::Display for Report {
             "s of processor",
             "MB resident",
         ]);
-        for turn in self.alone.iter().chain([&self.all]) {
+        for turn in self.turns() {
             let mb = |bytes: f64| figure(Some(bytes / 1e6), 1);
             table.row([
                 turn.clients.to_string(),
@@ -350,7 +361,7 @@ impl fmt::Display for Report {
                 mb(turn.resident as f64),
             ]);
         }
-        write!(f, "{table}\n{}", self.all.faults)
+        write!(f, "{table}\n{}", self.faults())
     }
 }
 
