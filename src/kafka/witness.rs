@@ -189,12 +189,9 @@ impl Witness {
         partitions
             .filter_map(|(topic, number, cell)| {
                 let (since, _, from) = cell.still_since()?;
-                let long = if self.is_throttled(from) {
-                    STILL_STARVED
-                } else {
-                    STILL
-                };
-                (since.elapsed() >= long).then_some((topic, number, from))
+                let elapsed = since.elapsed();
+                let is_still = elapsed >= STILL || (elapsed >= STILL_STARVED && self.is_throttled(from));
+                is_still.then_some((topic, number, from))
             })
             .collect()
     }
@@ -287,8 +284,8 @@ const STILL_STARVED: Duration = Duration::from_millis(1500);
 /// A client may know none but brokers that are of the past; another begins with the bootstrap list.
 const GIVE_UP: Duration = Duration::from_secs(30);
 
-/// How often partitions are looked at that nobody contradicts us about: most of them are just quiet. Where a quota may hold
-/// records back it is each turn.
+/// How often partitions are looked at that stand still while no broker names another leader: most of them are just quiet. Where
+/// a quota may hold records back they are looked at each turn.
 const ROUTINE: Duration = Duration::from_secs(15);
 
 /// What a client that is opened for it gets to connect, learn and ask.
