@@ -6,8 +6,8 @@ use super::parameter::{PARAMETERS, Parameter};
 
 /// What the names in a query mean on streams with some fields.
 ///
-/// A query has room for thousands of names, most of which are somebody else's. Each is read once, letter by letter, and looked up
-/// among the names of as many letters.
+/// A query has room for thousands of names, and most of them mean nothing here. Each is read once, byte by byte, and looked up among
+/// the known names that have as many letters; dashes and underscores do not count.
 #[derive(Debug)]
 pub struct Names<'a> {
     /// By the number of letters, then by letters, then fields first.

@@ -132,7 +132,7 @@ fn farthest(
             }
         }
     }
-    // What was not looked at may name anybody.
+    // The part that was not read may name another client.
     if hides && found.is_some() || room == 0 {
         return Err(Unclear::Malformed);
     }

@@ -216,7 +216,8 @@ impl<'a> Parser<'a> {
         Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]))
     }
 
-    /// The test, unless the number that begins at token `at` is none that the field can be: nobody means that nothing passes.
+    /// Returns the test, or an error at token `at` when the field can have no value that passes: a filter that nothing passes is a
+    /// mistake.
     fn sensible(&self, at: usize, field: Field, test: Test) -> Result<Expr, FilterError> {
         match field.largest() {
             Some(largest) if !test.may_hold_up_to(largest) => {

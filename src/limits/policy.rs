@@ -58,8 +58,8 @@ impl Policy {
         client.key(self.settings.ipv6_prefix)
     }
 
-    /// How many streams `client` may have. One that is not known has no more than any of those that its request names: who is
-    /// held short gains nothing by hiding.
+    /// How many streams `client` may have. One that is not known has no more than any of those that its request names: a client
+    /// with a low limit gains nothing by headers that cannot be read.
     pub(super) fn streams_of(&self, client: ClientAddr, named: &Named) -> u32 {
         let usual = self.settings.streams_per_client;
         let own = |address: IpAddr| self.networks.get(address)?.streams_per_client;

@@ -30,8 +30,8 @@ struct Given<'a> {
 
 impl<'a> Parameters<'a> {
     /// # Errors
-    /// When a name differs from a known one so little that it is a slip: to ignore it would begin another stream than was
-    /// meant. Any other name is somebody else's.
+    /// When a name differs from a known one in case, dashes and underscores only: ignored, it would begin another stream than was
+    /// meant. Any other unknown name is ignored.
     pub(super) fn read(uri: &'a Uri, selection: &'a Selection) -> Result<Self, Error> {
         let fields = &selection.filter_fields;
         let mut parameters = Self {
@@ -157,7 +157,7 @@ impl<'a> Given<'a> {
     }
 }
 
-/// The names and the values of the pairs, as they were given, without those that have no name. Most are of a few bytes, of which
+/// Returns the names and the values of the pairs, as they were given, without those that have no name. Most are of a few bytes, of which
 /// there may be thousands: to go through the bytes costs less than to search for each separator.
 fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut start = 0;

@@ -61,8 +61,8 @@ impl Buckets {
         (Arc::clone(&kind.clients), Arc::clone(&kind.sites))
     }
 
-    /// The kind of those of `addresses` who may ask least often, or the usual one if that is slower: who is held short gains
-    /// nothing by hiding.
+    /// The kind of those of `addresses` who may ask least often, or the usual one if that is slower: a client with a low limit
+    /// gains nothing by headers that cannot be read.
     fn slowest(&self, addresses: &[IpAddr]) -> &Kind {
         let own = addresses.iter().filter_map(|address| self.networks.get(*address));
         let rate = |kind: &&Kind| (kind.quota.per_minute, kind.quota.burst);
