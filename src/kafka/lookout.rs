@@ -183,14 +183,14 @@ impl Leaders {
         *leaders.get(&partition.topic)?.get(at)?
     }
 
-    /// Takes what a look has shown.
-    /// How many brokers lead a partition.
+    /// Returns how many brokers lead a partition.
     pub(super) fn brokers(&self) -> usize {
         let topics = self.0.read();
         let leaders: HashSet<_> = topics.values().flatten().flatten().collect();
         leaders.len()
     }
 
+    /// Takes what a look has shown.
     pub(super) fn set(&self, topic: &Arc<str>, leaders: &[Option<i32>]) {
         self.0.write().insert(Arc::clone(topic), leaders.to_vec());
     }
