@@ -21,6 +21,9 @@ use rdkafka::{
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 
+/// The brokers; the last is the first that clients know.
+const IDS: [i32; 3] = [0, 2, 1];
+
 /// The timestamp of a numbered record. Not 0, for which librdkafka puts the time of day.
 pub(crate) fn stamp(number: i64) -> i64 {
     1_000_000 + number * 10
@@ -109,6 +112,13 @@ impl Brokers {
             mock.broker_down(broker).expect("a broker to end");
             mock.broker_up(broker).expect("a broker to start");
         });
+    }
+
+    /// Ends all of them, and every connection to them.
+    pub(crate) fn stop(&self) {
+        for broker in IDS {
+            self.control(|mock| mock.broker_down(broker).expect("a broker to end"));
+        }
     }
 
     /// The next fetches, whoever sends them, are told that their offset is out of range.
