@@ -117,11 +117,12 @@ impl Found<'_> {
             match found {
                 Ok(_) if unreadable.contains_key(&**topic) => {
                     whole = false;
-                    for (why, partitions) in unreadable.get(&**topic).into_iter().flatten() {
+                    for (error, partitions) in unreadable.get(&**topic).into_iter().flatten() {
                         writeln!(
                             out,
-                            "error: cluster {name}: topic {topic}: {} cannot be read: {why}",
-                            count(*partitions, "partition")
+                            "error: cluster {name}: topic {topic}: {} cannot be read: {error}{}",
+                            count(partitions.len(), "partition"),
+                            words(partitions)
                         )?;
                     }
                 }
@@ -137,23 +138,30 @@ impl Found<'_> {
         Ok(whole)
     }
 
-    /// Of each topic that is there, why partitions of it cannot be fetched, and how many.
-    fn unreadable(&self) -> BTreeMap<String, BTreeMap<String, usize>> {
+    /// Returns, of each topic that is there, the partitions that cannot be fetched, by what is wrong with them.
+    fn unreadable(&self) -> BTreeMap<String, BTreeMap<String, Vec<Unread>>> {
         let told = self.answers().take(1).flat_map(|answer| &answer.topics);
         let topics: Vec<_> = told
             .filter_map(|(topic, found)| Some((Arc::clone(topic), *found.as_ref().ok()?)))
             .collect();
-        let mut unreadable = BTreeMap::<String, BTreeMap<String, usize>>::new();
-        let mut note = |topic: &str, why| {
-            *unreadable
-                .entry(topic.to_owned())
-                .or_default()
-                .entry(why)
-                .or_default() += 1;
+        let mut unreadable = BTreeMap::<String, BTreeMap<String, Vec<Unread>>>::new();
+        let mut note = |topic: &str, error, unread| {
+            let of_topic = unreadable.entry(topic.to_owned()).or_default();
+            of_topic.entry(error).or_default().push(unread);
         };
         match kafka::try_fetches(self.cluster, &topics, WITHIN) {
-            Ok(failed) => failed.into_iter().for_each(|it| note(&it.topic, it.why)),
-            Err(why) => topics.iter().for_each(|(topic, _)| note(topic, why.clone())),
+            Ok(failed) => failed.into_iter().for_each(|it| {
+                let (partition, words) = (it.partition, it.words);
+                note(&it.topic, it.error, Unread { partition, words });
+            }),
+            Err(why) => {
+                for (topic, partitions) in &topics {
+                    for partition in (0..).take(*partitions) {
+                        let words = String::new();
+                        note(topic, why.clone(), Unread { partition, words });
+                    }
+                }
+            }
         }
         unreadable
     }
@@ -187,6 +195,34 @@ impl Found<'_> {
         self.said.iter().filter_map(|(_, said)| said.as_ref().ok())
     }
 }
+
+/// A partition that cannot be fetched, and what librdkafka says of that.
+struct Unread {
+    partition: i32,
+    words: String,
+}
+
+/// Returns what is said of partitions that have the same error: once if it is the same of all, else of the first few of them.
+fn words(unread: &[Unread]) -> String {
+    let Some(first) = unread.first() else {
+        return String::new();
+    };
+    if unread.iter().all(|it| it.words == first.words) {
+        let colon = if first.words.is_empty() { "" } else { ": " };
+        return format!("{colon}{}", first.words);
+    }
+    let told = unread.iter().take(MOST_NAMED);
+    let mut told: Vec<_> = told
+        .map(|it| format!("partition {}: {}", it.partition, it.words))
+        .collect();
+    if unread.len() > MOST_NAMED {
+        told.push(format!("and {} more", unread.len() - MOST_NAMED));
+    }
+    format!(": {}", told.join("; "))
+}
+
+/// A line that names more is not read.
+const MOST_NAMED: usize = 3;
 
 /// The most partitions whose ids fit whatever the offsets: 16 characters of each, of the 16 KiB that are read of an id.
 const ID_PARTITIONS: usize = 1000;
@@ -242,5 +278,39 @@ mod tests {
             warning.contains("serve its topics as several streams"),
             "{warning}"
         );
+    }
+    #[test]
+    fn of_many_damaged_partitions_the_first_are_named() {
+        let unread = |partition| Unread {
+            partition,
+            words: format!("MessageSet at offset {partition} failed CRC32C check"),
+        };
+        let of = |partitions: i32| words(&(0..partitions).map(unread).collect::<Vec<_>>());
+        assert_eq!(of(1), ": MessageSet at offset 0 failed CRC32C check");
+        assert_eq!(
+            of(2),
+            ": partition 0: MessageSet at offset 0 failed CRC32C check; partition 1: MessageSet at offset 1 failed CRC32C check"
+        );
+        let many = of(300);
+        assert!(
+            many.ends_with("partition 2: MessageSet at offset 2 failed CRC32C check; and 297 more"),
+            "{many}"
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_all_partitions_is_said_once() {
+        let of = |words: &str| {
+            let unread = |partition| Unread {
+                partition,
+                words: words.to_owned(),
+            };
+            super::words(&(0..300).map(unread).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            of("Broker: Topic authorization failed"),
+            ": Broker: Topic authorization failed"
+        );
+        assert_eq!(of(""), "");
     }
 }

@@ -26,8 +26,10 @@ pub struct Unreadable {
     pub topic: Arc<str>,
     /// Its number.
     pub partition: i32,
-    /// The error's name and words, or that nothing came.
-    pub why: String,
+    /// The error's name, or that nothing came.
+    pub error: String,
+    /// What librdkafka says of it; may be empty.
+    pub words: String,
 }
 
 /// Fetches the last record of each partition of these topics, given with their numbers of partitions; returns those that
@@ -78,11 +80,14 @@ pub fn try_fetches(
     Ok(trial.end(&why))
 }
 
+/// An error's name, or that nothing came, and what librdkafka says of it.
+type Why = (String, String);
+
 struct Trial {
     reader: Reader,
     queue: Queue,
     /// Those of which nothing has come, each with the last error that may pass.
-    waiting: HashMap<(Topic, i32), (Arc<str>, Option<String>)>,
+    waiting: HashMap<(Topic, i32), (Arc<str>, Option<Why>)>,
     refused: Vec<Unreadable>,
 }
 
@@ -90,7 +95,7 @@ impl Trial {
     fn start(&mut self, topic: &Arc<str>, partition: i32) {
         match self.reader.start(topic, partition, LAST_RECORD, &self.queue) {
             Ok(id) => _ = self.waiting.insert((id, partition), (Arc::clone(topic), None)),
-            Err(code) => self.refuse(Arc::clone(topic), partition, faults::name(code)),
+            Err(code) => self.refuse(Arc::clone(topic), partition, (faults::name(code), String::new())),
         }
     }
 
@@ -107,15 +112,11 @@ impl Trial {
                     ..
                 } => _ = self.waiting.remove(&key),
                 What::Fault { code, reason, .. } => {
-                    let why = format!("{}: {reason}", faults::name(code));
+                    let why = (faults::name(code), reason);
                     match self.waiting.get_mut(&key) {
                         Some(_) if is_final(code) => {
                             if let Some((topic, _)) = self.waiting.remove(&key) {
-                                self.refused.push(Unreadable {
-                                    topic,
-                                    partition: key.1,
-                                    why,
-                                });
+                                self.refuse(topic, key.1, why);
                             }
                         }
                         Some((_, last)) => *last = Some(why),
@@ -127,17 +128,22 @@ impl Trial {
         }
     }
 
-    fn refuse(&mut self, topic: Arc<str>, partition: i32, why: String) {
+    fn refuse(&mut self, topic: Arc<str>, partition: i32, (error, words): Why) {
         self.refused.push(Unreadable {
             topic,
             partition,
-            why,
+            error,
+            words,
         });
     }
 
     fn end(mut self, silence: &str) -> Vec<Unreadable> {
         for ((_, partition), (topic, last)) in std::mem::take(&mut self.waiting) {
-            self.refuse(topic, partition, last.unwrap_or_else(|| silence.to_owned()));
+            self.refuse(
+                topic,
+                partition,
+                last.unwrap_or_else(|| (silence.to_owned(), String::new())),
+            );
         }
         self.refused
             .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
