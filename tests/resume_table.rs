@@ -506,6 +506,115 @@ async fn a_client_that_was_given_nothing_before_what_cannot_be_read_is_told_of_a
     assert_eq!(told, (gap(from + 10, 50, "truncated"), numbers(101..=200)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_log_that_was_all_unreadable_and_is_cut_off_whole_is_told_of() {
+    let house = House::new(1);
+    house.damage(0, 10);
+    house.tail(0);
+    let start = format!(r#"[{{"topic":"{TOPIC}","partition":0,"offset":-2}}]"#);
+    let mut subscription = house.subscribe(Some(&start), IdForm::Json);
+    let told = received(&mut subscription).await;
+    assert_eq!(told, (gap(0, 10, "unreadable"), vec![]));
+    house.truncate(0, 0, 20);
+    let told = received(&mut subscription).await;
+    assert_eq!(told, (gap(10, 0, "truncated"), numbers(1..=20)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_cut_off_twice_before_a_record_comes_is_told_of_twice() {
+    let house = house();
+    let id = id(offset_of_90(), None, Some((tag(&house), Some(0))));
+    let mut subscription = house.subscribe(Some(&id), IdForm::Json);
+    assert_eq!(received(&mut subscription).await, (vec![], numbers(91..=100)));
+    for (requested, resumed) in [(105, 52), (52, 26), (26, 0)] {
+        house.truncate(0, if resumed > 0 { 50 } else { 0 }, 0);
+        let told = received(&mut subscription).await;
+        assert_eq!(told, (gap(requested, resumed, "truncated"), vec![]));
+    }
+    house.truncate(0, 0, 100);
+    assert_eq!(received(&mut subscription).await, (vec![], numbers(101..=200)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_of_an_older_epoch_behind_the_place_are_not_skipped() {
+    let house = house();
+    // The first 50 offsets were another replica's once, which led under epoch 1 and has lost an unclean election since.
+    let id = id(50, None, Some((tag(&house), Some(1))));
+    house.model.lock().partitions[0].epoch = 2;
+    house.write(0, 10);
+    let next = {
+        let brokers = house.model.lock();
+        let mut records = brokers.partitions[0].records.iter();
+        records.find(|record| record.offset >= 50).unwrap().n
+    };
+    assert_eq!(
+        resume(&house, &id).await,
+        (gap(50, 50, "truncated"), numbers(next..=110))
+    );
+}
+
+/// A log of epoch 0 that was cut off at 50, and goes on under epoch 2 with so many offsets that cannot be read, and records.
+fn unreadable_from_50(offsets: i64, records: usize) -> (House, LogTag) {
+    let house = house();
+    {
+        let mut brokers = house.model.lock();
+        let partition = &mut brokers.partitions[0];
+        partition.records.retain(|record| record.offset < 50);
+        (partition.end, partition.epoch) = (50, 2);
+    }
+    house.damage(0, offsets);
+    house.tail_lags(0);
+    house.write(0, records);
+    let tag = tag(&house);
+    (house, tag)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_in_what_cannot_be_read_is_not_taken_for_proven_under_a_later_leader() {
+    let (house, tag) = unreadable_from_50(100, 10);
+    let gaps = |place| [gap(place, 50, "unproven"), gap(50, 150, "unreadable")].concat();
+    for place in [95, 150] {
+        let id = id(place, None, Some((tag, Some(0))));
+        assert_eq!(resume(&house, &id).await, (gaps(place), numbers(101..=110)));
+    }
+    let same = id(150, None, Some((tag, Some(2))));
+    assert_eq!(resume(&house, &same).await, (vec![], numbers(101..=110)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_before_the_first_record_of_the_newer_epoch_is_told() {
+    let (house, tag) = unreadable_from_50(20, 100);
+    let id = id(offset_of_90(), None, Some((tag, Some(0))));
+    let gaps = [gap(offset_of_90(), 50, "truncated"), gap(50, 70, "unreadable")].concat();
+    assert_eq!(resume(&house, &id).await, (gaps, numbers(101..=200)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_hole_before_the_place_hides_no_newer_epoch() {
+    for epoch in [0, 2] {
+        let house = house();
+        cut_off_at_50(&house);
+        {
+            let mut brokers = house.model.lock();
+            let records = brokers.partitions[0].records.iter_mut();
+            records
+                .filter(|it| it.offset >= 50)
+                .for_each(|it| it.epoch = epoch);
+            brokers.partitions[0].epoch = epoch;
+            // Compaction, or markers of transactions that were aborted.
+            brokers.partitions[0]
+                .records
+                .retain(|it| !(60..140).contains(&it.offset));
+        }
+        let id = id(130, None, Some((tag(&house), Some(0))));
+        let (gaps, got) = resume(&house, &id).await;
+        match epoch {
+            0 => assert!(gaps.is_empty() && got.len() < 20, "{gaps:?} {got:?}"),
+            _ => assert_eq!((gaps, got[0]), (gap(130, 50, "truncated"), 101), "{got:?}"),
+        }
+    }
+}
+
 /// Another leader has so much of the log, which grows by 100 records then.
 fn cut_off_at_50(house: &House) {
     let mut brokers = house.model.lock();

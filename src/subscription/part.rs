@@ -310,13 +310,13 @@ impl Part {
         log.filter(|log| !log.is_replaced())
     }
 
-    /// Looks for the record that proves its place, before it passes what cannot be read: behind that nothing does, should the log be cut
-    /// off before it and grow again.
+    /// Looks for what proves its place, before it passes what cannot be read: behind that nothing does, should the log be cut off before
+    /// it and grow again. A log that begins with what cannot be read has no record to prove it by, but its leader has an epoch.
     fn prove(&mut self, log: Arc<PartitionLog>, next: Offset, asker: &Asker) {
         self.proof_sought = Some(next);
         self.place = moved(self.place, next);
         let asker = Asker {
-            proof: Proof::Record,
+            proof: Proof::RecordOrLeader,
             ..asker.clone()
         };
         self.begin(log, 0, &asker);

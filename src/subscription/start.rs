@@ -15,7 +15,7 @@ use crate::{
     partition::{Bounds, History, HistoryError, PartitionLog, Read},
     position::{Epoch, Mark, Offset, Place, Timestamp},
 };
-use evidence::Before;
+use evidence::{Before, Hole};
 
 /// Where a client starts in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +59,7 @@ pub(super) struct Question {
 pub(super) enum Proof {
     /// Nothing: a client does not wait for that.
     Unneeded,
-    /// The epoch of the record before it, if there is one.
-    Record,
-    /// The same, else the leader's own. A lane must know what those know who come to it with an id.
+    /// The epoch of the record before it, else the leader's own. A lane must know what those know who come to it with an id.
     RecordOrLeader,
 }
 
@@ -82,7 +80,11 @@ impl Question {
 
     async fn found(&self) -> Result<Option<Start>, HistoryError> {
         match self.ask().await? {
-            Some(start) if self.proof != Proof::Unneeded => self.proven(start).await.map(Some),
+            Some(start) if self.proof == Proof::RecordOrLeader && start.mark.epoch.is_none() => {
+                // Asked first: an epoch that begins in between must not vouch for what was before it.
+                let own = self.bounds().await?.epoch;
+                self.proven(start, own).await.map(Some)
+            }
             start => Ok(start),
         }
     }
@@ -124,10 +126,8 @@ impl Question {
     async fn by_epoch(&self, mark: Mark, epoch: Epoch) -> Result<Option<Start>, HistoryError> {
         match self.before(mark.offset).await? {
             Before::Record { epoch: found, .. } if found == epoch || found < 0 => Ok(Some(self.exact(mark))),
-            Before::Hole { newest } if newest.is_none_or(|newest| newest <= epoch) => {
-                Ok(Some(self.exact(mark)))
-            }
-            Before::Record { .. } | Before::Hole { .. } => self.truncated(mark, epoch).await,
+            Before::Record { .. } => self.truncated(mark, epoch).await,
+            Before::Hole(hole) => self.behind_hole(mark, epoch, hole).await,
             Before::OutOfRange => {
                 let bounds = self.bounds().await?;
                 if mark.offset <= bounds.end {
@@ -141,6 +141,32 @@ impl Question {
                 }
             }
         }
+    }
+
+    /// Same log, and the record before the offset is not there to be looked at: good unless the log was truncated. When its leader
+    /// is a later one than the id's, that may be for all that a hole shows which cannot be read, or is long.
+    async fn behind_hole(&self, mark: Mark, epoch: Epoch, hole: Hole) -> Result<Option<Start>, HistoryError> {
+        if hole.newest.is_some_and(|newest| newest > epoch) {
+            return self.truncated(mark, epoch).await;
+        }
+        if hole.unreadable.is_none() && !hole.is_long {
+            return Ok(Some(self.exact(mark)));
+        }
+        let bounds = self.bounds().await?;
+        if bounds.epoch.is_none_or(|own| own <= epoch) {
+            return Ok(Some(self.exact(mark)));
+        }
+        if hole.is_long && self.first_newer_than(epoch, bounds.start, mark.offset).await? < mark.offset {
+            return self.truncated(mark, epoch).await;
+        }
+        Ok(Some(match hole.unreadable {
+            // Some of it may never have been told of. It is told from its start on; none of its records can come twice.
+            Some(start) => {
+                let start = self.unproven(start.max(bounds.start), mark.timestamp);
+                self.lost(mark, start, Reason::Unproven)
+            }
+            None => self.exact(mark),
+        }))
     }
 
     /// Nothing to prove it by: good if it is in range.
@@ -159,9 +185,7 @@ impl Question {
     async fn by_timestamp(&self, mark: Mark, time: Timestamp) -> Result<Option<Start>, HistoryError> {
         match self.before(mark.offset).await? {
             Before::Record { timestamp, .. } if timestamp == time => Ok(Some(self.exact(mark))),
-            Before::Record { .. } | Before::Hole { .. } => {
-                self.by_time(mark, Reason::Unproven).await.map(Some)
-            }
+            Before::Record { .. } | Before::Hole(_) => self.by_time(mark, Reason::Unproven).await.map(Some),
             Before::OutOfRange => {
                 let bounds = self.bounds().await?;
                 if mark.offset > bounds.end {
@@ -249,11 +273,16 @@ impl Question {
             return Ok(None);
         }
         let first = self.first_newer_than(epoch, bounds.start, bounds.end).await?;
-        Ok(Some(self.lost(
-            mark,
-            self.unproven(first, mark.timestamp),
-            Reason::Truncated,
-        )))
+        // After several unclean elections there may be records of older epochs behind the place, which its client has never seen.
+        let first = self
+            .with_unreadable(first.min(mark.offset))
+            .await?
+            .max(bounds.start);
+        // The log may be truncated once more before a record comes that proves the place.
+        let start = self
+            .proven(self.unproven(first, mark.timestamp), bounds.epoch)
+            .await?;
+        Ok(Some(self.lost(mark, start, Reason::Truncated)))
     }
 
     fn latest(&self) -> Start {
@@ -264,28 +293,21 @@ impl Question {
         })
     }
 
-    /// The same place, with the epoch of the record before it; where there is none any more, with the log's own, for a
-    /// record that stands there later is of a newer one.
-    async fn proven(&self, mut start: Start) -> Result<Start, HistoryError> {
-        if start.mark.epoch.is_none() {
-            // Asked first: an epoch that begins in between must not vouch for what was before it.
-            let own = match self.proof {
-                Proof::RecordOrLeader => self.bounds().await?.epoch,
-                Proof::Record | Proof::Unneeded => None,
-            };
-            let found = match self.before(start.mark.offset).await? {
-                Before::Record { epoch, timestamp } => {
-                    // Better than the time of the request, which is by our clock.
-                    if self.place == Place::Latest && timestamp >= 0 {
-                        start.mark.timestamp = Some(timestamp);
-                    }
-                    Some(epoch)
+    /// The same place, with the epoch of the record before it; where there is none any more, with the leader's `own`, for a record
+    /// that stands there later is of a newer one.
+    async fn proven(&self, mut start: Start, own: Option<Epoch>) -> Result<Start, HistoryError> {
+        let found = match self.before(start.mark.offset).await? {
+            Before::Record { epoch, timestamp } => {
+                // Better than the time of the request, which is by our clock.
+                if self.place == Place::Latest && timestamp >= 0 {
+                    start.mark.timestamp = Some(timestamp);
                 }
-                Before::Hole { newest } => newest.or(own),
-                Before::OutOfRange => own,
-            };
-            start.mark.epoch = found.filter(|epoch| *epoch >= 0);
-        }
+                Some(epoch)
+            }
+            Before::Hole(hole) => hole.newest.or(own),
+            Before::OutOfRange => own,
+        };
+        start.mark.epoch = found.filter(|epoch| *epoch >= 0);
         Ok(start)
     }
 

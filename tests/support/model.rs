@@ -312,13 +312,12 @@ impl House {
     pub fn damage(&self, partition: usize, offsets: Offset) {
         let mut brokers = self.model.lock();
         let model = &mut brokers.partitions[partition];
-        // Not both, as in `truncate`: what cannot be read proves nothing to a client whose place is behind it.
-        if model.epoch != Partition::default().epoch {
-            return;
-        }
         let range = model.end..model.end + offsets;
         model.end = range.end;
-        model.damaged.push(range);
+        match model.damaged.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => model.damaged.push(range),
+        }
     }
 
     pub fn expire(&self, partition: usize, percent: usize) {
@@ -342,13 +341,12 @@ impl House {
     pub fn truncate(&self, partition: usize, keep_percent: usize, records: usize) {
         let mut brokers = self.model.lock();
         let p = &mut brokers.partitions[partition];
-        // Not both: a client that was given nothing before what cannot be read has no record that proves its place, and is not told of
-        // another log that has grown past it.
-        if !p.damaged.is_empty() {
-            return;
-        }
         let end = p.start + (p.end - p.start) * keep_percent as i64 / 100;
         p.records.retain(|record| record.offset < end);
+        p.damaged.retain_mut(|range| {
+            range.end = range.end.min(end);
+            !range.is_empty()
+        });
         p.end = end;
         p.epoch += 2;
         brokers.produce(partition, records);

@@ -132,6 +132,14 @@ impl Referee {
             let requested = gap["requested"].as_i64().expect("where it begins");
             return seen.unreadable.push(requested..resumed);
         }
+        // What was cut off is lost, and none of what stands in the log.
+        if gap["reason"] == "truncated" || gap["reason"] == "unproven" {
+            seen.from = seen.from.min(resumed);
+            seen.unreadable
+                .iter_mut()
+                .for_each(|range| range.end = range.end.min(resumed));
+            return;
+        }
         *seen = Seen {
             from: resumed,
             ..Seen::default()

@@ -14,10 +14,21 @@ use crate::{
 pub(super) enum Before {
     /// A record.
     Record { epoch: Epoch, timestamp: Timestamp },
-    /// Nothing any more, or a transaction marker; the epoch of a record not far before it.
-    Hole { newest: Option<Epoch> },
+    /// Nothing any more, or a transaction marker, or what cannot be read.
+    Hole(Hole),
     /// The log does not reach there, at either end.
     OutOfRange,
+}
+
+/// What stands before a place that has no record right before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Hole {
+    /// The epoch of the last record before the place, if one is near.
+    pub(super) newest: Option<Epoch>,
+    /// Where that begins, between the two, what cannot be read.
+    pub(super) unreadable: Option<Offset>,
+    /// Whether no record is near, though the log begins further back.
+    pub(super) is_long: bool,
 }
 
 impl Question {
@@ -33,30 +44,47 @@ impl Question {
                     epoch: event.epoch,
                     timestamp: event.timestamp,
                 }),
-                None => Ok(Before::Hole {
-                    newest: self.newest_before(at, page).await?,
-                }),
+                None => Ok(Before::Hole(self.hole_before(at, page).await?)),
             },
             Ok(_) | Err(HistoryError::OutOfRange) => Ok(Before::OutOfRange),
             Err(error) => Err(error),
         }
     }
 
-    /// The epoch of the last record before the hole at `at`, if one is near: a newer one than the id's tells a truncated
-    /// log from a compacted one.
-    async fn newest_before(&self, at: Offset, page: Arc<Page>) -> Result<Option<Epoch>, HistoryError> {
-        let mut page = page;
+    /// Looks for the last record before the hole at `at`, which is in `page`: a newer epoch than the id's tells a truncated log
+    /// from a compacted one.
+    async fn hole_before(&self, at: Offset, page: Arc<Page>) -> Result<Hole, HistoryError> {
+        let (mut page, mut hole) = (page, Hole::default());
         for _ in 0..HOLE_PAGES {
             if let Some(event) = page.events()[..page.index_of(at)].last() {
-                return Ok(Some(event.epoch));
+                hole.newest = Some(event.epoch);
+                return Ok(hole);
+            }
+            if page.is_unreadable() {
+                hole.unreadable = Some(page.range().start);
             }
             page = match self.page(page.range().start - 1).await {
                 Ok(older) if older.next() >= page.range().start => older,
-                Ok(_) | Err(HistoryError::OutOfRange) => return Ok(None),
+                Ok(_) | Err(HistoryError::OutOfRange) => return Ok(hole),
                 Err(error) => return Err(error),
             };
         }
-        Ok(None)
+        hole.is_long = true;
+        Ok(hole)
+    }
+
+    /// Returns where that begins which cannot be read right before `offset`, or `offset`.
+    pub(super) async fn with_unreadable(&self, offset: Offset) -> Result<Offset, HistoryError> {
+        if offset <= 0 {
+            return Ok(offset);
+        }
+        match self.page(offset - 1).await {
+            Ok(page) if page.is_unreadable() && page.range().contains(&(offset - 1)) => {
+                Ok(page.range().start)
+            }
+            Ok(_) | Err(HistoryError::OutOfRange) => Ok(offset),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns the first of the records right before `offset` that bear no timestamp, or `offset` when that is none: whether they
