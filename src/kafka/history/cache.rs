@@ -6,14 +6,14 @@ use std::{
     time::Instant,
 };
 
-use super::streams::WarmLimit;
+use super::{streams::WarmLimit, times::Times};
 use crate::{
     kafka::{
         client::{PAGE_BYTES, PAGE_RECORDS},
         large::Large,
     },
     partition::{Page, PartitionLog, history_records},
-    position::Offset,
+    position::{Offset, Timestamp},
 };
 
 /// The pages read lately, bounded in bytes; the one not used for longest goes first.
@@ -56,6 +56,7 @@ struct Log {
     grain: Offset,
     /// The log start that a broker told last; 0 before any did.
     floor: Offset,
+    times: Times,
 }
 
 #[derive(Debug)]
@@ -141,6 +142,19 @@ impl Cache {
         self.log(log).floor = start;
     }
 
+    /// Notes that the first record of the log at or after `time` is at `offset`.
+    pub(super) fn note_time(&mut self, log: &Arc<PartitionLog>, time: Timestamp, offset: Offset) {
+        if !log.is_replaced() {
+            self.log(log).times.note(time, offset);
+        }
+    }
+
+    /// Returns an offset before which the log has no record of `time` or a later one, if one is known.
+    pub(super) fn before_time(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
+        let log = self.logs.get(&key(log))?;
+        log.times.before(time).filter(|offset| *offset >= log.floor)
+    }
+
     /// Drops all that is known of a log.
     pub(super) fn forget(&mut self, log: &Arc<PartitionLog>) {
         for entry in self
@@ -160,6 +174,7 @@ impl Cache {
             pages: BTreeMap::new(),
             grain: PAGE_RECORDS,
             floor: 0,
+            times: Times::default(),
         })
     }
 

@@ -9,12 +9,14 @@ mod rate;
 mod search;
 mod stale;
 mod streams;
+mod times;
 mod turns;
 mod worker;
 
 use std::{
     collections::HashMap,
     net::Ipv4Addr,
+    pin::pin,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
@@ -28,12 +30,12 @@ use super::{
     client::PAGE_BYTES,
     connect::Shared,
     counters::{ClusterLabels, Counters},
-    reader::{Found, Token},
+    reader::Token,
 };
 pub(super) use crate::partition::MOST_READERS;
 use crate::{
     client::ClientKey,
-    partition::{Bounds, History, HistoryError, Page, PartitionLog, TopicPartition},
+    partition::{Bounds, History, HistoryError, Page, PartitionLog, Read, TopicPartition},
     position::{Offset, Timestamp},
 };
 use backoffs::Backoffs;
@@ -289,7 +291,7 @@ impl Pool {
     ) -> Result<Option<Offset>, HistoryError> {
         // The second question settles what came in between the first answer and our own look at the newest record.
         for _ in 0..2 {
-            if let Some(offset) = self.ask_time(log, time, client).await?.offset {
+            if let Some(offset) = self.ask_time(log, time, client).await? {
                 return Ok(Some(offset));
             }
             if self.newest(log).await?.is_some_and(|newest| newest < time) {
@@ -309,16 +311,63 @@ impl Pool {
         search::newest(bounds, |offset| self.find_page(log, offset, ourselves())).await
     }
 
+    /// Returns the first record at or after `time` as the leader says, or as what is in memory says before it does: while thousands
+    /// wait, the first answers and pages tell most of the others.
     async fn ask_time(
         &self,
         log: &Arc<PartitionLog>,
         time: Timestamp,
         client: ClientKey,
-    ) -> Result<Found, HistoryError> {
-        self.question(log, |questions, partition, reply| {
+    ) -> Result<Option<Offset>, HistoryError> {
+        if let Some(offset) = self.time_in_memory(log, time) {
+            return Ok(Some(offset));
+        }
+        let mut answer = pin!(self.question(log, |questions, partition, reply| {
             questions.ask_time(partition, time, client, reply);
-        })
-        .await
+        }));
+        let mut pause = FIRST_LOOK;
+        loop {
+            if let Ok(found) = timeout(pause, &mut answer).await {
+                let offset = found?.offset;
+                if let Some(offset) = offset {
+                    self.core.cache.lock().note_time(log, time, offset);
+                }
+                return Ok(offset);
+            }
+            if let Some(offset) = self.time_in_memory(log, time) {
+                return Ok(Some(offset));
+            }
+            pause = pause.saturating_mul(2);
+        }
+    }
+
+    /// Returns the first record at or after `time`, if pages in memory have it and all that stands between it and a record before
+    /// which none is of that time.
+    fn time_in_memory(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
+        let mut at = self.core.cache.lock().before_time(log, time)?;
+        for _ in 0..PAGES_LOOKED_AT {
+            let page = self.page_in_memory(log, at)?;
+            let events = page.events().get(page.index_of(at)..)?;
+            if let Some(event) = events.iter().find(|event| event.timestamp >= time) {
+                self.core.cache.lock().note_time(log, time, event.offset);
+                return Some(event.offset);
+            }
+            at = page.next();
+        }
+        None
+    }
+
+    /// Returns the page that covers `offset`, unless it is in no memory or cannot be read.
+    fn page_in_memory(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Arc<Page>> {
+        let page = match log.read(offset) {
+            Read::Page(page) => page,
+            Read::Below => match self.core.cache.lock().find(log, offset) {
+                Lookup::Hit(page) => page,
+                Lookup::Miss { .. } | Lookup::Below => return None,
+            },
+            Read::Ahead | Read::Replaced => return None,
+        };
+        (!page.is_unreadable()).then_some(page)
     }
 
     async fn find_bounds(&self, log: &Arc<PartitionLog>) -> Result<Bounds, HistoryError> {
@@ -451,6 +500,12 @@ mod tests;
 fn ourselves() -> ClientKey {
     ClientKey::of(Ipv4Addr::UNSPECIFIED.into())
 }
+
+/// When one whose question waits looks into memory again; then after twice as long each time.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+
+/// How many pages are looked through for a time before its leader is asked: microseconds each.
+const PAGES_LOOKED_AT: usize = 4;
 
 /// A call that waits for its turn for longer than this is better asked again: the caller may have gone on otherwise.
 const CALL: Duration = Duration::from_secs(5);

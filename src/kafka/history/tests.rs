@@ -102,3 +102,71 @@ async fn a_ring_that_sheds_during_a_read_makes_no_answer_one_of_another_leader()
 }
 
 const OFFSET: Offset = 12;
+
+/// A page of the offsets from 0 to 7, whose records were written 10 ms after one another; none stands at 4.
+fn page_of_times(log: &PartitionLog) -> Arc<Page> {
+    let mut page = PageBuilder::new(0, log.encoding());
+    for offset in [0, 1, 2, 3, 5, 6, 7] {
+        let record = Record {
+            offset,
+            timestamp: offset * 10,
+            epoch: 1,
+            key: None,
+            headers: Headers::default(),
+            value: Some(b"{}"),
+            canary: false,
+        };
+        assert_eq!(page.push(&record), Ok(()));
+    }
+    Arc::new(page.finish(8))
+}
+
+#[tokio::test]
+async fn a_time_that_pages_in_memory_tell_is_asked_of_nobody() {
+    let ((pool, _mailbox, _ended), log) = (pool(), log());
+    let page = page_of_times(&log);
+    *pool.core.cache.lock() = Cache::new(1 << 20);
+    pool.core.cache.lock().insert(&log, &page, false);
+    assert_eq!(
+        pool.time_in_memory(&log, 45),
+        None,
+        "an older record may be as new"
+    );
+    pool.core.cache.lock().note_time(&log, 25, 3);
+    for (time, offset) in [(25, 3), (30, 3), (31, 5), (45, 5), (70, 7)] {
+        assert_eq!(
+            pool.first_at(&log, time, ourselves()).await,
+            Ok(Some(offset)),
+            "{time}"
+        );
+    }
+    assert_eq!(pool.time_in_memory(&log, 24), None, "it may be further ahead");
+    assert_eq!(
+        pool.time_in_memory(&log, 71),
+        None,
+        "it is behind what is in memory"
+    );
+    assert!(pool.readers.lock().questions.is_none(), "nobody was asked");
+}
+
+#[test]
+fn a_time_is_found_in_the_ring_too_and_not_behind_what_cannot_be_read() {
+    let ((pool, _mailbox, _ended), log) = (pool(), log());
+    pool.core.cache.lock().note_time(&log, 1, 10);
+    assert_eq!(pool.time_in_memory(&log, 1), Some(10));
+    let log = self::log();
+    log.append(Page::unreadable(15..20));
+    pool.core.cache.lock().note_time(&log, 2, 15);
+    assert_eq!(pool.time_in_memory(&log, 2), None);
+}
+
+#[test]
+fn what_was_known_of_the_times_of_a_log_goes_with_it() {
+    let ((pool, _mailbox, _ended), log) = (pool(), log());
+    pool.core.cache.lock().note_time(&log, 1, 10);
+    pool.forget(&log);
+    assert_eq!(pool.time_in_memory(&log, 1), None);
+    pool.core.cache.lock().note_time(&log, 1, 10);
+    pool.core.cache.lock().set_floor(&log, 11);
+    assert_eq!(pool.time_in_memory(&log, 1), None, "that has expired");
+}
