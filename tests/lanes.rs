@@ -464,7 +464,7 @@ fn clients_with_places_in_a_topic_that_is_absent_are_told_once_and_join_the_lane
         let mut crowd: Vec<_> = (0..200)
             .map(|_| {
                 let mut request = house.request(Some(&id), IdForm::Json);
-                request.topics = vec![TOPIC.into(), "gone".into()];
+                request.topics = [TOPIC, "gone"].into();
                 lanes.follow(request).unwrap()
             })
             .collect();

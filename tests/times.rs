@@ -241,7 +241,7 @@ const OTHER: &str = "other";
 
 fn two_topics(house: &House, id: &str, now: i64) -> Subscription {
     let request = Request {
-        topics: vec![TOPIC.into(), OTHER.into()],
+        topics: [TOPIC, OTHER].into(),
         position: Some(decode(id.as_bytes()).unwrap()),
         since: None,
         form: IdForm::Json,

@@ -175,7 +175,7 @@ fn request() -> Request {
     let mut id = Vec::new();
     composer(IdForm::Json, PARTITIONS).write(&mut id);
     Request {
-        topics: vec![TOPIC.into()],
+        topics: [TOPIC].into(),
         position: decode(&id).ok(),
         since: None,
         form: IdForm::Json,

@@ -25,7 +25,10 @@ pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
 pub use stream::{BadName, Stream, StreamName, check_name};
 
 use self::ranks::Ranks;
-use crate::{encoding::Encoding, position::keep_tags};
+use crate::{
+    encoding::Encoding,
+    position::{self, keep_tags},
+};
 
 /// The public streams. Names, aliases, topics and encodings in it are known to agree with each other.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +43,9 @@ pub struct Catalog {
 /// What streams have in common with each other.
 #[derive(Clone, Debug, Default)]
 struct AllRanks {
-    topics: Ranks,
-    former_topics: Ranks,
-    filter_fields: Ranks,
+    topics: Ranks<position::Topic>,
+    former_topics: Ranks<position::Topic>,
+    filter_fields: Ranks<Arc<str>>,
 }
 
 /// What all streams that share a topic agree on.

@@ -7,15 +7,24 @@ use super::{Stream, sorted};
 /// The names of one kind that the streams have, and which of them are of which stream.
 ///
 /// A request may name dozens of streams with hundreds of topics: their names are counted, and neither compared nor sorted.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Ranks {
-    /// Sorted, each once.
-    names: Vec<Arc<str>>,
+#[derive(Clone, Debug)]
+pub(super) struct Ranks<T> {
+    /// Sorted by name, each once.
+    names: Vec<T>,
     /// For each stream the indexes of its names, each once.
     of_streams: Vec<Vec<usize>>,
 }
 
-impl Ranks {
+impl<T> Default for Ranks<T> {
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            of_streams: Vec::new(),
+        }
+    }
+}
+
+impl<T: From<Arc<str>>> Ranks<T> {
     pub(super) fn of(streams: &[Stream], names_of: impl Fn(&Stream) -> &[Arc<str>]) -> Self {
         let names = sorted(streams.iter().flat_map(&names_of));
         let ranks: HashMap<_, _> = names
@@ -34,12 +43,12 @@ impl Ranks {
         };
         Self {
             of_streams: streams.iter().map(of_stream).collect(),
-            names,
+            names: names.into_iter().map(T::from).collect(),
         }
     }
 
     /// Returns the names that any of these streams has, sorted, and how many of the streams have each.
-    pub(super) fn among(&self, streams: &[usize]) -> impl Iterator<Item = (&Arc<str>, usize)> {
+    pub(super) fn among(&self, streams: &[usize]) -> impl Iterator<Item = (&T, usize)> {
         let mut counts = vec![0; self.names.len()];
         for rank in streams
             .iter()

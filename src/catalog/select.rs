@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use super::{Catalog, StreamName};
+use crate::position::{Topic, Topics};
 
 /// What a request's list of streams means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// The streams, each once, in the order in which they were first named.
     pub streams: Vec<StreamName>,
-    /// Their topics, sorted, each once.
-    pub topics: Vec<Arc<str>>,
-    /// Topics that one of the streams once had and none of them has now, sorted: entries of ids that name them are ignored.
-    pub former_topics: Vec<Arc<str>>,
+    /// Their topics.
+    pub topics: Topics,
+    /// Topics that one of the streams once had and none of them has now: entries of ids that name them are ignored.
+    pub former_topics: Topics,
     /// Fields that a query may name as parameters, sorted, and whether all of the streams allow it.
     pub filter_fields: Vec<(Arc<str>, bool)>,
 }
@@ -33,10 +34,14 @@ pub const MAX_STREAMS_PER_REQUEST: usize = 32;
 
 pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectError> {
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
+    let mut is_found = vec![false; catalog.streams.len()];
     for name in list.split(',') {
         match catalog.find(name) {
-            Some(stream) if found.contains(&stream) => {}
-            Some(stream) => found.push(stream),
+            Some(stream) if is_found[stream] => {}
+            Some(stream) => {
+                is_found[stream] = true;
+                found.push(stream);
+            }
             None => unknown.push(name.to_owned()),
         }
         if found.len() + unknown.len() > MAX_STREAMS_PER_REQUEST {
@@ -47,10 +52,10 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
         return Err(SelectError::Unknown(unknown));
     }
     let ranks = &catalog.ranks;
-    let names = |(name, _): (&Arc<str>, usize)| Arc::clone(name);
-    let topics: Vec<_> = ranks.topics.among(&found).map(names).collect();
-    let mut former_topics: Vec<_> = ranks.former_topics.among(&found).map(names).collect();
-    former_topics.retain(|former| topics.binary_search(former).is_err());
+    let topic = |(topic, _): (&Topic, usize)| topic.clone();
+    let topics: Topics = ranks.topics.among(&found).map(topic).collect();
+    let former_topics = ranks.former_topics.among(&found).map(topic);
+    let former_topics = former_topics.filter(|former| !topics.contains(former.name()));
     let fields = ranks.filter_fields.among(&found);
     let filter_fields = fields.map(|(field, count)| (Arc::clone(field), count == found.len()));
     Ok(Selection {
@@ -59,8 +64,8 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
             .iter()
             .map(|stream| StreamName::of(&catalog.streams[*stream]))
             .collect(),
+        former_topics: former_topics.collect(),
         topics,
-        former_topics,
     })
 }
 
@@ -78,8 +83,8 @@ mod tests {
         Catalog::new([edits, all].into_iter().chain(many).collect()).expect("a catalog")
     }
 
-    fn texts(names: &[Arc<str>]) -> Vec<&str> {
-        names.iter().map(|name| &**name).collect()
+    fn texts(topics: &Topics) -> Vec<&str> {
+        topics.names().map(|name| &**name).collect()
     }
 
     #[test]

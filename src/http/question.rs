@@ -1,13 +1,12 @@
 //! What a client asks of its streams, beside their names: where to go on, and how.
 
 mod parameters;
-mod topics;
 
 use std::time::Duration;
 
 use http::{HeaderMap, Uri};
 
-use self::{parameters::Parameters, topics::Topics};
+use self::parameters::Parameters;
 use super::error::Error;
 use crate::{
     catalog::Selection,
@@ -91,38 +90,60 @@ fn admit(
     selection: &Selection,
     now: Timestamp,
 ) -> Result<(Option<Position>, Option<Timestamp>), Error> {
-    let (topics, former_topics) = (
-        Topics::of(&selection.topics),
-        Topics::of(&selection.former_topics),
-    );
-    let asked = |entry: &Entry| topics.has(&entry.topic);
-    let (entries, others): (Vec<_>, Vec<_>) = id.entries.into_iter().partition(asked);
-    let (former, foreign): (Vec<_>, Vec<_>) = others
-        .into_iter()
-        .partition(|entry| former_topics.has(&entry.topic));
-    if !foreign.is_empty() {
-        return Err(not_available(&foreign, selection));
+    let mut entries = id.entries;
+    let mut topics = vec![Of::Foreign; entries.len()];
+    for (of, own) in [
+        (Of::Former, &selection.former_topics),
+        (Of::Asked, &selection.topics),
+    ] {
+        let ranges = own.entries_of_each(&entries).into_iter();
+        // One by one: most are of one partition.
+        ranges.flatten().for_each(|entry| topics[entry] = of);
+    }
+    let of = |of: Of| {
+        let entries = entries.iter().zip(&topics);
+        entries
+            .filter(move |(_, topic)| **topic == of)
+            .map(|(entry, _)| entry)
+    };
+    if topics.contains(&Of::Foreign) {
+        return Err(not_available(of(Of::Foreign), selection));
     }
     // Of topics that the streams no longer have, the successors go on at the same time.
-    let successors = place_elsewhere(former.iter().map(|entry| entry.place), now);
+    let successors = place_elsewhere(of(Of::Former).map(|entry| entry.place), now);
     let successors = successors.map(|place| place.time().unwrap_or(0));
+    if topics.contains(&Of::Former) {
+        let mut topics = topics.iter();
+        entries.retain(|_| topics.next() == Some(&Of::Asked));
+    }
     if entries.is_empty() {
         return Ok((None, successors.or(since)));
     }
     Ok((Some(Position { entries }), successors))
 }
 
-fn not_available(foreign: &[Entry], selection: &Selection) -> Error {
-    let topics = foreign.chunk_by(|a, b| a.topic == b.topic);
-    let asked = topics.take(MOST_TOLD).filter_map(|entries| entries.first());
-    let asked = asked.map(|entry| match &entry.topic {
+/// Which topics an entry of an id is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Those of the request.
+    Asked,
+    /// Those that its streams once had.
+    Former,
+    /// None of these.
+    Foreign,
+}
+
+fn not_available<'e>(foreign: impl Iterator<Item = &'e Entry>, selection: &Selection) -> Error {
+    let mut last = None;
+    let topics = foreign.filter(|entry| last.replace(&entry.topic) != Some(&entry.topic));
+    let asked = topics.take(MOST_TOLD).map(|entry| match &entry.topic {
         TopicKey::Name(name) => name.to_string(),
         TopicKey::Tag(tag) => format!("a topic with the tag {tag:08x}"),
     });
     let asked = asked.collect();
     Error::TopicNotAvailable {
         asked,
-        available: selection.topics.iter().map(ToString::to_string).collect(),
+        available: selection.topics.names().map(ToString::to_string).collect(),
     }
 }
 

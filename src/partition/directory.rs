@@ -34,8 +34,7 @@ impl fmt::Display for TopicPartition {
 /// and an added partition become known.
 #[derive(Debug, Default)]
 pub struct Directory {
-    /// By name. A request looks up hundreds of them, and no stranger makes one.
-    topics: RwLock<HashMap<Arc<str>, Topic, RandomState>>,
+    topics: RwLock<Topics>,
     version: AtomicU64,
     bells: Bells,
     occupancy: Arc<Occupancy>,
@@ -86,13 +85,6 @@ impl Directory {
         }
     }
 
-    /// Whether the brokers said that there is no such topic; false while nothing is known of it.
-    pub fn is_absent(&self, topic: &str) -> bool {
-        let topics = self.topics.read();
-        let known = topics.get(topic);
-        known.is_some_and(|topic| topic.absent && topic.partitions.is_none())
-    }
-
     /// Makes `log` the current one of its partition; the one before it, if any, is told.
     pub fn put(&self, log: Arc<PartitionLog>) {
         let TopicPartition { topic, partition } = log.partition().clone();
@@ -125,22 +117,22 @@ impl Directory {
         self.topics.read().get(topic)?.logs.get(&partition).cloned()
     }
 
+    /// What is known of each of these topics, at one moment.
+    pub fn look<'a>(&self, topics: impl Iterator<Item = &'a Arc<str>>) -> Vec<Known> {
+        let known = self.topics.read();
+        topics
+            .map(|topic| known.get(topic).map_or(Known::default(), Known::of))
+            .collect()
+    }
+
     /// How many partitions a topic has; `None` while nothing is known of it.
     pub fn partitions(&self, topic: &str) -> Option<i32> {
         self.topics.read().get(topic)?.partitions
     }
 
-    /// Returns the newest time at the end of any log of `topics`, if not all of their partitions have a log.
-    pub fn newest_beside_missing<'a>(
-        &self,
-        topics: impl Iterator<Item = &'a str> + Clone,
-    ) -> Option<Timestamp> {
+    /// Returns the newest time at the end of any log of `topics`.
+    pub fn newest<'a>(&self, topics: impl Iterator<Item = &'a Arc<str>>) -> Option<Timestamp> {
         let known = self.topics.read();
-        let is_whole = |topic: &Topic| topic.partitions == i32::try_from(topic.logs.len()).ok();
-        // As a rule all are there, and no log is looked at.
-        if topics.clone().all(|topic| known.get(topic).is_some_and(is_whole)) {
-            return None;
-        }
         let logs = topics
             .filter_map(|topic| known.get(topic))
             .flat_map(|topic| topic.logs.values());
@@ -200,3 +192,32 @@ impl Directory {
         self.bells.ring();
     }
 }
+
+/// What is known of a topic.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known {
+    /// How many partitions it has; `None` while nothing is known of it.
+    pub partitions: Option<i32>,
+    /// Whether the brokers said that there is no such topic; false while nothing is known of it.
+    pub is_absent: bool,
+    /// How many of its partitions have a log.
+    pub logs: usize,
+}
+
+impl Known {
+    fn of(topic: &Topic) -> Self {
+        Self {
+            partitions: topic.partitions,
+            is_absent: topic.absent && topic.partitions.is_none(),
+            logs: topic.logs.len(),
+        }
+    }
+
+    /// Whether each of its partitions has a log.
+    pub fn is_whole(self) -> bool {
+        self.partitions.is_some() && self.partitions == i32::try_from(self.logs).ok()
+    }
+}
+
+/// By name. A request looks up hundreds of them, and no stranger makes one.
+type Topics = HashMap<Arc<str>, Topic, RandomState>;

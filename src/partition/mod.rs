@@ -14,7 +14,7 @@ mod settings;
 
 pub use bell::{Bell, Bells, Waiters};
 pub use cursor::{Cursor, Step};
-pub use directory::{Directory, TopicPartition};
+pub use directory::{Directory, Known, TopicPartition};
 pub use history::{Bounds, History, HistoryError};
 pub use log::{PartitionLog, Read};
 pub use page::{Page, PageBuilder};

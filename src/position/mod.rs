@@ -12,6 +12,7 @@ mod pieces;
 #[cfg(test)]
 mod properties;
 mod tags;
+mod topics;
 mod types;
 
 pub use composer::Composer;
@@ -19,6 +20,7 @@ pub use decode::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, decode};
 pub use elsewhere::place_elsewhere;
 pub use error::{DecodeError, EntryFault};
 pub use tags::keep_tags;
+pub use topics::{Topic, Topics};
 pub use types::{Entry, Epoch, LogTag, Mark, Offset, Partitions, Place, Position, Timestamp, TopicKey};
 
 /// How ids are written.

@@ -42,7 +42,8 @@ pub struct Subscription {
     form: IdForm,
     shows_canaries: bool,
     sieve: Option<Sieve>,
-    id: Composer,
+    /// Made when the first id is written: most clients go on in a lane before that. `None` also while it is of other parts.
+    id: Option<Composer>,
     /// Whether the id is behind the places: it is brought up to them when it is written.
     is_id_stale: bool,
     /// Found, and not told yet.
@@ -106,7 +107,7 @@ impl Subscription {
 
     pub(super) fn of(asker: Asker, roster: Roster, wish: Wish) -> Self {
         Self {
-            id: Composer::new(wish.form, roster.entries()),
+            id: None,
             is_id_stale: false,
             asker,
             roster,
@@ -332,9 +333,9 @@ impl Subscription {
         self.roster.parts[part].waits_since = None;
         self.roster.parts[part].place = place;
         if wanted {
-            self.freshen_id();
-            self.id.set(part, &place);
-            batch.event(&head.page, event, encoding, &self.id);
+            let id = self.fresh_id();
+            id.set(part, &place);
+            batch.event(&head.page, event, encoding, id);
         } else {
             self.is_id_stale = true;
         }
@@ -353,11 +354,21 @@ impl Subscription {
         }
     }
 
-    /// Brings the id up to the places. What a filter passes over moves them, and writes nothing.
-    fn freshen_id(&mut self) {
-        if std::mem::take(&mut self.is_id_stale) {
-            self.id.set_all(self.roster.parts.iter().map(|part| part.place));
+    /// Returns the id, brought up to the places. What a filter passes over moves them, and writes nothing.
+    fn fresh_id(&mut self) -> &mut Composer {
+        let is_stale = std::mem::take(&mut self.is_id_stale);
+        if let Some(id) = &mut self.id
+            && is_stale
+        {
+            id.set_all(self.roster.parts.iter().map(|part| part.place));
         }
+        self.id.get_or_insert_with(|| {
+            let id = Composer::new(self.form, self.roster.entries());
+            if self.format == Format::Sse && !id.is_readable() {
+                oversize::warn(self.roster.parts.len());
+            }
+            id
+        })
     }
 
     /// Tells a client whose filter has passed nothing for a while how far it has come. JSON lines have no ids to tell it by.
@@ -373,8 +384,7 @@ impl Subscription {
             && let Poll::Ready(skipped) = sieve.poll_due(context)
         {
             sieve.has_told();
-            self.freshen_id();
-            batch.checkpoint(skipped, &self.id);
+            batch.checkpoint(skipped, self.fresh_id());
         }
     }
 
@@ -387,14 +397,10 @@ impl Subscription {
         compose::checkpoint(self.format, self.form, entries, self.texts.as_ref())
     }
 
-    /// Brings the parts up to the directory, and the id up to the parts.
+    /// Brings the parts up to the directory. The id is of other parts then.
     fn refresh(&mut self) {
         if self.roster.refresh(&self.asker.source.directory, &mut self.gaps) {
-            self.id = Composer::new(self.form, self.roster.entries());
-            self.is_id_stale = false;
-            if self.format == Format::Sse && !self.id.is_readable() {
-                oversize::warn(self.roster.parts.len());
-            }
+            self.id = None;
         }
     }
 

@@ -31,7 +31,7 @@ use crate::{
     client::ClientKey,
     filter::Filter,
     partition::{Directory, History},
-    position::{IdForm, Position, Timestamp},
+    position::{IdForm, Position, Timestamp, Topics},
 };
 
 /// What every subscription of a process shares.
@@ -46,8 +46,8 @@ pub struct Source {
 /// What one client asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The topics of its streams, sorted, each once.
-    pub topics: Vec<Arc<str>>,
+    /// The topics of its streams.
+    pub topics: Topics,
     /// Where it wants to go on; `None` is from now on, or from `since`. Its topics are among `topics`.
     pub position: Option<Position>,
     /// Where topics start that `position` does not speak of: all, when there is none; else a time as those in `position` are.

@@ -1,20 +1,15 @@
 //! Which place each partition of a request starts from, before Kafka is asked anything.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
-
-use foldhash::fast::RandomState;
+use std::ops::Range;
 
 use super::Request;
-use crate::{
-    partition::TopicPartition,
-    position::{Entry, Partitions, Place, Timestamp, TopicKey, place_elsewhere},
-};
+use crate::position::{Entry, Partitions, Place, Timestamp, place_elsewhere};
 
 /// The places that a request speaks of.
 pub(super) struct Places {
     entries: Vec<Entry>,
-    /// Which of the entries are those of a topic: a request has hundreds of both.
-    topics: HashMap<TopicKey, Range<usize>, RandomState>,
+    /// Which of the entries are those of each topic: none when there are no entries.
+    topics: Vec<Range<usize>>,
     /// Where a topic starts that the entries lack altogether.
     other: Place,
     now: Timestamp,
@@ -26,7 +21,7 @@ impl Places {
         let Some(position) = request.position.take() else {
             return Self {
                 entries: Vec::new(),
-                topics: HashMap::default(),
+                topics: Vec::new(),
                 other: request.since.map_or(Place::Latest, Place::Since),
                 now: request.now,
             };
@@ -35,7 +30,7 @@ impl Places {
         let since = request.since.map(Place::Since);
         let other = place_elsewhere(places.chain(since), request.now);
         Self {
-            topics: ranges(&position.entries),
+            topics: request.topics.entries_of_each(&position.entries),
             entries: position.entries,
             other: other.unwrap_or(Place::Latest),
             now: request.now,
@@ -46,19 +41,20 @@ impl Places {
     pub(super) fn none(now: Timestamp) -> Self {
         Self {
             entries: Vec::new(),
-            topics: HashMap::default(),
+            topics: Vec::new(),
             other: Place::Since(now),
             now,
         }
     }
 
-    /// Where `partition` starts. A partition that the topic's entries lack was added later, and starts at its start.
-    pub(super) fn of_partition(&self, partition: &TopicPartition) -> Place {
-        let entries = self.entries_of(&partition.topic);
+    /// Where a partition of the topic of this index starts. One that the topic's entries lack was added later, and starts at its
+    /// start.
+    pub(super) fn of_partition(&self, topic: usize, partition: i32) -> Place {
+        let entries = self.entries_of(topic);
         let Some(first) = entries.first() else {
             return self.other;
         };
-        let own = Partitions::One(partition.partition);
+        let own = Partitions::One(partition);
         match entries.binary_search_by_key(&own, |entry| entry.partitions) {
             Ok(index) => entries[index].place,
             // A topic that is named bare stands before its partitions.
@@ -67,21 +63,16 @@ impl Places {
         }
     }
 
-    /// Returns the entries of `topic`, by partition. An id names its topics in one of the two ways.
-    pub(super) fn entries_of(&self, topic: &Arc<str>) -> &[Entry] {
-        let of = |key: &TopicKey| self.topics.get(key).map(|range| &self.entries[range.clone()]);
-        if self.topics.is_empty() {
-            return &[];
-        }
-        of(&TopicKey::Name(Arc::clone(topic)))
-            .or_else(|| of(&TopicKey::Tag(TopicKey::tag_of(topic))))
-            .unwrap_or_default()
+    /// Returns the entries of the topic of this index, by partition.
+    fn entries_of(&self, topic: usize) -> &[Entry] {
+        let range = self.topics.get(topic).cloned();
+        range.map_or(&[], |range| &self.entries[range])
     }
 
     /// Forgets the entries, which may be hundreds: every topic has been looked at that a place was to be found in.
     pub(super) fn forget_entries(&mut self) {
         self.entries = Vec::new();
-        self.topics = HashMap::default();
+        self.topics = Vec::new();
     }
 
     /// Notes the newest time of a record that the client's topics have as it comes. Our clock may be ahead of theirs: what comes
@@ -99,41 +90,22 @@ impl Places {
         }
     }
 
-    /// The partitions of `topic` that the request names, whether they exist or not.
-    pub(super) fn named(&self, topic: &Arc<str>) -> impl Iterator<Item = (TopicPartition, Place)> {
-        self.entries_of(topic)
-            .iter()
-            .filter_map(|entry| match entry.partitions {
-                Partitions::One(partition) => Some((
-                    TopicPartition {
-                        topic: topic.clone(),
-                        partition,
-                    },
-                    entry.place,
-                )),
-                Partitions::All => None,
-            })
+    /// Whether it names no partition of the topic of this index from `first` on.
+    pub(super) fn names_none(&self, topic: usize, first: i32) -> bool {
+        let last = self.entries_of(topic).last();
+        last.is_none_or(|last| last.partitions < Partitions::One(first))
+    }
+
+    /// The partitions of the topic of this index that the request names, from `first` on, whether they exist or not.
+    pub(super) fn named(&self, topic: usize, first: i32) -> impl Iterator<Item = (i32, Place)> {
+        let entries = self.entries_of(topic);
+        let from = entries.partition_point(|entry| entry.partitions < Partitions::One(first));
+        entries[from..].iter().filter_map(|entry| match entry.partitions {
+            Partitions::One(partition) => Some((partition, entry.place)),
+            Partitions::All => None,
+        })
     }
 }
 
 /// How far ahead our clock is reckoned with to be, in milliseconds. Topics that are quiet for longer say nothing of it.
 const MOST_AHEAD: Timestamp = 300_000;
-
-/// Returns where the entries of each topic stand. They stand together, since a position is sorted.
-fn ranges(entries: &[Entry]) -> HashMap<TopicKey, Range<usize>, RandomState> {
-    let mut start = 0;
-    let chunks = entries.chunk_by(|a, b| is_same(&a.topic, &b.topic));
-    let ranges = chunks.map(|chunk| {
-        let range = start..start + chunk.len();
-        start = range.end;
-        (chunk[0].topic.clone(), range)
-    });
-    ranges.collect()
-}
-
-fn is_same(a: &TopicKey, b: &TopicKey) -> bool {
-    match (a, b) {
-        (TopicKey::Name(a), TopicKey::Name(b)) => Arc::ptr_eq(a, b) || a == b,
-        _ => a == b,
-    }
-}

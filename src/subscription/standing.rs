@@ -10,7 +10,7 @@ use super::{
     gap::Gap,
     merge::Wish,
     part::{Asker, Part},
-    roster::{Roster, Topic, entries_of_absent},
+    roster::{Roster, TopicStates},
     texts::Texts,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 /// Where a subscription stands in every partition, filtered and skipped records included.
 #[derive(Debug)]
 pub(super) struct Standing {
-    topics: Arc<[Topic]>,
+    topics: TopicStates,
     pub(super) parts: Box<[Stand]>,
     /// Found, and not told yet: the parts stand behind them already.
     gaps: Vec<Gap>,
@@ -47,7 +47,7 @@ impl Standing {
     #[cfg(test)]
     pub(super) fn nowhere() -> Self {
         Self {
-            topics: Arc::default(),
+            topics: TopicStates::default(),
             parts: Box::default(),
             gaps: Vec::new(),
             settled: true,
@@ -89,9 +89,13 @@ impl Standing {
             let TopicPartition { topic, partition } = &stand.partition;
             (Arc::clone(topic), *partition, stand.place)
         });
-        let has_parts = |topic: &str| self.parts.iter().any(|stand| *stand.partition.topic == *topic);
-        let entries = entries.chain(entries_of_absent(&self.topics, has_parts));
-        compose::checkpoint(format, form, entries.collect(), texts)
+        let absent = self.topics.entries_of_absent(|topic| {
+            let parts = &self.parts;
+            parts
+                .binary_search_by(|stand| (*stand.partition.topic).cmp(topic))
+                .is_ok()
+        });
+        compose::checkpoint(format, form, entries.chain(absent).collect(), texts)
     }
 
     /// The same for all that [are the same](Self::is_same).
@@ -161,7 +165,7 @@ impl Subscription {
             .iter()
             .map(|stand| Part::at(stand, &asker))
             .collect();
-        let roster = Roster::at(Arc::clone(&standing.topics), parts, now);
+        let roster = Roster::at(standing.topics.clone(), parts, now);
         let mut subscription = Self::of(asker, roster, wish);
         subscription.gaps.clone_from(&standing.gaps);
         subscription
@@ -170,7 +174,7 @@ impl Subscription {
     /// Where it stands now.
     pub(super) fn standing(&self) -> Standing {
         Standing {
-            topics: Arc::clone(self.roster.topics()),
+            topics: self.roster.topics().clone(),
             parts: self.roster.parts.iter().map(Part::stand).collect(),
             gaps: self.gaps.clone(),
             settled: self.gaps.is_empty() && self.is_determined(),
@@ -263,7 +267,7 @@ mod tests {
 
     fn of_topics(source: &Source, topics: &[&str]) -> Subscription {
         let request = Request {
-            topics: topics.iter().map(|topic| Arc::from(*topic)).collect(),
+            topics: topics.iter().copied().collect(),
             position: None,
             since: None,
             form: IdForm::Json,

@@ -196,7 +196,7 @@ clusters = ["other", "main"]
     assert_eq!(config.catalog.topics_of("main"), ["edits".into(), "pages".into()]);
     assert_eq!(config.catalog.topics_of("other"), ["pages".into()]);
     let selection = config.catalog.select("wiki.edits").expect("a stream");
-    assert_eq!(selection.former_topics, ["old".into()]);
+    assert_eq!(selection.former_topics, ["old"].into());
     assert_eq!(selection.filter_fields, [("wiki".into(), true)]);
     let encoding = config.catalog.encoding_of("edits").expect("a topic");
     assert_eq!(

@@ -68,7 +68,7 @@ impl Two {
 
     fn reader(&self, id: Option<&str>) -> Client {
         let request = Request {
-            topics: vec!["t".into()],
+            topics: ["t"].into(),
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: Some(stamp(0)),
             form: IdForm::Json,

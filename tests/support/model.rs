@@ -249,7 +249,7 @@ impl House {
     /// A request that begins at `id`, or with what comes.
     pub fn request(&self, id: Option<&str>, form: IdForm) -> Request {
         Request {
-            topics: vec![TOPIC.into()],
+            topics: [TOPIC].into(),
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: None,
             form,

@@ -42,7 +42,7 @@ use crate::{
     client::ClientKey,
     filter::{Filter, Filters, TooManyFilters},
     partition::{Bells, Waiters},
-    position::{IdForm, Timestamp},
+    position::{IdForm, Timestamp, Topics},
 };
 
 pub use follower::{Audience, Follower};
@@ -67,8 +67,7 @@ struct House {
 /// What all clients of a lane want alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
-    /// Sorted, each once.
-    topics: Vec<Arc<str>>,
+    topics: Topics,
     form: IdForm,
     format: Format,
     coding: Coding,

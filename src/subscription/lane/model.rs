@@ -81,7 +81,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn key(lane: usize) -> Key {
     Key {
-        topics: vec![lane.to_string().into()],
+        topics: [lane.to_string().as_str()].into(),
         form: IdForm::Json,
         format: Format::Sse,
         coding: Coding::Identity,

@@ -187,7 +187,7 @@ pub(crate) mod tests {
     };
     use crate::{
         filter::Filters,
-        position::IdForm,
+        position::{IdForm, Topics},
         subscription::{Coding, Format, tests::gap},
     };
 
@@ -198,7 +198,7 @@ pub(crate) mod tests {
         /// One that has looked at its streams, and found nothing yet.
         pub(crate) fn new() -> Self {
             let key = Key {
-                topics: Vec::new(),
+                topics: Topics::default(),
                 form: IdForm::Json,
                 format: Format::Sse,
                 coding: Coding::Identity,

@@ -1,0 +1,214 @@
+//! The topics of a request, and which entries of an id are of them.
+
+use std::{
+    cmp::Ordering,
+    hash::{Hash, Hasher},
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
+
+use super::{Entry, TopicKey};
+
+/// Some topics, sorted by name, each once. Clones share them.
+///
+/// A request may have hundreds: they are not copied, and what their tags are is known since the configuration was read.
+#[derive(Clone, Debug, Default)]
+pub struct Topics(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    topics: Box<[Topic]>,
+    /// Their indexes, in the order of their tags: made for the first id that names them so.
+    by_tag: OnceLock<Box<[usize]>>,
+}
+
+/// A topic, as ids name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    name: Arc<str>,
+    tag: u32,
+}
+
+impl From<&str> for Topic {
+    fn from(name: &str) -> Self {
+        Arc::<str>::from(name).into()
+    }
+}
+
+impl From<Arc<str>> for Topic {
+    fn from(name: Arc<str>) -> Self {
+        let tag = TopicKey::tag_of(&name);
+        Self { name, tag }
+    }
+}
+
+impl Topic {
+    /// The topic's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+}
+
+impl Topics {
+    /// Their names, sorted.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> + Clone {
+        self.0.topics.iter().map(Topic::name)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.topics.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.topics.is_empty()
+    }
+
+    /// Whether the topic called `name` is one of them.
+    pub fn contains(&self, name: &str) -> bool {
+        let names = &self.0.topics;
+        names.binary_search_by(|topic| (*topic.name).cmp(name)).is_ok()
+    }
+
+    /// Returns for each of them which of `entries` are of it. These are those of a position: sorted, so that a topic's stand together.
+    ///
+    /// Both are gone through once, side by side: to look up each of thousands of entries would cost several times as much.
+    pub fn entries_of_each(&self, entries: &[Entry]) -> Vec<Range<usize>> {
+        let mut ranges = vec![0..0; self.len()];
+        let names = entries.partition_point(|entry| matches!(entry.topic, TopicKey::Name(_)));
+        if names > 0 {
+            self.pair(entries, 0..names, 0..self.len(), &mut ranges);
+        }
+        if names < entries.len() {
+            let by_tag = self.by_tag().iter().copied();
+            self.pair(entries, names..entries.len(), by_tag, &mut ranges);
+        }
+        ranges
+    }
+
+    /// Sets the ranges of topics which come in the order of the entries. Two may have one tag, and so the same entries.
+    fn pair(
+        &self,
+        entries: &[Entry],
+        among: Range<usize>,
+        topics: impl IntoIterator<Item = usize>,
+        ranges: &mut [Range<usize>],
+    ) {
+        let mut start = among.start;
+        for index in topics {
+            let topic = &self.0.topics[index];
+            let count = |from: usize, is: fn(Ordering) -> bool| {
+                let entries = entries[from..among.end].iter();
+                entries.take_while(|entry| is(topic.compare(entry))).count()
+            };
+            start += count(start, Ordering::is_lt);
+            ranges[index] = start..start + count(start, Ordering::is_eq);
+        }
+    }
+
+    /// Returns their indexes, in the order of their tags.
+    fn by_tag(&self) -> &[usize] {
+        self.0.by_tag.get_or_init(|| {
+            let tags = self.0.topics.iter().zip(0_u64..);
+            let mut tags: Vec<_> = tags
+                .map(|(topic, index)| u64::from(topic.tag) << 32 | index)
+                .collect();
+            tags.sort_unstable();
+            tags.into_iter().map(|tag| (tag & 0xffff_ffff) as usize).collect()
+        })
+    }
+}
+
+impl Topic {
+    /// Compares the topic of `entry` with this one.
+    fn compare(&self, entry: &Entry) -> Ordering {
+        match &entry.topic {
+            TopicKey::Name(name) => (**name).cmp(&*self.name),
+            TopicKey::Tag(tag) => tag.cmp(&self.tag),
+        }
+    }
+}
+
+impl<T: Into<Topic>> FromIterator<T> for Topics {
+    fn from_iter<I: IntoIterator<Item = T>>(topics: I) -> Self {
+        let mut topics: Vec<Topic> = topics.into_iter().map(Into::into).collect();
+        if !topics.is_sorted_by(|a, b| a.name < b.name) {
+            topics.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            topics.dedup_by(|a, b| a.name == b.name);
+        }
+        Self(Arc::new(Shared {
+            topics: topics.into(),
+            by_tag: OnceLock::new(),
+        }))
+    }
+}
+
+impl<T: Into<Topic>, const N: usize> From<[T; N]> for Topics {
+    fn from(topics: [T; N]) -> Self {
+        topics.into_iter().collect()
+    }
+}
+
+impl PartialEq for Topics {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.topics == other.0.topics
+    }
+}
+
+impl Eq for Topics {}
+
+impl Hash for Topics {
+    /// Hashes their tags, of which equal ones have the same: a twentieth of the names.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.topics.iter().for_each(|topic| topic.tag.hash(state));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{Partitions, Place};
+
+    fn entries(topics: &[TopicKey]) -> Vec<Entry> {
+        let entry = |topic: &TopicKey| {
+            [0, 1].map(|partition| Entry {
+                topic: topic.clone(),
+                partitions: Partitions::One(partition),
+                place: Place::Earliest,
+            })
+        };
+        let mut entries: Vec<_> = topics.iter().flat_map(entry).collect();
+        entries.sort_by(|a, b| a.topic.cmp(&b.topic));
+        entries
+    }
+
+    #[test]
+    fn each_topic_has_its_entries_and_no_others_whether_named_or_tagged() {
+        let names: Vec<String> = (0..40).map(|number| format!("topic-{number}")).collect();
+        let topics: Topics = names.iter().step_by(3).map(String::as_str).collect();
+        let named = |name: &String| TopicKey::Name(name.as_str().into());
+        let tagged = |name: &String| TopicKey::Tag(TopicKey::tag_of(name));
+        let forms: [fn(&String) -> TopicKey; 2] = [named, tagged];
+        for key in forms {
+            let entries = entries(&names.iter().step_by(2).map(key).collect::<Vec<_>>());
+            let ranges = topics.entries_of_each(&entries);
+            for (name, range) in topics.names().zip(ranges) {
+                let own = entries.iter().filter(|entry| entry.topic.names(name));
+                assert!(entries[range].iter().eq(own), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_topics_of_one_tag_have_the_same_entries() {
+        let topic = |name: &str| Topic {
+            name: name.into(),
+            tag: 7,
+        };
+        let topics: Topics = [topic("b"), topic("a")].into();
+        assert_eq!(topics.names().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);
+        let entries = entries(&[3, 7, 9].map(TopicKey::Tag));
+        assert_eq!(topics.entries_of_each(&entries), [2..4, 2..4]);
+    }
+}
