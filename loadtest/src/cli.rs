@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Slowloris(SlowlorisArgs),
     /// Everything that a stranger can send, from many addresses, and no honest client notices
     Hostile(HostileArgs),
+    /// Everything that happens to brokers, logs and gateways, in a random order: nobody loses anything untold
+    Nemesis(NemesisArgs),
     /// The npm client wikimedia-streams at its limit: what that costs (needs node, no Java)
     HotLoop(HotLoopArgs),
     /// Thousands of clients live on one stream, beside a raw writer and other servers: what a delivery costs
@@ -136,6 +138,28 @@ pub(crate) struct HostileArgs {
     /// What the order of the attacks follows from [default: another one each time]
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NemesisArgs {
+    /// How long
+    #[arg(long, default_value = "1h", value_name = "DURATION")]
+    pub(crate) duration: Span,
+    /// What the order of the acts follows from [default: another one each time]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// How often everything is undone, and all accounts are closed
+    #[arg(long, default_value = "1m", value_name = "DURATION")]
+    pub(crate) round: Span,
+    /// Records a second, over all topics
+    #[arg(long, default_value_t = 100.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// Readers
+    #[arg(long, default_value_t = 24)]
+    pub(crate) readers: usize,
+    /// How long a reader may take, once everything is undone, until it has everything
+    #[arg(long, default_value = "2m", value_name = "DURATION")]
+    pub(crate) patience: Span,
 }
 
 #[derive(Args, Debug)]

@@ -21,6 +21,7 @@ use riverhead_loadtest::{
         hostile::Hostile,
         hot_loop::{self, HotLoop},
         latency::Latency,
+        nemesis::Nemesis,
         replay::Replay,
         resume::Resume,
         slow::Slow,
@@ -31,8 +32,8 @@ use riverhead_loadtest::{
 };
 
 use crate::cli::{
-    Cli, ColdArgs, Command, HogArgs, HostileArgs, HotLoopArgs, LatencyArgs, ReplayArgs, ResumeArgs, SlowArgs,
-    SlowlorisArgs, TimesArgs,
+    Cli, ColdArgs, Command, HogArgs, HostileArgs, HotLoopArgs, LatencyArgs, NemesisArgs, ReplayArgs,
+    ResumeArgs, SlowArgs, SlowlorisArgs, TimesArgs,
 };
 
 fn main() -> ExitCode {
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         Command::Slowloris(args) => run.slowloris(&args),
         Command::Hostile(args) => run.hostile(&args),
         Command::HotLoop(args) => run.hot_loop(&args),
+        Command::Nemesis(args) => run.nemesis(&args),
         Command::Fanout(args) => run.fanout(&args),
         Command::Idle(args) => run.idle(&args),
         Command::Storm(args) => run.storm(&args),
@@ -223,6 +225,21 @@ impl Run<'_> {
             progress: self.progress,
         };
         self.tell(&scenario.run())
+    }
+
+    fn nemesis(&self, args: &NemesisArgs) -> ExitCode {
+        let scenario = Nemesis {
+            binary: self.binary(),
+            seed: args.seed.unwrap_or_else(|| fastrand::u64(..)),
+            duration: args.duration.0,
+            round: args.round.0,
+            rate: args.rate,
+            readers: args.readers,
+            patience: args.patience.0,
+            progress: self.progress,
+        };
+        self.progress.say("starting three brokers");
+        self.tell_or_fail(scenario.run(&Nemesis::brokers(), "nemesis"))
     }
 
     fn times(&self, args: &TimesArgs) -> ExitCode {

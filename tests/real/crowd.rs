@@ -10,6 +10,7 @@ use riverhead_loadtest::{
         Report,
         churn::Churn,
         fanout::{Fanout, Load},
+        nemesis::Nemesis,
         storm::Storm,
     },
     server::Kind,
@@ -95,6 +96,26 @@ fn clients_that_come_lag_are_cut_and_leave_lose_nothing() {
     let report = churn.run(cluster.get(), "churn").expect("a gateway");
     exact(&report.problems());
     assert!(report.lags > 50 && report.returns > 50, "{report}");
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn nobody_loses_anything_untold_whatever_happens_to_brokers_logs_and_gateways() {
+    // It makes topics, and a group, that the shared cluster is not to have.
+    let _turn = alone();
+    let nemesis = Nemesis {
+        binary: RIVERHEAD.into(),
+        // Another one each time: the report prints it.
+        seed: fastrand::u64(..),
+        duration: scaled(Duration::from_secs(120)),
+        round: Duration::from_secs(40),
+        rate: 100.0,
+        readers: 16,
+        patience: scaled(Duration::from_secs(120)),
+        progress: Progress::Silent,
+    };
+    let report = nemesis.run(&Nemesis::brokers(), "nemesis");
+    passes(&report.expect("brokers that tell the truth"));
 }
 
 fn storm(back: Option<Duration>) -> Storm {

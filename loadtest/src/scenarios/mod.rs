@@ -9,6 +9,7 @@ pub mod hot_loop;
 pub mod idle;
 pub mod latency;
 pub mod look;
+pub mod nemesis;
 pub mod replay;
 pub mod replayer;
 pub mod resume;

@@ -112,18 +112,19 @@ impl Cluster {
     }
 
     /// Moves the start of a partition's log to `before`: older records are gone.
+    ///
+    /// # Panics
+    ///
+    /// If no leader does it within half a minute: one may be being elected.
     pub fn delete_records(&self, topic: &str, partition: i32, before: i64) {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(before))
             .expect("a valid offset");
-        let result = futures_executor::block_on(self.admin().delete_records(&list, &options()));
-        let result = result.expect("an answer from the leader");
-        let partition = result
-            .find_partition(topic, partition)
-            .expect("the partition asked for");
-        partition
-            .error()
-            .unwrap_or_else(|error| panic!("delete records of {topic}: {error}"));
+        eventually(CHANGE, &format!("records deleted of {topic}-{partition}"), || {
+            let result = futures_executor::block_on(self.admin().delete_records(&list, &options()))?;
+            let answer = result.find_partition(topic, partition);
+            answer.expect("the partition asked for").error()
+        });
     }
 
     /// The value of a topic's property, whether set or by default.

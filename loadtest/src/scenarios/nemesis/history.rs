@@ -1,0 +1,77 @@
+//! What led to a violation.
+
+use std::{collections::VecDeque, fmt::Write as _, time::Duration};
+
+use super::{
+    judge::Fault,
+    note::{Note, What},
+    stage::Chronicle,
+    truth::Partition,
+};
+
+/// What a reader noted lately, but for the events.
+#[derive(Debug, Default)]
+pub(super) struct History(VecDeque<Note>);
+
+impl History {
+    /// Keeps what is not an event.
+    pub(super) fn extend(&mut self, notes: Vec<Note>) {
+        let other = notes
+            .into_iter()
+            .filter(|note| !matches!(note.what, What::Event { .. } | What::Id));
+        self.0.extend(other);
+        self.0.drain(..self.0.len().saturating_sub(KEPT));
+    }
+
+    /// A fault, with what was done and what the reader noted since all was well there, and a little before.
+    pub(super) fn of(&self, reader: &str, fault: &Fault, topics: &[String], chronicle: &Chronicle) -> String {
+        let place = fault.partition.map(|partition| name(partition, topics));
+        let place = place.unwrap_or_else(|| "no partition".to_owned());
+        let mut text = format!(
+            "VIOLATION: reader {reader}; {place}: {} ({}; all was well there until {})",
+            fault.what,
+            seconds(fault.at),
+            seconds(fault.well)
+        );
+        let acts = chronicle.acts.iter().map(|(at, act)| (*at, act.clone()));
+        let noted = self.0.iter().map(|note| (note.at, format!("    {}", told(note))));
+        let mut all: Vec<_> = acts.chain(noted).filter(|(at, _)| *at <= fault.at).collect();
+        all.sort_by_key(|(at, _)| *at);
+        let behind = all.partition_point(|(at, _)| *at < fault.well);
+        let from = behind.saturating_sub(BEFORE).max(all.len().saturating_sub(LINES));
+        for (at, line) in &all[from..] {
+            // It is written to a string.
+            _ = write!(text, "\n  {:>9}  {line}", seconds(*at));
+        }
+        text
+    }
+}
+
+fn told(note: &Note) -> String {
+    match &note.what {
+        What::Began { resumes: true } => "it came back with its last id".to_owned(),
+        What::Began { resumes: false } => "it came to the start of the logs".to_owned(),
+        What::Ended => "its stream ended".to_owned(),
+        What::Gap(told) => format!("it was told: {told:?}"),
+        What::Strange(text) => text.clone(),
+        What::Event { .. } | What::Id => String::new(),
+    }
+}
+
+fn name(Partition { topic, number }: Partition, topics: &[String]) -> String {
+    let topic = topics.get(topic).map_or("?", |topic| topic);
+    format!("{topic}-{number}")
+}
+
+fn seconds(at: Duration) -> String {
+    format!("{:.2} s", at.as_secs_f64())
+}
+
+/// Notes that are kept of a reader.
+const KEPT: usize = 200;
+
+/// Lines before the moment at which all was well.
+const BEFORE: usize = 4;
+
+/// The most lines of a history.
+const LINES: usize = 60;

@@ -1,0 +1,547 @@
+//! One reader's account: what it got, held against what the logs held.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use super::{
+    note::{Note, Told, What},
+    truth::{Log, Partition, Place, Truth},
+};
+
+/// Walks what a reader noted, in its order.
+#[derive(Debug)]
+pub(super) struct Judge {
+    wants: Wants,
+    standings: BTreeMap<Partition, Standing>,
+    /// What changed since the last id, which is where the reader comes back.
+    since_id: Vec<(Partition, Standing)>,
+    /// When all was well in each partition for the last time.
+    well: BTreeMap<Partition, Duration>,
+}
+
+/// What a reader asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Wants {
+    pub(super) topics: Vec<usize>,
+    /// Of all numbers.
+    pub(super) numbers: fn(u64) -> bool,
+}
+
+/// Where a reader is in one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It gets all that there is, of this incarnation or a later one. What is deleted before it gets there it need not be told.
+    Start { least: u32 },
+    /// It has all before `next`.
+    At { incarnation: u32, era: u32, next: i64 },
+}
+
+/// What is not as it must be.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) at: Duration,
+    /// When all was well there for the last time.
+    pub(super) well: Duration,
+    pub(super) partition: Option<Partition>,
+    pub(super) what: Wrong,
+}
+
+/// The kinds of faults.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// A record that was not delivered, and of which nothing was told, although a later one was.
+    Lost { offset: i64, number: u64 },
+    /// One that is still missing long after everything was well again.
+    Missing { offset: i64, number: u64 },
+    /// One that came again, or behind a later one.
+    Again(Place, u64),
+    /// One of a topic that was created again, of which nothing was told.
+    Untold(Place, u64),
+    /// One that nobody committed, or that the reader did not ask for.
+    Invented(u64),
+    /// A gap that has no cause, or covers more than was lost.
+    Unfounded(Told),
+    /// A request that was refused, or a response that is none.
+    Strange(String),
+}
+
+impl Judge {
+    pub(super) fn new(wants: Wants) -> Self {
+        Self {
+            wants,
+            standings: BTreeMap::new(),
+            since_id: Vec::new(),
+            well: BTreeMap::new(),
+        }
+    }
+
+    /// Takes the next note.
+    pub(super) fn take(&mut self, note: &Note, topics: &[String], truth: &Truth) -> Option<Fault> {
+        let (partition, wrong) = match &note.what {
+            What::Began { resumes } => {
+                self.begin(*resumes);
+                return None;
+            }
+            What::Ended => return None,
+            What::Id => {
+                self.since_id.clear();
+                return None;
+            }
+            What::Event { number, id } => self.event(*number, *id, note.at, truth)?,
+            What::Gap(told) => self.gap(told, topics, truth)?,
+            What::Strange(text) => (None, Wrong::Strange(text.clone())),
+        };
+        Some(self.fault(note.at, partition, wrong))
+    }
+
+    /// The first record that is due and has not come.
+    pub(super) fn missing(&self, truth: &Truth, at: Duration) -> Option<Fault> {
+        truth.partitions_of(&self.wants.topics).find_map(|partition| {
+            let (offset, number) = self.due(partition, truth)?;
+            Some(self.fault(at, Some(partition), Wrong::Missing { offset, number }))
+        })
+    }
+
+    fn fault(&self, at: Duration, partition: Option<Partition>, what: Wrong) -> Fault {
+        let well = partition.and_then(|partition| self.well.get(&partition));
+        Fault {
+            at,
+            well: well.copied().unwrap_or_default(),
+            partition,
+            what,
+        }
+    }
+
+    fn begin(&mut self, resumes: bool) {
+        if resumes {
+            for (partition, standing) in self.since_id.drain(..).rev() {
+                self.standings.insert(partition, standing);
+            }
+        } else {
+            self.since_id.clear();
+            self.standings.clear();
+        }
+    }
+
+    fn event(&mut self, number: u64, id: bool, at: Duration, truth: &Truth) -> Option<Verdict> {
+        let wants = self.wants.numbers;
+        let place = truth.find(number);
+        let own = place.filter(|place| self.wants.topics.contains(&place.partition.topic) && wants(number));
+        let Some(place) = own else {
+            return Some((None, Wrong::Invented(number)));
+        };
+        let log = truth.log(place.partition, place.incarnation)?;
+        let stray = self.standing(place.partition).stray(place, log, at, wants);
+        let wrong = stray.map(|stray| match stray {
+            Stray::Behind => Wrong::Again(place, number),
+            Stray::Elsewhere => Wrong::Untold(place, number),
+            Stray::Skipped(offset, number) => Wrong::Lost { offset, number },
+        });
+        let next = Standing::At {
+            incarnation: place.incarnation,
+            era: place.era,
+            next: place.offset + 1,
+        };
+        self.stand(place.partition, next);
+        if id {
+            self.since_id.clear();
+        }
+        if wrong.is_none() {
+            self.well.insert(place.partition, at);
+        }
+        wrong.map(|wrong| (Some(place.partition), wrong))
+    }
+
+    fn gap(&mut self, told: &Told, topics: &[String], truth: &Truth) -> Option<Verdict> {
+        let Some(topic) = topics.iter().position(|topic| *topic == told.topic) else {
+            return Some((None, Wrong::Unfounded(told.clone())));
+        };
+        let first = Partition {
+            topic,
+            number: told.partition,
+        };
+        // One gap tells of all partitions that are gone, and names the lowest.
+        let also = told.partitions.unwrap_or(1).saturating_sub(1) as usize;
+        let behind = self.standings.range(first..).map(|(partition, _)| *partition);
+        let rest: Vec<_> = behind
+            .filter(|other| other.topic == topic && *other != first)
+            .take(also)
+            .collect();
+        std::iter::once(first)
+            .chain(rest)
+            .find_map(|partition| self.gap_in(partition, told, truth))
+    }
+
+    fn gap_in(&mut self, partition: Partition, told: &Told, truth: &Truth) -> Option<Verdict> {
+        let standing = self.standing(partition);
+        let unfounded = || Some((Some(partition), Wrong::Unfounded(told.clone())));
+        if let (
+            Standing::At {
+                incarnation,
+                era,
+                next,
+            },
+            Some(requested),
+        ) = (standing, told.requested)
+            && let Some(log) = truth.log(partition, incarnation)
+            && let Some((offset, number)) =
+                log.first_between((era, next), Some((era, requested)), self.wanted())
+        {
+            return Some((Some(partition), Wrong::Lost { offset, number }));
+        }
+        let Some(next) = standing.moved(told, partition, truth) else {
+            return unfounded();
+        };
+        self.stand(partition, next);
+        None
+    }
+
+    /// The first record that is due in the newest log of a partition, or lost in the one where the reader is.
+    fn due(&self, partition: Partition, truth: &Truth) -> Option<(i64, u64)> {
+        let newest = truth.newest(partition)?;
+        let start = newest.start();
+        let there = || {
+            newest.first_between((0, 0), None, |offset, n| {
+                offset >= start && (self.wants.numbers)(n)
+            })
+        };
+        match self.standing(partition) {
+            Standing::Start { .. } => there(),
+            Standing::At {
+                incarnation,
+                era,
+                next,
+            } => {
+                let own = truth.log(partition, incarnation)?;
+                let left = own.first_between((era, next), None, self.wanted());
+                let moved = incarnation != truth.incarnation(partition.topic);
+                left.or_else(|| there().filter(|_| moved))
+            }
+        }
+    }
+
+    fn wanted(&self) -> impl Fn(i64, u64) -> bool {
+        let wants = self.wants.numbers;
+        move |_, number| wants(number)
+    }
+
+    fn standing(&self, partition: Partition) -> Standing {
+        let known = self.standings.get(&partition);
+        known.copied().unwrap_or(Standing::Start { least: 0 })
+    }
+
+    fn stand(&mut self, partition: Partition, next: Standing) {
+        let before = self.standing(partition);
+        self.since_id.push((partition, before));
+        self.standings.insert(partition, next);
+    }
+}
+
+type Verdict = (Option<Partition>, Wrong);
+
+/// Why a record is not the one that comes next.
+enum Stray {
+    Behind,
+    Elsewhere,
+    Skipped(i64, u64),
+}
+
+impl Standing {
+    /// What is wrong with getting the record at `place` next; nothing, if it is the next that somebody here wants.
+    fn stray(self, place: Place, log: &Log, at: Duration, wants: fn(u64) -> bool) -> Option<Stray> {
+        let to = Some((place.era, place.offset));
+        let skipped = match self {
+            Self::Start { least } if place.incarnation < least => return Some(Stray::Behind),
+            Self::Start { .. } => {
+                let start = log.deleted_by(at);
+                log.first_between((0, 0), to, |offset, number| offset >= start && wants(number))
+            }
+            Self::At { incarnation, .. } if place.incarnation > incarnation => return Some(Stray::Elsewhere),
+            Self::At {
+                incarnation,
+                era,
+                next,
+            } => {
+                if (place.incarnation, place.era, place.offset) < (incarnation, era, next) {
+                    return Some(Stray::Behind);
+                }
+                log.first_between((era, next), to, |_, number| wants(number))
+            }
+        };
+        skipped.map(|(offset, number)| Stray::Skipped(offset, number))
+    }
+
+    /// Where it is behind a gap; `None` if nothing happened that one could tell of so.
+    fn moved(self, told: &Told, partition: Partition, truth: &Truth) -> Option<Self> {
+        match (&*told.reason, told.resumed) {
+            ("recreated", Some(from)) => self.recreated(from, partition, truth),
+            ("partition_gone", None) => self.recreated(0, partition, truth),
+            ("expired", Some(from)) => self.expired(from, partition, truth),
+            ("truncated", Some(from)) => self.truncated(from, partition, truth),
+            _ => None,
+        }
+    }
+
+    fn recreated(self, from: i64, partition: Partition, truth: &Truth) -> Option<Self> {
+        let least = match self {
+            Self::At { incarnation, .. } => incarnation + 1,
+            Self::Start { least } => least,
+        };
+        let mut later = (least.max(1)..=truth.incarnation(partition.topic)).rev();
+        // Nothing else can be in front of the place than what was deleted.
+        let fits = |incarnation| from <= truth.log(partition, incarnation).map_or(0, Log::start);
+        later.any(fits).then_some(Self::Start { least })
+    }
+
+    fn expired(self, from: i64, partition: Partition, truth: &Truth) -> Option<Self> {
+        match self {
+            Self::At { incarnation, era, .. } => {
+                let log = truth.log(partition, incarnation)?;
+                let next = from;
+                (from <= log.start()).then_some(Self::At {
+                    incarnation,
+                    era,
+                    next,
+                })
+            }
+            Self::Start { least } => {
+                let mut later = least..=truth.incarnation(partition.topic);
+                let fits = |incarnation| from <= truth.log(partition, incarnation).map_or(0, Log::start);
+                later.any(fits).then_some(self)
+            }
+        }
+    }
+
+    fn truncated(self, from: i64, partition: Partition, truth: &Truth) -> Option<Self> {
+        match self {
+            Self::At { incarnation, era, .. } => {
+                let era = truth.log(partition, incarnation)?.era_from(era, from)?;
+                let next = from;
+                Some(Self::At {
+                    incarnation,
+                    era,
+                    next,
+                })
+            }
+            // Its place may be behind the cut all the same: it wanted nothing of what stood before.
+            Self::Start { .. } => truth.newest(partition)?.era_from(0, from).map(|_| self),
+        }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost { offset, number } => {
+                write!(
+                    f,
+                    "record {number} at offset {offset} was passed over, and nothing told"
+                )
+            }
+            Self::Missing { offset, number } => write!(f, "record {number} at offset {offset} never came"),
+            Self::Again(place, number) => {
+                write!(
+                    f,
+                    "record {number} at offset {} came again, or too late",
+                    place.offset
+                )
+            }
+            Self::Untold(place, number) => write!(
+                f,
+                "record {number} at offset {} is of a topic that was created again, and nothing told",
+                place.offset
+            ),
+            Self::Invented(number) => write!(f, "record {number} was not committed, or not asked for"),
+            Self::Unfounded(told) => write!(f, "a gap was told that has no cause: {told:?}"),
+            Self::Strange(text) => f.write_str(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPIC: &str = "a";
+
+    fn place(number: i32) -> Partition {
+        Partition { topic: 0, number }
+    }
+
+    /// Ten records in each of two partitions: 0 to 9, and 100 to 109.
+    fn truth() -> Truth {
+        let mut truth = Truth::default();
+        for offset in 0..10 {
+            truth.add(place(0), offset, offset as u64);
+            truth.add(place(1), offset, 100 + offset as u64);
+        }
+        truth
+    }
+
+    fn events(numbers: impl IntoIterator<Item = u64>) -> Vec<What> {
+        let event = |number| What::Event { number, id: true };
+        numbers.into_iter().map(event).collect()
+    }
+
+    fn gap(reason: &str, requested: i64, resumed: Option<i64>) -> What {
+        What::Gap(Box::new(Told {
+            topic: TOPIC.into(),
+            partition: 0,
+            requested: Some(requested),
+            resumed,
+            reason: reason.into(),
+            partitions: None,
+        }))
+    }
+
+    fn begin(resumes: bool) -> What {
+        What::Began { resumes }
+    }
+
+    /// The first fault, and at the end what is missing.
+    fn judged(truth: &Truth, numbers: fn(u64) -> bool, notes: &[Vec<What>]) -> Option<Wrong> {
+        let mut judge = Judge::new(Wants {
+            topics: vec![0],
+            numbers,
+        });
+        let topics = [TOPIC.to_owned()];
+        let at = Duration::from_secs(100);
+        let faults = notes.iter().flatten().map(|what| Note {
+            at,
+            what: what.clone(),
+        });
+        let fault = faults.filter_map(|note| judge.take(&note, &topics, truth)).next();
+        fault.or_else(|| judge.missing(truth, at)).map(|fault| fault.what)
+    }
+
+    fn all(truth: &Truth, notes: &[Vec<What>]) -> Option<Wrong> {
+        judged(truth, |_| true, notes)
+    }
+
+    #[test]
+    fn everything_once_and_in_order_is_right_however_partitions_mix() {
+        let notes = [events(0..5), events(100..110), events(5..10)];
+        assert_eq!(all(&truth(), &notes), None);
+        let odd = events([1, 101, 3, 5, 103, 7, 9, 105, 107, 109]);
+        assert_eq!(judged(&truth(), |number| number % 2 == 1, &[odd]), None);
+    }
+
+    #[test]
+    fn every_kind_of_fault_is_seen() {
+        let others = events(100..110);
+        let faulty = |numbers: &[u64]| all(&truth(), &[others.clone(), events(numbers.iter().copied())]);
+        let (offset, number) = (3, 3);
+        assert_eq!(faulty(&[0, 1, 2, 4]), Some(Wrong::Lost { offset, number }));
+        assert_eq!(faulty(&[0, 1, 2]), Some(Wrong::Missing { offset, number }));
+        assert!(matches!(faulty(&[0, 1, 1]), Some(Wrong::Again(_, 1))));
+        assert_eq!(faulty(&[0, 77]), Some(Wrong::Invented(77)));
+        let unwanted = judged(&truth(), |number| number != 2, &[events(0..10)]);
+        assert_eq!(unwanted, Some(Wrong::Invented(2)));
+    }
+
+    #[test]
+    fn what_came_behind_the_last_id_comes_again() {
+        let without_id = vec![What::Event { number: 3, id: false }];
+        let rest = [events(3..10), events(100..110)].concat();
+        let notes = [events(0..3), without_id.clone(), vec![begin(true)], rest.clone()];
+        assert_eq!(all(&truth(), &notes), None);
+        let notes = [events(0..3), without_id, rest.clone()];
+        assert!(matches!(all(&truth(), &notes), Some(Wrong::Again(_, 3))));
+        let notes = [events(0..3), vec![begin(false)], events(0..3), rest];
+        assert_eq!(all(&truth(), &notes), None);
+    }
+
+    #[test]
+    fn what_was_deleted_is_told_to_whoever_was_there_and_to_nobody_else() {
+        let mut truth = truth();
+        truth.delete(place(0), Duration::from_secs(50), 6);
+        let (others, rest) = (events(100..110), events(6..10));
+        let told = |requested, resumed| vec![gap("expired", requested, Some(resumed))];
+        assert_eq!(all(&truth, &[others.clone(), rest.clone()]), None);
+        let there = [events(0..2), others.clone()].concat();
+        let (offset, number) = (2, 2);
+        let lost = Some(Wrong::Lost { offset, number });
+        assert_eq!(all(&truth, &[there.clone(), rest.clone()]), lost);
+        assert_eq!(all(&truth, &[there.clone(), told(2, 6), rest.clone()]), None);
+        assert_eq!(
+            all(&truth, &[there.clone(), told(3, 6), rest.clone()]),
+            lost,
+            "told elsewhere"
+        );
+        let too_much = all(&truth, &[there.clone(), told(2, 8), events(8..10)]);
+        assert!(matches!(too_much, Some(Wrong::Unfounded(_))), "{too_much:?}");
+        assert_eq!(
+            all(&truth, &[there]),
+            Some(Wrong::Missing { offset, number }),
+            "never told"
+        );
+    }
+
+    #[test]
+    fn a_gap_without_a_cause_is_a_fault() {
+        for reason in ["expired", "truncated", "recreated", "unproven", "failover"] {
+            let notes = [events(0..5), vec![gap(reason, 5, Some(5))]];
+            let wrong = all(&truth(), &notes);
+            assert!(matches!(wrong, Some(Wrong::Unfounded(_))), "{reason}: {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_is_told_to_whoever_was_ahead_of_it() {
+        let mut truth = truth();
+        truth.cut(place(0), 6);
+        (6..9).for_each(|offset| truth.add(place(0), offset, 200 + offset as u64));
+        let others = events(100..110);
+        let rest = events(206..209);
+        let told = vec![gap("truncated", 10, Some(6))];
+        assert_eq!(
+            all(&truth, &[others.clone(), events(0..10), told, rest.clone()]),
+            None
+        );
+        assert_eq!(
+            all(&truth, &[others.clone(), events(0..6), rest.clone()]),
+            None,
+            "was behind it"
+        );
+        let (offset, number) = (6, 206);
+        let untold = [others, events(0..10), events(207..209)];
+        assert_eq!(all(&truth, &untold), Some(Wrong::Lost { offset, number }));
+    }
+
+    #[test]
+    fn a_topic_that_is_created_again_is_another_one() {
+        let mut truth = truth();
+        truth.recreate(0);
+        (0..3).for_each(|offset| truth.add(place(0), offset, 300 + offset as u64));
+        let (before, rest) = (events(0..4), events(300..303));
+        let told = vec![gap("recreated", 4, Some(0))];
+        assert_eq!(all(&truth, &[before.clone(), told.clone(), rest.clone()]), None);
+        let untold = all(&truth, &[before.clone(), rest]);
+        assert!(matches!(untold, Some(Wrong::Untold(_, 300))), "{untold:?}");
+        let late = all(&truth, &[before, told, events([4])]);
+        assert!(matches!(late, Some(Wrong::Again(_, 4))), "{late:?}");
+    }
+
+    #[test]
+    fn one_gap_tells_of_all_partitions_that_are_gone() {
+        let mut truth = truth();
+        truth.recreate(0);
+        (0..3).for_each(|offset| truth.add(place(1), offset, 300 + offset as u64));
+        let gone = |partitions| {
+            vec![What::Gap(Box::new(Told {
+                topic: TOPIC.into(),
+                partition: 0,
+                requested: None,
+                resumed: None,
+                reason: "partition_gone".into(),
+                partitions,
+            }))]
+        };
+        let before = [events(0..10), events(100..110)].concat();
+        let notes = |gap| [before.clone(), gap, events(300..303)];
+        assert_eq!(all(&truth, &notes(gone(Some(2)))), None);
+        assert!(matches!(
+            all(&truth, &notes(gone(None))),
+            Some(Wrong::Untold(_, 300))
+        ));
+    }
+}

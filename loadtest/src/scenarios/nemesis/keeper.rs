@@ -1,0 +1,158 @@
+//! Whoever runs the gateway, and restarts it.
+
+use std::{fmt, io, time::Duration};
+
+use riverhead_brokers::{Cluster, scaled};
+
+use super::stage::STREAMS;
+use crate::gateway::{Gateway, Plan};
+
+/// A gateway that is restarted on its address.
+pub(super) struct Keeper {
+    plan: Plan,
+    gateway: Option<Gateway>,
+    /// The most resident memory that any process had, in bytes.
+    pub(super) resident: u64,
+    /// What processes that are gone have logged when something was wrong with them.
+    complaints: String,
+}
+
+/// How a gateway ends before another one starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// At once (SIGKILL).
+    Kill,
+    /// In order (SIGTERM).
+    Drain,
+}
+
+impl Keeper {
+    /// Starts it, on an address that it keeps.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(super) fn start(binary: &std::path::Path, cluster: &Cluster, topics: &[String]) -> io::Result<Self> {
+        let bootstrap = cluster.bootstrap_with_dead_first();
+        let bootstrap = bootstrap.split(',').map(Into::into).collect();
+        let mut plan = Plan::new(binary, bootstrap, "", &[])
+            .unlimited()
+            .set("RIVERHEAD_HTTP__DRAIN", "2s")
+            .set("RIVERHEAD_HTTP__HEARTBEAT", "5s");
+        for memory in ["TAIL", "HISTORY", "LANES"] {
+            plan = plan.set(
+                &format!("RIVERHEAD_MEMORY__{memory}"),
+                &format!("{BUDGET_MIB}MiB"),
+            );
+        }
+        let name = |topic: &usize| topics[*topic].clone();
+        let named = |(stream, own): &(&str, &[usize])| ((*stream).into(), own.iter().map(name).collect());
+        plan.streams = STREAMS.iter().map(named).collect();
+        let gateway = plan.start()?;
+        // Whoever reads comes back to where it was.
+        plan = plan.set("RIVERHEAD_HTTP__LISTEN", &gateway.http.to_string());
+        Ok(Self {
+            plan,
+            gateway: Some(gateway),
+            resident: 0,
+            complaints: String::new(),
+        })
+    }
+
+    /// The one that runs.
+    pub(super) fn gateway(&self) -> Option<&Gateway> {
+        self.gateway.as_ref()
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When it does not end in order.
+    pub(super) fn end(&mut self, how: End) -> io::Result<()> {
+        self.look();
+        let Some(mut gateway) = self.gateway.take() else {
+            return Ok(());
+        };
+        if how == End::Drain {
+            gateway.signal("TERM")?;
+            gateway.wait(scaled(DRAINED))?;
+        }
+        let log = gateway.log();
+        if log.contains(PANIC) {
+            self.complaints += &shorten(&log);
+        }
+        Ok(())
+    }
+
+    /// Starts another one, unless one runs.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(super) fn start_again(&mut self) -> io::Result<()> {
+        if self.gateway.is_none() {
+            self.gateway = Some(self.plan.start()?);
+        }
+        Ok(())
+    }
+
+    /// Looks at its memory.
+    pub(super) fn look(&mut self) {
+        let resident = self
+            .gateway
+            .as_ref()
+            .and_then(|gateway| gateway.most_resident().ok());
+        self.resident = self.resident.max(resident.unwrap_or_default());
+    }
+
+    /// What it may have at most with so many clients: docs/memory.md.
+    pub(super) fn resident_bound(clients: usize) -> u64 {
+        (3 * BUDGET_MIB + ONE_CLUSTER_MIB) * 1024 * 1024 + clients as u64 * CLIENT
+    }
+
+    /// Whether something panicked.
+    pub(super) fn has_panicked(&self) -> bool {
+        self.log().contains(PANIC)
+    }
+
+    /// The end of its log, behind those of processes that panicked.
+    pub(super) fn log(&self) -> String {
+        let log = self.gateway.as_ref().map(Gateway::log).unwrap_or_default();
+        format!("{}{}", self.complaints, shorten(&log))
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "kill",
+            Self::Drain => "drain",
+        })
+    }
+}
+
+/// The last lines, without those of each stream; but all of a panic.
+fn shorten(log: &str) -> String {
+    let of_streams = ["stream started", "stream ended"];
+    let own = |line: &&str| !of_streams.iter().any(|stream| line.contains(stream));
+    let lines: Vec<_> = log.lines().filter(own).collect();
+    let from = lines.iter().position(|line| line.contains(PANIC));
+    let from = from.unwrap_or(lines.len()).min(lines.len().saturating_sub(LINES));
+    lines[from..].iter().flat_map(|line| [line, "\n"]).collect()
+}
+
+/// What a panic says.
+const PANIC: &str = "panicked";
+
+/// Each of the three budgets of `[memory]`: small, so that all of them are used up soon.
+const BUDGET_MIB: u64 = 8;
+
+/// What one cluster may take beside them.
+const ONE_CLUSTER_MIB: u64 = 64;
+
+/// What a client costs at most, in bytes.
+const CLIENT: u64 = 14 * 1024;
+
+/// A drain takes two seconds here.
+const DRAINED: Duration = Duration::from_secs(30);
+
+/// Lines of a log that are kept for the report.
+const LINES: usize = 150;

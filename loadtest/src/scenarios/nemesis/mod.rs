@@ -1,0 +1,223 @@
+//! Everything that can happen to brokers, logs and the gateway happens in a random order, while readers of every form hold what
+//! they get against what a plain consumer reads.
+
+mod acts;
+mod form;
+mod history;
+mod judge;
+mod keeper;
+mod note;
+mod readers;
+mod report;
+mod stage;
+mod truth;
+mod witness;
+
+pub use report::Report;
+
+use std::{
+    io,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+use riverhead_brokers::Cluster;
+
+use self::{
+    acts::Act,
+    judge::Fault,
+    keeper::Keeper,
+    note::What,
+    readers::Readers,
+    stage::{Chronicle, Stage, TOPICS, Topic},
+    truth::Truth,
+};
+use crate::progress::Progress;
+
+/// How much of it.
+#[derive(Clone, Debug)]
+pub struct Nemesis {
+    /// The riverhead binary.
+    pub binary: PathBuf,
+    /// What all acts follow from.
+    pub seed: u64,
+    /// How long.
+    pub duration: Duration,
+    /// Between two times at which everything is undone and all accounts are closed.
+    pub round: Duration,
+    /// Records a second, over all topics.
+    pub rate: f64,
+    /// Readers.
+    pub readers: usize,
+    /// How long a reader may take, once everything is undone, until it has everything.
+    pub patience: Duration,
+    /// Says what it does.
+    pub progress: Progress,
+}
+
+impl Nemesis {
+    /// The brokers that it needs: three.
+    pub fn brokers() -> Cluster {
+        Cluster::builder().start()
+    }
+
+    /// Runs it until the time is over, or something is wrong.
+    ///
+    /// # Errors
+    /// When the gateway does not start, or the brokers do not tell the truth.
+    ///
+    /// # Panics
+    /// When the brokers do not do as they are told.
+    pub fn run(&self, cluster: &Cluster, name: &str) -> io::Result<Report> {
+        self.progress.say(format_args!("seed {}", self.seed));
+        let mut rng = Rng::with_seed(self.seed);
+        let clock = Instant::now();
+        let mut stage = self.stage(cluster, name, clock)?;
+        let server = stage.keeper.gateway().map(|gateway| gateway.http);
+        let server = server.ok_or(io::ErrorKind::NotFound)?;
+        let mut readers = Readers::start(self.readers, server, clock, &mut rng);
+        let mut report = Report {
+            seed: self.seed,
+            readers: self.readers,
+            resident_bound: Keeper::resident_bound(self.readers),
+            ..Report::default()
+        };
+        while clock.elapsed() < self.duration && report.is_exact() {
+            let until = (clock.elapsed() + self.round).min(self.duration);
+            while clock.elapsed() < until {
+                Self::act(&mut stage, &mut rng, &mut report)?;
+            }
+            self.settle(&mut stage, &mut readers, &mut report)?;
+        }
+        report.seconds = clock.elapsed().as_secs_f64();
+        report.resident = stage.keeper.resident;
+        report.panicked = stage.keeper.has_panicked();
+        report.log = stage.keeper.log();
+        Ok(report)
+    }
+
+    /// Everything, well and written to.
+    fn stage<'a>(&self, cluster: &'a Cluster, name: &str, clock: Instant) -> io::Result<Stage<'a>> {
+        let rate = self.rate / TOPICS as f64;
+        let topics: Vec<_> = (0..TOPICS)
+            .map(|topic| Topic::new(format!("{name}-{topic}"), rate))
+            .collect();
+        let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
+        let keeper = Keeper::start(&self.binary, cluster, &names)?;
+        let mut stage = Stage {
+            cluster,
+            keeper,
+            topics,
+            truth: Truth::default(),
+            chronicle: Chronicle::new(clock, self.progress),
+        };
+        for topic in 0..TOPICS {
+            stage.create(topic, PARTITIONS);
+            stage.write(topic);
+        }
+        Ok(stage)
+    }
+
+    /// Does something, lets it last, perhaps does something else meanwhile, and undoes it.
+    fn act(stage: &mut Stage<'_>, rng: &mut Rng, report: &mut Report) -> io::Result<()> {
+        let act = Act::choose(rng, stage);
+        Self::begin(act, stage, report)?;
+        thread::sleep(LONGEST.mul_f64(rng.f64()));
+        if act.lasts() && rng.bool() {
+            let beside = Act::beside(rng, stage);
+            Self::begin(beside, stage, report)?;
+            thread::sleep(LONGEST.mul_f64(rng.f64()));
+            beside.undo(stage)?;
+            thread::sleep(LONGEST.mul_f64(rng.f64()));
+        }
+        act.undo(stage)?;
+        stage.chronicle.note(format_args!("over: {act}"));
+        thread::sleep(LONGEST.mul_f64(rng.f64() / 2.0));
+        Ok(())
+    }
+
+    fn begin(act: Act, stage: &mut Stage<'_>, report: &mut Report) -> io::Result<()> {
+        stage.chronicle.note(act);
+        *report.acts.entry(act.kind().to_owned()).or_default() += 1;
+        act.begin(stage)
+    }
+
+    /// Lets everybody come to the end of everything, and closes the accounts.
+    fn settle(&self, stage: &mut Stage<'_>, readers: &mut Readers, report: &mut Report) -> io::Result<()> {
+        stage.chronicle.note("all is well again, and nobody writes");
+        readers.set_calm(true);
+        for topic in 0..TOPICS {
+            stage.hush(topic);
+            stage.read_up(topic)?;
+        }
+        let (names, deadline) = (stage.names(), Instant::now() + self.patience);
+        loop {
+            let mut faults = judge(readers, stage, &names, report);
+            let missing = missing(readers, stage);
+            if faults.is_empty() && !missing.is_empty() && Instant::now() < deadline {
+                thread::sleep(LOOK);
+                continue;
+            }
+            faults.extend(missing);
+            report.faults = faults;
+            break;
+        }
+        stage.keeper.look();
+        report.rounds += 1;
+        self.progress.say(format_args!(
+            "round {}: {} records delivered, {} violations",
+            report.rounds,
+            report.delivered,
+            report.faults.len()
+        ));
+        for topic in 0..TOPICS {
+            stage.write(topic);
+        }
+        readers.set_calm(false);
+        Ok(())
+    }
+}
+
+/// Takes what the readers have noted since; what is wrong with it, with its history.
+fn judge(readers: &mut Readers, stage: &Stage<'_>, names: &[String], report: &mut Report) -> Vec<String> {
+    let mut faults = Vec::new();
+    for reader in &mut readers.all {
+        let notes = reader.notes.take();
+        // What comes behind the first fault follows from it as often as not.
+        let mut first: Option<Fault> = None;
+        for note in &notes {
+            match &note.what {
+                What::Event { .. } => report.delivered += 1,
+                What::Began { .. } => report.streams += 1,
+                What::Gap(told) => *report.gaps.entry(told.reason.clone()).or_default() += 1,
+                _ => {}
+            }
+            let fault = reader.judge.take(note, names, &stage.truth);
+            first = first.or(fault);
+        }
+        reader.history.extend(notes);
+        faults.extend(first.map(|fault| reader.history.of(&reader.name, &fault, names, &stage.chronicle)));
+    }
+    faults
+}
+
+/// What has not come yet.
+fn missing(readers: &Readers, stage: &Stage<'_>) -> Vec<String> {
+    let (at, names) = (stage.chronicle.clock.elapsed(), stage.names());
+    let missing = readers.all.iter().filter_map(|reader| {
+        let fault = reader.judge.missing(&stage.truth, at)?;
+        Some(reader.history.of(&reader.name, &fault, &names, &stage.chronicle))
+    });
+    missing.collect()
+}
+
+/// What each topic has at first.
+const PARTITIONS: usize = 2;
+
+/// The longest that an act lasts before the next one.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether everybody has everything.
+const LOOK: Duration = Duration::from_millis(200);

@@ -1,0 +1,209 @@
+//! Readers that come, are cut anywhere, and come back, for as long as the run takes.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+use tokio::{
+    runtime::Runtime,
+    time::{sleep, timeout},
+};
+
+use super::{
+    form::{FORMS, Form, Parser},
+    history::History,
+    judge::{Judge, Wants},
+    note::{Note, Notes, What},
+    stage::STREAMS,
+};
+use crate::{response::Response, scenarios::runtime};
+
+/// All readers of a run. Dropping it ends them.
+pub(super) struct Readers {
+    pub(super) all: Vec<Reader>,
+    /// While it is set nobody is cut, and nobody is slow.
+    calm: Arc<AtomicBool>,
+    _runtime: Runtime,
+}
+
+/// One of them, as whoever judges it sees it.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) name: String,
+    pub(super) notes: Notes,
+    pub(super) judge: Judge,
+    pub(super) history: History,
+}
+
+/// The same, as it lives.
+struct Life {
+    server: SocketAddr,
+    form: Form,
+    streams: String,
+    notes: Notes,
+    calm: Arc<AtomicBool>,
+    clock: Instant,
+    rng: Rng,
+    last_id: Option<String>,
+}
+
+impl Readers {
+    /// So many, of each form in turn and of various streams.
+    pub(super) fn start(count: usize, server: SocketAddr, clock: Instant, rng: &mut Rng) -> Self {
+        let (runtime, calm) = (runtime(), Arc::new(AtomicBool::new(false)));
+        let choices = choices();
+        let all = (0..count).map(|index| {
+            let form = FORMS[index % FORMS.len()];
+            let (streams, topics) = &choices[(index + index / FORMS.len()) % choices.len()];
+            let notes = Notes::default();
+            let life = Life {
+                server,
+                form,
+                streams: streams.clone(),
+                notes: notes.clone(),
+                calm: Arc::clone(&calm),
+                clock,
+                rng: rng.fork(),
+                last_id: None,
+            };
+            runtime.spawn(life.live());
+            let numbers = form.wants();
+            let topics = topics.clone();
+            Reader {
+                name: format!("{index}: {}, of {streams}", form.name),
+                notes,
+                judge: Judge::new(Wants { topics, numbers }),
+                history: History::default(),
+            }
+        });
+        Self {
+            all: all.collect(),
+            calm,
+            _runtime: runtime,
+        }
+    }
+
+    /// From now on nobody is cut, or is again.
+    pub(super) fn set_calm(&self, calm: bool) {
+        self.calm.store(calm, Relaxed);
+    }
+}
+
+/// What a reader can ask for: streams by their names, and the topics that they have.
+fn choices() -> Vec<(String, Vec<usize>)> {
+    let mut all: Vec<_> = STREAMS
+        .iter()
+        .map(|(name, topics)| ((*name).to_owned(), topics.to_vec()))
+        .collect();
+    let names: Vec<_> = STREAMS.iter().map(|(name, _)| *name).collect();
+    let mut topics: Vec<_> = STREAMS.iter().flat_map(|(_, topics)| topics.to_vec()).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    all.push((names.join(","), topics));
+    all
+}
+
+impl Life {
+    async fn live(mut self) {
+        loop {
+            let last_id = self.last_id.clone();
+            let ask = self.form.ask(&self.streams, last_id.clone());
+            match Response::connect(self.server, &ask).await {
+                Ok(response) if response.status == 200 => {
+                    let resumes = last_id.is_some();
+                    self.note([What::Began { resumes }]);
+                    self.read(response).await;
+                    self.note([What::Ended]);
+                    self.pause().await;
+                }
+                // Nobody who was let in before is to be refused, whatever happened; a gateway that ends may say 503.
+                Ok(response) if response.status != 503 => {
+                    let head = response.head.lines().next().unwrap_or_default();
+                    self.note([What::Strange(format!("refused: {head}, with the id {last_id:?}"))]);
+                    sleep(REFUSED).await;
+                }
+                _ => sleep(RECONNECT).await,
+            }
+        }
+    }
+
+    /// Reads until the response ends or breaks, or until it is time to be cut, be it inside an event.
+    async fn read(&mut self, mut response: Response) {
+        let mut parser = self.form.parser();
+        let cut = Instant::now() + LONGEST_LIFE.mul_f64(self.rng.f64());
+        while self.is_calm() || Instant::now() < cut {
+            let mut body = Vec::new();
+            let limit = if self.is_slow() { SLOW } else { usize::MAX };
+            match timeout(LOOK, response.read(limit, &mut body)).await {
+                Ok(Ok(0) | Err(_)) => return,
+                Err(_) => {}
+                Ok(Ok(_)) => {
+                    if let Err(error) = self.take(&mut parser, &body) {
+                        return self.note([What::Strange(error.to_string())]);
+                    }
+                    if response.ended() {
+                        return;
+                    }
+                }
+            }
+            if self.is_slow() {
+                sleep(SLOWLY).await;
+            }
+        }
+    }
+
+    fn take(&mut self, parser: &mut Parser, body: &[u8]) -> io::Result<()> {
+        let mut out = Vec::new();
+        let taken = parser.push(body, &mut out);
+        if let Some(id) = parser.last_id.take() {
+            self.last_id = Some(id);
+        }
+        self.note(out);
+        taken
+    }
+
+    async fn pause(&mut self) {
+        if !self.is_calm() {
+            sleep(LONGEST_PAUSE.mul_f64(self.rng.f64().powi(3))).await;
+        }
+    }
+
+    fn is_calm(&self) -> bool {
+        self.calm.load(Relaxed)
+    }
+
+    fn is_slow(&self) -> bool {
+        self.form.slow && !self.is_calm()
+    }
+
+    fn note(&self, what: impl IntoIterator<Item = What>) {
+        let at = self.clock.elapsed();
+        self.notes.add(what.into_iter().map(|what| Note { at, what }));
+    }
+}
+
+/// A reader is cut within this.
+const LONGEST_LIFE: Duration = Duration::from_secs(20);
+
+/// How long it is away then; mostly much shorter.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+/// Between attempts while nobody accepts.
+const RECONNECT: Duration = Duration::from_millis(100);
+
+/// Behind a refusal, which is a fault and is noted each time.
+const REFUSED: Duration = Duration::from_secs(1);
+
+/// How often a silent reader looks whether its time is over.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What a slow reader reads at a time, in bytes, and how long it waits then: a fifth of what is written for it.
+const SLOW: usize = 1024;
+const SLOWLY: Duration = Duration::from_millis(50);

@@ -1,0 +1,227 @@
+//! The brokers, what is written to them and what reads from them: everything that the nemesis gets at.
+
+use std::{
+    fmt, io, thread,
+    time::{Duration, Instant},
+};
+
+use riverhead_brokers::{Acks, Cluster, Ledger, NewTopic, Running, scaled};
+
+use super::{
+    form::key,
+    keeper::Keeper,
+    truth::{Partition, Truth},
+    witness::read_committed,
+};
+use crate::progress::Progress;
+
+/// All of it.
+pub(super) struct Stage<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) keeper: Keeper,
+    pub(super) topics: Vec<Topic>,
+    pub(super) truth: Truth,
+    pub(super) chronicle: Chronicle,
+}
+
+/// A topic and its writer.
+#[derive(Debug)]
+pub(super) struct Topic {
+    pub(super) name: String,
+    /// 0 while it is deleted.
+    pub(super) partitions: usize,
+    /// Records a second.
+    rate: f64,
+    writer: Option<Running>,
+    /// The highest acknowledged offset of each partition, of this incarnation.
+    acknowledged: Vec<i64>,
+}
+
+/// What was done, and when.
+pub(super) struct Chronicle {
+    pub(super) clock: Instant,
+    progress: Progress,
+    pub(super) acts: Vec<(Duration, String)>,
+}
+
+impl Chronicle {
+    pub(super) fn new(clock: Instant, progress: Progress) -> Self {
+        Self {
+            clock,
+            progress,
+            acts: Vec::new(),
+        }
+    }
+
+    /// Notes an act that begins.
+    pub(super) fn note(&mut self, act: impl fmt::Display) {
+        self.progress.say(format_args!("nemesis: {act}"));
+        self.acts.push((self.clock.elapsed(), act.to_string()));
+    }
+}
+
+impl Topic {
+    /// One that does not exist yet.
+    pub(super) fn new(name: String, rate: f64) -> Self {
+        Self {
+            name,
+            partitions: 0,
+            rate,
+            writer: None,
+            acknowledged: Vec::new(),
+        }
+    }
+}
+
+impl Stage<'_> {
+    /// Makes a topic with so many partitions, the way this one is to be.
+    pub(super) fn create(&mut self, topic: usize, partitions: usize) {
+        let it = &mut self.topics[topic];
+        if topic == CUT {
+            let replicas: Vec<&[i32]> = [&[1, 2][..], &[2, 1]]
+                .into_iter()
+                .cycle()
+                .take(partitions)
+                .collect();
+            let new = NewTopic::with_replicas(&it.name, &replicas);
+            self.cluster.create(
+                &new.config("unclean.leader.election.enable", "true")
+                    .config("min.insync.replicas", "1"),
+            );
+        } else {
+            self.cluster.create_topic(&it.name, partitions);
+        }
+        it.partitions = partitions;
+        it.acknowledged = vec![-1; partitions];
+    }
+
+    /// Adds a partition to a topic.
+    pub(super) fn grow(&mut self, topic: usize) {
+        let it = &mut self.topics[topic];
+        it.partitions += 1;
+        it.acknowledged.push(-1);
+        self.cluster.add_partitions(&it.name, it.partitions);
+    }
+
+    /// Has a topic written to.
+    pub(super) fn write(&mut self, topic: usize) {
+        let it = &mut self.topics[topic];
+        if it.partitions == 0 || it.writer.is_some() {
+            return;
+        }
+        let producer = self.cluster.producer(&it.name).rate(it.rate);
+        let producer = producer
+            .key(|number| key(number).to_string())
+            .property("linger.ms", "5");
+        it.writer = Some(producer.start().run());
+    }
+
+    /// Writes so many records to a topic that has no writer, each of them to a leader alone.
+    pub(super) fn write_to_leaders(&mut self, topic: usize, records: u64) {
+        let producer = self.cluster.producer(&self.topics[topic].name);
+        let producer = producer.key(|number| key(number).to_string());
+        // One that is written again is there twice.
+        let mut producer = producer.acks(Acks::Leader).property("retries", "0").start();
+        producer.send(records);
+        let ledger = producer.finish();
+        self.acknowledge(topic, &ledger);
+    }
+
+    /// Ends the writer of a topic; what it wrote is acknowledged.
+    pub(super) fn hush(&mut self, topic: usize) {
+        if let Some(writer) = self.topics[topic].writer.take() {
+            let ledger = writer.finish();
+            self.acknowledge(topic, &ledger);
+        }
+    }
+
+    /// Notes what brokers have acknowledged: the truth has to come past it.
+    pub(super) fn acknowledge(&mut self, topic: usize, ledger: &Ledger) {
+        for (partition, acked) in &ledger.partitions {
+            let last = acked.iter().map(|acked| acked.offset).max().unwrap_or(-1);
+            if let Some(known) = self.topics[topic].acknowledged.get_mut(*partition as usize) {
+                *known = last.max(*known);
+            }
+        }
+    }
+
+    /// Reads the truth of a topic up to its end, and at least up to what was acknowledged.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub(super) fn read_up(&mut self, topic: usize) -> io::Result<()> {
+        let deadline = Instant::now() + scaled(READ_UP);
+        loop {
+            let it = &self.topics[topic];
+            let at = |number| self.truth.next(Partition { topic, number });
+            let from: Vec<_> = (0..it.partitions as i32).map(at).collect();
+            if from.is_empty() {
+                return Ok(());
+            }
+            for record in read_committed(self.cluster, &it.name, &from)? {
+                let number = record.partition;
+                let partition = Partition { topic, number };
+                self.truth.add(partition, record.offset, record.number);
+            }
+            let acknowledged = self.topics[topic].acknowledged.iter();
+            let behind = (0..).zip(acknowledged).find(|(number, last)| {
+                self.truth.next(Partition {
+                    topic,
+                    number: *number,
+                }) <= **last
+            });
+            match behind {
+                None => return Ok(()),
+                Some(behind) if Instant::now() > deadline => {
+                    let name = &self.topics[topic].name;
+                    let told = format!("{name}: no plain consumer gets what was acknowledged: {behind:?}");
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, told));
+                }
+                // A leader that was elected a moment ago learns from its followers how far everybody is.
+                Some(_) => thread::sleep(AGAIN),
+            }
+        }
+    }
+
+    /// What was acknowledged behind this offset is no longer.
+    pub(super) fn forget_behind(&mut self, partition: Partition, end: i64) {
+        if let Some(last) = self.topics[partition.topic]
+            .acknowledged
+            .get_mut(partition.number as usize)
+        {
+            *last = (*last).min(end - 1);
+        }
+    }
+
+    /// All that was acknowledged of a topic is gone with it.
+    pub(super) fn forget(&mut self, topic: usize) {
+        self.topics[topic].partitions = 0;
+        self.topics[topic].acknowledged.clear();
+    }
+
+    /// The names of all topics.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.topics.iter().map(|topic| topic.name.clone()).collect()
+    }
+}
+
+/// The topic whose elections may be unclean; it lives on the brokers 1 and 2.
+pub(super) const CUT: usize = 2;
+
+/// The topic that is deleted and created again.
+pub(super) const RECREATED: usize = 3;
+
+/// How many topics there are.
+pub(super) const TOPICS: usize = 4;
+
+/// The streams and their topics: each topic is in two.
+pub(super) const STREAMS: [(&str, &[usize]); 3] = [
+    ("one", &[0, 1, CUT]),
+    ("two", &[1, CUT, RECREATED]),
+    ("three", &[0, RECREATED]),
+];
+
+/// How long the truth may take behind an election.
+const READ_UP: Duration = Duration::from_secs(60);
+
+const AGAIN: Duration = Duration::from_millis(100);
