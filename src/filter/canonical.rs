@@ -1,8 +1,8 @@
 //! One form for all that mean the same, as far as that is cheap to see.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::values::{Expr, Field, Test, Value};
+use super::values::{Expr, Field, Test, Values};
 
 /// Flattens, sorts, drops what is there twice and double negations, and joins what is asked of one field by `or`. Which order
 /// somebody wrote things in does not part him from the others.
@@ -42,18 +42,18 @@ fn any_parts(expr: Expr) -> Vec<Expr> {
 
 /// `a = 1 or a = 2` is `a in (1, 2)`.
 fn joined(parts: Vec<Expr>) -> Vec<Expr> {
-    let (mut lists, mut others) = (BTreeMap::<Field, BTreeSet<Value>>::new(), Vec::new());
+    let (mut lists, mut others) = (BTreeMap::<Field, Vec<Values>>::new(), Vec::new());
     for part in parts {
         match part {
             Expr::Test(field, Test::In(values)) => {
-                lists.entry(field).or_default().extend(values);
+                lists.entry(field).or_default().push(values);
             }
             other => others.push(other),
         }
     }
     let lists = lists
         .into_iter()
-        .map(|(field, values)| Expr::Test(field, Test::In(values)));
+        .map(|(field, values)| Expr::Test(field, Test::In(Values::joined(&values))));
     others.extend(lists);
     others
 }

@@ -1,6 +1,9 @@
 //! From text to tokens.
 
-use super::error::{Fault, FilterError};
+use super::{
+    error::{Fault, FilterError},
+    values::is_escaped,
+};
 
 /// A piece of a filter, and the byte at which it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,10 +29,14 @@ pub(super) enum Kind<'a> {
 
 /// All tokens, the last of which is [`Kind::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
-    let mut tokens = Vec::new();
+    let mut tokens = Vec::with_capacity(text.len() / USUAL);
     let mut at = 0;
     loop {
-        at += text[at..].len() - text[at..].trim_start_matches([' ', '\t', '\r', '\n']).len();
+        let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        at += text.as_bytes()[at..]
+            .iter()
+            .take_while(|byte| is_space(byte))
+            .count();
         let (kind, length) = token(text, at)?;
         let is_end = kind == Kind::End;
         tokens.push(Token { at, kind });
@@ -39,6 +46,9 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
         at += length;
     }
 }
+
+/// As many bytes as a token has, with the space behind it, in long filters.
+const USUAL: usize = 3;
 
 /// An error at a byte of the text.
 pub(super) fn error_at(text: &str, at: usize, fault: Fault) -> FilterError {
@@ -51,43 +61,51 @@ pub(super) fn error_at(text: &str, at: usize, fault: Fault) -> FilterError {
 /// The token that begins at `at`, and its length in bytes.
 fn token(text: &str, at: usize) -> Result<(Kind<'_>, usize), FilterError> {
     let rest = &text[at..];
-    if let Some((sign, length)) = sign(rest) {
-        return Ok((Kind::Sign(sign), length));
-    }
-    Ok(match rest.chars().next() {
-        None => (Kind::End, 0),
-        Some('(') => (Kind::Open, 1),
-        Some(')') => (Kind::Close, 1),
-        Some(',') => (Kind::Comma, 1),
-        Some('.') => (Kind::Dot, 1),
-        Some('"') => quoted(text, at)?,
-        Some(c) if is_of_word(c) => {
-            let word = word(rest);
-            (Kind::Word(word), word.len())
-        }
-        Some(_) => {
-            return Err(error_at(
-                text,
-                at,
-                Fault::Expected("a field, a value, `and`, `or`, `not` or a parenthesis"),
-            ));
-        }
+    Ok(match rest.as_bytes() {
+        [] => (Kind::End, 0),
+        [b'(', ..] => (Kind::Open, 1),
+        [b')', ..] => (Kind::Close, 1),
+        [b',', ..] => (Kind::Comma, 1),
+        [b'.', ..] => (Kind::Dot, 1),
+        [b'"', ..] => quoted(text, at)?,
+        [b'=', b'=', ..] => (Kind::Sign("="), 2),
+        [b'!', b'=', ..] => (Kind::Sign("!="), 2),
+        [b'<', b'=', ..] => (Kind::Sign("<="), 2),
+        [b'>', b'=', ..] => (Kind::Sign(">="), 2),
+        [b'=', ..] => (Kind::Sign("="), 1),
+        [b'<', ..] => (Kind::Sign("<"), 1),
+        [b'>', ..] => (Kind::Sign(">"), 1),
+        _ => match word(rest) {
+            "" => {
+                return Err(error_at(
+                    text,
+                    at,
+                    Fault::Expected("a field, a value, `and`, `or`, `not` or a parenthesis"),
+                ));
+            }
+            word => (Kind::Word(word), word.len()),
+        },
     })
 }
 
-fn sign(rest: &str) -> Option<(&'static str, usize)> {
-    let signs = ["==", "!=", "<=", ">=", "=", "<", ">"];
-    let sign = signs.into_iter().find(|sign| rest.starts_with(sign))?;
-    Some((if sign == "==" { "=" } else { sign }, sign.len()))
-}
-
-/// A name, or a number with its dot: only behind a digit, for elsewhere it parts a path.
+/// A name, or a number with its dot: only behind a digit, for elsewhere it parts a path. Empty if none begins here.
 fn word(rest: &str) -> &str {
-    let is_number = rest
-        .trim_start_matches('-')
-        .starts_with(|c: char| c.is_ascii_digit());
-    let goes_on = |c: char| is_of_word(c) || (is_number && matches!(c, '.' | '+'));
-    let end = rest.find(|c| !goes_on(c)).unwrap_or(rest.len());
+    let bytes = rest.as_bytes();
+    let dashes = bytes.iter().take_while(|byte| **byte == b'-').count();
+    let is_number = bytes.get(dashes).is_some_and(u8::is_ascii_digit);
+    let mut end = 0;
+    while let Some(byte) = bytes.get(end) {
+        // Most are ASCII, whose characters need not be decoded.
+        let c = match byte {
+            0..=0x7f => char::from(*byte),
+            _ => rest[end..].chars().next().unwrap_or_default(),
+        };
+        let goes_on = is_of_word(c) || (is_number && matches!(c, '.' | '+'));
+        if !goes_on {
+            break;
+        }
+        end += c.len_utf8();
+    }
     &rest[..end]
 }
 
@@ -97,16 +115,16 @@ fn is_of_word(c: char) -> bool {
 
 fn quoted(text: &str, at: usize) -> Result<(Kind<'_>, usize), FilterError> {
     let mut value = String::new();
-    let mut chars = text[at + 1..].char_indices();
-    while let Some((index, c)) = chars.next() {
-        match c {
-            '"' => return Ok((Kind::Text(value), index + 2)),
-            '\\' => match chars.next() {
-                Some((_, c @ ('"' | '\\'))) => value.push(c),
-                _ => return Err(error_at(text, at + 1 + index, Fault::BadEscape)),
-            },
-            c => value.push(c),
+    let mut next = at + 1;
+    while let Some(plain) = text.as_bytes()[next..].iter().position(|byte| is_escaped(*byte)) {
+        value.push_str(&text[next..next + plain]);
+        next += plain;
+        match text.as_bytes()[next..] {
+            [b'"', ..] => return Ok((Kind::Text(value), next + 1 - at)),
+            [_, escaped, ..] if is_escaped(escaped) => value.push(char::from(escaped)),
+            _ => return Err(error_at(text, next, Fault::BadEscape)),
         }
+        next += 2;
     }
     Err(error_at(text, at, Fault::Unclosed))
 }

@@ -58,8 +58,9 @@ impl Filter {
     /// What it costs in memory, in bytes.
     pub fn bytes(&self) -> usize {
         let Compiled { text, expr, program } = &*self.0;
-        // The program has the expression's tests once more, and its paths as a tree.
-        size_of::<Compiled>() + 2 * text.len() + 2 * expr.bytes() + program.bytes()
+        // The program has the expression's tests once more, but for what they share, and its paths as a tree.
+        let tests = 2 * expr.bytes() - expr.shared_bytes();
+        size_of::<Compiled>() + 2 * text.len() + tests + program.bytes()
     }
 
     /// Whether it accepts this event.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     error::{Fault, FilterError},
     lex::{Kind, Token, error_at, tokens},
-    values::{Comparison, Expr, Field, Nature, Number, Test, Value},
+    values::{Comparison, Expr, Field, Nature, Number, Test, Value, Values},
 };
 
 /// The longest filter, in bytes. It comes in a request's target, of which common proxies let 8 KiB pass.
@@ -103,14 +103,19 @@ fn negated(expr: &Expr) -> Option<&Field> {
 
 /// What a value without quotes may mean, the text itself included.
 fn meanings(text: &str) -> impl Iterator<Item = Value> {
-    let word = match text {
+    let word = meaning(text);
+    word.into_iter().chain([Value::Text(text.into())])
+}
+
+/// What else than a text such a value may mean.
+fn meaning(text: &str) -> Option<Value> {
+    match text {
         "true" => Some(Value::Bool(true)),
         "false" => Some(Value::Bool(false)),
         "null" => Some(Value::Null),
         _ if looks_like_a_number(text) => Number::parse(text).map(Value::Number),
         _ => None,
-    };
-    word.into_iter().chain([Value::Text(text.into())])
+    }
 }
 
 struct Parser<'a> {
@@ -207,7 +212,7 @@ impl<'a> Parser<'a> {
     /// `!=` is of what is there: a test of what is not is false, however it is put.
     fn equality(&mut self, field: Field, negated: bool) -> Result<Expr, FilterError> {
         let at = self.next;
-        let values = BTreeSet::from([self.value(field.nature())?]);
+        let values = Values::from_iter([self.value(field.nature())?]);
         let equal = self.sensible(at, field.clone(), Test::In(values))?;
         if !negated {
             return Ok(equal);
@@ -227,7 +232,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn list(&mut self, nature: Nature) -> Result<BTreeSet<Value>, FilterError> {
+    fn list(&mut self, nature: Nature) -> Result<Values, FilterError> {
         self.expect(&Kind::Open, "`(`")?;
         let mut values = vec![self.value(nature)?];
         while self.takes(&Kind::Comma) {
@@ -273,7 +278,7 @@ impl<'a> Parser<'a> {
                 number.ok_or_else(|| self.error_before(at, Fault::BadNumber))?
             }
             Kind::Word(word) if RESERVED.contains(word) => return Err(self.error(Fault::Expected("a value"))),
-            Kind::Word(word) => meanings(word).next().unwrap_or(Value::Null),
+            Kind::Word(word) => meaning(word).unwrap_or_else(|| Value::Text((*word).into())),
             _ => return Err(self.error(Fault::Expected("a value"))),
         };
         self.next += 1;

@@ -57,7 +57,7 @@ fn test() -> impl Strategy<Value = Test> {
     use Comparison::*;
     prop_oneof![
         Just(Test::Exists),
-        prop::collection::btree_set(value(), 1..3).prop_map(Test::In),
+        prop::collection::vec(value(), 1..3).prop_map(|values| Test::In(values.into_iter().collect())),
         text().prop_map(|text| Test::Prefix(text.into())),
         (
             prop::sample::select(vec![Less, LessOrEqual, Greater, GreaterOrEqual]),
@@ -79,12 +79,13 @@ fn sensible(field: &Field, test: Test) -> Test {
             Test::Exists
         }
         (Nature::Text | Nature::TextOrNull, Test::In(values)) => {
-            Test::In(values.into_iter().map(as_text).collect())
+            Test::In(values.iter().cloned().map(as_text).collect())
         }
         (Nature::Whole, Test::In(values)) => {
             let numbers = values
-                .into_iter()
-                .filter(|value| matches!(value, Value::Number(_)));
+                .iter()
+                .filter(|value| matches!(value, Value::Number(_)))
+                .cloned();
             Test::In(numbers.chain([Value::Number(Number::Whole(0))]).collect())
         }
         (Nature::Whole, test) if field.largest().is_some_and(|most| !test.may_hold_up_to(most)) => {

@@ -174,7 +174,7 @@ mod tests {
             Filter::parse(&format!("n in ({})", values.join(", "))).expect("a filter")
         };
         let size = long(0).bytes();
-        assert!(size > 500 * 50, "{size}");
+        assert!(size > 500 * 40, "{size}");
         let filters = Filters::within(3 * size);
         let admit = |n: usize| filters.admit(client(n as u8), &long(n));
         let permits: Vec<_> = (0..3).map_while(|n| admit(n).ok()).collect();

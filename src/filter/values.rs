@@ -2,8 +2,8 @@
 
 use std::{
     cmp::Ordering,
-    collections::BTreeSet,
     fmt::{self, Display, Write},
+    sync::Arc,
 };
 
 /// A predicate.
@@ -38,7 +38,7 @@ pub(super) enum Field {
 pub(super) enum Test {
     Exists,
     /// It is one of these; never empty.
-    In(BTreeSet<Value>),
+    In(Values),
     /// It is a text that begins so.
     Prefix(Box<str>),
     /// It is a number on that side of this one.
@@ -51,6 +51,46 @@ pub(super) enum Comparison {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+}
+
+/// Some values, sorted, each once. Clones share them: of the longest lists a copy would cost as much as to read the filter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Values(Arc<[Value]>);
+
+impl FromIterator<Value> for Values {
+    fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_unstable();
+        values.dedup();
+        Self(values.into())
+    }
+}
+
+impl Values {
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Value> {
+        self.0.iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn first(&self) -> Option<&Value> {
+        self.0.first()
+    }
+
+    /// All values of these lists.
+    pub(super) fn joined(lists: &[Self]) -> Self {
+        match lists {
+            [only] => only.clone(),
+            lists => lists.iter().flat_map(Self::iter).cloned().collect(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let of_values = self.iter().map(|value| size_of::<Value>() + value.bytes());
+        of_values.sum::<usize>() + ALLOCATION
+    }
 }
 
 /// A value that equality knows.
@@ -80,6 +120,9 @@ impl Number {
 
     /// Reads it as JSON writes it.
     pub(super) fn parse(text: &str) -> Option<Self> {
+        if let Some(whole) = short_whole(text) {
+            return Some(Self::Whole(whole));
+        }
         let number: serde_json::Number = text.parse().ok()?;
         let whole = number.as_i128();
         whole
@@ -94,6 +137,28 @@ impl Number {
         }
     }
 }
+
+/// Reads a whole number as most are: of few digits, and without a zero before them.
+fn short_whole(text: &str) -> Option<i128> {
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits.as_bytes()),
+        None => (false, text.as_bytes()),
+    };
+    if !(1..=MOST_DIGITS).contains(&digits.len()) || digits[0] == b'0' {
+        return None;
+    }
+    let mut whole = 0_i64;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        whole = whole * 10 + i64::from(digit - b'0');
+    }
+    Some(if is_negative { -whole } else { whole }.into())
+}
+
+/// So many fit into an `i64`.
+const MOST_DIGITS: usize = 18;
 
 /// Below 2^127, so that a float up to here is exactly one `i128`.
 const LARGEST_WHOLE: f64 = 1e38;
@@ -201,6 +266,16 @@ impl Expr {
             Self::Test(field, test) => own + field.bytes() + test.bytes(),
         }
     }
+
+    /// What of that a clone shares, in bytes.
+    pub(super) fn shared_bytes(&self) -> usize {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::shared_bytes).sum(),
+            Self::Not(inner) => inner.shared_bytes(),
+            Self::Test(_, Test::In(values)) => values.bytes(),
+            Self::Test(..) => 0,
+        }
+    }
 }
 
 impl Field {
@@ -217,11 +292,7 @@ impl Field {
 impl Test {
     fn bytes(&self) -> usize {
         match self {
-            // The nodes of the set are not full.
-            Self::In(values) => values
-                .iter()
-                .map(|value| 2 * size_of::<Value>() + value.bytes())
-                .sum(),
+            Self::In(values) => values.bytes(),
             Self::Prefix(text) => text.len() + ALLOCATION,
             Self::Exists | Self::Compare(..) => 0,
         }
@@ -258,7 +329,8 @@ impl Display for Expr {
             Self::Test(field, Test::In(values)) => {
                 write!(f, "{field} in (")?;
                 for (index, value) in values.iter().enumerate() {
-                    write!(f, "{}{value}", if index == 0 { "" } else { ", " })?;
+                    f.write_str(if index == 0 { "" } else { ", " })?;
+                    value.fmt(f)?;
                 }
                 f.write_char(')')
             }
@@ -314,7 +386,7 @@ impl Display for Value {
 impl Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Whole(whole) => whole.fmt(f),
+            Self::Whole(whole) => f.write_str(itoa::Buffer::new().format(*whole)),
             // With an exponent it reads back as the same float, whole or not.
             Self::Real(real) => write!(f, "{real:e}"),
         }
@@ -324,11 +396,18 @@ impl Display for Number {
 /// Always quoted: one spelling for each.
 fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')?;
-    for c in text.chars() {
-        if matches!(c, '"' | '\\') {
-            f.write_char('\\')?;
-        }
-        f.write_char(c)?;
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(is_escaped) {
+        f.write_str(&rest[..at])?;
+        f.write_char('\\')?;
+        f.write_str(&rest[at..=at])?;
+        rest = &rest[at + 1..];
     }
+    f.write_str(rest)?;
     f.write_char('"')
+}
+
+/// Whether this byte of a text in quotes stands behind a backslash.
+pub(super) fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\')
 }
