@@ -16,10 +16,14 @@ pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<Entry>, DecodeError> {
     Reader {
         rest: &binary,
         ceiling: 0,
-        entries: Vec::new(),
+        // Most are of that size.
+        entries: Vec::with_capacity(binary.len() / ENTRY),
     }
     .read()
 }
+
+/// As many bytes as an entry has at least that says where it is, with its topic.
+const ENTRY: usize = 10;
 
 struct Reader<'a> {
     rest: &'a [u8],
