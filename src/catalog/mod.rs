@@ -19,7 +19,7 @@ use foldhash::fast::RandomState;
 
 pub use conflict::{Conflict, Part, Problem};
 pub use group::Group;
-pub use names::{Meaning, Names, decoded};
+pub use names::{Meaning, Names, decoded, unescaped};
 pub use parameter::{LAST_EVENT_ID, Parameter, yields_to_fields};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
 pub use stream::{BadName, Stream, StreamName, check_name};

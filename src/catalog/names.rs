@@ -6,16 +6,14 @@ use super::parameter::{PARAMETERS, Parameter};
 
 /// What the names in a query mean on streams with some fields.
 ///
-/// A query has room for thousands of names, and most of them mean nothing here. Each is read once, byte by byte, and looked up among
-/// the known names that have as many letters; dashes and underscores do not count.
+/// A query has room for thousands of names, and most of them mean nothing here. Each is read once, byte by byte, into a hash of its
+/// letters: its case, dashes and underscores do not count. Only of those whose hash is a known name's more is looked at.
 #[derive(Debug)]
 pub struct Names<'a> {
-    /// By the number of letters, then by letters, then fields first.
+    /// By hash, then fields first.
     known: Vec<Known<'a>>,
-    /// Which of them have so many letters: from this index to that of one letter more.
-    starts: Vec<usize>,
-    /// The letters of the name that is read, if it has no more than these.
-    letters: Vec<u8>,
+    /// Some bits of each known hash.
+    bits: [u64; 8],
 }
 
 /// What the name of a pair in a query means.
@@ -33,7 +31,7 @@ pub enum Meaning<'a> {
 
 #[derive(Debug)]
 struct Known<'a> {
-    letters: Vec<u8>,
+    hash: u32,
     name: &'a str,
     meaning: Meaning<'a>,
 }
@@ -47,109 +45,198 @@ impl<'a> Names<'a> {
         let parameters = PARAMETERS.map(|(name, parameter)| (name, Meaning::Parameter(parameter)));
         let mut known: Vec<_> = fields.chain(parameters).map(Known::new).collect();
         // Stable: a field keeps a name that is a parameter's too.
-        known.sort_by(|a, b| a.key().cmp(&b.key()));
-        let longest = known.last().map_or(0, |known| known.letters.len());
-        let first_of = |length| known.partition_point(|known| known.letters.len() < length);
-        Self {
-            starts: (0..=longest + 1).map(first_of).collect(),
-            letters: vec![0; longest],
-            known,
+        known.sort_by_key(|known| known.hash);
+        let mut bits = [0; 8];
+        for known in &known {
+            let (word, bit) = bit_of(known.hash);
+            bits[word] |= bit;
         }
+        Self { known, bits }
     }
 
-    /// Returns what `name` means, which stands in a query as it is given here.
-    pub fn meaning(&mut self, name: &str) -> Meaning<'a> {
-        let alike = self.alike(name);
-        if alike.is_empty() {
-            return Meaning::Nothing;
-        }
-        let name = decoded(name);
-        let exact = alike.iter().find(|known| known.name == name);
-        exact.map_or_else(|| slip(alike, &name), |known| known.meaning)
-    }
-
-    /// Returns the known names of the letters that `name` has.
-    fn alike(&mut self, name: &str) -> &[Known<'a>] {
-        let Some(length) = read_letters(name.as_bytes(), &mut self.letters) else {
-            return &[];
+    /// Reads the name at the beginning of `query`, which ends before a `=`, a `&` or the end. Returns its length in bytes, and what it
+    /// means.
+    pub fn read(&self, query: &str) -> (usize, Meaning<'a>) {
+        let name = Name::read(query.as_bytes());
+        let (word, bit) = bit_of(name.hash);
+        let meaning = match self.bits[word] & bit {
+            0 => Meaning::Nothing,
+            _ => self.meaning(&query[..name.length], &name),
         };
-        let known = &self.known[self.starts[length]..self.starts[length + 1]];
-        if known.is_empty() {
-            return known;
+        (name.length, meaning)
+    }
+
+    fn meaning(&self, text: &str, name: &Name) -> Meaning<'a> {
+        let first = self.known.partition_point(|known| known.hash < name.hash);
+        let alike = self.known[first..].iter();
+        let alike = alike.take_while(|known| known.hash == name.hash);
+        if name.is_plain
+            && let Some(exact) = alike.clone().find(|known| known.name == text)
+        {
+            return exact.meaning;
         }
-        let letters = &self.letters[..length];
-        let first = known.partition_point(|known| *known.letters < *letters);
-        let count = known[first..]
-            .iter()
-            .take_while(|known| *known.letters == *letters)
-            .count();
-        &known[first..first + count]
+        let is_alike =
+            |known: &&Known<'_>| known.name.bytes().filter_map(letter).eq(Letters(text.as_bytes()));
+        let alike = alike.filter(is_alike);
+        let name = decoded(text);
+        let exact = alike.clone().find(|known| known.name == name);
+        exact.map_or_else(|| slip(alike, &name), |known| known.meaning)
     }
 }
 
 impl<'a> Known<'a> {
     fn new((name, meaning): (&'a str, Meaning<'a>)) -> Self {
+        let hash = name.bytes().filter_map(letter).fold(0, hashed);
+        Self { hash, name, meaning }
+    }
+}
+
+/// The name of a pair in a query, as it is read.
+struct Name {
+    /// In bytes.
+    length: usize,
+    hash: u32,
+    /// Whether it stands there as it is.
+    is_plain: bool,
+}
+
+impl Name {
+    fn read(query: &[u8]) -> Self {
+        let (mut length, mut hash, mut is_plain) = (0, 0, true);
+        while let Some(byte) = query.get(length) {
+            length += 1;
+            match LETTERS[usize::from(*byte)] {
+                END => {
+                    length -= 1;
+                    break;
+                }
+                NONE => {}
+                ESCAPE => {
+                    is_plain = false;
+                    let (byte, behind) = unescaped_byte(*byte, &query[length..]);
+                    length = query.len() - behind.len();
+                    hash = letter(byte).map_or(hash, |letter| hashed(hash, letter));
+                }
+                letter => hash = hashed(hash, letter),
+            }
+        }
         Self {
-            letters: letters(name)
-                .map(|byte| if byte == b'+' { b' ' } else { byte })
-                .collect(),
-            name,
-            meaning,
+            length,
+            hash,
+            is_plain,
         }
     }
+}
 
-    fn key(&self) -> (usize, &[u8]) {
-        (self.letters.len(), &self.letters)
+/// Enough to tell apart names of a few letters; a name that is made to have another's hash costs a comparison.
+fn hashed(hash: u32, letter: u8) -> u32 {
+    (hash.rotate_left(5) ^ u32::from(letter)).wrapping_mul(0x9e37_79b1)
+}
+
+fn bit_of(hash: u32) -> (usize, u64) {
+    ((hash >> 29) as usize, 1 << (hash >> 23 & 63))
+}
+
+/// What each byte of a name is: its letter, or one of these.
+const LETTERS: [u8; 256] = {
+    let (mut letters, mut byte) = ([0; 256], 0);
+    while byte < 256 {
+        letters[byte] = match byte as u8 {
+            b'=' | b'&' => END,
+            b'%' | b'+' => ESCAPE,
+            // These three can stand there too, and cost more to read.
+            END | NONE | ESCAPE => ESCAPE,
+            byte => match letter(byte) {
+                Some(letter) => letter,
+                None => NONE,
+            },
+        };
+        byte += 1;
+    }
+    letters
+};
+
+const END: u8 = 1;
+const NONE: u8 = 2;
+const ESCAPE: u8 = 3;
+
+/// The letter that a byte is; none for those that do not count.
+///
+/// It does not tell whether a space stood there or an escaped plus sign: both become a space.
+const fn letter(byte: u8) -> Option<u8> {
+    match byte {
+        b'-' | b'_' => None,
+        b'+' => Some(b' '),
+        byte => Some(byte.to_ascii_lowercase()),
+    }
+}
+
+/// The letters of a name that stands in a query.
+#[derive(Clone)]
+struct Letters<'a>(&'a [u8]);
+
+impl Iterator for Letters<'_> {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        loop {
+            let (byte, behind) = self.0.split_first()?;
+            let (byte, behind) = unescaped_byte(*byte, behind);
+            self.0 = behind;
+            if let Some(letter) = letter(byte) {
+                return Some(letter);
+            }
+        }
     }
 }
 
 /// Returns what was meant by `name`, which is none of those that are `alike`: a parameter before a field.
-fn slip<'a>(alike: &[Known<'a>], name: &str) -> Meaning<'a> {
+fn slip<'k, 'a: 'k>(alike: impl Iterator<Item = &'k Known<'a>> + Clone, name: &str) -> Meaning<'a> {
     let is_parameter = |known: &&Known<'_>| matches!(known.meaning, Meaning::Parameter(_));
-    let meant = alike.iter().find(is_parameter).or(alike.first());
+    let meant = alike.clone().find(is_parameter).or(alike.clone().next());
     // Spaces and plus signs were taken for the same.
     let meant = meant.filter(|known| letters(known.name).eq(letters(name)));
     meant.map_or(Meaning::Nothing, |known| Meaning::Slip(known.name))
 }
 
-/// Reads the letters of a name that stands in a query into `letters`, and returns how many there are; `None` if it has no room for
-/// them.
-///
-/// It does not tell whether a space stood there or an escaped plus sign: both become a space.
-fn read_letters(name: &[u8], letters: &mut [u8]) -> Option<usize> {
-    let (mut rest, mut length) = (name, 0);
-    while let Some((byte, behind)) = rest.split_first() {
-        let (byte, behind) = match byte {
-            b'%' => escaped(behind).unwrap_or((b'%', behind)),
-            byte => (*byte, behind),
-        };
-        rest = behind;
-        let letter = match byte {
-            b'-' | b'_' => continue,
-            b'+' => b' ',
-            byte => byte.to_ascii_lowercase(),
-        };
-        *letters.get_mut(length)? = letter;
-        length += 1;
+/// Returns the byte that `byte` stands for, if it is the sign of an escape, and what is behind that.
+fn unescaped_byte(byte: u8, behind: &[u8]) -> (u8, &[u8]) {
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    match (byte, behind) {
+        (b'%', [high, low, rest @ ..]) => match (digit(*high), digit(*low)) {
+            (Some(high), Some(low)) => ((high << 4 | low) as u8, rest),
+            _ => (byte, behind),
+        },
+        _ => (byte, behind),
     }
-    Some(length)
-}
-
-/// The byte whose two digits stand here, and what is behind them.
-fn escaped(text: &[u8]) -> Option<(u8, &[u8])> {
-    let ([high, low], behind) = text.split_first_chunk::<2>()?;
-    let digit = |digit: &u8| char::from(*digit).to_digit(16);
-    Some(((digit(high)? << 4 | digit(low)?) as u8, behind))
 }
 
 /// Decodes a name or a value of a query, as the URL standard has it (`application/x-www-form-urlencoded`).
 pub fn decoded(text: &str) -> Cow<'_, str> {
-    if memchr::memchr2(b'+', b'%', text.as_bytes()).is_none() {
+    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
         return Cow::Borrowed(text);
     }
-    let spaced = text.replace('+', " ");
-    let decoded = percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy();
-    Cow::Owned(decoded.into_owned())
+    let bytes = unescaped(text, b' ');
+    Cow::Owned(String::from_utf8(bytes).unwrap_or_else(|error| {
+        let bytes = error.into_bytes();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }))
+}
+
+/// Returns the bytes that percent-encoded text stands for. What is no escape stands for itself, and a plus sign for `plus`.
+pub fn unescaped(text: &str, plus: u8) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        let byte = if *byte == b'+' {
+            (plus, behind)
+        } else {
+            unescaped_byte(*byte, behind)
+        };
+        bytes.push(byte.0);
+        rest = byte.1;
+    }
+    bytes
 }
 
 /// What makes a name the one it is.
@@ -164,7 +251,9 @@ mod tests {
     use crate::catalog::parameter::{LATER, RESERVED};
 
     fn meaning(name: &str, fields: &[&'static str]) -> Meaning<'static> {
-        Names::of(fields.iter().copied()).meaning(name)
+        let (length, meaning) = Names::of(fields.iter().copied()).read(name);
+        assert_eq!(length, name.len());
+        meaning
     }
 
     fn meant(name: &str, fields: &[&'static str]) -> Option<&'static str> {

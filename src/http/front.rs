@@ -204,6 +204,10 @@ fn is_health_check<B>(request: &Request<B>) -> bool {
 /// slash at its end. The service whose clients we serve is as lenient.
 fn plain(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
+    // As a rule it is so already, and neither copied nor parsed again.
+    if uri.scheme().is_none() && path.starts_with(STREAMS) && (path == STREAMS || !path.ends_with('/')) {
+        return Some(uri.clone());
+    }
     let begins = |with: &&&str| {
         path.get(..with.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(with))

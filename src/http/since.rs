@@ -22,11 +22,9 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
 }
 
 fn milliseconds(text: &str) -> Option<Timestamp> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    text.parse().ok()
+    // The first that is too much ends it, however many there are.
+    let time = text.parse().ok()?;
+    (!text.starts_with('+')).then_some(time)
 }
 
 /// A time on the clock, in milliseconds since midnight.

@@ -35,7 +35,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
-    catalog::{Selection, StreamName},
+    catalog::{Selection, StreamName, unescaped},
     client::{ClientAddr, ClientKey, Named},
     limits::{OpenStream, Wish},
     metrics::{COMPOSITE, StartPlace},
@@ -141,9 +141,11 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
     if broken {
         return Err(Error::BadPath);
     }
-    percent_encoding::percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| Error::BadPath)
+    if !bytes.contains(&b'%') {
+        return Ok(Cow::Borrowed(text));
+    }
+    let names = String::from_utf8(unescaped(text, b'+'));
+    names.map(Cow::Owned).map_err(|_| Error::BadPath)
 }
 
 fn wish(client: ClientAddr, named: Option<Extension<Named>>, selection: &Selection) -> Wish {

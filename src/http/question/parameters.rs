@@ -42,9 +42,21 @@ impl<'a> Parameters<'a> {
         let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
             return Ok(parameters);
         };
-        let mut names = Names::of(fields.iter().map(|(field, _)| &**field));
-        for (name, value) in pairs(query) {
-            match names.meaning(name) {
+        let names = Names::of(fields.iter().map(|(field, _)| &**field));
+        let mut rest = query;
+        while !rest.is_empty() {
+            // Most pairs are of a few bytes, of which there may be thousands: to go through the bytes costs less than to search for
+            // each separator.
+            let (length, meaning) = names.read(rest);
+            let (name, behind) = rest.split_at(length);
+            let value = behind.strip_prefix('=').map_or("", up_to_the_next);
+            let has_sign = behind.starts_with('=');
+            // Behind the next separator, if there is one.
+            rest = rest
+                .get(length + usize::from(has_sign) + value.len() + 1..)
+                .unwrap_or_default();
+            match meaning {
+                _ if name.is_empty() => {}
                 Meaning::Nothing => {}
                 Meaning::Field(index) => parameters.fields[index].1.add(value),
                 Meaning::Parameter(Parameter::LastEventId) => parameters.add_id(value),
@@ -56,7 +68,7 @@ impl<'a> Parameters<'a> {
     }
 
     fn add_id(&mut self, value: &'a str) {
-        if self.last_event_id.is_none() {
+        if self.last_event_id.is_none() && !value.is_empty() {
             self.last_event_id = Some(decoded(value)).filter(|id| !id.as_bytes().trim_ascii().is_empty());
         }
     }
@@ -157,31 +169,10 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Returns the names and the values of the pairs, as they were given, without those that have no name. Most are of a few bytes, of which
-/// there may be thousands: to go through the bytes costs less than to search for each separator.
-fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    let mut start = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let rest = query.get(start..).filter(|rest| !rest.is_empty())?;
-            let name = rest
-                .bytes()
-                .position(|byte| matches!(byte, b'=' | b'&'))
-                .unwrap_or(rest.len());
-            let value = match rest.as_bytes().get(name) {
-                Some(b'=') => {
-                    let value = &rest[name + 1..];
-                    &value[..value.bytes().position(|byte| byte == b'&').unwrap_or(value.len())]
-                }
-                _ => "",
-            };
-            let has_sign = rest.as_bytes().get(name) == Some(&b'=');
-            start += name + usize::from(has_sign) + value.len() + 1;
-            if name > 0 {
-                return Some((&rest[..name], value));
-            }
-        }
-    })
+/// Returns what stands before the next pair.
+fn up_to_the_next(rest: &str) -> &str {
+    let end = rest.bytes().position(|byte| byte == b'&');
+    &rest[..end.unwrap_or(rest.len())]
 }
 
 fn slip(name: &str, meant: &str) -> Error {

@@ -100,8 +100,9 @@ impl Scanner<'_> {
         is_next
     }
 
+    /// How many digits come next, as far as that makes a difference.
     fn digits_ahead(&self) -> usize {
-        self.0.iter().take_while(|byte| byte.is_ascii_digit()).count()
+        digits(&self.0[..self.0.len().min(MOST_DIGITS)])
     }
 
     /// Takes exactly so many digits, of at least as many.
@@ -120,10 +121,18 @@ impl Scanner<'_> {
 
     /// Takes the digits of a fraction.
     fn thousandths(&mut self) -> Option<i64> {
-        let (digits, rest) = self.0.split_at(self.digits_ahead());
+        let (digits, rest) = self.0.split_at(digits(self.0));
         self.0 = rest;
         let three = digits.iter().chain(b"00").take(3);
         let sum = three.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
         (!digits.is_empty()).then_some(sum)
     }
 }
+
+/// How many digits a text begins with.
+fn digits(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// More than any number has.
+const MOST_DIGITS: usize = 7;
