@@ -6,6 +6,7 @@
 mod support;
 
 use std::{
+    convert::Infallible,
     future::poll_fn,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     task::{Context, Poll, Waker},
@@ -14,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_test::task::new_count_waker;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
 use proptest::{prelude::*, test_runner::TestRunner};
 use riverhead::{
     client::ClientKey,
@@ -117,6 +118,8 @@ struct World<'a> {
     filter: Option<&'static str>,
     budget: usize,
     seats: &'a Seats,
+    /// Drops what was deleted.
+    deletions: BoxFuture<'static, Infallible>,
 }
 
 impl<'a> World<'a> {
@@ -151,6 +154,7 @@ impl<'a> World<'a> {
             clients: (0..CLIENTS).map(client).collect(),
             row,
             house,
+            deletions: lanes.clone().drop_deleted_records().boxed(),
             lanes,
             tasks,
             form,
@@ -162,7 +166,11 @@ impl<'a> World<'a> {
 
     async fn step(&mut self, op: &Op) {
         match *op {
-            Op::Weather(ref weather) => self.house.suffer(weather),
+            Op::Weather(ref weather) => {
+                self.house.suffer(weather);
+                let ended = (&mut self.deletions).now_or_never();
+                assert!(ended.is_none(), "it goes on for ever");
+            }
             Op::Read { client, batches } => self.read(client, batches).await,
             Op::Peek { client, batches } => self.peek(client, batches),
             Op::Serve { looks, most } => self.serve(looks, most),

@@ -57,6 +57,8 @@ pub(super) fn run(
     // The demo's brokers end with it: who comes after it serves another stream.
     let succession = (profile == Profile::Real).then(|| Succession::new(spare, takeover, counts));
     let served = runtime.block_on(async {
+        // It ends with the runtime.
+        tokio::spawn(gateway.lanes.clone().drop_deleted_records());
         reload.map(Reload::listen).transpose()?;
         tokio::select! {
             fit = sockets.until_fit(&gateway.health, takeover) => fit?,

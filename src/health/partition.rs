@@ -187,6 +187,13 @@ impl Partition {
         Some((facts.high_since, fetching.high?, fetching.broker))
     }
 
+    /// Returns where its broker said that the log starts, if it has told since then.
+    pub fn start_told_since(&self, then: Instant) -> Option<i64> {
+        let facts = self.0.lock();
+        facts.fetched.filter(|at| *at > then)?;
+        facts.fetching?.start
+    }
+
     /// Another broker's metadata was believed, and led to this.
     pub fn seen_elsewhere(&self, elsewhere: Elsewhere, at: Instant) {
         let mut facts = self.0.lock();

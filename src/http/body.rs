@@ -15,6 +15,7 @@ use super::{
     carrier::Carrier,
     delivery::{Delivery, Feed},
     segments::Segments,
+    strand::PIECE,
 };
 use crate::subscription::Hold;
 
@@ -56,9 +57,20 @@ impl<F: Feed + Send + Unpin> Body for StreamBody<F> {
         if !blocked {
             *hold = None;
         }
+        if matches!(carrier, Carrier::Shared(_)) {
+            // All of the last batch was asked for.
+            carrier.held().clear();
+        }
+        if !carrier.held().is_set() {
+            delivery.mark();
+        }
         let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
             return Poll::Ready(None);
         };
+        // One frame of HTTP/2 has to be taken within the stall deadline in any case.
+        if matches!(carrier, Carrier::Alone { .. }) || batch.len() > PIECE {
+            carrier.held().set(delivery.given());
+        }
         if batch.len() >= LARGE {
             carrier.set_blocked();
         }

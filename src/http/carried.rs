@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     metrics::EndReason,
-    subscription::{Audience, Hold, Row, Stretch, Stuck, Unwritten},
+    subscription::{Audience, Given, Hold, Row, Stretch, Stuck, Unwritten},
 };
 
 /// What a sink asks of a delivery, whatever feeds it.
@@ -26,6 +26,12 @@ pub(super) trait Deliver: Send {
 
     /// See [`Feed::is_shared`].
     fn is_shared(&self) -> bool;
+
+    /// See [`Feed::mark`].
+    fn mark(&mut self);
+
+    /// See [`Feed::given`].
+    fn given(&self) -> Given;
 
     /// See [`Feed::hold`].
     fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold>;
@@ -54,6 +60,14 @@ impl<F: Feed + Send> Deliver for Delivery<F> {
 
     fn is_shared(&self) -> bool {
         self.is_shared()
+    }
+
+    fn mark(&mut self) {
+        self.mark();
+    }
+
+    fn given(&self) -> Given {
+        self.given()
     }
 
     fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {

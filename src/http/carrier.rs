@@ -11,6 +11,7 @@ use super::{
     body::StreamBody,
     carried::Carried,
     delivery::{Delivery, Feed},
+    held::Held,
     link::Link,
     strand::Strand,
     takeover::{HandOver, Seat},
@@ -82,6 +83,14 @@ impl Carrier {
         match self {
             Self::Alone { link, .. } => link.set_blocked(),
             Self::Shared(_) => {}
+        }
+    }
+
+    /// What it was given and has not written yet; of HTTP/2, what it was given last.
+    pub(super) fn held(&self) -> &Held {
+        match self {
+            Self::Alone { link, .. } => link.held(),
+            Self::Shared(strand) => strand.held(),
         }
     }
 

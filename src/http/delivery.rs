@@ -20,7 +20,7 @@ use crate::{
     drain::Ticket,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Audience, Batch, Coding, Follower, Format, Hold, Row, Stretch, Stuck, Unwritten},
+    subscription::{Audience, Batch, Coding, Follower, Format, Given, Hold, Row, Stretch, Stuck, Unwritten},
 };
 
 /// Where events come from.
@@ -51,6 +51,14 @@ pub(super) trait Feed {
 
     /// See [`Follower::rest`].
     fn rest(&mut self) {}
+
+    /// See [`Follower::mark`].
+    fn mark(&mut self) {}
+
+    /// See [`Follower::given`].
+    fn given(&self) -> Given {
+        Given::default()
+    }
 
     /// See [`Follower::hold`].
     fn hold(&self, _unwritten: Unwritten, _stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
@@ -98,6 +106,14 @@ impl Feed for Follower {
 
     fn rest(&mut self) {
         self.rest();
+    }
+
+    fn mark(&mut self) {
+        self.mark();
+    }
+
+    fn given(&self) -> Given {
+        self.given()
     }
 
     fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
@@ -260,6 +276,16 @@ impl<F: Feed> Delivery<F> {
     /// See [`Feed::is_shared`].
     pub(super) fn is_shared(&self) -> bool {
         self.feed.is_shared()
+    }
+
+    /// See [`Feed::mark`].
+    pub(super) fn mark(&mut self) {
+        self.feed.mark();
+    }
+
+    /// See [`Feed::given`].
+    pub(super) fn given(&self) -> Given {
+        self.feed.given()
     }
 
     /// See [`Feed::hold`].

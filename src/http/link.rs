@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use super::silence::silence;
+use super::{held::Held, silence::silence};
 use crate::{client::ClientKey, limits::Place, metrics::EndReason};
 
 /// What is known of one connection. Its users run in the connection's own task, and on HTTP/2 in those of its requests.
@@ -33,6 +33,7 @@ pub(super) struct Link {
     blocked: AtomicBool,
     declined: AtomicBool,
     end: OnceLock<EndReason>,
+    held: Held,
 }
 
 impl Link {
@@ -46,7 +47,13 @@ impl Link {
             blocked: AtomicBool::new(false),
             declined: AtomicBool::new(false),
             end: OnceLock::new(),
+            held: Held::default(),
         }
+    }
+
+    /// What it was given to write, and has not written yet.
+    pub(super) fn held(&self) -> &Held {
+        &self.held
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
@@ -154,6 +161,7 @@ impl Link {
     /// All that hyper had is written. Wakes the connection if its body held back for that.
     pub(super) fn set_flushed(&self, context: &Context<'_>) {
         self.blocked.store(false, Ordering::Relaxed);
+        self.held.clear();
         // hyper flushes behind its last look at the body, and need not look again by itself.
         if self.declined.swap(false, Ordering::Relaxed) {
             context.waker().wake_by_ref();

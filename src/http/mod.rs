@@ -29,6 +29,7 @@ mod front;
 pub mod fuzzing;
 mod guard;
 mod gzip;
+mod held;
 mod hosts;
 mod http1;
 mod http2;

@@ -82,6 +82,9 @@ impl SocketSink {
 
     /// Takes what the delivery has, as far as it shares a write; whether there may be more.
     fn fill(&mut self, context: &mut Context<'_>) -> bool {
+        if let Some(parked) = &mut self.parked {
+            parked.delivery.mark();
+        }
         while self.chunks.has_room() {
             let Some(parked) = &mut self.parked else {
                 return false;
@@ -131,6 +134,11 @@ impl SocketSink {
 
     /// While the socket takes nothing, a delivery may only end; its last bytes are written all the same.
     fn wait_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(parked) = &self.parked
+            && !self.writer.link().held().is_set()
+        {
+            self.writer.link().held().set(parked.delivery.given());
+        }
         if let Some(parked) = &self.parked
             && self.hold.is_none()
             && self.chunks.data() > OWN

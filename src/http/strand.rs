@@ -21,7 +21,7 @@ use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::link::Link;
+use super::{held::Held, link::Link};
 use crate::metrics::EndReason;
 
 /// What is known of one request of a connection. All but the connection's counts is used by the request's own task only.
@@ -39,6 +39,7 @@ pub(super) struct Strand {
     /// Why it has to end, if somebody but its client wants that.
     end: OnceLock<EndReason>,
     waker: AtomicWaker,
+    held: Held,
 }
 
 /// What one connection carries.
@@ -70,6 +71,7 @@ impl Strand {
             waits: AtomicBool::new(false),
             end: OnceLock::new(),
             waker: AtomicWaker::new(),
+            held: Held::default(),
         }
     }
 
@@ -98,6 +100,11 @@ impl Strand {
 
     pub(super) fn end(&self) -> EndReason {
         self.end.get().copied().unwrap_or_else(|| self.link.end())
+    }
+
+    /// What it was given last.
+    pub(super) fn held(&self) -> &Held {
+        &self.held
     }
 
     /// The connection that others are on as well.
@@ -221,6 +228,14 @@ impl<F> Watched<F> {
             *since = piece;
             stall.as_mut().reset(Instant::now() + timeout);
         }
+        if let Some(due) = self
+            .strand
+            .held()
+            .due(timeout)
+            .filter(|due| *due < stall.deadline())
+        {
+            stall.as_mut().reset(due);
+        }
         stall.as_mut().poll(context)
     }
 }
@@ -241,4 +256,4 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
 }
 
 /// How much of a batch is given at a time, in bytes: a frame of HTTP/2 as clients take it unless they say more.
-const PIECE: usize = 16 * 1024;
+pub(super) const PIECE: usize = 16 * 1024;

@@ -124,6 +124,8 @@ struct Worker {
 /// One partition that is being read.
 struct Slot {
     log: Arc<PartitionLog>,
+    /// When reading began.
+    since: Instant,
     page: PageBuilder,
     epoch: Epoch,
     /// Nothing was read yet. librdkafka asks a new leader whether its log is the old one's, but only behind a record that it
@@ -158,18 +160,27 @@ impl Worker {
             self.queue.fill(Instant::now() + TURN);
             while self.take() {}
             self.flush();
-            self.look_for_stuck(Instant::now());
+            self.look(Instant::now());
             self.go_on(Instant::now());
         }
     }
 
-    /// Librdkafka may stand still at what it cannot read without a word: the broker answers, there is more, and it does not move.
-    fn look_for_stuck(&mut self, now: Instant) {
+    /// Looks at what the statistics tell of each partition. Each fetch tells where the log starts: what lies below that is served no
+    /// more. And librdkafka may stand still at what it cannot read without a word: the broker answers, there is more, and it does not
+    /// move.
+    fn look(&mut self, now: Instant) {
         if now < self.looked + LOOK_EVERY {
             return;
         }
         self.looked = now;
         for slot in self.slots.values() {
+            let told = slot
+                .health
+                .as_ref()
+                .and_then(|cell| cell.start_told_since(slot.since));
+            if let Some(start) = told {
+                self.shared.directory.set_start(&slot.log, start);
+            }
             let stuck = slot.health.as_ref().and_then(|cell| cell.stuck_for(now)) >= Some(STUCK);
             if stuck && !self.stuck.has(slot.log.partition(), now) {
                 self.stuck.suspect(&slot.log, slot.page.next(), None);
@@ -239,6 +250,7 @@ impl Worker {
             topic: log.partition().topic.to_string(),
         };
         Slot {
+            since: Instant::now(),
             page: PageBuilder::new(next, log.encoding()),
             epoch: log.end().epoch.or(log.leader_epoch()).unwrap_or(-1),
             unproven: next > 0,
@@ -493,7 +505,7 @@ const TURN: Duration = Duration::from_millis(100);
 /// many partitions would otherwise hold all of them at once.
 const MOST_UNFLUSHED: usize = 4 << 20;
 
-/// How often partitions that stand still are looked for; statistics tell of them every 2 s.
+/// How often it is looked at what statistics tell, which come every 2 s.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a partition stands still before somebody looks at it: two statistics, and more than any fetch that goes well.

@@ -24,6 +24,8 @@ pub(super) struct Topic {
     pub(super) retired: Vec<[u8; 16]>,
     /// Whether a look has told anything definite of it.
     pub(super) seen: bool,
+    /// Since when the brokers say that there is no such topic.
+    pub(super) missing: Option<Instant>,
     pub(super) partitions: Vec<Partition>,
 }
 
@@ -64,6 +66,7 @@ impl Topic {
             id: None,
             retired: Vec::new(),
             seen: false,
+            missing: None,
             partitions: Vec::new(),
         }
     }
@@ -75,11 +78,22 @@ impl Topic {
         }
     }
 
+    /// The logs that are read.
+    pub(super) fn logs(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
+        self.partitions
+            .iter()
+            .filter_map(|partition| match &partition.state {
+                State::Reading(log) => Some(log),
+                State::Asked(..) | State::Waiting(..) => None,
+            })
+    }
+
     /// Begins or ends its being read, and forgets where that was.
     pub(super) fn set_active(&mut self, active: bool) {
         self.active = active;
         self.id = None;
         self.seen = false;
+        self.missing = None;
         self.partitions.clear();
     }
 }

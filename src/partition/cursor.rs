@@ -100,6 +100,8 @@ impl Cursor {
                 Read::Page(page) => return Step::Page(self.settle(page)),
                 Read::Ahead => return self.idle(Step::AtTail),
                 Read::Replaced => return self.idle(Step::Replaced),
+                // It has been deleted, also from pages that somebody still holds.
+                Read::Below if self.next < self.log.start() => return self.idle(Step::OutOfRange),
                 Read::Below => {}
             }
             if let Some(step) = self.poll_history(context, history) {

@@ -10,10 +10,10 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::{Bell, PartitionLog, bell::Bells, occupancy::Occupancy};
-use crate::position::Timestamp;
+use crate::position::{Offset, Timestamp};
 
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,9 @@ pub struct Directory {
     topics: RwLock<Topics>,
     version: AtomicU64,
     bells: Bells,
+    /// The logs whose records were found to be deleted, each once, until somebody [sees to them](Self::take_deleted).
+    deleted: Mutex<Vec<Arc<PartitionLog>>>,
+    deletions: Bells,
     occupancy: Arc<Occupancy>,
 }
 
@@ -92,6 +95,9 @@ impl Directory {
         let entry = topics.entry(topic).or_default();
         entry.partitions = entry.partitions.max(Some(partition + 1));
         log.enter(&self.occupancy);
+        if let Some(old) = entry.logs.get(&partition) {
+            log.succeed(old);
+        }
         let old = entry.logs.insert(partition, log);
         drop(topics);
         if let Some(old) = old {
@@ -146,6 +152,33 @@ impl Directory {
             .values()
             .flat_map(|topic| topic.logs.values().cloned())
             .collect()
+    }
+
+    /// Notes where `log` starts, as its leader says. What its ring has below that is dropped at once, and those who keep copies
+    /// are told.
+    pub fn set_start(&self, log: &Arc<PartitionLog>, start: Offset) {
+        if !log.set_start(start) {
+            return;
+        }
+        if !log.mark_to_be_cleared(true) {
+            self.deleted.lock().push(Arc::clone(log));
+        }
+        self.deletions.ring();
+    }
+
+    /// Takes the logs whose start is higher than when this was called last.
+    pub fn take_deleted(&self) -> Vec<Arc<PartitionLog>> {
+        let logs = std::mem::take(&mut *self.deleted.lock());
+        // Before anybody looks at their starts, so that what is deleted from now on is told again.
+        for log in &logs {
+            log.mark_to_be_cleared(false);
+        }
+        logs
+    }
+
+    /// Rings `bell` whenever there is something to [take](Self::take_deleted).
+    pub fn subscribe_to_deletions(&self, bell: &Arc<Bell>) {
+        self.deletions.add(bell);
     }
 
     /// Says whether the brokers that `topic` is read from answer at all. While they do not, its streams are held.

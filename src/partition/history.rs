@@ -33,6 +33,9 @@ pub trait History: Send + Sync + 'static {
         time: Timestamp,
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>>;
+
+    /// Drops what is kept in memory of `log` below its start.
+    fn drop_deleted(&self, _log: &Arc<PartitionLog>) {}
 }
 
 /// Where a partition's log starts and ends.

@@ -4,12 +4,12 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::{
     Bell, Page, TopicPartition,
@@ -38,7 +38,18 @@ pub struct PartitionLog {
     /// In ms.
     overlap: AtomicU64,
     leader_epoch: AtomicI32,
+    floor: RwLock<Arc<Floor>>,
+    /// Whether it is among the logs whose deleted records somebody is to drop.
+    is_to_be_cleared: AtomicBool,
     bells: Bells,
+}
+
+/// Where a log starts. All that stand for one log after another share it.
+#[derive(Debug, Default)]
+struct Floor {
+    start: AtomicI64,
+    /// When it was last found to be higher than before.
+    deleted_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -92,6 +103,8 @@ impl PartitionLog {
             replaced: AtomicBool::new(false),
             overlap: AtomicU64::new(0),
             leader_epoch: AtomicI32::new(UNKNOWN),
+            floor: RwLock::default(),
+            is_to_be_cleared: AtomicBool::new(false),
             bells: Bells::default(),
         })
     }
@@ -118,6 +131,13 @@ impl PartitionLog {
         self.tag
     }
 
+    /// Whether both stand for one log, the one after the other.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.tag == other.tag
+            && self.partition.partition == other.partition.partition
+            && self.partition.topic == other.partition.topic
+    }
+
     /// How this partition's records become lines.
     pub fn encoding(&self) -> Encoding {
         self.encoding
@@ -132,6 +152,57 @@ impl PartitionLog {
     pub fn set_overlap(&self, overlap: Duration) {
         let millis = overlap.as_millis().try_into().unwrap_or(u64::MAX);
         self.overlap.store(millis, Ordering::Relaxed);
+    }
+
+    /// Returns the offset of the log's start, as a broker told last; 0 before any did. What lies below it has been deleted, and
+    /// is served from nowhere.
+    pub fn start(&self) -> Offset {
+        self.floor.read().start.load(Ordering::Acquire)
+    }
+
+    /// Returns when it last became known that records were deleted.
+    pub fn deleted_at(&self) -> Option<Instant> {
+        *self.floor.read().deleted_at.lock()
+    }
+
+    /// Notes where the log starts, and drops what the ring has below that; whether the start is higher than before. It may also be
+    /// lower: another replica leads, and has deleted less. Through [`Directory::set_start`](super::Directory::set_start), which
+    /// tells those who keep copies.
+    pub(super) fn set_start(&self, start: Offset) -> bool {
+        if start == self.start() {
+            return false;
+        }
+        let mut ring = self.ring.write();
+        let floor = self.floor.read();
+        if floor.start.swap(start, Ordering::AcqRel) > start {
+            return false;
+        }
+        *floor.deleted_at.lock() = Some(Instant::now());
+        drop(floor);
+        let until = start.min(ring.next);
+        let is_cut = ring.start < until;
+        if is_cut {
+            let bytes = ring.cut(until);
+            self.account(&mut ring, bytes);
+        }
+        drop(ring);
+        if is_cut {
+            self.bells.ring();
+        }
+        true
+    }
+
+    /// Goes on for `old`, which it replaces: of one log what is deleted is deleted for both.
+    pub(super) fn succeed(&self, old: &Self) {
+        if old.tag == self.tag {
+            let floor = Arc::clone(&old.floor.read());
+            *self.floor.write() = floor;
+        }
+    }
+
+    /// Marks it as one whose deleted records are to be dropped, or as one that is seen to; whether it was marked.
+    pub(super) fn mark_to_be_cleared(&self, mark: bool) -> bool {
+        self.is_to_be_cleared.swap(mark, Ordering::AcqRel)
     }
 
     /// Whether only history has what is at `offset`.
@@ -190,6 +261,10 @@ impl PartitionLog {
         if page.next() <= ring.next || self.is_replaced() {
             return;
         }
+        let page = match page.without_deleted(self.start()) {
+            Some(rest) => rest,
+            None => page,
+        };
         if page.range().start > ring.next {
             // The tail went on elsewhere; what lies between is history.
             ring.start = page.range().start;
@@ -260,6 +335,22 @@ impl PartitionLog {
         ring.entry = None;
         drop(ring);
         self.bells.ring();
+    }
+}
+
+impl Ring {
+    /// Drops what lies below `start`, which is within the ring; what is left, in bytes.
+    fn cut(&mut self, start: Offset) -> usize {
+        self.start = start;
+        while self.pages.front().is_some_and(|page| page.next() <= start) {
+            self.pages.pop_front();
+        }
+        if let Some(page) = self.pages.front_mut()
+            && let Some(rest) = page.without_deleted(start)
+        {
+            *page = Arc::new(rest);
+        }
+        self.pages.iter().map(|page| page.bytes()).sum()
     }
 }
 

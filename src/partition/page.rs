@@ -101,13 +101,49 @@ impl Page {
     /// The headers of one of this page's events.
     pub fn headers(&self, event: &Event) -> Headers<'_> {
         let end = (event.lines.start - event.key.unwrap_or(0)) as usize;
-        Headers::from_bytes(&self.arena[end - event.headers as usize..end])
+        Headers::from_bytes(&self.arena[event.begin()..end])
+    }
+
+    /// Returns a copy of this page without what lies below `start`, the log's; `None` if nothing of it does. A page of which all
+    /// has been deleted speaks for nothing.
+    pub(crate) fn without_deleted(&self, start: Offset) -> Option<Self> {
+        if self.start >= start {
+            return None;
+        }
+        let first = self.index_of(start);
+        let from = self.events.get(first).map_or(self.arena.len(), Event::begin);
+        let events = self.events[first..].iter().map(|event| event.moved_back(from));
+        let large = self.large.iter().filter(|(offset, _)| *offset >= start);
+        Some(Self {
+            start: start.min(self.next),
+            next: self.next,
+            events: events.collect(),
+            arena: Bytes::copy_from_slice(&self.arena[from..]),
+            unreadable: self.unreadable,
+            large: large.cloned().collect(),
+        })
     }
 
     /// What this page costs in memory, in bytes.
     pub fn bytes(&self) -> usize {
         let large = self.large.iter().map(|(_, lines)| lines.len() + LARGE_OVERHEAD);
         self.arena.len() + large.sum::<usize>() + self.events.len() * size_of::<Event>() + PAGE_OVERHEAD
+    }
+}
+
+impl Event {
+    /// Where it begins in its page's arena, with its headers.
+    fn begin(&self) -> usize {
+        (self.lines.start - self.key.unwrap_or(0) - self.headers) as usize
+    }
+
+    /// The same in an arena that begins `by` bytes later.
+    fn moved_back(&self, by: usize) -> Self {
+        let by = by as u32;
+        Self {
+            lines: self.lines.start - by..self.lines.end - by,
+            ..self.clone()
+        }
     }
 }
 
@@ -236,6 +272,64 @@ impl PageBuilder {
             arena: self.arena.into_boxed_slice().into(),
             unreadable: false,
             large: self.large.into_boxed_slice(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::event::HeadersBuf;
+
+    fn page(records: &[(i64, Option<Vec<u8>>, usize)]) -> Page {
+        let mut page = PageBuilder::new(100, Encoding::default());
+        let mut offset = 100;
+        for (hole, key, size) in records {
+            offset += hole;
+            let mut headers = HeadersBuf::default();
+            headers.push(b"number", Some(offset.to_string().as_bytes()));
+            let value = format!("\"{}\"", "v".repeat(*size));
+            let _ = page.push(&Record {
+                offset,
+                timestamp: offset,
+                epoch: 0,
+                key: key.as_deref(),
+                headers: headers.headers(),
+                value: Some(value.as_bytes()),
+                canary: false,
+            });
+            offset += 1;
+        }
+        page.finish(offset + 3)
+    }
+
+    proptest! {
+        #[test]
+        fn without_what_was_deleted_all_else_is_as_it_was(
+            records in vec((0i64..3, any::<Option<Vec<u8>>>(), prop_oneof![8 => 0usize..50, 1 => Just(LARGE + 1)]), 0..20),
+            start in 90i64..160,
+        ) {
+            let whole = page(&records);
+            let Some(rest) = whole.without_deleted(start) else {
+                prop_assert!(start <= 100);
+                return Ok(());
+            };
+            prop_assert_eq!(rest.range(), start.min(whole.next())..whole.next());
+            let kept: Vec<_> = whole.events().iter().filter(|event| event.offset >= start).collect();
+            prop_assert_eq!(rest.events().len(), kept.len());
+            for (own, other) in rest.events().iter().zip(kept) {
+                prop_assert_eq!(own.offset, other.offset);
+                prop_assert_eq!(rest.lines(own), whole.lines(other));
+                prop_assert_eq!(rest.key(own), whole.key(other));
+                prop_assert_eq!(rest.headers(own).as_bytes(), whole.headers(other).as_bytes());
+            }
+            // Not a byte of what was deleted is left.
+            let small = rest.events().iter().filter(|event| rest.large_lines(event).is_none());
+            let lines: usize = small.map(|event| rest.lines(event).len()).sum();
+            let beside = |event: &Event| rest.headers(event).as_bytes().len() + event.key.unwrap_or(0) as usize;
+            prop_assert_eq!(rest.arena.len(), lines + rest.events().iter().map(beside).sum::<usize>());
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     Batch, Format, Request, Source,
     compose::{self, Composition},
     gap::{self, Gap},
+    given::Given,
     oversize,
     part::{Asker, Give, Part},
     roster::Roster,
@@ -50,6 +51,8 @@ pub struct Subscription {
     pub(super) gaps: Vec<Gap>,
     /// Where its batches are counted, if anywhere.
     texts: Option<Arc<Texts>>,
+    /// Where each part stood at the last [`mark`](Self::mark); empty before any.
+    marked: Vec<Offset>,
     /// Bytes of the last batch: the next is likely to have as many.
     room: usize,
     /// Runs while the merge waits for a partition that reads.
@@ -117,6 +120,7 @@ impl Subscription {
             sieve: wish.filter.map(Sieve::new),
             gaps: Vec::new(),
             texts: None,
+            marked: Vec::new(),
             room: 0,
             patience: None,
             passed: Passed::default(),
@@ -126,6 +130,27 @@ impl Subscription {
     /// Counts its batches among `texts` from now on.
     pub(super) fn count_in(&mut self, texts: &Arc<Texts>) {
         self.texts = Some(Arc::clone(texts));
+    }
+
+    /// Remembers where it stands: its client has taken all that it was given.
+    pub(super) fn mark(&mut self) {
+        let cursors = self.roster.parts.iter().map(Part::cursor);
+        self.marked.clear();
+        self.marked
+            .extend(cursors.map(|cursor| cursor.map_or(0, Cursor::next)));
+    }
+
+    /// Returns what was given since the last [`mark`](Self::mark).
+    pub(super) fn given(&self) -> Given {
+        // Of one that came since it is not known where it began.
+        let marked = self.marked.iter().copied().chain(std::iter::repeat(0));
+        let ranges = self.roster.parts.iter().zip(marked).filter_map(|(part, from)| {
+            let cursor = part.cursor()?;
+            // Cut off since, and read again.
+            let from = if from <= cursor.next() { from } else { 0 };
+            Some((Arc::clone(cursor.log()), from..cursor.next()))
+        });
+        Given::of(ranges)
     }
 
     /// The next events, as soon as there are any. It does not end by itself.

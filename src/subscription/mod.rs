@@ -5,6 +5,7 @@
 
 mod compose;
 mod gap;
+mod given;
 mod lane;
 mod merge;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod texts;
 mod turn;
 
 pub use gap::{Gap, Reason};
+pub use given::Given;
 pub use lane::{Audience, Follower, Hold, Lanes, Most, News, Row, Stretch, Stuck, Unwritten};
 pub use merge::Subscription;
 

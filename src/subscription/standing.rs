@@ -2,6 +2,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
     sync::Arc,
 };
 
@@ -54,6 +55,21 @@ impl Standing {
         }
     }
 
+    /// There in these logs.
+    #[cfg(test)]
+    pub(super) fn at(places: &[(&Arc<PartitionLog>, Offset)]) -> Self {
+        let stands = places.iter().map(|(log, next)| Stand {
+            partition: log.partition().clone(),
+            place: Place::Latest,
+            was_read: true,
+            at: Some((Arc::clone(log), *next)),
+        });
+        Self {
+            parts: stands.collect(),
+            ..Self::nowhere()
+        }
+    }
+
     /// Whether a client that got to the same offsets by itself may go on from here.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
@@ -63,6 +79,36 @@ impl Standing {
     pub(super) fn is_current(&self) -> bool {
         let logs = self.parts.iter().filter_map(|stand| stand.at.as_ref());
         logs.into_iter().all(|(log, _)| !log.is_replaced())
+    }
+
+    /// Returns where it stands in `log`, or in one that stood for the same log before; `None` if it stands in another, or in none.
+    fn stand_in(&self, log: &PartitionLog) -> Option<&(Arc<PartitionLog>, Offset)> {
+        let mut stands = self.parts.iter().filter_map(|stand| stand.at.as_ref());
+        stands.find(|(own, _)| own.is_same_as(log))
+    }
+
+    /// Returns the offsets of `log` of which records may be among what leads here from `before`.
+    pub(super) fn reads(&self, before: Option<&Self>, log: &PartitionLog) -> Range<Offset> {
+        let from = before.and_then(|before| before.stand_in(log));
+        match (from, self.stand_in(log)) {
+            (Some((old, from)), Some((new, to))) if Arc::ptr_eq(old, new) => *from..*to,
+            // It may have been cut off in between, and been read again.
+            (_, Some((_, to))) => 0..*to,
+            (Some((_, from)), None) => *from..Offset::MAX,
+            (None, None) => 0..0,
+        }
+    }
+
+    /// Whether there may be records among what leads here from `before` that have been deleted from `log`.
+    pub(super) fn may_hold_deleted(&self, before: Option<&Self>, log: &PartitionLog) -> bool {
+        let range = self.reads(before, log);
+        range.start < range.end.min(log.start())
+    }
+
+    /// Whether nothing that comes behind it has been deleted from `log`.
+    pub(super) fn is_ahead_of_deleted(&self, log: &Arc<PartitionLog>) -> bool {
+        let stand = self.stand_in(log);
+        stand.is_some_and(|(own, next)| Arc::ptr_eq(own, log) && *next >= log.start())
     }
 
     /// Whether it is where one begins who wants nothing that is past.

@@ -18,6 +18,7 @@
 mod causes;
 mod checked;
 mod crowd;
+mod erasure;
 mod following;
 mod health;
 mod healthz;

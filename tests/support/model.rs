@@ -1,6 +1,7 @@
 //! A cluster as plain vectors, and the house in front of it.
 
 use std::{
+    collections::HashSet,
     ops::Range,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -52,6 +53,8 @@ pub struct Brokers {
     pub canary_every: Option<u64>,
     /// Whether what is produced now is tombstones.
     pub quiet: bool,
+    /// Numbers of records that were deleted, and may be given to nobody any more.
+    pub deleted: HashSet<u64>,
 }
 
 /// The brokers as [`History`].
@@ -325,8 +328,13 @@ impl House {
         let p = &mut brokers.partitions[partition];
         p.start += (p.end - p.start) * percent as i64 / 100;
         let start = p.start;
-        p.records.retain(|record| record.offset >= start);
+        let deleted = p.records.extract_if(.., |record| record.offset < start);
+        let deleted: Vec<_> = deleted.map(|record| record.n).collect();
+        brokers.deleted.extend(deleted);
         drop(brokers);
+        // The next fetch tells.
+        let log = self.source.directory.get(TOPIC, partition as i32).unwrap();
+        self.source.directory.set_start(&log, start);
         self.catch_up_if_expired(partition);
     }
 

@@ -110,6 +110,7 @@ impl Referee {
             .as_u64()
             .unwrap();
         assert!(self.delivered.insert(n), "{n} came twice");
+        assert!(!house.model.lock().deleted.contains(&n), "{n} was deleted");
         // What is not in the log any more belongs to nobody's account.
         let partition = partition_of(house, n);
         assert!(

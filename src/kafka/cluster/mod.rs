@@ -42,6 +42,8 @@ pub(super) struct Supervisor {
     restarts: Restarts,
     /// When to look once more for brokers of the right cluster.
     sift_at: Option<Instant>,
+    /// When to ask where the logs start that the tail does not hear of.
+    ask_starts_at: Instant,
     notices: mpsc::Sender<Notice>,
     inbox: mpsc::Receiver<Notice>,
     tickets: Ticket,
@@ -69,6 +71,7 @@ impl Supervisor {
             renew_at: None,
             restarts: Restarts::default(),
             sift_at: None,
+            ask_starts_at: Instant::now() + ASK_STARTS_EVERY,
             notices,
             inbox,
             tickets: 0,
@@ -116,6 +119,7 @@ impl Supervisor {
             Ok(notice) => self.take_notice(notice),
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 self.ask_again();
+                self.ask_starts(Instant::now());
                 self.sift_again();
                 self.renew_again();
             }
@@ -152,8 +156,11 @@ impl Supervisor {
             .filter_map(Partition::due)
             .chain(self.sift_at)
             .chain(self.renew_at)
+            .chain([self.ask_starts_at])
             .min();
-        due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()))
+        due.map_or(ASK_STARTS_EVERY, |due| {
+            due.saturating_duration_since(Instant::now())
+        })
     }
 
     fn look(&self) {
@@ -163,5 +170,5 @@ impl Supervisor {
     }
 }
 
-/// Nothing to do until a notice comes.
-const IDLE: Duration = Duration::from_secs(3600);
+/// How often it is asked where a log starts that is not fetched from. Records that were deleted are served for no longer than 10 s.
+const ASK_STARTS_EVERY: Duration = Duration::from_secs(5);

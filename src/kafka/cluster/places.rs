@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Notice, Supervisor, Ticket};
+use super::{ASK_STARTS_EVERY, Notice, Supervisor, Ticket};
 use crate::{
     health,
     kafka::{
         counters::ReplacementLabels,
-        topics::{From, RETRY_FIRST, State},
+        topics::{From, RETRY_FIRST, State, Topic},
     },
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
 };
@@ -56,6 +56,31 @@ impl Supervisor {
                     self.ask(at, number, from);
                 }
             }
+        }
+    }
+
+    /// Asks where the logs start of which no fetch has told for a while: those that the tail cannot read, or has not read for lack of a
+    /// broker that answers.
+    pub(super) fn ask_starts(&mut self, now: Instant) {
+        if now < self.ask_starts_at {
+            return;
+        }
+        self.ask_starts_at = now + ASK_STARTS_EVERY;
+        for log in self.topics.iter().flat_map(Topic::logs) {
+            let then = now.checked_sub(ASK_STARTS_EVERY);
+            let cell = self.cell(log.partition());
+            if cell
+                .zip(then)
+                .is_some_and(|(cell, then)| cell.start_told_since(then).is_some())
+            {
+                continue;
+            }
+            let (directory, log) = (Arc::clone(&self.shared.directory), Arc::clone(log));
+            self.pool.ask_bounds(log.partition().clone(), move |answer| {
+                if let Ok(bounds) = answer {
+                    directory.set_start(&log, bounds.start);
+                }
+            });
         }
     }
 

@@ -1,6 +1,9 @@
 //! Which topics are read, and what a look at the topology changes of them and their partitions.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -62,6 +65,7 @@ impl Supervisor {
                 Err(code) if is_absent(*code) => {
                     self.topics[at].seen = true;
                     self.tell_refused(at, TopicFault::Missing, *code);
+                    self.miss(at, Instant::now());
                 }
                 Err(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
                     self.tell_refused(at, TopicFault::Denied, *code);
@@ -74,6 +78,7 @@ impl Supervisor {
 
     fn learn(&mut self, at: usize, cluster_id: &str, info: &TopicInfo) {
         let topic = &mut self.topics[at];
+        topic.missing = None;
         if topic.retired.contains(&info.id) {
             return;
         }
@@ -119,10 +124,27 @@ impl Supervisor {
         for number in 0..topic.partitions.len() {
             self.stop(at, number);
         }
+        self.drop_all(at);
         self.topics[at].partitions.truncate(partitions);
         for number in 0..self.topics[at].partitions.len() {
             self.topics[at].partitions[number].tag = tag;
             self.ask(at, number, From::Start);
+        }
+    }
+
+    /// The brokers say that there is no such topic. One that has just begun may not know it yet; when it stays so, nothing that was read
+    /// of it is served any more.
+    fn miss(&mut self, at: usize, now: Instant) {
+        let since = *self.topics[at].missing.get_or_insert(now);
+        if now - since >= DELETED {
+            self.drop_all(at);
+        }
+    }
+
+    /// Has everything dropped that is in memory of a topic. Should its records be there all the same, the next fetch says so.
+    fn drop_all(&self, at: usize) {
+        for log in self.topics[at].logs() {
+            self.shared.directory.set_start(log, log.next());
         }
     }
 
@@ -148,3 +170,6 @@ impl Supervisor {
         }
     }
 }
+
+/// How long the brokers have to say that there is no such topic before it is taken for deleted.
+const DELETED: Duration = Duration::from_secs(3);

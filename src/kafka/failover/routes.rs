@@ -80,4 +80,10 @@ impl History for Routes {
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         self.ask(log, |history| history.first_at(log, time, client))
     }
+
+    fn drop_deleted(&self, log: &Arc<PartitionLog>) {
+        if let Some(history) = self.active(log) {
+            history.drop_deleted(log);
+        }
+    }
 }

@@ -54,8 +54,6 @@ struct Log {
     /// Pages begin and end at multiples of this, so that clients cut at many places share them. A power of two, halved
     /// when records turn out to be so large that a page ends early, and doubled when twice the records would fit into one.
     grain: Offset,
-    /// The log start that a broker told last; 0 before any did.
-    floor: Offset,
     times: Times,
 }
 
@@ -90,12 +88,11 @@ impl Cache {
 
     /// The page of `log` that covers `offset`, or what to read for it.
     pub(super) fn find(&mut self, log: &Arc<PartitionLog>, offset: Offset) -> Lookup {
-        let key = key(log);
-        let entry = self.log(log);
-        if offset < entry.floor {
+        let (key, start) = (key(log), log.start());
+        if offset < start {
             return Lookup::Below;
         }
-        let found = entry.find(offset);
+        let found = self.log(log).find(offset, start);
         if let Lookup::Hit(page) = &found {
             self.touch(key, page.range().start);
         }
@@ -105,8 +102,9 @@ impl Cache {
     /// Takes a page. `cut` says that it ended early for its size.
     pub(super) fn insert(&mut self, log: &Arc<PartitionLog>, page: &Arc<Page>, cut: bool) {
         let range = page.range();
-        // Looked at under the cache's lock: a log is replaced first and forgotten then, so nothing of it comes in later.
-        if log.is_replaced() || range.is_empty() {
+        // Looked at under the cache's lock: a log is replaced first and forgotten then, so nothing of it comes in later. Nor does
+        // what has been deleted.
+        if log.is_replaced() || range.is_empty() || range.start < log.start() {
             return;
         }
         if page.events().len() == 1 {
@@ -136,10 +134,18 @@ impl Cache {
         self.readers = readers;
     }
 
-    /// Notes where the log starts, as the broker said last. That may be lower than what was noted before: another replica
-    /// leads, and has deleted less.
-    pub(super) fn set_floor(&mut self, log: &Arc<PartitionLog>, start: Offset) {
-        self.log(log).floor = start;
+    /// Drops what lies below the log's start. Of a page that begins there the rest goes as well: it is read again when somebody
+    /// wants it.
+    pub(super) fn drop_deleted(&mut self, log: &Arc<PartitionLog>) {
+        let start = log.start();
+        let Some(entry) = self.logs.get_mut(&key(log)) else {
+            return;
+        };
+        let kept = entry.pages.split_off(&start);
+        for entry in std::mem::replace(&mut entry.pages, kept).into_values() {
+            self.uses.remove(&entry.used);
+            self.bytes -= cost(&entry.page);
+        }
     }
 
     /// Notes that the first record of the log at or after `time` is at `offset`.
@@ -151,8 +157,8 @@ impl Cache {
 
     /// Returns an offset before which the log has no record of `time` or a later one, if one is known.
     pub(super) fn before_time(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
-        let log = self.logs.get(&key(log))?;
-        log.times.before(time).filter(|offset| *offset >= log.floor)
+        let times = &self.logs.get(&key(log))?.times;
+        times.before(time).filter(|offset| *offset >= log.start())
     }
 
     /// Drops all that is known of a log.
@@ -173,7 +179,6 @@ impl Cache {
             _log: Arc::clone(log),
             pages: BTreeMap::new(),
             grain: PAGE_RECORDS,
-            floor: 0,
             times: Times::default(),
         })
     }
@@ -219,7 +224,8 @@ impl Log {
         }
     }
 
-    fn find(&self, offset: Offset) -> Lookup {
+    /// What there is at `offset` in a log that starts at `start`.
+    fn find(&self, offset: Offset, start: Offset) -> Lookup {
         let slot = offset - offset.rem_euclid(self.grain);
         let before = self
             .pages
@@ -240,7 +246,7 @@ impl Log {
         // An offset that a client made up may be the largest there is.
         let end = slot.saturating_add(self.grain);
         Lookup::Miss {
-            from: slot.max(covered).max(self.floor),
+            from: slot.max(covered).max(start),
             to: after.map_or(end, |after| after.min(end)),
         }
     }
@@ -281,6 +287,10 @@ mod tests {
             partition: 0,
         };
         PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 0)
+    }
+
+    fn set_start(log: &Arc<PartitionLog>, start: Offset) {
+        Directory::new().set_start(log, start);
     }
 
     fn page(from: Offset, to: Offset) -> Arc<Page> {
@@ -382,9 +392,9 @@ mod tests {
     #[test]
     fn a_start_that_turns_out_to_be_lower_is_believed() {
         let (mut cache, log) = (Cache::new(1 << 20), log());
-        cache.set_floor(&log, 1100);
+        set_start(&log, 1100);
         assert!(matches!(cache.find(&log, 600), Lookup::Below));
-        cache.set_floor(&log, 500);
+        set_start(&log, 500);
         assert_eq!(miss(&mut cache, &log, 600), (500, 1024));
     }
 
@@ -402,9 +412,24 @@ mod tests {
     #[test]
     fn nothing_is_read_below_a_start_that_has_moved() {
         let (mut cache, log) = (Cache::new(1 << 20), log());
-        cache.set_floor(&log, 1100);
+        set_start(&log, 1100);
         assert!(matches!(cache.find(&log, 1099), Lookup::Below));
         assert_eq!(miss(&mut cache, &log, 1200), (1100, 2048));
+    }
+
+    #[test]
+    fn what_has_been_deleted_is_dropped_and_does_not_come_in_again() {
+        let (mut cache, log) = (Cache::new(1 << 20), log());
+        for page in [page(0, 1024), page(1024, 2048), page(2048, 3072)] {
+            cache.insert(&log, &page, false);
+        }
+        set_start(&log, 1500);
+        cache.drop_deleted(&log);
+        assert_eq!(miss(&mut cache, &log, 1600), (1500, 2048));
+        assert!(hit(&mut cache, &log, 2048));
+        assert_eq!((cache.bytes, cache.uses.len()), (cost(&page(2048, 3072)), 1));
+        cache.insert(&log, &page(1024, 2048), false);
+        assert_eq!(miss(&mut cache, &log, 1600), (1500, 2048));
     }
 
     #[test]

@@ -377,7 +377,7 @@ impl Pool {
         if bounds.end < read {
             return Err(self.behind(log));
         }
-        self.core.cache.lock().set_floor(log, bounds.start);
+        self.core.shared.directory.set_start(log, bounds.start);
         Ok(bounds)
     }
 
@@ -469,6 +469,11 @@ impl History for Pool {
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         let log = Arc::clone(log);
         self.call(move |this| async move { this.find_time(&log, time, client).await })
+    }
+
+    fn drop_deleted(&self, log: &Arc<PartitionLog>) {
+        // What the readers fetched ahead they see to themselves.
+        self.core.cache.lock().drop_deleted(log);
     }
 }
 

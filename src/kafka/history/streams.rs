@@ -158,12 +158,14 @@ impl Streams {
         self.limit.admit()
     }
 
-    /// Stops what nobody has read on for a while.
+    /// Stops what nobody has read on for a while, and what may hold records that have been deleted.
     pub(super) fn tidy(&mut self) {
         let now = Instant::now();
         self.stop_all(|stream| {
             let most = if stream.is_heavy { HEAVY_FOR } else { WARM_FOR };
-            now.duration_since(stream.used) >= most || stream.log.is_replaced()
+            now.duration_since(stream.used) >= most
+                || stream.log.is_replaced()
+                || stream.position < stream.log.start()
         });
     }
 

@@ -167,6 +167,6 @@ fn what_was_known_of_the_times_of_a_log_goes_with_it() {
     pool.forget(&log);
     assert_eq!(pool.time_in_memory(&log, 1), None);
     pool.core.cache.lock().note_time(&log, 1, 10);
-    pool.core.cache.lock().set_floor(&log, 11);
+    pool.core.shared.directory.set_start(&log, 11);
     assert_eq!(pool.time_in_memory(&log, 1), None, "that has expired");
 }

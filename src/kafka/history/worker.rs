@@ -184,7 +184,11 @@ impl Worker {
         if piece.broker_clock {
             self.core.shared.bears_broker_time(&want.log);
         }
-        let page = Arc::new(piece.page);
+        // It may have been read before what it begins with was deleted.
+        let page = Arc::new(match piece.page.without_deleted(want.log.start()) {
+            Some(rest) => rest,
+            None => piece.page,
+        });
         self.core.cache.lock().insert(&want.log, &page, piece.cut);
         PageRead::Page {
             page,

@@ -2,6 +2,7 @@
 
 use std::{
     hint::black_box,
+    mem,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
 };
@@ -19,7 +20,7 @@ use crate::{
     filter::FilterPermit,
     partition::Bell,
     position::Timestamp,
-    subscription::{Batch, Gap, Request, Subscription, standing::Standing},
+    subscription::{Batch, Gap, Given, Request, Subscription, standing::Standing},
 };
 
 /// What one client gets: from a subscription of its own while it catches up, from its lane once it has.
@@ -62,6 +63,8 @@ struct Seat {
     number: u64,
     /// Where it stands before that.
     standing: Arc<Standing>,
+    /// Where it stood when its client had taken all that it was given.
+    marked: Arc<Standing>,
     /// Rung when there is more; `None` as long as it never had to wait by itself.
     bell: Option<Arc<Bell>>,
 }
@@ -125,6 +128,22 @@ impl Follower {
         }
     }
 
+    /// Notes that its client has taken all that it was given.
+    pub fn mark(&mut self) {
+        match &mut self.way {
+            Way::Alone(alone) => alone.subscription.mark(),
+            Way::InLane(seat) => seat.marked = Arc::clone(&seat.standing),
+        }
+    }
+
+    /// Returns what it was given since the last [`mark`](Self::mark).
+    pub fn given(&self) -> Given {
+        match &self.way {
+            Way::Alone(alone) => alone.subscription.given(),
+            Way::InLane(seat) => Given::between(&seat.marked, &seat.standing),
+        }
+    }
+
     /// Lets go of what it would need only if its client took something now.
     pub fn rest(&mut self) {
         if let Way::Alone(alone) = &mut self.way {
@@ -157,7 +176,8 @@ impl Follower {
         if had < stretch.batches().len() {
             let (number, standing) = stretch.end();
             seat.number = number;
-            seat.standing = Arc::clone(standing);
+            // All before it is written.
+            seat.marked = mem::replace(&mut seat.standing, Arc::clone(standing));
         }
         Some(had)
     }
@@ -338,6 +358,7 @@ impl Seat {
     fn new(head: Head) -> Self {
         Self {
             number: head.number,
+            marked: Arc::clone(&head.standing),
             standing: head.standing,
             bell: None,
         }

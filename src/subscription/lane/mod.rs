@@ -20,11 +20,14 @@ mod shelf;
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     fmt,
+    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
+    task::Poll,
 };
 
 use bytes::Bytes;
@@ -41,7 +44,7 @@ use super::{Batch, Coding, Format, Request, Source, Subscription, merge::Wish, s
 use crate::{
     client::ClientKey,
     filter::{Filter, Filters, TooManyFilters},
-    partition::{Bells, Waiters},
+    partition::{Bell, Bells, PartitionLog, Waiters},
     position::{IdForm, Timestamp, Topics},
 };
 
@@ -97,6 +100,12 @@ struct Lane {
     budget: Arc<Budget>,
     /// What packing costs in memory, in bytes.
     packing: AtomicUsize,
+    /// Where it stood before the oldest batch that its packer may refer to.
+    epoch: Mutex<Option<Arc<Standing>>>,
+    /// Whether its packer may hold records that have been deleted.
+    must_repack: AtomicBool,
+    /// Rung for its task.
+    orders: Arc<Bell>,
     /// Cancelled when nobody follows any more.
     ended: CancellationToken,
 }
@@ -126,6 +135,22 @@ impl Lanes {
         let permit = request.filter.as_ref().map(admit).transpose()?;
         let member = self.join(Key::of(&request));
         Ok(Follower::new(member, permit, request))
+    }
+
+    /// Drops what has been deleted from Kafka wherever it is kept, as soon as that is known. It does not end by itself.
+    pub async fn drop_deleted_records(self) -> Infallible {
+        let Source { directory, history } = &self.0.source;
+        let bell = Bell::new();
+        directory.subscribe_to_deletions(&bell);
+        poll_fn(|context| {
+            bell.listen(context);
+            for log in directory.take_deleted() {
+                history.drop_deleted(&log);
+                self.drop_deleted(&log);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// What their events come from.
@@ -239,6 +264,17 @@ impl Lanes {
         self.trim();
     }
 
+    /// Drops every batch in which records may be that have been deleted from `log`. Whoever was to get it goes on by itself, and
+    /// is told what is lost.
+    fn drop_deleted(&self, log: &Arc<PartitionLog>) {
+        let topic = &log.partition().topic;
+        let lanes = self.0.lanes.lock();
+        let concerned = lanes.values().filter(|lane| lane.key.topics.contains(topic));
+        let concerned: Vec<_> = concerned.cloned().collect();
+        drop(lanes);
+        concerned.iter().for_each(|lane| lane.drop_deleted(log));
+    }
+
     /// Brings every ring down to its lane's share while more is used than there is: others may have got a part of it since, or
     /// sockets hold more than they did.
     fn trim(&self) {
@@ -320,6 +356,9 @@ impl Lane {
             held: AtomicBool::new(false),
             budget,
             packing: AtomicUsize::new(0),
+            epoch: Mutex::default(),
+            must_repack: AtomicBool::new(false),
+            orders: Bell::new(),
             ended: CancellationToken::new(),
         }
     }
@@ -353,6 +392,23 @@ impl Lane {
         self.budget.free(of_shelf);
         freed += of_shelf;
         freed
+    }
+
+    /// Drops what may hold records that have been deleted from `log`.
+    fn drop_deleted(&self, log: &Arc<PartitionLog>) {
+        let mut ring = self.ring.lock();
+        self.budget.free(ring.drop_deleted(log));
+        let head = ring.head();
+        drop(ring);
+        let mut shelf = self.shelf.lock();
+        self.budget.free(shelf.drop_deleted(log));
+        drop(shelf);
+        let epoch = self.epoch.lock().clone();
+        let refers = |head: Head| head.standing.may_hold_deleted(epoch.as_deref(), log);
+        if self.packing.load(Relaxed) > 0 && head.is_none_or(refers) {
+            self.must_repack.store(true, Relaxed);
+            self.orders.ring();
+        }
     }
 
     /// Moves the head to where the subscription stands; whether that is elsewhere than before.

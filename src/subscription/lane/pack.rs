@@ -44,6 +44,11 @@ impl<'a> Packing<'a> {
             begins,
         });
         self.number += u64::from(packed.is_some());
+        if packed.as_ref().is_none_or(|packed| packed.begins) {
+            // The window goes back to before the batch that begins it.
+            let before = self.lane.head().map(|head| head.standing);
+            *self.lane.epoch.lock() = before;
+        }
         Batch { packed, ..batch }
     }
 
@@ -61,7 +66,9 @@ impl<'a> Packing<'a> {
         }
     }
 
-    fn give_back(&mut self) {
+    /// Drops the packer, with what it remembers. It takes another when there is something to pack.
+    pub(super) fn give_back(&mut self) {
+        *self.lane.epoch.lock() = None;
         if self.packer.take().is_some() {
             self.lane.packing.store(0, Relaxed);
             self.lane.budget.free(Cost::beside(PACKER_BYTES));

@@ -8,6 +8,7 @@ use super::{
     super::{Batch, Gap, standing::Standing, texts::Texts},
     budget::Cost,
 };
+use crate::partition::PartitionLog;
 
 /// The newest batches of a lane, by number, and what stands behind them.
 ///
@@ -18,6 +19,8 @@ pub(super) struct Ring {
     entries: VecDeque<Entry>,
     /// The number of the oldest batch that is here.
     first: u64,
+    /// Where the lane stood before that batch, or before one that came earlier.
+    begin: Option<Arc<Standing>>,
     /// What the entries cost.
     cost: Cost,
     /// Where what it joins is counted, if anywhere.
@@ -29,6 +32,8 @@ pub(super) struct Ring {
 #[derive(Debug)]
 struct Entry {
     taken: Batches,
+    /// Where this batch leads, whatever is joined to it.
+    after: Arc<Standing>,
     cost: Cost,
 }
 
@@ -113,11 +118,15 @@ impl Ring {
     /// none is missed by everybody. What the ring costs more now, and what it costs less.
     pub(super) fn push(&mut self, batch: Batch, after: Arc<Standing>, budget: usize) -> (Cost, Cost) {
         let cost = cost(&batch, &after);
-        self.standing = Some(Arc::clone(&after));
+        let before = self.standing.replace(Arc::clone(&after));
         let freed = self.trim(budget.saturating_sub(cost.total()));
         if cost.total() > budget {
             self.first += 1;
+            self.begin = Some(after);
             return (Cost::default(), freed);
+        }
+        if self.entries.is_empty() {
+            self.begin = before;
         }
         self.cost += cost;
         let taken = Batches {
@@ -125,28 +134,54 @@ impl Ring {
             count: 1,
             after,
         };
-        self.entries.push_back(Entry { taken, cost });
+        let after = Arc::clone(&taken.after);
+        self.entries.push_back(Entry { taken, after, cost });
         (cost, freed)
     }
 
     /// Drops the oldest batches until the rest costs at most `budget` bytes; what that freed. Those that are joined go together,
     /// as their bytes do.
     pub(super) fn trim(&mut self, budget: usize) -> Cost {
+        self.drop_while(|ring| ring.cost.total() > budget)
+    }
+
+    fn drop_while(&mut self, is_too_much: impl Fn(&Self) -> bool) -> Cost {
         let mut freed = Cost::default();
         let mut is_within = false;
-        while (is_within || self.cost.total() > budget)
+        while (is_within || is_too_much(self))
             && let Some(entry) = self.entries.pop_front()
         {
             self.cost -= entry.cost;
             freed += entry.cost;
             self.first += 1;
             is_within = entry.taken.count > 1;
+            self.begin = Some(entry.after);
         }
         if self.entries.is_empty() {
             // What many small batches took need not be kept for few large ones.
             self.entries.shrink_to(FEW);
         }
         freed
+    }
+
+    /// Drops the batches in which records may be that have been deleted from `log`, and all before them; what that freed.
+    pub(super) fn drop_deleted(&mut self, log: &Arc<PartitionLog>) -> Cost {
+        let mut before = self.begin.as_ref();
+        let mut last = None;
+        for (number, entry) in (self.first..).zip(&self.entries) {
+            let after = &entry.after;
+            if after.may_hold_deleted(before.map(|it| &**it), log) {
+                last = Some(number);
+            } else if before.is_some_and(|before| before.is_ahead_of_deleted(log)) {
+                // Nothing that comes behind it lies below the start.
+                break;
+            }
+            before = Some(after);
+        }
+        match last {
+            Some(last) => self.drop_while(|ring| ring.first <= last),
+            None => Cost::default(),
+        }
     }
 
     /// What its entries cost.
@@ -237,7 +272,12 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::subscription::{Packed, tests::gap};
+    use crate::{
+        event::Encoding,
+        partition::{Directory, TopicPartition},
+        position::LogTag,
+        subscription::{Packed, tests::gap},
+    };
 
     const SMALL: usize = JOINED / RUN as usize;
 
@@ -305,6 +345,43 @@ mod tests {
             let mut ring = ring(RUN - 1);
             push(&mut ring, odd, usize::MAX);
             assert_eq!(count(&mut ring, 0), Some(1));
+        }
+    }
+
+    #[test]
+    fn what_may_hold_a_deleted_record_leaves_with_all_before_it_and_no_more() {
+        let directory = Directory::new();
+        let log = |partition| {
+            let partition = TopicPartition {
+                topic: "t".into(),
+                partition,
+            };
+            PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 0)
+        };
+        let [log, other] = [log(0), log(1)];
+        for (start, left) in [(0, 40), (1, 39), (10, 30), (20, 20), (39, 1), (40, 0), (99, 0)] {
+            for joined in [false, true] {
+                let mut ring = Ring::default();
+                ring.stand(Arc::new(Standing::at(&[(&log, 0), (&other, 0)])));
+                for number in 0..40 {
+                    let after = Standing::at(&[(&log, number as i64 + 1), (&other, 0)]);
+                    ring.push(batch(number, 1), Arc::new(after), usize::MAX);
+                }
+                if joined {
+                    ring.take(16);
+                }
+                directory.set_start(&log, start);
+                let freed = ring.drop_deleted(&log);
+                // Those that are joined leave together.
+                let left = match (joined, start) {
+                    (true, 17..32) => 8,
+                    _ => left,
+                };
+                assert_eq!(ring.entries.len(), left, "from {start}, joined: {joined}");
+                assert_eq!(freed == Cost::default(), left == 40);
+                assert_eq!(ring.end(), 40);
+                assert_eq!(ring.drop_deleted(&other), Cost::default(), "of it nothing was");
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     future::poll_fn,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll},
 };
 
@@ -33,6 +33,10 @@ fn poll(
     lane: &Lane,
     subscription: &mut Subscription,
 ) -> Poll<Infallible> {
+    lane.orders.listen(context);
+    if lane.must_repack.swap(false, Relaxed) {
+        packing.give_back();
+    }
     let mut batches = 0;
     while batches < BURST
         && let Poll::Ready(batch) = subscription.poll_batch(context)

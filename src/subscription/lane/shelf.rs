@@ -12,6 +12,7 @@ use super::{
     super::{Batch, standing::Standing},
     budget::Cost,
 };
+use crate::partition::PartitionLog;
 
 /// Batches by the place they begin at, the newest of them.
 #[derive(Debug, Default)]
@@ -63,6 +64,20 @@ impl Shelf {
             None => self.order.push_back(key),
         }
         (cost, freed)
+    }
+
+    /// Drops the batches in which records may be that have been deleted from `log`; what that freed.
+    pub(super) fn drop_deleted(&mut self, log: &Arc<PartitionLog>) -> Cost {
+        let deleted = |entry: &mut Entry| entry.after.may_hold_deleted(Some(&entry.before), log);
+        let mut freed = Cost::default();
+        for (_, entry) in self.entries.extract_if(|_, entry| deleted(entry)) {
+            freed += entry.cost();
+        }
+        if freed != Cost::default() {
+            self.order.retain(|key| self.entries.contains_key(key));
+            self.cost -= freed;
+        }
+        freed
     }
 
     /// What its entries cost.

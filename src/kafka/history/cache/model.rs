@@ -154,7 +154,13 @@ proptest! {
                     Lookup::Miss { from, to } => prop_assert!(from <= at && (from < to || at == Offset::MAX)),
                     Lookup::Below => {}
                 },
-                Step::Expire { partition, start } => cache.set_floor(&get(partition), start),
+                Step::Expire { partition, start } => {
+                    let log = get(partition);
+                    directory.set_start(&log, start);
+                    cache.drop_deleted(&log);
+                    let pages = cache.logs.get(&key(&log)).into_iter().flat_map(|log| log.pages.keys());
+                    prop_assert!(pages.min().is_none_or(|first| *first >= start));
+                }
                 Step::Replace { partition } => {
                     let old = get(partition);
                     let new = log(partition);

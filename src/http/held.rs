@@ -1,0 +1,49 @@
+//! What was given to a client and is not written yet, for as long as that matters.
+//!
+//! Records that were deleted leave the memory within seconds, but for what a socket has half taken: cut in the middle, it would be
+//! no event. So what is left of it has the stall deadline to go, however slowly it is taken.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::subscription::Given;
+
+/// What is not written yet, if anything.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    given: Mutex<Option<Given>>,
+    /// Whether there is any, for a look without the lock.
+    is_set: AtomicBool,
+}
+
+impl Held {
+    pub(super) fn set(&self, given: Given) {
+        *self.given.lock() = Some(given);
+        self.is_set.store(true, Relaxed);
+    }
+
+    /// All is written.
+    pub(super) fn clear(&self) {
+        if self.is_set.swap(false, Relaxed) {
+            *self.given.lock() = None;
+        }
+    }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.is_set.load(Relaxed)
+    }
+
+    /// Returns when it must be written, because some of it has been deleted.
+    pub(super) fn due(&self, stall_timeout: Duration) -> Option<Instant> {
+        if !self.is_set() {
+            return None;
+        }
+        let deleted_at = self.given.lock().as_ref()?.deleted_at()?;
+        Some(Instant::from_std(deleted_at) + stall_timeout)
+    }
+}
