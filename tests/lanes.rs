@@ -571,10 +571,47 @@ fn those_who_resume_from_a_few_places_share_what_one_of_them_composes() {
         for follower in &mut crowd {
             assert!(follow(follower).await.is_empty() && follower.is_in_lane());
         }
+        tokio::time::advance(Duration::from_secs(60)).await;
+        house.write(0, 1);
+        for follower in &mut crowd {
+            follow(follower).await;
+        }
         assert!(
             lanes.bytes() < 64 * 1024,
             "nobody is left who could come to what is on the shelf"
         );
+    });
+}
+
+#[test]
+fn what_one_has_composed_is_there_for_one_who_comes_a_moment_later() {
+    runtime().block_on(async {
+        let house = House::new(1);
+        let start = Referee::default().reconnect(&house);
+        (0..100).for_each(|_| house.write(0, 20));
+        let lanes = Lanes::new(house.source.clone(), 64 * 1024 * 1024, TaskTracker::new());
+        let follower = |id| lanes.follow(house.request(id, IdForm::Json)).unwrap();
+        let mut live = [follower(None), follower(None)];
+        for live in &mut live {
+            follow(live).await;
+        }
+        let mut pair = [follower(Some(&start)), follower(Some(&start))];
+        let first = next(&mut pair[0]).await.unwrap();
+        next(&mut pair[1]).await.unwrap();
+        drop(pair);
+        let composed = lanes.composed();
+        assert_eq!(next(&mut follower(Some(&start))).await.unwrap(), first);
+        assert_eq!(lanes.composed(), composed);
+
+        tokio::time::advance(Duration::from_secs(60)).await;
+        house.write(0, 1);
+        for live in &mut live {
+            follow(live).await;
+        }
+        assert_ne!(lanes.composed(), composed);
+        let composed = lanes.composed();
+        next(&mut follower(Some(&start))).await.unwrap();
+        assert!(lanes.composed() > composed, "it is kept for a moment only");
     });
 }
 

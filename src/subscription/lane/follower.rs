@@ -47,7 +47,7 @@ enum Way {
 /// A client with a subscription of its own, on the way into its lane.
 struct Alone {
     subscription: Subscription,
-    /// The head it goes to, and no further; `None` while the lane has none that it can get to.
+    /// The place in the lane it goes to, and no further; `None` while there is none that it can get to.
     target: Option<Head>,
     /// Rung when the head moves.
     bell: Arc<Bell>,
@@ -262,7 +262,10 @@ impl Alone {
         let still_good =
             |head: &Head| lane.reaches(head.number) && self.subscription.leads_to(&head.standing);
         if !self.target.as_ref().is_some_and(still_good) {
-            self.aim(lane);
+            // The oldest place of all: what lies behind it is composed already, and all who come from the same places go to the same
+            // one, and so share what leads there.
+            let first = lane.first_ahead(|place| self.subscription.leads_to(place));
+            self.set_target(first.or_else(|| lane.head()));
         }
         let there = |head: &&Head| self.subscription.stands_at(&head.standing);
         let head = self.target.as_ref().filter(there)?;
@@ -273,7 +276,7 @@ impl Alone {
         let batch = self.poll_shared(context, lanes, lane);
         // At the limit in some partitions, and held up in others: those must flow on, as far as the lane has come since.
         // It is looked at again, rather than waited for, because it may be there by passing what nobody sees.
-        if batch.is_pending() && self.target.is_some() && (self.is_there() || self.aim(lane)) {
+        if batch.is_pending() && self.target.is_some() && (self.is_there() || self.aim_at_head(lane)) {
             context.waker().wake_by_ref();
         }
         batch
@@ -323,18 +326,23 @@ impl Alone {
         self.subscription.mute();
     }
 
-    /// Goes for the newest head, if it leads there, else for none; whether that is another than before.
-    fn aim(&mut self, lane: &Lane) -> bool {
-        let head = lane.head();
-        let target = head.filter(|head| self.subscription.leads_to(&head.standing));
-        let limit = target.as_ref().map(|head| &*head.standing);
-        self.subscription.set_limit(limit);
-        let before = std::mem::replace(&mut self.target, target);
-        match (before, &self.target) {
-            (None, None) => false,
-            (Some(before), Some(now)) => !Arc::ptr_eq(&before.standing, &now.standing),
-            _ => true,
+    /// Goes on to the newest head, if that is another than it goes to and it leads there; whether it does.
+    fn aim_at_head(&mut self, lane: &Lane) -> bool {
+        let Some(head) = lane.head() else { return false };
+        let is_target = |target: &Head| Arc::ptr_eq(&target.standing, &head.standing);
+        let goes_there = self.target.as_ref().is_some_and(is_target);
+        if goes_there || !self.subscription.leads_to(&head.standing) {
+            return false;
         }
+        self.set_target(Some(head));
+        true
+    }
+
+    /// Goes to this place and no further, if it leads there, else on and on.
+    fn set_target(&mut self, target: Option<Head>) {
+        self.target = target.filter(|head| self.subscription.leads_to(&head.standing));
+        let limit = self.target.as_ref().map(|head| &*head.standing);
+        self.subscription.set_limit(limit);
     }
 }
 
@@ -347,9 +355,9 @@ impl ShelfReader {
 
 impl Drop for ShelfReader {
     fn drop(&mut self) {
-        // For one alone nobody composes.
-        if self.0.alone.fetch_sub(1, Relaxed) <= 2 {
-            self.0.clear_shelf();
+        // For one alone nobody composes, unless others follow soon.
+        if self.0.alone.fetch_sub(1, Relaxed) == 2 {
+            self.0.shelf.lock().set_idle();
         }
     }
 }

@@ -251,6 +251,7 @@ impl Lanes {
         let (added, freed) = ring.push(batch, Arc::new(after), room);
         self.0.budget.account(added, freed);
         drop(ring);
+        lane.tidy();
         self.trim();
     }
 
@@ -425,16 +426,27 @@ impl Lane {
     /// Whether anybody else could come to a place that one of its followers leaves. What a filter tells of its progress is a
     /// matter of time, not of place.
     fn has_shelf(&self) -> bool {
-        self.key.filter.is_none() && self.alone.load(Relaxed) > 1
+        self.key.filter.is_none() && (self.alone.load(Relaxed) > 1 || self.shelf.lock().is_kept())
     }
 
-    fn clear_shelf(&self) {
+    /// Drops what is on the shelf when nobody is left who could need it.
+    fn tidy(&self) {
+        if self.alone.load(Relaxed) > 1 {
+            return;
+        }
         let mut shelf = self.shelf.lock();
-        self.budget.free(shelf.trim(0));
+        if !shelf.is_kept() {
+            self.budget.free(shelf.trim(0));
+        }
     }
 
     fn head(&self) -> Option<Head> {
         self.ring.lock().head()
+    }
+
+    /// See [`Ring::first_ahead`].
+    fn first_ahead(&self, is_ahead: impl Fn(&Standing) -> bool) -> Option<Head> {
+        self.ring.lock().first_ahead(is_ahead)
     }
 
     fn reaches(&self, number: u64) -> bool {

@@ -84,6 +84,22 @@ impl Ring {
         })
     }
 
+    /// Returns the oldest place in the ring that a client is not beyond, if it may go on from there; `is_ahead` says whether a place is
+    /// where the client is or ahead of it.
+    pub(super) fn first_ahead(&self, is_ahead: impl Fn(&Standing) -> bool) -> Option<Head> {
+        self.standing.as_ref()?;
+        let at = self.entries.partition_point(|entry| !is_ahead(&entry.after));
+        let begins = self.begin.as_ref().filter(|begin| at == 0 && is_ahead(begin));
+        let (number, standing) = match begins {
+            Some(begin) => (self.first, begin),
+            None => (self.first + at as u64 + 1, &self.entries.get(at)?.after),
+        };
+        standing.is_settled().then(|| Head {
+            number,
+            standing: Arc::clone(standing),
+        })
+    }
+
     /// The number of the next batch.
     pub(super) fn end(&self) -> u64 {
         self.first + self.entries.len() as u64

@@ -6,7 +6,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{
     super::{Batch, standing::Standing},
@@ -22,6 +25,8 @@ pub(super) struct Shelf {
     order: VecDeque<u64>,
     /// What the entries cost.
     cost: Cost,
+    /// Since when at most one is left for whom it is kept; `None` before there were two.
+    idle: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -32,6 +37,16 @@ struct Entry {
 }
 
 impl Shelf {
+    /// Notes that at most one is left for whom it is kept.
+    pub(super) fn set_idle(&mut self) {
+        self.idle = Some(Instant::now());
+    }
+
+    /// Whether it is kept although there are not two for whom it is: of those who come back one by one, each would find it empty.
+    pub(super) fn is_kept(&self) -> bool {
+        self.idle.is_some_and(|since| since.elapsed() < KEPT)
+    }
+
     /// The batch that begins at `place`, and where it leads.
     pub(super) fn take(&self, place: &Standing) -> Option<(Batch, Arc<Standing>)> {
         let entry = self.entries.get(&place.fingerprint())?;
@@ -111,6 +126,9 @@ impl Entry {
         }
     }
 }
+
+/// How long it is kept behind the last two for whom it was.
+const KEPT: Duration = Duration::from_secs(5);
 
 /// What an entry costs beside what it holds, in bytes: its places in the map and in the order, both of which grow by doubling.
 const ENTRY: usize = 2 * (size_of::<Entry>() + 2 * size_of::<u64>()) + 128;
