@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use crate::position::sorting;
+
 /// A predicate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Expr {
@@ -60,7 +62,10 @@ pub(super) struct Values(Arc<[Value]>);
 impl FromIterator<Value> for Values {
     fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
         let mut values: Vec<_> = values.into_iter().collect();
-        values.sort_unstable();
+        match values.iter().all(|value| value.key().is_some()) {
+            true => sorting::sort(&mut values, |value| value.key().unwrap_or_default(), Value::cmp),
+            false => values.sort_unstable(),
+        }
         values.dedup();
         Self(values.into())
     }
@@ -92,6 +97,27 @@ impl Values {
         of_values.sum::<usize>() + ALLOCATION
     }
 }
+
+impl Value {
+    /// Returns a number that orders values as far as it differs; `None` for numbers that are not whole, or large.
+    fn key(&self) -> Option<u128> {
+        let (kind, number) = match self {
+            Self::Null => (0, 0),
+            Self::Bool(value) => (1, u128::from(*value)),
+            Self::Number(Number::Whole(whole)) => (
+                2,
+                u128::from(i64::try_from(*whole).ok()?.cast_unsigned() ^ 1 << 63),
+            ),
+            Self::Number(Number::Real(_)) => return None,
+            Self::Text(text) => (3, sorting::start_of(text.as_bytes(), START)),
+        };
+        Some(kind << (8 * START) | number)
+    }
+}
+
+/// So many bytes of a text are in its key.
+const START: usize = 13;
+const _: () = assert!(8 * START as u32 + 2 <= sorting::BITS);
 
 /// A value that equality knows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

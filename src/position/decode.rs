@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{DecodeError, Entry, Offset, Partitions, Place, Position, TopicKey, compact, json};
+use super::{DecodeError, Entry, Offset, Partitions, Place, Position, TopicKey, compact, json, sorting};
 
 /// The longest id that is read, in bytes.
 ///
@@ -43,41 +43,19 @@ pub fn decode(text: &[u8]) -> Result<Position, DecodeError> {
     })
 }
 
-fn lowest_of_each(entries: Vec<Entry>) -> Vec<Entry> {
+fn lowest_of_each(mut entries: Vec<Entry>) -> Vec<Entry> {
     // As our own ids have those of a topic.
     if entries.is_sorted_by(|a, b| compare_partitions(a, b).is_lt()) {
         return entries;
     }
-    let mut entries = sorted(entries);
+    // Names are long and alike in their beginning: what they do not have in common comes first, as a number.
+    let common = common_beginning(&entries);
+    sorting::sort(&mut entries, |entry| key(entry, common), compare);
     entries.dedup_by(|next, kept| compare_partitions(next, kept).is_eq());
     entries
 }
 
-/// Sorts entries by topic, partitions and place; among equals the first given stays first.
-///
-/// Names are long, alike in their beginning, and compared ten times each: so what is sorted is numbers, of which each has what a
-/// name does not have in common with the others, as far as there is room, and the index of its entry.
-fn sorted(entries: Vec<Entry>) -> Vec<Entry> {
-    let common = common_beginning(&entries);
-    let keys = entries.iter().map(|entry| key(entry, common));
-    let mut order: Vec<_> = keys.zip(0..).map(|(key, index)| key << INDEX | index).collect();
-    order.sort_unstable();
-    let index = |number: u128| (number & ((1 << INDEX) - 1)) as usize;
-    for alike in order.chunk_by_mut(|a, b| a >> INDEX == b >> INDEX) {
-        alike.sort_by(|a, b| compare(&entries[index(*a)], &entries[index(*b)]));
-    }
-    let mut entries: Vec<_> = entries.into_iter().map(Some).collect();
-    order
-        .into_iter()
-        .filter_map(|number| entries[index(number)].take())
-        .collect()
-}
-
-/// The bits of an index: more than there are entries.
-const INDEX: u32 = 16;
-const _: () = assert!(MAX_COMPACT_ENTRIES < 1 << INDEX && MAX_ENTRIES < 1 << INDEX);
-
-/// Returns a number of 112 bits that orders entries by topic and partitions, as far as it differs. An id has either names or tags.
+/// Returns a number that orders entries by topic and partitions, as far as it differs. An id has either names or tags.
 fn key(entry: &Entry, common: usize) -> u128 {
     let partition = match entry.partitions {
         Partitions::All => 0,
@@ -87,16 +65,13 @@ fn key(entry: &Entry, common: usize) -> u128 {
         TopicKey::Tag(tag) => u128::from(*tag) << PARTITION | partition,
         TopicKey::Name(name) => {
             let rest = &name.as_bytes()[common..];
-            let mut start = [0; size_of::<u128>()];
-            let length = rest.len().min(START);
-            start[size_of::<u128>() - START..][..length].copy_from_slice(&rest[..length]);
             // A name that goes on is behind all of one that does not.
             let partition = if rest.len() > START {
                 (1 << PARTITION) - 1
             } else {
                 partition
             };
-            u128::from_be_bytes(start) << PARTITION | partition
+            sorting::start_of(rest, START) << PARTITION | partition
         }
     }
 }
@@ -106,6 +81,7 @@ const PARTITION: u32 = 34;
 
 /// So many bytes of a name have room beside these.
 const START: usize = 9;
+const _: () = assert!(8 * START as u32 + PARTITION <= sorting::BITS);
 
 /// How many bytes all names have in common at their beginning.
 fn common_beginning(entries: &[Entry]) -> usize {

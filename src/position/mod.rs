@@ -11,6 +11,7 @@ mod json;
 mod pieces;
 #[cfg(test)]
 mod properties;
+pub(crate) mod sorting;
 mod tags;
 mod topics;
 mod types;
