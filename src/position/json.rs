@@ -1,5 +1,6 @@
 //! The JSON forms of an id: ours, and what EventStreams accepts.
 
+mod plain;
 mod read;
 
 use serde::de::DeserializeSeed;
@@ -8,10 +9,18 @@ use self::read::Id;
 use super::{DecodeError, Entry, Epoch, LogTag, Mark, Place};
 
 /// Reads an array of entries and topic names, or a string of topic names with commas between.
+pub(super) fn decode(text: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+    if let Some(entries) = plain::read(text) {
+        return Ok(entries);
+    }
+    read_any(text)
+}
+
+/// Reads whatever JSON says of an id.
 ///
 /// It is read as it comes, without a document in between, which would cost a map and a text for each field of each entry. The
 /// caller has bounded the length, serde_json bounds the depth.
-pub(super) fn decode(text: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+fn read_any(text: &[u8]) -> Result<Vec<Entry>, DecodeError> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let mut id = Id::default();
     let found = DeserializeSeed::deserialize(&mut id, &mut reader).and_then(|()| reader.end());
@@ -81,8 +90,11 @@ fn not_json(error: serde_json::Error) -> DecodeError {
     }
 }
 
+const TOPIC: &str = "topic";
+const PARTITION: &str = "partition";
 const OFFSET: &str = "offset";
 const TIMESTAMP: &str = "timestamp";
+const LOG: &str = "log";
 
 /// The offset that stands for the start of a log (librdkafka's `RD_KAFKA_OFFSET_BEGINNING`).
 const EARLIEST: i64 = -2;

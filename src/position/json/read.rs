@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{EARLIEST, LATEST, MAX_TOPIC_NAME, OFFSET, TIMESTAMP, log_and_epoch};
+use super::{EARLIEST, LATEST, LOG, MAX_TOPIC_NAME, OFFSET, PARTITION, TIMESTAMP, TOPIC, log_and_epoch};
 use crate::position::{
     DecodeError, Entry, EntryFault, Epoch, LogTag, Mark, Partitions, Place, TopicKey, decode::MAX_ENTRIES,
 };
@@ -106,19 +106,22 @@ impl<'de> Visitor<'de> for &mut Id {
 
 /// Makes names into keys. Entries of one topic stand together, and share its name.
 #[derive(Debug, Default)]
-struct Names {
+pub(super) struct Names {
     last: Option<Arc<str>>,
 }
 
 impl Names {
     /// Kafka's own rule for names (`Topic.validate`).
-    fn topic(&mut self, name: &str) -> Option<TopicKey> {
+    pub(super) fn topic(&mut self, name: &str) -> Option<TopicKey> {
         if let Some(last) = self.last.as_ref().filter(|last| ***last == *name) {
             return Some(TopicKey::Name(Arc::clone(last)));
         }
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let right_length = (1..=MAX_TOPIC_NAME).contains(&name.len());
-        if !right_length || name == "." || name == ".." || !name.bytes().all(legal) {
+        if !right_length
+            || name == "."
+            || name == ".."
+            || !name.bytes().all(|byte| OF_NAME[usize::from(byte)])
+        {
             return None;
         }
         let name: Arc<str> = Arc::from(name);
@@ -127,7 +130,7 @@ impl Names {
     }
 
     /// A bare name: all partitions, from the end.
-    fn whole_topic(&mut self, name: &str) -> Result<Entry, EntryFault> {
+    pub(super) fn whole_topic(&mut self, name: &str) -> Result<Entry, EntryFault> {
         Ok(Entry {
             topic: self.topic(name).ok_or(EntryFault::Topic)?,
             partitions: Partitions::All,
@@ -135,6 +138,16 @@ impl Names {
         })
     }
 }
+
+/// Whether a byte may stand in a name: a table, because an id may consist of names.
+const OF_NAME: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'_' | b'-');
+        byte += 1;
+    }
+    table
+};
 
 /// Reads one item of an id.
 struct Item<'a>(&'a mut Names);
@@ -211,16 +224,16 @@ impl<'de> Visitor<'de> for Item<'_> {
 
 /// The value is not what its field can hold.
 #[derive(Clone, Copy, Debug)]
-struct Wrong;
+pub(super) struct Wrong;
 
 /// The fields of an entry, as they were given.
-struct Fields {
+pub(super) struct Fields {
     /// `None` when it is absent, or names no topic.
-    topic: Option<TopicKey>,
-    partition: Result<Option<i64>, Wrong>,
-    offset: Result<Option<i64>, Wrong>,
-    timestamp: Result<Option<i64>, Wrong>,
-    log: Result<Option<(LogTag, Option<Epoch>)>, Wrong>,
+    pub(super) topic: Option<TopicKey>,
+    pub(super) partition: Result<Option<i64>, Wrong>,
+    pub(super) offset: Result<Option<i64>, Wrong>,
+    pub(super) timestamp: Result<Option<i64>, Wrong>,
+    pub(super) log: Result<Option<(LogTag, Option<Epoch>)>, Wrong>,
 }
 
 impl Default for Fields {
@@ -236,7 +249,7 @@ impl Default for Fields {
 }
 
 impl Fields {
-    fn entry(self) -> Result<Entry, EntryFault> {
+    pub(super) fn entry(self) -> Result<Entry, EntryFault> {
         Ok(Entry {
             place: self.place_after_partition()?,
             partitions: Partitions::One(self.partition()?),
@@ -315,11 +328,11 @@ impl Visitor<'_> for FieldName {
 
     fn visit_str<E>(self, name: &str) -> Result<Field, E> {
         Ok(match name {
-            "topic" => Field::Topic,
-            "partition" => Field::Partition,
+            TOPIC => Field::Topic,
+            PARTITION => Field::Partition,
             OFFSET => Field::Offset,
             TIMESTAMP => Field::Timestamp,
-            "log" => Field::Log,
+            LOG => Field::Log,
             _ => Field::Other,
         })
     }

@@ -248,3 +248,37 @@ fn length_depth_and_number_of_entries_are_bounded() {
     assert_eq!(read(&format!(r#""{name}""#)), [all(&name)]);
     assert_eq!(refused(&format!(r#""{name}n""#)), fault(0, EntryFault::Topic));
 }
+
+/// What both readers take they take for the same, and the quick one takes what we write.
+#[test]
+fn the_quick_reader_says_what_the_other_says_or_nothing() {
+    let quick = [
+        r#"[{"topic":"a","partition":0,"offset":-2}]"#,
+        r#"[{"topic":"a","partition":0,"offset":43,"timestamp":1790487705415,"log":"q7Zk.1wPx9A.4"}]"#,
+        r#"[{"topic":"a","partition":2147483647,"timestamp":0},{"topic":"b","partition":1,"offset":-1}]"#,
+        r#"["a","b.c","a"]"#,
+        r#"["a",{"topic":"a","partition":1,"offset":999999999999999999}]"#,
+    ];
+    for text in quick {
+        let read = super::plain::read(text.as_bytes());
+        assert_eq!(read, super::read_any(text.as_bytes()).ok(), "{text}");
+        assert!(read.is_some(), "{text}");
+    }
+    let characters = b"\"\\[]{},:-0159ae. \x00\xc3";
+    for text in quick {
+        for (at, character) in (0..text.len()).flat_map(|at| characters.map(|character| (at, character))) {
+            let mut altered = text.as_bytes().to_vec();
+            altered[at] = character;
+            for altered in [&altered[..], &altered[..at]] {
+                if let Some(entries) = super::plain::read(altered) {
+                    assert_eq!(
+                        Ok(entries),
+                        super::read_any(altered),
+                        "{}",
+                        altered.escape_ascii()
+                    );
+                }
+            }
+        }
+    }
+}
