@@ -54,16 +54,16 @@ impl<'a> Names<'a> {
         Self { known, bits }
     }
 
-    /// Reads the name at the beginning of `query`, which ends before a `=`, a `&` or the end. Returns its length in bytes, and what it
-    /// means.
-    pub fn read(&self, query: &str) -> (usize, Meaning<'a>) {
-        let name = Name::read(query.as_bytes());
+    /// Reads the name that begins at byte `start` of `query`, and ends before a `=`, a `&` or the end. Returns where it ends, and what
+    /// it means.
+    pub fn read(&self, query: &str, start: usize) -> (usize, Meaning<'a>) {
+        let name = Name::read(&query.as_bytes()[start..]);
+        let end = start + name.length;
         let (word, bit) = bit_of(name.hash);
-        let meaning = match self.bits[word] & bit {
-            0 => Meaning::Nothing,
-            _ => self.meaning(&query[..name.length], &name),
-        };
-        (name.length, meaning)
+        match self.bits[word] & bit {
+            0 => (end, Meaning::Nothing),
+            _ => (end, self.meaning(&query[start..end], &name)),
+        }
     }
 
     fn meaning(&self, text: &str, name: &Name) -> Meaning<'a> {
@@ -251,8 +251,8 @@ mod tests {
     use crate::catalog::parameter::{LATER, RESERVED};
 
     fn meaning(name: &str, fields: &[&'static str]) -> Meaning<'static> {
-        let (length, meaning) = Names::of(fields.iter().copied()).read(name);
-        assert_eq!(length, name.len());
+        let (end, meaning) = Names::of(fields.iter().copied()).read(name, 0);
+        assert_eq!(end, name.len());
         meaning
     }
 

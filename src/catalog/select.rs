@@ -36,8 +36,11 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     let mut is_found = vec![false; catalog.streams.len()];
     // Byte by byte: most are short, and to search for each comma would cost more.
-    for name in list.as_bytes().split(|byte| *byte == b',') {
-        let name = str::from_utf8(name).unwrap_or_default();
+    let lengths = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::len);
+    let mut start = 0;
+    for length in lengths {
+        let name = &list[start..start + length];
+        start += length + 1;
         match catalog.find(name) {
             Some(stream) if is_found[stream] => {}
             Some(stream) => {

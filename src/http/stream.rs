@@ -134,15 +134,13 @@ fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {
 
 /// Percent-decodes strictly: `%ZZ` is a mistake, not a name.
 fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
-    let is_hex = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_hexdigit);
-    let bytes = text.as_bytes();
-    let broken =
-        memchr::memchr_iter(b'%', bytes).any(|at| !is_hex(bytes.get(at + 1)) || !is_hex(bytes.get(at + 2)));
-    if broken {
-        return Err(Error::BadPath);
-    }
-    if !bytes.contains(&b'%') {
+    if !text.contains('%') {
         return Ok(Cow::Borrowed(text));
+    }
+    let is_hex = |byte: &u8| byte.is_ascii_hexdigit();
+    let mut escapes = text.as_bytes().split(|byte| *byte == b'%').skip(1);
+    if !escapes.all(|behind| behind.len() >= 2 && behind[..2].iter().all(is_hex)) {
+        return Err(Error::BadPath);
     }
     let names = String::from_utf8(unescaped(text, b'+'));
     names.map(Cow::Owned).map_err(|_| Error::BadPath)

@@ -98,12 +98,15 @@ impl Topics {
         let mut start = among.start;
         for index in topics {
             let topic = &self.0.topics[index];
-            let count = |from: usize, is: fn(Ordering) -> bool| {
-                let entries = entries[from..among.end].iter();
-                entries.take_while(|entry| is(topic.compare(entry))).count()
-            };
-            start += count(start, Ordering::is_lt);
-            ranges[index] = start..start + count(start, Ordering::is_eq);
+            let mut end = start;
+            while end < among.end {
+                match topic.compare(&entries[end]) {
+                    Ordering::Less => (start, end) = (end + 1, end + 1),
+                    Ordering::Equal => end += 1,
+                    Ordering::Greater => break,
+                }
+            }
+            ranges[index] = start..end;
         }
     }
 

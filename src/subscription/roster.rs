@@ -122,9 +122,14 @@ impl Roster {
                 .for_each(|newest| self.places.come_behind(newest));
         }
         if self.parts.is_empty() {
-            let partitions = known.iter().filter_map(|topic| topic.partitions);
-            let partitions = partitions.filter_map(|partitions| usize::try_from(partitions).ok());
-            self.parts.reserve_exact(partitions.sum());
+            let parts = known
+                .iter()
+                .enumerate()
+                .map(|(index, topic)| match topic.partitions {
+                    Some(partitions) => usize::try_from(partitions).unwrap_or_default(),
+                    None => self.places.named(index, 0).take(MOST_CARRIED).count(),
+                });
+            self.parts.reserve_exact(parts.sum());
         }
         let mut states = states.to_vec();
         let mut changed = false;

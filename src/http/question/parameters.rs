@@ -43,25 +43,30 @@ impl<'a> Parameters<'a> {
             return Ok(parameters);
         };
         let names = Names::of(fields.iter().map(|(field, _)| &**field));
-        let mut rest = query;
-        while !rest.is_empty() {
-            // Most pairs are of a few bytes, of which there may be thousands: to go through the bytes costs less than to search for
-            // each separator.
-            let (length, meaning) = names.read(rest);
-            let (name, behind) = rest.split_at(length);
-            let value = behind.strip_prefix('=').map_or("", up_to_the_next);
-            let has_sign = behind.starts_with('=');
-            // Behind the next separator, if there is one.
-            rest = rest
-                .get(length + usize::from(has_sign) + value.len() + 1..)
-                .unwrap_or_default();
+        // Most pairs are of a few bytes, of which there may be thousands: to go through the bytes costs less than to search for each
+        // separator.
+        let byte = |at: usize| query.as_bytes().get(at).copied();
+        let mut start = 0;
+        while start < query.len() {
+            if byte(start) == Some(b'&') {
+                start += 1;
+                continue;
+            }
+            let (end, meaning) = names.read(query, start);
+            let value = match byte(end) {
+                Some(b'=') => end + 1..end_of_pair(query, end + 1),
+                _ => end..end,
+            };
+            let name = start..end;
+            start = value.end + 1;
             match meaning {
-                _ if name.is_empty() => {}
                 Meaning::Nothing => {}
-                Meaning::Field(index) => parameters.fields[index].1.add(value),
-                Meaning::Parameter(Parameter::LastEventId) => parameters.add_id(value),
-                Meaning::Parameter(parameter) => parameters.own[parameter as usize].add(value),
-                Meaning::Slip(meant) => return Err(slip(name, meant)),
+                // A pair without a name.
+                _ if name.is_empty() => {}
+                Meaning::Field(index) => parameters.fields[index].1.add(&query[value]),
+                Meaning::Parameter(Parameter::LastEventId) => parameters.add_id(&query[value]),
+                Meaning::Parameter(parameter) => parameters.own[parameter as usize].add(&query[value]),
+                Meaning::Slip(meant) => return Err(slip(&query[name], meant)),
             }
         }
         Ok(parameters)
@@ -169,10 +174,10 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Returns what stands before the next pair.
-fn up_to_the_next(rest: &str) -> &str {
-    let end = rest.bytes().position(|byte| byte == b'&');
-    &rest[..end.unwrap_or(rest.len())]
+/// Returns where the pair ends whose value begins there.
+fn end_of_pair(query: &str, value: usize) -> usize {
+    let length = query.as_bytes()[value..].iter().position(|byte| *byte == b'&');
+    length.map_or(query.len(), |length| value + length)
 }
 
 fn slip(name: &str, meant: &str) -> Error {
