@@ -2,8 +2,17 @@
 
 use std::{env, fs, path::Path, process::Command};
 
-/// What is counted: the future that answers a request whose head was read, whenever it is polled.
-const COUNTED: &str = "riverhead::http::front::Front::respond::{{closure}}";
+/// What is counted: the future that answers a request whose head was read, whenever it is polled, and what is [`counted`].
+const COUNTED: [&str; 2] = [
+    "riverhead::http::front::Front::respond::{{closure}}",
+    "cost::callgrind::counted",
+];
+
+/// Counts what is no request.
+#[inline(never)]
+pub(crate) fn counted(what: &dyn Fn()) {
+    what();
+}
 
 /// Callgrind writes down what was counted when this is called, and begins anew.
 #[inline(never)]
@@ -16,7 +25,7 @@ pub(crate) fn counts(test: &str) -> Vec<u64> {
     let directory = tempfile::tempdir().unwrap();
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--collect-atstart=no"])
-        .arg(format!("--toggle-collect={COUNTED}"))
+        .args(COUNTED.map(|function| format!("--toggle-collect={function}")))
         .arg("--dump-before=cost::callgrind::end_of_shape")
         .arg(format!("--callgrind-out-file={}/out", directory.path().display()))
         .arg(env::current_exe().unwrap())

@@ -32,6 +32,36 @@ pub(crate) enum Peer {
     Proxy,
 }
 
+/// The PROXY headers that a connection can begin with, at their worst.
+pub(crate) fn proxy_headers() -> Vec<(&'static str, Vec<u8>)> {
+    let header = |family: u8, rest: &[u8]| {
+        let length = (rest.len() as u16).to_be_bytes();
+        [b"\r\n\r\n\0\r\nQUIT\n", &[0x21, family][..], &length, rest].concat()
+    };
+    let fill = |addresses: usize, unit: &[u8]| {
+        let fields = unit.iter().cycle().take(PROXY_HEADER - addresses);
+        [0x20]
+            .iter()
+            .cycle()
+            .take(addresses)
+            .chain(fields)
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    vec![
+        ("PROXY header: empty fields", header(0x11, &fill(12, &[4, 0, 0]))),
+        (
+            "PROXY header: one long field",
+            header(0x21, &fill(36, &[4, 7, 209])),
+        ),
+        ("PROXY header: of a socket", header(0x31, &fill(216, &[4, 0, 0]))),
+        ("PROXY header: of no family", header(0x00, &fill(0, &[4, 0, 0]))),
+    ]
+}
+
+/// The longest rest of a PROXY header, in bytes.
+const PROXY_HEADER: usize = 2 * 1024;
+
 /// The longest target, in bytes.
 const TARGET: usize = 16 * 1024;
 
