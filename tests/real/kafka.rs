@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     net::Ipv4Addr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use futures_util::future::join_all;
@@ -187,6 +187,40 @@ async fn transactions_leave_holes_and_nothing_aborted() {
         .expect("an answer")
         .expect("a record");
     assert!(found <= 40);
+}
+
+/// The first of these times are asked of the broker, and most of the others found in pages that are in memory.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn times_of_records_that_are_out_of_order_are_found_exactly() {
+    let brokers = shared();
+    brokers.create_topic("out-of-order", 1);
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
+    let start = since_epoch.as_millis() as i64 - 3_600_000;
+    let mut producer = brokers
+        .producer("out-of-order")
+        .numbers_from(0)
+        .timestamp(move |number| {
+            // Now and then one is far ahead of those around it, and another far behind.
+            let (at, astray) = (number as i64, [70_000, -70_000]);
+            start + at * 100 + if at % 700 < 2 { astray[at as usize % 2] } else { 0 }
+        })
+        .start();
+    producer.send(5000);
+    producer.flush();
+    let house = House::new(&brokers, "out-of-order");
+    let (log, history) = (house.log("out-of-order", 0), house.history());
+    let events = replay(&*history, &log, 0, 5000).await;
+    for at in 0..1000 {
+        let time = start + at * 7919 % 5000 * 100 + 1;
+        let first = events.iter().find(|event| event.timestamp >= time);
+        assert_eq!(
+            history.first_at(&log, time, client()).await,
+            Ok(first.map(|event| event.offset)),
+            "{at}: {}",
+            time - start
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
