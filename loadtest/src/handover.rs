@@ -22,10 +22,19 @@ impl Gateway {
     /// # Errors
     /// When none serves within `patience`.
     pub fn hand_over(&self, patience: Duration) -> io::Result<Successor> {
-        self.signal("USR2")?;
+        self.hand_over_by(self.pid(), patience)
+    }
+
+    /// Has the process that has taken over from this one, or from one that had, start a successor of its own.
+    ///
+    /// # Errors
+    /// When none serves within `patience`.
+    pub fn hand_over_by(&self, pid: u32, patience: Duration) -> io::Result<Successor> {
+        let before = successors(&self.log()).count();
+        signal(pid, "USR2")?;
         let deadline = Instant::now() + patience;
         loop {
-            if let Some(pid) = successor(&self.log()) {
+            if let Some(pid) = successors(&self.log()).nth(before) {
                 return Ok(Successor { pid });
             }
             if Instant::now() > deadline {
@@ -61,11 +70,10 @@ impl Drop for Successor {
     }
 }
 
-/// The process that a log says has taken over.
-fn successor(log: &str) -> Option<u32> {
-    let line = log.lines().find(|line| line.contains("handed over: draining"))?;
-    let pid = line.split("successor=").nth(1)?.split(' ').next()?;
-    pid.parse().ok()
+/// The processes that a log says have taken over, one from the other.
+fn successors(log: &str) -> impl Iterator<Item = u32> {
+    let lines = log.lines().filter(|line| line.contains("handed over: draining"));
+    lines.filter_map(|line| line.split("successor=").nth(1)?.split(' ').next()?.parse().ok())
 }
 
 fn signal(pid: u32, name: &str) -> io::Result<()> {

@@ -15,6 +15,7 @@ pub mod crowd;
 pub mod gateway;
 pub mod goal;
 pub mod handover;
+mod http2;
 pub mod meter;
 pub mod newcomers;
 pub mod numbers;

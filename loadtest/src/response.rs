@@ -71,7 +71,8 @@ impl Response {
     }
 }
 
-fn socket(server: SocketAddr, ask: &Ask) -> io::Result<TcpSocket> {
+/// A socket as `ask` wants it.
+pub(crate) fn socket(server: SocketAddr, ask: &Ask) -> io::Result<TcpSocket> {
     let socket = if server.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -105,7 +106,7 @@ fn status_of(head: &str) -> io::Result<u16> {
 }
 
 /// How long a gateway may take to its response head. Nothing in it waits for Kafka.
-const HEAD: Duration = Duration::from_secs(10);
+pub(crate) const HEAD: Duration = Duration::from_secs(10);
 
 /// The most that is read at once: several batches of a gateway.
 const BUFFER: usize = 64 * 1024;

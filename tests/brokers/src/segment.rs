@@ -41,11 +41,18 @@ pub enum Spoil {
 impl Cluster {
     /// The first segment of a partition as `broker` has it.
     pub fn segment(&self, broker: i32, topic: &str, partition: i32) -> Segment {
-        let data = self.directory().join(format!("node-{broker}"));
+        let log = self
+            .directory()
+            .join(format!("node-{broker}/{topic}-{partition}"));
+        let files = fs::read_dir(log)
+            .expect("a log")
+            .flatten()
+            .map(|file| file.path());
+        let first = files
+            .filter(|path| path.extension().is_some_and(|it| it == "log"))
+            .min();
         Segment {
-            path: data
-                .join(format!("{topic}-{partition}"))
-                .join("00000000000000000000.log"),
+            path: first.expect("a segment"),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! What the nemesis does, and what undoes it.
 
-use std::{fmt, io, thread, time::Duration};
+use std::{fmt, io, time::Duration};
 
 use fastrand::Rng;
+use riverhead::http::settings::Sink;
 use riverhead_brokers::Fault;
 
 use super::{
     keeper::End,
-    stage::{CUT, RECREATED, Stage},
-    truth::{Log, Partition},
+    stage::{CUT, READER, RECREATED, Stage},
+    truth::Partition,
 };
 
 /// One thing that it does.
@@ -28,39 +29,77 @@ pub(super) enum Act {
     Delete(Partition, i64),
     /// A topic gets one more partition.
     Add(usize),
-    /// The gateway ends, and another one starts.
-    Restart(End),
+    /// The gateway ends, and another one starts, with this sink.
+    Restart(End, Sink),
+    /// The gateway hands over to a successor.
+    HandOver,
+    /// Records are written in a transaction, which ends in this way.
+    Transact(usize, Ending),
+    /// The brokers let one of the gateway's clients fetch very little.
+    Throttle(&'static str),
+    /// The gateway may not read a topic any more, and perhaps not even see it.
+    Forbid(usize, Sight),
+    /// Bytes of a batch in the middle of a log change on its leader's disk.
+    Damage(Partition),
     /// A topic is deleted, and created again with so many partitions.
     Recreate(usize),
     /// An unclean election: what the leader of this partition alone had, so many records, is lost.
     Cut(i32, u64),
 }
 
+/// How a transaction ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ending {
+    Commit,
+    Abort,
+    /// Its producer goes, and leaves it open until the next one of its name comes.
+    Hang,
+}
+
+/// What is left of a right to read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sight {
+    Describe,
+    Nothing,
+}
+
 impl Act {
     /// Any of them.
     pub(super) fn choose(rng: &mut Rng, stage: &Stage<'_>) -> Self {
-        match rng.u8(..12) {
-            10 => Self::Recreate(rng.usize(1..=3)),
-            11 => Self::Cut(partition_of(CUT, rng, stage), rng.u64(1..=200)),
+        match rng.u8(..18) {
             0 => Self::Kill(broker(rng)),
             1 => Self::Stop(broker(rng)),
             2 => Self::Freeze(broker(rng)),
             3..5 => Self::Obstruct(broker(rng), fault(rng)),
             5..7 => Self::Elect(partition(rng, stage)),
+            7 => Self::Recreate(rng.usize(1..=3)),
+            8 => Self::Cut(partition_of(CUT, rng, stage), rng.u64(1..=200)),
+            9..11 => Self::Transact(
+                choose(rng, &GROWING),
+                choose(rng, &[Ending::Commit, Ending::Abort, Ending::Hang]),
+            ),
+            11 => Self::Throttle(choose(rng, &CLIENTS)),
+            12 => Self::Forbid(topic(rng, stage), choose(rng, &[Sight::Describe, Sight::Nothing])),
+            13..15 => Self::Damage(partition(rng, stage)),
             _ => Self::beside(rng, stage),
         }
     }
 
     /// One that can be done while another one lasts.
     pub(super) fn beside(rng: &mut Rng, stage: &Stage<'_>) -> Self {
-        match rng.u8(..7) {
-            0 => match *choose(rng, &GROWING) {
-                topic if stage.topics[topic].partitions < MOST_PARTITIONS => Self::Add(topic),
-                _ => Self::Restart(End::Kill),
+        let sink = choose(rng, Sink::ALL);
+        match rng.u8(..8) {
+            0 => match choose(rng, &GROWING) {
+                topic if stage.topics[topic].partitions < MOST_PARTITIONS && !stage.is_transacting() => {
+                    Self::Add(topic)
+                }
+                _ => Self::Restart(End::Kill, sink),
             },
-            1..4 => Self::Delete(partition(rng, stage), *choose(rng, &[30, 70, 100])),
-            4 => Self::Restart(End::Drain),
-            _ => Self::Restart(End::Kill),
+            // What is damaged is to stay where it is.
+            1..4 if !stage.is_damaged() => Self::Delete(partition(rng, stage), choose(rng, &[30, 70, 100])),
+            4 => Self::Restart(End::Drain, sink),
+            5 => Self::HandOver,
+            _ => Self::Restart(End::Kill, sink),
         }
     }
 
@@ -74,7 +113,12 @@ impl Act {
             Self::Elect(_) => "elect",
             Self::Delete(..) => "delete records",
             Self::Add(_) => "add a partition",
-            Self::Restart(_) => "restart",
+            Self::Restart(..) => "restart",
+            Self::HandOver => "hand over",
+            Self::Transact(..) => "transact",
+            Self::Throttle(_) => "throttle",
+            Self::Forbid(..) => "forbid",
+            Self::Damage(_) => "damage",
             Self::Recreate(_) => "recreate",
             Self::Cut(..) => "cut",
         }
@@ -84,7 +128,15 @@ impl Act {
     pub(super) fn lasts(self) -> bool {
         matches!(
             self,
-            Self::Kill(_) | Self::Stop(_) | Self::Freeze(_) | Self::Obstruct(..) | Self::Recreate(_)
+            Self::Kill(_)
+                | Self::Stop(_)
+                | Self::Freeze(_)
+                | Self::Obstruct(..)
+                | Self::Recreate(_)
+                | Self::Transact(..)
+                | Self::Throttle(_)
+                | Self::Forbid(..)
+                | Self::Damage(_)
         )
     }
 
@@ -105,18 +157,26 @@ impl Act {
                 cluster.wait_until_fenced(broker);
             }
             Self::Obstruct(broker, fault) => cluster.proxy(broker).set(fault),
-            Self::Elect(partition) => elect(stage, partition)?,
-            Self::Delete(partition, percent) => delete(stage, partition, percent)?,
-            Self::Add(topic) => add(stage, topic),
-            Self::Restart(how) => stage.keeper.end(how)?,
-            Self::Recreate(_) => {
-                stage.hush(RECREATED);
-                stage.read_up(RECREATED)?;
-                stage.truth.recreate(RECREATED);
-                stage.forget(RECREATED);
-                cluster.delete_topic(&stage.topics[RECREATED].name);
+            Self::Elect(partition) => stage.elect(partition)?,
+            Self::Delete(partition, percent) => stage.delete(partition, percent)?,
+            Self::Add(topic) => {
+                stage.hush(topic);
+                stage.grow(topic);
+                stage.write(topic);
             }
-            Self::Cut(number, records) => cut(stage, number, records)?,
+            Self::Restart(how, _) => stage.keeper.end(how)?,
+            Self::HandOver => {
+                if !stage.keeper.hand_over() {
+                    stage.chronicle.note("the successor did not take over");
+                }
+            }
+            Self::Transact(topic, ending) => stage.transact(topic, matches!(ending, Ending::Hang)),
+            Self::Throttle(client) => cluster.limit_fetches(client, Some(THROTTLED)),
+            Self::Forbid(topic, Sight::Describe) => stage.allow(topic, &["DESCRIBE"]),
+            Self::Forbid(topic, Sight::Nothing) => stage.allow(topic, &[]),
+            Self::Damage(partition) => stage.damage(partition)?,
+            Self::Recreate(_) => stage.delete_topic(RECREATED)?,
+            Self::Cut(number, records) => stage.cut(number, records)?,
         }
         Ok(())
     }
@@ -138,102 +198,35 @@ impl Act {
                 cluster.wait_until_in_sync();
             }
             Self::Obstruct(broker, _) => cluster.proxy(broker).set(Fault::Pass),
-            Self::Restart(_) => stage.keeper.start_again()?,
+            Self::Restart(_, sink) => stage.keeper.start_again(sink)?,
+            Self::Transact(topic, ending) => stage.end_transaction(topic, matches!(ending, Ending::Commit)),
+            Self::Throttle(client) => cluster.limit_fetches(client, None),
+            Self::Forbid(topic, _) => stage.allow(topic, READER),
+            Self::Damage(_) => stage.repair(),
             Self::Recreate(partitions) => {
                 stage.create(RECREATED, partitions);
                 stage.write(RECREATED);
             }
-            Self::Elect(_) | Self::Delete(..) | Self::Add(_) | Self::Cut(..) => {}
+            Self::Elect(_) | Self::Delete(..) | Self::Add(_) | Self::Cut(..) | Self::HandOver => {}
         }
         Ok(())
     }
-}
-
-fn elect(stage: &Stage<'_>, partition: Partition) -> io::Result<()> {
-    let topic = &stage.topics[partition.topic].name;
-    let states = stage.cluster.describe(topic).map_err(io::Error::other)?;
-    let state = states.iter().find(|state| state.id == partition.number);
-    let mut replicas = state.map(|state| state.replicas.clone()).unwrap_or_default();
-    if replicas.is_empty() {
-        return Err(io::Error::other(format!(
-            "{topic} has no such partition: {states:?}"
-        )));
-    }
-    replicas.rotate_left(1);
-    stage.cluster.reassign(topic, partition.number, &replicas);
-    stage.cluster.elect_preferred_leader(topic, partition.number);
-    Ok(())
-}
-
-/// What is deleted has been read before, so that it is known what was lost.
-fn delete(stage: &mut Stage<'_>, partition: Partition, percent: i64) -> io::Result<()> {
-    stage.read_up(partition.topic)?;
-    let start = stage.truth.newest(partition).map_or(0, Log::start);
-    let before = start + (stage.truth.next(partition) - start) * percent / 100;
-    let at = stage.chronicle.clock.elapsed();
-    stage.truth.delete(partition, at, before);
-    stage
-        .chronicle
-        .note(format_args!("what is below {before} is deleted"));
-    let topic = &stage.topics[partition.topic].name;
-    stage.cluster.delete_records(topic, partition.number, before);
-    Ok(())
-}
-
-fn add(stage: &mut Stage<'_>, topic: usize) {
-    stage.hush(topic);
-    stage.grow(topic);
-    stage.write(topic);
-}
-
-/// Both replicas of the topic are taken, first the one that does not lead, and that one comes back first.
-fn cut(stage: &mut Stage<'_>, number: i32, records: u64) -> io::Result<()> {
-    let (cluster, name) = (stage.cluster, stage.topics[CUT].name.clone());
-    stage.hush(CUT);
-    stage.read_up(CUT)?;
-    let numbers = 0..stage.topics[CUT].partitions as i32;
-    let leader = cluster.leader(&name, number);
-    let follower = if leader == 1 { 2 } else { 1 };
-    cluster.kill(follower);
-    numbers
-        .clone()
-        .for_each(|it| cluster.wait_for_isr(&name, it, &[leader]));
-    stage.write_to_leaders(CUT, records);
-    stage.read_up(CUT)?;
-    // Clients get what is about to be lost.
-    thread::sleep(READ);
-    cluster.kill(leader);
-    numbers
-        .clone()
-        .for_each(|it| cluster.wait_for_leader(&name, it, None));
-    cluster.start_broker(follower);
-    numbers
-        .clone()
-        .for_each(|it| cluster.wait_for_leader(&name, it, Some(follower)));
-    cluster.start_broker(leader);
-    cluster.wait_until_in_sync();
-    for number in numbers {
-        let partition = Partition { topic: CUT, number };
-        let end = cluster.offsets(&name, number).end;
-        stage
-            .chronicle
-            .note(format_args!("{CUT}-{number} was cut off at {end}"));
-        stage.truth.cut(partition, end);
-        stage.forget_behind(partition, end);
-    }
-    stage.write(CUT);
-    Ok(())
 }
 
 fn broker(rng: &mut Rng) -> i32 {
     rng.i32(1..=3)
 }
 
-fn partition(rng: &mut Rng, stage: &Stage<'_>) -> Partition {
+/// A topic that there is now.
+fn topic(rng: &mut Rng, stage: &Stage<'_>) -> usize {
     let there: Vec<_> = (0..stage.topics.len())
         .filter(|topic| stage.topics[*topic].partitions > 0)
         .collect();
-    let topic = *choose(rng, &there);
+    choose(rng, &there)
+}
+
+fn partition(rng: &mut Rng, stage: &Stage<'_>) -> Partition {
+    let topic = topic(rng, stage);
     let number = partition_of(topic, rng, stage);
     Partition { topic, number }
 }
@@ -251,11 +244,11 @@ fn fault(rng: &mut Rng) -> Fault {
         Fault::Delay(Duration::from_millis(300)),
         Fault::Bandwidth(20_000),
     ];
-    *choose(rng, &faults)
+    choose(rng, &faults)
 }
 
-fn choose<'a, T>(rng: &mut Rng, of: &'a [T]) -> &'a T {
-    &of[rng.usize(..of.len())]
+fn choose<T: Copy>(rng: &mut Rng, of: &[T]) -> T {
+    of[rng.usize(..of.len())]
 }
 
 impl fmt::Display for Act {
@@ -270,7 +263,12 @@ impl fmt::Display for Act {
                 write!(f, "delete {percent} % of {topic}-{number}")
             }
             Self::Add(topic) => write!(f, "add a partition to {topic}"),
-            Self::Restart(how) => write!(f, "restart the gateway: {how}"),
+            Self::Restart(how, sink) => write!(f, "restart the gateway: {how}, then sink {}", sink.name()),
+            Self::HandOver => f.write_str("have the gateway hand over to a successor"),
+            Self::Transact(topic, ending) => write!(f, "write to {topic} in a transaction: {ending:?}"),
+            Self::Throttle(client) => write!(f, "throttle {client}"),
+            Self::Forbid(topic, left) => write!(f, "forbid {topic}, but for {left:?}"),
+            Self::Damage(Partition { topic, number }) => write!(f, "damage {topic}-{number}"),
             Self::Recreate(partitions) => {
                 write!(
                     f,
@@ -288,8 +286,11 @@ const GROWING: [usize; 2] = {
     [0, 1]
 };
 
-/// How long clients have for records that will be lost.
-const READ: Duration = Duration::from_secs(2);
+/// Bytes a second: less than is written.
+const THROTTLED: f64 = 3_000.0;
+
+/// The gateway's clients that read.
+const CLIENTS: [&str; 2] = ["riverhead-tail", "riverhead-history"];
 
 /// So many partitions a topic gets.
 const MOST_PARTITIONS: usize = 5;

@@ -19,10 +19,12 @@ pub(super) struct Form {
     filtered: bool,
     /// Reads slower than is written, through a small buffer.
     pub(super) slow: bool,
+    /// Over HTTP/2.
+    pub(super) http2: bool,
 }
 
 /// All of them.
-pub(super) const FORMS: [Form; 8] = [
+pub(super) const FORMS: [Form; 10] = [
     Form::named("json", ""),
     Form::named("compact", "&id=compact"),
     Form {
@@ -53,6 +55,16 @@ pub(super) const FORMS: [Form; 8] = [
         slow: true,
         ..Form::named("slow compact", "&id=compact")
     },
+    Form {
+        http2: true,
+        ..Form::named("HTTP/2", "")
+    },
+    Form {
+        http2: true,
+        gzip: true,
+        slow: true,
+        ..Form::named("HTTP/2 gzip slow", "&encoding=gzip")
+    },
 ];
 
 impl Form {
@@ -64,6 +76,7 @@ impl Form {
             gzip: false,
             filtered: false,
             slow: false,
+            http2: false,
         }
     }
 

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{
     note::{Note, Told, What},
-    truth::{Log, Partition, Place, Truth},
+    standing::{Standing, Stray},
+    truth::{Partition, Place, Truth},
 };
 
 /// Walks what a reader noted, in its order.
@@ -24,15 +25,6 @@ pub(super) struct Wants {
     pub(super) topics: Vec<usize>,
     /// Of all numbers.
     pub(super) numbers: fn(u64) -> bool,
-}
-
-/// Where a reader is in one partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// It gets all that there is, of this incarnation or a later one. What is deleted before it gets there it need not be told.
-    Start { least: u32 },
-    /// It has all before `next`.
-    At { incarnation: u32, era: u32, next: i64 },
 }
 
 /// What is not as it must be.
@@ -87,7 +79,7 @@ impl Judge {
                 return None;
             }
             What::Event { number, id } => self.event(*number, *id, note.at, truth)?,
-            What::Gap(told) => self.gap(told, topics, truth)?,
+            What::Gap(told) => self.gap(told, note.at, topics, truth)?,
             What::Strange(text) => (None, Wrong::Strange(text.clone())),
         };
         Some(self.fault(note.at, partition, wrong))
@@ -151,7 +143,7 @@ impl Judge {
         wrong.map(|wrong| (Some(place.partition), wrong))
     }
 
-    fn gap(&mut self, told: &Told, topics: &[String], truth: &Truth) -> Option<Verdict> {
+    fn gap(&mut self, told: &Told, at: Duration, topics: &[String], truth: &Truth) -> Option<Verdict> {
         let Some(topic) = topics.iter().position(|topic| *topic == told.topic) else {
             return Some((None, Wrong::Unfounded(told.clone())));
         };
@@ -168,31 +160,21 @@ impl Judge {
             .collect();
         std::iter::once(first)
             .chain(rest)
-            .find_map(|partition| self.gap_in(partition, told, truth))
+            .find_map(|partition| self.gap_in(partition, told, at, truth))
     }
 
-    fn gap_in(&mut self, partition: Partition, told: &Told, truth: &Truth) -> Option<Verdict> {
+    fn gap_in(&mut self, partition: Partition, told: &Told, at: Duration, truth: &Truth) -> Option<Verdict> {
         let standing = self.standing(partition);
-        let unfounded = || Some((Some(partition), Wrong::Unfounded(told.clone())));
-        if let (
-            Standing::At {
-                incarnation,
-                era,
-                next,
-            },
-            Some(requested),
-        ) = (standing, told.requested)
-            && let Some(log) = truth.log(partition, incarnation)
-            && let Some((offset, number)) =
-                log.first_between((era, next), Some((era, requested)), self.wanted())
-        {
-            return Some((Some(partition), Wrong::Lost { offset, number }));
-        }
-        let Some(next) = standing.moved(told, partition, truth) else {
-            return unfounded();
+        let before = standing.before_gap(told, partition, truth, at, self.wants.numbers);
+        let wrong = match (before, standing.moved(told, partition, truth)) {
+            (Some((offset, number)), _) => Wrong::Lost { offset, number },
+            (None, None) => Wrong::Unfounded(told.clone()),
+            (None, Some(next)) => {
+                self.stand(partition, next);
+                return None;
+            }
         };
-        self.stand(partition, next);
-        None
+        Some((Some(partition), wrong))
     }
 
     /// The first record that is due in the newest log of a partition, or lost in the one where the reader is.
@@ -237,96 +219,6 @@ impl Judge {
 }
 
 type Verdict = (Option<Partition>, Wrong);
-
-/// Why a record is not the one that comes next.
-enum Stray {
-    Behind,
-    Elsewhere,
-    Skipped(i64, u64),
-}
-
-impl Standing {
-    /// What is wrong with getting the record at `place` next; nothing, if it is the next that somebody here wants.
-    fn stray(self, place: Place, log: &Log, at: Duration, wants: fn(u64) -> bool) -> Option<Stray> {
-        let to = Some((place.era, place.offset));
-        let skipped = match self {
-            Self::Start { least } if place.incarnation < least => return Some(Stray::Behind),
-            Self::Start { .. } => {
-                let start = log.deleted_by(at);
-                log.first_between((0, 0), to, |offset, number| offset >= start && wants(number))
-            }
-            Self::At { incarnation, .. } if place.incarnation > incarnation => return Some(Stray::Elsewhere),
-            Self::At {
-                incarnation,
-                era,
-                next,
-            } => {
-                if (place.incarnation, place.era, place.offset) < (incarnation, era, next) {
-                    return Some(Stray::Behind);
-                }
-                log.first_between((era, next), to, |_, number| wants(number))
-            }
-        };
-        skipped.map(|(offset, number)| Stray::Skipped(offset, number))
-    }
-
-    /// Where it is behind a gap; `None` if nothing happened that one could tell of so.
-    fn moved(self, told: &Told, partition: Partition, truth: &Truth) -> Option<Self> {
-        match (&*told.reason, told.resumed) {
-            ("recreated", Some(from)) => self.recreated(from, partition, truth),
-            ("partition_gone", None) => self.recreated(0, partition, truth),
-            ("expired", Some(from)) => self.expired(from, partition, truth),
-            ("truncated", Some(from)) => self.truncated(from, partition, truth),
-            _ => None,
-        }
-    }
-
-    fn recreated(self, from: i64, partition: Partition, truth: &Truth) -> Option<Self> {
-        let least = match self {
-            Self::At { incarnation, .. } => incarnation + 1,
-            Self::Start { least } => least,
-        };
-        let mut later = (least.max(1)..=truth.incarnation(partition.topic)).rev();
-        // Nothing else can be in front of the place than what was deleted.
-        let fits = |incarnation| from <= truth.log(partition, incarnation).map_or(0, Log::start);
-        later.any(fits).then_some(Self::Start { least })
-    }
-
-    fn expired(self, from: i64, partition: Partition, truth: &Truth) -> Option<Self> {
-        match self {
-            Self::At { incarnation, era, .. } => {
-                let log = truth.log(partition, incarnation)?;
-                let next = from;
-                (from <= log.start()).then_some(Self::At {
-                    incarnation,
-                    era,
-                    next,
-                })
-            }
-            Self::Start { least } => {
-                let mut later = least..=truth.incarnation(partition.topic);
-                let fits = |incarnation| from <= truth.log(partition, incarnation).map_or(0, Log::start);
-                later.any(fits).then_some(self)
-            }
-        }
-    }
-
-    fn truncated(self, from: i64, partition: Partition, truth: &Truth) -> Option<Self> {
-        match self {
-            Self::At { incarnation, era, .. } => {
-                let era = truth.log(partition, incarnation)?.era_from(era, from)?;
-                let next = from;
-                Some(Self::At {
-                    incarnation,
-                    era,
-                    next,
-                })
-            }
-            // Its place may be behind the cut all the same: it wanted nothing of what stood before.
-            Self::Start { .. } => truth.newest(partition)?.era_from(0, from).map(|_| self),
-        }
-    }
-}
 
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -483,6 +375,25 @@ mod tests {
             let wrong = all(&truth(), &notes);
             assert!(matches!(wrong, Some(Wrong::Unfounded(_))), "{reason}: {wrong:?}");
         }
+    }
+
+    #[test]
+    fn damage_is_told_at_its_place_and_all_around_it_comes() {
+        let mut truth = truth();
+        truth.damage(place(0), 4..6);
+        let others = events(100..110);
+        let told = vec![gap("unreadable", 4, Some(6))];
+        let right = [events(0..4), told.clone(), events(6..10), others.clone()];
+        assert_eq!(all(&truth, &right), None);
+        assert_eq!(all(&truth, &[events(0..10), others.clone()]), None, "read before");
+        let (offset, number) = (3, 3);
+        let lost = Some(Wrong::Lost { offset, number });
+        assert_eq!(all(&truth, &[events(0..3), told.clone(), events(6..10)]), lost);
+        let (offset, number) = (0, 0);
+        let lost = Some(Wrong::Lost { offset, number });
+        assert_eq!(all(&truth, &[told, events(6..10)]), lost);
+        let wide = all(&truth, &[events(0..4), vec![gap("unreadable", 4, Some(7))]]);
+        assert!(matches!(wide, Some(Wrong::Unfounded(_))), "{wide:?}");
     }
 
     #[test]

@@ -2,15 +2,22 @@
 
 use std::{fmt, io, time::Duration};
 
-use riverhead_brokers::{Cluster, scaled};
+use riverhead::http::settings::Sink;
+use riverhead_brokers::{Cluster, eventually, scaled};
 
-use super::stage::STREAMS;
-use crate::gateway::{Gateway, Plan};
+use super::stage::{PASSWORD, STREAMS, USER};
+use crate::{
+    gateway::{Gateway, Plan},
+    handover::Successor,
+    process::Process,
+};
 
 /// A gateway that is restarted on its address.
 pub(super) struct Keeper {
     plan: Plan,
     gateway: Option<Gateway>,
+    /// Who has taken over from it since, the newest last. Those before are draining, or gone.
+    successors: Vec<Successor>,
     /// The most resident memory that any process had, in bytes.
     pub(super) resident: u64,
     /// What processes that are gone have logged when something was wrong with them.
@@ -34,9 +41,19 @@ impl Keeper {
     pub(super) fn start(binary: &std::path::Path, cluster: &Cluster, topics: &[String]) -> io::Result<Self> {
         let bootstrap = cluster.bootstrap_with_dead_first();
         let bootstrap = bootstrap.split(',').map(Into::into).collect();
-        let mut plan = Plan::new(binary, bootstrap, "", &[])
+        let mut plan = Plan::new(binary, bootstrap, "", &[]);
+        let login = format!(
+            "{{ \"security.protocol\" = \"sasl_plaintext\", \"sasl.mechanism\" = \"PLAIN\", \"sasl.username\" = {USER:?}, \"sasl.password\" = {PASSWORD:?} }}"
+        );
+        let clusters = format!(
+            "[{{ name = \"main\", bootstrap = {:?}, librdkafka = {login} }}]",
+            plan.bootstrap
+        );
+        plan = plan
+            .set("RIVERHEAD__CLUSTERS", &clusters)
             .unlimited()
             .set("RIVERHEAD_HTTP__DRAIN", "2s")
+            .set("RIVERHEAD_HTTP__TAKEOVER", "10s")
             .set("RIVERHEAD_HTTP__HEARTBEAT", "5s");
         for memory in ["TAIL", "HISTORY", "LANES"] {
             plan = plan.set(
@@ -53,6 +70,7 @@ impl Keeper {
         Ok(Self {
             plan,
             gateway: Some(gateway),
+            successors: Vec::new(),
             resident: 0,
             complaints: String::new(),
         })
@@ -73,9 +91,20 @@ impl Keeper {
             return Ok(());
         };
         if how == End::Drain {
-            gateway.signal("TERM")?;
-            gateway.wait(scaled(DRAINED))?;
+            match self.successors.last() {
+                None => {
+                    gateway.signal("TERM")?;
+                    gateway.wait(scaled(DRAINED))?;
+                }
+                Some(successor) => {
+                    successor.signal("TERM")?;
+                    let gone = || Process::new(successor.pid).resident().is_err();
+                    eventually(DRAINED, "the end of a successor", gone);
+                }
+            }
         }
+        // Each of them is killed.
+        self.successors.clear();
         let log = gateway.log();
         if log.contains(PANIC) {
             self.complaints += &shorten(&log);
@@ -83,24 +112,41 @@ impl Keeper {
         Ok(())
     }
 
-    /// Starts another one, unless one runs.
+    /// Starts another one, unless one runs; with one kind of sink or the other.
     ///
     /// # Errors
     /// When it does not start.
-    pub(super) fn start_again(&mut self) -> io::Result<()> {
+    pub(super) fn start_again(&mut self, sink: Sink) -> io::Result<()> {
         if self.gateway.is_none() {
-            self.gateway = Some(self.plan.start()?);
+            let plan = self.plan.clone().set("RIVERHEAD_HTTP__SINK", sink.name());
+            self.gateway = Some(plan.start()?);
         }
         Ok(())
     }
 
+    /// Has it hand over to a successor, with all that it serves. Whether that has taken over: one that brokers do not answer
+    /// does not.
+    pub(super) fn hand_over(&mut self) -> bool {
+        self.look();
+        let pid = self.pid();
+        let successor = self.gateway.as_ref().zip(pid);
+        let successor =
+            successor.and_then(|(gateway, pid)| gateway.hand_over_by(pid, scaled(TAKEN_OVER)).ok());
+        let taken_over = successor.is_some();
+        self.successors.extend(successor);
+        taken_over
+    }
+
     /// Looks at its memory.
     pub(super) fn look(&mut self) {
-        let resident = self
-            .gateway
-            .as_ref()
-            .and_then(|gateway| gateway.most_resident().ok());
+        let resident = self.pid().and_then(|pid| Process::new(pid).most_resident().ok());
         self.resident = self.resident.max(resident.unwrap_or_default());
+    }
+
+    /// The process that serves.
+    fn pid(&self) -> Option<u32> {
+        let newest = self.successors.last().map(|successor| successor.pid);
+        newest.or_else(|| self.gateway.as_ref().map(Gateway::pid))
     }
 
     /// What it may have at most with so many clients: docs/memory.md.
@@ -153,6 +199,9 @@ const CLIENT: u64 = 14 * 1024;
 
 /// A drain takes two seconds here.
 const DRAINED: Duration = Duration::from_secs(30);
+
+/// Longer than a successor may take until brokers answer it.
+const TAKEN_OVER: Duration = Duration::from_secs(20);
 
 /// Lines of a log that are kept for the report.
 const LINES: usize = 150;

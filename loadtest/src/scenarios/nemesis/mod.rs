@@ -2,6 +2,7 @@
 //! they get against what a plain consumer reads.
 
 mod acts;
+mod deeds;
 mod form;
 mod history;
 mod judge;
@@ -10,6 +11,7 @@ mod note;
 mod readers;
 mod report;
 mod stage;
+mod standing;
 mod truth;
 mod witness;
 
@@ -31,7 +33,7 @@ use self::{
     keeper::Keeper,
     note::What,
     readers::Readers,
-    stage::{Chronicle, Stage, TOPICS, Topic},
+    stage::{Chronicle, PASSWORD, READER, Stage, TOPICS, Topic, Transaction, USER},
     truth::Truth,
 };
 use crate::progress::Progress;
@@ -58,9 +60,22 @@ pub struct Nemesis {
 }
 
 impl Nemesis {
-    /// The brokers that it needs: three.
+    /// The brokers that it needs: three, at whose proxied listeners the gateway may do what it is allowed.
     pub fn brokers() -> Cluster {
-        Cluster::builder().start()
+        let login = "org.apache.kafka.common.security.plain.PlainLoginModule required";
+        let protocols = "PLAINTEXT:SASL_PLAINTEXT,INT:PLAINTEXT,DIRECT:PLAINTEXT,CONTROLLER:PLAINTEXT";
+        let authorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer";
+        Cluster::builder()
+            .property("listener.security.protocol.map", protocols)
+            .property("listener.name.plaintext.sasl.enabled.mechanisms", "PLAIN")
+            .property(
+                "listener.name.plaintext.plain.sasl.jaas.config",
+                &format!("{login} user_{USER}=\"{PASSWORD}\";"),
+            )
+            .property("authorizer.class.name", authorizer)
+            // Whoever comes by another listener.
+            .property("super.users", "User:ANONYMOUS")
+            .start()
     }
 
     /// Runs it until the time is over, or something is wrong.
@@ -105,6 +120,7 @@ impl Nemesis {
             .map(|topic| Topic::new(format!("{name}-{topic}"), rate))
             .collect();
         let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
+        names.iter().for_each(|topic| cluster.allow(USER, topic, READER));
         let keeper = Keeper::start(&self.binary, cluster, &names)?;
         let mut stage = Stage {
             cluster,
@@ -112,6 +128,8 @@ impl Nemesis {
             topics,
             truth: Truth::default(),
             chronicle: Chronicle::new(clock, self.progress),
+            transaction: Transaction::default(),
+            spoiled: None,
         };
         for topic in 0..TOPICS {
             stage.create(topic, PARTITIONS);

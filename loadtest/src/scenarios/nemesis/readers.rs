@@ -23,7 +23,7 @@ use super::{
     note::{Note, Notes, What},
     stage::STREAMS,
 };
-use crate::{response::Response, scenarios::runtime};
+use crate::{ask::Ask, http2::Http2, response::Response, scenarios::runtime};
 
 /// All readers of a run. Dropping it ends them.
 pub(super) struct Readers {
@@ -52,6 +52,12 @@ struct Life {
     clock: Instant,
     rng: Rng,
     last_id: Option<String>,
+}
+
+/// The body of a response.
+enum Body {
+    Http1(Response),
+    Http2(Http2),
 }
 
 impl Readers {
@@ -115,8 +121,8 @@ impl Life {
         loop {
             let last_id = self.last_id.clone();
             let ask = self.form.ask(&self.streams, last_id.clone());
-            match Response::connect(self.server, &ask).await {
-                Ok(response) if response.status == 200 => {
+            match self.connect(&ask).await {
+                Ok((200, response)) => {
                     let resumes = last_id.is_some();
                     self.note([What::Began { resumes }]);
                     self.read(response).await;
@@ -124,9 +130,10 @@ impl Life {
                     self.pause().await;
                 }
                 // Nobody who was let in before is to be refused, whatever happened; a gateway that ends may say 503.
-                Ok(response) if response.status != 503 => {
-                    let head = response.head.lines().next().unwrap_or_default();
-                    self.note([What::Strange(format!("refused: {head}, with the id {last_id:?}"))]);
+                Ok((status, _)) if status != 503 => {
+                    self.note([What::Strange(format!(
+                        "refused: {status}, with the id {last_id:?}"
+                    ))]);
                     sleep(REFUSED).await;
                 }
                 _ => sleep(RECONNECT).await,
@@ -134,21 +141,31 @@ impl Life {
         }
     }
 
+    async fn connect(&self, ask: &Ask) -> io::Result<(u16, Body)> {
+        if self.form.http2 {
+            let response = Http2::connect(self.server, ask).await?;
+            Ok((response.status, Body::Http2(response)))
+        } else {
+            let response = Response::connect(self.server, ask).await?;
+            Ok((response.status, Body::Http1(response)))
+        }
+    }
+
     /// Reads until the response ends or breaks, or until it is time to be cut, be it inside an event.
-    async fn read(&mut self, mut response: Response) {
+    async fn read(&mut self, mut body: Body) {
         let mut parser = self.form.parser();
         let cut = Instant::now() + LONGEST_LIFE.mul_f64(self.rng.f64());
         while self.is_calm() || Instant::now() < cut {
-            let mut body = Vec::new();
+            let mut bytes = Vec::new();
             let limit = if self.is_slow() { SLOW } else { usize::MAX };
-            match timeout(LOOK, response.read(limit, &mut body)).await {
+            match timeout(LOOK, body.read(limit, &mut bytes)).await {
                 Ok(Ok(0) | Err(_)) => return,
                 Err(_) => {}
                 Ok(Ok(_)) => {
-                    if let Err(error) = self.take(&mut parser, &body) {
+                    if let Err(error) = self.take(&mut parser, &bytes) {
                         return self.note([What::Strange(error.to_string())]);
                     }
-                    if response.ended() {
+                    if body.ended() {
                         return;
                     }
                 }
@@ -159,9 +176,9 @@ impl Life {
         }
     }
 
-    fn take(&mut self, parser: &mut Parser, body: &[u8]) -> io::Result<()> {
+    fn take(&mut self, parser: &mut Parser, bytes: &[u8]) -> io::Result<()> {
         let mut out = Vec::new();
-        let taken = parser.push(body, &mut out);
+        let taken = parser.push(bytes, &mut out);
         if let Some(id) = parser.last_id.take() {
             self.last_id = Some(id);
         }
@@ -186,6 +203,22 @@ impl Life {
     fn note(&self, what: impl IntoIterator<Item = What>) {
         let at = self.clock.elapsed();
         self.notes.add(what.into_iter().map(|what| Note { at, what }));
+    }
+}
+
+impl Body {
+    async fn read(&mut self, limit: usize, out: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Self::Http1(response) => response.read(limit, out).await,
+            Self::Http2(response) => response.read(out).await,
+        }
+    }
+
+    fn ended(&self) -> bool {
+        match self {
+            Self::Http1(response) => response.ended(),
+            Self::Http2(response) => response.ended(),
+        }
     }
 }
 

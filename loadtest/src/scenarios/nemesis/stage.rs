@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead_brokers::{Acks, Cluster, Ledger, NewTopic, Running, scaled};
+use riverhead_brokers::{
+    Acks, Cluster, Ledger, NewTopic, Producer, Running, Segment, Spoil, StoredBatch, scaled,
+};
 
 use super::{
     form::key,
@@ -22,6 +24,19 @@ pub(super) struct Stage<'a> {
     pub(super) topics: Vec<Topic>,
     pub(super) truth: Truth,
     pub(super) chronicle: Chronicle,
+    pub(super) transaction: Transaction,
+    pub(super) spoiled: Option<(Segment, StoredBatch)>,
+}
+
+/// What is written in a transaction.
+#[derive(Debug, Default)]
+pub(super) enum Transaction {
+    #[default]
+    None,
+    /// By a producer that will end it.
+    Open(Producer),
+    /// By a producer of this id that is gone.
+    Left(String),
 }
 
 /// A topic and its writer.
@@ -95,6 +110,29 @@ impl Stage<'_> {
         it.acknowledged = vec![-1; partitions];
     }
 
+    /// Lets the gateway do this with a topic, and nothing else.
+    pub(super) fn allow(&self, topic: usize, rights: &[&str]) {
+        self.cluster.allow(USER, &self.topics[topic].name, rights);
+    }
+
+    /// Changes a batch on a disk.
+    pub(super) fn spoil(&mut self, segment: Segment, batch: StoredBatch) {
+        segment.spoil(batch, Spoil::Payload);
+        self.spoiled = Some((segment, batch));
+    }
+
+    /// Changes it back.
+    pub(super) fn repair(&mut self) {
+        if let Some((segment, batch)) = self.spoiled.take() {
+            segment.spoil(batch, Spoil::Payload);
+        }
+    }
+
+    /// Whether a batch is not as it was.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.spoiled.is_some()
+    }
+
     /// Adds a partition to a topic.
     pub(super) fn grow(&mut self, topic: usize) {
         let it = &mut self.topics[topic];
@@ -125,6 +163,44 @@ impl Stage<'_> {
         producer.send(records);
         let ledger = producer.finish();
         self.acknowledge(topic, &ledger);
+    }
+
+    /// Writes to a topic in a transaction, and leaves it open; with nobody who could end it, if it is to hang.
+    pub(super) fn transact(&mut self, topic: usize, hangs: bool) {
+        let id = format!("{}-{}", self.topics[topic].name, self.chronicle.acts.len());
+        let mut producer = self.transactional(topic, &id);
+        producer.begin();
+        producer.send(IN_A_TRANSACTION);
+        producer.flush();
+        self.transaction = match hangs {
+            true => Transaction::Left(id),
+            false => Transaction::Open(producer),
+        };
+    }
+
+    /// Ends the transaction that is open.
+    pub(super) fn end_transaction(&mut self, topic: usize, commits: bool) {
+        match std::mem::take(&mut self.transaction) {
+            Transaction::None => {}
+            // The next producer of that id aborts what the last one left.
+            Transaction::Left(id) => drop(self.transactional(topic, &id)),
+            Transaction::Open(mut producer) if commits => {
+                producer.commit();
+                self.acknowledge(topic, &producer.finish());
+            }
+            Transaction::Open(mut producer) => producer.abort(),
+        }
+    }
+
+    /// Whether a transaction is open: what is written behind it is no truth yet.
+    pub(super) fn is_transacting(&self) -> bool {
+        !matches!(self.transaction, Transaction::None)
+    }
+
+    fn transactional(&self, topic: usize, id: &str) -> Producer {
+        let producer = self.cluster.producer(&self.topics[topic].name).transactional();
+        let producer = producer.key(|number| key(number).to_string());
+        producer.property("transactional.id", id).start()
     }
 
     /// Ends the writer of a topic; what it wrote is acknowledged.
@@ -205,6 +281,14 @@ impl Stage<'_> {
     }
 }
 
+/// Who the gateway is to the brokers.
+pub(super) const USER: &str = "gateway";
+
+pub(super) const PASSWORD: &str = "secret";
+
+/// What it may do with a topic.
+pub(super) const READER: &[&str] = &["READ", "DESCRIBE"];
+
 /// The topic whose elections may be unclean; it lives on the brokers 1 and 2.
 pub(super) const CUT: usize = 2;
 
@@ -223,5 +307,8 @@ pub(super) const STREAMS: [(&str, &[usize]); 3] = [
 
 /// How long the truth may take behind an election.
 const READ_UP: Duration = Duration::from_secs(60);
+
+/// Records of a transaction.
+const IN_A_TRANSACTION: u64 = 30;
 
 const AGAIN: Duration = Duration::from_millis(100);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     time::Duration,
 };
 
@@ -38,6 +39,8 @@ pub(super) struct Log {
     eras: Vec<Era>,
     /// When the deletion of what is below these offsets began.
     deleted: Vec<(Duration, i64)>,
+    /// Offsets that could not be read at some time.
+    damaged: Vec<Range<i64>>,
 }
 
 /// What was written between two cuts.
@@ -104,6 +107,11 @@ impl Truth {
         self.newest_mut(partition).deleted.push((at, before));
     }
 
+    /// These offsets cannot be read, for a while at least.
+    pub(super) fn damage(&mut self, partition: Partition, offsets: Range<i64>) {
+        self.newest_mut(partition).damaged.push(offsets);
+    }
+
     /// An unclean election has cut the log off at this offset.
     pub(super) fn cut(&mut self, partition: Partition, end: i64) {
         let era = Era {
@@ -129,6 +137,7 @@ impl Default for Log {
         Self {
             eras: vec![Era::default()],
             deleted: Vec::new(),
+            damaged: Vec::new(),
         }
     }
 }
@@ -148,6 +157,17 @@ impl Log {
     /// The same, by now.
     pub(super) fn start(&self) -> i64 {
         self.deleted_by(Duration::MAX)
+    }
+
+    /// Whether nobody can be expected to have read these offsets.
+    pub(super) fn is_damaged(&self, from: i64, to: i64) -> bool {
+        self.damaged.iter().any(|it| it.start <= from && to <= it.end)
+    }
+
+    /// The newest era that has this offset.
+    pub(super) fn era_at(&self, offset: i64) -> u32 {
+        let found = self.eras.iter().rposition(|era| era.base <= offset);
+        found.unwrap_or_default() as u32
     }
 
     /// The first era behind this one that goes on at an offset which a client was told to go on at.
