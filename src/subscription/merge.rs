@@ -369,12 +369,14 @@ impl Subscription {
     }
 
     /// Whether the event at `offset` is the first behind a place where batches end for everybody, wherever they began: so
-    /// those who began elsewhere come to the same places.
+    /// those who began elsewhere come to the same places. Partitions that are written to in turn have them in turn.
     fn crosses(&self, part: usize, offset: Offset) -> bool {
         let parts = &self.roster.parts;
         let step = STEP * parts.len() as Offset;
+        let shift = STEP * part as Offset;
+        let section = |offset: Offset| offset.saturating_add(shift).div_euclid(step);
         match parts[part].place {
-            Place::At(mark) => (mark.offset - 1).div_euclid(step) != offset.div_euclid(step),
+            Place::At(mark) => section(mark.offset - 1) != section(offset),
             _ => false,
         }
     }
@@ -485,7 +487,7 @@ impl Head {
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How many events there are between two places where batches end for everybody, if all partitions have as many.
-const STEP: Offset = 64;
+const STEP: Offset = 128;
 
 /// Events looked at in one poll, so that a run of skipped ones does not keep a thread from its other clients.
 const SCAN: usize = 10_000;
