@@ -419,6 +419,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_behind_a_cut_and_deleted_is_told_of_with_all_else_that_was_deleted() {
+        let mut truth = truth();
+        truth.cut(place(0), 6);
+        (6..9).for_each(|offset| truth.add(place(0), offset, 200 + offset as u64));
+        truth.delete(place(0), Duration::from_secs(50), 8);
+        let others = events(100..110);
+        let told = vec![gap("expired", 4, Some(8))];
+        let notes = [others, events(0..4), told, events([208])];
+        assert_eq!(all(&truth, &notes), None);
+    }
+
+    #[test]
     fn a_topic_that_is_created_again_is_another_one() {
         let mut truth = truth();
         truth.recreate(0);

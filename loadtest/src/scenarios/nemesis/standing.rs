@@ -113,6 +113,8 @@ impl Standing {
             Self::At { incarnation, era, .. } => {
                 let log = truth.log(partition, incarnation)?;
                 let next = from;
+                // What a later era had before that was deleted with it.
+                let era = log.era_at(from).max(era);
                 (from <= log.start()).then_some(Self::At {
                     incarnation,
                     era,
