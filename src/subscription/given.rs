@@ -16,8 +16,17 @@ impl Given {
 
     /// What leads from one place to another.
     pub(super) fn between(before: &Standing, after: &Standing) -> Self {
-        let logs = after.parts.iter().filter_map(|stand| stand.at.as_ref());
-        Self::of(logs.map(|(log, _)| (Arc::clone(log), after.reads(Some(before), log))))
+        let ranges = after.parts.iter().enumerate().filter_map(|(index, stand)| {
+            let (log, to) = stand.at.as_ref()?;
+            // As a rule both have the same partitions. To look for each would cost their number squared.
+            let old = before.parts.get(index).and_then(|stand| stand.at.as_ref());
+            let range = match old.filter(|(old, _)| Arc::ptr_eq(old, log)) {
+                Some((_, from)) => *from..*to,
+                None => after.reads(Some(before), log),
+            };
+            Some((Arc::clone(log), range))
+        });
+        Self::of(ranges)
     }
 
     /// Returns when it became known that some of it has been deleted from its log; `None` while all of it is still there.
