@@ -20,7 +20,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     app::{self, DemoOptions, StartError},
-    config::{Config, Faults, Sections, Warning},
+    config::{Config, ConfigErrors, Sections, Warning},
     log,
 };
 
@@ -29,42 +29,42 @@ use crate::{
 #[command(name = "riverhead", version)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Serve the streams of a configuration.
-    Serve(ConfigFile),
+    Serve(ConfigArgs),
     /// Serve invented events from Kafka brokers inside this process: nothing else is needed.
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Look at a gateway as its clients do, and say how it is: a plugin for monitoring.
     ///
     /// Exits 0 if all is well, 1 for a warning, 2 if anything is critical, and so is whatever cannot be told in time; 3 for
     /// wrong usage only.
-    Probe(Box<probe::Probe>),
+    Probe(Box<probe::ProbeArgs>),
     /// List every fault of a configuration, or say what it makes.
-    CheckConfig(CheckConfig),
+    CheckConfig(CheckConfigArgs),
 }
 
 #[derive(Debug, Args)]
-struct ConfigFile {
+struct ConfigArgs {
     /// The configuration (see config/riverhead.toml). RIVERHEAD_<SECTION>__<KEY> in the environment goes before it.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
 #[derive(Debug, Args)]
-struct CheckConfig {
+struct CheckConfigArgs {
     #[command(flatten)]
-    file: ConfigFile,
+    file: ConfigArgs,
     /// Ask every bootstrap broker too: which answer, for which cluster, with which topics.
     #[arg(long)]
     online: bool,
 }
 
 #[derive(Debug, Args)]
-struct Demo {
+struct DemoArgs {
     /// Where the streams are served; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
@@ -78,10 +78,10 @@ struct Demo {
 
 /// Why a command did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum CliError {
     /// The configuration or the environment has faults.
     #[error("{0}")]
-    Config(#[from] Faults),
+    Config(#[from] ConfigErrors),
     /// It was right, and riverhead did not come up.
     #[error("error: cannot start: {0}")]
     Start(#[from] StartError),
@@ -99,7 +99,7 @@ pub enum Failure {
     Output(#[from] io::Error),
 }
 
-impl Failure {
+impl CliError {
     /// 64 for what the operator can mend in the configuration or in how it is started (of a probe 3), 1 for all else.
     pub fn exit_code(&self) -> ExitCode {
         match self {
@@ -141,18 +141,18 @@ impl Cli {
     pub fn run(
         self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<ExitCode, Failure> {
+    ) -> Result<ExitCode, CliError> {
         match self.command {
-            Command::Serve(file) => serve(file.config, environment)?,
-            Command::Demo(demo) => demo.run(environment)?,
-            Command::Probe(probe) => return probe.run(),
-            Command::CheckConfig(check) => check.run(environment)?,
+            CliCommand::Serve(file) => serve(file.config, environment)?,
+            CliCommand::Demo(demo) => demo.run(environment)?,
+            CliCommand::Probe(probe) => return probe.run(),
+            CliCommand::CheckConfig(check) => check.run(environment)?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn serve(file: PathBuf, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+fn serve(file: PathBuf, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), CliError> {
     // The environment of a process stays as it was at its start.
     let environment: Vec<_> = environment.into_iter().collect();
     let load = move || load(&file, environment.iter().cloned());
@@ -164,8 +164,8 @@ fn serve(file: PathBuf, environment: impl IntoIterator<Item = (OsString, OsStrin
     Ok(app::serve(config, Arc::new(load))?)
 }
 
-impl CheckConfig {
-    fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+impl CheckConfigArgs {
+    fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), CliError> {
         let Self { file, online } = self;
         let (config, warnings) = load(&file.config, environment)?;
         let mut out = io::stdout().lock();
@@ -178,20 +178,20 @@ impl CheckConfig {
 }
 
 #[cfg(feature = "kafka")]
-fn ask_brokers(out: &mut impl io::Write, config: &Config) -> Result<(), Failure> {
+fn ask_brokers(out: &mut impl io::Write, config: &Config) -> Result<(), CliError> {
     match online::report(out, config)? {
         true => Ok(()),
-        false => Err(Failure::Missing),
+        false => Err(CliError::Missing),
     }
 }
 
 #[cfg(not(feature = "kafka"))]
-fn ask_brokers(_out: &mut impl io::Write, _config: &Config) -> Result<(), Failure> {
+fn ask_brokers(_out: &mut impl io::Write, _config: &Config) -> Result<(), CliError> {
     Err(StartError::NotBuiltIn("Kafka").into())
 }
 
-impl Demo {
-    fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), Failure> {
+impl DemoArgs {
+    fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), CliError> {
         let mut sections = Sections::load(environment)?;
         sections.http.listen = self.listen.unwrap_or(sections.http.listen);
         sections.admin.listen = self.admin.unwrap_or(sections.admin.listen);
@@ -204,22 +204,22 @@ impl Demo {
 fn load(
     file: &Path,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(Config, Vec<Warning>), Faults> {
+) -> Result<(Config, Vec<Warning>), ConfigErrors> {
     let path = file.display().to_string();
-    let text = read(file).map_err(|why| Faults::unreadable(&path, &why))?;
+    let text = read(file).map_err(|why| ConfigErrors::unreadable(&path, &why))?;
     Config::load(&text, &path, environment)
 }
 
 /// The text, as far as one byte beyond what a configuration can have.
 fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
-    let most = Config::LONGEST_TEXT as u64 + 1;
+    let most = Config::MAX_TEXT_BYTES as u64 + 1;
     File::open(file)?.take(most).read_to_string(&mut text)?;
     Ok(text)
 }
 
 /// Whoever embeds riverhead may have taken the process's logs; then they stay where they are.
-fn start_logging(settings: &log::Settings) {
+fn start_logging(settings: &log::LogSettings) {
     if let Err(taken) = log::init(settings) {
         tracing::debug!("logs are set up already: {taken}");
     }

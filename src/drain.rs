@@ -1,6 +1,6 @@
 //! Ending without a storm: closes are spread over a window, and the end is known.
 //!
-//! The [`Signal`] starts the drain and learns when it is complete: when every [`Watch`] and [`Ticket`] is dropped. Not
+//! The [`DrainSignal`] starts the drain and learns when it is complete: when every [`DrainWatch`] and [`DrainGuard`] is dropped. Not
 //! here: what a drain means for whom (`http` keeps accepting until the window's end, or leaves newcomers to a successor).
 
 use std::{
@@ -22,33 +22,33 @@ use tokio::{
 };
 
 /// The two halves of a drain.
-pub fn channel() -> (Signal, Watch) {
-    let (alive, gone) = mpsc::channel(1);
-    let (begun, on_begun) = watch::channel(None);
-    let roll = Arc::new(Roll::default());
-    let signal = Signal {
-        roll: Arc::clone(&roll),
-        begun,
-        gone,
+pub fn channel() -> (DrainSignal, DrainWatch) {
+    let (drained_tx, drained_rx) = mpsc::channel(1);
+    let (signal_tx, signal_rx) = watch::channel(None);
+    let close_order = Arc::new(CloseOrder::default());
+    let signal = DrainSignal {
+        close_order: Arc::clone(&close_order),
+        signal_tx,
+        drained_rx,
     };
-    let watch = Watch {
-        roll,
-        begun: on_begun,
-        alive,
+    let watch = DrainWatch {
+        close_order,
+        signal_rx,
+        drained_tx,
     };
     (signal, watch)
 }
 
 /// Starts the drain, once.
 #[derive(Debug)]
-pub struct Signal {
-    roll: Arc<Roll>,
-    begun: watch::Sender<Option<Window>>,
+pub struct DrainSignal {
+    close_order: Arc<CloseOrder>,
+    signal_tx: watch::Sender<Option<DrainWindow>>,
     /// Nobody ever sends on it: it ends when the last watch is gone.
-    gone: mpsc::Receiver<Infallible>,
+    drained_rx: mpsc::Receiver<Infallible>,
 }
 
-impl Signal {
+impl DrainSignal {
     /// Tells everybody that it ends, with `window` to spread it over, and waits until nobody is left.
     ///
     /// The caller bounds the wait, if it must.
@@ -62,49 +62,49 @@ impl Signal {
     }
 
     async fn run(mut self, window: Duration, handed_over: bool) {
-        let window = Window {
+        let window = DrainWindow {
             start: Instant::now(),
             length: window,
             handed_over,
         };
-        self.roll.begin(window);
-        self.begun.send_replace(Some(window));
+        self.close_order.begin(window);
+        self.signal_tx.send_replace(Some(window));
         // Nothing can be received; `None` is the last watch going.
-        let _ = self.gone.recv().await;
+        let _ = self.drained_rx.recv().await;
     }
 }
 
 /// Holds up the end of a drain, and hears of its beginning.
 #[derive(Clone, Debug)]
-pub struct Watch {
-    roll: Arc<Roll>,
-    begun: watch::Receiver<Option<Window>>,
-    alive: mpsc::Sender<Infallible>,
+pub struct DrainWatch {
+    close_order: Arc<CloseOrder>,
+    signal_rx: watch::Receiver<Option<DrainWindow>>,
+    drained_tx: mpsc::Sender<Infallible>,
 }
 
-impl Watch {
+impl DrainWatch {
     /// Whether the drain has begun.
     pub fn is_draining(&self) -> bool {
-        self.roll.plan.get().is_some()
+        self.close_order.schedule.get().is_some()
     }
 
     /// Waits for the end of the window. Never, as long as no drain begins.
-    pub async fn ended(&self) {
+    pub async fn wait_until_ended(&self) {
         tokio::time::sleep_until(self.window().await.end()).await;
     }
 
     /// Waits until nobody new is to be let in: to the end of the window, so that nobody meets a refused port, or to its
     /// beginning when a successor listens at the same socket.
-    pub async fn closed(&self) {
+    pub async fn wait_until_closed(&self) {
         let window = self.window().await;
         if !window.handed_over {
             tokio::time::sleep_until(window.end()).await;
         }
     }
 
-    async fn window(&self) -> Window {
-        let mut begun = self.begun.clone();
-        let window = begun.wait_for(Option::is_some).await.map(|window| *window);
+    async fn window(&self) -> DrainWindow {
+        let mut signal_rx = self.signal_rx.clone();
+        let window = signal_rx.wait_for(Option::is_some).await.map(|window| *window);
         match window {
             Ok(Some(window)) => window,
             // The signal was dropped unused: there will be no drain.
@@ -113,13 +113,13 @@ impl Watch {
     }
 
     /// A place in the order of closing, behind all that exist.
-    pub fn ticket(&self) -> Ticket {
-        let number = self.roll.next.fetch_add(1, Ordering::Relaxed);
+    pub fn guard(&self) -> DrainGuard {
+        let number = self.close_order.next.fetch_add(1, Ordering::Relaxed);
         let waker = Arc::new(AtomicWaker::new());
-        self.roll.open.lock().insert(number, Arc::clone(&waker));
-        Ticket {
-            roll: Arc::clone(&self.roll),
-            _alive: self.alive.clone(),
+        self.close_order.open.lock().insert(number, Arc::clone(&waker));
+        DrainGuard {
+            close_order: Arc::clone(&self.close_order),
+            _drained_tx: self.drained_tx.clone(),
             number,
             waker,
         }
@@ -130,44 +130,44 @@ impl Watch {
 ///
 /// The newest last, because they are who came back from somewhere else a moment ago.
 #[derive(Debug)]
-pub struct Ticket {
-    roll: Arc<Roll>,
-    _alive: mpsc::Sender<Infallible>,
+pub struct DrainGuard {
+    close_order: Arc<CloseOrder>,
+    _drained_tx: mpsc::Sender<Infallible>,
     number: u64,
     waker: Arc<AtomicWaker>,
 }
 
-impl Ticket {
+impl DrainGuard {
     /// When its holder is due to close: ready once a drain has begun. Wakes the last task that asked.
     pub fn poll_due(&self, context: &Context<'_>) -> Poll<Instant> {
         // Most asks are answered by this; the waker is registered before the look that counts.
         self.waker.register(context.waker());
-        self.roll
-            .plan
+        self.close_order
+            .schedule
             .get()
-            .map_or(Poll::Pending, |plan| Poll::Ready(plan.due(self.number)))
+            .map_or(Poll::Pending, |schedule| Poll::Ready(schedule.due(self.number)))
     }
 }
 
-impl Drop for Ticket {
+impl Drop for DrainGuard {
     fn drop(&mut self) {
-        self.roll.open.lock().remove(&self.number);
+        self.close_order.open.lock().remove(&self.number);
     }
 }
 
 /// Who is there, by age, and the plan once there is one.
 #[derive(Debug, Default)]
-struct Roll {
+struct CloseOrder {
     next: AtomicU64,
     open: Mutex<BTreeMap<u64, Arc<AtomicWaker>>>,
-    plan: OnceLock<Plan>,
+    schedule: OnceLock<CloseSchedule>,
 }
 
-impl Roll {
-    fn begin(&self, window: Window) {
+impl CloseOrder {
+    fn begin(&self, window: DrainWindow) {
         let open = self.open.lock();
         let order = open.keys().copied().collect();
-        if self.plan.set(Plan { window, order }).is_ok() {
+        if self.schedule.set(CloseSchedule { window, order }).is_ok() {
             open.values().for_each(|waker| waker.wake());
         }
     }
@@ -175,16 +175,16 @@ impl Roll {
 
 /// When whom to close.
 #[derive(Debug)]
-struct Plan {
-    window: Window,
+struct CloseSchedule {
+    window: DrainWindow,
     /// The tickets that were there when the drain began, oldest first.
     order: Vec<u64>,
 }
 
-impl Plan {
+impl CloseSchedule {
     fn due(&self, number: u64) -> Instant {
         let rank = self.order.partition_point(|other| *other < number);
-        let Window { start, length, .. } = self.window;
+        let DrainWindow { start, length, .. } = self.window;
         // Who came later has the rank of the end.
         match u32::try_from(self.order.len()) {
             Ok(count @ 1..) => start + length.mul_f64(((rank + 1) as f64 / f64::from(count)).min(1.0)),
@@ -194,13 +194,13 @@ impl Plan {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Window {
+struct DrainWindow {
     start: Instant,
     length: Duration,
     handed_over: bool,
 }
 
-impl Window {
+impl DrainWindow {
     fn end(self) -> Instant {
         self.start + self.length
     }
@@ -216,38 +216,38 @@ mod tests {
 
     const WINDOW: Duration = Duration::from_secs(20);
 
-    async fn due(ticket: &Ticket) -> Duration {
-        let at = poll_fn(|context| ticket.poll_due(context)).await;
+    async fn due(guard: &DrainGuard) -> Duration {
+        let at = poll_fn(|context| guard.poll_due(context)).await;
         at - Instant::now()
     }
 
     #[tokio::test(start_paused = true)]
     async fn closes_are_spread_over_the_window_and_the_newest_is_last() {
         let (signal, watch) = channel();
-        let tickets: Vec<_> = (0..4).map(|_| watch.ticket()).collect();
+        let guards: Vec<_> = (0..4).map(|_| watch.guard()).collect();
         let drain = tokio::spawn(signal.drain(WINDOW));
 
         let mut dues = Vec::new();
-        for ticket in &tickets {
-            dues.push(due(ticket).await.as_secs());
+        for guard in &guards {
+            dues.push(due(guard).await.as_secs());
         }
         assert_eq!(dues, [5, 10, 15, 20]);
         assert_eq!(
-            due(&watch.ticket()).await,
+            due(&watch.guard()).await,
             WINDOW,
             "one who comes during the drain"
         );
 
-        drop((tickets, watch));
+        drop((guards, watch));
         drain.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_left_before_the_drain_take_no_part_of_the_window() {
         let (signal, watch) = channel();
-        let old = watch.ticket();
-        let gone: Vec<_> = (0..98).map(|_| watch.ticket()).collect();
-        let new = watch.ticket();
+        let old = watch.guard();
+        let gone: Vec<_> = (0..98).map(|_| watch.guard()).collect();
+        let new = watch.guard();
         drop(gone);
         let drain = tokio::spawn(signal.drain(WINDOW));
         assert_eq!(due(&old).await.as_secs(), 10);
@@ -259,7 +259,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_drain_is_complete_when_the_last_watch_is_dropped_and_not_before() {
         let (signal, watch) = channel();
-        let ticket = watch.ticket();
+        let guard = watch.guard();
         let other = watch.clone();
         drop(watch);
         let mut drain = Box::pin(signal.drain(WINDOW));
@@ -267,7 +267,7 @@ mod tests {
         assert!(other.is_draining());
         drop(other);
         assert!(drain.as_mut().now_or_never().is_none(), "a ticket is a watch");
-        drop(ticket);
+        drop(guard);
         assert!(drain.as_mut().now_or_never().is_some());
     }
 
@@ -276,9 +276,9 @@ mod tests {
         let (signal, watch) = channel();
         let start = Instant::now();
         let drain = tokio::spawn(signal.hand_over(WINDOW));
-        watch.closed().await;
+        watch.wait_until_closed().await;
         assert_eq!(start.elapsed(), Duration::ZERO);
-        watch.ended().await;
+        watch.wait_until_ended().await;
         assert_eq!(start.elapsed(), WINDOW, "those who are here have their time");
         drop(watch);
         drain.await.unwrap();
@@ -289,8 +289,8 @@ mod tests {
         let (signal, watch) = channel();
         let start = Instant::now();
         let drain = tokio::spawn(signal.drain(WINDOW));
-        watch.closed().await;
-        watch.ended().await;
+        watch.wait_until_closed().await;
+        watch.wait_until_ended().await;
         assert_eq!(start.elapsed().as_secs(), WINDOW.as_secs());
         drop(watch);
         drain.await.unwrap();

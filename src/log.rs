@@ -22,22 +22,22 @@ use tracing_subscriber::{
     util::{SubscriberInitExt, TryInitError},
 };
 
-pub use queue::Class;
-use queue::Queue;
-use writer::Lines;
+pub use queue::LineClass;
+use queue::LogQueue;
+use writer::MakeLineWriter;
 
 /// The section `log`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
+pub struct LogSettings {
     /// What a line looks like. The default is for people; machines are told by whoever runs them.
-    pub format: Format,
+    pub format: LogFormat,
     /// Which lines there are.
-    pub level: Level,
+    pub level: LogLevels,
 }
 
 /// What a log line looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// For people.
     #[default]
     Text,
@@ -45,7 +45,7 @@ pub enum Format {
     Json,
 }
 
-impl Format {
+impl LogFormat {
     /// Both formats, in the order in which they are explained.
     pub const ALL: &[Self] = &[Self::Text, Self::Json];
 
@@ -60,9 +60,9 @@ impl Format {
 
 /// Which lines are logged: a level, and other levels for modules (`info,riverhead::kafka=debug`).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Level(Targets);
+pub struct LogLevels(Targets);
 
-impl Default for Level {
+impl Default for LogLevels {
     fn default() -> Self {
         // Two lines a stream and one a change of state: what a person on call reads.
         Self(Targets::new().with_default(LevelFilter::INFO))
@@ -72,13 +72,13 @@ impl Default for Level {
 /// The text names no level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is none of off, error, warn, info, debug and trace")]
-pub struct BadLevel(String);
+pub struct InvalidLevel(String);
 
-impl FromStr for Level {
-    type Err = BadLevel;
+impl FromStr for LogLevels {
+    type Err = InvalidLevel;
 
     /// A bare word must be a level. (`tracing` would take `inof` for the name of a module, and log all of it.)
-    fn from_str(text: &str) -> Result<Self, BadLevel> {
+    fn from_str(text: &str) -> Result<Self, InvalidLevel> {
         text.split(',')
             .try_fold(Targets::new(), |targets, part| {
                 match part.trim().split_once('=') {
@@ -95,7 +95,7 @@ impl FromStr for Level {
 pub enum InitError {
     /// Something else has already taken the process's logs.
     #[error(transparent)]
-    Taken(#[from] TryInitError),
+    AlreadySet(#[from] TryInitError),
     /// There is no thread to write them.
     #[error("no thread to write the log: {0}")]
     Thread(#[from] io::Error),
@@ -105,9 +105,9 @@ pub enum InitError {
 ///
 /// # Errors
 /// When they do not go there: see [`InitError`].
-pub fn init(settings: &Settings) -> Result<(), InitError> {
-    let queue = Arc::new(Queue::default());
-    subscribe(settings, Lines(Arc::clone(&queue)))?;
+pub fn init(settings: &LogSettings) -> Result<(), InitError> {
+    let queue = Arc::new(LogQueue::default());
+    subscribe(settings, MakeLineWriter(Arc::clone(&queue)))?;
     writer::start(Arc::clone(&queue))?;
     // Nobody else sets it: only one subscriber is ever taken.
     let _ = QUEUE.set(queue);
@@ -122,20 +122,20 @@ pub fn init(settings: &Settings) -> Result<(), InitError> {
     Ok(())
 }
 
-/// Waits until all that was logged is written, at most [`PATIENCE`].
+/// Waits until all that was logged is written, at most [`FLUSH_TIMEOUT`].
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
-        queue.flush(PATIENCE);
+        queue.flush(FLUSH_TIMEOUT);
     }
 }
 
 /// How many lines of this class were dropped because nobody read them in time.
-pub fn dropped(class: Class) -> u64 {
-    QUEUE.get().map_or(0, |queue| queue.dropped(class))
+pub fn dropped_lines(class: LineClass) -> u64 {
+    QUEUE.get().map_or(0, |queue| queue.dropped_lines(class))
 }
 
-/// Writes `text` to `sink`, a standard stream, and waits for that at most [`PATIENCE`]: what reads it may have stopped.
-pub fn write_within_patience(mut sink: impl Write + Send + 'static, text: String) {
+/// Writes `text` to `sink`, a standard stream, and waits for that at most [`FLUSH_TIMEOUT`]: what reads it may have stopped.
+pub fn write_with_timeout(mut sink: impl Write + Send + 'static, text: String) {
     let (done, is_done) = mpsc::channel::<()>();
     let written = thread::Builder::new().spawn(move || {
         // Whoever started this process may have closed it, which ends nothing.
@@ -144,30 +144,30 @@ pub fn write_within_patience(mut sink: impl Write + Send + 'static, text: String
     });
     if written.is_ok() {
         // An error either way: the end of the thread, or of the patience.
-        let _ = is_done.recv_timeout(PATIENCE);
+        let _ = is_done.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
 /// The lines of this process.
-static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
+static QUEUE: OnceLock<Arc<LogQueue>> = OnceLock::new();
 
 /// How long an end, or a start, waits for who reads what this process writes: a second is long for a pipe that is read.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-fn subscribe(settings: &Settings, lines: Lines) -> Result<(), TryInitError> {
+fn subscribe(settings: &LogSettings, lines: MakeLineWriter) -> Result<(), TryInitError> {
     let registry = tracing_subscriber::registry().with(settings.level.0.clone());
     let lines = tracing_subscriber::fmt::layer().with_writer(lines);
     match settings.format {
-        Format::Text => registry
+        LogFormat::Text => registry
             .with(lines.with_ansi(io::stderr().is_terminal()))
             .try_init(),
-        Format::Json => registry
+        LogFormat::Json => registry
             .with(lines.json().flatten_event(true).with_current_span(false))
             .try_init(),
     }
 }
 
-fn level_of(text: &str) -> Result<LevelFilter, BadLevel> {
+fn level_of(text: &str) -> Result<LevelFilter, InvalidLevel> {
     match text.trim() {
         "off" => Ok(LevelFilter::OFF),
         "error" => Ok(LevelFilter::ERROR),
@@ -175,7 +175,7 @@ fn level_of(text: &str) -> Result<LevelFilter, BadLevel> {
         "info" => Ok(LevelFilter::INFO),
         "debug" => Ok(LevelFilter::DEBUG),
         "trace" => Ok(LevelFilter::TRACE),
-        other => Err(BadLevel(other.into())),
+        other => Err(InvalidLevel(other.into())),
     }
 }
 
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_module_can_have_a_level_of_its_own() {
-        let Level(targets) = "warn, riverhead::kafka = debug".parse().expect("a level");
+        let LogLevels(targets) = "warn, riverhead::kafka = debug".parse().expect("a level");
         assert!(targets.would_enable("riverhead::kafka::tail", &L::DEBUG));
         assert!(!targets.would_enable("riverhead::http", &L::INFO));
         assert!(targets.would_enable("riverhead::http", &L::WARN));
@@ -196,12 +196,12 @@ mod tests {
     #[test]
     fn a_misspelt_level_is_no_module() {
         for text in ["inof", "", "info,", "a=", "a=inof", "3"] {
-            assert!(text.parse::<Level>().is_err(), "{text}");
+            assert!(text.parse::<LogLevels>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn the_default_is_info() {
-        assert_eq!("info".parse(), Ok(Level::default()));
+        assert_eq!("info".parse(), Ok(LogLevels::default()));
     }
 }

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     };
     let code = cli.run(env::vars_os()).unwrap_or_else(|failure| {
         log::flush();
-        log::write_within_patience(std::io::stderr(), format!("{failure}\n"));
+        log::write_with_timeout(std::io::stderr(), format!("{failure}\n"));
         failure.exit_code()
     });
     log::flush();

@@ -13,14 +13,16 @@ use futures_util::future::BoxFuture;
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Headers, Record},
-    partition::{Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition},
+    partition::{
+        Bounds, History, HistoryError, LogDirectory, Page, PageBuilder, PartitionLog, TopicPartition,
+    },
     position::{LogTag, Offset, Timestamp},
-    subscription::Source,
+    subscription::LogSource,
 };
 use support::{
+    gateway::{DEADLINE, TestClient, TestGateway, edits},
     model::TOPIC,
     on_both_sinks,
-    rig::{Client, DEADLINE, Rig, edits},
 };
 use tokio::time::sleep;
 
@@ -41,7 +43,7 @@ const EVENTS: usize = 24;
 /// A log whose events are in memory.
 struct Live {
     log: Arc<PartitionLog>,
-    source: Source,
+    source: LogSource,
 }
 
 impl Live {
@@ -51,8 +53,8 @@ impl Live {
             partition: 0,
         };
         let log = PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 0);
-        let source = Source {
-            directory: Directory::new(),
+        let source = LogSource {
+            directory: LogDirectory::new(),
             history: Arc::new(OnlyLive),
         };
         source.directory.put(Arc::clone(&log));
@@ -111,18 +113,18 @@ impl History for OnlyLive {
     }
 }
 
-async fn live(rig: &Rig) -> Client {
-    let mut client = Client::stream(rig.public, "/v2/stream/edits").await;
+async fn live(gateway: &TestGateway) -> TestClient {
+    let mut client = TestClient::stream(gateway.public, "/v2/stream/edits").await;
     assert!(client.head().await.starts_with("HTTP/1.1 200"));
     assert_eq!(client.chunk().await, ":ok\n\n");
     client
 }
 
 /// Waits until what all lanes cost is within the budget; what it is then.
-async fn within_budget(rig: &Rig, of: &str) -> usize {
+async fn within_budget(gateway: &TestGateway, of: &str) -> usize {
     let start = Instant::now();
     loop {
-        let bytes = rig.lanes.bytes();
+        let bytes = gateway.lanes.bytes();
         if bytes <= LANES {
             return bytes;
         }
@@ -132,25 +134,25 @@ async fn within_budget(rig: &Rig, of: &str) -> usize {
 }
 
 async fn stuck_clients_in_different_events_hold_no_more_than_the_lanes_may() {
-    let house = Live::new();
-    let rig = Rig::over(edits(), house.source.clone(), |_| {});
-    let mut honest = live(&rig).await;
+    let fixture = Live::new();
+    let gateway = TestGateway::over(edits(), fixture.source.clone(), |_| {});
+    let mut honest = live(&gateway).await;
     let mut stuck = Vec::new();
     let mut most = 0;
     for event in 0..EVENTS {
         // In a lane or not: every other client gets the same as the one before it.
-        stuck.push(live(&rig).await);
-        house.write_large();
+        stuck.push(live(&gateway).await);
+        fixture.write_large();
         let chunk = honest.chunk_bytes().await;
         assert!(
             chunk.len() > EVENT && chunk.ends_with(b"\"}\n\n"),
             "event {event}"
         );
-        let bytes = within_budget(&rig, &format!("behind event {event}")).await;
+        let bytes = within_budget(&gateway, &format!("behind event {event}")).await;
         most = most.max(bytes);
     }
     assert!(most > LANES / 2, "they did not hold much: {most}");
-    let ended = rig
+    let ended = gateway
         .metric("riverhead_streams_ended_total{stream=\"edits\",reason=\"memory\"}")
         .await as usize;
     assert!(
@@ -160,8 +162,8 @@ async fn stuck_clients_in_different_events_hold_no_more_than_the_lanes_may() {
     // What the others hold is given back when they go.
     drop(stuck);
     let start = Instant::now();
-    while rig.lanes.bytes() > EVENT * 2 {
-        assert!(start.elapsed() < DEADLINE, "{}", rig.lanes.bytes());
+    while gateway.lanes.bytes() > EVENT * 2 {
+        assert!(start.elapsed() < DEADLINE, "{}", gateway.lanes.bytes());
         sleep(Duration::from_millis(5)).await;
     }
 }

@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 
 use riverhead::{
     client::ClientKey,
-    filter::{Filter, FilterPermit, Filters, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters},
+    filter::{Filter, FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters},
 };
 
 use memory::resident;
@@ -37,7 +37,7 @@ fn shapes(n: usize) -> [String; 4] {
 }
 
 /// Admits such filters until there are as many as there may be; how many that are.
-fn fill(filters: &Filters, shape: usize) -> Vec<FilterPermit> {
+fn fill(filters: &FilterRegistry, shape: usize) -> Vec<FilterPermit> {
     let mut permits = Vec::new();
     for n in 0..=MAX_FILTERS {
         let text = &shapes(n)[shape];
@@ -63,7 +63,7 @@ fn two_thousand_of_the_largest_filters_take_no_more_than_is_counted_for_them() {
         // All that there may be, and a quarter of the default for lanes.
         let limits = [usize::MAX, 32 * MIB];
         for limit in limits.into_iter().take(if shape == 0 { 2 } else { 1 }) {
-            let filters = Filters::within(limit);
+            let filters = FilterRegistry::with_limit(limit);
             let before = resident();
             let permits = fill(&filters, shape);
             let (taken, counted) = (resident().saturating_sub(before), filters.bytes());

@@ -11,10 +11,10 @@ use std::{
 };
 
 use flate2::{Decompress, FlushDecompress, Status};
-use riverhead::sse::Reader;
+use riverhead::sse::SseReader;
 use support::{
-    model::House,
-    rig::{Client, Rig},
+    gateway::{TestClient, TestGateway},
+    model::ModelFixture,
 };
 use tokio::task::spawn_blocking;
 
@@ -24,17 +24,17 @@ const PATH: &str = "/v2/stream/edits?encoding=gzip";
 const ALL: &str = r#"[{"topic":"edits","partition":0,"offset":-2}]"#;
 
 /// A topic of one partition, with the numbers 1 to 40.
-fn house() -> House {
-    let house = House::new(1);
-    house.write(0, 40);
-    house
+fn fixture() -> ModelFixture {
+    let fixture = ModelFixture::new(1);
+    fixture.write(0, 40);
+    fixture
 }
 
 /// A client that unpacks what it gets.
 struct Reading {
-    client: Client,
+    client: TestClient,
     inflate: Decompress,
-    reader: Reader,
+    reader: SseReader,
     /// Bytes as they came, and what became of them.
     wire: usize,
     plain: usize,
@@ -42,16 +42,16 @@ struct Reading {
 }
 
 impl Reading {
-    async fn start(rig: &Rig, target: &str, id: &str) -> Self {
+    async fn start(gateway: &TestGateway, target: &str, id: &str) -> Self {
         let from = format!("last-event-id: {id}\r\n");
-        let mut client = Client::ask(rig.public, target, &from).await;
+        let mut client = TestClient::ask(gateway.public, target, &from).await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert!(head.contains("\r\ncontent-encoding: gzip\r\n"), "{head}");
         Self {
             client,
             inflate: Decompress::new_gzip(15),
-            reader: Reader::new(1 << 20),
+            reader: SseReader::new(1 << 20),
             wire: 0,
             plain: 0,
             ended: false,
@@ -94,25 +94,25 @@ fn number(data: &str) -> u64 {
 
 #[tokio::test]
 async fn who_comes_while_others_read_gets_all_and_soon_a_quarter_of_the_bytes() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let mut first = Reading::start(&rig, PATH, ALL).await;
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let mut first = Reading::start(&gateway, PATH, ALL).await;
     assert_eq!(first.take(40).await, (1..=40).collect::<Vec<_>>());
     // Until the lane has something, its first client reads by itself.
     let mut written = 40;
-    while rig.lanes.bytes() < 4096 {
-        house.write(0, 10);
+    while gateway.lanes.bytes() < 4096 {
+        fixture.write(0, 10);
         written += 10;
         assert_eq!(first.take(10).await.last(), Some(&written));
     }
-    let mut second = Reading::start(&rig, PATH, ALL).await;
+    let mut second = Reading::start(&gateway, PATH, ALL).await;
     assert_eq!(
         second.take(written as usize).await,
         (1..=written).collect::<Vec<_>>()
     );
     // Three epochs, so that both are in one.
     for _ in 0..100 {
-        house.write(0, 10);
+        fixture.write(0, 10);
         let new: Vec<_> = (written + 1..=written + 10).collect();
         assert_eq!(first.take(10).await, new);
         assert_eq!(second.take(10).await, new);
@@ -120,7 +120,7 @@ async fn who_comes_while_others_read_gets_all_and_soon_a_quarter_of_the_bytes() 
     }
     let before = (second.wire, second.plain);
     for _ in 0..50 {
-        house.write(0, 10);
+        fixture.write(0, 10);
         assert_eq!(second.take(10).await.len(), 10);
     }
     let (wire, plain) = (second.wire - before.0, second.plain - before.1);
@@ -130,12 +130,14 @@ async fn who_comes_while_others_read_gets_all_and_soon_a_quarter_of_the_bytes() 
 
 #[tokio::test]
 async fn a_heartbeat_in_the_midst_of_an_epoch_spoils_nothing_and_the_end_is_an_end() {
-    let house = house();
-    let rig = Rig::of(&house, |settings| settings.heartbeat = Duration::from_millis(200));
-    let mut reading = Reading::start(&rig, PATH, ALL).await;
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |settings| {
+        settings.heartbeat = Duration::from_millis(200)
+    });
+    let mut reading = Reading::start(&gateway, PATH, ALL).await;
     reading.take(40).await;
     for round in 1..=10 {
-        house.write(0, 5);
+        fixture.write(0, 5);
         let last = 40 + round * 5;
         assert_eq!(reading.take(5).await.last(), Some(&last));
         if round % 3 == 0 {
@@ -144,7 +146,7 @@ async fn a_heartbeat_in_the_midst_of_an_epoch_spoils_nothing_and_the_end_is_an_e
             assert_eq!(reading.plain - before, 2, "a heartbeat");
         }
     }
-    let drain = tokio::spawn(rig.signal.drain(Duration::ZERO));
+    let drain = tokio::spawn(gateway.signal.drain(Duration::ZERO));
     while reading.chunk().await {}
     assert!(reading.ended, "cut");
     drain.await.unwrap();
@@ -152,10 +154,10 @@ async fn a_heartbeat_in_the_midst_of_an_epoch_spoils_nothing_and_the_end_is_an_e
 
 #[tokio::test]
 async fn lines_of_json_are_packed_too_and_a_head_says_so() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
     let headers = format!("accept: application/json\r\nlast-event-id: {ALL}\r\n");
-    let mut client = Client::ask(rig.public, PATH, &headers).await;
+    let mut client = TestClient::ask(gateway.public, PATH, &headers).await;
     assert!(client.head().await.contains("\r\ncontent-encoding: gzip\r\n"));
     let (mut inflate, mut lines) = (Decompress::new_gzip(15), Vec::new());
     while lines.iter().filter(|byte| **byte == b'\n').count() < 41 {
@@ -168,7 +170,7 @@ async fn lines_of_json_are_packed_too_and_a_head_says_so() {
     let text = String::from_utf8(lines).unwrap();
     let numbers: Vec<_> = text.lines().filter(|line| !line.is_empty()).map(number).collect();
     assert_eq!(numbers, (1..=40).collect::<Vec<_>>());
-    let mut client = Client::connect(rig.public).await;
+    let mut client = TestClient::connect(gateway.public).await;
     client
         .send(&format!("HEAD {PATH} HTTP/1.1\r\nhost: test\r\n\r\n"))
         .await;
@@ -202,32 +204,32 @@ http.get(process.argv[1], answer =>
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs curl, python3 and node: ./tests/run"]
 async fn curl_python_and_node_read_what_is_packed() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
     // Somebody is in the lane when they come.
-    let mut first = Reading::start(&rig, PATH, ALL).await;
+    let mut first = Reading::start(&gateway, PATH, ALL).await;
     first.take(40).await;
-    while rig.lanes.bytes() < 4096 {
-        house.write(0, 10);
+    while gateway.lanes.bytes() < 4096 {
+        fixture.write(0, 10);
         first.take(10).await;
     }
-    let url = format!("http://{}{PATH}&last_event_id={}", rig.public, escaped(ALL));
+    let url = format!("http://{}{PATH}&last_event_id={}", gateway.public, escaped(ALL));
     let mut programs: Vec<_> = PROGRAMS
         .iter()
         .map(|program| Program::start(program, &url))
         .collect();
-    let mut written = house.model.lock().n;
+    let mut written = fixture.model.lock().n;
     for program in &mut programs {
         program.take_up_to(written).await;
     }
     for _ in 0..100 {
-        house.write(0, 20);
+        fixture.write(0, 20);
         written += 20;
         for program in &mut programs {
             program.take_up_to(written).await;
         }
     }
-    let drain = tokio::spawn(rig.signal.drain(Duration::ZERO));
+    let drain = tokio::spawn(gateway.signal.drain(Duration::ZERO));
     for program in programs {
         program.end().await;
     }
@@ -239,7 +241,7 @@ async fn curl_python_and_node_read_what_is_packed() {
 struct Program {
     name: &'static str,
     child: Child,
-    output: Option<(ChildStdout, Reader)>,
+    output: Option<(ChildStdout, SseReader)>,
     last: u64,
 }
 
@@ -251,7 +253,10 @@ impl Program {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
-        let output = child.stdout.take().map(|stdout| (stdout, Reader::new(1 << 20)));
+        let output = child
+            .stdout
+            .take()
+            .map(|stdout| (stdout, SseReader::new(1 << 20)));
         Self {
             name,
             child,
@@ -281,7 +286,7 @@ impl Program {
             }
             (stdout, reader)
         });
-        let reading = tokio::time::timeout(support::rig::DEADLINE, reading).await;
+        let reading = tokio::time::timeout(support::gateway::DEADLINE, reading).await;
         self.output = Some(reading.unwrap_or_else(|_| panic!("{name} is late")).unwrap());
         self.last = goal;
     }

@@ -11,12 +11,12 @@ use std::{
 
 use riverhead::{
     health,
-    position::{Composer, IdForm, LogTag, Mark, Place},
+    position::{IdForm, IdWriter, LogPosition, LogTag, PartitionPosition},
 };
 use serde_json::Value;
 use support::{
+    gateway::{DEADLINE, TOKEN, TestClient, TestGateway, get},
     on_both_sinks,
-    rig::{Client, DEADLINE, Rig, TOKEN, get},
 };
 
 const OPEN: &str = "riverhead_streams_open{stream=\"recentchange\"}";
@@ -39,8 +39,8 @@ async fn within<T>(deadline: Duration, what: impl Future<Output = T>) -> T {
 }
 
 async fn a_stream_begins_as_its_clients_know_it() {
-    let rig = Rig::start(|_| {});
-    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    let gateway = TestGateway::start(|_| {});
+    let mut client = TestClient::stream(gateway.public, "/v2/stream/recentchange").await;
     let head = "HTTP/1.1 200 OK\r\n\
         content-type: text/event-stream; charset=utf-8\r\n\
         cache-control: no-cache, no-transform\r\n\
@@ -55,7 +55,7 @@ async fn a_stream_begins_as_its_clients_know_it() {
 }
 
 async fn ndjson_is_for_who_accepts_it_first() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     for (accept, ndjson) in [
         ("application/json", true),
         ("application/json, */*", true),
@@ -70,7 +70,7 @@ async fn ndjson_is_for_who_accepts_it_first() {
         ("*/*", false),
         ("", false),
     ] {
-        let mut client = Client::connect(rig.public).await;
+        let mut client = TestClient::connect(gateway.public).await;
         client
             .send(&format!(
                 "GET /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\naccept: {accept}\r\n\r\n"
@@ -86,8 +86,8 @@ async fn ndjson_is_for_who_accepts_it_first() {
 }
 
 async fn a_heartbeat_is_one_line_in_one_chunk() {
-    let rig = Rig::start(|settings| settings.heartbeat = Duration::from_millis(30));
-    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    let gateway = TestGateway::start(|settings| settings.heartbeat = Duration::from_millis(30));
+    let mut client = TestClient::stream(gateway.public, "/v2/stream/recentchange").await;
     client.head().await;
     assert_eq!(client.chunk().await, ":ok\n\n");
     for _ in 0..3 {
@@ -96,7 +96,7 @@ async fn a_heartbeat_is_one_line_in_one_chunk() {
 }
 
 async fn streams_are_found_under_every_spelling_of_eventstreams() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     for target in [
         "/v2/stream/recentchange",
         "/v2/stream/mediawiki.recentchange",
@@ -115,14 +115,14 @@ async fn streams_are_found_under_every_spelling_of_eventstreams() {
         "/v2/stream/recentchange?lastEventId=&since=20250107",
         "/v2/stream/revision?last_event_id=%5B%22eqiad.old-revision%22%5D",
     ] {
-        let mut client = Client::stream(rig.public, target).await;
+        let mut client = TestClient::stream(gateway.public, target).await;
         assert!(client.head().await.starts_with("HTTP/1.1 200 "), "{target}");
         assert_eq!(client.chunk().await, ":ok\n\n", "{target}");
     }
 }
 
 async fn an_id_is_taken_as_clients_send_it() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let one = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":7}]"#;
     let padded = format!("[{}{}", " ".repeat(8_000), &one[1..]);
     for (name, id) in [
@@ -133,7 +133,7 @@ async fn an_id_is_taken_as_clients_send_it() {
         ("Last-Event-ID", "   "),
         ("Last-Event-ID", &padded),
     ] {
-        let mut client = Client::connect(rig.public).await;
+        let mut client = TestClient::connect(gateway.public).await;
         client
             .send(&format!(
                 "GET /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\n{name}: {id}\r\n\r\n"
@@ -145,7 +145,7 @@ async fn an_id_is_taken_as_clients_send_it() {
 
 #[tokio::test]
 async fn what_cannot_be_served_is_refused_in_the_shape_of_eventstreams() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let foreign = r#"[{"topic":"secret","partition":0,"offset":7}]"#;
     let long = format!("Last-Event-ID: [\"{}\"]\r\n", "x".repeat(20_000));
     let huge = format!("Last-Event-ID: [\"{}\"]\r\n", "x".repeat(100_000));
@@ -247,7 +247,7 @@ async fn what_cannot_be_served_is_refused_in_the_shape_of_eventstreams() {
             "Request Header Fields Too Large",
         ),
     ] {
-        let answer = get(rig.public, target, headers).await;
+        let answer = get(gateway.public, target, headers).await;
         let short = &target[..target.len().min(60)];
         assert_eq!(answer.status, status, "{short}");
         assert_eq!(
@@ -277,8 +277,8 @@ async fn what_cannot_be_served_is_refused_in_the_shape_of_eventstreams() {
 
 #[tokio::test]
 async fn an_unknown_stream_is_told_byte_by_byte_as_eventstreams_does() {
-    let rig = Rig::start(|_| {});
-    let answer = get(rig.public, "/v2/stream/nope,zip", "").await;
+    let gateway = TestGateway::start(|_| {});
+    let answer = get(gateway.public, "/v2/stream/nope,zip", "").await;
     assert_eq!(
         answer.body,
         "{\"status\":400,\"type\":\"not_found\",\"title\":\"Stream Not Found\",\
@@ -288,9 +288,9 @@ async fn an_unknown_stream_is_told_byte_by_byte_as_eventstreams_does() {
 
 #[tokio::test]
 async fn other_methods_are_405_with_what_is_allowed() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     for method in ["POST", "PUT", "DELETE"] {
-        let mut client = Client::connect(rig.public).await;
+        let mut client = TestClient::connect(gateway.public).await;
         client
             .send(&format!(
                 "{method} /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{{}}"
@@ -303,8 +303,14 @@ async fn other_methods_are_405_with_what_is_allowed() {
 }
 
 /// A command, with the line of a header for who commands.
-async fn command(rig: &Rig, method: &str, stream: &str, who: &str, body: &str) -> support::rig::Answer {
-    let mut client = Client::connect(rig.admin).await;
+async fn command(
+    gateway: &TestGateway,
+    method: &str,
+    stream: &str,
+    who: &str,
+    body: &str,
+) -> support::gateway::TestResponse {
+    let mut client = TestClient::connect(gateway.admin).await;
     let length = body.len();
     client
         .send(&format!(
@@ -316,16 +322,23 @@ async fn command(rig: &Rig, method: &str, stream: &str, who: &str, body: &str) -
 
 #[tokio::test]
 async fn a_command_needs_post_a_token_and_sense() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let who = &format!("authorization: Bearer {TOKEN}\r\n");
-    let done = command(&rig, "POST", "mediawiki.recentchange", who, r#"{"cluster":"b"}"#).await;
+    let done = command(
+        &gateway,
+        "POST",
+        "mediawiki.recentchange",
+        who,
+        r#"{"cluster":"b"}"#,
+    )
+    .await;
     assert_eq!(done.status, 200);
     let moved = serde_json::json!({"streams": ["recentchange"], "from": "a", "to": "b"});
     assert_eq!(done.json(), moved);
 
-    let get = command(&rig, "GET", "recentchange", who, "").await;
+    let get = command(&gateway, "GET", "recentchange", who, "").await;
     assert_eq!((get.status, get.header("allow")), (405, Some("POST")));
-    let nobody = command(&rig, "POST", "recentchange", "", r#"{"cluster":"b"}"#).await;
+    let nobody = command(&gateway, "POST", "recentchange", "", r#"{"cluster":"b"}"#).await;
     assert_eq!(
         (nobody.status, nobody.header("www-authenticate")),
         (401, Some("Bearer"))
@@ -339,20 +352,22 @@ async fn a_command_needs_post_a_token_and_sense() {
         ("nope", r#"{"cluster":"b"}"#, 400),
         ("recentchange,revision", r#"{"cluster":"b"}"#, 400),
     ] {
-        let answer = command(&rig, "POST", stream, who, body).await;
+        let answer = command(&gateway, "POST", stream, who, body).await;
         assert_eq!(answer.status, status, "{stream} {body}");
     }
     let large = format!("{{\"cluster\":\"{}\"}}", "b".repeat(5000));
     assert_eq!(
-        command(&rig, "POST", "recentchange", who, &large).await.status,
+        command(&gateway, "POST", "recentchange", who, &large)
+            .await
+            .status,
         400
     );
 }
 
 #[tokio::test]
 async fn options_say_what_is_allowed_and_to_whom() {
-    let rig = Rig::start(|_| {});
-    let mut client = Client::connect(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut client = TestClient::connect(gateway.public).await;
     client
         .send(
             "OPTIONS /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\norigin: https://page.example\r\n\
@@ -368,8 +383,8 @@ async fn options_say_what_is_allowed_and_to_whom() {
 }
 
 /// What a page's browser asks before the page may ask.
-async fn preflight(rig: &Rig, target: &str, headers: &str) -> support::rig::Answer {
-    let mut client = Client::connect(rig.public).await;
+async fn preflight(gateway: &TestGateway, target: &str, headers: &str) -> support::gateway::TestResponse {
+    let mut client = TestClient::connect(gateway.public).await;
     let request = format!(
         "OPTIONS {target} HTTP/1.1\r\nhost: test\r\norigin: https://page.example\r\n\
          access-control-request-method: GET\r\naccess-control-request-headers: {headers}\r\n\r\n"
@@ -380,11 +395,11 @@ async fn preflight(rig: &Rig, target: &str, headers: &str) -> support::rig::Answ
 
 #[tokio::test]
 async fn a_page_may_send_what_tracing_adds_to_its_requests() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let asked = "authorization,baggage,last-event-id,sentry-trace,traceparent,x-request-id";
     // Also where there is nothing: a page may read that.
     for target in ["/v2/stream/recentchange", "/", "/v2/stream/nope", "/nope"] {
-        let answer = preflight(&rig, target, asked).await;
+        let answer = preflight(&gateway, target, asked).await;
         assert_eq!(answer.status, 200, "{target}");
         assert_eq!(
             answer.header("access-control-allow-headers"),
@@ -398,7 +413,7 @@ async fn a_page_may_send_what_tracing_adds_to_its_requests() {
             "{target}"
         );
     }
-    let rubbish = preflight(&rig, "/", "a b, <c>").await;
+    let rubbish = preflight(&gateway, "/", "a b, <c>").await;
     let allowed = rubbish.header("access-control-allow-headers").unwrap();
     assert!(
         allowed.contains("last-event-id") && !allowed.contains('<'),
@@ -408,7 +423,7 @@ async fn a_page_may_send_what_tracing_adds_to_its_requests() {
 
 #[tokio::test]
 async fn no_page_of_another_origin_is_given_what_the_admin_listener_says() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     for target in [
         "/healthz",
         "/metrics",
@@ -418,7 +433,7 @@ async fn no_page_of_another_origin_is_given_what_the_admin_listener_says() {
         "/nope",
     ] {
         for headers in ["", "origin: https://page.example\r\n"] {
-            let answer = get(rig.admin, target, headers).await;
+            let answer = get(gateway.admin, target, headers).await;
             // A page cannot make its browser leave `origin` out, so what comes without is for tools.
             assert_eq!(answer.status == 403, !headers.is_empty(), "{}", answer.head);
             assert!(
@@ -432,14 +447,19 @@ async fn no_page_of_another_origin_is_given_what_the_admin_listener_says() {
 
 #[tokio::test]
 async fn a_page_can_read_when_to_come_back() {
-    let limits = riverhead::limits::settings::Settings {
+    let limits = riverhead::limits::settings::LimitSettings {
         request_burst: std::num::NonZeroU32::MIN,
         requests_per_minute: std::num::NonZeroU32::MIN,
         ..Default::default()
     };
-    let rig = Rig::limited(support::rig::catalog(), support::rig::nothing(), limits, |_| {});
-    assert_eq!(get(rig.public, "/", "").await.status, 200);
-    let refused = get(rig.public, "/", "").await;
+    let gateway = TestGateway::limited(
+        support::gateway::catalog(),
+        support::gateway::nothing(),
+        limits,
+        |_| {},
+    );
+    assert_eq!(get(gateway.public, "/", "").await.status, 200);
+    let refused = get(gateway.public, "/", "").await;
     assert_eq!(refused.status, 429);
     assert!(refused.header("retry-after").is_some());
     assert_eq!(
@@ -450,9 +470,9 @@ async fn a_page_can_read_when_to_come_back() {
 
 #[tokio::test]
 async fn options_of_the_server_are_answered() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     for head in ["OPTIONS * HTTP/1.1\r\nhost: test\r\n", "OPTIONS * HTTP/1.0\r\n"] {
-        let mut client = Client::connect(rig.public).await;
+        let mut client = TestClient::connect(gateway.public).await;
         client.send(&format!("{head}connection: close\r\n\r\n")).await;
         let answer = client.answer().await;
         assert_eq!(
@@ -461,12 +481,12 @@ async fn options_of_the_server_are_answered() {
             "{head}"
         );
     }
-    assert_eq!(get(rig.public, "*", "").await.status, 404, "only OPTIONS");
+    assert_eq!(get(gateway.public, "*", "").await.status, 404, "only OPTIONS");
 }
 
 #[tokio::test]
 async fn a_request_without_one_host_that_can_be_one_is_a_400() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     for (head, status) in [
         ("GET /livez HTTP/1.1\r\n", 400),
         ("GET /livez HTTP/1.1\r\nhost: a\r\nhost: a\r\n", 400),
@@ -482,8 +502,8 @@ async fn a_request_without_one_host_that_can_be_one_is_a_400() {
         ("GET http://a/livez HTTP/1.1\r\nhost: a\r\n", 200),
         ("GET /livez HTTP/1.0\r\n", 200),
     ] {
-        for listener in [rig.public, rig.admin] {
-            let mut client = Client::connect(listener).await;
+        for listener in [gateway.public, gateway.admin] {
+            let mut client = TestClient::connect(listener).await;
             client.send(&format!("{head}connection: close\r\n\r\n")).await;
             let answer = client.answer().await;
             assert_eq!(answer.status, status, "{head}");
@@ -496,7 +516,7 @@ async fn a_request_without_one_host_that_can_be_one_is_a_400() {
 
 #[tokio::test]
 async fn a_transfer_coding_that_is_there_twice_is_a_400_and_ends_the_connection() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     for coding in [
         "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
         "transfer-encoding: chunked, chunked\r\n",
@@ -504,7 +524,7 @@ async fn a_transfer_coding_that_is_there_twice_is_a_400_and_ends_the_connection(
         "transfer-encoding: identity\r\ntransfer-encoding: chunked\r\n",
     ] {
         for method in ["GET", "POST"] {
-            let mut client = Client::connect(rig.public).await;
+            let mut client = TestClient::connect(gateway.public).await;
             let request = format!("{method} / HTTP/1.1\r\nhost: test\r\n{coding}\r\n0\r\n\r\n");
             client.send(&request).await;
             let answer = client.answer().await;
@@ -513,7 +533,7 @@ async fn a_transfer_coding_that_is_there_twice_is_a_400_and_ends_the_connection(
             assert_eq!(client.rest().await, "", "{coding}");
         }
     }
-    let mut client = Client::connect(rig.public).await;
+    let mut client = TestClient::connect(gateway.public).await;
     client
         .send("GET /livez HTTP/1.1\r\nhost: test\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n")
         .await;
@@ -522,10 +542,10 @@ async fn a_transfer_coding_that_is_there_twice_is_a_400_and_ends_the_connection(
 
 #[tokio::test]
 async fn a_length_beside_a_transfer_coding_means_nothing_and_ends_the_connection() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let (coding, length) = ("transfer-encoding: chunked\r\n", "content-length: 5\r\n");
     for lines in [format!("{coding}{length}"), format!("{length}{coding}")] {
-        let mut client = Client::connect(rig.public).await;
+        let mut client = TestClient::connect(gateway.public).await;
         let smuggled = "GET /robots.txt HTTP/1.1\r\nhost: test\r\n\r\n";
         let request = format!("GET /livez HTTP/1.1\r\nhost: test\r\n{lines}\r\n0\r\n\r\n{smuggled}");
         client.send(&request).await;
@@ -538,38 +558,38 @@ async fn a_length_beside_a_transfer_coding_means_nothing_and_ends_the_connection
 
 #[tokio::test]
 async fn what_is_refused_before_it_is_read_is_counted() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     for (head, status) in [
         ("a: b\r\n".repeat(2000), 431),
         (format!("a: {}\r\n", "b".repeat(200 * 1024)), 431),
         ("a b: c\r\n".to_owned(), 400),
     ] {
         let count = format!("riverhead_http_responses_total{{status=\"{status}\"}}");
-        let before = rig.metric(&count).await;
-        let mut client = Client::connect(rig.public).await;
+        let before = gateway.metric(&count).await;
+        let mut client = TestClient::connect(gateway.public).await;
         // Of what is much too large the rest may meet a connection that is closed.
         let _ = client
             .try_send(&format!("GET / HTTP/1.1\r\nhost: test\r\n{head}\r\n"))
             .await;
         assert!(client.head().await.starts_with(&format!("HTTP/1.1 {status} ")));
-        rig.until_metric(&count, before + 1.0).await;
+        gateway.until_metric(&count, before + 1.0).await;
     }
 }
 
 #[tokio::test]
 async fn an_id_is_taken_from_a_query_up_to_the_longest_target() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let topic: std::sync::Arc<str> = "eqiad.revision".into();
     let id = |partitions: i32| {
         let mut id = Vec::new();
-        let place = Place::At(Mark {
+        let place = PartitionPosition::At(LogPosition {
             offset: 1 << 40,
             timestamp: Some(1_790_000_000_000),
             log: Some(LogTag::new("cluster", &[1; 16])),
             epoch: Some(4),
         });
         let entries = (0..partitions).map(|partition| (topic.clone(), partition, place));
-        Composer::new(IdForm::Compact, entries).write(&mut id);
+        IdWriter::new(IdForm::Compact, entries).write(&mut id);
         String::from_utf8(id).unwrap()
     };
     let target = |id: &str| format!("/v2/stream/revision?lastEventId={id}");
@@ -579,17 +599,17 @@ async fn an_id_is_taken_from_a_query_up_to_the_longest_target() {
         .find(|partitions| target_of(*partitions).len() <= 16 * 1024);
     let longest = longest.unwrap();
     assert!(longest > 1000, "{longest}");
-    let mut client = Client::stream(rig.public, &target_of(longest)).await;
+    let mut client = TestClient::stream(gateway.public, &target_of(longest)).await;
     assert!(client.head().await.starts_with("HTTP/1.1 200 "));
     let beyond = format!("{}&x={}", target_of(longest), "x".repeat(1024));
-    assert_eq!(get(rig.public, &beyond, "").await.status, 414);
+    assert_eq!(get(gateway.public, &beyond, "").await.status, 414);
 }
 
 #[tokio::test]
 async fn more_headers_than_allowed_are_told_as_everything_else_is() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     for (count, status) in [(150, 200), (250, 200), (300, 431), (1000, 431)] {
-        let answer = get(rig.public, "/", &"a: b\r\n".repeat(count)).await;
+        let answer = get(gateway.public, "/", &"a: b\r\n".repeat(count)).await;
         assert_eq!(answer.status, status, "{count}");
         assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
         if status == 431 {
@@ -599,7 +619,7 @@ async fn more_headers_than_allowed_are_told_as_everything_else_is() {
 }
 
 async fn what_is_sent_with_a_stream_is_ignored_or_refused_for_good() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let chunk = format!("8000\r\n{}\r\n", "x".repeat(0x8000));
     for (head, body, status) in [
         ("content-length: 2\r\n", "{}".to_owned(), "200"),
@@ -612,7 +632,7 @@ async fn what_is_sent_with_a_stream_is_ignored_or_refused_for_good() {
         ("content-length: 100000\r\n", String::new(), "413"),
         ("transfer-encoding: chunked\r\n", chunk.repeat(3), "413"),
     ] {
-        let mut client = Client::connect(rig.public).await;
+        let mut client = TestClient::connect(gateway.public).await;
         let request = format!("GET /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\n{head}\r\n{body}");
         client.send(&request).await;
         let said = client.head().await;
@@ -626,8 +646,8 @@ async fn what_is_sent_with_a_stream_is_ignored_or_refused_for_good() {
 }
 
 async fn http_1_0_does_not_keep_a_connection_for_what_has_no_end() {
-    let rig = Rig::start(|_| {});
-    let mut client = Client::connect(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut client = TestClient::connect(gateway.public).await;
     client
         .send("GET /v2/stream/recentchange HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
         .await;
@@ -641,8 +661,8 @@ async fn http_1_0_does_not_keep_a_connection_for_what_has_no_end() {
 }
 
 async fn a_head_has_the_headers_of_a_stream_and_begins_none() {
-    let rig = Rig::start(|_| {});
-    let mut client = Client::connect(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut client = TestClient::connect(gateway.public).await;
     client
         .send("HEAD /v2/stream/recentchange HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
         .await;
@@ -651,8 +671,8 @@ async fn a_head_has_the_headers_of_a_stream_and_begins_none() {
     assert!(!head.contains("content-length"), "a stream has none: {head}");
     assert_eq!(client.rest().await, "");
     let started = "riverhead_streams_started_total{stream=\"recentchange\",from=\"live\"}";
-    assert_eq!(rig.metric(started).await, 0.0);
-    let mut client = Client::connect(rig.public).await;
+    assert_eq!(gateway.metric(started).await, 0.0);
+    let mut client = TestClient::connect(gateway.public).await;
     client
         .send("HEAD /v2/stream/nope HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
         .await;
@@ -660,8 +680,8 @@ async fn a_head_has_the_headers_of_a_stream_and_begins_none() {
 }
 
 async fn http_1_0_gets_bytes_without_chunks_until_the_end() {
-    let rig = Rig::start(|_| {});
-    let mut client = Client::connect(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut client = TestClient::connect(gateway.public).await;
     client.send("GET /v2/stream/recentchange HTTP/1.0\r\n\r\n").await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.0 200 OK\r\n"), "{head}");
@@ -672,8 +692,8 @@ async fn http_1_0_gets_bytes_without_chunks_until_the_end() {
 
 #[tokio::test]
 async fn a_head_far_too_large_is_answered_so_that_its_sender_sees_it() {
-    let rig = Rig::start(|_| {});
-    let mut client = Client::connect(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut client = TestClient::connect(gateway.public).await;
     client.send("GET / HTTP/1.1\r\nhost: test\r\nx: ").await;
     client.send(&"x".repeat(200_000)).await;
     let head = client.head().await;
@@ -687,70 +707,70 @@ async fn a_head_far_too_large_is_answered_so_that_its_sender_sees_it() {
 
 #[tokio::test]
 async fn rubbish_is_a_400() {
-    let rig = Rig::start(|_| {});
-    let mut client = Client::connect(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut client = TestClient::connect(gateway.public).await;
     client.send("\x16\x03\x01 this is not HTTP\r\n\r\n").await;
     assert!(client.rest().await.starts_with("HTTP/1.1 400 "));
 }
 
 async fn a_client_that_closes_during_silence_is_gone_at_once() {
-    let rig = Rig::start(|settings| settings.heartbeat = Duration::from_secs(3600));
-    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    let gateway = TestGateway::start(|settings| settings.heartbeat = Duration::from_secs(3600));
+    let mut client = TestClient::stream(gateway.public, "/v2/stream/recentchange").await;
     client.until(":ok\n\n\r\n").await;
-    rig.until_metric(OPEN, 1.0).await;
+    gateway.until_metric(OPEN, 1.0).await;
     drop(client);
-    rig.until_metric(OPEN, 0.0).await;
-    assert_eq!(rig.metric(&ended("client_closed")).await, 1.0);
+    gateway.until_metric(OPEN, 0.0).await;
+    assert_eq!(gateway.metric(&ended("client_closed")).await, 1.0);
 }
 
 async fn a_client_that_pipelined_something_and_closed_is_gone_at_once() {
-    let rig = Rig::start(|settings| settings.heartbeat = Duration::from_secs(3600));
-    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    let gateway = TestGateway::start(|settings| settings.heartbeat = Duration::from_secs(3600));
+    let mut client = TestClient::stream(gateway.public, "/v2/stream/recentchange").await;
     client
         .send("GET /livez HTTP/1.1\r\nhost: test\r\n\r\nrubbish")
         .await;
     client.until(":ok\n\n\r\n").await;
     client.send("more rubbish").await;
-    rig.until_metric(OPEN, 1.0).await;
+    gateway.until_metric(OPEN, 1.0).await;
     drop(client);
-    rig.until_metric(OPEN, 0.0).await;
+    gateway.until_metric(OPEN, 0.0).await;
 }
 
 async fn a_client_that_sends_without_end_is_not_listened_to_without_end() {
-    let rig = Rig::start(|_| {});
-    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    let gateway = TestGateway::start(|_| {});
+    let mut client = TestClient::stream(gateway.public, "/v2/stream/recentchange").await;
     client.until(":ok\n\n\r\n").await;
     client.send(&"x".repeat(200_000)).await;
-    rig.until_metric(&ended("client_closed"), 1.0).await;
+    gateway.until_metric(&ended("client_closed"), 1.0).await;
 }
 
 async fn a_stream_held_for_too_long_ends_whole() {
-    let rig = Rig::start(|settings| {
+    let gateway = TestGateway::start(|settings| {
         settings.heartbeat = Duration::from_millis(20);
         settings.hold_limit = Duration::from_millis(100);
     });
-    let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+    let mut client = TestClient::stream(gateway.public, "/v2/stream/recentchange").await;
     client.head().await;
     assert_eq!(client.chunk().await, ":ok\n\n");
     while client.chunk().await == ":\n" {}
     assert_eq!(client.rest().await, "", "behind the last chunk");
-    rig.until_metric(&ended("held_too_long"), 1.0).await;
-    assert_eq!(rig.metric("riverhead_streams_held").await, 0.0);
+    gateway.until_metric(&ended("held_too_long"), 1.0).await;
+    assert_eq!(gateway.metric("riverhead_streams_held").await, 0.0);
 }
 
 async fn who_wants_no_gap_is_told_when_it_cannot_be_known_and_leaves_nothing_behind() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let target = "/v2/stream/recentchange?on_gap=fail&lastEventId=%5B%22eqiad.recentchange%22%5D";
-    let answer = get(rig.public, target, "").await;
+    let answer = get(gateway.public, target, "").await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
     assert_eq!(answer.json()["type"], "unavailable");
-    assert_eq!(rig.metric(OPEN).await, 0.0);
+    assert_eq!(gateway.metric(OPEN).await, 0.0);
 }
 
 #[tokio::test]
 async fn one_connection_carries_many_requests() {
-    let rig = Rig::start(|_| {});
-    let mut client = Client::connect(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut client = TestClient::connect(gateway.public).await;
     for (target, status) in [("/livez", 200), ("/v2/stream/nope", 400), ("/readyz", 200)] {
         client
             .send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
@@ -761,15 +781,15 @@ async fn one_connection_carries_many_requests() {
 
 #[tokio::test]
 async fn both_listeners_answer_probes_and_only_one_tells_more() {
-    let rig = Rig::start(|_| {});
-    for address in [rig.public, rig.admin] {
+    let gateway = TestGateway::start(|_| {});
+    for address in [gateway.public, gateway.admin] {
         for target in ["/livez", "/readyz"] {
             let answer = get(address, target, "").await;
             assert_eq!((answer.status, answer.body.as_str()), (200, "ok\n"));
             assert_eq!(answer.header("content-type"), Some("text/plain; charset=utf-8"));
         }
     }
-    let health = get(rig.admin, "/healthz", "").await;
+    let health = get(gateway.admin, "/healthz", "").await;
     assert_eq!(health.status, 200);
     let health = health.json();
     assert_eq!(health["state"], "ok");
@@ -777,7 +797,7 @@ async fn both_listeners_answer_probes_and_only_one_tells_more() {
         (&health["ready"], &health["draining"]),
         (&true.into(), &false.into())
     );
-    let metrics = get(rig.admin, "/metrics", "").await;
+    let metrics = get(gateway.admin, "/metrics", "").await;
     assert!(
         metrics
             .header("content-type")
@@ -790,22 +810,25 @@ async fn both_listeners_answer_probes_and_only_one_tells_more() {
             .contains("riverhead_http_responses_total{status=\"200\"}"),
         "{metrics:?}"
     );
-    assert_eq!(get(rig.admin, "/v2/stream/recentchange", "").await.status, 404);
+    assert_eq!(
+        get(gateway.admin, "/v2/stream/recentchange", "").await.status,
+        404
+    );
 }
 
 #[tokio::test]
 async fn health_fails_when_a_stream_does_and_neither_life_nor_readiness_follows() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let long_ago = Instant::now() - Duration::from_secs(60);
     let seeds = vec!["b1:9092".to_owned()];
-    let cluster = rig.health.cluster(&"main".into(), seeds, long_ago);
-    rig.health.set_streams(vec![health::Stream {
+    let cluster = gateway.health.cluster(&"main".into(), seeds, long_ago);
+    gateway.health.set_streams(vec![health::ExpectedStream {
         name: "recentchange".into(),
         topics: vec!["eqiad.recentchange".into()],
         expect_event_within: None,
     }]);
     cluster.error("b1:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)");
-    let answer = get(rig.admin, "/healthz", "").await;
+    let answer = get(gateway.admin, "/healthz", "").await;
     assert_eq!(answer.status, 503);
     let health = answer.json();
     assert_eq!(health["state"], "failing");
@@ -815,17 +838,17 @@ async fn health_fails_when_a_stream_does_and_neither_life_nor_readiness_follows(
     );
     assert_eq!(health["streams"][0]["state"], "failing");
     for target in ["/livez", "/readyz"] {
-        assert_eq!(get(rig.admin, target, "").await.status, 200, "{target}");
+        assert_eq!(get(gateway.admin, target, "").await.status, 200, "{target}");
     }
 }
 
 #[tokio::test]
 async fn the_root_lists_the_streams_for_people_and_for_programs() {
-    let rig = Rig::start(|_| {});
-    let list = get(rig.public, "/", "").await.json();
+    let gateway = TestGateway::start(|_| {});
+    let list = get(gateway.public, "/", "").await.json();
     assert_eq!(list["streams"][0]["name"], "recentchange");
     assert_eq!(list["streams"][0]["aliases"][0], "mediawiki.recentchange");
-    let spec = get(rig.public, "/?spec", "").await.json();
+    let spec = get(gateway.public, "/?spec", "").await.json();
     let parameter = &spec["paths"]["/v2/stream/{streams}"]["get"]["parameters"][0];
     let names: Value = vec!["recentchange", "revision"].into();
     assert_eq!(parameter["schema"]["items"]["enum"], names);
@@ -835,22 +858,25 @@ async fn the_root_lists_the_streams_for_people_and_for_programs() {
         let all = revision["parameters"].as_array().expect("parameters");
         assert!(all.iter().any(|it| it["name"] == parameter), "{parameter}");
     }
-    let robots = get(rig.public, "/robots.txt", "").await;
+    let robots = get(gateway.public, "/robots.txt", "").await;
     assert_eq!(robots.body, "User-agent: *\nDisallow: /\n");
-    assert_eq!(get(rig.public, "/_info", "").await.json()["name"], "riverhead");
+    assert_eq!(
+        get(gateway.public, "/_info", "").await.json()["name"],
+        "riverhead"
+    );
 }
 
 async fn a_drain_keeps_accepting_until_its_end_and_closes_streams_oldest_first() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let mut clients = Vec::new();
     for open in 1..=4 {
-        let mut client = Client::stream(rig.public, "/v2/stream/recentchange").await;
+        let mut client = TestClient::stream(gateway.public, "/v2/stream/recentchange").await;
         client.until(":ok\n\n\r\n").await;
-        rig.until_metric(OPEN, f64::from(open)).await;
+        gateway.until_metric(OPEN, f64::from(open)).await;
         clients.push(client);
     }
-    let (public, start) = (rig.public, Instant::now());
-    let drain = tokio::spawn(rig.signal.drain(Duration::from_millis(2000)));
+    let (public, start) = (gateway.public, Instant::now());
+    let drain = tokio::spawn(gateway.signal.drain(Duration::from_millis(2000)));
 
     let mut ends = Vec::new();
     for client in &mut clients {
@@ -872,7 +898,7 @@ async fn a_drain_keeps_accepting_until_its_end_and_closes_streams_oldest_first()
     }
     assert!(ends[0] < Duration::from_millis(1500), "spread: {ends:?}");
     drop(clients);
-    within(DEADLINE, rig.served).await.unwrap().unwrap();
+    within(DEADLINE, gateway.served).await.unwrap().unwrap();
     within(DEADLINE, drain).await.unwrap();
     assert!(
         tokio::net::TcpStream::connect(public).await.is_err(),
@@ -881,13 +907,13 @@ async fn a_drain_keeps_accepting_until_its_end_and_closes_streams_oldest_first()
 }
 
 async fn a_drain_waits_for_nobody_who_does_not_listen() {
-    let rig = Rig::start(|_| {});
-    let mut silent = Client::connect(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut silent = TestClient::connect(gateway.public).await;
     silent.send("GET /livez HTTP/1.1\r\nhost:").await;
-    let idle = Client::connect(rig.public).await;
-    rig.until_metric("riverhead_http_connections", 3.0).await;
-    let drain = tokio::spawn(rig.signal.drain(Duration::from_millis(100)));
-    within(DEADLINE, rig.served).await.unwrap().unwrap();
+    let idle = TestClient::connect(gateway.public).await;
+    gateway.until_metric("riverhead_http_connections", 3.0).await;
+    let drain = tokio::spawn(gateway.signal.drain(Duration::from_millis(100)));
+    within(DEADLINE, gateway.served).await.unwrap().unwrap();
     within(DEADLINE, drain).await.unwrap();
     drop((silent, idle));
 }
@@ -914,7 +940,7 @@ on_both_sinks! {
 
 #[tokio::test]
 async fn what_is_too_large_counts_as_a_request_of_its_client() {
-    let limits = riverhead::limits::settings::Settings {
+    let limits = riverhead::limits::settings::LimitSettings {
         requests_per_minute: std::num::NonZeroU32::new(1).unwrap(),
         request_burst: std::num::NonZeroU32::new(2).unwrap(),
         ..Default::default()
@@ -922,17 +948,17 @@ async fn what_is_too_large_counts_as_a_request_of_its_client() {
     let long = format!("/v2/stream/{}", "x".repeat(17_000));
     let large = format!("x-large: {}\r\n", "x".repeat(33_000));
     for (target, headers, status) in [(&*long, "", 414), ("/", &*large, 431)] {
-        let rig = Rig::limited(
-            support::rig::catalog(),
-            support::rig::nothing(),
+        let gateway = TestGateway::limited(
+            support::gateway::catalog(),
+            support::gateway::nothing(),
             limits.clone(),
             |_| {},
         );
         for expected in [status, status, 429] {
-            assert_eq!(get(rig.public, target, headers).await.status, expected);
+            assert_eq!(get(gateway.public, target, headers).await.status, expected);
         }
         assert_eq!(
-            get(rig.admin, target, headers).await.status,
+            get(gateway.admin, target, headers).await.status,
             status,
             "the admin listener has no rate"
         );

@@ -13,10 +13,10 @@ use hyper::{
     client::conn::http2::{self, SendRequest},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use riverhead::{http::settings::Settings, limits::settings::Settings as Limits, sse::Reader};
+use riverhead::{http::settings::HttpSettings, limits::settings::LimitSettings, sse::SseReader};
 use support::{
-    model::House,
-    rig::{Client, DEADLINE, Rig, catalog, get, nothing},
+    gateway::{DEADLINE, TestClient, TestGateway, catalog, get, nothing},
+    model::ModelFixture,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -84,24 +84,24 @@ async fn text(answer: Response<Incoming>) -> String {
     String::from_utf8(body.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-fn limits(per_client: u32) -> Limits {
-    Limits {
+fn limits(per_client: u32) -> LimitSettings {
+    LimitSettings {
         streams_per_client: number(per_client),
-        ..Limits::default()
+        ..LimitSettings::default()
     }
 }
 
-fn rig(limits: Limits, change: impl FnOnce(&mut Settings)) -> Rig {
-    Rig::limited(catalog(), nothing(), limits, change)
+fn gateway(limits: LimitSettings, change: impl FnOnce(&mut HttpSettings)) -> TestGateway {
+    TestGateway::limited(catalog(), nothing(), limits, change)
 }
 
 /// A rig over partitions with 40 records, or as many as are large enough to fill every window.
-fn full(records: usize) -> Rig {
-    let house = House::new(2);
+fn full(records: usize) -> TestGateway {
+    let fixture = ModelFixture::new(2);
     for partition in 0..2 {
-        house.write(partition, records);
+        fixture.write(partition, records);
     }
-    Rig::of(&house, |settings| {
+    TestGateway::of(&fixture, |settings| {
         settings.heartbeat = Duration::from_millis(100);
         settings.stall_timeout = Duration::from_millis(500);
     })
@@ -109,20 +109,20 @@ fn full(records: usize) -> Rig {
 
 #[tokio::test]
 async fn what_is_refused_on_http_1_is_refused_alike() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let many: Vec<_> = (0..300).map(|_| ("a", "b")).collect();
     for (headers, status, title) in [
         (&many[..], 431, "Request Header Fields Too Large"),
         (&[("host", "a"), ("host", "b")], 400, "Bad Host"),
         (&[("host", "a b")], 400, "Bad Host"),
     ] {
-        let mut connection = Connection::to(rig.public).await;
+        let mut connection = Connection::to(gateway.public).await;
         let answer = connection.ask("GET", STREAM, headers).await;
         assert_eq!(answer.status(), status, "{title}");
         assert_eq!(answer.headers()["access-control-allow-origin"], "*");
         assert!(text(answer).await.contains(title), "{title}");
     }
-    let mut connection = Connection::to(rig.public).await;
+    let mut connection = Connection::to(gateway.public).await;
     let preflight = [
         ("origin", "https://page.example"),
         ("access-control-request-method", "GET"),
@@ -139,8 +139,8 @@ async fn what_is_refused_on_http_1_is_refused_alike() {
 
 #[tokio::test]
 async fn a_stream_begins_as_it_does_on_http_1() {
-    let rig = Rig::start(|settings| settings.heartbeat = Duration::from_millis(50));
-    let mut connection = Connection::to(rig.public).await;
+    let gateway = TestGateway::start(|settings| settings.heartbeat = Duration::from_millis(50));
+    let mut connection = Connection::to(gateway.public).await;
     let mut answer = connection.stream().await;
     for (name, value) in [
         ("content-type", "text/event-stream; charset=utf-8"),
@@ -158,13 +158,13 @@ async fn a_stream_begins_as_it_does_on_http_1() {
 
 #[tokio::test]
 async fn events_arrive_whole_through_the_same_delivery() {
-    let rig = full(2_000);
-    let mut connection = Connection::to(rig.public).await;
+    let gateway = full(2_000);
+    let mut connection = Connection::to(gateway.public).await;
     let all = r#"[{"topic":"edits","partition":0,"offset":-2},{"topic":"edits","partition":1,"offset":-2}]"#;
     let mut answer = connection
         .ask("GET", "/v2/stream/edits", &[("last-event-id", all)])
         .await;
-    let (mut reader, mut numbers) = (Reader::new(1 << 20), Vec::new());
+    let (mut reader, mut numbers) = (SseReader::new(1 << 20), Vec::new());
     while numbers.len() < 4_000 {
         reader.push(&more(&mut answer).await.unwrap()).unwrap();
         while let Some(message) = reader.next_message() {
@@ -178,10 +178,10 @@ async fn events_arrive_whole_through_the_same_delivery() {
 
 #[tokio::test]
 async fn what_is_too_large_or_wrong_is_told_as_on_http_1() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let one = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":7}]"#;
     let padded = format!("[{}{}", " ".repeat(8_000), &one[1..]);
-    let mut connection = Connection::to(rig.public).await;
+    let mut connection = Connection::to(gateway.public).await;
     let answer = connection.ask("GET", STREAM, &[("last-event-id", &padded)]).await;
     assert_eq!(answer.status(), StatusCode::OK, "an id of 8 KB");
 
@@ -212,8 +212,8 @@ async fn what_is_too_large_or_wrong_is_told_as_on_http_1() {
 /// As on HTTP/1.1, where the name stands in `Host`.
 #[tokio::test]
 async fn the_admin_listener_answers_under_names_that_it_knows_only() {
-    let rig = Rig::start(|_| {});
-    let mut connection = Connection::to(rig.admin).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut connection = Connection::to(gateway.admin).await;
     for (method, authority, host, status) in [
         ("GET", "127.0.0.1:8081", None, 200),
         ("GET", "test", None, 200),
@@ -240,8 +240,8 @@ async fn the_admin_listener_answers_under_names_that_it_knows_only() {
 
 #[tokio::test]
 async fn a_head_far_too_large_is_refused_without_being_kept() {
-    let rig = Rig::start(|_| {});
-    let mut connection = Connection::to(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut connection = Connection::to(gateway.public).await;
     let large = "x".repeat(80_000);
     let answer = connection.ask("GET", STREAM, &[("x", &large)]).await;
     assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
@@ -256,21 +256,21 @@ async fn a_head_far_too_large_is_refused_without_being_kept() {
 
 #[tokio::test]
 async fn a_head_has_no_body_and_begins_no_stream() {
-    let rig = Rig::start(|_| {});
-    let mut connection = Connection::to(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut connection = Connection::to(gateway.public).await;
     let answer = connection.ask("HEAD", STREAM, &[]).await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(!answer.headers().contains_key("content-length"));
     assert_eq!(text(answer).await, "");
     let answer = connection.ask("OPTIONS", STREAM, &[]).await;
     assert_eq!(answer.headers()["allow"], "GET,HEAD");
-    assert_eq!(rig.metric(ADMITTED).await, 0.0);
+    assert_eq!(gateway.metric(ADMITTED).await, 0.0);
 }
 
 #[tokio::test]
 async fn streams_on_one_connection_count_one_by_one() {
-    let rig = rig(limits(3), |_| {});
-    let mut connection = Connection::to(rig.public).await;
+    let gateway = gateway(limits(3), |_| {});
+    let mut connection = Connection::to(gateway.public).await;
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(connection.stream().await);
@@ -278,24 +278,24 @@ async fn streams_on_one_connection_count_one_by_one() {
     let refused = connection.ask("GET", STREAM, &[]).await;
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(refused.headers().contains_key("retry-after"));
-    assert_eq!(rig.metric(ADMITTED).await, 3.0);
+    assert_eq!(gateway.metric(ADMITTED).await, 3.0);
     // One that is cancelled alone gives its place back, and the others go on.
     drop(held.pop());
-    rig.until_metric(ADMITTED, 2.0).await;
+    gateway.until_metric(ADMITTED, 2.0).await;
     held.push(connection.stream().await);
     drop((held, connection));
-    rig.until_metric(ADMITTED, 0.0).await;
+    gateway.until_metric(ADMITTED, 0.0).await;
 }
 
 #[tokio::test]
 async fn requests_on_one_connection_count_one_by_one() {
-    let limits = Limits {
+    let limits = LimitSettings {
         requests_per_minute: number(1),
         request_burst: number(5),
-        ..Limits::default()
+        ..LimitSettings::default()
     };
-    let rig = rig(limits, |_| {});
-    let mut connection = Connection::to(rig.public).await;
+    let gateway = gateway(limits, |_| {});
+    let mut connection = Connection::to(gateway.public).await;
     for _ in 0..5 {
         assert_eq!(connection.ask("GET", "/", &[]).await.status(), StatusCode::OK);
     }
@@ -305,10 +305,10 @@ async fn requests_on_one_connection_count_one_by_one() {
 
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_request_has_its_own_client() {
-    let rig = rig(limits(1), |settings| {
+    let gateway = gateway(limits(1), |settings| {
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     });
-    let mut connection = Connection::to(rig.public).await;
+    let mut connection = Connection::to(gateway.public).await;
     let mut held = Vec::new();
     for (client, status) in [
         ("198.51.100.1", 200),
@@ -325,12 +325,12 @@ async fn behind_a_trusted_proxy_each_request_has_its_own_client() {
 
 #[tokio::test]
 async fn a_stream_whose_client_does_not_read_is_reset_and_its_neighbour_goes_on() {
-    let rig = full(20_000);
+    let gateway = full(20_000);
     let mut builder = http2::Builder::new(TokioExecutor::new());
     let builder = builder
         .initial_stream_window_size(64 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024);
-    let mut connection = Connection::with(rig.public, builder).await;
+    let mut connection = Connection::with(gateway.public, builder).await;
     let all = r#"[{"topic":"edits","partition":0,"offset":-2},{"topic":"edits","partition":1,"offset":-2}]"#;
     let unread = connection
         .ask("GET", "/v2/stream/edits", &[("last-event-id", all)])
@@ -338,7 +338,7 @@ async fn a_stream_whose_client_does_not_read_is_reset_and_its_neighbour_goes_on(
     let mut read = connection.ask("GET", "/v2/stream/edits", &[]).await;
     let stalled = "riverhead_streams_ended_total{stream=\"edits\",reason=\"stalled\"}";
     let reading = async {
-        while rig.metric(stalled).await == 0.0 {
+        while gateway.metric(stalled).await == 0.0 {
             assert!(more(&mut read).await.is_some());
         }
     };
@@ -346,29 +346,29 @@ async fn a_stream_whose_client_does_not_read_is_reset_and_its_neighbour_goes_on(
     assert_eq!(more(&mut read).await.unwrap(), ":\n");
     let end = timeout(DEADLINE, unread.into_body().collect()).await.unwrap();
     assert!(end.is_err(), "a reset, and not an end");
-    assert_eq!(rig.metric(ADMITTED).await, 1.0);
+    assert_eq!(gateway.metric(ADMITTED).await, 1.0);
 }
 
 #[tokio::test]
 async fn a_connection_counts_as_one_without_a_stream_while_it_has_none() {
-    let rig = Rig::start(|_| {});
-    let mut connection = Connection::to(rig.public).await;
-    rig.until_metric(WAITING, 1.0).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut connection = Connection::to(gateway.public).await;
+    gateway.until_metric(WAITING, 1.0).await;
     let (first, second) = (connection.stream().await, connection.stream().await);
-    rig.until_metric(WAITING, 0.0).await;
+    gateway.until_metric(WAITING, 0.0).await;
     drop(first);
-    rig.until_metric(ADMITTED, 1.0).await;
-    assert_eq!(rig.metric(WAITING).await, 0.0);
+    gateway.until_metric(ADMITTED, 1.0).await;
+    assert_eq!(gateway.metric(WAITING).await, 0.0);
     drop(second);
-    rig.until_metric(WAITING, 1.0).await;
+    gateway.until_metric(WAITING, 1.0).await;
     drop(connection);
-    rig.until_metric(WAITING, 0.0).await;
+    gateway.until_metric(WAITING, 0.0).await;
 }
 
 #[tokio::test]
 async fn a_flood_of_resets_ends_the_connection() {
-    let rig = Rig::start(|_| {});
-    let mut socket = TcpStream::connect(rig.public).await.unwrap();
+    let gateway = TestGateway::start(|_| {});
+    let mut socket = TcpStream::connect(gateway.public).await.unwrap();
     let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
     flood.extend(frame(SETTINGS, 0, 0, &[]));
     for id in (1..2_000).step_by(2) {
@@ -386,8 +386,8 @@ async fn a_flood_of_resets_ends_the_connection() {
     let ended = end.unwrap();
     let calm = answer.ends_with(b"\0\0\0\x0btoo_many_resets");
     assert!(ended.is_err() || calm, "{ended:?} {answer:?}");
-    assert_eq!(rig.metric(ADMITTED).await, 0.0);
-    assert_eq!(get(rig.public, "/livez", "").await.status, 200);
+    assert_eq!(gateway.metric(ADMITTED).await, 0.0);
+    assert_eq!(get(gateway.public, "/livez", "").await.status, 200);
 }
 
 /// A frame of HTTP/2 (RFC 9113, section 4.1).
@@ -402,11 +402,11 @@ const SETTINGS: u8 = 4;
 
 #[tokio::test]
 async fn a_drain_ends_streams_whole_and_says_goodbye() {
-    let rig = Rig::start(|_| {});
-    let mut connection = Connection::to(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut connection = Connection::to(gateway.public).await;
     let mut answer = connection.stream().await;
     assert_eq!(more(&mut answer).await.unwrap(), ":ok\n\n");
-    let drain = tokio::spawn(rig.signal.drain(Duration::from_millis(200)));
+    let drain = tokio::spawn(gateway.signal.drain(Duration::from_millis(200)));
     assert_eq!(text(answer).await, "", "an end, and not a reset");
     timeout(DEADLINE, connection.driver)
         .await
@@ -414,27 +414,27 @@ async fn a_drain_ends_streams_whole_and_says_goodbye() {
         .unwrap()
         .unwrap();
     timeout(DEADLINE, drain).await.unwrap().unwrap();
-    timeout(DEADLINE, rig.served).await.unwrap().unwrap().unwrap();
+    timeout(DEADLINE, gateway.served).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn both_protocols_are_spoken_on_one_port_and_rubbish_is_answered_in_the_older() {
-    let rig = Rig::start(|_| {});
-    let mut connection = Connection::to(rig.public).await;
+    let gateway = TestGateway::start(|_| {});
+    let mut connection = Connection::to(gateway.public).await;
     assert_eq!(text(connection.ask("GET", "/livez", &[]).await).await, "ok\n");
-    assert_eq!(get(rig.public, "/livez", "").await.body, "ok\n");
-    let mut client = Client::connect(rig.public).await;
+    assert_eq!(get(gateway.public, "/livez", "").await.body, "ok\n");
+    let mut client = TestClient::connect(gateway.public).await;
     client.send("PRI * HTTP/1.1\r\nhost: test\r\n\r\n").await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 4"), "{head}");
-    let mut admin = Connection::to(rig.admin).await;
+    let mut admin = Connection::to(gateway.admin).await;
     assert_eq!(text(admin.ask("GET", "/livez", &[]).await).await, "ok\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_speaks_it() {
-    let rig = Rig::start(|_| {});
-    let url = format!("http://{}/v2/stream/nope", rig.public);
+    let gateway = TestGateway::start(|_| {});
+    let url = format!("http://{}/v2/stream/nope", gateway.public);
     let curl = || {
         let say = "\n%{http_version} %{http_code}";
         let options = [

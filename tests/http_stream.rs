@@ -8,34 +8,34 @@ use std::{sync::Arc, time::Duration};
 
 use riverhead::{
     catalog::{Catalog, Stream},
-    sse::{Message, Reader},
+    sse::{SseMessage, SseReader},
 };
 use support::{
-    model::{House, TOPIC},
+    gateway::{DEADLINE, TestClient, TestGateway, get},
+    model::{ModelFixture, TOPIC},
     on_both_sinks,
-    rig::{Client, DEADLINE, Rig, get},
 };
 use tokio::time::timeout;
 
 const PATH: &str = "/v2/stream/edits";
 
 /// A topic of two partitions with the numbers 1 to 40, 20 in each.
-fn house() -> House {
-    let house = House::new(2);
-    write(&house, 20);
-    house
+fn fixture() -> ModelFixture {
+    let fixture = ModelFixture::new(2);
+    write(&fixture, 20);
+    fixture
 }
 
-fn write(house: &House, records: usize) {
+fn write(fixture: &ModelFixture, records: usize) {
     for partition in 0..2 {
-        house.write(partition, records);
+        fixture.write(partition, records);
     }
 }
 
 /// Cuts the first half of partition 0 off, also from memory.
-fn expire(house: &House) {
-    house.expire(0, 50);
-    house.tail_lags(0);
+fn expire(fixture: &ModelFixture) {
+    fixture.expire(0, 50);
+    fixture.tail_lags(0);
 }
 
 /// From the first record of each partition.
@@ -44,25 +44,25 @@ const ALL: &str =
 
 /// A client of a stream, behind the head and the prelude.
 struct Reading {
-    client: Client,
-    reader: Reader,
+    client: TestClient,
+    reader: SseReader,
 }
 
 impl Reading {
-    async fn start(rig: &Rig, target: &str, id: &str) -> Self {
+    async fn start(gateway: &TestGateway, target: &str, id: &str) -> Self {
         let from = format!("last-event-id: {id}\r\n");
-        let mut client = Client::ask(rig.public, target, &from).await;
+        let mut client = TestClient::ask(gateway.public, target, &from).await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert_eq!(client.chunk().await, ":ok\n\n");
         Self {
             client,
-            reader: Reader::new(1024 * 1024),
+            reader: SseReader::new(1024 * 1024),
         }
     }
 
     /// The next event; `None` at the end of the stream.
-    async fn next(&mut self) -> Option<Message> {
+    async fn next(&mut self) -> Option<SseMessage> {
         loop {
             if let Some(message) = self.reader.next_message() {
                 return Some(message);
@@ -102,14 +102,14 @@ impl Reading {
 }
 
 /// Two clients of the same, behind whose next batch is one of a lane.
-async fn shared(rig: &Rig, house: &House, target: &str) -> (Reading, Reading) {
-    let mut first = Reading::start(rig, target, ALL).await;
-    let mut second = Reading::start(rig, target, ALL).await;
+async fn shared(gateway: &TestGateway, fixture: &ModelFixture, target: &str) -> (Reading, Reading) {
+    let mut first = Reading::start(gateway, target, ALL).await;
+    let mut second = Reading::start(gateway, target, ALL).await;
     first.take(40).await;
     second.take(40).await;
     // One batch in the lane's ring, when the lane is there to have it; then both are at its head.
-    while rig.lanes.bytes() == 0 {
-        write(house, 1);
+    while gateway.lanes.bytes() == 0 {
+        write(fixture, 1);
         assert_eq!(sorted(first.take(2).await.0), sorted(second.take(2).await.0));
     }
     (first, second)
@@ -130,9 +130,9 @@ fn escaped(text: &str) -> String {
 }
 
 async fn an_event_is_its_type_its_id_and_its_data_in_that_order() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let mut client = Client::ask(rig.public, PATH, &format!("last-event-id: {ALL}\r\n")).await;
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let mut client = TestClient::ask(gateway.public, PATH, &format!("last-event-id: {ALL}\r\n")).await;
     client.head().await;
     let start = client.chunk().await + &client.chunk().await;
     let event = start.strip_prefix(":ok\n\n").unwrap();
@@ -149,34 +149,37 @@ async fn an_event_is_its_type_its_id_and_its_data_in_that_order() {
 }
 
 async fn a_client_that_is_cut_again_and_again_gets_everything_once() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
     let (mut all, mut id) = (Vec::new(), ALL.to_owned());
     for part in 1..=8 {
-        let (numbers, last) = Reading::start(&rig, PATH, &id).await.take(part).await;
+        let (numbers, last) = Reading::start(&gateway, PATH, &id).await.take(part).await;
         all.extend(numbers);
         id = last;
     }
-    let mut last = Reading::start(&rig, PATH, &id).await;
+    let mut last = Reading::start(&gateway, PATH, &id).await;
     all.extend(last.take(40 - all.len()).await.0);
-    write(&house, 10);
+    write(&fixture, 10);
     all.extend(last.take(20).await.0);
     assert_eq!(sorted(all), (1..=60).collect::<Vec<_>>());
-    rig.until_metric(
-        "riverhead_events_sent_total{stream=\"edits\"}",
-        rig.metric("riverhead_events_sent_total{stream=\"edits\"}").await,
-    )
-    .await;
-    assert_eq!(rig.metric("riverhead_gaps_sent_total").await, 0.0);
+    gateway
+        .until_metric(
+            "riverhead_events_sent_total{stream=\"edits\"}",
+            gateway
+                .metric("riverhead_events_sent_total{stream=\"edits\"}")
+                .await,
+        )
+        .await;
+    assert_eq!(gateway.metric("riverhead_gaps_sent_total").await, 0.0);
 }
 
 async fn a_polyfill_resumes_by_its_query_parameter() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let (first, id) = Reading::start(&rig, PATH, ALL).await.take(15).await;
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let (first, id) = Reading::start(&gateway, PATH, ALL).await.take(15).await;
     for name in ["lastEventId", "last_event_id"] {
         let target = format!("{PATH}?{name}={}", escaped(&id));
-        let (rest, _) = Reading::start(&rig, &target, "").await.take(25).await;
+        let (rest, _) = Reading::start(&gateway, &target, "").await.take(25).await;
         assert_eq!(
             sorted([first.clone(), rest].concat()),
             (1..=40).collect::<Vec<_>>()
@@ -185,19 +188,19 @@ async fn a_polyfill_resumes_by_its_query_parameter() {
 }
 
 async fn compact_ids_are_short_and_resume_alike() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
     let target = format!("{PATH}?id=compact");
-    let (first, id) = Reading::start(&rig, &target, ALL).await.take(15).await;
+    let (first, id) = Reading::start(&gateway, &target, ALL).await.take(15).await;
     assert!(id.len() <= 128, "{id}");
-    let (rest, _) = Reading::start(&rig, PATH, &id).await.take(25).await;
+    let (rest, _) = Reading::start(&gateway, PATH, &id).await.take(25).await;
     assert_eq!(sorted([first, rest].concat()), (1..=40).collect::<Vec<_>>());
 }
 
 async fn since_begins_at_a_time() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let records = |partition: usize| house.model.lock().partitions[partition].records.clone();
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let records = |partition: usize| fixture.model.lock().partitions[partition].records.clone();
     let time = records(1)[10].time;
     let expected = (0..2).flat_map(records);
     let expected: Vec<_> = expected
@@ -206,26 +209,30 @@ async fn since_begins_at_a_time() {
         .collect();
     assert!(!expected.is_empty() && expected.len() < 20);
     let target = format!("{PATH}?since={time}");
-    let (numbers, _) = Reading::start(&rig, &target, "").await.take(expected.len()).await;
+    let (numbers, _) = Reading::start(&gateway, &target, "")
+        .await
+        .take(expected.len())
+        .await;
     assert_eq!(sorted(numbers), sorted(expected));
 }
 
 async fn without_a_place_a_stream_begins_with_what_comes() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let mut reading = Reading::start(&rig, PATH, "").await;
-    rig.until_metric("riverhead_streams_open{stream=\"edits\"}", 1.0)
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let mut reading = Reading::start(&gateway, PATH, "").await;
+    gateway
+        .until_metric("riverhead_streams_open{stream=\"edits\"}", 1.0)
         .await;
-    rig.until_metric("riverhead_streams_held", 0.0).await;
-    write(&house, 5);
+    gateway.until_metric("riverhead_streams_held", 0.0).await;
+    write(&fixture, 5);
     assert_eq!(sorted(reading.take(10).await.0), (41..=50).collect::<Vec<_>>());
 }
 
 async fn ndjson_is_one_document_a_line_and_nothing_else() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
     let headers = format!("accept: application/json\r\nlast-event-id: {ALL}\r\n");
-    let mut client = Client::ask(rig.public, PATH, &headers).await;
+    let mut client = TestClient::ask(gateway.public, PATH, &headers).await;
     client.head().await;
     assert_eq!(client.chunk().await, "\n");
     let mut numbers = Vec::new();
@@ -238,11 +245,11 @@ async fn ndjson_is_one_document_a_line_and_nothing_else() {
 }
 
 async fn a_client_is_told_of_a_gap_and_goes_on() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let (_, id) = Reading::start(&rig, PATH, ALL).await.take(1).await;
-    expire(&house);
-    let mut reading = Reading::start(&rig, PATH, &id).await;
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let (_, id) = Reading::start(&gateway, PATH, ALL).await.take(1).await;
+    expire(&fixture);
+    let mut reading = Reading::start(&gateway, PATH, &id).await;
     let gap = loop {
         let message = reading.next().await.expect("a gap");
         if message.event == "gap" {
@@ -254,65 +261,68 @@ async fn a_client_is_told_of_a_gap_and_goes_on() {
         (&data["partition"], &data["reason"]),
         (&0.into(), &"expired".into())
     );
-    rig.until_metric("riverhead_gaps_sent_total{reason=\"expired\"}", 1.0)
+    gateway
+        .until_metric("riverhead_gaps_sent_total{reason=\"expired\"}", 1.0)
         .await;
 }
 
 async fn who_wants_no_gap_gets_410_and_its_data_instead() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let (_, id) = Reading::start(&rig, PATH, ALL).await.take(1).await;
-    expire(&house);
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let (_, id) = Reading::start(&gateway, PATH, ALL).await.take(1).await;
+    expire(&fixture);
     let target = format!("{PATH}?on_gap=fail");
-    let answer = get(rig.public, &target, &format!("last-event-id: {id}\r\n")).await;
+    let answer = get(gateway.public, &target, &format!("last-event-id: {id}\r\n")).await;
     assert_eq!(answer.status, 410, "{answer:?}");
     let body = answer.json();
     assert_eq!(
         (&body["type"], &body["gap"]["reason"]),
         (&"gap".into(), &"expired".into())
     );
-    rig.until_metric("riverhead_streams_open{stream=\"edits\"}", 0.0)
+    gateway
+        .until_metric("riverhead_streams_open{stream=\"edits\"}", 0.0)
         .await;
 }
 
 async fn who_wants_no_gap_and_has_none_reads_until_one_comes() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let (_, id) = Reading::start(&rig, PATH, ALL).await.take(1).await;
-    let mut reading = Reading::start(&rig, &format!("{PATH}?on_gap=fail"), &id).await;
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let (_, id) = Reading::start(&gateway, PATH, ALL).await.take(1).await;
+    let mut reading = Reading::start(&gateway, &format!("{PATH}?on_gap=fail"), &id).await;
     reading.take(39).await;
-    house.recreate(5);
+    fixture.recreate(5);
     let mut last = None;
     while let Some(message) = reading.next().await {
         last = Some(message);
     }
     assert_eq!(last.expect("a gap before the end").event, "gap");
-    rig.until_metric(
-        "riverhead_streams_ended_total{stream=\"edits\",reason=\"gap\"}",
-        1.0,
-    )
-    .await;
+    gateway
+        .until_metric(
+            "riverhead_streams_ended_total{stream=\"edits\",reason=\"gap\"}",
+            1.0,
+        )
+        .await;
 }
 
 async fn clients_who_want_the_same_read_the_same_bytes_and_resume_by_the_ids_in_them() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let (mut first, mut second) = shared(&rig, &house, PATH).await;
-    write(&house, 10);
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let (mut first, mut second) = shared(&gateway, &fixture, PATH).await;
+    write(&fixture, 10);
     let (numbers, id) = second.take(20).await;
     assert_eq!(first.take(20).await, (numbers.clone(), id));
-    write(&house, 10);
+    write(&fixture, 10);
     let (mut all, id) = first.take(7).await;
-    all.extend(Reading::start(&rig, PATH, &id).await.take(13).await.0);
+    all.extend(Reading::start(&gateway, PATH, &id).await.take(13).await.0);
     assert_eq!(all, second.take(20).await.0);
 }
 
 async fn a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let (mut strict, mut other) = shared(&rig, &house, &format!("{PATH}?on_gap=fail")).await;
-    let mut easy = Reading::start(&rig, PATH, "").await;
-    house.recreate(5);
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let (mut strict, mut other) = shared(&gateway, &fixture, &format!("{PATH}?on_gap=fail")).await;
+    let mut easy = Reading::start(&gateway, PATH, "").await;
+    fixture.recreate(5);
     for reading in [&mut strict, &mut other] {
         let mut last = None;
         while let Some(message) = reading.next().await {
@@ -321,18 +331,18 @@ async fn a_gap_in_a_lane_ends_the_stream_of_who_wants_none_and_no_other() {
         assert_eq!(last.expect("a gap before the end").event, "gap");
     }
     assert_eq!(easy.next().await.expect("a gap").event, "gap");
-    house.recreate(5);
+    fixture.recreate(5);
     while easy.next().await.expect("events, and one more gap").event != "gap" {}
 }
 
 async fn what_cannot_be_read_is_a_gap_in_a_lane_and_ends_nobody_but_who_wants_none() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let (mut easy, mut other) = shared(&rig, &house, PATH).await;
-    let mut strict = Reading::start(&rig, &format!("{PATH}?on_gap=fail"), "").await;
-    let from = house.model.lock().partitions[0].end;
-    house.damage(0, 10);
-    write(&house, 3);
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let (mut easy, mut other) = shared(&gateway, &fixture, PATH).await;
+    let mut strict = Reading::start(&gateway, &format!("{PATH}?on_gap=fail"), "").await;
+    let from = fixture.model.lock().partitions[0].end;
+    fixture.damage(0, 10);
+    write(&fixture, 3);
     for reading in [&mut easy, &mut other] {
         let (mut gap, mut numbers) = (None, 0);
         while gap.is_none() || numbers < 6 {
@@ -359,48 +369,48 @@ async fn what_cannot_be_read_is_a_gap_in_a_lane_and_ends_nobody_but_who_wants_no
 }
 
 async fn who_wants_no_gap_and_would_begin_with_what_cannot_be_read_gets_410() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
-    let mut reading = Reading::start(&rig, PATH, ALL).await;
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let mut reading = Reading::start(&gateway, PATH, ALL).await;
     let (_, before) = reading.take(40).await;
-    house.damage(0, 10);
-    write(&house, 1);
+    fixture.damage(0, 10);
+    write(&fixture, 1);
     let behind = reading.id_behind(2).await;
     let target = format!("{PATH}?on_gap=fail");
     // From memory, and from the brokers.
     for _ in 0..2 {
-        let answer = get(rig.public, &target, &format!("last-event-id: {before}\r\n")).await;
+        let answer = get(gateway.public, &target, &format!("last-event-id: {before}\r\n")).await;
         assert_eq!(answer.status, 410, "{answer:?}");
         let gap = &answer.json()["gap"];
         assert_eq!(gap["reason"], "unreadable", "{gap}");
-        house.tail_lags(0);
+        fixture.tail_lags(0);
     }
-    write(&house, 1);
-    Reading::start(&rig, &target, &behind).await.take(2).await;
+    write(&fixture, 1);
+    Reading::start(&gateway, &target, &behind).await.take(2).await;
 }
 
 async fn filtered_clients_read_what_they_asked_for_and_resume_in_the_midst_of_it() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
     let target = format!("{PATH}?filter={}", escaped("n in (3, 17, 25) or n >= 38"));
-    let (first, id) = Reading::start(&rig, &target, ALL).await.take(3).await;
-    let mut reading = Reading::start(&rig, &target, &id).await;
+    let (first, id) = Reading::start(&gateway, &target, ALL).await.take(3).await;
+    let mut reading = Reading::start(&gateway, &target, &id).await;
     let (rest, _) = reading.take(3).await;
     assert_eq!(sorted([first, rest].concat()), [3, 17, 25, 38, 39, 40]);
-    write(&house, 1);
+    write(&fixture, 1);
     assert_eq!(sorted(reading.take(2).await.0), [41, 42]);
 }
 
 async fn a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_one_is_not() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
     let target = |n| format!("{PATH}?filter=n%3D{n}");
     let mut readings = Vec::new();
     for n in 1..=5 {
-        readings.push(Reading::start(&rig, &target(n), ALL).await);
+        readings.push(Reading::start(&gateway, &target(n), ALL).await);
     }
-    readings.push(Reading::start(&rig, &target(1), ALL).await);
-    let answer = get(rig.public, &target(6), "").await;
+    readings.push(Reading::start(&gateway, &target(1), ALL).await);
+    let answer = get(gateway.public, &target(6), "").await;
     assert_eq!(answer.status, 429, "{answer:?}");
     assert!(answer.header("retry-after").is_some());
     for (n, reading) in readings.iter_mut().enumerate() {
@@ -409,10 +419,10 @@ async fn a_sixth_different_filter_of_one_client_is_refused_and_a_seventh_use_of_
 }
 
 async fn streams_in_another_order_and_a_filter_in_other_words_are_the_same_lane() {
-    let house = house();
+    let fixture = fixture();
     let streams = ["edits", "other"].map(|name| Stream::new(name, [TOPIC]));
     let catalog = Catalog::new(streams.to_vec()).unwrap();
-    let rig = Rig::over(catalog, house.source.clone(), |_| {});
+    let gateway = TestGateway::over(catalog, fixture.source.clone(), |_| {});
     let mut readings = Vec::new();
     for (streams, filter) in [
         ("edits,other", "n = 3 or n = 17"),
@@ -420,37 +430,39 @@ async fn streams_in_another_order_and_a_filter_in_other_words_are_the_same_lane(
         ("edits,edits,other", "not not (n=17 or n=3)"),
     ] {
         let target = format!("/v2/stream/{streams}?filter={}", escaped(filter));
-        readings.push(Reading::start(&rig, &target, ALL).await);
+        readings.push(Reading::start(&gateway, &target, ALL).await);
     }
     for reading in &mut readings {
         assert_eq!(sorted(reading.take(2).await.0), [3, 17]);
     }
-    assert_eq!(rig.lanes.count(), 1);
+    assert_eq!(gateway.lanes.count(), 1);
 }
 
 async fn a_leader_that_is_gone_holds_no_other_partition_up() {
-    let house = house();
-    house.model.lock().partitions[0].mute = true;
-    house.publish(0, 30);
-    let rig = Rig::of(&house, |settings| settings.heartbeat = Duration::from_millis(100));
-    let mut reading = Reading::start(&rig, PATH, ALL).await;
+    let fixture = fixture();
+    fixture.model.lock().partitions[0].mute = true;
+    fixture.publish(0, 30);
+    let gateway = TestGateway::of(&fixture, |settings| {
+        settings.heartbeat = Duration::from_millis(100)
+    });
+    let mut reading = Reading::start(&gateway, PATH, ALL).await;
     let (numbers, _) = reading.take(20).await;
     assert_eq!(sorted(numbers), (21..=40).collect::<Vec<_>>());
-    house.model.lock().partitions[0].mute = false;
+    fixture.model.lock().partitions[0].mute = false;
     let (numbers, _) = timeout(DEADLINE, reading.take(20)).await.unwrap();
     assert_eq!(sorted(numbers), (1..=20).collect::<Vec<_>>());
 }
 
 async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
-    let house = Arc::new(house());
-    let gateway = Rig::of(&house, |_| {});
+    let fixture = Arc::new(fixture());
+    let gateway = TestGateway::of(&fixture, |_| {});
     let mut reading = Reading::start(&gateway, PATH, ALL).await;
     let (mut numbers, mut id) = reading.take(40).await;
     let writer = tokio::spawn({
-        let house = Arc::clone(&house);
+        let fixture = Arc::clone(&fixture);
         async move {
             loop {
-                write(&house, 5);
+                write(&fixture, 5);
                 tokio::time::sleep(Duration::from_millis(3)).await;
             }
         }
@@ -465,9 +477,9 @@ async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
     writer.abort();
     assert!(writer.await.unwrap_err().is_cancelled());
 
-    let last = house.model.lock().n;
+    let last = fixture.model.lock().n;
     assert!(numbers.len() > 40, "it drained under load");
-    let successor = Rig::of(&house, |_| {});
+    let successor = TestGateway::of(&fixture, |_| {});
     let rest = last as usize - numbers.len();
     let (rest, _) = Reading::start(&successor, PATH, &id).await.take(rest).await;
     numbers.extend(rest);
@@ -478,14 +490,14 @@ async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
 const BROWSER: &str = "accept: text/event-stream\r\nsec-fetch-dest: empty\r\nsec-fetch-mode: cors\r\ncache-control: no-cache\r\n";
 
 async fn a_client_cut_before_its_first_event_goes_on_where_its_checkpoint_says() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
     for form in ["", "&id=compact"] {
         let target = format!("{PATH}?checkpoint=1s{form}");
         // The first is alone; the second finds a lane, or opens it.
         let mut readings = [
-            Reading::start(&rig, &target, "").await,
-            Reading::start(&rig, &target, "").await,
+            Reading::start(&gateway, &target, "").await,
+            Reading::start(&gateway, &target, "").await,
         ];
         let mut ids = Vec::new();
         for reading in &mut readings {
@@ -496,10 +508,10 @@ async fn a_client_cut_before_its_first_event_goes_on_where_its_checkpoint_says()
             );
             ids.push(message.id.expect("an id"));
         }
-        let first = house.model.lock().n + 1;
-        write(&house, 5);
+        let first = fixture.model.lock().n + 1;
+        write(&fixture, 5);
         for id in ids {
-            let (numbers, _) = Reading::start(&rig, PATH, &id).await.take(10).await;
+            let (numbers, _) = Reading::start(&gateway, PATH, &id).await.take(10).await;
             assert_eq!(sorted(numbers), (first..first + 10).collect::<Vec<_>>());
         }
         for reading in &mut readings {
@@ -509,35 +521,37 @@ async fn a_client_cut_before_its_first_event_goes_on_where_its_checkpoint_says()
 }
 
 async fn a_client_cut_by_a_restart_before_its_first_event_goes_on_where_it_was() {
-    let house = house();
-    let gateway = Rig::of(&house, |_| {});
-    let mut client = Client::ask(gateway.public, PATH, BROWSER).await;
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let mut client = TestClient::ask(gateway.public, PATH, BROWSER).await;
     client.head().await;
     assert_eq!(client.chunk().await, ":ok\n\n");
     gateway.until_metric("riverhead_streams_held", 0.0).await;
     timeout(DEADLINE, gateway.signal.drain(Duration::ZERO))
         .await
         .unwrap();
-    let mut reader = Reader::new(1024);
+    let mut reader = SseReader::new(1024);
     reader.push(client.chunk().await.as_bytes()).unwrap();
     let message = reader.next_message().expect("a checkpoint");
     assert_eq!(message.event, "checkpoint");
     assert_eq!(client.chunk().await, "");
-    write(&house, 5);
-    let successor = Rig::of(&house, |_| {});
+    write(&fixture, 5);
+    let successor = TestGateway::of(&fixture, |_| {});
     let id = message.id.expect("an id");
     let (numbers, _) = Reading::start(&successor, PATH, &id).await.take(10).await;
     assert_eq!(sorted(numbers), (41..=50).collect::<Vec<_>>());
 }
 
 async fn nobody_else_is_told_where_it_stands() {
-    let house = house();
-    let rig = Rig::of(&house, |settings| settings.heartbeat = Duration::from_millis(400));
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |settings| {
+        settings.heartbeat = Duration::from_millis(400)
+    });
     let without = |header: &str| {
         let lines = BROWSER.split_inclusive("\r\n");
         lines.filter(|line| !line.starts_with(header)).collect::<String>()
     };
-    let start = house.model.lock().clock;
+    let start = fixture.model.lock().clock;
     for (target, headers) in [
         (PATH.to_owned(), String::new()),
         (PATH.to_owned(), without("accept")),
@@ -549,7 +563,7 @@ async fn nobody_else_is_told_where_it_stands() {
             format!("last-event-id: [\"{TOPIC}\"]\r\n"),
         ),
     ] {
-        let mut client = Client::ask(rig.public, &target, &headers).await;
+        let mut client = TestClient::ask(gateway.public, &target, &headers).await;
         client.head().await;
         assert_eq!(client.chunk().await, ":ok\n\n");
         let heartbeats = [client.chunk().await, client.chunk().await, client.chunk().await];
@@ -558,15 +572,15 @@ async fn nobody_else_is_told_where_it_stands() {
 }
 
 async fn a_checkpoint_that_cannot_be_is_refused() {
-    let house = house();
-    let rig = Rig::of(&house, |_| {});
+    let fixture = fixture();
+    let gateway = TestGateway::of(&fixture, |_| {});
     for value in ["", "0s", "2h", "10", "soon", "1s&checkpoint=1s"] {
-        let answer = get(rig.public, &format!("{PATH}?checkpoint={value}"), "").await;
+        let answer = get(gateway.public, &format!("{PATH}?checkpoint={value}"), "").await;
         assert_eq!(answer.status, 400, "{value}: {answer:?}");
         assert!(answer.body.contains("'checkpoint'"), "{answer:?}");
     }
     let json = "accept: application/json\r\n";
-    let answer = get(rig.public, &format!("{PATH}?checkpoint=10s"), json).await;
+    let answer = get(gateway.public, &format!("{PATH}?checkpoint=10s"), json).await;
     assert_eq!(answer.status, 400, "{answer:?}");
 }
 

@@ -20,14 +20,17 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use riverhead::{
     client::ClientKey,
     filter::{Filter, MAX_FILTERS},
-    position::{IdForm, Place, decode},
-    sse::{Message, Reader},
-    subscription::{Batch, Follower, Format, Lanes, Most, News, Request, Row, Subscription},
+    position::{IdForm, PartitionPosition, decode},
+    sse::{SseMessage, SseReader},
+    subscription::{
+        Batch, BatchLimit, EventFormat, GroupCursor, GroupUpdate, LaneSubscriber, Lanes, SubscribeRequest,
+        Subscription,
+    },
 };
 use support::{
-    model::{House, TOPIC},
-    referee::Referee,
-    weather::{Weather, weather},
+    checker::DeliveryChecker,
+    cluster_event::{ClusterEvent, cluster_event},
+    model::{ModelFixture, TOPIC},
 };
 use tokio::{task::yield_now, time::timeout};
 use tokio_util::task::TaskTracker;
@@ -35,11 +38,11 @@ use tokio_util::task::TaskTracker;
 fn op() -> impl Strategy<Value = Op> {
     let client = 0..CLIENTS;
     prop_oneof![
-        27 => weather().prop_map(Op::Weather),
+        27 => cluster_event().prop_map(Op::ClusterEvent),
         8 => (client.clone(), 1..6usize).prop_map(|(client, batches)| Op::Read { client, batches }),
         8 => (client.clone(), 1..6usize).prop_map(|(client, batches)| Op::Peek { client, batches }),
         8 => (1..4usize, 1..4usize, 1..2000usize).prop_map(|(looks, batches, bytes)| {
-            Op::Serve { looks, most: Most { batches, bytes } }
+            Op::Serve { looks, most: BatchLimit { batches, bytes } }
         }),
         6 => (1..4usize).prop_map(|turns| Op::Others { turns }),
         3 => client.prop_map(|client| Op::CutAndResume { client }),
@@ -61,10 +64,10 @@ fn nothing_is_lost_repeated_or_invented_and_memory_is_within_its_budget() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let seats = Seats::default();
+    let seats = LaneCounts::default();
     TestRunner::new(config)
         .run(&schedule, |(ops, compact, budget, filter)| {
-            World::run(&ops, compact, budget, filter, &seats);
+            LanesModel::run(&ops, compact, budget, filter, &seats);
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
@@ -86,13 +89,13 @@ fn nothing_is_lost_repeated_or_invented_and_memory_is_within_its_budget() {
 #[derive(Clone, Debug)]
 enum Op {
     /// Something the clients have no part in.
-    Weather(Weather),
+    ClusterEvent(ClusterEvent),
     /// A client takes some batches, and others get their turn while it waits.
     Read { client: usize, batches: usize },
     /// A client takes what is there, and nobody else gets a turn.
     Peek { client: usize, batches: usize },
     /// Those in the row get what it finds in so many looks.
-    Serve { looks: usize, most: Most },
+    Serve { looks: usize, most: BatchLimit },
     /// The lane gets its turn.
     Others { turns: usize },
     /// A client's connection breaks; it comes back with its last id.
@@ -101,30 +104,30 @@ enum Op {
 
 /// How often clients got into a lane, and fell out of it, and got something in its row.
 #[derive(Debug, Default)]
-struct Seats {
+struct LaneCounts {
     taken: AtomicUsize,
     lost: AtomicUsize,
     served: AtomicUsize,
 }
 
 /// The house, its lanes, some clients who want the same, a referee for each. All but the first of them sit in a row.
-struct World<'a> {
-    house: House,
+struct LanesModel<'a> {
+    fixture: ModelFixture,
     lanes: Lanes,
     tasks: TaskTracker,
-    clients: Vec<(Follower, Referee)>,
-    row: Option<Row>,
+    clients: Vec<(LaneSubscriber, DeliveryChecker)>,
+    group_cursor: Option<GroupCursor>,
     form: IdForm,
     filter: Option<&'static str>,
     budget: usize,
-    seats: &'a Seats,
+    seats: &'a LaneCounts,
     /// Drops what was deleted.
     deletions: BoxFuture<'static, Infallible>,
 }
 
-impl<'a> World<'a> {
+impl<'a> LanesModel<'a> {
     /// Plays the schedule, then lets everything settle and compares.
-    fn run(ops: &[Op], compact: bool, budget: usize, filter: Option<&'static str>, seats: &'a Seats) {
+    fn run(ops: &[Op], compact: bool, budget: usize, filter: Option<&'static str>, seats: &'a LaneCounts) {
         runtime().block_on(async {
             let form = if compact { IdForm::Compact } else { IdForm::Json };
             let mut world = Self::new(form, budget, filter, seats);
@@ -136,24 +139,26 @@ impl<'a> World<'a> {
         });
     }
 
-    fn new(form: IdForm, budget: usize, filter: Option<&'static str>, seats: &'a Seats) -> Self {
-        let house = House::new(PARTITIONS);
+    fn new(form: IdForm, budget: usize, filter: Option<&'static str>, seats: &'a LaneCounts) -> Self {
+        let fixture = ModelFixture::new(PARTITIONS);
         let tasks = TaskTracker::new();
-        let lanes = Lanes::new(house.source.clone(), budget, tasks.clone());
-        let mut row = None;
+        let lanes = Lanes::new(fixture.source.clone(), budget, tasks.clone());
+        let mut group_cursor = None;
         let client = |number| {
-            let mut referee = Referee::of(wants(filter));
-            let id = referee.reconnect(&house);
-            let mut follower = lanes.follow(house.filtered(Some(&id), form, filter)).unwrap();
+            let mut checker = DeliveryChecker::of(wants(filter));
+            let id = checker.reconnect(&fixture);
+            let mut subscriber = lanes
+                .subscribe(fixture.filtered(Some(&id), form, filter))
+                .unwrap();
             if number > 0 {
-                follower.sit_in(&mut row);
+                subscriber.join_group(&mut group_cursor);
             }
-            (follower, referee)
+            (subscriber, checker)
         };
         Self {
             clients: (0..CLIENTS).map(client).collect(),
-            row,
-            house,
+            group_cursor,
+            fixture,
             deletions: lanes.clone().drop_deleted_records().boxed(),
             lanes,
             tasks,
@@ -166,8 +171,8 @@ impl<'a> World<'a> {
 
     async fn step(&mut self, op: &Op) {
         match *op {
-            Op::Weather(ref weather) => {
-                self.house.suffer(weather);
+            Op::ClusterEvent(ref cluster_event) => {
+                self.fixture.apply(cluster_event);
                 let ended = (&mut self.deletions).now_or_never();
                 assert!(ended.is_none(), "it goes on for ever");
             }
@@ -176,11 +181,11 @@ impl<'a> World<'a> {
             Op::Serve { looks, most } => self.serve(looks, most),
             Op::Others { turns } => others(turns).await,
             Op::CutAndResume { client } => {
-                let id = self.clients[client].1.reconnect(&self.house);
-                let request = self.house.filtered(Some(&id), self.form, self.filter);
-                self.clients[client].0 = self.lanes.follow(request).unwrap();
+                let id = self.clients[client].1.reconnect(&self.fixture);
+                let request = self.fixture.filtered(Some(&id), self.form, self.filter);
+                self.clients[client].0 = self.lanes.subscribe(request).unwrap();
                 if client > 0 {
-                    self.clients[client].0.sit_in(&mut self.row);
+                    self.clients[client].0.join_group(&mut self.group_cursor);
                     self.peek(client, usize::MAX);
                 }
             }
@@ -188,26 +193,26 @@ impl<'a> World<'a> {
     }
 
     /// As those do who have clients that sit in a row.
-    fn serve(&mut self, looks: usize, most: Most) {
+    fn serve(&mut self, looks: usize, most: BatchLimit) {
         for _ in 0..looks {
             let context = Context::from_waker(Waker::noop());
-            let row = self.row.as_mut().unwrap();
-            let Poll::Ready(news) = row.poll_news(&context, most) else {
+            let group_cursor = self.group_cursor.as_mut().unwrap();
+            let Poll::Ready(update) = group_cursor.poll_update(&context, most) else {
                 return;
             };
             for client in 1..CLIENTS {
-                let (follower, referee) = &mut self.clients[client];
-                let had = match &news {
-                    News::Stretch(stretch) => follower
-                        .take_stretch(stretch)
-                        .map(|had| &stretch.batches()[had..]),
-                    News::Each => None,
+                let (subscriber, checker) = &mut self.clients[client];
+                let had = match &update {
+                    GroupUpdate::BatchRun(batch_run) => subscriber
+                        .take_run(batch_run)
+                        .map(|had| &batch_run.batches()[had..]),
+                    GroupUpdate::PollEach => None,
                 };
                 match had {
                     Some(new) => {
                         self.seats.served.fetch_add(new.len(), Relaxed);
                         new.iter()
-                            .for_each(|batch| referee.take(&self.house, &batch.bytes));
+                            .for_each(|batch| checker.take(&self.fixture, &batch.bytes));
                     }
                     None => self.peek(client, usize::MAX),
                 }
@@ -218,22 +223,22 @@ impl<'a> World<'a> {
     async fn read(&mut self, client: usize, batches: usize) {
         for _ in 0..batches {
             let was = self.clients[client].0.is_in_lane();
-            let follower = &mut self.clients[client].0;
-            let batch = poll_fn(|context| follower.poll_batch(context));
-            let batch = timeout(self.house.longest_silence(), batch).await;
+            let subscriber = &mut self.clients[client].0;
+            let batch = poll_fn(|context| subscriber.poll_batch(context));
+            let batch = timeout(self.fixture.longest_silence(), batch).await;
             self.note(client, was);
             let Ok(batch) = batch else { return };
-            self.clients[client].1.take(&self.house, &batch.bytes);
+            self.clients[client].1.take(&self.fixture, &batch.bytes);
         }
     }
 
     fn peek(&mut self, client: usize, batches: usize) {
         for _ in 0..batches {
-            let (follower, referee) = &mut self.clients[client];
-            let was = follower.is_in_lane();
-            let batch = poll_fn(|context| follower.poll_batch(context)).now_or_never();
+            let (subscriber, checker) = &mut self.clients[client];
+            let was = subscriber.is_in_lane();
+            let batch = poll_fn(|context| subscriber.poll_batch(context)).now_or_never();
             if let Some(batch) = &batch {
-                referee.take(&self.house, &batch.bytes);
+                checker.take(&self.fixture, &batch.bytes);
             }
             self.note(client, was);
             if batch.is_none() {
@@ -253,21 +258,21 @@ impl<'a> World<'a> {
     /// A client that has read ahead of the tail what was then compacted away stands where the lane will never stand, until
     /// there is another record.
     fn write_everywhere(&self) {
-        let mut brokers = self.house.model.lock();
+        let mut brokers = self.fixture.model.lock();
         brokers.quiet = false;
         (0..brokers.partitions.len()).for_each(|partition| brokers.produce(partition, 1));
     }
 
     fn verify(&self) {
-        for (client, referee) in &self.clients {
-            referee.verify(&self.house);
+        for (client, checker) in &self.clients {
+            checker.verify(&self.fixture);
             assert!(client.is_in_lane(), "one never joined");
         }
     }
 
     async fn settle(mut self) {
         self.write_everywhere();
-        self.house.clear_up();
+        self.fixture.restore();
         // The lane opens when two are at the end, and then lets the first of them in.
         for client in (0..CLIENTS).chain(0..CLIENTS) {
             self.read(client, usize::MAX).await;
@@ -277,12 +282,12 @@ impl<'a> World<'a> {
         // With room for it in a ring, those in the row get what comes from now on by that alone.
         if self.budget >= ROOMY {
             self.write_everywhere();
-            self.house.clear_up();
+            self.fixture.restore();
             self.read(0, usize::MAX).await;
             self.serve(usize::MAX, PLENTY);
             self.verify();
         }
-        drop((self.clients, self.row));
+        drop((self.clients, self.group_cursor));
         self.tasks.close();
         timeout(PATIENCE, self.tasks.wait())
             .await
@@ -299,22 +304,22 @@ fn in_a_lane_a_client_reads_byte_for_byte_what_it_would_read_alone() {
 }
 
 async fn compare(form: IdForm) {
-    let house = House::new(PARTITIONS);
-    let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
-    let start = Referee::default().reconnect(&house);
-    let mut alone = house.subscribe(Some(&start), form);
-    let mut first = lanes.follow(house.request(Some(&start), form)).unwrap();
-    let mut second = lanes.follow(house.request(None, form)).unwrap();
+    let fixture = ModelFixture::new(PARTITIONS);
+    let lanes = Lanes::new(fixture.source.clone(), 1024 * 1024, TaskTracker::new());
+    let start = DeliveryChecker::default().reconnect(&fixture);
+    let mut alone = fixture.subscribe(Some(&start), form);
+    let mut first = lanes.subscribe(fixture.request(Some(&start), form)).unwrap();
+    let mut second = lanes.subscribe(fixture.request(None, form)).unwrap();
     // Once in each partition, so that a record stands behind every entry of the id.
-    house.write(0, 3);
-    house.write(1, 2);
+    fixture.write(0, 3);
+    fixture.write(1, 2);
     let mut reading = (collect(&mut alone).await, follow(&mut first).await);
     follow(&mut second).await;
     assert!(follow(&mut first).await.is_empty());
     assert!(first.is_in_lane() && second.is_in_lane());
     for round in 0..20 {
-        house.model.lock().quiet = round % 4 == 3;
-        house.write(round % 2, 1 + round % 3);
+        fixture.model.lock().quiet = round % 4 == 3;
+        fixture.write(round % 2, 1 + round % 3);
         reading.0.extend(collect(&mut alone).await);
         reading.1.extend(follow(&mut first).await);
         assert!(first.is_in_lane());
@@ -327,25 +332,25 @@ async fn compare(form: IdForm) {
 #[test]
 fn a_client_that_is_overrun_goes_on_at_its_place_and_joins_again() {
     runtime().block_on(async {
-        let house = House::new(1);
-        let lanes = Lanes::new(house.source.clone(), 4096, TaskTracker::new());
-        let mut quick = lanes.follow(house.request(None, IdForm::Json)).unwrap();
-        let mut slow = lanes.follow(house.request(None, IdForm::Json)).unwrap();
+        let fixture = ModelFixture::new(1);
+        let lanes = Lanes::new(fixture.source.clone(), 4096, TaskTracker::new());
+        let mut quick = lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap();
+        let mut slow = lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap();
         follow(&mut quick).await;
         follow(&mut slow).await;
         follow(&mut quick).await;
         assert!(quick.is_in_lane() && slow.is_in_lane());
         for _ in 0..100 {
-            house.write(0, 1);
+            fixture.write(0, 1);
             follow(&mut quick).await;
         }
         assert!(lanes.bytes() <= 4096);
-        house
+        fixture
             .source
             .directory
             .all()
             .iter()
-            .for_each(|log| while log.shed() > 0 {});
+            .for_each(|log| while log.evict_oldest() > 0 {});
         let bytes = next(&mut slow).await.expect("what it missed");
         assert!(!slow.is_in_lane(), "the ring has moved past it");
         let mut missed = numbers(&bytes);
@@ -360,41 +365,42 @@ fn a_client_that_is_overrun_goes_on_at_its_place_and_joins_again() {
 #[test]
 fn those_in_a_row_are_not_woken_and_get_what_it_finds() {
     runtime().block_on(async {
-        let house = House::new(2);
-        let lanes = Lanes::new(house.source.clone(), 64 * 1024, TaskTracker::new());
-        let mut row = None;
-        let mut followers = [(); 3].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
-        for follower in &mut followers {
-            follow(follower).await;
+        let fixture = ModelFixture::new(2);
+        let lanes = Lanes::new(fixture.source.clone(), 64 * 1024, TaskTracker::new());
+        let mut group_cursor = None;
+        let mut subscribers = [(); 3].map(|()| lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap());
+        for subscriber in &mut subscribers {
+            follow(subscriber).await;
         }
-        follow(&mut followers[0]).await;
+        follow(&mut subscribers[0]).await;
         let (waker, woken) = new_count_waker();
         let context = &mut Context::from_waker(&waker);
-        for follower in &mut followers {
-            follower.sit_in(&mut row);
-            assert!(follower.poll_batch(context).is_pending() && follower.is_in_lane());
+        for subscriber in &mut subscribers {
+            subscriber.join_group(&mut group_cursor);
+            assert!(subscriber.poll_batch(context).is_pending() && subscriber.is_in_lane());
         }
-        let mut row = row.unwrap();
+        let mut group_cursor = group_cursor.unwrap();
         assert!(!matches!(
-            row.poll_news(&Context::from_waker(Waker::noop()), PLENTY),
-            Poll::Ready(News::Stretch(_))
+            group_cursor.poll_update(&Context::from_waker(Waker::noop()), PLENTY),
+            Poll::Ready(GroupUpdate::BatchRun(_))
         ));
         let mut seen = vec![Vec::new(); 3];
         for n in 0..10 {
-            house.write(n % 2, 3);
+            fixture.write(n % 2, 3);
             others(20).await;
-            let Poll::Ready(News::Stretch(stretch)) = row.poll_news(context, PLENTY) else {
+            let Poll::Ready(GroupUpdate::BatchRun(batch_run)) = group_cursor.poll_update(context, PLENTY)
+            else {
                 panic!("nothing after {n}")
             };
-            for (follower, seen) in followers.iter_mut().zip(&mut seen) {
-                let had = follower.take_stretch(&stretch).unwrap();
+            for (subscriber, seen) in subscribers.iter_mut().zip(&mut seen) {
+                let had = subscriber.take_run(&batch_run).unwrap();
                 assert_eq!(
-                    follower.take_stretch(&stretch),
-                    Some(stretch.batches().len()),
+                    subscriber.take_run(&batch_run),
+                    Some(batch_run.batches().len()),
                     "once"
                 );
                 seen.extend(
-                    stretch.batches()[had..]
+                    batch_run.batches()[had..]
                         .iter()
                         .flat_map(|batch| numbers(&batch.bytes)),
                 );
@@ -402,14 +408,15 @@ fn those_in_a_row_are_not_woken_and_get_what_it_finds() {
         }
         assert_eq!(seen, vec![(1..=30).collect::<Vec<_>>(); 3]);
         assert!(
-            row.poll_news(&Context::from_waker(Waker::noop()), PLENTY)
+            group_cursor
+                .poll_update(&Context::from_waker(Waker::noop()), PLENTY)
                 .is_pending()
         );
-        for follower in &mut followers {
-            assert!(follower.poll_batch(context).is_pending());
+        for subscriber in &mut subscribers {
+            assert!(subscriber.poll_batch(context).is_pending());
         }
         let before = woken.get();
-        house.write(0, 1);
+        fixture.write(0, 1);
         others(20).await;
         assert_eq!(woken, before, "a follower was woken");
     });
@@ -418,35 +425,39 @@ fn those_in_a_row_are_not_woken_and_get_what_it_finds() {
 #[test]
 fn a_client_whose_leader_is_away_stays_out_of_the_lane_and_the_rest_flows() {
     runtime().block_on(async {
-        let house = House::new(2);
-        house.write(0, 5);
-        house.write(1, 5);
-        let start = Referee::default().reconnect(&house);
-        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
-        let mut live = lanes.follow(house.request(None, IdForm::Json)).unwrap();
-        let mut other = lanes.follow(house.request(None, IdForm::Json)).unwrap();
-        for follower in [&mut live, &mut other] {
-            follow(follower).await;
+        let fixture = ModelFixture::new(2);
+        fixture.write(0, 5);
+        fixture.write(1, 5);
+        let start = DeliveryChecker::default().reconnect(&fixture);
+        let lanes = Lanes::new(fixture.source.clone(), 1024 * 1024, TaskTracker::new());
+        let mut live = lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap();
+        let mut other = lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap();
+        for subscriber in [&mut live, &mut other] {
+            follow(subscriber).await;
         }
-        house
+        fixture
             .source
             .directory
             .all()
             .iter()
-            .for_each(|log| while log.shed() > 0 {});
-        house.model.lock().partitions[0].mute = true;
-        let mut late = [(); 2].map(|()| lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap());
+            .for_each(|log| while log.evict_oldest() > 0 {});
+        fixture.model.lock().partitions[0].mute = true;
+        let mut late = [(); 2].map(|()| {
+            lanes
+                .subscribe(fixture.request(Some(&start), IdForm::Json))
+                .unwrap()
+        });
         for late in &mut late {
             assert_eq!(numbers(&follow(late).await), [6, 7, 8, 9, 10]);
         }
         for n in 11..20 {
-            house.write(1, 1);
-            for follower in late.iter_mut().chain([&mut live]) {
-                assert_eq!(numbers(&follow(follower).await), [n]);
+            fixture.write(1, 1);
+            for subscriber in late.iter_mut().chain([&mut live]) {
+                assert_eq!(numbers(&follow(subscriber).await), [n]);
             }
         }
-        assert!(live.is_in_lane() && !late.iter().any(Follower::is_in_lane));
-        house.model.lock().partitions[0].mute = false;
+        assert!(live.is_in_lane() && !late.iter().any(LaneSubscriber::is_in_lane));
+        fixture.model.lock().partitions[0].mute = false;
         for late in &mut late {
             assert_eq!(numbers(&follow(late).await), [1, 2, 3, 4, 5]);
             assert!(late.is_in_lane());
@@ -465,32 +476,32 @@ fn with_deleted_topic(id: &str) -> String {
 #[test]
 fn clients_with_places_in_a_topic_that_is_absent_are_told_once_and_join_the_lane() {
     runtime().block_on(async {
-        let house = House::new(1);
-        house.source.directory.set_absent(&"gone".into());
-        let id = with_deleted_topic(&Referee::default().reconnect(&house));
-        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
+        let fixture = ModelFixture::new(1);
+        fixture.source.directory.set_absent(&"gone".into());
+        let id = with_deleted_topic(&DeliveryChecker::default().reconnect(&fixture));
+        let lanes = Lanes::new(fixture.source.clone(), 1024 * 1024, TaskTracker::new());
         let mut crowd: Vec<_> = (0..200)
             .map(|_| {
-                let mut request = house.request(Some(&id), IdForm::Json);
+                let mut request = fixture.request(Some(&id), IdForm::Json);
                 request.topics = [TOPIC, "gone"].into();
-                lanes.follow(request).unwrap()
+                lanes.subscribe(request).unwrap()
             })
             .collect();
-        for follower in &mut crowd {
-            let told = read(&follow(follower).await);
+        for subscriber in &mut crowd {
+            let told = read(&follow(subscriber).await);
             assert_eq!(told.len(), 1, "{told:?}");
             assert_eq!(
                 told[0].data,
                 r#"{"topic":"gone","partition":0,"requested":700,"resumed":null,"reason":"partition_gone","partitions":3}"#
             );
         }
-        for follower in &mut crowd {
-            assert!(follow(follower).await.is_empty() && follower.is_in_lane());
+        for subscriber in &mut crowd {
+            assert!(follow(subscriber).await.is_empty() && subscriber.is_in_lane());
         }
         let before = lanes.composed();
-        house.write(0, 10);
-        for follower in &mut crowd {
-            let bytes = follow(follower).await;
+        fixture.write(0, 10);
+        for subscriber in &mut crowd {
+            let bytes = follow(subscriber).await;
             assert_eq!(numbers(&bytes), (1..=10).collect::<Vec<_>>());
             let ids = read(&bytes).into_iter().map(|message| message.id.unwrap());
             assert!(ids.into_iter().all(|id| id.ends_with(r#"{"topic":"gone","partition":0,"offset":-2}]"#)));
@@ -502,19 +513,23 @@ fn clients_with_places_in_a_topic_that_is_absent_are_told_once_and_join_the_lane
 #[test]
 fn a_hole_at_the_end_of_history_keeps_nobody_out_of_the_lane() {
     runtime().block_on(async {
-        let house = House::new(1);
-        house.model.lock().produce(0, 10);
+        let fixture = ModelFixture::new(1);
+        fixture.model.lock().produce(0, 10);
         // The tail has come to the last record that is there; behind it history has a marker, or what was compacted.
-        house.publish(0, 9);
-        house.model.lock().partitions[0].records.pop();
-        let start = Referee::default().reconnect(&house);
-        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
-        let mut both = [(); 2].map(|()| lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap());
-        for follower in &mut both {
-            assert_eq!(numbers(&follow(follower).await), (1..=9).collect::<Vec<_>>());
+        fixture.publish(0, 9);
+        fixture.model.lock().partitions[0].records.pop();
+        let start = DeliveryChecker::default().reconnect(&fixture);
+        let lanes = Lanes::new(fixture.source.clone(), 1024 * 1024, TaskTracker::new());
+        let mut both = [(); 2].map(|()| {
+            lanes
+                .subscribe(fixture.request(Some(&start), IdForm::Json))
+                .unwrap()
+        });
+        for subscriber in &mut both {
+            assert_eq!(numbers(&follow(subscriber).await), (1..=9).collect::<Vec<_>>());
         }
-        for follower in &mut both {
-            assert!(follow(follower).await.is_empty() && follower.is_in_lane());
+        for subscriber in &mut both {
+            assert!(follow(subscriber).await.is_empty() && subscriber.is_in_lane());
         }
     });
 }
@@ -522,14 +537,18 @@ fn a_hole_at_the_end_of_history_keeps_nobody_out_of_the_lane() {
 #[test]
 fn those_who_catch_up_open_no_lane_and_those_who_left_do_not_count() {
     runtime().block_on(async {
-        let house = House::new(1);
-        let start = Referee::default().reconnect(&house);
-        house.write(0, 500);
+        let fixture = ModelFixture::new(1);
+        let start = DeliveryChecker::default().reconnect(&fixture);
+        fixture.write(0, 500);
         let tasks = TaskTracker::new();
-        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, tasks.clone());
-        let mut three = [(); 3].map(|()| lanes.follow(house.request(Some(&start), IdForm::Json)).unwrap());
-        for follower in &mut three {
-            assert!(next(follower).await.is_some());
+        let lanes = Lanes::new(fixture.source.clone(), 1024 * 1024, tasks.clone());
+        let mut three = [(); 3].map(|()| {
+            lanes
+                .subscribe(fixture.request(Some(&start), IdForm::Json))
+                .unwrap()
+        });
+        for subscriber in &mut three {
+            assert!(next(subscriber).await.is_some());
         }
         assert_eq!(tasks.len(), 0, "all are on their way");
         let [mut first, mut second, mut third] = three;
@@ -547,34 +566,37 @@ fn those_who_catch_up_open_no_lane_and_those_who_left_do_not_count() {
 #[test]
 fn those_who_resume_from_a_few_places_share_what_one_of_them_composes() {
     runtime().block_on(async {
-        let house = House::new(2);
-        let start = Referee::default().reconnect(&house);
+        let fixture = ModelFixture::new(2);
+        let start = DeliveryChecker::default().reconnect(&fixture);
         for _ in 0..100 {
-            house.write(0, 20);
-            house.write(1, 15);
+            fixture.write(0, 20);
+            fixture.write(1, 15);
         }
-        let all = collect(&mut house.subscribe(Some(&start), IdForm::Json)).await;
+        let all = collect(&mut fixture.subscribe(Some(&start), IdForm::Json)).await;
         let mut ids = vec![start];
         ids.extend([10, 700, 701].map(|at: usize| read(&all)[at].id.clone().unwrap()));
-        let lanes = Lanes::new(house.source.clone(), 64 * 1024 * 1024, TaskTracker::new());
-        let follower = |id: &String| lanes.follow(house.request(Some(id), IdForm::Json)).unwrap();
-        let mut crowd: Vec<_> = ids.iter().cycle().take(100).map(follower).collect();
-        for (id, follower) in ids.iter().cycle().zip(&mut crowd) {
-            let alone = collect(&mut house.subscribe(Some(id), IdForm::Json)).await;
-            assert!(follow(follower).await == alone, "as if it were alone, from {id}");
+        let lanes = Lanes::new(fixture.source.clone(), 64 * 1024 * 1024, TaskTracker::new());
+        let subscriber = |id: &String| lanes.subscribe(fixture.request(Some(id), IdForm::Json)).unwrap();
+        let mut crowd: Vec<_> = ids.iter().cycle().take(100).map(subscriber).collect();
+        for (id, subscriber) in ids.iter().cycle().zip(&mut crowd) {
+            let alone = collect(&mut fixture.subscribe(Some(id), IdForm::Json)).await;
+            assert!(
+                follow(subscriber).await == alone,
+                "as if it were alone, from {id}"
+            );
         }
         let (composed, unique) = (lanes.composed(), all.len() as u64);
         assert!(
             (unique..unique * 5 / 4).contains(&composed),
             "{composed} of {unique}"
         );
-        for follower in &mut crowd {
-            assert!(follow(follower).await.is_empty() && follower.is_in_lane());
+        for subscriber in &mut crowd {
+            assert!(follow(subscriber).await.is_empty() && subscriber.is_in_lane());
         }
         tokio::time::advance(Duration::from_secs(60)).await;
-        house.write(0, 1);
-        for follower in &mut crowd {
-            follow(follower).await;
+        fixture.write(0, 1);
+        for subscriber in &mut crowd {
+            follow(subscriber).await;
         }
         assert!(
             lanes.bytes() < 64 * 1024,
@@ -586,31 +608,31 @@ fn those_who_resume_from_a_few_places_share_what_one_of_them_composes() {
 #[test]
 fn what_one_has_composed_is_there_for_one_who_comes_a_moment_later() {
     runtime().block_on(async {
-        let house = House::new(1);
-        let start = Referee::default().reconnect(&house);
-        (0..100).for_each(|_| house.write(0, 20));
-        let lanes = Lanes::new(house.source.clone(), 64 * 1024 * 1024, TaskTracker::new());
-        let follower = |id| lanes.follow(house.request(id, IdForm::Json)).unwrap();
-        let mut live = [follower(None), follower(None)];
+        let fixture = ModelFixture::new(1);
+        let start = DeliveryChecker::default().reconnect(&fixture);
+        (0..100).for_each(|_| fixture.write(0, 20));
+        let lanes = Lanes::new(fixture.source.clone(), 64 * 1024 * 1024, TaskTracker::new());
+        let subscriber = |id| lanes.subscribe(fixture.request(id, IdForm::Json)).unwrap();
+        let mut live = [subscriber(None), subscriber(None)];
         for live in &mut live {
             follow(live).await;
         }
-        let mut pair = [follower(Some(&start)), follower(Some(&start))];
+        let mut pair = [subscriber(Some(&start)), subscriber(Some(&start))];
         let first = next(&mut pair[0]).await.unwrap();
         next(&mut pair[1]).await.unwrap();
         drop(pair);
         let composed = lanes.composed();
-        assert_eq!(next(&mut follower(Some(&start))).await.unwrap(), first);
+        assert_eq!(next(&mut subscriber(Some(&start))).await.unwrap(), first);
         assert_eq!(lanes.composed(), composed);
 
         tokio::time::advance(Duration::from_secs(60)).await;
-        house.write(0, 1);
+        fixture.write(0, 1);
         for live in &mut live {
             follow(live).await;
         }
         assert_ne!(lanes.composed(), composed);
         let composed = lanes.composed();
-        next(&mut follower(Some(&start))).await.unwrap();
+        next(&mut subscriber(Some(&start))).await.unwrap();
         assert!(lanes.composed() > composed, "it is kept for a moment only");
     });
 }
@@ -618,15 +640,15 @@ fn what_one_has_composed_is_there_for_one_who_comes_a_moment_later() {
 #[test]
 fn an_id_from_a_lane_stands_at_the_event_it_came_with() {
     runtime().block_on(async {
-        let house = House::new(2);
-        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
-        let mut both = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
-        for follower in &mut both {
-            follow(follower).await;
+        let fixture = ModelFixture::new(2);
+        let lanes = Lanes::new(fixture.source.clone(), 1024 * 1024, TaskTracker::new());
+        let mut both = [(); 2].map(|()| lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap());
+        for subscriber in &mut both {
+            follow(subscriber).await;
         }
-        house.write(0, 3);
-        house.write(1, 1);
-        let mut reader = Reader::new(1024 * 1024);
+        fixture.write(0, 3);
+        fixture.write(1, 1);
+        let mut reader = SseReader::new(1024 * 1024);
         reader.push(&follow(&mut both[1]).await).unwrap();
         assert!(both[1].is_in_lane());
         let ids: Vec<_> = std::iter::from_fn(|| reader.next_message())
@@ -636,7 +658,7 @@ fn an_id_from_a_lane_stands_at_the_event_it_came_with() {
             let entries = decode(id.as_bytes()).unwrap().entries.into_iter();
             entries
                 .map(|entry| match entry.place {
-                    Place::At(mark) => mark.offset,
+                    PartitionPosition::At(mark) => mark.offset,
                     other => panic!("{other:?}"),
                 })
                 .collect()
@@ -651,14 +673,14 @@ fn an_id_from_a_lane_stands_at_the_event_it_came_with() {
 #[test]
 fn a_client_alone_with_its_wish_has_no_lane() {
     runtime().block_on(async {
-        let house = House::new(1);
+        let fixture = ModelFixture::new(1);
         let tasks = TaskTracker::new();
-        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, tasks.clone());
-        let mut one = lanes.follow(house.request(None, IdForm::Json)).unwrap();
-        let mut other = lanes.follow(house.request(None, IdForm::Compact)).unwrap();
+        let lanes = Lanes::new(fixture.source.clone(), 1024 * 1024, tasks.clone());
+        let mut one = lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap();
+        let mut other = lanes.subscribe(fixture.request(None, IdForm::Compact)).unwrap();
         follow(&mut one).await;
         follow(&mut other).await;
-        house.write(0, 4);
+        fixture.write(0, 4);
         assert_eq!(numbers(&follow(&mut one).await), [1, 2, 3, 4]);
         assert_eq!(numbers(&follow(&mut other).await), [1, 2, 3, 4]);
         assert!(!one.is_in_lane() && !other.is_in_lane());
@@ -678,18 +700,18 @@ fn wants(filter: Option<&str>) -> fn(i32, u64) -> bool {
 #[test]
 fn a_quiet_filter_is_told_how_far_it_has_come_and_resumes_there() {
     runtime().block_on(async {
-        let house = House::new(1);
-        let lanes = Lanes::new(house.source.clone(), 1024 * 1024, TaskTracker::new());
+        let fixture = ModelFixture::new(1);
+        let lanes = Lanes::new(fixture.source.clone(), 1024 * 1024, TaskTracker::new());
         let filtered = |id: Option<&str>| {
-            let request = house.filtered(id, IdForm::Json, Some("n < 0"));
-            lanes.follow(request).unwrap()
+            let request = fixture.filtered(id, IdForm::Json, Some("n < 0"));
+            lanes.subscribe(request).unwrap()
         };
         let mut both = [filtered(None), filtered(None)];
         let mut messages = Vec::new();
         for _ in 0..2 {
-            house.write(0, 30);
-            for follower in &mut both {
-                messages = read(&follow(follower).await);
+            fixture.write(0, 30);
+            for subscriber in &mut both {
+                messages = read(&follow(subscriber).await);
             }
         }
         assert!(both[1].is_in_lane());
@@ -701,19 +723,22 @@ fn a_quiet_filter_is_told_how_far_it_has_come_and_resumes_there() {
             ("checkpoint", r#"{"skipped":30}"#)
         );
         let id = checkpoint.id.as_deref().unwrap();
-        let request = house.request(Some(id), IdForm::Json);
-        house.write(0, 1);
-        assert_eq!(numbers(&follow(&mut lanes.follow(request).unwrap()).await), [61]);
-        let request = house.filtered(None, IdForm::Json, Some("n < 0"));
-        let json_lines = Request {
-            format: Format::Ndjson,
+        let request = fixture.request(Some(id), IdForm::Json);
+        fixture.write(0, 1);
+        assert_eq!(
+            numbers(&follow(&mut lanes.subscribe(request).unwrap()).await),
+            [61]
+        );
+        let request = fixture.filtered(None, IdForm::Json, Some("n < 0"));
+        let json_lines = SubscribeRequest {
+            format: EventFormat::Ndjson,
             ..request
         };
-        let mut follower = lanes.follow(json_lines).unwrap();
-        follow(&mut follower).await;
-        house.write(0, 30);
+        let mut subscriber = lanes.subscribe(json_lines).unwrap();
+        follow(&mut subscriber).await;
+        fixture.write(0, 30);
         assert!(
-            follow(&mut follower).await.is_empty(),
+            follow(&mut subscriber).await.is_empty(),
             "JSON lines have no checkpoints"
         );
     });
@@ -722,15 +747,15 @@ fn a_quiet_filter_is_told_how_far_it_has_come_and_resumes_there() {
 #[test]
 fn ten_thousand_different_wishes_are_ten_thousand_subscriptions_and_no_lane() {
     runtime().block_on(async {
-        let house = House::new(1);
+        let fixture = ModelFixture::new(1);
         let tasks = TaskTracker::new();
-        let lanes = Lanes::new(house.source.clone(), 4096, tasks.clone());
-        let mut popular = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
+        let lanes = Lanes::new(fixture.source.clone(), 4096, tasks.clone());
+        let mut popular = [(); 2].map(|()| lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap());
         let hostile = |n: u32| {
-            let request = house.filtered(None, IdForm::Json, None);
+            let request = fixture.filtered(None, IdForm::Json, None);
             let filter = Filter::parse(&format!("n = {n} or n < 0")).unwrap();
             let client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + n / 5).into());
-            lanes.follow(Request {
+            lanes.subscribe(SubscribeRequest {
                 filter: Some(filter),
                 client,
                 ..request
@@ -738,16 +763,16 @@ fn ten_thousand_different_wishes_are_ten_thousand_subscriptions_and_no_lane() {
         };
         let all: Vec<_> = (0..10_000).map(hostile).collect();
         assert_eq!(
-            all.iter().filter(|follower| follower.is_ok()).count(),
+            all.iter().filter(|subscriber| subscriber.is_ok()).count(),
             MAX_FILTERS
         );
-        for follower in &mut popular {
-            follow(follower).await;
+        for subscriber in &mut popular {
+            follow(subscriber).await;
         }
-        house.write(0, 1);
-        for follower in &mut popular {
-            assert_eq!(numbers(&follow(follower).await), [1]);
-            assert!(follower.is_in_lane());
+        fixture.write(0, 1);
+        for subscriber in &mut popular {
+            assert_eq!(numbers(&follow(subscriber).await), [1]);
+            assert!(subscriber.is_in_lane());
         }
         assert_eq!(tasks.len(), 1);
         assert!(lanes.bytes() <= 4096);
@@ -757,33 +782,33 @@ fn ten_thousand_different_wishes_are_ten_thousand_subscriptions_and_no_lane() {
 #[test]
 fn two_thousand_lanes_of_strangers_stay_within_the_budget_and_the_others_miss_nothing() {
     runtime().block_on(async {
-        let house = House::new(1);
+        let fixture = ModelFixture::new(1);
         let (tasks, budget) = (TaskTracker::new(), 64 * 1024);
-        let lanes = Lanes::new(house.source.clone(), budget, tasks.clone());
-        let mut popular = [(); 2].map(|()| lanes.follow(house.request(None, IdForm::Json)).unwrap());
+        let lanes = Lanes::new(fixture.source.clone(), budget, tasks.clone());
+        let mut popular = [(); 2].map(|()| lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap());
         // Each passes all there is, and is followed twice: a lane with a ring.
         let hostile = |(n, address): (usize, usize)| {
             let filter = Filter::parse(&format!("n > 0 or n = -{n}")).unwrap();
             let client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + address as u32).into());
-            lanes.follow(Request {
+            lanes.subscribe(SubscribeRequest {
                 filter: Some(filter),
                 client,
-                ..house.request(None, IdForm::Json)
+                ..fixture.request(None, IdForm::Json)
             })
         };
         let first = (0..MAX_FILTERS).map(|n| (n, n / 5));
         let second = (0..MAX_FILTERS).map(|n| (n, MAX_FILTERS + n / 5));
         let mut strangers: Vec<_> = first.chain(second).map(|it| hostile(it).unwrap()).collect();
         assert_eq!((lanes.count(), tasks.len()), (MAX_FILTERS + 1, 0));
-        for follower in popular.iter_mut().chain(&mut strangers) {
-            assert!(follow(follower).await.is_empty());
+        for subscriber in popular.iter_mut().chain(&mut strangers) {
+            assert!(follow(subscriber).await.is_empty());
         }
         assert_eq!((lanes.count(), tasks.len()), (MAX_FILTERS + 1, MAX_FILTERS + 1));
         let mut seen = [Vec::new(), Vec::new()];
         for _ in 0..10 {
-            house.write(0, 5);
-            for (follower, seen) in popular.iter_mut().zip(&mut seen) {
-                seen.extend(numbers(&follow(follower).await));
+            fixture.write(0, 5);
+            for (subscriber, seen) in popular.iter_mut().zip(&mut seen) {
+                seen.extend(numbers(&follow(subscriber).await));
                 assert!(lanes.bytes() <= budget, "{lanes:?}");
             }
         }
@@ -813,14 +838,14 @@ async fn within(batch: impl Future<Output = Batch>) -> Option<Bytes> {
     timeout(PATIENCE, batch).await.ok().map(|batch| batch.bytes)
 }
 
-async fn next(follower: &mut Follower) -> Option<Bytes> {
-    within(poll_fn(|context| follower.poll_batch(context))).await
+async fn next(subscriber: &mut LaneSubscriber) -> Option<Bytes> {
+    within(poll_fn(|context| subscriber.poll_batch(context))).await
 }
 
 /// All there is for a follower.
-async fn follow(follower: &mut Follower) -> Vec<u8> {
+async fn follow(subscriber: &mut LaneSubscriber) -> Vec<u8> {
     let mut all = Vec::new();
-    while let Some(bytes) = next(follower).await {
+    while let Some(bytes) = next(subscriber).await {
         all.extend(bytes);
     }
     all
@@ -835,15 +860,15 @@ async fn collect(subscription: &mut Subscription) -> Vec<u8> {
     all
 }
 
-fn read(bytes: &[u8]) -> Vec<Message> {
-    let mut reader = Reader::new(1024 * 1024);
+fn read(bytes: &[u8]) -> Vec<SseMessage> {
+    let mut reader = SseReader::new(1024 * 1024);
     reader.push(bytes).unwrap();
     std::iter::from_fn(|| reader.next_message()).collect()
 }
 
 fn numbers(bytes: &[u8]) -> Vec<u64> {
     let number =
-        |message: Message| serde_json::from_str::<serde_json::Value>(&message.data).unwrap()["n"].as_u64();
+        |message: SseMessage| serde_json::from_str::<serde_json::Value>(&message.data).unwrap()["n"].as_u64();
     read(bytes).into_iter().filter_map(number).collect()
 }
 
@@ -851,7 +876,7 @@ fn numbers(bytes: &[u8]) -> Vec<u64> {
 const ROOMY: usize = 1024 * 1024;
 
 /// More than there ever is.
-const PLENTY: Most = Most {
+const PLENTY: BatchLimit = BatchLimit {
     batches: usize::MAX,
     bytes: usize::MAX,
 };

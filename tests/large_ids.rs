@@ -10,17 +10,17 @@ use std::{
 };
 
 use riverhead::{
-    position::{Composer, IdForm, Mark, Place, decode},
-    sse::{Message, Reader},
-    subscription::{Batch, Format, Request, Subscription},
+    position::{IdForm, IdWriter, LogPosition, PartitionPosition, decode},
+    sse::{SseMessage, SseReader},
+    subscription::{Batch, EventFormat, SubscribeRequest, Subscription},
 };
-use support::model::{House, TOPIC};
+use support::model::{ModelFixture, TOPIC};
 
 /// The most bytes of a batch that is not one event.
 const BATCH: usize = 64 * 1024;
 
-fn at(offset: i64) -> Place {
-    Place::At(Mark {
+fn at(offset: i64) -> PartitionPosition {
+    PartitionPosition::At(LogPosition {
         offset,
         timestamp: None,
         log: None,
@@ -29,15 +29,15 @@ fn at(offset: i64) -> Place {
 }
 
 /// A compact id of so many partitions of a topic.
-fn id(topic: &str, partitions: i32, place: Place) -> String {
+fn id(topic: &str, partitions: i32, place: PartitionPosition) -> String {
     let entries = (0..partitions).map(|partition| (Arc::from(topic), partition, place));
     let mut id = Vec::new();
-    Composer::new(IdForm::Compact, entries).write(&mut id);
+    IdWriter::new(IdForm::Compact, entries).write(&mut id);
     String::from_utf8(id).unwrap()
 }
 
-fn request(house: &House, topics: &[&str], id: &str) -> Request {
-    let mut request = house.request(Some(id), IdForm::Json);
+fn request(fixture: &ModelFixture, topics: &[&str], id: &str) -> SubscribeRequest {
+    let mut request = fixture.request(Some(id), IdForm::Json);
     request.topics = topics.iter().map(|topic| Arc::from(*topic)).collect();
     request
 }
@@ -46,17 +46,17 @@ fn poll(subscription: &mut Subscription) -> Poll<Batch> {
     subscription.poll_batch(&mut Context::from_waker(Waker::noop()))
 }
 
-fn messages(batch: &Batch) -> Vec<Message> {
-    let mut reader = Reader::new(1 << 20);
+fn messages(batch: &Batch) -> Vec<SseMessage> {
+    let mut reader = SseReader::new(1 << 20);
     reader.push(&batch.bytes).unwrap();
     std::iter::from_fn(|| reader.next_message()).collect()
 }
 
 #[tokio::test(start_paused = true)]
 async fn partitions_that_a_topic_does_not_have_are_one_gap() {
-    let house = House::new(6);
+    let fixture = ModelFixture::new(6);
     let id = id(TOPIC, 1024, at(0));
-    let mut subscription = Subscription::start(&house.source, request(&house, &[TOPIC], &id));
+    let mut subscription = Subscription::start(&fixture.source, request(&fixture, &[TOPIC], &id));
     let Poll::Ready(batch) = poll(&mut subscription) else {
         panic!("nothing was told")
     };
@@ -72,9 +72,9 @@ async fn partitions_that_a_topic_does_not_have_are_one_gap() {
 
 #[tokio::test(start_paused = true)]
 async fn a_single_partition_that_is_gone_is_told_as_ever() {
-    let house = House::new(6);
+    let fixture = ModelFixture::new(6);
     let id = id(TOPIC, 7, at(0));
-    let mut subscription = Subscription::start(&house.source, request(&house, &[TOPIC], &id));
+    let mut subscription = Subscription::start(&fixture.source, request(&fixture, &[TOPIC], &id));
     let Poll::Ready(batch) = poll(&mut subscription) else {
         panic!("nothing was told")
     };
@@ -86,14 +86,14 @@ async fn a_single_partition_that_is_gone_is_told_as_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn gaps_of_a_thousand_partitions_come_in_batches_of_64_kib_before_what_follows() {
-    let house = House::new(1000);
+    let fixture = ModelFixture::new(1000);
     for partition in 0..1000 {
-        house.write(partition, 3);
-        house.expire(partition, 50);
-        house.tail_lags(partition);
+        fixture.write(partition, 3);
+        fixture.expire(partition, 50);
+        fixture.tail_lags(partition);
     }
     let id = id(TOPIC, 1000, at(0));
-    let mut subscription = Subscription::start(&house.source, request(&house, &[TOPIC], &id));
+    let mut subscription = Subscription::start(&fixture.source, request(&fixture, &[TOPIC], &id));
     let (mut gaps, mut batches) = (0, 0);
     while gaps < 1000 {
         let batch = std::future::poll_fn(|context| subscription.poll_batch(context)).await;
@@ -111,21 +111,24 @@ async fn gaps_of_a_thousand_partitions_come_in_batches_of_64_kib_before_what_fol
 #[tokio::test(start_paused = true)]
 async fn gaps_of_hundreds_of_topics_at_once_come_in_batches_of_64_kib() {
     const TOPICS: usize = 400;
-    let house = House::new(1);
+    let fixture = ModelFixture::new(1);
     let topics: Vec<_> = (0..TOPICS)
         .map(|number| format!("{number:03}-{}", "x".repeat(200)))
         .collect();
     for topic in &topics {
-        house.source.directory.announce(&topic.as_str().into(), 1);
+        fixture
+            .source
+            .directory
+            .set_partition_count(&topic.as_str().into(), 1);
     }
     let entries = topics
         .iter()
         .flat_map(|topic| [0, 1].map(|partition| (Arc::from(&**topic), partition, at(5))));
     let mut id = Vec::new();
-    Composer::new(IdForm::Compact, entries).write(&mut id);
+    IdWriter::new(IdForm::Compact, entries).write(&mut id);
     let names: Vec<_> = topics.iter().map(String::as_str).collect();
-    let request = request(&house, &names, &String::from_utf8(id).unwrap());
-    let mut subscription = Subscription::start(&house.source, request);
+    let request = request(&fixture, &names, &String::from_utf8(id).unwrap());
+    let mut subscription = Subscription::start(&fixture.source, request);
     let (mut told, mut bytes) = (Vec::new(), 0);
     while told.len() < TOPICS {
         let Poll::Ready(batch) = poll(&mut subscription) else {
@@ -143,15 +146,15 @@ async fn gaps_of_hundreds_of_topics_at_once_come_in_batches_of_64_kib() {
 
 #[tokio::test(start_paused = true)]
 async fn entries_of_a_topic_that_is_not_known_yet_are_bounded_in_the_ids_of_others() {
-    let house = House::new(2);
+    let fixture = ModelFixture::new(2);
     let (known, unknown) = (id(TOPIC, 2, at(0)), id("unknown", 1000, at(5)));
     let mut entries = decode(known.as_bytes()).unwrap().entries;
     entries.extend(decode(unknown.as_bytes()).unwrap().entries);
-    let mut request = request(&house, &[TOPIC, "unknown"], &known);
+    let mut request = request(&fixture, &[TOPIC, "unknown"], &known);
     entries.sort_by(|a, b| (&a.topic, a.partitions).cmp(&(&b.topic, b.partitions)));
     request.position.as_mut().unwrap().entries = entries;
-    house.write(0, 1);
-    let mut subscription = Subscription::start(&house.source, request);
+    fixture.write(0, 1);
+    let mut subscription = Subscription::start(&fixture.source, request);
     let batch = std::future::poll_fn(|context| subscription.poll_batch(context)).await;
     let message = messages(&batch).pop().unwrap();
     let sent = message.id.unwrap();
@@ -159,8 +162,11 @@ async fn entries_of_a_topic_that_is_not_known_yet_are_bounded_in_the_ids_of_othe
     assert_eq!(decode(sent.as_bytes()).unwrap().entries.len(), 2 + 128);
 
     // They are not forgotten: when it becomes known, each goes on where it stood.
-    house.source.directory.announce(&"unknown".into(), 1000);
-    house.write(0, 1);
+    fixture
+        .source
+        .directory
+        .set_partition_count(&"unknown".into(), 1000);
+    fixture.write(0, 1);
     let batch = std::future::poll_fn(|context| subscription.poll_batch(context)).await;
     let sent = messages(&batch).pop().unwrap().id.unwrap();
     let entries = decode(sent.as_bytes()).unwrap().entries;
@@ -169,13 +175,13 @@ async fn entries_of_a_topic_that_is_not_known_yet_are_bounded_in_the_ids_of_othe
 
 #[tokio::test(start_paused = true)]
 async fn an_id_that_would_not_be_read_back_is_not_sent_and_its_events_are() {
-    let house = House::new(2100);
-    house.write(7, 3);
-    let mut request = house.request(Some(&id(TOPIC, 2, at(0))), IdForm::Json);
+    let fixture = ModelFixture::new(2100);
+    fixture.write(7, 3);
+    let mut request = fixture.request(Some(&id(TOPIC, 2, at(0))), IdForm::Json);
     request.position = None;
     request.since = Some(0);
-    request.format = Format::Sse;
-    let mut subscription = Subscription::start(&house.source, request);
+    request.format = EventFormat::Sse;
+    let mut subscription = Subscription::start(&fixture.source, request);
     let mut events = Vec::new();
     while events.len() < 3 {
         let batch = std::future::poll_fn(|context| subscription.poll_batch(context)).await;

@@ -18,17 +18,17 @@ use riverhead::{
     client::ClientKey,
     partition::{Bounds, History, HistoryError, Page, PartitionLog},
     position::{IdForm, LogTag},
-    sse::{Message, Reader},
+    sse::{SseMessage, SseReader},
     subscription::Subscription,
 };
-use support::model::{House, Model, TOPIC};
+use support::model::{Model, ModelFixture, TOPIC};
 
 /// A topic of one partition with the records 1..=100 at the offsets 0..=105 (a marker stands behind every 17th), read by
 /// the tail, and still wholly in its ring.
-fn house() -> House {
-    let house = House::new(1);
-    house.write(0, 100);
-    house
+fn fixture() -> ModelFixture {
+    let fixture = ModelFixture::new(1);
+    fixture.write(0, 100);
+    fixture
 }
 
 /// An id whose record before `offset` was written under `epoch`, of the log with this tag.
@@ -45,8 +45,8 @@ fn id(offset: i64, timestamp: Option<i64>, log: Option<(LogTag, Option<i32>)>) -
 }
 
 /// What a client that resumes with `id` is told of gaps, and the numbers it gets.
-async fn resume(house: &House, id: &str) -> (Vec<serde_json::Value>, Vec<u64>) {
-    received(&mut house.subscribe(Some(id), IdForm::Json)).await
+async fn resume(fixture: &ModelFixture, id: &str) -> (Vec<serde_json::Value>, Vec<u64>) {
+    received(&mut fixture.subscribe(Some(id), IdForm::Json)).await
 }
 
 /// The gaps and numbers that a client gets until nothing comes any more.
@@ -55,7 +55,7 @@ async fn received(subscription: &mut Subscription) -> (Vec<serde_json::Value>, V
         .await
         .into_iter()
         .partition(|message| message.event == "gap");
-    let value = |message: Message| serde_json::from_str::<serde_json::Value>(&message.data).unwrap();
+    let value = |message: SseMessage| serde_json::from_str::<serde_json::Value>(&message.data).unwrap();
     let numbers = events
         .into_iter()
         .map(|event| value(event)["n"].as_u64().unwrap())
@@ -64,8 +64,8 @@ async fn received(subscription: &mut Subscription) -> (Vec<serde_json::Value>, V
 }
 
 /// All there is, until nothing has come for longer than anything in the house waits.
-async fn all(subscription: &mut Subscription) -> Vec<Message> {
-    let mut reader = Reader::new(1024 * 1024);
+async fn all(subscription: &mut Subscription) -> Vec<SseMessage> {
+    let mut reader = SseReader::new(1024 * 1024);
     let mut messages = Vec::new();
     loop {
         let batch = poll_fn(|context| subscription.poll_batch(context));
@@ -88,8 +88,8 @@ fn gap(requested: i64, resumed: i64, reason: &str) -> Vec<serde_json::Value> {
 }
 
 /// The offset of the record with this number.
-fn offset_of(house: &House, n: u64) -> i64 {
-    house.model.lock().partitions[0]
+fn offset_of(fixture: &ModelFixture, n: u64) -> i64 {
+    fixture.model.lock().partitions[0]
         .records
         .iter()
         .find(|record| record.n == n)
@@ -97,8 +97,8 @@ fn offset_of(house: &House, n: u64) -> i64 {
         .offset
 }
 
-fn time_of(house: &House, n: u64) -> i64 {
-    house.model.lock().partitions[0]
+fn time_of(fixture: &ModelFixture, n: u64) -> i64 {
+    fixture.model.lock().partitions[0]
         .records
         .iter()
         .find(|record| record.n == n)
@@ -106,64 +106,64 @@ fn time_of(house: &House, n: u64) -> i64 {
         .time
 }
 
-fn tag(house: &House) -> LogTag {
-    house.model.lock().tag()
+fn tag(fixture: &ModelFixture) -> LogTag {
+    fixture.model.lock().tag()
 }
 
 /// Both where the ring has the records and where only history has.
-async fn in_ring_and_history(check: impl AsyncFn(&House)) {
-    let house = house();
-    check(&house).await;
-    house.tail_lags(0);
-    check(&house).await;
+async fn in_ring_and_history(check: impl AsyncFn(&ModelFixture)) {
+    let fixture = fixture();
+    check(&fixture).await;
+    fixture.tail_lags(0);
+    check(&fixture).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn same_log_and_epoch_goes_on_exactly() {
-    in_ring_and_history(async |house| {
+    in_ring_and_history(async |fixture| {
         let id = id(
-            offset_of(house, 40) + 1,
-            Some(time_of(house, 40)),
-            Some((tag(house), Some(0))),
+            offset_of(fixture, 40) + 1,
+            Some(time_of(fixture, 40)),
+            Some((tag(fixture), Some(0))),
         );
-        assert_eq!(resume(house, &id).await, (vec![], numbers(41..=100)));
+        assert_eq!(resume(fixture, &id).await, (vec![], numbers(41..=100)));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_marker_before_the_offset_is_a_hole_and_no_gap() {
-    in_ring_and_history(async |house| {
-        let id = id(offset_of(house, 18), None, Some((tag(house), Some(0))));
-        assert_eq!(resume(house, &id).await, (vec![], numbers(18..=100)));
+    in_ring_and_history(async |fixture| {
+        let id = id(offset_of(fixture, 18), None, Some((tag(fixture), Some(0))));
+        assert_eq!(resume(fixture, &id).await, (vec![], numbers(18..=100)));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_compacted_record_before_the_offset_is_no_gap() {
-    let house = house();
-    let id = id(offset_of(&house, 41), None, Some((tag(&house), Some(0))));
-    house.model.lock().partitions[0]
+    let fixture = fixture();
+    let id = id(offset_of(&fixture, 41), None, Some((tag(&fixture), Some(0))));
+    fixture.model.lock().partitions[0]
         .records
         .retain(|record| record.n != 40);
-    house.tail_lags(0);
-    assert_eq!(resume(&house, &id).await, (vec![], numbers(41..=100)));
+    fixture.tail_lags(0);
+    assert_eq!(resume(&fixture, &id).await, (vec![], numbers(41..=100)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn truncated_and_shorter_waits_at_the_end_and_says_so() {
-    let house = house();
-    let id = id(offset_of(&house, 90) + 1, None, Some((tag(&house), Some(0))));
-    house.truncate(0, 50, 0);
-    let end = house.model.lock().partitions[0].end;
+    let fixture = fixture();
+    let id = id(offset_of(&fixture, 90) + 1, None, Some((tag(&fixture), Some(0))));
+    fixture.truncate(0, 50, 0);
+    let end = fixture.model.lock().partitions[0].end;
     assert_eq!(
-        resume(&house, &id).await,
+        resume(&fixture, &id).await,
         (gap(offset_of_90(), end, "truncated"), vec![])
     );
-    house.write(0, 3);
+    fixture.write(0, 3);
     assert_eq!(
-        resume(&house, &id).await,
+        resume(&fixture, &id).await,
         (gap(offset_of_90(), end, "truncated"), numbers(101..=103))
     );
 }
@@ -175,34 +175,34 @@ fn offset_of_90() -> i64 {
 
 #[tokio::test(start_paused = true)]
 async fn truncated_and_longer_goes_on_at_the_first_record_of_the_newer_epoch() {
-    let house = house();
-    let id = id(offset_of(&house, 90) + 1, None, Some((tag(&house), Some(0))));
-    house.truncate(0, 50, 200);
-    let first = offset_of(&house, 101);
+    let fixture = fixture();
+    let id = id(offset_of(&fixture, 90) + 1, None, Some((tag(&fixture), Some(0))));
+    fixture.truncate(0, 50, 200);
+    let first = offset_of(&fixture, 101);
     assert_eq!(
-        resume(&house, &id).await,
+        resume(&fixture, &id).await,
         (gap(offset_of_90(), first, "truncated"), numbers(101..=300))
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_id_of_a_newer_epoch_than_ours_waits_for_our_leader() {
-    let house = house();
-    let id = id(500, None, Some((tag(&house), Some(7))));
-    let mut subscription = house.subscribe(Some(&id), IdForm::Json);
+    let fixture = fixture();
+    let id = id(500, None, Some((tag(&fixture), Some(7))));
+    let mut subscription = fixture.subscribe(Some(&id), IdForm::Json);
     assert_eq!(all(&mut subscription).await, vec![]);
     assert!(subscription.is_held());
 }
 
 #[tokio::test(start_paused = true)]
 async fn below_the_log_start_goes_on_at_the_start_and_says_so() {
-    in_ring_and_history(async |house| {
-        let id = id(10, Some(time_of(house, 90)), Some((tag(house), Some(0))));
-        house.expire(0, 50);
-        house.tail_lags(0);
-        let start = house.model.lock().partitions[0].start;
-        let first = house.model.lock().partitions[0].records[0].n;
-        let (gaps, got) = resume(house, &id).await;
+    in_ring_and_history(async |fixture| {
+        let id = id(10, Some(time_of(fixture, 90)), Some((tag(fixture), Some(0))));
+        fixture.expire(0, 50);
+        fixture.tail_lags(0);
+        let start = fixture.model.lock().partitions[0].start;
+        let first = fixture.model.lock().partitions[0].records[0].n;
+        let (gaps, got) = resume(fixture, &id).await;
         assert_eq!((gaps, got), (gap(10, start, "expired"), numbers(first..=100)));
     })
     .await;
@@ -210,25 +210,25 @@ async fn below_the_log_start_goes_on_at_the_start_and_says_so() {
 
 #[tokio::test(start_paused = true)]
 async fn at_the_log_start_nothing_is_lost() {
-    let house = house();
-    house.expire(0, 50);
-    house.tail_lags(0);
-    let start = house.model.lock().partitions[0].start;
-    let first = house.model.lock().partitions[0].records[0].n;
-    let id = id(start, None, Some((tag(&house), Some(0))));
-    assert_eq!(resume(&house, &id).await, (vec![], numbers(first..=100)));
+    let fixture = fixture();
+    fixture.expire(0, 50);
+    fixture.tail_lags(0);
+    let start = fixture.model.lock().partitions[0].start;
+    let first = fixture.model.lock().partitions[0].records[0].n;
+    let id = id(start, None, Some((tag(&fixture), Some(0))));
+    assert_eq!(resume(&fixture, &id).await, (vec![], numbers(first..=100)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_recreated_topic_is_read_from_its_start() {
     for records in [10, 200] {
-        let house = house();
-        let id = id(95, None, Some((tag(&house), Some(0))));
-        house.recreate(records);
-        house.tail(0);
+        let fixture = fixture();
+        let id = id(95, None, Some((tag(&fixture), Some(0))));
+        fixture.recreate(records);
+        fixture.tail(0);
         let end = 100 + records as u64;
         assert_eq!(
-            resume(&house, &id).await,
+            resume(&fixture, &id).await,
             (gap(95, 0, "recreated"), numbers(101..=end))
         );
     }
@@ -236,38 +236,41 @@ async fn a_recreated_topic_is_read_from_its_start() {
 
 #[tokio::test(start_paused = true)]
 async fn an_id_of_another_cluster_goes_by_its_timestamp() {
-    in_ring_and_history(async |house| {
+    in_ring_and_history(async |fixture| {
         let foreign = LogTag::new("elsewhere", &[0; 16]);
-        let time = time_of(house, 43);
-        let first = (1..=100).find(|n| time_of(house, *n) >= time).unwrap();
+        let time = time_of(fixture, 43);
+        let first = (1..=100).find(|n| time_of(fixture, *n) >= time).unwrap();
         let id = id(7_000, Some(time), Some((foreign, Some(0))));
-        let expected = gap(7_000, offset_of(house, first), "other_cluster");
-        assert_eq!(resume(house, &id).await, (expected, numbers(first..=100)));
+        let expected = gap(7_000, offset_of(fixture, first), "other_cluster");
+        assert_eq!(resume(fixture, &id).await, (expected, numbers(first..=100)));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_id_of_another_cluster_without_a_timestamp_goes_on_at_the_end() {
-    let house = house();
+    let fixture = fixture();
     let id = id(7, None, Some((LogTag::new("elsewhere", &[0; 16]), Some(0))));
-    let end = house.model.lock().partitions[0].end;
-    assert_eq!(resume(&house, &id).await, (gap(7, end, "other_cluster"), vec![]));
+    let end = fixture.model.lock().partitions[0].end;
+    assert_eq!(
+        resume(&fixture, &id).await,
+        (gap(7, end, "other_cluster"), vec![])
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_live_client_moves_to_another_cluster_by_the_time_of_its_last_record() {
-    let house = house();
-    let mut subscription = house.subscribe(Some("[]"), IdForm::Json);
+    let fixture = fixture();
+    let mut subscription = fixture.subscribe(Some("[]"), IdForm::Json);
     assert!(received(&mut subscription).await.1.is_empty());
-    house.write(0, 10);
+    fixture.write(0, 10);
     assert_eq!(received(&mut subscription).await, (vec![], numbers(101..=110)));
-    let last = offset_of(&house, 110) + 1;
-    house.fail_over(1_000);
-    house.write(0, 10);
-    let time = time_of(&house, 110);
-    let first = (1..=110).find(|n| time_of(&house, *n) >= time).unwrap();
-    let expected = gap(last, offset_of(&house, first), "failover");
+    let last = offset_of(&fixture, 110) + 1;
+    fixture.fail_over(1_000);
+    fixture.write(0, 10);
+    let time = time_of(&fixture, 110);
+    let first = (1..=110).find(|n| time_of(&fixture, *n) >= time).unwrap();
+    let expected = gap(last, offset_of(&fixture, first), "failover");
     assert_eq!(
         received(&mut subscription).await,
         (expected, numbers(first..=120))
@@ -276,29 +279,29 @@ async fn a_live_client_moves_to_another_cluster_by_the_time_of_its_last_record()
 
 #[tokio::test(start_paused = true)]
 async fn where_brokers_set_the_timestamps_a_move_repeats_the_overlap() {
-    let house = house();
-    let log = house.source.directory.get(TOPIC, 0).unwrap();
+    let fixture = fixture();
+    let log = fixture.source.directory.get(TOPIC, 0).unwrap();
     log.set_overlap(Duration::from_millis(5));
     let foreign = LogTag::new("elsewhere", &[0; 16]);
-    let time = time_of(&house, 60);
-    let first = (1..=100).find(|n| time_of(&house, *n) >= time - 5).unwrap();
+    let time = time_of(&fixture, 60);
+    let first = (1..=100).find(|n| time_of(&fixture, *n) >= time - 5).unwrap();
     assert!(first < 60);
     let id = id(7_000, Some(time), Some((foreign, Some(0))));
-    let expected = gap(7_000, offset_of(&house, first), "other_cluster");
-    assert_eq!(resume(&house, &id).await, (expected, numbers(first..=100)));
+    let expected = gap(7_000, offset_of(&fixture, first), "other_cluster");
+    assert_eq!(resume(&fixture, &id).await, (expected, numbers(first..=100)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_live_client_that_has_read_nothing_yet_loses_nothing_by_a_move() {
-    let house = House::new(1);
-    let mut subscription = house.subscribe(
+    let fixture = ModelFixture::new(1);
+    let mut subscription = fixture.subscribe(
         Some(r#"[{"topic":"edits","partition":0,"offset":-2}]"#),
         IdForm::Json,
     );
     assert_eq!(received(&mut subscription).await, (vec![], vec![]));
-    house.model.lock().produce(0, 5);
-    house.fail_over(1_000);
-    house.write(0, 5);
+    fixture.model.lock().produce(0, 5);
+    fixture.fail_over(1_000);
+    fixture.write(0, 5);
     assert_eq!(
         received(&mut subscription).await,
         (gap(0, 1_000, "failover"), numbers(1..=10))
@@ -307,15 +310,15 @@ async fn a_live_client_that_has_read_nothing_yet_loses_nothing_by_a_move() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_log_the_timestamp_is_the_proof() {
-    in_ring_and_history(async |house| {
-        let good = id(offset_of(house, 40) + 1, Some(time_of(house, 40)), None);
-        assert_eq!(resume(house, &good).await, (vec![], numbers(41..=100)));
-        let time = time_of(house, 70);
-        let first = (1..=100).find(|n| time_of(house, *n) >= time).unwrap();
-        let offset = offset_of(house, 40) + 1;
-        let expected = gap(offset, offset_of(house, first), "unproven");
+    in_ring_and_history(async |fixture| {
+        let good = id(offset_of(fixture, 40) + 1, Some(time_of(fixture, 40)), None);
+        assert_eq!(resume(fixture, &good).await, (vec![], numbers(41..=100)));
+        let time = time_of(fixture, 70);
+        let first = (1..=100).find(|n| time_of(fixture, *n) >= time).unwrap();
+        let offset = offset_of(fixture, 40) + 1;
+        let expected = gap(offset, offset_of(fixture, first), "unproven");
         assert_eq!(
-            resume(house, &id(offset, Some(time), None)).await,
+            resume(fixture, &id(offset, Some(time), None)).await,
             (expected, numbers(first..=100))
         );
     })
@@ -324,54 +327,54 @@ async fn without_a_log_the_timestamp_is_the_proof() {
 
 #[tokio::test(start_paused = true)]
 async fn an_offset_alone_is_good_in_range_and_the_end_beyond() {
-    in_ring_and_history(async |house| {
+    in_ring_and_history(async |fixture| {
         let id_at = |offset| id(offset, None, None);
         assert_eq!(
-            resume(house, &id_at(offset_of(house, 41))).await,
+            resume(fixture, &id_at(offset_of(fixture, 41))).await,
             (vec![], numbers(41..=100))
         );
-        let end = house.model.lock().partitions[0].end;
+        let end = fixture.model.lock().partitions[0].end;
         assert_eq!(
-            resume(house, &id_at(9_999)).await,
+            resume(fixture, &id_at(9_999)).await,
             (gap(9_999, end, "past_end"), vec![])
         );
-        assert_eq!(resume(house, &id_at(end)).await, (vec![], vec![]));
+        assert_eq!(resume(fixture, &id_at(end)).await, (vec![], vec![]));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_timestamp_alone_never_has_a_gap() {
-    in_ring_and_history(async |house| {
-        let time = time_of(house, 70);
-        let first = (1..=100).find(|n| time_of(house, *n) >= time).unwrap();
+    in_ring_and_history(async |fixture| {
+        let time = time_of(fixture, 70);
+        let first = (1..=100).find(|n| time_of(fixture, *n) >= time).unwrap();
         let id = format!(r#"[{{"topic":"{TOPIC}","partition":0,"timestamp":{time}}}]"#);
-        assert_eq!(resume(house, &id).await, (vec![], numbers(first..=100)));
+        assert_eq!(resume(fixture, &id).await, (vec![], numbers(first..=100)));
         let late = format!(
             r#"[{{"topic":"{TOPIC}","partition":0,"timestamp":{}}}]"#,
             i64::MAX / 2
         );
-        assert_eq!(resume(house, &late).await, (vec![], vec![]));
+        assert_eq!(resume(fixture, &late).await, (vec![], vec![]));
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_the_id_lacks_is_read_from_its_start() {
-    let house = house();
-    house.add_partition();
-    house.tail(1);
-    let id = id(offset_of(&house, 100) + 1, None, Some((tag(&house), Some(0))));
-    assert_eq!(resume(&house, &id).await, (vec![], numbers(101..=105)));
+    let fixture = fixture();
+    fixture.add_partition();
+    fixture.tail(1);
+    let id = id(offset_of(&fixture, 100) + 1, None, Some((tag(&fixture), Some(0))));
+    assert_eq!(resume(&fixture, &id).await, (vec![], numbers(101..=105)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_added_under_a_live_client_is_read_from_its_start() {
-    let house = house();
-    let mut subscription = house.subscribe(None, IdForm::Json);
+    let fixture = fixture();
+    let mut subscription = fixture.subscribe(None, IdForm::Json);
     assert_eq!(all(&mut subscription).await, vec![]);
-    house.add_partition();
-    house.tail(1);
+    fixture.add_partition();
+    fixture.tail(1);
     let messages = all(&mut subscription).await;
     assert_eq!(messages.len(), 5);
     assert!(
@@ -385,11 +388,11 @@ async fn a_partition_added_under_a_live_client_is_read_from_its_start() {
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_is_gone_is_told() {
-    let house = house();
+    let fixture = fixture();
     let id = format!(
         r#"[{{"topic":"{TOPIC}","partition":0,"offset":-1}},{{"topic":"{TOPIC}","partition":9,"offset":5}}]"#
     );
-    let (gaps, numbers) = resume(&house, &id).await;
+    let (gaps, numbers) = resume(&fixture, &id).await;
     assert_eq!(numbers, Vec::<u64>::new());
     assert_eq!(gaps[0]["reason"], "partition_gone");
     assert_eq!(gaps[0]["partition"], 9);
@@ -397,74 +400,74 @@ async fn a_partition_that_is_gone_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_mute_leader_holds_up_only_its_own_partition_and_the_id_stays_honest() {
-    let house = house();
-    house.add_partition();
-    house.tail(1);
-    house.tail_lags(0);
-    house.model.lock().partitions[0].mute = true;
+    let fixture = fixture();
+    fixture.add_partition();
+    fixture.tail(1);
+    fixture.tail_lags(0);
+    fixture.model.lock().partitions[0].mute = true;
     let id = format!(
         r#"[{{"topic":"{TOPIC}","partition":0,"offset":41}},{{"topic":"{TOPIC}","partition":1,"offset":0}}]"#
     );
-    let mut subscription = house.subscribe(Some(&id), IdForm::Json);
+    let mut subscription = fixture.subscribe(Some(&id), IdForm::Json);
     let messages = all(&mut subscription).await;
     assert_eq!(messages.len(), 5);
     let last = messages[4].id.as_ref().unwrap();
     assert!(last.contains(r#""partition":0,"offset":41}"#), "verbatim: {last}");
-    house.model.lock().partitions[0].mute = false;
+    fixture.model.lock().partitions[0].mute = false;
     assert_eq!(all(&mut subscription).await.len(), 61);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_topic_holds_and_its_entries_are_carried() {
-    let house = House::new(0);
-    let source = riverhead::subscription::Source {
-        directory: riverhead::partition::Directory::new(),
-        history: house.source.history.clone(),
+    let fixture = ModelFixture::new(0);
+    let source = riverhead::subscription::LogSource {
+        directory: riverhead::partition::LogDirectory::new(),
+        history: fixture.source.history.clone(),
     };
-    let house = House {
+    let fixture = ModelFixture {
         source,
-        model: house.model,
+        model: fixture.model,
     };
-    let mut subscription = house.subscribe(Some(&id(41, Some(5), None)), IdForm::Json);
+    let mut subscription = fixture.subscribe(Some(&id(41, Some(5), None)), IdForm::Json);
     assert_eq!(all(&mut subscription).await, vec![]);
     assert!(subscription.is_held());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_verdict_for_on_gap_fail() {
-    let house = house();
-    let mut exact = house.subscribe(Some(&id(41, None, Some((tag(&house), Some(0))))), IdForm::Json);
-    assert_eq!(poll_fn(|context| exact.poll_verdict(context)).await, Ok(()));
-    house.recreate(1);
+    let fixture = fixture();
+    let mut exact = fixture.subscribe(Some(&id(41, None, Some((tag(&fixture), Some(0))))), IdForm::Json);
+    assert_eq!(poll_fn(|context| exact.poll_gap_check(context)).await, Ok(()));
+    fixture.recreate(1);
     let old = LogTag::new("model", &[0; 16]);
-    let mut lost = house.subscribe(Some(&id(41, None, Some((old, Some(0))))), IdForm::Json);
-    let gap = poll_fn(|context| lost.poll_verdict(context)).await.unwrap_err();
+    let mut lost = fixture.subscribe(Some(&id(41, None, Some((old, Some(0))))), IdForm::Json);
+    let gap = poll_fn(|context| lost.poll_gap_check(context)).await.unwrap_err();
     assert_eq!(gap.reason.as_str(), "recreated");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_verdict_passes_a_hole_and_finds_what_cannot_be_read_behind_it() {
-    let house = house();
-    let from = house.model.lock().partitions[0].end + 1;
+    let fixture = fixture();
+    let from = fixture.model.lock().partitions[0].end + 1;
     // A marker.
-    house.model.lock().partitions[0].end = from;
-    house.damage(0, 10);
-    house.write(0, 1);
-    let before = id(from - 1, None, Some((tag(&house), Some(0))));
+    fixture.model.lock().partitions[0].end = from;
+    fixture.damage(0, 10);
+    fixture.write(0, 1);
+    let before = id(from - 1, None, Some((tag(&fixture), Some(0))));
     // From memory, and from the brokers.
     for _ in 0..2 {
-        let mut subscription = house.subscribe(Some(&before), IdForm::Json);
-        let gap = poll_fn(|context| subscription.poll_verdict(context))
+        let mut subscription = fixture.subscribe(Some(&before), IdForm::Json);
+        let gap = poll_fn(|context| subscription.poll_gap_check(context))
             .await
             .unwrap_err();
         assert_eq!((gap.requested, gap.resumed), (Some(from), Some(from + 10)));
-        house.tail_lags(0);
+        fixture.tail_lags(0);
     }
     // A record comes first.
-    let near = id(from - 2, None, Some((tag(&house), Some(0))));
-    let mut subscription = house.subscribe(Some(&near), IdForm::Json);
+    let near = id(from - 2, None, Some((tag(&fixture), Some(0))));
+    let mut subscription = fixture.subscribe(Some(&near), IdForm::Json);
     assert_eq!(
-        poll_fn(|context| subscription.poll_verdict(context)).await,
+        poll_fn(|context| subscription.poll_gap_check(context)).await,
         Ok(())
     );
     let (gaps, _) = received(&mut subscription).await;
@@ -473,129 +476,133 @@ async fn the_verdict_passes_a_hole_and_finds_what_cannot_be_read_behind_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_verdict_waits_until_a_place_that_nobody_has_read_is_looked_at() {
-    let mut house = house();
-    let from = house.model.lock().partitions[0].end;
-    house.damage(0, 10);
-    house.tail_lags(0);
-    let search = Arc::new(Searching {
-        brokers: house.model.clone(),
+    let mut fixture = fixture();
+    let from = fixture.model.lock().partitions[0].end;
+    fixture.damage(0, 10);
+    fixture.tail_lags(0);
+    let search = Arc::new(SearchingBrokers {
+        brokers: fixture.model.clone(),
         damage: from,
         tries: AtomicUsize::default(),
     });
-    house.source.history = search.clone();
-    let mut subscription = house.subscribe(Some(&id(from, None, Some((tag(&house), Some(0))))), IdForm::Json);
-    let gap = poll_fn(|context| subscription.poll_verdict(context))
+    fixture.source.history = search.clone();
+    let mut subscription = fixture.subscribe(
+        Some(&id(from, None, Some((tag(&fixture), Some(0))))),
+        IdForm::Json,
+    );
+    let gap = poll_fn(|context| subscription.poll_gap_check(context))
         .await
         .unwrap_err();
     assert_eq!(gap.reason.as_str(), "unreadable");
-    assert!(search.tries.load(Ordering::Relaxed) >= Searching::IN_VAIN);
+    assert!(search.tries.load(Ordering::Relaxed) >= SearchingBrokers::IN_VAIN);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_was_given_nothing_before_what_cannot_be_read_is_told_of_a_log_cut_off_before_it() {
-    let house = house();
-    let from = house.model.lock().partitions[0].end;
-    house.damage(0, 10);
-    house.tail(0);
+    let fixture = fixture();
+    let from = fixture.model.lock().partitions[0].end;
+    fixture.damage(0, 10);
+    fixture.tail(0);
     // An offset that the client was told: it has seen no record.
-    let mut subscription = house.subscribe(Some(&id(from, None, Some((tag(&house), None)))), IdForm::Json);
+    let mut subscription =
+        fixture.subscribe(Some(&id(from, None, Some((tag(&fixture), None)))), IdForm::Json);
     let told = received(&mut subscription).await;
     assert_eq!(told, (gap(from, from + 10, "unreadable"), vec![]));
-    cut_off_at_50(&house);
+    cut_off_at_50(&fixture);
     let told = received(&mut subscription).await;
     assert_eq!(told, (gap(from + 10, 50, "truncated"), numbers(101..=200)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_was_all_unreadable_and_is_cut_off_whole_is_told_of() {
-    let house = House::new(1);
-    house.damage(0, 10);
-    house.tail(0);
+    let fixture = ModelFixture::new(1);
+    fixture.damage(0, 10);
+    fixture.tail(0);
     let start = format!(r#"[{{"topic":"{TOPIC}","partition":0,"offset":-2}}]"#);
-    let mut subscription = house.subscribe(Some(&start), IdForm::Json);
+    let mut subscription = fixture.subscribe(Some(&start), IdForm::Json);
     let told = received(&mut subscription).await;
     assert_eq!(told, (gap(0, 10, "unreadable"), vec![]));
-    house.truncate(0, 0, 20);
+    fixture.truncate(0, 0, 20);
     let told = received(&mut subscription).await;
     assert_eq!(told, (gap(10, 0, "truncated"), numbers(1..=20)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_is_cut_off_twice_before_a_record_comes_is_told_of_twice() {
-    let house = house();
-    let id = id(offset_of_90(), None, Some((tag(&house), Some(0))));
-    let mut subscription = house.subscribe(Some(&id), IdForm::Json);
+    let fixture = fixture();
+    let id = id(offset_of_90(), None, Some((tag(&fixture), Some(0))));
+    let mut subscription = fixture.subscribe(Some(&id), IdForm::Json);
     assert_eq!(received(&mut subscription).await, (vec![], numbers(91..=100)));
     for (requested, resumed) in [(105, 52), (52, 26), (26, 0)] {
-        house.truncate(0, if resumed > 0 { 50 } else { 0 }, 0);
+        fixture.truncate(0, if resumed > 0 { 50 } else { 0 }, 0);
         let told = received(&mut subscription).await;
         assert_eq!(told, (gap(requested, resumed, "truncated"), vec![]));
     }
-    house.truncate(0, 0, 100);
+    fixture.truncate(0, 0, 100);
     assert_eq!(received(&mut subscription).await, (vec![], numbers(101..=200)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn records_of_an_older_epoch_behind_the_place_are_not_skipped() {
-    let house = house();
+    let fixture = fixture();
     // The first 50 offsets were another replica's once, which led under epoch 1 and has lost an unclean election since.
-    let id = id(50, None, Some((tag(&house), Some(1))));
-    house.model.lock().partitions[0].epoch = 2;
-    house.write(0, 10);
+    let id = id(50, None, Some((tag(&fixture), Some(1))));
+    fixture.model.lock().partitions[0].epoch = 2;
+    fixture.write(0, 10);
     let next = {
-        let brokers = house.model.lock();
+        let brokers = fixture.model.lock();
         let mut records = brokers.partitions[0].records.iter();
         records.find(|record| record.offset >= 50).unwrap().n
     };
     assert_eq!(
-        resume(&house, &id).await,
+        resume(&fixture, &id).await,
         (gap(50, 50, "truncated"), numbers(next..=110))
     );
 }
 
 /// A log of epoch 0 that was cut off at 50, and goes on under epoch 2 with so many offsets that cannot be read, and records.
-fn unreadable_from_50(offsets: i64, records: usize) -> (House, LogTag) {
-    let house = house();
+fn unreadable_from_50(offsets: i64, records: usize) -> (ModelFixture, LogTag) {
+    let fixture = fixture();
     {
-        let mut brokers = house.model.lock();
+        let mut brokers = fixture.model.lock();
         let partition = &mut brokers.partitions[0];
         partition.records.retain(|record| record.offset < 50);
         (partition.end, partition.epoch) = (50, 2);
     }
-    house.damage(0, offsets);
-    house.tail_lags(0);
-    house.write(0, records);
-    let tag = tag(&house);
-    (house, tag)
+    fixture.damage(0, offsets);
+    fixture.tail_lags(0);
+    fixture.write(0, records);
+    let tag = tag(&fixture);
+    (fixture, tag)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_place_in_what_cannot_be_read_is_not_taken_for_proven_under_a_later_leader() {
-    let (house, tag) = unreadable_from_50(100, 10);
+    let (fixture, tag) = unreadable_from_50(100, 10);
     let gaps = |place| [gap(place, 50, "unproven"), gap(50, 150, "unreadable")].concat();
     for place in [95, 150] {
         let id = id(place, None, Some((tag, Some(0))));
-        assert_eq!(resume(&house, &id).await, (gaps(place), numbers(101..=110)));
+        assert_eq!(resume(&fixture, &id).await, (gaps(place), numbers(101..=110)));
     }
     let same = id(150, None, Some((tag, Some(2))));
-    assert_eq!(resume(&house, &same).await, (vec![], numbers(101..=110)));
+    assert_eq!(resume(&fixture, &same).await, (vec![], numbers(101..=110)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_before_the_first_record_of_the_newer_epoch_is_told() {
-    let (house, tag) = unreadable_from_50(20, 100);
+    let (fixture, tag) = unreadable_from_50(20, 100);
     let id = id(offset_of_90(), None, Some((tag, Some(0))));
     let gaps = [gap(offset_of_90(), 50, "truncated"), gap(50, 70, "unreadable")].concat();
-    assert_eq!(resume(&house, &id).await, (gaps, numbers(101..=200)));
+    assert_eq!(resume(&fixture, &id).await, (gaps, numbers(101..=200)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_long_hole_before_the_place_hides_no_newer_epoch() {
     for epoch in [0, 2] {
-        let house = house();
-        cut_off_at_50(&house);
+        let fixture = fixture();
+        cut_off_at_50(&fixture);
         {
-            let mut brokers = house.model.lock();
+            let mut brokers = fixture.model.lock();
             let records = brokers.partitions[0].records.iter_mut();
             records
                 .filter(|it| it.offset >= 50)
@@ -606,8 +613,8 @@ async fn a_long_hole_before_the_place_hides_no_newer_epoch() {
                 .records
                 .retain(|it| !(60..140).contains(&it.offset));
         }
-        let id = id(130, None, Some((tag(&house), Some(0))));
-        let (gaps, got) = resume(&house, &id).await;
+        let id = id(130, None, Some((tag(&fixture), Some(0))));
+        let (gaps, got) = resume(&fixture, &id).await;
         match epoch {
             0 => assert!(gaps.is_empty() && got.len() < 20, "{gaps:?} {got:?}"),
             _ => assert_eq!((gaps, got[0]), (gap(130, 50, "truncated"), 101), "{got:?}"),
@@ -616,8 +623,8 @@ async fn a_long_hole_before_the_place_hides_no_newer_epoch() {
 }
 
 /// Another leader has so much of the log, which grows by 100 records then.
-fn cut_off_at_50(house: &House) {
-    let mut brokers = house.model.lock();
+fn cut_off_at_50(fixture: &ModelFixture) {
+    let mut brokers = fixture.model.lock();
     let partition = &mut brokers.partitions[0];
     partition.records.retain(|record| record.offset < 50);
     partition.damaged.clear();
@@ -625,22 +632,22 @@ fn cut_off_at_50(house: &House) {
     brokers.produce(0, 100);
     let end = brokers.partitions[0].end;
     drop(brokers);
-    house.publish(0, end);
+    fixture.publish(0, end);
 }
 
 /// Brokers of which it is not known at first that they have something there that cannot be read.
-struct Searching {
+struct SearchingBrokers {
     brokers: Model,
     damage: i64,
     tries: AtomicUsize,
 }
 
-impl Searching {
+impl SearchingBrokers {
     /// So many reads get nothing while the place is looked at.
     const IN_VAIN: usize = 3;
 }
 
-impl History for Searching {
+impl History for SearchingBrokers {
     fn page(
         &self,
         log: &Arc<PartitionLog>,

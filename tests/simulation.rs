@@ -10,18 +10,18 @@ use std::future::poll_fn;
 use proptest::prelude::*;
 use riverhead::{
     position::IdForm,
-    subscription::{Request, Subscription},
+    subscription::{SubscribeRequest, Subscription},
 };
 use support::{
-    model::House,
-    referee::Referee,
-    weather::{Weather, weather},
+    checker::DeliveryChecker,
+    cluster_event::{ClusterEvent, cluster_event},
+    model::ModelFixture,
 };
 use tokio::time::timeout;
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        27 => weather().prop_map(Op::Weather),
+        27 => cluster_event().prop_map(Op::ClusterEvent),
         8 => (1..6usize).prop_map(|batches| Op::Read { batches }),
         3 => Just(Op::CutAndResume),
     ]
@@ -32,7 +32,7 @@ proptest! {
 
     #[test]
     fn nothing_is_lost_repeated_or_invented(ops in prop::collection::vec(op(), 1..120), compact in any::<bool>(), canaries in any::<bool>()) {
-        World::run(&ops, compact, canaries);
+        SimulationModel::run(&ops, compact, canaries);
     }
 }
 
@@ -40,30 +40,30 @@ proptest! {
 #[test]
 fn what_comes_behind_a_long_run_of_holes_is_not_lost() {
     let schedule = [
-        Weather::Quiet { quiet: true },
-        Weather::Produce {
+        ClusterEvent::Quiet { quiet: true },
+        ClusterEvent::Produce {
             partition: 0,
             records: 2000,
         },
-        Weather::Produce {
+        ClusterEvent::Produce {
             partition: 1,
             records: 2000,
         },
         // All of that is history, of which each page is asked for.
-        Weather::TailLags { partition: 0 },
-        Weather::TailLags { partition: 1 },
-        Weather::Quiet { quiet: false },
-        Weather::Produce {
+        ClusterEvent::TailLags { partition: 0 },
+        ClusterEvent::TailLags { partition: 1 },
+        ClusterEvent::Quiet { quiet: false },
+        ClusterEvent::Produce {
             partition: 0,
             records: 1,
         },
-        Weather::Produce {
+        ClusterEvent::Produce {
             partition: 1,
             records: 1,
         },
     ];
     for canaries in [false, true] {
-        World::run(&schedule.clone().map(Op::Weather), false, canaries);
+        SimulationModel::run(&schedule.clone().map(Op::ClusterEvent), false, canaries);
     }
 }
 
@@ -71,7 +71,7 @@ fn what_comes_behind_a_long_run_of_holes_is_not_lost() {
 #[derive(Clone, Debug)]
 enum Op {
     /// Something the client has no part in.
-    Weather(Weather),
+    ClusterEvent(ClusterEvent),
     /// The client takes some batches.
     Read { batches: usize },
     /// The client's connection breaks; it comes back with its last id.
@@ -79,16 +79,16 @@ enum Op {
 }
 
 /// The house, one client, a referee.
-struct World {
-    house: House,
+struct SimulationModel {
+    fixture: ModelFixture,
     client: Subscription,
     form: IdForm,
     /// Whether it is shown the records of probes, every fifth. Else it must see none, and lose nothing but them.
     shows_canaries: bool,
-    referee: Referee,
+    checker: DeliveryChecker,
 }
 
-impl World {
+impl SimulationModel {
     /// Plays the schedule, then lets everything settle and compares.
     fn run(ops: &[Op], compact: bool, canaries: bool) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -101,37 +101,37 @@ impl World {
             for op in ops {
                 world.step(op).await;
             }
-            world.house.clear_up();
+            world.fixture.restore();
             world.read(usize::MAX).await;
-            world.referee.verify(&world.house);
+            world.checker.verify(&world.fixture);
         });
     }
 
     fn new(form: IdForm, shows_canaries: bool) -> Self {
-        let house = House::new(PARTITIONS);
-        house.model.lock().canary_every = Some(5);
+        let fixture = ModelFixture::new(PARTITIONS);
+        fixture.model.lock().canary_every = Some(5);
         let wants = |_, n: u64| !n.is_multiple_of(5);
-        let mut referee = if shows_canaries {
-            Referee::default()
+        let mut checker = if shows_canaries {
+            DeliveryChecker::default()
         } else {
-            Referee::of(wants)
+            DeliveryChecker::of(wants)
         };
-        let client = connect(&house, &mut referee, form, shows_canaries);
+        let client = connect(&fixture, &mut checker, form, shows_canaries);
         Self {
-            house,
+            fixture,
             client,
             form,
             shows_canaries,
-            referee,
+            checker,
         }
     }
 
     async fn step(&mut self, op: &Op) {
         match op {
-            Op::Weather(weather) => self.house.suffer(weather),
+            Op::ClusterEvent(cluster_event) => self.fixture.apply(cluster_event),
             Op::Read { batches } => self.read(*batches).await,
             Op::CutAndResume => {
-                self.client = connect(&self.house, &mut self.referee, self.form, self.shows_canaries);
+                self.client = connect(&self.fixture, &mut self.checker, self.form, self.shows_canaries);
             }
         }
     }
@@ -140,21 +140,26 @@ impl World {
         for _ in 0..batches {
             let batch = poll_fn(|context| self.client.poll_batch(context));
             // Costs nothing: the clock is simulated.
-            let Ok(batch) = timeout(self.house.longest_silence(), batch).await else {
+            let Ok(batch) = timeout(self.fixture.longest_silence(), batch).await else {
                 return;
             };
-            self.referee.take(&self.house, &batch.bytes);
+            self.checker.take(&self.fixture, &batch.bytes);
         }
     }
 }
 
-fn connect(house: &House, referee: &mut Referee, form: IdForm, shows_canaries: bool) -> Subscription {
-    let id = referee.reconnect(house);
-    let request = Request {
+fn connect(
+    fixture: &ModelFixture,
+    checker: &mut DeliveryChecker,
+    form: IdForm,
+    shows_canaries: bool,
+) -> Subscription {
+    let id = checker.reconnect(fixture);
+    let request = SubscribeRequest {
         shows_canaries,
-        ..house.request(Some(&id), form)
+        ..fixture.request(Some(&id), form)
     };
-    Subscription::start(&house.source, request)
+    Subscription::start(&fixture.source, request)
 }
 
 /// Partitions at the beginning; schedules add up to two more.

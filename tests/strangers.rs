@@ -9,13 +9,13 @@ use std::{
 };
 
 use riverhead::{
-    client::Lists,
-    http::settings::Settings,
-    limits::settings::{Network, Settings as Limits},
+    client::ForwardedHeaders,
+    http::settings::HttpSettings,
+    limits::settings::{LimitSettings, NetworkLimits},
 };
 use support::{
+    gateway::{DEADLINE, TestClient, TestGateway, catalog, get, nothing},
     on_both_sinks,
-    rig::{Client, DEADLINE, Rig, catalog, get, nothing},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -32,17 +32,17 @@ fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap()
 }
 
-fn rig(limits: Limits, change: impl FnOnce(&mut Settings)) -> Rig {
-    Rig::limited(catalog(), nothing(), limits, change)
+fn gateway(limits: LimitSettings, change: impl FnOnce(&mut HttpSettings)) -> TestGateway {
+    TestGateway::limited(catalog(), nothing(), limits, change)
 }
 
 /// One stream for each client, and PROXY headers of 127.0.0.1 and 10/8.
-fn behind_a_balancer() -> Rig {
-    let limits = Limits {
+fn behind_a_balancer() -> TestGateway {
+    let limits = LimitSettings {
         streams_per_client: number(1),
-        ..Limits::default()
+        ..LimitSettings::default()
     };
-    rig(limits, |settings| {
+    gateway(limits, |settings| {
         settings.proxy_protocol = true;
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
     })
@@ -68,8 +68,8 @@ fn speaks_for(client: [u8; 4]) -> Vec<u8> {
 }
 
 /// What comes back on a connection that sends this, up to its first line; nothing when it is closed.
-async fn first_line(rig: &Rig, bytes: &[u8]) -> (TcpStream, String) {
-    let mut socket = TcpStream::connect(rig.public).await.unwrap();
+async fn first_line(gateway: &TestGateway, bytes: &[u8]) -> (TcpStream, String) {
+    let mut socket = TcpStream::connect(gateway.public).await.unwrap();
     socket.write_all(bytes).await.unwrap();
     let mut line = vec![0; "HTTP/1.1 200".len()];
     let said = match timeout(DEADLINE, socket.read_exact(&mut line)).await.unwrap() {
@@ -80,11 +80,11 @@ async fn first_line(rig: &Rig, bytes: &[u8]) -> (TcpStream, String) {
 }
 
 async fn a_balancer_says_for_whom_it_speaks() {
-    let rig = behind_a_balancer();
+    let gateway = behind_a_balancer();
     let mut held = Vec::new();
     for (client, status) in [(1, "200"), (2, "200"), (1, "429")] {
         let bytes = [speaks_for([198, 51, 100, client]), REQUEST.into()].concat();
-        let (socket, said) = first_line(&rig, &bytes).await;
+        let (socket, said) = first_line(&gateway, &bytes).await;
         assert_eq!(said, format!("HTTP/1.1 {status}"), "{client}");
         held.push(socket);
     }
@@ -96,62 +96,62 @@ async fn a_balancer_says_for_whom_it_speaks() {
     ] {
         let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\nx-forwarded-for: {client}\r\n\r\n");
         let bytes = [speaks_for(source), request.into()].concat();
-        let (socket, said) = first_line(&rig, &bytes).await;
+        let (socket, said) = first_line(&gateway, &bytes).await;
         assert_eq!(said, format!("HTTP/1.1 {status}"), "{source:?} for {client}");
         held.push(socket);
     }
 }
 
 async fn a_balancer_that_speaks_for_itself_is_its_own_client() {
-    let rig = behind_a_balancer();
+    let gateway = behind_a_balancer();
     let bytes = [proxy_header(0x20, 0, &[]), REQUEST.into()].concat();
-    let (_held, said) = first_line(&rig, &bytes).await;
+    let (_held, said) = first_line(&gateway, &bytes).await;
     assert_eq!(said, "HTTP/1.1 200");
-    assert_eq!(first_line(&rig, &bytes).await.1, "HTTP/1.1 429");
+    assert_eq!(first_line(&gateway, &bytes).await.1, "HTTP/1.1 429");
 }
 
 async fn a_proxy_header_comes_before_http_2_as_well() {
-    let rig = behind_a_balancer();
+    let gateway = behind_a_balancer();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
     let bytes = [speaks_for([198, 51, 100, 1]), preface.to_vec()].concat();
-    let (_, said) = first_line(&rig, &bytes).await;
+    let (_, said) = first_line(&gateway, &bytes).await;
     assert_eq!(said.as_bytes()[3..5], [4, 0], "a SETTINGS frame");
 }
 
 async fn without_a_proxy_header_nothing_is_answered() {
-    let rig = behind_a_balancer();
+    let gateway = behind_a_balancer();
     for rubbish in [
         REQUEST.as_bytes(),
         b"PROXY TCP4 198.51.100.1 10.0.0.1 4711 80\r\n",
         &proxy_header(0x21, 0x11, &[1, 2, 3]),
         &proxy_header(0x21, 0x11, &[0; 4000]),
     ] {
-        assert_eq!(first_line(&rig, rubbish).await.1, "");
+        assert_eq!(first_line(&gateway, rubbish).await.1, "");
     }
-    assert_eq!(rig.metric(&turned_away("bad_proxy_header")).await, 4.0);
-    assert_eq!(rig.metric(ADMITTED).await, 0.0);
-    assert_eq!(get(rig.admin, "/livez", "").await.status, 200);
+    assert_eq!(gateway.metric(&turned_away("bad_proxy_header")).await, 4.0);
+    assert_eq!(gateway.metric(ADMITTED).await, 0.0);
+    assert_eq!(get(gateway.admin, "/livez", "").await.status, 200);
 }
 
 async fn a_stranger_may_not_send_a_proxy_header() {
-    let rig = behind_a_balancer();
-    let mut stranger = Client::from([127, 0, 0, 2], rig.public).await;
+    let gateway = behind_a_balancer();
+    let mut stranger = TestClient::from([127, 0, 0, 2], gateway.public).await;
     stranger.send("\r\n\r\n\0\r\nQUIT\n").await;
-    rig.until_metric(&turned_away("untrusted"), 1.0).await;
+    gateway.until_metric(&turned_away("untrusted"), 1.0).await;
 }
 
 async fn where_no_proxy_header_is_due_one_is_rubbish() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let bytes = [speaks_for([198, 51, 100, 1]), REQUEST.into()].concat();
-    assert_eq!(first_line(&rig, &bytes).await.1, "HTTP/1.1 400");
+    assert_eq!(first_line(&gateway, &bytes).await.1, "HTTP/1.1 400");
 }
 
 async fn the_header_that_was_agreed_on_makes_the_client() {
-    let limits = Limits {
+    let limits = LimitSettings {
         streams_per_client: number(1),
-        ..Limits::default()
+        ..LimitSettings::default()
     };
-    let rig = rig(limits, |settings| {
+    let gateway = gateway(limits, |settings| {
         settings.client_header = Some("x-client-ip".parse().unwrap());
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
     });
@@ -168,31 +168,31 @@ async fn the_header_that_was_agreed_on_makes_the_client() {
         ("x-forwarded-for: 198.51.100.4", "429"),
     ] {
         let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{line}\r\n\r\n");
-        let (socket, said) = first_line(&rig, request.as_bytes()).await;
+        let (socket, said) = first_line(&gateway, request.as_bytes()).await;
         assert_eq!(said, format!("HTTP/1.1 {status}"), "{line}");
         held.push(socket);
     }
-    assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 2.0);
+    assert_eq!(gateway.metric("riverhead_http_unforwarded_total").await, 2.0);
 }
 
 /// 127/8 is a proxy of ours, with much for itself; 198.51.100/24 is denied but for .7; one stream for everybody else.
-fn with_standing(change: impl FnOnce(&mut Limits, &mut Settings)) -> Rig {
-    let mut own = Network::new("127.0.0.0/8".parse().unwrap());
+fn with_standing(change: impl FnOnce(&mut LimitSettings, &mut HttpSettings)) -> TestGateway {
+    let mut own = NetworkLimits::new("127.0.0.0/8".parse().unwrap());
     own.streams_per_client = NonZeroU32::new(100);
-    let mut limits = Limits {
+    let mut limits = LimitSettings {
         streams_per_client: number(1),
         networks: vec![own],
         deny: vec!["198.51.100.0/24".parse().unwrap()],
         allow: vec!["198.51.100.7/32".parse().unwrap(), "127.0.0.0/8".parse().unwrap()],
         probes: vec!["127.0.0.0/8".parse().unwrap()],
-        ..Limits::default()
+        ..LimitSettings::default()
     };
-    let mut settings = Settings {
+    let mut settings = HttpSettings {
         trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
-        ..Settings::default()
+        ..HttpSettings::default()
     };
     change(&mut limits, &mut settings);
-    rig(limits, |rigs| {
+    gateway(limits, |rigs| {
         rigs.trusted_proxies = settings.trusted_proxies;
         rigs.forwarded = settings.forwarded;
         rigs.client_header = settings.client_header;
@@ -200,10 +200,10 @@ fn with_standing(change: impl FnOnce(&mut Limits, &mut Settings)) -> Rig {
 }
 
 /// The status that a stream gets whose head has these lines; its connection.
-async fn asked(rig: &Rig, lines: &[&str]) -> (TcpStream, String) {
+async fn asked(gateway: &TestGateway, lines: &[&str]) -> (TcpStream, String) {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{lines}\r\n");
-    let (socket, said) = first_line(rig, request.as_bytes()).await;
+    let (socket, said) = first_line(gateway, request.as_bytes()).await;
     (socket, said["HTTP/1.1 ".len()..].to_owned())
 }
 
@@ -218,60 +218,60 @@ const HOSTILE: [&str; 7] = [
 ];
 
 async fn a_header_that_the_proxy_does_not_set_takes_nobody_past_a_denial() {
-    let rig = with_standing(|_, _| {});
+    let gateway = with_standing(|_, _| {});
     for hostile in HOSTILE {
-        let (_, said) = asked(&rig, &["x-forwarded-for: 198.51.100.1", hostile]).await;
+        let (_, said) = asked(&gateway, &["x-forwarded-for: 198.51.100.1", hostile]).await;
         assert_eq!(said, "403", "{hostile}");
         // Not even who is allowed, and might be anybody.
-        let (_, said) = asked(&rig, &["x-forwarded-for: 198.51.100.7", hostile]).await;
+        let (_, said) = asked(&gateway, &["x-forwarded-for: 198.51.100.7", hostile]).await;
         assert_eq!(said, "403", "{hostile}");
     }
     let (_, said) = asked(
-        &rig,
+        &gateway,
         &["x-forwarded-for: 203.0.113.9", "forwarded: for=198.51.100.1"],
     )
     .await;
     assert_eq!(said, "403", "any address that is named counts");
-    let (_held, said) = asked(&rig, &["x-forwarded-for: 198.51.100.7"]).await;
+    let (_held, said) = asked(&gateway, &["x-forwarded-for: 198.51.100.7"]).await;
     assert_eq!(said, "200");
 }
 
 async fn who_is_not_understood_has_the_limits_of_one_client_and_not_of_the_proxy() {
-    let rig = with_standing(|_, _| {});
+    let gateway = with_standing(|_, _| {});
     let mut held = Vec::new();
     for (number, hostile) in HOSTILE.iter().enumerate() {
         let client = format!("x-forwarded-for: 203.0.113.{number}");
-        let (socket, said) = asked(&rig, &[&client, hostile]).await;
+        let (socket, said) = asked(&gateway, &[&client, hostile]).await;
         // Never a 400, which ends an EventSource.
         assert_eq!(said, if number == 0 { "200" } else { "429" }, "{hostile}");
         held.push(socket);
     }
-    let (socket, said) = asked(&rig, &[]).await;
+    let (socket, said) = asked(&gateway, &[]).await;
     assert_eq!(said, "429", "a header that is missing is as bad");
     held.push(socket);
-    assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 8.0);
-    let report = get(rig.admin, "/admin/clients", "").await.json();
+    assert_eq!(gateway.metric("riverhead_http_unforwarded_total").await, 8.0);
+    let report = get(gateway.admin, "/admin/clients", "").await.json();
     assert_eq!(report["by_streams"][0]["client"], "somebody behind 127.0.0.1");
     // Of the other proxy, and for clients who are known, all is as ever.
-    let mut other = Client::from([127, 0, 0, 2], rig.public).await;
+    let mut other = TestClient::from([127, 0, 0, 2], gateway.public).await;
     other.send(REQUEST).await;
     assert!(other.head().await.starts_with("HTTP/1.1 200 "));
-    let (_own, said) = asked(&rig, &["x-forwarded-for: 127.0.0.1"]).await;
+    let (_own, said) = asked(&gateway, &["x-forwarded-for: 127.0.0.1"]).await;
     assert_eq!(said, "200", "the operator's own probe");
-    let (_client, said) = asked(&rig, &["x-forwarded-for: 203.0.113.1"]).await;
+    let (_client, said) = asked(&gateway, &["x-forwarded-for: 203.0.113.1"]).await;
     assert_eq!(said, "200");
 }
 
 async fn who_is_held_short_gains_nothing_by_not_being_understood() {
-    let rig = with_standing(|limits, _| {
+    let gateway = with_standing(|limits, _| {
         limits.streams_per_client = number(3);
-        let mut dormitory = Network::new("192.0.2.0/24".parse().unwrap());
+        let mut dormitory = NetworkLimits::new("192.0.2.0/24".parse().unwrap());
         dormitory.streams_per_client = Some(number(1));
         limits.networks.push(dormitory);
     });
     let ask = async |client: &str| {
         let client = format!("x-forwarded-for: {client}");
-        asked(&rig, &[&client, "forwarded: rubbish"]).await
+        asked(&gateway, &[&client, "forwarded: rubbish"]).await
     };
     let (_first, said) = ask("192.0.2.1").await;
     assert_eq!(said, "200");
@@ -287,51 +287,51 @@ async fn who_is_held_short_gains_nothing_by_not_being_understood() {
 }
 
 async fn where_all_are_denied_nobody_is_let_in_for_being_behind_the_proxy() {
-    let rig = with_standing(|limits, _| {
+    let gateway = with_standing(|limits, _| {
         limits.deny = vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
     });
     for hostile in HOSTILE {
-        let (_, said) = asked(&rig, &["x-forwarded-for: 203.0.113.1", hostile]).await;
+        let (_, said) = asked(&gateway, &["x-forwarded-for: 203.0.113.1", hostile]).await;
         assert_eq!(said, "403", "{hostile}");
     }
-    assert_eq!(asked(&rig, &[]).await.1, "403");
-    let (_held, said) = asked(&rig, &["x-forwarded-for: 198.51.100.7"]).await;
+    assert_eq!(asked(&gateway, &[]).await.1, "403");
+    let (_held, said) = asked(&gateway, &["x-forwarded-for: 198.51.100.7"]).await;
     assert_eq!(said, "200");
     // The proxy looks whether we are well.
     for path in ["/livez", "/readyz", "/LIVEZ/"] {
-        assert_eq!(get(rig.public, path, "").await.status, 200, "{path}");
-        let of_somebody = get(rig.public, path, "x-forwarded-for: 203.0.113.9\r\n").await;
+        assert_eq!(get(gateway.public, path, "").await.status, 200, "{path}");
+        let of_somebody = get(gateway.public, path, "x-forwarded-for: 203.0.113.9\r\n").await;
         assert_eq!(of_somebody.status, 403, "{path}");
     }
-    assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 8.0);
+    assert_eq!(gateway.metric("riverhead_http_unforwarded_total").await, 8.0);
 }
 
 async fn the_header_that_the_proxy_sets_can_be_named() {
     for (forwarded, believed, other) in [
         (
-            Lists::XForwardedFor,
+            ForwardedHeaders::XForwardedFor,
             "x-forwarded-for: 203.0.113.9",
             "forwarded: for=203.0.113.1",
         ),
         (
-            Lists::Forwarded,
+            ForwardedHeaders::Forwarded,
             "forwarded: for=203.0.113.9",
             "x-forwarded-for: 203.0.113.1",
         ),
     ] {
-        let rig = with_standing(|_, settings| settings.forwarded = forwarded);
-        let (_held, said) = asked(&rig, &[other, believed]).await;
+        let gateway = with_standing(|_, settings| settings.forwarded = forwarded);
+        let (_held, said) = asked(&gateway, &[other, believed]).await;
         assert_eq!(said, "200");
-        let report = get(rig.admin, "/admin/clients", "").await.json();
+        let report = get(gateway.admin, "/admin/clients", "").await.json();
         assert_eq!(report["by_streams"][0]["client"], "203.0.113.9");
-        let (_, said) = asked(&rig, &[believed, "forwarded-for: 1.2.3.4"]).await;
+        let (_, said) = asked(&gateway, &[believed, "forwarded-for: 1.2.3.4"]).await;
         assert_eq!(said, "429");
-        assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 0.0);
+        assert_eq!(gateway.metric("riverhead_http_unforwarded_total").await, 0.0);
     }
 }
 
 async fn a_client_header_that_is_missing_or_there_twice_is_somebodys() {
-    let rig = with_standing(|_, settings| settings.client_header = Some("x-client-ip".parse().unwrap()));
+    let gateway = with_standing(|_, settings| settings.client_header = Some("x-client-ip".parse().unwrap()));
     let denied = "x-client-ip: 198.51.100.1";
     for lines in [
         [denied, "x-client-ip: 203.0.113.9"],
@@ -339,60 +339,60 @@ async fn a_client_header_that_is_missing_or_there_twice_is_somebodys() {
         [denied, "x-client-ip: rubbish"],
         ["x-client-ip: 203.0.113.9, 198.51.100.1", "a: b"],
     ] {
-        assert_eq!(asked(&rig, &lines).await.1, "403", "{lines:?}");
+        assert_eq!(asked(&gateway, &lines).await.1, "403", "{lines:?}");
     }
-    let (_held, said) = asked(&rig, &[]).await;
+    let (_held, said) = asked(&gateway, &[]).await;
     assert_eq!(said, "200");
     let twice = ["x-client-ip: 203.0.113.9", "x-client-ip: 203.0.113.9"];
-    assert_eq!(asked(&rig, &twice).await.1, "429");
+    assert_eq!(asked(&gateway, &twice).await.1, "429");
 }
 
 async fn networks_of_mapped_addresses_hold_the_clients_they_are_of() {
     let mapped = |net: &str| net.parse().unwrap();
-    let rig = with_standing(|limits, settings| {
+    let gateway = with_standing(|limits, settings| {
         settings.trusted_proxies = vec![mapped("::ffff:127.0.0.0/104")];
         limits.deny = vec![mapped("::ffff:198.51.100.0/120")];
         limits.allow = vec![mapped("::ffff:198.51.100.7/128")];
-        let mut campus = Network::new(mapped("::ffff:203.0.113.0/120"));
+        let mut campus = NetworkLimits::new(mapped("::ffff:203.0.113.0/120"));
         campus.streams_per_client = NonZeroU32::new(2);
         campus.request_burst = NonZeroU32::new(4);
         limits.networks = vec![campus];
     });
-    assert_eq!(asked(&rig, &["x-forwarded-for: 198.51.100.1"]).await.1, "403");
-    let (_allowed, said) = asked(&rig, &["x-forwarded-for: 198.51.100.7"]).await;
+    assert_eq!(asked(&gateway, &["x-forwarded-for: 198.51.100.1"]).await.1, "403");
+    let (_allowed, said) = asked(&gateway, &["x-forwarded-for: 198.51.100.7"]).await;
     assert_eq!(said, "200");
     let mut held = Vec::new();
     for status in ["200", "200", "429"] {
-        let (socket, said) = asked(&rig, &["x-forwarded-for: ::ffff:203.0.113.1"]).await;
+        let (socket, said) = asked(&gateway, &["x-forwarded-for: ::ffff:203.0.113.1"]).await;
         assert_eq!(said, status);
         held.push(socket);
     }
 }
 
 /// So many connections may wait, and of one client.
-fn lobby(total: u32, per_client: u32) -> Limits {
-    Limits {
+fn idle_limits(total: u32, per_client: u32) -> LimitSettings {
+    LimitSettings {
         connections_without_stream: number(total),
         connections_without_stream_per_client: number(per_client),
-        ..Limits::default()
+        ..LimitSettings::default()
     }
 }
 
 async fn silent_connections_of_one_address_push_each_other_out_and_nobody_else() {
-    let rig = rig(lobby(20, 4), |_| {});
-    let mut neighbour = Client::from([127, 0, 0, 2], rig.public).await;
+    let gateway = gateway(idle_limits(20, 4), |_| {});
+    let mut neighbour = TestClient::from([127, 0, 0, 2], gateway.public).await;
     // A byte, so that it is known to be accepted.
     neighbour.send("G").await;
-    rig.until_metric(WAITING, 1.0).await;
+    gateway.until_metric(WAITING, 1.0).await;
     let mut crowd = Vec::new();
     for _ in 0..60 {
-        let mut client = Client::connect(rig.public).await;
+        let mut client = TestClient::connect(gateway.public).await;
         client.send("G").await;
         crowd.push(client);
     }
     let sent_away = "riverhead_http_connections_sent_away_total{reason=\"client\"}";
-    rig.until_metric(sent_away, 56.0).await;
-    assert_eq!(rig.metric(WAITING).await, 5.0);
+    gateway.until_metric(sent_away, 56.0).await;
+    assert_eq!(gateway.metric(WAITING).await, 5.0);
     // The oldest are gone, by a reset; the newest and the neighbour are heard.
     crowd[0].error().await;
     let newest = crowd.last_mut().unwrap();
@@ -400,56 +400,56 @@ async fn silent_connections_of_one_address_push_each_other_out_and_nobody_else()
     assert_eq!(newest.answer().await.status, 200);
     neighbour.send(&REQUEST[1..]).await;
     assert!(neighbour.head().await.starts_with("HTTP/1.1 200 "));
-    rig.until_metric(ADMITTED, 1.0).await;
+    gateway.until_metric(ADMITTED, 1.0).await;
 }
 
 async fn streams_do_not_count_as_connections_without_one() {
-    let rig = rig(lobby(2, 2), |_| {});
+    let gateway = gateway(idle_limits(2, 2), |_| {});
     let mut streams = Vec::new();
     for open in 1..=6 {
-        let mut client = Client::stream(rig.public, STREAM).await;
+        let mut client = TestClient::stream(gateway.public, STREAM).await;
         assert!(client.head().await.starts_with("HTTP/1.1 200 "));
-        rig.until_metric(ADMITTED, f64::from(open)).await;
-        rig.until_metric(WAITING, 0.0).await;
+        gateway.until_metric(ADMITTED, f64::from(open)).await;
+        gateway.until_metric(WAITING, 0.0).await;
         streams.push(client);
     }
     let _silent = [
-        Client::connect(rig.public).await,
-        Client::connect(rig.public).await,
+        TestClient::connect(gateway.public).await,
+        TestClient::connect(gateway.public).await,
     ];
-    rig.until_metric(ADMITTED, 6.0).await;
+    gateway.until_metric(ADMITTED, 6.0).await;
 }
 
 /// A proxy that keeps connections to us and asks nothing, with and without PROXY headers that are due.
 async fn idle_connections_of_a_trusted_proxy_count_too() {
     for proxy_protocol in [false, true] {
-        let rig = rig(lobby(8, 2), |settings| {
+        let gateway = gateway(idle_limits(8, 2), |settings| {
             settings.proxy_protocol = proxy_protocol;
             settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
         });
         let mut idle = Vec::new();
         for _ in 0..20 {
-            let mut client = Client::connect(rig.public).await;
+            let mut client = TestClient::connect(gateway.public).await;
             // The beginning of either, so that it is known to be accepted.
             client.send(if proxy_protocol { "\r" } else { "G" }).await;
             idle.push(client);
         }
         let sent_away = "riverhead_http_connections_sent_away_total{reason=\"host\"}";
-        rig.until_metric(sent_away, 12.0).await;
-        rig.until_metric(WAITING, 8.0).await;
+        gateway.until_metric(sent_away, 12.0).await;
+        gateway.until_metric(WAITING, 8.0).await;
         idle[0].error().await;
         drop(idle);
-        rig.until_metric(WAITING, 0.0).await;
+        gateway.until_metric(WAITING, 0.0).await;
     }
 }
 
 /// A small slowloris: hundreds that send a byte now and then, from several addresses, and a client that came last.
 async fn a_crowd_that_trickles_keeps_nobody_out() {
-    let rig = rig(lobby(64, 32), |_| {});
+    let gateway = gateway(idle_limits(64, 32), |_| {});
     let mut crowd = Vec::new();
     for index in 0..300_u16 {
         // Some are closed to make room, perhaps before they have noticed that they were accepted.
-        if let Ok(mut client) = Client::try_from([127, 0, 1, (index % 8) as u8], rig.public).await {
+        if let Ok(mut client) = TestClient::try_from([127, 0, 1, (index % 8) as u8], gateway.public).await {
             _ = client
                 .try_send("GET /v2/stream/recentchange HTTP/1.1\r\nx: ")
                 .await;
@@ -457,14 +457,14 @@ async fn a_crowd_that_trickles_keeps_nobody_out() {
         }
     }
     let start = Instant::now();
-    let mut honest = Client::from([127, 0, 0, 2], rig.public).await;
+    let mut honest = TestClient::from([127, 0, 0, 2], gateway.public).await;
     honest.send(REQUEST).await;
     assert!(honest.head().await.starts_with("HTTP/1.1 200 "));
     assert_eq!(honest.chunk().await, ":ok\n\n");
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
-    assert!(rig.metric(WAITING).await <= 64.0);
+    assert!(gateway.metric(WAITING).await <= 64.0);
     drop(crowd);
-    rig.until_metric(WAITING, 0.0).await;
+    gateway.until_metric(WAITING, 0.0).await;
 }
 
 on_both_sinks! {

@@ -14,9 +14,9 @@ use riverhead::{
     http::settings::Sink,
 };
 use support::{
-    model::{House, TOPIC},
+    gateway::{DEADLINE, TestClient, TestGateway, with_sink},
+    model::{ModelFixture, TOPIC},
     on_both_sinks,
-    rig::{Client, DEADLINE, Rig, with_sink},
 };
 use tokio::time::timeout;
 
@@ -32,18 +32,18 @@ fn ended(reason: &str) -> String {
 
 /// All that a stream is that ends by itself after a few heartbeats, but for the date.
 async fn whole_stream(sink: Sink) -> (String, f64) {
-    let rig = with_sink(sink, async {
-        Rig::start(|settings| {
+    let gateway = with_sink(sink, async {
+        TestGateway::start(|settings| {
             settings.heartbeat = Duration::from_millis(200);
             settings.hold_limit = Duration::from_millis(500);
         })
     });
-    let rig = rig.await;
-    let all = Client::stream(rig.public, STREAM).await.rest().await;
+    let gateway = gateway.await;
+    let all = TestClient::stream(gateway.public, STREAM).await.rest().await;
     let undated = all
         .split_inclusive("\r\n")
         .filter(|line| !line.starts_with("date: "));
-    (undated.collect(), rig.metric(TAKEN_OVER).await)
+    (undated.collect(), gateway.metric(TAKEN_OVER).await)
 }
 
 #[tokio::test]
@@ -57,7 +57,7 @@ async fn both_sinks_write_the_same_bytes_from_the_head_to_the_last_chunk() {
 
 #[tokio::test]
 async fn only_a_plain_get_of_http_1_1_leaves_hyper() {
-    let rig = Rig::start(|settings| settings.sink = Sink::Socket);
+    let gateway = TestGateway::start(|settings| settings.sink = Sink::Socket);
     let mut held = Vec::new();
     for (request, prelude) in [
         (format!("GET {STREAM} HTTP/1.0\r\n\r\n"), ":ok\n\n"),
@@ -74,28 +74,28 @@ async fn only_a_plain_get_of_http_1_1_leaves_hyper() {
             PRELUDE,
         ),
     ] {
-        let mut client = Client::connect(rig.public).await;
+        let mut client = TestClient::connect(gateway.public).await;
         client.send(&request).await;
         assert!(client.head().await.contains(" 200 OK\r\n"), "{request}");
         assert_eq!(client.exactly(prelude.len()).await, prelude, "{request}");
         held.push(client);
     }
-    rig.until_metric(OPEN, 4.0).await;
-    assert_eq!(rig.metric(TAKEN_OVER).await, 0.0);
+    gateway.until_metric(OPEN, 4.0).await;
+    assert_eq!(gateway.metric(TAKEN_OVER).await, 0.0);
 
     let close = "content-length: 0\r\nconnection: close\r\n";
     for headers in ["", close] {
-        let mut client = Client::ask(rig.public, STREAM, headers).await;
+        let mut client = TestClient::ask(gateway.public, STREAM, headers).await;
         client.until(PRELUDE).await;
         held.push(client);
     }
-    rig.until_metric(TAKEN_OVER, 2.0).await;
+    gateway.until_metric(TAKEN_OVER, 2.0).await;
 }
 
 #[tokio::test]
 async fn answers_that_come_before_a_stream_are_written_before_it() {
-    let rig = Rig::start(|settings| settings.sink = Sink::Socket);
-    let mut client = Client::connect(rig.public).await;
+    let gateway = TestGateway::start(|settings| settings.sink = Sink::Socket);
+    let mut client = TestClient::connect(gateway.public).await;
     let short = "GET /livez HTTP/1.1\r\nhost: test\r\n\r\n";
     client.send(short).await;
     assert_eq!(client.answer().await.body, "ok\n");
@@ -110,75 +110,75 @@ async fn answers_that_come_before_a_stream_are_written_before_it() {
     let head = client.head().await;
     assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
     assert_eq!(client.exactly(PRELUDE.len()).await, PRELUDE);
-    rig.until_metric(TAKEN_OVER, 1.0).await;
-    let _drain = tokio::spawn(rig.signal.drain(Duration::ZERO));
+    gateway.until_metric(TAKEN_OVER, 1.0).await;
+    let _drain = tokio::spawn(gateway.signal.drain(Duration::ZERO));
     assert_eq!(client.rest().await, END);
 }
 
 async fn a_client_that_closes_its_side_is_gone() {
-    let rig = Rig::start(|settings| settings.heartbeat = Duration::from_secs(3600));
-    let mut client = Client::stream(rig.public, STREAM).await;
+    let gateway = TestGateway::start(|settings| settings.heartbeat = Duration::from_secs(3600));
+    let mut client = TestClient::stream(gateway.public, STREAM).await;
     client.until(PRELUDE).await;
-    rig.until_metric(OPEN, 1.0).await;
+    gateway.until_metric(OPEN, 1.0).await;
     client.half_close().await;
     assert_eq!(
         client.rest().await,
         "",
         "it ends without a last chunk: it was cut"
     );
-    rig.until_metric(&ended("client_closed"), 1.0).await;
-    rig.until_metric("riverhead_http_connections", 1.0).await;
+    gateway.until_metric(&ended("client_closed"), 1.0).await;
+    gateway.until_metric("riverhead_http_connections", 1.0).await;
 }
 
 async fn rubbish_behind_the_head_is_heard_by_nobody() {
-    let rig = Rig::start(|settings| settings.heartbeat = Duration::from_millis(50));
-    let mut client = Client::stream(rig.public, STREAM).await;
+    let gateway = TestGateway::start(|settings| settings.heartbeat = Duration::from_millis(50));
+    let mut client = TestClient::stream(gateway.public, STREAM).await;
     client.until(PRELUDE).await;
     for _ in 0..20 {
         client.send("\x16\x03\x01 GET / HTTP/9.9\r\n\r\n").await;
         assert_eq!(client.chunk().await, ":\n");
     }
-    let _drain = tokio::spawn(rig.signal.drain(Duration::ZERO));
+    let _drain = tokio::spawn(gateway.signal.drain(Duration::ZERO));
     client.until(END).await;
     assert_eq!(client.rest().await, "");
 }
 
 async fn a_connection_is_counted_until_it_is_closed() {
-    let rig = Rig::start(|_| {});
+    let gateway = TestGateway::start(|_| {});
     let connections = "riverhead_http_connections";
     let mut clients = Vec::new();
     for _ in 0..5 {
-        let mut client = Client::stream(rig.public, STREAM).await;
+        let mut client = TestClient::stream(gateway.public, STREAM).await;
         client.until(PRELUDE).await;
         clients.push(client);
     }
     // And the one that asks.
-    rig.until_metric(connections, 6.0).await;
+    gateway.until_metric(connections, 6.0).await;
     clients.pop().unwrap().reset();
     drop(clients);
-    rig.until_metric(connections, 1.0).await;
-    rig.until_metric(OPEN, 0.0).await;
+    gateway.until_metric(connections, 1.0).await;
+    gateway.until_metric(OPEN, 0.0).await;
 }
 
-fn rig_over(house: &House) -> Rig {
+fn gateway_over(fixture: &ModelFixture) -> TestGateway {
     let catalog = Catalog::new(vec![Stream::new("recentchange", [TOPIC])]).unwrap();
-    Rig::over(catalog, house.source.clone(), |_| {})
+    TestGateway::over(catalog, fixture.source.clone(), |_| {})
 }
 
 /// More than a turn of a shard has room for.
 async fn hundreds_on_one_core_all_get_every_event() {
-    let house = Arc::new(House::new(1));
-    let rig = rig_over(&house);
+    let fixture = Arc::new(ModelFixture::new(1));
+    let gateway = gateway_over(&fixture);
     let mut clients = Vec::new();
     for _ in 0..300 {
-        let mut client = Client::stream(rig.public, STREAM).await;
+        let mut client = TestClient::stream(gateway.public, STREAM).await;
         client.until(PRELUDE).await;
         clients.push(client);
     }
-    rig.until_metric(OPEN, 300.0).await;
-    rig.until_metric("riverhead_streams_held", 0.0).await;
+    gateway.until_metric(OPEN, 300.0).await;
+    gateway.until_metric("riverhead_streams_held", 0.0).await;
     for n in 1..=5 {
-        house.write(0, 1);
+        fixture.write(0, 1);
         for client in &mut clients {
             let chunk = client.chunk().await;
             assert!(chunk.ends_with(&format!("data: {{\"n\":{n}}}\n\n")), "{chunk}");
@@ -188,22 +188,22 @@ async fn hundreds_on_one_core_all_get_every_event() {
 
 /// It is cut two seconds behind the end of the window.
 async fn a_drain_ends_although_somebody_does_not_read() {
-    let house = House::new(1);
-    house.write(0, 200_000);
-    let rig = rig_over(&house);
+    let fixture = ModelFixture::new(1);
+    fixture.write(0, 200_000);
+    let gateway = gateway_over(&fixture);
     let target = format!(
         "{STREAM}?lastEventId=%5B%7B%22topic%22:%22{TOPIC}%22,%22partition%22:0,%22offset%22:-2%7D%5D"
     );
-    let client = Client::stream(rig.public, &target).await;
+    let client = TestClient::stream(gateway.public, &target).await;
     let sent = "riverhead_bytes_sent_total{stream=\"recentchange\"}";
     let (mut before, mut now) = (-1.0, 0.0);
     while now != before || now == 0.0 {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        (before, now) = (now, rig.metric(sent).await);
+        (before, now) = (now, gateway.metric(sent).await);
     }
     let start = Instant::now();
-    let drain = tokio::spawn(rig.signal.drain(Duration::ZERO));
-    timeout(DEADLINE, rig.served).await.unwrap().unwrap().unwrap();
+    let drain = tokio::spawn(gateway.signal.drain(Duration::ZERO));
+    timeout(DEADLINE, gateway.served).await.unwrap().unwrap().unwrap();
     timeout(DEADLINE, drain).await.unwrap().unwrap();
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
     drop(client);

@@ -11,12 +11,12 @@ use riverhead::{
     event::Encoding,
     partition::{PartitionLog, TopicPartition},
     position::{IdForm, decode},
-    sse::{Message, Reader},
-    subscription::{Coding, Format, Request, Subscription},
+    sse::{SseMessage, SseReader},
+    subscription::{ContentCoding, EventFormat, SubscribeRequest, Subscription},
 };
 use support::{
-    model::{House, Stored, TOPIC},
-    rig::{Client, Rig},
+    gateway::{TestClient, TestGateway},
+    model::{ModelFixture, StoredRecord, TOPIC},
 };
 
 /// When the records were written, if nothing else is said.
@@ -25,8 +25,8 @@ const START: i64 = 1_790_000_000_000;
 const YEAR_2099: i64 = 4_100_000_000_000;
 
 /// What a client gets until nothing comes any more.
-async fn all(subscription: &mut Subscription) -> Vec<Message> {
-    let mut reader = Reader::new(1024 * 1024);
+async fn all(subscription: &mut Subscription) -> Vec<SseMessage> {
+    let mut reader = SseReader::new(1024 * 1024);
     let mut messages = Vec::new();
     loop {
         let batch = poll_fn(|context| subscription.poll_batch(context));
@@ -44,9 +44,9 @@ async fn received(subscription: &mut Subscription) -> (Vec<String>, Vec<u64>) {
         .await
         .into_iter()
         .partition(|message| message.event == "gap");
-    let value = |message: &Message| serde_json::from_str::<serde_json::Value>(&message.data).unwrap();
-    let reason = |gap: &Message| value(gap)["reason"].as_str().unwrap().to_owned();
-    let number = |event: &Message| value(event)["n"].as_u64().unwrap();
+    let value = |message: &SseMessage| serde_json::from_str::<serde_json::Value>(&message.data).unwrap();
+    let reason = |gap: &SseMessage| value(gap)["reason"].as_str().unwrap().to_owned();
+    let number = |event: &SseMessage| value(event)["n"].as_u64().unwrap();
     (
         gaps.iter().map(reason).collect(),
         events.iter().map(number).collect(),
@@ -54,13 +54,13 @@ async fn received(subscription: &mut Subscription) -> (Vec<String>, Vec<u64>) {
 }
 
 /// Writes a record with each of these times; -1 is none.
-fn write(house: &House, partition: usize, times: &[i64]) {
-    let mut brokers = house.model.lock();
+fn write(fixture: &ModelFixture, partition: usize, times: &[i64]) {
+    let mut brokers = fixture.model.lock();
     for time in times {
         brokers.n += 1;
         let n = brokers.n;
         let partition = &mut brokers.partitions[partition];
-        partition.records.push(Stored {
+        partition.records.push(StoredRecord {
             offset: partition.end,
             epoch: partition.epoch,
             time: *time,
@@ -71,7 +71,7 @@ fn write(house: &House, partition: usize, times: &[i64]) {
         partition.end += 1;
     }
     drop(brokers);
-    house.tail(partition);
+    fixture.tail(partition);
 }
 
 fn seconds(range: std::ops::Range<i64>) -> Vec<i64> {
@@ -83,45 +83,45 @@ fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
 }
 
 /// A request from this time on, made at `now`.
-fn since(house: &House, time: i64, now: i64) -> Subscription {
-    let request = Request {
+fn since(fixture: &ModelFixture, time: i64, now: i64) -> Subscription {
+    let request = SubscribeRequest {
         since: Some(time),
         now,
-        ..house.request(None, IdForm::Json)
+        ..fixture.request(None, IdForm::Json)
     };
-    Subscription::start(&house.source, request)
+    Subscription::start(&fixture.source, request)
 }
 
-fn at(house: &House, id: &str, now: i64) -> Subscription {
-    let request = Request {
+fn at(fixture: &ModelFixture, id: &str, now: i64) -> Subscription {
+    let request = SubscribeRequest {
         now,
-        ..house.request(Some(id), IdForm::Json)
+        ..fixture.request(Some(id), IdForm::Json)
     };
-    Subscription::start(&house.source, request)
+    Subscription::start(&fixture.source, request)
 }
 
 /// Both where the ring has the records and where only history has.
-async fn in_ring_and_history(times: &[i64], check: impl AsyncFn(&House)) {
-    let house = House::new(1);
-    write(&house, 0, times);
-    check(&house).await;
-    house.tail_lags(0);
-    check(&house).await;
+async fn in_ring_and_history(times: &[i64], check: impl AsyncFn(&ModelFixture)) {
+    let fixture = ModelFixture::new(1);
+    write(&fixture, 0, times);
+    check(&fixture).await;
+    fixture.tail_lags(0);
+    check(&fixture).await;
 }
 
 #[tokio::test]
 async fn a_since_ahead_of_our_clock_finds_the_records_that_bear_that_time() {
-    let house = House::new(1);
+    let fixture = ModelFixture::new(1);
     let ahead = jiff::Timestamp::now().as_millisecond() + 3_600_000;
-    write(&house, 0, &[START, ahead, ahead + 1]);
-    let rig = Rig::of(&house, |_| {});
+    write(&fixture, 0, &[START, ahead, ahead + 1]);
+    let gateway = TestGateway::of(&fixture, |_| {});
     let id = format!(r#"[{{"topic":"{TOPIC}","partition":0,"timestamp":{ahead}}}]"#);
     let asked = [
         (format!("/v2/stream/edits?since={ahead}"), String::new()),
         ("/v2/stream/edits".to_owned(), format!("last-event-id: {id}\r\n")),
     ];
     for (target, headers) in asked {
-        let mut client = Client::ask(rig.public, &target, &headers).await;
+        let mut client = TestClient::ask(gateway.public, &target, &headers).await;
         let head = client.until(r#"{"n":2}"#).await;
         assert!(!head.contains(r#"{"n":1}"#), "{head}");
         client.until(r#"{"n":3}"#).await;
@@ -131,60 +131,60 @@ async fn a_since_ahead_of_our_clock_finds_the_records_that_bear_that_time() {
 #[tokio::test(start_paused = true)]
 async fn a_time_that_nothing_bears_yet_is_the_end_at_the_request() {
     for lags in [false, true] {
-        let house = House::new(1);
-        write(&house, 0, &seconds(0..10));
+        let fixture = ModelFixture::new(1);
+        write(&fixture, 0, &seconds(0..10));
         if lags {
-            house.tail_lags(0);
+            fixture.tail_lags(0);
         }
-        let mut subscription = since(&house, YEAR_2099, START + 10_000);
+        let mut subscription = since(&fixture, YEAR_2099, START + 10_000);
         assert_eq!(received(&mut subscription).await, (vec![], vec![]));
-        write(&house, 0, &[START + 11_000, YEAR_2099]);
+        write(&fixture, 0, &[START + 11_000, YEAR_2099]);
         assert_eq!(received(&mut subscription).await, (vec![], numbers(11..=12)));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn records_that_come_while_a_time_is_asked_for_are_not_skipped_by_one_that_bears_it() {
-    let house = House::new(1);
-    write(&house, 0, &seconds(0..10));
-    house.model.lock().partitions[0].mute = true;
-    let mut subscription = since(&house, YEAR_2099, START + 10_000);
+    let fixture = ModelFixture::new(1);
+    write(&fixture, 0, &seconds(0..10));
+    fixture.model.lock().partitions[0].mute = true;
+    let mut subscription = since(&fixture, YEAR_2099, START + 10_000);
     assert_eq!(received(&mut subscription).await, (vec![], vec![]));
-    write(&house, 0, &[START + 11_000, YEAR_2099, START + 12_000]);
-    house.model.lock().partitions[0].mute = false;
+    write(&fixture, 0, &[START + 11_000, YEAR_2099, START + 12_000]);
+    fixture.model.lock().partitions[0].mute = false;
     assert_eq!(received(&mut subscription).await, (vec![], numbers(11..=13)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_id_of_a_time_that_is_still_to_come_leads_on_in_another_cluster() {
-    let house = House::new(2);
-    write(&house, 0, &seconds(0..10));
-    write(&house, 1, &seconds(0..3));
-    let mut subscription = since(&house, YEAR_2099, START + 10_000);
+    let fixture = ModelFixture::new(2);
+    write(&fixture, 0, &seconds(0..10));
+    write(&fixture, 1, &seconds(0..3));
+    let mut subscription = since(&fixture, YEAR_2099, START + 10_000);
     assert_eq!(received(&mut subscription).await, (vec![], vec![]));
-    write(&house, 1, &[START + 10_001]);
+    write(&fixture, 1, &[START + 10_001]);
     let message = all(&mut subscription).await.pop().unwrap();
     let id = message.id.unwrap();
     assert!(!id.contains(&YEAR_2099.to_string()), "{id}");
-    write(&house, 0, &[START + 11_000]);
-    house.fail_over(1_000);
-    house.tail(0);
-    let (_, got) = received(&mut at(&house, &id, START + 12_000)).await;
+    write(&fixture, 0, &[START + 11_000]);
+    fixture.fail_over(1_000);
+    fixture.tail(0);
+    let (_, got) = received(&mut at(&fixture, &id, START + 12_000)).await;
     assert!(got.contains(&15), "{got:?} after {id}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn since_below_all_is_the_start_with_the_records_that_bear_no_time() {
     let times = [vec![-1; 3], seconds(0..5), vec![-1; 2], seconds(5..7)].concat();
-    in_ring_and_history(&times, async |house| {
+    in_ring_and_history(&times, async |fixture| {
         for time in [0, 5, START - 1, START] {
-            let got = received(&mut since(house, time, START + 20_000)).await;
+            let got = received(&mut since(fixture, time, START + 20_000)).await;
             assert_eq!(got, (vec![], numbers(1..=12)), "{time}");
         }
-        let got = received(&mut since(house, START + 2_000, START + 20_000)).await;
+        let got = received(&mut since(fixture, START + 2_000, START + 20_000)).await;
         assert_eq!(got, (vec![], numbers(6..=12)));
         // Whether those without a time are older nobody can tell.
-        let got = received(&mut since(house, START + 5_000, START + 20_000)).await;
+        let got = received(&mut since(fixture, START + 5_000, START + 20_000)).await;
         assert_eq!(got, (vec![], numbers(9..=12)));
     })
     .await;
@@ -193,8 +193,8 @@ async fn since_below_all_is_the_start_with_the_records_that_bear_no_time() {
 #[tokio::test(start_paused = true)]
 async fn a_long_run_without_times_is_the_start_too() {
     let times = [vec![-1; 200], seconds(0..2)].concat();
-    in_ring_and_history(&times, async |house| {
-        let got = received(&mut since(house, 1, START + 20_000)).await;
+    in_ring_and_history(&times, async |fixture| {
+        let got = received(&mut since(fixture, 1, START + 20_000)).await;
         assert_eq!(got, (vec![], numbers(1..=202)));
     })
     .await;
@@ -202,93 +202,93 @@ async fn a_long_run_without_times_is_the_start_too() {
 
 #[tokio::test(start_paused = true)]
 async fn behind_a_record_without_a_time_an_id_still_leads_to_another_cluster() {
-    let house = House::new(1);
-    write(&house, 0, &seconds(0..5));
-    let mut subscription = since(&house, 0, START + 20_000);
-    write(&house, 0, &[-1, -1]);
+    let fixture = ModelFixture::new(1);
+    write(&fixture, 0, &seconds(0..5));
+    let mut subscription = since(&fixture, 0, START + 20_000);
+    write(&fixture, 0, &[-1, -1]);
     assert_eq!(received(&mut subscription).await, (vec![], numbers(1..=7)));
-    write(&house, 0, &[-1, START + 6_000]);
-    house.model.lock().partitions[0].mute = true;
-    let id = id_of(&house, &mut subscription, 9).await;
-    house.fail_over(1_000);
-    house.model.lock().partitions[0].mute = false;
-    write(&house, 0, &[-1, START + 7_000]);
-    let (gaps, got) = received(&mut at(&house, &id, START + 20_000)).await;
+    write(&fixture, 0, &[-1, START + 6_000]);
+    fixture.model.lock().partitions[0].mute = true;
+    let id = id_of(&fixture, &mut subscription, 9).await;
+    fixture.fail_over(1_000);
+    fixture.model.lock().partitions[0].mute = false;
+    write(&fixture, 0, &[-1, START + 7_000]);
+    let (gaps, got) = received(&mut at(&fixture, &id, START + 20_000)).await;
     assert_eq!(gaps, ["other_cluster"]);
     assert!(got.ends_with(&[10, 11]), "{got:?} after {id}");
 }
 
 /// The last id a client gets, behind the event with this number.
-async fn id_of(house: &House, subscription: &mut Subscription, n: u64) -> String {
+async fn id_of(fixture: &ModelFixture, subscription: &mut Subscription, n: u64) -> String {
     let message = all(subscription).await.pop().unwrap();
-    assert_eq!(house.model.lock().n, n);
+    assert_eq!(fixture.model.lock().n, n);
     message.id.unwrap()
 }
 
 /// A second topic, of the same records, so that an id can speak of it alone.
-fn with_other_topic(house: &House) {
-    let tag = house.model.lock().tag();
+fn with_other_topic(fixture: &ModelFixture) {
+    let tag = fixture.model.lock().tag();
     let partition = TopicPartition {
         topic: OTHER.into(),
         partition: 0,
     };
-    let end = house.model.lock().partitions[0].end;
+    let end = fixture.model.lock().partitions[0].end;
     let log = PartitionLog::new(partition, tag, Encoding::default(), end);
-    house.source.directory.put(log);
+    fixture.source.directory.put(log);
 }
 
 const OTHER: &str = "other";
 
-fn two_topics(house: &House, id: &str, now: i64) -> Subscription {
-    let request = Request {
+fn two_topics(fixture: &ModelFixture, id: &str, now: i64) -> Subscription {
+    let request = SubscribeRequest {
         topics: [TOPIC, OTHER].into(),
         position: Some(decode(id.as_bytes()).unwrap()),
         since: None,
         form: IdForm::Json,
-        format: Format::Sse,
-        coding: Coding::Identity,
+        format: EventFormat::Sse,
+        coding: ContentCoding::Identity,
         shows_canaries: false,
         filter: None,
         client: ClientKey::of([127, 0, 0, 1].into()),
         now,
     };
-    Subscription::start(&house.source, request)
+    Subscription::start(&fixture.source, request)
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_time_far_ahead_does_not_skip_what_another_topic_has() {
-    let house = House::new(1);
-    write(&house, 0, &seconds(0..10));
-    with_other_topic(&house);
+    let fixture = ModelFixture::new(1);
+    write(&fixture, 0, &seconds(0..10));
+    with_other_topic(&fixture);
     let now = START + 10_000;
-    let end = house.model.lock().partitions[0].end;
-    let tag = house.model.lock().tag();
+    let end = fixture.model.lock().partitions[0].end;
+    let tag = fixture.model.lock().tag();
     let other = |time: i64| {
         format!(r#"[{{"topic":"{OTHER}","partition":0,"offset":{end},"timestamp":{time},"log":"{tag}.0"}}]"#)
     };
-    let (_, got) = received(&mut two_topics(&house, &other(YEAR_2099), now)).await;
+    let (_, got) = received(&mut two_topics(&fixture, &other(YEAR_2099), now)).await;
     assert_eq!(got, numbers(1..=10), "nothing else is known of when it was here");
-    let (_, got) = received(&mut two_topics(&house, &other(START + 7_000), now)).await;
+    let (_, got) = received(&mut two_topics(&fixture, &other(START + 7_000), now)).await;
     assert_eq!(got, numbers(8..=10));
     let both = format!(
         r#"[{{"topic":"{OTHER}","partition":0,"offset":{end},"timestamp":{YEAR_2099},"log":"{tag}.0"}},
             {{"topic":"{OTHER}","partition":1,"timestamp":{}}}]"#,
         START + 7_000
     );
-    let (_, got) = received(&mut two_topics(&house, &both, now)).await;
+    let (_, got) = received(&mut two_topics(&fixture, &both, now)).await;
     assert_eq!(got, numbers(8..=10));
 }
 
 /// A house whose topic the directory does not know yet.
-fn unknown() -> House {
-    let house = House::new(1);
-    let source = riverhead::subscription::Source {
-        directory: riverhead::partition::Directory::new(),
-        history: house.source.history.clone(),
+fn unknown() -> ModelFixture {
+    let fixture = ModelFixture::new(1);
+    let source = riverhead::subscription::LogSource {
+        directory: riverhead::partition::LogDirectory::new(),
+        history: fixture.source.history.clone(),
     };
-    House {
+    ModelFixture {
         source,
-        model: house.model,
+        model: fixture.model,
     }
 }
 
@@ -302,23 +302,23 @@ async fn a_topic_that_is_created_under_waiting_clients_is_read_from_its_start() 
     ] {
         for tells_absent in [false, true] {
             for writes_first in [false, true] {
-                let house = unknown();
-                house.model.lock().clock = START + 60_000;
-                let mut waiting = house.subscribe(starts, IdForm::Json);
+                let fixture = unknown();
+                fixture.model.lock().clock = START + 60_000;
+                let mut waiting = fixture.subscribe(starts, IdForm::Json);
                 if tells_absent {
-                    house.source.directory.set_absent(&TOPIC.into());
+                    fixture.source.directory.set_absent(&TOPIC.into());
                 }
                 assert_eq!(received(&mut waiting).await, (vec![], vec![]));
                 if writes_first {
-                    house.model.lock().produce(0, 20);
-                    age(&house);
+                    fixture.model.lock().produce(0, 20);
+                    age(&fixture);
                 }
-                house.publish_all();
+                fixture.publish_all();
                 if !writes_first {
-                    house.model.lock().produce(0, 20);
-                    age(&house);
+                    fixture.model.lock().produce(0, 20);
+                    age(&fixture);
                 }
-                house.tail(0);
+                fixture.tail(0);
                 let case = format!("{starts:?}, absent: {tells_absent}, first: {writes_first}");
                 assert_eq!(received(&mut waiting).await, (vec![], numbers(1..=20)), "{case}");
             }
@@ -327,21 +327,21 @@ async fn a_topic_that_is_created_under_waiting_clients_is_read_from_its_start() 
 }
 
 /// All records were written before the clients came, by the clocks of their producers.
-fn age(house: &House) {
-    for record in &mut house.model.lock().partitions[0].records {
+fn age(fixture: &ModelFixture) {
+    for record in &mut fixture.model.lock().partitions[0].records {
         record.time = START;
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_of_an_absent_topic_that_is_cut_before_it_exists_loses_nothing_of_it() {
-    let house = unknown();
-    house.model.lock().produce(0, 3);
-    with_other_topic(&house);
-    house.source.directory.set_absent(&TOPIC.into());
-    let now = house.model.lock().clock + 60_000;
+    let fixture = unknown();
+    fixture.model.lock().produce(0, 3);
+    with_other_topic(&fixture);
+    fixture.source.directory.set_absent(&TOPIC.into());
+    let now = fixture.model.lock().clock + 60_000;
     let mut waiting = two_topics(
-        &house,
+        &fixture,
         &format!(r#"[{{"topic":"{OTHER}","partition":0,"offset":-2}}]"#),
         now,
     );
@@ -351,25 +351,25 @@ async fn a_client_of_an_absent_topic_that_is_cut_before_it_exists_loses_nothing_
         "{id}"
     );
     drop(waiting);
-    house.publish_all();
-    house.tail(0);
-    let (gaps, got) = received(&mut two_topics(&house, &id, now)).await;
+    fixture.publish_all();
+    fixture.tail(0);
+    let (gaps, got) = received(&mut two_topics(&fixture, &id, now)).await;
     assert_eq!((gaps, got), (vec![], numbers(1..=3)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_to_a_partition_that_was_undetermined_at_the_connect_is_not_skipped_by_its_times() {
     for put_before_first_poll in [false, true] {
-        let house = unknown();
-        house.model.lock().produce(0, 5);
-        house.source.directory.announce(&TOPIC.into(), 1);
-        house.model.lock().clock = START + 60_000;
-        let mut live = house.subscribe(None, IdForm::Json);
+        let fixture = unknown();
+        fixture.model.lock().produce(0, 5);
+        fixture.source.directory.set_partition_count(&TOPIC.into(), 1);
+        fixture.model.lock().clock = START + 60_000;
+        let mut live = fixture.subscribe(None, IdForm::Json);
         if !put_before_first_poll {
             assert_eq!(received(&mut live).await, (vec![], vec![]));
         }
-        house.tail_lags(0);
-        write(&house, 0, &[START, START]);
+        fixture.tail_lags(0);
+        write(&fixture, 0, &[START, START]);
         assert_eq!(
             received(&mut live).await,
             (vec![], numbers(6..=7)),
@@ -381,56 +381,56 @@ async fn what_comes_to_a_partition_that_was_undetermined_at_the_connect_is_not_s
 /// Our clock is ahead by a minute. Partition 1 has no leader as the client comes, and has one again behind three more records.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_ahead_loses_nothing_of_a_partition_that_was_undetermined_at_the_connect() {
-    let house = House::new(2);
-    let undetermined = riverhead::subscription::Source {
-        directory: riverhead::partition::Directory::new(),
-        history: house.source.history.clone(),
+    let fixture = ModelFixture::new(2);
+    let undetermined = riverhead::subscription::LogSource {
+        directory: riverhead::partition::LogDirectory::new(),
+        history: fixture.source.history.clone(),
     };
-    let house = House {
+    let fixture = ModelFixture {
         source: undetermined,
-        model: house.model,
+        model: fixture.model,
     };
-    house.model.lock().clock = START;
-    house.source.directory.announce(&TOPIC.into(), 2);
-    house.model.lock().produce(0, 5);
-    house.model.lock().produce(1, 5);
-    house.tail_lags(0);
-    house.tail(0);
+    fixture.model.lock().clock = START;
+    fixture.source.directory.set_partition_count(&TOPIC.into(), 2);
+    fixture.model.lock().produce(0, 5);
+    fixture.model.lock().produce(1, 5);
+    fixture.tail_lags(0);
+    fixture.tail(0);
     // What the tail has read says what the time is.
-    house.write(0, 1);
-    let mut request = house.request(None, IdForm::Json);
-    request.now = house.model.lock().clock + 60_000;
-    let mut live = Subscription::start(&house.source, request);
+    fixture.write(0, 1);
+    let mut request = fixture.request(None, IdForm::Json);
+    request.now = fixture.model.lock().clock + 60_000;
+    let mut live = Subscription::start(&fixture.source, request);
     assert_eq!(received(&mut live).await, (vec![], vec![]));
-    house.model.lock().clock += 1_000;
-    house.model.lock().produce(1, 3);
-    house.tail_lags(1);
+    fixture.model.lock().clock += 1_000;
+    fixture.model.lock().produce(1, 3);
+    fixture.tail_lags(1);
     assert_eq!(received(&mut live).await, (vec![], numbers(12..=14)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_came_before_the_directory_knew_the_topic_gets_all_that_comes() {
-    let house = unknown();
-    house.model.lock().produce(0, 5);
-    house.model.lock().clock = START + 60_000;
-    let mut live = house.subscribe(None, IdForm::Json);
+    let fixture = unknown();
+    fixture.model.lock().produce(0, 5);
+    fixture.model.lock().clock = START + 60_000;
+    let mut live = fixture.subscribe(None, IdForm::Json);
     // Not polled until both are there: the log, and more in it.
-    house.source.directory.announce(&TOPIC.into(), 1);
-    house.tail_lags(0);
-    write(&house, 0, &[START, START]);
+    fixture.source.directory.set_partition_count(&TOPIC.into(), 1);
+    fixture.tail_lags(0);
+    write(&fixture, 0, &[START, START]);
     assert_eq!(received(&mut live).await, (vec![], numbers(6..=7)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_replaced_log_and_another_cluster_do_not_lose_what_comes_late() {
-    let house = House::new(1);
-    write(&house, 0, &seconds(0..5));
-    let mut subscription = since(&house, START + 3_000, START + 20_000);
+    let fixture = ModelFixture::new(1);
+    write(&fixture, 0, &seconds(0..5));
+    let mut subscription = since(&fixture, START + 3_000, START + 20_000);
     assert_eq!(received(&mut subscription).await, (vec![], numbers(4..=5)));
-    house.fail_over(1_000);
+    fixture.fail_over(1_000);
     // Behind the move comes one whose clock is an hour behind, and then one that bears the id's time.
-    house.model.lock().partitions[0].records.clear();
-    write(&house, 0, &[START - 3_600_000, START + 6_000]);
+    fixture.model.lock().partitions[0].records.clear();
+    write(&fixture, 0, &[START - 3_600_000, START + 6_000]);
     assert_eq!(
         received(&mut subscription).await,
         (vec!["failover".to_owned()], numbers(6..=7))
@@ -439,14 +439,14 @@ async fn a_replaced_log_and_another_cluster_do_not_lose_what_comes_late() {
 
 /// A client that takes a batch while more than that comes to partition 1; after how many batches it has all of partition 0.
 async fn batches_until_partition_0_is_there(zero: i64, one: i64) -> usize {
-    let house = House::new(2);
-    let mut subscription = house.subscribe(None, IdForm::Json);
+    let fixture = ModelFixture::new(2);
+    let mut subscription = fixture.subscribe(None, IdForm::Json);
     assert_eq!(received(&mut subscription).await, (vec![], vec![]));
-    write(&house, 0, &[zero; 5]);
+    write(&fixture, 0, &[zero; 5]);
     let mut missing: std::collections::BTreeSet<u64> = (1..=5).collect();
-    let mut reader = Reader::new(1024 * 1024);
+    let mut reader = SseReader::new(1024 * 1024);
     for batches in 1..200 {
-        write(&house, 1, &[one; 1000]);
+        write(&fixture, 1, &[one; 1000]);
         let batch = poll_fn(|context| subscription.poll_batch(context)).await;
         reader.push(&batch.bytes).unwrap();
         for message in std::iter::from_fn(|| reader.next_message()) {
@@ -477,9 +477,9 @@ async fn no_timestamps_starve_a_partition_of_a_client_that_is_slower_than_what_c
 /// gets what comes. Tests check arithmetic for overflow, as release builds do.
 #[tokio::test(start_paused = true)]
 async fn the_largest_and_the_smallest_numbers_are_places_like_any_other() {
-    let house = House::new(1);
-    write(&house, 0, &seconds(0..5));
-    let tag = house.model.lock().tag();
+    let fixture = ModelFixture::new(1);
+    write(&fixture, 0, &seconds(0..5));
+    let tag = fixture.model.lock().tag();
     let logs = [
         String::new(),
         format!(r#","log":"{tag}""#),
@@ -510,9 +510,9 @@ async fn the_largest_and_the_smallest_numbers_are_places_like_any_other() {
                     continue;
                 };
                 taken += 1;
-                let mut request = house.request(None, IdForm::Json);
+                let mut request = fixture.request(None, IdForm::Json);
                 request.position = Some(position);
-                let mut subscription = Subscription::start(&house.source, request);
+                let mut subscription = Subscription::start(&fixture.source, request);
                 let (_, got) = received(&mut subscription).await;
                 assert!(got.len() <= 5, "{id}: {got:?}");
             }

@@ -19,7 +19,7 @@ use std::{
 use riverhead_brokers::eventually;
 use riverhead_loadtest::{
     client::{Ask, Client},
-    gateway::Plan,
+    gateway::GatewayPlan,
 };
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -51,8 +51,8 @@ fn systemd_analyze(arguments: &[&str]) -> String {
 
 #[test]
 fn the_memory_limit_fits_the_default_budgets_of_two_processes() {
-    let memory = riverhead::partition::Settings::default();
-    let limits = riverhead::limits::settings::Settings::default();
+    let memory = riverhead::partition::MemorySettings::default();
+    let limits = riverhead::limits::settings::LimitSettings::default();
     let budgets: usize = [memory.tail, memory.history, memory.lanes]
         .iter()
         .map(|budget| budget.get())
@@ -247,7 +247,7 @@ fn under_its_system_call_filter_riverhead_starts_raises_descriptors_and_hands_ov
             assert!(!tried.unwrap().success(), "{refused:?}");
         }
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let plan = Plan::new(
+        let plan = GatewayPlan::new(
             env!("CARGO_BIN_EXE_riverhead"),
             brokers.addresses().to_vec(),
             STREAM,

@@ -6,7 +6,7 @@
 use divan::{Bencher, black_box};
 use riverhead::{
     event::Headers,
-    filter::{Filter, FilterParts, Subject},
+    filter::{Filter, FilterBuilder, FilterInput},
 };
 
 fn main() {
@@ -27,7 +27,7 @@ fn refuse(bencher: Bencher<'_, '_>, what: &str) {
         "huge number" => format!("a = {}x", "9".repeat(4000)),
         _ => {
             let values = ["1"; 8192];
-            let one_of = || FilterParts::default().one_of("a", black_box(&values).iter().copied());
+            let one_of = || FilterBuilder::default().one_of("a", black_box(&values).iter().copied());
             return bencher.bench(|| one_of().expect_err(what));
         }
     };
@@ -45,7 +45,7 @@ fn compile(bencher: Bencher<'_, '_>, what: &str) {
 #[divan::bench(args = ["usual", "rare", "kafka", "tests", "values", "nested"])]
 fn run(bencher: Bencher<'_, '_>, what: &str) {
     let filter = Filter::parse(&filter(what)).expect(what);
-    let subject = Subject {
+    let subject = FilterInput {
         topic: "eqiad.mediawiki.recentchange",
         partition: 0,
         offset: 43,

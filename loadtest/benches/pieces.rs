@@ -17,12 +17,12 @@ use futures_util::future::{BoxFuture, pending};
 use riverhead::{
     client::ClientKey,
     event::{Encoding, Headers, Record, encode},
-    filter::{Filter, Subject},
+    filter::{Filter, FilterInput},
     partition::{
-        Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, Read, TopicPartition,
+        Bounds, History, HistoryError, LogDirectory, LogRead, Page, PageBuilder, PartitionLog, TopicPartition,
     },
-    position::{Composer, IdForm, LogTag, Mark, Offset, Place, Timestamp, decode},
-    subscription::{Coding, Format, Request, Source, Subscription},
+    position::{IdForm, IdWriter, LogPosition, LogTag, Offset, PartitionPosition, Timestamp, decode},
+    subscription::{ContentCoding, EventFormat, LogSource, SubscribeRequest, Subscription},
 };
 
 fn main() {
@@ -50,7 +50,7 @@ fn encode_json(bencher: Bencher<'_, '_>, bytes: usize) {
 fn filter(bencher: Bencher<'_, '_>, text: &str) {
     let filter = Filter::parse(text).expect("a filter");
     let value = value(1, 700);
-    let subject = Subject {
+    let subject = FilterInput {
         topic: TOPIC,
         partition: 0,
         offset: 1,
@@ -107,7 +107,7 @@ fn ring_append(bencher: Bencher<'_, '_>, events: usize) {
         .with_inputs(|| page(log.next(), events))
         .bench_local_values(|page| {
             log.append(page);
-            log.shed()
+            log.evict_oldest()
         });
 }
 
@@ -121,7 +121,7 @@ fn ring_read(bencher: Bencher<'_, '_>) {
     let mut offset = 0;
     bencher.bench_local(|| {
         offset = (offset + 7_919) % (RING as i64 * 10);
-        matches!(log.read(offset), Read::Page(_))
+        matches!(log.read(offset), LogRead::Page(_))
     });
 }
 
@@ -151,9 +151,9 @@ fn compose(bencher: Bencher<'_, '_>, bytes: usize) {
 }
 
 /// Three partitions whose rings hold everything.
-fn source(bytes: usize) -> Source {
-    let directory = Directory::new();
-    directory.announce(&TOPIC.into(), PARTITIONS as i32);
+fn source(bytes: usize) -> LogSource {
+    let directory = LogDirectory::new();
+    directory.set_partition_count(&TOPIC.into(), PARTITIONS as i32);
     for partition in 0..PARTITIONS {
         let log = log(partition as i32, 0);
         let mut builder = PageBuilder::new(0, Encoding::default());
@@ -164,23 +164,23 @@ fn source(bytes: usize) -> Source {
         log.append(builder.finish(EVENTS as Offset));
         directory.put(log);
     }
-    Source {
+    LogSource {
         directory,
         history: Arc::new(Nothing),
     }
 }
 
 /// From behind the first record of every partition.
-fn request() -> Request {
+fn request() -> SubscribeRequest {
     let mut id = Vec::new();
     composer(IdForm::Json, PARTITIONS).write(&mut id);
-    Request {
+    SubscribeRequest {
         topics: [TOPIC].into(),
         position: decode(&id).ok(),
         since: None,
         form: IdForm::Json,
-        format: Format::Sse,
-        coding: Coding::Identity,
+        format: EventFormat::Sse,
+        coding: ContentCoding::Identity,
         shows_canaries: false,
         filter: None,
         client: ClientKey::of(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -188,13 +188,13 @@ fn request() -> Request {
     }
 }
 
-fn composer(form: IdForm, partitions: usize) -> Composer {
+fn composer(form: IdForm, partitions: usize) -> IdWriter {
     let places = (0..partitions as i32).map(|partition| (TOPIC.into(), partition, place(1)));
-    Composer::new(form, places)
+    IdWriter::new(form, places)
 }
 
-fn place(offset: Offset) -> Place {
-    Place::At(Mark {
+fn place(offset: Offset) -> PartitionPosition {
+    PartitionPosition::At(LogPosition {
         offset,
         timestamp: Some(NOW + offset - 1),
         log: Some(tag()),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
-use riverhead::sse::Message;
+use riverhead::sse::SseMessage;
 use serde::Serialize;
 
 use crate::{
@@ -23,29 +23,29 @@ use crate::{
 /// Reads the demo's stream from an address of its own, in a thread of its own, and measures how old events are when they
 /// come: apart while the gateway is left alone and while it is not.
 #[derive(Debug)]
-pub struct Bystander {
-    shared: Arc<Shared>,
+pub struct ReferenceClient {
+    shared: Arc<ReferenceState>,
     thread: JoinHandle<()>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct ReferenceState {
     loud: AtomicBool,
     stop: AtomicBool,
     cut: AtomicBool,
-    times: Mutex<Times>,
+    times: Mutex<LatencyHistograms>,
 }
 
 /// In nanoseconds.
 #[derive(Debug)]
-struct Times {
+struct LatencyHistograms {
     quiet: Histogram<u64>,
     loud: Histogram<u64>,
 }
 
 /// What it felt.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Felt {
+pub struct ReferenceLatency {
     /// From an event's own time to its arrival, while nothing else happened.
     pub quiet: Quantiles,
     /// While something did.
@@ -54,7 +54,7 @@ pub struct Felt {
     pub cut: bool,
 }
 
-impl Felt {
+impl ReferenceLatency {
     /// What must hold for one who has nothing to do with what others do, each with the sentence for when it does not.
     pub(crate) fn checks(&self) -> [(bool, &'static str); 2] {
         [
@@ -69,7 +69,7 @@ impl Felt {
     }
 }
 
-impl fmt::Display for Felt {
+impl fmt::Display for ReferenceLatency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "bystander, left alone      {}", self.quiet)?;
         writeln!(f, "bystander, meanwhile       {}", self.loud)?;
@@ -77,13 +77,13 @@ impl fmt::Display for Felt {
     }
 }
 
-impl Bystander {
+impl ReferenceClient {
     /// Begins to read from 127.0.0.3, and waits for the first event.
     ///
     /// # Panics
     /// When none comes.
     pub fn start(server: SocketAddr) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(ReferenceState::default());
         let (begun, begins) = std::sync::mpsc::channel();
         let thread = thread::spawn({
             let shared = Arc::clone(&shared);
@@ -108,11 +108,11 @@ impl Bystander {
     ///
     /// # Panics
     /// When its thread did.
-    pub fn stop(self) -> Felt {
+    pub fn stop(self) -> ReferenceLatency {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the bystander");
         let times = self.shared.times.lock().unwrap_or_else(PoisonError::into_inner);
-        Felt {
+        ReferenceLatency {
             quiet: Quantiles::of(&times.quiet),
             loud: Quantiles::of(&times.loud),
             cut: self.shared.cut.load(Ordering::Relaxed),
@@ -120,7 +120,7 @@ impl Bystander {
     }
 }
 
-impl Default for Times {
+impl Default for LatencyHistograms {
     fn default() -> Self {
         let empty = || Histogram::new_with_max(LONGEST.as_nanos() as u64, 2).expect("a histogram");
         Self {
@@ -130,7 +130,7 @@ impl Default for Times {
     }
 }
 
-async fn read(server: SocketAddr, shared: &Shared, begun: impl Fn()) {
+async fn read(server: SocketAddr, shared: &ReferenceState, begun: impl Fn()) {
     let ask = ask_from([127, 0, 0, 3]);
     let mut client = Client::connect(server, &ask).await.expect("a stream");
     while !shared.stop.load(Ordering::Relaxed) {
@@ -142,7 +142,7 @@ async fn read(server: SocketAddr, shared: &Shared, begun: impl Fn()) {
     }
 }
 
-fn note(shared: &Shared, event: &Message) {
+fn note(shared: &ReferenceState, event: &SseMessage) {
     let Some(age) = age(event) else { return };
     let mut times = shared.times.lock().unwrap_or_else(PoisonError::into_inner);
     let loud = shared.loud.load(Ordering::Relaxed);
@@ -151,7 +151,7 @@ fn note(shared: &Shared, event: &Message) {
 }
 
 /// How long ago an event of the demo was made, to the millisecond.
-fn age(event: &Message) -> Option<Duration> {
+fn age(event: &SseMessage) -> Option<Duration> {
     let data: serde_json::Value = serde_json::from_str(&event.data).ok()?;
     let made: jiff::Timestamp = data["meta"]["dt"].as_str()?.parse().ok()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use riverhead::sse::{Message, Reader};
+use riverhead::sse::{SseMessage, SseReader};
 use tokio::time::timeout;
 
 pub use crate::ask::Ask;
@@ -16,7 +16,7 @@ pub struct Client {
     pub status: u16,
     /// The response head as it came, without the empty line.
     pub head: String,
-    reader: Reader,
+    reader: SseReader,
     /// Bytes of body read.
     pub bytes: u64,
 }
@@ -32,18 +32,18 @@ impl Client {
             status: response.status,
             head: std::mem::take(&mut response.head),
             response,
-            reader: Reader::new(MAX_EVENT),
+            reader: SseReader::new(MAX_EVENT),
             bytes: 0,
         })
     }
 
     /// The next event; `None` when the response ended, cleanly or not, or none came in time, whatever else did: heartbeats
     /// come for ever.
-    pub async fn next(&mut self, patience: Duration) -> Option<Message> {
+    pub async fn next(&mut self, patience: Duration) -> Option<SseMessage> {
         timeout(patience, self.message()).await.ok().flatten()
     }
 
-    async fn message(&mut self) -> Option<Message> {
+    async fn message(&mut self) -> Option<SseMessage> {
         loop {
             if let Some(message) = self.reader.next_message() {
                 return Some(message);
@@ -55,7 +55,7 @@ impl Client {
     }
 
     /// An event that has been read already.
-    pub fn ready(&mut self) -> Option<Message> {
+    pub fn ready(&mut self) -> Option<SseMessage> {
         self.reader.next_message()
     }
 

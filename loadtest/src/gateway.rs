@@ -34,7 +34,7 @@ pub struct Gateway {
 
 /// What a gateway needs to start.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct GatewayPlan {
     /// The binary.
     pub binary: PathBuf,
     /// Bootstrap addresses.
@@ -53,7 +53,7 @@ pub struct Plan {
     pub descriptors: Option<u32>,
 }
 
-impl Plan {
+impl GatewayPlan {
     /// A gateway with one stream.
     pub fn new(binary: impl Into<PathBuf>, bootstrap: Vec<String>, stream: &str, topics: &[&str]) -> Self {
         let topics = topics.iter().map(ToString::to_string).collect();
@@ -162,7 +162,7 @@ impl Plan {
     }
 }
 
-impl Plan {
+impl GatewayPlan {
     /// The process to start, with its arguments.
     fn command(&self, config: &Path) -> Command {
         let mut command = match self.descriptors {
@@ -273,7 +273,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn reconfigure(&self, plan: &Plan) -> io::Result<()> {
+    pub fn reconfigure(&self, plan: &GatewayPlan) -> io::Result<()> {
         self.rewrite(&plan.config())
     }
 

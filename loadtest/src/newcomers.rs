@@ -15,7 +15,7 @@ use crate::{
 
 /// What those met who came one after the other.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Newcomers {
+pub struct NewClients {
     /// How long each took to its first event, at most.
     #[serde(rename = "newcomer")]
     pub slowest: Duration,
@@ -26,7 +26,7 @@ pub struct Newcomers {
     pub shut_out: usize,
 }
 
-impl Newcomers {
+impl NewClients {
     /// One more, with what [`newcomer`] said of it.
     pub(crate) fn add(&mut self, took: io::Result<Duration>) {
         self.count += 1;
@@ -48,7 +48,7 @@ impl Newcomers {
     }
 }
 
-impl fmt::Display for Newcomers {
+impl fmt::Display for NewClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -68,14 +68,14 @@ pub struct Truth {
     /// The least number there is.
     first: u64,
     /// By number, from the least on.
-    places: Vec<Option<Place>>,
+    places: Vec<Option<NumberPlace>>,
     partitions: usize,
     len: usize,
 }
 
 /// Where a record is. Four bytes each, because a referee holds millions.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct NumberPlace {
     /// Counted over all topics.
     partition: u32,
     /// Among the numbered records of its partition.
@@ -98,7 +98,7 @@ impl Truth {
         let mut places = vec![None; (behind - first) as usize];
         for (partition, numbers) in partitions.iter().enumerate() {
             for (rank, number) in numbers.iter().enumerate() {
-                places[(number - first) as usize] = Some(Place {
+                places[(number - first) as usize] = Some(NumberPlace {
                     partition: partition as u32,
                     rank: rank as u32,
                 });
@@ -152,7 +152,7 @@ impl Truth {
             .fold(Faults::default(), |sum, got| sum.plus(self.judge(got)))
     }
 
-    fn find(&self, number: u64) -> Option<(usize, Place)> {
+    fn find(&self, number: u64) -> Option<(usize, NumberPlace)> {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
         Some((index, (*self.places.get(index)?)?))
     }

@@ -15,13 +15,13 @@ use crate::client::{Ask, Client};
 
 /// Clients that come one after the other, and go when they are greeted.
 #[derive(Debug)]
-pub struct Visitors {
+pub struct ConnectingClients {
     enough: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
     coming: Vec<JoinHandle<Result<(), String>>>,
 }
 
-impl Visitors {
+impl ConnectingClients {
     /// They come from now on, some hundreds a second. Inside a runtime.
     pub fn start(server: SocketAddr, ask: &Ask) -> Self {
         let (enough, served) = (Arc::new(AtomicBool::new(false)), Arc::default());

@@ -23,12 +23,12 @@ use crate::{
 
 /// A plain consumer that takes the time of the records of one topic as they come, on a thread of its own and not through the
 /// proxies, whose bytes and connections are others'.
-pub struct Timekeeper {
+pub struct PlainConsumer {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Stopwatch>,
 }
 
-impl Timekeeper {
+impl PlainConsumer {
     /// Begins with what comes from now on.
     pub fn start(cluster: &Cluster, topic: &str, mut stopwatch: Stopwatch) -> Self {
         let consumer = consumer_at(&cluster.direct_bootstrap(), &[topic.to_owned()], Offset::End);

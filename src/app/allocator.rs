@@ -35,7 +35,7 @@ fn keep_trimmed() {
     let run = || {
         loop {
             std::thread::sleep(EVERY);
-            if free() > MOST_FREE {
+            if free() > MAX_FREE {
                 trim();
             }
         }
@@ -67,7 +67,7 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Free memory that is kept for the next allocations: less would be given back and fetched again all the time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MOST_FREE: u32 = 16 << 20;
+const MAX_FREE: u32 = 16 << 20;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const SETTINGS: [(libc::c_int, libc::c_int); 3] = [

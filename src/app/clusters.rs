@@ -7,8 +7,11 @@ use crate::{
     config::Config,
     event::Encoding,
     health::Health,
-    kafka::{self, Clocks, Cluster, Counters, Failover, Memory, Options, Plan, Profile},
-    partition::{Directory, History},
+    kafka::{
+        self, BrokerProfile, Cluster, ClusterOptions, Failover, FailoverPlan, KafkaMetrics,
+        LogAppendTimeTopics, MemoryLimits,
+    },
+    partition::{History, LogDirectory},
 };
 
 /// The clusters that are read.
@@ -26,33 +29,34 @@ impl Clusters {
     /// When librdkafka refuses the settings of one, or the system a thread.
     pub(super) fn connect(
         config: &Config,
-        directory: &Arc<Directory>,
-        profile: Profile,
-        counters: &Counters,
+        directory: &Arc<LogDirectory>,
+        profile: BrokerProfile,
+        counters: &KafkaMetrics,
         health: &Health,
     ) -> Result<Self, StartError> {
-        let plan = Plan::new(config.catalog.groups(), config.state.directory.as_deref());
-        let clocks = Clocks::default();
+        let plan = FailoverPlan::new(config.catalog.groups(), config.state.directory.as_deref());
+        let log_append_time_topics = LogAppendTimeTopics::default();
         let mut clusters = Vec::new();
         let mut members = Vec::new();
         // Each has a cache of its own, and all together the budget.
-        let is_read = |settings: &&kafka::settings::Settings| !topics_of(config, &settings.name).is_empty();
+        let is_read =
+            |settings: &&kafka::settings::ClusterSettings| !topics_of(config, &settings.name).is_empty();
         let caches = config.clusters.iter().filter(is_read).count().max(1);
         for settings in &config.clusters {
             let topics = topics_of(config, &settings.name);
             if topics.is_empty() {
                 continue;
             }
-            let options = Options {
-                memory: Memory {
+            let options = ClusterOptions {
+                memory: MemoryLimits {
                     tail: config.memory.tail.get(),
                     history: config.memory.history.get() / caches,
                 },
                 profile,
                 counters: counters.clone(),
                 health: health.clone(),
-                standby: plan.standby(&settings.name),
-                clocks: clocks.clone(),
+                standby: plan.standby_topics(&settings.name),
+                log_append_time_topics: log_append_time_topics.clone(),
                 state: config.state.directory.clone(),
             };
             let cluster = kafka::connect(settings, topics, Arc::clone(directory), options)?;
@@ -92,7 +96,7 @@ impl Clusters {
 
     /// Ends all reading, and waits for each cluster at most so long. A blocking call.
     pub(super) fn shutdown(self, within: Duration) {
-        self.failover.end();
+        self.failover.stop();
         for cluster in self.clusters {
             let name = cluster.name().to_owned();
             if !cluster.shutdown(within) {

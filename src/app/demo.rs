@@ -6,7 +6,7 @@ use crate::{
     catalog::{Catalog, Stream},
     config::{Config, Sections},
     demo,
-    kafka::settings::{BrokerAddr, Settings, StateSettings},
+    kafka::settings::{BrokerAddr, ClusterSettings, StateSettings},
 };
 
 /// Its own cluster and its one stream, all else as the environment says.
@@ -21,7 +21,7 @@ pub(super) fn config(sections: Sections, bootstrap: &[String]) -> Config {
     // The generator writes without pause.
     stream.expect_event_within = Some(QUIET);
     stream.description = "Invented edits and log entries of every wiki".into();
-    let cluster = Settings::new("demo", brokers);
+    let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
     // Its cluster is another in every run: what was kept of the last would refuse this one.
     let sections = Sections {

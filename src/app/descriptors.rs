@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::StartError;
-use crate::{config::Config, limits::settings::Settings};
+use crate::{config::Config, limits::settings::LimitSettings};
 
 /// Takes as many descriptors as the operating system gives this process, and sees to it that the streams fit.
 ///
@@ -26,7 +26,7 @@ pub(super) fn fit(config: &mut Config) -> Result<(), StartError> {
 }
 
 /// How many streams there can be.
-fn streams(limits: &Settings, chosen: bool, available: u64) -> Result<NonZeroU32, StartError> {
+fn streams(limits: &LimitSettings, chosen: bool, available: u64) -> Result<NonZeroU32, StartError> {
     let others = u64::from(limits.connections_without_stream.get()) + OTHERS;
     let room = available.saturating_sub(others);
     let wanted = limits.streams_total;
@@ -57,9 +57,9 @@ mod tests {
     use super::*;
 
     fn fits(wanted: u32, chosen: bool, available: u64) -> Option<u32> {
-        let limits = Settings {
+        let limits = LimitSettings {
             streams_total: NonZeroU32::new(wanted).unwrap(),
-            ..Settings::default()
+            ..LimitSettings::default()
         };
         streams(&limits, chosen, available).ok().map(NonZeroU32::get)
     }

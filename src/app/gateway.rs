@@ -6,39 +6,39 @@ use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Reread, StartError,
+    ConfigLoader, StartError,
+    cluster_switch::FailoverSwitch,
     clusters::Clusters,
     descriptors,
-    handover::{Sockets, Succession},
+    handover::{HotRestart, ListenSockets},
     health,
-    life::Life,
+    lifecycle::Lifecycle,
     log_lines, logs,
-    reload::Reload,
+    reload::ConfigReloader,
     signals::Signals,
-    wheel::Wheel,
 };
 use crate::{
     catalog::{Catalog, Stream},
-    client::Trusted,
+    client::TrustedNetworks,
     config::Config,
     drain,
     health::{self as cells, Health, Readiness},
-    http::{self, Commands, Gateway},
-    kafka::{Counters, Profile},
+    http::{self, AdminCommands, Gateway},
+    kafka::{BrokerProfile, KafkaMetrics},
     limits::Admission,
     log,
-    metrics::{self, HttpMetrics, LifeMetrics, LimitMetrics, Registry},
-    partition::Directory,
-    subscription::{Lanes, Source},
+    metrics::{self, HttpMetrics, LifecycleMetrics, LimitMetrics, Registry},
+    partition::LogDirectory,
+    subscription::{Lanes, LogSource},
 };
 
-/// Runs until a signal, and then until the drain is over; `say_more` is told the addresses once they accept. Without
-/// `reread` SIGHUP ends it at once, as a closed terminal should.
+/// Runs until a signal, and then until the drain is over; `on_listening` is told the addresses once they accept. Without
+/// `load_config` SIGHUP ends it at once, as a closed terminal should.
 pub(super) fn run(
     mut config: Config,
-    reread: Option<Reread>,
-    profile: Profile,
-    say_more: impl FnOnce(SocketAddr, SocketAddr),
+    load_config: Option<ConfigLoader>,
+    profile: BrokerProfile,
+    on_listening: impl FnOnce(SocketAddr, SocketAddr),
 ) -> Result<(), StartError> {
     descriptors::fit(&mut config)?;
     let sockets = listen(&config, profile)?;
@@ -46,27 +46,29 @@ pub(super) fn run(
     let runtime = Runtime::new()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
     let (signal, watch) = drain::channel();
-    let Built {
+    let Components {
         gateway,
         clusters,
         tasks,
         reload,
         counts,
-    } = build(config, reread, profile, watch)?;
+    } = build(config, load_config, profile, watch)?;
     let (window, takeover) = (gateway.settings.drain, gateway.settings.takeover);
     // The demo's brokers end with it: who comes after it serves another stream.
-    let succession = (profile == Profile::Real).then(|| Succession::new(spare, takeover, counts));
+    let hot_restart = (profile == BrokerProfile::Real).then(|| HotRestart::new(spare, takeover, counts));
     let served = runtime.block_on(async {
         // It ends with the runtime.
         tokio::spawn(gateway.lanes.clone().drop_deleted_records());
-        reload.map(Reload::listen).transpose()?;
+        reload.map(ConfigReloader::listen).transpose()?;
         tokio::select! {
-            fit = sockets.until_fit(&gateway.health, takeover) => fit?,
+            fit = sockets.wait_ready(&gateway.health, takeover) => fit?,
             // Nobody has been served.
-            _ = signals.end() => return Ok(()),
+            _ = signals.wait_for_shutdown() => return Ok(()),
         }
-        let serving = open(sockets, gateway, say_more).await;
-        let lived = Life::new(serving, signals, succession).live(signal, window).await;
+        let serving = open(sockets, gateway, on_listening).await;
+        let lived = Lifecycle::new(serving, signals, hot_restart)
+            .run(signal, window)
+            .await;
         // A lane ends with its last client; those that a drain cut short go down with the runtime.
         tasks.close();
         let _ = timeout(LANES_STOP, tasks.wait()).await;
@@ -77,42 +79,42 @@ pub(super) fn run(
 }
 
 /// What stands before anybody is served.
-struct Built {
+struct Components {
     gateway: Gateway,
     clusters: Clusters,
     /// Those of the lanes.
     tasks: TaskTracker,
-    reload: Option<Reload>,
-    counts: LifeMetrics,
+    reload: Option<ConfigReloader>,
+    counts: LifecycleMetrics,
 }
 
 /// From Kafka up to HTTP, each part on those before it. Kafka is being read from here on.
 fn build(
     config: Config,
-    reread: Option<Reread>,
-    profile: Profile,
-    drain: drain::Watch,
-) -> Result<Built, StartError> {
+    load_config: Option<ConfigLoader>,
+    profile: BrokerProfile,
+    drain: drain::DrainWatch,
+) -> Result<Components, StartError> {
     let (mut registry, counters) = registry();
-    let directory = Directory::new();
+    let directory = LogDirectory::new();
     logs::register(&mut registry, &directory);
-    let health = watched(&config.catalog);
+    let health = stream_health(&config.catalog);
     health::register(&mut registry, &health, &drain, &config.limits);
     let clusters = Clusters::connect(&config, &directory, profile, &counters, &health)?;
-    let source = Source {
+    let source = LogSource {
         directory,
         history: clusters.history(),
     };
     let tasks = TaskTracker::new();
     let lanes = Lanes::new(source, config.memory.lanes.get(), tasks.clone());
     logs::register_lanes(&mut registry, &lanes);
-    let counts = LifeMetrics::register(&mut registry);
-    let trusted = Trusted::new(&config.http.trusted_proxies);
+    let counts = LifecycleMetrics::register(&mut registry);
+    let trusted = TrustedNetworks::new(&config.http.trusted_proxies);
     let admission = Admission::new(&config.limits, LimitMetrics::register(&mut registry));
     let admission = Arc::new(admission);
-    let commands = Commands::new(&config.admin, Arc::new(Wheel::new(clusters.failover())));
-    let reload = reread.map(|reread| Reload::new(reread, &config, counts.clone()));
-    let reload = reload.map(|reload| subscribed(reload, &trusted, &admission, &clusters));
+    let commands = AdminCommands::new(&config.admin, Arc::new(FailoverSwitch::new(clusters.failover())));
+    let reload = load_config.map(|load_config| ConfigReloader::new(load_config, &config, counts.clone()));
+    let reload = reload.map(|reload| subscribe_all(reload, &trusted, &admission, &clusters));
     let reload = reload.map(|mut reload| {
         let hosts = commands.hosts();
         reload.subscribe(move |config| hosts.set(&config.admin.hosts));
@@ -131,7 +133,7 @@ fn build(
         registry: Arc::new(registry),
         drain,
     };
-    Ok(Built {
+    Ok(Components {
         gateway,
         clusters,
         tasks,
@@ -140,32 +142,32 @@ fn build(
     })
 }
 
-fn listen(config: &Config, profile: Profile) -> Result<Sockets, StartError> {
+fn listen(config: &Config, profile: BrokerProfile) -> Result<ListenSockets, StartError> {
     let (public, admin) = (config.http.listen, config.admin.listen);
     match profile {
-        Profile::Real => Sockets::inherit(public, admin),
+        BrokerProfile::Real => ListenSockets::inherit(public, admin),
         // Its brokers have threads by now.
-        Profile::Embedded => Sockets::bind(public, admin),
+        BrokerProfile::Embedded => ListenSockets::bind(public, admin),
     }
 }
 
 /// With what this process is, and what Kafka's clients count.
-fn registry() -> (Registry, Counters) {
+fn registry() -> (Registry, KafkaMetrics) {
     let mut registry = metrics::registry();
     metrics::register_process(&mut registry);
     log_lines::register(&mut registry);
-    let counters = Counters::default();
+    let counters = KafkaMetrics::default();
     counters.register(registry.sub_registry_with_prefix("kafka"));
     (registry, counters)
 }
 
 /// With whoever takes a new configuration while it runs.
-fn subscribed(
-    mut reload: Reload,
-    trusted: &Trusted,
+fn subscribe_all(
+    mut reload: ConfigReloader,
+    trusted: &TrustedNetworks,
     admission: &Arc<Admission>,
     clusters: &Clusters,
-) -> Reload {
+) -> ConfigReloader {
     let (trusted, admission) = (trusted.clone(), Arc::clone(admission));
     reload.subscribe(move |config| trusted.set(&config.http.trusted_proxies));
     reload.subscribe(move |config| admission.reload(&config.limits));
@@ -175,45 +177,45 @@ fn subscribed(
 
 /// Lets everybody in, and then says so.
 async fn open(
-    sockets: Sockets,
+    sockets: ListenSockets,
     gateway: Gateway,
-    say_more: impl FnOnce(SocketAddr, SocketAddr),
+    on_listening: impl FnOnce(SocketAddr, SocketAddr),
 ) -> JoinHandle<io::Result<()>> {
     let (addresses, readiness) = (sockets.addresses(), gateway.readiness.clone());
     let serving = tokio::spawn(http::serve(sockets.public, sockets.admin, gateway));
     readiness.set();
-    announce(addresses, say_more);
+    announce(addresses, on_listening);
     if let Some(predecessor) = sockets.predecessor {
-        predecessor.relieve().await;
+        predecessor.announce_ready().await;
     }
     serving
 }
 
 /// The health of these streams.
-fn watched(catalog: &Catalog) -> Health {
+fn stream_health(catalog: &Catalog) -> Health {
     let health = Health::new();
     health.set_streams(catalog.streams().map(expectation).collect());
     health
 }
 
 /// What health is to hold a stream to.
-fn expectation(stream: &Stream) -> cells::Stream {
-    cells::Stream {
+fn expectation(stream: &Stream) -> cells::ExpectedStream {
+    cells::ExpectedStream {
         name: Arc::clone(&stream.name),
         topics: stream.topics.clone(),
         expect_event_within: stream.expect_event_within,
     }
 }
 
-fn announce((public, admin): (SocketAddr, SocketAddr), say_more: impl FnOnce(SocketAddr, SocketAddr)) {
-    say(&format!("listening on http://{public}"));
-    say(&format!("admin on http://{admin}"));
-    say_more(public, admin);
+fn announce((public, admin): (SocketAddr, SocketAddr), on_listening: impl FnOnce(SocketAddr, SocketAddr)) {
+    print_line(&format!("listening on http://{public}"));
+    print_line(&format!("admin on http://{admin}"));
+    on_listening(public, admin);
 }
 
 /// One line on stdout. Whoever started us may have closed it, or may not read it; that ends nothing.
-pub(super) fn say(line: &str) {
-    log::write_within_patience(io::stdout(), format!("{line}\n"));
+pub(super) fn print_line(line: &str) {
+    log::write_with_timeout(io::stdout(), format!("{line}\n"));
 }
 
 /// A lane sees in no time that its last client is gone.

@@ -12,37 +12,37 @@ use prometheus_client::{
 };
 
 use crate::{
-    drain::Watch,
-    health::{ClusterReport, Health, Report, State},
-    limits::settings::Settings as Limits,
+    drain::DrainWatch,
+    health::{ClusterReport, Health, HealthReport, HealthState},
+    limits::settings::LimitSettings,
     metrics::Registry,
 };
 
 /// Registers it, and the bounds that alerts compare with.
-pub(super) fn register(registry: &mut Registry, health: &Health, drain: &Watch, limits: &Limits) {
+pub(super) fn register(registry: &mut Registry, health: &Health, drain: &DrainWatch, limits: &LimitSettings) {
     registry.register(
         "streams_limit",
         "Streams that the host may have at a time",
         ConstGauge::new(i64::from(limits.streams_total.get())),
     );
-    registry.register_collector(Box::new(Cells {
+    registry.register_collector(Box::new(HealthCollector {
         health: health.clone(),
         drain: drain.clone(),
     }));
 }
 
-struct Cells {
+struct HealthCollector {
     health: Health,
-    drain: Watch,
+    drain: DrainWatch,
 }
 
-impl fmt::Debug for Cells {
+impl fmt::Debug for HealthCollector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cells").finish_non_exhaustive()
+        f.debug_struct("HealthCollector").finish_non_exhaustive()
     }
 }
 
-impl Collector for Cells {
+impl Collector for HealthCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let report = self.health.report(Instant::now());
         let mut family = |name, help, samples| encode(&mut encoder, name, help, samples);
@@ -68,14 +68,14 @@ impl Collector for Cells {
     }
 }
 
-type Labels = Vec<(&'static str, String)>;
-type Family = (&'static str, &'static str, Vec<(Labels, f64)>);
+type LabelSet = Vec<(&'static str, String)>;
+type MetricFamily = (&'static str, &'static str, Vec<(LabelSet, f64)>);
 
 fn encode(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
-    samples: Vec<(Labels, f64)>,
+    samples: Vec<(LabelSet, f64)>,
 ) -> fmt::Result {
     if samples.is_empty() {
         return Ok(());
@@ -92,7 +92,7 @@ fn encode(
     Ok(())
 }
 
-fn whole(report: &Report) -> Vec<Family> {
+fn whole(report: &HealthReport) -> Vec<MetricFamily> {
     let streams = |value: &dyn Fn(&crate::health::StreamReport) -> Option<f64>| {
         let samples = report.streams.iter();
         samples
@@ -123,7 +123,7 @@ fn whole(report: &Report) -> Vec<Family> {
     ]
 }
 
-fn clusters(report: &Report) -> Vec<Family> {
+fn clusters(report: &HealthReport) -> Vec<MetricFamily> {
     let of = |value: &dyn Fn(&ClusterReport) -> Option<f64>| {
         let samples = report.clusters.iter();
         samples
@@ -175,7 +175,7 @@ fn clusters(report: &Report) -> Vec<Family> {
     ]
 }
 
-fn brokers(report: &Report) -> Vec<Family> {
+fn brokers(report: &HealthReport) -> Vec<MetricFamily> {
     let of = |value: &dyn Fn(&crate::health::BrokerReport) -> Option<f64>| {
         let all = report
             .clusters
@@ -212,7 +212,7 @@ fn brokers(report: &Report) -> Vec<Family> {
 }
 
 /// A partition without a fault has no label `error`: a series of its own, so that one is there to alert on.
-fn faults(report: &Report) -> Vec<(Labels, f64)> {
+fn faults(report: &HealthReport) -> Vec<(LabelSet, f64)> {
     let of = |cluster: &ClusterReport| {
         let partitions = cluster.partitions.iter();
         let samples = partitions.map(|it| {
@@ -230,7 +230,7 @@ fn faults(report: &Report) -> Vec<(Labels, f64)> {
     report.clusters.iter().flat_map(of).collect()
 }
 
-fn topic_faults(report: &Report) -> Vec<(Labels, f64)> {
+fn topic_faults(report: &HealthReport) -> Vec<(LabelSet, f64)> {
     let of = |cluster: &ClusterReport| {
         let samples = cluster.topics.iter().map(|it| {
             let mut labels = vec![("cluster", cluster.name.clone()), ("topic", it.topic.clone())];
@@ -248,7 +248,7 @@ const TOPIC_FAULT_HELP: &str =
 const FAULT_HELP: &str =
     "Whether an error keeps a partition from being read, and has for 10 s; `error` names it";
 
-fn partitions(report: &Report) -> Vec<Family> {
+fn partitions(report: &HealthReport) -> Vec<MetricFamily> {
     let of = |value: &dyn Fn(&crate::health::PartitionReport) -> Option<f64>| {
         let all = report
             .clusters
@@ -314,10 +314,10 @@ fn partitions(report: &Report) -> Vec<Family> {
     ]
 }
 
-fn number(state: State) -> f64 {
+fn number(state: HealthState) -> f64 {
     match state {
-        State::Ok => 0.0,
-        State::Degraded => 1.0,
-        State::Failing => 2.0,
+        HealthState::Ok => 0.0,
+        HealthState::Degraded => 1.0,
+        HealthState::Failing => 2.0,
     }
 }

@@ -9,21 +9,21 @@ use prometheus_client::{
 };
 
 use crate::{
-    log::{self, Class},
+    log::{self, LineClass},
     metrics::Registry,
 };
 
 /// Registers the counts, which are read when they are asked for.
 pub(super) fn register(registry: &mut Registry) {
-    registry.register_collector(Box::new(Dropped));
+    registry.register_collector(Box::new(DroppedLinesCollector));
 }
 
 #[derive(Debug)]
-struct Dropped;
+struct DroppedLinesCollector;
 
-impl Collector for Dropped {
+impl Collector for DroppedLinesCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let counts = Class::ALL.map(|class| (class, ConstCounter::new(log::dropped(class))));
+        let counts = LineClass::ALL.map(|class| (class, ConstCounter::new(log::dropped_lines(class))));
         let mut family = encoder.encode_descriptor(
             "log_lines_dropped",
             "Log lines that were dropped because stderr was not read fast enough, by what they were about",

@@ -8,22 +8,22 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::{metrics::Registry, partition::Directory, subscription::Lanes};
+use crate::{metrics::Registry, partition::LogDirectory, subscription::Lanes};
 
 /// Registers it.
-pub(super) fn register(registry: &mut Registry, directory: &Arc<Directory>) {
-    registry.register_collector(Box::new(Logs(Arc::clone(directory))));
+pub(super) fn register(registry: &mut Registry, directory: &Arc<LogDirectory>) {
+    registry.register_collector(Box::new(PartitionLogCollector(Arc::clone(directory))));
 }
 
 /// Registers what the lanes can say.
 pub(super) fn register_lanes(registry: &mut Registry, lanes: &Lanes) {
-    registry.register_collector(Box::new(OfLanes(lanes.clone())));
+    registry.register_collector(Box::new(LaneCollector(lanes.clone())));
 }
 
 #[derive(Debug)]
-struct Logs(Arc<Directory>);
+struct PartitionLogCollector(Arc<LogDirectory>);
 
-impl Collector for Logs {
+impl Collector for PartitionLogCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (logs, bytes) = (self.0.all(), self.0.bytes());
         gauge(
@@ -42,9 +42,9 @@ impl Collector for Logs {
 }
 
 #[derive(Debug)]
-struct OfLanes(Lanes);
+struct LaneCollector(Lanes);
 
-impl Collector for OfLanes {
+impl Collector for LaneCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (lanes, bytes) = (self.0.count(), self.0.bytes());
         let composed = ConstCounter::new(self.0.composed());

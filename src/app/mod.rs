@@ -5,6 +5,8 @@
 #[cfg(feature = "kafka")]
 mod allocator;
 #[cfg(feature = "kafka")]
+mod cluster_switch;
+#[cfg(feature = "kafka")]
 mod clusters;
 #[cfg(feature = "kafka")]
 mod demo;
@@ -17,7 +19,7 @@ mod handover;
 #[cfg(feature = "kafka")]
 mod health;
 #[cfg(feature = "kafka")]
-mod life;
+mod lifecycle;
 #[cfg(feature = "kafka")]
 mod log_lines;
 #[cfg(feature = "kafka")]
@@ -26,15 +28,13 @@ mod logs;
 mod reload;
 #[cfg(feature = "kafka")]
 mod signals;
-#[cfg(feature = "kafka")]
-mod wheel;
 
 use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
-use crate::config::{Config, Faults, Sections, Warning};
+use crate::config::{Config, ConfigErrors, Sections, Warning};
 
 /// Reads the configuration again from where it came from.
-pub type Reread = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), Faults> + Send + Sync>;
+pub type ConfigLoader = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), ConfigErrors> + Send + Sync>;
 
 /// Why riverhead did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -96,16 +96,21 @@ pub struct DemoOptions {
     pub rate: NonZeroU32,
 }
 
-/// Serves `config` until it is told to stop, or a successor has taken over; SIGHUP makes it `reread`. Listening sockets that
+/// Serves `config` until it is told to stop, or a successor has taken over; SIGHUP makes it `load_config`. Listening sockets that
 /// systemd or a predecessor passes on are taken; call it before there is any other thread that reads the environment (that of the
 /// log does not).
 ///
 /// # Errors
 /// When it does not come up.
 #[cfg(feature = "kafka")]
-pub fn serve(config: Config, reread: Reread) -> Result<(), StartError> {
+pub fn serve(config: Config, load_config: ConfigLoader) -> Result<(), StartError> {
     allocator::start();
-    gateway::run(config, Some(reread), crate::kafka::Profile::Real, |_, _| {})
+    gateway::run(
+        config,
+        Some(load_config),
+        crate::kafka::BrokerProfile::Real,
+        |_, _| {},
+    )
 }
 
 /// Serves invented events from brokers in this process until it is told to stop.
@@ -118,11 +123,16 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     // Dropped behind the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = demo::config(options.sections, demo.bootstrap());
-    gateway::run(config, None, crate::kafka::Profile::Embedded, |public, admin| {
-        for line in crate::demo::lines_to_try(public, admin) {
-            gateway::say(&line);
-        }
-    })
+    gateway::run(
+        config,
+        None,
+        crate::kafka::BrokerProfile::Embedded,
+        |public, admin| {
+            for line in crate::demo::lines_to_try(public, admin) {
+                gateway::print_line(&line);
+            }
+        },
+    )
 }
 
 /// Serves nothing: this build can only check configurations.
@@ -130,7 +140,7 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
 /// # Errors
 /// Always.
 #[cfg(not(feature = "kafka"))]
-pub fn serve(_config: Config, _reread: Reread) -> Result<(), StartError> {
+pub fn serve(_config: Config, _reread: ConfigLoader) -> Result<(), StartError> {
     Err(StartError::NotBuiltIn("Kafka"))
 }
 

@@ -10,35 +10,35 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{Reread, descriptors};
+use super::{ConfigLoader, descriptors};
 use crate::{
     config::{Config, Warning},
-    metrics::LifeMetrics,
+    metrics::LifecycleMetrics,
 };
 
 /// Whoever can take a new configuration, and what the process was started with.
-pub(super) struct Reload {
-    reread: Reread,
+pub(super) struct ConfigReloader {
+    load_config: ConfigLoader,
     started: Config,
-    counts: LifeMetrics,
+    counts: LifecycleMetrics,
     subscribers: Vec<Subscriber>,
 }
 
 /// Takes what concerns it of a new configuration. Must not wait: it runs in the runtime.
 type Subscriber = Box<dyn FnMut(&Config) + Send>;
 
-impl Reload {
+impl ConfigReloader {
     /// Nobody listens yet. `started` is what the process runs with.
-    pub(super) fn new(reread: Reread, started: &Config, counts: LifeMetrics) -> Self {
+    pub(super) fn new(load_config: ConfigLoader, started: &Config, counts: LifecycleMetrics) -> Self {
         Self {
-            reread,
+            load_config,
             started: started.clone(),
             counts,
             subscribers: Vec::new(),
         }
     }
 
-    /// Calls `apply` with every new configuration that has no faults. What it takes must be left out in [`fixed`].
+    /// Calls `apply` with every new configuration that has no faults. What it takes must be left out in [`restart_only_changes`].
     pub(super) fn subscribe(&mut self, apply: impl FnMut(&Config) + Send + 'static) {
         self.subscribers.push(Box::new(apply));
     }
@@ -51,15 +51,15 @@ impl Reload {
         let mut hangup = signal(SignalKind::hangup())?;
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                self.again().await;
+                self.reload().await;
             }
         });
         Ok(())
     }
 
-    async fn again(&mut self) {
-        let reread = Arc::clone(&self.reread);
-        match spawn_blocking(move || reread()).await {
+    async fn reload(&mut self) {
+        let load_config = Arc::clone(&self.load_config);
+        match spawn_blocking(move || load_config()).await {
             Ok(Ok((mut config, warnings))) => match descriptors::fit(&mut config) {
                 Ok(()) => return self.apply(&config, &warnings),
                 Err(error) => tracing::error!(%error, "the configuration asks for too much, nothing changes"),
@@ -75,7 +75,7 @@ impl Reload {
             tracing::warn!("{warning}");
         }
         self.subscribers.iter_mut().for_each(|apply| apply(config));
-        let waiting = fixed(&self.started, config);
+        let waiting = restart_only_changes(&self.started, config);
         if waiting.is_empty() {
             tracing::info!("the configuration was read again and applies");
         } else {
@@ -86,7 +86,7 @@ impl Reload {
 }
 
 /// The sections that differ in something that nobody applies while it runs.
-fn fixed(started: &Config, fresh: &Config) -> Vec<&'static str> {
+fn restart_only_changes(started: &Config, fresh: &Config) -> Vec<&'static str> {
     let mut http = fresh.http.clone();
     http.trusted_proxies.clone_from(&started.http.trusted_proxies);
     let mut admin = fresh.admin.clone();
@@ -117,12 +117,12 @@ mod tests {
     };
 
     use super::*;
-    use crate::config::Faults;
+    use crate::config::ConfigErrors;
 
     const LEAST: &str = "[[clusters]]\nname = 'main'\nbootstrap = ['b1:9092', 'b2:9092', 'b3:9092']\n\
         [[streams]]\nname = 'edits'\ntopics = ['edits']\n";
 
-    fn load(more: &str) -> Result<(Config, Vec<Warning>), Faults> {
+    fn load(more: &str) -> Result<(Config, Vec<Warning>), ConfigErrors> {
         Config::load(&format!("{more}\n{LEAST}"), "riverhead.toml", [])
     }
 
@@ -131,10 +131,10 @@ mod tests {
     }
 
     /// A reload of a file that a test writes, and the limit that its subscriber was last told.
-    fn reload(file: &Arc<Mutex<&'static str>>) -> (Reload, Arc<AtomicU32>) {
+    fn reload(file: &Arc<Mutex<&'static str>>) -> (ConfigReloader, Arc<AtomicU32>) {
         let file = Arc::clone(file);
-        let reread: Reread = Arc::new(move || load(*file.lock().unwrap()));
-        let mut reload = Reload::new(reread, &loaded(""), LifeMetrics::default());
+        let load_config: ConfigLoader = Arc::new(move || load(*file.lock().unwrap()));
+        let mut reload = ConfigReloader::new(load_config, &loaded(""), LifecycleMetrics::default());
         let told = Arc::new(AtomicU32::new(0));
         let limit = Arc::clone(&told);
         reload.subscribe(move |config| limit.store(config.limits.streams_per_client.get(), Ordering::SeqCst));
@@ -152,14 +152,14 @@ mod tests {
             ("[limits]\nstreams_per_client = 5", 5),
         ] {
             *file.lock().unwrap() = text;
-            reload.again().await;
+            reload.reload().await;
             assert_eq!(told.load(Ordering::SeqCst), expected, "{text}");
         }
     }
 
     #[test]
     fn what_needs_a_restart_is_told_and_what_applies_is_not() {
-        let differing = |more: &str| fixed(&loaded(""), &loaded(more));
+        let differing = |more: &str| restart_only_changes(&loaded(""), &loaded(more));
         assert_eq!(differing(""), [""; 0]);
         assert_eq!(
             differing(
@@ -173,8 +173,8 @@ mod tests {
         );
         let mut other = loaded("");
         other.clusters[0].bootstrap.pop();
-        assert_eq!(fixed(&loaded(""), &other), [""; 0]);
+        assert_eq!(restart_only_changes(&loaded(""), &other), [""; 0]);
         other.clusters[0].name = "other".into();
-        assert_eq!(fixed(&loaded(""), &other), ["clusters"]);
+        assert_eq!(restart_only_changes(&loaded(""), &other), ["clusters"]);
     }
 }

@@ -6,16 +6,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum SignalAction {
     /// To end: the signal's name.
-    End(&'static str),
+    Shutdown(&'static str),
     /// To make room for a successor.
-    Renew,
+    HotRestart,
 }
 
 /// The signals that a gateway listens to.
 pub(super) struct Signals {
-    renew: Signal,
+    start_successor: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
@@ -24,25 +24,25 @@ impl Signals {
     /// Takes them from now on; inside a runtime.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
-            renew: signal(SignalKind::user_defined2())?,
+            start_successor: signal(SignalKind::user_defined2())?,
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
     }
 
     /// Waits for the next one.
-    pub(super) async fn next(&mut self) -> Order {
+    pub(super) async fn next(&mut self) -> SignalAction {
         tokio::select! {
-            _ = self.terminate.recv() => Order::End("SIGTERM"),
-            _ = self.interrupt.recv() => Order::End("SIGINT"),
-            _ = self.renew.recv() => Order::Renew,
+            _ = self.terminate.recv() => SignalAction::Shutdown("SIGTERM"),
+            _ = self.interrupt.recv() => SignalAction::Shutdown("SIGINT"),
+            _ = self.start_successor.recv() => SignalAction::HotRestart,
         }
     }
 
     /// Waits for one that ends; its name. Others go unheard meanwhile.
-    pub(super) async fn end(&mut self) -> &'static str {
+    pub(super) async fn wait_for_shutdown(&mut self) -> &'static str {
         loop {
-            if let Order::End(name) = self.next().await {
+            if let SignalAction::Shutdown(name) = self.next().await {
                 return name;
             }
         }

@@ -5,22 +5,22 @@ use std::{
     sync::Arc,
 };
 
-use super::{BadName, Stream, check_name, parameter::is_reserved};
+use super::{InvalidName, Stream, check_name, parameter::is_reserved};
 
 /// A contradiction in a list of streams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// Where it is.
-    pub at: Part,
+    pub at: ConflictLocation,
     /// What it contradicts, when that stands elsewhere.
-    pub with: Option<Part>,
+    pub with: Option<ConflictLocation>,
     /// What it is.
-    pub problem: Problem,
+    pub kind: ConflictKind,
 }
 
 /// A part of a list of streams: which stream, and what of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum ConflictLocation {
     /// The name of stream `.0`.
     Name(usize),
     /// Alias `.1` of stream `.0`.
@@ -35,7 +35,7 @@ pub enum Part {
     FilterField(usize, usize),
 }
 
-impl Part {
+impl ConflictLocation {
     /// The number of the stream.
     pub fn stream(self) -> usize {
         match self {
@@ -51,27 +51,27 @@ impl Part {
 
 /// What is contradictory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Problem {
+pub enum ConflictKind {
     /// This cannot be a name.
     #[error("`{}` cannot be a name: {why}", name.escape_debug())]
     Name {
         /// What was given.
         name: Arc<str>,
         /// Why it cannot.
-        why: BadName,
+        why: InvalidName,
     },
     /// The name or alias means another stream already.
     #[error("the name `{}` is taken already", .0.escape_debug())]
-    Taken(Arc<str>),
+    NameTaken(Arc<str>),
     /// A stream without topics.
     #[error("stream `{}` has no topics", .0.escape_debug())]
     NoTopics(Arc<str>),
     /// A topic twice in one stream.
     #[error("topic `{}` is listed twice", .0.escape_debug())]
-    Twice(Arc<str>),
+    DuplicateTopic(Arc<str>),
     /// A topic is both current and former.
     #[error("topic `{}` is both among `topics` and among `former_topics`", .0.escape_debug())]
-    NotFormer(Arc<str>),
+    CurrentAndFormer(Arc<str>),
     /// A filter field that a query could not name.
     #[error("`{}` is a parameter of its own, so no query can mean a field by it", .0.escape_debug())]
     Parameter(Arc<str>),
@@ -100,8 +100,8 @@ pub(super) fn all(streams: &[Stream]) -> Vec<Conflict> {
 fn names(streams: &[Stream]) -> Vec<Conflict> {
     let named = streams.iter().enumerate().flat_map(|(index, stream)| {
         let aliases = stream.aliases.iter().enumerate();
-        let aliases = aliases.map(move |(number, alias)| (Part::Alias(index, number), alias));
-        std::iter::once((Part::Name(index), &stream.name)).chain(aliases)
+        let aliases = aliases.map(move |(number, alias)| (ConflictLocation::Alias(index, number), alias));
+        std::iter::once((ConflictLocation::Name(index), &stream.name)).chain(aliases)
     });
     let mut taken = HashMap::new();
     let mut conflicts = Vec::new();
@@ -110,7 +110,11 @@ fn names(streams: &[Stream]) -> Vec<Conflict> {
         match taken.entry(name) {
             Entry::Vacant(free) => _ = free.insert(at),
             Entry::Occupied(other) => {
-                conflicts.push(Conflict::between(at, *other.get(), Problem::Taken(name.clone())));
+                conflicts.push(Conflict::between(
+                    at,
+                    *other.get(),
+                    ConflictKind::NameTaken(name.clone()),
+                ));
             }
         }
     }
@@ -121,22 +125,22 @@ fn own_topics(index: usize, stream: &Stream) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
     if stream.topics.is_empty() {
         conflicts.push(Conflict::at(
-            Part::Topics(index),
-            Problem::NoTopics(stream.name.clone()),
+            ConflictLocation::Topics(index),
+            ConflictKind::NoTopics(stream.name.clone()),
         ));
     }
     let current = stream.topics.iter().enumerate();
-    let current = current.map(|(number, topic)| (Part::Topic(index, number), topic));
+    let current = current.map(|(number, topic)| (ConflictLocation::Topic(index, number), topic));
     let former = stream.former_topics.iter().enumerate();
-    let former = former.map(|(number, topic)| (Part::FormerTopic(index, number), topic));
+    let former = former.map(|(number, topic)| (ConflictLocation::FormerTopic(index, number), topic));
     let mut seen = HashMap::new();
     for (at, topic) in current.chain(former) {
         conflicts.extend(bad_name(at, topic));
         match (seen.entry(topic), at) {
             (Entry::Vacant(new), _) => _ = new.insert(at),
             (Entry::Occupied(first), at) => {
-                let problem = repeated(*first.get(), at, topic);
-                conflicts.push(Conflict::between(at, *first.get(), problem));
+                let kind = repeated(*first.get(), at, topic);
+                conflicts.push(Conflict::between(at, *first.get(), kind));
             }
         }
     }
@@ -146,62 +150,61 @@ fn own_topics(index: usize, stream: &Stream) -> Vec<Conflict> {
 fn filter_fields(index: usize, stream: &Stream) -> Vec<Conflict> {
     let fields = stream.filter_fields.iter().enumerate();
     let conflicts = fields.flat_map(|(number, field)| {
-        let at = Part::FilterField(index, number);
-        let own = is_reserved(field).then(|| Conflict::at(at, Problem::Parameter(field.clone())));
+        let at = ConflictLocation::FilterField(index, number);
+        let own = is_reserved(field).then(|| Conflict::at(at, ConflictKind::Parameter(field.clone())));
         bad_name(at, field).into_iter().chain(own)
     });
     conflicts.collect()
 }
 
-fn repeated(first: Part, again: Part, topic: &Arc<str>) -> Problem {
+fn repeated(first: ConflictLocation, again: ConflictLocation, topic: &Arc<str>) -> ConflictKind {
     match (first, again) {
-        (Part::Topic(..), Part::FormerTopic(..)) => Problem::NotFormer(topic.clone()),
-        _ => Problem::Twice(topic.clone()),
+        (ConflictLocation::Topic(..), ConflictLocation::FormerTopic(..)) => {
+            ConflictKind::CurrentAndFormer(topic.clone())
+        }
+        _ => ConflictKind::DuplicateTopic(topic.clone()),
     }
 }
 
 fn shared_topics(streams: &[Stream]) -> Vec<Conflict> {
-    let mut first: HashMap<&Arc<str>, (Part, &Stream)> = HashMap::new();
+    let mut first: HashMap<&Arc<str>, (ConflictLocation, &Stream)> = HashMap::new();
     let mut conflicts = Vec::new();
     for (index, stream) in streams.iter().enumerate() {
         for (number, topic) in stream.topics.iter().enumerate() {
-            let at = Part::Topic(index, number);
+            let at = ConflictLocation::Topic(index, number);
             let (with, other) = *first.entry(topic).or_insert((at, stream));
             let problems = disagreements(stream, other, topic);
-            conflicts.extend(problems.map(|problem| Conflict::between(at, with, problem)));
+            conflicts.extend(problems.map(|kind| Conflict::between(at, with, kind)));
         }
     }
     conflicts
 }
 
-fn disagreements(one: &Stream, other: &Stream, topic: &Arc<str>) -> impl Iterator<Item = Problem> {
-    let payload = (one.encoding.payload != other.encoding.payload).then(|| Problem::Payload(topic.clone()));
-    let tombstones =
-        (one.encoding.tombstones != other.encoding.tombstones).then(|| Problem::Tombstones(topic.clone()));
-    let clusters = (one.clusters != other.clusters).then(|| Problem::Clusters(topic.clone()));
+fn disagreements(one: &Stream, other: &Stream, topic: &Arc<str>) -> impl Iterator<Item = ConflictKind> {
+    let payload =
+        (one.encoding.payload != other.encoding.payload).then(|| ConflictKind::Payload(topic.clone()));
+    let tombstones = (one.encoding.tombstones != other.encoding.tombstones)
+        .then(|| ConflictKind::Tombstones(topic.clone()));
+    let clusters = (one.clusters != other.clusters).then(|| ConflictKind::Clusters(topic.clone()));
     [payload, tombstones, clusters].into_iter().flatten()
 }
 
-fn bad_name(at: Part, name: &Arc<str>) -> Option<Conflict> {
+fn bad_name(at: ConflictLocation, name: &Arc<str>) -> Option<Conflict> {
     let why = check_name(name).err()?;
     let name = name.clone();
-    Some(Conflict::at(at, Problem::Name { name, why }))
+    Some(Conflict::at(at, ConflictKind::Name { name, why }))
 }
 
 impl Conflict {
-    fn at(at: Part, problem: Problem) -> Self {
-        Self {
-            at,
-            with: None,
-            problem,
-        }
+    fn at(at: ConflictLocation, kind: ConflictKind) -> Self {
+        Self { at, with: None, kind }
     }
 
-    fn between(at: Part, with: Part, problem: Problem) -> Self {
+    fn between(at: ConflictLocation, with: ConflictLocation, kind: ConflictKind) -> Self {
         Self {
             at,
             with: Some(with),
-            problem,
+            kind,
         }
     }
 }
@@ -211,12 +214,12 @@ mod tests {
     use super::*;
     use crate::encoding::{Payload, Tombstones};
 
-    fn problems(streams: &[Stream]) -> Vec<(Part, Option<Part>, String)> {
+    fn problems(streams: &[Stream]) -> Vec<(ConflictLocation, Option<ConflictLocation>, String)> {
         let conflicts = all(streams).into_iter();
-        conflicts.map(|c| (c.at, c.with, c.problem.to_string())).collect()
+        conflicts.map(|c| (c.at, c.with, c.kind.to_string())).collect()
     }
 
-    fn kinds(streams: &[Stream]) -> Vec<(Part, Option<Part>)> {
+    fn kinds(streams: &[Stream]) -> Vec<(ConflictLocation, Option<ConflictLocation>)> {
         problems(streams)
             .into_iter()
             .map(|(at, with, _)| (at, with))
@@ -231,7 +234,7 @@ mod tests {
         two.encoding.payload = Payload::Raw;
         two.encoding.tombstones = Tombstones::Delete;
         one.clusters = vec!["main".into()];
-        let pair = (Part::Topic(1, 0), Some(Part::Topic(0, 1)));
+        let pair = (ConflictLocation::Topic(1, 0), Some(ConflictLocation::Topic(0, 1)));
         assert_eq!(kinds(&[one, two]), [pair, pair, pair]);
     }
 
@@ -240,8 +243,8 @@ mod tests {
         let mut one = Stream::new("one", ["t"]);
         one.aliases = vec!["two".into(), "one".into()];
         let two = Stream::new("two", ["t"]);
-        let own = (Part::Alias(0, 1), Some(Part::Name(0)));
-        let foreign = (Part::Name(1), Some(Part::Alias(0, 0)));
+        let own = (ConflictLocation::Alias(0, 1), Some(ConflictLocation::Name(0)));
+        let foreign = (ConflictLocation::Name(1), Some(ConflictLocation::Alias(0, 0)));
         assert_eq!(kinds(&[one, two]), [own, foreign]);
     }
 
@@ -258,7 +261,10 @@ mod tests {
                 "topic `f` is listed twice",
             ]
         );
-        assert_eq!(kinds(&[Stream::new("s", [])]), [(Part::Topics(0), None)]);
+        assert_eq!(
+            kinds(&[Stream::new("s", [])]),
+            [(ConflictLocation::Topics(0), None)]
+        );
     }
 
     #[test]
@@ -268,10 +274,10 @@ mod tests {
         stream.former_topics = vec!["..".into()];
         let parts: Vec<_> = kinds(&[stream]).into_iter().map(|(at, _)| at).collect();
         let wanted = [
-            Part::Name(0),
-            Part::Alias(0, 0),
-            Part::Topic(0, 0),
-            Part::FormerTopic(0, 0),
+            ConflictLocation::Name(0),
+            ConflictLocation::Alias(0, 0),
+            ConflictLocation::Topic(0, 0),
+            ConflictLocation::FormerTopic(0, 0),
         ];
         assert_eq!(parts, wanted);
     }

@@ -6,7 +6,7 @@ use super::{Stream, sorted};
 
 /// Streams that hang together by shared topics: a topic is read from one cluster, so they move together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct StreamGroup {
     /// Their names, in the order of the configuration; at least one.
     pub streams: Vec<Arc<str>>,
     /// Their topics, sorted, each once.
@@ -16,11 +16,11 @@ pub struct Group {
 }
 
 /// Every stream is in one group.
-pub(super) fn groups(streams: &[Stream]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
+pub(super) fn groups(streams: &[Stream]) -> Vec<StreamGroup> {
+    let mut groups: Vec<StreamGroup> = Vec::new();
     for stream in streams {
-        let shares = |group: &mut Group| group.topics.iter().any(|topic| stream.topics.contains(topic));
-        let mut joined = Group {
+        let shares = |group: &mut StreamGroup| group.topics.iter().any(|topic| stream.topics.contains(topic));
+        let mut joined = StreamGroup {
             streams: Vec::new(),
             topics: stream.topics.clone(),
             clusters: stream.clusters.clone(),
@@ -41,7 +41,7 @@ pub(super) fn groups(streams: &[Stream]) -> Vec<Group> {
 mod tests {
     use super::*;
 
-    fn names(group: &Group) -> (Vec<&str>, Vec<&str>) {
+    fn names(group: &StreamGroup) -> (Vec<&str>, Vec<&str>) {
         (
             group.streams.iter().map(|name| &**name).collect(),
             group.topics.iter().map(|name| &**name).collect(),

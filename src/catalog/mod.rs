@@ -4,9 +4,9 @@
 
 mod conflict;
 mod group;
+mod name_indexes;
 mod names;
 mod parameter;
-mod ranks;
 mod select;
 mod stream;
 
@@ -17,14 +17,14 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-pub use conflict::{Conflict, Part, Problem};
-pub use group::Group;
-pub use names::{Meaning, Names, decoded, unescaped};
+pub use conflict::{Conflict, ConflictKind, ConflictLocation};
+pub use group::StreamGroup;
+pub use names::{NameMeaning, QueryNames, decoded, unescaped};
 pub use parameter::{LAST_EVENT_ID, Parameter, yields_to_fields};
 pub use select::{MAX_STREAMS_PER_REQUEST, SelectError, Selection};
-pub use stream::{BadName, Stream, StreamName, check_name};
+pub use stream::{InvalidName, Stream, StreamName, check_name};
 
-use self::ranks::Ranks;
+use self::name_indexes::NameIndex;
 use crate::{
     encoding::Encoding,
     position::{self, keep_tags},
@@ -36,21 +36,21 @@ pub struct Catalog {
     streams: Vec<Stream>,
     /// Names and aliases -> index into `streams`.
     names: HashMap<Arc<str>, usize, RandomState>,
-    topics: BTreeMap<Arc<str>, Topic>,
-    ranks: AllRanks,
+    topics: BTreeMap<Arc<str>, TopicConfig>,
+    name_indexes: NameIndexes,
 }
 
 /// What streams have in common with each other.
 #[derive(Clone, Debug, Default)]
-struct AllRanks {
-    topics: Ranks<position::Topic>,
-    former_topics: Ranks<position::Topic>,
-    filter_fields: Ranks<Arc<str>>,
+struct NameIndexes {
+    topics: NameIndex<position::TaggedTopic>,
+    former_topics: NameIndex<position::TaggedTopic>,
+    filter_fields: NameIndex<Arc<str>>,
 }
 
 /// What all streams that share a topic agree on.
 #[derive(Clone, Debug)]
-struct Topic {
+struct TopicConfig {
     encoding: Encoding,
     clusters: Vec<Arc<str>>,
 }
@@ -72,10 +72,10 @@ impl Catalog {
         Ok(Self {
             names: index_of_names(&streams),
             topics: topics_of_all(&streams),
-            ranks: AllRanks {
-                topics: Ranks::of(&streams, |stream| &stream.topics),
-                former_topics: Ranks::of(&streams, |stream| &stream.former_topics),
-                filter_fields: Ranks::of(&streams, |stream| &stream.filter_fields),
+            name_indexes: NameIndexes {
+                topics: NameIndex::of(&streams, |stream| &stream.topics),
+                former_topics: NameIndex::of(&streams, |stream| &stream.former_topics),
+                filter_fields: NameIndex::of(&streams, |stream| &stream.filter_fields),
             },
             streams,
         })
@@ -101,13 +101,13 @@ impl Catalog {
 
     /// The topics that can be read from `cluster`, sorted, each once.
     pub fn topics_of(&self, cluster: &str) -> Vec<Arc<str>> {
-        let reads = |topic: &Topic| topic.clusters.iter().any(|name| **name == *cluster);
+        let reads = |topic: &TopicConfig| topic.clusters.iter().any(|name| **name == *cluster);
         let topics = self.topics.iter().filter(|(_, topic)| reads(topic));
         topics.map(|(name, _)| Arc::clone(name)).collect()
     }
 
     /// The streams in groups that share topics, and so are read from one cluster at a time.
-    pub fn groups(&self) -> Vec<Group> {
+    pub fn groups(&self) -> Vec<StreamGroup> {
         group::groups(&self.streams)
     }
 
@@ -125,9 +125,9 @@ fn index_of_names(streams: &[Stream]) -> HashMap<Arc<str>, usize, RandomState> {
     names.collect()
 }
 
-fn topics_of_all(streams: &[Stream]) -> BTreeMap<Arc<str>, Topic> {
+fn topics_of_all(streams: &[Stream]) -> BTreeMap<Arc<str>, TopicConfig> {
     let topics = streams.iter().flat_map(|stream| {
-        let topic = Topic {
+        let topic = TopicConfig {
             encoding: stream.encoding,
             clusters: stream.clusters.clone(),
         };

@@ -9,41 +9,41 @@ use super::parameter::{PARAMETERS, Parameter};
 /// A query has room for thousands of names, and most of them mean nothing here. Each is read once, byte by byte, into a hash of its
 /// letters: its case, dashes and underscores do not count. Only of those whose hash is a known name's more is looked at.
 #[derive(Debug)]
-pub struct Names<'a> {
+pub struct QueryNames<'a> {
     /// By hash, then fields first.
-    known: Vec<Known<'a>>,
+    known: Vec<KnownName<'a>>,
     /// Some bits of each known hash.
     bits: [u64; 8],
 }
 
 /// What the name of a pair in a query means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning<'a> {
+pub enum NameMeaning<'a> {
     /// This parameter.
     Parameter(Parameter),
     /// The field of this number.
     Field(usize),
     /// Nothing, but it differs from this known name in case, dashes and underscores only.
-    Slip(&'a str),
+    Misspelt(&'a str),
     /// Nothing that concerns us.
     Nothing,
 }
 
 #[derive(Debug)]
-struct Known<'a> {
+struct KnownName<'a> {
     hash: u32,
     name: &'a str,
-    meaning: Meaning<'a>,
+    meaning: NameMeaning<'a>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> QueryNames<'a> {
     /// Those of the parameters, and of these fields.
     pub fn of(fields: impl Iterator<Item = &'a str>) -> Self {
         let fields = fields
             .enumerate()
-            .map(|(index, name)| (name, Meaning::Field(index)));
-        let parameters = PARAMETERS.map(|(name, parameter)| (name, Meaning::Parameter(parameter)));
-        let mut known: Vec<_> = fields.chain(parameters).map(Known::new).collect();
+            .map(|(index, name)| (name, NameMeaning::Field(index)));
+        let parameters = PARAMETERS.map(|(name, parameter)| (name, NameMeaning::Parameter(parameter)));
+        let mut known: Vec<_> = fields.chain(parameters).map(KnownName::new).collect();
         // Stable: a field keeps a name that is a parameter's too.
         known.sort_by_key(|known| known.hash);
         let mut bits = [0; 8];
@@ -56,17 +56,17 @@ impl<'a> Names<'a> {
 
     /// Reads the name that begins at byte `start` of `query`, and ends before a `=`, a `&` or the end. Returns where it ends, and what
     /// it means.
-    pub fn read(&self, query: &str, start: usize) -> (usize, Meaning<'a>) {
-        let name = Name::read(&query.as_bytes()[start..]);
+    pub fn read(&self, query: &str, start: usize) -> (usize, NameMeaning<'a>) {
+        let name = QueryName::read(&query.as_bytes()[start..]);
         let end = start + name.length;
         let (word, bit) = bit_of(name.hash);
         match self.bits[word] & bit {
-            0 => (end, Meaning::Nothing),
+            0 => (end, NameMeaning::Nothing),
             _ => (end, self.meaning(&query[start..end], &name)),
         }
     }
 
-    fn meaning(&self, text: &str, name: &Name) -> Meaning<'a> {
+    fn meaning(&self, text: &str, name: &QueryName) -> NameMeaning<'a> {
         let first = self.known.partition_point(|known| known.hash < name.hash);
         let alike = self.known[first..].iter();
         let alike = alike.take_while(|known| known.hash == name.hash);
@@ -76,23 +76,23 @@ impl<'a> Names<'a> {
             return exact.meaning;
         }
         let is_alike =
-            |known: &&Known<'_>| known.name.bytes().filter_map(letter).eq(Letters(text.as_bytes()));
+            |known: &&KnownName<'_>| known.name.bytes().filter_map(letter).eq(Letters(text.as_bytes()));
         let alike = alike.filter(is_alike);
         let name = decoded(text);
         let exact = alike.clone().find(|known| known.name == name);
-        exact.map_or_else(|| slip(alike, &name), |known| known.meaning)
+        exact.map_or_else(|| misspelt(alike, &name), |known| known.meaning)
     }
 }
 
-impl<'a> Known<'a> {
-    fn new((name, meaning): (&'a str, Meaning<'a>)) -> Self {
+impl<'a> KnownName<'a> {
+    fn new((name, meaning): (&'a str, NameMeaning<'a>)) -> Self {
         let hash = name.bytes().filter_map(letter).fold(0, hashed);
         Self { hash, name, meaning }
     }
 }
 
 /// The name of a pair in a query, as it is read.
-struct Name {
+struct QueryName {
     /// In bytes.
     length: usize,
     hash: u32,
@@ -100,7 +100,7 @@ struct Name {
     is_plain: bool,
 }
 
-impl Name {
+impl QueryName {
     fn read(query: &[u8]) -> Self {
         let (mut length, mut hash, mut is_plain) = (0, 0, true);
         while let Some(byte) = query.get(length) {
@@ -191,12 +191,15 @@ impl Iterator for Letters<'_> {
 }
 
 /// Returns what was meant by `name`, which is none of those that are `alike`: a parameter before a field.
-fn slip<'k, 'a: 'k>(alike: impl Iterator<Item = &'k Known<'a>> + Clone, name: &str) -> Meaning<'a> {
-    let is_parameter = |known: &&Known<'_>| matches!(known.meaning, Meaning::Parameter(_));
+fn misspelt<'k, 'a: 'k>(
+    alike: impl Iterator<Item = &'k KnownName<'a>> + Clone,
+    name: &str,
+) -> NameMeaning<'a> {
+    let is_parameter = |known: &&KnownName<'_>| matches!(known.meaning, NameMeaning::Parameter(_));
     let meant = alike.clone().find(is_parameter).or(alike.clone().next());
     // Spaces and plus signs were taken for the same.
     let meant = meant.filter(|known| letters(known.name).eq(letters(name)));
-    meant.map_or(Meaning::Nothing, |known| Meaning::Slip(known.name))
+    meant.map_or(NameMeaning::Nothing, |known| NameMeaning::Misspelt(known.name))
 }
 
 /// Returns the byte that `byte` stands for, if it is the sign of an escape, and what is behind that.
@@ -250,15 +253,15 @@ mod tests {
     use super::*;
     use crate::catalog::parameter::{LATER, RESERVED};
 
-    fn meaning(name: &str, fields: &[&'static str]) -> Meaning<'static> {
-        let (end, meaning) = Names::of(fields.iter().copied()).read(name, 0);
+    fn meaning(name: &str, fields: &[&'static str]) -> NameMeaning<'static> {
+        let (end, meaning) = QueryNames::of(fields.iter().copied()).read(name, 0);
         assert_eq!(end, name.len());
         meaning
     }
 
     fn meant(name: &str, fields: &[&'static str]) -> Option<&'static str> {
         match meaning(name, fields) {
-            Meaning::Slip(meant) => Some(meant),
+            NameMeaning::Misspelt(meant) => Some(meant),
             _ => None,
         }
     }
@@ -279,9 +282,12 @@ mod tests {
             assert_eq!(meant(name, &[]), Some(known), "{name}");
         }
         for known in RESERVED.into_iter().chain(LATER) {
-            assert!(matches!(meaning(known, &[]), Meaning::Parameter(_)), "{known}");
-            let slip = format!("{known}_");
-            assert!(meant(&slip, &[]).is_some(), "{known} is not in the table");
+            assert!(
+                matches!(meaning(known, &[]), NameMeaning::Parameter(_)),
+                "{known}"
+            );
+            let misspelt = format!("{known}_");
+            assert!(meant(&misspelt, &[]).is_some(), "{known} is not in the table");
         }
         for other in ["", "_", "-", "sinces", "sinc", "ids", "utm_source", "\u{130}d"] {
             assert_eq!(meant(other, &[]), None, "{other}");
@@ -292,8 +298,8 @@ mod tests {
     fn a_field_is_known_and_goes_before_a_near_miss() {
         assert_eq!(meant("Since", &["Since"]), None);
         assert_eq!(meant("user-id", &["user_id"]), Some("user_id"));
-        assert_eq!(meaning("user_id", &["a", "user_id"]), Meaning::Field(1));
-        assert_eq!(meaning("checkpoint", &["checkpoint"]), Meaning::Field(0));
+        assert_eq!(meaning("user_id", &["a", "user_id"]), NameMeaning::Field(1));
+        assert_eq!(meaning("checkpoint", &["checkpoint"]), NameMeaning::Field(0));
         assert_eq!(meant("check-point", &["check_point"]), Some("checkpoint"));
     }
 
@@ -304,15 +310,15 @@ mod tests {
             ("on%5Fgap", Parameter::OnGap),
             ("%4Cast-Event-ID", Parameter::LastEventId),
         ] {
-            assert_eq!(meaning(name, &[]), Meaning::Parameter(parameter), "{name}");
+            assert_eq!(meaning(name, &[]), NameMeaning::Parameter(parameter), "{name}");
         }
         assert_eq!(meant("%53ince", &[]), Some("since"));
-        assert_eq!(meaning("a+b", &["a b"]), Meaning::Field(0));
-        assert_eq!(meaning("a%20b", &["a b"]), Meaning::Field(0));
-        assert_eq!(meaning("a%2Bb", &["a b"]), Meaning::Nothing);
-        assert_eq!(meaning("a%2Bb", &["a+b"]), Meaning::Field(0));
+        assert_eq!(meaning("a+b", &["a b"]), NameMeaning::Field(0));
+        assert_eq!(meaning("a%20b", &["a b"]), NameMeaning::Field(0));
+        assert_eq!(meaning("a%2Bb", &["a b"]), NameMeaning::Nothing);
+        assert_eq!(meaning("a%2Bb", &["a+b"]), NameMeaning::Field(0));
         for other in ["%", "%7", "since%", "%zz", "%ff", "\u{e9}"] {
-            assert_eq!(meaning(other, &[]), Meaning::Nothing, "{other}");
+            assert_eq!(meaning(other, &[]), NameMeaning::Nothing, "{other}");
         }
     }
 

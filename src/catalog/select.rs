@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Catalog, StreamName};
-use crate::position::{Topic, Topics};
+use crate::position::{TaggedTopic, TopicSet};
 
 /// What a request's list of streams means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,9 +11,9 @@ pub struct Selection {
     /// The streams, each once, in the order in which they were first named.
     pub streams: Vec<StreamName>,
     /// Their topics.
-    pub topics: Topics,
+    pub topics: TopicSet,
     /// Topics that one of the streams once had and none of them has now: entries of ids that name them are ignored.
-    pub former_topics: Topics,
+    pub former_topics: TopicSet,
     /// Fields that a query may name as parameters, sorted, and whether all of the streams allow it.
     pub filter_fields: Vec<(Arc<str>, bool)>,
 }
@@ -56,12 +56,12 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
     if !unknown.is_empty() {
         return Err(SelectError::Unknown(unknown));
     }
-    let ranks = &catalog.ranks;
-    let topic = |(topic, _): (&Topic, usize)| topic.clone();
-    let topics: Topics = ranks.topics.among(&found).map(topic).collect();
-    let former_topics = ranks.former_topics.among(&found).map(topic);
+    let name_indexes = &catalog.name_indexes;
+    let topic = |(topic, _): (&TaggedTopic, usize)| topic.clone();
+    let topics: TopicSet = name_indexes.topics.among(&found).map(topic).collect();
+    let former_topics = name_indexes.former_topics.among(&found).map(topic);
     let former_topics = former_topics.filter(|former| !topics.contains(former.name()));
-    let fields = ranks.filter_fields.among(&found);
+    let fields = name_indexes.filter_fields.among(&found);
     let filter_fields = fields.map(|(field, count)| (Arc::clone(field), count == found.len()));
     Ok(Selection {
         filter_fields: filter_fields.collect(),
@@ -88,7 +88,7 @@ mod tests {
         Catalog::new([edits, all].into_iter().chain(many).collect()).expect("a catalog")
     }
 
-    fn texts(topics: &Topics) -> Vec<&str> {
+    fn texts(topics: &TopicSet) -> Vec<&str> {
         topics.names().map(|name| &**name).collect()
     }
 

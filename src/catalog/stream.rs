@@ -72,7 +72,7 @@ impl fmt::Display for StreamName {
 
 /// Why a text cannot name a topic, a stream or a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadName {
+pub enum InvalidName {
     /// No text.
     #[error("it is empty")]
     Empty,
@@ -92,16 +92,16 @@ pub enum BadName {
 ///
 /// # Errors
 /// When it cannot.
-pub fn check_name(name: &str) -> Result<(), BadName> {
+pub fn check_name(name: &str) -> Result<(), InvalidName> {
     let odd = |c: &char| !c.is_ascii_alphanumeric() && !"._-".contains(*c);
     match name {
-        "" => Err(BadName::Empty),
-        "." | ".." => Err(BadName::Dots),
-        _ if name.len() > LONGEST_NAME => Err(BadName::Long),
+        "" => Err(InvalidName::Empty),
+        "." | ".." => Err(InvalidName::Dots),
+        _ if name.len() > LONGEST_NAME => Err(InvalidName::Long),
         _ => name
             .chars()
             .find(odd)
-            .map_or(Ok(()), |c| Err(BadName::Character(c))),
+            .map_or(Ok(()), |c| Err(InvalidName::Character(c))),
     }
 }
 
@@ -117,9 +117,9 @@ mod tests {
         for name in ["a", "eqiad.mediawiki.page-create", "A_1", "...", &"x".repeat(249)] {
             assert_eq!(check_name(name), Ok(()), "{name}");
         }
-        assert_eq!(check_name(""), Err(BadName::Empty));
-        assert_eq!(check_name(".."), Err(BadName::Dots));
-        assert_eq!(check_name(&"x".repeat(250)), Err(BadName::Long));
+        assert_eq!(check_name(""), Err(InvalidName::Empty));
+        assert_eq!(check_name(".."), Err(InvalidName::Dots));
+        assert_eq!(check_name(&"x".repeat(250)), Err(InvalidName::Long));
         for (name, odd) in [
             ("a,b", ','),
             ("a/b", '/'),
@@ -127,7 +127,7 @@ mod tests {
             ("ä", 'ä'),
             ("a\0", '\0'),
         ] {
-            assert_eq!(check_name(name), Err(BadName::Character(odd)));
+            assert_eq!(check_name(name), Err(InvalidName::Character(odd)));
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::{
     catalog::Stream,
     config::{Config, Warning},
     event::MAX_VALUE_BYTES,
-    kafka::settings::Settings as Cluster,
-    partition::Settings as Memory,
+    kafka::settings::ClusterSettings as Cluster,
+    partition::MemorySettings as Memory,
 };
 
 /// Writes what the configuration makes, a line for each part, then the warnings.
@@ -49,14 +49,14 @@ fn of_cluster(cluster: &Cluster, topics: usize) -> String {
 /// What the process takes at most: the sum that a limit of a container or a unit has to be above.
 fn of_memory(config: &Config) -> String {
     let (memory, clusters) = (&config.memory, config.clusters.len());
-    let all = mib(memory.resident(clusters));
+    let all = mib(memory.resident_bytes(clusters));
     let [tail, history, lanes] = [memory.tail, memory.history, memory.lanes].map(|budget| mib(budget.get()));
-    let of_clusters = mib(Memory::of_clusters(clusters));
+    let cluster_overhead = mib(Memory::cluster_overhead(clusters));
     let clusters = count(clusters, "cluster");
     let streams = config.limits.streams_total.get() as usize;
     let (plain, http2) = (mib(streams * A_CLIENT), mib(streams * A_CLIENT_OF_HTTP2));
     format!(
-        "memory: at most {all} (tail {tail}, history {history}, lanes {lanes}, {of_clusters} for {clusters}), and for \
+        "memory: at most {all} (tail {tail}, history {history}, lanes {lanes}, {cluster_overhead} for {clusters}), and for \
          {streams} streams {plain} more, or {http2} if all are of HTTP/2"
     )
 }
@@ -65,8 +65,8 @@ fn of_memory(config: &Config) -> String {
 fn of_large_records(config: &Config) -> Option<String> {
     let brokers = config.clusters.iter().map(|cluster| cluster.bootstrap.len());
     let brokers: Vec<_> = brokers.collect();
-    let most = config.memory.resident_with_large(&brokers, MAX_VALUE_BYTES);
-    (most > config.memory.resident(brokers.len())).then(|| {
+    let most = config.memory.resident_bytes_with_large(&brokers, MAX_VALUE_BYTES);
+    (most > config.memory.resident_bytes(brokers.len())).then(|| {
         format!(
             "memory: at most {} while records of {} are read, if there are no more brokers than in `bootstrap`",
             mib(most),

@@ -12,8 +12,8 @@ use super::check::count;
 use crate::{
     config::Config,
     kafka::{
-        self, Answer,
-        settings::{BrokerAddr, Settings as Cluster},
+        self, BrokerInfo,
+        settings::{BrokerAddr, ClusterSettings as Cluster},
     },
 };
 
@@ -27,13 +27,13 @@ pub(super) fn report(out: &mut impl Write, config: &Config) -> io::Result<bool> 
 }
 
 /// A cluster and what its bootstrap brokers said.
-struct Found<'a> {
+struct ClusterAnswers<'a> {
     cluster: &'a Cluster,
-    said: Vec<(&'a BrokerAddr, Result<Answer, String>)>,
+    said: Vec<(&'a BrokerAddr, Result<BrokerInfo, String>)>,
 }
 
 /// Asks every broker of every cluster, all at once: a dead one costs the wait for one.
-fn ask_all(config: &Config) -> Vec<Found<'_>> {
+fn ask_all(config: &Config) -> Vec<ClusterAnswers<'_>> {
     thread::scope(|scope| {
         let asked: Vec<_> = config
             .clusters
@@ -44,13 +44,13 @@ fn ask_all(config: &Config) -> Vec<Found<'_>> {
                     let topics = topics.clone();
                     (
                         broker,
-                        scope.spawn(move || kafka::ask(cluster, broker, &topics, WITHIN)),
+                        scope.spawn(move || kafka::query_broker(cluster, broker, &topics, WITHIN)),
                     )
                 };
                 (cluster, cluster.bootstrap.iter().map(ask).collect::<Vec<_>>())
             })
             .collect();
-        let found = asked.into_iter().map(|(cluster, asked)| Found {
+        let found = asked.into_iter().map(|(cluster, asked)| ClusterAnswers {
             cluster,
             said: asked
                 .into_iter()
@@ -61,7 +61,7 @@ fn ask_all(config: &Config) -> Vec<Found<'_>> {
     })
 }
 
-impl Found<'_> {
+impl ClusterAnswers<'_> {
     fn report(&self, out: &mut impl Write, config: &Config) -> io::Result<bool> {
         let name = &self.cluster.name;
         for (broker, said) in &self.said {
@@ -98,7 +98,7 @@ impl Found<'_> {
                 ids.join(", ")
             ));
         }
-        let expected = kafka::expected_id(self.cluster, config.state.directory.as_deref());
+        let expected = kafka::expected_cluster_id(self.cluster, config.state.directory.as_deref());
         if let Some(expected) = expected
             && ids.iter().any(|id| **id != *expected)
         {
@@ -139,26 +139,26 @@ impl Found<'_> {
     }
 
     /// Returns, of each topic that is there, the partitions that cannot be fetched, by what is wrong with them.
-    fn unreadable(&self) -> BTreeMap<String, BTreeMap<String, Vec<Unread>>> {
+    fn unreadable(&self) -> BTreeMap<String, BTreeMap<String, Vec<UnfetchablePartition>>> {
         let told = self.answers().take(1).flat_map(|answer| &answer.topics);
         let topics: Vec<_> = told
             .filter_map(|(topic, found)| Some((Arc::clone(topic), *found.as_ref().ok()?)))
             .collect();
-        let mut unreadable = BTreeMap::<String, BTreeMap<String, Vec<Unread>>>::new();
+        let mut unreadable = BTreeMap::<String, BTreeMap<String, Vec<UnfetchablePartition>>>::new();
         let mut note = |topic: &str, error, unread| {
             let of_topic = unreadable.entry(topic.to_owned()).or_default();
             of_topic.entry(error).or_default().push(unread);
         };
         match kafka::try_fetches(self.cluster, &topics, WITHIN) {
             Ok(failed) => failed.into_iter().for_each(|it| {
-                let (partition, words) = (it.partition, it.words);
-                note(&it.topic, it.error, Unread { partition, words });
+                let (partition, words) = (it.partition, it.message);
+                note(&it.topic, it.error, UnfetchablePartition { partition, words });
             }),
             Err(why) => {
                 for (topic, partitions) in &topics {
                     for partition in (0..).take(*partitions) {
                         let words = String::new();
-                        note(topic, why.clone(), Unread { partition, words });
+                        note(topic, why.clone(), UnfetchablePartition { partition, words });
                     }
                 }
             }
@@ -191,19 +191,19 @@ impl Found<'_> {
         Ok(())
     }
 
-    fn answers(&self) -> impl Iterator<Item = &Answer> {
+    fn answers(&self) -> impl Iterator<Item = &BrokerInfo> {
         self.said.iter().filter_map(|(_, said)| said.as_ref().ok())
     }
 }
 
 /// A partition that cannot be fetched, and what librdkafka says of that.
-struct Unread {
+struct UnfetchablePartition {
     partition: i32,
     words: String,
 }
 
 /// Returns what is said of partitions that have the same error: once if it is the same of all, else of the first few of them.
-fn words(unread: &[Unread]) -> String {
+fn words(unread: &[UnfetchablePartition]) -> String {
     let Some(first) = unread.first() else {
         return String::new();
     };
@@ -211,18 +211,18 @@ fn words(unread: &[Unread]) -> String {
         let colon = if first.words.is_empty() { "" } else { ": " };
         return format!("{colon}{}", first.words);
     }
-    let told = unread.iter().take(MOST_NAMED);
+    let told = unread.iter().take(MAX_NAMED);
     let mut told: Vec<_> = told
         .map(|it| format!("partition {}: {}", it.partition, it.words))
         .collect();
-    if unread.len() > MOST_NAMED {
-        told.push(format!("and {} more", unread.len() - MOST_NAMED));
+    if unread.len() > MAX_NAMED {
+        told.push(format!("and {} more", unread.len() - MAX_NAMED));
     }
     format!(": {}", told.join("; "))
 }
 
 /// A line that names more is not read.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// The most partitions whose ids fit whatever the offsets: 16 characters of each, of the 16 KiB that are read of an id.
 const ID_PARTITIONS: usize = 1000;
@@ -251,7 +251,7 @@ mod tests {
         let config = config();
         let told = |partitions: [usize; 2]| {
             let topics = ["a", "b"].into_iter().zip(partitions);
-            let answer = Answer {
+            let answer = BrokerInfo {
                 cluster_id: "id".into(),
                 brokers: 1,
                 topics: topics
@@ -265,7 +265,9 @@ mod tests {
                 .map(|broker| (broker, Ok(answer.clone())))
                 .collect();
             let mut out = Vec::new();
-            Found { cluster, said }.report_ids(&mut out, &config).unwrap();
+            ClusterAnswers { cluster, said }
+                .report_ids(&mut out, &config)
+                .unwrap();
             String::from_utf8(out).unwrap()
         };
         assert_eq!(told([400, 600]), "");
@@ -281,7 +283,7 @@ mod tests {
     }
     #[test]
     fn of_many_damaged_partitions_the_first_are_named() {
-        let unread = |partition| Unread {
+        let unread = |partition| UnfetchablePartition {
             partition,
             words: format!("MessageSet at offset {partition} failed CRC32C check"),
         };
@@ -301,7 +303,7 @@ mod tests {
     #[test]
     fn what_is_said_of_all_partitions_is_said_once() {
         let of = |words: &str| {
-            let unread = |partition| Unread {
+            let unread = |partition| UnfetchablePartition {
                 partition,
                 words: words.to_owned(),
             };

@@ -10,16 +10,19 @@ use std::{
 
 use clap::Args;
 
-use super::Failure;
+use super::CliError;
 use crate::{
     config::duration,
-    probe::{self, Canary, Format, Limit, Plan, Report, Target, Threshold, Thresholds, Watch},
+    probe::{
+        self, CanaryCheck, LimitCheck, ProbePlan, ProbeReport, ProbeTarget, ReportFormat, Threshold,
+        Thresholds, WatchOptions,
+    },
 };
 
 #[derive(Debug, Args)]
-pub(super) struct Probe {
+pub(super) struct ProbeArgs {
     /// The gateway, or a stream of it: https://stream.example, http://127.0.0.1:8080/v2/stream/recentchange
-    url: Target,
+    url: ProbeTarget,
     /// The stream to ask for, where the URL does not say; several with commas between
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
@@ -58,7 +61,7 @@ pub(super) struct Probe {
     critical: Vec<Threshold>,
     /// nagios, json or prometheus
     #[arg(long, value_name = "FORMAT", value_parser = format, default_value = "nagios")]
-    format: Format,
+    format: ReportFormat,
     /// Probe again and again, this often, and serve the last result: /metrics for Prometheus, /result as JSON
     #[arg(long, value_name = "D", value_parser = some_time)]
     watch: Option<Duration>,
@@ -72,32 +75,32 @@ pub(super) struct Probe {
     listen: SocketAddr,
 }
 
-impl Probe {
-    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+impl ProbeArgs {
+    pub(super) fn run(self) -> Result<ExitCode, CliError> {
         let (format, listen, every) = (self.format, self.listen, self.watch);
-        let plan = self.plan().map_err(Failure::Usage)?;
+        let plan = self.plan().map_err(CliError::Usage)?;
         let Some(every) = every else {
             let report = probe::run(&plan);
-            say(format, &report)?;
+            print_report(format, &report)?;
             return Ok(ExitCode::from(report.status().exit_code()));
         };
         // Whoever started us may have closed stdout; the metrics go on.
         let listening = |address| drop(write(&format!("listening on http://{address}\n")));
-        let told = |report: &Report| drop(say(format, report));
-        match probe::watch(&plan, Watch { every, listen }, listening, told) {
+        let told = |report: &ProbeReport| drop(print_report(format, report));
+        match probe::watch(&plan, WatchOptions { every, listen }, listening, told) {
             Ok(never) => match never {},
-            Err(error) => Err(Failure::Watch(listen, error)),
+            Err(error) => Err(CliError::Watch(listen, error)),
         }
     }
 
-    fn plan(self) -> Result<Plan, String> {
+    fn plan(self) -> Result<ProbePlan, String> {
         let (crowd, neighbour) = match self.from.as_slice() {
             [] => (None, None),
             [neighbour] => (None, Some(*neighbour)),
             [crowd, neighbour] => (Some(*crowd), Some(*neighbour)),
             _ => return Err("--from can be given twice, not more often".into()),
         };
-        let limit = self.limit.zip(neighbour).map(|(streams, neighbour)| Limit {
+        let limit = self.limit.zip(neighbour).map(|(streams, neighbour)| LimitCheck {
             streams: streams.get(),
             crowd,
             neighbour,
@@ -106,12 +109,12 @@ impl Probe {
         let canary = self
             .canary
             .zip(self.canary_topic)
-            .map(|(bootstrap, topic)| Canary {
+            .map(|(bootstrap, topic)| CanaryCheck {
                 bootstrap,
                 topic,
                 options,
             });
-        Ok(Plan {
+        Ok(ProbePlan {
             target: self
                 .url
                 .stream(self.stream.as_deref())
@@ -130,7 +133,7 @@ impl Probe {
     }
 }
 
-fn say(format: Format, report: &Report) -> io::Result<()> {
+fn print_report(format: ReportFormat, report: &ProbeReport) -> io::Result<()> {
     write(&format.write(report).map_err(io::Error::other)?)
 }
 
@@ -153,7 +156,12 @@ fn pair(text: &str) -> Result<(String, String), String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn format(text: &str) -> Result<Format, String> {
-    let known = Format::ALL.into_iter().find(|format| format.name() == text);
-    known.ok_or_else(|| format!("there are {}", Format::ALL.map(Format::name).join(", ")))
+fn format(text: &str) -> Result<ReportFormat, String> {
+    let known = ReportFormat::ALL.into_iter().find(|format| format.name() == text);
+    known.ok_or_else(|| {
+        format!(
+            "there are {}",
+            ReportFormat::ALL.map(ReportFormat::name).join(", ")
+        )
+    })
 }

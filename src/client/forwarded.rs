@@ -12,22 +12,22 @@ use super::{ClientAddr, hops};
 
 /// A trusted proxy does not say for whom it speaks, or not so that it can be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unforwarded {
+pub struct UnidentifiedClient {
     /// Somebody behind that proxy.
     pub client: ClientAddr,
     /// What is wrong with its headers.
-    pub why: Unclear,
+    pub why: ForwardedError,
     /// The addresses that they name, of each header the last ones.
-    pub named: Named,
+    pub candidates: CandidateAddrs,
 }
 
 /// The addresses that a request names whose client is not known, any of which may be the client's. Empty when it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Named(pub Vec<IpAddr>);
+pub struct CandidateAddrs(pub Vec<IpAddr>);
 
 /// Why it cannot be told for whom a trusted proxy speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unclear {
+pub enum ForwardedError {
     /// It sends no header that says so.
     #[error("missing")]
     Missing,
@@ -44,7 +44,7 @@ pub enum Unclear {
 
 /// Which of the two headers that list hops are believed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lists {
+pub enum ForwardedHeaders {
     /// Both, which must agree when both are there.
     #[default]
     Both,
@@ -54,7 +54,7 @@ pub enum Lists {
     Forwarded,
 }
 
-impl Lists {
+impl ForwardedHeaders {
     /// All, in the order in which they are explained.
     pub const ALL: &[Self] = &[Self::Both, Self::XForwardedFor, Self::Forwarded];
 
@@ -82,37 +82,37 @@ impl Lists {
         self,
         headers: &HeaderMap,
         trusts: impl Fn(ClientAddr) -> bool,
-    ) -> Result<ClientAddr, Unclear> {
+    ) -> Result<ClientAddr, ForwardedError> {
         let mut client = None;
         for name in self.headers() {
-            let Some(found) = farthest(headers, name, &trusts)? else {
+            let Some(found) = first_untrusted(headers, name, &trusts)? else {
                 continue;
             };
             if client.replace(found).is_some_and(|other| other != found) {
-                return Err(Unclear::Contradictory);
+                return Err(ForwardedError::Contradictory);
             }
         }
-        client.ok_or(Unclear::Missing)
+        client.ok_or(ForwardedError::Missing)
     }
 }
 
 /// Goes from the right through the hops of all lines of a header, up to the first that is not trusted. `None` when the header
 /// is not there, or names nobody.
-fn farthest(
+fn first_untrusted(
     headers: &HeaderMap,
     name: &HeaderName,
     trusts: impl Fn(ClientAddr) -> bool,
-) -> Result<Option<ClientAddr>, Unclear> {
+) -> Result<Option<ClientAddr>, ForwardedError> {
     let (mut found, mut hides, mut count) = (None, false, 0);
-    let mut room = LONGEST;
+    let mut room = MAX_LINE_BYTES;
     for line in headers.get_all(name).iter().rev() {
         let line = line.as_bytes();
         let hops = if *name == header::FORWARDED {
             // From its start, where a quote may open: not of any length.
             if line.len() > room {
-                return Err(Unclear::Malformed);
+                return Err(ForwardedError::Malformed);
             }
-            hops::standard(line).ok_or(Unclear::Malformed)?
+            hops::standard(line).ok_or(ForwardedError::Malformed)?
         } else {
             hops::plain_end(line, room)
         };
@@ -125,7 +125,9 @@ fn farthest(
             };
             // Whoever is named left of a hop that names nobody may be anybody.
             let is_near = !hides && count <= MAX_HOPS;
-            let client = hops::address(hop).filter(|_| is_near).ok_or(Unclear::Malformed)?;
+            let client = hops::address(hop)
+                .filter(|_| is_near)
+                .ok_or(ForwardedError::Malformed)?;
             found = Some(client);
             if !trusts(client) {
                 return Ok(found);
@@ -134,7 +136,7 @@ fn farthest(
     }
     // The part that was not read may name another client.
     if hides && found.is_some() || room == 0 {
-        return Err(Unclear::Malformed);
+        return Err(ForwardedError::Malformed);
     }
     Ok(found)
 }
@@ -150,7 +152,7 @@ const MAX_HOPS: usize = 32;
 
 /// How much of one header is taken apart, in bytes, from its end: what so many proxies write, of IPv6 and with all that
 /// `Forwarded` has room for.
-const LONGEST: usize = 4 * 1024;
+const MAX_LINE_BYTES: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests;

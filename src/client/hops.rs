@@ -92,7 +92,7 @@ fn trim(text: &[u8]) -> &[u8] {
 
 /// An address with or without brackets and a port. The port may be one that its proxy made up (RFC 7239, section 6.2).
 pub(super) fn address(hop: &[u8]) -> Option<ClientAddr> {
-    if hop.len() > LONGEST_HOP {
+    if hop.len() > MAX_HOP_LEN {
         return None;
     }
     let hop = std::str::from_utf8(hop).ok()?;
@@ -117,11 +117,11 @@ pub(super) fn end_of(line: &[u8], room: usize) -> &[u8] {
     &line[line.len().saturating_sub(room)..]
 }
 
-/// The addresses that a line names anywhere, whatever its grammar, the last first. Looks at [`MOST_WORDS`] words.
-pub(super) fn named(line: &[u8]) -> impl Iterator<Item = IpAddr> {
+/// The addresses that a line names anywhere, whatever its grammar, the last first. Looks at [`MAX_WORDS`] words.
+pub(super) fn addresses_in(line: &[u8]) -> impl Iterator<Item = IpAddr> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'[' | b']');
     let words = line.rsplit(move |byte| !is_part(byte));
-    let words = words.filter(|word| !word.is_empty()).take(MOST_WORDS);
+    let words = words.filter(|word| !word.is_empty()).take(MAX_WORDS);
     words.filter_map(|word| {
         // What is behind the address may be no port.
         let without_port = || address(&word[..memchr::memrchr(b':', word)?]);
@@ -130,10 +130,10 @@ pub(super) fn named(line: &[u8]) -> impl Iterator<Item = IpAddr> {
 }
 
 /// Room for any address, and for a port that is made up of a hash.
-const LONGEST_HOP: usize = 256;
+const MAX_HOP_LEN: usize = 256;
 
 /// A header full of short words must not cost more than a look: a proxy's own words stand at the end.
-const MOST_WORDS: usize = 256;
+const MAX_WORDS: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -190,7 +190,10 @@ mod tests {
     #[test]
     fn addresses_are_named_whatever_is_around_them() {
         let line = b"\xff, for=\"198.51.100.7, for=192.0.2.1:x;by=\"[2001:db8::1]:80\", ::ffff:203.0.113.5";
-        let named: Vec<_> = named(line).map(|address| address.to_string()).collect();
-        assert_eq!(named, ["203.0.113.5", "2001:db8::1", "192.0.2.1", "198.51.100.7"]);
+        let candidates: Vec<_> = addresses_in(line).map(|address| address.to_string()).collect();
+        assert_eq!(
+            candidates,
+            ["203.0.113.5", "2001:db8::1", "192.0.2.1", "198.51.100.7"]
+        );
     }
 }

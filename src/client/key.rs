@@ -7,12 +7,12 @@ use ipnet::{IpNet, Ipv6Net};
 /// Who a limit counts against: an IPv4 address, an IPv6 network (a /64, unless it is told otherwise), or all those behind
 /// one proxy whose address is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientKey(Whose);
+pub struct ClientKey(KeyKind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Whose {
-    Own(IpNet),
-    Behind(IpAddr),
+enum KeyKind {
+    Network(IpNet),
+    BehindProxy(IpAddr),
 }
 
 impl ClientKey {
@@ -23,7 +23,7 @@ impl ClientKey {
 
     /// The key that `address` counts under. IPv4-mapped IPv6 is IPv4.
     pub fn within(address: IpAddr, Ipv6Prefix(prefix): Ipv6Prefix) -> Self {
-        Self(Whose::Own(match address.to_canonical() {
+        Self(KeyKind::Network(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::from(address).into(),
             IpAddr::V6(address) => Ipv6Net::new_assert(address, prefix).trunc().into(),
         }))
@@ -32,16 +32,16 @@ impl ClientKey {
     /// The key of those behind the proxy with this address of whom no more is known: one for each proxy, so that whoever
     /// fills it does so for one proxy only.
     pub(super) fn behind(proxy: IpAddr) -> Self {
-        Self(Whose::Behind(proxy.to_canonical()))
+        Self(KeyKind::BehindProxy(proxy.to_canonical()))
     }
 
     /// The IPv6 /48 that it is a part of: what one site is given, and can take addresses from as it likes. None for IPv4,
     /// and for a key that is as wide already.
     pub fn site(self) -> Option<Self> {
         match self.0 {
-            Whose::Own(IpNet::V6(own)) if own.prefix_len() > SITE => {
+            KeyKind::Network(IpNet::V6(own)) if own.prefix_len() > SITE => {
                 let site = Ipv6Net::new_assert(own.addr(), SITE).trunc();
-                Some(Self(Whose::Own(site.into())))
+                Some(Self(KeyKind::Network(site.into())))
             }
             _ => None,
         }
@@ -51,9 +51,9 @@ impl ClientKey {
 impl fmt::Display for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Whose::Own(IpNet::V4(address)) => address.addr().fmt(f),
-            Whose::Own(IpNet::V6(network)) => network.fmt(f),
-            Whose::Behind(proxy) => write!(f, "somebody behind {proxy}"),
+            KeyKind::Network(IpNet::V4(address)) => address.addr().fmt(f),
+            KeyKind::Network(IpNet::V6(network)) => network.fmt(f),
+            KeyKind::BehindProxy(proxy) => write!(f, "somebody behind {proxy}"),
         }
     }
 }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    fault::{Fault, Place, Read, quoted},
-    node::{Entry, Kind, Node},
-    table::{Key, did_you_mean, fill, nearest, optional, required},
+    diagnostic::{Diagnostic, Location, ParseResult, quoted},
+    node::{Node, NodeKind, TableEntry},
+    table::{KeySpec, did_you_mean, fill, nearest, optional, required},
 };
 use crate::{
     catalog::check_name,
-    kafka::settings::{BrokerAddr, Settings, passthrough, properties},
+    kafka::settings::{BrokerAddr, ClusterSettings, passthrough, properties},
 };
 
 /// The keys of one cluster.
-pub(super) const KEYS: &[Key<Settings>] = &[
+pub(super) const KEYS: &[KeySpec<ClusterSettings>] = &[
     required("name", "it is what streams call the cluster", |cluster, node| {
         name(node).map(|v| cluster.name = v.into())
     }),
@@ -50,7 +50,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
 ];
 
 /// Reads every cluster; those without a fault are in `clusters` even when others have some.
-pub(super) fn read(node: &Node, clusters: &mut Vec<Settings>) -> Read<()> {
+pub(super) fn read(node: &Node, clusters: &mut Vec<ClusterSettings>) -> ParseResult<()> {
     let items = node.list("an array of tables, [[clusters]]", |item| Ok(cluster(item)))?;
     if items.is_empty() {
         return Err(node.refused("at least one cluster", "this is empty"));
@@ -65,8 +65,8 @@ pub(super) fn read(node: &Node, clusters: &mut Vec<Settings>) -> Read<()> {
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-fn cluster(node: &Node) -> Read<Settings> {
-    let mut cluster = Settings::new("", Vec::new());
+fn cluster(node: &Node) -> ParseResult<ClusterSettings> {
+    let mut cluster = ClusterSettings::new("", Vec::new());
     let filled = fill(KEYS, node, &mut cluster);
     match (filled, single_bootstrap(&cluster, node)) {
         (Ok(()), None) => Ok(cluster),
@@ -79,14 +79,14 @@ fn cluster(node: &Node) -> Read<Settings> {
 }
 
 /// A text that can be a name.
-pub(super) fn name(node: &Node) -> Read<&str> {
+pub(super) fn name(node: &Node) -> ParseResult<&str> {
     let name = node.string()?;
     check_name(name).map_err(|why| node.refused("a name", why.to_string()))?;
     Ok(name)
 }
 
 /// The brokers, each once, in their order.
-fn brokers(node: &Node) -> Read<Vec<BrokerAddr>> {
+fn brokers(node: &Node) -> ParseResult<Vec<BrokerAddr>> {
     let mut brokers = node.list("an array of brokers", |item| {
         item.parsed::<BrokerAddr>("brokers such as \"b1.example:9092\"")
     })?;
@@ -99,49 +99,49 @@ fn brokers(node: &Node) -> Read<Vec<BrokerAddr>> {
 }
 
 /// The outage of 2019 begins with a list like this one.
-fn single_bootstrap(cluster: &Settings, item: &Node) -> Option<Fault> {
+fn single_bootstrap(cluster: &ClusterSettings, item: &Node) -> Option<Diagnostic> {
     if cluster.bootstrap.len() != 1 || cluster.allow_single_bootstrap {
         return None;
     }
     let title = "one bootstrap broker alone: when it is decommissioned nothing can connect any more, which is how \
                  EventStreams went down in 2019";
-    let fault = Fault::new(item.place_of("bootstrap"), title)
+    let fault = Diagnostic::new(item.location_of("bootstrap"), title)
         .label("all of these are one broker")
         .help("list two or more, or set `allow_single_bootstrap = true`, for instance for a name that follows the brokers")
-        .if_whole();
+        .only_if_parsed();
     Some(fault)
 }
 
-fn same_names(node: &Node) -> Vec<Fault> {
-    let mut seen: BTreeMap<&str, Place> = BTreeMap::new();
+fn same_names(node: &Node) -> Vec<Diagnostic> {
+    let mut seen: BTreeMap<&str, Location> = BTreeMap::new();
     let mut faults = Vec::new();
     let names = node.items().iter().filter_map(|item| item.get("name"));
     for (name, node) in names.filter_map(|node| Some((node.string().ok()?, node))) {
         match seen.get(name) {
             Some(first) => faults.push(
-                Fault::new(
-                    node.place.clone(),
+                Diagnostic::new(
+                    node.location.clone(),
                     format!("two clusters are called {}", quoted(name)),
                 )
                 .related(first.clone(), "first here"),
             ),
-            None => _ = seen.insert(name, node.place.clone()),
+            None => _ = seen.insert(name, node.location.clone()),
         }
     }
     faults
 }
 
 /// What is passed through. `security.protocol = "ssl"` and `"security.protocol" = "ssl"` mean the same.
-fn passed_through(node: &Node) -> Read<BTreeMap<String, String>> {
+fn passed_through(node: &Node) -> ParseResult<BTreeMap<String, String>> {
     let mut flat = Vec::new();
     flatten(node.entries()?, "", &mut flat);
     let mut faults = Vec::new();
-    let mut places = BTreeMap::new();
+    let mut locations = BTreeMap::new();
     let mut properties = BTreeMap::new();
     for (property, entry) in flat {
-        if let Some(first) = places.insert(property.clone(), entry.place.clone()) {
+        if let Some(first) = locations.insert(property.clone(), entry.location.clone()) {
             let title = format!("{} is set twice", quoted(&property));
-            faults.push(Fault::new(entry.place.clone(), title).related(first, "first here"));
+            faults.push(Diagnostic::new(entry.location.clone(), title).related(first, "first here"));
         }
         match value(&property, entry) {
             Ok(value) => _ = properties.insert(property, value),
@@ -149,11 +149,11 @@ fn passed_through(node: &Node) -> Read<BTreeMap<String, String>> {
         }
     }
     let flaws = passthrough::flaws(&properties).into_iter().map(|flaw| {
-        let place = places.get(&flaw.property).unwrap_or(&node.place);
-        Fault::new(place.clone(), format!("`{}` {}", flaw.property, flaw.problem))
+        let location = locations.get(&flaw.property).unwrap_or(&node.location);
+        Diagnostic::new(location.clone(), format!("`{}` {}", flaw.property, flaw.problem))
     });
     faults.extend(flaws);
-    passthrough::complete(&mut properties);
+    passthrough::add_ca_location(&mut properties);
     if faults.is_empty() {
         Ok(properties)
     } else {
@@ -162,44 +162,46 @@ fn passed_through(node: &Node) -> Read<BTreeMap<String, String>> {
 }
 
 /// The keys with their whole dotted names, to the leaves. (As deep as the parser goes, which stops at 128.)
-fn flatten<'a>(entries: &'a [Entry], prefix: &str, flat: &mut Vec<(String, &'a Entry)>) {
+fn flatten<'a>(entries: &'a [TableEntry], prefix: &str, flat: &mut Vec<(String, &'a TableEntry)>) {
     for entry in entries {
         let name = match prefix {
             "" => entry.name.clone(),
             prefix => format!("{prefix}.{}", entry.name),
         };
         match &entry.node.kind {
-            Kind::Table(deeper) => flatten(deeper, &name, flat),
+            NodeKind::Table(deeper) => flatten(deeper, &name, flat),
             _ => flat.push((name, entry)),
         }
     }
 }
 
-fn value(property: &str, entry: &Entry) -> Read<String> {
+fn value(property: &str, entry: &TableEntry) -> ParseResult<String> {
     if let Some(reason) = properties::refusal(property) {
         let title = format!("{} is not passed to librdkafka: {reason}", quoted(property));
-        return Err(vec![Fault::new(entry.place.clone(), title)]);
+        return Err(vec![Diagnostic::new(entry.location.clone(), title)]);
     }
-    if !properties::PASSED.contains(&property) {
-        let fault = Fault::new(
-            entry.place.clone(),
+    if !properties::ALLOWED.contains(&property) {
+        let fault = Diagnostic::new(
+            entry.location.clone(),
             format!("librdkafka's readers know no {}", quoted(property)),
         );
         return Err(vec![
-            match nearest(property, properties::PASSED.iter().copied()) {
+            match nearest(property, properties::ALLOWED.iter().copied()) {
                 Some(known) => fault.label(did_you_mean(known)),
                 None => fault,
             },
         ]);
     }
     match &entry.node.kind {
-        Kind::Text(text) if text.contains('\0') => {
+        NodeKind::Text(text) if text.contains('\0') => {
             Err(entry.node.refused("a value", "this holds a NUL character"))
         }
-        Kind::Text(text) => Ok(text.clone()),
-        Kind::Integer(number) => Ok(number.to_string()),
-        Kind::Float(number) => Ok(number.to_string()),
-        Kind::Flag(flag) => Ok(flag.to_string()),
-        Kind::List(_) | Kind::Table(_) => Err(entry.node.wrong_type("a string, a number, true or false")),
+        NodeKind::Text(text) => Ok(text.clone()),
+        NodeKind::Integer(number) => Ok(number.to_string()),
+        NodeKind::Float(number) => Ok(number.to_string()),
+        NodeKind::Flag(flag) => Ok(flag.to_string()),
+        NodeKind::List(_) | NodeKind::Table(_) => {
+            Err(entry.node.wrong_type("a string, a number, true or false"))
+        }
     }
 }

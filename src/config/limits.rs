@@ -5,18 +5,18 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 use ipnet::IpNet;
 
 use super::{
-    fault::{Fault, Place, Read},
-    node::{Kind, Node},
+    diagnostic::{Diagnostic, Location, ParseResult},
+    node::{Node, NodeKind},
     sections::network,
-    table::{Key, fill, optional, required},
+    table::{KeySpec, fill, optional, required},
 };
 use crate::{
     client::Ipv6Prefix,
-    limits::settings::{Network, Settings},
+    limits::settings::{LimitSettings, NetworkLimits},
 };
 
 /// The keys of the section.
-pub(super) const KEYS: &[Key<Settings>] = &[
+pub(super) const KEYS: &[KeySpec<LimitSettings>] = &[
     optional("streams_per_client", |limits, node| {
         node.count().map(|v| limits.streams_per_client = v)
     }),
@@ -55,7 +55,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     }),
 ];
 
-const NETWORK: &[Key<Network>] = &[
+const NETWORK: &[KeySpec<NetworkLimits>] = &[
     required("cidr", "say which addresses: \"192.0.2.0/24\"", |limits, item| {
         network(item).map(|v| limits.cidr = v)
     }),
@@ -71,36 +71,38 @@ const NETWORK: &[Key<Network>] = &[
 ];
 
 /// A whole number from 1 on, or no limit.
-pub(super) fn ceiling(node: &Node) -> Read<Option<NonZeroU32>> {
+pub(super) fn ceiling(node: &Node) -> ParseResult<Option<NonZeroU32>> {
     match &node.kind {
-        Kind::Text(text) if text == UNLIMITED => Ok(None),
-        Kind::Text(_) => Err(node.refused("a whole number from 1 on, or \"unlimited\"", "this is neither")),
+        NodeKind::Text(text) if text == UNLIMITED => Ok(None),
+        NodeKind::Text(_) => {
+            Err(node.refused("a whole number from 1 on, or \"unlimited\"", "this is neither"))
+        }
         _ => node.count().map(Some),
     }
 }
 
-fn prefix(node: &Node) -> Read<Ipv6Prefix> {
+fn prefix(node: &Node) -> ParseResult<Ipv6Prefix> {
     let bits = node.count()?.get();
     Ipv6Prefix::new(bits).ok_or_else(|| node.refused("a length from 32 to 128", "this is out of range"))
 }
 
-fn addresses(node: &Node) -> Read<Vec<IpNet>> {
+fn addresses(node: &Node) -> ParseResult<Vec<IpNet>> {
     node.list("an array of networks", network)
 }
 
 /// Networks, each once.
-fn networks(node: &Node) -> Read<Vec<Network>> {
+fn networks(node: &Node) -> ParseResult<Vec<NetworkLimits>> {
     let networks = node.list("an array of tables, [[limits.networks]]", |item| {
-        let mut network = Network::new(IpNet::default());
+        let mut network = NetworkLimits::new(IpNet::default());
         fill(NETWORK, item, &mut network).map(|()| network)
     })?;
-    let mut seen: BTreeMap<IpNet, Place> = BTreeMap::new();
+    let mut seen: BTreeMap<IpNet, Location> = BTreeMap::new();
     let mut faults = Vec::new();
     for (network, item) in networks.iter().zip(node.items()) {
-        let place = item.place_of("cidr");
-        if let Some(first) = seen.insert(network.cidr, place.clone()) {
+        let location = item.location_of("cidr");
+        if let Some(first) = seen.insert(network.cidr, location.clone()) {
             let title = format!("the limits of {} are there twice", network.cidr);
-            faults.push(Fault::new(place, title).related(first, "first here"));
+            faults.push(Diagnostic::new(location, title).related(first, "first here"));
         }
     }
     if faults.is_empty() {

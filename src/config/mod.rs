@@ -4,8 +4,8 @@
 //! value. Nothing is read from the process: text and environment are arguments.
 
 mod clusters;
+mod diagnostic;
 mod environment;
-mod fault;
 mod limits;
 mod node;
 mod redact;
@@ -18,21 +18,21 @@ mod units;
 
 use std::ffi::OsString;
 
-pub use fault::{Faults, Warning};
+pub use diagnostic::{ConfigErrors, Warning};
 pub use sections::Sections;
 pub use units::duration;
 
 use crate::{
     catalog::Catalog,
-    http::settings::{AdminSettings, Settings as HttpSettings},
-    kafka::settings::{Settings as ClusterSettings, StateSettings},
-    limits::settings::Settings as LimitSettings,
-    log::Settings as LogSettings,
-    partition::Settings as MemorySettings,
+    http::settings::{AdminSettings, HttpSettings},
+    kafka::settings::{ClusterSettings, StateSettings},
+    limits::settings::LimitSettings,
+    log::LogSettings,
+    partition::MemorySettings,
 };
-use fault::{Fault, Place};
+use diagnostic::{Diagnostic, Location};
 use node::Node;
-use sections::{Draft, LIMITS_NAME, TOP};
+use sections::{ConfigDraft, LIMITS_NAME, TOP};
 
 /// All that riverhead can be told, whole and without contradiction.
 #[derive(Clone, Debug)]
@@ -66,30 +66,30 @@ impl Config {
         text: &str,
         path: &str,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<(Self, Vec<Warning>), Faults> {
+    ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let (root, mut faults) = source::read(text);
         let (overrides, unfit) = environment::read(environment);
         let whole_text = faults.is_empty();
         faults.extend(unfit);
         let Some(mut root) = root else {
-            return Err(Faults::new(path, text, faults));
+            return Err(ConfigErrors::new(path, text, faults));
         };
         overrides
             .into_iter()
             .for_each(|variable| variable.apply(&mut root));
         let config = assemble(&root, &mut faults);
-        faults.retain(|fault| whole_text || fault.stands_alone());
+        faults.retain(|fault| whole_text || fault.is_conclusive());
         let config = config
             .filter(|_| faults.is_empty())
-            .ok_or_else(|| Faults::new(path, text, faults))?;
-        let surprises = rules::surprises(&root, &config).into_iter();
-        let warnings = surprises.map(|(place, said)| Warning::new(path, text, &place, said));
+            .ok_or_else(|| ConfigErrors::new(path, text, faults))?;
+        let warnings = rules::warnings(&root, &config).into_iter();
+        let warnings = warnings.map(|(location, said)| Warning::new(path, text, &location, said));
         let warnings = warnings.collect();
         Ok((config, warnings))
     }
 
     /// A longer text is not read, in bytes: room for every stream of a large site, and parsed in a blink.
-    pub const LONGEST_TEXT: usize = 1 << 20;
+    pub const MAX_TEXT_BYTES: usize = 1 << 20;
 
     /// The names of all keys: each section with its keys, in the order in which `config/riverhead.toml` explains them.
     pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
@@ -103,18 +103,18 @@ impl Sections {
     ///
     /// # Errors
     /// Everything that is wrong with the environment.
-    pub fn load(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Faults> {
+    pub fn load(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigErrors> {
         let (overrides, mut faults) = environment::read(environment);
-        let mut root = Node::empty_table("", Place::Whole);
+        let mut root = Node::empty_table("", Location::Document);
         let single = overrides.into_iter().filter(|variable| !variable.is_array());
         single.for_each(|variable| variable.apply(&mut root));
         let draft = draft(&root, &mut faults);
         // At the top nothing was said, and the arrays that are missing there are none of the environment's.
-        faults.retain(Fault::is_placed);
+        faults.retain(Diagnostic::has_location);
         if faults.is_empty() {
             Ok(draft.sections)
         } else {
-            Err(Faults::new("the environment", "", faults))
+            Err(ConfigErrors::new("the environment", "", faults))
         }
     }
 
@@ -144,7 +144,7 @@ impl Sections {
 }
 
 /// The configuration, if its streams make a catalog; it counts only when there are no faults.
-fn assemble(root: &Node, faults: &mut Vec<Fault>) -> Option<Config> {
+fn assemble(root: &Node, faults: &mut Vec<Diagnostic>) -> Option<Config> {
     let mut draft = draft(root, faults);
     draft.sections.limits.max_clients = streams::max_clients(&draft.streams, &draft.sections.limits);
     match streams::catalog(root, draft.streams) {
@@ -156,8 +156,8 @@ fn assemble(root: &Node, faults: &mut Vec<Fault>) -> Option<Config> {
     }
 }
 
-fn draft(root: &Node, faults: &mut Vec<Fault>) -> Draft {
-    let mut draft = Draft::default();
+fn draft(root: &Node, faults: &mut Vec<Diagnostic>) -> ConfigDraft {
+    let mut draft = ConfigDraft::default();
     faults.extend(table::fill(TOP, root, &mut draft).err().into_iter().flatten());
     let limits = root.get(LIMITS_NAME);
     draft.sections.streams_total_chosen = limits.is_some_and(|limits| limits.get("streams_total").is_some());
@@ -166,7 +166,7 @@ fn draft(root: &Node, faults: &mut Vec<Fault>) -> Draft {
 }
 
 /// Adds faults between values, but for those about a value with a fault of its own: that has its default now.
-fn add_consequences(faults: &mut Vec<Fault>, mut more: Vec<Fault>) {
-    more.retain(|consequence| !faults.iter().any(|fault| fault.touches(consequence)));
-    faults.extend(more.into_iter().map(Fault::if_whole));
+fn add_consequences(faults: &mut Vec<Diagnostic>, mut more: Vec<Diagnostic>) {
+    more.retain(|consequence| !faults.iter().any(|fault| fault.shares_location_with(consequence)));
+    faults.extend(more.into_iter().map(Diagnostic::only_if_parsed));
 }

@@ -5,7 +5,7 @@ use std::{fmt::Display, num::NonZeroU32, num::NonZeroU64, str::FromStr, time::Du
 use toml_span::{Span, Value, value::ValueInner};
 
 use super::{
-    fault::{Fault, Place, Read},
+    diagnostic::{Diagnostic, Location, ParseResult},
     units,
 };
 
@@ -14,60 +14,60 @@ use super::{
 pub(super) struct Node {
     /// What it is called in messages, `http.listen`.
     pub(super) path: String,
-    pub(super) place: Place,
-    pub(super) kind: Kind,
+    pub(super) location: Location,
+    pub(super) kind: NodeKind,
     /// The whole text of the variable it comes from: where a string is wanted, `12345` is one.
     pub(super) raw: Option<String>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Text(String),
     Integer(i64),
     Float(f64),
     Flag(bool),
     List(Vec<Node>),
-    Table(Vec<Entry>),
+    Table(Vec<TableEntry>),
 }
 
 /// One key of a table, with its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct TableEntry {
     pub(super) name: String,
     /// Where the key stands.
-    pub(super) place: Place,
+    pub(super) location: Location,
     pub(super) node: Node,
 }
 
 impl Node {
-    /// The tree below `value`. `place` says where a span of the text is.
-    pub(super) fn of(value: &Value<'_>, path: String, place: &dyn Fn(Span) -> Place) -> Self {
+    /// The tree below `value`. `location` says where a span of the text is.
+    pub(super) fn of(value: &Value<'_>, path: String, location: &dyn Fn(Span) -> Location) -> Self {
         let kind = match value.as_ref() {
-            ValueInner::String(text) => Kind::Text(text.to_string()),
-            ValueInner::Integer(number) => Kind::Integer(*number),
-            ValueInner::Float(number) => Kind::Float(*number),
-            ValueInner::Boolean(flag) => Kind::Flag(*flag),
+            ValueInner::String(text) => NodeKind::Text(text.to_string()),
+            ValueInner::Integer(number) => NodeKind::Integer(*number),
+            ValueInner::Float(number) => NodeKind::Float(*number),
+            ValueInner::Boolean(flag) => NodeKind::Flag(*flag),
             // Elements share the name of their list; the place tells them apart.
             ValueInner::Array(items) => {
-                let items = items.iter().map(|item| Self::of(item, path.clone(), place));
-                Kind::List(items.collect())
+                let items = items.iter().map(|item| Self::of(item, path.clone(), location));
+                NodeKind::List(items.collect())
             }
-            ValueInner::Table(table) => Kind::Table(entries(table, &path, place)),
+            ValueInner::Table(table) => NodeKind::Table(entries(table, &path, location)),
         };
         Self {
             path,
-            place: place(value.span),
+            location: location(value.span),
             kind,
             raw: None,
         }
     }
 
     /// A table without entries.
-    pub(super) fn empty_table(path: &str, place: Place) -> Self {
+    pub(super) fn empty_table(path: &str, location: Location) -> Self {
         Self {
             path: path.into(),
-            place,
-            kind: Kind::Table(Vec::new()),
+            location,
+            kind: NodeKind::Table(Vec::new()),
             raw: None,
         }
     }
@@ -81,37 +81,39 @@ impl Node {
     /// The elements; none also when this is no list.
     pub(super) fn items(&self) -> &[Self] {
         match &self.kind {
-            Kind::List(items) => items,
+            NodeKind::List(items) => items,
             _ => &[],
         }
     }
 
     /// Where the value under `name` stands, or this table if there is none.
-    pub(super) fn place_of(&self, name: &str) -> Place {
-        self.get(name).map_or(&self.place, |node| &node.place).clone()
+    pub(super) fn location_of(&self, name: &str) -> Location {
+        self.get(name)
+            .map_or(&self.location, |node| &node.location)
+            .clone()
     }
 
-    pub(super) fn entries(&self) -> Read<&[Entry]> {
+    pub(super) fn entries(&self) -> ParseResult<&[TableEntry]> {
         match &self.kind {
-            Kind::Table(entries) => Ok(entries),
+            NodeKind::Table(entries) => Ok(entries),
             _ => Err(self.wrong_type("a table")),
         }
     }
 
-    pub(super) fn string(&self) -> Read<&str> {
+    pub(super) fn string(&self) -> ParseResult<&str> {
         self.text("a string")
     }
 
-    pub(super) fn flag(&self) -> Read<bool> {
+    pub(super) fn flag(&self) -> ParseResult<bool> {
         match self.kind {
-            Kind::Flag(flag) => Ok(flag),
+            NodeKind::Flag(flag) => Ok(flag),
             _ => Err(self.wrong_type("true or false")),
         }
     }
 
     /// A whole number from 1 on.
-    pub(super) fn count(&self) -> Read<NonZeroU32> {
-        let Kind::Integer(number) = self.kind else {
+    pub(super) fn count(&self) -> ParseResult<NonZeroU32> {
+        let NodeKind::Integer(number) = self.kind else {
             return Err(self.wrong_type("a whole number"));
         };
         let count = u32::try_from(number).ok().and_then(NonZeroU32::new);
@@ -119,13 +121,13 @@ impl Node {
     }
 
     /// A duration, zero included.
-    pub(super) fn pause(&self) -> Read<Duration> {
+    pub(super) fn pause(&self) -> ParseResult<Duration> {
         let text = self.text(A_DURATION)?;
         units::duration(text).map_err(|why| self.refused(A_DURATION, why))
     }
 
     /// A duration above zero.
-    pub(super) fn duration(&self) -> Read<Duration> {
+    pub(super) fn duration(&self) -> ParseResult<Duration> {
         match self.pause()? {
             Duration::ZERO => Err(self.refused("a duration above zero", "this is zero")),
             duration => Ok(duration),
@@ -133,11 +135,11 @@ impl Node {
     }
 
     /// A size above zero, in bytes; a bare number counts bytes.
-    pub(super) fn size(&self) -> Read<NonZeroU64> {
+    pub(super) fn size(&self) -> ParseResult<NonZeroU64> {
         let bytes = match self.kind {
-            Kind::Integer(bytes) => u64::try_from(bytes)
+            NodeKind::Integer(bytes) => u64::try_from(bytes)
                 .ok()
-                .filter(|bytes| *bytes <= units::LARGEST)
+                .filter(|bytes| *bytes <= units::MAX_SIZE)
                 .ok_or_else(|| self.refused(A_SIZE, "this is out of range"))?,
             _ => units::size(self.text(A_SIZE)?).map_err(|why| self.refused(A_SIZE, why))?,
         };
@@ -145,7 +147,7 @@ impl Node {
     }
 
     /// One of `all`, by its name.
-    pub(super) fn choice<T: Copy>(&self, all: &[T], name: fn(T) -> &'static str) -> Read<T> {
+    pub(super) fn choice<T: Copy>(&self, all: &[T], name: fn(T) -> &'static str) -> ParseResult<T> {
         let names: Vec<_> = all
             .iter()
             .map(|choice| format!("\"{}\"", name(*choice)))
@@ -157,21 +159,25 @@ impl Node {
     }
 
     /// What the text parses to.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(&self, wanted: &str) -> Read<T> {
+    pub(super) fn parsed<T: FromStr<Err: Display>>(&self, wanted: &str) -> ParseResult<T> {
         let text = self.text(wanted)?;
         text.parse()
             .map_err(|why: T::Err| self.refused(wanted, why.to_string()))
     }
 
     /// Every element read by `read`; the faults of all of them.
-    pub(super) fn list<'a, T>(&'a self, wanted: &str, read: impl Fn(&'a Self) -> Read<T>) -> Read<Vec<T>> {
-        let Kind::List(items) = &self.kind else {
+    pub(super) fn list<'a, T>(
+        &'a self,
+        wanted: &str,
+        read: impl Fn(&'a Self) -> ParseResult<T>,
+    ) -> ParseResult<Vec<T>> {
+        let NodeKind::List(items) = &self.kind else {
             let fault = self.wrong_type(wanted).into_iter();
             let help = "write it as TOML, with brackets: [\"...\", \"...\"]";
             return Err(fault.map(|fault| fault.help(help)).collect());
         };
-        if items.len() > MOST_ELEMENTS {
-            return Err(self.refused(&format!("at most {MOST_ELEMENTS} elements"), "this has more"));
+        if items.len() > MAX_ELEMENTS {
+            return Err(self.refused(&format!("at most {MAX_ELEMENTS} elements"), "this has more"));
         }
         let (good, bad): (Vec<_>, Vec<_>) = items.iter().map(read).partition(Result::is_ok);
         if bad.is_empty() {
@@ -181,25 +187,25 @@ impl Node {
         }
     }
 
-    pub(super) fn wrong_type(&self, wanted: &str) -> Vec<Fault> {
+    pub(super) fn wrong_type(&self, wanted: &str) -> Vec<Diagnostic> {
         self.refused(wanted, format!("this is {}", self.kind.name()))
     }
 
-    pub(super) fn refused(&self, wanted: &str, why: impl Into<String>) -> Vec<Fault> {
+    pub(super) fn refused(&self, wanted: &str, why: impl Into<String>) -> Vec<Diagnostic> {
         let title = format!("`{}` wants {wanted}", self.path);
-        vec![Fault::new(self.place.clone(), title).label(why)]
+        vec![Diagnostic::new(self.location.clone(), title).label(why)]
     }
 
-    fn text(&self, wanted: &str) -> Read<&str> {
+    fn text(&self, wanted: &str) -> ParseResult<&str> {
         match (&self.kind, &self.raw) {
-            (Kind::Text(text), _) => Ok(text),
-            (Kind::Integer(_) | Kind::Float(_) | Kind::Flag(_), Some(raw)) => Ok(raw),
+            (NodeKind::Text(text), _) => Ok(text),
+            (NodeKind::Integer(_) | NodeKind::Float(_) | NodeKind::Flag(_), Some(raw)) => Ok(raw),
             _ => Err(self.wrong_type(wanted)),
         }
     }
 }
 
-impl Kind {
+impl NodeKind {
     fn name(&self) -> &'static str {
         match self {
             Self::Text(_) => "a string",
@@ -213,13 +219,17 @@ impl Kind {
 }
 
 /// The entries in the order of the text; `toml_span` keeps them by name.
-fn entries(table: &toml_span::value::Table<'_>, path: &str, place: &dyn Fn(Span) -> Place) -> Vec<Entry> {
+fn entries(
+    table: &toml_span::value::Table<'_>,
+    path: &str,
+    location: &dyn Fn(Span) -> Location,
+) -> Vec<TableEntry> {
     let mut keys: Vec<_> = table.iter().collect();
     keys.sort_by_key(|(key, _)| key.span.start);
-    let entries = keys.into_iter().map(|(key, value)| Entry {
+    let entries = keys.into_iter().map(|(key, value)| TableEntry {
         name: key.name.to_string(),
-        place: place(key.span),
-        node: Node::of(value, below(path, &key.name), place),
+        location: location(key.span),
+        node: Node::of(value, below(path, &key.name), location),
     });
     entries.collect()
 }
@@ -237,4 +247,4 @@ const A_DURATION: &str = "a duration such as \"15s\"";
 const A_SIZE: &str = "a size such as \"64MiB\"";
 
 /// Streams, topics of one, proxies: no list of a real deployment comes near it.
-const MOST_ELEMENTS: usize = 1_000;
+const MAX_ELEMENTS: usize = 1_000;

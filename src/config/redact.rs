@@ -11,18 +11,18 @@ use crate::kafka::settings::properties;
 
 /// `text` with everything blanked that may be a secret, byte for byte, so that places in it stay where they are.
 pub(super) fn redact(text: &str) -> String {
-    let mut reader = Reader {
+    let mut redactor = Redactor {
         rest: text,
         shown: String::with_capacity(text.len()),
         depth: 0,
     };
-    while !reader.rest.is_empty() {
-        reader.statement();
+    while !redactor.rest.is_empty() {
+        redactor.statement();
     }
-    reader.shown
+    redactor.shown
 }
 
-struct Reader<'a> {
+struct Redactor<'a> {
     rest: &'a str,
     shown: String,
     /// In how many lists and tables it is.
@@ -31,7 +31,7 @@ struct Reader<'a> {
 
 /// What may be shown of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum View {
+enum Visibility {
     /// All of it: its key is harmless.
     Shown,
     /// Nothing.
@@ -41,9 +41,9 @@ enum View {
 }
 
 /// Whether a value was one of TOML. Behind one that was not, a line begins anew.
-type Whole = bool;
+type WellFormed = bool;
 
-impl Reader<'_> {
+impl Redactor<'_> {
     /// One line, or as many as its value has.
     fn statement(&mut self) {
         self.depth = 0;
@@ -52,46 +52,46 @@ impl Reader<'_> {
             None => return,
             Some('[') => self.copy_while(|c| is_bare(c) || "[]. \t".contains(c)),
             Some('#') => {}
-            Some(_) => _ = self.pair(View::ByKey),
+            Some(_) => _ = self.pair(Visibility::ByKey),
         }
         self.blank_line();
     }
 
     /// `key = value`, as far as there is one.
-    fn pair(&mut self, outer: View) -> Whole {
+    fn pair(&mut self, outer: Visibility) -> WellFormed {
         let Some((key, length)) = key(self.rest) else {
             return false;
         };
         self.copy(length);
-        let view = match outer {
-            View::Hidden => View::Hidden,
-            _ => view_of(&key),
+        let visibility = match outer {
+            Visibility::Hidden => Visibility::Hidden,
+            _ => visibility_of(&key),
         };
-        self.value(view)
+        self.value(visibility)
     }
 
-    fn value(&mut self, view: View) -> Whole {
+    fn value(&mut self, visibility: Visibility) -> WellFormed {
         self.copy_while(is_space);
         let rest = self.rest;
         match rest.chars().next() {
             _ if rest.starts_with(r#"""""#) || rest.starts_with("'''") => self.long_string(),
-            Some(quote @ ('"' | '\'')) => self.string(quote, view),
-            Some('[' | '{') if self.depth == DEEPEST => false,
-            Some('[') => self.nested(|reader| reader.list(view)),
-            Some('{') => self.nested(|reader| reader.table(view)),
-            _ => self.scalar(view),
+            Some(quote @ ('"' | '\'')) => self.string(quote, visibility),
+            Some('[' | '{') if self.depth == MAX_DEPTH => false,
+            Some('[') => self.nested(|redactor| redactor.list(visibility)),
+            Some('{') => self.nested(|redactor| redactor.table(visibility)),
+            _ => self.scalar(visibility),
         }
     }
 
-    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Whole) -> Whole {
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> WellFormed) -> WellFormed {
         self.depth += 1;
-        let whole = read(self);
+        let well_formed = read(self);
         self.depth -= 1;
-        whole
+        well_formed
     }
 
     /// A string of several lines. No key needs one, and where it ends is a guess in a broken file.
-    fn long_string(&mut self) -> Whole {
+    fn long_string(&mut self) -> WellFormed {
         let quotes = &self.rest[..3];
         let end = self.rest[3..].find(quotes);
         let end = end.map_or(self.rest.len(), |end| end + 2 * quotes.len());
@@ -99,12 +99,12 @@ impl Reader<'_> {
         true
     }
 
-    fn string(&mut self, quote: char, view: View) -> Whole {
+    fn string(&mut self, quote: char, visibility: Visibility) -> WellFormed {
         let Some(length) = string_length(self.rest, quote) else {
             return false;
         };
         // An address may have a user and a password before it.
-        if view == View::Shown && !self.rest[..length].contains('@') {
+        if visibility == Visibility::Shown && !self.rest[..length].contains('@') {
             self.copy(length);
         } else {
             self.copy(1);
@@ -114,7 +114,7 @@ impl Reader<'_> {
         true
     }
 
-    fn list(&mut self, view: View) -> Whole {
+    fn list(&mut self, visibility: Visibility) -> WellFormed {
         self.copy(1);
         loop {
             self.copy_while(|c| c.is_whitespace() || c == ',');
@@ -128,7 +128,7 @@ impl Reader<'_> {
                 // Its end was forgotten: this is the next line's key.
                 Some(_) if key(self.rest).is_some() => return false,
                 Some(_) => {
-                    if !self.value(view) || !self.is_between() {
+                    if !self.value(visibility) || !self.is_between() {
                         return false;
                     }
                 }
@@ -136,11 +136,11 @@ impl Reader<'_> {
         }
     }
 
-    fn table(&mut self, view: View) -> Whole {
-        let inner = if view == View::Hidden {
-            View::Hidden
+    fn table(&mut self, visibility: Visibility) -> WellFormed {
+        let inner = if visibility == Visibility::Hidden {
+            Visibility::Hidden
         } else {
-            View::ByKey
+            Visibility::ByKey
         };
         self.copy(1);
         loop {
@@ -158,9 +158,9 @@ impl Reader<'_> {
     }
 
     /// A number, a word, or what was to be a string and lacks its quotes.
-    fn scalar(&mut self, view: View) -> Whole {
+    fn scalar(&mut self, visibility: Visibility) -> WellFormed {
         let length = self.rest.find(|c| !is_scalar(c)).unwrap_or(self.rest.len());
-        if view == View::Shown && !self.rest[length..].starts_with('@') {
+        if visibility == Visibility::Shown && !self.rest[length..].starts_with('@') {
             self.copy(length);
         } else {
             self.blank(length);
@@ -208,7 +208,7 @@ fn key(text: &str) -> Option<(String, usize)> {
     let is_of_key = |c: char| is_bare(c) || ". \t\"'\\".contains(c);
     let end = text
         .char_indices()
-        .take(LONGEST_KEY)
+        .take(MAX_KEY_LEN)
         .find(|(_, c)| !is_of_key(*c));
     let (equals, '=') = end? else { return None };
     let (key, rest) = text.split_at(equals);
@@ -236,15 +236,15 @@ fn string_length(text: &str, quote: char) -> Option<usize> {
     None
 }
 
-fn view_of(key: &str) -> View {
+fn visibility_of(key: &str) -> Visibility {
     let mut key = key;
     while let Some((_, rest)) = key.split_once('.').filter(|(first, _)| is_table(first)) {
         key = rest;
     }
     match key {
-        _ if HARMLESS.contains(key) => View::Shown,
-        _ if is_table(key) => View::ByKey,
-        _ => View::Hidden,
+        _ if HARMLESS.contains(key) => Visibility::Shown,
+        _ if is_table(key) => Visibility::ByKey,
+        _ => Visibility::Hidden,
     }
 }
 
@@ -262,7 +262,7 @@ static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
 static HARMLESS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let own = sections::known().into_iter().flat_map(|(_, keys)| keys);
     let of_networks = ["cidr"];
-    let passed = properties::PASSED.iter().copied();
+    let passed = properties::ALLOWED.iter().copied();
     own.chain(of_networks)
         .chain(passed)
         .filter(|key| !["networks", "librdkafka"].contains(key))
@@ -283,10 +283,10 @@ fn is_space(c: char) -> bool {
 }
 
 /// How deep lists and tables are read; our own are two deep. (The parser goes to 128.)
-const DEEPEST: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// How many characters a key is looked for in.
-const LONGEST_KEY: usize = 200;
+const MAX_KEY_LEN: usize = 200;
 
 /// Parts of the names of those keys of ours, and of librdkafka's, whose values are secrets, or may be.
 const SECRETS: &[&str] = &["password", "secret", "passphrase", ".pem", "token", "engine"];

@@ -4,25 +4,25 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{
     Config,
-    fault::{Fault, Place},
+    diagnostic::{Diagnostic, Location},
     node::Node,
     sections::{ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, STREAMS_NAME, Sections},
 };
 use crate::{
     catalog::{Catalog, yields_to_fields},
-    client::Lists,
-    http::settings::Settings as Http,
-    kafka::settings::Settings as Cluster,
-    limits::settings::Network,
+    client::ForwardedHeaders,
+    http::settings::HttpSettings as Http,
+    kafka::settings::ClusterSettings as Cluster,
+    limits::settings::NetworkLimits,
 };
 
 /// What does not fit together.
-pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Fault> {
+pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Diagnostic> {
     let rules = [
         stalls_before_heartbeat,
         one_address_twice,
         client_above_total,
-        lobby_of_one,
+        idle_limit_of_one,
         nobody_is_believed,
         client_of_a_network_above_total,
         allowed_and_denied,
@@ -33,7 +33,7 @@ pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Fault> {
         .collect()
 }
 
-fn stalls_before_heartbeat(root: &Node, Sections { http, .. }: &Sections) -> Option<Fault> {
+fn stalls_before_heartbeat(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
     if http.heartbeat < http.stall_timeout {
         return None;
     }
@@ -49,7 +49,7 @@ fn stalls_before_heartbeat(root: &Node, Sections { http, .. }: &Sections) -> Opt
     Some(fault.help("on a quiet stream nothing but heartbeats shows whether the socket still takes bytes"))
 }
 
-fn one_address_twice(root: &Node, sections: &Sections) -> Option<Fault> {
+fn one_address_twice(root: &Node, sections: &Sections) -> Option<Diagnostic> {
     let (public, admin) = (sections.http.listen, sections.admin.listen);
     collide(public, admin).then(|| {
         let title = format!("`admin.listen` ({admin}) and `http.listen` ({public}) cannot both be bound");
@@ -62,7 +62,7 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && (any || one.ip() == other.ip())
 }
 
-fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault> {
+fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
     let (client, total) = (limits.streams_per_client, limits.streams_total);
     (client > total).then(|| {
         let title = format!(
@@ -72,7 +72,7 @@ fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option
     })
 }
 
-fn lobby_of_one(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault> {
+fn idle_limit_of_one(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
     let (client, total) = (
         limits.connections_without_stream_per_client,
         limits.connections_without_stream,
@@ -90,7 +90,7 @@ fn lobby_of_one(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault
     })
 }
 
-fn nobody_is_believed(root: &Node, Sections { http, .. }: &Sections) -> Option<Fault> {
+fn nobody_is_believed(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
     let (key, consequence) = match (http.proxy_protocol, &http.client_header) {
         (true, _) => ("proxy_protocol", "nobody could connect"),
         (false, Some(_)) => ("client_header", "nobody's header would be believed"),
@@ -102,9 +102,9 @@ fn nobody_is_believed(root: &Node, Sections { http, .. }: &Sections) -> Option<F
     })
 }
 
-fn client_of_a_network_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault> {
+fn client_of_a_network_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
     let total = limits.streams_total;
-    let above = |network: &Network| network.streams_per_client.filter(|streams| *streams > total);
+    let above = |network: &NetworkLimits| network.streams_per_client.filter(|streams| *streams > total);
     let (at, (cidr, streams)) = limits
         .networks
         .iter()
@@ -115,11 +115,11 @@ fn client_of_a_network_above_total(root: &Node, Sections { limits, .. }: &Sectio
         "`streams_per_client` ({streams}) of {cidr} is above `limits.streams_total` ({total}): one client could hold them all"
     );
     let item = root.get(LIMITS_NAME)?.get("networks")?.items().get(at);
-    let place = item.map_or(Place::Whole, |item| item.place_of("streams_per_client"));
-    Some(Fault::new(place, title))
+    let location = item.map_or(Location::Document, |item| item.location_of("streams_per_client"));
+    Some(Diagnostic::new(location, title))
 }
 
-fn allowed_and_denied(root: &Node, Sections { limits, .. }: &Sections) -> Option<Fault> {
+fn allowed_and_denied(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
     let both = limits
         .allow
         .iter()
@@ -130,30 +130,30 @@ fn allowed_and_denied(root: &Node, Sections { limits, .. }: &Sections) -> Option
 }
 
 /// A fault between two keys, at those of them that somebody set.
-fn between(root: &Node, title: String, keys: [(&str, &str); 2]) -> Fault {
-    let places = keys.map(|(section, key)| root.get(section)?.get(key).map(|node| node.place.clone()));
-    match places {
-        [Some(one), Some(other)] => Fault::new(one, title).related(other, "and this"),
-        [one, other] => Fault::new(one.or(other).unwrap_or(Place::Whole), title),
+fn between(root: &Node, title: String, keys: [(&str, &str); 2]) -> Diagnostic {
+    let locations = keys.map(|(section, key)| root.get(section)?.get(key).map(|node| node.location.clone()));
+    match locations {
+        [Some(one), Some(other)] => Diagnostic::new(one, title).related(other, "and this"),
+        [one, other] => Diagnostic::new(one.or(other).unwrap_or(Location::Document), title),
     }
 }
 
 /// What the operator should know of a configuration that is right.
-pub(super) fn surprises(root: &Node, config: &Config) -> Vec<(Place, String)> {
-    let mut surprises = listeners(root, config);
+pub(super) fn warnings(root: &Node, config: &Config) -> Vec<(Location, String)> {
+    let mut warnings = listeners(root, config);
     let nodes = root.get(CLUSTERS_NAME).map_or(&[][..], Node::items);
     for (cluster, node) in config.clusters.iter().zip(nodes) {
-        surprises.extend(few_brokers(cluster, node));
-        surprises.extend(idle(cluster, &config.catalog, node));
-        surprises.extend(open_password(cluster, node));
+        warnings.extend(few_brokers(cluster, node));
+        warnings.extend(idle(cluster, &config.catalog, node));
+        warnings.extend(open_password(cluster, node));
     }
-    surprises.extend(fields_of_later_parameters(root, &config.catalog));
-    surprises.sort();
-    surprises
+    warnings.extend(fields_of_later_parameters(root, &config.catalog));
+    warnings.sort();
+    warnings
 }
 
 /// A field that has the name of a parameter keeps it, if it had it first.
-fn fields_of_later_parameters(root: &Node, catalog: &Catalog) -> Vec<(Place, String)> {
+fn fields_of_later_parameters(root: &Node, catalog: &Catalog) -> Vec<(Location, String)> {
     let nodes = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
     let streams = catalog.streams().zip(nodes);
     let fields = streams.flat_map(|(stream, node)| {
@@ -168,12 +168,12 @@ fn fields_of_later_parameters(root: &Node, catalog: &Catalog) -> Vec<(Place, Str
             "`{field}` is a parameter of its own now; of stream `{}` it stays the field, and the parameter cannot be used",
             stream.name
         );
-        (node.place_of("filter_fields"), text)
+        (node.location_of("filter_fields"), text)
     });
     surprise.collect()
 }
 
-fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Place, String)> {
+fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Location, String)> {
     let count @ ..3 = cluster.bootstrap.len() else {
         return None;
     };
@@ -182,16 +182,16 @@ fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Place, String)> {
         "cluster `{}` has {count} bootstrap broker{plural}; three outlive the decommissioning of one",
         cluster.name
     );
-    Some((node.place_of("bootstrap"), text))
+    Some((node.location_of("bootstrap"), text))
 }
 
-fn idle(cluster: &Cluster, catalog: &Catalog, node: &Node) -> Option<(Place, String)> {
+fn idle(cluster: &Cluster, catalog: &Catalog, node: &Node) -> Option<(Location, String)> {
     let text = format!("no stream is read from cluster `{}`", cluster.name);
     let unread = catalog.topics_of(&cluster.name).is_empty();
-    unread.then(|| (node.place_of("name"), text))
+    unread.then(|| (node.location_of("name"), text))
 }
 
-fn open_password(cluster: &Cluster, node: &Node) -> Option<(Place, String)> {
+fn open_password(cluster: &Cluster, node: &Node) -> Option<(Location, String)> {
     let is = |property: &str, value: &str| {
         let own = cluster.librdkafka.get(property);
         own.is_some_and(|own| own.eq_ignore_ascii_case(value))
@@ -201,21 +201,21 @@ fn open_password(cluster: &Cluster, node: &Node) -> Option<(Place, String)> {
         "the password for cluster `{}` crosses the network in clear",
         cluster.name
     );
-    (plain && is("security.protocol", "sasl_plaintext")).then(|| (node.place_of("librdkafka"), text))
+    (plain && is("security.protocol", "sasl_plaintext")).then(|| (node.location_of("librdkafka"), text))
 }
 
-fn listeners(root: &Node, Config { http, admin, .. }: &Config) -> Vec<(Place, String)> {
-    let mut surprises = Vec::new();
+fn listeners(root: &Node, Config { http, admin, .. }: &Config) -> Vec<(Location, String)> {
+    let mut warnings = Vec::new();
     if !admin.listen.ip().is_loopback() {
         let text = format!(
             "the admin listener on {} is open to others: health and metrics name brokers",
             admin.listen
         );
-        surprises.push((place(root, ADMIN_NAME, "listen"), text));
+        warnings.push((location(root, ADMIN_NAME, "listen"), text));
     }
-    if http.heartbeat > PROXY_PATIENCE {
+    if http.heartbeat > PROXY_IDLE_TIMEOUT {
         let text = "proxies commonly cut a connection after 60s of silence; `http.heartbeat` is longer";
-        surprises.push((place(root, HTTP_NAME, "heartbeat"), text.into()));
+        warnings.push((location(root, HTTP_NAME, "heartbeat"), text.into()));
     }
     if let Some(all) = http
         .trusted_proxies
@@ -225,35 +225,35 @@ fn listeners(root: &Node, Config { http, admin, .. }: &Config) -> Vec<(Place, St
         let text = format!(
             "`http.trusted_proxies` holds {all}: whoever connects directly chooses whom a limit counts"
         );
-        surprises.push((place(root, HTTP_NAME, "trusted_proxies"), text));
+        warnings.push((location(root, HTTP_NAME, "trusted_proxies"), text));
     }
-    surprises.extend(either_header(root, http));
-    surprises
+    warnings.extend(either_header(root, http));
+    warnings
 }
 
 /// A proxy sets one of the two headers, and passes on what a stranger writes into the other.
-fn either_header(root: &Node, http: &Http) -> Option<(Place, String)> {
+fn either_header(root: &Node, http: &Http) -> Option<(Location, String)> {
     if http.trusted_proxies.is_empty() || http.proxy_protocol {
         return None;
     }
     let text = match (&http.client_header, http.forwarded) {
-        (None, Lists::Both) => {
+        (None, ForwardedHeaders::Both) => {
             "`http.forwarded` is \"both\": who sends the header that your proxy does not set is counted as somebody behind it, \
              not as a client of its own; name the one that it sets, \"x-forwarded-for\" or \"forwarded\""
         }
-        (Some(_), Lists::XForwardedFor | Lists::Forwarded) => {
+        (Some(_), ForwardedHeaders::XForwardedFor | ForwardedHeaders::Forwarded) => {
             "`http.forwarded` is not looked at, because `http.client_header` is set"
         }
         _ => return None,
     };
-    Some((place(root, HTTP_NAME, "forwarded"), text.into()))
+    Some((location(root, HTTP_NAME, "forwarded"), text.into()))
 }
 
 /// Where the key stands, else its section, else nowhere.
-fn place(root: &Node, section: &str, key: &str) -> Place {
+fn location(root: &Node, section: &str, key: &str) -> Location {
     root.get(section)
-        .map_or(Place::Whole, |section| section.place_of(key))
+        .map_or(Location::Document, |section| section.location_of(key))
 }
 
 /// The defaults of nginx (`proxy_read_timeout`) and of AWS's load balancers (idle timeout).
-const PROXY_PATIENCE: Duration = Duration::from_secs(60);
+const PROXY_IDLE_TIMEOUT: Duration = Duration::from_secs(60);

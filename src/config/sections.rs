@@ -7,34 +7,34 @@ use ipnet::IpNet;
 
 use super::{
     clusters,
-    fault::Read,
+    diagnostic::ParseResult,
     limits,
     node::Node,
     streams,
-    table::{Key, fill, optional, required},
+    table::{KeySpec, fill, optional, required},
 };
 use crate::{
-    client::{Lists, canonical},
+    client::{ForwardedHeaders, canonical},
     http,
     http::settings::Sink,
     kafka,
-    limits::settings::Settings as LimitSettings,
+    limits::settings::LimitSettings,
     log, partition,
 };
 
 /// What the whole file is read into.
 #[derive(Default)]
-pub(super) struct Draft {
+pub(super) struct ConfigDraft {
     pub(super) sections: Sections,
-    pub(super) clusters: Vec<kafka::settings::Settings>,
-    pub(super) streams: Vec<streams::Draft>,
+    pub(super) clusters: Vec<kafka::settings::ClusterSettings>,
+    pub(super) streams: Vec<streams::StreamDraft>,
 }
 
 /// The sections that are there once and have a default for every key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sections {
     /// `http`: the public listener and its streams.
-    pub http: http::settings::Settings,
+    pub http: http::settings::HttpSettings,
     /// `admin`: the listener for those who run riverhead.
     pub admin: http::settings::AdminSettings,
     /// `limits`: what clients may have.
@@ -42,16 +42,16 @@ pub struct Sections {
     /// Whether `limits.streams_total` was there.
     pub streams_total_chosen: bool,
     /// `memory`: budgets of the logs.
-    pub memory: partition::Settings,
+    pub memory: partition::MemorySettings,
     /// `state`: what is kept over a restart.
     pub state: kafka::settings::StateSettings,
     /// `log`: what is logged, and how.
-    pub log: log::Settings,
+    pub log: log::LogSettings,
 }
 
 /// The keys of each section, in the order in which they are explained.
 pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
-    fn names<S>(keys: &[Key<S>]) -> Vec<&'static str> {
+    fn names<S>(keys: &[KeySpec<S>]) -> Vec<&'static str> {
         keys.iter().map(|key| key.name).collect()
     }
     vec![
@@ -67,7 +67,7 @@ pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
 }
 
 /// What stands at the top.
-pub(super) const TOP: &[Key<Draft>] = &[
+pub(super) const TOP: &[KeySpec<ConfigDraft>] = &[
     optional(HTTP_NAME, |draft, node| {
         fill(HTTP, node, &mut draft.sections.http)
     }),
@@ -96,7 +96,7 @@ pub(super) const TOP: &[Key<Draft>] = &[
     ),
 ];
 
-const HTTP: &[Key<http::settings::Settings>] = &[
+const HTTP: &[KeySpec<http::settings::HttpSettings>] = &[
     optional("listen", |http, node| {
         node.parsed(AN_ADDRESS).map(|v| http.listen = v)
     }),
@@ -105,7 +105,8 @@ const HTTP: &[Key<http::settings::Settings>] = &[
             .map(|v| http.trusted_proxies = v)
     }),
     optional("forwarded", |http, node| {
-        node.choice(Lists::ALL, Lists::name).map(|v| http.forwarded = v)
+        node.choice(ForwardedHeaders::ALL, ForwardedHeaders::name)
+            .map(|v| http.forwarded = v)
     }),
     optional("client_header", |http, node| {
         header(node).map(|v| http.client_header = v)
@@ -131,7 +132,7 @@ const HTTP: &[Key<http::settings::Settings>] = &[
     }),
 ];
 
-const ADMIN: &[Key<http::settings::AdminSettings>] = &[
+const ADMIN: &[KeySpec<http::settings::AdminSettings>] = &[
     optional("listen", |admin, node| {
         node.parsed(AN_ADDRESS).map(|v| admin.listen = v)
     }),
@@ -148,20 +149,20 @@ const ADMIN: &[Key<http::settings::AdminSettings>] = &[
     }),
 ];
 
-const MEMORY: &[Key<partition::Settings>] = &[
+const MEMORY: &[KeySpec<partition::MemorySettings>] = &[
     optional("tail", |memory, node| budget(node).map(|v| memory.tail = v)),
     optional("history", |memory, node| budget(node).map(|v| memory.history = v)),
     optional("lanes", |memory, node| budget(node).map(|v| memory.lanes = v)),
 ];
 
-const STATE: &[Key<kafka::settings::StateSettings>] = &[optional("directory", |state, node| {
+const STATE: &[KeySpec<kafka::settings::StateSettings>] = &[optional("directory", |state, node| {
     node.string()
         .map(|v| state.directory = Some(v).filter(|path| !path.is_empty()).map(Into::into))
 })];
 
-const LOG: &[Key<log::Settings>] = &[
+const LOG: &[KeySpec<log::LogSettings>] = &[
     optional("format", |log, node| {
-        node.choice(log::Format::ALL, log::Format::name)
+        node.choice(log::LogFormat::ALL, log::LogFormat::name)
             .map(|v| log.format = v)
     }),
     optional("level", |log, node| {
@@ -170,7 +171,7 @@ const LOG: &[Key<log::Settings>] = &[
     }),
 ];
 
-fn budget(node: &Node) -> Read<std::num::NonZeroUsize> {
+fn budget(node: &Node) -> ParseResult<std::num::NonZeroUsize> {
     let bytes = node.size()?;
     bytes.try_into().map_err(|_| {
         node.refused(
@@ -181,7 +182,7 @@ fn budget(node: &Node) -> Read<std::num::NonZeroUsize> {
 }
 
 /// A header's name; an empty text is none.
-fn header(node: &Node) -> Read<Option<HeaderName>> {
+fn header(node: &Node) -> ParseResult<Option<HeaderName>> {
     if node.string().is_ok_and(str::is_empty) {
         return Ok(None);
     }
@@ -190,7 +191,7 @@ fn header(node: &Node) -> Read<Option<HeaderName>> {
 }
 
 /// A network without host bits; an address alone is a network of one, and IPv4-mapped IPv6 is IPv4.
-pub(super) fn network(node: &Node) -> Read<IpNet> {
+pub(super) fn network(node: &Node) -> ParseResult<IpNet> {
     let alone = node.string().ok().and_then(|text| text.parse::<IpAddr>().ok());
     let network = alone.map_or_else(
         || node.parsed("networks such as \"10.0.0.0/8\""),

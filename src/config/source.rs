@@ -4,7 +4,7 @@ use toml_span::{Error, ErrorKind, Span};
 
 use super::{
     Config,
-    fault::{Fault, Place, quoted},
+    diagnostic::{Diagnostic, Location, quoted},
     node::Node,
 };
 
@@ -12,14 +12,14 @@ use super::{
 ///
 /// The parser stops at its first error. Where that is one bad value or one key too many, its line is blanked and the rest
 /// read on, so that a forgotten quote does not hide the other faults.
-pub(super) fn read(text: &str) -> (Option<Node>, Vec<Fault>) {
+pub(super) fn read(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     let mut faults = Vec::new();
-    if text.len() > Config::LONGEST_TEXT {
+    if text.len() > Config::MAX_TEXT_BYTES {
         let title = format!(
             "a configuration has at most {} bytes, this has more",
-            Config::LONGEST_TEXT
+            Config::MAX_TEXT_BYTES
         );
-        return (None, vec![Fault::new(Place::Whole, title)]);
+        return (None, vec![Diagnostic::new(Location::Document, title)]);
     }
     let mut rest = text.to_owned();
     loop {
@@ -28,7 +28,7 @@ pub(super) fn read(text: &str) -> (Option<Node>, Vec<Fault>) {
             Err(error) => error,
         };
         faults.push(fault(&error));
-        if faults.len() == MOST_ERRORS
+        if faults.len() == MAX_ERRORS
             || !is_of_one_line(&error.kind)
             || !blank_line(&mut rest, error.span.start)
         {
@@ -37,8 +37,8 @@ pub(super) fn read(text: &str) -> (Option<Node>, Vec<Fault>) {
     }
 }
 
-fn fault(error: &Error) -> Fault {
-    let fault = Fault::new(in_file(error.span), message(error));
+fn fault(error: &Error) -> Diagnostic {
+    let fault = Diagnostic::new(in_file(error.span), message(error));
     match &error.kind {
         ErrorKind::DuplicateKey { first, .. } | ErrorKind::DuplicateTable { first, .. } => {
             fault.related(in_file(*first), "first here")
@@ -65,8 +65,8 @@ pub(super) fn message(error: &Error) -> String {
     }
 }
 
-fn in_file(span: Span) -> Place {
-    Place::File(span.start, span.end)
+fn in_file(span: Span) -> Location {
+    Location::File(span.start, span.end)
 }
 
 fn is_of_one_line(kind: &ErrorKind) -> bool {
@@ -95,4 +95,4 @@ fn blank_line(text: &mut String, at: usize) -> bool {
 }
 
 /// Beyond it the file is something else than a configuration.
-const MOST_ERRORS: usize = 20;
+const MAX_ERRORS: usize = 20;

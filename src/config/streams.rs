@@ -4,29 +4,29 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{
     clusters::name,
-    fault::{Fault, Place, Read, quoted},
+    diagnostic::{Diagnostic, Location, ParseResult, quoted},
     limits::ceiling,
-    node::{Kind, Node},
+    node::{Node, NodeKind},
     sections::{CLUSTERS_NAME, STREAMS_NAME},
-    table::{Key, did_you_mean, fill, nearest, optional, required},
+    table::{KeySpec, did_you_mean, fill, nearest, optional, required},
 };
 use crate::{
-    catalog::{Catalog, Conflict, Part, Problem, Stream},
+    catalog::{Catalog, Conflict, ConflictKind, ConflictLocation, Stream},
     encoding::{Payload, Tombstones},
-    limits::settings::Settings as Limits,
+    limits::settings::LimitSettings,
 };
 
 /// A stream as far as it could be read.
-pub(super) struct Draft {
+pub(super) struct StreamDraft {
     stream: Stream,
     /// How many clients it may have, if it says so: a number, or as many as there is room for.
     max_clients: Option<Option<NonZeroU32>>,
     /// Whether it has no fault of its own.
-    sound: bool,
+    valid: bool,
 }
 
 /// The keys of one stream.
-pub(super) const KEYS: &[Key<Draft>] = &[
+pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
     required("name", "it is what clients ask for", |draft, node| {
         node.string().map(|v| draft.stream.name = v.into())
     }),
@@ -60,33 +60,33 @@ pub(super) const KEYS: &[Key<Draft>] = &[
         ceiling(node).map(|v| draft.max_clients = Some(v))
     }),
     optional("expect_event_within", |draft, node| {
-        quiet_for(node).map(|v| draft.stream.expect_event_within = v)
+        max_silence(node).map(|v| draft.stream.expect_event_within = v)
     }),
 ];
 
 /// How long a stream may be quiet; `None` is for as long as it likes.
-fn quiet_for(node: &Node) -> Read<Option<Duration>> {
+fn max_silence(node: &Node) -> ParseResult<Option<Duration>> {
     match &node.kind {
-        Kind::Text(text) if text == NEVER => Ok(None),
+        NodeKind::Text(text) if text == NEVER => Ok(None),
         _ => node.duration().map(Some),
     }
 }
 
 /// Reads every stream; `streams` has all of them afterwards, those with faults too.
-pub(super) fn read(node: &Node, streams: &mut Vec<Draft>) -> Read<()> {
+pub(super) fn read(node: &Node, streams: &mut Vec<StreamDraft>) -> ParseResult<()> {
     let items = node.list("an array of tables, [[streams]]", Ok)?;
     if items.is_empty() {
         return Err(node.refused("at least one stream", "this is empty"));
     }
     let mut faults = Vec::new();
     for item in items {
-        let mut draft = Draft {
+        let mut draft = StreamDraft {
             stream: Stream::new("", []),
             max_clients: None,
-            sound: true,
+            valid: true,
         };
         let filled = fill(KEYS, item, &mut draft);
-        draft.sound = filled.is_ok();
+        draft.valid = filled.is_ok();
         streams.push(draft);
         faults.extend(filled.err().into_iter().flatten());
     }
@@ -94,7 +94,10 @@ pub(super) fn read(node: &Node, streams: &mut Vec<Draft>) -> Read<()> {
 }
 
 /// The streams whose limit is another than all others'.
-pub(super) fn max_clients(drafts: &[Draft], limits: &Limits) -> BTreeMap<Arc<str>, Option<NonZeroU32>> {
+pub(super) fn max_clients(
+    drafts: &[StreamDraft],
+    limits: &LimitSettings,
+) -> BTreeMap<Arc<str>, Option<NonZeroU32>> {
     let own = drafts
         .iter()
         .filter_map(|draft| Some((Arc::clone(&draft.stream.name), draft.max_clients?)));
@@ -103,12 +106,12 @@ pub(super) fn max_clients(drafts: &[Draft], limits: &Limits) -> BTreeMap<Arc<str
 }
 
 /// The catalog of these streams, which are those of `root`.
-pub(super) fn catalog(root: &Node, drafts: Vec<Draft>) -> Read<Catalog> {
+pub(super) fn catalog(root: &Node, drafts: Vec<StreamDraft>) -> ParseResult<Catalog> {
     let known = cluster_names(root);
     let items = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
     let mut faults = unknown_clusters(items, &known);
-    let sound: Vec<_> = drafts.iter().map(|draft| draft.sound).collect();
-    let streams = drafts.into_iter().map(|Draft { mut stream, .. }| {
+    let valid: Vec<_> = drafts.iter().map(|draft| draft.valid).collect();
+    let streams = drafts.into_iter().map(|StreamDraft { mut stream, .. }| {
         if stream.clusters.is_empty() {
             stream.clusters = known.iter().take(1).map(|name| Arc::from(*name)).collect();
         }
@@ -118,7 +121,7 @@ pub(super) fn catalog(root: &Node, drafts: Vec<Draft>) -> Read<Catalog> {
         Ok(catalog) if faults.is_empty() => Ok(catalog),
         catalog => {
             let conflicts = catalog.err().unwrap_or_default().into_iter();
-            let real = conflicts.filter(|conflict| is_real(items, &sound, conflict));
+            let real = conflicts.filter(|conflict| is_real(items, &valid, conflict));
             faults.extend(real.map(|conflict| fault(items, &conflict)));
             Err(faults)
         }
@@ -126,23 +129,23 @@ pub(super) fn catalog(root: &Node, drafts: Vec<Draft>) -> Read<Catalog> {
 }
 
 /// Whether a conflict is more than the echo of a value that could not be read and is at its default.
-fn is_real(items: &[Node], sound: &[bool], conflict: &Conflict) -> bool {
-    let is_sound = |part: Part| sound.get(part.stream()).copied().unwrap_or_default();
-    match conflict.problem {
-        Problem::NoTopics(_) => {
+fn is_real(items: &[Node], valid: &[bool], conflict: &Conflict) -> bool {
+    let is_valid = |part: ConflictLocation| valid.get(part.stream()).copied().unwrap_or_default();
+    match conflict.kind {
+        ConflictKind::NoTopics(_) => {
             let topics = items
                 .get(conflict.at.stream())
                 .and_then(|item| item.get("topics"));
-            topics.is_some_and(|topics| matches!(&topics.kind, Kind::List(topics) if topics.is_empty()))
+            topics.is_some_and(|topics| matches!(&topics.kind, NodeKind::List(topics) if topics.is_empty()))
         }
-        Problem::Payload(_) | Problem::Tombstones(_) | Problem::Clusters(_) => {
-            is_sound(conflict.at) && conflict.with.is_none_or(is_sound)
+        ConflictKind::Payload(_) | ConflictKind::Tombstones(_) | ConflictKind::Clusters(_) => {
+            is_valid(conflict.at) && conflict.with.is_none_or(is_valid)
         }
-        Problem::Name { .. }
-        | Problem::Parameter(_)
-        | Problem::Taken(_)
-        | Problem::Twice(_)
-        | Problem::NotFormer(_) => true,
+        ConflictKind::Name { .. }
+        | ConflictKind::Parameter(_)
+        | ConflictKind::NameTaken(_)
+        | ConflictKind::DuplicateTopic(_)
+        | ConflictKind::CurrentAndFormer(_) => true,
     }
 }
 
@@ -153,7 +156,7 @@ fn cluster_names(root: &Node) -> Vec<&str> {
     names.filter_map(|name| name.string().ok()).collect()
 }
 
-fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Fault> {
+fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Diagnostic> {
     let named = items
         .iter()
         .filter_map(|item| item.get("clusters"))
@@ -162,7 +165,7 @@ fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Fault> {
     let unknown = named.filter(|(name, _)| !known.contains(name));
     let faults = unknown.map(|(name, node)| {
         let title = format!("there is no cluster {}", quoted(name));
-        let fault = Fault::new(node.place.clone(), title).if_whole();
+        let fault = Diagnostic::new(node.location.clone(), title).only_if_parsed();
         match nearest(name, known.iter().copied()) {
             Some(known) => fault.label(did_you_mean(known)),
             None => fault,
@@ -172,36 +175,36 @@ fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Fault> {
 }
 
 /// The conflict, at the place in the text where it stands.
-fn fault(items: &[Node], conflict: &Conflict) -> Fault {
-    let place = |part| place(items, part).unwrap_or(Place::Whole);
-    let fault = Fault::new(place(conflict.at), conflict.problem.to_string());
+fn fault(items: &[Node], conflict: &Conflict) -> Diagnostic {
+    let location = |part| location(items, part).unwrap_or(Location::Document);
+    let fault = Diagnostic::new(location(conflict.at), conflict.kind.to_string());
     match conflict.with {
-        Some(with) => fault.related(place(with), "first here"),
+        Some(with) => fault.related(location(with), "first here"),
         None => fault,
     }
 }
 
-fn place(items: &[Node], part: Part) -> Option<Place> {
+fn location(items: &[Node], part: ConflictLocation) -> Option<Location> {
     let (key, element) = match part {
-        Part::Name(_) => ("name", None),
-        Part::Alias(_, number) => ("aliases", Some(number)),
-        Part::Topics(_) => ("topics", None),
-        Part::Topic(_, number) => ("topics", Some(number)),
-        Part::FormerTopic(_, number) => ("former_topics", Some(number)),
-        Part::FilterField(_, number) => ("filter_fields", Some(number)),
+        ConflictLocation::Name(_) => ("name", None),
+        ConflictLocation::Alias(_, number) => ("aliases", Some(number)),
+        ConflictLocation::Topics(_) => ("topics", None),
+        ConflictLocation::Topic(_, number) => ("topics", Some(number)),
+        ConflictLocation::FormerTopic(_, number) => ("former_topics", Some(number)),
+        ConflictLocation::FilterField(_, number) => ("filter_fields", Some(number)),
     };
     let item = items.get(part.stream())?;
     let element = element.and_then(|number| item.get(key)?.items().get(number));
-    Some(element.map_or_else(|| item.place_of(key), |node| node.place.clone()))
+    Some(element.map_or_else(|| item.location_of(key), |node| node.location.clone()))
 }
 
 /// Names, which the catalog checks.
-fn texts(node: &Node) -> Read<Vec<Arc<str>>> {
+fn texts(node: &Node) -> ParseResult<Vec<Arc<str>>> {
     node.list("an array of names", |item| item.string().map(Arc::from))
 }
 
 /// Clusters in order of preference, each once.
-fn preference(node: &Node) -> Read<Vec<Arc<str>>> {
+fn preference(node: &Node) -> ParseResult<Vec<Arc<str>>> {
     let names = node.list("an array of clusters", |item| name(item).map(Arc::<str>::from))?;
     if names.is_empty() {
         let why = "this is empty; leave it out for the first cluster";

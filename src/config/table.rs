@@ -1,21 +1,21 @@
 //! Tables of keys: what a section knows, and which field each key sets. What is not in the table is an error.
 
 use super::{
-    fault::{Fault, Read, quoted},
-    node::{Entry, Node},
+    diagnostic::{Diagnostic, ParseResult, quoted},
+    node::{Node, TableEntry},
 };
 
 /// A key that a section knows.
-pub(super) struct Key<S: 'static> {
+pub(super) struct KeySpec<S: 'static> {
     pub(super) name: &'static str,
     /// What to do when it is not there; `None` for a key that has a default.
     missing: Option<&'static str>,
-    set: fn(&mut S, &Node) -> Read<()>,
+    set: fn(&mut S, &Node) -> ParseResult<()>,
 }
 
 /// A key with a default.
-pub(super) const fn optional<S>(name: &'static str, set: fn(&mut S, &Node) -> Read<()>) -> Key<S> {
-    Key {
+pub(super) const fn optional<S>(name: &'static str, set: fn(&mut S, &Node) -> ParseResult<()>) -> KeySpec<S> {
+    KeySpec {
         name,
         missing: None,
         set,
@@ -26,9 +26,9 @@ pub(super) const fn optional<S>(name: &'static str, set: fn(&mut S, &Node) -> Re
 pub(super) const fn required<S>(
     name: &'static str,
     help: &'static str,
-    set: fn(&mut S, &Node) -> Read<()>,
-) -> Key<S> {
-    Key {
+    set: fn(&mut S, &Node) -> ParseResult<()>,
+) -> KeySpec<S> {
+    KeySpec {
         name,
         missing: Some(help),
         set,
@@ -36,7 +36,7 @@ pub(super) const fn required<S>(
 }
 
 /// Sets what the table `node` says in `settings`. What has a fault stays as it is.
-pub(super) fn fill<S>(keys: &[Key<S>], node: &Node, settings: &mut S) -> Read<()> {
+pub(super) fn fill<S>(keys: &[KeySpec<S>], node: &Node, settings: &mut S) -> ParseResult<()> {
     let mut faults = Vec::new();
     let entries = node.entries()?;
     for entry in entries {
@@ -45,7 +45,7 @@ pub(super) fn fill<S>(keys: &[Key<S>], node: &Node, settings: &mut S) -> Read<()
             None => faults.push(unknown(keys, entry)),
         }
     }
-    let named = |key: &Key<S>| entries.iter().any(|entry| entry.name == key.name);
+    let named = |key: &KeySpec<S>| entries.iter().any(|entry| entry.name == key.name);
     let absent = keys.iter().filter(|key| !named(key));
     faults.extend(absent.filter_map(|key| missing(key, node)));
     if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -54,7 +54,7 @@ pub(super) fn fill<S>(keys: &[Key<S>], node: &Node, settings: &mut S) -> Read<()
 /// The name among `known` that `name` most likely was meant to be.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |known: &str| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), known);
-    if name.len() > LONGEST_LIKENED {
+    if name.len() > MAX_SUGGESTION_LEN {
         return None;
     }
     let likenesses = known
@@ -70,9 +70,9 @@ pub(super) fn did_you_mean(name: &str) -> String {
     format!("did you mean `{name}`?")
 }
 
-fn unknown<S>(keys: &[Key<S>], entry: &Entry) -> Fault {
-    let fault = Fault::new(
-        entry.place.clone(),
+fn unknown<S>(keys: &[KeySpec<S>], entry: &TableEntry) -> Diagnostic {
+    let fault = Diagnostic::new(
+        entry.location.clone(),
         format!("unknown key {}", quoted(&entry.node.path)),
     );
     match nearest(&entry.name, keys.iter().map(|key| key.name)) {
@@ -84,18 +84,18 @@ fn unknown<S>(keys: &[Key<S>], entry: &Entry) -> Fault {
     }
 }
 
-fn missing<S>(key: &Key<S>, node: &Node) -> Option<Fault> {
+fn missing<S>(key: &KeySpec<S>, node: &Node) -> Option<Diagnostic> {
     let help = key.missing?;
     let path = super::node::below(&node.path, key.name);
     Some(
-        Fault::new(node.place.clone(), format!("`{path}` is missing"))
+        Diagnostic::new(node.location.clone(), format!("`{path}` is missing"))
             .help(help)
-            .if_whole(),
+            .only_if_parsed(),
     )
 }
 
 /// Comparing costs the product of the lengths.
-const LONGEST_LIKENED: usize = 100;
+const MAX_SUGGESTION_LEN: usize = 100;
 
 #[cfg(test)]
 mod tests {

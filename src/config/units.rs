@@ -19,7 +19,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok()
         .and_then(|number| unit.checked_mul(number));
     whole
-        .filter(|duration| *duration <= LONGEST)
+        .filter(|duration| *duration <= MAX_DURATION)
         .ok_or_else(|| "this is more than a week".into())
 }
 
@@ -38,7 +38,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     };
     let bytes = number.checked_mul(unit);
     bytes
-        .filter(|bytes| *bytes <= LARGEST)
+        .filter(|bytes| *bytes <= MAX_SIZE)
         .ok_or_else(|| "this is more than 1024GiB".into())
 }
 
@@ -60,10 +60,10 @@ fn bad_unit(unit: &str, units: &str) -> String {
 }
 
 /// Nothing here is meant to take longer; more is a slip of the unit.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+const MAX_DURATION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// 1 TiB: more than the machines have that this runs on; more is a slip of the unit.
-pub(super) const LARGEST: u64 = 1 << 40;
+pub(super) const MAX_SIZE: u64 = 1 << 40;
 
 #[cfg(test)]
 mod tests {

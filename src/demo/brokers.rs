@@ -21,7 +21,7 @@ use rdkafka::{
 use super::native;
 
 /// The brokers; they end when this is dropped, which blocks until they have.
-pub struct Brokers {
+pub struct MockBrokers {
     // A producer, because librdkafka hangs its mock cluster on a client; threaded, so that its log is drained.
     _host: ThreadedProducer<DefaultProducerContext>,
     bootstrap: Vec<String>,
@@ -29,7 +29,7 @@ pub struct Brokers {
 
 /// Why there are no brokers.
 #[derive(Debug, thiserror::Error)]
-pub enum BrokersError {
+pub enum MockBrokersError {
     /// librdkafka refused.
     #[error("the embedded brokers do not start: {0}")]
     Kafka(#[from] KafkaError),
@@ -41,15 +41,15 @@ pub enum BrokersError {
     Thread(#[from] io::Error),
 }
 
-impl Brokers {
+impl MockBrokers {
     /// Starts three brokers with these topics, each with so many partitions.
     ///
     /// Blocks, for some 100 ms: not for a runtime's thread.
     ///
     /// # Errors
     ///
-    /// [`BrokersError`] when librdkafka refuses, or when threads, sockets or ports have run out.
-    pub fn start(topics: &[(&str, i32)]) -> Result<Self, BrokersError> {
+    /// [`MockBrokersError`] when librdkafka refuses, or when threads, sockets or ports have run out.
+    pub fn start(topics: &[(&str, i32)]) -> Result<Self, MockBrokersError> {
         let host: ThreadedProducer<_> = ClientConfig::new()
             .set("test.mock.num.brokers", MOCK_BROKERS)
             .set("allow.auto.create.topics", "false")
@@ -68,13 +68,13 @@ impl Brokers {
     }
 }
 
-fn populate<C: ClientContext>(client: &Client<C>, topics: &[(&str, i32)]) -> Result<(), BrokersError> {
-    let mock = client.mock_cluster().ok_or(BrokersError::NoMock)?;
+fn populate<C: ClientContext>(client: &Client<C>, topics: &[(&str, i32)]) -> Result<(), MockBrokersError> {
+    let mock = client.mock_cluster().ok_or(MockBrokersError::NoMock)?;
     let awake = mock
         .bootstrap_servers()
         .split(',')
         .find_map(|address| address.parse().ok());
-    keeping_awake(awake.ok_or(BrokersError::NoMock)?, || {
+    keeping_awake(awake.ok_or(MockBrokersError::NoMock)?, || {
         native::add_broker(client, CONTROLLER)?;
         topics
             .iter()
@@ -89,7 +89,7 @@ fn populate<C: ClientContext>(client: &Client<C>, topics: &[(&str, i32)]) -> Res
 fn keeping_awake(
     door: SocketAddr,
     control: impl FnOnce() -> Result<(), KafkaError>,
-) -> Result<(), BrokersError> {
+) -> Result<(), MockBrokersError> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let knocker = thread::Builder::new().name("demo-knock".into());
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn three_brokers_share_the_partitions_of_every_topic() {
-        let brokers = Brokers::start(&[("a", 3), ("b", 2)]).unwrap();
+        let brokers = MockBrokers::start(&[("a", 3), ("b", 2)]).unwrap();
         let distinct: BTreeSet<_> = brokers.bootstrap().iter().collect();
         assert_eq!(distinct.len(), 3, "{distinct:?}");
 
@@ -168,7 +168,7 @@ mod tests {
         let topics: Vec<_> = (0..100).map(|n| format!("t{n}")).collect();
         let topics: Vec<_> = topics.iter().map(|name| (name.as_str(), 1)).collect();
         let started = Instant::now();
-        let _brokers = Brokers::start(&topics).unwrap();
+        let _brokers = MockBrokers::start(&topics).unwrap();
         assert!(
             started.elapsed() < Duration::from_secs(3),
             "{:?}",
@@ -179,8 +179,8 @@ mod tests {
     #[test]
     fn a_topic_named_twice_is_an_error_not_an_abort() {
         assert!(matches!(
-            Brokers::start(&[("a", 1), ("a", 1)]),
-            Err(BrokersError::Kafka(_))
+            MockBrokers::start(&[("a", 1), ("a", 1)]),
+            Err(MockBrokersError::Kafka(_))
         ));
     }
 }

@@ -5,7 +5,7 @@
 use fastrand::Rng;
 
 use super::{
-    recentchange::{Edit, Event, Log, Meta, SCHEMA, Span},
+    recentchange::{Edit, LogAction, Meta, OldNew, RecentChange, SCHEMA},
     text::{Comment, path},
     wikis::{WIKIS, Wiki},
 };
@@ -14,7 +14,7 @@ use super::{
 pub(super) struct Changes {
     rng: Rng,
     /// What each wiki counts its changes from; the same order as [`WIKIS`].
-    counters: Vec<Counters>,
+    counters: Vec<WikiCounters>,
 }
 
 /// One change, and where it goes.
@@ -24,7 +24,7 @@ pub(super) struct Change {
     /// The wiki and the page, `enwiki:Apache Kafka`: the changes of one page stay in order.
     pub(super) key: String,
     /// The event.
-    pub(super) event: Event,
+    pub(super) event: RecentChange,
 }
 
 /// A data centre: each writes to a topic of its own.
@@ -36,7 +36,7 @@ pub(super) enum Site {
 
 /// What a change is; the rest of it follows from this.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ChangeKind {
     Edit,
     New,
     Log,
@@ -44,7 +44,7 @@ enum Kind {
 }
 
 /// What a wiki counted last.
-struct Counters {
+struct WikiCounters {
     change: u64,
     revision: u64,
     log: u64,
@@ -54,7 +54,7 @@ impl Changes {
     /// The changes that `seed` decides.
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let counters = WIKIS.iter().map(|_| Counters::start(&mut rng)).collect();
+        let counters = WIKIS.iter().map(|_| WikiCounters::start(&mut rng)).collect();
         Self { rng, counters }
     }
 
@@ -62,7 +62,7 @@ impl Changes {
     pub(super) fn next(&mut self, now: i64) -> Change {
         let index = Wiki::pick(&mut self.rng);
         let wiki = &WIKIS[index];
-        let kind = Kind::pick(&mut self.rng);
+        let kind = ChangeKind::pick(&mut self.rng);
         let (namespace, title) = self.page(wiki, kind);
         Change {
             site: Site::pick(&mut self.rng),
@@ -71,20 +71,27 @@ impl Changes {
         }
     }
 
-    fn page(&mut self, wiki: &Wiki, kind: Kind) -> (i32, String) {
+    fn page(&mut self, wiki: &Wiki, kind: ChangeKind) -> (i32, String) {
         let title = one_of(&mut self.rng, wiki.titles);
         match kind {
-            Kind::Categorize => (
+            ChangeKind::Categorize => (
                 14,
                 format!("{}:{}", wiki.category, one_of(&mut self.rng, wiki.sections)),
             ),
             _ if title.starts_with("File:") => (6, title.to_owned()),
-            Kind::Edit if self.rng.u8(0..10) == 0 => (1, format!("{}:{title}", wiki.talk)),
+            ChangeKind::Edit if self.rng.u8(0..10) == 0 => (1, format!("{}:{title}", wiki.talk)),
             _ => (0, title.to_owned()),
         }
     }
 
-    fn event(&mut self, index: usize, kind: Kind, namespace: i32, title: String, now: i64) -> Event {
+    fn event(
+        &mut self,
+        index: usize,
+        kind: ChangeKind,
+        namespace: i32,
+        title: String,
+        now: i64,
+    ) -> RecentChange {
         let wiki = &WIKIS[index];
         let counters = &mut self.counters[index];
         let id = counters.next_change(&mut self.rng);
@@ -93,7 +100,7 @@ impl Changes {
         let comment = Comment::new(&title, section, remark);
         let server_url = format!("https://{}", wiki.domain);
         let title_url = format!("{server_url}/wiki/{}", path(&title));
-        Event {
+        RecentChange {
             schema: SCHEMA,
             meta: Meta::new(&mut self.rng, wiki.domain, &title_url, now),
             id,
@@ -106,8 +113,8 @@ impl Changes {
             edit: counters
                 .revision_of(&mut self.rng, kind)
                 .map(|revision| Edit::new(&mut self.rng, &server_url, id, revision)),
-            log: (kind == Kind::Log).then(|| {
-                Log::new(
+            log: (kind == ChangeKind::Log).then(|| {
+                LogAction::new(
                     counters.next_log(&mut self.rng),
                     one_of(&mut self.rng, LOGS),
                     &title,
@@ -135,7 +142,7 @@ impl Site {
     }
 }
 
-impl Kind {
+impl ChangeKind {
     fn pick(rng: &mut Rng) -> Self {
         match rng.u8(0..100) {
             0..64 => Self::Edit,
@@ -155,7 +162,7 @@ impl Kind {
     }
 }
 
-impl Counters {
+impl WikiCounters {
     fn start(rng: &mut Rng) -> Self {
         Self {
             change: rng.u64(50_000_000..3_000_000_000),
@@ -171,14 +178,14 @@ impl Counters {
     }
 
     /// The revision that a change of this kind makes, if it makes one. A new page has none before it.
-    fn revision_of(&mut self, rng: &mut Rng, kind: Kind) -> Option<Span> {
-        if !matches!(kind, Kind::Edit | Kind::New) {
+    fn revision_of(&mut self, rng: &mut Rng, kind: ChangeKind) -> Option<OldNew> {
+        if !matches!(kind, ChangeKind::Edit | ChangeKind::New) {
             return None;
         }
         self.revision += 1 + rng.u64(0..4);
         let new = self.revision;
-        let old = (kind == Kind::Edit).then(|| new - rng.u64(1..40_000_000));
-        Some(Span { old, new })
+        let old = (kind == ChangeKind::Edit).then(|| new - rng.u64(1..40_000_000));
+        Some(OldNew { old, new })
     }
 
     fn next_log(&mut self, rng: &mut Rng) -> u64 {

@@ -41,7 +41,7 @@ pub enum GeneratorError {
 
 /// What is written where.
 #[derive(Clone, Debug)]
-pub struct Flow {
+pub struct GeneratorConfig {
     /// The brokers, as `host:port`.
     pub bootstrap: Vec<String>,
     /// The topics of the two sites.
@@ -58,8 +58,8 @@ impl Generator {
     /// # Errors
     ///
     /// [`GeneratorError`] when the producer or its thread cannot be had. Later failures are logged.
-    pub fn start(flow: &Flow) -> Result<Self, GeneratorError> {
-        let writer = Writer::new(flow)?;
+    pub fn start(flow: &GeneratorConfig) -> Result<Self, GeneratorError> {
+        let writer = ChangeProducer::new(flow)?;
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new().name("demo-generator".into());
         let thread = thread.spawn(move || writer.run(&stopped))?;
@@ -81,11 +81,11 @@ impl Drop for Generator {
     }
 }
 
-struct Writer {
-    producer: BaseProducer<Deliveries>,
+struct ChangeProducer {
+    producer: BaseProducer<DeliveryErrorLogger>,
     topics: [&'static str; 2],
     changes: Changes,
-    pace: Pace,
+    pace: RatePacer,
     /// A change that found the producer's queue full.
     waiting: Option<Change>,
 }
@@ -99,18 +99,18 @@ enum WriteError {
     Json(#[from] serde_json::Error),
 }
 
-impl Writer {
-    fn new(flow: &Flow) -> Result<Self, KafkaError> {
+impl ChangeProducer {
+    fn new(flow: &GeneratorConfig) -> Result<Self, KafkaError> {
         let producer = ClientConfig::new()
             .set("bootstrap.servers", flow.bootstrap.join(","))
             .set("allow.auto.create.topics", "false")
             .set("linger.ms", "5")
-            .create_with_context(Deliveries)?;
+            .create_with_context(DeliveryErrorLogger)?;
         Ok(Self {
             producer,
             topics: flow.topics,
             changes: Changes::new(flow.seed),
-            pace: Pace::new(flow.rate),
+            pace: RatePacer::new(flow.rate),
             waiting: None,
         })
     }
@@ -127,7 +127,7 @@ impl Writer {
     }
 
     fn write_due(&mut self, elapsed: Duration) {
-        for _ in 0..self.pace.due(elapsed).min(MOST_AT_ONCE) {
+        for _ in 0..self.pace.due(elapsed).min(MAX_AT_ONCE) {
             let now = Timestamp::now().as_millisecond();
             let change = self.waiting.take().unwrap_or_else(|| self.changes.next(now));
             match self.write(&change, now) {
@@ -160,12 +160,12 @@ impl Writer {
 }
 
 /// How many events are due, so that the rate holds over any window however unevenly the thread is woken.
-struct Pace {
+struct RatePacer {
     rate: NonZeroU32,
     written: u64,
 }
 
-impl Pace {
+impl RatePacer {
     fn new(rate: NonZeroU32) -> Self {
         Self { rate, written: 0 }
     }
@@ -184,11 +184,11 @@ impl Pace {
 }
 
 /// Says what the brokers refused.
-struct Deliveries;
+struct DeliveryErrorLogger;
 
-impl ClientContext for Deliveries {}
+impl ClientContext for DeliveryErrorLogger {}
 
-impl ProducerContext for Deliveries {
+impl ProducerContext for DeliveryErrorLogger {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
@@ -202,7 +202,7 @@ impl ProducerContext for Deliveries {
 const TICK: Duration = Duration::from_millis(10);
 
 /// Bounds one look, so that a rate nobody can hold still leaves the thread able to stop.
-const MOST_AT_ONCE: u64 = 10_000;
+const MAX_AT_ONCE: u64 = 10_000;
 
 /// The brokers are in this process: what takes longer than this will not come.
 const FLUSH: Duration = Duration::from_secs(2);
@@ -214,7 +214,7 @@ mod tests {
     use super::*;
 
     fn written(rate: u32, wakes: impl Iterator<Item = u64>) -> u64 {
-        let mut pace = Pace::new(NonZeroU32::new(rate).unwrap());
+        let mut pace = RatePacer::new(NonZeroU32::new(rate).unwrap());
         for millis in wakes {
             for _ in 0..pace.due(Duration::from_millis(millis)) {
                 pace.wrote_one();
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_rate_nobody_can_hold_does_not_overflow() {
-        let pace = Pace::new(NonZeroU32::MAX);
+        let pace = RatePacer::new(NonZeroU32::MAX);
         assert_eq!(pace.due(Duration::MAX), u64::MAX);
     }
 }

@@ -10,8 +10,8 @@ mod recentchange;
 mod text;
 mod wikis;
 
-pub use brokers::{Brokers, BrokersError};
-pub use generator::{Flow, Generator, GeneratorError};
+pub use brokers::{MockBrokers, MockBrokersError};
+pub use generator::{Generator, GeneratorConfig, GeneratorError};
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -39,7 +39,7 @@ pub const PARTITIONS: i32 = 3;
 pub struct Demo {
     // In this order: fields are dropped from the top, and the generator must be done before the brokers go.
     _generator: Generator,
-    brokers: Brokers,
+    brokers: MockBrokers,
 }
 
 /// Why there is no demo.
@@ -47,7 +47,7 @@ pub struct Demo {
 pub enum DemoError {
     /// The brokers do not start.
     #[error(transparent)]
-    Brokers(#[from] BrokersError),
+    Brokers(#[from] MockBrokersError),
     /// The generator does not start.
     #[error(transparent)]
     Generator(#[from] GeneratorError),
@@ -62,8 +62,8 @@ impl Demo {
     ///
     /// [`DemoError`] when librdkafka refuses, or when threads, sockets or ports have run out.
     pub fn start(rate: NonZeroU32) -> Result<Self, DemoError> {
-        let brokers = Brokers::start(&TOPICS.map(|topic| (topic, PARTITIONS)))?;
-        let generator = Generator::start(&Flow {
+        let brokers = MockBrokers::start(&TOPICS.map(|topic| (topic, PARTITIONS)))?;
+        let generator = Generator::start(&GeneratorConfig {
             bootstrap: brokers.bootstrap().to_vec(),
             topics: TOPICS,
             rate,
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn events_of_every_partition_are_read_back_without_a_group() {
         let demo = Demo::start(NonZeroU32::new(500).unwrap()).unwrap();
-        let mut reader = native::Reader::new(demo.bootstrap(), TOPICS, PARTITIONS);
+        let mut reader = native::TopicReader::new(demo.bootstrap(), TOPICS, PARTITIONS);
         let mut counts = BTreeMap::new();
         let deadline = Instant::now() + Duration::from_secs(20);
         while counts.len() < 6 || counts.values().sum::<usize>() < 200 {

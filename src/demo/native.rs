@@ -33,7 +33,7 @@ pub(super) fn add_broker<C: ClientContext>(client: &Client<C>, id: i32) -> Resul
 
 /// Reads whole topics as the gateway does, by librdkafka's consumer that needs no group.
 #[cfg(test)]
-pub(super) struct Reader {
+pub(super) struct TopicReader {
     consumer: rdkafka::consumer::BaseConsumer,
     queue: *mut rdkafka::bindings::rd_kafka_queue_t,
     topics: Vec<*mut rdkafka::bindings::rd_kafka_topic_t>,
@@ -54,11 +54,11 @@ mod reader {
         consumer::{BaseConsumer, Consumer},
     };
 
-    use super::Reader;
+    use super::TopicReader;
 
     const FROM_THE_START: i64 = -2;
 
-    impl Reader {
+    impl TopicReader {
         pub(crate) fn new(bootstrap: &[String], topics: [&str; 2], partitions: i32) -> Self {
             let consumer: BaseConsumer = ClientConfig::new()
                 .set("bootstrap.servers", bootstrap.join(","))
@@ -120,7 +120,7 @@ mod reader {
         }
     }
 
-    impl Drop for Reader {
+    impl Drop for TopicReader {
         fn drop(&mut self) {
             // SAFETY: each was made in `new`, is destroyed once, and nothing uses it afterwards; the client, a field,
             // is dropped after this.

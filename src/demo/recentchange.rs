@@ -12,7 +12,7 @@ pub(super) const SCHEMA: &str = "/mediawiki/recentchange/1.0.0";
 
 /// The event, its fields in the order MediaWiki writes them.
 #[derive(Serialize)]
-pub(super) struct Event {
+pub(super) struct RecentChange {
     #[serde(rename = "$schema")]
     pub(super) schema: &'static str,
     pub(super) meta: Meta,
@@ -29,7 +29,7 @@ pub(super) struct Event {
     #[serde(flatten)]
     pub(super) edit: Option<Edit>,
     #[serde(flatten)]
-    pub(super) log: Option<Log>,
+    pub(super) log: Option<LogAction>,
     pub(super) server_url: String,
     pub(super) server_name: &'static str,
     pub(super) server_script_path: &'static str,
@@ -54,20 +54,20 @@ pub(super) struct Edit {
     notify_url: String,
     minor: bool,
     patrolled: bool,
-    length: Span,
-    revision: Span,
+    length: OldNew,
+    revision: OldNew,
 }
 
 /// Before and after; a new page has no before.
 #[derive(Clone, Copy, Serialize)]
-pub(super) struct Span {
+pub(super) struct OldNew {
     pub(super) old: Option<u64>,
     pub(super) new: u64,
 }
 
 /// What only log entries have.
 #[derive(Serialize)]
-pub(super) struct Log {
+pub(super) struct LogAction {
     log_id: u64,
     log_type: &'static str,
     log_action: &'static str,
@@ -91,8 +91,8 @@ impl Meta {
 
 impl Edit {
     /// Of the change `change` that made `revision`.
-    pub(super) fn new(rng: &mut Rng, server_url: &str, change: u64, revision: Span) -> Self {
-        let Span { old, new } = revision;
+    pub(super) fn new(rng: &mut Rng, server_url: &str, change: u64, revision: OldNew) -> Self {
+        let OldNew { old, new } = revision;
         let diff = old.map(|old| format!("diff={new}&oldid={old}"));
         let diff = diff.unwrap_or_else(|| format!("oldid={new}"));
         let before = rng.u64(2_000..90_000);
@@ -100,7 +100,7 @@ impl Edit {
             notify_url: format!("{server_url}/w/index.php?{diff}&rcid={change}"),
             minor: rng.u8(0..4) == 0,
             patrolled: rng.bool(),
-            length: Span {
+            length: OldNew {
                 old: old.map(|_| before),
                 new: before + rng.u64(0..2_000) - 900,
             },
@@ -109,7 +109,7 @@ impl Edit {
     }
 }
 
-impl Log {
+impl LogAction {
     /// Of the log entry `log_id`, about the page `title`.
     pub(super) fn new(
         log_id: u64,

@@ -7,7 +7,7 @@ use memchr::{memchr2, memchr2_iter};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use super::{Encoding, Kind, Payload, Record, Tombstones};
+use super::{Encoding, EventKind, Payload, Record, Tombstones};
 use crate::sse;
 
 /// The largest value, and the largest key of a tombstone, that is sent, in bytes.
@@ -22,7 +22,7 @@ pub const MAX_DEPTH: usize = 128;
 
 /// Why a record cannot be sent; it is counted, logged with its coordinates and skipped alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Reject {
+pub enum EncodeError {
     /// The value is longer than [`MAX_VALUE_BYTES`], or the key of a tombstone is.
     #[error("larger than 8 MiB")]
     TooLarge,
@@ -37,7 +37,7 @@ pub enum Reject {
     TooDeep,
 }
 
-impl Reject {
+impl EncodeError {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::TooLarge, Self::NotUtf8, Self::NotJson, Self::TooDeep];
 
@@ -54,12 +54,12 @@ impl Reject {
 
 /// Appends the lines of `record` to `out`.
 ///
-/// The data of a [`Kind::Delete`] is the record's key: `{"key":"..."}`, `{"key_base64":"..."}` when the key is not UTF-8,
+/// The data of a [`EventKind::Delete`] is the record's key: `{"key":"..."}`, `{"key_base64":"..."}` when the key is not UTF-8,
 /// and `{"key":null}` when there is none.
 ///
 /// # Errors
 /// When the value is not what `encoding` says; `out` is then as it was.
-pub fn encode(encoding: Encoding, record: &Record<'_>, out: &mut Vec<u8>) -> Result<Kind, Reject> {
+pub fn encode(encoding: Encoding, record: &Record<'_>, out: &mut Vec<u8>) -> Result<EventKind, EncodeError> {
     let Some(value) = record.value else {
         return tombstone(encoding.tombstones, record.key, out);
     };
@@ -69,7 +69,7 @@ pub fn encode(encoding: Encoding, record: &Record<'_>, out: &mut Vec<u8>) -> Res
         Payload::Raw => sse::data_lines(out, utf8(value)?),
         Payload::Base64 => base64_line(value, out),
     }
-    Ok(Kind::Message)
+    Ok(EventKind::Message)
 }
 
 /// Appends bytes as base64, without a copy in between: a large value is in memory often enough.
@@ -109,9 +109,13 @@ pub(super) fn write_one_line(document: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&bytes[copied..]);
 }
 
-fn tombstone(tombstones: Tombstones, key: Option<&[u8]>, out: &mut Vec<u8>) -> Result<Kind, Reject> {
+fn tombstone(
+    tombstones: Tombstones,
+    key: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) -> Result<EventKind, EncodeError> {
     if tombstones == Tombstones::Skip {
-        return Ok(Kind::Skipped);
+        return Ok(EventKind::Skipped);
     }
     check_size(key.unwrap_or_default())?;
     let (name, key) = match key.map(|key| (key, str::from_utf8(key))) {
@@ -120,10 +124,10 @@ fn tombstone(tombstones: Tombstones, key: Option<&[u8]>, out: &mut Vec<u8>) -> R
         Some((key, Err(_))) => ("key_base64", Value::from(STANDARD.encode(key))),
     };
     write_data(&format!("{{\"{name}\":{key}}}"), out);
-    Ok(Kind::Delete)
+    Ok(EventKind::Delete)
 }
 
-fn json(value: &[u8], out: &mut Vec<u8>) -> Result<(), Reject> {
+fn json(value: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let text = utf8(value)?;
     check_json(text)?;
     write_data(text, out);
@@ -136,30 +140,30 @@ fn write_data(document: &str, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-fn check_size(bytes: &[u8]) -> Result<(), Reject> {
+fn check_size(bytes: &[u8]) -> Result<(), EncodeError> {
     if bytes.len() > MAX_VALUE_BYTES {
-        return Err(Reject::TooLarge);
+        return Err(EncodeError::TooLarge);
     }
     Ok(())
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, Reject> {
-    str::from_utf8(bytes).map_err(|_| Reject::NotUtf8)
+fn utf8(bytes: &[u8]) -> Result<&str, EncodeError> {
+    str::from_utf8(bytes).map_err(|_| EncodeError::NotUtf8)
 }
 
-fn check_json(text: &str) -> Result<(), Reject> {
+fn check_json(text: &str) -> Result<(), EncodeError> {
     if !text
         .trim_start_matches([' ', '\t', '\r', '\n'])
         .starts_with(['{', '['])
     {
-        return Err(Reject::NotJson);
+        return Err(EncodeError::NotJson);
     }
     // serde_json skips a value without recursion, whatever its depth, so this may come before the depth is known.
-    serde_json::from_str::<IgnoredAny>(text).map_err(|_| Reject::NotJson)?;
+    serde_json::from_str::<IgnoredAny>(text).map_err(|_| EncodeError::NotJson)?;
     // Nearly every document has too few brackets to be too deep.
     let brackets = memchr2_iter(b'{', b'[', text.as_bytes()).count();
     if brackets > MAX_DEPTH && depth(text.as_bytes()) > MAX_DEPTH {
-        return Err(Reject::TooDeep);
+        return Err(EncodeError::TooDeep);
     }
     Ok(())
 }
@@ -211,9 +215,9 @@ fn position_of_a_line_break(bytes: &[u8]) -> Option<usize> {
             .iter()
             .fold(false, |any, byte| any | may_begin_a_line_break(byte))
     };
-    let plain = STRETCH
+    let plain = SCAN_CHUNK
         * bytes
-            .chunks_exact(STRETCH)
+            .chunks_exact(SCAN_CHUNK)
             .take_while(|stretch| is_plain(stretch))
             .count();
     bytes[plain..]
@@ -228,7 +232,7 @@ fn may_begin_a_line_break(byte: &u8) -> bool {
 }
 
 /// Bytes looked at together.
-const STRETCH: usize = 64;
+const SCAN_CHUNK: usize = 64;
 
 #[cfg(test)]
 mod tests;

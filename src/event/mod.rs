@@ -7,9 +7,9 @@ mod encode;
 mod headers;
 mod ndjson;
 
-pub use encode::{MAX_DEPTH, MAX_VALUE_BYTES, Reject, encode};
+pub use encode::{EncodeError, MAX_DEPTH, MAX_VALUE_BYTES, encode};
 pub use headers::{Headers, HeadersBuf, MAX_HEADERS_BYTES};
-pub use ndjson::{document_of, json_of};
+pub use ndjson::{json_document, write_json};
 
 pub use crate::encoding::{Encoding, Payload, Tombstones};
 
@@ -42,7 +42,7 @@ pub const CANARY_HEADER: &CStr = c"riverhead-canary";
 
 /// What a record became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EventKind {
     /// An `event: message`.
     Message,
     /// An `event: delete`.
@@ -61,7 +61,7 @@ pub struct Event {
     /// The leader epoch it was written under; -1 when unknown.
     pub epoch: Epoch,
     /// What the record became.
-    pub kind: Kind,
+    pub kind: EventKind,
     /// Whether it is hidden from all but probes; positions move past it all the same.
     pub canary: bool,
     /// The length of its key, which stands right before the lines; `None` when it has none, or nobody sees it.

@@ -4,27 +4,27 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{Kind, Payload, encode::write_one_line};
+use super::{EventKind, Payload, encode::write_one_line};
 
 /// Appends the document that encoded `lines` stand for, without the LF that ends its line.
 ///
-/// JSON is itself, a [`Kind::Delete`] is `{"delete":{"key":...}}`, and raw text and base64 are a JSON string, with LF
-/// between the lines of the text. [`Kind::Skipped`] has no document and appends nothing.
-pub fn json_of(payload: Payload, kind: Kind, lines: &[u8], out: &mut Vec<u8>) {
+/// JSON is itself, a [`EventKind::Delete`] is `{"delete":{"key":...}}`, and raw text and base64 are a JSON string, with LF
+/// between the lines of the text. [`EventKind::Skipped`] has no document and appends nothing.
+pub fn write_json(payload: Payload, kind: EventKind, lines: &[u8], out: &mut Vec<u8>) {
     match (kind, payload) {
-        (Kind::Skipped, _) => {}
-        (Kind::Delete, _) => {
+        (EventKind::Skipped, _) => {}
+        (EventKind::Delete, _) => {
             out.extend_from_slice(b"{\"delete\":");
             out.extend_from_slice(&joined(lines));
             out.push(b'}');
         }
-        (Kind::Message, Payload::Json) => out.extend_from_slice(&joined(lines)),
-        (Kind::Message, Payload::Raw | Payload::Base64) => write_string(&joined(lines), out),
+        (EventKind::Message, Payload::Json) => out.extend_from_slice(&joined(lines)),
+        (EventKind::Message, Payload::Raw | Payload::Base64) => write_string(&joined(lines), out),
     }
 }
 
-/// The document in the one line of a [`Kind::Message`] of JSON, as clients get it.
-pub fn document_of(lines: &[u8]) -> &[u8] {
+/// The document in the one line of a [`EventKind::Message`] of JSON, as clients get it.
+pub fn json_document(lines: &[u8]) -> &[u8] {
     text_of(lines.strip_suffix(b"\n").unwrap_or(lines))
 }
 
@@ -73,7 +73,7 @@ mod tests {
         let mut lines = Vec::new();
         let kind = encode(encoding, &record, &mut lines).expect("a good value");
         let mut out = Vec::new();
-        json_of(payload, kind, &lines, &mut out);
+        write_json(payload, kind, &lines, &mut out);
         String::from_utf8(out).expect("UTF-8")
     }
 
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_skipped_record_has_no_document() {
         let mut out = Vec::new();
-        json_of(Payload::Json, Kind::Skipped, b"", &mut out);
+        write_json(Payload::Json, EventKind::Skipped, b"", &mut out);
         assert_eq!(out, b"");
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::values::{Expr, Field, Test, Values};
+use super::values::{EventField, Expr, FieldTest, ValueSet};
 
 /// Flattens, sorts, drops what is there twice and double negations, and joins what is asked of one field by `or`. Which order
 /// somebody wrote things in does not part him from the others.
@@ -14,7 +14,7 @@ pub(super) fn canonical(expr: Expr) -> Expr {
             Expr::Not(inner) => *inner,
             inner => Expr::Not(Box::new(inner)),
         },
-        test @ Expr::Test(..) => test,
+        test @ Expr::FieldTest(..) => test,
     }
 }
 
@@ -42,10 +42,10 @@ fn any_parts(expr: Expr) -> Vec<Expr> {
 
 /// `a = 1 or a = 2` is `a in (1, 2)`.
 fn joined(parts: Vec<Expr>) -> Vec<Expr> {
-    let (mut lists, mut others) = (BTreeMap::<Field, Vec<Values>>::new(), Vec::new());
+    let (mut lists, mut others) = (BTreeMap::<EventField, Vec<ValueSet>>::new(), Vec::new());
     for part in parts {
         match part {
-            Expr::Test(field, Test::In(values)) => {
+            Expr::FieldTest(field, FieldTest::In(values)) => {
                 lists.entry(field).or_default().push(values);
             }
             other => others.push(other),
@@ -53,7 +53,7 @@ fn joined(parts: Vec<Expr>) -> Vec<Expr> {
     }
     let lists = lists
         .into_iter()
-        .map(|(field, values)| Expr::Test(field, Test::In(Values::joined(&values))));
+        .map(|(field, values)| Expr::FieldTest(field, FieldTest::In(ValueSet::joined(&values))));
     others.extend(lists);
     others
 }

@@ -7,12 +7,12 @@ pub struct FilterError {
     /// The character at which it is wrong, counted from 1.
     pub column: usize,
     /// What is wrong there.
-    pub fault: Fault,
+    pub fault: FilterErrorKind,
 }
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum FilterErrorKind {
     /// Something else should stand there.
     #[error("expected {0}")]
     Expected(&'static str),

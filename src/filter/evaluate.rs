@@ -5,8 +5,8 @@ use std::{borrow::Cow, str};
 use memchr::{memchr, memmem::Finder};
 
 use super::{
-    extract::{Found, Wanted},
-    values::{Expr, Field, Number, Test, Value},
+    extract::{FieldValue, PathTree},
+    values::{EventField, Expr, FieldTest, Number, Value},
 };
 use crate::{
     event::Headers,
@@ -15,7 +15,7 @@ use crate::{
 
 /// An event as a filter sees it.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
+pub struct FilterInput<'a> {
     /// The topic it is of.
     pub topic: &'a str,
     /// The partition it is of.
@@ -34,22 +34,22 @@ pub struct Subject<'a> {
 
 /// A filter, made ready.
 pub(super) struct Program {
-    wanted: Wanted,
+    path_tree: PathTree,
     slots: usize,
-    root: Step,
+    root: CompiledExpr,
     /// What a document must contain to be accepted, unless it writes it with escapes.
     needle: Option<Finder<'static>>,
 }
 
-enum Step {
-    All(Vec<Step>),
-    Any(Vec<Step>),
-    Not(Box<Step>),
-    Test(Source, Test),
+enum CompiledExpr {
+    All(Vec<CompiledExpr>),
+    Any(Vec<CompiledExpr>),
+    Not(Box<CompiledExpr>),
+    FieldTest(Operand, FieldTest),
 }
 
-enum Source {
-    Metadata(Field),
+enum Operand {
+    Metadata(EventField),
     /// Of what was found in the document.
     Slot(usize),
 }
@@ -57,14 +57,14 @@ enum Source {
 impl Program {
     pub(super) fn of(expr: &Expr) -> Self {
         let mut paths = Vec::new();
-        let root = step(expr, &mut paths);
-        let mut wanted = Wanted::default();
+        let root = compile_expr(expr, &mut paths);
+        let mut path_tree = PathTree::default();
         for (slot, path) in paths.iter().enumerate() {
-            wanted.add(path, slot);
+            path_tree.add(path, slot);
         }
-        wanted.shrink();
+        path_tree.shrink();
         Self {
-            wanted,
+            path_tree,
             slots: paths.len(),
             root,
             needle: needle(expr).map(|text| Finder::new(start_of(text)).into_owned()),
@@ -73,21 +73,21 @@ impl Program {
 
     /// What it costs in memory beside the tests, in bytes.
     pub(super) fn bytes(&self) -> usize {
-        self.wanted.bytes()
+        self.path_tree.bytes()
     }
 
-    pub(super) fn accepts(&self, subject: &Subject<'_>) -> bool {
+    pub(super) fn accepts(&self, subject: &FilterInput<'_>) -> bool {
         if self.slots == 0 {
-            return holds(&self.root, subject, &[], true);
+            return evaluate(&self.root, subject, &[], true);
         }
-        let mut slots = vec![Found::Missing; self.slots];
+        let mut slots = vec![FieldValue::Missing; self.slots];
         if let Some(document) = subject.document {
             if self.cannot_accept(document) {
                 return false;
             }
-            self.wanted.find(document, &mut slots);
+            self.path_tree.find(document, &mut slots);
         }
-        holds(&self.root, subject, &slots, true)
+        evaluate(&self.root, subject, &slots, true)
     }
 
     /// A look that costs a twentieth of parsing.
@@ -97,20 +97,22 @@ impl Program {
     }
 }
 
-fn step<'e>(expr: &'e Expr, paths: &mut Vec<&'e [Box<str>]>) -> Step {
+fn compile_expr<'e>(expr: &'e Expr, paths: &mut Vec<&'e [Box<str>]>) -> CompiledExpr {
     match expr {
-        Expr::All(parts) => Step::All(parts.iter().map(|part| step(part, paths)).collect()),
-        Expr::Any(parts) => Step::Any(parts.iter().map(|part| step(part, paths)).collect()),
-        Expr::Not(inner) => Step::Not(Box::new(step(inner, paths))),
-        Expr::Test(Field::Json(path), test) => {
+        Expr::All(parts) => CompiledExpr::All(parts.iter().map(|part| compile_expr(part, paths)).collect()),
+        Expr::Any(parts) => CompiledExpr::Any(parts.iter().map(|part| compile_expr(part, paths)).collect()),
+        Expr::Not(inner) => CompiledExpr::Not(Box::new(compile_expr(inner, paths))),
+        Expr::FieldTest(EventField::Json(path), test) => {
             let known = paths.iter().position(|own| own == path);
             let slot = known.unwrap_or_else(|| {
                 paths.push(path);
                 paths.len() - 1
             });
-            Step::Test(Source::Slot(slot), test.clone())
+            CompiledExpr::FieldTest(Operand::Slot(slot), test.clone())
         }
-        Expr::Test(field, test) => Step::Test(Source::Metadata(field.clone()), test.clone()),
+        Expr::FieldTest(field, test) => {
+            CompiledExpr::FieldTest(Operand::Metadata(field.clone()), test.clone())
+        }
     }
 }
 
@@ -118,8 +120,8 @@ fn step<'e>(expr: &'e Expr, paths: &mut Vec<&'e [Box<str>]>) -> Step {
 fn needle(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::All(parts) => parts.iter().filter_map(needle).max_by_key(|text| text.len()),
-        Expr::Test(Field::Json(_), Test::Prefix(text)) => plain(text),
-        Expr::Test(Field::Json(_), Test::In(values)) => match values.first() {
+        Expr::FieldTest(EventField::Json(_), FieldTest::Prefix(text)) => plain(text),
+        Expr::FieldTest(EventField::Json(_), FieldTest::In(values)) => match values.first() {
             Some(Value::Text(text)) if values.len() == 1 => plain(text),
             _ => None,
         },
@@ -143,54 +145,60 @@ fn plain(text: &str) -> Option<&str> {
 
 /// Whether it holds; `unknown` is what counts for a test of what was not kept. An event of which it cannot be told is
 /// accepted, so that nobody loses one that it asked for.
-fn holds(step: &Step, subject: &Subject<'_>, slots: &[Found<'_>], unknown: bool) -> bool {
-    match step {
-        Step::All(parts) => parts.iter().all(|part| holds(part, subject, slots, unknown)),
-        Step::Any(parts) => parts.iter().any(|part| holds(part, subject, slots, unknown)),
-        Step::Not(inner) => !holds(inner, subject, slots, !unknown),
-        Step::Test(Source::Slot(slot), test) => passes(test, &slots[*slot]),
-        Step::Test(Source::Metadata(Field::Header(_)), _) if !subject.headers.are_kept() => unknown,
-        Step::Test(Source::Metadata(field), test) => passes(test, &metadata(field, subject)),
+fn evaluate(expr: &CompiledExpr, subject: &FilterInput<'_>, slots: &[FieldValue<'_>], unknown: bool) -> bool {
+    match expr {
+        CompiledExpr::All(parts) => parts.iter().all(|part| evaluate(part, subject, slots, unknown)),
+        CompiledExpr::Any(parts) => parts.iter().any(|part| evaluate(part, subject, slots, unknown)),
+        CompiledExpr::Not(inner) => !evaluate(inner, subject, slots, !unknown),
+        CompiledExpr::FieldTest(Operand::Slot(slot), test) => passes(test, &slots[*slot]),
+        CompiledExpr::FieldTest(Operand::Metadata(EventField::Header(_)), _)
+            if !subject.headers.are_kept() =>
+        {
+            unknown
+        }
+        CompiledExpr::FieldTest(Operand::Metadata(field), test) => passes(test, &metadata(field, subject)),
     }
 }
 
-fn metadata<'a>(field: &Field, subject: &Subject<'a>) -> Found<'a> {
-    let whole = |number: i64| Found::Number(Number::Whole(number.into()));
+fn metadata<'a>(field: &EventField, subject: &FilterInput<'a>) -> FieldValue<'a> {
+    let whole = |number: i64| FieldValue::Number(Number::Integer(number.into()));
     match field {
-        Field::Key => subject.key.map_or(Found::Missing, text),
-        Field::Header(name) => match subject.headers.last(name) {
-            Some(value) => value.map_or(Found::Null, text),
-            None => Found::Missing,
+        EventField::Key => subject.key.map_or(FieldValue::Missing, text),
+        EventField::Header(name) => match subject.headers.last(name) {
+            Some(value) => value.map_or(FieldValue::Null, text),
+            None => FieldValue::Missing,
         },
-        Field::Topic => Found::Text(Cow::Borrowed(subject.topic)),
-        Field::Partition => whole(subject.partition.into()),
-        Field::Offset => whole(subject.offset),
-        Field::Timestamp if subject.timestamp >= 0 => whole(subject.timestamp),
-        Field::Timestamp | Field::Json(_) => Found::Missing,
+        EventField::Topic => FieldValue::Text(Cow::Borrowed(subject.topic)),
+        EventField::Partition => whole(subject.partition.into()),
+        EventField::Offset => whole(subject.offset),
+        EventField::Timestamp if subject.timestamp >= 0 => whole(subject.timestamp),
+        EventField::Timestamp | EventField::Json(_) => FieldValue::Missing,
     }
 }
 
-fn text(bytes: &[u8]) -> Found<'_> {
-    str::from_utf8(bytes).map_or(Found::Other, |text| Found::Text(Cow::Borrowed(text)))
+fn text(bytes: &[u8]) -> FieldValue<'_> {
+    str::from_utf8(bytes).map_or(FieldValue::Other, |text| FieldValue::Text(Cow::Borrowed(text)))
 }
 
-fn passes(test: &Test, found: &Found<'_>) -> bool {
+fn passes(test: &FieldTest, found: &FieldValue<'_>) -> bool {
     match (test, found) {
-        (_, Found::Missing) => false,
-        (Test::Exists, _) => true,
-        (Test::Prefix(prefix), Found::Text(text)) => text.starts_with(&**prefix),
-        (Test::Compare(comparison, bound), Found::Number(number)) => comparison.holds(number.cmp(bound)),
-        (Test::In(values), found) => values.iter().any(|value| is(value, found)),
+        (_, FieldValue::Missing) => false,
+        (FieldTest::Exists, _) => true,
+        (FieldTest::Prefix(prefix), FieldValue::Text(text)) => text.starts_with(&**prefix),
+        (FieldTest::Compare(comparison, bound), FieldValue::Number(number)) => {
+            comparison.holds(number.cmp(bound))
+        }
+        (FieldTest::In(values), found) => values.iter().any(|value| is(value, found)),
         _ => false,
     }
 }
 
-fn is(value: &Value, found: &Found<'_>) -> bool {
+fn is(value: &Value, found: &FieldValue<'_>) -> bool {
     match (value, found) {
-        (Value::Null, Found::Null) => true,
-        (Value::Bool(value), Found::Bool(found)) => value == found,
-        (Value::Number(value), Found::Number(found)) => value == found,
-        (Value::Text(value), Found::Text(found)) => **value == **found,
+        (Value::Null, FieldValue::Null) => true,
+        (Value::Bool(value), FieldValue::Bool(found)) => value == found,
+        (Value::Number(value), FieldValue::Number(found)) => value == found,
+        (Value::Text(value), FieldValue::Text(found)) => **value == **found,
         _ => false,
     }
 }
@@ -199,7 +207,7 @@ fn is(value: &Value, found: &Found<'_>) -> bool {
 mod tests {
     use crate::{
         event::{HeadersBuf, MAX_HEADERS_BYTES},
-        filter::{Filter, Subject},
+        filter::{Filter, FilterInput},
     };
 
     /// Whether an event whose headers are `d = 2` and, if `large`, more than are kept, passes.
@@ -209,7 +217,7 @@ mod tests {
         if large {
             headers.push(b"rest", Some(&[0; MAX_HEADERS_BYTES]));
         }
-        Filter::parse(filter).unwrap().accepts(&Subject {
+        Filter::parse(filter).unwrap().accepts(&FilterInput {
             topic: "t",
             partition: 0,
             offset: 0,

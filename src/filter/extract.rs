@@ -9,7 +9,7 @@ use super::values::{ALLOCATION, Number};
 
 /// What stands at a path.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Found<'a> {
+pub(super) enum FieldValue<'a> {
     #[default]
     Missing,
     Null,
@@ -22,13 +22,13 @@ pub(super) enum Found<'a> {
 
 /// The paths that are wanted, as a tree of names.
 #[derive(Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct PathTree {
     /// Where what stands here goes.
     slot: Option<usize>,
-    below: Vec<(Box<str>, Wanted)>,
+    below: Vec<(Box<str>, PathTree)>,
 }
 
-impl Wanted {
+impl PathTree {
     /// Gives back what was reserved for more: of thousands of filters that comes to half of what they cost.
     pub(super) fn shrink(&mut self) {
         self.below.shrink_to_fit();
@@ -61,10 +61,10 @@ impl Wanted {
     ///
     /// Not every number of a valid document is one that serde_json reads (`1e400`), and there it stops. Only then are the
     /// values taken out as texts first, which costs a second pass for each level.
-    pub(super) fn find<'a>(&self, document: &'a [u8], slots: &mut [Found<'a>]) {
+    pub(super) fn find<'a>(&self, document: &'a [u8], slots: &mut [FieldValue<'a>]) {
         let mut deserializer = serde_json::Deserializer::from_slice(document);
-        let search = Search {
-            wanted: self,
+        let search = PathVisitor {
+            path_tree: self,
             slots: &mut *slots,
         };
         if search.deserialize(&mut deserializer).is_err() {
@@ -73,8 +73,8 @@ impl Wanted {
         }
     }
 
-    fn find_in_texts<'a>(&self, document: &'a [u8], slots: &mut [Found<'a>]) {
-        let Ok(entries) = serde_json::from_slice::<Texts<'a>>(document) else {
+    fn find_in_texts<'a>(&self, document: &'a [u8], slots: &mut [FieldValue<'a>]) {
+        let Ok(entries) = serde_json::from_slice::<RawFields<'a>>(document) else {
             // No object: a value that stands for itself.
             if let Some(slot) = self.slot {
                 slots[slot] = scalar(document);
@@ -82,91 +82,93 @@ impl Wanted {
             return;
         };
         if let Some(slot) = self.slot {
-            slots[slot] = Found::Other;
+            slots[slot] = FieldValue::Other;
         }
         for (name, text) in entries.0 {
-            if let Some((_, wanted)) = self.below.iter().find(|(own, _)| **own == *name.0) {
+            if let Some((_, path_tree)) = self.below.iter().find(|(own, _)| **own == *name.0) {
                 // Of a name that is there twice the last counts, with all that is below it.
-                wanted.forget(slots);
-                wanted.find_in_texts(text.get().as_bytes(), slots);
+                path_tree.forget(slots);
+                path_tree.find_in_texts(text.get().as_bytes(), slots);
             }
         }
     }
 
-    fn forget(&self, slots: &mut [Found<'_>]) {
+    fn forget(&self, slots: &mut [FieldValue<'_>]) {
         if let Some(slot) = self.slot {
-            slots[slot] = Found::Missing;
+            slots[slot] = FieldValue::Missing;
         }
-        self.below.iter().for_each(|(_, wanted)| wanted.forget(slots));
+        self.below
+            .iter()
+            .for_each(|(_, path_tree)| path_tree.forget(slots));
     }
 }
 
 /// What this text is, of which it is known that it is no object.
-fn scalar(text: &[u8]) -> Found<'_> {
+fn scalar(text: &[u8]) -> FieldValue<'_> {
     let (mut slots, whole) = (
-        [Found::Missing],
-        Wanted {
+        [FieldValue::Missing],
+        PathTree {
             slot: Some(0),
             below: Vec::new(),
         },
     );
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let search = Search {
-        wanted: &whole,
+    let search = PathVisitor {
+        path_tree: &whole,
         slots: &mut slots,
     };
     if search.deserialize(&mut deserializer).is_ok() {
-        let [found] = slots;
-        return found;
+        let [value] = slots;
+        return value;
     }
     match str::from_utf8(text)
         .ok()
         .and_then(|text| text.trim().parse().ok())
     {
-        Some(number) => Found::Number(Number::of_f64(number)),
-        None => Found::Missing,
+        Some(number) => FieldValue::Number(Number::of_f64(number)),
+        None => FieldValue::Missing,
     }
 }
 
 /// The entries of an object, each value as its text.
-struct Texts<'a>(Vec<(Name<'a>, &'a RawValue)>);
+struct RawFields<'a>(Vec<(ObjectName<'a>, &'a RawValue)>);
 
-impl<'a> Deserialize<'a> for Texts<'a> {
+impl<'a> Deserialize<'a> for RawFields<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Of;
-        impl<'a> Visitor<'a> for Of {
-            type Value = Texts<'a>;
+        struct RawFieldsVisitor;
+        impl<'a> Visitor<'a> for RawFieldsVisitor {
+            type Value = RawFields<'a>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<Texts<'a>, A::Error> {
+            fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<RawFields<'a>, A::Error> {
                 let mut texts = Vec::new();
                 while let Some(entry) = entries.next_entry()? {
                     texts.push(entry);
                 }
-                Ok(Texts(texts))
+                Ok(RawFields(texts))
             }
         }
-        deserializer.deserialize_map(Of)
+        deserializer.deserialize_map(RawFieldsVisitor)
     }
 }
 
-struct Search<'w, 's, 'a> {
-    wanted: &'w Wanted,
-    slots: &'s mut [Found<'a>],
+struct PathVisitor<'w, 's, 'a> {
+    path_tree: &'w PathTree,
+    slots: &'s mut [FieldValue<'a>],
 }
 
-impl<'a> Search<'_, '_, 'a> {
-    fn found(self, what: Found<'a>) {
-        if let Some(slot) = self.wanted.slot {
+impl<'a> PathVisitor<'_, '_, 'a> {
+    fn store(self, what: FieldValue<'a>) {
+        if let Some(slot) = self.path_tree.slot {
             self.slots[slot] = what;
         }
     }
 }
 
-impl<'a> DeserializeSeed<'a> for Search<'_, '_, 'a> {
+impl<'a> DeserializeSeed<'a> for PathVisitor<'_, '_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -174,7 +176,7 @@ impl<'a> DeserializeSeed<'a> for Search<'_, '_, 'a> {
     }
 }
 
-impl<'a> Visitor<'a> for Search<'_, '_, 'a> {
+impl<'a> Visitor<'a> for PathVisitor<'_, '_, 'a> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,61 +184,61 @@ impl<'a> Visitor<'a> for Search<'_, '_, 'a> {
     }
 
     fn visit_unit<E>(self) -> Result<(), E> {
-        self.found(Found::Null);
+        self.store(FieldValue::Null);
         Ok(())
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<(), E> {
-        self.found(Found::Bool(value));
+        self.store(FieldValue::Bool(value));
         Ok(())
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.found(Found::Number(Number::Whole(value.into())));
+        self.store(FieldValue::Number(Number::Integer(value.into())));
         Ok(())
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.found(Found::Number(Number::Whole(value.into())));
+        self.store(FieldValue::Number(Number::Integer(value.into())));
         Ok(())
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.found(Found::Number(Number::of_f64(value)));
+        self.store(FieldValue::Number(Number::of_f64(value)));
         Ok(())
     }
 
     fn visit_borrowed_str<E>(self, value: &'a str) -> Result<(), E> {
-        self.found(Found::Text(Cow::Borrowed(value)));
+        self.store(FieldValue::Text(Cow::Borrowed(value)));
         Ok(())
     }
 
     fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        self.found(Found::Text(Cow::Owned(value.to_owned())));
+        self.store(FieldValue::Text(Cow::Owned(value.to_owned())));
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<(), A::Error> {
-        self.found(Found::Other);
+        self.store(FieldValue::Other);
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<(), A::Error> {
-        let Self { wanted, slots } = self;
-        if let Some(slot) = wanted.slot {
-            slots[slot] = Found::Other;
+        let Self { path_tree, slots } = self;
+        if let Some(slot) = path_tree.slot {
+            slots[slot] = FieldValue::Other;
         }
-        while let Some(name) = entries.next_key::<Name<'a>>()? {
-            let child = wanted.below.iter().find(|(own, _)| **own == *name.0);
-            let Some((_, wanted)) = child else {
+        while let Some(name) = entries.next_key::<ObjectName<'a>>()? {
+            let child = path_tree.below.iter().find(|(own, _)| **own == *name.0);
+            let Some((_, path_tree)) = child else {
                 entries.next_value::<IgnoredAny>()?;
                 continue;
             };
             // Of a name that is there twice the last counts, with all that is below it.
-            wanted.forget(slots);
-            entries.next_value_seed(Search {
-                wanted,
+            path_tree.forget(slots);
+            entries.next_value_seed(PathVisitor {
+                path_tree,
                 slots: &mut *slots,
             })?;
         }
@@ -245,27 +247,27 @@ impl<'a> Visitor<'a> for Search<'_, '_, 'a> {
 }
 
 /// A name of an object, borrowed where it has no escapes.
-struct Name<'a>(Cow<'a, str>);
+struct ObjectName<'a>(Cow<'a, str>);
 
-impl<'a> Deserialize<'a> for Name<'a> {
+impl<'a> Deserialize<'a> for ObjectName<'a> {
     fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Of;
-        impl<'a> Visitor<'a> for Of {
-            type Value = Name<'a>;
+        struct ObjectNameVisitor;
+        impl<'a> Visitor<'a> for ObjectNameVisitor {
+            type Value = ObjectName<'a>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a name")
             }
 
-            fn visit_borrowed_str<E>(self, name: &'a str) -> Result<Name<'a>, E> {
-                Ok(Name(Cow::Borrowed(name)))
+            fn visit_borrowed_str<E>(self, name: &'a str) -> Result<ObjectName<'a>, E> {
+                Ok(ObjectName(Cow::Borrowed(name)))
             }
 
-            fn visit_str<E>(self, name: &str) -> Result<Name<'a>, E> {
-                Ok(Name(Cow::Owned(name.to_owned())))
+            fn visit_str<E>(self, name: &str) -> Result<ObjectName<'a>, E> {
+                Ok(ObjectName(Cow::Owned(name.to_owned())))
             }
         }
-        deserializer.deserialize_str(Of)
+        deserializer.deserialize_str(ObjectNameVisitor)
     }
 }
 
@@ -273,37 +275,40 @@ impl<'a> Deserialize<'a> for Name<'a> {
 mod tests {
     use super::*;
 
-    fn found(document: &str) -> [Found<'_>; 3] {
-        let mut wanted = Wanted::default();
+    fn find_three(document: &str) -> [FieldValue<'_>; 3] {
+        let mut path_tree = PathTree::default();
         for (slot, path) in [&["a"][..], &["b"], &["a", "c"]].into_iter().enumerate() {
             let path: Vec<Box<str>> = path.iter().map(|name| Box::from(*name)).collect();
-            wanted.add(&path, slot);
+            path_tree.add(&path, slot);
         }
-        let mut slots = [Found::Missing, Found::Missing, Found::Missing];
-        wanted.find(document.as_bytes(), &mut slots);
+        let mut slots = [FieldValue::Missing, FieldValue::Missing, FieldValue::Missing];
+        path_tree.find(document.as_bytes(), &mut slots);
         slots
     }
 
     #[test]
     fn a_number_beyond_all_floats_is_there_and_hides_nothing_behind_it() {
-        let infinite = || Found::Number(Number::of_f64(f64::INFINITY));
-        let one = || Found::Number(Number::Whole(1));
-        assert_eq!(found(r#"{"a":1e400,"b":1}"#), [infinite(), one(), Found::Missing]);
+        let infinite = || FieldValue::Number(Number::of_f64(f64::INFINITY));
+        let one = || FieldValue::Number(Number::Integer(1));
         assert_eq!(
-            found(r#"{"x":1e400,"a": -1e999 ,"b":"t"}"#)[0],
-            Found::Number(Number::of_f64(f64::NEG_INFINITY))
+            find_three(r#"{"a":1e400,"b":1}"#),
+            [infinite(), one(), FieldValue::Missing]
         );
         assert_eq!(
-            found(r#"{"b":1,"a":{"c":1e400}}"#),
-            [Found::Other, one(), infinite()]
+            find_three(r#"{"x":1e400,"a": -1e999 ,"b":"t"}"#)[0],
+            FieldValue::Number(Number::of_f64(f64::NEG_INFINITY))
         );
         assert_eq!(
-            found(r#"{"a":{"c":1},"b":1e400,"a":[1]}"#),
-            [Found::Other, infinite(), Found::Missing]
+            find_three(r#"{"b":1,"a":{"c":1e400}}"#),
+            [FieldValue::Other, one(), infinite()]
         );
         assert_eq!(
-            found(r#"{"\u0061":1e400,"b":null}"#),
-            [infinite(), Found::Null, Found::Missing]
+            find_three(r#"{"a":{"c":1},"b":1e400,"a":[1]}"#),
+            [FieldValue::Other, infinite(), FieldValue::Missing]
+        );
+        assert_eq!(
+            find_three(r#"{"\u0061":1e400,"b":null}"#),
+            [infinite(), FieldValue::Null, FieldValue::Missing]
         );
     }
 }

@@ -1,7 +1,7 @@
 //! From text to tokens.
 
 use super::{
-    error::{Fault, FilterError},
+    error::{FilterError, FilterErrorKind},
     values::is_escaped,
 };
 
@@ -9,11 +9,11 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token<'a> {
     pub(super) at: usize,
-    pub(super) kind: Kind<'a>,
+    pub(super) kind: TokenKind<'a>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind<'a> {
+pub(super) enum TokenKind<'a> {
     /// A name, a number, or one of the language's own words.
     Word(&'a str),
     /// A text in quotes, without them.
@@ -23,11 +23,11 @@ pub(super) enum Kind<'a> {
     Comma,
     Dot,
     /// `=`, `!=`, `<`, `<=`, `>` or `>=`.
-    Sign(&'static str),
+    Operator(&'static str),
     End,
 }
 
-/// All tokens, the last of which is [`Kind::End`].
+/// All tokens, the last of which is [`TokenKind::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
     let mut tokens = Vec::with_capacity(text.len() / USUAL);
     let mut at = 0;
@@ -38,7 +38,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
             .take_while(|byte| is_space(byte))
             .count();
         let (kind, length) = token(text, at)?;
-        let is_end = kind == Kind::End;
+        let is_end = kind == TokenKind::End;
         tokens.push(Token { at, kind });
         if is_end {
             return Ok(tokens);
@@ -51,7 +51,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
 const USUAL: usize = 3;
 
 /// An error at a byte of the text.
-pub(super) fn error_at(text: &str, at: usize, fault: Fault) -> FilterError {
+pub(super) fn error_at(text: &str, at: usize, fault: FilterErrorKind) -> FilterError {
     FilterError {
         column: text[..at].chars().count() + 1,
         fault,
@@ -59,31 +59,31 @@ pub(super) fn error_at(text: &str, at: usize, fault: Fault) -> FilterError {
 }
 
 /// The token that begins at `at`, and its length in bytes.
-fn token(text: &str, at: usize) -> Result<(Kind<'_>, usize), FilterError> {
+fn token(text: &str, at: usize) -> Result<(TokenKind<'_>, usize), FilterError> {
     let rest = &text[at..];
     Ok(match rest.as_bytes() {
-        [] => (Kind::End, 0),
-        [b'(', ..] => (Kind::Open, 1),
-        [b')', ..] => (Kind::Close, 1),
-        [b',', ..] => (Kind::Comma, 1),
-        [b'.', ..] => (Kind::Dot, 1),
+        [] => (TokenKind::End, 0),
+        [b'(', ..] => (TokenKind::Open, 1),
+        [b')', ..] => (TokenKind::Close, 1),
+        [b',', ..] => (TokenKind::Comma, 1),
+        [b'.', ..] => (TokenKind::Dot, 1),
         [b'"', ..] => quoted(text, at)?,
-        [b'=', b'=', ..] => (Kind::Sign("="), 2),
-        [b'!', b'=', ..] => (Kind::Sign("!="), 2),
-        [b'<', b'=', ..] => (Kind::Sign("<="), 2),
-        [b'>', b'=', ..] => (Kind::Sign(">="), 2),
-        [b'=', ..] => (Kind::Sign("="), 1),
-        [b'<', ..] => (Kind::Sign("<"), 1),
-        [b'>', ..] => (Kind::Sign(">"), 1),
+        [b'=', b'=', ..] => (TokenKind::Operator("="), 2),
+        [b'!', b'=', ..] => (TokenKind::Operator("!="), 2),
+        [b'<', b'=', ..] => (TokenKind::Operator("<="), 2),
+        [b'>', b'=', ..] => (TokenKind::Operator(">="), 2),
+        [b'=', ..] => (TokenKind::Operator("="), 1),
+        [b'<', ..] => (TokenKind::Operator("<"), 1),
+        [b'>', ..] => (TokenKind::Operator(">"), 1),
         _ => match word(rest) {
             "" => {
                 return Err(error_at(
                     text,
                     at,
-                    Fault::Expected("a field, a value, `and`, `or`, `not` or a parenthesis"),
+                    FilterErrorKind::Expected("a field, a value, `and`, `or`, `not` or a parenthesis"),
                 ));
             }
-            word => (Kind::Word(word), word.len()),
+            word => (TokenKind::Word(word), word.len()),
         },
     })
 }
@@ -113,18 +113,18 @@ fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '$' | '@' | ':' | '/')
 }
 
-fn quoted(text: &str, at: usize) -> Result<(Kind<'_>, usize), FilterError> {
+fn quoted(text: &str, at: usize) -> Result<(TokenKind<'_>, usize), FilterError> {
     let mut value = String::new();
     let mut next = at + 1;
     while let Some(plain) = text.as_bytes()[next..].iter().position(|byte| is_escaped(*byte)) {
         value.push_str(&text[next..next + plain]);
         next += plain;
         match text.as_bytes()[next..] {
-            [b'"', ..] => return Ok((Kind::Text(value), next + 1 - at)),
+            [b'"', ..] => return Ok((TokenKind::Text(value), next + 1 - at)),
             [_, escaped, ..] if is_escaped(escaped) => value.push(char::from(escaped)),
-            _ => return Err(error_at(text, next, Fault::BadEscape)),
+            _ => return Err(error_at(text, next, FilterErrorKind::BadEscape)),
         }
         next += 2;
     }
-    Err(error_at(text, at, Fault::Unclosed))
+    Err(error_at(text, at, FilterErrorKind::Unclosed))
 }

@@ -29,10 +29,10 @@ use std::{
     sync::Arc,
 };
 
-pub use error::{Fault, FilterError};
-pub use evaluate::Subject;
-pub use parts::FilterParts;
-pub use registry::{FilterPermit, Filters, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
+pub use error::{FilterError, FilterErrorKind};
+pub use evaluate::FilterInput;
+pub use parts::FilterBuilder;
+pub use registry::{FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
 
 use self::{canonical::canonical, evaluate::Program, values::Expr};
 
@@ -64,7 +64,7 @@ impl Filter {
     }
 
     /// Whether it accepts this event.
-    pub fn accepts(&self, subject: &Subject<'_>) -> bool {
+    pub fn accepts(&self, subject: &FilterInput<'_>) -> bool {
         self.0.program.accepts(subject)
     }
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{
-    error::{Fault, FilterError},
-    lex::{Kind, Token, error_at, tokens},
-    values::{Comparison, Expr, Field, Nature, Number, Test, Value, Values},
+    error::{FilterError, FilterErrorKind},
+    lex::{Token, TokenKind, error_at, tokens},
+    values::{Comparison, EventField, Expr, FieldTest, FieldType, Number, Value, ValueSet},
 };
 
 /// The longest filter, in bytes. It comes in a request's target, of which common proxies let 8 KiB pass.
@@ -26,7 +26,7 @@ const MAX_PATH: usize = 16;
 pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
     if text.len() > MAX_BYTES {
         let end = text.floor_char_boundary(MAX_BYTES);
-        return Err(error_at(text, end, Fault::TooLong(MAX_BYTES)));
+        return Err(error_at(text, end, FilterErrorKind::TooLong(MAX_BYTES)));
     }
     let mut parser = Parser {
         text,
@@ -36,7 +36,7 @@ pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
         values: 0,
     };
     let expr = parser.any(0)?;
-    parser.expect(&Kind::End, "`and`, `or` or the end")?;
+    parser.expect(&TokenKind::End, "`and`, `or` or the end")?;
     Ok(expr)
 }
 
@@ -46,12 +46,12 @@ pub(super) fn one_of<'v>(path: &str, values: impl Iterator<Item = &'v str>) -> R
     if values.len() > MAX_VALUES {
         return Err(FilterError {
             column: 1,
-            fault: Fault::TooManyValues(MAX_VALUES),
+            fault: FilterErrorKind::TooManyValues(MAX_VALUES),
         });
     }
     let names = path.split('.').map(Box::from).collect();
     let values = values.into_iter().flat_map(meanings);
-    let expr = Expr::Test(Field::Json(names), Test::In(values.collect()));
+    let expr = Expr::FieldTest(EventField::Json(names), FieldTest::In(values.collect()));
     within_limits(&expr)?;
     Ok(expr)
 }
@@ -60,9 +60,9 @@ pub(super) fn one_of<'v>(path: &str, values: impl Iterator<Item = &'v str>) -> R
 pub(super) fn within_limits(expr: &Expr) -> Result<(), FilterError> {
     let (tests, values) = size(expr);
     let fault = if tests > MAX_TESTS {
-        Fault::TooManyTests(MAX_TESTS)
+        FilterErrorKind::TooManyTests(MAX_TESTS)
     } else if values > MAX_VALUES {
-        Fault::TooManyValues(MAX_VALUES)
+        FilterErrorKind::TooManyValues(MAX_VALUES)
     } else {
         return Ok(());
     };
@@ -75,13 +75,12 @@ fn size(expr: &Expr) -> (usize, usize) {
         Expr::Any(parts) => sum(parts.iter()),
         Expr::All(parts) => {
             let negated: BTreeSet<_> = parts.iter().filter_map(negated).collect();
-            let is_counted =
-                |part: &&Expr| !matches!(part, Expr::Test(field, Test::Exists) if negated.contains(field));
+            let is_counted = |part: &&Expr| !matches!(part, Expr::FieldTest(field, FieldTest::Exists) if negated.contains(field));
             sum(parts.iter().filter(is_counted))
         }
         Expr::Not(inner) => size(inner),
-        Expr::Test(_, Test::In(values)) => (1, values.len()),
-        Expr::Test(..) => (1, 1),
+        Expr::FieldTest(_, FieldTest::In(values)) => (1, values.len()),
+        Expr::FieldTest(..) => (1, 1),
     }
 }
 
@@ -91,10 +90,10 @@ fn sum<'a>(parts: impl Iterator<Item = &'a Expr>) -> (usize, usize) {
 }
 
 /// The field of `not (a in (...))`.
-fn negated(expr: &Expr) -> Option<&Field> {
+fn negated(expr: &Expr) -> Option<&EventField> {
     match expr {
         Expr::Not(inner) => match &**inner {
-            Expr::Test(field, Test::In(_)) => Some(field),
+            Expr::FieldTest(field, FieldTest::In(_)) => Some(field),
             _ => None,
         },
         _ => None,
@@ -145,14 +144,14 @@ impl<'a> Parser<'a> {
 
     fn not(&mut self, depth: usize) -> Result<Expr, FilterError> {
         if depth > MAX_DEPTH {
-            return Err(self.error(Fault::TooDeep(MAX_DEPTH)));
+            return Err(self.error(FilterErrorKind::TooDeep(MAX_DEPTH)));
         }
         if self.takes_word("not") {
             return Ok(Expr::Not(Box::new(self.not(depth + 1)?)));
         }
-        if self.takes(&Kind::Open) {
+        if self.takes(&TokenKind::Open) {
             let inner = self.any(depth + 1)?;
-            self.expect(&Kind::Close, "`and`, `or` or `)`")?;
+            self.expect(&TokenKind::Close, "`and`, `or` or `)`")?;
             return Ok(inner);
         }
         self.test()
@@ -161,38 +160,40 @@ impl<'a> Parser<'a> {
     fn test(&mut self) -> Result<Expr, FilterError> {
         self.tests += 1;
         if self.tests > MAX_TESTS {
-            return Err(self.error(Fault::TooManyTests(MAX_TESTS)));
+            return Err(self.error(FilterErrorKind::TooManyTests(MAX_TESTS)));
         }
         if self.takes_word("exists") {
-            return Ok(Expr::Test(self.field()?, Test::Exists));
+            return Ok(Expr::FieldTest(self.field()?, FieldTest::Exists));
         }
         let field = self.field()?;
         if self.takes_word("in") {
             let at = self.next;
-            let values = self.list(field.nature())?;
-            return self.sensible(at, field, Test::In(values));
+            let values = self.list(field.field_type())?;
+            return self.sensible(at, field, FieldTest::In(values));
         }
-        if field.nature() == Nature::Whole && self.peek().kind == Kind::Word("prefix") {
-            return Err(self.error(Fault::Expected(
+        if field.field_type() == FieldType::Integer && self.peek().kind == TokenKind::Word("prefix") {
+            return Err(self.error(FilterErrorKind::Expected(
                 "`=`, `!=`, `<`, `<=`, `>`, `>=` or `in`: this is a number",
             )));
         }
         if self.takes_word("prefix") {
             let text = self.some_text()?;
-            return Ok(Expr::Test(field, Test::Prefix(text)));
+            return Ok(Expr::FieldTest(field, FieldTest::Prefix(text)));
         }
         self.sign(field)
     }
 
-    fn sign(&mut self, field: Field) -> Result<Expr, FilterError> {
-        let Kind::Sign(sign) = self.peek().kind else {
-            return Err(self.error(Fault::Expected(
+    fn sign(&mut self, field: EventField) -> Result<Expr, FilterError> {
+        let TokenKind::Operator(sign) = self.peek().kind else {
+            return Err(self.error(FilterErrorKind::Expected(
                 "`=`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `prefix`",
             )));
         };
-        let has_order = matches!(field.nature(), Nature::Whole | Nature::Any);
+        let has_order = matches!(field.field_type(), FieldType::Integer | FieldType::Any);
         if !has_order && !matches!(sign, "=" | "!=") {
-            return Err(self.error(Fault::Expected("`=`, `!=`, `in` or `prefix`: this is a text")));
+            return Err(self.error(FilterErrorKind::Expected(
+                "`=`, `!=`, `in` or `prefix`: this is a text",
+            )));
         }
         self.next += 1;
         let comparison = match sign {
@@ -203,83 +204,85 @@ impl<'a> Parser<'a> {
             _ => return self.equality(field, sign == "!="),
         };
         let at = self.next;
-        match self.value(field.nature())? {
-            Value::Number(number) => self.sensible(at, field, Test::Compare(comparison, number)),
-            _ => Err(self.error_before(at, Fault::Expected("a number"))),
+        match self.value(field.field_type())? {
+            Value::Number(number) => self.sensible(at, field, FieldTest::Compare(comparison, number)),
+            _ => Err(self.error_before(at, FilterErrorKind::Expected("a number"))),
         }
     }
 
     /// `!=` is of what is there: a test of what is not is false, however it is put.
-    fn equality(&mut self, field: Field, negated: bool) -> Result<Expr, FilterError> {
+    fn equality(&mut self, field: EventField, negated: bool) -> Result<Expr, FilterError> {
         let at = self.next;
-        let values = Values::from_iter([self.value(field.nature())?]);
-        let equal = self.sensible(at, field.clone(), Test::In(values))?;
+        let values = ValueSet::from_iter([self.value(field.field_type())?]);
+        let equal = self.sensible(at, field.clone(), FieldTest::In(values))?;
         if !negated {
             return Ok(equal);
         }
-        let exists = Expr::Test(field, Test::Exists);
+        let exists = Expr::FieldTest(field, FieldTest::Exists);
         Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]))
     }
 
     /// Returns the test, or an error at token `at` when the field can have no value that passes: a filter that nothing passes is a
     /// mistake.
-    fn sensible(&self, at: usize, field: Field, test: Test) -> Result<Expr, FilterError> {
+    fn sensible(&self, at: usize, field: EventField, test: FieldTest) -> Result<Expr, FilterError> {
         match field.largest() {
             Some(largest) if !test.may_hold_up_to(largest) => {
-                Err(self.error_before(at, Fault::NoSuchNumber(largest)))
+                Err(self.error_before(at, FilterErrorKind::NoSuchNumber(largest)))
             }
-            _ => Ok(Expr::Test(field, test)),
+            _ => Ok(Expr::FieldTest(field, test)),
         }
     }
 
-    fn list(&mut self, nature: Nature) -> Result<Values, FilterError> {
-        self.expect(&Kind::Open, "`(`")?;
-        let mut values = vec![self.value(nature)?];
-        while self.takes(&Kind::Comma) {
-            values.push(self.value(nature)?);
+    fn list(&mut self, field_type: FieldType) -> Result<ValueSet, FilterError> {
+        self.expect(&TokenKind::Open, "`(`")?;
+        let mut values = vec![self.value(field_type)?];
+        while self.takes(&TokenKind::Comma) {
+            values.push(self.value(field_type)?);
         }
-        self.expect(&Kind::Close, "`,` or `)`")?;
+        self.expect(&TokenKind::Close, "`,` or `)`")?;
         // At once, which sorts them once.
         Ok(values.into_iter().collect())
     }
 
     /// A value that the field can be: a test that nothing passes is a mistake. Where only a text can be, a word is that text,
     /// however it looks.
-    fn value(&mut self, nature: Nature) -> Result<Value, FilterError> {
+    fn value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
         let at = self.next;
         let word = match self.peek().kind {
-            Kind::Word(word) => Some(word),
+            TokenKind::Word(word) => Some(word),
             _ => None,
         };
-        let value = self.any_value(nature)?;
-        match (nature, value, word) {
-            (Nature::TextOrNull, Value::Null, _) => Ok(Value::Null),
-            (Nature::Text | Nature::TextOrNull, _, Some(word)) => Ok(Value::Text(word.into())),
-            (Nature::Whole, value, _) if !matches!(value, Value::Number(_)) => {
-                Err(self.error_before(at, Fault::Expected("a number")))
+        let value = self.any_value(field_type)?;
+        match (field_type, value, word) {
+            (FieldType::TextOrNull, Value::Null, _) => Ok(Value::Null),
+            (FieldType::Text | FieldType::TextOrNull, _, Some(word)) => Ok(Value::Text(word.into())),
+            (FieldType::Integer, value, _) if !matches!(value, Value::Number(_)) => {
+                Err(self.error_before(at, FilterErrorKind::Expected("a number")))
             }
             (_, value, _) => Ok(value),
         }
     }
 
     /// A value, whatever the field.
-    fn any_value(&mut self, nature: Nature) -> Result<Value, FilterError> {
+    fn any_value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
         self.values += 1;
         if self.values > MAX_VALUES {
-            return Err(self.error(Fault::TooManyValues(MAX_VALUES)));
+            return Err(self.error(FilterErrorKind::TooManyValues(MAX_VALUES)));
         }
         let at = self.next;
         let value = match &self.peek().kind {
-            Kind::Text(text) => Value::Text(text.as_str().into()),
-            Kind::Word(word)
-                if looks_like_a_number(word) && matches!(nature, Nature::Whole | Nature::Any) =>
+            TokenKind::Text(text) => Value::Text(text.as_str().into()),
+            TokenKind::Word(word)
+                if looks_like_a_number(word) && matches!(field_type, FieldType::Integer | FieldType::Any) =>
             {
                 let number = Number::parse(word).map(Value::Number);
-                number.ok_or_else(|| self.error_before(at, Fault::BadNumber))?
+                number.ok_or_else(|| self.error_before(at, FilterErrorKind::BadNumber))?
             }
-            Kind::Word(word) if RESERVED.contains(word) => return Err(self.error(Fault::Expected("a value"))),
-            Kind::Word(word) => meaning(word).unwrap_or_else(|| Value::Text((*word).into())),
-            _ => return Err(self.error(Fault::Expected("a value"))),
+            TokenKind::Word(word) if RESERVED.contains(word) => {
+                return Err(self.error(FilterErrorKind::Expected("a value")));
+            }
+            TokenKind::Word(word) => meaning(word).unwrap_or_else(|| Value::Text((*word).into())),
+            _ => return Err(self.error(FilterErrorKind::Expected("a value"))),
         };
         self.next += 1;
         Ok(value)
@@ -287,55 +290,57 @@ impl<'a> Parser<'a> {
 
     fn some_text(&mut self) -> Result<Box<str>, FilterError> {
         let text = match &self.peek().kind {
-            Kind::Text(text) => text.as_str().into(),
-            Kind::Word(word) => Box::from(*word),
-            _ => return Err(self.error(Fault::Expected("a text"))),
+            TokenKind::Text(text) => text.as_str().into(),
+            TokenKind::Word(word) => Box::from(*word),
+            _ => return Err(self.error(FilterErrorKind::Expected("a text"))),
         };
         self.next += 1;
         Ok(text)
     }
 
-    fn field(&mut self) -> Result<Field, FilterError> {
-        if let Kind::Word(word) = self.peek().kind
+    fn field(&mut self) -> Result<EventField, FilterError> {
+        if let TokenKind::Word(word) = self.peek().kind
             && word.starts_with('@')
         {
             return self.metadata(word);
         }
         let mut path = vec![self.name()?];
-        while self.takes(&Kind::Dot) {
+        while self.takes(&TokenKind::Dot) {
             if path.len() == MAX_PATH {
-                return Err(self.error(Fault::PathTooLong(MAX_PATH)));
+                return Err(self.error(FilterErrorKind::PathTooLong(MAX_PATH)));
             }
             path.push(self.name()?);
         }
-        Ok(Field::Json(path))
+        Ok(EventField::Json(path))
     }
 
-    fn metadata(&mut self, word: &str) -> Result<Field, FilterError> {
+    fn metadata(&mut self, word: &str) -> Result<EventField, FilterError> {
         let field = match word {
-            "@key" => Field::Key,
-            "@topic" => Field::Topic,
-            "@partition" => Field::Partition,
-            "@offset" => Field::Offset,
-            "@timestamp" => Field::Timestamp,
+            "@key" => EventField::Key,
+            "@topic" => EventField::Topic,
+            "@partition" => EventField::Partition,
+            "@offset" => EventField::Offset,
+            "@timestamp" => EventField::Timestamp,
             "@header" => return self.header(),
-            _ => return Err(self.error(Fault::UnknownMetadata)),
+            _ => return Err(self.error(FilterErrorKind::UnknownMetadata)),
         };
         self.next += 1;
         Ok(field)
     }
 
-    fn header(&mut self) -> Result<Field, FilterError> {
+    fn header(&mut self) -> Result<EventField, FilterError> {
         self.next += 1;
-        self.expect(&Kind::Dot, "`.` and the name of a header")?;
-        self.name().map(Field::Header)
+        self.expect(&TokenKind::Dot, "`.` and the name of a header")?;
+        self.name().map(EventField::Header)
     }
 
     fn name(&mut self) -> Result<Box<str>, FilterError> {
         let name = match &self.peek().kind {
-            Kind::Text(text) => text.as_str().into(),
-            Kind::Word(word) if !RESERVED.contains(word) && !looks_like_a_number(word) => Box::from(*word),
-            _ => return Err(self.error(Fault::Expected("a field"))),
+            TokenKind::Text(text) => text.as_str().into(),
+            TokenKind::Word(word) if !RESERVED.contains(word) && !looks_like_a_number(word) => {
+                Box::from(*word)
+            }
+            _ => return Err(self.error(FilterErrorKind::Expected("a field"))),
         };
         self.next += 1;
         Ok(name)
@@ -346,29 +351,29 @@ impl<'a> Parser<'a> {
         &self.tokens[self.next.min(self.tokens.len() - 1)]
     }
 
-    fn takes(&mut self, kind: &Kind<'_>) -> bool {
+    fn takes(&mut self, kind: &TokenKind<'_>) -> bool {
         let takes = self.peek().kind == *kind;
         self.next += usize::from(takes);
         takes
     }
 
     fn takes_word(&mut self, word: &str) -> bool {
-        self.takes(&Kind::Word(word))
+        self.takes(&TokenKind::Word(word))
     }
 
-    fn expect(&mut self, kind: &Kind<'_>, what: &'static str) -> Result<(), FilterError> {
+    fn expect(&mut self, kind: &TokenKind<'_>, what: &'static str) -> Result<(), FilterError> {
         match self.takes(kind) {
             true => Ok(()),
-            false => Err(self.error(Fault::Expected(what))),
+            false => Err(self.error(FilterErrorKind::Expected(what))),
         }
     }
 
-    fn error(&self, fault: Fault) -> FilterError {
+    fn error(&self, fault: FilterErrorKind) -> FilterError {
         error_at(self.text, self.peek().at, fault)
     }
 
     /// An error at the token that was number `index`.
-    fn error_before(&self, index: usize, fault: Fault) -> FilterError {
+    fn error_before(&self, index: usize, fault: FilterErrorKind) -> FilterError {
         error_at(self.text, self.tokens[index].at, fault)
     }
 }

@@ -4,9 +4,9 @@ use super::{Filter, FilterError, canonical::canonical, parse, values::Expr};
 
 /// What events must all be. It is compiled once, when all of it is known.
 #[derive(Debug, Default)]
-pub struct FilterParts(Vec<Expr>);
+pub struct FilterBuilder(Vec<Expr>);
 
-impl FilterParts {
+impl FilterBuilder {
     /// Adds a filter.
     ///
     /// # Errors

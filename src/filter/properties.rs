@@ -6,8 +6,8 @@ use serde_json::{Map, Value as Json};
 use crate::event::{Headers, HeadersBuf};
 
 use super::{
-    Filter, Subject,
-    values::{Comparison, Expr, Field, Nature, Number, Test, Value},
+    Filter, FilterInput,
+    values::{Comparison, EventField, Expr, FieldTest, FieldType, Number, Value},
 };
 
 fn name() -> impl Strategy<Value = Box<str>> {
@@ -26,9 +26,9 @@ fn text() -> impl Strategy<Value = String> {
 
 fn number() -> impl Strategy<Value = Number> {
     prop_oneof![
-        (-3..3i128).prop_map(Number::Whole),
+        (-3..3i128).prop_map(Number::Integer),
         prop::sample::select(vec![1.5, -0.25, 1e300, 9_007_199_254_740_993.0]).prop_map(Number::of_f64),
-        Just(Number::Whole(u64::MAX.into())),
+        Just(Number::Integer(u64::MAX.into())),
     ]
 }
 
@@ -41,55 +41,54 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-fn field() -> impl Strategy<Value = Field> {
+fn field() -> impl Strategy<Value = EventField> {
     prop_oneof![
-        6 => prop::collection::vec(name(), 1..3).prop_map(Field::Json),
-        1 => Just(Field::Key),
-        1 => Just(Field::Topic),
-        1 => Just(Field::Partition),
-        1 => Just(Field::Offset),
-        1 => Just(Field::Timestamp),
-        1 => name().prop_map(Field::Header),
+        6 => prop::collection::vec(name(), 1..3).prop_map(EventField::Json),
+        1 => Just(EventField::Key),
+        1 => Just(EventField::Topic),
+        1 => Just(EventField::Partition),
+        1 => Just(EventField::Offset),
+        1 => Just(EventField::Timestamp),
+        1 => name().prop_map(EventField::Header),
     ]
 }
 
-fn test() -> impl Strategy<Value = Test> {
+fn test() -> impl Strategy<Value = FieldTest> {
     use Comparison::*;
     prop_oneof![
-        Just(Test::Exists),
-        prop::collection::vec(value(), 1..3).prop_map(|values| Test::In(values.into_iter().collect())),
-        text().prop_map(|text| Test::Prefix(text.into())),
+        Just(FieldTest::Exists),
+        prop::collection::vec(value(), 1..3).prop_map(|values| FieldTest::In(values.into_iter().collect())),
+        text().prop_map(|text| FieldTest::Prefix(text.into())),
         (
             prop::sample::select(vec![Less, LessOrEqual, Greater, GreaterOrEqual]),
             number()
         )
-            .prop_map(|(comparison, number)| Test::Compare(comparison, number)),
+            .prop_map(|(comparison, number)| FieldTest::Compare(comparison, number)),
     ]
 }
 
 /// A test that something may pass: no other is parsed.
-fn sensible(field: &Field, test: Test) -> Test {
+fn sensible(field: &EventField, test: FieldTest) -> FieldTest {
     let as_text = |value: Value| match value {
         Value::Text(_) => value,
-        Value::Null if field.nature() == Nature::TextOrNull => value,
+        Value::Null if field.field_type() == FieldType::TextOrNull => value,
         other => Value::Text(other.to_string().into()),
     };
-    match (field.nature(), test) {
-        (Nature::Text | Nature::TextOrNull, Test::Compare(..)) | (Nature::Whole, Test::Prefix(_)) => {
-            Test::Exists
+    match (field.field_type(), test) {
+        (FieldType::Text | FieldType::TextOrNull, FieldTest::Compare(..))
+        | (FieldType::Integer, FieldTest::Prefix(_)) => FieldTest::Exists,
+        (FieldType::Text | FieldType::TextOrNull, FieldTest::In(values)) => {
+            FieldTest::In(values.iter().cloned().map(as_text).collect())
         }
-        (Nature::Text | Nature::TextOrNull, Test::In(values)) => {
-            Test::In(values.iter().cloned().map(as_text).collect())
-        }
-        (Nature::Whole, Test::In(values)) => {
+        (FieldType::Integer, FieldTest::In(values)) => {
             let numbers = values
                 .iter()
                 .filter(|value| matches!(value, Value::Number(_)))
                 .cloned();
-            Test::In(numbers.chain([Value::Number(Number::Whole(0))]).collect())
+            FieldTest::In(numbers.chain([Value::Number(Number::Integer(0))]).collect())
         }
-        (Nature::Whole, test) if field.largest().is_some_and(|most| !test.may_hold_up_to(most)) => {
-            Test::Exists
+        (FieldType::Integer, test) if field.largest().is_some_and(|most| !test.may_hold_up_to(most)) => {
+            FieldTest::Exists
         }
         (_, test) => test,
     }
@@ -98,7 +97,7 @@ fn sensible(field: &Field, test: Test) -> Test {
 fn expr() -> impl Strategy<Value = Expr> {
     let leaf = (field(), test()).prop_map(|(field, test)| {
         let test = sensible(&field, test);
-        Expr::Test(field, test)
+        Expr::FieldTest(field, test)
     });
     leaf.prop_recursive(4, 24, 4, |inner| {
         prop_oneof![
@@ -130,46 +129,50 @@ fn json() -> impl Strategy<Value = Json> {
 }
 
 /// The plain reading.
-fn naive(expr: &Expr, document: &Json, subject: &Subject<'_>) -> bool {
+fn naive(expr: &Expr, document: &Json, subject: &FilterInput<'_>) -> bool {
     match expr {
         Expr::All(parts) => parts.iter().all(|part| naive(part, document, subject)),
         Expr::Any(parts) => parts.iter().any(|part| naive(part, document, subject)),
         Expr::Not(inner) => !naive(inner, document, subject),
-        Expr::Test(field, test) => look(field, document, subject).is_some_and(|found| passes(test, &found)),
+        Expr::FieldTest(field, test) => {
+            look(field, document, subject).is_some_and(|found| passes(test, &found))
+        }
     }
 }
 
-fn look(field: &Field, document: &Json, subject: &Subject<'_>) -> Option<Json> {
+fn look(field: &EventField, document: &Json, subject: &FilterInput<'_>) -> Option<Json> {
     match field {
-        Field::Json(path) => {
+        EventField::Json(path) => {
             let mut at = document;
             for name in path {
                 at = at.as_object()?.get(&**name)?;
             }
             Some(at.clone())
         }
-        Field::Key => subject
+        EventField::Key => subject
             .key
             .map(|key| String::from_utf8_lossy(key).into_owned().into()),
-        Field::Header(name) => subject.headers.last(name).map(|value| {
+        EventField::Header(name) => subject.headers.last(name).map(|value| {
             value.map_or(Json::Null, |value| {
                 String::from_utf8_lossy(value).into_owned().into()
             })
         }),
-        Field::Topic => Some(subject.topic.into()),
-        Field::Partition => Some(subject.partition.into()),
-        Field::Offset => Some(subject.offset.into()),
-        Field::Timestamp => Some(subject.timestamp).filter(|time| *time >= 0).map(Json::from),
+        EventField::Topic => Some(subject.topic.into()),
+        EventField::Partition => Some(subject.partition.into()),
+        EventField::Offset => Some(subject.offset.into()),
+        EventField::Timestamp => Some(subject.timestamp).filter(|time| *time >= 0).map(Json::from),
     }
 }
 
-fn passes(test: &Test, found: &Json) -> bool {
+fn passes(test: &FieldTest, found: &Json) -> bool {
     let number = || Number::parse(&found.as_number()?.to_string());
     match test {
-        Test::Exists => true,
-        Test::Prefix(prefix) => found.as_str().is_some_and(|text| text.starts_with(&**prefix)),
-        Test::Compare(comparison, bound) => number().is_some_and(|found| comparison.holds(found.cmp(bound))),
-        Test::In(values) => values.iter().any(|value| match value {
+        FieldTest::Exists => true,
+        FieldTest::Prefix(prefix) => found.as_str().is_some_and(|text| text.starts_with(&**prefix)),
+        FieldTest::Compare(comparison, bound) => {
+            number().is_some_and(|found| comparison.holds(found.cmp(bound)))
+        }
+        FieldTest::In(values) => values.iter().any(|value| match value {
             Value::Null => found.is_null(),
             Value::Bool(value) => found.as_bool() == Some(*value),
             Value::Number(value) => number() == Some(*value),
@@ -194,7 +197,7 @@ proptest! {
             packed.push(name.as_bytes(), value.as_ref().map(|value| value.as_bytes()));
         }
         let text = document.to_string();
-        let subject = Subject {
+        let subject = FilterInput {
             topic: "ab",
             partition,
             offset,
@@ -230,7 +233,7 @@ proptest! {
 #[test]
 fn the_last_of_two_fields_with_one_name_counts_with_all_that_is_in_it() {
     let accepts = |filter: &str, document: &str| {
-        let subject = Subject {
+        let subject = FilterInput {
             topic: "t",
             partition: 0,
             offset: 0,

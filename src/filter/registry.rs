@@ -34,33 +34,33 @@ pub enum TooManyFilters {
 
 /// The filters in use.
 #[derive(Clone, Debug)]
-pub struct Filters(Arc<Shared>);
+pub struct FilterRegistry(Arc<RegistryInner>);
 
 #[derive(Debug)]
-struct Shared {
-    in_use: Mutex<InUse>,
+struct RegistryInner {
+    in_use: Mutex<UseCounts>,
     /// What they cost in memory, in bytes; changes under the lock only.
     bytes: AtomicUsize,
     /// What they may cost.
     limit: usize,
 }
 
-impl Default for Filters {
+impl Default for FilterRegistry {
     fn default() -> Self {
-        Self::within(usize::MAX)
+        Self::with_limit(usize::MAX)
     }
 }
 
 #[derive(Debug, Default)]
-struct InUse {
+struct UseCounts {
     all: HashMap<Filter, usize>,
     clients: HashMap<ClientKey, HashMap<Filter, usize>>,
 }
 
-impl Filters {
+impl FilterRegistry {
     /// None yet, of at most so many bytes together.
-    pub fn within(limit: usize) -> Self {
-        Self(Arc::new(Shared {
+    pub fn with_limit(limit: usize) -> Self {
+        Self(Arc::new(RegistryInner {
             in_use: Mutex::default(),
             bytes: AtomicUsize::new(0),
             limit,
@@ -107,7 +107,7 @@ impl Filters {
 /// One use of a filter; its drop ends it.
 #[derive(Debug)]
 pub struct FilterPermit {
-    filters: Filters,
+    filters: FilterRegistry,
     client: ClientKey,
     filter: Filter,
 }
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_client_has_five_and_gets_one_back_when_it_ends_one() {
-        let filters = Filters::default();
+        let filters = FilterRegistry::default();
         let admit = |n| filters.admit(client(1), &filter(n));
         let mut permits: Vec<_> = (0..5).map(|n| admit(n).expect("room")).collect();
         permits.push(admit(4).expect("it has that one already"));
@@ -175,7 +175,7 @@ mod tests {
         };
         let size = long(0).bytes();
         assert!(size > 500 * 40, "{size}");
-        let filters = Filters::within(3 * size);
+        let filters = FilterRegistry::with_limit(3 * size);
         let admit = |n: usize| filters.admit(client(n as u8), &long(n));
         let permits: Vec<_> = (0..3).map_while(|n| admit(n).ok()).collect();
         assert!(permits.len() >= 2 && filters.bytes() <= 3 * size);
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn when_all_are_taken_a_known_one_is_still_admitted() {
-        let filters = Filters::default();
+        let filters = FilterRegistry::default();
         let address = |n: usize| ClientKey::of([10, 0, (n / 250) as u8, (n % 250) as u8].into());
         let permits: Vec<_> = (0..MAX_FILTERS)
             .map(|n| filters.admit(address(n), &filter(n)).expect("room"))

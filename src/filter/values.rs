@@ -18,12 +18,12 @@ pub(super) enum Expr {
     /// True when it is not.
     Not(Box<Expr>),
     /// A test of one field.
-    Test(Field, Test),
+    FieldTest(EventField, FieldTest),
 }
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Field {
+pub(super) enum EventField {
     Key,
     Topic,
     Partition,
@@ -37,10 +37,10 @@ pub(super) enum Field {
 
 /// What is asked of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Test {
+pub(super) enum FieldTest {
     Exists,
     /// It is one of these; never empty.
-    In(Values),
+    In(ValueSet),
     /// It is a text that begins so.
     Prefix(Box<str>),
     /// It is a number on that side of this one.
@@ -57,9 +57,9 @@ pub(super) enum Comparison {
 
 /// Some values, sorted, each once. Clones share them: of the longest lists a copy would cost as much as to read the filter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Values(Arc<[Value]>);
+pub(super) struct ValueSet(Arc<[Value]>);
 
-impl FromIterator<Value> for Values {
+impl FromIterator<Value> for ValueSet {
     fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
         let mut values: Vec<_> = values.into_iter().collect();
         match values.iter().all(|value| value.key().is_some()) {
@@ -71,7 +71,7 @@ impl FromIterator<Value> for Values {
     }
 }
 
-impl Values {
+impl ValueSet {
     pub(super) fn iter(&self) -> std::slice::Iter<'_, Value> {
         self.0.iter()
     }
@@ -104,11 +104,11 @@ impl Value {
         let (kind, number) = match self {
             Self::Null => (0, 0),
             Self::Bool(value) => (1, u128::from(*value)),
-            Self::Number(Number::Whole(whole)) => (
+            Self::Number(Number::Integer(whole)) => (
                 2,
                 u128::from(i64::try_from(*whole).ok()?.cast_unsigned() ^ 1 << 63),
             ),
-            Self::Number(Number::Real(_)) => return None,
+            Self::Number(Number::Float(_)) => return None,
             Self::Text(text) => (3, sorting::start_of(text.as_bytes(), START)),
         };
         Some(kind << (8 * START) | number)
@@ -131,35 +131,35 @@ pub(super) enum Value {
 /// A number. What is whole is kept whole, so that offsets and ids beyond 2^53 are told apart.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Number {
-    Whole(i128),
-    /// Not whole, or beyond what [`Number::Whole`] holds: so no number has two forms.
-    Real(f64),
+    Integer(i128),
+    /// Not whole, or beyond what [`Number::Integer`] holds: so no number has two forms.
+    Float(f64),
 }
 
 impl Number {
     pub(super) fn of_f64(value: f64) -> Self {
         if value.fract() == 0.0 && value.abs() <= LARGEST_WHOLE {
-            return Self::Whole(value as i128);
+            return Self::Integer(value as i128);
         }
-        Self::Real(value)
+        Self::Float(value)
     }
 
     /// Reads it as JSON writes it.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(whole) = short_whole(text) {
-            return Some(Self::Whole(whole));
+            return Some(Self::Integer(whole));
         }
         let number: serde_json::Number = text.parse().ok()?;
         let whole = number.as_i128();
         whole
-            .map(Self::Whole)
+            .map(Self::Integer)
             .or_else(|| number.as_f64().map(Self::of_f64))
     }
 
     fn as_f64(self) -> f64 {
         match self {
-            Self::Whole(whole) => whole as f64,
-            Self::Real(real) => real,
+            Self::Integer(whole) => whole as f64,
+            Self::Float(real) => real,
         }
     }
 }
@@ -192,7 +192,7 @@ const LARGEST_WHOLE: f64 = 1e38;
 impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
-            (Self::Whole(a), Self::Whole(b)) => a.cmp(b),
+            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
             // -0.0 is whole, and NaN is not finite: the total order is the usual one.
             _ => self.as_f64().total_cmp(&other.as_f64()),
         }
@@ -215,24 +215,24 @@ impl Eq for Number {}
 
 /// What a field can hold, whatever the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nature {
+pub(super) enum FieldType {
     /// A text, or nothing.
     Text,
     /// A text or null, or nothing.
     TextOrNull,
     /// A whole number, or nothing.
-    Whole,
+    Integer,
     /// Whatever JSON can.
     Any,
 }
 
-impl Field {
-    pub(super) fn nature(&self) -> Nature {
+impl EventField {
+    pub(super) fn field_type(&self) -> FieldType {
         match self {
-            Self::Key | Self::Topic => Nature::Text,
-            Self::Header(_) => Nature::TextOrNull,
-            Self::Partition | Self::Offset | Self::Timestamp => Nature::Whole,
-            Self::Json(_) => Nature::Any,
+            Self::Key | Self::Topic => FieldType::Text,
+            Self::Header(_) => FieldType::TextOrNull,
+            Self::Partition | Self::Offset | Self::Timestamp => FieldType::Integer,
+            Self::Json(_) => FieldType::Any,
         }
     }
 
@@ -246,12 +246,12 @@ impl Field {
     }
 }
 
-impl Test {
+impl FieldTest {
     /// Whether a whole number from 0 to `largest` may pass.
     pub(super) fn may_hold_up_to(&self, largest: i64) -> bool {
-        let (first, last) = (Number::Whole(0), Number::Whole(largest.into()));
+        let (first, last) = (Number::Integer(0), Number::Integer(largest.into()));
         let may_be = |value: &Value| match value {
-            Value::Number(number @ Number::Whole(_)) => (first..=last).contains(number),
+            Value::Number(number @ Number::Integer(_)) => (first..=last).contains(number),
             _ => false,
         };
         match self {
@@ -289,7 +289,7 @@ impl Expr {
         match self {
             Self::All(parts) | Self::Any(parts) => own + parts.iter().map(Self::bytes).sum::<usize>(),
             Self::Not(inner) => own + inner.bytes(),
-            Self::Test(field, test) => own + field.bytes() + test.bytes(),
+            Self::FieldTest(field, test) => own + field.bytes() + test.bytes(),
         }
     }
 
@@ -298,13 +298,13 @@ impl Expr {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::shared_bytes).sum(),
             Self::Not(inner) => inner.shared_bytes(),
-            Self::Test(_, Test::In(values)) => values.bytes(),
-            Self::Test(..) => 0,
+            Self::FieldTest(_, FieldTest::In(values)) => values.bytes(),
+            Self::FieldTest(..) => 0,
         }
     }
 }
 
-impl Field {
+impl EventField {
     fn bytes(&self) -> usize {
         let of_name = |name: &str| size_of::<Box<str>>() + name.len() + ALLOCATION;
         match self {
@@ -315,7 +315,7 @@ impl Field {
     }
 }
 
-impl Test {
+impl FieldTest {
     fn bytes(&self) -> usize {
         match self {
             Self::In(values) => values.bytes(),
@@ -344,15 +344,15 @@ impl Display for Expr {
             Self::All(parts) => join(f, parts, " and "),
             Self::Any(parts) => join(f, parts, " or "),
             Self::Not(inner) => write!(f, "not ({inner})"),
-            Self::Test(field, Test::Exists) => write!(f, "exists {field}"),
-            Self::Test(field, Test::Prefix(text)) => {
+            Self::FieldTest(field, FieldTest::Exists) => write!(f, "exists {field}"),
+            Self::FieldTest(field, FieldTest::Prefix(text)) => {
                 write!(f, "{field} prefix ")?;
                 quoted(f, text)
             }
-            Self::Test(field, Test::Compare(comparison, number)) => {
+            Self::FieldTest(field, FieldTest::Compare(comparison, number)) => {
                 write!(f, "{field} {} {number}", comparison.sign())
             }
-            Self::Test(field, Test::In(values)) => {
+            Self::FieldTest(field, FieldTest::In(values)) => {
                 write!(f, "{field} in (")?;
                 for (index, value) in values.iter().enumerate() {
                     f.write_str(if index == 0 { "" } else { ", " })?;
@@ -369,13 +369,13 @@ fn join(f: &mut fmt::Formatter<'_>, parts: &[Expr], word: &str) -> fmt::Result {
         f.write_str(if index == 0 { "" } else { word })?;
         match part {
             Expr::All(_) | Expr::Any(_) => write!(f, "({part})")?,
-            Expr::Not(_) | Expr::Test(..) => write!(f, "{part}")?,
+            Expr::Not(_) | Expr::FieldTest(..) => write!(f, "{part}")?,
         }
     }
     Ok(())
 }
 
-impl Display for Field {
+impl Display for EventField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Key => f.write_str("@key"),
@@ -412,9 +412,9 @@ impl Display for Value {
 impl Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Whole(whole) => f.write_str(itoa::Buffer::new().format(*whole)),
+            Self::Integer(whole) => f.write_str(itoa::Buffer::new().format(*whole)),
             // With an exponent it reads back as the same float, whole or not.
-            Self::Real(real) => write!(f, "{real:e}"),
+            Self::Float(real) => write!(f, "{real:e}"),
         }
     }
 }

@@ -16,7 +16,7 @@ impl Bootstrap {
         self.list = list;
     }
 
-    pub(super) fn tried(&mut self, address: &str, outcome: Result<(), String>) {
+    pub(super) fn record_attempt(&mut self, address: &str, outcome: Result<(), String>) {
         if self.list.iter().any(|own| own == address) {
             self.tried.insert(address.to_owned(), outcome);
         }

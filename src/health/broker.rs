@@ -12,7 +12,7 @@ use super::{
 
 /// What librdkafka's statistics tell of the connection to a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
+pub struct BrokerConnection {
     /// The broker's id.
     pub id: i32,
     /// Its `host:port`.
@@ -29,17 +29,17 @@ pub struct Connection {
 
 /// What is known of one broker.
 #[derive(Debug)]
-pub(super) struct Broker {
+pub(super) struct BrokerHealth {
     /// Since when it is known.
     since: Instant,
-    connection: Option<Connection>,
+    connection: Option<BrokerConnection>,
     /// When it last answered a question that was put to it, and to no other.
     answered: Option<Instant>,
     /// How long it made us wait for the sake of a quota, and when it last did.
     throttled: Option<(Duration, Instant)>,
 }
 
-impl Broker {
+impl BrokerHealth {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             since: now,
@@ -50,7 +50,7 @@ impl Broker {
     }
 
     /// What statistics say now. They tell of a round trip only while there are some; the last one stands until the next.
-    pub(super) fn connect(&mut self, mut now: Connection) {
+    pub(super) fn connect(&mut self, mut now: BrokerConnection) {
         let before = self.connection.take().and_then(|before| before.rtt);
         now.rtt = now.rtt.or(before);
         self.connection = Some(now);

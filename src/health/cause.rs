@@ -18,7 +18,7 @@ pub(super) fn shorten(cause: &str) -> String {
         _ => cause,
     };
     let cause = cause.trim_end_matches(" in state CONNECT").trim_end_matches('.');
-    let mut letters = cause.chars().take(LONGEST);
+    let mut letters = cause.chars().take(MAX_CAUSE_LEN);
     letters.next().map_or_else(
         || "an error without words".to_owned(),
         |first| first.to_lowercase().chain(letters).collect(),
@@ -26,7 +26,7 @@ pub(super) fn shorten(cause: &str) -> String {
 }
 
 /// In characters: a sentence of health stays one line of a pager.
-const LONGEST: usize = 200;
+const MAX_CAUSE_LEN: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -9,27 +9,27 @@ use std::{
 use parking_lot::RwLock;
 
 use super::{
+    advertised::AdvertisedAddresses,
     bootstrap::Bootstrap,
-    broker::{Broker, Connection},
+    broker::{BrokerConnection, BrokerHealth},
     cause,
-    fault::FaultNews,
-    introduction::Introduction,
-    partition::{Around, Partition},
+    fault::FaultEvent,
+    partition::{JudgeContext, PartitionHealth},
     report::{BrokerReport, ClusterReport, age},
-    state::{State, Verdict, count, seconds},
-    topic::{Topic, TopicFault},
+    state::{HealthState, Verdict, count, seconds},
+    topic::{TopicFault, TopicHealth},
 };
 
 /// The cell of a cluster.
 #[derive(Debug)]
-pub struct Cluster {
+pub struct ClusterHealth {
     name: Arc<str>,
     since: Instant,
-    facts: RwLock<Facts>,
+    facts: RwLock<ClusterFacts>,
 }
 
 #[derive(Debug, Default)]
-struct Facts {
+struct ClusterFacts {
     /// Streams are read from elsewhere.
     passive: bool,
     /// Why what answers is not believed.
@@ -37,28 +37,28 @@ struct Facts {
     /// What somebody should look at.
     concern: Option<String>,
     /// What panicked last.
-    panic: Option<Panic>,
+    panic: Option<PanicRecord>,
     id: Option<Arc<str>>,
     described: Option<Instant>,
     bootstrap: Bootstrap,
-    brokers: BTreeMap<i32, Broker>,
+    brokers: BTreeMap<i32, BrokerHealth>,
     /// The brokers that replicas of our topics are placed on.
     replicas: BTreeSet<i32>,
     /// `host:port` -> what librdkafka last said against it.
     errors: BTreeMap<String, String>,
-    topics: BTreeMap<Arc<str>, Topic>,
-    introduction: Option<Introduction>,
+    topics: BTreeMap<Arc<str>, TopicHealth>,
+    advertised: Option<AdvertisedAddresses>,
     transaction_patience: Option<Duration>,
 }
 
 #[derive(Debug)]
-struct Panic {
+struct PanicRecord {
     thread: &'static str,
     message: String,
     at: Instant,
 }
 
-impl Cluster {
+impl ClusterHealth {
     pub(super) fn new(name: Arc<str>, now: Instant) -> Self {
         Self {
             name,
@@ -83,7 +83,7 @@ impl Cluster {
     }
 
     /// A broker has told the topology.
-    pub fn described(&self, id: &Arc<str>, at: Instant) {
+    pub fn record_topology(&self, id: &Arc<str>, at: Instant) {
         let mut facts = self.facts.write();
         facts.id = Some(Arc::clone(id));
         facts.described = Some(at);
@@ -93,9 +93,9 @@ impl Cluster {
     pub fn set_leaders(&self, topic: &Arc<str>, leaders: &[Option<i32>], at: Instant) {
         let mut facts = self.facts.write();
         let topic = facts.topics.entry(Arc::clone(topic)).or_default();
-        topic.told(leaders.len(), at);
+        topic.set_described(leaders.len(), at);
         for (partition, leader) in topic.partitions.iter().zip(leaders) {
-            partition.led_by(*leader, at);
+            partition.set_leader(*leader, at);
         }
     }
 
@@ -107,19 +107,19 @@ impl Cluster {
     }
 
     /// Returns the refusals of topics that have begun to persist, or ended, since the last call.
-    pub fn topic_news(&self, now: Instant) -> Vec<(Arc<str>, FaultNews)> {
+    pub fn topic_fault_events(&self, now: Instant) -> Vec<(Arc<str>, FaultEvent)> {
         let mut facts = self.facts.write();
         let topics = facts.topics.iter_mut();
         let news = topics.flat_map(|(name, topic)| {
-            let news = topic.news(now).into_iter();
+            let news = topic.fault_events(now).into_iter();
             news.map(|news| (Arc::clone(name), news))
         });
         news.collect()
     }
 
     /// Notes that a broker has told where the brokers are: its name as librdkafka writes it, and the id and `host:port` of each.
-    pub fn introduced(&self, by: &str, brokers: Vec<(i32, String)>, at: Instant) {
-        self.facts.write().introduction = Some(Introduction::new(by, brokers, at));
+    pub fn set_advertised(&self, by: &str, brokers: Vec<(i32, String)>, at: Instant) {
+        self.facts.write().advertised = Some(AdvertisedAddresses::new(by, brokers, at));
     }
 
     /// Sets how long a transaction may be open before a partition is degraded for it.
@@ -138,9 +138,9 @@ impl Cluster {
     }
 
     /// A thread that reads the cluster panicked; its work begins anew.
-    pub fn panicked(&self, thread: &'static str, message: &str, at: Instant) {
+    pub fn record_panic(&self, thread: &'static str, message: &str, at: Instant) {
         let message = cause::shorten(message);
-        self.facts.write().panic = Some(Panic { thread, message, at });
+        self.facts.write().panic = Some(PanicRecord { thread, message, at });
     }
 
     /// Its configured name.
@@ -154,16 +154,16 @@ impl Cluster {
     }
 
     /// The cell of a partition, once [`set_leaders`](Self::set_leaders) has made it.
-    pub fn partition(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<Arc<PartitionHealth>> {
         let facts = self.facts.read();
         let number = usize::try_from(partition).ok()?;
         facts.topics.get(topic)?.partitions.get(number).cloned()
     }
 
     /// Every partition: topic, number, cell.
-    pub fn partitions(&self) -> Vec<(Arc<str>, i32, Arc<Partition>)> {
+    pub fn partitions(&self) -> Vec<(Arc<str>, i32, Arc<PartitionHealth>)> {
         let facts = self.facts.read();
-        let numbered = |(topic, it): (&Arc<str>, &Topic)| {
+        let numbered = |(topic, it): (&Arc<str>, &TopicHealth)| {
             let topic = Arc::clone(topic);
             let cells: Vec<_> = it.partitions.iter().cloned().enumerate().collect();
             cells
@@ -175,7 +175,7 @@ impl Cluster {
 
     /// The brokers that are in the cluster now, as statistics tell. Those that are no longer are forgotten, unless replicas
     /// are placed on them.
-    pub fn set_brokers(&self, connections: Vec<Connection>, at: Instant) {
+    pub fn set_brokers(&self, connections: Vec<BrokerConnection>, at: Instant) {
         let mut facts = self.facts.write();
         for connection in &connections {
             if connection.state == "UP" {
@@ -184,13 +184,15 @@ impl Cluster {
         }
         let mut old = std::mem::take(&mut facts.brokers);
         for connection in connections {
-            let mut broker = old.remove(&connection.id).unwrap_or_else(|| Broker::new(at));
+            let mut broker = old
+                .remove(&connection.id)
+                .unwrap_or_else(|| BrokerHealth::new(at));
             let id = connection.id;
             broker.connect(connection);
             facts.brokers.insert(id, broker);
         }
         old.retain(|id, _| facts.replicas.contains(id));
-        old.values_mut().for_each(Broker::gone);
+        old.values_mut().for_each(BrokerHealth::gone);
         facts.brokers.append(&mut old);
     }
 
@@ -204,14 +206,14 @@ impl Cluster {
     }
 
     /// This broker has answered a question that was put to it alone.
-    pub fn answered(&self, broker: i32, at: Instant) {
+    pub fn record_answer(&self, broker: i32, at: Instant) {
         if let Some(broker) = self.facts.write().brokers.get_mut(&broker) {
             broker.answered(at);
         }
     }
 
     /// Notes that a broker makes one of our clients wait for the sake of a quota, at most so long before the next answer.
-    pub fn throttled(&self, broker: i32, pause: Duration, at: Instant) {
+    pub fn record_throttle(&self, broker: i32, pause: Duration, at: Instant) {
         if let Some(broker) = self.facts.write().brokers.get_mut(&broker) {
             broker.throttles(pause, at);
         }
@@ -228,7 +230,7 @@ impl Cluster {
             return;
         };
         let mut facts = self.facts.write();
-        if facts.errors.len() < MOST_ERRORS || facts.errors.contains_key(address) {
+        if facts.errors.len() < MAX_ERRORS || facts.errors.contains_key(address) {
             facts.errors.insert(address.to_owned(), cause::shorten(why));
         }
     }
@@ -241,7 +243,7 @@ impl Cluster {
     /// Returns what was last said against each address, for a person.
     pub fn errors(&self) -> String {
         let facts = self.facts.read();
-        let said = facts.errors.iter().take(MOST_NAMED);
+        let said = facts.errors.iter().take(MAX_NAMED);
         let said = said.map(|(address, why)| format!("{address}: {why}"));
         said.collect::<Vec<_>>().join("; ")
     }
@@ -249,7 +251,7 @@ impl Cluster {
     /// Whether a broker that answers listens at this `host:port`.
     pub fn answers_at(&self, address: &str, now: Instant) -> bool {
         let facts = self.facts.read();
-        let here = |broker: &Broker| broker.address().is_some_and(|own| **own == *address);
+        let here = |broker: &BrokerHealth| broker.address().is_some_and(|own| **own == *address);
         facts
             .brokers
             .values()
@@ -262,8 +264,8 @@ impl Cluster {
     }
 
     /// An address of the bootstrap list was tried.
-    pub fn tried(&self, address: &str, outcome: Result<(), String>) {
-        self.facts.write().bootstrap.tried(address, outcome);
+    pub fn record_attempt(&self, address: &str, outcome: Result<(), String>) {
+        self.facts.write().bootstrap.record_attempt(address, outcome);
     }
 
     /// Whether it has told its topology and is believed, or need not.
@@ -282,7 +284,7 @@ impl Cluster {
         let brokers = facts.broker_reports(self.since, now);
         let reachable = brokers.iter().filter(|broker| broker.reachable).count();
         let Verdict { state, reason } = facts.judge(self.since, &brokers, reachable, now);
-        let around = Around {
+        let around = JudgeContext {
             naming: &|id| facts.name_of(id),
             answers: &|id| facts.brokers.get(&id).is_some_and(|it| it.is_reachable(now)),
             throttles: &|id| facts.brokers.get(&id)?.throttling(now),
@@ -320,7 +322,7 @@ impl Cluster {
     }
 }
 
-impl Facts {
+impl ClusterFacts {
     fn judge(&self, since: Instant, brokers: &[BrokerReport], reachable: usize, now: Instant) -> Verdict {
         if let Some(why) = &self.refused {
             return Verdict::failing(why.clone());
@@ -361,17 +363,19 @@ impl Facts {
 
     /// A broker answers, and sends us to addresses that do not.
     fn astray(&self, now: Instant) -> Option<String> {
-        let introduction = self.introduction.as_ref()?;
+        let advertised = self.advertised.as_ref()?;
         // A client that was sent nowhere asks nowhere else: the one that sent it there has to take connections, and no more. What
         // has led somewhere before is not wrong because brokers are down.
-        let by = introduction.by();
+        let by = advertised.by();
         let stands = self.described.is_none() && self.bootstrap.takes(by) && !self.errors.contains_key(by);
-        let counts = stands || introduction.is_fresh(DEADLINE, now);
-        counts.then(|| introduction.astray(&self.errors)).flatten()
+        let counts = stands || advertised.is_fresh(DEADLINE, now);
+        counts.then(|| advertised.astray(&self.errors)).flatten()
     }
 
     fn short_of_brokers(&self, brokers: &[BrokerReport], reachable: usize) -> Option<Verdict> {
-        let bad = brokers.iter().find(|it| it.state == super::State::Failing)?;
+        let bad = brokers
+            .iter()
+            .find(|it| it.state == super::HealthState::Failing)?;
         let name = self.name_of(bad.id);
         Some(Verdict::degraded(format!(
             "{reachable} of {} answer; {name}: {}",
@@ -397,7 +401,9 @@ impl Facts {
         if brokers.is_empty() {
             return Some(Verdict::degraded("no broker was looked at yet"));
         }
-        let young = brokers.iter().find(|it| it.state == super::State::Degraded)?;
+        let young = brokers
+            .iter()
+            .find(|it| it.state == super::HealthState::Degraded)?;
         Some(Verdict::degraded(format!(
             "{}: {}",
             self.name_of(young.id),
@@ -406,7 +412,7 @@ impl Facts {
     }
 
     fn panicked(&self, now: Instant) -> Option<Verdict> {
-        let Panic { thread, message, at } = self.panic.as_ref()?;
+        let PanicRecord { thread, message, at } = self.panic.as_ref()?;
         let age = now.saturating_duration_since(*at);
         (age < PANIC_TOLD).then(|| {
             let age = seconds(age);
@@ -421,14 +427,14 @@ impl Facts {
             return Some(Verdict::degraded(format!("there is no topic {topic}")));
         }
         let reports = self.topics.iter().map(|(name, topic)| topic.report(name, now));
-        let bad = reports.into_iter().find(|topic| topic.state > State::Ok)?;
+        let bad = reports.into_iter().find(|topic| topic.state > HealthState::Ok)?;
         Some(Verdict::degraded(format!("topic {}: {}", bad.topic, bad.reason)))
     }
 
     /// Every broker that is in the cluster, or that should be.
     fn broker_reports(&self, since: Instant, now: Instant) -> Vec<BrokerReport> {
         let ids: BTreeSet<_> = self.brokers.keys().chain(&self.replicas).copied().collect();
-        let gone = Broker::new(since);
+        let gone = BrokerHealth::new(since);
         let report = |id| {
             let broker = self.brokers.get(&id).unwrap_or(&gone);
             let cause = broker.address().and_then(|address| self.errors.get(&**address));
@@ -438,7 +444,7 @@ impl Facts {
     }
 
     fn name_of(&self, id: i32) -> String {
-        match self.brokers.get(&id).and_then(Broker::address) {
+        match self.brokers.get(&id).and_then(BrokerHealth::address) {
             Some(address) => format!("broker {id} ({address})"),
             None => format!("broker {id}"),
         }
@@ -446,7 +452,7 @@ impl Facts {
 
     /// What is said against each broker that could be asked.
     fn causes(&self, now: Instant) -> String {
-        let known = self.brokers.values().filter_map(Broker::address);
+        let known = self.brokers.values().filter_map(BrokerHealth::address);
         let known = known.map(|address| &**address);
         let seeds = self.bootstrap.list.iter().map(String::as_str);
         let asked: BTreeSet<_> = seeds.chain(known).collect();
@@ -454,7 +460,7 @@ impl Facts {
             // librdkafka picks one at a time, and may come to some of them late.
             let said = self.errors.get(address).map(String::as_str);
             let answers = || {
-                let answered = self.introduction.as_ref()?.is_by(address, DEADLINE, now);
+                let answered = self.advertised.as_ref()?.is_by(address, DEADLINE, now);
                 answered.then_some("answers, but does not tell the topology")
             };
             said.or_else(|| self.bootstrap.fault(address))
@@ -463,11 +469,11 @@ impl Facts {
         };
         let said = asked
             .iter()
-            .take(MOST_NAMED)
+            .take(MAX_NAMED)
             .map(|address| format!("{address}: {}", cause(address)));
         let mut said: Vec<_> = said.collect();
-        if asked.len() > MOST_NAMED {
-            said.push(format!("and {} more", asked.len() - MOST_NAMED));
+        if asked.len() > MAX_NAMED {
+            said.push(format!("and {} more", asked.len() - MAX_NAMED));
         }
         said.join("; ")
     }
@@ -481,7 +487,7 @@ const DEADLINE: Duration = Duration::from_secs(8);
 const PANIC_TOLD: Duration = Duration::from_secs(600);
 
 /// Addresses come from the configuration and from brokers; this bounds what brokers can make us keep.
-const MOST_ERRORS: usize = 256;
+const MAX_ERRORS: usize = 256;
 
 /// A sentence that names more is not read.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;

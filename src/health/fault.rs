@@ -13,7 +13,7 @@ use super::state::{Verdict, seconds};
 
 /// Which reader of a partition met a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Side {
+pub enum FaultSource {
     /// The tail, which reads at the log's end all the time.
     Tail,
     /// Those that read history, when somebody asks for it.
@@ -26,11 +26,11 @@ pub enum Side {
 
 /// A fault that has begun to count, or does not count any more: worth one line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FaultNews {
+pub enum FaultEvent {
     /// It has persisted for so long.
     Begun {
         /// Who met it.
-        side: Side,
+        side: FaultSource,
         /// The error's name, such as `TOPIC_AUTHORIZATION_FAILED`.
         name: Arc<str>,
         /// The error in words.
@@ -41,7 +41,7 @@ pub enum FaultNews {
     /// A try has succeeded, or nobody tries any more.
     Ended {
         /// Who had met it.
-        side: Side,
+        side: FaultSource,
         /// The error's name.
         name: Arc<str>,
     },
@@ -49,32 +49,32 @@ pub enum FaultNews {
 
 /// What each side has met and not overcome.
 #[derive(Debug, Default)]
-pub(super) struct Faults([Record; SIDES.len()]);
+pub(super) struct FaultTracker([FaultRecord; SOURCES.len()]);
 
 #[derive(Debug, Default)]
-struct Record {
-    standing: Option<Fault>,
+struct FaultRecord {
+    current: Option<OngoingFault>,
     /// The name under which a fault was told; until its end was told too.
-    told: Option<Arc<str>>,
+    reported: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
-struct Fault {
+struct OngoingFault {
     name: Arc<str>,
     reason: String,
     since: Instant,
     last: Instant,
 }
 
-impl Faults {
+impl FaultTracker {
     /// Notes that a try failed.
-    pub(super) fn fail(&mut self, side: Side, name: &str, reason: &str, at: Instant) {
-        let standing = &mut self.of_mut(side).standing;
-        let since = match standing {
+    pub(super) fn fail(&mut self, side: FaultSource, name: &str, reason: &str, at: Instant) {
+        let current = &mut self.of_mut(side).current;
+        let since = match current {
             Some(fault) if !fault.is_forgotten(side, at) => fault.since,
             _ => at,
         };
-        *standing = Some(Fault {
+        *current = Some(OngoingFault {
             name: name.into(),
             reason: reason.into(),
             since,
@@ -83,22 +83,22 @@ impl Faults {
     }
 
     /// Notes that a try succeeded.
-    pub(super) fn succeed(&mut self, side: Side) {
-        self.of_mut(side).standing = None;
+    pub(super) fn succeed(&mut self, side: FaultSource) {
+        self.of_mut(side).current = None;
     }
 
     /// Returns when this side last failed, unless it has succeeded since.
-    pub(super) fn last_failure(&self, side: Side) -> Option<Instant> {
-        self.of(side).standing.as_ref().map(|fault| fault.last)
+    pub(super) fn last_failure(&self, side: FaultSource) -> Option<Instant> {
+        self.of(side).current.as_ref().map(|fault| fault.last)
     }
 
     /// Returns the verdict on what one side has met, if it persists.
-    pub(super) fn judge(&self, side: Side, now: Instant) -> Option<Verdict> {
+    pub(super) fn judge(&self, side: FaultSource, now: Instant) -> Option<Verdict> {
         let fault = self.of(side).persistent(side, now)?;
         let lasts = seconds(now.saturating_duration_since(fault.since));
         Some(Verdict::failing(match side {
             // The sentence is of the topic, and says what its error means.
-            Side::Topology => format!("{}, for {lasts}: {}", fault.reason, fault.name),
+            FaultSource::Topology => format!("{}, for {lasts}: {}", fault.reason, fault.name),
             _ => format!("{side}, for {lasts}: {fault}"),
         }))
     }
@@ -106,71 +106,74 @@ impl Faults {
     /// Returns the name of the first fault that persists.
     pub(super) fn name(&self, now: Instant) -> Option<&Arc<str>> {
         let persistent = |side| self.of(side).persistent(side, now);
-        SIDES.into_iter().find_map(persistent).map(|fault| &fault.name)
+        SOURCES.into_iter().find_map(persistent).map(|fault| &fault.name)
     }
 
     /// Returns what was not told yet; each fault's begin and end once.
-    pub(super) fn news(&mut self, now: Instant) -> Vec<FaultNews> {
-        SIDES
+    pub(super) fn fault_events(&mut self, now: Instant) -> Vec<FaultEvent> {
+        SOURCES
             .into_iter()
-            .filter_map(|side| self.of_mut(side).news(side, now))
+            .filter_map(|side| self.of_mut(side).fault_events(side, now))
             .collect()
     }
 
-    fn of(&self, side: Side) -> &Record {
+    fn of(&self, side: FaultSource) -> &FaultRecord {
         &self.0[side as usize]
     }
 
-    fn of_mut(&mut self, side: Side) -> &mut Record {
+    fn of_mut(&mut self, side: FaultSource) -> &mut FaultRecord {
         &mut self.0[side as usize]
     }
 }
 
-impl Record {
-    fn persistent(&self, side: Side, now: Instant) -> Option<&Fault> {
-        self.standing.as_ref().filter(|fault| fault.persists(side, now))
+impl FaultRecord {
+    fn persistent(&self, side: FaultSource, now: Instant) -> Option<&OngoingFault> {
+        self.current.as_ref().filter(|fault| fault.persists(side, now))
     }
 
-    fn news(&mut self, side: Side, now: Instant) -> Option<FaultNews> {
-        match (self.persistent(side, now), &self.told) {
+    fn fault_events(&mut self, side: FaultSource, now: Instant) -> Option<FaultEvent> {
+        match (self.persistent(side, now), &self.reported) {
             (Some(fault), None) => {
-                let news = FaultNews::Begun {
+                let news = FaultEvent::Begun {
                     side,
                     name: Arc::clone(&fault.name),
                     reason: fault.reason.clone(),
                     lasts: now.saturating_duration_since(fault.since),
                 };
-                self.told = Some(Arc::clone(&fault.name));
+                self.reported = Some(Arc::clone(&fault.name));
                 Some(news)
             }
-            (None, Some(_)) => self.told.take().map(|name| FaultNews::Ended { side, name }),
+            (None, Some(_)) => self.reported.take().map(|name| FaultEvent::Ended { side, name }),
             _ => None,
         }
     }
 }
 
-impl Fault {
-    fn persists(&self, side: Side, now: Instant) -> bool {
+impl OngoingFault {
+    fn persists(&self, side: FaultSource, now: Instant) -> bool {
         match side {
             // It tries all the time, and librdkafka repeats some errors only when they change.
-            Side::Tail | Side::Topology => now.saturating_duration_since(self.since) >= PERSISTENT,
+            FaultSource::Tail | FaultSource::Topology => {
+                now.saturating_duration_since(self.since) >= PERSISTENT
+            }
             // Silence after a fault may mean that nobody asks.
-            Side::History | Side::Bounds => {
+            FaultSource::History | FaultSource::Bounds => {
                 let tried = self.last.saturating_duration_since(self.since);
                 let lasts = now.saturating_duration_since(self.since);
-                let rests = now.saturating_duration_since(self.last) < LONGEST_REST;
+                let rests = now.saturating_duration_since(self.last) < MAX_REST;
                 let wanted = tried >= PERSISTENT || (tried >= TRIED && rests && lasts >= PERSISTENT);
                 wanted && !self.is_forgotten(side, now)
             }
         }
     }
 
-    fn is_forgotten(&self, side: Side, now: Instant) -> bool {
-        matches!(side, Side::History | Side::Bounds) && now.saturating_duration_since(self.last) >= FORGOTTEN
+    fn is_forgotten(&self, side: FaultSource, now: Instant) -> bool {
+        matches!(side, FaultSource::History | FaultSource::Bounds)
+            && now.saturating_duration_since(self.last) >= FORGOTTEN
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for OngoingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &*self.reason {
             "" => f.write_str(&self.name),
@@ -179,7 +182,7 @@ impl fmt::Display for Fault {
     }
 }
 
-impl fmt::Display for Side {
+impl fmt::Display for FaultSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tail => "cannot be read",
@@ -191,7 +194,12 @@ impl fmt::Display for Side {
 }
 
 /// Every side, in the order of its value.
-const SIDES: [Side; 4] = [Side::Tail, Side::History, Side::Bounds, Side::Topology];
+const SOURCES: [FaultSource; 4] = [
+    FaultSource::Tail,
+    FaultSource::History,
+    FaultSource::Bounds,
+    FaultSource::Topology,
+];
 
 /// How long a fault must last to count. Elections take one or two seconds, and a broker that restarts refuses for some more;
 /// an operator is to read of a fault that stays within 10 s of its begin.
@@ -201,7 +209,7 @@ pub(super) const PERSISTENT: Duration = Duration::from_secs(9);
 const TRIED: Duration = Duration::from_secs(5);
 
 /// Between two tries that are wanted: the longest pause and what an answer may take.
-const LONGEST_REST: Duration = Duration::from_secs(7);
+const MAX_REST: Duration = Duration::from_secs(7);
 
 /// A fault of history that nobody has met for so long is not known to stand any more. Reads that are wanted are tried every
 /// 5 s at least.
@@ -219,51 +227,53 @@ mod tests {
 
     #[test]
     fn a_fault_that_is_told_once_persists_until_the_tail_reads_again() {
-        let (mut faults, start) = (Faults::default(), Instant::now());
-        faults.fail(Side::Tail, NAME, "not allowed", start);
-        assert_eq!(faults.judge(Side::Tail, at(start, 8)), None, "an election");
-        let verdict = faults.judge(Side::Tail, at(start, 10)).expect("a verdict");
+        let (mut faults, start) = (FaultTracker::default(), Instant::now());
+        faults.fail(FaultSource::Tail, NAME, "not allowed", start);
+        assert_eq!(faults.judge(FaultSource::Tail, at(start, 8)), None, "an election");
+        let verdict = faults.judge(FaultSource::Tail, at(start, 10)).expect("a verdict");
         assert_eq!(
             verdict.reason,
             "cannot be read, for 10 s: TOPIC_AUTHORIZATION_FAILED: not allowed"
         );
         assert_eq!(faults.name(at(start, 10)).map(|name| &**name), Some(NAME));
-        faults.succeed(Side::Tail);
-        assert_eq!(faults.judge(Side::Tail, at(start, 60)), None);
+        faults.succeed(FaultSource::Tail);
+        assert_eq!(faults.judge(FaultSource::Tail, at(start, 60)), None);
     }
 
     #[test]
     fn a_fault_that_a_success_interrupts_begins_anew() {
-        let (mut faults, start) = (Faults::default(), Instant::now());
+        let (mut faults, start) = (FaultTracker::default(), Instant::now());
         for second in [0, 6, 12, 18] {
-            faults.fail(Side::Tail, NAME, "", at(start, second));
-            assert_eq!(faults.judge(Side::Tail, at(start, second + 5)), None);
-            faults.succeed(Side::Tail);
+            faults.fail(FaultSource::Tail, NAME, "", at(start, second));
+            assert_eq!(faults.judge(FaultSource::Tail, at(start, second + 5)), None);
+            faults.succeed(FaultSource::Tail);
         }
     }
 
     #[test]
     fn one_failed_read_of_history_says_nothing_and_tries_for_ten_seconds_do() {
-        let (mut faults, start) = (Faults::default(), Instant::now());
-        faults.fail(Side::History, NAME, "", start);
+        let (mut faults, start) = (FaultTracker::default(), Instant::now());
+        faults.fail(FaultSource::History, NAME, "", start);
         assert_eq!(
-            faults.judge(Side::History, at(start, 30)),
+            faults.judge(FaultSource::History, at(start, 30)),
             None,
             "nobody has tried since"
         );
         for second in [4, 10] {
-            faults.fail(Side::History, NAME, "", at(start, second));
+            faults.fail(FaultSource::History, NAME, "", at(start, second));
         }
-        let verdict = faults.judge(Side::History, at(start, 11)).expect("a verdict");
+        let verdict = faults
+            .judge(FaultSource::History, at(start, 11))
+            .expect("a verdict");
         assert!(verdict.reason.starts_with("its history"), "{}", verdict.reason);
         assert_eq!(
-            faults.judge(Side::History, at(start, 70)),
+            faults.judge(FaultSource::History, at(start, 70)),
             None,
             "nobody has tried for a minute"
         );
-        faults.fail(Side::History, NAME, "", at(start, 71));
+        faults.fail(FaultSource::History, NAME, "", at(start, 71));
         assert_eq!(
-            faults.judge(Side::History, at(start, 72)),
+            faults.judge(FaultSource::History, at(start, 72)),
             None,
             "that is another one"
         );
@@ -271,15 +281,15 @@ mod tests {
 
     #[test]
     fn tries_that_grow_rare_do_not_put_off_what_is_told_within_ten_seconds() {
-        let (mut faults, start) = (Faults::default(), Instant::now());
+        let (mut faults, start) = (FaultTracker::default(), Instant::now());
         let millis = |millis| start + Duration::from_millis(millis);
         for at in [0, 100, 300, 700, 1_500, 3_100, 6_300] {
-            faults.fail(Side::History, NAME, "", millis(at));
+            faults.fail(FaultSource::History, NAME, "", millis(at));
         }
-        assert_eq!(faults.judge(Side::History, millis(8_000)), None);
-        assert!(faults.judge(Side::History, millis(9_500)).is_some());
+        assert_eq!(faults.judge(FaultSource::History, millis(8_000)), None);
+        assert!(faults.judge(FaultSource::History, millis(9_500)).is_some());
         assert_eq!(
-            faults.judge(Side::History, millis(14_000)),
+            faults.judge(FaultSource::History, millis(14_000)),
             None,
             "nobody waits any more"
         );
@@ -287,17 +297,20 @@ mod tests {
 
     #[test]
     fn begin_and_end_are_told_once_each() {
-        let (mut faults, start) = (Faults::default(), Instant::now());
-        faults.fail(Side::Tail, NAME, "", start);
-        assert_eq!(faults.news(at(start, 5)), []);
-        let begun = faults.news(at(start, 10));
-        assert!(matches!(&begun[..], [FaultNews::Begun { .. }]), "{begun:?}");
-        faults.fail(Side::Tail, "OTHER", "", at(start, 11));
-        assert_eq!(faults.news(at(start, 12)), []);
-        faults.succeed(Side::Tail);
-        let side = Side::Tail;
+        let (mut faults, start) = (FaultTracker::default(), Instant::now());
+        faults.fail(FaultSource::Tail, NAME, "", start);
+        assert_eq!(faults.fault_events(at(start, 5)), []);
+        let begun = faults.fault_events(at(start, 10));
+        assert!(matches!(&begun[..], [FaultEvent::Begun { .. }]), "{begun:?}");
+        faults.fail(FaultSource::Tail, "OTHER", "", at(start, 11));
+        assert_eq!(faults.fault_events(at(start, 12)), []);
+        faults.succeed(FaultSource::Tail);
+        let side = FaultSource::Tail;
         let name = NAME.into();
-        assert_eq!(faults.news(at(start, 13)), [FaultNews::Ended { side, name }]);
-        assert_eq!(faults.news(at(start, 14)), []);
+        assert_eq!(
+            faults.fault_events(at(start, 13)),
+            [FaultEvent::Ended { side, name }]
+        );
+        assert_eq!(faults.fault_events(at(start, 14)), []);
     }
 }

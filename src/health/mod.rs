@@ -6,12 +6,12 @@
 //!
 //! Not here: asking brokers (`kafka`), and how a report is answered (`http::admin`).
 
+mod advertised;
 mod bootstrap;
 mod broker;
 mod cause;
 mod cluster;
 mod fault;
-mod introduction;
 mod partition;
 mod readiness;
 mod report;
@@ -20,14 +20,14 @@ mod state;
 mod stream;
 mod topic;
 
-pub use broker::Connection;
-pub use cluster::Cluster;
-pub use fault::{FaultNews, Side};
-pub use partition::{Elsewhere, Fetching, Partition};
+pub use broker::BrokerConnection;
+pub use cluster::ClusterHealth;
+pub use fault::{FaultEvent, FaultSource};
+pub use partition::{FetchStatistics, OtherWatermark, PartitionHealth};
 pub use readiness::Readiness;
-pub use report::{BrokerReport, ClusterReport, PartitionReport, Report, StreamReport, TopicReport};
-pub use state::{State, Verdict};
-pub use stream::Stream;
+pub use report::{BrokerReport, ClusterReport, HealthReport, PartitionReport, StreamReport, TopicReport};
+pub use state::{HealthState, Verdict};
+pub use stream::ExpectedStream;
 pub use topic::TopicFault;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
@@ -36,12 +36,12 @@ use parking_lot::RwLock;
 
 /// All cells of a process; clones are the same cells.
 #[derive(Clone, Debug, Default)]
-pub struct Health(Arc<Cells>);
+pub struct Health(Arc<HealthInner>);
 
 #[derive(Debug, Default)]
-struct Cells {
-    clusters: RwLock<BTreeMap<Arc<str>, Arc<Cluster>>>,
-    streams: RwLock<Vec<Stream>>,
+struct HealthInner {
+    clusters: RwLock<BTreeMap<Arc<str>, Arc<ClusterHealth>>>,
+    streams: RwLock<Vec<ExpectedStream>>,
 }
 
 impl Health {
@@ -52,17 +52,17 @@ impl Health {
 
     /// The cell of a cluster that is read from `now` on, with its bootstrap list as `host:port`. The cell that is there
     /// already keeps what it knows.
-    pub fn cluster(&self, name: &Arc<str>, bootstrap: Vec<String>, now: Instant) -> Arc<Cluster> {
+    pub fn cluster(&self, name: &Arc<str>, bootstrap: Vec<String>, now: Instant) -> Arc<ClusterHealth> {
         let mut clusters = self.0.clusters.write();
         let cell = clusters
             .entry(Arc::clone(name))
-            .or_insert_with(|| Arc::new(Cluster::new(Arc::clone(name), now)));
+            .or_insert_with(|| Arc::new(ClusterHealth::new(Arc::clone(name), now)));
         cell.set_bootstrap(bootstrap);
         Arc::clone(cell)
     }
 
     /// Says which streams there are.
-    pub fn set_streams(&self, streams: Vec<Stream>) {
+    pub fn set_streams(&self, streams: Vec<ExpectedStream>) {
         *self.0.streams.write() = streams;
     }
 
@@ -73,16 +73,16 @@ impl Health {
     }
 
     /// How everything is.
-    pub fn report(&self, now: Instant) -> Report {
+    pub fn report(&self, now: Instant) -> HealthReport {
         let clusters: Vec<_> = self.0.clusters.read().values().cloned().collect();
         let streams = self.0.streams.read();
-        let quiet = stream::Quiet::of(&streams, &clusters, now);
+        let quiet = stream::QuietStreams::of(&streams, &clusters, now);
         let mut reports: Vec<_> = clusters.iter().map(|cell| cell.report(now)).collect();
         quiet.mark(&mut reports);
         reports.iter_mut().for_each(ClusterReport::settle);
         let streams = streams.iter().map(|stream| stream.report(&reports, &quiet));
         let streams = streams.collect();
-        Report::new(reports, streams)
+        HealthReport::new(reports, streams)
     }
 }
 

@@ -8,20 +8,20 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    fault::{FaultNews, Faults, PERSISTENT, Side},
+    fault::{FaultEvent, FaultSource, FaultTracker, PERSISTENT},
     report::{PartitionReport, age},
-    stable::Stable,
+    stable::StableOffset,
     state::{Verdict, seconds},
 };
 
 /// The cell of a partition. The tail, the topology and the statistics write it, each its own part; a write is a short lock
 /// once a batch.
 #[derive(Debug)]
-pub struct Partition(Mutex<Facts>);
+pub struct PartitionHealth(Mutex<PartitionFacts>);
 
 /// What librdkafka's statistics tell of a partition that the tail reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fetching {
+pub struct FetchStatistics {
     /// The broker that is asked; `None` while there is none.
     pub broker: Option<i32>,
     /// Whether that broker has answered anything since the last statistics.
@@ -38,7 +38,7 @@ pub struct Fetching {
 
 /// What another broker's view of the cluster leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct OtherWatermark {
     /// The broker whose metadata was believed.
     pub via: i32,
     /// The high watermark of whoever that metadata names as leader.
@@ -46,30 +46,30 @@ pub struct Elsewhere {
 }
 
 #[derive(Debug)]
-struct Facts {
+struct PartitionFacts {
     since: Instant,
     leader: Option<i32>,
     leaderless: Option<Instant>,
     reading: bool,
     event: Option<(Instant, i64)>,
     fetched: Option<Instant>,
-    fetching: Option<Fetching>,
+    fetching: Option<FetchStatistics>,
     /// Since when the high watermark is what it is.
     high_since: Instant,
     /// Since when there is something to read and nothing is read.
     behind: Option<Instant>,
-    elsewhere: Option<(Elsewhere, Instant)>,
-    faults: Faults,
+    elsewhere: Option<(OtherWatermark, Instant)>,
+    faults: FaultTracker,
     /// Offsets that could not be read, and were skipped.
     unreadable: Vec<Range<i64>>,
-    stable: Stable,
+    stable: StableOffset,
     /// Since when its broker answers and tells no watermark, which is how a leader refuses a fetch.
     refused: Option<Instant>,
 }
 
-impl Partition {
+impl PartitionHealth {
     pub(super) fn new(now: Instant) -> Self {
-        Self(Mutex::new(Facts {
+        Self(Mutex::new(PartitionFacts {
             since: now,
             leader: None,
             leaderless: Some(now),
@@ -80,18 +80,18 @@ impl Partition {
             high_since: now,
             behind: None,
             elsewhere: None,
-            faults: Faults::default(),
+            faults: FaultTracker::default(),
             unreadable: Vec::new(),
-            stable: Stable::default(),
+            stable: StableOffset::default(),
             refused: None,
         }))
     }
 
     /// These offsets cannot be read, and were skipped.
-    pub fn unreadable(&self, range: Range<i64>) {
+    pub fn record_unreadable(&self, range: Range<i64>) {
         let ranges = &mut self.0.lock().unreadable;
         ranges.retain(|known| known.end < range.start || range.end < known.start);
-        if ranges.len() < MOST_RANGES {
+        if ranges.len() < MAX_RANGES {
             ranges.push(range);
         }
     }
@@ -104,16 +104,16 @@ impl Partition {
     }
 
     /// Records came in; the newest bears this timestamp, in ms since 1970.
-    pub fn arrived(&self, timestamp: i64, at: Instant) {
+    pub fn record_arrival(&self, timestamp: i64, at: Instant) {
         let mut facts = self.0.lock();
         facts.event = Some((at, timestamp));
         facts.fetched = facts.fetched.max(Some(at));
         facts.behind = None;
-        facts.faults.succeed(Side::Tail);
+        facts.faults.succeed(FaultSource::Tail);
     }
 
     /// The tail begins to read it.
-    pub fn reading(&self, at: Instant) {
+    pub fn start_reading(&self, at: Instant) {
         let mut facts = self.0.lock();
         facts.reading = true;
         // A new log, and a new deadline for its first fetch.
@@ -124,29 +124,29 @@ impl Partition {
     }
 
     /// The tail has lost its place, and the leader is asked for another.
-    pub fn lost(&self, at: Instant) {
+    pub fn record_position_lost(&self, at: Instant) {
         let mut facts = self.0.lock();
         facts.reading = false;
         facts.since = at;
     }
 
     /// Notes that a try to read it failed: the error's name, and the error in words.
-    pub fn fault(&self, side: Side, name: &str, reason: &str, at: Instant) {
+    pub fn record_fault(&self, side: FaultSource, name: &str, reason: &str, at: Instant) {
         self.0.lock().faults.fail(side, name, reason, at);
     }
 
     /// Notes that a try to read it succeeded.
-    pub fn success(&self, side: Side) {
+    pub fn record_success(&self, side: FaultSource) {
         self.0.lock().faults.succeed(side);
     }
 
     /// Returns the faults that have begun to persist, or ended, since the last call.
-    pub fn news(&self, now: Instant) -> Vec<FaultNews> {
-        self.0.lock().faults.news(now)
+    pub fn fault_events(&self, now: Instant) -> Vec<FaultEvent> {
+        self.0.lock().faults.fault_events(now)
     }
 
     /// The topology names this leader.
-    pub(super) fn led_by(&self, leader: Option<i32>, at: Instant) {
+    pub(super) fn set_leader(&self, leader: Option<i32>, at: Instant) {
         let mut facts = self.0.lock();
         facts.leader = leader;
         facts.leaderless = match leader {
@@ -156,7 +156,7 @@ impl Partition {
     }
 
     /// Statistics came.
-    pub fn fetching(&self, now: Fetching, at: Instant) {
+    pub fn record_statistics(&self, now: FetchStatistics, at: Instant) {
         let mut facts = self.0.lock();
         if now.heard {
             facts.fetched = facts.fetched.max(Some(at));
@@ -171,10 +171,10 @@ impl Partition {
         facts.refused = facts.refused.or(Some(at)).filter(|_| refuses);
         // A leader that refuses tells no watermark; one whose records cannot be taken apart does, and we stand still.
         let moves = now.unread() == Some(0) || before.and_then(|it| it.next) != now.next;
-        let failed = facts.faults.last_failure(Side::Tail);
+        let failed = facts.faults.last_failure(FaultSource::Tail);
         let settled = failed.is_some_and(|last| at.saturating_duration_since(last) >= SETTLED);
         if now.heard && now.high.is_some() && moves && settled {
-            facts.faults.succeed(Side::Tail);
+            facts.faults.succeed(FaultSource::Tail);
         }
         let stuck = now.unread().is_some_and(|lag| lag > 0) && before.and_then(|it| it.next) == now.next;
         facts.behind = facts.behind.or(Some(at)).filter(|_| stuck);
@@ -195,7 +195,7 @@ impl Partition {
     }
 
     /// Another broker's metadata was believed, and led to this.
-    pub fn seen_elsewhere(&self, elsewhere: Elsewhere, at: Instant) {
+    pub fn seen_elsewhere(&self, elsewhere: OtherWatermark, at: Instant) {
         let mut facts = self.0.lock();
         let ahead = facts
             .fetching
@@ -226,7 +226,7 @@ impl Partition {
         &self,
         topic: &str,
         partition: i32,
-        around: &Around<'_>,
+        around: &JudgeContext<'_>,
         now: Instant,
     ) -> PartitionReport {
         let facts = self.0.lock();
@@ -258,9 +258,9 @@ impl Partition {
 }
 
 /// What a partition is judged by besides its own facts.
-pub(super) struct Around<'a> {
+pub(super) struct JudgeContext<'a> {
     /// How a sentence names a broker.
-    pub(super) naming: &'a Naming<'a>,
+    pub(super) naming: &'a BrokerNaming<'a>,
     /// Whether a broker has answered lately.
     pub(super) answers: &'a dyn Fn(i32) -> bool,
     /// How long a broker makes us wait for the sake of a quota, if it has lately.
@@ -270,33 +270,33 @@ pub(super) struct Around<'a> {
 }
 
 /// How a sentence names a broker.
-pub(super) type Naming<'a> = dyn Fn(i32) -> String + 'a;
+pub(super) type BrokerNaming<'a> = dyn Fn(i32) -> String + 'a;
 
-impl Facts {
+impl PartitionFacts {
     fn forget_watermarks(&mut self, at: Instant) {
         self.fetching = None;
         self.high_since = at;
         self.behind = None;
         self.elsewhere = None;
         self.refused = None;
-        self.stable = Stable::default();
+        self.stable = StableOffset::default();
     }
 
     /// What moves elsewhere while we stand still, once our statistics had the time to catch up with it.
-    fn stalled(&self, now: Instant) -> Option<Elsewhere> {
+    fn stalled(&self, now: Instant) -> Option<OtherWatermark> {
         let (elsewhere, at) = self.elsewhere?;
         let confirmed = now.saturating_duration_since(at) >= CONFIRM && self.high_since <= at;
         (confirmed && self.fetching?.high? < elsewhere.high).then_some(elsewhere)
     }
 
-    fn judge(&self, around: &Around<'_>, now: Instant) -> Verdict {
+    fn judge(&self, around: &JudgeContext<'_>, now: Instant) -> Verdict {
         let naming = around.naming;
         self.unled(now)
-            .or_else(|| self.faults.judge(Side::Bounds, now))
+            .or_else(|| self.faults.judge(FaultSource::Bounds, now))
             .or_else(|| self.unread(naming, now))
             .or_else(|| self.starved(around, now))
             .or_else(|| self.stall(naming, now))
-            .or_else(|| self.faults.judge(Side::Tail, now))
+            .or_else(|| self.faults.judge(FaultSource::Tail, now))
             .or_else(|| self.unfetched(around, now))
             .or_else(|| self.refused(naming, now))
             .or_else(|| self.stuck(around, now))
@@ -321,7 +321,7 @@ impl Facts {
         })
     }
 
-    fn unread(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
+    fn unread(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
         if self.reading {
             return None;
         }
@@ -334,7 +334,7 @@ impl Facts {
         })
     }
 
-    fn stall(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
+    fn stall(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
         let elsewhere = self.stalled(now)?;
         let fetching = self.fetching?;
         Some(Verdict::failing(format!(
@@ -347,7 +347,7 @@ impl Facts {
         )))
     }
 
-    fn unfetched(&self, around: &Around<'_>, now: Instant) -> Option<Verdict> {
+    fn unfetched(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.fetched.unwrap_or(self.since));
         let broker = self.fetching.and_then(|it| it.broker).or(self.leader);
         let answers = broker.is_some_and(around.answers);
@@ -369,7 +369,7 @@ impl Facts {
 
     /// Some errors librdkafka keeps to itself and tries again: such as that the leader knows no such epoch, or that it leads no
     /// more although metadata says so.
-    fn refused(&self, naming: &Naming<'_>, now: Instant) -> Option<Verdict> {
+    fn refused(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.refused?);
         let broker = self
             .fetching?
@@ -383,7 +383,7 @@ impl Facts {
         })
     }
 
-    fn stuck(&self, around: &Around<'_>, now: Instant) -> Option<Verdict> {
+    fn stuck(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.behind?);
         let unread = self.fetching?.unread()?;
         (age >= DEADLINE).then(|| {
@@ -396,14 +396,14 @@ impl Facts {
     }
 
     /// Returns what those who read history have met.
-    fn history(&self, around: &Around<'_>, now: Instant) -> Option<Verdict> {
-        let Verdict { state, reason } = self.faults.judge(Side::History, now)?;
+    fn history(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
+        let Verdict { state, reason } = self.faults.judge(FaultSource::History, now)?;
         Some(Verdict::new(state, reason + &self.throttling(around)))
     }
 
     /// A quota may be so small that no fetch is answered at all: then even the high watermark stands still, and only those who ask
     /// without fetching learn that there is more.
-    fn starved(&self, around: &Around<'_>, now: Instant) -> Option<Verdict> {
+    fn starved(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         self.stalled(now).and(self.throttled(around))?;
         Some(Verdict::failing(format!(
             "{} records wait, and none was read for {}{}",
@@ -421,13 +421,13 @@ impl Facts {
     }
 
     /// Returns the broker that is fetched from and how long it makes us wait, if it has lately.
-    fn throttled(&self, around: &Around<'_>) -> Option<(i32, Duration)> {
+    fn throttled(&self, around: &JudgeContext<'_>) -> Option<(i32, Duration)> {
         let broker = self.fetching.and_then(|it| it.broker).or(self.leader)?;
         Some((broker, (around.throttles)(broker)?))
     }
 
     /// Returns the end of a sentence, if a quota may be behind what it says.
-    fn throttling(&self, around: &Around<'_>) -> String {
+    fn throttling(&self, around: &JudgeContext<'_>) -> String {
         self.throttled(around)
             .map_or_else(String::new, |(broker, pause)| {
                 let broker = (around.naming)(broker);
@@ -442,8 +442,8 @@ impl Facts {
         let mut named: Vec<_> = ranges
             .map(|range| format!("{} to {}", range.start, range.end - 1))
             .collect();
-        let more = named.len().saturating_sub(MOST_NAMED);
-        named.truncate(MOST_NAMED);
+        let more = named.len().saturating_sub(MAX_NAMED);
+        named.truncate(MAX_NAMED);
         if more > 0 {
             named.push(format!("{more} more ranges"));
         }
@@ -466,7 +466,7 @@ impl Facts {
     }
 }
 
-impl Fetching {
+impl FetchStatistics {
     /// Returns how many offsets lie between what was read and the end of the log.
     pub fn lag(&self) -> Option<i64> {
         Some((self.high? - self.next?).max(0))
@@ -482,10 +482,10 @@ impl Fetching {
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Ranges that are kept of a partition; a disk that has more is to be replaced.
-const MOST_RANGES: usize = 64;
+const MAX_RANGES: usize = 64;
 
 /// A sentence that names more is not read.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// Elections take one or two seconds, and come with every restart of a broker.
 const ELECTION: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use std::sync::{
 /// Whether this replica has started: its configuration is whole and its ports accept.
 ///
 /// It says nothing of Kafka: a replica without Kafka still holds its clients, which is better than refusing them. A drain
-/// is known from its [`Watch`](crate::drain::Watch).
+/// is known from its [`DrainWatch`](crate::drain::DrainWatch).
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicBool>);
 

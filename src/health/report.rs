@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::state::{State, Verdict, count};
+use super::state::{HealthState, Verdict, count};
 
 /// How everything is.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct HealthReport {
     /// The worst of what is served.
-    pub state: State,
+    pub state: HealthState,
     /// Why.
     pub reason: String,
     /// Each stream, in the order of the configuration.
@@ -25,7 +25,7 @@ pub struct StreamReport {
     /// Its name.
     pub name: String,
     /// How it is.
-    pub state: State,
+    pub state: HealthState,
     /// Why.
     pub reason: String,
     /// How soon an event must come, if anybody said, in seconds.
@@ -40,7 +40,7 @@ pub struct ClusterReport {
     /// Its configured name.
     pub name: String,
     /// How it is.
-    pub state: State,
+    pub state: HealthState,
     /// Why.
     pub reason: String,
     /// Whether streams are read from it now.
@@ -75,7 +75,7 @@ pub struct BrokerReport {
     /// Its `host:port`; `None` when it only is named as a replica's place.
     pub address: Option<String>,
     /// How it is.
-    pub state: State,
+    pub state: HealthState,
     /// Why.
     pub reason: String,
     /// librdkafka's word for the state of our connection.
@@ -98,7 +98,7 @@ pub struct TopicReport {
     /// Its name.
     pub topic: String,
     /// How it is, whatever its partitions are.
-    pub state: State,
+    pub state: HealthState,
     /// Why.
     pub reason: String,
     /// The name of the error that the cluster answers with, once that has persisted.
@@ -113,7 +113,7 @@ pub struct PartitionReport {
     /// Its number.
     pub partition: i32,
     /// How it is.
-    pub state: State,
+    pub state: HealthState,
     /// Why.
     pub reason: String,
     /// The name of the error that keeps it from being read, such as `TOPIC_AUTHORIZATION_FAILED`, once that has persisted.
@@ -148,7 +148,7 @@ pub struct PartitionReport {
     pub stalled_for_seconds: Option<f64>,
 }
 
-impl Report {
+impl HealthReport {
     pub(super) fn new(clusters: Vec<ClusterReport>, streams: Vec<StreamReport>) -> Self {
         let Verdict { state, reason } = overall(&clusters, &streams);
         Self {
@@ -166,14 +166,14 @@ fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> Verdict {
         .iter()
         .map(|it| (it.state, format!("stream {}: {}", it.name, it.reason)));
     let clusters_said = clusters.iter().map(|it| {
-        let state = it.state.min(State::Degraded);
+        let state = it.state.min(HealthState::Degraded);
         (state, format!("cluster {}: {}", it.name, it.reason))
     });
     let worst = streams_said
         .chain(clusters_said)
         .reduce(|worst, next| if next.0 > worst.0 { next } else { worst });
     match worst {
-        Some((state, reason)) if state > State::Ok => Verdict::new(state, reason),
+        Some((state, reason)) if state > HealthState::Ok => Verdict::new(state, reason),
         _ => Verdict::ok(format!(
             "{} and {} do what they are for",
             count(streams.len(), "stream"),
@@ -186,14 +186,17 @@ impl ClusterReport {
     /// Lets what its partitions are count, once they all are judged.
     pub(super) fn settle(&mut self) {
         let all = self.partitions.len();
-        let failing = self.partitions.iter().filter(|it| it.state == State::Failing);
+        let failing = self
+            .partitions
+            .iter()
+            .filter(|it| it.state == HealthState::Failing);
         let Some(worst) = worst_of(&self.partitions) else {
             return;
         };
         let state = if failing.count() == all {
-            State::Failing
+            HealthState::Failing
         } else {
-            worst.state.min(State::Degraded)
+            worst.state.min(HealthState::Degraded)
         };
         if state > self.state {
             self.state = state;

@@ -3,19 +3,19 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    partition::Fetching,
+    partition::FetchStatistics,
     state::{Verdict, seconds},
 };
 
 /// Since when a transaction that does not end has held the last stable offset where it is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Stable {
+pub(super) struct StableOffset {
     held: Option<(i64, Instant)>,
 }
 
-impl Stable {
+impl StableOffset {
     /// Takes what statistics tell.
-    pub(super) fn look(&mut self, fetching: Fetching, at: Instant) {
+    pub(super) fn look(&mut self, fetching: FetchStatistics, at: Instant) {
         let (Some(stable), Some(high)) = (fetching.stable, fetching.high) else {
             // A leader that refuses tells neither; what was held may be held still.
             return;

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// How a thing is, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum HealthState {
     /// It does what it is for.
     Ok,
     /// It does, for now: somebody should look.
@@ -16,7 +16,7 @@ pub enum State {
     Failing,
 }
 
-impl State {
+impl HealthState {
     /// Every state, from best to worst.
     pub const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failing];
 
@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for HealthState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
@@ -40,25 +40,25 @@ impl fmt::Display for State {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// How it is.
-    pub state: State,
+    pub state: HealthState,
     /// Why, for a person; never empty.
     pub reason: String,
 }
 
 impl Verdict {
     pub(super) fn ok(reason: impl Into<String>) -> Self {
-        Self::new(State::Ok, reason)
+        Self::new(HealthState::Ok, reason)
     }
 
     pub(super) fn degraded(reason: impl Into<String>) -> Self {
-        Self::new(State::Degraded, reason)
+        Self::new(HealthState::Degraded, reason)
     }
 
     pub(super) fn failing(reason: impl Into<String>) -> Self {
-        Self::new(State::Failing, reason)
+        Self::new(HealthState::Failing, reason)
     }
 
-    pub(super) fn new(state: State, reason: impl Into<String>) -> Self {
+    pub(super) fn new(state: HealthState, reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self { state, reason }
     }

@@ -7,14 +7,14 @@ use std::{
 };
 
 use super::{
-    cluster::Cluster,
+    cluster::ClusterHealth,
     report::{ClusterReport, PartitionReport, StreamReport, age, worst_of},
-    state::{State, Verdict, count, seconds},
+    state::{HealthState, Verdict, count, seconds},
 };
 
 /// A stream of the catalog.
 #[derive(Clone, Debug)]
-pub struct Stream {
+pub struct ExpectedStream {
     /// Its name.
     pub name: Arc<str>,
     /// Its topics.
@@ -23,8 +23,8 @@ pub struct Stream {
     pub expect_event_within: Option<Duration>,
 }
 
-impl Stream {
-    pub(super) fn report(&self, clusters: &[ClusterReport], quiet: &Quiet) -> StreamReport {
+impl ExpectedStream {
+    pub(super) fn report(&self, clusters: &[ClusterReport], quiet: &QuietStreams) -> StreamReport {
         let active = || clusters.iter().filter(|cluster| cluster.active);
         let partitions: Vec<_> = active()
             .flat_map(|cluster| &cluster.partitions)
@@ -45,7 +45,7 @@ impl Stream {
         &self,
         partitions: &[&PartitionReport],
         active: impl Iterator<Item = &'a ClusterReport> + Clone,
-        last: Option<&Last>,
+        last: Option<&LastEvent>,
     ) -> Verdict {
         let unknown = self
             .topics
@@ -56,7 +56,7 @@ impl Stream {
         }
         let silent = last.and_then(|last| last.verdict.clone());
         let worst = worst_of(partitions.iter().copied())
-            .filter(|worst| worst.state > State::Ok)
+            .filter(|worst| worst.state > HealthState::Ok)
             .map(|worst| Verdict::new(worst.state, worst.sentence()));
         match (worst, silent) {
             (Some(worst), Some(silent)) if worst.state < silent.state => silent,
@@ -80,14 +80,14 @@ fn missing<'a>(topic: &str, active: impl Iterator<Item = &'a ClusterReport> + Cl
     }
     let told = |cluster: &'a ClusterReport| {
         let told = cluster.topics.iter().find(|it| it.topic == topic)?;
-        (told.state > State::Ok).then_some((cluster, told))
+        (told.state > HealthState::Ok).then_some((cluster, told))
     };
     if let Some((cluster, told)) = active.clone().find_map(told) {
         let reason = format!("cluster {}: topic {topic}: {}", cluster.name, told.reason);
         return Verdict::new(told.state, reason);
     }
     let worst = active.reduce(|worst, next| if next.state > worst.state { next } else { worst });
-    match worst.filter(|cluster| cluster.state > State::Ok) {
+    match worst.filter(|cluster| cluster.state > HealthState::Ok) {
         Some(cluster) => Verdict::new(
             cluster.state,
             format!("cluster {}: {}", cluster.name, cluster.reason),
@@ -100,28 +100,28 @@ fn missing<'a>(topic: &str, active: impl Iterator<Item = &'a ClusterReport> + Cl
 const ID_PARTITIONS: usize = 1000;
 
 /// Which expectations are not met.
-pub(super) struct Quiet {
-    last: BTreeMap<Arc<str>, Last>,
+pub(super) struct QuietStreams {
+    last: BTreeMap<Arc<str>, LastEvent>,
     /// (topic, partition) -> what to say of it.
     partitions: BTreeMap<(Arc<str>, i32), String>,
 }
 
 /// A stream's last event.
-struct Last {
+struct LastEvent {
     age: Option<f64>,
     verdict: Option<Verdict>,
 }
 
 /// When a partition last had an event, and since when it could have had one.
-struct Heard {
+struct PartitionActivity {
     topic: Arc<str>,
     partition: i32,
     event: Option<Instant>,
     since: Instant,
 }
 
-impl Quiet {
-    pub(super) fn of(streams: &[Stream], clusters: &[Arc<Cluster>], now: Instant) -> Self {
+impl QuietStreams {
+    pub(super) fn of(streams: &[ExpectedStream], clusters: &[Arc<ClusterHealth>], now: Instant) -> Self {
         let active = clusters.iter().filter(|cluster| cluster.is_active());
         let heard: Vec<_> = active.flat_map(|cluster| heard(cluster)).collect();
         let mut quiet = Self {
@@ -134,7 +134,7 @@ impl Quiet {
         quiet
     }
 
-    fn look(&mut self, stream: &Stream, heard: &[Heard], now: Instant) {
+    fn look(&mut self, stream: &ExpectedStream, heard: &[PartitionActivity], now: Instant) {
         let own = || heard.iter().filter(|it| stream.topics.contains(&it.topic));
         let event = own().filter_map(|it| it.event).max();
         let since = event.or_else(|| own().map(|it| it.since).min());
@@ -149,7 +149,7 @@ impl Quiet {
         });
         self.last.insert(
             Arc::clone(&stream.name),
-            Last {
+            LastEvent {
                 age: age(event, now),
                 verdict,
             },
@@ -162,12 +162,13 @@ impl Quiet {
     /// A partition is too quiet when its siblings are not. A topic that is quiet as a whole may be that of a site on standby.
     fn compare<'a>(
         &mut self,
-        stream: &Stream,
+        stream: &ExpectedStream,
         within: Duration,
-        own: impl Iterator<Item = &'a Heard> + Clone,
+        own: impl Iterator<Item = &'a PartitionActivity> + Clone,
         now: Instant,
     ) {
-        let is_quiet = |it: &Heard| now.saturating_duration_since(it.event.unwrap_or(it.since)) > within;
+        let is_quiet =
+            |it: &PartitionActivity| now.saturating_duration_since(it.event.unwrap_or(it.since)) > within;
         for it in own.clone().filter(|it| is_quiet(it)) {
             let moving = own
                 .clone()
@@ -191,22 +192,22 @@ impl Quiet {
             .iter_mut()
             .filter(|cluster| cluster.active)
             .flat_map(|cluster| &mut cluster.partitions);
-        for partition in partitions.filter(|it| it.state == State::Ok) {
+        for partition in partitions.filter(|it| it.state == HealthState::Ok) {
             let key = (Arc::from(&*partition.topic), partition.partition);
             if let Some(what) = self.partitions.get(&key) {
-                partition.state = State::Degraded;
+                partition.state = HealthState::Degraded;
                 partition.reason.clone_from(what);
             }
         }
     }
 }
 
-fn heard(cluster: &Cluster) -> Vec<Heard> {
+fn heard(cluster: &ClusterHealth) -> Vec<PartitionActivity> {
     let partitions = cluster.partitions().into_iter();
     partitions
         .map(|(topic, partition, cell)| {
             let (event, since) = cell.last_event();
-            Heard {
+            PartitionActivity {
                 topic,
                 partition,
                 event,

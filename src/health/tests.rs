@@ -7,18 +7,18 @@ use std::{
 use super::*;
 
 /// Cells of a cluster `main` of brokers 1 and 2, and a stream `edits` of one topic with two partitions.
-struct Scene {
+struct HealthFixture {
     health: Health,
-    cluster: Arc<Cluster>,
+    cluster: Arc<ClusterHealth>,
     start: Instant,
 }
 
-impl Scene {
+impl HealthFixture {
     fn new(within: Option<u64>) -> Self {
         let (health, start) = (Health::new(), Instant::now());
         let seeds = vec!["b1:9092".to_owned(), "b2:9092".to_owned()];
         let cluster = health.cluster(&"main".into(), seeds, start);
-        health.set_streams(vec![Stream {
+        health.set_streams(vec![ExpectedStream {
             name: "edits".into(),
             topics: vec!["edits".into()],
             expect_event_within: within.map(Duration::from_secs),
@@ -32,36 +32,36 @@ impl Scene {
 
     /// One whose cluster is known and read at second 0.
     fn read(within: Option<u64>) -> Self {
-        let scene = Self::new(within);
-        scene.alive(0);
+        let fixture = Self::new(within);
+        fixture.alive(0);
         for number in 0..2 {
-            scene.partition(number).reading(scene.at(0));
+            fixture.partition(number).start_reading(fixture.at(0));
         }
-        scene.fetches(0, [10, 10]);
-        scene
+        fixture.fetches(0, [10, 10]);
+        fixture
     }
 
     fn at(&self, second: u64) -> Instant {
         self.start + Duration::from_secs(second)
     }
 
-    fn partition(&self, number: i32) -> Arc<Partition> {
+    fn partition(&self, number: i32) -> Arc<PartitionHealth> {
         self.cluster.partition("edits", number).expect("a partition")
     }
 
     /// All brokers answer, and broker 1 leads both partitions.
     fn alive(&self, second: u64) {
-        self.cluster.described(&"id".into(), self.at(second));
+        self.cluster.record_topology(&"id".into(), self.at(second));
         self.cluster
             .set_leaders(&"edits".into(), &[Some(1), Some(1)], self.at(second));
         self.cluster.set_replicas(BTreeSet::from([1, 2]));
         self.brokers(second, &[(1, "UP"), (2, "UP")]);
-        self.cluster.answered(1, self.at(second));
-        self.cluster.answered(2, self.at(second));
+        self.cluster.record_answer(1, self.at(second));
+        self.cluster.record_answer(2, self.at(second));
     }
 
     fn brokers(&self, second: u64, brokers: &[(i32, &str)]) {
-        let connection = |(id, state): &(i32, &str)| Connection {
+        let connection = |(id, state): &(i32, &str)| BrokerConnection {
             id: *id,
             address: format!("b{id}:9092").into(),
             state: (*state).to_owned(),
@@ -81,7 +81,7 @@ impl Scene {
     }
 
     fn fetch(&self, number: i32, second: u64, next: i64, high: i64) {
-        let fetching = Fetching {
+        let fetching = FetchStatistics {
             broker: Some(1),
             heard: true,
             next: Some(next),
@@ -89,17 +89,18 @@ impl Scene {
             stable: Some(high),
             start: Some(0),
         };
-        self.partition(number).fetching(fetching, self.at(second));
+        self.partition(number)
+            .record_statistics(fetching, self.at(second));
     }
 
-    fn report(&self, second: u64) -> Report {
+    fn report(&self, second: u64) -> HealthReport {
         let report = self.health.report(self.at(second));
         assert_every_reason_is_a_sentence(&report);
         report
     }
 }
 
-fn assert_every_reason_is_a_sentence(report: &Report) {
+fn assert_every_reason_is_a_sentence(report: &HealthReport) {
     let streams = report.streams.iter().map(|it| &it.reason);
     let clusters = report.clusters.iter().flat_map(|cluster| {
         let brokers = cluster.brokers.iter().map(|it| &it.reason);
@@ -116,19 +117,19 @@ fn assert_every_reason_is_a_sentence(report: &Report) {
 
 #[test]
 fn what_cannot_be_determined_is_starting_and_then_failing_with_its_cause() {
-    let scene = Scene::new(None);
-    scene
+    let fixture = HealthFixture::new(None);
+    fixture
         .cluster
         .error("b1:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)");
     // Which librdkafka has not come to, and the watch over the list has.
-    scene
+    fixture
         .cluster
-        .tried("b2:9092", Err("connection reset by peer".to_owned()));
-    let early = scene.report(1);
-    assert_eq!(early.state, State::Degraded);
+        .record_attempt("b2:9092", Err("connection reset by peer".to_owned()));
+    let early = fixture.report(1);
+    assert_eq!(early.state, HealthState::Degraded);
     assert!(early.reason.contains("starting"), "{}", early.reason);
-    let late = scene.report(9);
-    assert_eq!(late.state, State::Failing);
+    let late = fixture.report(9);
+    assert_eq!(late.state, HealthState::Failing);
     assert!(
         late.reason
             .contains("none of the bootstrap brokers answers: b1:9092: connection refused; b2:9092: connection reset by peer"),
@@ -139,24 +140,24 @@ fn what_cannot_be_determined_is_starting_and_then_failing_with_its_cause() {
 
 #[test]
 fn all_is_well_while_everybody_answers_and_a_quiet_partition_is() {
-    let scene = Scene::read(None);
-    scene.alive(3600);
-    scene.fetches(3600, [10, 10]);
-    let report = scene.report(3601);
-    assert_eq!(report.state, State::Ok, "{report:?}");
+    let fixture = HealthFixture::read(None);
+    fixture.alive(3600);
+    fixture.fetches(3600, [10, 10]);
+    let report = fixture.report(3601);
+    assert_eq!(report.state, HealthState::Ok, "{report:?}");
     assert_eq!(report.clusters[0].brokers_reachable, 2);
     assert_eq!(report.clusters[0].partitions[1].lag, Some(0));
 }
 
 #[test]
 fn a_cluster_that_falls_silent_is_failing_and_says_what_its_brokers_said() {
-    let scene = Scene::read(None);
-    scene.brokers(2, &[(1, "TRY_CONNECT"), (2, "TRY_CONNECT")]);
-    scene
+    let fixture = HealthFixture::read(None);
+    fixture.brokers(2, &[(1, "TRY_CONNECT"), (2, "TRY_CONNECT")]);
+    fixture
         .cluster
         .error("b2:9092/2: Disconnected while requesting ApiVersion (after 3ms in state APIVERSION_QUERY)");
-    let report = scene.report(12);
-    assert_eq!(report.state, State::Failing);
+    let report = fixture.report(12);
+    assert_eq!(report.state, HealthState::Failing);
     let cluster = &report.clusters[0];
     assert!(
         cluster
@@ -175,29 +176,35 @@ fn a_cluster_that_falls_silent_is_failing_and_says_what_its_brokers_said() {
 
 #[test]
 fn a_broker_that_holds_replicas_and_left_the_list_degrades_its_cluster() {
-    let scene = Scene::read(None);
-    scene.alive(60);
-    scene.fetches(60, [10, 10]);
-    scene.brokers(61, &[(1, "UP")]);
-    let report = scene.report(62);
-    assert_eq!(report.state, State::Degraded, "{report:?}");
+    let fixture = HealthFixture::read(None);
+    fixture.alive(60);
+    fixture.fetches(60, [10, 10]);
+    fixture.brokers(61, &[(1, "UP")]);
+    let report = fixture.report(62);
+    assert_eq!(report.state, HealthState::Degraded, "{report:?}");
     assert_eq!(report.clusters[0].brokers_reachable, 1);
     assert!(report.reason.contains("broker 2 (b2:9092)"), "{}", report.reason);
-    assert_eq!(report.streams[0].state, State::Ok);
+    assert_eq!(report.streams[0].state, HealthState::Ok);
     // Decommissioned: its replicas are placed elsewhere.
-    scene.cluster.set_replicas(BTreeSet::from([1]));
-    scene.brokers(63, &[(1, "UP")]);
-    assert_eq!(scene.report(64).state, State::Ok);
+    fixture.cluster.set_replicas(BTreeSet::from([1]));
+    fixture.brokers(63, &[(1, "UP")]);
+    assert_eq!(fixture.report(64).state, HealthState::Ok);
 }
 
 #[test]
 fn a_bootstrap_list_with_one_live_address_left_is_told_before_the_next_restart() {
-    let scene = Scene::read(None);
-    scene.cluster.tried("b1:9092", Err("connection refused".into()));
-    assert_eq!(scene.report(1).state, State::Ok, "the other was not tried yet");
-    scene.cluster.tried("b2:9092", Ok(()));
-    let report = scene.report(1);
-    assert_eq!(report.state, State::Degraded);
+    let fixture = HealthFixture::read(None);
+    fixture
+        .cluster
+        .record_attempt("b1:9092", Err("connection refused".into()));
+    assert_eq!(
+        fixture.report(1).state,
+        HealthState::Ok,
+        "the other was not tried yet"
+    );
+    fixture.cluster.record_attempt("b2:9092", Ok(()));
+    let report = fixture.report(1);
+    assert_eq!(report.state, HealthState::Degraded);
     assert!(
         report.reason.contains("b1:9092: connection refused"),
         "{}",
@@ -207,16 +214,20 @@ fn a_bootstrap_list_with_one_live_address_left_is_told_before_the_next_restart()
 
 #[test]
 fn a_watermark_that_stands_still_while_it_moves_elsewhere_is_a_stall() {
-    let scene = Scene::read(None);
-    let seen = Elsewhere { via: 2, high: 25 };
-    scene.partition(0).seen_elsewhere(seen, scene.at(6));
+    let fixture = HealthFixture::read(None);
+    let seen = OtherWatermark { via: 2, high: 25 };
+    fixture.partition(0).seen_elsewhere(seen, fixture.at(6));
     for second in [8, 12] {
-        scene.alive(second);
-        scene.fetches(second, [10, 10]);
+        fixture.alive(second);
+        fixture.fetches(second, [10, 10]);
     }
-    assert_eq!(scene.report(8).state, State::Ok, "our statistics may lag behind");
-    let report = scene.report(12);
-    assert_eq!(report.state, State::Failing);
+    assert_eq!(
+        fixture.report(8).state,
+        HealthState::Ok,
+        "our statistics may lag behind"
+    );
+    let report = fixture.report(12);
+    assert_eq!(report.state, HealthState::Failing);
     let partition = &report.clusters[0].partitions[0];
     assert!(partition.stalled);
     assert_eq!(partition.stalled_for_seconds, Some(12.0));
@@ -226,29 +237,33 @@ fn a_watermark_that_stands_still_while_it_moves_elsewhere_is_a_stall() {
         "{}",
         partition.reason
     );
-    assert_eq!(report.clusters[0].state, State::Degraded, "one of two partitions");
-    scene.fetches(13, [25, 10]);
-    assert_eq!(scene.report(13).state, State::Ok);
+    assert_eq!(
+        report.clusters[0].state,
+        HealthState::Degraded,
+        "one of two partitions"
+    );
+    fixture.fetches(13, [25, 10]);
+    assert_eq!(fixture.report(13).state, HealthState::Ok);
 }
 
 #[test]
 fn a_partition_that_is_idle_everywhere_is_no_stall() {
-    let scene = Scene::read(None);
-    scene
+    let fixture = HealthFixture::read(None);
+    fixture
         .partition(0)
-        .seen_elsewhere(Elsewhere { via: 2, high: 10 }, scene.at(6));
-    scene.alive(60);
-    scene.fetches(60, [10, 10]);
-    assert_eq!(scene.report(61).state, State::Ok);
+        .seen_elsewhere(OtherWatermark { via: 2, high: 10 }, fixture.at(6));
+    fixture.alive(60);
+    fixture.fetches(60, [10, 10]);
+    assert_eq!(fixture.report(61).state, HealthState::Ok);
 }
 
 #[test]
 fn a_mute_leader_and_a_missing_one_are_failing_after_their_deadlines() {
-    let scene = Scene::read(None);
-    scene.cluster.described(&"id".into(), scene.at(12));
-    scene.cluster.answered(2, scene.at(12));
-    let report = scene.report(12);
-    assert_eq!(report.state, State::Failing);
+    let fixture = HealthFixture::read(None);
+    fixture.cluster.record_topology(&"id".into(), fixture.at(12));
+    fixture.cluster.record_answer(2, fixture.at(12));
+    let report = fixture.report(12);
+    assert_eq!(report.state, HealthState::Failing);
     assert!(
         report
             .reason
@@ -256,14 +271,14 @@ fn a_mute_leader_and_a_missing_one_are_failing_after_their_deadlines() {
         "{}",
         report.reason
     );
-    scene.alive(13);
-    scene.fetches(13, [10, 10]);
-    scene
+    fixture.alive(13);
+    fixture.fetches(13, [10, 10]);
+    fixture
         .cluster
-        .set_leaders(&"edits".into(), &[Some(1), None], scene.at(13));
-    scene.cluster.described(&"id".into(), scene.at(19));
-    assert_eq!(scene.report(15).state, State::Ok, "an election");
-    let report = scene.report(19);
+        .set_leaders(&"edits".into(), &[Some(1), None], fixture.at(13));
+    fixture.cluster.record_topology(&"id".into(), fixture.at(19));
+    assert_eq!(fixture.report(15).state, HealthState::Ok, "an election");
+    let report = fixture.report(19);
     assert!(
         report.reason.contains("edits-1: no broker leads it"),
         "{}",
@@ -273,19 +288,19 @@ fn a_mute_leader_and_a_missing_one_are_failing_after_their_deadlines() {
 
 #[test]
 fn records_that_wait_and_are_not_read_are_told() {
-    let scene = Scene::read(None);
+    let fixture = HealthFixture::read(None);
     for second in [1, 6, 12, 14] {
-        scene.alive(second);
-        scene.fetch(0, second, 10, 40);
-        scene.fetch(1, second, 10, 10);
+        fixture.alive(second);
+        fixture.fetch(0, second, 10, 40);
+        fixture.fetch(1, second, 10, 10);
     }
-    let report = scene.report(14);
+    let report = fixture.report(14);
     assert!(report.reason.contains("30 records wait"), "{}", report.reason);
 }
 
 /// As a broker refuses fetches of the partition: it answers, and tells no watermark.
-fn refused_fetch() -> Fetching {
-    Fetching {
+fn refused_fetch() -> FetchStatistics {
+    FetchStatistics {
         broker: Some(1),
         heard: true,
         next: Some(10),
@@ -297,23 +312,23 @@ fn refused_fetch() -> Fetching {
 
 #[test]
 fn a_right_that_was_taken_away_is_failing_within_ten_seconds_until_a_fetch_succeeds() {
-    let scene = Scene::read(None);
-    let partition = scene.partition(0);
+    let fixture = HealthFixture::read(None);
+    let partition = fixture.partition(0);
     // librdkafka tells of it once.
-    partition.fault(
-        Side::Tail,
+    partition.record_fault(
+        FaultSource::Tail,
         "TOPIC_AUTHORIZATION_FAILED",
         "not allowed",
-        scene.at(1),
+        fixture.at(1),
     );
     for second in [3, 5, 7, 9, 11] {
-        scene.alive(second);
-        partition.fetching(refused_fetch(), scene.at(second));
-        scene.fetch(1, second, 10, 10);
+        fixture.alive(second);
+        partition.record_statistics(refused_fetch(), fixture.at(second));
+        fixture.fetch(1, second, 10, 10);
     }
-    assert_eq!(scene.report(6).state, State::Ok, "as long as an election");
-    let report = scene.report(11);
-    assert_eq!(report.state, State::Failing);
+    assert_eq!(fixture.report(6).state, HealthState::Ok, "as long as an election");
+    let report = fixture.report(11);
+    assert_eq!(report.state, HealthState::Failing);
     let failing = &report.clusters[0].partitions[0];
     assert_eq!(failing.error.as_deref(), Some("TOPIC_AUTHORIZATION_FAILED"));
     assert!(
@@ -321,42 +336,46 @@ fn a_right_that_was_taken_away_is_failing_within_ten_seconds_until_a_fetch_succe
         "{}",
         failing.reason
     );
-    assert_eq!(report.clusters[0].state, State::Degraded, "one of two partitions");
+    assert_eq!(
+        report.clusters[0].state,
+        HealthState::Degraded,
+        "one of two partitions"
+    );
     // An idle partition: no record says that it is read again.
-    scene.alive(13);
-    scene.fetches(13, [10, 10]);
-    let report = scene.report(13);
-    assert_eq!(report.state, State::Ok, "{report:?}");
+    fixture.alive(13);
+    fixture.fetches(13, [10, 10]);
+    let report = fixture.report(13);
+    assert_eq!(report.state, HealthState::Ok, "{report:?}");
     assert_eq!(report.clusters[0].partitions[0].error, None);
 }
 
-fn refuse(scene: &Scene, fault: TopicFault, second: u64) {
+fn refuse(fixture: &HealthFixture, fault: TopicFault, second: u64) {
     let name = match fault {
         TopicFault::Missing => "UNKNOWN_TOPIC_OR_PARTITION",
         _ => "TOPIC_AUTHORIZATION_FAILED",
     };
-    let (topic, at) = ("edits".into(), scene.at(second));
-    scene.cluster.refuse_topic(&topic, fault, name, at);
+    let (topic, at) = ("edits".into(), fixture.at(second));
+    fixture.cluster.refuse_topic(&topic, fault, name, at);
 }
 
 /// The topic is read, and then no look shows it any more, while every broker answers.
-fn refused_later(fault: TopicFault) -> (Scene, Report) {
-    let scene = Scene::read(None);
+fn refused_later(fault: TopicFault) -> (HealthFixture, HealthReport) {
+    let fixture = HealthFixture::read(None);
     for second in [1, 4, 7, 10, 13] {
-        scene.cluster.described(&"id".into(), scene.at(second));
-        scene.brokers(second, &[(1, "UP"), (2, "UP")]);
-        scene.cluster.answered(1, scene.at(second));
-        scene.cluster.answered(2, scene.at(second));
-        refuse(&scene, fault, second);
+        fixture.cluster.record_topology(&"id".into(), fixture.at(second));
+        fixture.brokers(second, &[(1, "UP"), (2, "UP")]);
+        fixture.cluster.record_answer(1, fixture.at(second));
+        fixture.cluster.record_answer(2, fixture.at(second));
+        refuse(&fixture, fault, second);
     }
-    let report = scene.report(13);
-    (scene, report)
+    let report = fixture.report(13);
+    (fixture, report)
 }
 
 #[test]
 fn a_deleted_topic_is_told_as_that_and_not_as_a_broker_that_does_not_answer() {
-    let (scene, report) = refused_later(TopicFault::Missing);
-    assert_eq!(report.state, State::Failing);
+    let (fixture, report) = refused_later(TopicFault::Missing);
+    assert_eq!(report.state, HealthState::Failing);
     assert!(
         report
             .reason
@@ -365,13 +384,13 @@ fn a_deleted_topic_is_told_as_that_and_not_as_a_broker_that_does_not_answer() {
         report.reason
     );
     assert!(!format!("{report:?}").contains("does not answer"), "{report:?}");
-    let news = scene.cluster.topic_news(scene.at(13));
-    assert!(matches!(&news[..], [(_, FaultNews::Begun { .. })]), "{news:?}");
+    let news = fixture.cluster.topic_fault_events(fixture.at(13));
+    assert!(matches!(&news[..], [(_, FaultEvent::Begun { .. })]), "{news:?}");
     // It is made again.
-    scene.alive(14);
-    scene.fetches(14, [10, 10]);
-    assert_eq!(scene.report(14).state, State::Ok);
-    assert_eq!(scene.cluster.topic_news(scene.at(14)).len(), 1);
+    fixture.alive(14);
+    fixture.fetches(14, [10, 10]);
+    assert_eq!(fixture.report(14).state, HealthState::Ok);
+    assert_eq!(fixture.cluster.topic_fault_events(fixture.at(14)).len(), 1);
 }
 
 #[test]
@@ -387,23 +406,23 @@ fn a_topic_whose_rights_were_all_taken_is_told_as_that() {
 
 #[test]
 fn a_topic_that_was_denied_before_the_start_is_starting_and_then_failing_under_its_name() {
-    let scene = Scene::new(None);
+    let fixture = HealthFixture::new(None);
     for second in [1, 4, 7, 11] {
-        scene.cluster.described(&"id".into(), scene.at(second));
-        scene.brokers(second, &[(1, "UP"), (2, "UP")]);
-        scene.cluster.answered(1, scene.at(second));
-        scene.cluster.answered(2, scene.at(second));
-        refuse(&scene, TopicFault::Denied, second);
-        let report = scene.report(second);
+        fixture.cluster.record_topology(&"id".into(), fixture.at(second));
+        fixture.brokers(second, &[(1, "UP"), (2, "UP")]);
+        fixture.cluster.record_answer(1, fixture.at(second));
+        fixture.cluster.record_answer(2, fixture.at(second));
+        refuse(&fixture, TopicFault::Denied, second);
+        let report = fixture.report(second);
         assert!(report.reason.contains("topic not allowed to us"), "{report:?}");
         let expected = if second < 10 {
-            State::Degraded
+            HealthState::Degraded
         } else {
-            State::Failing
+            HealthState::Failing
         };
         assert_eq!(report.state, expected, "{report:?}");
     }
-    let report = scene.report(11);
+    let report = fixture.report(11);
     assert_eq!(
         report.clusters[0].topics[0].error.as_deref(),
         Some("TOPIC_AUTHORIZATION_FAILED")
@@ -412,24 +431,24 @@ fn a_topic_that_was_denied_before_the_start_is_starting_and_then_failing_under_i
 
 #[test]
 fn one_look_that_does_not_show_a_topic_makes_nothing_failing() {
-    let scene = Scene::read(None);
-    refuse(&scene, TopicFault::Refused, 3);
-    scene.fetches(4, [10, 10]);
-    assert_eq!(scene.report(4).state, State::Ok);
+    let fixture = HealthFixture::read(None);
+    refuse(&fixture, TopicFault::Refused, 3);
+    fixture.fetches(4, [10, 10]);
+    assert_eq!(fixture.report(4).state, HealthState::Ok);
 }
 
 #[test]
 fn a_broker_that_answers_and_sends_us_to_a_dead_address_is_not_called_mute() {
-    let scene = Scene::new(None);
+    let fixture = HealthFixture::new(None);
     for second in [2, 5, 8, 11] {
         let listed = vec![(1, "10.0.0.1:9092".to_owned())];
-        scene
+        fixture
             .cluster
-            .introduced("b1:9092/bootstrap", listed, scene.at(second));
-        scene.cluster.error("10.0.0.1:9092/1: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)");
+            .set_advertised("b1:9092/bootstrap", listed, fixture.at(second));
+        fixture.cluster.error("10.0.0.1:9092/1: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)");
     }
-    let report = scene.report(11);
-    assert_eq!(report.state, State::Failing);
+    let report = fixture.report(11);
+    assert_eq!(report.state, HealthState::Failing);
     assert!(
         report.reason.contains(
             "b1:9092 answers, and says that broker 1 is at 10.0.0.1:9092, which refuses: connection refused"
@@ -438,14 +457,14 @@ fn a_broker_that_answers_and_sends_us_to_a_dead_address_is_not_called_mute() {
         report.reason
     );
     // Nobody asks it again who was sent elsewhere; it is there as long as it takes connections.
-    scene.cluster.tried("b1:9092", Ok(()));
-    let report = scene.report(60);
+    fixture.cluster.record_attempt("b1:9092", Ok(()));
+    let report = fixture.report(60);
     assert!(report.reason.contains("b1:9092 answers"), "{}", report.reason);
     // It has stopped answering since.
-    scene
+    fixture
         .cluster
         .error("b1:9092/bootstrap: Connect to ipv4#10.0.0.9:9092 failed: Connection refused (after 0ms in state CONNECT)");
-    let report = scene.report(60);
+    let report = fixture.report(60);
     assert!(
         report.reason.contains("none of the bootstrap brokers answers"),
         "{}",
@@ -455,14 +474,16 @@ fn a_broker_that_answers_and_sends_us_to_a_dead_address_is_not_called_mute() {
 
 #[test]
 fn a_fetch_that_fails_without_a_word_is_told_though_its_broker_answers() {
-    let scene = Scene::read(None);
+    let fixture = HealthFixture::read(None);
     for second in [1, 3, 5, 7, 9, 11] {
-        scene.alive(second);
-        scene.partition(0).fetching(refused_fetch(), scene.at(second));
-        scene.fetch(1, second, 10, 10);
+        fixture.alive(second);
+        fixture
+            .partition(0)
+            .record_statistics(refused_fetch(), fixture.at(second));
+        fixture.fetch(1, second, 10, 10);
     }
-    assert_eq!(scene.report(9).state, State::Ok);
-    let report = scene.report(11);
+    assert_eq!(fixture.report(9).state, HealthState::Ok);
+    let report = fixture.report(11);
     assert!(
         report
             .reason
@@ -474,9 +495,9 @@ fn a_fetch_that_fails_without_a_word_is_told_though_its_broker_answers() {
 
 #[test]
 fn a_leader_that_answers_all_but_fetches_is_not_said_to_be_mute() {
-    let scene = Scene::read(None);
-    scene.alive(12);
-    let report = scene.report(12);
+    let fixture = HealthFixture::read(None);
+    fixture.alive(12);
+    let report = fixture.report(12);
     assert!(
         report
             .reason
@@ -488,20 +509,22 @@ fn a_leader_that_answers_all_but_fetches_is_not_said_to_be_mute() {
 
 #[test]
 fn a_quota_that_starves_us_is_named() {
-    let scene = Scene::read(None);
+    let fixture = HealthFixture::read(None);
     for second in [1, 6, 12, 14] {
-        scene.alive(second);
-        let starved = Fetching {
+        fixture.alive(second);
+        let starved = FetchStatistics {
             high: Some(40),
             stable: Some(40),
             ..refused_fetch()
         };
-        scene.partition(0).fetching(starved, scene.at(second));
-        scene.fetch(1, second, 10, 10);
+        fixture
+            .partition(0)
+            .record_statistics(starved, fixture.at(second));
+        fixture.fetch(1, second, 10, 10);
     }
     let wait = Duration::from_millis(1200);
-    scene.cluster.throttled(1, wait, scene.at(13));
-    let report = scene.report(14);
+    fixture.cluster.record_throttle(1, wait, fixture.at(13));
+    let report = fixture.report(14);
     assert!(
         report.reason.contains("30 records wait")
             && report
@@ -514,50 +537,54 @@ fn a_quota_that_starves_us_is_named() {
 
 #[test]
 fn a_quota_is_named_where_nothing_is_fetched_any_more_and_where_history_is_not_read() {
-    let scene = Scene::read(None);
-    scene.alive(12);
-    scene.cluster.throttled(1, Duration::from_secs(60), scene.at(3));
+    let fixture = HealthFixture::read(None);
+    fixture.alive(12);
+    fixture
+        .cluster
+        .record_throttle(1, Duration::from_secs(60), fixture.at(3));
     let named = "broker 1 (b1:9092) throttles us, up to 60 s an answer";
-    let report = scene.report(12);
+    let report = fixture.report(12);
     let reason = &report.clusters[0].partitions[0].reason;
     assert!(reason.contains("nothing was fetched for 12 s"), "{reason}");
     assert!(reason.contains(named), "{reason}");
 
-    let scene = Scene::read(None);
+    let fixture = HealthFixture::read(None);
     for second in [1, 6, 11] {
-        scene.alive(second);
-        scene.fetches(second, [10, 10]);
-        scene
+        fixture.alive(second);
+        fixture.fetches(second, [10, 10]);
+        fixture
             .cluster
-            .throttled(1, Duration::from_secs(60), scene.at(second));
+            .record_throttle(1, Duration::from_secs(60), fixture.at(second));
         let name = "OPERATION_TIMED_OUT";
-        scene
+        fixture
             .partition(0)
-            .fault(Side::History, name, "", scene.at(second));
+            .record_fault(FaultSource::History, name, "", fixture.at(second));
     }
-    let report = scene.report(12);
+    let report = fixture.report(12);
     let reason = &report.clusters[0].partitions[0].reason;
     assert!(reason.contains("its history cannot be read"), "{reason}");
     assert!(reason.contains(named), "{reason}");
     // It throttles nobody any more, and something else is wrong.
-    scene.alive(40);
-    scene.fetches(28, [10, 10]);
-    let report = scene.report(41);
+    fixture.alive(40);
+    fixture.fetches(28, [10, 10]);
+    let report = fixture.report(41);
     assert!(!report.reason.contains("throttles"), "{}", report.reason);
 }
 
 #[test]
 fn a_quota_that_lets_no_fetch_be_answered_is_no_split_brain() {
-    let scene = Scene::read(None);
-    let ahead = Elsewhere { via: 1, high: 50 };
-    scene.alive(8);
-    scene.partition(0).seen_elsewhere(ahead, scene.at(8));
-    scene.alive(14);
-    scene.fetches(14, [10, 10]);
-    scene.cluster.throttled(1, Duration::from_secs(60), scene.at(12));
-    let report = scene.report(14);
+    let fixture = HealthFixture::read(None);
+    let ahead = OtherWatermark { via: 1, high: 50 };
+    fixture.alive(8);
+    fixture.partition(0).seen_elsewhere(ahead, fixture.at(8));
+    fixture.alive(14);
+    fixture.fetches(14, [10, 10]);
+    fixture
+        .cluster
+        .record_throttle(1, Duration::from_secs(60), fixture.at(12));
+    let report = fixture.report(14);
     let partition = &report.clusters[0].partitions[0];
-    assert_eq!(partition.state, State::Failing, "{partition:?}");
+    assert_eq!(partition.state, HealthState::Failing, "{partition:?}");
     let reason =
         "40 records wait, and none was read for 14 s: broker 1 (b1:9092) throttles us, up to 60 s an answer";
     assert_eq!(partition.reason, reason);
@@ -566,25 +593,25 @@ fn a_quota_that_lets_no_fetch_be_answered_is_no_split_brain() {
 
 #[test]
 fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_patience() {
-    let scene = Scene::read(None);
-    scene.cluster.set_transaction_patience(Duration::from_secs(900));
-    let open = |high| Fetching {
+    let fixture = HealthFixture::read(None);
+    fixture.cluster.set_transaction_patience(Duration::from_secs(900));
+    let open = |high| FetchStatistics {
         next: Some(51),
         high: Some(high),
         stable: Some(51),
         ..refused_fetch()
     };
     for second in [10, 300, 600, 905, 912] {
-        scene.alive(second);
+        fixture.alive(second);
         // More is written behind it all the time.
-        scene
+        fixture
             .partition(0)
-            .fetching(open(100 + second as i64), scene.at(second));
-        scene.fetch(1, second, 10, 10);
+            .record_statistics(open(100 + second as i64), fixture.at(second));
+        fixture.fetch(1, second, 10, 10);
     }
-    scene.partition(0).fetching(open(100), scene.at(912));
-    let early = scene.report(909);
-    assert_eq!(early.state, State::Ok, "{early:?}");
+    fixture.partition(0).record_statistics(open(100), fixture.at(912));
+    let early = fixture.report(909);
+    assert_eq!(early.state, HealthState::Ok, "{early:?}");
     let partition = &early.clusters[0].partitions[0];
     assert_eq!(
         (partition.lag, partition.last_stable_offset),
@@ -594,8 +621,8 @@ fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_pati
         (partition.last_stable_offset_age_seconds - 899.0).abs() < 0.1,
         "{partition:?}"
     );
-    let report = scene.report(912);
-    assert_eq!(report.state, State::Degraded);
+    let report = fixture.report(912);
+    assert_eq!(report.state, HealthState::Degraded);
     assert!(
         report.reason.contains("a transaction has been open for 15 min")
             && report.reason.contains("stands at 51, and 49 offsets behind it"),
@@ -603,15 +630,15 @@ fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_pati
         report.reason
     );
     // It is aborted.
-    scene.alive(914);
-    let ended = Fetching {
+    fixture.alive(914);
+    let ended = FetchStatistics {
         next: Some(101),
         stable: Some(101),
         ..open(101)
     };
-    scene.partition(0).fetching(ended, scene.at(914));
-    let report = scene.report(914);
-    assert_eq!(report.state, State::Ok, "{report:?}");
+    fixture.partition(0).record_statistics(ended, fixture.at(914));
+    let report = fixture.report(914);
+    assert_eq!(report.state, HealthState::Ok, "{report:?}");
     assert_eq!(
         report.clusters[0].partitions[0].last_stable_offset_age_seconds,
         0.0
@@ -620,63 +647,66 @@ fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_pati
 
 #[test]
 fn transactions_that_end_one_after_the_other_are_none_that_hangs() {
-    let scene = Scene::read(None);
-    scene.cluster.set_transaction_patience(Duration::from_secs(900));
+    let fixture = HealthFixture::read(None);
+    fixture.cluster.set_transaction_patience(Duration::from_secs(900));
     for second in (10..3000).step_by(10) {
         let stable = second as i64;
-        let one = Fetching {
+        let one = FetchStatistics {
             next: Some(stable),
             high: Some(stable + 5),
             stable: Some(stable),
             ..refused_fetch()
         };
-        scene.partition(0).fetching(one, scene.at(second));
-        scene.alive(second);
-        scene.fetch(1, second, 10, 10);
-        assert_eq!(scene.report(second).state, State::Ok);
+        fixture.partition(0).record_statistics(one, fixture.at(second));
+        fixture.alive(second);
+        fixture.fetch(1, second, 10, 10);
+        assert_eq!(fixture.report(second).state, HealthState::Ok);
     }
 }
 
 #[test]
 fn records_that_come_again_clear_a_fault_and_statistics_of_before_it_do_not() {
-    let scene = Scene::read(None);
-    let partition = scene.partition(0);
-    partition.fault(Side::Tail, "TOPIC_AUTHORIZATION_FAILED", "", scene.at(1));
+    let fixture = HealthFixture::read(None);
+    let partition = fixture.partition(0);
+    partition.record_fault(FaultSource::Tail, "TOPIC_AUTHORIZATION_FAILED", "", fixture.at(1));
     // What these tell of was fetched before.
-    scene.alive(10);
-    scene.fetches(2, [10, 10]);
-    assert_eq!(scene.report(10).state, State::Failing);
-    partition.arrived(1_790_000_000_000, scene.at(11));
-    scene.alive(11);
-    assert_eq!(scene.report(11).state, State::Ok);
+    fixture.alive(10);
+    fixture.fetches(2, [10, 10]);
+    assert_eq!(fixture.report(10).state, HealthState::Failing);
+    partition.record_arrival(1_790_000_000_000, fixture.at(11));
+    fixture.alive(11);
+    assert_eq!(fixture.report(11).state, HealthState::Ok);
 }
 
 #[test]
 fn a_batch_that_cannot_be_taken_apart_is_failing_though_its_leader_tells_watermarks() {
-    let scene = Scene::read(None);
+    let fixture = HealthFixture::read(None);
     for second in [1, 3, 5, 7, 9, 11] {
-        scene.alive(second);
-        scene
+        fixture.alive(second);
+        fixture
             .partition(0)
-            .fault(Side::Tail, "BAD_MESSAGE", "CRC32C", scene.at(second));
-        scene.fetch(0, second, 10, 40);
-        scene.fetch(1, second, 10, 10);
+            .record_fault(FaultSource::Tail, "BAD_MESSAGE", "CRC32C", fixture.at(second));
+        fixture.fetch(0, second, 10, 40);
+        fixture.fetch(1, second, 10, 10);
     }
-    let report = scene.report(11);
+    let report = fixture.report(11);
     assert!(report.reason.contains("BAD_MESSAGE: CRC32C"), "{}", report.reason);
 }
 
 #[test]
 fn history_that_is_refused_is_failing_while_the_tail_reads() {
-    let scene = Scene::read(None);
+    let fixture = HealthFixture::read(None);
     for second in [1, 5, 10] {
-        scene
-            .partition(1)
-            .fault(Side::History, "TOPIC_AUTHORIZATION_FAILED", "", scene.at(second));
+        fixture.partition(1).record_fault(
+            FaultSource::History,
+            "TOPIC_AUTHORIZATION_FAILED",
+            "",
+            fixture.at(second),
+        );
     }
-    scene.alive(11);
-    scene.fetches(11, [10, 10]);
-    let report = scene.report(11);
+    fixture.alive(11);
+    fixture.fetches(11, [10, 10]);
+    let report = fixture.report(11);
     assert!(
         report
             .reason
@@ -684,20 +714,20 @@ fn history_that_is_refused_is_failing_while_the_tail_reads() {
         "{}",
         report.reason
     );
-    scene.partition(1).success(Side::History);
-    assert_eq!(scene.report(11).state, State::Ok);
+    fixture.partition(1).record_success(FaultSource::History);
+    assert_eq!(fixture.report(11).state, HealthState::Ok);
 }
 
 #[test]
 fn only_a_stream_that_expects_events_fails_for_the_lack_of_them() {
-    let scene = Scene::read(Some(60));
+    let fixture = HealthFixture::read(Some(60));
     for second in [50, 70, 80] {
-        scene.alive(second);
-        scene.fetches(second, [10, 10]);
+        fixture.alive(second);
+        fixture.fetches(second, [10, 10]);
     }
-    assert_eq!(scene.report(55).state, State::Ok);
-    let report = scene.report(70);
-    assert_eq!(report.state, State::Failing);
+    assert_eq!(fixture.report(55).state, HealthState::Ok);
+    let report = fixture.report(70);
+    assert_eq!(report.state, HealthState::Failing);
     assert!(
         report
             .reason
@@ -706,9 +736,11 @@ fn only_a_stream_that_expects_events_fails_for_the_lack_of_them() {
         report.reason
     );
     // One partition alone that is quiet is worth a look.
-    scene.partition(0).arrived(1_790_000_000_000, scene.at(75));
-    let report = scene.report(80);
-    assert_eq!(report.state, State::Degraded, "{report:?}");
+    fixture
+        .partition(0)
+        .record_arrival(1_790_000_000_000, fixture.at(75));
+    let report = fixture.report(80);
+    assert_eq!(report.state, HealthState::Degraded, "{report:?}");
     assert!(
         report.streams[0].reason.contains("edits-1: quiet for 80 s"),
         "{report:?}"
@@ -718,49 +750,51 @@ fn only_a_stream_that_expects_events_fails_for_the_lack_of_them() {
 
 #[test]
 fn a_stream_of_more_partitions_than_an_id_has_room_for_is_degraded_and_says_what_to_do() {
-    for (partitions, state) in [(1000, State::Ok), (1001, State::Degraded)] {
-        let scene = Scene::new(None);
-        scene.alive(0);
+    for (partitions, state) in [(1000, HealthState::Ok), (1001, HealthState::Degraded)] {
+        let fixture = HealthFixture::new(None);
+        fixture.alive(0);
         let leaders = vec![Some(1); partitions];
-        scene.cluster.set_leaders(&"edits".into(), &leaders, scene.at(0));
+        fixture
+            .cluster
+            .set_leaders(&"edits".into(), &leaders, fixture.at(0));
         for number in 0..partitions as i32 {
-            scene.partition(number).reading(scene.at(0));
-            scene.fetch(number, 0, 10, 10);
+            fixture.partition(number).start_reading(fixture.at(0));
+            fixture.fetch(number, 0, 10, 10);
         }
-        let report = scene.report(1);
+        let report = fixture.report(1);
         let stream = &report.streams[0];
         assert_eq!(stream.state, state, "{}", stream.reason);
         let advises = stream.reason.contains("serve its topics as several streams");
-        assert_eq!(advises, state == State::Degraded, "{}", stream.reason);
+        assert_eq!(advises, state == HealthState::Degraded, "{}", stream.reason);
     }
 }
 
 #[test]
 fn a_cluster_that_stands_by_fails_no_stream() {
-    let scene = Scene::read(None);
-    let other = scene
+    let fixture = HealthFixture::read(None);
+    let other = fixture
         .health
-        .cluster(&"backup".into(), vec!["x:1".into(), "y:1".into()], scene.start);
+        .cluster(&"backup".into(), vec!["x:1".into(), "y:1".into()], fixture.start);
     other.set_active(false);
-    scene.alive(20);
-    scene.fetches(20, [10, 10]);
-    let report = scene.report(20);
-    assert_eq!(report.state, State::Degraded);
+    fixture.alive(20);
+    fixture.fetches(20, [10, 10]);
+    let report = fixture.report(20);
+    assert_eq!(report.state, HealthState::Degraded);
     assert!(
         report.reason.starts_with("cluster backup: none of"),
         "{}",
         report.reason
     );
-    assert_eq!(report.streams[0].state, State::Ok);
+    assert_eq!(report.streams[0].state, HealthState::Ok);
 }
 
 #[test]
 fn a_topic_that_is_not_there_fails_its_stream() {
-    let scene = Scene::new(None);
-    scene.cluster.described(&"id".into(), scene.at(1));
-    refuse(&scene, TopicFault::Missing, 1);
-    let report = scene.report(2);
-    assert_eq!(report.state, State::Failing);
+    let fixture = HealthFixture::new(None);
+    fixture.cluster.record_topology(&"id".into(), fixture.at(1));
+    refuse(&fixture, TopicFault::Missing, 1);
+    let report = fixture.report(2);
+    assert_eq!(report.state, HealthState::Failing);
     assert!(
         report.reason.contains("cluster main has no topic edits"),
         "{}",
@@ -776,12 +810,12 @@ fn offsets_that_cannot_be_read_degrade_their_partition_until_retention_has_passe
     let cluster = health.cluster(&"main".into(), Vec::new(), start);
     cluster.set_leaders(&"edits".into(), &[Some(1)], start);
     let cell = cluster.partition("edits", 0).expect("a cell");
-    cell.reading(start);
-    cell.arrived(0, at(1));
-    cell.unreadable(100..200);
-    cell.unreadable(150..250);
-    cell.unreadable(300..301);
-    let fetching = |log_start| Fetching {
+    cell.start_reading(start);
+    cell.record_arrival(0, at(1));
+    cell.record_unreadable(100..200);
+    cell.record_unreadable(150..250);
+    cell.record_unreadable(300..301);
+    let fetching = |log_start| FetchStatistics {
         broker: Some(1),
         heard: true,
         next: Some(1000),
@@ -794,28 +828,28 @@ fn offsets_that_cannot_be_read_degrade_their_partition_until_retention_has_passe
         let partition = &report.clusters[0].partitions[0];
         (partition.state, partition.reason.clone())
     };
-    cell.fetching(fetching(0), at(2));
+    cell.record_statistics(fetching(0), at(2));
     let (state, reason) = judged(2);
-    assert_eq!(state, State::Degraded);
+    assert_eq!(state, HealthState::Degraded);
     assert!(reason.contains("150 to 249, 300 to 300"), "{reason}");
-    cell.fetching(fetching(300), at(3));
+    cell.record_statistics(fetching(300), at(3));
     assert!(judged(3).1.contains("offsets 300 to 300"));
-    cell.fetching(fetching(301), at(4));
-    assert_eq!(judged(4).0, State::Ok);
+    cell.record_statistics(fetching(301), at(4));
+    assert_eq!(judged(4).0, HealthState::Ok);
 }
 
 #[test]
 fn a_thread_that_panicked_degrades_its_cluster_for_ten_minutes() {
-    let scene = Scene::read(None);
-    scene
+    let fixture = HealthFixture::read(None);
+    fixture
         .cluster
-        .panicked("kafka-tail", "index out of bounds", scene.at(1));
-    let told = scene.cluster.report(scene.at(2));
-    assert_eq!(told.state, State::Degraded);
+        .record_panic("kafka-tail", "index out of bounds", fixture.at(1));
+    let told = fixture.cluster.report(fixture.at(2));
+    assert_eq!(told.state, HealthState::Degraded);
     assert_eq!(
         told.reason,
         "the thread kafka-tail panicked 1.0 s ago and was begun anew; this is a bug of riverhead: index out of bounds"
     );
-    scene.alive(601);
-    assert_eq!(scene.cluster.report(scene.at(601)).state, State::Ok);
+    fixture.alive(601);
+    assert_eq!(fixture.cluster.report(fixture.at(601)).state, HealthState::Ok);
 }

@@ -3,10 +3,10 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    fault::{FaultNews, Faults, Side},
-    partition::Partition,
+    fault::{FaultEvent, FaultSource, FaultTracker},
+    partition::PartitionHealth,
     report::TopicReport,
-    state::{State, Verdict},
+    state::{HealthState, Verdict},
 };
 
 /// Why the cluster does not tell of a topic.
@@ -21,25 +21,25 @@ pub enum TopicFault {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Topic {
+pub(super) struct TopicHealth {
     fault: Option<TopicFault>,
-    faults: Faults,
-    pub(super) partitions: Vec<Arc<Partition>>,
+    faults: FaultTracker,
+    pub(super) partitions: Vec<Arc<PartitionHealth>>,
 }
 
-impl Topic {
+impl TopicHealth {
     /// Notes that the cluster tells of it.
-    pub(super) fn told(&mut self, partitions: usize, at: Instant) {
+    pub(super) fn set_described(&mut self, partitions: usize, at: Instant) {
         self.fault = None;
-        self.faults.succeed(Side::Topology);
+        self.faults.succeed(FaultSource::Topology);
         self.partitions
-            .resize_with(partitions, || Arc::new(Partition::new(at)));
+            .resize_with(partitions, || Arc::new(PartitionHealth::new(at)));
     }
 
     /// Notes that the cluster does not, and the error's name.
     pub(super) fn refused(&mut self, fault: TopicFault, name: &str, at: Instant) {
         self.fault = Some(fault);
-        self.faults.fail(Side::Topology, name, fault.words(), at);
+        self.faults.fail(FaultSource::Topology, name, fault.words(), at);
     }
 
     pub(super) fn is_missing(&self) -> bool {
@@ -48,12 +48,12 @@ impl Topic {
 
     /// Returns the verdict on a refusal that persists, and the error's name.
     pub(super) fn judge(&self, now: Instant) -> Option<(Verdict, Arc<str>)> {
-        let verdict = self.faults.judge(Side::Topology, now)?;
+        let verdict = self.faults.judge(FaultSource::Topology, now)?;
         Some((verdict, Arc::clone(self.faults.name(now)?)))
     }
 
-    pub(super) fn news(&mut self, now: Instant) -> Vec<FaultNews> {
-        self.faults.news(now)
+    pub(super) fn fault_events(&mut self, now: Instant) -> Vec<FaultEvent> {
+        self.faults.fault_events(now)
     }
 
     pub(super) fn report(&self, name: &str, now: Instant) -> TopicReport {
@@ -68,7 +68,7 @@ impl Topic {
         };
         let Verdict { state, reason } = match (verdict.state, self.partitions.is_empty()) {
             // Its partitions tell how they are.
-            (State::Degraded, false) => Verdict::ok("the cluster told of it lately"),
+            (HealthState::Degraded, false) => Verdict::ok("the cluster told of it lately"),
             _ => verdict,
         };
         TopicReport {

@@ -2,15 +2,15 @@
 
 use http::{HeaderMap, header};
 
-use crate::subscription::Format;
+use crate::subscription::EventFormat;
 
 /// The format that the lines of `Accept` prefer; events when they prefer neither, or accept none.
 ///
 /// Between equals the one counts that EventStreams would send: it looks whether the header *begins* with `application/json`,
 /// which also lets `application/jsonl` mean lines of JSON.
-pub(super) fn format_of(headers: &HeaderMap) -> Format {
+pub(super) fn format_of(headers: &HeaderMap) -> EventFormat {
     let lines = headers.get_all(header::ACCEPT).iter();
-    let starts = lines.scan(LOOKED_AT, |room, line| {
+    let starts = lines.scan(MAX_BYTES, |room, line| {
         let start = &line.as_bytes()[..line.len().min(*room)];
         *room -= start.len();
         Some(start)
@@ -18,29 +18,29 @@ pub(super) fn format_of(headers: &HeaderMap) -> Format {
     let ranges: Vec<_> = starts
         .filter_map(|line| std::str::from_utf8(line).ok())
         .flat_map(|line| line.split(','))
-        .filter_map(Range::read)
-        .take(MOST_RANGES)
+        .filter_map(MediaRange::read)
+        .take(MAX_RANGES)
         .collect();
     let events = quality(&ranges, "text", "event-stream");
     let lines = quality(&ranges, "application", "json");
     let begins_with_json = ranges.first().is_some_and(|first| first.text.starts_with(JSON));
     match lines.cmp(&events) {
-        std::cmp::Ordering::Greater => Format::Ndjson,
+        std::cmp::Ordering::Greater => EventFormat::Ndjson,
         // Neither is accepted, or both are alike.
-        std::cmp::Ordering::Equal if begins_with_json && ranges[0].quality > 0 => Format::Ndjson,
-        _ => Format::Sse,
+        std::cmp::Ordering::Equal if begins_with_json && ranges[0].quality > 0 => EventFormat::Ndjson,
+        _ => EventFormat::Sse,
     }
 }
 
 /// One media range: `text/*;q=0.5`.
-struct Range<'a> {
+struct MediaRange<'a> {
     /// Without parameters.
     text: &'a str,
     /// In thousandths.
     quality: u16,
 }
 
-impl<'a> Range<'a> {
+impl<'a> MediaRange<'a> {
     fn read(element: &'a str) -> Option<Self> {
         let mut parts = element.split(';').map(str::trim);
         let text = parts.next().filter(|text| text.contains('/'))?;
@@ -55,7 +55,7 @@ impl<'a> Range<'a> {
     }
 
     /// How closely it describes a type: not at all, by `*/*`, by `type/*`, or by name.
-    fn closeness(&self, kind: &str, subtype: &str) -> u8 {
+    fn specificity(&self, kind: &str, subtype: &str) -> u8 {
         let (own_kind, own_subtype) = self.text.split_once('/').unwrap_or_default();
         match (own_kind, own_subtype) {
             ("*", "*") => 1,
@@ -67,11 +67,11 @@ impl<'a> Range<'a> {
 }
 
 /// The quality that the closest range gives a type; zero when none describes it.
-fn quality(ranges: &[Range<'_>], kind: &str, subtype: &str) -> u16 {
+fn quality(ranges: &[MediaRange<'_>], kind: &str, subtype: &str) -> u16 {
     let described = ranges
         .iter()
-        .map(|range| (range.closeness(kind, subtype), range.quality));
-    let closest = described.filter(|(closeness, _)| *closeness > 0).max();
+        .map(|range| (range.specificity(kind, subtype), range.quality));
+    let closest = described.filter(|(specificity, _)| *specificity > 0).max();
     closest.map_or(0, |(_, quality)| quality)
 }
 
@@ -89,16 +89,16 @@ fn thousandths(text: &str) -> Option<u16> {
 const JSON: &str = "application/json";
 
 /// More than anybody has.
-const MOST_RANGES: usize = 32;
+const MAX_RANGES: usize = 32;
 
 /// How much of all lines is looked at, in bytes, from the start: several times what browsers send.
-const LOOKED_AT: usize = 2 * 1024;
+const MAX_BYTES: usize = 2 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wants(lines: &[&str]) -> Format {
+    fn wants(lines: &[&str]) -> EventFormat {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(header::ACCEPT, line.parse().unwrap());
@@ -109,43 +109,46 @@ mod tests {
     #[test]
     fn what_clients_of_eventstreams_send_means_what_it_did() {
         for (accept, format) in [
-            ("application/json", Format::Ndjson),
-            ("application/json, */*", Format::Ndjson),
-            ("application/json, text/plain, */*", Format::Ndjson),
-            ("application/json, text/event-stream", Format::Ndjson),
-            ("application/jsonl", Format::Ndjson),
-            ("text/event-stream, application/json", Format::Sse),
-            ("text/event-stream", Format::Sse),
-            ("application/x-ndjson", Format::Sse),
-            ("text/html,application/xhtml+xml,*/*;q=0.8", Format::Sse),
-            ("*/*", Format::Sse),
-            ("", Format::Sse),
+            ("application/json", EventFormat::Ndjson),
+            ("application/json, */*", EventFormat::Ndjson),
+            ("application/json, text/plain, */*", EventFormat::Ndjson),
+            ("application/json, text/event-stream", EventFormat::Ndjson),
+            ("application/jsonl", EventFormat::Ndjson),
+            ("text/event-stream, application/json", EventFormat::Sse),
+            ("text/event-stream", EventFormat::Sse),
+            ("application/x-ndjson", EventFormat::Sse),
+            ("text/html,application/xhtml+xml,*/*;q=0.8", EventFormat::Sse),
+            ("*/*", EventFormat::Sse),
+            ("", EventFormat::Sse),
         ] {
             assert_eq!(wants(&[accept]), format, "{accept}");
         }
-        assert_eq!(wants(&[]), Format::Sse);
+        assert_eq!(wants(&[]), EventFormat::Sse);
     }
 
     #[test]
     fn all_else_is_negotiated() {
         for (accept, format) in [
-            ("Application/JSON", Format::Ndjson),
-            ("application/json;charset=utf-8", Format::Ndjson),
-            ("application/*", Format::Ndjson),
-            ("text/event-stream;q=0.5, application/json", Format::Ndjson),
-            ("text/event-stream;q=0, */*", Format::Ndjson),
-            ("text/html, application/json;q=0.9, */*;q=0.8", Format::Ndjson),
-            ("application/json;q=0.5, text/event-stream", Format::Sse),
-            ("application/json;q=0, text/event-stream", Format::Sse),
-            ("application/json;Q=0.2, text/*;q=0.3", Format::Sse),
-            ("application/json;q=0", Format::Sse),
-            ("application/json;q=0.001, */*;q=0.002", Format::Sse),
-            ("text/html", Format::Sse),
+            ("Application/JSON", EventFormat::Ndjson),
+            ("application/json;charset=utf-8", EventFormat::Ndjson),
+            ("application/*", EventFormat::Ndjson),
+            ("text/event-stream;q=0.5, application/json", EventFormat::Ndjson),
+            ("text/event-stream;q=0, */*", EventFormat::Ndjson),
+            (
+                "text/html, application/json;q=0.9, */*;q=0.8",
+                EventFormat::Ndjson,
+            ),
+            ("application/json;q=0.5, text/event-stream", EventFormat::Sse),
+            ("application/json;q=0, text/event-stream", EventFormat::Sse),
+            ("application/json;Q=0.2, text/*;q=0.3", EventFormat::Sse),
+            ("application/json;q=0", EventFormat::Sse),
+            ("application/json;q=0.001, */*;q=0.002", EventFormat::Sse),
+            ("text/html", EventFormat::Sse),
         ] {
             assert_eq!(wants(&[accept]), format, "{accept}");
         }
         let lines = ["text/html", "application/json"];
-        assert_eq!(wants(&lines), Format::Ndjson, "lines are one list");
+        assert_eq!(wants(&lines), EventFormat::Ndjson, "lines are one list");
     }
 
     #[test]

@@ -4,34 +4,34 @@ use std::{hint::black_box, sync::Arc, task::Context};
 
 use tokio::time::Instant;
 
-use super::exit::Exit;
+use super::exit::EvictHandle;
 use crate::{
     client::ClientKey,
-    limits::{ClientLines, Permit},
-    metrics::{EndReason, StartPlace, StreamMetrics},
+    limits::{ClientLogLimiter, Permit},
+    metrics::{EndReason, StartPoint, StreamMetrics},
     subscription::Batch,
 };
 
 /// Who reads what, from where.
 #[derive(Clone, Debug)]
-pub(super) struct Opening {
+pub(super) struct StreamInfo {
     pub(super) client: ClientKey,
     /// The streams' names, with commas.
     pub(super) streams: Arc<str>,
-    pub(super) start: StartPlace,
+    pub(super) start: StartPoint,
     /// Whether the two lines about it are written.
-    pub(super) lines: Arc<ClientLines>,
+    pub(super) log_limiter: Arc<ClientLogLimiter>,
 }
 
 /// Counts one stream from its beginning to its end; the end is its drop, so that there is exactly one.
 #[derive(Debug)]
-pub(super) struct Account {
-    opening: Opening,
+pub(super) struct StreamAccounting {
+    info: StreamInfo,
     opened: Instant,
     metrics: Arc<StreamMetrics>,
     /// Its place within the limits.
     permit: Option<Permit>,
-    exit: Arc<Exit>,
+    evict_handle: Arc<EvictHandle>,
     events: u64,
     gaps: u64,
     bytes: u64,
@@ -39,29 +39,29 @@ pub(super) struct Account {
     reason: Option<EndReason>,
 }
 
-impl Account {
+impl StreamAccounting {
     pub(super) fn open(
-        opening: Opening,
+        info: StreamInfo,
         metrics: Arc<StreamMetrics>,
         permit: Permit,
-        exit: Arc<Exit>,
+        evict_handle: Arc<EvictHandle>,
     ) -> Self {
-        metrics.started(opening.start);
-        if let Some(left_out) = opening.lines.take(opening.client) {
+        metrics.started(info.start);
+        if let Some(left_out) = info.log_limiter.take(info.client) {
             tracing::info!(
-                client = %opening.client,
-                streams = &*opening.streams,
-                start = %opening.start,
-                left_out = some(left_out),
+                client = %info.client,
+                streams = &*info.streams,
+                start = %info.start,
+                left_out = nonzero(left_out),
                 "stream started"
             );
         }
         Self {
-            opening,
+            info,
             opened: Instant::now(),
             metrics,
             permit: Some(permit),
-            exit,
+            evict_handle,
             events: 0,
             gaps: 0,
             bytes: 0,
@@ -70,17 +70,17 @@ impl Account {
         }
     }
 
-    /// Reads what [`sent`](Self::sent) will.
+    /// Reads what [`record_sent`](Self::record_sent) will.
     pub(super) fn prefetch(&self) {
         black_box((self.bytes, self.gaps, Arc::as_ptr(&self.metrics)));
     }
 
-    pub(super) fn sent(&mut self, batch: &Batch) {
-        self.sent_as(batch.size(), batch);
+    pub(super) fn record_sent(&mut self, batch: &Batch) {
+        self.record_sent_bytes(batch.size(), batch);
     }
 
     /// The same, when it was so many bytes by a coding.
-    pub(super) fn sent_as(&mut self, bytes: usize, batch: &Batch) {
+    pub(super) fn record_sent_bytes(&mut self, bytes: usize, batch: &Batch) {
         let (bytes, events) = (bytes as u64, batch.events.into());
         self.bytes += bytes;
         self.events += events;
@@ -100,9 +100,9 @@ impl Account {
         }
     }
 
-    /// Why it has to go for others, if it has to: see [`Exit::told`].
-    pub(super) fn told(&self, context: &Context<'_>) -> Option<EndReason> {
-        self.exit.told(context)
+    /// Why it has to go for others, if it has to: see [`EvictHandle::eviction_reason`].
+    pub(super) fn eviction_reason(&self, context: &Context<'_>) -> Option<EndReason> {
+        self.evict_handle.eviction_reason(context)
     }
 
     /// Notes why it ends. The first reason stays. Its slot is free from now on: a client that sees the end may be back
@@ -113,7 +113,7 @@ impl Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for StreamAccounting {
     fn drop(&mut self) {
         self.set_held(false);
         let reason = self.reason.unwrap_or(EndReason::ClientClosed);
@@ -121,26 +121,26 @@ impl Drop for Account {
         let left_out = match reason {
             // The end of a process is not its client's doing.
             EndReason::Drained => Some(0),
-            _ => self.opening.lines.take(self.opening.client),
+            _ => self.info.log_limiter.take(self.info.client),
         };
         let Some(left_out) = left_out else { return };
         tracing::info!(
-            client = %self.opening.client,
-            streams = &*self.opening.streams,
-            start = %self.opening.start,
+            client = %self.info.client,
+            streams = &*self.info.streams,
+            start = %self.info.start,
             events = self.events,
             gaps = self.gaps,
             bytes = self.bytes,
             seconds = self.opened.elapsed().as_secs_f64(),
             %reason,
-            left_out = some(left_out),
+            left_out = nonzero(left_out),
             "stream ended"
         );
     }
 }
 
 /// A count for a log line, which has no such field if there is nothing to count.
-fn some(count: u64) -> Option<u64> {
+fn nonzero(count: u64) -> Option<u64> {
     (count > 0).then_some(count)
 }
 
@@ -150,30 +150,30 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        client::Named,
-        http::exit::tests::exit,
-        limits::{Admission, OpenStream, Wish, settings::Settings},
+        client::CandidateAddrs,
+        http::exit::tests::evict_handle,
+        limits::{Admission, Evictable, StreamRequest, settings::LimitSettings},
         metrics::{HttpMetrics, LimitMetrics},
     };
 
-    pub(in crate::http) fn account(metrics: &HttpMetrics, start: StartPlace) -> Account {
+    pub(in crate::http) fn accounting(metrics: &HttpMetrics, start: StartPoint) -> StreamAccounting {
         let address = IpAddr::from([192, 0, 2, 7]);
         let client = ClientKey::of(address);
-        let admission = Admission::new(&Settings::default(), LimitMetrics::default());
-        let wish = Wish {
+        let admission = Admission::new(&LimitSettings::default(), LimitMetrics::default());
+        let wish = StreamRequest {
             client: address.into(),
-            named: Named::default(),
+            candidates: CandidateAddrs::default(),
             names: ["recentchange".into()].into(),
         };
-        let exit = exit();
-        let stream: Weak<dyn OpenStream> = Arc::downgrade(&exit) as _;
+        let evict_handle = evict_handle();
+        let stream: Weak<dyn Evictable> = Arc::downgrade(&evict_handle) as _;
         let permit = admission.admit(&wish, &stream).unwrap();
-        let opening = Opening {
+        let info = StreamInfo {
             client,
             streams: "recentchange".into(),
             start,
-            lines: Arc::default(),
+            log_limiter: Arc::default(),
         };
-        Account::open(opening, metrics.stream("recentchange"), permit, exit)
+        StreamAccounting::open(info, metrics.stream("recentchange"), permit, evict_handle)
     }
 }

@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use super::{Gateway, error::Error, json};
 use crate::{
-    health::{PartitionReport, Report, State},
+    health::{HealthReport, HealthState, PartitionReport},
     metrics,
-    partition::Directory,
+    partition::LogDirectory,
 };
 
 /// Whether the event loop turns: whoever gets an answer knows.
@@ -40,10 +40,10 @@ pub(super) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) -> Response
         add_memory(partition, &gateway.lanes.source().directory);
     }
     let status = match report.state {
-        State::Ok | State::Degraded => StatusCode::OK,
-        State::Failing => StatusCode::SERVICE_UNAVAILABLE,
+        HealthState::Ok | HealthState::Degraded => StatusCode::OK,
+        HealthState::Failing => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let health = Document {
+    let health = HealthDocument {
         ready: gateway.readiness.is_ready() && !gateway.drain.is_draining(),
         draining: gateway.drain.is_draining(),
         held: gateway.metrics.held(),
@@ -53,7 +53,7 @@ pub(super) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) -> Response
 }
 
 /// What only the logs know: where the tail stands before the first statistics, and what it keeps.
-fn add_memory(partition: &mut PartitionReport, directory: &Directory) {
+fn add_memory(partition: &mut PartitionReport, directory: &LogDirectory) {
     if let Some(log) = directory.get(&partition.topic, partition.partition) {
         partition.memory_bytes = Some(log.bytes());
         partition.next_offset = Some(log.next());
@@ -72,9 +72,9 @@ pub(super) async fn metrics(Extract(gateway): Extract<Arc<Gateway>>) -> Result<R
 }
 
 #[derive(Serialize)]
-struct Document {
+struct HealthDocument {
     #[serde(flatten)]
-    report: Report,
+    report: HealthReport,
     /// What `/readyz` says.
     ready: bool,
     draining: bool,

@@ -1,4 +1,4 @@
-//! The clients of a shard, apart by what they get.
+//! The clients of a write task, apart by what they get.
 
 use std::{
     pin::Pin,
@@ -10,68 +10,68 @@ use std::{
 use futures_util::{Stream, task::AtomicWaker};
 use tokio::task::coop;
 
-use super::crowd::{Crowd, Served};
-use crate::subscription::Audience;
+use super::crowd::{ClientGroup, GroupMember};
+use crate::subscription::LaneId;
 
-/// Clients in crowds by audience, which take turns.
+/// Clients in groups by lane, which take turns.
 ///
 /// A pass over 10,000 clients of one stream takes a twentieth of a second and more. In one list with them, a client of another
 /// stream would wait for that with each of its events; so it waits for one turn of theirs, which tokio's budget of 128 ends.
-pub(super) struct Audiences<C> {
-    crowds: Vec<(Option<Audience>, Crowd<C>)>,
+pub(super) struct ClientGroups<C> {
+    groups: Vec<(Option<LaneId>, ClientGroup<C>)>,
     /// Whose turn it is.
-    turn: usize,
+    next_index: usize,
     /// Woken when any of them is.
     waker: Arc<AtomicWaker>,
 }
 
-impl<C: Served> Audiences<C> {
-    /// Adds one to its crowd. Few crowds are the rule, and there are never more than lanes.
-    pub(super) fn push(&mut self, audience: Option<Audience>, client: C) {
-        let place = self.crowds.iter().position(|(other, _)| *other == audience);
-        let place = place.unwrap_or_else(|| {
-            self.crowds.push((audience, Crowd::new(&self.waker)));
-            self.crowds.len() - 1
+impl<C: GroupMember> ClientGroups<C> {
+    /// Adds one to its group. Few groups are the rule, and there are never more than lanes.
+    pub(super) fn push(&mut self, lane_id: Option<LaneId>, client: C) {
+        let index = self.groups.iter().position(|(other, _)| *other == lane_id);
+        let index = index.unwrap_or_else(|| {
+            self.groups.push((lane_id, ClientGroup::new(&self.waker)));
+            self.groups.len() - 1
         });
-        self.crowds[place].1.push(client);
+        self.groups[index].1.push(client);
     }
 }
 
-impl<C> Default for Audiences<C> {
+impl<C> Default for ClientGroups<C> {
     fn default() -> Self {
         Self {
-            crowds: Vec::new(),
-            turn: 0,
+            groups: Vec::new(),
+            next_index: 0,
             waker: Arc::default(),
         }
     }
 }
 
-/// How the next ended, of whichever audience; over itself when there are none.
-impl<C: Served> Stream for Audiences<C> {
+/// How the next ended, of whichever lane; over itself when there are none.
+impl<C: GroupMember> Stream for ClientGroups<C> {
     type Item = thread::Result<()>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         // Before any of them looks who was woken.
         self.waker.register(context.waker());
-        for _ in 0..self.crowds.len() {
+        for _ in 0..self.groups.len() {
             if !coop::has_budget_remaining() {
                 context.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let turn = self.turn % self.crowds.len();
-            self.turn = turn + 1;
-            match self.crowds[turn].1.poll_next(context) {
+            let next_index = self.next_index % self.groups.len();
+            self.next_index = next_index + 1;
+            match self.groups[next_index].1.poll_next(context) {
                 Poll::Pending => {}
                 Poll::Ready(Some(end)) => return Poll::Ready(Some(end)),
                 Poll::Ready(None) => {
-                    // The crowd that takes its place has its turn next.
-                    drop(self.crowds.swap_remove(turn));
-                    self.turn = turn;
+                    // The group that takes its place has its turn next.
+                    drop(self.groups.swap_remove(next_index));
+                    self.next_index = next_index;
                 }
             }
         }
-        if self.crowds.is_empty() {
+        if self.groups.is_empty() {
             return Poll::Ready(None);
         }
         Poll::Pending
@@ -93,14 +93,14 @@ mod tests {
     #[tokio::test]
     async fn one_audience_does_not_wait_for_all_of_another() {
         let served = &RefCell::new(Vec::new());
-        let mut audiences = Audiences::default();
-        for (audience, clients) in [(Some(Audience::default()), 1000), (None, 1)] {
+        let mut audiences = ClientGroups::default();
+        for (lane_id, clients) in [(Some(LaneId::default()), 1000), (None, 1)] {
             for _ in 0..clients {
                 let serve = move |_: &mut Context<'_>| {
-                    served.borrow_mut().push(audience);
+                    served.borrow_mut().push(lane_id);
                     Poll::<()>::Pending
                 };
-                audiences.push(audience, Polled(poll_fn(serve)));
+                audiences.push(lane_id, Polled(poll_fn(serve)));
             }
         }
         poll_fn(|context| match audiences.poll_next_unpin(context) {
@@ -115,8 +115,8 @@ mod tests {
     #[tokio::test]
     async fn all_of_them_end_and_then_it_ends() {
         let over: fn() -> Polled<Ready<()>> = || Polled(ready(()));
-        let mut audiences = Audiences::default();
-        for name in [Some(Audience::default()), None, None] {
+        let mut audiences = ClientGroups::default();
+        for name in [Some(LaneId::default()), None, None] {
             audiences.push(name, over());
         }
         assert_eq!(audiences.by_ref().count().await, 3);

@@ -11,35 +11,35 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 
 use super::{
-    carried::Carried,
-    carrier::Carrier,
-    delivery::{Delivery, Feed},
+    carried::GuardedDelivery,
+    carrier::ConnHandle,
+    delivery::{BatchSource, Delivery},
     segments::Segments,
     strand::PIECE,
 };
-use crate::subscription::Hold;
+use crate::subscription::StallGuard;
 
 /// A delivery as a response's body: one batch is one frame, and so one chunk of HTTP/1.1. HTTP/2 has no chunks, and gets each
 /// piece of a large one as a frame, so that what is shared is not copied.
-pub(super) struct StreamBody<F: Feed + Send> {
-    carried: Carried<Delivery<F>>,
+pub(super) struct StreamBody<F: BatchSource + Send> {
+    guarded: GuardedDelivery<Delivery<F>>,
     /// Pieces of the last batch that are still to be given.
     rest: VecDeque<Bytes>,
     /// That what was given last may not be written yet.
-    hold: Option<Hold>,
+    stall_guard: Option<StallGuard>,
 }
 
-impl<F: Feed + Send> StreamBody<F> {
-    pub(super) fn new(carried: Carried<Delivery<F>>) -> Self {
+impl<F: BatchSource + Send> StreamBody<F> {
+    pub(super) fn new(guarded: GuardedDelivery<Delivery<F>>) -> Self {
         Self {
-            carried,
+            guarded,
             rest: VecDeque::new(),
-            hold: None,
+            stall_guard: None,
         }
     }
 }
 
-impl<F: Feed + Send + Unpin> Body for StreamBody<F> {
+impl<F: BatchSource + Send + Unpin> Body for StreamBody<F> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -47,40 +47,44 @@ impl<F: Feed + Send + Unpin> Body for StreamBody<F> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Self { carried, rest, hold } = &mut *self;
+        let Self {
+            guarded,
+            rest,
+            stall_guard,
+        } = &mut *self;
         if let Some(piece) = rest.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        let Carried { carrier, delivery } = carried;
-        carrier.begin_stream();
-        let blocked = carrier.declines();
+        let GuardedDelivery { handle, delivery } = guarded;
+        handle.begin_stream();
+        let blocked = handle.should_wait();
         if !blocked {
-            *hold = None;
+            *stall_guard = None;
         }
-        if matches!(carrier, Carrier::Shared(_)) {
+        if matches!(handle, ConnHandle::Http2(_)) {
             // All of the last batch was asked for.
-            carrier.held().clear();
+            handle.pending_write().clear();
         }
-        if !carrier.held().is_set() {
-            delivery.mark();
+        if !handle.pending_write().is_set() {
+            delivery.mark_written();
         }
         let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
             return Poll::Ready(None);
         };
         // One frame of HTTP/2 has to be taken within the stall deadline in any case.
-        if matches!(carrier, Carrier::Alone { .. }) || batch.len() > PIECE {
-            carrier.held().set(delivery.given());
+        if matches!(handle, ConnHandle::Http1 { .. }) || batch.len() > PIECE {
+            handle.pending_write().set(delivery.unwritten_offsets());
         }
         if batch.len() >= LARGE {
-            carrier.set_blocked();
+            handle.set_blocked();
         }
-        let (piece, unwritten) = match carrier {
-            Carrier::Alone { .. } => {
-                let whole = batch.whole(|copy| delivery.count_copy(copy));
+        let (piece, unwritten) = match handle {
+            ConnHandle::Http1 { .. } => {
+                let whole = batch.whole(|copy| delivery.track_copy(copy));
                 let unwritten = Segments::from(whole.clone()).unwritten();
                 (whole, unwritten)
             }
-            Carrier::Shared(_) => {
+            ConnHandle::Http2(_) => {
                 let unwritten = batch.unwritten();
                 let mut pieces = batch.into_iter();
                 let first = pieces.next();
@@ -90,7 +94,7 @@ impl<F: Feed + Send + Unpin> Body for StreamBody<F> {
         };
         // hyper does not say when its client takes nothing, and has what was given for longer than its body. Behind the copy, which
         // counts.
-        *hold = carried.hold(unwritten).map(Hold::dropped_first);
+        *stall_guard = guarded.track_stalled(unwritten).map(StallGuard::dropped_first);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
@@ -112,19 +116,19 @@ mod tests {
     use crate::{
         drain,
         http::{
-            account::tests::account,
-            carrier::Carrier,
-            delivery::Terms,
-            link::{Link, tests::connected},
+            account::tests::accounting,
+            carrier::ConnHandle,
+            delivery::DeliveryConfig,
+            link::{ConnState, tests::connected},
         },
-        metrics::{HttpMetrics, StartPlace},
-        subscription::{Batch, Format},
+        metrics::{HttpMetrics, StartPoint},
+        subscription::{Batch, EventFormat},
     };
 
     /// Endless events of one size.
-    struct Events(usize);
+    struct SizedSource(usize);
 
-    impl Feed for Events {
+    impl BatchSource for SizedSource {
         fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
             Poll::Ready(Batch {
                 bytes: vec![b'x'; self.0].into(),
@@ -140,43 +144,48 @@ mod tests {
         }
     }
 
-    async fn body(size: usize) -> (StreamBody<Events>, Arc<Link>) {
+    async fn body(size: usize) -> (StreamBody<SizedSource>, Arc<ConnState>) {
         let (_, socket) = connected().await;
-        let link = Arc::new(Link::new(socket, None));
-        let terms = Terms {
-            format: Format::Sse,
+        let conn = Arc::new(ConnState::new(socket, None));
+        let delivery_config = DeliveryConfig {
+            format: EventFormat::Sse,
             heartbeat: Duration::from_secs(15),
             hold_limit: Duration::from_secs(600),
             ends_at_gap: false,
         };
-        let account = account(&HttpMetrics::default(), StartPlace::Live);
-        let delivery = Delivery::new(Events(size), terms, drain::channel().1.ticket(), account);
-        let carrier = Carrier::alone(Arc::clone(&link));
-        (StreamBody::new(Carried { carrier, delivery }), link)
+        let accounting = accounting(&HttpMetrics::default(), StartPoint::Live);
+        let delivery = Delivery::new(
+            SizedSource(size),
+            delivery_config,
+            drain::channel().1.guard(),
+            accounting,
+        );
+        let handle = ConnHandle::http1(Arc::clone(&conn));
+        (StreamBody::new(GuardedDelivery { handle, delivery }), conn)
     }
 
-    fn gives(body: &mut StreamBody<Events>) -> bool {
+    fn gives(body: &mut StreamBody<SizedSource>) -> bool {
         let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
         frame.now_or_never().is_some()
     }
 
     #[tokio::test]
     async fn nothing_is_taken_from_the_log_while_the_socket_takes_nothing() {
-        let (mut body, link) = body(10).await;
+        let (mut body, conn) = body(10).await;
         assert!(gives(&mut body) && gives(&mut body), "the prelude and an event");
-        link.set_blocked();
+        conn.set_blocked();
         assert!(!gives(&mut body));
-        link.set_flushed(&Context::from_waker(Waker::noop()));
+        conn.set_flushed(&Context::from_waker(Waker::noop()));
         assert!(gives(&mut body));
     }
 
     #[tokio::test]
     async fn a_large_batch_is_written_before_the_next_is_taken_and_then_its_task_is_woken() {
-        let (mut body, link) = body(LARGE).await;
+        let (mut body, conn) = body(LARGE).await;
         assert!(gives(&mut body) && gives(&mut body), "the prelude and a batch");
         assert!(!gives(&mut body));
         let (waker, woken) = new_count_waker();
-        link.set_flushed(&Context::from_waker(&waker));
+        conn.set_flushed(&Context::from_waker(&waker));
         assert_eq!(woken, 1);
         assert!(gives(&mut body));
     }

@@ -1,4 +1,4 @@
-//! Which clients of a shard have to be polled.
+//! Which clients of a write task have to be polled.
 
 use std::{
     collections::VecDeque,
@@ -14,26 +14,26 @@ use parking_lot::Mutex;
 
 /// The keys of clients that were woken, in the order in which they were.
 #[derive(Debug)]
-pub(super) struct Calls {
+pub(super) struct WakeQueue {
     keys: Mutex<VecDeque<usize>>,
-    shard: Arc<AtomicWaker>,
+    task_waker: Arc<AtomicWaker>,
 }
 
 /// One client's way to be polled.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct ClientWaker {
     key: usize,
     /// Whether its key is among those to be polled.
-    waits: AtomicBool,
-    calls: Arc<Calls>,
+    is_queued: AtomicBool,
+    wake_queue: Arc<WakeQueue>,
 }
 
-impl Calls {
-    /// None yet. Each wakes `shard`.
-    pub(super) fn new(shard: &Arc<AtomicWaker>) -> Arc<Self> {
+impl WakeQueue {
+    /// None yet. Each wakes `task_waker`.
+    pub(super) fn new(task_waker: &Arc<AtomicWaker>) -> Arc<Self> {
         Arc::new(Self {
             keys: Mutex::default(),
-            shard: Arc::clone(shard),
+            task_waker: Arc::clone(task_waker),
         })
     }
 
@@ -43,27 +43,27 @@ impl Calls {
     }
 }
 
-impl Call {
+impl ClientWaker {
     /// One that is not made yet.
-    pub(super) fn new(key: usize, calls: &Arc<Calls>) -> Arc<Self> {
+    pub(super) fn new(key: usize, wake_queue: &Arc<WakeQueue>) -> Arc<Self> {
         Arc::new(Self {
             key,
-            waits: AtomicBool::new(false),
-            calls: Arc::clone(calls),
+            is_queued: AtomicBool::new(false),
+            wake_queue: Arc::clone(wake_queue),
         })
     }
 
     /// Whoever wakes it from now on makes another. Poll only after this.
-    pub(super) fn answer(&self) {
-        self.waits.swap(false, AcqRel);
+    pub(super) fn reset(&self) {
+        self.is_queued.swap(false, AcqRel);
     }
 }
 
-impl ArcWake for Call {
-    fn wake_by_ref(call: &Arc<Self>) {
-        if !call.waits.swap(true, AcqRel) {
-            call.calls.keys.lock().push_back(call.key);
-            call.calls.shard.wake();
+impl ArcWake for ClientWaker {
+    fn wake_by_ref(waker: &Arc<Self>) {
+        if !waker.is_queued.swap(true, AcqRel) {
+            waker.wake_queue.keys.lock().push_back(waker.key);
+            waker.wake_queue.task_waker.wake();
         }
     }
 }

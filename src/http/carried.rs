@@ -7,111 +7,121 @@ use std::{
 };
 
 use super::{
-    carrier::Carrier,
-    delivery::{Delivery, Feed},
+    carrier::ConnHandle,
+    delivery::{BatchSource, Delivery},
     segments::Segments,
 };
 use crate::{
     metrics::EndReason,
-    subscription::{Audience, Given, Hold, Row, Stretch, Stuck, Unwritten},
+    subscription::{
+        BatchRun, GroupCursor, LaneId, ResetHandle, StallGuard, UnwrittenBytes, UnwrittenOffsets,
+    },
 };
 
 /// What a sink asks of a delivery, whatever feeds it.
-pub(super) trait Deliver: Send {
+pub(super) trait DynDelivery: Send {
     /// See [`Delivery::poll_next`].
     fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Segments>>;
 
-    /// See [`Delivery::cut`].
-    fn cut(&mut self, reason: EndReason);
+    /// See [`Delivery::close`].
+    fn close(&mut self, reason: EndReason);
 
-    /// See [`Feed::is_shared`].
+    /// See [`BatchSource::is_shared`].
     fn is_shared(&self) -> bool;
 
-    /// See [`Feed::mark`].
-    fn mark(&mut self);
+    /// See [`BatchSource::mark_written`].
+    fn mark_written(&mut self);
 
-    /// See [`Feed::given`].
-    fn given(&self) -> Given;
+    /// See [`BatchSource::unwritten_offsets`].
+    fn unwritten_offsets(&self) -> UnwrittenOffsets;
 
-    /// See [`Feed::hold`].
-    fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold>;
+    /// See [`BatchSource::track_stalled`].
+    fn track_stalled(
+        &self,
+        unwritten: UnwrittenBytes,
+        reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
+    ) -> Option<StallGuard>;
 
-    /// See [`Feed::audience`].
-    fn audience(&self) -> Audience;
+    /// See [`BatchSource::lane_id`].
+    fn lane_id(&self) -> LaneId;
 
-    /// See [`Feed::sit_in`].
-    fn sit_in(&mut self, row: &mut Option<Row>);
+    /// See [`BatchSource::join_group`].
+    fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>);
 
     /// See [`Delivery::prefetch`].
     fn prefetch(&self);
 
-    /// See [`Delivery::take_stretch`].
-    fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize>;
+    /// See [`Delivery::take_run`].
+    fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize>;
 }
 
-impl<F: Feed + Send> Deliver for Delivery<F> {
+impl<F: BatchSource + Send> DynDelivery for Delivery<F> {
     fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Segments>> {
         self.poll_next(context, blocked)
     }
 
-    fn cut(&mut self, reason: EndReason) {
-        self.cut(reason);
+    fn close(&mut self, reason: EndReason) {
+        self.close(reason);
     }
 
     fn is_shared(&self) -> bool {
         self.is_shared()
     }
 
-    fn mark(&mut self) {
-        self.mark();
+    fn mark_written(&mut self) {
+        self.mark_written();
     }
 
-    fn given(&self) -> Given {
-        self.given()
+    fn unwritten_offsets(&self) -> UnwrittenOffsets {
+        self.unwritten_offsets()
     }
 
-    fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
-        self.hold(unwritten, stuck)
+    fn track_stalled(
+        &self,
+        unwritten: UnwrittenBytes,
+        reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
+    ) -> Option<StallGuard> {
+        self.track_stalled(unwritten, reset_handle)
     }
 
-    fn audience(&self) -> Audience {
-        self.audience()
+    fn lane_id(&self) -> LaneId {
+        self.lane_id()
     }
 
-    fn sit_in(&mut self, row: &mut Option<Row>) {
-        self.sit_in(row);
+    fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
+        self.join_group(group_cursor);
     }
 
     fn prefetch(&self) {
         self.prefetch();
     }
 
-    fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize> {
-        self.take_stretch(stretch)
+    fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
+        self.take_run(batch_run)
     }
 }
 
-/// A delivery in a sink. One that is dropped before it has ended by itself was ended by its carrier, which knows why.
-pub(super) struct Carried<D: Deliver + ?Sized> {
-    pub(super) carrier: Carrier,
+/// A delivery in a sink. One that is dropped before it has ended by itself was ended by its connection, which knows why.
+pub(super) struct GuardedDelivery<D: DynDelivery + ?Sized> {
+    pub(super) handle: ConnHandle,
     pub(super) delivery: D,
 }
 
-impl<D: Deliver + ?Sized> Carried<D> {
-    /// Notes what its socket does not take: see [`Feed::hold`].
-    pub(super) fn hold(&self, unwritten: Unwritten) -> Option<Hold> {
+impl<D: DynDelivery + ?Sized> GuardedDelivery<D> {
+    /// Notes what its socket does not take: see [`BatchSource::track_stalled`].
+    pub(super) fn track_stalled(&self, unwritten: UnwrittenBytes) -> Option<StallGuard> {
         self.delivery
-            .hold(unwritten, &|| Arc::new(self.carrier.downgrade()))
+            .track_stalled(unwritten, &|| Arc::new(self.handle.downgrade()))
     }
 }
 
-impl<D: Deliver + ?Sized> Drop for Carried<D> {
+impl<D: DynDelivery + ?Sized> Drop for GuardedDelivery<D> {
     fn drop(&mut self) {
         let reason = if thread::panicking() {
             EndReason::Panicked
         } else {
-            self.carrier.end()
+            self.handle.end_reason()
         };
-        self.delivery.cut(reason);
+        self.delivery.close(reason);
     }
 }

@@ -9,163 +9,163 @@ use axum::body::Body;
 
 use super::{
     body::StreamBody,
-    carried::Carried,
-    delivery::{Delivery, Feed},
-    held::Held,
-    link::Link,
-    strand::Strand,
-    takeover::{HandOver, Seat},
+    carried::GuardedDelivery,
+    delivery::{BatchSource, Delivery},
+    held::PendingWrite,
+    link::ConnState,
+    strand::H2Stream,
+    takeover::{HandoffBody, HandoffSlot},
 };
-use crate::{metrics::EndReason, subscription::Stuck};
+use crate::{metrics::EndReason, subscription::ResetHandle};
 
 /// What a body and those who carry it tell each other.
 #[derive(Clone, Debug)]
-pub(super) enum Carrier {
+pub(super) enum ConnHandle {
     /// HTTP/1.1: an endless body is the last thing on its connection.
-    Alone {
-        link: Arc<Link>,
+    Http1 {
+        conn: Arc<ConnState>,
         /// Where a body goes that leaves hyper; `None` if it must not.
-        seat: Option<Arc<Seat>>,
+        slot: Option<Arc<HandoffSlot>>,
     },
     /// HTTP/2: others are on the connection.
-    Shared(Arc<Strand>),
+    Http2(Arc<H2Stream>),
 }
 
-impl Carrier {
+impl ConnHandle {
     /// A connection of HTTP/1.1 that hyper keeps.
-    pub(super) fn alone(link: Arc<Link>) -> Self {
-        Self::Alone { link, seat: None }
+    pub(super) fn http1(conn: Arc<ConnState>) -> Self {
+        Self::Http1 { conn, slot: None }
     }
 
     /// Carries a delivery: as the body of an answer, which gives it to one of the two sinks.
-    pub(super) fn carry<F: Feed + Unpin + Send + 'static>(self, delivery: Delivery<F>) -> Body {
-        self.claim();
+    pub(super) fn into_body<F: BatchSource + Unpin + Send + 'static>(self, delivery: Delivery<F>) -> Body {
+        self.expect_stream();
         match self {
-            Self::Alone {
-                link,
-                seat: Some(seat),
+            Self::Http1 {
+                conn,
+                slot: Some(slot),
             } => {
-                let carrier = Self::alone(link);
-                Body::new(HandOver::new(Carried { carrier, delivery }, seat))
+                let handle = Self::http1(conn);
+                Body::new(HandoffBody::new(GuardedDelivery { handle, delivery }, slot))
             }
-            carrier => Body::new(StreamBody::new(Carried { carrier, delivery })),
+            handle => Body::new(StreamBody::new(GuardedDelivery { handle, delivery })),
         }
     }
 
     /// An endless body is what it will carry.
-    fn claim(&self) {
+    fn expect_stream(&self) {
         match self {
-            Self::Alone { link, .. } => link.claim(),
-            Self::Shared(strand) => strand.claim(),
+            Self::Http1 { conn, .. } => conn.expect_stream(),
+            Self::Http2(h2_stream) => h2_stream.expect_stream(),
         }
     }
 
     /// An endless body begins.
     pub(super) fn begin_stream(&self) {
         match self {
-            Self::Alone { link, .. } => link.begin_stream(),
+            Self::Http1 { conn, .. } => conn.begin_stream(),
             // Others may ask for more beside it.
-            Self::Shared(_) => {}
+            Self::Http2(_) => {}
         }
     }
 
     /// Whether a body must hold back; if so, its task is woken when it need not any more. HTTP/2 has windows for that, and
     /// asks for nothing while they are closed.
-    pub(super) fn declines(&self) -> bool {
+    pub(super) fn should_wait(&self) -> bool {
         match self {
-            Self::Alone { link, .. } => link.declines(),
-            Self::Shared(_) => false,
+            Self::Http1 { conn, .. } => conn.should_wait(),
+            Self::Http2(_) => false,
         }
     }
 
     /// What was given must be written before more is asked for.
     pub(super) fn set_blocked(&self) {
         match self {
-            Self::Alone { link, .. } => link.set_blocked(),
-            Self::Shared(_) => {}
+            Self::Http1 { conn, .. } => conn.set_blocked(),
+            Self::Http2(_) => {}
         }
     }
 
     /// What it was given and has not written yet; of HTTP/2, what it was given last.
-    pub(super) fn held(&self) -> &Held {
+    pub(super) fn pending_write(&self) -> &PendingWrite {
         match self {
-            Self::Alone { link, .. } => link.held(),
-            Self::Shared(strand) => strand.held(),
+            Self::Http1 { conn, .. } => conn.pending_write(),
+            Self::Http2(h2_stream) => h2_stream.pending_write(),
         }
     }
 
     /// Whether something that was given is not written yet.
     pub(super) fn is_blocked(&self) -> bool {
         match self {
-            Self::Alone { link, .. } => link.is_blocked(),
-            Self::Shared(strand) => strand.is_blocked(),
+            Self::Http1 { conn, .. } => conn.is_blocked(),
+            Self::Http2(h2_stream) => h2_stream.is_blocked(),
         }
     }
 
     /// For how long the peer has been silent although it should not be.
-    pub(super) fn silence(&self) -> Duration {
+    pub(super) fn unacknowledged_for(&self) -> Duration {
         match self {
-            Self::Alone { link, .. } => link.silence(),
-            Self::Shared(strand) => strand.link().silence(),
+            Self::Http1 { conn, .. } => conn.unacknowledged_for(),
+            Self::Http2(h2_stream) => h2_stream.conn().unacknowledged_for(),
         }
     }
 
     /// Ends a connection whose peer is gone, and with it all that it carries.
-    pub(super) fn abandon(&self, reason: EndReason) {
+    pub(super) fn reset_connection(&self, reason: EndReason) {
         match self {
-            Self::Alone { link, .. } => link.reset(reason),
-            Self::Shared(strand) => strand.link().reset(reason),
+            Self::Http1 { conn, .. } => conn.reset(reason),
+            Self::Http2(h2_stream) => h2_stream.conn().reset(reason),
         }
     }
 
     /// Ends this stream at once, possibly inside an event.
     pub(super) fn reset(&self, reason: EndReason) {
         match self {
-            Self::Alone { link, .. } => link.reset(reason),
-            Self::Shared(strand) => strand.reset(reason),
+            Self::Http1 { conn, .. } => conn.reset(reason),
+            Self::Http2(h2_stream) => h2_stream.reset(reason),
         }
     }
 
     /// The same, for who must not keep it.
-    pub(super) fn downgrade(&self) -> Tether {
+    pub(super) fn downgrade(&self) -> WeakConnHandle {
         match self {
-            Self::Alone { link, .. } => Tether::Alone(Arc::downgrade(link)),
-            Self::Shared(strand) => Tether::Shared(Arc::downgrade(strand)),
+            Self::Http1 { conn, .. } => WeakConnHandle::Http1(Arc::downgrade(conn)),
+            Self::Http2(h2_stream) => WeakConnHandle::Http2(Arc::downgrade(h2_stream)),
         }
     }
 
-    /// Why the stream ended, as far as its carrier knows.
-    pub(super) fn end(&self) -> EndReason {
+    /// Why the stream ended, as far as its connection knows.
+    pub(super) fn end_reason(&self) -> EndReason {
         match self {
-            Self::Alone { link, .. } => link.end(),
-            Self::Shared(strand) => strand.end(),
+            Self::Http1 { conn, .. } => conn.end_reason(),
+            Self::Http2(h2_stream) => h2_stream.end_reason(),
         }
     }
 }
 
-/// A carrier while there is one.
+/// A connection handle that does not keep the connection.
 #[derive(Clone, Debug)]
-pub(super) enum Tether {
-    /// See [`Carrier::Alone`].
-    Alone(Weak<Link>),
-    /// See [`Carrier::Shared`].
-    Shared(Weak<Strand>),
+pub(super) enum WeakConnHandle {
+    /// See [`ConnHandle::Http1`].
+    Http1(Weak<ConnState>),
+    /// See [`ConnHandle::Http2`].
+    Http2(Weak<H2Stream>),
 }
 
-impl Stuck for Tether {
+impl ResetHandle for WeakConnHandle {
     fn reset(&self) {
-        if let Some(carrier) = self.carrier() {
-            carrier.reset(EndReason::Memory);
+        if let Some(handle) = self.handle() {
+            handle.reset(EndReason::Memory);
         }
     }
 }
 
-impl Tether {
-    /// The carrier, if its stream is still on it.
-    pub(super) fn carrier(&self) -> Option<Carrier> {
+impl WeakConnHandle {
+    /// The handle, if its stream is still on it.
+    pub(super) fn handle(&self) -> Option<ConnHandle> {
         match self {
-            Self::Alone(link) => link.upgrade().map(Carrier::alone),
-            Self::Shared(strand) => strand.upgrade().map(Carrier::Shared),
+            Self::Http1(conn) => conn.upgrade().map(ConnHandle::http1),
+            Self::Http2(h2_stream) => h2_stream.upgrade().map(ConnHandle::Http2),
         }
     }
 }

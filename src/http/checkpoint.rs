@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::{HeaderMap, header};
 
 use super::error::Error;
-use crate::subscription::Format;
+use crate::subscription::EventFormat;
 
 /// Reads the parameter: a whole number of seconds, minutes or hours, such as `10s`.
 pub(super) fn parse(text: &str) -> Option<Duration> {
@@ -19,7 +19,7 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
     let is_digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let number: u64 = is_digits.then(|| number.parse().ok())??;
     let wait = Duration::from_secs(number.checked_mul(seconds)?);
-    (SHORTEST..=LONGEST).contains(&wait).then_some(wait)
+    (MIN_WAIT..=MAX_WAIT).contains(&wait).then_some(wait)
 }
 
 /// Returns after how long without an event a client that starts live is told where it stands; `None` for one that is not.
@@ -27,17 +27,17 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
 /// # Errors
 /// When it asked for that and for JSON lines, which have no ids.
 pub(super) fn wait(
-    asked: Option<Duration>,
+    requested: Option<Duration>,
     headers: &HeaderMap,
-    format: Format,
+    format: EventFormat,
 ) -> Result<Option<Duration>, Error> {
-    match (asked, format) {
-        (Some(_), Format::Ndjson) => Err(Error::BadParameter(
+    match (requested, format) {
+        (Some(_), EventFormat::Ndjson) => Err(Error::BadParameter(
             "'checkpoint' is for Server-Sent Events: JSON lines have no ids".to_owned(),
         )),
-        (None, Format::Ndjson) => Ok(None),
-        (Some(wait), Format::Sse) => Ok(Some(wait)),
-        (None, Format::Sse) => Ok(is_browser(headers).then_some(UNASKED)),
+        (None, EventFormat::Ndjson) => Ok(None),
+        (Some(wait), EventFormat::Sse) => Ok(Some(wait)),
+        (None, EventFormat::Sse) => Ok(is_browser(headers).then_some(BROWSER_WAIT)),
     }
 }
 
@@ -56,11 +56,11 @@ fn is_browser(headers: &HeaderMap) -> bool {
 /// What is wrong with any other value.
 pub(super) const EXPECTED: &str = "'checkpoint' is a time such as '10s' or '1m', from 1s to 1h";
 
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(3600);
+const MIN_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// For browsers. As long as between two checkpoints of a filtered stream.
-const UNASKED: Duration = Duration::from_secs(10);
+const BROWSER_WAIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -114,29 +114,32 @@ mod tests {
             ("sec-fetch-dest", "empty"),
             ("sec-fetch-mode", "cors"),
         ];
-        assert_eq!(told(&browser, Format::Sse), Some(UNASKED));
-        assert_eq!(told(&browser, Format::Ndjson), None);
+        assert_eq!(told(&browser, EventFormat::Sse), Some(BROWSER_WAIT));
+        assert_eq!(told(&browser, EventFormat::Ndjson), None);
         for at in 0..3 {
             let mut without = browser.to_vec();
             let (name, _) = without.remove(at);
-            assert_eq!(told(&without, Format::Sse), None, "without {name}");
+            assert_eq!(told(&without, EventFormat::Sse), None, "without {name}");
             for other in ["*/*", "navigate", "text/event-stream, */*", ""] {
                 let mut changed = browser;
                 changed[at].1 = other;
-                assert_eq!(told(&changed, Format::Sse), None, "{name}: {other}");
+                assert_eq!(told(&changed, EventFormat::Sse), None, "{name}: {other}");
             }
             let twice = [&browser[..], &browser[at..=at]].concat();
-            assert_eq!(told(&twice, Format::Sse), None, "{name} twice");
+            assert_eq!(told(&twice, EventFormat::Sse), None, "{name} twice");
         }
     }
 
     #[test]
     fn json_lines_have_no_checkpoints_and_say_so() {
-        let asked = Some(Duration::from_secs(10));
+        let requested = Some(Duration::from_secs(10));
         assert!(matches!(
-            wait(asked, &HeaderMap::new(), Format::Ndjson),
+            wait(requested, &HeaderMap::new(), EventFormat::Ndjson),
             Err(Error::BadParameter(_))
         ));
-        assert_eq!(wait(asked, &HeaderMap::new(), Format::Sse).unwrap(), asked);
+        assert_eq!(
+            wait(requested, &HeaderMap::new(), EventFormat::Sse).unwrap(),
+            requested
+        );
     }
 }

@@ -6,18 +6,18 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::segments::Segments;
-use crate::subscription::{Most, Unwritten};
+use crate::subscription::{BatchLimit, UnwrittenBytes};
 
 /// Batches, each of them one chunk (RFC 9112, section 7.1), as far as they are not written yet. Their bytes are shared with
 /// everybody who gets the same.
 #[derive(Debug, Default)]
-pub(super) struct Chunks {
+pub(super) struct ChunkQueue {
     /// One is the rule, and has its room here: thousands of clients wait at a time.
     queue: SmallVec<[Chunk; 1]>,
     /// How much of the first is written, in bytes.
     written: usize,
     /// What all of them hold, in bytes of data.
-    data: usize,
+    data_len: usize,
 }
 
 #[derive(Debug)]
@@ -26,7 +26,7 @@ struct Chunk {
     data: Segments,
 }
 
-impl Chunks {
+impl ChunkQueue {
     /// Adds a batch.
     pub(super) fn push(&mut self, data: Segments) {
         // An empty chunk is the last one.
@@ -45,29 +45,29 @@ impl Chunks {
     }
 
     /// How many bytes of data they hold.
-    pub(super) fn data(&self) -> usize {
-        self.data
+    pub(super) fn data_len(&self) -> usize {
+        self.data_len
     }
 
     /// What they are to who holds them, by the largest of them.
-    pub(super) fn unwritten(&self) -> Unwritten {
+    pub(super) fn unwritten(&self) -> UnwrittenBytes {
         let largest = self.queue.iter().max_by_key(|chunk| chunk.data.len());
         let unwritten = largest.map(|chunk| chunk.data.unwritten()).unwrap_or_default();
-        Unwritten {
-            own: self.data - unwritten.shared,
+        UnwrittenBytes {
+            own: self.data_len - unwritten.shared,
             ..unwritten
         }
     }
 
     /// Whether another batch may share the next write.
-    pub(super) fn has_room(&self) -> bool {
-        self.queue.len() < WRITE.batches && self.data < WRITE.bytes
+    pub(super) fn has_capacity(&self) -> bool {
+        self.queue.len() < WRITE_LIMIT.batches && self.data_len < WRITE_LIMIT.bytes
     }
 
     /// Has `write` write what there is, from where the last write ended: in one piece if that is little.
     pub(super) fn write_with<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
         let mut skip = self.written;
-        let slices: SmallVec<[IoSlice<'_>; FEW * PARTS]> = self
+        let slices: SmallVec<[IoSlice<'_>; INLINE_CHUNKS * SLICES_PER_CHUNK]> = self
             .queue
             .iter()
             .flat_map(Chunk::parts)
@@ -77,10 +77,10 @@ impl Chunks {
                 (!rest.is_empty()).then(|| IoSlice::new(rest))
             })
             .collect();
-        if self.data > SMALL {
+        if self.data_len > COPY_LIMIT {
             return write(&slices);
         }
-        let mut whole = SmallVec::<[u8; SMALL]>::new();
+        let mut whole = SmallVec::<[u8; COPY_LIMIT]>::new();
         slices.iter().for_each(|slice| whole.extend_from_slice(slice));
         write(&[IoSlice::new(&whole)])
     }
@@ -93,7 +93,7 @@ impl Chunks {
             && self.written >= first.len()
         {
             self.written -= first.len();
-            self.data -= first.data.len();
+            self.data_len -= first.data.len();
             done += 1;
         }
         self.queue.drain(..done);
@@ -104,20 +104,20 @@ impl Chunks {
     }
 
     fn add(&mut self, data: Segments) {
-        self.data += data.len();
+        self.data_len += data.len();
         self.queue.push(Chunk::of(data));
     }
 }
 
 /// Batches as chunks, in one piece, for all who get them: who has had the first of them gets the rest.
 #[derive(Debug, Default)]
-pub(super) struct Framed {
+pub(super) struct FramedBatches {
     bytes: Vec<u8>,
     /// Where each chunk begins.
     starts: Vec<usize>,
 }
 
-impl Framed {
+impl FramedBatches {
     /// Adds a batch.
     pub(super) fn push(&mut self, data: &Bytes) {
         self.starts.push(self.bytes.len());
@@ -129,8 +129,8 @@ impl Framed {
     }
 
     /// Drops the first `count` of them.
-    pub(super) fn forget(&mut self, count: usize) {
-        let bytes = self.bytes.len() - self.behind(count).len();
+    pub(super) fn drop_first(&mut self, count: usize) {
+        let bytes = self.bytes.len() - self.bytes_after(count).len();
         self.bytes.drain(..bytes);
         self.starts.drain(..count);
         self.starts.iter_mut().for_each(|start| *start -= bytes);
@@ -141,9 +141,9 @@ impl Framed {
         self.bytes.len()
     }
 
-    /// All but the first `had` of them.
-    pub(super) fn behind(&self, had: usize) -> &[u8] {
-        let start = self.starts.get(had).copied().unwrap_or(self.bytes.len());
+    /// All but the first `already_sent` of them.
+    pub(super) fn bytes_after(&self, already_sent: usize) -> &[u8] {
+        let start = self.starts.get(already_sent).copied().unwrap_or(self.bytes.len());
         &self.bytes[start..]
     }
 }
@@ -171,16 +171,16 @@ impl Chunk {
 /// A size in hexadecimal digits, as hyper writes it, and the end of its line.
 #[derive(Debug)]
 struct SizeLine {
-    text: [u8; SizeLine::LONGEST],
+    text: [u8; SizeLine::MAX_LEN],
     start: u8,
 }
 
 impl SizeLine {
     const DIGITS: usize = size_of::<usize>() * 2;
-    const LONGEST: usize = Self::DIGITS + CRLF.len();
+    const MAX_LEN: usize = Self::DIGITS + CRLF.len();
 
     fn of(mut size: usize) -> Self {
-        let mut text = [0; Self::LONGEST];
+        let mut text = [0; Self::MAX_LEN];
         text[Self::DIGITS..].copy_from_slice(CRLF);
         let mut start = Self::DIGITS;
         loop {
@@ -205,24 +205,24 @@ impl SizeLine {
 const CRLF: &[u8] = b"\r\n";
 
 /// Size line, data in one piece, and the end of the chunk.
-const PARTS: usize = 3;
+const SLICES_PER_CHUNK: usize = 3;
 
 /// What shares a write.
 ///
 /// Live batches are small, and when more events come than can be written one by one, a client's are many by its turn: with 16 in
 /// a write, 10,000 clients fall behind at 200 records/s. And a client that reads slowly then holds one batch of a replay, not
 /// several.
-pub(super) const WRITE: Most = Most {
+pub(super) const WRITE_LIMIT: BatchLimit = BatchLimit {
     batches: 128,
     bytes: 32 * 1024,
 };
 
 /// Chunks whose parts need no memory of their own on their way into a write.
-const FEW: usize = 4;
+const INLINE_CHUNKS: usize = 4;
 
 /// Bytes of data up to which it is cheaper to copy them together, from the processor's cache, than to have the kernel go through
 /// the parts of each: a live event, or a few.
-const SMALL: usize = 4 * 1024;
+const COPY_LIMIT: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -230,13 +230,13 @@ mod tests {
 
     use super::*;
 
-    fn bytes(chunks: &Chunks) -> Vec<u8> {
+    fn bytes(chunks: &ChunkQueue) -> Vec<u8> {
         chunks.write_with(|slices| slices.iter().flat_map(|slice| slice.to_vec()).collect())
     }
 
     #[test]
     fn a_batch_is_a_chunk_and_the_last_is_empty() {
-        let mut chunks = Chunks::default();
+        let mut chunks = ChunkQueue::default();
         chunks.push(Bytes::from_static(b":ok\n\n").into());
         chunks.push(Bytes::from_static(b"").into());
         chunks.push(
@@ -254,41 +254,47 @@ mod tests {
 
     #[test]
     fn what_is_held_is_bounded() {
-        let mut chunks = Chunks::default();
-        while chunks.has_room() {
+        let mut chunks = ChunkQueue::default();
+        while chunks.has_capacity() {
             chunks.push(Bytes::from_static(b"x").into());
         }
-        assert_eq!(chunks.queue.len(), WRITE.batches);
+        assert_eq!(chunks.queue.len(), WRITE_LIMIT.batches);
         chunks.advance(bytes(&chunks).len());
         assert!(!chunks.queue.spilled());
-        chunks.push(Bytes::from(vec![0; WRITE.bytes]).into());
-        assert!(!chunks.has_room());
+        chunks.push(Bytes::from(vec![0; WRITE_LIMIT.bytes]).into());
+        assert!(!chunks.has_capacity());
     }
 
     #[test]
     fn who_has_had_the_first_of_framed_batches_gets_the_rest() {
-        let mut framed = Framed::default();
+        let mut framed = FramedBatches::default();
         for data in ["one", "", "three"] {
             framed.push(&data.into());
         }
-        assert_eq!(framed.behind(0), b"3\r\none\r\n5\r\nthree\r\n");
-        assert_eq!([1, 2].map(|had| framed.behind(had)), [b"5\r\nthree\r\n"; 2]);
-        assert_eq!([3, 4].map(|had| framed.behind(had)), [b""; 2]);
-        framed.forget(1);
+        assert_eq!(framed.bytes_after(0), b"3\r\none\r\n5\r\nthree\r\n");
+        assert_eq!(
+            [1, 2].map(|already_sent| framed.bytes_after(already_sent)),
+            [b"5\r\nthree\r\n"; 2]
+        );
+        assert_eq!(
+            [3, 4].map(|already_sent| framed.bytes_after(already_sent)),
+            [b""; 2]
+        );
+        framed.drop_first(1);
         framed.push(&"four".into());
-        assert_eq!(framed.behind(0), b"5\r\nthree\r\n4\r\nfour\r\n");
-        assert_eq!(framed.behind(2), b"4\r\nfour\r\n");
-        framed.forget(3);
-        assert_eq!((framed.behind(0), framed.len()), (&b""[..], 0));
+        assert_eq!(framed.bytes_after(0), b"5\r\nthree\r\n4\r\nfour\r\n");
+        assert_eq!(framed.bytes_after(2), b"4\r\nfour\r\n");
+        framed.drop_first(3);
+        assert_eq!((framed.bytes_after(0), framed.len()), (&b""[..], 0));
     }
 
     proptest! {
         #[test]
         fn however_the_socket_takes_them_all_bytes_come_once_and_in_order(
-            batches in vec(vec(any::<u8>(), 1..600), 1..WRITE.batches),
+            batches in vec(vec(any::<u8>(), 1..600), 1..WRITE_LIMIT.batches),
             takes in vec(1usize..700, 1..400),
         ) {
-            let mut chunks = Chunks::default();
+            let mut chunks = ChunkQueue::default();
             let mut expected = Vec::new();
             for batch in &batches {
                 chunks.push(Bytes::from(batch.clone()).into());
@@ -304,7 +310,7 @@ mod tests {
                 chunks.advance(some);
             }
             prop_assert_eq!(taken, expected);
-            prop_assert_eq!((chunks.written, chunks.data), (0, 0));
+            prop_assert_eq!((chunks.written, chunks.data_len), (0, 0));
         }
     }
 }

@@ -14,29 +14,34 @@ use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Gateway, error::Error, hosts::Hosts, json, settings::AdminSettings};
-use crate::{catalog::StreamName, client::ClientKey, limits::TooManyGuesses, metrics::AdminRefusal};
+use super::{Gateway, error::Error, hosts::AllowedHosts, json, settings::AdminSettings};
+use crate::{catalog::StreamName, client::ClientKey, limits::TooManyAttempts, metrics::AdminRefusal};
 
 /// Who may command what.
-pub struct Commands {
+pub struct AdminCommands {
     /// The digest of the token, so that comparing takes the same time whatever is sent.
     token: Option<[u8; 32]>,
-    hosts: Hosts,
-    helm: Arc<dyn Helm>,
+    hosts: AllowedHosts,
+    cluster_switch: Arc<dyn ClusterSwitch>,
 }
 
 /// What commands do.
-pub trait Helm: Send + Sync + 'static {
+pub trait ClusterSwitch: Send + Sync + 'static {
     /// Reads `stream`, and those that share topics with it, from `cluster`; by `force` also when that fails.
     ///
     /// # Errors
     /// When nothing was changed.
-    fn read_from(&self, stream: &StreamName, cluster: &str, force: bool) -> Result<Steered, NotSteered>;
+    fn activate_cluster(
+        &self,
+        stream: &StreamName,
+        cluster: &str,
+        force: bool,
+    ) -> Result<Switched, SwitchError>;
 }
 
 /// What was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Steered {
+pub struct Switched {
     /// The streams that moved.
     pub streams: Vec<String>,
     /// The cluster they were read from.
@@ -47,7 +52,7 @@ pub struct Steered {
 
 /// Why nothing was changed, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotSteered {
+pub enum SwitchError {
     /// There is no such thing.
     Unknown(String),
     /// It is not the time for it.
@@ -57,37 +62,38 @@ pub enum NotSteered {
 /// The body of [`activate`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Order {
+struct ActivateRequest {
     cluster: String,
     #[serde(default)]
     force: bool,
 }
 
-impl Commands {
+impl AdminCommands {
     /// Commands under these settings. Without a token there are none.
-    pub fn new(settings: &AdminSettings, helm: Arc<dyn Helm>) -> Self {
-        let digest = |token: &super::settings::Token| Sha256::digest(token.secret()).into();
+    pub fn new(settings: &AdminSettings, cluster_switch: Arc<dyn ClusterSwitch>) -> Self {
+        let digest = |token: &super::settings::AdminToken| Sha256::digest(token.secret()).into();
         Self {
             token: settings.token.as_ref().map(digest),
-            hosts: Hosts::new(&settings.hosts),
-            helm,
+            hosts: AllowedHosts::new(&settings.hosts),
+            cluster_switch,
         }
     }
 
     /// The names under which the admin listener may be asked.
-    pub fn hosts(&self) -> Hosts {
+    pub fn hosts(&self) -> AllowedHosts {
         self.hosts.clone()
     }
 
     /// Whether whoever sent these headers may command.
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Error> {
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), Error> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let Some(token) = &self.token else {
             return Err(Error::NoCommands);
         };
-        match text(header::AUTHORIZATION).and_then(|told| told.split_once(' ')) {
-            Some((scheme, told))
-                if scheme.eq_ignore_ascii_case("bearer") && Sha256::digest(told.trim())[..] == token[..] =>
+        match text(header::AUTHORIZATION).and_then(|credentials| credentials.split_once(' ')) {
+            Some((scheme, credentials))
+                if scheme.eq_ignore_ascii_case("bearer")
+                    && Sha256::digest(credentials.trim())[..] == token[..] =>
             {
                 Ok(())
             }
@@ -104,52 +110,52 @@ pub(super) async fn activate(
     request: Request<Body>,
 ) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
-    admit(&gateway, client, &head.headers).await?;
-    let order: Order = read(body).await?;
+    authorize(&gateway, client, &head.headers).await?;
+    let command: ActivateRequest = read(body).await?;
     let selection = gateway.catalog.select(&stream)?;
     let [stream] = &selection.streams[..] else {
         return Err(Error::BadCommand("it names more than one stream".to_owned()));
     };
     match gateway
         .commands
-        .helm
-        .read_from(stream, &order.cluster, order.force)
+        .cluster_switch
+        .activate_cluster(stream, &command.cluster, command.force)
     {
-        Ok(steered) => {
-            let Steered { streams, from, to } = &steered;
-            tracing::info!(%client, streams = streams.join(","), from, to, force = order.force, "a command was obeyed");
-            Ok(json::response(StatusCode::OK, &steered))
+        Ok(switched) => {
+            let Switched { streams, from, to } = &switched;
+            tracing::info!(%client, streams = streams.join(","), from, to, force = command.force, "a command was obeyed");
+            Ok(json::response(StatusCode::OK, &switched))
         }
-        Err(NotSteered::Unknown(why)) => Err(Error::BadCommand(why)),
-        Err(NotSteered::Conflict(why)) => Err(Error::Conflict(why)),
+        Err(SwitchError::Unknown(why)) => Err(Error::BadCommand(why)),
+        Err(SwitchError::Conflict(why)) => Err(Error::Conflict(why)),
     }
 }
 
 /// Whether `client` may command: at once, or held back after many wrong tokens.
-async fn admit(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) -> Result<(), Error> {
+async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) -> Result<(), Error> {
     let Gateway {
         admission,
         commands,
         metrics,
         ..
     } = gateway;
-    let guesses = &admission.guesses;
+    let auth_throttle = &admission.auth_throttle;
     let held = || admission.metrics.held_back();
-    if let Err(TooManyGuesses) = guesses.patience(client, held).await {
-        guesses.failed(client);
+    if let Err(TooManyAttempts) = auth_throttle.throttle(client, held).await {
+        auth_throttle.record_failure(client);
         metrics.admin_refused(AdminRefusal::Guesses);
-        return Err(Error::TooManyGuesses);
+        return Err(Error::TooManyAttempts);
     }
-    commands.admit(headers).inspect_err(|error| {
+    commands.authorize(headers).inspect_err(|error| {
         if let Error::NoToken = error {
-            guesses.failed(client);
+            auth_throttle.record_failure(client);
             metrics.admin_refused(AdminRefusal::Token);
         }
     })
 }
 
 async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T, Error> {
-    let body = Limited::new(body, LONGEST).collect().await;
+    let body = Limited::new(body, MAX_BODY).collect().await;
     let body = body
         .map_err(|error| Error::BadCommand(error.to_string()))?
         .to_bytes();
@@ -157,7 +163,7 @@ async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T, Error> {
 }
 
 /// The longest body of a command, in bytes: a name and a flag.
-const LONGEST: usize = 4096;
+const MAX_BODY: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -166,24 +172,24 @@ mod tests {
 
     use super::*;
 
-    struct Nothing;
+    struct RefusingSwitch;
 
-    impl Helm for Nothing {
-        fn read_from(&self, _: &StreamName, _: &str, _: bool) -> Result<Steered, NotSteered> {
-            Err(NotSteered::Unknown(String::new()))
+    impl ClusterSwitch for RefusingSwitch {
+        fn activate_cluster(&self, _: &StreamName, _: &str, _: bool) -> Result<Switched, SwitchError> {
+            Err(SwitchError::Unknown(String::new()))
         }
     }
 
-    fn status(token: Option<&str>, told: Option<&str>) -> Option<u16> {
+    fn status(token: Option<&str>, credentials: Option<&str>) -> Option<u16> {
         let settings = AdminSettings {
             token: token.map(|token| token.parse().unwrap()),
             ..AdminSettings::default()
         };
         let mut headers = HeaderMap::new();
-        if let Some(told) = told {
-            headers.insert(header::AUTHORIZATION, HeaderValue::from_str(told).unwrap());
+        if let Some(credentials) = credentials {
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_str(credentials).unwrap());
         }
-        let admitted = Commands::new(&settings, Arc::new(Nothing)).admit(&headers);
+        let admitted = AdminCommands::new(&settings, Arc::new(RefusingSwitch)).authorize(&headers);
         admitted
             .err()
             .map(|error| error.into_response().status().as_u16())
@@ -194,13 +200,13 @@ mod tests {
         let token = Some("0123456789abcdef");
         let good = Some("Bearer 0123456789abcdef");
         assert_eq!(status(token, good), None);
-        for told in [
+        for credentials in [
             "0123456789abcdef",
             "Bearer",
             "Bearer 0123456789abcdeF",
             "Basic 0123456789abcdef",
         ] {
-            assert_eq!(status(token, Some(told)), Some(401), "{told}");
+            assert_eq!(status(token, Some(credentials)), Some(401), "{credentials}");
         }
         assert_eq!(status(token, None), Some(401));
         assert_eq!(status(None, good), Some(403), "there are no commands");

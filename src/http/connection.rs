@@ -20,30 +20,30 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    carrier::Carrier,
+    carrier::ConnHandle,
     http1, http2,
-    link::Link,
-    opening::{self, NotTold, Protocol},
-    presence::Presence,
+    link::ConnState,
+    opening::{self, Protocol, ProxyHeaderError},
+    presence::ConnectionGuard,
     settings::Sink,
-    shards::Shards,
+    shards::WriterPool,
     socket::SocketSink,
-    takeover::Parked,
+    takeover::DetachedDelivery,
 };
 use crate::{
-    client::{ClientAddr, PeerAddr, Proxies, Told},
-    limits::{Admission, Lobby},
-    metrics::{EndReason, HttpMetrics, TurnedAway},
+    client::{ClientAddr, PeerAddr, ProxyHeader, TrustedProxies},
+    limits::{Admission, IdleConnections},
+    metrics::{ConnectionRefusal, EndReason, HttpMetrics},
 };
 
 /// Answers the requests of a connection.
-pub(super) trait Answer: Clone + Send + Sync + 'static {
-    fn answer(&self, request: Request<Incoming>) -> BoxFuture<'static, Response>;
+pub(super) trait RequestHandler: Clone + Send + Sync + 'static {
+    fn handle_request(&self, request: Request<Incoming>) -> BoxFuture<'static, Response>;
 }
 
 /// How long things may take.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct Timeouts {
     /// After this long without one byte taken a connection is reset.
     pub(super) stall_timeout: Duration,
     /// A stream's silence is at most this long, so that a live peer acknowledges something this often.
@@ -54,14 +54,14 @@ pub(super) struct Limits {
 
 /// How the connections of one listener are treated.
 #[derive(Debug)]
-pub(super) struct Rules {
-    pub(super) limits: Limits,
+pub(super) struct ListenerConfig {
+    pub(super) timeouts: Timeouts,
     /// What connections without a stream count under; nothing on a listener that strangers do not reach.
     pub(super) admission: Option<Arc<Admission>>,
     /// Where they wait.
-    pub(super) lobby: fn(&Admission) -> &Lobby,
+    pub(super) idle_connections: fn(&Admission) -> &IdleConnections,
     /// Whose word is taken.
-    pub(super) proxies: Proxies,
+    pub(super) proxies: TrustedProxies,
     /// Whether every connection begins with a PROXY header.
     pub(super) proxy_protocol: bool,
     /// Which way streams of HTTP/1.1 leave.
@@ -69,42 +69,43 @@ pub(super) struct Rules {
     pub(super) metrics: HttpMetrics,
 }
 
-impl Rules {
+impl ListenerConfig {
     /// Where connections without a stream wait, if they are counted.
-    pub(super) fn lobby(&self) -> Option<&Lobby> {
-        self.admission.as_deref().map(self.lobby)
+    pub(super) fn idle_connections(&self) -> Option<&IdleConnections> {
+        self.admission.as_deref().map(self.idle_connections)
     }
 }
 
 /// How a connection is told that the process is going.
 #[derive(Debug, Default)]
-pub(super) struct Closing {
+pub(super) struct ShutdownSignals {
     /// Answer what is being asked, then close.
-    pub(super) last_call: CancellationToken,
+    pub(super) graceful: CancellationToken,
     /// Wait for nobody's first request any more.
-    pub(super) hang_up: CancellationToken,
+    pub(super) close_idle: CancellationToken,
     /// Close, whatever is going on.
-    pub(super) cut: CancellationToken,
+    pub(super) abort: CancellationToken,
 }
 
 /// A listener, as each of its connections sees it.
 #[derive(Debug)]
-pub(super) struct Port {
-    pub(super) rules: Rules,
-    pub(super) closing: Closing,
+pub(super) struct ServerContext {
+    pub(super) config: ListenerConfig,
+    pub(super) shutdown: ShutdownSignals,
     /// Who takes over the connections that hyper gives back; nobody where it keeps them all.
-    pub(super) shards: Option<Shards>,
+    pub(super) writers: Option<WriterPool>,
 }
 
-impl Port {
-    /// One with shards if its rules want them. Inside a runtime.
-    pub(super) fn open(rules: Rules) -> Self {
-        let closing = Closing::default();
-        let shards = (rules.sink == Sink::Socket).then(|| Shards::start(&rules.metrics, &closing.cut));
+impl ServerContext {
+    /// One with a writer pool if its configuration wants it. Inside a runtime.
+    pub(super) fn open(config: ListenerConfig) -> Self {
+        let shutdown = ShutdownSignals::default();
+        let writers =
+            (config.sink == Sink::Socket).then(|| WriterPool::start(&config.metrics, &shutdown.abort));
         Self {
-            rules,
-            closing,
-            shards,
+            config,
+            shutdown,
+            writers,
         }
     }
 }
@@ -116,142 +117,155 @@ impl Port {
 pub(super) fn serve(
     socket: TcpStream,
     peer: SocketAddr,
-    answer: impl Answer,
-    port: Arc<Port>,
-    presence: Presence,
+    handler: impl RequestHandler,
+    server: Arc<ServerContext>,
+    connection_guard: ConnectionGuard,
 ) -> impl Future<Output = ()> + Send {
-    let lobby = port.rules.lobby();
-    let link = Arc::new(Link::new(socket, lobby.map(Lobby::place)));
+    let idle_connections = server.config.idle_connections();
+    let conn = Arc::new(ConnState::new(
+        socket,
+        idle_connections.map(IdleConnections::guard),
+    ));
     async move {
-        if let Err(error) = tune(link.socket(), port.rules.limits) {
+        if let Err(error) = tune(conn.socket(), server.config.timeouts) {
             // It works without; and a peer that is gone already shows itself when it is read.
             tracing::debug!(%peer, %error, "cannot tune a socket");
         }
-        let parked = tokio::select! {
-            parked = converse(&link, PeerAddr(peer), &answer, &port) => parked,
-            () = link.sent_away() => return link.set_reset_on_close(),
-            () = port.closing.cut.cancelled() => return,
+        let detached = tokio::select! {
+            detached = serve_protocol(&conn, PeerAddr(peer), &handler, &server) => detached,
+            () = conn.evicted() => return conn.set_reset_on_close(),
+            () = server.shutdown.abort.cancelled() => return,
         };
-        if let (Some(parked), Some(shards)) = (parked, &port.shards) {
-            link.leave_lobby_for_good();
-            shards.take(SocketSink::new(
-                link,
-                parked,
-                port.rules.limits.stall_timeout,
-                presence,
+        if let (Some(detached), Some(writers)) = (detached, &server.writers) {
+            conn.release_idle_guard();
+            writers.assign(SocketSink::new(
+                conn,
+                detached,
+                server.config.timeouts.stall_timeout,
+                connection_guard,
             ));
         }
     }
 }
 
 /// Finds out who speaks what, and lets it, to the end of the connection or of hyper's part in it.
-async fn converse(link: &Arc<Link>, peer: PeerAddr, answer: &impl Answer, port: &Port) -> Option<Parked> {
-    let Port { rules, closing, .. } = port;
-    let deadline = Instant::now() + rules.limits.head_timeout;
+async fn serve_protocol(
+    conn: &Arc<ConnState>,
+    peer: PeerAddr,
+    handler: &impl RequestHandler,
+    server: &ServerContext,
+) -> Option<DetachedDelivery> {
+    let ServerContext { config, shutdown, .. } = server;
+    let deadline = Instant::now() + config.timeouts.head_timeout;
     // On the heap, and gone with the first bytes: what follows may stay for days.
-    let opening = Box::pin(timeout_at(deadline, open(link, peer, rules)));
-    let opened = tokio::select! {
-        opened = opening => opened,
-        () = closing.hang_up.cancelled() => return None,
+    let identifying = Box::pin(timeout_at(deadline, identify(conn, peer, config)));
+    let identified = tokio::select! {
+        identified = identifying => identified,
+        () = shutdown.close_idle.cancelled() => return None,
     };
-    let (peer, protocol) = opened.ok()??;
-    let parked = match protocol {
-        Protocol::Http1(first) => http1::converse(link, peer, first, answer, port, deadline).await,
+    let (peer, protocol) = identified.ok()??;
+    let detached = match protocol {
+        Protocol::Http1(first) => http1::serve(conn, peer, first, handler, server, deadline).await,
         Protocol::Http2(first) => {
-            let last_call = &closing.last_call;
-            let conversation = http2::converse(link, peer, first, answer.clone(), rules, deadline, last_call);
+            let graceful = &shutdown.graceful;
+            let conversation = http2::serve(conn, peer, first, handler.clone(), config, deadline, graceful);
             // On the heap, because those of HTTP/1.1 would have to make room for it.
             Box::pin(conversation).await;
             None
         }
     };
-    if parked.is_none() {
-        take_leave(link).await;
+    if detached.is_none() {
+        lingering_close(conn).await;
     }
-    parked
+    detached
 }
 
 /// Reads as far as is needed to know who speaks what; nobody who may not, or is gone.
-async fn open(link: &Link, peer: PeerAddr, rules: &Rules) -> Option<(PeerAddr, Protocol)> {
-    let trusted = rules.proxies.trusts(peer.into());
-    let peer = match (rules.proxy_protocol, trusted) {
+async fn identify(conn: &ConnState, peer: PeerAddr, config: &ListenerConfig) -> Option<(PeerAddr, Protocol)> {
+    let trusted = config.proxies.trusts(peer.into());
+    let peer = match (config.proxy_protocol, trusted) {
         (false, _) => peer,
         // Whoever may write this header chooses the address that limits count.
         (true, false) => {
-            rules.metrics.turned_away(TurnedAway::Untrusted);
+            config.metrics.turned_away(ConnectionRefusal::Untrusted);
             return None;
         }
         (true, true) => {
-            link.enter_lobby_as_proxy();
-            told(link, peer, rules).await?
+            conn.enter_idle_as_proxy();
+            proxied_peer(conn, peer, config).await?
         }
     };
     let client = ClientAddr::from(peer);
-    match &rules.admission {
-        Some(_) if rules.proxies.trusts(client) => link.enter_lobby_as_proxy(),
-        Some(admission) => link.enter_lobby_as(admission.policy().key(client)),
+    match &config.admission {
+        Some(_) if config.proxies.trusts(client) => conn.enter_idle_as_proxy(),
+        Some(admission) => conn.enter_idle_as(admission.policy().key(client)),
         None => {}
     }
-    Some((peer, opening::protocol(link).await.ok()?))
+    Some((peer, opening::detect_protocol(conn).await.ok()?))
 }
 
-async fn told(link: &Link, proxy: PeerAddr, rules: &Rules) -> Option<PeerAddr> {
-    match opening::told(link).await {
-        Ok(Told::For(peer)) => Some(peer),
-        Ok(Told::Itself) => Some(proxy),
-        Err(NotTold::Bad(_)) => {
-            rules.metrics.turned_away(TurnedAway::BadProxyHeader);
+async fn proxied_peer(conn: &ConnState, proxy: PeerAddr, config: &ListenerConfig) -> Option<PeerAddr> {
+    match opening::read_proxy_header(conn).await {
+        Ok(ProxyHeader::Proxied(peer)) => Some(peer),
+        Ok(ProxyHeader::Local) => Some(proxy),
+        Err(ProxyHeaderError::Bad(_)) => {
+            config.metrics.turned_away(ConnectionRefusal::BadProxyHeader);
             None
         }
-        Err(NotTold::Gone(_)) => None,
+        Err(ProxyHeaderError::Gone(_)) => None,
     }
 }
 
 /// Tells a request what is known of its connection.
-pub(super) fn introduce<B>(request: &mut Request<B>, peer: PeerAddr, link: &Arc<Link>, carrier: Carrier) {
+pub(super) fn insert_extensions<B>(
+    request: &mut Request<B>,
+    peer: PeerAddr,
+    conn: &Arc<ConnState>,
+    handle: ConnHandle,
+) {
     let known = request.extensions_mut();
     known.insert(peer);
-    known.insert(Arc::clone(link));
-    known.insert(carrier);
+    known.insert(Arc::clone(conn));
+    known.insert(handle);
 }
 
 /// Closes without destroying what the client has not read yet, unless it has had its time for that.
 ///
 /// Closing a socket that holds unread input sends a reset, and a reset throws away the answer on its way: whoever sent
 /// too large a head would see a broken connection instead of the 431.
-pub(super) async fn take_leave(link: &Link) {
-    if link.end() == EndReason::Stalled {
+pub(super) async fn lingering_close(conn: &ConnState) {
+    if conn.end_reason() == EndReason::Stalled {
         return;
     }
     // Fails when the peer is gone, which the read below finds out too.
-    let _ = SockRef::from(link.socket()).shutdown(Shutdown::Write);
-    let mut discard = LINGER_BYTES;
-    let gone = poll_fn(|context| link.poll_gone(context, &mut discard));
+    let _ = SockRef::from(conn.socket()).shutdown(Shutdown::Write);
+    let mut discard = LINGER_MAX_BYTES;
+    let gone = poll_fn(|context| conn.poll_closed(context, &mut discard));
     let _ = timeout(LINGER, gone).await;
 }
 
-fn tune(socket: &TcpStream, limits: Limits) -> io::Result<()> {
+fn tune(socket: &TcpStream, timeouts: Timeouts) -> io::Result<()> {
     let socket = SockRef::from(socket);
     // An event is written whole and must leave at once.
     socket.set_tcp_nodelay(true)?;
     // Counted in whole seconds, of which none is an error.
     let keepalive = TcpKeepalive::new()
-        .with_time(limits.stall_timeout.max(SECOND))
-        .with_interval(limits.heartbeat.max(SECOND));
+        .with_time(timeouts.stall_timeout.max(SECOND))
+        .with_interval(timeouts.heartbeat.max(SECOND));
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_send_buffer_size(SEND_BUFFER)?;
-    tune_linux(&socket, limits)
+    tune_linux(&socket, timeouts)
 }
 
 #[cfg(target_os = "linux")]
-fn tune_linux(socket: &SockRef<'_>, limits: Limits) -> io::Result<()> {
+fn tune_linux(socket: &SockRef<'_>, timeouts: Timeouts) -> io::Result<()> {
     // It counts the time of a closed window too, hence no less than our own deadline, which is the one that says why.
-    socket.set_tcp_user_timeout(Some(limits.stall_timeout + limits.heartbeat))?;
-    socket.set_tcp_notsent_lowat(NOT_SENT)
+    socket.set_tcp_user_timeout(Some(timeouts.stall_timeout + timeouts.heartbeat))?;
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn tune_linux(_socket: &SockRef<'_>, _limits: Limits) -> io::Result<()> {
+fn tune_linux(_socket: &SockRef<'_>, _limits: Timeouts) -> io::Result<()> {
     Ok(())
 }
 
@@ -260,7 +274,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// How many bytes the kernel takes beyond what it has sent: one batch, so that a socket that is writable takes the whole
 /// of it in one write. Without a limit it keeps megabytes for a peer that does not read. Less costs wake-ups.
 #[cfg(target_os = "linux")]
-const NOT_SENT: u32 = 64 * 1024;
+const NOTSENT_LOWAT: u32 = 64 * 1024;
 
 /// How many bytes the kernel keeps until they are acknowledged; it doubles this for its own bookkeeping, and left to itself
 /// goes to 4 MiB for a peer with a large window that acknowledges nothing. A replay gets 2 MB/s of it over a line of 100 ms.
@@ -269,7 +283,7 @@ const SEND_BUFFER: usize = 208 * 1024;
 /// How long, and for how many bytes, a closed connection is still read. Enough for the rest of a head that was too large
 /// to arrive over a slow line; little enough that a flood gains nothing by it.
 const LINGER: Duration = Duration::from_secs(2);
-const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_MAX_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -29,8 +29,8 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
     if !is_preflight {
         return None;
     }
-    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
-    let asked = asked.filter(|asked| is_list_of_names(asked)).cloned();
+    let requested = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    let requested = requested.filter(|requested| is_list_of_names(requested)).cloned();
     let fields = [
         (header::ALLOW, HeaderValue::from_static(super::router::ALLOWED)),
         (
@@ -39,7 +39,7 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
         ),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            asked.unwrap_or(HeaderValue::from_static(ALLOWED)),
+            requested.unwrap_or(HeaderValue::from_static(ALLOWED)),
         ),
         (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE)),
         (
@@ -51,7 +51,7 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
 }
 
 /// Lets pages read when to come back, which is not among the headers that they may read unasked.
-pub(super) fn expose(headers: &mut HeaderMap) {
+pub(super) fn expose_retry_after(headers: &mut HeaderMap) {
     if headers.contains_key(header::RETRY_AFTER) {
         let exposed = HeaderValue::from_static("retry-after");
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
@@ -62,20 +62,20 @@ pub(super) fn expose(headers: &mut HeaderMap) {
 fn is_list_of_names(list: &HeaderValue) -> bool {
     let is_name = |name: &[u8]| HeaderName::from_bytes(name.trim_ascii()).is_ok();
     let list = list.as_bytes();
-    list.len() <= LONGEST_LIST && list.split(|byte| *byte == b',').all(is_name)
+    list.len() <= MAX_LIST_LEN && list.split(|byte| *byte == b',').all(is_name)
 }
 
 /// A day, in seconds; browsers keep it for two hours at most (Chromium), or a day (Firefox).
 const MAX_AGE: &str = "86400";
 
 /// The longest list of names that is sent back, in bytes.
-const LONGEST_LIST: usize = 4096;
+const MAX_LIST_LEN: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn allowed(asked: &'static str) -> String {
+    fn allowed(requested: &'static str) -> String {
         let headers = HeaderMap::from_iter([
             (header::ORIGIN, HeaderValue::from_static("https://page.example")),
             (
@@ -84,7 +84,7 @@ mod tests {
             ),
             (
                 header::ACCESS_CONTROL_REQUEST_HEADERS,
-                HeaderValue::from_static(asked),
+                HeaderValue::from_static(requested),
             ),
         ]);
         let answer = preflight(&Method::OPTIONS, &headers).unwrap();
@@ -94,12 +94,12 @@ mod tests {
 
     #[test]
     fn a_page_may_send_what_it_asks_to_send() {
-        for asked in [
+        for requested in [
             "authorization,baggage,sentry-trace",
             "Traceparent, X-Request-Id",
             "a",
         ] {
-            assert_eq!(allowed(asked), asked);
+            assert_eq!(allowed(requested), requested);
         }
         for rubbish in ["", "a,,b", "a b", "<script>", "a, \"b\""] {
             assert_eq!(allowed(rubbish), ALLOWED, "{rubbish}");

@@ -1,4 +1,4 @@
-//! Those of a shard's clients who get the same.
+//! Those of a write task's clients who get the same.
 
 use std::{
     collections::VecDeque,
@@ -15,22 +15,22 @@ use slab::Slab;
 use tokio::task::coop;
 
 use super::{
-    calls::{Call, Calls},
-    chunks::WRITE,
-    round::{Round, Share},
+    calls::{ClientWaker, WakeQueue},
+    chunks::WRITE_LIMIT,
+    round::{BroadcastPass, SharedBatches},
 };
-use crate::subscription::{News, Row};
+use crate::subscription::{GroupCursor, GroupUpdate};
 
-/// One who is served in a crowd. As a future it is over when its client has been served to its end.
-pub(super) trait Served: Future<Output = ()> + Unpin {
-    /// Has `row` wait in its place for what all get, if there is anything; begins it, if it is the first.
-    fn sit_in(&mut self, row: &mut Option<Row>);
+/// One who is served in a group. As a future it is over when its client has been served to its end.
+pub(super) trait GroupMember: Future<Output = ()> + Unpin {
+    /// Has `group_cursor` wait in its place for what all get, if there is anything; begins it, if it is the first.
+    fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>);
 
-    /// Reads what [`give`](Self::give) will need, so that it is in the processor's cache then.
+    /// Reads what [`write_batches`](Self::write_batches) will need, so that it is in the processor's cache then.
     fn prefetch(&self);
 
     /// Gives it what all get. Whether it has to be polled to get it, or for the rest of it.
-    fn give(&mut self, share: &Share) -> bool;
+    fn write_batches(&mut self, shared_batches: &SharedBatches) -> bool;
 }
 
 /// Clients who get the same.
@@ -38,146 +38,151 @@ pub(super) trait Served: Future<Output = ()> + Unpin {
 /// When there is something for all, a pass over the list gives it to them, one write each. As futures each would be woken by
 /// itself, look whether there is anything, and say to everything it waits for that it waits again; of 10,000, nothing which that
 /// touches is in any cache. Only what is one client's own matter wakes that one: its socket was full, it is gone, a silence.
-pub(super) struct Crowd<C> {
-    clients: Slab<Client<C>>,
+pub(super) struct ClientGroup<C> {
+    members: Slab<MemberEntry<C>>,
     /// Behind the greatest key there was since they moved together last.
-    end: usize,
-    calls: Arc<Calls>,
-    /// Whom to poll, before those of `calls`.
-    called: VecDeque<usize>,
-    row: Option<Row>,
-    round: Option<Round>,
+    key_bound: usize,
+    wake_queue: Arc<WakeQueue>,
+    /// Whom to poll, before those of `wake_queue`.
+    ready: VecDeque<usize>,
+    group_cursor: Option<GroupCursor>,
+    pass: Option<BroadcastPass>,
 }
 
-struct Client<C> {
-    served: C,
-    call: Arc<Call>,
+struct MemberEntry<C> {
+    member: C,
+    waker: Arc<ClientWaker>,
 }
 
-impl<C: Served> Crowd<C> {
-    /// Nobody yet. `shard` is woken when one of them is.
-    pub(super) fn new(shard: &Arc<AtomicWaker>) -> Self {
+impl<C: GroupMember> ClientGroup<C> {
+    /// Nobody yet. `task_waker` is woken when one of them is.
+    pub(super) fn new(task_waker: &Arc<AtomicWaker>) -> Self {
         Self {
-            clients: Slab::new(),
-            end: 0,
-            calls: Calls::new(shard),
-            called: VecDeque::new(),
-            row: None,
-            round: None,
+            members: Slab::new(),
+            key_bound: 0,
+            wake_queue: WakeQueue::new(task_waker),
+            ready: VecDeque::new(),
+            group_cursor: None,
+            pass: None,
         }
     }
 
     /// Adds one, to be polled.
-    pub(super) fn push(&mut self, mut client: C) {
-        client.sit_in(&mut self.row);
-        let entry = self.clients.vacant_entry();
+    pub(super) fn push(&mut self, mut member: C) {
+        member.join_group(&mut self.group_cursor);
+        let entry = self.members.vacant_entry();
         let key = entry.key();
-        entry.insert(Client {
-            served: client,
-            call: Call::new(key, &self.calls),
+        entry.insert(MemberEntry {
+            member,
+            waker: ClientWaker::new(key, &self.wake_queue),
         });
-        self.end = self.end.max(key + 1);
-        self.called.push_back(key);
+        self.key_bound = self.key_bound.max(key + 1);
+        self.ready.push_back(key);
     }
 
     /// Serves who has to be, as far as tokio's budget goes, until one is over; over itself when nobody is left. Whoever asks
-    /// registers for the shard to be woken first.
+    /// registers for the write task to be woken first.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<thread::Result<()>>> {
-        if self.clients.is_empty() {
+        if self.members.is_empty() {
             return Poll::Ready(None);
         }
-        self.look(context);
-        while !self.called.is_empty() || self.round.is_some() {
+        self.poll_updates(context);
+        while !self.ready.is_empty() || self.pass.is_some() {
             // By turns, so that those who are always busy, as who catches up is, and those who are live do not wait for each other.
-            if let Some(key) = self.called.pop_front() {
-                if !proceed(context) {
-                    self.called.push_front(key);
+            if let Some(key) = self.ready.pop_front() {
+                if !has_budget(context) {
+                    self.ready.push_front(key);
                     return Poll::Pending;
                 }
-                if let Some(end) = self.poll_client(key) {
+                if let Some(end) = self.poll_member(key) {
                     return Poll::Ready(Some(end));
                 }
             }
-            if self.round.is_some() {
-                if !proceed(context) {
+            if self.pass.is_some() {
+                if !has_budget(context) {
                     return Poll::Pending;
                 }
-                if let Some(end) = self.step() {
+                if let Some(end) = self.visit_next() {
                     return Poll::Ready(Some(end));
                 }
             }
-            if self.called.is_empty() && self.round.is_none() {
-                self.look(context);
+            if self.ready.is_empty() && self.pass.is_none() {
+                self.poll_updates(context);
             }
         }
         Poll::Pending
     }
 
     /// Looks who was woken, and what has come for all.
-    fn look(&mut self, context: &Context<'_>) {
-        if self.end > FEW && self.clients.len() < self.end / SPARSE {
-            self.move_together();
+    fn poll_updates(&mut self, context: &Context<'_>) {
+        if self.key_bound > MIN_COMPACT_SLOTS && self.members.len() < self.key_bound / SPARSE {
+            self.compact();
         }
-        if self.called.is_empty() {
-            self.calls.drain_into(&mut self.called);
+        if self.ready.is_empty() {
+            self.wake_queue.drain_into(&mut self.ready);
         }
-        let room = self.round.as_ref().map_or(Some(WRITE), Round::room);
-        if let (Some(row), Some(room)) = (&mut self.row, room) {
-            let news = catch_unwind(AssertUnwindSafe(|| row.poll_news(context, room)));
+        let capacity = self
+            .pass
+            .as_ref()
+            .map_or(Some(WRITE_LIMIT), BroadcastPass::remaining_capacity);
+        if let (Some(group_cursor), Some(capacity)) = (&mut self.group_cursor, capacity) {
+            let update = catch_unwind(AssertUnwindSafe(|| group_cursor.poll_update(context, capacity)));
             // Whose fault it is ends when it asks for itself.
-            let Poll::Ready(news) = news.unwrap_or(Poll::Ready(News::Each)) else {
+            let Poll::Ready(update) = update.unwrap_or(Poll::Ready(GroupUpdate::PollEach)) else {
                 return;
             };
-            match &mut self.round {
-                Some(round) => round.add(news),
-                None => self.round = Some(Round::new(news)),
+            match &mut self.pass {
+                Some(pass) => pass.add(update),
+                None => self.pass = Some(BroadcastPass::new(update)),
             }
         }
     }
 
     /// Frees the memory of those who have left, over whom each round would go.
-    fn move_together(&mut self) {
+    fn compact(&mut self) {
         let Self {
-            clients,
-            calls,
-            called,
+            members,
+            wake_queue,
+            ready,
             ..
         } = self;
-        clients.compact(|client, _, key| {
+        members.compact(|member_entry, _, key| {
             // What it waits for would wake whoever has its old key.
-            client.call = Call::new(key, calls);
-            called.push_back(key);
+            member_entry.waker = ClientWaker::new(key, wake_queue);
+            ready.push_back(key);
             true
         });
-        clients.shrink_to_fit();
-        self.end = clients.len();
+        members.shrink_to_fit();
+        self.key_bound = members.len();
     }
 
     /// Gives the next client its part of the round.
-    fn step(&mut self) -> Option<thread::Result<()>> {
-        let round = self.round.as_mut()?;
+    fn visit_next(&mut self) -> Option<thread::Result<()>> {
+        let pass = self.pass.as_mut()?;
         loop {
-            let Some(key) = round.step(self.end) else {
-                self.round = None;
+            let Some(key) = pass.next_key(self.key_bound) else {
+                self.pass = None;
                 return None;
             };
-            let share = round.share();
-            if share.is_some() && key.is_multiple_of(TOGETHER) {
-                let next = (key..key + TOGETHER).filter_map(|key| self.clients.get(key));
-                next.for_each(|client| client.served.prefetch());
+            let shared_batches = pass.shared_batches();
+            if shared_batches.is_some() && key.is_multiple_of(PREFETCH_WIDTH) {
+                let next = (key..key + PREFETCH_WIDTH).filter_map(|key| self.members.get(key));
+                next.for_each(|member_entry| member_entry.member.prefetch());
             }
-            let Some(client) = self.clients.get_mut(key) else {
+            let Some(member_entry) = self.members.get_mut(key) else {
                 continue;
             };
-            let Some(share) = share else {
-                return self.poll_client(key);
+            let Some(shared_batches) = shared_batches else {
+                return self.poll_member(key);
             };
-            let given = catch_unwind(AssertUnwindSafe(|| client.served.give(share)));
+            let given = catch_unwind(AssertUnwindSafe(|| {
+                member_entry.member.write_batches(shared_batches)
+            }));
             return match given {
                 Ok(false) => None,
-                Ok(true) => self.poll_client(key),
+                Ok(true) => self.poll_member(key),
                 Err(panic) => {
-                    self.clients.remove(key);
+                    self.members.remove(key);
                     Some(Err(panic))
                 }
             };
@@ -185,36 +190,36 @@ impl<C: Served> Crowd<C> {
     }
 
     /// How it ended, if it has.
-    fn poll_client(&mut self, key: usize) -> Option<thread::Result<()>> {
+    fn poll_member(&mut self, key: usize) -> Option<thread::Result<()>> {
         // Somebody else's by now, or nobody's, if it was called before it ended.
-        let client = self.clients.get_mut(key)?;
-        client.call.answer();
-        let waker = waker_ref(&client.call);
+        let member_entry = self.members.get_mut(key)?;
+        member_entry.waker.reset();
+        let waker = waker_ref(&member_entry.waker);
         let mut context = Context::from_waker(&waker);
-        // What is polled in here must not find the shard's budget used up, or a socket would look blocked that is not.
-        let served = pin!(coop::unconstrained(&mut client.served));
-        let end = match catch_unwind(AssertUnwindSafe(|| served.poll(&mut context))) {
+        // What is polled in here must not find the write task's budget used up, or a socket would look blocked that is not.
+        let member = pin!(coop::unconstrained(&mut member_entry.member));
+        let end = match catch_unwind(AssertUnwindSafe(|| member.poll(&mut context))) {
             Ok(Poll::Pending) => return None,
             Ok(Poll::Ready(())) => Ok(()),
             Err(panic) => Err(panic),
         };
-        self.clients.remove(key);
+        self.members.remove(key);
         Some(end)
     }
 }
 
 /// Clients whose memory is waited for together. Of 10,000, none of it is in any cache, and one at a time a delivery took 6.1 us
 /// where it now takes 5.5.
-const TOGETHER: usize = 16;
+const PREFETCH_WIDTH: usize = 16;
 
 /// Of so many places of which one is taken, the rest is worth to be given back.
 const SPARSE: usize = 4;
 
 /// Places that are not worth it.
-const FEW: usize = 64;
+const MIN_COMPACT_SLOTS: usize = 64;
 
 /// Whether there is budget for one more; if not, the task is woken when there is again.
-fn proceed(context: &mut Context<'_>) -> bool {
+fn has_budget(context: &mut Context<'_>) -> bool {
     // Asked first, because what is polled without any budget takes itself to be woken.
     if !coop::has_budget_remaining() {
         context.waker().wake_by_ref();
@@ -253,28 +258,28 @@ pub(super) mod tests {
         }
     }
 
-    impl<F: Future<Output = ()> + Unpin> Served for Polled<F> {
-        fn sit_in(&mut self, _row: &mut Option<Row>) {}
+    impl<F: Future<Output = ()> + Unpin> GroupMember for Polled<F> {
+        fn join_group(&mut self, _group_cursor: &mut Option<GroupCursor>) {}
 
         fn prefetch(&self) {}
 
-        fn give(&mut self, _share: &Share) -> bool {
+        fn write_batches(&mut self, _share: &SharedBatches) -> bool {
             true
         }
     }
 
     /// What happens to a guest.
     #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    enum Happened {
+    enum MemberEvent {
         Polled(usize),
         Given(usize, Vec<u8>),
     }
 
     /// One of a lane, who writes down what happens to it.
-    struct Guest<'a> {
+    struct TestMember<'a> {
         name: usize,
         stage: &'a Stage,
-        diary: Rc<RefCell<Vec<Happened>>>,
+        event_log: Rc<RefCell<Vec<MemberEvent>>>,
         /// What wakes each, by its last word.
         wakers: Rc<RefCell<BTreeMap<usize, Waker>>>,
         /// Whether it asks to be polled again at once.
@@ -284,14 +289,14 @@ pub(super) mod tests {
         is_over: Rc<Cell<bool>>,
     }
 
-    impl Future for Guest<'_> {
+    impl Future for TestMember<'_> {
         type Output = ();
 
         fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
             if self.is_over.get() {
                 return Poll::Ready(());
             }
-            self.diary.borrow_mut().push(Happened::Polled(self.name));
+            self.event_log.borrow_mut().push(MemberEvent::Polled(self.name));
             if self.is_busy {
                 context.waker().wake_by_ref();
             }
@@ -301,59 +306,59 @@ pub(super) mod tests {
         }
     }
 
-    impl Served for Guest<'_> {
-        fn sit_in(&mut self, row: &mut Option<Row>) {
-            row.get_or_insert_with(|| self.stage.row());
+    impl GroupMember for TestMember<'_> {
+        fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
+            group_cursor.get_or_insert_with(|| self.stage.group_cursor());
         }
 
         fn prefetch(&self) {}
 
-        fn give(&mut self, share: &Share) -> bool {
-            let given = Happened::Given(self.name, share.bytes(0).to_vec());
-            self.diary.borrow_mut().push(given);
+        fn write_batches(&mut self, shared_batches: &SharedBatches) -> bool {
+            let given = MemberEvent::Given(self.name, shared_batches.bytes_after(0).to_vec());
+            self.event_log.borrow_mut().push(given);
             self.is_full || self.is_over.get()
         }
     }
 
-    /// A crowd of `guests`, as they are after `change`.
-    struct Party<'a> {
-        crowd: Crowd<Guest<'a>>,
-        shard: Arc<AtomicWaker>,
-        diary: Rc<RefCell<Vec<Happened>>>,
+    /// A group of `guests` members, as they are after `change`.
+    struct TestGroup<'a> {
+        group: ClientGroup<TestMember<'a>>,
+        task_waker: Arc<AtomicWaker>,
+        event_log: Rc<RefCell<Vec<MemberEvent>>>,
         /// What wakes each, by its last word.
         wakers: Rc<RefCell<BTreeMap<usize, Waker>>>,
     }
 
-    impl<'a> Party<'a> {
-        fn new(stage: &'a Stage, guests: usize, change: impl Fn(&mut Guest<'a>)) -> Self {
-            let shard = Arc::default();
-            let mut party = Self {
-                crowd: Crowd::new(&shard),
-                shard,
-                diary: Rc::default(),
+    impl<'a> TestGroup<'a> {
+        fn new(stage: &'a Stage, guests: usize, change: impl Fn(&mut TestMember<'a>)) -> Self {
+            let task_waker = Arc::default();
+            let mut test_group = Self {
+                group: ClientGroup::new(&task_waker),
+                task_waker,
+                event_log: Rc::default(),
                 wakers: Rc::default(),
             };
             for name in 0..guests {
-                let mut guest = Guest {
+                let mut test_member = TestMember {
                     name,
                     stage,
-                    diary: Rc::clone(&party.diary),
-                    wakers: Rc::clone(&party.wakers),
+                    event_log: Rc::clone(&test_group.event_log),
+                    wakers: Rc::clone(&test_group.wakers),
                     is_busy: false,
                     is_full: false,
                     is_over: Rc::default(),
                 };
-                change(&mut guest);
-                party.crowd.push(guest);
+                change(&mut test_member);
+                test_group.group.push(test_member);
             }
-            party
+            test_group
         }
 
         /// What happens until there is nothing to do, or, if `busy`, for one turn.
-        async fn happens(&mut self, busy: bool) -> Vec<Happened> {
+        async fn happens(&mut self, busy: bool) -> Vec<MemberEvent> {
             let turn = |context: &mut Context<'_>| {
-                self.shard.register(context.waker());
-                while let Poll::Ready(end) = self.crowd.poll_next(context) {
+                self.task_waker.register(context.waker());
+                while let Poll::Ready(end) = self.group.poll_next(context) {
                     assert!(matches!(end, Some(Ok(()))), "{end:?}");
                 }
                 if busy || coop::has_budget_remaining() {
@@ -364,36 +369,38 @@ pub(super) mod tests {
             // With a budget of its own.
             task::yield_now().await;
             poll_fn(turn).await;
-            self.diary.take()
+            self.event_log.take()
         }
     }
 
     #[tokio::test]
     async fn what_is_for_all_is_given_to_each_once_and_polls_nobody() {
         let stage = Stage::new();
-        let mut party = Party::new(&stage, 300, |_| {});
+        let mut test_group = TestGroup::new(&stage, 300, |_| {});
         let all = 0..300;
-        let polled: Vec<_> = all.clone().map(Happened::Polled).collect();
-        assert_eq!(party.happens(false).await, polled);
+        let polled: Vec<_> = all.clone().map(MemberEvent::Polled).collect();
+        assert_eq!(test_group.happens(false).await, polled);
         stage.publish([b"one".to_vec(), b"three".to_vec()]);
-        let share = b"3\r\none\r\n5\r\nthree\r\n";
-        let given: Vec<_> = all.map(|name| Happened::Given(name, share.to_vec())).collect();
-        assert_eq!(party.happens(false).await, given);
-        assert_eq!(party.happens(false).await, []);
+        let shared_batches = b"3\r\none\r\n5\r\nthree\r\n";
+        let given: Vec<_> = all
+            .map(|name| MemberEvent::Given(name, shared_batches.to_vec()))
+            .collect();
+        assert_eq!(test_group.happens(false).await, given);
+        assert_eq!(test_group.happens(false).await, []);
     }
 
     #[tokio::test]
     async fn who_is_woken_is_polled_once_and_nobody_else() {
         let stage = Stage::new();
-        let mut party = Party::new(&stage, 3, |_| {});
-        party.happens(false).await;
-        let waker = party.wakers.borrow()[&1].clone();
+        let mut test_group = TestGroup::new(&stage, 3, |_| {});
+        test_group.happens(false).await;
+        let waker = test_group.wakers.borrow()[&1].clone();
         for _ in 0..2 {
-            party.shard.register(Waker::noop());
+            test_group.task_waker.register(Waker::noop());
             waker.wake_by_ref();
-            assert!(party.shard.take().is_none(), "the shard was woken");
+            assert!(test_group.task_waker.take().is_none(), "the shard was woken");
             waker.wake_by_ref();
-            assert_eq!(party.happens(false).await, [Happened::Polled(1)]);
+            assert_eq!(test_group.happens(false).await, [MemberEvent::Polled(1)]);
         }
     }
 
@@ -401,30 +408,30 @@ pub(super) mod tests {
     async fn those_who_stay_when_most_have_left_move_together_and_say_anew_what_wakes_them() {
         let stage = Stage::new();
         let is_over = Rc::new(Cell::new(false));
-        let mut party = Party::new(&stage, 1000, |guest| {
-            if guest.name % 10 != 3 {
-                guest.is_over = Rc::clone(&is_over);
+        let mut test_group = TestGroup::new(&stage, 1000, |test_member| {
+            if test_member.name % 10 != 3 {
+                test_member.is_over = Rc::clone(&is_over);
             }
         });
-        party.happens(false).await;
+        test_group.happens(false).await;
         is_over.set(true);
         stage.publish([b"x".to_vec()]);
-        party.happens(false).await;
-        assert_eq!(party.crowd.clients.len(), 100);
-        assert!(party.crowd.end <= 400 && party.crowd.clients.capacity() < 1000);
+        test_group.happens(false).await;
+        assert_eq!(test_group.group.members.len(), 100);
+        assert!(test_group.group.key_bound <= 400 && test_group.group.members.capacity() < 1000);
         let names: Vec<_> = (0..1000).filter(|name| name % 10 == 3).collect();
-        let wakers = party.wakers.take();
+        let wakers = test_group.wakers.take();
         names.iter().for_each(|name| wakers[name].wake_by_ref());
-        let sorted = |mut happened: Vec<Happened>| {
-            happened.sort();
-            happened
+        let sorted = |mut events: Vec<MemberEvent>| {
+            events.sort();
+            events
         };
-        let polled: Vec<_> = names.iter().map(|name| Happened::Polled(*name)).collect();
-        assert_eq!(sorted(party.happens(false).await), polled);
+        let polled: Vec<_> = names.iter().map(|name| MemberEvent::Polled(*name)).collect();
+        assert_eq!(sorted(test_group.happens(false).await), polled);
         stage.publish([b"y".to_vec()]);
-        let given = |name: &usize| Happened::Given(*name, b"1\r\ny\r\n".to_vec());
+        let given = |name: &usize| MemberEvent::Given(*name, b"1\r\ny\r\n".to_vec());
         assert_eq!(
-            sorted(party.happens(false).await),
+            sorted(test_group.happens(false).await),
             names.iter().map(given).collect::<Vec<_>>()
         );
     }
@@ -432,19 +439,19 @@ pub(super) mod tests {
     #[tokio::test]
     async fn what_comes_during_a_pass_is_given_to_each_by_its_turn_and_once() {
         let stage = Stage::new();
-        let mut party = Party::new(&stage, 200, |_| {});
-        party.happens(false).await;
+        let mut test_group = TestGroup::new(&stage, 200, |_| {});
+        test_group.happens(false).await;
         stage.publish([b"one".to_vec()]);
-        let mut happened = party.happens(true).await;
-        assert!((1..200).contains(&happened.len()), "it takes more than a turn");
+        let mut events = test_group.happens(true).await;
+        assert!((1..200).contains(&events.len()), "it takes more than a turn");
         stage.publish([b"two".to_vec()]);
-        happened.extend(party.happens(false).await);
-        let given = |name, bytes: &[u8]| Happened::Given(name, bytes.to_vec());
+        events.extend(test_group.happens(false).await);
+        let given = |name, bytes: &[u8]| MemberEvent::Given(name, bytes.to_vec());
         let (one, two) = (b"3\r\none\r\n", b"3\r\ntwo\r\n");
         let both = [&one[..], two].concat();
-        let early = happened
+        let early = events
             .iter()
-            .position(|it| matches!(it, Happened::Given(_, bytes) if *bytes == both));
+            .position(|it| matches!(it, MemberEvent::Given(_, bytes) if *bytes == both));
         let early = early.expect("some had not had their turn");
         let expected: Vec<_> = (0..early)
             .map(|name| given(name, one))
@@ -452,50 +459,54 @@ pub(super) mod tests {
             // A guest does not know what it has had; a follower does.
             .chain((0..200).map(|name| given(name, two)))
             .collect();
-        assert_eq!(happened, expected);
+        assert_eq!(events, expected);
     }
 
     #[tokio::test]
     async fn who_cannot_take_its_share_is_polled_for_it_at_once() {
         let stage = Stage::new();
-        let mut party = Party::new(&stage, 3, |guest| guest.is_full = guest.name == 1);
-        party.happens(false).await;
+        let mut test_group = TestGroup::new(&stage, 3, |test_member| {
+            test_member.is_full = test_member.name == 1
+        });
+        test_group.happens(false).await;
         stage.publish([b"x".to_vec()]);
-        let given = |name| Happened::Given(name, b"1\r\nx\r\n".to_vec());
-        let expected = [given(0), given(1), Happened::Polled(1), given(2)];
-        assert_eq!(party.happens(false).await, expected);
+        let given = |name| MemberEvent::Given(name, b"1\r\nx\r\n".to_vec());
+        let expected = [given(0), given(1), MemberEvent::Polled(1), given(2)];
+        assert_eq!(test_group.happens(false).await, expected);
     }
 
     #[tokio::test]
     async fn who_is_always_busy_and_what_is_for_all_take_turns() {
         let stage = Stage::new();
-        let mut party = Party::new(&stage, 60, |guest| guest.is_busy = guest.name == 0);
+        let mut test_group = TestGroup::new(&stage, 60, |test_member| {
+            test_member.is_busy = test_member.name == 0
+        });
         // Those who came are polled first, with everybody's budget of 128.
-        party.happens(true).await;
+        test_group.happens(true).await;
         stage.publish([b"x".to_vec()]);
-        let happened = party.happens(true).await;
-        let given = |happened: &&Happened| matches!(happened, Happened::Given(..));
-        assert_eq!(happened.iter().filter(given).count(), 60);
-        assert!(happened.iter().filter(|happened| !given(happened)).count() >= 60);
+        let events = test_group.happens(true).await;
+        let given = |events: &&MemberEvent| matches!(events, MemberEvent::Given(..));
+        assert_eq!(events.iter().filter(given).count(), 60);
+        assert!(events.iter().filter(|events| !given(events)).count() >= 60);
     }
 
     #[tokio::test]
     async fn one_that_panics_ends_alone() {
-        let mut crowd = Crowd::new(&Arc::default());
-        let served = Rc::new(RefCell::new(Vec::new()));
+        let mut group = ClientGroup::new(&Arc::default());
+        let member = Rc::new(RefCell::new(Vec::new()));
         for name in 0..3 {
-            let served = Rc::clone(&served);
-            crowd.push(Polled(poll_fn(move |_| {
+            let member = Rc::clone(&member);
+            group.push(Polled(poll_fn(move |_| {
                 assert_ne!(name, 1, "a fault");
-                served.borrow_mut().push(name);
+                member.borrow_mut().push(name);
                 Poll::Pending
             })));
         }
-        let end = poll_fn(|context| crowd.poll_next(context)).await;
+        let end = poll_fn(|context| group.poll_next(context)).await;
         assert!(end.is_some_and(|end| end.is_err()));
-        let rest = poll_fn(|context| Poll::Ready(crowd.poll_next(context).is_pending())).await;
+        let rest = poll_fn(|context| Poll::Ready(group.poll_next(context).is_pending())).await;
         assert!(rest);
-        assert_eq!(*served.borrow(), [0, 2]);
-        assert_eq!(crowd.clients.len(), 2);
+        assert_eq!(*member.borrow(), [0, 2]);
+        assert_eq!(group.members.len(), 2);
     }
 }

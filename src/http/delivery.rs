@@ -15,71 +15,78 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{account::Account, gzip::Coder, segments::Segments};
+use super::{account::StreamAccounting, gzip::Encoder, segments::Segments};
 use crate::{
-    drain::Ticket,
+    drain::DrainGuard,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{Audience, Batch, Coding, Follower, Format, Given, Hold, Row, Stretch, Stuck, Unwritten},
+    subscription::{
+        Batch, BatchRun, ContentCoding, EventFormat, GroupCursor, LaneId, LaneSubscriber, ResetHandle,
+        StallGuard, UnwrittenBytes, UnwrittenOffsets,
+    },
 };
 
 /// Where events come from.
-pub(super) trait Feed {
-    /// See [`Follower::poll_batch`].
+pub(super) trait BatchSource {
+    /// See [`LaneSubscriber::poll_batch`].
     fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch>;
 
-    /// See [`Follower::is_held`].
+    /// See [`LaneSubscriber::is_held`].
     fn is_held(&self) -> bool;
 
-    /// See [`Follower::checkpoint`].
+    /// See [`LaneSubscriber::checkpoint`].
     fn checkpoint(&mut self) -> Option<Batch> {
         None
     }
 
-    /// See [`Follower::audience`].
-    fn audience(&self) -> Audience {
-        Audience::default()
+    /// See [`LaneSubscriber::lane_id`].
+    fn lane_id(&self) -> LaneId {
+        LaneId::default()
     }
 
-    /// See [`Follower::sit_in`].
-    fn sit_in(&mut self, _row: &mut Option<Row>) {}
+    /// See [`LaneSubscriber::join_group`].
+    fn join_group(&mut self, _group_cursor: &mut Option<GroupCursor>) {}
 
-    /// Whether what it gives is shared with others: see [`Follower::is_in_lane`].
+    /// Whether what it gives is shared with others: see [`LaneSubscriber::is_in_lane`].
     fn is_shared(&self) -> bool {
         true
     }
 
-    /// See [`Follower::rest`].
-    fn rest(&mut self) {}
+    /// See [`LaneSubscriber::cancel_fetches`].
+    fn cancel_fetches(&mut self) {}
 
-    /// See [`Follower::mark`].
-    fn mark(&mut self) {}
+    /// See [`LaneSubscriber::mark_written`].
+    fn mark_written(&mut self) {}
 
-    /// See [`Follower::given`].
-    fn given(&self) -> Given {
-        Given::default()
+    /// See [`LaneSubscriber::unwritten_offsets`].
+    fn unwritten_offsets(&self) -> UnwrittenOffsets {
+        UnwrittenOffsets::default()
     }
 
-    /// See [`Follower::hold`].
-    fn hold(&self, _unwritten: Unwritten, _stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
+    /// See [`LaneSubscriber::track_stalled`].
+    fn track_stalled(
+        &self,
+        _unwritten: UnwrittenBytes,
+        _reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
+    ) -> Option<StallGuard> {
         None
     }
 
-    /// See [`Follower::count_copy`].
-    fn count_copy(&self, copy: Vec<u8>) -> Bytes {
+    /// See [`LaneSubscriber::track_copy`].
+    fn track_copy(&self, copy: Vec<u8>) -> Bytes {
         copy.into()
     }
 
-    /// See [`Follower::prefetch`].
+    /// See [`LaneSubscriber::prefetch`].
     fn prefetch(&self) {}
 
-    /// See [`Follower::take_stretch`].
-    fn take_stretch(&mut self, _stretch: &Stretch) -> Option<usize> {
+    /// See [`LaneSubscriber::take_run`].
+    fn take_run(&mut self, _stretch: &BatchRun) -> Option<usize> {
         None
     }
 }
 
-impl Feed for Follower {
+impl BatchSource for LaneSubscriber {
     fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
         self.poll_batch(context)
     }
@@ -92,51 +99,55 @@ impl Feed for Follower {
         self.checkpoint()
     }
 
-    fn audience(&self) -> Audience {
-        self.audience()
+    fn lane_id(&self) -> LaneId {
+        self.lane_id()
     }
 
-    fn sit_in(&mut self, row: &mut Option<Row>) {
-        self.sit_in(row);
+    fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
+        self.join_group(group_cursor);
     }
 
     fn is_shared(&self) -> bool {
         self.is_in_lane()
     }
 
-    fn rest(&mut self) {
-        self.rest();
+    fn cancel_fetches(&mut self) {
+        self.cancel_fetches();
     }
 
-    fn mark(&mut self) {
-        self.mark();
+    fn mark_written(&mut self) {
+        self.mark_written();
     }
 
-    fn given(&self) -> Given {
-        self.given()
+    fn unwritten_offsets(&self) -> UnwrittenOffsets {
+        self.unwritten_offsets()
     }
 
-    fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
-        self.hold(unwritten, stuck)
+    fn track_stalled(
+        &self,
+        unwritten: UnwrittenBytes,
+        reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
+    ) -> Option<StallGuard> {
+        self.track_stalled(unwritten, reset_handle)
     }
 
-    fn count_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.count_copy(copy)
+    fn track_copy(&self, copy: Vec<u8>) -> Bytes {
+        self.track_copy(copy)
     }
 
     fn prefetch(&self) {
         self.prefetch();
     }
 
-    fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize> {
-        self.take_stretch(stretch)
+    fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
+        self.take_run(batch_run)
     }
 }
 
 /// When a stream says something, and when it ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    pub(super) format: Format,
+pub(super) struct DeliveryConfig {
+    pub(super) format: EventFormat,
     /// A heartbeat follows after this much silence.
     pub(super) heartbeat: Duration,
     /// A stream that waits for Kafka for longer ends.
@@ -147,59 +158,64 @@ pub(super) struct Terms {
 
 /// One client's stream, from the prelude to the line in the log.
 pub(super) struct Delivery<F> {
-    feed: F,
-    terms: Terms,
-    ticket: Ticket,
-    account: Account,
-    coder: Coder,
-    begun: bool,
+    source: F,
+    config: DeliveryConfig,
+    drain_guard: DrainGuard,
+    accounting: StreamAccounting,
+    encoder: Encoder,
+    is_started: bool,
     /// It ends with the next poll, for this reason.
-    ending: Option<EndReason>,
+    pending_end: Option<EndReason>,
     /// When the client last got something.
-    spoke: Instant,
+    last_write: Instant,
     held_since: Option<Instant>,
     /// `None` once the client has an id, and for one that is told no other way than by an event.
-    first_id: Option<FirstId>,
+    checkpoint_timer: Option<CheckpointTimer>,
     /// Set no later than the next moment that matters.
     timer: Pin<Box<Sleep>>,
 }
 
 /// When a client that has had no id yet is told where it stands.
-struct FirstId {
+struct CheckpointTimer {
     due: Instant,
     wait: Duration,
 }
 
-impl<F: Feed> Delivery<F> {
-    pub(super) fn new(feed: F, terms: Terms, ticket: Ticket, account: Account) -> Self {
+impl<F: BatchSource> Delivery<F> {
+    pub(super) fn new(
+        source: F,
+        config: DeliveryConfig,
+        drain_guard: DrainGuard,
+        accounting: StreamAccounting,
+    ) -> Self {
         let now = Instant::now();
         Self {
-            feed,
-            terms,
-            ticket,
-            account,
-            coder: Coder::new(Coding::Identity),
-            begun: false,
-            ending: None,
-            spoke: now,
+            source,
+            config,
+            drain_guard,
+            accounting,
+            encoder: Encoder::new(ContentCoding::Identity),
+            is_started: false,
+            pending_end: None,
+            last_write: now,
             held_since: None,
-            first_id: None,
-            timer: Box::pin(sleep_until(now + terms.heartbeat)),
+            checkpoint_timer: None,
+            timer: Box::pin(sleep_until(now + config.heartbeat)),
         }
     }
 
     /// The same, packed.
-    pub(super) fn coded(self, coding: Coding) -> Self {
+    pub(super) fn with_coding(self, coding: ContentCoding) -> Self {
         Self {
-            coder: Coder::new(coding),
+            encoder: Encoder::new(coding),
             ..self
         }
     }
 
     /// The same, for a client that has no id, and is told where it stands if it has none after `wait`, or when the stream
     /// ends before that.
-    pub(super) fn told_within(mut self, wait: Option<Duration>) -> Self {
-        self.first_id = wait.map(|wait| FirstId {
+    pub(super) fn with_checkpoint_after(mut self, wait: Option<Duration>) -> Self {
+        self.checkpoint_timer = wait.map(|wait| CheckpointTimer {
             due: Instant::now() + wait,
             wait,
         });
@@ -210,141 +226,145 @@ impl<F: Feed> Delivery<F> {
     ///
     /// With `blocked`, when what was given before is not written yet, it gives nothing; but it may still end.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Segments>> {
-        if !std::mem::replace(&mut self.begun, true) {
-            return Poll::Ready(Some(self.say(prelude(self.terms.format))));
+        if !std::mem::replace(&mut self.is_started, true) {
+            return Poll::Ready(Some(self.write_control(prelude(self.config.format))));
         }
         loop {
-            let due = self.ticket.poll_due(context);
-            let told = self.account.told(context);
-            if let Some(reason) = self.reason_to_end(due).or(told) {
+            let due = self.drain_guard.poll_due(context);
+            let evicted = self.accounting.eviction_reason(context);
+            if let Some(reason) = self.end_reason(due).or(evicted) {
                 if !blocked
-                    && self.first_id.take().is_some()
-                    && let Some(batch) = self.feed.checkpoint()
+                    && self.checkpoint_timer.take().is_some()
+                    && let Some(batch) = self.source.checkpoint()
                 {
-                    self.ending = Some(reason);
+                    self.pending_end = Some(reason);
                     return Poll::Ready(Some(self.write(batch)));
                 }
-                self.ending = Some(reason);
-                self.account.close(reason);
-                return Poll::Ready(self.coder.finish().map(Segments::from));
+                self.pending_end = Some(reason);
+                self.accounting.close(reason);
+                return Poll::Ready(self.encoder.finish().map(Segments::from));
             }
             if blocked {
-                self.feed.rest();
+                self.source.cancel_fetches();
             } else if let Some(bytes) = self.poll_bytes(context) {
                 return Poll::Ready(Some(bytes));
             }
-            ready!(self.poll_moment(context, due, blocked));
+            ready!(self.poll_timer(context, due, blocked));
         }
     }
 
-    /// Reads what [`take_stretch`](Self::take_stretch) will, which is not in any cache where there are thousands.
+    /// Reads what [`take_run`](Self::take_run) will, which is not in any cache where there are thousands.
     pub(super) fn prefetch(&self) {
-        black_box((self.begun, self.ending, self.spoke));
-        self.account.prefetch();
-        self.feed.prefetch();
+        black_box((self.is_started, self.pending_end, self.last_write));
+        self.accounting.prefetch();
+        self.source.prefetch();
     }
 
     /// Takes of what all of its lane get what is new to it; how many of the batches were not. `None` when it has to be polled
     /// instead.
     ///
     /// What else may happen to it, its end or a silence, still wakes the task that polled it last.
-    pub(super) fn take_stretch(&mut self, stretch: &Stretch) -> Option<usize> {
-        if !self.begun || self.ending.is_some() || !self.coder.is_identity() {
+    pub(super) fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
+        if !self.is_started || self.pending_end.is_some() || !self.encoder.is_identity() {
             return None;
         }
-        let had = self.feed.take_stretch(stretch)?;
-        let new = &stretch.batches()[had..];
+        let already_sent = self.source.take_run(batch_run)?;
+        let new = &batch_run.batches()[already_sent..];
         if !new.is_empty() {
-            new.iter().for_each(|batch| self.account.sent(batch));
+            new.iter().for_each(|batch| self.accounting.record_sent(batch));
             // What all of a lane get in one pass holds ids.
-            self.first_id = None;
-            self.spoke = Instant::now();
+            self.checkpoint_timer = None;
+            self.last_write = Instant::now();
         }
-        Some(had)
+        Some(already_sent)
     }
 
-    /// See [`Feed::sit_in`].
-    pub(super) fn sit_in(&mut self, row: &mut Option<Row>) {
-        self.feed.sit_in(row);
+    /// See [`BatchSource::join_group`].
+    pub(super) fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
+        self.source.join_group(group_cursor);
     }
 
     /// Says why the stream ended, if it has not ended by itself.
-    pub(super) fn cut(&mut self, reason: EndReason) {
-        self.account.close(reason);
+    pub(super) fn close(&mut self, reason: EndReason) {
+        self.accounting.close(reason);
     }
 
-    /// See [`Feed::is_shared`].
+    /// See [`BatchSource::is_shared`].
     pub(super) fn is_shared(&self) -> bool {
-        self.feed.is_shared()
+        self.source.is_shared()
     }
 
-    /// See [`Feed::mark`].
-    pub(super) fn mark(&mut self) {
-        self.feed.mark();
+    /// See [`BatchSource::mark_written`].
+    pub(super) fn mark_written(&mut self) {
+        self.source.mark_written();
     }
 
-    /// See [`Feed::given`].
-    pub(super) fn given(&self) -> Given {
-        self.feed.given()
+    /// See [`BatchSource::unwritten_offsets`].
+    pub(super) fn unwritten_offsets(&self) -> UnwrittenOffsets {
+        self.source.unwritten_offsets()
     }
 
-    /// See [`Feed::hold`].
-    pub(super) fn hold(&self, unwritten: Unwritten, stuck: &dyn Fn() -> Arc<dyn Stuck>) -> Option<Hold> {
-        self.feed.hold(unwritten, stuck)
+    /// See [`BatchSource::track_stalled`].
+    pub(super) fn track_stalled(
+        &self,
+        unwritten: UnwrittenBytes,
+        reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
+    ) -> Option<StallGuard> {
+        self.source.track_stalled(unwritten, reset_handle)
     }
 
-    /// See [`Feed::count_copy`].
-    pub(super) fn count_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.feed.count_copy(copy)
+    /// See [`BatchSource::track_copy`].
+    pub(super) fn track_copy(&self, copy: Vec<u8>) -> Bytes {
+        self.source.track_copy(copy)
     }
 
     /// Who gets the same as this one.
-    pub(super) fn audience(&self) -> Audience {
-        self.feed.audience()
+    pub(super) fn lane_id(&self) -> LaneId {
+        self.source.lane_id()
     }
 
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Option<Segments> {
-        if let Poll::Ready(batch) = self.feed.poll_batch(context) {
+        if let Poll::Ready(batch) = self.source.poll_batch(context) {
             return Some(self.take(batch));
         }
-        self.note_hold();
+        self.update_hold();
         if let Some(batch) = self.checkpoint() {
             return Some(self.take(batch));
         }
-        let silent = self.spoke.elapsed() >= self.terms.heartbeat;
-        silent.then(|| self.say(heartbeat(self.terms.format)))
+        let is_silent = self.last_write.elapsed() >= self.config.heartbeat;
+        is_silent.then(|| self.write_control(heartbeat(self.config.format)))
     }
 
     /// Returns where the client stands, once that is due.
     fn checkpoint(&mut self) -> Option<Batch> {
-        let first_id = self.first_id.as_mut()?;
+        let checkpoint_timer = self.checkpoint_timer.as_mut()?;
         let now = Instant::now();
-        if now < first_id.due {
+        if now < checkpoint_timer.due {
             return None;
         }
         // If it cannot be said yet, it is tried again.
-        first_id.due = now + first_id.wait;
-        self.feed.checkpoint()
+        checkpoint_timer.due = now + checkpoint_timer.wait;
+        self.source.checkpoint()
     }
 
     fn take(&mut self, batch: Batch) -> Segments {
         if batch.has_id() {
-            self.first_id = None;
+            self.checkpoint_timer = None;
         }
         self.write(batch)
     }
 
     fn write(&mut self, batch: Batch) -> Segments {
-        let segments = self.coder.encode(&batch);
-        self.account.sent_as(segments.len(), &batch);
-        if !batch.gaps.is_empty() && self.terms.ends_at_gap {
-            self.ending = Some(EndReason::Gap);
+        let segments = self.encoder.encode(&batch);
+        self.accounting.record_sent_bytes(segments.len(), &batch);
+        if !batch.gaps.is_empty() && self.config.ends_at_gap {
+            self.pending_end = Some(EndReason::Gap);
         }
-        self.spoke = Instant::now();
+        self.last_write = Instant::now();
         segments
     }
 
-    fn say(&mut self, bytes: Bytes) -> Segments {
+    fn write_control(&mut self, bytes: Bytes) -> Segments {
         let batch = Batch {
             bytes,
             large: None,
@@ -355,9 +375,9 @@ impl<F: Feed> Delivery<F> {
         self.write(batch)
     }
 
-    fn note_hold(&mut self) {
-        let held = self.feed.is_held();
-        self.account.set_held(held);
+    fn update_hold(&mut self) {
+        let held = self.source.is_held();
+        self.accounting.set_held(held);
         match (held, self.held_since) {
             (true, None) => self.held_since = Some(Instant::now()),
             (false, Some(_)) => self.held_since = None,
@@ -365,31 +385,35 @@ impl<F: Feed> Delivery<F> {
         }
     }
 
-    fn reason_to_end(&self, due: Poll<Instant>) -> Option<EndReason> {
+    fn end_reason(&self, due: Poll<Instant>) -> Option<EndReason> {
         let passed = |moment: Instant| moment <= Instant::now();
-        if self.ending.is_some() {
-            self.ending
+        if self.pending_end.is_some() {
+            self.pending_end
         } else if let Poll::Ready(due) = due
             && passed(due)
         {
             Some(EndReason::Drained)
         } else {
-            let limit = self.held_since.map(|since| since + self.terms.hold_limit);
+            let limit = self.held_since.map(|since| since + self.config.hold_limit);
             limit.is_some_and(passed).then_some(EndReason::HeldTooLong)
         }
     }
 
     /// Waits for the next moment at which there is something to do although nothing came.
-    fn poll_moment(&mut self, context: &mut Context<'_>, due: Poll<Instant>, blocked: bool) -> Poll<()> {
+    fn poll_timer(&mut self, context: &mut Context<'_>, due: Poll<Instant>, blocked: bool) -> Poll<()> {
         let due = match due {
             Poll::Ready(due) => Some(due),
             Poll::Pending => None,
         };
-        let speak = (!blocked).then(|| self.spoke + self.terms.heartbeat);
-        let give_up = self.held_since.map(|since| since + self.terms.hold_limit);
-        let first_id = self.first_id.as_ref().filter(|_| !blocked);
-        let first_id = first_id.map(|first_id| first_id.due);
-        let Some(next) = [due, speak, give_up, first_id].into_iter().flatten().min() else {
+        let heartbeat_due = (!blocked).then(|| self.last_write + self.config.heartbeat);
+        let hold_deadline = self.held_since.map(|since| since + self.config.hold_limit);
+        let checkpoint_timer = self.checkpoint_timer.as_ref().filter(|_| !blocked);
+        let checkpoint_timer = checkpoint_timer.map(|checkpoint_timer| checkpoint_timer.due);
+        let Some(next) = [due, heartbeat_due, hold_deadline, checkpoint_timer]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
             return Poll::Pending;
         };
         // One that is set too early is looked at when it has passed: an event then need not move it.
@@ -400,17 +424,17 @@ impl<F: Feed> Delivery<F> {
     }
 }
 
-fn prelude(format: Format) -> Bytes {
+fn prelude(format: EventFormat) -> Bytes {
     Bytes::from_static(match format {
-        Format::Sse => PRELUDE,
-        Format::Ndjson => BLANK,
+        EventFormat::Sse => PRELUDE,
+        EventFormat::Ndjson => BLANK,
     })
 }
 
-fn heartbeat(format: Format) -> Bytes {
+fn heartbeat(format: EventFormat) -> Bytes {
     Bytes::from_static(match format {
-        Format::Sse => HEARTBEAT,
-        Format::Ndjson => BLANK,
+        EventFormat::Sse => HEARTBEAT,
+        EventFormat::Ndjson => BLANK,
     })
 }
 

@@ -31,9 +31,9 @@ pub(super) enum Error {
     TooManyFilters(#[from] TooManyFilters),
     #[error(transparent)]
     BadId(#[from] DecodeError),
-    #[error("topics not in these streams: {}; theirs are: {}", .asked.join(", "), .available.join(", "))]
+    #[error("topics not in these streams: {}; theirs are: {}", .requested.join(", "), .available.join(", "))]
     TopicNotAvailable {
-        asked: Vec<String>,
+        requested: Vec<String>,
         available: Vec<String>,
     },
     #[error("{0}")]
@@ -60,7 +60,7 @@ pub(super) enum Error {
     Gap(Gap),
     #[error("it could not be told in time whether the position can be resumed without a gap")]
     Undetermined { retry_after: Duration },
-    #[error("{}", advice(.0))]
+    #[error("{}", refusal_detail(.0))]
     Refused(Refusal),
     #[error("this path answers POST")]
     NotPost,
@@ -72,7 +72,7 @@ pub(super) enum Error {
     #[error("pages of other origins may not ask this listener")]
     OtherOrigin,
     #[error("there were too many commands with a wrong token; come back after Retry-After")]
-    TooManyGuesses,
+    TooManyAttempts,
     #[error("there is no token, so nothing can be commanded; see `admin.token`")]
     NoCommands,
     #[error("commands need the header `Authorization: Bearer TOKEN`; see `admin.token`")]
@@ -89,13 +89,13 @@ pub(super) enum Error {
 impl Error {
     /// What a handler's panic is to its client.
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
-        let words = panic.downcast_ref::<&str>().map(|words| (*words).to_owned());
-        let words = words.or_else(|| panic.downcast_ref::<String>().cloned());
-        Self::Internal(words.unwrap_or_else(|| "a panic without words".to_owned()))
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Self::Internal(text.unwrap_or_else(|| "a panic without words".to_owned()))
     }
 
     /// The table.
-    fn row(&self) -> (StatusCode, &'static str, &'static str) {
+    fn status_and_title(&self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
             // 400 rather than 404: this is what clients of EventStreams know.
@@ -128,11 +128,11 @@ impl Error {
             ),
             Self::Gap(_) => (S::GONE, "gap", "Cannot Resume Without A Gap"),
             Self::Undetermined { .. } => (S::SERVICE_UNAVAILABLE, "unavailable", "Not Determined In Time"),
-            Self::Refused(refusal) => refused(refusal),
+            Self::Refused(refusal) => refusal_status(refusal),
             Self::NotPost => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
             Self::UnknownHost => (S::FORBIDDEN, "forbidden", "Unknown Host"),
             Self::OtherOrigin => (S::FORBIDDEN, "forbidden", "Another Origin"),
-            Self::TooManyGuesses => (S::TOO_MANY_REQUESTS, TOO_MANY, "Too Many Wrong Tokens"),
+            Self::TooManyAttempts => (S::TOO_MANY_REQUESTS, TOO_MANY, "Too Many Wrong Tokens"),
             Self::WrongHost => (S::MISDIRECTED_REQUEST, "misdirected_request", "Unknown Host"),
             Self::NoCommands => (S::FORBIDDEN, "forbidden", "No Commands"),
             Self::NoToken => (S::UNAUTHORIZED, "unauthorized", "Token Required"),
@@ -149,9 +149,9 @@ impl Error {
         }
     }
 
-    fn problem(&self) -> Problem {
-        let (status, r#type, title) = self.row();
-        let mut problem = Problem {
+    fn problem_details(&self) -> ProblemDetails {
+        let (status, r#type, title) = self.status_and_title();
+        let mut problem = ProblemDetails {
             status,
             r#type,
             title,
@@ -178,8 +178,8 @@ impl Error {
             Self::TooManyFilters(_) => {
                 problem.header = Some((header::RETRY_AFTER, FILTERS_RETRY_AFTER.into()));
             }
-            Self::TooManyGuesses => {
-                problem.header = Some((header::RETRY_AFTER, GUESSES_RETRY_AFTER.into()));
+            Self::TooManyAttempts => {
+                problem.header = Some((header::RETRY_AFTER, AUTH_RETRY_AFTER.into()));
             }
             Self::Undetermined { retry_after } => {
                 problem.header = Some((header::RETRY_AFTER, retry_after.as_secs().into()));
@@ -221,9 +221,9 @@ impl From<GovernorError> for Error {
 }
 
 impl IntoResponse for Error {
-    /// The answer without its body, which [`Asked::explain`] adds: a handler does not know what was asked literally.
+    /// The answer without its body, which [`RequestEcho::add_body`] adds: a handler does not know what was asked literally.
     fn into_response(self) -> Response {
-        let problem = self.problem();
+        let problem = self.problem_details();
         let mut response = problem.status.into_response();
         response.extensions_mut().insert(problem);
         if let Self::Refused(refusal) = self {
@@ -234,7 +234,7 @@ impl IntoResponse for Error {
 }
 
 /// The table's rows for those who are refused.
-fn refused(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
+fn refusal_status(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
     use StatusCode as S;
     match refusal {
         Refusal::Denied => (S::FORBIDDEN, "forbidden", "Forbidden"),
@@ -264,7 +264,7 @@ fn refused(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
 }
 
 /// What a client that is refused can do.
-fn advice(refusal: &Refusal) -> &'static str {
+fn refusal_detail(refusal: &Refusal) -> &'static str {
     match refusal {
         // Literally what clients of EventStreams know.
         Refusal::Client => "Your HTTP client is likely opening too many concurrent connections.",
@@ -280,7 +280,7 @@ fn advice(refusal: &Refusal) -> &'static str {
 
 /// What an error looks like to a client, but for what it asked.
 #[derive(Clone, Debug)]
-struct Problem {
+struct ProblemDetails {
     status: StatusCode,
     r#type: &'static str,
     title: &'static str,
@@ -291,12 +291,12 @@ struct Problem {
 
 /// What a client asked, literally.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestEcho {
     method: String,
     uri: String,
 }
 
-impl Asked {
+impl RequestEcho {
     pub(super) fn of<B>(request: &http::Request<B>) -> Self {
         let method = request.method().as_str();
         let mut uri = request.uri().to_string();
@@ -308,11 +308,11 @@ impl Asked {
     }
 
     /// Gives an error its body; anything else stays as it is.
-    pub(super) fn explain(&self, mut response: Response) -> Response {
-        let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+    pub(super) fn add_body(&self, mut response: Response) -> Response {
+        let Some(problem) = response.extensions_mut().remove::<ProblemDetails>() else {
             return response;
         };
-        let document = Document {
+        let document = ErrorDocument {
             status: problem.status.as_u16(),
             r#type: problem.r#type,
             title: problem.title,
@@ -331,7 +331,7 @@ impl Asked {
 
 /// A problem in the shape of EventStreams, with the fields in its order.
 #[derive(Serialize)]
-struct Document<'a> {
+struct ErrorDocument<'a> {
     status: u16,
     r#type: &'a str,
     title: &'a str,
@@ -346,7 +346,7 @@ struct Document<'a> {
 const FILTERS_RETRY_AFTER: u16 = 30;
 
 /// When a client that guessed tokens is forgiven, in seconds.
-const GUESSES_RETRY_AFTER: u16 = 60;
+const AUTH_RETRY_AFTER: u16 = 60;
 
 const TOO_MANY: &str = "too_many_requests";
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
-use super::{error::Error, http1::PIPELINED};
+use super::{error::Error, http1::MAX_PIPELINED_BYTES};
 
 /// Refuses what is too large, or could mean one thing to us and another to a proxy before us.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Error> {
@@ -17,7 +17,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Error> {
     if headers.len() > MAX_FIELDS {
         return Err(Error::TooManyHeaders(MAX_FIELDS));
     }
-    if block_of(headers) > MAX_HEADERS {
+    if header_bytes(headers) > MAX_HEADERS {
         return Err(Error::HeadTooLarge(MAX_HEADERS));
     }
     check_host(headers, request.version())?;
@@ -26,7 +26,7 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Error> {
 }
 
 /// How many bytes these headers were on the wire.
-fn block_of(headers: &HeaderMap) -> usize {
+fn header_bytes(headers: &HeaderMap) -> usize {
     const SEPARATORS: usize = ": \r\n".len();
     headers
         .iter()
@@ -54,12 +54,12 @@ fn is_host(host: &HeaderValue) -> bool {
         None => host.split_at(host.find(':').unwrap_or(host.len())),
     };
     let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    name.bytes().all(|byte| OF_NAME[usize::from(byte)])
+    name.bytes().all(|byte| NAME_BYTES[usize::from(byte)])
         && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
 /// Whether a byte may stand in a name: a table, because a name may have as many bytes as all headers.
-const OF_NAME: [bool; 256] = {
+const NAME_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let (mut byte, others) = (0, b"-._~!$&'()*+,;=%");
     while byte < 256 {
@@ -92,8 +92,8 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
 fn check_body<B>(request: &Request<B>) -> Result<(), Error> {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if is_safe(request.method()) && length.is_some_and(|length| length > PIPELINED as u64) {
-        return Err(Error::BodyTooLarge(PIPELINED));
+    if is_safe(request.method()) && length.is_some_and(|length| length > MAX_PIPELINED_BYTES as u64) {
+        return Err(Error::BodyTooLarge(MAX_PIPELINED_BYTES));
     }
     Ok(())
 }

@@ -15,40 +15,40 @@ use tower::{Layer, ServiceExt, service_fn};
 
 use super::{
     Gateway,
-    connection::Answer,
+    connection::RequestHandler,
     cors,
-    error::{Asked, Error},
+    error::{Error, RequestEcho},
     form,
-    guard::Guard,
+    guard::CsrfProtection,
     router,
 };
 use crate::{
-    client::{ClientKey, PeerAddr, Proxies, Unclear},
+    client::{ClientKey, ForwardedError, PeerAddr, TrustedProxies},
     limits::Refusal,
 };
 
 /// A router behind what all of its routes have in common.
 #[derive(Clone)]
-pub(super) struct Front {
+pub(super) struct HttpService {
     router: Router,
     gateway: Arc<Gateway>,
     /// Whose word on who asks is taken.
-    proxies: Proxies,
+    proxies: TrustedProxies,
     /// Whether it is for those only whom nobody denied. Who runs riverhead cannot lock himself out.
-    guarded: bool,
+    checks_deny_list: bool,
     /// Keeps pages of others from what those who run riverhead may read.
-    guard: Option<Arc<Guard>>,
+    csrf_protection: Option<Arc<CsrfProtection>>,
 }
 
-impl Front {
+impl HttpService {
     /// Before what strangers ask for.
-    pub(super) fn public(gateway: &Arc<Gateway>, proxies: Proxies) -> Self {
+    pub(super) fn public(gateway: &Arc<Gateway>, proxies: TrustedProxies) -> Self {
         Self {
             router: router::public(gateway),
             gateway: Arc::clone(gateway),
             proxies,
-            guarded: true,
-            guard: None,
+            checks_deny_list: true,
+            csrf_protection: None,
         }
     }
 
@@ -57,9 +57,9 @@ impl Front {
         Self {
             router: router::admin(gateway),
             gateway: Arc::clone(gateway),
-            proxies: Proxies::default(),
-            guarded: false,
-            guard: Some(Arc::new(Guard::new(
+            proxies: TrustedProxies::default(),
+            checks_deny_list: false,
+            csrf_protection: Some(Arc::new(CsrfProtection::new(
                 gateway.commands.hosts(),
                 gateway.metrics.clone(),
             ))),
@@ -67,19 +67,19 @@ impl Front {
     }
 
     /// Says who asks, to the request and to us.
-    fn identify<B>(&self, request: &mut Request<B>) -> Option<Caller> {
+    fn identify_client<B>(&self, request: &mut Request<B>) -> Option<Caller> {
         let peer = *request.extensions().get::<PeerAddr>()?;
         let policy = self.gateway.admission.policy();
         let (client, is_denied) = match self.proxies.client(peer, request.headers()) {
             Ok(client) => (client, policy.denies(client)),
             // A proxy that looks whether we are well speaks for nobody.
-            Err(somebody) if somebody.why == Unclear::Missing && is_health_check(request) => {
+            Err(somebody) if somebody.why == ForwardedError::Missing && is_health_check(request) => {
                 (somebody.client, policy.denies(peer.into()))
             }
             Err(somebody) => {
-                self.gateway.admission.unforwarded(&somebody);
-                let is_denied = policy.denies_somebody(&somebody);
-                request.extensions_mut().insert(somebody.named);
+                self.gateway.admission.record_unidentified(&somebody);
+                let is_denied = policy.denies_unidentified(&somebody);
+                request.extensions_mut().insert(somebody.candidates);
                 (somebody.client, is_denied)
             }
         };
@@ -88,22 +88,22 @@ impl Front {
         request.extensions_mut().insert(key);
         Some(Caller {
             key,
-            is_denied: self.guarded && is_denied,
+            is_denied: self.checks_deny_list && is_denied,
         })
     }
 
-    async fn route<B: Sent>(self, mut request: Request<B>) -> Response {
-        let passed = form::check(&request).and_then(|()| match &self.guard {
-            Some(guard) => guard.admit(&request),
+    async fn route<B: RequestBody>(self, mut request: Request<B>) -> Response {
+        let passed = form::check(&request).and_then(|()| match &self.csrf_protection {
+            Some(csrf_protection) => csrf_protection.check(&request),
             None => Ok(()),
         });
         if let Err(error) = passed {
             return self.refuse(request, error).await;
         }
-        if is_of_the_server(&request) {
-            return router::allowed().await;
+        if is_asterisk_form(&request) {
+            return router::options_response().await;
         }
-        match plain(request.uri()) {
+        match normalize_target(request.uri()) {
             Some(uri) => *request.uri_mut() = uri,
             None => return self.refuse(request, Error::BadPath).await,
         }
@@ -118,11 +118,11 @@ impl Front {
     }
 }
 
-impl Front {
+impl HttpService {
     /// Answers what no route sees. It counts as a request of its client all the same.
-    async fn refuse<B: Sent>(self, request: Request<B>, error: Error) -> Response {
+    async fn refuse<B: RequestBody>(self, request: Request<B>, error: Error) -> Response {
         let answer = error.into_response();
-        if !self.guarded {
+        if !self.checks_deny_list {
             return answer;
         }
         let admitted = service_fn(async |_: Request<B>| Ok::<_, Infallible>(StatusCode::OK.into_response()));
@@ -140,13 +140,13 @@ struct Caller {
     is_denied: bool,
 }
 
-impl Front {
-    /// Answers a request that is [`introduce`](super::connection::introduce)d.
-    pub(super) async fn respond<B: Sent>(self, mut request: Request<B>) -> Response {
+impl HttpService {
+    /// Answers a request that is [`insert_extensions`](super::connection::insert_extensions)d.
+    pub(super) async fn respond<B: RequestBody>(self, mut request: Request<B>) -> Response {
         let gateway = Arc::clone(&self.gateway);
-        let is_public = self.guard.is_none();
-        let asked = Asked::of(&request);
-        let caller = self.identify(&mut request);
+        let is_public = self.csrf_protection.is_none();
+        let request_echo = RequestEcho::of(&request);
+        let caller = self.identify_client(&mut request);
         let mut response = match &caller {
             Some(caller) if caller.is_denied => Error::from(Refusal::Denied).into_response(),
             _ => self.route(request).await,
@@ -154,13 +154,13 @@ impl Front {
         if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
             && let Some(caller) = caller
         {
-            gateway.admission.refused(caller.key, refusal).await;
+            gateway.admission.delay_refusal(caller.key, refusal).await;
         }
-        let mut response = asked.explain(response);
+        let mut response = request_echo.add_body(response);
         let headers = response.headers_mut();
         // What the admin listener says is for no page but its own.
         if is_public {
-            cors::expose(headers);
+            cors::expose_retry_after(headers);
             for (name, value) in CROSS_ORIGIN {
                 headers.entry(name).or_insert(HeaderValue::from_static(value));
             }
@@ -174,25 +174,28 @@ impl Front {
     }
 }
 
-impl Answer for Front {
-    fn answer(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
+impl RequestHandler for HttpService {
+    fn handle_request(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
         Box::pin(self.clone().respond(request))
     }
 }
 
 /// What is sent with a request: hyper's own body, or that of a fuzz target.
-pub(super) trait Sent: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
+pub(super) trait RequestBody:
+    http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static
+{
+}
 
-impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Sent for B {}
+impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> RequestBody for B {}
 
 /// Whether it asks of the server in whole (`OPTIONS *`: RFC 9110, section 9.3.7), as load balancers do to see that it is there.
-fn is_of_the_server<B>(request: &Request<B>) -> bool {
+fn is_asterisk_form<B>(request: &Request<B>) -> bool {
     request.method() == Method::OPTIONS && request.uri().path() == "*"
 }
 
 /// Whether it asks how we are, and for nothing else.
 fn is_health_check<B>(request: &Request<B>) -> bool {
-    if is_of_the_server(request) {
+    if is_asterisk_form(request) {
         return true;
     }
     let path = request.uri().path();
@@ -202,7 +205,7 @@ fn is_health_check<B>(request: &Request<B>) -> bool {
 
 /// The target as our routes know it: without scheme and authority, in lower case but for the streams' names, without a
 /// slash at its end. The service whose clients we serve is as lenient.
-fn plain(uri: &Uri) -> Option<Uri> {
+fn normalize_target(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     // As a rule it is so already, and neither copied nor parsed again.
     if uri.scheme().is_none() && path.starts_with(STREAMS) && (path == STREAMS || !path.ends_with('/')) {
@@ -246,7 +249,7 @@ mod tests {
 
     #[test]
     fn targets_are_read_as_leniently_as_eventstreams_does() {
-        for (asked, plainly) in [
+        for (target, plainly) in [
             ("/v2/stream/recentchange", "/v2/stream/recentchange"),
             ("/V2/Stream/RecentChange/", "/v2/stream/RecentChange"),
             ("/v2/stream/a%2Cb?since=T", "/v2/stream/a%2Cb?since=T"),
@@ -258,8 +261,12 @@ mod tests {
             ("/", "/"),
             ("*", "*"),
         ] {
-            let asked: Uri = asked.parse().unwrap();
-            assert_eq!(plain(&asked).unwrap().to_string(), plainly, "{asked}");
+            let target: Uri = target.parse().unwrap();
+            assert_eq!(
+                normalize_target(&target).unwrap().to_string(),
+                plainly,
+                "{target}"
+            );
         }
     }
 }

@@ -13,20 +13,21 @@ use tokio::net::TcpStream;
 
 use super::{
     Gateway,
-    carrier::Carrier,
-    connection::introduce,
-    front::{Front, Sent},
-    link::Link,
-    question::Question,
-    since, to_public,
+    carrier::ConnHandle,
+    connection::insert_extensions,
+    front::{HttpService, RequestBody},
+    link::ConnState,
+    public_config,
+    question::StreamQuery,
+    since,
 };
 use crate::{catalog::Selection, client::PeerAddr, position::Timestamp};
 
 /// Both listeners of a gateway, as a parsed request meets them: without the bytes of HTTP.
 #[derive(Clone)]
 pub struct Listeners {
-    public: Front,
-    admin: Front,
+    public: HttpService,
+    admin: HttpService,
 }
 
 impl Listeners {
@@ -34,8 +35,8 @@ impl Listeners {
     pub fn new(gateway: Gateway) -> Self {
         let gateway = Arc::new(gateway);
         Self {
-            public: Front::public(&gateway, to_public(&gateway).proxies),
-            admin: Front::admin(&gateway),
+            public: HttpService::public(&gateway, public_config(&gateway).proxies),
+            admin: HttpService::admin(&gateway),
         }
     }
 
@@ -47,7 +48,7 @@ impl Listeners {
     where
         B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        answer(&self.public, request, peer).await
+        respond_to(&self.public, request, peer).await
     }
 
     /// The same, to the admin listener.
@@ -58,7 +59,7 @@ impl Listeners {
     where
         B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
     {
-        answer(&self.admin, request, peer).await
+        respond_to(&self.admin, request, peer).await
     }
 }
 
@@ -68,17 +69,21 @@ impl fmt::Debug for Listeners {
     }
 }
 
-async fn answer<B: Sent>(front: &Front, mut request: Request<B>, peer: SocketAddr) -> io::Result<Response> {
+async fn respond_to<B: RequestBody>(
+    front: &HttpService,
+    mut request: Request<B>,
+    peer: SocketAddr,
+) -> io::Result<Response> {
     // Nothing is read from it or written to it: a body that is never blocked leaves its socket alone.
     let (socket, _) = UnixStream::pair()?;
     socket.set_nonblocking(true)?;
     let socket = TcpStream::from_std(StdStream::from(OwnedFd::from(socket)))?;
-    let link = Arc::new(Link::new(socket, None));
-    introduce(
+    let conn = Arc::new(ConnState::new(socket, None));
+    insert_extensions(
         &mut request,
         PeerAddr(peer),
-        &link,
-        Carrier::alone(Arc::clone(&link)),
+        &conn,
+        ConnHandle::http1(Arc::clone(&conn)),
     );
     Ok(front.clone().respond(request).await)
 }
@@ -88,15 +93,15 @@ async fn answer<B: Sent>(front: &Front, mut request: Request<B>, peer: SocketAdd
 ///
 /// # Errors
 /// As a request with them is refused.
-pub fn question(
+pub fn stream_query(
     headers: &HeaderMap,
     uri: &Uri,
     selection: &Selection,
     now: Timestamp,
 ) -> Result<String, String> {
-    let question = Question::read(headers, uri, selection, now);
-    question
-        .map(|question| format!("{question:?}"))
+    let stream_query = StreamQuery::read(headers, uri, selection, now);
+    stream_query
+        .map(|stream_query| format!("{stream_query:?}"))
         .map_err(|error| error.to_string())
 }
 

@@ -11,26 +11,26 @@ use parking_lot::Mutex;
 
 use super::{
     error::Error,
-    hosts::{Host, Hosts, Name},
+    hosts::{AllowedHosts, Host, HostPort},
 };
 use crate::metrics::{AdminRefusal, HttpMetrics};
 
 /// Looks at every request to the admin listener.
 #[derive(Debug)]
-pub(super) struct Guard {
-    hosts: Hosts,
+pub(super) struct CsrfProtection {
+    hosts: AllowedHosts,
     metrics: HttpMetrics,
     /// What the log has told of.
-    told: Mutex<BTreeSet<String>>,
+    logged: Mutex<BTreeSet<String>>,
 }
 
-impl Guard {
+impl CsrfProtection {
     /// Knows these names, whatever they become.
-    pub(super) fn new(hosts: Hosts, metrics: HttpMetrics) -> Self {
+    pub(super) fn new(hosts: AllowedHosts, metrics: HttpMetrics) -> Self {
         Self {
             hosts,
             metrics,
-            told: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
@@ -39,30 +39,30 @@ impl Guard {
     /// # Errors
     /// 400 if it is not clear under which name it asks, 403 (of commands 421) if that name is not known, 403 if it comes from
     /// a page of another origin.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), Error> {
+    pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Error> {
         let host = host_of(request).inspect_err(|_| self.metrics.admin_refused(AdminRefusal::Malformed))?;
         if let Some(host) = &host
-            && !self.hosts.know(&host.name)
+            && !self.hosts.allows(&host.name)
         {
             self.metrics.admin_refused(AdminRefusal::Host);
-            self.tell_name(&host.name);
+            self.log_unknown_host(&host.name);
             return Err(match *request.method() {
                 Method::POST => Error::WrongHost,
                 _ => Error::UnknownHost,
             });
         }
-        if is_of_another_site(request.headers(), host.as_ref()) {
+        if is_cross_site(request.headers(), host.as_ref()) {
             self.metrics.admin_refused(AdminRefusal::Origin);
-            self.tell_origin(request.headers());
+            self.log_foreign_origin(request.headers());
             return Err(Error::OtherOrigin);
         }
         Ok(())
     }
 
     /// Says once for each name how to have it known.
-    fn tell_name(&self, name: &Name) {
+    fn log_unknown_host(&self, name: &Host) {
         let name = name.to_string();
-        if !self.is_news(&name) {
+        if !self.should_log(&name) {
             return;
         }
         let known = self.hosts.names();
@@ -76,14 +76,14 @@ impl Guard {
         );
     }
 
-    fn tell_origin(&self, headers: &HeaderMap) {
+    fn log_foreign_origin(&self, headers: &HeaderMap) {
         let origin = headers.get(header::ORIGIN).map(|origin| origin.as_bytes());
         let origin = origin.map_or_else(
             || "unknown".to_owned(),
             |origin| origin.escape_ascii().to_string(),
         );
-        let origin: String = origin.chars().take(LONGEST_TOLD).collect();
-        if self.is_news(&origin) {
+        let origin: String = origin.chars().take(MAX_LOGGED_CHARS).collect();
+        if self.should_log(&origin) {
             tracing::warn!(
                 origin,
                 "a page in a browser asked the admin listener, and was refused: only pages of its own may"
@@ -92,20 +92,20 @@ impl Guard {
     }
 
     /// Whether the log has not told of it. There is an end to what it tells of: names are a stranger's choice.
-    fn is_news(&self, what: &str) -> bool {
-        let mut told = self.told.lock();
-        told.len() < MOST_TOLD && told.insert(what.to_owned())
+    fn should_log(&self, what: &str) -> bool {
+        let mut logged = self.logged.lock();
+        logged.len() < MAX_LOGGED && logged.insert(what.to_owned())
     }
 }
 
 /// Under which name the listener is asked; `None` if none is given, as by old clients that are no browsers.
-fn host_of<B>(request: &Request<B>) -> Result<Option<Host>, Error> {
+fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error> {
     let mut fields = request.headers().get_all(header::HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {
         return Err(Error::BadHost("there is more than one"));
     }
-    let read = |text: &str| Host::read(text).ok_or(Error::BadHost("it is no name with a port"));
+    let read = |text: &str| HostPort::read(text).ok_or(Error::BadHost("it is no name with a port"));
     let field = field.map(|field| field.to_str().map_err(|_| Error::BadHost("it is no text")));
     let field = field.transpose()?;
     let is_there = field.is_some();
@@ -131,33 +131,33 @@ fn authority<B>(request: &Request<B>) -> Option<&str> {
 }
 
 /// Whether a browser says that this comes from a page of somebody else.
-fn is_of_another_site(headers: &HeaderMap, own: Option<&Host>) -> bool {
+fn is_cross_site(headers: &HeaderMap, own: Option<&HostPort>) -> bool {
     let sites = headers.get_all("sec-fetch-site").iter();
     let mut origins = headers.get_all(header::ORIGIN).iter();
     sites
         .into_iter()
         .any(|site| matches!(site.as_bytes(), b"cross-site" | b"same-site"))
-        || origins.any(|origin| !origin.to_str().is_ok_and(|origin| is_own(origin, own)))
+        || origins.any(|origin| !origin.to_str().is_ok_and(|origin| is_same_origin(origin, own)))
 }
 
 /// Whether an origin is that of the listener's own pages. The scheme is not compared: TLS may end before us.
-fn is_own(origin: &str, own: Option<&Host>) -> bool {
+fn is_same_origin(origin: &str, own: Option<&HostPort>) -> bool {
     let (default, rest) = match origin.split_once("://") {
         Some(("http", rest)) => (80, rest),
         Some(("https", rest)) => (443, rest),
         _ => return false,
     };
-    let with_port = |host: &Host| (host.name.clone(), host.port.unwrap_or(default));
-    Host::read(rest)
+    let with_port = |host: &HostPort| (host.name.clone(), host.port.unwrap_or(default));
+    HostPort::read(rest)
         .zip(own)
         .is_some_and(|(origin, own)| with_port(&origin) == with_port(own))
 }
 
 /// How many names and origins the log tells of: more than an operator has.
-const MOST_TOLD: usize = 64;
+const MAX_LOGGED: usize = 64;
 
 /// How much of an origin is told, in characters.
-const LONGEST_TOLD: usize = 100;
+const MAX_LOGGED_CHARS: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -165,25 +165,30 @@ mod tests {
 
     use super::*;
 
-    fn guard() -> Guard {
-        let hosts = Hosts::new(&["*.example.svc".parse().unwrap()]);
-        Guard::new(hosts, HttpMetrics::default())
+    fn csrf_protection() -> CsrfProtection {
+        let hosts = AllowedHosts::new(&["*.example.svc".parse().unwrap()]);
+        CsrfProtection::new(hosts, HttpMetrics::default())
     }
 
     /// The status of a refusal, 0 for none.
-    fn status(guard: &Guard, method: &str, target: &str, headers: &[(&'static str, &str)]) -> u16 {
+    fn status(
+        csrf_protection: &CsrfProtection,
+        method: &str,
+        target: &str,
+        headers: &[(&'static str, &str)],
+    ) -> u16 {
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(()).unwrap();
-        let refused = guard.admit(&request).err();
+        let refused = csrf_protection.check(&request).err();
         refused.map_or(0, |error| error.into_response().status().as_u16())
     }
 
     #[test]
     fn a_scrape_by_address_and_by_a_listed_name_and_a_probe_of_kubernetes_pass() {
-        let guard = guard();
+        let csrf_protection = csrf_protection();
         for headers in [
             // Prometheus, by address and by name.
             &[("host", "10.1.2.3:8081"), ("user-agent", "Prometheus/3.5.0")][..],
@@ -211,13 +216,17 @@ mod tests {
                 ("origin", "https://riverhead.example.svc"),
             ],
         ] {
-            assert_eq!(status(&guard, "GET", "/metrics", headers), 0, "{headers:?}");
+            assert_eq!(
+                status(&csrf_protection, "GET", "/metrics", headers),
+                0,
+                "{headers:?}"
+            );
         }
     }
 
     #[test]
     fn a_page_of_somebody_else_reads_nothing() {
-        let guard = guard();
+        let csrf_protection = csrf_protection();
         for headers in [
             &[("host", "evil.example:8081")][..],
             &[("host", "127.0.0.1:8081"), ("origin", "https://evil.example")],
@@ -228,18 +237,21 @@ mod tests {
         ] {
             for method in ["GET", "HEAD", "OPTIONS"] {
                 assert_eq!(
-                    status(&guard, method, "/healthz", headers),
+                    status(&csrf_protection, method, "/healthz", headers),
                     403,
                     "{method} {headers:?}"
                 );
             }
         }
-        assert_eq!(status(&guard, "POST", "/", &[("host", "evil.example")]), 421);
+        assert_eq!(
+            status(&csrf_protection, "POST", "/", &[("host", "evil.example")]),
+            421
+        );
     }
 
     #[test]
     fn a_request_under_two_names_is_a_mistake() {
-        let guard = guard();
+        let csrf_protection = csrf_protection();
         for (target, headers) in [
             ("/metrics", &[("host", "127.0.0.1"), ("host", "127.0.0.1")][..]),
             ("http://evil.example/metrics", &[("host", "127.0.0.1")]),
@@ -248,13 +260,13 @@ mod tests {
             ("/metrics", &[]),
         ] {
             assert_eq!(
-                status(&guard, "GET", target, headers),
+                status(&csrf_protection, "GET", target, headers),
                 400,
                 "{target} {headers:?}"
             );
         }
         let same = status(
-            &guard,
+            &csrf_protection,
             "GET",
             "http://127.0.0.1:8081/",
             &[("host", "127.0.0.1:8081")],
@@ -264,9 +276,11 @@ mod tests {
 
     #[test]
     fn a_name_is_told_once_and_a_flood_of_them_has_an_end() {
-        let guard = guard();
-        assert!(guard.is_news("a") && !guard.is_news("a"));
-        let told = (0..1_000).filter(|n| guard.is_news(&n.to_string())).count();
-        assert_eq!(told, MOST_TOLD - 1);
+        let csrf_protection = csrf_protection();
+        assert!(csrf_protection.should_log("a") && !csrf_protection.should_log("a"));
+        let logged = (0..1_000)
+            .filter(|n| csrf_protection.should_log(&n.to_string()))
+            .count();
+        assert_eq!(logged, MAX_LOGGED - 1);
     }
 }

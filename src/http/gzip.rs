@@ -7,32 +7,32 @@ use bytes::{BufMut, Bytes, BytesMut};
 use flate2::Crc;
 
 use super::segments::Segments;
-use crate::subscription::{Batch, Coding, Packed};
+use crate::subscription::{Batch, ContentCoding, DeflateChunk};
 
 /// How the bytes of one stream are written.
-pub(super) enum Coder {
+pub(super) enum Encoder {
     /// As they are.
     Identity,
     /// As a gzip member.
-    Gzip(Box<Member>),
+    Gzip(Box<GzipStream>),
 }
 
 /// A gzip member, from its header to its end.
 #[derive(Default)]
-pub(super) struct Member {
-    begun: bool,
-    ended: bool,
+pub(super) struct GzipStream {
+    is_started: bool,
+    is_finished: bool,
     /// Of all that was written, as it was before it was packed.
     crc: Crc,
     /// The number with which its lane's stream goes on, for as long as it is in an epoch.
     next: Option<u64>,
 }
 
-impl Coder {
-    pub(super) fn new(coding: Coding) -> Self {
+impl Encoder {
+    pub(super) fn new(coding: ContentCoding) -> Self {
         match coding {
-            Coding::Identity => Self::Identity,
-            Coding::Gzip => Self::Gzip(Box::default()),
+            ContentCoding::Identity => Self::Identity,
+            ContentCoding::Gzip => Self::Gzip(Box::default()),
         }
     }
 
@@ -58,26 +58,27 @@ impl Coder {
     }
 }
 
-impl Member {
+impl GzipStream {
     fn write(&mut self, batch: &Batch) -> Segments {
         batch.pieces().for_each(|piece| self.crc.update(&piece));
-        let goes_on = |packed: &&Packed| packed.begins || self.next == Some(packed.number);
-        let packed = batch.packed.as_ref().filter(goes_on);
+        let continues_epoch =
+            |packed: &&DeflateChunk| packed.starts_epoch || self.next == Some(packed.number);
+        let packed = batch.packed.as_ref().filter(continues_epoch);
         self.next = packed.map(|packed| packed.number + 1);
         let mut out = Segments::default();
-        if !std::mem::replace(&mut self.begun, true) {
+        if !std::mem::replace(&mut self.is_started, true) {
             out.push(Bytes::from_static(HEADER));
         }
         match packed {
             Some(packed) => out.push(packed.bytes.clone()),
-            None => batch.pieces().for_each(|piece| store(&piece, &mut out)),
+            None => batch.pieces().for_each(|piece| push_stored(&piece, &mut out)),
         }
         out
     }
 
     /// Without it a decoder says that the stream was cut. A member that was not begun has nothing to end.
     fn finish(&mut self) -> Option<Bytes> {
-        if !self.begun || std::mem::replace(&mut self.ended, true) {
+        if !self.is_started || std::mem::replace(&mut self.is_finished, true) {
             return None;
         }
         let mut end = BytesMut::with_capacity(LAST_BLOCK.len() + 8);
@@ -90,16 +91,16 @@ impl Member {
 
 /// Adds blocks of deflate that hold bytes as they are (RFC 1951, 3.2.4), and share them: a client that does not read would
 /// otherwise keep a copy of its own.
-fn store(bytes: &Bytes, out: &mut Segments) {
+fn push_stored(bytes: &Bytes, out: &mut Segments) {
     for start in (0..bytes.len()).step_by(STORED_MAX) {
         let block = bytes.slice(start..bytes.len().min(start + STORED_MAX));
         let length = block.len() as u16;
         let mut head =
-            BytesMut::with_capacity(STORED_HEAD + if block.len() <= COPIED { block.len() } else { 0 });
+            BytesMut::with_capacity(STORED_HEAD + if block.len() <= MAX_COPIED { block.len() } else { 0 });
         head.put_u8(0);
         head.put_u16_le(length);
         head.put_u16_le(!length);
-        if block.len() <= COPIED {
+        if block.len() <= MAX_COPIED {
             head.put_slice(&block);
             out.push(head.freeze());
         } else {
@@ -110,7 +111,7 @@ fn store(bytes: &Bytes, out: &mut Segments) {
 }
 
 /// Bytes up to which a copy costs less than a piece more.
-const COPIED: usize = 2048;
+const MAX_COPIED: usize = 2048;
 
 /// Deflate, no name, no time, system unknown.
 const HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -146,8 +147,8 @@ mod tests {
     fn lane(events: u64) -> Vec<Batch> {
         let mut compress = Compress::new(Compression::fast(), false);
         let pack = |number| {
-            let begins = number % 4 == 0;
-            if begins {
+            let starts_epoch = number % 4 == 0;
+            if starts_epoch {
                 compress.reset();
             }
             let bytes = format!("data: {{\"n\":{number},\"text\":\"the same in each\"}}\n\n");
@@ -155,10 +156,10 @@ mod tests {
             compress
                 .compress_vec(bytes.as_bytes(), &mut packed, FlushCompress::Sync)
                 .unwrap();
-            let packed = Packed {
+            let packed = DeflateChunk {
                 bytes: packed.into(),
                 number,
-                begins,
+                starts_epoch,
             };
             Batch {
                 packed: Some(packed),
@@ -170,14 +171,14 @@ mod tests {
 
     /// What a client reads of these, and what it should.
     fn exchange(batches: impl IntoIterator<Item = Batch>) -> (Vec<u8>, Vec<u8>, usize) {
-        let mut coder = Coder::new(Coding::Gzip);
+        let mut encoder = Encoder::new(ContentCoding::Gzip);
         let (mut wire, mut sent) = (Vec::new(), Vec::new());
         for batch in batches {
             batch.pieces().for_each(|piece| sent.extend_from_slice(&piece));
-            wire.extend_from_slice(&coder.encode(&batch).whole(Bytes::from));
+            wire.extend_from_slice(&encoder.encode(&batch).whole(Bytes::from));
         }
-        wire.extend_from_slice(&coder.finish().expect("an end"));
-        assert_eq!(coder.finish(), None);
+        wire.extend_from_slice(&encoder.finish().expect("an end"));
+        assert_eq!(encoder.finish(), None);
         let mut read = Vec::new();
         // Checks the checksum, too.
         GzDecoder::new(&*wire).read_to_end(&mut read).unwrap();
@@ -223,8 +224,8 @@ mod tests {
             large: Some(vec![b'y'; 600_000].into()),
             ..plain(b"id: 7\n")
         };
-        let mut coder = Coder::new(Coding::Gzip);
-        let written = coder.encode(&large);
+        let mut encoder = Encoder::new(ContentCoding::Gzip);
+        let written = encoder.encode(&large);
         let within = |piece: &Bytes| {
             let all = large.large.as_ref().unwrap().as_ptr_range();
             all.contains(&piece.as_ptr())
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_was_not_begun_has_no_end() {
-        assert_eq!(Coder::new(Coding::Gzip).finish(), None);
-        assert_eq!(Coder::new(Coding::Identity).finish(), None);
+        assert_eq!(Encoder::new(ContentCoding::Gzip).finish(), None);
+        assert_eq!(Encoder::new(ContentCoding::Identity).finish(), None);
     }
 }

@@ -11,26 +11,26 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::subscription::Given;
+use crate::subscription::UnwrittenOffsets;
 
 /// What is not written yet, if anything.
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    given: Mutex<Option<Given>>,
+pub(super) struct PendingWrite {
+    unwritten_offsets: Mutex<Option<UnwrittenOffsets>>,
     /// Whether there is any, for a look without the lock.
     is_set: AtomicBool,
 }
 
-impl Held {
-    pub(super) fn set(&self, given: Given) {
-        *self.given.lock() = Some(given);
+impl PendingWrite {
+    pub(super) fn set(&self, unwritten_offsets: UnwrittenOffsets) {
+        *self.unwritten_offsets.lock() = Some(unwritten_offsets);
         self.is_set.store(true, Relaxed);
     }
 
     /// All is written.
     pub(super) fn clear(&self) {
         if self.is_set.swap(false, Relaxed) {
-            *self.given.lock() = None;
+            *self.unwritten_offsets.lock() = None;
         }
     }
 
@@ -43,7 +43,7 @@ impl Held {
         if !self.is_set() {
             return None;
         }
-        let deleted_at = self.given.lock().as_ref()?.deleted_at()?;
+        let deleted_at = self.unwritten_offsets.lock().as_ref()?.deleted_at()?;
         Some(Instant::from_std(deleted_at) + stall_timeout)
     }
 }

@@ -22,7 +22,7 @@ pub struct BadHostName;
 
 impl HostName {
     /// Whether `name`, in lower case, is this one or below it.
-    fn covers(&self, name: &str) -> bool {
+    fn matches_name(&self, name: &str) -> bool {
         match self.is_suffix {
             false => name == self.name,
             true => name
@@ -38,8 +38,8 @@ impl FromStr for HostName {
     fn from_str(text: &str) -> Result<Self, BadHostName> {
         let suffix = text.strip_prefix("*.");
         let name = suffix.unwrap_or(text);
-        match Host::read(name) {
-            Some(Host {
+        match HostPort::read(name) {
+            Some(HostPort {
                 name: own,
                 port: None,
             }) if suffix.is_none() || own.is_name() => Ok(Self {
@@ -59,9 +59,9 @@ impl fmt::Display for HostName {
 
 /// The names that are known. Clones change together.
 #[derive(Clone, Debug, Default)]
-pub struct Hosts(Arc<RwLock<Arc<[HostName]>>>);
+pub struct AllowedHosts(Arc<RwLock<Arc<[HostName]>>>);
 
-impl Hosts {
+impl AllowedHosts {
     /// These, beside addresses and `localhost`.
     pub fn new(names: &[HostName]) -> Self {
         Self(Arc::new(RwLock::new(names.into())))
@@ -78,30 +78,30 @@ impl Hosts {
     }
 
     /// Whether a page of somebody else cannot have this name.
-    pub(super) fn know(&self, name: &Name) -> bool {
+    pub(super) fn allows(&self, name: &Host) -> bool {
         match name {
-            Name::Address(_) => true,
-            Name::Text(name) => name == LOCALHOST || self.names().iter().any(|own| own.covers(name)),
+            Host::Address(_) => true,
+            Host::Domain(name) => name == LOCALHOST || self.names().iter().any(|own| own.matches_name(name)),
         }
     }
 }
 
 /// What a request calls the listener: the field `Host`, or the authority of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Host {
-    pub(super) name: Name,
+pub(super) struct HostPort {
+    pub(super) name: Host,
     pub(super) port: Option<u16>,
 }
 
 /// A host, without its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Name {
+pub(super) enum Host {
     Address(IpAddr),
     /// In lower case, without the dot of the root.
-    Text(String),
+    Domain(String),
 }
 
-impl Host {
+impl HostPort {
     /// Reads `name`, `name:port`, `192.0.2.1:port`, `[2001:db8::1]:port`; `None` if it is none of these.
     pub(super) fn read(text: &str) -> Option<Self> {
         let (name, port) = match text.strip_prefix('[') {
@@ -109,11 +109,11 @@ impl Host {
                 let (address, rest) = rest.split_once(']')?;
                 // A zone says which of our interfaces it came in by.
                 let address = address.split('%').next()?;
-                (Name::Address(IpAddr::V6(address.parse().ok()?)), rest)
+                (Host::Address(IpAddr::V6(address.parse().ok()?)), rest)
             }
             None => {
                 let end = text.find(':').unwrap_or(text.len());
-                (Name::read(&text[..end])?, &text[end..])
+                (Host::read(&text[..end])?, &text[end..])
             }
         };
         let port = match port.strip_prefix(':') {
@@ -126,33 +126,33 @@ impl Host {
     }
 }
 
-impl Name {
+impl Host {
     fn read(text: &str) -> Option<Self> {
         if let Ok(address) = text.parse() {
             return Some(Self::Address(IpAddr::V4(address)));
         }
         let name = text.strip_suffix('.').unwrap_or(text);
-        let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_of_name);
-        let is_name = name.len() <= LONGEST_NAME && name.split('.').all(is_label);
-        is_name.then(|| Self::Text(name.to_ascii_lowercase()))
+        let is_label = |label: &str| !label.is_empty() && label.bytes().all(is_name_byte);
+        let is_name = name.len() <= MAX_NAME_LEN && name.split('.').all(is_label);
+        is_name.then(|| Self::Domain(name.to_ascii_lowercase()))
     }
 
     fn is_name(&self) -> bool {
-        matches!(self, Self::Text(_))
+        matches!(self, Self::Domain(_))
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => address.fmt(f),
-            Self::Text(name) => f.write_str(name),
+            Self::Domain(name) => f.write_str(name),
         }
     }
 }
 
 /// Letters, digits and hyphens, and the underscore that some systems put into names of services.
-fn is_of_name(byte: u8) -> bool {
+fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
@@ -160,7 +160,7 @@ fn is_of_name(byte: u8) -> bool {
 const LOCALHOST: &str = "localhost";
 
 /// RFC 1035, section 2.3.4, as text.
-const LONGEST_NAME: usize = 253;
+const MAX_NAME_LEN: usize = 253;
 
 #[cfg(test)]
 mod tests {
@@ -168,7 +168,7 @@ mod tests {
 
     fn knows(names: &[&str], host: &str) -> Option<bool> {
         let names: Vec<_> = names.iter().map(|name| name.parse().unwrap()).collect();
-        Host::read(host).map(|host| Hosts::new(&names).know(&host.name))
+        HostPort::read(host).map(|host| AllowedHosts::new(&names).allows(&host.name))
     }
 
     #[test]
@@ -232,9 +232,9 @@ mod tests {
             "é.example",
             "[127.0.0.1]",
         ] {
-            assert_eq!(Host::read(host), None, "{host}");
+            assert_eq!(HostPort::read(host), None, "{host}");
         }
-        assert_eq!(Host::read(&"a.".repeat(200)), None);
+        assert_eq!(HostPort::read(&"a.".repeat(200)), None);
     }
 
     #[test]

@@ -15,11 +15,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    carrier::Carrier,
-    connection::{Answer, Limits, Port, introduce},
-    io::Io,
-    link::Link,
-    takeover::{self, Parked, Seat},
+    carrier::ConnHandle,
+    connection::{RequestHandler, ServerContext, Timeouts, insert_extensions},
+    io::HyperIo,
+    link::ConnState,
+    takeover::{self, DetachedDelivery, HandoffSlot},
 };
 use crate::{client::PeerAddr, metrics::HttpMetrics};
 
@@ -27,63 +27,63 @@ use crate::{client::PeerAddr, metrics::HttpMetrics};
 /// until a stream leaves hyper, which is then the result. `first` was read already.
 ///
 /// Not an `async fn`: see [`serve`](super::connection::serve).
-pub(super) fn converse(
-    link: &Arc<Link>,
+pub(super) fn serve(
+    conn: &Arc<ConnState>,
     peer: PeerAddr,
     first: Bytes,
-    answer: &impl Answer,
-    port: &Port,
+    handler: &impl RequestHandler,
+    server: &ServerContext,
     deadline: Instant,
-) -> impl Future<Output = Option<Parked>> + Send {
-    let limits = port.rules.limits;
-    let seat = port.shards.is_some().then(Arc::<Seat>::default);
-    let offered = seat.clone();
+) -> impl Future<Output = Option<DetachedDelivery>> + Send {
+    let timeouts = server.config.timeouts;
+    let slot = server.writers.is_some().then(Arc::<HandoffSlot>::default);
+    let offered_slot = slot.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        link.ask();
-        let carrier = Carrier::Alone {
-            link: Arc::clone(link),
-            seat: offered.clone().filter(|_| takeover::suits(&request)),
+        conn.on_request();
+        let handle = ConnHandle::Http1 {
+            conn: Arc::clone(conn),
+            slot: offered_slot.clone().filter(|_| takeover::is_eligible(&request)),
         };
-        introduce(&mut request, peer, link, carrier);
-        let response = answer.answer(request);
+        insert_extensions(&mut request, peer, conn, handle);
+        let response = handler.handle_request(request);
         async move {
             let response = response.await;
-            link.answered();
+            conn.on_response();
             Ok::<_, Infallible>(response)
         }
     });
-    let io = TokioIo::new(Io::new(Arc::clone(link), first, limits.stall_timeout));
-    let mut connection = Box::pin(protocol(limits).serve_connection(io, service));
+    let io = TokioIo::new(HyperIo::new(Arc::clone(conn), first, timeouts.stall_timeout));
+    let mut connection = Box::pin(builder(timeouts).serve_connection(io, service));
     async move {
-        let mut last_call = pin!(port.closing.last_call.cancelled());
+        let mut graceful = pin!(server.shutdown.graceful.cancelled());
         // hyper's own deadline began only when it got the socket. On the heap, and gone with the first request.
-        let mut late = Some(Box::pin(sleep_until(deadline)));
-        let (mut called, mut discard) = (false, PIPELINED);
+        let mut request_deadline = Some(Box::pin(sleep_until(deadline)));
+        let (mut is_shutting_down, mut discard) = (false, MAX_PIPELINED_BYTES);
         poll_fn(|context| {
             if let Poll::Ready(end) = connection.as_mut().poll(context) {
-                note(&end, &port.rules.metrics);
+                count_parse_error(&end, &server.config.metrics);
                 return Poll::Ready(None);
             }
-            if let Some(parked) = seat.as_ref().and_then(|seat| seat.take(link)) {
-                return Poll::Ready(Some(parked));
+            if let Some(detached) = slot.as_ref().and_then(|slot| slot.take(conn)) {
+                return Poll::Ready(Some(detached));
             }
-            if link.has_asked() {
-                late = None;
+            if conn.has_received_request() {
+                request_deadline = None;
             }
-            if late
+            if request_deadline
                 .as_mut()
-                .is_some_and(|late| late.as_mut().poll(context).is_ready())
+                .is_some_and(|request_deadline| request_deadline.as_mut().poll(context).is_ready())
             {
                 return Poll::Ready(None);
             }
-            if !called && (link.is_streaming() || last_call.as_mut().poll(context).is_ready()) {
-                called = true;
+            if !is_shutting_down && (conn.is_streaming() || graceful.as_mut().poll(context).is_ready()) {
+                is_shutting_down = true;
                 // Its head is out by now, or in hyper's buffer: this only says that no second request will be answered.
                 connection.as_mut().graceful_shutdown();
                 context.waker().wake_by_ref();
             }
-            if link.is_streaming() {
-                return link.poll_gone(context, &mut discard).map(|()| None);
+            if conn.is_streaming() {
+                return conn.poll_closed(context, &mut discard).map(|()| None);
             }
             Poll::Pending
         })
@@ -93,7 +93,7 @@ pub(super) fn converse(
 
 /// Counts what hyper answers by itself, before anything of ours sees the request: a head that cannot be read (400), or is much
 /// too large (431). hyper closes the connection behind it, so that each of them costs its client a connection.
-fn note(end: &hyper::Result<()>, metrics: &HttpMetrics) {
+fn count_parse_error(end: &hyper::Result<()>, metrics: &HttpMetrics) {
     let Err(error) = end else { return };
     if error.is_parse_too_large() {
         metrics.response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16());
@@ -102,14 +102,14 @@ fn note(end: &hyper::Result<()>, metrics: &HttpMetrics) {
     }
 }
 
-fn protocol(limits: Limits) -> http1::Builder {
+fn builder(timeouts: Timeouts) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
-        // Whoever closes its side behind a request gets its answer; a stream ends then, but by our own look (`poll_gone`).
+        .header_read_timeout(timeouts.head_timeout)
+        // Whoever closes its side behind a request gets its answer; a stream ends then, but by our own look (`poll_closed`).
         .half_close(true)
-        .max_headers(FIELDS)
+        .max_headers(MAX_HEADER_FIELDS)
         .max_buf_size(READ_BUFFER);
     builder
 }
@@ -121,8 +121,8 @@ const READ_BUFFER: usize = 128 * 1024;
 /// How many lines of headers hyper reads: some times what we answer ourselves when they are too many (`http::form`), and few
 /// enough that the room for them, which hyper makes for each head, costs nothing. Beyond it hyper answers a bare 431, which is
 /// counted.
-const FIELDS: usize = 1024;
+const MAX_HEADER_FIELDS: usize = 1024;
 
 /// How many bytes a client may send behind its request for a stream: a few requests of a confused client. More is no
 /// client of ours, and reading it costs CPU for nothing.
-pub(super) const PIPELINED: usize = 64 * 1024;
+pub(super) const MAX_PIPELINED_BYTES: usize = 64 * 1024;

@@ -11,30 +11,30 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{link::Link, writer::Writer};
+use super::{link::ConnState, writer::SocketWriter};
 
 /// What hyper reads from and writes to.
 #[derive(Debug)]
-pub(super) struct Io {
-    writer: Writer,
+pub(super) struct HyperIo {
+    writer: SocketWriter,
     /// What was read already, to know what is spoken.
     first: Bytes,
 }
 
-impl Io {
-    pub(super) fn new(link: Arc<Link>, first: Bytes, stall_timeout: Duration) -> Self {
+impl HyperIo {
+    pub(super) fn new(conn: Arc<ConnState>, first: Bytes, stall_timeout: Duration) -> Self {
         Self {
-            writer: Writer::new(link, stall_timeout),
+            writer: SocketWriter::new(conn, stall_timeout),
             first,
         }
     }
 
-    fn link(&self) -> &Link {
-        self.writer.link()
+    fn conn(&self) -> &ConnState {
+        self.writer.conn()
     }
 }
 
-impl AsyncRead for Io {
+impl AsyncRead for HyperIo {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -47,15 +47,15 @@ impl AsyncRead for Io {
             this.first.advance(length);
             // In one piece with the rest, if that has come: for a head in two pieces hyper makes its buffer twice as large, and
             // keeps it as long as the stream lasts. An end is met again by the next read; an error is told only once.
-            return match this.link().note(this.link().socket().try_read_buf(buffer)) {
+            return match this.conn().observe(this.conn().socket().try_read_buf(buffer)) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => Poll::Ready(Err(error)),
                 _ => Poll::Ready(Ok(())),
             };
         }
-        let socket = self.link().socket();
+        let socket = self.conn().socket();
         loop {
-            self.link().note(ready!(socket.poll_read_ready(context)))?;
-            match self.link().note(socket.try_read_buf(buffer)) {
+            self.conn().observe(ready!(socket.poll_read_ready(context)))?;
+            match self.conn().observe(socket.try_read_buf(buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read.map(drop)),
             }
@@ -63,10 +63,10 @@ impl AsyncRead for Io {
     }
 }
 
-impl AsyncWrite for Io {
+impl AsyncWrite for HyperIo {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let writer = &mut self.get_mut().writer;
-        writer.poll_write_with(context, |link| link.socket().try_write(bytes))
+        writer.poll_write_with(context, |conn| conn.socket().try_write(bytes))
     }
 
     fn poll_write_vectored(
@@ -75,7 +75,7 @@ impl AsyncWrite for Io {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let writer = &mut self.get_mut().writer;
-        writer.poll_write_with(context, |link| link.socket().try_write_vectored(slices))
+        writer.poll_write_with(context, |conn| conn.socket().try_write_vectored(slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -84,11 +84,11 @@ impl AsyncWrite for Io {
 
     /// hyper calls this when all it had is written.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link().set_flushed(context);
+        self.conn().set_flushed(context);
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(socket2::SockRef::from(self.link().socket()).shutdown(std::net::Shutdown::Write))
+        Poll::Ready(socket2::SockRef::from(self.conn().socket()).shutdown(std::net::Shutdown::Write))
     }
 }

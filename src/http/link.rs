@@ -1,6 +1,6 @@
 //! One connection's socket, and what the layers above and below hyper tell each other about it.
 //!
-//! hyper owns the [`Io`](super::io::Io) and the body; neither sees the other through it. What they must know of each other
+//! hyper owns the [`HyperIo`](super::io::HyperIo) and the body; neither sees the other through it. What they must know of each other
 //! goes through here: whether the socket is blocked, whether a stream is on it, and why it ended.
 
 use std::{
@@ -18,42 +18,42 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use super::{held::Held, silence::silence};
-use crate::{client::ClientKey, limits::Place, metrics::EndReason};
+use super::{held::PendingWrite, silence::unacknowledged_for};
+use crate::{client::ClientKey, limits::IdleGuard, metrics::EndReason};
 
 /// What is known of one connection. Its users run in the connection's own task, and on HTTP/2 in those of its requests.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct ConnState {
     socket: TcpStream,
     /// Where it waits while it has nothing to do; nowhere once that will not happen again.
-    place: Mutex<Option<Arc<Place>>>,
-    asked: AtomicBool,
-    claimed: AtomicBool,
-    streaming: AtomicBool,
-    blocked: AtomicBool,
-    declined: AtomicBool,
-    end: OnceLock<EndReason>,
-    held: Held,
+    idle_guard: Mutex<Option<Arc<IdleGuard>>>,
+    received_request: AtomicBool,
+    expects_stream: AtomicBool,
+    is_streaming: AtomicBool,
+    is_blocked: AtomicBool,
+    body_waits: AtomicBool,
+    end_reason: OnceLock<EndReason>,
+    pending_write: PendingWrite,
 }
 
-impl Link {
-    pub(super) fn new(socket: TcpStream, place: Option<Place>) -> Self {
+impl ConnState {
+    pub(super) fn new(socket: TcpStream, idle_guard: Option<IdleGuard>) -> Self {
         Self {
             socket,
-            place: Mutex::new(place.map(Arc::new)),
-            asked: AtomicBool::new(false),
-            claimed: AtomicBool::new(false),
-            streaming: AtomicBool::new(false),
-            blocked: AtomicBool::new(false),
-            declined: AtomicBool::new(false),
-            end: OnceLock::new(),
-            held: Held::default(),
+            idle_guard: Mutex::new(idle_guard.map(Arc::new)),
+            received_request: AtomicBool::new(false),
+            expects_stream: AtomicBool::new(false),
+            is_streaming: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
+            body_waits: AtomicBool::new(false),
+            end_reason: OnceLock::new(),
+            pending_write: PendingWrite::default(),
         }
     }
 
     /// What it was given to write, and has not written yet.
-    pub(super) fn held(&self) -> &Held {
-        &self.held
+    pub(super) fn pending_write(&self) -> &PendingWrite {
+        &self.pending_write
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
@@ -63,8 +63,8 @@ impl Link {
     /// Reads some bytes, as they are: for what comes before hyper. 0 is the end.
     pub(super) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            self.note(self.socket.readable().await)?;
-            match self.note(self.socket.try_read(buffer)) {
+            self.observe(self.socket.readable().await)?;
+            match self.observe(self.socket.try_read(buffer)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
@@ -75,72 +75,76 @@ impl Link {
     /// write all of it has to wait as everybody does.
     pub(super) fn send_now(&self, bytes: &[u8]) -> usize {
         // An error is met again by whoever writes next; only what it was is told once.
-        self.note(SockRef::from(&self.socket).send(bytes)).unwrap_or(0)
+        self.observe(SockRef::from(&self.socket).send(bytes)).unwrap_or(0)
     }
 
     /// A request came.
-    pub(super) fn ask(&self) {
-        self.asked.store(true, Ordering::Relaxed);
-        self.leave_lobby();
+    pub(super) fn on_request(&self) {
+        self.received_request.store(true, Ordering::Relaxed);
+        self.leave_idle();
     }
 
     /// A stream is what it will be answered with.
-    pub(super) fn claim(&self) {
-        self.claimed.store(true, Ordering::Relaxed);
+    pub(super) fn expect_stream(&self) {
+        self.expects_stream.store(true, Ordering::Relaxed);
     }
 
     /// The request has its answer. One that is no stream is as good as written: it is short.
-    pub(super) fn answered(&self) {
-        if !self.claimed.load(Ordering::Relaxed) {
-            self.enter_lobby();
+    pub(super) fn on_response(&self) {
+        if !self.expects_stream.load(Ordering::Relaxed) {
+            self.enter_idle();
         }
     }
 
     /// Whether a request ever came.
-    pub(super) fn has_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+    pub(super) fn has_received_request(&self) -> bool {
+        self.received_request.load(Ordering::Relaxed)
     }
 
     /// Now that it is known whose connection this is, it waits for a request.
-    pub(super) fn enter_lobby_as(&self, client: ClientKey) {
-        self.place().iter().for_each(|place| place.enter_as(client));
+    pub(super) fn enter_idle_as(&self, client: ClientKey) {
+        self.idle_guard()
+            .iter()
+            .for_each(|idle_guard| idle_guard.enter_as(client));
     }
 
     /// The same, for a trusted proxy.
-    pub(super) fn enter_lobby_as_proxy(&self) {
-        self.place().iter().for_each(|place| place.enter_as_proxy());
+    pub(super) fn enter_idle_as_proxy(&self) {
+        self.idle_guard()
+            .iter()
+            .for_each(|idle_guard| idle_guard.enter_as_proxy());
     }
 
     /// It has nothing to do any more.
-    pub(super) fn enter_lobby(&self) {
-        self.place().iter().for_each(|place| place.enter());
+    pub(super) fn enter_idle(&self) {
+        self.idle_guard().iter().for_each(|idle_guard| idle_guard.enter());
     }
 
     /// It has something to do, which is counted elsewhere.
-    pub(super) fn leave_lobby(&self) {
-        self.place().iter().for_each(|place| place.leave());
+    pub(super) fn leave_idle(&self) {
+        self.idle_guard().iter().for_each(|idle_guard| idle_guard.leave());
     }
 
     /// It has something to do to its end.
-    pub(super) fn leave_lobby_for_good(&self) {
-        *self.place.lock() = None;
+    pub(super) fn release_idle_guard(&self) {
+        *self.idle_guard.lock() = None;
     }
 
     /// Waits until it has to go for those that come.
-    pub(super) async fn sent_away(&self) {
-        match self.place() {
-            Some(place) => place.sent_away().await,
+    pub(super) async fn evicted(&self) {
+        match self.idle_guard() {
+            Some(idle_guard) => idle_guard.evicted().await,
             None => std::future::pending().await,
         }
     }
 
-    fn place(&self) -> Option<Arc<Place>> {
-        self.place.lock().clone()
+    fn idle_guard(&self) -> Option<Arc<IdleGuard>> {
+        self.idle_guard.lock().clone()
     }
 
     /// From now on an endless body is all that is on this connection: no second request is answered.
     pub(super) fn begin_stream(&self) {
-        self.streaming.store(true, Ordering::Relaxed);
+        self.is_streaming.store(true, Ordering::Relaxed);
     }
 
     /// Has its close be a reset: what the kernel still holds for this peer is freed at once.
@@ -150,72 +154,72 @@ impl Link {
     }
 
     pub(super) fn is_streaming(&self) -> bool {
-        self.streaming.load(Ordering::Relaxed)
+        self.is_streaming.load(Ordering::Relaxed)
     }
 
     /// What hyper has must be written before it gets more.
     pub(super) fn set_blocked(&self) {
-        self.blocked.store(true, Ordering::Relaxed);
+        self.is_blocked.store(true, Ordering::Relaxed);
     }
 
     /// All that hyper had is written. Wakes the connection if its body held back for that.
     pub(super) fn set_flushed(&self, context: &Context<'_>) {
-        self.blocked.store(false, Ordering::Relaxed);
-        self.held.clear();
+        self.is_blocked.store(false, Ordering::Relaxed);
+        self.pending_write.clear();
         // hyper flushes behind its last look at the body, and need not look again by itself.
-        if self.declined.swap(false, Ordering::Relaxed) {
+        if self.body_waits.swap(false, Ordering::Relaxed) {
             context.waker().wake_by_ref();
         }
     }
 
     /// Whether a body must hold back; if so, its task is woken when it need not any more.
-    pub(super) fn declines(&self) -> bool {
-        let blocked = self.blocked.load(Ordering::Relaxed);
-        if blocked {
-            self.declined.store(true, Ordering::Relaxed);
+    pub(super) fn should_wait(&self) -> bool {
+        let is_blocked = self.is_blocked.load(Ordering::Relaxed);
+        if is_blocked {
+            self.body_waits.store(true, Ordering::Relaxed);
         }
-        blocked
+        is_blocked
     }
 
     /// Notes that the socket took no byte for the stall deadline.
     pub(super) fn set_stalled(&self) {
         // The first reason is the cause of all others.
-        let _ = self.end.set(EndReason::Stalled);
+        let _ = self.end_reason.set(EndReason::Stalled);
     }
 
     /// Whether hyper has something that the socket did not take yet.
     pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Relaxed)
+        self.is_blocked.load(Ordering::Relaxed)
     }
 
-    /// For how long the peer has been silent although it should not be: see [`silence`].
-    pub(super) fn silence(&self) -> Duration {
-        silence(&self.socket)
+    /// For how long the peer has been silent although it should not be: see [`unacknowledged_for`].
+    pub(super) fn unacknowledged_for(&self) -> Duration {
+        unacknowledged_for(&self.socket)
     }
 
     /// Ends the connection at once, with a reset: what the kernel still holds for the peer is freed. Its task notices by
     /// the end of its input.
     pub(super) fn reset(&self, reason: EndReason) {
-        let _ = self.end.set(reason);
+        let _ = self.end_reason.set(reason);
         self.set_reset_on_close();
         // Fails on a socket that is gone already.
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
     }
 
     /// Why this connection ended, as far as its socket knows.
-    pub(super) fn end(&self) -> EndReason {
-        self.end.get().copied().unwrap_or(EndReason::ClientClosed)
+    pub(super) fn end_reason(&self) -> EndReason {
+        self.end_reason.get().copied().unwrap_or(EndReason::ClientClosed)
     }
 
     /// Passes a result of the socket on, and notes what it means.
-    pub(super) fn note<T>(&self, result: io::Result<T>) -> io::Result<T> {
+    pub(super) fn observe<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result
             && matches!(
                 error.kind(),
                 io::ErrorKind::TimedOut | io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable
             )
         {
-            let _ = self.end.set(EndReason::Vanished);
+            let _ = self.end_reason.set(EndReason::Vanished);
         }
         result
     }
@@ -224,13 +228,16 @@ impl Link {
     ///
     /// hyper would look for the end of its input only while it has nothing unread, so that a client that pipelined one
     /// byte behind its request and went would be noticed at the next heartbeat at best. This notices it at once.
-    pub(super) fn poll_gone(&self, context: &mut Context<'_>, budget: &mut usize) -> Poll<()> {
+    pub(super) fn poll_closed(&self, context: &mut Context<'_>, budget: &mut usize) -> Poll<()> {
         let mut rubbish = [0; 512];
         loop {
-            if self.note(ready!(self.socket.poll_read_ready(context))).is_err() {
+            if self
+                .observe(ready!(self.socket.poll_read_ready(context)))
+                .is_err()
+            {
                 return Poll::Ready(());
             }
-            match self.note(self.socket.try_read(&mut rubbish)) {
+            match self.observe(self.socket.try_read(&mut rubbish)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Ok(bytes @ 1..) if bytes <= *budget => *budget -= bytes,
                 _ => return Poll::Ready(()),

@@ -16,20 +16,20 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    connection::{self, Answer, Port, Rules},
-    panics::contain,
-    presence::Presence,
+    connection::{self, ListenerConfig, RequestHandler, ServerContext},
+    panics::catch_panic,
+    presence::ConnectionGuard,
 };
-use crate::drain::Watch;
+use crate::drain::DrainWatch;
 
 /// A port that is bound. Peers can connect already; they are served once [`serve`](super::serve) runs.
 #[derive(Debug)]
-pub struct Bound {
+pub struct BoundListener {
     listener: StdListener,
     address: SocketAddr,
 }
 
-impl Bound {
+impl BoundListener {
     /// Binds `address`; port 0 takes a free one.
     ///
     /// # Errors
@@ -40,14 +40,14 @@ impl Bound {
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        Self::inherited(socket.into())
+        Self::from_inherited(socket.into())
     }
 
     /// Takes over a listener that somebody else has bound.
     ///
     /// # Errors
     /// When it is not a listening socket.
-    pub fn inherited(listener: StdListener) -> io::Result<Self> {
+    pub fn from_inherited(listener: StdListener) -> io::Result<Self> {
         // One that is only bound has an address too, and every accept on it fails.
         if !SockRef::from(&listener).is_listener()? {
             return Err(io::Error::other("the socket does not listen"));
@@ -67,46 +67,57 @@ impl Bound {
     ///
     /// # Errors
     /// When there are no descriptors left.
-    pub fn share(&self) -> io::Result<OwnedFd> {
+    pub fn try_clone_fd(&self) -> io::Result<OwnedFd> {
         self.listener.try_clone().map(Into::into)
     }
 
     /// Serves whoever connects until the window of a drain ends (or, with a successor, begins), and returns when the last
     /// connection is closed.
-    pub(super) async fn serve(self, answer: impl Answer, rules: Rules, drain: Watch) -> io::Result<()> {
+    pub(super) async fn serve(
+        self,
+        handler: impl RequestHandler,
+        config: ListenerConfig,
+        drain: DrainWatch,
+    ) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
-        let (port, connections) = (Arc::new(Port::open(rules)), TaskTracker::new());
-        let mut failures = Failures::default();
+        let (server, connections) = (Arc::new(ServerContext::open(config)), TaskTracker::new());
+        let mut failures = AcceptFailures::default();
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = drain.closed() => break,
-                accepted = accept(&listener, &port.rules, &mut failures) => accepted,
+                () = drain.wait_until_closed() => break,
+                accepted = accept(&listener, &server.config, &mut failures) => accepted,
             };
             let (socket, peer) = accepted;
-            let metrics = &port.rules.metrics;
+            let metrics = &server.config.metrics;
             // Taken over, a connection outlives its task.
-            let presence = Presence::new(metrics, connections.token());
+            let connection_guard = ConnectionGuard::new(metrics, connections.token());
             let panics = metrics.panics().clone();
-            let connection = connection::serve(socket, peer, answer.clone(), Arc::clone(&port), presence);
-            tokio::spawn(contain(connection, panics));
+            let connection = connection::serve(
+                socket,
+                peer,
+                handler.clone(),
+                Arc::clone(&server),
+                connection_guard,
+            );
+            tokio::spawn(catch_panic(connection, panics));
         }
         drop(listener);
         // Streams stay until they are due. Whoever is through with one, and would ask again on the same connection, is to do
         // so where somebody else listens.
-        port.closing.last_call.cancel();
+        server.shutdown.graceful.cancel();
         connections.close();
         tokio::select! {
-            () = drain.ended() => {}
+            () = drain.wait_until_ended() => {}
             () = connections.wait() => {}
         }
-        port.closing.hang_up.cancel();
-        if timeout(LAST_CALL, connections.wait()).await.is_err() {
+        server.shutdown.close_idle.cancel();
+        if timeout(ABORT_AFTER, connections.wait()).await.is_err() {
             tracing::info!(
                 connections = connections.len(),
                 "cutting connections that do not end"
             );
-            port.closing.cut.cancel();
+            server.shutdown.abort.cancel();
             connections.wait().await;
         }
         Ok(())
@@ -114,20 +125,24 @@ impl Bound {
 }
 
 /// The next connection. What fails one peer only is no news; what fails all is said, and waited out.
-async fn accept(listener: &TcpListener, rules: &Rules, failures: &mut Failures) -> (TcpStream, SocketAddr) {
+async fn accept(
+    listener: &TcpListener,
+    config: &ListenerConfig,
+    failures: &mut AcceptFailures,
+) -> (TcpStream, SocketAddr) {
     loop {
-        if let Some(lobby) = rules.lobby() {
-            lobby.room().await;
+        if let Some(idle_connections) = config.idle_connections() {
+            idle_connections.wait_for_capacity().await;
         }
         match listener.accept().await {
             Ok(accepted) => {
-                failures.end();
+                failures.on_accepted();
                 return accepted;
             }
-            Err(error) if concerns_one_peer(&error) => {}
+            Err(error) if is_per_connection_error(&error) => {}
             Err(error) => {
-                rules.metrics.accept_failure();
-                failures.note(&error);
+                config.metrics.accept_failure();
+                failures.record(&error);
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -136,30 +151,37 @@ async fn accept(listener: &TcpListener, rules: &Rules, failures: &mut Failures) 
 
 /// Times in a row that no connection could be accepted. Each is counted; the log is told now and then.
 #[derive(Debug, Default)]
-struct Failures {
+struct AcceptFailures {
     count: u64,
-    told: Option<Instant>,
+    last_logged: Option<Instant>,
 }
 
-impl Failures {
-    fn note(&mut self, error: &io::Error) {
+impl AcceptFailures {
+    fn record(&mut self, error: &io::Error) {
         self.count += 1;
-        if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
-            self.told = Some(Instant::now());
+        if self
+            .last_logged
+            .is_none_or(|last_logged| last_logged.elapsed() >= LOG_INTERVAL)
+        {
+            self.last_logged = Some(Instant::now());
             tracing::warn!(%error, times = self.count, "cannot accept connections");
         }
     }
 
     /// One was accepted. What was told a moment ago stays told: where descriptors come and go, so does this.
-    fn end(&mut self) {
-        if self.count > 0 && self.told.is_some_and(|told| told.elapsed() >= TELL_AGAIN) {
+    fn on_accepted(&mut self) {
+        if self.count > 0
+            && self
+                .last_logged
+                .is_some_and(|last_logged| last_logged.elapsed() >= LOG_INTERVAL)
+        {
             tracing::info!(times = self.count, "connections are accepted again");
-            (self.count, self.told) = (0, None);
+            (self.count, self.last_logged) = (0, None);
         }
     }
 }
 
-fn concerns_one_peer(error: &io::Error) -> bool {
+fn is_per_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
@@ -175,10 +197,10 @@ const BACKLOG: i32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long the log is left alone with what it was told.
-const TELL_AGAIN: Duration = Duration::from_secs(30);
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long a connection has, behind the end of a drain's window, to write the rest of what it was writing.
-const LAST_CALL: Duration = Duration::from_secs(2);
+const ABORT_AFTER: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
@@ -188,18 +210,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_to_accept_are_told_once_in_a_while_however_many_there_are() {
-        let (mut failures, mut told) = (Failures::default(), Vec::new());
+        let (mut failures, mut last_logged) = (AcceptFailures::default(), Vec::new());
         for _ in 0..700 {
-            failures.note(&io::Error::from_raw_os_error(libc::EMFILE));
-            told.extend(failures.told);
+            failures.record(&io::Error::from_raw_os_error(libc::EMFILE));
+            last_logged.extend(failures.last_logged);
             // One connection fits in between.
-            failures.end();
+            failures.on_accepted();
             advance(ACCEPT_PAUSE).await;
         }
-        told.dedup();
-        assert_eq!(told.len(), 3, "in 70 s");
-        advance(TELL_AGAIN).await;
-        failures.end();
-        assert_eq!((failures.count, failures.told), (0, None));
+        last_logged.dedup();
+        assert_eq!(last_logged.len(), 3, "in 70 s");
+        advance(LOG_INTERVAL).await;
+        failures.on_accepted();
+        assert_eq!((failures.count, failures.last_logged), (0, None));
     }
 }

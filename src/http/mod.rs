@@ -1,6 +1,6 @@
 //! From a request to a body, and the one table from error to status.
 //!
-//! A request passes [`Bound`] (accept), `connection` (hyper), `front` (what all share), `router`, and `stream`, which reads
+//! A request passes [`BoundListener`] (accept), `connection` (hyper), `front` (what all share), `router`, and `stream`, which reads
 //! as its story. `delivery` decides what its client gets and when. There are two sinks for it: `body`, which hyper polls, and
 //! `socket`, which writes to a connection that `takeover` took back from hyper, in one of the `shards`.
 //!
@@ -55,20 +55,20 @@ mod stream;
 mod takeover;
 mod writer;
 
-pub use command::{Commands, Helm, NotSteered, Steered};
-pub use hosts::Hosts;
-pub use listener::Bound;
+pub use command::{AdminCommands, ClusterSwitch, SwitchError, Switched};
+pub use hosts::AllowedHosts;
+pub use listener::BoundListener;
 
 use std::{sync::Arc, time::Duration};
 
-use connection::{Limits, Rules};
-use front::Front;
-use settings::{Settings, Sink};
+use connection::{ListenerConfig, Timeouts};
+use front::HttpService;
+use settings::{HttpSettings, Sink};
 
 use crate::{
     catalog::Catalog,
-    client::{Proxies, Trusted},
-    drain::Watch,
+    client::{TrustedNetworks, TrustedProxies},
+    drain::DrainWatch,
     health::{Health, Readiness},
     limits::Admission,
     metrics::{HttpMetrics, Registry},
@@ -82,13 +82,13 @@ pub struct Gateway {
     /// Where their events come from.
     pub lanes: Lanes,
     /// Deadlines.
-    pub settings: Settings,
+    pub settings: HttpSettings,
     /// Whose word on who asks is taken on the public listener.
-    pub trusted: Trusted,
+    pub trusted: TrustedNetworks,
     /// Who may have how much.
     pub admission: Arc<Admission>,
     /// What may be commanded on the admin listener, and by whom.
-    pub commands: Commands,
+    pub commands: AdminCommands,
     /// Whether this replica has started.
     pub readiness: Readiness,
     /// How clusters, brokers, partitions and streams are.
@@ -98,25 +98,27 @@ pub struct Gateway {
     /// Everything that is counted, for `/metrics`.
     pub registry: Arc<Registry>,
     /// Says when to end. The drain is not complete before [`serve`] has returned.
-    pub drain: Watch,
+    pub drain: DrainWatch,
 }
 
 /// Serves both listeners until a drain ends: its window, and two seconds for what is still being written.
 ///
 /// # Errors
 /// When a listener cannot be given to the runtime.
-pub async fn serve(public: Bound, admin: Bound, gateway: Gateway) -> std::io::Result<()> {
+pub async fn serve(public: BoundListener, admin: BoundListener, gateway: Gateway) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
-    let serve = |listener: Bound, front, rules: Rules| listener.serve(front, rules, gateway.drain.clone());
-    let (to_public, to_admin) = (to_public(&gateway), to_admin(&gateway));
+    let serve = |listener: BoundListener, front, config: ListenerConfig| {
+        listener.serve(front, config, gateway.drain.clone())
+    };
+    let (public_config, admin_config) = (public_config(&gateway), admin_config(&gateway));
     let served = async {
         tokio::try_join!(
             serve(
                 public,
-                Front::public(&gateway, to_public.proxies.clone()),
-                to_public
+                HttpService::public(&gateway, public_config.proxies.clone()),
+                public_config
             ),
-            serve(admin, Front::admin(&gateway), to_admin),
+            serve(admin, HttpService::admin(&gateway), admin_config),
         )
     };
     tokio::select! {
@@ -126,28 +128,28 @@ pub async fn serve(public: Bound, admin: Bound, gateway: Gateway) -> std::io::Re
 }
 
 /// How strangers' connections are treated.
-fn to_public(gateway: &Gateway) -> Rules {
+fn public_config(gateway: &Gateway) -> ListenerConfig {
     let settings = &gateway.settings;
-    Rules {
-        lobby: |admission| &admission.lobby,
-        proxies: Proxies::new(gateway.trusted.clone(), settings.believed()),
+    ListenerConfig {
+        idle_connections: |admission| &admission.idle,
+        proxies: TrustedProxies::new(gateway.trusted.clone(), settings.client_addr_source()),
         proxy_protocol: settings.proxy_protocol,
         sink: settings.sink,
-        ..to_admin(gateway)
+        ..admin_config(gateway)
     }
 }
 
 /// How those of whoever runs riverhead are.
-fn to_admin(gateway: &Gateway) -> Rules {
-    Rules {
-        limits: Limits {
+fn admin_config(gateway: &Gateway) -> ListenerConfig {
+    ListenerConfig {
+        timeouts: Timeouts {
             stall_timeout: gateway.settings.stall_timeout,
             heartbeat: gateway.settings.heartbeat,
             head_timeout: HEAD_TIMEOUT,
         },
         admission: Some(Arc::clone(&gateway.admission)),
-        lobby: |admission| &admission.admin_lobby,
-        proxies: Proxies::default(),
+        idle_connections: |admission| &admission.admin_idle,
+        proxies: TrustedProxies::default(),
         proxy_protocol: false,
         sink: Sink::Body,
         metrics: gateway.metrics.clone(),

@@ -4,8 +4,8 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::link::Link;
-use crate::client::{BadHeader, Told};
+use super::link::ConnState;
+use crate::client::{InvalidProxyHeader, ProxyHeader};
 
 /// Which HTTP a client speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,28 +18,30 @@ pub(super) enum Protocol {
 
 /// Why a connection that must begin with a PROXY header is closed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotTold {
+pub(super) enum ProxyHeaderError {
     #[error(transparent)]
-    Bad(#[from] BadHeader),
+    Bad(#[from] InvalidProxyHeader),
     #[error(transparent)]
     Gone(#[from] io::Error),
 }
 
 /// Reads a PROXY header, and not one byte more.
-pub(super) async fn told(link: &Link) -> Result<Told, NotTold> {
-    let mut header = vec![0; Told::FIXED];
-    fill(link, &mut header).await?;
-    let rest = header.first_chunk().map_or(Err(BadHeader), Told::rest)?;
-    header.resize(Told::FIXED + rest, 0);
-    fill(link, &mut header[Told::FIXED..]).await?;
-    Ok(Told::read(&header)?)
+pub(super) async fn read_proxy_header(conn: &ConnState) -> Result<ProxyHeader, ProxyHeaderError> {
+    let mut header = vec![0; ProxyHeader::FIXED_LEN];
+    fill(conn, &mut header).await?;
+    let rest = header
+        .first_chunk()
+        .map_or(Err(InvalidProxyHeader), ProxyHeader::remaining_len)?;
+    header.resize(ProxyHeader::FIXED_LEN + rest, 0);
+    fill(conn, &mut header[ProxyHeader::FIXED_LEN..]).await?;
+    Ok(ProxyHeader::read(&header)?)
 }
 
 /// Reads until it is known what the client speaks: the first byte tells all but those who mean HTTP/2.
-pub(super) async fn protocol(link: &Link) -> io::Result<Protocol> {
+pub(super) async fn detect_protocol(conn: &ConnState) -> io::Result<Protocol> {
     let (mut read, mut length) = ([0; PREFACE.len()], 0);
     loop {
-        let more = link.read(&mut read[length..]).await?;
+        let more = conn.read(&mut read[length..]).await?;
         length += more;
         let first = &read[..length];
         if more == 0 || !PREFACE.starts_with(first) {
@@ -51,9 +53,9 @@ pub(super) async fn protocol(link: &Link) -> io::Result<Protocol> {
     }
 }
 
-async fn fill(link: &Link, mut buffer: &mut [u8]) -> io::Result<()> {
+async fn fill(conn: &ConnState, mut buffer: &mut [u8]) -> io::Result<()> {
     while !buffer.is_empty() {
-        let read = link.read(buffer).await?;
+        let read = conn.read(buffer).await?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -73,18 +75,18 @@ mod tests {
     use crate::http::link::tests::connected;
 
     /// A client, and our end.
-    async fn pair() -> (TcpStream, Link) {
+    async fn pair() -> (TcpStream, ConnState) {
         let (client, socket) = connected().await;
         client.set_nodelay(true).unwrap();
-        (client, Link::new(socket, None))
+        (client, ConnState::new(socket, None))
     }
 
     #[tokio::test]
     async fn the_first_byte_that_is_no_preface_tells() {
         for text in ["G", "PUT / HTTP/1.1\r\n", "PRI * HTTP/1", "\x16\x03\x01"] {
-            let (mut client, link) = pair().await;
+            let (mut client, conn) = pair().await;
             client.write_all(text.as_bytes()).await.unwrap();
-            let Protocol::Http1(read) = protocol(&link).await.unwrap() else {
+            let Protocol::Http1(read) = detect_protocol(&conn).await.unwrap() else {
                 panic!("{text}");
             };
             assert!(text.as_bytes().starts_with(&read), "{text}");
@@ -93,10 +95,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_preface_in_pieces_is_one() {
-        let (mut client, link) = pair().await;
+        let (mut client, conn) = pair().await;
         let (start, rest) = PREFACE.split_at(7);
         client.write_all(start).await.unwrap();
-        let reading = protocol(&link);
+        let reading = detect_protocol(&conn);
         let writing = client.write_all(rest);
         let (read, written) = tokio::join!(reading, writing);
         written.unwrap();
@@ -105,15 +107,21 @@ mod tests {
 
     #[tokio::test]
     async fn who_closes_first_has_said_nothing() {
-        let (client, link) = pair().await;
+        let (client, conn) = pair().await;
         drop(client);
-        assert_eq!(protocol(&link).await.unwrap(), Protocol::Http1(Bytes::new()));
-        let (mut client, link) = pair().await;
+        assert_eq!(
+            detect_protocol(&conn).await.unwrap(),
+            Protocol::Http1(Bytes::new())
+        );
+        let (mut client, conn) = pair().await;
         client
             .write_all(&b"\r\n\r\n\0\r\nQUIT\n\x21\x11"[..13])
             .await
             .unwrap();
         drop(client);
-        assert!(matches!(told(&link).await, Err(NotTold::Gone(_))));
+        assert!(matches!(
+            read_proxy_header(&conn).await,
+            Err(ProxyHeaderError::Gone(_))
+        ));
     }
 }

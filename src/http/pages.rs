@@ -13,12 +13,12 @@ use crate::catalog::Catalog;
 
 /// The two documents of the root, which are the same as long as the process runs: to make one costs more than a stream.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(super) struct RootDocuments {
     listing: Bytes,
     spec: Bytes,
 }
 
-impl Root {
+impl RootDocuments {
     pub(super) fn of(catalog: &Catalog) -> Self {
         Self {
             listing: listing(catalog).to_string().into(),

@@ -7,12 +7,12 @@ use crate::metrics::HttpMetrics;
 
 /// Counts a connection while it is open, whoever serves it: in the metrics, and for the listener that waits for its last one.
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(super) struct ConnectionGuard {
     open: Gauge,
     _token: TaskTrackerToken,
 }
 
-impl Presence {
+impl ConnectionGuard {
     pub(super) fn new(metrics: &HttpMetrics, token: TaskTrackerToken) -> Self {
         let open = metrics.connections().clone();
         open.inc();
@@ -20,7 +20,7 @@ impl Presence {
     }
 }
 
-impl Drop for Presence {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.open.dec();
     }

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use http::{HeaderMap, Uri};
 
-use self::parameters::Parameters;
+use self::parameters::StreamParameters;
 use super::error::Error;
 use crate::{
     catalog::Selection,
     filter::Filter,
-    metrics::StartPlace,
-    position::{self, Entry, IdForm, Position, Timestamp, TopicKey, place_elsewhere},
-    subscription::Coding,
+    metrics::StartPoint,
+    position::{self, IdForm, Position, PositionEntry, Timestamp, TopicKey, default_start_position},
+    subscription::ContentCoding,
 };
 
 /// What a client asks of its streams.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct StreamQuery {
     /// Where to go on.
     pub(super) position: Option<Position>,
     /// From when on, without a position.
@@ -28,7 +28,7 @@ pub(super) struct Question {
     /// How ids are written.
     pub(super) form: IdForm,
     /// How the stream is packed.
-    pub(super) coding: Coding,
+    pub(super) coding: ContentCoding,
     /// Whether a gap is a failure.
     pub(super) fails_on_gap: bool,
     /// Whether marked records are shown: a probe asks for its own.
@@ -37,7 +37,7 @@ pub(super) struct Question {
     pub(super) checkpoint: Option<Duration>,
 }
 
-impl Question {
+impl StreamQuery {
     /// Reads it. `now` is the time of the request.
     ///
     /// # Errors
@@ -48,11 +48,11 @@ impl Question {
         selection: &Selection,
         now: Timestamp,
     ) -> Result<Self, Error> {
-        let parameters = Parameters::read(uri, selection)?;
+        let parameters = StreamParameters::read(uri, selection)?;
         let since = parameters.since()?;
         let id = last_event_id(headers).or_else(|| parameters.last_event_id());
         let (position, since) = match id {
-            Some(id) => admit(position::decode(id)?, since, selection, now)?,
+            Some(id) => resolve_position(position::decode(id)?, since, selection, now)?,
             None => (None, since),
         };
         Ok(Self {
@@ -68,11 +68,11 @@ impl Question {
     }
 
     /// Where it begins, in a word.
-    pub(super) fn start(&self) -> StartPlace {
+    pub(super) fn start(&self) -> StartPoint {
         match (&self.position, self.since) {
-            (Some(_), _) => StartPlace::Id,
-            (None, Some(_)) => StartPlace::Since,
-            (None, None) => StartPlace::Live,
+            (Some(_), _) => StartPoint::Id,
+            (None, Some(_)) => StartPoint::Since,
+            (None, None) => StartPoint::Live,
         }
     }
 }
@@ -84,37 +84,37 @@ fn last_event_id(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// Keeps what of an id concerns the request's topics, and what then takes the place of `since`.
-fn admit(
+fn resolve_position(
     id: Position,
     since: Option<Timestamp>,
     selection: &Selection,
     now: Timestamp,
 ) -> Result<(Option<Position>, Option<Timestamp>), Error> {
     let mut entries = id.entries;
-    let mut topics = vec![Of::Foreign; entries.len()];
+    let mut topics = vec![TopicScope::Foreign; entries.len()];
     for (of, own) in [
-        (Of::Former, &selection.former_topics),
-        (Of::Asked, &selection.topics),
+        (TopicScope::Former, &selection.former_topics),
+        (TopicScope::Requested, &selection.topics),
     ] {
         let ranges = own.entries_of_each(&entries).into_iter();
         // One by one: most are of one partition.
         ranges.flatten().for_each(|entry| topics[entry] = of);
     }
-    let of = |of: Of| {
+    let of = |of: TopicScope| {
         let entries = entries.iter().zip(&topics);
         entries
             .filter(move |(_, topic)| **topic == of)
             .map(|(entry, _)| entry)
     };
-    if topics.contains(&Of::Foreign) {
-        return Err(not_available(of(Of::Foreign), selection));
+    if topics.contains(&TopicScope::Foreign) {
+        return Err(not_available(of(TopicScope::Foreign), selection));
     }
     // Of topics that the streams no longer have, the successors go on at the same time.
-    let successors = place_elsewhere(of(Of::Former).map(|entry| entry.place), now);
+    let successors = default_start_position(of(TopicScope::Former).map(|entry| entry.place), now);
     let successors = successors.map(|place| place.time().unwrap_or(0));
-    if topics.contains(&Of::Former) {
+    if topics.contains(&TopicScope::Former) {
         let mut topics = topics.iter();
-        entries.retain(|_| topics.next() == Some(&Of::Asked));
+        entries.retain(|_| topics.next() == Some(&TopicScope::Requested));
     }
     if entries.is_empty() {
         return Ok((None, successors.or(since)));
@@ -124,31 +124,31 @@ fn admit(
 
 /// Which topics an entry of an id is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Of {
+enum TopicScope {
     /// Those of the request.
-    Asked,
+    Requested,
     /// Those that its streams once had.
     Former,
     /// None of these.
     Foreign,
 }
 
-fn not_available<'e>(foreign: impl Iterator<Item = &'e Entry>, selection: &Selection) -> Error {
+fn not_available<'e>(foreign: impl Iterator<Item = &'e PositionEntry>, selection: &Selection) -> Error {
     let mut last = None;
     let topics = foreign.filter(|entry| last.replace(&entry.topic) != Some(&entry.topic));
-    let asked = topics.take(MOST_TOLD).map(|entry| match &entry.topic {
+    let requested = topics.take(MAX_LISTED).map(|entry| match &entry.topic {
         TopicKey::Name(name) => name.to_string(),
         TopicKey::Tag(tag) => format!("a topic with the tag {tag:08x}"),
     });
-    let asked = asked.collect();
+    let requested = requested.collect();
     Error::TopicNotAvailable {
-        asked,
+        requested,
         available: selection.topics.names().map(ToString::to_string).collect(),
     }
 }
 
 /// The most topics that an answer names of those that it refuses.
-const MOST_TOLD: usize = 32;
+const MAX_LISTED: usize = 32;
 
 #[cfg(test)]
 mod tests;

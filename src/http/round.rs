@@ -1,65 +1,67 @@
 //! Passes over all who get the same.
 
-use super::chunks::{Framed, WRITE};
-use crate::subscription::{Batch, Most, News, Stretch};
+use super::chunks::{FramedBatches, WRITE_LIMIT};
+use crate::subscription::{Batch, BatchLimit, BatchRun, GroupUpdate};
 
-/// What passes over a crowd give to each, and how far the pass has come.
+/// What passes over a group give to each, and how far the pass has come.
 ///
 /// What comes during a pass is added, so that each gets what there is by its turn, as if it had asked. Those whose turn was
 /// before get it in another pass.
 #[derive(Debug)]
-pub(super) struct Round {
+pub(super) struct BroadcastPass {
     /// `None` if each has to be polled.
-    share: Option<Share>,
+    shared_batches: Option<SharedBatches>,
     /// How many of its batches there were when the pass began: all have had them when it ends.
-    old: usize,
+    len_at_start: usize,
     /// The key of whose turn it is.
     next: usize,
 }
 
 /// Batches for all, composed and framed once.
 #[derive(Debug)]
-pub(super) struct Share {
-    stretch: Stretch,
-    framed: Framed,
+pub(super) struct SharedBatches {
+    batch_run: BatchRun,
+    framed: FramedBatches,
 }
 
-impl Round {
-    pub(super) fn new(news: News) -> Self {
-        let share = match news {
-            News::Stretch(stretch) => Some(Share::of(stretch)),
-            News::Each => None,
+impl BroadcastPass {
+    pub(super) fn new(update: GroupUpdate) -> Self {
+        let shared_batches = match update {
+            GroupUpdate::BatchRun(batch_run) => Some(SharedBatches::of(batch_run)),
+            GroupUpdate::PollEach => None,
         };
         Self {
-            old: share.as_ref().map_or(0, Share::len),
-            share,
+            len_at_start: shared_batches.as_ref().map_or(0, SharedBatches::len),
+            shared_batches,
             next: 0,
         }
     }
 
     /// How much may be added; nothing if each is polled, who takes what there is by itself.
-    pub(super) fn room(&self) -> Option<Most> {
-        self.share.as_ref().and_then(Share::room)
+    pub(super) fn remaining_capacity(&self) -> Option<BatchLimit> {
+        self.shared_batches
+            .as_ref()
+            .and_then(SharedBatches::remaining_capacity)
     }
 
     /// Adds what came since.
-    pub(super) fn add(&mut self, news: News) {
-        match (&mut self.share, news) {
-            (Some(share), News::Stretch(stretch)) => share.extend(stretch),
+    pub(super) fn add(&mut self, update: GroupUpdate) {
+        match (&mut self.shared_batches, update) {
+            (Some(shared_batches), GroupUpdate::BatchRun(batch_run)) => shared_batches.extend(batch_run),
             // Also those whose turn was before.
-            (_, news) => *self = Self::new(news),
+            (_, update) => *self = Self::new(update),
         }
     }
 
     /// The next key, as long as there is anything for whoever has it; there are keys up to `end`, and not all of them are
     /// somebody's.
-    pub(super) fn step(&mut self, end: usize) -> Option<usize> {
+    pub(super) fn next_key(&mut self, end: usize) -> Option<usize> {
         if self.next >= end {
-            let share = self.share.as_mut()?;
-            share.forget(self.old);
-            self.old = share.len();
+            let shared_batches = self.shared_batches.as_mut()?;
+            shared_batches.drop_first(self.len_at_start);
+            self.len_at_start = shared_batches.len();
             self.next = 0;
-            if self.old == 0 {
+            if self.len_at_start == 0 {
                 return None;
             }
         }
@@ -68,55 +70,55 @@ impl Round {
         (key < end).then_some(key)
     }
 
-    pub(super) fn share(&self) -> Option<&Share> {
-        self.share.as_ref()
+    pub(super) fn shared_batches(&self) -> Option<&SharedBatches> {
+        self.shared_batches.as_ref()
     }
 }
 
-impl Share {
-    fn of(stretch: Stretch) -> Self {
-        let mut framed = Framed::default();
-        frame(&stretch, &mut framed);
-        Self { stretch, framed }
+impl SharedBatches {
+    fn of(batch_run: BatchRun) -> Self {
+        let mut framed = FramedBatches::default();
+        frame(&batch_run, &mut framed);
+        Self { batch_run, framed }
     }
 
-    fn extend(&mut self, next: Stretch) {
+    fn extend(&mut self, next: BatchRun) {
         frame(&next, &mut self.framed);
-        self.stretch.extend(next);
+        self.batch_run.extend(next);
     }
 
-    fn forget(&mut self, count: usize) {
-        self.stretch.forget(count);
-        self.framed.forget(count);
+    fn drop_first(&mut self, count: usize) {
+        self.batch_run.drop_first(count);
+        self.framed.drop_first(count);
     }
 
     fn len(&self) -> usize {
-        self.stretch.batches().len()
+        self.batch_run.batches().len()
     }
 
     /// A client gets what comes during one pass, and what is here comes during two.
-    fn room(&self) -> Option<Most> {
-        let batches = (2 * WRITE.batches).saturating_sub(self.len());
-        let bytes = (2 * WRITE.bytes).saturating_sub(self.framed.len());
-        (batches > 0 && bytes > 0).then_some(Most { batches, bytes })
+    fn remaining_capacity(&self) -> Option<BatchLimit> {
+        let batches = (2 * WRITE_LIMIT.batches).saturating_sub(self.len());
+        let bytes = (2 * WRITE_LIMIT.bytes).saturating_sub(self.framed.len());
+        (batches > 0 && bytes > 0).then_some(BatchLimit { batches, bytes })
     }
 
-    pub(super) fn stretch(&self) -> &Stretch {
-        &self.stretch
+    pub(super) fn batch_run(&self) -> &BatchRun {
+        &self.batch_run
     }
 
-    /// What is to be written to one who has had `had` of its batches.
-    pub(super) fn bytes(&self, had: usize) -> &[u8] {
-        self.framed.behind(had)
+    /// What is to be written to one who has had `already_sent` of its batches.
+    pub(super) fn bytes_after(&self, already_sent: usize) -> &[u8] {
+        self.framed.bytes_after(already_sent)
     }
 
     /// The same, as batches.
-    pub(super) fn batches(&self, had: usize) -> &[Batch] {
-        &self.stretch.batches()[had..]
+    pub(super) fn batches_after(&self, already_sent: usize) -> &[Batch] {
+        &self.batch_run.batches()[already_sent..]
     }
 }
 
-fn frame(stretch: &Stretch, framed: &mut Framed) {
-    let data = stretch.batches().iter().map(|batch| &batch.bytes);
+fn frame(batch_run: &BatchRun, framed: &mut FramedBatches) {
+    let data = batch_run.batches().iter().map(|batch| &batch.bytes);
     data.for_each(|data| framed.push(data));
 }

@@ -18,45 +18,45 @@ use super::{Gateway, admin, command, cors, error::Error, pages, stream};
 
 /// The public listener's. Probes are not limited: a proxy asks for all of its clients, and must not find us gone.
 pub(super) fn public(gateway: &Arc<Gateway>) -> Router {
-    let root = Arc::new(pages::Root::of(&gateway.catalog));
+    let root = Arc::new(pages::RootDocuments::of(&gateway.catalog));
     let root = move |query: RawQuery| std::future::ready(root.answer(query));
     let routes = Router::new()
-        .route("/", answers(root))
-        .route("/_info", answers(pages::info))
-        .route("/robots.txt", answers(pages::robots))
+        .route("/", get_route(root))
+        .route("/_info", get_route(pages::info))
+        .route("/robots.txt", get_route(pages::robots))
         // Not `get`, which would run a GET for a HEAD and so begin a stream for nobody.
         .route(
             "/v2/stream/{streams}",
-            on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(allowed),
+            on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
         );
-    let routes = with_rest(routes).layer(from_fn(cors::answer_preflight));
+    let routes = with_fallbacks(routes).layer(from_fn(cors::answer_preflight));
     let limited = routes.layer(gateway.admission.rate.layer(refuse));
-    limited.merge(probes()).with_state(Arc::clone(gateway))
+    limited.merge(probe_routes()).with_state(Arc::clone(gateway))
 }
 
 /// The admin listener's.
 pub(super) fn admin(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new()
-        .route("/healthz", answers(admin::healthz))
-        .route("/metrics", answers(admin::metrics))
-        .route("/admin/clients", answers(admin::clients))
+        .route("/healthz", get_route(admin::healthz))
+        .route("/metrics", get_route(admin::metrics))
+        .route("/admin/clients", get_route(admin::clients))
         .route(
             "/admin/clusters/{stream}/active",
             post(command::activate).fallback(async || Error::NotPost),
         );
-    with_rest(routes.merge(probes())).with_state(Arc::clone(gateway))
+    with_fallbacks(routes.merge(probe_routes())).with_state(Arc::clone(gateway))
 }
 
 /// What both answer.
-fn probes() -> Router<Arc<Gateway>> {
+fn probe_routes() -> Router<Arc<Gateway>> {
     Router::new()
-        .route("/livez", answers(admin::livez))
-        .route("/readyz", answers(admin::readyz))
+        .route("/livez", get_route(admin::livez))
+        .route("/readyz", get_route(admin::readyz))
         .method_not_allowed_fallback(async || Error::BadMethod)
 }
 
 /// Adds what everything else is answered with; axum gives it to routes that are there already.
-fn with_rest(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
+fn with_fallbacks(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
     routes
         .fallback(async || Error::NoSuchPath)
         .method_not_allowed_fallback(async || Error::BadMethod)
@@ -67,16 +67,16 @@ pub(super) fn refuse(error: GovernorError) -> Response<Body> {
 }
 
 /// GET, HEAD and OPTIONS.
-fn answers<H, T>(handler: H) -> MethodRouter<Arc<Gateway>>
+fn get_route<H, T>(handler: H) -> MethodRouter<Arc<Gateway>>
 where
     H: Handler<T, Arc<Gateway>>,
     T: 'static,
 {
-    get(handler).options(allowed)
+    get(handler).options(options_response)
 }
 
 /// What an OPTIONS is answered with.
-pub(super) async fn allowed() -> Response {
+pub(super) async fn options_response() -> Response {
     (StatusCode::OK, [(header::ALLOW, ALLOWED)], ALLOWED).into_response()
 }
 

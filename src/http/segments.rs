@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::subscription::Unwritten;
+use crate::subscription::UnwrittenBytes;
 
 /// What is written of one batch: one piece, unless it is so large that a copy would cost too much for each client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Segments {
     }
 
     /// What they are to who holds them. What stands before a large text is its client's own.
-    pub(super) fn unwritten(&self) -> Unwritten {
+    pub(super) fn unwritten(&self) -> UnwrittenBytes {
         let mut largest: &[u8] = &[];
         let (mut before, mut own) = (0, 0);
         for piece in &self.pieces {
@@ -58,17 +58,17 @@ impl Segments {
         }
         let range = largest.as_ptr_range();
         // What is joined is shared from any of its batches on, to the same end.
-        let (text, own) = match largest.len() < JOINED {
+        let (text, own) = match largest.len() < MAX_JOINED_BYTES {
             true => (range.end.addr(), 0),
             false => (range.start.addr(), own),
         };
         let shared = self.length - own;
-        Unwritten { text, shared, own }
+        UnwrittenBytes { text, shared, own }
     }
 }
 
 /// More than batches come to that are joined, in bytes, and no more than a block of a large text.
-const JOINED: usize = 65_535;
+const MAX_JOINED_BYTES: usize = 65_535;
 
 impl From<Bytes> for Segments {
     fn from(piece: Bytes) -> Self {

@@ -12,17 +12,17 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 pub use super::hosts::{BadHostName, HostName};
-use crate::client::{Believed, Lists};
+use crate::client::{ClientAddrSource, ForwardedHeaders};
 
 /// The section `http`: the public listener and the streams it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct HttpSettings {
     /// Where the public listener accepts; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The peers whose forwarding headers are believed, without host bits. Empty believes nobody.
     pub trusted_proxies: Vec<IpNet>,
     /// Which of `X-Forwarded-For` and `Forwarded` say who asks, where there is no `client_header`.
-    pub forwarded: Lists,
+    pub forwarded: ForwardedHeaders,
     /// The one header of theirs that says who asks, in place of those.
     pub client_header: Option<HeaderName>,
     /// Whether each connection begins with a PROXY header (version 2), from a trusted proxy.
@@ -41,21 +41,21 @@ pub struct Settings {
     pub takeover: Duration,
 }
 
-impl Settings {
+impl HttpSettings {
     /// Where trusted proxies say for whom they speak.
-    pub(super) fn believed(&self) -> Believed {
-        let header = self.client_header.clone().map(Believed::Header);
-        header.unwrap_or(Believed::Lists(self.forwarded))
+    pub(super) fn client_addr_source(&self) -> ClientAddrSource {
+        let header = self.client_header.clone().map(ClientAddrSource::Header);
+        header.unwrap_or(ClientAddrSource::ForwardedHeaders(self.forwarded))
     }
 }
 
-impl Default for Settings {
+impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             // Loopback: what is served to the public is a decision, not an accident.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             trusted_proxies: Vec::new(),
-            forwarded: Lists::default(),
+            forwarded: ForwardedHeaders::default(),
             client_header: None,
             proxy_protocol: false,
             sink: Sink::default(),
@@ -112,7 +112,7 @@ pub struct AdminSettings {
     /// Where it accepts; port 0 takes a free one.
     pub listen: SocketAddr,
     /// What whoever commands something must know; `None` takes no commands.
-    pub token: Option<Token>,
+    pub token: Option<AdminToken>,
     /// The names under which it may be asked, beside addresses and `localhost`.
     pub hosts: Vec<HostName>,
 }
@@ -130,42 +130,42 @@ impl Default for AdminSettings {
 
 /// A secret of at least 16 visible ASCII characters. It is not shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token(Arc<str>);
+pub struct AdminToken(Arc<str>);
 
-/// The text is no [`Token`].
+/// The text is no [`AdminToken`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadToken {
+pub enum AdminTokenError {
     /// It could be guessed.
-    #[error("this has fewer than {LEAST_TOKEN} characters")]
+    #[error("this has fewer than {MIN_TOKEN_LEN} characters")]
     Short,
     /// It would not survive a header.
     #[error("this has a character that no header carries")]
     Character,
 }
 
-impl Token {
+impl AdminToken {
     pub(super) fn secret(&self) -> &str {
         &self.0
     }
 }
 
-impl FromStr for Token {
-    type Err = BadToken;
+impl FromStr for AdminToken {
+    type Err = AdminTokenError;
 
-    fn from_str(text: &str) -> Result<Self, BadToken> {
+    fn from_str(text: &str) -> Result<Self, AdminTokenError> {
         match text {
-            _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => Err(BadToken::Character),
-            _ if text.len() < LEAST_TOKEN => Err(BadToken::Short),
+            _ if !text.bytes().all(|byte| byte.is_ascii_graphic()) => Err(AdminTokenError::Character),
+            _ if text.len() < MIN_TOKEN_LEN => Err(AdminTokenError::Short),
             _ => Ok(Self(text.into())),
         }
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AdminToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token(..)")
     }
 }
 
 /// 96 bits, when it is base64.
-const LEAST_TOKEN: usize = 16;
+const MIN_TOKEN_LEN: usize = 16;

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 /// A peer whose application does not read still acknowledges; a peer that is busy with nothing is not asked. The first
 /// repetition comes at the earliest 200 ms after what was sent, so that a slow line alone is not taken for silence.
 #[cfg(target_os = "linux")]
-pub(super) fn silence(socket: &TcpStream) -> Duration {
+pub(super) fn unacknowledged_for(socket: &TcpStream) -> Duration {
     match tcp_info(socket) {
         Some(info) if info.tcpi_retransmits > 0 || info.tcpi_probes > 0 => {
             Duration::from_millis(info.tcpi_last_ack_recv.into())
@@ -22,7 +22,7 @@ pub(super) fn silence(socket: &TcpStream) -> Duration {
 
 /// Nothing is known.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn silence(_socket: &TcpStream) -> Duration {
+pub(super) fn unacknowledged_for(_socket: &TcpStream) -> Duration {
     Duration::ZERO
 }
 
@@ -66,7 +66,7 @@ mod tests {
         socket.write_all(b"acknowledged").await.unwrap();
         sleep(Duration::from_millis(300)).await;
         assert_eq!(
-            silence(&socket),
+            unacknowledged_for(&socket),
             Duration::ZERO,
             "it does not read, but it is there"
         );
@@ -78,7 +78,7 @@ mod tests {
         let vanished = Instant::now();
         socket.write_all(b"lost").await.unwrap();
         let noticed = async {
-            while silence(&socket) < Duration::from_millis(500) {
+            while unacknowledged_for(&socket) < Duration::from_millis(500) {
                 sleep(Duration::from_millis(5)).await;
             }
         };

@@ -29,9 +29,9 @@ fn milliseconds(text: &str) -> Option<Timestamp> {
 
 /// A time on the clock, in milliseconds since midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Clock(i64);
+struct TimeOfDay(i64);
 
-impl Clock {
+impl TimeOfDay {
     const MIDNIGHT: Self = Self(0);
 
     /// Returns the time with these parts. `24:00` is the end of the day; a leap second is none, as nothing that Kafka counts
@@ -44,7 +44,7 @@ impl Clock {
 }
 
 /// Returns the instant of a time on a day, where clocks are so many minutes ahead of UTC.
-fn instant(day: jiff::civil::Date, clock: Clock, ahead: i64) -> Option<Timestamp> {
+fn instant(day: jiff::civil::Date, clock: TimeOfDay, ahead: i64) -> Option<Timestamp> {
     let midnight = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
     midnight
         .as_millisecond()

@@ -15,63 +15,69 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 
 use super::{
-    chunks::Chunks, connection::take_leave, crowd::Served, http1::PIPELINED, link::Link, presence::Presence,
-    round::Share, takeover::Parked, writer::Writer,
+    chunks::ChunkQueue, connection::lingering_close, crowd::GroupMember, http1::MAX_PIPELINED_BYTES,
+    link::ConnState, presence::ConnectionGuard, round::SharedBatches, takeover::DetachedDelivery,
+    writer::SocketWriter,
 };
-use crate::subscription::{Audience, Hold, Row};
+use crate::subscription::{GroupCursor, LaneId, StallGuard};
 
 /// One client's stream on a connection that hyper has given back, behind the prelude. Serves it to its end, and closes the
 /// connection.
 pub(super) struct SocketSink {
-    writer: Writer,
-    chunks: Chunks,
+    writer: SocketWriter,
+    chunks: ChunkQueue,
     /// `None` once it has ended, and only its last bytes are to be written.
-    parked: Option<Parked>,
+    detached: Option<DetachedDelivery>,
     /// While its socket takes nothing. Behind what it holds, which goes first.
-    hold: Option<Box<Hold>>,
+    stall_guard: Option<Box<StallGuard>>,
     /// How much more the client may send.
     discard: usize,
     /// What comes behind the last byte. On the heap, because all who only wait would have to make room for it.
-    leave: Option<BoxFuture<'static, ()>>,
-    _presence: Presence,
+    closing: Option<BoxFuture<'static, ()>>,
+    _connection_guard: ConnectionGuard,
 }
 
 impl SocketSink {
-    pub(super) fn new(link: Arc<Link>, parked: Parked, stall_timeout: Duration, presence: Presence) -> Self {
+    pub(super) fn new(
+        conn: Arc<ConnState>,
+        detached: DetachedDelivery,
+        stall_timeout: Duration,
+        connection_guard: ConnectionGuard,
+    ) -> Self {
         Self {
-            writer: Writer::new(link, stall_timeout),
-            chunks: Chunks::default(),
-            parked: Some(parked),
-            hold: None,
-            discard: PIPELINED,
-            leave: None,
-            _presence: presence,
+            writer: SocketWriter::new(conn, stall_timeout),
+            chunks: ChunkQueue::default(),
+            detached: Some(detached),
+            stall_guard: None,
+            discard: MAX_PIPELINED_BYTES,
+            closing: None,
+            _connection_guard: connection_guard,
         }
     }
 
     /// Who gets the same; `None` once it has ended.
-    pub(super) fn audience(&self) -> Option<Audience> {
-        self.parked.as_ref().map(|parked| parked.delivery.audience())
+    pub(super) fn lane_id(&self) -> Option<LaneId> {
+        self.detached.as_ref().map(|detached| detached.delivery.lane_id())
     }
 
     /// Ready when it is over: ended and written, or broken, or the client is gone.
-    fn poll_served(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_stream(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.poll_written(context).is_ready() {
             return Poll::Ready(());
         }
-        self.writer.link().poll_gone(context, &mut self.discard)
+        self.writer.conn().poll_closed(context, &mut self.discard)
     }
 
     /// Writes what there is, and asks for more, once: whoever catches up always has more, and others wait.
     fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.poll_flush(context)?.is_pending() {
-            return self.wait_blocked(context);
+            return self.poll_blocked(context);
         }
         let more = self.fill(context);
         if self.poll_flush(context)?.is_pending() {
-            return self.wait_blocked(context);
+            return self.poll_blocked(context);
         }
-        if self.parked.is_none() {
+        if self.detached.is_none() {
             return Poll::Ready(Ok(()));
         }
         if more {
@@ -82,19 +88,19 @@ impl SocketSink {
 
     /// Takes what the delivery has, as far as it shares a write; whether there may be more.
     fn fill(&mut self, context: &mut Context<'_>) -> bool {
-        if let Some(parked) = &mut self.parked {
-            parked.delivery.mark();
+        if let Some(detached) = &mut self.detached {
+            detached.delivery.mark_written();
         }
-        while self.chunks.has_room() {
-            let Some(parked) = &mut self.parked else {
+        while self.chunks.has_capacity() {
+            let Some(detached) = &mut self.detached else {
                 return false;
             };
-            match parked.delivery.poll_next(context, false) {
+            match detached.delivery.poll_next(context, false) {
                 Poll::Ready(Some(batch)) => self.chunks.push(batch),
                 Poll::Ready(None) => self.end(),
                 Poll::Pending => return false,
             }
-            if self.is_full_of_its_own() {
+            if self.has_unshared_backlog() {
                 return true;
             }
         }
@@ -103,29 +109,30 @@ impl SocketSink {
 
     /// Whether it has a batch that nobody else has. It gets no other before that is written: what it holds while its socket takes
     /// nothing would be its own.
-    fn is_full_of_its_own(&self) -> bool {
-        let parked = self.parked.as_ref();
-        parked.is_some_and(|parked| !parked.delivery.is_shared()) && self.chunks.data() > OWN
+    fn has_unshared_backlog(&self) -> bool {
+        let detached = self.detached.as_ref();
+        detached.is_some_and(|detached| !detached.delivery.is_shared())
+            && self.chunks.data_len() > UNSHARED_ALLOWANCE
     }
 
     /// Writes of what all get what is new to it, if it waits for nothing else; whether it has to be polled then.
-    fn write_share(&mut self, share: &Share) -> bool {
-        let Some(parked) = self.parked.as_mut().filter(|_| self.chunks.is_empty()) else {
+    fn write_shared(&mut self, shared_batches: &SharedBatches) -> bool {
+        let Some(detached) = self.detached.as_mut().filter(|_| self.chunks.is_empty()) else {
             // It asks for itself once its socket has taken what it has.
             return false;
         };
-        let Some(had) = parked.delivery.take_stretch(share.stretch()) else {
+        let Some(already_sent) = detached.delivery.take_run(shared_batches.batch_run()) else {
             return true;
         };
-        let bytes = share.bytes(had);
+        let bytes = shared_batches.bytes_after(already_sent);
         if bytes.is_empty() {
             return false;
         }
-        let taken = self.writer.link().send_now(bytes);
+        let taken = self.writer.conn().send_now(bytes);
         if taken == bytes.len() {
             return false;
         }
-        for batch in share.batches(had) {
+        for batch in shared_batches.batches_after(already_sent) {
             self.chunks.push(batch.bytes.clone().into());
         }
         self.chunks.advance(taken);
@@ -133,20 +140,23 @@ impl SocketSink {
     }
 
     /// While the socket takes nothing, a delivery may only end; its last bytes are written all the same.
-    fn wait_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(parked) = &self.parked
-            && !self.writer.link().held().is_set()
+    fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(detached) = &self.detached
+            && !self.writer.conn().pending_write().is_set()
         {
-            self.writer.link().held().set(parked.delivery.given());
+            self.writer
+                .conn()
+                .pending_write()
+                .set(detached.delivery.unwritten_offsets());
         }
-        if let Some(parked) = &self.parked
-            && self.hold.is_none()
-            && self.chunks.data() > OWN
+        if let Some(detached) = &self.detached
+            && self.stall_guard.is_none()
+            && self.chunks.data_len() > UNSHARED_ALLOWANCE
         {
-            self.hold = parked.hold(self.chunks.unwritten()).map(Box::new);
+            self.stall_guard = detached.track_stalled(self.chunks.unwritten()).map(Box::new);
         }
-        while let Some(parked) = &mut self.parked {
-            match ready!(parked.delivery.poll_next(context, true)) {
+        while let Some(detached) = &mut self.detached {
+            match ready!(detached.delivery.poll_next(context, true)) {
                 // What a coding ends with.
                 Some(last) => self.chunks.push(last),
                 None => self.end(),
@@ -157,7 +167,7 @@ impl SocketSink {
 
     fn end(&mut self) {
         self.chunks.end();
-        self.parked = None;
+        self.detached = None;
     }
 
     /// Ready when all is written.
@@ -167,20 +177,20 @@ impl SocketSink {
         }
         while !self.chunks.is_empty() {
             let chunks = &self.chunks;
-            let write = |link: &Link| {
+            let write = |conn: &ConnState| {
                 chunks.write_with(|slices| match slices {
-                    [whole] => link.socket().try_write(whole),
-                    parts => link.socket().try_write_vectored(parts),
+                    [whole] => conn.socket().try_write(whole),
+                    parts => conn.socket().try_write_vectored(parts),
                 })
             };
             let taken = ready!(self.writer.poll_write_with(context, write))?;
             self.chunks.advance(taken);
-            if let Some(hold) = &self.hold {
-                hold.renew(self.chunks.unwritten());
+            if let Some(stall_guard) = &self.stall_guard {
+                stall_guard.update(self.chunks.unwritten());
             }
         }
-        self.hold = None;
-        self.writer.link().set_flushed(context);
+        self.stall_guard = None;
+        self.writer.conn().set_flushed(context);
         Poll::Ready(Ok(()))
     }
 }
@@ -190,47 +200,47 @@ impl Future for SocketSink {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if self.leave.is_none() {
-            ready!(Turn(&mut self).0.poll_served(context));
-            self.parked = None;
-            let link = Arc::clone(self.writer.link());
-            self.leave = Some(async move { take_leave(&link).await }.boxed());
+        if self.closing.is_none() {
+            ready!(PanicGuard(&mut self).0.poll_stream(context));
+            self.detached = None;
+            let conn = Arc::clone(self.writer.conn());
+            self.closing = Some(async move { lingering_close(&conn).await }.boxed());
         }
-        let leave = self.leave.as_mut();
-        leave.map_or(Poll::Ready(()), |leave| leave.poll_unpin(context))
+        let closing = self.closing.as_mut();
+        closing.map_or(Poll::Ready(()), |closing| closing.poll_unpin(context))
     }
 }
 
-impl Served for SocketSink {
-    fn sit_in(&mut self, row: &mut Option<Row>) {
-        if let Some(parked) = &mut self.parked {
-            parked.delivery.sit_in(row);
+impl GroupMember for SocketSink {
+    fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
+        if let Some(detached) = &mut self.detached {
+            detached.delivery.join_group(group_cursor);
         }
     }
 
     fn prefetch(&self) {
         black_box(self.chunks.is_empty());
-        black_box(self.writer.link().socket().as_raw_fd());
-        if let Some(parked) = &self.parked {
-            parked.delivery.prefetch();
+        black_box(self.writer.conn().socket().as_raw_fd());
+        if let Some(detached) = &self.detached {
+            detached.delivery.prefetch();
         }
     }
 
-    fn give(&mut self, share: &Share) -> bool {
-        Turn(self).0.write_share(share)
+    fn write_batches(&mut self, shared_batches: &SharedBatches) -> bool {
+        PanicGuard(self).0.write_shared(shared_batches)
     }
 }
 
 /// Bytes of its own that a sink may have beside a batch: the prelude, or a heartbeat.
-const OWN: usize = 256;
+const UNSHARED_ALLOWANCE: usize = 256;
 
-/// A sink while it is served. A stream that panics ends while that is known, and not when its shard lets go of it.
-struct Turn<'a>(&'a mut SocketSink);
+/// A sink while it is served. A stream that panics ends while that is known, and not when its write task lets go of it.
+struct PanicGuard<'a>(&'a mut SocketSink);
 
-impl Drop for Turn<'_> {
+impl Drop for PanicGuard<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.parked = None;
+            self.0.detached = None;
         }
     }
 }
@@ -250,22 +260,22 @@ mod tests {
     use crate::{
         drain,
         http::{
-            account::tests::account,
-            carried::Carried,
-            carrier::Carrier,
-            chunks::WRITE,
-            delivery::{Delivery, Feed, Terms},
+            account::tests::accounting,
+            carried::GuardedDelivery,
+            carrier::ConnHandle,
+            chunks::WRITE_LIMIT,
+            delivery::{BatchSource, Delivery, DeliveryConfig},
             link::tests::connected,
-            round::Round,
+            round::BroadcastPass,
         },
-        metrics::{self, HttpMetrics, StartPlace},
-        subscription::{Batch, Format, Stretch, tests::Stage},
+        metrics::{self, HttpMetrics, StartPoint},
+        subscription::{Batch, BatchRun, EventFormat, tests::Stage},
     };
 
     /// One who has had so many batches of each stretch.
-    struct Newcomer(Arc<AtomicUsize>);
+    struct FixedPrefixSource(Arc<AtomicUsize>);
 
-    impl Feed for Newcomer {
+    impl BatchSource for FixedPrefixSource {
         fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
             Poll::Pending
         }
@@ -274,58 +284,74 @@ mod tests {
             false
         }
 
-        fn take_stretch(&mut self, _stretch: &Stretch) -> Option<usize> {
+        fn take_run(&mut self, _stretch: &BatchRun) -> Option<usize> {
             Some(self.0.load(Relaxed))
         }
     }
 
-    async fn sink(had: &Arc<AtomicUsize>) -> (SocketSink, TcpStream) {
+    async fn sink(already_sent: &Arc<AtomicUsize>) -> (SocketSink, TcpStream) {
         let (peer, socket) = connected().await;
         SockRef::from(&socket).set_send_buffer_size(4096).unwrap();
-        let link = Arc::new(Link::new(socket, None));
+        let conn = Arc::new(ConnState::new(socket, None));
         let metrics = HttpMetrics::register(&mut metrics::registry());
-        let terms = Terms {
-            format: Format::Sse,
+        let delivery_config = DeliveryConfig {
+            format: EventFormat::Sse,
             heartbeat: FAR,
             hold_limit: FAR,
             ends_at_gap: false,
         };
         let (_, watch) = drain::channel();
-        let account = account(&metrics, StartPlace::Live);
-        let carried = Carried {
-            carrier: Carrier::alone(Arc::clone(&link)),
-            delivery: Delivery::new(Newcomer(Arc::clone(had)), terms, watch.ticket(), account),
+        let accounting = accounting(&metrics, StartPoint::Live);
+        let guarded = GuardedDelivery {
+            handle: ConnHandle::http1(Arc::clone(&conn)),
+            delivery: Delivery::new(
+                FixedPrefixSource(Arc::clone(already_sent)),
+                delivery_config,
+                watch.guard(),
+                accounting,
+            ),
         };
-        let presence = Presence::new(&metrics, TaskTracker::new().token());
-        (SocketSink::new(link, Box::new(carried), FAR, presence), peer)
+        let connection_guard = ConnectionGuard::new(&metrics, TaskTracker::new().token());
+        (
+            SocketSink::new(conn, Box::new(guarded), FAR, connection_guard),
+            peer,
+        )
     }
 
     const FAR: Duration = Duration::from_secs(86_400);
 
     #[tokio::test]
     async fn a_share_that_the_socket_does_not_take_at_once_is_written_as_it_does() {
-        let had = Arc::default();
-        let (mut sink, mut peer) = sink(&had).await;
+        let already_sent = Arc::default();
+        let (mut sink, mut peer) = sink(&already_sent).await;
         let stage = Stage::new();
-        let mut row = stage.row();
-        let share = |row: &mut Row| match row.poll_news(&Context::from_waker(Waker::noop()), WRITE) {
-            Poll::Ready(news) => Round::new(news),
+        let mut group_cursor = stage.group_cursor();
+        let shared_batches = |group_cursor: &mut GroupCursor| match group_cursor
+            .poll_update(&Context::from_waker(Waker::noop()), WRITE_LIMIT)
+        {
+            Poll::Ready(update) => BroadcastPass::new(update),
             Poll::Pending => panic!("no news"),
         };
         stage.publish([b"too early".to_vec()]);
-        let early = share(&mut row);
-        assert!(sink.give(early.share().unwrap()), "before its prelude");
+        let early = shared_batches(&mut group_cursor);
+        assert!(
+            sink.write_batches(early.shared_batches().unwrap()),
+            "before its prelude"
+        );
         assert!((&mut sink).now_or_never().is_none());
 
         stage.publish([b"little".to_vec()]);
-        assert!(!sink.give(share(&mut row).share().unwrap()));
+        assert!(!sink.write_batches(shared_batches(&mut group_cursor).shared_batches().unwrap()));
         let large = vec![b'x'; 8 * 1024 * 1024];
-        had.store(1, Relaxed);
+        already_sent.store(1, Relaxed);
         stage.publish([b"had".to_vec(), b"head".to_vec(), large.clone()]);
-        assert!(sink.give(share(&mut row).share().unwrap()), "there is a rest");
+        assert!(
+            sink.write_batches(shared_batches(&mut group_cursor).shared_batches().unwrap()),
+            "there is a rest"
+        );
         stage.publish([b"later".to_vec()]);
         assert!(
-            !sink.give(share(&mut row).share().unwrap()),
+            !sink.write_batches(shared_batches(&mut group_cursor).shared_batches().unwrap()),
             "it asks for itself, once it can take something"
         );
 

@@ -21,152 +21,156 @@ use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{held::Held, link::Link};
+use super::{held::PendingWrite, link::ConnState};
 use crate::metrics::EndReason;
 
 /// What is known of one request of a connection. All but the connection's counts is used by the request's own task only.
 #[derive(Debug)]
-pub(super) struct Strand {
-    link: Arc<Link>,
-    tally: Arc<Tally>,
-    claimed: AtomicBool,
-    /// Whether it keeps its connection out of the lobby.
+pub(super) struct H2Stream {
+    conn: Arc<ConnState>,
+    counts: Arc<StreamCounts>,
+    expects_stream: AtomicBool,
+    /// Whether it keeps its connection off the list of idle connections.
     busy: AtomicBool,
     /// How many pieces were given.
-    given: AtomicU64,
+    pieces_sent: AtomicU64,
     /// The last piece was given, and no more asked for since.
-    waits: AtomicBool,
+    is_blocked: AtomicBool,
     /// Why it has to end, if somebody but its client wants that.
-    end: OnceLock<EndReason>,
+    end_reason: OnceLock<EndReason>,
     waker: AtomicWaker,
-    held: Held,
+    pending_write: PendingWrite,
 }
 
 /// What one connection carries.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct StreamCounts {
     /// Requests that are not answered in full.
     pub(super) open: AtomicUsize,
     /// Requests in all.
-    pub(super) seen: AtomicUsize,
+    pub(super) total: AtomicUsize,
     /// Of the open ones, those that are being answered or have an endless body. Locked while the connection's place follows,
     /// because one may end while the next begins.
     busy: Mutex<usize>,
 }
 
-impl Strand {
-    pub(super) fn new(link: &Arc<Link>, tally: &Arc<Tally>) -> Self {
-        tally.open.fetch_add(1, Ordering::Relaxed);
-        tally.seen.fetch_add(1, Ordering::Relaxed);
-        let mut busy = tally.busy.lock();
+impl H2Stream {
+    pub(super) fn new(conn: &Arc<ConnState>, counts: &Arc<StreamCounts>) -> Self {
+        counts.open.fetch_add(1, Ordering::Relaxed);
+        counts.total.fetch_add(1, Ordering::Relaxed);
+        let mut busy = counts.busy.lock();
         *busy += 1;
-        link.leave_lobby();
+        conn.leave_idle();
         drop(busy);
         Self {
-            link: Arc::clone(link),
-            tally: Arc::clone(tally),
-            claimed: AtomicBool::new(false),
+            conn: Arc::clone(conn),
+            counts: Arc::clone(counts),
+            expects_stream: AtomicBool::new(false),
             busy: AtomicBool::new(true),
-            given: AtomicU64::new(0),
-            waits: AtomicBool::new(false),
-            end: OnceLock::new(),
+            pieces_sent: AtomicU64::new(0),
+            is_blocked: AtomicBool::new(false),
+            end_reason: OnceLock::new(),
             waker: AtomicWaker::new(),
-            held: Held::default(),
+            pending_write: PendingWrite::default(),
         }
     }
 
     /// A stream is what it will be answered with.
-    pub(super) fn claim(&self) {
-        self.claimed.store(true, Ordering::Relaxed);
+    pub(super) fn expect_stream(&self) {
+        self.expects_stream.store(true, Ordering::Relaxed);
     }
 
     /// It has its answer. One that is no stream keeps nobody busy.
-    pub(super) fn answered(&self) {
-        if !self.claimed.load(Ordering::Relaxed) {
-            self.rest();
+    pub(super) fn on_response(&self) {
+        if !self.expects_stream.load(Ordering::Relaxed) {
+            self.set_idle();
         }
     }
 
-    fn rest(&self) {
+    fn set_idle(&self) {
         if !self.busy.swap(false, Ordering::Relaxed) {
             return;
         }
-        let mut busy = self.tally.busy.lock();
+        let mut busy = self.counts.busy.lock();
         *busy -= 1;
         if *busy == 0 {
-            self.link.enter_lobby();
+            self.conn.enter_idle();
         }
     }
 
-    pub(super) fn end(&self) -> EndReason {
-        self.end.get().copied().unwrap_or_else(|| self.link.end())
+    pub(super) fn end_reason(&self) -> EndReason {
+        self.end_reason
+            .get()
+            .copied()
+            .unwrap_or_else(|| self.conn.end_reason())
     }
 
     /// What it was given last.
-    pub(super) fn held(&self) -> &Held {
-        &self.held
+    pub(super) fn pending_write(&self) -> &PendingWrite {
+        &self.pending_write
     }
 
     /// The connection that others are on as well.
-    pub(super) fn link(&self) -> &Link {
-        &self.link
+    pub(super) fn conn(&self) -> &ConnState {
+        &self.conn
     }
 
     /// Ends this stream, and no other of its connection.
     pub(super) fn reset(&self, reason: EndReason) {
-        let _ = self.end.set(reason);
+        let _ = self.end_reason.set(reason);
         self.waker.wake();
     }
 
     /// Whether the client has not made room for what comes next.
     pub(super) fn is_blocked(&self) -> bool {
-        self.waits.load(Ordering::Relaxed)
+        self.is_blocked.load(Ordering::Relaxed)
     }
 
     /// Whether it was [`reset`](Self::reset); if not, the task is woken when it is.
     fn is_reset(&self, context: &Context<'_>) -> bool {
         // Registered before the look that counts.
         self.waker.register(context.waker());
-        self.end.get().is_some()
+        self.end_reason.get().is_some()
     }
 
     /// How many pieces were given, if the client has not made room for the next.
-    fn waits(&self) -> Option<u64> {
-        self.is_blocked().then(|| self.given.load(Ordering::Relaxed))
+    fn blocked_at(&self) -> Option<u64> {
+        self.is_blocked()
+            .then(|| self.pieces_sent.load(Ordering::Relaxed))
     }
 }
 
-impl Drop for Strand {
+impl Drop for H2Stream {
     fn drop(&mut self) {
-        self.tally.open.fetch_sub(1, Ordering::Relaxed);
-        self.rest();
+        self.counts.open.fetch_sub(1, Ordering::Relaxed);
+        self.set_idle();
     }
 }
 
 /// A body in pieces, so that a client that takes some of a large batch is seen to take it.
-pub(super) struct Paced {
+pub(super) struct ChunkedBody {
     body: Body,
-    strand: Arc<Strand>,
+    h2_stream: Arc<H2Stream>,
     rest: Bytes,
 }
 
-impl Paced {
-    pub(super) fn new(body: Body, strand: Arc<Strand>) -> Self {
+impl ChunkedBody {
+    pub(super) fn new(body: Body, h2_stream: Arc<H2Stream>) -> Self {
         Self {
             body,
-            strand,
+            h2_stream,
             rest: Bytes::new(),
         }
     }
 
-    fn give(&mut self) -> Frame<Bytes> {
-        self.strand.given.fetch_add(1, Ordering::Relaxed);
-        self.strand.waits.store(true, Ordering::Relaxed);
+    fn next_piece(&mut self) -> Frame<Bytes> {
+        self.h2_stream.pieces_sent.fetch_add(1, Ordering::Relaxed);
+        self.h2_stream.is_blocked.store(true, Ordering::Relaxed);
         Frame::data(self.rest.split_to(self.rest.len().min(PIECE)))
     }
 }
 
-impl http_body::Body for Paced {
+impl http_body::Body for ChunkedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -174,7 +178,7 @@ impl http_body::Body for Paced {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        self.strand.waits.store(false, Ordering::Relaxed);
+        self.h2_stream.is_blocked.store(false, Ordering::Relaxed);
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -184,7 +188,7 @@ impl http_body::Body for Paced {
                 end => return Poll::Ready(end),
             }
         }
-        Poll::Ready(Some(Ok(self.give())))
+        Poll::Ready(Some(Ok(self.next_piece())))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -197,26 +201,26 @@ impl http_body::Body for Paced {
 }
 
 /// The task of a request, ended when its client has made no room for the stall deadline: hyper then resets the stream.
-pub(super) struct Watched<F> {
+pub(super) struct StallTimeout<F> {
     task: Pin<Box<F>>,
-    strand: Arc<Strand>,
+    h2_stream: Arc<H2Stream>,
     stall_timeout: Duration,
     /// At which piece it began to wait. Only while it waits: most never do.
     stall: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
-impl<F> Watched<F> {
-    pub(super) fn new(task: F, strand: Arc<Strand>, stall_timeout: Duration) -> Self {
+impl<F> StallTimeout<F> {
+    pub(super) fn new(task: F, h2_stream: Arc<H2Stream>, stall_timeout: Duration) -> Self {
         Self {
             task: Box::pin(task),
-            strand,
+            h2_stream,
             stall_timeout,
             stall: None,
         }
     }
 
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(piece) = self.strand.waits() else {
+        let Some(piece) = self.h2_stream.blocked_at() else {
             self.stall = None;
             return Poll::Pending;
         };
@@ -229,8 +233,8 @@ impl<F> Watched<F> {
             stall.as_mut().reset(Instant::now() + timeout);
         }
         if let Some(due) = self
-            .strand
-            .held()
+            .h2_stream
+            .pending_write()
             .due(timeout)
             .filter(|due| *due < stall.deadline())
         {
@@ -240,16 +244,16 @@ impl<F> Watched<F> {
     }
 }
 
-impl<F: Future<Output = ()>> Future for Watched<F> {
+impl<F: Future<Output = ()>> Future for StallTimeout<F> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if self.task.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
-        if !self.strand.is_reset(context) {
+        if !self.h2_stream.is_reset(context) {
             ready!(self.poll_stalled(context));
-            self.strand.reset(EndReason::Stalled);
+            self.h2_stream.reset(EndReason::Stalled);
         }
         Poll::Ready(())
     }

@@ -22,24 +22,24 @@ use tokio::time::timeout;
 use super::{
     Gateway,
     accept::format_of,
-    account::{Account, Opening},
-    carrier::Carrier,
+    account::{StreamAccounting, StreamInfo},
+    carrier::ConnHandle,
     checkpoint,
-    delivery::{Delivery, Terms},
+    delivery::{Delivery, DeliveryConfig},
     error::Error,
-    exit::Exit,
+    exit::EvictHandle,
     front::STREAMS,
-    http1::PIPELINED,
+    http1::MAX_PIPELINED_BYTES,
     json::JSON,
-    question::Question,
-    settings::Settings,
+    question::StreamQuery,
+    settings::HttpSettings,
 };
 use crate::{
     catalog::{Selection, StreamName, unescaped},
-    client::{ClientAddr, ClientKey, Named},
-    limits::{OpenStream, Wish},
-    metrics::{COMPOSITE, StartPlace},
-    subscription::{Coding, Follower, Format, Request},
+    client::{CandidateAddrs, ClientAddr, ClientKey},
+    limits::{Evictable, StreamRequest},
+    metrics::{COMPOSITE, StartPoint},
+    subscription::{ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
 };
 
 /// Answers with an endless body, or says before the first byte why not. Nothing here waits for Kafka, but for the verdict
@@ -47,11 +47,11 @@ use crate::{
 pub(super) async fn answer(
     State(gateway): State<Arc<Gateway>>,
     Extension(address): Extension<ClientAddr>,
-    named: Option<Extension<Named>>,
+    candidates: Option<Extension<CandidateAddrs>>,
     Extension(client): Extension<ClientKey>,
-    Extension(carrier): Extension<Carrier>,
+    Extension(handle): Extension<ConnHandle>,
     head: Parts,
-    sent: Body,
+    request_body: Body,
 ) -> Result<Response, Error> {
     let Parts {
         method,
@@ -64,40 +64,41 @@ pub(super) async fn answer(
     let format = format_of(&headers);
     let now = jiff::Timestamp::now().as_millisecond();
     let read = || {
-        let question = Question::read(&headers, &uri, &selection, now)?;
-        let first_id = checkpoint::wait(question.checkpoint, &headers, format)?;
-        Ok::<_, Error>((question, first_id))
+        let query = StreamQuery::read(&headers, &uri, &selection, now)?;
+        let first_id = checkpoint::wait(query.checkpoint, &headers, format)?;
+        Ok::<_, Error>((query, first_id))
     };
     if method == Method::HEAD {
-        return read().map(|(question, _)| respond(format, question.coding, endless()));
+        return read().map(|(query, _)| respond(format, query.coding, endless()));
     }
     // Before anything that a stranger can make long. Until the account has it, every way out of here gives it back.
-    let exit = Exit::new(&carrier, gateway.settings.heartbeat);
-    let permit = gateway
-        .admission
-        .admit(&wish(address, named, &selection), &watched(&exit))?;
-    let (question, first_id) = read()?;
-    discard(sent).await?;
-    let (start, fails_on_gap, coding) = (question.start(), question.fails_on_gap, question.coding);
+    let evict_handle = EvictHandle::new(&handle, gateway.settings.heartbeat);
+    let permit = gateway.admission.admit(
+        &stream_request(address, candidates, &selection),
+        &evictable(&evict_handle),
+    )?;
+    let (query, first_id) = read()?;
+    discard(request_body).await?;
+    let (start, fails_on_gap, coding) = (query.start(), query.fails_on_gap, query.coding);
     let (streams, label) = (names(&selection), label(&selection));
-    let request = request(selection, question, format, client, now);
-    let mut follower = gateway.lanes.follow(request)?;
+    let subscription_request = subscription_request(selection, query, format, client, now);
+    let mut subscriber = gateway.lanes.subscribe(subscription_request)?;
     if fails_on_gap {
-        verdict(&mut follower).await?;
+        resume_verdict(&mut subscriber).await?;
     }
-    let opening = Opening {
+    let info = StreamInfo {
         client,
         streams,
         start,
-        lines: Arc::clone(&gateway.admission.client_lines),
+        log_limiter: Arc::clone(&gateway.admission.client_log),
     };
-    let account = Account::open(opening, gateway.metrics.stream(&label), permit, exit);
-    let terms = terms(&gateway.settings, format, fails_on_gap);
-    let first_id = first_id.filter(|_| start == StartPlace::Live);
-    let delivery = Delivery::new(follower, terms, gateway.drain.ticket(), account)
-        .coded(coding)
-        .told_within(first_id);
-    let mut response = respond(format, coding, carrier.carry(delivery));
+    let accounting = StreamAccounting::open(info, gateway.metrics.stream(&label), permit, evict_handle);
+    let delivery_config = delivery_config(&gateway.settings, format, fails_on_gap);
+    let first_id = first_id.filter(|_| start == StartPoint::Live);
+    let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
+        .with_coding(coding)
+        .with_checkpoint_after(first_id);
+    let mut response = respond(format, coding, handle.into_body(delivery));
     if version == Version::HTTP_10 {
         // Its end is that of the connection, whatever the client would rather: hyper would keep an answer of another version.
         *response.version_mut() = Version::HTTP_10;
@@ -107,18 +108,18 @@ pub(super) async fn answer(
 
 /// Reads what was sent with the request, for a moment, so that whoever sends too much is told, and does not come back with as
 /// much when its stream ends for that. What comes later is thrown away as it comes.
-async fn discard(mut sent: Body) -> Result<(), Error> {
+async fn discard(mut request_body: Body) -> Result<(), Error> {
     let mut length = 0;
     let all = async {
-        while let Some(Ok(frame)) = sent.frame().await {
+        while let Some(Ok(frame)) = request_body.frame().await {
             length += frame.data_ref().map_or(0, Bytes::len);
-            if length > PIPELINED {
-                return Err(Error::BodyTooLarge(PIPELINED));
+            if length > MAX_PIPELINED_BYTES {
+                return Err(Error::BodyTooLarge(MAX_PIPELINED_BYTES));
             }
         }
         Ok(())
     };
-    timeout(SENT, all).await.unwrap_or(Ok(()))
+    timeout(BODY_TIMEOUT, all).await.unwrap_or(Ok(()))
 }
 
 /// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced
@@ -146,17 +147,23 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
     names.map(Cow::Owned).map_err(|_| Error::BadPath)
 }
 
-fn wish(client: ClientAddr, named: Option<Extension<Named>>, selection: &Selection) -> Wish {
+fn stream_request(
+    client: ClientAddr,
+    candidates: Option<Extension<CandidateAddrs>>,
+    selection: &Selection,
+) -> StreamRequest {
     let names = selection.streams.iter().map(StreamName::to_shared);
-    Wish {
+    StreamRequest {
         client,
-        named: named.map(|Extension(named)| named).unwrap_or_default(),
+        candidates: candidates
+            .map(|Extension(candidates)| candidates)
+            .unwrap_or_default(),
         names: names.collect(),
     }
 }
 
-fn watched(exit: &Arc<Exit>) -> Weak<dyn OpenStream> {
-    Arc::downgrade(exit) as _
+fn evictable(evict_handle: &Arc<EvictHandle>) -> Weak<dyn Evictable> {
+    Arc::downgrade(evict_handle) as _
 }
 
 fn names(selection: &Selection) -> Arc<str> {
@@ -176,23 +183,29 @@ fn label(selection: &Selection) -> String {
     }
 }
 
-fn request(selection: Selection, question: Question, format: Format, client: ClientKey, now: i64) -> Request {
-    Request {
+fn subscription_request(
+    selection: Selection,
+    query: StreamQuery,
+    format: EventFormat,
+    client: ClientKey,
+    now: i64,
+) -> SubscribeRequest {
+    SubscribeRequest {
         topics: selection.topics,
-        position: question.position,
-        since: question.since,
-        form: question.form,
+        position: query.position,
+        since: query.since,
+        form: query.form,
         format,
-        coding: question.coding,
-        shows_canaries: question.shows_canaries,
-        filter: question.filter,
+        coding: query.coding,
+        shows_canaries: query.shows_canaries,
+        filter: query.filter,
         client,
         now,
     }
 }
 
-fn terms(settings: &Settings, format: Format, ends_at_gap: bool) -> Terms {
-    Terms {
+fn delivery_config(settings: &HttpSettings, format: EventFormat, ends_at_gap: bool) -> DeliveryConfig {
+    DeliveryConfig {
         format,
         heartbeat: settings.heartbeat,
         hold_limit: settings.hold_limit,
@@ -201,17 +214,24 @@ fn terms(settings: &Settings, format: Format, ends_at_gap: bool) -> Terms {
 }
 
 /// Waits until it is known whether the position can be resumed without a gap.
-async fn verdict(follower: &mut Follower) -> Result<(), Error> {
-    match timeout(VERDICT, poll_fn(|context| follower.poll_verdict(context))).await {
-        Ok(verdict) => verdict.map_err(Error::Gap),
-        Err(_) => Err(Error::Undetermined { retry_after: VERDICT }),
+async fn resume_verdict(subscriber: &mut LaneSubscriber) -> Result<(), Error> {
+    match timeout(
+        VERDICT_TIMEOUT,
+        poll_fn(|context| subscriber.poll_gap_check(context)),
+    )
+    .await
+    {
+        Ok(resume_verdict) => resume_verdict.map_err(Error::Gap),
+        Err(_) => Err(Error::Undetermined {
+            retry_after: VERDICT_TIMEOUT,
+        }),
     }
 }
 
-fn respond(format: Format, coding: Coding, body: Body) -> Response {
+fn respond(format: EventFormat, coding: ContentCoding, body: Body) -> Response {
     let content_type = match format {
-        Format::Sse => "text/event-stream; charset=utf-8",
-        Format::Ndjson => JSON,
+        EventFormat::Sse => "text/event-stream; charset=utf-8",
+        EventFormat::Ndjson => JSON,
     };
     let headers = [
         // The first, and in lower case: a client guesses another charset without it, and one only looks at its start.
@@ -222,7 +242,7 @@ fn respond(format: Format, coding: Coding, body: Body) -> Response {
         (header::VARY, "Accept"),
     ];
     let mut response = (headers, body).into_response();
-    if coding == Coding::Gzip {
+    if coding == ContentCoding::Gzip {
         let gzip = HeaderValue::from_static("gzip");
         response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
     }
@@ -230,8 +250,8 @@ fn respond(format: Format, coding: Coding, body: Body) -> Response {
 }
 
 /// How long a client has to send what it sends with its request: it comes right behind the head, or never.
-const SENT: Duration = Duration::from_secs(1);
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a client that wants no gap waits for its head. Behind it lie questions to brokers, each of which is answered
 /// or given up within a few seconds; longer than this a proxy in between may give up first.
-const VERDICT: Duration = Duration::from_secs(5);
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -11,50 +11,50 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::link::Link;
+use super::link::ConnState;
 
 /// The one way to write to a connection, whoever has something to write.
 ///
 /// When a write has been waiting for the stall deadline and not one byte was taken, the connection is reset: a client
 /// that does not read must not keep its slot and its buffers. A client that reads slowly is not concerned, unless what it has
-/// been given was deleted since: see [`Held`](super::held::Held).
+/// been given was deleted since: see [`PendingWrite`](super::held::PendingWrite).
 #[derive(Debug)]
-pub(super) struct Writer {
-    link: Arc<Link>,
+pub(super) struct SocketWriter {
+    conn: Arc<ConnState>,
     stall_timeout: Duration,
     /// Only while a write waits: most sockets never need it.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
-impl Writer {
-    pub(super) fn new(link: Arc<Link>, stall_timeout: Duration) -> Self {
+impl SocketWriter {
+    pub(super) fn new(conn: Arc<ConnState>, stall_timeout: Duration) -> Self {
         Self {
-            link,
+            conn,
             stall_timeout,
             stall: None,
         }
     }
 
-    pub(super) fn link(&self) -> &Arc<Link> {
-        &self.link
+    pub(super) fn conn(&self) -> &Arc<ConnState> {
+        &self.conn
     }
 
     /// Writes once the socket takes something; says how much it took.
     pub(super) fn poll_write_with(
         &mut self,
         context: &mut Context<'_>,
-        write: impl Fn(&Link) -> io::Result<usize>,
+        write: impl Fn(&ConnState) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let due = self.link.held().due(self.stall_timeout);
+        let due = self.conn.pending_write().due(self.stall_timeout);
         if due.is_some_and(|due| due <= Instant::now()) {
             return Poll::Ready(Err(self.stalled()));
         }
         loop {
-            match self.link.socket().poll_write_ready(context) {
-                Poll::Ready(ready) => self.link.note(ready)?,
+            match self.conn.socket().poll_write_ready(context) {
+                Poll::Ready(ready) => self.conn.observe(ready)?,
                 Poll::Pending => return self.poll_stalled(context, due).map(Err),
             }
-            match self.link.note(write(&self.link)) {
+            match self.conn.observe(write(&self.conn)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 taken => {
                     self.stall = None;
@@ -66,7 +66,7 @@ impl Writer {
 
     /// Waits for the deadline, or until `due` if that comes first.
     fn poll_stalled(&mut self, context: &mut Context<'_>, due: Option<Instant>) -> Poll<io::Error> {
-        self.link.set_blocked();
+        self.conn.set_blocked();
         let timeout = self.stall_timeout;
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(timeout)));
         if let Some(due) = due.filter(|due| *due < stall.deadline()) {
@@ -77,8 +77,8 @@ impl Writer {
     }
 
     fn stalled(&self) -> io::Error {
-        self.link.set_stalled();
-        self.link.set_reset_on_close();
+        self.conn.set_stalled();
+        self.conn.set_reset_on_close();
         io::Error::new(io::ErrorKind::TimedOut, "the peer takes no bytes")
     }
 }

@@ -6,23 +6,23 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
     first: Duration,
-    most: Duration,
+    max: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(first: Duration, most: Duration) -> Self {
+    pub(super) fn new(first: Duration, max: Duration) -> Self {
         Self {
             first,
-            most,
+            max,
             next: first,
         }
     }
 
     /// The pause now; the one after it is twice as long.
-    pub(super) fn step(&mut self) -> Duration {
+    pub(super) fn next_delay(&mut self) -> Duration {
         let pause = self.next;
-        self.next = (pause * 2).min(self.most);
+        self.next = (pause * 2).min(self.max);
         pause
     }
 
@@ -39,9 +39,9 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_most_and_begin_again() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
-        let pauses: Vec<_> = (0..4).map(|_| backoff.step().as_millis()).collect();
+        let pauses: Vec<_> = (0..4).map(|_| backoff.next_delay().as_millis()).collect();
         assert_eq!(pauses, [100, 200, 350, 350]);
         backoff.reset();
-        assert_eq!(backoff.step().as_millis(), 100);
+        assert_eq!(backoff.next_delay().as_millis(), 100);
     }
 }

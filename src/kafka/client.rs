@@ -5,59 +5,59 @@
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
-use super::{connect::Profile, settings::Settings};
+use super::{connect::BrokerProfile, settings::ClusterSettings};
 
 /// What a client is for; it also names the client in logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ClientKind {
     /// Reads every partition at its end, and looks after the cluster's topology.
     Tail,
     /// Reads pages that have left memory.
     History,
     /// Asks leaders where partitions begin and end, and where a time is in them.
-    Questions,
+    OffsetQueries,
     /// Asks every broker how it is.
-    Witness,
+    StallDetector,
     /// Is opened to ask something once, and closed.
-    Glance,
+    OneShot,
     /// Finds out what of a log cannot be read; open only meanwhile.
     Search,
 }
 
-impl Kind {
+impl ClientKind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Tail => "tail",
             Self::History => "history",
-            Self::Questions => "questions",
-            Self::Witness => "witness",
-            Self::Glance => "glance",
+            Self::OffsetQueries => "questions",
+            Self::StallDetector => "witness",
+            Self::OneShot => "glance",
             Self::Search => "search",
         }
     }
 }
 
 /// The configuration of one client: our advice, under what the user says, under what riverhead rests on. All but the
-/// brokers to ask first, which change ([`Origin`](super::origin::Origin)).
-pub(super) fn config(settings: &Settings, kind: Kind, profile: Profile) -> ClientConfig {
+/// brokers to ask first, which change ([`ClusterIdentity`](super::identity::ClusterIdentity)).
+pub(super) fn config(settings: &ClusterSettings, kind: ClientKind, profile: BrokerProfile) -> ClientConfig {
     let mut config = ClientConfig::new();
-    set(&mut config, ADVICE);
+    set(&mut config, DEFAULTS);
     for (key, value) in &settings.librdkafka {
         config.set(key, value);
     }
-    set(&mut config, FOUNDATION);
+    set(&mut config, REQUIRED);
     set(
         &mut config,
         match kind {
-            Kind::Tail => TAIL,
-            Kind::History => HISTORY,
-            Kind::Questions => QUESTIONS,
-            Kind::Witness => WITNESS,
-            Kind::Glance => GLANCE,
-            Kind::Search => SEARCH,
+            ClientKind::Tail => TAIL,
+            ClientKind::History => HISTORY,
+            ClientKind::OffsetQueries => OFFSET_QUERIES,
+            ClientKind::StallDetector => STALL_DETECTOR,
+            ClientKind::OneShot => ONE_SHOT,
+            ClientKind::Search => SEARCH,
         },
     );
-    if profile == Profile::Embedded && !matches!(kind, Kind::Glance | Kind::Search) {
+    if profile == BrokerProfile::Embedded && !matches!(kind, ClientKind::OneShot | ClientKind::Search) {
         set(&mut config, EMBEDDED);
     }
     // A user's group would bring the coordinator back; the configuration refuses these, and this is the second lock.
@@ -84,7 +84,7 @@ pub(super) const PAGE_RECORDS: i64 = 1024;
 pub(super) const PAGE_BYTES: usize = 1 << 20;
 
 /// What the user may change.
-const ADVICE: &[(&str, &str)] = &[
+const DEFAULTS: &[(&str, &str)] = &[
     // A mute leader holds its partitions for one to two of these; the default of 60 s would be over a minute.
     ("socket.timeout.ms", "5000"),
     // Covers TCP, TLS and SASL; the default of 30 s lets connections to a dead broker linger in SYN_SENT.
@@ -106,7 +106,7 @@ const ADVICE: &[(&str, &str)] = &[
 ];
 
 /// What riverhead rests on.
-const FOUNDATION: &[(&str, &str)] = &[
+const REQUIRED: &[(&str, &str)] = &[
     // Any other value jumps over records without a word when an offset is out of range.
     ("auto.offset.reset", "error"),
     // Nobody is to see what a transaction has not committed.
@@ -154,17 +154,17 @@ const HISTORY: &[(&str, &str)] = &[
     ("connections.max.idle.ms", "60000"),
 ];
 
-const QUESTIONS: &[(&str, &str)] = &[
+const OFFSET_QUERIES: &[(&str, &str)] = &[
     // Planned closes: most of the time nobody asks.
     ("connections.max.idle.ms", "60000"),
 ];
 
-const WITNESS: &[(&str, &str)] = &[
+const STALL_DETECTOR: &[(&str, &str)] = &[
     // It reads no partition, so its statistics are short.
     ("statistics.interval.ms", "1000"),
 ];
 
-const GLANCE: &[(&str, &str)] = &[
+const ONE_SHOT: &[(&str, &str)] = &[
     // A watermark is compared with the tail's, which are high watermarks too.
     ("isolation.level", "read_uncommitted"),
     ("statistics.interval.ms", "0"),
@@ -191,9 +191,9 @@ const EMBEDDED: &[(&str, &str)] = &[("fetch.wait.max.ms", "10"), ("statistics.in
 mod tests {
     use super::*;
 
-    fn settings(extra: &[(&str, &str)]) -> Settings {
+    fn settings(extra: &[(&str, &str)]) -> ClusterSettings {
         let brokers = ["a:1", "b:2"].map(|broker| broker.parse().expect("an address"));
-        let mut settings = Settings::new("main", brokers.to_vec());
+        let mut settings = ClusterSettings::new("main", brokers.to_vec());
         settings.librdkafka = extra
             .iter()
             .map(|(k, v)| (k.to_string(), v.to_string()))
@@ -205,13 +205,13 @@ mod tests {
     fn no_client_has_a_group_even_if_the_user_asks_for_one() {
         let settings = settings(&[("group.id", "x"), ("group.instance.id", "y")]);
         for kind in [
-            Kind::Tail,
-            Kind::History,
-            Kind::Witness,
-            Kind::Glance,
-            Kind::Search,
+            ClientKind::Tail,
+            ClientKind::History,
+            ClientKind::StallDetector,
+            ClientKind::OneShot,
+            ClientKind::Search,
         ] {
-            let config = config(&settings, kind, Profile::Real);
+            let config = config(&settings, kind, BrokerProfile::Real);
             assert!(config.config_map().keys().all(|key| !key.starts_with("group.")));
             config
                 .create_native_config()
@@ -227,7 +227,7 @@ mod tests {
             ("check.crcs", "false"),
             ("sasl.mechanism", "PLAIN"),
         ]);
-        let config = config(&settings, Kind::Tail, Profile::Real);
+        let config = config(&settings, ClientKind::Tail, BrokerProfile::Real);
         assert_eq!(config.get("socket.timeout.ms"), Some("30000"));
         assert_eq!(config.get("auto.offset.reset"), Some("error"));
         assert_eq!(config.get("check.crcs"), Some("true"));

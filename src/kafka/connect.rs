@@ -12,42 +12,42 @@ use std::{
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
 use super::{
-    bootstrap,
-    client::{self, Kind},
-    clocks::Clocks,
-    cluster::{Notice, Supervisor},
-    counters::Counters,
-    damage::Damage,
-    handle::Handle,
-    history::Pool,
-    lookout::Leaders,
-    origin::Origin,
-    reader::Token,
-    session::Sessions,
-    settings::Settings,
-    status::Status,
-    topics::Topic,
-    witness,
+    bootstrap_check,
+    client::{self, ClientKind},
+    damage::DamageTracker,
+    handle::ClusterHandle,
+    history::HistoryPool,
+    identity::ClusterIdentity,
+    log_append_time::LogAppendTimeTopics,
+    metadata::PartitionLeaders,
+    metrics::KafkaMetrics,
+    reader::ShutdownGuard,
+    session::SessionFactory,
+    settings::ClusterSettings,
+    stall_detector,
+    status::ClusterStatus,
+    supervisor::{Supervisor, SupervisorEvent},
+    topics::TopicState,
 };
 use crate::{
     event::Encoding,
     health::{self, Health},
-    partition::{Directory, History, PartitionLog},
+    partition::{History, LogDirectory, PartitionLog},
 };
 
 /// How a cluster is read, beside its settings.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ClusterOptions {
     /// What pages may cost.
-    pub memory: Memory,
+    pub memory: MemoryLimits,
     /// What kind of brokers these are.
-    pub profile: Profile,
+    pub profile: BrokerProfile,
     /// Where to count.
-    pub counters: Counters,
+    pub counters: KafkaMetrics,
     /// Topics that are watched only, until they are to be read from here.
     pub standby: BTreeSet<Arc<str>>,
     /// The topics whose brokers set the timestamps, of all clusters together.
-    pub clocks: Clocks,
+    pub log_append_time_topics: LogAppendTimeTopics,
     /// The directory where what is known of the cluster is kept over a restart, if it is.
     pub state: Option<PathBuf>,
     /// Where to say how the cluster is.
@@ -56,7 +56,7 @@ pub struct Options {
 
 /// What pages may cost, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryLimits {
     /// All tail rings of the directory together.
     pub tail: usize,
     /// The cache of history pages.
@@ -65,7 +65,7 @@ pub struct Memory {
 
 /// What kind of brokers are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Profile {
+pub enum BrokerProfile {
     /// Real ones.
     #[default]
     Real,
@@ -89,60 +89,60 @@ pub enum ConnectError {
 
 /// A cluster that is being read. Dropping it ends the reading; [`shutdown`](Self::shutdown) also waits for it.
 pub struct Cluster {
-    handle: Handle,
-    pool: Arc<Pool>,
+    handle: ClusterHandle,
+    pool: Arc<HistoryPool>,
     gone: mpsc::Receiver<Infallible>,
 }
 
 /// What the parts of a cluster share.
 #[derive(Clone)]
-pub(super) struct Shared {
+pub(super) struct ClusterShared {
     pub(super) cluster: Arc<str>,
-    pub(super) directory: Arc<Directory>,
-    pub(super) leaders: Arc<Leaders>,
-    pub(super) origin: Arc<Origin>,
-    pub(super) status: Arc<Status>,
-    pub(super) clocks: Clocks,
+    pub(super) directory: Arc<LogDirectory>,
+    pub(super) leaders: Arc<PartitionLeaders>,
+    pub(super) identity: Arc<ClusterIdentity>,
+    pub(super) status: Arc<ClusterStatus>,
+    pub(super) log_append_time_topics: LogAppendTimeTopics,
     pub(super) renew_after: Duration,
     pub(super) overlap: Duration,
-    pub(super) memory: Memory,
-    pub(super) counters: Counters,
-    pub(super) health: Arc<health::Cluster>,
-    pub(super) damage: Arc<Damage>,
+    pub(super) memory: MemoryLimits,
+    pub(super) counters: KafkaMetrics,
+    pub(super) health: Arc<health::ClusterHealth>,
+    pub(super) damage: Arc<DamageTracker>,
 }
 
-impl Shared {
+impl ClusterShared {
     /// A record of this log bears its broker's time.
-    pub(super) fn bears_broker_time(&self, log: &PartitionLog) {
+    pub(super) fn note_log_append_time(&self, log: &PartitionLog) {
         let topic = &log.partition().topic;
-        self.clocks.add(topic);
-        self.status.broker_clock(topic);
+        self.log_append_time_topics.add(topic);
+        self.status.add_log_append_time_topic(topic);
         log.set_overlap(self.overlap);
     }
 }
 
 #[cfg(test)]
-impl Shared {
+impl ClusterShared {
     /// That of a cluster that nobody reads.
-    pub(super) fn of_nothing() -> Self {
-        Self::apart(&Settings::new("main", Vec::new()))
+    pub(super) fn for_test() -> Self {
+        Self::standalone(&ClusterSettings::new("main", Vec::new()))
     }
 }
 
-impl Shared {
+impl ClusterShared {
     /// That of a client which asks something once, and shares it with no other.
-    pub(super) fn apart(settings: &Settings) -> Self {
+    pub(super) fn standalone(settings: &ClusterSettings) -> Self {
         Self {
             cluster: Arc::clone(&settings.name),
-            directory: Directory::new(),
+            directory: LogDirectory::new(),
             leaders: Arc::default(),
-            origin: Origin::new(settings, None),
+            identity: ClusterIdentity::new(settings, None),
             status: Arc::default(),
-            clocks: Clocks::default(),
+            log_append_time_topics: LogAppendTimeTopics::default(),
             renew_after: Duration::MAX,
             overlap: Duration::ZERO,
-            memory: Memory { tail: 0, history: 0 },
-            counters: Counters::default(),
+            memory: MemoryLimits { tail: 0, history: 0 },
+            counters: KafkaMetrics::default(),
             damage: Arc::default(),
             health: Health::new().cluster(&settings.name, Vec::new(), Instant::now()),
         }
@@ -156,21 +156,21 @@ impl Shared {
 /// # Errors
 /// When librdkafka refuses the settings, or the system another thread.
 pub fn connect(
-    settings: &Settings,
+    settings: &ClusterSettings,
     topics: Vec<(Arc<str>, Encoding)>,
-    directory: Arc<Directory>,
-    options: Options,
+    directory: Arc<LogDirectory>,
+    options: ClusterOptions,
 ) -> Result<Cluster, ConnectError> {
     let name = Arc::clone(&settings.name);
     let seeds = settings.bootstrap.iter().map(ToString::to_string).collect();
-    let shared = Shared {
+    let shared = ClusterShared {
         health: options.health.cluster(&name, seeds, Instant::now()),
         cluster: Arc::clone(&name),
         directory,
         leaders: Arc::default(),
-        origin: Origin::new(settings, options.state.as_deref()),
+        identity: ClusterIdentity::new(settings, options.state.as_deref()),
         status: Arc::default(),
-        clocks: options.clocks.clone(),
+        log_append_time_topics: options.log_append_time_topics.clone(),
         renew_after: settings.renew_after,
         overlap: settings.failover_overlap,
         memory: options.memory,
@@ -182,72 +182,84 @@ pub fn connect(
         .set_transaction_patience(settings.transaction_patience);
     shared
         .counters
-        .begin(&name, topics.iter().map(|(topic, _)| &**topic));
-    let (token, gone) = mpsc::channel();
+        .initialize(&name, topics.iter().map(|(topic, _)| &**topic));
+    let (shutdown_guard, gone) = mpsc::channel();
     let inbox = mpsc::channel();
-    let configs =
-        [Kind::History, Kind::Questions].map(|kind| client::config(settings, kind, options.profile));
-    let pool = Pool::new(&shared, configs, settings.history_rate.get(), token.clone());
+    let configs = [ClientKind::History, ClientKind::OffsetQueries]
+        .map(|kind| client::config(settings, kind, options.profile));
+    let pool = HistoryPool::new(
+        &shared,
+        configs,
+        settings.history_rate.get(),
+        shutdown_guard.clone(),
+    );
     // From here on a fault drops the cluster, which ends what has been started.
     let cluster = Cluster {
-        handle: Handle {
+        handle: ClusterHandle {
             name,
-            notices: inbox.0.clone(),
-            origin: Arc::clone(&shared.origin),
+            events: inbox.0.clone(),
+            identity: Arc::clone(&shared.identity),
             status: Arc::clone(&shared.status),
             health: Arc::clone(&shared.health),
         },
         pool,
         gone,
     };
-    let config = client::config(settings, Kind::Tail, options.profile);
+    let config = client::config(settings, ClientKind::Tail, options.profile);
     let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
-    Damage::spawn(
-        client::config(settings, Kind::Search, options.profile),
+    DamageTracker::spawn(
+        client::config(settings, ClientKind::Search, options.profile),
         &shared,
-        token.clone(),
+        shutdown_guard.clone(),
     )
     .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
-    let watches = watch(settings, options.profile, &names, &shared, (&inbox.0, &token))?;
-    let notices = inbox.0.clone();
-    let mut sessions = Sessions::new(config, shared.clone(), names, notices, token.clone());
+    let watches = start_monitors(
+        settings,
+        options.profile,
+        &names,
+        &shared,
+        (&inbox.0, &shutdown_guard),
+    )?;
+    let events = inbox.0.clone();
+    let mut sessions = SessionFactory::new(config, shared.clone(), names, events, shutdown_guard.clone());
     let session = sessions.open()?;
     let topics = topics.into_iter().map(|(name, encoding)| {
         let active = !options.standby.contains(&name);
-        Topic::new(name, encoding, active)
+        TopicState::new(name, encoding, active)
     });
     let pool = Arc::clone(&cluster.pool);
     Supervisor::new(shared, topics.collect(), pool, (sessions, session), inbox)
-        .spawn((token, watches))
+        .spawn((shutdown_guard, watches))
         .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
     Ok(cluster)
 }
 
 /// What ends the watches when it is dropped.
-pub(super) type Watches = [mpsc::Sender<()>; 2];
+pub(super) type MonitorHandles = [mpsc::Sender<()>; 2];
 
 /// Starts those who ask how the cluster is, and read nothing.
-fn watch(
-    settings: &Settings,
-    profile: Profile,
+fn start_monitors(
+    settings: &ClusterSettings,
+    profile: BrokerProfile,
     topics: &[Arc<str>],
-    shared: &Shared,
-    (notices, token): (&mpsc::Sender<Notice>, &Token),
-) -> Result<Watches, ConnectError> {
+    shared: &ClusterShared,
+    (events, shutdown_guard): (&mpsc::Sender<SupervisorEvent>, &ShutdownGuard),
+) -> Result<MonitorHandles, ConnectError> {
     let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
-    let configs = [Kind::Witness, Kind::Glance].map(|kind| client::config(settings, kind, profile));
+    let configs =
+        [ClientKind::StallDetector, ClientKind::OneShot].map(|kind| client::config(settings, kind, profile));
     let (end_witness, over) = mpsc::channel();
-    let witness = witness::watch(
+    let witness = stall_detector::spawn(
         configs,
         topics.to_vec(),
         shared.clone(),
-        notices.clone(),
+        events.clone(),
         over,
-        token.clone(),
+        shutdown_guard.clone(),
     );
     witness.map_err(thread)?;
     let (end_bootstrap, over) = mpsc::channel();
-    bootstrap::watch(shared, over, token.clone()).map_err(thread)?;
+    bootstrap_check::spawn(shared, over, shutdown_guard.clone()).map_err(thread)?;
     Ok([end_witness, end_bootstrap])
 }
 
@@ -258,7 +270,7 @@ impl Cluster {
     }
 
     /// For those who decide and tell.
-    pub fn handle(&self) -> &Handle {
+    pub fn handle(&self) -> &ClusterHandle {
         &self.handle
     }
 
@@ -278,7 +290,7 @@ impl Cluster {
     }
 
     fn stop(&self) {
-        let _ = self.handle.notices.send(Notice::Stop);
+        let _ = self.handle.events.send(SupervisorEvent::Stop);
         self.pool.close();
     }
 }

@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    client::Kind,
-    connect::Shared,
-    counters::{ClientLabels, Counters, ErrorLabels},
-    damage::Damage,
+    client::ClientKind,
+    connect::ClusterShared,
+    damage::DamageTracker,
     faults,
-    statistics::{Answers, Statistics},
+    metrics::{ClientLabels, ErrorLabels, KafkaMetrics},
+    statistics::{ResponseCounts, Statistics},
 };
 use crate::health;
 use parking_lot::Mutex;
@@ -20,36 +20,36 @@ use rdkafka::{
 /// Takes one client's logs, errors and statistics.
 pub(super) struct Context {
     cluster: Arc<str>,
-    kind: Kind,
-    counters: Counters,
-    health: Arc<health::Cluster>,
-    damage: Arc<Damage>,
-    seen: Mutex<Seen>,
-    answers: Mutex<Answers>,
+    kind: ClientKind,
+    counters: KafkaMetrics,
+    health: Arc<health::ClusterHealth>,
+    damage: Arc<DamageTracker>,
+    last: Mutex<LastStatistics>,
+    answers: Mutex<ResponseCounts>,
 }
 
 /// What the last statistics said; counters and gauges of several clients are one, so only changes are added.
 #[derive(Default)]
-struct Seen {
+struct LastStatistics {
     received: u64,
     connections: i64,
 }
 
 impl Context {
-    pub(super) fn new(shared: &Shared, kind: Kind) -> Self {
+    pub(super) fn new(shared: &ClusterShared, kind: ClientKind) -> Self {
         Self {
             cluster: Arc::clone(&shared.cluster),
             kind,
             counters: shared.counters.clone(),
             health: Arc::clone(&shared.health),
             damage: Arc::clone(&shared.damage),
-            seen: Mutex::default(),
+            last: Mutex::default(),
             answers: Mutex::default(),
         }
     }
 
     /// Counts an error by its name.
-    pub(super) fn count(&self, code: RDKafkaErrorCode) {
+    pub(super) fn count_error(&self, code: RDKafkaErrorCode) {
         let labels = ErrorLabels {
             cluster: self.cluster.to_string(),
             client: self.kind.name().to_owned(),
@@ -58,10 +58,10 @@ impl Context {
         self.counters.errors.get_or_create(&labels).inc();
     }
 
-    fn take(&self, now: &Seen) {
-        let mut seen = self.seen.lock();
+    fn add_changes(&self, now: &LastStatistics) {
+        let mut last = self.last.lock();
         let labels = self.labels();
-        let received = now.received.saturating_sub(seen.received);
+        let received = now.received.saturating_sub(last.received);
         self.counters
             .received_bytes
             .get_or_create(&labels)
@@ -69,30 +69,30 @@ impl Context {
         self.counters
             .connections
             .get_or_create(&labels)
-            .inc_by(now.connections - seen.connections);
-        seen.received += received;
-        seen.connections = now.connections;
+            .inc_by(now.connections - last.connections);
+        last.received += received;
+        last.connections = now.connections;
     }
 
     /// Every client sees brokers and partitions of its own; each fact has one that knows it best.
-    fn tell(&self, statistics: &Statistics, at: Instant) {
-        for (broker, pause) in statistics.throttling() {
-            self.health.throttled(broker, pause, at);
-            if self.kind == Kind::Search {
-                self.damage.hindered();
+    fn report(&self, statistics: &Statistics, at: Instant) {
+        for (broker, pause) in statistics.throttled_brokers() {
+            self.health.record_throttle(broker, pause, at);
+            if self.kind == ClientKind::Search {
+                self.damage.record_throttled();
             }
         }
         match self.kind {
-            Kind::Tail => {
+            ClientKind::Tail => {
                 for (topic, number, fetching) in statistics.partitions(&mut self.answers.lock()) {
                     if let Some(partition) = self.health.partition(topic, number) {
-                        partition.fetching(fetching, at);
+                        partition.record_statistics(fetching, at);
                     }
                 }
-                faults::log_news(&self.cluster, &self.health, at);
+                faults::log_fault_changes(&self.cluster, &self.health, at);
             }
-            Kind::Witness => self.health.set_brokers(statistics.learned(), at),
-            Kind::History | Kind::Questions | Kind::Glance | Kind::Search => {}
+            ClientKind::StallDetector => self.health.set_brokers(statistics.cluster_brokers(), at),
+            ClientKind::History | ClientKind::OffsetQueries | ClientKind::OneShot | ClientKind::Search => {}
         }
     }
 
@@ -106,7 +106,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        let open = self.seen.lock().connections;
+        let open = self.last.lock().connections;
         self.counters
             .connections
             .get_or_create(&self.labels())
@@ -142,7 +142,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        self.count(code);
+        self.count_error(code);
         self.health.error(reason);
         tracing::debug!(target: "librdkafka", cluster = &*self.cluster, client = self.kind.name(), "{code:?}: {reason}");
     }
@@ -152,8 +152,8 @@ impl ClientContext for Context {
         let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
             return;
         };
-        self.tell(&statistics, Instant::now());
-        self.take(&Seen {
+        self.report(&statistics, Instant::now());
+        self.add_changes(&LastStatistics {
             received: statistics.rx_bytes,
             connections: statistics.connections() as i64,
         });
@@ -168,8 +168,8 @@ mod tests {
 
     #[test]
     fn statistics_add_up_and_rubbish_changes_nothing() {
-        let shared = Shared::of_nothing();
-        let (context, counters) = (Context::new(&shared, Kind::Tail), shared.counters);
+        let shared = ClusterShared::for_test();
+        let (context, counters) = (Context::new(&shared, ClientKind::Tail), shared.counters);
         let labels = context.labels();
         context.stats_raw(br#"{"rx_bytes":10,"brokers":{"a":{"state":"UP"},"b":{"state":"INIT"}}}"#);
         context.stats_raw(br#"{"rx_bytes":30,"brok"#);

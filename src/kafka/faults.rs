@@ -4,48 +4,54 @@ use std::time::Instant;
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::connect::Shared;
+use super::connect::ClusterShared;
 use crate::{
-    health::{self, FaultNews, Side},
+    health::{self, FaultEvent, FaultSource},
     partition::TopicPartition,
 };
 
-impl Shared {
+impl ClusterShared {
     /// Notes that a try to read a partition failed. Does nothing for a partition that no look has shown yet.
-    pub(super) fn fault(&self, partition: &TopicPartition, side: Side, code: RDKafkaErrorCode, reason: &str) {
+    pub(super) fn record_fault(
+        &self,
+        partition: &TopicPartition,
+        side: FaultSource,
+        code: RDKafkaErrorCode,
+        reason: &str,
+    ) {
         if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
             let words = code.to_string();
             let reason = if reason.is_empty() { &words } else { reason };
-            cell.fault(side, &name(code), reason, Instant::now());
+            cell.record_fault(side, &name(code), reason, Instant::now());
         }
     }
 
     /// Notes that a try to read a partition succeeded.
-    pub(super) fn success(&self, partition: &TopicPartition, side: Side) {
+    pub(super) fn record_success(&self, partition: &TopicPartition, side: FaultSource) {
         if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
-            cell.success(side);
+            cell.record_success(side);
         }
     }
 }
 
 /// Logs each fault that has begun to persist, and each that does not any more. Call it every few seconds.
-pub(super) fn log_news(cluster: &str, health: &health::Cluster, now: Instant) {
-    for (topic, news) in health.topic_news(now) {
+pub(super) fn log_fault_changes(cluster: &str, health: &health::ClusterHealth, now: Instant) {
+    for (topic, news) in health.topic_fault_events(now) {
         match news {
-            FaultNews::Begun {
+            FaultEvent::Begun {
                 name, reason, lasts, ..
             } => {
                 tracing::error!(cluster, %topic, error = &*name, ?lasts, "{reason}; it is asked for again");
             }
-            FaultNews::Ended { name, .. } => {
+            FaultEvent::Ended { name, .. } => {
                 tracing::info!(cluster, %topic, error = &*name, "the cluster tells of the topic again");
             }
         }
     }
     for (topic, partition, cell) in health.partitions() {
-        for news in cell.news(now) {
+        for news in cell.fault_events(now) {
             match news {
-                FaultNews::Begun {
+                FaultEvent::Begun {
                     side,
                     name,
                     reason,
@@ -54,7 +60,7 @@ pub(super) fn log_news(cluster: &str, health: &health::Cluster, now: Instant) {
                     cluster, %topic, partition, error = &*name, ?lasts,
                     "{}: {reason}; it is tried on", subject(side)
                 ),
-                FaultNews::Ended { side, name } => {
+                FaultEvent::Ended { side, name } => {
                     tracing::info!(cluster, %topic, partition, error = &*name, ?side, "the partition's fault is over");
                 }
             }
@@ -63,12 +69,12 @@ pub(super) fn log_news(cluster: &str, health: &health::Cluster, now: Instant) {
 }
 
 /// Returns the begin of a line of the log, which says who met a fault.
-fn subject(side: Side) -> &'static str {
+fn subject(side: FaultSource) -> &'static str {
     match side {
-        Side::Tail => "the partition cannot be read",
-        Side::History => "the partition's history cannot be read",
-        Side::Bounds => "the partition's leader does not tell where it begins and ends",
-        Side::Topology => "the partition's topic is not told of",
+        FaultSource::Tail => "the partition cannot be read",
+        FaultSource::History => "the partition's history cannot be read",
+        FaultSource::Bounds => "the partition's leader does not tell where it begins and ends",
+        FaultSource::Topology => "the partition's topic is not told of",
     }
 }
 

@@ -3,33 +3,33 @@
 use std::sync::{Arc, mpsc};
 
 use super::{
-    cluster::Notice,
-    counters::Counters,
-    guard::{self, Guard},
-    origin::Origin,
+    identity::ClusterIdentity,
+    metrics::KafkaMetrics,
     settings::BrokerAddr,
-    status::Status,
+    status::ClusterStatus,
+    supervisor::SupervisorEvent,
+    threads::{self, PanicHandler},
 };
 use crate::health;
 
 /// One cluster, for those who decide and tell. Clones are the same; they do not keep it running.
 #[derive(Clone)]
-pub struct Handle {
+pub struct ClusterHandle {
     pub(super) name: Arc<str>,
-    pub(super) notices: mpsc::Sender<Notice>,
-    pub(super) origin: Arc<Origin>,
-    pub(super) status: Arc<Status>,
-    pub(super) health: Arc<health::Cluster>,
+    pub(super) events: mpsc::Sender<SupervisorEvent>,
+    pub(super) identity: Arc<ClusterIdentity>,
+    pub(super) status: Arc<ClusterStatus>,
+    pub(super) health: Arc<health::ClusterHealth>,
 }
 
-impl Handle {
+impl ClusterHandle {
     /// Its configured name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
     /// What is known of it now.
-    pub fn status(&self) -> &Status {
+    pub fn status(&self) -> &ClusterStatus {
         &self.status
     }
 
@@ -38,14 +38,19 @@ impl Handle {
     pub fn set_bootstrap(&self, brokers: Vec<BrokerAddr>) {
         let addresses = brokers.iter().map(ToString::to_string).collect();
         self.health.set_bootstrap(addresses);
-        self.origin.seeds.configure(brokers);
-        let _ = self.notices.send(Notice::Reseeded);
+        self.identity.bootstrap.configure(brokers);
+        let _ = self.events.send(SupervisorEvent::BootstrapChanged);
     }
 
     /// Guards the thread that decides which cluster is read.
-    pub(super) fn guard(&self, counters: &Counters) -> Guard {
+    pub(super) fn panic_handler(&self, counters: &KafkaMetrics) -> PanicHandler {
         let health = Arc::clone(&self.health);
-        Guard::of_cluster(Arc::clone(&self.name), counters.clone(), health, guard::FAILOVER)
+        PanicHandler::for_cluster(
+            Arc::clone(&self.name),
+            counters.clone(),
+            health,
+            threads::FAILOVER,
+        )
     }
 
     /// Says what somebody should look at.
@@ -54,12 +59,14 @@ impl Handle {
     }
 
     /// Reads these topics from here, which nothing else may read.
-    pub(super) fn take(&self, topics: Vec<Arc<str>>) {
-        let _ = self.notices.send(Notice::Take(topics));
+    pub(super) fn activate_topics(&self, topics: Vec<Arc<str>>) {
+        let _ = self.events.send(SupervisorEvent::ActivateTopics(topics));
     }
 
     /// Reads these topics from here no more; `then` is called when their logs are gone.
-    pub(super) fn release(&self, topics: Vec<Arc<str>>, then: impl FnOnce() + Send + 'static) {
-        let _ = self.notices.send(Notice::Release(topics, Box::new(then)));
+    pub(super) fn release_topics(&self, topics: Vec<Arc<str>>, then: impl FnOnce() + Send + 'static) {
+        let _ = self
+            .events
+            .send(SupervisorEvent::ReleaseTopics(topics, Box::new(then)));
     }
 }

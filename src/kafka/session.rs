@@ -8,13 +8,13 @@ use std::{
 use rdkafka::ClientConfig;
 
 use super::{
-    client::Kind,
-    cluster::Notice,
-    connect::{ConnectError, Shared},
+    client::ClientKind,
+    connect::{ClusterShared, ConnectError},
     context::Context,
-    history::MOST_READERS,
-    lookout::Lookout,
-    reader::{Reader, Token},
+    history::MAX_HISTORY_READERS,
+    metadata::MetadataWatcher,
+    reader::{KafkaReader, ShutdownGuard},
+    supervisor::SupervisorEvent,
     tail::Tail,
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Session {
     /// Tells what it says from what an earlier one says.
     pub(super) number: SessionNumber,
     pub(super) tail: Tail,
-    pub(super) lookout: Lookout,
+    pub(super) metadata: MetadataWatcher,
     pub(super) opened: Instant,
 }
 
@@ -31,30 +31,30 @@ pub(super) struct Session {
 pub(super) type SessionNumber = u64;
 
 /// Opens sessions.
-pub(super) struct Sessions {
+pub(super) struct SessionFactory {
     config: ClientConfig,
-    shared: Shared,
+    shared: ClusterShared,
     topics: Vec<Arc<str>>,
-    notices: mpsc::Sender<Notice>,
-    token: Token,
+    events: mpsc::Sender<SupervisorEvent>,
+    shutdown_guard: ShutdownGuard,
     opened: SessionNumber,
 }
 
-impl Sessions {
+impl SessionFactory {
     /// For these topics, with a configuration for the tail.
     pub(super) fn new(
         config: ClientConfig,
-        shared: Shared,
+        shared: ClusterShared,
         topics: Vec<Arc<str>>,
-        notices: mpsc::Sender<Notice>,
-        token: Token,
+        events: mpsc::Sender<SupervisorEvent>,
+        shutdown_guard: ShutdownGuard,
     ) -> Self {
         Self {
             config,
             shared,
             topics,
-            notices,
-            token,
+            events,
+            shutdown_guard,
             opened: 0,
         }
     }
@@ -66,23 +66,42 @@ impl Sessions {
     pub(super) fn open(&mut self) -> Result<Session, ConnectError> {
         self.opened += 1;
         let (number, name) = (self.opened, &self.shared.cluster);
-        let context = Context::new(&self.shared, Kind::Tail);
-        let reader = Reader::open(&self.config, context, &self.shared.origin, self.token.clone())
-            .map_err(|error| ConnectError::Settings(name.to_string(), error))?;
+        let context = Context::new(&self.shared, ClientKind::Tail);
+        let reader = KafkaReader::open(
+            &self.config,
+            context,
+            &self.shared.identity,
+            self.shutdown_guard.clone(),
+        )
+        .map_err(|error| ConnectError::Settings(name.to_string(), error))?;
         let queue = reader
             .queue()
             .map_err(|code| ConnectError::Client(name.to_string(), code))?;
         let thread = |error| ConnectError::Thread(name.to_string(), error);
-        let (notices, token) = (|| self.notices.clone(), || self.token.clone());
+        let (events, shutdown_guard) = (|| self.events.clone(), || self.shutdown_guard.clone());
         let shared = self.shared.clone();
-        let tail =
-            Tail::spawn(reader.clone(), queue, shared.clone(), number, notices(), token()).map_err(thread)?;
-        let lookout = Lookout::spawn(reader, self.topics.clone(), shared, number, notices(), token())
-            .map_err(thread)?;
+        let tail = Tail::spawn(
+            reader.clone(),
+            queue,
+            shared.clone(),
+            number,
+            events(),
+            shutdown_guard(),
+        )
+        .map_err(thread)?;
+        let metadata = MetadataWatcher::spawn(
+            reader,
+            self.topics.clone(),
+            shared,
+            number,
+            events(),
+            shutdown_guard(),
+        )
+        .map_err(thread)?;
         Ok(Session {
             number,
             tail,
-            lookout,
+            metadata,
             opened: Instant::now(),
         })
     }
@@ -93,11 +112,11 @@ impl Sessions {
     }
 
     /// Whether one more would leave connections bounded: clients that hang in their end must not pile up behind new ones.
-    pub(super) fn may_open(&self) -> bool {
-        self.shared.origin.clients() <= MOST_CLIENTS
+    pub(super) fn can_open(&self) -> bool {
+        self.shared.identity.client_count() <= MAX_CLIENTS
     }
 }
 
 /// What one generation has at most: the tail's, the readers of history, the one for questions, the two that ask how brokers are,
 /// and the one that looks at what cannot be read.
-const MOST_CLIENTS: usize = 1 + MOST_READERS + 1 + 3;
+const MAX_CLIENTS: usize = 1 + MAX_HISTORY_READERS + 1 + 3;

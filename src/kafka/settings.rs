@@ -10,7 +10,7 @@ pub use broker::BrokerAddr;
 
 /// One entry of `clusters`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ClusterSettings {
     /// What streams call it.
     pub name: Arc<str>,
     /// The brokers asked first, each once; at least one.
@@ -35,7 +35,7 @@ pub struct Settings {
     pub librdkafka: BTreeMap<String, String>,
 }
 
-impl Settings {
+impl ClusterSettings {
     /// The cluster called `name` with these first brokers; all else as it is by default.
     pub fn new(name: impl Into<Arc<str>>, bootstrap: Vec<BrokerAddr>) -> Self {
         Self {

@@ -4,20 +4,20 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 
-use crate::health::{Connection, Fetching};
+use crate::health::{BrokerConnection, FetchStatistics};
 
 /// One tick of statistics.
 #[derive(Deserialize)]
 pub(super) struct Statistics {
     /// Bytes received from all brokers.
     pub(super) rx_bytes: u64,
-    brokers: HashMap<String, Broker>,
+    brokers: HashMap<String, BrokerStatistics>,
     #[serde(default)]
-    topics: HashMap<String, Topic>,
+    topics: HashMap<String, TopicStatistics>,
 }
 
 #[derive(Deserialize)]
-struct Broker {
+struct BrokerStatistics {
     #[serde(default)]
     nodeid: i32,
     #[serde(default)]
@@ -31,31 +31,31 @@ struct Broker {
     #[serde(default)]
     disconnects: u64,
     #[serde(default)]
-    rtt: Window,
+    rtt: LatencyWindow,
     /// In milliseconds, unlike the others.
     #[serde(default)]
-    throttle: Throttle,
+    throttle: ThrottleWindow,
 }
 
 /// A window of samples, in microseconds.
 #[derive(Default, Deserialize)]
-struct Window {
+struct LatencyWindow {
     cnt: i64,
     p99: u64,
 }
 
 #[derive(Default, Deserialize)]
-struct Throttle {
+struct ThrottleWindow {
     max: i64,
 }
 
 #[derive(Deserialize)]
-struct Topic {
-    partitions: HashMap<i32, Partition>,
+struct TopicStatistics {
+    partitions: HashMap<i32, PartitionStatistics>,
 }
 
 #[derive(Deserialize)]
-struct Partition {
+struct PartitionStatistics {
     broker: i32,
     fetch_state: String,
     next_offset: i64,
@@ -66,7 +66,7 @@ struct Partition {
 
 /// How many answers each broker had given at the last tick.
 #[derive(Default)]
-pub(super) struct Answers(HashMap<i32, u64>);
+pub(super) struct ResponseCounts(HashMap<i32, u64>);
 
 impl Statistics {
     /// Open connections.
@@ -78,14 +78,14 @@ impl Statistics {
     }
 
     /// The brokers that are in the cluster; seeds are not among them.
-    pub(super) fn learned(&self) -> Vec<Connection> {
+    pub(super) fn cluster_brokers(&self) -> Vec<BrokerConnection> {
         let learned = self.brokers.values().filter(|broker| broker.nodeid >= 0);
-        learned.map(Broker::connection).collect()
+        learned.map(BrokerStatistics::connection).collect()
     }
 
     /// Every partition that is read: topic, number, and what is told of it.
-    pub(super) fn partitions(&self, answers: &mut Answers) -> Vec<(&str, i32, Fetching)> {
-        let heard = answers.since_last(self);
+    pub(super) fn partitions(&self, answers: &mut ResponseCounts) -> Vec<(&str, i32, FetchStatistics)> {
+        let heard = answers.answered_since_last(self);
         let topics = self.topics.iter().flat_map(|(topic, of)| {
             let partitions = of.partitions.iter();
             partitions.map(move |(number, partition)| (topic.as_str(), *number, partition))
@@ -96,7 +96,7 @@ impl Statistics {
     }
 
     /// Returns the brokers that made us wait for the sake of a quota since the last tick, each with the longest wait.
-    pub(super) fn throttling(&self) -> Vec<(i32, Duration)> {
+    pub(super) fn throttled_brokers(&self) -> Vec<(i32, Duration)> {
         let brokers = self.brokers.values().filter(|it| it.nodeid >= 0);
         let waits = brokers.filter_map(|it| Some((it.nodeid, u64::try_from(it.throttle.max).ok()?)));
         waits
@@ -106,13 +106,13 @@ impl Statistics {
     }
 }
 
-impl Broker {
+impl BrokerStatistics {
     fn is_connected(&self) -> bool {
         !matches!(self.state.as_str(), "INIT" | "DOWN" | "TRY_CONNECT")
     }
 
-    fn connection(&self) -> Connection {
-        Connection {
+    fn connection(&self) -> BrokerConnection {
+        BrokerConnection {
             id: self.nodeid,
             address: self.nodename.as_str().into(),
             state: self.state.clone(),
@@ -123,15 +123,15 @@ impl Broker {
     }
 }
 
-impl Partition {
+impl PartitionStatistics {
     fn is_read(&self) -> bool {
         !matches!(self.fetch_state.as_str(), "none" | "stopping" | "stopped")
     }
 
-    fn fetching(&self, heard: &[i32]) -> Fetching {
+    fn fetching(&self, heard: &[i32]) -> FetchStatistics {
         // librdkafka writes -1001 for what it does not know.
         let known = |offset: i64| Some(offset).filter(|offset| *offset >= 0);
-        Fetching {
+        FetchStatistics {
             broker: Some(self.broker).filter(|id| *id >= 0),
             heard: self.fetch_state == "active" && heard.contains(&self.broker),
             next: known(self.next_offset),
@@ -142,10 +142,10 @@ impl Partition {
     }
 }
 
-impl Answers {
+impl ResponseCounts {
     /// The brokers that have answered something since the last tick. A broker that is fetched from answers all the time, if
     /// only that there is nothing new.
-    fn since_last(&mut self, statistics: &Statistics) -> Vec<i32> {
+    fn answered_since_last(&mut self, statistics: &Statistics) -> Vec<i32> {
         let now = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
         let now: HashMap<_, _> = now.map(|broker| (broker.nodeid, broker.rx)).collect();
         let grown = now
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_seed_is_no_broker_of_the_cluster() {
-        let learned = parsed(1).learned();
+        let learned = parsed(1).cluster_brokers();
         assert_eq!(learned.len(), 1);
         assert_eq!((learned[0].id, &*learned[0].address), (1, "b1:9092"));
         assert_eq!(learned[0].rtt, Some(Duration::from_micros(1500)));
@@ -185,18 +185,18 @@ mod tests {
 
     #[test]
     fn a_broker_that_throttles_us_is_told_with_its_longest_wait() {
-        assert_eq!(parsed(1).throttling(), []);
+        assert_eq!(parsed(1).throttled_brokers(), []);
         let text = r#"{"rx_bytes":1,"brokers":{
             "b1:9092/1":{"nodeid":1,"state":"UP","throttle":{"min":0,"max":1200}},
             "b2:9092/2":{"nodeid":2,"state":"UP","throttle":{"min":0,"max":0}},
             "b3:9092/bootstrap":{"nodeid":-1,"state":"UP","throttle":{"max":7}}}}"#;
         let statistics: Statistics = serde_json::from_str(text).expect("statistics");
-        assert_eq!(statistics.throttling(), [(1, Duration::from_millis(1200))]);
+        assert_eq!(statistics.throttled_brokers(), [(1, Duration::from_millis(1200))]);
     }
 
     #[test]
     fn a_partition_is_heard_of_while_its_broker_answers() {
-        let mut answers = Answers::default();
+        let mut answers = ResponseCounts::default();
         let mut fetching = |rx| {
             let statistics = parsed(rx);
             let mut partitions = statistics.partitions(&mut answers);

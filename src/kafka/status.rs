@@ -9,12 +9,12 @@ use std::{
 
 use parking_lot::RwLock;
 
-use super::origin::Foreign;
+use super::identity::WrongCluster;
 use crate::health::TopicFault;
 
 /// The state of one cluster.
 #[derive(Debug)]
-pub struct Status(RwLock<State>);
+pub struct ClusterStatus(RwLock<State>);
 
 #[derive(Debug)]
 struct State {
@@ -23,9 +23,9 @@ struct State {
     answered: Option<Instant>,
     silent: bool,
     recorded: Option<Instant>,
-    foreign: Option<Foreign>,
+    wrong_cluster: Option<WrongCluster>,
     topics: HashMap<Arc<str>, Leadership>,
-    broker_clocks: Vec<Arc<str>>,
+    log_append_time_topics: Vec<Arc<str>>,
 }
 
 /// Who leads a topic, as the newest look showed.
@@ -41,11 +41,11 @@ struct Leadership {
 
 /// Why a cluster cannot serve some topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum UnavailableReason {
     /// The brokers are those of another cluster.
-    Foreign(Foreign),
+    WrongCluster(WrongCluster),
     /// No broker has answered for so long.
-    Silent(Duration),
+    NoAnswer(Duration),
     /// None of the topics' partitions has a leader.
     Leaderless,
     /// The cluster has none of the topics, or does not let us see them; this is one.
@@ -54,34 +54,34 @@ pub enum Trouble {
     Starting,
 }
 
-impl Default for Status {
+impl Default for ClusterStatus {
     fn default() -> Self {
         Self(RwLock::new(State {
             since: Instant::now(),
             answered: None,
             silent: false,
             recorded: None,
-            foreign: None,
+            wrong_cluster: None,
             topics: HashMap::new(),
-            broker_clocks: Vec::new(),
+            log_append_time_topics: Vec::new(),
         }))
     }
 }
 
-impl Status {
+impl ClusterStatus {
     /// What is wrong with the cluster for those who want these topics; `None` when at least one of their partitions has a
     /// leader that brokers tell of.
-    pub fn trouble(&self, topics: &[Arc<str>]) -> Option<Trouble> {
+    pub fn unavailable_reason(&self, topics: &[Arc<str>]) -> Option<UnavailableReason> {
         let state = self.0.read();
-        if let Some(foreign) = &state.foreign {
-            return Some(Trouble::Foreign(foreign.clone()));
+        if let Some(wrong_cluster) = &state.wrong_cluster {
+            return Some(UnavailableReason::WrongCluster(wrong_cluster.clone()));
         }
         if state.silent {
             let since = state.answered.unwrap_or(state.since);
-            return Some(Trouble::Silent(since.elapsed()));
+            return Some(UnavailableReason::NoAnswer(since.elapsed()));
         }
         if state.answered.is_none() {
-            return Some(Trouble::Starting);
+            return Some(UnavailableReason::Starting);
         }
         let led = |topic| state.topics.get(topic).is_some_and(|topic| topic.led);
         if topics.iter().any(led) {
@@ -89,9 +89,9 @@ impl Status {
         }
         let refused = topics.iter().find_map(|topic| {
             let fault = state.topics.get(topic)?.fault?;
-            Some(Trouble::Topic(Arc::clone(topic), fault))
+            Some(UnavailableReason::Topic(Arc::clone(topic), fault))
         });
-        Some(refused.unwrap_or(Trouble::Leaderless))
+        Some(refused.unwrap_or(UnavailableReason::Leaderless))
     }
 
     /// When the cluster was last seen to serve one of these topics; `None` when it never was.
@@ -108,30 +108,30 @@ impl Status {
     }
 
     /// The topics whose brokers set the timestamps, as far as records have shown.
-    pub fn broker_clocks(&self) -> Vec<Arc<str>> {
-        self.0.read().broker_clocks.clone()
+    pub fn log_append_time_topics(&self) -> Vec<Arc<str>> {
+        self.0.read().log_append_time_topics.clone()
     }
 
     /// A look was answered, by the right cluster.
-    pub(super) fn answered(&self) {
+    pub(super) fn record_answer(&self) {
         let mut state = self.0.write();
         state.answered = Some(Instant::now());
         state.silent = false;
-        state.foreign = None;
+        state.wrong_cluster = None;
     }
 
     /// A look was not answered.
-    pub(super) fn silent(&self) {
+    pub(super) fn record_no_answer(&self) {
         self.0.write().silent = true;
     }
 
     /// It was answered by another cluster.
-    pub(super) fn foreign(&self, foreign: Foreign) {
-        self.0.write().foreign = Some(foreign);
+    pub(super) fn set_wrong_cluster(&self, wrong_cluster: WrongCluster) {
+        self.0.write().wrong_cluster = Some(wrong_cluster);
     }
 
     /// What a look showed of a topic: whether any of its partitions has a leader.
-    pub(super) fn lead(&self, topic: &Arc<str>, led: bool) {
+    pub(super) fn set_led(&self, topic: &Arc<str>, led: bool) {
         let mut state = self.0.write();
         let topic = state.topics.entry(Arc::clone(topic)).or_default();
         topic.led = led;
@@ -142,7 +142,7 @@ impl Status {
     }
 
     /// Notes that a look did not show this topic, and why.
-    pub(super) fn refuse(&self, topic: &Arc<str>, fault: TopicFault) {
+    pub(super) fn set_topic_fault(&self, topic: &Arc<str>, fault: TopicFault) {
         let mut state = self.0.write();
         let topic = state.topics.entry(Arc::clone(topic)).or_default();
         topic.led = false;
@@ -150,24 +150,24 @@ impl Status {
     }
 
     /// The tail has read something.
-    pub(super) fn recorded(&self) {
+    pub(super) fn record_read(&self) {
         self.0.write().recorded = Some(Instant::now());
     }
 
     /// A record of this topic bears its broker's time.
-    pub(super) fn broker_clock(&self, topic: &Arc<str>) {
+    pub(super) fn add_log_append_time_topic(&self, topic: &Arc<str>) {
         let mut state = self.0.write();
-        if !state.broker_clocks.contains(topic) {
-            state.broker_clocks.push(Arc::clone(topic));
+        if !state.log_append_time_topics.contains(topic) {
+            state.log_append_time_topics.push(Arc::clone(topic));
         }
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for UnavailableReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Foreign(foreign) => foreign.fmt(f),
-            Self::Silent(since) => write!(f, "no broker has answered for {} s", since.as_secs()),
+            Self::WrongCluster(wrong_cluster) => wrong_cluster.fmt(f),
+            Self::NoAnswer(since) => write!(f, "no broker has answered for {} s", since.as_secs()),
             Self::Leaderless => f.write_str("no partition has a leader"),
             Self::Topic(topic, TopicFault::Missing) => write!(f, "it has no topic {topic}"),
             Self::Topic(topic, _) => write!(f, "topic {topic} is not allowed to us"),
@@ -182,34 +182,43 @@ mod tests {
 
     #[test]
     fn a_cluster_serves_topics_as_long_as_one_of_their_partitions_has_a_leader() {
-        let status = Status::default();
+        let status = ClusterStatus::default();
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         let both = [a.clone(), b.clone()];
-        assert_eq!(status.trouble(&both), Some(Trouble::Starting));
-        status.answered();
-        status.lead(&a, true);
-        status.lead(&b, false);
-        assert_eq!(status.trouble(&both), None);
         assert_eq!(
-            status.trouble(std::slice::from_ref(&b)),
-            Some(Trouble::Leaderless)
+            status.unavailable_reason(&both),
+            Some(UnavailableReason::Starting)
+        );
+        status.record_answer();
+        status.set_led(&a, true);
+        status.set_led(&b, false);
+        assert_eq!(status.unavailable_reason(&both), None);
+        assert_eq!(
+            status.unavailable_reason(std::slice::from_ref(&b)),
+            Some(UnavailableReason::Leaderless)
         );
         assert!(status.served_at(&both).is_some());
         assert_eq!(status.served_at(std::slice::from_ref(&b)), None);
-        status.lead(&a, false);
-        assert_eq!(status.trouble(&both), Some(Trouble::Leaderless));
+        status.set_led(&a, false);
+        assert_eq!(
+            status.unavailable_reason(&both),
+            Some(UnavailableReason::Leaderless)
+        );
         assert!(status.served_at(&both).is_some(), "it was seen to once");
     }
 
     #[test]
     fn records_count_as_service_only_while_no_look_says_otherwise() {
-        let status = Status::default();
+        let status = ClusterStatus::default();
         let topics = ["a".into()];
-        status.answered();
-        status.recorded();
+        status.record_answer();
+        status.record_read();
         assert_eq!(status.served_at(&topics), None);
-        status.silent();
+        status.record_no_answer();
         assert!(status.served_at(&topics).is_some());
-        assert!(matches!(status.trouble(&topics), Some(Trouble::Silent(_))));
+        assert!(matches!(
+            status.unavailable_reason(&topics),
+            Some(UnavailableReason::NoAnswer(_))
+        ));
     }
 }

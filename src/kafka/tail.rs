@@ -15,31 +15,31 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     client::{PAGE_BYTES, PAGE_RECORDS},
-    cluster::Notice,
-    connect::Shared,
-    counters::{RejectLabels, TopicLabels},
-    damage::{Verdict, is_astray, is_damage},
-    guard::{self, Guard},
-    large::Large,
-    origin::Foreign,
-    reader::{Alarm, Queue, Reader, Token, Topic, What},
+    connect::ClusterShared,
+    damage::{SearchOutcome, is_damage, is_implausible_offset},
+    identity::WrongCluster,
+    large_records::LargeRecords,
+    metrics::{RejectLabels, TopicLabels},
+    reader::{ItemKind, KafkaQueue, KafkaReader, QueueWaker, ShutdownGuard, TopicRef},
     session::SessionNumber,
+    supervisor::SupervisorEvent,
+    threads::{self, PanicHandler},
 };
 use crate::{
-    event::{Record, Reject},
-    health::{self, Side},
+    event::{EncodeError, Record},
+    health::{self, FaultSource},
     partition::{Page, PageBuilder, PartitionLog, TopicPartition, tail_records},
     position::{Epoch, Offset},
 };
-use stuck::Stuck;
+use stuck::StuckPartitions;
 
 /// Tells the tail's thread what to read. Dropping it ends the thread.
 pub(super) struct Tail {
-    commands: mpsc::Sender<Command>,
-    alarm: Alarm,
+    commands: mpsc::Sender<TailCommand>,
+    waker: QueueWaker,
 }
 
-enum Command {
+enum TailCommand {
     Start(Arc<PartitionLog>),
     Stop(TopicPartition),
 }
@@ -50,79 +50,82 @@ impl Tail {
     /// # Errors
     /// When the system has no thread to give.
     pub(super) fn spawn(
-        reader: Reader,
-        queue: Queue,
-        shared: Shared,
+        reader: KafkaReader,
+        queue: KafkaQueue,
+        shared: ClusterShared,
         session: SessionNumber,
-        notices: mpsc::Sender<Notice>,
-        token: Token,
+        events: mpsc::Sender<SupervisorEvent>,
+        shutdown_guard: ShutdownGuard,
     ) -> io::Result<Self> {
         let (commands, inbox) = mpsc::channel();
-        let alarm = queue.alarm();
-        let worker = Worker {
-            stuck: Stuck::new(Arc::clone(&shared.damage), alarm.clone()),
-            looked: Instant::now(),
+        let waker = queue.waker();
+        let worker = TailWorker {
+            stuck: StuckPartitions::new(Arc::clone(&shared.damage), waker.clone()),
+            checked_at: Instant::now(),
             reader,
             queue,
             slots: HashMap::new(),
             touched: Vec::new(),
-            large: Large::default(),
+            large: LargeRecords::default(),
             unflushed: 0,
             shared,
             session,
-            notices,
-            last_complaint: None,
+            events,
+            last_reject_logged: None,
         };
-        let (guard, notices) = (Guard::new(&worker.shared, guard::TAIL), worker.notices.clone());
+        let (guard, events) = (
+            PanicHandler::new(&worker.shared, threads::TAIL),
+            worker.events.clone(),
+        );
         thread::Builder::new()
-            .name(guard::TAIL.to_owned())
+            .name(threads::TAIL.to_owned())
             .spawn(move || {
                 if guard.catch(|| worker.run(&inbox)).is_none() {
                     // What was read and not yet appended is read again by the next session.
-                    let _ = notices.send(Notice::Panicked(session));
+                    let _ = events.send(SupervisorEvent::Panicked(session));
                 }
-                drop(token);
+                drop(shutdown_guard);
             })?;
-        Ok(Self { commands, alarm })
+        Ok(Self { commands, waker })
     }
 
     /// Reads on behind `log`'s end, into it.
     pub(super) fn start(&self, log: Arc<PartitionLog>) {
-        self.send(Command::Start(log));
+        self.send(TailCommand::Start(log));
     }
 
     /// Reads this partition no more.
     pub(super) fn stop(&self, partition: TopicPartition) {
-        self.send(Command::Stop(partition));
+        self.send(TailCommand::Stop(partition));
     }
 
-    fn send(&self, command: Command) {
+    fn send(&self, command: TailCommand) {
         if self.commands.send(command).is_ok() {
-            self.alarm.ring();
+            self.waker.wake();
         }
     }
 }
 
-struct Worker {
-    reader: Reader,
-    queue: Queue,
-    slots: HashMap<(Topic, i32), Slot>,
+struct TailWorker {
+    reader: KafkaReader,
+    queue: KafkaQueue,
+    slots: HashMap<(TopicRef, i32), PartitionTail>,
     /// The slots that got records in this turn.
-    touched: Vec<(Topic, i32)>,
-    large: Large,
+    touched: Vec<(TopicRef, i32)>,
+    large: LargeRecords,
     /// Bytes of their values: they are in no ring yet, and in no budget.
     unflushed: usize,
-    shared: Shared,
+    shared: ClusterShared,
     session: SessionNumber,
-    notices: mpsc::Sender<Notice>,
-    last_complaint: Option<Instant>,
-    stuck: Stuck,
+    events: mpsc::Sender<SupervisorEvent>,
+    last_reject_logged: Option<Instant>,
+    stuck: StuckPartitions,
     /// When it was last looked for partitions that stand still.
-    looked: Instant,
+    checked_at: Instant,
 }
 
 /// One partition that is being read.
-struct Slot {
+struct PartitionTail {
     log: Arc<PartitionLog>,
     /// When reading began.
     since: Instant,
@@ -133,80 +136,80 @@ struct Slot {
     unproven: bool,
     records: Counter,
     /// A record has shown that the broker sets the timestamps.
-    broker_clock: bool,
-    health: Option<Arc<health::Partition>>,
+    is_log_append_time: bool,
+    health: Option<Arc<health::PartitionHealth>>,
 }
 
 /// What became of an item.
-enum Taken {
+enum ItemOutcome {
     Record,
-    Rejected(Arc<PartitionLog>, Offset, Reject),
+    Rejected(Arc<PartitionLog>, Offset, EncodeError),
     /// The page is full, or epochs fell: hand on what there is, and look at the item again.
-    Full,
-    Fell(Arc<PartitionLog>, Offset),
+    PageFull,
+    EpochFell(Arc<PartitionLog>, Offset),
     /// Another leader wrote it, and where reading began may have been cut off since.
-    Doubtful(Arc<PartitionLog>, Offset),
+    Unproven(Arc<PartitionLog>, Offset),
     Fault(Offset, RDKafkaErrorCode, String),
     /// Of a partition that is not read any more.
     Stray,
 }
 
-impl Worker {
-    fn run(mut self, inbox: &mpsc::Receiver<Command>) {
-        while self.obey(inbox) {
+impl TailWorker {
+    fn run(mut self, inbox: &mpsc::Receiver<TailCommand>) {
+        while self.apply_commands(inbox) {
             #[cfg(test)]
-            guard::trip(&self.shared.cluster);
-            self.reader.serve();
-            self.queue.fill(Instant::now() + TURN);
-            while self.take() {}
+            threads::panic_if_requested(&self.shared.cluster);
+            self.reader.poll_events();
+            self.queue.fill(Instant::now() + POLL_TIMEOUT);
+            while self.take_item() {}
             self.flush();
-            self.look(Instant::now());
-            self.go_on(Instant::now());
+            self.check_statistics(Instant::now());
+            self.resume_searched(Instant::now());
         }
     }
 
     /// Looks at what the statistics tell of each partition. Each fetch tells where the log starts: what lies below that is served no
     /// more. And librdkafka may stand still at what it cannot read without a word: the broker answers, there is more, and it does not
     /// move.
-    fn look(&mut self, now: Instant) {
-        if now < self.looked + LOOK_EVERY {
+    fn check_statistics(&mut self, now: Instant) {
+        if now < self.checked_at + CHECK_EVERY {
             return;
         }
-        self.looked = now;
+        self.checked_at = now;
         for slot in self.slots.values() {
-            let told = slot
+            let log_start = slot
                 .health
                 .as_ref()
                 .and_then(|cell| cell.start_told_since(slot.since));
-            if let Some(start) = told {
+            if let Some(start) = log_start {
                 self.shared.directory.set_start(&slot.log, start);
             }
             let stuck = slot.health.as_ref().and_then(|cell| cell.stuck_for(now)) >= Some(STUCK);
-            if stuck && !self.stuck.has(slot.log.partition(), now) {
-                self.stuck.suspect(&slot.log, slot.page.next(), None);
+            if stuck && !self.stuck.is_pending(slot.log.partition(), now) {
+                self.stuck.add(&slot.log, slot.page.next(), None);
             }
         }
     }
 
     /// Reads a partition no more until it is known whether it can be. What its queue still has is not to be believed.
-    fn suspect(&mut self, key: (Topic, i32), code: RDKafkaErrorCode) {
+    fn suspend(&mut self, key: (TopicRef, i32), code: RDKafkaErrorCode) {
         self.flush();
         let Some(slot) = self.slots.remove(&key) else {
             return;
         };
         let TopicPartition { topic, partition } = slot.log.partition();
         self.reader.stop(topic, *partition);
-        self.stuck.suspect(&slot.log, slot.page.next(), Some(code));
+        self.stuck.add(&slot.log, slot.page.next(), Some(code));
     }
 
     /// Reads on where it is known by now what can be read.
-    fn go_on(&mut self, now: Instant) {
-        for (log, verdict) in self.stuck.due(now) {
-            if let Verdict::Unreadable(range) = verdict {
+    fn resume_searched(&mut self, now: Instant) {
+        for (log, outcome) in self.stuck.take_due(now) {
+            if let SearchOutcome::Unreadable(range) = outcome {
                 // What lies before it is a hole.
                 log.append(PageBuilder::new(log.next(), log.encoding()).finish(range.start));
                 log.append(Page::unreadable(log.next()..range.end));
-                self.shared.success(log.partition(), Side::Tail);
+                self.shared.record_success(log.partition(), FaultSource::Tail);
             }
             self.start(log);
         }
@@ -214,14 +217,14 @@ impl Worker {
 
     /// Does what was asked for; whether anybody can still ask. The queue has no item buffered here, so that nothing of a
     /// partition that is stopped comes out any more.
-    fn obey(&mut self, inbox: &mpsc::Receiver<Command>) -> bool {
+    fn apply_commands(&mut self, inbox: &mpsc::Receiver<TailCommand>) -> bool {
         loop {
             match inbox.try_recv() {
-                Ok(Command::Start(log)) => {
+                Ok(TailCommand::Start(log)) => {
                     self.stuck.forget(log.partition());
                     self.start(log);
                 }
-                Ok(Command::Stop(partition)) => {
+                Ok(TailCommand::Stop(partition)) => {
                     self.stuck.forget(&partition);
                     self.stop(&partition);
                 }
@@ -240,16 +243,16 @@ impl Worker {
                 let slot = self.slot(log, next);
                 self.slots.insert((id, partition), slot);
             }
-            Err(code) => self.lose(log, next, code, "cannot be started"),
+            Err(code) => self.report_lost(log, next, code, "cannot be started"),
         }
     }
 
-    fn slot(&self, log: Arc<PartitionLog>, next: Offset) -> Slot {
+    fn slot(&self, log: Arc<PartitionLog>, next: Offset) -> PartitionTail {
         let labels = TopicLabels {
             cluster: self.shared.cluster.to_string(),
             topic: log.partition().topic.to_string(),
         };
-        Slot {
+        PartitionTail {
             since: Instant::now(),
             page: PageBuilder::new(next, log.encoding()),
             epoch: log.end().epoch.or(log.leader_epoch()).unwrap_or(-1),
@@ -260,7 +263,7 @@ impl Worker {
                 .partition(&log.partition().topic, log.partition().partition),
             log,
             records: self.shared.counters.records.get_or_create_owned(&labels),
-            broker_clock: false,
+            is_log_append_time: false,
         }
     }
 
@@ -273,68 +276,68 @@ impl Worker {
     }
 
     /// Handles the front item; whether there was one.
-    fn take(&mut self) -> bool {
+    fn take_item(&mut self) -> bool {
         let Some(item) = self.queue.front() else {
             return false;
         };
         let key = (item.topic, item.partition);
-        if item.broker_clock
+        if item.is_log_append_time
             && let Some(slot) = self.slots.get_mut(&key)
         {
-            slot.bears_broker_time(&self.shared);
+            slot.note_log_append_time(&self.shared);
         }
-        let size = match &item.what {
-            What::Record(record) => record.value.map_or(0, <[u8]>::len),
+        let size = match &item.kind {
+            ItemKind::Record(record) => record.value.map_or(0, <[u8]>::len),
             _ => 0,
         };
-        let taken = match (self.slots.get_mut(&key), item.what) {
-            (None, _) => Taken::Stray,
-            (Some(slot), What::Record(record)) => slot.take(&record),
-            (Some(_), What::End(_)) => Taken::Stray,
-            (Some(_), What::Fault { offset, code, reason }) => Taken::Fault(offset, code, reason),
+        let outcome = match (self.slots.get_mut(&key), item.kind) {
+            (None, _) => ItemOutcome::Stray,
+            (Some(slot), ItemKind::Record(record)) => slot.push(&record),
+            (Some(_), ItemKind::End(_)) => ItemOutcome::Stray,
+            (Some(_), ItemKind::Fault { offset, code, reason }) => ItemOutcome::Fault(offset, code, reason),
         };
-        if !matches!(taken, Taken::Full) {
+        if !matches!(outcome, ItemOutcome::PageFull) {
             self.queue.advance();
             if size > PAGE_BYTES {
-                self.large.note(size, Instant::now());
+                self.large.record(size, Instant::now());
             }
             self.unflushed += size;
         }
-        self.settle(key, taken);
-        if self.unflushed >= MOST_UNFLUSHED {
+        self.apply(key, outcome);
+        if self.unflushed >= MAX_UNFLUSHED {
             self.flush();
         }
         true
     }
 
-    fn settle(&mut self, key: (Topic, i32), taken: Taken) {
-        match taken {
-            Taken::Record => self.touch(key),
-            Taken::Rejected(log, offset, reject) => {
+    fn apply(&mut self, key: (TopicRef, i32), outcome: ItemOutcome) {
+        match outcome {
+            ItemOutcome::Record => self.touch(key),
+            ItemOutcome::Rejected(log, offset, reject) => {
                 self.touch(key);
-                self.complain(&log, offset, reject);
+                self.log_reject(&log, offset, reject);
             }
-            Taken::Full => self.flush(),
-            Taken::Fell(log, offset) => self.lost(
+            ItemOutcome::PageFull => self.flush(),
+            ItemOutcome::EpochFell(log, offset) => self.stop_lost(
                 key,
                 log,
                 offset,
                 RDKafkaErrorCode::FencedLeaderEpoch,
                 "epochs fell",
             ),
-            Taken::Doubtful(log, offset) => self.lost(
+            ItemOutcome::Unproven(log, offset) => self.stop_lost(
                 key,
                 log,
                 offset,
                 RDKafkaErrorCode::FencedLeaderEpoch,
                 "it begins behind another leader",
             ),
-            Taken::Fault(offset, code, reason) => self.fault(key, offset, code, &reason),
-            Taken::Stray => {}
+            ItemOutcome::Fault(offset, code, reason) => self.handle_fault(key, offset, code, &reason),
+            ItemOutcome::Stray => {}
         }
     }
 
-    fn touch(&mut self, key: (Topic, i32)) {
+    fn touch(&mut self, key: (TopicRef, i32)) {
         // Records come in runs of one partition.
         if self.touched.last() != Some(&key) {
             self.touched.push(key);
@@ -347,10 +350,10 @@ impl Worker {
         if self.touched.is_empty() {
             return;
         }
-        if let Some(foreign) = self.reader.foreign() {
-            return self.disown(foreign);
+        if let Some(wrong_cluster) = self.reader.wrong_cluster() {
+            return self.discard(wrong_cluster);
         }
-        self.shared.status.recorded();
+        self.shared.status.record_read();
         for key in std::mem::take(&mut self.touched) {
             if let Some(slot) = self.slots.get_mut(&key) {
                 slot.flush();
@@ -359,63 +362,66 @@ impl Worker {
                 }
             }
         }
-        self.shared.directory.shed(self.room());
+        self.shared.directory.evict_to(self.ring_budget());
     }
 
     /// What all rings may cost, in bytes. What is on its way to them takes its part.
-    fn room(&self) -> usize {
+    fn ring_budget(&self) -> usize {
         let (tail, now) = (self.shared.memory.tail, Instant::now());
-        match self.large.of_late(now) {
+        match self.large.recent_max(now) {
             0 => tail,
             _ => self
                 .large
-                .beside(tail, tail_records(self.shared.leaders.brokers()), now),
+                .remaining_budget(tail, tail_records(self.shared.leaders.broker_count()), now),
         }
     }
 
     /// What was read may be another cluster's: nothing of it is kept, and nothing more is read.
-    fn disown(&mut self, foreign: Foreign) {
+    fn discard(&mut self, wrong_cluster: WrongCluster) {
         self.touched.clear();
         self.slots.clear();
-        let _ = self.notices.send(Notice::Foreign(self.session, foreign));
+        let _ = self
+            .events
+            .send(SupervisorEvent::WrongCluster(self.session, wrong_cluster));
     }
 
-    fn fault(&mut self, key: (Topic, i32), offset: Offset, code: RDKafkaErrorCode, reason: &str) {
-        self.reader.count(code);
+    fn handle_fault(&mut self, key: (TopicRef, i32), offset: Offset, code: RDKafkaErrorCode, reason: &str) {
+        self.reader.count_error(code);
         if let Some(slot) = self.slots.get(&key) {
-            self.shared.fault(slot.log.partition(), Side::Tail, code, reason);
+            self.shared
+                .record_fault(slot.log.partition(), FaultSource::Tail, code, reason);
         }
         match code {
-            code if self.is_astray(key, code, offset) => self.suspect(key, code),
+            code if self.is_implausible_offset(key, code, offset) => self.suspend(key, code),
             // librdkafka has stopped this partition, and says so once only.
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 if let Some(log) = self.slots.get(&key).map(|slot| Arc::clone(&slot.log)) {
-                    self.lost(key, log, offset, code, reason);
+                    self.stop_lost(key, log, offset, code, reason);
                 }
             }
             // The topic may be another one by now; reading goes on as soon as librdkafka can.
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::UnknownTopic => {
-                let _ = self.notices.send(Notice::Doubt);
+                let _ = self.events.send(SupervisorEvent::RefreshNeeded);
             }
             code if is_damage(code) => {
                 tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
-                self.suspect(key, code);
+                self.suspend(key, code);
             }
             // Tried again by librdkafka; health tells of it when it persists.
             _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
         }
     }
 
-    fn is_astray(&self, key: (Topic, i32), code: RDKafkaErrorCode, offset: Offset) -> bool {
+    fn is_implausible_offset(&self, key: (TopicRef, i32), code: RDKafkaErrorCode, offset: Offset) -> bool {
         let slot = self.slots.get(&key);
-        slot.is_some_and(|slot| is_astray(code, offset, slot.page.next()))
+        slot.is_some_and(|slot| is_implausible_offset(code, offset, slot.page.next()))
     }
 
-    fn lost(
+    fn stop_lost(
         &mut self,
-        key: (Topic, i32),
+        key: (TopicRef, i32),
         log: Arc<PartitionLog>,
         offset: Offset,
         code: RDKafkaErrorCode,
@@ -425,18 +431,18 @@ impl Worker {
         self.slots.remove(&key);
         self.reader
             .stop(&log.partition().topic, log.partition().partition);
-        self.lose(log, offset, code, reason);
+        self.report_lost(log, offset, code, reason);
     }
 
-    fn lose(&self, log: Arc<PartitionLog>, offset: Offset, code: RDKafkaErrorCode, reason: &str) {
+    fn report_lost(&self, log: Arc<PartitionLog>, offset: Offset, code: RDKafkaErrorCode, reason: &str) {
         tracing::warn!(
             cluster = %self.shared.cluster, partition = %log.partition(), offset, log = %log.tag(),
             "the tail lost its place: {code:?}: {reason}"
         );
-        let _ = self.notices.send(Notice::Lost(log));
+        let _ = self.events.send(SupervisorEvent::PositionLost(log));
     }
 
-    fn complain(&mut self, log: &PartitionLog, offset: Offset, reject: Reject) {
+    fn log_reject(&mut self, log: &PartitionLog, offset: Offset, reject: EncodeError) {
         let partition = log.partition();
         let labels = RejectLabels {
             cluster: self.shared.cluster.to_string(),
@@ -445,8 +451,11 @@ impl Worker {
         };
         let count = self.shared.counters.bad_records.get_or_create_owned(&labels);
         count.inc();
-        if self.last_complaint.is_none_or(|at| at.elapsed() >= COMPLAINT) {
-            self.last_complaint = Some(Instant::now());
+        if self
+            .last_reject_logged
+            .is_none_or(|at| at.elapsed() >= REJECT_LOG_EVERY)
+        {
+            self.last_reject_logged = Some(Instant::now());
             tracing::warn!(
                 cluster = %self.shared.cluster, %partition, offset, bad_so_far = count.get(),
                 "a record is skipped: {reject}"
@@ -455,31 +464,31 @@ impl Worker {
     }
 }
 
-impl Slot {
-    fn take(&mut self, record: &Record<'_>) -> Taken {
+impl PartitionTail {
+    fn push(&mut self, record: &Record<'_>) -> ItemOutcome {
         // Along one log epochs never fall: this is another log, whatever its offsets say.
         if record.epoch >= 0 && record.epoch < self.epoch {
-            return Taken::Fell(Arc::clone(&self.log), record.offset);
+            return ItemOutcome::EpochFell(Arc::clone(&self.log), record.offset);
         }
         if self.unproven && self.epoch >= 0 && record.epoch > self.epoch {
-            return Taken::Doubtful(Arc::clone(&self.log), record.offset);
+            return ItemOutcome::Unproven(Arc::clone(&self.log), record.offset);
         }
         self.unproven = false;
         let size = record.value.map_or(0, <[u8]>::len);
         let full = self.page.len() as i64 >= PAGE_RECORDS || self.page.bytes() + size > PAGE_BYTES;
         if full && !self.page.is_empty() {
-            return Taken::Full;
+            return ItemOutcome::PageFull;
         }
         self.epoch = self.epoch.max(record.epoch);
         match self.page.push(record) {
-            Ok(()) => Taken::Record,
-            Err(reject) => Taken::Rejected(Arc::clone(&self.log), record.offset, reject),
+            Ok(()) => ItemOutcome::Record,
+            Err(reject) => ItemOutcome::Rejected(Arc::clone(&self.log), record.offset, reject),
         }
     }
 
-    fn bears_broker_time(&mut self, shared: &Shared) {
-        if !std::mem::replace(&mut self.broker_clock, true) {
-            shared.bears_broker_time(&self.log);
+    fn note_log_append_time(&mut self, shared: &ClusterShared) {
+        if !std::mem::replace(&mut self.is_log_append_time, true) {
+            shared.note_log_append_time(&self.log);
         }
     }
 
@@ -492,24 +501,24 @@ impl Slot {
         self.records.inc_by(page.len() as u64);
         let page = page.finish(next);
         if let (Some(health), Some(last)) = (&self.health, page.events().last()) {
-            health.arrived(last.timestamp, Instant::now());
+            health.record_arrival(last.timestamp, Instant::now());
         }
         self.log.append(page);
     }
 }
 
 /// How long a turn waits for records: what librdkafka has to say waits no longer than this. Commands end the wait.
-const TURN: Duration = Duration::from_millis(100);
+const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Bytes of records in the hands of a turn, beyond which they are handed on before the turn is over: a turn of large records of
 /// many partitions would otherwise hold all of them at once.
-const MOST_UNFLUSHED: usize = 4 << 20;
+const MAX_UNFLUSHED: usize = 4 << 20;
 
 /// How often it is looked at what statistics tell, which come every 2 s.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a partition stands still before somebody looks at it: two statistics, and more than any fetch that goes well.
 const STUCK: Duration = Duration::from_secs(3);
 
 /// One bad record in this time is logged; a producer gone bad must not fill the disk.
-const COMPLAINT: Duration = Duration::from_secs(1);
+const REJECT_LOG_EVERY: Duration = Duration::from_secs(1);

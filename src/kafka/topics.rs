@@ -7,48 +7,48 @@ use std::{
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{backoff::Backoff, cluster::Ticket};
+use super::{backoff::Backoff, supervisor::RequestId};
 use crate::{
     event::Encoding,
     partition::{Bounds, PartitionLog, TopicPartition},
     position::{Epoch, LogTag, Offset},
 };
 
-pub(super) struct Topic {
+pub(super) struct TopicState {
     pub(super) name: Arc<str>,
     pub(super) encoding: Encoding,
     /// Whether this cluster is the one that it is read from; otherwise it is only watched.
     pub(super) active: bool,
     pub(super) id: Option<[u8; 16]>,
     /// Ids it had before: a broker that lags behind may still tell them.
-    pub(super) retired: Vec<[u8; 16]>,
+    pub(super) retired_ids: Vec<[u8; 16]>,
     /// Whether a look has told anything definite of it.
     pub(super) seen: bool,
     /// Since when the brokers say that there is no such topic.
-    pub(super) missing: Option<Instant>,
-    pub(super) partitions: Vec<Partition>,
+    pub(super) missing_since: Option<Instant>,
+    pub(super) partitions: Vec<PartitionState>,
 }
 
-pub(super) struct Partition {
+pub(super) struct PartitionState {
     pub(super) tag: LogTag,
-    pub(super) state: State,
+    pub(super) state: TailState,
     pub(super) backoff: Backoff,
     /// Where the tail last lost its place, and when.
     pub(super) lost: Option<(Offset, Instant)>,
 }
 
-pub(super) enum State {
+pub(super) enum TailState {
     /// The leader has been asked for the bounds.
-    Asked(Ticket, From),
+    Querying(RequestId, TailStart),
     /// It did not answer; it is asked again then.
-    Waiting(Instant, From),
+    Waiting(Instant, TailStart),
     /// The tail reads into this log.
     Reading(Arc<PartitionLog>),
 }
 
 /// Where the tail of a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum TailStart {
     /// At its end: it was there when we came.
     End,
     /// At its start: it came after us, and nothing of it may be lost.
@@ -57,16 +57,16 @@ pub(super) enum From {
     Lost(Offset),
 }
 
-impl Topic {
+impl TopicState {
     pub(super) fn new(name: Arc<str>, encoding: Encoding, active: bool) -> Self {
         Self {
             name,
             encoding,
             active,
             id: None,
-            retired: Vec::new(),
+            retired_ids: Vec::new(),
             seen: false,
-            missing: None,
+            missing_since: None,
             partitions: Vec::new(),
         }
     }
@@ -83,8 +83,8 @@ impl Topic {
         self.partitions
             .iter()
             .filter_map(|partition| match &partition.state {
-                State::Reading(log) => Some(log),
-                State::Asked(..) | State::Waiting(..) => None,
+                TailState::Reading(log) => Some(log),
+                TailState::Querying(..) | TailState::Waiting(..) => None,
             })
     }
 
@@ -93,31 +93,31 @@ impl Topic {
         self.active = active;
         self.id = None;
         self.seen = false;
-        self.missing = None;
+        self.missing_since = None;
         self.partitions.clear();
     }
 }
 
-impl Partition {
-    pub(super) fn new(tag: LogTag, from: From) -> Self {
+impl PartitionState {
+    pub(super) fn new(tag: LogTag, from: TailStart) -> Self {
         Self {
             tag,
-            state: State::Waiting(Instant::now(), from),
+            state: TailState::Waiting(Instant::now(), from),
             backoff: Backoff::new(RETRY_FIRST, RETRY_MOST),
             lost: None,
         }
     }
 
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(super) fn retry_at(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting(due, _) => Some(due),
-            State::Asked(..) | State::Reading(_) => None,
+            TailState::Waiting(due, _) => Some(due),
+            TailState::Querying(..) | TailState::Reading(_) => None,
         }
     }
 }
 
-impl From {
-    pub(super) fn next(self, bounds: Bounds) -> Offset {
+impl TailStart {
+    pub(super) fn start_offset(self, bounds: Bounds) -> Offset {
         match self {
             Self::Start => bounds.start,
             // Expired before it was read: go on with what is left. Truncated: everything below the new end is history, for
@@ -128,11 +128,11 @@ impl From {
     }
 }
 
-impl From {
+impl TailStart {
     /// Returns the leader epoch below which no record is that a tail reads which begins here; `None` when there may be any: those
     /// at the start of a log were written under epochs before that of its leader now.
-    pub(super) fn epoch(self, bounds: Bounds) -> Option<Epoch> {
-        bounds.epoch.filter(|_| self.next(bounds) == bounds.end)
+    pub(super) fn min_epoch(self, bounds: Bounds) -> Option<Epoch> {
+        bounds.epoch.filter(|_| self.start_offset(bounds) == bounds.end)
     }
 }
 
@@ -162,12 +162,12 @@ mod tests {
             end: 20,
             epoch: None,
         };
-        assert_eq!(From::End.next(bounds), 20);
-        assert_eq!(From::Start.next(bounds), 10);
-        assert_eq!(From::Lost(5).next(bounds), 10, "expired");
-        assert_eq!(From::Lost(30).next(bounds), 20, "truncated");
+        assert_eq!(TailStart::End.start_offset(bounds), 20);
+        assert_eq!(TailStart::Start.start_offset(bounds), 10);
+        assert_eq!(TailStart::Lost(5).start_offset(bounds), 10, "expired");
+        assert_eq!(TailStart::Lost(30).start_offset(bounds), 20, "truncated");
         assert_eq!(
-            From::Lost(15).next(bounds),
+            TailStart::Lost(15).start_offset(bounds),
             20,
             "truncated, and grown beyond since"
         );
@@ -180,9 +180,9 @@ mod tests {
             end: 20,
             epoch: Some(7),
         };
-        assert_eq!(From::End.epoch(bounds), Some(7));
-        assert_eq!(From::Lost(30).epoch(bounds), Some(7));
-        assert_eq!(From::Start.epoch(bounds), None);
-        assert_eq!(From::Lost(5).epoch(bounds), None, "expired");
+        assert_eq!(TailStart::End.min_epoch(bounds), Some(7));
+        assert_eq!(TailStart::Lost(30).min_epoch(bounds), Some(7));
+        assert_eq!(TailStart::Start.min_epoch(bounds), None);
+        assert_eq!(TailStart::Lost(5).min_epoch(bounds), None, "expired");
     }
 }

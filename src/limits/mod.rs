@@ -3,33 +3,33 @@
 //! Counted for the whole process, whatever its threads, and decided in constant time before anything of a request is read
 //! but its streams' names. Not here: who is asking (`client`), and what a refusal looks like (`http`).
 
-mod census;
-mod connections;
-mod guesses;
-mod holder;
-mod lines;
-mod lobby;
+mod auth_throttle;
+mod client_log;
+mod client_streams;
+mod eviction;
+mod idle;
+mod log_sampler;
 mod networks;
-mod offenders;
+mod open_streams;
 mod policy;
+mod quotas;
 mod rate;
 mod refusal;
 mod report;
-mod sample;
 pub mod settings;
 mod tarpit;
-mod totals;
+mod top_refused;
 
-pub use connections::Permit;
-pub use guesses::{Guesses, TooManyGuesses};
-pub use holder::{Leave, OpenStream};
-pub use lines::ClientLines;
-pub use lobby::{Lobby, Place};
+pub use auth_throttle::{AuthThrottle, TooManyAttempts};
+pub use client_log::ClientLogLimiter;
+pub use client_streams::{EvictReason, Evictable};
+pub use idle::{IdleConnections, IdleGuard};
+pub use open_streams::Permit;
 pub use policy::Policy;
-pub use rate::{Limited, Rate, RateLayer};
+pub use quotas::{StreamNames, StreamRequest};
+pub use rate::{RateLimitLayer, RateLimited, RateLimiter};
 pub use refusal::Refusal;
-pub use report::{Holding, Offender, Report};
-pub use totals::{Names, Wish};
+pub use report::{ClientUsage, LimitsReport, RefusedClient};
 
 use std::{
     convert::Infallible,
@@ -37,15 +37,15 @@ use std::{
     time::Duration,
 };
 
-use connections::Connections;
-use offenders::Offenders;
+use log_sampler::LogSampler;
+use open_streams::OpenStreams;
 use parking_lot::RwLock;
-use sample::Sample;
-use settings::Settings;
+use settings::LimitSettings;
 use tarpit::Tarpit;
+use top_refused::TopRefused;
 
 use crate::{
-    client::{ClientKey, Unforwarded},
+    client::{ClientKey, UnidentifiedClient},
     metrics::LimitMetrics,
 };
 
@@ -53,41 +53,41 @@ use crate::{
 #[derive(Debug)]
 pub struct Admission {
     /// How many connections have no stream.
-    pub lobby: Lobby,
+    pub idle: IdleConnections,
     /// The same for the admin listener, which has a few of its own.
-    pub admin_lobby: Lobby,
+    pub admin_idle: IdleConnections,
     /// Who sends commands with wrong tokens.
-    pub guesses: Guesses,
+    pub auth_throttle: AuthThrottle,
     /// How often clients ask.
-    pub rate: Rate,
+    pub rate: RateLimiter,
     /// What is counted here.
     pub metrics: LimitMetrics,
     /// Which log lines about clients are written.
-    pub client_lines: Arc<ClientLines>,
+    pub client_log: Arc<ClientLogLimiter>,
     policy: RwLock<Arc<Policy>>,
-    connections: Connections,
-    offenders: Offenders,
+    open_streams: OpenStreams,
+    top_refused: TopRefused,
     tarpit: Tarpit,
-    unforwarded_lines: Sample,
-    refusal_lines: Sample,
+    unforwarded_sampler: LogSampler,
+    refusal_sampler: LogSampler,
 }
 
 impl Admission {
     /// Nobody has anything yet.
-    pub fn new(settings: &Settings, metrics: LimitMetrics) -> Self {
+    pub fn new(settings: &LimitSettings, metrics: LimitMetrics) -> Self {
         Self {
-            lobby: Lobby::new(settings, metrics.clone()),
-            admin_lobby: Lobby::of_admin(metrics.clone()),
-            guesses: Guesses::new(),
-            rate: Rate::new(settings),
+            idle: IdleConnections::new(settings, metrics.clone()),
+            admin_idle: IdleConnections::for_admin(metrics.clone()),
+            auth_throttle: AuthThrottle::new(),
+            rate: RateLimiter::new(settings),
             metrics: metrics.clone(),
-            client_lines: Arc::default(),
+            client_log: Arc::default(),
             policy: RwLock::new(Arc::new(Policy::new(settings))),
-            connections: Connections::new(metrics),
-            offenders: Offenders::default(),
+            open_streams: OpenStreams::new(metrics),
+            top_refused: TopRefused::default(),
             tarpit: Tarpit::new(),
-            unforwarded_lines: Sample::new(),
-            refusal_lines: Sample::new(),
+            unforwarded_sampler: LogSampler::new(),
+            refusal_sampler: LogSampler::new(),
         }
     }
 
@@ -97,10 +97,10 @@ impl Admission {
     }
 
     /// Takes new limits for whoever asks from now on. No open stream is touched, also when there are more than may be.
-    pub fn reload(&self, settings: &Settings) {
+    pub fn reload(&self, settings: &LimitSettings) {
         *self.policy.write() = Arc::new(Policy::new(settings));
         self.rate.reload(settings);
-        self.lobby.reload(settings);
+        self.idle.reload(settings);
     }
 
     /// Lets one more stream be open, for as long as the permit is kept. `stream` is asked whether its client is still there
@@ -108,49 +108,53 @@ impl Admission {
     ///
     /// # Errors
     /// When there is no room: see [`Refusal`].
-    pub fn admit(&self, wish: &Wish, stream: &Weak<dyn OpenStream>) -> Result<Permit, Refusal> {
-        self.connections.admit(&self.policy(), wish, stream)
+    pub fn admit(&self, request: &StreamRequest, stream: &Weak<dyn Evictable>) -> Result<Permit, Refusal> {
+        self.open_streams.admit(&self.policy(), request, stream)
     }
 
     /// Notes that `client` was refused, and returns when it may be told so: at once, or later when it is refused again and
     /// again.
-    pub async fn refused(&self, client: ClientKey, refusal: Refusal) {
+    pub async fn delay_refusal(&self, client: ClientKey, refusal: Refusal) {
         self.metrics.refused(refusal.name());
-        self.offenders.note(client, refusal);
+        self.top_refused.record(client, refusal);
         self.log_refusal(client, refusal.name());
         self.tarpit.hold(client, || self.metrics.held_back()).await;
     }
 
     /// Notes a request of which a trusted proxy did not say for whom it is.
-    pub fn unforwarded(&self, request: &Unforwarded) {
+    pub fn record_unidentified(&self, request: &UnidentifiedClient) {
         self.metrics.unforwarded();
-        if let Some(left_out) = self.unforwarded_lines.take() {
-            let Unforwarded { client, why, named } = request;
+        if let Some(left_out) = self.unforwarded_sampler.take() {
+            let UnidentifiedClient {
+                client,
+                why,
+                candidates,
+            } = request;
             // The nearest hops: those that proxies wrote.
-            let named = &named.0[..named.0.len().min(NAMED)];
+            let named = &candidates.0[..candidates.0.len().min(NAMED)];
             tracing::warn!(%client, reason = %why, ?named, left_out, "a trusted proxy does not say for whom it asks");
         }
     }
 
     /// Writes one line a second, of those that the client may cause: thousands of clients may be refused in a second.
     fn log_refusal(&self, client: ClientKey, reason: &'static str) {
-        let Some(left_out) = self.client_lines.take(client) else {
+        let Some(left_out) = self.client_log.take(client) else {
             return;
         };
-        match self.refusal_lines.take() {
+        match self.refusal_sampler.take() {
             Some(of_all) => tracing::info!(%client, reason, left_out, left_out_of_others = of_all, "refused"),
-            None => self.client_lines.give_back(client, left_out),
+            None => self.client_log.give_back(client, left_out),
         }
     }
 
     /// Who has what, and who is refused. Looks at every client that has a stream.
-    pub fn report(&self) -> Report {
-        Report {
-            streams: self.connections.open(),
+    pub fn report(&self) -> LimitsReport {
+        LimitsReport {
+            streams: self.open_streams.open(),
             streams_total: self.policy().total(),
-            clients: self.connections.clients(),
-            by_streams: self.connections.top(report::SHOWN),
-            by_refusals: self.offenders.top(report::SHOWN),
+            clients: self.open_streams.clients(),
+            by_streams: self.open_streams.top(report::SHOWN),
+            by_refusals: self.top_refused.top(report::SHOWN),
         }
     }
 
@@ -160,9 +164,9 @@ impl Admission {
             tokio::time::sleep(FORGET).await;
             self.rate.forget_idle();
             self.tarpit.forget_idle();
-            self.offenders.forget_idle();
-            self.guesses.forget_idle();
-            for (client, left_out) in self.client_lines.forget_idle() {
+            self.top_refused.forget_idle();
+            self.auth_throttle.forget_idle();
+            for (client, left_out) in self.client_log.forget_idle() {
                 tracing::info!(%client, left_out, "log lines about this client were left out");
             }
         }

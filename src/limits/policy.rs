@@ -4,24 +4,24 @@ use std::{net::IpAddr, num::NonZeroU32};
 
 use super::{
     networks::Networks,
-    settings::{Network, Settings},
+    settings::{LimitSettings, NetworkLimits},
 };
-use crate::client::{ClientAddr, ClientKey, Named, Unforwarded};
+use crate::client::{CandidateAddrs, ClientAddr, ClientKey, UnidentifiedClient};
 
 /// What the settings mean for whom. A reload makes another one; what was let in under this one stays.
 #[derive(Debug)]
 pub struct Policy {
-    settings: Settings,
+    settings: LimitSettings,
     /// Whether they may ask at all.
     access: Networks<bool>,
     /// What is denied, `allow` or not.
     denied: Networks<()>,
-    networks: Networks<Network>,
+    networks: Networks<NetworkLimits>,
     probes: Networks<()>,
 }
 
 impl Policy {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &LimitSettings) -> Self {
         let denied = settings.deny.iter().map(|net| (*net, false));
         let allowed = settings.allow.iter().map(|net| (*net, true));
         let networks = settings.networks.iter();
@@ -43,8 +43,8 @@ impl Policy {
     }
 
     /// Whether somebody behind a proxy is refused: whenever any address that the request names is denied.
-    pub fn denies_somebody(&self, somebody: &Unforwarded) -> bool {
-        self.denies(somebody.client) || self.denies_one_of(&somebody.named.0)
+    pub fn denies_unidentified(&self, somebody: &UnidentifiedClient) -> bool {
+        self.denies(somebody.client) || self.denies_one_of(&somebody.candidates.0)
     }
 
     /// Whether somebody is refused who may be any of these: `allow` is for those who are known.
@@ -60,12 +60,12 @@ impl Policy {
 
     /// How many streams `client` may have. One that is not known has no more than any of those that its request names: a client
     /// with a low limit gains nothing by headers that cannot be read.
-    pub(super) fn streams_of(&self, client: ClientAddr, named: &Named) -> u32 {
+    pub(super) fn stream_limit(&self, client: ClientAddr, candidates: &CandidateAddrs) -> u32 {
         let usual = self.settings.streams_per_client;
         let own = |address: IpAddr| self.networks.get(address)?.streams_per_client;
         let limit = match client.address() {
             Some(address) => own(address).unwrap_or(usual),
-            None => named
+            None => candidates
                 .0
                 .iter()
                 .filter_map(|address| own(*address))
@@ -75,7 +75,7 @@ impl Policy {
     }
 
     /// How many clients may read streams called `name`.
-    pub(super) fn clients_of(&self, name: &str) -> u32 {
+    pub(super) fn client_limit(&self, name: &str) -> u32 {
         let own = self.settings.max_clients.get(name).copied();
         own.unwrap_or(self.settings.clients_per_stream)
             .map_or(u32::MAX, NonZeroU32::get)
@@ -92,17 +92,17 @@ impl Policy {
         self.settings.streams_total.get()
     }
 
-    /// How many may be open, but for those on reserved seats, when somebody of this standing asks for one more.
-    pub(super) fn seats_for(&self, standing: Standing) -> u32 {
-        let seats = self.total() - self.reserved();
-        match standing {
-            Standing::Newcomer => seats,
+    /// How many may be open, but for those on reserved slots, when somebody of this class asks for one more.
+    pub(super) fn slots_for(&self, class: ClientClass) -> u32 {
+        let slots = self.total() - self.reserved();
+        match class {
+            ClientClass::New => slots,
             // The two shares may overlap on a host for a handful of streams.
-            Standing::Holder => seats.saturating_sub(self.total().div_ceil(NEWCOMERS)),
+            ClientClass::Existing => slots.saturating_sub(self.total().div_ceil(NEWCOMERS)),
         }
     }
 
-    /// How many seats are kept for probes, which take them when there is no other.
+    /// How many slots are kept for probes, which take them when there is no other.
     pub(super) fn reserved(&self) -> u32 {
         if self.probes.is_empty() {
             0
@@ -111,25 +111,25 @@ impl Policy {
         }
     }
 
-    pub(super) fn evicts(&self) -> bool {
+    pub(super) fn evicts_when_full(&self) -> bool {
         self.settings.evict_when_full
     }
 }
 
 /// How somebody who asks for a stream stands to what is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ClientClass {
     /// It has no stream.
-    Newcomer,
+    New,
     /// It has one already.
-    Holder,
+    Existing,
 }
 
 /// How many more streams than a client an IPv6 /48 may have, and requests it may make.
 ///
 /// Whoever has a /48 has 65,536 clients of a /64 each. A site with eight busy networks is well served; one that makes up
 /// addresses is held all the same.
-pub(super) const CLIENTS_OF_A_SITE: u32 = 8;
+pub(super) const SITE_FACTOR: u32 = 8;
 
 /// How many of all streams are kept for clients that have none yet: an eighth, and at least one.
 ///
@@ -149,8 +149,8 @@ mod tests {
         text.parse::<std::net::IpAddr>().unwrap().into()
     }
 
-    fn all_named(texts: &[&str]) -> Named {
-        Named(texts.iter().map(|text| text.parse().unwrap()).collect())
+    fn all_named(texts: &[&str]) -> CandidateAddrs {
+        CandidateAddrs(texts.iter().map(|text| text.parse().unwrap()).collect())
     }
 
     fn nets(texts: &[&str]) -> Vec<ipnet::IpNet> {
@@ -159,10 +159,10 @@ mod tests {
 
     #[test]
     fn of_allow_and_deny_the_closer_one_counts() {
-        let policy = Policy::new(&Settings {
+        let policy = Policy::new(&LimitSettings {
             deny: nets(&["0.0.0.0/0", "192.0.2.66/32"]),
             allow: nets(&["192.0.2.0/24"]),
-            ..Settings::default()
+            ..LimitSettings::default()
         });
         assert!(policy.denies(address("198.51.100.1")));
         assert!(!policy.denies(address("192.0.2.1")));
@@ -173,15 +173,15 @@ mod tests {
 
     #[test]
     fn a_network_may_have_more_or_less_than_the_rest() {
-        let mut campus = Network::new("198.51.100.0/24".parse().unwrap());
+        let mut campus = NetworkLimits::new("198.51.100.0/24".parse().unwrap());
         campus.streams_per_client = NonZeroU32::new(100);
-        let mut dormitory = Network::new("198.51.100.64/26".parse().unwrap());
+        let mut dormitory = NetworkLimits::new("198.51.100.64/26".parse().unwrap());
         dormitory.streams_per_client = NonZeroU32::new(2);
-        let policy = Policy::new(&Settings {
+        let policy = Policy::new(&LimitSettings {
             networks: vec![campus, dormitory],
-            ..Settings::default()
+            ..LimitSettings::default()
         });
-        let streams = |text| policy.streams_of(address(text), &Named::default());
+        let streams = |text| policy.stream_limit(address(text), &CandidateAddrs::default());
         assert_eq!(streams("198.51.100.1"), 100);
         assert_eq!(streams("198.51.100.65"), 2);
         assert_eq!(streams("198.51.101.1"), 10);
@@ -189,18 +189,18 @@ mod tests {
 
     #[test]
     fn somebody_behind_a_proxy_has_nothing_that_its_proxy_has() {
-        let mut proxies = Network::new("10.0.0.0/8".parse().unwrap());
+        let mut proxies = NetworkLimits::new("10.0.0.0/8".parse().unwrap());
         proxies.streams_per_client = NonZeroU32::new(100);
-        let policy = Policy::new(&Settings {
+        let policy = Policy::new(&LimitSettings {
             networks: vec![proxies],
             probes: nets(&["10.0.0.1/32"]),
             deny: nets(&["192.0.2.0/24"]),
             allow: nets(&["192.0.2.7/32"]),
-            ..Settings::default()
+            ..LimitSettings::default()
         });
         let proxy = PeerAddr("10.0.0.1:4711".parse().unwrap());
         let somebody = ClientAddr::behind(proxy);
-        let streams = |client, named: &[&str]| policy.streams_of(client, &all_named(named));
+        let streams = |client, candidates: &[&str]| policy.stream_limit(client, &all_named(candidates));
         assert_eq!((streams(proxy.into(), &[]), streams(somebody, &[])), (100, 10));
         assert_eq!(
             streams(somebody, &["10.0.0.1"]),
@@ -219,16 +219,16 @@ mod tests {
 
     #[test]
     fn somebody_behind_a_proxy_has_no_more_than_any_of_those_that_are_named() {
-        let network = |cidr: &str, streams| Network {
+        let network = |cidr: &str, streams| NetworkLimits {
             streams_per_client: NonZeroU32::new(streams),
-            ..Network::new(cidr.parse().unwrap())
+            ..NetworkLimits::new(cidr.parse().unwrap())
         };
-        let policy = Policy::new(&Settings {
+        let policy = Policy::new(&LimitSettings {
             networks: vec![network("192.0.2.0/24", 2), network("198.51.100.0/24", 5)],
-            ..Settings::default()
+            ..LimitSettings::default()
         });
         let somebody = ClientAddr::behind(PeerAddr("10.0.0.1:4711".parse().unwrap()));
-        for (named, streams) in [
+        for (candidates, streams) in [
             (&["192.0.2.1"][..], 2),
             (&["203.0.113.1", "198.51.100.1"], 5),
             (&["198.51.100.1", "192.0.2.1"], 2),
@@ -237,21 +237,21 @@ mod tests {
             (&[], 10),
         ] {
             assert_eq!(
-                policy.streams_of(somebody, &all_named(named)),
+                policy.stream_limit(somebody, &all_named(candidates)),
                 streams,
-                "{named:?}"
+                "{candidates:?}"
             );
         }
         let known = address("203.0.113.1");
-        assert_eq!(policy.streams_of(known, &Named::default()), 10);
+        assert_eq!(policy.stream_limit(known, &CandidateAddrs::default()), 10);
     }
 
     #[test]
     fn where_all_are_denied_somebody_is_too() {
-        let policy = Policy::new(&Settings {
+        let policy = Policy::new(&LimitSettings {
             deny: nets(&["0.0.0.0/0"]),
             allow: nets(&["10.0.0.0/8"]),
-            ..Settings::default()
+            ..LimitSettings::default()
         });
         let proxy = PeerAddr("10.0.0.1:4711".parse().unwrap());
         assert!(!policy.denies(proxy.into()));
@@ -261,16 +261,16 @@ mod tests {
     #[test]
     fn shares_are_kept_from_those_they_are_not_for_and_a_tiny_host_still_serves() {
         let of = |total, probes: &[&str]| {
-            let policy = Policy::new(&Settings {
+            let policy = Policy::new(&LimitSettings {
                 streams_total: NonZeroU32::new(total).unwrap(),
                 probes: nets(probes),
-                ..Settings::default()
+                ..LimitSettings::default()
             });
-            let seats = |standing| policy.seats_for(standing);
+            let seats = |class| policy.slots_for(class);
             [
                 policy.reserved(),
-                seats(Standing::Newcomer),
-                seats(Standing::Holder),
+                seats(ClientClass::New),
+                seats(ClientClass::Existing),
             ]
         };
         assert_eq!(of(800, &[]), [0, 800, 700]);

@@ -11,38 +11,38 @@ use std::{
     task::{Context, Poll},
 };
 
-use buckets::{Buckets, ByClient, BySite};
+use buckets::{Buckets, ClientKeyExtractor, SiteKeyExtractor};
 use governor::middleware::NoOpMiddleware;
 use http::{Request, Response};
 use parking_lot::RwLock;
 use tower::{Layer, Service};
 use tower_governor::{GovernorError, GovernorLayer, ResponseFuture, governor::Governor};
 
-use super::settings::Settings;
+use super::settings::LimitSettings;
 #[cfg(doc)]
 use crate::client::ClientKey;
-use crate::client::{ClientAddr, Named};
+use crate::client::{CandidateAddrs, ClientAddr};
 
 /// The buckets of all clients. Clones count together.
 #[derive(Clone, Debug)]
-pub struct Rate(Arc<RwLock<Arc<Buckets>>>);
+pub struct RateLimiter(Arc<RwLock<Arc<Buckets>>>);
 
-impl Rate {
+impl RateLimiter {
     /// Every bucket is full.
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &LimitSettings) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(Buckets::new(settings, None)))))
     }
 
     /// Takes new rates. Where a rate is as it was its buckets stay as they are; where it is not they are full.
-    pub fn reload(&self, settings: &Settings) {
+    pub fn reload(&self, settings: &LimitSettings) {
         let mut buckets = self.0.write();
         *buckets = Arc::new(Buckets::new(settings, Some(&buckets)));
     }
 
     /// Lets requests through to a service, each of which must have a [`ClientAddr`] and a [`ClientKey`] in its extensions;
     /// `refuse` answers those that come too soon, or have none.
-    pub fn layer<B>(&self, refuse: fn(GovernorError) -> Response<B>) -> RateLayer<B> {
-        RateLayer {
+    pub fn layer<B>(&self, refuse: fn(GovernorError) -> Response<B>) -> RateLimitLayer<B> {
+        RateLimitLayer {
             rate: self.clone(),
             refuse,
         }
@@ -63,24 +63,24 @@ impl Rate {
     }
 }
 
-/// Puts a [`Limited`] around a service.
+/// Puts a [`RateLimited`] around a service.
 #[derive(Debug)]
-pub struct RateLayer<B> {
-    rate: Rate,
+pub struct RateLimitLayer<B> {
+    rate: RateLimiter,
     refuse: fn(GovernorError) -> Response<B>,
 }
 
-impl<B> Clone for RateLayer<B> {
+impl<B> Clone for RateLimitLayer<B> {
     fn clone(&self) -> Self {
         self.rate.layer(self.refuse)
     }
 }
 
-impl<S, B> Layer<S> for RateLayer<B> {
-    type Service = Limited<S, B>;
+impl<S, B> Layer<S> for RateLimitLayer<B> {
+    type Service = RateLimited<S, B>;
 
-    fn layer(&self, inner: S) -> Limited<S, B> {
-        Limited {
+    fn layer(&self, inner: S) -> RateLimited<S, B> {
+        RateLimited {
             inner,
             layer: self.clone(),
         }
@@ -89,37 +89,42 @@ impl<S, B> Layer<S> for RateLayer<B> {
 
 /// A service behind the rates of a client and of its /48, whatever these are when a request comes.
 #[derive(Debug)]
-pub struct Limited<S, B> {
+pub struct RateLimited<S, B> {
     inner: S,
-    layer: RateLayer<B>,
+    layer: RateLimitLayer<B>,
 }
 
-impl<S: Clone, B> Clone for Limited<S, B> {
+impl<S: Clone, B> Clone for RateLimited<S, B> {
     fn clone(&self) -> Self {
         self.layer.layer(self.inner.clone())
     }
 }
 
 /// What asks both buckets, the client's first: who has emptied its own takes nothing from its neighbours.
-type Counted<S, B> = Governor<ByClient, NoOpMiddleware, Governor<BySite, NoOpMiddleware, S, B>, B>;
+type GovernorStack<S, B> =
+    Governor<ClientKeyExtractor, NoOpMiddleware, Governor<SiteKeyExtractor, NoOpMiddleware, S, B>, B>;
 
-impl<S, B> Limited<S, B>
+impl<S, B> RateLimited<S, B>
 where
     S: Clone,
     B: 'static,
 {
     /// The service, in this state of readiness, behind the buckets of `client`.
-    fn counted(&mut self, client: Option<ClientAddr>, named: Option<&Named>) -> Counted<S, B> {
+    fn governed(
+        &mut self,
+        client: Option<ClientAddr>,
+        candidates: Option<&CandidateAddrs>,
+    ) -> GovernorStack<S, B> {
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        let (by_client, by_site) = self.layer.rate.buckets().of(client, named);
+        let (by_client, by_site) = self.layer.rate.buckets().of(client, candidates);
         let sites = GovernorLayer::new(by_site).error_handler(self.layer.refuse);
         let clients = GovernorLayer::new(by_client).error_handler(self.layer.refuse);
         clients.layer(sites.layer(ready))
     }
 }
 
-impl<S, Q, B> Service<Request<Q>> for Limited<S, B>
+impl<S, Q, B> Service<Request<Q>> for RateLimited<S, B>
 where
     S: Service<Request<Q>, Response = Response<B>> + Clone,
     S::Response: From<GovernorError>,
@@ -135,7 +140,7 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let client = request.extensions().get().copied();
-        self.counted(client, request.extensions().get()).call(request)
+        self.governed(client, request.extensions().get()).call(request)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::holder::Holder;
+use super::client_streams::ClientStreams;
 use crate::client::ClientKey;
 
 /// The state of the limits, as `/admin/clients` shows it.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct LimitsReport {
     /// Streams open now.
     pub streams: u32,
     /// As many as may be.
@@ -15,14 +15,14 @@ pub struct Report {
     /// Clients that have one.
     pub clients: usize,
     /// Who has most, at most 50.
-    pub by_streams: Vec<Holding>,
+    pub by_streams: Vec<ClientUsage>,
     /// Who is refused most, at most 50 of those refused in the last hour.
-    pub by_refusals: Vec<Offender>,
+    pub by_refusals: Vec<RefusedClient>,
 }
 
 /// What one client has.
 #[derive(Debug, Serialize)]
-pub struct Holding {
+pub struct ClientUsage {
     /// The address, or the IPv6 network.
     pub client: String,
     /// How many streams.
@@ -33,8 +33,8 @@ pub struct Holding {
     pub newest_seconds: u64,
 }
 
-impl Holding {
-    pub(super) fn new(client: ClientKey, held: &Holder) -> Self {
+impl ClientUsage {
+    pub(super) fn new(client: ClientKey, held: &ClientStreams) -> Self {
         let (oldest, newest) = held.ages().unwrap_or_default();
         Self {
             client: client.to_string(),
@@ -47,7 +47,7 @@ impl Holding {
 
 /// What one client was refused.
 #[derive(Debug, Serialize)]
-pub struct Offender {
+pub struct RefusedClient {
     /// The address, or the IPv6 network.
     pub client: String,
     /// How often; never too low.

@@ -8,7 +8,7 @@ use crate::client::Ipv6Prefix;
 
 /// The section `limits`. A client is an IPv4 address or an IPv6 network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct LimitSettings {
     /// Streams that one client may have open on this host at a time; at most `streams_total`. An IPv6 /48 may have eight
     /// times as many.
     pub streams_per_client: NonZeroU32,
@@ -29,7 +29,7 @@ pub struct Settings {
     /// What of an IPv6 address makes a client.
     pub ipv6_prefix: Ipv6Prefix,
     /// Networks whose clients have other limits, each once; of several that hold an address the longest prefix counts.
-    pub networks: Vec<Network>,
+    pub networks: Vec<NetworkLimits>,
     /// Networks that are refused all they ask for, but for those of `allow` within them.
     pub deny: Vec<IpNet>,
     /// Exceptions to `deny`, none of which is in both.
@@ -40,7 +40,7 @@ pub struct Settings {
     pub evict_when_full: bool,
 }
 
-impl Default for Settings {
+impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             // A browser opens six connections to a host, and an office shares one address.
@@ -71,18 +71,18 @@ impl Default for Settings {
 
 /// What each client within a network may have: a NAT, a university, a mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Network {
+pub struct NetworkLimits {
     /// Its addresses.
     pub cidr: IpNet,
-    /// In place of [`Settings::streams_per_client`].
+    /// In place of [`LimitSettings::streams_per_client`].
     pub streams_per_client: Option<NonZeroU32>,
-    /// In place of [`Settings::requests_per_minute`].
+    /// In place of [`LimitSettings::requests_per_minute`].
     pub requests_per_minute: Option<NonZeroU32>,
-    /// In place of [`Settings::request_burst`].
+    /// In place of [`LimitSettings::request_burst`].
     pub request_burst: Option<NonZeroU32>,
 }
 
-impl Network {
+impl NetworkLimits {
     /// One whose clients have what all others have.
     pub fn new(cidr: IpNet) -> Self {
         Self {

@@ -14,26 +14,26 @@ use crate::client::ClientKey;
 #[derive(Debug)]
 pub(super) struct Tarpit {
     /// The refusals of a client that are answered at once.
-    patience: DefaultKeyedRateLimiter<ClientKey>,
-    seats: Semaphore,
+    limiter: DefaultKeyedRateLimiter<ClientKey>,
+    slots: Semaphore,
 }
 
 impl Tarpit {
     /// Empty, and patient with everybody.
     pub(super) fn new() -> Self {
         Self {
-            patience: DefaultKeyedRateLimiter::keyed(Quota::per_second(A_SECOND).allow_burst(AT_ONCE)),
-            seats: Semaphore::new(SEATS),
+            limiter: DefaultKeyedRateLimiter::keyed(Quota::per_second(PER_SECOND).allow_burst(BURST)),
+            slots: Semaphore::new(SLOTS),
         }
     }
 
     /// Waits when `client` is refused again and again: 1 to 3 seconds. `held` is called before the wait, if there is one.
     pub(super) async fn hold(&self, client: ClientKey, held: impl FnOnce()) {
-        if self.patience.check_key(&client).is_ok() {
+        if self.limiter.check_key(&client).is_ok() {
             return;
         }
         // Without a seat it goes at once: a queue would grow by whatever is asked for.
-        if let Ok(_seat) = self.seats.try_acquire() {
+        if let Ok(_slot) = self.slots.try_acquire() {
             held();
             sleep(Duration::from_millis(fastrand::u64(HOLD))).await;
         }
@@ -41,19 +41,19 @@ impl Tarpit {
 
     /// Forgets clients that have behaved for a while.
     pub(super) fn forget_idle(&self) {
-        self.patience.retain_recent();
-        self.patience.shrink_to_fit();
+        self.limiter.retain_recent();
+        self.limiter.shrink_to_fit();
     }
 }
 
 /// How many refusals a second of one client are answered at once, and how many in a row: an office that opens its browsers
 /// in the morning is no hot loop.
-const A_SECOND: NonZeroU32 = NonZeroU32::MIN;
-const AT_ONCE: NonZeroU32 = const { NonZeroU32::new(10).unwrap() };
+const PER_SECOND: NonZeroU32 = NonZeroU32::MIN;
+const BURST: NonZeroU32 = const { NonZeroU32::new(10).unwrap() };
 
 /// How many are held back at a time. Each keeps a connection, and with that a descriptor and some kilobytes; clients in a
 /// hot loop wait for one answer each, so that there are rarely more than a handful.
-const SEATS: usize = 256;
+const SLOTS: usize = 256;
 
 /// For how long, in milliseconds. A client that made 1,000 requests a second makes one in two. Longer, and a client would
 /// rather give up and begin another.
@@ -73,7 +73,7 @@ mod tests {
     /// Uses up all that is answered at once.
     async fn annoyed() -> Tarpit {
         let tarpit = Tarpit::new();
-        while tarpit.patience.check_key(&client(1)).is_ok() {}
+        while tarpit.limiter.check_key(&client(1)).is_ok() {}
         tarpit
     }
 
@@ -90,11 +90,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_tarpit_answers_at_once() {
         let tarpit = annoyed().await;
-        let mut sitting = Box::pin(join_all((0..SEATS).map(|_| tarpit.hold(client(1), || {}))));
+        let mut sitting = Box::pin(join_all((0..SLOTS).map(|_| tarpit.hold(client(1), || {}))));
         assert!((&mut sitting).now_or_never().is_none());
-        assert_eq!(tarpit.seats.available_permits(), 0);
+        assert_eq!(tarpit.slots.available_permits(), 0);
         assert!(tarpit.hold(client(1), || panic!("held")).now_or_never().is_some());
         sitting.await;
-        assert_eq!(tarpit.seats.available_permits(), SEATS);
+        assert_eq!(tarpit.slots.available_permits(), SLOTS);
     }
 }

@@ -13,38 +13,38 @@ use rustix::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::queue::{Class, Queue};
+use super::queue::{LineClass, LogQueue};
 
 /// Hands lines to the queue.
 #[derive(Clone, Debug)]
-pub(super) struct Lines(pub(super) Arc<Queue>);
+pub(super) struct MakeLineWriter(pub(super) Arc<LogQueue>);
 
 /// Takes one line.
 #[derive(Debug)]
-pub(super) struct Line<'a> {
-    queue: &'a Queue,
-    class: Class,
+pub(super) struct LineWriter<'a> {
+    queue: &'a LogQueue,
+    class: LineClass,
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = Line<'a>;
+impl<'a> MakeWriter<'a> for MakeLineWriter {
+    type Writer = LineWriter<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line {
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter {
             queue: &self.0,
-            class: Class::Operation,
+            class: LineClass::Operation,
         }
     }
 
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
-        Line {
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> LineWriter<'a> {
+        LineWriter {
             queue: &self.0,
             class: class_of(metadata.target(), *metadata.level()),
         }
     }
 }
 
-impl Write for Line<'_> {
+impl Write for LineWriter<'_> {
     /// Takes the whole buffer, which is one line: the subscriber writes each with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.queue.push(self.class, line);
@@ -57,33 +57,33 @@ impl Write for Line<'_> {
 }
 
 /// The class of the lines of a module. Those of debugging are as many as there is traffic, whatever they are about.
-fn class_of(target: &str, level: Level) -> Class {
+fn class_of(target: &str, level: Level) -> LineClass {
     let is_of = |module: &&str| target.starts_with(*module);
-    let operates = OF_OPERATIONS.iter().any(&is_of);
-    let is_of_requests = OF_REQUESTS.iter().any(is_of) && !operates;
-    if is_of_requests || level > Level::INFO {
-        Class::Request
+    let is_about_operations = OPERATION_TARGETS.iter().any(&is_of);
+    let is_about_requests = REQUEST_TARGETS.iter().any(is_of) && !is_about_operations;
+    if is_about_requests || level > Level::INFO {
+        LineClass::Request
     } else {
-        Class::Operation
+        LineClass::Operation
     }
 }
 
 /// Modules whose lines strangers, or a library that retries, can cause at will.
-const OF_REQUESTS: &[&str] = &["riverhead::http", "riverhead::limits", "librdkafka"];
+const REQUEST_TARGETS: &[&str] = &["riverhead::http", "riverhead::limits", "librdkafka"];
 
 /// Modules among those whose lines they cannot: commands that were obeyed, and a listener's own state.
-const OF_OPERATIONS: &[&str] = &["riverhead::http::command", "riverhead::http::listener"];
+const OPERATION_TARGETS: &[&str] = &["riverhead::http::command", "riverhead::http::listener"];
 
 /// Starts the thread that writes what comes to `queue`, for as long as the process runs.
 ///
 /// # Errors
 /// When the operating system has no thread to give.
-pub(super) fn start(queue: Arc<Queue>) -> io::Result<()> {
+pub(super) fn start(queue: Arc<LogQueue>) -> io::Result<()> {
     let name = "log".to_owned();
     thread::Builder::new().name(name).spawn(move || {
-        let mut told = 0;
+        let mut reported = 0;
         loop {
-            told = write_lines(&queue, &mut Stderr, told);
+            reported = write_lines(&queue, &mut Stderr, reported);
         }
     })?;
     Ok(())
@@ -93,31 +93,31 @@ pub(super) fn start(queue: Arc<Queue>) -> io::Result<()> {
 ///
 /// Nothing is told while the sink takes nothing, since its reader has ended or its disk is full: the line that tells would itself
 /// be dropped and told of, without an end and without a pause.
-fn write_lines(queue: &Queue, sink: &mut impl Write, told: u64) -> u64 {
+fn write_lines(queue: &LogQueue, sink: &mut impl Write, reported: u64) -> u64 {
     match write_batch(queue, sink) {
-        Ok(()) => tell_dropped(queue, told),
-        Err(_) => told,
+        Ok(()) => report_dropped(queue, reported),
+        Err(_) => reported,
     }
 }
 
-fn write_batch(queue: &Queue, sink: &mut impl Write) -> io::Result<()> {
-    let batch = queue.take();
+fn write_batch(queue: &LogQueue, sink: &mut impl Write) -> io::Result<()> {
+    let batch = queue.next_batch();
     let written = sink.write_all(&batch.text);
-    queue.done(&batch, written.is_ok());
+    queue.release(&batch, written.is_ok());
     written
 }
 
 /// Says in the log itself how much of it is missing, once there is room again. Returns how many lines were told of by now.
-fn tell_dropped(queue: &Queue, told: u64) -> u64 {
-    let [requests, operations] = Class::ALL.map(|class| queue.dropped(class));
-    let dropped = requests + operations;
-    if dropped > told {
+fn report_dropped(queue: &LogQueue, reported: u64) -> u64 {
+    let [requests, operations] = LineClass::ALL.map(|class| queue.dropped_lines(class));
+    let dropped_lines = requests + operations;
+    if dropped_lines > reported {
         tracing::warn!(
-            lines = dropped - told,
+            lines = dropped_lines - reported,
             "log lines were dropped: they came faster than they were read, or could not be written"
         );
     }
-    dropped
+    dropped_lines
 }
 
 /// The descriptor itself. `std`'s handle has a lock, which would be held while a full pipe is waited for, and whoever writes to
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn whoever_logs_does_not_wait_for_a_reader_that_has_stopped() {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(LogQueue::default());
         let (tell, go) = mpsc::channel();
         let (read, written) = mpsc::channel();
         let its = Arc::clone(&queue);
@@ -177,13 +177,13 @@ mod tests {
             let _ = write_batch(&its, &mut reader);
             let _ = write_batch(&its, &mut reader);
         });
-        queue.push(Class::Operation, b"first\n");
+        queue.push(LineClass::Operation, b"first\n");
         for _ in 0..100_000 {
-            queue.push(Class::Request, b"a line about a request that nobody reads\n");
+            queue.push(LineClass::Request, b"a line about a request that nobody reads\n");
         }
-        queue.push(Class::Operation, b"last\n");
-        assert!(queue.dropped(Class::Request) > 0);
-        assert_eq!(queue.dropped(Class::Operation), 0);
+        queue.push(LineClass::Operation, b"last\n");
+        assert!(queue.dropped_lines(LineClass::Request) > 0);
+        assert_eq!(queue.dropped_lines(LineClass::Operation), 0);
         assert!(!queue.flush(Duration::from_millis(10)), "nobody reads");
         tell.send(()).unwrap();
         assert!(written.recv().unwrap().starts_with(b"first\n"));
@@ -213,27 +213,27 @@ mod tests {
 
     #[test]
     fn a_sink_that_takes_nothing_is_told_nothing_until_it_does() {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(LogQueue::default());
         let lines = tracing_subscriber::fmt()
             .with_ansi(false)
-            .with_writer(Lines(Arc::clone(&queue)))
+            .with_writer(MakeLineWriter(Arc::clone(&queue)))
             .finish();
         let _lines = tracing::subscriber::set_default(lines);
         let mut pipe = Pipe {
             is_closed: true,
             ..Pipe::default()
         };
-        queue.push(Class::Operation, b"lost\n");
-        let told = write_lines(&queue, &mut pipe, 0);
-        assert_eq!(queue.dropped(Class::Operation), 1);
+        queue.push(LineClass::Operation, b"lost\n");
+        let reported = write_lines(&queue, &mut pipe, 0);
+        assert_eq!(queue.dropped_lines(LineClass::Operation), 1);
         assert!(
             queue.flush(Duration::ZERO),
             "a line came about the line that was dropped"
         );
         pipe.is_closed = false;
-        queue.push(Class::Operation, b"read\n");
-        let told = write_lines(&queue, &mut pipe, told);
-        write_lines(&queue, &mut pipe, told);
+        queue.push(LineClass::Operation, b"read\n");
+        let reported = write_lines(&queue, &mut pipe, reported);
+        write_lines(&queue, &mut pipe, reported);
         let text = String::from_utf8(pipe.text).unwrap();
         assert!(text.starts_with("read\n") && text.contains("lines=1"), "{text}");
         assert!(queue.flush(Duration::ZERO), "{text}");
@@ -247,7 +247,7 @@ mod tests {
             "riverhead::http::error",
             "librdkafka",
         ] {
-            assert_eq!(class_of(target, Level::ERROR), Class::Request, "{target}");
+            assert_eq!(class_of(target, Level::ERROR), LineClass::Request, "{target}");
         }
         for target in [
             "riverhead::app::life",
@@ -258,8 +258,8 @@ mod tests {
             "riverhead::http::command",
             "riverhead::http::listener",
         ] {
-            assert_eq!(class_of(target, Level::INFO), Class::Operation, "{target}");
-            assert_eq!(class_of(target, Level::DEBUG), Class::Request, "{target}");
+            assert_eq!(class_of(target, Level::INFO), LineClass::Operation, "{target}");
+            assert_eq!(class_of(target, Level::DEBUG), LineClass::Request, "{target}");
         }
     }
 }

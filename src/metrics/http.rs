@@ -23,7 +23,7 @@ pub struct HttpMetrics {
     connections: Gauge,
     panics: Counter,
     accept_failures: Counter,
-    turned_away: Family<TurnedAwayLabel, Counter>,
+    turned_away: Family<ConnectionRefusalLabel, Counter>,
     admin_refusals: Family<AdminRefusalLabel, Counter>,
     taken_over: Counter,
     /// Those that were asked for.
@@ -126,8 +126,10 @@ impl HttpMetrics {
     }
 
     /// Counts a connection that was closed before it asked anything.
-    pub fn turned_away(&self, reason: TurnedAway) {
-        self.turned_away.get_or_create(&TurnedAwayLabel { reason }).inc();
+    pub fn turned_away(&self, reason: ConnectionRefusal) {
+        self.turned_away
+            .get_or_create(&ConnectionRefusalLabel { reason })
+            .inc();
     }
 
     /// Counts a request that the admin listener refused.
@@ -171,7 +173,7 @@ pub struct StreamMetrics {
 
 impl StreamMetrics {
     /// Counts a client's beginning.
-    pub fn started(&self, from: StartPlace) {
+    pub fn started(&self, from: StartPoint) {
         let stream = self.stream.clone();
         self.started.get_or_create(&StartLabels { stream, from }).inc();
         self.open.inc();
@@ -208,7 +210,7 @@ impl StreamMetrics {
 
 /// Where a client began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StartPlace {
+pub enum StartPoint {
     /// Behind the event that its id names.
     Id,
     /// At a time.
@@ -217,7 +219,7 @@ pub enum StartPlace {
     Live,
 }
 
-impl StartPlace {
+impl StartPoint {
     fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
@@ -271,14 +273,14 @@ impl EndReason {
 
 /// Why a connection is closed before it has asked anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TurnedAway {
+pub enum ConnectionRefusal {
     /// A PROXY header was due, and the peer is not one that may send it.
     Untrusted,
     /// A PROXY header was due, and none came, or something else.
     BadProxyHeader,
 }
 
-impl TurnedAway {
+impl ConnectionRefusal {
     fn name(self) -> &'static str {
         match self {
             Self::Untrusted => "untrusted",
@@ -339,7 +341,7 @@ macro_rules! written_by_name {
     )*};
 }
 
-written_by_name!(AdminRefusal, StartPlace, EndReason, TurnedAway);
+written_by_name!(AdminRefusal, StartPoint, EndReason, ConnectionRefusal);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StreamLabel {
@@ -354,7 +356,7 @@ struct GapLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StartLabels {
     stream: String,
-    from: StartPlace,
+    from: StartPoint,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -364,8 +366,8 @@ struct EndLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TurnedAwayLabel {
-    reason: TurnedAway,
+struct ConnectionRefusalLabel {
+    reason: ConnectionRefusal,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -388,7 +390,7 @@ mod tests {
         let mut registry = registry();
         let metrics = HttpMetrics::register(&mut registry);
         let stream = metrics.stream("recentchange");
-        stream.started(StartPlace::Id);
+        stream.started(StartPoint::Id);
         stream.sent(700, 1);
         assert!(
             render(&registry)

@@ -4,12 +4,14 @@
 //! sent: every label's values are known when the process starts, so that nobody can grow the registry.
 
 mod http;
-mod life;
+mod lifecycle;
 mod limits;
 mod process;
 
-pub use http::{AdminRefusal, COMPOSITE, EndReason, HttpMetrics, StartPlace, StreamMetrics, TurnedAway};
-pub use life::LifeMetrics;
+pub use http::{
+    AdminRefusal, COMPOSITE, ConnectionRefusal, EndReason, HttpMetrics, StartPoint, StreamMetrics,
+};
+pub use lifecycle::LifecycleMetrics;
 pub use limits::LimitMetrics;
 pub use process::register as register_process;
 pub use prometheus_client::registry::Registry;

@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use tokio::time::Sleep;
 
-use super::{History, HistoryError, Page, PartitionLog, Read};
+use super::{History, HistoryError, LogRead, Page, PartitionLog};
 use crate::{client::ClientKey, position::Offset};
 
 /// One reader's place in one partition log: an offset, wherever in memory or on the brokers that is.
@@ -21,10 +21,10 @@ pub struct Cursor {
     log: Arc<PartitionLog>,
     next: Offset,
     client: ClientKey,
-    state: State,
+    state: FetchState,
 }
 
-enum State {
+enum FetchState {
     /// Look at the log.
     Idle,
     /// This history page covered the offset last time; it may still be in the cache.
@@ -37,7 +37,7 @@ enum State {
 
 /// What a cursor has to give.
 #[derive(Debug)]
-pub enum Step {
+pub enum CursorStep {
     /// A page that covers the cursor's offset.
     Page(Arc<Page>),
     /// Nothing before the next record arrives: the cursor is live.
@@ -59,7 +59,7 @@ impl Cursor {
             log,
             next,
             client,
-            state: State::Idle,
+            state: FetchState::Idle,
         }
     }
 
@@ -79,30 +79,32 @@ impl Cursor {
     }
 
     /// Moves on to `next` without having read what is before it.
-    pub fn jump(&mut self, next: Offset) {
+    pub fn seek(&mut self, next: Offset) {
         self.next = next;
-        self.state = State::Idle;
+        self.state = FetchState::Idle;
     }
 
     /// Lets go of a page that is being fetched, since its client takes nothing for now: it is asked for again when it does. A page
     /// that has come, and that nobody looks at, would be held for as long.
-    pub fn rest(&mut self) {
-        if matches!(self.state, State::Fetching(_)) {
-            self.state = State::Idle;
+    pub fn cancel_fetch(&mut self) {
+        if matches!(self.state, FetchState::Fetching(_)) {
+            self.state = FetchState::Idle;
         }
     }
 
     /// What there is at the cursor. What is not there yet wakes the task: history through `context`, the tail through the
-    /// bell, which the caller registers with the log.
-    pub fn poll(&mut self, context: &mut Context<'_>, history: &dyn History) -> Step {
+    /// waker, which the caller registers with the log.
+    pub fn poll(&mut self, context: &mut Context<'_>, history: &dyn History) -> CursorStep {
         loop {
             match self.log.read(self.next) {
-                Read::Page(page) => return Step::Page(self.settle(page)),
-                Read::Ahead => return self.idle(Step::AtTail),
-                Read::Replaced => return self.idle(Step::Replaced),
+                LogRead::Page(page) => return CursorStep::Page(self.idle_with_page(page)),
+                LogRead::Ahead => return self.idle_with_step(CursorStep::AtTail),
+                LogRead::Replaced => return self.idle_with_step(CursorStep::Replaced),
                 // It has been deleted, also from pages that somebody still holds.
-                Read::Below if self.next < self.log.start() => return self.idle(Step::OutOfRange),
-                Read::Below => {}
+                LogRead::Below if self.next < self.log.start() => {
+                    return self.idle_with_step(CursorStep::OutOfRange);
+                }
+                LogRead::Below => {}
             }
             if let Some(step) = self.poll_history(context, history) {
                 return step;
@@ -110,57 +112,57 @@ impl Cursor {
         }
     }
 
-    fn settle(&mut self, page: Arc<Page>) -> Arc<Page> {
-        self.state = State::Idle;
+    fn idle_with_page(&mut self, page: Arc<Page>) -> Arc<Page> {
+        self.state = FetchState::Idle;
         page
     }
 
-    fn idle(&mut self, step: Step) -> Step {
-        self.state = State::Idle;
+    fn idle_with_step(&mut self, step: CursorStep) -> CursorStep {
+        self.state = FetchState::Idle;
         step
     }
 
     /// One move of the state; `None` to look again.
-    fn poll_history(&mut self, context: &mut Context<'_>, history: &dyn History) -> Option<Step> {
+    fn poll_history(&mut self, context: &mut Context<'_>, history: &dyn History) -> Option<CursorStep> {
         match &mut self.state {
-            State::Idle => {
-                self.state = State::Fetching(history.page(&self.log, self.next, self.client));
+            FetchState::Idle => {
+                self.state = FetchState::Fetching(history.page(&self.log, self.next, self.client));
                 None
             }
-            State::Seen(page) => {
+            FetchState::Seen(page) => {
                 let page = page.upgrade().filter(|page| page.range().contains(&self.next));
                 if page.is_none() {
-                    self.state = State::Idle;
+                    self.state = FetchState::Idle;
                 }
-                page.map(Step::Page)
+                page.map(CursorStep::Page)
             }
-            State::Fetching(fetch) => match fetch.as_mut().poll(context) {
-                Poll::Pending => Some(Step::Fetching),
+            FetchState::Fetching(fetch) => match fetch.as_mut().poll(context) {
+                Poll::Pending => Some(CursorStep::Fetching),
                 Poll::Ready(result) => self.fetched(result),
             },
-            State::Backoff(sleep) => match sleep.as_mut().poll(context) {
-                Poll::Pending => Some(Step::Unavailable),
+            FetchState::Backoff(sleep) => match sleep.as_mut().poll(context) {
+                Poll::Pending => Some(CursorStep::Unavailable),
                 Poll::Ready(()) => {
-                    self.state = State::Idle;
+                    self.state = FetchState::Idle;
                     None
                 }
             },
         }
     }
 
-    fn fetched(&mut self, result: Result<Arc<Page>, HistoryError>) -> Option<Step> {
+    fn fetched(&mut self, result: Result<Arc<Page>, HistoryError>) -> Option<CursorStep> {
         match result {
             Ok(page) if page.range().contains(&self.next) => {
-                self.state = State::Seen(Arc::downgrade(&page));
-                Some(Step::Page(page))
+                self.state = FetchState::Seen(Arc::downgrade(&page));
+                Some(CursorStep::Page(page))
             }
             // The leader's log ends here although the ring begins later: a replica that lags. It will come.
             Ok(_) | Err(HistoryError::Unavailable) => {
-                self.state = State::Backoff(Box::pin(tokio::time::sleep(RETRY)));
+                self.state = FetchState::Backoff(Box::pin(tokio::time::sleep(RETRY_DELAY)));
                 None
             }
-            Err(HistoryError::OutOfRange) => Some(self.idle(Step::OutOfRange)),
-            Err(HistoryError::Replaced) => Some(self.idle(Step::Replaced)),
+            Err(HistoryError::OutOfRange) => Some(self.idle_with_step(CursorStep::OutOfRange)),
+            Err(HistoryError::Replaced) => Some(self.idle_with_step(CursorStep::Replaced)),
         }
     }
 }
@@ -173,4 +175,4 @@ impl fmt::Debug for Cursor {
 
 /// How long a cursor waits after history gave nothing. History itself spaces its questions to a mute leader further
 /// apart; this only keeps a cursor from spinning on the refusal.
-const RETRY: Duration = Duration::from_millis(250);
+const RETRY_DELAY: Duration = Duration::from_millis(250);

@@ -12,7 +12,7 @@ use std::{
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
-use super::{Bell, PartitionLog, bell::Bells, occupancy::Occupancy};
+use super::{PartitionLog, SharedWaker, occupancy::Occupancy, shared_waker::WakerSet};
 use crate::position::{Offset, Timestamp};
 
 /// A partition of a topic.
@@ -33,18 +33,18 @@ impl fmt::Display for TopicPartition {
 /// (topic, partition) -> the log that is current. `kafka` writes it, subscriptions watch it: that is how a replaced log
 /// and an added partition become known.
 #[derive(Debug, Default)]
-pub struct Directory {
-    topics: RwLock<Topics>,
+pub struct LogDirectory {
+    topics: RwLock<TopicMap>,
     version: AtomicU64,
-    bells: Bells,
+    wakers: WakerSet,
     /// The logs whose records were found to be deleted, each once, until somebody [sees to them](Self::take_deleted).
     deleted: Mutex<Vec<Arc<PartitionLog>>>,
-    deletions: Bells,
+    deletions: WakerSet,
     occupancy: Arc<Occupancy>,
 }
 
 #[derive(Debug, Default)]
-struct Topic {
+struct TopicEntry {
     /// How many partitions it has, which is known before any of their leaders has answered.
     partitions: Option<i32>,
     /// Whether the brokers have said that there is no such topic.
@@ -54,7 +54,7 @@ struct Topic {
     logs: BTreeMap<i32, Arc<PartitionLog>>,
 }
 
-impl Directory {
+impl LogDirectory {
     /// An empty one.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
@@ -62,7 +62,7 @@ impl Directory {
 
     /// Says that `topic` has so many partitions. Those whose log is not [`put`](Self::put) yet are not determined: their
     /// leader has not answered.
-    pub fn announce(&self, topic: &Arc<str>, partitions: i32) {
+    pub fn set_partition_count(&self, topic: &Arc<str>, partitions: i32) {
         let mut topics = self.topics.write();
         let known = topics
             .entry(topic.clone())
@@ -76,7 +76,7 @@ impl Directory {
     }
 
     /// Records that the brokers have no topic of this name, so that all that a later one has is new. Ignored once the topic is
-    /// [`announce`](Self::announce)d: what was read of it stays until another topic has the name.
+    /// [`set_partition_count`](Self::set_partition_count)d: what was read of it stays until another topic has the name.
     pub fn set_absent(&self, topic: &Arc<str>) {
         let mut topics = self.topics.write();
         let entry = topics.entry(topic.clone()).or_default();
@@ -94,9 +94,9 @@ impl Directory {
         let mut topics = self.topics.write();
         let entry = topics.entry(topic).or_default();
         entry.partitions = entry.partitions.max(Some(partition + 1));
-        log.enter(&self.occupancy);
+        log.join_occupancy(&self.occupancy);
         if let Some(old) = entry.logs.get(&partition) {
-            log.succeed(old);
+            log.inherit_start(old);
         }
         let old = entry.logs.insert(partition, log);
         drop(topics);
@@ -108,7 +108,7 @@ impl Directory {
 
     /// Takes away every log of `topic`, which is to be read from somewhere else, and tells their readers; the logs. Until
     /// others are [`put`](Self::put), none of its partitions is determined.
-    pub fn withdraw(&self, topic: &str) -> Vec<Arc<PartitionLog>> {
+    pub fn remove_logs(&self, topic: &str) -> Vec<Arc<PartitionLog>> {
         let mut topics = self.topics.write();
         let logs = topics.get_mut(topic).map(|topic| std::mem::take(&mut topic.logs));
         drop(topics);
@@ -124,10 +124,10 @@ impl Directory {
     }
 
     /// What is known of each of these topics, at one moment.
-    pub fn look<'a>(&self, topics: impl Iterator<Item = &'a Arc<str>>) -> Vec<Known> {
+    pub fn topic_statuses<'a>(&self, topics: impl Iterator<Item = &'a Arc<str>>) -> Vec<TopicStatus> {
         let known = self.topics.read();
         topics
-            .map(|topic| known.get(topic).map_or(Known::default(), Known::of))
+            .map(|topic| known.get(topic).map_or(TopicStatus::default(), TopicStatus::of))
             .collect()
     }
 
@@ -137,7 +137,7 @@ impl Directory {
     }
 
     /// Returns the newest time at the end of any log of `topics`.
-    pub fn newest<'a>(&self, topics: impl Iterator<Item = &'a Arc<str>>) -> Option<Timestamp> {
+    pub fn newest_timestamp<'a>(&self, topics: impl Iterator<Item = &'a Arc<str>>) -> Option<Timestamp> {
         let known = self.topics.read();
         let logs = topics
             .filter_map(|topic| known.get(topic))
@@ -160,10 +160,10 @@ impl Directory {
         if !log.set_start(start) {
             return;
         }
-        if !log.mark_to_be_cleared(true) {
+        if !log.set_pending_clear(true) {
             self.deleted.lock().push(Arc::clone(log));
         }
-        self.deletions.ring();
+        self.deletions.wake_all();
     }
 
     /// Takes the logs whose start is higher than when this was called last.
@@ -171,14 +171,14 @@ impl Directory {
         let logs = std::mem::take(&mut *self.deleted.lock());
         // Before anybody looks at their starts, so that what is deleted from now on is told again.
         for log in &logs {
-            log.mark_to_be_cleared(false);
+            log.set_pending_clear(false);
         }
         logs
     }
 
-    /// Rings `bell` whenever there is something to [take](Self::take_deleted).
-    pub fn subscribe_to_deletions(&self, bell: &Arc<Bell>) {
-        self.deletions.add(bell);
+    /// Wakes `shared_waker` whenever there is something to [take](Self::take_deleted).
+    pub fn subscribe_to_deletions(&self, shared_waker: &Arc<SharedWaker>) {
+        self.deletions.add(shared_waker);
     }
 
     /// Says whether the brokers that `topic` is read from answer at all. While they do not, its streams are held.
@@ -187,7 +187,7 @@ impl Directory {
         let was_silent = std::mem::replace(&mut topics.entry(topic.clone()).or_default().silent, !reachable);
         drop(topics);
         if was_silent == reachable {
-            self.bells.ring();
+            self.wakers.wake_all();
         }
     }
 
@@ -201,9 +201,9 @@ impl Directory {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Rings `bell` whenever a log is added or replaced.
-    pub fn subscribe(&self, bell: &Arc<Bell>) {
-        self.bells.add(bell);
+    /// Wakes `shared_waker` whenever a log is added or replaced.
+    pub fn subscribe(&self, shared_waker: &Arc<SharedWaker>) {
+        self.wakers.add(shared_waker);
     }
 
     /// What all rings together cost in memory, in bytes.
@@ -213,22 +213,22 @@ impl Directory {
 
     /// Sheds pages until all rings together cost at most `budget` bytes, whatever the records and partitions are: first the
     /// oldest pages of the largest rings, then also the newest pages.
-    pub fn shed(&self, budget: usize) {
-        while let Some(log) = self.occupancy.victim(budget) {
+    pub fn evict_to(&self, budget: usize) {
+        while let Some(log) = self.occupancy.next_to_evict(budget) {
             // Another thread may have shed it meanwhile, or have replaced the log: the next look tells.
-            log.shed();
+            log.evict_oldest();
         }
     }
 
     fn changed(&self) {
         self.version.fetch_add(1, Ordering::Release);
-        self.bells.ring();
+        self.wakers.wake_all();
     }
 }
 
 /// What is known of a topic.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Known {
+pub struct TopicStatus {
     /// How many partitions it has; `None` while nothing is known of it.
     pub partitions: Option<i32>,
     /// Whether the brokers said that there is no such topic; false while nothing is known of it.
@@ -237,8 +237,8 @@ pub struct Known {
     pub logs: usize,
 }
 
-impl Known {
-    fn of(topic: &Topic) -> Self {
+impl TopicStatus {
+    fn of(topic: &TopicEntry) -> Self {
         Self {
             partitions: topic.partitions,
             is_absent: topic.absent && topic.partitions.is_none(),
@@ -247,10 +247,10 @@ impl Known {
     }
 
     /// Whether each of its partitions has a log.
-    pub fn is_whole(self) -> bool {
+    pub fn is_complete(self) -> bool {
         self.partitions.is_some() && self.partitions == i32::try_from(self.logs).ok()
     }
 }
 
 /// By name. A request looks up hundreds of them, and no stranger makes one.
-type Topics = HashMap<Arc<str>, Topic, RandomState>;
+type TopicMap = HashMap<Arc<str>, TopicEntry, RandomState>;

@@ -12,13 +12,13 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    Bell, Page, TopicPartition,
-    bell::Bells,
-    occupancy::{Entry, Held, Occupancy},
+    Page, SharedWaker, TopicPartition,
+    occupancy::{Occupancy, OccupancyGuard, RingUsage},
+    shared_waker::WakerSet,
 };
 use crate::{
     event::Encoding,
-    position::{Epoch, LogTag, Mark, Offset, Timestamp},
+    position::{Epoch, LogPosition, LogTag, Offset, Timestamp},
 };
 
 /// One incarnation of a partition, with its newest pages in memory.
@@ -31,46 +31,46 @@ pub struct PartitionLog {
     tag: LogTag,
     encoding: Encoding,
     /// The offset that its tail began at.
-    begin: Offset,
-    ring: RwLock<Ring>,
+    tail_start: Offset,
+    ring: RwLock<PageRing>,
     bytes: AtomicUsize,
     replaced: AtomicBool,
     /// In ms.
     overlap: AtomicU64,
     leader_epoch: AtomicI32,
-    floor: RwLock<Arc<Floor>>,
+    log_start: RwLock<Arc<LogStart>>,
     /// Whether it is among the logs whose deleted records somebody is to drop.
-    is_to_be_cleared: AtomicBool,
-    bells: Bells,
+    is_pending_clear: AtomicBool,
+    wakers: WakerSet,
 }
 
 /// Where a log starts. All that stand for one log after another share it.
 #[derive(Debug, Default)]
-struct Floor {
+struct LogStart {
     start: AtomicI64,
     /// When it was last found to be higher than before.
     deleted_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
-struct Ring {
+struct PageRing {
     pages: VecDeque<Arc<Page>>,
     /// The first offset the ring speaks for.
     start: Offset,
     /// The first offset behind the ring.
     next: Offset,
     /// What is known of the record before `next`; the timestamp is that of the last one that had one.
-    mark: Mark,
+    mark: LogPosition,
     /// Where its bytes are added up with those of the other rings; `None` before the log is in a directory.
-    entry: Option<Entry>,
+    occupancy_guard: Option<OccupancyGuard>,
 }
 
 /// What a log has at an offset.
 #[derive(Clone, Debug)]
-pub enum Read {
+pub enum LogRead {
     /// This page covers it.
     Page(Arc<Page>),
-    /// The tail has not come this far; the bell rings when it has.
+    /// The tail has not come this far; the waker rings when it has.
     Ahead,
     /// It has left the ring, or never was in it: read history.
     Below,
@@ -81,7 +81,7 @@ pub enum Read {
 impl PartitionLog {
     /// An empty log whose tail begins at `next`.
     pub fn new(partition: TopicPartition, tag: LogTag, encoding: Encoding, next: Offset) -> Arc<Self> {
-        let mark = Mark {
+        let mark = LogPosition {
             offset: next,
             timestamp: None,
             log: Some(tag),
@@ -91,21 +91,21 @@ impl PartitionLog {
             partition,
             tag,
             encoding,
-            begin: next,
-            ring: RwLock::new(Ring {
+            tail_start: next,
+            ring: RwLock::new(PageRing {
                 pages: VecDeque::new(),
                 start: next,
                 next,
                 mark,
-                entry: None,
+                occupancy_guard: None,
             }),
             bytes: AtomicUsize::new(0),
             replaced: AtomicBool::new(false),
             overlap: AtomicU64::new(0),
             leader_epoch: AtomicI32::new(UNKNOWN),
-            floor: RwLock::default(),
-            is_to_be_cleared: AtomicBool::new(false),
-            bells: Bells::default(),
+            log_start: RwLock::default(),
+            is_pending_clear: AtomicBool::new(false),
+            wakers: WakerSet::default(),
         })
     }
 
@@ -157,28 +157,28 @@ impl PartitionLog {
     /// Returns the offset of the log's start, as a broker told last; 0 before any did. What lies below it has been deleted, and
     /// is served from nowhere.
     pub fn start(&self) -> Offset {
-        self.floor.read().start.load(Ordering::Acquire)
+        self.log_start.read().start.load(Ordering::Acquire)
     }
 
     /// Returns when it last became known that records were deleted.
     pub fn deleted_at(&self) -> Option<Instant> {
-        *self.floor.read().deleted_at.lock()
+        *self.log_start.read().deleted_at.lock()
     }
 
     /// Notes where the log starts, and drops what the ring has below that; whether the start is higher than before. It may also be
-    /// lower: another replica leads, and has deleted less. Through [`Directory::set_start`](super::Directory::set_start), which
+    /// lower: another replica leads, and has deleted less. Through [`LogDirectory::set_start`](super::LogDirectory::set_start), which
     /// tells those who keep copies.
     pub(super) fn set_start(&self, start: Offset) -> bool {
         if start == self.start() {
             return false;
         }
         let mut ring = self.ring.write();
-        let floor = self.floor.read();
-        if floor.start.swap(start, Ordering::AcqRel) > start {
+        let log_start = self.log_start.read();
+        if log_start.start.swap(start, Ordering::AcqRel) > start {
             return false;
         }
-        *floor.deleted_at.lock() = Some(Instant::now());
-        drop(floor);
+        *log_start.deleted_at.lock() = Some(Instant::now());
+        drop(log_start);
         let until = start.min(ring.next);
         let is_cut = ring.start < until;
         if is_cut {
@@ -187,47 +187,50 @@ impl PartitionLog {
         }
         drop(ring);
         if is_cut {
-            self.bells.ring();
+            self.wakers.wake_all();
         }
         true
     }
 
     /// Goes on for `old`, which it replaces: of one log what is deleted is deleted for both.
-    pub(super) fn succeed(&self, old: &Self) {
+    pub(super) fn inherit_start(&self, old: &Self) {
         if old.tag == self.tag {
-            let floor = Arc::clone(&old.floor.read());
-            *self.floor.write() = floor;
+            let log_start = Arc::clone(&old.log_start.read());
+            *self.log_start.write() = log_start;
         }
     }
 
     /// Marks it as one whose deleted records are to be dropped, or as one that is seen to; whether it was marked.
-    pub(super) fn mark_to_be_cleared(&self, mark: bool) -> bool {
-        self.is_to_be_cleared.swap(mark, Ordering::AcqRel)
+    pub(super) fn set_pending_clear(&self, mark: bool) -> bool {
+        self.is_pending_clear.swap(mark, Ordering::AcqRel)
     }
 
     /// Whether only history has what is at `offset`.
     pub fn is_history(&self, offset: Offset) -> bool {
-        matches!(self.read(offset), Read::Below)
+        matches!(self.read(offset), LogRead::Below)
     }
 
     /// What is in memory at `offset`.
-    pub fn read(&self, offset: Offset) -> Read {
+    pub fn read(&self, offset: Offset) -> LogRead {
         if self.is_replaced() {
-            return Read::Replaced;
+            return LogRead::Replaced;
         }
         let ring = self.ring.read();
         if offset >= ring.next {
-            Read::Ahead
+            LogRead::Ahead
         } else if offset < ring.start {
-            Read::Below
+            LogRead::Below
         } else {
             let index = ring.pages.partition_point(|page| page.next() <= offset);
-            ring.pages.get(index).cloned().map_or(Read::Below, Read::Page)
+            ring.pages
+                .get(index)
+                .cloned()
+                .map_or(LogRead::Below, LogRead::Page)
         }
     }
 
     /// The end of the log as the tail knows it, with what is known of the record before it.
-    pub fn end(&self) -> Mark {
+    pub fn end(&self) -> LogPosition {
         self.ring.read().mark
     }
 
@@ -236,15 +239,15 @@ impl PartitionLog {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Rings `bell` whenever there is something new, or when the log is replaced.
-    pub fn subscribe(&self, bell: &Arc<Bell>) {
-        self.bells.add(bell);
+    /// Wakes `shared_waker` whenever there is something new, or when the log is replaced.
+    pub fn subscribe(&self, shared_waker: &Arc<SharedWaker>) {
+        self.wakers.add(shared_waker);
     }
 
     /// Returns the offset that the tail began at. Whatever is at or behind it came after the end of the log was asked for, and
     /// so after every client that was there before this log.
-    pub fn begin(&self) -> Offset {
-        self.begin
+    pub fn tail_start(&self) -> Offset {
+        self.tail_start
     }
 
     /// The offset the tail goes on at: build the next page from here on.
@@ -272,9 +275,9 @@ impl PartitionLog {
             self.bytes.store(0, Ordering::Relaxed);
         }
         if let Some(last) = page.events().last() {
-            ring.mark = Mark {
+            ring.mark = LogPosition {
                 offset: last.offset.saturating_add(1),
-                timestamp: newest_time(&page).or(ring.mark.timestamp),
+                timestamp: newest_timestamp(&page).or(ring.mark.timestamp),
                 log: Some(self.tag),
                 epoch: Some(last.epoch).filter(|epoch| *epoch >= 0),
             };
@@ -284,15 +287,15 @@ impl PartitionLog {
         }
         ring.next = page.next();
         ring.pages.push_back(Arc::new(page));
-        let bytes = self.bytes() + newest_bytes(&ring);
+        let bytes = self.bytes() + newest_page_bytes(&ring);
         self.account(&mut ring, bytes);
         drop(ring);
-        self.bells.ring();
+        self.wakers.wake_all();
     }
 
     /// Drops the oldest page of the ring, also when it is the newest; how many bytes that freed. What is dropped is read as
     /// history from then on.
-    pub fn shed(&self) -> usize {
+    pub fn evict_oldest(&self) -> usize {
         let mut ring = self.ring.write();
         let Some(page) = ring.pages.pop_front() else {
             return 0;
@@ -304,18 +307,18 @@ impl PartitionLog {
     }
 
     /// Adds its bytes to those of the other rings from now on.
-    pub(super) fn enter(self: &Arc<Self>, occupancy: &Arc<Occupancy>) {
+    pub(super) fn join_occupancy(self: &Arc<Self>, occupancy: &Arc<Occupancy>) {
         let mut ring = self.ring.write();
-        ring.entry = Some(Entry::new(occupancy, self));
+        ring.occupancy_guard = Some(OccupancyGuard::new(occupancy, self));
         let bytes = self.bytes();
         self.account(&mut ring, bytes);
     }
 
-    fn account(&self, ring: &mut Ring, bytes: usize) {
+    fn account(&self, ring: &mut PageRing, bytes: usize) {
         self.bytes.store(bytes, Ordering::Relaxed);
-        let newest = newest_bytes(ring);
-        if let Some(entry) = &mut ring.entry {
-            entry.set(Held { bytes, newest });
+        let newest = newest_page_bytes(ring);
+        if let Some(occupancy_guard) = &mut ring.occupancy_guard {
+            occupancy_guard.set(RingUsage { bytes, newest });
         }
     }
 
@@ -332,13 +335,13 @@ impl PartitionLog {
         ring.start = ring.next;
         self.account(&mut ring, 0);
         // Out of the total for good.
-        ring.entry = None;
+        ring.occupancy_guard = None;
         drop(ring);
-        self.bells.ring();
+        self.wakers.wake_all();
     }
 }
 
-impl Ring {
+impl PageRing {
     /// Drops what lies below `start`, which is within the ring; what is left, in bytes.
     fn cut(&mut self, start: Offset) -> usize {
         self.start = start;
@@ -354,12 +357,12 @@ impl Ring {
     }
 }
 
-fn newest_bytes(ring: &Ring) -> usize {
+fn newest_page_bytes(ring: &PageRing) -> usize {
     ring.pages.back().map_or(0, |page| page.bytes())
 }
 
 /// Returns the timestamp of the last record of `page` that has one.
-fn newest_time(page: &Page) -> Option<Timestamp> {
+fn newest_timestamp(page: &Page) -> Option<Timestamp> {
     let mut times = page.events().iter().rev().map(|event| event.timestamp);
     times.find(|time| *time >= 0)
 }
@@ -380,7 +383,7 @@ mod tests {
         let log = PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 10);
         log.append(Page::unreadable(10..20));
         assert_eq!((log.end().offset, log.next()), (20, 20));
-        assert!(matches!(log.read(15), Read::Page(page) if page.is_unreadable()));
-        assert!(matches!(log.read(20), Read::Ahead));
+        assert!(matches!(log.read(15), LogRead::Page(page) if page.is_unreadable()));
+        assert!(matches!(log.read(20), LogRead::Ahead));
     }
 }

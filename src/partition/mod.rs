@@ -1,9 +1,8 @@
 //! The shared log that every client is a cursor over.
 //!
 //! One writer (`kafka::tail`) appends to a [`PartitionLog`]; any number of readers stand in it. What has left its ring
-//! is read through [`History`], which `kafka` implements. The [`Directory`] says which log is the current one.
+//! is read through [`History`], which `kafka` implements. The [`LogDirectory`] says which log is the current one.
 
-mod bell;
 mod cursor;
 mod directory;
 mod history;
@@ -11,11 +10,12 @@ mod log;
 mod occupancy;
 mod page;
 mod settings;
+mod shared_waker;
 
-pub use bell::{Bell, Bells, Waiters};
-pub use cursor::{Cursor, Step};
-pub use directory::{Directory, Known, TopicPartition};
+pub use cursor::{Cursor, CursorStep};
+pub use directory::{LogDirectory, TopicPartition, TopicStatus};
 pub use history::{Bounds, History, HistoryError};
-pub use log::{PartitionLog, Read};
+pub use log::{LogRead, PartitionLog};
 pub use page::{Page, PageBuilder};
-pub use settings::{MOST_READERS, Settings, history_records, tail_records};
+pub use settings::{MAX_HISTORY_READERS, MemorySettings, history_records, tail_records};
+pub use shared_waker::{SharedWaker, WaitList, WakerSet};

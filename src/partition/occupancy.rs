@@ -15,12 +15,12 @@ use super::PartitionLog;
 /// Every change of a ring costs O(log n) of the number of rings, so that thousands of partitions that get one record each
 /// cost no pass over all of them.
 #[derive(Debug, Default)]
-pub(super) struct Occupancy(Mutex<Rings>);
+pub(super) struct Occupancy(Mutex<OccupancyInner>);
 
 #[derive(Debug, Default)]
-struct Rings {
+struct OccupancyInner {
     /// The last one sheds first.
-    order: BTreeMap<Rank, Weak<PartitionLog>>,
+    order: BTreeMap<EvictionRank, Weak<PartitionLog>>,
     /// What all of them cost, in bytes.
     bytes: usize,
     /// Numbers the changes.
@@ -32,7 +32,7 @@ struct Rings {
 /// Old pages go before any ring's newest one, which live clients are about to read. Of newest pages the large go first, and
 /// of those alike in size the one that came first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
+struct EvictionRank {
     /// What its pages cost but for the newest, in bytes.
     old_bytes: usize,
     /// The magnitude of the newest page.
@@ -42,7 +42,7 @@ struct Rank {
 
 /// What one ring holds, as its log reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct RingUsage {
     /// All its pages, in bytes.
     pub(super) bytes: usize,
     /// The newest of them, in bytes.
@@ -51,11 +51,11 @@ pub(super) struct Held {
 
 /// One ring's entry; its drop ends it.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct OccupancyGuard {
     occupancy: Arc<Occupancy>,
     log: Weak<PartitionLog>,
-    held: Held,
-    rank: Option<Rank>,
+    usage: RingUsage,
+    rank: Option<EvictionRank>,
 }
 
 impl Occupancy {
@@ -65,7 +65,7 @@ impl Occupancy {
     }
 
     /// The ring that sheds next, if they cost more than `budget` bytes together.
-    pub(super) fn victim(&self, budget: usize) -> Option<Arc<PartitionLog>> {
+    pub(super) fn next_to_evict(&self, budget: usize) -> Option<Arc<PartitionLog>> {
         let mut rings = self.0.lock();
         while rings.bytes > budget
             && let Some(last) = rings.order.last_entry()
@@ -80,30 +80,30 @@ impl Occupancy {
     }
 }
 
-impl Entry {
+impl OccupancyGuard {
     /// The entry of a ring that holds nothing yet.
     pub(super) fn new(occupancy: &Arc<Occupancy>, log: &Arc<PartitionLog>) -> Self {
         Self {
             occupancy: Arc::clone(occupancy),
             log: Arc::downgrade(log),
-            held: Held::default(),
+            usage: RingUsage::default(),
             rank: None,
         }
     }
 
     /// Takes down what the ring holds now.
-    pub(super) fn set(&mut self, held: Held) {
+    pub(super) fn set(&mut self, usage: RingUsage) {
         let mut rings = self.occupancy.0.lock();
-        rings.bytes = rings.bytes - self.held.bytes + held.bytes;
-        self.held = held;
+        rings.bytes = rings.bytes - self.usage.bytes + usage.bytes;
+        self.usage = usage;
         if let Some(rank) = self.rank.take() {
             rings.order.remove(&rank);
         }
-        if held.bytes > 0 {
+        if usage.bytes > 0 {
             rings.changes += 1;
-            let rank = Rank {
-                old_bytes: held.bytes - held.newest,
-                newest: held.newest.max(1).ilog2(),
+            let rank = EvictionRank {
+                old_bytes: usage.bytes - usage.newest,
+                newest: usage.newest.max(1).ilog2(),
                 change: Reverse(rings.changes),
             };
             rings.order.insert(rank, Weak::clone(&self.log));
@@ -112,9 +112,9 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for OccupancyGuard {
     fn drop(&mut self) {
-        self.set(Held::default());
+        self.set(RingUsage::default());
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Encoding, Headers, Payload, Record, Tombstones},
-        partition::{Directory, Page, PageBuilder, Read, TopicPartition},
+        partition::{LogDirectory, LogRead, Page, PageBuilder, TopicPartition},
         position::{LogTag, Offset},
     };
 
@@ -134,7 +134,7 @@ mod tests {
         tombstones: Tombstones::Skip,
     };
 
-    fn put(directory: &Directory, partition: usize) -> Arc<PartitionLog> {
+    fn put(directory: &LogDirectory, partition: usize) -> Arc<PartitionLog> {
         let partition = TopicPartition {
             topic: "edits".into(),
             partition: partition as i32,
@@ -169,17 +169,17 @@ mod tests {
     }
 
     fn has(log: &PartitionLog, offset: Offset) -> bool {
-        matches!(log.read(offset), Read::Page(page) if page.range().contains(&offset))
+        matches!(log.read(offset), LogRead::Page(page) if page.range().contains(&offset))
     }
 
     #[test]
     fn one_record_that_takes_most_of_the_budget_does_not_end_the_shedding() {
-        let (directory, budget) = (Directory::new(), 64 * 1024);
+        let (directory, budget) = (LogDirectory::new(), 64 * 1024);
         let (quiet, busy) = (put(&directory, 0), put(&directory, 1));
         append(&quiet, 1, budget * 45 / 100);
         for _ in 0..100 {
             append(&busy, 10, 1000);
-            directory.shed(budget);
+            directory.evict_to(budget);
             assert!(directory.bytes() <= budget, "{}", directory.bytes());
         }
         assert!(has(&quiet, 0), "old pages of others go first");
@@ -188,36 +188,36 @@ mod tests {
 
     #[test]
     fn newest_pages_go_too_the_large_and_the_first_of_them_first() {
-        let (directory, budget) = (Directory::new(), 64 * 1024);
+        let (directory, budget) = (LogDirectory::new(), 64 * 1024);
         let logs: Vec<_> = (0..40).map(|partition| put(&directory, partition)).collect();
         logs[3..].iter().for_each(|log| append(log, 1, 10));
         for log in &logs[..3] {
             append(log, 1, budget / 4);
-            directory.shed(budget);
+            directory.evict_to(budget);
         }
         let has = |at: usize| has(&logs[at], 0);
         assert_eq!([has(0), has(1), has(2)], [false, true, true]);
         assert!((3..40).all(has), "what is small is worth its room");
-        assert!(logs[0].is_history(0) && matches!(logs[0].read(1), Read::Ahead));
+        assert!(logs[0].is_history(0) && matches!(logs[0].read(1), LogRead::Ahead));
     }
 
     #[test]
     fn what_is_larger_than_the_budget_is_history_at_once_and_the_log_goes_on() {
-        let directory = Directory::new();
+        let directory = LogDirectory::new();
         let log = put(&directory, 0);
         append(&log, 1, 5000);
-        directory.shed(4096);
+        directory.evict_to(4096);
         assert_eq!((directory.bytes(), log.bytes()), (0, 0));
         assert!(log.is_history(0));
         append(&log, 1, 10);
-        directory.shed(4096);
+        directory.evict_to(4096);
         assert!(has(&log, 1) && log.is_history(0));
         assert_eq!(log.end().offset, 2);
     }
 
     #[test]
     fn a_log_that_is_replaced_or_withdrawn_or_dropped_is_no_part_of_the_total() {
-        let directory = Directory::new();
+        let directory = LogDirectory::new();
         let replaced = put(&directory, 0);
         append(&replaced, 1, 100);
         let current = put(&directory, 0);
@@ -225,12 +225,12 @@ mod tests {
         append(&replaced, 1, 100);
         append(&current, 1, 100);
         assert_eq!(directory.bytes(), current.bytes());
-        directory.withdraw("edits");
+        directory.remove_logs("edits");
         assert_eq!(directory.bytes(), 0);
         let occupancy = Arc::<Occupancy>::default();
         let own = PartitionLog::new(current.partition().clone(), current.tag(), BASE64, 0);
         append(&own, 1, 100);
-        own.enter(&occupancy);
+        own.join_occupancy(&occupancy);
         assert_eq!(occupancy.bytes(), own.bytes());
         drop(own);
         assert_eq!(occupancy.bytes(), 0);
@@ -239,7 +239,7 @@ mod tests {
 
     /// What happens to a partition.
     #[derive(Clone, Debug)]
-    enum Step {
+    enum RingStep {
         Append {
             records: usize,
             size: usize,
@@ -249,14 +249,15 @@ mod tests {
         Skip(Offset),
     }
 
-    fn step() -> impl Strategy<Value = Step> {
-        let append = |sizes| (1usize..20, sizes).prop_map(|(records, size)| Step::Append { records, size });
+    fn step() -> impl Strategy<Value = RingStep> {
+        let append =
+            |sizes| (1usize..20, sizes).prop_map(|(records, size)| RingStep::Append { records, size });
         prop_oneof![
             8 => append(0usize..200),
             2 => append(1000usize..5000),
-            1 => (20_000usize..100_000).prop_map(|size| Step::Append { records: 1, size }),
-            1 => Just(Step::Replace),
-            1 => (1i64..50).prop_map(Step::Skip),
+            1 => (20_000usize..100_000).prop_map(|size| RingStep::Append { records: 1, size }),
+            1 => Just(RingStep::Replace),
+            1 => (1i64..50).prop_map(RingStep::Skip),
         ]
     }
 
@@ -268,21 +269,21 @@ mod tests {
             budget in prop_oneof![Just(1usize), 1000usize..80_000],
             partitions in 1usize..200,
         ) {
-            let directory = Directory::new();
+            let directory = LogDirectory::new();
             let mut logs: Vec<_> = (0..partitions).map(|partition| put(&directory, partition)).collect();
             for (partition, step) in steps {
                 let partition = partition % partitions;
                 let log = &mut logs[partition];
                 match step {
-                    Step::Append { records, size } => append(log, records, size),
-                    Step::Replace => *log = put(&directory, partition),
-                    Step::Skip(by) => {
+                    RingStep::Append { records, size } => append(log, records, size),
+                    RingStep::Replace => *log = put(&directory, partition),
+                    RingStep::Skip(by) => {
                         let next = log.next() + by;
                         log.append(PageBuilder::new(next, BASE64).finish(next + 1));
                     }
                 }
                 let log = Arc::clone(log);
-                directory.shed(budget);
+                directory.evict_to(budget);
                 prop_assert!(directory.bytes() <= budget);
                 prop_assert_eq!(directory.bytes(), logs.iter().map(|log| log.bytes()).sum::<usize>());
                 let pages = |log: &PartitionLog| (0..log.next()).filter(|at| has(log, *at)).count();
@@ -290,7 +291,7 @@ mod tests {
                 for offset in 0..log.next() {
                     prop_assert!(has(&log, offset) || log.is_history(offset));
                 }
-                prop_assert!(matches!(log.read(log.next()), Read::Ahead));
+                prop_assert!(matches!(log.read(log.next()), LogRead::Ahead));
             }
         }
     }

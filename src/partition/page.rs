@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::{
-    event::{Encoding, Event, Headers, Kind, Record, Reject, encode},
+    event::{EncodeError, Encoding, Event, EventKind, Headers, Record, encode},
     position::Offset,
 };
 
@@ -101,7 +101,7 @@ impl Page {
     /// The headers of one of this page's events.
     pub fn headers(&self, event: &Event) -> Headers<'_> {
         let end = (event.lines.start - event.key.unwrap_or(0)) as usize;
-        Headers::from_bytes(&self.arena[event.begin()..end])
+        Headers::from_bytes(&self.arena[event.arena_start()..end])
     }
 
     /// Returns a copy of this page without what lies below `start`, the log's; `None` if nothing of it does. A page of which all
@@ -111,8 +111,11 @@ impl Page {
             return None;
         }
         let first = self.index_of(start);
-        let from = self.events.get(first).map_or(self.arena.len(), Event::begin);
-        let events = self.events[first..].iter().map(|event| event.moved_back(from));
+        let from = self
+            .events
+            .get(first)
+            .map_or(self.arena.len(), Event::arena_start);
+        let events = self.events[first..].iter().map(|event| event.shifted_back(from));
         let large = self.large.iter().filter(|(offset, _)| *offset >= start);
         Some(Self {
             start: start.min(self.next),
@@ -133,12 +136,12 @@ impl Page {
 
 impl Event {
     /// Where it begins in its page's arena, with its headers.
-    fn begin(&self) -> usize {
+    fn arena_start(&self) -> usize {
         (self.lines.start - self.key.unwrap_or(0) - self.headers) as usize
     }
 
     /// The same in an arena that begins `by` bytes later.
-    fn moved_back(&self, by: usize) -> Self {
+    fn shifted_back(&self, by: usize) -> Self {
         let by = by as u32;
         Self {
             lines: self.lines.start - by..self.lines.end - by,
@@ -154,7 +157,7 @@ const PAGE_OVERHEAD: usize = 192;
 const LARGE_OVERHEAD: usize = 96;
 
 /// Values longer than this have lines of their own, apart from the page's, in bytes. As much as a batch holds of small events.
-const LARGE: usize = 64 * 1024;
+const LARGE_VALUE: usize = 64 * 1024;
 
 /// Collects records into a [`Page`].
 #[derive(Debug)]
@@ -195,8 +198,8 @@ impl PageBuilder {
     /// Takes one record. One below the page's next offset is ignored: a fetch may begin inside a batch.
     ///
     /// # Errors
-    /// When the record cannot be encoded. It then stands in the page as [`Kind::Skipped`]; count and log it.
-    pub fn push(&mut self, record: &Record<'_>) -> Result<(), Reject> {
+    /// When the record cannot be encoded. It then stands in the page as [`EventKind::Skipped`]; count and log it.
+    pub fn push(&mut self, record: &Record<'_>) -> Result<(), EncodeError> {
         if record.offset < self.next {
             return Ok(());
         }
@@ -206,11 +209,11 @@ impl PageBuilder {
         self.arena.extend_from_slice(record.key.unwrap_or_default());
         let from = self.arena.len();
         let result = self.encode(record);
-        let kind = *result.as_ref().unwrap_or(&Kind::Skipped);
-        if kind == Kind::Skipped {
+        let kind = *result.as_ref().unwrap_or(&EventKind::Skipped);
+        if kind == EventKind::Skipped {
             self.arena.truncate(start);
         }
-        let (is_seen, end) = (kind != Kind::Skipped, self.arena.len());
+        let (is_seen, end) = (kind != EventKind::Skipped, self.arena.len());
         self.events.push(Event {
             offset: record.offset,
             timestamp: record.timestamp,
@@ -226,15 +229,15 @@ impl PageBuilder {
     }
 
     /// Adds the lines: to the arena, or apart from it when they are large.
-    fn encode(&mut self, record: &Record<'_>) -> Result<Kind, Reject> {
+    fn encode(&mut self, record: &Record<'_>) -> Result<EventKind, EncodeError> {
         let size = record.value.or(record.key).map_or(0, <[u8]>::len);
-        if size <= LARGE {
+        if size <= LARGE_VALUE {
             return encode(self.encoding, record, &mut self.arena);
         }
         // For the name of the field and the line's end, and what has to be escaped now and then; base64 makes its own room.
         let mut lines = Vec::with_capacity(size + 64 + size / 1024);
         let kind = encode(self.encoding, record, &mut lines)?;
-        if kind != Kind::Skipped {
+        if kind != EventKind::Skipped {
             let lines = Bytes::from(lines.into_boxed_slice());
             self.large_bytes += lines.len();
             self.large.push((record.offset, lines));
@@ -308,7 +311,7 @@ mod tests {
     proptest! {
         #[test]
         fn without_what_was_deleted_all_else_is_as_it_was(
-            records in vec((0i64..3, any::<Option<Vec<u8>>>(), prop_oneof![8 => 0usize..50, 1 => Just(LARGE + 1)]), 0..20),
+            records in vec((0i64..3, any::<Option<Vec<u8>>>(), prop_oneof![8 => 0usize..50, 1 => Just(LARGE_VALUE + 1)]), 0..20),
             start in 90i64..160,
         ) {
             let whole = page(&records);

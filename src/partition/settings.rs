@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 /// The section `memory`: budgets in bytes, each for the whole process. When one is used up, rings shrink before anything
 /// is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct MemorySettings {
     /// All tail rings together, in bytes.
     pub tail: NonZeroUsize,
     /// The cache of history pages, in bytes.
@@ -14,17 +14,17 @@ pub struct Settings {
     pub lanes: NonZeroUsize,
 }
 
-impl Settings {
+impl MemorySettings {
     /// The most memory that a process takes which reads so many clusters, in bytes, beside what each client costs.
-    pub fn resident(&self, clusters: usize) -> usize {
+    pub fn resident_bytes(&self, clusters: usize) -> usize {
         let budgets = [self.tail, self.history, self.lanes].map(NonZeroUsize::get);
-        let of_clusters = Self::of_clusters(clusters);
-        budgets.into_iter().fold(of_clusters, usize::saturating_add)
+        let cluster_overhead = Self::cluster_overhead(clusters);
+        budgets.into_iter().fold(cluster_overhead, usize::saturating_add)
     }
 
     /// The same while records of `record` bytes are read, which are more than a page, of clusters with so many brokers each. Budgets that
     /// are smaller than what is on its way take as much as that, and keep a quarter.
-    pub fn resident_with_large(&self, brokers: &[usize], record: usize) -> usize {
+    pub fn resident_bytes_with_large(&self, brokers: &[usize], record: usize) -> usize {
         let [tail, history, lanes] = [self.tail, self.history, self.lanes].map(NonZeroUsize::get);
         let at_least = |budget: usize, records: usize| {
             let on_their_way = record.saturating_mul(records);
@@ -40,14 +40,14 @@ impl Settings {
             at_least(tail, of_tails),
             of_history.fold(0, usize::saturating_add),
             at_least(lanes, 1),
-            Self::of_clusters(brokers.len()),
+            Self::cluster_overhead(brokers.len()),
         ]
         .into_iter()
         .fold(0, usize::saturating_add)
     }
 
     /// What so many clusters cost, and the process itself, in bytes: the queues of Kafka's clients and answers on their way.
-    pub fn of_clusters(clusters: usize) -> usize {
+    pub fn cluster_overhead(clusters: usize) -> usize {
         FIRST_CLUSTER + clusters.saturating_sub(1) * FURTHER_CLUSTER
     }
 }
@@ -61,11 +61,11 @@ pub fn tail_records(brokers: usize) -> usize {
 /// How many large records the history readers of such a cluster have on their way: each one in an answer or a queue, one in its
 /// hands, and the page that is made of it.
 pub fn history_records(brokers: usize) -> usize {
-    brokers.min(MOST_READERS).saturating_mul(3)
+    brokers.min(MAX_HISTORY_READERS).saturating_mul(3)
 }
 
 /// History readers of one cluster: one a broker, until there are more brokers than this. Bounds connections and threads.
-pub const MOST_READERS: usize = 8;
+pub const MAX_HISTORY_READERS: usize = 8;
 
 /// What the process itself takes, and the first cluster. `kafka::client` sizes queues and fetches for it.
 const FIRST_CLUSTER: usize = 64 * MIB;
@@ -73,7 +73,7 @@ const FIRST_CLUSTER: usize = 64 * MIB;
 /// What each further cluster takes.
 const FURTHER_CLUSTER: usize = 48 * MIB;
 
-impl Default for Settings {
+impl Default for MemorySettings {
     fn default() -> Self {
         Self {
             // At 1 KB an event and 1,000 events/s four minutes: clients that resume after a restart read no broker.

@@ -2,7 +2,10 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use super::{DecodeError, Entry, Offset, Partitions, Place, Position, TopicKey, compact, json, sorting};
+use super::{
+    DecodeError, Offset, PartitionPosition, Partitions, Position, PositionEntry, TopicKey, compact, json,
+    sorting,
+};
 
 /// The longest id that is read, in bytes.
 ///
@@ -43,7 +46,7 @@ pub fn decode(text: &[u8]) -> Result<Position, DecodeError> {
     })
 }
 
-fn lowest_of_each(mut entries: Vec<Entry>) -> Vec<Entry> {
+fn lowest_of_each(mut entries: Vec<PositionEntry>) -> Vec<PositionEntry> {
     // As our own ids have those of a topic.
     if entries.is_sorted_by(|a, b| compare_partitions(a, b).is_lt()) {
         return entries;
@@ -56,7 +59,7 @@ fn lowest_of_each(mut entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// Returns a number that orders entries by topic and partitions, as far as it differs. An id has either names or tags.
-fn key(entry: &Entry, common: usize) -> u128 {
+fn key(entry: &PositionEntry, common: usize) -> u128 {
     let partition = match entry.partitions {
         Partitions::All => 0,
         Partitions::One(partition) => u128::from(partition.cast_unsigned() ^ 1 << 31) + 1,
@@ -84,7 +87,7 @@ const START: usize = 9;
 const _: () = assert!(8 * START as u32 + PARTITION <= sorting::BITS);
 
 /// How many bytes all names have in common at their beginning.
-fn common_beginning(entries: &[Entry]) -> usize {
+fn common_beginning(entries: &[PositionEntry]) -> usize {
     let mut names = entries.iter().map(|entry| match &entry.topic {
         TopicKey::Name(name) => name.as_bytes(),
         TopicKey::Tag(_) => &[],
@@ -96,11 +99,11 @@ fn common_beginning(entries: &[Entry]) -> usize {
     })
 }
 
-fn compare(a: &Entry, b: &Entry) -> Ordering {
+fn compare(a: &PositionEntry, b: &PositionEntry) -> Ordering {
     compare_partitions(a, b).then_with(|| height(&a.place).cmp(&height(&b.place)))
 }
 
-fn compare_partitions(a: &Entry, b: &Entry) -> Ordering {
+fn compare_partitions(a: &PositionEntry, b: &PositionEntry) -> Ordering {
     let is_same = match (&a.topic, &b.topic) {
         (TopicKey::Name(a), TopicKey::Name(b)) => Arc::ptr_eq(a, b),
         _ => false,
@@ -115,11 +118,11 @@ fn compare_partitions(a: &Entry, b: &Entry) -> Ordering {
 
 /// Sorts places from low to high. A time and an offset cannot be compared without the log, and comparing by the
 /// timestamps of marks would run in circles; the time goes first because it never skips what was not there yet.
-fn height(place: &Place) -> (u8, Offset) {
+fn height(place: &PartitionPosition) -> (u8, Offset) {
     match place {
-        Place::Earliest => (0, 0),
-        Place::Since(timestamp) => (1, *timestamp),
-        Place::At(mark) => (2, mark.offset),
-        Place::Latest => (3, 0),
+        PartitionPosition::Earliest => (0, 0),
+        PartitionPosition::Since(timestamp) => (1, *timestamp),
+        PartitionPosition::At(mark) => (2, mark.offset),
+        PartitionPosition::Latest => (3, 0),
     }
 }

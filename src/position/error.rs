@@ -24,11 +24,11 @@ pub enum DecodeError {
     NotAList,
     /// One of the entries is wrong.
     #[error("entry {index} of the id: {fault}")]
-    Entry {
+    PositionEntry {
         /// Which, counted from 0 as in the array.
         index: usize,
         /// What is wrong with it.
-        fault: EntryFault,
+        fault: EntryError,
     },
     /// A compact id of a version this release does not know.
     #[error("the compact id has an unknown version")]
@@ -40,7 +40,7 @@ pub enum DecodeError {
 
 /// What is wrong with one entry of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EntryFault {
+pub enum EntryError {
     /// Neither an object nor a string.
     #[error("it is neither an object nor a topic name")]
     NotAnEntry,

@@ -5,11 +5,11 @@ mod read;
 
 use serde::de::DeserializeSeed;
 
-use self::read::Id;
-use super::{DecodeError, Entry, Epoch, LogTag, Mark, Place};
+use self::read::ParsedId;
+use super::{DecodeError, Epoch, LogPosition, LogTag, PartitionPosition, PositionEntry};
 
 /// Reads an array of entries and topic names, or a string of topic names with commas between.
-pub(super) fn decode(text: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+pub(super) fn decode(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     if let Some(entries) = plain::read(text) {
         return Ok(entries);
     }
@@ -20,9 +20,9 @@ pub(super) fn decode(text: &[u8]) -> Result<Vec<Entry>, DecodeError> {
 ///
 /// It is read as it comes, without a document in between, which would cost a map and a text for each field of each entry. The
 /// caller has bounded the length, serde_json bounds the depth.
-fn read_any(text: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+fn read_any(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let mut id = Id::default();
+    let mut id = ParsedId::default();
     let found = DeserializeSeed::deserialize(&mut id, &mut reader).and_then(|()| reader.end());
     // Text that is no JSON says so first, wherever it goes wrong.
     found.map_err(not_json)?;
@@ -33,16 +33,16 @@ fn read_any(text: &[u8]) -> Result<Vec<Entry>, DecodeError> {
 }
 
 /// Appends what an entry says of `place`, as the fields behind its partition.
-pub(super) fn write_place(place: &Place, out: &mut Vec<u8>) {
+pub(super) fn write_place(place: &PartitionPosition, out: &mut Vec<u8>) {
     match place {
-        Place::Earliest => write_field(out, OFFSET, EARLIEST),
-        Place::Latest => write_field(out, OFFSET, LATEST),
-        Place::Since(timestamp) => write_field(out, TIMESTAMP, *timestamp),
-        Place::At(mark) => write_mark(mark, out),
+        PartitionPosition::Earliest => write_field(out, OFFSET, EARLIEST),
+        PartitionPosition::Latest => write_field(out, OFFSET, LATEST),
+        PartitionPosition::Since(timestamp) => write_field(out, TIMESTAMP, *timestamp),
+        PartitionPosition::At(mark) => write_mark(mark, out),
     }
 }
 
-fn write_mark(mark: &Mark, out: &mut Vec<u8>) {
+fn write_mark(mark: &LogPosition, out: &mut Vec<u8>) {
     write_field(out, OFFSET, mark.offset);
     if let Some(timestamp) = mark.timestamp {
         write_field(out, TIMESTAMP, timestamp);

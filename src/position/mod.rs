@@ -2,13 +2,13 @@
 //!
 //! Not here: whether a position is still true of the log. That takes the log (`subscription::start`).
 
+mod byte_template;
 mod compact;
-mod composer;
 mod decode;
-mod elsewhere;
+mod default_start;
 mod error;
+mod id_writer;
 mod json;
-mod pieces;
 #[cfg(test)]
 mod properties;
 pub(crate) mod sorting;
@@ -16,13 +16,16 @@ mod tags;
 mod topics;
 mod types;
 
-pub use composer::Composer;
 pub use decode::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, decode};
-pub use elsewhere::place_elsewhere;
-pub use error::{DecodeError, EntryFault};
+pub use default_start::default_start_position;
+pub use error::{DecodeError, EntryError};
+pub use id_writer::IdWriter;
 pub use tags::keep_tags;
-pub use topics::{Topic, Topics};
-pub use types::{Entry, Epoch, LogTag, Mark, Offset, Partitions, Place, Position, Timestamp, TopicKey};
+pub use topics::{TaggedTopic, TopicSet};
+pub use types::{
+    Epoch, LogPosition, LogTag, Offset, PartitionPosition, Partitions, Position, PositionEntry, Timestamp,
+    TopicKey,
+};
 
 /// How ids are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -4,14 +4,17 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::{collection, option, prelude::*, sample::Index};
 
-use super::{Composer, Entry, IdForm, LogTag, Mark, Partitions, Place, Position, TopicKey, decode};
+use super::{
+    IdForm, IdWriter, LogPosition, LogTag, PartitionPosition, Partitions, Position, PositionEntry, TopicKey,
+    decode,
+};
 
-type Slots = Vec<(Arc<str>, i32, Place)>;
+type Slots = Vec<(Arc<str>, i32, PartitionPosition)>;
 
 proptest! {
     #[test]
     fn an_id_reads_back_as_it_was_written(slots in slots(), form in form()) {
-        let text = text(&Composer::new(form, slots.clone()));
+        let text = text(&IdWriter::new(form, slots.clone()));
         prop_assert!(text.iter().all(|byte| byte.is_ascii_graphic()));
         assert_says(&text, &slots);
     }
@@ -23,15 +26,15 @@ proptest! {
         form in form(),
     ) {
         prop_assume!(!slots.is_empty());
-        let mut composer = Composer::new(form, slots.clone());
+        let mut id_writer = IdWriter::new(form, slots.clone());
         let mut slots = slots;
         for (index, place) in moves {
             let index = index.index(slots.len());
             slots[index].2 = place;
-            composer.set(index, &place);
-            prop_assert_eq!(text(&composer), text(&Composer::new(form, slots.clone())));
+            id_writer.set(index, &place);
+            prop_assert_eq!(text(&id_writer), text(&IdWriter::new(form, slots.clone())));
         }
-        assert_says(&text(&composer), &slots);
+        assert_says(&text(&id_writer), &slots);
     }
 
     /// Over any number of topics and partitions, small offsets and large ones: what may be sent is what is read.
@@ -44,7 +47,7 @@ proptest! {
         age in prop_oneof![0..200i64, 0..4_000_000_000i64],
         form in form(),
     ) {
-        let place = |partition: usize| Place::At(Mark {
+        let place = |partition: usize| PartitionPosition::At(LogPosition {
             offset: offset.saturating_add(partition as i64),
             timestamp: Some(1_790_487_705_415 - age * partition as i64 / 1500),
             log: Some(LogTag::from_bits(1, 2)),
@@ -54,9 +57,9 @@ proptest! {
             let name: Arc<str> = format!("topic-{topic:03}").into();
             (0..partitions).map(move |partition| (name.clone(), partition as i32, place(partition)))
         });
-        let composer = Composer::new(form, slots);
-        let read = decode(&text(&composer));
-        prop_assert_eq!(read.is_ok(), composer.is_readable(), "{:?}", read);
+        let id_writer = IdWriter::new(form, slots);
+        let read = decode(&text(&id_writer));
+        prop_assert_eq!(read.is_ok(), id_writer.is_readable(), "{:?}", read);
     }
 
     #[test]
@@ -78,7 +81,7 @@ proptest! {
         alterations in collection::vec((any::<Index>(), any::<u8>()), 1..4),
         length in any::<Index>(),
     ) {
-        let mut text = text(&Composer::new(form, slots));
+        let mut text = text(&IdWriter::new(form, slots));
         for (index, byte) in alterations {
             let index = index.index(text.len());
             text[index] = byte;
@@ -91,13 +94,13 @@ proptest! {
     }
 }
 
-fn text(composer: &Composer) -> Vec<u8> {
+fn text(id_writer: &IdWriter) -> Vec<u8> {
     let mut out = Vec::new();
-    composer.write(&mut out);
+    id_writer.write(&mut out);
     out
 }
 
-fn key(entry: &Entry) -> (&TopicKey, Partitions) {
+fn key(entry: &PositionEntry) -> (&TopicKey, Partitions) {
     (&entry.topic, entry.partitions)
 }
 
@@ -106,7 +109,7 @@ fn assert_says(text: &[u8], slots: &Slots) {
     let compact = text.starts_with(b"~");
     let mut entries: Vec<_> = slots
         .iter()
-        .map(|(topic, partition, place)| Entry {
+        .map(|(topic, partition, place)| PositionEntry {
             topic: if compact {
                 TopicKey::Tag(TopicKey::tag_of(topic))
             } else {
@@ -132,7 +135,7 @@ fn slots() -> impl Strategy<Value = Slots> {
         collection::btree_map(key.clone(), place(), 0..10),
         collection::btree_map(key, place(), 40..70),
     ]
-    .prop_map(|slots: BTreeMap<(String, i32), Place>| {
+    .prop_map(|slots: BTreeMap<(String, i32), PartitionPosition>| {
         slots
             .into_iter()
             .map(|((topic, partition), place)| (Arc::from(topic), partition, place))
@@ -140,16 +143,16 @@ fn slots() -> impl Strategy<Value = Slots> {
     })
 }
 
-fn place() -> impl Strategy<Value = Place> {
+fn place() -> impl Strategy<Value = PartitionPosition> {
     prop_oneof![
-        1 => Just(Place::Earliest),
-        1 => Just(Place::Latest),
-        2 => timestamp().prop_map(Place::Since),
-        6 => mark().prop_map(Place::At),
+        1 => Just(PartitionPosition::Earliest),
+        1 => Just(PartitionPosition::Latest),
+        2 => timestamp().prop_map(PartitionPosition::Since),
+        6 => mark().prop_map(PartitionPosition::At),
     ]
 }
 
-fn mark() -> impl Strategy<Value = Mark> {
+fn mark() -> impl Strategy<Value = LogPosition> {
     let offset = prop_oneof![0..3i64, 999..1001i64, 0..=i64::MAX];
     let epoch = prop_oneof![0..20, 0..=i32::MAX];
     (
@@ -158,7 +161,7 @@ fn mark() -> impl Strategy<Value = Mark> {
         option::of(log()),
         option::of(epoch),
     )
-        .prop_map(|(offset, timestamp, log, epoch)| Mark {
+        .prop_map(|(offset, timestamp, log, epoch)| LogPosition {
             offset,
             timestamp,
             log,

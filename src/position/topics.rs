@@ -7,52 +7,52 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::{Entry, TopicKey};
+use super::{PositionEntry, TopicKey};
 
 /// Some topics, sorted by name, each once. Clones share them.
 ///
 /// A request may have hundreds: they are not copied, and what their tags are is known since the configuration was read.
 #[derive(Clone, Debug, Default)]
-pub struct Topics(Arc<Shared>);
+pub struct TopicSet(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    topics: Box<[Topic]>,
+    topics: Box<[TaggedTopic]>,
     /// Their indexes, in the order of their tags: made for the first id that names them so.
     by_tag: OnceLock<Box<[usize]>>,
 }
 
 /// A topic, as ids name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topic {
+pub struct TaggedTopic {
     name: Arc<str>,
     tag: u32,
 }
 
-impl From<&str> for Topic {
+impl From<&str> for TaggedTopic {
     fn from(name: &str) -> Self {
         Arc::<str>::from(name).into()
     }
 }
 
-impl From<Arc<str>> for Topic {
+impl From<Arc<str>> for TaggedTopic {
     fn from(name: Arc<str>) -> Self {
         let tag = TopicKey::tag_of(&name);
         Self { name, tag }
     }
 }
 
-impl Topic {
+impl TaggedTopic {
     /// The topic's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 }
 
-impl Topics {
+impl TopicSet {
     /// Their names, sorted.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> + Clone {
-        self.0.topics.iter().map(Topic::name)
+        self.0.topics.iter().map(TaggedTopic::name)
     }
 
     /// How many there are.
@@ -74,7 +74,7 @@ impl Topics {
     /// Returns for each of them which of `entries` are of it. These are those of a position: sorted, so that a topic's stand together.
     ///
     /// Both are gone through once, side by side: to look up each of thousands of entries would cost several times as much.
-    pub fn entries_of_each(&self, entries: &[Entry]) -> Vec<Range<usize>> {
+    pub fn entries_of_each(&self, entries: &[PositionEntry]) -> Vec<Range<usize>> {
         let mut ranges = vec![0..0; self.len()];
         let names = entries.partition_point(|entry| matches!(entry.topic, TopicKey::Name(_)));
         if names > 0 {
@@ -90,7 +90,7 @@ impl Topics {
     /// Sets the ranges of topics which come in the order of the entries. Two may have one tag, and so the same entries.
     fn pair(
         &self,
-        entries: &[Entry],
+        entries: &[PositionEntry],
         among: Range<usize>,
         topics: impl IntoIterator<Item = usize>,
         ranges: &mut [Range<usize>],
@@ -123,9 +123,9 @@ impl Topics {
     }
 }
 
-impl Topic {
+impl TaggedTopic {
     /// Compares the topic of `entry` with this one.
-    fn compare(&self, entry: &Entry) -> Ordering {
+    fn compare(&self, entry: &PositionEntry) -> Ordering {
         match &entry.topic {
             TopicKey::Name(name) => (**name).cmp(&*self.name),
             TopicKey::Tag(tag) => tag.cmp(&self.tag),
@@ -133,9 +133,9 @@ impl Topic {
     }
 }
 
-impl<T: Into<Topic>> FromIterator<T> for Topics {
+impl<T: Into<TaggedTopic>> FromIterator<T> for TopicSet {
     fn from_iter<I: IntoIterator<Item = T>>(topics: I) -> Self {
-        let mut topics: Vec<Topic> = topics.into_iter().map(Into::into).collect();
+        let mut topics: Vec<TaggedTopic> = topics.into_iter().map(Into::into).collect();
         if !topics.is_sorted_by(|a, b| a.name < b.name) {
             topics.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             topics.dedup_by(|a, b| a.name == b.name);
@@ -147,21 +147,21 @@ impl<T: Into<Topic>> FromIterator<T> for Topics {
     }
 }
 
-impl<T: Into<Topic>, const N: usize> From<[T; N]> for Topics {
+impl<T: Into<TaggedTopic>, const N: usize> From<[T; N]> for TopicSet {
     fn from(topics: [T; N]) -> Self {
         topics.into_iter().collect()
     }
 }
 
-impl PartialEq for Topics {
+impl PartialEq for TopicSet {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0.topics == other.0.topics
     }
 }
 
-impl Eq for Topics {}
+impl Eq for TopicSet {}
 
-impl Hash for Topics {
+impl Hash for TopicSet {
     /// Hashes their tags, of which equal ones have the same: a twentieth of the names.
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.topics.iter().for_each(|topic| topic.tag.hash(state));
@@ -171,14 +171,14 @@ impl Hash for Topics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::{Partitions, Place};
+    use crate::position::{PartitionPosition, Partitions};
 
-    fn entries(topics: &[TopicKey]) -> Vec<Entry> {
+    fn entries(topics: &[TopicKey]) -> Vec<PositionEntry> {
         let entry = |topic: &TopicKey| {
-            [0, 1].map(|partition| Entry {
+            [0, 1].map(|partition| PositionEntry {
                 topic: topic.clone(),
                 partitions: Partitions::One(partition),
-                place: Place::Earliest,
+                place: PartitionPosition::Earliest,
             })
         };
         let mut entries: Vec<_> = topics.iter().flat_map(entry).collect();
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn each_topic_has_its_entries_and_no_others_whether_named_or_tagged() {
         let names: Vec<String> = (0..40).map(|number| format!("topic-{number}")).collect();
-        let topics: Topics = names.iter().step_by(3).map(String::as_str).collect();
+        let topics: TopicSet = names.iter().step_by(3).map(String::as_str).collect();
         let named = |name: &String| TopicKey::Name(name.as_str().into());
         let tagged = |name: &String| TopicKey::Tag(TopicKey::tag_of(name));
         let forms: [fn(&String) -> TopicKey; 2] = [named, tagged];
@@ -205,11 +205,11 @@ mod tests {
 
     #[test]
     fn two_topics_of_one_tag_have_the_same_entries() {
-        let topic = |name: &str| Topic {
+        let topic = |name: &str| TaggedTopic {
             name: name.into(),
             tag: 7,
         };
-        let topics: Topics = [topic("b"), topic("a")].into();
+        let topics: TopicSet = [topic("b"), topic("a")].into();
         assert_eq!(topics.names().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);
         let entries = entries(&[3, 7, 9].map(TopicKey::Tag));
         assert_eq!(topics.entries_of_each(&entries), [2..4, 2..4]);

@@ -23,18 +23,18 @@ pub type Epoch = i32;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// The entries; empty for an id without any.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<PositionEntry>,
 }
 
 /// One partition's part of a [`Position`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct PositionEntry {
     /// Which topic.
     pub topic: TopicKey,
     /// Which of its partitions.
     pub partitions: Partitions,
     /// Where in them.
-    pub place: Place,
+    pub place: PartitionPosition,
 }
 
 /// How an id names a topic.
@@ -61,7 +61,7 @@ impl TopicKey {
     }
 }
 
-/// Which partitions an [`Entry`] speaks of.
+/// Which partitions an [`PositionEntry`] speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Partitions {
     /// All of the topic (a bare topic name in the id).
@@ -72,20 +72,20 @@ pub enum Partitions {
 
 /// Where in a partition a client wants to stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum PartitionPosition {
     /// The start of the log (`-2` in EventStreams ids).
     Earliest,
     /// The first record at or after this time.
     Since(Timestamp),
     /// Right behind a record that the client has seen, or at an offset it was told.
-    At(Mark),
+    At(LogPosition),
     /// The end of the log at the time of the request (`-1` in EventStreams ids).
     Latest,
 }
 
 /// A place between two records, with what is known of the record before it: the id's own proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct LogPosition {
     /// The next offset to read; never negative.
     pub offset: Offset,
     /// The timestamp of the record before `offset`.
@@ -170,29 +170,29 @@ impl fmt::Debug for LogTag {
 /// The text is not a log tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a log tag")]
-pub struct BadLogTag;
+pub struct InvalidLogTag;
 
 impl FromStr for LogTag {
-    type Err = BadLogTag;
+    type Err = InvalidLogTag;
 
-    fn from_str(text: &str) -> Result<Self, BadLogTag> {
-        let (cluster, topic) = text.split_once('.').ok_or(BadLogTag)?;
+    fn from_str(text: &str) -> Result<Self, InvalidLogTag> {
+        let (cluster, topic) = text.split_once('.').ok_or(InvalidLogTag)?;
         if cluster.len() != 4 || topic.len() != 6 {
-            return Err(BadLogTag);
+            return Err(InvalidLogTag);
         }
         Ok(Self::from_bits(digits(cluster)? as u32, digits(topic)?))
     }
 }
 
 /// Reads digits of base64url, each of which carries six bits. There are few enough to fit.
-fn digits(text: &str) -> Result<u64, BadLogTag> {
+fn digits(text: &str) -> Result<u64, InvalidLogTag> {
     let value = |digit| match digit {
         b'A'..=b'Z' => Ok(digit - b'A'),
         b'a'..=b'z' => Ok(digit - b'a' + 26),
         b'0'..=b'9' => Ok(digit - b'0' + 52),
         b'-' => Ok(62),
         b'_' => Ok(63),
-        _ => Err(BadLogTag),
+        _ => Err(InvalidLogTag),
     };
     text.bytes()
         .try_fold(0, |bits, digit| Ok(bits << 6 | u64::from(value(digit)?)))
@@ -225,7 +225,7 @@ mod tests {
             "ab d.efghij",
             "äää.efghij",
         ] {
-            assert_eq!(text.parse::<LogTag>(), Err(BadLogTag), "{text}");
+            assert_eq!(text.parse::<LogTag>(), Err(InvalidLogTag), "{text}");
         }
     }
 }

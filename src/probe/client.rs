@@ -20,12 +20,12 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Plan, Target, deadline::Deadline, failure::Failure, stream::Stream, tls};
+use super::{ProbePlan, ProbeTarget, deadline::Deadline, failure::ProbeError, stream::EventStream, tls};
 use crate::position::Timestamp;
 
 /// Asks for one stream, in every way that a check wants.
-pub(super) struct Client {
-    target: Target,
+pub(super) struct ProbeClient {
+    target: ProbeTarget,
     tls: Option<TlsConnector>,
     /// Whether marked records are to be seen.
     sees_canaries: bool,
@@ -33,7 +33,7 @@ pub(super) struct Client {
 
 /// What is different from check to check.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Ask {
+pub(super) struct ProbeRequest {
     pub(super) since: Option<Timestamp>,
     pub(super) last_event_id: Option<String>,
     /// The source address.
@@ -41,7 +41,7 @@ pub(super) struct Ask {
 }
 
 /// The head of an answer, and what it took to get it.
-pub(super) struct Answer {
+pub(super) struct ProbeResponse {
     pub(super) head: Parts,
     pub(super) body: Incoming,
     /// When the first step was taken.
@@ -53,11 +53,11 @@ pub(super) struct Answer {
 }
 
 /// A socket, or TLS over one.
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
-impl Client {
-    pub(super) fn new(plan: &Plan) -> Result<Self, Failure> {
+impl ProbeClient {
+    pub(super) fn new(plan: &ProbePlan) -> Result<Self, ProbeError> {
         Ok(Self {
             target: plan.target.clone(),
             tls: plan.target.tls.then(tls::connector).transpose()?,
@@ -66,15 +66,23 @@ impl Client {
     }
 
     /// A stream behind its prelude.
-    pub(super) async fn stream(&self, ask: &Ask, deadline: Deadline) -> Result<Stream, Failure> {
-        Stream::begin(self.open(ask, deadline).await?, deadline).await
+    pub(super) async fn stream(
+        &self,
+        ask: &ProbeRequest,
+        deadline: Deadline,
+    ) -> Result<EventStream, ProbeError> {
+        EventStream::begin(self.open(ask, deadline).await?, deadline).await
     }
 
     /// The head of the answer, whatever its status.
-    pub(super) async fn open(&self, ask: &Ask, deadline: Deadline) -> Result<Answer, Failure> {
+    pub(super) async fn open(
+        &self,
+        ask: &ProbeRequest,
+        deadline: Deadline,
+    ) -> Result<ProbeResponse, ProbeError> {
         let begun = Instant::now();
         let socket = self.connect(ask.from, deadline).await?;
-        let (wire, certificate_ends): (Box<dyn Wire>, _) = match &self.tls {
+        let (wire, certificate_ends): (Box<dyn Transport>, _) = match &self.tls {
             None => (Box::new(socket), None),
             Some(connector) => {
                 let handshake = tls::shake_hands(connector, &self.target.host, socket);
@@ -86,7 +94,7 @@ impl Client {
         let connected = begun.elapsed();
         let (response, connection) = deadline.on("response head", self.ask(ask, wire)).await??;
         let (head, body) = response.into_parts();
-        Ok(Answer {
+        Ok(ProbeResponse {
             head,
             body,
             begun,
@@ -98,11 +106,11 @@ impl Client {
 
     async fn ask(
         &self,
-        ask: &Ask,
-        wire: Box<dyn Wire>,
-    ) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), Failure> {
+        ask: &ProbeRequest,
+        wire: Box<dyn Transport>,
+    ) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), ProbeError> {
         let handshake = http1::handshake(TokioIo::new(wire)).await;
-        let (mut requests, connection) = handshake.map_err(Failure::Http)?;
+        let (mut requests, connection) = handshake.map_err(ProbeError::Http)?;
         let connection = AbortOnDropHandle::new(tokio::spawn(async move {
             // What goes wrong with it is told to whoever waits for the answer or its body.
             let _ = connection.await;
@@ -110,11 +118,11 @@ impl Client {
         let response = requests
             .send_request(self.request(ask)?)
             .await
-            .map_err(Failure::Http)?;
+            .map_err(ProbeError::Http)?;
         Ok((response, connection))
     }
 
-    fn request(&self, ask: &Ask) -> Result<Request<Empty<Bytes>>, http::Error> {
+    fn request(&self, ask: &ProbeRequest) -> Result<Request<Empty<Bytes>>, http::Error> {
         let mut parameters = Vec::new();
         parameters.extend(ask.since.map(|since| ("since", since.to_string())));
         parameters.extend(self.sees_canaries.then(|| ("canary", "true".to_owned())));
@@ -132,16 +140,16 @@ impl Client {
     }
 
     /// Tries the addresses of the name one after the other, each for its share of the time.
-    async fn connect(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<TcpStream, Failure> {
+    async fn connect(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<TcpStream, ProbeError> {
         let addresses = self.resolve(from, deadline).await?;
         let share = deadline.shared_by(addresses.len());
-        let mut failure = Failure::NoAddress(self.target.host.clone());
+        let mut failure = ProbeError::NoAddress(self.target.host.clone());
         for address in addresses {
             match timeout(share, connect(from, address)).await {
                 Ok(Ok(socket)) => return Ok(socket),
-                Ok(Err(error)) => failure = Failure::connect(address, error),
+                Ok(Err(error)) => failure = ProbeError::connect(address, error),
                 Err(_) => {
-                    failure = Failure::Timeout {
+                    failure = ProbeError::Timeout {
                         what: "TCP connection",
                         after: share,
                     }
@@ -152,11 +160,11 @@ impl Client {
     }
 
     /// The addresses that can be reached from the source address.
-    async fn resolve(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<Vec<SocketAddr>, Failure> {
-        let Target { host, port, .. } = &self.target;
+    async fn resolve(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<Vec<SocketAddr>, ProbeError> {
+        let ProbeTarget { host, port, .. } = &self.target;
         let looked_up = lookup_host((host.as_str(), *port));
         let found = deadline.on("answer from DNS", looked_up).await?;
-        let found = found.map_err(|error| Failure::Dns(host.clone(), error))?;
+        let found = found.map_err(|error| ProbeError::Dns(host.clone(), error))?;
         let same_family = |address: &SocketAddr| from.is_none_or(|from| from.is_ipv4() == address.is_ipv4());
         Ok(found.filter(same_family).collect())
     }

@@ -4,7 +4,7 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::failure::Failure;
+use super::failure::ProbeError;
 
 /// Until when a check waits.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,12 @@ impl Deadline {
     }
 
     /// What `work` makes, unless it is too late.
-    pub(super) async fn on<T>(self, what: &'static str, work: impl Future<Output = T>) -> Result<T, Failure> {
-        timeout_at(self.end, work).await.map_err(|_| Failure::Timeout {
+    pub(super) async fn on<T>(
+        self,
+        what: &'static str,
+        work: impl Future<Output = T>,
+    ) -> Result<T, ProbeError> {
+        timeout_at(self.end, work).await.map_err(|_| ProbeError::Timeout {
             what,
             after: self.length,
         })

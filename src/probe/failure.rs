@@ -9,7 +9,7 @@ use crate::{
 
 /// Why a stream was not had. All of these are critical.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum ProbeError {
     #[error("DNS: `{0}` does not resolve: {1}")]
     Dns(String, io::Error),
     #[error("DNS: `{0}` has no address")]
@@ -42,7 +42,7 @@ pub(super) enum Failure {
     BadId(#[from] DecodeError),
 }
 
-impl Failure {
+impl ProbeError {
     pub(super) fn connect(address: SocketAddr, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused(address),

@@ -1,10 +1,10 @@
 //! What a probe measures.
 
-use super::range::Range;
+use super::range::AlertRange;
 
 /// One kind of number that a probe brings back.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Kind {
+pub struct MeasurementKind {
     /// Its label in Nagios' perfdata, and what follows `riverhead_probe_` in Prometheus. Public, as are the units.
     pub name: &'static str,
     /// What it counts in.
@@ -12,12 +12,12 @@ pub struct Kind {
     /// What it says, for whoever reads a metric.
     pub help: &'static str,
     /// Which values warn, unless told otherwise.
-    pub warning: Option<Range>,
+    pub warning: Option<AlertRange>,
     /// Which values are critical, unless told otherwise.
-    pub critical: Option<Range>,
+    pub critical: Option<AlertRange>,
 }
 
-/// What a [`Kind`] counts in.
+/// What a [`MeasurementKind`] counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Things.
@@ -48,24 +48,24 @@ impl Unit {
 
 /// One number.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Measure {
+pub struct Measurement {
     /// What was measured.
-    pub kind: Kind,
+    pub kind: MeasurementKind,
     /// The number, in the kind's unit.
     pub value: f64,
     /// Which values warn.
-    pub warning: Option<Range>,
+    pub warning: Option<AlertRange>,
     /// Which values are critical.
-    pub critical: Option<Range>,
+    pub critical: Option<AlertRange>,
     /// The largest value that was possible, where there is one.
     pub most: Option<f64>,
     /// The topic and partition, for what is measured of each.
     pub partition: Option<(String, i32)>,
 }
 
-impl Measure {
+impl Measurement {
     /// One of the whole stream.
-    pub(super) fn new(kind: Kind, value: f64) -> Self {
+    pub(super) fn new(kind: MeasurementKind, value: f64) -> Self {
         Self {
             kind,
             value,
@@ -83,7 +83,7 @@ impl Measure {
     }
 
     /// One of one partition. Its thresholds are those of the worst, which is judged for all.
-    pub(super) fn of_partition(kind: Kind, value: f64, partition: (String, i32)) -> Self {
+    pub(super) fn of_partition(kind: MeasurementKind, value: f64, partition: (String, i32)) -> Self {
         Self {
             warning: None,
             critical: None,
@@ -93,8 +93,8 @@ impl Measure {
     }
 }
 
-const fn kind(name: &'static str, unit: Unit, help: &'static str) -> Kind {
-    Kind {
+const fn kind(name: &'static str, unit: Unit, help: &'static str) -> MeasurementKind {
+    MeasurementKind {
         name,
         unit,
         help,
@@ -103,8 +103,12 @@ const fn kind(name: &'static str, unit: Unit, help: &'static str) -> Kind {
     }
 }
 
-const fn judged(kind: Kind, warning: Option<Range>, critical: Option<Range>) -> Kind {
-    Kind {
+const fn judged(
+    kind: MeasurementKind,
+    warning: Option<AlertRange>,
+    critical: Option<AlertRange>,
+) -> MeasurementKind {
+    MeasurementKind {
         warning,
         critical,
         ..kind
@@ -112,13 +116,13 @@ const fn judged(kind: Kind, warning: Option<Range>, critical: Option<Range>) -> 
 }
 
 /// Nothing of it may happen.
-const NONE: Option<Range> = Some(Range::at_most(0.0));
+const NONE: Option<AlertRange> = Some(AlertRange::at_most(0.0));
 
-const fn at_most(end: f64) -> Option<Range> {
-    Some(Range::at_most(end))
+const fn at_most(end: f64) -> Option<AlertRange> {
+    Some(AlertRange::at_most(end))
 }
 
-pub(super) const CONNECT: Kind = judged(
+pub(super) const CONNECT: MeasurementKind = judged(
     kind(
         "connect",
         Unit::Seconds,
@@ -129,26 +133,26 @@ pub(super) const CONNECT: Kind = judged(
 );
 
 /// Two weeks and one: certificates that renew themselves are renewed a month before.
-pub(super) const TLS_DAYS: Kind = judged(
+pub(super) const TLS_DAYS: MeasurementKind = judged(
     kind(
         "tls_days",
         Unit::Days,
         "Until the first certificate of the chain expires",
     ),
-    Some(Range::at_least(14.0)),
-    Some(Range::at_least(7.0)),
+    Some(AlertRange::at_least(14.0)),
+    Some(AlertRange::at_least(7.0)),
 );
 
-pub(super) const FIRST_EVENT: Kind = judged(
+pub(super) const FIRST_EVENT: MeasurementKind = judged(
     kind("ttfe", Unit::Seconds, "From the request to the first event"),
     at_most(5.0),
     at_most(10.0),
 );
 
 /// Critical by `--max-age`, and else by nothing: only who knows the stream knows how quiet it may be.
-pub(super) const EVENT_AGE: Kind = kind("event_age", Unit::Seconds, "Age of the newest record");
+pub(super) const EVENT_AGE: MeasurementKind = kind("event_age", Unit::Seconds, "Age of the newest record");
 
-pub(super) const SILENT: Kind = judged(
+pub(super) const SILENT: MeasurementKind = judged(
     kind(
         "partitions_silent",
         Unit::Count,
@@ -158,7 +162,7 @@ pub(super) const SILENT: Kind = judged(
     NONE,
 );
 
-pub(super) const LOST: Kind = judged(
+pub(super) const LOST: MeasurementKind = judged(
     kind(
         "gap",
         Unit::Count,
@@ -168,19 +172,19 @@ pub(super) const LOST: Kind = judged(
     NONE,
 );
 
-pub(super) const REPEATED: Kind = judged(
+pub(super) const REPEATED: MeasurementKind = judged(
     kind("dup", Unit::Count, "Events that a resume repeated"),
     None,
     NONE,
 );
 
-pub(super) const ADMITTED: Kind = kind(
+pub(super) const ADMITTED: MeasurementKind = kind(
     "streams_admitted",
     Unit::Count,
     "Streams that one address got at once",
 );
 
-pub(super) const CANARY: Kind = judged(
+pub(super) const CANARY: MeasurementKind = judged(
     kind(
         "canary",
         Unit::Seconds,
@@ -190,14 +194,14 @@ pub(super) const CANARY: Kind = judged(
     at_most(10.0),
 );
 
-pub(super) const CANARIES_LOST: Kind = judged(
+pub(super) const CANARIES_LOST: MeasurementKind = judged(
     kind("canaries_lost", Unit::Count, "Partitions whose canary never came"),
     None,
     NONE,
 );
 
 /// All kinds, in the order of a run.
-pub(super) const KINDS: [Kind; 10] = [
+pub(super) const KINDS: [MeasurementKind; 10] = [
     CONNECT,
     TLS_DAYS,
     FIRST_EVENT,

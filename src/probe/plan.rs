@@ -2,13 +2,13 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{Target, Thresholds};
+use super::{ProbeTarget, Thresholds};
 
 /// What a probe is asked to do. Connection, head, prelude and first event are always looked at.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ProbePlan {
     /// The stream.
-    pub target: Target,
+    pub target: ProbeTarget,
     /// How long each check waits for what it needs.
     pub timeout: Duration,
     /// How old the newest record of each partition may be.
@@ -18,16 +18,16 @@ pub struct Plan {
     /// From how far back a stream is asked for.
     pub since: Option<Duration>,
     /// Whether one address is held to its streams.
-    pub limit: Option<Limit>,
+    pub limit: Option<LimitCheck>,
     /// A record to produce and to see.
-    pub canary: Option<Canary>,
+    pub canary: Option<CanaryCheck>,
     /// Which numbers warn or are critical.
     pub thresholds: Thresholds,
 }
 
 /// Whether one address is held to its streams, and another is served meanwhile.
 #[derive(Clone, Debug)]
-pub struct Limit {
+pub struct LimitCheck {
     /// How many streams one address may have.
     pub streams: u32,
     /// The source address that asks for more; the system's choice without.
@@ -38,7 +38,7 @@ pub struct Limit {
 
 /// Marked records, one for each partition of a topic, that clients do not see.
 #[derive(Clone, Debug)]
-pub struct Canary {
+pub struct CanaryCheck {
     /// Brokers, `host:port` with commas between.
     pub bootstrap: String,
     /// A topic of the stream.
@@ -47,7 +47,7 @@ pub struct Canary {
     pub options: Vec<(String, String)>,
 }
 
-impl Plan {
+impl ProbePlan {
     /// How long a whole run can take if nothing hangs: every check its time.
     pub(super) fn longest(&self) -> Duration {
         let optional = [

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 /// When a value is alerted for, in the notation of the Monitoring Plugins Development Guidelines: `10` is "outside 0 to 10",
 /// `10:` "below 10", `~:10` "above 10", `10:20` "outside 10 to 20", and `@10:20` "inside 10 to 20". Ends belong to the range.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Range {
+pub struct AlertRange {
     start: f64,
     end: f64,
     alerts_inside: bool,
@@ -14,9 +14,9 @@ pub struct Range {
 /// The text is no range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no range such as 10, 10:, ~:10, 10:20 or @10:20")]
-pub struct BadRange(String);
+pub struct InvalidRange(String);
 
-impl Range {
+impl AlertRange {
     /// Alerts below 0 and above `end`.
     pub const fn at_most(end: f64) -> Self {
         Self {
@@ -41,11 +41,11 @@ impl Range {
     }
 }
 
-impl FromStr for Range {
-    type Err = BadRange;
+impl FromStr for AlertRange {
+    type Err = InvalidRange;
 
-    fn from_str(text: &str) -> Result<Self, BadRange> {
-        let bad = || BadRange(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, InvalidRange> {
+        let bad = || InvalidRange(text.to_owned());
         let (alerts_inside, ends) = match text.strip_prefix('@') {
             Some(ends) => (true, ends),
             None => (false, text),
@@ -71,7 +71,7 @@ fn end_of(text: &str, open: &str, infinity: f64) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
-impl fmt::Display for Range {
+impl fmt::Display for AlertRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.alerts_inside {
             f.write_str("@")?;
@@ -102,19 +102,19 @@ mod tests {
             ("@10:20", [10.0, 20.0], [9.9, 20.1]),
             ("@0.5", [0.0, 0.5], [-0.1, 0.6]),
         ] {
-            let range: Range = text.parse().unwrap();
+            let range: AlertRange = text.parse().unwrap();
             assert_eq!(range.to_string(), text);
             assert!(alerts.iter().all(|value| range.alerts(*value)), "{text}");
             assert!(!silent.iter().any(|value| range.alerts(*value)), "{text}");
         }
-        assert_eq!(Range::at_most(5.0).to_string(), "5");
-        assert_eq!(Range::at_least(14.0).to_string(), "14:");
+        assert_eq!(AlertRange::at_most(5.0).to_string(), "5");
+        assert_eq!(AlertRange::at_least(14.0).to_string(), "14:");
     }
 
     #[test]
     fn what_is_no_number_is_no_range() {
         for text in ["", "@", "x", "5:1", "1:2:3", "inf", "nan:", ":5", "~"] {
-            assert!(text.parse::<Range>().is_err(), "{text}");
+            assert!(text.parse::<AlertRange>().is_err(), "{text}");
         }
     }
 }

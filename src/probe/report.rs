@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Finding, Status};
+use super::{CheckResult, Status};
 
 /// All that one run found.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct ProbeReport {
     /// The names of the streams, with commas between.
     pub stream: String,
     /// Where they were asked for.
@@ -18,15 +18,15 @@ pub struct Report {
     /// How long it took.
     pub took: Duration,
     /// What each check found, in the order of the run.
-    pub findings: Vec<Finding>,
+    pub results: Vec<CheckResult>,
 }
 
-impl Report {
+impl ProbeReport {
     /// The worst of all checks.
     pub fn status(&self) -> Status {
-        self.findings
+        self.results
             .iter()
-            .map(|finding| finding.status)
+            .map(|check_result| check_result.status)
             .max()
             .unwrap_or(Status::Critical)
     }
@@ -34,18 +34,20 @@ impl Report {
     /// What a person reads first: what was seen when all is well, and else what is wrong, the worst in front.
     pub fn summary(&self) -> String {
         if self.status() == Status::Ok {
-            return join(self.findings.iter(), ", ");
+            return join(self.results.iter(), ", ");
         }
         let of = |status| {
-            self.findings
+            self.results
                 .iter()
-                .filter(move |finding| finding.status == status)
+                .filter(move |check_result| check_result.status == status)
         };
         join(of(Status::Critical).chain(of(Status::Warning)), "; ")
     }
 }
 
-fn join<'a>(findings: impl Iterator<Item = &'a Finding>, separator: &str) -> String {
-    let sentences: Vec<_> = findings.map(|finding| finding.sentence.as_str()).collect();
+fn join<'a>(results: impl Iterator<Item = &'a CheckResult>, separator: &str) -> String {
+    let sentences: Vec<_> = results
+        .map(|check_result| check_result.sentence.as_str())
+        .collect();
     sentences.join(separator)
 }

@@ -6,144 +6,149 @@ use jiff::Timestamp;
 use tokio::{runtime, time::Instant};
 
 use super::{
-    Finding, Plan, Report,
-    checks::{Youth, arrival, canary::Canaries, connect, freshness, head, limit, resume, since},
-    client::{Ask, Client},
+    CheckResult, ProbePlan, ProbeReport,
+    checks::{AgeLimit, arrival, canary::Canaries, connect, freshness, head, limit, resume, since},
+    client::{ProbeClient, ProbeRequest},
     deadline::Deadline,
-    failure::Failure,
-    marks::Marks,
-    stream::{Event, Stream},
+    failure::ProbeError,
+    id_positions::IdPositions,
+    stream::{EventStream, ReceivedEvent},
     watchdog,
 };
 
 /// Probes once. Blocks until there is a report, which is never long after the last check's deadline.
-pub fn run(plan: &Plan) -> Report {
+pub fn run(plan: &ProbePlan) -> ProbeReport {
     let (at, begun) = (Timestamp::now(), std::time::Instant::now());
     let own = plan.clone();
     let found = watchdog::within(plan.longest() + GRACE, move || block(own));
-    let findings = match found {
-        Ok(Ok(findings)) => findings,
-        Ok(Err(error)) => vec![Finding::critical(
+    let results = match found {
+        Ok(Ok(results)) => results,
+        Ok(Err(error)) => vec![CheckResult::critical(
             ITSELF,
             format!("the probe cannot run: {error}"),
         )],
-        Err(stuck) => vec![Finding::critical(ITSELF, stuck.to_string())],
+        Err(stuck) => vec![CheckResult::critical(ITSELF, stuck.to_string())],
     };
-    Report {
+    ProbeReport {
         stream: plan.target.name().to_owned(),
         url: plan.target.url(),
         at,
         took: begun.elapsed(),
-        findings: judged(findings, plan),
+        results: judged(results, plan),
     }
 }
 
-fn block(plan: Plan) -> io::Result<Vec<Finding>> {
+fn block(plan: ProbePlan) -> io::Result<Vec<CheckResult>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let findings = runtime.block_on(Run::new(&plan).complete());
+    let results = runtime.block_on(ProbeRun::new(&plan).complete());
     // A resolver that hangs on one of its threads is not waited for.
     runtime.shutdown_background();
-    Ok(findings)
+    Ok(results)
 }
 
-fn judged(findings: Vec<Finding>, plan: &Plan) -> Vec<Finding> {
+fn judged(results: Vec<CheckResult>, plan: &ProbePlan) -> Vec<CheckResult> {
     let thresholds = match plan.max_age {
         Some(max_age) => plan.thresholds.clone().with_max_age(max_age.as_secs_f64()),
         None => plan.thresholds.clone(),
     };
-    findings
+    results
         .into_iter()
-        .map(|finding| finding.judged(&thresholds))
+        .map(|check_result| check_result.judged(&thresholds))
         .collect()
 }
 
-struct Run<'a> {
-    plan: &'a Plan,
-    youth: Option<Youth>,
-    findings: Vec<Finding>,
+struct ProbeRun<'a> {
+    plan: &'a ProbePlan,
+    age_limit: Option<AgeLimit>,
+    results: Vec<CheckResult>,
 }
 
-impl<'a> Run<'a> {
-    fn new(plan: &'a Plan) -> Self {
+impl<'a> ProbeRun<'a> {
+    fn new(plan: &'a ProbePlan) -> Self {
         Self {
             plan,
-            youth: plan.max_age.map(Youth::new),
-            findings: Vec::new(),
+            age_limit: plan.max_age.map(AgeLimit::new),
+            results: Vec::new(),
         }
     }
 
-    async fn complete(mut self) -> Vec<Finding> {
-        match Client::new(self.plan) {
+    async fn complete(mut self) -> Vec<CheckResult> {
+        match ProbeClient::new(self.plan) {
             Ok(client) => self.all(&client).await,
-            Err(failure) => self.findings.push(Finding::failed(connect::NAME, &failure)),
+            Err(failure) => self.results.push(CheckResult::failed(connect::NAME, &failure)),
         }
-        self.findings
+        self.results
     }
 
     /// Without a stream, or any event of it, nothing else can be told.
-    async fn all(&mut self, client: &Client) {
+    async fn all(&mut self, client: &ProbeClient) {
         let Some((stream, asked)) = self.greet(client).await else {
             return;
         };
-        if let Some(mut marks) = self.listen(client, stream, asked).await {
-            self.examine(client, &mut marks).await;
+        if let Some(mut positions) = self.listen(client, stream, asked).await {
+            self.examine(client, &mut positions).await;
         }
         if let Some(limit) = &self.plan.limit {
-            self.findings
+            self.results
                 .push(limit::check(client, limit, self.deadline()).await);
         }
     }
 
     /// Connection, head and prelude.
-    async fn greet(&mut self, client: &Client) -> Option<(Stream, Instant)> {
+    async fn greet(&mut self, client: &ProbeClient) -> Option<(EventStream, Instant)> {
         let deadline = self.deadline();
-        let answer = match client.open(&Ask::default(), deadline).await {
+        let answer = match client.open(&ProbeRequest::default(), deadline).await {
             Ok(answer) => answer,
             Err(failure) => {
-                self.findings.push(Finding::failed(connect::NAME, &failure));
+                self.results.push(CheckResult::failed(connect::NAME, &failure));
                 return None;
             }
         };
-        self.findings.push(connect::judge(&answer));
+        self.results.push(connect::judge(&answer));
         let (asked, headers) = (answer.begun, answer.head.headers.clone());
-        match Stream::begin(answer, deadline).await {
+        match EventStream::begin(answer, deadline).await {
             Ok(stream) => {
-                self.findings.push(head::judge(&headers));
+                self.results.push(head::judge(&headers));
                 Some((stream, asked))
             }
             Err(failure) => {
-                self.findings.push(Finding::failed(head::NAME, &failure));
+                self.results.push(CheckResult::failed(head::NAME, &failure));
                 None
             }
         }
     }
 
     /// The first event, and the canaries if there are any; what the newest id says.
-    async fn listen(&mut self, client: &Client, mut stream: Stream, asked: Instant) -> Option<Marks> {
+    async fn listen(
+        &mut self,
+        client: &ProbeClient,
+        mut stream: EventStream,
+        asked: Instant,
+    ) -> Option<IdPositions> {
         let canaries = self.canaries();
-        let (finding, first) = arrival::check(&mut stream, asked, self.deadline()).await;
-        let (finding, first) = match (first, self.youth) {
-            (Err(failure), Some(youth)) if failure.is_silence() => {
-                arrival::look_back(client, youth, self.deadline()).await
+        let (check_result, first) = arrival::check(&mut stream, asked, self.deadline()).await;
+        let (check_result, first) = match (first, self.age_limit) {
+            (Err(failure), Some(age_limit)) if failure.is_silence() => {
+                arrival::look_back(client, age_limit, self.deadline()).await
             }
-            (first, _) => (finding, first),
+            (first, _) => (check_result, first),
         };
-        self.findings.push(finding);
+        self.results.push(check_result);
         let newest = self.watch(canaries, &mut stream, first).await;
-        newest.ok().map(|event| event.marks)
+        newest.ok().map(|event| event.positions)
     }
 
     /// Freshness, resume and since, by what is known of the partitions.
-    async fn examine(&mut self, client: &Client, marks: &mut Marks) {
-        let found = freshness::check(client, marks, self.youth, self.deadline()).await;
-        self.findings.push(found);
+    async fn examine(&mut self, client: &ProbeClient, positions: &mut IdPositions) {
+        let found = freshness::check(client, positions, self.age_limit, self.deadline()).await;
+        self.results.push(found);
         if self.plan.resume {
-            self.findings
-                .push(resume::check(client, marks, self.deadline()).await);
+            self.results
+                .push(resume::check(client, positions, self.deadline()).await);
         }
         if let Some(back) = self.plan.since {
-            self.findings
-                .push(since::check(client, marks, back, self.deadline()).await);
+            self.results
+                .push(since::check(client, positions, back, self.deadline()).await);
         }
     }
 
@@ -152,7 +157,7 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Run<'_> {
+impl ProbeRun<'_> {
     /// Begins to produce the canaries: the stream is being listened to already.
     fn canaries(&self) -> Option<Canaries> {
         let canary = self.plan.canary.as_ref()?;
@@ -163,14 +168,14 @@ impl Run<'_> {
     async fn watch(
         &mut self,
         canaries: Option<Canaries>,
-        stream: &mut Stream,
-        first: Result<Event, Failure>,
-    ) -> Result<Event, Failure> {
+        stream: &mut EventStream,
+        first: Result<ReceivedEvent, ProbeError>,
+    ) -> Result<ReceivedEvent, ProbeError> {
         let Some(canaries) = canaries else {
             return first;
         };
-        let (finding, newest) = canaries.watch(stream, first, self.deadline()).await;
-        self.findings.push(finding);
+        let (check_result, newest) = canaries.watch(stream, first, self.deadline()).await;
+        self.results.push(check_result);
         newest
     }
 }

@@ -5,42 +5,42 @@ use hyper::body::{Bytes, Incoming};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{client::Answer, deadline::Deadline, failure::Failure, marks::Marks};
-use crate::sse::{Message, PRELUDE, Reader};
+use super::{client::ProbeResponse, deadline::Deadline, failure::ProbeError, id_positions::IdPositions};
+use crate::sse::{PRELUDE, SseMessage, SseReader};
 
 /// A stream behind its prelude. Dropping it cuts the connection, wherever it stands.
-pub(super) struct Stream {
+pub(super) struct EventStream {
     body: Incoming,
-    reader: Reader,
+    reader: SseReader,
     _connection: AbortOnDropHandle<()>,
 }
 
 /// What a stream brings.
 #[derive(Clone, Debug)]
-pub(super) enum Item {
-    Event(Event),
+pub(super) enum StreamItem {
+    Event(ReceivedEvent),
     /// The data of an `event: gap`.
     Gap(String),
 }
 
 /// An event that is a record's.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
+pub(super) struct ReceivedEvent {
     /// When it was read.
     pub(super) at: Instant,
     pub(super) id: String,
-    pub(super) marks: Marks,
+    pub(super) positions: IdPositions,
     /// Its type and its data: what must be the same however it is asked for.
     pub(super) message: (String, String),
 }
 
-impl Stream {
+impl EventStream {
     /// Reads up to the end of the prelude, which must be it to the byte.
-    pub(super) async fn begin(answer: Answer, deadline: Deadline) -> Result<Self, Failure> {
+    pub(super) async fn begin(answer: ProbeResponse, deadline: Deadline) -> Result<Self, ProbeError> {
         let mut body = answer.body;
         if answer.head.status != http::StatusCode::OK {
             let said = said(&mut body, deadline).await;
-            return Err(Failure::Status(answer.head.status.as_u16(), said));
+            return Err(ProbeError::Status(answer.head.status.as_u16(), said));
         }
         let mut start = Vec::new();
         while start.len() < PRELUDE.len() && PRELUDE.starts_with(&start) {
@@ -49,9 +49,9 @@ impl Stream {
         }
         if !start.starts_with(PRELUDE) {
             start.truncate(PRELUDE_SHOWN);
-            return Err(Failure::Prelude(start));
+            return Err(ProbeError::Prelude(start));
         }
-        let mut reader = Reader::new(LONGEST_EVENT);
+        let mut reader = SseReader::new(MAX_EVENT_BYTES);
         reader.push(&start)?;
         Ok(Self {
             body,
@@ -61,10 +61,10 @@ impl Stream {
     }
 
     /// The next event or gap. Cancelling it loses nothing.
-    pub(super) async fn next(&mut self, deadline: Deadline) -> Result<Item, Failure> {
+    pub(super) async fn next(&mut self, deadline: Deadline) -> Result<StreamItem, ProbeError> {
         loop {
             if let Some(message) = self.reader.next_message() {
-                return Item::of(message);
+                return StreamItem::of(message);
             }
             let bytes = deadline.on("event", next_bytes(&mut self.body)).await??;
             self.reader.push(&bytes)?;
@@ -72,27 +72,27 @@ impl Stream {
     }
 }
 
-impl Item {
-    fn of(message: Message) -> Result<Self, Failure> {
-        let Message { event, id, data } = message;
+impl StreamItem {
+    fn of(message: SseMessage) -> Result<Self, ProbeError> {
+        let SseMessage { event, id, data } = message;
         if event == "gap" {
             return Ok(Self::Gap(data));
         }
-        let id = id.ok_or(Failure::NoId)?;
-        Ok(Self::Event(Event {
+        let id = id.ok_or(ProbeError::NoId)?;
+        Ok(Self::Event(ReceivedEvent {
             at: Instant::now(),
-            marks: Marks::read(&id)?,
+            positions: IdPositions::read(&id)?,
             id,
             message: (event, data),
         }))
     }
 }
 
-async fn next_bytes(body: &mut Incoming) -> Result<Bytes, Failure> {
+async fn next_bytes(body: &mut Incoming) -> Result<Bytes, ProbeError> {
     loop {
-        let frame = body.frame().await.ok_or(Failure::Ended)?;
+        let frame = body.frame().await.ok_or(ProbeError::Ended)?;
         // Trailers are nothing to us.
-        if let Ok(bytes) = frame.map_err(Failure::Broken)?.into_data() {
+        if let Ok(bytes) = frame.map_err(ProbeError::Broken)?.into_data() {
             return Ok(bytes);
         }
     }
@@ -103,7 +103,7 @@ async fn said(body: &mut Incoming, deadline: Deadline) -> String {
     let mut text = Vec::new();
     while let Ok(Ok(bytes)) = deadline.on("explanation", next_bytes(body)).await {
         text.extend_from_slice(&bytes);
-        if text.len() > LONGEST_EXPLANATION {
+        if text.len() > MAX_EXPLANATION_BYTES {
             break;
         }
     }
@@ -115,10 +115,10 @@ async fn said(body: &mut Incoming, deadline: Deadline) -> String {
 }
 
 /// Above the largest event that a gateway sends: 8 MiB of value, every byte of it escaped at worst.
-const LONGEST_EVENT: usize = 64 * 1024 * 1024;
+const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
 /// As much of a refusal as is read, in bytes; ours are below one KiB.
-const LONGEST_EXPLANATION: usize = 16 * 1024;
+const MAX_EXPLANATION_BYTES: usize = 16 * 1024;
 
 /// How much of a wrong prelude is shown, in bytes: enough to know the page of a proxy.
 const PRELUDE_SHOWN: usize = 40;

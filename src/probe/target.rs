@@ -6,7 +6,7 @@ use http::Uri;
 
 /// A stream's address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct ProbeTarget {
     pub(super) tls: bool,
     /// Without brackets.
     pub(super) host: String,
@@ -19,7 +19,7 @@ pub struct Target {
 
 /// The text is no address of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadTarget {
+pub enum InvalidTarget {
     /// It is no URL.
     #[error("this is no URL such as https://stream.example or http://127.0.0.1:8080/v2/stream/recentchange")]
     NoUrl,
@@ -37,20 +37,20 @@ pub enum BadTarget {
     Name,
 }
 
-impl Target {
+impl ProbeTarget {
     /// The stream called `name` (or several, with commas between) of the gateway at this URL.
     ///
     /// # Errors
     /// When there is no stream or two, or the name is none.
-    pub fn stream(mut self, name: Option<&str>) -> Result<Self, BadTarget> {
+    pub fn stream(mut self, name: Option<&str>) -> Result<Self, InvalidTarget> {
         match (self.path.contains(STREAMS), name) {
             (true, None) => Ok(self),
-            (true, Some(_)) => Err(BadTarget::TwoStreams),
-            (false, None) => Err(BadTarget::NoStream),
+            (true, Some(_)) => Err(InvalidTarget::TwoStreams),
+            (false, None) => Err(InvalidTarget::NoStream),
             (false, Some(name)) => {
                 self.path = format!("{}{STREAMS}{name}", self.path.trim_end_matches('/'));
                 let whole = self.path.parse::<Uri>().is_ok_and(|uri| uri.query().is_none());
-                whole.then_some(self).ok_or(BadTarget::Name)
+                whole.then_some(self).ok_or(InvalidTarget::Name)
             }
         }
     }
@@ -78,18 +78,18 @@ impl Target {
     }
 }
 
-impl FromStr for Target {
-    type Err = BadTarget;
+impl FromStr for ProbeTarget {
+    type Err = InvalidTarget;
 
-    fn from_str(text: &str) -> Result<Self, BadTarget> {
-        let uri: Uri = text.parse().map_err(|_| BadTarget::NoUrl)?;
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let uri: Uri = text.parse().map_err(|_| InvalidTarget::NoUrl)?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(BadTarget::NoUrl);
+            return Err(InvalidTarget::NoUrl);
         };
         let tls = match scheme {
             "http" => false,
             "https" => true,
-            _ => return Err(BadTarget::Scheme),
+            _ => return Err(InvalidTarget::Scheme),
         };
         Ok(Self {
             tls,
@@ -107,8 +107,8 @@ const STREAMS: &str = "/v2/stream/";
 mod tests {
     use super::*;
 
-    fn target(url: &str, stream: Option<&str>) -> Result<Target, BadTarget> {
-        url.parse::<Target>()?.stream(stream)
+    fn target(url: &str, stream: Option<&str>) -> Result<ProbeTarget, InvalidTarget> {
+        url.parse::<ProbeTarget>()?.stream(stream)
     }
 
     #[test]
@@ -153,14 +153,14 @@ mod tests {
 
     #[test]
     fn what_names_no_stream_is_said() {
-        assert_eq!(target("ftp://h/v2/stream/a", None), Err(BadTarget::Scheme));
-        assert_eq!(target("h:80", None), Err(BadTarget::NoUrl));
-        assert_eq!(target("http://h", None), Err(BadTarget::NoStream));
+        assert_eq!(target("ftp://h/v2/stream/a", None), Err(InvalidTarget::Scheme));
+        assert_eq!(target("h:80", None), Err(InvalidTarget::NoUrl));
+        assert_eq!(target("http://h", None), Err(InvalidTarget::NoStream));
         assert_eq!(
             target("http://h/v2/stream/a", Some("b")),
-            Err(BadTarget::TwoStreams)
+            Err(InvalidTarget::TwoStreams)
         );
-        assert_eq!(target("http://h", Some("a b")), Err(BadTarget::Name));
-        assert_eq!(target("http://h", Some("a?b")), Err(BadTarget::Name));
+        assert_eq!(target("http://h", Some("a b")), Err(InvalidTarget::Name));
+        assert_eq!(target("http://h", Some("a?b")), Err(InvalidTarget::Name));
     }
 }

@@ -3,20 +3,20 @@
 use std::str::FromStr;
 
 use super::{
-    measure::{EVENT_AGE, KINDS, Kind, Measure},
-    range::{BadRange, Range},
+    measure::{EVENT_AGE, KINDS, Measurement, MeasurementKind},
+    range::{AlertRange, InvalidRange},
 };
 
 /// A range for one kind of measure: `connect=2`, `tls_days=30:`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
-    kind: Kind,
-    range: Range,
+    kind: MeasurementKind,
+    range: AlertRange,
 }
 
 /// The text is no threshold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadThreshold {
+pub enum InvalidThreshold {
     /// It has no `=`.
     #[error("this is not NAME=RANGE, such as connect=2")]
     NoPair,
@@ -25,17 +25,17 @@ pub enum BadThreshold {
     Unknown(String),
     /// What stands behind it is no range.
     #[error(transparent)]
-    Range(#[from] BadRange),
+    AlertRange(#[from] InvalidRange),
 }
 
 impl FromStr for Threshold {
-    type Err = BadThreshold;
+    type Err = InvalidThreshold;
 
-    fn from_str(text: &str) -> Result<Self, BadThreshold> {
-        let (name, range) = text.split_once('=').ok_or(BadThreshold::NoPair)?;
+    fn from_str(text: &str) -> Result<Self, InvalidThreshold> {
+        let (name, range) = text.split_once('=').ok_or(InvalidThreshold::NoPair)?;
         let kind = KINDS.into_iter().find(|kind| kind.name == name);
         Ok(Self {
-            kind: kind.ok_or_else(|| BadThreshold::Unknown(name.to_owned()))?,
+            kind: kind.ok_or_else(|| InvalidThreshold::Unknown(name.to_owned()))?,
             range: range.parse()?,
         })
     }
@@ -45,7 +45,7 @@ fn known() -> String {
     KINDS.map(|kind| kind.name).join(", ")
 }
 
-/// Which values warn, and which are critical: those of the operator, over those of each [`Kind`].
+/// Which values warn, and which are critical: those of the operator, over those of each [`MeasurementKind`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thresholds {
     /// `--warning`.
@@ -59,7 +59,7 @@ impl Thresholds {
     pub(super) fn with_max_age(mut self, seconds: f64) -> Self {
         let own = Threshold {
             kind: EVENT_AGE,
-            range: Range::at_most(seconds),
+            range: AlertRange::at_most(seconds),
         };
         // In front, so that whatever the operator said comes later and counts.
         self.critical.insert(0, own);
@@ -67,7 +67,7 @@ impl Thresholds {
     }
 
     /// Puts the operator's thresholds into a measure of the whole stream.
-    pub(super) fn apply(&self, mut measure: Measure) -> Measure {
+    pub(super) fn apply(&self, mut measure: Measurement) -> Measurement {
         if measure.partition.is_none() {
             measure.warning = range_of(&self.warning, measure.kind).or(measure.warning);
             measure.critical = range_of(&self.critical, measure.kind).or(measure.critical);
@@ -77,7 +77,7 @@ impl Thresholds {
 }
 
 /// What was said last counts.
-fn range_of(thresholds: &[Threshold], kind: Kind) -> Option<Range> {
+fn range_of(thresholds: &[Threshold], kind: MeasurementKind) -> Option<AlertRange> {
     let own = thresholds.iter().rev().find(|own| own.kind.name == kind.name);
     own.map(|own| own.range)
 }
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_threshold_names_what_is_measured() {
         assert!("connect=2".parse::<Threshold>().is_ok());
-        assert_eq!("connect".parse::<Threshold>(), Err(BadThreshold::NoPair));
+        assert_eq!("connect".parse::<Threshold>(), Err(InvalidThreshold::NoPair));
         let unknown = "conect=2".parse::<Threshold>().unwrap_err().to_string();
         assert!(
             unknown.starts_with("there is no `conect`; there are connect, tls_days,"),
@@ -100,14 +100,14 @@ mod tests {
 
     #[test]
     fn the_operators_word_goes_before_max_age_and_that_before_none() {
-        let age = |thresholds: Thresholds| thresholds.apply(Measure::new(EVENT_AGE, 1.0)).critical;
+        let age = |thresholds: Thresholds| thresholds.apply(Measurement::new(EVENT_AGE, 1.0)).critical;
         assert_eq!(age(Thresholds::default()), None);
         let limited = Thresholds::default().with_max_age(60.0);
-        assert_eq!(age(limited), Some(Range::at_most(60.0)));
+        assert_eq!(age(limited), Some(AlertRange::at_most(60.0)));
         let own = Thresholds {
             critical: vec!["event_age=5".parse().unwrap()],
             ..Default::default()
         };
-        assert_eq!(age(own.with_max_age(60.0)), Some(Range::at_most(5.0)));
+        assert_eq!(age(own.with_max_age(60.0)), Some(AlertRange::at_most(5.0)));
     }
 }

@@ -10,13 +10,13 @@ use tokio_rustls::{
 };
 use x509_cert::{Certificate, der::Decode};
 
-use super::failure::Failure;
+use super::failure::ProbeError;
 
 /// Trusts whom this system trusts.
 ///
 /// # Errors
 /// When the system trusts nobody.
-pub(super) fn connector() -> Result<TlsConnector, Failure> {
+pub(super) fn connector() -> Result<TlsConnector, ProbeError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
@@ -25,12 +25,14 @@ pub(super) fn connector() -> Result<TlsConnector, Failure> {
             .errors
             .first()
             .map_or_else(String::new, |error| format!(": {error}"));
-        return Err(Failure::Tls(format!("this system has no root certificates{why}")));
+        return Err(ProbeError::Tls(format!(
+            "this system has no root certificates{why}"
+        )));
     }
     // By hand, because what a dependency may turn on must not decide which cryptography is used.
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Failure::Tls(error.to_string()))?
+        .map_err(|error| ProbeError::Tls(error.to_string()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
@@ -40,10 +42,10 @@ pub(super) async fn shake_hands(
     connector: &TlsConnector,
     host: &str,
     socket: TcpStream,
-) -> Result<TlsStream<TcpStream>, Failure> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Tls(error.to_string()))?;
+) -> Result<TlsStream<TcpStream>, ProbeError> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| ProbeError::Tls(error.to_string()))?;
     let shaken = connector.connect(name, socket).await;
-    shaken.map_err(|error: io::Error| Failure::Tls(error.to_string()))
+    shaken.map_err(|error: io::Error| ProbeError::Tls(error.to_string()))
 }
 
 /// When the first certificate of the peer's chain expires: an intermediate one ends trust as surely as its own.

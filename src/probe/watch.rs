@@ -18,27 +18,27 @@ use http::{StatusCode, header};
 use parking_lot::Mutex;
 use tokio::{net::TcpListener, runtime, task::spawn_blocking, time::sleep};
 
-use super::{Plan, Report, render, run::run};
+use super::{ProbePlan, ProbeReport, render, run::run};
 use crate::metrics;
 
 /// How to probe again and again.
 #[derive(Clone, Copy, Debug)]
-pub struct Watch {
+pub struct WatchOptions {
     /// From the beginning of one run to that of the next; a run that takes longer is followed at once.
     pub every: Duration,
     /// Where `/metrics` and `/result` are served; port 0 takes a free one.
     pub listen: SocketAddr,
 }
 
-/// Probes until the process is ended. `say` gets the address once it is served, `told` every report.
+/// Probes until the process is ended. `on_listening` gets the address once it is served, `on_report` every report.
 ///
 /// # Errors
 /// When the address cannot be served.
 pub fn watch(
-    plan: &Plan,
-    watch: Watch,
-    say: impl FnOnce(SocketAddr),
-    told: impl Fn(&Report),
+    plan: &ProbePlan,
+    watch: WatchOptions,
+    on_listening: impl FnOnce(SocketAddr),
+    on_report: impl Fn(&ProbeReport),
 ) -> io::Result<Infallible> {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -46,23 +46,28 @@ pub fn watch(
         .build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(watch.listen).await?;
-        say(listener.local_addr()?);
-        let board = Arc::new(Board::default());
-        let serving = axum::serve(listener, router(Arc::clone(&board)));
+        on_listening(listener.local_addr()?);
+        let last_report = Arc::new(LastReport::default());
+        let serving = axum::serve(listener, router(Arc::clone(&last_report)));
         tokio::select! {
             served = serving => Err(served.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())),
-            never = probe(plan, watch.every, &board, told) => match never {},
+            never = probe(plan, watch.every, &last_report, on_report) => match never {},
         }
     })
 }
 
-async fn probe(plan: &Plan, every: Duration, board: &Board, told: impl Fn(&Report)) -> Infallible {
+async fn probe(
+    plan: &ProbePlan,
+    every: Duration,
+    last_report: &LastReport,
+    on_report: impl Fn(&ProbeReport),
+) -> Infallible {
     loop {
         let begun = Instant::now();
         let plan = plan.clone();
         if let Ok(report) = spawn_blocking(move || run(&plan)).await {
-            told(&report);
-            board.put(report);
+            on_report(&report);
+            last_report.put(report);
         }
         sleep(every.saturating_sub(begun.elapsed())).await;
     }
@@ -70,20 +75,24 @@ async fn probe(plan: &Plan, every: Duration, board: &Board, told: impl Fn(&Repor
 
 /// The last report, and how many there were.
 #[derive(Default)]
-struct Board {
-    last: Mutex<Option<Report>>,
+struct LastReport {
+    last: Mutex<Option<ProbeReport>>,
     runs: render::Runs,
 }
 
-impl Board {
-    fn put(&self, report: Report) {
+impl LastReport {
+    fn put(&self, report: ProbeReport) {
         let labels = vec![("status", report.status().name().to_lowercase())];
         self.runs.get_or_create(&labels).inc();
         *self.last.lock() = Some(report);
     }
 
     /// What `write` makes of the last report.
-    fn answer(&self, content_type: &'static str, write: impl FnOnce(&Report) -> Option<String>) -> Response {
+    fn answer(
+        &self,
+        content_type: &'static str,
+        write: impl FnOnce(&ProbeReport) -> Option<String>,
+    ) -> Response {
         match self.last.lock().as_ref() {
             Some(report) => match write(report) {
                 Some(text) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
@@ -94,19 +103,19 @@ impl Board {
     }
 }
 
-fn router(board: Arc<Board>) -> Router {
+fn router(last_report: Arc<LastReport>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/result", get(result))
-        .with_state(board)
+        .with_state(last_report)
 }
 
-async fn metrics(State(board): State<Arc<Board>>) -> Response {
-    board.answer(metrics::CONTENT_TYPE, |report| {
-        render::text(report, Some(&board.runs)).ok()
+async fn metrics(State(last_report): State<Arc<LastReport>>) -> Response {
+    last_report.answer(metrics::CONTENT_TYPE, |report| {
+        render::text(report, Some(&last_report.runs)).ok()
     })
 }
 
-async fn result(State(board): State<Arc<Board>>) -> Response {
-    board.answer("application/json", |report| Some(render::document(report)))
+async fn result(State(last_report): State<Arc<LastReport>>) -> Response {
+    last_report.answer("application/json", |report| Some(render::document(report)))
 }

@@ -4,7 +4,7 @@ use std::{sync::mpsc, thread, time::Duration};
 
 /// Why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Stuck {
+pub(super) enum WatchdogError {
     #[error("the probe hangs: no result within {0:?}")]
     Hung(Duration),
     #[error("the probe itself failed")]
@@ -20,18 +20,18 @@ pub(super) enum Stuck {
 pub(super) fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Stuck> {
+) -> Result<T, WatchdogError> {
     let (send, result) = mpsc::sync_channel(1);
     let spawned = thread::Builder::new().name("probe".to_owned()).spawn(move || {
         // Nobody waits any more when this fails.
         let _ = send.send(work());
     });
     if spawned.is_err() {
-        return Err(Stuck::NoThread);
+        return Err(WatchdogError::NoThread);
     }
     result.recv_timeout(limit).map_err(|error| match error {
-        mpsc::RecvTimeoutError::Timeout => Stuck::Hung(limit),
-        mpsc::RecvTimeoutError::Disconnected => Stuck::Panicked,
+        mpsc::RecvTimeoutError::Timeout => WatchdogError::Hung(limit),
+        mpsc::RecvTimeoutError::Disconnected => WatchdogError::Panicked,
     })
 }
 
@@ -46,12 +46,12 @@ mod tests {
         let forever = || thread::park_timeout(LONG * 60);
         assert_eq!(
             within(Duration::from_millis(20), forever),
-            Err(Stuck::Hung(Duration::from_millis(20)))
+            Err(WatchdogError::Hung(Duration::from_millis(20)))
         );
         assert_eq!(within(LONG, || 7), Ok(7));
         assert_eq!(
             within(LONG, || -> u8 { panic!("on purpose") }),
-            Err(Stuck::Panicked)
+            Err(WatchdogError::Panicked)
         );
     }
 }

@@ -5,5 +5,5 @@
 mod read;
 mod write;
 
-pub use read::{EventTooLong, Message, Reader};
+pub use read::{EventTooLong, SseMessage, SseReader};
 pub use write::{HEARTBEAT, PRELUDE, data_line, data_lines};

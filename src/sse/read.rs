@@ -8,7 +8,7 @@ use memchr::memchr2;
 ///
 /// How the bytes are cut makes no difference. What stands behind the last blank line is no event, and never comes out.
 #[derive(Clone, Debug)]
-pub struct Reader {
+pub struct SseReader {
     max_event: usize,
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
@@ -17,19 +17,19 @@ pub struct Reader {
     /// No line has been seen yet, so a byte order mark may come.
     at_start: bool,
     broken: bool,
-    block: Block,
+    pending: PendingEvent,
     last_id: String,
     retry: Option<Duration>,
     comments: u64,
-    messages: VecDeque<Message>,
+    messages: VecDeque<SseMessage>,
 }
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct SseMessage {
     /// Its type; `message` unless it says otherwise.
     pub event: String,
-    /// The id that it brought itself. That of the stream is [`Reader::last_id`].
+    /// The id that it brought itself. That of the stream is [`SseReader::last_id`].
     pub id: Option<String>,
     /// Its data, with LF between lines.
     pub data: String,
@@ -45,14 +45,14 @@ pub struct EventTooLong {
 
 /// What the lines since the last blank line have said.
 #[derive(Clone, Debug, Default)]
-struct Block {
+struct PendingEvent {
     event: String,
     id: Option<String>,
     /// Each line with an LF behind it, so that no line and an empty one differ.
     data: String,
 }
 
-impl Reader {
+impl SseReader {
     /// Reads events of at most `max_event` bytes: a line that is not ended yet and what came before it in its event.
     pub fn new(max_event: usize) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl Reader {
             after_cr: false,
             at_start: true,
             broken: false,
-            block: Block::default(),
+            pending: PendingEvent::default(),
             last_id: String::new(),
             retry: None,
             comments: 0,
@@ -95,7 +95,7 @@ impl Reader {
     }
 
     /// Takes out the next event.
-    pub fn next_message(&mut self) -> Option<Message> {
+    pub fn next_message(&mut self) -> Option<SseMessage> {
         self.messages.pop_front()
     }
 
@@ -145,23 +145,23 @@ impl Reader {
         let (name, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
-            "event" => value.clone_into(&mut self.block.event),
+            "event" => value.clone_into(&mut self.pending.event),
             "data" => {
-                self.block.data.push_str(value);
-                self.block.data.push('\n');
+                self.pending.data.push_str(value);
+                self.pending.data.push('\n');
             }
-            "id" if !value.contains('\0') => self.block.id = Some(value.to_owned()),
+            "id" if !value.contains('\0') => self.pending.id = Some(value.to_owned()),
             "retry" => self.retry = milliseconds(value).or(self.retry),
             _ => {}
         }
     }
 
     fn dispatch(&mut self) {
-        let Block {
+        let PendingEvent {
             mut event,
             id,
             mut data,
-        } = mem::take(&mut self.block);
+        } = mem::take(&mut self.pending);
         if let Some(id) = &id {
             id.clone_into(&mut self.last_id);
         }
@@ -172,11 +172,11 @@ impl Reader {
         if event.is_empty() {
             event.push_str("message");
         }
-        self.messages.push_back(Message { event, id, data });
+        self.messages.push_back(SseMessage { event, id, data });
     }
 
     fn check(&mut self, line: usize) -> Result<(), EventTooLong> {
-        if line + self.block.len() <= self.max_event {
+        if line + self.pending.len() <= self.max_event {
             return Ok(());
         }
         self.broken = true;
@@ -188,7 +188,7 @@ impl Reader {
     }
 }
 
-impl Block {
+impl PendingEvent {
     fn len(&self) -> usize {
         self.event.len() + self.id.as_ref().map_or(0, String::len) + self.data.len()
     }

@@ -16,12 +16,12 @@ pub struct Gap {
     /// The offset it goes on at; `None` when it does not.
     pub resumed: Option<Offset>,
     /// Why.
-    pub reason: Reason,
+    pub reason: GapReason,
 }
 
 /// Why there is a gap. What a client reads as `reason`, and a label of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
+pub enum GapReason {
     /// The records behind the client's place were cut off the log and others written.
     Truncated,
     /// The offset is below the log start: retention was faster.
@@ -44,7 +44,7 @@ pub enum Reason {
     PartitionsGone(u32),
 }
 
-impl Reason {
+impl GapReason {
     /// As it is written in the event and in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ impl fmt::Display for Gap {
 }
 
 /// The most bytes that a gap takes as an event: the longest name of a topic, and three numbers.
-pub(super) const MOST_BYTES: usize = 512;
+pub(super) const MAX_GAP_BYTES: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -110,7 +110,7 @@ mod tests {
             },
             requested: Some(600),
             resumed: Some(100),
-            reason: Reason::Truncated,
+            reason: GapReason::Truncated,
         };
         assert_eq!(
             gap.to_string(),
@@ -127,10 +127,10 @@ mod tests {
             },
             requested: Some(i64::MAX),
             resumed: Some(i64::MAX),
-            reason: Reason::PartitionsGone(u32::MAX),
+            reason: GapReason::PartitionsGone(u32::MAX),
         };
         let text = format!("event: gap\ndata: {gap}\n\n");
-        assert!(text.len() <= MOST_BYTES, "{}", text.len());
+        assert!(text.len() <= MAX_GAP_BYTES, "{}", text.len());
         assert!(
             text.contains(r#""reason":"partition_gone","partitions":4294967295}"#),
             "{text}"

@@ -3,27 +3,30 @@
 //!
 //! Not here: sockets, deadlines and heartbeats (`http::delivery`).
 
-mod compose;
+mod batch_builder;
+mod boost;
+mod filter_state;
 mod gap;
-mod given;
 mod lane;
 mod merge;
 #[cfg(test)]
 mod no_history;
 mod oversize;
-mod part;
-mod places;
-mod roster;
-mod sieve;
-mod standing;
-mod start;
-mod texts;
-mod turn;
+mod partition_reader;
+mod partition_set;
+mod resume;
+mod snapshot;
+mod start_positions;
+mod tracker;
+mod unwritten_offsets;
 
-pub use gap::{Gap, Reason};
-pub use given::Given;
-pub use lane::{Audience, Follower, Hold, Lanes, Most, News, Row, Stretch, Stuck, Unwritten};
+pub use gap::{Gap, GapReason};
+pub use lane::{
+    BatchLimit, BatchRun, GroupCursor, GroupUpdate, LaneId, LaneSubscriber, Lanes, ResetHandle, StallGuard,
+    UnwrittenBytes,
+};
 pub use merge::Subscription;
+pub use unwritten_offsets::UnwrittenOffsets;
 
 use std::sync::Arc;
 
@@ -32,24 +35,24 @@ use bytes::Bytes;
 use crate::{
     client::ClientKey,
     filter::Filter,
-    partition::{Directory, History},
-    position::{IdForm, Position, Timestamp, Topics},
+    partition::{History, LogDirectory},
+    position::{IdForm, Position, Timestamp, TopicSet},
 };
 
 /// What every subscription of a process shares.
 #[derive(Clone)]
-pub struct Source {
+pub struct LogSource {
     /// Which logs are current.
-    pub directory: Arc<Directory>,
+    pub directory: Arc<LogDirectory>,
     /// Reads of what is no longer in memory.
     pub history: Arc<dyn History>,
 }
 
 /// What one client asked for.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct SubscribeRequest {
     /// The topics of its streams.
-    pub topics: Topics,
+    pub topics: TopicSet,
     /// Where it wants to go on; `None` is from now on, or from `since`. Its topics are among `topics`.
     pub position: Option<Position>,
     /// Where topics start that `position` does not speak of: all, when there is none; else a time as those in `position` are.
@@ -57,9 +60,9 @@ pub struct Request {
     /// How ids are written.
     pub form: IdForm,
     /// What an event looks like.
-    pub format: Format,
+    pub format: EventFormat,
     /// Whether what many want alike is to be packed for them.
-    pub coding: Coding,
+    pub coding: ContentCoding,
     /// Whether records that are marked as a probe's are shown; its position moves past them in either case.
     pub shows_canaries: bool,
     /// Which events it wants; `None` is all.
@@ -70,7 +73,7 @@ pub struct Request {
     pub now: Timestamp,
 }
 
-impl Request {
+impl SubscribeRequest {
     /// Whether it wants nothing that is past.
     fn is_from_now_on(&self) -> bool {
         self.position.is_none() && self.since.is_none()
@@ -79,7 +82,7 @@ impl Request {
 
 /// What an event looks like on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Format {
+pub enum EventFormat {
     /// Server-Sent Events.
     #[default]
     Sse,
@@ -89,7 +92,7 @@ pub enum Format {
 
 /// How the bytes of a stream are packed on their way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Coding {
+pub enum ContentCoding {
     /// Not at all.
     #[default]
     Identity,
@@ -110,7 +113,7 @@ pub struct Batch {
     /// The gap events it holds.
     pub gaps: Vec<Gap>,
     /// The same bytes, as the packed stream of a lane goes on with them.
-    pub packed: Option<Packed>,
+    pub packed: Option<DeflateChunk>,
 }
 
 impl Batch {
@@ -142,13 +145,13 @@ impl Batch {
 
 /// A piece of the packed stream of a lane: blocks of deflate, the last of which ends on the edge of a byte.
 #[derive(Clone, Debug)]
-pub struct Packed {
+pub struct DeflateChunk {
     /// They refer to pieces before this one, up to the one that begins the epoch.
     pub bytes: Bytes,
     /// Its number, one more than that of the piece before it.
     pub number: u64,
     /// Whether it begins an epoch: it refers to nothing.
-    pub begins: bool,
+    pub starts_epoch: bool,
 }
 
 #[cfg(test)]
@@ -167,7 +170,7 @@ pub(crate) mod tests {
             },
             requested: Some(1),
             resumed: Some(9),
-            reason: Reason::Expired,
+            reason: GapReason::Expired,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, time::Duration};
 
 use riverhead::{
-    client::{Ipv6Prefix, Lists},
+    client::{ForwardedHeaders, Ipv6Prefix},
     config::{Config, Sections},
     encoding::{Payload, Tombstones},
 };
@@ -40,10 +40,10 @@ fn the_environment_goes_before_the_file() {
     // IPv4-mapped IPv6 is IPv4, as addresses are.
     let expected = ["10.0.0.0/8", "192.0.2.1/32", "192.0.2.2/32", "198.51.100.0/24"];
     assert_eq!(proxies, expected);
-    assert_eq!(config.http.forwarded, Lists::XForwardedFor);
+    assert_eq!(config.http.forwarded, ForwardedHeaders::XForwardedFor);
     assert_eq!(config.limits.streams_total.get(), 77);
     assert_eq!(config.memory.tail.get(), 1 << 20);
-    assert_eq!(config.log.format, riverhead::log::Format::Json);
+    assert_eq!(config.log.format, riverhead::log::LogFormat::Json);
 }
 
 #[test]

@@ -17,7 +17,7 @@
 )]
 
 mod callgrind;
-mod house;
+mod gateways;
 mod memory;
 mod shapes;
 #[path = "../support/mod.rs"]
@@ -25,8 +25,8 @@ mod support;
 
 use std::{env, hint::black_box};
 
-use house::Gateways;
-use riverhead::client::Told;
+use gateways::Gateways;
+use riverhead::client::ProxyHeader;
 
 /// The most instructions before a head: 0.2 ms. All shapes together, start and system calls included, are 473 million instructions and
 /// take 72 ms of processor on a busy EPYC of 2024: 6.5 a nanosecond.
@@ -71,7 +71,7 @@ async fn every_shape_is_answered_as_it_says() {
         }
     }
     for (name, header) in shapes::proxy_headers() {
-        let read = || Told::read(&header);
+        let read = || ProxyHeader::read(&header);
         if name.contains(&only) {
             assert!(read().is_ok(), "{name}");
             callgrind::counted(&|| {

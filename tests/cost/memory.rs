@@ -1,11 +1,11 @@
 //! What a stream holds that was opened with the largest id of partitions that are gone.
 
-use riverhead::position::{Composer, IdForm, Place};
+use riverhead::position::{IdForm, IdWriter, PartitionPosition};
 
 use crate::support::{
+    gateway::{TestClient, TestGateway},
     memory::resident,
-    model::{House, TOPIC},
-    rig::{Client, Rig},
+    model::{ModelFixture, TOPIC},
 };
 
 /// The most that one stream may hold behind its first batch, in bytes: as much as one batch.
@@ -17,28 +17,28 @@ const STREAMS: usize = 250;
 #[tokio::test]
 async fn a_stream_holds_little_once_it_was_told_of_a_thousand_places_that_are_gone() {
     let _alone = crate::ALONE.lock().await;
-    let house = House::new(6);
-    let rig = Rig::of(&house, |_| {});
-    let entries = (0..1024).map(|partition| (TOPIC.into(), partition, Place::Earliest));
+    let fixture = ModelFixture::new(6);
+    let gateway = TestGateway::of(&fixture, |_| {});
+    let entries = (0..1024).map(|partition| (TOPIC.into(), partition, PartitionPosition::Earliest));
     let mut id = Vec::new();
-    Composer::new(IdForm::Compact, entries).write(&mut id);
+    IdWriter::new(IdForm::Compact, entries).write(&mut id);
     let id = format!("last-event-id: {}\r\n", String::from_utf8(id).unwrap());
     let mut held = Vec::new();
     // Without the first: pages that are shared by all.
     for _ in 0..20 {
-        held.push(told_of_the_gap(&rig, &id).await);
+        held.push(told_of_the_gap(&gateway, &id).await);
     }
     let before = resident();
     for _ in 0..STREAMS {
-        held.push(told_of_the_gap(&rig, &id).await);
+        held.push(told_of_the_gap(&gateway, &id).await);
     }
     let each = resident().saturating_sub(before) / STREAMS;
     assert!(each <= MOST, "{each} bytes a stream");
 }
 
 /// A client that has read its first batch.
-async fn told_of_the_gap(rig: &Rig, id: &str) -> Client {
-    let mut client = Client::ask(rig.public, "/v2/stream/edits", id).await;
+async fn told_of_the_gap(gateway: &TestGateway, id: &str) -> TestClient {
+    let mut client = TestClient::ask(gateway.public, "/v2/stream/edits", id).await;
     client.head().await;
     let mut batch = client.chunk().await;
     while !batch.contains("partition_gone") {

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use riverhead::position::{Composer, IdForm, LogTag, Mark, Place};
+use riverhead::position::{IdForm, IdWriter, LogPosition, LogTag, PartitionPosition};
 
-use crate::house::{EPOCH, FIELDS, STREAMS, TOPICS, stream, topic};
+use crate::gateways::{EPOCH, FIELDS, STREAMS, TOPICS, stream, topic};
 
 /// One request, and what it is answered with.
 pub(crate) struct Shape {
@@ -312,18 +312,24 @@ fn json_ids() -> Vec<Shape> {
 }
 
 fn compact_ids() -> Vec<Shape> {
-    let foreign = compact((0..1024).map(|number| (format!("foreign-{number}"), 0, Place::Earliest)));
-    let partitions = compact((0..2048).map(|partition| ("edits".into(), partition, Place::Earliest)));
+    let foreign =
+        compact((0..1024).map(|number| (format!("foreign-{number}"), 0, PartitionPosition::Earliest)));
+    let partitions =
+        compact((0..2048).map(|partition| ("edits".into(), partition, PartitionPosition::Earliest)));
     let marks = compact((0..1000).map(|partition| ("edits".into(), partition, at(partition.into()))));
     let topics = compact((0..TOPICS).map(|number| (topic(number), 0, at(1))));
-    let wide = compact((0..16).flat_map(|number| (0..128).map(move |p| (topic(number), p, Place::Earliest))));
+    let wide = compact(
+        (0..16).flat_map(|number| (0..128).map(move |p| (topic(number), p, PartitionPosition::Earliest))),
+    );
     let reversed = compact(
         (0..1500)
             .rev()
-            .map(|partition| ("edits".into(), partition, Place::Earliest)),
+            .map(|partition| ("edits".into(), partition, PartitionPosition::Earliest)),
     );
-    let mixed = compact(shuffled(1500).map(|partition| ("edits".into(), partition as i32, Place::Earliest)));
-    let again = compact((0..1000).map(|_| ("edits".into(), 3, Place::Earliest)));
+    let mixed = compact(
+        shuffled(1500).map(|partition| ("edits".into(), partition as i32, PartitionPosition::Earliest)),
+    );
+    let again = compact((0..1000).map(|_| ("edits".into(), 3, PartitionPosition::Earliest)));
     let edits = |name, id: &str| Shape::with(name, "last-event-id", id);
     vec![
         Shape::resume("compact id: foreign topics", &foreign).refused(404),
@@ -528,16 +534,16 @@ fn all_streams() -> String {
     format!("/v2/stream/{}", names.join(","))
 }
 
-fn compact(entries: impl Iterator<Item = (String, i32, Place)>) -> String {
+fn compact(entries: impl Iterator<Item = (String, i32, PartitionPosition)>) -> String {
     let entries = entries.map(|(topic, partition, place)| (topic.into(), partition, place));
     let mut id = Vec::new();
-    Composer::new(IdForm::Compact, entries).write(&mut id);
+    IdWriter::new(IdForm::Compact, entries).write(&mut id);
     assert!(id.len() <= TARGET, "{}", id.len());
     String::from_utf8(id).unwrap()
 }
 
-fn at(offset: i64) -> Place {
-    Place::At(Mark {
+fn at(offset: i64) -> PartitionPosition {
+    PartitionPosition::At(LogPosition {
         offset,
         timestamp: Some(1_790_000_000_000),
         log: Some(LogTag::new("cluster", &[7; 16])),

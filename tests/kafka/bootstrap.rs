@@ -3,15 +3,15 @@
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
 use riverhead::{
-    kafka::{ClusterLabels, Trouble, ask, settings::Settings},
+    kafka::{ClusterLabels, UnavailableReason, query_broker, settings::ClusterSettings},
     partition::PartitionLog,
 };
 
-use super::{Brokers, DEAD, House, offsets, ring, until};
+use super::{Brokers, DEAD, KafkaFixture, offsets, ring, until};
 
 /// A house whose bootstrap list is these addresses alone, and that keeps its state there.
-fn house(brokers: Brokers, bootstrap: &[&str], state: Option<&Path>) -> House {
-    House::kept(brokers, &["a"], state, |settings| {
+fn fixture(brokers: Brokers, bootstrap: &[&str], state: Option<&Path>) -> KafkaFixture {
+    KafkaFixture::kept(brokers, &["a"], state, |settings| {
         settings.bootstrap = addresses(bootstrap);
     })
 }
@@ -29,15 +29,19 @@ fn brokers() -> Brokers {
     brokers
 }
 
-fn renewals(house: &House) -> u64 {
+fn renewals(fixture: &KafkaFixture) -> u64 {
     let labels = ClusterLabels {
         cluster: "main".into(),
     };
-    house.counters.renewals.get_or_create(&labels).get()
+    fixture.counters.renewals.get_or_create(&labels).get()
 }
 
-fn trouble(house: &House) -> Option<Trouble> {
-    house.cluster.handle().status().trouble(&["a".into()])
+fn trouble(fixture: &KafkaFixture) -> Option<UnavailableReason> {
+    fixture
+        .cluster
+        .handle()
+        .status()
+        .unavailable_reason(&["a".into()])
 }
 
 fn holds(log: &PartitionLog, from: i64, to: i64) {
@@ -50,12 +54,12 @@ fn a_bootstrap_list_of_the_past_is_no_outage_after_a_restart() {
     let state = tempfile::tempdir().expect("a directory");
     let first = brokers();
     let seed = first.addresses()[0].clone();
-    let before = house(first, &[DEAD, &seed], Some(state.path()));
+    let before = fixture(first, &[DEAD, &seed], Some(state.path()));
     before.log("a", 0);
-    let House { brokers, cluster, .. } = before;
+    let KafkaFixture { brokers, cluster, .. } = before;
     assert!(cluster.shutdown(Duration::from_secs(10)));
 
-    let after = house(brokers, &[DEAD, "127.0.0.1:2"], Some(state.path()));
+    let after = fixture(brokers, &[DEAD, "127.0.0.1:2"], Some(state.path()));
     let log = after.log("a", 0);
     after.brokers.write("a", 0, 10..20);
     holds(&log, 10, 20);
@@ -63,30 +67,30 @@ fn a_bootstrap_list_of_the_past_is_no_outage_after_a_restart() {
 
 #[test]
 fn without_what_was_learned_the_same_list_reaches_nobody_until_it_is_read_again() {
-    let house = house(brokers(), &[DEAD, "127.0.0.1:2"], None);
-    until(|| matches!(trouble(&house), Some(Trouble::Silent(_))));
-    assert!(house.directory.get("a", 0).is_none());
-    let good: Vec<_> = house.brokers.addresses().iter().map(String::as_str).collect();
-    house.cluster.handle().set_bootstrap(addresses(&good[1..2]));
-    house.log("a", 0);
-    assert_eq!(renewals(&house), 0, "the live client was told");
+    let fixture = fixture(brokers(), &[DEAD, "127.0.0.1:2"], None);
+    until(|| matches!(trouble(&fixture), Some(UnavailableReason::NoAnswer(_))));
+    assert!(fixture.directory.get("a", 0).is_none());
+    let good: Vec<_> = fixture.brokers.addresses().iter().map(String::as_str).collect();
+    fixture.cluster.handle().set_bootstrap(addresses(&good[1..2]));
+    fixture.log("a", 0);
+    assert_eq!(renewals(&fixture), 0, "the live client was told");
 }
 
 #[test]
 fn clients_that_nothing_answers_are_replaced_and_not_a_record_is_lost_or_twice() {
-    let house = House::kept(brokers(), &["a"], None, |settings| {
+    let fixture = KafkaFixture::kept(brokers(), &["a"], None, |settings| {
         settings.renew_after = Duration::from_secs(2);
     });
-    let log = house.log("a", 0);
-    house.brokers.write("a", 0, 10..100);
+    let log = fixture.log("a", 0);
+    fixture.brokers.write("a", 0, 10..100);
     until(|| log.end().offset == 100);
-    (0..3).for_each(|broker| house.brokers.mute(broker));
-    until(|| renewals(&house) > 0);
-    (0..3).for_each(|broker| house.brokers.unmute(broker));
-    house.brokers.write("a", 0, 100..200);
+    (0..3).for_each(|broker| fixture.brokers.mute(broker));
+    until(|| renewals(&fixture) > 0);
+    (0..3).for_each(|broker| fixture.brokers.unmute(broker));
+    fixture.brokers.write("a", 0, 100..200);
     holds(&log, 10, 200);
     assert!(!log.is_replaced(), "its readers saw nothing");
-    until(|| trouble(&house).is_none());
+    until(|| trouble(&fixture).is_none());
 }
 
 #[test]
@@ -96,17 +100,17 @@ fn an_address_that_answers_for_another_cluster_is_never_served() {
     let others = Brokers::start(&[("a", 1)]);
     others.write("a", 0, 1000..2000);
     let (mine, foreign) = (ours.addresses()[0].clone(), others.addresses()[0].clone());
-    let before = house(ours, &[&mine], Some(state.path()));
+    let before = fixture(ours, &[&mine], Some(state.path()));
     before.log("a", 0);
-    let House {
+    let KafkaFixture {
         brokers: ours,
         cluster,
         ..
     } = before;
     assert!(cluster.shutdown(Duration::from_secs(10)));
     std::fs::remove_file(state.path().join("cluster-main.json")).expect("the list is wiped");
-    let Ok(answer) = ask(
-        &Settings::new("x", addresses(&[&mine])),
+    let Ok(answer) = query_broker(
+        &ClusterSettings::new("x", addresses(&[&mine])),
         &addresses(&[&mine])[0],
         &["a".into()],
         WAIT,
@@ -114,11 +118,11 @@ fn an_address_that_answers_for_another_cluster_is_never_served() {
         panic!("it answers");
     };
 
-    let after = House::kept(ours, &["a"], None, |settings| {
+    let after = KafkaFixture::kept(ours, &["a"], None, |settings| {
         settings.bootstrap = addresses(&[&foreign]);
         settings.cluster_id = Some(answer.cluster_id.into());
     });
-    until(|| matches!(trouble(&after), Some(Trouble::Foreign(_))));
+    until(|| matches!(trouble(&after), Some(UnavailableReason::WrongCluster(_))));
     assert!(!after.directory.is_reachable("a"), "its streams are held");
     assert!(after.directory.get("a", 0).is_none(), "nothing of it is read");
     // Beside a good one the foreign one is left out.
@@ -137,9 +141,9 @@ fn an_address_that_answers_for_another_cluster_is_never_served() {
 fn each_broker_is_asked_alone_and_its_fault_is_told_in_words() {
     let brokers = brokers();
     let address = addresses(&[&brokers.addresses()[0]]).remove(0);
-    let mut settings = Settings::new("main", vec![address.clone()]);
+    let mut settings = ClusterSettings::new("main", vec![address.clone()]);
     let topics: Vec<Arc<str>> = vec!["a".into(), "missing".into()];
-    let answer = ask(&settings, &address, &topics, WAIT).expect("an answer");
+    let answer = query_broker(&settings, &address, &topics, WAIT).expect("an answer");
     assert_eq!(answer.brokers, 3);
     assert!(
         answer.cluster_id.starts_with("mockCluster"),
@@ -154,13 +158,13 @@ fn each_broker_is_asked_alone_and_its_fault_is_told_in_words() {
     assert_eq!(topics, [("a", true), ("missing", false)]);
 
     let dead = addresses(&[DEAD]).remove(0);
-    let said = ask(&settings, &dead, &["a".into()], WAIT).expect_err("nobody is there");
+    let said = query_broker(&settings, &dead, &["a".into()], WAIT).expect_err("nobody is there");
     assert!(said.contains("Connection refused"), "{said}");
 
     settings
         .librdkafka
         .insert("security.protocol".into(), "ssl".into());
-    let said = ask(&settings, &address, &["a".into()], WAIT).expect_err("it speaks no TLS");
+    let said = query_broker(&settings, &address, &["a".into()], WAIT).expect_err("it speaks no TLS");
     // Which of the two is a race: it reads what it cannot understand, and closes.
     let told = ["ssl", "disconnected"].map(|word| said.to_lowercase().contains(word));
     assert!(told.contains(&true), "{said}");

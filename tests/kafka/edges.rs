@@ -4,50 +4,50 @@ use std::time::Duration;
 
 use riverhead::{
     catalog::{Catalog, Stream},
-    partition::{PartitionLog, Read},
+    partition::{LogRead, PartitionLog},
     position::Offset,
-    subscription::Source,
+    subscription::LogSource,
 };
 
-use super::{House, brokers::Brokers, page, until};
+use super::{KafkaFixture, brokers::Brokers, page, until};
 
 #[path = "../support/mod.rs"]
 mod support;
 
-use support::rig::{Client, Rig};
+use support::gateway::{TestClient, TestGateway};
 
 /// Records of a history page.
 const PAGE: Offset = 1024;
 
 /// Drops pages of the ring until it begins behind `offset`.
 fn shed_past(log: &PartitionLog, offset: Offset) {
-    while !matches!(log.read(offset), Read::Below) {
-        assert!(log.shed() > 0, "it is in no page");
+    while !matches!(log.read(offset), LogRead::Below) {
+        assert!(log.evict_oldest() > 0, "it is in no page");
     }
 }
 
 /// A client that is as slow as the ring is short: whenever it falls out, one page behind the edge is history.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_fetch_brings_at_the_edge_of_the_ring_is_not_fetched_for_every_page() {
-    let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);
-    let log = house.log("a", 0);
+    let fixture = KafkaFixture::new(Brokers::start(&[("a", 1)]), &["a"]);
+    let log = fixture.log("a", 0);
     let pages = 40;
     for at in 0..pages {
-        house.brokers.write("a", 0, at * PAGE..(at + 1) * PAGE);
+        fixture.brokers.write("a", 0, at * PAGE..(at + 1) * PAGE);
         until(|| log.end().offset == (at + 1) * PAGE);
     }
     // A record of 10 bytes or so, and what librdkafka's brokers put around it.
-    let unique = house.received("tail").max(pages as u64 * PAGE as u64 * 20);
+    let unique = fixture.received("tail").max(pages as u64 * PAGE as u64 * 20);
     let mut edges = 0;
     for at in 0..pages {
         shed_past(&log, at * PAGE);
-        let page = page(&house, &log, at * PAGE).await.expect("a page");
+        let page = page(&fixture, &log, at * PAGE).await.expect("a page");
         edges += usize::from(!log.is_history(page.next()));
     }
     assert!(edges > 30, "the ring went on behind {edges} of the pages");
-    until(|| house.received("history") > 0);
-    let received = house.received_in_all("history");
-    println!("{received} of {unique} bytes, {} pages", house.pages_read());
+    until(|| fixture.received("history") > 0);
+    let received = fixture.received_in_all("history");
+    println!("{received} of {unique} bytes, {} pages", fixture.pages_read());
     assert!(received <= 2 * unique, "{received} of {unique} bytes");
 }
 
@@ -56,18 +56,18 @@ async fn what_one_fetch_brings_at_the_edge_of_the_ring_is_not_fetched_for_every_
 async fn the_largest_offset_there_is_costs_its_client_a_question_now_and_then() {
     let brokers = Brokers::start(&[("a", 1)]);
     brokers.write("a", 0, 0..3000);
-    let house = House::new(brokers, &["a"]);
-    let log = house.log("a", 0);
-    let source = Source {
-        directory: house.directory.clone(),
-        history: house.history(),
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let log = fixture.log("a", 0);
+    let source = LogSource {
+        directory: fixture.directory.clone(),
+        history: fixture.history(),
     };
     let catalog = Catalog::new(vec![Stream::new("edits", ["a"])]).expect("a catalog");
-    let rig = Rig::over(catalog, source, |settings| {
+    let gateway = TestGateway::over(catalog, source, |settings| {
         settings.heartbeat = Duration::from_millis(100);
     });
     let asked = || {
-        house
+        fixture
             .brokers
             .requests()
             .iter()
@@ -82,10 +82,10 @@ async fn the_largest_offset_there_is_costs_its_client_a_question_now_and_then() 
             format!(r#","timestamp":1000000,"log":"{tag}""#),
             format!(r#","timestamp":1000000,"log":"{tag}.0""#),
         ] {
-            let (before, pages) = (asked(), house.pages_read());
+            let (before, pages) = (asked(), fixture.pages_read());
             let id = format!(r#"[{{"topic":"a","partition":0,"offset":{offset}{proof}}}]"#);
-            let mut client = Client::ask(
-                rig.public,
+            let mut client = TestClient::ask(
+                gateway.public,
                 "/v2/stream/edits",
                 &format!("last-event-id: {id}\r\n"),
             )
@@ -96,7 +96,7 @@ async fn the_largest_offset_there_is_costs_its_client_a_question_now_and_then() 
             while heartbeats < 15 {
                 heartbeats += usize::from(client.chunk().await == ":\n");
             }
-            let cost = (asked() - before, house.pages_read() - pages);
+            let cost = (asked() - before, fixture.pages_read() - pages);
             assert!(
                 cost.0 <= 20 && cost.1 <= 20,
                 "{id}: {cost:?} questions and pages in 1.5 s"

@@ -12,28 +12,28 @@ use riverhead::{
     event::Encoding,
     health::Health,
     kafka::{
-        Clocks, Cluster, Counters, Failover, Memory, Options, Plan, Profile, Refused, connect,
-        settings::Settings,
+        ActivateError, BrokerProfile, Cluster, ClusterOptions, Failover, FailoverPlan, KafkaMetrics,
+        LogAppendTimeTopics, MemoryLimits, connect, settings::ClusterSettings,
     },
-    partition::{Directory, History},
+    partition::{History, LogDirectory},
     position::{IdForm, decode},
-    sse::{Message, Reader},
-    subscription::{Coding, Format, Request, Source, Subscription},
+    sse::{SseMessage, SseReader},
+    subscription::{ContentCoding, EventFormat, LogSource, SubscribeRequest, Subscription},
 };
 
 use super::{Brokers, DEAD, client, stamp, until};
 
 /// Two clusters, `a` before `b`, and what is read of them.
-struct Two {
+struct TwoClusters {
     a: Brokers,
     b: Brokers,
-    directory: Arc<Directory>,
+    directory: Arc<LogDirectory>,
     history: Arc<dyn History>,
     failover: Failover,
     clusters: Vec<Cluster>,
 }
 
-impl Two {
+impl TwoClusters {
     /// With the topic `t` of so many partitions; the stream is called `s`. `b` has 50 records more before the first.
     fn start(partitions_a: i32, partitions_b: i32) -> Self {
         let (a, b) = (
@@ -44,8 +44,8 @@ impl Two {
         let mut stream = Stream::new("s", ["t"]);
         stream.clusters = vec!["a".into(), "b".into()];
         let catalog = Catalog::new(vec![stream]).expect("a catalog");
-        let plan = Plan::new(catalog.groups(), None);
-        let directory = Directory::new();
+        let plan = FailoverPlan::new(catalog.groups(), None);
+        let directory = LogDirectory::new();
         let clusters = [("a", &a), ("b", &b)].map(|(name, brokers)| read(name, brokers, &plan, &directory));
         let handles = clusters
             .each_ref()
@@ -53,7 +53,7 @@ impl Two {
         let clusters = Vec::from(clusters);
         Self {
             history: plan.history(&clusters),
-            failover: plan.start(&handles, Counters::default()).expect("a thread"),
+            failover: plan.start(&handles, KafkaMetrics::default()).expect("a thread"),
             a,
             b,
             directory,
@@ -63,29 +63,29 @@ impl Two {
 
     /// The cluster that is read.
     fn active(&self) -> Arc<str> {
-        Arc::clone(&self.failover.standings()[0].cluster)
+        Arc::clone(&self.failover.statuses()[0].cluster)
     }
 
     fn reader(&self, id: Option<&str>) -> Client {
-        let request = Request {
+        let request = SubscribeRequest {
             topics: ["t"].into(),
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: Some(stamp(0)),
             form: IdForm::Json,
             filter: None,
             shows_canaries: false,
-            format: Format::Sse,
-            coding: Coding::Identity,
+            format: EventFormat::Sse,
+            coding: ContentCoding::Identity,
             client: client(),
             now: stamp(0),
         };
-        let source = Source {
+        let source = LogSource {
             directory: Arc::clone(&self.directory),
             history: Arc::clone(&self.history),
         };
         Client {
             subscription: Subscription::start(&source, request),
-            reader: Reader::new(1 << 20),
+            reader: SseReader::new(1 << 20),
             seen: BTreeSet::new(),
             gaps: Vec::new(),
             id: String::new(),
@@ -94,7 +94,7 @@ impl Two {
 
     fn serves(&self, cluster: usize) -> bool {
         let status = self.clusters[cluster].handle().status();
-        status.trouble(&["t".into()]).is_none()
+        status.unavailable_reason(&["t".into()]).is_none()
     }
 }
 
@@ -106,30 +106,30 @@ fn write(brokers: &Brokers, partitions: i32, numbers: std::ops::Range<i64>) {
     }
 }
 
-fn read(name: &str, brokers: &Brokers, plan: &Plan, directory: &Arc<Directory>) -> Cluster {
+fn read(name: &str, brokers: &Brokers, plan: &FailoverPlan, directory: &Arc<LogDirectory>) -> Cluster {
     let bootstrap = std::iter::once(DEAD).chain(brokers.addresses().iter().map(String::as_str));
     let bootstrap = bootstrap.map(|text| text.parse().expect("an address"));
-    let options = Options {
-        memory: Memory {
+    let options = ClusterOptions {
+        memory: MemoryLimits {
             tail: 64 << 20,
             history: 64 << 20,
         },
-        profile: Profile::Embedded,
-        counters: Counters::default(),
-        standby: plan.standby(name),
-        clocks: Clocks::default(),
+        profile: BrokerProfile::Embedded,
+        counters: KafkaMetrics::default(),
+        standby: plan.standby_topics(name),
+        log_append_time_topics: LogAppendTimeTopics::default(),
         health: Health::new(),
         state: None,
     };
     let topics = vec![("t".into(), Encoding::default())];
-    let settings = Settings::new(name, bootstrap.collect());
+    let settings = ClusterSettings::new(name, bootstrap.collect());
     connect(&settings, topics, Arc::clone(directory), options).expect("a cluster")
 }
 
 /// A client that is never cut.
 struct Client {
     subscription: Subscription,
-    reader: Reader,
+    reader: SseReader,
     /// Partition and number.
     seen: BTreeSet<(i64, i64)>,
     gaps: Vec<serde_json::Value>,
@@ -171,7 +171,7 @@ impl Client {
         }
     }
 
-    fn take(&mut self, message: &Message) {
+    fn take(&mut self, message: &SseMessage) {
         let value: serde_json::Value = serde_json::from_str(&message.data).expect("JSON");
         if message.event == "gap" {
             return self.gaps.push(value);
@@ -184,7 +184,7 @@ impl Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_fails_hands_its_streams_on_and_not_a_record_is_lost() {
-    let two = Two::start(2, 2);
+    let two = TwoClusters::start(2, 2);
     write(&two.a, 2, 0..100);
     write(&two.b, 2, 0..100);
     let mut client = two.reader(None);
@@ -230,7 +230,7 @@ async fn a_cluster_that_fails_hands_its_streams_on_and_not_a_record_is_lost() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn partitions_that_the_other_lacks_end_with_a_gap_and_more_of_them_start() {
-    let two = Two::start(3, 2);
+    let two = TwoClusters::start(3, 2);
     write(&two.a, 3, 0..10);
     write(&two.b, 2, 0..10);
     until(|| two.serves(1));
@@ -255,21 +255,21 @@ async fn partitions_that_the_other_lacks_end_with_a_gap_and_more_of_them_start()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_moves_nothing_to_where_nothing_serves_unless_it_insists() {
-    let two = Two::start(1, 1);
+    let two = TwoClusters::start(1, 1);
     until(|| two.serves(0) && two.serves(1));
     (0..3).for_each(|broker| two.b.mute(broker));
     until(|| !two.serves(1));
     assert!(matches!(
         two.failover.activate("s", "b", false),
-        Err(Refused::Failing(..))
+        Err(ActivateError::Failing(..))
     ));
     assert!(matches!(
         two.failover.activate("s", "c", true),
-        Err(Refused::NotListed { .. })
+        Err(ActivateError::NotListed { .. })
     ));
     assert!(matches!(
         two.failover.activate("x", "b", true),
-        Err(Refused::NoStream)
+        Err(ActivateError::NoStream)
     ));
     let stays = two.failover.activate("s", "a", false).expect("nothing to do");
     assert_eq!(stays.from, stays.to);

@@ -23,13 +23,14 @@ use brokers::{Brokers, stamp};
 use futures_util::future::join_all;
 use riverhead::{
     client::ClientKey,
-    event::{Encoding, Event, Kind},
+    event::{Encoding, Event, EventKind},
     health::Health,
     kafka::{
-        ClientLabels, Clocks, Cluster, ClusterLabels, Counters, Memory, Options, Profile, RejectLabels,
-        ReplacementLabels, connect, settings::Settings,
+        BrokerProfile, ClientLabels, Cluster, ClusterLabels, ClusterOptions, KafkaMetrics,
+        LogAppendTimeTopics, MemoryLimits, RejectLabels, ReplacementLabels, connect,
+        settings::ClusterSettings,
     },
-    partition::{Directory, History, HistoryError, Page, PartitionLog, Read},
+    partition::{History, HistoryError, LogDirectory, LogRead, Page, PartitionLog},
     position::Offset,
 };
 
@@ -37,20 +38,20 @@ use riverhead::{
 const DEAD: &str = "127.0.0.1:1";
 
 /// A cluster that is being read.
-struct House {
+struct KafkaFixture {
     brokers: Brokers,
-    directory: Arc<Directory>,
-    counters: Counters,
+    directory: Arc<LogDirectory>,
+    counters: KafkaMetrics,
     health: Health,
     cluster: Cluster,
 }
 
-impl House {
+impl KafkaFixture {
     fn new(brokers: Brokers, topics: &[&str]) -> Self {
         Self::with(brokers, topics, |_| {})
     }
 
-    fn with(brokers: Brokers, topics: &[&str], change: impl FnOnce(&mut Settings)) -> Self {
+    fn with(brokers: Brokers, topics: &[&str], change: impl FnOnce(&mut ClusterSettings)) -> Self {
         Self::kept(brokers, topics, None, change)
     }
 
@@ -59,7 +60,7 @@ impl House {
         brokers: Brokers,
         topics: &[&str],
         state: Option<&Path>,
-        change: impl FnOnce(&mut Settings),
+        change: impl FnOnce(&mut ClusterSettings),
     ) -> Self {
         let mut bootstrap = vec![DEAD.parse().expect("an address")];
         bootstrap.extend(
@@ -68,18 +69,18 @@ impl House {
                 .iter()
                 .map(|address| address.parse().expect("an address")),
         );
-        let mut settings = Settings::new("main", bootstrap);
+        let mut settings = ClusterSettings::new("main", bootstrap);
         change(&mut settings);
-        let (directory, counters, health) = (Directory::new(), Counters::default(), Health::new());
-        let options = Options {
-            memory: Memory {
+        let (directory, counters, health) = (LogDirectory::new(), KafkaMetrics::default(), Health::new());
+        let options = ClusterOptions {
+            memory: MemoryLimits {
                 tail: 64 << 20,
                 history: 64 << 20,
             },
-            profile: Profile::Embedded,
+            profile: BrokerProfile::Embedded,
             counters: counters.clone(),
             standby: BTreeSet::new(),
-            clocks: Clocks::default(),
+            log_append_time_topics: LogAppendTimeTopics::default(),
             state: state.map(Into::into),
             health: health.clone(),
         };
@@ -156,7 +157,7 @@ fn client() -> ClientKey {
 /// All events of a ring from an offset on.
 fn ring(log: &PartitionLog, mut offset: Offset) -> Vec<Event> {
     let mut events = Vec::new();
-    while let Read::Page(page) = log.read(offset) {
+    while let LogRead::Page(page) = log.read(offset) {
         events.extend_from_slice(&page.events()[page.index_of(offset)..]);
         offset = page.next();
     }
@@ -167,8 +168,12 @@ fn offsets(events: &[Event]) -> Vec<Offset> {
     events.iter().map(|event| event.offset).collect()
 }
 
-async fn page(house: &House, log: &Arc<PartitionLog>, offset: Offset) -> Result<Arc<Page>, HistoryError> {
-    let page = house.history().page(log, offset, client()).await?;
+async fn page(
+    fixture: &KafkaFixture,
+    log: &Arc<PartitionLog>,
+    offset: Offset,
+) -> Result<Arc<Page>, HistoryError> {
+    let page = fixture.history().page(log, offset, client()).await?;
     assert!(page.range().start <= offset && offset <= page.next());
     Ok(page)
 }
@@ -191,12 +196,12 @@ async fn replay(
 
 #[test]
 fn the_tail_reads_every_record_once_and_in_order() {
-    let house = House::new(Brokers::start(&[("a", 3), ("b", 1)]), &["a", "b"]);
+    let fixture = KafkaFixture::new(Brokers::start(&[("a", 3), ("b", 1)]), &["a", "b"]);
     let partitions = [("a", 0), ("a", 1), ("a", 2), ("b", 0)];
-    let logs = partitions.map(|(topic, partition)| house.log(topic, partition));
+    let logs = partitions.map(|(topic, partition)| fixture.log(topic, partition));
     for (topic, partition) in partitions {
-        house.brokers.write(topic, partition, 0..1500);
-        house.brokers.write(topic, partition, 1500..3000);
+        fixture.brokers.write(topic, partition, 0..1500);
+        fixture.brokers.write(topic, partition, 1500..3000);
     }
     for log in &logs {
         until(|| log.end().offset == 3000);
@@ -205,30 +210,30 @@ fn the_tail_reads_every_record_once_and_in_order() {
         assert!(
             events
                 .iter()
-                .all(|event| event.timestamp == stamp(event.offset) && event.kind == Kind::Message)
+                .all(|event| event.timestamp == stamp(event.offset) && event.kind == EventKind::Message)
         );
         assert!(events.iter().all(|event| event.epoch == 0), "the epoch is told");
         assert_eq!(log.end().epoch, Some(0));
     }
     let groups = [8, 9, 10, 11, 12, 13, 14];
     assert!(
-        house.brokers.requests().iter().all(|key| !groups.contains(key)),
+        fixture.brokers.requests().iter().all(|key| !groups.contains(key)),
         "no group, no coordinator"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_and_headers_are_kept_by_the_tail_and_by_history() {
-    let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);
-    let log = house.log("a", 0);
+    let fixture = KafkaFixture::new(Brokers::start(&[("a", 1)]), &["a"]);
+    let log = fixture.log("a", 0);
     let headers = [("type", Some("old")), ("none", None), ("type", Some("edit"))];
-    house.brokers.write_described("a", "Q42", &headers);
-    house.brokers.write("a", 0, [1]);
+    fixture.brokers.write_described("a", "Q42", &headers);
+    fixture.brokers.write("a", 0, [1]);
     until(|| log.end().offset == 2);
-    let Read::Page(tail) = log.read(0) else {
+    let LogRead::Page(tail) = log.read(0) else {
         panic!("no page")
     };
-    let history = page(&house, &log, 0).await.expect("a page");
+    let history = page(&fixture, &log, 0).await.expect("a page");
     for page in [tail, history] {
         let described = &page.events()[0];
         assert_eq!(page.key(described), Some(&b"Q42"[..]));
@@ -244,30 +249,33 @@ async fn keys_and_headers_are_kept_by_the_tail_and_by_history() {
 
 #[test]
 fn a_bad_record_is_skipped_alone() {
-    let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);
-    let log = house.log("a", 0);
+    let fixture = KafkaFixture::new(Brokers::start(&[("a", 1)]), &["a"]);
+    let log = fixture.log("a", 0);
     let values = ["{\"n\":0}", "not json", "{\"n\":2}"];
-    house
+    fixture
         .brokers
         .write_values("a", 0, values.map(|value| (1, value.to_owned())));
     until(|| log.end().offset == 3);
     let kinds: Vec<_> = ring(&log, 0).iter().map(|event| event.kind).collect();
-    assert_eq!(kinds, [Kind::Message, Kind::Skipped, Kind::Message]);
+    assert_eq!(
+        kinds,
+        [EventKind::Message, EventKind::Skipped, EventKind::Message]
+    );
     let labels = RejectLabels {
         cluster: "main".into(),
         topic: "a".into(),
         reason: "not_json".into(),
     };
-    assert_eq!(house.counters.bad_records.get_or_create(&labels).get(), 1);
+    assert_eq!(fixture.counters.bad_records.get_or_create(&labels).get(), 1);
 }
 
 #[test]
 fn a_topic_that_appears_later_is_read_from_its_start() {
-    let house = House::new(Brokers::start(&[("a", 1)]), &["a", "late"]);
-    house.log("a", 0);
-    house.brokers.create("late", 2);
-    house.brokers.write("late", 1, 0..100);
-    let log = house.log("late", 1);
+    let fixture = KafkaFixture::new(Brokers::start(&[("a", 1)]), &["a", "late"]);
+    fixture.log("a", 0);
+    fixture.brokers.create("late", 2);
+    fixture.brokers.write("late", 1, 0..100);
+    let log = fixture.log("late", 1);
     until(|| log.end().offset == 100);
     assert_eq!(
         ring(&log, 0).len(),
@@ -280,13 +288,13 @@ fn a_topic_that_appears_later_is_read_from_its_start() {
 async fn what_was_there_before_comes_from_history() {
     let brokers = Brokers::start(&[("a", 2)]);
     brokers.write("a", 0, 0..5000);
-    let house = House::new(brokers, &["a"]);
-    let log = house.log("a", 0);
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let log = fixture.log("a", 0);
     assert_eq!(log.end().offset, 5000);
-    assert!(matches!(log.read(4999), Read::Below));
+    assert!(matches!(log.read(4999), LogRead::Below));
 
     for offset in [2500, 4999, 0, 1023, 1024] {
-        let page = page(&house, &log, offset).await.expect("a page");
+        let page = page(&fixture, &log, offset).await.expect("a page");
         let event = page.at(offset).expect("the record");
         assert_eq!((event.timestamp, event.epoch), (stamp(offset), 0));
         assert_eq!(
@@ -294,30 +302,30 @@ async fn what_was_there_before_comes_from_history() {
             format!("data: {{\"n\":{offset}}}\n").as_bytes()
         );
     }
-    let history = house.history();
+    let history = fixture.history();
     assert_eq!(
         offsets(&replay(&*history, &log, 17, 5000).await),
         (17..5000).collect::<Vec<_>>()
     );
-    assert_eq!(house.pages_read(), 5, "each page once");
+    assert_eq!(fixture.pages_read(), 5, "each page once");
 
-    let end = page(&house, &log, 5000).await.expect("the end");
+    let end = page(&fixture, &log, 5000).await.expect("the end");
     assert_eq!((end.next(), end.events().len()), (5000, 0));
     assert_eq!(
-        page(&house, &log, 5001).await.err(),
+        page(&fixture, &log, 5001).await.err(),
         Some(HistoryError::OutOfRange)
     );
 
-    house.brokers.write("a", 0, 5000..5010);
+    fixture.brokers.write("a", 0, 5000..5010);
     until(|| log.end().offset == 5010);
-    let last = page(&house, &log, 5009)
+    let last = page(&fixture, &log, 5009)
         .await
         .expect("the page that has grown since");
     assert_eq!(last.at(5009).map(|event| event.timestamp), Some(stamp(5009)));
 
     let bounds = history.bounds(&log).await.expect("bounds");
     assert_eq!((bounds.start, bounds.end), (0, 5010));
-    let empty = house.log("a", 1);
+    let empty = fixture.log("a", 1);
     assert_eq!(
         history
             .bounds(&empty)
@@ -325,15 +333,15 @@ async fn what_was_there_before_comes_from_history() {
             .map(|bounds| (bounds.start, bounds.end)),
         Ok((0, 0))
     );
-    assert_eq!(page(&house, &empty, 0).await.map(|page| page.range()), Ok(0..0));
+    assert_eq!(page(&fixture, &empty, 0).await.map(|page| page.range()), Ok(0..0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_is_found_although_these_brokers_cannot() {
     let brokers = Brokers::start(&[("a", 2)]);
     brokers.write("a", 0, 0..20_000);
-    let house = House::new(brokers, &["a"]);
-    let (log, empty, history) = (house.log("a", 0), house.log("a", 1), house.history());
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let (log, empty, history) = (fixture.log("a", 0), fixture.log("a", 1), fixture.history());
     for (time, offset) in [
         (-5, Some(0)),
         (0, Some(0)),
@@ -350,8 +358,8 @@ async fn a_time_is_found_although_these_brokers_cannot() {
 async fn one_page_wanted_by_many_is_read_once() {
     let brokers = Brokers::start(&[("a", 1)]);
     brokers.write("a", 0, 0..1000);
-    let house = House::new(brokers, &["a"]);
-    let (log, history) = (house.log("a", 0), house.history());
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let (log, history) = (fixture.log("a", 0), fixture.history());
     let keys = (0..50).map(|n| ClientKey::of(Ipv4Addr::new(192, 0, 2, n).into()));
     let wants = keys
         .enumerate()
@@ -359,37 +367,37 @@ async fn one_page_wanted_by_many_is_read_once() {
     for page in join_all(wants).await {
         assert!(page.expect("a page").events().len() == 1000);
     }
-    assert_eq!(house.pages_read(), 1);
+    assert_eq!(fixture.pages_read(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_is_read_ahead_of_who_reads_alone_and_none_that_the_tail_has() {
     let brokers = Brokers::start(&[("a", 1)]);
     brokers.write("a", 0, 0..3000);
-    let house = House::new(brokers, &["a"]);
-    let log = house.log("a", 0);
-    house.brokers.write("a", 0, 3000..3100);
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let log = fixture.log("a", 0);
+    fixture.brokers.write("a", 0, 3000..3100);
     until(|| log.end().offset == 3100);
-    page(&house, &log, 5).await.expect("a page");
-    until(|| house.pages_read() == 2);
+    page(&fixture, &log, 5).await.expect("a page");
+    until(|| fixture.pages_read() == 2);
     let hits = || {
         let labels = ClusterLabels {
             cluster: "main".into(),
         };
-        house.counters.page_hits.get_or_create(&labels).get()
+        fixture.counters.page_hits.get_or_create(&labels).get()
     };
     let before = hits();
-    page(&house, &log, 1024).await.expect("a page");
+    page(&fixture, &log, 1024).await.expect("a page");
     assert_eq!(hits(), before + 1, "it was there");
     // The last of history, behind which the ring goes on.
-    until(|| house.pages_read() == 3);
-    let last = page(&house, &log, 2048).await.expect("a page");
-    assert!(matches!(log.read(last.next()), Read::Page(_) | Read::Ahead));
+    until(|| fixture.pages_read() == 3);
+    let last = page(&fixture, &log, 2048).await.expect("a page");
+    assert!(matches!(log.read(last.next()), LogRead::Page(_) | LogRead::Ahead));
     assert_eq!(
-        offsets(&replay(&*house.history(), &log, 0, 3000).await).len(),
+        offsets(&replay(&*fixture.history(), &log, 0, 3000).await).len(),
         last.next() as usize
     );
-    assert_eq!(house.pages_read(), 3);
+    assert_eq!(fixture.pages_read(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -397,9 +405,9 @@ async fn large_records_make_small_pages() {
     let brokers = Brokers::start(&[("a", 1)]);
     let value = |n| format!("{{\"n\":{n},\"x\":\"{}\"}}", "x".repeat(100_000));
     brokers.write_values("a", 0, (0..40).map(|n| (n, value(n))));
-    let house = House::new(brokers, &["a"]);
-    let (log, history) = (house.log("a", 0), house.history());
-    let page = page(&house, &log, 35).await.expect("a page");
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let (log, history) = (fixture.log("a", 0), fixture.history());
+    let page = page(&fixture, &log, 35).await.expect("a page");
     assert!(
         page.at(35).is_some() && page.bytes() < 3 << 19,
         "{} bytes",
@@ -421,15 +429,18 @@ async fn below_the_log_start_nothing_is_made_up() {
         0,
         (0..8000).map(|n| (n, format!("{{\"n\":{n},\"x\":\"{padding}\"}}"))),
     );
-    let house = House::new(brokers, &["a"]);
-    let (log, history) = (house.log("a", 0), house.history());
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let (log, history) = (fixture.log("a", 0), fixture.history());
     let start = history.bounds(&log).await.expect("bounds").start;
     assert!(start > 1000);
     assert_eq!(
-        page(&house, &log, start - 1).await.err(),
+        page(&fixture, &log, start - 1).await.err(),
         Some(HistoryError::OutOfRange)
     );
-    assert_eq!(page(&house, &log, 5).await.err(), Some(HistoryError::OutOfRange));
+    assert_eq!(
+        page(&fixture, &log, 5).await.err(),
+        Some(HistoryError::OutOfRange)
+    );
     assert_eq!(
         offsets(&replay(&*history, &log, start, 8000).await),
         (start..8000).collect::<Vec<_>>()
@@ -445,11 +456,11 @@ async fn many_who_replay_at_once_cost_the_brokers_one_replay() {
         let values = values(partition).map(|(n, value)| (n, format!("{value},\"x\":\"{padding}\"}}")));
         brokers.write_values("a", partition, values);
     }
-    let house = House::new(brokers, &["a"]);
-    let logs = [0, 1, 2].map(|partition| house.log("a", partition));
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let logs = [0, 1, 2].map(|partition| fixture.log("a", partition));
     let started = Instant::now();
     let replays = (0..200).flat_map(|_| logs.each_ref()).map(|log| {
-        let (history, log) = (house.history(), Arc::clone(log));
+        let (history, log) = (fixture.history(), Arc::clone(log));
         tokio::spawn(async move { replay(&*history, &log, 0, 4000).await.len() })
     });
     for records in join_all(replays).await {
@@ -457,11 +468,11 @@ async fn many_who_replay_at_once_cost_the_brokers_one_replay() {
     }
     let unique = 3 * 4000 * 1030;
     let took = started.elapsed().as_millis();
-    until(|| house.received("history") > unique);
-    let received = house.received_in_all("history");
+    until(|| fixture.received("history") > unique);
+    let received = fixture.received_in_all("history");
     println!(
         "{took} ms, {} pages, {received} of {unique} bytes",
-        house.pages_read()
+        fixture.pages_read()
     );
     assert!(
         received as f64 <= 1.2 * unique as f64,
@@ -477,16 +488,18 @@ async fn a_mute_leader_holds_up_nobody_else() {
     for partition in 0..2 {
         brokers.write("a", partition, 0..10_000);
     }
-    let house = House::new(brokers, &["a"]);
-    let (mute, well, history) = (house.log("a", 0), house.log("a", 1), house.history());
-    page(&house, &mute, 0).await.expect("both answer");
-    house.brokers.mute(1);
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let (mute, well, history) = (fixture.log("a", 0), fixture.log("a", 1), fixture.history());
+    page(&fixture, &mute, 0).await.expect("both answer");
+    fixture.brokers.mute(1);
 
     let started = Instant::now();
     let silence = history.page(&mute, 5000, client());
     let silence = tokio::spawn(async move { (silence.await.err(), started.elapsed()) });
     for offset in (0..10_000).step_by(1024) {
-        page(&house, &well, offset).await.expect("another leader's page");
+        page(&fixture, &well, offset)
+            .await
+            .expect("another leader's page");
     }
     assert!(
         started.elapsed() < Duration::from_secs(2),
@@ -499,7 +512,7 @@ async fn a_mute_leader_holds_up_nobody_else() {
     assert_eq!(history.bounds(&mute).await, Err(HistoryError::Unavailable));
     assert!(history.bounds(&well).await.is_ok());
 
-    house.brokers.unmute(1);
+    fixture.brokers.unmute(1);
     let deadline = Instant::now() + Duration::from_secs(30);
     while let Err(error) = history.page(&mute, 5000, client()).await {
         assert_eq!(error, HistoryError::Unavailable);
@@ -515,31 +528,31 @@ fn a_leader_that_is_mute_at_the_start_holds_up_nobody_else() {
     brokers.lead("a", 1, 2);
     brokers.write("a", 0, 0..100);
     brokers.mute(1);
-    let house = House::new(brokers, &["a"]);
-    house.log("a", 1);
-    assert!(house.directory.get("a", 0).is_none());
-    house.brokers.unmute(1);
-    assert_eq!(house.log("a", 0).end().offset, 100, "it was there when we came");
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    fixture.log("a", 1);
+    assert!(fixture.directory.get("a", 0).is_none());
+    fixture.brokers.unmute(1);
+    assert_eq!(fixture.log("a", 0).end().offset, 100, "it was there when we came");
 }
 
 #[test]
 fn a_tail_whose_offset_is_refused_goes_on_in_a_new_log() {
-    let house = House::new(Brokers::start(&[("a", 1)]), &["a"]);
-    let old = house.log("a", 0);
-    house.brokers.write("a", 0, 0..100);
+    let fixture = KafkaFixture::new(Brokers::start(&[("a", 1)]), &["a"]);
+    let old = fixture.log("a", 0);
+    fixture.brokers.write("a", 0, 0..100);
     until(|| old.end().offset == 100);
-    house.brokers.refuse_fetches(1);
+    fixture.brokers.refuse_fetches(1);
     until(|| old.is_replaced());
-    let new = house.log("a", 0);
+    let new = fixture.log("a", 0);
     assert_eq!((new.tag(), new.end().offset), (old.tag(), 100));
-    house.brokers.write("a", 0, 100..200);
+    fixture.brokers.write("a", 0, 100..200);
     until(|| new.end().offset == 200);
     assert_eq!(offsets(&ring(&new, 100)), (100..200).collect::<Vec<_>>());
     let labels = ReplacementLabels {
         cluster: "main".into(),
         reason: "unproven".into(),
     };
-    assert_eq!(house.counters.replacements.get_or_create(&labels).get(), 1);
+    assert_eq!(fixture.counters.replacements.get_or_create(&labels).get(), 1);
 }
 
 /// Refuses fetches, one after the other, until the tail's is among them: the reader of history fetches for a while too.
@@ -560,16 +573,16 @@ fn refuse_the_tail(brokers: &Brokers, log: &PartitionLog) {
 async fn a_replaced_log_has_no_history() {
     let brokers = Brokers::start(&[("a", 1)]);
     brokers.write("a", 0, 0..100);
-    let house = House::new(brokers, &["a"]);
-    let (old, history) = (house.log("a", 0), house.history());
-    page(&house, &old, 50).await.expect("a page");
-    refuse_the_tail(&house.brokers, &old);
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let (old, history) = (fixture.log("a", 0), fixture.history());
+    page(&fixture, &old, 50).await.expect("a page");
+    refuse_the_tail(&fixture.brokers, &old);
     assert_eq!(
         history.page(&old, 50, client()).await.err(),
         Some(HistoryError::Replaced)
     );
     assert_eq!(history.bounds(&old).await.err(), Some(HistoryError::Replaced));
-    page(&house, &house.log("a", 0), 50)
+    page(&fixture, &fixture.log("a", 0), 50)
         .await
         .expect("the same page of the log that is current");
 }
@@ -583,10 +596,10 @@ async fn history_costs_the_brokers_no_more_than_its_rate() {
         0,
         (0..4096).map(|n| (n, format!("{{\"n\":{n},\"x\":\"{padding}\"}}"))),
     );
-    let house = House::with(brokers, &["a"], |settings| {
+    let fixture = KafkaFixture::with(brokers, &["a"], |settings| {
         settings.history_rate = 2_000_000.try_into().expect("not zero");
     });
-    let (log, history) = (house.log("a", 0), house.history());
+    let (log, history) = (fixture.log("a", 0), fixture.history());
     let started = Instant::now();
     replay(&*history, &log, 0, 4096).await;
     // Four pages of 1 MB: the last begins when the three before it are paid for, but for what a pause has saved.
@@ -601,14 +614,16 @@ async fn history_costs_the_brokers_no_more_than_its_rate() {
 async fn the_end_comes_in_time_also_when_nobody_answers() {
     let brokers = Brokers::start(&[("a", 3)]);
     (0..3).for_each(|partition| brokers.write("a", partition, 0..10));
-    let house = House::new(brokers, &["a"]);
+    let fixture = KafkaFixture::new(brokers, &["a"]);
     for partition in 0..3 {
-        page(&house, &house.log("a", partition), 0).await.expect("a page");
+        page(&fixture, &fixture.log("a", partition), 0)
+            .await
+            .expect("a page");
     }
-    (0..3).for_each(|broker| house.brokers.mute(broker));
-    let (log, history) = (house.log("a", 0), house.history());
+    (0..3).for_each(|broker| fixture.brokers.mute(broker));
+    let (log, history) = (fixture.log("a", 0), fixture.history());
     let waiting = tokio::spawn(history.page(&log, 10, client()));
-    let House { cluster, .. } = house;
+    let KafkaFixture { cluster, .. } = fixture;
     let started = Instant::now();
     assert!(
         cluster.shutdown(Duration::from_secs(10)),

@@ -18,13 +18,13 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 
-use super::{House, client, offsets, page, replay, ring, until};
+use super::{KafkaFixture, client, offsets, page, replay, ring, until};
 use crate::brokers::Brokers;
 
 /// Cluster and thread.
 static ARMED: LazyLock<Mutex<HashSet<(String, String)>>> = LazyLock::new(Mutex::default);
 
-struct Bombs;
+struct PanicInjector;
 
 /// The field `cluster` of an event.
 #[derive(Default)]
@@ -38,7 +38,7 @@ impl Visit for ClusterField {
     }
 }
 
-impl Subscriber for Bombs {
+impl Subscriber for PanicInjector {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("riverhead")
     }
@@ -70,16 +70,16 @@ impl Subscriber for Bombs {
 /// The next log line of this thread panics.
 fn arm(cluster: &str, thread: &str) {
     static SET: Once = Once::new();
-    SET.call_once(|| tracing::subscriber::set_global_default(Bombs).expect("the only subscriber"));
+    SET.call_once(|| tracing::subscriber::set_global_default(PanicInjector).expect("the only subscriber"));
     let bomb = (cluster.to_owned(), thread.to_owned());
     ARMED.lock().unwrap_or_else(PoisonError::into_inner).insert(bomb);
 }
 
-fn house(name: &str, brokers: Brokers) -> House {
-    House::with(brokers, &["a"], |settings| settings.name = name.into())
+fn fixture(name: &str, brokers: Brokers) -> KafkaFixture {
+    KafkaFixture::with(brokers, &["a"], |settings| settings.name = name.into())
 }
 
-impl House {
+impl KafkaFixture {
     fn panics(&self, cluster: &str, thread: &str) -> u64 {
         let labels = ThreadLabels {
             cluster: cluster.to_owned(),
@@ -95,43 +95,43 @@ impl House {
 
 #[test]
 fn a_tail_that_panics_goes_on_at_the_first_record_it_had_not_handed_on() {
-    let house = house("panicking-tail", Brokers::start(&[("a", 2)]));
-    let (log, other) = (house.log("a", 0), house.log("a", 1));
-    house.brokers.write("a", 0, 0..100);
+    let fixture = fixture("panicking-tail", Brokers::start(&[("a", 2)]));
+    let (log, other) = (fixture.log("a", 0), fixture.log("a", 1));
+    fixture.brokers.write("a", 0, 0..100);
     until(|| log.end().offset == 100);
     arm("panicking-tail", "kafka-tail");
     // A bad record is logged, in the middle of a page.
     let values = ["{}", "not json", "{}"].map(|value| (1, value.to_owned()));
-    house.brokers.write_values("a", 0, values);
-    house.brokers.write("a", 1, 0..100);
-    until(|| house.panics("panicking-tail", "kafka-tail") == 1);
+    fixture.brokers.write_values("a", 0, values);
+    fixture.brokers.write("a", 1, 0..100);
+    until(|| fixture.panics("panicking-tail", "kafka-tail") == 1);
     until(|| log.end().offset == 103 && other.end().offset == 100);
     assert_eq!(offsets(&ring(&log, 0)), (0..103).collect::<Vec<Offset>>());
     assert!(!log.is_replaced(), "the same log goes on");
-    until(|| house.reason().contains("kafka-tail panicked"));
+    until(|| fixture.reason().contains("kafka-tail panicked"));
     assert!(
-        house.reason().contains("a bomb of the test"),
+        fixture.reason().contains("a bomb of the test"),
         "{}",
-        house.reason()
+        fixture.reason()
     );
-    assert_eq!(house.panics("panicking-tail", "kafka-tail"), 1);
+    assert_eq!(fixture.panics("panicking-tail", "kafka-tail"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_history_reader_that_panics_refuses_who_waits_and_reads_again() {
     let brokers = Brokers::start(&[("a", 1)]);
     brokers.write("a", 0, 0..3000);
-    let house = house("panicking-history", brokers);
-    let (log, history) = (house.log("a", 0), house.history());
-    house.brokers.break_fetches();
+    let fixture = fixture("panicking-history", brokers);
+    let (log, history) = (fixture.log("a", 0), fixture.history());
+    fixture.brokers.break_fetches();
     arm("panicking-history", "kafka-history");
     // The failure of this read is logged.
     let refused = history.page(&log, 2048, client()).await;
     assert_eq!(refused.err(), Some(HistoryError::Unavailable));
-    until(|| house.panics("panicking-history", "kafka-history") == 1);
-    house.brokers.mend_fetches();
+    until(|| fixture.panics("panicking-history", "kafka-history") == 1);
+    fixture.brokers.mend_fetches();
     let reads_again = async {
-        while page(&house, &log, 2048).await.is_err() {
+        while page(&fixture, &log, 2048).await.is_err() {
             // It says at once that it is unavailable.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -17,15 +17,15 @@ use futures_util::future::{BoxFuture, join_all};
 use riverhead::{
     client::ClientKey,
     event::Encoding,
-    http::settings::Settings,
-    limits::settings::{Network, Settings as Limits},
-    partition::{Bounds, Directory, History, HistoryError, Page, PartitionLog, TopicPartition},
+    http::settings::HttpSettings,
+    limits::settings::{LimitSettings, NetworkLimits},
+    partition::{Bounds, History, HistoryError, LogDirectory, Page, PartitionLog, TopicPartition},
     position::{LogTag, Offset, Timestamp},
-    subscription::Source,
+    subscription::LogSource,
 };
 use support::{
+    gateway::{TestClient, TestGateway, catalog, get, nothing},
     on_both_sinks,
-    rig::{Client, Rig, catalog, get, nothing},
 };
 
 const ADMITTED: &str = "riverhead_streams_admitted";
@@ -38,44 +38,44 @@ fn number(number: u32) -> NonZeroU32 {
 }
 
 /// So many streams per client, and requests as many as a test makes.
-fn streams(per_client: u32) -> Limits {
-    Limits {
+fn streams(per_client: u32) -> LimitSettings {
+    LimitSettings {
         streams_per_client: number(per_client),
         requests_per_minute: number(1_000_000),
         request_burst: number(1_000_000),
-        ..Limits::default()
+        ..LimitSettings::default()
     }
 }
 
-fn rig(limits: Limits, change: impl FnOnce(&mut Settings)) -> Rig {
-    Rig::limited(catalog(), nothing(), limits, change)
+fn gateway(limits: LimitSettings, change: impl FnOnce(&mut HttpSettings)) -> TestGateway {
+    TestGateway::limited(catalog(), nothing(), limits, change)
 }
 
 /// A connection that has asked for a stream, with these header lines, and its status.
-async fn ask(mut client: Client, headers: &str) -> (Client, String) {
+async fn ask(mut client: TestClient, headers: &str) -> (TestClient, String) {
     let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{headers}\r\n");
     client.send(&request).await;
     let status = client.head().await[9..12].to_owned();
     (client, status)
 }
 
-async fn from(source: [u8; 4], rig: &Rig) -> (Client, String) {
-    ask(Client::from(source, rig.public).await, "").await
+async fn from(source: [u8; 4], gateway: &TestGateway) -> (TestClient, String) {
+    ask(TestClient::from(source, gateway.public).await, "").await
 }
 
 /// Asks for a stream until it gets one: a slot that was given back is free, sooner or later.
-async fn admitted(rig: &Rig) -> Client {
-    rig.until_metric(ADMITTED, 0.0).await;
-    let (client, status) = from([127, 0, 0, 1], rig).await;
+async fn admitted(gateway: &TestGateway) -> TestClient {
+    gateway.until_metric(ADMITTED, 0.0).await;
+    let (client, status) = from([127, 0, 0, 1], gateway).await;
     assert_eq!(status, "200");
     client
 }
 
 async fn one_address_gets_its_limit_exactly_and_another_is_served() {
-    let rig = rig(streams(4), |_| {});
-    let crowd = join_all((0..100).map(|_| from([127, 0, 0, 1], &rig)));
+    let gateway = gateway(streams(4), |_| {});
+    let crowd = join_all((0..100).map(|_| from([127, 0, 0, 1], &gateway)));
     let neighbour = async {
-        let (mut client, status) = from([127, 0, 0, 2], &rig).await;
+        let (mut client, status) = from([127, 0, 0, 2], &gateway).await;
         assert_eq!(status, "200");
         let first = client.exactly(10).await;
         (client, first)
@@ -85,100 +85,100 @@ async fn one_address_gets_its_limit_exactly_and_another_is_served() {
     let let_in = crowd.iter().filter(|(_, status)| status == "200").count();
     let refused = crowd.iter().filter(|(_, status)| status == "429").count();
     assert_eq!((let_in, refused), (4, 96));
-    assert_eq!(rig.metric(ADMITTED).await, 5.0);
-    assert_eq!(rig.metric(OVER_CLIENT).await, 96.0);
+    assert_eq!(gateway.metric(ADMITTED).await, 5.0);
+    assert_eq!(gateway.metric(OVER_CLIENT).await, 96.0);
     drop(crowd);
-    rig.until_metric(ADMITTED, 1.0).await;
+    gateway.until_metric(ADMITTED, 1.0).await;
 }
 
 async fn a_full_host_keeps_a_place_for_who_has_none() {
-    let limits = Limits {
+    let limits = LimitSettings {
         streams_total: number(4),
         ..streams(4)
     };
-    let rig = rig(limits, |_| {});
+    let gateway = gateway(limits, |_| {});
     let mut crowd = Vec::new();
     for expected in ["200", "200", "200", "503"] {
-        let (client, status) = from([127, 0, 0, 1], &rig).await;
+        let (client, status) = from([127, 0, 0, 1], &gateway).await;
         assert_eq!(status, expected);
         crowd.push(client);
     }
-    assert_eq!(from([127, 0, 0, 2], &rig).await.1, "200");
+    assert_eq!(from([127, 0, 0, 2], &gateway).await.1, "200");
 }
 
 async fn a_slot_comes_back_however_a_stream_ends() {
-    let rig = rig(streams(1), |settings| {
+    let gateway = gateway(streams(1), |settings| {
         settings.hold_limit = Duration::from_millis(50)
     });
     // Kafka does not answer, so that it is us who end it.
-    let mut ended_by_us = admitted(&rig).await;
+    let mut ended_by_us = admitted(&gateway).await;
     ended_by_us.rest().await;
-    admitted(&rig).await.reset();
-    drop(admitted(&rig).await);
-    admitted(&rig).await;
+    admitted(&gateway).await.reset();
+    drop(admitted(&gateway).await);
+    admitted(&gateway).await;
 }
 
 async fn who_sees_the_end_of_its_stream_is_let_in_at_once() {
-    let rig = rig(streams(1), |settings| {
+    let gateway = gateway(streams(1), |settings| {
         settings.hold_limit = Duration::from_millis(20)
     });
     for _ in 0..10 {
-        let (mut client, status) = from([127, 0, 0, 1], &rig).await;
+        let (mut client, status) = from([127, 0, 0, 1], &gateway).await;
         assert_eq!(status, "200");
         client.rest().await;
     }
 }
 
 async fn requests_that_are_wrong_hold_nothing_and_give_nothing_back() {
-    let rig = rig(streams(2), |_| {});
-    let _held = from([127, 0, 0, 1], &rig).await;
+    let gateway = gateway(streams(2), |_| {});
+    let _held = from([127, 0, 0, 1], &gateway).await;
     for _ in 0..500 {
-        let answer = get(rig.public, STREAM, "last-event-id: rubbish\r\n").await;
+        let answer = get(gateway.public, STREAM, "last-event-id: rubbish\r\n").await;
         assert_eq!(answer.status, 400);
     }
-    assert_eq!(rig.metric(ADMITTED).await, 1.0);
-    let _second = from([127, 0, 0, 1], &rig).await;
-    let (_, status) = from([127, 0, 0, 1], &rig).await;
+    assert_eq!(gateway.metric(ADMITTED).await, 1.0);
+    let _second = from([127, 0, 0, 1], &gateway).await;
+    let (_, status) = from([127, 0, 0, 1], &gateway).await;
     assert_eq!(status, "429");
 }
 
 async fn whoever_begins_no_stream_takes_no_slot() {
-    let rig = rig(streams(1), |_| {});
-    let _held = from([127, 0, 0, 1], &rig).await;
+    let gateway = gateway(streams(1), |_| {});
+    let _held = from([127, 0, 0, 1], &gateway).await;
     for method in ["HEAD", "OPTIONS"] {
-        let mut client = Client::connect(rig.public).await;
+        let mut client = TestClient::connect(gateway.public).await;
         let request = format!("{method} {STREAM} HTTP/1.1\r\nhost: test\r\n\r\n");
         client.send(&request).await;
         let head = client.head().await;
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     }
-    assert_eq!(rig.metric(ADMITTED).await, 1.0);
+    assert_eq!(gateway.metric(ADMITTED).await, 1.0);
 }
 
 async fn a_panic_gives_its_slot_back() {
-    let rig = Rig::limited(catalog(), panicking(), streams(1), |_| {});
+    let gateway = TestGateway::limited(catalog(), panicking(), streams(1), |_| {});
     for (panics, parameters) in [(1.0, "?since=2020-01-01&on_gap=fail"), (2.0, "?since=2020-01-01")] {
-        let _client = Client::stream(rig.public, &format!("/v2/stream/revision{parameters}")).await;
-        rig.until_metric("riverhead_http_panics_total", panics).await;
-        rig.until_metric(ADMITTED, 0.0).await;
+        let _client = TestClient::stream(gateway.public, &format!("/v2/stream/revision{parameters}")).await;
+        gateway.until_metric("riverhead_http_panics_total", panics).await;
+        gateway.until_metric(ADMITTED, 0.0).await;
     }
-    admitted(&rig).await;
+    admitted(&gateway).await;
 }
 
 async fn a_spoofed_header_does_not_make_another_client() {
-    let rig = rig(streams(1), |_| {});
-    let _held = from([127, 0, 0, 1], &rig).await;
+    let gateway = gateway(streams(1), |_| {});
+    let _held = from([127, 0, 0, 1], &gateway).await;
     for spoofed in [
         "x-forwarded-for: 198.51.100.1\r\n",
         "forwarded: for=198.51.100.1\r\n",
     ] {
-        let (_, status) = ask(Client::connect(rig.public).await, spoofed).await;
+        let (_, status) = ask(TestClient::connect(gateway.public).await, spoofed).await;
         assert_eq!(status, "429", "{spoofed}");
     }
 }
 
 async fn behind_a_trusted_proxy_each_client_has_its_own_limit() {
-    let rig = rig(streams(1), |settings| {
+    let gateway = gateway(streams(1), |settings| {
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
     });
     let mut held = Vec::new();
@@ -191,63 +191,63 @@ async fn behind_a_trusted_proxy_each_client_has_its_own_limit() {
         ("", "200"),
         ("x-forwarded-for: unknown\r\n", "429"),
     ] {
-        let (client, status) = ask(Client::connect(rig.public).await, line).await;
+        let (client, status) = ask(TestClient::connect(gateway.public).await, line).await;
         assert_eq!(status, expected, "{line}");
         held.push(client);
     }
-    assert_eq!(rig.metric("riverhead_http_unforwarded_total").await, 2.0);
+    assert_eq!(gateway.metric("riverhead_http_unforwarded_total").await, 2.0);
 }
 
 async fn who_asks_too_often_is_told_when_to_come_back_and_probes_go_on() {
-    let limits = Limits {
+    let limits = LimitSettings {
         requests_per_minute: number(1),
         request_burst: number(3),
-        ..Limits::default()
+        ..LimitSettings::default()
     };
-    let rig = rig(limits, |_| {});
+    let gateway = gateway(limits, |_| {});
     for (target, status) in [
         ("/", 200),
         ("/nowhere", 404),
         ("/v2/stream/nope", 400),
         (STREAM, 429),
     ] {
-        assert_eq!(get(rig.public, target, "").await.status, status, "{target}");
+        assert_eq!(get(gateway.public, target, "").await.status, status, "{target}");
     }
-    let refused = get(rig.public, "/", "").await;
+    let refused = get(gateway.public, "/", "").await;
     assert_eq!(refused.json()["type"], "too_many_requests");
     let seconds: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=66).contains(&seconds), "{seconds}");
     for probe in ["/livez", "/readyz"] {
-        assert_eq!(get(rig.public, probe, "").await.status, 200);
-        assert_eq!(get(rig.admin, probe, "").await.status, 200);
+        assert_eq!(get(gateway.public, probe, "").await.status, 200);
+        assert_eq!(get(gateway.admin, probe, "").await.status, 200);
     }
-    assert_eq!(rig.metric(OVER_RATE).await, 2.0);
-    assert_eq!(from([127, 0, 0, 2], &rig).await.1, "200");
+    assert_eq!(gateway.metric(OVER_RATE).await, 2.0);
+    assert_eq!(from([127, 0, 0, 2], &gateway).await.1, "200");
 }
 
 async fn a_client_in_a_hot_loop_is_answered_late() {
-    let rig = rig(streams(1), |_| {});
-    let _held = from([127, 0, 0, 1], &rig).await;
+    let gateway = gateway(streams(1), |_| {});
+    let _held = from([127, 0, 0, 1], &gateway).await;
     let mut longest = Duration::ZERO;
-    while rig.metric("riverhead_refusals_held_back_total").await < 1.0 {
+    while gateway.metric("riverhead_refusals_held_back_total").await < 1.0 {
         let start = Instant::now();
-        assert_eq!(get(rig.public, STREAM, "").await.status, 429);
+        assert_eq!(get(gateway.public, STREAM, "").await.status, 429);
         longest = longest.max(start.elapsed());
     }
     assert!(longest >= Duration::from_secs(1), "{longest:?}");
 }
 
 /// One partition, and a history that panics whenever it is asked.
-fn panicking() -> Source {
-    let directory = Directory::new();
+fn panicking() -> LogSource {
+    let directory = LogDirectory::new();
     let partition = TopicPartition {
         topic: "eqiad.revision".into(),
         partition: 0,
     };
-    directory.announce(&partition.topic, 1);
+    directory.set_partition_count(&partition.topic, 1);
     let tag = LogTag::new("cluster", &[1; 16]);
     directory.put(PartitionLog::new(partition, tag, Encoding::default(), 5));
-    Source {
+    LogSource {
         directory,
         history: Arc::new(Panics),
     }

@@ -1,49 +1,49 @@
-//! Limits that change while streams are open, and what is seen of them.
+//! LimitSettings that change while streams are open, and what is seen of them.
 
 use super::*;
 
 async fn new_limits_hold_for_who_comes_and_touch_nobody_who_is_there() {
-    let rig = rig(streams(2), |_| {});
+    let gateway = gateway(streams(2), |_| {});
     let mut held = Vec::new();
     for expected in ["200", "200", "429"] {
-        let (client, status) = from([127, 0, 0, 1], &rig).await;
+        let (client, status) = from([127, 0, 0, 1], &gateway).await;
         assert_eq!(status, expected);
         held.push(client);
     }
-    rig.admission.reload(&streams(3));
-    let (third, status) = from([127, 0, 0, 1], &rig).await;
+    gateway.admission.reload(&streams(3));
+    let (third, status) = from([127, 0, 0, 1], &gateway).await;
     assert_eq!(status, "200");
 
-    rig.admission.reload(&Limits {
+    gateway.admission.reload(&LimitSettings {
         deny: vec!["127.0.0.2/32".parse().unwrap()],
         requests_per_minute: number(1),
         request_burst: number(2),
         ..streams(1)
     });
-    assert_eq!(from([127, 0, 0, 1], &rig).await.1, "429");
-    assert_eq!(from([127, 0, 0, 2], &rig).await.1, "403");
+    assert_eq!(from([127, 0, 0, 1], &gateway).await.1, "429");
+    assert_eq!(from([127, 0, 0, 2], &gateway).await.1, "403");
     assert_eq!(
-        rig.metric(ADMITTED).await,
+        gateway.metric(ADMITTED).await,
         3.0,
         "above what may be, and still there"
     );
     drop((held, third));
-    rig.until_metric(ADMITTED, 0.0).await;
-    assert_eq!(from([127, 0, 0, 1], &rig).await.1, "200");
+    gateway.until_metric(ADMITTED, 0.0).await;
+    assert_eq!(from([127, 0, 0, 1], &gateway).await.1, "200");
     assert_eq!(
-        get(rig.public, "/", "").await.json()["title"],
+        get(gateway.public, "/", "").await.json()["title"],
         "Too Many Requests From Your Client IP"
     );
 }
 
 async fn who_has_most_and_who_is_refused_is_shown_to_those_who_run_it_only() {
-    let rig = rig(streams(2), |_| {});
-    let _one = from([127, 0, 0, 2], &rig).await;
+    let gateway = gateway(streams(2), |_| {});
+    let _one = from([127, 0, 0, 2], &gateway).await;
     let mut crowd = Vec::new();
     for _ in 0..5 {
-        crowd.push(from([127, 0, 0, 1], &rig).await);
+        crowd.push(from([127, 0, 0, 1], &gateway).await);
     }
-    let shown = get(rig.admin, "/admin/clients", "").await.json();
+    let shown = get(gateway.admin, "/admin/clients", "").await.json();
     assert_eq!((&shown["streams"], &shown["clients"]), (&3.into(), &2.into()));
     assert_eq!(shown["streams_total"], 10_000);
     let top = &shown["by_streams"][0];
@@ -60,7 +60,7 @@ async fn who_has_most_and_who_is_refused_is_shown_to_those_who_run_it_only() {
     );
     assert_eq!(refused["last_reason"], "client_streams");
     assert_eq!(shown["by_refusals"].as_array().unwrap().len(), 1);
-    assert_eq!(get(rig.public, "/admin/clients", "").await.status, 404);
+    assert_eq!(get(gateway.public, "/admin/clients", "").await.status, 404);
 }
 
 on_both_sinks! {

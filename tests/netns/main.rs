@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use kit::Elsewhere;
 use riverhead_brokers::eventually;
-use riverhead_loadtest::gateway::{Gateway, Plan};
+use riverhead_loadtest::gateway::{Gateway, GatewayPlan};
 
 const ADMITTED: &str = "riverhead_streams_admitted";
 const HEARTBEAT: Duration = Duration::from_millis(500);
@@ -17,7 +17,7 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A gateway that can be reached from there; its brokers are not there, so that nothing but heartbeats is sent.
 fn gateway(elsewhere: &Elsewhere) -> Gateway {
-    Plan::new(
+    GatewayPlan::new(
         env!("CARGO_BIN_EXE_riverhead"),
         vec!["127.0.0.1:1".into(), "127.0.0.1:2".into()],
         "stream",

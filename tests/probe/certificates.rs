@@ -132,7 +132,7 @@ async fn a_certificate_that_no_browser_takes_is_critical() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_tls_is_critical() {
-    let plain = crate::liar::Liar::start(|_| (HEAD.to_owned(), crate::liar::Then::Hang)).await;
+    let plain = crate::liar::FakeServer::start(|_| (HEAD.to_owned(), crate::liar::Then::Hang)).await;
     let url = format!("https://127.0.0.1:{}/v2/stream/t", plain.address.port());
     let (code, line) = crate::probe(&[&url, "--timeout", "500ms"]).await;
     assert_eq!(code, 2, "{line}");

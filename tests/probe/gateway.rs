@@ -2,44 +2,44 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use riverhead::limits::settings::Settings as Limits;
+use riverhead::limits::settings::LimitSettings;
 use tokio::{task::JoinHandle, time::interval};
 
 use crate::{
     expect,
     support::{
-        model::House,
-        rig::{Client, Rig, edits},
+        gateway::{TestClient, TestGateway, edits},
+        model::ModelFixture,
     },
 };
 
 /// A gateway whose topic has two partitions and a past of 40 records, which are of now.
-pub(crate) struct Served {
-    _rig: Rig,
+pub(crate) struct ProbedGateway {
+    _gateway: TestGateway,
     pub(crate) url: String,
     writing: Option<JoinHandle<()>>,
 }
 
-impl Served {
+impl ProbedGateway {
     /// Writes into these partitions from now on.
     pub(crate) fn start(partitions: &'static [usize], streams_per_client: u32) -> Self {
-        let house = House::new(2);
-        house.model.lock().clock = now();
+        let fixture = ModelFixture::new(2);
+        fixture.model.lock().clock = now();
         for partition in 0..2 {
-            house.write(partition, 20);
+            fixture.write(partition, 20);
         }
         let number = |number| NonZeroU32::new(number).unwrap();
-        let limits = Limits {
+        let limits = LimitSettings {
             streams_per_client: number(streams_per_client),
             requests_per_minute: number(1_000_000),
             request_burst: number(1_000_000),
-            ..Limits::default()
+            ..LimitSettings::default()
         };
-        let rig = Rig::limited(edits(), house.source.clone(), limits, |_| {});
-        let url = format!("http://{}/v2/stream/edits", rig.public);
-        let writing = (!partitions.is_empty()).then(|| tokio::spawn(write(house, partitions)));
+        let gateway = TestGateway::limited(edits(), fixture.source.clone(), limits, |_| {});
+        let url = format!("http://{}/v2/stream/edits", gateway.public);
+        let writing = (!partitions.is_empty()).then(|| tokio::spawn(write(fixture, partitions)));
         Self {
-            _rig: rig,
+            _gateway: gateway,
             url,
             writing,
         }
@@ -61,23 +61,23 @@ fn now() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-async fn write(house: House, partitions: &[usize]) {
+async fn write(fixture: ModelFixture, partitions: &[usize]) {
     let mut tick = interval(Duration::from_millis(20));
     loop {
         tick.tick().await;
         for partition in partitions {
-            let mut model = house.model.lock();
+            let mut model = fixture.model.lock();
             model.clock = model.clock.max(now());
             model.produce(*partition, 1);
             drop(model);
-            house.tail(*partition);
+            fixture.tail(*partition);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_does_everything_right_is_ok() {
-    let served = Served::start(&[0, 1], 5);
+    let served = ProbedGateway::start(&[0, 1], 5);
     let line = served
         .expect(
             "--max-age 10s --resume --since 10s --limit 5 --from 127.0.0.2",
@@ -95,7 +95,7 @@ async fn a_gateway_that_does_everything_right_is_ok() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_nobody_keeps_is_critical() {
-    let served = Served::start(&[0], 1_000);
+    let served = ProbedGateway::start(&[0], 1_000);
     let limit = "--limit 5 --from 127.0.0.2 --from 127.0.0.3";
     let said = ["one address got 6 streams; its limit is 5"];
     served.expect(limit, 2, &said).await;
@@ -103,7 +103,7 @@ async fn a_limit_that_nobody_keeps_is_critical() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_is_lower_than_it_should_be_is_critical() {
-    let served = Served::start(&[0], 3);
+    let served = ProbedGateway::start(&[0], 3);
     let limit = "--limit 5 --from 127.0.0.2 --timeout 1s";
     let said = ["one address got 3 of 5 streams, then: status 429 instead of 200"];
     served.expect(limit, 2, &said).await;
@@ -111,7 +111,7 @@ async fn a_limit_that_is_lower_than_it_should_be_is_critical() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_data_is_critical() {
-    let served = Served::start(&[], 5);
+    let served = ProbedGateway::start(&[], 5);
     let line = served
         .expect("--timeout 300ms", 2, &["no event within 300ms"])
         .await;
@@ -120,7 +120,7 @@ async fn no_data_is_critical() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_stream_is_ok_if_its_last_event_is_young_enough() {
-    let served = Served::start(&[], 5);
+    let served = ProbedGateway::start(&[], 5);
     let said = ["quiet now, with events before", "2/2 partitions", "resume exact"];
     served
         .expect("--timeout 500ms --max-age 1h --resume", 0, &said)
@@ -129,7 +129,7 @@ async fn a_quiet_stream_is_ok_if_its_last_event_is_young_enough() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dead_partition_is_critical_though_the_stream_flows() {
-    let served = Served::start(&[0], 5);
+    let served = ProbedGateway::start(&[0], 5);
     // Until the 20 records of its beginning are older than what is asked for.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let said = [
@@ -141,7 +141,7 @@ async fn one_dead_partition_is_critical_though_the_stream_flows() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_threshold_of_the_operator_decides() {
-    let served = Served::start(&[0, 1], 5);
+    let served = ProbedGateway::start(&[0, 1], 5);
     let said = ["RIVERHEAD WARNING", "warning at 100:"];
     served.expect("--warning ttfe=100:", 1, &said).await;
     let said = ["RIVERHEAD CRITICAL", "critical at 100:"];
@@ -150,16 +150,17 @@ async fn a_threshold_of_the_operator_decides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probes_records_are_for_probes() {
-    let house = House::new(1);
-    house.model.lock().canary_every = Some(2);
-    house.write(0, 4);
-    let rig = Rig::of(&house, |_| {});
+    let fixture = ModelFixture::new(1);
+    fixture.model.lock().canary_every = Some(2);
+    fixture.write(0, 4);
+    let gateway = TestGateway::of(&fixture, |_| {});
     for (query, numbers) in [
         ("", vec![1, 3]),
         ("&canary=false", vec![1, 3]),
         ("&canary=true", vec![1, 2, 3, 4]),
     ] {
-        let mut client = Client::stream(rig.public, &format!("/v2/stream/edits?since=0{query}")).await;
+        let mut client =
+            TestClient::stream(gateway.public, &format!("/v2/stream/edits?since=0{query}")).await;
         for number in numbers {
             let until = client.until("data: ").await;
             let event = client.until("\n\n").await;

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// A server of one answer.
-pub(crate) struct Liar {
+pub(crate) struct FakeServer {
     pub(crate) address: SocketAddr,
     serving: JoinHandle<()>,
 }
@@ -25,7 +25,7 @@ pub(crate) enum Then {
     Reset,
 }
 
-impl Liar {
+impl FakeServer {
     /// Answers every request head with these bytes.
     pub(crate) async fn start(answer: impl Fn(&str) -> (String, Then) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,7 +46,7 @@ impl Liar {
     }
 }
 
-impl Drop for Liar {
+impl Drop for FakeServer {
     fn drop(&mut self) {
         self.serving.abort();
     }

@@ -4,12 +4,12 @@ use tokio::net::TcpListener;
 
 use crate::{
     expect,
-    liar::{HEAD, Liar, Then, asked, event, event_of},
+    liar::{FakeServer, HEAD, Then, asked, event, event_of},
 };
 
 /// A probe of a server that answers everything so.
 async fn answer(bytes: String, then: Then, arguments: &[&str], code: i32, said: &str) {
-    let liar = Liar::start(move |_| (bytes.clone(), then)).await;
+    let liar = FakeServer::start(move |_| (bytes.clone(), then)).await;
     let url = liar.url();
     let mut all = vec![url.as_str(), "--timeout", "500ms"];
     all.extend(arguments);
@@ -91,7 +91,7 @@ async fn who_breaks_off_is_critical() {
         "the connection broke",
     )
     .await;
-    let liar = Liar::start(|_| (String::new(), Then::Reset)).await;
+    let liar = FakeServer::start(|_| (String::new(), Then::Reset)).await;
     expect(
         &[&liar.url()],
         2,
@@ -166,7 +166,7 @@ async fn stale_events_are_critical_to_who_says_how_old_they_may_be() {
 
 /// A log of the offsets 0 to 20 and a stream that resumes, but for `lie`, which gets what follows the resumed offset.
 async fn resuming(lie: fn(&mut Vec<String>), code: i32, said: &str) {
-    let liar = Liar::start(move |head| {
+    let liar = FakeServer::start(move |head| {
         let events = |from| (from..20).map(event).collect::<Vec<_>>();
         let events = match asked(head) {
             None => events(19),
@@ -236,7 +236,7 @@ async fn a_stream_from_a_time_on_that_begins_at_another_is_critical() {
         (event(25), 2, "since=60s begins too late in t-0"),
         (String::new(), 2, "since=60s: no event within 500ms"),
     ] {
-        let liar = Liar::start(move |head| {
+        let liar = FakeServer::start(move |head| {
             let event = if head.contains("since=") {
                 first.clone()
             } else {

@@ -11,13 +11,13 @@ use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
     command,
-    gateway::Served,
-    support::rig::{Answer, DEADLINE, get},
+    gateway::ProbedGateway,
+    support::gateway::{DEADLINE, TestResponse, get},
 };
 
-struct Watching(Child);
+struct WatchProcess(Child);
 
-impl Drop for Watching {
+impl Drop for WatchProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -26,7 +26,7 @@ impl Drop for Watching {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_result_is_served_and_turns_with_the_gateway() {
-    let mut served = Served::start(&[0, 1], 100);
+    let mut served = ProbedGateway::start(&[0, 1], 100);
     let arguments = [
         &served.url,
         "--timeout",
@@ -37,7 +37,7 @@ async fn the_last_result_is_served_and_turns_with_the_gateway() {
         "127.0.0.1:0",
     ];
     let child = command(&arguments).stdout(Stdio::piped()).spawn().unwrap();
-    let mut watching = Watching(child);
+    let mut watching = WatchProcess(child);
     let stdout = watching.0.stdout.take().unwrap();
     let (address, mut lines) = spawn_blocking(move || {
         let mut lines = BufReader::new(stdout).lines();
@@ -73,7 +73,7 @@ async fn the_last_result_is_served_and_turns_with_the_gateway() {
     assert!(line.starts_with("RIVERHEAD "), "{line}");
 }
 
-async fn until(address: SocketAddr, said: &str) -> Answer {
+async fn until(address: SocketAddr, said: &str) -> TestResponse {
     let begun = Instant::now();
     loop {
         let answer = get(address, "/metrics", "").await;

@@ -45,7 +45,7 @@ impl FullPipe {
 }
 
 /// A gateway whose stderr is not read.
-struct Unheard {
+struct UnreadGateway {
     child: Child,
     public: SocketAddr,
     admin: SocketAddr,
@@ -53,7 +53,7 @@ struct Unheard {
     _directory: tempfile::TempDir,
 }
 
-impl Unheard {
+impl UnreadGateway {
     fn start(pipe: &FullPipe) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("riverhead.toml");
@@ -94,7 +94,7 @@ impl Unheard {
     }
 }
 
-impl Drop for Unheard {
+impl Drop for UnreadGateway {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -131,7 +131,7 @@ fn read_until(socket: &mut TcpStream, what: &str, times: usize) {
 #[test]
 fn a_log_that_nobody_reads_stops_nothing() {
     let pipe = FullPipe::new();
-    let mut gateway = Unheard::start(&pipe);
+    let mut gateway = UnreadGateway::start(&pipe);
     for address in [gateway.public, gateway.admin] {
         assert!(answer(address, "/livez").starts_with("HTTP/1.1 200 "));
     }

@@ -15,7 +15,7 @@ use std::{
 use riverhead_brokers::eventually;
 use riverhead_loadtest::{
     client::{Ask, Client},
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     progress::Progress,
     scenarios::{Report, hog::Hog},
 };
@@ -30,8 +30,8 @@ const SOON: Duration = Duration::from_secs(20);
 const SINKS: [&str; 2] = ["socket", "body"];
 
 /// One whose brokers are not there: its streams are held, with heartbeats.
-fn plan() -> Plan {
-    Plan::new(
+fn plan() -> GatewayPlan {
+    GatewayPlan::new(
         RIVERHEAD,
         vec!["127.0.0.1:1".into(), "127.0.0.1:2".into()],
         "stream",

@@ -14,8 +14,8 @@ use std::{fmt::Write, time::Duration};
 
 use forms::FORMS;
 use proxy::{Kind, Proxy};
-use riverhead::{client::Lists, limits::settings::Settings as Limits};
-use support::rig::{Client, Rig, catalog, get, nothing};
+use riverhead::{client::ForwardedHeaders, limits::settings::LimitSettings};
+use support::gateway::{TestClient, TestGateway, catalog, get, nothing};
 
 const STREAM: &str = "/v2/stream/recentchange";
 const OPEN: &str = "riverhead_streams_admitted";
@@ -24,8 +24,8 @@ const OPEN: &str = "riverhead_streams_admitted";
 const STRANGER: [u8; 4] = [127, 0, 0, 2];
 
 /// A gateway that believes 127.0.0.1.
-fn gateway(forwarded: Lists) -> Rig {
-    Rig::limited(catalog(), nothing(), Limits::default(), |settings| {
+fn gateway(forwarded: ForwardedHeaders) -> TestGateway {
+    TestGateway::limited(catalog(), nothing(), LimitSettings::default(), |settings| {
         settings.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
         settings.forwarded = forwarded;
         // HAProxy finds out that its client is gone when it has something to send.
@@ -34,15 +34,15 @@ fn gateway(forwarded: Lists) -> Rig {
 }
 
 /// Whom the gateway counts the one stream for that is open.
-async fn counted(rig: &Rig) -> String {
-    rig.until_metric(OPEN, 1.0).await;
-    let report = get(rig.admin, "/admin/clients", "").await.json();
+async fn counted(gateway: &TestGateway) -> String {
+    gateway.until_metric(OPEN, 1.0).await;
+    let report = get(gateway.admin, "/admin/clients", "").await.json();
     report["by_streams"][0]["client"].as_str().unwrap().to_owned()
 }
 
 /// What a stranger that asks through `proxy` with these lines is taken for.
-async fn taken_for(rig: &Rig, proxy: &Proxy, lines: &str) -> String {
-    let mut client = Client::from(STRANGER, proxy.address).await;
+async fn taken_for(gateway: &TestGateway, proxy: &Proxy, lines: &str) -> String {
+    let mut client = TestClient::from(STRANGER, proxy.address).await;
     let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{lines}\r\n");
     client.send(&request).await;
     let head = client.head().await;
@@ -50,9 +50,9 @@ async fn taken_for(rig: &Rig, proxy: &Proxy, lines: &str) -> String {
     if status != "200" {
         return format!("{status} of the proxy");
     }
-    let counted = counted(rig).await;
+    let counted = counted(gateway).await;
     client.reset();
-    rig.until_metric(OPEN, 0.0).await;
+    gateway.until_metric(OPEN, 0.0).await;
     match counted.as_str() {
         "127.0.0.2" => "the client".into(),
         "somebody behind 127.0.0.1" => "somebody".into(),
@@ -65,11 +65,11 @@ async fn taken_for(rig: &Rig, proxy: &Proxy, lines: &str) -> String {
 async fn a_stranger_behind_a_proxy_is_itself_or_somebody_whatever_it_writes() {
     let mut columns = Vec::new();
     for kind in Kind::ALL {
-        let rig = gateway(kind.believed());
-        let proxy = Proxy::start(kind, rig.public).await;
+        let gateway = gateway(kind.believed());
+        let proxy = Proxy::start(kind, gateway.public).await;
         let mut column = Vec::new();
         for (_, lines) in FORMS {
-            column.push(taken_for(&rig, &proxy, &forms::wire(lines)).await);
+            column.push(taken_for(&gateway, &proxy, &forms::wire(lines)).await);
         }
         columns.push(column);
     }
@@ -101,17 +101,17 @@ fn table(columns: &[Vec<String>]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nginx, curl, Node and Java: ./tests/run"]
 async fn real_clients_behind_the_documented_proxy_are_themselves() {
-    let rig = gateway(Lists::XForwardedFor);
-    let proxy = Proxy::start(Kind::Nginx, rig.public).await;
+    let gateway = gateway(ForwardedHeaders::XForwardedFor);
+    let proxy = Proxy::start(Kind::Nginx, gateway.public).await;
     let mut table =
         "| client | no header | `X-Forwarded-For` | `Forwarded` | both |\n|---|---|---|---|---|\n".to_owned();
     for client in clients::ALL {
         write!(table, "| {} |", client.name()).unwrap();
         for headers in clients::HEADERS {
             let running = client.start(&format!("http://{}{STREAM}", proxy.address), headers);
-            let counted = counted(&rig).await;
+            let counted = counted(&gateway).await;
             drop(running);
-            rig.until_metric(OPEN, 0.0).await;
+            gateway.until_metric(OPEN, 0.0).await;
             assert_eq!(counted, "127.0.0.1", "{} {headers:?}", client.name());
             table.push_str(" the client |");
         }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead::client::Lists;
+use riverhead::client::ForwardedHeaders;
 use tempfile::TempDir;
 
 /// Which proxy, and how it is set up.
@@ -37,11 +37,11 @@ impl Kind {
     }
 
     /// The header that the gateway behind it believes.
-    pub(crate) fn believed(self) -> Lists {
+    pub(crate) fn believed(self) -> ForwardedHeaders {
         if self.is_documented() {
-            Lists::XForwardedFor
+            ForwardedHeaders::XForwardedFor
         } else {
-            Lists::Both
+            ForwardedHeaders::Both
         }
     }
 

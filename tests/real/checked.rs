@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use riverhead_loadtest::gateway::Plan;
+use riverhead_loadtest::gateway::GatewayPlan;
 
 use crate::following::RIVERHEAD;
 
@@ -13,7 +13,7 @@ pub(crate) struct Checked {
 }
 
 /// Checks the configuration of this plan against its brokers.
-pub(crate) fn check(plan: &Plan) -> Checked {
+pub(crate) fn check(plan: &GatewayPlan) -> Checked {
     let directory = tempfile::TempDir::new().expect("a directory");
     let file = directory.path().join("riverhead.toml");
     std::fs::write(&file, plan.config()).expect("a file");

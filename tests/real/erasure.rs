@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use riverhead_brokers::{Cluster, eventually, scaled, shared};
 use riverhead_loadtest::{
     client::{Ask, Client},
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
 };
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinHandle};
@@ -121,7 +121,7 @@ async fn what_was_deleted_is_served_no_more_however_it_is_asked_for_and_is_nowhe
 const FORMS: [&str; 3] = ["", "&filter=n%3E%3D0", "&id=compact"];
 
 /// With freed memory overwritten, so that what is found in it is held by somebody.
-fn traceless(plan: Plan) -> Plan {
+fn traceless(plan: GatewayPlan) -> GatewayPlan {
     plan.set("GLIBC_TUNABLES", "glibc.malloc.perturb=85")
         .set("RIVERHEAD_HTTP__HEARTBEAT", "1s")
         .set("RIVERHEAD_HTTP__STALL_TIMEOUT", &format!("{}s", STALL.as_secs()))

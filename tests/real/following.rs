@@ -2,11 +2,11 @@
 
 use std::{process::Command, time::Duration};
 
-use riverhead::sse::Message;
+use riverhead::sse::SseMessage;
 use riverhead_brokers::{Cluster, scaled};
 use riverhead_loadtest::{
     client::{Ask, Client},
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::number,
 };
 use serde_json::Value;
@@ -25,14 +25,14 @@ pub(crate) const CLUSTERS: &str = "RIVERHEAD__CLUSTERS";
 pub(crate) const FROM_THE_START: &str = "?since=1";
 
 /// A gateway whose only stream has these topics.
-pub(crate) fn plan(cluster: &Cluster, topics: &[&str]) -> Plan {
+pub(crate) fn plan(cluster: &Cluster, topics: &[&str]) -> GatewayPlan {
     let bootstrap = cluster.bootstrap_with_dead_first();
     let bootstrap = bootstrap.split(',').map(Into::into).collect();
-    Plan::new(RIVERHEAD, bootstrap, STREAM, topics).unlimited()
+    GatewayPlan::new(RIVERHEAD, bootstrap, STREAM, topics).unlimited()
 }
 
 /// The same, with more of its cluster's settings.
-pub(crate) fn plan_with(cluster: &Cluster, topics: &[&str], settings: &str) -> Plan {
+pub(crate) fn plan_with(cluster: &Cluster, topics: &[&str], settings: &str) -> GatewayPlan {
     let plan = plan(cluster, topics);
     // All clusters in one value, since a file of the kit says nothing of these.
     let clusters = format!(
@@ -42,7 +42,7 @@ pub(crate) fn plan_with(cluster: &Cluster, topics: &[&str], settings: &str) -> P
     plan.set(CLUSTERS, &clusters)
 }
 
-pub(crate) fn start(plan: &Plan) -> Gateway {
+pub(crate) fn start(plan: &GatewayPlan) -> Gateway {
     plan.start().expect("the gateway starts")
 }
 
@@ -72,7 +72,7 @@ pub(crate) async fn follow_stream(gateway: &Gateway, target: &str, id: Option<&s
 }
 
 /// The next event, whatever it is.
-pub(crate) async fn next(client: &mut Client) -> Message {
+pub(crate) async fn next(client: &mut Client) -> SseMessage {
     // Heartbeats go on for ever; the wait for an event must not.
     timeout(scaled(SOON), client.next(scaled(SOON)))
         .await
@@ -82,7 +82,7 @@ pub(crate) async fn next(client: &mut Client) -> Message {
 }
 
 /// The next `count` events, whatever they are.
-pub(crate) async fn take(client: &mut Client, count: usize) -> Vec<Message> {
+pub(crate) async fn take(client: &mut Client, count: usize) -> Vec<SseMessage> {
     let mut messages = Vec::with_capacity(count);
     while messages.len() < count {
         messages.push(next(client).await);
@@ -102,18 +102,18 @@ pub(crate) async fn heartbeats(client: &mut Client, count: u64) {
 }
 
 /// The numbers of these events; there are no others among them.
-pub(crate) fn numbers(messages: &[Message]) -> Vec<u64> {
+pub(crate) fn numbers(messages: &[SseMessage]) -> Vec<u64> {
     messages.iter().map(number_of).collect()
 }
 
 /// The number of an event that has one.
-pub(crate) fn number_of(message: &Message) -> u64 {
+pub(crate) fn number_of(message: &SseMessage) -> u64 {
     assert_eq!(message.event, "message", "{message:?}");
     number(&message.data).unwrap_or_else(|| panic!("no number in {message:?}"))
 }
 
 /// The id of an event that has one.
-pub(crate) fn id(message: &Message) -> &str {
+pub(crate) fn id(message: &SseMessage) -> &str {
     message.id.as_deref().expect("an event with an id")
 }
 

@@ -13,39 +13,40 @@ use riverhead::{
     event::{Encoding, Event},
     health::Health,
     kafka::{
-        Clocks, Cluster, Counters, Memory, Options, Profile, ReplacementLabels, connect, settings::Settings,
+        BrokerProfile, Cluster, ClusterOptions, KafkaMetrics, LogAppendTimeTopics, MemoryLimits,
+        ReplacementLabels, connect, settings::ClusterSettings,
     },
-    partition::{Directory, History, HistoryError, PartitionLog, Read},
+    partition::{History, HistoryError, LogDirectory, LogRead, PartitionLog},
     position::Offset,
 };
 use riverhead_brokers::{NewTopic, Replacement, SharedCluster, Truncation, eventually, scaled, shared};
 
 /// A topic of the real brokers that is being read.
-struct House {
-    directory: Arc<Directory>,
-    counters: Counters,
+struct KafkaFixture {
+    directory: Arc<LogDirectory>,
+    counters: KafkaMetrics,
     cluster: Cluster,
 }
 
-impl House {
+impl KafkaFixture {
     fn new(brokers: &SharedCluster, topic: &str) -> Self {
         let bootstrap = brokers.bootstrap_with_dead_first();
         let bootstrap = bootstrap
             .split(',')
             .map(|broker| broker.parse().expect("an address"));
-        let mut settings = Settings::new("main", bootstrap.collect());
+        let mut settings = ClusterSettings::new("main", bootstrap.collect());
         // What is measured here is the reader, not its brake.
         settings.history_rate = (1 << 40).try_into().expect("not zero");
-        let (directory, counters) = (Directory::new(), Counters::default());
-        let options = Options {
-            memory: Memory {
+        let (directory, counters) = (LogDirectory::new(), KafkaMetrics::default());
+        let options = ClusterOptions {
+            memory: MemoryLimits {
                 tail: 64 << 20,
                 history: 64 << 20,
             },
-            profile: Profile::Real,
+            profile: BrokerProfile::Real,
             counters: counters.clone(),
             standby: BTreeSet::new(),
-            clocks: Clocks::default(),
+            log_append_time_topics: LogAppendTimeTopics::default(),
             state: None,
             health: Health::new(),
         };
@@ -98,7 +99,7 @@ fn records_come(logs: &[Arc<PartitionLog>]) {
 
 fn ring(log: &PartitionLog, mut offset: Offset) -> Vec<Event> {
     let mut events = Vec::new();
-    while let Read::Page(page) = log.read(offset) {
+    while let LogRead::Page(page) = log.read(offset) {
         events.extend_from_slice(&page.events()[page.index_of(offset)..]);
         offset = page.next();
     }
@@ -158,8 +159,8 @@ async fn transactions_leave_holes_and_nothing_aborted() {
             producer.abort()
         }
     }
-    let house = House::new(&brokers, "txn");
-    let (log, history) = (house.log("txn", 0), house.history());
+    let fixture = KafkaFixture::new(&brokers, "txn");
+    let (log, history) = (fixture.log("txn", 0), fixture.history());
     // Six rounds of five records and a marker; the last marker is of an aborted one.
     assert_eq!(log.end().offset, 36);
     let seen = replay(&*history, &log, 0, 36).await;
@@ -208,8 +209,8 @@ async fn times_of_records_that_are_out_of_order_are_found_exactly() {
         .start();
     producer.send(5000);
     producer.flush();
-    let house = House::new(&brokers, "out-of-order");
-    let (log, history) = (house.log("out-of-order", 0), house.history());
+    let fixture = KafkaFixture::new(&brokers, "out-of-order");
+    let (log, history) = (fixture.log("out-of-order", 0), fixture.history());
     let events = replay(&*history, &log, 0, 5000).await;
     for at in 0..1000 {
         let time = start + at * 7919 % 5000 * 100 + 1;
@@ -230,13 +231,13 @@ async fn a_truncated_log_goes_on_at_its_new_end_and_history_is_of_the_new() {
         let brokers = shared();
         let topic = format!("truncated-{replacement:?}");
         let truncation = Truncation::prepare(&brokers, &topic);
-        let house = House::new(&brokers, &topic);
-        let (old, history) = (house.log(&topic, 0), house.history());
+        let fixture = KafkaFixture::new(&brokers, &topic);
+        let (old, history) = (fixture.log(&topic, 0), fixture.history());
         assert_eq!(old.end().offset, 600);
         assert_eq!(replay(&*history, &old, 0, 600).await.len(), 600);
         truncation.finish(replacement);
         eventually(SOON, "another log", || old.is_replaced());
-        let new = house.log(&topic, 0);
+        let new = fixture.log(&topic, 0);
         let bounds = eventually(SOON, "bounds", || {
             tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(history.bounds(&new)))
         });
@@ -258,9 +259,9 @@ async fn a_truncated_log_goes_on_at_its_new_end_and_history_is_of_the_new() {
         // A log that has grown past its old end before anybody asks for its bounds does not say that it was cut.
         let unproven = match replacement {
             Replacement::Shorter => 0,
-            Replacement::Longer => house.replacements("unproven"),
+            Replacement::Longer => fixture.replacements("unproven"),
         };
-        assert_eq!(house.replacements("truncated") + unproven, 1);
+        assert_eq!(fixture.replacements("truncated") + unproven, 1);
     }
 }
 
@@ -274,8 +275,8 @@ async fn a_recreated_topic_is_another_log_read_from_its_start() {
         let mut producer = brokers.producer(&topic).start();
         producer.send(500);
         producer.flush();
-        let house = House::new(&brokers, &topic);
-        let (old, history) = (house.log(&topic, 0), house.history());
+        let fixture = KafkaFixture::new(&brokers, &topic);
+        let (old, history) = (fixture.log(&topic, 0), fixture.history());
         assert_eq!(replay(&*history, &old, 0, 500).await.len(), 500);
         brokers.delete_topic(&topic);
         brokers.create_topic(&topic, 1);
@@ -283,7 +284,7 @@ async fn a_recreated_topic_is_another_log_read_from_its_start() {
         producer.send(records);
         producer.flush();
         eventually(SOON, "another log", || old.is_replaced());
-        let new = house.log(&topic, 0);
+        let new = fixture.log(&topic, 0);
         assert_ne!(new.tag(), old.tag());
         caught_up(&new, records as Offset);
         assert_eq!(
@@ -292,7 +293,7 @@ async fn a_recreated_topic_is_another_log_read_from_its_start() {
         );
         let seen = replay(&*history, &new, 0, records as Offset).await;
         assert_eq!(seen.len() as u64, records);
-        assert_eq!(house.replacements("recreated"), 1);
+        assert_eq!(fixture.replacements("recreated"), 1);
         assert_eq!(
             history.page(&old, 0, client()).await.err(),
             Some(HistoryError::Replaced)
@@ -305,13 +306,13 @@ async fn a_recreated_topic_is_another_log_read_from_its_start() {
 async fn added_partitions_are_read_from_their_start() {
     let brokers = shared();
     brokers.create_topic("grows", 1);
-    let house = House::new(&brokers, "grows");
-    house.log("grows", 0);
+    let fixture = KafkaFixture::new(&brokers, "grows");
+    fixture.log("grows", 0);
     brokers.add_partitions("grows", 3);
     let mut producer = brokers.producer("grows").partition(2).start();
     producer.send(300);
     producer.flush();
-    let log = house.log("grows", 2);
+    let log = fixture.log("grows", 2);
     caught_up(&log, 300);
     assert_eq!(ring(&log, 0).len(), 300);
 }
@@ -324,8 +325,8 @@ async fn deleted_and_compacted_records_are_holes_or_out_of_range() {
     let mut producer = brokers.producer("deleted").start();
     producer.send(3000);
     producer.flush();
-    let house = House::new(&brokers, "deleted");
-    let (log, history) = (house.log("deleted", 0), house.history());
+    let fixture = KafkaFixture::new(&brokers, "deleted");
+    let (log, history) = (fixture.log("deleted", 0), fixture.history());
     brokers.delete_records("deleted", 0, 1500);
     assert_eq!(
         history.page(&log, 1400, client()).await.err(),
@@ -356,8 +357,8 @@ async fn deleted_and_compacted_records_are_holes_or_out_of_range() {
         .start();
     producer.send(20_000);
     producer.flush();
-    let house = House::new(&brokers, "compacted");
-    let (log, history) = (house.log("compacted", 0), house.history());
+    let fixture = KafkaFixture::new(&brokers, "compacted");
+    let (log, history) = (fixture.log("compacted", 0), fixture.history());
     assert_eq!(log.end().offset, 20_000);
     eventually(SOON, "a compaction", || {
         let records = brokers.records("compacted", 0);
@@ -373,8 +374,8 @@ async fn deleted_and_compacted_records_are_holes_or_out_of_range() {
 async fn a_killed_broker_costs_neither_a_record_nor_an_order() {
     let brokers = shared();
     brokers.create_topic("killed", 6);
-    let house = House::new(&brokers, "killed");
-    let logs: Vec<_> = (0..6).map(|partition| house.log("killed", partition)).collect();
+    let fixture = KafkaFixture::new(&brokers, "killed");
+    let logs: Vec<_> = (0..6).map(|partition| fixture.log("killed", partition)).collect();
     let producer = brokers.producer("killed").rate(2000.0).start().run();
     for broker in [1, 2] {
         records_come(&logs);
@@ -410,12 +411,14 @@ async fn two_hundred_replays_cost_the_brokers_one() {
     let mut producer = brokers.producer("replayed").record_bytes(700).start();
     producer.send(60_000);
     producer.flush();
-    let house = House::new(&brokers, "replayed");
-    let logs: Vec<_> = (0..6).map(|partition| house.log("replayed", partition)).collect();
+    let fixture = KafkaFixture::new(&brokers, "replayed");
+    let logs: Vec<_> = (0..6)
+        .map(|partition| fixture.log("replayed", partition))
+        .collect();
     let before = brokers.client_counts();
     let started = Instant::now();
     let replays = (0..200).flat_map(|_| &logs).map(|log| {
-        let (history, log) = (house.history(), Arc::clone(log));
+        let (history, log) = (fixture.history(), Arc::clone(log));
         tokio::spawn(async move { replay(&*history, &log, 0, log.end().offset).await.len() })
     });
     let mut records = 0;
@@ -440,9 +443,9 @@ async fn pages_are_quick() {
     let mut producer = brokers.producer("pages").record_bytes(700).start();
     producer.send(240_000);
     producer.flush();
-    let house = House::new(&brokers, "pages");
-    let logs: Vec<_> = (0..6).map(|partition| house.log("pages", partition)).collect();
-    let history = house.history();
+    let fixture = KafkaFixture::new(&brokers, "pages");
+    let logs: Vec<_> = (0..6).map(|partition| fixture.log("pages", partition)).collect();
+    let history = fixture.history();
     let mut times = Vec::new();
     for round in 0..60_usize {
         let (log, offset) = (&logs[round % 6], (round * 7919 % 39) as Offset * 1024);
@@ -452,11 +455,11 @@ async fn pages_are_quick() {
     }
     times.sort();
     eprintln!("page p50 {:?} p90 {:?} max {:?}", times[30], times[54], times[59]);
-    let house = House::new(&brokers, "pages");
+    let fixture = KafkaFixture::new(&brokers, "pages");
     let started = Instant::now();
     let mut replays = Vec::new();
     for partition in 0..6 {
-        let (log, history) = (house.log("pages", partition), house.history());
+        let (log, history) = (fixture.log("pages", partition), fixture.history());
         replays.push(tokio::spawn(async move {
             replay(&*history, &log, 0, log.end().offset).await.len()
         }));

@@ -2,11 +2,11 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
-use riverhead::partition::Settings;
+use riverhead::partition::MemorySettings;
 use riverhead_brokers::{Cluster, NewTopic, Producer, eventually, scaled, shared_alone};
 use riverhead_loadtest::{
     client::{Ask, Client},
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::{Faults, Truth},
     reading::Reading,
 };
@@ -78,7 +78,7 @@ async fn large_records_hundreds_of_partitions_and_clients_that_do_not_read_stay_
 }
 
 /// The same budgets for all.
-fn small(plan: Plan) -> Plan {
+fn small(plan: GatewayPlan) -> GatewayPlan {
     let budget = format!("{}MiB", BUDGET / MIB);
     ["TAIL", "HISTORY", "LANES"].into_iter().fold(plan, |plan, name| {
         plan.set(&format!("RIVERHEAD_MEMORY__{name}"), &budget)
@@ -134,12 +134,12 @@ async fn lag(gateway: &Gateway, round: usize, query: &str) -> Vec<Client> {
 /// brokers where they are more than the budgets.
 fn bound(clients: usize) -> u64 {
     let budget = NonZeroUsize::new(BUDGET as usize).expect("not zero");
-    let memory = Settings {
+    let memory = MemorySettings {
         tail: budget,
         history: budget,
         lanes: budget,
     };
-    memory.resident_with_large(&[3], LARGE + BESIDE) as u64 + clients as u64 * A_CLIENT
+    memory.resident_bytes_with_large(&[3], LARGE + BESIDE) as u64 + clients as u64 * A_CLIENT
 }
 
 fn assert_bounded(gateway: &Gateway, clients: usize) {

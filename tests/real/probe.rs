@@ -6,7 +6,7 @@ use std::{
 };
 
 use riverhead_brokers::{eventually, shared, tolerated};
-use riverhead_loadtest::gateway::{Gateway, Plan};
+use riverhead_loadtest::gateway::{Gateway, GatewayPlan};
 
 use crate::following::{RIVERHEAD, STREAM, start};
 
@@ -20,7 +20,7 @@ fn a_gateway_whose_only_bootstrap_broker_is_gone_is_critical() {
     let only = brokers.proxy(1).address().to_string();
     // The other one was taken away long ago.
     let list = vec![brokers.dead_address().to_string(), only.clone()];
-    let plan = Plan::new(RIVERHEAD, list, STREAM, &[TOPIC]);
+    let plan = GatewayPlan::new(RIVERHEAD, list, STREAM, &[TOPIC]);
     let gateway = start(&plan);
     let said = eventually(SOON, "a probe that is content", || match probe(&gateway) {
         (0, said) => Ok(said),

@@ -11,7 +11,7 @@ use riverhead_loadtest::{
 
 use crate::{
     following::{FROM_THE_START, follow, heartbeats, id, next, number_of, numbers, plan, start, take},
-    watch::Watch,
+    watch::PeakMonitor,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +36,7 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
         if open == 0 { Ok(()) } else { Err(open) }
     });
     let cluster = brokers.get();
-    let watch = Watch::start(move || cluster.client_counts().open);
+    let watch = PeakMonitor::start(move || cluster.client_counts().open);
     let gateway = start(&plan);
     let resumes = (0..200).map(|place| resume(&gateway, &ids, place * 30));
     let clients = join_all(resumes).await;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use riverhead_brokers::{Cluster, eventually, tolerated, turn};
-use riverhead_loadtest::gateway::Plan;
+use riverhead_loadtest::gateway::GatewayPlan;
 
 use crate::{
     checked::check,
@@ -42,7 +42,7 @@ fn cluster() -> Cluster {
         .start()
 }
 
-fn plan(cluster: &Cluster, topic: &str) -> Plan {
+fn plan(cluster: &Cluster, topic: &str) -> GatewayPlan {
     plan_with(cluster, &[topic], AS_READER)
 }
 

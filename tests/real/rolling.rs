@@ -28,7 +28,7 @@ fn a_rolling_restart_and_clean_elections_under_load_make_nothing_failing_and_no_
     let gateway = start(&plan(&brokers, &[TOPIC]));
     until_state(&gateway, "ok");
     let flow = brokers.producer(TOPIC).rate(200.0).start().run();
-    let probe = Outside::start(&gateway);
+    let probe = WatchProbe::start(&gateway);
     let prometheus = Prometheus::start(&gateway, &probe.address, PERSISTENT, &[A_BROKER_IS_DOWN]);
     let (over, looking) = channel();
     let gateway = &gateway;
@@ -58,12 +58,12 @@ fn a_rolling_restart_and_clean_elections_under_load_make_nothing_failing_and_no_
 }
 
 /// `riverhead probe --watch`, which looks at a gateway as a client does. Dropping it ends the process.
-struct Outside {
+struct WatchProbe {
     child: Child,
     address: String,
 }
 
-impl Outside {
+impl WatchProbe {
     fn start(gateway: &Gateway) -> Self {
         let mut command = Command::new(RIVERHEAD);
         command
@@ -89,7 +89,7 @@ impl Outside {
     }
 }
 
-impl Drop for Outside {
+impl Drop for WatchProbe {
     fn drop(&mut self) {
         // Both fail only when it has ended already.
         let _ = self.child.kill();
@@ -99,14 +99,14 @@ impl Drop for Outside {
 
 /// What was seen at any time.
 #[derive(Default)]
-struct Seen {
+struct RollingResult {
     /// All that was failing.
     faults: Vec<String>,
     /// Who led the first partition.
     leaders: BTreeSet<i64>,
 }
 
-impl Seen {
+impl RollingResult {
     fn look(&mut self, health: &Value) {
         let cluster = &health["clusters"][0];
         let all = [&health["streams"], &health["clusters"], &cluster["topics"]];
@@ -122,8 +122,8 @@ impl Seen {
 
 /// Looks ten times a second until the other end of `looking` is dropped, so that what lasts for a moment is seen too: an alert
 /// waits for longer than that.
-fn watch(gateway: &Gateway, looking: &Receiver<()>) -> Seen {
-    let mut seen = Seen::default();
+fn watch(gateway: &Gateway, looking: &Receiver<()>) -> RollingResult {
+    let mut seen = RollingResult::default();
     while looking.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
         seen.look(&health(gateway));
     }

@@ -10,13 +10,13 @@ use std::{
 };
 
 /// Looks at a number all the time.
-pub(crate) struct Watch {
+pub(crate) struct PeakMonitor {
     over: Arc<AtomicBool>,
     most: Arc<AtomicU64>,
     thread: thread::JoinHandle<()>,
 }
 
-impl Watch {
+impl PeakMonitor {
     /// Looks from now on. What `look` borrows of a cluster is shared for the rest of the process.
     pub(crate) fn start(look: impl Fn() -> u64 + Send + 'static) -> Self {
         let (over, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead_loadtest::{gateway::Gateway, handover::Successor, visitors::Visitors};
+use riverhead_loadtest::{gateway::Gateway, handover::Successor, visitors::ConnectingClients};
 use tokio::task::block_in_place;
 
 use crate::{
@@ -45,7 +45,7 @@ async fn a_hot_restart_refuses_nobody_loses_nothing_and_sends_nobody_away_in_a_c
         let (brokers, enough) = (Arc::clone(&brokers), Arc::clone(&enough));
         tokio::task::spawn_blocking(move || write(&brokers, &enough))
     };
-    let visitors = Visitors::start(first.http, &ask());
+    let visitors = ConnectingClients::start(first.http, &ask());
     let readers = Readers::start(first.http, 20).await;
     block_in_place(|| until("a visitor", &first, || visitors.served() > 20));
 
@@ -160,7 +160,7 @@ async fn a_successor_that_kafka_does_not_answer_never_takes_over() {
     assert_eq!(first.metric("riverhead_successors_started_total").unwrap(), 1.0);
     assert_eq!(first.metric("riverhead_successors_unfit_total").unwrap(), 1.0);
     // As if nothing had been.
-    let visitors = Visitors::start(first.http, &ask());
+    let visitors = ConnectingClients::start(first.http, &ask());
     (0..3).for_each(|broker| brokers.unmute(broker));
     brokers.write(TOPIC, 0, (0..10).map(|n| n * 2));
     brokers.write(TOPIC, 1, (0..10).map(|n| n * 2 + 1));
@@ -249,7 +249,7 @@ async fn a_socket_that_systemd_passes_on_is_served() {
     let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
     assert_eq!(line, format!("listening on http://{address}\n"));
-    let visitors = Visitors::start(address, &ask());
+    let visitors = ConnectingClients::start(address, &ask());
     let begun = Instant::now();
     while visitors.served() < 5 {
         assert!(begun.elapsed() < DEADLINE);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use riverhead_loadtest::{
     client::Ask,
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
 };
 
 use brokers::Brokers;
@@ -27,9 +27,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// Over which closes are spread.
 const DRAIN: Duration = Duration::from_secs(2);
 
-fn plan(bootstrap: &[String]) -> Plan {
+fn plan(bootstrap: &[String]) -> GatewayPlan {
     let binary = env!("CARGO_BIN_EXE_riverhead");
-    Plan::new(binary, bootstrap.to_vec(), STREAM, &[TOPIC])
+    GatewayPlan::new(binary, bootstrap.to_vec(), STREAM, &[TOPIC])
         .unlimited()
         .set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", DRAIN.as_secs()))
 }

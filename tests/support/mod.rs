@@ -14,17 +14,17 @@
     reason = "a test may panic"
 )]
 
+pub mod checker;
+pub mod cluster_event;
+pub mod gateway;
 pub mod memory;
 pub mod model;
-pub mod referee;
-pub mod rig;
-pub mod weather;
 
 /// Makes each of these a test for either sink; the attribute says how it runs.
 macro_rules! on_both_sinks {
     (#[$how:meta] $($test:ident)*) => {$(
         mod $test {
-            use crate::support::rig::with_sink;
+            use crate::support::gateway::with_sink;
             use riverhead::http::settings::Sink;
 
             #[$how]

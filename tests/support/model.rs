@@ -12,13 +12,15 @@ use riverhead::{
     client::ClientKey,
     event::{Encoding, Headers, Record},
     filter::Filter,
-    partition::{Bounds, Directory, History, HistoryError, Page, PageBuilder, PartitionLog, TopicPartition},
+    partition::{
+        Bounds, History, HistoryError, LogDirectory, Page, PageBuilder, PartitionLog, TopicPartition,
+    },
     position::{Epoch, IdForm, LogTag, Offset, Timestamp, decode},
-    subscription::{Coding, Format, Request, Source, Subscription},
+    subscription::{ContentCoding, EventFormat, LogSource, SubscribeRequest, Subscription},
 };
 
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredRecord {
     pub offset: Offset,
     pub epoch: Epoch,
     pub time: Timestamp,
@@ -30,7 +32,7 @@ pub struct Stored {
 
 #[derive(Debug, Default)]
 pub struct Partition {
-    pub records: Vec<Stored>,
+    pub records: Vec<StoredRecord>,
     /// Offsets that the broker has and nobody can read, in their order.
     pub damaged: Vec<Range<Offset>>,
     pub start: Offset,
@@ -40,7 +42,7 @@ pub struct Partition {
 }
 
 #[derive(Debug, Default)]
-pub struct Brokers {
+pub struct ModelBrokers {
     pub cluster_id: String,
     pub topic_id: u8,
     pub partitions: Vec<Partition>,
@@ -59,15 +61,15 @@ pub struct Brokers {
 
 /// The brokers as [`History`].
 #[derive(Clone, Default)]
-pub struct Model(Arc<Mutex<Brokers>>);
+pub struct Model(Arc<Mutex<ModelBrokers>>);
 
-impl Brokers {
+impl ModelBrokers {
     pub fn produce(&mut self, partition: usize, records: usize) {
         for index in 0..records {
             self.n += 1;
             self.clock += i64::from(index % 3 == 0);
             let p = &mut self.partitions[partition];
-            p.records.push(Stored {
+            p.records.push(StoredRecord {
                 tombstone: self.quiet,
                 offset: p.end,
                 epoch: p.epoch,
@@ -95,7 +97,7 @@ impl Brokers {
 }
 
 impl Model {
-    pub fn lock(&self) -> MutexGuard<'_, Brokers> {
+    pub fn lock(&self) -> MutexGuard<'_, ModelBrokers> {
         self.0.lock().unwrap()
     }
 
@@ -210,12 +212,12 @@ fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -
 pub const TOPIC: &str = "edits";
 
 /// A directory over a model, kept as the supervisor and the tail keep it.
-pub struct House {
+pub struct ModelFixture {
     pub model: Model,
-    pub source: Source,
+    pub source: LogSource,
 }
 
-impl House {
+impl ModelFixture {
     /// A topic with so many empty partitions, in the directory.
     pub fn new(partitions: usize) -> Self {
         let model = Model::default();
@@ -226,13 +228,13 @@ impl House {
             .partitions
             .extend((0..partitions).map(|_| Partition::default()));
         drop(brokers);
-        let source = Source {
-            directory: Directory::new(),
+        let source = LogSource {
+            directory: LogDirectory::new(),
             history: Arc::new(model.clone()),
         };
-        let house = Self { model, source };
-        house.publish_all();
-        house
+        let fixture = Self { model, source };
+        fixture.publish_all();
+        fixture
     }
 
     /// A subscription that begins at `id`.
@@ -241,23 +243,23 @@ impl House {
     }
 
     /// The same, of what this filter accepts.
-    pub fn filtered(&self, id: Option<&str>, form: IdForm, filter: Option<&str>) -> Request {
+    pub fn filtered(&self, id: Option<&str>, form: IdForm, filter: Option<&str>) -> SubscribeRequest {
         let filter = filter.map(|text| Filter::parse(text).expect("a filter"));
-        Request {
+        SubscribeRequest {
             filter,
             ..self.request(id, form)
         }
     }
 
     /// A request that begins at `id`, or with what comes.
-    pub fn request(&self, id: Option<&str>, form: IdForm) -> Request {
-        Request {
+    pub fn request(&self, id: Option<&str>, form: IdForm) -> SubscribeRequest {
+        SubscribeRequest {
             topics: [TOPIC].into(),
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: None,
             form,
-            format: Format::Sse,
-            coding: Coding::Identity,
+            format: EventFormat::Sse,
+            coding: ContentCoding::Identity,
             shows_canaries: false,
             filter: None,
             client: ClientKey::of([127, 0, 0, 1].into()),
@@ -279,7 +281,9 @@ impl House {
 
     pub fn publish_all(&self) {
         let count = self.model.lock().partitions.len();
-        self.source.directory.announce(&TOPIC.into(), count as i32);
+        self.source
+            .directory
+            .set_partition_count(&TOPIC.into(), count as i32);
         for partition in 0..count {
             let start = self.model.lock().partitions[partition].start;
             self.publish(partition, start);
@@ -376,7 +380,7 @@ impl House {
     /// As a move to another cluster does, which has the same records at offsets that are higher by `shift`: the old logs go
     /// first, and the tails begin at their ends.
     pub fn fail_over(&self, shift: Offset) {
-        self.source.directory.withdraw(TOPIC);
+        self.source.directory.remove_logs(TOPIC);
         let mut brokers = self.model.lock();
         brokers.cluster_id.push('\'');
         for partition in &mut brokers.partitions {
@@ -403,7 +407,7 @@ impl House {
         drop(brokers);
         self.source
             .directory
-            .announce(&TOPIC.into(), partition as i32 + 1);
+            .set_partition_count(&TOPIC.into(), partition as i32 + 1);
         self.publish(partition, 0);
     }
 

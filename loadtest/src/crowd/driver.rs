@@ -12,16 +12,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Hall, Plan, Tally};
+use super::{ClientCounts, ClientPool, LoadPlan};
 use crate::{ask::Ask, numbers::Faults, stopwatch::Stopwatch};
 
 /// A crowd at work. Dropped, it goes on until its process ends: [`finish`](Self::finish) it.
 #[derive(Debug)]
-pub struct Crowd {
-    thread: JoinHandle<io::Result<Outcome>>,
+pub struct LoadClients {
+    thread: JoinHandle<io::Result<LoadOutcome>>,
     shared: Arc<Shared>,
     /// What it does.
-    pub tally: Arc<Tally>,
+    pub tally: Arc<ClientCounts>,
     clients: usize,
     judged: usize,
     began: Instant,
@@ -29,7 +29,7 @@ pub struct Crowd {
 
 /// What a client asks, and which numbers it is to get first, one of each partition; `None` for whatever comes.
 #[derive(Clone, Debug)]
-pub struct Errand {
+pub struct ClientTask {
     /// What it asks.
     pub ask: Ask,
     /// What it expects.
@@ -38,7 +38,7 @@ pub struct Errand {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct LoadOutcome {
     /// Of all that are judged.
     pub faults: Faults,
     /// Judged clients that got everything.
@@ -58,19 +58,19 @@ struct Shared {
     reached: Mutex<(u64, usize)>,
 }
 
-impl Crowd {
-    /// All come, two hundred at a time. `errand` says what each asks; with `back` who loses his stream comes again, at any time
+impl LoadClients {
+    /// All come, two hundred at a time. `task` says what each asks; with `back` who loses his stream comes again, at any time
     /// within so long, by his last id.
     ///
     /// # Errors
     /// When there are no descriptors left.
     pub fn start(
-        plan: Plan,
+        plan: LoadPlan,
         stopwatch: Option<Stopwatch>,
         back: Option<Duration>,
-        errand: impl Fn(usize) -> Errand + Send + 'static,
+        task: impl Fn(usize) -> ClientTask + Send + 'static,
     ) -> io::Result<Self> {
-        Self::of(Hall::new(plan, stopwatch)?, back, errand)
+        Self::of(ClientPool::new(plan, stopwatch)?, back, task)
     }
 
     /// The same, once, and each reads no more than `pace` bytes a second.
@@ -78,26 +78,26 @@ impl Crowd {
     /// # Errors
     /// When there are no descriptors left.
     pub fn start_paced(
-        plan: Plan,
+        plan: LoadPlan,
         pace: Option<u64>,
-        errand: impl Fn(usize) -> Errand + Send + 'static,
+        task: impl Fn(usize) -> ClientTask + Send + 'static,
     ) -> io::Result<Self> {
-        Self::of(Hall::new(plan, None)?.paced(pace), None, errand)
+        Self::of(ClientPool::new(plan, None)?.paced(pace), None, task)
     }
 
     fn of(
-        hall: Hall,
+        pool: ClientPool,
         back: Option<Duration>,
-        errand: impl Fn(usize) -> Errand + Send + 'static,
+        task: impl Fn(usize) -> ClientTask + Send + 'static,
     ) -> io::Result<Self> {
-        let plan = hall.plan();
+        let plan = pool.plan();
         let (clients, judged) = (plan.clients, plan.clients.div_ceil(plan.judge_every));
         let shared = Arc::new(Shared::default());
-        let tally = Arc::clone(&hall.tally);
-        let driver = Driver {
-            hall,
+        let tally = Arc::clone(&pool.tally);
+        let driver = LoadDriver {
+            pool,
             shared: Arc::clone(&shared),
-            errand: Box::new(errand),
+            task: Box::new(task),
             back,
             first: 0,
             clients,
@@ -143,7 +143,7 @@ impl Crowd {
     ///
     /// # Panics
     /// When its thread did.
-    pub fn finish(self) -> io::Result<Outcome> {
+    pub fn finish(self) -> io::Result<LoadOutcome> {
         self.shared.stop.store(true, Relaxed);
         self.thread.join().expect("the crowd's thread")
     }
@@ -164,10 +164,10 @@ impl Crowd {
     }
 }
 
-struct Driver {
-    hall: Hall,
+struct LoadDriver {
+    pool: ClientPool,
     shared: Arc<Shared>,
-    errand: Box<dyn Fn(usize) -> Errand + Send>,
+    task: Box<dyn Fn(usize) -> ClientTask + Send>,
     back: Option<Duration>,
     /// The first client that has not come yet.
     first: usize,
@@ -178,27 +178,27 @@ struct Driver {
     looked: Instant,
 }
 
-impl Driver {
-    fn run(mut self) -> io::Result<Outcome> {
+impl LoadDriver {
+    fn run(mut self) -> io::Result<LoadOutcome> {
         while !self.shared.stop.load(Relaxed) {
             self.let_in()?;
-            self.hall.poll(TURN)?;
+            self.pool.poll(TURN)?;
             self.see_off();
             self.look_who_is_done();
         }
         let (end, _) = *self.shared.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Outcome {
-            faults: self.hall.faults(),
-            finished: self.hall.finished(end),
+        Ok(LoadOutcome {
+            faults: self.pool.faults(),
+            finished: self.pool.finished(end),
             judged: self.judged,
-            read: self.hall.read_by_client(),
-            stopwatch: self.hall.into_stopwatch(),
+            read: self.pool.read_by_client(),
+            stopwatch: self.pool.into_stopwatch(),
         })
     }
 
     fn let_in(&mut self) -> io::Result<()> {
         let now = Instant::now();
-        while self.hall.tally.coming.load(Relaxed) < AT_ONCE {
+        while self.pool.tally.coming.load(Relaxed) < AT_ONCE {
             let client = match self.waiting.peek() {
                 Some(Reverse((at, client))) if *at <= now => *client,
                 _ if self.first < self.clients => self.first,
@@ -215,17 +215,17 @@ impl Driver {
     }
 
     fn come(&mut self, client: usize) -> io::Result<()> {
-        let Errand { mut ask, next } = (self.errand)(client);
-        match self.hall.last_id(client) {
+        let ClientTask { mut ask, next } = (self.task)(client);
+        match self.pool.last_id(client) {
             Some(id) => ask.last_event_id = Some(id),
             // It knows nothing that would have to go on.
-            None => next.iter().for_each(|next| self.hall.expect(client, next)),
+            None => next.iter().for_each(|next| self.pool.expect(client, next)),
         }
-        self.hall.come(client, &ask)
+        self.pool.come(client, &ask)
     }
 
     fn see_off(&mut self) {
-        while let Some(client) = self.hall.gone.pop_front() {
+        while let Some(client) = self.pool.gone.pop_front() {
             if let Some(back) = self.back {
                 let at = Instant::now() + back.mul_f64(fastrand::f64());
                 self.waiting.push(Reverse((at, client)));
@@ -240,7 +240,7 @@ impl Driver {
         self.looked = Instant::now();
         let mut reached = self.shared.reached.lock().unwrap_or_else(PoisonError::into_inner);
         if reached.0 > 0 {
-            reached.1 = self.hall.finished(reached.0);
+            reached.1 = self.pool.finished(reached.0);
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Thousands of clients in one thread: what they get is judged as it comes, for less than it costs to send it.
 
+mod checker;
 mod driver;
-mod guest;
+mod load_client;
 mod pace;
-mod referee;
 mod scan;
 mod tally;
 
-pub use driver::{Crowd, Errand, Outcome};
-pub use tally::{Delivered, Tally};
+pub use driver::{ClientTask, LoadClients, LoadOutcome};
+pub use tally::{ClientCounts, DeliveredCounts};
 
 use std::{
     collections::VecDeque,
@@ -27,15 +27,15 @@ use rustix::{
 };
 
 use self::{
-    guest::{Guest, Look, Manner},
-    pace::Pace,
-    referee::Referee,
+    checker::DeliveryChecker,
+    load_client::{LoadClient, ReadMode, ReadOutcome},
+    pace::ReadPacer,
 };
 use crate::{ask::Ask, numbers::Faults, stopwatch::Stopwatch};
 
 /// Who they are.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct LoadPlan {
     /// Whom they ask.
     pub server: SocketAddr,
     /// How many.
@@ -50,30 +50,30 @@ pub struct Plan {
 
 /// The clients of a plan, and one place where all wait.
 #[derive(Debug)]
-pub(crate) struct Hall {
-    plan: Plan,
+pub(crate) struct ClientPool {
+    plan: LoadPlan,
     epoll: OwnedFd,
-    guests: Vec<Guest>,
-    referee: Referee,
+    clients: Vec<LoadClient>,
+    checker: DeliveryChecker,
     stopwatch: Option<Stopwatch>,
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) tally: Arc<ClientCounts>,
     /// Clients whose connection ended, or was refused, and that nobody has asked after.
     pub(crate) gone: VecDeque<usize>,
     buffer: Vec<u8>,
-    pace: Pace,
+    pace: ReadPacer,
 }
 
-impl Hall {
-    pub(crate) fn new(plan: Plan, stopwatch: Option<Stopwatch>) -> io::Result<Self> {
+impl ClientPool {
+    pub(crate) fn new(plan: LoadPlan, stopwatch: Option<Stopwatch>) -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            guests: (0..plan.clients).map(|_| Guest::default()).collect(),
-            referee: Referee::new(plan.clients, plan.partitions),
+            clients: (0..plan.clients).map(|_| LoadClient::default()).collect(),
+            checker: DeliveryChecker::new(plan.clients, plan.partitions),
             stopwatch,
             tally: Arc::default(),
             gone: VecDeque::new(),
             buffer: vec![0; BUFFER],
-            pace: Pace::new(plan.clients, None),
+            pace: ReadPacer::new(plan.clients, None),
             plan,
         })
     }
@@ -81,12 +81,12 @@ impl Hall {
     /// The same, and each client reads no more than so many bytes a second.
     pub(crate) fn paced(self, pace: Option<u64>) -> Self {
         Self {
-            pace: Pace::new(self.plan.clients, pace),
+            pace: ReadPacer::new(self.plan.clients, pace),
             ..self
         }
     }
 
-    pub(crate) fn plan(&self) -> &Plan {
+    pub(crate) fn plan(&self) -> &LoadPlan {
         &self.plan
     }
 
@@ -97,9 +97,9 @@ impl Hall {
 
     /// A client begins to connect.
     pub(crate) fn come(&mut self, client: usize, ask: &Ask) -> io::Result<()> {
-        let guest = &mut self.guests[client];
-        guest.come(self.plan.server, ask)?;
-        let Some(socket) = &guest.socket else {
+        let connection = &mut self.clients[client];
+        connection.connect(self.plan.server, ask)?;
+        let Some(socket) = &connection.socket else {
             return Ok(());
         };
         epoll::add(&self.epoll, socket, token(client), EventFlags::OUT)?;
@@ -109,22 +109,22 @@ impl Hall {
 
     /// A client goes. Its socket closes, and so leaves the epoll set.
     pub(crate) fn leave(&mut self, client: usize) {
-        let guest = &mut self.guests[client];
-        if guest.socket.is_none() {
+        let connection = &mut self.clients[client];
+        if connection.socket.is_none() {
             return;
         }
-        let which = if guest.has_begun() {
+        let which = if connection.has_begun() {
             &self.tally.here
         } else {
             &self.tally.coming
         };
         which.fetch_sub(1, Relaxed);
-        guest.leave();
+        connection.close();
     }
 
     /// A client stops reading, or goes on.
     pub(crate) fn set_reading(&self, client: usize, reading: bool) -> io::Result<()> {
-        let Some(socket) = &self.guests[client].socket else {
+        let Some(socket) = &self.clients[client].socket else {
             return Ok(());
         };
         // Without flags the kernel still tells of errors and of a reset.
@@ -138,32 +138,32 @@ impl Hall {
 
     /// How many places there are.
     pub(crate) fn len(&self) -> usize {
-        self.guests.len()
+        self.clients.len()
     }
 
     /// Whether its stream has begun and it lacks something below `end`.
     pub(crate) fn is_behind(&self, client: usize, end: u64) -> bool {
-        self.guests[client].has_begun() && !self.referee.has_all(client, end)
+        self.clients[client].has_begun() && !self.checker.has_all(client, end)
     }
 
     /// The id of its last whole event.
     pub(crate) fn last_id(&self, client: usize) -> Option<String> {
-        let id = &self.guests[client].last_id;
+        let id = &self.clients[client].last_id;
         (!id.is_empty()).then(|| String::from_utf8_lossy(id).into_owned())
     }
 
     /// It begins anew: without an id, with whatever comes first.
     pub(crate) fn forget(&mut self, client: usize) {
-        self.guests[client].last_id.clear();
-        self.referee.forget(client);
+        self.clients[client].last_id.clear();
+        self.checker.forget(client);
     }
 
     pub(crate) fn expect(&mut self, client: usize, next: &[u64]) {
-        self.referee.expect(client, next);
+        self.checker.expect(client, next);
     }
 
     pub(crate) fn faults(&self) -> Faults {
-        self.referee.faults()
+        self.checker.faults()
     }
 
     pub(crate) fn into_stopwatch(self) -> Option<Stopwatch> {
@@ -173,7 +173,7 @@ impl Hall {
     /// How many of the judged have everything below `end`.
     pub(crate) fn finished(&self, end: u64) -> usize {
         let judged = (0..self.plan.clients).step_by(self.plan.judge_every);
-        judged.filter(|client| self.referee.has_all(*client, end)).count()
+        judged.filter(|client| self.checker.has_all(*client, end)).count()
     }
 
     /// Waits until something comes, no longer than `patience`, and takes it.
@@ -200,22 +200,22 @@ impl Hall {
     }
 
     fn look(&mut self, client: usize, flags: EventFlags) -> io::Result<()> {
-        let begun = self.guests[client].has_begun();
+        let begun = self.clients[client].has_begun();
         let looked = self.read(client, flags);
-        if !begun && self.guests[client].has_begun() {
+        if !begun && self.clients[client].has_begun() {
             self.tally.coming.fetch_sub(1, Relaxed);
             self.tally.here.fetch_add(1, Relaxed);
         }
         match looked {
-            Look::Nothing => {}
-            Look::Asked => self.set_reading(client, true)?,
-            Look::Bytes(read) => {
+            ReadOutcome::Nothing => {}
+            ReadOutcome::Asked => self.set_reading(client, true)?,
+            ReadOutcome::Bytes(read) => {
                 self.tally.bytes.fetch_add(read as u64, Relaxed);
                 if self.pace.has_read(client, read) {
                     self.set_reading(client, false)?;
                 }
             }
-            Look::Ended | Look::Refused => {
+            ReadOutcome::Ended | ReadOutcome::Refused => {
                 let count = if begun {
                     &self.tally.ended
                 } else {
@@ -229,11 +229,11 @@ impl Hall {
         Ok(())
     }
 
-    fn read(&mut self, client: usize, flags: EventFlags) -> Look {
-        let manner = self.manner(client);
+    fn read(&mut self, client: usize, flags: EventFlags) -> ReadOutcome {
+        let mode = self.mode(client);
         let Self {
-            guests,
-            referee,
+            clients,
+            checker,
             stopwatch,
             tally,
             buffer,
@@ -243,11 +243,11 @@ impl Hall {
         let buffer = &mut buffer[..pace.room(client).min(BUFFER)];
         let now = Instant::now();
         let (mut events, mut newest) = (0, 0);
-        let looked = guests[client].look(flags, buffer, manner, |block| {
+        let looked = clients[client].look(flags, buffer, mode, |block| {
             if let Some(number) = block.number() {
                 events += 1;
                 newest = number.max(newest);
-                referee.judge(client, number);
+                checker.judge(client, number);
                 if let Some(stopwatch) = stopwatch {
                     stopwatch.arrived(number, now);
                 }
@@ -255,21 +255,21 @@ impl Hall {
                 tally.gaps.fetch_add(1, Relaxed);
             }
         });
-        if let Look::Bytes(read) = looked
-            && manner != Manner::Counted
+        if let ReadOutcome::Bytes(read) = looked
+            && mode != ReadMode::Counted
         {
             tally.judged(events, read, newest);
         }
         looked
     }
 
-    fn manner(&self, client: usize) -> Manner {
+    fn mode(&self, client: usize) -> ReadMode {
         if !client.is_multiple_of(self.plan.judge_every) {
-            Manner::Counted
+            ReadMode::Counted
         } else if self.plan.keep_ids {
-            Manner::Keeping
+            ReadMode::Keeping
         } else {
-            Manner::Judged
+            ReadMode::Judged
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// What each client has read, and who waits for the next tick.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ReadPacer {
     /// Bytes a client may read in a tick; `None` is as many as come.
     a_tick: Option<usize>,
     left: Vec<usize>,
@@ -13,7 +13,7 @@ pub(super) struct Pace {
     next: Instant,
 }
 
-impl Pace {
+impl ReadPacer {
     /// For so many clients, each of which reads no more than `a_second` bytes a second.
     pub(super) fn new(clients: usize, a_second: Option<u64>) -> Self {
         let a_tick = a_second.map(|bytes| (bytes / TICKS_A_SECOND).max(1) as usize);
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn who_has_read_its_part_of_a_tick_waits_for_the_next() {
-        let mut pace = Pace::new(2, Some(1_000));
+        let mut pace = ReadPacer::new(2, Some(1_000));
         assert_eq!(pace.room(0), 100);
         assert!(!pace.has_read(0, 60));
         assert_eq!(pace.room(0), 40);
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn without_a_pace_nobody_waits() {
-        let mut pace = Pace::new(1, None);
+        let mut pace = ReadPacer::new(1, None);
         assert!(!pace.has_read(0, 1 << 30));
         assert_eq!(pace.room(0), usize::MAX);
     }

@@ -7,10 +7,10 @@ use memchr::memmem;
 
 /// A whole event, or another block of lines, as it came.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Block<'a>(&'a [u8]);
+pub(crate) struct EventBlock<'a>(&'a [u8]);
 
 /// Calls `each` for every event that ends in `carry` and `fresh`; what is behind the last is kept in `carry`.
-pub(crate) fn scan(carry: &mut Vec<u8>, fresh: &[u8], mut each: impl FnMut(Block<'_>)) {
+pub(crate) fn scan(carry: &mut Vec<u8>, fresh: &[u8], mut each: impl FnMut(EventBlock<'_>)) {
     let mut fresh = fresh;
     if !carry.is_empty() {
         let Some(end) = end_of_carried(carry, fresh) else {
@@ -34,16 +34,16 @@ fn end_of_carried(carry: &[u8], fresh: &[u8]) -> Option<usize> {
 }
 
 /// How many bytes the events took.
-fn take_all(bytes: &[u8], mut each: impl FnMut(Block<'_>)) -> usize {
+fn take_all(bytes: &[u8], mut each: impl FnMut(EventBlock<'_>)) -> usize {
     let mut taken = 0;
     while let Some(end) = memmem::find(&bytes[taken..], b"\n\n") {
-        each(Block(&bytes[taken..taken + end]));
+        each(EventBlock(&bytes[taken..taken + end]));
         taken += end + 2;
     }
     taken
 }
 
-impl<'a> Block<'a> {
+impl<'a> EventBlock<'a> {
     /// The `n` of its data, `{"n":17,...}`.
     pub(crate) fn number(self) -> Option<u64> {
         let rest = self.behind(br#"data: {"n":"#)?;

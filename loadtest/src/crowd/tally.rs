@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Counts over all clients.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct ClientCounts {
     /// Connections whose stream has not begun.
     pub coming: AtomicU64,
     /// Streams that have begun and not ended.
@@ -27,22 +27,22 @@ pub struct Tally {
 
 /// What was delivered up to a moment.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Delivered {
+pub struct DeliveredCounts {
     /// Bytes of all clients.
     pub bytes: u64,
     judged_bytes: u64,
     judged_events: u64,
 }
 
-impl Tally {
+impl ClientCounts {
     /// Streams that ended and connections that got none, without those that came back.
     pub fn gone(&self) -> u64 {
         self.ended.load(Relaxed) + self.refused.load(Relaxed)
     }
 
     /// Up to now.
-    pub fn delivered(&self) -> Delivered {
-        Delivered {
+    pub fn delivered(&self) -> DeliveredCounts {
+        DeliveredCounts {
             bytes: self.bytes.load(Relaxed),
             judged_bytes: self.judged_bytes.load(Relaxed),
             judged_events: self.judged_events.load(Relaxed),
@@ -56,7 +56,7 @@ impl Tally {
     }
 }
 
-impl Delivered {
+impl DeliveredCounts {
     /// What came since `before`.
     #[must_use]
     pub fn since(self, before: Self) -> Self {

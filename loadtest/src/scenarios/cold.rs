@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{problems, runtime, three_brokers};
 use crate::{
     ask::Ask,
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::{Faults, Truth},
     progress::Progress,
     reading::Reading,
@@ -80,7 +80,7 @@ impl Cold {
         let truth = Truth::of(&[ledger]);
         self.progress.say("starting the gateway");
         let began = Instant::now();
-        let gateway = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic])
+        let gateway = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic])
             .unlimited()
             .start()?;
         let started = self.until_read(&gateway, began);

@@ -16,10 +16,10 @@ use tokio::{
 
 use super::{problems, raise_descriptors, runtime};
 use crate::{
-    bystander::{Bystander, Felt, ask_from},
+    bystander::{ReferenceClient, ReferenceLatency, ask_from},
     client::Client,
-    gateway::{Gateway, Plan},
-    newcomers::{Newcomers, newcomer},
+    gateway::{Gateway, GatewayPlan},
+    newcomers::{NewClients, newcomer},
     progress::Progress,
 };
 
@@ -62,9 +62,9 @@ pub struct Report {
     pub admitted: (usize, usize),
     /// Those who came on 127.0.0.2.
     #[serde(flatten)]
-    pub newcomers: Newcomers,
+    pub newcomers: NewClients,
     /// What a client on 127.0.0.3 felt.
-    pub bystander: Felt,
+    pub bystander: ReferenceLatency,
     /// Processor time of the gateway, brokers of the demo and all, for an attempt.
     pub cpu_an_attempt: Duration,
     /// The gateway's log.
@@ -86,7 +86,7 @@ impl Hog {
     /// When the gateway does not do as it is told.
     pub fn run(&self) -> Report {
         raise_descriptors();
-        let gateway = Plan::demo(&self.binary, RATE)
+        let gateway = GatewayPlan::demo(&self.binary, RATE)
             .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", &self.limit.to_string())
             // What is looked at here is how many may be open, not how often one may ask.
             .set("RIVERHEAD_LIMITS__REQUESTS_PER_MINUTE", "10000000")
@@ -95,8 +95,8 @@ impl Hog {
             .start()
             .expect("the gateway starts");
         let gateway = Arc::new(gateway);
-        let bystander = Bystander::start(gateway.http);
-        let mut tally = Tally::default();
+        let bystander = ReferenceClient::start(gateway.http);
+        let mut tally = HogCounts::default();
         let runtime = runtime();
         for round in 1..=self.rounds {
             self.progress
@@ -113,7 +113,7 @@ impl Hog {
         self.report(tally, bystander.stop(), &gateway)
     }
 
-    async fn loud(&self, gateway: &Arc<Gateway>, tally: &mut Tally) {
+    async fn loud(&self, gateway: &Arc<Gateway>, tally: &mut HogCounts) {
         let start = Instant::now();
         let (seen, mut sights) = mpsc::unbounded_channel();
         let mut watching = JoinSet::new();
@@ -149,7 +149,7 @@ impl Hog {
         attempts.join_all().await
     }
 
-    fn report(&self, tally: Tally, bystander: Felt, gateway: &Gateway) -> Report {
+    fn report(&self, tally: HogCounts, bystander: ReferenceLatency, gateway: &Gateway) -> Report {
         let attempts = tally.let_in + tally.refused + tally.closed;
         Report {
             limit: self.limit,
@@ -169,17 +169,17 @@ impl Hog {
 
 /// What was counted so far.
 #[derive(Default)]
-struct Tally {
+struct HogCounts {
     held: Vec<JoinHandle<()>>,
     let_in: usize,
     refused: usize,
     closed: usize,
     admitted: Option<(usize, usize)>,
-    newcomers: Newcomers,
+    newcomers: NewClients,
     cpu: Duration,
 }
 
-impl Tally {
+impl HogCounts {
     fn take(&mut self, attempts: Vec<Attempt>) {
         for attempt in attempts {
             match attempt {

@@ -11,9 +11,9 @@ use serde::Serialize;
 
 use super::{problems, runtime};
 use crate::{
-    bystander::{Bystander, Felt, ask_from},
+    bystander::{ReferenceClient, ReferenceLatency, ask_from},
     client::Client,
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     progress::Progress,
 };
 
@@ -44,7 +44,7 @@ pub struct Report {
     /// The same while it was left alone.
     pub cpu_alone: Duration,
     /// What a client on 127.0.0.3 felt.
-    pub bystander: Felt,
+    pub bystander: ReferenceLatency,
     /// Whether the client ran to its end.
     pub ran: bool,
     /// The gateway's log.
@@ -58,11 +58,11 @@ impl HotLoop {
     /// # Panics
     /// When the gateway or node does not start.
     pub fn run(&self) -> Report {
-        let gateway = Plan::demo(&self.binary, RATE)
+        let gateway = GatewayPlan::demo(&self.binary, RATE)
             .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1")
             .start()
             .expect("the gateway starts");
-        let bystander = Bystander::start(gateway.http);
+        let bystander = ReferenceClient::start(gateway.http);
         let runtime = runtime();
         let held = runtime.block_on(Client::connect(gateway.http, &ask_from([127, 0, 0, 1])));
         let mut held = held.expect("the one stream");

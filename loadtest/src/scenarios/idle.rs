@@ -13,7 +13,7 @@ use super::{one_broker, problems, raise_descriptors};
 use crate::{
     ask::Ask,
     chart::Page,
-    crowd::{Crowd, Errand, Plan, address},
+    crowd::{ClientTask, LoadClients, LoadPlan, address},
     process::socket_memory,
     progress::Progress,
     server::{self, Kind, PARTITIONS, Site},
@@ -51,14 +51,14 @@ pub struct Report {
     /// Clients.
     pub clients: usize,
     /// Each server's figures in each round.
-    pub turns: Vec<Turn>,
+    pub turns: Vec<IdleRound>,
     #[serde(skip)]
     log: String,
 }
 
 /// One server, once.
 #[derive(Clone, Debug, Serialize)]
-pub struct Turn {
+pub struct IdleRound {
     /// Who served.
     pub server: Kind,
     /// Resident bytes a client.
@@ -106,7 +106,7 @@ impl Idle<'_> {
         })
     }
 
-    fn turn(&self, kind: Kind, site: &Site<'_>, log: &mut String) -> io::Result<Option<Turn>> {
+    fn turn(&self, kind: Kind, site: &Site<'_>, log: &mut String) -> io::Result<Option<IdleRound>> {
         let topic = format!("idle-{}", fastrand::u32(..));
         let Some(server) = kind.start(site, &topic)? else {
             return Ok(None);
@@ -114,7 +114,7 @@ impl Idle<'_> {
         let process = server.process;
         let (resident, kernel) = (process.resident()?, socket_memory());
         let descriptors = process.descriptors()?;
-        let plan = Plan {
+        let plan = LoadPlan {
             server: server.address,
             clients: self.clients,
             partitions: PARTITIONS,
@@ -122,7 +122,7 @@ impl Idle<'_> {
             keep_ids: false,
         };
         let (target, addresses) = (server.target.clone(), self.addresses);
-        let crowd = Crowd::start(plan, None, None, move |client| Errand {
+        let crowd = LoadClients::start(plan, None, None, move |client| ClientTask {
             ask: Ask::new(target.clone()).browser_from(address(client, addresses)),
             next: None,
         })?;
@@ -131,7 +131,7 @@ impl Idle<'_> {
         thread::sleep(self.duration);
         let cpu = (process.cpu()? - before).as_secs_f64() * 1e3 / began.elapsed().as_secs_f64();
         let per_client = |now: u64, before: u64| (now as f64 - before as f64) / self.clients as f64;
-        let turn = Turn {
+        let turn = IdleRound {
             server: kind,
             resident: per_client(process.resident()?, resident),
             kernel: per_client(socket_memory(), kernel),
@@ -147,7 +147,7 @@ impl Idle<'_> {
 }
 
 impl Report {
-    fn medians(&self, of: impl Fn(&Turn) -> f64 + Copy) -> Vec<(Kind, Option<f64>)> {
+    fn medians(&self, of: impl Fn(&IdleRound) -> f64 + Copy) -> Vec<(Kind, Option<f64>)> {
         let mut servers: Vec<Kind> = self.turns.iter().map(|turn| turn.server).collect();
         servers.sort_unstable();
         servers.dedup();

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{DETERMINED, exact, problems, runtime};
 use crate::{
     client::Ask,
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::{Faults, Truth},
     progress::Progress,
     reading::Reading,
@@ -75,7 +75,7 @@ impl Latency {
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         // One replica: three small brokers that copy single records take the machine from what is measured.
         cluster.create(&NewTopic::with_replicas(name, &[&[1], &[2], &[3]]));
-        let gateway = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[name])
+        let gateway = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[name])
             .unlimited()
             .start()
             .expect("the gateway starts");

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     client::Client,
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     meter::Meter,
     numbers::number,
     progress::Progress,
@@ -79,7 +79,8 @@ impl Look {
     pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
         self.progress.say("writing the log");
         let records = write(cluster, topic, self.partitions, self.log_bytes, self.record_bytes);
-        let mut plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
+        let mut plan =
+            GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
         for (name, value) in &self.settings {
             plan = plan.set(name, value);
         }

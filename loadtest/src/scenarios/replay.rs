@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{DETERMINED, exact, problems, runtime};
 use crate::{
     client::Ask,
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::{Faults, Truth},
     progress::Progress,
     reading::Reading,
@@ -105,7 +105,7 @@ impl Replay {
 
     fn gateway(&self, cluster: &Cluster, topics: &[String]) -> Gateway {
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
-        let plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &topics);
+        let plan = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &topics);
         let gateway = plan.unlimited().start().expect("the gateway starts");
         gateway.wait_for_partitions(6, DETERMINED);
         gateway

@@ -15,8 +15,8 @@ use serde::Serialize;
 use super::{DETERMINED, problems, three_brokers};
 use crate::{
     ask::Ask,
-    crowd::{Crowd, Errand, Outcome},
-    gateway::Plan,
+    crowd::{ClientTask, LoadClients, LoadOutcome},
+    gateway::GatewayPlan,
     numbers::Faults,
     pins::Pins,
     progress::Progress,
@@ -54,9 +54,9 @@ pub struct Report {
     /// Records.
     pub records: u64,
     /// How long the plain consumer took, by round.
-    pub plain: Vec<Took>,
+    pub plain: Vec<ReplayTimes>,
     /// How long the client of a fresh gateway took.
-    pub gateway: Vec<Took>,
+    pub gateway: Vec<ReplayTimes>,
     /// Seconds of processor that the gateway used.
     pub cpu: Vec<f64>,
     /// Bytes that the brokers sent, to the plain consumer and to the gateway.
@@ -72,7 +72,7 @@ pub struct Report {
 
 /// How long one reader took, in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Took {
+pub struct ReplayTimes {
     /// Until it had its first record: connections, and the questions before the first fetch.
     pub start: f64,
     /// From then on until it had the last.
@@ -137,7 +137,7 @@ impl Replayer {
                 bytes += message.payload_len();
             }
         }
-        report.plain.push(Took::since(began, first));
+        report.plain.push(ReplayTimes::since(began, first));
         report.fetched.0 = cluster.client_counts().to_client - before;
         assert_eq!(bytes as u64, report.bytes, "the plain consumer reads everything");
     }
@@ -149,7 +149,8 @@ impl Replayer {
         topic: &str,
         report: &mut Report,
     ) -> io::Result<()> {
-        let mut plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
+        let mut plan =
+            GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
         plan.history_rate = Some(UNLIMITED);
         for (name, value) in &self.settings {
             plan = plan.set(name, value);
@@ -158,7 +159,7 @@ impl Replayer {
         gateway.wait_for_partitions(PARTITIONS, DETERMINED);
         let (before, cpu) = (cluster.client_counts().to_client, gateway.cpu()?);
         let began = Instant::now();
-        let crowd = Crowd::start(self.one(gateway.http), None, None, |_| Errand {
+        let crowd = LoadClients::start(self.one(gateway.http), None, None, |_| ClientTask {
             ask: Ask::new("/v2/stream/numbers?since=1"),
             next: Some((0..PARTITIONS as u64).collect()),
         })?;
@@ -169,19 +170,19 @@ impl Replayer {
             }
             thread::sleep(LOOK);
         }
-        report.gateway.push(Took::since(began, first));
+        report.gateway.push(ReplayTimes::since(began, first));
         report.cpu.push((gateway.cpu()? - cpu).as_secs_f64());
         report.fetched.1 = cluster.client_counts().to_client - before;
         crowd.aim(self.records);
-        let Outcome { faults, finished, .. } = crowd.finish()?;
+        let LoadOutcome { faults, finished, .. } = crowd.finish()?;
         report.faults = report.faults.plus(faults);
         report.finished += finished;
         report.log = gateway.log();
         Ok(())
     }
 
-    fn one(&self, server: std::net::SocketAddr) -> crate::crowd::Plan {
-        crate::crowd::Plan {
+    fn one(&self, server: std::net::SocketAddr) -> crate::crowd::LoadPlan {
+        crate::crowd::LoadPlan {
             server,
             clients: 1,
             partitions: PARTITIONS,
@@ -191,7 +192,7 @@ impl Replayer {
     }
 }
 
-impl Took {
+impl ReplayTimes {
     fn since(began: Instant, first: Option<Instant>) -> Self {
         let first = first.unwrap_or_else(Instant::now);
         Self {
@@ -208,7 +209,7 @@ impl Took {
 impl Report {
     /// How many times the rate of the plain consumer, from the first record on and from the request on: of the medians.
     pub fn ratios(&self) -> [Option<f64>; 2] {
-        [|took: &Took| took.read, |took: &Took| took.all()].map(|part| {
+        [|took: &ReplayTimes| took.read, |took: &ReplayTimes| took.all()].map(|part| {
             let [plain, gateway] = [&self.plain, &self.gateway].map(|took| median(took.iter().map(part)));
             plain.zip(gateway).map(|(plain, gateway)| plain / gateway)
         })
@@ -241,7 +242,7 @@ impl fmt::Display for Report {
             "s from there",
             "us of processor/record",
         ]);
-        let mut row = |name: &str, took: &[Took], cpu: &[f64]| {
+        let mut row = |name: &str, took: &[ReplayTimes], cpu: &[f64]| {
             let read = median(took.iter().map(|took| took.read));
             let rate = |amount: u64| read.map(|read| amount as f64 / read);
             let cpu = median(cpu.iter().copied()).map(|cpu| cpu * 1e6 / self.records as f64);

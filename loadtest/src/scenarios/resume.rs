@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::{exact, problems, runtime};
 use crate::{
     client::Ask,
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::{Faults, Truth},
     progress::Progress,
     reading::Reading,
@@ -114,7 +114,7 @@ impl Resume {
             .split(',')
             .map(Into::into)
             .collect();
-        Plan::new(&self.binary, bootstrap, "numbers", &topics)
+        GatewayPlan::new(&self.binary, bootstrap, "numbers", &topics)
             .unlimited()
             .start()
             .expect("the gateway starts")

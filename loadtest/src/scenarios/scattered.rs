@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::{DETERMINED, exact, problems, raise_descriptors, three_brokers};
 use crate::{
     ask::Ask,
-    crowd::{Crowd, Errand, Plan as CrowdPlan, address},
-    gateway::{Gateway, Plan},
+    crowd::{ClientTask, LoadClients, LoadPlan, address},
+    gateway::{Gateway, GatewayPlan},
     meter::Meter,
     numbers::Faults,
     pins::Pins,
@@ -60,9 +60,9 @@ pub struct Scattered {
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// One client alone, if it was measured.
-    pub alone: Option<Turn>,
+    pub alone: Option<ScatteredRound>,
     /// All of them.
-    pub all: Turn,
+    pub all: ScatteredRound,
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
@@ -70,7 +70,7 @@ pub struct Report {
 
 /// What came of some clients.
 #[derive(Clone, Debug, Serialize)]
-pub struct Turn {
+pub struct ScatteredRound {
     /// How many they were.
     pub clients: usize,
     /// Seconds.
@@ -98,7 +98,7 @@ pub struct Turn {
 }
 
 /// Where it happens.
-struct Stage<'a> {
+struct ScatteredSetup<'a> {
     cluster: &'a Cluster,
     pins: &'a Pins,
     topic: &'a str,
@@ -122,7 +122,7 @@ impl Scattered {
     /// When the gateway does not start, or there are too few descriptors.
     pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
         raise_descriptors();
-        let mut stage = Stage {
+        let mut stage = ScatteredSetup {
             cluster,
             pins,
             topic,
@@ -136,7 +136,7 @@ impl Scattered {
         Ok(Report { alone, all, log })
     }
 
-    fn turn(&self, stage: &mut Stage<'_>, clients: usize) -> io::Result<(Turn, String)> {
+    fn turn(&self, stage: &mut ScatteredSetup<'_>, clients: usize) -> io::Result<(ScatteredRound, String)> {
         let gateway = self.gateway(stage)?;
         let sent = Sent::new(stage.records + MOST_LIVE, stage.records);
         let (live, writer) = self.live(stage, &gateway, &sent)?;
@@ -159,7 +159,7 @@ impl Scattered {
         let (gone, gaps) = (crowd.tally.gone(), crowd.tally.gaps.load(Relaxed));
         let outcome = crowd.finish()?;
         let times = live.finish()?.stopwatch.map(|watch| watch.quantiles());
-        let turn = Turn {
+        let turn = ScatteredRound {
             clients,
             took,
             fetched: meter.bytes(),
@@ -179,9 +179,9 @@ impl Scattered {
         Ok((turn, gateway.log()))
     }
 
-    fn gateway(&self, stage: &Stage<'_>) -> io::Result<Gateway> {
+    fn gateway(&self, stage: &ScatteredSetup<'_>) -> io::Result<Gateway> {
         let bootstrap = stage.cluster.bootstrap_list();
-        let mut plan = Plan::new(&self.binary, bootstrap, "numbers", &[stage.topic])
+        let mut plan = GatewayPlan::new(&self.binary, bootstrap, "numbers", &[stage.topic])
             .unlimited()
             .set("RIVERHEAD_LOG__LEVEL", "warn")
             .set("RIVERHEAD_MEMORY__HISTORY", &format!("{}MiB", self.cache));
@@ -195,12 +195,17 @@ impl Scattered {
     }
 
     /// A client that reads what is written meanwhile, and who writes it.
-    fn live(&self, stage: &Stage<'_>, gateway: &Gateway, sent: &Arc<Sent>) -> io::Result<(Crowd, Writer)> {
+    fn live(
+        &self,
+        stage: &ScatteredSetup<'_>,
+        gateway: &Gateway,
+        sent: &Arc<Sent>,
+    ) -> io::Result<(LoadClients, Writer)> {
         let plan = self.plan(gateway, 1);
-        let live = Crowd::start(plan, Some(Stopwatch::new(sent)), None, |_| {
+        let live = LoadClients::start(plan, Some(Stopwatch::new(sent)), None, |_| {
             let mut ask = Ask::new("/v2/stream/numbers");
             ask.from = Some(([127, 0, 0, 3], 0).into());
-            Errand { ask, next: None }
+            ClientTask { ask, next: None }
         })?;
         let noted = Arc::clone(sent);
         let producer = stage
@@ -217,24 +222,29 @@ impl Scattered {
         Ok((live, writer))
     }
 
-    fn crowd(&self, stage: &Stage<'_>, gateway: &Gateway, clients: usize) -> io::Result<Crowd> {
+    fn crowd(
+        &self,
+        stage: &ScatteredSetup<'_>,
+        gateway: &Gateway,
+        clients: usize,
+    ) -> io::Result<LoadClients> {
         let (topic, partitions) = (stage.topic.to_owned(), self.partitions);
         let rows = stage.records / partitions as u64;
-        Crowd::start_paced(self.plan(gateway, clients), self.pace, move |client| {
+        LoadClients::start_paced(self.plan(gateway, clients), self.pace, move |client| {
             let row = rows / clients as u64 * client as u64;
             let mut ask = ask_from_row(&topic, partitions, row);
             ask.from = Some(address(client, ADDRESSES));
             ask.receive_buffer = Some(RECEIVE_BUFFER);
             let first = row * partitions as u64;
-            Errand {
+            ClientTask {
                 ask,
                 next: Some((first..first + partitions as u64).collect()),
             }
         })
     }
 
-    fn plan(&self, gateway: &Gateway, clients: usize) -> CrowdPlan {
-        CrowdPlan {
+    fn plan(&self, gateway: &Gateway, clients: usize) -> LoadPlan {
+        LoadPlan {
             server: gateway.http,
             clients,
             partitions: self.partitions,
@@ -278,7 +288,7 @@ pub(super) fn ask_from_row(topic: &str, partitions: usize, row: u64) -> Ask {
     Ask::new("/v2/stream/numbers").resume(Some(id))
 }
 
-impl Turn {
+impl ScatteredRound {
     /// How many bytes were fetched for each that was delivered.
     pub fn ratio(&self) -> f64 {
         self.fetched as f64 / (self.delivered as f64).max(1.0)
@@ -291,7 +301,7 @@ impl Turn {
 }
 
 impl Report {
-    fn turns(&self) -> impl Iterator<Item = &Turn> {
+    fn turns(&self) -> impl Iterator<Item = &ScatteredRound> {
         self.alone.iter().chain([&self.all])
     }
 

@@ -16,7 +16,7 @@ use tokio::{
 use super::{DETERMINED, exact, problems, runtime};
 use crate::{
     client::Ask,
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::{Faults, Got, Truth},
     progress::Progress,
     reading::{Connection, Reading},
@@ -121,7 +121,7 @@ impl Slow {
     fn gateway(&self, cluster: &Cluster, topics: &[String]) -> Gateway {
         let topics: Vec<_> = topics.iter().map(String::as_str).collect();
         let memory = format!("{}MiB", self.memory);
-        let gateway = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &topics)
+        let gateway = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &topics)
             .unlimited()
             .set("RIVERHEAD_HTTP__STALL_TIMEOUT", "5m")
             .set("RIVERHEAD_MEMORY__TAIL", &memory)

@@ -17,9 +17,9 @@ use tokio::{
 
 use super::{problems, raise_descriptors, runtime};
 use crate::{
-    bystander::{Bystander, Felt},
-    gateway::{Gateway, Plan},
-    newcomers::{Newcomers, newcomer},
+    bystander::{ReferenceClient, ReferenceLatency},
+    gateway::{Gateway, GatewayPlan},
+    newcomers::{NewClients, newcomer},
     progress::Progress,
 };
 
@@ -55,9 +55,9 @@ pub struct Report {
     pub waiting: usize,
     /// Those who came on 127.0.0.2, one a second.
     #[serde(flatten)]
-    pub newcomers: Newcomers,
+    pub newcomers: NewClients,
     /// What a client on 127.0.0.3 felt.
-    pub bystander: Felt,
+    pub bystander: ReferenceLatency,
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
@@ -70,11 +70,11 @@ impl Slowloris {
     /// When the gateway does not do as it is told.
     pub fn run(&self) -> Report {
         raise_descriptors();
-        let gateway = Plan::demo(&self.binary, RATE)
+        let gateway = GatewayPlan::demo(&self.binary, RATE)
             .set("RIVERHEAD_LOG__LEVEL", "warn")
             .start()
             .expect("the gateway starts");
-        let bystander = Bystander::start(gateway.http);
+        let bystander = ReferenceClient::start(gateway.http);
         self.progress.say("quiet");
         std::thread::sleep(self.quiet);
         self.progress
@@ -85,13 +85,13 @@ impl Slowloris {
     }
 
     /// How long each connection lasted, what newcomers met meanwhile, and how many connections waited at most.
-    async fn trickle(&self, gateway: &Gateway) -> (Vec<Option<Duration>>, Newcomers, usize) {
+    async fn trickle(&self, gateway: &Gateway) -> (Vec<Option<Duration>>, NewClients, usize) {
         let mut crowd = JoinSet::new();
         for index in 0..self.connections {
             let source = [127, 0, 1, (index % usize::from(self.addresses)) as u8];
             crowd.spawn(trickle(source, gateway.http, self.pause));
         }
-        let (mut newcomers, mut waiting) = (Newcomers::default(), 0);
+        let (mut newcomers, mut waiting) = (NewClients::default(), 0);
         let mut lives = Vec::new();
         while !crowd.is_empty() {
             newcomers.add(newcomer(gateway.http).await);
@@ -108,9 +108,9 @@ impl Slowloris {
     fn report(
         &self,
         lives: Vec<Option<Duration>>,
-        newcomers: Newcomers,
+        newcomers: NewClients,
         waiting: usize,
-        bystander: Felt,
+        bystander: ReferenceLatency,
         gateway: &Gateway,
     ) -> Report {
         let mut lasted: Vec<_> = lives.iter().flatten().copied().collect();

@@ -16,7 +16,7 @@ use super::{DETERMINED, problems, raise_descriptors, runtime, three_brokers};
 use crate::{
     client::{Ask, Client},
     crowd::address,
-    gateway::Plan,
+    gateway::GatewayPlan,
     numbers::number,
     progress::Progress,
     table::figure,
@@ -94,7 +94,7 @@ impl Times {
             .start();
         producer.send((self.clients * RECORDS_A_CLIENT) as u64);
         producer.flush();
-        let plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
+        let plan = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
         let gateway = plan.start()?;
         gateway.wait_for_partitions(self.partitions, DETERMINED);
         self.progress.say("the clients come");

@@ -19,7 +19,7 @@ use riverhead_brokers::{Cluster, NewTopic, spawn};
 use serde::Serialize;
 
 use crate::{
-    gateway::{Gateway, LISTENING, Plan, address, lines_of},
+    gateway::{Gateway, GatewayPlan, LISTENING, address, lines_of},
     pins::Pins,
     process::Process,
     scenarios::DETERMINED,
@@ -208,7 +208,8 @@ fn create(cluster: &Cluster, topic: &str) {
 }
 
 fn gateway(site: &Site<'_>, topic: &str, more: &[(&str, &str)]) -> io::Result<Server> {
-    let mut plan = Plan::new(site.binary, site.cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
+    let mut plan =
+        GatewayPlan::new(site.binary, site.cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
     plan = plan.set("RIVERHEAD_LOG__LEVEL", "warn");
     for (name, value) in site.settings {
         plan = plan.set(name, value);

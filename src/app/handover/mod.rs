@@ -6,15 +6,15 @@
 //! it says so over a socket of their own, and its [`Predecessor`] lets nobody in any more and drains. A successor that Kafka
 //! does not answer ends, and all is as before.
 
+mod hot_restart;
 mod predecessor;
 mod sockets;
-mod succession;
 mod successor;
 
+pub(super) use hot_restart::HotRestart;
 use predecessor::Predecessor;
-pub(super) use sockets::Sockets;
-use sockets::Spare;
-pub(super) use succession::Succession;
+pub(super) use sockets::ListenSockets;
+use sockets::SpareSockets;
 use successor::Successor;
 
 /// What the successor says when it accepts: one byte, which comes whole or not at all.

@@ -24,7 +24,7 @@ impl Predecessor {
     ///
     /// # Errors
     /// When Kafka does not answer for so long.
-    pub(super) async fn until_fit(&self, health: &Health, deadline: Duration) -> Result<(), StartError> {
+    pub(super) async fn wait_ready(&self, health: &Health, deadline: Duration) -> Result<(), StartError> {
         let mut channel = self.channel()?;
         let answered = timeout(deadline, answered(health));
         tokio::select! {
@@ -37,7 +37,7 @@ impl Predecessor {
     }
 
     /// Says that this process accepts from now on.
-    pub(in crate::app) async fn relieve(self) {
+    pub(in crate::app) async fn announce_ready(self) {
         let said = async { self.channel()?.write_all(&[READY]).await };
         if let Err(error) = said.await {
             tracing::warn!(%error, "the process before this one does not listen any more");

@@ -11,22 +11,22 @@ use listenfd::ListenFd;
 use socket2::{Domain, Type};
 
 use super::{super::StartError, CHANNEL, Predecessor};
-use crate::{health::Health, http::Bound};
+use crate::{health::Health, http::BoundListener};
 
 /// The sockets that are served, and who served them before.
-pub(in crate::app) struct Sockets {
-    pub(in crate::app) public: Bound,
-    pub(in crate::app) admin: Bound,
+pub(in crate::app) struct ListenSockets {
+    pub(in crate::app) public: BoundListener,
+    pub(in crate::app) admin: BoundListener,
     pub(in crate::app) predecessor: Option<Predecessor>,
 }
 
 /// The same sockets once more, for a successor.
-pub(in crate::app) struct Spare {
+pub(in crate::app) struct SpareSockets {
     pub(super) public: OwnedFd,
     pub(super) admin: OwnedFd,
 }
 
-impl Sockets {
+impl ListenSockets {
     /// Binds both.
     ///
     /// # Errors
@@ -71,39 +71,39 @@ impl Sockets {
     ///
     /// # Errors
     /// When Kafka does not answer for as long as `takeover`.
-    pub(in crate::app) async fn until_fit(
+    pub(in crate::app) async fn wait_ready(
         &self,
         health: &Health,
         takeover: Duration,
     ) -> Result<(), StartError> {
         match &self.predecessor {
-            Some(predecessor) => predecessor.until_fit(health, takeover).await,
+            Some(predecessor) => predecessor.wait_ready(health, takeover).await,
             None => Ok(()),
         }
     }
 
     /// Both once more.
-    pub(in crate::app) fn spare(&self) -> io::Result<Spare> {
-        Ok(Spare {
-            public: self.public.share()?,
-            admin: self.admin.share()?,
+    pub(in crate::app) fn spare(&self) -> io::Result<SpareSockets> {
+        Ok(SpareSockets {
+            public: self.public.try_clone_fd()?,
+            admin: self.admin.try_clone_fd()?,
         })
     }
 }
 
-fn inherit(inherited: &mut ListenFd, index: usize, address: SocketAddr) -> Result<Bound, StartError> {
+fn inherit(inherited: &mut ListenFd, index: usize, address: SocketAddr) -> Result<BoundListener, StartError> {
     let listener = inherited.take_tcp_listener(index);
     let refused = |why| StartError::Inherited { index, why };
     let Some(listener) = listener.map_err(refused)? else {
         return bind(address);
     };
-    let bound = Bound::inherited(listener).map_err(refused)?;
+    let bound = BoundListener::from_inherited(listener).map_err(refused)?;
     if address.port() != 0 && address != bound.address() {
         tracing::warn!(configured = %address, inherited = %bound.address(), "the inherited socket is served");
     }
     Ok(bound)
 }
 
-fn bind(address: SocketAddr) -> Result<Bound, StartError> {
-    Bound::bind(address).map_err(|error| StartError::Bind(address, error))
+fn bind(address: SocketAddr) -> Result<BoundListener, StartError> {
+    BoundListener::bind(address).map_err(|error| StartError::Bind(address, error))
 }

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use super::{CHANNEL, READY, Spare};
+use super::{CHANNEL, READY, SpareSockets};
 
 /// One that has not taken over yet.
 pub(super) struct Successor {
@@ -30,13 +30,13 @@ pub(super) struct Successor {
 
 /// Why it never took over.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unfit {
+pub(super) enum TakeoverError {
     #[error("it ended with {0}")]
-    Ended(ExitStatus),
+    Exited(ExitStatus),
     #[error("it neither takes over nor ends")]
-    Stuck,
+    TimedOut,
     #[error("it cannot be heard: {0}")]
-    Unheard(#[from] io::Error),
+    Channel(#[from] io::Error),
 }
 
 impl Successor {
@@ -44,7 +44,7 @@ impl Successor {
     ///
     /// # Errors
     /// When the system has no process or descriptor to give, or the binary is gone.
-    pub(super) fn start(spare: &Spare, takeover: Duration) -> io::Result<Self> {
+    pub(super) fn start(spare: &SpareSockets, takeover: Duration) -> io::Result<Self> {
         let (own, its) = StdStream::pair()?;
         own.set_nonblocking(true)?;
         let descriptors = [
@@ -72,14 +72,14 @@ impl Successor {
     ///
     /// # Errors
     /// When it never will.
-    pub(super) async fn ready(&mut self) -> Result<(), Unfit> {
+    pub(super) async fn ready(&mut self) -> Result<(), TakeoverError> {
         let mut word = [0];
         match timeout_at(self.due, self.channel.read(&mut word)).await {
             Ok(Ok(0)) => Err(self.ended().await),
             Ok(Ok(_)) if word == [READY] => Ok(()),
-            Ok(Ok(_)) => Err(Unfit::Unheard(io::ErrorKind::InvalidData.into())),
-            Ok(Err(error)) => Err(Unfit::Unheard(error)),
-            Err(_) => Err(Unfit::Stuck),
+            Ok(Ok(_)) => Err(TakeoverError::Channel(io::ErrorKind::InvalidData.into())),
+            Ok(Err(error)) => Err(TakeoverError::Channel(error)),
+            Err(_) => Err(TakeoverError::TimedOut),
         }
     }
 
@@ -90,10 +90,10 @@ impl Successor {
     }
 
     /// It has closed its end, and so is about to go, for which it is left the time.
-    async fn ended(&mut self) -> Unfit {
+    async fn ended(&mut self) -> TakeoverError {
         match timeout(FAREWELL, self.child.wait()).await {
-            Ok(status) => status.map_or_else(Unfit::Unheard, Unfit::Ended),
-            Err(_) => Unfit::Stuck,
+            Ok(status) => status.map_or_else(TakeoverError::Channel, TakeoverError::Exited),
+            Err(_) => TakeoverError::TimedOut,
         }
     }
 }

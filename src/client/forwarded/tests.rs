@@ -3,18 +3,21 @@ use proptest::{collection::vec, prelude::*};
 use http::HeaderValue;
 
 use super::*;
-use crate::client::{Believed, Ipv6Prefix, PeerAddr, Proxies, Trusted};
+use crate::client::{ClientAddrSource, Ipv6Prefix, PeerAddr, TrustedNetworks, TrustedProxies};
 
 const PROXY: &str = "10.0.0.1:4711";
 const STRANGER: &str = "192.0.2.66:4711";
 
-fn proxies(lists: Lists) -> Proxies {
+fn proxies(lists: ForwardedHeaders) -> TrustedProxies {
     let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
-    Proxies::new(Trusted::new(&trusted), Believed::Lists(lists))
+    TrustedProxies::new(
+        TrustedNetworks::new(&trusted),
+        ClientAddrSource::ForwardedHeaders(lists),
+    )
 }
 
 /// Who asks, or `Err` with who is counted instead and why, when these lines come from `peer` and 10/8 and fd00::/8 are trusted.
-fn told(lists: Lists, peer: &str, lines: &[(&str, &str)]) -> Result<String, String> {
+fn told(lists: ForwardedHeaders, peer: &str, lines: &[(&str, &str)]) -> Result<String, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
         let name: HeaderName = name.parse().unwrap();
@@ -28,7 +31,7 @@ fn told(lists: Lists, peer: &str, lines: &[(&str, &str)]) -> Result<String, Stri
 }
 
 fn asks(peer: &str, lines: &[(&str, &str)]) -> Result<String, String> {
-    told(Lists::Both, peer, lines)
+    told(ForwardedHeaders::Both, peer, lines)
 }
 
 fn plain(value: &str) -> Result<String, String> {
@@ -251,7 +254,7 @@ fn a_header_that_is_not_believed_is_not_looked_at() {
     for standard in ["for=1.2.3.4", "rubbish", "for=\"", ""] {
         let lines = lines("198.51.100.7", standard);
         assert_eq!(
-            told(Lists::XForwardedFor, PROXY, &lines),
+            told(ForwardedHeaders::XForwardedFor, PROXY, &lines),
             ok("198.51.100.7"),
             "{standard}"
         );
@@ -259,13 +262,16 @@ fn a_header_that_is_not_believed_is_not_looked_at() {
     for plain in ["1.2.3.4", "rubbish", ""] {
         let lines = lines(plain, "for=198.51.100.7");
         assert_eq!(
-            told(Lists::Forwarded, PROXY, &lines),
+            told(ForwardedHeaders::Forwarded, PROXY, &lines),
             ok("198.51.100.7"),
             "{plain}"
         );
     }
     let only = lines("", "for=198.51.100.7");
-    assert_eq!(told(Lists::XForwardedFor, PROXY, &only), somebody("missing"));
+    assert_eq!(
+        told(ForwardedHeaders::XForwardedFor, PROXY, &only),
+        somebody("missing")
+    );
 }
 
 /// A header as hostile as the grammar allows, and beyond.
@@ -282,7 +288,7 @@ proptest! {
             headers.extend(value.ok().map(|value| (Some(name), value)).into_iter().collect::<Vec<_>>());
         }
         let stranger = PeerAddr(STRANGER.parse().unwrap());
-        for lists in Lists::ALL {
+        for lists in ForwardedHeaders::ALL {
             let _ = proxies(*lists).client(PeerAddr(PROXY.parse().unwrap()), &headers);
             prop_assert_eq!(proxies(*lists).client(stranger, &headers), Ok(stranger.into()));
         }
@@ -293,7 +299,7 @@ proptest! {
     fn nothing_that_a_stranger_writes_makes_it_somebody_else(
         plain in r#"[0-9a-f.,:"\\\[\] ]{0,60}"#,
         standard in hostile(),
-        believed in prop_oneof![Just(Lists::Both), Just(Lists::XForwardedFor)],
+        believed in prop_oneof![Just(ForwardedHeaders::Both), Just(ForwardedHeaders::XForwardedFor)],
     ) {
         let plain = format!("{plain}, 192.0.2.66");
         let client = told(believed, PROXY, &[("x-forwarded-for", &plain), ("forwarded", &standard)]);
@@ -308,8 +314,8 @@ proptest! {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "192.0.2.66".parse().unwrap());
         headers.insert("forwarded", standard.parse().unwrap());
-        if let Err(somebody) = proxies(Lists::Both).client(PeerAddr(PROXY.parse().unwrap()), &headers) {
-            prop_assert!(somebody.named.0.contains(&[192, 0, 2, 66].into()), "{:?}", somebody);
+        if let Err(somebody) = proxies(ForwardedHeaders::Both).client(PeerAddr(PROXY.parse().unwrap()), &headers) {
+            prop_assert!(somebody.candidates.0.contains(&[192, 0, 2, 66].into()), "{:?}", somebody);
         }
     }
 }
@@ -326,10 +332,10 @@ fn a_header_that_is_full_of_words_is_looked_at_from_its_end() {
     // What is cut is no other address.
     let rest = format!(
         "{},10.0.0.2",
-        ",".repeat(LONGEST - "8.51.100.7".len() - ",10.0.0.2".len())
+        ",".repeat(MAX_LINE_BYTES - "8.51.100.7".len() - ",10.0.0.2".len())
     );
     assert_eq!(plain(&format!("198.51.100.7{rest}")), somebody("malformed"));
-    let semicolons = ";".repeat(LONGEST);
+    let semicolons = ";".repeat(MAX_LINE_BYTES);
     assert_eq!(
         standard(&format!("{semicolons}for=198.51.100.7")),
         somebody("malformed")

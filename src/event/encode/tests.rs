@@ -3,7 +3,7 @@ use proptest::{collection, prelude::*};
 use super::*;
 use crate::event::Headers;
 
-fn encoded(payload: Payload, value: &[u8]) -> Result<Vec<u8>, Reject> {
+fn encoded(payload: Payload, value: &[u8]) -> Result<Vec<u8>, EncodeError> {
     let encoding = Encoding {
         payload,
         tombstones: Tombstones::Skip,
@@ -12,7 +12,7 @@ fn encoded(payload: Payload, value: &[u8]) -> Result<Vec<u8>, Reject> {
     let result = encode(encoding, &record(None, Some(value)), &mut out);
     let lines = out.split_off(6);
     match result {
-        Ok(kind) => assert_eq!(kind, Kind::Message),
+        Ok(kind) => assert_eq!(kind, EventKind::Message),
         Err(_) => assert_eq!(lines, b"", "a rejected value left something behind"),
     }
     result.map(|_| lines)
@@ -30,7 +30,7 @@ fn record<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Record<'a> {
     }
 }
 
-fn json(value: impl AsRef<[u8]>) -> Result<String, Reject> {
+fn json(value: impl AsRef<[u8]>) -> Result<String, EncodeError> {
     encoded(Payload::Json, value.as_ref()).map(|lines| String::from_utf8(lines).unwrap())
 }
 
@@ -76,28 +76,28 @@ fn scalars_null_and_broken_documents_are_not_json() {
         "\u{85}{}",
         "[1\u{2028}]",
     ] {
-        assert_eq!(json(value), Err(Reject::NotJson), "{value:?}");
+        assert_eq!(json(value), Err(EncodeError::NotJson), "{value:?}");
     }
-    assert_eq!(json(b"[\"\xff\"]"), Err(Reject::NotUtf8));
-    assert_eq!(json(b"[\"\xc2\"]"), Err(Reject::NotUtf8));
+    assert_eq!(json(b"[\"\xff\"]"), Err(EncodeError::NotUtf8));
+    assert_eq!(json(b"[\"\xc2\"]"), Err(EncodeError::NotUtf8));
 }
 
 #[test]
 fn depth_is_counted_outside_strings_and_128_is_allowed() {
     let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(json(nested(128)).is_ok());
-    assert_eq!(json(nested(129)), Err(Reject::TooDeep));
-    assert_eq!(json(nested(100_000)), Err(Reject::TooDeep));
-    assert_eq!(json("[".repeat(100_000)), Err(Reject::NotJson));
+    assert_eq!(json(nested(129)), Err(EncodeError::TooDeep));
+    assert_eq!(json(nested(100_000)), Err(EncodeError::TooDeep));
+    assert_eq!(json("[".repeat(100_000)), Err(EncodeError::NotJson));
     assert_eq!(
         json(format!("{}1{}", "{\"a\":".repeat(129), "}".repeat(129))),
-        Err(Reject::TooDeep)
+        Err(EncodeError::TooDeep)
     );
     assert!(json(format!("[{}]", ["[],{}"; 200].join(","))).is_ok());
     let in_a_string = format!("[\"{}\\\"{}\\\\\",[]]", "[".repeat(200), "{".repeat(200));
     assert!(json(in_a_string).is_ok());
     let behind_a_string = format!("[\"\\\\\",{}]", nested(128));
-    assert_eq!(json(behind_a_string), Err(Reject::TooDeep));
+    assert_eq!(json(behind_a_string), Err(EncodeError::TooDeep));
 }
 
 #[test]
@@ -107,10 +107,10 @@ fn a_value_of_8_mib_passes_and_one_byte_more_does_not() {
         json(value(MAX_VALUE_BYTES)).map(|lines| lines.len()),
         Ok(MAX_VALUE_BYTES + 7)
     );
-    assert_eq!(json(value(MAX_VALUE_BYTES + 1)), Err(Reject::TooLarge));
+    assert_eq!(json(value(MAX_VALUE_BYTES + 1)), Err(EncodeError::TooLarge));
     let bytes = vec![0; MAX_VALUE_BYTES + 1];
-    assert_eq!(encoded(Payload::Raw, &bytes), Err(Reject::TooLarge));
-    assert_eq!(encoded(Payload::Base64, &bytes), Err(Reject::TooLarge));
+    assert_eq!(encoded(Payload::Raw, &bytes), Err(EncodeError::TooLarge));
+    assert_eq!(encoded(Payload::Base64, &bytes), Err(EncodeError::TooLarge));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn raw_text_is_one_line_for_each_of_its_lines() {
         Ok(&b"data: a\ndata: b\ndata: \n"[..])
     );
     assert_eq!(encoded(Payload::Raw, b"").as_deref(), Ok(&b"data: \n"[..]));
-    assert_eq!(encoded(Payload::Raw, b"\xff"), Err(Reject::NotUtf8));
+    assert_eq!(encoded(Payload::Raw, b"\xff"), Err(EncodeError::NotUtf8));
 }
 
 #[test]
@@ -148,10 +148,10 @@ fn a_tombstone_is_skipped_or_names_its_key() {
         Ok((kind, String::from_utf8(out).unwrap()))
     };
     let delete = |key| tombstone(Tombstones::Delete, key);
-    let deleted = |data: &str| Ok((Kind::Delete, format!("data: {data}\n")));
+    let deleted = |data: &str| Ok((EventKind::Delete, format!("data: {data}\n")));
     assert_eq!(
         tombstone(Tombstones::Skip, Some(b"k")),
-        Ok((Kind::Skipped, String::new()))
+        Ok((EventKind::Skipped, String::new()))
     );
     assert_eq!(delete(Some(b"k\"\n")), deleted(r#"{"key":"k\"\n"}"#));
     assert_eq!(
@@ -161,18 +161,21 @@ fn a_tombstone_is_skipped_or_names_its_key() {
     assert_eq!(delete(Some(b"")), deleted(r#"{"key":""}"#));
     assert_eq!(delete(Some(b"\xff")), deleted(r#"{"key_base64":"/w=="}"#));
     assert_eq!(delete(None), deleted(r#"{"key":null}"#));
-    assert_eq!(delete(Some(&vec![0; MAX_VALUE_BYTES + 1])), Err(Reject::TooLarge));
+    assert_eq!(
+        delete(Some(&vec![0; MAX_VALUE_BYTES + 1])),
+        Err(EncodeError::TooLarge)
+    );
 }
 
 #[test]
 fn every_reject_has_its_own_label() {
     let rejects = [
-        Reject::TooLarge,
-        Reject::NotUtf8,
-        Reject::NotJson,
-        Reject::TooDeep,
+        EncodeError::TooLarge,
+        EncodeError::NotUtf8,
+        EncodeError::NotJson,
+        EncodeError::TooDeep,
     ];
-    let labels: std::collections::BTreeSet<_> = rejects.map(Reject::label).into();
+    let labels: std::collections::BTreeSet<_> = rejects.map(EncodeError::label).into();
     assert_eq!(labels.len(), rejects.len());
 }
 
@@ -184,7 +187,7 @@ proptest! {
     fn a_document_means_the_same_on_its_one_line(text in document()) {
         let lines = json(&text).expect("valid JSON");
         prop_assert!(!lines.trim_end_matches('\n').contains(LINE_BREAKS));
-        let mut reader = sse::Reader::new(1 << 20);
+        let mut reader = sse::SseReader::new(1 << 20);
         reader.push(format!("{lines}\n").as_bytes()).unwrap();
         let data = reader.next_message().expect("one event").data;
         let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
@@ -222,7 +225,7 @@ proptest! {
     fn raw_text_reads_back(text in "(\\PC|[\r\n\0 ]){0,40}") {
         let mut lines = encoded(Payload::Raw, text.as_bytes()).unwrap();
         lines.push(b'\n');
-        let mut reader = sse::Reader::new(1 << 20);
+        let mut reader = sse::SseReader::new(1 << 20);
         reader.push(&lines).unwrap();
         let expected = text.replace("\r\n", "\n").replace('\r', "\n");
         prop_assert_eq!(reader.next_message().map(|message| message.data), Some(expected));

@@ -1,4 +1,4 @@
-use crate::filter::{Fault, Filter, FilterError, FilterParts};
+use crate::filter::{Filter, FilterBuilder, FilterError, FilterErrorKind};
 
 fn canonical(text: &str) -> String {
     Filter::parse(text)
@@ -7,7 +7,7 @@ fn canonical(text: &str) -> String {
 }
 
 /// What is wrong with a filter, and at which column.
-fn fault(text: &str) -> (usize, Fault) {
+fn fault(text: &str) -> (usize, FilterErrorKind) {
     let error = Filter::parse(text).expect_err(text);
     (error.column, error.fault)
 }
@@ -55,27 +55,30 @@ fn every_form_reads_back() {
 
 #[test]
 fn an_error_says_what_and_where() {
-    let and_or_end = Fault::Expected("`and`, `or` or the end");
+    let and_or_end = FilterErrorKind::Expected("`and`, `or` or the end");
     assert_eq!(fault("a = 1 b = 2"), (7, and_or_end.clone()));
     assert_eq!(fault("ä = 1 )"), (7, and_or_end));
-    assert_eq!(fault(""), (1, Fault::Expected("a field")));
-    assert_eq!(fault("a ="), (4, Fault::Expected("a value")));
-    assert_eq!(fault("a < x"), (5, Fault::Expected("a number")));
-    assert_eq!(fault("a = 2026-01-01"), (5, Fault::BadNumber));
-    assert_eq!(fault(r#"a = "b"#), (5, Fault::Unclosed));
-    assert_eq!(fault(r#"a = "\n""#), (6, Fault::BadEscape));
-    assert_eq!(fault("(a = 1"), (7, Fault::Expected("`and`, `or` or `)`")));
-    assert_eq!(fault("@value = 1"), (1, Fault::UnknownMetadata));
+    assert_eq!(fault(""), (1, FilterErrorKind::Expected("a field")));
+    assert_eq!(fault("a ="), (4, FilterErrorKind::Expected("a value")));
+    assert_eq!(fault("a < x"), (5, FilterErrorKind::Expected("a number")));
+    assert_eq!(fault("a = 2026-01-01"), (5, FilterErrorKind::BadNumber));
+    assert_eq!(fault(r#"a = "b"#), (5, FilterErrorKind::Unclosed));
+    assert_eq!(fault(r#"a = "\n""#), (6, FilterErrorKind::BadEscape));
+    assert_eq!(
+        fault("(a = 1"),
+        (7, FilterErrorKind::Expected("`and`, `or` or `)`"))
+    );
+    assert_eq!(fault("@value = 1"), (1, FilterErrorKind::UnknownMetadata));
     assert_eq!(
         fault("@header = 1"),
-        (9, Fault::Expected("`.` and the name of a header"))
+        (9, FilterErrorKind::Expected("`.` and the name of a header"))
     );
-    assert_eq!(fault("a in ()"), (7, Fault::Expected("a value")));
+    assert_eq!(fault("a in ()"), (7, FilterErrorKind::Expected("a value")));
     assert_eq!(
         fault("a"),
         (
             2,
-            Fault::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `prefix`")
+            FilterErrorKind::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=`, `in` or `prefix`")
         )
     );
     assert_eq!(
@@ -105,10 +108,10 @@ fn where_only_a_text_can_be_a_word_is_that_text() {
 
 #[test]
 fn a_test_that_nothing_passes_is_a_mistake() {
-    let of_text = Fault::Expected("`=`, `!=`, `in` or `prefix`: this is a text");
+    let of_text = FilterErrorKind::Expected("`=`, `!=`, `in` or `prefix`: this is a text");
     assert_eq!(fault("@header.d > 2"), (11, of_text.clone()));
     assert_eq!(fault("@key <= 2"), (6, of_text));
-    let of_number = Fault::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=` or `in`: this is a number");
+    let of_number = FilterErrorKind::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=` or `in`: this is a number");
     assert_eq!(fault("@offset prefix 1"), (9, of_number));
     for text in [
         "@partition = x",
@@ -116,16 +119,19 @@ fn a_test_that_nothing_passes_is_a_mistake() {
         "@partition = null",
         r#"@partition = "2""#,
     ] {
-        assert_eq!(fault(text), (14, Fault::Expected("a number")), "{text}");
+        assert_eq!(fault(text), (14, FilterErrorKind::Expected("a number")), "{text}");
     }
-    assert_eq!(fault("@offset in (1, x)"), (16, Fault::Expected("a number")));
+    assert_eq!(
+        fault("@offset in (1, x)"),
+        (16, FilterErrorKind::Expected("a number"))
+    );
 }
 
 #[test]
 fn a_number_that_kafka_has_nowhere_is_a_mistake() {
     let (any, of_partition) = (
-        Fault::NoSuchNumber(i64::MAX),
-        Fault::NoSuchNumber(i32::MAX.into()),
+        FilterErrorKind::NoSuchNumber(i64::MAX),
+        FilterErrorKind::NoSuchNumber(i32::MAX.into()),
     );
     for text in [
         "@offset = 1.5",
@@ -201,30 +207,30 @@ fn one_number_is_one_value_however_it_is_written() {
 #[test]
 fn a_hostile_filter_is_refused_before_it_costs_anything() {
     let deep = format!("{}a = 1{}", "(".repeat(2000), ")".repeat(2000));
-    assert_eq!(fault(&deep).1, Fault::TooDeep(16));
-    assert_eq!(fault(&"not ".repeat(1000)).1, Fault::TooDeep(16));
-    assert_eq!(fault(&"a=1 or ".repeat(500)).1, Fault::TooManyTests(64));
+    assert_eq!(fault(&deep).1, FilterErrorKind::TooDeep(16));
+    assert_eq!(fault(&"not ".repeat(1000)).1, FilterErrorKind::TooDeep(16));
+    assert_eq!(fault(&"a=1 or ".repeat(500)).1, FilterErrorKind::TooManyTests(64));
     assert_eq!(
         fault(&format!("a in ({}1)", "1,".repeat(1000))).1,
-        Fault::TooManyValues(512)
+        FilterErrorKind::TooManyValues(512)
     );
     assert_eq!(
         fault(&format!("a{} = 1", ".a".repeat(1000))).1,
-        Fault::PathTooLong(16)
+        FilterErrorKind::PathTooLong(16)
     );
-    assert_eq!(fault(&"ä".repeat(4000)).1, Fault::TooLong(4096));
+    assert_eq!(fault(&"ä".repeat(4000)).1, FilterErrorKind::TooLong(4096));
     let most = vec![r#"@topic prefix "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa""#; 64].join(" or ");
     assert_eq!(canonical(&most).matches("prefix").count(), 1);
     let tests = |field: &str| {
         let tests: Vec<_> = (0..40).map(|n| format!("{field}{n} = 1")).collect();
         tests.join(" or ")
     };
-    let mut parts = FilterParts::default();
+    let mut parts = FilterBuilder::default();
     parts.parse(&tests("a")).expect("40 tests");
     parts.parse(&tests("b")).expect("40 tests");
     assert_eq!(
         parts.compile().expect_err("80 tests").fault,
-        Fault::TooManyTests(64)
+        FilterErrorKind::TooManyTests(64)
     );
 }
 
@@ -233,18 +239,18 @@ fn a_hostile_filter_is_refused_before_it_costs_anything() {
 fn what_is_written_as_one_test_counts_as_one_beside_a_field() {
     let beside_a_field = |count| {
         let tests: Vec<_> = (0..count).map(|n| format!("a{n} != 1")).collect();
-        let mut parts = FilterParts::default();
+        let mut parts = FilterBuilder::default();
         parts.parse(&tests.join(" and "))?;
         parts.one_of("wiki", ["enwiki"].into_iter())?;
         parts.compile()
     };
     assert!(beside_a_field(63).is_ok());
     let fault = beside_a_field(64).map_err(|error| error.fault);
-    assert_eq!(fault, Err(Fault::TooManyTests(64)));
+    assert_eq!(fault, Err(FilterErrorKind::TooManyTests(64)));
 }
 
 fn one_of(path: &str, values: &[&str]) -> Result<Filter, FilterError> {
-    let mut parts = FilterParts::default();
+    let mut parts = FilterBuilder::default();
     parts.one_of(path, values.iter().copied())?;
     Ok(parts.compile()?.expect("a part"))
 }
@@ -253,7 +259,7 @@ fn one_of(path: &str, values: &[&str]) -> Result<Filter, FilterError> {
 fn a_query_cannot_ask_for_more_values_than_a_filter() {
     let fault = |count| one_of("wiki", &vec!["7"; count]).err().map(|error| error.fault);
     assert_eq!(fault(512), None);
-    assert_eq!(fault(513), Some(Fault::TooManyValues(512)));
+    assert_eq!(fault(513), Some(FilterErrorKind::TooManyValues(512)));
 }
 
 #[test]

@@ -22,15 +22,15 @@ use super::*;
 use crate::{
     drain,
     http::{
-        account::tests::account,
-        carrier::Carrier,
-        delivery::{Delivery, Feed, Terms},
+        account::tests::accounting,
+        carrier::ConnHandle,
+        delivery::{BatchSource, Delivery, DeliveryConfig},
         link::tests::{connected, connected_from},
-        panics::contain,
+        panics::catch_panic,
         settings::Sink::{self, Body, Socket},
     },
-    metrics::{self, HttpMetrics, Registry, StartPlace},
-    subscription::{Batch, Format},
+    metrics::{self, HttpMetrics, Registry, StartPoint},
+    subscription::{Batch, EventFormat},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -40,9 +40,9 @@ const EVENT: usize = 32 * 1024;
 const LARGE_HEADER: usize = 500 * 1024;
 
 /// Always has one more event; counts them.
-struct Endless(Arc<AtomicUsize>);
+struct EndlessSource(Arc<AtomicUsize>);
 
-impl Feed for Endless {
+impl BatchSource for EndlessSource {
     fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
         assert!(number < 1_000_000, "nobody stops this");
@@ -63,9 +63,9 @@ impl Feed for Endless {
 }
 
 /// Breaks.
-struct Broken;
+struct PanickingSource;
 
-impl Feed for Broken {
+impl BatchSource for PanickingSource {
     fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
         panic!("a bug of ours");
     }
@@ -76,16 +76,16 @@ impl Feed for Broken {
 }
 
 /// One connection, served by one kind of feed at any path.
-struct Rig {
+struct ConnectionFixture {
     registry: Registry,
     metrics: HttpMetrics,
-    watch: drain::Watch,
+    watch: drain::DrainWatch,
     taken: Arc<AtomicUsize>,
     broken: bool,
-    port: Arc<Port>,
+    server: Arc<ServerContext>,
 }
 
-impl Rig {
+impl ConnectionFixture {
     fn new(sink: Sink, stall_timeout: Duration) -> Arc<Self> {
         Self::with(sink, stall_timeout, SECOND, false)
     }
@@ -99,15 +99,15 @@ impl Rig {
             watch: drain::channel().1,
             taken: Arc::default(),
             broken,
-            port: Arc::new(Port::open(Rules {
-                limits: Limits {
+            server: Arc::new(ServerContext::open(ListenerConfig {
+                timeouts: Timeouts {
                     stall_timeout,
                     heartbeat: SECOND,
                     head_timeout,
                 },
                 admission: None,
-                lobby: |admission| &admission.lobby,
-                proxies: Proxies::default(),
+                idle_connections: |admission| &admission.idle,
+                proxies: TrustedProxies::default(),
                 proxy_protocol: false,
                 sink,
                 metrics,
@@ -130,27 +130,33 @@ impl Rig {
     async fn connect_with(self: &Arc<Self>, socket: TcpSocket) -> (TcpStream, JoinHandle<()>) {
         let (client, socket) = connected_from(socket).await;
         let peer = client.local_addr().unwrap();
-        let (rig, connections) = (Arc::clone(self), TaskTracker::new());
-        let presence = Presence::new(&self.metrics, connections.token());
+        let (fixture, connections) = (Arc::clone(self), TaskTracker::new());
+        let connection_guard = ConnectionGuard::new(&self.metrics, connections.token());
         let served = async move {
-            let connection = serve(socket, peer, Arc::clone(&rig), Arc::clone(&rig.port), presence);
-            contain(connection, rig.metrics.panics().clone()).await;
+            let connection = serve(
+                socket,
+                peer,
+                Arc::clone(&fixture),
+                Arc::clone(&fixture.server),
+                connection_guard,
+            );
+            catch_panic(connection, fixture.metrics.panics().clone()).await;
             connections.close();
             connections.wait().await;
         };
         (client, tokio::spawn(served))
     }
 
-    fn stream(&self, feed: impl Feed + Unpin + Send + 'static, carrier: Carrier) -> Response {
-        let terms = Terms {
-            format: Format::Sse,
+    fn stream(&self, source: impl BatchSource + Unpin + Send + 'static, handle: ConnHandle) -> Response {
+        let delivery_config = DeliveryConfig {
+            format: EventFormat::Sse,
             heartbeat: SECOND,
             hold_limit: SECOND,
             ends_at_gap: false,
         };
-        let account = account(&self.metrics, StartPlace::Live);
-        let delivery = Delivery::new(feed, terms, self.watch.ticket(), account);
-        carrier.carry(delivery).into_response()
+        let accounting = accounting(&self.metrics, StartPoint::Live);
+        let delivery = Delivery::new(source, delivery_config, self.watch.guard(), accounting);
+        handle.into_body(delivery).into_response()
     }
 
     fn taken(&self) -> usize {
@@ -174,19 +180,19 @@ impl Rig {
     }
 }
 
-impl Answer for Arc<Rig> {
-    fn answer(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
-        let carrier = request.extensions().get::<Carrier>().cloned().unwrap();
+impl RequestHandler for Arc<ConnectionFixture> {
+    fn handle_request(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
+        let handle = request.extensions().get::<ConnHandle>().cloned().unwrap();
         let response = match request.uri().path() {
             "/" => "short".into_response(),
             "/large" => {
-                let mut response = self.stream(Endless(Arc::clone(&self.taken)), carrier);
+                let mut response = self.stream(EndlessSource(Arc::clone(&self.taken)), handle);
                 let large = "x".repeat(LARGE_HEADER).parse().unwrap();
                 response.headers_mut().insert("x", large);
                 response
             }
-            _ if self.broken => self.stream(Broken, carrier),
-            _ => self.stream(Endless(Arc::clone(&self.taken)), carrier),
+            _ if self.broken => self.stream(PanickingSource, handle),
+            _ => self.stream(EndlessSource(Arc::clone(&self.taken)), handle),
         };
         Box::pin(std::future::ready(response))
     }
@@ -198,11 +204,11 @@ async fn ask(client: &mut TcpStream, target: &str) {
 }
 
 /// Until nothing more is taken: what the kernel holds, and what we do.
-async fn until_blocked(rig: &Rig) -> usize {
+async fn until_blocked(fixture: &ConnectionFixture) -> usize {
     let blocked = async {
         let mut before = usize::MAX;
-        while rig.taken() == 0 || before != rig.taken() {
-            before = rig.taken();
+        while fixture.taken() == 0 || before != fixture.taken() {
+            before = fixture.taken();
             // Nothing tells that no more will be taken, but that for so long nothing was.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -212,19 +218,19 @@ async fn until_blocked(rig: &Rig) -> usize {
 }
 
 async fn a_client_that_does_not_read_is_reset_and_the_log_says_why(sink: Sink) {
-    let rig = Rig::new(sink, Duration::from_millis(300));
-    let (mut client, served) = rig.connect().await;
+    let fixture = ConnectionFixture::new(sink, Duration::from_millis(300));
+    let (mut client, served) = fixture.connect().await;
     ask(&mut client, "/stream").await;
     timeout(10 * SECOND, served).await.unwrap().unwrap();
-    rig.assert_ended("stalled");
+    fixture.assert_ended("stalled");
     let mut rest = Vec::new();
     let error = client.read_to_end(&mut rest).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
 }
 
 async fn a_client_that_reads_now_and_then_keeps_its_stream(sink: Sink) {
-    let rig = Rig::new(sink, Duration::from_millis(400));
-    let (mut client, served) = rig.connect().await;
+    let fixture = ConnectionFixture::new(sink, Duration::from_millis(400));
+    let (mut client, served) = fixture.connect().await;
     ask(&mut client, "/stream").await;
     let start = Instant::now();
     let mut some = vec![0; 8 * 1024 * 1024];
@@ -237,14 +243,14 @@ async fn a_client_that_reads_now_and_then_keeps_its_stream(sink: Sink) {
     assert!(!served.is_finished());
     drop(client);
     timeout(10 * SECOND, served).await.unwrap().unwrap();
-    rig.assert_ended("client_closed");
+    fixture.assert_ended("client_closed");
 }
 
 async fn a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing(sink: Sink) {
-    let rig = Rig::new(sink, 60 * SECOND);
-    let (mut client, _served) = rig.connect().await;
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, _served) = fixture.connect().await;
     ask(&mut client, "/stream").await;
-    let taken = until_blocked(&rig).await;
+    let taken = until_blocked(&fixture).await;
     // What the two kernels hold is theirs; of all that was taken, this much arrives without us giving more.
     let mut read = Vec::new();
     let mut some = vec![0; 64 * 1024];
@@ -267,8 +273,8 @@ async fn a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing(sink: S
 }
 
 async fn every_event_is_one_chunk(sink: Sink) {
-    let rig = Rig::new(sink, 60 * SECOND);
-    let (mut client, _served) = rig.connect().await;
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, _served) = fixture.connect().await;
     ask(&mut client, "/stream").await;
     let mut read = vec![0; 20 * EVENT];
     client.read_exact(&mut read).await.unwrap();
@@ -284,10 +290,10 @@ async fn every_event_is_one_chunk(sink: Sink) {
 }
 
 async fn a_head_that_the_socket_does_not_take_at_once_comes_whole(sink: Sink) {
-    let rig = Rig::new(sink, 60 * SECOND);
-    let (mut client, _served) = rig.connect_narrow().await;
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, _served) = fixture.connect_narrow().await;
     ask(&mut client, "/large").await;
-    rig.until_open().await;
+    fixture.until_open().await;
     let mut read = vec![0; LARGE_HEADER + 4 * EVENT];
     client.read_exact(&mut read).await.unwrap();
     let text = String::from_utf8(read).unwrap();
@@ -298,41 +304,41 @@ async fn a_head_that_the_socket_does_not_take_at_once_comes_whole(sink: Sink) {
 }
 
 async fn a_reset_before_the_head_is_out_leaves_nothing_behind(sink: Sink) {
-    let rig = Rig::new(sink, 60 * SECOND);
-    let (mut client, served) = rig.connect_narrow().await;
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, served) = fixture.connect_narrow().await;
     ask(&mut client, "/large").await;
-    rig.until_open().await;
+    fixture.until_open().await;
     client.set_zero_linger().unwrap();
     drop(client);
     timeout(5 * SECOND, served).await.unwrap().unwrap();
-    rig.assert_ended("client_closed");
-    assert_eq!(rig.taken(), 0, "no event before the head");
+    fixture.assert_ended("client_closed");
+    assert_eq!(fixture.taken(), 0, "no event before the head");
 }
 
 async fn a_head_that_is_never_read_stalls(sink: Sink) {
-    let rig = Rig::new(sink, Duration::from_millis(300));
-    let (mut client, served) = rig.connect_narrow().await;
+    let fixture = ConnectionFixture::new(sink, Duration::from_millis(300));
+    let (mut client, served) = fixture.connect_narrow().await;
     ask(&mut client, "/large").await;
     timeout(10 * SECOND, served).await.unwrap().unwrap();
-    rig.assert_ended("stalled");
+    fixture.assert_ended("stalled");
     drop(client);
 }
 
 async fn a_reset_is_noticed_as_a_close_is(sink: Sink) {
-    let rig = Rig::new(sink, 60 * SECOND);
-    let (mut client, served) = rig.connect().await;
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, served) = fixture.connect().await;
     ask(&mut client, "/stream").await;
-    until_blocked(&rig).await;
+    until_blocked(&fixture).await;
     client.set_zero_linger().unwrap();
     drop(client);
     timeout(5 * SECOND, served).await.unwrap().unwrap();
-    rig.assert_ended("client_closed");
+    fixture.assert_ended("client_closed");
 }
 
 async fn a_client_that_closes_its_side_gets_its_answer_but_no_stream(sink: Sink) {
-    let rig = Rig::new(sink, 60 * SECOND);
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
     for (target, end) in [("/", "\r\n\r\nshort"), ("/stream", "\n\n\r\n")] {
-        let (mut client, served) = rig.connect().await;
+        let (mut client, served) = fixture.connect().await;
         ask(&mut client, target).await;
         client.shutdown().await.unwrap();
         let mut text = String::new();
@@ -347,8 +353,8 @@ async fn a_client_that_closes_its_side_gets_its_answer_but_no_stream(sink: Sink)
 }
 
 async fn a_head_that_does_not_come_in_time_is_not_waited_for(sink: Sink) {
-    let rig = Rig::with(sink, 60 * SECOND, Duration::from_millis(200), false);
-    let (mut client, served) = rig.connect().await;
+    let fixture = ConnectionFixture::with(sink, 60 * SECOND, Duration::from_millis(200), false);
+    let (mut client, served) = fixture.connect().await;
     let trickle = async {
         for byte in "GET / HTTP/1.1\r\nhost: test\r\nx: "
             .bytes()
@@ -370,22 +376,28 @@ async fn a_head_that_does_not_come_in_time_is_not_waited_for(sink: Sink) {
 }
 
 async fn a_panic_of_a_stream_gives_its_place_back(sink: Sink) {
-    let rig = Rig::with(sink, 60 * SECOND, SECOND, true);
-    let (mut client, served) = rig.connect().await;
+    let fixture = ConnectionFixture::with(sink, 60 * SECOND, SECOND, true);
+    let (mut client, served) = fixture.connect().await;
     ask(&mut client, "/stream").await;
     timeout(5 * SECOND, served).await.unwrap().unwrap();
-    rig.assert_ended("panicked");
-    let text = metrics::render(&rig.registry).unwrap();
+    fixture.assert_ended("panicked");
+    let text = metrics::render(&fixture.registry).unwrap();
     assert!(text.contains("riverhead_http_panics_total 1\n"), "{text}");
 }
 
 #[tokio::test]
 async fn a_connection_keeps_little_in_its_task() {
-    let rig = Rig::new(Body, SECOND);
+    let fixture = ConnectionFixture::new(Body, SECOND);
     let (client, socket) = connected().await;
     let peer = client.local_addr().unwrap();
-    let presence = Presence::new(&rig.metrics, TaskTracker::new().token());
-    let connection = serve(socket, peer, Arc::clone(&rig), Arc::clone(&rig.port), presence);
+    let connection_guard = ConnectionGuard::new(&fixture.metrics, TaskTracker::new().token());
+    let connection = serve(
+        socket,
+        peer,
+        Arc::clone(&fixture),
+        Arc::clone(&fixture.server),
+        connection_guard,
+    );
     // One more `async fn` on the way has all that it is given twice; with those there were it was 1,800.
     let bytes = size_of_val(&connection);
     assert!(bytes <= 768, "{bytes} bytes");

@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use super::*;
 use crate::{
     drain,
-    http::account::tests::account,
-    metrics::{self, Registry, StartPlace},
+    http::account::tests::accounting,
+    metrics::{self, Registry, StartPoint},
     subscription::{
-        Most, News,
+        BatchLimit, GroupUpdate,
         tests::{Stage, gap},
     },
 };
@@ -32,14 +32,14 @@ const FAR: Duration = Duration::from_secs(86_400);
 
 /// Yields what the test puts in.
 #[derive(Clone, Default)]
-struct Scripted {
+struct ScriptedSource {
     batches: Arc<Mutex<VecDeque<Batch>>>,
     held: Arc<AtomicBool>,
     /// Whether it cannot say where it stands.
     lost: Arc<AtomicBool>,
 }
 
-impl Scripted {
+impl ScriptedSource {
     fn put(&self, bytes: &'static str, events: u32, gaps: usize) {
         let gaps = vec![gap(); gaps];
         let bytes = Bytes::from_static(bytes.as_bytes());
@@ -53,7 +53,7 @@ impl Scripted {
     }
 }
 
-impl Feed for Scripted {
+impl BatchSource for ScriptedSource {
     fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
         self.batches.lock().pop_front().map_or(Poll::Pending, Poll::Ready)
     }
@@ -73,58 +73,58 @@ impl Feed for Scripted {
         })
     }
 
-    fn take_stretch(&mut self, _stretch: &Stretch) -> Option<usize> {
+    fn take_run(&mut self, _stretch: &BatchRun) -> Option<usize> {
         Some(1)
     }
 }
 
 /// Batches that come from a lane.
-fn stretch(batches: [&[u8]; 3]) -> Stretch {
+fn batch_run(batches: [&[u8]; 3]) -> BatchRun {
     let stage = Stage::new();
-    let mut row = stage.row();
+    let mut group_cursor = stage.group_cursor();
     stage.publish(batches.map(<[u8]>::to_vec));
-    let most = Most {
+    let most = BatchLimit {
         batches: 3,
         bytes: usize::MAX,
     };
-    match row.poll_news(&Context::from_waker(Waker::noop()), most) {
-        Poll::Ready(News::Stretch(stretch)) => stretch,
+    match group_cursor.poll_update(&Context::from_waker(Waker::noop()), most) {
+        Poll::Ready(GroupUpdate::BatchRun(batch_run)) => batch_run,
         other => panic!("{other:?}"),
     }
 }
 
-struct Rig {
-    delivery: Delivery<Scripted>,
-    feed: Scripted,
-    signal: drain::Signal,
-    watch: drain::Watch,
+struct DeliveryFixture {
+    delivery: Delivery<ScriptedSource>,
+    source: ScriptedSource,
+    signal: drain::DrainSignal,
+    watch: drain::DrainWatch,
     registry: Registry,
 }
 
-fn rig(change: impl FnOnce(&mut Terms)) -> Rig {
+fn fixture(change: impl FnOnce(&mut DeliveryConfig)) -> DeliveryFixture {
     let (signal, watch) = drain::channel();
     let mut registry = metrics::registry();
     let metrics = metrics::HttpMetrics::register(&mut registry);
-    let mut terms = Terms {
-        format: Format::Sse,
+    let mut delivery_config = DeliveryConfig {
+        format: EventFormat::Sse,
         heartbeat: HEARTBEAT_AFTER,
         hold_limit: HOLD_LIMIT,
         ends_at_gap: false,
     };
-    change(&mut terms);
-    let feed = Scripted::default();
-    let account = account(&metrics, StartPlace::Live);
-    let delivery = Delivery::new(feed.clone(), terms, watch.ticket(), account);
-    Rig {
+    change(&mut delivery_config);
+    let source = ScriptedSource::default();
+    let accounting = accounting(&metrics, StartPoint::Live);
+    let delivery = Delivery::new(source.clone(), delivery_config, watch.guard(), accounting);
+    DeliveryFixture {
         delivery,
-        feed,
+        source,
         signal,
         watch,
         registry,
     }
 }
 
-impl Rig {
+impl DeliveryFixture {
     async fn next(&mut self) -> Option<Bytes> {
         let next = poll_fn(|context| self.delivery.poll_next(context, false)).await;
         next.map(|bytes| bytes.whole(Bytes::from))
@@ -149,116 +149,116 @@ fn text(bytes: &'static str) -> Option<Bytes> {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_stream_is_the_prelude_and_a_heartbeat_without_blank_line_every_15_s() {
-    let mut rig = rig(|_| {});
-    assert_eq!(rig.timed().await, (text(":ok\n\n"), Duration::ZERO));
-    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
-    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    let mut fixture = fixture(|_| {});
+    assert_eq!(fixture.timed().await, (text(":ok\n\n"), Duration::ZERO));
+    assert_eq!(fixture.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    assert_eq!(fixture.timed().await, (text(":\n"), HEARTBEAT_AFTER));
 }
 
 #[tokio::test(start_paused = true)]
 async fn ndjson_has_blank_lines_for_both() {
-    let mut rig = rig(|terms| terms.format = Format::Ndjson);
-    assert_eq!(rig.timed().await, (text("\n"), Duration::ZERO));
-    assert_eq!(rig.timed().await, (text("\n"), HEARTBEAT_AFTER));
+    let mut fixture = fixture(|delivery_config| delivery_config.format = EventFormat::Ndjson);
+    assert_eq!(fixture.timed().await, (text("\n"), Duration::ZERO));
+    assert_eq!(fixture.timed().await, (text("\n"), HEARTBEAT_AFTER));
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_event_puts_the_heartbeat_off() {
-    let mut rig = rig(|_| {});
-    rig.next().await;
+    let mut fixture = fixture(|_| {});
+    fixture.next().await;
     tokio::time::advance(Duration::from_secs(14)).await;
-    rig.feed.put("data: 1\n\n", 1, 0);
-    assert_eq!(rig.next().await, text("data: 1\n\n"));
-    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    fixture.source.put("data: 1\n\n", 1, 0);
+    assert_eq!(fixture.next().await, text("data: 1\n\n"));
+    assert_eq!(fixture.timed().await, (text(":\n"), HEARTBEAT_AFTER));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_new_of_a_stretch_is_counted_and_puts_the_heartbeat_off() {
-    let mut rig = rig(|_| {});
-    let stretch = stretch([b"had", b"data: 1\n\n", b"data: 2\n\n"]);
-    let take = |rig: &mut Rig| rig.delivery.take_stretch(&stretch);
-    assert_eq!(take(&mut rig), None, "before the prelude");
-    rig.next().await;
+    let mut fixture = fixture(|_| {});
+    let batch_run = batch_run([b"had", b"data: 1\n\n", b"data: 2\n\n"]);
+    let take = |fixture: &mut DeliveryFixture| fixture.delivery.take_run(&batch_run);
+    assert_eq!(take(&mut fixture), None, "before the prelude");
+    fixture.next().await;
     tokio::time::advance(Duration::from_secs(14)).await;
-    assert_eq!(take(&mut rig), Some(1));
-    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
-    let text = rig.end();
+    assert_eq!(take(&mut fixture), Some(1));
+    assert_eq!(fixture.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    let text = fixture.end();
     let metric = |line: &str| assert!(text.contains(line), "{text}");
     metric("riverhead_events_sent_total{stream=\"recentchange\"} 2\n");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_ends_or_packs_takes_no_stretch() {
-    let stretch = stretch([b"", b"", b""]);
-    let mut ending = rig(|terms| terms.ends_at_gap = true);
+    let batch_run = batch_run([b"", b"", b""]);
+    let mut ending = fixture(|delivery_config| delivery_config.ends_at_gap = true);
     ending.next().await;
-    ending.feed.put("event: gap\n\n", 0, 1);
+    ending.source.put("event: gap\n\n", 0, 1);
     ending.next().await;
-    assert_eq!(ending.delivery.take_stretch(&stretch), None);
-    let packing = rig(|_| {});
-    let mut delivery = packing.delivery.coded(Coding::Gzip);
+    assert_eq!(ending.delivery.take_run(&batch_run), None);
+    let packing = fixture(|_| {});
+    let mut delivery = packing.delivery.with_coding(ContentCoding::Gzip);
     poll_fn(|context| delivery.poll_next(context, false)).await;
-    assert_eq!(delivery.take_stretch(&stretch), None);
+    assert_eq!(delivery.take_run(&batch_run), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_blocked_socket_gets_neither_events_nor_heartbeats_and_loses_nothing() {
-    let mut rig = rig(|_| {});
-    rig.next().await;
-    rig.feed.put("data: 1\n\n", 1, 0);
-    let blocked = poll_fn(|context| rig.delivery.poll_next(context, true));
+    let mut fixture = fixture(|_| {});
+    fixture.next().await;
+    fixture.source.put("data: 1\n\n", 1, 0);
+    let blocked = poll_fn(|context| fixture.delivery.poll_next(context, true));
     assert!(timeout(FAR, blocked).await.is_err());
-    assert_eq!(rig.next().await, text("data: 1\n\n"));
+    assert_eq!(fixture.next().await, text("data: 1\n\n"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_held_keeps_its_client_on_heartbeats_until_the_limit() {
-    let mut rig = rig(|_| {});
-    rig.feed.held.store(true, Ordering::Relaxed);
-    rig.next().await;
+    let mut fixture = fixture(|_| {});
+    fixture.source.held.store(true, Ordering::Relaxed);
+    fixture.next().await;
     let start = Instant::now();
     let mut heartbeats = 0;
-    while let Some(bytes) = rig.next().await {
+    while let Some(bytes) = fixture.next().await {
         assert_eq!(bytes, ":\n");
         heartbeats += 1;
         if heartbeats == 1 {
-            let text = metrics::render(&rig.registry).unwrap();
+            let text = metrics::render(&fixture.registry).unwrap();
             assert!(text.contains("riverhead_streams_held 1\n"), "{text}");
         }
     }
     assert_eq!((start.elapsed(), heartbeats), (HOLD_LIMIT, 39));
-    let text = rig.end();
+    let text = fixture.end();
     assert!(text.contains("riverhead_streams_held 0\n"), "{text}");
     assert!(text.contains("reason=\"held_too_long\"} 1\n"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn kafka_coming_back_in_time_starts_the_limit_anew() {
-    let mut rig = rig(|_| {});
-    rig.feed.held.store(true, Ordering::Relaxed);
-    rig.next().await;
+    let mut fixture = fixture(|_| {});
+    fixture.source.held.store(true, Ordering::Relaxed);
+    fixture.next().await;
     for held in [true, false, true] {
-        rig.feed.held.store(held, Ordering::Relaxed);
+        fixture.source.held.store(held, Ordering::Relaxed);
         for _ in 0..30 {
-            assert_eq!(rig.next().await, text(":\n"), "450 s are within the limit");
+            assert_eq!(fixture.next().await, text(":\n"), "450 s are within the limit");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_it_when_it_is_due_and_behind_a_whole_batch() {
-    let Rig {
+    let DeliveryFixture {
         mut delivery,
-        feed,
+        source,
         signal,
         watch,
         registry,
-    } = rig(|_| {});
-    let newer = watch.ticket();
+    } = fixture(|_| {});
+    let newer = watch.guard();
     poll_fn(|context| delivery.poll_next(context, false)).await;
     let drain = tokio::spawn(signal.drain(Duration::from_secs(20)));
     tokio::task::yield_now().await;
-    feed.put("data: 1\n\n", 1, 0);
+    source.put("data: 1\n\n", 1, 0);
     let start = Instant::now();
     assert_eq!(
         poll_fn(|context| delivery.poll_next(context, false))
@@ -280,14 +280,14 @@ async fn a_drain_ends_it_when_it_is_due_and_behind_a_whole_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_ends_a_blocked_stream_too() {
-    let mut rig = rig(|_| {});
-    rig.next().await;
-    let Rig {
+    let mut fixture = fixture(|_| {});
+    fixture.next().await;
+    let DeliveryFixture {
         mut delivery,
         signal,
         watch,
         ..
-    } = rig;
+    } = fixture;
     let drain = tokio::spawn(signal.drain(Duration::from_secs(20)));
     let end = poll_fn(|context| delivery.poll_next(context, true));
     assert_eq!(timeout(FAR, end).await, Ok(None));
@@ -297,15 +297,15 @@ async fn a_drain_ends_a_blocked_stream_too() {
 
 #[tokio::test(start_paused = true)]
 async fn a_gap_is_sent_and_then_the_stream_ends_for_who_asked_for_none() {
-    let mut rig = rig(|terms| terms.ends_at_gap = true);
-    rig.next().await;
-    rig.feed.put("data: 1\n\n", 1, 0);
-    rig.feed.put("event: gap\n\n", 0, 1);
-    rig.feed.put("data: 9\n\n", 1, 0);
-    assert_eq!(rig.next().await, text("data: 1\n\n"));
-    assert_eq!(rig.next().await, text("event: gap\n\n"));
-    assert_eq!(rig.next().await, None);
-    let text = rig.end();
+    let mut fixture = fixture(|delivery_config| delivery_config.ends_at_gap = true);
+    fixture.next().await;
+    fixture.source.put("data: 1\n\n", 1, 0);
+    fixture.source.put("event: gap\n\n", 0, 1);
+    fixture.source.put("data: 9\n\n", 1, 0);
+    assert_eq!(fixture.next().await, text("data: 1\n\n"));
+    assert_eq!(fixture.next().await, text("event: gap\n\n"));
+    assert_eq!(fixture.next().await, None);
+    let text = fixture.end();
     assert!(text.contains("reason=\"gap\"} 1\n"), "{text}");
     assert!(
         text.contains("riverhead_gaps_sent_total{reason=\"expired\"} 1\n"),
@@ -315,19 +315,19 @@ async fn a_gap_is_sent_and_then_the_stream_ends_for_who_asked_for_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_gap_is_one_event_like_any_other_for_everybody_else() {
-    let mut rig = rig(|_| {});
-    rig.next().await;
-    rig.feed.put("event: gap\n\n", 0, 1);
-    rig.feed.put("data: 9\n\n", 1, 0);
-    assert_eq!(rig.next().await, text("event: gap\n\n"));
-    assert_eq!(rig.next().await, text("data: 9\n\n"));
+    let mut fixture = fixture(|_| {});
+    fixture.next().await;
+    fixture.source.put("event: gap\n\n", 0, 1);
+    fixture.source.put("data: 9\n\n", 1, 0);
+    assert_eq!(fixture.next().await, text("event: gap\n\n"));
+    assert_eq!(fixture.next().await, text("data: 9\n\n"));
 }
 
-impl Rig {
+impl DeliveryFixture {
     /// The same, for a client that wants to be told where it stands.
     fn telling(self) -> Self {
         Self {
-            delivery: self.delivery.told_within(Some(CHECKPOINT_AFTER)),
+            delivery: self.delivery.with_checkpoint_after(Some(CHECKPOINT_AFTER)),
             ..self
         }
     }
@@ -335,71 +335,71 @@ impl Rig {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_without_an_event_is_told_once_where_it_stands() {
-    let mut rig = rig(|_| {}).telling();
-    rig.next().await;
-    assert_eq!(rig.timed().await, (text(CHECKPOINT), CHECKPOINT_AFTER));
+    let mut fixture = fixture(|_| {}).telling();
+    fixture.next().await;
+    assert_eq!(fixture.timed().await, (text(CHECKPOINT), CHECKPOINT_AFTER));
     for _ in 0..9 {
-        assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+        assert_eq!(fixture.timed().await, (text(":\n"), HEARTBEAT_AFTER));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_has_had_an_id_is_told_nothing_else() {
-    let stretch = stretch([b"had", b"data: 1\n\n", b"data: 2\n\n"]);
+    let batch_run = batch_run([b"had", b"data: 1\n\n", b"data: 2\n\n"]);
     for by_stretch in [false, true] {
-        let mut rig = rig(|_| {}).telling();
-        rig.next().await;
+        let mut fixture = fixture(|_| {}).telling();
+        fixture.next().await;
         if by_stretch {
-            assert_eq!(rig.delivery.take_stretch(&stretch), Some(1));
+            assert_eq!(fixture.delivery.take_run(&batch_run), Some(1));
         } else {
-            rig.feed.put("data: 1\n\n", 1, 0);
-            rig.next().await;
+            fixture.source.put("data: 1\n\n", 1, 0);
+            fixture.next().await;
         }
-        assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+        assert_eq!(fixture.timed().await, (text(":\n"), HEARTBEAT_AFTER));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gap_is_no_id_and_where_it_stands_is_told_as_soon_as_it_is_known() {
-    let mut rig = rig(|_| {}).telling();
-    rig.next().await;
-    rig.feed.put("event: gap\n\n", 0, 1);
-    rig.next().await;
-    rig.feed.lost.store(true, Ordering::Relaxed);
-    assert_eq!(rig.timed().await, (text(":\n"), HEARTBEAT_AFTER));
-    rig.feed.lost.store(false, Ordering::Relaxed);
-    assert_eq!(rig.timed().await, (text(CHECKPOINT), Duration::from_secs(5)));
+    let mut fixture = fixture(|_| {}).telling();
+    fixture.next().await;
+    fixture.source.put("event: gap\n\n", 0, 1);
+    fixture.next().await;
+    fixture.source.lost.store(true, Ordering::Relaxed);
+    assert_eq!(fixture.timed().await, (text(":\n"), HEARTBEAT_AFTER));
+    fixture.source.lost.store(false, Ordering::Relaxed);
+    assert_eq!(fixture.timed().await, (text(CHECKPOINT), Duration::from_secs(5)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_ends_before_its_first_event_says_where_it_stood() {
-    let mut rig = rig(|_| {}).telling();
-    rig.next().await;
-    let drain = tokio::spawn(rig.signal.drain(Duration::from_secs(2)));
-    let mut delivery = rig.delivery;
+    let mut fixture = fixture(|_| {}).telling();
+    fixture.next().await;
+    let drain = tokio::spawn(fixture.signal.drain(Duration::from_secs(2)));
+    let mut delivery = fixture.delivery;
     let mut next = async || {
         let next = poll_fn(|context| delivery.poll_next(context, false)).await;
         next.map(|bytes| bytes.whole(Bytes::from))
     };
     assert_eq!(next().await, text(CHECKPOINT));
     assert_eq!(next().await, None);
-    drop((delivery, rig.watch));
+    drop((delivery, fixture.watch));
     drain.await.unwrap();
-    let metrics = metrics::render(&rig.registry).unwrap();
+    let metrics = metrics::render(&fixture.registry).unwrap();
     assert!(metrics.contains("reason=\"drained\"} 1\n"), "{metrics}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_blocked_socket_is_told_nothing_and_its_stream_ends_all_the_same() {
-    let mut rig = rig(|_| {}).telling();
-    rig.next().await;
-    let blocked = poll_fn(|context| rig.delivery.poll_next(context, true));
+    let mut fixture = fixture(|_| {}).telling();
+    fixture.next().await;
+    let blocked = poll_fn(|context| fixture.delivery.poll_next(context, true));
     assert!(timeout(FAR, blocked).await.is_err());
-    let drain = tokio::spawn(rig.signal.drain(Duration::from_secs(2)));
-    let mut delivery = rig.delivery;
+    let drain = tokio::spawn(fixture.signal.drain(Duration::from_secs(2)));
+    let mut delivery = fixture.delivery;
     let end = poll_fn(|context| delivery.poll_next(context, true));
     assert_eq!(timeout(FAR, end).await, Ok(None));
-    drop((delivery, rig.watch));
+    drop((delivery, fixture.watch));
     drain.await.unwrap();
 }
 
@@ -407,9 +407,9 @@ async fn a_blocked_socket_is_told_nothing_and_its_stream_ends_all_the_same() {
 async fn where_it_stands_is_part_of_a_packed_stream() {
     use std::io::Read;
 
-    let rig = rig(|_| {}).telling();
-    let drain = tokio::spawn(rig.signal.drain(Duration::from_secs(60)));
-    let mut delivery = rig.delivery.coded(Coding::Gzip);
+    let fixture = fixture(|_| {}).telling();
+    let drain = tokio::spawn(fixture.signal.drain(Duration::from_secs(60)));
+    let mut delivery = fixture.delivery.with_coding(ContentCoding::Gzip);
     let mut wire = Vec::new();
     while let Some(bytes) = poll_fn(|context| delivery.poll_next(context, false)).await {
         wire.extend_from_slice(&bytes.whole(Bytes::from));
@@ -419,6 +419,6 @@ async fn where_it_stands_is_part_of_a_packed_stream() {
         .read_to_string(&mut plain)
         .unwrap();
     assert!(plain.starts_with(&format!(":ok\n\n{CHECKPOINT}")), "{plain}");
-    drop((delivery, rig.watch));
+    drop((delivery, fixture.watch));
     drain.await.unwrap();
 }

@@ -1,11 +1,13 @@
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::{partition::TopicPartition, subscription::Reason};
+use crate::{partition::TopicPartition, subscription::GapReason};
 
 async fn explained(error: Error) -> (Response<()>, Value) {
     let request = http::Request::get("/v2/stream/nope?x=1").body(()).unwrap();
-    let (head, body) = Asked::of(&request).explain(error.into_response()).into_parts();
+    let (head, body) = RequestEcho::of(&request)
+        .add_body(error.into_response())
+        .into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     (
         Response::from_parts(head, ()),
@@ -38,7 +40,7 @@ async fn a_gap_is_told_with_its_data() {
         },
         requested: Some(1),
         resumed: Some(9),
-        reason: Reason::Expired,
+        reason: GapReason::Expired,
     };
     let (head, body) = explained(Error::Gap(gap)).await;
     assert_eq!(head.status(), 410);

@@ -5,30 +5,30 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use http::Uri;
 
 use crate::{
-    catalog::{Meaning, Names, Parameter, Selection, decoded},
-    filter::{Filter, FilterParts},
+    catalog::{NameMeaning, Parameter, QueryNames, Selection, decoded},
+    filter::{Filter, FilterBuilder},
     http::{checkpoint, error::Error, since},
     position::{IdForm, Timestamp},
-    subscription::Coding,
+    subscription::ContentCoding,
 };
 
 /// The query. Of thousands of pairs those are kept that mean something.
-pub(super) struct Parameters<'a> {
-    own: [Given<'a>; PARAMETERS],
+pub(super) struct StreamParameters<'a> {
+    own: [ParameterValue<'a>; PARAMETERS],
     /// The first id that is not blank.
     last_event_id: Option<Cow<'a, str>>,
     /// The fields that can be named beside the parameters, and whether by all of the streams.
-    fields: Vec<(&'a (Arc<str>, bool), Given<'a>)>,
+    fields: Vec<(&'a (Arc<str>, bool), ParameterValue<'a>)>,
 }
 
 /// What a name is given, not decoded yet.
 #[derive(Clone, Copy, Default)]
-struct Given<'a> {
+struct ParameterValue<'a> {
     value: Option<&'a str>,
     is_repeated: bool,
 }
 
-impl<'a> Parameters<'a> {
+impl<'a> StreamParameters<'a> {
     /// # Errors
     /// When a name differs from a known one in case, dashes and underscores only: ignored, it would begin another stream than was
     /// meant. Any other unknown name is ignored.
@@ -37,12 +37,15 @@ impl<'a> Parameters<'a> {
         let mut parameters = Self {
             own: Default::default(),
             last_event_id: None,
-            fields: fields.iter().map(|field| (field, Given::default())).collect(),
+            fields: fields
+                .iter()
+                .map(|field| (field, ParameterValue::default()))
+                .collect(),
         };
         let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
             return Ok(parameters);
         };
-        let names = Names::of(fields.iter().map(|(field, _)| &**field));
+        let names = QueryNames::of(fields.iter().map(|(field, _)| &**field));
         // Most pairs are of a few bytes, of which there may be thousands: to go through the bytes costs less than to search for each
         // separator.
         let byte = |at: usize| query.as_bytes().get(at).copied();
@@ -60,13 +63,13 @@ impl<'a> Parameters<'a> {
             let name = start..end;
             start = value.end + 1;
             match meaning {
-                Meaning::Nothing => {}
+                NameMeaning::Nothing => {}
                 // A pair without a name.
                 _ if name.is_empty() => {}
-                Meaning::Field(index) => parameters.fields[index].1.add(&query[value]),
-                Meaning::Parameter(Parameter::LastEventId) => parameters.add_id(&query[value]),
-                Meaning::Parameter(parameter) => parameters.own[parameter as usize].add(&query[value]),
-                Meaning::Slip(meant) => return Err(slip(&query[name], meant)),
+                NameMeaning::Field(index) => parameters.fields[index].1.add(&query[value]),
+                NameMeaning::Parameter(Parameter::LastEventId) => parameters.add_id(&query[value]),
+                NameMeaning::Parameter(parameter) => parameters.own[parameter as usize].add(&query[value]),
+                NameMeaning::Misspelt(meant) => return Err(misspelt(&query[name], meant)),
             }
         }
         Ok(parameters)
@@ -79,7 +82,7 @@ impl<'a> Parameters<'a> {
     }
 
     pub(super) fn since(&self) -> Result<Option<Timestamp>, Error> {
-        match self.one(Parameter::Since, "since")?.as_deref() {
+        match self.single(Parameter::Since, "since")?.as_deref() {
             None | Some("") => Ok(None),
             Some(text) => match since::parse(text) {
                 Some(time) => Ok(Some(time)),
@@ -94,13 +97,13 @@ impl<'a> Parameters<'a> {
 
     /// All that is asked of events: `filter`, and the fields that the streams let be named.
     pub(super) fn filter(&self) -> Result<Option<Filter>, Error> {
-        let mut parts = FilterParts::default();
-        match self.one(Parameter::Filter, "filter")?.as_deref() {
+        let mut parts = FilterBuilder::default();
+        match self.single(Parameter::Filter, "filter")?.as_deref() {
             None | Some("") => {}
             Some(text) => parts.parse(text)?,
         }
         for ((field, by_all), given) in &self.fields {
-            let Some(values) = given.only(field)? else {
+            let Some(values) = given.at_most_one(field)? else {
                 continue;
             };
             if !by_all {
@@ -113,7 +116,7 @@ impl<'a> Parameters<'a> {
     }
 
     pub(super) fn form(&self) -> Result<IdForm, Error> {
-        match self.one(Parameter::Id, "id")?.as_deref() {
+        match self.single(Parameter::Id, "id")?.as_deref() {
             None | Some("json") => Ok(IdForm::Json),
             Some("compact") => Ok(IdForm::Compact),
             Some(_) => Err(Error::BadParameter("'id' is 'json' or 'compact'".to_owned())),
@@ -121,16 +124,16 @@ impl<'a> Parameters<'a> {
     }
 
     /// Not by `Accept-Encoding`, which browsers and libraries send unasked, also those that cannot read a stream so.
-    pub(super) fn coding(&self) -> Result<Coding, Error> {
-        match self.one(Parameter::Encoding, "encoding")?.as_deref() {
-            None | Some("identity") => Ok(Coding::Identity),
-            Some("gzip") => Ok(Coding::Gzip),
+    pub(super) fn coding(&self) -> Result<ContentCoding, Error> {
+        match self.single(Parameter::Encoding, "encoding")?.as_deref() {
+            None | Some("identity") => Ok(ContentCoding::Identity),
+            Some("gzip") => Ok(ContentCoding::Gzip),
             Some(_) => Err(Error::BadParameter("'encoding' is 'gzip', or absent".to_owned())),
         }
     }
 
     pub(super) fn fails_on_gap(&self) -> Result<bool, Error> {
-        match self.one(Parameter::OnGap, "on_gap")?.as_deref() {
+        match self.single(Parameter::OnGap, "on_gap")?.as_deref() {
             None => Ok(false),
             Some("fail") => Ok(true),
             Some(_) => Err(Error::BadParameter("'on_gap' is 'fail', or absent".to_owned())),
@@ -138,7 +141,7 @@ impl<'a> Parameters<'a> {
     }
 
     pub(super) fn shows_canaries(&self) -> Result<bool, Error> {
-        match self.one(Parameter::Canary, "canary")?.as_deref() {
+        match self.single(Parameter::Canary, "canary")?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
@@ -146,7 +149,7 @@ impl<'a> Parameters<'a> {
     }
 
     pub(super) fn checkpoint(&self) -> Result<Option<Duration>, Error> {
-        let Some(text) = self.one(Parameter::Checkpoint, "checkpoint")? else {
+        let Some(text) = self.single(Parameter::Checkpoint, "checkpoint")? else {
             return Ok(None);
         };
         let wait = checkpoint::parse(&text);
@@ -154,19 +157,19 @@ impl<'a> Parameters<'a> {
             .ok_or_else(|| Error::BadParameter(checkpoint::EXPECTED.to_owned()))
     }
 
-    fn one(&self, parameter: Parameter, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
-        self.own[parameter as usize].only(name)
+    fn single(&self, parameter: Parameter, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
+        self.own[parameter as usize].at_most_one(name)
     }
 }
 
-impl<'a> Given<'a> {
+impl<'a> ParameterValue<'a> {
     fn add(&mut self, value: &'a str) {
         self.is_repeated = self.value.is_some();
         self.value.get_or_insert(value);
     }
 
     /// Returns the value, of which there must be one at most.
-    fn only(&self, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
+    fn at_most_one(&self, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
         if self.is_repeated {
             return Err(Error::BadParameter(format!("'{name}' is given more than once")));
         }
@@ -180,7 +183,7 @@ fn end_of_pair(query: &str, value: usize) -> usize {
     length.map_or(query.len(), |length| value + length)
 }
 
-fn slip(name: &str, meant: &str) -> Error {
+fn misspelt(name: &str, meant: &str) -> Error {
     let name = decoded(name);
     Error::BadParameter(format!("there is no '{name}'; did you mean '{meant}'?"))
 }

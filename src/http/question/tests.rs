@@ -3,10 +3,10 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::*;
-use crate::position::Place;
+use crate::position::PartitionPosition;
 use crate::{
     catalog::{Catalog, LAST_EVENT_ID, Stream},
-    position::Mark,
+    position::LogPosition,
 };
 
 const NOW: Timestamp = 1_790_487_705_415;
@@ -17,25 +17,25 @@ fn selection() -> Selection {
     Catalog::new(vec![stream]).unwrap().select("changes").unwrap()
 }
 
-fn ask(target: &str, header: Option<&str>) -> Result<Question, Error> {
+fn ask(target: &str, header: Option<&str>) -> Result<StreamQuery, Error> {
     let mut headers = HeaderMap::new();
     if let Some(id) = header {
         headers.insert("last-event-id", HeaderValue::from_str(id).unwrap());
     }
-    Question::read(&headers, &target.parse().unwrap(), &selection(), NOW)
+    StreamQuery::read(&headers, &target.parse().unwrap(), &selection(), NOW)
 }
 
 /// Where the one entry of the position stands.
-fn offset(question: &Question) -> i64 {
-    match question
+fn offset(query: &StreamQuery) -> i64 {
+    match query
         .position
         .as_ref()
         .map(|position| position.entries.as_slice())
     {
         Some(
             [
-                Entry {
-                    place: Place::At(Mark { offset, .. }),
+                PositionEntry {
+                    place: PartitionPosition::At(LogPosition { offset, .. }),
                     ..
                 },
             ],
@@ -55,24 +55,26 @@ fn escaped(text: &str) -> String {
 #[test]
 fn the_header_wins_over_the_query_and_both_over_since() {
     let target = format!("/?since=2018-06-14&lastEventId={}", escaped(&id(7)));
-    let question = ask(&target, Some(&id(8))).unwrap();
-    assert_eq!((offset(&question), question.since), (8, None));
-    let question = ask(&target, None).unwrap();
-    assert_eq!((offset(&question), question.since), (7, None));
-    assert_eq!(question.start(), StartPlace::Id);
+    let query = ask(&target, Some(&id(8))).unwrap();
+    assert_eq!((offset(&query), query.since), (8, None));
+    let query = ask(&target, None).unwrap();
+    assert_eq!((offset(&query), query.since), (7, None));
+    assert_eq!(query.start(), StartPoint::Id);
 }
 
 #[test]
 fn the_topics_of_a_compact_id_are_found_by_their_tags() {
     let compact = |topics: &[&str]| {
-        let entries = topics.iter().map(|topic| ((*topic).into(), 0, Place::Since(5)));
+        let entries = topics
+            .iter()
+            .map(|topic| ((*topic).into(), 0, PartitionPosition::Since(5)));
         let mut id = Vec::new();
-        position::Composer::new(IdForm::Compact, entries).write(&mut id);
+        position::IdWriter::new(IdForm::Compact, entries).write(&mut id);
         String::from_utf8(id).unwrap()
     };
     let entries = |topics: &[&str]| {
-        let question = ask("/", Some(&compact(topics)))?;
-        Ok::<_, Error>(question.position.map(|position| position.entries.len()))
+        let query = ask("/", Some(&compact(topics)))?;
+        Ok::<_, Error>(query.position.map(|position| position.entries.len()))
     };
     assert_eq!(entries(&["eqiad.changes"]).unwrap(), Some(1));
     assert_eq!(entries(&["eqiad.changes", "old.changes"]).unwrap(), Some(1));
@@ -80,7 +82,7 @@ fn the_topics_of_a_compact_id_are_found_by_their_tags() {
     let many: Vec<_> = (0..1000).map(|topic| format!("foreign-{topic}")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     match entries(&many) {
-        Err(Error::TopicNotAvailable { asked, .. }) => assert_eq!(asked.len(), MOST_TOLD),
+        Err(Error::TopicNotAvailable { requested, .. }) => assert_eq!(requested.len(), MAX_LISTED),
         other => panic!("{other:?}"),
     }
 }
@@ -90,19 +92,16 @@ fn a_blank_header_is_what_a_client_sends_that_has_seen_nothing_yet() {
     let target = format!("/?last_event_id={}", escaped(&id(7)));
     for blank in ["", " ", "\t"] {
         assert_eq!(offset(&ask(&target, Some(blank)).unwrap()), 7);
-        let question = ask("/", Some(blank)).unwrap();
-        assert_eq!(
-            (question.position.as_ref(), question.start()),
-            (None, StartPlace::Live)
-        );
+        let query = ask("/", Some(blank)).unwrap();
+        assert_eq!((query.position.as_ref(), query.start()), (None, StartPoint::Live));
     }
 }
 
 #[test]
 fn an_id_without_entries_is_no_position() {
-    let question = ask("/?since=1000", Some("[]")).unwrap();
-    assert_eq!((question.position.as_ref(), question.since), (None, Some(1000)));
-    assert_eq!(question.start(), StartPlace::Since);
+    let query = ask("/?since=1000", Some("[]")).unwrap();
+    assert_eq!((query.position.as_ref(), query.since), (None, Some(1000)));
+    assert_eq!(query.start(), StartPoint::Since);
 }
 
 #[test]
@@ -118,8 +117,8 @@ fn a_stream_that_changed_its_topics_goes_on_at_the_time_where_they_ended() {
     assert_eq!(offset(&ask("/", Some(both)).unwrap()), 7);
     let old = r#"[{"topic":"old.changes","partition":0,"offset":1,"timestamp":500},
                   {"topic":"old.changes","partition":1,"timestamp":900}]"#;
-    let question = ask("/?since=100", Some(&old.replace('\n', " "))).unwrap();
-    assert_eq!((question.position.as_ref(), question.since), (None, Some(900)));
+    let query = ask("/?since=100", Some(&old.replace('\n', " "))).unwrap();
+    assert_eq!((query.position.as_ref(), query.since), (None, Some(900)));
 }
 
 #[test]
@@ -137,8 +136,8 @@ fn filter_of(list: &str, target: &str) -> Result<Option<String>, Error> {
     let mut pages = Stream::new("pages", ["pages"]);
     pages.filter_fields = vec!["wiki".into()];
     let selection = Catalog::new(vec![edits, pages]).unwrap().select(list).unwrap();
-    let question = Question::read(&HeaderMap::new(), &target.parse().unwrap(), &selection, NOW)?;
-    Ok(question.filter.map(|filter| filter.to_string()))
+    let query = StreamQuery::read(&HeaderMap::new(), &target.parse().unwrap(), &selection, NOW)?;
+    Ok(query.filter.map(|filter| filter.to_string()))
 }
 
 #[test]
@@ -175,8 +174,8 @@ fn with_fields(fields: &[&str]) -> Selection {
     Catalog::new(vec![stream]).unwrap().select("changes").unwrap()
 }
 
-fn ask_with_fields(fields: &[&str], target: &str) -> Result<Question, Error> {
-    Question::read(
+fn ask_with_fields(fields: &[&str], target: &str) -> Result<StreamQuery, Error> {
+    StreamQuery::read(
         &HeaderMap::new(),
         &target.parse().unwrap(),
         &with_fields(fields),
@@ -187,10 +186,10 @@ fn ask_with_fields(fields: &[&str], target: &str) -> Result<Question, Error> {
 #[test]
 fn the_id_is_taken_under_every_name_that_clients_have_for_it() {
     for name in LAST_EVENT_ID {
-        let question = ask(&format!("/?{name}={}", escaped(&id(7))), None).unwrap();
-        assert_eq!(offset(&question), 7, "{name}");
-        let question = ask(&format!("/?{name}=&since=2018-06-14"), None).unwrap();
-        assert_eq!(question.start(), StartPlace::Since, "{name}");
+        let query = ask(&format!("/?{name}={}", escaped(&id(7))), None).unwrap();
+        assert_eq!(offset(&query), 7, "{name}");
+        let query = ask(&format!("/?{name}=&since=2018-06-14"), None).unwrap();
+        assert_eq!(query.start(), StartPoint::Since, "{name}");
     }
 }
 
@@ -217,10 +216,10 @@ fn a_slip_in_a_name_is_told_with_the_name_that_was_meant() {
 
 #[test]
 fn a_field_keeps_its_name_from_a_slip_and_from_a_later_parameter() {
-    let question = ask_with_fields(&["Since", "lastEventID"], "/?Since=x&lastEventID=y").unwrap();
-    assert_eq!(question.position, None);
-    let filter = question.filter.unwrap().to_string();
+    let query = ask_with_fields(&["Since", "lastEventID"], "/?Since=x&lastEventID=y").unwrap();
+    assert_eq!(query.position, None);
+    let filter = query.filter.unwrap().to_string();
     assert_eq!(filter, r#""Since" in ("x") and "lastEventID" in ("y")"#);
-    let question = ask_with_fields(&["checkpoint"], "/?checkpoint=yes").unwrap();
-    assert_eq!(question.filter.unwrap().to_string(), r#""checkpoint" in ("yes")"#);
+    let query = ask_with_fields(&["checkpoint"], "/?checkpoint=yes").unwrap();
+    assert_eq!(query.filter.unwrap().to_string(), r#""checkpoint" in ("yes")"#);
 }

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use super::{Clock, instant, offset};
+use super::{TimeOfDay, instant, offset};
 use crate::position::Timestamp;
 
 /// Returns the time that `text` means; of a year or a month alone its beginning. `None` when it means none.
@@ -10,7 +10,7 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
     let mut text = Scanner(text.as_bytes());
     let (day, is_whole) = date(&mut text)?;
     if text.0.is_empty() {
-        return instant(day, Clock::MIDNIGHT, 0);
+        return instant(day, TimeOfDay::MIDNIGHT, 0);
     }
     if !is_whole || !(text.skip(b"Tt") || text.skip(b" ")) {
         return None;
@@ -53,7 +53,7 @@ fn year(text: &mut Scanner<'_>) -> Option<i16> {
 }
 
 /// `12`, `12:00`, `12:00:00` or `12:00:00.123`, also without colons or with a comma. What is finer than milliseconds is cut off.
-fn clock(text: &mut Scanner<'_>) -> Option<Clock> {
+fn clock(text: &mut Scanner<'_>) -> Option<TimeOfDay> {
     let hour = text.number(2)?;
     let is_basic = text.digits_ahead() > 0;
     let (mut minute, mut second, mut millis) = (0, 0, 0);
@@ -66,7 +66,7 @@ fn clock(text: &mut Scanner<'_>) -> Option<Clock> {
             }
         }
     }
-    Clock::new(hour, minute, second, millis)
+    TimeOfDay::new(hour, minute, second, millis)
 }
 
 /// Returns how many minutes ahead of UTC it says that it is: nothing is UTC, as `Z` is. A space is the plus that a form decoder
@@ -102,7 +102,7 @@ impl Scanner<'_> {
 
     /// How many digits come next, as far as that makes a difference.
     fn digits_ahead(&self) -> usize {
-        digits(&self.0[..self.0.len().min(MOST_DIGITS)])
+        digits(&self.0[..self.0.len().min(MAX_DIGITS)])
     }
 
     /// Takes exactly so many digits, of at least as many.
@@ -135,4 +135,4 @@ fn digits(text: &[u8]) -> usize {
 }
 
 /// More than any number has.
-const MOST_DIGITS: usize = 7;
+const MAX_DIGITS: usize = 7;

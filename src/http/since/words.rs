@@ -3,13 +3,13 @@
 
 use jiff::civil::{Date, Weekday};
 
-use super::{Clock, instant, offset};
+use super::{TimeOfDay, instant, offset};
 use crate::position::Timestamp;
 
 /// Returns the time that `text` means. `None` when it means none: when anything in it is not understood, comes twice, or
 /// contradicts the rest.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
-    let mut parts = Parts::default();
+    let mut parts = DateParts::default();
     let text = text.split_once('(').map_or(
         text,
         |(text, comment)| {
@@ -24,22 +24,22 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
 
 /// What the words have said so far.
 #[derive(Default)]
-struct Parts<'a> {
+struct DateParts<'a> {
     weekday: Option<Weekday>,
     month: Option<i8>,
     /// Days and years, which come in either order.
     numbers: Vec<&'a str>,
-    clock: Option<Clock>,
+    clock: Option<TimeOfDay>,
     /// Minutes ahead of UTC.
     zone: Option<i64>,
     /// Whether the zone has an offset of its own.
     has_offset: bool,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> DateParts<'a> {
     fn take(&mut self, word: &'a str) -> Option<()> {
         if word.contains(':') {
-            return once(&mut self.clock, clock(word)?);
+            return set_once(&mut self.clock, clock(word)?);
         }
         if word.bytes().all(|byte| byte.is_ascii_digit()) {
             return self.take_number(word);
@@ -47,11 +47,11 @@ impl<'a> Parts<'a> {
         if let Some(ahead) = signed(word) {
             return self.take_offset(ahead);
         }
-        if let Some(month) = place_of(word, &MONTHS) {
-            return once(&mut self.month, month + 1);
+        if let Some(month) = index_of(word, &MONTHS) {
+            return set_once(&mut self.month, month + 1);
         }
-        if let Some(weekday) = place_of(word, &WEEKDAYS) {
-            return once(&mut self.weekday, Weekday::from_monday_zero_offset(weekday).ok()?);
+        if let Some(weekday) = index_of(word, &WEEKDAYS) {
+            return set_once(&mut self.weekday, Weekday::from_monday_zero_offset(weekday).ok()?);
         }
         self.take_zone(word)
     }
@@ -77,7 +77,7 @@ impl<'a> Parts<'a> {
         let at = word.find(['+', '-']).unwrap_or(word.len());
         let (name, ahead) = word.split_at(at);
         let known = ZONES.iter().find(|(zone, _)| zone.eq_ignore_ascii_case(name))?;
-        once(&mut self.zone, known.1 * 60)?;
+        set_once(&mut self.zone, known.1 * 60)?;
         match ahead {
             "" => self.clock.map(drop),
             ahead => self.take_offset(signed(ahead)?),
@@ -103,14 +103,14 @@ impl<'a> Parts<'a> {
         }
         instant(
             date,
-            self.clock.unwrap_or(Clock::MIDNIGHT),
+            self.clock.unwrap_or(TimeOfDay::MIDNIGHT),
             self.zone.unwrap_or(0),
         )
     }
 }
 
 /// Sets what is not set.
-fn once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
+fn set_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
@@ -125,14 +125,16 @@ fn year_of(text: &str) -> Option<i16> {
     }
 }
 
-fn clock(word: &str) -> Option<Clock> {
+fn clock(word: &str) -> Option<TimeOfDay> {
     let (whole, fraction) = word.split_once('.').unwrap_or((word, "0"));
     let numbers: Option<Vec<i64>> = whole.split(':').map(two_digits).collect();
     let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
     let millis: String = fraction.chars().chain("00".chars()).take(3).collect();
     match numbers?.as_slice() {
-        [hour, minute] if whole == word => Clock::new(*hour, *minute, 0, 0),
-        [hour, minute, second] if is_fraction => Clock::new(*hour, *minute, *second, millis.parse().ok()?),
+        [hour, minute] if whole == word => TimeOfDay::new(*hour, *minute, 0, 0),
+        [hour, minute, second] if is_fraction => {
+            TimeOfDay::new(*hour, *minute, *second, millis.parse().ok()?)
+        }
         _ => None,
     }
 }
@@ -158,7 +160,7 @@ fn hours_and_minutes(digits: &str) -> Option<i64> {
 }
 
 /// Returns which of these the word is, written out or by its first three letters.
-fn place_of(word: &str, names: &[&str]) -> Option<i8> {
+fn index_of(word: &str, names: &[&str]) -> Option<i8> {
     let is_name = |name: &&str| {
         word.eq_ignore_ascii_case(name) || (word.len() == 3 && name[..3].eq_ignore_ascii_case(word))
     };

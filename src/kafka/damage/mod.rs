@@ -3,7 +3,7 @@
 //!
 //! librdkafka stands still at such a place, often without an error, and does not tell where it ends. What counts is that
 //! answers come, the log goes on, and the position does not move. Whoever meets that, the tail or a reader of history,
-//! [suspects](Damage::suspect) the place; a thread with a client of its own makes sure and finds the next offset that can be read
+//! [suspects](DamageTracker::request_search) the place; a thread with a client of its own makes sure and finds the next offset that can be read
 //! ([`search`]). The range is then known to all readers of that log, who go around it and tell their clients.
 //!
 //! Not here: what a client is told (`subscription::part`).
@@ -12,7 +12,7 @@ mod probe;
 mod search;
 mod searcher;
 
-pub(super) use probe::{NEAR, is_astray, is_damage};
+pub(super) use probe::{MAX_OFFSET_GAP, is_damage, is_implausible_offset};
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,27 +28,27 @@ use std::{
 use parking_lot::Mutex;
 use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
 
-use super::{connect::Shared, reader::Token};
+use super::{connect::ClusterShared, reader::ShutdownGuard};
 use crate::{partition::PartitionLog, position::Offset};
 
 /// What is known to be unreadable in the logs of one cluster, and the way to have a place looked at.
 #[derive(Default)]
-pub(super) struct Damage {
-    known: Mutex<HashMap<LogKey, Known>>,
+pub(super) struct DamageTracker {
+    known: Mutex<HashMap<LogKey, DamagedLog>>,
     /// Whether anything is: nearly always nothing, and then nobody takes the lock.
     any: AtomicBool,
     /// The logs that are being looked at, or wait for it.
     pending: Mutex<HashSet<LogKey>>,
     /// Whether a quota held back an answer to a search.
-    hindered: AtomicBool,
+    throttled: AtomicBool,
     /// Gone before the thread has started, and when the cluster is closed.
-    suspicions: Mutex<Option<mpsc::SyncSender<Suspicion>>>,
+    requests: Mutex<Option<mpsc::SyncSender<SearchRequest>>>,
 }
 
 /// A log by identity.
 type LogKey = usize;
 
-struct Known {
+struct DamagedLog {
     /// Keeps the key from becoming another log's.
     log: Weak<PartitionLog>,
     /// Sorted, and apart from each other.
@@ -58,74 +58,78 @@ struct Known {
 }
 
 /// A place where reading does not go on.
-struct Suspicion {
+struct SearchRequest {
     log: Arc<PartitionLog>,
     from: Offset,
     /// What librdkafka said, if anything.
     code: Option<RDKafkaErrorCode>,
-    reply: Reply,
+    reply: OutcomeCallback,
 }
 
 /// Who hears what came of a suspicion. It is called once, on the searching thread or at once.
-pub(super) type Reply = Box<dyn FnOnce(Verdict) + Send>;
+pub(super) type OutcomeCallback = Box<dyn FnOnce(SearchOutcome) + Send>;
 
 /// What came of a suspicion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum SearchOutcome {
     /// Nothing of these offsets can be read.
     Unreadable(Range<Offset>),
     /// It can be read, or the brokers did not answer: try again, after a pause.
     Unknown,
 }
 
-impl Damage {
+impl DamageTracker {
     /// Starts the thread that looks; it ends when this is [closed](Self::close).
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(super) fn spawn(config: ClientConfig, shared: &Shared, token: Token) -> io::Result<()> {
-        let (suspicions, inbox) = mpsc::sync_channel(MOST_SUSPICIONS);
-        searcher::spawn(config, shared.clone(), inbox, token)?;
-        *shared.damage.suspicions.lock() = Some(suspicions);
+    pub(super) fn spawn(
+        config: ClientConfig,
+        shared: &ClusterShared,
+        shutdown_guard: ShutdownGuard,
+    ) -> io::Result<()> {
+        let (requests, inbox) = mpsc::sync_channel(MAX_REQUESTS);
+        searcher::spawn(config, shared.clone(), inbox, shutdown_guard)?;
+        *shared.damage.requests.lock() = Some(requests);
         Ok(())
     }
 
     /// Looks at no more places.
     pub(super) fn close(&self) {
-        self.suspicions.lock().take();
+        self.requests.lock().take();
     }
 
     fn is_closed(&self) -> bool {
-        self.suspicions.lock().is_none()
+        self.requests.lock().is_none()
     }
 
     /// Has a place looked at where reading does not go on. Until there is an answer, more suspicions of the same log are
-    /// answered with [`Verdict::Unknown`].
-    pub(super) fn suspect(
+    /// answered with [`SearchOutcome::Unknown`].
+    pub(super) fn request_search(
         &self,
         log: &Arc<PartitionLog>,
         from: Offset,
         code: Option<RDKafkaErrorCode>,
-        reply: Reply,
+        reply: OutcomeCallback,
     ) {
-        let suspicions = self.suspicions.lock();
-        let Some(suspicions) = &*suspicions else {
-            return reply(Verdict::Unknown);
+        let requests = self.requests.lock();
+        let Some(requests) = &*requests else {
+            return reply(SearchOutcome::Unknown);
         };
         if !self.admit(log, code.is_some()) {
-            return reply(Verdict::Unknown);
+            return reply(SearchOutcome::Unknown);
         }
-        let suspicion = Suspicion {
+        let request = SearchRequest {
             log: Arc::clone(log),
             from,
             code,
             reply,
         };
-        if let Err(mpsc::TrySendError::Full(suspicion) | mpsc::TrySendError::Disconnected(suspicion)) =
-            suspicions.try_send(suspicion)
+        if let Err(mpsc::TrySendError::Full(request) | mpsc::TrySendError::Disconnected(request)) =
+            requests.try_send(request)
         {
             self.pending.lock().remove(&key(log));
-            (suspicion.reply)(Verdict::Unknown);
+            (request.reply)(SearchOutcome::Unknown);
         }
     }
 
@@ -137,7 +141,7 @@ impl Damage {
     }
 
     /// The unreadable range that `offset` lies in, as far as is known.
-    pub(super) fn at(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Range<Offset>> {
+    pub(super) fn range_at(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Range<Offset>> {
         let any = self.any.load(Ordering::Acquire);
         let known = any.then(|| self.known.lock())?;
         let ranges = &known.get(&key(log))?.ranges;
@@ -161,7 +165,7 @@ impl Damage {
 
     /// Notes a range found on `leader`; what is known around it then, and how many offsets of it are news. Ranges found on
     /// another broker are forgotten.
-    fn note(
+    fn insert(
         &self,
         log: &Arc<PartitionLog>,
         range: Range<Offset>,
@@ -169,7 +173,7 @@ impl Damage {
     ) -> (Range<Offset>, Offset) {
         let mut logs = self.known.lock();
         logs.retain(|_, known| known.log.upgrade().is_some_and(|log| !log.is_replaced()));
-        let known = logs.entry(key(log)).or_insert_with(|| Known {
+        let known = logs.entry(key(log)).or_insert_with(|| DamagedLog {
             log: Arc::downgrade(log),
             ranges: Vec::new(),
             leader,
@@ -185,7 +189,7 @@ impl Damage {
     }
 
     /// Forgets what was found on a broker that does not lead the partition any more: the next one's disk may be whole.
-    pub(super) fn led_by(&self, log: &Arc<PartitionLog>, leader: Option<i32>) {
+    pub(super) fn set_leader(&self, log: &Arc<PartitionLog>, leader: Option<i32>) {
         if leader.is_none() || !self.any.load(Ordering::Acquire) {
             return;
         }
@@ -196,11 +200,11 @@ impl Damage {
     }
 
     /// Notes that a quota held back an answer to a search: what did not come may be whole.
-    pub(super) fn hindered(&self) {
-        self.hindered.store(true, Ordering::Release);
+    pub(super) fn record_throttled(&self) {
+        self.throttled.store(true, Ordering::Release);
     }
 
-    fn done(&self, log: &Arc<PartitionLog>) {
+    fn finish(&self, log: &Arc<PartitionLog>) {
         self.pending.lock().remove(&key(log));
     }
 }
@@ -227,7 +231,7 @@ fn key(log: &Arc<PartitionLog>) -> LogKey {
 }
 
 /// Places that wait to be looked at; a disk that fails as a whole is no matter of single batches.
-const MOST_SUSPICIONS: usize = 64;
+const MAX_REQUESTS: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -244,14 +248,14 @@ mod tests {
 
     #[test]
     fn readers_go_around_what_is_known() {
-        let (damage, log, other) = (Damage::default(), log(), log());
+        let (damage, log, other) = (DamageTracker::default(), log(), log());
         assert_eq!(damage.clip(&log, (0, 1024)), (0, 1024));
-        assert_eq!(damage.note(&log, 100..200, Some(1)), (100..200, 100));
-        assert_eq!(damage.note(&log, 500..600, Some(1)), (500..600, 100));
-        assert_eq!(damage.at(&log, 99), None);
-        assert_eq!(damage.at(&log, 100), Some(100..200));
-        assert_eq!(damage.at(&log, 200), None);
-        assert_eq!(damage.at(&other, 100), None);
+        assert_eq!(damage.insert(&log, 100..200, Some(1)), (100..200, 100));
+        assert_eq!(damage.insert(&log, 500..600, Some(1)), (500..600, 100));
+        assert_eq!(damage.range_at(&log, 99), None);
+        assert_eq!(damage.range_at(&log, 100), Some(100..200));
+        assert_eq!(damage.range_at(&log, 200), None);
+        assert_eq!(damage.range_at(&other, 100), None);
         assert_eq!(damage.clip(&log, (0, 1024)), (0, 100));
         assert_eq!(damage.clip(&log, (150, 1024)), (200, 500));
         assert_eq!(damage.clip(&log, (600, 1024)), (600, 1024));
@@ -259,34 +263,34 @@ mod tests {
 
     #[test]
     fn ranges_that_touch_are_one() {
-        let (damage, log) = (Damage::default(), log());
-        damage.note(&log, 100..200, None);
-        damage.note(&log, 300..400, None);
-        assert_eq!(damage.note(&log, 200..300, None), (100..400, 100));
-        assert_eq!(damage.note(&log, 50..150, None), (50..400, 50));
-        assert_eq!(damage.at(&log, 399), Some(50..400));
+        let (damage, log) = (DamageTracker::default(), log());
+        damage.insert(&log, 100..200, None);
+        damage.insert(&log, 300..400, None);
+        assert_eq!(damage.insert(&log, 200..300, None), (100..400, 100));
+        assert_eq!(damage.insert(&log, 50..150, None), (50..400, 50));
+        assert_eq!(damage.range_at(&log, 399), Some(50..400));
     }
 
     #[test]
     fn another_leader_has_another_disk() {
-        let (damage, log) = (Damage::default(), log());
-        damage.note(&log, 100..200, Some(1));
-        damage.led_by(&log, Some(1));
-        damage.led_by(&log, None);
-        assert_eq!(damage.at(&log, 100), Some(100..200));
-        damage.led_by(&log, Some(2));
-        assert_eq!(damage.at(&log, 100), None);
-        damage.note(&log, 100..200, Some(1));
-        assert_eq!(damage.note(&log, 300..400, Some(2)), (300..400, 100));
-        assert_eq!(damage.at(&log, 100), None);
+        let (damage, log) = (DamageTracker::default(), log());
+        damage.insert(&log, 100..200, Some(1));
+        damage.set_leader(&log, Some(1));
+        damage.set_leader(&log, None);
+        assert_eq!(damage.range_at(&log, 100), Some(100..200));
+        damage.set_leader(&log, Some(2));
+        assert_eq!(damage.range_at(&log, 100), None);
+        damage.insert(&log, 100..200, Some(1));
+        assert_eq!(damage.insert(&log, 300..400, Some(2)), (300..400, 100));
+        assert_eq!(damage.range_at(&log, 100), None);
     }
 
     #[test]
     fn a_closed_cluster_looks_at_nothing_and_keeps_nobody_waiting() {
-        let (damage, log) = (Damage::default(), log());
+        let (damage, log) = (DamageTracker::default(), log());
         let (sender, receiver) = mpsc::channel();
-        let reply = Box::new(move |verdict| assert_eq!(sender.send(verdict), Ok(())));
-        damage.suspect(&log, 0, None, reply);
-        assert_eq!(receiver.try_recv(), Ok(Verdict::Unknown));
+        let reply = Box::new(move |outcome| assert_eq!(sender.send(outcome), Ok(())));
+        damage.request_search(&log, 0, None, reply);
+        assert_eq!(receiver.try_recv(), Ok(SearchOutcome::Unknown));
     }
 }

@@ -5,23 +5,23 @@ use std::{ops::Range, time::Duration};
 use crate::position::Offset;
 
 /// Tries offsets of one partition.
-pub(super) trait Probe {
+pub(super) trait OffsetProbe {
     /// Reads on from `from`; the first place that cannot be read, `None` when there is none up to the end, or for a while.
-    fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Unsure>;
+    fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Inconclusive>;
 
     /// Begins at `offset`, and waits for what comes first. `thorough` waits longer before it says that nothing does.
-    fn look(&mut self, offset: Offset, thorough: bool) -> Result<Seen, Unsure>;
+    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult, Inconclusive>;
 
     /// The end of the log.
-    fn end(&mut self) -> Result<Offset, Unsure>;
+    fn end(&mut self) -> Result<Offset, Inconclusive>;
 
     /// Waits before the next try.
-    fn rest(&mut self, pause: Duration) -> Result<(), Unsure>;
+    fn pause(&mut self, pause: Duration) -> Result<(), Inconclusive>;
 }
 
 /// What came first behind an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(super) enum ProbeResult {
     /// A record, or the end of the log.
     Readable,
     /// Nothing, although the broker answers and the log goes on; the batch that fails begins here, if that is known.
@@ -30,147 +30,154 @@ pub(super) enum Seen {
 
 /// It could not be found out: the broker does not answer, the cluster is being closed, or nothing behind the place can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unsure;
+pub(super) struct Inconclusive;
 
 /// The first range at or behind `from` that cannot be read; `None` when reading goes on.
-pub(super) fn find(probe: &mut impl Probe, from: Offset) -> Result<Option<Range<Offset>>, Unsure> {
+pub(super) fn find(
+    probe: &mut impl OffsetProbe,
+    from: Offset,
+) -> Result<Option<Range<Offset>>, Inconclusive> {
     let Some(start) = probe.scan(from)? else {
         return Ok(None);
     };
-    for pause in CONFIRM {
-        probe.rest(pause)?;
-        if probe.look(start, true)? == Seen::Readable {
+    for pause in CONFIRM_PAUSES {
+        probe.pause(pause)?;
+        if probe.try_offset(start, true)? == ProbeResult::Readable {
             return Ok(None);
         }
     }
     let mut at = start;
-    for _ in 0..MOST_STRETCHES {
-        at = behind(probe, at)?;
-        if probe.look(at, false)? == Seen::Readable {
+    for _ in 0..MAX_BATCHES {
+        at = find_end(probe, at)?;
+        if probe.try_offset(at, false)? == ProbeResult::Readable {
             if at >= probe.end()? && !is_read_before(probe, start)? {
-                return Err(Unsure);
+                return Err(Inconclusive);
             }
             // What comes there may come because fetches are answered again.
-            let still = probe.look(start, true)? != Seen::Readable;
+            let still = probe.try_offset(start, true)? != ProbeResult::Readable;
             return Ok(still.then_some(start..at));
         }
     }
-    Err(Unsure)
+    Err(Inconclusive)
 }
 
 /// Returns whether the record before `start` comes. No record shows that fetches are answered where a range ends with its log, and
 /// a broker that refuses them all for a while, which librdkafka keeps to itself, may tell the end nevertheless.
-fn is_read_before(probe: &mut impl Probe, start: Offset) -> Result<bool, Unsure> {
-    Ok(start > 0 && probe.look(start - 1, true)? == Seen::Readable)
+fn is_read_before(probe: &mut impl OffsetProbe, start: Offset) -> Result<bool, Inconclusive> {
+    Ok(start > 0 && probe.try_offset(start - 1, true)? == ProbeResult::Readable)
 }
 
 /// The first offset behind `start`, which cannot be read, that can, or that is of another batch: what lies between two
 /// damaged batches is not to be lost.
-fn behind(probe: &mut impl Probe, start: Offset) -> Result<Offset, Unsure> {
-    let Seen::Unreadable(batch) = probe.look(start, false)? else {
-        return Err(Unsure);
+fn find_end(probe: &mut impl OffsetProbe, start: Offset) -> Result<Offset, Inconclusive> {
+    let ProbeResult::Unreadable(batch) = probe.try_offset(start, false)? else {
+        return Err(Inconclusive);
     };
-    let (mut low, mut high) = double(probe, start, batch)?;
-    for _ in 0..MOST_CORRECTIONS {
+    let (mut low, mut high) = bracket_end(probe, start, batch)?;
+    for _ in 0..MAX_CORRECTIONS {
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            match is_behind(probe.look(middle, false)?, batch) {
+            match is_past(probe.try_offset(middle, false)?, batch) {
                 true => high = middle,
                 false => low = middle,
             }
         }
         // Nothing came there, and perhaps was only late.
-        if low == start || !is_behind(probe.look(low, true)?, batch) {
+        if low == start || !is_past(probe.try_offset(low, true)?, batch) {
             return Ok(high);
         }
         (low, high) = (start, low);
     }
-    Err(Unsure)
+    Err(Inconclusive)
 }
 
 /// An offset that is not behind yet, and one that is, twice as far from `start`.
-fn double(probe: &mut impl Probe, start: Offset, batch: Option<Offset>) -> Result<(Offset, Offset), Unsure> {
+fn bracket_end(
+    probe: &mut impl OffsetProbe,
+    start: Offset,
+    batch: Option<Offset>,
+) -> Result<(Offset, Offset), Inconclusive> {
     let (end, mut low, mut step) = (probe.end()?, start, 1);
     while low < end {
         let next = start.saturating_add(step).min(end);
-        if is_behind(probe.look(next, false)?, batch) {
+        if is_past(probe.try_offset(next, false)?, batch) {
             return Ok((low, next));
         }
         (low, step) = (next, step.saturating_mul(2));
     }
-    Err(Unsure)
+    Err(Inconclusive)
 }
 
-fn is_behind(seen: Seen, batch: Option<Offset>) -> bool {
+fn is_past(seen: ProbeResult, batch: Option<Offset>) -> bool {
     match (seen, batch) {
-        (Seen::Readable, _) => true,
-        (Seen::Unreadable(Some(other)), Some(batch)) => other > batch,
-        (Seen::Unreadable(_), _) => false,
+        (ProbeResult::Readable, _) => true,
+        (ProbeResult::Unreadable(Some(other)), Some(batch)) => other > batch,
+        (ProbeResult::Unreadable(_), _) => false,
     }
 }
 
 /// Between the tries that a place gets before it counts as unreadable: together longer than a broker needs to find a segment
 /// again that it has just rolled or moved.
-const CONFIRM: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(900)];
+const CONFIRM_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(900)];
 
 /// Damaged batches in a row.
-const MOST_STRETCHES: usize = 64;
+const MAX_BATCHES: usize = 64;
 
 /// How often a look may turn out to have been too short.
-const MOST_CORRECTIONS: usize = 3;
+const MAX_CORRECTIONS: usize = 3;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Batches of a log: where each begins, and how it fails.
-    struct Model {
-        batches: Vec<(Offset, Fails)>,
+    struct ModelLog {
+        batches: Vec<(Offset, FailureMode)>,
         end: Offset,
         looks: usize,
     }
 
     #[derive(Clone, Copy, PartialEq)]
-    enum Fails {
+    enum FailureMode {
         Not,
         /// librdkafka names the batch.
         Loudly,
         Silently,
     }
 
-    impl Model {
-        fn batch(&self, offset: Offset) -> (Offset, Fails) {
+    impl ModelLog {
+        fn batch(&self, offset: Offset) -> (Offset, FailureMode) {
             let at = self.batches.partition_point(|(start, _)| *start <= offset);
             self.batches[at - 1]
         }
     }
 
-    impl Probe for Model {
-        fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Unsure> {
-            Ok((from..self.end).find(|at| self.batch(*at).1 != Fails::Not))
+    impl OffsetProbe for ModelLog {
+        fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Inconclusive> {
+            Ok((from..self.end).find(|at| self.batch(*at).1 != FailureMode::Not))
         }
 
-        fn look(&mut self, offset: Offset, _: bool) -> Result<Seen, Unsure> {
+        fn try_offset(&mut self, offset: Offset, _: bool) -> Result<ProbeResult, Inconclusive> {
             self.looks += 1;
             Ok(match self.batch(offset) {
-                _ if offset >= self.end => Seen::Readable,
-                (_, Fails::Not) => Seen::Readable,
-                (start, Fails::Loudly) => Seen::Unreadable(Some(start)),
-                (_, Fails::Silently) => Seen::Unreadable(None),
+                _ if offset >= self.end => ProbeResult::Readable,
+                (_, FailureMode::Not) => ProbeResult::Readable,
+                (start, FailureMode::Loudly) => ProbeResult::Unreadable(Some(start)),
+                (_, FailureMode::Silently) => ProbeResult::Unreadable(None),
             })
         }
 
-        fn end(&mut self) -> Result<Offset, Unsure> {
+        fn end(&mut self) -> Result<Offset, Inconclusive> {
             Ok(self.end)
         }
 
-        fn rest(&mut self, _: Duration) -> Result<(), Unsure> {
+        fn pause(&mut self, _: Duration) -> Result<(), Inconclusive> {
             Ok(())
         }
     }
 
-    fn model(batches: &[(Offset, Fails)], end: Offset) -> Model {
-        Model {
+    fn model(batches: &[(Offset, FailureMode)], end: Offset) -> ModelLog {
+        ModelLog {
             batches: batches.to_vec(),
             end,
             looks: 0,
@@ -179,9 +186,9 @@ mod tests {
 
     #[test]
     fn the_range_is_exactly_the_damaged_batch_wherever_it_lies() {
-        for fails in [Fails::Loudly, Fails::Silently] {
+        for fails in [FailureMode::Loudly, FailureMode::Silently] {
             for (start, end) in [(0, 1), (1, 2), (7, 1031), (100, 150), (999, 1000), (500, 9_999)] {
-                let mut batches = vec![(0, Fails::Not), (start, fails), (end, Fails::Not)];
+                let mut batches = vec![(0, FailureMode::Not), (start, fails), (end, FailureMode::Not)];
                 batches.retain(|batch| batch.0 > 0 || start > 0 || batch.1 == fails);
                 let mut model = model(&batches, 10_000);
                 assert_eq!(find(&mut model, 0), Ok(Some(start..end)));
@@ -193,10 +200,10 @@ mod tests {
     #[test]
     fn what_lies_between_two_damaged_batches_is_not_given_up() {
         let batches = [
-            (0, Fails::Loudly),
-            (10, Fails::Not),
-            (12, Fails::Loudly),
-            (20, Fails::Not),
+            (0, FailureMode::Loudly),
+            (10, FailureMode::Not),
+            (12, FailureMode::Loudly),
+            (20, FailureMode::Not),
         ];
         let mut model = model(&batches, 100);
         assert_eq!(find(&mut model, 0), Ok(Some(0..10)));
@@ -206,91 +213,105 @@ mod tests {
     #[test]
     fn damaged_batches_in_a_row_are_one_range() {
         let batches = [
-            (0, Fails::Not),
-            (10, Fails::Loudly),
-            (20, Fails::Loudly),
-            (23, Fails::Silently),
-            (50, Fails::Not),
+            (0, FailureMode::Not),
+            (10, FailureMode::Loudly),
+            (20, FailureMode::Loudly),
+            (23, FailureMode::Silently),
+            (50, FailureMode::Not),
         ];
         assert_eq!(find(&mut model(&batches, 100), 0), Ok(Some(10..50)));
     }
 
     #[test]
     fn a_damaged_batch_at_the_end_is_behind_at_the_end() {
-        for fails in [Fails::Loudly, Fails::Silently] {
-            let batches = [(0, Fails::Not), (90, fails)];
+        for fails in [FailureMode::Loudly, FailureMode::Silently] {
+            let batches = [(0, FailureMode::Not), (90, fails)];
             assert_eq!(find(&mut model(&batches, 100), 0), Ok(Some(90..100)));
         }
     }
 
     #[test]
     fn what_can_be_read_is_not_skipped() {
-        assert_eq!(find(&mut model(&[(0, Fails::Not)], 100), 0), Ok(None));
+        assert_eq!(find(&mut model(&[(0, FailureMode::Not)], 100), 0), Ok(None));
     }
 
     /// Fails where it was found to fail once only.
-    struct Hiccup(Model);
+    struct TransientFailure(ModelLog);
 
-    impl Probe for Hiccup {
-        fn scan(&mut self, _: Offset) -> Result<Option<Offset>, Unsure> {
+    impl OffsetProbe for TransientFailure {
+        fn scan(&mut self, _: Offset) -> Result<Option<Offset>, Inconclusive> {
             Ok(Some(50))
         }
 
-        fn look(&mut self, offset: Offset, thorough: bool) -> Result<Seen, Unsure> {
-            self.0.look(offset, thorough)
+        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult, Inconclusive> {
+            self.0.try_offset(offset, thorough)
         }
 
-        fn end(&mut self) -> Result<Offset, Unsure> {
+        fn end(&mut self) -> Result<Offset, Inconclusive> {
             self.0.end()
         }
 
-        fn rest(&mut self, pause: Duration) -> Result<(), Unsure> {
-            self.0.rest(pause)
+        fn pause(&mut self, pause: Duration) -> Result<(), Inconclusive> {
+            self.0.pause(pause)
         }
     }
 
     #[test]
     fn a_failure_that_passes_loses_nothing() {
-        assert_eq!(find(&mut Hiccup(model(&[(0, Fails::Not)], 100)), 0), Ok(None));
+        assert_eq!(
+            find(&mut TransientFailure(model(&[(0, FailureMode::Not)], 100)), 0),
+            Ok(None)
+        );
     }
 
     /// Answers nothing until so many looks were taken, and is whole.
-    struct Refuses {
-        whole: Model,
+    struct RefusingBroker {
+        whole: ModelLog,
         looks: usize,
     }
 
-    impl Probe for Refuses {
-        fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Unsure> {
+    impl OffsetProbe for RefusingBroker {
+        fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Inconclusive> {
             Ok(Some(from))
         }
 
-        fn look(&mut self, offset: Offset, thorough: bool) -> Result<Seen, Unsure> {
-            let seen = self.whole.look(offset, thorough)?;
+        fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult, Inconclusive> {
+            let seen = self.whole.try_offset(offset, thorough)?;
             let answers = self.whole.looks > self.looks || offset >= self.whole.end;
-            Ok(if answers { seen } else { Seen::Unreadable(None) })
+            Ok(if answers {
+                seen
+            } else {
+                ProbeResult::Unreadable(None)
+            })
         }
 
-        fn end(&mut self) -> Result<Offset, Unsure> {
+        fn end(&mut self) -> Result<Offset, Inconclusive> {
             self.whole.end()
         }
 
-        fn rest(&mut self, pause: Duration) -> Result<(), Unsure> {
-            self.whole.rest(pause)
+        fn pause(&mut self, pause: Duration) -> Result<(), Inconclusive> {
+            self.whole.pause(pause)
         }
     }
 
     #[test]
     fn fetches_that_are_answered_again_during_the_search_lose_nothing() {
-        let refuses = |looks| Refuses {
-            whole: model(&[(0, Fails::Not)], 100),
+        let refuses = |looks| RefusingBroker {
+            whole: model(&[(0, FailureMode::Not)], 100),
             looks,
         };
         let mut never = refuses(usize::MAX);
-        assert_eq!(find(&mut never, 5), Err(Unsure), "the end alone is no proof");
+        assert_eq!(
+            find(&mut never, 5),
+            Err(Inconclusive),
+            "the end alone is no proof"
+        );
         for looks in 0..never.whole.looks {
             let found = find(&mut refuses(looks), 5);
-            assert!(matches!(found, Ok(None) | Err(Unsure)), "{looks}: {found:?}");
+            assert!(
+                matches!(found, Ok(None) | Err(Inconclusive)),
+                "{looks}: {found:?}"
+            );
         }
     }
 }

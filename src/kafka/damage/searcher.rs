@@ -12,20 +12,20 @@ use std::{
 use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
 
 use super::{
-    LogKey, Suspicion, Verdict, key,
+    LogKey, SearchOutcome, SearchRequest, key,
     probe::ClientProbe,
-    search::{self, Probe, Unsure},
+    search::{self, Inconclusive, OffsetProbe},
 };
 use crate::{
     kafka::{
         backoff::Backoff,
-        client::Kind,
-        connect::Shared,
+        client::ClientKind,
+        connect::ClusterShared,
         context::Context,
-        counters::TopicLabels,
         faults,
-        guard::{self, Guard},
-        reader::{Reader, Token},
+        metrics::TopicLabels,
+        reader::{KafkaReader, ShutdownGuard},
+        threads::{self, PanicHandler},
     },
     partition::PartitionLog,
     position::Offset,
@@ -37,39 +37,39 @@ use crate::{
 /// When the system has no thread to give.
 pub(super) fn spawn(
     config: ClientConfig,
-    shared: Shared,
-    inbox: mpsc::Receiver<Suspicion>,
-    token: Token,
+    shared: ClusterShared,
+    inbox: mpsc::Receiver<SearchRequest>,
+    shutdown_guard: ShutdownGuard,
 ) -> io::Result<()> {
-    let guard = Guard::new(&shared, guard::DAMAGE);
+    let guard = PanicHandler::new(&shared, threads::DAMAGE);
     let searcher = Searcher {
         config,
         shared,
-        token,
+        shutdown_guard,
         reader: None,
         backoffs: HashMap::new(),
     };
     thread::Builder::new()
-        .name(guard::DAMAGE.to_owned())
+        .name(threads::DAMAGE.to_owned())
         .spawn(move || searcher.run(&inbox, &guard))
         .map(drop)
 }
 
 struct Searcher {
     config: ClientConfig,
-    shared: Shared,
-    token: Token,
+    shared: ClusterShared,
+    shutdown_guard: ShutdownGuard,
     /// Open while there is something to look at, and a little longer.
-    reader: Option<Reader>,
+    reader: Option<KafkaReader>,
     /// Logs that were looked at in vain, and until when they are left alone.
     backoffs: HashMap<LogKey, (Backoff, Instant)>,
 }
 
 impl Searcher {
-    fn run(mut self, inbox: &mpsc::Receiver<Suspicion>, guard: &Guard) {
+    fn run(mut self, inbox: &mpsc::Receiver<SearchRequest>, guard: &PanicHandler) {
         loop {
-            match inbox.recv_timeout(TURN) {
-                Ok(suspicion) => self.answer(suspicion, guard),
+            match inbox.recv_timeout(KEEP_CLIENT_OPEN_FOR) {
+                Ok(request) => self.handle(request, guard),
                 Err(mpsc::RecvTimeoutError::Timeout) => self.reader = None,
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
             }
@@ -78,27 +78,34 @@ impl Searcher {
 
     /// Answers a suspicion, also after a panic: a place that is never answered is never read again. It is suspected anew after a
     /// pause.
-    fn answer(&mut self, suspicion: Suspicion, guard: &Guard) {
-        let Suspicion {
+    fn handle(&mut self, request: SearchRequest, guard: &PanicHandler) {
+        let SearchRequest {
             log,
             from,
             code,
             reply,
-        } = suspicion;
-        let verdict = guard.catch(|| self.judge(&log, from, code)).unwrap_or_else(|| {
-            self.reader = None;
-            Verdict::Unknown
-        });
-        self.shared.damage.done(&log);
-        guard.catch(|| reply(verdict));
+        } = request;
+        let outcome = guard
+            .catch(|| self.search_if_needed(&log, from, code))
+            .unwrap_or_else(|| {
+                self.reader = None;
+                SearchOutcome::Unknown
+            });
+        self.shared.damage.finish(&log);
+        guard.catch(|| reply(outcome));
     }
 
-    fn judge(&mut self, log: &Arc<PartitionLog>, from: Offset, code: Option<RDKafkaErrorCode>) -> Verdict {
+    fn search_if_needed(
+        &mut self,
+        log: &Arc<PartitionLog>,
+        from: Offset,
+        code: Option<RDKafkaErrorCode>,
+    ) -> SearchOutcome {
         #[cfg(test)]
-        guard::trip(&self.shared.cluster);
-        match self.shared.damage.at(log, from) {
-            Some(known) => Verdict::Unreadable(known),
-            None if self.rests(log) => Verdict::Unknown,
+        threads::panic_if_requested(&self.shared.cluster);
+        match self.shared.damage.range_at(log, from) {
+            Some(known) => SearchOutcome::Unreadable(known),
+            None if self.is_backing_off(log) => SearchOutcome::Unknown,
             None => self.search(
                 log,
                 from,
@@ -107,37 +114,37 @@ impl Searcher {
         }
     }
 
-    fn rests(&mut self, log: &Arc<PartitionLog>) -> bool {
+    fn is_backing_off(&mut self, log: &Arc<PartitionLog>) -> bool {
         let now = Instant::now();
-        self.backoffs.retain(|_, (_, until)| now < *until + FORGET);
+        self.backoffs.retain(|_, (_, until)| now < *until + FORGET_AFTER);
         let found = self.backoffs.get(&key(log));
         found.is_some_and(|(_, until)| now < *until)
     }
 
-    fn search(&mut self, log: &Arc<PartitionLog>, from: Offset, cause: String) -> Verdict {
-        let leader = self.shared.leaders.of(log.partition());
+    fn search(&mut self, log: &Arc<PartitionLog>, from: Offset, cause: String) -> SearchOutcome {
+        let leader = self.shared.leaders.leader(log.partition());
         match self.find(log, from) {
             Ok(Some(range)) if !log.is_replaced() => {
                 self.backoffs.remove(&key(log));
-                let (range, news) = self.shared.damage.note(log, range, leader);
-                self.tell(log, &range, news, &cause);
-                Verdict::Unreadable(range)
+                let (range, news) = self.shared.damage.insert(log, range, leader);
+                self.report(log, &range, news, &cause);
+                SearchOutcome::Unreadable(range)
             }
             result => {
                 let now = Instant::now();
                 let (backoff, until) = self
                     .backoffs
                     .entry(key(log))
-                    .or_insert_with(|| (Backoff::new(FIRST, MOST), now));
-                *until = now + backoff.step();
+                    .or_insert_with(|| (Backoff::new(FIRST_DELAY, MAX_DELAY), now));
+                *until = now + backoff.next_delay();
                 let (cluster, partition) = (&self.shared.cluster, log.partition());
                 tracing::debug!(%cluster, %partition, from, cause, ?result, "nothing is skipped");
-                Verdict::Unknown
+                SearchOutcome::Unknown
             }
         }
     }
 
-    fn find(&mut self, log: &Arc<PartitionLog>, from: Offset) -> Result<Option<Range<Offset>>, Unsure> {
+    fn find(&mut self, log: &Arc<PartitionLog>, from: Offset) -> Result<Option<Range<Offset>>, Inconclusive> {
         let reader = match &self.reader {
             Some(reader) => reader.clone(),
             None => self.open()?,
@@ -147,28 +154,33 @@ impl Searcher {
             damage: &self.shared.damage,
             partition: log.partition(),
         };
-        self.shared.damage.hindered.store(false, Ordering::Release);
+        self.shared.damage.throttled.store(false, Ordering::Release);
         let found = search::find(&mut probe, from)?;
         // Nothing that comes is damaged; and what is held back by a quota looks as if it were.
         if found.is_some() {
-            probe.rest(STATISTICS)?;
-            if self.shared.damage.hindered.load(Ordering::Acquire) {
-                return Err(Unsure);
+            probe.pause(STATISTICS_WAIT)?;
+            if self.shared.damage.throttled.load(Ordering::Acquire) {
+                return Err(Inconclusive);
             }
         }
         Ok(found)
     }
 
-    fn open(&mut self) -> Result<Reader, Unsure> {
-        let context = Context::new(&self.shared, Kind::Search);
-        let opened = Reader::open(&self.config, context, &self.shared.origin, self.token.clone());
-        let reader = opened.map_err(|_| Unsure)?;
+    fn open(&mut self) -> Result<KafkaReader, Inconclusive> {
+        let context = Context::new(&self.shared, ClientKind::Search);
+        let opened = KafkaReader::open(
+            &self.config,
+            context,
+            &self.shared.identity,
+            self.shutdown_guard.clone(),
+        );
+        let reader = opened.map_err(|_| Inconclusive)?;
         self.reader = Some(reader.clone());
         Ok(reader)
     }
 
     /// Once for each range.
-    fn tell(&self, log: &PartitionLog, range: &Range<Offset>, news: Offset, cause: &str) {
+    fn report(&self, log: &PartitionLog, range: &Range<Offset>, news: Offset, cause: &str) {
         let (cluster, partition) = (&self.shared.cluster, log.partition());
         tracing::error!(
             %cluster, %partition, from = range.start, to = range.end - 1, next = range.end, cause, log = %log.tag(),
@@ -188,21 +200,21 @@ impl Searcher {
             .health
             .partition(&partition.topic, partition.partition);
         if let Some(cell) = cell {
-            cell.unreadable(range.clone());
+            cell.record_unreadable(range.clone());
         }
     }
 }
 
 /// In which statistics tell of all that has come: they come every second.
-const STATISTICS: Duration = Duration::from_millis(1200);
+const STATISTICS_WAIT: Duration = Duration::from_millis(1200);
 
 /// How long the client stays open with nothing to look at.
-const TURN: Duration = Duration::from_secs(5);
+const KEEP_CLIENT_OPEN_FOR: Duration = Duration::from_secs(5);
 
 /// A place that turned out to be readable, or could not be judged, is not looked at again at once.
-const FIRST: Duration = Duration::from_secs(1);
+const FIRST_DELAY: Duration = Duration::from_secs(1);
 
-const MOST: Duration = Duration::from_secs(60);
+const MAX_DELAY: Duration = Duration::from_secs(60);
 
 /// After which a log that went well meanwhile begins anew.
-const FORGET: Duration = Duration::from_secs(120);
+const FORGET_AFTER: Duration = Duration::from_secs(120);

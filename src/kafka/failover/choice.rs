@@ -10,17 +10,22 @@ pub(super) struct Candidate {
     /// When it was seen to last.
     pub(super) served_at: Option<Instant>,
     /// How long it may fail while it is the active one.
-    pub(super) after: Duration,
+    pub(super) failover_after: Duration,
 }
 
 /// Where to go from the active cluster, which has been that since `since`; `None` is to stay.
 ///
 /// The next one in the order that serves, and past the end of the list from its front: a preferred cluster that is back is
 /// better than none. Where none serves, moving helps nobody.
-pub(super) fn choose(candidates: &[Candidate], active: usize, since: Instant, now: Instant) -> Option<usize> {
+pub(super) fn choose_cluster(
+    candidates: &[Candidate],
+    active: usize,
+    since: Instant,
+    now: Instant,
+) -> Option<usize> {
     let current = candidates.get(active)?;
     let well = current.served_at.map_or(since, |served| served.max(since));
-    if current.serves || now.saturating_duration_since(well) < current.after {
+    if current.serves || now.saturating_duration_since(well) < current.failover_after {
         return None;
     }
     let others = (active + 1..candidates.len()).chain(0..active);
@@ -37,7 +42,7 @@ mod tests {
         Candidate {
             serves: true,
             served_at: Some(now),
-            after: AFTER,
+            failover_after: AFTER,
         }
     }
 
@@ -45,7 +50,7 @@ mod tests {
         Candidate {
             serves: false,
             served_at,
-            after: AFTER,
+            failover_after: AFTER,
         }
     }
 
@@ -54,17 +59,23 @@ mod tests {
         let start = Instant::now();
         let now = start + Duration::from_secs(300);
         let ago = |seconds| Some(now - Duration::from_secs(seconds));
-        assert_eq!(choose(&[well(now), well(now)], 0, start, now), None);
-        assert_eq!(choose(&[failing(ago(59)), well(now)], 0, start, now), None);
-        assert_eq!(choose(&[failing(ago(60)), well(now)], 0, start, now), Some(1));
+        assert_eq!(choose_cluster(&[well(now), well(now)], 0, start, now), None);
         assert_eq!(
-            choose(&[failing(None), well(now)], 0, start, now),
+            choose_cluster(&[failing(ago(59)), well(now)], 0, start, now),
+            None
+        );
+        assert_eq!(
+            choose_cluster(&[failing(ago(60)), well(now)], 0, start, now),
+            Some(1)
+        );
+        assert_eq!(
+            choose_cluster(&[failing(None), well(now)], 0, start, now),
             Some(1),
             "never seen"
         );
         let just = now - Duration::from_secs(59);
         assert_eq!(
-            choose(&[failing(None), well(now)], 0, just, now),
+            choose_cluster(&[failing(None), well(now)], 0, just, now),
             None,
             "who was chosen a moment ago gets its time too"
         );
@@ -74,15 +85,23 @@ mod tests {
     fn the_way_back_is_no_preference_but_better_than_nothing() {
         let start = Instant::now();
         let now = start + Duration::from_secs(300);
-        assert_eq!(choose(&[well(now), well(now)], 1, start, now), None, "it stays");
-        let dead = failing(Some(start));
-        assert_eq!(choose(&[well(now), dead, dead], 1, start, now), Some(0));
         assert_eq!(
-            choose(&[well(now), dead, well(now)], 1, start, now),
+            choose_cluster(&[well(now), well(now)], 1, start, now),
+            None,
+            "it stays"
+        );
+        let dead = failing(Some(start));
+        assert_eq!(choose_cluster(&[well(now), dead, dead], 1, start, now), Some(0));
+        assert_eq!(
+            choose_cluster(&[well(now), dead, well(now)], 1, start, now),
             Some(2),
             "the next first"
         );
-        assert_eq!(choose(&[dead, dead], 0, start, now), None, "nobody serves");
-        assert_eq!(choose(&[dead], 0, start, now), None);
+        assert_eq!(
+            choose_cluster(&[dead, dead], 0, start, now),
+            None,
+            "nobody serves"
+        );
+        assert_eq!(choose_cluster(&[dead], 0, start, now), None);
     }
 }

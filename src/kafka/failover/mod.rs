@@ -5,8 +5,8 @@
 //! move as repeated events, and a cluster that comes and goes must not drag them along.
 
 mod choice;
-mod memory;
-mod routes;
+mod history_router;
+mod placement_file;
 
 use std::{
     collections::BTreeSet,
@@ -25,35 +25,35 @@ use parking_lot::Mutex;
 
 use super::{
     connect::Cluster,
-    counters::{Counters, MoveLabels},
-    guard::{self, Restarts},
-    handle::Handle,
-    status::Trouble,
+    handle::ClusterHandle,
+    metrics::{KafkaMetrics, MoveLabels},
+    status::UnavailableReason,
+    threads::{self, RestartBackoff},
 };
-use crate::{catalog::Group, partition::History};
-use choice::{Candidate, choose};
-use memory::Memory;
-use routes::Routes;
+use crate::{catalog::StreamGroup, partition::History};
+use choice::{Candidate, choose_cluster};
+use history_router::HistoryRouter;
+use placement_file::PlacementFile;
 
 /// Where every group is to be read from at the start; what the clusters are connected by.
-pub struct Plan {
-    groups: Vec<(Group, Active)>,
-    memory: Memory,
+pub struct FailoverPlan {
+    groups: Vec<(StreamGroup, ActiveIndex)>,
+    placements: PlacementFile,
 }
 
 /// The place, in its group's order of preference, of the cluster that is read. Clones follow it.
 #[derive(Clone, Debug, Default)]
-struct Active(Arc<AtomicUsize>);
+struct ActiveIndex(Arc<AtomicUsize>);
 
 /// Moves groups from cluster to cluster. Dropping it ends that; the groups stay where they are.
 pub struct Failover {
-    watch: Arc<Watch>,
+    monitor: Arc<GroupMonitor>,
     stop: mpsc::Sender<()>,
 }
 
 /// A group's state, for those who tell it.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct GroupStatus {
     /// The streams of the group.
     pub streams: Vec<Arc<str>>,
     /// The cluster that it is read from.
@@ -61,14 +61,14 @@ pub struct Standing {
     /// Whether that is the first on its list.
     pub preferred: bool,
     /// What is wrong with that cluster for this group.
-    pub trouble: Option<Trouble>,
+    pub unavailable_reason: Option<UnavailableReason>,
     /// Topics whose timestamps brokers set: moved, they repeat `failover_overlap` more.
-    pub broker_clocks: Vec<Arc<str>>,
+    pub log_append_time_topics: Vec<Arc<str>>,
 }
 
 /// What a command did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub struct GroupMove {
     /// All streams that are read from elsewhere now: those that share topics move together.
     pub streams: Vec<Arc<str>>,
     /// The cluster they were read from.
@@ -79,7 +79,7 @@ pub struct Moved {
 
 /// Why a command did nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum ActivateError {
     /// No group has this stream.
     #[error("there is no such stream")]
     NoStream,
@@ -93,45 +93,45 @@ pub enum Refused {
     },
     /// It would be read from a cluster that fails.
     #[error("cluster `{0}` does not serve it: {1}")]
-    Failing(Arc<str>, Trouble),
+    Failing(Arc<str>, UnavailableReason),
     /// The move before this one is not over.
     #[error("it is being moved already; try again in a moment")]
     Moving,
 }
 
-struct Watch {
-    charges: Vec<Charge>,
-    memory: Mutex<Memory>,
-    counters: Counters,
+struct GroupMonitor {
+    groups: Vec<FailoverGroup>,
+    placements: Mutex<PlacementFile>,
+    counters: KafkaMetrics,
 }
 
 /// One group and its clusters.
-struct Charge {
-    group: Group,
-    clusters: Vec<(Handle, Duration)>,
-    active: Active,
+struct FailoverGroup {
+    group: StreamGroup,
+    clusters: Vec<(ClusterHandle, Duration)>,
+    active: ActiveIndex,
     moving: Arc<AtomicBool>,
     /// Since when the active one is.
     since: Mutex<Instant>,
 }
 
-impl Plan {
+impl FailoverPlan {
     /// Every group at its first cluster, or where it was before a restart, as noted in this directory.
-    pub fn new(groups: Vec<Group>, state: Option<&Path>) -> Self {
-        let memory = Memory::open(state);
+    pub fn new(groups: Vec<StreamGroup>, state: Option<&Path>) -> Self {
+        let placements = PlacementFile::open(state);
         let groups = groups.into_iter().map(|group| {
-            let active = memory.place_of(&group);
-            (group, Active(Arc::new(AtomicUsize::new(active))))
+            let active = placements.index_of(&group);
+            (group, ActiveIndex(Arc::new(AtomicUsize::new(active))))
         });
         Self {
             groups: groups.collect(),
-            memory,
+            placements,
         }
     }
 
     /// The topics that `cluster` is on the list of, and that are read from another for now.
-    pub fn standby(&self, cluster: &str) -> BTreeSet<Arc<str>> {
-        let elsewhere = |(group, active): &&(Group, Active)| {
+    pub fn standby_topics(&self, cluster: &str) -> BTreeSet<Arc<str>> {
+        let elsewhere = |(group, active): &&(StreamGroup, ActiveIndex)| {
             let current = group.clusters.get(active.get());
             current.is_none_or(|current| **current != *cluster)
         };
@@ -143,17 +143,21 @@ impl Plan {
 
     /// Reads of what is not in memory, from wherever each topic is read.
     pub fn history(&self, clusters: &[Cluster]) -> Arc<dyn History> {
-        Arc::new(Routes::new(&self.groups, clusters))
+        Arc::new(HistoryRouter::new(&self.groups, clusters))
     }
 
     /// Watches over the groups; `clusters` are all that they name, each with the time that it may fail for.
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub fn start(self, clusters: &[(Handle, Duration)], counters: Counters) -> io::Result<Failover> {
-        let charges = self.groups.into_iter().map(|(group, active)| {
+    pub fn start(
+        self,
+        clusters: &[(ClusterHandle, Duration)],
+        counters: KafkaMetrics,
+    ) -> io::Result<Failover> {
+        let groups = self.groups.into_iter().map(|(group, active)| {
             let by_name = |name| clusters.iter().find(|(handle, _)| handle.name() == name).cloned();
-            Charge {
+            FailoverGroup {
                 clusters: group.clusters.iter().filter_map(by_name).collect(),
                 group,
                 active,
@@ -161,39 +165,41 @@ impl Plan {
                 since: Mutex::new(Instant::now()),
             }
         });
-        let watch = Arc::new(Watch {
-            charges: charges.collect(),
-            memory: Mutex::new(self.memory),
+        let monitor = Arc::new(GroupMonitor {
+            groups: groups.collect(),
+            placements: Mutex::new(self.placements),
             counters,
         });
         let (stop, stopped) = mpsc::channel();
-        let watching = Arc::clone(&watch);
-        let guards = clusters.iter().map(|(handle, _)| handle.guard(&watch.counters));
+        let watching = Arc::clone(&monitor);
+        let guards = clusters
+            .iter()
+            .map(|(handle, _)| handle.panic_handler(&monitor.counters));
         let guards: Vec<_> = guards.collect();
         thread::Builder::new()
-            .name(guard::FAILOVER.to_owned())
+            .name(threads::FAILOVER.to_owned())
             .spawn(move || {
-                let (mut pause, mut restarts) = (EVERY, Restarts::default());
+                let (mut pause, mut restarts) = (CHECK_EVERY, RestartBackoff::default());
                 while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    pause = EVERY;
-                    if let Err(message) = guard::caught(|| watching.look()) {
+                    pause = CHECK_EVERY;
+                    if let Err(message) = threads::catch_panic(|| watching.check()) {
                         // It decides about all of them.
-                        guards.iter().for_each(|guard| guard.tell(&message));
+                        guards.iter().for_each(|guard| guard.report(&message));
                         pause = restarts.pause(Instant::now());
                     }
                 }
             })?;
-        Ok(Failover { watch, stop })
+        Ok(Failover { monitor, stop })
     }
 }
 
-impl Active {
+impl ActiveIndex {
     fn get(&self) -> usize {
         self.0.load(Ordering::Acquire)
     }
 
-    fn set(&self, place: usize) {
-        self.0.store(place, Ordering::Release);
+    fn set(&self, index: usize) {
+        self.0.store(index, Ordering::Release);
     }
 }
 
@@ -202,41 +208,44 @@ impl Failover {
     ///
     /// # Errors
     /// When nothing was done.
-    pub fn activate(&self, stream: &str, cluster: &str, force: bool) -> Result<Moved, Refused> {
-        let charge = self.watch.charges.iter();
-        let charge = charge
+    pub fn activate(&self, stream: &str, cluster: &str, force: bool) -> Result<GroupMove, ActivateError> {
+        let failover_group = self.monitor.groups.iter();
+        let failover_group = failover_group
             .into_iter()
-            .find(|charge| charge.group.streams.iter().any(|name| **name == *stream))
-            .ok_or(Refused::NoStream)?;
-        let to = charge.place_of(cluster)?;
-        let (from, target) = (charge.name(charge.active.get()), &charge.clusters[to].0);
-        let moved = Moved {
-            streams: charge.group.streams.clone(),
+            .find(|failover_group| failover_group.group.streams.iter().any(|name| **name == *stream))
+            .ok_or(ActivateError::NoStream)?;
+        let to = failover_group.index_of(cluster)?;
+        let (from, target) = (
+            failover_group.name(failover_group.active.get()),
+            &failover_group.clusters[to].0,
+        );
+        let moved = GroupMove {
+            streams: failover_group.group.streams.clone(),
             from,
             to: Arc::clone(target.name()),
         };
         if moved.from == moved.to {
             return Ok(moved);
         }
-        match target.status().trouble(&charge.group.topics) {
-            Some(trouble) if !force => Err(Refused::Failing(moved.to, trouble)),
-            _ if self.watch.go(charge, to, "by command") => Ok(moved),
-            _ => Err(Refused::Moving),
+        match target.status().unavailable_reason(&failover_group.group.topics) {
+            Some(trouble) if !force => Err(ActivateError::Failing(moved.to, trouble)),
+            _ if self.monitor.move_group(failover_group, to, "by command") => Ok(moved),
+            _ => Err(ActivateError::Moving),
         }
     }
 
     /// Every group's state.
-    pub fn standings(&self) -> Vec<Standing> {
-        self.watch.charges.iter().map(Charge::standing).collect()
+    pub fn statuses(&self) -> Vec<GroupStatus> {
+        self.monitor.groups.iter().map(FailoverGroup::status).collect()
     }
 
     /// Moves nothing any more.
-    pub fn end(&self) {
+    pub fn stop(&self) {
         let _ = self.stop.send(());
     }
 }
 
-impl Standing {
+impl GroupStatus {
     /// What somebody should look at; `None` when all is as it should be, or the cluster's own state says enough.
     pub fn concern(&self) -> Option<String> {
         let streams = self.streams.join(", ");
@@ -244,67 +253,72 @@ impl Standing {
         let moved = (!self.preferred).then(|| {
             format!("{streams}: read from {cluster}, which is not the first choice; back by command")
         });
-        let clocks = self.broker_clocks.join(", ");
+        let clocks = self.log_append_time_topics.join(", ");
         let inexact = (!self.preferred && !clocks.is_empty())
             .then(|| format!("{clocks}: brokers set the timestamps, so the move repeated failover_overlap"));
-        let leaderless = (self.trouble == Some(Trouble::Leaderless))
+        let leaderless = (self.unavailable_reason == Some(UnavailableReason::Leaderless))
             .then(|| format!("{streams}: no partition has a leader"));
         let concerns: Vec<_> = [moved, inexact, leaderless].into_iter().flatten().collect();
         (!concerns.is_empty()).then(|| concerns.join("; "))
     }
 }
 
-impl Watch {
-    fn look(&self) {
-        self.tell();
-        for charge in &self.charges {
-            let candidates: Vec<_> = charge.candidates().collect();
-            let (active, since) = (charge.active.get(), *charge.since.lock());
-            if let Some(to) = choose(&candidates, active, since, Instant::now()) {
-                self.go(charge, to, "the one before fails");
+impl GroupMonitor {
+    fn check(&self) {
+        self.report_concerns();
+        for failover_group in &self.groups {
+            let candidates: Vec<_> = failover_group.candidates().collect();
+            let (active, since) = (failover_group.active.get(), *failover_group.since.lock());
+            if let Some(to) = choose_cluster(&candidates, active, since, Instant::now()) {
+                self.move_group(failover_group, to, "the one before fails");
             }
         }
     }
 
     /// Tells health what an operator should know of each cluster.
-    fn tell(&self) {
-        let standings: Vec<_> = self.charges.iter().map(Charge::standing).collect();
-        for (handle, _) in self.charges.iter().flat_map(|charge| &charge.clusters) {
-            let own = standings
-                .iter()
-                .filter(|standing| standing.cluster == *handle.name());
-            let concerns: Vec<_> = own.filter_map(Standing::concern).collect();
+    fn report_concerns(&self) {
+        let statuses: Vec<_> = self.groups.iter().map(FailoverGroup::status).collect();
+        for (handle, _) in self
+            .groups
+            .iter()
+            .flat_map(|failover_group| &failover_group.clusters)
+        {
+            let own = statuses.iter().filter(|status| status.cluster == *handle.name());
+            let concerns: Vec<_> = own.filter_map(GroupStatus::concern).collect();
             handle.set_concern((!concerns.is_empty()).then(|| concerns.join("; ")));
         }
     }
 
     /// Moves a group; false when it is under way already. The old cluster lets go first, so that no partition ever has two
     /// tails, and no log of one cluster is asked of another.
-    fn go(&self, charge: &Charge, to: usize, why: &str) -> bool {
-        let from = charge.active.get();
-        if charge.moving.swap(true, Ordering::AcqRel) {
+    fn move_group(&self, failover_group: &FailoverGroup, to: usize, why: &str) -> bool {
+        let from = failover_group.active.get();
+        if failover_group.moving.swap(true, Ordering::AcqRel) {
             return false;
         }
-        let (old, new) = (&charge.clusters[from].0, charge.clusters[to].0.clone());
-        let trouble = old.status().trouble(&charge.group.topics);
+        let (old, new) = (
+            &failover_group.clusters[from].0,
+            failover_group.clusters[to].0.clone(),
+        );
+        let trouble = old.status().unavailable_reason(&failover_group.group.topics);
         tracing::warn!(
-            streams = charge.group.streams.join(","), from = %old.name(), to = %new.name(), why,
+            streams = failover_group.group.streams.join(","), from = %old.name(), to = %new.name(), why,
             trouble = trouble.map(|trouble| trouble.to_string()), "another cluster is read; events may repeat"
         );
-        self.count(old, &new);
-        *charge.since.lock() = Instant::now();
-        let (topics, active) = (charge.group.topics.clone(), charge.active.clone());
-        let moving = Moving(Arc::clone(&charge.moving));
-        old.release(topics.clone(), move || {
+        self.count_move(old, &new);
+        *failover_group.since.lock() = Instant::now();
+        let (topics, active) = (failover_group.group.topics.clone(), failover_group.active.clone());
+        let moving = MoveGuard(Arc::clone(&failover_group.moving));
+        old.release_topics(topics.clone(), move || {
             active.set(to);
-            new.take(topics);
+            new.activate_topics(topics);
             drop(moving);
         });
-        self.memory.lock().note(&charge.group, to);
+        self.placements.lock().save(&failover_group.group, to);
         true
     }
 
-    fn count(&self, from: &Handle, to: &Handle) {
+    fn count_move(&self, from: &ClusterHandle, to: &ClusterHandle) {
         let labels = MoveLabels {
             from: from.name().to_string(),
             to: to.name().to_string(),
@@ -314,56 +328,60 @@ impl Watch {
 }
 
 /// A move that is under way. It ends also when nobody calls what ends it, as after a panic of the cluster's thread.
-struct Moving(Arc<AtomicBool>);
+struct MoveGuard(Arc<AtomicBool>);
 
-impl Drop for Moving {
+impl Drop for MoveGuard {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
 }
 
-impl Charge {
+impl FailoverGroup {
     fn candidates(&self) -> impl Iterator<Item = Candidate> {
-        self.clusters.iter().map(|(handle, after)| Candidate {
-            serves: handle.status().trouble(&self.group.topics).is_none(),
+        self.clusters.iter().map(|(handle, failover_after)| Candidate {
+            serves: handle.status().unavailable_reason(&self.group.topics).is_none(),
             served_at: handle.status().served_at(&self.group.topics),
-            after: *after,
+            failover_after: *failover_after,
         })
     }
 
-    fn place_of(&self, cluster: &str) -> Result<usize, Refused> {
-        let place = self
+    fn index_of(&self, cluster: &str) -> Result<usize, ActivateError> {
+        let index = self
             .clusters
             .iter()
             .position(|(handle, _)| **handle.name() == *cluster);
-        place.ok_or_else(|| Refused::NotListed {
+        index.ok_or_else(|| ActivateError::NotListed {
             cluster: cluster.to_owned(),
             clusters: self.group.clusters.clone(),
         })
     }
 
-    fn name(&self, place: usize) -> Arc<str> {
-        Arc::clone(self.clusters[place].0.name())
+    fn name(&self, index: usize) -> Arc<str> {
+        Arc::clone(self.clusters[index].0.name())
     }
 
-    fn standing(&self) -> Standing {
+    fn status(&self) -> GroupStatus {
         let active = self.active.get();
         let clocks = self
             .clusters
             .iter()
-            .flat_map(|(handle, _)| handle.status().broker_clocks());
-        let mut broker_clocks: Vec<_> = clocks.filter(|topic| self.group.topics.contains(topic)).collect();
-        broker_clocks.sort();
-        broker_clocks.dedup();
-        Standing {
+            .flat_map(|(handle, _)| handle.status().log_append_time_topics());
+        let mut log_append_time_topics: Vec<_> =
+            clocks.filter(|topic| self.group.topics.contains(topic)).collect();
+        log_append_time_topics.sort();
+        log_append_time_topics.dedup();
+        GroupStatus {
             streams: self.group.streams.clone(),
             cluster: self.name(active),
             preferred: active == 0,
-            trouble: self.clusters[active].0.status().trouble(&self.group.topics),
-            broker_clocks,
+            unavailable_reason: self.clusters[active]
+                .0
+                .status()
+                .unavailable_reason(&self.group.topics),
+            log_append_time_topics,
         }
     }
 }
 
 /// How often the clusters are judged: a small part of the shortest sensible deadline, and a few locks.
-const EVERY: Duration = Duration::from_millis(250);
+const CHECK_EVERY: Duration = Duration::from_millis(250);

@@ -11,11 +11,11 @@ use crate::{kafka::backoff::Backoff, partition::TopicPartition};
 
 /// A partition whose leader has not answered rests, so that it costs its reader no time meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Backoffs(Mutex<HashMap<TopicPartition, (Backoff, Instant)>>);
+pub(super) struct PartitionBackoffs(Mutex<HashMap<TopicPartition, (Backoff, Instant)>>);
 
-impl Backoffs {
+impl PartitionBackoffs {
     /// Whether it is left alone now.
-    pub(super) fn rests(&self, partition: &TopicPartition) -> bool {
+    pub(super) fn is_backing_off(&self, partition: &TopicPartition) -> bool {
         let backoffs = self.0.lock();
         backoffs
             .get(partition)
@@ -23,13 +23,13 @@ impl Backoffs {
     }
 
     /// A read of it failed.
-    pub(super) fn fail(&self, partition: &TopicPartition) {
+    pub(super) fn record_failure(&self, partition: &TopicPartition) {
         let now = Instant::now();
         let mut backoffs = self.0.lock();
         let (backoff, until) = backoffs
             .entry(partition.clone())
-            .or_insert_with(|| (Backoff::new(FIRST, MOST), now));
-        *until = now + backoff.step();
+            .or_insert_with(|| (Backoff::new(FIRST_DELAY, MAX_DELAY), now));
+        *until = now + backoff.next_delay();
     }
 
     /// A read of it succeeded.
@@ -38,7 +38,7 @@ impl Backoffs {
     }
 }
 
-const FIRST: Duration = Duration::from_millis(100);
+const FIRST_DELAY: Duration = Duration::from_millis(100);
 
 /// How late a partition that has come back is found out at worst.
-const MOST: Duration = Duration::from_secs(5);
+const MAX_DELAY: Duration = Duration::from_secs(5);

@@ -6,11 +6,11 @@ use std::{
     time::Instant,
 };
 
-use super::{streams::WarmLimit, times::Times};
+use super::{fetchers::FetcherLimit, time_index::TimeIndex};
 use crate::{
     kafka::{
         client::{PAGE_BYTES, PAGE_RECORDS},
-        large::Large,
+        large_records::LargeRecords,
     },
     partition::{Page, PartitionLog, history_records},
     position::{Offset, Timestamp},
@@ -18,18 +18,18 @@ use crate::{
 
 /// The pages read lately, bounded in bytes; the one not used for longest goes first.
 #[derive(Debug)]
-pub(super) struct Cache {
-    logs: HashMap<LogKey, Log>,
+pub(super) struct PageCache {
+    logs: HashMap<LogKey, LogPages>,
     /// Use -> page; uses are numbered.
     uses: BTreeMap<u64, (LogKey, Offset)>,
     last_use: u64,
     bytes: usize,
     budget: usize,
     /// How large single records were of late, and how many readers bring such.
-    large: Large,
+    large: LargeRecords,
     readers: usize,
     /// Partitions that are kept started: what was fetched ahead of them takes its part of the budget.
-    warm: Option<Arc<WarmLimit>>,
+    fetcher_limit: Option<Arc<FetcherLimit>>,
 }
 
 /// A log by identity: two logs of one partition are two keys, also when they bear one tag.
@@ -47,23 +47,23 @@ pub(super) enum Lookup {
 }
 
 #[derive(Debug)]
-struct Log {
+struct LogPages {
     /// Keeps the key from becoming another log's.
     _log: Arc<PartitionLog>,
-    pages: BTreeMap<Offset, Entry>,
+    pages: BTreeMap<Offset, CachedPage>,
     /// Pages begin and end at multiples of this, so that clients cut at many places share them. A power of two, halved
     /// when records turn out to be so large that a page ends early, and doubled when twice the records would fit into one.
-    grain: Offset,
-    times: Times,
+    alignment: Offset,
+    times: TimeIndex,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct CachedPage {
     page: Arc<Page>,
     used: u64,
 }
 
-impl Cache {
+impl PageCache {
     /// An empty one of at most `budget` bytes.
     pub(super) fn new(budget: usize) -> Self {
         Self {
@@ -72,16 +72,16 @@ impl Cache {
             last_use: 0,
             bytes: 0,
             budget,
-            large: Large::default(),
+            large: LargeRecords::default(),
             readers: 0,
-            warm: None,
+            fetcher_limit: None,
         }
     }
 
     /// The same, which leaves of its budget what is fetched ahead.
-    pub(super) fn beside(self, warm: &Arc<WarmLimit>) -> Self {
+    pub(super) fn reserving(self, fetcher_limit: &Arc<FetcherLimit>) -> Self {
         Self {
-            warm: Some(Arc::clone(warm)),
+            fetcher_limit: Some(Arc::clone(fetcher_limit)),
             ..self
         }
     }
@@ -109,13 +109,13 @@ impl Cache {
         }
         if page.events().len() == 1 {
             // One that fills a page stands in it alone.
-            self.large.note(page.bytes(), Instant::now());
+            self.large.record(page.bytes(), Instant::now());
         }
         let entry = self.log(log);
-        entry.adapt(page, cut);
+        entry.adapt_alignment(page, cut);
         let old = entry.pages.insert(
             range.start,
-            Entry {
+            CachedPage {
                 page: Arc::clone(page),
                 used: 0,
             },
@@ -151,14 +151,14 @@ impl Cache {
     /// Notes that the first record of the log at or after `time` is at `offset`.
     pub(super) fn note_time(&mut self, log: &Arc<PartitionLog>, time: Timestamp, offset: Offset) {
         if !log.is_replaced() {
-            self.log(log).times.note(time, offset);
+            self.log(log).times.insert(time, offset);
         }
     }
 
     /// Returns an offset before which the log has no record of `time` or a later one, if one is known.
     pub(super) fn before_time(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
         let times = &self.logs.get(&key(log))?.times;
-        times.before(time).filter(|offset| *offset >= log.start())
+        times.lower_bound(time).filter(|offset| *offset >= log.start())
     }
 
     /// Drops all that is known of a log.
@@ -174,12 +174,12 @@ impl Cache {
         }
     }
 
-    fn log(&mut self, log: &Arc<PartitionLog>) -> &mut Log {
-        self.logs.entry(key(log)).or_insert_with(|| Log {
+    fn log(&mut self, log: &Arc<PartitionLog>) -> &mut LogPages {
+        self.logs.entry(key(log)).or_insert_with(|| LogPages {
             _log: Arc::clone(log),
             pages: BTreeMap::new(),
-            grain: PAGE_RECORDS,
-            times: Times::default(),
+            alignment: PAGE_RECORDS,
+            times: TimeIndex::default(),
         })
     }
 
@@ -194,9 +194,14 @@ impl Cache {
     }
 
     fn shrink(&mut self) {
-        let ahead = self.warm.as_ref().map_or(0, |warm| warm.bytes());
+        let ahead = self
+            .fetcher_limit
+            .as_ref()
+            .map_or(0, |fetcher_limit| fetcher_limit.bytes());
         let on_their_way = history_records(self.readers);
-        let budget = self.large.beside(self.budget, on_their_way, Instant::now());
+        let budget = self
+            .large
+            .remaining_budget(self.budget, on_their_way, Instant::now());
         let budget = budget.min(self.budget.saturating_sub(ahead));
         // The newest page too, if it is too large: all who wait for it have it, and who comes later reads it again.
         while self.bytes > budget
@@ -213,20 +218,20 @@ impl Cache {
     }
 }
 
-impl Log {
+impl LogPages {
     /// Fits the grain to the size of the records, of which one large one among small ones says little.
-    fn adapt(&mut self, page: &Page, cut: bool) {
+    fn adapt_alignment(&mut self, page: &Page, cut: bool) {
         let range = page.range();
         if cut {
-            self.grain = (self.grain / 2).max(1);
-        } else if range.end - range.start >= self.grain && page.bytes() * 2 <= PAGE_BYTES {
-            self.grain = (self.grain * 2).min(PAGE_RECORDS);
+            self.alignment = (self.alignment / 2).max(1);
+        } else if range.end - range.start >= self.alignment && page.bytes() * 2 <= PAGE_BYTES {
+            self.alignment = (self.alignment * 2).min(PAGE_RECORDS);
         }
     }
 
     /// What there is at `offset` in a log that starts at `start`.
     fn find(&self, offset: Offset, start: Offset) -> Lookup {
-        let slot = offset - offset.rem_euclid(self.grain);
+        let slot = offset - offset.rem_euclid(self.alignment);
         let before = self
             .pages
             .range(..=offset)
@@ -244,7 +249,7 @@ impl Log {
             .next()
             .map(|(start, _)| *start);
         // An offset that a client made up may be the largest there is.
-        let end = slot.saturating_add(self.grain);
+        let end = slot.saturating_add(self.alignment);
         Lookup::Miss {
             from: slot.max(covered).max(start),
             to: after.map_or(end, |after| after.min(end)),
@@ -259,12 +264,12 @@ pub(super) fn key(log: &Arc<PartitionLog>) -> LogKey {
 
 /// What a page costs here, in bytes.
 fn cost(page: &Page) -> usize {
-    page.bytes() + PLACE
+    page.bytes() + ENTRY_OVERHEAD
 }
 
 /// What a page's places in the cache cost, in bytes: one among the uses, and one among the pages of its log, which has a node of
 /// eleven for itself where each of thousands of partitions has one page.
-const PLACE: usize = 384;
+const ENTRY_OVERHEAD: usize = 384;
 
 /// Logs without pages that are not worth a sweep.
 const IDLE_LOGS: usize = 1024;
@@ -277,7 +282,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Encoding, Headers, Record},
-        partition::{Directory, PageBuilder, TopicPartition},
+        partition::{LogDirectory, PageBuilder, TopicPartition},
         position::LogTag,
     };
 
@@ -290,7 +295,7 @@ mod tests {
     }
 
     fn set_start(log: &Arc<PartitionLog>, start: Offset) {
-        Directory::new().set_start(log, start);
+        LogDirectory::new().set_start(log, start);
     }
 
     fn page(from: Offset, to: Offset) -> Arc<Page> {
@@ -309,20 +314,20 @@ mod tests {
         Arc::new(page.finish(to))
     }
 
-    fn miss(cache: &mut Cache, log: &Arc<PartitionLog>, offset: Offset) -> (Offset, Offset) {
+    fn miss(cache: &mut PageCache, log: &Arc<PartitionLog>, offset: Offset) -> (Offset, Offset) {
         match cache.find(log, offset) {
             Lookup::Miss { from, to } => (from, to),
             other => panic!("{other:?}"),
         }
     }
 
-    fn hit(cache: &mut Cache, log: &Arc<PartitionLog>, offset: Offset) -> bool {
+    fn hit(cache: &mut PageCache, log: &Arc<PartitionLog>, offset: Offset) -> bool {
         matches!(cache.find(log, offset), Lookup::Hit(page) if page.range().contains(&offset))
     }
 
     #[test]
     fn clients_cut_at_many_places_share_an_aligned_page() {
-        let (mut cache, log) = (Cache::new(1 << 20), log());
+        let (mut cache, log) = (PageCache::new(1 << 20), log());
         assert_eq!(miss(&mut cache, &log, 1025), (1024, 2048));
         assert_eq!(miss(&mut cache, &log, 2047), (1024, 2048));
         cache.insert(&log, &page(1024, 2048), false);
@@ -332,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_page_cut_short_is_gone_on_from_and_makes_the_grain_finer() {
-        let (mut cache, log) = (Cache::new(1 << 20), log());
+        let (mut cache, log) = (PageCache::new(1 << 20), log());
         cache.insert(&log, &page(0, 300), true);
         assert_eq!(miss(&mut cache, &log, 300), (300, 512));
         assert_eq!(miss(&mut cache, &log, 900), (512, 1024));
@@ -343,7 +348,7 @@ mod tests {
     /// Reads a log of small records from its start to `end` as the readers do, with one record at `large` that fills a page
     /// alone; how many pages that took.
     fn replay(large: Offset, end: Offset) -> usize {
-        let (mut cache, log) = (Cache::new(64 << 20), log());
+        let (mut cache, log) = (PageCache::new(64 << 20), log());
         let (mut at, mut pages) = (0, 0);
         while at < end {
             let (from, to) = miss(&mut cache, &log, at);
@@ -370,7 +375,7 @@ mod tests {
 
     #[test]
     fn pages_of_large_records_stay_shared_at_a_grain_that_fits() {
-        let (mut cache, log) = (Cache::new(64 << 20), log());
+        let (mut cache, log) = (PageCache::new(64 << 20), log());
         // Every page is cut behind three records.
         for slot in 0..8 {
             let (from, _) = miss(&mut cache, &log, slot * PAGE_RECORDS + 900);
@@ -382,7 +387,7 @@ mod tests {
 
     #[test]
     fn the_largest_offset_there_is_overflows_nothing() {
-        let (mut cache, log) = (Cache::new(1 << 20), log());
+        let (mut cache, log) = (PageCache::new(1 << 20), log());
         for offset in [Offset::MAX, Offset::MAX - 1, Offset::MAX - PAGE_RECORDS] {
             let (from, to) = miss(&mut cache, &log, offset);
             assert!(from <= offset && from < to, "{offset}: {from}..{to}");
@@ -391,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_start_that_turns_out_to_be_lower_is_believed() {
-        let (mut cache, log) = (Cache::new(1 << 20), log());
+        let (mut cache, log) = (PageCache::new(1 << 20), log());
         set_start(&log, 1100);
         assert!(matches!(cache.find(&log, 600), Lookup::Below));
         set_start(&log, 500);
@@ -400,7 +405,7 @@ mod tests {
 
     #[test]
     fn the_next_page_is_not_read_twice_and_holes_count_as_covered() {
-        let (mut cache, log) = (Cache::new(1 << 20), log());
+        let (mut cache, log) = (PageCache::new(1 << 20), log());
         cache.insert(&log, &page(512, 1024), false);
         assert_eq!(miss(&mut cache, &log, 5), (0, 512));
         let holes = PageBuilder::new(1024, Encoding::default()).finish(5000);
@@ -411,7 +416,7 @@ mod tests {
 
     #[test]
     fn nothing_is_read_below_a_start_that_has_moved() {
-        let (mut cache, log) = (Cache::new(1 << 20), log());
+        let (mut cache, log) = (PageCache::new(1 << 20), log());
         set_start(&log, 1100);
         assert!(matches!(cache.find(&log, 1099), Lookup::Below));
         assert_eq!(miss(&mut cache, &log, 1200), (1100, 2048));
@@ -419,7 +424,7 @@ mod tests {
 
     #[test]
     fn what_has_been_deleted_is_dropped_and_does_not_come_in_again() {
-        let (mut cache, log) = (Cache::new(1 << 20), log());
+        let (mut cache, log) = (PageCache::new(1 << 20), log());
         for page in [page(0, 1024), page(1024, 2048), page(2048, 3072)] {
             cache.insert(&log, &page, false);
         }
@@ -435,7 +440,7 @@ mod tests {
     #[test]
     fn the_page_not_used_for_longest_goes_first_and_bytes_add_up() {
         let size = cost(&page(0, 100));
-        let (mut cache, log) = (Cache::new(2 * size), log());
+        let (mut cache, log) = (PageCache::new(2 * size), log());
         cache.insert(&log, &page(0, 100), false);
         cache.insert(&log, &page(1024, 1124), false);
         assert!(hit(&mut cache, &log, 0));
@@ -449,7 +454,7 @@ mod tests {
 
     #[test]
     fn a_replaced_log_takes_no_page() {
-        let (mut cache, directory, old) = (Cache::new(1 << 20), Directory::new(), log());
+        let (mut cache, directory, old) = (PageCache::new(1 << 20), LogDirectory::new(), log());
         directory.put(Arc::clone(&old));
         cache.insert(&old, &page(0, 100), false);
         directory.put(log());

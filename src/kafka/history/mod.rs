@@ -3,14 +3,14 @@
 
 mod backoffs;
 mod cache;
-mod mailbox;
-mod questions;
-mod rate;
-mod search;
-mod stale;
-mod streams;
-mod times;
-mod turns;
+mod fair_queue;
+mod fetchers;
+mod offset_queries;
+mod rate_limiter;
+mod request_queue;
+mod stale_answers;
+mod time_index;
+mod time_search;
 mod worker;
 
 use std::{
@@ -28,27 +28,27 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     client::PAGE_BYTES,
-    connect::Shared,
-    counters::{ClusterLabels, Counters},
-    reader::Token,
+    connect::ClusterShared,
+    metrics::{ClusterLabels, KafkaMetrics},
+    reader::ShutdownGuard,
 };
-pub(super) use crate::partition::MOST_READERS;
+pub(super) use crate::partition::MAX_HISTORY_READERS;
 use crate::{
     client::ClientKey,
-    partition::{Bounds, History, HistoryError, Page, PartitionLog, Read, TopicPartition},
+    partition::{Bounds, History, HistoryError, LogRead, Page, PartitionLog, TopicPartition},
     position::{Offset, Timestamp},
 };
-use backoffs::Backoffs;
-use cache::{Cache, Lookup};
-use mailbox::{Mailbox, PageRead, PageResult, PageWant};
-use questions::{Questions, Reply};
-use rate::Rate;
-use stale::Stale;
-use streams::WarmLimit;
-use worker::Worker;
+use backoffs::PartitionBackoffs;
+use cache::{Lookup, PageCache};
+use fetchers::FetcherLimit;
+use offset_queries::{OffsetQueries, QueryReply};
+use rate_limiter::ByteRateLimiter;
+use request_queue::{PageRead, PageRequest, PageResult, RequestQueue};
+use stale_answers::StaleAnswers;
+use worker::HistoryWorker;
 
 /// The history readers of one cluster.
-pub(super) struct Pool {
+pub(super) struct HistoryPool {
     core: Arc<Core>,
     readers: Mutex<Readers>,
     this: Weak<Self>,
@@ -57,41 +57,41 @@ pub(super) struct Pool {
 /// What the pool and its readers' threads share.
 struct Core {
     cluster: Arc<str>,
-    shared: Shared,
+    shared: ClusterShared,
     /// Made once: pages are counted for every want of every client.
     labels: ClusterLabels,
     config: ClientConfig,
     /// The configuration of the client that asks questions.
-    questions: ClientConfig,
-    counters: Counters,
-    cache: Mutex<Cache>,
-    backoffs: Backoffs,
-    stale: Stale,
-    rate: Rate,
-    warm: Arc<WarmLimit>,
+    query_config: ClientConfig,
+    counters: KafkaMetrics,
+    cache: Mutex<PageCache>,
+    backoffs: PartitionBackoffs,
+    stale: StaleAnswers,
+    rate: ByteRateLimiter,
+    fetcher_limit: Arc<FetcherLimit>,
 }
 
 /// The readers that run, each opened when its broker is first asked.
 struct Readers {
-    mailboxes: Vec<Arc<Mailbox>>,
+    request_queues: Vec<Arc<RequestQueue>>,
     /// Which reader serves a broker.
-    of_broker: HashMap<i32, usize>,
+    index_by_broker: HashMap<i32, usize>,
     /// Where questions are left, once there was one.
-    questions: Option<Arc<Questions>>,
+    queries: Option<Arc<OffsetQueries>>,
     /// Gone when the pool is closed.
-    token: Option<Token>,
+    shutdown_guard: Option<ShutdownGuard>,
 }
 
-impl Pool {
+impl HistoryPool {
     /// A pool without readers; `rate` is in bytes per second, the configurations are those of a reader and of the client that
     /// asks questions.
     pub(super) fn new(
-        shared: &Shared,
-        [config, questions]: [ClientConfig; 2],
+        shared: &ClusterShared,
+        [config, query_config]: [ClientConfig; 2],
         rate: u64,
-        token: Token,
+        shutdown_guard: ShutdownGuard,
     ) -> Arc<Self> {
-        let warm = WarmLimit::new(shared.memory.history);
+        let fetcher_limit = FetcherLimit::new(shared.memory.history);
         Arc::new_cyclic(|this| Self {
             core: Arc::new(Core {
                 cluster: Arc::clone(&shared.cluster),
@@ -100,34 +100,34 @@ impl Pool {
                     cluster: shared.cluster.to_string(),
                 },
                 config,
-                questions,
+                query_config,
                 counters: shared.counters.clone(),
-                cache: Mutex::new(Cache::new(shared.memory.history).beside(&warm)),
-                backoffs: Backoffs::default(),
-                stale: Stale::default(),
-                rate: Rate::new(rate),
-                warm,
+                cache: Mutex::new(PageCache::new(shared.memory.history).reserving(&fetcher_limit)),
+                backoffs: PartitionBackoffs::default(),
+                stale: StaleAnswers::default(),
+                rate: ByteRateLimiter::new(rate),
+                fetcher_limit,
             }),
             readers: Mutex::new(Readers {
-                mailboxes: Vec::new(),
-                of_broker: HashMap::new(),
-                questions: None,
-                token: Some(token),
+                request_queues: Vec::new(),
+                index_by_broker: HashMap::new(),
+                queries: None,
+                shutdown_guard: Some(shutdown_guard),
             }),
             this: Weak::clone(this),
         })
     }
 
     /// Asks the leader of a partition for its bounds.
-    pub(super) fn ask_bounds(
+    pub(super) fn query_bounds(
         &self,
         partition: TopicPartition,
         reply: impl FnOnce(Result<Bounds, HistoryError>) + Send + 'static,
     ) {
         // Dropped, the reply says that there is no answer.
-        let reply = Reply::call(reply);
-        if let Some(questions) = self.questions() {
-            questions.ask_bounds(partition, reply);
+        let reply = QueryReply::to_callback(reply);
+        if let Some(queries) = self.queries() {
+            queries.query_bounds(partition, reply);
         }
     }
 
@@ -140,33 +140,36 @@ impl Pool {
     pub(super) fn close(&self) {
         self.core.shared.damage.close();
         let mut readers = self.readers.lock();
-        readers.token = None;
-        readers.end();
+        readers.shutdown_guard = None;
+        readers.close();
     }
 
     /// Ends the readers; the next to ask gets new ones, which begin with the brokers to ask first.
-    pub(super) fn renew(&self) {
-        self.readers.lock().end();
+    pub(super) fn replace_readers(&self) {
+        self.readers.lock().close();
     }
 
     /// The reader of the broker that leads this partition.
-    fn reader(&self, partition: &TopicPartition) -> Option<Arc<Mailbox>> {
-        let broker = self.core.shared.leaders.of(partition)?;
+    fn reader(&self, partition: &TopicPartition) -> Option<Arc<RequestQueue>> {
+        let broker = self.core.shared.leaders.leader(partition)?;
         let mut readers = self.readers.lock();
-        let token = readers.token.clone()?;
-        let count = readers.of_broker.len();
-        let at = *readers.of_broker.entry(broker).or_insert(count % MOST_READERS);
-        if at < readers.mailboxes.len() {
-            return readers.mailboxes.get(at).cloned();
+        let shutdown_guard = readers.shutdown_guard.clone()?;
+        let count = readers.index_by_broker.len();
+        let at = *readers
+            .index_by_broker
+            .entry(broker)
+            .or_insert(count % MAX_HISTORY_READERS);
+        if at < readers.request_queues.len() {
+            return readers.request_queues.get(at).cloned();
         }
-        match Worker::spawn(Arc::clone(&self.core), token) {
-            Ok(mailbox) => {
-                readers.mailboxes.push(Arc::clone(&mailbox));
-                self.core.cache.lock().set_readers(readers.mailboxes.len());
-                Some(mailbox)
+        match HistoryWorker::spawn(Arc::clone(&self.core), shutdown_guard) {
+            Ok(queue) => {
+                readers.request_queues.push(Arc::clone(&queue));
+                self.core.cache.lock().set_readers(readers.request_queues.len());
+                Some(queue)
             }
             Err(error) => {
-                readers.of_broker.remove(&broker);
+                readers.index_by_broker.remove(&broker);
                 tracing::error!(cluster = %self.core.cluster, broker, "no history reader: {error}");
                 None
             }
@@ -174,18 +177,18 @@ impl Pool {
     }
 
     /// Where to leave questions.
-    fn questions(&self) -> Option<Arc<Questions>> {
+    fn queries(&self) -> Option<Arc<OffsetQueries>> {
         let mut readers = self.readers.lock();
-        let token = readers.token.clone()?;
-        if readers.questions.is_none() {
-            match questions::spawn(Arc::clone(&self.core), token) {
-                Ok(questions) => readers.questions = Some(questions),
+        let shutdown_guard = readers.shutdown_guard.clone()?;
+        if readers.queries.is_none() {
+            match offset_queries::spawn(Arc::clone(&self.core), shutdown_guard) {
+                Ok(queries) => readers.queries = Some(queries),
                 Err(error) => {
                     tracing::error!(cluster = %self.core.cluster, "no thread for questions: {error}")
                 }
             }
         }
-        readers.questions.clone()
+        readers.queries.clone()
     }
 
     async fn find_page(
@@ -202,8 +205,8 @@ impl Pool {
                 return Err(HistoryError::Replaced);
             }
             let damage = &self.core.shared.damage;
-            damage.led_by(log, self.core.shared.leaders.of(log.partition()));
-            if let Some(range) = damage.at(log, offset) {
+            damage.set_leader(log, self.core.shared.leaders.leader(log.partition()));
+            if let Some(range) = damage.range_at(log, offset) {
                 return Ok(Arc::new(Page::unreadable(range)));
             }
             let found = self.core.cache.lock().find(log, offset);
@@ -216,29 +219,29 @@ impl Pool {
             if began.replace(from).is_some_and(|began| from <= began) {
                 return Err(HistoryError::Unavailable);
             }
-            let want = PageWant {
+            let request = PageRequest {
                 log: Arc::clone(log),
                 from,
                 to,
             };
             // Before the read: what the ring sheds meanwhile does not show that there is more than the answer says.
             let was_history = log.is_history(offset);
-            match self.read(want, client).await {
-                Ok(PageRead::Page { page, ends }) => {
+            match self.read(request, client).await {
+                Ok(PageRead::Page { page, at_log_end }) => {
                     reached = page.next();
                     match page.next() {
                         next if next > offset => {
-                            self.core.stale.in_step(log.partition());
+                            self.core.stale.record_fresh(log.partition());
                             return Ok(page);
                         }
                         // The tail has read on from there, so there is more.
-                        _ if ends && was_history => return Err(self.behind(log)),
-                        next if ends && next == offset => return Ok(page),
-                        _ if ends => return Err(HistoryError::OutOfRange),
+                        _ if at_log_end && was_history => return Err(self.report_stale(log)),
+                        next if at_log_end && next == offset => return Ok(page),
+                        _ if at_log_end => return Err(HistoryError::OutOfRange),
                         _ => {}
                     }
                 }
-                Ok(PageRead::Moved) => {}
+                Ok(PageRead::Unreadable) => {}
                 Err(HistoryError::OutOfRange) => {
                     // A page begins on its grid, and the log may begin behind that.
                     let start = self.find_bounds(log).await?.start;
@@ -260,11 +263,11 @@ impl Pool {
         }
         let found = self.core.cache.lock().find(log, page.next());
         if let Lookup::Miss { from, to } = found
-            && self.core.shared.damage.at(log, page.next()).is_none()
+            && self.core.shared.damage.range_at(log, page.next()).is_none()
             && let Some(reader) = self.reader(log.partition())
         {
             let (from, to) = self.core.shared.damage.clip(log, (from, to));
-            reader.suggest(PageWant {
+            reader.request_ahead(PageRequest {
                 log: Arc::clone(log),
                 from,
                 to,
@@ -272,14 +275,16 @@ impl Pool {
         }
     }
 
-    async fn read(&self, want: PageWant, client: ClientKey) -> PageResult {
-        let partition = want.log.partition();
-        if self.core.backoffs.rests(partition) {
+    async fn read(&self, request: PageRequest, client: ClientKey) -> PageResult {
+        let partition = request.log.partition();
+        if self.core.backoffs.is_backing_off(partition) {
             return Err(HistoryError::Unavailable);
         }
         let reader = self.reader(partition).ok_or(HistoryError::Unavailable)?;
-        let (answer, joined) = reader.want(want, client).map_err(|_| HistoryError::Unavailable)?;
-        self.core.count_want(joined);
+        let (answer, joined) = reader
+            .request(request, client)
+            .map_err(|_| HistoryError::Unavailable)?;
+        self.core.count_join(joined);
         answer.await.unwrap_or(Err(HistoryError::Unavailable))
     }
 
@@ -291,7 +296,7 @@ impl Pool {
     ) -> Result<Option<Offset>, HistoryError> {
         // The second question settles what came in between the first answer and our own look at the newest record.
         for _ in 0..2 {
-            if let Some(offset) = self.ask_time(log, time, client).await? {
+            if let Some(offset) = self.query_time(log, time, client).await? {
                 return Ok(Some(offset));
             }
             if self.newest(log).await?.is_some_and(|newest| newest < time) {
@@ -299,7 +304,10 @@ impl Pool {
             }
         }
         let bounds = self.find_bounds(log).await?;
-        search::first_at(bounds, time, |offset| self.find_page(log, offset, ourselves())).await
+        time_search::first_at(bounds, time, |offset| {
+            self.find_page(log, offset, own_client_key())
+        })
+        .await
     }
 
     /// The timestamp of the newest record, if it is known.
@@ -308,12 +316,12 @@ impl Pool {
             return Ok(Some(newest));
         }
         let bounds = self.find_bounds(log).await?;
-        search::newest(bounds, |offset| self.find_page(log, offset, ourselves())).await
+        time_search::newest(bounds, |offset| self.find_page(log, offset, own_client_key())).await
     }
 
     /// Returns the first record at or after `time` as the leader says, or as what is in memory says before it does: while thousands
     /// wait, the first answers and pages tell most of the others.
-    async fn ask_time(
+    async fn query_time(
         &self,
         log: &Arc<PartitionLog>,
         time: Timestamp,
@@ -322,8 +330,8 @@ impl Pool {
         if let Some(offset) = self.time_in_memory(log, time) {
             return Ok(Some(offset));
         }
-        let mut answer = pin!(self.question(log, |questions, partition, reply| {
-            questions.ask_time(partition, time, client, reply);
+        let mut answer = pin!(self.query(log, |queries, partition, reply| {
+            queries.query_time(partition, time, client, reply);
         }));
         let mut pause = FIRST_LOOK;
         loop {
@@ -360,12 +368,12 @@ impl Pool {
     /// Returns the page that covers `offset`, unless it is in no memory or cannot be read.
     fn page_in_memory(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Arc<Page>> {
         let page = match log.read(offset) {
-            Read::Page(page) => page,
-            Read::Below => match self.core.cache.lock().find(log, offset) {
+            LogRead::Page(page) => page,
+            LogRead::Below => match self.core.cache.lock().find(log, offset) {
                 Lookup::Hit(page) => page,
                 Lookup::Miss { .. } | Lookup::Below => return None,
             },
-            Read::Ahead | Read::Replaced => return None,
+            LogRead::Ahead | LogRead::Replaced => return None,
         };
         (!page.is_unreadable()).then_some(page)
     }
@@ -373,37 +381,37 @@ impl Pool {
     async fn find_bounds(&self, log: &Arc<PartitionLog>) -> Result<Bounds, HistoryError> {
         // Before the question: the tail may read on while the answer is on its way.
         let read = log.end().offset;
-        let bounds = self.question(log, Questions::ask_bounds).await?;
+        let bounds = self.query(log, OffsetQueries::query_bounds).await?;
         if bounds.end < read {
-            return Err(self.behind(log));
+            return Err(self.report_stale(log));
         }
         self.core.shared.directory.set_start(log, bounds.start);
         Ok(bounds)
     }
 
     /// Notes that the answer to a question, or a read, is behind what the tail has read, and says so to who asked.
-    fn behind(&self, log: &Arc<PartitionLog>) -> HistoryError {
+    fn report_stale(&self, log: &Arc<PartitionLog>) -> HistoryError {
         if log.is_replaced() {
             return HistoryError::Replaced;
         }
-        if self.core.stale.behind(log.partition(), Instant::now()) {
+        if self.core.stale.record_stale(log.partition(), Instant::now()) {
             tracing::warn!(
                 cluster = %self.core.cluster, partition = %log.partition(),
                 "the tail has read further than the broker that history is read from: new clients read it"
             );
-            self.renew();
+            self.replace_readers();
         }
         HistoryError::Unavailable
     }
 
-    async fn question<T: Send + 'static>(
+    async fn query<T: Send + 'static>(
         &self,
         log: &Arc<PartitionLog>,
-        ask: impl FnOnce(&Questions, TopicPartition, Reply<T>),
+        ask: impl FnOnce(&OffsetQueries, TopicPartition, QueryReply<T>),
     ) -> Result<T, HistoryError> {
-        let questions = self.questions().ok_or(HistoryError::Unavailable)?;
+        let queries = self.queries().ok_or(HistoryError::Unavailable)?;
         let (sender, answer) = oneshot::channel();
-        ask(&questions, log.partition().clone(), Reply::to(sender));
+        ask(&queries, log.partition().clone(), QueryReply::to_channel(sender));
         let answer = answer.await.unwrap_or(Err(HistoryError::Unavailable))?;
         match log.is_replaced() {
             true => Err(HistoryError::Replaced),
@@ -412,7 +420,7 @@ impl Pool {
     }
 
     /// Runs one call, and answers in time whatever happens.
-    fn call<T, F>(&self, call: impl FnOnce(Arc<Self>) -> F) -> BoxFuture<'static, Result<T, HistoryError>>
+    fn run<T, F>(&self, call: impl FnOnce(Arc<Self>) -> F) -> BoxFuture<'static, Result<T, HistoryError>>
     where
         F: Future<Output = Result<T, HistoryError>> + Send + 'static,
     {
@@ -430,18 +438,18 @@ impl Pool {
 }
 
 impl Readers {
-    fn end(&mut self) {
-        self.of_broker.clear();
-        for mailbox in self.mailboxes.drain(..) {
-            mailbox.close();
+    fn close(&mut self) {
+        self.index_by_broker.clear();
+        for queue in self.request_queues.drain(..) {
+            queue.close();
         }
-        if let Some(questions) = self.questions.take() {
-            questions.close();
+        if let Some(queries) = self.queries.take() {
+            queries.close();
         }
     }
 }
 
-impl History for Pool {
+impl History for HistoryPool {
     fn page(
         &self,
         log: &Arc<PartitionLog>,
@@ -449,7 +457,7 @@ impl History for Pool {
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
         let log = Arc::clone(log);
-        self.call(move |this| async move {
+        self.run(move |this| async move {
             let page = this.find_page(&log, offset, client).await?;
             this.read_ahead(&log, &page);
             Ok(page)
@@ -458,7 +466,7 @@ impl History for Pool {
 
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
         let log = Arc::clone(log);
-        self.call(move |this| async move { this.find_bounds(&log).await })
+        self.run(move |this| async move { this.find_bounds(&log).await })
     }
 
     fn first_at(
@@ -468,7 +476,7 @@ impl History for Pool {
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         let log = Arc::clone(log);
-        self.call(move |this| async move { this.find_time(&log, time, client).await })
+        self.run(move |this| async move { this.find_time(&log, time, client).await })
     }
 
     fn drop_deleted(&self, log: &Arc<PartitionLog>) {
@@ -491,7 +499,7 @@ impl Core {
         page
     }
 
-    fn count_want(&self, joined: bool) {
+    fn count_join(&self, joined: bool) {
         if joined {
             self.counters.page_joins.get_or_create(&self.labels).inc();
         }
@@ -502,7 +510,7 @@ impl Core {
 mod tests;
 
 /// Whose turn our own reads take.
-fn ourselves() -> ClientKey {
+fn own_client_key() -> ClientKey {
     ClientKey::of(Ipv4Addr::UNSPECIFIED.into())
 }
 

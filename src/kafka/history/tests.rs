@@ -1,6 +1,6 @@
 use std::{convert::Infallible, sync::mpsc, thread};
 
-use super::{mailbox::Task, *};
+use super::{request_queue::Task, *};
 use crate::{
     event::{Encoding, Headers, Record},
     partition::PageBuilder,
@@ -8,21 +8,21 @@ use crate::{
 };
 
 /// A pool whose only reader is played by the test.
-fn pool() -> (Arc<Pool>, Arc<Mailbox>, mpsc::Receiver<Infallible>) {
-    let (token, ended) = mpsc::channel();
-    let pool = Pool::new(
-        &Shared::of_nothing(),
+fn pool() -> (Arc<HistoryPool>, Arc<RequestQueue>, mpsc::Receiver<Infallible>) {
+    let (shutdown_guard, ended) = mpsc::channel();
+    let pool = HistoryPool::new(
+        &ClusterShared::for_test(),
         [ClientConfig::new(), ClientConfig::new()],
         1,
-        token,
+        shutdown_guard,
     );
     pool.core.shared.leaders.set(&"edits".into(), &[Some(1)]);
-    let mailbox = Arc::new(Mailbox::default());
+    let queue = Arc::new(RequestQueue::default());
     let mut readers = pool.readers.lock();
-    readers.mailboxes.push(Arc::clone(&mailbox));
-    readers.of_broker.insert(1, 0);
+    readers.request_queues.push(Arc::clone(&queue));
+    readers.index_by_broker.insert(1, 0);
     drop(readers);
-    (pool, mailbox, ended)
+    (pool, queue, ended)
 }
 
 /// A log whose ring has a page of one record for each of the offsets 10 to 14.
@@ -50,20 +50,23 @@ fn log() -> Arc<PartitionLog> {
 }
 
 /// Waits for the one page that is wanted, and says that the log ends where it was to begin; `meanwhile` is before the answer.
-fn answer_that_it_ends(mailbox: &Mailbox, meanwhile: impl FnOnce()) {
+fn answer_that_it_ends(queue: &RequestQueue, meanwhile: impl FnOnce()) {
     let deadline = Instant::now() + Duration::from_secs(10);
-    let want = loop {
+    let request = loop {
         assert!(Instant::now() < deadline, "nothing is wanted");
-        match mailbox.next(Duration::from_millis(100), true) {
-            Task::Read(want) => break want,
-            Task::Rest | Task::ReadAhead(_) => {}
+        match queue.next(Duration::from_millis(100), true) {
+            Task::Read(request) => break request,
+            Task::Idle | Task::ReadAhead(_) => {}
             Task::Close => panic!("it is closed"),
         }
     };
     meanwhile();
-    let page = PageBuilder::new(want.from, want.log.encoding()).finish(OFFSET);
+    let page = PageBuilder::new(request.from, request.log.encoding()).finish(OFFSET);
     let page = Arc::new(page);
-    mailbox.finish(&Ok(PageRead::Page { page, ends: true }));
+    queue.finish(&Ok(PageRead::Page {
+        page,
+        at_log_end: true,
+    }));
 }
 
 /// What a read gets whose answer is that the log ends at the offset asked for. `before` comes before the read, `meanwhile` while it
@@ -72,19 +75,19 @@ async fn read(
     before: impl FnOnce(&PartitionLog),
     meanwhile: impl FnOnce(&PartitionLog) + Send + 'static,
 ) -> Result<Arc<Page>, HistoryError> {
-    let ((pool, mailbox, _ended), log) = (pool(), log());
+    let ((pool, queue, _ended), log) = (pool(), log());
     before(&log);
     let brokers = {
         let log = Arc::clone(&log);
-        thread::spawn(move || answer_that_it_ends(&mailbox, || meanwhile(&log)))
+        thread::spawn(move || answer_that_it_ends(&queue, || meanwhile(&log)))
     };
-    let found = pool.find_page(&log, OFFSET, ourselves()).await;
+    let found = pool.find_page(&log, OFFSET, own_client_key()).await;
     brokers.join().expect("the answer was given");
     found
 }
 
 fn shed_all(log: &PartitionLog) {
-    while log.shed() > 0 {}
+    while log.evict_oldest() > 0 {}
 }
 
 #[tokio::test]
@@ -125,7 +128,7 @@ fn page_of_times(log: &PartitionLog) -> Arc<Page> {
 async fn a_time_that_pages_in_memory_tell_is_asked_of_nobody() {
     let ((pool, _mailbox, _ended), log) = (pool(), log());
     let page = page_of_times(&log);
-    *pool.core.cache.lock() = Cache::new(1 << 20);
+    *pool.core.cache.lock() = PageCache::new(1 << 20);
     pool.core.cache.lock().insert(&log, &page, false);
     assert_eq!(
         pool.time_in_memory(&log, 45),
@@ -135,7 +138,7 @@ async fn a_time_that_pages_in_memory_tell_is_asked_of_nobody() {
     pool.core.cache.lock().note_time(&log, 25, 3);
     for (time, offset) in [(25, 3), (30, 3), (31, 5), (45, 5), (70, 7)] {
         assert_eq!(
-            pool.first_at(&log, time, ourselves()).await,
+            pool.first_at(&log, time, own_client_key()).await,
             Ok(Some(offset)),
             "{time}"
         );
@@ -146,7 +149,7 @@ async fn a_time_that_pages_in_memory_tell_is_asked_of_nobody() {
         None,
         "it is behind what is in memory"
     );
-    assert!(pool.readers.lock().questions.is_none(), "nobody was asked");
+    assert!(pool.readers.lock().queries.is_none(), "nobody was asked");
 }
 
 #[test]

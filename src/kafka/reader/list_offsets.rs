@@ -20,36 +20,36 @@ use rdkafka::{
 };
 
 use super::{
-    Found, Queue, Reader, When,
+    FoundOffset, KafkaQueue, KafkaReader, OffsetSpec,
     offsets::{UNANSWERED, found},
 };
 use crate::partition::TopicPartition;
 
 /// The answer to one request.
 #[derive(Debug)]
-pub(in crate::kafka) struct Offsets {
+pub(in crate::kafka) struct OffsetsResponse {
     /// The number that the request was given.
     pub(in crate::kafka) request: usize,
     /// For each partition, in the order asked for, what its leader says; or why none of them said anything.
-    pub(in crate::kafka) result: Result<Vec<Result<Found, RDKafkaErrorCode>>, RDKafkaErrorCode>,
+    pub(in crate::kafka) result: Result<Vec<Result<FoundOffset, RDKafkaErrorCode>>, RDKafkaErrorCode>,
 }
 
-impl Reader {
+impl KafkaReader {
     /// Sends a ListOffsets request for these partitions, each of which stands once in the list, and returns at once.
-    /// [`Queue::offsets`] returns the answer, under the number `request`, after `wait` at the latest.
+    /// [`KafkaQueue::poll_offsets`] returns the answer, under the number `request`, after `wait` at the latest.
     ///
     /// # Errors
     /// When librdkafka cannot make sense of a name.
     pub(in crate::kafka) fn list_offsets<'a>(
         &self,
         request: usize,
-        partitions: impl ExactSizeIterator<Item = (&'a TopicPartition, When)>,
+        partitions: impl ExactSizeIterator<Item = (&'a TopicPartition, OffsetSpec)>,
         wait: Duration,
-        queue: &Queue,
+        queue: &KafkaQueue,
     ) -> Result<(), RDKafkaErrorCode> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for (partition, when) in partitions {
-            list.add_partition_offset(&partition.topic, partition.partition, when.wanted())
+            list.add_partition_offset(&partition.topic, partition.partition, when.to_librdkafka())
                 .map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
         }
         let client = self.handle.client();
@@ -73,31 +73,31 @@ impl Reader {
     }
 }
 
-impl Queue {
-    /// Waits until an answer to [`Reader::list_offsets`] is there, the time has come, or the alarm is rung. Only for a
+impl KafkaQueue {
+    /// Waits until an answer to [`KafkaReader::list_offsets`] is there, the time has come, or the alarm is rung. Only for a
     /// queue that no partition is started into.
-    pub(in crate::kafka) fn offsets(&self, until: Instant) -> Option<Offsets> {
+    pub(in crate::kafka) fn poll_offsets(&self, until: Instant) -> Option<OffsetsResponse> {
         let wait = until.saturating_duration_since(Instant::now()).as_millis();
         let wait = i32::try_from(wait).unwrap_or(i32::MAX);
         // SAFETY: the queue is alive.
         let event = unsafe { rd_kafka_queue_poll(self.as_ptr(), wait) };
-        NonNull::new(event).map(|event| Answer(event).offsets())
+        NonNull::new(event).map(|event| ListOffsetsEvent(event).offsets())
     }
 }
 
 /// An answered ListOffsets.
-struct Answer(NonNull<rd_kafka_event_t>);
+struct ListOffsetsEvent(NonNull<rd_kafka_event_t>);
 
-impl Answer {
-    fn offsets(&self) -> Offsets {
+impl ListOffsetsEvent {
+    fn offsets(&self) -> OffsetsResponse {
         let event = self.0.as_ptr();
         // SAFETY: a live event; its opaque pointer is the number that `list_offsets` has put there.
         let (request, code) = unsafe { (rd_kafka_event_opaque(event).addr(), rd_kafka_event_error(event)) };
         let result = match RDKafkaErrorCode::from(code) {
-            RDKafkaErrorCode::NoError => Ok(self.infos().iter().map(|info| place(*info)).collect()),
+            RDKafkaErrorCode::NoError => Ok(self.infos().iter().map(|info| offset_of(*info)).collect()),
             code => Err(code),
         };
-        Offsets { request, result }
+        OffsetsResponse { request, result }
     }
 
     fn infos(&self) -> &[*const rd_kafka_ListOffsetsResultInfo_t] {
@@ -117,14 +117,14 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for ListOffsetsEvent {
     fn drop(&mut self) {
         // SAFETY: it came from a poll, and is destroyed once.
         unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };
     }
 }
 
-fn place(info: *const rd_kafka_ListOffsetsResultInfo_t) -> Result<Found, RDKafkaErrorCode> {
+fn offset_of(info: *const rd_kafka_ListOffsetsResultInfo_t) -> Result<FoundOffset, RDKafkaErrorCode> {
     // SAFETY: called only with what a live answer holds; the partition lives as long.
     let element = unsafe { &*rd_kafka_ListOffsetsResultInfo_topic_partition(info) };
     match found(element) {

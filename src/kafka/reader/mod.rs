@@ -4,21 +4,21 @@
 //! offset and reason. This is the only module that calls C; what it guarantees, and why each call is sound:
 //!
 //! - Every pointer is owned by one struct and freed once, in the order librdkafka wants: messages, then queues and
-//!   topics, then the client. Whatever needs the client alive holds an `Arc<Handle>`.
+//!   topics, then the client. Whatever needs the client alive holds an `Arc<ClientHandle>`.
 //! - Messages are only lent, and only until the next message is taken: a held one pins its whole fetch buffer.
-//! - librdkafka's functions may be called from any thread; a [`Queue`] is read by one thread at a time (`&mut self`).
+//! - librdkafka's functions may be called from any thread; a [`KafkaQueue`] is read by one thread at a time (`&mut self`).
 #![allow(unsafe_code)] // there is no other way to these functions; everything else of the crate denies it
 
-mod home;
+mod cluster_info;
 mod list_offsets;
 mod offsets;
 mod queue;
 mod topology;
 
-pub(super) use list_offsets::Offsets;
-pub(super) use offsets::{Found, When};
-pub(super) use queue::{Alarm, Queue, What};
-pub(super) use topology::{TopicInfo, View};
+pub(super) use list_offsets::OffsetsResponse;
+pub(super) use offsets::{FoundOffset, OffsetSpec};
+pub(super) use queue::{ItemKind, KafkaQueue, QueueWaker};
+pub(super) use topology::{TopicDescriptions, TopicInfo};
 
 use std::{
     collections::HashMap,
@@ -44,27 +44,27 @@ use rdkafka::{
 
 use super::{
     context::Context,
-    origin::{Life, Origin},
+    identity::{ClientGuard, ClusterIdentity},
 };
 use crate::position::Offset;
 
 /// Held by everything that [`Cluster::shutdown`](super::Cluster::shutdown) waits for: it is gone when all are dropped.
-pub(super) type Token = mpsc::Sender<Infallible>;
+pub(super) type ShutdownGuard = mpsc::Sender<Infallible>;
 
 /// One client of a cluster, without a group. Clones are the same client.
 ///
 /// Dropping the last clone returns at once: librdkafka's own end takes up to some 100 ms and has been known to hang, so
 /// it gets a thread of its own.
 #[derive(Clone)]
-pub(super) struct Reader {
-    handle: Arc<Handle>,
+pub(super) struct KafkaReader {
+    handle: Arc<ClientHandle>,
 }
 
 /// A topic as this reader's items name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Topic(usize);
+pub(super) struct TopicRef(usize);
 
-impl Reader {
+impl KafkaReader {
     /// A client with this configuration. If that lacks the brokers to ask first, they are the origin's. It connects by and
     /// by; this does not wait.
     ///
@@ -73,30 +73,33 @@ impl Reader {
     pub(super) fn open(
         config: &ClientConfig,
         context: Context,
-        origin: &Arc<Origin>,
-        token: Token,
+        identity: &Arc<ClusterIdentity>,
+        shutdown_guard: ShutdownGuard,
     ) -> Result<Self, KafkaError> {
         // The version first: what changes in between is told once more.
-        let seeds_told = AtomicU64::new(origin.seeds.version());
+        let bootstrap_version = AtomicU64::new(identity.bootstrap.version());
         let mut config = config.clone();
-        if config.get(SEEDS).is_none() {
-            config.set(SEEDS, home::servers(&origin.seeds.usable()));
+        if config.get(BOOTSTRAP_SERVERS).is_none() {
+            config.set(
+                BOOTSTRAP_SERVERS,
+                cluster_info::servers(&identity.bootstrap.usable()),
+            );
         }
         Ok(Self {
-            handle: Arc::new(Handle(ManuallyDrop::new(Remains {
+            handle: Arc::new(ClientHandle(ManuallyDrop::new(ClientInner {
                 topics: Mutex::default(),
                 consumer: config.create_with_context(context)?,
-                origin: Arc::clone(origin),
-                seeds_told,
-                _life: origin.life(),
-                _token: token,
+                identity: Arc::clone(identity),
+                bootstrap_version,
+                _client_guard: identity.client_guard(),
+                _shutdown_guard: shutdown_guard,
             }))),
         })
     }
 
     /// A queue to start partitions into.
-    pub(super) fn queue(&self) -> Result<Queue, RDKafkaErrorCode> {
-        Queue::new(&self.handle)
+    pub(super) fn queue(&self) -> Result<KafkaQueue, RDKafkaErrorCode> {
+        KafkaQueue::new(&self.handle)
     }
 
     /// Begins to read a partition from `offset` on; its records, and what goes wrong with it, come out of `queue`.
@@ -109,14 +112,14 @@ impl Reader {
         topic: &Arc<str>,
         partition: i32,
         offset: Offset,
-        queue: &Queue,
-    ) -> Result<Topic, RDKafkaErrorCode> {
+        queue: &KafkaQueue,
+    ) -> Result<TopicRef, RDKafkaErrorCode> {
         let topic = self.handle.topic(topic)?;
         // SAFETY: topic and queue belong to this client and are alive: `self` and `queue` hold its handle.
         let started =
             unsafe { rd_kafka_consume_start_queue(topic.as_ptr(), partition, offset, queue.as_ptr()) };
         match started {
-            0 => Ok(Topic(topic.as_ptr().addr())),
+            0 => Ok(TopicRef(topic.as_ptr().addr())),
             _ => Err(last_error()),
         }
     }
@@ -133,46 +136,46 @@ impl Reader {
 
     /// Hands over what librdkafka wants to say: logs, errors, statistics; and to it what it should know. Call it every
     /// second at least, or they pile up in memory. Never waits.
-    pub(super) fn serve(&self) {
-        self.follow_seeds();
-        for _ in 0..EVENTS_A_TURN {
+    pub(super) fn poll_events(&self) {
+        self.sync_bootstrap();
+        for _ in 0..EVENTS_PER_POLL {
             let _ = self.handle.consumer().poll(Duration::ZERO);
         }
     }
 
     /// Counts an error that came out of a queue.
-    pub(super) fn count(&self, code: RDKafkaErrorCode) {
-        self.handle.consumer().context().count(code);
+    pub(super) fn count_error(&self, code: RDKafkaErrorCode) {
+        self.handle.consumer().context().count_error(code);
     }
 }
 
 /// librdkafka's name for the brokers to ask first.
-const SEEDS: &str = "bootstrap.servers";
+const BOOTSTRAP_SERVERS: &str = "bootstrap.servers";
 
 /// Enough that a burst of logs is drained in a few turns; an empty turn costs a few microseconds.
-const EVENTS_A_TURN: usize = 16;
+const EVENTS_PER_POLL: usize = 16;
 
 /// What every queue and clone of a reader shares.
-struct Handle(ManuallyDrop<Remains>);
+struct ClientHandle(ManuallyDrop<ClientInner>);
 
 /// The client and all that must go before it; fields are dropped in this order.
-struct Remains {
-    topics: Mutex<Topics>,
+struct ClientInner {
+    topics: Mutex<TopicHandles>,
     consumer: BaseConsumer<Context>,
-    origin: Arc<Origin>,
+    identity: Arc<ClusterIdentity>,
     /// The version of the seeds that librdkafka was told.
-    seeds_told: AtomicU64,
-    _life: Life,
-    _token: Token,
+    bootstrap_version: AtomicU64,
+    _client_guard: ClientGuard,
+    _shutdown_guard: ShutdownGuard,
 }
 
 #[derive(Default)]
-struct Topics(HashMap<Arc<str>, NonNull<RDKafkaTopic>>);
+struct TopicHandles(HashMap<Arc<str>, NonNull<RDKafkaTopic>>);
 
 // SAFETY: librdkafka's topic handles may be used and destroyed from any thread.
-unsafe impl Send for Topics {}
+unsafe impl Send for TopicHandles {}
 
-impl Handle {
+impl ClientHandle {
     fn consumer(&self) -> &BaseConsumer<Context> {
         &self.0.consumer
     }
@@ -196,7 +199,7 @@ impl Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for ClientHandle {
     fn drop(&mut self) {
         // SAFETY: taken once, here, and never looked at again.
         let remains = unsafe { ManuallyDrop::take(&mut self.0) };
@@ -207,10 +210,10 @@ impl Drop for Handle {
     }
 }
 
-impl Drop for Topics {
+impl Drop for TopicHandles {
     fn drop(&mut self) {
         for topic in self.0.values() {
-            // SAFETY: each was opened once by `Handle::topic`, and the client is dropped after this.
+            // SAFETY: each was opened once by `ClientHandle::topic`, and the client is dropped after this.
             unsafe { rd_kafka_topic_destroy(topic.as_ptr()) };
         }
     }

@@ -3,18 +3,18 @@
 use std::{slice, sync::Arc, time::Duration};
 
 use rdkafka::{
-    Offset as Wanted, TopicPartitionList,
+    Offset as RdKafkaOffset, TopicPartitionList,
     bindings::{RD_KAFKA_OFFSET_INVALID, rd_kafka_topic_partition_get_leader_epoch},
     consumer::Consumer,
     types::{RDKafkaErrorCode, RDKafkaTopicPartition},
 };
 
-use super::Reader;
+use super::KafkaReader;
 use crate::position::{Epoch, Offset, Timestamp};
 
 /// What place to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::kafka) enum When {
+pub(in crate::kafka) enum OffsetSpec {
     /// The log start.
     Start,
     /// The last stable offset.
@@ -25,28 +25,28 @@ pub(in crate::kafka) enum When {
 
 /// What a leader says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kafka) struct Found {
+pub(in crate::kafka) struct FoundOffset {
     /// `None` when no record is that new.
     pub(in crate::kafka) offset: Option<Offset>,
-    /// The epoch of the record there, or for [`When::End`] the latest the leader knows; `None` when it does not tell.
+    /// The epoch of the record there, or for [`OffsetSpec::End`] the latest the leader knows; `None` when it does not tell.
     pub(in crate::kafka) epoch: Option<Epoch>,
 }
 
-impl Reader {
+impl KafkaReader {
     /// Asks the leaders of these partitions, each of which stands once in the list, for a place. A blocking call.
     ///
     /// # Errors
     /// When one of the leaders did not answer in time, or one of the partitions was refused: librdkafka then tells
     /// nothing of the others either.
-    pub(in crate::kafka) fn offsets(
+    pub(in crate::kafka) fn query_offsets(
         &self,
         partitions: &[(Arc<str>, i32)],
-        when: When,
+        when: OffsetSpec,
         wait: Duration,
-    ) -> Result<Vec<Result<Found, RDKafkaErrorCode>>, RDKafkaErrorCode> {
+    ) -> Result<Vec<Result<FoundOffset, RDKafkaErrorCode>>, RDKafkaErrorCode> {
         let mut list = TopicPartitionList::with_capacity(partitions.len());
         for (topic, partition) in partitions {
-            list.add_partition_offset(topic, *partition, when.wanted())
+            list.add_partition_offset(topic, *partition, when.to_librdkafka())
                 .map_err(|_| RDKafkaErrorCode::InvalidArgument)?;
         }
         let list = self
@@ -63,12 +63,12 @@ impl Reader {
     }
 }
 
-impl When {
-    pub(super) fn wanted(self) -> Wanted {
+impl OffsetSpec {
+    pub(super) fn to_librdkafka(self) -> RdKafkaOffset {
         match self {
-            Self::Start => Wanted::Beginning,
-            Self::End => Wanted::End,
-            Self::Time(time) => Wanted::Offset(time.max(0)),
+            Self::Start => RdKafkaOffset::Beginning,
+            Self::End => RdKafkaOffset::End,
+            Self::Time(time) => RdKafkaOffset::Offset(time.max(0)),
         }
     }
 }
@@ -76,9 +76,9 @@ impl When {
 /// The offset of a partition that librdkafka has asked nobody for, or got no answer for.
 pub(super) const UNANSWERED: i64 = RD_KAFKA_OFFSET_INVALID as i64;
 
-pub(super) fn found(element: &RDKafkaTopicPartition) -> Result<Found, RDKafkaErrorCode> {
+pub(super) fn found(element: &RDKafkaTopicPartition) -> Result<FoundOffset, RDKafkaErrorCode> {
     match RDKafkaErrorCode::from(element.err) {
-        RDKafkaErrorCode::NoError => Ok(Found {
+        RDKafkaErrorCode::NoError => Ok(FoundOffset {
             offset: Some(element.offset).filter(|offset| *offset >= 0),
             // SAFETY: an element of a live list.
             epoch: Some(unsafe { rd_kafka_topic_partition_get_leader_epoch(element) })

@@ -18,15 +18,15 @@ use rdkafka::{
     types::{RDKafkaErrorCode, RDKafkaMessage},
 };
 
-use super::{Handle, Topic, last_error};
+use super::{ClientHandle, TopicRef, last_error};
 use crate::{
     event::{HeadersBuf, Record},
     position::{Offset, Timestamp},
 };
 
 /// Where the records of one or more partitions come out.
-pub(in crate::kafka) struct Queue {
-    raw: Arc<Raw>,
+pub(in crate::kafka) struct KafkaQueue {
+    raw: Arc<RawQueue>,
     batch: Vec<*mut RDKafkaMessage>,
     at: usize,
     /// Of the front item.
@@ -35,20 +35,20 @@ pub(in crate::kafka) struct Queue {
 
 /// What came out of a queue.
 #[derive(Debug)]
-pub(in crate::kafka) struct Item<'a> {
+pub(in crate::kafka) struct QueueItem<'a> {
     /// Of which topic.
-    pub(in crate::kafka) topic: Topic,
+    pub(in crate::kafka) topic: TopicRef,
     /// Of which partition.
     pub(in crate::kafka) partition: i32,
     /// Whether it is a record whose timestamp its broker set.
-    pub(in crate::kafka) broker_clock: bool,
+    pub(in crate::kafka) is_log_append_time: bool,
     /// What.
-    pub(in crate::kafka) what: What<'a>,
+    pub(in crate::kafka) kind: ItemKind<'a>,
 }
 
 /// A partition's next record, or why there is none.
 #[derive(Debug)]
-pub(in crate::kafka) enum What<'a> {
+pub(in crate::kafka) enum ItemKind<'a> {
     /// A record, lent until the next one is taken.
     Record(Record<'a>),
     /// The partition has been read up to here, and here it ends for now (only with `enable.partition.eof`).
@@ -66,14 +66,14 @@ pub(in crate::kafka) enum What<'a> {
 
 /// Wakes the thread that waits on a queue.
 #[derive(Clone)]
-pub(in crate::kafka) struct Alarm(Arc<Raw>);
+pub(in crate::kafka) struct QueueWaker(Arc<RawQueue>);
 
-impl Queue {
-    pub(super) fn new(handle: &Arc<Handle>) -> Result<Self, RDKafkaErrorCode> {
+impl KafkaQueue {
+    pub(super) fn new(handle: &Arc<ClientHandle>) -> Result<Self, RDKafkaErrorCode> {
         // SAFETY: the client is alive.
         let queue = unsafe { rd_kafka_queue_new(handle.client()) };
         Ok(Self {
-            raw: Arc::new(Raw {
+            raw: Arc::new(RawQueue {
                 queue: NonNull::new(queue).ok_or_else(last_error)?,
                 _handle: Arc::clone(handle),
             }),
@@ -84,8 +84,8 @@ impl Queue {
     }
 
     /// Something to end this queue's waits with.
-    pub(in crate::kafka) fn alarm(&self) -> Alarm {
-        Alarm(Arc::clone(&self.raw))
+    pub(in crate::kafka) fn waker(&self) -> QueueWaker {
+        QueueWaker(Arc::clone(&self.raw))
     }
 
     /// Waits until there is an item, the time has come, or the alarm is rung; whether there is an item.
@@ -107,13 +107,13 @@ impl Queue {
     }
 
     /// How many items there are without another fetch.
-    pub(in crate::kafka) fn ready(&self) -> usize {
+    pub(in crate::kafka) fn ready_items(&self) -> usize {
         // SAFETY: the queue is alive.
         self.batch.len() - self.at + unsafe { rd_kafka_queue_length(self.as_ptr()) }
     }
 
     /// The next item of those that [`fill`](Self::fill) has brought.
-    pub(in crate::kafka) fn front(&mut self) -> Option<Item<'_>> {
+    pub(in crate::kafka) fn front(&mut self) -> Option<QueueItem<'_>> {
         let message = *self.batch.get(self.at)?;
         // SAFETY: messages in the batch from `at` on are alive until `advance`, which needs `&mut self`.
         Some(unsafe { item(&*message, &mut self.headers) })
@@ -140,24 +140,23 @@ impl Queue {
         self.raw.queue.as_ptr()
     }
 
-    fn take(&mut self, wait: Duration, most: usize) -> usize {
+    fn take(&mut self, wait: Duration, max: usize) -> usize {
         let old = self.batch.len();
-        self.batch.resize(old + most, ptr::null_mut());
+        self.batch.resize(old + max, ptr::null_mut());
         let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the queue is alive, and there is room for `most` pointers behind `old`.
-        let taken = unsafe {
-            rd_kafka_consume_batch_queue(self.as_ptr(), wait, self.batch[old..].as_mut_ptr(), most)
-        };
+        // SAFETY: the queue is alive, and there is room for `max` pointers behind `old`.
+        let taken =
+            unsafe { rd_kafka_consume_batch_queue(self.as_ptr(), wait, self.batch[old..].as_mut_ptr(), max) };
         let taken = usize::try_from(taken).unwrap_or(0);
         self.batch.truncate(old + taken);
         taken
     }
 }
 
-// SAFETY: messages and queues of librdkafka are bound to no thread, and `Queue` shares nothing without a lock.
-unsafe impl Send for Queue {}
+// SAFETY: messages and queues of librdkafka are bound to no thread, and `KafkaQueue` shares nothing without a lock.
+unsafe impl Send for KafkaQueue {}
 
-impl Drop for Queue {
+impl Drop for KafkaQueue {
     fn drop(&mut self) {
         while self.at < self.batch.len() {
             self.advance();
@@ -165,25 +164,25 @@ impl Drop for Queue {
     }
 }
 
-impl Alarm {
+impl QueueWaker {
     /// Ends the wait under way, or else the next one.
-    pub(in crate::kafka) fn ring(&self) {
+    pub(in crate::kafka) fn wake(&self) {
         // SAFETY: the queue is alive.
         unsafe { rd_kafka_queue_yield(self.0.queue.as_ptr()) };
     }
 }
 
-struct Raw {
+struct RawQueue {
     queue: NonNull<rd_kafka_queue_t>,
-    _handle: Arc<Handle>,
+    _handle: Arc<ClientHandle>,
 }
 
 // SAFETY: librdkafka's queues have locks of their own.
-unsafe impl Send for Raw {}
+unsafe impl Send for RawQueue {}
 // SAFETY: as above.
-unsafe impl Sync for Raw {}
+unsafe impl Sync for RawQueue {}
 
-impl Drop for Raw {
+impl Drop for RawQueue {
     fn drop(&mut self) {
         // SAFETY: it was created once, and the client outlives it.
         unsafe { rd_kafka_queue_destroy(self.queue.as_ptr()) };
@@ -192,26 +191,26 @@ impl Drop for Raw {
 
 /// # Safety
 /// `message` came out of a queue and is not destroyed while the item lives.
-unsafe fn item<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -> Item<'a> {
+unsafe fn item<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -> QueueItem<'a> {
     let code = RDKafkaErrorCode::from(message.err);
     // SAFETY: the pointers and lengths of a live message.
-    let what = unsafe {
+    let kind = unsafe {
         match code {
-            RDKafkaErrorCode::NoError => What::Record(record(message, headers)),
-            RDKafkaErrorCode::PartitionEOF => What::End(message.offset),
-            _ => What::Fault {
+            RDKafkaErrorCode::NoError => ItemKind::Record(record(message, headers)),
+            RDKafkaErrorCode::PartitionEOF => ItemKind::End(message.offset),
+            _ => ItemKind::Fault {
                 offset: message.offset,
                 code,
                 reason: reason(message),
             },
         }
     };
-    Item {
-        topic: Topic(message.rkt.addr()),
+    QueueItem {
+        topic: TopicRef(message.rkt.addr()),
         partition: message.partition,
         // SAFETY: as above; other messages have no time at all.
-        broker_clock: unsafe { time(message) }.1,
-        what,
+        is_log_append_time: unsafe { time(message) }.1,
+        kind,
     }
 }
 

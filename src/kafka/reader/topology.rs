@@ -26,7 +26,7 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
-use super::{Queue, Reader};
+use super::{KafkaQueue, KafkaReader};
 
 /// A topic as the cluster has it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,51 +40,51 @@ pub(in crate::kafka) struct TopicInfo {
 }
 
 /// What somebody knows of topics, in the order they were asked for.
-pub(in crate::kafka) type View = Vec<Result<TopicInfo, RDKafkaErrorCode>>;
+pub(in crate::kafka) type TopicDescriptions = Vec<Result<TopicInfo, RDKafkaErrorCode>>;
 
-impl Reader {
+impl KafkaReader {
     /// What the cluster knows of these topics, in their order. A blocking call; it creates no topic.
     ///
     /// # Errors
     /// When no broker answered within `wait`.
-    pub(in crate::kafka) fn describe(
+    pub(in crate::kafka) fn describe_topics(
         &self,
         topics: &[Arc<str>],
         wait: Duration,
-    ) -> Result<View, RDKafkaErrorCode> {
+    ) -> Result<TopicDescriptions, RDKafkaErrorCode> {
         let queue = self.queue()?;
-        self.ask(topics, None, wait, &queue)?;
-        Ok(Answer::wait(&queue, wait)?.infos())
+        self.request_descriptions(topics, None, wait, &queue)?;
+        Ok(DescribeTopicsEvent::wait(&queue, wait)?.infos())
     }
 
     /// What each of these brokers, asked by itself, knows of these topics. A blocking call, for `wait` altogether.
-    pub(in crate::kafka) fn describe_by(
+    pub(in crate::kafka) fn describe_topics_by(
         &self,
         brokers: &[i32],
         topics: &[Arc<str>],
         wait: Duration,
-    ) -> Vec<Result<View, RDKafkaErrorCode>> {
+    ) -> Vec<Result<TopicDescriptions, RDKafkaErrorCode>> {
         let deadline = Instant::now() + wait;
-        let ask = |broker: &i32| -> Result<Queue, RDKafkaErrorCode> {
+        let ask = |broker: &i32| -> Result<KafkaQueue, RDKafkaErrorCode> {
             let queue = self.queue()?;
-            self.ask(topics, Some(*broker), wait, &queue)?;
+            self.request_descriptions(topics, Some(*broker), wait, &queue)?;
             Ok(queue)
         };
         // All are asked before the first is waited for.
         let asked: Vec<_> = brokers.iter().map(ask).collect();
         let answers = asked.into_iter().map(|queue| {
             let left = deadline.saturating_duration_since(Instant::now());
-            Ok(Answer::wait(&queue?, left)?.infos())
+            Ok(DescribeTopicsEvent::wait(&queue?, left)?.infos())
         });
         answers.collect()
     }
 
-    fn ask(
+    fn request_descriptions(
         &self,
         topics: &[Arc<str>],
         broker: Option<i32>,
         wait: Duration,
-        queue: &Queue,
+        queue: &KafkaQueue,
     ) -> Result<(), RDKafkaErrorCode> {
         let names: Result<Vec<_>, _> = topics.iter().map(|topic| CString::new(&**topic)).collect();
         let names = names.map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
@@ -92,7 +92,7 @@ impl Reader {
         let client = self.handle.client();
         let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: client and queue are alive, the names are C strings until the collection has copied them; what is
-        // created here is destroyed here. Without options the defaults hold, and `Answer::wait` ends the wait.
+        // created here is destroyed here. Without options the defaults hold, and `DescribeTopicsEvent::wait` ends the wait.
         unsafe {
             let collection = rd_kafka_TopicCollection_of_topic_names(names.as_mut_ptr(), names.len());
             let options =
@@ -110,10 +110,10 @@ impl Reader {
 }
 
 /// An answered DescribeTopics.
-struct Answer(NonNull<rd_kafka_event_t>);
+struct DescribeTopicsEvent(NonNull<rd_kafka_event_t>);
 
-impl Answer {
-    fn wait(queue: &Queue, wait: Duration) -> Result<Self, RDKafkaErrorCode> {
+impl DescribeTopicsEvent {
+    fn wait(queue: &KafkaQueue, wait: Duration) -> Result<Self, RDKafkaErrorCode> {
         let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is alive.
         let event = unsafe { rd_kafka_queue_poll(queue.as_ptr(), wait) };
@@ -125,7 +125,7 @@ impl Answer {
         }
     }
 
-    fn infos(&self) -> View {
+    fn infos(&self) -> TopicDescriptions {
         self.topics().iter().map(|topic| info(*topic)).collect()
     }
 
@@ -143,7 +143,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for DescribeTopicsEvent {
     fn drop(&mut self) {
         // SAFETY: it came from a poll, and is destroyed once.
         unsafe { rd_kafka_event_destroy(self.0.as_ptr()) };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// A value that librdkafka would not take, or a property that lacks its companion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flaw {
+pub struct PropertyError {
     /// Which property it is about.
     pub property: String,
     /// What is wrong with it.
@@ -14,7 +14,7 @@ pub struct Flaw {
 }
 
 /// What does not fit together in `properties`, none of which is refused.
-pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
+pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let mut flaws = security_flaws(properties);
     flaws.extend(sasl_flaws(properties));
     flaws.extend(age_flaws(properties));
@@ -30,7 +30,7 @@ pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
 ///
 /// The OpenSSL that is built in looks below `/usr/local/ssl`, where nobody has any; `probe` makes librdkafka look where
 /// distributions put them.
-pub fn complete(properties: &mut BTreeMap<String, String>) {
+pub fn add_ca_location(properties: &mut BTreeMap<String, String>) {
     let tls = protocol(properties).is_some_and(|protocol| protocol.ends_with("ssl"));
     let told = AUTHORITIES
         .iter()
@@ -44,12 +44,12 @@ fn protocol(properties: &BTreeMap<String, String>) -> Option<String> {
     properties.get(PROTOCOL).map(|value| value.to_ascii_lowercase())
 }
 
-fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
+fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let protocol = protocol(properties);
     let known = protocol.as_deref().is_none_or(|value| PROTOCOLS.contains(&value));
     let mut flaws = Vec::new();
     if !known {
-        flaws.push(Flaw::new(
+        flaws.push(PropertyError::new(
             PROTOCOL,
             format!("wants one of {}", PROTOCOLS.join(", ")),
         ));
@@ -59,7 +59,7 @@ fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
         let first = properties.keys().find(|property| property.starts_with(prefix));
         first.map(|property| {
             let problem = format!("has no effect unless `{PROTOCOL}` is {wanted}");
-            Flaw::new(property, problem)
+            PropertyError::new(property, problem)
         })
     };
     let protocol = protocol.unwrap_or_default();
@@ -72,7 +72,7 @@ fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
     flaws
 }
 
-fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
+fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     if !protocol(properties).is_some_and(|protocol| protocol.starts_with("sasl")) {
         return Vec::new();
     }
@@ -81,10 +81,10 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
         .find_map(|property| properties.get_key_value(*property));
     let Some((property, mechanism)) = named else {
         let problem = "needs `sasl.mechanism` beside it: librdkafka's own choice, GSSAPI, is not built in";
-        return vec![Flaw::new(PROTOCOL, problem)];
+        return vec![PropertyError::new(PROTOCOL, problem)];
     };
     if !MECHANISMS.contains(&&**mechanism) {
-        return vec![Flaw::new(
+        return vec![PropertyError::new(
             property,
             format!("wants one of {}", MECHANISMS.join(", ")),
         )];
@@ -93,22 +93,22 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
         .iter()
         .filter(|needed| !properties.contains_key(**needed));
     missing
-        .map(|needed| Flaw::new(property, format!("{mechanism} needs `{needed}` beside it")))
+        .map(|needed| PropertyError::new(property, format!("{mechanism} needs `{needed}` beside it")))
         .collect()
 }
 
 /// Ages of metadata that librdkafka gets wrong: it multiplies them by 1,000 in 32 bits (2.12, `rdkafka_metadata_cache.c`). What
 /// overflows is metadata that has expired when it comes, and partitions whose leaders nobody ever knows.
-fn age_flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
+fn age_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let too_long = |(property, most): &(&str, i64)| {
         let age: i64 = properties.get(*property)?.trim().parse().ok()?;
         let problem = || format!("is at most {most}: librdkafka's arithmetic overflows above it");
-        (age > *most).then(|| Flaw::new(property, problem()))
+        (age > *most).then(|| PropertyError::new(property, problem()))
     };
     AGES.iter().filter_map(too_long).collect()
 }
 
-impl Flaw {
+impl PropertyError {
     fn new(property: &str, problem: impl Into<String>) -> Self {
         Self {
             property: property.into(),
@@ -124,24 +124,27 @@ mod values {
 
     use rdkafka::{ClientConfig, error::KafkaError};
 
-    use super::Flaw;
+    use super::PropertyError;
 
     /// One property at a time, because librdkafka stops at the first it does not like.
-    pub(super) fn flaws(properties: &BTreeMap<String, String>) -> Vec<Flaw> {
+    pub(super) fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
         let all = properties.iter();
         all.filter_map(|(property, value)| flaw(property, value))
             .collect()
     }
 
-    fn flaw(property: &str, value: &str) -> Option<Flaw> {
+    fn flaw(property: &str, value: &str) -> Option<PropertyError> {
         let mut config = ClientConfig::new();
         config.set(property, value);
         match config.create_native_config().err()? {
             // Its text can repeat the value, and a value can be a password.
             KafkaError::ClientConfig(_, said, _, _) if !said.contains(value) || value.is_empty() => {
-                Some(Flaw::new(property, format!("librdkafka says: {said}")))
+                Some(PropertyError::new(property, format!("librdkafka says: {said}")))
             }
-            _ => Some(Flaw::new(property, "librdkafka does not take this value")),
+            _ => Some(PropertyError::new(
+                property,
+                "librdkafka does not take this value",
+            )),
         }
     }
 }
@@ -151,9 +154,9 @@ mod values {
 mod values {
     use std::collections::BTreeMap;
 
-    use super::Flaw;
+    use super::PropertyError;
 
-    pub(super) fn flaws(_properties: &BTreeMap<String, String>) -> Vec<Flaw> {
+    pub(super) fn flaws(_properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
         Vec::new()
     }
 }
@@ -194,15 +197,15 @@ mod tests {
     #[test]
     fn tls_without_authorities_looks_where_the_machine_keeps_them() {
         let mut tls = properties(&[("security.protocol", "SASL_SSL")]);
-        complete(&mut tls);
+        add_ca_location(&mut tls);
         assert_eq!(tls.get("ssl.ca.location").map(String::as_str), Some("probe"));
 
         let mut told = properties(&[("security.protocol", "ssl"), ("ssl.ca.pem", "...")]);
-        complete(&mut told);
+        add_ca_location(&mut told);
         assert!(!told.contains_key("ssl.ca.location"));
 
         let mut plain = properties(&[]);
-        complete(&mut plain);
+        add_ca_location(&mut plain);
         assert!(plain.is_empty());
     }
 

@@ -137,7 +137,7 @@ const REFUSED: &[(&[&str], &str)] = &[
 ];
 
 /// What is passed through: who riverhead is, how it connects, how long it waits and tries.
-pub const PASSED: &[&str] = &[
+pub const ALLOWED: &[&str] = &[
     "api.version.fallback.ms",
     "api.version.request.timeout.ms",
     "broker.address.family",
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn no_property_is_both_passed_and_refused() {
-        let both: Vec<_> = PASSED
+        let both: Vec<_> = ALLOWED
             .iter()
             .filter(|property| refusal(property).is_some())
             .collect();
@@ -237,7 +237,10 @@ mod tests {
         };
         let lacking = |said: String| said.contains("No such configuration") || said.contains("not supported");
         assert!(lacking(said("group.idd")), "{}", said("group.idd"));
-        let missing: Vec<_> = PASSED.iter().filter(|property| lacking(said(property))).collect();
+        let missing: Vec<_> = ALLOWED
+            .iter()
+            .filter(|property| lacking(said(property)))
+            .collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 }

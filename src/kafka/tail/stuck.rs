@@ -11,85 +11,87 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::{
     kafka::{
         backoff::Backoff,
-        damage::{Damage, Verdict},
-        reader::Alarm,
+        damage::{DamageTracker, SearchOutcome},
+        reader::QueueWaker,
     },
     partition::{PartitionLog, TopicPartition},
     position::Offset,
 };
 
 /// The partitions that are not read for now.
-pub(super) struct Stuck {
-    places: HashMap<TopicPartition, Place>,
-    damage: Arc<Damage>,
-    judged: mpsc::Receiver<Judged>,
-    judge: mpsc::Sender<Judged>,
+pub(super) struct StuckPartitions {
+    partitions: HashMap<TopicPartition, StuckPartition>,
+    damage: Arc<DamageTracker>,
+    outcomes_rx: mpsc::Receiver<SearchedLog>,
+    outcomes_tx: mpsc::Sender<SearchedLog>,
     /// Ends the tail's wait for records.
-    alarm: Alarm,
+    waker: QueueWaker,
 }
 
 /// What came of a suspicion.
-type Judged = (Arc<PartitionLog>, Verdict);
+type SearchedLog = (Arc<PartitionLog>, SearchOutcome);
 
-struct Place {
+struct StuckPartition {
     backoff: Backoff,
     /// Whether the tail reads on there meanwhile: librdkafka has said nothing, and may go on by itself.
-    runs: bool,
+    is_read: bool,
     /// When to try again, after it could not be judged; `None` while it is being looked at.
     due: Option<(Instant, Arc<PartitionLog>)>,
 }
 
-impl Stuck {
-    pub(super) fn new(damage: Arc<Damage>, alarm: Alarm) -> Self {
-        let (judge, judged) = mpsc::channel();
+impl StuckPartitions {
+    pub(super) fn new(damage: Arc<DamageTracker>, waker: QueueWaker) -> Self {
+        let (outcomes_tx, outcomes_rx) = mpsc::channel();
         Self {
-            places: HashMap::new(),
+            partitions: HashMap::new(),
             damage,
-            judged,
-            judge,
-            alarm,
+            outcomes_rx,
+            outcomes_tx,
+            waker,
         }
     }
 
     /// The tail does not come past `from`. If librdkafka has said so, it does not read this partition any more.
-    pub(super) fn suspect(&mut self, log: &Arc<PartitionLog>, from: Offset, code: Option<RDKafkaErrorCode>) {
-        let place = self.places.entry(log.partition().clone());
-        let place = place.or_insert_with(|| Place {
-            backoff: Backoff::new(FIRST, MOST),
-            runs: true,
+    pub(super) fn add(&mut self, log: &Arc<PartitionLog>, from: Offset, code: Option<RDKafkaErrorCode>) {
+        let entry = self.partitions.entry(log.partition().clone());
+        let entry = entry.or_insert_with(|| StuckPartition {
+            backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
+            is_read: true,
             due: None,
         });
-        place.runs = code.is_none();
-        place.due = None;
-        let (judge, alarm, judged) = (self.judge.clone(), self.alarm.clone(), Arc::clone(log));
-        let reply = move |verdict| {
+        entry.is_read = code.is_none();
+        entry.due = None;
+        let (outcomes_tx, waker, searched) = (self.outcomes_tx.clone(), self.waker.clone(), Arc::clone(log));
+        let reply = move |outcome| {
             // The tail may have ended meanwhile.
-            if judge.send((judged, verdict)).is_ok() {
-                alarm.ring();
+            if outcomes_tx.send((searched, outcome)).is_ok() {
+                waker.wake();
             }
         };
-        self.damage.suspect(log, from, code, Box::new(reply));
+        self.damage.request_search(log, from, code, Box::new(reply));
     }
 
     /// Whether this partition is being looked at, or was in vain a moment ago.
-    pub(super) fn has(&self, partition: &TopicPartition, now: Instant) -> bool {
-        let place = self.places.get(partition);
-        place.is_some_and(|place| place.due.as_ref().is_none_or(|(at, _)| now < *at))
+    pub(super) fn is_pending(&self, partition: &TopicPartition, now: Instant) -> bool {
+        let entry = self.partitions.get(partition);
+        entry.is_some_and(|entry| entry.due.as_ref().is_none_or(|(at, _)| now < *at))
     }
 
     /// The logs to read on in now: behind a damaged range, or as before.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<Judged> {
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<SearchedLog> {
         let mut due = Vec::new();
-        for (log, verdict) in self.judged.try_iter() {
-            match (verdict, self.places.get_mut(log.partition())) {
+        for (log, outcome) in self.outcomes_rx.try_iter() {
+            match (outcome, self.partitions.get_mut(log.partition())) {
                 (_, None) => {}
-                (Verdict::Unknown, Some(place)) => place.due = Some((now + place.backoff.step(), log)),
-                (verdict, Some(_)) => due.push((log, verdict)),
+                (SearchOutcome::Unknown, Some(entry)) => {
+                    entry.due = Some((now + entry.backoff.next_delay(), log))
+                }
+                (outcome, Some(_)) => due.push((log, outcome)),
             }
         }
-        for place in self.places.values_mut().filter(|place| !place.runs) {
-            if let Some((_, log)) = place.due.take_if(|(at, _)| *at <= now) {
-                due.push((log, Verdict::Unknown));
+        for entry in self.partitions.values_mut().filter(|entry| !entry.is_read) {
+            if let Some((_, log)) = entry.due.take_if(|(at, _)| *at <= now) {
+                due.push((log, SearchOutcome::Unknown));
             }
         }
         due.retain(|(log, _)| !log.is_replaced());
@@ -98,16 +100,16 @@ impl Stuck {
 
     /// Records of it come again, or it is read anew, or no more.
     pub(super) fn forget(&mut self, partition: &TopicPartition) {
-        self.places.remove(partition);
+        self.partitions.remove(partition);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.partitions.is_empty()
     }
 }
 
 /// Before a partition is read again that could not be judged.
-const FIRST: Duration = Duration::from_millis(500);
+const FIRST_DELAY: Duration = Duration::from_millis(500);
 
 /// How late a partition goes on that can be read again, at worst.
-const MOST: Duration = Duration::from_secs(10);
+const MAX_DELAY: Duration = Duration::from_secs(10);

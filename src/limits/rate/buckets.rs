@@ -11,39 +11,39 @@ use tower_governor::{
 };
 
 use crate::{
-    client::{ClientAddr, ClientKey, Named},
+    client::{CandidateAddrs, ClientAddr, ClientKey},
     limits::{
         networks::Networks,
-        policy::CLIENTS_OF_A_SITE,
-        settings::{Network, Settings},
+        policy::SITE_FACTOR,
+        settings::{LimitSettings, NetworkLimits},
     },
 };
 
 /// The buckets of every kind of client.
 #[derive(Debug)]
 pub(super) struct Buckets {
-    usual: Kind,
-    networks: Networks<Kind>,
+    usual: BucketGroup,
+    networks: Networks<BucketGroup>,
 }
 
 impl Buckets {
     /// Those of `settings`; full, unless they are among the `former` with the same rate.
-    pub(super) fn new(settings: &Settings, former: Option<&Self>) -> Self {
-        let quota = Quota {
+    pub(super) fn new(settings: &LimitSettings, former: Option<&Self>) -> Self {
+        let quota = RateQuota {
             per_minute: settings.requests_per_minute,
             burst: settings.request_burst,
         };
-        let usual = Kind::new(quota, former.map(|former| &former.usual));
-        let kind = |network: &Network| {
+        let usual = BucketGroup::new(quota, former.map(|former| &former.usual));
+        let group = |network: &NetworkLimits| {
             let own = quota.of(network);
             if own == quota {
                 return usual.clone();
             }
-            Kind::new(own, former.and_then(|former| former.networks.of(&network.cidr)))
+            BucketGroup::new(own, former.and_then(|former| former.networks.of(&network.cidr)))
         };
         let networks = settings.networks.iter();
         Self {
-            networks: networks.map(|network| (network.cidr, kind(network))).collect(),
+            networks: networks.map(|network| (network.cidr, group(network))).collect(),
             usual,
         }
     }
@@ -52,59 +52,59 @@ impl Buckets {
     pub(super) fn of(
         &self,
         client: Option<ClientAddr>,
-        named: Option<&Named>,
-    ) -> (Config<ByClient>, Config<BySite>) {
-        let kind = match client.and_then(ClientAddr::address) {
+        candidates: Option<&CandidateAddrs>,
+    ) -> (LimiterConfig<ClientKeyExtractor>, LimiterConfig<SiteKeyExtractor>) {
+        let group = match client.and_then(ClientAddr::address) {
             Some(address) => self.networks.get(address).unwrap_or(&self.usual),
-            None => self.slowest(named.map_or(&[], |named| &named.0)),
+            None => self.slowest(candidates.map_or(&[], |candidates| &candidates.0)),
         };
-        (Arc::clone(&kind.clients), Arc::clone(&kind.sites))
+        (Arc::clone(&group.clients), Arc::clone(&group.sites))
     }
 
     /// The kind of those of `addresses` who may ask least often, or the usual one if that is slower: a client with a low limit
     /// gains nothing by headers that cannot be read.
-    fn slowest(&self, addresses: &[IpAddr]) -> &Kind {
+    fn slowest(&self, addresses: &[IpAddr]) -> &BucketGroup {
         let own = addresses.iter().filter_map(|address| self.networks.get(*address));
-        let rate = |kind: &&Kind| (kind.quota.per_minute, kind.quota.burst);
+        let rate = |group: &&BucketGroup| (group.quota.per_minute, group.quota.burst);
         own.chain([&self.usual]).min_by_key(rate).unwrap_or(&self.usual)
     }
 
     pub(super) fn forget_idle(&self) {
-        self.kinds().for_each(Kind::forget_idle);
+        self.groups().for_each(BucketGroup::forget_idle);
     }
 
     pub(super) fn clients(&self) -> usize {
-        self.kinds().map(|kind| kind.clients.limiter().len()).sum()
+        self.groups().map(|group| group.clients.limiter().len()).sum()
     }
 
-    fn kinds(&self) -> impl Iterator<Item = &Kind> {
+    fn groups(&self) -> impl Iterator<Item = &BucketGroup> {
         let own = self
             .networks
             .values()
-            .filter(|kind| kind.quota != self.usual.quota);
+            .filter(|group| group.quota != self.usual.quota);
         own.chain([&self.usual])
     }
 }
 
 /// A limiter of tower-governor's.
-pub(super) type Config<K> = Arc<GovernorConfig<K, NoOpMiddleware>>;
+pub(super) type LimiterConfig<K> = Arc<GovernorConfig<K, NoOpMiddleware>>;
 
 /// Buckets that are filled alike.
 #[derive(Clone)]
-struct Kind {
-    quota: Quota,
-    clients: Config<ByClient>,
-    sites: Config<BySite>,
+struct BucketGroup {
+    quota: RateQuota,
+    clients: LimiterConfig<ClientKeyExtractor>,
+    sites: LimiterConfig<SiteKeyExtractor>,
 }
 
-impl Kind {
-    fn new(quota: Quota, former: Option<&Self>) -> Self {
+impl BucketGroup {
+    fn new(quota: RateQuota, former: Option<&Self>) -> Self {
         match former {
             Some(former) if former.quota == quota => former.clone(),
             _ => Self {
                 quota,
-                clients: quota.limiter(ByClient),
-                sites: quota.times(CLIENTS_OF_A_SITE).limiter(BySite),
+                clients: quota.limiter(ClientKeyExtractor),
+                sites: quota.times(SITE_FACTOR).limiter(SiteKeyExtractor),
             },
         }
     }
@@ -117,9 +117,9 @@ impl Kind {
     }
 }
 
-impl fmt::Debug for Kind {
+impl fmt::Debug for BucketGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kind")
+        f.debug_struct("BucketGroup")
             .field("quota", &self.quota)
             .finish_non_exhaustive()
     }
@@ -127,14 +127,14 @@ impl fmt::Debug for Kind {
 
 /// How fast a bucket fills, and how large it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Quota {
+struct RateQuota {
     per_minute: NonZeroU32,
     burst: NonZeroU32,
 }
 
-impl Quota {
+impl RateQuota {
     /// What clients of `network` have, who otherwise have this.
-    fn of(self, network: &Network) -> Self {
+    fn of(self, network: &NetworkLimits) -> Self {
         Self {
             per_minute: network.requests_per_minute.unwrap_or(self.per_minute),
             burst: network.request_burst.unwrap_or(self.burst),
@@ -151,7 +151,7 @@ impl Quota {
         }
     }
 
-    fn limiter<K: KeyExtractor>(self, by: K) -> Config<K> {
+    fn limiter<K: KeyExtractor>(self, by: K) -> LimiterConfig<K> {
         let config = GovernorConfigBuilder::default()
             .period(MINUTE / self.per_minute.get())
             .burst_size(self.burst.get())
@@ -168,9 +168,9 @@ impl Quota {
 
 /// Counts by who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::limits) struct ByClient;
+pub(in crate::limits) struct ClientKeyExtractor;
 
-impl KeyExtractor for ByClient {
+impl KeyExtractor for ClientKeyExtractor {
     type Key = ClientKey;
 
     fn extract<T>(&self, request: &Request<T>) -> Result<ClientKey, GovernorError> {
@@ -181,13 +181,13 @@ impl KeyExtractor for ByClient {
 
 /// Counts by the IPv6 /48 of who asks. An IPv4 address is a site of its own, whose bucket is never the first to be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::limits) struct BySite;
+pub(in crate::limits) struct SiteKeyExtractor;
 
-impl KeyExtractor for BySite {
+impl KeyExtractor for SiteKeyExtractor {
     type Key = ClientKey;
 
     fn extract<T>(&self, request: &Request<T>) -> Result<ClientKey, GovernorError> {
-        let key = ByClient.extract(request)?;
+        let key = ClientKeyExtractor.extract(request)?;
         Ok(key.site().unwrap_or(key))
     }
 }

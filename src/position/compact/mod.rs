@@ -28,7 +28,7 @@ mod write;
 pub(super) use read::decode;
 pub(super) use write::CompactText;
 
-use super::{LogTag, Mark, Place};
+use super::{LogPosition, LogTag, PartitionPosition};
 
 /// How a compact id begins: no JSON document does, and it needs no escape in a URL.
 pub(super) const MARKER: &[u8] = b"~";
@@ -42,36 +42,42 @@ const CEILING_SHIFT: u32 = 20;
 
 /// What an entry consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
+enum EntryKind {
     Earliest,
     Latest,
     Since,
-    At { log: Log, timestamp: bool },
+    At { log: LogField, timestamp: bool },
 }
 
 /// Which log an entry speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Log {
+enum LogField {
     None,
     Topics,
     Own,
 }
 
-impl Shape {
-    fn of(place: &Place, topics: Option<LogTag>) -> Self {
+impl EntryKind {
+    fn of(place: &PartitionPosition, topics: Option<LogTag>) -> Self {
         match place {
-            Place::Earliest => Self::Earliest,
-            Place::Latest => Self::Latest,
-            Place::Since(_) => Self::Since,
-            Place::At(mark) => Self::At {
-                log: Log::of(mark, topics),
+            PartitionPosition::Earliest => Self::Earliest,
+            PartitionPosition::Latest => Self::Latest,
+            PartitionPosition::Since(_) => Self::Since,
+            PartitionPosition::At(mark) => Self::At {
+                log: LogField::of(mark, topics),
                 timestamp: mark.timestamp.is_some(),
             },
         }
     }
 
     fn has_own_log(self) -> bool {
-        matches!(self, Self::At { log: Log::Own, .. })
+        matches!(
+            self,
+            Self::At {
+                log: LogField::Own,
+                ..
+            }
+        )
     }
 
     fn code(self) -> u64 {
@@ -88,9 +94,9 @@ impl Shape {
             0 => return Some(Self::Earliest),
             1 => return Some(Self::Latest),
             2 => return Some(Self::Since),
-            3 | 4 => Log::None,
-            5 | 6 => Log::Topics,
-            7 | 8 => Log::Own,
+            3 | 4 => LogField::None,
+            5 | 6 => LogField::Topics,
+            7 | 8 => LogField::Own,
             _ => return None,
         };
         Some(Self::At {
@@ -100,9 +106,9 @@ impl Shape {
     }
 }
 
-impl Log {
+impl LogField {
     /// `topics` is the log of the topic's first entry that has one.
-    fn of(mark: &Mark, topics: Option<LogTag>) -> Self {
+    fn of(mark: &LogPosition, topics: Option<LogTag>) -> Self {
         match mark.log {
             None => Self::None,
             own if own == topics => Self::Topics,

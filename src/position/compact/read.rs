@@ -2,18 +2,19 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{CEILING_SHIFT, Log, Shape, VERSION};
+use super::{CEILING_SHIFT, EntryKind, LogField, VERSION};
 use crate::position::{
-    DecodeError, Entry, LogTag, Mark, Partitions, Place, Timestamp, TopicKey, decode::MAX_COMPACT_ENTRIES,
+    DecodeError, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, Timestamp, TopicKey,
+    decode::MAX_COMPACT_ENTRIES,
 };
 
 /// Reads what stands behind the marker.
-pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     let text = versioned
         .strip_prefix(VERSION)
         .ok_or(DecodeError::UnknownVersion)?;
     let binary = URL_SAFE_NO_PAD.decode(text).map_err(|_| DecodeError::Damaged)?;
-    Reader {
+    CompactReader {
         rest: &binary,
         ceiling: 0,
         // Most are of that size.
@@ -25,22 +26,22 @@ pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<Entry>, DecodeError> {
 /// As many bytes as an entry has at least that says where it is, with its topic.
 const ENTRY: usize = 10;
 
-struct Reader<'a> {
+struct CompactReader<'a> {
     rest: &'a [u8],
     /// In ms.
     ceiling: u64,
-    entries: Vec<Entry>,
+    entries: Vec<PositionEntry>,
 }
 
 /// What the entries of one topic share.
-struct Topic {
+struct TopicHeader {
     key: TopicKey,
     log: Option<LogTag>,
     numbered: bool,
 }
 
-impl Reader<'_> {
-    fn read(mut self) -> Result<Vec<Entry>, DecodeError> {
+impl CompactReader<'_> {
+    fn read(mut self) -> Result<Vec<PositionEntry>, DecodeError> {
         let head = self.varint()?;
         self.ceiling = self.ceiling()?;
         let cluster = if head & 1 == 1 {
@@ -66,7 +67,7 @@ impl Reader<'_> {
         } else {
             cluster
         };
-        let topic = Topic {
+        let topic = TopicHeader {
             key,
             log: if head >> 1 & 1 == 1 {
                 Some(self.log(cluster)?)
@@ -86,43 +87,51 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, topic: &Topic, index: usize) -> Result<Entry, DecodeError> {
+    fn entry(&mut self, topic: &TopicHeader, index: usize) -> Result<PositionEntry, DecodeError> {
         let partition = if topic.numbered {
             self.varint()?
         } else {
             index as u64
         };
-        Ok(Entry {
+        Ok(PositionEntry {
             topic: topic.key.clone(),
             partitions: Partitions::One(number(partition)?),
             place: self.place(topic)?,
         })
     }
 
-    fn place(&mut self, topic: &Topic) -> Result<Place, DecodeError> {
+    fn place(&mut self, topic: &TopicHeader) -> Result<PartitionPosition, DecodeError> {
         let head = self.varint()?;
         let epoch = head >> 4;
-        let shape = Shape::from_code(head & 15).ok_or(DecodeError::Damaged)?;
-        match shape {
-            Shape::At { log, timestamp } => self.mark(topic, log, timestamp, epoch).map(Place::At),
+        let kind = EntryKind::from_code(head & 15).ok_or(DecodeError::Damaged)?;
+        match kind {
+            EntryKind::At { log, timestamp } => {
+                self.mark(topic, log, timestamp, epoch).map(PartitionPosition::At)
+            }
             _ if epoch != 0 => Err(DecodeError::Damaged),
-            Shape::Earliest => Ok(Place::Earliest),
-            Shape::Latest => Ok(Place::Latest),
-            Shape::Since => self.timestamp().map(Place::Since),
+            EntryKind::Earliest => Ok(PartitionPosition::Earliest),
+            EntryKind::Latest => Ok(PartitionPosition::Latest),
+            EntryKind::Since => self.timestamp().map(PartitionPosition::Since),
         }
     }
 
-    fn mark(&mut self, topic: &Topic, log: Log, timestamp: bool, epoch: u64) -> Result<Mark, DecodeError> {
+    fn mark(
+        &mut self,
+        topic: &TopicHeader,
+        log: LogField,
+        timestamp: bool,
+        epoch: u64,
+    ) -> Result<LogPosition, DecodeError> {
         let log = match log {
-            Log::None if epoch != 0 => return Err(DecodeError::Damaged),
-            Log::None => None,
-            Log::Topics => Some(topic.log.ok_or(DecodeError::Damaged)?),
-            Log::Own => {
+            LogField::None if epoch != 0 => return Err(DecodeError::Damaged),
+            LogField::None => None,
+            LogField::Topics => Some(topic.log.ok_or(DecodeError::Damaged)?),
+            LogField::Own => {
                 let cluster = self.bits::<3>()?;
                 Some(self.log(Some(cluster))?)
             }
         };
-        Ok(Mark {
+        Ok(LogPosition {
             log,
             epoch: epoch.checked_sub(1).map(number).transpose()?,
             offset: number(self.varint()?)?,

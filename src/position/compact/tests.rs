@@ -1,6 +1,6 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use crate::position::{DecodeError, MAX_COMPACT_ENTRIES, Place, decode};
+use crate::position::{DecodeError, MAX_COMPACT_ENTRIES, PartitionPosition, decode};
 
 fn read(binary: &[u8]) -> Result<usize, DecodeError> {
     let text = format!("~1{}", URL_SAFE_NO_PAD.encode(binary));
@@ -71,7 +71,7 @@ fn more_entries_than_the_limit_are_refused() {
 fn what_a_shape_cannot_have_is_damage() {
     let with_entry = |entry: &[u8]| read(&[&SMALL[..7], entry].concat());
     assert_eq!(with_entry(&[1]), Ok(1));
-    assert_eq!(with_entry(&[9]), Err(DecodeError::Damaged), "an unknown shape");
+    assert_eq!(with_entry(&[9]), Err(DecodeError::Damaged), "an unknown kind");
     assert_eq!(
         with_entry(&[1 << 4]),
         Err(DecodeError::Damaged),
@@ -104,5 +104,5 @@ fn duplicates_are_merged_here_as_well() {
     let text = format!("~1{}", URL_SAFE_NO_PAD.encode(numbered));
     let entries = decode(text.as_bytes()).unwrap().entries;
     assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0].place, Place::Earliest);
+    assert_eq!(entries[0].place, PartitionPosition::Earliest);
 }

@@ -2,21 +2,24 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{CEILING_SHIFT, MARKER, Shape, VERSION};
-use crate::position::{LogTag, Mark, Place, Timestamp, TopicKey, composer::Slot, pieces::Pieces};
+use super::{CEILING_SHIFT, EntryKind, MARKER, VERSION};
+use crate::position::{
+    LogPosition, LogTag, PartitionPosition, Timestamp, TopicKey, byte_template::ByteTemplate,
+    id_writer::IdSlot,
+};
 
 /// A compact id that is kept up to date.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CompactText {
     text: String,
-    binary: Pieces,
-    frame: Frame,
+    binary: ByteTemplate,
+    base: BaseValues,
     scratch: Vec<u8>,
 }
 
 /// What entries are written relative to. When it changes, all of them do.
 #[derive(Clone, Debug, Default)]
-struct Frame {
+struct BaseValues {
     /// The newest timestamp of all entries.
     newest: Option<Timestamp>,
     /// For each slot the log of its topic.
@@ -24,7 +27,7 @@ struct Frame {
 }
 
 impl CompactText {
-    pub(crate) fn new(slots: &[Slot]) -> Self {
+    pub(crate) fn new(slots: &[IdSlot]) -> Self {
         let mut text = Self::default();
         text.rebuild(slots);
         text
@@ -35,21 +38,21 @@ impl CompactText {
     }
 
     /// Follows the slot at `index`, which was at `before`.
-    pub(crate) fn set(&mut self, slots: &[Slot], index: usize, before: &Place) {
+    pub(crate) fn set(&mut self, slots: &[IdSlot], index: usize, before: &PartitionPosition) {
         let place = &slots[index].place;
-        let ceiling = self.frame.ceiling();
-        self.frame.follow(slots, before, place);
-        if ceiling != self.frame.ceiling() || log(before) != log(place) {
+        let ceiling = self.base.ceiling();
+        self.base.follow(slots, before, place);
+        if ceiling != self.base.ceiling() || log(before) != log(place) {
             return self.rebuild(slots);
         }
         self.scratch.clear();
-        self.frame.write_place(index, place, &mut self.scratch);
+        self.base.write_place(index, place, &mut self.scratch);
         let changed = self.binary.replace(index, &self.scratch);
         self.encode_from(changed);
     }
 
-    fn rebuild(&mut self, slots: &[Slot]) {
-        self.frame = Frame::of(slots);
+    fn rebuild(&mut self, slots: &[IdSlot]) {
+        self.base = BaseValues::of(slots);
         self.binary.clear();
         self.write_head(slots);
         let mut begin = 0;
@@ -60,12 +63,12 @@ impl CompactText {
         self.encode_from(0);
     }
 
-    fn write_head(&mut self, slots: &[Slot]) {
+    fn write_head(&mut self, slots: &[IdSlot]) {
         let topics = slots.chunk_by(|a, b| a.topic == b.topic).count() as u64;
-        let cluster = self.frame.cluster();
+        let cluster = self.base.cluster();
         self.scratch.clear();
         write_varint(topics << 1 | u64::from(cluster.is_some()), &mut self.scratch);
-        write_varint(self.frame.ceiling() >> CEILING_SHIFT, &mut self.scratch);
+        write_varint(self.base.ceiling() >> CEILING_SHIFT, &mut self.scratch);
         if let Some(cluster) = cluster {
             self.scratch.extend_from_slice(&cluster.to_be_bytes()[1..]);
         }
@@ -73,7 +76,7 @@ impl CompactText {
     }
 
     /// Writes the slots of one topic, of which the first is number `begin` of all.
-    fn write_topic(&mut self, begin: usize, slots: &[Slot]) {
+    fn write_topic(&mut self, begin: usize, slots: &[IdSlot]) {
         let numbered = !slots.iter().map(|slot| slot.partition).eq(0..slots.len() as i32);
         self.write_topic_head(begin, slots, numbered);
         for (index, slot) in slots.iter().enumerate() {
@@ -83,17 +86,17 @@ impl CompactText {
                 self.binary.push_fixed(&self.scratch);
                 self.scratch.clear();
             }
-            self.frame
+            self.base
                 .write_place(begin + index, &slot.place, &mut self.scratch);
             self.binary.push_slot(&self.scratch);
         }
     }
 
-    fn write_topic_head(&mut self, begin: usize, slots: &[Slot], numbered: bool) {
-        let log = self.frame.logs[begin];
+    fn write_topic_head(&mut self, begin: usize, slots: &[IdSlot], numbered: bool) {
+        let log = self.base.logs[begin];
         let own_cluster = log
             .map(LogTag::cluster_bits)
-            .filter(|own| self.frame.cluster() != Some(*own));
+            .filter(|own| self.base.cluster() != Some(*own));
         let flags =
             u64::from(own_cluster.is_some()) << 2 | u64::from(log.is_some()) << 1 | u64::from(numbered);
         self.scratch.clear();
@@ -123,8 +126,8 @@ impl CompactText {
     }
 }
 
-impl Frame {
-    fn of(slots: &[Slot]) -> Self {
+impl BaseValues {
+    fn of(slots: &[IdSlot]) -> Self {
         let mut logs = Vec::with_capacity(slots.len());
         for topic in slots.chunk_by(|a, b| a.topic == b.topic) {
             let first = topic.iter().find_map(|slot| log(&slot.place));
@@ -137,7 +140,7 @@ impl Frame {
     }
 
     /// Keeps `newest` as one slot goes from `before` to `now`, and looks at the others only if it must.
-    fn follow(&mut self, slots: &[Slot], before: &Place, now: &Place) {
+    fn follow(&mut self, slots: &[IdSlot], before: &PartitionPosition, now: &PartitionPosition) {
         let was_newest = self.newest.is_some() && timestamp(before) == self.newest;
         self.newest = match timestamp(now).max(self.newest) {
             kept if was_newest && timestamp(now) < kept => newest(slots),
@@ -157,11 +160,13 @@ impl Frame {
         self.logs.iter().flatten().map(|log| log.cluster_bits()).next()
     }
 
-    fn write_place(&self, index: usize, place: &Place, out: &mut Vec<u8>) {
-        let shape = Shape::of(place, self.logs[index]);
+    fn write_place(&self, index: usize, place: &PartitionPosition, out: &mut Vec<u8>) {
+        let kind = EntryKind::of(place, self.logs[index]);
         match place {
-            Place::Earliest | Place::Latest | Place::Since(_) => write_varint(shape.code(), out),
-            Place::At(mark) => write_mark(mark, shape, out),
+            PartitionPosition::Earliest | PartitionPosition::Latest | PartitionPosition::Since(_) => {
+                write_varint(kind.code(), out)
+            }
+            PartitionPosition::At(mark) => write_mark(mark, kind, out),
         }
         if let Some(timestamp) = timestamp(place) {
             write_varint(self.ceiling() - timestamp.max(0) as u64, out);
@@ -169,10 +174,10 @@ impl Frame {
     }
 }
 
-fn write_mark(mark: &Mark, shape: Shape, out: &mut Vec<u8>) {
+fn write_mark(mark: &LogPosition, kind: EntryKind, out: &mut Vec<u8>) {
     let epoch = mark.epoch.map_or(0, |epoch| epoch.max(0) as u64 + 1);
-    write_varint(epoch << 4 | shape.code(), out);
-    if let (Some(log), true) = (mark.log, shape.has_own_log()) {
+    write_varint(epoch << 4 | kind.code(), out);
+    if let (Some(log), true) = (mark.log, kind.has_own_log()) {
         out.extend_from_slice(&log.cluster_bits().to_be_bytes()[1..]);
         out.extend_from_slice(&log.topic_bits().to_be_bytes()[3..]);
     }
@@ -187,21 +192,21 @@ fn write_varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-fn newest(slots: &[Slot]) -> Option<Timestamp> {
+fn newest(slots: &[IdSlot]) -> Option<Timestamp> {
     slots.iter().filter_map(|slot| timestamp(&slot.place)).max()
 }
 
-fn timestamp(place: &Place) -> Option<Timestamp> {
+fn timestamp(place: &PartitionPosition) -> Option<Timestamp> {
     match place {
-        Place::Since(timestamp) => Some(*timestamp),
-        Place::At(mark) => mark.timestamp,
-        Place::Earliest | Place::Latest => None,
+        PartitionPosition::Since(timestamp) => Some(*timestamp),
+        PartitionPosition::At(mark) => mark.timestamp,
+        PartitionPosition::Earliest | PartitionPosition::Latest => None,
     }
 }
 
-fn log(place: &Place) -> Option<LogTag> {
+fn log(place: &PartitionPosition) -> Option<LogTag> {
     match place {
-        Place::At(mark) => mark.log,
+        PartitionPosition::At(mark) => mark.log,
         _ => None,
     }
 }

@@ -4,24 +4,24 @@
 
 use super::{
     LOG, OFFSET, PARTITION, TIMESTAMP, TOPIC, log_and_epoch,
-    read::{Fields, Names},
+    read::{EntryFields, TopicNameCache},
 };
-use crate::position::{Entry, decode::MAX_ENTRIES};
+use crate::position::{PositionEntry, decode::MAX_ENTRIES};
 
 /// Reads an array of entries and topic names; `None` when anything in it is not as we write it, or is wrong.
-pub(super) fn read(text: &[u8]) -> Option<Vec<Entry>> {
-    let mut rest = Rest(text);
-    let mut names = Names::default();
+pub(super) fn read(text: &[u8]) -> Option<Vec<PositionEntry>> {
+    let mut scanner = ByteScanner(text);
+    let mut names = TopicNameCache::default();
     let mut entries = Vec::with_capacity((text.len() / ENTRY).min(MAX_ENTRIES));
-    rest.skip(b"[")?;
+    scanner.skip(b"[")?;
     while entries.len() < MAX_ENTRIES {
-        entries.push(match rest.skip(b"\"") {
-            Some(()) => names.whole_topic(rest.text()?).ok()?,
-            None => rest.fields(&mut names)?.entry().ok()?,
+        entries.push(match scanner.skip(b"\"") {
+            Some(()) => names.whole_topic(scanner.text()?).ok()?,
+            None => scanner.fields(&mut names)?.entry().ok()?,
         });
-        if rest.skip(b",").is_none() {
-            rest.skip(b"]")?;
-            return rest.0.is_empty().then_some(entries);
+        if scanner.skip(b",").is_none() {
+            scanner.skip(b"]")?;
+            return scanner.0.is_empty().then_some(entries);
         }
     }
     None
@@ -31,28 +31,28 @@ pub(super) fn read(text: &[u8]) -> Option<Vec<Entry>> {
 const ENTRY: usize = 32;
 
 /// What is left of the text.
-struct Rest<'a>(&'a [u8]);
+struct ByteScanner<'a>(&'a [u8]);
 
-impl<'a> Rest<'a> {
+impl<'a> ByteScanner<'a> {
     fn skip(&mut self, expected: &[u8]) -> Option<()> {
         self.0 = self.0.strip_prefix(expected)?;
         Some(())
     }
 
-    fn fields(&mut self, names: &mut Names) -> Option<Fields> {
+    fn fields(&mut self, names: &mut TopicNameCache) -> Option<EntryFields> {
         self.skip(b"{\"")?;
         self.skip(TOPIC.as_bytes())?;
         self.skip(b"\":\"")?;
-        let mut fields = Fields {
+        let mut fields = EntryFields {
             topic: Some(names.topic(self.text()?)?),
-            ..Fields::default()
+            ..EntryFields::default()
         };
         fields.partition = Ok(Some(self.field(PARTITION, Self::integer)??));
         fields.offset = Ok(optional(self.field(OFFSET, Self::integer))?);
         fields.timestamp = Ok(optional(self.field(TIMESTAMP, Self::integer))?);
-        let log = |rest: &mut Self| {
-            rest.skip(b"\"")?;
-            log_and_epoch(rest.text()?)
+        let log = |scanner: &mut Self| {
+            scanner.skip(b"\"")?;
+            log_and_epoch(scanner.text()?)
         };
         fields.log = Ok(optional(self.field(LOG, log))?);
         self.skip(b"}")?;
@@ -69,20 +69,20 @@ impl<'a> Rest<'a> {
     /// Reads a text to the quote behind it.
     fn text(&mut self) -> Option<&'a str> {
         let end = self.0.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-        let (text, rest) = self.0.split_at(end);
-        self.0 = rest.strip_prefix(b"\"")?;
+        let (text, scanner) = self.0.split_at(end);
+        self.0 = scanner.strip_prefix(b"\"")?;
         str::from_utf8(text).ok()
     }
 
     fn integer(&mut self) -> Option<i64> {
         let is_negative = self.skip(b"-").is_some();
         let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (digits, rest) = self.0.split_at(digits);
+        let (digits, scanner) = self.0.split_at(digits);
         let has_zero_before = digits[..] != *b"0" && digits.first()? == &b'0';
-        if has_zero_before || digits.len() > MOST_DIGITS || (is_negative && digits[0] == b'0') {
+        if has_zero_before || digits.len() > MAX_DIGITS || (is_negative && digits[0] == b'0') {
             return None;
         }
-        self.0 = rest;
+        self.0 = scanner;
         let number = digits
             .iter()
             .fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
@@ -91,7 +91,7 @@ impl<'a> Rest<'a> {
 }
 
 /// So many fit into an `i64`.
-const MOST_DIGITS: usize = 18;
+const MAX_DIGITS: usize = 18;
 
 /// A field that may be absent, but if it is there must have a value.
 fn optional<T>(field: Option<Option<T>>) -> Option<Option<T>> {

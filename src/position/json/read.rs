@@ -8,25 +8,26 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::{EARLIEST, LATEST, LOG, MAX_TOPIC_NAME, OFFSET, PARTITION, TIMESTAMP, TOPIC, log_and_epoch};
 use crate::position::{
-    DecodeError, Entry, EntryFault, Epoch, LogTag, Mark, Partitions, Place, TopicKey, decode::MAX_ENTRIES,
+    DecodeError, EntryError, Epoch, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry,
+    TopicKey, decode::MAX_ENTRIES,
 };
 
 /// What was read of an id.
 #[derive(Debug, Default)]
-pub(super) struct Id {
-    pub(super) entries: Vec<Entry>,
+pub(super) struct ParsedId {
+    pub(super) entries: Vec<PositionEntry>,
     /// The first thing that was wrong.
     pub(super) fault: Option<DecodeError>,
-    names: Names,
+    names: TopicNameCache,
 }
 
-impl Id {
+impl ParsedId {
     /// Adds the item `index`, or what is wrong with it.
-    fn add(&mut self, index: usize, read: Result<Entry, EntryFault>) {
+    fn add(&mut self, index: usize, read: Result<PositionEntry, EntryError>) {
         match read {
             _ if index >= MAX_ENTRIES => self.fail(DecodeError::TooManyEntries),
             Ok(entry) => self.entries.push(entry),
-            Err(fault) => self.fail(DecodeError::Entry { index, fault }),
+            Err(fault) => self.fail(DecodeError::PositionEntry { index, fault }),
         }
     }
 
@@ -35,7 +36,7 @@ impl Id {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for &mut Id {
+impl<'de> DeserializeSeed<'de> for &mut ParsedId {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -43,7 +44,7 @@ impl<'de> DeserializeSeed<'de> for &mut Id {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Id {
+impl<'de> Visitor<'de> for &mut ParsedId {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,7 +54,7 @@ impl<'de> Visitor<'de> for &mut Id {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let mut index = 0;
         while self.fault.is_none()
-            && let Some(read) = items.next_element_seed(Item(&mut self.names))?
+            && let Some(read) = items.next_element_seed(ItemSeed(&mut self.names))?
         {
             self.add(index, read);
             index += 1;
@@ -106,11 +107,11 @@ impl<'de> Visitor<'de> for &mut Id {
 
 /// Makes names into keys. Entries of one topic stand together, and share its name.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct TopicNameCache {
     last: Option<Arc<str>>,
 }
 
-impl Names {
+impl TopicNameCache {
     /// Kafka's own rule for names (`Topic.validate`).
     pub(super) fn topic(&mut self, name: &str) -> Option<TopicKey> {
         if let Some(last) = self.last.as_ref().filter(|last| ***last == *name) {
@@ -130,11 +131,11 @@ impl Names {
     }
 
     /// A bare name: all partitions, from the end.
-    pub(super) fn whole_topic(&mut self, name: &str) -> Result<Entry, EntryFault> {
-        Ok(Entry {
-            topic: self.topic(name).ok_or(EntryFault::Topic)?,
+    pub(super) fn whole_topic(&mut self, name: &str) -> Result<PositionEntry, EntryError> {
+        Ok(PositionEntry {
+            topic: self.topic(name).ok_or(EntryError::Topic)?,
             partitions: Partitions::All,
-            place: Place::Latest,
+            place: PartitionPosition::Latest,
         })
     }
 }
@@ -150,18 +151,18 @@ const OF_NAME: [bool; 256] = {
 };
 
 /// Reads one item of an id.
-struct Item<'a>(&'a mut Names);
+struct ItemSeed<'a>(&'a mut TopicNameCache);
 
-impl<'de> DeserializeSeed<'de> for Item<'_> {
-    type Value = Result<Entry, EntryFault>;
+impl<'de> DeserializeSeed<'de> for ItemSeed<'_> {
+    type Value = Result<PositionEntry, EntryError>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Item<'_> {
-    type Value = Result<Entry, EntryFault>;
+impl<'de> Visitor<'de> for ItemSeed<'_> {
+    type Value = Result<PositionEntry, EntryError>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an entry")
@@ -172,7 +173,7 @@ impl<'de> Visitor<'de> for Item<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-        let mut read = Fields::default();
+        let mut read = EntryFields::default();
         // Of repeated ones the last.
         while let Some(field) = fields.next_key_seed(FieldName)? {
             match field {
@@ -187,7 +188,7 @@ impl<'de> Visitor<'de> for Item<'_> {
                 Field::Log => {
                     read.log = match fields.next_value_seed(Scalar(log_and_epoch))? {
                         Value::Null => Ok(None),
-                        other => other.text().flatten().map(Some).ok_or(Wrong),
+                        other => other.text().flatten().map(Some).ok_or(InvalidValue),
                     };
                 }
                 Field::Other => drop(fields.next_value::<IgnoredAny>()?),
@@ -198,45 +199,45 @@ impl<'de> Visitor<'de> for Item<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Err(EntryFault::NotAnEntry))
+        Ok(Err(EntryError::NotAnEntry))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Err(EntryFault::NotAnEntry))
+        Ok(Err(EntryError::NotAnEntry))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Err(EntryFault::NotAnEntry))
+        Ok(Err(EntryError::NotAnEntry))
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Err(EntryFault::NotAnEntry))
+        Ok(Err(EntryError::NotAnEntry))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Err(EntryFault::NotAnEntry))
+        Ok(Err(EntryError::NotAnEntry))
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Err(EntryFault::NotAnEntry))
+        Ok(Err(EntryError::NotAnEntry))
     }
 }
 
 /// The value is not what its field can hold.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wrong;
+pub(super) struct InvalidValue;
 
 /// The fields of an entry, as they were given.
-pub(super) struct Fields {
+pub(super) struct EntryFields {
     /// `None` when it is absent, or names no topic.
     pub(super) topic: Option<TopicKey>,
-    pub(super) partition: Result<Option<i64>, Wrong>,
-    pub(super) offset: Result<Option<i64>, Wrong>,
-    pub(super) timestamp: Result<Option<i64>, Wrong>,
-    pub(super) log: Result<Option<(LogTag, Option<Epoch>)>, Wrong>,
+    pub(super) partition: Result<Option<i64>, InvalidValue>,
+    pub(super) offset: Result<Option<i64>, InvalidValue>,
+    pub(super) timestamp: Result<Option<i64>, InvalidValue>,
+    pub(super) log: Result<Option<(LogTag, Option<Epoch>)>, InvalidValue>,
 }
 
-impl Default for Fields {
+impl Default for EntryFields {
     fn default() -> Self {
         Self {
             topic: None,
@@ -248,52 +249,52 @@ impl Default for Fields {
     }
 }
 
-impl Fields {
-    pub(super) fn entry(self) -> Result<Entry, EntryFault> {
-        Ok(Entry {
+impl EntryFields {
+    pub(super) fn entry(self) -> Result<PositionEntry, EntryError> {
+        Ok(PositionEntry {
             place: self.place_after_partition()?,
             partitions: Partitions::One(self.partition()?),
-            topic: self.topic.ok_or(EntryFault::Topic)?,
+            topic: self.topic.ok_or(EntryError::Topic)?,
         })
     }
 
     /// Checks topic and partition first, so that an entry with several faults names the first of them.
-    fn place_after_partition(&self) -> Result<Place, EntryFault> {
+    fn place_after_partition(&self) -> Result<PartitionPosition, EntryError> {
         if self.topic.is_none() {
-            return Err(EntryFault::Topic);
+            return Err(EntryError::Topic);
         }
         self.partition()?;
         self.place()
     }
 
-    fn partition(&self) -> Result<i32, EntryFault> {
+    fn partition(&self) -> Result<i32, EntryError> {
         let number = self.partition.ok().flatten();
         number
             .and_then(|number| i32::try_from(number).ok())
             .filter(|number| *number >= 0)
-            .ok_or(EntryFault::Partition)
+            .ok_or(EntryError::Partition)
     }
 
-    fn place(&self) -> Result<Place, EntryFault> {
-        let offset = self.offset.map_err(|Wrong| EntryFault::Offset)?;
-        let timestamp = self.timestamp.map_err(|Wrong| EntryFault::Timestamp)?;
+    fn place(&self) -> Result<PartitionPosition, EntryError> {
+        let offset = self.offset.map_err(|InvalidValue| EntryError::Offset)?;
+        let timestamp = self.timestamp.map_err(|InvalidValue| EntryError::Timestamp)?;
         if timestamp.is_some_and(|timestamp| timestamp < 0) {
-            return Err(EntryFault::Timestamp);
+            return Err(EntryError::Timestamp);
         }
         // Looked at before it is known to matter: a damaged id is refused whole.
-        let log = self.log.map_err(|Wrong| EntryFault::Log)?;
+        let log = self.log.map_err(|InvalidValue| EntryError::Log)?;
         match (offset, timestamp) {
-            (Some(EARLIEST), _) => Ok(Place::Earliest),
-            (Some(LATEST), _) => Ok(Place::Latest),
-            (Some(..LATEST), _) => Err(EntryFault::Offset),
-            (Some(offset), timestamp) => Ok(Place::At(Mark {
+            (Some(EARLIEST), _) => Ok(PartitionPosition::Earliest),
+            (Some(LATEST), _) => Ok(PartitionPosition::Latest),
+            (Some(..LATEST), _) => Err(EntryError::Offset),
+            (Some(offset), timestamp) => Ok(PartitionPosition::At(LogPosition {
                 offset,
                 timestamp,
                 log: log.map(|(tag, _)| tag),
                 epoch: log.and_then(|(_, epoch)| epoch),
             })),
-            (None, Some(timestamp)) => Ok(Place::Since(timestamp)),
-            (None, None) => Err(EntryFault::NoPlace),
+            (None, Some(timestamp)) => Ok(PartitionPosition::Since(timestamp)),
+            (None, None) => Err(EntryError::NoPlace),
         }
     }
 }
@@ -357,11 +358,11 @@ impl<T> Value<T> {
     }
 
     /// The integer; `None` when it is null.
-    fn integer(self) -> Result<Option<i64>, Wrong> {
+    fn integer(self) -> Result<Option<i64>, InvalidValue> {
         match self {
             Self::Null => Ok(None),
             Self::Integer(integer) => Ok(Some(integer)),
-            _ => Err(Wrong),
+            _ => Err(InvalidValue),
         }
     }
 }

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use super::super::{
-    DecodeError, Entry, EntryFault, LogTag, MAX_ENTRIES, MAX_ID_BYTES, Mark, Partitions, Place, TopicKey,
-    decode,
+    DecodeError, EntryError, LogPosition, LogTag, MAX_ENTRIES, MAX_ID_BYTES, PartitionPosition, Partitions,
+    PositionEntry, TopicKey, decode,
 };
 
-fn read(text: &str) -> Vec<Entry> {
+fn read(text: &str) -> Vec<PositionEntry> {
     decode(text.as_bytes()).expect(text).entries
 }
 
@@ -13,28 +13,28 @@ fn refused(text: &str) -> DecodeError {
     decode(text.as_bytes()).expect_err(text)
 }
 
-fn fault(index: usize, fault: EntryFault) -> DecodeError {
-    DecodeError::Entry { index, fault }
+fn fault(index: usize, fault: EntryError) -> DecodeError {
+    DecodeError::PositionEntry { index, fault }
 }
 
-fn at(topic: &str, partition: i32, place: Place) -> Entry {
-    Entry {
+fn at(topic: &str, partition: i32, place: PartitionPosition) -> PositionEntry {
+    PositionEntry {
         topic: TopicKey::Name(Arc::from(topic)),
         partitions: Partitions::One(partition),
         place,
     }
 }
 
-fn all(topic: &str) -> Entry {
-    Entry {
+fn all(topic: &str) -> PositionEntry {
+    PositionEntry {
         topic: TopicKey::Name(Arc::from(topic)),
         partitions: Partitions::All,
-        place: Place::Latest,
+        place: PartitionPosition::Latest,
     }
 }
 
-fn bare(offset: i64, timestamp: Option<i64>) -> Place {
-    Place::At(Mark {
+fn bare(offset: i64, timestamp: Option<i64>) -> PartitionPosition {
+    PartitionPosition::At(LogPosition {
         offset,
         timestamp,
         log: None,
@@ -45,18 +45,21 @@ fn bare(offset: i64, timestamp: Option<i64>) -> Place {
 #[test]
 fn our_own_form_keeps_the_proof() {
     let id = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":43,"timestamp":1790487705415,"log":"q7Zk.1wPx9A.4"}]"#;
-    let mark = Mark {
+    let mark = LogPosition {
         offset: 43,
         timestamp: Some(1_790_487_705_415),
         log: Some("q7Zk.1wPx9A".parse::<LogTag>().unwrap()),
         epoch: Some(4),
     };
-    assert_eq!(read(id), [at("eqiad.recentchange", 0, Place::At(mark))]);
+    assert_eq!(
+        read(id),
+        [at("eqiad.recentchange", 0, PartitionPosition::At(mark))]
+    );
     let without_epoch = id.replace("9A.4", "9A");
-    let mark = Mark { epoch: None, ..mark };
+    let mark = LogPosition { epoch: None, ..mark };
     assert_eq!(
         read(&without_epoch),
-        [at("eqiad.recentchange", 0, Place::At(mark))]
+        [at("eqiad.recentchange", 0, PartitionPosition::At(mark))]
     );
 }
 
@@ -66,8 +69,12 @@ fn an_id_that_event_streams_gave_out_in_2026_is_understood() {
     assert_eq!(
         read(id),
         [
-            at("codfw.mediawiki.recentchange", 0, Place::Latest),
-            at("eqiad.mediawiki.recentchange", 0, Place::Since(1_790_487_705_416)),
+            at("codfw.mediawiki.recentchange", 0, PartitionPosition::Latest),
+            at(
+                "eqiad.mediawiki.recentchange",
+                0,
+                PartitionPosition::Since(1_790_487_705_416)
+            ),
         ]
     );
 }
@@ -75,7 +82,13 @@ fn an_id_that_event_streams_gave_out_in_2026_is_understood() {
 #[test]
 fn offsets_name_both_ends_of_a_log() {
     let id = r#" [ {"offset":-2,"partition":1,"topic":"t"} , {"offset":-1,"partition":0,"topic":"t"} ] "#;
-    assert_eq!(read(id), [at("t", 0, Place::Latest), at("t", 1, Place::Earliest)]);
+    assert_eq!(
+        read(id),
+        [
+            at("t", 0, PartitionPosition::Latest),
+            at("t", 1, PartitionPosition::Earliest)
+        ]
+    );
 }
 
 #[test]
@@ -84,12 +97,18 @@ fn an_entry_with_offset_and_timestamp_survives_beside_one_with_a_timestamp_alone
         r#"[{"topic":"t","partition":0,"offset":7,"timestamp":5},{"topic":"t","partition":1,"timestamp":5}]"#;
     assert_eq!(
         read(id),
-        [at("t", 0, bare(7, Some(5))), at("t", 1, Place::Since(5))]
+        [
+            at("t", 0, bare(7, Some(5))),
+            at("t", 1, PartitionPosition::Since(5))
+        ]
     );
     let ends = r#"[{"topic":"t","partition":0,"offset":-1,"timestamp":5},{"topic":"t","partition":1,"offset":-2,"timestamp":5}]"#;
     assert_eq!(
         read(ends),
-        [at("t", 0, Place::Latest), at("t", 1, Place::Earliest)]
+        [
+            at("t", 0, PartitionPosition::Latest),
+            at("t", 1, PartitionPosition::Earliest)
+        ]
     );
 }
 
@@ -120,12 +139,27 @@ fn duplicates_would_be_delivered_twice_and_are_merged_to_the_lowest() {
         forth[0].place
     };
     assert_eq!(lowest([r#""offset":9"#, r#""offset":10"#]), bare(9, None));
-    assert_eq!(lowest([r#""timestamp":9"#, r#""timestamp":10"#]), Place::Since(9));
+    assert_eq!(
+        lowest([r#""timestamp":9"#, r#""timestamp":10"#]),
+        PartitionPosition::Since(9)
+    );
     assert_eq!(lowest([r#""offset":-1"#, r#""offset":10"#]), bare(10, None));
-    assert_eq!(lowest([r#""offset":-1"#, r#""timestamp":10"#]), Place::Since(10));
-    assert_eq!(lowest([r#""offset":-2"#, r#""offset":0"#]), Place::Earliest);
-    assert_eq!(lowest([r#""offset":-2"#, r#""timestamp":0"#]), Place::Earliest);
-    assert_eq!(lowest([r#""offset":1"#, r#""timestamp":99"#]), Place::Since(99));
+    assert_eq!(
+        lowest([r#""offset":-1"#, r#""timestamp":10"#]),
+        PartitionPosition::Since(10)
+    );
+    assert_eq!(
+        lowest([r#""offset":-2"#, r#""offset":0"#]),
+        PartitionPosition::Earliest
+    );
+    assert_eq!(
+        lowest([r#""offset":-2"#, r#""timestamp":0"#]),
+        PartitionPosition::Earliest
+    );
+    assert_eq!(
+        lowest([r#""offset":1"#, r#""timestamp":99"#]),
+        PartitionPosition::Since(99)
+    );
 }
 
 #[test]
@@ -153,49 +187,49 @@ fn nothing_and_other_documents_are_no_ids() {
 #[test]
 fn each_fault_is_named_with_its_entry() {
     let cases = [
-        (r#"7"#, EntryFault::NotAnEntry),
-        (r#"[]"#, EntryFault::NotAnEntry),
-        (r#""""#, EntryFault::Topic),
-        (r#""a b""#, EntryFault::Topic),
-        (r#""..""#, EntryFault::Topic),
-        (r#"{"partition":0,"offset":1}"#, EntryFault::Topic),
-        (r#"{"topic":7,"partition":0,"offset":1}"#, EntryFault::Topic),
-        (r#"{"topic":"t","offset":1}"#, EntryFault::Partition),
+        (r#"7"#, EntryError::NotAnEntry),
+        (r#"[]"#, EntryError::NotAnEntry),
+        (r#""""#, EntryError::Topic),
+        (r#""a b""#, EntryError::Topic),
+        (r#""..""#, EntryError::Topic),
+        (r#"{"partition":0,"offset":1}"#, EntryError::Topic),
+        (r#"{"topic":7,"partition":0,"offset":1}"#, EntryError::Topic),
+        (r#"{"topic":"t","offset":1}"#, EntryError::Partition),
         (
             r#"{"topic":"t","partition":-1,"offset":1}"#,
-            EntryFault::Partition,
+            EntryError::Partition,
         ),
         (
             r#"{"topic":"t","partition":2147483648,"offset":1}"#,
-            EntryFault::Partition,
+            EntryError::Partition,
         ),
         (
             r#"{"topic":"t","partition":"0","offset":1}"#,
-            EntryFault::Partition,
+            EntryError::Partition,
         ),
         (
             r#"{"topic":"t","partition":0.0,"offset":1}"#,
-            EntryFault::Partition,
+            EntryError::Partition,
         ),
-        (r#"{"topic":"t","partition":0}"#, EntryFault::NoPlace),
+        (r#"{"topic":"t","partition":0}"#, EntryError::NoPlace),
         (
             r#"{"topic":"t","partition":0,"log":"q7Zk.1wPx9A.4"}"#,
-            EntryFault::NoPlace,
+            EntryError::NoPlace,
         ),
-        (r#"{"topic":"t","partition":0,"offset":-3}"#, EntryFault::Offset),
-        (r#"{"topic":"t","partition":0,"offset":1.0}"#, EntryFault::Offset),
-        (r#"{"topic":"t","partition":0,"offset":"1"}"#, EntryFault::Offset),
+        (r#"{"topic":"t","partition":0,"offset":-3}"#, EntryError::Offset),
+        (r#"{"topic":"t","partition":0,"offset":1.0}"#, EntryError::Offset),
+        (r#"{"topic":"t","partition":0,"offset":"1"}"#, EntryError::Offset),
         (
             r#"{"topic":"t","partition":0,"offset":9223372036854775808}"#,
-            EntryFault::Offset,
+            EntryError::Offset,
         ),
         (
             r#"{"topic":"t","partition":0,"timestamp":-1}"#,
-            EntryFault::Timestamp,
+            EntryError::Timestamp,
         ),
         (
             r#"{"topic":"t","partition":0,"offset":1,"timestamp":"5"}"#,
-            EntryFault::Timestamp,
+            EntryError::Timestamp,
         ),
     ];
     for (entry, expected) in cases {
@@ -218,7 +252,7 @@ fn a_damaged_log_is_refused_and_never_taken_for_none() {
         "4",
     ] {
         let id = format!(r#"[{{"topic":"t","partition":0,"offset":1,"log":{log}}}]"#);
-        assert_eq!(refused(&id), fault(0, EntryFault::Log), "{id}");
+        assert_eq!(refused(&id), fault(0, EntryError::Log), "{id}");
     }
 }
 
@@ -246,7 +280,7 @@ fn length_depth_and_number_of_entries_are_bounded() {
     assert_eq!(refused(&entries(MAX_ENTRIES + 1)), DecodeError::TooManyEntries);
     let name = "n".repeat(249);
     assert_eq!(read(&format!(r#""{name}""#)), [all(&name)]);
-    assert_eq!(refused(&format!(r#""{name}n""#)), fault(0, EntryFault::Topic));
+    assert_eq!(refused(&format!(r#""{name}n""#)), fault(0, EntryError::Topic));
 }
 
 /// What both readers take they take for the same, and the quick one takes what we write.

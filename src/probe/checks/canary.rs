@@ -15,11 +15,11 @@ use tokio::{
 };
 
 use super::super::{
-    Canary, Finding, Measure,
+    CanaryCheck, CheckResult, Measurement,
     deadline::Deadline,
-    failure::Failure,
+    failure::ProbeError,
     measure::{CANARIES_LOST, CANARY},
-    stream::{Event, Item, Stream},
+    stream::{EventStream, ReceivedEvent, StreamItem},
 };
 use crate::event::CANARY_HEADER;
 
@@ -37,7 +37,7 @@ type Released = BTreeMap<i32, Result<Instant, String>>;
 
 impl Canaries {
     /// Produces one for each partition of the topic.
-    pub(in crate::probe) fn release(canary: &Canary, timeout: Duration) -> Self {
+    pub(in crate::probe) fn release(canary: &CanaryCheck, timeout: Duration) -> Self {
         let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         let release = tokio::spawn(produce(canary.clone(), token.clone(), timeout));
         Self { token, release }
@@ -46,10 +46,10 @@ impl Canaries {
     /// Reads behind `first` until all have been seen; the newest event with it.
     pub(in crate::probe) async fn watch(
         mut self,
-        stream: &mut Stream,
-        first: Result<Event, Failure>,
+        stream: &mut EventStream,
+        first: Result<ReceivedEvent, ProbeError>,
         deadline: Deadline,
-    ) -> (Finding, Result<Event, Failure>) {
+    ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
         let (mut newest, mut seen, mut released) = (first, BTreeMap::new(), None);
         if let Ok(event) = &newest {
             self.look(event, &mut seen);
@@ -65,15 +65,15 @@ impl Canaries {
                 done = &mut self.release, if released.is_none() => {
                     match done.unwrap_or_else(|error| Err(error.to_string())) {
                         Ok(all) => released = Some(all),
-                        Err(why) => return (Finding::critical(NAME, format!("no canary: {why}")), newest),
+                        Err(why) => return (CheckResult::critical(NAME, format!("no canary: {why}")), newest),
                     }
                 }
                 item = stream.next(deadline) => match item {
-                    Ok(Item::Event(event)) => {
+                    Ok(StreamItem::Event(event)) => {
                         self.look(&event, &mut seen);
                         newest = Ok(event);
                     }
-                    Ok(Item::Gap(_)) => {}
+                    Ok(StreamItem::Gap(_)) => {}
                     Err(failure) => break Some(failure),
                 }
             }
@@ -81,7 +81,7 @@ impl Canaries {
         (judge(&released.unwrap_or_default(), &seen, failure), newest)
     }
 
-    fn look(&self, event: &Event, seen: &mut BTreeMap<i32, Instant>) {
+    fn look(&self, event: &ReceivedEvent, seen: &mut BTreeMap<i32, Instant>) {
         let data = &event.message.1;
         let decoded = STANDARD
             .decode(data)
@@ -98,7 +98,7 @@ impl Canaries {
     }
 }
 
-async fn produce(canary: Canary, token: String, timeout: Duration) -> Result<Released, String> {
+async fn produce(canary: CanaryCheck, token: String, timeout: Duration) -> Result<Released, String> {
     let said = |error: rdkafka::error::KafkaError| error.to_string();
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &canary.bootstrap);
@@ -155,7 +155,7 @@ fn all_seen(released: &Released, seen: &BTreeMap<i32, Instant>) -> bool {
     taken.all(|(partition, _)| seen.contains_key(partition))
 }
 
-fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<Failure>) -> Finding {
+fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<ProbeError>) -> CheckResult {
     let all = released.len();
     let refused = released
         .iter()
@@ -175,29 +175,29 @@ fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<Fai
     let slowest = slowest.fold(None, |slowest: Option<f64>, seconds| {
         Some(slowest.unwrap_or(0.0).max(seconds))
     });
-    let finding = match (refused, lost.first(), failure) {
-        (Some((partition, why)), ..) => Finding::critical(
+    let check_result = match (refused, lost.first(), failure) {
+        (Some((partition, why)), ..) => CheckResult::critical(
             NAME,
             format!("no broker takes the canary of partition {partition}: {why}"),
         ),
         (None, Some(first), failure) => {
             let why = failure.map_or_else(String::new, |failure| format!(" ({failure})"));
             let lost = lost.len();
-            Finding::critical(
+            CheckResult::critical(
                 NAME,
                 format!("{lost}/{all} canaries lost, that of partition {first} first{why}"),
             )
         }
-        (None, None, Some(failure)) => Finding::critical(NAME, format!("no canary: {failure}")),
-        (None, None, None) => Finding::ok(
+        (None, None, Some(failure)) => CheckResult::critical(NAME, format!("no canary: {failure}")),
+        (None, None, None) => CheckResult::ok(
             NAME,
             format!("{all}/{all} canaries in {:.2}s", slowest.unwrap_or_default()),
         ),
     };
-    let finding = finding.with(Measure::new(CANARIES_LOST, lost.len() as f64).of(all as f64));
+    let check_result = check_result.with(Measurement::new(CANARIES_LOST, lost.len() as f64).of(all as f64));
     match slowest {
-        Some(seconds) => finding.with(Measure::new(CANARY, seconds)),
-        None => finding,
+        Some(seconds) => check_result.with(Measurement::new(CANARY, seconds)),
+        None => check_result,
     }
 }
 

@@ -3,26 +3,26 @@
 use std::time::SystemTime;
 
 use super::super::{
-    Finding, Measure,
-    client::Answer,
+    CheckResult, Measurement,
+    client::ProbeResponse,
     measure::{CONNECT, TLS_DAYS},
 };
 
 pub(in crate::probe) const NAME: &str = "connect";
 
-pub(in crate::probe) fn judge(answer: &Answer) -> Finding {
+pub(in crate::probe) fn judge(answer: &ProbeResponse) -> CheckResult {
     let seconds = answer.connected.as_secs_f64();
-    let connect = Measure::new(CONNECT, seconds);
+    let connect = Measurement::new(CONNECT, seconds);
     let Some(ends) = answer.certificate_ends else {
-        return Finding::ok(NAME, format!("connected in {seconds:.3}s")).with(connect);
+        return CheckResult::ok(NAME, format!("connected in {seconds:.3}s")).with(connect);
     };
     let days = days_until(ends);
-    Finding::ok(
+    CheckResult::ok(
         NAME,
         format!("connected in {seconds:.3}s, certificate good for {days:.0} days"),
     )
     .with(connect)
-    .with(Measure::new(TLS_DAYS, days))
+    .with(Measurement::new(TLS_DAYS, days))
 }
 
 /// Whole days, rounded down; negative once it has passed.

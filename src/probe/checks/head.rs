@@ -2,12 +2,12 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::super::Finding;
+use super::super::CheckResult;
 
 pub(in crate::probe) const NAME: &str = "contract";
 
 /// Judges the headers of an answer with status 200 and the right prelude.
-pub(in crate::probe) fn judge(headers: &HeaderMap) -> Finding {
+pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
     let value = |name: &HeaderName| {
         headers
             .get(name)
@@ -15,13 +15,13 @@ pub(in crate::probe) fn judge(headers: &HeaderMap) -> Finding {
     };
     let content_type = value(&header::CONTENT_TYPE).unwrap_or_default();
     if content_type != CONTENT_TYPE {
-        return Finding::critical(
+        return CheckResult::critical(
             NAME,
             format!("content-type is {content_type:?} instead of {CONTENT_TYPE:?}"),
         );
     }
     if let Some(encoding) = value(&header::CONTENT_ENCODING) {
-        return Finding::critical(
+        return CheckResult::critical(
             NAME,
             format!("it is compressed ({encoding}), which nobody asked for"),
         );
@@ -31,15 +31,15 @@ pub(in crate::probe) fn judge(headers: &HeaderMap) -> Finding {
         .into_iter()
         .find(|word| !cache.contains(word))
     {
-        return Finding::warning(
+        return CheckResult::warning(
             NAME,
             format!("cache-control lacks {lacking}: a proxy may hold events back"),
         );
     }
     if value(&header::ACCESS_CONTROL_ALLOW_ORIGIN).as_deref() != Some("*") {
-        return Finding::warning(NAME, "browsers of other origins are not allowed in (CORS)");
+        return CheckResult::warning(NAME, "browsers of other origins are not allowed in (CORS)");
     }
-    Finding::ok(NAME, "prelude exact")
+    CheckResult::ok(NAME, "prelude exact")
 }
 
 /// In lower case and whole: clients look for exactly this.

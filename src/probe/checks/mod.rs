@@ -1,4 +1,4 @@
-//! What is looked at, a file each. Every check ends in a [`Finding`](super::Finding), whatever happens to it.
+//! What is looked at, a file each. Every check ends in a [`CheckResult`](super::CheckResult), whatever happens to it.
 
 pub(super) mod arrival;
 #[cfg(feature = "kafka")]
@@ -19,22 +19,22 @@ use crate::position::Timestamp;
 
 /// How young a record has to be.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Youth {
+pub(super) struct AgeLimit {
     max_age: Duration,
     /// The time of the oldest record that is young enough: the same for all checks of a run.
-    youngest: Timestamp,
+    cutoff: Timestamp,
 }
 
-impl Youth {
+impl AgeLimit {
     pub(super) fn new(max_age: Duration) -> Self {
-        let youngest = before(now(), max_age);
-        Self { max_age, youngest }
+        let cutoff = before(now(), max_age);
+        Self { max_age, cutoff }
     }
 
     /// From when on to ask for such records. A millisecond too early, because that is the time that ids then tell of
     /// partitions whose first record has not come: not young enough.
     fn asked_from(self) -> Timestamp {
-        self.youngest - 1
+        self.cutoff - 1
     }
 }
 

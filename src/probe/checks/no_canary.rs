@@ -3,28 +3,28 @@
 use std::time::Duration;
 
 use super::super::{
-    Canary, Finding,
+    CanaryCheck, CheckResult,
     deadline::Deadline,
-    failure::Failure,
-    stream::{Event, Stream},
+    failure::ProbeError,
+    stream::{EventStream, ReceivedEvent},
 };
 
 /// A canary that says why there is none.
 pub(in crate::probe) struct Canaries;
 
 impl Canaries {
-    pub(in crate::probe) fn release(_canary: &Canary, _timeout: Duration) -> Self {
+    pub(in crate::probe) fn release(_canary: &CanaryCheck, _timeout: Duration) -> Self {
         Self
     }
 
     pub(in crate::probe) async fn watch(
         self,
-        _stream: &mut Stream,
-        first: Result<Event, Failure>,
+        _stream: &mut EventStream,
+        first: Result<ReceivedEvent, ProbeError>,
         _deadline: Deadline,
-    ) -> (Finding, Result<Event, Failure>) {
+    ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
         (
-            Finding::critical("canary", "this build has no Kafka to give a canary to"),
+            CheckResult::critical("canary", "this build has no Kafka to give a canary to"),
             first,
         )
     }

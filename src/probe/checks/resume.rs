@@ -7,60 +7,70 @@
 use std::collections::BTreeMap;
 
 use super::super::{
-    Finding, Measure,
-    client::{Ask, Client},
+    CheckResult, Measurement,
+    client::{ProbeClient, ProbeRequest},
     deadline::Deadline,
-    failure::Failure,
-    marks::{Marks, Slot, at},
+    failure::ProbeError,
+    id_positions::{IdPositions, PartitionKey, at},
     measure::{LOST, REPEATED},
-    stream::{Event, Item, Stream},
+    stream::{EventStream, ReceivedEvent, StreamItem},
 };
 use crate::position::Offset;
 
 const NAME: &str = "resume";
 
-/// Reads from before `marks`, cuts, resumes and compares.
-pub(in crate::probe) async fn check(client: &Client, marks: &Marks, deadline: Deadline) -> Finding {
-    let seen = match read(client, marks, deadline).await {
+/// Reads from before `positions`, cuts, resumes and compares.
+pub(in crate::probe) async fn check(
+    client: &ProbeClient,
+    positions: &IdPositions,
+    deadline: Deadline,
+) -> CheckResult {
+    let seen = match read(client, positions, deadline).await {
         Ok(seen) => seen,
-        Err(failure) => return Finding::failed(NAME, &failure),
+        Err(failure) => return CheckResult::failed(NAME, &failure),
     };
     let cut = seen.len() / 2;
     let (Some(last), true) = (
         cut.checked_sub(1).and_then(|last| seen.get(last)),
-        seen.len() >= FEWEST,
+        seen.len() >= MIN_EVENTS,
     ) else {
-        return Finding::warning(
+        return CheckResult::warning(
             NAME,
             format!("resume not tested: {} events are too few", seen.len()),
         );
     };
-    let mut comparison = Comparison::new(last, &seen[cut..]);
+    let mut comparison = ResumeComparison::new(last, &seen[cut..]);
     match resume(client, &last.id, &mut comparison, deadline).await {
         Ok(()) => comparison.judge(),
-        Err(failure) => Finding::critical(NAME, format!("resumed with an id of its own: {failure}")),
+        Err(failure) => CheckResult::critical(NAME, format!("resumed with an id of its own: {failure}")),
     }
 }
 
 /// Events up to where the stream is known to have been, or as many as are enough; the connection is cut behind them.
-async fn read(client: &Client, marks: &Marks, deadline: Deadline) -> Result<Vec<Event>, Failure> {
-    let back = marks.id(|_, standing| Some(at((standing.offset? - LOOK_BACK).max(0))));
-    let ask = Ask {
+async fn read(
+    client: &ProbeClient,
+    positions: &IdPositions,
+    deadline: Deadline,
+) -> Result<Vec<ReceivedEvent>, ProbeError> {
+    let back = positions.id(|_, offsets| Some(at((offsets.offset? - LOOK_BACK).max(0))));
+    let ask = ProbeRequest {
         last_event_id: back,
-        ..Ask::default()
+        ..ProbeRequest::default()
     };
     let mut stream = client.stream(&ask, deadline).await?;
-    let mut seen: Vec<Event> = Vec::new();
+    let mut seen: Vec<ReceivedEvent> = Vec::new();
     while seen.len() < ENOUGH {
         match stream.next(deadline).await {
-            Ok(Item::Event(event)) => seen.push(event),
+            Ok(StreamItem::Event(event)) => seen.push(event),
             // Retention may have been here: what counts is what follows.
-            Ok(Item::Gap(_)) => {}
+            Ok(StreamItem::Gap(_)) => {}
             Err(failure) if failure.is_silence() => break,
             Err(failure) => return Err(failure),
         }
-        let there = seen.last().is_some_and(|event| event.marks.reaches(marks));
-        if there && seen.len() >= FEWEST {
+        let there = seen
+            .last()
+            .is_some_and(|event| event.positions.reaches(positions));
+        if there && seen.len() >= MIN_EVENTS {
             break;
         }
     }
@@ -69,56 +79,56 @@ async fn read(client: &Client, marks: &Marks, deadline: Deadline) -> Result<Vec<
 
 /// Reads on until every event is matched, or known to be lost.
 async fn resume(
-    client: &Client,
+    client: &ProbeClient,
     id: &str,
-    comparison: &mut Comparison<'_>,
+    comparison: &mut ResumeComparison<'_>,
     deadline: Deadline,
-) -> Result<(), Failure> {
-    let ask = Ask {
+) -> Result<(), ProbeError> {
+    let ask = ProbeRequest {
         last_event_id: Some(id.to_owned()),
-        ..Ask::default()
+        ..ProbeRequest::default()
     };
-    let mut stream: Stream = client.stream(&ask, deadline).await?;
+    let mut stream: EventStream = client.stream(&ask, deadline).await?;
     while !comparison.is_done() {
         match stream.next(deadline).await? {
-            Item::Event(event) => comparison.take(&event),
-            Item::Gap(data) => comparison.gaps.push(data),
+            StreamItem::Event(event) => comparison.take(&event),
+            StreamItem::Gap(data) => comparison.gaps.push(data),
         }
     }
     Ok(())
 }
 
 /// What came behind the cut before, against what comes now.
-struct Comparison<'a> {
-    due: Vec<Due<'a>>,
+struct ResumeComparison<'a> {
+    due: Vec<ExpectedEvent<'a>>,
     /// Where the resumed stream stands.
-    marks: Marks,
+    positions: IdPositions,
     gaps: Vec<String>,
     lost: usize,
     repeated: usize,
     different: usize,
 }
 
-struct Due<'a> {
+struct ExpectedEvent<'a> {
     /// The partitions that the event may be of, and its offset in each: of one that was passed over nothing is shown.
-    places: BTreeMap<Slot, Offset>,
+    places: BTreeMap<PartitionKey, Offset>,
     message: &'a (String, String),
 }
 
-impl<'a> Comparison<'a> {
-    fn new(last: &Event, rest: &'a [Event]) -> Self {
-        let mut before = &last.marks;
+impl<'a> ResumeComparison<'a> {
+    fn new(last: &ReceivedEvent, rest: &'a [ReceivedEvent]) -> Self {
+        let mut before = &last.positions;
         let mut due = Vec::with_capacity(rest.len());
         for event in rest {
-            due.push(Due {
-                places: event.marks.advanced(before),
+            due.push(ExpectedEvent {
+                places: event.positions.advanced(before),
                 message: &event.message,
             });
-            before = &event.marks;
+            before = &event.positions;
         }
         Self {
             due,
-            marks: last.marks.clone(),
+            positions: last.positions.clone(),
             gaps: Vec::new(),
             lost: 0,
             repeated: 0,
@@ -130,18 +140,18 @@ impl<'a> Comparison<'a> {
         self.due.is_empty() || !self.gaps.is_empty()
     }
 
-    fn take(&mut self, event: &Event) {
-        let places = event.marks.advanced(&self.marks);
+    fn take(&mut self, event: &ReceivedEvent) {
+        let places = event.positions.advanced(&self.positions);
         if places.is_empty() {
             // It stands nowhere that the stream has not been.
             self.repeated += 1;
             return;
         }
-        self.marks = event.marks.clone();
-        let same = |due: &Due<'_>| {
+        self.positions = event.positions.clone();
+        let same = |due: &ExpectedEvent<'_>| {
             due.places
                 .iter()
-                .any(|(slot, offset)| places.get(slot) == Some(offset))
+                .any(|(key, offset)| places.get(key) == Some(offset))
         };
         let twins = self
             .due
@@ -153,11 +163,11 @@ impl<'a> Comparison<'a> {
             self.different += usize::from(*due.message != event.message);
         }
         let before = self.due.len();
-        self.due.retain(|due| !due.is_passed(&self.marks));
+        self.due.retain(|due| !due.is_passed(&self.positions));
         self.lost += before - self.due.len();
     }
 
-    fn judge(&self) -> Finding {
+    fn judge(&self) -> CheckResult {
         let faults = [
             (self.lost, "lost"),
             (self.repeated, "repeated"),
@@ -169,28 +179,31 @@ impl<'a> Comparison<'a> {
             .map(|(count, what)| format!("{count} events {what}"))
             .collect();
         said.extend(self.gaps.iter().map(|gap| format!("gap {gap}")));
-        let finding = if said.is_empty() {
-            Finding::ok(NAME, "resume exact")
+        let check_result = if said.is_empty() {
+            CheckResult::ok(NAME, "resume exact")
         } else {
-            Finding::critical(NAME, format!("resume not exact: {}", said.join(", ")))
+            CheckResult::critical(NAME, format!("resume not exact: {}", said.join(", ")))
         };
-        finding
-            .with(Measure::new(LOST, (self.lost + self.gaps.len()) as f64))
-            .with(Measure::new(REPEATED, (self.repeated + self.different) as f64))
+        check_result
+            .with(Measurement::new(LOST, (self.lost + self.gaps.len()) as f64))
+            .with(Measurement::new(
+                REPEATED,
+                (self.repeated + self.different) as f64,
+            ))
     }
 }
 
-impl Due<'_> {
+impl ExpectedEvent<'_> {
     /// Whether it is this very record, whatever it says.
-    fn is_only(&self, places: &BTreeMap<Slot, Offset>) -> bool {
+    fn is_only(&self, places: &BTreeMap<PartitionKey, Offset>) -> bool {
         self.places.len() == 1 && self.places == *places
     }
 
     /// Whether the stream stands behind it in every partition that it may be of.
-    fn is_passed(&self, marks: &Marks) -> bool {
+    fn is_passed(&self, positions: &IdPositions) -> bool {
         self.places
             .iter()
-            .all(|(slot, offset)| marks.get(slot).offset >= Some(*offset))
+            .all(|(key, offset)| positions.get(key).offset >= Some(*offset))
     }
 }
 
@@ -198,7 +211,7 @@ impl Due<'_> {
 const LOOK_BACK: Offset = 8;
 
 /// Events that can be cut in two.
-const FEWEST: usize = 4;
+const MIN_EVENTS: usize = 4;
 
 /// Events that are enough, whatever the number of partitions.
 const ENOUGH: usize = 200;
@@ -211,22 +224,22 @@ mod tests {
     use crate::probe::Status;
 
     /// The event behind which partition 0 and partition 1 stand so.
-    fn event(zero: i64, one: i64, data: &str) -> Event {
+    fn event(zero: i64, one: i64, data: &str) -> ReceivedEvent {
         let id = format!(
             r#"[{{"topic":"t","partition":0,"offset":{zero}}},{{"topic":"t","partition":1,"offset":{one}}}]"#
         );
-        Event {
+        ReceivedEvent {
             at: Instant::now(),
-            marks: Marks::read(&id).unwrap(),
+            positions: IdPositions::read(&id).unwrap(),
             id,
             message: ("message".into(), data.into()),
         }
     }
 
-    fn resumed(events: &[Event]) -> (bool, Finding) {
+    fn resumed(events: &[ReceivedEvent]) -> (bool, CheckResult) {
         let last = event(1, 1, "cut");
         let seen = [event(2, 1, "a"), event(2, 2, "b"), event(3, 2, "c")];
-        let mut comparison = Comparison::new(&last, &seen);
+        let mut comparison = ResumeComparison::new(&last, &seen);
         for event in events {
             comparison.take(event);
         }
@@ -235,9 +248,9 @@ mod tests {
 
     #[test]
     fn another_order_between_partitions_is_exact() {
-        let (done, finding) = resumed(&[event(1, 2, "b"), event(2, 2, "a"), event(3, 2, "c")]);
+        let (done, check_result) = resumed(&[event(1, 2, "b"), event(2, 2, "a"), event(3, 2, "c")]);
         assert!(done);
-        assert_eq!(finding.status, Status::Ok, "{finding:?}");
+        assert_eq!(check_result.status, Status::Ok, "{check_result:?}");
     }
 
     #[test]
@@ -262,10 +275,10 @@ mod tests {
             ),
             (vec![event(4, 3, "d")], "3 events lost"),
         ] {
-            let (done, finding) = resumed(&events);
+            let (done, check_result) = resumed(&events);
             assert!(done, "{said}");
-            assert_eq!(finding.sentence, format!("resume not exact: {said}"));
-            assert_eq!(finding.status, Status::Critical);
+            assert_eq!(check_result.sentence, format!("resume not exact: {said}"));
+            assert_eq!(check_result.status, Status::Critical);
         }
     }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::{
     super::{
-        Finding,
-        client::{Ask, Client},
+        CheckResult,
+        client::{ProbeClient, ProbeRequest},
         deadline::Deadline,
-        failure::Failure,
-        marks::Marks,
-        stream::Item,
+        failure::ProbeError,
+        id_positions::IdPositions,
+        stream::StreamItem,
     },
     before, now,
 };
@@ -19,40 +19,42 @@ const NAME: &str = "since";
 
 /// Asks for the stream from so long ago on. `known` says of records that exist.
 pub(in crate::probe) async fn check(
-    client: &Client,
-    known: &Marks,
+    client: &ProbeClient,
+    known: &IdPositions,
     back: Duration,
     deadline: Deadline,
-) -> Finding {
+) -> CheckResult {
     let since = before(now(), back);
-    let ask = Ask {
+    let ask = ProbeRequest {
         since: Some(since),
-        ..Ask::default()
+        ..ProbeRequest::default()
     };
     let first = async { client.stream(&ask, deadline).await?.next(deadline).await };
     match first.await {
-        Ok(Item::Event(event)) => judge(&event.marks, known, since, back),
-        Ok(Item::Gap(data)) => Finding::critical(NAME, format!("since={back:?} tells of a gap: {data}")),
-        Err(Failure::Timeout { .. }) if known.newest().is_none_or(|newest| newest < since) => {
-            Finding::ok(NAME, format!("nothing in the last {back:?}"))
+        Ok(StreamItem::Event(event)) => judge(&event.positions, known, since, back),
+        Ok(StreamItem::Gap(data)) => {
+            CheckResult::critical(NAME, format!("since={back:?} tells of a gap: {data}"))
         }
-        Err(failure) => Finding::critical(NAME, format!("since={back:?}: {failure}")),
+        Err(ProbeError::Timeout { .. }) if known.newest().is_none_or(|newest| newest < since) => {
+            CheckResult::ok(NAME, format!("nothing in the last {back:?}"))
+        }
+        Err(failure) => CheckResult::critical(NAME, format!("since={back:?}: {failure}")),
     }
 }
 
 /// Judges the id of the first event.
-fn judge(first: &Marks, known: &Marks, since: Timestamp, back: Duration) -> Finding {
+fn judge(first: &IdPositions, known: &IdPositions, since: Timestamp, back: Duration) -> CheckResult {
     if first.newest().is_some_and(|newest| newest < since) {
-        return Finding::critical(NAME, format!("since={back:?} begins with an older event"));
+        return CheckResult::critical(NAME, format!("since={back:?} begins with an older event"));
     }
     // A record of that time stands before this offset, and the stream has gone past it without having shown it.
-    let skipped = known.iter().find(|(slot, known)| {
+    let skipped = known.iter().find(|(key, known)| {
         let in_time = known.timestamp.is_some_and(|time| time >= since);
-        in_time && known.offset.is_some() && first.get(slot).offset > known.offset
+        in_time && known.offset.is_some() && first.get(key).offset > known.offset
     });
     match skipped {
-        Some((slot, _)) => Finding::critical(NAME, format!("since={back:?} begins too late in {slot}")),
-        None => Finding::ok(NAME, format!("since={back:?} holds")),
+        Some((key, _)) => CheckResult::critical(NAME, format!("since={back:?} begins too late in {key}")),
+        None => CheckResult::ok(NAME, format!("since={back:?} holds")),
     }
 }
 
@@ -61,24 +63,28 @@ mod tests {
     use super::*;
     use crate::probe::Status;
 
-    fn marks(offset: i64, timestamp: i64) -> Marks {
+    fn positions(offset: i64, timestamp: i64) -> IdPositions {
         let id = format!(r#"[{{"topic":"t","partition":0,"offset":{offset},"timestamp":{timestamp}}}]"#);
-        Marks::read(&id).unwrap()
+        IdPositions::read(&id).unwrap()
     }
 
     #[test]
     fn the_first_event_is_neither_older_than_asked_nor_behind_one_that_was_due() {
         let minute = Duration::from_secs(60);
         let status = |first, known| judge(&first, &known, 1_000, minute).status;
-        assert_eq!(status(marks(5, 1_000), marks(9, 2_000)), Status::Ok);
-        assert_eq!(status(marks(5, 999), marks(9, 2_000)), Status::Critical, "older");
+        assert_eq!(status(positions(5, 1_000), positions(9, 2_000)), Status::Ok);
         assert_eq!(
-            status(marks(10, 2_100), marks(9, 2_000)),
+            status(positions(5, 999), positions(9, 2_000)),
+            Status::Critical,
+            "older"
+        );
+        assert_eq!(
+            status(positions(10, 2_100), positions(9, 2_000)),
             Status::Critical,
             "too late"
         );
         assert_eq!(
-            status(marks(10, 2_100), marks(9, 900)),
+            status(positions(10, 2_100), positions(9, 900)),
             Status::Ok,
             "nothing was due before"
         );

@@ -2,17 +2,17 @@
 
 use serde::Serialize;
 
-use super::super::{Finding, Measure, Range, Report, Status, finding::rounded};
+use super::super::{AlertRange, CheckResult, Measurement, ProbeReport, Status, check_result::rounded};
 
-pub(in crate::probe) fn document(report: &Report) -> String {
-    let document = Document {
+pub(in crate::probe) fn document(report: &ProbeReport) -> String {
+    let document = JsonReport {
         status: name(report.status()),
         stream: &report.stream,
         url: &report.url,
         at: report.at.to_string(),
         seconds: rounded(report.took.as_secs_f64()),
         summary: report.summary(),
-        checks: report.findings.iter().map(Check::of).collect(),
+        checks: report.results.iter().map(JsonCheck::of).collect(),
     };
     // Strings and numbers: there is nothing in it that could fail.
     let text = serde_json::to_string_pretty(&document).unwrap_or_default();
@@ -20,26 +20,26 @@ pub(in crate::probe) fn document(report: &Report) -> String {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct JsonReport<'a> {
     status: String,
     stream: &'a str,
     url: &'a str,
     at: String,
     seconds: f64,
     summary: String,
-    checks: Vec<Check<'a>>,
+    checks: Vec<JsonCheck<'a>>,
 }
 
 #[derive(Serialize)]
-struct Check<'a> {
+struct JsonCheck<'a> {
     check: &'static str,
     status: String,
     sentence: &'a str,
-    measures: Vec<Number<'a>>,
+    measures: Vec<JsonMeasurement<'a>>,
 }
 
 #[derive(Serialize)]
-struct Number<'a> {
+struct JsonMeasurement<'a> {
     name: String,
     value: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,20 +54,20 @@ struct Number<'a> {
     most: Option<f64>,
 }
 
-impl<'a> Check<'a> {
-    fn of(finding: &'a Finding) -> Self {
+impl<'a> JsonCheck<'a> {
+    fn of(check_result: &'a CheckResult) -> Self {
         Self {
-            check: finding.check,
-            status: name(finding.status),
-            sentence: &finding.sentence,
-            measures: finding.measures.iter().map(Number::of).collect(),
+            check: check_result.check,
+            status: name(check_result.status),
+            sentence: &check_result.sentence,
+            measures: check_result.measures.iter().map(JsonMeasurement::of).collect(),
         }
     }
 }
 
-impl<'a> Number<'a> {
-    fn of(measure: &'a Measure) -> Self {
-        let range = |range: Option<Range>| range.map(|range| range.to_string());
+impl<'a> JsonMeasurement<'a> {
+    fn of(measure: &'a Measurement) -> Self {
+        let range = |range: Option<AlertRange>| range.map(|range| range.to_string());
         let partition = measure.partition.as_ref();
         Self {
             name: format!("{}{}", measure.kind.name, measure.kind.unit.suffix()),

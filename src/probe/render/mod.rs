@@ -6,11 +6,11 @@ mod prometheus;
 
 use std::fmt;
 
-use super::Report;
+use super::ProbeReport;
 
 /// Who reads a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
+pub enum ReportFormat {
     /// The one line of a plugin for Nagios, Icinga and their like: what it is, then the numbers (perfdata).
     #[default]
     Nagios,
@@ -20,7 +20,7 @@ pub enum Format {
     Prometheus,
 }
 
-impl Format {
+impl ReportFormat {
     /// Every format, in the order in which they are explained.
     pub const ALL: [Self; 3] = [Self::Nagios, Self::Json, Self::Prometheus];
 
@@ -37,7 +37,7 @@ impl Format {
     ///
     /// # Errors
     /// When a metric cannot write itself; none of ours is known to.
-    pub fn write(self, report: &Report) -> Result<String, fmt::Error> {
+    pub fn write(self, report: &ProbeReport) -> Result<String, fmt::Error> {
         match self {
             Self::Nagios => Ok(nagios::line(report)),
             Self::Json => Ok(json::document(report)),

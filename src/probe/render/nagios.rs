@@ -1,9 +1,12 @@
 //! The line of a monitoring plugin: `SERVICE STATUS - text | 'label'=value[UOM];warn;crit;min;max ...`.
 
-use super::super::{Measure, Range, Report, finding::rounded};
+use super::super::{AlertRange, Measurement, ProbeReport, check_result::rounded};
 
-pub(super) fn line(report: &Report) -> String {
-    let measures = report.findings.iter().flat_map(|finding| &finding.measures);
+pub(super) fn line(report: &ProbeReport) -> String {
+    let measures = report
+        .results
+        .iter()
+        .flat_map(|check_result| &check_result.measures);
     // Perfdata has a place for the stream's numbers, not for those of some hundred partitions.
     let perfdata: Vec<_> = measures
         .filter(|measure| measure.partition.is_none())
@@ -17,8 +20,8 @@ pub(super) fn line(report: &Report) -> String {
     }
 }
 
-fn datum(measure: &Measure) -> String {
-    let range = |range: Option<Range>| range.map_or_else(String::new, |range| range.to_string());
+fn datum(measure: &Measurement) -> String {
+    let range = |range: Option<AlertRange>| range.map_or_else(String::new, |range| range.to_string());
     let (name, value, unit) = (
         measure.kind.name,
         rounded(measure.value),

@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 use super::super::{
-    Measure, Report, Status,
+    Measurement, ProbeReport, Status,
     measure::{KINDS, TLS_DAYS},
 };
 use crate::metrics::{self, Registry};
@@ -19,7 +19,7 @@ pub(in crate::probe) type Runs = Family<Labels, Counter>;
 
 type Labels = Vec<(&'static str, String)>;
 
-pub(in crate::probe) fn text(report: &Report, runs: Option<&Runs>) -> Result<String, fmt::Error> {
+pub(in crate::probe) fn text(report: &ProbeReport, runs: Option<&Runs>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(blackbox(report)));
     let own = registry.sub_registry_with_prefix("riverhead_probe");
@@ -32,24 +32,24 @@ pub(in crate::probe) fn text(report: &Report, runs: Option<&Runs>) -> Result<Str
 
 /// Gauges in the order in which they were put down.
 #[derive(Debug, Default)]
-struct Sheet(Vec<Gauge>);
+struct GaugeCollector(Vec<Gauge>);
 
 #[derive(Debug)]
 struct Gauge {
     name: String,
     help: &'static str,
-    value: Value,
+    value: GaugeValue,
 }
 
 #[derive(Debug)]
-enum Value {
+enum GaugeValue {
     One(f64),
     Many(Vec<(Labels, f64)>),
 }
 
-impl Sheet {
+impl GaugeCollector {
     fn one(&mut self, name: impl Into<String>, help: &'static str, value: f64) {
-        let (name, value) = (name.into(), Value::One(value));
+        let (name, value) = (name.into(), GaugeValue::One(value));
         self.0.push(Gauge { name, help, value });
     }
 
@@ -61,19 +61,19 @@ impl Sheet {
     ) {
         let values: Vec<_> = values.collect();
         if !values.is_empty() {
-            let (name, value) = (name.into(), Value::Many(values));
+            let (name, value) = (name.into(), GaugeValue::Many(values));
             self.0.push(Gauge { name, help, value });
         }
     }
 }
 
-impl Collector for Sheet {
+impl Collector for GaugeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for Gauge { name, help, value } in &self.0 {
             let mut gauge = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             match value {
-                Value::One(value) => ConstGauge::new(*value).encode(gauge)?,
-                Value::Many(values) => {
+                GaugeValue::One(value) => ConstGauge::new(*value).encode(gauge)?,
+                GaugeValue::Many(values) => {
                     for (labels, value) in values {
                         ConstGauge::new(*value).encode(gauge.encode_family(labels)?)?;
                     }
@@ -85,8 +85,8 @@ impl Collector for Sheet {
 }
 
 /// What blackbox_exporter has too, under its names, so that its dashboards and rules know them.
-fn blackbox(report: &Report) -> Sheet {
-    let mut sheet = Sheet::default();
+fn blackbox(report: &ProbeReport) -> GaugeCollector {
+    let mut sheet = GaugeCollector::default();
     let success = f64::from(report.status() != Status::Critical);
     sheet.one(
         "probe_success",
@@ -108,11 +108,11 @@ fn blackbox(report: &Report) -> Sheet {
 }
 
 /// What each check found, and every number: those of the stream, then those of each partition.
-fn own_of(report: &Report) -> Sheet {
-    let mut sheet = Sheet::default();
-    let status = report.findings.iter().map(|finding| {
-        let labels = vec![("check", finding.check.to_owned())];
-        (labels, f64::from(finding.status.exit_code()))
+fn own_of(report: &ProbeReport) -> GaugeCollector {
+    let mut sheet = GaugeCollector::default();
+    let status = report.results.iter().map(|check_result| {
+        let labels = vec![("check", check_result.check.to_owned())];
+        (labels, f64::from(check_result.status.exit_code()))
     });
     sheet.many(
         "status",
@@ -133,8 +133,11 @@ fn own_of(report: &Report) -> Sheet {
     sheet
 }
 
-fn measures(report: &Report) -> impl Iterator<Item = &Measure> {
-    report.findings.iter().flat_map(|finding| &finding.measures)
+fn measures(report: &ProbeReport) -> impl Iterator<Item = &Measurement> {
+    report
+        .results
+        .iter()
+        .flat_map(|check_result| &check_result.measures)
 }
 
 fn labels((topic, partition): &(String, i32)) -> Labels {

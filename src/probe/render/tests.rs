@@ -2,60 +2,61 @@ use std::time::Duration;
 
 use super::*;
 use crate::probe::{
-    Finding, Measure, Thresholds,
+    CheckResult, Measurement, Thresholds,
     measure::{CONNECT, EVENT_AGE, FIRST_EVENT, LOST, REPEATED, SILENT, TLS_DAYS},
 };
 
-fn report(findings: impl IntoIterator<Item = Finding>) -> Report {
-    let judged = |finding: Finding| finding.judged(&Thresholds::default());
-    Report {
+fn report(results: impl IntoIterator<Item = CheckResult>) -> ProbeReport {
+    let judged = |check_result: CheckResult| check_result.judged(&Thresholds::default());
+    ProbeReport {
         stream: "recentchange".into(),
         url: "https://stream.example/v2/stream/recentchange".into(),
         at: "2026-09-27T12:00:00Z".parse().unwrap(),
         took: Duration::from_millis(1_234),
-        findings: findings.into_iter().map(judged).collect(),
+        results: results.into_iter().map(judged).collect(),
     }
 }
 
-fn connected(seconds: f64) -> Finding {
-    let days = Measure::new(TLS_DAYS, 61.0);
-    Finding::ok("connect", "connected")
-        .with(Measure::new(CONNECT, seconds))
+fn connected(seconds: f64) -> CheckResult {
+    let days = Measurement::new(TLS_DAYS, 61.0);
+    CheckResult::ok("connect", "connected")
+        .with(Measurement::new(CONNECT, seconds))
         .with(days)
 }
 
 /// As it should be.
-fn good() -> Report {
-    let partition = |number, age| Measure::of_partition(EVENT_AGE, age, ("eqiad.\"changes\"".into(), number));
+fn good() -> ProbeReport {
+    let partition =
+        |number, age| Measurement::of_partition(EVENT_AGE, age, ("eqiad.\"changes\"".into(), number));
     report([
         connected(0.0031),
-        Finding::ok("first_event", "first event after 0.21s").with(Measure::new(FIRST_EVENT, 0.21)),
-        Finding::ok("freshness", "age 0.8s, 2/2 partitions")
-            .with(Measure::new(EVENT_AGE, 0.8))
-            .with(Measure::new(SILENT, 0.0).of(2.0))
+        CheckResult::ok("first_event", "first event after 0.21s").with(Measurement::new(FIRST_EVENT, 0.21)),
+        CheckResult::ok("freshness", "age 0.8s, 2/2 partitions")
+            .with(Measurement::new(EVENT_AGE, 0.8))
+            .with(Measurement::new(SILENT, 0.0).of(2.0))
             .with(partition(0, 0.8))
             .with(partition(1, 2.5)),
-        Finding::ok("resume", "resume exact")
-            .with(Measure::new(LOST, 0.0))
-            .with(Measure::new(REPEATED, 0.0)),
+        CheckResult::ok("resume", "resume exact")
+            .with(Measurement::new(LOST, 0.0))
+            .with(Measurement::new(REPEATED, 0.0)),
     ])
 }
 
 /// A slow connection, and something lost; what was said holds what would break a line.
-fn bad() -> Report {
+fn bad() -> ProbeReport {
     report([
         connected(1.5),
-        Finding::critical("resume", "resume not exact: 2 events lost | really\nso")
-            .with(Measure::new(LOST, 2.0)),
-        Finding::ok("since", "since=60s holds"),
+        CheckResult::critical("resume", "resume not exact: 2 events lost | really\nso")
+            .with(Measurement::new(LOST, 2.0)),
+        CheckResult::ok("since", "since=60s holds"),
     ])
 }
 
 #[test]
 fn nagios_gets_one_line() {
-    let lines = [good(), bad()].map(|report| Format::Nagios.write(&report).unwrap());
+    let lines = [good(), bad()].map(|report| ReportFormat::Nagios.write(&report).unwrap());
     insta::assert_snapshot!(lines.concat());
-    let nothing = Format::Nagios.write(&report([])).unwrap();
+    let nothing = ReportFormat::Nagios.write(&report([])).unwrap();
     assert!(
         nothing.starts_with("RIVERHEAD CRITICAL - recentchange"),
         "no finding is no good one: {nothing}"
@@ -64,13 +65,13 @@ fn nagios_gets_one_line() {
 
 #[test]
 fn programs_get_a_document() {
-    insta::assert_snapshot!(Format::Json.write(&good()).unwrap());
+    insta::assert_snapshot!(ReportFormat::Json.write(&good()).unwrap());
 }
 
 #[test]
 fn prometheus_gets_metrics() {
-    insta::assert_snapshot!(Format::Prometheus.write(&good()).unwrap());
-    let bad = Format::Prometheus.write(&bad()).unwrap();
+    insta::assert_snapshot!(ReportFormat::Prometheus.write(&good()).unwrap());
+    let bad = ReportFormat::Prometheus.write(&bad()).unwrap();
     assert!(bad.contains("\nprobe_success 0.0\n"), "{bad}");
     assert!(
         bad.contains("\nriverhead_probe_status{check=\"resume\"} 2.0\n"),
@@ -82,8 +83,8 @@ fn prometheus_gets_metrics() {
 fn nothing_that_a_hostile_server_says_reaches_the_terminal_as_a_command() {
     let said =
         "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m \0 \u{85}\u{2028}\u{202e}gnitaroc\u{2066} | x=1\t\u{7f}";
-    let report = report([Finding::critical("head", said)]);
-    let line = Format::Nagios.write(&report).unwrap();
+    let report = report([CheckResult::critical("head", said)]);
+    let line = ReportFormat::Nagios.write(&report).unwrap();
     let text = line.strip_suffix('\n').unwrap();
     assert!(!text.contains(|c: char| c.is_control()), "{text:?}");
     assert!(

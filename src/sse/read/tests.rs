@@ -5,26 +5,26 @@ use crate::sse::{HEARTBEAT, PRELUDE, data_lines};
 
 const MAX: usize = 4096;
 
-fn message(event: &str, id: Option<&str>, data: &str) -> Message {
-    Message {
+fn message(event: &str, id: Option<&str>, data: &str) -> SseMessage {
+    SseMessage {
         event: event.to_owned(),
         id: id.map(str::to_owned),
         data: data.to_owned(),
     }
 }
 
-fn drain(reader: &mut Reader) -> Vec<Message> {
+fn drain(reader: &mut SseReader) -> Vec<SseMessage> {
     std::iter::from_fn(|| reader.next_message()).collect()
 }
 
-fn read(bytes: impl AsRef<[u8]>) -> (Reader, Vec<Message>) {
-    let mut reader = Reader::new(MAX);
+fn read(bytes: impl AsRef<[u8]>) -> (SseReader, Vec<SseMessage>) {
+    let mut reader = SseReader::new(MAX);
     reader.push(bytes.as_ref()).expect("short events");
     let messages = drain(&mut reader);
     (reader, messages)
 }
 
-fn messages(bytes: impl AsRef<[u8]>) -> Vec<Message> {
+fn messages(bytes: impl AsRef<[u8]>) -> Vec<SseMessage> {
     read(bytes).1
 }
 
@@ -108,18 +108,18 @@ fn invalid_utf8_becomes_replacement_characters() {
 
 #[test]
 fn an_endless_line_or_event_is_cut_off_and_what_came_before_is_not_lost() {
-    let mut reader = Reader::new(10);
+    let mut reader = SseReader::new(10);
     reader.push(b"data: a\n\ndata: 1").unwrap();
     assert_eq!(reader.push(b"2345678"), Err(EventTooLong { max: 10 }));
     assert_eq!(reader.push(b"\n\n"), Err(EventTooLong { max: 10 }));
     assert_eq!(drain(&mut reader), [message("message", None, "a")]);
-    assert!(Reader::new(10).push("data: a\n".repeat(4).as_bytes()).is_err());
-    assert!(Reader::new(10).push(b":0123456789\n").is_err());
+    assert!(SseReader::new(10).push("data: a\n".repeat(4).as_bytes()).is_err());
+    assert!(SseReader::new(10).push(b":0123456789\n").is_err());
 }
 
 #[test]
 fn heartbeats_without_a_blank_line_never_add_up_to_an_event() {
-    let mut reader = Reader::new(10);
+    let mut reader = SseReader::new(10);
     for _ in 0..1000 {
         reader.push(HEARTBEAT).unwrap();
     }
@@ -138,9 +138,9 @@ proptest! {
         let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
         cuts.extend([0, bytes.len()]);
         cuts.sort_unstable();
-        let mut whole = Reader::new(max);
+        let mut whole = SseReader::new(max);
         let outcome = whole.push(&bytes);
-        let mut cut = Reader::new(max);
+        let mut cut = SseReader::new(max);
         let cut_outcome = cuts.windows(2).try_for_each(|pair| cut.push(&bytes[pair[0]..pair[1]]));
         prop_assert_eq!(outcome, cut_outcome);
         prop_assert_eq!(drain(&mut whole), drain(&mut cut));
@@ -160,7 +160,7 @@ proptest! {
 
     #[test]
     fn rubbish_never_panics(bytes in collection::vec(any::<u8>(), 0..200)) {
-        let _ = Reader::new(50).push(&bytes);
+        let _ = SseReader::new(50).push(&bytes);
     }
 }
 

@@ -4,19 +4,19 @@
 //! of {number of its next batch, where it stands in every partition}; the client goes exactly there, and from then on is an
 //! index into the lane's ring. When the ring has moved past it, it goes back to a subscription of its own, at its place.
 //!
-//! A client that is alone with its wish has no lane: whoever invents ten thousand of them gets ten thousand subscriptions.
+//! A client that is alone with its view has no lane: whoever invents ten thousand of them gets ten thousand subscriptions.
 //! Nor have those who catch up, however many: there is nothing to share until two of them have.
 
 mod budget;
-mod follower;
-mod holds;
+mod catch_up_cache;
+mod compressor;
+mod group_cursor;
 #[cfg(test)]
 mod model;
-mod pack;
 mod ring;
-mod row;
 mod run;
-mod shelf;
+mod stalled_streams;
+mod subscriber;
 
 use std::{
     collections::HashMap,
@@ -35,93 +35,96 @@ use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    budget::{Budget, Cost},
-    holds::Holds,
-    ring::{Head, Ring, Taken},
-    shelf::Shelf,
+    budget::{Budget, MemoryCost},
+    catch_up_cache::CatchUpCache,
+    ring::{BatchRing, LaneHead, RingRead},
+    stalled_streams::StalledStreams,
 };
-use super::{Batch, Coding, Format, Request, Source, Subscription, merge::Wish, standing::Standing};
+use super::{
+    Batch, ContentCoding, EventFormat, LogSource, SubscribeRequest, Subscription, merge::StreamView,
+    snapshot::Snapshot,
+};
 use crate::{
     client::ClientKey,
-    filter::{Filter, Filters, TooManyFilters},
-    partition::{Bell, Bells, PartitionLog, Waiters},
-    position::{IdForm, Timestamp, Topics},
+    filter::{Filter, FilterRegistry, TooManyFilters},
+    partition::{PartitionLog, SharedWaker, WaitList, WakerSet},
+    position::{IdForm, Timestamp, TopicSet},
 };
 
-pub use follower::{Audience, Follower};
-pub use holds::{Hold, Stuck, Unwritten};
-pub use row::{Most, News, Row, Stretch};
+pub use group_cursor::{BatchLimit, BatchRun, GroupCursor, GroupUpdate};
+pub use stalled_streams::{ResetHandle, StallGuard, UnwrittenBytes};
+pub use subscriber::{LaneId, LaneSubscriber};
 
 /// All lanes of a process.
 #[derive(Clone)]
-pub struct Lanes(Arc<House>);
+pub struct Lanes(Arc<LanesInner>);
 
-struct House {
-    source: Source,
-    lanes: Mutex<HashMap<Key, Arc<Lane>>>,
+struct LanesInner {
+    source: LogSource,
+    lanes: Mutex<HashMap<LaneKey, Arc<Lane>>>,
     budget: Arc<Budget>,
     tasks: TaskTracker,
-    filters: Filters,
-    holds: Holds,
+    filters: FilterRegistry,
+    stalled_streams: StalledStreams,
     /// In bytes.
     composed: AtomicU64,
 }
 
 /// What all clients of a lane want alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    topics: Topics,
+struct LaneKey {
+    topics: TopicSet,
     form: IdForm,
-    format: Format,
-    coding: Coding,
+    format: EventFormat,
+    coding: ContentCoding,
     filter: Option<Filter>,
     shows_canaries: bool,
 }
 
 /// One lane.
 struct Lane {
-    key: Key,
+    key: LaneKey,
     /// Changes under the lock of all lanes only.
-    followers: AtomicUsize,
+    subscribers: AtomicUsize,
     /// Those of them who have been at the end of all they read.
-    arrived: AtomicUsize,
+    caught_up: AtomicUsize,
     /// Whether it has a task, or had.
-    opened: AtomicBool,
-    ring: Mutex<Ring>,
-    shelf: Mutex<Shelf>,
-    /// How many of the followers are not in the lane. What is on the shelf is for them.
-    alone: AtomicUsize,
-    /// Rung for those who are not in the lane yet, when its head moves.
-    arrivals: Bells,
-    /// Rung for those who are in it and have read all there is, when there is a batch.
-    audience: Waiters,
+    has_task: AtomicBool,
+    ring: Mutex<BatchRing>,
+    catch_up_cache: Mutex<CatchUpCache>,
+    /// How many of the subscribers are not in the lane. What is on the catch-up cache is for them.
+    catching_up: AtomicUsize,
+    /// Woken for those who are not in the lane yet, when its head moves.
+    head_watchers: WakerSet,
+    /// Woken for those who are in it and have read all there is, when there is a batch.
+    batch_waiters: WaitList,
     /// Whether its subscription waits for Kafka.
     held: AtomicBool,
     budget: Arc<Budget>,
     /// What packing costs in memory, in bytes.
-    packing: AtomicUsize,
-    /// Where it stood before the oldest batch that its packer may refer to.
-    epoch: Mutex<Option<Arc<Standing>>>,
-    /// Whether its packer may hold records that have been deleted.
+    compressor_bytes: AtomicUsize,
+    /// Where it stood before the oldest batch that its compressor may refer to.
+    epoch: Mutex<Option<Arc<Snapshot>>>,
+    /// Whether its compressor may hold records that have been deleted.
     must_repack: AtomicBool,
-    /// Rung for its task.
-    orders: Arc<Bell>,
+    /// Woken for its task.
+    task_waker: Arc<SharedWaker>,
     /// Cancelled when nobody follows any more.
     ended: CancellationToken,
 }
 
 impl Lanes {
     /// None yet. All that is composed costs at most `budget` bytes; each lane that has an audience is one of `tasks`, and
-    /// ends when its last follower is dropped.
-    pub fn new(source: Source, budget: usize, tasks: TaskTracker) -> Self {
-        let filters = Filters::within(budget::for_filters(budget));
-        Self(Arc::new(House {
+    /// ends when its last subscriber is dropped.
+    pub fn new(source: LogSource, budget: usize, tasks: TaskTracker) -> Self {
+        let filters = FilterRegistry::with_limit(budget::for_filters(budget));
+        Self(Arc::new(LanesInner {
             source,
             lanes: Mutex::default(),
             budget: Arc::new(Budget::new(budget, filters.clone())),
             tasks,
             filters,
-            holds: Holds::default(),
+            stalled_streams: StalledStreams::default(),
             composed: AtomicU64::new(0),
         }))
     }
@@ -130,20 +133,20 @@ impl Lanes {
     ///
     /// # Errors
     /// When it asks for a filter that is not in use yet, and too many are.
-    pub fn follow(&self, request: Request) -> Result<Follower, TooManyFilters> {
+    pub fn subscribe(&self, request: SubscribeRequest) -> Result<LaneSubscriber, TooManyFilters> {
         let admit = |filter| self.0.filters.admit(request.client, filter);
         let permit = request.filter.as_ref().map(admit).transpose()?;
-        let member = self.join(Key::of(&request));
-        Ok(Follower::new(member, permit, request))
+        let member = self.join(LaneKey::of(&request));
+        Ok(LaneSubscriber::new(member, permit, request))
     }
 
     /// Drops what has been deleted from Kafka wherever it is kept, as soon as that is known. It does not end by itself.
     pub async fn drop_deleted_records(self) -> Infallible {
-        let Source { directory, history } = &self.0.source;
-        let bell = Bell::new();
-        directory.subscribe_to_deletions(&bell);
+        let LogSource { directory, history } = &self.0.source;
+        let shared_waker = SharedWaker::new();
+        directory.subscribe_to_deletions(&shared_waker);
         poll_fn(|context| {
-            bell.listen(context);
+            shared_waker.register(context);
             for log in directory.take_deleted() {
                 history.drop_deleted(&log);
                 self.drop_deleted(&log);
@@ -154,7 +157,7 @@ impl Lanes {
     }
 
     /// What their events come from.
-    pub fn source(&self) -> &Source {
+    pub fn source(&self) -> &LogSource {
         &self.0.source
     }
 
@@ -163,7 +166,7 @@ impl Lanes {
         self.0.lanes.lock().len()
     }
 
-    /// What all rings and shelves cost in memory, and all batches that somebody holds, in bytes.
+    /// What all rings and catch-up caches cost in memory, and all batches that somebody holds, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.budget.used()
     }
@@ -180,88 +183,95 @@ impl Lanes {
 
     /// Notes that a client's socket does not take what it was given. When clients hold more than there is, those who hold most, and
     /// have taken nothing for longest, are reset, which may be this one. `None` while all that is composed is little.
-    pub fn hold(&self, unwritten: Unwritten, stuck: impl FnOnce() -> Arc<dyn Stuck>) -> Option<Hold> {
-        if !self.0.budget.texts().are_many() {
+    pub fn track_stalled(
+        &self,
+        unwritten: UnwrittenBytes,
+        reset_handle: impl FnOnce() -> Arc<dyn ResetHandle>,
+    ) -> Option<StallGuard> {
+        if !self.0.budget.tracker().is_under_pressure() {
             return None;
         }
-        let key = self.0.holds.insert(unwritten, stuck());
+        let key = self.0.stalled_streams.insert(unwritten, reset_handle());
         let lanes = self.clone();
-        self.relieve();
-        Some(Hold::new(lanes, key))
+        self.evict_excess();
+        Some(StallGuard::new(lanes, key))
     }
 
     /// Has clients give back what they hold beyond the budget.
-    fn relieve(&self) {
+    fn evict_excess(&self) {
         self.trim();
         match self.0.budget.excess() {
             0 => {}
             // Not under a lock: they are woken by it.
             excess => {
-                let chosen = self.0.holds.choose(self.0.budget.limit(), excess);
-                chosen.iter().for_each(|stuck| stuck.reset());
+                let chosen = self
+                    .0
+                    .stalled_streams
+                    .choose_to_reset(self.0.budget.limit(), excess);
+                chosen.iter().for_each(|reset_handle| reset_handle.reset());
             }
         }
     }
 
     /// Counts a copy of what was composed, for one client alone.
-    pub fn count_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.0.budget.texts().count(copy)
+    pub fn track_copy(&self, copy: Vec<u8>) -> Bytes {
+        self.0.budget.tracker().track(copy)
     }
 
     fn note_composed(&self, batch: &Batch) {
         self.0.composed.fetch_add(batch.size() as u64, Relaxed);
     }
 
-    fn join(&self, key: Key) -> Membership {
+    fn join(&self, key: LaneKey) -> LaneGuard {
         let mut lanes = self.0.lanes.lock();
         let new = || Arc::new(Lane::new(key.clone(), Arc::clone(&self.0.budget)));
         let lane = Arc::clone(lanes.entry(key.clone()).or_insert_with(new));
-        self.0.budget.come();
-        lane.followers.fetch_add(1, Relaxed);
-        Membership {
+        self.0.budget.add_subscriber();
+        lane.subscribers.fetch_add(1, Relaxed);
+        LaneGuard {
             lanes: self.clone(),
             lane,
-            has_arrived: false,
+            has_caught_up: false,
         }
     }
 
     /// Counts one who has come to the end, and opens the lane when they are enough.
-    fn arrive(&self, lane: &Arc<Lane>, now: Timestamp) {
-        let before = lane.arrived.fetch_add(1, Relaxed);
-        if before + 1 >= lane.key.audience() && !lane.opened.swap(true, Relaxed) {
+    fn mark_caught_up(&self, lane: &Arc<Lane>, now: Timestamp) {
+        let before = lane.caught_up.fetch_add(1, Relaxed);
+        if before + 1 >= lane.key.min_subscribers() && !lane.has_task.swap(true, Relaxed) {
             self.0.tasks.spawn(run::run(self.clone(), Arc::clone(lane), now));
         }
     }
 
     fn leave(&self, lane: &Lane) {
         let mut lanes = self.0.lanes.lock();
-        self.0.budget.go();
-        if lane.followers.fetch_sub(1, Relaxed) == 1 {
+        self.0.budget.remove_subscriber();
+        if lane.subscribers.fetch_sub(1, Relaxed) == 1 {
             lanes.remove(&lane.key);
             lane.ended.cancel();
         }
     }
 
     /// Adds a batch to a lane's ring; `after` is where it leads.
-    fn publish(&self, lane: &Lane, batch: Batch, after: Standing) {
-        let room = lane.room(batch.size());
+    fn publish(&self, lane: &Lane, batch: Batch, after: Snapshot) {
+        let room = lane.ring_capacity(batch.size());
         self.note_composed(&batch);
         let mut ring = lane.ring.lock();
         // Under the lock, so that nobody accounts for less before this accounts for more.
         let (added, freed) = ring.push(batch, Arc::new(after), room);
         self.0.budget.account(added, freed);
         drop(ring);
-        lane.tidy();
+        lane.clear_unused_cache();
         self.trim();
     }
 
     /// Keeps a batch of one who catches up for the others who do.
-    fn shelve(&self, lane: &Lane, before: Standing, batch: Batch, after: Standing) {
-        let room = lane.shelf_room(batch.size());
-        let mut shelf = lane.shelf.lock();
-        let (added, freed) = shelf.put(before, batch, Arc::new(after), room);
+    fn cache_batch(&self, lane: &Lane, before: Snapshot, batch: Batch, after: Snapshot) {
+        let room = lane.cache_capacity(batch.size());
+        let mut catch_up_cache = lane.catch_up_cache.lock();
+        let (added, freed) = catch_up_cache.put(before, batch, Arc::new(after), room);
         self.0.budget.account(added, freed);
-        drop(shelf);
+        drop(catch_up_cache);
         self.trim();
     }
 
@@ -296,8 +306,8 @@ impl fmt::Debug for Lanes {
     }
 }
 
-impl Key {
-    fn of(request: &Request) -> Self {
+impl LaneKey {
+    fn of(request: &SubscribeRequest) -> Self {
         Self {
             topics: request.topics.clone(),
             form: request.form,
@@ -309,15 +319,15 @@ impl Key {
     }
 
     /// How many at the end it takes to open the lane. For one alone there is nothing to share; but only lanes pack.
-    fn audience(&self) -> usize {
+    fn min_subscribers(&self) -> usize {
         match self.coding {
-            Coding::Identity => 2,
-            Coding::Gzip => 1,
+            ContentCoding::Identity => 2,
+            ContentCoding::Gzip => 1,
         }
     }
 
-    fn wish(&self) -> Wish {
-        Wish {
+    fn view(&self) -> StreamView {
+        StreamView {
             format: self.format,
             form: self.form,
             filter: self.filter.clone(),
@@ -326,8 +336,8 @@ impl Key {
     }
 
     /// The same, from now on.
-    fn request(&self, client: ClientKey, now: Timestamp) -> Request {
-        Request {
+    fn request(&self, client: ClientKey, now: Timestamp) -> SubscribeRequest {
+        SubscribeRequest {
             topics: self.topics.clone(),
             position: None,
             since: None,
@@ -343,55 +353,55 @@ impl Key {
 }
 
 impl Lane {
-    fn new(key: Key, budget: Arc<Budget>) -> Self {
+    fn new(key: LaneKey, budget: Arc<Budget>) -> Self {
         Self {
             key,
-            followers: AtomicUsize::new(0),
-            arrived: AtomicUsize::new(0),
-            opened: AtomicBool::new(false),
-            ring: Mutex::new(Ring::new(budget.texts())),
-            shelf: Mutex::default(),
-            alone: AtomicUsize::new(0),
-            arrivals: Bells::default(),
-            audience: Waiters::default(),
+            subscribers: AtomicUsize::new(0),
+            caught_up: AtomicUsize::new(0),
+            has_task: AtomicBool::new(false),
+            ring: Mutex::new(BatchRing::new(budget.tracker())),
+            catch_up_cache: Mutex::default(),
+            catching_up: AtomicUsize::new(0),
+            head_watchers: WakerSet::default(),
+            batch_waiters: WaitList::default(),
             held: AtomicBool::new(false),
             budget,
-            packing: AtomicUsize::new(0),
+            compressor_bytes: AtomicUsize::new(0),
             epoch: Mutex::default(),
             must_repack: AtomicBool::new(false),
-            orders: Bell::new(),
+            task_waker: SharedWaker::new(),
             ended: CancellationToken::new(),
         }
     }
 
     fn share(&self, coming: usize) -> usize {
-        self.budget.share(self.followers.load(Relaxed), coming)
+        self.budget.share(self.subscribers.load(Relaxed), coming)
     }
 
     /// What its ring may cost, in bytes, when so many bytes of text are about to come into it.
-    fn room(&self, coming: usize) -> usize {
-        let beside = self.shelf_room(coming) + self.packing.load(Relaxed);
-        self.share(coming).saturating_sub(beside)
+    fn ring_capacity(&self, coming: usize) -> usize {
+        let overhead = self.cache_capacity(coming) + self.compressor_bytes.load(Relaxed);
+        self.share(coming).saturating_sub(overhead)
     }
 
-    /// What its shelf may cost, in bytes.
-    fn shelf_room(&self, coming: usize) -> usize {
+    /// What its catch-up cache may cost, in bytes.
+    fn cache_capacity(&self, coming: usize) -> usize {
         match self.key.filter {
-            None => self.share(coming) / SHELF,
+            None => self.share(coming) / CACHE_DIVISOR,
             Some(_) => 0,
         }
     }
 
-    /// Brings its ring and its shelf down to its share; what that freed.
-    fn trim(&self) -> Cost {
+    /// Brings its ring and its catch-up cache down to its share; what that freed.
+    fn trim(&self) -> MemoryCost {
         let mut ring = self.ring.lock();
-        let mut freed = ring.trim(self.room(0));
+        let mut freed = ring.trim(self.ring_capacity(0));
         self.budget.free(freed);
         drop(ring);
-        let mut shelf = self.shelf.lock();
-        let of_shelf = shelf.trim(self.shelf_room(0));
-        self.budget.free(of_shelf);
-        freed += of_shelf;
+        let mut catch_up_cache = self.catch_up_cache.lock();
+        let cache_freed = catch_up_cache.trim(self.cache_capacity(0));
+        self.budget.free(cache_freed);
+        freed += cache_freed;
         freed
     }
 
@@ -401,51 +411,52 @@ impl Lane {
         self.budget.free(ring.drop_deleted(log));
         let head = ring.head();
         drop(ring);
-        let mut shelf = self.shelf.lock();
-        self.budget.free(shelf.drop_deleted(log));
-        drop(shelf);
+        let mut catch_up_cache = self.catch_up_cache.lock();
+        self.budget.free(catch_up_cache.drop_deleted(log));
+        drop(catch_up_cache);
         let epoch = self.epoch.lock().clone();
-        let refers = |head: Head| head.standing.may_hold_deleted(epoch.as_deref(), log);
-        if self.packing.load(Relaxed) > 0 && head.is_none_or(refers) {
+        let refers = |head: LaneHead| head.snapshot.may_hold_deleted(epoch.as_deref(), log);
+        if self.compressor_bytes.load(Relaxed) > 0 && head.is_none_or(refers) {
             self.must_repack.store(true, Relaxed);
-            self.orders.ring();
+            self.task_waker.wake();
         }
     }
 
     /// Moves the head to where the subscription stands; whether that is elsewhere than before.
-    fn stand(&self, subscription: &Subscription) -> bool {
+    fn move_head(&self, subscription: &Subscription) -> bool {
         let mut ring = self.ring.lock();
-        let same = |head: Head| subscription.stands_at(&head.standing);
+        let same = |head: LaneHead| subscription.is_at(&head.snapshot);
         let moved = !ring.head().is_some_and(same);
         if moved {
-            ring.stand(Arc::new(subscription.standing()));
+            ring.set_head(Arc::new(subscription.snapshot()));
         }
         moved
     }
 
-    /// Whether anybody else could come to a place that one of its followers leaves. What a filter tells of its progress is a
+    /// Whether anybody else could come to a place that one of its subscribers leaves. What a filter tells of its progress is a
     /// matter of time, not of place.
-    fn has_shelf(&self) -> bool {
-        self.key.filter.is_none() && (self.alone.load(Relaxed) > 1 || self.shelf.lock().is_kept())
+    fn uses_catch_up_cache(&self) -> bool {
+        self.key.filter.is_none()
+            && (self.catching_up.load(Relaxed) > 1 || self.catch_up_cache.lock().is_kept())
     }
 
-    /// Drops what is on the shelf when nobody is left who could need it.
-    fn tidy(&self) {
-        if self.alone.load(Relaxed) > 1 {
+    /// Drops what is on the catch-up cache when nobody is left who could need it.
+    fn clear_unused_cache(&self) {
+        if self.catching_up.load(Relaxed) > 1 {
             return;
         }
-        let mut shelf = self.shelf.lock();
-        if !shelf.is_kept() {
-            self.budget.free(shelf.trim(0));
+        let mut catch_up_cache = self.catch_up_cache.lock();
+        if !catch_up_cache.is_kept() {
+            self.budget.free(catch_up_cache.trim(0));
         }
     }
 
-    fn head(&self) -> Option<Head> {
+    fn head(&self) -> Option<LaneHead> {
         self.ring.lock().head()
     }
 
-    /// See [`Ring::first_ahead`].
-    fn first_ahead(&self, is_ahead: impl Fn(&Standing) -> bool) -> Option<Head> {
+    /// See [`BatchRing::first_ahead`].
+    fn first_ahead(&self, is_ahead: impl Fn(&Snapshot) -> bool) -> Option<LaneHead> {
         self.ring.lock().first_ahead(is_ahead)
     }
 
@@ -453,17 +464,17 @@ impl Lane {
         self.ring.lock().reaches(number)
     }
 
-    fn take(&self, number: u64) -> Taken {
+    fn take(&self, number: u64) -> RingRead {
         self.ring.lock().take(number)
     }
 
     /// Wakes those whom it concerns that the head moved, or that there is a batch.
-    fn wake(&self, moved: bool, news: bool, held: bool) {
-        if moved || news {
-            self.arrivals.ring();
+    fn wake(&self, moved: bool, has_batch: bool, held: bool) {
+        if moved || has_batch {
+            self.head_watchers.wake_all();
         }
-        if self.held.swap(held, Relaxed) != held || news {
-            self.audience.ring();
+        if self.held.swap(held, Relaxed) != held || has_batch {
+            self.batch_waiters.wake_all();
         }
     }
 
@@ -479,35 +490,35 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         let mut freed = self.ring.get_mut().close();
-        freed += self.shelf.get_mut().trim(0);
+        freed += self.catch_up_cache.get_mut().trim(0);
         self.budget.free(freed);
     }
 }
 
-/// A shelf costs at most one part in so many of what its lane may. It is a matter of minutes, and what it has lost is only
+/// A catch-up cache costs at most one part in so many of what its lane may. It is a matter of minutes, and what it has lost is only
 /// composed once more.
-const SHELF: usize = 4;
+const CACHE_DIVISOR: usize = 4;
 
 /// One client's part in a lane; the lane ends with the last.
-struct Membership {
+struct LaneGuard {
     lanes: Lanes,
     lane: Arc<Lane>,
-    has_arrived: bool,
+    has_caught_up: bool,
 }
 
-impl Membership {
+impl LaneGuard {
     /// It has come to the end of all it reads.
-    fn arrive(&mut self, now: Timestamp) {
-        if !std::mem::replace(&mut self.has_arrived, true) {
-            self.lanes.arrive(&self.lane, now);
+    fn mark_caught_up(&mut self, now: Timestamp) {
+        if !std::mem::replace(&mut self.has_caught_up, true) {
+            self.lanes.mark_caught_up(&self.lane, now);
         }
     }
 }
 
-impl Drop for Membership {
+impl Drop for LaneGuard {
     fn drop(&mut self) {
-        if self.has_arrived {
-            self.lane.arrived.fetch_sub(1, Relaxed);
+        if self.has_caught_up {
+            self.lane.caught_up.fetch_sub(1, Relaxed);
         }
         self.lanes.leave(&self.lane);
     }
@@ -515,5 +526,5 @@ impl Drop for Membership {
 
 #[cfg(test)]
 pub(super) mod tests {
-    pub(crate) use super::row::tests::Stage;
+    pub(crate) use super::group_cursor::tests::Stage;
 }

@@ -5,14 +5,14 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    partition::Directory,
+    partition::LogDirectory,
     subscription::{Gap, no_history::NoHistory},
 };
 
 /// Lanes whose batches the test makes, and those whom it has hold some.
 struct World {
     lanes: Lanes,
-    members: Vec<Membership>,
+    members: Vec<LaneGuard>,
     held: Vec<Client>,
     /// The clients whose streams were reset since.
     reset: Arc<Mutex<Vec<usize>>>,
@@ -24,7 +24,7 @@ struct World {
 struct Client {
     number: usize,
     batch: Batch,
-    _hold: Option<Hold>,
+    _hold: Option<StallGuard>,
 }
 
 /// A way to end it.
@@ -33,14 +33,14 @@ struct Socket {
     reset: Arc<Mutex<Vec<usize>>>,
 }
 
-impl Stuck for Socket {
+impl ResetHandle for Socket {
     fn reset(&self) {
         self.reset.lock().push(self.number);
     }
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum ModelStep {
     /// A client of the lane comes.
     Join(usize),
     /// The one who came first of those who are here leaves.
@@ -63,28 +63,28 @@ enum Step {
 
 const LANES: usize = 12;
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ModelStep> {
     let size = prop_oneof![6 => 1usize..2_000, 2 => 2_000usize..40_000, 1 => 40_000usize..70_000];
     let lane = 0..LANES;
     prop_oneof![
-        2 => lane.clone().prop_map(Step::Join),
-        1 => Just(Step::Leave),
-        6 => (lane.clone(), size.clone()).prop_map(|(lane, size)| Step::Publish(lane, size)),
-        2 => (lane.clone(), 0usize..4).prop_map(|(lane, event)| Step::PublishLarge(lane, event)),
-        2 => (lane.clone(), size.clone()).prop_map(|(lane, size)| Step::Shelve(lane, size)),
-        5 => (lane, 1u64..40).prop_map(|(lane, behind)| Step::Take(lane, behind)),
-        4 => size.prop_map(Step::Alone),
-        2 => (0usize..4).prop_map(Step::AloneWithLarge),
-        1 => (1usize..30).prop_map(Step::Drain),
+        2 => lane.clone().prop_map(ModelStep::Join),
+        1 => Just(ModelStep::Leave),
+        6 => (lane.clone(), size.clone()).prop_map(|(lane, size)| ModelStep::Publish(lane, size)),
+        2 => (lane.clone(), 0usize..4).prop_map(|(lane, event)| ModelStep::PublishLarge(lane, event)),
+        2 => (lane.clone(), size.clone()).prop_map(|(lane, size)| ModelStep::Shelve(lane, size)),
+        5 => (lane, 1u64..40).prop_map(|(lane, behind)| ModelStep::Take(lane, behind)),
+        4 => size.prop_map(ModelStep::Alone),
+        2 => (0usize..4).prop_map(ModelStep::AloneWithLarge),
+        1 => (1usize..30).prop_map(ModelStep::Drain),
     ]
 }
 
-fn key(lane: usize) -> Key {
-    Key {
+fn key(lane: usize) -> LaneKey {
+    LaneKey {
         topics: [lane.to_string().as_str()].into(),
         form: IdForm::Json,
-        format: Format::Sse,
-        coding: Coding::Identity,
+        format: EventFormat::Sse,
+        coding: ContentCoding::Identity,
         filter: None,
         shows_canaries: false,
     }
@@ -92,8 +92,8 @@ fn key(lane: usize) -> Key {
 
 impl World {
     fn new(budget: usize) -> Self {
-        let source = Source {
-            directory: Directory::new(),
+        let source = LogSource {
+            directory: LogDirectory::new(),
             history: Arc::new(NoHistory),
         };
         Self {
@@ -113,44 +113,44 @@ impl World {
     }
 
     fn batch(&self, size: usize, large: Option<usize>) -> Batch {
-        let texts = self.lanes.0.budget.texts();
+        let tracker = self.lanes.0.budget.tracker();
         Batch {
-            bytes: texts.count(vec![b'x'; size]),
-            large: large.map(|event| texts.share(self.events[event].clone())),
+            bytes: tracker.track(vec![b'x'; size]),
+            large: large.map(|event| tracker.track_shared(self.events[event].clone())),
             events: 1,
             gaps: Vec::<Gap>::new(),
             packed: None,
         }
     }
 
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, step: ModelStep) {
         match step {
-            Step::Join(lane) => self.members.push(self.lanes.join(key(lane))),
-            Step::Leave if self.members.is_empty() => {}
-            Step::Leave => drop(self.members.remove(0)),
-            Step::Publish(lane, size) => self.publish(lane, self.batch(size, None)),
-            Step::PublishLarge(lane, event) => self.publish(lane, self.batch(100, Some(event))),
-            Step::Shelve(lane, size) => {
+            ModelStep::Join(lane) => self.members.push(self.lanes.join(key(lane))),
+            ModelStep::Leave if self.members.is_empty() => {}
+            ModelStep::Leave => drop(self.members.remove(0)),
+            ModelStep::Publish(lane, size) => self.publish(lane, self.batch(size, None)),
+            ModelStep::PublishLarge(lane, event) => self.publish(lane, self.batch(100, Some(event))),
+            ModelStep::Shelve(lane, size) => {
                 if let Some(lane) = self.lane(lane) {
                     let batch = self.batch(size, None);
                     self.lanes
-                        .shelve(&lane, Standing::nowhere(), batch, Standing::nowhere());
+                        .cache_batch(&lane, Snapshot::nowhere(), batch, Snapshot::nowhere());
                 }
             }
-            Step::Take(lane, behind) => {
+            ModelStep::Take(lane, behind) => {
                 if let Some(lane) = self.lane(lane) {
                     let mut ring = lane.ring.lock();
                     let number = ring.end().saturating_sub(behind);
                     let taken = ring.take(number);
                     drop(ring);
-                    if let Taken::Batches(batches) = taken {
+                    if let RingRead::Batches(batches) = taken {
                         self.hold(batches.batch);
                     }
                 }
             }
-            Step::Alone(size) => self.hold(self.batch(size, None)),
-            Step::AloneWithLarge(event) => self.hold(self.batch(100, Some(event))),
-            Step::Drain(count) => drop(self.held.drain(..count.min(self.held.len()))),
+            ModelStep::Alone(size) => self.hold(self.batch(size, None)),
+            ModelStep::AloneWithLarge(event) => self.hold(self.batch(100, Some(event))),
+            ModelStep::Drain(count) => drop(self.held.drain(..count.min(self.held.len()))),
         }
         self.end_streams();
     }
@@ -163,12 +163,12 @@ impl World {
             reset: Arc::clone(&self.reset),
         };
         let own = batch.large.as_ref().map_or(0, |_| batch.bytes.len());
-        let unwritten = Unwritten {
+        let unwritten = UnwrittenBytes {
             text: text_of(&batch),
             shared: batch.size() - own,
             own,
         };
-        let hold = self.lanes.hold(unwritten, || Arc::new(socket));
+        let hold = self.lanes.track_stalled(unwritten, || Arc::new(socket));
         self.held.push(Client {
             number: self.clients,
             batch,
@@ -199,14 +199,15 @@ impl World {
 
     fn publish(&self, lane: usize, batch: Batch) {
         if let Some(lane) = self.lane(lane) {
-            self.lanes.publish(&lane, batch, Standing::nowhere());
+            self.lanes.publish(&lane, batch, Snapshot::nowhere());
         }
     }
 
-    /// What all rings and shelves keep, as they say themselves.
+    /// What all rings and catch-up caches keep, as they say themselves.
     fn kept(&self) -> usize {
         let lanes = self.lanes.0.lanes.lock();
-        let of = |lane: &Arc<Lane>| lane.ring.lock().cost().total() + lane.shelf.lock().cost().total();
+        let of =
+            |lane: &Arc<Lane>| lane.ring.lock().cost().total() + lane.catch_up_cache.lock().cost().total();
         lanes.values().map(of).sum()
     }
 }
@@ -242,23 +243,23 @@ proptest! {
         let most: usize = world.held.iter().map(|client| client.batch.size()).sum();
         prop_assert!(held <= most + world.held.len() * 16 * 2048, "joined runs are held whole");
         world.held.clear();
-        prop_assert_eq!(world.lanes.0.holds.len(), 0);
+        prop_assert_eq!(world.lanes.0.stalled_streams.len(), 0);
         prop_assert_eq!(world.lanes.bytes(), 0);
-        prop_assert_eq!(world.lanes.0.budget.texts().outside(), 0);
+        prop_assert_eq!(world.lanes.0.budget.tracker().bytes_outside_caches(), 0);
     }
 }
 
 #[test]
 fn batches_are_small_while_sockets_hold_half_of_the_budget() {
     let mut world = World::new(200_000);
-    let texts = Arc::clone(world.lanes.0.budget.texts());
-    let full = texts.batch();
+    let tracker = Arc::clone(world.lanes.0.budget.tracker());
+    let full = tracker.max_batch_bytes();
     world.hold(world.batch(99_000, None));
-    assert_eq!(texts.batch(), full);
+    assert_eq!(tracker.max_batch_bytes(), full);
     world.hold(world.batch(1_000, None));
-    assert!(texts.batch() <= full / 16);
+    assert!(tracker.max_batch_bytes() <= full / 16);
     world.held.pop();
-    assert_eq!(texts.batch(), full);
+    assert_eq!(tracker.max_batch_bytes(), full);
 }
 
 #[test]
@@ -284,10 +285,10 @@ fn those_who_hold_most_and_read_nothing_go_first() {
     world.hold(world.batch(100, Some(3)));
     (0..10).for_each(|_| world.hold(world.batch(1_000, None)));
     std::thread::sleep(std::time::Duration::from_millis(20));
-    let stuck = world.held.len();
+    let stalled = world.held.len();
     world.hold(world.batch(100, Some(1)));
     world.end_streams();
-    assert_eq!(world.held.len(), stuck, "one went, and the new one stays");
+    assert_eq!(world.held.len(), stalled, "one went, and the new one stays");
     assert!(
         world.held.iter().all(|client| client.number != 2),
         "the one that held most"

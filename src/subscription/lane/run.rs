@@ -7,21 +7,21 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Lane, Lanes, pack::Packing};
+use super::{Lane, Lanes, compressor::LaneCompressor};
 use crate::{client::ClientKey, position::Timestamp, subscription::Subscription};
 
 /// Reads for everybody in the lane, until nobody is.
 pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
     // Also when this task panics: those who follow then go on by themselves.
-    let closing = Closing(&lane);
-    let mut packing = Packing::of(&lane);
+    let closing = LaneCloseGuard(&lane);
+    let mut compressor = LaneCompressor::of(&lane);
     let mut subscription = Subscription::start_proven(&lanes.0.source, lane.key.request(lane_client(), now));
-    subscription.count_in(lane.budget.texts());
+    subscription.set_tracker(lane.budget.tracker());
     tokio::select! {
         () = lane.ended.cancelled() => {}
-        never = poll_fn(|context| poll(context, &lanes, &mut packing, &lane, &mut subscription)) => match never {},
+        never = poll_fn(|context| poll(context, &lanes, &mut compressor, &lane, &mut subscription)) => match never {},
     }
-    drop(packing);
+    drop(compressor);
     drop(closing);
 }
 
@@ -29,33 +29,33 @@ pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
 fn poll(
     context: &mut Context<'_>,
     lanes: &Lanes,
-    packing: &mut Packing<'_>,
+    compressor: &mut LaneCompressor<'_>,
     lane: &Lane,
     subscription: &mut Subscription,
 ) -> Poll<Infallible> {
-    lane.orders.listen(context);
+    lane.task_waker.register(context);
     if lane.must_repack.swap(false, Relaxed) {
-        packing.give_back();
+        compressor.release();
     }
     let mut batches = 0;
     while batches < BURST
         && let Poll::Ready(batch) = subscription.poll_batch(context)
     {
-        lanes.publish(lane, packing.pack(batch), subscription.standing());
+        lanes.publish(lane, compressor.pack(batch), subscription.snapshot());
         batches += 1;
     }
     if batches == BURST {
         context.waker().wake_by_ref();
     }
-    let moved = lane.stand(subscription);
+    let moved = lane.move_head(subscription);
     lane.wake(moved, batches > 0, subscription.is_held());
     Poll::Pending
 }
 
 /// Closes a lane when its task ends, however.
-struct Closing<'a>(&'a Lane);
+struct LaneCloseGuard<'a>(&'a Lane);
 
-impl Drop for Closing<'_> {
+impl Drop for LaneCloseGuard<'_> {
     fn drop(&mut self) {
         self.0.close();
     }

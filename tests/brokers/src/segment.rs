@@ -27,7 +27,7 @@ pub struct StoredBatch {
 
 /// Where a byte is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spoil {
+pub enum Corruption {
     /// In a value: the checksum fails.
     Payload,
     /// In the header, what says how the batch is to be read.
@@ -103,17 +103,17 @@ impl Segment {
     }
 
     /// Spoils a batch in place.
-    pub fn spoil(&self, batch: StoredBatch, what: Spoil) {
+    pub fn spoil(&self, batch: StoredBatch, what: Corruption) {
         let file = File::options().read(true).write(true).open(&self.path);
         let file = file.expect("a segment");
         let mut bytes = vec![0; batch.length];
         file.read_exact_at(&mut bytes, batch.position as u64)
             .expect("a batch");
         match what {
-            Spoil::Payload => bytes[HEADER + (batch.length - HEADER) / 2] ^= 0x04,
-            Spoil::Magic => bytes[MAGIC] ^= 0x40,
-            Spoil::Length => bytes[LENGTH + 3] ^= 0x40,
-            Spoil::Record => {
+            Corruption::Payload => bytes[HEADER + (batch.length - HEADER) / 2] ^= 0x04,
+            Corruption::Magic => bytes[MAGIC] ^= 0x40,
+            Corruption::Length => bytes[LENGTH + 3] ^= 0x40,
+            Corruption::Record => {
                 let at = value_length(&bytes);
                 // More than the answer holds.
                 bytes[at] |= 0x40;

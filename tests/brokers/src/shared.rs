@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::cluster::Cluster;
-use crate::turn::{Turn, alone, turn};
+use crate::turn::{TurnGuard, alone, turn};
 
 /// A cluster of this process, healthy, and for the caller alone until the guard is dropped.
 ///
@@ -32,11 +32,11 @@ pub fn shared_alone() -> SharedCluster {
 #[derive(Debug)]
 pub struct SharedCluster {
     cluster: &'static Cluster,
-    _turn: Turn,
+    _turn: TurnGuard,
 }
 
 impl SharedCluster {
-    fn of(turn: Turn) -> Self {
+    fn of(turn: TurnGuard) -> Self {
         match POOL.wait() {
             Found::Unused(cluster) => {
                 // Given back even if it does not become healthy: the next test tries again.
@@ -54,7 +54,7 @@ impl SharedCluster {
 
 /// Starts another cluster, which the pool has counted already.
 fn start() -> &'static Cluster {
-    let uncount = Uncount;
+    let uncount = UncountGuard;
     let cluster = Box::leak(Box::new(Cluster::start()));
     std::mem::forget(uncount);
     cluster
@@ -134,9 +134,9 @@ impl<C> Pool<C> {
 }
 
 /// Uncounts, when it is dropped, a cluster that did not start, so that the next test tries again.
-struct Uncount;
+struct UncountGuard;
 
-impl Drop for Uncount {
+impl Drop for UncountGuard {
     fn drop(&mut self) {
         POOL.change(|clusters| clusters.count -= 1);
     }

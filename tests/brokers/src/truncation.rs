@@ -18,7 +18,7 @@ use crate::topics::NewTopic;
 pub struct Truncation<'a> {
     cluster: &'a Cluster,
     topic: String,
-    mishap: Mishap,
+    mishap: BrokerFailure,
     /// The records that stay: offsets 0 to 99.
     pub kept: Vec<Acked>,
     /// The acknowledged records that will be lost: offsets 100 to 599.
@@ -27,14 +27,14 @@ pub struct Truncation<'a> {
 
 /// How a broker goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub enum BrokerFailure {
     /// Killed: its connections are reset, and it comes back as a new process.
     Killed,
     /// Frozen: its connections stay open and mute, and it comes back believing what it last knew.
     Frozen,
 }
 
-impl Mishap {
+impl BrokerFailure {
     fn take(self, cluster: &Cluster, broker: i32) {
         match self {
             Self::Killed => cluster.kill(broker),
@@ -66,11 +66,11 @@ impl<'a> Truncation<'a> {
     /// Makes the topic and writes 600 records, of which only broker 1 has the last 500; broker 2, the other
     /// replica, is down.
     pub fn prepare(cluster: &'a Cluster, topic: &str) -> Self {
-        Self::prepare_by(cluster, topic, Mishap::Killed)
+        Self::prepare_by(cluster, topic, BrokerFailure::Killed)
     }
 
     /// The same, with brokers that go in this way.
-    pub fn prepare_by(cluster: &'a Cluster, topic: &str, mishap: Mishap) -> Self {
+    pub fn prepare_by(cluster: &'a Cluster, topic: &str, mishap: BrokerFailure) -> Self {
         cluster.create(
             &NewTopic::with_replicas(topic, &[&[1, 2]])
                 .config("min.insync.replicas", "1")

@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A test's turn: it is over when this is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct TurnGuard {
     _guard: Guard,
 }
 
@@ -16,18 +16,18 @@ enum Guard {
 }
 
 /// Waits for a turn beside others, for a test with brokers of its own; [`shared`](crate::shared) has one.
-pub fn turn() -> Turn {
+pub fn turn() -> TurnGuard {
     let guard = TURNS.read().unwrap_or_else(PoisonError::into_inner);
-    Turn {
+    TurnGuard {
         _guard: Guard::Beside(guard),
     }
 }
 
 /// Waits until all turns are over, and keeps others from theirs: for a test that keeps every processor busy, or that judges what
 /// a busy processor would change.
-pub fn alone() -> Turn {
+pub fn alone() -> TurnGuard {
     let guard = TURNS.write().unwrap_or_else(PoisonError::into_inner);
-    Turn {
+    TurnGuard {
         _guard: Guard::Alone(guard),
     }
 }

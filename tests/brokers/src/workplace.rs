@@ -11,14 +11,14 @@ use crate::address::random;
 /// A temporary directory that is removed when this value is dropped or, for a cluster in a `static`, when the
 /// process ends. It stays if `RIVERHEAD_TEST_KEEP` is set.
 #[derive(Debug)]
-pub(crate) struct Workplace {
+pub(crate) struct WorkDir {
     path: PathBuf,
     /// Reads a pipe that only this process holds open; at its end it removes the directory. Rust drops no
     /// statics, and a test process may be killed: only another process can clean up after it.
     janitor: Option<Child>,
 }
 
-impl Workplace {
+impl WorkDir {
     pub(crate) fn create() -> Self {
         let name = format!("riverhead-brokers-{}-{:08x}", std::process::id(), random() as u32);
         let path = std::env::temp_dir().join(name);
@@ -48,7 +48,7 @@ impl Workplace {
     }
 }
 
-impl Drop for Workplace {
+impl Drop for WorkDir {
     fn drop(&mut self) {
         if let Some(mut janitor) = self.janitor.take() {
             drop(janitor.stdin.take());
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_directory_goes_with_the_value() {
-        let workplace = Workplace::create();
+        let workplace = WorkDir::create();
         let path = workplace.path().to_owned();
         fs::write(path.join("node.log"), "the last words").expect("written");
         assert!(workplace.tails().contains("the last words"));

@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use riverhead::{
-    event::{Encoding, Headers, Kind, Payload, Record, Tombstones, encode, json_of},
-    sse::Reader,
+    event::{Encoding, Headers, EventKind, Payload, Record, Tombstones, encode, write_json},
+    sse::SseReader,
 };
 use serde_json::Value;
 
@@ -43,10 +43,10 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-fn reads_back(payload: Payload, kind: Kind, value: Option<&[u8]>, lines: &[u8]) {
+fn reads_back(payload: Payload, kind: EventKind, value: Option<&[u8]>, lines: &[u8]) {
     let data = data_of(lines);
     let mut document = Vec::new();
-    json_of(payload, kind, lines, &mut document);
+    write_json(payload, kind, lines, &mut document);
     let document = String::from_utf8(document).expect("UTF-8");
     assert!(!document.contains(['\r', '\n', '\u{85}', '\u{2028}', '\u{2029}']));
     match (payload, value) {
@@ -68,7 +68,7 @@ fn same_meaning(value: &[u8], data: &str) {
 }
 
 fn data_of(lines: &[u8]) -> String {
-    let mut reader = Reader::new(usize::MAX);
+    let mut reader = SseReader::new(usize::MAX);
     reader.push(lines).expect("no limit");
     reader.push(b"\n").expect("no limit");
     let message = reader.next_message().expect("one event");

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use riverhead::{
     event::HeadersBuf,
-    filter::{Filter, Subject},
+    filter::{Filter, FilterInput},
 };
 
 fuzz_target!(|input: (&str, &[u8])| {
@@ -18,7 +18,7 @@ fuzz_target!(|input: (&str, &[u8])| {
     };
     let mut headers = HeadersBuf::default();
     headers.push(b"source", Some(document));
-    let subject = Subject {
+    let subject = FilterInput {
         topic: "edits",
         partition: 0,
         offset: 7,

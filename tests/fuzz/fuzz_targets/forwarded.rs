@@ -13,8 +13,8 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 use libfuzzer_sys::fuzz_target;
 use riverhead::{
-    client::{Believed, ClientAddr, Lists, PeerAddr, Proxies, Trusted, Unforwarded},
-    limits::{Admission, Policy, settings::Settings},
+    client::{ClientAddrSource, ClientAddr, ForwardedHeaders, PeerAddr, TrustedProxies, TrustedNetworks, UnidentifiedClient},
+    limits::{Admission, Policy, settings::LimitSettings},
     metrics::LimitMetrics,
 };
 
@@ -41,10 +41,10 @@ fuzz_target!(|input: &[u8]| {
     for setup in SETUPS {
         gains_nothing(setup, sender, Style(*style), &stranger);
     }
-    for believed in SETUPS.iter().map(Setup::believed) {
+    for source in SETUPS.iter().map(Setup::source) {
         let unknown = PeerAddr(SocketAddr::new(sender, 4711));
         assert_eq!(
-            proxies(believed).client(unknown, &stranger),
+            proxies(source).client(unknown, &stranger),
             Ok(sender.into()),
             "no proxy"
         );
@@ -53,29 +53,29 @@ fuzz_target!(|input: &[u8]| {
 
 /// What is believed, and what the proxy sets.
 struct Setup {
-    lists: Option<Lists>,
+    lists: Option<ForwardedHeaders>,
     sets: &'static [&'static str],
 }
 
 const SETUPS: &[Setup] = &[
     Setup {
-        lists: Some(Lists::Both),
+        lists: Some(ForwardedHeaders::Both),
         sets: &["x-forwarded-for"],
     },
     Setup {
-        lists: Some(Lists::Both),
+        lists: Some(ForwardedHeaders::Both),
         sets: &["forwarded"],
     },
     Setup {
-        lists: Some(Lists::Both),
+        lists: Some(ForwardedHeaders::Both),
         sets: &["x-forwarded-for", "forwarded"],
     },
     Setup {
-        lists: Some(Lists::XForwardedFor),
+        lists: Some(ForwardedHeaders::XForwardedFor),
         sets: &["x-forwarded-for"],
     },
     Setup {
-        lists: Some(Lists::Forwarded),
+        lists: Some(ForwardedHeaders::Forwarded),
         sets: &["forwarded"],
     },
     Setup {
@@ -85,8 +85,8 @@ const SETUPS: &[Setup] = &[
 ];
 
 impl Setup {
-    fn believed(&self) -> Believed {
-        self.lists.map_or(Believed::Header(AGREED), Believed::Lists)
+    fn source(&self) -> ClientAddrSource {
+        self.lists.map_or(ClientAddrSource::Header(AGREED), ClientAddrSource::ForwardedHeaders)
     }
 }
 
@@ -163,7 +163,7 @@ fn gains_nothing(setup: &Setup, sender: IpAddr, style: Style, stranger: &HeaderM
         }
     }
     let peer = PeerAddr(PROXY.parse().expect("an address"));
-    let proxies = proxies(setup.believed());
+    let proxies = proxies(setup.source());
     let (without, with) = (proxies.client(peer, &alone), proxies.client(peer, &headers));
     assert_eq!(without, Ok(sender.into()), "{alone:?}");
     let client = match &with {
@@ -173,7 +173,7 @@ fn gains_nothing(setup: &Setup, sender: IpAddr, style: Style, stranger: &HeaderM
         }
         Err(somebody) => {
             assert_eq!(somebody.client, ClientAddr::behind(peer));
-            assert!(somebody.named.0.contains(&sender), "{headers:?}");
+            assert!(somebody.candidates.0.contains(&sender), "{headers:?}");
             somebody.client
         }
     };
@@ -188,17 +188,17 @@ fn gains_nothing(setup: &Setup, sender: IpAddr, style: Style, stranger: &HeaderM
     }
 }
 
-fn is_denied(policy: &Policy, sender: &Result<ClientAddr, Unforwarded>) -> bool {
+fn is_denied(policy: &Policy, sender: &Result<ClientAddr, UnidentifiedClient>) -> bool {
     match sender {
         Ok(client) => policy.denies(*client),
-        Err(somebody) => policy.denies_somebody(somebody),
+        Err(somebody) => policy.denies_unidentified(somebody),
     }
 }
 
-fn proxies(believed: Believed) -> Proxies {
-    Proxies::new(
-        Trusted::new(&["10.0.0.0/8".parse().expect("a network")]),
-        believed,
+fn proxies(source: ClientAddrSource) -> TrustedProxies {
+    TrustedProxies::new(
+        TrustedNetworks::new(&["10.0.0.0/8".parse().expect("a network")]),
+        source,
     )
 }
 
@@ -211,10 +211,10 @@ static POLICIES: LazyLock<[Arc<Policy>; 3]> = LazyLock::new(|| {
                 .map(|text| text.parse().expect("a network"))
                 .collect()
         };
-        let settings = Settings {
+        let settings = LimitSettings {
             deny: networks(deny),
             allow: networks(allow),
-            ..Settings::default()
+            ..LimitSettings::default()
         };
         Admission::new(&settings, LimitMetrics::default()).policy()
     };

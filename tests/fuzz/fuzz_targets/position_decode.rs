@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use riverhead::position::{
-    Composer, Entry, IdForm, MAX_ENTRIES, MAX_ID_BYTES, Partitions, Position, TopicKey, decode,
+    IdWriter, PositionEntry, IdForm, MAX_ENTRIES, MAX_ID_BYTES, Partitions, Position, TopicKey, decode,
 };
 
 fuzz_target!(|text: &[u8]| {
@@ -28,7 +28,7 @@ fn survives(form: IdForm, position: &Position) {
         })
         .collect();
     let mut id = Vec::new();
-    Composer::new(form, slots.clone()).write(&mut id);
+    IdWriter::new(form, slots.clone()).write(&mut id);
     assert!(id.iter().all(u8::is_ascii_graphic));
     if id.len() > MAX_ID_BYTES {
         return;
@@ -36,7 +36,7 @@ fn survives(form: IdForm, position: &Position) {
     let compact = id.starts_with(b"~");
     let mut entries: Vec<_> = slots
         .into_iter()
-        .map(|(topic, partition, place)| Entry {
+        .map(|(topic, partition, place)| PositionEntry {
             topic: if compact {
                 TopicKey::Tag(TopicKey::tag_of(&topic))
             } else {
@@ -63,6 +63,6 @@ fn name(topic: &TopicKey) -> Arc<str> {
     }
 }
 
-fn key(entry: &Entry) -> (&TopicKey, Partitions) {
+fn key(entry: &PositionEntry) -> (&TopicKey, Partitions) {
     (&entry.topic, entry.partitions)
 }

@@ -6,23 +6,23 @@
 use std::net::{IpAddr, SocketAddr};
 
 use libfuzzer_sys::fuzz_target;
-use riverhead::client::{BadHeader, PeerAddr, Told};
+use riverhead::client::{InvalidProxyHeader, PeerAddr, ProxyHeader};
 
 fuzz_target!(|bytes: &[u8]| {
     let told = read(bytes);
     assert_eq!(told.ok(), expected(bytes), "{bytes:?}");
-    let _ = Told::read(bytes);
+    let _ = ProxyHeader::read(bytes);
     if bytes.starts_with(b"PROXY") {
-        assert_eq!(told, Err(BadHeader), "version 1 is not read");
+        assert_eq!(told, Err(InvalidProxyHeader), "version 1 is not read");
     }
-    if let Some(length) = bytes.first_chunk().and_then(|fixed| Told::rest(fixed).ok()) {
+    if let Some(length) = bytes.first_chunk().and_then(|fixed| ProxyHeader::remaining_len(fixed).ok()) {
         assert!(length <= LONGEST);
-        let whole = &bytes[..bytes.len().min(Told::FIXED + length)];
+        let whole = &bytes[..bytes.len().min(ProxyHeader::FIXED_LEN + length)];
         assert_eq!(read(whole), told, "what follows the header is no part of it");
-        for cut in [0, Told::FIXED - 1, whole.len() - 1] {
+        for cut in [0, ProxyHeader::FIXED_LEN - 1, whole.len() - 1] {
             assert_eq!(
                 read(&whole[..cut.min(whole.len() - 1)]),
-                Err(BadHeader),
+                Err(InvalidProxyHeader),
                 "half a header"
             );
         }
@@ -30,13 +30,13 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 /// As a connection reads it: first the fixed part, then as much as that says.
-fn read(bytes: &[u8]) -> Result<Told, BadHeader> {
-    let fixed = bytes.first_chunk().ok_or(BadHeader)?;
-    let whole = Told::FIXED + Told::rest(fixed)?;
-    Told::read(bytes.get(..whole).ok_or(BadHeader)?)
+fn read(bytes: &[u8]) -> Result<ProxyHeader, InvalidProxyHeader> {
+    let fixed = bytes.first_chunk().ok_or(InvalidProxyHeader)?;
+    let whole = ProxyHeader::FIXED_LEN + ProxyHeader::remaining_len(fixed)?;
+    ProxyHeader::read(bytes.get(..whole).ok_or(InvalidProxyHeader)?)
 }
 
-fn expected(bytes: &[u8]) -> Option<Told> {
+fn expected(bytes: &[u8]) -> Option<ProxyHeader> {
     let (fixed, rest) = bytes.split_first_chunk::<16>()?;
     let [signature @ .., command, family, high, low] = *fixed;
     let length = usize::from(u16::from_be_bytes([high, low]));
@@ -46,7 +46,7 @@ fn expected(bytes: &[u8]) -> Option<Told> {
     let rest = rest.get(..length)?;
     match command {
         // "The receiver must accept this connection as valid and must [...] discard the protocol block including the family".
-        0x20 => return Some(Told::Itself),
+        0x20 => return Some(ProxyHeader::Local),
         0x21 => {}
         _ => return None,
     }
@@ -59,12 +59,12 @@ fn expected(bytes: &[u8]) -> Option<Told> {
         2 => (16, |rest| {
             IpAddr::from(*rest.first_chunk::<16>().expect("sixteen"))
         }),
-        3 => return (length >= 216).then_some(Told::Itself),
-        _ => return Some(Told::Itself),
+        3 => return (length >= 216).then_some(ProxyHeader::Local),
+        _ => return Some(ProxyHeader::Local),
     };
     let port = rest.get(2 * octets..2 * octets + 4)?;
     let port = u16::from_be_bytes([port[0], port[1]]);
-    Some(Told::For(PeerAddr(SocketAddr::new(source(rest), port))))
+    Some(ProxyHeader::Proxied(PeerAddr(SocketAddr::new(source(rest), port))))
 }
 
 /// What riverhead reads, in bytes behind the fixed part.

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 use libfuzzer_sys::fuzz_target;
 use riverhead::{
     catalog::{Catalog, Selection, Stream},
-    http::fuzzing::{question, since},
+    http::fuzzing::{stream_query, since},
 };
 
 const NOW: i64 = 1_790_000_000_000;
@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
 /// What is asked, or what is wrong with it; `None` when no request has such a target.
 fn ask(query: &str, headers: &HeaderMap, selection: &Selection) -> Option<Result<String, String>> {
     let uri: Uri = format!("/v2/stream/a?{query}").parse().ok()?;
-    Some(question(headers, &uri, selection, NOW))
+    Some(stream_query(headers, &uri, selection, NOW))
 }
 
 /// The same query with every character of its names and values escaped.

@@ -12,7 +12,7 @@ mod request_kit;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use libfuzzer_sys::{Corpus, fuzz_target};
-use riverhead::sse::Message;
+use riverhead::sse::SseMessage;
 
 use request_kit::{Answer, Case, Gateway, Listener};
 
@@ -116,8 +116,8 @@ async fn is_resumable(case: &Case, gateway: &Gateway, answer: Answer) {
         .position(|event| event.id.as_ref() == Some(&ids[tried]));
     let resumed = gateway.answer(case, with_id(&case.headers, &ids[tried])).await;
     assert_eq!(resumed.status, StatusCode::OK, "{case:?}: {}", ids[tried]);
-    gateway.house.write(0, 2);
-    gateway.house.write(1, 2);
+    gateway.fixture.write(0, 2);
+    gateway.fixture.write(1, 2);
     stream.read().await;
     let mut resumed = resumed.stream();
     resumed.read().await;
@@ -147,7 +147,7 @@ fn with_id(headers: &HeaderMap, id: &str) -> HeaderMap {
 }
 
 /// What records say, in one order. Those of different partitions may come in any.
-fn data(messages: Vec<Message>) -> Vec<String> {
+fn data(messages: Vec<SseMessage>) -> Vec<String> {
     let events = messages.into_iter().filter(|message| message.event == "message");
     let mut data: Vec<_> = events.map(|message| message.data).collect();
     let count = data.len();

@@ -8,23 +8,23 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 use http_body_util::BodyExt;
 use riverhead::{
     catalog::{Catalog, Stream, StreamName},
-    client::Trusted,
-    drain::{self, Signal},
+    client::TrustedNetworks,
+    drain::{self, DrainSignal},
     health::{Health, Readiness},
     http::{
-        self as own, Commands, Helm, NotSteered, Steered,
+        self as own, AdminCommands, ClusterSwitch, SwitchError, Switched,
         fuzzing::Listeners,
-        settings::{AdminSettings, Settings},
+        settings::{AdminSettings, HttpSettings},
     },
-    limits::{Admission, settings::Settings as Limits},
+    limits::{Admission, settings::LimitSettings},
     metrics::{self, HttpMetrics, LimitMetrics},
-    sse::{Message, Reader},
+    sse::{SseMessage, SseReader},
     subscription::Lanes,
 };
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use crate::model::{House, TOPIC};
+use crate::model::{ModelFixture, TOPIC};
 
 /// What commands need.
 pub const TOKEN: &str = "the-token-of-the-target";
@@ -121,26 +121,26 @@ const DENIED: [u8; 4] = [192, 0, 2, 66];
 
 /// A gateway over two partitions of some sixty records, of which the first are gone, some are probes' and some tombstones.
 pub struct Gateway {
-    pub house: House,
+    pub fixture: ModelFixture,
     listeners: Listeners,
-    _signal: Signal,
+    _signal: DrainSignal,
 }
 
 impl Gateway {
     pub fn new() -> Self {
-        let house = house();
+        let fixture = fixture();
         let mut registry = metrics::registry();
         let readiness = Readiness::new();
         readiness.set();
         let (signal, drain) = drain::channel();
-        let settings = Settings {
+        let settings = HttpSettings {
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
-            ..Settings::default()
+            ..HttpSettings::default()
         };
         let gateway = own::Gateway {
             catalog: Arc::new(catalog()),
-            lanes: Lanes::new(house.source.clone(), 16 * 1024 * 1024, TaskTracker::new()),
-            trusted: Trusted::new(&settings.trusted_proxies),
+            lanes: Lanes::new(fixture.source.clone(), 16 * 1024 * 1024, TaskTracker::new()),
+            trusted: TrustedNetworks::new(&settings.trusted_proxies),
             settings,
             admission: Arc::new(Admission::new(&limits(), LimitMetrics::register(&mut registry))),
             commands: commands(),
@@ -151,7 +151,7 @@ impl Gateway {
             drain,
         };
         Self {
-            house,
+            fixture,
             listeners: Listeners::new(gateway),
             _signal: signal,
         }
@@ -173,9 +173,9 @@ impl Gateway {
     }
 }
 
-fn house() -> House {
-    let house = House::new(2);
-    let mut brokers = house.model.lock();
+fn fixture() -> ModelFixture {
+    let fixture = ModelFixture::new(2);
+    let mut brokers = fixture.model.lock();
     brokers.canary_every = Some(13);
     brokers.produce(0, 20);
     brokers.produce(1, 20);
@@ -184,13 +184,13 @@ fn house() -> House {
     brokers.quiet = false;
     brokers.produce(0, 8);
     drop(brokers);
-    house.expire(0, 20);
+    fixture.expire(0, 20);
     // The tail came late: all that is older is history.
     for partition in [0, 1] {
-        house.tail_lags(partition);
-        house.write(partition, 5);
+        fixture.tail_lags(partition);
+        fixture.write(partition, 5);
     }
-    house
+    fixture
 }
 
 fn catalog() -> Catalog {
@@ -204,33 +204,33 @@ fn catalog() -> Catalog {
 }
 
 /// Some are denied; nobody meets any other limit.
-fn limits() -> Limits {
+fn limits() -> LimitSettings {
     let plenty = const { NonZeroU32::new(1_000_000).expect("more than zero") };
-    Limits {
+    LimitSettings {
         streams_per_client: plenty,
         streams_total: plenty,
         requests_per_minute: plenty,
         request_burst: plenty,
         deny: vec!["192.0.2.0/24".parse().expect("a network")],
-        ..Limits::default()
+        ..LimitSettings::default()
     }
 }
 
-fn commands() -> Commands {
+fn commands() -> AdminCommands {
     let settings = AdminSettings {
         token: Some(TOKEN.parse().expect("a token")),
         hosts: vec!["admin.example".parse().expect("a name")],
         ..AdminSettings::default()
     };
-    Commands::new(&settings, Arc::new(Pretended))
+    AdminCommands::new(&settings, Arc::new(Pretended))
 }
 
 /// Obeys.
 struct Pretended;
 
-impl Helm for Pretended {
-    fn read_from(&self, stream: &StreamName, cluster: &str, _force: bool) -> Result<Steered, NotSteered> {
-        Ok(Steered {
+impl ClusterSwitch for Pretended {
+    fn activate_cluster(&self, stream: &StreamName, cluster: &str, _force: bool) -> Result<Switched, SwitchError> {
+        Ok(Switched {
             streams: vec![stream.to_string()],
             from: "a".into(),
             to: cluster.into(),
@@ -321,8 +321,8 @@ impl Following {
         self.ended
     }
 
-    pub fn messages(&self) -> Vec<Message> {
-        let mut reader = Reader::new(usize::MAX);
+    pub fn messages(&self) -> Vec<SseMessage> {
+        let mut reader = SseReader::new(usize::MAX);
         reader.push(self.bytes()).expect("no limit");
         std::iter::from_fn(|| reader.next_message()).collect()
     }

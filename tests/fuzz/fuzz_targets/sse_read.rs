@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use riverhead::sse::{Message, Reader};
+use riverhead::sse::{SseMessage, SseReader};
 
 fuzz_target!(|input: &[u8]| {
     let [limit, distance, bytes @ ..] = input else {
@@ -22,8 +22,8 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-fn read<'a>(limit: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Message>, String, u64, bool) {
-    let mut reader = Reader::new(limit);
+fn read<'a>(limit: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<SseMessage>, String, u64, bool) {
+    let mut reader = SseReader::new(limit);
     let outcome = pieces.into_iter().try_for_each(|piece| reader.push(piece));
     let messages = std::iter::from_fn(|| reader.next_message()).collect();
     (

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use riverhead_brokers::{Cluster, Fault, Proxy, shared, tolerated};
-use riverhead_loadtest::gateway::Plan;
+use riverhead_loadtest::gateway::GatewayPlan;
 
 use crate::{
     checked::check,
@@ -19,7 +19,7 @@ fn wrong_advertised_listeners_are_named_and_the_broker_that_answers_is_not_calle
     let doors: Vec<_> = doors(&brokers);
     let listed: Vec<_> = doors.iter().map(|door| door.address().to_string()).collect();
     advertised(&brokers, Fault::Refuse);
-    let plan = Plan::new(RIVERHEAD, listed, STREAM, &[TOPIC]).unlimited();
+    let plan = GatewayPlan::new(RIVERHEAD, listed, STREAM, &[TOPIC]).unlimited();
 
     let gateway = start(&plan);
     let (said, took) = until_said(

@@ -23,7 +23,7 @@ use tokio::{task::JoinHandle, time::sleep};
 use crate::table::now;
 
 /// Clients that all read the same, and are to end with the same.
-pub(super) struct Crowd {
+pub(super) struct ReaderGroup {
     readers: Vec<JoinHandle<Reading>>,
     goal: Arc<Goal>,
     delivered: Arc<AtomicU64>,
@@ -31,7 +31,7 @@ pub(super) struct Crowd {
     once: bool,
 }
 
-impl Crowd {
+impl ReaderGroup {
     pub(super) fn new() -> Self {
         Self {
             readers: Vec::new(),

@@ -4,11 +4,11 @@ use std::{fs, path::Path, time::Duration};
 
 use riverhead_brokers::{Cluster, Fault, shared, tolerated};
 use riverhead_loadtest::{
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::Truth,
 };
 
-use super::crowd::{Crowd, ask};
+use super::crowd::{ReaderGroup, ask};
 use crate::{
     following::{FROM_THE_START, RIVERHEAD, STREAM, signal, start},
     healthz::{until_said, until_state},
@@ -21,7 +21,7 @@ async fn nobody_is_cut_when_the_only_broker_of_the_list_is_drained_stopped_and_f
     let cluster = brokers.get();
     cluster.create_topic(TOPIC, 3);
     let gateway = start(&plan(cluster, TOPIC));
-    let mut clients = Crowd::new();
+    let mut clients = ReaderGroup::new();
     clients.join(&gateway, &ask(STREAM, FROM_THE_START), 100).await;
     let flow = cluster.producer(TOPIC).rate(50.0).start().run();
     clients.wait_for(50);
@@ -32,7 +32,7 @@ async fn nobody_is_cut_when_the_only_broker_of_the_list_is_drained_stopped_and_f
     [2, 3].iter().for_each(|broker| cluster.proxy(*broker).cut());
     clients.wait_for(flow.acknowledged() + 50);
     // And one who needs the brokers for it reads all there is.
-    let mut late = Crowd::new();
+    let mut late = ReaderGroup::new();
     late.join(&gateway, &ask(STREAM, FROM_THE_START), 5).await;
     let truth = Truth::of(&[flow.finish()]);
     for crowd in [clients, late] {
@@ -70,7 +70,7 @@ async fn a_restart_goes_by_what_was_learned_and_without_that_the_cause_is_named_
 
     wipe(state.path());
     let gateway = start(&plan);
-    let mut held = Crowd::new();
+    let mut held = ReaderGroup::new();
     held.join(&gateway, &ask(STREAM, FROM_THE_START), 5).await;
     named(&gateway, cluster);
     mend(&gateway, plan, cluster);
@@ -78,12 +78,12 @@ async fn a_restart_goes_by_what_was_learned_and_without_that_the_cause_is_named_
 }
 
 /// Its list names a broker that was taken away long ago, and one that is about to be.
-fn plan(cluster: &Cluster, topic: &str) -> Plan {
+fn plan(cluster: &Cluster, topic: &str) -> GatewayPlan {
     let bootstrap = vec![
         cluster.dead_address().to_string(),
         cluster.proxy(1).address().to_string(),
     ];
-    Plan::new(RIVERHEAD, bootstrap, STREAM, &[topic]).unlimited()
+    GatewayPlan::new(RIVERHEAD, bootstrap, STREAM, &[topic]).unlimited()
 }
 
 /// Takes broker 1 away as its operators do; nobody listens where it was.
@@ -95,7 +95,7 @@ fn decommission(cluster: &Cluster, topic: &str) {
 }
 
 async fn reads_all(gateway: &Gateway, truth: &Truth) {
-    let mut clients = Crowd::new();
+    let mut clients = ReaderGroup::new();
     clients.join(gateway, &ask(STREAM, FROM_THE_START), 5).await;
     clients.gets_uncut(truth).await;
 }
@@ -117,7 +117,7 @@ fn named(gateway: &Gateway, cluster: &Cluster) {
 }
 
 /// The list is written anew, and read again.
-fn mend(gateway: &Gateway, mut plan: Plan, cluster: &Cluster) {
+fn mend(gateway: &Gateway, mut plan: GatewayPlan, cluster: &Cluster) {
     plan.bootstrap.push(cluster.proxy(2).address().to_string());
     gateway.reconfigure(&plan).expect("a file");
     signal(gateway, "HUP");

@@ -9,11 +9,11 @@ use riverhead_loadtest::{
     stopwatch::{Quantiles, Sent},
 };
 
-use super::crowd::{Crowd, SOON, WARM_UP, ask, lap, noting, quantile};
+use super::crowd::{ReaderGroup, SOON, WARM_UP, ask, lap, noting, quantile};
 use crate::{
     following::{FROM_THE_START, STREAM, plan, start},
     healthz::{until_said, until_state},
-    watch::Watch,
+    watch::PeakMonitor,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,7 +22,7 @@ async fn a_black_holed_broker_holds_up_no_new_client_and_no_partition_of_others(
     let brokers = shared();
     let gateway = two_streams(&brokers);
     let sent = Sent::new(10_000, 0);
-    let (mut old, mut elsewhere) = (Crowd::new(), Crowd::timed(&sent));
+    let (mut old, mut elsewhere) = (ReaderGroup::new(), ReaderGroup::timed(&sent));
     old.join(&gateway, &ask(STREAM, FROM_THE_START), 20).await;
     elsewhere
         .join(&gateway, &ask(ELSEWHERE, FROM_THE_START), 20)
@@ -42,12 +42,12 @@ async fn a_black_holed_broker_holds_up_no_new_client_and_no_partition_of_others(
     elsewhere.wait_for(WARM_UP + 120);
 
     let hole = brokers.get().proxy(LEADER);
-    let watch = Watch::start(move || hole.unanswered());
+    let watch = PeakMonitor::start(move || hole.unanswered());
     hole.set(Fault::Blackhole);
     // Rebooted: who was connected comes back, and meets nobody.
     hole.cut();
     sent.next_lap();
-    let mut new = Crowd::new();
+    let mut new = ReaderGroup::new();
     let took = new.join(&gateway, &ask(STREAM, FROM_THE_START), 500).await;
     let now = fast.acknowledged();
     elsewhere.wait_for(now + 120);

@@ -3,7 +3,7 @@
 use riverhead_brokers::{Cluster, NewTopic, RawRecord, shared, slack};
 use riverhead_loadtest::{numbers::Truth, reading::Reading, stopwatch::Sent};
 
-use super::crowd::{Crowd, SOON, WARM_UP, ask, lap, noting};
+use super::crowd::{ReaderGroup, SOON, WARM_UP, ask, lap, noting};
 use crate::{
     following::{FROM_THE_START, STREAM, plan, start},
     shapes::told,
@@ -17,7 +17,7 @@ async fn a_bad_record_is_skipped_alone_and_its_neighbours_hardly_notice() {
     cluster.create(&NewTopic::with_replicas(TOPIC, &[&[1]]).config("max.message.bytes", "12000000"));
     let gateway = start(&plan(&brokers, &[TOPIC]));
     let sent = Sent::new(100_000, 0);
-    let mut clients = Crowd::timed(&sent);
+    let mut clients = ReaderGroup::timed(&sent);
     clients.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     let flow = noting(cluster.producer(TOPIC), 0, &sent)
         .rate(100.0)

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use riverhead_brokers::{scaled, shared_alone};
-use riverhead_loadtest::{numbers::Truth, reading::Reading, visitors::Visitors};
+use riverhead_loadtest::{numbers::Truth, reading::Reading, visitors::ConnectingClients};
 
-use super::crowd::{Crowd, SOON, ask};
+use super::crowd::{ReaderGroup, SOON, ask};
 use crate::following::{FROM_THE_START, STREAM, plan, start, terminate};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -15,7 +15,7 @@ async fn two_thousand_clients_leave_spread_over_the_window_and_lose_nothing_by_a
     brokers.create_topic(TOPIC, 3);
     let plan = plan(&brokers, &[TOPIC]).set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", WINDOW.as_secs()));
     let mut gateway = start(&plan);
-    let mut clients = Crowd::new();
+    let mut clients = ReaderGroup::new();
     clients
         .join(&gateway, &ask(STREAM, FROM_THE_START), CLIENTS)
         .await;
@@ -45,13 +45,13 @@ async fn two_thousand_clients_lose_nothing_and_nobody_is_refused_by_a_hot_restar
     brokers.create_topic(HOT, 3);
     let plan = plan(&brokers, &[HOT]).set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", WINDOW.as_secs()));
     let mut gateway = start(&plan);
-    let mut clients = Crowd::new();
+    let mut clients = ReaderGroup::new();
     clients
         .join(&gateway, &ask(STREAM, FROM_THE_START), CLIENTS)
         .await;
     let flow = brokers.producer(HOT).rate(4.0).start().run();
     clients.wait_for(4);
-    let visitors = Visitors::start(gateway.http, &ask(STREAM, ""));
+    let visitors = ConnectingClients::start(gateway.http, &ask(STREAM, ""));
 
     let told = Instant::now();
     let _successor = gateway.hand_over(scaled(SOON)).expect("a successor");

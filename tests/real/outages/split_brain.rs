@@ -4,17 +4,17 @@
 use std::time::{Duration, Instant};
 
 use riverhead_brokers::{
-    Acked, Acks, Cluster, Fault, Ledger, Mishap, NewTopic, ProducerBuilder, Replacement, Truncation,
+    Acked, Acks, BrokerFailure, Cluster, Fault, Ledger, NewTopic, ProducerBuilder, Replacement, Truncation,
     eventually, scaled, shared,
 };
 use riverhead_loadtest::{
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::Truth,
     reading::Reading,
 };
 use serde_json::Value;
 
-use super::crowd::{Crowd, SOON, ask};
+use super::crowd::{ReaderGroup, SOON, ask};
 use crate::{
     following::{FROM_THE_START, STREAM, follow, id, plan, start, take},
     healthz::until_said,
@@ -36,12 +36,12 @@ async fn a_log_that_went_on_past_the_ids_of_its_readers_is_read_from_its_new_epo
 async fn elected_uncleanly(topic: &str, replacement: Replacement) {
     let brokers = shared();
     let cluster = brokers.get();
-    let truncation = Truncation::prepare_by(cluster, topic, Mishap::Frozen);
+    let truncation = Truncation::prepare_by(cluster, topic, BrokerFailure::Frozen);
     let other = format!("{topic}-other");
     cluster.create(&NewTopic::with_replicas(&other, &[&[3]]));
     let gateway = start(&plan(&brokers, &[topic, &other]));
     let ids = ids(&gateway, 600).await;
-    let mut live = Crowd::new();
+    let mut live = ReaderGroup::new();
     live.join(&gateway, &ask(STREAM, FROM_THE_START), 50).await;
     live.wait_for(600);
     let old = [truncation.kept.clone(), truncation.lost.clone()].concat();
@@ -81,7 +81,7 @@ async fn a_log_that_grew_again_before_anybody_looked_is_read_from_its_new_epoch(
     let cluster = brokers.get();
     let truncation = Truncation::prepare(cluster, UNSEEN);
     let gateway = start(&plan(&brokers, &[UNSEEN]));
-    let mut live = Crowd::new();
+    let mut live = ReaderGroup::new();
     live.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     live.wait_for(600);
     let old = [truncation.kept.clone(), truncation.lost.clone()].concat();
@@ -104,10 +104,10 @@ fn named(gateway: &Gateway, topic: &str, since: Instant) {
 }
 
 /// With ids from behind what will be left of the log, and from its end.
-async fn come_back(gateway: &Gateway, ids: &[String]) -> Vec<(usize, Crowd)> {
+async fn come_back(gateway: &Gateway, ids: &[String]) -> Vec<(usize, ReaderGroup)> {
     let mut crowds = Vec::new();
     for at in [600, 350, 100] {
-        let mut crowd = Crowd::new();
+        let mut crowd = ReaderGroup::new();
         let ask = ask(STREAM, "").resume(Some(ids[at - 1].clone()));
         crowd.join(gateway, &ask, 10).await;
         crowds.push((at, crowd));
@@ -156,7 +156,7 @@ async fn nothing_that_an_old_leader_takes_behind_a_partition_is_heard_and_all_of
     let cluster = brokers.get();
     cluster.create_topic(CUT_OFF, 1);
     let gateway = start(&plan(&brokers, &[CUT_OFF]));
-    let mut live = Crowd::new();
+    let mut live = ReaderGroup::new();
     live.join(&gateway, &ask(STREAM, FROM_THE_START), 50).await;
     let mut old_leader = writer(cluster, CUT_OFF, &[1]).acks(Acks::Leader).start();
     old_leader.send(200);
@@ -172,7 +172,7 @@ async fn nothing_that_an_old_leader_takes_behind_a_partition_is_heard_and_all_of
     new_leader.flush();
     // Before it heals.
     live.wait_for(200 + 300);
-    let mut late = Crowd::new();
+    let mut late = ReaderGroup::new();
     late.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     late.wait_for(200 + 300);
     assert_still_cut_off(cluster, CUT_OFF);
@@ -200,7 +200,7 @@ async fn readers_of_history_that_believe_an_old_leader_do_not_keep_the_tail_from
     let before = before.finish();
     let gateway = start(&believing(&brokers, BELIEVED));
     gateway.wait_for_partitions(3, SOON);
-    let mut live = Crowd::new();
+    let mut live = ReaderGroup::new();
     live.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     live.wait_for(200);
 
@@ -237,7 +237,7 @@ async fn readers_of_history_that_believe_an_old_leader_are_replaced_though_the_t
     }
     let gateway = start(&believing(&brokers, BEHIND).set("RIVERHEAD_MEMORY__TAIL", "1MiB"));
     gateway.wait_for_partitions(3, SOON);
-    let mut live = Crowd::new();
+    let mut live = ReaderGroup::new();
     live.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     live.wait_for(300);
     let mut proof = cluster.producer(BEHIND).partition(0).start();
@@ -250,7 +250,7 @@ async fn readers_of_history_that_believe_an_old_leader_are_replaced_though_the_t
     new_leader.send(300);
     ledgers.push(new_leader.finish());
     live.wait_for(310 + 300);
-    let mut late = Crowd::new();
+    let mut late = ReaderGroup::new();
     late.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     let began = Instant::now();
     late.wait_for(310 + 300);
@@ -272,7 +272,7 @@ fn by_partition(ledgers: &[Ledger]) -> Vec<Vec<u64>> {
 
 /// A gateway whose clients do not ask again who leads; the tail's alone hears of it, by the looks at the topology. By default
 /// each asks every few seconds, but the broker that it used last: with bad luck the one that was cut off, every time.
-fn believing(cluster: &Cluster, topic: &str) -> Plan {
+fn believing(cluster: &Cluster, topic: &str) -> GatewayPlan {
     let bootstrap = cluster.bootstrap_with_dead_first();
     let bootstrap: Vec<_> = bootstrap.split(',').collect();
     // librdkafka keeps what it knows for three times this, and counts the microseconds of that in 32 bits: no more than 715 s.

@@ -9,7 +9,7 @@ use riverhead_loadtest::{
     stopwatch::{Quantiles, Sent},
 };
 
-use super::crowd::{Crowd, SOON, WARM_UP, ask, lap, noting};
+use super::crowd::{ReaderGroup, SOON, WARM_UP, ask, lap, noting};
 use crate::following::{FROM_THE_START, STREAM, plan, start};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +32,7 @@ async fn three_hundred_live_and_twenty_replaying_clients_outlast_a_throttled_rea
     plan.history_rate = Some(HISTORY_RATE);
     let gateway = start(&plan);
     let sent = Sent::new(100_000, 0);
-    let (mut live, mut replaying) = (Crowd::timed(&sent), Crowd::new());
+    let (mut live, mut replaying) = (ReaderGroup::timed(&sent), ReaderGroup::new());
     live.join(&gateway, &ask(STREAM, ""), 300).await;
     let flow = noting(cluster.producer(TOPIC), 0, &sent).rate(30.0).start().run();
     live.wait_for(WARM_UP);

@@ -13,7 +13,7 @@ use riverhead_loadtest::{
     numbers::{Faults, Got, Truth},
 };
 
-use super::crowd::{Crowd, SOON, ask};
+use super::crowd::{ReaderGroup, SOON, ask};
 use crate::{
     following::{FROM_THE_START, STREAM, follow, heartbeats, numbers, plan, start, take},
     healthz::{until_said, until_state},
@@ -26,7 +26,7 @@ async fn all_clients_outlast_a_stop_of_all_brokers_and_the_backlog_drains_three_
     let cluster = brokers.get();
     cluster.create_topic(TOPIC, 3);
     let gateway = start(&plan(&brokers, &[TOPIC]).set("RIVERHEAD_HTTP__HEARTBEAT", "500ms"));
-    let mut clients = Crowd::new();
+    let mut clients = ReaderGroup::new();
     clients.join(&gateway, &ask(STREAM, FROM_THE_START), 50).await;
     let mut before = cluster.producer(TOPIC).rate(RATE).start();
     before.send(RATE as u64 * 2);
@@ -45,7 +45,7 @@ async fn all_clients_outlast_a_stop_of_all_brokers_and_the_backlog_drains_three_
         .broker_ids()
         .into_iter()
         .for_each(|broker| cluster.spawn(broker));
-    let drained = Drain::of(&clients, before.len(), || after.acknowledged());
+    let drained = BacklogDrain::of(&clients, before.len(), || after.acknowledged());
     cluster
         .broker_ids()
         .into_iter()
@@ -74,8 +74,8 @@ async fn all_clients_outlast_a_stop_of_all_brokers_and_the_backlog_drains_three_
 }
 
 /// Some come who want what comes, and some who want what there is; they stay for the length of the outage.
-async fn come_meanwhile(gateway: &Gateway) -> (Vec<Client>, Crowd) {
-    let mut late = Crowd::new();
+async fn come_meanwhile(gateway: &Gateway) -> (Vec<Client>, ReaderGroup) {
+    let mut late = ReaderGroup::new();
     late.join(gateway, &ask(STREAM, FROM_THE_START), 10).await;
     let mut live = join_all((0..5).map(|_| follow(gateway, "", None))).await;
     let beats = scaled(OUTAGE).as_millis() / 500;
@@ -100,14 +100,14 @@ fn tells(gateway: &Gateway) {
 
 /// How a backlog went.
 #[derive(Debug)]
-struct Drain {
+struct BacklogDrain {
     events: usize,
     took: Duration,
 }
 
-impl Drain {
+impl BacklogDrain {
     /// From the first event that clients get, who have got `before`, until they are where the writer is.
-    fn of(clients: &Crowd, before: usize, written: impl Fn() -> usize) -> Self {
+    fn of(clients: &ReaderGroup, before: usize, written: impl Fn() -> usize) -> Self {
         eventually(SOON, "an event after the outage", || clients.each() > before);
         let (began, first) = (Instant::now(), clients.each());
         let pile = (RATE * scaled(OUTAGE).as_secs_f64()) as usize;

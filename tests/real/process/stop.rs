@@ -3,7 +3,7 @@
 use std::{collections::HashMap, io, process::Command, time::Duration};
 
 use futures_util::future::join_all;
-use riverhead::sse::Message;
+use riverhead::sse::SseMessage;
 use riverhead_brokers::{eventually, scaled, shared};
 use riverhead_loadtest::{
     client::{Ask, Client},
@@ -70,7 +70,7 @@ async fn a_drain_ends_streams_between_events_and_nobody_loses_one() {
 }
 
 /// Reads to the end, which is one that was meant.
-async fn until_ended(first: Message, mut client: Client) -> Vec<Message> {
+async fn until_ended(first: SseMessage, mut client: Client) -> Vec<SseMessage> {
     let mut messages = vec![first];
     let reading = async {
         while let Some(message) = client.next(scaled(SOON)).await {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use riverhead::sse::Message;
+use riverhead::sse::SseMessage;
 use riverhead_brokers::{Cluster, LogRecord, NewTopic, eventually, shared};
 use riverhead_loadtest::gateway::Gateway;
 
@@ -63,7 +63,7 @@ fn compact(brokers: &Cluster) -> Vec<LogRecord> {
     last
 }
 
-async fn resumes_exactly(gateway: &Gateway, cut: &Message, left: &[LogRecord]) {
+async fn resumes_exactly(gateway: &Gateway, cut: &SseMessage, left: &[LogRecord]) {
     let next = entry(id(cut), TOPIC, 0)["offset"].as_i64().expect("an offset");
     let behind = left.iter().filter(|record| record.offset >= next);
     let expected: Vec<_> = behind.filter_map(LogRecord::number).collect();

@@ -1,6 +1,6 @@
 //! Transactions: what is committed arrives, once; markers and what was aborted leave no trace but their offsets.
 
-use riverhead::sse::Message;
+use riverhead::sse::SseMessage;
 use riverhead_brokers::{Acked, Cluster, Producer, RawRecord, shared};
 use riverhead_loadtest::{client::Client, gateway::Gateway};
 
@@ -72,7 +72,7 @@ async fn held_back(
     producer: &mut Producer,
     live: &mut Client,
     earlier: &str,
-) -> Vec<Message> {
+) -> Vec<SseMessage> {
     let before = producer.ledger().len();
     producer.begin();
     producer.send(5);
@@ -92,7 +92,7 @@ async fn held_back(
 }
 
 /// The offset of an id is one past the event's own: never behind a marker that follows it.
-fn ids_name_the_last_record(seen: &[Message], truth: &[Acked]) {
+fn ids_name_the_last_record(seen: &[SseMessage], truth: &[Acked]) {
     for (message, acked) in seen.iter().zip(truth) {
         assert_eq!(
             entry(id(message), TOPIC, 0)["offset"],
@@ -103,7 +103,7 @@ fn ids_name_the_last_record(seen: &[Message], truth: &[Acked]) {
 }
 
 /// Whoever was cut behind any event gets all the later ones, and nothing else.
-async fn cut_behind_each(brokers: &Cluster, gateway: &Gateway, seen: &[Message]) {
+async fn cut_behind_each(brokers: &Cluster, gateway: &Gateway, seen: &[SseMessage]) {
     let mut clients = Vec::new();
     for (place, message) in seen.iter().enumerate() {
         let mut client = follow(gateway, "", Some(id(message))).await;
@@ -119,7 +119,7 @@ async fn cut_behind_each(brokers: &Cluster, gateway: &Gateway, seen: &[Message])
 }
 
 /// One connection for each event.
-async fn step_by_step(gateway: &Gateway, seen: &[Message]) {
+async fn step_by_step(gateway: &Gateway, seen: &[SseMessage]) {
     let mut last = id(&seen[0]).to_owned();
     for expected in &seen[1..] {
         let mut client = follow(gateway, "", Some(&last)).await;
@@ -131,7 +131,7 @@ async fn step_by_step(gateway: &Gateway, seen: &[Message]) {
 }
 
 /// The next `count` events of the numbered topic; those of the other one may come in between.
-async fn numbered(client: &mut Client, count: usize) -> Vec<Message> {
+async fn numbered(client: &mut Client, count: usize) -> Vec<SseMessage> {
     let mut messages = Vec::new();
     while messages.len() < count {
         let message = next(client).await;
@@ -150,7 +150,7 @@ fn beside(brokers: &Cluster, what: &str) {
     });
 }
 
-fn marked(message: &Message) -> &str {
+fn marked(message: &SseMessage) -> &str {
     let mark = message.data.strip_prefix(r#"{"mark":""#);
     mark.and_then(|mark| mark.strip_suffix(r#""}"#))
         .unwrap_or_else(|| panic!("not a mark: {message:?}"))

@@ -5,45 +5,47 @@ use riverhead_loadtest::client::{Ask, Client};
 use serde_json::{Value, json};
 
 use super::{
-    house::{House, SOON, STREAM, now},
+    fixture::{SOON, STREAM, TableFixture, now},
     listener::{Listener, events, gap, runtime},
 };
 
 /// A topic of three partitions, partition `p` led by broker `p + 1`, and the id of a client that has read all of it.
-fn read_by_somebody(topic: &str) -> (House, Value) {
-    let house = House::new(topic, 3);
-    let written: Vec<_> = (0..3).flat_map(|partition| house.write(partition, 50)).collect();
-    let mut first = house.read_from_start(3);
+fn read_by_somebody(topic: &str) -> (TableFixture, Value) {
+    let fixture = TableFixture::new(topic, 3);
+    let written: Vec<_> = (0..3)
+        .flat_map(|partition| fixture.write(partition, 50))
+        .collect();
+    let mut first = fixture.read_from_start(3);
     first.upto(&written);
     assert_eq!(first.heard.len(), 150);
     let id = first.last_id();
-    (house, id)
+    (fixture, id)
 }
 
 /// The leader of partition 1 does not answer from before the gateway's start on, and then it does.
 fn a_leader_is_away(topic: &str, fault: Fault) {
-    let (mut house, id) = read_by_somebody(topic);
-    let missed = [0, 1, 2].map(|partition| house.write(partition, 20));
-    house.brokers.proxy(2).set(fault);
-    house.restart(2);
+    let (mut fixture, id) = read_by_somebody(topic);
+    let missed = [0, 1, 2].map(|partition| fixture.write(partition, 20));
+    fixture.brokers.proxy(2).set(fault);
+    fixture.restart(2);
     let connect = now();
-    let (mut resumed, mut fresh) = (house.resume(&id), house.ask(Ask::new(STREAM)));
+    let (mut resumed, mut fresh) = (fixture.resume(&id), fixture.ask(Ask::new(STREAM)));
     resumed.upto(&missed[0]).upto(&missed[2]);
-    house.write_until_heard(0, &mut fresh);
-    let live = [0, 1, 2].map(|partition| house.write(partition, 20));
+    fixture.write_until_heard(0, &mut fresh);
+    let live = [0, 1, 2].map(|partition| fixture.write(partition, 20));
     for client in [&mut resumed, &mut fresh] {
         client.upto(&live[0]).upto(&live[2]);
     }
     carries_its_own_entry(&resumed, &id[1]);
     let time = fresh.last_id()[1]["timestamp"].clone();
-    carries_its_own_entry(&fresh, &house.entry(1, json!({"timestamp": time})));
+    carries_its_own_entry(&fresh, &fixture.entry(1, json!({"timestamp": time})));
     let time = time.as_i64().expect("a time");
     assert!(
         (connect..=now()).contains(&time),
         "{time} is the time of the connect"
     );
 
-    house.brokers.proxy(2).set(Fault::Pass);
+    fixture.brokers.proxy(2).set(Fault::Pass);
     resumed.upto(&missed[1]).upto(&live[1]);
     fresh.upto(&live[1]);
     let resumes = [&missed[1][..], &live[1]].concat();
@@ -83,19 +85,19 @@ fn a_leader_in_a_black_hole_holds_up_its_own_partition_only_and_costs_nothing() 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_partition_added_later_is_read_from_its_start() {
-    let mut house = House::new("added", 1);
-    let old = house.write(0, 20);
-    let mut live = house.read_from_start(1);
+    let mut fixture = TableFixture::new("added", 1);
+    let old = fixture.write(0, 20);
+    let mut live = fixture.read_from_start(1);
     let id = live.upto(&old).last_id();
-    house.brokers.add_partitions("added", 2);
-    let new = house.write(1, 30);
+    fixture.brokers.add_partitions("added", 2);
+    let new = fixture.write(1, 30);
     live.upto(&new).assert_heard(&[&events(&old), &events(&new)]);
     assert_eq!(live.last_id()[1]["offset"], 30);
     for in_memory in [true, false] {
         if !in_memory {
-            house.restart(2);
+            fixture.restart(2);
         }
-        let mut client = house.resume(&id);
+        let mut client = fixture.resume(&id);
         client.upto(&new).assert_heard(&[&events(&new)]);
     }
 }
@@ -103,24 +105,24 @@ fn a_partition_added_later_is_read_from_its_start() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn who_wants_no_gap_is_answered_by_the_verdict() {
-    let mut house = House::new("verdict", 1);
-    let written = house.write(0, 100);
-    let mut first = house.read_from_start(1);
+    let mut fixture = TableFixture::new("verdict", 1);
+    let written = fixture.write(0, 100);
+    let mut first = fixture.read_from_start(1);
     first.upto(&written);
     let (early, late) = (first.id(written[9]), first.id(written[79]));
-    house.brokers.delete_records("verdict", 0, 50);
-    house.restart(1);
+    fixture.brokers.delete_records("verdict", 0, 50);
+    fixture.restart(1);
 
-    let mut exact = Listener::connect(house.gateway.http, &no_gap(&late));
+    let mut exact = Listener::connect(fixture.gateway.http, &no_gap(&late));
     exact
         .upto(&written[80..])
         .assert_heard(&[&events(&written[80..])]);
-    let (head, problem) = refused(&house, &early, 410);
+    let (head, problem) = refused(&fixture, &early, 410);
     assert!(head.contains("application/json"), "{head}");
-    let told = house.entry(0, json!({"requested": 10, "resumed": 50, "reason": "expired"}));
+    let told = fixture.entry(0, json!({"requested": 10, "resumed": 50, "reason": "expired"}));
     assert_eq!(problem["gap"], told);
     // It says no more than it has to: without the wish the same id goes on.
-    let mut without = house.resume(&early);
+    let mut without = fixture.resume(&early);
     without
         .upto(&written[50..])
         .assert_heard(&[&gap(10, 50, "expired"), &events(&written[50..])]);
@@ -129,15 +131,15 @@ fn who_wants_no_gap_is_answered_by_the_verdict() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn who_wants_no_gap_is_told_when_nobody_knows() {
-    let (mut house, id) = read_by_somebody("no-verdict");
-    house.brokers.proxy(2).set(Fault::Stall);
-    house.restart(2);
-    let (head, problem) = refused(&house, &id, 503);
+    let (mut fixture, id) = read_by_somebody("no-verdict");
+    fixture.brokers.proxy(2).set(Fault::Stall);
+    fixture.restart(2);
+    let (head, problem) = refused(&fixture, &id, 503);
     assert!(head.to_ascii_lowercase().contains("retry-after: 5"), "{head}");
     assert_eq!(problem["status"], 503);
-    house.brokers.proxy(2).set(Fault::Pass);
+    fixture.brokers.proxy(2).set(Fault::Pass);
     let back = eventually(SOON, "a verdict", || {
-        let client = runtime().block_on(Client::connect(house.gateway.http, &no_gap(&id)));
+        let client = runtime().block_on(Client::connect(fixture.gateway.http, &no_gap(&id)));
         client
             .map_err(|error| error.to_string())
             .and_then(|client| match client.status {
@@ -154,24 +156,24 @@ pub(super) fn no_gap(id: &Value) -> Ask {
 }
 
 /// The status and the problem of what such a client is answered, which is no stream.
-pub(super) fn answer(house: &House, id: &Value) -> (u16, Value) {
-    let (status, _, problem) = answered(house, id);
+pub(super) fn answer(fixture: &TableFixture, id: &Value) -> (u16, Value) {
+    let (status, _, problem) = answered(fixture, id);
     (status, problem)
 }
 
 /// The head and the problem of an answer with this status.
-pub(super) fn refused(house: &House, id: &Value, status: u16) -> (String, Value) {
-    let (told, head, problem) = answered(house, id);
+pub(super) fn refused(fixture: &TableFixture, id: &Value, status: u16) -> (String, Value) {
+    let (told, head, problem) = answered(fixture, id);
     assert_eq!(told, status, "{head}");
     (head, problem)
 }
 
-fn answered(house: &House, id: &Value) -> (u16, String, Value) {
+fn answered(fixture: &TableFixture, id: &Value) -> (u16, String, Value) {
     runtime().block_on(async {
         let mut ask = no_gap(id);
         // The client takes the end of the connection for that of the body.
         ask.headers.push("Connection: close".to_owned());
-        let client = Client::connect(house.gateway.http, &ask).await;
+        let client = Client::connect(fixture.gateway.http, &ask).await;
         let client = client.expect("an answer");
         let (status, head) = (client.status, client.head.clone());
         assert_ne!(status, 200, "a stream: {head}");

@@ -7,11 +7,11 @@ use std::{
 
 use serde_json::Value;
 
-use super::house::{House, SOON, STREAM};
+use super::fixture::{SOON, STREAM, TableFixture};
 
 /// The status and the body of the answer to a request with this `Last-Event-ID`, byte for byte.
-fn ask(house: &House, id: &[u8]) -> (u16, String) {
-    let mut socket = TcpStream::connect(house.gateway.http).expect("a connection");
+fn ask(fixture: &TableFixture, id: &[u8]) -> (u16, String) {
+    let mut socket = TcpStream::connect(fixture.gateway.http).expect("a connection");
     socket.set_read_timeout(Some(SOON)).expect("a timeout");
     let start = format!("GET {STREAM} HTTP/1.1\r\nHost: rivers\r\nConnection: close\r\nLast-Event-ID: ");
     let request = [start.as_bytes(), id, b"\r\n\r\n"].concat();
@@ -25,8 +25,8 @@ fn ask(house: &House, id: &[u8]) -> (u16, String) {
 }
 
 /// Refused with this status and a problem of this type, and nobody was asked.
-fn assert_refused(house: &House, id: &[u8], status: u16, r#type: &str) {
-    let (got, body) = ask(house, id);
+fn assert_refused(fixture: &TableFixture, id: &[u8], status: u16, r#type: &str) {
+    let (got, body) = ask(fixture, id);
     let told = String::from_utf8_lossy(&id[..id.len().min(60)]);
     assert_eq!(got, status, "{told}: {body}");
     let problem: Value =
@@ -39,7 +39,7 @@ fn assert_refused(house: &House, id: &[u8], status: u16, r#type: &str) {
 }
 
 /// Streams that were begun, history that was asked for, faults of ours.
-fn assert_untouched(house: &House) {
+fn assert_untouched(fixture: &TableFixture) {
     for metric in [
         "riverhead_streams_started_total",
         "riverhead_history_pages_total",
@@ -47,40 +47,44 @@ fn assert_untouched(house: &House) {
         "riverhead_history_page_joins_total",
         "riverhead_http_panics_total",
     ] {
-        assert_eq!(house.gateway.metric(metric).expect("metrics"), 0.0, "{metric}");
+        assert_eq!(fixture.gateway.metric(metric).expect("metrics"), 0.0, "{metric}");
     }
-    let text = house.gateway.admin("/metrics").expect("metrics");
+    let text = fixture.gateway.admin("/metrics").expect("metrics");
     assert!(text.contains("\nriverhead_http_panics_total 0"), "{text}");
-    assert!(!house.gateway.log().contains("panick"), "{}", house.gateway.log());
+    assert!(
+        !fixture.gateway.log().contains("panick"),
+        "{}",
+        fixture.gateway.log()
+    );
 }
 
 /// A house whose gateway has a history to be asked for.
-fn house(topic: &str) -> House {
-    let mut house = House::new(topic, 1);
-    house.write(0, 100);
-    house.restart(1);
-    house
+fn fixture(topic: &str) -> TableFixture {
+    let mut fixture = TableFixture::new(topic, 1);
+    fixture.write(0, 100);
+    fixture.restart(1);
+    fixture
 }
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn an_id_that_is_too_long_is_refused_and_a_head_that_is_too_large() {
-    let house = house("long");
+    let fixture = fixture("long");
     let entry = |length: usize| {
-        let id = house.id(serde_json::json!({"offset": 7, "more": "x".repeat(length)}));
+        let id = fixture.id(serde_json::json!({"offset": 7, "more": "x".repeat(length)}));
         id.to_string().into_bytes()
     };
-    assert_refused(&house, &entry(20_000), 400, "invalid_last_event_id");
-    assert_refused(&house, &entry(40_000), 431, "headers_too_large");
-    let (status, _) = ask(&house, &entry(100_000));
+    assert_refused(&fixture, &entry(20_000), 400, "invalid_last_event_id");
+    assert_refused(&fixture, &entry(40_000), 431, "headers_too_large");
+    let (status, _) = ask(&fixture, &entry(100_000));
     assert_eq!(status, 431);
-    assert_untouched(&house);
+    assert_untouched(&fixture);
 }
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn rubbish_is_refused_and_reaches_nobody() {
-    let house = house("rubbish");
+    let fixture = fixture("rubbish");
     let words: [&[u8]; 12] = [
         b"7",
         b"null",
@@ -96,30 +100,30 @@ fn rubbish_is_refused_and_reaches_nobody() {
         b"~9AAAAAAAAAAAAAAAA",
     ];
     for id in words {
-        assert_refused(&house, id, 400, "invalid_last_event_id");
+        assert_refused(&fixture, id, 400, "invalid_last_event_id");
     }
     let mut dice = fastrand::Rng::with_seed(7);
     for _ in 0..100 {
         // The first byte is no blank, which would be taken off.
         let bytes = (0..dice.usize(0..300)).map(|_| header_byte(&mut dice));
         let id: Vec<u8> = std::iter::once(b'#').chain(bytes).collect();
-        assert_refused(&house, &id, 400, "invalid_last_event_id");
+        assert_refused(&fixture, &id, 400, "invalid_last_event_id");
         let digits = (0..dice.usize(0..300)).map(|_| dice.choice(*BASE64URL).expect("some"));
         let id: Vec<u8> = b"~1".iter().copied().chain(digits).collect();
-        assert_refused(&house, &id, 400, "invalid_last_event_id");
+        assert_refused(&fixture, &id, 400, "invalid_last_event_id");
     }
-    assert_untouched(&house);
+    assert_untouched(&fixture);
 }
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn bytes_that_no_header_may_hold_are_refused() {
-    let house = house("control");
+    let fixture = fixture("control");
     for byte in (0..b' ').chain([0x7f]).filter(|byte| !b"\t\n\r".contains(byte)) {
-        let (status, body) = ask(&house, &[b'[', byte, b']']);
+        let (status, body) = ask(&fixture, &[b'[', byte, b']']);
         assert_eq!(status, 400, "{byte}: {body}");
     }
-    assert_untouched(&house);
+    assert_untouched(&fixture);
 }
 
 /// A byte that may stand in a header (RFC 9110, section 5.5).

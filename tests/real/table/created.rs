@@ -1,10 +1,10 @@
 //! A topic that does not exist when clients come for it.
 
 use riverhead_brokers::{eventually, shared};
-use riverhead_loadtest::{client::Ask, gateway::Plan};
+use riverhead_loadtest::{client::Ask, gateway::GatewayPlan};
 
 use super::{
-    house::{RIVERHEAD, SOON, STREAM, time_of},
+    fixture::{RIVERHEAD, SOON, STREAM, time_of},
     listener::{Listener, events},
 };
 
@@ -12,7 +12,7 @@ use super::{
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_topic_created_under_waiting_clients_is_delivered_whole() {
     let brokers = shared();
-    let plan = Plan::new(RIVERHEAD, brokers.bootstrap_list(), "stream", &["created"]);
+    let plan = GatewayPlan::new(RIVERHEAD, brokers.bootstrap_list(), "stream", &["created"]);
     let gateway = plan.unlimited().start().expect("the gateway starts");
     let early = Listener::connect(gateway.http, &Ask::new(STREAM));
     eventually(SOON, "a topic that is known to be absent", || {

@@ -1,11 +1,11 @@
 //! Bytes that changed on a broker's disk: what can be read is delivered, and clients are told of the rest.
 
-use riverhead_brokers::{Acked, Fault, NewTopic, Spoil, StoredBatch, eventually, shared};
+use riverhead_brokers::{Acked, Corruption, Fault, NewTopic, StoredBatch, eventually, shared};
 use serde_json::{Value, json};
 
 use super::{
     away::{answer, no_gap, refused},
-    house::{House, SOON},
+    fixture::{SOON, TableFixture},
     listener::{Heard, Listener, events},
 };
 use crate::{checked::check, following::plan, healthz::health};
@@ -13,7 +13,7 @@ use crate::{checked::check, following::plan, healthz::health};
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_byte_changed_in_a_value_costs_its_batch_and_nothing_else() {
-    let damaged = Damaged::new("damaged-payload", Spoil::Payload);
+    let damaged = Damaged::new("damaged-payload", Corruption::Payload);
     assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.last + 1));
     damaged.live();
 }
@@ -21,9 +21,9 @@ fn a_byte_changed_in_a_value_costs_its_batch_and_nothing_else() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn who_wants_no_gap_and_would_begin_with_damage_gets_410() {
-    let mut damaged = Damaged::new("damaged-verdict", Spoil::Payload);
+    let mut damaged = Damaged::new("damaged-verdict", Corruption::Payload);
     damaged.refuses_who_wants_no_gap();
-    damaged.house.restart(1);
+    damaged.fixture.restart(1);
     damaged.refuses_though_nobody_has_found_it();
 }
 
@@ -32,7 +32,12 @@ fn who_wants_no_gap_and_would_begin_with_damage_gets_410() {
 #[ignore = "needs real brokers: ./tests/run"]
 fn damage_at_the_end_of_a_log_is_found_by_the_check() {
     let (brokers, topic) = (shared(), "damaged-last");
-    let spoils = [Spoil::Payload, Spoil::Magic, Spoil::Length, Spoil::Record];
+    let spoils = [
+        Corruption::Payload,
+        Corruption::Magic,
+        Corruption::Length,
+        Corruption::Record,
+    ];
     let leaders: [&[i32]; 5] = [&[1]; 5];
     brokers.create(&NewTopic::with_replicas(topic, &leaders));
     for partition in 0..5 {
@@ -66,7 +71,7 @@ fn damage_at_the_end_of_a_log_is_found_by_the_check() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_byte_changed_in_a_header_costs_its_batch_and_nothing_else() {
-    let damaged = Damaged::new("damaged-header", Spoil::Magic);
+    let damaged = Damaged::new("damaged-header", Corruption::Magic);
     assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.last + 1));
     damaged.live();
 }
@@ -75,7 +80,7 @@ fn a_byte_changed_in_a_header_costs_its_batch_and_nothing_else() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_byte_changed_in_a_length_costs_what_the_broker_cannot_find() {
-    let damaged = Damaged::new("damaged-length", Spoil::Length);
+    let damaged = Damaged::new("damaged-length", Corruption::Length);
     let (from, to) = damaged.replayed;
     assert_eq!(from, damaged.batch.first);
     assert!(to > damaged.batch.last, "{from}..{to}");
@@ -85,15 +90,15 @@ fn a_byte_changed_in_a_length_costs_what_the_broker_cannot_find() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_record_that_does_not_parse_costs_that_record() {
-    let damaged = Damaged::new("damaged-record", Spoil::Record);
+    let damaged = Damaged::new("damaged-record", Corruption::Record);
     assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.first + 1));
     damaged.live();
 }
 
 /// A topic with a damaged batch, and what a replay of it was told.
 struct Damaged {
-    house: House,
-    spoil: Spoil,
+    fixture: TableFixture,
+    spoil: Corruption,
     written: Vec<Acked>,
     batch: StoredBatch,
     replayed: (i64, i64),
@@ -101,7 +106,7 @@ struct Damaged {
 
 impl Damaged {
     /// Replays a topic, one of whose batches was spoiled, in a process that has nothing of it in memory; and once more.
-    fn new(topic: &str, spoil: Spoil) -> Self {
+    fn new(topic: &str, spoil: Corruption) -> Self {
         let brokers = shared();
         brokers.create(&NewTopic::with_replicas(topic, &[&[1]]));
         let mut producer = brokers.producer(topic).record_bytes(400).start();
@@ -114,9 +119,9 @@ impl Damaged {
         let segment = brokers.segment(1, topic, 0);
         let batch = middle(&segment.batches(0));
         segment.spoil(batch, spoil);
-        let house = House::over(brokers, topic, 1);
+        let fixture = TableFixture::over(brokers, topic, 1);
         let mut damaged = Self {
-            house,
+            fixture,
             spoil,
             written,
             batch,
@@ -133,17 +138,17 @@ impl Damaged {
 
     /// What a client gets that reads from the start: everything but one range, of which it is told in its place.
     fn replay(&self) -> (i64, i64) {
-        let mut client = self.house.read_from_start(1);
+        let mut client = self.fixture.read_from_start(1);
         client.upto(&self.written[self.written.len() - 1..]);
         range(&client.heard, &self.written, 0)
     }
 
     /// Spoils a batch before the live tail has read it: a client that is live is told, and goes on.
     fn live(&self) {
-        let (brokers, topic) = (&self.house.brokers, &self.house.topic);
+        let (brokers, topic) = (&self.fixture.brokers, &self.fixture.topic);
         let segment = brokers.segment(1, topic, 0);
         let end = segment.end();
-        let mut client = self.house.read_from_start(1);
+        let mut client = self.fixture.read_from_start(1);
         client.upto(&self.written[self.written.len() - 1..]);
         let heard = client.heard.len();
         brokers.proxy(1).set(Fault::Stall);
@@ -166,16 +171,16 @@ impl Damaged {
 
     /// A client that wants no gap, and would begin with this one: by its own id, and by an offset alone.
     fn refuses_who_wants_no_gap(&self) {
-        let (house, (from, to)) = (&self.house, self.replayed);
+        let (fixture, (from, to)) = (&self.fixture, self.replayed);
         let gap = json!({"requested": from, "resumed": to, "reason": "unreadable"});
-        for id in [self.id_before(), house.id(json!({"offset": from}))] {
-            let (_, problem) = refused(house, &id, 410);
-            assert_eq!(problem["gap"], house.entry(0, gap.clone()));
+        for id in [self.id_before(), fixture.id(json!({"offset": from}))] {
+            let (_, problem) = refused(fixture, &id, 410);
+            assert_eq!(problem["gap"], fixture.entry(0, gap.clone()));
         }
         // One more record can be read before it: that is delivered, and the stream ends at the gap.
         let mut near = Listener::connect(
-            house.gateway.http,
-            &no_gap(&house.id(json!({"offset": from - 1}))),
+            fixture.gateway.http,
+            &no_gap(&fixture.id(json!({"offset": from - 1}))),
         );
         near.upto_gap();
         let told = Heard::Gap(0, Some(from), Some(to), "unreadable".to_owned());
@@ -187,9 +192,9 @@ impl Damaged {
 
     /// In a process that has not read there: while the place is looked at there is no verdict.
     fn refuses_though_nobody_has_found_it(&self) {
-        let house = &self.house;
+        let fixture = &self.fixture;
         let id = self.id_before();
-        let problem = eventually(SOON, "a verdict", || match answer(house, &id) {
+        let problem = eventually(SOON, "a verdict", || match answer(fixture, &id) {
             (410, problem) => Ok(problem),
             (status, problem) => {
                 assert_eq!(status, 503, "{problem}");
@@ -201,7 +206,7 @@ impl Damaged {
 
     /// The id of a client that has read all before the damage.
     fn id_before(&self) -> Value {
-        let mut client = self.house.read_from_start(1);
+        let mut client = self.fixture.read_from_start(1);
         client.upto(self.before());
         client.id(self.before()[self.before().len() - 1])
     }
@@ -215,11 +220,11 @@ impl Damaged {
     fn is_told(&self, ranges: &[(i64, i64)]) {
         let lost: i64 = ranges.iter().map(|(from, to)| to - from).sum();
         assert_eq!(
-            self.house.gateway.metric(UNREADABLE).expect("a metric"),
+            self.fixture.gateway.metric(UNREADABLE).expect("a metric"),
             lost as f64
         );
         eventually(SOON, "health that names the offsets", || {
-            let health = health(&self.house.gateway);
+            let health = health(&self.fixture.gateway);
             let partition = &health["clusters"][0]["partitions"][0];
             let reason = partition["reason"].as_str().unwrap_or_default();
             let named = ranges

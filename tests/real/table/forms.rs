@@ -6,24 +6,24 @@ use riverhead_loadtest::client::Ask;
 use serde_json::{Value, json};
 
 use super::{
-    house::{House, STREAM, gateway, now, time_of},
+    fixture::{STREAM, TableFixture, gateway, now, time_of},
     listener::{Listener, events, gap},
 };
 
 /// A hundred records, each with a timestamp of its own, in the gateway's memory and then not; each time the check is told
 /// of them.
-fn a_hundred_records(topic: &str, check: impl Fn(&House, &[Acked])) {
-    let mut house = House::new(topic, 1);
-    let written = house.write_spaced(0, 100);
-    house.read_from_start(1).upto(&written);
-    check(&house, &written);
-    house.restart(1);
-    check(&house, &written);
+fn a_hundred_records(topic: &str, check: impl Fn(&TableFixture, &[Acked])) {
+    let mut fixture = TableFixture::new(topic, 1);
+    let written = fixture.write_spaced(0, 100);
+    fixture.read_from_start(1).upto(&written);
+    check(&fixture, &written);
+    fixture.restart(1);
+    check(&fixture, &written);
 }
 
 /// What a client with this id hears, up to the end of these records.
-fn resumed(house: &House, fields: Value, rest: &[Acked]) -> Listener {
-    let mut client = house.resume(&house.id(fields));
+fn resumed(fixture: &TableFixture, fields: Value, rest: &[Acked]) -> Listener {
+    let mut client = fixture.resume(&fixture.id(fields));
     client.upto(rest);
     client
 }
@@ -31,15 +31,15 @@ fn resumed(house: &House, fields: Value, rest: &[Acked]) -> Listener {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn only_a_timestamp_is_from_that_time_on_and_never_a_gap() {
-    a_hundred_records("since", |house, written| {
+    a_hundred_records("since", |fixture, written| {
         for (time, from) in [
             (time_of(written[70].n), 70),
             (time_of(written[70].n) + 1, 71),
             (time_of(written[0].n) - 1000, 0),
         ] {
-            let client = resumed(house, json!({"timestamp": time}), &written[from..]);
+            let client = resumed(fixture, json!({"timestamp": time}), &written[from..]);
             client.assert_heard(&[&events(&written[from..])]);
-            let mut client = house.ask(Ask::new(format!("{STREAM}?since={time}")));
+            let mut client = fixture.ask(Ask::new(format!("{STREAM}?since={time}")));
             client
                 .upto(&written[from..])
                 .assert_heard(&[&events(&written[from..])]);
@@ -50,18 +50,18 @@ fn only_a_timestamp_is_from_that_time_on_and_never_a_gap() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_time_to_come_is_the_end() {
-    let house = House::new("to-come", 1);
-    house.write_spaced(0, 100);
-    let mut client = house.resume(&house.id(json!({"timestamp": now() + 3_600_000})));
-    house.write_until_heard(0, &mut client);
+    let fixture = TableFixture::new("to-come", 1);
+    fixture.write_spaced(0, 100);
+    let mut client = fixture.resume(&fixture.id(json!({"timestamp": now() + 3_600_000})));
+    fixture.write_until_heard(0, &mut client);
 }
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn only_an_offset_is_exact_in_range() {
-    a_hundred_records("offset", |house, written| {
+    a_hundred_records("offset", |fixture, written| {
         for (offset, from) in [(-2, 0), (0, 0), (41, 41), (99, 99)] {
-            let client = resumed(house, json!({"offset": offset}), &written[from..]);
+            let client = resumed(fixture, json!({"offset": offset}), &written[from..]);
             client.assert_heard(&[&events(&written[from..])]);
         }
     });
@@ -70,13 +70,13 @@ fn only_an_offset_is_exact_in_range() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn minus_one_bare_names_and_an_empty_header_are_from_now_on() {
-    let mut house = House::new("now", 2);
-    house.write(0, 10);
-    house.write(1, 10);
-    let name = house.topic.clone();
+    let mut fixture = TableFixture::new("now", 2);
+    fixture.write(0, 10);
+    fixture.write(1, 10);
+    let name = fixture.topic.clone();
     let minus_one = json!([
-        house.entry(0, json!({"offset": -1})),
-        house.entry(1, json!({"offset": -1}))
+        fixture.entry(0, json!({"offset": -1})),
+        fixture.entry(1, json!({"offset": -1}))
     ]);
     let ids = [
         minus_one.to_string(),
@@ -87,11 +87,11 @@ fn minus_one_bare_names_and_an_empty_header_are_from_now_on() {
     ];
     for in_memory in [true, false] {
         if !in_memory {
-            house.restart(2);
+            fixture.restart(2);
         }
         for id in &ids {
-            let mut client = house.ask(Ask::new(STREAM).resume(Some(id.clone())));
-            house.write_until_heard(1, &mut client);
+            let mut client = fixture.ask(Ask::new(STREAM).resume(Some(id.clone())));
+            fixture.write_until_heard(1, &mut client);
         }
     }
 }
@@ -99,11 +99,11 @@ fn minus_one_bare_names_and_an_empty_header_are_from_now_on() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn without_a_log_the_timestamp_is_the_proof() {
-    a_hundred_records("proof", |house, written| {
+    a_hundred_records("proof", |fixture, written| {
         let good = json!({"offset": 40, "timestamp": time_of(written[39].n)});
-        resumed(house, good, &written[40..]).assert_heard(&[&events(&written[40..])]);
+        resumed(fixture, good, &written[40..]).assert_heard(&[&events(&written[40..])]);
         let bad = json!({"offset": 40, "timestamp": time_of(written[70].n)});
-        resumed(house, bad, &written[70..])
+        resumed(fixture, bad, &written[70..])
             .assert_heard(&[&gap(40, 70, "unproven"), &events(&written[70..])]);
     });
 }
@@ -112,16 +112,16 @@ fn without_a_log_the_timestamp_is_the_proof() {
 #[ignore = "needs real brokers: ./tests/run"]
 fn an_id_of_another_cluster_goes_by_its_timestamp_and_without_one_from_the_end() {
     let foreign = LogTag::new("elsewhere", &[0; 16]).to_string() + ".3";
-    a_hundred_records("foreign", |house, written| {
+    a_hundred_records("foreign", |fixture, written| {
         let timed = json!({"offset": 70_000, "timestamp": time_of(written[70].n), "log": foreign});
-        resumed(house, timed, &written[70..])
+        resumed(fixture, timed, &written[70..])
             .assert_heard(&[&gap(70_000, 70, "other_cluster"), &events(&written[70..])]);
     });
-    let house = House::new("foreign-untimed", 1);
-    house.write(0, 100);
-    let mut client = house.resume(&house.id(json!({"offset": 7, "log": foreign})));
+    let fixture = TableFixture::new("foreign-untimed", 1);
+    fixture.write(0, 100);
+    let mut client = fixture.resume(&fixture.id(json!({"offset": 7, "log": foreign})));
     client.upto_gap();
-    let written = house.write(0, 5);
+    let written = fixture.write(0, 5);
     client
         .upto(&written)
         .assert_heard(&[&gap(7, 100, "other_cluster"), &events(&written)]);
@@ -130,20 +130,23 @@ fn an_id_of_another_cluster_goes_by_its_timestamp_and_without_one_from_the_end()
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_topic_that_the_id_lacks_starts_at_the_newest_time_of_the_id() {
-    let mut house = House::new("known", 1);
-    house.brokers.create_topic("lacked", 1);
-    let known = house.write_spaced(0, 10);
-    let id = house.read_from_start(1).upto(&known).id(known[9]);
-    house.topic = "lacked".to_owned();
+    let mut fixture = TableFixture::new("known", 1);
+    fixture.brokers.create_topic("lacked", 1);
+    let known = fixture.write_spaced(0, 10);
+    let id = fixture.read_from_start(1).upto(&known).id(known[9]);
+    fixture.topic = "lacked".to_owned();
     // Numbers, and with them times, go on: these are newer than what the id has seen, the clock's newer still.
-    let lacked = house.write_spaced(0, 10);
-    house.gateway = gateway(&house.brokers, &["known", "lacked"], 2);
-    house.resume(&id).upto(&lacked).assert_heard(&[&events(&lacked)]);
+    let lacked = fixture.write_spaced(0, 10);
+    fixture.gateway = gateway(&fixture.brokers, &["known", "lacked"], 2);
+    fixture
+        .resume(&id)
+        .upto(&lacked)
+        .assert_heard(&[&events(&lacked)]);
     let mut id_without_a_time = id.clone();
     id_without_a_time[0]
         .as_object_mut()
         .expect("an entry")
         .remove("timestamp");
-    let mut client = house.resume(&id_without_a_time);
-    house.write_until_heard(0, &mut client);
+    let mut client = fixture.resume(&id_without_a_time);
+    fixture.write_until_heard(0, &mut client);
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use riverhead::sse::Message;
+use riverhead::sse::SseMessage;
 use riverhead_brokers::{Acked, scaled};
 use riverhead_loadtest::{
     client::{Ask, Client},
@@ -16,7 +16,7 @@ use riverhead_loadtest::{
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::house::SOON;
+use super::fixture::SOON;
 
 /// Something that a client heard.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,7 +93,7 @@ impl Listener {
         }
     }
 
-    fn take(&mut self, message: Message) {
+    fn take(&mut self, message: SseMessage) {
         if message.event == "gap" {
             assert_eq!(message.id, None, "the client's last id stays true");
             self.heard.push(gap_of(&message.data));

@@ -5,10 +5,10 @@ mod away;
 mod bad;
 mod created;
 mod damaged;
+mod fixture;
 mod forms;
-mod house;
 mod listener;
 mod replaced;
 mod same;
 
-pub(crate) use house::now;
+pub(crate) use fixture::now;

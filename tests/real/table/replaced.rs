@@ -4,34 +4,34 @@ use riverhead_brokers::{Replacement, Truncation, shared};
 use serde_json::json;
 
 use super::{
-    house::House,
+    fixture::TableFixture,
     listener::{Heard, events, gap},
 };
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn an_expired_id_goes_on_at_the_log_start_and_is_told() {
-    let mut house = House::new("expired", 1);
-    let written = house.write(0, 500);
-    let mut first = house.read_from_start(1);
+    let mut fixture = TableFixture::new("expired", 1);
+    let written = fixture.write(0, 500);
+    let mut first = fixture.read_from_start(1);
     let ids: Vec<_> = {
         first.upto(&written);
         [9, 298, 299, 300].map(|at| first.id(written[at])).into()
     };
-    house.brokers.delete_records("expired", 0, 300);
-    house.restart(1);
+    fixture.brokers.delete_records("expired", 0, 300);
+    fixture.restart(1);
     let rest = &written[300..];
     for (id, requested) in [(&ids[0], 10), (&ids[1], 299)] {
-        let mut client = house.resume(id);
+        let mut client = fixture.resume(id);
         client
             .upto(rest)
             .assert_heard(&[&gap(requested, 300, "expired"), &events(rest)]);
     }
-    let mut client = house.resume(&ids[2]);
+    let mut client = fixture.resume(&ids[2]);
     client.upto(rest).assert_heard(&[&events(rest)]);
-    let mut client = house.resume(&ids[3]);
+    let mut client = fixture.resume(&ids[3]);
     client.upto(&rest[1..]).assert_heard(&[&events(&rest[1..])]);
-    let mut client = house.resume(&house.id(json!({"offset": 10})));
+    let mut client = fixture.resume(&fixture.id(json!({"offset": 10})));
     client
         .upto(rest)
         .assert_heard(&[&gap(10, 300, "expired"), &events(rest)]);
@@ -40,21 +40,21 @@ fn an_expired_id_goes_on_at_the_log_start_and_is_told() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn an_id_ahead_of_its_own_log_waits_and_others_flow() {
-    let mut house = House::new("ahead", 2);
-    let (zero, one) = (house.write(0, 100), house.write(1, 100));
-    let mut first = house.read_from_start(2);
+    let mut fixture = TableFixture::new("ahead", 2);
+    let (zero, one) = (fixture.write(0, 100), fixture.write(1, 100));
+    let mut first = fixture.read_from_start(2);
     first.upto(&zero).upto(&one);
     let mut id = first.last_id();
     assert_eq!(id[0]["offset"], 100);
     id[0]["offset"] = json!(103);
     for in_memory in [true, false] {
         if !in_memory {
-            house.restart(2);
+            fixture.restart(2);
         }
-        let mut client = house.resume(&id);
-        let flows = house.write(1, 10);
+        let mut client = fixture.resume(&id);
+        let flows = fixture.write(1, 10);
         client.upto(&flows);
-        let comes = house.write(0, 5);
+        let comes = fixture.write(0, 5);
         client.upto(&comes[3..]);
         client.assert_heard(&[&events(&flows), &events(&comes[3..])]);
         id = client.last_id();
@@ -65,17 +65,17 @@ fn an_id_ahead_of_its_own_log_waits_and_others_flow() {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn an_unproven_offset_past_the_end_goes_on_at_the_end_and_is_told() {
-    let house = House::new("past-end", 1);
-    let written = house.write(0, 100);
-    let mut first = house.read_from_start(1);
+    let fixture = TableFixture::new("past-end", 1);
+    let written = fixture.write(0, 100);
+    let mut first = fixture.read_from_start(1);
     let id = first.upto(&written).id(written[99]);
     let log = id[0]["log"].as_str().expect("a log");
     let (tag, _) = log.rsplit_once('.').expect("an epoch");
     let mut end = 100;
     for fields in [json!({"offset": 9_999}), json!({"offset": 9_999, "log": tag})] {
-        let mut client = house.resume(&house.id(fields));
+        let mut client = fixture.resume(&fixture.id(fields));
         client.upto_gap();
-        let written = house.write(0, 5);
+        let written = fixture.write(0, 5);
         client
             .upto(&written)
             .assert_heard(&[&gap(9_999, end, "past_end"), &events(&written)]);
@@ -97,13 +97,13 @@ fn a_recreated_topic_that_is_longer_is_read_from_its_start() {
 
 /// Both of a client that is connected all the time, and of one that comes back.
 fn recreated(topic: &str, records: u64) {
-    let mut house = House::new(topic, 1);
-    let old = house.write(0, 500);
-    let mut live = house.read_from_start(1);
+    let mut fixture = TableFixture::new(topic, 1);
+    let old = fixture.write(0, 500);
+    let mut live = fixture.read_from_start(1);
     let id = live.upto(&old).id(old[499]);
-    house.brokers.delete_topic(topic);
-    house.brokers.create_topic(topic, 1);
-    let new = house.write(0, records);
+    fixture.brokers.delete_topic(topic);
+    fixture.brokers.create_topic(topic, 1);
+    let new = fixture.write(0, records);
     live.upto_gap();
     let at = live.heard.len() - 1;
     let (before, told) = (live.heard[..at].to_vec(), live.heard[at].clone());
@@ -118,9 +118,9 @@ fn recreated(topic: &str, records: u64) {
     live.upto(&new).assert_heard(&[&events(&new)]);
     for in_memory in [true, false] {
         if !in_memory {
-            house.restart(1);
+            fixture.restart(1);
         }
-        let mut client = house.resume(&id);
+        let mut client = fixture.resume(&id);
         client
             .upto(&new)
             .assert_heard(&[&gap(500, 0, "recreated"), &events(&new)]);
@@ -130,16 +130,16 @@ fn recreated(topic: &str, records: u64) {
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_partition_that_the_recreated_topic_lacks_is_told() {
-    let house = House::new("recreated-narrower", 2);
-    let old = [0, 1].map(|partition| house.write(partition, 20));
-    let mut live = house.read_from_start(2);
+    let fixture = TableFixture::new("recreated-narrower", 2);
+    let old = [0, 1].map(|partition| fixture.write(partition, 20));
+    let mut live = fixture.read_from_start(2);
     let id = live.upto(&old[0]).upto(&old[1]).last_id();
     live.heard.clear();
-    house.brokers.delete_topic("recreated-narrower");
-    house.brokers.create_topic("recreated-narrower", 1);
-    let new = house.write(0, 10);
+    fixture.brokers.delete_topic("recreated-narrower");
+    fixture.brokers.create_topic("recreated-narrower", 1);
+    let new = fixture.write(0, 10);
     let gone = Heard::Gap(1, Some(20), None, "partition_gone".to_owned());
-    for client in [&mut live, &mut house.resume(&id)] {
+    for client in [&mut live, &mut fixture.resume(&id)] {
         client.upto(&new);
         assert_eq!(client.heard_of(&new), events(&new));
         client.heard.retain(|heard| matches!(heard, Heard::Gap(..)));
@@ -164,15 +164,15 @@ fn a_truncated_log_that_is_longer_goes_on_at_the_first_record_of_the_newer_epoch
 fn truncated(topic: &str, replacement: Replacement) {
     let brokers = shared();
     let truncation = Truncation::prepare(brokers.get(), topic);
-    let mut house = House::over(brokers, topic, 1);
+    let mut fixture = TableFixture::over(brokers, topic, 1);
     let (kept, lost) = (truncation.kept.clone(), truncation.lost.clone());
-    let mut live = house.read_from_start(1);
+    let mut live = fixture.read_from_start(1);
     live.upto(&lost);
     let mut new = truncation.finish(replacement);
     live.upto_gap();
-    let mut behind = house.resume(&live.id(lost[499]));
+    let mut behind = fixture.resume(&live.id(lost[499]));
     behind.upto_gap();
-    new.extend(house.write(0, 3));
+    new.extend(fixture.write(0, 3));
     live.upto(&new).assert_heard(&[
         &events(&kept),
         &events(&lost),
@@ -184,21 +184,21 @@ fn truncated(topic: &str, replacement: Replacement) {
         .assert_heard(&[&gap(600, 100, "truncated"), &events(&new)]);
     for again in [false, true] {
         if again {
-            house.restart(1);
+            fixture.restart(1);
         }
         for (record, requested) in [(lost[0], 101), (lost[249], 350), (lost[499], 600)] {
-            let mut client = house.resume(&live.id(record));
+            let mut client = fixture.resume(&live.id(record));
             client
                 .upto(&new)
                 .assert_heard(&[&gap(requested, 100, "truncated"), &events(&new)]);
         }
         for at in [49, 99] {
-            let mut client = house.resume(&live.id(kept[at]));
+            let mut client = fixture.resume(&live.id(kept[at]));
             client
                 .upto(&new)
                 .assert_heard(&[&events(&kept[at + 1..]), &events(&new)]);
         }
-        let mut client = house.resume(&live.id(new[0]));
+        let mut client = fixture.resume(&live.id(new[0]));
         client.upto(&new[1..]).assert_heard(&[&events(&new[1..])]);
     }
 }

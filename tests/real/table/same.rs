@@ -4,49 +4,51 @@ use riverhead_loadtest::client::Ask;
 use serde_json::{Value, json};
 
 use super::{
-    house::{House, STREAM},
+    fixture::{STREAM, TableFixture},
     listener::events,
 };
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn an_id_of_this_log_and_epoch_goes_on_with_exactly_the_next_event() {
-    let mut house = House::new("same", 1);
-    let written = house.write(0, 500);
-    let mut first = house.read_from_start(1);
+    let mut fixture = TableFixture::new("same", 1);
+    let written = fixture.write(0, 500);
+    let mut first = fixture.read_from_start(1);
     first.upto(&written).assert_heard(&[&events(&written)]);
     for in_memory in [true, false] {
         if !in_memory {
-            house.restart(1);
+            fixture.restart(1);
         }
         for at in [0, 1, 233, 498] {
-            let mut client = house.resume(&first.id(written[at]));
+            let mut client = fixture.resume(&first.id(written[at]));
             client
                 .upto(&written[at + 1..])
                 .assert_heard(&[&events(&written[at + 1..])]);
         }
     }
-    let mut client = house.resume(&first.id(written[499]));
-    house.write_until_heard(0, &mut client);
+    let mut client = fixture.resume(&first.id(written[499]));
+    fixture.write_until_heard(0, &mut client);
 }
 
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn a_compact_id_goes_on_with_exactly_the_next_event() {
-    let mut house = House::new("compact", 3);
-    let written: Vec<_> = (0..3).flat_map(|partition| house.write(partition, 50)).collect();
-    let compact = |house: &House, id: &str| {
+    let mut fixture = TableFixture::new("compact", 3);
+    let written: Vec<_> = (0..3)
+        .flat_map(|partition| fixture.write(partition, 50))
+        .collect();
+    let compact = |fixture: &TableFixture, id: &str| {
         let ask = Ask::new(format!("{STREAM}?id=compact"));
-        house.ask(ask.resume(Some(id.to_owned())))
+        fixture.ask(ask.resume(Some(id.to_owned())))
     };
-    let entries = (0..3).map(|partition| house.entry(partition, json!({"offset": -2})));
-    let mut first = compact(&house, &entries.collect::<Value>().to_string());
+    let entries = (0..3).map(|partition| fixture.entry(partition, json!({"offset": -2})));
+    let mut first = compact(&fixture, &entries.collect::<Value>().to_string());
     first.upto(&written);
     let heard = first.numbers();
     assert_eq!(heard.len(), 150, "{heard:?}");
     for in_memory in [true, false] {
         if !in_memory {
-            house.restart(3);
+            fixture.restart(3);
         }
         for at in [0, 49, 50, 148] {
             let id = first.text_id(heard[at]);
@@ -57,7 +59,7 @@ fn a_compact_id_goes_on_with_exactly_the_next_event() {
                 .filter(|record| !seen.contains(&record.n))
                 .copied()
                 .collect();
-            let mut client = compact(&house, id);
+            let mut client = compact(&fixture, id);
             client.upto(&rest);
             assert_eq!(client.heard.len(), rest.len(), "behind {id}: {:?}", client.heard);
         }

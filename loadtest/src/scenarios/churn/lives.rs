@@ -10,13 +10,13 @@ use std::{
 
 use crate::{
     ask::Ask,
-    crowd::{Hall, address},
+    crowd::{ClientPool, address},
     numbers::Faults,
 };
 
 /// All clients, and when each does what next.
-pub(super) struct Lives {
-    hall: Hall,
+pub(super) struct ClientChurn {
+    pool: ClientPool,
     addresses: usize,
     /// Places where nobody is.
     free: Vec<usize>,
@@ -47,11 +47,11 @@ enum Next {
     Leave,
 }
 
-impl Lives {
-    pub(super) fn new(hall: Hall, per_second: f64, addresses: usize) -> Self {
+impl ClientChurn {
+    pub(super) fn new(pool: ClientPool, per_second: f64, addresses: usize) -> Self {
         Self {
-            free: (0..hall.len()).rev().collect(),
-            hall,
+            free: (0..pool.len()).rev().collect(),
+            pool,
             addresses,
             plans: BinaryHeap::new(),
             began: Instant::now(),
@@ -76,47 +76,47 @@ impl Lives {
         while self.connects < due
             && let Some(client) = self.free.pop()
         {
-            self.hall.forget(client);
+            self.pool.forget(client);
             self.come(client)?;
             self.plan_life(client);
         }
-        self.hall.poll(TURN)?;
+        self.pool.poll(TURN)?;
         // They are counted; their places are free when their time is over.
-        self.hall.gone.clear();
+        self.pool.gone.clear();
         Ok(())
     }
 
     pub(super) fn all_leave(&mut self) {
-        (0..self.hall.len()).for_each(|client| self.hall.leave(client));
+        (0..self.pool.len()).for_each(|client| self.pool.leave(client));
     }
 
     pub(super) fn here(&self) -> u64 {
-        self.hall.tally.here.load(Relaxed)
+        self.pool.tally.here.load(Relaxed)
     }
 
     /// Streams that ended without being left, and connections that got none.
     pub(super) fn ended(&self) -> u64 {
-        self.hall.tally.gone()
+        self.pool.tally.gone()
     }
 
     pub(super) fn gaps(&self) -> u64 {
-        self.hall.tally.gaps.load(Relaxed)
+        self.pool.tally.gaps.load(Relaxed)
     }
 
     pub(super) fn delivered(&self) -> u64 {
-        self.hall.tally.judged_events.load(Relaxed)
+        self.pool.tally.judged_events.load(Relaxed)
     }
 
     pub(super) fn faults(&self) -> Faults {
-        self.hall.faults()
+        self.pool.faults()
     }
 
     fn come(&mut self, client: usize) -> io::Result<()> {
         self.connects += 1;
-        let mut ask = Ask::new("/v2/stream/numbers").resume(self.hall.last_id(client));
+        let mut ask = Ask::new("/v2/stream/numbers").resume(self.pool.last_id(client));
         ask.from = Some(address(client, self.addresses));
         ask.receive_buffer = Some(RECEIVE_BUFFER);
-        self.hall.come(client, &ask)
+        self.pool.come(client, &ask)
     }
 
     /// Half read and leave; of the others some lag first, some are cut first.
@@ -144,11 +144,11 @@ impl Lives {
         match next {
             Next::Lag => {
                 self.lags += 1;
-                self.hall.set_reading(client, false)
+                self.pool.set_reading(client, false)
             }
-            Next::Wake => self.hall.set_reading(client, true),
+            Next::Wake => self.pool.set_reading(client, true),
             Next::Cut => {
-                self.hall.leave(client);
+                self.pool.leave(client);
                 Ok(())
             }
             Next::Return => {
@@ -157,8 +157,8 @@ impl Lives {
             }
             Next::Leave => {
                 // Who has got nothing yet came when nothing was written, or is told by `ended`.
-                self.behind += u64::from(self.hall.is_behind(client, end));
-                self.hall.leave(client);
+                self.behind += u64::from(self.pool.is_behind(client, end));
+                self.pool.leave(client);
                 self.free.push(client);
                 Ok(())
             }

@@ -3,7 +3,7 @@
 mod lives;
 mod report;
 
-pub use report::{Report, Sample};
+pub use report::{ChurnSample, Report};
 
 use std::{
     io,
@@ -14,11 +14,11 @@ use std::{
 
 use riverhead_brokers::Cluster;
 
-use self::lives::Lives;
+use self::lives::ClientChurn;
 use super::{DETERMINED, raise_descriptors};
 use crate::{
-    crowd::{Hall, Plan as CrowdPlan},
-    gateway::{Gateway, Plan},
+    crowd::{ClientPool, LoadPlan},
+    gateway::{Gateway, GatewayPlan},
     progress::Progress,
     server::PARTITIONS,
     writer::{Writer, producer},
@@ -57,8 +57,8 @@ impl Churn {
         let writer = Writer::start(producer(cluster, topic, self.record_bytes, None), 0, self.rate);
         // Those who are here at a time: a life is ten seconds long, and longer for some.
         let places = (self.connects * MOST_LIFE) as usize + 1;
-        let hall = Hall::new(
-            CrowdPlan {
+        let pool = ClientPool::new(
+            LoadPlan {
                 server: gateway.http,
                 clients: places,
                 partitions: PARTITIONS,
@@ -68,7 +68,7 @@ impl Churn {
             None,
         )?;
         let before = gateway.process().descriptors()?;
-        let mut lives = Lives::new(hall, self.connects, self.addresses);
+        let mut lives = ClientChurn::new(pool, self.connects, self.addresses);
         let samples = self.live(&mut lives, &gateway, &writer)?;
         self.progress.say("everybody leaves");
         lives.all_leave();
@@ -90,7 +90,7 @@ impl Churn {
     }
 
     fn gateway(&self, cluster: &Cluster, topic: &str) -> io::Result<Gateway> {
-        let mut plan = Plan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic])
+        let mut plan = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic])
             .unlimited()
             .set("RIVERHEAD_LOG__LEVEL", "warn")
             // Every connect is a request, and there are more of them than anybody else makes.
@@ -106,7 +106,12 @@ impl Churn {
         Ok(gateway)
     }
 
-    fn live(&self, lives: &mut Lives, gateway: &Gateway, writer: &Writer) -> io::Result<Vec<Sample>> {
+    fn live(
+        &self,
+        lives: &mut ClientChurn,
+        gateway: &Gateway,
+        writer: &Writer,
+    ) -> io::Result<Vec<ChurnSample>> {
         let (began, every) = (
             Instant::now(),
             (self.duration / SAMPLES).max(Duration::from_secs(1)),
@@ -119,7 +124,7 @@ impl Churn {
             lives.turn(end)?;
             if began.elapsed() >= due {
                 due += every;
-                samples.push(Sample::take(began, gateway, lives.here())?);
+                samples.push(ChurnSample::take(began, gateway, lives.here())?);
                 if samples.len().is_multiple_of(SAMPLES as usize / 24) {
                     self.tell(lives, &samples);
                 }
@@ -128,7 +133,7 @@ impl Churn {
         Ok(samples)
     }
 
-    fn tell(&self, lives: &Lives, samples: &[Sample]) {
+    fn tell(&self, lives: &ClientChurn, samples: &[ChurnSample]) {
         if let Some(sample) = samples.last() {
             self.progress.say(format_args!(
                 "{} connects, {} here, {:.1} MB, {} descriptors, {}",

@@ -34,7 +34,7 @@ pub struct Report {
     /// The gateway's descriptors before the first client and after the last.
     pub descriptors: (u64, u64),
     /// Over time.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<ChurnSample>,
     /// The gateway's log.
     #[serde(skip)]
     pub log: String,
@@ -42,7 +42,7 @@ pub struct Report {
 
 /// A moment.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Sample {
+pub struct ChurnSample {
     /// Seconds since it began.
     pub at: f64,
     /// The gateway's resident memory in bytes.
@@ -53,7 +53,7 @@ pub struct Sample {
     pub here: u64,
 }
 
-impl Sample {
+impl ChurnSample {
     pub(super) fn take(began: Instant, gateway: &Gateway, here: u64) -> io::Result<Self> {
         Ok(Self {
             at: began.elapsed().as_secs_f64(),
@@ -84,7 +84,7 @@ impl Report {
         MOST_GROWTH.max(last * 0.05)
     }
 
-    fn series(&self, of: impl Fn(&Sample) -> f64) -> Vec<(f64, f64)> {
+    fn series(&self, of: impl Fn(&ChurnSample) -> f64) -> Vec<(f64, f64)> {
         self.samples
             .iter()
             .map(|sample| (sample.at, of(sample)))

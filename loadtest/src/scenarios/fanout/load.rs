@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     ask::Ask,
-    crowd::{Errand, address},
+    crowd::{ClientTask, address},
     server::{Kind, PARTITIONS},
 };
 
@@ -30,11 +30,11 @@ impl Load {
     }
 
     /// What a client asks, from one of so many addresses.
-    pub(super) fn errand(&self, kind: Kind, target: &str, client: usize, addresses: usize) -> Errand {
+    pub(super) fn task(&self, kind: Kind, target: &str, client: usize, addresses: usize) -> ClientTask {
         let from = address(self.place(client, addresses), addresses);
         let ask = Ask::new(self.target(target, client)).browser_from(from);
         let first = || (0..PARTITIONS as u64).collect();
-        Errand {
+        ClientTask {
             ask,
             // Every stream has begun before the first record is written.
             next: kind.begins_at_once().then(first),
@@ -97,7 +97,7 @@ mod tests {
             };
             let mut of: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
             for client in 0..load.clients {
-                let Ask { from, target, .. } = load.errand(Kind::Riverhead, "/x", client, 250).ask;
+                let Ask { from, target, .. } = load.task(Kind::Riverhead, "/x", client, 250).ask;
                 of.entry(from).or_default().insert(target);
             }
             assert!(of.values().all(|of| of.len() <= 5), "{filters}");

@@ -6,7 +6,7 @@ mod turn;
 
 pub use load::Load;
 pub use report::{Report, Row};
-pub use turn::Turn;
+pub use turn::FanoutRound;
 
 use std::{
     io,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Load, Turn};
+use super::{FanoutRound, Load};
 use crate::{
     chart::Page,
     scenarios::problems,
@@ -19,12 +19,12 @@ pub struct Report {
     /// Medians, one row for each server under each load.
     pub rows: Vec<Row>,
     /// What they are the medians of.
-    pub turns: Vec<Turn>,
+    pub turns: Vec<FanoutRound>,
     #[serde(skip)]
     log: String,
 }
 
-/// Medians over the rounds; the units are those of [`Turn`].
+/// Medians over the rounds; the units are those of [`FanoutRound`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Who served.
@@ -63,7 +63,7 @@ pub struct Row {
     pub connected: Option<f64>,
 }
 
-impl Turn {
+impl FanoutRound {
     /// In a line.
     pub(super) fn summary(&self) -> String {
         format!(
@@ -80,11 +80,11 @@ impl Turn {
 }
 
 impl Report {
-    pub(super) fn new(turns: Vec<Turn>) -> Self {
+    pub(super) fn new(turns: Vec<FanoutRound>) -> Self {
         let mut rows: Vec<Row> = Vec::new();
         for turn in &turns {
             if !rows.iter().any(|row| row.is_of(turn)) {
-                let same: Vec<&Turn> = turns
+                let same: Vec<&FanoutRound> = turns
                     .iter()
                     .filter(|other| other.server == turn.server && other.load == turn.load)
                     .collect();
@@ -117,8 +117,9 @@ impl Report {
 
 impl Row {
     /// Of turns of one server under one load.
-    fn of(turns: &[&Turn]) -> Self {
-        let of = |figure: fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(|turn| figure(turn)));
+    fn of(turns: &[&FanoutRound]) -> Self {
+        let of =
+            |figure: fn(&FanoutRound) -> Option<f64>| median(turns.iter().filter_map(|turn| figure(turn)));
         let cpus = || turns.iter().filter_map(|turn| turn.cpu);
         let range = (cpus().reduce(f64::min)).zip(cpus().reduce(f64::max));
         Self {
@@ -147,13 +148,13 @@ impl Row {
         self.load.clients == other.load.clients && self.load.rate == other.load.rate
     }
 
-    fn is_of(&self, turn: &Turn) -> bool {
+    fn is_of(&self, turn: &FanoutRound) -> bool {
         self.server == turn.server && self.load == turn.load
     }
 }
 
 /// Sets every row beside the yardsticks under the same load.
-fn compare(rows: &mut [Row], turns: &[Turn]) {
+fn compare(rows: &mut [Row], turns: &[FanoutRound]) {
     let fetched = |server: Kind, load: &Load| {
         let same = turns
             .iter()
@@ -178,7 +179,7 @@ fn compare(rows: &mut [Row], turns: &[Turn]) {
     }
 }
 
-impl Turn {
+impl FanoutRound {
     /// What events took, if any came after the warm-up.
     fn timed(&self) -> Option<&Quantiles> {
         (self.latency.count > 0).then_some(&self.latency)
@@ -257,7 +258,7 @@ impl fmt::Display for Report {
         let rounds = self.rows.first().map_or(0, |row| row.rounds);
         write!(f, "{table}\nmedians of {rounds} rounds")?;
         for turn in self.turns.iter().filter(|turn| !turn.is_good()) {
-            let Turn {
+            let FanoutRound {
                 server, load, round, ..
             } = turn;
             write!(

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{Fanout, Load};
 use crate::{
-    crowd::{Crowd, Plan},
+    crowd::{LoadClients, LoadPlan},
     numbers::Faults,
     process::socket_memory,
     server::{Feed, Kind, PARTITIONS, Server, Site},
@@ -23,7 +23,7 @@ use crate::{
 
 /// What was measured. What was not is absent: a plain consumer has no clients.
 #[derive(Clone, Debug, Serialize)]
-pub struct Turn {
+pub struct FanoutRound {
     /// Who served.
     pub server: Kind,
     /// Under which load.
@@ -65,7 +65,7 @@ pub struct Turn {
     pub log: String,
 }
 
-impl Turn {
+impl FanoutRound {
     /// Nothing measured so far.
     fn new(server: Kind, load: &Load, round: usize) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl Turn {
         }
     }
 
-    fn note(&mut self, measured: &Measured) {
+    fn note(&mut self, measured: &RoundResult) {
         let (cpu, took) = (measured.cpu.as_secs_f64(), measured.took.as_secs_f64());
         self.deliveries = Some(measured.deliveries / took);
         self.cpu = Some(cpu * 1e6 / measured.deliveries);
@@ -104,7 +104,7 @@ impl Turn {
         self.broker_connections = Some(now.open);
     }
 
-    fn finish(&mut self, crowd: Crowd) -> io::Result<()> {
+    fn finish(&mut self, crowd: LoadClients) -> io::Result<()> {
         self.ended = crowd.tally.gone();
         self.gaps = crowd.tally.gaps.load(Relaxed);
         let outcome = crowd.finish()?;
@@ -119,7 +119,7 @@ impl Turn {
 }
 
 /// Figures of the while that is measured.
-struct Measured {
+struct RoundResult {
     /// Records, with those of the warm-up.
     written: u64,
     deliveries: f64,
@@ -129,7 +129,13 @@ struct Measured {
 }
 
 impl Fanout<'_> {
-    pub(super) fn turn(&self, kind: Kind, load: &Load, round: usize, site: &Site<'_>) -> io::Result<Turn> {
+    pub(super) fn turn(
+        &self,
+        kind: Kind,
+        load: &Load,
+        round: usize,
+        site: &Site<'_>,
+    ) -> io::Result<FanoutRound> {
         let topic = format!("fanout-{}", fastrand::u32(..));
         let sent = Sent::new(self.records(load), self.in_warm_up(load));
         let Some(mut server) = kind.start(site, &topic)? else {
@@ -139,7 +145,7 @@ impl Fanout<'_> {
         let mut feed = server.feed(site.cluster, &topic, self.record_bytes)?;
         let (resident, kernel) = (server.process.resident()?, socket_memory());
         let crowd = self.crowd(kind, load, &server, &sent)?;
-        let mut turn = Turn::new(kind, load, round);
+        let mut turn = FanoutRound::new(kind, load, round);
         let Some(connected) = crowd.wait_until_here(COMING) else {
             return Err(io::Error::other(format!(
                 "{}: not every stream begins",
@@ -161,8 +167,8 @@ impl Fanout<'_> {
         Ok(turn)
     }
 
-    fn crowd(&self, kind: Kind, load: &Load, server: &Server, sent: &Arc<Sent>) -> io::Result<Crowd> {
-        let plan = Plan {
+    fn crowd(&self, kind: Kind, load: &Load, server: &Server, sent: &Arc<Sent>) -> io::Result<LoadClients> {
+        let plan = LoadPlan {
             server: server.address,
             clients: load.clients,
             partitions: PARTITIONS,
@@ -170,8 +176,8 @@ impl Fanout<'_> {
             keep_ids: false,
         };
         let (load, target, addresses) = (load.clone(), server.target.clone(), self.addresses);
-        Crowd::start(plan, Some(Stopwatch::new(sent)), None, move |client| {
-            load.errand(kind, &target, client, addresses)
+        LoadClients::start(plan, Some(Stopwatch::new(sent)), None, move |client| {
+            load.task(kind, &target, client, addresses)
         })
     }
 
@@ -180,10 +186,10 @@ impl Fanout<'_> {
         &self,
         load: &Load,
         server: &Server,
-        crowd: &Crowd,
+        crowd: &LoadClients,
         feed: &mut Feed,
         sent: &Arc<Sent>,
-    ) -> io::Result<Measured> {
+    ) -> io::Result<RoundResult> {
         let (count, rate) = (self.records(load), load.rate);
         thread::scope(|scope| {
             let feeding = scope.spawn(|| feed.run(count, rate, sent));
@@ -193,7 +199,7 @@ impl Fanout<'_> {
             let delivered = crowd.tally.delivered().since(before);
             let (took, cpu) = (began.elapsed(), server.process.cpu()? - cpu);
             let written = feeding.join().expect("the writer")?;
-            Ok(Measured {
+            Ok(RoundResult {
                 written,
                 deliveries: delivered.events(),
                 event_bytes: delivered.event_bytes(),
@@ -210,7 +216,7 @@ impl Fanout<'_> {
         site: &Site<'_>,
         topic: &str,
         sent: &Arc<Sent>,
-    ) -> io::Result<Turn> {
+    ) -> io::Result<FanoutRound> {
         let before = site.cluster.client_counts();
         let consumer = yardstick::consumer(site.cluster, &[topic.to_owned()], Offset::Beginning);
         let mut feed = Feed::to_kafka(site.cluster, topic, self.record_bytes);
@@ -225,7 +231,7 @@ impl Fanout<'_> {
             }
         }
         feeding.join().expect("the writer")?;
-        let mut turn = Turn::new(Kind::Plain, load, round);
+        let mut turn = FanoutRound::new(Kind::Plain, load, round);
         turn.fetched(before, site.cluster.client_counts());
         turn.latency = stopwatch.quantiles();
         (turn.judged, turn.finished) = (1, usize::from(got == count));

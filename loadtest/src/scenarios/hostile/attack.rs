@@ -22,12 +22,12 @@ pub(super) struct Attack {
     pub(super) shape: &'static str,
     /// What is sent.
     pub(super) bytes: Vec<u8>,
-    pub(super) manner: Manner,
+    pub(super) manner: AttackKind,
 }
 
 /// How the attacker behaves once the connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum AttackKind {
     /// Sends all, reads what comes for a while, and closes.
     Read,
     /// Sends all and never reads, through a receive buffer of 4 KiB.
@@ -42,7 +42,7 @@ pub(super) enum Manner {
 
 /// How an attack ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
+pub(super) enum AttackOutcome {
     /// An HTTP/1 answer of this status.
     Status(u16),
     /// Frames of HTTP/2.
@@ -59,7 +59,7 @@ pub(super) async fn attack(
     from: SocketAddr,
     ids: &HostileIds,
     rng: &mut Rng,
-) -> (&'static str, Outcome) {
+) -> (&'static str, AttackOutcome) {
     let mut attack = match rng.u8(..4) {
         0 => http2::choose(ids, rng),
         _ => http1::choose(ids, rng),
@@ -70,9 +70,9 @@ pub(super) async fn attack(
     let outcome = timeout(LONGEST, run(server, from, &attack, rng)).await;
     let outcome = match outcome {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) | Err(_) => Outcome::Nothing,
+        Ok(Err(_)) | Err(_) => AttackOutcome::Nothing,
     };
-    if outcome == Outcome::Refused {
+    if outcome == AttackOutcome::Refused {
         sleep(PAUSE).await;
     }
     (attack.shape, outcome)
@@ -99,33 +99,38 @@ fn mutate(bytes: &mut Vec<u8>, rng: &mut Rng) {
     }
 }
 
-async fn run(server: SocketAddr, from: SocketAddr, attack: &Attack, rng: &mut Rng) -> io::Result<Outcome> {
+async fn run(
+    server: SocketAddr,
+    from: SocketAddr,
+    attack: &Attack,
+    rng: &mut Rng,
+) -> io::Result<AttackOutcome> {
     let Ok(mut socket) = connect(server, from, attack.manner).await else {
-        return Ok(Outcome::Refused);
+        return Ok(AttackOutcome::Refused);
     };
     let stay = Instant::now() + Duration::from_millis(rng.u64(50..=STAY));
     match attack.manner {
-        Manner::Reset => {
+        AttackKind::Reset => {
             _ = socket.write_all(&attack.bytes).await;
             socket.set_zero_linger()?;
-            Ok(Outcome::Nothing)
+            Ok(AttackOutcome::Nothing)
         }
-        Manner::Deaf => {
+        AttackKind::Deaf => {
             _ = timeout_at((stay + STALLED).into(), socket.write_all(&attack.bytes)).await;
             tokio::time::sleep_until((stay + STALLED).into()).await;
-            Ok(Outcome::Nothing)
+            Ok(AttackOutcome::Nothing)
         }
-        Manner::Trickle => {
+        AttackKind::Trickle => {
             for piece in attack.bytes.chunks(7).take(40) {
                 socket.write_all(piece).await?;
                 sleep(Duration::from_millis(5)).await;
             }
             read(&mut socket, stay).await
         }
-        Manner::Read | Manner::HalfClose => {
+        AttackKind::Read | AttackKind::HalfClose => {
             // An answer may come, and the connection be closed, before everything was sent.
             _ = timeout_at(stay.into(), socket.write_all(&attack.bytes)).await;
-            if attack.manner == Manner::HalfClose {
+            if attack.manner == AttackKind::HalfClose {
                 _ = socket.shutdown().await;
             }
             read(&mut socket, stay).await
@@ -133,10 +138,10 @@ async fn run(server: SocketAddr, from: SocketAddr, attack: &Attack, rng: &mut Rn
     }
 }
 
-async fn connect(server: SocketAddr, from: SocketAddr, manner: Manner) -> io::Result<TcpStream> {
+async fn connect(server: SocketAddr, from: SocketAddr, manner: AttackKind) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(from)?;
-    if manner == Manner::Deaf {
+    if manner == AttackKind::Deaf {
         socket.set_recv_buffer_size(4096)?;
     }
     let connected = timeout(CONNECT, socket.connect(server)).await;
@@ -144,25 +149,25 @@ async fn connect(server: SocketAddr, from: SocketAddr, manner: Manner) -> io::Re
 }
 
 /// Reads until the connection ends or `stay` has come; what the first bytes say.
-async fn read(socket: &mut TcpStream, stay: Instant) -> io::Result<Outcome> {
-    let mut outcome = Outcome::Nothing;
+async fn read(socket: &mut TcpStream, stay: Instant) -> io::Result<AttackOutcome> {
+    let mut outcome = AttackOutcome::Nothing;
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(Ok(read)) = timeout_at(stay.into(), socket.read(&mut buffer)).await {
         if read == 0 {
             break;
         }
-        if outcome == Outcome::Nothing {
+        if outcome == AttackOutcome::Nothing {
             outcome = outcome_of(&buffer[..read]);
         }
     }
     Ok(outcome)
 }
 
-fn outcome_of(first: &[u8]) -> Outcome {
+fn outcome_of(first: &[u8]) -> AttackOutcome {
     let status = first
         .strip_prefix(b"HTTP/1.")
         .and_then(|rest| std::str::from_utf8(rest.get(2..5)?).ok()?.parse().ok());
-    status.map_or(Outcome::Frames, Outcome::Status)
+    status.map_or(AttackOutcome::Frames, AttackOutcome::Status)
 }
 
 /// Bytes that parsers treat in a way of their own.
@@ -189,9 +194,12 @@ mod tests {
 
     #[test]
     fn the_first_bytes_tell_the_outcome() {
-        assert_eq!(outcome_of(b"HTTP/1.1 429 Too Many\r\n"), Outcome::Status(429));
-        assert_eq!(outcome_of(b"HTTP/1.0 200 OK\r\n"), Outcome::Status(200));
-        assert_eq!(outcome_of(b"\0\0\x12\x04\0"), Outcome::Frames);
+        assert_eq!(
+            outcome_of(b"HTTP/1.1 429 Too Many\r\n"),
+            AttackOutcome::Status(429)
+        );
+        assert_eq!(outcome_of(b"HTTP/1.0 200 OK\r\n"), AttackOutcome::Status(200));
+        assert_eq!(outcome_of(b"\0\0\x12\x04\0"), AttackOutcome::Frames);
     }
 
     #[test]

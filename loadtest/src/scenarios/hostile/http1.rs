@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::{
     STREAM,
-    attack::{Attack, Manner},
+    attack::{Attack, AttackKind},
     ids::HostileIds,
 };
 
@@ -30,13 +30,13 @@ pub(super) fn choose(ids: &HostileIds, rng: &mut Rng) -> Attack {
     }
 }
 
-fn manner(rng: &mut Rng) -> Manner {
+fn manner(rng: &mut Rng) -> AttackKind {
     match rng.u8(..10) {
-        0 => Manner::Deaf,
-        1 => Manner::Reset,
-        2 => Manner::HalfClose,
-        3 => Manner::Trickle,
-        _ => Manner::Read,
+        0 => AttackKind::Deaf,
+        1 => AttackKind::Reset,
+        2 => AttackKind::HalfClose,
+        3 => AttackKind::Trickle,
+        _ => AttackKind::Read,
     }
 }
 

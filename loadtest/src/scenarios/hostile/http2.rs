@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::{
     STREAM,
-    attack::{Attack, Manner},
+    attack::{Attack, AttackKind},
     ids::HostileIds,
 };
 
@@ -44,9 +44,9 @@ pub(super) fn choose(ids: &HostileIds, rng: &mut Rng) -> Attack {
     // A window of nothing: what the server has to say stays with it.
     let settings: &[u8] = if rng.bool() { &[0, 4, 0, 0, 0, 0] } else { &[] };
     let manner = match rng.u8(..6) {
-        0 => Manner::Deaf,
-        1 => Manner::Reset,
-        _ => Manner::Read,
+        0 => AttackKind::Deaf,
+        1 => AttackKind::Reset,
+        _ => AttackKind::Read,
     };
     Attack {
         shape,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use riverhead::position::{Composer, IdForm, LogTag, Mark, Place};
+use riverhead::position::{IdForm, IdWriter, LogPosition, LogTag, PartitionPosition};
 
 /// Ids made once, since an attacker makes them once too.
 #[derive(Debug)]
@@ -62,14 +62,14 @@ fn topics(count: i32) -> String {
     text(IdForm::Json, (0..count).map(named))
 }
 
-fn text(form: IdForm, entries: impl Iterator<Item = (Arc<str>, i32, Place)>) -> String {
+fn text(form: IdForm, entries: impl Iterator<Item = (Arc<str>, i32, PartitionPosition)>) -> String {
     let mut text = Vec::new();
-    Composer::new(form, entries).write(&mut text);
+    IdWriter::new(form, entries).write(&mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn place(number: i32) -> Place {
-    Place::At(Mark {
+fn place(number: i32) -> PartitionPosition {
+    PartitionPosition::At(LogPosition {
         offset: i64::from(number) * 1_000_003,
         timestamp: Some(1_790_000_000_000 + i64::from(number)),
         log: Some(LogTag::from_bits(number as u32 & 0xff_ffff, 7)),

@@ -6,7 +6,7 @@ mod http2;
 mod ids;
 mod report;
 
-pub use report::{Answers, Report};
+pub use report::{AttackResponses, Report};
 
 use std::{
     path::PathBuf,
@@ -23,7 +23,7 @@ use self::{attack::attack, ids::HostileIds};
 use super::{DETERMINED, raise_descriptors, runtime};
 use crate::{
     client::Ask,
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     numbers::Truth,
     progress::Progress,
     reading::Reading,
@@ -95,7 +95,7 @@ impl Hostile {
 
     fn gateway(&self, cluster: &Cluster, topic: &str) -> Gateway {
         let budget = format!("{}MiB", self.memory);
-        Plan::new(&self.binary, cluster.bootstrap_list(), STREAM, &[topic])
+        GatewayPlan::new(&self.binary, cluster.bootstrap_list(), STREAM, &[topic])
             .set("RIVERHEAD_MEMORY__TAIL", &budget)
             .set("RIVERHEAD_MEMORY__HISTORY", &budget)
             .set("RIVERHEAD_MEMORY__LANES", &budget)
@@ -151,7 +151,7 @@ impl Hostile {
     }
 
     /// Attacks from every address until the time is over, and what answered.
-    async fn attack_all(&self, gateway: &Gateway, topic: &str) -> Answers {
+    async fn attack_all(&self, gateway: &Gateway, topic: &str) -> AttackResponses {
         let until = Instant::now() + self.loud;
         let ids = Arc::new(HostileIds::new(topic));
         let mut seeds = Rng::with_seed(self.seed);
@@ -161,7 +161,7 @@ impl Hostile {
                 let (server, ids, rng) = (gateway.http, Arc::clone(&ids), seeds.fork());
                 let from = ([127, 0, 3, address + 1], 0).into();
                 attackers.spawn(async move {
-                    let (mut rng, mut answers) = (rng, Answers::default());
+                    let (mut rng, mut answers) = (rng, AttackResponses::default());
                     while Instant::now() < until {
                         let (shape, outcome) = attack(server, from, &ids, &mut rng).await;
                         answers.note(shape, outcome);
@@ -171,7 +171,8 @@ impl Hostile {
             }
         }
         let all = attackers.join_all().await;
-        all.into_iter().fold(Answers::default(), Answers::plus)
+        all.into_iter()
+            .fold(AttackResponses::default(), AttackResponses::plus)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::Serialize;
 
-use super::{Hostile, attack::Outcome};
+use super::{Hostile, attack::AttackOutcome};
 use crate::{
     gateway::Gateway,
     numbers::Faults,
@@ -33,7 +33,7 @@ pub struct Report {
     /// During the attacks.
     pub loud: Quantiles,
     /// How the attacks ended, by shape.
-    pub answers: Answers,
+    pub answers: AttackResponses,
     /// The most resident memory of the gateway, in bytes.
     pub resident: u64,
     /// What it may have at most.
@@ -47,10 +47,10 @@ pub struct Report {
 
 /// How many attacks of each shape ended how.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Answers(BTreeMap<&'static str, BTreeMap<String, u64>>);
+pub struct AttackResponses(BTreeMap<&'static str, BTreeMap<String, u64>>);
 
-impl Answers {
-    pub(super) fn note(&mut self, shape: &'static str, outcome: Outcome) {
+impl AttackResponses {
+    pub(super) fn note(&mut self, shape: &'static str, outcome: AttackOutcome) {
         *self
             .0
             .entry(shape)
@@ -80,7 +80,7 @@ impl Answers {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for AttackOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "{status}"),
@@ -91,7 +91,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-impl fmt::Display for Answers {
+impl fmt::Display for AttackResponses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (shape, outcomes) in &self.0 {
             write!(f, "  {shape:<16}")?;
@@ -123,7 +123,7 @@ impl Report {
             refusals: all().flat_map(|reading| reading.refusals.clone()).collect(),
             quiet: times.lap(0),
             loud: times.lap(1),
-            answers: Answers::default(),
+            answers: AttackResponses::default(),
             resident: gateway.most_resident().unwrap_or(u64::MAX),
             resident_bound: resident_bound(hostile),
             descriptors: (0, 0),

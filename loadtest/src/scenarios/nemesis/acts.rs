@@ -7,8 +7,8 @@ use riverhead::http::settings::Sink;
 use riverhead_brokers::Fault;
 
 use super::{
-    keeper::End,
-    stage::{CUT, READER, RECREATED, Stage},
+    keeper::StopMode,
+    stage::{CUT, NemesisSetup, READER, RECREATED},
     truth::Partition,
 };
 
@@ -30,7 +30,7 @@ pub(super) enum Act {
     /// A topic gets one more partition.
     Add(usize),
     /// The gateway ends, and another one starts, with this sink.
-    Restart(End, Sink),
+    Restart(StopMode, Sink),
     /// The gateway hands over to a successor.
     HandOver,
     /// Records are written in a transaction, which ends in this way.
@@ -65,7 +65,7 @@ pub(super) enum Sight {
 
 impl Act {
     /// Any of them.
-    pub(super) fn choose(rng: &mut Rng, stage: &Stage<'_>) -> Self {
+    pub(super) fn choose(rng: &mut Rng, stage: &NemesisSetup<'_>) -> Self {
         match rng.u8(..18) {
             0 => Self::Kill(broker(rng)),
             1 => Self::Stop(broker(rng)),
@@ -86,20 +86,20 @@ impl Act {
     }
 
     /// One that can be done while another one lasts.
-    pub(super) fn beside(rng: &mut Rng, stage: &Stage<'_>) -> Self {
+    pub(super) fn beside(rng: &mut Rng, stage: &NemesisSetup<'_>) -> Self {
         let sink = choose(rng, Sink::ALL);
         match rng.u8(..8) {
             0 => match choose(rng, &GROWING) {
                 topic if stage.topics[topic].partitions < MOST_PARTITIONS && !stage.is_transacting() => {
                     Self::Add(topic)
                 }
-                _ => Self::Restart(End::Kill, sink),
+                _ => Self::Restart(StopMode::Kill, sink),
             },
             // What is damaged is to stay where it is.
             1..4 if !stage.is_damaged() => Self::Delete(partition(rng, stage), choose(rng, &[30, 70, 100])),
-            4 => Self::Restart(End::Drain, sink),
+            4 => Self::Restart(StopMode::Drain, sink),
             5 => Self::HandOver,
-            _ => Self::Restart(End::Kill, sink),
+            _ => Self::Restart(StopMode::Kill, sink),
         }
     }
 
@@ -144,7 +144,7 @@ impl Act {
     ///
     /// # Errors
     /// When that is impossible, whatever the gateway did.
-    pub(super) fn begin(self, stage: &mut Stage<'_>) -> io::Result<()> {
+    pub(super) fn begin(self, stage: &mut NemesisSetup<'_>) -> io::Result<()> {
         let cluster = stage.cluster;
         match self {
             Self::Kill(broker) => {
@@ -185,7 +185,7 @@ impl Act {
     ///
     /// # Errors
     /// When that is impossible, whatever the gateway did.
-    pub(super) fn undo(self, stage: &mut Stage<'_>) -> io::Result<()> {
+    pub(super) fn undo(self, stage: &mut NemesisSetup<'_>) -> io::Result<()> {
         let cluster = stage.cluster;
         match self {
             Self::Kill(broker) | Self::Stop(broker) => {
@@ -218,20 +218,20 @@ fn broker(rng: &mut Rng) -> i32 {
 }
 
 /// A topic that there is now.
-fn topic(rng: &mut Rng, stage: &Stage<'_>) -> usize {
+fn topic(rng: &mut Rng, stage: &NemesisSetup<'_>) -> usize {
     let there: Vec<_> = (0..stage.topics.len())
         .filter(|topic| stage.topics[*topic].partitions > 0)
         .collect();
     choose(rng, &there)
 }
 
-fn partition(rng: &mut Rng, stage: &Stage<'_>) -> Partition {
+fn partition(rng: &mut Rng, stage: &NemesisSetup<'_>) -> Partition {
     let topic = topic(rng, stage);
     let number = partition_of(topic, rng, stage);
     Partition { topic, number }
 }
 
-fn partition_of(topic: usize, rng: &mut Rng, stage: &Stage<'_>) -> i32 {
+fn partition_of(topic: usize, rng: &mut Rng, stage: &NemesisSetup<'_>) -> i32 {
     rng.i32(0..stage.topics[topic].partitions.max(1) as i32)
 }
 

@@ -3,11 +3,11 @@
 use std::{io, thread, time::Duration};
 
 use super::{
-    stage::{CUT, Stage},
-    truth::{Log, Partition},
+    stage::{CUT, NemesisSetup},
+    truth::{Partition, PartitionRecords},
 };
 
-impl Stage<'_> {
+impl NemesisSetup<'_> {
     /// Has the next replica of a partition lead it.
     pub(super) fn elect(&self, Partition { topic, number }: Partition) -> io::Result<()> {
         let name = &self.topics[topic].name;
@@ -28,7 +28,7 @@ impl Stage<'_> {
     /// Deletes so much of a log, in percent. What is deleted has been read before, so that it is known what was lost.
     pub(super) fn delete(&mut self, partition: Partition, percent: i64) -> io::Result<()> {
         self.read_up(partition.topic)?;
-        let start = self.truth.newest(partition).map_or(0, Log::start);
+        let start = self.truth.newest(partition).map_or(0, PartitionRecords::start);
         let before = start + (self.truth.next(partition) - start) * percent / 100;
         let at = self.chronicle.clock.elapsed();
         self.truth.delete(partition, at, before);
@@ -47,7 +47,7 @@ impl Stage<'_> {
         let name = &self.topics[topic].name;
         let leader = self.cluster.leader(name, number);
         let segment = self.cluster.segment(leader, name, number);
-        let start = self.truth.newest(partition).map_or(0, Log::start);
+        let start = self.truth.newest(partition).map_or(0, PartitionRecords::start);
         let batches = segment.batches(0);
         let there: Vec<_> = batches.iter().filter(|batch| batch.first >= start).collect();
         if let Some(batch) = there.get(there.len() / 2) {

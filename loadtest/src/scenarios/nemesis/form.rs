@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use flate2::write::MultiGzDecoder;
 use memchr::memchr;
 
-use super::note::{Told, What};
+use super::note::{GapData, ObservationKind};
 use crate::{ask::Ask, blocks::Blocks, numbers::number};
 
 /// What a reader asks for, and how it reads.
@@ -137,7 +137,7 @@ impl Parser {
     ///
     /// # Errors
     /// When it is not what a gateway sends.
-    pub(super) fn push(&mut self, body: &[u8], out: &mut Vec<What>) -> io::Result<()> {
+    pub(super) fn push(&mut self, body: &[u8], out: &mut Vec<ObservationKind>) -> io::Result<()> {
         let unpacked = match &mut self.gzip {
             None => None,
             Some(gzip) => {
@@ -158,7 +158,7 @@ fn events(
     blocks: &mut Blocks,
     text: &[u8],
     last_id: &mut Option<String>,
-    out: &mut Vec<What>,
+    out: &mut Vec<ObservationKind>,
 ) -> io::Result<()> {
     blocks.tail().extend_from_slice(text);
     while let Some(block) = blocks.next()? {
@@ -168,8 +168,10 @@ fn events(
         }
         match (block.event, block.data) {
             (Some("message"), Some(data)) => out.push(event(data, id)?),
-            (Some("gap"), Some(data)) => out.push(What::Gap(Box::new(serde_json::from_str::<Told>(data)?))),
-            (Some("checkpoint"), Some(_)) if id => out.push(What::Id),
+            (Some("gap"), Some(data)) => out.push(ObservationKind::Gap(Box::new(serde_json::from_str::<
+                GapData,
+            >(data)?))),
+            (Some("checkpoint"), Some(_)) if id => out.push(ObservationKind::Id),
             (None, None) => {}
             _ => return Err(strange(&format!("{block:?}"))),
         }
@@ -177,7 +179,7 @@ fn events(
     Ok(())
 }
 
-fn lines(rest: &mut Vec<u8>, text: &[u8], out: &mut Vec<What>) -> io::Result<()> {
+fn lines(rest: &mut Vec<u8>, text: &[u8], out: &mut Vec<ObservationKind>) -> io::Result<()> {
     rest.extend_from_slice(text);
     let mut start = 0;
     while let Some(length) = memchr(b'\n', &rest[start..]) {
@@ -191,21 +193,21 @@ fn lines(rest: &mut Vec<u8>, text: &[u8], out: &mut Vec<What>) -> io::Result<()>
     Ok(())
 }
 
-fn line_of(line: &[u8]) -> io::Result<What> {
+fn line_of(line: &[u8]) -> io::Result<ObservationKind> {
     #[derive(serde::Deserialize)]
     struct Gap {
-        gap: Told,
+        gap: GapData,
     }
     if line.starts_with(b"{\"gap\":") {
         let Gap { gap } = serde_json::from_slice(line)?;
-        return Ok(What::Gap(Box::new(gap)));
+        return Ok(ObservationKind::Gap(Box::new(gap)));
     }
     event(&String::from_utf8_lossy(line), false)
 }
 
-fn event(data: &str, id: bool) -> io::Result<What> {
+fn event(data: &str, id: bool) -> io::Result<ObservationKind> {
     let number = number(data).ok_or_else(|| strange(data))?;
-    Ok(What::Event { number, id })
+    Ok(ObservationKind::Event { number, id })
 }
 
 fn strange(what: &str) -> io::Error {

@@ -3,28 +3,34 @@
 use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 
 use super::{
-    judge::Fault,
-    note::{Note, What},
-    stage::Chronicle,
+    judge::Violation,
+    note::{Observation, ObservationKind},
+    stage::EventHistory,
     truth::Partition,
 };
 
 /// What a reader noted lately, but for the events.
 #[derive(Debug, Default)]
-pub(super) struct History(VecDeque<Note>);
+pub(super) struct RecentObservations(VecDeque<Observation>);
 
-impl History {
+impl RecentObservations {
     /// Keeps what is not an event.
-    pub(super) fn extend(&mut self, notes: Vec<Note>) {
+    pub(super) fn extend(&mut self, notes: Vec<Observation>) {
         let other = notes
             .into_iter()
-            .filter(|note| !matches!(note.what, What::Event { .. } | What::Id));
+            .filter(|note| !matches!(note.what, ObservationKind::Event { .. } | ObservationKind::Id));
         self.0.extend(other);
         self.0.drain(..self.0.len().saturating_sub(KEPT));
     }
 
     /// A fault, with what was done and what the reader noted since all was well there, and a little before.
-    pub(super) fn of(&self, reader: &str, fault: &Fault, topics: &[String], chronicle: &Chronicle) -> String {
+    pub(super) fn of(
+        &self,
+        reader: &str,
+        fault: &Violation,
+        topics: &[String],
+        chronicle: &EventHistory,
+    ) -> String {
         let place = fault.partition.map(|partition| name(partition, topics));
         let place = place.unwrap_or_else(|| "no partition".to_owned());
         let mut text = format!(
@@ -47,14 +53,14 @@ impl History {
     }
 }
 
-fn told(note: &Note) -> String {
+fn told(note: &Observation) -> String {
     match &note.what {
-        What::Began { resumes: true } => "it came back with its last id".to_owned(),
-        What::Began { resumes: false } => "it came to the start of the logs".to_owned(),
-        What::Ended => "its stream ended".to_owned(),
-        What::Gap(told) => format!("it was told: {told:?}"),
-        What::Strange(text) => text.clone(),
-        What::Event { .. } | What::Id => String::new(),
+        ObservationKind::Began { resumes: true } => "it came back with its last id".to_owned(),
+        ObservationKind::Began { resumes: false } => "it came to the start of the logs".to_owned(),
+        ObservationKind::Ended => "its stream ended".to_owned(),
+        ObservationKind::Gap(told) => format!("it was told: {told:?}"),
+        ObservationKind::Strange(text) => text.clone(),
+        ObservationKind::Event { .. } | ObservationKind::Id => String::new(),
     }
 }
 

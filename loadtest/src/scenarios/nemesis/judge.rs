@@ -3,25 +3,25 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{
-    note::{Note, Told, What},
-    standing::{Standing, Stray},
-    truth::{Partition, Place, Truth},
+    note::{GapData, Observation, ObservationKind},
+    standing::{OrderError, ReaderPosition},
+    truth::{CommittedRecords, Partition, RecordPosition},
 };
 
 /// Walks what a reader noted, in its order.
 #[derive(Debug)]
-pub(super) struct Judge {
-    wants: Wants,
-    standings: BTreeMap<Partition, Standing>,
+pub(super) struct ReaderChecker {
+    wants: RecordSelection,
+    standings: BTreeMap<Partition, ReaderPosition>,
     /// What changed since the last id, which is where the reader comes back.
-    since_id: Vec<(Partition, Standing)>,
+    since_id: Vec<(Partition, ReaderPosition)>,
     /// When all was well in each partition for the last time.
     well: BTreeMap<Partition, Duration>,
 }
 
 /// What a reader asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Wants {
+pub(super) struct RecordSelection {
     pub(super) topics: Vec<usize>,
     /// Of all numbers.
     pub(super) numbers: fn(u64) -> bool,
@@ -29,35 +29,35 @@ pub(super) struct Wants {
 
 /// What is not as it must be.
 #[derive(Clone, Debug)]
-pub(super) struct Fault {
+pub(super) struct Violation {
     pub(super) at: Duration,
     /// When all was well there for the last time.
     pub(super) well: Duration,
     pub(super) partition: Option<Partition>,
-    pub(super) what: Wrong,
+    pub(super) what: ViolationKind,
 }
 
 /// The kinds of faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum ViolationKind {
     /// A record that was not delivered, and of which nothing was told, although a later one was.
     Lost { offset: i64, number: u64 },
     /// One that is still missing long after everything was well again.
     Missing { offset: i64, number: u64 },
     /// One that came again, or behind a later one.
-    Again(Place, u64),
+    Again(RecordPosition, u64),
     /// One of a topic that was created again, of which nothing was told.
-    Untold(Place, u64),
+    Untold(RecordPosition, u64),
     /// One that nobody committed, or that the reader did not ask for.
     Invented(u64),
     /// A gap that has no cause, or covers more than was lost.
-    Unfounded(Told),
+    Unfounded(GapData),
     /// A request that was refused, or a response that is none.
     Strange(String),
 }
 
-impl Judge {
-    pub(super) fn new(wants: Wants) -> Self {
+impl ReaderChecker {
+    pub(super) fn new(wants: RecordSelection) -> Self {
         Self {
             wants,
             standings: BTreeMap::new(),
@@ -67,35 +67,40 @@ impl Judge {
     }
 
     /// Takes the next note.
-    pub(super) fn take(&mut self, note: &Note, topics: &[String], truth: &Truth) -> Option<Fault> {
+    pub(super) fn take(
+        &mut self,
+        note: &Observation,
+        topics: &[String],
+        truth: &CommittedRecords,
+    ) -> Option<Violation> {
         let (partition, wrong) = match &note.what {
-            What::Began { resumes } => {
+            ObservationKind::Began { resumes } => {
                 self.begin(*resumes);
                 return None;
             }
-            What::Ended => return None,
-            What::Id => {
+            ObservationKind::Ended => return None,
+            ObservationKind::Id => {
                 self.since_id.clear();
                 return None;
             }
-            What::Event { number, id } => self.event(*number, *id, note.at, truth)?,
-            What::Gap(told) => self.gap(told, note.at, topics, truth)?,
-            What::Strange(text) => (None, Wrong::Strange(text.clone())),
+            ObservationKind::Event { number, id } => self.event(*number, *id, note.at, truth)?,
+            ObservationKind::Gap(told) => self.gap(told, note.at, topics, truth)?,
+            ObservationKind::Strange(text) => (None, ViolationKind::Strange(text.clone())),
         };
         Some(self.fault(note.at, partition, wrong))
     }
 
     /// The first record that is due and has not come.
-    pub(super) fn missing(&self, truth: &Truth, at: Duration) -> Option<Fault> {
+    pub(super) fn missing(&self, truth: &CommittedRecords, at: Duration) -> Option<Violation> {
         truth.partitions_of(&self.wants.topics).find_map(|partition| {
             let (offset, number) = self.due(partition, truth)?;
-            Some(self.fault(at, Some(partition), Wrong::Missing { offset, number }))
+            Some(self.fault(at, Some(partition), ViolationKind::Missing { offset, number }))
         })
     }
 
-    fn fault(&self, at: Duration, partition: Option<Partition>, what: Wrong) -> Fault {
+    fn fault(&self, at: Duration, partition: Option<Partition>, what: ViolationKind) -> Violation {
         let well = partition.and_then(|partition| self.well.get(&partition));
-        Fault {
+        Violation {
             at,
             well: well.copied().unwrap_or_default(),
             partition,
@@ -114,21 +119,21 @@ impl Judge {
         }
     }
 
-    fn event(&mut self, number: u64, id: bool, at: Duration, truth: &Truth) -> Option<Verdict> {
+    fn event(&mut self, number: u64, id: bool, at: Duration, truth: &CommittedRecords) -> Option<Verdict> {
         let wants = self.wants.numbers;
         let place = truth.find(number);
         let own = place.filter(|place| self.wants.topics.contains(&place.partition.topic) && wants(number));
         let Some(place) = own else {
-            return Some((None, Wrong::Invented(number)));
+            return Some((None, ViolationKind::Invented(number)));
         };
         let log = truth.log(place.partition, place.incarnation)?;
         let stray = self.standing(place.partition).stray(place, log, at, wants);
         let wrong = stray.map(|stray| match stray {
-            Stray::Behind => Wrong::Again(place, number),
-            Stray::Elsewhere => Wrong::Untold(place, number),
-            Stray::Skipped(offset, number) => Wrong::Lost { offset, number },
+            OrderError::Behind => ViolationKind::Again(place, number),
+            OrderError::Elsewhere => ViolationKind::Untold(place, number),
+            OrderError::Skipped(offset, number) => ViolationKind::Lost { offset, number },
         });
-        let next = Standing::At {
+        let next = ReaderPosition::At {
             incarnation: place.incarnation,
             era: place.era,
             next: place.offset + 1,
@@ -143,9 +148,15 @@ impl Judge {
         wrong.map(|wrong| (Some(place.partition), wrong))
     }
 
-    fn gap(&mut self, told: &Told, at: Duration, topics: &[String], truth: &Truth) -> Option<Verdict> {
+    fn gap(
+        &mut self,
+        told: &GapData,
+        at: Duration,
+        topics: &[String],
+        truth: &CommittedRecords,
+    ) -> Option<Verdict> {
         let Some(topic) = topics.iter().position(|topic| *topic == told.topic) else {
-            return Some((None, Wrong::Unfounded(told.clone())));
+            return Some((None, ViolationKind::Unfounded(told.clone())));
         };
         let first = Partition {
             topic,
@@ -163,12 +174,18 @@ impl Judge {
             .find_map(|partition| self.gap_in(partition, told, at, truth))
     }
 
-    fn gap_in(&mut self, partition: Partition, told: &Told, at: Duration, truth: &Truth) -> Option<Verdict> {
+    fn gap_in(
+        &mut self,
+        partition: Partition,
+        told: &GapData,
+        at: Duration,
+        truth: &CommittedRecords,
+    ) -> Option<Verdict> {
         let standing = self.standing(partition);
         let before = standing.before_gap(told, partition, truth, at, self.wants.numbers);
         let wrong = match (before, standing.moved(told, partition, truth)) {
-            (Some((offset, number)), _) => Wrong::Lost { offset, number },
-            (None, None) => Wrong::Unfounded(told.clone()),
+            (Some((offset, number)), _) => ViolationKind::Lost { offset, number },
+            (None, None) => ViolationKind::Unfounded(told.clone()),
             (None, Some(next)) => {
                 self.stand(partition, next);
                 return None;
@@ -178,7 +195,7 @@ impl Judge {
     }
 
     /// The first record that is due in the newest log of a partition, or lost in the one where the reader is.
-    fn due(&self, partition: Partition, truth: &Truth) -> Option<(i64, u64)> {
+    fn due(&self, partition: Partition, truth: &CommittedRecords) -> Option<(i64, u64)> {
         let newest = truth.newest(partition)?;
         let start = newest.start();
         let there = || {
@@ -187,8 +204,8 @@ impl Judge {
             })
         };
         match self.standing(partition) {
-            Standing::Start { .. } => there(),
-            Standing::At {
+            ReaderPosition::Start { .. } => there(),
+            ReaderPosition::At {
                 incarnation,
                 era,
                 next,
@@ -206,21 +223,21 @@ impl Judge {
         move |_, number| wants(number)
     }
 
-    fn standing(&self, partition: Partition) -> Standing {
+    fn standing(&self, partition: Partition) -> ReaderPosition {
         let known = self.standings.get(&partition);
-        known.copied().unwrap_or(Standing::Start { least: 0 })
+        known.copied().unwrap_or(ReaderPosition::Start { least: 0 })
     }
 
-    fn stand(&mut self, partition: Partition, next: Standing) {
+    fn stand(&mut self, partition: Partition, next: ReaderPosition) {
         let before = self.standing(partition);
         self.since_id.push((partition, before));
         self.standings.insert(partition, next);
     }
 }
 
-type Verdict = (Option<Partition>, Wrong);
+type Verdict = (Option<Partition>, ViolationKind);
 
-impl fmt::Display for Wrong {
+impl fmt::Display for ViolationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost { offset, number } => {
@@ -260,8 +277,8 @@ mod tests {
     }
 
     /// Ten records in each of two partitions: 0 to 9, and 100 to 109.
-    fn truth() -> Truth {
-        let mut truth = Truth::default();
+    fn truth() -> CommittedRecords {
+        let mut truth = CommittedRecords::default();
         for offset in 0..10 {
             truth.add(place(0), offset, offset as u64);
             truth.add(place(1), offset, 100 + offset as u64);
@@ -269,13 +286,13 @@ mod tests {
         truth
     }
 
-    fn events(numbers: impl IntoIterator<Item = u64>) -> Vec<What> {
-        let event = |number| What::Event { number, id: true };
+    fn events(numbers: impl IntoIterator<Item = u64>) -> Vec<ObservationKind> {
+        let event = |number| ObservationKind::Event { number, id: true };
         numbers.into_iter().map(event).collect()
     }
 
-    fn gap(reason: &str, requested: i64, resumed: Option<i64>) -> What {
-        What::Gap(Box::new(Told {
+    fn gap(reason: &str, requested: i64, resumed: Option<i64>) -> ObservationKind {
+        ObservationKind::Gap(Box::new(GapData {
             topic: TOPIC.into(),
             partition: 0,
             requested: Some(requested),
@@ -285,19 +302,23 @@ mod tests {
         }))
     }
 
-    fn begin(resumes: bool) -> What {
-        What::Began { resumes }
+    fn begin(resumes: bool) -> ObservationKind {
+        ObservationKind::Began { resumes }
     }
 
     /// The first fault, and at the end what is missing.
-    fn judged(truth: &Truth, numbers: fn(u64) -> bool, notes: &[Vec<What>]) -> Option<Wrong> {
-        let mut judge = Judge::new(Wants {
+    fn judged(
+        truth: &CommittedRecords,
+        numbers: fn(u64) -> bool,
+        notes: &[Vec<ObservationKind>],
+    ) -> Option<ViolationKind> {
+        let mut judge = ReaderChecker::new(RecordSelection {
             topics: vec![0],
             numbers,
         });
         let topics = [TOPIC.to_owned()];
         let at = Duration::from_secs(100);
-        let faults = notes.iter().flatten().map(|what| Note {
+        let faults = notes.iter().flatten().map(|what| Observation {
             at,
             what: what.clone(),
         });
@@ -305,7 +326,7 @@ mod tests {
         fault.or_else(|| judge.missing(truth, at)).map(|fault| fault.what)
     }
 
-    fn all(truth: &Truth, notes: &[Vec<What>]) -> Option<Wrong> {
+    fn all(truth: &CommittedRecords, notes: &[Vec<ObservationKind>]) -> Option<ViolationKind> {
         judged(truth, |_| true, notes)
     }
 
@@ -322,22 +343,28 @@ mod tests {
         let others = events(100..110);
         let faulty = |numbers: &[u64]| all(&truth(), &[others.clone(), events(numbers.iter().copied())]);
         let (offset, number) = (3, 3);
-        assert_eq!(faulty(&[0, 1, 2, 4]), Some(Wrong::Lost { offset, number }));
-        assert_eq!(faulty(&[0, 1, 2]), Some(Wrong::Missing { offset, number }));
-        assert!(matches!(faulty(&[0, 1, 1]), Some(Wrong::Again(_, 1))));
-        assert_eq!(faulty(&[0, 77]), Some(Wrong::Invented(77)));
+        assert_eq!(
+            faulty(&[0, 1, 2, 4]),
+            Some(ViolationKind::Lost { offset, number })
+        );
+        assert_eq!(
+            faulty(&[0, 1, 2]),
+            Some(ViolationKind::Missing { offset, number })
+        );
+        assert!(matches!(faulty(&[0, 1, 1]), Some(ViolationKind::Again(_, 1))));
+        assert_eq!(faulty(&[0, 77]), Some(ViolationKind::Invented(77)));
         let unwanted = judged(&truth(), |number| number != 2, &[events(0..10)]);
-        assert_eq!(unwanted, Some(Wrong::Invented(2)));
+        assert_eq!(unwanted, Some(ViolationKind::Invented(2)));
     }
 
     #[test]
     fn what_came_behind_the_last_id_comes_again() {
-        let without_id = vec![What::Event { number: 3, id: false }];
+        let without_id = vec![ObservationKind::Event { number: 3, id: false }];
         let rest = [events(3..10), events(100..110)].concat();
         let notes = [events(0..3), without_id.clone(), vec![begin(true)], rest.clone()];
         assert_eq!(all(&truth(), &notes), None);
         let notes = [events(0..3), without_id, rest.clone()];
-        assert!(matches!(all(&truth(), &notes), Some(Wrong::Again(_, 3))));
+        assert!(matches!(all(&truth(), &notes), Some(ViolationKind::Again(_, 3))));
         let notes = [events(0..3), vec![begin(false)], events(0..3), rest];
         assert_eq!(all(&truth(), &notes), None);
     }
@@ -351,7 +378,7 @@ mod tests {
         assert_eq!(all(&truth, &[others.clone(), rest.clone()]), None);
         let there = [events(0..2), others.clone()].concat();
         let (offset, number) = (2, 2);
-        let lost = Some(Wrong::Lost { offset, number });
+        let lost = Some(ViolationKind::Lost { offset, number });
         assert_eq!(all(&truth, &[there.clone(), rest.clone()]), lost);
         assert_eq!(all(&truth, &[there.clone(), told(2, 6), rest.clone()]), None);
         assert_eq!(
@@ -360,10 +387,13 @@ mod tests {
             "told elsewhere"
         );
         let too_much = all(&truth, &[there.clone(), told(2, 8), events(8..10)]);
-        assert!(matches!(too_much, Some(Wrong::Unfounded(_))), "{too_much:?}");
+        assert!(
+            matches!(too_much, Some(ViolationKind::Unfounded(_))),
+            "{too_much:?}"
+        );
         assert_eq!(
             all(&truth, &[there]),
-            Some(Wrong::Missing { offset, number }),
+            Some(ViolationKind::Missing { offset, number }),
             "never told"
         );
     }
@@ -373,7 +403,10 @@ mod tests {
         for reason in ["expired", "truncated", "recreated", "unproven", "failover"] {
             let notes = [events(0..5), vec![gap(reason, 5, Some(5))]];
             let wrong = all(&truth(), &notes);
-            assert!(matches!(wrong, Some(Wrong::Unfounded(_))), "{reason}: {wrong:?}");
+            assert!(
+                matches!(wrong, Some(ViolationKind::Unfounded(_))),
+                "{reason}: {wrong:?}"
+            );
         }
     }
 
@@ -387,13 +420,13 @@ mod tests {
         assert_eq!(all(&truth, &right), None);
         assert_eq!(all(&truth, &[events(0..10), others.clone()]), None, "read before");
         let (offset, number) = (3, 3);
-        let lost = Some(Wrong::Lost { offset, number });
+        let lost = Some(ViolationKind::Lost { offset, number });
         assert_eq!(all(&truth, &[events(0..3), told.clone(), events(6..10)]), lost);
         let (offset, number) = (0, 0);
-        let lost = Some(Wrong::Lost { offset, number });
+        let lost = Some(ViolationKind::Lost { offset, number });
         assert_eq!(all(&truth, &[told, events(6..10)]), lost);
         let wide = all(&truth, &[events(0..4), vec![gap("unreadable", 4, Some(7))]]);
-        assert!(matches!(wide, Some(Wrong::Unfounded(_))), "{wide:?}");
+        assert!(matches!(wide, Some(ViolationKind::Unfounded(_))), "{wide:?}");
     }
 
     #[test]
@@ -415,7 +448,7 @@ mod tests {
         );
         let (offset, number) = (6, 206);
         let untold = [others, events(0..10), events(207..209)];
-        assert_eq!(all(&truth, &untold), Some(Wrong::Lost { offset, number }));
+        assert_eq!(all(&truth, &untold), Some(ViolationKind::Lost { offset, number }));
     }
 
     #[test]
@@ -439,9 +472,12 @@ mod tests {
         let told = vec![gap("recreated", 4, Some(0))];
         assert_eq!(all(&truth, &[before.clone(), told.clone(), rest.clone()]), None);
         let untold = all(&truth, &[before.clone(), rest]);
-        assert!(matches!(untold, Some(Wrong::Untold(_, 300))), "{untold:?}");
+        assert!(
+            matches!(untold, Some(ViolationKind::Untold(_, 300))),
+            "{untold:?}"
+        );
         let late = all(&truth, &[before, told, events([4])]);
-        assert!(matches!(late, Some(Wrong::Again(_, 4))), "{late:?}");
+        assert!(matches!(late, Some(ViolationKind::Again(_, 4))), "{late:?}");
     }
 
     #[test]
@@ -450,7 +486,7 @@ mod tests {
         truth.recreate(0);
         (0..3).for_each(|offset| truth.add(place(1), offset, 300 + offset as u64));
         let gone = |partitions| {
-            vec![What::Gap(Box::new(Told {
+            vec![ObservationKind::Gap(Box::new(GapData {
                 topic: TOPIC.into(),
                 partition: 0,
                 requested: None,
@@ -464,7 +500,7 @@ mod tests {
         assert_eq!(all(&truth, &notes(gone(Some(2)))), None);
         assert!(matches!(
             all(&truth, &notes(gone(None))),
-            Some(Wrong::Untold(_, 300))
+            Some(ViolationKind::Untold(_, 300))
         ));
     }
 }

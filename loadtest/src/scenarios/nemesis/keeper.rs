@@ -7,14 +7,14 @@ use riverhead_brokers::{Cluster, eventually, scaled};
 
 use super::stage::{PASSWORD, STREAMS, USER};
 use crate::{
-    gateway::{Gateway, Plan},
+    gateway::{Gateway, GatewayPlan},
     handover::Successor,
     process::Process,
 };
 
 /// A gateway that is restarted on its address.
-pub(super) struct Keeper {
-    plan: Plan,
+pub(super) struct GatewayRunner {
+    plan: GatewayPlan,
     gateway: Option<Gateway>,
     /// Who has taken over from it since, the newest last. Those before are draining, or gone.
     successors: Vec<Successor>,
@@ -26,14 +26,14 @@ pub(super) struct Keeper {
 
 /// How a gateway ends before another one starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum StopMode {
     /// At once (SIGKILL).
     Kill,
     /// In order (SIGTERM).
     Drain,
 }
 
-impl Keeper {
+impl GatewayRunner {
     /// Starts it, on an address that it keeps.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Keeper {
     pub(super) fn start(binary: &std::path::Path, cluster: &Cluster, topics: &[String]) -> io::Result<Self> {
         let bootstrap = cluster.bootstrap_with_dead_first();
         let bootstrap = bootstrap.split(',').map(Into::into).collect();
-        let mut plan = Plan::new(binary, bootstrap, "", &[]);
+        let mut plan = GatewayPlan::new(binary, bootstrap, "", &[]);
         let login = format!(
             "{{ \"security.protocol\" = \"sasl_plaintext\", \"sasl.mechanism\" = \"PLAIN\", \"sasl.username\" = {USER:?}, \"sasl.password\" = {PASSWORD:?} }}"
         );
@@ -85,12 +85,12 @@ impl Keeper {
     ///
     /// # Errors
     /// When it does not end in order.
-    pub(super) fn end(&mut self, how: End) -> io::Result<()> {
+    pub(super) fn end(&mut self, how: StopMode) -> io::Result<()> {
         self.look();
         let Some(mut gateway) = self.gateway.take() else {
             return Ok(());
         };
-        if how == End::Drain {
+        if how == StopMode::Drain {
             match self.successors.last() {
                 None => {
                     gateway.signal("TERM")?;
@@ -166,7 +166,7 @@ impl Keeper {
     }
 }
 
-impl fmt::Display for End {
+impl fmt::Display for StopMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kill => "kill",

@@ -29,12 +29,12 @@ use riverhead_brokers::Cluster;
 
 use self::{
     acts::Act,
-    judge::Fault,
-    keeper::Keeper,
-    note::What,
+    judge::Violation,
+    keeper::GatewayRunner,
+    note::ObservationKind,
     readers::Readers,
-    stage::{Chronicle, PASSWORD, READER, Stage, TOPICS, Topic, Transaction, USER},
-    truth::Truth,
+    stage::{EventHistory, NemesisSetup, PASSWORD, READER, TOPICS, Topic, Transaction, USER},
+    truth::CommittedRecords,
 };
 use crate::progress::Progress;
 
@@ -96,7 +96,7 @@ impl Nemesis {
         let mut report = Report {
             seed: self.seed,
             readers: self.readers,
-            resident_bound: Keeper::resident_bound(self.readers),
+            resident_bound: GatewayRunner::resident_bound(self.readers),
             ..Report::default()
         };
         while clock.elapsed() < self.duration && report.is_exact() {
@@ -114,20 +114,20 @@ impl Nemesis {
     }
 
     /// Everything, well and written to.
-    fn stage<'a>(&self, cluster: &'a Cluster, name: &str, clock: Instant) -> io::Result<Stage<'a>> {
+    fn stage<'a>(&self, cluster: &'a Cluster, name: &str, clock: Instant) -> io::Result<NemesisSetup<'a>> {
         let rate = self.rate / TOPICS as f64;
         let topics: Vec<_> = (0..TOPICS)
             .map(|topic| Topic::new(format!("{name}-{topic}"), rate))
             .collect();
         let names: Vec<_> = topics.iter().map(|topic| topic.name.clone()).collect();
         names.iter().for_each(|topic| cluster.allow(USER, topic, READER));
-        let keeper = Keeper::start(&self.binary, cluster, &names)?;
-        let mut stage = Stage {
+        let keeper = GatewayRunner::start(&self.binary, cluster, &names)?;
+        let mut stage = NemesisSetup {
             cluster,
             keeper,
             topics,
-            truth: Truth::default(),
-            chronicle: Chronicle::new(clock, self.progress),
+            truth: CommittedRecords::default(),
+            chronicle: EventHistory::new(clock, self.progress),
             transaction: Transaction::default(),
             spoiled: None,
         };
@@ -139,7 +139,7 @@ impl Nemesis {
     }
 
     /// Does something, lets it last, perhaps does something else meanwhile, and undoes it.
-    fn act(stage: &mut Stage<'_>, rng: &mut Rng, report: &mut Report) -> io::Result<()> {
+    fn act(stage: &mut NemesisSetup<'_>, rng: &mut Rng, report: &mut Report) -> io::Result<()> {
         let act = Act::choose(rng, stage);
         Self::begin(act, stage, report)?;
         thread::sleep(LONGEST.mul_f64(rng.f64()));
@@ -156,14 +156,19 @@ impl Nemesis {
         Ok(())
     }
 
-    fn begin(act: Act, stage: &mut Stage<'_>, report: &mut Report) -> io::Result<()> {
+    fn begin(act: Act, stage: &mut NemesisSetup<'_>, report: &mut Report) -> io::Result<()> {
         stage.chronicle.note(act);
         *report.acts.entry(act.kind().to_owned()).or_default() += 1;
         act.begin(stage)
     }
 
     /// Lets everybody come to the end of everything, and closes the accounts.
-    fn settle(&self, stage: &mut Stage<'_>, readers: &mut Readers, report: &mut Report) -> io::Result<()> {
+    fn settle(
+        &self,
+        stage: &mut NemesisSetup<'_>,
+        readers: &mut Readers,
+        report: &mut Report,
+    ) -> io::Result<()> {
         stage.chronicle.note("all is well again, and nobody writes");
         readers.set_calm(true);
         for topic in 0..TOPICS {
@@ -199,17 +204,22 @@ impl Nemesis {
 }
 
 /// Takes what the readers have noted since; what is wrong with it, with its history.
-fn judge(readers: &mut Readers, stage: &Stage<'_>, names: &[String], report: &mut Report) -> Vec<String> {
+fn judge(
+    readers: &mut Readers,
+    stage: &NemesisSetup<'_>,
+    names: &[String],
+    report: &mut Report,
+) -> Vec<String> {
     let mut faults = Vec::new();
     for reader in &mut readers.all {
         let notes = reader.notes.take();
         // What comes behind the first fault follows from it as often as not.
-        let mut first: Option<Fault> = None;
+        let mut first: Option<Violation> = None;
         for note in &notes {
             match &note.what {
-                What::Event { .. } => report.delivered += 1,
-                What::Began { .. } => report.streams += 1,
-                What::Gap(told) => *report.gaps.entry(told.reason.clone()).or_default() += 1,
+                ObservationKind::Event { .. } => report.delivered += 1,
+                ObservationKind::Began { .. } => report.streams += 1,
+                ObservationKind::Gap(told) => *report.gaps.entry(told.reason.clone()).or_default() += 1,
                 _ => {}
             }
             let fault = reader.judge.take(note, names, &stage.truth);
@@ -222,7 +232,7 @@ fn judge(readers: &mut Readers, stage: &Stage<'_>, names: &[String], report: &mu
 }
 
 /// What has not come yet.
-fn missing(readers: &Readers, stage: &Stage<'_>) -> Vec<String> {
+fn missing(readers: &Readers, stage: &NemesisSetup<'_>) -> Vec<String> {
     let (at, names) = (stage.chronicle.clock.elapsed(), stage.names());
     let missing = readers.all.iter().filter_map(|reader| {
         let fault = reader.judge.missing(&stage.truth, at)?;

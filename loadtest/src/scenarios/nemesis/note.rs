@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 
 /// Something that happened to a reader.
 #[derive(Clone, Debug)]
-pub(super) struct Note {
+pub(super) struct Observation {
     /// Since the beginning of the run.
     pub(super) at: Duration,
-    pub(super) what: What,
+    pub(super) what: ObservationKind,
 }
 
 /// What can happen to it.
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum ObservationKind {
     /// A stream began; where the last id leads, or at the start of the logs.
     Began { resumes: bool },
     /// A record came, and an id with it or not.
@@ -25,7 +25,7 @@ pub(super) enum What {
     /// An id came with what is no record.
     Id,
     /// It was told of a gap.
-    Gap(Box<Told>),
+    Gap(Box<GapData>),
     /// The stream ended, whoever ended it.
     Ended,
     /// Something came that a gateway does not send.
@@ -34,7 +34,7 @@ pub(super) enum What {
 
 /// The data of a gap.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) struct Told {
+pub(super) struct GapData {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) requested: Option<i64>,
@@ -46,17 +46,17 @@ pub(super) struct Told {
 
 /// The notes of a reader that nobody has looked at yet.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Notes(Arc<Mutex<Vec<Note>>>);
+pub(super) struct ObservationLog(Arc<Mutex<Vec<Observation>>>);
 
-impl Notes {
-    pub(super) fn add(&self, notes: impl IntoIterator<Item = Note>) {
+impl ObservationLog {
+    pub(super) fn add(&self, notes: impl IntoIterator<Item = Observation>) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(notes);
     }
 
-    pub(super) fn take(&self) -> Vec<Note> {
+    pub(super) fn take(&self) -> Vec<Observation> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -18,9 +18,9 @@ use tokio::{
 
 use super::{
     form::{FORMS, Form, Parser},
-    history::History,
-    judge::{Judge, Wants},
-    note::{Note, Notes, What},
+    history::RecentObservations,
+    judge::{ReaderChecker, RecordSelection},
+    note::{Observation, ObservationKind, ObservationLog},
     stage::STREAMS,
 };
 use crate::{ask::Ask, http2::Http2, response::Response, scenarios::runtime};
@@ -37,9 +37,9 @@ pub(super) struct Readers {
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) name: String,
-    pub(super) notes: Notes,
-    pub(super) judge: Judge,
-    pub(super) history: History,
+    pub(super) notes: ObservationLog,
+    pub(super) judge: ReaderChecker,
+    pub(super) history: RecentObservations,
 }
 
 /// The same, as it lives.
@@ -47,7 +47,7 @@ struct Life {
     server: SocketAddr,
     form: Form,
     streams: String,
-    notes: Notes,
+    notes: ObservationLog,
     calm: Arc<AtomicBool>,
     clock: Instant,
     rng: Rng,
@@ -68,7 +68,7 @@ impl Readers {
         let all = (0..count).map(|index| {
             let form = FORMS[index % FORMS.len()];
             let (streams, topics) = &choices[(index + index / FORMS.len()) % choices.len()];
-            let notes = Notes::default();
+            let notes = ObservationLog::default();
             let life = Life {
                 server,
                 form,
@@ -85,8 +85,8 @@ impl Readers {
             Reader {
                 name: format!("{index}: {}, of {streams}", form.name),
                 notes,
-                judge: Judge::new(Wants { topics, numbers }),
-                history: History::default(),
+                judge: ReaderChecker::new(RecordSelection { topics, numbers }),
+                history: RecentObservations::default(),
             }
         });
         Self {
@@ -124,14 +124,14 @@ impl Life {
             match self.connect(&ask).await {
                 Ok((200, response)) => {
                     let resumes = last_id.is_some();
-                    self.note([What::Began { resumes }]);
+                    self.note([ObservationKind::Began { resumes }]);
                     self.read(response).await;
-                    self.note([What::Ended]);
+                    self.note([ObservationKind::Ended]);
                     self.pause().await;
                 }
                 // Nobody who was let in before is to be refused, whatever happened; a gateway that ends may say 503.
                 Ok((status, _)) if status != 503 => {
-                    self.note([What::Strange(format!(
+                    self.note([ObservationKind::Strange(format!(
                         "refused: {status}, with the id {last_id:?}"
                     ))]);
                     sleep(REFUSED).await;
@@ -163,7 +163,7 @@ impl Life {
                 Err(_) => {}
                 Ok(Ok(_)) => {
                     if let Err(error) = self.take(&mut parser, &bytes) {
-                        return self.note([What::Strange(error.to_string())]);
+                        return self.note([ObservationKind::Strange(error.to_string())]);
                     }
                     if body.ended() {
                         return;
@@ -200,9 +200,10 @@ impl Life {
         self.form.slow && !self.is_calm()
     }
 
-    fn note(&self, what: impl IntoIterator<Item = What>) {
+    fn note(&self, what: impl IntoIterator<Item = ObservationKind>) {
         let at = self.clock.elapsed();
-        self.notes.add(what.into_iter().map(|what| Note { at, what }));
+        self.notes
+            .add(what.into_iter().map(|what| Observation { at, what }));
     }
 }
 

@@ -6,24 +6,24 @@ use std::{
 };
 
 use riverhead_brokers::{
-    Acks, Cluster, Ledger, NewTopic, Producer, Running, Segment, Spoil, StoredBatch, scaled,
+    Acks, Cluster, Corruption, Ledger, NewTopic, Producer, Running, Segment, StoredBatch, scaled,
 };
 
 use super::{
     form::key,
-    keeper::Keeper,
-    truth::{Partition, Truth},
+    keeper::GatewayRunner,
+    truth::{CommittedRecords, Partition},
     witness::read_committed,
 };
 use crate::progress::Progress;
 
 /// All of it.
-pub(super) struct Stage<'a> {
+pub(super) struct NemesisSetup<'a> {
     pub(super) cluster: &'a Cluster,
-    pub(super) keeper: Keeper,
+    pub(super) keeper: GatewayRunner,
     pub(super) topics: Vec<Topic>,
-    pub(super) truth: Truth,
-    pub(super) chronicle: Chronicle,
+    pub(super) truth: CommittedRecords,
+    pub(super) chronicle: EventHistory,
     pub(super) transaction: Transaction,
     pub(super) spoiled: Option<(Segment, StoredBatch)>,
 }
@@ -53,13 +53,13 @@ pub(super) struct Topic {
 }
 
 /// What was done, and when.
-pub(super) struct Chronicle {
+pub(super) struct EventHistory {
     pub(super) clock: Instant,
     progress: Progress,
     pub(super) acts: Vec<(Duration, String)>,
 }
 
-impl Chronicle {
+impl EventHistory {
     pub(super) fn new(clock: Instant, progress: Progress) -> Self {
         Self {
             clock,
@@ -88,7 +88,7 @@ impl Topic {
     }
 }
 
-impl Stage<'_> {
+impl NemesisSetup<'_> {
     /// Makes a topic with so many partitions, the way this one is to be.
     pub(super) fn create(&mut self, topic: usize, partitions: usize) {
         let it = &mut self.topics[topic];
@@ -117,14 +117,14 @@ impl Stage<'_> {
 
     /// Changes a batch on a disk.
     pub(super) fn spoil(&mut self, segment: Segment, batch: StoredBatch) {
-        segment.spoil(batch, Spoil::Payload);
+        segment.spoil(batch, Corruption::Payload);
         self.spoiled = Some((segment, batch));
     }
 
     /// Changes it back.
     pub(super) fn repair(&mut self) {
         if let Some((segment, batch)) = self.spoiled.take() {
-            segment.spoil(batch, Spoil::Payload);
+            segment.spoil(batch, Corruption::Payload);
         }
     }
 

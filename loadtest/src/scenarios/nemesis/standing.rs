@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    note::Told,
-    truth::{Log, Partition, Place, Truth},
+    note::GapData,
+    truth::{CommittedRecords, Partition, PartitionRecords, RecordPosition},
 };
 
 /// Where a reader is in one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum ReaderPosition {
     /// It gets all that there is, of this incarnation or a later one. What is deleted before it gets there it need not be told.
     Start { least: u32 },
     /// It has all before `next`.
@@ -17,49 +17,51 @@ pub(super) enum Standing {
 }
 
 /// Why a record is not the one that comes next.
-pub(super) enum Stray {
+pub(super) enum OrderError {
     Behind,
     Elsewhere,
     Skipped(i64, u64),
 }
 
-impl Standing {
+impl ReaderPosition {
     /// What is wrong with getting the record at `place` next; nothing, if it is the next that somebody here wants.
     pub(super) fn stray(
         self,
-        place: Place,
-        log: &Log,
+        place: RecordPosition,
+        log: &PartitionRecords,
         at: Duration,
         wants: fn(u64) -> bool,
-    ) -> Option<Stray> {
+    ) -> Option<OrderError> {
         let to = Some((place.era, place.offset));
         let skipped = match self {
-            Self::Start { least } if place.incarnation < least => return Some(Stray::Behind),
+            Self::Start { least } if place.incarnation < least => return Some(OrderError::Behind),
             Self::Start { .. } => {
                 let start = log.deleted_by(at);
                 log.first_between((0, 0), to, |offset, number| offset >= start && wants(number))
             }
-            Self::At { incarnation, .. } if place.incarnation > incarnation => return Some(Stray::Elsewhere),
+            Self::At { incarnation, .. } if place.incarnation > incarnation => {
+                return Some(OrderError::Elsewhere);
+            }
             Self::At {
                 incarnation,
                 era,
                 next,
             } => {
                 if (place.incarnation, place.era, place.offset) < (incarnation, era, next) {
-                    return Some(Stray::Behind);
+                    return Some(OrderError::Behind);
                 }
                 log.first_between((era, next), to, |_, number| wants(number))
             }
         };
-        skipped.map(|(offset, number)| Stray::Skipped(offset, number))
+        skipped.map(|(offset, number)| OrderError::Skipped(offset, number))
     }
 
     /// The first record that is lost although it stands before what a gap tells of.
     pub(super) fn before_gap(
         self,
-        told: &Told,
+        told: &GapData,
         partition: Partition,
-        truth: &Truth,
+        truth: &CommittedRecords,
         at: Duration,
         wants: fn(u64) -> bool,
     ) -> Option<(i64, u64)> {
@@ -86,7 +88,12 @@ impl Standing {
     }
 
     /// Where it is behind a gap; `None` if nothing happened that one could tell of so.
-    pub(super) fn moved(self, told: &Told, partition: Partition, truth: &Truth) -> Option<Self> {
+    pub(super) fn moved(
+        self,
+        told: &GapData,
+        partition: Partition,
+        truth: &CommittedRecords,
+    ) -> Option<Self> {
         match (&*told.reason, told.resumed) {
             ("recreated", Some(from)) => self.recreated(from, partition, truth),
             ("partition_gone", None) => self.recreated(0, partition, truth),
@@ -97,18 +104,22 @@ impl Standing {
         }
     }
 
-    fn recreated(self, from: i64, partition: Partition, truth: &Truth) -> Option<Self> {
+    fn recreated(self, from: i64, partition: Partition, truth: &CommittedRecords) -> Option<Self> {
         let least = match self {
             Self::At { incarnation, .. } => incarnation + 1,
             Self::Start { least } => least,
         };
         let mut later = (least.max(1)..=truth.incarnation(partition.topic)).rev();
         // Nothing else can be in front of the place than what was deleted.
-        let fits = |incarnation| from <= truth.log(partition, incarnation).map_or(0, Log::start);
+        let fits = |incarnation| {
+            from <= truth
+                .log(partition, incarnation)
+                .map_or(0, PartitionRecords::start)
+        };
         later.any(fits).then_some(Self::Start { least })
     }
 
-    fn expired(self, from: i64, partition: Partition, truth: &Truth) -> Option<Self> {
+    fn expired(self, from: i64, partition: Partition, truth: &CommittedRecords) -> Option<Self> {
         match self {
             Self::At { incarnation, era, .. } => {
                 let log = truth.log(partition, incarnation)?;
@@ -123,13 +134,23 @@ impl Standing {
             }
             Self::Start { least } => {
                 let mut later = least..=truth.incarnation(partition.topic);
-                let fits = |incarnation| from <= truth.log(partition, incarnation).map_or(0, Log::start);
+                let fits = |incarnation| {
+                    from <= truth
+                        .log(partition, incarnation)
+                        .map_or(0, PartitionRecords::start)
+                };
                 later.any(fits).then_some(self)
             }
         }
     }
 
-    fn unreadable(self, requested: i64, next: i64, partition: Partition, truth: &Truth) -> Option<Self> {
+    fn unreadable(
+        self,
+        requested: i64,
+        next: i64,
+        partition: Partition,
+        truth: &CommittedRecords,
+    ) -> Option<Self> {
         let (incarnation, era) = match self {
             Self::At { incarnation, era, .. } => (incarnation, era),
             Self::Start { .. } => {
@@ -145,7 +166,7 @@ impl Standing {
         })
     }
 
-    fn truncated(self, from: i64, partition: Partition, truth: &Truth) -> Option<Self> {
+    fn truncated(self, from: i64, partition: Partition, truth: &CommittedRecords) -> Option<Self> {
         match self {
             Self::At { incarnation, era, .. } => {
                 let era = truth.log(partition, incarnation)?.era_from(era, from)?;

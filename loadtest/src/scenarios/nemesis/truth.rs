@@ -15,7 +15,7 @@ pub(super) struct Partition {
 
 /// Where a record is, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct RecordPosition {
     pub(super) partition: Partition,
     /// How often the topic had been created again by then.
     pub(super) incarnation: u32,
@@ -26,16 +26,16 @@ pub(super) struct Place {
 
 /// All logs there ever were.
 #[derive(Debug, Default)]
-pub(super) struct Truth {
+pub(super) struct CommittedRecords {
     /// The newest of each partition; the topic's own number is in `incarnations`.
-    logs: BTreeMap<(Partition, u32), Log>,
-    places: HashMap<u64, Place>,
+    logs: BTreeMap<(Partition, u32), PartitionRecords>,
+    places: HashMap<u64, RecordPosition>,
     incarnations: HashMap<usize, u32>,
 }
 
 /// One incarnation of a partition.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct PartitionRecords {
     eras: Vec<Era>,
     /// When the deletion of what is below these offsets began.
     deleted: Vec<(Duration, i64)>,
@@ -52,9 +52,9 @@ struct Era {
     records: BTreeMap<i64, u64>,
 }
 
-impl Truth {
+impl CommittedRecords {
     /// Where the record with this number is; `None` if nobody committed one.
-    pub(super) fn find(&self, number: u64) -> Option<Place> {
+    pub(super) fn find(&self, number: u64) -> Option<RecordPosition> {
         self.places.get(&number).copied()
     }
 
@@ -64,12 +64,12 @@ impl Truth {
     }
 
     /// A log, if anything was ever read of it or done to it.
-    pub(super) fn log(&self, partition: Partition, incarnation: u32) -> Option<&Log> {
+    pub(super) fn log(&self, partition: Partition, incarnation: u32) -> Option<&PartitionRecords> {
         self.logs.get(&(partition, incarnation))
     }
 
     /// The log of a partition that there is now.
-    pub(super) fn newest(&self, partition: Partition) -> Option<&Log> {
+    pub(super) fn newest(&self, partition: Partition) -> Option<&PartitionRecords> {
         self.log(partition, self.incarnation(partition.topic))
     }
 
@@ -88,7 +88,7 @@ impl Truth {
         if !log.add(offset, number) {
             return;
         }
-        let place = Place {
+        let place = RecordPosition {
             partition,
             incarnation,
             era: log.era(),
@@ -99,7 +99,7 @@ impl Truth {
 
     /// From where on a plain consumer has to read.
     pub(super) fn next(&self, partition: Partition) -> i64 {
-        self.newest(partition).map_or(0, Log::next)
+        self.newest(partition).map_or(0, PartitionRecords::next)
     }
 
     /// What is below this offset is being deleted.
@@ -126,13 +126,13 @@ impl Truth {
         *self.incarnations.entry(topic).or_default() += 1;
     }
 
-    fn newest_mut(&mut self, partition: Partition) -> &mut Log {
+    fn newest_mut(&mut self, partition: Partition) -> &mut PartitionRecords {
         let incarnation = self.incarnation(partition.topic);
         self.logs.entry((partition, incarnation)).or_default()
     }
 }
 
-impl Default for Log {
+impl Default for PartitionRecords {
     fn default() -> Self {
         Self {
             eras: vec![Era::default()],
@@ -142,7 +142,7 @@ impl Default for Log {
     }
 }
 
-impl Log {
+impl PartitionRecords {
     /// The era that records are added to.
     pub(super) fn era(&self) -> u32 {
         self.eras.len() as u32 - 1
@@ -232,8 +232,8 @@ mod tests {
 
     const PARTITION: Partition = Partition { topic: 0, number: 0 };
 
-    fn cut_twice() -> Truth {
-        let mut truth = Truth::default();
+    fn cut_twice() -> CommittedRecords {
+        let mut truth = CommittedRecords::default();
         (0..10).for_each(|offset| truth.add(PARTITION, offset, offset as u64));
         truth.cut(PARTITION, 6);
         (6..12).for_each(|offset| truth.add(PARTITION, offset, 100 + offset as u64));
@@ -242,7 +242,7 @@ mod tests {
         truth
     }
 
-    fn between(truth: &Truth, from: (u32, i64), to: Option<(u32, i64)>) -> Option<u64> {
+    fn between(truth: &CommittedRecords, from: (u32, i64), to: Option<(u32, i64)>) -> Option<u64> {
         let log = truth.newest(PARTITION).unwrap();
         log.first_between(from, to, |_, _| true).map(|(_, number)| number)
     }
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn records_that_an_election_spared_are_where_they_were() {
-        let mut truth = Truth::default();
+        let mut truth = CommittedRecords::default();
         (0..4).for_each(|offset| truth.add(PARTITION, offset, offset as u64));
         truth.cut(PARTITION, 2);
         (2..4).for_each(|offset| truth.add(PARTITION, offset, offset as u64));

@@ -17,7 +17,7 @@ use crate::numbers::number;
 
 /// A committed record.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Committed {
+pub(super) struct CommittedReader {
     pub(super) partition: i32,
     pub(super) offset: i64,
     pub(super) number: u64,
@@ -28,7 +28,11 @@ pub(super) struct Committed {
 ///
 /// # Errors
 /// When the brokers do not let it come to the end.
-pub(super) fn read_committed(cluster: &Cluster, topic: &str, from: &[i64]) -> io::Result<Vec<Committed>> {
+pub(super) fn read_committed(
+    cluster: &Cluster,
+    topic: &str,
+    from: &[i64],
+) -> io::Result<Vec<CommittedReader>> {
     let consumer = consumer(cluster)?;
     let mut list = TopicPartitionList::new();
     for (partition, offset) in (0..).zip(from) {
@@ -43,7 +47,7 @@ pub(super) fn read_committed(cluster: &Cluster, topic: &str, from: &[i64]) -> io
     records.map_err(|error| io::Error::other(format!("{topic} from {from:?}: {error}")))
 }
 
-fn to_the_ends(consumer: &BaseConsumer, partitions: usize) -> io::Result<Vec<Committed>> {
+fn to_the_ends(consumer: &BaseConsumer, partitions: usize) -> io::Result<Vec<CommittedReader>> {
     let (mut records, mut ended) = (Vec::new(), BTreeSet::new());
     let deadline = Instant::now() + scaled(PATIENCE);
     while ended.len() < partitions {
@@ -62,8 +66,8 @@ fn to_the_ends(consumer: &BaseConsumer, partitions: usize) -> io::Result<Vec<Com
     Ok(records)
 }
 
-fn committed(message: &impl Message) -> Option<Committed> {
-    Some(Committed {
+fn committed(message: &impl Message) -> Option<CommittedReader> {
+    Some(CommittedReader {
         partition: message.partition(),
         offset: message.offset(),
         number: number(str::from_utf8(message.payload()?).ok()?)?,

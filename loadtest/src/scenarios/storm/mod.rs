@@ -19,8 +19,8 @@ use riverhead_brokers::{Cluster, NewTopic};
 
 use super::{DETERMINED, raise_descriptors, three_brokers};
 use crate::{
-    crowd::{Crowd, Plan as CrowdPlan},
-    gateway::{Gateway, Plan},
+    crowd::{LoadClients, LoadPlan},
+    gateway::{Gateway, GatewayPlan},
     pins::Pins,
     progress::Progress,
     server::PARTITIONS,
@@ -58,7 +58,7 @@ pub struct Storm {
 
 /// Where it happens.
 #[derive(Clone, Copy)]
-struct Stage<'a> {
+struct StormSetup<'a> {
     cluster: &'a Cluster,
     pins: &'a Pins,
     topic: &'a str,
@@ -86,7 +86,7 @@ impl Storm {
         for topic in [topic, &others] {
             cluster.create(&NewTopic::with_replicas(topic, &[&[1], &[2], &[3]]));
         }
-        let stage = Stage {
+        let stage = StormSetup {
             cluster,
             pins,
             topic,
@@ -98,9 +98,9 @@ impl Storm {
         }
     }
 
-    fn gateway(&self, stage: Stage<'_>, listen: Option<SocketAddr>) -> io::Result<Gateway> {
+    fn gateway(&self, stage: StormSetup<'_>, listen: Option<SocketAddr>) -> io::Result<Gateway> {
         let bootstrap = stage.cluster.bootstrap_list();
-        let mut plan = Plan::new(&self.binary, bootstrap, "numbers", &[stage.topic]).unlimited();
+        let mut plan = GatewayPlan::new(&self.binary, bootstrap, "numbers", &[stage.topic]).unlimited();
         plan.streams.push(("others".into(), vec![stage.others.into()]));
         plan = plan.set("RIVERHEAD_LOG__LEVEL", "warn");
         if let Some(address) = listen {
@@ -114,8 +114,8 @@ impl Storm {
         Ok(gateway)
     }
 
-    fn crowd(&self, server: SocketAddr, keep_ids: bool) -> CrowdPlan {
-        CrowdPlan {
+    fn crowd(&self, server: SocketAddr, keep_ids: bool) -> LoadPlan {
+        LoadPlan {
             server,
             clients: self.clients,
             partitions: PARTITIONS,
@@ -128,7 +128,7 @@ impl Storm {
     /// `began`. `None` if that takes too long.
     fn wait_until_live(
         &self,
-        crowd: &Crowd,
+        crowd: &LoadClients,
         writer: &Writer,
         least: u64,
         began: Instant,

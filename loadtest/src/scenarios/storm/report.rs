@@ -4,9 +4,9 @@ use std::{fmt, io, sync::atomic::Ordering::Relaxed};
 
 use serde::Serialize;
 
-use super::{Storm, watch::Felt};
+use super::{Storm, watch::StormLatency};
 use crate::{
-    crowd::Crowd,
+    crowd::LoadClients,
     gateway::Gateway,
     numbers::Faults,
     scenarios::{exact, problems},
@@ -39,7 +39,7 @@ pub struct Report {
     /// Seconds of processor that the gateway used until all were live.
     pub cpu: f64,
     /// What a client of another stream felt: before, and meanwhile.
-    pub onlooker: Option<(Felt, Felt)>,
+    pub onlooker: Option<(StormLatency, StormLatency)>,
     /// Whether it lost nothing.
     pub onlooker_lasted: bool,
     /// Clients that got everything.
@@ -57,7 +57,7 @@ pub struct Report {
 
 impl Report {
     /// With what crowd and gateway can say; `events` is how many distinct ones there were for anybody.
-    pub(super) fn new(storm: &Storm, crowd: &Crowd, gateway: &Gateway, events: u64) -> Self {
+    pub(super) fn new(storm: &Storm, crowd: &LoadClients, gateway: &Gateway, events: u64) -> Self {
         Self {
             clients: storm.clients,
             back: storm.back.map(|back| back.as_secs_f64()),
@@ -80,7 +80,7 @@ impl Report {
         }
     }
 
-    pub(super) fn finish(mut self, crowd: Crowd) -> io::Result<Self> {
+    pub(super) fn finish(mut self, crowd: LoadClients) -> io::Result<Self> {
         let outcome = crowd.finish()?;
         self.finished = outcome.finished;
         self.faults = outcome.faults;

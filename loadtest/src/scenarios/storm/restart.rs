@@ -2,24 +2,24 @@
 
 use std::{io, thread, time::Instant};
 
-use super::{Report, Stage, Storm, watch::Watch};
+use super::{Report, Storm, StormSetup, watch::ResourceMonitor};
 use crate::{
     ask::Ask,
-    crowd::{Crowd, Errand, address},
+    crowd::{ClientTask, LoadClients, address},
     server::PARTITIONS,
     writer::{Writer, producer},
 };
 
 impl Storm {
-    pub(super) fn restart(&self, stage: Stage<'_>) -> io::Result<Report> {
+    pub(super) fn restart(&self, stage: StormSetup<'_>) -> io::Result<Report> {
         let gateway = self.gateway(stage, None)?;
         let server = gateway.http;
         self.progress.say(format_args!("{} clients come", self.clients));
         let addresses = self.addresses;
-        let crowd = Crowd::start(self.crowd(server, true), None, Some(self.within), move |client| {
+        let crowd = LoadClients::start(self.crowd(server, true), None, Some(self.within), move |client| {
             let mut ask = Ask::new("/v2/stream/numbers");
             ask.from = Some(address(client, addresses));
-            Errand {
+            ClientTask {
                 ask,
                 next: Some((0..PARTITIONS as u64).collect()),
             }
@@ -41,7 +41,7 @@ impl Storm {
         drop(gateway);
         let gateway = self.gateway(stage, Some(server))?;
         let (resident, cpu) = (gateway.resident()?, gateway.cpu()?);
-        let mut watch = Watch::new(stage.cluster, &gateway);
+        let mut watch = ResourceMonitor::new(stage.cluster, &gateway);
         // A stream that has not yet noticed is no sign of life: all must have got what was written since.
         let live = self.wait_until_live(&crowd, &writer, before + PARTITIONS as u64, began, || {
             watch.look()

@@ -8,19 +8,19 @@ use std::{
 use riverhead_brokers::Producer;
 
 use super::{
-    Report, Stage, Storm,
+    Report, Storm, StormSetup,
     cuts::{Cut, cuts},
-    watch::{Others, Watch},
+    watch::{OtherStream, ResourceMonitor},
 };
 use crate::{
     ask::Ask,
-    crowd::{Crowd, Errand, address},
+    crowd::{ClientTask, LoadClients, address},
     writer::{Writer, now},
     yardstick,
 };
 
 impl Storm {
-    pub(super) fn resume(&self, stage: Stage<'_>, back: Duration) -> io::Result<Report> {
+    pub(super) fn resume(&self, stage: StormSetup<'_>, back: Duration) -> io::Result<Report> {
         let cluster = stage.cluster;
         let count = (self.rate * back.as_secs_f64()) as u64;
         self.progress
@@ -30,12 +30,12 @@ impl Storm {
         let unique = yardstick::bytes_to_read_once(cluster, &[stage.topic.to_owned()], count as usize);
         let cuts = self.cut(stage)?;
         let writer = Writer::start(producer, count, self.rate);
-        let others = Others::start(stage);
+        let others = OtherStream::start(stage);
         let gateway = self.gateway(stage, None)?;
 
         self.progress.say("nothing happens");
         let onlooker = others.onlooker(stage, gateway.http)?;
-        let quiet = Watch::new(cluster, &gateway);
+        let quiet = ResourceMonitor::new(cluster, &gateway);
         thread::sleep(self.quiet);
         let usual = quiet.fetched() as f64 / self.quiet.as_secs_f64();
         let (felt_before, lasted_before) = onlooker.finish()?;
@@ -43,7 +43,7 @@ impl Storm {
         self.progress.say(format_args!("{} clients resume", self.clients));
         let onlooker = others.onlooker(stage, gateway.http)?;
         let (resident, cpu) = (gateway.resident()?, gateway.cpu()?);
-        let mut watch = Watch::new(cluster, &gateway);
+        let mut watch = ResourceMonitor::new(cluster, &gateway);
         let first = cuts
             .iter()
             .flat_map(|cut| &cut.next)
@@ -73,7 +73,7 @@ impl Storm {
     }
 
     /// Written now, as quickly as the brokers take it, with the timestamps of then.
-    fn write_history(&self, stage: Stage<'_>, count: u64, back: Duration) -> Producer {
+    fn write_history(&self, stage: StormSetup<'_>, count: u64, back: Duration) -> Producer {
         let (begin, rate) = (now() - back.as_millis() as i64, self.rate);
         let mut producer = stage
             .cluster
@@ -95,7 +95,7 @@ impl Storm {
     }
 
     /// Through another gateway: ids are the same for all.
-    fn cut(&self, stage: Stage<'_>) -> io::Result<Vec<Cut>> {
+    fn cut(&self, stage: StormSetup<'_>) -> io::Result<Vec<Cut>> {
         let gateway = self.gateway(stage, None)?;
         let events = (self.rate * self.within.as_secs_f64()).max(1.0) as usize;
         self.progress.say(format_args!(
@@ -105,13 +105,13 @@ impl Storm {
         cuts(gateway.http, events)
     }
 
-    fn come_back(&self, server: std::net::SocketAddr, cuts: Vec<Cut>) -> io::Result<Crowd> {
+    fn come_back(&self, server: std::net::SocketAddr, cuts: Vec<Cut>) -> io::Result<LoadClients> {
         let addresses = self.addresses;
-        Crowd::start(self.crowd(server, false), None, None, move |client| {
+        LoadClients::start(self.crowd(server, false), None, None, move |client| {
             let cut = &cuts[client % cuts.len()];
             let mut ask = Ask::new("/v2/stream/numbers").resume(Some(cut.id.clone()));
             ask.from = Some(address(client, addresses));
-            Errand {
+            ClientTask {
                 ask,
                 next: Some(cut.next.clone()),
             }

@@ -5,33 +5,33 @@ use std::{io, net::SocketAddr, sync::Arc};
 use riverhead_brokers::{Cluster, Counts};
 use serde::Serialize;
 
-use super::Stage;
+use super::StormSetup;
 use crate::{
     ask::Ask,
-    crowd::{Crowd, Errand, Plan},
+    crowd::{ClientTask, LoadClients, LoadPlan},
     gateway::Gateway,
     server::PARTITIONS,
     stopwatch::{Quantiles, Sent, Stopwatch},
     writer::{Writer, producer},
-    yardstick::Timekeeper,
+    yardstick::PlainConsumer,
 };
 
 /// A stream beside, and how long its records take.
-pub(super) struct Others {
+pub(super) struct OtherStream {
     writer: Writer,
     sent: Arc<Sent>,
 }
 
 /// A client of it, and a plain consumer of the same records: the machine has few processors, and what both feel is not the
 /// gateway's doing.
-pub(super) struct Onlooker {
-    client: Crowd,
-    plain: Timekeeper,
+pub(super) struct OtherStreamReader {
+    client: LoadClients,
+    plain: PlainConsumer,
 }
 
 /// How long records took.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub struct Felt {
+pub struct StormLatency {
     /// To the client.
     pub client: Quantiles,
     /// To the plain consumer.
@@ -39,7 +39,7 @@ pub struct Felt {
 }
 
 /// What is looked at now and then.
-pub(super) struct Watch<'a> {
+pub(super) struct ResourceMonitor<'a> {
     cluster: &'a Cluster,
     gateway: &'a Gateway,
     before: Counts,
@@ -49,30 +49,34 @@ pub(super) struct Watch<'a> {
     pub(super) resident: u64,
 }
 
-impl Others {
+impl OtherStream {
     /// Begins to write.
-    pub(super) fn start(stage: Stage<'_>) -> Self {
+    pub(super) fn start(stage: StormSetup<'_>) -> Self {
         let sent = Sent::new(MOST, COLD);
         let writer = Writer::start(producer(stage.cluster, stage.others, BYTES, Some(&sent)), 0, RATE);
         Self { writer, sent }
     }
 
     /// Begins to read, from an address of its own.
-    pub(super) fn onlooker(&self, stage: Stage<'_>, server: SocketAddr) -> io::Result<Onlooker> {
-        let plain = Timekeeper::start(stage.cluster, stage.others, Stopwatch::new(&self.sent));
-        let plan = Plan {
+    pub(super) fn onlooker(
+        &self,
+        stage: StormSetup<'_>,
+        server: SocketAddr,
+    ) -> io::Result<OtherStreamReader> {
+        let plain = PlainConsumer::start(stage.cluster, stage.others, Stopwatch::new(&self.sent));
+        let plan = LoadPlan {
             server,
             clients: 1,
             partitions: PARTITIONS,
             judge_every: 1,
             keep_ids: false,
         };
-        let client = Crowd::start(plan, Some(Stopwatch::new(&self.sent)), None, |_| {
+        let client = LoadClients::start(plan, Some(Stopwatch::new(&self.sent)), None, |_| {
             let mut ask = Ask::new("/v2/stream/others");
             ask.from = Some(([127, 0, 0, 3], 0).into());
-            Errand { ask, next: None }
+            ClientTask { ask, next: None }
         })?;
-        Ok(Onlooker { client, plain })
+        Ok(OtherStreamReader { client, plain })
     }
 
     pub(super) fn finish(self) {
@@ -80,14 +84,14 @@ impl Others {
     }
 }
 
-impl Onlooker {
+impl OtherStreamReader {
     /// What was felt; whether the client lost nothing and its stream lasted.
-    pub(super) fn finish(self) -> io::Result<(Felt, bool)> {
+    pub(super) fn finish(self) -> io::Result<(StormLatency, bool)> {
         let plain = self.plain.finish();
         let ended = self.client.tally.gone();
         let outcome = self.client.finish()?;
         let watch = outcome.stopwatch.map(|watch| watch.quantiles());
-        let felt = Felt {
+        let felt = StormLatency {
             client: watch.unwrap_or_default(),
             plain,
         };
@@ -95,7 +99,7 @@ impl Onlooker {
     }
 }
 
-impl<'a> Watch<'a> {
+impl<'a> ResourceMonitor<'a> {
     pub(super) fn new(cluster: &'a Cluster, gateway: &'a Gateway) -> Self {
         Self {
             cluster,

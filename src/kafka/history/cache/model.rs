@@ -8,13 +8,13 @@ use proptest::{collection::vec, prelude::*};
 use super::*;
 use crate::{
     event::{Encoding, Headers, Payload, Record, Tombstones},
-    partition::{Directory, PageBuilder, TopicPartition},
+    partition::{LogDirectory, PageBuilder, TopicPartition},
     position::LogTag,
 };
 
 /// What happens to the log of a partition.
 #[derive(Clone, Debug)]
-enum Step {
+enum CacheOp {
     /// A page at this offset comes in, of so many records of this size, and of a hole behind them.
     Insert {
         partition: usize,
@@ -31,7 +31,7 @@ enum Step {
     /// The topic is deleted and created again.
     Replace { partition: usize },
     /// So many partitions are kept started.
-    Warm { partitions: usize },
+    OpenFetchers { partitions: usize },
 }
 
 const PARTITIONS: usize = 3000;
@@ -42,7 +42,7 @@ const BASE64: Encoding = Encoding {
     tombstones: Tombstones::Skip,
 };
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = CacheOp> {
     let partition = prop_oneof![0usize..3, 0..PARTITIONS];
     let at = prop_oneof![4 => 0i64..5_000, 1 => Offset::MAX - 2_000..=Offset::MAX];
     let insert = |records, size| {
@@ -57,7 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
             prop_oneof![Just(0i64), 1i64..4_000],
             any::<bool>(),
         )
-            .prop_map(|((partition, at), records, size, hole, cut)| Step::Insert {
+            .prop_map(|((partition, at), records, size, hole, cut)| CacheOp::Insert {
                 partition,
                 at,
                 records,
@@ -70,10 +70,10 @@ fn step() -> impl Strategy<Value = Step> {
         6 => insert(0usize..200, 0usize..100),
         3 => insert(1usize..2, 0usize..2_000),
         1 => insert(1usize..3, 100_000usize..300_000),
-        6 => (partition.clone(), at.clone()).prop_map(|(partition, at)| Step::Find { partition, at }),
-        1 => (partition.clone(), at).prop_map(|(partition, start)| Step::Expire { partition, start }),
-        1 => partition.prop_map(|partition| Step::Replace { partition }),
-        1 => (0usize..4).prop_map(|partitions| Step::Warm { partitions }),
+        6 => (partition.clone(), at.clone()).prop_map(|(partition, at)| CacheOp::Find { partition, at }),
+        1 => (partition.clone(), at).prop_map(|(partition, start)| CacheOp::Expire { partition, start }),
+        1 => partition.prop_map(|partition| CacheOp::Replace { partition }),
+        1 => (0usize..4).prop_map(|partitions| CacheOp::OpenFetchers { partitions }),
     ]
 }
 
@@ -105,13 +105,13 @@ fn page(at: Offset, records: usize, size: usize, hole: Offset) -> Arc<Page> {
 }
 
 /// What the pages that the cache has cost, counted one by one.
-fn kept(cache: &Cache) -> usize {
+fn kept(cache: &PageCache) -> usize {
     let pages = cache.logs.values().flat_map(|log| log.pages.values());
     pages.map(|entry| cost(&entry.page)).sum()
 }
 
 /// The cache has nothing twice, forgets nothing that it counts, and is within its budget.
-fn check(cache: &Cache, budget: usize) -> Result<(), TestCaseError> {
+fn check(cache: &PageCache, budget: usize) -> Result<(), TestCaseError> {
     prop_assert_eq!(cache.bytes, kept(cache));
     prop_assert!(cache.bytes <= budget, "{} of {}", cache.bytes, budget);
     let used: BTreeSet<_> = cache
@@ -124,7 +124,7 @@ fn check(cache: &Cache, budget: usize) -> Result<(), TestCaseError> {
         cache
             .logs
             .values()
-            .all(|log| (1..=PAGE_RECORDS).contains(&log.grain))
+            .all(|log| (1..=PAGE_RECORDS).contains(&log.alignment))
     );
     Ok(())
 }
@@ -135,9 +135,9 @@ proptest! {
         steps in vec(step(), 1..200),
         budget in prop_oneof![Just(0usize), 500usize..5_000, 50_000usize..500_000, Just(8 << 20)],
     ) {
-        let directory = Directory::new();
-        let warm = WarmLimit::new(budget);
-        let mut cache = Cache::new(budget).beside(&warm);
+        let directory = LogDirectory::new();
+        let fetcher_limit = FetcherLimit::new(budget);
+        let mut cache = PageCache::new(budget).reserving(&fetcher_limit);
         let mut logs: HashMap<usize, Arc<PartitionLog>> = HashMap::new();
         for step in steps {
             let mut get = |partition| Arc::clone(logs.entry(partition).or_insert_with(|| {
@@ -146,22 +146,22 @@ proptest! {
                 log
             }));
             match step {
-                Step::Insert { partition, at, records, size, hole, cut } => {
+                CacheOp::Insert { partition, at, records, size, hole, cut } => {
                     cache.insert(&get(partition), &page(at, records, size, hole), cut);
                 }
-                Step::Find { partition, at } => match cache.find(&get(partition), at) {
+                CacheOp::Find { partition, at } => match cache.find(&get(partition), at) {
                     Lookup::Hit(page) => prop_assert!(page.range().contains(&at)),
                     Lookup::Miss { from, to } => prop_assert!(from <= at && (from < to || at == Offset::MAX)),
                     Lookup::Below => {}
                 },
-                Step::Expire { partition, start } => {
+                CacheOp::Expire { partition, start } => {
                     let log = get(partition);
                     directory.set_start(&log, start);
                     cache.drop_deleted(&log);
                     let pages = cache.logs.get(&key(&log)).into_iter().flat_map(|log| log.pages.keys());
                     prop_assert!(pages.min().is_none_or(|first| *first >= start));
                 }
-                Step::Replace { partition } => {
+                CacheOp::Replace { partition } => {
                     let old = get(partition);
                     let new = log(partition);
                     directory.put(Arc::clone(&new));
@@ -170,12 +170,12 @@ proptest! {
                     cache.insert(&old, &page(0, 10, 10, 0), false);
                     prop_assert!(cache.logs.get(&key(&old)).is_none_or(|log| log.pages.is_empty()));
                 }
-                Step::Warm { partitions } => {
-                    warm.open.store(partitions, std::sync::atomic::Ordering::Relaxed);
+                CacheOp::OpenFetchers { partitions } => {
+                    fetcher_limit.open.store(partitions, std::sync::atomic::Ordering::Relaxed);
                     cache.shrink();
                 }
             }
-            check(&cache, budget.saturating_sub(warm.bytes()))?;
+            check(&cache, budget.saturating_sub(fetcher_limit.bytes()))?;
         }
         for log in logs.values() {
             cache.forget(log);
@@ -186,13 +186,13 @@ proptest! {
 
 #[test]
 fn a_page_of_each_of_thousands_of_partitions_costs_no_more_than_is_counted() {
-    let (mut cache, logs): (_, Vec<_>) = (Cache::new(1 << 20), (0..20_000).map(log).collect());
+    let (mut cache, logs): (_, Vec<_>) = (PageCache::new(1 << 20), (0..20_000).map(log).collect());
     for log in &logs {
         cache.insert(log, &page(0, 1, 1, 0), false);
     }
     assert!(cache.bytes <= 1 << 20);
     // An entry of a page, its node, and the page itself, which is an `Arc` of its struct, a box of one event and an arena.
-    let real = 11 * (size_of::<Offset>() + size_of::<Entry>())
+    let real = 11 * (size_of::<Offset>() + size_of::<CachedPage>())
         + 16
         + size_of::<Page>()
         + 16

@@ -13,7 +13,7 @@ use super::{Broker, CONTROLLER, Cluster};
 use crate::address::{DeadAddress, free_address};
 use crate::home::KafkaHome;
 use crate::proxy::Proxy;
-use crate::workplace::Workplace;
+use crate::workplace::WorkDir;
 
 /// Builds a [`Cluster`].
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ impl ClusterBuilder {
     }
 
     fn lay_out(&self) -> Cluster {
-        let workplace = Workplace::create();
+        let workplace = WorkDir::create();
         let identity = Identity::random();
         let controller = free_address();
         let plans: BTreeMap<i32, Plan> = (1..)

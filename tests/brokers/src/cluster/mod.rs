@@ -19,7 +19,7 @@ pub(crate) use health::ANSWER;
 use crate::address::DeadAddress;
 use crate::java_admin::JavaAdmin;
 use crate::proxy::{Counts, Proxy};
-use crate::workplace::Workplace;
+use crate::workplace::WorkDir;
 use clients::Clients;
 use node::Node;
 use properties::Identity;
@@ -40,7 +40,7 @@ pub struct Cluster {
     dead: DeadAddress,
     started_in: Duration,
     identity: Identity,
-    workplace: Workplace,
+    workplace: WorkDir,
 }
 
 /// The addresses and proxies of one broker.

@@ -14,7 +14,7 @@ use crate::address::free_address;
 use crate::cluster::properties::{Identity, combined_for_archive};
 use crate::patience::eventually;
 use crate::process::Process;
-use crate::workplace::Workplace;
+use crate::workplace::WorkDir;
 
 /// The archive for this class path and this Java, made now if it is not there.
 pub(super) fn made(home: &Path, class_path: &str, java_version: &str) -> Result<PathBuf, String> {
@@ -32,7 +32,7 @@ pub(super) fn made(home: &Path, class_path: &str, java_version: &str) -> Result<
 
 /// A JVM writes the archive of all it loaded when it ends; one combined node loads what any node needs.
 fn run_one_node(class_path: &str, archive: &Path) -> Result<(), String> {
-    let workplace = Workplace::create();
+    let workplace = WorkDir::create();
     let (broker, controller) = (free_address(), free_address());
     let properties = combined_for_archive(&Identity::random(), workplace.path(), broker, controller);
     let mut command = java::command(ARCHIVING_HEAP_MB);

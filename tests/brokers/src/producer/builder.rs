@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 
-use super::ledger::{Bookkeeper, Books};
+use super::ledger::{DeliveryRecorder, SharedLedger};
 use super::records::Records;
 use super::{FLUSH, Pace, Producer};
 use crate::cluster::{CHANGE, Cluster, properties::Identity};
@@ -150,10 +150,10 @@ impl ProducerBuilder<'_> {
             });
             self.records.partitions = states.iter().map(|state| state.id).collect();
         }
-        let books = Arc::new(Books::default());
-        let client: ThreadedProducer<Bookkeeper> = self
+        let books = Arc::new(SharedLedger::default());
+        let client: ThreadedProducer<DeliveryRecorder> = self
             .config
-            .create_with_context(Bookkeeper(Arc::clone(&books)))
+            .create_with_context(DeliveryRecorder(Arc::clone(&books)))
             .expect("a producer");
         if self.transactional {
             client

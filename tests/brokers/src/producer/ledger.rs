@@ -56,10 +56,10 @@ impl Ledger {
 
 /// The ledger while it is written.
 #[derive(Debug, Default)]
-pub(super) struct Books(Mutex<Pages>);
+pub(super) struct SharedLedger(Mutex<LedgerState>);
 
 #[derive(Debug, Default)]
-struct Pages {
+struct LedgerState {
     ledger: Ledger,
     /// The offsets of records without a number, in the order of their acknowledgement.
     unnumbered: Vec<i64>,
@@ -67,7 +67,7 @@ struct Pages {
     open: Option<Vec<(i32, Acked)>>,
 }
 
-impl Books {
+impl SharedLedger {
     pub(super) fn ledger(&self) -> Ledger {
         let mut ledger = self.pages().ledger.clone();
         ledger
@@ -114,7 +114,7 @@ impl Books {
         }
     }
 
-    fn pages(&self) -> MutexGuard<'_, Pages> {
+    fn pages(&self) -> MutexGuard<'_, LedgerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,11 +134,11 @@ pub(super) type Ticket = Box<Option<u64>>;
 
 /// Writes each acknowledgement into the books, on librdkafka's thread.
 #[derive(Clone, Debug)]
-pub(super) struct Bookkeeper(pub(super) Arc<Books>);
+pub(super) struct DeliveryRecorder(pub(super) Arc<SharedLedger>);
 
-impl ClientContext for Bookkeeper {}
+impl ClientContext for DeliveryRecorder {}
 
-impl ProducerContext for Bookkeeper {
+impl ProducerContext for DeliveryRecorder {
     type DeliveryOpaque = Ticket;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Ticket) {

@@ -18,7 +18,7 @@ pub use builder::{Acks, ProducerBuilder};
 pub use ledger::{Acked, Ledger};
 pub use records::{RawRecord, value};
 
-use ledger::{Bookkeeper, Books, Ticket};
+use ledger::{DeliveryRecorder, SharedLedger, Ticket};
 use records::Records;
 
 /// Writes records `{"n":17,"pad":"..."}` with a number `n` that no other record of the cluster has, and keeps
@@ -28,8 +28,8 @@ use records::Records;
 /// that an acknowledged record is in the log exactly once and in the order of its number.
 pub struct Producer {
     topic: String,
-    client: ThreadedProducer<Bookkeeper>,
-    books: Arc<Books>,
+    client: ThreadedProducer<DeliveryRecorder>,
+    books: Arc<SharedLedger>,
     /// The next free number, shared by all producers of the cluster.
     numbers: Arc<AtomicU64>,
     records: Records,
@@ -157,7 +157,7 @@ impl std::fmt::Debug for Producer {
 #[derive(Debug)]
 pub struct Running {
     stop: Arc<AtomicBool>,
-    books: Arc<Books>,
+    books: Arc<SharedLedger>,
     thread: Option<JoinHandle<Producer>>,
 }
 

@@ -3,29 +3,29 @@
 //! It needs no privileges, and the address it listens on stays the same whatever happens to the node behind.
 
 mod connection;
-mod door;
+mod listener;
 mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use door::{Door, DoorKeeper};
-use wire::{Flow, Wire};
+use listener::{ListenState, ListenerHandle};
+use wire::{FlowMode, Wire};
 
 /// A proxy in front of one address. Dropping it closes its port and resets its connections.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     wire: Arc<Wire>,
-    keeper: DoorKeeper,
+    keeper: ListenerHandle,
 }
 
 impl Proxy {
     /// Listens on a free loopback port and forwards to `target`, faithfully at first.
     pub fn start(target: SocketAddr) -> Self {
         let wire = Arc::new(Wire::new(target));
-        let (address, keeper) = DoorKeeper::start(Arc::clone(&wire));
+        let (address, keeper) = ListenerHandle::start(Arc::clone(&wire));
         Self {
             address,
             wire,
@@ -46,7 +46,7 @@ impl Proxy {
     /// Behaves so from now on, in both directions and towards connections that exist already.
     pub fn set(&self, fault: Fault) {
         self.wire.set_flow(None, fault.flow());
-        self.keeper.set(fault.door());
+        self.keeper.set(fault.listen_state());
         if matches!(fault, Fault::Refuse | Fault::Reset) {
             self.wire.reset_all();
         }
@@ -58,7 +58,11 @@ impl Proxy {
     ///
     /// If the fault has no direction: [`Fault::Refuse`], [`Fault::Reset`] and [`Fault::Blackhole`].
     pub fn set_direction(&self, direction: Direction, fault: Fault) {
-        assert_eq!(fault.door(), Door::Open, "{fault:?} has no direction");
+        assert_eq!(
+            fault.listen_state(),
+            ListenState::Open,
+            "{fault:?} has no direction"
+        );
         self.wire.set_flow(Some(direction), fault.flow());
     }
 
@@ -122,21 +126,21 @@ pub enum Fault {
 }
 
 impl Fault {
-    fn door(self) -> Door {
+    fn listen_state(self) -> ListenState {
         match self {
-            Self::Pass | Self::Stall | Self::Delay(_) | Self::Bandwidth(_) => Door::Open,
-            Self::Refuse => Door::Closed,
-            Self::Reset => Door::Resetting,
-            Self::Blackhole => Door::Full,
+            Self::Pass | Self::Stall | Self::Delay(_) | Self::Bandwidth(_) => ListenState::Open,
+            Self::Refuse => ListenState::Closed,
+            Self::Reset => ListenState::Resetting,
+            Self::Blackhole => ListenState::Full,
         }
     }
 
-    fn flow(self) -> Flow {
+    fn flow(self) -> FlowMode {
         match self {
-            Self::Pass | Self::Refuse | Self::Reset => Flow::Free,
-            Self::Stall | Self::Blackhole => Flow::Stopped,
-            Self::Delay(delay) => Flow::Late(delay),
-            Self::Bandwidth(rate) => Flow::Narrow(rate.max(1)),
+            Self::Pass | Self::Refuse | Self::Reset => FlowMode::Free,
+            Self::Stall | Self::Blackhole => FlowMode::Stopped,
+            Self::Delay(delay) => FlowMode::Late(delay),
+            Self::Bandwidth(rate) => FlowMode::Narrow(rate.max(1)),
         }
     }
 }

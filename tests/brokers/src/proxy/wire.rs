@@ -10,7 +10,7 @@ use super::{Counts, Direction};
 
 /// How bytes flow in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flow {
+pub(super) enum FlowMode {
     Free,
     Stopped,
     Late(Duration),
@@ -21,7 +21,7 @@ pub(super) enum Flow {
 #[derive(Debug)]
 pub(super) struct Wire {
     pub(super) target: SocketAddr,
-    lanes: Mutex<[Lane; 2]>,
+    lanes: Mutex<[DirectionState; 2]>,
     changed: Condvar,
     connections: Mutex<Vec<Weak<Connection>>>,
     forwarded: [AtomicU64; 2],
@@ -29,16 +29,16 @@ pub(super) struct Wire {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Lane {
-    flow: Flow,
+struct DirectionState {
+    flow: FlowMode,
     /// When the last byte admitted so far has passed, where the flow is narrow.
     busy_until: Instant,
 }
 
 impl Wire {
     pub(super) fn new(target: SocketAddr) -> Self {
-        let lane = Lane {
-            flow: Flow::Free,
+        let lane = DirectionState {
+            flow: FlowMode::Free,
             busy_until: Instant::now(),
         };
         Self {
@@ -52,7 +52,7 @@ impl Wire {
     }
 
     /// Lets bytes flow so, in one direction or in both.
-    pub(super) fn set_flow(&self, direction: Option<Direction>, flow: Flow) {
+    pub(super) fn set_flow(&self, direction: Option<Direction>, flow: FlowMode) {
         let mut lanes = self.lanes();
         for side in [Direction::ToBroker, Direction::ToClient] {
             if direction.is_none_or(|wanted| wanted == side) {
@@ -67,9 +67,9 @@ impl Wire {
         let now = Instant::now();
         let lane = &mut self.lanes()[direction as usize];
         match lane.flow {
-            Flow::Free | Flow::Stopped => now,
-            Flow::Late(delay) => now + delay,
-            Flow::Narrow(rate) => {
+            FlowMode::Free | FlowMode::Stopped => now,
+            FlowMode::Late(delay) => now + delay,
+            FlowMode::Narrow(rate) => {
                 let takes = Duration::from_secs_f64(bytes as f64 / rate as f64);
                 lane.busy_until = lane.busy_until.max(now) + takes;
                 lane.busy_until
@@ -80,17 +80,18 @@ impl Wire {
     /// How many bytes to read at once: a narrow flow takes sips, so that it runs and does not jump.
     pub(super) fn sip(&self, direction: Direction) -> usize {
         match self.lanes()[direction as usize].flow {
-            Flow::Narrow(rate) => usize::try_from(rate / SIPS_PER_SECOND)
+            FlowMode::Narrow(rate) => usize::try_from(rate / SIPS_PER_SECOND)
                 .unwrap_or(MOST_AT_ONCE)
                 .clamp(1, MOST_AT_ONCE),
-            Flow::Free | Flow::Stopped | Flow::Late(_) => MOST_AT_ONCE,
+            FlowMode::Free | FlowMode::Stopped | FlowMode::Late(_) => MOST_AT_ONCE,
         }
     }
 
     /// Waits while the flow is stopped; returns at once for a connection that has been reset.
     pub(super) fn wait_while_stopped(&self, direction: Direction, connection: &Connection) {
-        let stopped =
-            |lanes: &mut [Lane; 2]| lanes[direction as usize].flow == Flow::Stopped && !connection.is_reset();
+        let stopped = |lanes: &mut [DirectionState; 2]| {
+            lanes[direction as usize].flow == FlowMode::Stopped && !connection.is_reset()
+        };
         drop(
             self.changed
                 .wait_while(self.lanes(), stopped)
@@ -139,7 +140,7 @@ impl Wire {
         }
     }
 
-    fn lanes(&self) -> MutexGuard<'_, [Lane; 2]> {
+    fn lanes(&self) -> MutexGuard<'_, [DirectionState; 2]> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -2,17 +2,17 @@
 
 use riverhead_loadtest::numbers::Truth;
 
-use super::house::Two;
+use super::fixture::TwoClusters;
 use crate::{
     following::{FROM_THE_START, STREAM},
-    outages::crowd::{Crowd, ask},
+    outages::crowd::{ReaderGroup, ask},
 };
 
 /// `b` is the source, and `a` a mirror that is far behind: by the time of a record in `a`, all of `b` is older.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn a_move_from_a_mirror_that_is_behind_goes_further_back_than_its_brokers_clocks_say() {
-    let two = Two::start("two-clocks", [2; 2]);
+    let two = TwoClusters::start("two-clocks", [2; 2]);
     for cluster in [&*two.a, &two.b] {
         cluster.alter_topic_config("two-clocks", &[("message.timestamp.type", Some("LogAppendTime"))]);
     }
@@ -22,7 +22,7 @@ async fn a_move_from_a_mirror_that_is_behind_goes_further_back_than_its_brokers_
     let mut mirror = two.writer(&two.a).start();
     mirror.send(150);
     assert_eq!(mirror.finish().len(), 150);
-    let mut clients = Crowd::once();
+    let mut clients = ReaderGroup::once();
     clients.join(&two.gateway, &ask(STREAM, FROM_THE_START), 10).await;
     clients.wait_for(150);
 

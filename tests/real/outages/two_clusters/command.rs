@@ -4,20 +4,20 @@ use riverhead_brokers::Cluster;
 use riverhead_loadtest::numbers::Truth;
 use serde_json::{Value, json};
 
-use super::house::Two;
+use super::fixture::TwoClusters;
 use crate::{
     following::{FROM_THE_START, STREAM},
     healthz::until_said,
-    outages::crowd::{Crowd, ask},
+    outages::crowd::{ReaderGroup, ask},
 };
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn partitions_that_the_other_cluster_lacks_end_with_a_gap_and_go_on_on_the_way_back() {
-    let two = Two::start("two-shapes", [3, 2]);
+    let two = TwoClusters::start("two-shapes", [3, 2]);
     write(&two, &two.a, 0..3, 0..100);
     write(&two, &two.b, 0..2, 0..100);
-    let mut clients = Crowd::once();
+    let mut clients = ReaderGroup::once();
     clients.join(&two.gateway, &ask(STREAM, FROM_THE_START), 10).await;
     clients.wait_for(300);
     until_said(&two.gateway, "", "ok", &[]);
@@ -45,7 +45,12 @@ async fn partitions_that_the_other_cluster_lacks_end_with_a_gap_and_go_on_on_the
 }
 
 /// Writes these of each partition's records.
-fn write(two: &Two, cluster: &Cluster, partitions: std::ops::Range<i32>, records: std::ops::Range<u64>) {
+fn write(
+    two: &TwoClusters,
+    cluster: &Cluster,
+    partitions: std::ops::Range<i32>,
+    records: std::ops::Range<u64>,
+) {
     for partition in partitions {
         let first = number(partition, records.start);
         let mut producer = two

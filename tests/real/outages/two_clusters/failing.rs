@@ -4,10 +4,10 @@ use riverhead_brokers::{Cluster, Ledger, eventually};
 use riverhead_loadtest::{numbers::Truth, reading::Reading};
 use serde_json::Value;
 
-use super::house::Two;
+use super::fixture::TwoClusters;
 use crate::{
     following::{FROM_THE_START, STREAM, follow, id, numbers, take},
-    outages::crowd::{Crowd, SOON, ask},
+    outages::crowd::{ReaderGroup, SOON, ask},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,9 +24,9 @@ async fn clients_of_a_cluster_that_is_stopped_go_on_from_the_next_one_and_back_b
 
 /// The brokers of the first cluster go in one way, and come back in another, under load.
 async fn fails(topic: &'static str, take_away: fn(&Cluster, i32), give_back: fn(&Cluster, i32)) {
-    let two = Two::start(topic, [PARTITIONS; 2]);
+    let two = TwoClusters::start(topic, [PARTITIONS; 2]);
     let flow = two.flow();
-    let mut clients = Crowd::once();
+    let mut clients = ReaderGroup::once();
     clients.join(&two.gateway, &ask(STREAM, FROM_THE_START), 50).await;
     clients.wait_for(100);
     let mut cut = follow(&two.gateway, FROM_THE_START, None).await;
@@ -39,7 +39,7 @@ async fn fails(topic: &'static str, take_away: fn(&Cluster, i32), give_back: fn(
     clients.wait_for(flow[1].acknowledged() + 100);
     two.until_moved(&[]);
     // One comes back with an id of the first cluster.
-    let mut resumed = Crowd::once();
+    let mut resumed = ReaderGroup::once();
     let resume = ask(STREAM, "").resume(Some(id(&had[59]).to_owned()));
     resumed.join(&two.gateway, &resume, 10).await;
 
@@ -60,7 +60,7 @@ async fn fails(topic: &'static str, take_away: fn(&Cluster, i32), give_back: fn(
     assert_eq!(two.command("a")["from"], "b");
     clients.wait_for(flow[1].acknowledged() + 100);
 
-    let ledger = Two::finish(flow);
+    let ledger = TwoClusters::finish(flow);
     let readings = clients.gets(&Truth::of(std::slice::from_ref(&ledger))).await;
     told(&readings, [FAILOVER; 2]);
     let readings = resumed.gets(&behind(&ledger, &numbers(&had))).await;

@@ -3,11 +3,11 @@
 use riverhead_brokers::{Cluster, shared};
 use riverhead_loadtest::numbers::Truth;
 
-use super::house::second;
+use super::fixture::second;
 use crate::{
     following::{FROM_THE_START, STREAM, plan, signal, start},
     healthz::{until_said, until_state},
-    outages::crowd::{Crowd, ask},
+    outages::crowd::{ReaderGroup, ask},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -23,7 +23,7 @@ async fn nothing_of_another_cluster_is_served_and_its_id_is_named_until_the_list
     let mut bad = good.clone();
     bad.bootstrap = other.bootstrap_list();
     let gateway = start(&bad);
-    let mut held = Crowd::new();
+    let mut held = ReaderGroup::new();
     held.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     until_said(&gateway, "/clusters/0", "failing", &[own.id(), other.id()]);
     until_said(&gateway, "", "failing", &[other.id()]);

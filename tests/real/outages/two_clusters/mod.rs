@@ -3,6 +3,6 @@
 mod clocks;
 mod command;
 mod failing;
+mod fixture;
 mod foreign;
-mod house;
 mod storm;

@@ -7,7 +7,7 @@ use riverhead_brokers::{Ledger, slack, tolerated};
 use riverhead_loadtest::gateway::Gateway;
 use tokio::time::Instant;
 
-use super::house::Two;
+use super::fixture::TwoClusters;
 use crate::following::{FROM_THE_START, follow, id, next, number_of, numbers, take};
 
 /// Between clusters only time leads, so each client costs a question for each of its partitions.
@@ -15,7 +15,7 @@ use crate::following::{FROM_THE_START, follow, id, next, number_of, numbers, tak
 #[ignore = "needs real brokers: ./tests/run"]
 async fn clients_with_a_place_of_their_own_each_do_not_wait_in_one_line_after_a_move() {
     let clients = if slack() > 1.0 { 200 } else { 1_000 };
-    let two = Two::start("two-storm", [PARTITIONS; 2]);
+    let two = TwoClusters::start("two-storm", [PARTITIONS; 2]);
     let ledgers = [&*two.a, &two.b].map(|cluster| {
         let mut producer = two.writer(cluster).start();
         producer.send(clients);

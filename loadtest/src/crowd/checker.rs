@@ -1,0 +1,109 @@
+//! Judges numbers as they come, so that ten thousand clients' need not be kept.
+
+use crate::numbers::Faults;
+
+/// What each client is to get next.
+///
+/// Number `n` is in partition `n % partitions`, where it follows `n - partitions`: so writes a producer that takes its
+/// partitions in turn.
+#[derive(Debug)]
+pub(crate) struct DeliveryChecker {
+    partitions: u64,
+    /// By client, then by partition.
+    next: Vec<u64>,
+    faults: Faults,
+}
+
+impl DeliveryChecker {
+    /// For so many clients that know nothing: each begins with whatever comes first.
+    pub(crate) fn new(clients: usize, partitions: usize) -> Self {
+        Self {
+            partitions: partitions as u64,
+            next: vec![UNKNOWN; clients * partitions],
+            faults: Faults::default(),
+        }
+    }
+
+    /// This client is to get these numbers next, one of each partition.
+    pub(crate) fn expect(&mut self, client: usize, next: &[u64]) {
+        self.of(client).copy_from_slice(next);
+    }
+
+    /// This client may begin anywhere again.
+    pub(crate) fn forget(&mut self, client: usize) {
+        self.of(client).fill(UNKNOWN);
+    }
+
+    /// A number came. One that came too late counts as repeated here, and was counted as lost before.
+    pub(crate) fn judge(&mut self, client: usize, number: u64) {
+        let partitions = self.partitions;
+        let next = &mut self.of(client)[(number % partitions) as usize];
+        let expected = std::mem::replace(next, number + partitions);
+        if expected == number || expected == UNKNOWN {
+            return;
+        }
+        if number > expected {
+            self.faults.lost += ((number - expected) / partitions) as usize;
+        } else {
+            *next = expected;
+            self.faults.repeated += 1;
+        }
+    }
+
+    /// Whether this client has all numbers below `end`.
+    pub(crate) fn has_all(&self, client: usize, end: u64) -> bool {
+        let width = self.partitions as usize;
+        let next = &self.next[client * width..][..width];
+        next.iter().all(|next| *next != UNKNOWN && *next >= end)
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        self.faults
+    }
+
+    fn of(&mut self, client: usize) -> &mut [u64] {
+        let width = self.partitions as usize;
+        &mut self.next[client * width..][..width]
+    }
+}
+
+/// Nobody writes so many.
+const UNKNOWN: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(numbers: &[u64]) -> (usize, usize, bool) {
+        let mut checker = DeliveryChecker::new(2, 3);
+        checker.expect(1, &[0, 1, 2]);
+        numbers.iter().for_each(|number| checker.judge(1, *number));
+        let faults = checker.faults();
+        (faults.lost, faults.repeated, checker.has_all(1, 6))
+    }
+
+    #[test]
+    fn order_is_promised_within_a_partition_only() {
+        assert_eq!(judged(&[0, 3, 2, 1, 5, 4]), (0, 0, true));
+    }
+
+    #[test]
+    fn every_kind_of_fault_is_seen() {
+        assert_eq!(judged(&[0, 1, 2, 3, 4]), (0, 0, false));
+        assert_eq!(judged(&[0, 1, 2, 3, 3, 4, 5]), (0, 1, true));
+        assert_eq!(judged(&[1, 2, 6, 4, 5]), (2, 0, true));
+        assert_eq!(judged(&[3, 0, 1, 2, 4, 5]), (1, 1, true));
+    }
+
+    #[test]
+    fn who_knows_nothing_begins_anywhere() {
+        let mut checker = DeliveryChecker::new(1, 2);
+        [7, 9, 8].into_iter().for_each(|number| checker.judge(0, number));
+        assert!(checker.faults().none());
+        checker.judge(0, 12);
+        assert_eq!(checker.faults().lost, 1);
+        checker.forget(0);
+        checker.judge(0, 3);
+        assert_eq!(checker.faults().repeated, 0);
+    }
+}

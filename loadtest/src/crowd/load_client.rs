@@ -1,0 +1,236 @@
+//! One of many clients: a socket, and what of its last event has come.
+
+use std::io;
+
+use flate2::write::MultiGzDecoder;
+use memchr::memmem;
+use rustix::{
+    event::epoll,
+    fd::OwnedFd,
+    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt},
+};
+
+use super::scan::{EventBlock, scan};
+use crate::{ask::Ask, chunked::Chunked};
+use std::net::SocketAddr;
+
+/// A client, there or not.
+#[derive(Debug, Default)]
+pub(super) struct LoadClient {
+    pub(super) socket: Option<OwnedFd>,
+    phase: Phase,
+    /// What has come of the head, or of an event.
+    carry: Vec<u8>,
+    /// The id of the last whole event, if it keeps them.
+    pub(super) last_id: Vec<u8>,
+    gzip_decoder: Option<Box<GzipDecoder>>,
+}
+
+/// What it waits for.
+#[derive(Debug, Default)]
+pub(super) enum Phase {
+    #[default]
+    Away,
+    /// The connection; then it asks this.
+    Connecting(String),
+    Head,
+    /// The first block, which is the prelude.
+    Prelude,
+    Events,
+}
+
+/// How its bytes are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadMode {
+    /// Every event is looked at.
+    Judged,
+    /// And every id is kept.
+    Keeping,
+    /// Counted, and not even copied.
+    Counted,
+}
+
+/// What a look at a socket brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadOutcome {
+    Nothing,
+    Asked,
+    Bytes(usize),
+    Ended,
+    Refused,
+}
+
+/// The way to events through chunk frames and gzip.
+#[derive(Debug)]
+struct GzipDecoder {
+    frames: Chunked,
+    gzip: MultiGzDecoder<Vec<u8>>,
+}
+
+impl LoadClient {
+    /// Begins to connect.
+    pub(super) fn connect(&mut self, server: SocketAddr, ask: &Ask) -> io::Result<()> {
+        let socket = rustix::net::socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+            None,
+        )?;
+        if let Some(bytes) = ask.receive_buffer {
+            sockopt::set_socket_recv_buffer_size(&socket, bytes as usize)?;
+        }
+        if let Some(from) = ask.from {
+            rustix::net::bind(&socket, &from)?;
+        }
+        match rustix::net::connect(&socket, &server) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.socket = Some(socket);
+        self.phase = Phase::Connecting(ask.text(server));
+        self.carry.clear();
+        self.gzip_decoder = ask.is_gzip().then(Box::default);
+        Ok(())
+    }
+
+    /// Goes, without a word.
+    pub(super) fn close(&mut self) {
+        self.socket = None;
+        self.phase = Phase::Away;
+        self.carry = Vec::new();
+        self.gzip_decoder = None;
+    }
+
+    /// Whether its stream has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self.phase, Phase::Events)
+    }
+
+    /// Does what can be done now, and calls `each` for every whole event.
+    pub(super) fn look(
+        &mut self,
+        flags: epoll::EventFlags,
+        buffer: &mut [u8],
+        mode: ReadMode,
+        each: impl FnMut(EventBlock<'_>),
+    ) -> ReadOutcome {
+        match &self.phase {
+            Phase::Away => ReadOutcome::Nothing,
+            Phase::Connecting(text) if flags.contains(epoll::EventFlags::OUT) => {
+                let asked = self.ask(text);
+                if asked {
+                    self.phase = Phase::Head;
+                }
+                if asked {
+                    ReadOutcome::Asked
+                } else {
+                    ReadOutcome::Refused
+                }
+            }
+            Phase::Connecting(_) => ReadOutcome::Refused,
+            _ => self.read(buffer, mode, each),
+        }
+    }
+
+    fn ask(&self, text: &str) -> bool {
+        let Some(socket) = &self.socket else { return false };
+        let connected = matches!(sockopt::socket_error(socket), Ok(Ok(())));
+        // An empty socket takes a request whole.
+        connected && rustix::net::send(socket, text.as_bytes(), SendFlags::NOSIGNAL) == Ok(text.len())
+    }
+
+    fn read(&mut self, buffer: &mut [u8], mode: ReadMode, each: impl FnMut(EventBlock<'_>)) -> ReadOutcome {
+        let Some(socket) = &self.socket else {
+            return ReadOutcome::Nothing;
+        };
+        let counted = mode == ReadMode::Counted && self.has_begun();
+        let flags = if counted {
+            RecvFlags::TRUNC
+        } else {
+            RecvFlags::empty()
+        };
+        let read = match rustix::net::recv(socket, &mut *buffer, flags) {
+            Ok((_, 0)) => return ReadOutcome::Ended,
+            Ok((_, read)) => read,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return ReadOutcome::Nothing,
+            Err(_) => return ReadOutcome::Ended,
+        };
+        if counted || self.take(&buffer[..read], mode, each) {
+            ReadOutcome::Bytes(read)
+        } else {
+            ReadOutcome::Refused
+        }
+    }
+
+    /// False if the answer is none that a stream begins with.
+    fn take(&mut self, bytes: &[u8], mode: ReadMode, each: impl FnMut(EventBlock<'_>)) -> bool {
+        if !matches!(self.phase, Phase::Head) {
+            return self.take_body(bytes, mode, each);
+        }
+        self.carry.extend_from_slice(bytes);
+        let Some(end) = memmem::find(&self.carry, b"\r\n\r\n") else {
+            return true;
+        };
+        let body = self.carry.split_off(end + 4);
+        let head = std::mem::take(&mut self.carry);
+        if !head.starts_with(b"HTTP/1.1 200 ") {
+            return false;
+        }
+        if let Some(gzip_decoder) = &mut self.gzip_decoder {
+            gzip_decoder.frames = Chunked::for_head(&String::from_utf8_lossy(&head));
+        }
+        self.phase = Phase::Prelude;
+        self.take_body(&body, mode, each)
+    }
+
+    fn take_body(&mut self, bytes: &[u8], mode: ReadMode, mut each: impl FnMut(EventBlock<'_>)) -> bool {
+        let unpacked;
+        let bytes = match &mut self.gzip_decoder {
+            None => bytes,
+            Some(gzip_decoder) => match gzip_decoder.unpack(bytes) {
+                Ok(plain) => {
+                    unpacked = plain;
+                    &unpacked
+                }
+                Err(_) => return false,
+            },
+        };
+        let Self {
+            phase,
+            carry,
+            last_id,
+            ..
+        } = self;
+        scan(carry, bytes, |block| {
+            *phase = Phase::Events;
+            if mode == ReadMode::Keeping
+                && let Some(id) = block.id()
+            {
+                last_id.clear();
+                last_id.extend_from_slice(id);
+            }
+            each(block);
+        });
+        true
+    }
+}
+
+impl GzipDecoder {
+    fn unpack(&mut self, bytes: &[u8]) -> io::Result<Vec<u8>> {
+        use io::Write;
+        let mut gzip_decoder = Vec::new();
+        self.frames.decode(bytes, &mut gzip_decoder)?;
+        self.gzip.write_all(&gzip_decoder)?;
+        self.gzip.flush()?;
+        Ok(std::mem::take(self.gzip.get_mut()))
+    }
+}
+
+impl Default for GzipDecoder {
+    fn default() -> Self {
+        Self {
+            frames: Chunked::for_head(""),
+            gzip: MultiGzDecoder::new(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Names that many streams have, sorted once.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Stream, sorted};
+
+/// The names of one kind that the streams have, and which of them are of which stream.
+///
+/// A request may name dozens of streams with hundreds of topics: their names are counted, and neither compared nor sorted.
+#[derive(Clone, Debug)]
+pub(super) struct NameIndex<T> {
+    /// Sorted by name, each once.
+    names: Vec<T>,
+    /// For each stream the indexes of its names, each once.
+    of_streams: Vec<Vec<usize>>,
+}
+
+impl<T> Default for NameIndex<T> {
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            of_streams: Vec::new(),
+        }
+    }
+}
+
+impl<T: From<Arc<str>>> NameIndex<T> {
+    pub(super) fn of(streams: &[Stream], names_of: impl Fn(&Stream) -> &[Arc<str>]) -> Self {
+        let names = sorted(streams.iter().flat_map(&names_of));
+        let name_indexes: HashMap<_, _> = names
+            .iter()
+            .enumerate()
+            .map(|(rank, name)| (&**name, rank))
+            .collect();
+        let of_stream = |stream: &Stream| {
+            let mut own: Vec<_> = names_of(stream)
+                .iter()
+                .filter_map(|name| name_indexes.get(&**name).copied())
+                .collect();
+            own.sort_unstable();
+            own.dedup();
+            own
+        };
+        Self {
+            of_streams: streams.iter().map(of_stream).collect(),
+            names: names.into_iter().map(T::from).collect(),
+        }
+    }
+
+    /// Returns the names that any of these streams has, sorted, and how many of the streams have each.
+    pub(super) fn among(&self, streams: &[usize]) -> impl Iterator<Item = (&T, usize)> {
+        let mut counts = vec![0; self.names.len()];
+        for rank in streams
+            .iter()
+            .filter_map(|stream| self.of_streams.get(*stream))
+            .flatten()
+        {
+            counts[*rank] += 1;
+        }
+        let counted = self.names.iter().zip(counts);
+        counted.filter(|(_, count)| *count > 0)
+    }
+}

@@ -1,0 +1,89 @@
+//! Who answers for the logs of a topic: the cluster that it is read from now.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::future::BoxFuture;
+
+use super::ActiveIndex;
+use crate::{
+    catalog::StreamGroup,
+    client::ClientKey,
+    kafka::connect::Cluster,
+    partition::{Bounds, History, HistoryError, Page, PartitionLog},
+    position::{Offset, Timestamp},
+};
+
+/// Topic -> its clusters.
+pub(super) struct HistoryRouter(HashMap<Arc<str>, TopicRoute>);
+
+/// A topic's clusters in order of preference, and the one it is read from.
+#[derive(Clone)]
+struct TopicRoute {
+    histories: Vec<Arc<dyn History>>,
+    active: ActiveIndex,
+}
+
+impl HistoryRouter {
+    pub(super) fn new(groups: &[(StreamGroup, ActiveIndex)], clusters: &[Cluster]) -> Self {
+        let history = |name: &Arc<str>| {
+            let cluster = clusters.iter().find(|cluster| cluster.name() == &**name);
+            cluster.map(Cluster::history)
+        };
+        let routes = groups.iter().flat_map(|(group, active)| {
+            let route = TopicRoute {
+                histories: group.clusters.iter().filter_map(history).collect(),
+                active: active.clone(),
+            };
+            let topics = group.topics.iter().cloned();
+            topics.map(move |topic| (topic, route.clone()))
+        });
+        Self(routes.collect())
+    }
+
+    /// Asks the cluster that is read now. A log of the one before is known to be replaced, and gets no other answer.
+    fn ask<T: Send + 'static>(
+        &self,
+        log: &Arc<PartitionLog>,
+        ask: impl FnOnce(&dyn History) -> BoxFuture<'static, Result<T, HistoryError>>,
+    ) -> BoxFuture<'static, Result<T, HistoryError>> {
+        match self.active(log) {
+            Some(history) => ask(&**history),
+            None => Box::pin(std::future::ready(Err(HistoryError::Unavailable))),
+        }
+    }
+
+    fn active(&self, log: &PartitionLog) -> Option<&Arc<dyn History>> {
+        let route = self.0.get(&log.partition().topic)?;
+        route.histories.get(route.active.get())
+    }
+}
+
+impl History for HistoryRouter {
+    fn page(
+        &self,
+        log: &Arc<PartitionLog>,
+        offset: Offset,
+        client: ClientKey,
+    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+        self.ask(log, |history| history.page(log, offset, client))
+    }
+
+    fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+        self.ask(log, |history| history.bounds(log))
+    }
+
+    fn first_at(
+        &self,
+        log: &Arc<PartitionLog>,
+        time: Timestamp,
+        client: ClientKey,
+    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+        self.ask(log, |history| history.first_at(log, time, client))
+    }
+
+    fn drop_deleted(&self, log: &Arc<PartitionLog>) {
+        if let Some(history) = self.active(log) {
+            history.drop_deleted(log);
+        }
+    }
+}

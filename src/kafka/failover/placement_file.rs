@@ -1,0 +1,148 @@
+//! Which groups are not at their first cluster, over a restart: a restart is no command to go back.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{catalog::StreamGroup, kafka::atomic_file};
+
+/// What is remembered of the groups' places.
+#[derive(Debug, Default)]
+pub(super) struct PlacementFile {
+    file: Option<PathBuf>,
+    moved: Vec<Placement>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Placement {
+    stream: String,
+    cluster: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PlacementDocument {
+    version: u32,
+    moved: Vec<Placement>,
+}
+
+impl PlacementFile {
+    /// What was noted in this directory.
+    pub(super) fn open(directory: Option<&Path>) -> Self {
+        let file = directory.map(|directory| directory.join("moved-streams.json"));
+        let moved = file.as_deref().map(read).unwrap_or_default();
+        Self { file, moved }
+    }
+
+    /// The place of the group's cluster in its order of preference.
+    pub(super) fn index_of(&self, group: &StreamGroup) -> usize {
+        let entry = self.moved.iter().find(|entry| entry.is_of(group));
+        let index = entry.and_then(|entry| {
+            let mut clusters = group.clusters.iter();
+            clusters.position(|cluster| **cluster == *entry.cluster)
+        });
+        index.unwrap_or_default()
+    }
+
+    /// Notes where a group is now.
+    pub(super) fn save(&mut self, group: &StreamGroup, index: usize) {
+        self.moved.retain(|entry| !entry.is_of(group));
+        if index > 0 {
+            let (stream, cluster) = (&group.streams[0], &group.clusters[index]);
+            self.moved.push(Placement {
+                stream: stream.to_string(),
+                cluster: cluster.to_string(),
+            });
+        }
+        if let Some(file) = &self.file
+            && let Err(error) = write(file, &self.moved)
+        {
+            tracing::warn!(file = %file.display(), "a restart will not know which streams were moved: {error}");
+        }
+    }
+}
+
+impl Placement {
+    fn is_of(&self, group: &StreamGroup) -> bool {
+        group.streams.iter().any(|stream| **stream == *self.stream)
+    }
+}
+
+fn read(file: &Path) -> Vec<Placement> {
+    let text = atomic_file::read(file).map_err(|error| error.to_string());
+    let page = text.and_then(|text| match text {
+        Some(text) => serde_json::from_str::<PlacementDocument>(&text).map_err(|error| error.to_string()),
+        None => Ok(PlacementDocument {
+            version: VERSION,
+            moved: Vec::new(),
+        }),
+    });
+    match page {
+        Ok(page) if page.version == VERSION => page.moved,
+        Ok(page) => ignored(file, &format!("it is of version {}", page.version)),
+        Err(why) => ignored(file, &why),
+    }
+}
+
+fn ignored(file: &Path, why: &str) -> Vec<Placement> {
+    tracing::warn!(file = %file.display(), "a state file is ignored: {why}");
+    Vec::new()
+}
+
+fn write(file: &Path, moved: &[Placement]) -> std::io::Result<()> {
+    let page = PlacementDocument {
+        version: VERSION,
+        moved: moved.to_vec(),
+    };
+    atomic_file::replace(file, &serde_json::to_vec_pretty(&page)?)
+}
+
+const VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(streams: &[&str]) -> StreamGroup {
+        StreamGroup {
+            streams: streams.iter().map(|name| (*name).into()).collect(),
+            topics: Vec::new(),
+            clusters: vec!["a".into(), "b".into()],
+        }
+    }
+
+    #[test]
+    fn a_restart_is_no_command_to_go_back() {
+        let state = tempfile::tempdir().expect("a directory");
+        let mut memory = PlacementFile::open(Some(state.path()));
+        let (edits, pages) = (group(&["edits", "all"]), group(&["pages"]));
+        assert_eq!(memory.index_of(&edits), 0);
+        memory.save(&edits, 1);
+        let again = PlacementFile::open(Some(state.path()));
+        assert_eq!((again.index_of(&edits), again.index_of(&pages)), (1, 0));
+        let mut fewer = group(&["all"]);
+        assert_eq!(again.index_of(&fewer), 0, "its name stands for the group");
+        fewer.streams.push("edits".into());
+        fewer.clusters.pop();
+        assert_eq!(
+            again.index_of(&fewer),
+            0,
+            "the cluster is not on its list any more"
+        );
+        memory.save(&edits, 0);
+        assert_eq!(PlacementFile::open(Some(state.path())).index_of(&edits), 0);
+    }
+
+    #[test]
+    fn a_broken_file_is_as_none() {
+        let state = tempfile::tempdir().expect("a directory");
+        for text in [
+            "",
+            "{}",
+            r#"{"version":9,"moved":[{"stream":"edits","cluster":"b"}]}"#,
+        ] {
+            std::fs::write(state.path().join("moved-streams.json"), text).expect("a file");
+            let memory = PlacementFile::open(Some(state.path()));
+            assert_eq!(memory.index_of(&group(&["edits"])), 0, "{text}");
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! The thread that sends questions and hands out the answers.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{
+    OffsetQueries, SharedQueries,
+    pacer::{QueryClass, QueryPacer},
+    pending::{OffsetsRequest, PartitionQuery, RequestKind},
+    reply::send_all,
+};
+use crate::{
+    health::FaultSource,
+    kafka::{
+        client::ClientKind,
+        context::Context,
+        history::Core,
+        reader::{FoundOffset, KafkaQueue, KafkaReader, OffsetSpec, OffsetsResponse, ShutdownGuard},
+        threads::{self, PanicHandler},
+    },
+    partition::{Bounds, HistoryError, TopicPartition},
+};
+
+/// Starts the thread, which opens the client: that takes milliseconds, and the caller may be a request.
+///
+/// # Errors
+/// When the system has no thread to give.
+pub(in crate::kafka::history) fn spawn(
+    core: Arc<Core>,
+    shutdown_guard: ShutdownGuard,
+) -> io::Result<Arc<OffsetQueries>> {
+    let queries = SharedQueries::default();
+    let handle = Arc::clone(&queries);
+    let mut guard = PanicHandler::new(&core.shared, threads::OFFSET_QUERIES);
+    thread::Builder::new()
+        .name(threads::OFFSET_QUERIES.to_owned())
+        .spawn(move || {
+            while !queries.is_closed() {
+                // Questions that are in flight are refused when the client is dropped.
+                let pause = match guard.catch(|| QueryWorker::serve(&core, &queries, &shutdown_guard)) {
+                    Some(()) => AGAIN,
+                    None => guard.pause(),
+                };
+                if queries.drop_pending_for(pause) {
+                    break;
+                }
+            }
+            drop(shutdown_guard);
+        })?;
+    Ok(handle)
+}
+
+/// One client, and the requests that it has in flight.
+struct QueryWorker {
+    core: Arc<Core>,
+    queries: SharedQueries,
+    reader: KafkaReader,
+    queue: KafkaQueue,
+    pacer: QueryPacer,
+    in_flight: HashMap<usize, InFlightRequest>,
+    /// The number of the next request.
+    next: usize,
+    /// Whether metadata is being asked for.
+    refreshing: Arc<AtomicBool>,
+}
+
+/// A request whose answer has not come.
+struct InFlightRequest {
+    broker: i32,
+    sent: Instant,
+    step: QueryStage,
+}
+
+/// What a request asks, of each of its partitions in this order.
+enum QueryStage {
+    Starts(Vec<PartitionQuery<Bounds>>),
+    /// Asked for second: an end that is older than its start would be no bounds.
+    Ends(Vec<(FoundOffset, PartitionQuery<Bounds>)>),
+    Times(Vec<(i64, PartitionQuery<FoundOffset>)>),
+}
+
+impl QueryWorker {
+    /// Asks with one client, as long as it is of use.
+    fn serve(core: &Arc<Core>, queries: &SharedQueries, shutdown_guard: &ShutdownGuard) {
+        match Self::open(core, queries, shutdown_guard) {
+            Ok(worker) => worker.run(),
+            Err(reason) => {
+                tracing::error!(cluster = %core.shared.cluster, "no client for questions to brokers: {reason}");
+            }
+        }
+    }
+
+    fn open(
+        core: &Arc<Core>,
+        queries: &SharedQueries,
+        shutdown_guard: &ShutdownGuard,
+    ) -> Result<Self, String> {
+        let context = Context::new(&core.shared, ClientKind::OffsetQueries);
+        let reader = KafkaReader::open(
+            &core.query_config,
+            context,
+            &core.shared.identity,
+            shutdown_guard.clone(),
+        )
+        .map_err(|error| error.to_string())?;
+        let queue = reader.queue().map_err(|code| format!("{code:?}"))?;
+        queries.inbox.lock().waker = Some(queue.waker());
+        Ok(Self {
+            core: Arc::clone(core),
+            queries: Arc::clone(queries),
+            reader,
+            queue,
+            pacer: QueryPacer::default(),
+            in_flight: HashMap::new(),
+            next: 0,
+            refreshing: Arc::default(),
+        })
+    }
+
+    /// Asks until there is nobody to ask for, or the brokers that answer are those of another cluster.
+    fn run(mut self) {
+        while self.send_pending() {
+            #[cfg(test)]
+            threads::panic_if_requested(&self.core.shared.cluster);
+            if let Some(wrong_cluster) = self.reader.wrong_cluster() {
+                tracing::error!(cluster = %self.core.shared.cluster, "the client for questions begins anew: {wrong_cluster}");
+                return;
+            }
+            self.reader.poll_events();
+            let now = Instant::now();
+            let until = self
+                .pacer
+                .next_due(now)
+                .unwrap_or(now + POLL_TIMEOUT)
+                .min(now + POLL_TIMEOUT);
+            let mut answer = self.queue.poll_offsets(until);
+            // What has come with it, so that what is sent next knows of all of it.
+            for _ in 0..ANSWERS_PER_POLL {
+                let Some(offsets) = answer else { break };
+                self.handle_response(offsets);
+                answer = self.queue.poll_offsets(now);
+            }
+        }
+    }
+
+    /// Sends what can be sent; false when the questions were closed.
+    fn send_pending(&mut self) -> bool {
+        let now = Instant::now();
+        let mut inbox = self.queries.inbox.lock();
+        if inbox.closed {
+            return false;
+        }
+        let leaders = &self.core.shared.leaders;
+        let requests = inbox
+            .pending
+            .take(|partition| leaders.leader(partition), &mut self.pacer, now);
+        drop(inbox);
+        for OffsetsRequest { broker, kind } in requests {
+            self.send_request(broker, QueryStage::first(kind));
+        }
+        true
+    }
+
+    fn send_request(&mut self, broker: i32, step: QueryStage) {
+        let (request, sent) = (self.next, Instant::now());
+        self.next = self.next.wrapping_add(1);
+        let asked = step.partitions();
+        match self
+            .reader
+            .list_offsets(request, asked.into_iter(), ANSWER_TIMEOUT, &self.queue)
+        {
+            Ok(()) => {
+                self.in_flight
+                    .insert(request, InFlightRequest { broker, sent, step });
+            }
+            Err(code) => {
+                self.pacer.record_answer(broker, step.class(), sent);
+                self.fail_request(step, code);
+            }
+        }
+    }
+
+    fn handle_response(&mut self, offsets: OffsetsResponse) {
+        let Some(InFlightRequest { broker, sent, step }) = self.in_flight.remove(&offsets.request) else {
+            return;
+        };
+        let class = step.class();
+        let result = match self.reader.wrong_cluster() {
+            Some(_) => Err(RDKafkaErrorCode::Fail),
+            // librdkafka's blocking call has this name for partitions none of which has a leader that it knows.
+            None => offsets.result.map_err(|code| match code {
+                RDKafkaErrorCode::NoEnt => RDKafkaErrorCode::UnknownPartition,
+                code => code,
+            }),
+        };
+        let silent = match &result {
+            Ok(places) => places.len() != step.len() || places.iter().all(is_silent),
+            Err(code) => is_silence(*code),
+        };
+        let now = Instant::now();
+        match silent {
+            true => self.pacer.record_timeout(broker, class, sent, now),
+            false => self.pacer.record_answer(broker, class, now),
+        }
+        match result {
+            Ok(places) if places.len() == step.len() => self.deliver(broker, step, places),
+            Ok(_) => self.fail_request(step, RDKafkaErrorCode::OperationTimedOut),
+            Err(code) => self.fail_request(step, code),
+        }
+    }
+
+    /// Hands out what leaders say.
+    fn deliver(&mut self, broker: i32, step: QueryStage, places: Vec<Result<FoundOffset, RDKafkaErrorCode>>) {
+        match step {
+            QueryStage::Starts(asked) => {
+                let asked = asked.into_iter().zip(places);
+                let found = asked.filter_map(|(asked, place)| {
+                    Some((self.record_result(&asked.partition, place).ok()?, asked))
+                });
+                let ends: Vec<_> = found.collect();
+                if !ends.is_empty() {
+                    self.pacer.record_sent(broker, QueryClass::Bounds);
+                    self.send_request(broker, QueryStage::Ends(ends));
+                }
+            }
+            QueryStage::Ends(asked) => {
+                for ((start, asked), place) in asked.into_iter().zip(places) {
+                    let end = self.record_result(&asked.partition, place);
+                    send_all(asked.replies, end.and_then(|end| bounds(start, end)));
+                }
+            }
+            QueryStage::Times(asked) => {
+                for ((_, asked), place) in asked.into_iter().zip(places) {
+                    let found = self.record_result(&asked.partition, place);
+                    send_all(asked.replies, found);
+                }
+            }
+        }
+    }
+
+    /// Notes what a leader has said of a partition.
+    fn record_result(
+        &mut self,
+        partition: &TopicPartition,
+        place: Result<FoundOffset, RDKafkaErrorCode>,
+    ) -> Result<FoundOffset, HistoryError> {
+        match place {
+            Ok(found) => {
+                self.pacer.record_success(partition);
+                self.core.shared.record_success(partition, FaultSource::Bounds);
+                Ok(found)
+            }
+            Err(code) => {
+                self.fail_partition(partition, code);
+                Err(HistoryError::Unavailable)
+            }
+        }
+    }
+
+    /// Nothing was said of any of these. Those who asked are told so by the drop of their replies.
+    fn fail_request(&mut self, step: QueryStage, code: RDKafkaErrorCode) {
+        self.reader.count_error(code);
+        for (partition, _) in step.partitions() {
+            // Silence is the broker's, which rests; its partitions may have another leader by now.
+            if !is_silence(code) {
+                self.pacer.record_refusal(partition, Instant::now());
+            }
+            self.report_fault(partition, code);
+            self.refresh_metadata(partition);
+        }
+        tracing::debug!(cluster = %self.core.shared.cluster, "questions were not answered: {code:?}");
+    }
+
+    fn fail_partition(&mut self, partition: &TopicPartition, code: RDKafkaErrorCode) {
+        self.reader.count_error(code);
+        self.pacer.record_refusal(partition, Instant::now());
+        self.report_fault(partition, code);
+        self.refresh_metadata(partition);
+        tracing::debug!(cluster = %self.core.shared.cluster, %partition, "a question was refused: {code:?}");
+    }
+
+    /// Tells health of a refusal. A leader that does not answer is told of as a broker, and another cluster as such.
+    fn report_fault(&self, partition: &TopicPartition, code: RDKafkaErrorCode) {
+        if !is_silence(code) && self.reader.wrong_cluster().is_none() {
+            self.core
+                .shared
+                .record_fault(partition, FaultSource::Bounds, code, "");
+        }
+    }
+
+    /// Has librdkafka learn anew who leads the partitions of a topic: of most refusals it draws no conclusions until its next
+    /// refresh. On a thread of its own, for the broker that it asks may be mute; one at a time, and as seldom as failures are.
+    fn refresh_metadata(&self, partition: &TopicPartition) {
+        if self.refreshing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (reader, refreshing) = (self.reader.clone(), Arc::clone(&self.refreshing));
+        let topic = Arc::clone(&partition.topic);
+        let guard = PanicHandler::new(&self.core.shared, threads::METADATA_REFRESH);
+        let spawned = thread::Builder::new()
+            .name(threads::METADATA_REFRESH.to_owned())
+            .spawn(move || {
+                guard.catch(|| reader.cluster_info(&topic, ANSWER_TIMEOUT).map(drop));
+                refreshing.store(false, Ordering::Release);
+            });
+        if spawned.is_err() {
+            self.refreshing.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl QueryStage {
+    fn first(kind: RequestKind) -> Self {
+        match kind {
+            RequestKind::Bounds(asked) => Self::Starts(asked),
+            RequestKind::Times(asked) => Self::Times(asked),
+        }
+    }
+
+    fn class(&self) -> QueryClass {
+        match self {
+            Self::Starts(_) | Self::Ends(_) => QueryClass::Bounds,
+            Self::Times(_) => QueryClass::Times,
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Starts(asked) => asked.len(),
+            Self::Ends(asked) => asked.len(),
+            Self::Times(asked) => asked.len(),
+        }
+    }
+
+    fn partitions(&self) -> Vec<(&TopicPartition, OffsetSpec)> {
+        match self {
+            Self::Starts(asked) => asked
+                .iter()
+                .map(|asked| (&asked.partition, OffsetSpec::Start))
+                .collect(),
+            Self::Ends(asked) => asked
+                .iter()
+                .map(|(_, asked)| (&asked.partition, OffsetSpec::End))
+                .collect(),
+            Self::Times(asked) => asked
+                .iter()
+                .map(|(time, asked)| (&asked.partition, OffsetSpec::Time(*time)))
+                .collect(),
+        }
+    }
+}
+
+fn bounds(start: FoundOffset, end: FoundOffset) -> Result<Bounds, HistoryError> {
+    let (Some(first), Some(last)) = (start.offset, end.offset) else {
+        return Err(HistoryError::Unavailable);
+    };
+    Ok(Bounds {
+        start: first,
+        // Records may be deleted between the two questions.
+        end: last.max(first),
+        epoch: end.epoch,
+    })
+}
+
+fn is_silent(place: &Result<FoundOffset, RDKafkaErrorCode>) -> bool {
+    place.is_err_and(is_silence)
+}
+
+fn is_silence(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::OperationTimedOut | Code::AllBrokersDown | Code::BrokerTransportFailure | Code::RequestTimedOut
+    )
+}
+
+/// What a leader gets to answer, before those who ask are told that it does not.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long nobody is asked after the brokers of another cluster have answered, or no client could be opened.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// How long the thread waits at most: librdkafka wants to be heard every second.
+const POLL_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Answers taken before new requests are sent.
+const ANSWERS_PER_POLL: usize = 64;

@@ -1,0 +1,23 @@
+//! Which topics bear their brokers' time instead of their producers'.
+
+use std::{collections::HashSet, sync::Arc};
+
+use parking_lot::RwLock;
+
+/// Topics with a record that bears its broker's time (LogAppendTime), as far as any cluster has shown one; clones share it.
+///
+/// The same event then has different times in two clusters, and a position cannot move between them exactly.
+#[derive(Clone, Debug, Default)]
+pub struct LogAppendTimeTopics(Arc<RwLock<HashSet<Arc<str>>>>);
+
+impl LogAppendTimeTopics {
+    /// Whether brokers set this topic's timestamps in one of the clusters.
+    pub fn contains(&self, topic: &str) -> bool {
+        self.0.read().contains(topic)
+    }
+
+    /// A record has shown it.
+    pub(super) fn add(&self, topic: &Arc<str>) {
+        self.0.write().insert(Arc::clone(topic));
+    }
+}

@@ -1,0 +1,41 @@
+//! What the supervisor hears.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use crate::{
+    kafka::{identity::WrongCluster, metadata::Topology, session::SessionNumber, settings::BrokerAddr},
+    partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
+};
+
+/// What the supervisor hears.
+pub(in crate::kafka) enum SupervisorEvent {
+    /// A look at the topology.
+    Topology(Topology),
+    /// A look that no broker answered.
+    RefreshFailed,
+    /// What answers this session is another cluster.
+    WrongCluster(SessionNumber, WrongCluster),
+    /// The brokers to ask first that are another cluster's.
+    BootstrapChecked(BTreeSet<BrokerAddr>),
+    /// A thread of this session panicked, and is gone.
+    Panicked(SessionNumber),
+    /// There are other brokers to ask first.
+    BootstrapChanged,
+    /// The bounds of a partition, asked for with this ticket.
+    Bounds(TopicPartition, RequestId, Result<Bounds, HistoryError>),
+    /// The tail lost its place in this log: the offset it wants is out of range.
+    PositionLost(Arc<PartitionLog>),
+    /// The tail stands still at what this broker says, and another broker names another leader, whose log goes on.
+    Stalled(BrokerAddr),
+    /// Something suggests that the topology has changed.
+    RefreshNeeded,
+    /// Read these topics from here.
+    ActivateTopics(Vec<Arc<str>>),
+    /// Read them no more; this is called when their logs are gone.
+    ReleaseTopics(Vec<Arc<str>>, Box<dyn FnOnce() + Send>),
+    /// The end.
+    Stop,
+}
+
+/// Tells an answer to the question that stands from one to a question that does not any more.
+pub(in crate::kafka) type RequestId = u64;

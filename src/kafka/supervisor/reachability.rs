@@ -1,0 +1,203 @@
+//! Whether the cluster answers, and is the right one; another session when it does not, or is not.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{Supervisor, SupervisorEvent};
+use crate::kafka::{
+    broker_query,
+    identity::WrongCluster,
+    metadata::Topology,
+    metrics::ClusterLabels,
+    session::SessionNumber,
+    settings::BrokerAddr,
+    threads::{self, PanicHandler},
+    topics::TailState,
+};
+
+impl Supervisor {
+    pub(super) fn on_topology(&mut self, topology: Topology) {
+        self.shared.status.record_answer();
+        self.shared.health.set_refused(None);
+        if self.outage.record_success() {
+            tracing::info!(cluster = %self.shared.cluster, "brokers answer again");
+            self.set_reachable(true);
+        }
+        self.apply_topology(&topology);
+        self.topology = Some(topology);
+    }
+
+    pub(super) fn on_refresh_failed(&mut self) {
+        self.shared.status.record_no_answer();
+        if self.outage.record_failure() {
+            tracing::warn!(cluster = %self.shared.cluster, "no broker answers; streams are held");
+            self.set_reachable(false);
+        }
+        self.renew_if_dead();
+    }
+
+    fn set_reachable(&self, reachable: bool) {
+        for topic in self.topics.iter().filter(|topic| topic.active) {
+            self.shared.directory.set_reachable(&topic.name, reachable);
+        }
+    }
+
+    /// librdkafka comes back by itself from almost anything. A client that has neither read a record nor got an answer for
+    /// long is replaced all the same: its list of brokers may be of the past, and another begins with ours.
+    fn renew_if_dead(&mut self) {
+        let Some(session) = &self.session else { return };
+        let recorded = self.shared.status.recorded_at();
+        let quiet = recorded.map_or(Duration::MAX, |at| at.elapsed());
+        let dead = self.outage.duration().min(quiet).min(session.opened.elapsed());
+        if dead >= self.shared.renew_after && self.sessions.can_open() {
+            tracing::warn!(
+                cluster = %self.shared.cluster, silent = ?self.outage.duration(),
+                "neither a record nor an answer for long: new clients take over at the last offsets"
+            );
+            self.replace_clients_without(BTreeSet::new());
+        }
+    }
+
+    /// librdkafka asks who leads of the broker that it used last: one that was cut off, every time, for as long as that answers.
+    /// New clients begin with the others.
+    pub(super) fn renew_stalled(&mut self, at: BrokerAddr) {
+        let Some(session) = &self.session else { return };
+        if session.opened.elapsed() < RENEW_STALLED_EVERY || !self.sessions.can_open() {
+            return;
+        }
+        tracing::warn!(
+            cluster = %self.shared.cluster, broker = %at,
+            "this broker was cut off from the others, and the tail is read from it: new clients take over at the last offsets"
+        );
+        self.shared.identity.bootstrap.avoid(at);
+        self.replace_clients();
+    }
+
+    /// The brokers are those of another cluster: nothing of it is served.
+    pub(super) fn on_wrong_cluster(&mut self, session: SessionNumber, wrong_cluster: WrongCluster) {
+        if self
+            .session
+            .as_ref()
+            .is_none_or(|current| current.number != session)
+        {
+            return;
+        }
+        tracing::error!(cluster = %self.shared.cluster, "refused: {wrong_cluster}");
+        self.shared.health.set_refused(Some(wrong_cluster.to_string()));
+        self.shared.status.set_wrong_cluster(wrong_cluster);
+        self.session = None;
+        self.pool.replace_readers();
+        if self.outage.report_now() {
+            self.set_reachable(false);
+        }
+        self.check_bootstrap();
+    }
+
+    pub(super) fn check_bootstrap_if_due(&mut self) {
+        if self.check_bootstrap_at.is_some_and(|due| due <= Instant::now()) {
+            self.check_bootstrap();
+        }
+    }
+
+    /// Finds out which brokers are the wrong ones, on a thread of its own.
+    fn check_bootstrap(&mut self) {
+        self.check_bootstrap_at = Some(Instant::now() + CHECK_BOOTSTRAP_EVERY);
+        let Some(topic) = self.topics.first().map(|topic| Arc::clone(&topic.name)) else {
+            return;
+        };
+        let (events, identity) = (self.events.clone(), Arc::clone(&self.shared.identity));
+        let config = self.sessions.config().clone();
+        let guard = PanicHandler::new(&self.shared, threads::WRONG_CLUSTER_CHECK);
+        let builder = thread::Builder::new().name(threads::WRONG_CLUSTER_CHECK.to_owned());
+        let spawned = builder.spawn(move || {
+            // After a panic it is due again like after an answer that does not come.
+            guard.catch(|| {
+                let brokers = identity.bootstrap.all();
+                let foreign = broker_query::wrong_cluster_brokers(&config, brokers, &topic, &identity);
+                let _ = events.send(SupervisorEvent::BootstrapChecked(foreign));
+            });
+        });
+        if let Err(error) = spawned {
+            tracing::error!(cluster = %self.shared.cluster, "no thread to look for other brokers: {error}");
+        }
+    }
+
+    /// New clients, which do not ask these brokers first.
+    pub(super) fn replace_clients_without(&mut self, foreign: BTreeSet<BrokerAddr>) {
+        self.shared.identity.bootstrap.exclude(foreign);
+        self.replace_clients();
+    }
+
+    /// Replaces the session, and with it the readers of history: all begin with the brokers to ask first.
+    fn replace_clients(&mut self) {
+        if self.replace_session() {
+            self.pool.replace_readers();
+        }
+    }
+
+    /// A thread of this session panicked.
+    pub(super) fn schedule_renewal(&mut self, session: SessionNumber) {
+        if self.session.as_ref().is_some_and(|it| it.number == session) {
+            let now = Instant::now();
+            self.renew_at = Some(now + self.restarts.pause(now));
+        }
+    }
+
+    /// Replaces a session that a panic has harmed.
+    pub(super) fn renew_if_due(&mut self) {
+        let now = Instant::now();
+        if self.renew_at.is_none_or(|due| due > now) {
+            return;
+        }
+        // Without a session there will be another as soon as there are brokers of the right cluster.
+        self.renew_at = self.session.is_some().then(|| now + self.restarts.pause(now));
+        if self.renew_at.is_some() {
+            self.replace_session();
+        }
+    }
+
+    /// Opens a session that takes over from the one there is; whether there was one to be had.
+    fn replace_session(&mut self) -> bool {
+        if self.shared.identity.bootstrap.usable().is_empty() || !self.sessions.can_open() {
+            return false;
+        }
+        match self.sessions.open() {
+            Ok(session) => self.session = Some(session),
+            Err(error) => {
+                tracing::error!("{error}");
+                return false;
+            }
+        }
+        (self.check_bootstrap_at, self.renew_at) = (None, None);
+        let labels = ClusterLabels {
+            cluster: self.shared.cluster.to_string(),
+        };
+        self.shared.counters.renewals.get_or_create(&labels).inc();
+        self.restart_tails();
+        true
+    }
+
+    /// Gives the new session's tail what the one before it read, from the last offset on. What both have read in between
+    /// the log takes once.
+    fn restart_tails(&mut self) {
+        let Some(session) = &self.session else { return };
+        for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            match &partition.state {
+                TailState::Reading(log) => session.tail.start(Arc::clone(log)),
+                // Whoever was asked may be gone.
+                TailState::Querying(_, from) => partition.state = TailState::Waiting(Instant::now(), *from),
+                TailState::Waiting(..) => {}
+            }
+        }
+    }
+}
+
+/// What new clients get to connect, learn and read, before they are replaced in turn.
+const RENEW_STALLED_EVERY: Duration = Duration::from_secs(15);
+
+/// How often brokers of another cluster are asked whether they are ours again; each is one small connection.
+const CHECK_BOOTSTRAP_EVERY: Duration = Duration::from_secs(10);

@@ -1,0 +1,190 @@
+//! Where the tail of each partition begins: its place is found, lost, and found again.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{QUERY_STARTS_EVERY, RequestId, Supervisor, SupervisorEvent};
+use crate::{
+    health,
+    kafka::{
+        metrics::ReplacementLabels,
+        topics::{RETRY_FIRST, TailStart, TailState, TopicState},
+    },
+    partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
+};
+
+impl Supervisor {
+    pub(super) fn on_position_lost(&mut self, log: &Arc<PartitionLog>) {
+        let Some((at, number)) = self.find_partition(log.partition()) else {
+            return;
+        };
+        // A notice of a log that is not the current one any more is old news.
+        if matches!(&self.topics[at].partitions[number].state, TailState::Reading(current) if Arc::ptr_eq(current, log))
+        {
+            self.refresh_metadata();
+            let (offset, now) = (log.end().offset, Instant::now());
+            let partition = &mut self.topics[at].partitions[number];
+            let before = partition.lost.replace((offset, now));
+            let again = before.is_some_and(|(at, when)| at == offset && now - when < LOST_AGAIN_WITHIN);
+            // Not at once: a place that is lost again and again must not keep us busy.
+            let pause = if again { RETRY_LOST_AGAIN } else { RETRY_FIRST };
+            partition.state = TailState::Waiting(now + pause, TailStart::Lost(offset));
+            if again {
+                // What history told was of no use to the tail: it believes a leader that was cut off, and may for as long as
+                // that answers. Others begin with what the brokers say now.
+                tracing::warn!(
+                    cluster = %self.shared.cluster, partition = %log.partition(), offset,
+                    "the tail and the readers of history go by different leaders; these begin anew"
+                );
+                self.pool.replace_readers();
+            }
+            if let Some(cell) = self.health_cell(log.partition()) {
+                cell.record_position_lost(Instant::now());
+            }
+        }
+    }
+
+    pub(super) fn retry_bounds(&mut self) {
+        let now = Instant::now();
+        for at in 0..self.topics.len() {
+            for number in 0..self.topics[at].partitions.len() {
+                if let TailState::Waiting(due, from) = self.topics[at].partitions[number].state
+                    && due <= now
+                {
+                    self.query_bounds(at, number, from);
+                }
+            }
+        }
+    }
+
+    /// Asks where the logs start of which no fetch has told for a while: those that the tail cannot read, or has not read for lack of a
+    /// broker that answers.
+    pub(super) fn query_log_starts(&mut self, now: Instant) {
+        if now < self.query_starts_at {
+            return;
+        }
+        self.query_starts_at = now + QUERY_STARTS_EVERY;
+        for log in self.topics.iter().flat_map(TopicState::logs) {
+            let then = now.checked_sub(QUERY_STARTS_EVERY);
+            let cell = self.health_cell(log.partition());
+            if cell
+                .zip(then)
+                .is_some_and(|(cell, then)| cell.start_told_since(then).is_some())
+            {
+                continue;
+            }
+            let (directory, log) = (Arc::clone(&self.shared.directory), Arc::clone(log));
+            self.pool.query_bounds(log.partition().clone(), move |answer| {
+                if let Ok(bounds) = answer {
+                    directory.set_start(&log, bounds.start);
+                }
+            });
+        }
+    }
+
+    pub(super) fn query_bounds(&mut self, at: usize, number: usize, from: TailStart) {
+        self.last_request_id += 1;
+        let request_id = self.last_request_id;
+        let topic = &mut self.topics[at];
+        topic.partitions[number].state = TailState::Querying(request_id, from);
+        let partition = topic.partition(number);
+        let (events, answered) = (self.events.clone(), partition.clone());
+        self.pool.query_bounds(partition, move |result| {
+            let _ = events.send(SupervisorEvent::Bounds(answered, request_id, result));
+        });
+    }
+
+    pub(super) fn on_bounds(
+        &mut self,
+        partition: &TopicPartition,
+        request_id: RequestId,
+        result: Result<Bounds, HistoryError>,
+    ) {
+        let Some((at, number)) = self.find_partition(partition) else {
+            return;
+        };
+        let TailState::Querying(asked, from) = self.topics[at].partitions[number].state else {
+            return;
+        };
+        if asked != request_id {
+            return;
+        }
+        match result {
+            Ok(bounds) => self.start_tail(at, number, from, bounds),
+            Err(_) => {
+                let partition = &mut self.topics[at].partitions[number];
+                partition.state = TailState::Waiting(Instant::now() + partition.backoff.next_delay(), from);
+            }
+        }
+    }
+
+    fn start_tail(&mut self, at: usize, number: usize, from: TailStart, bounds: Bounds) {
+        let next = from.start_offset(bounds);
+        let topic = &mut self.topics[at];
+        let id = topic.partition(number);
+        let partition = &mut topic.partitions[number];
+        let log = PartitionLog::new(id.clone(), partition.tag, topic.encoding, next);
+        log.set_leader_epoch(from.min_epoch(bounds));
+        if self.shared.log_append_time_topics.contains(&id.topic) {
+            log.set_overlap(self.shared.overlap);
+        }
+        partition.backoff.reset();
+        partition.state = TailState::Reading(Arc::clone(&log));
+        let old = self.shared.directory.get(&id.topic, id.partition);
+        self.shared.directory.put(Arc::clone(&log));
+        if let Some(old) = old {
+            self.pool.forget(&old);
+            self.report_replacement(&old, &log, bounds);
+        }
+        if let Some(cell) = self.health_cell(&id) {
+            cell.start_reading(Instant::now());
+        }
+        // Without a session the next one begins with it.
+        if let Some(session) = &self.session {
+            session.tail.start(log);
+        }
+    }
+
+    fn health_cell(&self, partition: &TopicPartition) -> Option<Arc<health::PartitionHealth>> {
+        self.shared
+            .health
+            .partition(&partition.topic, partition.partition)
+    }
+
+    fn report_replacement(&self, old: &PartitionLog, new: &PartitionLog, bounds: Bounds) {
+        let at = old.end().offset;
+        let reason = match () {
+            () if old.tag() != new.tag() => "recreated",
+            () if at < bounds.start => "expired",
+            () if at > bounds.end => "truncated",
+            // Whether it is another is found out for each client, whose id tells what it has read.
+            () => "unproven",
+        };
+        let labels = ReplacementLabels {
+            cluster: self.shared.cluster.to_string(),
+            reason: reason.to_owned(),
+        };
+        self.shared.counters.replacements.get_or_create(&labels).inc();
+        tracing::warn!(
+            cluster = %self.shared.cluster, partition = %new.partition(), reason, read_up_to = at,
+            start = bounds.start, end = bounds.end, next = new.end().offset, log = %new.tag(), "the log was replaced"
+        );
+    }
+
+    fn find_partition(&self, partition: &TopicPartition) -> Option<(usize, usize)> {
+        let at = self
+            .topics
+            .iter()
+            .position(|topic| topic.name == partition.topic)?;
+        let number = usize::try_from(partition.partition).ok()?;
+        (number < self.topics[at].partitions.len()).then_some((at, number))
+    }
+}
+
+/// A place that the tail loses twice within this time was not lost to what happened, but to what we were told.
+const LOST_AGAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// What new readers of history get to connect and learn.
+const RETRY_LOST_AGAIN: Duration = Duration::from_secs(1);

@@ -1,0 +1,166 @@
+//! Keeps the threads of this module running: a panic is caught, logged, counted and told by health, and the thread's work begins
+//! anew after a pause.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    backoff::Backoff,
+    connect::ClusterShared,
+    metrics::{KafkaMetrics, ThreadLabels},
+};
+use crate::health;
+
+/// Watches over one thread of a cluster.
+pub(super) struct PanicHandler {
+    cluster: Arc<str>,
+    counters: KafkaMetrics,
+    health: Arc<health::ClusterHealth>,
+    thread: &'static str,
+    restarts: RestartBackoff,
+}
+
+impl PanicHandler {
+    /// Guards the thread of this name.
+    pub(super) fn new(shared: &ClusterShared, thread: &'static str) -> Self {
+        let (cluster, counters) = (Arc::clone(&shared.cluster), shared.counters.clone());
+        Self::for_cluster(cluster, counters, Arc::clone(&shared.health), thread)
+    }
+
+    /// Guards a thread that reads the cluster, or decides about it, without being a part of it.
+    pub(super) fn for_cluster(
+        cluster: Arc<str>,
+        counters: KafkaMetrics,
+        health: Arc<health::ClusterHealth>,
+        thread: &'static str,
+    ) -> Self {
+        Self {
+            cluster,
+            counters,
+            health,
+            thread,
+            restarts: RestartBackoff::default(),
+        }
+    }
+
+    /// Runs `work`; `None` when it panicked, which is told. The caller drops or rebuilds what `work` may have left half done.
+    pub(super) fn catch<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
+        catch_panic(work).inspect_err(|message| self.report(message)).ok()
+    }
+
+    /// Runs `work` until it returns. After a panic `rest` waits for the given pause, and says whether to run it again.
+    pub(super) fn run_with_restarts(
+        mut self,
+        mut rest: impl FnMut(Duration) -> bool,
+        mut work: impl FnMut(),
+    ) {
+        while self.catch(&mut work).is_none() {
+            if !rest(self.pause()) {
+                return;
+            }
+        }
+    }
+
+    /// Returns how long to wait after the panic that was caught just now.
+    pub(super) fn pause(&mut self) -> Duration {
+        self.restarts.pause(Instant::now())
+    }
+
+    /// Logs, counts and reports a panic of this thread.
+    pub(super) fn report(&self, message: &str) {
+        let (cluster, thread) = (&self.cluster, self.thread);
+        tracing::error!(%cluster, thread, "a thread panicked and begins anew; please report this as a bug: {message}");
+        let labels = ThreadLabels {
+            cluster: cluster.to_string(),
+            thread: thread.to_owned(),
+        };
+        self.counters.thread_panics.get_or_create(&labels).inc();
+        self.health.record_panic(thread, message, Instant::now());
+    }
+}
+
+/// Runs `work`; the panic's message when there was one. No lock is poisoned by it: those of this crate have no poison.
+pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message(&*panic))
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a panic without a message").to_owned()
+}
+
+/// The pauses before restarts.
+pub(super) struct RestartBackoff {
+    backoff: Backoff,
+    last: Option<Instant>,
+}
+
+impl RestartBackoff {
+    /// Returns the pause before a restart that is due `now`.
+    pub(super) fn pause(&mut self, now: Instant) -> Duration {
+        let last = self.last.replace(now);
+        if last.is_some_and(|last| now.saturating_duration_since(last) >= RESET_AFTER) {
+            self.backoff.reset();
+        }
+        self.backoff.next_delay()
+    }
+}
+
+impl Default for RestartBackoff {
+    fn default() -> Self {
+        Self {
+            backoff: Backoff::new(FIRST_DELAY, MAX_DELAY),
+            last: None,
+        }
+    }
+}
+
+/// Every thread whose panics are counted, for alerts that need a zero to begin with.
+pub(super) const THREADS: &[&str] = &[
+    TAIL,
+    METADATA_WATCHER,
+    SUPERVISOR,
+    HISTORY,
+    OFFSET_QUERIES,
+    METADATA_REFRESH,
+    DAMAGE,
+    STALL_DETECTOR,
+    BOOTSTRAP_CHECK,
+    WRONG_CLUSTER_CHECK,
+    FAILOVER,
+];
+
+pub(super) const TAIL: &str = "kafka-tail";
+pub(super) const METADATA_WATCHER: &str = "kafka-lookout";
+pub(super) const SUPERVISOR: &str = "kafka-cluster";
+pub(super) const HISTORY: &str = "kafka-history";
+pub(super) const OFFSET_QUERIES: &str = "kafka-questions";
+pub(super) const METADATA_REFRESH: &str = "kafka-metadata";
+pub(super) const DAMAGE: &str = "kafka-damage";
+pub(super) const STALL_DETECTOR: &str = "kafka-witness";
+pub(super) const BOOTSTRAP_CHECK: &str = "kafka-bootstrap";
+pub(super) const WRONG_CLUSTER_CHECK: &str = "kafka-sift";
+pub(super) const FAILOVER: &str = "kafka-failover";
+
+const FIRST_DELAY: Duration = Duration::from_millis(250);
+
+/// A bug that is met again at once must not fill the log, and the end of the process waits for a thread that rests.
+const MAX_DELAY: Duration = Duration::from_secs(5);
+
+/// After so long a thread is taken to have got past what it panicked at.
+const RESET_AFTER: Duration = Duration::from_secs(60);
+
+/// Panics when a test has asked for it in this thread of this cluster.
+#[cfg(test)]
+pub(super) fn panic_if_requested(cluster: &str) {
+    let thread = std::thread::current();
+    tests::panic_if_requested(cluster, thread.name().unwrap_or_default());
+}
+
+#[cfg(test)]
+mod tests;

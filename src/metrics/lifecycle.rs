@@ -1,0 +1,49 @@
+//! What `app` counts of a process's life.
+
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
+
+/// Commands to a running process that came to nothing, or to something.
+#[derive(Clone, Debug, Default)]
+pub struct LifecycleMetrics {
+    reload_failures: Counter,
+    successors_started: Counter,
+    successors_unfit: Counter,
+}
+
+impl LifecycleMetrics {
+    /// Registers all of them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let own = Self::default();
+        registry.register(
+            "reload_failures",
+            "Times that the configuration was to be read again and could not be; the old one is in force",
+            own.reload_failures.clone(),
+        );
+        registry.register(
+            "successors_started",
+            "Processes that were started to take over from this one",
+            own.successors_started.clone(),
+        );
+        registry.register(
+            "successors_unfit",
+            "Processes that were to take over from this one and did not: no answer from Kafka, or none at all",
+            own.successors_unfit.clone(),
+        );
+        own
+    }
+
+    /// Counts a configuration that could not be read again.
+    pub fn reload_failure(&self) {
+        self.reload_failures.inc();
+    }
+
+    /// Counts a successor that runs.
+    pub fn successor_started(&self) {
+        self.successors_started.inc();
+    }
+
+    /// Counts a successor that will never take over, or could not be started at all.
+    pub fn successor_unfit(&self) {
+        self.successors_unfit.inc();
+    }
+}

@@ -1,0 +1,179 @@
+//! From an event and a position to the bytes a client reads.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Batch, EventFormat,
+    gap::Gap,
+    tracker::{BytesTracker, MAX_BATCH_BYTES},
+};
+use crate::{
+    event::{Encoding, Event, EventKind, Payload, json_document, write_json},
+    partition::Page,
+    position::{IdForm, IdWriter, PartitionPosition},
+};
+
+/// Collects whole events into a [`Batch`].
+pub(super) struct BatchBuilder {
+    format: EventFormat,
+    /// Reserved with the first event: many a look finds none.
+    capacity: usize,
+    /// Bytes after which it is closed.
+    max_bytes: usize,
+    out: Vec<u8>,
+    /// See [`Batch::large`].
+    large: Option<Bytes>,
+    events: u32,
+    gaps: Vec<Gap>,
+    id_length: usize,
+}
+
+impl BatchBuilder {
+    /// One that is likely to have so many bytes, and `max_bytes` if it has several events: a batch that grows into its size is copied again
+    /// and again.
+    pub(super) fn with_capacity_hint(bytes: usize, max_bytes: usize, format: EventFormat) -> Self {
+        Self {
+            format,
+            capacity: bytes,
+            max_bytes,
+            out: Vec::new(),
+            large: None,
+            events: 0,
+            gaps: Vec::new(),
+            id_length: 0,
+        }
+    }
+
+    /// Whether an event with so many bytes of lines goes into this batch. The first always does.
+    pub(super) fn has_room_for(&self, lines: usize) -> bool {
+        self.is_empty() || self.size() + self.id_length + lines + FRAME <= self.max_bytes
+    }
+
+    /// Adds an event. Skipped ones have no bytes.
+    pub(super) fn event(&mut self, page: &Page, event: &Event, encoding: Encoding, id: &IdWriter) {
+        let name: &[u8] = match event.kind {
+            EventKind::Message => b"event: message\n",
+            EventKind::Delete => b"event: delete\n",
+            EventKind::Skipped => return,
+        };
+        if self.out.is_empty() {
+            self.out.reserve(self.capacity.min(self.max_bytes));
+        }
+        match self.format {
+            EventFormat::Sse => {
+                self.out.extend_from_slice(name);
+                self.id(id);
+                self.large = page.large_lines(event).cloned();
+            }
+            EventFormat::Ndjson => self.large = large_document(page, event, encoding),
+        }
+        self.events += 1;
+        if self.large.is_some() {
+            // It stays alone: there is no room behind it.
+            return;
+        }
+        match self.format {
+            EventFormat::Sse => self.out.extend_from_slice(page.lines(event)),
+            EventFormat::Ndjson => write_json(encoding.payload, event.kind, page.lines(event), &mut self.out),
+        }
+        self.out.push(b'\n');
+    }
+
+    /// Adds the line with the id, if it can be read back.
+    fn id(&mut self, id: &IdWriter) {
+        if !id.is_readable() {
+            return;
+        }
+        self.out.extend_from_slice(b"id: ");
+        let from = self.out.len();
+        id.write(&mut self.out);
+        self.id_length = self.out.len() - from;
+        self.out.push(b'\n');
+    }
+
+    /// Whether nothing was added.
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.is_empty() && self.large.is_none()
+    }
+
+    fn size(&self) -> usize {
+        self.out.len() + self.large.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Whether an event was added, and so an id.
+    pub(super) fn has_events(&self) -> bool {
+        self.events > 0
+    }
+
+    /// Adds a checkpoint: an id, and how many events a filter has passed over since the last. It has data, for an id alone
+    /// breaks clients.
+    pub(super) fn checkpoint(&mut self, skipped: u64, id: &IdWriter) {
+        if !id.is_readable() {
+            return;
+        }
+        self.out.extend_from_slice(b"event: checkpoint\n");
+        self.id(id);
+        self.out
+            .extend_from_slice(format!("data: {{\"skipped\":{skipped}}}\n\n").as_bytes());
+    }
+
+    /// Adds a gap event. It has no id: the client's last one stays true.
+    pub(super) fn gap(&mut self, gap: Gap) {
+        let text = match self.format {
+            EventFormat::Sse => format!("event: gap\ndata: {gap}\n\n"),
+            EventFormat::Ndjson => format!("{{\"gap\":{gap}}}\n"),
+        };
+        self.out.extend_from_slice(text.as_bytes());
+        self.gaps.push(gap);
+    }
+
+    /// The batch, counted among `tracker`; `None` when nothing was added.
+    pub(super) fn finish(mut self, tracker: Option<&Arc<BytesTracker>>) -> Option<Batch> {
+        // It may stay in a lane's ring, where what it holds is what it costs.
+        self.out.shrink_to_fit();
+        let (bytes, large) = match tracker {
+            Some(tracker) => (
+                tracker.track(self.out),
+                self.large.map(|large| tracker.track_shared(large)),
+            ),
+            None => (self.out.into(), self.large),
+        };
+        let batch = Batch {
+            bytes,
+            large,
+            events: self.events,
+            gaps: self.gaps,
+            packed: None,
+        };
+        (batch.size() > 0).then_some(batch)
+    }
+}
+
+/// The document of a large event as it stands in its lines; `None` if it has to be written anew.
+fn large_document(page: &Page, event: &Event, encoding: Encoding) -> Option<Bytes> {
+    let as_it_is = event.kind == EventKind::Message && encoding.payload == Payload::Json;
+    let lines = page.large_lines(event).filter(|_| as_it_is)?;
+    Some(lines.slice_ref(json_document(lines)))
+}
+
+/// Returns a batch that holds nothing but an id, of these entries, counted among `tracker`. `None` when that would be none to
+/// resume from: nothing is known of the partitions yet, or one of them would begin at its end once more.
+pub(super) fn checkpoint(
+    format: EventFormat,
+    form: IdForm,
+    entries: Vec<(Arc<str>, i32, PartitionPosition)>,
+    tracker: Option<&Arc<BytesTracker>>,
+) -> Option<Batch> {
+    let is_place = |(_, _, place): &(_, _, PartitionPosition)| *place != PartitionPosition::Latest;
+    if format != EventFormat::Sse || entries.is_empty() || !entries.iter().all(is_place) {
+        return None;
+    }
+    let mut batch = BatchBuilder::with_capacity_hint(0, MAX_BATCH_BYTES, format);
+    batch.checkpoint(0, &IdWriter::new(form, entries));
+    batch.finish(tracker)
+}
+
+/// What an event costs beside its id and lines, with room for an id that has grown by a few digits since the last.
+const FRAME: usize = 64;

@@ -1,0 +1,371 @@
+//! Which partitions a subscription has, as the directory changes under it.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{
+    SubscribeRequest,
+    gap::{Gap, GapReason},
+    partition_reader::PartitionReader,
+    start_positions::StartPositions,
+};
+use crate::{
+    partition::{LogDirectory, TopicPartition, TopicStatus},
+    position::{PartitionPosition, Timestamp, TopicSet},
+};
+
+/// The parts of a subscription, and the topics they are of.
+pub(super) struct PartitionSet {
+    topics: TopicStates,
+    start_positions: StartPositions,
+    /// Sorted by topic and partition, but for those behind the first `sorted` while they are brought up to the directory.
+    pub(super) parts: Vec<PartitionReader>,
+    sorted: usize,
+    /// The directory's version when `parts` was last brought up to it.
+    version: Option<u64>,
+    /// Whether the client came with the directory as it is looked at first. Later it has been there before whatever is new.
+    is_first_refresh: bool,
+}
+
+/// The topics of a subscription, and how each was when it was last looked at.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TopicStates {
+    topics: TopicSet,
+    states: Arc<[ObservedState]>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct ObservedState {
+    /// How many of the topic's partitions are in `parts`; `None` while nothing is known of them.
+    partitions: Option<i32>,
+    /// The brokers had no such topic when it was looked at: all of a later one is new to the client.
+    absent: bool,
+}
+
+/// A topic that is looked at.
+#[derive(Clone, Copy)]
+struct ObservedTopic<'a> {
+    index: usize,
+    name: &'a Arc<str>,
+    known: TopicStatus,
+}
+
+impl PartitionSet {
+    pub(super) fn of(mut request: SubscribeRequest) -> Self {
+        Self {
+            start_positions: StartPositions::of(&mut request),
+            topics: TopicStates::new(request.topics),
+            parts: Vec::new(),
+            sorted: 0,
+            version: None,
+            is_first_refresh: true,
+        }
+    }
+
+    /// One whose parts stand there, and whose topics were looked at then.
+    pub(super) fn at(topics: TopicStates, parts: Vec<PartitionReader>, now: Timestamp) -> Self {
+        Self {
+            topics,
+            start_positions: StartPositions::none(now),
+            sorted: parts.len(),
+            parts,
+            version: None,
+            is_first_refresh: false,
+        }
+    }
+
+    /// The topics, as they were when last looked at.
+    pub(super) fn topics(&self) -> &TopicStates {
+        &self.topics
+    }
+
+    /// Whether it is known of every topic which partitions it has, none included.
+    pub(super) fn is_known(&self) -> bool {
+        let mut states = self.topics.states.iter();
+        states.all(|state| state.partitions.is_some() || state.absent)
+    }
+
+    /// Whether the brokers of at least one topic answer.
+    pub(super) fn is_reachable(&self, directory: &LogDirectory) -> bool {
+        let mut names = self.topics.topics.names();
+        names.any(|name| directory.is_reachable(name))
+    }
+
+    /// What an id says of each part, and behind them of the topics that are absent: that a later one starts at its start.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
+        let parts = self
+            .parts
+            .iter()
+            .map(|part| (part.partition.topic.clone(), part.partition.partition, part.place));
+        let absent = self.topics.entries_of_absent(|topic| {
+            let parts = &self.parts;
+            parts
+                .binary_search_by(|part| (*part.partition.topic).cmp(topic))
+                .is_ok()
+        });
+        parts.chain(absent)
+    }
+
+    /// Brings the parts up to the directory; whether any came or went. What is lost with one that went is put into `gaps`.
+    pub(super) fn refresh(&mut self, directory: &LogDirectory, gaps: &mut Vec<Gap>) -> bool {
+        let version = directory.version();
+        if self.version.replace(version) == Some(version) {
+            return false;
+        }
+        self.sorted = self.parts.len();
+        let TopicStates { topics, states } = std::mem::take(&mut self.topics);
+        let known = directory.topic_statuses(topics.names());
+        // As a rule all are there, and no log is looked at.
+        if self.is_first_refresh && !known.iter().all(|topic| topic.is_complete()) {
+            let newest = directory.newest_timestamp(topics.names());
+            newest
+                .into_iter()
+                .for_each(|newest| self.start_positions.clamp_to_newest(newest));
+        }
+        if self.parts.is_empty() {
+            let parts = known
+                .iter()
+                .enumerate()
+                .map(|(index, topic)| match topic.partitions {
+                    Some(partitions) => usize::try_from(partitions).unwrap_or_default(),
+                    None => self.start_positions.named(index, 0).take(MAX_CARRIED).count(),
+                });
+            self.parts.reserve_exact(parts.sum());
+        }
+        let mut states = states.to_vec();
+        let mut changed = false;
+        for (index, name) in topics.names().enumerate() {
+            let known = known[index];
+            let topic = ObservedTopic { index, name, known };
+            changed |= self.refresh_topic(topic, &mut states[index], directory, gaps);
+        }
+        self.topics = TopicStates {
+            topics,
+            states: states.into(),
+        };
+        self.is_first_refresh = false;
+        if self.is_known() {
+            self.start_positions.forget_entries();
+        }
+        // The first come in order.
+        if changed && self.sorted > 0 {
+            self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
+        }
+        changed
+    }
+
+    fn refresh_topic(
+        &mut self,
+        topic: ObservedTopic<'_>,
+        state: &mut ObservedState,
+        directory: &LogDirectory,
+        gaps: &mut Vec<Gap>,
+    ) -> bool {
+        let partitions = topic.known.partitions;
+        match (state.partitions, partitions) {
+            (None, None) if state.absent => return false,
+            (None, None) if topic.known.is_absent => {
+                state.absent = true;
+                self.drop_absent(topic, gaps);
+            }
+            (None, None) => self.carry_requested(topic, directory),
+            (None, Some(count)) => {
+                if !state.absent {
+                    self.drop_beyond(topic, count, true, gaps);
+                }
+                self.add(topic.name, 0..count, |partition_set, partition| {
+                    let place = match state.absent {
+                        // All that it has came after the client was told that there is none.
+                        true => PartitionPosition::Earliest,
+                        false => partition_set
+                            .start_positions
+                            .of_partition(topic.index, partition.partition),
+                    };
+                    partition_set.part(topic.known, partition, place, directory)
+                });
+                state.absent = false;
+            }
+            // Added while the client is connected: from its start.
+            (Some(known), Some(count)) if known < count => {
+                self.add(topic.name, known..count, |_, partition| {
+                    PartitionReader::new_predating_log(partition, PartitionPosition::Earliest)
+                });
+            }
+            (Some(known), Some(count)) if known > count => {
+                self.drop_beyond(topic, count, false, gaps);
+            }
+            _ => return false,
+        }
+        state.partitions = partitions;
+        true
+    }
+
+    /// While nothing is known of a topic, the id carries the client's own entries, up to a bound. Those beyond begin where they
+    /// say if it becomes known to this client, and at their start to one that comes back before that.
+    fn carry_requested(&mut self, topic: ObservedTopic<'_>, directory: &LogDirectory) {
+        let carried: Vec<_> = self
+            .start_positions
+            .named(topic.index, 0)
+            .take(MAX_CARRIED)
+            .collect();
+        for (partition, place) in carried {
+            let partition = TopicPartition {
+                topic: Arc::clone(topic.name),
+                partition,
+            };
+            if !self.has(&partition) {
+                let part = self.part(topic.known, partition, place, directory);
+                self.parts.push(part);
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        topic: &Arc<str>,
+        partitions: Range<i32>,
+        part: impl Fn(&Self, TopicPartition) -> PartitionReader,
+    ) {
+        for partition in partitions {
+            let partition = TopicPartition {
+                topic: topic.clone(),
+                partition,
+            };
+            if !self.has(&partition) {
+                let part = part(self, partition);
+                self.parts.push(part);
+            }
+        }
+    }
+
+    /// Returns the part that starts at `place`, as the client asked for it when it came.
+    fn part(
+        &self,
+        known: TopicStatus,
+        partition: TopicPartition,
+        place: PartitionPosition,
+        directory: &LogDirectory,
+    ) -> PartitionReader {
+        let is_read = || match known.logs {
+            0 => false,
+            _ => known.is_complete() || directory.get(&partition.topic, partition.partition).is_some(),
+        };
+        match self.is_first_refresh && is_read() {
+            true => PartitionReader::new(partition, place),
+            // The client was there before the log, whose end is not the one that there was then.
+            false => {
+                PartitionReader::new_predating_log(partition, self.start_positions.for_undetermined(place))
+            }
+        }
+    }
+
+    /// The topic has only `count` partitions: what was read of others, and what the request says of them if the topic is new to it,
+    /// leads nowhere, and the client is told, once for all of them.
+    fn drop_beyond(&mut self, topic: ObservedTopic<'_>, count: i32, is_new: bool, gaps: &mut Vec<Gap>) {
+        if is_new && self.sorted == 0 && self.start_positions.names_none(topic.index, count) {
+            return;
+        }
+        let read = self.remove_beyond(topic.name, count);
+        let named = is_new.then(|| self.named_beside(topic, count, &read));
+        let gone = read.iter().copied().chain(named.into_iter().flatten());
+        gaps.extend(gap_of(topic.name, gone));
+    }
+
+    /// The brokers have no such topic. What was read of an earlier one leads nowhere, and the client is told, once for all of its
+    /// partitions. From here on all its clients stand at the same place, and can share a lane.
+    fn drop_absent(&mut self, topic: ObservedTopic<'_>, gaps: &mut Vec<Gap>) {
+        let read = self.remove_beyond(topic.name, 0);
+        let gone = read.iter().copied().chain(self.named_beside(topic, 0, &read));
+        // Of a time, or an end of what was not there yet, nothing is lost: a later topic is read from its start.
+        let gone = gone.filter(|(_, place)| matches!(place, PartitionPosition::At(_)));
+        gaps.extend(gap_of(topic.name, gone));
+    }
+
+    /// Returns what the request says of partitions from `count` on, but for those of `read`, which is sorted.
+    fn named_beside(
+        &self,
+        topic: ObservedTopic<'_>,
+        count: i32,
+        read: &[(i32, PartitionPosition)],
+    ) -> impl Iterator<Item = (i32, PartitionPosition)> {
+        let named = self.start_positions.named(topic.index, count);
+        named.filter(|(partition, _)| {
+            let found = read.binary_search_by_key(partition, |(read, _)| *read);
+            found.is_err()
+        })
+    }
+
+    /// Removes the parts of `topic` from partition `count` on, and returns where they stood.
+    fn remove_beyond(&mut self, topic: &Arc<str>, count: i32) -> Vec<(i32, PartitionPosition)> {
+        if self.sorted == 0 {
+            return Vec::new();
+        }
+        let first = TopicPartition {
+            topic: topic.clone(),
+            partition: count,
+        };
+        let parts = &self.parts[..self.sorted];
+        let from = parts.partition_point(|part| part.partition < first);
+        let length = parts[from..].partition_point(|part| part.partition.topic == *topic);
+        self.sorted -= length;
+        let parts = self.parts.drain(from..from + length);
+        parts.map(|part| (part.partition.partition, part.place)).collect()
+    }
+
+    /// Whether `partition` was there before the directory was looked at.
+    fn has(&self, partition: &TopicPartition) -> bool {
+        let parts = &self.parts[..self.sorted];
+        let found = parts.binary_search_by(|part| part.partition.cmp(partition));
+        found.is_ok()
+    }
+}
+
+impl TopicStates {
+    /// Those of topics that were not looked at yet.
+    fn new(topics: TopicSet) -> Self {
+        Self {
+            states: vec![ObservedState::default(); topics.len()].into(),
+            topics,
+        }
+    }
+
+    /// Returns what an id says of the topics that are absent, and not named by parts: that a later one starts at its start.
+    pub(super) fn entries_of_absent(
+        &self,
+        has_parts: impl Fn(&str) -> bool,
+    ) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
+        self.topics
+            .names()
+            .zip(&*self.states)
+            .filter(move |(name, state)| state.absent && !has_parts(name))
+            .map(|(name, _)| (name.clone(), 0, PartitionPosition::Earliest))
+    }
+}
+
+/// What is told of partitions that the topic does not have: the lowest, and how many they are.
+fn gap_of(topic: &Arc<str>, gone: impl Iterator<Item = (i32, PartitionPosition)>) -> Option<Gap> {
+    let mut count = 0_u32;
+    let lowest = gone
+        .inspect(|_| count = count.saturating_add(1))
+        .min_by_key(|(partition, _)| *partition);
+    let (partition, place) = lowest?;
+    let requested = match place {
+        PartitionPosition::At(mark) => Some(mark.offset),
+        PartitionPosition::Earliest | PartitionPosition::Since(_) | PartitionPosition::Latest => None,
+    };
+    Some(Gap {
+        partition: TopicPartition {
+            topic: topic.clone(),
+            partition,
+        },
+        requested,
+        resumed: None,
+        reason: match count {
+            ..=1 => GapReason::PartitionGone,
+            partitions => GapReason::PartitionsGone(partitions),
+        },
+    })
+}
+
+/// The most partitions of a topic that the id carries while nothing is known of the topic. It is written for every event of the
+/// other topics, and for this client alone. Hardly a topic has more.
+const MAX_CARRIED: usize = 128;

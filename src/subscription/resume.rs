@@ -1,0 +1,380 @@
+//! Where a client really starts: the resume table, row by row.
+//!
+//! An id carries its own proof. Within one topic id, (offset, leader epoch) identifies a record, so the record at
+//! `offset - 1` says whether the log is still the one that the client read: it may have been truncated behind an unclean
+//! election (Honeycomb, 2017), deleted and created again, or belong to another cluster. Whatever it is, the client goes on
+//! by itself, and is told when it lost something.
+
+mod evidence;
+
+use std::{sync::Arc, time::Duration};
+
+use super::gap::{Gap, GapReason};
+use crate::{
+    client::ClientKey,
+    partition::{Bounds, History, HistoryError, LogRead, PartitionLog},
+    position::{Epoch, LogPosition, Offset, PartitionPosition, Timestamp},
+};
+use evidence::{Hole, PrecedingRecord};
+
+/// Where a client starts in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ResumePoint {
+    /// The place, as its id says it.
+    pub(super) mark: LogPosition,
+    /// The offset it reads on from: the place's, or one behind a hole.
+    pub(super) next: Offset,
+    /// What it lost on the way, if anything.
+    pub(super) gap: Option<Gap>,
+}
+
+/// The log was replaced while its history was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LogReplaced;
+
+/// What is asked, of whom, and for whom.
+pub(super) struct ResumeResolver {
+    /// The log that is current.
+    pub(super) log: Arc<PartitionLog>,
+    /// What is not in its ring.
+    pub(super) history: Arc<dyn History>,
+    /// In whose name history is asked.
+    pub(super) client: ClientKey,
+    /// Where the client wants to stand.
+    pub(super) place: PartitionPosition,
+    /// Whatever is in the log from here on came after the client did.
+    pub(super) horizon: Offset,
+    /// Known to be a hole from the place's offset up to here: expiry of these loses nothing.
+    pub(super) scanned: Offset,
+    /// The time of the request.
+    pub(super) now: Timestamp,
+    /// The place was read, and another log took that one's place under the client.
+    pub(super) live: bool,
+    /// Which proof a place is good only with.
+    pub(super) proof: RequiredProof,
+}
+
+/// What a place is to be proven by, if its id does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequiredProof {
+    /// Nothing: a client does not wait for that.
+    Unneeded,
+    /// The epoch of the record before it, else the leader's own. A lane must know what those know who come to it with an id.
+    RecordOrLeader,
+}
+
+impl ResumeResolver {
+    /// Finds the start, however long the partition's leader takes to answer.
+    pub(super) async fn resolve(self) -> Result<ResumePoint, LogReplaced> {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.try_resolve().await {
+                Ok(Some(start)) => return Ok(start),
+                Err(HistoryError::Replaced) => return Err(LogReplaced),
+                Ok(None) | Err(HistoryError::Unavailable | HistoryError::OutOfRange) => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    async fn try_resolve(&self) -> Result<Option<ResumePoint>, HistoryError> {
+        match self.find_start().await? {
+            Some(start) if self.proof == RequiredProof::RecordOrLeader && start.mark.epoch.is_none() => {
+                // Asked first: an epoch that begins in between must not vouch for what was before it.
+                let own = self.bounds().await?.epoch;
+                self.proven(start, own).await.map(Some)
+            }
+            start => Ok(start),
+        }
+    }
+
+    /// `None`: not to be told yet.
+    async fn find_start(&self) -> Result<Option<ResumePoint>, HistoryError> {
+        match self.place {
+            PartitionPosition::Latest => Ok(Some(self.latest())),
+            PartitionPosition::Earliest => Ok(Some(self.earliest().await?)),
+            PartitionPosition::Since(time) => Ok(Some(self.at_time(time).await?)),
+            PartitionPosition::At(mark) => self.at(mark).await,
+        }
+    }
+
+    async fn at(&self, mark: LogPosition) -> Result<Option<ResumePoint>, HistoryError> {
+        let own = self.log.tag();
+        match mark.log {
+            Some(log) if !log.same_cluster(own) => self.other_cluster(mark).await.map(Some),
+            Some(log) if log != own => {
+                let start = self.bounds().await?.start;
+                Ok(Some(self.lost(
+                    mark,
+                    self.unproven(start, mark.timestamp),
+                    GapReason::Recreated,
+                )))
+            }
+            Some(_) => match mark.epoch {
+                Some(epoch) => self.by_epoch(mark, epoch).await,
+                None => self.by_range(mark).await,
+            },
+            None => match mark.timestamp {
+                Some(time) => self.by_timestamp(mark, time).await,
+                None => self.by_range(mark).await,
+            },
+        }
+    }
+
+    /// Same log: the record before the offset has the id's epoch, or the log was truncated.
+    async fn by_epoch(&self, mark: LogPosition, epoch: Epoch) -> Result<Option<ResumePoint>, HistoryError> {
+        match self.before(mark.offset).await? {
+            PrecedingRecord::Record { epoch: found, .. } if found == epoch || found < 0 => {
+                Ok(Some(self.exact(mark)))
+            }
+            PrecedingRecord::Record { .. } => self.truncated(mark, epoch).await,
+            PrecedingRecord::Hole(hole) => self.behind_hole(mark, epoch, hole).await,
+            PrecedingRecord::OutOfRange => {
+                let bounds = self.bounds().await?;
+                if mark.offset <= bounds.end {
+                    return Ok(self.below(mark, bounds));
+                }
+                match bounds.epoch {
+                    Some(newer) if newer > epoch => self.truncated(mark, epoch).await,
+                    // An id from another replica is milliseconds ahead of this leader's answer. It will come.
+                    Some(_) => Ok(None),
+                    None => self.past_end(mark).await,
+                }
+            }
+        }
+    }
+
+    /// Same log, and the record before the offset is not there to be looked at: good unless the log was truncated. When its leader
+    /// is a later one than the id's, that may be for all that a hole shows which cannot be read, or is long.
+    async fn behind_hole(
+        &self,
+        mark: LogPosition,
+        epoch: Epoch,
+        hole: Hole,
+    ) -> Result<Option<ResumePoint>, HistoryError> {
+        if hole.newest.is_some_and(|newest| newest > epoch) {
+            return self.truncated(mark, epoch).await;
+        }
+        if hole.unreadable.is_none() && !hole.is_long {
+            return Ok(Some(self.exact(mark)));
+        }
+        let bounds = self.bounds().await?;
+        if bounds.epoch.is_none_or(|own| own <= epoch) {
+            return Ok(Some(self.exact(mark)));
+        }
+        if hole.is_long && self.first_newer_than(epoch, bounds.start, mark.offset).await? < mark.offset {
+            return self.truncated(mark, epoch).await;
+        }
+        Ok(Some(match hole.unreadable {
+            // Some of it may never have been told of. It is told from its start on; none of its records can come twice.
+            Some(start) => {
+                let start = self.unproven(start.max(bounds.start), mark.timestamp);
+                self.lost(mark, start, GapReason::Unproven)
+            }
+            None => self.exact(mark),
+        }))
+    }
+
+    /// Nothing to prove it by: good if it is in range.
+    async fn by_range(&self, mark: LogPosition) -> Result<Option<ResumePoint>, HistoryError> {
+        if matches!(self.log.read(mark.offset), LogRead::Page(_)) || mark.offset == self.log.next() {
+            return Ok(Some(self.exact(mark)));
+        }
+        let bounds = self.bounds().await?;
+        if mark.offset > bounds.end {
+            return self.past_end(mark).await;
+        }
+        Ok(Some(self.below(mark, bounds).unwrap_or_else(|| self.exact(mark))))
+    }
+
+    /// No log in the id: the record before the offset bears its timestamp, or the id is of another log.
+    async fn by_timestamp(
+        &self,
+        mark: LogPosition,
+        time: Timestamp,
+    ) -> Result<Option<ResumePoint>, HistoryError> {
+        match self.before(mark.offset).await? {
+            PrecedingRecord::Record { timestamp, .. } if timestamp == time => Ok(Some(self.exact(mark))),
+            PrecedingRecord::Record { .. } | PrecedingRecord::Hole(_) => {
+                self.by_time(mark, GapReason::Unproven).await.map(Some)
+            }
+            PrecedingRecord::OutOfRange => {
+                let bounds = self.bounds().await?;
+                if mark.offset > bounds.end {
+                    return self.past_end(mark).await;
+                }
+                if mark.offset < bounds.start {
+                    return Ok(self.below(mark, bounds));
+                }
+                self.by_time(mark, GapReason::Unproven).await.map(Some)
+            }
+        }
+    }
+
+    /// The offset was in the log and is at or below its start: expired, and lost unless nothing stood there.
+    /// `None` when the log does reach so far back: the answers were of different moments, or of different replicas.
+    fn below(&self, mark: LogPosition, bounds: Bounds) -> Option<ResumePoint> {
+        if mark.offset.max(self.scanned) >= bounds.start {
+            let reached = mark.offset <= bounds.start || self.scanned > mark.offset;
+            return reached.then(|| self.exact(mark));
+        }
+        Some(self.lost(
+            mark,
+            self.unproven(bounds.start, mark.timestamp),
+            GapReason::Expired,
+        ))
+    }
+
+    /// The log ends before the offset, and no epoch says why: when the answer stands for a second, it is another log.
+    async fn past_end(&self, mark: LogPosition) -> Result<Option<ResumePoint>, HistoryError> {
+        tokio::time::sleep(PAST_END_CONFIRMATION).await;
+        if mark.offset <= self.bounds().await?.end {
+            return Ok(None);
+        }
+        self.by_time(mark, GapReason::PastEnd).await.map(Some)
+    }
+
+    /// Between clusters only time leads. Who was live and has read nothing yet goes on from when he came.
+    async fn other_cluster(&self, mark: LogPosition) -> Result<ResumePoint, HistoryError> {
+        let reason = match self.live {
+            true => GapReason::Failover,
+            false => GapReason::OtherCluster,
+        };
+        let time = mark.timestamp.or(self.live.then_some(self.now));
+        let overlap = i64::try_from(self.log.overlap().as_millis()).unwrap_or(i64::MAX);
+        let timestamp = time.map(|time| time.saturating_sub(overlap));
+        self.by_time(LogPosition { timestamp, ..mark }, reason).await
+    }
+
+    /// By the id's timestamp, or without one from the end.
+    async fn by_time(&self, mark: LogPosition, reason: GapReason) -> Result<ResumePoint, HistoryError> {
+        let start = match mark.timestamp {
+            Some(time) => self.at_time(time).await?,
+            None => self.unproven(self.bounds().await?.end, None),
+        };
+        Ok(self.lost(mark, start, reason))
+    }
+
+    /// Returns the start of the log, as that of a time before all: another log is read from its start, too.
+    async fn earliest(&self) -> Result<ResumePoint, HistoryError> {
+        Ok(self.unproven(self.bounds().await?.start, Some(0)))
+    }
+
+    /// Returns the first record at or after `time`, but nothing behind the horizon: what came after the client is not passed
+    /// over, whatever times it bears, and when no record bears such a time yet the client starts there.
+    async fn at_time(&self, time: Timestamp) -> Result<ResumePoint, HistoryError> {
+        if time <= 0 {
+            return self.earliest().await;
+        }
+        match self.history.first_at(&self.log, time, self.client).await? {
+            Some(first) if first <= self.horizon => {
+                let offset = self.with_undated(first).await?;
+                Ok(self.unproven(offset, Some(time)))
+            }
+            _ => Ok(self.unproven(self.horizon, Some(self.time_of_horizon(time)))),
+        }
+    }
+
+    /// Returns a time that leads to the horizon in another log, never one that is still to come.
+    fn time_of_horizon(&self, asked: Timestamp) -> Timestamp {
+        let end = self.log.end();
+        let last = end.timestamp.filter(|_| end.offset == self.horizon);
+        last.unwrap_or(self.now).min(asked)
+    }
+
+    async fn truncated(&self, mark: LogPosition, epoch: Epoch) -> Result<Option<ResumePoint>, HistoryError> {
+        let bounds = self.bounds().await?;
+        if self.log.next() > bounds.end {
+            // Our tail has not noticed yet, and its ring still holds what was cut off. It will, and replace the log.
+            return Ok(None);
+        }
+        let first = self.first_newer_than(epoch, bounds.start, bounds.end).await?;
+        // After several unclean elections there may be records of older epochs behind the place, which its client has never seen.
+        let first = self
+            .with_unreadable(first.min(mark.offset))
+            .await?
+            .max(bounds.start);
+        // The log may be truncated once more before a record comes that proves the place.
+        let start = self
+            .proven(self.unproven(first, mark.timestamp), bounds.epoch)
+            .await?;
+        Ok(Some(self.lost(mark, start, GapReason::Truncated)))
+    }
+
+    fn latest(&self) -> ResumePoint {
+        let mark = self.log.end();
+        self.start(LogPosition {
+            timestamp: mark.timestamp.or(Some(self.now)),
+            ..mark
+        })
+    }
+
+    /// The same place, with the epoch of the record before it; where there is none any more, with the leader's `own`, for a record
+    /// that stands there later is of a newer one.
+    async fn proven(&self, mut start: ResumePoint, own: Option<Epoch>) -> Result<ResumePoint, HistoryError> {
+        let found = match self.before(start.mark.offset).await? {
+            PrecedingRecord::Record { epoch, timestamp } => {
+                // Better than the time of the request, which is by our clock.
+                if self.place == PartitionPosition::Latest && timestamp >= 0 {
+                    start.mark.timestamp = Some(timestamp);
+                }
+                Some(epoch)
+            }
+            PrecedingRecord::Hole(hole) => hole.newest.or(own),
+            PrecedingRecord::OutOfRange => own,
+        };
+        start.mark.epoch = found.filter(|epoch| *epoch >= 0);
+        Ok(start)
+    }
+
+    /// At an offset before which no record has been seen.
+    fn unproven(&self, offset: Offset, timestamp: Option<Timestamp>) -> ResumePoint {
+        self.start(LogPosition {
+            offset,
+            timestamp,
+            log: None,
+            epoch: None,
+        })
+    }
+
+    fn exact(&self, mark: LogPosition) -> ResumePoint {
+        ResumePoint {
+            next: mark.offset.max(self.scanned),
+            ..self.start(mark)
+        }
+    }
+
+    fn start(&self, mark: LogPosition) -> ResumePoint {
+        ResumePoint {
+            mark: LogPosition {
+                log: Some(self.log.tag()),
+                ..mark
+            },
+            next: mark.offset,
+            gap: None,
+        }
+    }
+
+    fn lost(&self, asked: LogPosition, start: ResumePoint, reason: GapReason) -> ResumePoint {
+        let gap = Gap {
+            partition: self.log.partition().clone(),
+            requested: Some(asked.offset),
+            resumed: Some(start.mark.offset),
+            reason,
+        };
+        ResumePoint {
+            gap: Some(gap),
+            ..start
+        }
+    }
+}
+
+/// Between questions that got no answer: short first, because a leader is usually back within a second of its election.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// So that ten thousand waiting clients ask a cluster that is coming back no more than 5,000 times a second together.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long an answer "the log ends before that" has to stand when no epoch proves it. Replicas lag by milliseconds.
+const PAST_END_CONFIRMATION: Duration = Duration::from_secs(1);

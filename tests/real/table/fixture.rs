@@ -1,0 +1,149 @@
+//! A topic, a gateway in front of it, and clients.
+
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use riverhead_brokers::{Acked, Ledger, ProducerBuilder, SharedCluster, eventually, shared};
+use riverhead_loadtest::{
+    client::Ask,
+    gateway::{Gateway, GatewayPlan},
+};
+use serde_json::Value;
+
+use super::listener::{Listener, events};
+
+/// A topic that a gateway serves as `stream`.
+pub(super) struct TableFixture {
+    pub(super) gateway: Gateway,
+    pub(super) topic: String,
+    // Behind the gateway: its turn with the cluster ends last.
+    pub(super) brokers: SharedCluster,
+}
+
+impl TableFixture {
+    /// A new topic, whose records the gateway has in memory: it was there before them.
+    pub(super) fn new(topic: &str, partitions: usize) -> Self {
+        let brokers = shared();
+        brokers.create_topic(topic, partitions);
+        Self::over(brokers, topic, partitions)
+    }
+
+    /// A topic that exists, of which the gateway has nothing in memory, once it reads so many partitions.
+    pub(super) fn over(brokers: SharedCluster, topic: &str, partitions: usize) -> Self {
+        let gateway = gateway(&brokers, &[topic], partitions);
+        Self {
+            gateway,
+            topic: topic.to_owned(),
+            brokers,
+        }
+    }
+
+    /// Another process, which has nothing in memory.
+    pub(super) fn restart(&mut self, partitions: usize) {
+        self.gateway = gateway(&self.brokers, &[&self.topic], partitions);
+    }
+
+    /// Writes to one partition, by the clock.
+    pub(super) fn write(&self, partition: i32, count: u64) -> Vec<Acked> {
+        write(self.producer(partition), count)
+    }
+
+    /// Writes to one partition; no two of these records have the same timestamp, see [`time_of`].
+    pub(super) fn write_spaced(&self, partition: i32, count: u64) -> Vec<Acked> {
+        write(self.producer(partition).timestamp(time_of), count)
+    }
+
+    fn producer(&self, partition: i32) -> ProducerBuilder<'_> {
+        self.brokers.producer(&self.topic).partition(partition)
+    }
+
+    /// A client that comes with this id.
+    pub(super) fn resume(&self, id: &Value) -> Listener {
+        self.ask(Ask::new(STREAM).resume(Some(id.to_string())))
+    }
+
+    /// A client that wants everything there is.
+    pub(super) fn read_from_start(&self, partitions: i32) -> Listener {
+        let entries =
+            (0..partitions).map(|partition| self.entry(partition, serde_json::json!({"offset": -2})));
+        self.resume(&entries.collect())
+    }
+
+    /// A client that asks for this.
+    pub(super) fn ask(&self, ask: Ask) -> Listener {
+        Listener::connect(self.gateway.http, &ask)
+    }
+
+    /// An entry of an id: of our topic, with these fields.
+    pub(super) fn entry(&self, partition: i32, mut fields: Value) -> Value {
+        fields["topic"] = self.topic.as_str().into();
+        fields["partition"] = partition.into();
+        fields
+    }
+
+    /// An id of one entry, for partition 0.
+    pub(super) fn id(&self, fields: Value) -> Value {
+        Value::Array(vec![self.entry(0, fields)])
+    }
+
+    /// Writes until the client hears of it, and so has begun; it hears nothing older, and all that comes after. Returns what
+    /// was written.
+    pub(super) fn write_until_heard(&self, partition: i32, client: &mut Listener) -> Vec<Acked> {
+        let mut written = Vec::new();
+        eventually(SOON, "a client that listens", || {
+            written.extend(self.write(partition, 1));
+            client.hear_what_comes(Duration::from_millis(200));
+            !client.numbers().is_empty()
+        });
+        client.upto(&written);
+        assert!(
+            events(&written).ends_with(&client.heard),
+            "{:?} of {written:?}",
+            client.heard
+        );
+        written
+    }
+}
+
+/// A gateway, once it reads so many partitions.
+pub(super) fn gateway(brokers: &SharedCluster, topics: &[&str], partitions: usize) -> Gateway {
+    let plan = GatewayPlan::new(RIVERHEAD, brokers.bootstrap_list(), "stream", topics);
+    let gateway = plan.unlimited().start().expect("the gateway starts");
+    gateway.wait_for_partitions(partitions, SOON);
+    gateway
+}
+
+fn write(producer: ProducerBuilder<'_>, count: u64) -> Vec<Acked> {
+    let mut producer = producer.start();
+    producer.send(count);
+    let ledger: Ledger = producer.finish();
+    assert_eq!(ledger.len() as u64, count, "{:?}", ledger.failed);
+    ledger.partitions.into_values().flatten().collect()
+}
+
+/// The timestamp of a record of [`TableFixture::write_spaced`]: within the last hour, and before all that is written by the clock.
+/// Counted from the first number that this thread asks for: other tests use up any number of them before and meanwhile, and
+/// brokers refuse what is an hour ahead.
+pub(super) fn time_of(number: u64) -> i64 {
+    thread_local!(static START: Cell<Option<i64>> = const { Cell::new(None) });
+    let numbered = number as i64 * 10;
+    let start = START.get().unwrap_or_else(|| now() - 3_600_000 - numbered);
+    START.set(Some(start));
+    start + numbered
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("after 1970").as_millis() as i64
+}
+
+/// Where the topic is served.
+pub(super) const STREAM: &str = "/v2/stream/stream";
+
+/// What takes a second on a quiet machine.
+pub(super) const SOON: Duration = Duration::from_secs(60);
+
+pub(super) const RIVERHEAD: &str = env!("CARGO_BIN_EXE_riverhead");

@@ -1,0 +1,438 @@
+//! A gateway on free ports, and a client that sees every byte.
+
+use std::{
+    net::SocketAddr,
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::BoxFuture;
+use riverhead::{
+    catalog::{Catalog, Stream, StreamName},
+    client::{ClientKey, TrustedNetworks},
+    drain::{self, DrainSignal},
+    health::{Health, Readiness},
+    http::{
+        self, AdminCommands, BoundListener, ClusterSwitch, Gateway, SwitchError, Switched,
+        settings::{AdminSettings, HttpSettings, Sink},
+    },
+    limits::{Admission, settings::LimitSettings},
+    metrics::{self, HttpMetrics, LimitMetrics},
+    partition::{Bounds, History, HistoryError, LogDirectory, Page, PartitionLog},
+    position::{Offset, Timestamp},
+    subscription::{Lanes, LogSource},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_util::task::TaskTracker;
+
+use super::model::{ModelFixture, TOPIC};
+
+/// What the lanes of a rig may cost, in bytes.
+const LANES: usize = 16 * 1024 * 1024;
+
+/// How long a test waits for what must come.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+tokio::task_local! {
+    static SINK: Sink;
+}
+
+/// Runs a test whose gateways write streams this way.
+pub async fn with_sink<T>(sink: Sink, test: impl Future<Output = T>) -> T {
+    SINK.scope(sink, test).await
+}
+
+/// A gateway in this process, on free ports of the loopback.
+pub struct TestGateway {
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    pub lanes: Lanes,
+    pub admission: Arc<Admission>,
+    pub signal: DrainSignal,
+    /// The cells that `/healthz` shows.
+    pub health: Health,
+    pub served: JoinHandle<std::io::Result<()>>,
+}
+
+impl TestGateway {
+    /// One with these deviations from the default settings, and Kafka that does not answer.
+    pub fn start(change: impl FnOnce(&mut HttpSettings)) -> Self {
+        Self::over(catalog(), nothing(), change)
+    }
+
+    /// One that serves this, with limits that a test from one address does not meet.
+    pub fn over(catalog: Catalog, source: LogSource, change: impl FnOnce(&mut HttpSettings)) -> Self {
+        let plenty = NonZeroU32::new(1_000_000).unwrap();
+        let limits = LimitSettings {
+            streams_per_client: plenty,
+            streams_total: plenty,
+            requests_per_minute: plenty,
+            request_burst: plenty,
+            connections_without_stream: plenty,
+            connections_without_stream_per_client: plenty,
+            ..LimitSettings::default()
+        };
+        Self::limited(catalog, source, limits, change)
+    }
+
+    /// One that serves the topic of this model as `edits`.
+    pub fn of(fixture: &ModelFixture, change: impl FnOnce(&mut HttpSettings)) -> Self {
+        Self::over(edits(), fixture.source.clone(), change)
+    }
+
+    /// One that serves this within these limits.
+    pub fn limited(
+        catalog: Catalog,
+        source: LogSource,
+        limits: LimitSettings,
+        change: impl FnOnce(&mut HttpSettings),
+    ) -> Self {
+        let mut settings = HttpSettings {
+            sink: SINK.try_with(|sink| *sink).unwrap_or_default(),
+            ..HttpSettings::default()
+        };
+        change(&mut settings);
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (public, admin) = (
+            BoundListener::bind(free).unwrap(),
+            BoundListener::bind(free).unwrap(),
+        );
+        let addresses = (public.address(), admin.address());
+        let (signal, drain) = drain::channel();
+        let mut registry = metrics::registry();
+        let readiness = Readiness::new();
+        readiness.set();
+        let lanes = Lanes::new(source, LANES, TaskTracker::new());
+        let admission = Arc::new(Admission::new(&limits, LimitMetrics::register(&mut registry)));
+        let health = Health::new();
+        let gateway = Gateway {
+            commands: commands(),
+            trusted: TrustedNetworks::new(&settings.trusted_proxies),
+            catalog: Arc::new(catalog),
+            lanes: lanes.clone(),
+            settings,
+            admission: Arc::clone(&admission),
+            readiness,
+            health: health.clone(),
+            metrics: HttpMetrics::register(&mut registry),
+            registry: Arc::new(registry),
+            drain,
+        };
+        Self {
+            public: addresses.0,
+            admin: addresses.1,
+            lanes,
+            admission,
+            signal,
+            health,
+            served: tokio::spawn(http::serve(public, admin, gateway)),
+        }
+    }
+
+    /// The value of a metric, given as it stands in the text: name and labels. 0 when it is not there.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = get(self.admin, "/metrics", "").await.body;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until a metric has this value.
+    pub async fn until_metric(&self, name: &str, value: f64) {
+        let start = Instant::now();
+        while self.metric(name).await != value {
+            assert!(start.elapsed() < DEADLINE, "{name} never became {value}");
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// `recentchange` (alias `mediawiki.recentchange`) of two topics, and `revision` of one, once another.
+pub fn catalog() -> Catalog {
+    let mut recentchange = Stream::new("recentchange", ["codfw.recentchange", "eqiad.recentchange"]);
+    recentchange.aliases.push("mediawiki.recentchange".into());
+    let mut revision = Stream::new("revision", ["eqiad.revision"]);
+    revision.former_topics.push("eqiad.old-revision".into());
+    Catalog::new(vec![recentchange, revision]).unwrap()
+}
+
+/// The topic of a model as a stream.
+pub fn edits() -> Catalog {
+    Catalog::new(vec![Stream::new("edits", [TOPIC])]).unwrap()
+}
+
+/// What a rig's commands need.
+pub const TOKEN: &str = "the-token-of-the-gateway";
+
+fn commands() -> AdminCommands {
+    let settings = AdminSettings {
+        token: Some(TOKEN.parse().unwrap()),
+        hosts: ["test", "a"].map(|name| name.parse().unwrap()).into(),
+        ..AdminSettings::default()
+    };
+    AdminCommands::new(&settings, Arc::new(PretendedSwitch))
+}
+
+/// Knows the clusters `b`, which serves, and `down`, which does not.
+struct PretendedSwitch;
+
+impl ClusterSwitch for PretendedSwitch {
+    fn activate_cluster(
+        &self,
+        stream: &StreamName,
+        cluster: &str,
+        force: bool,
+    ) -> Result<Switched, SwitchError> {
+        match cluster {
+            "down" if !force => Err(SwitchError::Conflict("it is down".into())),
+            "b" | "down" => Ok(Switched {
+                streams: vec![stream.to_string()],
+                from: "a".into(),
+                to: cluster.into(),
+            }),
+            _ => Err(SwitchError::Unknown(format!("no cluster {cluster}"))),
+        }
+    }
+}
+
+/// No logs, and Kafka that does not answer.
+pub fn nothing() -> LogSource {
+    LogSource {
+        directory: LogDirectory::new(),
+        history: Arc::new(NoHistory),
+    }
+}
+
+/// Kafka that does not answer.
+struct NoHistory;
+
+impl History for NoHistory {
+    fn page(
+        &self,
+        _log: &Arc<PartitionLog>,
+        _offset: Offset,
+        _client: ClientKey,
+    ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn bounds(&self, _log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn first_at(
+        &self,
+        _log: &Arc<PartitionLog>,
+        _time: Timestamp,
+        _client: ClientKey,
+    ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct TestResponse {
+    pub status: u16,
+    /// From the status line to the blank line.
+    pub head: String,
+    pub body: String,
+}
+
+impl TestResponse {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (own, value) = line.split_once(": ")?;
+        own.eq_ignore_ascii_case(name).then_some(value)
+    })
+}
+
+/// A GET on a connection of its own. `headers` are whole lines, each with its `\r\n`.
+pub async fn get(address: SocketAddr, target: &str, headers: &str) -> TestResponse {
+    let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n{headers}connection: close\r\n\r\n");
+    let mut client = TestClient::connect(address).await;
+    client.send(&request).await;
+    client.answer().await
+}
+
+/// A connection whose bytes the test writes and reads itself.
+pub struct TestClient {
+    socket: TcpStream,
+    /// What was read and not yet handed out.
+    read: Vec<u8>,
+}
+
+impl TestClient {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self {
+            socket: TcpStream::connect(address).await.unwrap(),
+            read: Vec::new(),
+        }
+    }
+
+    /// One that comes from this address of the loopback.
+    pub async fn from(source: [u8; 4], address: SocketAddr) -> Self {
+        Self::try_from(source, address).await.unwrap()
+    }
+
+    /// The same. Fails if the connection is refused, or reset before this task has seen that it stands.
+    pub async fn try_from(source: [u8; 4], address: SocketAddr) -> std::io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        Ok(Self {
+            socket: socket.connect(address).await?,
+            read: Vec::new(),
+        })
+    }
+
+    /// Leaves as a killed process whose input was unread does: with a reset.
+    pub fn reset(self) {
+        socket2::SockRef::from(&self.socket)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+
+    /// From now on its kernel drops all that comes for it, without a word, as if the network were gone.
+    pub fn vanish(&self) {
+        // `ret 0`
+        let drop_all = [socket2::SockFilter::new(0x06, 0, 0, 0)];
+        socket2::SockRef::from(&self.socket)
+            .attach_filter(&drop_all)
+            .unwrap();
+    }
+
+    /// One that has asked for a stream.
+    pub async fn stream(address: SocketAddr, target: &str) -> Self {
+        Self::ask(address, target, "").await
+    }
+
+    /// The same, with more in its head. `headers` are whole lines, each with its `\r\n`.
+    pub async fn ask(address: SocketAddr, target: &str, headers: &str) -> Self {
+        let mut client = Self::connect(address).await;
+        client
+            .send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n{headers}\r\n"))
+            .await;
+        client
+    }
+
+    pub async fn send(&mut self, bytes: &str) {
+        self.try_send(bytes).await.unwrap();
+    }
+
+    /// The same. Fails if the connection was closed.
+    pub async fn try_send(&mut self, bytes: &str) -> std::io::Result<()> {
+        self.socket.write_all(bytes.as_bytes()).await
+    }
+
+    /// Says that nothing more will come from here; what comes back can still be read.
+    pub async fn half_close(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
+    /// Everything up to and with `end`.
+    pub async fn until(&mut self, end: &str) -> String {
+        loop {
+            let found = self
+                .read
+                .windows(end.len())
+                .position(|window| window == end.as_bytes());
+            if let Some(at) = found {
+                let text = self.read.drain(..at + end.len()).collect();
+                return String::from_utf8(text).unwrap();
+            }
+            assert!(self.more().await, "ended before {end:?}: {:?}", self.text());
+        }
+    }
+
+    /// The next `n` bytes.
+    pub async fn exactly(&mut self, n: usize) -> String {
+        String::from_utf8(self.exact_bytes(n).await).unwrap()
+    }
+
+    async fn exact_bytes(&mut self, n: usize) -> Vec<u8> {
+        while self.read.len() < n {
+            assert!(self.more().await, "ended early: {:?}", self.text());
+        }
+        self.read.drain(..n).collect()
+    }
+
+    /// The next chunk's text; empty for the last one.
+    pub async fn chunk(&mut self) -> String {
+        String::from_utf8(self.chunk_bytes().await).unwrap()
+    }
+
+    /// The same, of which nothing is known.
+    pub async fn chunk_bytes(&mut self) -> Vec<u8> {
+        let size = self.until("\r\n").await;
+        let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+        let chunk = self.exact_bytes(size).await;
+        assert_eq!(self.exactly(2).await, "\r\n");
+        chunk
+    }
+
+    /// The head of an answer.
+    pub async fn head(&mut self) -> String {
+        self.until("\r\n\r\n").await
+    }
+
+    /// All that comes until the server closes.
+    pub async fn rest(&mut self) -> String {
+        while self.more().await {}
+        self.text()
+    }
+
+    /// One whole answer; its body by length, or up to the end of the connection.
+    pub async fn answer(&mut self) -> TestResponse {
+        let head = self.head().await;
+        let body = match header(&head, "content-length") {
+            Some(length) => self.exactly(length.parse().unwrap()).await,
+            None => self.rest().await,
+        };
+        let status = head[9..12].parse().unwrap();
+        TestResponse { status, head, body }
+    }
+
+    /// The error that reading ends with.
+    pub async fn error(&mut self) -> std::io::ErrorKind {
+        loop {
+            match self.try_more().await {
+                Ok(0) => panic!("ended without an error"),
+                Ok(_) => {}
+                Err(error) => return error.kind(),
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+
+    async fn more(&mut self) -> bool {
+        self.try_more().await.unwrap() > 0
+    }
+
+    async fn try_more(&mut self) -> std::io::Result<usize> {
+        let read = self.socket.read_buf(&mut self.read);
+        timeout(DEADLINE, read)
+            .await
+            .expect("something within the deadline")
+    }
+}
