@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_module_can_have_a_level_of_its_own() {
         let LogLevels(targets) = "warn, riverhead::kafka = debug".parse().expect("a level");
-        assert!(targets.would_enable("riverhead::kafka::tail", &L::DEBUG));
+        assert!(targets.would_enable("riverhead::kafka::supervisor::tail", &L::DEBUG));
         assert!(!targets.would_enable("riverhead::http", &L::INFO));
         assert!(targets.would_enable("riverhead::http", &L::WARN));
     }

@@ -1,6 +1,11 @@
 //! A value of the configuration, where it stands, and what it can be read as.
 
-use std::{fmt::Display, num::NonZeroU32, num::NonZeroU64, str::FromStr, time::Duration};
+use std::{
+    fmt::Display,
+    num::{NonZeroU32, NonZeroU64},
+    str::FromStr,
+    time::Duration,
+};
 
 use toml_span::{Span, Value, value::ValueInner};
 

@@ -15,7 +15,6 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{account::StreamAccounting, gzip::Encoder, segments::Segments};
 use crate::{
     drain::DrainGuard,
     metrics::EndReason,
@@ -25,6 +24,9 @@ use crate::{
         StallGuard, UnwrittenBytes, UnwrittenOffsets,
     },
 };
+use accounting::StreamAccounting;
+use gzip::Encoder;
+use segments::Segments;
 
 /// Where events come from.
 pub(super) trait BatchSource {
@@ -441,5 +443,13 @@ fn heartbeat(format: EventFormat) -> Bytes {
 /// What a reader of one JSON document a line skips.
 const BLANK: &[u8] = b"\n";
 
+pub(in crate::http) mod accounting;
+pub(in crate::http) mod body;
+pub(in crate::http) mod evict;
+pub(in crate::http) mod guarded;
+pub(in crate::http) mod gzip;
+pub(in crate::http) mod handle;
+pub(in crate::http) mod handoff;
+pub(in crate::http) mod segments;
 #[cfg(test)]
 mod tests;

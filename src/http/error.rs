@@ -162,7 +162,10 @@ impl Error {
         match self {
             Self::Gap(gap) => problem.gap = serde_json::from_str(&gap.to_string()).ok(),
             Self::BadMethod => {
-                problem.header = Some((header::ALLOW, HeaderValue::from_static(super::router::ALLOWED)));
+                problem.header = Some((
+                    header::ALLOW,
+                    HeaderValue::from_static(super::routes::router::ALLOWED),
+                ));
             }
             Self::NotPost => {
                 problem.header = Some((header::ALLOW, HeaderValue::from_static("POST")));

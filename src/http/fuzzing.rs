@@ -13,13 +13,14 @@ use tokio::net::TcpStream;
 
 use super::{
     Gateway,
-    carrier::ConnHandle,
-    connection::insert_extensions,
-    front::{HttpService, RequestBody},
-    link::ConnState,
+    delivery::handle::ConnHandle,
     public_config,
-    question::StreamQuery,
-    since,
+    routes::{
+        middleware::{HttpService, RequestBody},
+        query::StreamQuery,
+        since,
+    },
+    server::{conn::ConnState, connection::insert_extensions},
 };
 use crate::{catalog::Selection, client::PeerAddr, position::Timestamp};
 

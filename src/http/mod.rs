@@ -6,63 +6,30 @@
 //!
 //! Not here: where events come from (`subscription`), and anything of Kafka.
 
-mod accept;
-mod account;
-mod admin;
-mod audiences;
-mod body;
-mod calls;
-mod carried;
-mod carrier;
-mod checkpoint;
-mod chunks;
-mod command;
-mod connection;
-mod cors;
-mod crowd;
 mod delivery;
 mod error;
-mod exit;
-mod form;
-mod front;
+mod fanout;
 #[doc(hidden)]
 pub mod fuzzing;
-mod guard;
-mod gzip;
-mod held;
-mod hosts;
-mod http1;
-mod http2;
-mod io;
 mod json;
-mod link;
-mod listener;
-mod opening;
-mod pages;
-mod panics;
-mod presence;
-mod question;
-mod round;
-mod router;
-mod segments;
+mod routes;
+mod server;
 pub mod settings;
-mod shards;
-mod silence;
-mod since;
-mod socket;
-mod strand;
-mod stream;
-mod takeover;
-mod writer;
 
-pub use command::{AdminCommands, ClusterSwitch, SwitchError, Switched};
-pub use hosts::AllowedHosts;
-pub use listener::BoundListener;
+pub use self::{
+    routes::{
+        commands::{AdminCommands, ClusterSwitch, SwitchError, Switched},
+        hosts::AllowedHosts,
+    },
+    server::listener::BoundListener,
+};
 
 use std::{sync::Arc, time::Duration};
 
-use connection::{ListenerConfig, Timeouts};
-use front::HttpService;
+use self::{
+    routes::middleware::HttpService,
+    server::connection::{ListenerConfig, Timeouts},
+};
 use settings::{HttpSettings, Sink};
 
 use crate::{

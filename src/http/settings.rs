@@ -11,7 +11,7 @@ use std::{
 use http::HeaderName;
 use ipnet::IpNet;
 
-pub use super::hosts::{BadHostName, HostName};
+pub use super::routes::hosts::{BadHostName, HostName};
 use crate::client::{ClientAddrSource, ForwardedHeaders};
 
 /// The section `http`: the public listener and the streams it serves.

@@ -12,22 +12,22 @@ use std::{
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
 use super::{
-    bootstrap_check,
-    client::{self, ClientKind},
+    client::{
+        config::{ClientKind, client_config},
+        raw::ShutdownGuard,
+    },
     damage::DamageTracker,
-    handle::ClusterHandle,
     history::HistoryPool,
-    identity::ClusterIdentity,
+    identity::cluster::ClusterIdentity,
     log_append_time::LogAppendTimeTopics,
-    metadata::PartitionLeaders,
     metrics::KafkaMetrics,
-    reader::ShutdownGuard,
-    session::SessionFactory,
     settings::ClusterSettings,
-    stall_detector,
     status::ClusterStatus,
-    supervisor::{Supervisor, SupervisorEvent},
-    topics::TopicState,
+    supervisor::{
+        Supervisor, SupervisorEvent, handle::ClusterHandle, metadata::PartitionLeaders,
+        session::SessionFactory, topics::TopicState,
+    },
+    watchdog::{bootstrap_check, stall_detector},
 };
 use crate::{
     event::Encoding,
@@ -186,7 +186,7 @@ pub fn connect(
     let (shutdown_guard, gone) = mpsc::channel();
     let inbox = mpsc::channel();
     let configs = [ClientKind::History, ClientKind::OffsetQueries]
-        .map(|kind| client::config(settings, kind, options.profile));
+        .map(|kind| client_config(settings, kind, options.profile));
     let pool = HistoryPool::new(
         &shared,
         configs,
@@ -205,10 +205,10 @@ pub fn connect(
         pool,
         gone,
     };
-    let config = client::config(settings, ClientKind::Tail, options.profile);
+    let config = client_config(settings, ClientKind::Tail, options.profile);
     let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
     DamageTracker::spawn(
-        client::config(settings, ClientKind::Search, options.profile),
+        client_config(settings, ClientKind::Search, options.profile),
         &shared,
         shutdown_guard.clone(),
     )
@@ -247,7 +247,7 @@ fn start_monitors(
 ) -> Result<MonitorHandles, ConnectError> {
     let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
     let configs =
-        [ClientKind::StallDetector, ClientKind::OneShot].map(|kind| client::config(settings, kind, profile));
+        [ClientKind::StallDetector, ClientKind::OneShot].map(|kind| client_config(settings, kind, profile));
     let (end_witness, over) = mpsc::channel();
     let witness = stall_detector::spawn(
         configs,

@@ -14,18 +14,9 @@ pub mod settings;
 mod atomic_file;
 #[cfg(feature = "kafka")]
 mod backoff;
-#[cfg(feature = "kafka")]
-mod bootstrap_brokers;
-#[cfg(feature = "kafka")]
-mod bootstrap_check;
-#[cfg(feature = "kafka")]
-mod broker_query;
-#[cfg(feature = "kafka")]
 mod client;
 #[cfg(feature = "kafka")]
 mod connect;
-#[cfg(feature = "kafka")]
-mod context;
 #[cfg(feature = "kafka")]
 mod damage;
 #[cfg(feature = "kafka")]
@@ -33,56 +24,30 @@ mod failover;
 #[cfg(feature = "kafka")]
 mod faults;
 #[cfg(feature = "kafka")]
-mod fetch_trial;
-#[cfg(feature = "kafka")]
-mod handle;
-#[cfg(feature = "kafka")]
 mod history;
-#[cfg(feature = "kafka")]
 mod identity;
-#[cfg(feature = "kafka")]
-mod large_records;
 #[cfg(feature = "kafka")]
 mod log_append_time;
 #[cfg(feature = "kafka")]
-mod metadata;
-#[cfg(feature = "kafka")]
 mod metrics;
-#[cfg(feature = "kafka")]
-mod outage;
-#[cfg(feature = "kafka")]
-mod reader;
-#[cfg(feature = "kafka")]
-mod session;
-#[cfg(feature = "kafka")]
-mod stall_detector;
-#[cfg(feature = "kafka")]
-mod state_file;
-#[cfg(feature = "kafka")]
-mod statistics;
 #[cfg(feature = "kafka")]
 mod status;
 #[cfg(feature = "kafka")]
 mod supervisor;
 #[cfg(feature = "kafka")]
-mod tail;
-#[cfg(feature = "kafka")]
 mod threads;
-#[cfg(feature = "kafka")]
-mod topics;
+mod watchdog;
 
 #[cfg(feature = "kafka")]
-pub use broker_query::{BrokerInfo, query_broker};
+pub use self::identity::cluster::{WrongCluster, expected_cluster_id};
+#[cfg(feature = "kafka")]
+pub use self::watchdog::broker_query::{BrokerInfo, query_broker};
+#[cfg(feature = "kafka")]
+pub use self::watchdog::fetch_trial::{UnreadablePartition, try_fetches};
 #[cfg(feature = "kafka")]
 pub use connect::{BrokerProfile, Cluster, ClusterOptions, ConnectError, MemoryLimits, connect};
 #[cfg(feature = "kafka")]
 pub use failover::{ActivateError, Failover, FailoverPlan, GroupMove, GroupStatus};
-#[cfg(feature = "kafka")]
-pub use fetch_trial::{UnreadablePartition, try_fetches};
-#[cfg(feature = "kafka")]
-pub use handle::ClusterHandle;
-#[cfg(feature = "kafka")]
-pub use identity::{WrongCluster, expected_cluster_id};
 #[cfg(feature = "kafka")]
 pub use log_append_time::LogAppendTimeTopics;
 #[cfg(feature = "kafka")]
@@ -92,3 +57,5 @@ pub use metrics::{
 };
 #[cfg(feature = "kafka")]
 pub use status::{ClusterStatus, UnavailableReason};
+#[cfg(feature = "kafka")]
+pub use supervisor::handle::ClusterHandle;

@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::RwLock;
 
-use super::identity::WrongCluster;
+use super::identity::cluster::WrongCluster;
 use crate::health::TopicFault;
 
 /// The state of one cluster.

@@ -72,7 +72,10 @@ fn class_of(target: &str, level: Level) -> LineClass {
 const REQUEST_TARGETS: &[&str] = &["riverhead::http", "riverhead::limits", "librdkafka"];
 
 /// Modules among those whose lines they cannot: commands that were obeyed, and a listener's own state.
-const OPERATION_TARGETS: &[&str] = &["riverhead::http::command", "riverhead::http::listener"];
+const OPERATION_TARGETS: &[&str] = &[
+    "riverhead::http::routes::commands",
+    "riverhead::http::server::listener",
+];
 
 /// Starts the thread that writes what comes to `queue`, for as long as the process runs.
 ///
@@ -242,7 +245,7 @@ mod tests {
     #[test]
     fn strangers_and_libraries_cannot_fill_what_is_kept_for_operations() {
         for target in [
-            "riverhead::http::account",
+            "riverhead::http::delivery::accounting",
             "riverhead::limits",
             "riverhead::http::error",
             "librdkafka",
@@ -252,11 +255,11 @@ mod tests {
         for target in [
             "riverhead::app::life",
             "riverhead::app::reload",
-            "riverhead::kafka::cluster::reach",
+            "riverhead::kafka::supervisor::reachability",
             "riverhead::kafka::failover",
             "riverhead::health",
-            "riverhead::http::command",
-            "riverhead::http::listener",
+            "riverhead::http::routes::commands",
+            "riverhead::http::server::listener",
         ] {
             assert_eq!(class_of(target, Level::INFO), LineClass::Operation, "{target}");
             assert_eq!(class_of(target, Level::DEBUG), LineClass::Request, "{target}");

@@ -4,7 +4,7 @@ use std::{env, fs, path::Path, process::Command};
 
 /// What is counted: the future that answers a request whose head was read, whenever it is polled, and what is [`counted`].
 const COUNTED: [&str; 2] = [
-    "riverhead::http::front::HttpService::respond::{{closure}}",
+    "riverhead::http::routes::middleware::HttpService::respond::{{closure}}",
     "cost::callgrind::counted",
 ];
 

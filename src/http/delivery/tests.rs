@@ -13,10 +13,9 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-use super::*;
+use super::{accounting::tests::accounting, *};
 use crate::{
     drain,
-    http::account::tests::accounting,
     metrics::{self, Registry, StartPoint},
     subscription::{
         BatchLimit, GroupUpdate,

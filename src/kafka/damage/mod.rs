@@ -28,7 +28,7 @@ use std::{
 use parking_lot::Mutex;
 use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
 
-use super::{connect::ClusterShared, reader::ShutdownGuard};
+use super::{client::raw::ShutdownGuard, connect::ClusterShared};
 use crate::{partition::PartitionLog, position::Offset};
 
 /// What is known to be unreadable in the logs of one cluster, and the way to have a place looked at.

@@ -13,7 +13,7 @@ use super::{
     search::{Inconclusive, OffsetProbe, ProbeResult},
 };
 use crate::{
-    kafka::reader::{ItemKind, KafkaQueue, KafkaReader, OffsetSpec},
+    kafka::client::raw::{ItemKind, KafkaQueue, KafkaReader, OffsetSpec},
     partition::TopicPartition,
     position::Offset,
 };

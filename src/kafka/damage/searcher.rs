@@ -19,12 +19,14 @@ use super::{
 use crate::{
     kafka::{
         backoff::Backoff,
-        client::ClientKind,
+        client::{
+            config::ClientKind,
+            context::Context,
+            raw::{KafkaReader, ShutdownGuard},
+        },
         connect::ClusterShared,
-        context::Context,
         faults,
         metrics::TopicLabels,
-        reader::{KafkaReader, ShutdownGuard},
         threads::{self, PanicHandler},
     },
     partition::PartitionLog,

@@ -25,9 +25,9 @@ use parking_lot::Mutex;
 
 use super::{
     connect::Cluster,
-    handle::ClusterHandle,
     metrics::{KafkaMetrics, MoveLabels},
     status::UnavailableReason,
+    supervisor::handle::ClusterHandle,
     threads::{self, RestartBackoff},
 };
 use crate::{catalog::StreamGroup, partition::History};

@@ -8,8 +8,8 @@ use std::{
 
 use super::{fetchers::FetcherLimit, time_index::TimeIndex};
 use crate::{
-    kafka::{
-        client::{PAGE_BYTES, PAGE_RECORDS},
+    kafka::client::{
+        config::{PAGE_BYTES, PAGE_RECORDS},
         large_records::LargeRecords,
     },
     partition::{Page, PartitionLog, history_records},

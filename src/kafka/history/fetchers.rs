@@ -17,10 +17,12 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::{
     event::Record,
     kafka::{
-        client::{PAGE_BYTES, PAGE_RECORDS},
+        client::{
+            config::{PAGE_BYTES, PAGE_RECORDS},
+            raw::{ItemKind, KafkaQueue, KafkaReader},
+        },
         damage::{MAX_OFFSET_GAP, is_damage, is_implausible_offset},
         history::request_queue::PageRequest,
-        reader::{ItemKind, KafkaQueue, KafkaReader},
     },
     partition::{Page, PageBuilder, PartitionLog},
     position::Offset,

@@ -27,10 +27,9 @@ use rdkafka::ClientConfig;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    client::PAGE_BYTES,
+    client::{config::PAGE_BYTES, raw::ShutdownGuard},
     connect::ClusterShared,
     metrics::{ClusterLabels, KafkaMetrics},
-    reader::ShutdownGuard,
 };
 pub(super) use crate::partition::MAX_HISTORY_READERS;
 use crate::{

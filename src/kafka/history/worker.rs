@@ -18,10 +18,12 @@ use super::{
 use crate::{
     health::FaultSource,
     kafka::{
-        client::ClientKind,
-        context::Context,
+        client::{
+            config::ClientKind,
+            context::Context,
+            raw::{KafkaReader, ShutdownGuard},
+        },
         damage::SearchOutcome,
-        reader::{KafkaReader, ShutdownGuard},
         threads::{self, PanicHandler},
     },
     partition::{HistoryError, TopicPartition},

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use super::{metadata::Topology, session::SessionNumber};
 use crate::{
-    kafka::{identity::WrongCluster, metadata::Topology, session::SessionNumber, settings::BrokerAddr},
+    kafka::{identity::cluster::WrongCluster, settings::BrokerAddr},
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
 };
 

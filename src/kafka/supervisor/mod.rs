@@ -4,8 +4,20 @@
 //! other threads, and their answers come in as notices.
 
 mod event;
+#[cfg(feature = "kafka")]
+pub(in crate::kafka) mod handle;
+#[cfg(feature = "kafka")]
+pub(in crate::kafka) mod metadata;
+#[cfg(feature = "kafka")]
+pub(in crate::kafka) mod outage;
 mod reachability;
+#[cfg(feature = "kafka")]
+pub(in crate::kafka) mod session;
+#[cfg(feature = "kafka")]
+pub(in crate::kafka) mod tail;
 mod tail_start;
+#[cfg(feature = "kafka")]
+pub(in crate::kafka) mod topics;
 mod topology;
 
 pub(super) use event::{RequestId, SupervisorEvent};
@@ -18,15 +30,15 @@ use std::{
 };
 
 use super::{
+    client::raw::ShutdownGuard,
     connect::{ClusterShared, MonitorHandles},
     history::HistoryPool,
-    metadata::Topology,
-    outage::OutageTimer,
-    reader::ShutdownGuard,
-    session::{Session, SessionFactory},
     threads::{self, PanicHandler, RestartBackoff},
-    topics::{PartitionState, TopicState},
 };
+use metadata::Topology;
+use outage::OutageTimer;
+use session::{Session, SessionFactory};
+use topics::{PartitionState, TopicState};
 
 /// Decides; see the module.
 pub(super) struct Supervisor {

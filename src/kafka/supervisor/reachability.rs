@@ -7,16 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Supervisor, SupervisorEvent};
+use super::{Supervisor, SupervisorEvent, metadata::Topology, session::SessionNumber, topics::TailState};
 use crate::kafka::{
-    broker_query,
-    identity::WrongCluster,
-    metadata::Topology,
+    identity::cluster::WrongCluster,
     metrics::ClusterLabels,
-    session::SessionNumber,
     settings::BrokerAddr,
     threads::{self, PanicHandler},
-    topics::TailState,
+    watchdog::broker_query,
 };
 
 impl Supervisor {

@@ -5,13 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{QUERY_STARTS_EVERY, RequestId, Supervisor, SupervisorEvent};
+use super::{
+    QUERY_STARTS_EVERY, RequestId, Supervisor, SupervisorEvent,
+    topics::{RETRY_FIRST, TailStart, TailState, TopicState},
+};
 use crate::{
     health,
-    kafka::{
-        metrics::ReplacementLabels,
-        topics::{RETRY_FIRST, TailStart, TailState, TopicState},
-    },
+    kafka::metrics::ReplacementLabels,
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
 };
 

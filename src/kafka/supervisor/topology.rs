@@ -7,15 +7,14 @@ use std::{
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::Supervisor;
+use super::{
+    Supervisor,
+    metadata::Topology,
+    topics::{PartitionState, TailStart, is_absent},
+};
 use crate::{
     health::TopicFault,
-    kafka::{
-        faults,
-        metadata::Topology,
-        reader::TopicInfo,
-        topics::{PartitionState, TailStart, is_absent},
-    },
+    kafka::{client::raw::TopicInfo, faults},
     position::LogTag,
 };
 

@@ -12,7 +12,7 @@ use crate::{
     health::Health,
     kafka::{
         BrokerProfile, ClusterOptions, LogAppendTimeTopics, MemoryLimits,
-        client::{self, ClientKind},
+        client::config::{ClientKind, client_config},
         connect,
         damage::{DamageTracker, SearchOutcome},
         history::HistoryPool,
@@ -159,7 +159,7 @@ async fn readers_of_history_and_those_who_ask_refuse_who_waits_and_go_on() {
     let (shared, log, (shutdown_guard, gone)) = (shared(name), log(), mpsc::channel());
     shared.leaders.set(&"t".into(), &[Some(1)]);
     let configs = [ClientKind::History, ClientKind::OffsetQueries]
-        .map(|kind| client::config(&settings(name), kind, BrokerProfile::Real));
+        .map(|kind| client_config(&settings(name), kind, BrokerProfile::Real));
     let pool = HistoryPool::new(&shared, configs, 1 << 30, shutdown_guard);
     let client = crate::client::ClientKey::of(std::net::Ipv4Addr::LOCALHOST.into());
     for time in 1..=2 {
@@ -191,7 +191,7 @@ async fn readers_of_history_and_those_who_ask_refuse_who_waits_and_go_on() {
 fn a_suspicion_whose_search_panics_is_answered_and_so_is_the_next() {
     let name = "outlives-search";
     let (shared, log, (shutdown_guard, _gone)) = (shared(name), log(), mpsc::channel());
-    let config = client::config(&settings(name), ClientKind::Search, BrokerProfile::Real);
+    let config = client_config(&settings(name), ClientKind::Search, BrokerProfile::Real);
     DamageTracker::spawn(config, &shared, shutdown_guard).expect("a thread");
     for time in 1..=2 {
         TRIPS.lock().insert((name.to_owned(), DAMAGE));

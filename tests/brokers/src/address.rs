@@ -1,11 +1,13 @@
 //! Loopback addresses: free ones for nodes and proxies, and one where nobody ever listens.
 
-use std::collections::HashSet;
-use std::fs;
-use std::hash::{BuildHasher, RandomState};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::HashSet,
+    fs,
+    hash::{BuildHasher, RandomState},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::fd::OwnedFd,
+    sync::{Mutex, PoisonError},
+};
 
 use rustix::net::{AddressFamily, SocketType, bind, socket};
 
@@ -90,8 +92,7 @@ const ATTEMPTS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
-    use std::net::TcpStream;
+    use std::{io::ErrorKind, net::TcpStream};
 
     use super::*;
 

@@ -1,14 +1,15 @@
 //! The JVM that runs `java/Admin.java`: a line of JSON in, a line of JSON out.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+};
 
 use serde_json::Value;
 
-use crate::home::KafkaHome;
-use crate::process::spawn;
+use crate::{home::KafkaHome, process::spawn};
 
 /// Kafka's Admin client, one request at a time.
 #[derive(Debug)]

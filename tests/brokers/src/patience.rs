@@ -1,8 +1,10 @@
 //! How long a test waits, and what it says when it has waited enough.
 
-use std::fmt::Display;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Display,
+    thread,
+    time::{Duration, Instant},
+};
 
 /// The factor by which waits and loads are stretched: `RIVERHEAD_TEST_SCALE`, 1 unless set.
 ///

@@ -1,17 +1,23 @@
 //! Child processes that cannot outlive the test.
 
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
-use std::sync::mpsc::{Sender, channel};
-use std::thread;
-use std::time::Duration;
+use std::{
+    fs::OpenOptions,
+    io,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        OnceLock,
+        mpsc::{Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
 
-use rustix::process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal};
-use rustix::thread::{sched_getaffinity, sched_setaffinity};
+use rustix::{
+    process::{Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal},
+    thread::{sched_getaffinity, sched_setaffinity},
+};
 
 use crate::patience::eventually;
 

@@ -1,8 +1,10 @@
 //! Bytes of a log on a broker's disk, and ways to spoil them.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+};
 
 use crate::cluster::Cluster;
 

@@ -1,10 +1,14 @@
 //! A few clusters for all tests of a binary, each for one test at a time.
 
-use std::ops::Deref;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    ops::Deref,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
 
-use crate::cluster::Cluster;
-use crate::turn::{TurnGuard, alone, turn};
+use crate::{
+    cluster::Cluster,
+    turn::{TurnGuard, alone, turn},
+};
 
 /// A cluster of this process, healthy, and for the caller alone until the guard is dropped.
 ///
@@ -149,9 +153,11 @@ const MOST: usize = 2;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::thread;
-    use std::time::Duration;
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering},
+        thread,
+        time::Duration,
+    };
 
     use super::*;
 

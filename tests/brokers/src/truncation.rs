@@ -1,8 +1,10 @@
 //! A log that loses its end: an unclean election, made to order.
 
-use crate::cluster::Cluster;
-use crate::producer::{Acked, Acks};
-use crate::topics::NewTopic;
+use crate::{
+    cluster::Cluster,
+    producer::{Acked, Acks},
+    topics::NewTopic,
+};
 
 /// A topic of one partition whose end is about to be lost.
 ///

@@ -5,8 +5,10 @@
     reason = "the figures of a start are for a person to compare"
 )]
 
-use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use riverhead_brokers::{
     Cluster, Fault, LogRecord, NewTopic, RawRecord, Replacement, Truncation, eventually, shared,

@@ -1,10 +1,12 @@
 //! Each fault has its effect on a connection, and ends when it is told to.
 #![allow(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
 
 use riverhead_brokers::{Direction, Fault, Proxy, eventually};
 

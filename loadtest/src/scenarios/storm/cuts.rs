@@ -2,8 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use crate::ask::Ask;
-use crate::{client::Client, numbers::number, scenarios::runtime, server::PARTITIONS};
+use crate::{ask::Ask, client::Client, numbers::number, scenarios::runtime, server::PARTITIONS};
 
 /// Where a client was cut.
 #[derive(Clone, Debug)]

@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::{
     client::ClientKey,
-    kafka::reader::{FoundOffset, QueueWaker},
+    kafka::client::raw::{FoundOffset, QueueWaker},
     partition::{Bounds, TopicPartition},
     position::Timestamp,
 };

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     client::ClientKey,
-    kafka::{history::fair_queue::FairQueue, reader::FoundOffset},
+    kafka::{client::raw::FoundOffset, history::fair_queue::FairQueue},
     partition::{Bounds, TopicPartition},
     position::Timestamp,
 };

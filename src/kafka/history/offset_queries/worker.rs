@@ -22,10 +22,12 @@ use super::{
 use crate::{
     health::FaultSource,
     kafka::{
-        client::ClientKind,
-        context::Context,
+        client::{
+            config::ClientKind,
+            context::Context,
+            raw::{FoundOffset, KafkaQueue, KafkaReader, OffsetSpec, OffsetsResponse, ShutdownGuard},
+        },
         history::Core,
-        reader::{FoundOffset, KafkaQueue, KafkaReader, OffsetSpec, OffsetsResponse, ShutdownGuard},
         threads::{self, PanicHandler},
     },
     partition::{Bounds, HistoryError, TopicPartition},

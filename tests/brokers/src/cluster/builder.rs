@@ -1,19 +1,25 @@
 //! The shape of a cluster.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
-use super::clients::Clients;
-use super::node::Node;
-use super::properties::{self, Identity, Properties};
-use super::{Broker, CONTROLLER, Cluster};
-use crate::address::{DeadAddress, free_address};
-use crate::home::KafkaHome;
-use crate::proxy::Proxy;
-use crate::workplace::WorkDir;
+use super::{
+    Broker, CONTROLLER, Cluster,
+    clients::Clients,
+    node::Node,
+    properties::{self, Identity, Properties},
+};
+use crate::{
+    address::{DeadAddress, free_address},
+    home::KafkaHome,
+    proxy::Proxy,
+    workplace::WorkDir,
+};
 
 /// Builds a [`Cluster`].
 #[derive(Clone, Debug)]

@@ -1,12 +1,11 @@
 //! The kit's own librdkafka clients.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
 
-use rdkafka::ClientConfig;
-use rdkafka::admin::AdminClient;
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::{ClientConfig, admin::AdminClient, client::DefaultClientContext, consumer::BaseConsumer};
 
 use super::{Cluster, join};
 

@@ -1,13 +1,14 @@
 //! What a healthy cluster is, and how one becomes healthy again.
 
-use std::collections::BTreeSet;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use rdkafka::consumer::Consumer;
 
 use super::{CHANGE, Cluster};
-use crate::patience::eventually;
-use crate::proxy::{Fault, Proxy};
+use crate::{
+    patience::eventually,
+    proxy::{Fault, Proxy},
+};
 
 impl Cluster {
     /// Undoes whatever a test has done: all proxies pass, all nodes run, the topics of earlier tests are

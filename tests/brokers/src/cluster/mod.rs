@@ -6,20 +6,23 @@ mod health;
 mod node;
 pub(crate) mod properties;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
 
 pub use builder::ClusterBuilder;
 pub(crate) use clients::Admin;
 pub(crate) use health::ANSWER;
 
-use crate::address::DeadAddress;
-use crate::java_admin::JavaAdmin;
-use crate::proxy::{Counts, Proxy};
-use crate::workplace::WorkDir;
+use crate::{
+    address::DeadAddress,
+    java_admin::JavaAdmin,
+    proxy::{Counts, Proxy},
+    workplace::WorkDir,
+};
 use clients::Clients;
 use node::Node;
 use properties::Identity;

@@ -1,14 +1,15 @@
 //! One JVM of a cluster.
 
-use std::fs;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use rustix::process::Signal;
 
-use crate::home::KafkaHome;
-use crate::process::Process;
+use crate::{home::KafkaHome, process::Process};
 
 /// A node that can be started again and again on the same data and the same ports.
 #[derive(Debug)]

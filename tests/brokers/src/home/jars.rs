@@ -1,9 +1,11 @@
 //! Kafka's jars, fetched once with Maven, and the admin program, compiled once against them.
 
-use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use super::java;
 

@@ -7,10 +7,12 @@ mod archive;
 mod jars;
 mod java;
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    sync::OnceLock,
+};
 
 /// The kept files, all present.
 #[derive(Debug)]

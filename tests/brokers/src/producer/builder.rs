@@ -1,16 +1,21 @@
 //! What a producer writes, and how.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, atomic::AtomicU64};
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{Producer as _, ThreadedProducer};
+use rdkafka::{
+    ClientConfig,
+    producer::{Producer as _, ThreadedProducer},
+};
 
-use super::ledger::{DeliveryRecorder, SharedLedger};
-use super::records::Records;
-use super::{FLUSH, Pace, Producer};
-use crate::cluster::{CHANGE, Cluster, properties::Identity};
-use crate::patience::{eventually, scaled};
+use super::{
+    FLUSH, Pace, Producer,
+    ledger::{DeliveryRecorder, SharedLedger},
+    records::Records,
+};
+use crate::{
+    cluster::{CHANGE, Cluster, properties::Identity},
+    patience::{eventually, scaled},
+};
 
 /// When a record counts as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,15 @@
 //! What the brokers have acknowledged.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use rdkafka::client::ClientContext;
-use rdkafka::message::{DeliveryResult, Message};
-use rdkafka::producer::ProducerContext;
+use rdkafka::{
+    client::ClientContext,
+    message::{DeliveryResult, Message},
+    producer::ProducerContext,
+};
 
 /// What became of a producer's records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

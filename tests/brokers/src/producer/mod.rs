@@ -4,13 +4,19 @@ mod builder;
 mod ledger;
 mod records;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseRecord, Producer as _, ThreadedProducer},
+};
 
 use crate::patience::scaled;
 

@@ -1,17 +1,23 @@
 //! One proxied connection: a socket on either side and a thread for each direction.
 
-use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind, Read, Write},
+    net::{Shutdown, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::net::sockopt::set_socket_linger;
 
-use super::Direction;
-use super::wire::{MOST_AT_ONCE, Wire};
+use super::{
+    Direction,
+    wire::{MOST_AT_ONCE, Wire},
+};
 
 #[derive(Debug)]
 pub(super) struct Connection {

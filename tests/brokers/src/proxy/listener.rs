@@ -1,17 +1,23 @@
 //! The listening side of a proxy, and the ways in which a port does not answer.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 
-use super::connection::{Connection, reset_at_close};
-use super::wire::Wire;
+use super::{
+    connection::{Connection, reset_at_close},
+    wire::Wire,
+};
 use crate::address::free_address;
 
 /// What becomes of a new connection.

@@ -6,9 +6,7 @@ mod connection;
 mod listener;
 mod wire;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use listener::{ListenState, ListenerHandle};
 use wire::{FlowMode, Wire};

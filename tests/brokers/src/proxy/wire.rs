@@ -1,12 +1,15 @@
 //! What the connections of a proxy share: how bytes flow now, the counters, and who is connected.
 
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
-use super::connection::Connection;
-use super::{Counts, Direction};
+use super::{Counts, Direction, connection::Connection};
 
 /// How bytes flow in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

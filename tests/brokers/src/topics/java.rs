@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::cluster::{CHANGE, Cluster};
-use crate::patience::eventually;
+use crate::{
+    cluster::{CHANGE, Cluster},
+    patience::eventually,
+};
 
 /// A record read back from a log by Kafka's own consumer: a second opinion.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]

@@ -7,17 +7,21 @@ mod state;
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminOptions, NewPartitions, ResourceSpecifier, TopicReplication, TopicResult};
-use rdkafka::consumer::Consumer;
-use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{AdminOptions, NewPartitions, ResourceSpecifier, TopicReplication, TopicResult},
+    consumer::Consumer,
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaErrorCode,
+};
 
 pub use java::LogRecord;
 pub use state::PartitionState;
 
-use crate::cluster::{ANSWER, Admin, CHANGE, Cluster};
-use crate::patience::eventually;
+use crate::{
+    cluster::{ANSWER, Admin, CHANGE, Cluster},
+    patience::eventually,
+};
 
 /// A topic to be made.
 #[derive(Clone, Debug)]

@@ -1,15 +1,18 @@
 //! The state of partitions, asked with timeouts short enough to poll while brokers come and go.
 
-use std::ops::Range;
-use std::thread;
+use std::{ops::Range, thread};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::metadata::{Metadata, MetadataPartition};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    metadata::{Metadata, MetadataPartition},
+    types::RDKafkaErrorCode,
+};
 
-use crate::cluster::{ANSWER, CHANGE, Cluster};
-use crate::patience::eventually;
+use crate::{
+    cluster::{ANSWER, CHANGE, Cluster},
+    patience::eventually,
+};
 
 /// A partition, as a broker's metadata tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]

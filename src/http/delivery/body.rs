@@ -1,0 +1,184 @@
+//! The sink that hyper polls.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+
+use super::{BatchSource, Delivery, guarded::GuardedDelivery, handle::ConnHandle, segments::Segments};
+use crate::{http::server::h2_stream::PIECE, subscription::StallGuard};
+
+/// A delivery as a response's body: one batch is one frame, and so one chunk of HTTP/1.1. HTTP/2 has no chunks, and gets each
+/// piece of a large one as a frame, so that what is shared is not copied.
+pub(super) struct StreamBody<F: BatchSource + Send> {
+    guarded: GuardedDelivery<Delivery<F>>,
+    /// Pieces of the last batch that are still to be given.
+    rest: VecDeque<Bytes>,
+    /// That what was given last may not be written yet.
+    stall_guard: Option<StallGuard>,
+}
+
+impl<F: BatchSource + Send> StreamBody<F> {
+    pub(in crate::http) fn new(guarded: GuardedDelivery<Delivery<F>>) -> Self {
+        Self {
+            guarded,
+            rest: VecDeque::new(),
+            stall_guard: None,
+        }
+    }
+}
+
+impl<F: BatchSource + Send + Unpin> Body for StreamBody<F> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Self {
+            guarded,
+            rest,
+            stall_guard,
+        } = &mut *self;
+        if let Some(piece) = rest.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let GuardedDelivery { handle, delivery } = guarded;
+        handle.begin_stream();
+        let blocked = handle.should_wait();
+        if !blocked {
+            *stall_guard = None;
+        }
+        if matches!(handle, ConnHandle::Http2(_)) {
+            // All of the last batch was asked for.
+            handle.pending_write().clear();
+        }
+        if !handle.pending_write().is_set() {
+            delivery.mark_written();
+        }
+        let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
+            return Poll::Ready(None);
+        };
+        // One frame of HTTP/2 has to be taken within the stall deadline in any case.
+        if matches!(handle, ConnHandle::Http1 { .. }) || batch.len() > PIECE {
+            handle.pending_write().set(delivery.unwritten_offsets());
+        }
+        if batch.len() >= LARGE {
+            handle.set_blocked();
+        }
+        let (piece, unwritten) = match handle {
+            ConnHandle::Http1 { .. } => {
+                let whole = batch.whole(|copy| delivery.track_copy(copy));
+                let unwritten = Segments::from(whole.clone()).unwritten();
+                (whole, unwritten)
+            }
+            ConnHandle::Http2(_) => {
+                let unwritten = batch.unwritten();
+                let mut pieces = batch.into_iter();
+                let first = pieces.next();
+                rest.extend(pieces);
+                (first.unwrap_or_default(), unwritten)
+            }
+        };
+        // hyper does not say when its client takes nothing, and has what was given for longer than its body. Behind the copy, which
+        // counts.
+        *stall_guard = guarded.track_stalled(unwritten).map(StallGuard::dropped_first);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+}
+
+/// From this size on a batch must be written before the next is taken, in bytes.
+///
+/// hyper takes all it is given, up to its buffer, before it tries to write. Of a client that catches up, and does not read,
+/// it would so keep several batches; now it keeps one. Small batches, which are the live ones, may still share a write.
+const LARGE: usize = 32 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, sync::Arc, task::Waker, time::Duration};
+
+    use futures_test::task::new_count_waker;
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::{
+        drain,
+        http::{
+            delivery::{DeliveryConfig, accounting::tests::accounting, handle::ConnHandle},
+            server::conn::{ConnState, tests::connected},
+        },
+        metrics::{HttpMetrics, StartPoint},
+        subscription::{Batch, EventFormat},
+    };
+
+    /// Endless events of one size.
+    struct SizedSource(usize);
+
+    impl BatchSource for SizedSource {
+        fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
+            Poll::Ready(Batch {
+                bytes: vec![b'x'; self.0].into(),
+                large: None,
+                events: 1,
+                gaps: Vec::new(),
+                packed: None,
+            })
+        }
+
+        fn is_held(&self) -> bool {
+            false
+        }
+    }
+
+    async fn body(size: usize) -> (StreamBody<SizedSource>, Arc<ConnState>) {
+        let (_, socket) = connected().await;
+        let conn = Arc::new(ConnState::new(socket, None));
+        let delivery_config = DeliveryConfig {
+            format: EventFormat::Sse,
+            heartbeat: Duration::from_secs(15),
+            hold_limit: Duration::from_secs(600),
+            ends_at_gap: false,
+        };
+        let accounting = accounting(&HttpMetrics::default(), StartPoint::Live);
+        let delivery = Delivery::new(
+            SizedSource(size),
+            delivery_config,
+            drain::channel().1.guard(),
+            accounting,
+        );
+        let handle = ConnHandle::http1(Arc::clone(&conn));
+        (StreamBody::new(GuardedDelivery { handle, delivery }), conn)
+    }
+
+    fn gives(body: &mut StreamBody<SizedSource>) -> bool {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context));
+        frame.now_or_never().is_some()
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_from_the_log_while_the_socket_takes_nothing() {
+        let (mut body, conn) = body(10).await;
+        assert!(gives(&mut body) && gives(&mut body), "the prelude and an event");
+        conn.set_blocked();
+        assert!(!gives(&mut body));
+        conn.set_flushed(&Context::from_waker(Waker::noop()));
+        assert!(gives(&mut body));
+    }
+
+    #[tokio::test]
+    async fn a_large_batch_is_written_before_the_next_is_taken_and_then_its_task_is_woken() {
+        let (mut body, conn) = body(LARGE).await;
+        assert!(gives(&mut body) && gives(&mut body), "the prelude and a batch");
+        assert!(!gives(&mut body));
+        let (waker, woken) = new_count_waker();
+        conn.set_flushed(&Context::from_waker(&waker));
+        assert_eq!(woken, 1);
+        assert!(gives(&mut body));
+    }
+}

@@ -1,0 +1,249 @@
+//! One client's gzip member (RFC 1952): what its lane has packed for all, and all else in stored blocks.
+//!
+//! What a lane has packed refers to what it has packed before, by distance. So a client that was sent anything else in between, a
+//! heartbeat suffices, gets events in stored blocks until the lane begins an epoch.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use flate2::Crc;
+
+use super::segments::Segments;
+use crate::subscription::{Batch, ContentCoding, DeflateChunk};
+
+/// How the bytes of one stream are written.
+pub(super) enum Encoder {
+    /// As they are.
+    Identity,
+    /// As a gzip member.
+    Gzip(Box<GzipStream>),
+}
+
+/// A gzip member, from its header to its end.
+#[derive(Default)]
+pub(super) struct GzipStream {
+    is_started: bool,
+    is_finished: bool,
+    /// Of all that was written, as it was before it was packed.
+    crc: Crc,
+    /// The number with which its lane's stream goes on, for as long as it is in an epoch.
+    next: Option<u64>,
+}
+
+impl Encoder {
+    pub(in crate::http) fn new(coding: ContentCoding) -> Self {
+        match coding {
+            ContentCoding::Identity => Self::Identity,
+            ContentCoding::Gzip => Self::Gzip(Box::default()),
+        }
+    }
+
+    /// Whether bytes are written as they are.
+    pub(super) fn is_identity(&self) -> bool {
+        matches!(self, Self::Identity)
+    }
+
+    /// The batch as it is to be written.
+    pub(in crate::http) fn encode(&mut self, batch: &Batch) -> Segments {
+        match self {
+            Self::Identity => batch.pieces().collect(),
+            Self::Gzip(member) => member.write(batch),
+        }
+    }
+
+    /// What is to be written at the end, once.
+    pub(in crate::http) fn finish(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip(member) => member.finish(),
+        }
+    }
+}
+
+impl GzipStream {
+    fn write(&mut self, batch: &Batch) -> Segments {
+        batch.pieces().for_each(|piece| self.crc.update(&piece));
+        let continues_epoch =
+            |packed: &&DeflateChunk| packed.starts_epoch || self.next == Some(packed.number);
+        let packed = batch.packed.as_ref().filter(continues_epoch);
+        self.next = packed.map(|packed| packed.number + 1);
+        let mut out = Segments::default();
+        if !std::mem::replace(&mut self.is_started, true) {
+            out.push(Bytes::from_static(HEADER));
+        }
+        match packed {
+            Some(packed) => out.push(packed.bytes.clone()),
+            None => batch.pieces().for_each(|piece| push_stored(&piece, &mut out)),
+        }
+        out
+    }
+
+    /// Without it a decoder says that the stream was cut. A member that was not begun has nothing to end.
+    fn finish(&mut self) -> Option<Bytes> {
+        if !self.is_started || std::mem::replace(&mut self.is_finished, true) {
+            return None;
+        }
+        let mut end = BytesMut::with_capacity(LAST_BLOCK.len() + 8);
+        end.put_slice(LAST_BLOCK);
+        end.put_u32_le(self.crc.sum());
+        end.put_u32_le(self.crc.amount());
+        Some(end.freeze())
+    }
+}
+
+/// Adds blocks of deflate that hold bytes as they are (RFC 1951, 3.2.4), and share them: a client that does not read would
+/// otherwise keep a copy of its own.
+fn push_stored(bytes: &Bytes, out: &mut Segments) {
+    for start in (0..bytes.len()).step_by(STORED_MAX) {
+        let block = bytes.slice(start..bytes.len().min(start + STORED_MAX));
+        let length = block.len() as u16;
+        let mut head =
+            BytesMut::with_capacity(STORED_HEAD + if block.len() <= MAX_COPIED { block.len() } else { 0 });
+        head.put_u8(0);
+        head.put_u16_le(length);
+        head.put_u16_le(!length);
+        if block.len() <= MAX_COPIED {
+            head.put_slice(&block);
+            out.push(head.freeze());
+        } else {
+            out.push(head.freeze());
+            out.push(block);
+        }
+    }
+}
+
+/// Bytes up to which a copy costs less than a piece more.
+const MAX_COPIED: usize = 2048;
+
+/// Deflate, no name, no time, system unknown.
+const HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+/// An empty block that says it is the last.
+const LAST_BLOCK: &[u8] = &[3, 0];
+
+/// The most bytes in a stored block: its length has 16 bits.
+const STORED_MAX: usize = 65_535;
+
+/// Type and, twice, length.
+const STORED_HEAD: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::{Compress, Compression, FlushCompress, read::GzDecoder};
+
+    use super::*;
+
+    fn plain(bytes: &[u8]) -> Batch {
+        Batch {
+            bytes: Bytes::copy_from_slice(bytes),
+            large: None,
+            events: 1,
+            gaps: Vec::new(),
+            packed: None,
+        }
+    }
+
+    /// A lane's stream: batches of one event each, of which every fourth begins an epoch.
+    fn lane(events: u64) -> Vec<Batch> {
+        let mut compress = Compress::new(Compression::fast(), false);
+        let pack = |number| {
+            let starts_epoch = number % 4 == 0;
+            if starts_epoch {
+                compress.reset();
+            }
+            let bytes = format!("data: {{\"n\":{number},\"text\":\"the same in each\"}}\n\n");
+            let mut packed = Vec::with_capacity(1024);
+            compress
+                .compress_vec(bytes.as_bytes(), &mut packed, FlushCompress::Sync)
+                .unwrap();
+            let packed = DeflateChunk {
+                bytes: packed.into(),
+                number,
+                starts_epoch,
+            };
+            Batch {
+                packed: Some(packed),
+                ..plain(bytes.as_bytes())
+            }
+        };
+        (0..events).map(pack).collect()
+    }
+
+    /// What a client reads of these, and what it should.
+    fn exchange(batches: impl IntoIterator<Item = Batch>) -> (Vec<u8>, Vec<u8>, usize) {
+        let mut encoder = Encoder::new(ContentCoding::Gzip);
+        let (mut wire, mut sent) = (Vec::new(), Vec::new());
+        for batch in batches {
+            batch.pieces().for_each(|piece| sent.extend_from_slice(&piece));
+            wire.extend_from_slice(&encoder.encode(&batch).whole(Bytes::from));
+        }
+        wire.extend_from_slice(&encoder.finish().expect("an end"));
+        assert_eq!(encoder.finish(), None);
+        let mut read = Vec::new();
+        // Checks the checksum, too.
+        GzDecoder::new(&*wire).read_to_end(&mut read).unwrap();
+        (read, sent, wire.len())
+    }
+
+    #[test]
+    fn who_comes_in_the_middle_reads_from_there() {
+        let lane = lane(40);
+        for start in 0..8 {
+            let batches = [plain(b":ok\n\n")].into_iter().chain(lane[start..].to_vec());
+            let (read, sent, length) = exchange(batches);
+            assert_eq!(read, sent, "from {start}");
+            assert!(length < sent.len(), "{length} of {}", sent.len());
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_a_gap_and_a_missed_batch_anywhere_do_no_harm() {
+        let lane = lane(12);
+        for at in 0..12 {
+            let mut batches = lane.clone();
+            batches.insert(at, plain(b":\n"));
+            let (read, sent, _) = exchange(batches);
+            assert_eq!(read, sent, "a heartbeat before {at}");
+            let mut batches = lane.clone();
+            batches.remove(at);
+            let (read, sent, _) = exchange(batches);
+            assert_eq!(read, sent, "without {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_longer_than_a_block_takes_several() {
+        let long = vec![b'x'; 3 * STORED_MAX + 1];
+        let (read, sent, _) = exchange([plain(&long), plain(b"")]);
+        assert_eq!(read, sent);
+    }
+
+    #[test]
+    fn what_is_stored_is_shared_with_all_who_get_it_and_a_large_event_too() {
+        let large = Batch {
+            large: Some(vec![b'y'; 600_000].into()),
+            ..plain(b"id: 7\n")
+        };
+        let mut encoder = Encoder::new(ContentCoding::Gzip);
+        let written = encoder.encode(&large);
+        let within = |piece: &Bytes| {
+            let all = large.large.as_ref().unwrap().as_ptr_range();
+            all.contains(&piece.as_ptr())
+        };
+        let own: usize = written
+            .iter()
+            .filter(|piece| !within(piece))
+            .map(Bytes::len)
+            .sum();
+        assert!(own < 200 && written.len() > 600_000, "{own} bytes of its own");
+        let (read, ..) = exchange([large.clone(), plain(b":\n")]);
+        let expected = [b"id: 7\n", large.large.as_deref().unwrap(), b"\n:\n"].concat();
+        assert!(read == expected);
+    }
+
+    #[test]
+    fn what_was_not_begun_has_no_end() {
+        assert_eq!(Encoder::new(ContentCoding::Gzip).finish(), None);
+        assert_eq!(Encoder::new(ContentCoding::Identity).finish(), None);
+    }
+}

@@ -1,0 +1,318 @@
+//! What is on its way into a socket, framed as HTTP/1.1 wants it.
+
+use std::{io::IoSlice, iter};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::{
+    http::delivery::segments::Segments,
+    subscription::{BatchLimit, UnwrittenBytes},
+};
+
+/// Batches, each of them one chunk (RFC 9112, section 7.1), as far as they are not written yet. Their bytes are shared with
+/// everybody who gets the same.
+#[derive(Debug, Default)]
+pub(super) struct ChunkQueue {
+    /// One is the rule, and has its room here: thousands of clients wait at a time.
+    queue: SmallVec<[Chunk; 1]>,
+    /// How much of the first is written, in bytes.
+    written: usize,
+    /// What all of them hold, in bytes of data.
+    data_len: usize,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    size: SizeLine,
+    data: Segments,
+}
+
+impl ChunkQueue {
+    /// Adds a batch.
+    pub(in crate::http) fn push(&mut self, data: Segments) {
+        // An empty chunk is the last one.
+        if !data.is_empty() {
+            self.add(data);
+        }
+    }
+
+    /// Adds the end of the body.
+    pub(in crate::http) fn end(&mut self) {
+        self.add(Segments::default());
+    }
+
+    pub(in crate::http) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// How many bytes of data they hold.
+    pub(super) fn data_len(&self) -> usize {
+        self.data_len
+    }
+
+    /// What they are to who holds them, by the largest of them.
+    pub(in crate::http) fn unwritten(&self) -> UnwrittenBytes {
+        let largest = self.queue.iter().max_by_key(|chunk| chunk.data.len());
+        let unwritten = largest.map(|chunk| chunk.data.unwritten()).unwrap_or_default();
+        UnwrittenBytes {
+            own: self.data_len - unwritten.shared,
+            ..unwritten
+        }
+    }
+
+    /// Whether another batch may share the next write.
+    pub(super) fn has_capacity(&self) -> bool {
+        self.queue.len() < WRITE_LIMIT.batches && self.data_len < WRITE_LIMIT.bytes
+    }
+
+    /// Has `write` write what there is, from where the last write ended: in one piece if that is little.
+    pub(super) fn write_with<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+        let mut skip = self.written;
+        let slices: SmallVec<[IoSlice<'_>; INLINE_CHUNKS * SLICES_PER_CHUNK]> = self
+            .queue
+            .iter()
+            .flat_map(Chunk::parts)
+            .filter_map(|part| {
+                let rest = &part[skip.min(part.len())..];
+                skip -= part.len() - rest.len();
+                (!rest.is_empty()).then(|| IoSlice::new(rest))
+            })
+            .collect();
+        if self.data_len > COPY_LIMIT {
+            return write(&slices);
+        }
+        let mut whole = SmallVec::<[u8; COPY_LIMIT]>::new();
+        slices.iter().for_each(|slice| whole.extend_from_slice(slice));
+        write(&[IoSlice::new(&whole)])
+    }
+
+    /// So many bytes of it are written.
+    pub(in crate::http) fn advance(&mut self, bytes: usize) {
+        self.written += bytes;
+        let mut done = 0;
+        while let Some(first) = self.queue.get(done)
+            && self.written >= first.len()
+        {
+            self.written -= first.len();
+            self.data_len -= first.data.len();
+            done += 1;
+        }
+        self.queue.drain(..done);
+        if self.queue.is_empty() {
+            // Who was behind once need not remember how far.
+            self.queue.shrink_to_fit();
+        }
+    }
+
+    fn add(&mut self, data: Segments) {
+        self.data_len += data.len();
+        self.queue.push(Chunk::of(data));
+    }
+}
+
+/// Batches as chunks, in one piece, for all who get them: who has had the first of them gets the rest.
+#[derive(Debug, Default)]
+pub(super) struct FramedBatches {
+    bytes: Vec<u8>,
+    /// Where each chunk begins.
+    starts: Vec<usize>,
+}
+
+impl FramedBatches {
+    /// Adds a batch.
+    pub(in crate::http) fn push(&mut self, data: &Bytes) {
+        self.starts.push(self.bytes.len());
+        if !data.is_empty() {
+            self.bytes.extend_from_slice(SizeLine::of(data.len()).as_bytes());
+            self.bytes.extend_from_slice(data);
+            self.bytes.extend_from_slice(CRLF);
+        }
+    }
+
+    /// Drops the first `count` of them.
+    pub(in crate::http) fn drop_first(&mut self, count: usize) {
+        let bytes = self.bytes.len() - self.bytes_after(count).len();
+        self.bytes.drain(..bytes);
+        self.starts.drain(..count);
+        self.starts.iter_mut().for_each(|start| *start -= bytes);
+    }
+
+    /// How many bytes they are.
+    pub(in crate::http) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// All but the first `already_sent` of them.
+    pub(super) fn bytes_after(&self, already_sent: usize) -> &[u8] {
+        let start = self.starts.get(already_sent).copied().unwrap_or(self.bytes.len());
+        &self.bytes[start..]
+    }
+}
+
+impl Chunk {
+    fn of(data: Segments) -> Self {
+        Self {
+            size: SizeLine::of(data.len()),
+            data,
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let data = self.data.iter().map(|piece| &**piece);
+        iter::once(self.size.as_bytes())
+            .chain(data)
+            .chain(iter::once(CRLF))
+    }
+
+    fn len(&self) -> usize {
+        self.size.as_bytes().len() + self.data.len() + CRLF.len()
+    }
+}
+
+/// A size in hexadecimal digits, as hyper writes it, and the end of its line.
+#[derive(Debug)]
+struct SizeLine {
+    text: [u8; SizeLine::MAX_LEN],
+    start: u8,
+}
+
+impl SizeLine {
+    const DIGITS: usize = size_of::<usize>() * 2;
+    const MAX_LEN: usize = Self::DIGITS + CRLF.len();
+
+    fn of(mut size: usize) -> Self {
+        let mut text = [0; Self::MAX_LEN];
+        text[Self::DIGITS..].copy_from_slice(CRLF);
+        let mut start = Self::DIGITS;
+        loop {
+            start -= 1;
+            text[start] = b"0123456789ABCDEF"[size % 16];
+            size /= 16;
+            if size == 0 {
+                break;
+            }
+        }
+        Self {
+            text,
+            start: start as u8,
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[usize::from(self.start)..]
+    }
+}
+
+const CRLF: &[u8] = b"\r\n";
+
+/// Size line, data in one piece, and the end of the chunk.
+const SLICES_PER_CHUNK: usize = 3;
+
+/// What shares a write.
+///
+/// Live batches are small, and when more events come than can be written one by one, a client's are many by its turn: with 16 in
+/// a write, 10,000 clients fall behind at 200 records/s. And a client that reads slowly then holds one batch of a replay, not
+/// several.
+pub(super) const WRITE_LIMIT: BatchLimit = BatchLimit {
+    batches: 128,
+    bytes: 32 * 1024,
+};
+
+/// Chunks whose parts need no memory of their own on their way into a write.
+const INLINE_CHUNKS: usize = 4;
+
+/// Bytes of data up to which it is cheaper to copy them together, from the processor's cache, than to have the kernel go through
+/// the parts of each: a live event, or a few.
+const COPY_LIMIT: usize = 4 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn bytes(chunks: &ChunkQueue) -> Vec<u8> {
+        chunks.write_with(|slices| slices.iter().flat_map(|slice| slice.to_vec()).collect())
+    }
+
+    #[test]
+    fn a_batch_is_a_chunk_and_the_last_is_empty() {
+        let mut chunks = ChunkQueue::default();
+        chunks.push(Bytes::from_static(b":ok\n\n").into());
+        chunks.push(Bytes::from_static(b"").into());
+        chunks.push(
+            [b"xx", &[b'x'; 0x1AD][..]]
+                .map(Bytes::copy_from_slice)
+                .into_iter()
+                .collect(),
+        );
+        chunks.end();
+        let expected = format!("5\r\n:ok\n\n\r\n1AF\r\n{}\r\n0\r\n\r\n", "x".repeat(0x1AF));
+        assert_eq!(String::from_utf8(bytes(&chunks)).unwrap(), expected);
+        chunks.advance(expected.len());
+        assert!(chunks.is_empty() && bytes(&chunks).is_empty());
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let mut chunks = ChunkQueue::default();
+        while chunks.has_capacity() {
+            chunks.push(Bytes::from_static(b"x").into());
+        }
+        assert_eq!(chunks.queue.len(), WRITE_LIMIT.batches);
+        chunks.advance(bytes(&chunks).len());
+        assert!(!chunks.queue.spilled());
+        chunks.push(Bytes::from(vec![0; WRITE_LIMIT.bytes]).into());
+        assert!(!chunks.has_capacity());
+    }
+
+    #[test]
+    fn who_has_had_the_first_of_framed_batches_gets_the_rest() {
+        let mut framed = FramedBatches::default();
+        for data in ["one", "", "three"] {
+            framed.push(&data.into());
+        }
+        assert_eq!(framed.bytes_after(0), b"3\r\none\r\n5\r\nthree\r\n");
+        assert_eq!(
+            [1, 2].map(|already_sent| framed.bytes_after(already_sent)),
+            [b"5\r\nthree\r\n"; 2]
+        );
+        assert_eq!(
+            [3, 4].map(|already_sent| framed.bytes_after(already_sent)),
+            [b""; 2]
+        );
+        framed.drop_first(1);
+        framed.push(&"four".into());
+        assert_eq!(framed.bytes_after(0), b"5\r\nthree\r\n4\r\nfour\r\n");
+        assert_eq!(framed.bytes_after(2), b"4\r\nfour\r\n");
+        framed.drop_first(3);
+        assert_eq!((framed.bytes_after(0), framed.len()), (&b""[..], 0));
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_socket_takes_them_all_bytes_come_once_and_in_order(
+            batches in vec(vec(any::<u8>(), 1..600), 1..WRITE_LIMIT.batches),
+            takes in vec(1usize..700, 1..400),
+        ) {
+            let mut chunks = ChunkQueue::default();
+            let mut expected = Vec::new();
+            for batch in &batches {
+                chunks.push(Bytes::from(batch.clone()).into());
+                expected.extend(format!("{:X}\r\n", batch.len()).into_bytes());
+                expected.extend(batch);
+                expected.extend(CRLF);
+            }
+            let (mut taken, mut sizes) = (Vec::<u8>::new(), takes.iter().cycle());
+            while !chunks.is_empty() {
+                let next = bytes(&chunks);
+                let some = sizes.next().unwrap().min(&next.len()).to_owned();
+                taken.extend(&next[..some]);
+                chunks.advance(some);
+            }
+            prop_assert_eq!(taken, expected);
+            prop_assert_eq!((chunks.written, chunks.data_len), (0, 0));
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The sink that writes to the bare socket.
+
+use std::{
+    future::Future,
+    hint::black_box,
+    io,
+    os::fd::AsRawFd,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    thread,
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+
+use super::{chunks::ChunkQueue, group::GroupMember, pass::SharedBatches};
+use crate::{
+    http::{
+        delivery::handoff::DetachedDelivery,
+        server::{
+            conn::ConnState, connection::lingering_close, connection_guard::ConnectionGuard,
+            http1::MAX_PIPELINED_BYTES, writer::SocketWriter,
+        },
+    },
+    subscription::{GroupCursor, LaneId, StallGuard},
+};
+
+/// One client's stream on a connection that hyper has given back, behind the prelude. Serves it to its end, and closes the
+/// connection.
+pub(in crate::http) struct SocketSink {
+    writer: SocketWriter,
+    chunks: ChunkQueue,
+    /// `None` once it has ended, and only its last bytes are to be written.
+    detached: Option<DetachedDelivery>,
+    /// While its socket takes nothing. Behind what it holds, which goes first.
+    stall_guard: Option<Box<StallGuard>>,
+    /// How much more the client may send.
+    discard: usize,
+    /// What comes behind the last byte. On the heap, because all who only wait would have to make room for it.
+    closing: Option<BoxFuture<'static, ()>>,
+    _connection_guard: ConnectionGuard,
+}
+
+impl SocketSink {
+    pub(in crate::http) fn new(
+        conn: Arc<ConnState>,
+        detached: DetachedDelivery,
+        stall_timeout: Duration,
+        connection_guard: ConnectionGuard,
+    ) -> Self {
+        Self {
+            writer: SocketWriter::new(conn, stall_timeout),
+            chunks: ChunkQueue::default(),
+            detached: Some(detached),
+            stall_guard: None,
+            discard: MAX_PIPELINED_BYTES,
+            closing: None,
+            _connection_guard: connection_guard,
+        }
+    }
+
+    /// Who gets the same; `None` once it has ended.
+    pub(in crate::http) fn lane_id(&self) -> Option<LaneId> {
+        self.detached.as_ref().map(|detached| detached.delivery.lane_id())
+    }
+
+    /// Ready when it is over: ended and written, or broken, or the client is gone.
+    fn poll_stream(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.poll_written(context).is_ready() {
+            return Poll::Ready(());
+        }
+        self.writer.conn().poll_closed(context, &mut self.discard)
+    }
+
+    /// Writes what there is, and asks for more, once: whoever catches up always has more, and others wait.
+    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.poll_flush(context)?.is_pending() {
+            return self.poll_blocked(context);
+        }
+        let more = self.fill(context);
+        if self.poll_flush(context)?.is_pending() {
+            return self.poll_blocked(context);
+        }
+        if self.detached.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        if more {
+            context.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// Takes what the delivery has, as far as it shares a write; whether there may be more.
+    fn fill(&mut self, context: &mut Context<'_>) -> bool {
+        if let Some(detached) = &mut self.detached {
+            detached.delivery.mark_written();
+        }
+        while self.chunks.has_capacity() {
+            let Some(detached) = &mut self.detached else {
+                return false;
+            };
+            match detached.delivery.poll_next(context, false) {
+                Poll::Ready(Some(batch)) => self.chunks.push(batch),
+                Poll::Ready(None) => self.end(),
+                Poll::Pending => return false,
+            }
+            if self.has_unshared_backlog() {
+                return true;
+            }
+        }
+        true
+    }
+
+    /// Whether it has a batch that nobody else has. It gets no other before that is written: what it holds while its socket takes
+    /// nothing would be its own.
+    fn has_unshared_backlog(&self) -> bool {
+        let detached = self.detached.as_ref();
+        detached.is_some_and(|detached| !detached.delivery.is_shared())
+            && self.chunks.data_len() > UNSHARED_ALLOWANCE
+    }
+
+    /// Writes of what all get what is new to it, if it waits for nothing else; whether it has to be polled then.
+    fn write_shared(&mut self, shared_batches: &SharedBatches) -> bool {
+        let Some(detached) = self.detached.as_mut().filter(|_| self.chunks.is_empty()) else {
+            // It asks for itself once its socket has taken what it has.
+            return false;
+        };
+        let Some(already_sent) = detached.delivery.take_run(shared_batches.batch_run()) else {
+            return true;
+        };
+        let bytes = shared_batches.bytes_after(already_sent);
+        if bytes.is_empty() {
+            return false;
+        }
+        let taken = self.writer.conn().send_now(bytes);
+        if taken == bytes.len() {
+            return false;
+        }
+        for batch in shared_batches.batches_after(already_sent) {
+            self.chunks.push(batch.bytes.clone().into());
+        }
+        self.chunks.advance(taken);
+        true
+    }
+
+    /// While the socket takes nothing, a delivery may only end; its last bytes are written all the same.
+    fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(detached) = &self.detached
+            && !self.writer.conn().pending_write().is_set()
+        {
+            self.writer
+                .conn()
+                .pending_write()
+                .set(detached.delivery.unwritten_offsets());
+        }
+        if let Some(detached) = &self.detached
+            && self.stall_guard.is_none()
+            && self.chunks.data_len() > UNSHARED_ALLOWANCE
+        {
+            self.stall_guard = detached.track_stalled(self.chunks.unwritten()).map(Box::new);
+        }
+        while let Some(detached) = &mut self.detached {
+            match ready!(detached.delivery.poll_next(context, true)) {
+                // What a coding ends with.
+                Some(last) => self.chunks.push(last),
+                None => self.end(),
+            }
+        }
+        Poll::Pending
+    }
+
+    fn end(&mut self) {
+        self.chunks.end();
+        self.detached = None;
+    }
+
+    /// Ready when all is written.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.chunks.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.chunks.is_empty() {
+            let chunks = &self.chunks;
+            let write = |conn: &ConnState| {
+                chunks.write_with(|slices| match slices {
+                    [whole] => conn.socket().try_write(whole),
+                    parts => conn.socket().try_write_vectored(parts),
+                })
+            };
+            let taken = ready!(self.writer.poll_write_with(context, write))?;
+            self.chunks.advance(taken);
+            if let Some(stall_guard) = &self.stall_guard {
+                stall_guard.update(self.chunks.unwritten());
+            }
+        }
+        self.stall_guard = None;
+        self.writer.conn().set_flushed(context);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A future written by hand: the compiler's would have room for the sink twice, once as it came and once as it is used.
+impl Future for SocketSink {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.closing.is_none() {
+            ready!(PanicGuard(&mut self).0.poll_stream(context));
+            self.detached = None;
+            let conn = Arc::clone(self.writer.conn());
+            self.closing = Some(async move { lingering_close(&conn).await }.boxed());
+        }
+        let closing = self.closing.as_mut();
+        closing.map_or(Poll::Ready(()), |closing| closing.poll_unpin(context))
+    }
+}
+
+impl GroupMember for SocketSink {
+    fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
+        if let Some(detached) = &mut self.detached {
+            detached.delivery.join_group(group_cursor);
+        }
+    }
+
+    fn prefetch(&self) {
+        black_box(self.chunks.is_empty());
+        black_box(self.writer.conn().socket().as_raw_fd());
+        if let Some(detached) = &self.detached {
+            detached.delivery.prefetch();
+        }
+    }
+
+    fn write_batches(&mut self, shared_batches: &SharedBatches) -> bool {
+        PanicGuard(self).0.write_shared(shared_batches)
+    }
+}
+
+/// Bytes of its own that a sink may have beside a batch: the prelude, or a heartbeat.
+const UNSHARED_ALLOWANCE: usize = 256;
+
+/// A sink while it is served. A stream that panics ends while that is known, and not when its write task lets go of it.
+struct PanicGuard<'a>(&'a mut SocketSink);
+
+impl Drop for PanicGuard<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.detached = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+        task::Waker,
+    };
+
+    use socket2::SockRef;
+    use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::{
+        drain,
+        http::{
+            delivery::{
+                BatchSource, Delivery, DeliveryConfig, accounting::tests::accounting,
+                guarded::GuardedDelivery, handle::ConnHandle,
+            },
+            fanout::{chunks::WRITE_LIMIT, pass::BroadcastPass},
+            server::conn::tests::connected,
+        },
+        metrics::{self, HttpMetrics, StartPoint},
+        subscription::{Batch, BatchRun, EventFormat, tests::Stage},
+    };
+
+    /// One who has had so many batches of each stretch.
+    struct FixedPrefixSource(Arc<AtomicUsize>);
+
+    impl BatchSource for FixedPrefixSource {
+        fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
+            Poll::Pending
+        }
+
+        fn is_held(&self) -> bool {
+            false
+        }
+
+        fn take_run(&mut self, _stretch: &BatchRun) -> Option<usize> {
+            Some(self.0.load(Relaxed))
+        }
+    }
+
+    async fn sink(already_sent: &Arc<AtomicUsize>) -> (SocketSink, TcpStream) {
+        let (peer, socket) = connected().await;
+        SockRef::from(&socket).set_send_buffer_size(4096).unwrap();
+        let conn = Arc::new(ConnState::new(socket, None));
+        let metrics = HttpMetrics::register(&mut metrics::registry());
+        let delivery_config = DeliveryConfig {
+            format: EventFormat::Sse,
+            heartbeat: FAR,
+            hold_limit: FAR,
+            ends_at_gap: false,
+        };
+        let (_, watch) = drain::channel();
+        let accounting = accounting(&metrics, StartPoint::Live);
+        let guarded = GuardedDelivery {
+            handle: ConnHandle::http1(Arc::clone(&conn)),
+            delivery: Delivery::new(
+                FixedPrefixSource(Arc::clone(already_sent)),
+                delivery_config,
+                watch.guard(),
+                accounting,
+            ),
+        };
+        let connection_guard = ConnectionGuard::new(&metrics, TaskTracker::new().token());
+        (
+            SocketSink::new(conn, Box::new(guarded), FAR, connection_guard),
+            peer,
+        )
+    }
+
+    const FAR: Duration = Duration::from_secs(86_400);
+
+    #[tokio::test]
+    async fn a_share_that_the_socket_does_not_take_at_once_is_written_as_it_does() {
+        let already_sent = Arc::default();
+        let (mut sink, mut peer) = sink(&already_sent).await;
+        let stage = Stage::new();
+        let mut group_cursor = stage.group_cursor();
+        let shared_batches = |group_cursor: &mut GroupCursor| match group_cursor
+            .poll_update(&Context::from_waker(Waker::noop()), WRITE_LIMIT)
+        {
+            Poll::Ready(update) => BroadcastPass::new(update),
+            Poll::Pending => panic!("no news"),
+        };
+        stage.publish([b"too early".to_vec()]);
+        let early = shared_batches(&mut group_cursor);
+        assert!(
+            sink.write_batches(early.shared_batches().unwrap()),
+            "before its prelude"
+        );
+        assert!((&mut sink).now_or_never().is_none());
+
+        stage.publish([b"little".to_vec()]);
+        assert!(!sink.write_batches(shared_batches(&mut group_cursor).shared_batches().unwrap()));
+        let large = vec![b'x'; 8 * 1024 * 1024];
+        already_sent.store(1, Relaxed);
+        stage.publish([b"had".to_vec(), b"head".to_vec(), large.clone()]);
+        assert!(
+            sink.write_batches(shared_batches(&mut group_cursor).shared_batches().unwrap()),
+            "there is a rest"
+        );
+        stage.publish([b"later".to_vec()]);
+        assert!(
+            !sink.write_batches(shared_batches(&mut group_cursor).shared_batches().unwrap()),
+            "it asks for itself, once it can take something"
+        );
+
+        let large = [b"800000\r\n", &*large, b"\r\n"].concat();
+        let expected = [b"5\r\n:ok\n\n\r\n6\r\nlittle\r\n4\r\nhead\r\n", &*large].concat();
+        let mut got = vec![0; expected.len()];
+        let read = timeout(Duration::from_secs(30), peer.read_exact(&mut got));
+        tokio::select! {
+            () = &mut sink => panic!("it ended"),
+            read = read => read.unwrap().unwrap(),
+        };
+        assert!(got == expected);
+    }
+}

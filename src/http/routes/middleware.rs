@@ -1,0 +1,269 @@
+//! What every request passes on its way in, and every answer on its way out.
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{
+    BoxError, Router,
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use hyper::body::Incoming;
+use tower::{Layer, ServiceExt, service_fn};
+
+use super::{cors, csrf::CsrfProtection, request_form, router};
+use crate::{
+    client::{ClientKey, ForwardedError, PeerAddr, TrustedProxies},
+    http::{
+        Gateway,
+        error::{Error, RequestEcho},
+        server::connection::RequestHandler,
+    },
+    limits::Refusal,
+};
+
+/// A router behind what all of its routes have in common.
+#[derive(Clone)]
+pub(in crate::http) struct HttpService {
+    router: Router,
+    gateway: Arc<Gateway>,
+    /// Whose word on who asks is taken.
+    proxies: TrustedProxies,
+    /// Whether it is for those only whom nobody denied. Who runs riverhead cannot lock himself out.
+    checks_deny_list: bool,
+    /// Keeps pages of others from what those who run riverhead may read.
+    csrf_protection: Option<Arc<CsrfProtection>>,
+}
+
+impl HttpService {
+    /// Before what strangers ask for.
+    pub(in crate::http) fn public(gateway: &Arc<Gateway>, proxies: TrustedProxies) -> Self {
+        Self {
+            router: router::public(gateway),
+            gateway: Arc::clone(gateway),
+            proxies,
+            checks_deny_list: true,
+            csrf_protection: None,
+        }
+    }
+
+    /// Before what those ask for who run riverhead.
+    pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Self {
+        Self {
+            router: router::admin(gateway),
+            gateway: Arc::clone(gateway),
+            proxies: TrustedProxies::default(),
+            checks_deny_list: false,
+            csrf_protection: Some(Arc::new(CsrfProtection::new(
+                gateway.commands.hosts(),
+                gateway.metrics.clone(),
+            ))),
+        }
+    }
+
+    /// Says who asks, to the request and to us.
+    fn identify_client<B>(&self, request: &mut Request<B>) -> Option<Caller> {
+        let peer = *request.extensions().get::<PeerAddr>()?;
+        let policy = self.gateway.admission.policy();
+        let (client, is_denied) = match self.proxies.client(peer, request.headers()) {
+            Ok(client) => (client, policy.denies(client)),
+            // A proxy that looks whether we are well speaks for nobody.
+            Err(somebody) if somebody.why == ForwardedError::Missing && is_health_check(request) => {
+                (somebody.client, policy.denies(peer.into()))
+            }
+            Err(somebody) => {
+                self.gateway.admission.record_unidentified(&somebody);
+                let is_denied = policy.denies_unidentified(&somebody);
+                request.extensions_mut().insert(somebody.candidates);
+                (somebody.client, is_denied)
+            }
+        };
+        let key = policy.key(client);
+        request.extensions_mut().insert(client);
+        request.extensions_mut().insert(key);
+        Some(Caller {
+            key,
+            is_denied: self.checks_deny_list && is_denied,
+        })
+    }
+
+    async fn route<B: RequestBody>(self, mut request: Request<B>) -> Response {
+        let passed = request_form::check(&request).and_then(|()| match &self.csrf_protection {
+            Some(csrf_protection) => csrf_protection.check(&request),
+            None => Ok(()),
+        });
+        if let Err(error) = passed {
+            return self.refuse(request, error).await;
+        }
+        if is_asterisk_form(&request) {
+            return router::options_response().await;
+        }
+        match normalize_target(request.uri()) {
+            Some(uri) => *request.uri_mut() = uri,
+            None => return self.refuse(request, Error::BadPath).await,
+        }
+        let response = self.router.oneshot(request.map(Body::new));
+        match AssertUnwindSafe(response).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Err(panic) => {
+                self.gateway.metrics.panics().inc();
+                Error::panicked(&*panic).into_response()
+            }
+        }
+    }
+}
+
+impl HttpService {
+    /// Answers what no route sees. It counts as a request of its client all the same.
+    async fn refuse<B: RequestBody>(self, request: Request<B>, error: Error) -> Response {
+        let answer = error.into_response();
+        if !self.checks_deny_list {
+            return answer;
+        }
+        let admitted = service_fn(async |_: Request<B>| Ok::<_, Infallible>(StatusCode::OK.into_response()));
+        let counted = self.gateway.admission.rate.layer(router::refuse).layer(admitted);
+        match counted.oneshot(request).await {
+            Ok(refused) if refused.status() != StatusCode::OK => refused,
+            _ => answer,
+        }
+    }
+}
+
+/// Who asks.
+struct Caller {
+    key: ClientKey,
+    is_denied: bool,
+}
+
+impl HttpService {
+    /// Answers a request that is [`insert_extensions`](crate::http::server::connection::insert_extensions)d.
+    pub(in crate::http) async fn respond<B: RequestBody>(self, mut request: Request<B>) -> Response {
+        let gateway = Arc::clone(&self.gateway);
+        let is_public = self.csrf_protection.is_none();
+        let request_echo = RequestEcho::of(&request);
+        let caller = self.identify_client(&mut request);
+        let mut response = match &caller {
+            Some(caller) if caller.is_denied => Error::from(Refusal::Denied).into_response(),
+            _ => self.route(request).await,
+        };
+        if let Some(refusal) = response.extensions_mut().remove::<Refusal>()
+            && let Some(caller) = caller
+        {
+            gateway.admission.delay_refusal(caller.key, refusal).await;
+        }
+        let mut response = request_echo.add_body(response);
+        let headers = response.headers_mut();
+        // What the admin listener says is for no page but its own.
+        if is_public {
+            cors::expose_retry_after(headers);
+            for (name, value) in CROSS_ORIGIN {
+                headers.entry(name).or_insert(HeaderValue::from_static(value));
+            }
+        }
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
+        gateway.metrics.response(response.status().as_u16());
+        response
+    }
+}
+
+impl RequestHandler for HttpService {
+    fn handle_request(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
+        Box::pin(self.clone().respond(request))
+    }
+}
+
+/// What is sent with a request: hyper's own body, or that of a fuzz target.
+pub(in crate::http) trait RequestBody:
+    http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static
+{
+}
+
+impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> RequestBody for B {}
+
+/// Whether it asks of the server in whole (`OPTIONS *`: RFC 9110, section 9.3.7), as load balancers do to see that it is there.
+fn is_asterisk_form<B>(request: &Request<B>) -> bool {
+    request.method() == Method::OPTIONS && request.uri().path() == "*"
+}
+
+/// Whether it asks how we are, and for nothing else.
+fn is_health_check<B>(request: &Request<B>) -> bool {
+    if is_asterisk_form(request) {
+        return true;
+    }
+    let path = request.uri().path();
+    let path = path.strip_suffix('/').unwrap_or(path);
+    HEALTH_CHECKS.iter().any(|own| own.eq_ignore_ascii_case(path))
+}
+
+/// The target as our routes know it: without scheme and authority, in lower case but for the streams' names, without a
+/// slash at its end. The service whose clients we serve is as lenient.
+fn normalize_target(uri: &Uri) -> Option<Uri> {
+    let path = uri.path();
+    // As a rule it is so already, and neither copied nor parsed again.
+    if uri.scheme().is_none() && path.starts_with(STREAMS) && (path == STREAMS || !path.ends_with('/')) {
+        return Some(uri.clone());
+    }
+    let begins = |with: &&&str| {
+        path.get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    let literal = [STREAMS, COMMANDS].iter().find(begins);
+    let literal = literal.map_or(path.len(), |start| start.len());
+    let mut target = path[..literal].to_ascii_lowercase() + &path[literal..];
+    if target.len() > 1 && target != STREAMS && target.ends_with('/') {
+        target.pop();
+    }
+    if let Some(query) = uri.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    Uri::builder().path_and_query(target).build().ok()
+}
+
+/// Before the names of streams.
+pub(in crate::http) const STREAMS: &str = "/v2/stream/";
+
+/// What health checks ask for.
+const HEALTH_CHECKS: [&str; 2] = ["/livez", "/readyz"];
+
+/// Before the name of a stream, in commands.
+const COMMANDS: &str = "/admin/clusters/";
+
+/// What every answer to a stranger says: anybody's page may read it.
+const CROSS_ORIGIN: [(HeaderName, &str); 2] = [
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    (header::ACCESS_CONTROL_ALLOW_HEADERS, cors::ALLOWED),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_as_leniently_as_eventstreams_does() {
+        for (target, plainly) in [
+            ("/v2/stream/recentchange", "/v2/stream/recentchange"),
+            ("/V2/Stream/RecentChange/", "/v2/stream/RecentChange"),
+            ("/v2/stream/a%2Cb?since=T", "/v2/stream/a%2Cb?since=T"),
+            ("http://stream.example/v2/stream/a?x", "/v2/stream/a?x"),
+            ("http://stream.example", "/"),
+            ("/v2/stream/", "/v2/stream/"),
+            ("/Admin/Clusters/Edits/active", "/admin/clusters/Edits/active"),
+            ("/LIVEZ/", "/livez"),
+            ("/", "/"),
+            ("*", "*"),
+        ] {
+            let target: Uri = target.parse().unwrap();
+            assert_eq!(
+                normalize_target(&target).unwrap().to_string(),
+                plainly,
+                "{target}"
+            );
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a person, or a program that looks for streams, finds at the root.
+
+use axum::{
+    extract::RawQuery,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    catalog::Catalog,
+    http::json::{self, JSON},
+};
+
+/// The two documents of the root, which are the same as long as the process runs: to make one costs more than a stream.
+#[derive(Debug)]
+pub(super) struct RootDocuments {
+    listing: Bytes,
+    spec: Bytes,
+}
+
+impl RootDocuments {
+    pub(in crate::http) fn of(catalog: &Catalog) -> Self {
+        Self {
+            listing: listing(catalog).to_string().into(),
+            spec: spec(catalog).to_string().into(),
+        }
+    }
+
+    /// The streams and how to read them; with `?spec` the same for programs.
+    pub(in crate::http) fn answer(&self, RawQuery(query): RawQuery) -> Response {
+        let wants_spec = query.is_some_and(|query| query == "spec" || query.starts_with("spec="));
+        let document = if wants_spec { &self.spec } else { &self.listing };
+        ([(header::CONTENT_TYPE, JSON)], document.clone()).into_response()
+    }
+}
+
+/// Which service this is, in the shape that EventStreams' liveness probe asks for.
+pub(in crate::http) async fn info() -> Response {
+    json::response(
+        StatusCode::OK,
+        &json!({"name": NAME, "version": VERSION, "description": DESCRIPTION, "home": "/"}),
+    )
+}
+
+/// Streams have no end; a crawler that follows one would hang in it.
+pub(super) async fn robots() -> Response {
+    (
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+        "User-agent: *\nDisallow: /\n",
+    )
+        .into_response()
+}
+
+fn listing(catalog: &Catalog) -> Value {
+    let streams: Vec<_> = catalog
+        .streams()
+        .map(|stream| {
+            json!({
+                "name": &*stream.name,
+                "description": stream.description,
+                "aliases": stream.aliases.iter().map(|alias| &**alias).collect::<Vec<_>>(),
+                "uri": format!("/v2/stream/{}", stream.name),
+            })
+        })
+        .collect();
+    json!({
+        "name": NAME,
+        "description": DESCRIPTION,
+        "usage": "GET /v2/stream/{streams}: one or more names with commas between, as Server-Sent Events; with \
+            'Accept: application/json' one JSON document a line. Resume with the header Last-Event-ID, or begin at a \
+            time with ?since=. /?spec is the OpenAPI document.",
+        "streams": streams,
+    })
+}
+
+/// OpenAPI. Programs look up `.paths['/v2/stream/{streams}'].get.parameters[0].schema.items.enum`.
+fn spec(catalog: &Catalog) -> Value {
+    let names: Vec<_> = catalog.streams().map(|stream| &*stream.name).collect();
+    let mut paths = Map::new();
+    let streams = json!({
+        "name": "streams",
+        "in": "path",
+        "required": true,
+        "description": "The streams to read, with commas between.",
+        "schema": {"type": "array", "items": {"type": "string", "enum": names}},
+        "style": "simple",
+    });
+    paths.insert(
+        "/v2/stream/{streams}".into(),
+        operation("One or more streams.", vec![streams]),
+    );
+    for stream in catalog.streams() {
+        let path = format!("/v2/stream/{}", stream.name);
+        let fields = stream.filter_fields.iter();
+        let fields =
+            fields.map(|field| optional(field, "query", "Only events in which this field is one of these."));
+        paths.insert(path, operation(&stream.description, fields.collect()));
+    }
+    json!({
+        "openapi": "3.0.3",
+        "info": {"title": NAME, "version": VERSION, "description": DESCRIPTION},
+        "paths": paths,
+    })
+}
+
+fn operation(summary: &str, mut parameters: Vec<Value>) -> Value {
+    let all = PARAMETERS.iter();
+    parameters.extend(all.map(|(name, place, description)| optional(name, place, description)));
+    let events = json!({"text/event-stream": {}, "application/json": {}});
+    let mut responses = json!({"200": {"description": "An endless stream of events.", "content": events}});
+    for (status, description) in REFUSALS {
+        responses[status] = json!({"description": description, "content": {"application/json": {}}});
+    }
+    json!({"get": {"summary": summary, "parameters": parameters, "responses": responses}})
+}
+
+fn optional(name: &str, place: &str, description: &str) -> Value {
+    let schema = json!({"type": "string"});
+    json!({"name": name, "in": place, "required": false, "description": description, "schema": schema})
+}
+
+/// What every stream takes: name, place, description.
+const PARAMETERS: &[(&str, &str, &str)] = &[
+    ("Last-Event-ID", "header", "Go on behind the event with this id."),
+    (
+        "lastEventId",
+        "query",
+        "The same, for clients that cannot set a header.",
+    ),
+    (
+        "last_event_id",
+        "query",
+        "The same; so are `lastEventID`, `Last-Event-ID`, `last-event-id` and `evs_last_event_id`.",
+    ),
+    (
+        "since",
+        "query",
+        "Without an id, begin at this time: ISO 8601, or milliseconds since the epoch.",
+    ),
+    (
+        "filter",
+        "query",
+        "Only events of which this is true, such as `wiki = enwiki and not bot = true`.",
+    ),
+    ("id", "query", "`compact` for short ids."),
+    ("encoding", "query", "`gzip` for a stream that is packed."),
+    (
+        "checkpoint",
+        "query",
+        "After this time without a first event, such as `10s`, `event: checkpoint` with an id, to come back with.",
+    ),
+    ("canary", "query", "`true` for the records of probes as well."),
+    (
+        "on_gap",
+        "query",
+        "`fail` to be refused, or to end, rather than to go on behind a gap.",
+    ),
+];
+
+/// What a stream is refused with: status, description.
+const REFUSALS: &[(&str, &str)] = &[
+    (
+        "400",
+        "A name, id, time or filter that is not understood, and why.",
+    ),
+    ("403", "Streams are not for this address."),
+    ("404", "The id has a topic that the streams do not have."),
+    ("410", "With `on_gap=fail`: what the id speaks of is gone."),
+    ("414", "The request's target is too large."),
+    (
+        "429",
+        "This client has too many streams, filters or requests; `Retry-After` says when to come back.",
+    ),
+    ("431", "The request's headers are too large."),
+    (
+        "503",
+        "Full, or with `on_gap=fail` not to be told yet; `Retry-After` says when to come back.",
+    ),
+];
+
+const NAME: &str = env!("CARGO_PKG_NAME");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const DESCRIPTION: &str = "Apache Kafka topics as resumable Server-Sent Events";

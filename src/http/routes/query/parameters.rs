@@ -1,0 +1,195 @@
+//! What a query says of a stream, each parameter by itself.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use http::Uri;
+
+use crate::{
+    catalog::{NameMeaning, Parameter, QueryNames, Selection, decoded},
+    filter::{Filter, FilterBuilder},
+    http::{
+        error::Error,
+        routes::{checkpoint, since},
+    },
+    position::{IdForm, Timestamp},
+    subscription::ContentCoding,
+};
+
+/// The query. Of thousands of pairs those are kept that mean something.
+pub(super) struct StreamParameters<'a> {
+    own: [ParameterValue<'a>; PARAMETERS],
+    /// The first id that is not blank.
+    last_event_id: Option<Cow<'a, str>>,
+    /// The fields that can be named beside the parameters, and whether by all of the streams.
+    fields: Vec<(&'a (Arc<str>, bool), ParameterValue<'a>)>,
+}
+
+/// What a name is given, not decoded yet.
+#[derive(Clone, Copy, Default)]
+struct ParameterValue<'a> {
+    value: Option<&'a str>,
+    is_repeated: bool,
+}
+
+impl<'a> StreamParameters<'a> {
+    /// # Errors
+    /// When a name differs from a known one in case, dashes and underscores only: ignored, it would begin another stream than was
+    /// meant. Any other unknown name is ignored.
+    pub(super) fn read(uri: &'a Uri, selection: &'a Selection) -> Result<Self, Error> {
+        let fields = &selection.filter_fields;
+        let mut parameters = Self {
+            own: Default::default(),
+            last_event_id: None,
+            fields: fields
+                .iter()
+                .map(|field| (field, ParameterValue::default()))
+                .collect(),
+        };
+        let Some(query) = uri.query().filter(|query| !query.is_empty()) else {
+            return Ok(parameters);
+        };
+        let names = QueryNames::of(fields.iter().map(|(field, _)| &**field));
+        // Most pairs are of a few bytes, of which there may be thousands: to go through the bytes costs less than to search for each
+        // separator.
+        let byte = |at: usize| query.as_bytes().get(at).copied();
+        let mut start = 0;
+        while start < query.len() {
+            if byte(start) == Some(b'&') {
+                start += 1;
+                continue;
+            }
+            let (end, meaning) = names.read(query, start);
+            let value = match byte(end) {
+                Some(b'=') => end + 1..end_of_pair(query, end + 1),
+                _ => end..end,
+            };
+            let name = start..end;
+            start = value.end + 1;
+            match meaning {
+                NameMeaning::Nothing => {}
+                // A pair without a name.
+                _ if name.is_empty() => {}
+                NameMeaning::Field(index) => parameters.fields[index].1.add(&query[value]),
+                NameMeaning::Parameter(Parameter::LastEventId) => parameters.add_id(&query[value]),
+                NameMeaning::Parameter(parameter) => parameters.own[parameter as usize].add(&query[value]),
+                NameMeaning::Misspelt(meant) => return Err(misspelt(&query[name], meant)),
+            }
+        }
+        Ok(parameters)
+    }
+
+    fn add_id(&mut self, value: &'a str) {
+        if self.last_event_id.is_none() && !value.is_empty() {
+            self.last_event_id = Some(decoded(value)).filter(|id| !id.as_bytes().trim_ascii().is_empty());
+        }
+    }
+
+    pub(super) fn since(&self) -> Result<Option<Timestamp>, Error> {
+        match self.single(Parameter::Since, "since")?.as_deref() {
+            None | Some("") => Ok(None),
+            Some(text) => match since::parse(text) {
+                Some(time) => Ok(Some(time)),
+                None => Err(Error::BadSince(text.to_owned())),
+            },
+        }
+    }
+
+    pub(super) fn last_event_id(&self) -> Option<&[u8]> {
+        self.last_event_id.as_ref().map(|id| id.as_bytes().trim_ascii())
+    }
+
+    /// All that is asked of events: `filter`, and the fields that the streams let be named.
+    pub(super) fn filter(&self) -> Result<Option<Filter>, Error> {
+        let mut parts = FilterBuilder::default();
+        match self.single(Parameter::Filter, "filter")?.as_deref() {
+            None | Some("") => {}
+            Some(text) => parts.parse(text)?,
+        }
+        for ((field, by_all), given) in &self.fields {
+            let Some(values) = given.at_most_one(field)? else {
+                continue;
+            };
+            if !by_all {
+                let why = format!("'{field}' is not a field that each of these streams can be filtered by");
+                return Err(Error::BadParameter(why));
+            }
+            parts.one_of(field, values.split(','))?;
+        }
+        Ok(parts.compile()?)
+    }
+
+    pub(super) fn form(&self) -> Result<IdForm, Error> {
+        match self.single(Parameter::Id, "id")?.as_deref() {
+            None | Some("json") => Ok(IdForm::Json),
+            Some("compact") => Ok(IdForm::Compact),
+            Some(_) => Err(Error::BadParameter("'id' is 'json' or 'compact'".to_owned())),
+        }
+    }
+
+    /// Not by `Accept-Encoding`, which browsers and libraries send unasked, also those that cannot read a stream so.
+    pub(super) fn coding(&self) -> Result<ContentCoding, Error> {
+        match self.single(Parameter::Encoding, "encoding")?.as_deref() {
+            None | Some("identity") => Ok(ContentCoding::Identity),
+            Some("gzip") => Ok(ContentCoding::Gzip),
+            Some(_) => Err(Error::BadParameter("'encoding' is 'gzip', or absent".to_owned())),
+        }
+    }
+
+    pub(super) fn fails_on_gap(&self) -> Result<bool, Error> {
+        match self.single(Parameter::OnGap, "on_gap")?.as_deref() {
+            None => Ok(false),
+            Some("fail") => Ok(true),
+            Some(_) => Err(Error::BadParameter("'on_gap' is 'fail', or absent".to_owned())),
+        }
+    }
+
+    pub(super) fn shows_canaries(&self) -> Result<bool, Error> {
+        match self.single(Parameter::Canary, "canary")?.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
+        }
+    }
+
+    pub(super) fn checkpoint(&self) -> Result<Option<Duration>, Error> {
+        let Some(text) = self.single(Parameter::Checkpoint, "checkpoint")? else {
+            return Ok(None);
+        };
+        let wait = checkpoint::parse(&text);
+        wait.map(Some)
+            .ok_or_else(|| Error::BadParameter(checkpoint::EXPECTED.to_owned()))
+    }
+
+    fn single(&self, parameter: Parameter, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
+        self.own[parameter as usize].at_most_one(name)
+    }
+}
+
+impl<'a> ParameterValue<'a> {
+    fn add(&mut self, value: &'a str) {
+        self.is_repeated = self.value.is_some();
+        self.value.get_or_insert(value);
+    }
+
+    /// Returns the value, of which there must be one at most.
+    fn at_most_one(&self, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
+        if self.is_repeated {
+            return Err(Error::BadParameter(format!("'{name}' is given more than once")));
+        }
+        Ok(self.value.map(decoded))
+    }
+}
+
+/// Returns where the pair ends whose value begins there.
+fn end_of_pair(query: &str, value: usize) -> usize {
+    let length = query.as_bytes()[value..].iter().position(|byte| *byte == b'&');
+    length.map_or(query.len(), |length| value + length)
+}
+
+fn misspelt(name: &str, meant: &str) -> Error {
+    let name = decoded(name);
+    Error::BadParameter(format!("there is no '{name}'; did you mean '{meant}'?"))
+}
+
+/// How many there are that can be given once.
+const PARAMETERS: usize = Parameter::LastEventId as usize;

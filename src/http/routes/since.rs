@@ -1,0 +1,63 @@
+//! The times that `?since=` accepts.
+//!
+//! Those of EventStreams, which reads them by `Date` of JavaScript on a host in UTC, without what only looks like a time there.
+
+mod iso;
+mod words;
+
+use crate::position::Timestamp;
+
+/// Returns the time that `text` means, in milliseconds since the Unix epoch; never negative. `None` when it means none.
+///
+/// Digits alone are milliseconds since the epoch. Else it is ISO 8601 (a year, a month or a day, or a day and a time, with `T`,
+/// `t` or a space between), or a day with the name of its month (RFC 2822, and what `Date` of JavaScript writes); UTC unless it
+/// says otherwise.
+pub(in crate::http) fn parse(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    milliseconds(text)
+        .or_else(|| iso::parse(text))
+        .or_else(|| words::parse(text))
+        // Before the epoch is from the start. Negative numbers mean something else to Kafka.
+        .map(|time| time.max(0))
+}
+
+fn milliseconds(text: &str) -> Option<Timestamp> {
+    // The first that is too much ends it, however many there are.
+    let time = text.parse().ok()?;
+    (!text.starts_with('+')).then_some(time)
+}
+
+/// A time on the clock, in milliseconds since midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TimeOfDay(i64);
+
+impl TimeOfDay {
+    const MIDNIGHT: Self = Self(0);
+
+    /// Returns the time with these parts. `24:00` is the end of the day; a leap second is none, as nothing that Kafka counts
+    /// by has any.
+    fn new(hour: i64, minute: i64, second: i64, millis: i64) -> Option<Self> {
+        let is_end = hour == 24 && (minute, second, millis) == (0, 0, 0);
+        let is_valid = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..60).contains(&second);
+        (is_end || is_valid).then_some(Self(((hour * 60 + minute) * 60 + second) * 1000 + millis))
+    }
+}
+
+/// Returns the instant of a time on a day, where clocks are so many minutes ahead of UTC.
+fn instant(day: jiff::civil::Date, clock: TimeOfDay, ahead: i64) -> Option<Timestamp> {
+    let midnight = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    midnight
+        .as_millisecond()
+        .checked_add(clock.0)?
+        .checked_sub(ahead * 60_000)
+}
+
+/// Returns the minutes of an offset from UTC. Those of the world are within 14 hours; ISO 8601 and `Date` allow for 24.
+fn offset(hours: i64, minutes: i64, is_behind: bool) -> Option<i64> {
+    let is_valid = (0..24).contains(&hours) && (0..60).contains(&minutes);
+    let ahead = hours * 60 + minutes;
+    is_valid.then_some(if is_behind { -ahead } else { ahead })
+}
+
+#[cfg(test)]
+mod tests;

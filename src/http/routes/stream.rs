@@ -1,0 +1,256 @@
+//! `GET /v2/stream/{streams}`: the story of a request, up to its body.
+
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    future::poll_fn,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Version, header, request::Parts};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use super::{checkpoint, middleware::STREAMS, negotiation::format_of, query::StreamQuery};
+use crate::{
+    catalog::{Selection, StreamName, unescaped},
+    client::{CandidateAddrs, ClientAddr, ClientKey},
+    http::{
+        Gateway,
+        delivery::{
+            Delivery, DeliveryConfig,
+            accounting::{StreamAccounting, StreamInfo},
+            evict::EvictHandle,
+            handle::ConnHandle,
+        },
+        error::Error,
+        json::JSON,
+        server::http1::MAX_PIPELINED_BYTES,
+        settings::HttpSettings,
+    },
+    limits::{Evictable, StreamRequest},
+    metrics::{COMPOSITE, StartPoint},
+    subscription::{ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
+};
+
+/// Answers with an endless body, or says before the first byte why not. Nothing here waits for Kafka, but for the verdict
+/// of `?on_gap=fail`.
+pub(in crate::http) async fn answer(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(address): Extension<ClientAddr>,
+    candidates: Option<Extension<CandidateAddrs>>,
+    Extension(client): Extension<ClientKey>,
+    Extension(handle): Extension<ConnHandle>,
+    head: Parts,
+    request_body: Body,
+) -> Result<Response, Error> {
+    let Parts {
+        method,
+        uri,
+        headers,
+        version,
+        ..
+    } = head;
+    let selection = select(&gateway, uri.path())?;
+    let format = format_of(&headers);
+    let now = jiff::Timestamp::now().as_millisecond();
+    let read = || {
+        let query = StreamQuery::read(&headers, &uri, &selection, now)?;
+        let first_id = checkpoint::wait(query.checkpoint, &headers, format)?;
+        Ok::<_, Error>((query, first_id))
+    };
+    if method == Method::HEAD {
+        return read().map(|(query, _)| respond(format, query.coding, endless()));
+    }
+    // Before anything that a stranger can make long. Until the account has it, every way out of here gives it back.
+    let evict_handle = EvictHandle::new(&handle, gateway.settings.heartbeat);
+    let permit = gateway.admission.admit(
+        &stream_request(address, candidates, &selection),
+        &evictable(&evict_handle),
+    )?;
+    let (query, first_id) = read()?;
+    discard(request_body).await?;
+    let (start, fails_on_gap, coding) = (query.start(), query.fails_on_gap, query.coding);
+    let (streams, label) = (names(&selection), label(&selection));
+    let subscription_request = subscription_request(selection, query, format, client, now);
+    let mut subscriber = gateway.lanes.subscribe(subscription_request)?;
+    if fails_on_gap {
+        resume_verdict(&mut subscriber).await?;
+    }
+    let info = StreamInfo {
+        client,
+        streams,
+        start,
+        log_limiter: Arc::clone(&gateway.admission.client_log),
+    };
+    let accounting = StreamAccounting::open(info, gateway.metrics.stream(&label), permit, evict_handle);
+    let delivery_config = delivery_config(&gateway.settings, format, fails_on_gap);
+    let first_id = first_id.filter(|_| start == StartPoint::Live);
+    let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
+        .with_coding(coding)
+        .with_checkpoint_after(first_id);
+    let mut response = respond(format, coding, handle.into_body(delivery));
+    if version == Version::HTTP_10 {
+        // Its end is that of the connection, whatever the client would rather: hyper would keep an answer of another version.
+        *response.version_mut() = Version::HTTP_10;
+    }
+    Ok(response)
+}
+
+/// Reads what was sent with the request, for a moment, so that whoever sends too much is told, and does not come back with as
+/// much when its stream ends for that. What comes later is thrown away as it comes.
+async fn discard(mut request_body: Body) -> Result<(), Error> {
+    let mut length = 0;
+    let all = async {
+        while let Some(Ok(frame)) = request_body.frame().await {
+            length += frame.data_ref().map_or(0, Bytes::len);
+            if length > MAX_PIPELINED_BYTES {
+                return Err(Error::BodyTooLarge(MAX_PIPELINED_BYTES));
+            }
+        }
+        Ok(())
+    };
+    timeout(BODY_TIMEOUT, all).await.unwrap_or(Ok(()))
+}
+
+/// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced
+/// as `content-length: 0`.
+fn endless() -> Body {
+    Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>())
+}
+
+fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {
+    let names = decode(path.strip_prefix(STREAMS).unwrap_or_default())?;
+    Ok(gateway.catalog.select(&names)?)
+}
+
+/// Percent-decodes strictly: `%ZZ` is a mistake, not a name.
+fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
+    if !text.contains('%') {
+        return Ok(Cow::Borrowed(text));
+    }
+    let is_hex = |byte: &u8| byte.is_ascii_hexdigit();
+    let mut escapes = text.as_bytes().split(|byte| *byte == b'%').skip(1);
+    if !escapes.all(|behind| behind.len() >= 2 && behind[..2].iter().all(is_hex)) {
+        return Err(Error::BadPath);
+    }
+    let names = String::from_utf8(unescaped(text, b'+'));
+    names.map(Cow::Owned).map_err(|_| Error::BadPath)
+}
+
+fn stream_request(
+    client: ClientAddr,
+    candidates: Option<Extension<CandidateAddrs>>,
+    selection: &Selection,
+) -> StreamRequest {
+    let names = selection.streams.iter().map(StreamName::to_shared);
+    StreamRequest {
+        client,
+        candidates: candidates
+            .map(|Extension(candidates)| candidates)
+            .unwrap_or_default(),
+        names: names.collect(),
+    }
+}
+
+fn evictable(evict_handle: &Arc<EvictHandle>) -> Weak<dyn Evictable> {
+    Arc::downgrade(evict_handle) as _
+}
+
+fn names(selection: &Selection) -> Arc<str> {
+    match selection.streams.as_slice() {
+        [stream] => stream.to_shared(),
+        streams => {
+            let names: Vec<_> = streams.iter().map(ToString::to_string).collect();
+            names.join(",").into()
+        }
+    }
+}
+
+fn label(selection: &Selection) -> String {
+    match selection.streams.as_slice() {
+        [stream] => stream.to_string(),
+        _ => COMPOSITE.to_owned(),
+    }
+}
+
+fn subscription_request(
+    selection: Selection,
+    query: StreamQuery,
+    format: EventFormat,
+    client: ClientKey,
+    now: i64,
+) -> SubscribeRequest {
+    SubscribeRequest {
+        topics: selection.topics,
+        position: query.position,
+        since: query.since,
+        form: query.form,
+        format,
+        coding: query.coding,
+        shows_canaries: query.shows_canaries,
+        filter: query.filter,
+        client,
+        now,
+    }
+}
+
+fn delivery_config(settings: &HttpSettings, format: EventFormat, ends_at_gap: bool) -> DeliveryConfig {
+    DeliveryConfig {
+        format,
+        heartbeat: settings.heartbeat,
+        hold_limit: settings.hold_limit,
+        ends_at_gap,
+    }
+}
+
+/// Waits until it is known whether the position can be resumed without a gap.
+async fn resume_verdict(subscriber: &mut LaneSubscriber) -> Result<(), Error> {
+    match timeout(
+        VERDICT_TIMEOUT,
+        poll_fn(|context| subscriber.poll_gap_check(context)),
+    )
+    .await
+    {
+        Ok(resume_verdict) => resume_verdict.map_err(Error::Gap),
+        Err(_) => Err(Error::Undetermined {
+            retry_after: VERDICT_TIMEOUT,
+        }),
+    }
+}
+
+fn respond(format: EventFormat, coding: ContentCoding, body: Body) -> Response {
+    let content_type = match format {
+        EventFormat::Sse => "text/event-stream; charset=utf-8",
+        EventFormat::Ndjson => JSON,
+    };
+    let headers = [
+        // The first, and in lower case: a client guesses another charset without it, and one only looks at its start.
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-cache, no-transform"),
+        // nginx would hold events back until its buffer is full.
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+        (header::VARY, "Accept"),
+    ];
+    let mut response = (headers, body).into_response();
+    if coding == ContentCoding::Gzip {
+        let gzip = HeaderValue::from_static("gzip");
+        response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+    }
+    response
+}
+
+/// How long a client has to send what it sends with its request: it comes right behind the head, or never.
+const BODY_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a client that wants no gap waits for its head. Behind it lie questions to brokers, each of which is answered
+/// or given up within a few seconds; longer than this a proxy in between may give up first.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(5);

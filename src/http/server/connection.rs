@@ -1,0 +1,289 @@
+//! One connection, from accept to close.
+
+use std::{
+    future::{Future, poll_fn},
+    io,
+    net::{Shutdown, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::response::Response;
+use futures_util::future::BoxFuture;
+use http::Request;
+use hyper::body::Incoming;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    conn::ConnState,
+    connection_guard::ConnectionGuard,
+    http1, http2,
+    sniff::{self, Protocol, ProxyHeaderError},
+};
+use crate::{
+    client::{ClientAddr, PeerAddr, ProxyHeader, TrustedProxies},
+    http::{
+        delivery::{handle::ConnHandle, handoff::DetachedDelivery},
+        fanout::{pool::WriterPool, socket::SocketSink},
+        settings::Sink,
+    },
+    limits::{Admission, IdleConnections},
+    metrics::{ConnectionRefusal, EndReason, HttpMetrics},
+};
+
+/// Answers the requests of a connection.
+pub(in crate::http) trait RequestHandler: Clone + Send + Sync + 'static {
+    fn handle_request(&self, request: Request<Incoming>) -> BoxFuture<'static, Response>;
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct Timeouts {
+    /// After this long without one byte taken a connection is reset.
+    pub(in crate::http) stall_timeout: Duration,
+    /// A stream's silence is at most this long, so that a live peer acknowledges something this often.
+    pub(in crate::http) heartbeat: Duration,
+    /// How long a request's head may take, the first with all that comes before it.
+    pub(in crate::http) head_timeout: Duration,
+}
+
+/// How the connections of one listener are treated.
+#[derive(Debug)]
+pub(in crate::http) struct ListenerConfig {
+    pub(in crate::http) timeouts: Timeouts,
+    /// What connections without a stream count under; nothing on a listener that strangers do not reach.
+    pub(in crate::http) admission: Option<Arc<Admission>>,
+    /// Where they wait.
+    pub(in crate::http) idle_connections: fn(&Admission) -> &IdleConnections,
+    /// Whose word is taken.
+    pub(in crate::http) proxies: TrustedProxies,
+    /// Whether every connection begins with a PROXY header.
+    pub(in crate::http) proxy_protocol: bool,
+    /// Which way streams of HTTP/1.1 leave.
+    pub(in crate::http) sink: Sink,
+    pub(in crate::http) metrics: HttpMetrics,
+}
+
+impl ListenerConfig {
+    /// Where connections without a stream wait, if they are counted.
+    pub(in crate::http) fn idle_connections(&self) -> Option<&IdleConnections> {
+        self.admission.as_deref().map(self.idle_connections)
+    }
+}
+
+/// How a connection is told that the process is going.
+#[derive(Debug, Default)]
+pub(in crate::http) struct ShutdownSignals {
+    /// Answer what is being asked, then close.
+    pub(super) graceful: CancellationToken,
+    /// Wait for nobody's first request any more.
+    pub(in crate::http) close_idle: CancellationToken,
+    /// Close, whatever is going on.
+    pub(in crate::http) abort: CancellationToken,
+}
+
+/// A listener, as each of its connections sees it.
+#[derive(Debug)]
+pub(in crate::http) struct ServerContext {
+    pub(in crate::http) config: ListenerConfig,
+    pub(in crate::http) shutdown: ShutdownSignals,
+    /// Who takes over the connections that hyper gives back; nobody where it keeps them all.
+    pub(super) writers: Option<WriterPool>,
+}
+
+impl ServerContext {
+    /// One with a writer pool if its configuration wants it. Inside a runtime.
+    pub(in crate::http) fn open(config: ListenerConfig) -> Self {
+        let shutdown = ShutdownSignals::default();
+        let writers =
+            (config.sink == Sink::Socket).then(|| WriterPool::start(&config.metrics, &shutdown.abort));
+        Self {
+            config,
+            shutdown,
+            writers,
+        }
+    }
+}
+
+/// Serves one connection, to its end or until somebody else does.
+///
+/// Not an `async fn`, whose arguments lie in its future twice: where they came, and where they are used. What stands before the
+/// `async` runs where connections are accepted, and must not fail.
+pub(in crate::http) fn serve(
+    socket: TcpStream,
+    peer: SocketAddr,
+    handler: impl RequestHandler,
+    server: Arc<ServerContext>,
+    connection_guard: ConnectionGuard,
+) -> impl Future<Output = ()> + Send {
+    let idle_connections = server.config.idle_connections();
+    let conn = Arc::new(ConnState::new(
+        socket,
+        idle_connections.map(IdleConnections::guard),
+    ));
+    async move {
+        if let Err(error) = tune(conn.socket(), server.config.timeouts) {
+            // It works without; and a peer that is gone already shows itself when it is read.
+            tracing::debug!(%peer, %error, "cannot tune a socket");
+        }
+        let detached = tokio::select! {
+            detached = serve_protocol(&conn, PeerAddr(peer), &handler, &server) => detached,
+            () = conn.evicted() => return conn.set_reset_on_close(),
+            () = server.shutdown.abort.cancelled() => return,
+        };
+        if let (Some(detached), Some(writers)) = (detached, &server.writers) {
+            conn.release_idle_guard();
+            writers.assign(SocketSink::new(
+                conn,
+                detached,
+                server.config.timeouts.stall_timeout,
+                connection_guard,
+            ));
+        }
+    }
+}
+
+/// Finds out who speaks what, and lets it, to the end of the connection or of hyper's part in it.
+async fn serve_protocol(
+    conn: &Arc<ConnState>,
+    peer: PeerAddr,
+    handler: &impl RequestHandler,
+    server: &ServerContext,
+) -> Option<DetachedDelivery> {
+    let ServerContext { config, shutdown, .. } = server;
+    let deadline = Instant::now() + config.timeouts.head_timeout;
+    // On the heap, and gone with the first bytes: what follows may stay for days.
+    let identifying = Box::pin(timeout_at(deadline, identify(conn, peer, config)));
+    let identified = tokio::select! {
+        identified = identifying => identified,
+        () = shutdown.close_idle.cancelled() => return None,
+    };
+    let (peer, protocol) = identified.ok()??;
+    let detached = match protocol {
+        Protocol::Http1(first) => http1::serve(conn, peer, first, handler, server, deadline).await,
+        Protocol::Http2(first) => {
+            let graceful = &shutdown.graceful;
+            let conversation = http2::serve(conn, peer, first, handler.clone(), config, deadline, graceful);
+            // On the heap, because those of HTTP/1.1 would have to make room for it.
+            Box::pin(conversation).await;
+            None
+        }
+    };
+    if detached.is_none() {
+        lingering_close(conn).await;
+    }
+    detached
+}
+
+/// Reads as far as is needed to know who speaks what; nobody who may not, or is gone.
+async fn identify(conn: &ConnState, peer: PeerAddr, config: &ListenerConfig) -> Option<(PeerAddr, Protocol)> {
+    let trusted = config.proxies.trusts(peer.into());
+    let peer = match (config.proxy_protocol, trusted) {
+        (false, _) => peer,
+        // Whoever may write this header chooses the address that limits count.
+        (true, false) => {
+            config.metrics.turned_away(ConnectionRefusal::Untrusted);
+            return None;
+        }
+        (true, true) => {
+            conn.enter_idle_as_proxy();
+            proxied_peer(conn, peer, config).await?
+        }
+    };
+    let client = ClientAddr::from(peer);
+    match &config.admission {
+        Some(_) if config.proxies.trusts(client) => conn.enter_idle_as_proxy(),
+        Some(admission) => conn.enter_idle_as(admission.policy().key(client)),
+        None => {}
+    }
+    Some((peer, sniff::detect_protocol(conn).await.ok()?))
+}
+
+async fn proxied_peer(conn: &ConnState, proxy: PeerAddr, config: &ListenerConfig) -> Option<PeerAddr> {
+    match sniff::read_proxy_header(conn).await {
+        Ok(ProxyHeader::Proxied(peer)) => Some(peer),
+        Ok(ProxyHeader::Local) => Some(proxy),
+        Err(ProxyHeaderError::Bad(_)) => {
+            config.metrics.turned_away(ConnectionRefusal::BadProxyHeader);
+            None
+        }
+        Err(ProxyHeaderError::Gone(_)) => None,
+    }
+}
+
+/// Tells a request what is known of its connection.
+pub(in crate::http) fn insert_extensions<B>(
+    request: &mut Request<B>,
+    peer: PeerAddr,
+    conn: &Arc<ConnState>,
+    handle: ConnHandle,
+) {
+    let known = request.extensions_mut();
+    known.insert(peer);
+    known.insert(Arc::clone(conn));
+    known.insert(handle);
+}
+
+/// Closes without destroying what the client has not read yet, unless it has had its time for that.
+///
+/// Closing a socket that holds unread input sends a reset, and a reset throws away the answer on its way: whoever sent
+/// too large a head would see a broken connection instead of the 431.
+pub(in crate::http) async fn lingering_close(conn: &ConnState) {
+    if conn.end_reason() == EndReason::Stalled {
+        return;
+    }
+    // Fails when the peer is gone, which the read below finds out too.
+    let _ = SockRef::from(conn.socket()).shutdown(Shutdown::Write);
+    let mut discard = LINGER_MAX_BYTES;
+    let gone = poll_fn(|context| conn.poll_closed(context, &mut discard));
+    let _ = timeout(LINGER, gone).await;
+}
+
+fn tune(socket: &TcpStream, timeouts: Timeouts) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    // An event is written whole and must leave at once.
+    socket.set_tcp_nodelay(true)?;
+    // Counted in whole seconds, of which none is an error.
+    let keepalive = TcpKeepalive::new()
+        .with_time(timeouts.stall_timeout.max(SECOND))
+        .with_interval(timeouts.heartbeat.max(SECOND));
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    tune_linux(&socket, timeouts)
+}
+
+#[cfg(target_os = "linux")]
+fn tune_linux(socket: &SockRef<'_>, timeouts: Timeouts) -> io::Result<()> {
+    // It counts the time of a closed window too, hence no less than our own deadline, which is the one that says why.
+    socket.set_tcp_user_timeout(Some(timeouts.stall_timeout + timeouts.heartbeat))?;
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tune_linux(_socket: &SockRef<'_>, _limits: Timeouts) -> io::Result<()> {
+    Ok(())
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How many bytes the kernel takes beyond what it has sent: one batch, so that a socket that is writable takes the whole
+/// of it in one write. Without a limit it keeps megabytes for a peer that does not read. Less costs wake-ups.
+#[cfg(target_os = "linux")]
+const NOTSENT_LOWAT: u32 = 64 * 1024;
+
+/// How many bytes the kernel keeps until they are acknowledged; it doubles this for its own bookkeeping, and left to itself
+/// goes to 4 MiB for a peer with a large window that acknowledges nothing. A replay gets 2 MB/s of it over a line of 100 ms.
+const SEND_BUFFER: usize = 208 * 1024;
+
+/// How long, and for how many bytes, a closed connection is still read. Enough for the rest of a head that was too large
+/// to arrive over a slow line; little enough that a flood gains nothing by it.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_MAX_BYTES: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,437 @@
+//! Clients that do not behave, against an endless stream.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpSocket,
+    task::JoinHandle,
+};
+use tokio_util::task::TaskTracker;
+
+use super::*;
+use crate::{
+    drain,
+    http::{
+        delivery::{
+            BatchSource, Delivery, DeliveryConfig, accounting::tests::accounting, handle::ConnHandle,
+        },
+        server::{
+            conn::tests::{connected, connected_from},
+            panics::catch_panic,
+        },
+        settings::Sink::{self, Body, Socket},
+    },
+    metrics::{self, HttpMetrics, Registry, StartPoint},
+    subscription::{Batch, EventFormat},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const EVENT: usize = 32 * 1024;
+
+/// More than the kernel takes for a peer that does not read; the rest is less than hyper buffers.
+const LARGE_HEADER: usize = 500 * 1024;
+
+/// Always has one more event; counts them.
+struct EndlessSource(Arc<AtomicUsize>);
+
+impl BatchSource for EndlessSource {
+    fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        assert!(number < 1_000_000, "nobody stops this");
+        let mut event = format!("data: {number:010} {}", "x".repeat(EVENT));
+        event.push_str("\n\n");
+        Poll::Ready(Batch {
+            bytes: Bytes::from(event),
+            large: None,
+            events: 1,
+            gaps: Vec::new(),
+            packed: None,
+        })
+    }
+
+    fn is_held(&self) -> bool {
+        false
+    }
+}
+
+/// Breaks.
+struct PanickingSource;
+
+impl BatchSource for PanickingSource {
+    fn poll_batch(&mut self, _context: &mut Context<'_>) -> Poll<Batch> {
+        panic!("a bug of ours");
+    }
+
+    fn is_held(&self) -> bool {
+        false
+    }
+}
+
+/// One connection, served by one kind of feed at any path.
+struct ConnectionFixture {
+    registry: Registry,
+    metrics: HttpMetrics,
+    watch: drain::DrainWatch,
+    taken: Arc<AtomicUsize>,
+    broken: bool,
+    server: Arc<ServerContext>,
+}
+
+impl ConnectionFixture {
+    fn new(sink: Sink, stall_timeout: Duration) -> Arc<Self> {
+        Self::with(sink, stall_timeout, SECOND, false)
+    }
+
+    fn with(sink: Sink, stall_timeout: Duration, head_timeout: Duration, broken: bool) -> Arc<Self> {
+        let mut registry = metrics::registry();
+        let metrics = HttpMetrics::register(&mut registry);
+        Arc::new(Self {
+            registry,
+            metrics: metrics.clone(),
+            watch: drain::channel().1,
+            taken: Arc::default(),
+            broken,
+            server: Arc::new(ServerContext::open(ListenerConfig {
+                timeouts: Timeouts {
+                    stall_timeout,
+                    heartbeat: SECOND,
+                    head_timeout,
+                },
+                admission: None,
+                idle_connections: |admission| &admission.idle,
+                proxies: TrustedProxies::default(),
+                proxy_protocol: false,
+                sink,
+                metrics,
+            })),
+        })
+    }
+
+    /// The client's end, and a task that ends when the other is closed.
+    async fn connect(self: &Arc<Self>) -> (TcpStream, JoinHandle<()>) {
+        self.connect_with(TcpSocket::new_v4().unwrap()).await
+    }
+
+    /// The same, of a client whose kernel has hardly any room for what it does not read.
+    async fn connect_narrow(self: &Arc<Self>) -> (TcpStream, JoinHandle<()>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        self.connect_with(socket).await
+    }
+
+    async fn connect_with(self: &Arc<Self>, socket: TcpSocket) -> (TcpStream, JoinHandle<()>) {
+        let (client, socket) = connected_from(socket).await;
+        let peer = client.local_addr().unwrap();
+        let (fixture, connections) = (Arc::clone(self), TaskTracker::new());
+        let connection_guard = ConnectionGuard::new(&self.metrics, connections.token());
+        let served = async move {
+            let connection = serve(
+                socket,
+                peer,
+                Arc::clone(&fixture),
+                Arc::clone(&fixture.server),
+                connection_guard,
+            );
+            catch_panic(connection, fixture.metrics.panics().clone()).await;
+            connections.close();
+            connections.wait().await;
+        };
+        (client, tokio::spawn(served))
+    }
+
+    fn stream(&self, source: impl BatchSource + Unpin + Send + 'static, handle: ConnHandle) -> Response {
+        let delivery_config = DeliveryConfig {
+            format: EventFormat::Sse,
+            heartbeat: SECOND,
+            hold_limit: SECOND,
+            ends_at_gap: false,
+        };
+        let accounting = accounting(&self.metrics, StartPoint::Live);
+        let delivery = Delivery::new(source, delivery_config, self.watch.guard(), accounting);
+        handle.into_body(delivery).into_response()
+    }
+
+    fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    async fn until_open(&self) {
+        let open = "riverhead_streams_open{stream=\"recentchange\"} 1\n";
+        while !metrics::render(&self.registry).unwrap().contains(open) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn assert_ended(&self, reason: &str) {
+        let text = metrics::render(&self.registry).unwrap();
+        assert!(text.contains(&format!("reason=\"{reason}\"}} 1\n")), "{text}");
+        assert!(
+            text.contains("riverhead_streams_open{stream=\"recentchange\"} 0\n"),
+            "{text}"
+        );
+    }
+}
+
+impl RequestHandler for Arc<ConnectionFixture> {
+    fn handle_request(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
+        let handle = request.extensions().get::<ConnHandle>().cloned().unwrap();
+        let response = match request.uri().path() {
+            "/" => "short".into_response(),
+            "/large" => {
+                let mut response = self.stream(EndlessSource(Arc::clone(&self.taken)), handle);
+                let large = "x".repeat(LARGE_HEADER).parse().unwrap();
+                response.headers_mut().insert("x", large);
+                response
+            }
+            _ if self.broken => self.stream(PanickingSource, handle),
+            _ => self.stream(EndlessSource(Arc::clone(&self.taken)), handle),
+        };
+        Box::pin(std::future::ready(response))
+    }
+}
+
+async fn ask(client: &mut TcpStream, target: &str) {
+    let request = format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n");
+    client.write_all(request.as_bytes()).await.unwrap();
+}
+
+/// Until nothing more is taken: what the kernel holds, and what we do.
+async fn until_blocked(fixture: &ConnectionFixture) -> usize {
+    let blocked = async {
+        let mut before = usize::MAX;
+        while fixture.taken() == 0 || before != fixture.taken() {
+            before = fixture.taken();
+            // Nothing tells that no more will be taken, but that for so long nothing was.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        before
+    };
+    timeout(10 * SECOND, blocked).await.unwrap()
+}
+
+async fn a_client_that_does_not_read_is_reset_and_the_log_says_why(sink: Sink) {
+    let fixture = ConnectionFixture::new(sink, Duration::from_millis(300));
+    let (mut client, served) = fixture.connect().await;
+    ask(&mut client, "/stream").await;
+    timeout(10 * SECOND, served).await.unwrap().unwrap();
+    fixture.assert_ended("stalled");
+    let mut rest = Vec::new();
+    let error = client.read_to_end(&mut rest).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+async fn a_client_that_reads_now_and_then_keeps_its_stream(sink: Sink) {
+    let fixture = ConnectionFixture::new(sink, Duration::from_millis(400));
+    let (mut client, served) = fixture.connect().await;
+    ask(&mut client, "/stream").await;
+    let start = Instant::now();
+    let mut some = vec![0; 8 * 1024 * 1024];
+    // Three times the deadline, never a deadline without a byte.
+    while start.elapsed() < Duration::from_millis(1200) {
+        client.read_exact(&mut some).await.unwrap();
+        // Nothing is waited for: this is how the client reads.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!served.is_finished());
+    drop(client);
+    timeout(10 * SECOND, served).await.unwrap().unwrap();
+    fixture.assert_ended("client_closed");
+}
+
+async fn a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing(sink: Sink) {
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, _served) = fixture.connect().await;
+    ask(&mut client, "/stream").await;
+    let taken = until_blocked(&fixture).await;
+    // What the two kernels hold is theirs; of all that was taken, this much arrives without us giving more.
+    let mut read = Vec::new();
+    let mut some = vec![0; 64 * 1024];
+    while read.len() < (taken + 200) * EVENT {
+        let bytes = client.read(&mut some).await.unwrap();
+        assert!(bytes > 0);
+        read.extend_from_slice(&some[..bytes]);
+    }
+    let text = String::from_utf8(read).unwrap();
+    let numbers: Vec<usize> = text
+        .split("data: ")
+        .skip(1)
+        .filter_map(|event| event.get(..10)?.parse().ok())
+        .collect();
+    assert!(numbers.len() > taken);
+    assert!(
+        numbers.iter().copied().eq(0..numbers.len()),
+        "each once, in order"
+    );
+}
+
+async fn every_event_is_one_chunk(sink: Sink) {
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, _served) = fixture.connect().await;
+    ask(&mut client, "/stream").await;
+    let mut read = vec![0; 20 * EVENT];
+    client.read_exact(&mut read).await.unwrap();
+    let text = String::from_utf8(read).unwrap();
+    let body = text.split_once("\r\n\r\n").unwrap().1;
+    let events: Vec<_> = body.split_inclusive("\n\n\r\n").collect();
+    let (last, whole) = events.split_last().unwrap();
+    assert!(whole.len() > 10 && !last.is_empty());
+    for event in whole {
+        let (size, chunk) = event.split_once("\r\n").unwrap();
+        assert_eq!(usize::from_str_radix(size, 16).unwrap() + 2, chunk.len());
+    }
+}
+
+async fn a_head_that_the_socket_does_not_take_at_once_comes_whole(sink: Sink) {
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, _served) = fixture.connect_narrow().await;
+    ask(&mut client, "/large").await;
+    fixture.until_open().await;
+    let mut read = vec![0; LARGE_HEADER + 4 * EVENT];
+    client.read_exact(&mut read).await.unwrap();
+    let text = String::from_utf8(read).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains(&"x".repeat(LARGE_HEADER)));
+    assert!(body.starts_with("5\r\n:ok\n\n\r\n"), "{}", &body[..20]);
+    assert!(body[10..].contains("\r\ndata: 0000000000 xxx"));
+}
+
+async fn a_reset_before_the_head_is_out_leaves_nothing_behind(sink: Sink) {
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, served) = fixture.connect_narrow().await;
+    ask(&mut client, "/large").await;
+    fixture.until_open().await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    timeout(5 * SECOND, served).await.unwrap().unwrap();
+    fixture.assert_ended("client_closed");
+    assert_eq!(fixture.taken(), 0, "no event before the head");
+}
+
+async fn a_head_that_is_never_read_stalls(sink: Sink) {
+    let fixture = ConnectionFixture::new(sink, Duration::from_millis(300));
+    let (mut client, served) = fixture.connect_narrow().await;
+    ask(&mut client, "/large").await;
+    timeout(10 * SECOND, served).await.unwrap().unwrap();
+    fixture.assert_ended("stalled");
+    drop(client);
+}
+
+async fn a_reset_is_noticed_as_a_close_is(sink: Sink) {
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    let (mut client, served) = fixture.connect().await;
+    ask(&mut client, "/stream").await;
+    until_blocked(&fixture).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    timeout(5 * SECOND, served).await.unwrap().unwrap();
+    fixture.assert_ended("client_closed");
+}
+
+async fn a_client_that_closes_its_side_gets_its_answer_but_no_stream(sink: Sink) {
+    let fixture = ConnectionFixture::new(sink, 60 * SECOND);
+    for (target, end) in [("/", "\r\n\r\nshort"), ("/stream", "\n\n\r\n")] {
+        let (mut client, served) = fixture.connect().await;
+        ask(&mut client, target).await;
+        client.shutdown().await.unwrap();
+        let mut text = String::new();
+        timeout(5 * SECOND, client.read_to_string(&mut text))
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{target}");
+        assert!(text.contains(end), "{target}");
+        timeout(5 * SECOND, served).await.unwrap().unwrap();
+    }
+}
+
+async fn a_head_that_does_not_come_in_time_is_not_waited_for(sink: Sink) {
+    let fixture = ConnectionFixture::with(sink, 60 * SECOND, Duration::from_millis(200), false);
+    let (mut client, served) = fixture.connect().await;
+    let trickle = async {
+        for byte in "GET / HTTP/1.1\r\nhost: test\r\nx: "
+            .bytes()
+            .chain(std::iter::repeat(b'x'))
+        {
+            if client.write_all(&[byte]).await.is_err() {
+                return;
+            }
+            // Nothing is waited for: this is how the client writes.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let closed = timeout(5 * SECOND, trickle).await;
+    assert!(
+        closed.is_ok(),
+        "the deadline is for the whole head, not for each byte"
+    );
+    timeout(5 * SECOND, served).await.unwrap().unwrap();
+}
+
+async fn a_panic_of_a_stream_gives_its_place_back(sink: Sink) {
+    let fixture = ConnectionFixture::with(sink, 60 * SECOND, SECOND, true);
+    let (mut client, served) = fixture.connect().await;
+    ask(&mut client, "/stream").await;
+    timeout(5 * SECOND, served).await.unwrap().unwrap();
+    fixture.assert_ended("panicked");
+    let text = metrics::render(&fixture.registry).unwrap();
+    assert!(text.contains("riverhead_http_panics_total 1\n"), "{text}");
+}
+
+#[tokio::test]
+async fn a_connection_keeps_little_in_its_task() {
+    let fixture = ConnectionFixture::new(Body, SECOND);
+    let (client, socket) = connected().await;
+    let peer = client.local_addr().unwrap();
+    let connection_guard = ConnectionGuard::new(&fixture.metrics, TaskTracker::new().token());
+    let connection = serve(
+        socket,
+        peer,
+        Arc::clone(&fixture),
+        Arc::clone(&fixture.server),
+        connection_guard,
+    );
+    // One more `async fn` on the way has all that it is given twice; with those there were it was 1,800.
+    let bytes = size_of_val(&connection);
+    assert!(bytes <= 768, "{bytes} bytes");
+}
+
+/// Makes each of these a test for either sink.
+macro_rules! on_both_sinks {
+    ($($test:ident)*) => {$(
+        mod $test {
+            #[tokio::test]
+            async fn over_the_socket() {
+                super::$test(super::Socket).await;
+            }
+
+            #[tokio::test]
+            async fn as_a_body() {
+                super::$test(super::Body).await;
+            }
+        }
+    )*};
+}
+
+on_both_sinks! {
+    a_head_that_the_socket_does_not_take_at_once_comes_whole
+    a_reset_before_the_head_is_out_leaves_nothing_behind
+    a_head_that_is_never_read_stalls
+    a_client_that_does_not_read_is_reset_and_the_log_says_why
+    a_client_that_reads_now_and_then_keeps_its_stream
+    a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing
+    every_event_is_one_chunk
+    a_reset_is_noticed_as_a_close_is
+    a_client_that_closes_its_side_gets_its_answer_but_no_stream
+    a_head_that_does_not_come_in_time_is_not_waited_for
+    a_panic_of_a_stream_gives_its_place_back
+}

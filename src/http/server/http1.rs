@@ -1,0 +1,133 @@
+//! A connection of HTTP/1.1: one request after the other, and an endless body behind the last.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    conn::ConnState,
+    connection::{RequestHandler, ServerContext, Timeouts, insert_extensions},
+    io::HyperIo,
+};
+use crate::{
+    client::PeerAddr,
+    http::delivery::{
+        handle::ConnHandle,
+        handoff::{self, DetachedDelivery, HandoffSlot},
+    },
+    metrics::HttpMetrics,
+};
+
+/// Lets hyper answer requests until the connection is done, or its client is gone, or has asked nothing by `deadline`; or
+/// until a stream leaves hyper, which is then the result. `first` was read already.
+///
+/// Not an `async fn`: see [`serve`](super::connection::serve).
+pub(super) fn serve(
+    conn: &Arc<ConnState>,
+    peer: PeerAddr,
+    first: Bytes,
+    handler: &impl RequestHandler,
+    server: &ServerContext,
+    deadline: Instant,
+) -> impl Future<Output = Option<DetachedDelivery>> + Send {
+    let timeouts = server.config.timeouts;
+    let slot = server.writers.is_some().then(Arc::<HandoffSlot>::default);
+    let offered_slot = slot.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        conn.on_request();
+        let handle = ConnHandle::Http1 {
+            conn: Arc::clone(conn),
+            slot: offered_slot.clone().filter(|_| handoff::is_eligible(&request)),
+        };
+        insert_extensions(&mut request, peer, conn, handle);
+        let response = handler.handle_request(request);
+        async move {
+            let response = response.await;
+            conn.on_response();
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let io = TokioIo::new(HyperIo::new(Arc::clone(conn), first, timeouts.stall_timeout));
+    let mut connection = Box::pin(builder(timeouts).serve_connection(io, service));
+    async move {
+        let mut graceful = pin!(server.shutdown.graceful.cancelled());
+        // hyper's own deadline began only when it got the socket. On the heap, and gone with the first request.
+        let mut request_deadline = Some(Box::pin(sleep_until(deadline)));
+        let (mut is_shutting_down, mut discard) = (false, MAX_PIPELINED_BYTES);
+        poll_fn(|context| {
+            if let Poll::Ready(end) = connection.as_mut().poll(context) {
+                count_parse_error(&end, &server.config.metrics);
+                return Poll::Ready(None);
+            }
+            if let Some(detached) = slot.as_ref().and_then(|slot| slot.take(conn)) {
+                return Poll::Ready(Some(detached));
+            }
+            if conn.has_received_request() {
+                request_deadline = None;
+            }
+            if request_deadline
+                .as_mut()
+                .is_some_and(|request_deadline| request_deadline.as_mut().poll(context).is_ready())
+            {
+                return Poll::Ready(None);
+            }
+            if !is_shutting_down && (conn.is_streaming() || graceful.as_mut().poll(context).is_ready()) {
+                is_shutting_down = true;
+                // Its head is out by now, or in hyper's buffer: this only says that no second request will be answered.
+                connection.as_mut().graceful_shutdown();
+                context.waker().wake_by_ref();
+            }
+            if conn.is_streaming() {
+                return conn.poll_closed(context, &mut discard).map(|()| None);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Counts what hyper answers by itself, before anything of ours sees the request: a head that cannot be read (400), or is much
+/// too large (431). hyper closes the connection behind it, so that each of them costs its client a connection.
+fn count_parse_error(end: &hyper::Result<()>, metrics: &HttpMetrics) {
+    let Err(error) = end else { return };
+    if error.is_parse_too_large() {
+        metrics.response(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE.as_u16());
+    } else if error.is_parse() && !error.is_parse_version_h2() {
+        metrics.response(StatusCode::BAD_REQUEST.as_u16());
+    }
+}
+
+fn builder(timeouts: Timeouts) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(timeouts.head_timeout)
+        // Whoever closes its side behind a request gets its answer; a stream ends then, but by our own look (`poll_closed`).
+        .half_close(true)
+        .max_headers(MAX_HEADER_FIELDS)
+        .max_buf_size(READ_BUFFER);
+    builder
+}
+
+/// How much of a head hyper reads, in bytes: what we answer ourselves when it is too large (`http::front`), and some more
+/// so that most of what is too large gets the same JSON as everything else. Beyond it hyper answers a bare 431, which is counted.
+const READ_BUFFER: usize = 128 * 1024;
+
+/// How many lines of headers hyper reads: some times what we answer ourselves when they are too many (`http::form`), and few
+/// enough that the room for them, which hyper makes for each head, costs nothing. Beyond it hyper answers a bare 431, which is
+/// counted.
+const MAX_HEADER_FIELDS: usize = 1024;
+
+/// How many bytes a client may send behind its request for a stream: a few requests of a confused client. More is no
+/// client of ours, and reading it costs CPU for nothing.
+pub(in crate::http) const MAX_PIPELINED_BYTES: usize = 64 * 1024;

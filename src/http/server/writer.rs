@@ -1,0 +1,84 @@
+//! Writing to a socket, with a deadline for it to take bytes.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::conn::ConnState;
+
+/// The one way to write to a connection, whoever has something to write.
+///
+/// When a write has been waiting for the stall deadline and not one byte was taken, the connection is reset: a client
+/// that does not read must not keep its slot and its buffers. A client that reads slowly is not concerned, unless what it has
+/// been given was deleted since: see [`PendingWrite`](super::pending_write::PendingWrite).
+#[derive(Debug)]
+pub(in crate::http) struct SocketWriter {
+    conn: Arc<ConnState>,
+    stall_timeout: Duration,
+    /// Only while a write waits: most sockets never need it.
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl SocketWriter {
+    pub(in crate::http) fn new(conn: Arc<ConnState>, stall_timeout: Duration) -> Self {
+        Self {
+            conn,
+            stall_timeout,
+            stall: None,
+        }
+    }
+
+    pub(in crate::http) fn conn(&self) -> &Arc<ConnState> {
+        &self.conn
+    }
+
+    /// Writes once the socket takes something; says how much it took.
+    pub(in crate::http) fn poll_write_with(
+        &mut self,
+        context: &mut Context<'_>,
+        write: impl Fn(&ConnState) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let due = self.conn.pending_write().due(self.stall_timeout);
+        if due.is_some_and(|due| due <= Instant::now()) {
+            return Poll::Ready(Err(self.stalled()));
+        }
+        loop {
+            match self.conn.socket().poll_write_ready(context) {
+                Poll::Ready(ready) => self.conn.observe(ready)?,
+                Poll::Pending => return self.poll_stalled(context, due).map(Err),
+            }
+            match self.conn.observe(write(&self.conn)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                taken => {
+                    self.stall = None;
+                    return Poll::Ready(taken);
+                }
+            }
+        }
+    }
+
+    /// Waits for the deadline, or until `due` if that comes first.
+    fn poll_stalled(&mut self, context: &mut Context<'_>, due: Option<Instant>) -> Poll<io::Error> {
+        self.conn.set_blocked();
+        let timeout = self.stall_timeout;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        if let Some(due) = due.filter(|due| *due < stall.deadline()) {
+            stall.as_mut().reset(due);
+        }
+        ready!(stall.as_mut().poll(context));
+        Poll::Ready(self.stalled())
+    }
+
+    fn stalled(&self) -> io::Error {
+        self.conn.set_stalled();
+        self.conn.set_reset_on_close();
+        io::Error::new(io::ErrorKind::TimedOut, "the peer takes no bytes")
+    }
+}

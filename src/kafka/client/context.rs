@@ -1,0 +1,186 @@
+//! What librdkafka tells of itself: logs, errors, statistics.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    config::ClientKind,
+    statistics::{ResponseCounts, Statistics},
+};
+use crate::{
+    health,
+    kafka::{
+        connect::ClusterShared,
+        damage::DamageTracker,
+        faults,
+        metrics::{ClientLabels, ErrorLabels, KafkaMetrics},
+    },
+};
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientContext, config::RDKafkaLogLevel, consumer::ConsumerContext, error::KafkaError,
+    types::RDKafkaErrorCode,
+};
+
+/// Takes one client's logs, errors and statistics.
+pub(in crate::kafka) struct Context {
+    cluster: Arc<str>,
+    kind: ClientKind,
+    counters: KafkaMetrics,
+    health: Arc<health::ClusterHealth>,
+    damage: Arc<DamageTracker>,
+    last: Mutex<LastStatistics>,
+    answers: Mutex<ResponseCounts>,
+}
+
+/// What the last statistics said; counters and gauges of several clients are one, so only changes are added.
+#[derive(Default)]
+struct LastStatistics {
+    received: u64,
+    connections: i64,
+}
+
+impl Context {
+    pub(in crate::kafka) fn new(shared: &ClusterShared, kind: ClientKind) -> Self {
+        Self {
+            cluster: Arc::clone(&shared.cluster),
+            kind,
+            counters: shared.counters.clone(),
+            health: Arc::clone(&shared.health),
+            damage: Arc::clone(&shared.damage),
+            last: Mutex::default(),
+            answers: Mutex::default(),
+        }
+    }
+
+    /// Counts an error by its name.
+    pub(in crate::kafka) fn count_error(&self, code: RDKafkaErrorCode) {
+        let labels = ErrorLabels {
+            cluster: self.cluster.to_string(),
+            client: self.kind.name().to_owned(),
+            kind: format!("{code:?}"),
+        };
+        self.counters.errors.get_or_create(&labels).inc();
+    }
+
+    fn add_changes(&self, now: &LastStatistics) {
+        let mut last = self.last.lock();
+        let labels = self.labels();
+        let received = now.received.saturating_sub(last.received);
+        self.counters
+            .received_bytes
+            .get_or_create(&labels)
+            .inc_by(received);
+        self.counters
+            .connections
+            .get_or_create(&labels)
+            .inc_by(now.connections - last.connections);
+        last.received += received;
+        last.connections = now.connections;
+    }
+
+    /// Every client sees brokers and partitions of its own; each fact has one that knows it best.
+    fn report(&self, statistics: &Statistics, at: Instant) {
+        for (broker, pause) in statistics.throttled_brokers() {
+            self.health.record_throttle(broker, pause, at);
+            if self.kind == ClientKind::Search {
+                self.damage.record_throttled();
+            }
+        }
+        match self.kind {
+            ClientKind::Tail => {
+                for (topic, number, fetching) in statistics.partitions(&mut self.answers.lock()) {
+                    if let Some(partition) = self.health.partition(topic, number) {
+                        partition.record_statistics(fetching, at);
+                    }
+                }
+                faults::log_fault_changes(&self.cluster, &self.health, at);
+            }
+            ClientKind::StallDetector => self.health.set_brokers(statistics.cluster_brokers(), at),
+            ClientKind::History | ClientKind::OffsetQueries | ClientKind::OneShot | ClientKind::Search => {}
+        }
+    }
+
+    fn labels(&self) -> ClientLabels {
+        ClientLabels {
+            cluster: self.cluster.to_string(),
+            client: self.kind.name().to_owned(),
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        let open = self.last.lock().connections;
+        self.counters
+            .connections
+            .get_or_create(&self.labels())
+            .dec_by(open);
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let (cluster, client) = (&*self.cluster, self.kind.name());
+        match level {
+            // A broker that cannot be reached is an everyday thing to a client that knows the others.
+            _ if facility == "FAIL" => {
+                tracing::warn!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error => {
+                tracing::error!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+            RDKafkaLogLevel::Warning => {
+                tracing::warn!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+                tracing::info!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+            RDKafkaLogLevel::Debug => {
+                tracing::debug!(target: "librdkafka", cluster, client, facility, "{message}");
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        self.count_error(code);
+        self.health.error(reason);
+        tracing::debug!(target: "librdkafka", cluster = &*self.cluster, client = self.kind.name(), "{code:?}: {reason}");
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        // Malformed statistics have been reported of librdkafka; the last good ones then stand.
+        let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
+            return;
+        };
+        self.report(&statistics, Instant::now());
+        self.add_changes(&LastStatistics {
+            received: statistics.rx_bytes,
+            connections: statistics.connections() as i64,
+        });
+    }
+}
+
+impl ConsumerContext for Context {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_add_up_and_rubbish_changes_nothing() {
+        let shared = ClusterShared::for_test();
+        let (context, counters) = (Context::new(&shared, ClientKind::Tail), shared.counters);
+        let labels = context.labels();
+        context.stats_raw(br#"{"rx_bytes":10,"brokers":{"a":{"state":"UP"},"b":{"state":"INIT"}}}"#);
+        context.stats_raw(br#"{"rx_bytes":30,"brok"#);
+        context.stats_raw(br#"{"rx_bytes":25,"brokers":{"a":{"state":"UP"},"b":{"state":"UP"}}}"#);
+        assert_eq!(counters.received_bytes.get_or_create(&labels).get(), 25);
+        assert_eq!(counters.connections.get_or_create(&labels).get(), 2);
+        drop(context);
+        assert_eq!(counters.connections.get_or_create(&labels).get(), 0);
+    }
+}

@@ -1,0 +1,225 @@
+//! A safe face over the parts of librdkafka that rdkafka does not wrap.
+//!
+//! The legacy consumer API reads without `group.id` (`assign()` demands one), and tells for each error its partition,
+//! offset and reason. This is the only module that calls C; what it guarantees, and why each call is sound:
+//!
+//! - Every pointer is owned by one struct and freed once, in the order librdkafka wants: messages, then queues and
+//!   topics, then the client. Whatever needs the client alive holds an `Arc<ClientHandle>`.
+//! - Messages are only lent, and only until the next message is taken: a held one pins its whole fetch buffer.
+//! - librdkafka's functions may be called from any thread; a [`KafkaQueue`] is read by one thread at a time (`&mut self`).
+#![allow(unsafe_code)] // there is no other way to these functions; everything else of the crate denies it
+
+mod cluster_info;
+mod list_offsets;
+mod offsets;
+mod queue;
+mod topology;
+
+pub(in crate::kafka) use list_offsets::OffsetsResponse;
+pub(in crate::kafka) use offsets::{FoundOffset, OffsetSpec};
+pub(in crate::kafka) use queue::{ItemKind, KafkaQueue, QueueWaker};
+pub(in crate::kafka) use topology::{TopicDescriptions, TopicInfo};
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    ffi::CString,
+    mem::ManuallyDrop,
+    ptr::{self, NonNull},
+    sync::{Arc, atomic::AtomicU64, mpsc},
+    thread,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientConfig,
+    bindings::{
+        rd_kafka_consume_start_queue, rd_kafka_consume_stop, rd_kafka_topic_destroy, rd_kafka_topic_new,
+    },
+    consumer::{BaseConsumer, Consumer},
+    error::KafkaError,
+    types::{RDKafka, RDKafkaErrorCode, RDKafkaTopic},
+};
+
+use super::context::Context;
+use crate::{
+    kafka::identity::cluster::{ClientGuard, ClusterIdentity},
+    position::Offset,
+};
+
+/// Held by everything that [`Cluster::shutdown`](crate::kafka::Cluster::shutdown) waits for: it is gone when all are dropped.
+pub(in crate::kafka) type ShutdownGuard = mpsc::Sender<Infallible>;
+
+/// One client of a cluster, without a group. Clones are the same client.
+///
+/// Dropping the last clone returns at once: librdkafka's own end takes up to some 100 ms and has been known to hang, so
+/// it gets a thread of its own.
+#[derive(Clone)]
+pub(in crate::kafka) struct KafkaReader {
+    handle: Arc<ClientHandle>,
+}
+
+/// A topic as this reader's items name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::kafka) struct TopicRef(usize);
+
+impl KafkaReader {
+    /// A client with this configuration. If that lacks the brokers to ask first, they are the origin's. It connects by and
+    /// by; this does not wait.
+    ///
+    /// # Errors
+    /// When librdkafka does not accept the configuration.
+    pub(in crate::kafka) fn open(
+        config: &ClientConfig,
+        context: Context,
+        identity: &Arc<ClusterIdentity>,
+        shutdown_guard: ShutdownGuard,
+    ) -> Result<Self, KafkaError> {
+        // The version first: what changes in between is told once more.
+        let bootstrap_version = AtomicU64::new(identity.bootstrap.version());
+        let mut config = config.clone();
+        if config.get(BOOTSTRAP_SERVERS).is_none() {
+            config.set(
+                BOOTSTRAP_SERVERS,
+                cluster_info::servers(&identity.bootstrap.usable()),
+            );
+        }
+        Ok(Self {
+            handle: Arc::new(ClientHandle(ManuallyDrop::new(ClientInner {
+                topics: Mutex::default(),
+                consumer: config.create_with_context(context)?,
+                identity: Arc::clone(identity),
+                bootstrap_version,
+                _client_guard: identity.client_guard(),
+                _shutdown_guard: shutdown_guard,
+            }))),
+        })
+    }
+
+    /// A queue to start partitions into.
+    pub(in crate::kafka) fn queue(&self) -> Result<KafkaQueue, RDKafkaErrorCode> {
+        KafkaQueue::new(&self.handle)
+    }
+
+    /// Begins to read a partition from `offset` on; its records, and what goes wrong with it, come out of `queue`.
+    /// Stop it before it is started again.
+    ///
+    /// # Errors
+    /// When librdkafka does not know what to make of the arguments; not when the partition cannot be reached.
+    pub(in crate::kafka) fn start(
+        &self,
+        topic: &Arc<str>,
+        partition: i32,
+        offset: Offset,
+        queue: &KafkaQueue,
+    ) -> Result<TopicRef, RDKafkaErrorCode> {
+        let topic = self.handle.topic(topic)?;
+        // SAFETY: topic and queue belong to this client and are alive: `self` and `queue` hold its handle.
+        let started =
+            unsafe { rd_kafka_consume_start_queue(topic.as_ptr(), partition, offset, queue.as_ptr()) };
+        match started {
+            0 => Ok(TopicRef(topic.as_ptr().addr())),
+            _ => Err(last_error()),
+        }
+    }
+
+    /// Ends the reading of a partition. Records of it that a queue holds already are not handed out any more, but for
+    /// those the queue's owner has buffered.
+    pub(in crate::kafka) fn stop(&self, topic: &Arc<str>, partition: i32) {
+        if let Ok(topic) = self.handle.topic(topic) {
+            // SAFETY: the topic belongs to this client and is alive. The call waits for librdkafka's main thread, never
+            // for a broker. A partition that was not started is an error without effect.
+            unsafe { rd_kafka_consume_stop(topic.as_ptr(), partition) };
+        }
+    }
+
+    /// Hands over what librdkafka wants to say: logs, errors, statistics; and to it what it should know. Call it every
+    /// second at least, or they pile up in memory. Never waits.
+    pub(in crate::kafka) fn poll_events(&self) {
+        self.sync_bootstrap();
+        for _ in 0..EVENTS_PER_POLL {
+            let _ = self.handle.consumer().poll(Duration::ZERO);
+        }
+    }
+
+    /// Counts an error that came out of a queue.
+    pub(in crate::kafka) fn count_error(&self, code: RDKafkaErrorCode) {
+        self.handle.consumer().context().count_error(code);
+    }
+}
+
+/// librdkafka's name for the brokers to ask first.
+const BOOTSTRAP_SERVERS: &str = "bootstrap.servers";
+
+/// Enough that a burst of logs is drained in a few turns; an empty turn costs a few microseconds.
+const EVENTS_PER_POLL: usize = 16;
+
+/// What every queue and clone of a reader shares.
+struct ClientHandle(ManuallyDrop<ClientInner>);
+
+/// The client and all that must go before it; fields are dropped in this order.
+struct ClientInner {
+    topics: Mutex<TopicHandles>,
+    consumer: BaseConsumer<Context>,
+    identity: Arc<ClusterIdentity>,
+    /// The version of the seeds that librdkafka was told.
+    bootstrap_version: AtomicU64,
+    _client_guard: ClientGuard,
+    _shutdown_guard: ShutdownGuard,
+}
+
+#[derive(Default)]
+struct TopicHandles(HashMap<Arc<str>, NonNull<RDKafkaTopic>>);
+
+// SAFETY: librdkafka's topic handles may be used and destroyed from any thread.
+unsafe impl Send for TopicHandles {}
+
+impl ClientHandle {
+    fn consumer(&self) -> &BaseConsumer<Context> {
+        &self.0.consumer
+    }
+
+    fn client(&self) -> *mut RDKafka {
+        self.consumer().client().native_ptr()
+    }
+
+    /// The handle of a topic; opened once, kept as long as the client.
+    fn topic(&self, name: &Arc<str>) -> Result<NonNull<RDKafkaTopic>, RDKafkaErrorCode> {
+        let mut topics = self.0.topics.lock();
+        if let Some(topic) = topics.0.get(name) {
+            return Ok(*topic);
+        }
+        let text = CString::new(&**name).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+        // SAFETY: the client is alive and the name is a C string; a null configuration means the client's defaults.
+        let topic = unsafe { rd_kafka_topic_new(self.client(), text.as_ptr(), ptr::null_mut()) };
+        let topic = NonNull::new(topic).ok_or_else(last_error)?;
+        topics.0.insert(Arc::clone(name), topic);
+        Ok(topic)
+    }
+}
+
+impl Drop for ClientHandle {
+    fn drop(&mut self) {
+        // SAFETY: taken once, here, and never looked at again.
+        let remains = unsafe { ManuallyDrop::take(&mut self.0) };
+        // Without a thread to be had the closure comes back as an error, and is dropped here.
+        let _ = thread::Builder::new()
+            .name("kafka-close".to_owned())
+            .spawn(move || drop(remains));
+    }
+}
+
+impl Drop for TopicHandles {
+    fn drop(&mut self) {
+        for topic in self.0.values() {
+            // SAFETY: each was opened once by `ClientHandle::topic`, and the client is dropped after this.
+            unsafe { rd_kafka_topic_destroy(topic.as_ptr()) };
+        }
+    }
+}
+
+fn last_error() -> RDKafkaErrorCode {
+    // SAFETY: reads a thread-local number.
+    unsafe { rdkafka::bindings::rd_kafka_last_error() }.into()
+}

@@ -1,0 +1,214 @@
+//! Watches a cluster's topology: its id, the topics' ids, partitions and leaders.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::RwLock;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{SupervisorEvent, session::SessionNumber};
+use crate::{
+    kafka::{
+        backoff::Backoff,
+        client::raw::{KafkaReader, ShutdownGuard, TopicInfo},
+        connect::ClusterShared,
+        identity::cluster::{AdvertisedBrokers, WrongCluster},
+        threads::{self, PanicHandler},
+    },
+    partition::TopicPartition,
+};
+
+/// What one look showed.
+#[derive(Clone, Debug)]
+pub(in crate::kafka) struct Topology {
+    /// The cluster's id.
+    pub(in crate::kafka) cluster_id: Arc<str>,
+    /// Each topic, in the order asked for.
+    pub(in crate::kafka) topics: Vec<Result<TopicInfo, RDKafkaErrorCode>>,
+}
+
+/// Asks for a look before its time. Dropping it ends the thread.
+pub(in crate::kafka) struct MetadataWatcher(mpsc::Sender<()>);
+
+impl MetadataWatcher {
+    /// Starts the thread; its first look is at once.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub(in crate::kafka) fn spawn(
+        reader: KafkaReader,
+        topics: Vec<Arc<str>>,
+        shared: ClusterShared,
+        session: SessionNumber,
+        events: mpsc::Sender<SupervisorEvent>,
+        shutdown_guard: ShutdownGuard,
+    ) -> io::Result<Self> {
+        let (refresh_tx, refresh_rx) = mpsc::channel();
+        let refresher = MetadataRefresher {
+            reader,
+            topics,
+            shared,
+            session,
+            identified: None,
+        };
+        let guard = PanicHandler::new(&refresher.shared, threads::METADATA_WATCHER);
+        thread::Builder::new()
+            .name(threads::METADATA_WATCHER.to_owned())
+            .spawn(move || {
+                if guard.catch(|| refresher.run(&refresh_rx, &events)).is_none() {
+                    let _ = events.send(SupervisorEvent::Panicked(session));
+                }
+                drop(shutdown_guard);
+            })?;
+        Ok(Self(refresh_tx))
+    }
+
+    /// Looks again now.
+    pub(in crate::kafka) fn refresh(&self) {
+        let _ = self.0.send(());
+    }
+}
+
+/// A thread of its own, so that a mute broker that a look has to wait for holds up nothing else.
+struct MetadataRefresher {
+    reader: KafkaReader,
+    topics: Vec<Arc<str>>,
+    shared: ClusterShared,
+    session: SessionNumber,
+    /// What the cluster said of itself; `None` before it did, and after a look that showed nothing.
+    identified: Option<IdentifiedCluster>,
+}
+
+/// A cluster that is the one that is read, as far as is known.
+struct IdentifiedCluster {
+    cluster_id: Arc<str>,
+    asked: Instant,
+}
+
+/// Why a look showed nothing.
+enum RefreshError {
+    NoAnswer(RDKafkaErrorCode),
+    WrongCluster(WrongCluster),
+}
+
+impl MetadataRefresher {
+    fn run(mut self, refresh_rx: &mpsc::Receiver<()>, events: &mpsc::Sender<SupervisorEvent>) {
+        let mut backoff = Backoff::new(RETRY_FIRST, REFRESH_EVERY);
+        loop {
+            #[cfg(test)]
+            threads::panic_if_requested(&self.shared.cluster);
+            let began = Instant::now();
+            let (pause, event) = match self.refresh() {
+                Ok(topology) => {
+                    backoff.reset();
+                    (REFRESH_EVERY, SupervisorEvent::Topology(topology))
+                }
+                Err(RefreshError::NoAnswer(code)) => {
+                    self.reader.count_error(code);
+                    (backoff.next_delay(), SupervisorEvent::RefreshFailed)
+                }
+                Err(RefreshError::WrongCluster(wrong_cluster)) => (
+                    REFRESH_EVERY,
+                    SupervisorEvent::WrongCluster(self.session, wrong_cluster),
+                ),
+            };
+            if events.send(event).is_err() {
+                return;
+            }
+            match refresh_rx.recv_timeout(pause) {
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                // What many partitions ask for at once is one look, and what they ask for without end are few.
+                Ok(()) => {
+                    thread::sleep(RETRY_FIRST.saturating_sub(began.elapsed()));
+                    while refresh_rx.try_recv().is_ok() {}
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn refresh(&mut self) -> Result<Topology, RefreshError> {
+        // Put back only when all was answered: topics are asked of the controller that the newest answer named, and if it is
+        // gone, only home, which any broker answers, names another.
+        let identified = match self.identified.take() {
+            Some(identified) if identified.asked.elapsed() < IDENTIFY_EVERY => identified,
+            _ => self.identify()?,
+        };
+        let topics = self.reader.describe_topics(&self.topics, ANSWER_TIMEOUT)?;
+        // This answer, too, says which cluster it is of.
+        if let Some(wrong_cluster) = self.reader.wrong_cluster() {
+            return Err(RefreshError::WrongCluster(wrong_cluster));
+        }
+        let cluster_id = Arc::clone(&identified.cluster_id);
+        self.identified = Some(identified);
+        Ok(Topology { cluster_id, topics })
+    }
+
+    fn identify(&self) -> Result<IdentifiedCluster, RefreshError> {
+        let Some(any) = self.topics.first() else {
+            return Err(RefreshError::NoAnswer(RDKafkaErrorCode::InvalidTopic));
+        };
+        let asked = Instant::now();
+        let (info, AdvertisedBrokers { by, brokers }) = self.reader.cluster_info(any, ANSWER_TIMEOUT)?;
+        self.shared.health.set_advertised(&by, brokers, Instant::now());
+        let cluster_id = Arc::clone(&info.cluster_id);
+        // Before anything else of it is believed.
+        self.shared.identity.accept(info)?;
+        Ok(IdentifiedCluster { cluster_id, asked })
+    }
+}
+
+impl From<RDKafkaErrorCode> for RefreshError {
+    fn from(code: RDKafkaErrorCode) -> Self {
+        Self::NoAnswer(code)
+    }
+}
+
+impl From<WrongCluster> for RefreshError {
+    fn from(wrong_cluster: WrongCluster) -> Self {
+        Self::WrongCluster(wrong_cluster)
+    }
+}
+
+/// Who leads each partition, as the last look showed: which history reader to ask.
+#[derive(Debug, Default)]
+pub(in crate::kafka) struct PartitionLeaders(RwLock<HashMap<Arc<str>, Vec<Option<i32>>>>);
+
+impl PartitionLeaders {
+    /// The broker that leads this partition; `None` while nobody does, or nothing is known.
+    pub(in crate::kafka) fn leader(&self, partition: &TopicPartition) -> Option<i32> {
+        let leaders = self.0.read();
+        let at = usize::try_from(partition.partition).ok()?;
+        *leaders.get(&partition.topic)?.get(at)?
+    }
+
+    /// Returns how many brokers lead a partition.
+    pub(super) fn broker_count(&self) -> usize {
+        let topics = self.0.read();
+        let leaders: HashSet<_> = topics.values().flatten().flatten().collect();
+        leaders.len()
+    }
+
+    /// Takes what a look has shown.
+    pub(in crate::kafka) fn set(&self, topic: &Arc<str>, leaders: &[Option<i32>]) {
+        self.0.write().insert(Arc::clone(topic), leaders.to_vec());
+    }
+}
+
+/// The only sign of a topic that was deleted and created again with a longer log is its id, and of added partitions their
+/// number: until the next look records of the new log pass as the old one's. One small request each time.
+const REFRESH_EVERY: Duration = Duration::from_secs(2);
+
+/// How often the cluster is asked for its brokers, which are where to begin when all that are connected are gone: what is noted
+/// of them may be this old. Asked at each look, it was 1 % of what 10 records/s bring of a cluster of one broker.
+const IDENTIFY_EVERY: Duration = Duration::from_secs(10);
+
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+
+/// One look may sit on a mute broker; the next asks another.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,0 +1,237 @@
+//! Asking single brokers who they are, each with a client of its own: which of the brokers to ask first still answer, and
+//! for which cluster.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use rdkafka::{
+    ClientConfig, ClientContext,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::KafkaError,
+    metadata::Metadata,
+    types::RDKafkaErrorCode,
+};
+
+use crate::kafka::{
+    client::config::{ClientKind, client_config},
+    connect::BrokerProfile,
+    identity::cluster::ClusterIdentity,
+    settings::{BrokerAddr, ClusterSettings},
+};
+
+/// What a broker that was asked says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerInfo {
+    /// The id of its cluster.
+    pub cluster_id: String,
+    /// How many brokers it knows of.
+    pub brokers: usize,
+    /// For each topic that was asked for its partitions, or what is wrong with it.
+    pub topics: Vec<(Arc<str>, Result<usize, String>)>,
+}
+
+/// Asks one broker for its cluster and these topics, at least one. A blocking call, of `within` and a little.
+///
+/// # Errors
+/// What kept it from answering, in librdkafka's words: of the network, of TLS, of SASL.
+pub fn query_broker(
+    settings: &ClusterSettings,
+    broker: &BrokerAddr,
+    topics: &[Arc<str>],
+    within: Duration,
+) -> Result<BrokerInfo, String> {
+    let config = client_config(settings, ClientKind::Tail, BrokerProfile::Real);
+    let deadline = Instant::now() + within;
+    let new = || BrokerQuery::new(&config, broker).map_err(|error| error.to_string());
+    let mut asked = new()?;
+    let mut first = Some(asked.wait(topics, deadline)?);
+    let mut answer = BrokerInfo {
+        cluster_id: asked
+            .cluster_id()
+            .ok_or("it is too old to tell its cluster's id")?,
+        brokers: 0,
+        topics: Vec::new(),
+    };
+    for topic in topics {
+        let topics = std::slice::from_ref(topic);
+        let metadata = match first.take() {
+            Some(first) => first,
+            None => match asked.wait(topics, deadline.min(Instant::now() + SOON)) {
+                Ok(metadata) => metadata,
+                // It asks the brokers that it has learned of, and these may be nowhere. A new one begins with this one.
+                Err(_) => {
+                    asked = new()?;
+                    asked.wait(topics, deadline)?
+                }
+            },
+        };
+        answer.brokers = answer.brokers.max(metadata.brokers().len());
+        answer
+            .topics
+            .push((Arc::clone(topic), partitions(&metadata, topic)));
+    }
+    Ok(answer)
+}
+
+/// Those of these brokers that answer for another cluster, all asked at once. A blocking call.
+pub(in crate::kafka) fn wrong_cluster_brokers(
+    config: &ClientConfig,
+    brokers: Vec<BrokerAddr>,
+    topic: &Arc<str>,
+    identity: &ClusterIdentity,
+) -> BTreeSet<BrokerAddr> {
+    let is_foreign = |broker: &BrokerAddr| {
+        let asked = BrokerQuery::new(config, broker).ok()?;
+        asked
+            .wait(std::slice::from_ref(topic), Instant::now() + CHECK_TIMEOUT)
+            .ok()?;
+        let id = std::ffi::CString::new(asked.cluster_id()?).ok()?;
+        identity.wrong_cluster(&id)
+    };
+    let foreign = thread::scope(|scope| {
+        let asked: Vec<_> = brokers
+            .iter()
+            .map(|broker| scope.spawn(|| is_foreign(broker).is_some()))
+            .collect();
+        asked
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or(false))
+            .collect::<Vec<_>>()
+    });
+    let pairs = brokers.into_iter().zip(foreign);
+    pairs
+        .filter_map(|(broker, foreign)| foreign.then_some(broker))
+        .collect()
+}
+
+/// A client that knows one broker.
+struct BrokerQuery(Option<BaseConsumer<ErrorLog>>);
+
+/// Keeps what librdkafka says is wrong.
+#[derive(Default)]
+struct ErrorLog(Mutex<Vec<(RDKafkaErrorCode, String)>>);
+
+impl BrokerQuery {
+    fn new(config: &ClientConfig, broker: &BrokerAddr) -> Result<Self, KafkaError> {
+        let mut config = config.clone();
+        config.set("bootstrap.servers", broker.to_string());
+        config.set("statistics.interval.ms", "0");
+        config
+            .create_with_context(ErrorLog::default())
+            .map(|it| Self(Some(it)))
+    }
+
+    /// The broker's answer about the first of these topics.
+    fn wait(&self, topics: &[Arc<str>], deadline: Instant) -> Result<Metadata, String> {
+        let consumer = self.0.as_ref().ok_or("it is closed")?;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let topic = topics.first().map(|topic| &**topic);
+            match consumer.fetch_metadata(topic, left.min(TRY)) {
+                Ok(metadata) => return Ok(metadata),
+                Err(_) if left > TRY => {}
+                Err(error) => {
+                    for _ in 0..EVENTS {
+                        let _ = consumer.poll(Duration::ZERO);
+                    }
+                    return Err(consumer.context().worst().unwrap_or_else(|| error.to_string()));
+                }
+            }
+        }
+    }
+
+    fn cluster_id(&self) -> Option<String> {
+        self.0.as_ref()?.client().fetch_cluster_id(Duration::ZERO)
+    }
+}
+
+impl Drop for BrokerQuery {
+    fn drop(&mut self) {
+        let consumer = self.0.take();
+        // librdkafka's own end has been known to hang.
+        let _ = thread::Builder::new()
+            .name("kafka-close".to_owned())
+            .spawn(move || drop(consumer));
+    }
+}
+
+impl ErrorLog {
+    /// The fault that says most: of two clients with a wrong password and a broker that closes the line, the password.
+    fn worst(&self) -> Option<String> {
+        let heard = self.0.lock();
+        let weight = |code| match code {
+            RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => 3,
+            RDKafkaErrorCode::SSL => 2,
+            RDKafkaErrorCode::AllBrokersDown => 0,
+            _ => 1,
+        };
+        let worst = heard.iter().max_by_key(|(code, _)| weight(*code));
+        worst.map(|(_, reason)| plain(reason).to_owned())
+    }
+}
+
+impl ClientContext for ErrorLog {
+    // What is worth telling comes as an error as well.
+    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        self.0.lock().push((code, reason.to_owned()));
+    }
+}
+
+impl ConsumerContext for ErrorLog {}
+
+/// Without the broker's name before it and the clock behind it.
+fn plain(reason: &str) -> &str {
+    let reason = reason
+        .split_once("/bootstrap: ")
+        .map_or(reason, |(_, reason)| reason);
+    reason.split_once(" (after ").map_or(reason, |(reason, _)| reason)
+}
+
+fn partitions(metadata: &Metadata, name: &str) -> Result<usize, String> {
+    let topic = metadata.topics().iter().find(|topic| topic.name() == name);
+    let topic = topic.ok_or("it is not there")?;
+    match topic.error().map(RDKafkaErrorCode::from) {
+        None => Ok(topic.partitions().len()),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            Err("it is not there".to_owned())
+        }
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Err("we are not allowed to see it".to_owned()),
+        Some(code) => Err(code.to_string()),
+    }
+}
+
+/// One try: an answer takes milliseconds, and a client that was refused tries again by itself in between.
+const TRY: Duration = Duration::from_millis(500);
+
+/// What a broker that has answered once gets.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How long a broker gets to say whose it is.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Enough to hear all that one client has to say of one broker.
+const EVENTS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_without_what_the_operator_wrote_himself() {
+        let said = "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)";
+        assert_eq!(
+            plain(said),
+            "Connect to ipv4#127.0.0.1:1 failed: Connection refused"
+        );
+        assert_eq!(plain("1/1 brokers are down"), "1/1 brokers are down");
+    }
+}

@@ -1,0 +1,358 @@
+//! Asks every broker by itself: whether it answers, and whom it takes for a partition's leader.
+//!
+//! A leader that was cut off from the others goes on answering its readers, without error and without news: its high
+//! watermark stands still. librdkafka believes it for as long as it likes. The sign is that another broker names another
+//! leader, and that this one's watermark moves. So wherever ours stands still, the log's end is asked through a client
+//! that knows nothing but one *other* broker, which is closed again at once.
+//!
+//! Connections: one client that is always there, and at most one at a time to look through; a client has at most one to
+//! each broker and to a seed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::ClientConfig;
+
+use crate::{
+    health::OtherWatermark,
+    kafka::{
+        client::{
+            config::ClientKind,
+            context::Context,
+            raw::{KafkaReader, OffsetSpec, ShutdownGuard, TopicDescriptions},
+        },
+        connect::ClusterShared,
+        supervisor::SupervisorEvent,
+        threads::{self, PanicHandler},
+    },
+};
+
+/// Starts the thread, which ends when `over` is dropped.
+///
+/// # Errors
+/// When the system has no thread to give.
+pub(in crate::kafka) fn spawn(
+    [config, one_shot_config]: [ClientConfig; 2],
+    topics: Vec<Arc<str>>,
+    shared: ClusterShared,
+    events: mpsc::Sender<SupervisorEvent>,
+    over: mpsc::Receiver<()>,
+    shutdown_guard: ShutdownGuard,
+) -> io::Result<()> {
+    let guard = PanicHandler::new(&shared, threads::STALL_DETECTOR);
+    let mut detector = StallDetector {
+        reader: None,
+        config,
+        one_shot_config,
+        topics,
+        shared,
+        events,
+        shutdown_guard,
+        next: 0,
+        last_answer: Instant::now(),
+        last_routine: Instant::now(),
+    };
+    thread::Builder::new()
+        .name(threads::STALL_DETECTOR.to_owned())
+        .spawn(move || {
+            let rest = |pause| over.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
+            guard.run_with_restarts(rest, || detector.run(&over));
+        })
+        .map(drop)
+}
+
+struct StallDetector {
+    /// `None` before the first, and when nobody has answered it for too long.
+    reader: Option<KafkaReader>,
+    config: ClientConfig,
+    /// Of the clients that are opened to look through.
+    one_shot_config: ClientConfig,
+    topics: Vec<Arc<str>>,
+    shared: ClusterShared,
+    events: mpsc::Sender<SupervisorEvent>,
+    shutdown_guard: ShutdownGuard,
+    /// Whose turn it is to be believed.
+    next: usize,
+    /// When anybody last answered.
+    last_answer: Instant,
+    last_routine: Instant,
+}
+
+/// A partition whose high watermark stands still, and the broker it is fetched from.
+type IdlePartition = (Arc<str>, i32, Option<i32>);
+
+/// What to ask, of the leaders that one broker names.
+type SuspectPartitions = Vec<(Arc<str>, i32)>;
+
+impl StallDetector {
+    fn run(&mut self, over: &mpsc::Receiver<()>) {
+        self.reader = None;
+        let mut due = Instant::now();
+        while over.recv_timeout(POLL_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
+            #[cfg(test)]
+            threads::panic_if_requested(&self.shared.cluster);
+            let Some(reader) = self.reader.clone().or_else(|| self.open()) else {
+                continue;
+            };
+            reader.poll_events();
+            if due <= Instant::now() {
+                self.check(&reader);
+                due = Instant::now() + CHECK_EVERY;
+            }
+        }
+    }
+
+    /// A client that begins with every address there is: those that are configured, and what was learned since.
+    fn open(&mut self) -> Option<KafkaReader> {
+        self.last_answer = Instant::now();
+        let context = Context::new(&self.shared, ClientKind::StallDetector);
+        // The tail's client was accepted with the same settings, so it is threads or memory that lack; they may come back.
+        self.reader = KafkaReader::open(
+            &self.config,
+            context,
+            &self.shared.identity,
+            self.shutdown_guard.clone(),
+        )
+        .ok();
+        self.reader.clone()
+    }
+
+    fn check(&mut self, reader: &KafkaReader) {
+        let brokers: BTreeMap<_, _> = self.shared.health.brokers().into_iter().collect();
+        let ids: Vec<_> = brokers.keys().copied().collect();
+        let views = self.describe_each(reader, &ids);
+        if !views.is_empty() {
+            self.last_answer = Instant::now();
+        } else if self.last_answer.elapsed() >= REOPEN_AFTER {
+            self.reader = None;
+        }
+        let seen = views.iter().flat_map(|(_, view)| view.iter().flatten());
+        let replicas: BTreeSet<_> = seen.flat_map(|topic| topic.replicas.iter().copied()).collect();
+        if !views.is_empty() {
+            self.shared.health.set_replicas(replicas);
+        }
+        if let Some((via, suspects)) = self.next_check(&views)
+            && let Some(address) = brokers.get(&via)
+        {
+            self.check_via(via, address, suspects);
+        }
+        self.report_stalled(&brokers);
+    }
+
+    /// Tells of the broker that the most stalled partitions are fetched from.
+    fn report_stalled(&self, brokers: &BTreeMap<i32, Arc<str>>) {
+        let now = Instant::now();
+        let mut stalled = BTreeMap::<i32, usize>::new();
+        for (_, _, cell) in self.shared.health.partitions() {
+            // One that throttles us answers no fetch for that, and is not cut off from anybody.
+            if let Some(broker) = cell.stalled_at(now)
+                && self.shared.health.throttling(broker, now).is_none()
+            {
+                *stalled.entry(broker).or_default() += 1;
+            }
+        }
+        let most = stalled.into_iter().max_by_key(|(_, partitions)| *partitions);
+        let address = most.and_then(|(broker, _)| brokers.get(&broker)?.parse().ok());
+        if let Some(address) = address {
+            // The supervisor may have ended.
+            let _ = self.events.send(SupervisorEvent::Stalled(address));
+        }
+    }
+
+    /// What each broker says that answers; the others are not among them.
+    fn describe_each(&self, reader: &KafkaReader, brokers: &[i32]) -> Vec<(i32, TopicDescriptions)> {
+        let answers = reader.describe_topics_by(brokers, &self.topics, ANSWER_TIMEOUT);
+        let descriptions = brokers.iter().zip(answers).filter_map(|(id, answer)| {
+            let view = answer.ok()?;
+            self.shared.health.record_answer(*id, Instant::now());
+            Some((*id, view))
+        });
+        descriptions.collect()
+    }
+
+    /// Whom to believe, and of which partitions. First those of which somebody names another leader than the one we read
+    /// from; by and by all that stand still, for it can be ourselves who are stuck.
+    fn next_check(&mut self, views: &[(i32, TopicDescriptions)]) -> Option<(i32, SuspectPartitions)> {
+        let idle = self.idle_partitions();
+        if let Some(contradicted) = find_contradiction(&self.topics, views, &idle) {
+            return Some(contradicted);
+        }
+        let throttled = idle.iter().any(|(_, _, from)| self.is_throttled(*from));
+        let pause = if throttled { CHECK_EVERY } else { ROUTINE_EVERY };
+        if idle.is_empty() || self.last_routine.elapsed() < pause {
+            return None;
+        }
+        self.last_routine = Instant::now();
+        self.next = self.next.wrapping_add(1);
+        let (via, _) = views.get(self.next % views.len().max(1))?;
+        Some((*via, partitions_of(idle.iter())))
+    }
+
+    /// The partitions whose high watermark has not moved for a while, each with the broker it is fetched from.
+    fn idle_partitions(&self) -> Vec<IdlePartition> {
+        let partitions = self.shared.health.partitions().into_iter();
+        partitions
+            .filter_map(|(topic, number, cell)| {
+                let (since, _, from) = cell.still_since()?;
+                let elapsed = since.elapsed();
+                let is_still =
+                    elapsed >= IDLE_AFTER || (elapsed >= IDLE_AFTER_THROTTLED && self.is_throttled(from));
+                is_still.then_some((topic, number, from))
+            })
+            .collect()
+    }
+
+    /// Returns whether this broker makes us wait for the sake of a quota.
+    fn is_throttled(&self, broker: Option<i32>) -> bool {
+        let pause = broker.and_then(|broker| self.shared.health.throttling(broker, Instant::now()));
+        pause.is_some()
+    }
+
+    /// Asks the leaders that `via` names where these partitions end.
+    fn check_via(&self, via: i32, address: &str, suspects: SuspectPartitions) {
+        let mut config = self.one_shot_config.clone();
+        config.set("bootstrap.servers", address);
+        let context = Context::new(&self.shared, ClientKind::OneShot);
+        let Ok(reader) = KafkaReader::open(
+            &config,
+            context,
+            &self.shared.identity,
+            self.shutdown_guard.clone(),
+        ) else {
+            return;
+        };
+        for (partition, high) in log_ends(&reader, suspects) {
+            if let Some(cell) = self.shared.health.partition(&partition.0, partition.1) {
+                cell.seen_elsewhere(OtherWatermark { via, high }, Instant::now());
+            }
+        }
+        reader.poll_events();
+    }
+}
+
+/// The broker that contradicts us about most of these partitions, and which those are.
+fn find_contradiction(
+    topics: &[Arc<str>],
+    views: &[(i32, TopicDescriptions)],
+    idle: &[IdlePartition],
+) -> Option<(i32, SuspectPartitions)> {
+    let contradictions = views.iter().map(|(via, view)| {
+        let contradicts = |(topic, number, from): &&IdlePartition| {
+            let leader = leader(topics, view, topic, *number);
+            leader.is_some() && leader != *from
+        };
+        (*via, partitions_of(idle.iter().filter(contradicts)))
+    });
+    let most = contradictions.max_by_key(|(_, suspects)| suspects.len());
+    most.filter(|(_, suspects)| !suspects.is_empty())
+}
+
+/// Whom this view takes for a partition's leader.
+fn leader(topics: &[Arc<str>], view: &TopicDescriptions, topic: &str, number: i32) -> Option<i32> {
+    let at = topics.iter().position(|it| **it == *topic)?;
+    let info = view.get(at)?.as_ref().ok()?;
+    *info.leaders.get(usize::try_from(number).ok()?)?
+}
+
+fn partitions_of<'a>(partitions: impl Iterator<Item = &'a IdlePartition>) -> SuspectPartitions {
+    partitions
+        .map(|(topic, number, _)| (Arc::clone(topic), *number))
+        .collect()
+}
+
+/// Where these partitions end. Together if that succeeds; one that is refused spoils the answer for all, and then a few are
+/// asked one by one.
+fn log_ends(reader: &KafkaReader, partitions: SuspectPartitions) -> Vec<((Arc<str>, i32), i64)> {
+    let all = reader.query_offsets(&partitions, OffsetSpec::End, CHECK_TIMEOUT);
+    let Err(_) = all else {
+        let found = all.into_iter().flatten();
+        let log_ends = partitions
+            .into_iter()
+            .zip(found)
+            .filter_map(|(partition, found)| Some((partition, found.ok()?.offset?)));
+        return log_ends.collect();
+    };
+    let one = |partition: (Arc<str>, i32)| {
+        let found = reader.query_offsets(
+            std::slice::from_ref(&partition),
+            OffsetSpec::End,
+            CHECK_TIMEOUT / 4,
+        );
+        let end = found.ok()?.pop()?.ok()?.offset?;
+        Some((partition, end))
+    };
+    partitions
+        .into_iter()
+        .take(MAX_SINGLE_QUERIES)
+        .filter_map(one)
+        .collect()
+}
+
+/// How long the thread rests at most: librdkafka wants to be heard every second.
+const POLL_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// A few bytes for each broker. Two lost answers in a row make a broker unreachable.
+const CHECK_EVERY: Duration = Duration::from_secs(3);
+
+/// What a broker gets to answer: as long as any request.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Longer than an election, and than statistics need to tell of a record. With the confirmation that health waits for, and
+/// a turn lost on the broker that leads us astray, a stall is told in 20 s.
+const IDLE_AFTER: Duration = Duration::from_secs(5);
+
+/// The same where a quota may hold records back: that this is so is told in 10 s, of which a turn and the confirmation take 8.
+const IDLE_AFTER_THROTTLED: Duration = Duration::from_millis(1500);
+
+/// A client may know none but brokers that are of the past; another begins with the bootstrap list.
+const REOPEN_AFTER: Duration = Duration::from_secs(30);
+
+/// How often partitions are looked at that stand still while no broker names another leader: most of them are just quiet. Where
+/// a quota may hold records back they are looked at each turn.
+const ROUTINE_EVERY: Duration = Duration::from_secs(15);
+
+/// What a client that is opened for it gets to connect, learn and ask.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A look must not take longer than the pause before the next one.
+const MAX_SINGLE_QUERIES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::types::RDKafkaErrorCode;
+
+    use super::*;
+    use crate::kafka::client::raw::TopicInfo;
+
+    fn view(leaders: [Option<i32>; 2]) -> TopicDescriptions {
+        vec![
+            Err(RDKafkaErrorCode::UnknownTopicOrPartition),
+            Ok(TopicInfo {
+                id: [0; 16],
+                leaders: leaders.to_vec(),
+                replicas: BTreeSet::new(),
+            }),
+        ]
+    }
+
+    #[test]
+    fn who_names_another_leader_is_believed_and_asked_about_that_partition_only() {
+        let topics = ["gone".into(), "t".into()];
+        let idle = [("t".into(), 0, Some(1)), ("t".into(), 1, Some(2))];
+        let agreeing = (1, view([Some(1), Some(2)]));
+        // Who knows no leader contradicts nobody.
+        let clueless = (2, view([None, Some(2)]));
+        assert_eq!(
+            find_contradiction(&topics, &[agreeing.clone(), clueless.clone()], &idle),
+            None
+        );
+        let other = (3, view([Some(3), Some(2)]));
+        let found = find_contradiction(&topics, &[agreeing, other, clueless], &idle);
+        assert_eq!(found, Some((3, vec![("t".into(), 0)])));
+    }
+}
