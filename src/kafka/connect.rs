@@ -3,36 +3,31 @@
 use std::{
     collections::BTreeSet,
     convert::Infallible,
-    io,
     path::PathBuf,
     sync::{Arc, mpsc},
     time::{Duration, Instant},
 };
 
-use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
-
 use super::{
-    client::{
-        config::{ClientKind, client_config},
-        raw::ShutdownGuard,
-    },
-    damage::DamageTracker,
+    client::config::{ClientKind, client_config},
+    damage,
     history::HistoryPool,
     identity::cluster::ClusterIdentity,
     log_append_time::LogAppendTimeTopics,
     metrics::KafkaMetrics,
     settings::ClusterSettings,
-    status::ClusterStatus,
+    shared::{BrokerProfile, ClusterShared, ConnectError, MemoryLimits},
+    shutdown_guard::ShutdownGuard,
     supervisor::{
-        Supervisor, SupervisorEvent, handle::ClusterHandle, metadata::PartitionLeaders,
-        session::SessionFactory, topics::TopicState,
+        Supervisor, SupervisorEvent, handle::ClusterHandle, session::SessionFactory, topics::TopicState,
     },
+    threads::THREADS,
     watchdog::{bootstrap_check, stall_detector},
 };
 use crate::{
     event::Encoding,
-    health::{self, Health},
-    partition::{History, LogDirectory, PartitionLog},
+    health::Health,
+    partition::{History, LogDirectory},
 };
 
 /// How a cluster is read, beside its settings.
@@ -54,99 +49,11 @@ pub struct ClusterOptions {
     pub health: Health,
 }
 
-/// What pages may cost, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryLimits {
-    /// All tail rings of the directory together.
-    pub tail: usize,
-    /// The cache of history pages.
-    pub history: usize,
-}
-
-/// What kind of brokers are read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BrokerProfile {
-    /// Real ones.
-    #[default]
-    Real,
-    /// Those inside librdkafka, which answer a waiting fetch only when its time is over.
-    Embedded,
-}
-
-/// A cluster cannot be read at all.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// librdkafka does not accept the settings.
-    #[error("cluster `{0}`: {1}")]
-    Settings(String, KafkaError),
-    /// librdkafka cannot make what is needed.
-    #[error("cluster `{0}`: {1}")]
-    Client(String, RDKafkaErrorCode),
-    /// The system has no thread to give.
-    #[error("cluster `{0}`: no thread: {1}")]
-    Thread(String, io::Error),
-}
-
 /// A cluster that is being read. Dropping it ends the reading; [`shutdown`](Self::shutdown) also waits for it.
 pub struct Cluster {
     handle: ClusterHandle,
     pool: Arc<HistoryPool>,
     gone: mpsc::Receiver<Infallible>,
-}
-
-/// What the parts of a cluster share.
-#[derive(Clone)]
-pub(super) struct ClusterShared {
-    pub(super) cluster: Arc<str>,
-    pub(super) directory: Arc<LogDirectory>,
-    pub(super) leaders: Arc<PartitionLeaders>,
-    pub(super) identity: Arc<ClusterIdentity>,
-    pub(super) status: Arc<ClusterStatus>,
-    pub(super) log_append_time_topics: LogAppendTimeTopics,
-    pub(super) renew_after: Duration,
-    pub(super) overlap: Duration,
-    pub(super) memory: MemoryLimits,
-    pub(super) counters: KafkaMetrics,
-    pub(super) health: Arc<health::ClusterHealth>,
-    pub(super) damage: Arc<DamageTracker>,
-}
-
-impl ClusterShared {
-    /// A record of this log bears its broker's time.
-    pub(super) fn note_log_append_time(&self, log: &PartitionLog) {
-        let topic = &log.partition().topic;
-        self.log_append_time_topics.add(topic);
-        self.status.add_log_append_time_topic(topic);
-        log.set_overlap(self.overlap);
-    }
-}
-
-#[cfg(test)]
-impl ClusterShared {
-    /// That of a cluster that nobody reads.
-    pub(super) fn for_test() -> Self {
-        Self::standalone(&ClusterSettings::new("main", Vec::new()))
-    }
-}
-
-impl ClusterShared {
-    /// That of a client which asks something once, and shares it with no other.
-    pub(super) fn standalone(settings: &ClusterSettings) -> Self {
-        Self {
-            cluster: Arc::clone(&settings.name),
-            directory: LogDirectory::new(),
-            leaders: Arc::default(),
-            identity: ClusterIdentity::new(settings, None),
-            status: Arc::default(),
-            log_append_time_topics: LogAppendTimeTopics::default(),
-            renew_after: Duration::MAX,
-            overlap: Duration::ZERO,
-            memory: MemoryLimits { tail: 0, history: 0 },
-            counters: KafkaMetrics::default(),
-            damage: Arc::default(),
-            health: Health::new().cluster(&settings.name, Vec::new(), Instant::now()),
-        }
-    }
 }
 
 /// Begins to read `topics` of a cluster into `directory`. Never waits for Kafka.
@@ -182,7 +89,7 @@ pub fn connect(
         .set_transaction_patience(settings.transaction_patience);
     shared
         .counters
-        .initialize(&name, topics.iter().map(|(topic, _)| &**topic));
+        .initialize(&name, THREADS, topics.iter().map(|(topic, _)| &**topic));
     let (shutdown_guard, gone) = mpsc::channel();
     let inbox = mpsc::channel();
     let configs = [ClientKind::History, ClientKind::OffsetQueries]
@@ -207,7 +114,7 @@ pub fn connect(
     };
     let config = client_config(settings, ClientKind::Tail, options.profile);
     let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
-    DamageTracker::spawn(
+    damage::spawn(
         client_config(settings, ClientKind::Search, options.profile),
         &shared,
         shutdown_guard.clone(),
@@ -235,7 +142,7 @@ pub fn connect(
 }
 
 /// What ends the watches when it is dropped.
-pub(super) type MonitorHandles = [mpsc::Sender<()>; 2];
+type MonitorHandles = [mpsc::Sender<()>; 2];
 
 /// Starts those who ask how the cluster is, and read nothing.
 fn start_monitors(

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::connect::ClusterShared;
+use super::shared::ClusterShared;
 use crate::{
     health::{self, FaultEvent, FaultSource},
     partition::TopicPartition,

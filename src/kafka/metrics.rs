@@ -6,7 +6,6 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::threads::THREADS;
 use crate::event::EncodeError;
 
 /// The counters of all clusters of a process; clones share them.
@@ -118,7 +117,12 @@ pub struct MoveLabels {
 
 impl KafkaMetrics {
     /// Lets what alerts look at begin at zero: an increase from nothing is none to Prometheus.
-    pub(super) fn initialize<'a>(&self, cluster: &str, topics: impl Iterator<Item = &'a str>) {
+    pub(super) fn initialize<'a>(
+        &self,
+        cluster: &str,
+        threads: &[&str],
+        topics: impl Iterator<Item = &'a str>,
+    ) {
         for reason in REPLACEMENTS {
             let labels = ReplacementLabels {
                 cluster: cluster.to_owned(),
@@ -126,7 +130,7 @@ impl KafkaMetrics {
             };
             drop(self.replacements.get_or_create(&labels));
         }
-        for thread in THREADS {
+        for thread in threads {
             let labels = ThreadLabels {
                 cluster: cluster.to_owned(),
                 thread: (*thread).to_owned(),

@@ -31,6 +31,12 @@ mod log_append_time;
 #[cfg(feature = "kafka")]
 mod metrics;
 #[cfg(feature = "kafka")]
+mod partition_leaders;
+#[cfg(feature = "kafka")]
+mod shared;
+#[cfg(feature = "kafka")]
+mod shutdown_guard;
+#[cfg(feature = "kafka")]
 mod status;
 #[cfg(feature = "kafka")]
 mod supervisor;
@@ -45,7 +51,7 @@ pub use self::watchdog::broker_query::{BrokerInfo, query_broker};
 #[cfg(feature = "kafka")]
 pub use self::watchdog::fetch_trial::{UnreadablePartition, try_fetches};
 #[cfg(feature = "kafka")]
-pub use connect::{BrokerProfile, Cluster, ClusterOptions, ConnectError, MemoryLimits, connect};
+pub use connect::{Cluster, ClusterOptions, connect};
 #[cfg(feature = "kafka")]
 pub use failover::{ActivateError, Failover, FailoverPlan, GroupMove, GroupStatus};
 #[cfg(feature = "kafka")]
@@ -55,6 +61,8 @@ pub use metrics::{
     ClientLabels, ClusterLabels, ErrorLabels, KafkaMetrics, MoveLabels, RejectLabels, ReplacementLabels,
     ThreadLabels, TopicLabels,
 };
+#[cfg(feature = "kafka")]
+pub use shared::{BrokerProfile, ConnectError, MemoryLimits};
 #[cfg(feature = "kafka")]
 pub use status::{ClusterStatus, UnavailableReason};
 #[cfg(feature = "kafka")]

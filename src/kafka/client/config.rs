@@ -5,7 +5,7 @@
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
-use crate::kafka::{connect::BrokerProfile, settings::ClusterSettings};
+use crate::kafka::{settings::ClusterSettings, shared::BrokerProfile};
 
 /// What a client is for; it also names the client in logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

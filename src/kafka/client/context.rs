@@ -9,10 +9,10 @@ use super::{
 use crate::{
     health,
     kafka::{
-        connect::ClusterShared,
         damage::DamageTracker,
         faults,
         metrics::{ClientLabels, ErrorLabels, KafkaMetrics},
+        shared::ClusterShared,
     },
 };
 use parking_lot::Mutex;

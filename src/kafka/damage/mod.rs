@@ -13,10 +13,10 @@ mod search;
 mod searcher;
 
 pub(super) use probe::{MAX_OFFSET_GAP, is_damage, is_implausible_offset};
+pub(super) use searcher::spawn;
 
 use std::{
     collections::{HashMap, HashSet},
-    io,
     ops::Range,
     sync::{
         Arc, Weak,
@@ -26,9 +26,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
+use rdkafka::types::RDKafkaErrorCode;
 
-use super::{client::raw::ShutdownGuard, connect::ClusterShared};
 use crate::{partition::PartitionLog, position::Offset};
 
 /// What is known to be unreadable in the logs of one cluster, and the way to have a place looked at.
@@ -79,21 +78,6 @@ pub(super) enum SearchOutcome {
 }
 
 impl DamageTracker {
-    /// Starts the thread that looks; it ends when this is [closed](Self::close).
-    ///
-    /// # Errors
-    /// When the system has no thread to give.
-    pub(super) fn spawn(
-        config: ClientConfig,
-        shared: &ClusterShared,
-        shutdown_guard: ShutdownGuard,
-    ) -> io::Result<()> {
-        let (requests, inbox) = mpsc::sync_channel(MAX_REQUESTS);
-        searcher::spawn(config, shared.clone(), inbox, shutdown_guard)?;
-        *shared.damage.requests.lock() = Some(requests);
-        Ok(())
-    }
-
     /// Looks at no more places.
     pub(super) fn close(&self) {
         self.requests.lock().take();
@@ -229,9 +213,6 @@ fn total(ranges: &[Range<Offset>]) -> Offset {
 fn key(log: &Arc<PartitionLog>) -> LogKey {
     Arc::as_ptr(log).addr()
 }
-
-/// Places that wait to be looked at; a disk that fails as a whole is no matter of single batches.
-const MAX_REQUESTS: usize = 64;
 
 #[cfg(test)]
 mod tests {

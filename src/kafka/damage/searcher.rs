@@ -19,42 +19,40 @@ use super::{
 use crate::{
     kafka::{
         backoff::Backoff,
-        client::{
-            config::ClientKind,
-            context::Context,
-            raw::{KafkaReader, ShutdownGuard},
-        },
-        connect::ClusterShared,
+        client::{config::ClientKind, context::Context, raw::KafkaReader},
         faults,
         metrics::TopicLabels,
+        shared::ClusterShared,
+        shutdown_guard::ShutdownGuard,
         threads::{self, PanicHandler},
     },
     partition::PartitionLog,
     position::Offset,
 };
 
-/// Starts the thread, which ends when nobody can suspect anything any more.
+/// Starts the thread that looks; it ends when [`ClusterShared::damage`] is [closed](super::DamageTracker::close).
 ///
 /// # Errors
 /// When the system has no thread to give.
-pub(super) fn spawn(
+pub(in crate::kafka) fn spawn(
     config: ClientConfig,
-    shared: ClusterShared,
-    inbox: mpsc::Receiver<SearchRequest>,
+    shared: &ClusterShared,
     shutdown_guard: ShutdownGuard,
 ) -> io::Result<()> {
-    let guard = PanicHandler::new(&shared, threads::DAMAGE);
+    let (requests, inbox) = mpsc::sync_channel(MAX_REQUESTS);
+    let guard = PanicHandler::new(shared, threads::DAMAGE);
     let searcher = Searcher {
         config,
-        shared,
+        shared: shared.clone(),
         shutdown_guard,
         reader: None,
         backoffs: HashMap::new(),
     };
     thread::Builder::new()
         .name(threads::DAMAGE.to_owned())
-        .spawn(move || searcher.run(&inbox, &guard))
-        .map(drop)
+        .spawn(move || searcher.run(&inbox, &guard))?;
+    *shared.damage.requests.lock() = Some(requests);
+    Ok(())
 }
 
 struct Searcher {
@@ -206,6 +204,9 @@ impl Searcher {
         }
     }
 }
+
+/// Places that wait to be looked at; a disk that fails as a whole is no matter of single batches.
+const MAX_REQUESTS: usize = 64;
 
 /// In which statistics tell of all that has come: they come every second.
 const STATISTICS_WAIT: Duration = Duration::from_millis(1200);

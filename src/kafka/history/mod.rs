@@ -27,9 +27,10 @@ use rdkafka::ClientConfig;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
-    client::{config::PAGE_BYTES, raw::ShutdownGuard},
-    connect::ClusterShared,
+    client::config::PAGE_BYTES,
     metrics::{ClusterLabels, KafkaMetrics},
+    shared::ClusterShared,
+    shutdown_guard::ShutdownGuard,
 };
 pub(super) use crate::partition::MAX_HISTORY_READERS;
 use crate::{

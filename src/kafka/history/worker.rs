@@ -18,12 +18,9 @@ use super::{
 use crate::{
     health::FaultSource,
     kafka::{
-        client::{
-            config::ClientKind,
-            context::Context,
-            raw::{KafkaReader, ShutdownGuard},
-        },
+        client::{config::ClientKind, context::Context, raw::KafkaReader},
         damage::SearchOutcome,
+        shutdown_guard::ShutdownGuard,
         threads::{self, PanicHandler},
     },
     partition::{HistoryError, TopicPartition},

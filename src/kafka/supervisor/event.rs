@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{metadata::Topology, session::SessionNumber};
+use rdkafka::types::RDKafkaErrorCode;
+
 use crate::{
-    kafka::{identity::cluster::WrongCluster, settings::BrokerAddr},
+    kafka::{client::raw::TopicInfo, identity::cluster::WrongCluster, settings::BrokerAddr},
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
 };
 
@@ -40,3 +41,15 @@ pub(in crate::kafka) enum SupervisorEvent {
 
 /// Tells an answer to the question that stands from one to a question that does not any more.
 pub(in crate::kafka) type RequestId = u64;
+
+/// Counts the sessions of a cluster.
+pub(super) type SessionNumber = u64;
+
+/// What one look showed.
+#[derive(Clone, Debug)]
+pub(in crate::kafka) struct Topology {
+    /// The cluster's id.
+    pub(in crate::kafka) cluster_id: Arc<str>,
+    /// Each topic, in the order asked for.
+    pub(in crate::kafka) topics: Vec<Result<TopicInfo, RDKafkaErrorCode>>,
+}

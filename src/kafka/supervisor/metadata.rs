@@ -1,36 +1,26 @@
 //! Watches a cluster's topology: its id, the topics' ids, partitions and leaders.
 
 use std::{
-    collections::{HashMap, HashSet},
     io,
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use parking_lot::RwLock;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{SupervisorEvent, session::SessionNumber};
-use crate::{
-    kafka::{
-        backoff::Backoff,
-        client::raw::{KafkaReader, ShutdownGuard, TopicInfo},
-        connect::ClusterShared,
-        identity::cluster::{AdvertisedBrokers, WrongCluster},
-        threads::{self, PanicHandler},
-    },
-    partition::TopicPartition,
+use super::{
+    SupervisorEvent,
+    event::{SessionNumber, Topology},
 };
-
-/// What one look showed.
-#[derive(Clone, Debug)]
-pub(in crate::kafka) struct Topology {
-    /// The cluster's id.
-    pub(in crate::kafka) cluster_id: Arc<str>,
-    /// Each topic, in the order asked for.
-    pub(in crate::kafka) topics: Vec<Result<TopicInfo, RDKafkaErrorCode>>,
-}
+use crate::kafka::{
+    backoff::Backoff,
+    client::raw::KafkaReader,
+    identity::cluster::{AdvertisedBrokers, WrongCluster},
+    shared::ClusterShared,
+    shutdown_guard::ShutdownGuard,
+    threads::{self, PanicHandler},
+};
 
 /// Asks for a look before its time. Dropping it ends the thread.
 pub(in crate::kafka) struct MetadataWatcher(mpsc::Sender<()>);
@@ -172,31 +162,6 @@ impl From<RDKafkaErrorCode> for RefreshError {
 impl From<WrongCluster> for RefreshError {
     fn from(wrong_cluster: WrongCluster) -> Self {
         Self::WrongCluster(wrong_cluster)
-    }
-}
-
-/// Who leads each partition, as the last look showed: which history reader to ask.
-#[derive(Debug, Default)]
-pub(in crate::kafka) struct PartitionLeaders(RwLock<HashMap<Arc<str>, Vec<Option<i32>>>>);
-
-impl PartitionLeaders {
-    /// The broker that leads this partition; `None` while nobody does, or nothing is known.
-    pub(in crate::kafka) fn leader(&self, partition: &TopicPartition) -> Option<i32> {
-        let leaders = self.0.read();
-        let at = usize::try_from(partition.partition).ok()?;
-        *leaders.get(&partition.topic)?.get(at)?
-    }
-
-    /// Returns how many brokers lead a partition.
-    pub(super) fn broker_count(&self) -> usize {
-        let topics = self.0.read();
-        let leaders: HashSet<_> = topics.values().flatten().flatten().collect();
-        leaders.len()
-    }
-
-    /// Takes what a look has shown.
-    pub(in crate::kafka) fn set(&self, topic: &Arc<str>, leaders: &[Option<i32>]) {
-        self.0.write().insert(Arc::clone(topic), leaders.to_vec());
     }
 }
 

@@ -20,7 +20,7 @@ mod tail_start;
 pub(in crate::kafka) mod topics;
 mod topology;
 
-pub(super) use event::{RequestId, SupervisorEvent};
+pub(super) use event::SupervisorEvent;
 
 use std::{
     io,
@@ -30,12 +30,11 @@ use std::{
 };
 
 use super::{
-    client::raw::ShutdownGuard,
-    connect::{ClusterShared, MonitorHandles},
     history::HistoryPool,
+    shared::ClusterShared,
     threads::{self, PanicHandler, RestartBackoff},
 };
-use metadata::Topology;
+use event::{RequestId, Topology};
 use outage::OutageTimer;
 use session::{Session, SessionFactory};
 use topics::{PartitionState, TopicState};
@@ -92,11 +91,11 @@ impl Supervisor {
         }
     }
 
-    /// Starts the thread, which lets go of what it holds when it ends.
+    /// Starts the thread, which drops `held` when it ends.
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(super) fn spawn(self, held: (ShutdownGuard, MonitorHandles)) -> io::Result<()> {
+    pub(super) fn spawn(self, held: impl Send + 'static) -> io::Result<()> {
         thread::Builder::new()
             .name(threads::SUPERVISOR.to_owned())
             .spawn(move || {

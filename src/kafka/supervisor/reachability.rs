@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Supervisor, SupervisorEvent, metadata::Topology, session::SessionNumber, topics::TailState};
+use super::{
+    Supervisor, SupervisorEvent,
+    event::{SessionNumber, Topology},
+    topics::TailState,
+};
 use crate::kafka::{
     identity::cluster::WrongCluster,
     metrics::ClusterLabels,

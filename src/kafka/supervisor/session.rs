@@ -7,15 +7,12 @@ use std::{
 
 use rdkafka::ClientConfig;
 
-use super::{SupervisorEvent, metadata::MetadataWatcher, tail::Tail};
+use super::{SupervisorEvent, event::SessionNumber, metadata::MetadataWatcher, tail::Tail};
 use crate::kafka::{
-    client::{
-        config::ClientKind,
-        context::Context,
-        raw::{KafkaReader, ShutdownGuard},
-    },
-    connect::{ClusterShared, ConnectError},
+    client::{config::ClientKind, context::Context, raw::KafkaReader},
     history::MAX_HISTORY_READERS,
+    shared::{ClusterShared, ConnectError},
+    shutdown_guard::ShutdownGuard,
 };
 
 /// One client of the tail. Dropping it ends its threads, and the client on a thread of its own.
@@ -26,9 +23,6 @@ pub(in crate::kafka) struct Session {
     pub(in crate::kafka) metadata: MetadataWatcher,
     pub(in crate::kafka) opened: Instant,
 }
-
-/// Counts the sessions of a cluster.
-pub(super) type SessionNumber = u64;
 
 /// Opens sessions.
 pub(in crate::kafka) struct SessionFactory {

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    QUERY_STARTS_EVERY, RequestId, Supervisor, SupervisorEvent,
+    QUERY_STARTS_EVERY, Supervisor, SupervisorEvent,
+    event::RequestId,
     topics::{RETRY_FIRST, TailStart, TailState, TopicState},
 };
 use crate::{

@@ -7,7 +7,7 @@ use std::{
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::RequestId;
+use super::event::RequestId;
 use crate::{
     event::Encoding,
     kafka::backoff::Backoff,

@@ -9,7 +9,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     Supervisor,
-    metadata::Topology,
+    event::Topology,
     topics::{PartitionState, TailStart, is_absent},
 };
 use crate::{

@@ -14,7 +14,7 @@ use crate::{
         BrokerProfile, ClusterOptions, LogAppendTimeTopics, MemoryLimits,
         client::config::{ClientKind, client_config},
         connect,
-        damage::{DamageTracker, SearchOutcome},
+        damage::{self, SearchOutcome},
         history::HistoryPool,
         settings::ClusterSettings,
     },
@@ -192,7 +192,7 @@ fn a_suspicion_whose_search_panics_is_answered_and_so_is_the_next() {
     let name = "outlives-search";
     let (shared, log, (shutdown_guard, _gone)) = (shared(name), log(), mpsc::channel());
     let config = client_config(&settings(name), ClientKind::Search, BrokerProfile::Real);
-    DamageTracker::spawn(config, &shared, shutdown_guard).expect("a thread");
+    damage::spawn(config, &shared, shutdown_guard).expect("a thread");
     for time in 1..=2 {
         TRIPS.lock().insert((name.to_owned(), DAMAGE));
         let (sender, outcome) = mpsc::channel();

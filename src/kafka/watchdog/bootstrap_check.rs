@@ -14,8 +14,8 @@ use std::{
 use crate::{
     health,
     kafka::{
-        client::raw::ShutdownGuard,
-        connect::ClusterShared,
+        shared::ClusterShared,
+        shutdown_guard::ShutdownGuard,
         threads::{self, PanicHandler},
     },
 };

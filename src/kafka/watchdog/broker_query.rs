@@ -20,9 +20,9 @@ use rdkafka::{
 
 use crate::kafka::{
     client::config::{ClientKind, client_config},
-    connect::BrokerProfile,
     identity::cluster::ClusterIdentity,
     settings::{BrokerAddr, ClusterSettings},
+    shared::BrokerProfile,
 };
 
 /// What a broker that was asked says.

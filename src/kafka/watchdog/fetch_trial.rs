@@ -14,11 +14,11 @@ use crate::kafka::{
         context::Context,
         raw::{ItemKind, KafkaQueue, KafkaReader, TopicRef},
     },
-    connect::{BrokerProfile, ClusterShared},
     damage::is_damage,
     faults,
     identity::cluster::AdvertisedBrokers,
     settings::ClusterSettings,
+    shared::{BrokerProfile, ClusterShared},
 };
 
 /// A partition that was not read, and why.

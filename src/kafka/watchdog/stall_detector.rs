@@ -24,9 +24,10 @@ use crate::{
         client::{
             config::ClientKind,
             context::Context,
-            raw::{KafkaReader, OffsetSpec, ShutdownGuard, TopicDescriptions},
+            raw::{KafkaReader, OffsetSpec, TopicDescriptions},
         },
-        connect::ClusterShared,
+        shared::ClusterShared,
+        shutdown_guard::ShutdownGuard,
         supervisor::SupervisorEvent,
         threads::{self, PanicHandler},
     },

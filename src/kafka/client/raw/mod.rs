@@ -22,11 +22,10 @@ pub(in crate::kafka) use topology::{TopicDescriptions, TopicInfo};
 
 use std::{
     collections::HashMap,
-    convert::Infallible,
     ffi::CString,
     mem::ManuallyDrop,
     ptr::{self, NonNull},
-    sync::{Arc, atomic::AtomicU64, mpsc},
+    sync::{Arc, atomic::AtomicU64},
     thread,
     time::Duration,
 };
@@ -44,12 +43,12 @@ use rdkafka::{
 
 use super::context::Context;
 use crate::{
-    kafka::identity::cluster::{ClientGuard, ClusterIdentity},
+    kafka::{
+        identity::cluster::{ClientGuard, ClusterIdentity},
+        shutdown_guard::ShutdownGuard,
+    },
     position::Offset,
 };
-
-/// Held by everything that [`Cluster::shutdown`](crate::kafka::Cluster::shutdown) waits for: it is gone when all are dropped.
-pub(in crate::kafka) type ShutdownGuard = mpsc::Sender<Infallible>;
 
 /// One client of a cluster, without a group. Clones are the same client.
 ///

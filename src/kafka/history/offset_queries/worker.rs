@@ -25,9 +25,10 @@ use crate::{
         client::{
             config::ClientKind,
             context::Context,
-            raw::{FoundOffset, KafkaQueue, KafkaReader, OffsetSpec, OffsetsResponse, ShutdownGuard},
+            raw::{FoundOffset, KafkaQueue, KafkaReader, OffsetSpec, OffsetsResponse},
         },
         history::Core,
+        shutdown_guard::ShutdownGuard,
         threads::{self, PanicHandler},
     },
     partition::{Bounds, HistoryError, TopicPartition},

@@ -13,7 +13,7 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{SupervisorEvent, session::SessionNumber};
+use super::{SupervisorEvent, event::SessionNumber};
 use crate::{
     event::{EncodeError, Record},
     health::{self, FaultSource},
@@ -21,12 +21,13 @@ use crate::{
         client::{
             config::{PAGE_BYTES, PAGE_RECORDS},
             large_records::LargeRecords,
-            raw::{ItemKind, KafkaQueue, KafkaReader, QueueWaker, ShutdownGuard, TopicRef},
+            raw::{ItemKind, KafkaQueue, KafkaReader, QueueWaker, TopicRef},
         },
-        connect::ClusterShared,
         damage::{SearchOutcome, is_damage, is_implausible_offset},
         identity::cluster::WrongCluster,
         metrics::{RejectLabels, TopicLabels},
+        shared::ClusterShared,
+        shutdown_guard::ShutdownGuard,
         threads::{self, PanicHandler},
     },
     partition::{Page, PageBuilder, PartitionLog, TopicPartition, tail_records},

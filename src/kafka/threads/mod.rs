@@ -10,8 +10,8 @@ use std::{
 
 use super::{
     backoff::Backoff,
-    connect::ClusterShared,
     metrics::{KafkaMetrics, ThreadLabels},
+    shared::ClusterShared,
 };
 use crate::health;
 
