@@ -36,7 +36,13 @@ pub mod event;
 pub mod filter;
 pub mod health;
 pub mod http;
+#[cfg(feature = "kafka")]
 pub mod kafka;
+/// Without librdkafka: only what the configuration needs, so that it can be checked all the same.
+#[cfg(not(feature = "kafka"))]
+pub mod kafka {
+    pub mod settings;
+}
 pub mod limits;
 pub mod log;
 pub mod metrics;

@@ -10,60 +10,35 @@
 
 pub mod settings;
 
-#[cfg(feature = "kafka")]
 mod atomic_file;
-#[cfg(feature = "kafka")]
 mod backoff;
 mod client;
-#[cfg(feature = "kafka")]
 mod connect;
-#[cfg(feature = "kafka")]
 mod damage;
-#[cfg(feature = "kafka")]
 mod failover;
-#[cfg(feature = "kafka")]
 mod faults;
-#[cfg(feature = "kafka")]
 mod history;
 mod identity;
-#[cfg(feature = "kafka")]
 mod log_append_time;
-#[cfg(feature = "kafka")]
 mod metrics;
-#[cfg(feature = "kafka")]
 mod partition_leaders;
-#[cfg(feature = "kafka")]
 mod shared;
-#[cfg(feature = "kafka")]
 mod shutdown_guard;
-#[cfg(feature = "kafka")]
 mod status;
-#[cfg(feature = "kafka")]
 mod supervisor;
-#[cfg(feature = "kafka")]
 mod threads;
 mod watchdog;
 
-#[cfg(feature = "kafka")]
 pub use self::identity::cluster::{WrongCluster, expected_cluster_id};
-#[cfg(feature = "kafka")]
 pub use self::watchdog::broker_query::{BrokerInfo, query_broker};
-#[cfg(feature = "kafka")]
 pub use self::watchdog::fetch_trial::{UnreadablePartition, try_fetches};
-#[cfg(feature = "kafka")]
 pub use connect::{Cluster, ClusterOptions, connect};
-#[cfg(feature = "kafka")]
 pub use failover::{ActivateError, Failover, FailoverPlan, GroupMove, GroupStatus};
-#[cfg(feature = "kafka")]
 pub use log_append_time::LogAppendTimeTopics;
-#[cfg(feature = "kafka")]
 pub use metrics::{
     ClientLabels, ClusterLabels, ErrorLabels, KafkaMetrics, MoveLabels, RejectLabels, ReplacementLabels,
     ThreadLabels, TopicLabels,
 };
-#[cfg(feature = "kafka")]
 pub use shared::{BrokerProfile, ConnectError, MemoryLimits};
-#[cfg(feature = "kafka")]
 pub use status::{ClusterStatus, UnavailableReason};
-#[cfg(feature = "kafka")]
 pub use supervisor::handle::ClusterHandle;

@@ -1,12 +1,7 @@
 //! TODO module head of kafka::client.
 
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod config;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod context;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod large_records;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod raw;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod statistics;
+pub(super) mod config;
+pub(super) mod context;
+pub(super) mod large_records;
+pub(super) mod raw;
+mod statistics;

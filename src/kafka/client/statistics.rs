@@ -8,7 +8,7 @@ use crate::health::{BrokerConnection, FetchStatistics};
 
 /// One tick of statistics.
 #[derive(Deserialize)]
-pub(in crate::kafka) struct Statistics {
+pub(super) struct Statistics {
     /// Bytes received from all brokers.
     pub(super) rx_bytes: u64,
     brokers: HashMap<String, BrokerStatistics>,
@@ -66,11 +66,11 @@ struct PartitionStatistics {
 
 /// How many answers each broker had given at the last tick.
 #[derive(Default)]
-pub(in crate::kafka) struct ResponseCounts(HashMap<i32, u64>);
+pub(super) struct ResponseCounts(HashMap<i32, u64>);
 
 impl Statistics {
     /// Open connections.
-    pub(in crate::kafka) fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.brokers
             .values()
             .filter(|broker| broker.is_connected())
@@ -84,10 +84,7 @@ impl Statistics {
     }
 
     /// Every partition that is read: topic, number, and what is told of it.
-    pub(in crate::kafka) fn partitions(
-        &self,
-        answers: &mut ResponseCounts,
-    ) -> Vec<(&str, i32, FetchStatistics)> {
+    pub(super) fn partitions(&self, answers: &mut ResponseCounts) -> Vec<(&str, i32, FetchStatistics)> {
         let heard = answers.answered_since_last(self);
         let topics = self.topics.iter().flat_map(|(topic, of)| {
             let partitions = of.partitions.iter();

@@ -40,7 +40,7 @@ pub(in crate::kafka) enum SupervisorEvent {
 }
 
 /// Tells an answer to the question that stands from one to a question that does not any more.
-pub(in crate::kafka) type RequestId = u64;
+pub(super) type RequestId = u64;
 
 /// Counts the sessions of a cluster.
 pub(super) type SessionNumber = u64;

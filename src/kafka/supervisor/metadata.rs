@@ -23,14 +23,14 @@ use crate::kafka::{
 };
 
 /// Asks for a look before its time. Dropping it ends the thread.
-pub(in crate::kafka) struct MetadataWatcher(mpsc::Sender<()>);
+pub(super) struct MetadataWatcher(mpsc::Sender<()>);
 
 impl MetadataWatcher {
     /// Starts the thread; its first look is at once.
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(in crate::kafka) fn spawn(
+    pub(super) fn spawn(
         reader: KafkaReader,
         topics: Vec<Arc<str>>,
         shared: ClusterShared,
@@ -59,7 +59,7 @@ impl MetadataWatcher {
     }
 
     /// Looks again now.
-    pub(in crate::kafka) fn refresh(&self) {
+    pub(super) fn refresh(&self) {
         let _ = self.0.send(());
     }
 }

@@ -4,20 +4,14 @@
 //! other threads, and their answers come in as notices.
 
 mod event;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod handle;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod metadata;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod outage;
+pub(super) mod handle;
+mod metadata;
+mod outage;
 mod reachability;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod session;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod tail;
+pub(super) mod session;
+mod tail;
 mod tail_start;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod topics;
+pub(super) mod topics;
 mod topology;
 
 pub(super) use event::SupervisorEvent;

@@ -11,7 +11,7 @@ pub(super) struct OutageTimer {
 }
 
 impl OutageTimer {
-    pub(in crate::kafka) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             since: Some(Instant::now()),
             reported: false,
@@ -19,7 +19,7 @@ impl OutageTimer {
     }
 
     /// Another look was not answered; whether that makes it long enough to be told.
-    pub(in crate::kafka) fn record_failure(&mut self) -> bool {
+    pub(super) fn record_failure(&mut self) -> bool {
         let since = *self.since.get_or_insert_with(Instant::now);
         let news = !self.reported && since.elapsed() >= PATIENCE;
         self.reported |= news;
@@ -33,7 +33,7 @@ impl OutageTimer {
     }
 
     /// A look was answered; whether the silence was told before.
-    pub(in crate::kafka) fn record_success(&mut self) -> bool {
+    pub(super) fn record_success(&mut self) -> bool {
         self.since = None;
         std::mem::take(&mut self.reported)
     }
@@ -44,7 +44,7 @@ impl OutageTimer {
     }
 
     /// How long it has lasted.
-    pub(in crate::kafka) fn duration(&self) -> Duration {
+    pub(super) fn duration(&self) -> Duration {
         self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }

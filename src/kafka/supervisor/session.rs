@@ -18,10 +18,10 @@ use crate::kafka::{
 /// One client of the tail. Dropping it ends its threads, and the client on a thread of its own.
 pub(in crate::kafka) struct Session {
     /// Tells what it says from what an earlier one says.
-    pub(in crate::kafka) number: SessionNumber,
-    pub(in crate::kafka) tail: Tail,
-    pub(in crate::kafka) metadata: MetadataWatcher,
-    pub(in crate::kafka) opened: Instant,
+    pub(super) number: SessionNumber,
+    pub(super) tail: Tail,
+    pub(super) metadata: MetadataWatcher,
+    pub(super) opened: Instant,
 }
 
 /// Opens sessions.
@@ -101,7 +101,7 @@ impl SessionFactory {
     }
 
     /// The tail's configuration, without brokers.
-    pub(in crate::kafka) fn config(&self) -> &ClientConfig {
+    pub(super) fn config(&self) -> &ClientConfig {
         &self.config
     }
 

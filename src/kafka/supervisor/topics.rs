@@ -16,29 +16,29 @@ use crate::{
 };
 
 pub(in crate::kafka) struct TopicState {
-    pub(in crate::kafka) name: Arc<str>,
-    pub(in crate::kafka) encoding: Encoding,
+    pub(super) name: Arc<str>,
+    pub(super) encoding: Encoding,
     /// Whether this cluster is the one that it is read from; otherwise it is only watched.
-    pub(in crate::kafka) active: bool,
-    pub(in crate::kafka) id: Option<[u8; 16]>,
+    pub(super) active: bool,
+    pub(super) id: Option<[u8; 16]>,
     /// Ids it had before: a broker that lags behind may still tell them.
     pub(super) retired_ids: Vec<[u8; 16]>,
     /// Whether a look has told anything definite of it.
-    pub(in crate::kafka) seen: bool,
+    pub(super) seen: bool,
     /// Since when the brokers say that there is no such topic.
     pub(super) missing_since: Option<Instant>,
-    pub(in crate::kafka) partitions: Vec<PartitionState>,
+    pub(super) partitions: Vec<PartitionState>,
 }
 
-pub(in crate::kafka) struct PartitionState {
-    pub(in crate::kafka) tag: LogTag,
-    pub(in crate::kafka) state: TailState,
-    pub(in crate::kafka) backoff: Backoff,
+pub(super) struct PartitionState {
+    pub(super) tag: LogTag,
+    pub(super) state: TailState,
+    pub(super) backoff: Backoff,
     /// Where the tail last lost its place, and when.
-    pub(in crate::kafka) lost: Option<(Offset, Instant)>,
+    pub(super) lost: Option<(Offset, Instant)>,
 }
 
-pub(in crate::kafka) enum TailState {
+pub(super) enum TailState {
     /// The leader has been asked for the bounds.
     Querying(RequestId, TailStart),
     /// It did not answer; it is asked again then.
@@ -49,7 +49,7 @@ pub(in crate::kafka) enum TailState {
 
 /// Where the tail of a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kafka) enum TailStart {
+pub(super) enum TailStart {
     /// At its end: it was there when we came.
     End,
     /// At its start: it came after us, and nothing of it may be lost.
@@ -72,7 +72,7 @@ impl TopicState {
         }
     }
 
-    pub(in crate::kafka) fn partition(&self, number: usize) -> TopicPartition {
+    pub(super) fn partition(&self, number: usize) -> TopicPartition {
         TopicPartition {
             topic: Arc::clone(&self.name),
             partition: number as i32,
@@ -80,7 +80,7 @@ impl TopicState {
     }
 
     /// The logs that are read.
-    pub(in crate::kafka) fn logs(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
+    pub(super) fn logs(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
         self.partitions
             .iter()
             .filter_map(|partition| match &partition.state {
@@ -90,7 +90,7 @@ impl TopicState {
     }
 
     /// Begins or ends its being read, and forgets where that was.
-    pub(in crate::kafka) fn set_active(&mut self, active: bool) {
+    pub(super) fn set_active(&mut self, active: bool) {
         self.active = active;
         self.id = None;
         self.seen = false;
@@ -100,7 +100,7 @@ impl TopicState {
 }
 
 impl PartitionState {
-    pub(in crate::kafka) fn new(tag: LogTag, from: TailStart) -> Self {
+    pub(super) fn new(tag: LogTag, from: TailStart) -> Self {
         Self {
             tag,
             state: TailState::Waiting(Instant::now(), from),
@@ -138,7 +138,7 @@ impl TailStart {
 }
 
 /// Whether a look said for certain that a topic is not there.
-pub(in crate::kafka) fn is_absent(code: RDKafkaErrorCode) -> bool {
+pub(super) fn is_absent(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,

@@ -1,10 +1,6 @@
 //! TODO module head of kafka::watchdog.
 
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod bootstrap_check;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod broker_query;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod fetch_trial;
-#[cfg(feature = "kafka")]
-pub(in crate::kafka) mod stall_detector;
+pub(super) mod bootstrap_check;
+pub(super) mod broker_query;
+pub(super) mod fetch_trial;
+pub(super) mod stall_detector;

@@ -36,7 +36,7 @@ use crate::{
 use stuck::StuckPartitions;
 
 /// Tells the tail's thread what to read. Dropping it ends the thread.
-pub(in crate::kafka) struct Tail {
+pub(super) struct Tail {
     commands: mpsc::Sender<TailCommand>,
     waker: QueueWaker,
 }
@@ -51,7 +51,7 @@ impl Tail {
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(in crate::kafka) fn spawn(
+    pub(super) fn spawn(
         reader: KafkaReader,
         queue: KafkaQueue,
         shared: ClusterShared,
@@ -92,12 +92,12 @@ impl Tail {
     }
 
     /// Reads on behind `log`'s end, into it.
-    pub(in crate::kafka) fn start(&self, log: Arc<PartitionLog>) {
+    pub(super) fn start(&self, log: Arc<PartitionLog>) {
         self.send(TailCommand::Start(log));
     }
 
     /// Reads this partition no more.
-    pub(in crate::kafka) fn stop(&self, partition: TopicPartition) {
+    pub(super) fn stop(&self, partition: TopicPartition) {
         self.send(TailCommand::Stop(partition));
     }
 
