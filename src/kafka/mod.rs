@@ -10,7 +10,6 @@
 
 pub mod settings;
 
-mod atomic_file;
 mod backoff;
 mod client;
 mod connect;
@@ -24,6 +23,7 @@ mod metrics;
 mod partition_leaders;
 mod shared;
 mod shutdown_guard;
+mod state_file;
 mod status;
 mod supervisor;
 mod threads;

@@ -1,41 +1,45 @@
 //! Which groups are not at their first cluster, over a restart: a restart is no command to go back.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{catalog::StreamGroup, kafka::atomic_file};
+use crate::{catalog::StreamGroup, kafka::state_file::StateFile};
 
 /// What is remembered of the groups' places.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PlacementFile {
-    file: Option<PathBuf>,
-    moved: Vec<Placement>,
+    file: StateFile<Placements>,
+    placements: Placements,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Placement {
     stream: String,
     cluster: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct PlacementDocument {
-    version: u32,
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Placements {
     moved: Vec<Placement>,
 }
 
 impl PlacementFile {
     /// What was noted in this directory.
     pub(super) fn open(directory: Option<&Path>) -> Self {
-        let file = directory.map(|directory| directory.join("moved-streams.json"));
-        let moved = file.as_deref().map(read).unwrap_or_default();
-        Self { file, moved }
+        let file = StateFile::new(directory, "moved-streams.json");
+        let placements = file
+            .read()
+            .inspect_err(|why| tracing::warn!(file = %file.display(), "a state file is ignored: {why}"));
+        Self {
+            placements: placements.ok().flatten().unwrap_or_default(),
+            file,
+        }
     }
 
     /// The place of the group's cluster in its order of preference.
     pub(super) fn index_of(&self, group: &StreamGroup) -> usize {
-        let entry = self.moved.iter().find(|entry| entry.is_of(group));
+        let entry = self.placements.moved.iter().find(|entry| entry.is_of(group));
         let index = entry.and_then(|entry| {
             let mut clusters = group.clusters.iter();
             clusters.position(|cluster| **cluster == *entry.cluster)
@@ -45,18 +49,16 @@ impl PlacementFile {
 
     /// Notes where a group is now.
     pub(super) fn save(&mut self, group: &StreamGroup, index: usize) {
-        self.moved.retain(|entry| !entry.is_of(group));
+        self.placements.moved.retain(|entry| !entry.is_of(group));
         if index > 0 {
             let (stream, cluster) = (&group.streams[0], &group.clusters[index]);
-            self.moved.push(Placement {
+            self.placements.moved.push(Placement {
                 stream: stream.to_string(),
                 cluster: cluster.to_string(),
             });
         }
-        if let Some(file) = &self.file
-            && let Err(error) = write(file, &self.moved)
-        {
-            tracing::warn!(file = %file.display(), "a restart will not know which streams were moved: {error}");
+        if let Err(error) = self.file.write(&self.placements) {
+            tracing::warn!(file = %self.file.display(), "a restart will not know which streams were moved: {error}");
         }
     }
 }
@@ -66,37 +68,6 @@ impl Placement {
         group.streams.iter().any(|stream| **stream == *self.stream)
     }
 }
-
-fn read(file: &Path) -> Vec<Placement> {
-    let text = atomic_file::read(file).map_err(|error| error.to_string());
-    let page = text.and_then(|text| match text {
-        Some(text) => serde_json::from_str::<PlacementDocument>(&text).map_err(|error| error.to_string()),
-        None => Ok(PlacementDocument {
-            version: VERSION,
-            moved: Vec::new(),
-        }),
-    });
-    match page {
-        Ok(page) if page.version == VERSION => page.moved,
-        Ok(page) => ignored(file, &format!("it is of version {}", page.version)),
-        Err(why) => ignored(file, &why),
-    }
-}
-
-fn ignored(file: &Path, why: &str) -> Vec<Placement> {
-    tracing::warn!(file = %file.display(), "a state file is ignored: {why}");
-    Vec::new()
-}
-
-fn write(file: &Path, moved: &[Placement]) -> std::io::Result<()> {
-    let page = PlacementDocument {
-        version: VERSION,
-        moved: moved.to_vec(),
-    };
-    atomic_file::replace(file, &serde_json::to_vec_pretty(&page)?)
-}
-
-const VERSION: u32 = 1;
 
 #[cfg(test)]
 mod tests {

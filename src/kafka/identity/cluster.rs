@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use super::{
     bootstrap_brokers::BootstrapBrokers,
-    state_file::{SavedCluster, StateFile},
+    cluster_file::{ClusterFile, SavedCluster},
 };
 use crate::kafka::settings::{BrokerAddr, ClusterSettings};
 
@@ -23,7 +23,7 @@ pub(in crate::kafka) struct ClusterIdentity {
     cluster: Arc<str>,
     id: OnceLock<Arc<str>>,
     pub(in crate::kafka) bootstrap: BootstrapBrokers,
-    state_file: Mutex<StateFile>,
+    file: Mutex<ClusterFile>,
     client_guard: ClientGuard,
 }
 
@@ -64,8 +64,8 @@ pub fn expected_cluster_id(settings: &ClusterSettings, state: Option<&Path>) -> 
 impl ClusterIdentity {
     /// As the settings say, and what was noted in this directory before.
     pub(in crate::kafka) fn new(settings: &ClusterSettings, state: Option<&Path>) -> Arc<Self> {
-        let state_file = StateFile::open(state, &settings.name);
-        let mut known = state_file.saved().cloned();
+        let file = ClusterFile::open(state, &settings.name);
+        let mut known = file.saved().cloned();
         if let (Some(noted), Some(id)) = (&known, &settings.cluster_id)
             && noted.cluster_id != **id
         {
@@ -82,7 +82,7 @@ impl ClusterIdentity {
             cluster: Arc::clone(&settings.name),
             id: id.map(OnceLock::from).unwrap_or_default(),
             bootstrap: BootstrapBrokers::new(settings.bootstrap.clone(), learned),
-            state_file: Mutex::new(state_file),
+            file: Mutex::new(file),
             client_guard: ClientGuard::default(),
         })
     }
@@ -105,7 +105,7 @@ impl ClusterIdentity {
         let mut brokers = info.brokers;
         brokers.sort();
         // A broker that is cut off from the others tells of itself alone; what was learned before is worth more then.
-        if brokers.len() > 1 || self.state_file.lock().saved().is_none() {
+        if brokers.len() > 1 || self.file.lock().saved().is_none() {
             self.learn(expected, brokers);
         }
         Ok(())
@@ -132,7 +132,7 @@ impl ClusterIdentity {
 
     fn learn(&self, id: &str, brokers: Vec<BrokerAddr>) {
         self.bootstrap.learn(brokers.clone());
-        self.state_file.lock().save(SavedCluster {
+        self.file.lock().save(SavedCluster {
             cluster_id: id.to_owned(),
             brokers,
         });

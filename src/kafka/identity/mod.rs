@@ -2,4 +2,4 @@
 
 mod bootstrap_brokers;
 pub(super) mod cluster;
-mod state_file;
+mod cluster_file;

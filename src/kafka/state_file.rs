@@ -1,0 +1,90 @@
+//! Small JSON files that keep something over a restart: read with a bound, replaced in one step.
+
+use std::{
+    error::Error,
+    fmt::Display,
+    fs::{self, File},
+    io::{self, BufReader, Read, Write},
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    process,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The file that holds a `T`. Without a directory it holds nothing.
+#[derive(Debug)]
+pub(super) struct StateFile<T> {
+    path: Option<PathBuf>,
+    document: PhantomData<fn() -> T>,
+}
+
+/// What stands in the file.
+#[derive(Serialize, Deserialize)]
+struct Versioned<T> {
+    version: u32,
+    #[serde(flatten)]
+    document: T,
+}
+
+impl<T: Serialize + DeserializeOwned> StateFile<T> {
+    /// The file of this name in `directory`.
+    pub(super) fn new(directory: Option<&Path>, name: &str) -> Self {
+        Self {
+            path: directory.map(|directory| directory.join(name)),
+            document: PhantomData,
+        }
+    }
+
+    /// Returns what the file holds; `None` if there is no file.
+    ///
+    /// # Errors
+    /// Says what is wrong with the file if it cannot be read, is not such a document, or is of another version.
+    pub(super) fn read(&self) -> Result<Option<T>, Box<dyn Error>> {
+        let file = match self.path.as_ref().map(File::open) {
+            None => return Ok(None),
+            Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Some(file) => BufReader::new(file?.take(LONGEST)),
+        };
+        match serde_json::from_reader(file)? {
+            Versioned {
+                version: VERSION,
+                document,
+            } => Ok(Some(document)),
+            Versioned { version, .. } => Err(format!("it is of version {version}").into()),
+        }
+    }
+
+    /// Replaces the file: a reader finds the old text or the new one, also after a crash. Creates the directory if it is missing.
+    ///
+    /// # Errors
+    /// Returns an error if the new text could not be written; the old file stays then.
+    pub(super) fn write(&self, document: &T) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let text = serde_json::to_vec_pretty(&Versioned {
+            version: VERSION,
+            document,
+        })?;
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        // With the process's id: during a hot restart both processes may write.
+        let draft = path.with_extension(format!("{}.tmp", process::id()));
+        let mut out = File::create(&draft)?;
+        let written = out.write_all(&text).and_then(|()| out.sync_all());
+        written
+            .and_then(|()| fs::rename(&draft, path))
+            .inspect_err(|_| _ = fs::remove_file(&draft))
+    }
+
+    /// Returns the file's path for the log; empty without a directory.
+    pub(super) fn display(&self) -> impl Display {
+        self.path.as_deref().unwrap_or(Path::new("")).display()
+    }
+}
+
+/// The version of the documents. A file of another version is ignored: each holds only what is learned again or commanded again.
+const VERSION: u32 = 1;
+
+/// The most bytes that are read of a file. A few hundred brokers take a tenth of it; JSON that is cut off does not parse.
+const LONGEST: u64 = 256 * 1024;
