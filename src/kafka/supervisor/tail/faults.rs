@@ -1,0 +1,150 @@
+//! What the tail does when it cannot go on in a partition, or must not.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::{SupervisorEvent, TailWorker};
+use crate::{
+    event::EncodeError,
+    health::FaultSource,
+    kafka::{
+        client::raw::TopicRef,
+        damage::{SearchOutcome, is_damage, is_implausible_offset},
+        identity::cluster::WrongCluster,
+        metrics::RejectLabels,
+    },
+    partition::{Page, PageBuilder, PartitionLog, TopicPartition},
+    position::Offset,
+};
+
+impl TailWorker {
+    /// What was read may be another cluster's: nothing of it is kept, and nothing more is read.
+    pub(super) fn discard(&mut self, wrong_cluster: WrongCluster) {
+        self.touched.clear();
+        self.slots.clear();
+        let _ = self
+            .events
+            .send(SupervisorEvent::WrongCluster(self.session, wrong_cluster));
+    }
+
+    pub(super) fn handle_fault(
+        &mut self,
+        key: (TopicRef, i32),
+        offset: Offset,
+        code: RDKafkaErrorCode,
+        reason: &str,
+    ) {
+        self.reader.count_error(code);
+        if let Some(slot) = self.slots.get(&key) {
+            self.shared
+                .record_fault(slot.log.partition(), FaultSource::Tail, code, reason);
+        }
+        match code {
+            code if self.is_implausible_offset(key, code, offset) => self.suspend(key, code),
+            // librdkafka has stopped this partition, and says so once only.
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+                if let Some(log) = self.slots.get(&key).map(|slot| Arc::clone(&slot.log)) {
+                    self.stop_lost(key, log, offset, code, reason);
+                }
+            }
+            // The topic may be another one by now; reading goes on as soon as librdkafka can.
+            RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopic => {
+                let _ = self.events.send(SupervisorEvent::RefreshNeeded);
+            }
+            code if is_damage(code) => {
+                tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
+                self.suspend(key, code);
+            }
+            // Tried again by librdkafka; health tells of it when it persists.
+            _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
+        }
+    }
+
+    fn is_implausible_offset(&self, key: (TopicRef, i32), code: RDKafkaErrorCode, offset: Offset) -> bool {
+        let slot = self.slots.get(&key);
+        slot.is_some_and(|slot| is_implausible_offset(code, offset, slot.page.next()))
+    }
+
+    pub(super) fn stop_lost(
+        &mut self,
+        key: (TopicRef, i32),
+        log: Arc<PartitionLog>,
+        offset: Offset,
+        code: RDKafkaErrorCode,
+        reason: &str,
+    ) {
+        self.flush();
+        self.slots.remove(&key);
+        self.reader
+            .stop(&log.partition().topic, log.partition().partition);
+        self.report_lost(log, offset, code, reason);
+    }
+
+    pub(super) fn report_lost(
+        &self,
+        log: Arc<PartitionLog>,
+        offset: Offset,
+        code: RDKafkaErrorCode,
+        reason: &str,
+    ) {
+        tracing::warn!(
+            cluster = %self.shared.cluster, partition = %log.partition(), offset, log = %log.tag(),
+            "the tail lost its place: {code:?}: {reason}"
+        );
+        let _ = self.events.send(SupervisorEvent::PositionLost(log));
+    }
+
+    pub(super) fn log_reject(&mut self, log: &PartitionLog, offset: Offset, reject: EncodeError) {
+        let partition = log.partition();
+        let labels = RejectLabels {
+            cluster: self.shared.cluster.to_string(),
+            topic: partition.topic.to_string(),
+            reason: reject.label().to_owned(),
+        };
+        let count = self.shared.counters.bad_records.get_or_create_owned(&labels);
+        count.inc();
+        if self
+            .last_reject_logged
+            .is_none_or(|at| at.elapsed() >= REJECT_LOG_EVERY)
+        {
+            self.last_reject_logged = Some(Instant::now());
+            tracing::warn!(
+                cluster = %self.shared.cluster, %partition, offset, bad_so_far = count.get(),
+                "a record is skipped: {reject}"
+            );
+        }
+    }
+
+    /// Reads a partition no more until it is known whether it can be. What its queue still has is not to be believed.
+    fn suspend(&mut self, key: (TopicRef, i32), code: RDKafkaErrorCode) {
+        self.flush();
+        let Some(slot) = self.slots.remove(&key) else {
+            return;
+        };
+        let TopicPartition { topic, partition } = slot.log.partition();
+        self.reader.stop(topic, *partition);
+        self.stuck.add(&slot.log, slot.page.next(), Some(code));
+    }
+
+    /// Reads on where it is known by now what can be read.
+    pub(super) fn resume_searched(&mut self, now: Instant) {
+        for (log, outcome) in self.stuck.take_due(now) {
+            if let SearchOutcome::Unreadable(range) = outcome {
+                // What lies before it is a hole.
+                log.append(PageBuilder::new(log.next(), log.encoding()).finish(range.start));
+                log.append(Page::unreadable(log.next()..range.end));
+                self.shared.record_success(log.partition(), FaultSource::Tail);
+            }
+            self.start(log);
+        }
+    }
+}
+
+/// One bad record in this time is logged; a producer gone bad must not fill the disk.
+const REJECT_LOG_EVERY: Duration = Duration::from_secs(1);

@@ -1,0 +1,109 @@
+//! One partition as the tail reads it: the page under way, and what an item does to it.
+
+use std::{sync::Arc, time::Instant};
+
+use prometheus_client::metrics::counter::Counter;
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::{
+    event::{EncodeError, Record},
+    health,
+    kafka::{
+        client::config::{PAGE_BYTES, PAGE_RECORDS},
+        metrics::TopicLabels,
+        shared::ClusterShared,
+    },
+    partition::{PageBuilder, PartitionLog, TopicPartition},
+    position::{Epoch, Offset},
+};
+
+/// One partition that is being read.
+pub(super) struct PartitionTail {
+    pub(super) log: Arc<PartitionLog>,
+    /// When reading began.
+    pub(super) since: Instant,
+    pub(super) page: PageBuilder,
+    epoch: Epoch,
+    /// Nothing was read yet. librdkafka asks a new leader whether its log is the old one's, but only behind a record that it
+    /// has read itself.
+    unproven: bool,
+    records: Counter,
+    /// A record has shown that the broker sets the timestamps.
+    is_log_append_time: bool,
+    pub(super) health: Option<Arc<health::PartitionHealth>>,
+}
+
+/// What became of an item.
+pub(super) enum ItemOutcome {
+    Record,
+    Rejected(Arc<PartitionLog>, Offset, EncodeError),
+    /// The page is full, or epochs fell: hand on what there is, and look at the item again.
+    PageFull,
+    EpochFell(Arc<PartitionLog>, Offset),
+    /// Another leader wrote it, and where reading began may have been cut off since.
+    Unproven(Arc<PartitionLog>, Offset),
+    Fault(Offset, RDKafkaErrorCode, String),
+    /// Of a partition that is not read any more.
+    Stray,
+}
+
+impl PartitionTail {
+    pub(super) fn new(shared: &ClusterShared, log: Arc<PartitionLog>, next: Offset) -> Self {
+        let TopicPartition { topic, partition } = log.partition();
+        let labels = TopicLabels {
+            cluster: shared.cluster.to_string(),
+            topic: topic.to_string(),
+        };
+        Self {
+            since: Instant::now(),
+            page: PageBuilder::new(next, log.encoding()),
+            epoch: log.end().epoch.or(log.leader_epoch()).unwrap_or(-1),
+            unproven: next > 0,
+            records: shared.counters.records.get_or_create_owned(&labels),
+            is_log_append_time: false,
+            health: shared.health.partition(topic, *partition),
+            log,
+        }
+    }
+
+    pub(super) fn push(&mut self, record: &Record<'_>) -> ItemOutcome {
+        // Along one log epochs never fall: this is another log, whatever its offsets say.
+        if record.epoch >= 0 && record.epoch < self.epoch {
+            return ItemOutcome::EpochFell(Arc::clone(&self.log), record.offset);
+        }
+        if self.unproven && self.epoch >= 0 && record.epoch > self.epoch {
+            return ItemOutcome::Unproven(Arc::clone(&self.log), record.offset);
+        }
+        self.unproven = false;
+        let size = record.value.map_or(0, <[u8]>::len);
+        let full = self.page.len() as i64 >= PAGE_RECORDS || self.page.bytes() + size > PAGE_BYTES;
+        if full && !self.page.is_empty() {
+            return ItemOutcome::PageFull;
+        }
+        self.epoch = self.epoch.max(record.epoch);
+        match self.page.push(record) {
+            Ok(()) => ItemOutcome::Record,
+            Err(reject) => ItemOutcome::Rejected(Arc::clone(&self.log), record.offset, reject),
+        }
+    }
+
+    pub(super) fn note_log_append_time(&mut self, shared: &ClusterShared) {
+        if !std::mem::replace(&mut self.is_log_append_time, true) {
+            shared.note_log_append_time(&self.log);
+        }
+    }
+
+    pub(super) fn flush(&mut self) {
+        if self.page.is_empty() {
+            return;
+        }
+        let next = self.page.next();
+        let page = std::mem::replace(&mut self.page, PageBuilder::new(next, self.log.encoding()));
+        self.records.inc_by(page.len() as u64);
+        let page = page.finish(next);
+        if let (Some(health), Some(last)) = (&self.health, page.events().last()) {
+            health.record_arrival(last.timestamp, Instant::now());
+        }
+        self.log.append(page);
+    }
+}
