@@ -1,8 +1,8 @@
-//! Pauses that double.
+//! Exponential backoff without jitter.
 
 use std::time::Duration;
 
-/// How long to wait before the next try.
+/// The pauses before retries: the first, then twice as long each time, up to a maximum.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
     first: Duration,
@@ -19,14 +19,14 @@ impl Backoff {
         }
     }
 
-    /// The pause now; the one after it is twice as long.
+    /// Returns the pause before this retry. The one after it is twice as long.
     pub(super) fn next_delay(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.max);
         pause
     }
 
-    /// Something worked.
+    /// Begins again with the first pause, after a success.
     pub(super) fn reset(&mut self) {
         self.next = self.first;
     }

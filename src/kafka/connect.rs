@@ -1,4 +1,4 @@
-//! Starts what reads a cluster, and ends it in order.
+//! Starts the threads that read a cluster, and stops them in order.
 
 use std::{
     collections::BTreeSet,
@@ -33,23 +33,23 @@ use crate::{
 /// How a cluster is read, beside its settings.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
-    /// What pages may cost.
+    /// The memory limits for pages.
     pub memory: MemoryLimits,
-    /// What kind of brokers these are.
+    /// The kind of its brokers.
     pub profile: BrokerProfile,
-    /// Where to count.
+    /// The metrics to count in.
     pub counters: KafkaMetrics,
-    /// Topics that are watched only, until they are to be read from here.
+    /// Topics that are only watched until failover activates them here.
     pub standby: BTreeSet<Arc<str>>,
     /// The topics whose brokers set the timestamps, of all clusters together.
     pub log_append_time_topics: LogAppendTimeTopics,
-    /// The directory where what is known of the cluster is kept over a restart, if it is.
+    /// The directory that keeps what is known of the cluster over a restart; `None` keeps nothing.
     pub state: Option<PathBuf>,
-    /// Where to say how the cluster is.
+    /// Where the health of the cluster is reported.
     pub health: Health,
 }
 
-/// A cluster that is being read. Dropping it ends the reading; [`shutdown`](Self::shutdown) also waits for it.
+/// A cluster that is being read. Dropping it ends the reading; [`shutdown`](Self::shutdown) also waits for the end.
 pub struct Cluster {
     handle: ClusterHandle,
     pool: Arc<HistoryPool>,
@@ -58,10 +58,10 @@ pub struct Cluster {
 
 /// Begins to read `topics` of a cluster into `directory`. Never waits for Kafka.
 ///
-/// A partition that is there at the first look is read from its end on, one that appears later from its start.
+/// A partition that the first metadata refresh shows is read from its end on, one that appears later from its start.
 ///
 /// # Errors
-/// When librdkafka refuses the settings, or the system another thread.
+/// Returns an error if librdkafka rejects the settings, or if the system cannot start a thread.
 pub fn connect(
     settings: &ClusterSettings,
     topics: Vec<(Arc<str>, Encoding)>,
@@ -100,7 +100,7 @@ pub fn connect(
         settings.history_rate.get(),
         shutdown_guard.clone(),
     );
-    // From here on a fault drops the cluster, which ends what has been started.
+    // From here on an error drops the cluster, which ends the threads that have been started.
     let cluster = Cluster {
         handle: ClusterHandle {
             name,
@@ -141,10 +141,10 @@ pub fn connect(
     Ok(cluster)
 }
 
-/// What ends the watches when it is dropped.
+/// The ends of the channels that keep the monitors running. Dropping one ends its thread.
 type MonitorHandles = [mpsc::Sender<()>; 2];
 
-/// Starts those who ask how the cluster is, and read nothing.
+/// Starts the threads that watch the state of the cluster and read no records.
 fn start_monitors(
     settings: &ClusterSettings,
     profile: BrokerProfile,
@@ -171,23 +171,23 @@ fn start_monitors(
 }
 
 impl Cluster {
-    /// Its configured name.
+    /// Returns the configured name of the cluster.
     pub fn name(&self) -> &str {
         self.handle.name()
     }
 
-    /// For those who decide and tell.
+    /// Returns the handle for status, failover and changes of the bootstrap list.
     pub fn handle(&self) -> &ClusterHandle {
         &self.handle
     }
 
-    /// Reads of what is not in memory, for the logs that this cluster has put into the directory.
+    /// Returns the reader of history, for the logs that this cluster has put into the directory.
     pub fn history(&self) -> Arc<dyn History> {
         Arc::clone(&self.pool) as Arc<dyn History>
     }
 
-    /// Ends all reading and waits until every thread and connection is gone, at most `within`; whether they are. The tail
-    /// ends first, so that no log grows any more, history with it. A blocking call.
+    /// Ends all reading and waits until every thread and connection is gone, for `within` at most. Returns whether they are
+    /// gone. The tail ends first, so that no log grows any more; history ends with it. A blocking call.
     pub fn shutdown(self, within: Duration) -> bool {
         self.stop();
         matches!(

@@ -1,4 +1,4 @@
-//! Records what goes wrong with single partitions, and logs it once when it turns out to persist.
+//! Faults of single partitions and topics: recorded in health, and logged once when they persist.
 
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl ClusterShared {
-    /// Notes that a try to read a partition failed. Does nothing for a partition that no look has shown yet.
+    /// Records that a read of a partition failed. Does nothing for a partition that no metadata refresh has shown yet.
     pub(super) fn record_fault(
         &self,
         partition: &TopicPartition,
@@ -26,7 +26,7 @@ impl ClusterShared {
         }
     }
 
-    /// Notes that a try to read a partition succeeded.
+    /// Records that a read of a partition succeeded.
     pub(super) fn record_success(&self, partition: &TopicPartition, side: FaultSource) {
         if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
             cell.record_success(side);
@@ -34,7 +34,7 @@ impl ClusterShared {
     }
 }
 
-/// Logs each fault that has begun to persist, and each that does not any more. Call it every few seconds.
+/// Logs each fault that has begun to persist, and each that has ended. Call it every few seconds.
 pub(super) fn log_fault_changes(cluster: &str, health: &health::ClusterHealth, now: Instant) {
     for (topic, news) in health.topic_fault_events(now) {
         match news {
@@ -68,7 +68,7 @@ pub(super) fn log_fault_changes(cluster: &str, health: &health::ClusterHealth, n
     }
 }
 
-/// Returns the begin of a line of the log, which says who met a fault.
+/// Returns the beginning of a log line, which tells the part that met the fault.
 fn subject(side: FaultSource) -> &'static str {
     match side {
         FaultSource::Tail => "the partition cannot be read",
@@ -80,7 +80,7 @@ fn subject(side: FaultSource) -> &'static str {
 
 /// Returns Kafka's name of an error: `TOPIC_AUTHORIZATION_FAILED` for `TopicAuthorizationFailed`.
 pub(super) fn name(code: RDKafkaErrorCode) -> String {
-    // librdkafka calls Kafka's error 2 by another name than all others do.
+    // librdkafka's name for Kafka's error 2 is not Kafka's.
     if code == RDKafkaErrorCode::InvalidMessage {
         return "CORRUPT_MESSAGE".to_owned();
     }

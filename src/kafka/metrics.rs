@@ -1,4 +1,6 @@
-//! What reading Kafka counts. `app` registers it.
+//! The metrics of reading Kafka, with their labels.
+//!
+//! Not here: the registry and the common prefix of the names (`app`).
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -8,47 +10,48 @@ use prometheus_client::{
 
 use crate::event::EncodeError;
 
-/// The counters of all clusters of a process; clones share them.
+/// The metrics of all clusters of a process. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct KafkaMetrics {
-    /// Records the tail has appended.
+    /// Records that the tail has appended.
     pub records: Family<TopicLabels, Counter>,
-    /// Records the tail met that could not be encoded.
+    /// Records in the tail that could not be encoded, and were skipped.
     pub bad_records: Family<RejectLabels, Counter>,
-    /// Offsets that no broker could be made to give, and that were skipped.
+    /// Offsets that no broker could serve, and that were skipped.
     pub unreadable_offsets: Family<TopicLabels, Counter>,
-    /// Bytes received from brokers, as librdkafka's statistics tell.
+    /// Bytes received from brokers, by librdkafka's statistics.
     pub received_bytes: Family<ClientLabels, Counter>,
-    /// Open broker connections, as librdkafka's statistics tell.
+    /// Open connections to brokers, by librdkafka's statistics.
     pub connections: Family<ClientLabels, Gauge>,
     /// History pages read from brokers.
     pub pages_read: Family<ClusterLabels, Counter>,
     /// Bytes of keys and values in those pages.
     pub page_bytes: Family<ClusterLabels, Counter>,
-    /// Wants of a page that the cache answered.
+    /// Page requests that the cache answered.
     pub page_hits: Family<ClusterLabels, Counter>,
-    /// Wants of a page that joined a read which was asked for already.
+    /// Page requests that joined a read under way.
     pub page_joins: Family<ClusterLabels, Counter>,
     /// Errors that librdkafka reported, and reads that timed out.
     pub errors: Family<ErrorLabels, Counter>,
-    /// Logs that another took the place of.
+    /// Logs that were replaced by another log of the same partition.
     pub replacements: Family<ReplacementLabels, Counter>,
-    /// Times that new clients took the place of such as nothing answered any more.
+    /// Times that the Kafka clients were replaced: no broker answered, the broker in use was cut off, the cluster was the wrong
+    /// one, or a thread panicked.
     pub renewals: Family<ClusterLabels, Counter>,
-    /// Panics of threads that read Kafka; each was caught, and the thread's work begun anew.
+    /// Panics of threads that read Kafka. Each was caught, and the thread began its work anew.
     pub thread_panics: Family<ThreadLabels, Counter>,
     /// Groups of streams that were moved from one cluster to another.
     pub moves: Family<MoveLabels, Counter>,
 }
 
-/// A cluster.
+/// The labels of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ClusterLabels {
-    /// Its configured name.
+    /// The cluster's configured name.
     pub cluster: String,
 }
 
-/// A topic of a cluster.
+/// The labels of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct TopicLabels {
     /// The cluster's configured name.
@@ -57,7 +60,7 @@ pub struct TopicLabels {
     pub topic: String,
 }
 
-/// A thread of a cluster.
+/// The labels of a thread of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ThreadLabels {
     /// The cluster's configured name.
@@ -66,57 +69,57 @@ pub struct ThreadLabels {
     pub thread: String,
 }
 
-/// A kind of bad record.
+/// The labels of a kind of rejected record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RejectLabels {
     /// The cluster's configured name.
     pub cluster: String,
     /// The topic's name.
     pub topic: String,
-    /// What was wrong with it.
+    /// Why the record was rejected.
     pub reason: String,
 }
 
-/// A kind of client of a cluster.
+/// The labels of a kind of client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ClientLabels {
     /// The cluster's configured name.
     pub cluster: String,
-    /// `tail`, `history`, `questions`, `witness` or `glance`.
+    /// `tail`, `history`, `questions`, `witness`, `glance` or `search`.
     pub client: String,
 }
 
-/// A kind of error that a kind of client met.
+/// The labels of a kind of error, by the kind of client that met it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ErrorLabels {
     /// The cluster's configured name.
     pub cluster: String,
-    /// `tail`, `history`, `questions`, `witness` or `glance`.
+    /// `tail`, `history`, `questions`, `witness`, `glance` or `search`.
     pub client: String,
     /// librdkafka's name of the error.
     pub kind: String,
 }
 
-/// Why a log was replaced.
+/// The labels of a log replacement.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReplacementLabels {
     /// The cluster's configured name.
     pub cluster: String,
-    /// `recreated`, `truncated` or `expired`.
+    /// `recreated`, `expired`, `truncated` or `unproven`.
     pub reason: String,
 }
 
-/// From which cluster to which.
+/// The labels of a move between clusters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct MoveLabels {
-    /// The configured name of the one that was read before.
+    /// The configured name of the cluster that was read before.
     pub from: String,
-    /// The configured name of the one that is read now.
+    /// The configured name of the cluster that is read now.
     pub to: String,
 }
 
 impl KafkaMetrics {
-    /// Lets what alerts look at begin at zero: an increase from nothing is none to Prometheus.
+    /// Creates at zero the series that alerts look at: to Prometheus an increase from no series is none.
     pub(super) fn initialize<'a>(
         &self,
         cluster: &str,
@@ -154,7 +157,7 @@ impl KafkaMetrics {
         }
     }
 
-    /// Registers every family; give a registry that adds the common prefix.
+    /// Registers every family. Expects a registry that adds the common prefix.
     pub fn register(&self, registry: &mut Registry) {
         let mut add = |name: &str, help: &str, family: &Family<ClusterLabels, Counter>| {
             registry.register(name, help, family.clone());
@@ -224,5 +227,5 @@ impl KafkaMetrics {
     }
 }
 
-/// The reasons that a log is replaced for.
+/// The reasons for a log replacement.
 const REPLACEMENTS: &[&str] = &["recreated", "expired", "truncated", "unproven"];

@@ -1,12 +1,23 @@
-//! Reading Kafka without consumer groups: one tail for all clients, and history on demand.
+//! The Kafka consumer: one tail for all clients, and history on demand, without consumer groups.
 //!
-//! `connect` starts a cluster's threads and returns at once, whether or not a broker can be reached: what is learned goes
-//! into the [`LogDirectory`](crate::partition::LogDirectory), and `Cluster::history` answers for what is no longer in memory.
-//! Connections to brokers are at most `(brokers + 1) x (5 + history readers)`, however many clients there are: the tail, the
-//! witness and the client it looks through, the one that asks questions, the readers, and for a while one that looks at what
-//! cannot be read.
+//! [`connect`] starts a cluster's threads and returns at once, whether or not a broker can be reached. Logs that are read
+//! appear in the [`LogDirectory`](crate::partition::LogDirectory). `Cluster::history` reads what is no longer in memory.
 //!
-//! Not here: who the clients are, and where they stand (`subscription`).
+//! Connections to brokers are at most `(brokers + 1) x (5 + history readers)`, however many clients there are. The five are the
+//! tail, the stall detector, its one-shot client, the client for offset queries, and for a while the one that searches for
+//! unreadable records.
+//!
+//! Not here: the clients of riverhead, and their positions (`subscription`).
+//!
+//! | part | purpose |
+//! |---|---|
+//! | `client` | librdkafka clients: configuration, statistics, the calls that rdkafka lacks |
+//! | `supervisor` | decides which log of each partition is current; owns the tail and the metadata refresh |
+//! | `history` | reads pages and offsets on demand |
+//! | `identity` | the pinned cluster id and the bootstrap brokers |
+//! | `watchdog` | asks brokers one by one: stalls, the bootstrap list, `check-config` |
+//! | `damage` | finds ranges that are damaged on the broker's disk |
+//! | `failover` | moves groups of streams between clusters |
 
 pub mod settings;
 

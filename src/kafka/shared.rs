@@ -1,4 +1,6 @@
-//! What every part of one cluster holds: its name, its state, its limits and its counters.
+//! The state that all parts of one cluster share, and the types by which it is set up.
+//!
+//! Not here: the code that uses it. This file imports neither a client nor a thread, so every part can import it.
 
 use std::{
     io,
@@ -18,7 +20,7 @@ use crate::{
     partition::{LogDirectory, PartitionLog},
 };
 
-/// What the parts of a cluster share.
+/// The shared state of a cluster: its name, directory, limits, metrics and health. Clones share it.
 #[derive(Clone)]
 pub(super) struct ClusterShared {
     pub(super) cluster: Arc<str>,
@@ -36,7 +38,7 @@ pub(super) struct ClusterShared {
 }
 
 impl ClusterShared {
-    /// A record of this log bears its broker's time.
+    /// Records that a record of this log bears its broker's timestamp (LogAppendTime), in the status and for the log.
     pub(super) fn note_log_append_time(&self, log: &PartitionLog) {
         let topic = &log.partition().topic;
         self.log_append_time_topics.add(topic);
@@ -47,14 +49,14 @@ impl ClusterShared {
 
 #[cfg(test)]
 impl ClusterShared {
-    /// That of a cluster that nobody reads.
+    /// Returns the state of a cluster that is not read.
     pub(super) fn for_test() -> Self {
         Self::standalone(&ClusterSettings::new("main", Vec::new()))
     }
 }
 
 impl ClusterShared {
-    /// That of a client which asks something once, and shares it with no other.
+    /// Returns the state for a client that asks something once and shares it with no other client.
     pub(super) fn standalone(settings: &ClusterSettings) -> Self {
         Self {
             cluster: Arc::clone(&settings.name),
@@ -73,35 +75,35 @@ impl ClusterShared {
     }
 }
 
-/// What pages may cost, in bytes.
+/// Memory limits for pages, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// All tail rings of the directory together.
+    /// The limit for all tail rings of the directory together.
     pub tail: usize,
-    /// The cache of history pages.
+    /// The limit for the cache of history pages.
     pub history: usize,
 }
 
-/// What kind of brokers are read.
+/// The kind of brokers that are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BrokerProfile {
-    /// Real ones.
+    /// Apache Kafka or a compatible broker.
     #[default]
     Real,
-    /// Those inside librdkafka, which answer a waiting fetch only when its time is over.
+    /// The mock brokers inside librdkafka. They answer a waiting fetch only when its wait time is over.
     Embedded,
 }
 
-/// A cluster cannot be read at all.
+/// Why a cluster cannot be read at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// librdkafka does not accept the settings.
+    /// librdkafka rejects the settings.
     #[error("cluster `{0}`: {1}")]
     Settings(String, KafkaError),
-    /// librdkafka cannot make what is needed.
+    /// librdkafka cannot create a client or a queue.
     #[error("cluster `{0}`: {1}")]
     Client(String, RDKafkaErrorCode),
-    /// The system has no thread to give.
+    /// The system cannot start a thread.
     #[error("cluster `{0}`: no thread: {1}")]
     Thread(String, io::Error),
 }

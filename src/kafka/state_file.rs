@@ -1,4 +1,6 @@
-//! Small JSON files that keep something over a restart: read with a bound, replaced in one step.
+//! Versioned JSON files that keep a little state over a restart: read with a bound, replaced in one step.
+//!
+//! Not here: what the files hold (`identity::cluster_file`, `failover::placement_file`).
 
 use std::{
     error::Error,
@@ -12,14 +14,14 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The file that holds a `T`. Without a directory it holds nothing.
+/// A file that holds a `T`. Without a directory there is no file: reads return nothing, and writes do nothing.
 #[derive(Debug)]
 pub(super) struct StateFile<T> {
     path: Option<PathBuf>,
     document: PhantomData<fn() -> T>,
 }
 
-/// What stands in the file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 struct Versioned<T> {
     version: u32,
@@ -28,7 +30,7 @@ struct Versioned<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> StateFile<T> {
-    /// The file of this name in `directory`.
+    /// Returns a handle on the file of this name in `directory`. Touches no file.
     pub(super) fn new(directory: Option<&Path>, name: &str) -> Self {
         Self {
             path: directory.map(|directory| directory.join(name)),
@@ -36,10 +38,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         }
     }
 
-    /// Returns what the file holds; `None` if there is no file.
-    ///
-    /// # Errors
-    /// Says what is wrong with the file if it cannot be read, is not such a document, or is of another version.
+    /// Returns an error if the file cannot be read, is not such a document, or is of another version.
     pub(super) fn read(&self) -> Result<Option<T>, Box<dyn Error>> {
         let file = match self.path.as_ref().map(File::open) {
             None => return Ok(None),
@@ -68,7 +67,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         if let Some(directory) = path.parent() {
             fs::create_dir_all(directory)?;
         }
-        // With the process's id: during a hot restart both processes may write.
+        // The draft's name contains the process id: during a hot restart both processes may write.
         let draft = path.with_extension(format!("{}.tmp", process::id()));
         let mut out = File::create(&draft)?;
         let written = out.write_all(&text).and_then(|()| out.sync_all());
@@ -83,7 +82,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 }
 
-/// The version of the documents. A file of another version is ignored: each holds only what is learned again or commanded again.
+/// The version of the documents. A file of another version is ignored: what it held is learned again, or commanded again.
 const VERSION: u32 = 1;
 
 /// The most bytes that are read of a file. A few hundred brokers take a tenth of it; JSON that is cut off does not parse.

@@ -1,4 +1,6 @@
-//! What is known of a cluster now: written by its threads, read by whoever decides or tells.
+//! The current status of a cluster: written by its threads, read by failover and the status page.
+//!
+//! Not here: the health of single partitions (`crate::health`).
 
 use std::{
     collections::HashMap,
@@ -12,15 +14,16 @@ use parking_lot::RwLock;
 use super::identity::cluster::WrongCluster;
 use crate::health::TopicFault;
 
-/// The state of one cluster.
+/// The status of one cluster.
 #[derive(Debug)]
 pub struct ClusterStatus(RwLock<State>);
 
 #[derive(Debug)]
 struct State {
     since: Instant,
-    /// When a look was answered last, and whether the newest was.
+    /// When a metadata refresh was answered last.
     answered: Option<Instant>,
+    /// Whether the newest metadata refresh was not answered.
     silent: bool,
     recorded: Option<Instant>,
     wrong_cluster: Option<WrongCluster>,
@@ -28,29 +31,29 @@ struct State {
     log_append_time_topics: Vec<Arc<str>>,
 }
 
-/// Who leads a topic, as the newest look showed.
+/// Whether a topic has leaders, as the last metadata refresh showed.
 #[derive(Debug, Default)]
 struct Leadership {
-    /// Whether any of its partitions has a leader.
+    /// Whether any of its partitions has a leader now.
     led: bool,
-    /// When one of them had a leader last.
+    /// When one of its partitions last had a leader.
     led_at: Option<Instant>,
-    /// Why the cluster told nothing of it, if it did not.
+    /// Why the cluster described nothing of the topic; `None` if it did.
     fault: Option<TopicFault>,
 }
 
 /// Why a cluster cannot serve some topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnavailableReason {
-    /// The brokers are those of another cluster.
+    /// The brokers belong to another cluster.
     WrongCluster(WrongCluster),
-    /// No broker has answered for so long.
+    /// No broker has answered for this long.
     NoAnswer(Duration),
     /// None of the topics' partitions has a leader.
     Leaderless,
-    /// The cluster has none of the topics, or does not let us see them; this is one.
+    /// The cluster has none of the topics, or does not let us see them. This is one of them.
     Topic(Arc<str>, TopicFault),
-    /// The first look is still under way.
+    /// The first metadata refresh is still under way.
     Starting,
 }
 
@@ -69,8 +72,7 @@ impl Default for ClusterStatus {
 }
 
 impl ClusterStatus {
-    /// What is wrong with the cluster for those who want these topics; `None` when at least one of their partitions has a
-    /// leader that brokers tell of.
+    /// Returns why the cluster cannot serve these topics; `None` when at least one of their partitions has a leader.
     pub fn unavailable_reason(&self, topics: &[Arc<str>]) -> Option<UnavailableReason> {
         let state = self.0.read();
         if let Some(wrong_cluster) = &state.wrong_cluster {
@@ -94,25 +96,25 @@ impl ClusterStatus {
         Some(refused.unwrap_or(UnavailableReason::Leaderless))
     }
 
-    /// When the cluster was last seen to serve one of these topics; `None` when it never was.
+    /// Returns when the cluster was last seen to serve one of these topics; `None` if it never was.
     pub fn served_at(&self, topics: &[Arc<str>]) -> Option<Instant> {
         let state = self.0.read();
         let led = topics.iter().filter_map(|topic| state.topics.get(topic)?.led_at);
-        // Records still come although no look is answered: a cluster that only its metadata is missing of.
+        // While no refresh is answered, records may still arrive: such a cluster lacks only its metadata.
         led.chain(state.recorded.filter(|_| state.silent)).max()
     }
 
-    /// When the tail read something last.
+    /// Returns when the tail last read a record.
     pub fn recorded_at(&self) -> Option<Instant> {
         self.0.read().recorded
     }
 
-    /// The topics whose brokers set the timestamps, as far as records have shown.
+    /// Returns the topics whose brokers set the timestamps, as far as records have shown.
     pub fn log_append_time_topics(&self) -> Vec<Arc<str>> {
         self.0.read().log_append_time_topics.clone()
     }
 
-    /// A look was answered, by the right cluster.
+    /// Records that the right cluster answered a metadata refresh.
     pub(super) fn record_answer(&self) {
         let mut state = self.0.write();
         state.answered = Some(Instant::now());
@@ -120,17 +122,17 @@ impl ClusterStatus {
         state.wrong_cluster = None;
     }
 
-    /// A look was not answered.
+    /// Records that no broker answered a metadata refresh.
     pub(super) fn record_no_answer(&self) {
         self.0.write().silent = true;
     }
 
-    /// It was answered by another cluster.
+    /// Records that another cluster answered.
     pub(super) fn set_wrong_cluster(&self, wrong_cluster: WrongCluster) {
         self.0.write().wrong_cluster = Some(wrong_cluster);
     }
 
-    /// What a look showed of a topic: whether any of its partitions has a leader.
+    /// Records whether any partition of this topic has a leader, as a metadata refresh showed.
     pub(super) fn set_led(&self, topic: &Arc<str>, led: bool) {
         let mut state = self.0.write();
         let topic = state.topics.entry(Arc::clone(topic)).or_default();
@@ -141,7 +143,7 @@ impl ClusterStatus {
         }
     }
 
-    /// Notes that a look did not show this topic, and why.
+    /// Records that a metadata refresh did not show this topic, and why.
     pub(super) fn set_topic_fault(&self, topic: &Arc<str>, fault: TopicFault) {
         let mut state = self.0.write();
         let topic = state.topics.entry(Arc::clone(topic)).or_default();
@@ -149,12 +151,12 @@ impl ClusterStatus {
         topic.fault = Some(fault);
     }
 
-    /// The tail has read something.
+    /// Records that the tail has read a record.
     pub(super) fn record_read(&self) {
         self.0.write().recorded = Some(Instant::now());
     }
 
-    /// A record of this topic bears its broker's time.
+    /// Records that a record of this topic bears its broker's timestamp (LogAppendTime).
     pub(super) fn add_log_append_time_topic(&self, topic: &Arc<str>) {
         let mut state = self.0.write();
         if !state.log_append_time_topics.contains(topic) {

@@ -1,26 +1,26 @@
-//! How our clients of Kafka are configured.
+//! The configuration of each librdkafka client.
 //!
-//! There is no `group.id` anywhere: with it librdkafka asks for the group's coordinator as soon as it connects, and the
+//! There is no `group.id` anywhere. With one, librdkafka looks up the group's coordinator as soon as it connects, and the
 //! broker creates `__consumer_offsets` for that, whatever else the client does.
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
 use crate::kafka::{settings::ClusterSettings, shared::BrokerProfile};
 
-/// What a client is for; it also names the client in logs and metrics.
+/// The purpose of a client. It also names the client in logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kafka) enum ClientKind {
-    /// Reads every partition at its end, and looks after the cluster's topology.
+    /// Reads every partition at its end, and refreshes the metadata.
     Tail,
     /// Reads pages that have left memory.
     History,
-    /// Asks leaders where partitions begin and end, and where a time is in them.
+    /// Asks leaders for the bounds of partitions, and for the offsets of timestamps.
     OffsetQueries,
-    /// Asks every broker how it is.
+    /// Asks every broker for its view of the topics, and shows which brokers are connected.
     StallDetector,
-    /// Is opened to ask something once, and closed.
+    /// Is opened to ask one question, and closed.
     OneShot,
-    /// Finds out what of a log cannot be read; open only meanwhile.
+    /// Searches for the readable rest of a damaged log. Open only during a search.
     Search,
 }
 
@@ -37,8 +37,9 @@ impl ClientKind {
     }
 }
 
-/// The configuration of one client: our advice, under what the user says, under what riverhead rests on. All but the
-/// brokers to ask first, which change ([`ClusterIdentity`](crate::kafka::identity::cluster::ClusterIdentity)).
+/// Returns the configuration of one client: our defaults, overridden by the user's properties, overridden by what riverhead
+/// requires. It lacks the bootstrap brokers, which change
+/// ([`ClusterIdentity`](crate::kafka::identity::cluster::ClusterIdentity)).
 pub(in crate::kafka) fn client_config(
     settings: &ClusterSettings,
     kind: ClientKind,
@@ -79,29 +80,29 @@ fn set(config: &mut ClientConfig, table: &[(&str, &str)]) {
     }
 }
 
-/// Records of a history page, and how many a history client keeps ready: fewer stall its reads for 10 ms and more, many
-/// more fetch what nobody asked for.
+/// Records of a history page, and how many a history client keeps queued. Fewer stall its reads for 10 ms and more; many more
+/// are fetched for no request.
 pub(in crate::kafka) const PAGE_RECORDS: i64 = 1024;
 
-/// Bytes of values in a history page, and what one fetch may bring of a partition: the producer's batch is the unit of
+/// Bytes of values in a history page, and the most that one fetch asks for of a partition. The producer's batch is the unit of
 /// over-fetch, and a fetch just above the page costs least.
 pub(in crate::kafka) const PAGE_BYTES: usize = 1 << 20;
 
-/// What the user may change.
+/// Defaults that the user may override.
 const DEFAULTS: &[(&str, &str)] = &[
-    // A mute leader holds its partitions for one to two of these; the default of 60 s would be over a minute.
+    // A leader that does not answer holds its partitions for one to two of these. The default of 60 s would be over a minute.
     ("socket.timeout.ms", "5000"),
-    // Covers TCP, TLS and SASL; the default of 30 s lets connections to a dead broker linger in SYN_SENT.
+    // Covers TCP, TLS and SASL. The default of 30 s lets connections to a dead broker linger in SYN_SENT.
     ("socket.connection.setup.timeout.ms", "5000"),
     ("api.version.request.timeout.ms", "5000"),
     ("socket.keepalive.enable", "true"),
     ("reconnect.backoff.ms", "100"),
     ("reconnect.backoff.max.ms", "2000"),
-    // Bounds how long a split leader that still answers holds a reader, and learns replaced brokers in time.
+    // Bounds how long a deposed leader that still answers holds a reader, and how late replaced brokers are learned of.
     ("topic.metadata.refresh.interval.ms", "5000"),
     // A name may stand for all brokers: each of its addresses is tried.
     ("client.dns.lookup", "use_all_dns_ips"),
-    // When all known brokers are gone, begin again with the bootstrap list.
+    // When all known brokers are gone, librdkafka begins again with the bootstrap list.
     ("metadata.recovery.strategy", "rebootstrap"),
     ("metadata.recovery.rebootstrap.trigger.ms", "30000"),
     ("retry.backoff.max.ms", "500"),
@@ -109,16 +110,16 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("log.connection.close", "false"),
 ];
 
-/// What riverhead rests on.
+/// Properties that riverhead relies on. They override the user's.
 const REQUIRED: &[(&str, &str)] = &[
-    // Any other value jumps over records without a word when an offset is out of range.
+    // Any other value skips records silently when an offset is out of range.
     ("auto.offset.reset", "error"),
-    // Nobody is to see what a transaction has not committed.
+    // Clients must not see records of a transaction that is not committed.
     ("isolation.level", "read_committed"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("allow.auto.create.topics", "false"),
-    // Bytes that changed on a broker's disk must not reach a client. CRC-32C is an instruction of the processor: librdkafka's own
+    // Bytes that changed on a broker's disk must not reach a client. CRC-32C is an instruction of the processor: librdkafka's
     // function takes 25 ns for 700 bytes that are in the cache (28 GB/s, five rounds within 1 %).
     ("check.crcs", "true"),
     ("fetch.min.bytes", "1"),
@@ -126,69 +127,72 @@ const REQUIRED: &[(&str, &str)] = &[
     // The default of 1 s shows up as reads of 1 s whenever a queue was full.
     ("fetch.queue.backoff.ms", "10"),
     ("max.partition.fetch.bytes", "1048576"),
-    // An answer holds as much, or one batch of records that is larger. The default of 50 MiB, for each broker, is more than all else
-    // that a cluster costs; a fetch that brings 4 MiB costs no more for a byte.
+    // An answer holds this much, or one batch of records that is larger. The default of 50 MiB for each broker is more than all
+    // else that a cluster costs. A fetch of 4 MiB costs no more per byte.
     ("fetch.max.bytes", "4194304"),
     ("statistics.interval.ms", "5000"),
 ];
 
 const TAIL: &[(&str, &str)] = &[
-    // What health knows of a partition is never older than this; 2 kB a partition, parsed in microseconds.
+    // Health knows of a partition nothing older than this. 2 kB a partition, parsed in microseconds.
     ("statistics.interval.ms", "2000"),
     ("enable.partition.eof", "false"),
-    // A fetch returns as soon as there is a byte; this bounds how long a partition waits that joins a polling broker.
+    // A fetch returns as soon as there is a byte. This bounds how long a partition waits that is added to a broker with a fetch
+    // in progress.
     ("fetch.wait.max.ms", "100"),
-    // All partitions share one queue, so these bound the whole tail, but for an answer of each broker that is on its way. The
-    // tail's thread empties it every few milliseconds: 8 MiB are enough for a gigabyte a second.
+    // All partitions share one queue, so these bound the whole tail, apart from one answer of each broker that is on its way.
+    // The tail's thread empties the queue every few milliseconds: 8 MiB are enough for a gigabyte a second.
     ("queued.min.messages", "20000"),
     ("queued.max.messages.kbytes", "8192"),
 ];
 
 const HISTORY: &[(&str, &str)] = &[
-    // The only sign that a page reached the end of a log whose last offset is a transaction marker.
+    // The end-of-partition event is the only sign that a page reached the end of a log whose last offset is a transaction
+    // marker.
     ("enable.partition.eof", "true"),
-    // A fetch fills a queue, and a page may need two: the pause between them is part of the page's time.
+    // A fetch fills a queue, and a page may need two. The pause between them is part of the page's time.
     ("fetch.queue.backoff.ms", "1"),
     // One fetch is in flight per broker, so a page waits for the one before it, even if that found nothing.
     ("fetch.wait.max.ms", "10"),
-    // Per partition, as every partition has a queue of its own.
+    // Per partition, because every partition has a queue of its own.
     ("queued.min.messages", "1024"),
     ("queued.max.messages.kbytes", "1024"),
-    // Planned closes: most of the time nobody reads history.
+    // Idle connections are closed: most of the time no client reads history.
     ("connections.max.idle.ms", "60000"),
 ];
 
 const OFFSET_QUERIES: &[(&str, &str)] = &[
-    // Planned closes: most of the time nobody asks.
+    // Idle connections are closed: most of the time there is no query.
     ("connections.max.idle.ms", "60000"),
 ];
 
 const STALL_DETECTOR: &[(&str, &str)] = &[
-    // It reads no partition, so its statistics are short.
+    // This client reads no partition, so its statistics are short.
     ("statistics.interval.ms", "1000"),
 ];
 
 const ONE_SHOT: &[(&str, &str)] = &[
-    // A watermark is compared with the tail's, which are high watermarks too.
+    // The watermark is compared with the tail's, which are high watermarks too.
     ("isolation.level", "read_uncommitted"),
     ("statistics.interval.ms", "0"),
 ];
 
 const SEARCH: &[(&str, &str)] = &[
-    // What a transaction has aborted is of no interest, but shows that there is something to read.
+    // Records of an aborted transaction are of no interest, but show that there is something to read.
     ("isolation.level", "read_uncommitted"),
     ("enable.partition.eof", "true"),
     ("fetch.wait.max.ms", "10"),
     ("fetch.queue.backoff.ms", "1"),
-    // librdkafka doubles what it asks for when nothing of an answer parses; this bounds it. A batch comes whole all the same.
+    // librdkafka doubles the size it asks for when nothing of an answer parses; this bounds it. A batch is returned whole all
+    // the same.
     ("fetch.max.bytes", "1048576"),
     ("queued.min.messages", "1"),
     ("queued.max.messages.kbytes", "1024"),
-    // Tells whether a quota holds back what is looked for.
+    // Statistics tell whether a quota delays the answers of a search.
     ("statistics.interval.ms", "1000"),
 ];
 
-/// librdkafka's own brokers never wake a waiting fetch when something is produced: they sleep it out.
+/// librdkafka's mock brokers never wake a waiting fetch when something is produced: it waits its full time.
 const EMBEDDED: &[(&str, &str)] = &[("fetch.wait.max.ms", "10"), ("statistics.interval.ms", "500")];
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What librdkafka tells of itself: logs, errors, statistics.
+//! The callbacks of a librdkafka client: logs, errors and statistics.
 
 use std::{sync::Arc, time::Instant};
 
@@ -21,7 +21,7 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
-/// Takes one client's logs, errors and statistics.
+/// Receives one client's logs, errors and statistics, and reports them to the log, the metrics and health.
 pub(in crate::kafka) struct Context {
     cluster: Arc<str>,
     kind: ClientKind,
@@ -32,7 +32,7 @@ pub(in crate::kafka) struct Context {
     answers: Mutex<ResponseCounts>,
 }
 
-/// What the last statistics said; counters and gauges of several clients are one, so only changes are added.
+/// The values in the last statistics. Several clients share the counters and gauges, so only changes are added.
 #[derive(Default)]
 struct LastStatistics {
     received: u64,
@@ -78,7 +78,8 @@ impl Context {
         last.connections = now.connections;
     }
 
-    /// Every client sees brokers and partitions of its own; each fact has one that knows it best.
+    /// Reports statistics to health. Every client has its own view of brokers and partitions; each fact is taken from the one
+    /// client that knows it best.
     fn report(&self, statistics: &Statistics, at: Instant) {
         for (broker, pause) in statistics.throttled_brokers() {
             self.health.record_throttle(broker, pause, at);
@@ -122,7 +123,7 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let (cluster, client) = (&*self.cluster, self.kind.name());
         match level {
-            // A broker that cannot be reached is an everyday thing to a client that knows the others.
+            // An unreachable broker is ordinary to a client that knows the others.
             _ if facility == "FAIL" => {
                 tracing::warn!(target: "librdkafka", cluster, client, facility, "{message}");
             }
@@ -152,7 +153,7 @@ impl ClientContext for Context {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        // Malformed statistics have been reported of librdkafka; the last good ones then stand.
+        // librdkafka is reported to send malformed statistics at times. The last good ones then remain.
         let Ok(statistics) = serde_json::from_slice::<Statistics>(statistics) else {
             return;
         };

@@ -1,10 +1,10 @@
-//! How large records have been of late: what is on its way from brokers is as large as they are, and in no budget by itself.
+//! The size of recent large records. Records on their way from brokers take memory that no budget counts by itself.
 
 use std::time::{Duration, Instant};
 
 use super::config::PAGE_BYTES;
 
-/// The largest of the records above the size of a page that came within the last minutes.
+/// The largest of the records above the size of a page that arrived within the last minutes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::kafka) struct LargeRecords {
     bytes: usize,
@@ -12,7 +12,7 @@ pub(in crate::kafka) struct LargeRecords {
 }
 
 impl LargeRecords {
-    /// Notes a record of so many bytes.
+    /// Records the arrival of a record of this many bytes.
     pub(in crate::kafka) fn record(&mut self, bytes: usize, now: Instant) {
         if bytes > PAGE_BYTES && bytes >= self.recent_max(now) {
             *self = Self {
@@ -22,8 +22,8 @@ impl LargeRecords {
         }
     }
 
-    /// Returns what may be kept of `budget` bytes while so many such records are on their way: at least a quarter, or a few large
-    /// records would leave nothing of what many share.
+    /// Returns what may be kept of `budget` bytes while `on_their_way` such records are on their way. It is at least a quarter
+    /// of the budget, or a few large records would leave nothing of what many share.
     pub(in crate::kafka) fn remaining_budget(
         &self,
         budget: usize,
@@ -34,7 +34,7 @@ impl LargeRecords {
         budget.saturating_sub(on_their_way).max(budget / 4)
     }
 
-    /// Its size in bytes; 0 when there was none.
+    /// Returns the size of that record in bytes; 0 if there was none.
     pub(in crate::kafka) fn recent_max(&self, now: Instant) -> usize {
         match self.until {
             Some(until) if now < until => self.bytes,
@@ -43,7 +43,7 @@ impl LargeRecords {
     }
 }
 
-/// How long large records are reckoned with behind the last: topics that have them have them now and then.
+/// How long the memory for large records is reserved after the last one. Topics with large records have them now and then.
 const KEPT: Duration = Duration::from_secs(600);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What librdkafka's statistics tell, as far as we read them.
+//! The parts of librdkafka's statistics that riverhead reads (`STATISTICS.md` of librdkafka).
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::health::{BrokerConnection, FetchStatistics};
 
-/// One tick of statistics.
+/// One emission of the statistics.
 #[derive(Deserialize)]
 pub(super) struct Statistics {
     /// Bytes received from all brokers.
@@ -23,7 +23,7 @@ struct BrokerStatistics {
     #[serde(default)]
     nodename: String,
     state: String,
-    /// Answers received.
+    /// Responses received.
     #[serde(default)]
     rx: u64,
     #[serde(default)]
@@ -32,7 +32,7 @@ struct BrokerStatistics {
     disconnects: u64,
     #[serde(default)]
     rtt: LatencyWindow,
-    /// In milliseconds, unlike the others.
+    /// In milliseconds, unlike the other windows.
     #[serde(default)]
     throttle: ThrottleWindow,
 }
@@ -64,12 +64,12 @@ struct PartitionStatistics {
     ls_offset: i64,
 }
 
-/// How many answers each broker had given at the last tick.
+/// The number of responses that each broker had given at the last emission, by broker id.
 #[derive(Default)]
 pub(super) struct ResponseCounts(HashMap<i32, u64>);
 
 impl Statistics {
-    /// Open connections.
+    /// Returns the number of open connections.
     pub(super) fn connections(&self) -> usize {
         self.brokers
             .values()
@@ -77,13 +77,13 @@ impl Statistics {
             .count()
     }
 
-    /// The brokers that are in the cluster; seeds are not among them.
+    /// Returns the brokers of the cluster. Bootstrap entries, which have no id, are not among them.
     pub(super) fn cluster_brokers(&self) -> Vec<BrokerConnection> {
         let learned = self.brokers.values().filter(|broker| broker.nodeid >= 0);
         learned.map(BrokerStatistics::connection).collect()
     }
 
-    /// Every partition that is read: topic, number, and what is told of it.
+    /// Returns every partition that is read: its topic, its number, and its fetch statistics.
     pub(super) fn partitions(&self, answers: &mut ResponseCounts) -> Vec<(&str, i32, FetchStatistics)> {
         let heard = answers.answered_since_last(self);
         let topics = self.topics.iter().flat_map(|(topic, of)| {
@@ -95,7 +95,7 @@ impl Statistics {
             .collect()
     }
 
-    /// Returns the brokers that made us wait for the sake of a quota since the last tick, each with the longest wait.
+    /// Returns the brokers that delayed us for a quota since the last emission, each with its longest delay.
     pub(super) fn throttled_brokers(&self) -> Vec<(i32, Duration)> {
         let brokers = self.brokers.values().filter(|it| it.nodeid >= 0);
         let waits = brokers.filter_map(|it| Some((it.nodeid, u64::try_from(it.throttle.max).ok()?)));
@@ -129,7 +129,7 @@ impl PartitionStatistics {
     }
 
     fn fetching(&self, heard: &[i32]) -> FetchStatistics {
-        // librdkafka writes -1001 for what it does not know.
+        // librdkafka writes -1001 for an offset that it does not know.
         let known = |offset: i64| Some(offset).filter(|offset| *offset >= 0);
         FetchStatistics {
             broker: Some(self.broker).filter(|id| *id >= 0),
@@ -143,8 +143,8 @@ impl PartitionStatistics {
 }
 
 impl ResponseCounts {
-    /// The brokers that have answered something since the last tick. A broker that is fetched from answers all the time, if
-    /// only that there is nothing new.
+    /// Returns the brokers that have answered something since the last emission. A broker that is fetched from answers all the
+    /// time, if only that there is nothing new.
     fn answered_since_last(&mut self, statistics: &Statistics) -> Vec<i32> {
         let now = statistics.brokers.values().filter(|broker| broker.nodeid >= 0);
         let now: HashMap<_, _> = now.map(|broker| (broker.nodeid, broker.rx)).collect();

@@ -1,4 +1,4 @@
-//! Which brokers a new client asks first.
+//! The bootstrap brokers: the brokers that a new client asks first.
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +10,7 @@ use parking_lot::RwLock;
 
 use crate::kafka::settings::BrokerAddr;
 
-/// The configured brokers, then those that the cluster told of: when the whole configured list is gone, these remain.
+/// The configured brokers, then those that the cluster advertised. The latter remain when every configured broker is gone.
 #[derive(Debug)]
 pub(in crate::kafka) struct BootstrapBrokers {
     lists: RwLock<BrokerLists>,
@@ -21,9 +21,9 @@ pub(in crate::kafka) struct BootstrapBrokers {
 struct BrokerLists {
     configured: Vec<BrokerAddr>,
     learned: Vec<BrokerAddr>,
-    /// Those that answer for another cluster.
+    /// Brokers that answer for another cluster.
     foreign: BTreeSet<BrokerAddr>,
-    /// One that is cut off from the others, and when that was found out.
+    /// A broker that is cut off from the others, and when that was found out.
     cut_off: Option<(BrokerAddr, Instant)>,
 }
 
@@ -40,12 +40,13 @@ impl BootstrapBrokers {
         }
     }
 
-    /// Grows when there is something that the clients which run should be told.
+    /// Returns a number that grows whenever running clients should be told of changed brokers.
     pub(in crate::kafka) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Each broker once, the configured ones first, without the foreign ones, and without one that was cut off if there are others.
+    /// Returns each broker once, the configured ones first, without those of another cluster, and without one that is cut off
+    /// if there are others.
     pub(in crate::kafka) fn usable(&self) -> Vec<BrokerAddr> {
         let lists = self.lists.read();
         let ours = lists.all().filter(|broker| !lists.foreign.contains(broker));
@@ -53,12 +54,12 @@ impl BootstrapBrokers {
         if usable.is_empty() { cut_off } else { usable }
     }
 
-    /// The same, the foreign ones too.
+    /// Returns each broker once, including those of another cluster and one that is cut off.
     pub(in crate::kafka) fn all(&self) -> Vec<BrokerAddr> {
         self.lists.read().all().cloned().collect()
     }
 
-    /// Takes another configured list. What was foreign is to be found out again.
+    /// Replaces the configured list. Brokers of another cluster, or cut off, have to be found out again.
     pub(in crate::kafka) fn configure(&self, brokers: Vec<BrokerAddr>) {
         let mut lists = self.lists.write();
         lists.configured = brokers;
@@ -68,17 +69,17 @@ impl BootstrapBrokers {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// Takes what the cluster tells of its brokers; the clients that run know it.
+    /// Replaces the advertised brokers. Running clients know them already.
     pub(in crate::kafka) fn learn(&self, brokers: Vec<BrokerAddr>) {
         self.lists.write().learned = brokers;
     }
 
-    /// Asks these no more.
+    /// Excludes these brokers, which answer for another cluster.
     pub(in crate::kafka) fn exclude(&self, foreign: BTreeSet<BrokerAddr>) {
         self.lists.write().foreign = foreign;
     }
 
-    /// Does not begin with this one for a while: it knows only what was so before it was cut off.
+    /// Excludes this broker for a while: its metadata is from before it was cut off.
     pub(in crate::kafka) fn avoid(&self, cut_off: BrokerAddr) {
         self.lists.write().cut_off = Some((cut_off, Instant::now()));
     }
@@ -99,10 +100,11 @@ impl BrokerLists {
     }
 }
 
-/// Each seed is a thread of librdkafka until the first answer; so many outlive any decommissioning.
+/// The most advertised brokers to ask. Each address is a thread of librdkafka until the first answer; this many outlive any
+/// decommissioning.
 const MAX_LEARNED: usize = 16;
 
-/// A new client knows the others long before this is over.
+/// How long a broker that was cut off is avoided. A new client knows the other brokers long before this is over.
 const AVOID_FOR: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

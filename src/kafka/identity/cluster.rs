@@ -1,4 +1,4 @@
-//! Who a cluster is, and where to find it.
+//! The identity of a cluster: its pinned id, and the brokers to ask first.
 
 use std::{
     ffi::CStr,
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::kafka::settings::{BrokerAddr, ClusterSettings};
 
-/// The identity of a cluster and the brokers to ask first, over all clients that read it.
+/// The identity of a cluster and its bootstrap brokers, shared by all clients that read it.
 ///
-/// Its id is pinned, by the configuration, by what is known from before, or by the first answer: an address that now
-/// belongs to another cluster would hand out other records under the same offsets.
+/// Its id is pinned by the configuration, by what was known before a restart, or by the first answer. An address that now
+/// belongs to another cluster would serve other records under the same offsets.
 #[derive(Debug)]
 pub(in crate::kafka) struct ClusterIdentity {
     cluster: Arc<str>,
@@ -27,42 +27,43 @@ pub(in crate::kafka) struct ClusterIdentity {
     client_guard: ClientGuard,
 }
 
-/// Held by every client of a cluster until librdkafka has let go of it.
+/// Held by every client of a cluster until librdkafka has closed it.
 pub(in crate::kafka) type ClientGuard = Arc<()>;
 
-/// What a cluster says of itself.
+/// What a broker reports of its cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::kafka) struct ClusterInfo {
-    /// Its id.
+    /// The id of the cluster.
     pub(in crate::kafka) cluster_id: Arc<str>,
-    /// Where its brokers listen.
+    /// The addresses where its brokers listen.
     pub(in crate::kafka) brokers: Vec<BrokerAddr>,
 }
 
-/// Which broker told where the others are, for health: librdkafka's name of it, and each one's id and `host:port`.
+/// The brokers as one broker advertises them, for health: librdkafka's name of that broker, and the id and `host:port` of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::kafka) struct AdvertisedBrokers {
     pub(in crate::kafka) by: String,
     pub(in crate::kafka) brokers: Vec<(i32, String)>,
 }
 
-/// The brokers that answer are those of another cluster.
+/// The brokers that answered belong to another cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the brokers answer for cluster id {found}, and it is {expected} that is read")]
 pub struct WrongCluster {
     /// The id that is pinned.
     pub expected: Arc<str>,
-    /// The id that was told.
+    /// The id that the brokers reported.
     pub found: Arc<str>,
 }
 
-/// The id that a cluster must have, by its settings or by what was noted in this directory before; `None` takes any.
+/// Returns the id that a cluster must have, by its settings or by what was saved in this directory before. Returns `None` if
+/// any id will do.
 pub fn expected_cluster_id(settings: &ClusterSettings, state: Option<&Path>) -> Option<Arc<str>> {
     ClusterIdentity::new(settings, state).id.get().cloned()
 }
 
 impl ClusterIdentity {
-    /// As the settings say, and what was noted in this directory before.
+    /// Creates the identity from the settings and from what was saved in this directory before.
     pub(in crate::kafka) fn new(settings: &ClusterSettings, state: Option<&Path>) -> Arc<Self> {
         let file = ClusterFile::open(state, &settings.name);
         let mut known = file.saved().cloned();
@@ -87,10 +88,10 @@ impl ClusterIdentity {
         })
     }
 
-    /// Takes what brokers tell. The first answer pins the id, if nothing has before.
+    /// Takes what a broker reports. The first answer pins the id, if nothing has pinned it before.
     ///
     /// # Errors
-    /// When it is another cluster; nothing of it is taken.
+    /// Returns an error if it is another cluster. Nothing of the answer is taken then.
     pub(in crate::kafka) fn accept(&self, info: ClusterInfo) -> Result<(), WrongCluster> {
         let expected = self.id.get_or_init(|| {
             tracing::info!(cluster = %self.cluster, id = %info.cluster_id, "the cluster's id is pinned");
@@ -104,14 +105,14 @@ impl ClusterIdentity {
         }
         let mut brokers = info.brokers;
         brokers.sort();
-        // A broker that is cut off from the others tells of itself alone; what was learned before is worth more then.
+        // A broker that is cut off from the others reports itself alone. The brokers learned before are worth more then.
         if brokers.len() > 1 || self.file.lock().saved().is_none() {
             self.learn(expected, brokers);
         }
         Ok(())
     }
 
-    /// The other cluster, if this is not the id that is pinned.
+    /// Returns the wrong cluster if `found` is not the pinned id; `None` if it is, or if none is pinned.
     pub(in crate::kafka) fn wrong_cluster(&self, found: &CStr) -> Option<WrongCluster> {
         let expected = self.id.get()?;
         (expected.as_bytes() != found.to_bytes()).then(|| WrongCluster {
@@ -120,12 +121,12 @@ impl ClusterIdentity {
         })
     }
 
-    /// For a new client to hold.
+    /// Returns the guard for a new client to hold.
     pub(in crate::kafka) fn client_guard(&self) -> ClientGuard {
         ClientGuard::clone(&self.client_guard)
     }
 
-    /// How many clients there are, those that are being closed included.
+    /// Returns how many clients there are, including those that are being closed.
     pub(in crate::kafka) fn client_count(&self) -> usize {
         Arc::strong_count(&self.client_guard) - 1
     }

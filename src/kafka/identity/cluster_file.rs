@@ -1,4 +1,4 @@
-//! What is remembered of a cluster over a restart: who it is, and where its brokers were.
+//! The file that keeps a cluster's id and brokers over a restart.
 
 use std::{error::Error, path::Path};
 
@@ -6,37 +6,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::kafka::{settings::BrokerAddr, state_file::StateFile};
 
-/// A small file for one cluster, or none. Nothing that is wrong with it keeps riverhead from its work: it is said, and
-/// the configuration stands alone.
+/// The state file of one cluster. A fault of the file never stops riverhead: it is logged, and the configuration is used alone.
 #[derive(Debug)]
 pub(super) struct ClusterFile {
     cluster: String,
     file: StateFile<ClusterDocument>,
-    /// What the file says.
+    /// The content of the file.
     saved: Option<SavedCluster>,
 }
 
-/// What is known of a cluster.
+/// The saved identity of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SavedCluster {
-    /// Its id.
+    /// The id of the cluster.
     pub(super) cluster_id: String,
     /// Its brokers, sorted, as it advertises them.
     pub(super) brokers: Vec<BrokerAddr>,
 }
 
-/// The file's form.
+/// The content as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 struct ClusterDocument {
     cluster: String,
     cluster_id: String,
     brokers: Vec<String>,
-    /// When that changed last; for people.
+    /// When the content last changed, for people.
     learned: String,
 }
 
 impl ClusterFile {
-    /// The notebook of the cluster called `cluster` in this directory, with what it says.
+    /// Reads the file of the cluster called `cluster` in this directory.
     pub(super) fn open(directory: Option<&Path>, cluster: &str) -> Self {
         let file = StateFile::new(directory, &format!("cluster-{cluster}.json"));
         let read = |document: Option<ClusterDocument>| document.map(|it| it.parse(cluster)).transpose();
@@ -50,12 +49,12 @@ impl ClusterFile {
         }
     }
 
-    /// What the file says.
+    /// Returns the content of the file; `None` if there is none, or it was ignored.
     pub(super) fn saved(&self) -> Option<&SavedCluster> {
         self.saved.as_ref()
     }
 
-    /// Writes it down, if that is news.
+    /// Writes the file if the content has changed.
     pub(super) fn save(&mut self, known: SavedCluster) {
         if self.saved.as_ref() == Some(&known) {
             return;
@@ -69,7 +68,7 @@ impl ClusterFile {
         if let Err(error) = self.file.write(&document) {
             tracing::warn!(cluster = self.cluster, file = %self.file.display(), "what is known of the cluster is not kept: {error}");
         }
-        // Also when it could not be written: the next change is the next try, and a full disk is said once for each.
+        // Also after a failed write: the next change is the next try, so a full disk is logged once for each change.
         self.saved = Some(known);
     }
 }

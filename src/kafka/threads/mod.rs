@@ -1,5 +1,5 @@
-//! Keeps the threads of this module running: a panic is caught, logged, counted and told by health, and the thread's work begins
-//! anew after a pause.
+//! Panic handling for the threads of `kafka`. A panic is caught, logged, counted and reported to health, and the thread begins
+//! its work anew after a pause.
 
 use std::{
     any::Any,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::health;
 
-/// Watches over one thread of a cluster.
+/// Handles the panics of one thread of a cluster.
 pub(super) struct PanicHandler {
     cluster: Arc<str>,
     counters: KafkaMetrics,
@@ -25,13 +25,13 @@ pub(super) struct PanicHandler {
 }
 
 impl PanicHandler {
-    /// Guards the thread of this name.
+    /// Creates the handler for the thread of this name.
     pub(super) fn new(shared: &ClusterShared, thread: &'static str) -> Self {
         let (cluster, counters) = (Arc::clone(&shared.cluster), shared.counters.clone());
         Self::for_cluster(cluster, counters, Arc::clone(&shared.health), thread)
     }
 
-    /// Guards a thread that reads the cluster, or decides about it, without being a part of it.
+    /// Creates the handler for a thread that reads the cluster, or decides about it, without being a part of it.
     pub(super) fn for_cluster(
         cluster: Arc<str>,
         counters: KafkaMetrics,
@@ -47,12 +47,13 @@ impl PanicHandler {
         }
     }
 
-    /// Runs `work`; `None` when it panicked, which is told. The caller drops or rebuilds what `work` may have left half done.
+    /// Runs `work`. Returns `None` if it panicked; the panic is reported. The caller drops or rebuilds whatever `work` may have
+    /// left half done.
     pub(super) fn catch<T>(&self, work: impl FnOnce() -> T) -> Option<T> {
         catch_panic(work).inspect_err(|message| self.report(message)).ok()
     }
 
-    /// Runs `work` until it returns. After a panic `rest` waits for the given pause, and says whether to run it again.
+    /// Runs `work` until it returns. After a panic, `rest` waits for the given pause and returns whether to run it again.
     pub(super) fn run_with_restarts(
         mut self,
         mut rest: impl FnMut(Duration) -> bool,
@@ -65,7 +66,7 @@ impl PanicHandler {
         }
     }
 
-    /// Returns how long to wait after the panic that was caught just now.
+    /// Returns how long to wait after the panic that was just caught.
     pub(super) fn pause(&mut self) -> Duration {
         self.restarts.pause(Instant::now())
     }
@@ -83,7 +84,8 @@ impl PanicHandler {
     }
 }
 
-/// Runs `work`; the panic's message when there was one. No lock is poisoned by it: those of this crate have no poison.
+/// Runs `work`. Returns the panic's message if it panicked. No lock is poisoned by a panic: the locks of this crate have no
+/// poison.
 pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message(&*panic))
 }
@@ -94,7 +96,7 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a message").to_owned()
 }
 
-/// The pauses before restarts.
+/// The backoff of restarts after panics.
 pub(super) struct RestartBackoff {
     backoff: Backoff,
     last: Option<Instant>,
@@ -120,7 +122,7 @@ impl Default for RestartBackoff {
     }
 }
 
-/// Every thread whose panics are counted, for alerts that need a zero to begin with.
+/// Every thread whose panics are counted. Alerts need each series to begin at zero.
 pub(super) const THREADS: &[&str] = &[
     TAIL,
     METADATA_WATCHER,
@@ -149,13 +151,13 @@ pub(super) const FAILOVER: &str = "kafka-failover";
 
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
-/// A bug that is met again at once must not fill the log, and the end of the process waits for a thread that rests.
+/// The longest pause. A bug that recurs at once must not fill the log, but the end of the process waits for a pausing thread.
 const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// After so long a thread is taken to have got past what it panicked at.
+/// A thread that has run this long is taken to have got past the cause of its panic.
 const RESET_AFTER: Duration = Duration::from_secs(60);
 
-/// Panics when a test has asked for it in this thread of this cluster.
+/// Panics if a test has requested it in this thread of this cluster.
 #[cfg(test)]
 pub(super) fn panic_if_requested(cluster: &str) {
     let thread = std::thread::current();

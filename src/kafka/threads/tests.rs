@@ -22,10 +22,10 @@ use crate::{
     position::LogTag,
 };
 
-/// Cluster and thread.
+/// The requested panics, by cluster and thread.
 static TRIPS: LazyLock<Mutex<HashSet<(String, &'static str)>>> = LazyLock::new(Mutex::default);
 
-/// Panics once if a test has asked for it.
+/// Panics once if a test has requested it.
 pub(super) fn panic_if_requested(cluster: &str, thread: &str) {
     let asked = TRIPS
         .lock()
@@ -50,7 +50,7 @@ fn panics(counters: &KafkaMetrics, cluster: &str, thread: &str) -> u64 {
     counters.thread_panics.get_or_create(&labels).get()
 }
 
-/// Nobody listens there: the threads run all the same.
+/// Returns settings with an address where no broker listens. The threads run all the same.
 fn settings(name: &str) -> ClusterSettings {
     ClusterSettings::new(name, vec!["127.0.0.1:1".parse().expect("an address")])
 }
@@ -128,7 +128,7 @@ fn every_thread_that_runs_all_the_time_outlives_its_panics() {
         STALL_DETECTOR,
         BOOTSTRAP_CHECK,
     ] {
-        // The second one shows that the first was outlived.
+        // The second panic shows that the thread outlived the first.
         for time in 1..=2 {
             TRIPS.lock().insert((name.to_owned(), thread));
             until(|| panics(&counters, name, thread) == time, thread);
@@ -145,7 +145,7 @@ fn log() -> Arc<PartitionLog> {
     PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), 100)
 }
 
-/// What threads of a cluster of this name share.
+/// Returns the shared state of a cluster of this name.
 fn shared(name: &str) -> ClusterShared {
     ClusterShared {
         cluster: name.into(),
@@ -166,7 +166,7 @@ async fn readers_of_history_and_those_who_ask_refuse_who_waits_and_go_on() {
         for thread in [HISTORY, OFFSET_QUERIES] {
             TRIPS.lock().insert((name.to_owned(), thread));
         }
-        // A partition that has just failed rests, and is not asked for.
+        // A partition that has just failed backs off, and is not asked for.
         let deadline = Instant::now() + Duration::from_secs(30);
         while panics(&shared.counters, name, HISTORY) < time
             || panics(&shared.counters, name, OFFSET_QUERIES) < time

@@ -1,7 +1,7 @@
-//! Whether the bootstrap list would still find anybody.
+//! Checks whether the bootstrap list would still find a broker.
 //!
-//! A client that has learned the brokers needs the list no more, and so nobody notices when it rots: the next restart does.
-//! One address is tried at a time, and none that is known to be a broker that answers.
+//! A client that has learned the brokers no longer needs the list, so nothing notices when it goes stale until the next
+//! restart. One address is tried at a time. An address of a broker that is known to answer is not tried.
 
 use std::{
     io::{self, Read},
@@ -20,10 +20,10 @@ use crate::{
     },
 };
 
-/// Starts the thread, which ends when the supervisor has.
+/// Starts the thread. It ends when the sender of `over` is dropped, which happens when the supervisor ends.
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// Returns an error if the system cannot start a thread.
 pub(in crate::kafka) fn spawn(
     shared: &ClusterShared,
     over: mpsc::Receiver<()>,
@@ -43,7 +43,7 @@ pub(in crate::kafka) fn spawn(
         .map(drop)
 }
 
-/// Tries one address after another, until `rest`, which waits, says that it is over.
+/// Tries one address after the other, until `rest`, which waits, returns false.
 fn check_all(health: &health::ClusterHealth, rest: impl Fn(Duration) -> bool) {
     let mut pause = Duration::ZERO;
     loop {
@@ -63,7 +63,10 @@ fn check_all(health: &health::ClusterHealth, rest: impl Fn(Duration) -> bool) {
     }
 }
 
-/// Whether anything listens at one of the addresses behind this name; if not, why.
+/// Connects to the addresses behind this name until one accepts.
+///
+/// # Errors
+/// Returns why the last address failed.
 fn connect(address: &str) -> Result<(), String> {
     let found = address.to_socket_addrs().map_err(|error| error.to_string())?;
     let mut why = "its name has no address".to_owned();
@@ -76,8 +79,8 @@ fn connect(address: &str) -> Result<(), String> {
     Err(why)
 }
 
-/// Whether a peer keeps the connection that it took. A balancer takes it in any case, and closes it when there is no broker
-/// behind it; a broker waits to be asked.
+/// Checks that the peer keeps the connection that it accepted. A load balancer accepts in any case, and closes the connection
+/// when there is no broker behind it; a broker waits for a request.
 fn stays_open(mut socket: TcpStream) -> io::Result<()> {
     socket.set_read_timeout(Some(SILENCE))?;
     match socket.read(&mut [0]) {
@@ -88,22 +91,22 @@ fn stays_open(mut socket: TcpStream) -> io::Result<()> {
     }
 }
 
-/// Without the number that the system has for it.
+/// Returns the text of an error, without the number that the system has for it.
 fn error_text(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
-/// Between two addresses, once all were tried: a list rots in days.
+/// The pause between two addresses, once all were tried. A list goes stale in days.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Longer than a handshake around the globe.
+/// The timeout of a connect: longer than a handshake around the globe.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Within which who has no broker to pass a connection to closes it.
+/// A load balancer without a broker closes a connection within this time.
 const SILENCE: Duration = Duration::from_millis(200);
 
-/// A name that follows the brokers has one address for each.
+/// The most addresses that are tried of a name. A name that stands for the whole cluster has one address for each broker.
 const MAX_ADDRESSES: usize = 4;
 
 #[cfg(test)]

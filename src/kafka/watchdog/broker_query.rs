@@ -1,5 +1,5 @@
-//! Asking single brokers who they are, each with a client of its own: which of the brokers to ask first still answer, and
-//! for which cluster.
+//! Asks single brokers for their cluster and its topics, each with a client of its own. `check-config` asks which bootstrap
+//! brokers still answer, and for which cluster; the supervisor asks which brokers belong to another cluster.
 
 use std::{
     collections::BTreeSet,
@@ -25,21 +25,21 @@ use crate::kafka::{
     shared::BrokerProfile,
 };
 
-/// What a broker that was asked says.
+/// What a broker reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerInfo {
     /// The id of its cluster.
     pub cluster_id: String,
-    /// How many brokers it knows of.
+    /// The number of brokers that it knows of.
     pub brokers: usize,
-    /// For each topic that was asked for its partitions, or what is wrong with it.
+    /// For each topic that was asked for, its number of partitions, or what is wrong with it.
     pub topics: Vec<(Arc<str>, Result<usize, String>)>,
 }
 
-/// Asks one broker for its cluster and these topics, at least one. A blocking call, of `within` and a little.
+/// Asks one broker for its cluster and these topics, at least one. A blocking call that takes `within` and a little more.
 ///
 /// # Errors
-/// What kept it from answering, in librdkafka's words: of the network, of TLS, of SASL.
+/// Returns why the broker did not answer, in librdkafka's words: an error of the network, of TLS or of SASL.
 pub fn query_broker(
     settings: &ClusterSettings,
     broker: &BrokerAddr,
@@ -64,7 +64,8 @@ pub fn query_broker(
             Some(first) => first,
             None => match asked.wait(topics, deadline.min(Instant::now() + SOON)) {
                 Ok(metadata) => metadata,
-                // It asks the brokers that it has learned of, and these may be nowhere. A new one begins with this one.
+                // The client asks the brokers that it has learned of, and these may be unreachable. A new client begins with
+                // this broker.
                 Err(_) => {
                     asked = new()?;
                     asked.wait(topics, deadline)?
@@ -79,7 +80,7 @@ pub fn query_broker(
     Ok(answer)
 }
 
-/// Those of these brokers that answer for another cluster, all asked at once. A blocking call.
+/// Returns those of `brokers` that answer for another cluster. All are asked at once. A blocking call.
 pub(in crate::kafka) fn wrong_cluster_brokers(
     config: &ClientConfig,
     brokers: Vec<BrokerAddr>,
@@ -113,7 +114,7 @@ pub(in crate::kafka) fn wrong_cluster_brokers(
 /// A client that knows one broker.
 struct BrokerQuery(Option<BaseConsumer<ErrorLog>>);
 
-/// Keeps what librdkafka says is wrong.
+/// Keeps the errors that librdkafka reports.
 #[derive(Default)]
 struct ErrorLog(Mutex<Vec<(RDKafkaErrorCode, String)>>);
 
@@ -127,7 +128,7 @@ impl BrokerQuery {
             .map(|it| Self(Some(it)))
     }
 
-    /// The broker's answer about the first of these topics.
+    /// Waits for the broker's answer about the first of these topics.
     fn wait(&self, topics: &[Arc<str>], deadline: Instant) -> Result<Metadata, String> {
         let consumer = self.0.as_ref().ok_or("it is closed")?;
         loop {
@@ -154,7 +155,7 @@ impl BrokerQuery {
 impl Drop for BrokerQuery {
     fn drop(&mut self) {
         let consumer = self.0.take();
-        // librdkafka's own end has been known to hang.
+        // Closing a client of librdkafka has been known to hang.
         let _ = thread::Builder::new()
             .name("kafka-close".to_owned())
             .spawn(move || drop(consumer));
@@ -162,7 +163,7 @@ impl Drop for BrokerQuery {
 }
 
 impl ErrorLog {
-    /// The fault that says most: of two clients with a wrong password and a broker that closes the line, the password.
+    /// Returns the error that says most. If a password is wrong and a broker then closes the connection, that is the password.
     fn worst(&self) -> Option<String> {
         let heard = self.0.lock();
         let weight = |code| match code {
@@ -177,7 +178,7 @@ impl ErrorLog {
 }
 
 impl ClientContext for ErrorLog {
-    // What is worth telling comes as an error as well.
+    // What matters in the logs is reported as an error as well.
     fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -188,7 +189,7 @@ impl ClientContext for ErrorLog {
 
 impl ConsumerContext for ErrorLog {}
 
-/// Without the broker's name before it and the clock behind it.
+/// Returns the reason without the broker's name before it and the time after it.
 fn plain(reason: &str) -> &str {
     let reason = reason
         .split_once("/bootstrap: ")
@@ -209,16 +210,16 @@ fn partitions(metadata: &Metadata, name: &str) -> Result<usize, String> {
     }
 }
 
-/// One try: an answer takes milliseconds, and a client that was refused tries again by itself in between.
+/// The timeout of one try. An answer takes milliseconds, and a client that was refused tries again by itself in between.
 const TRY: Duration = Duration::from_millis(500);
 
-/// What a broker that has answered once gets.
+/// The timeout of each further topic, for a broker that has answered once.
 const SOON: Duration = Duration::from_secs(1);
 
-/// How long a broker gets to say whose it is.
+/// The timeout for a broker to report its cluster id.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Enough to hear all that one client has to say of one broker.
+/// The most events that are taken from a client: enough for all that one client reports of one broker.
 const EVENTS: usize = 64;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Tries to read each partition of some topics once: what only a fetch shows, such as a right that is missing.
+//! Tries to read each partition of some topics once, for `check-config`. Some faults only a fetch shows, for example a missing
+//! right.
 
 use std::{
     collections::HashMap,
@@ -21,24 +22,25 @@ use crate::kafka::{
     shared::{BrokerProfile, ClusterShared},
 };
 
-/// A partition that was not read, and why.
+/// A partition that could not be read, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadablePartition {
-    /// Its topic.
+    /// The topic of the partition.
     pub topic: Arc<str>,
-    /// Its number.
+    /// The number of the partition.
     pub partition: i32,
-    /// The error's name, or that nothing came.
+    /// The error's name, or that nothing arrived in time.
     pub error: String,
-    /// What librdkafka says of it; may be empty.
+    /// librdkafka's text for the error; may be empty.
     pub message: String,
 }
 
-/// Fetches the last record of each partition of these topics, given with their numbers of partitions; returns those that
-/// cannot be read. Of a topic of very many partitions only the first are tried. A blocking call, of `within` and a little.
+/// Fetches the last record of each partition of these topics, given with their numbers of partitions. Returns the partitions
+/// that cannot be read. Of a topic with very many partitions only the first `MAX_PARTITIONS` are tried. A blocking call that
+/// takes `within` and a little more.
 ///
 /// # Errors
-/// When librdkafka does not accept the settings.
+/// Returns an error if librdkafka rejects the settings.
 pub fn try_fetches(
     settings: &ClusterSettings,
     topics: &[(Arc<str>, usize)],
@@ -48,13 +50,13 @@ pub fn try_fetches(
     let shared = ClusterShared::standalone(settings);
     let (shutdown_guard, _ends) = mpsc::channel();
     let mut config = client_config(settings, ClientKind::History, BrokerProfile::Real);
-    // An address that drops what is sent to it is to be told of before the time is over.
+    // An address that drops packets is to be reported before the time is over.
     config.set("socket.connection.setup.timeout.ms", SETUP);
     let context = Context::new(&shared, ClientKind::History);
     let reader = KafkaReader::open(&config, context, &shared.identity, shutdown_guard)
         .map_err(|error| error.to_string())?;
     let queue = reader.queue().map_err(|code| code.to_string())?;
-    // Where it sends us is worth telling when nobody answers there.
+    // The advertised addresses are worth reporting if no broker answers there.
     if let Some((topic, _)) = topics.first()
         && let Ok((_, AdvertisedBrokers { by, brokers })) = reader.cluster_info(topic, HOME)
     {
@@ -83,13 +85,13 @@ pub fn try_fetches(
     Ok(trial.into_failures(&why))
 }
 
-/// An error's name, or that nothing came, and what librdkafka says of it.
+/// An error's name, or that nothing arrived in time, and librdkafka's text for it.
 type ErrorText = (String, String);
 
 struct FetchTrial {
     reader: KafkaReader,
     queue: KafkaQueue,
-    /// Those of which nothing has come, each with the last error that may pass.
+    /// The partitions of which nothing has arrived, each with the last error that may pass.
     waiting: HashMap<(TopicRef, i32), (Arc<str>, Option<ErrorText>)>,
     refused: Vec<UnreadablePartition>,
 }
@@ -109,7 +111,7 @@ impl FetchTrial {
             let key = (item.topic, item.partition);
             match item.kind {
                 ItemKind::Record(_) | ItemKind::End(_) => _ = self.waiting.remove(&key),
-                // The log was emptied: its leader let us look.
+                // The log was emptied, but its leader allowed the fetch.
                 ItemKind::Fault {
                     code: RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset,
                     ..
@@ -154,10 +156,10 @@ impl FetchTrial {
     }
 }
 
-/// Whether there is nothing to wait for after this error: librdkafka tells of it once, and goes on behind what is damaged as if that
-/// had been read.
+/// Returns whether this error is final. librdkafka reports it once, and goes on behind damaged records as if they had been
+/// read.
 fn is_final(code: RDKafkaErrorCode) -> bool {
-    // A broker says this for what passes, too.
+    // A broker reports this for transient faults, too.
     let may_pass = code == RDKafkaErrorCode::Unknown;
     code == RDKafkaErrorCode::TopicAuthorizationFailed || (is_damage(code) && !may_pass)
 }
@@ -165,14 +167,15 @@ fn is_final(code: RDKafkaErrorCode) -> bool {
 /// librdkafka's offset for the record before the end (`RD_KAFKA_OFFSET_TAIL(1)`).
 const LAST_RECORD: i64 = -2001;
 
-/// What a connection gets, in ms: less than the whole trial.
+/// The timeout of a connection's setup, in ms: less than the whole trial.
 const SETUP: &str = "3000";
 
-/// What a broker gets to say where the others are.
+/// The timeout for the brokers' advertised addresses.
 const HOME: Duration = Duration::from_secs(2);
 
-/// How long the thread rests at most: librdkafka wants to be heard every second.
+/// The longest wait of a turn. librdkafka expects a poll every second.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Rights are those of a topic, and so many partitions are led by every broker of most clusters.
+/// The most partitions of a topic that are tried. Rights are granted by topic, and in most clusters every broker leads one of
+/// this many partitions.
 const MAX_PARTITIONS: usize = 64;

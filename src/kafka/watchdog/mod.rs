@@ -1,4 +1,7 @@
-//! TODO module head of kafka::watchdog.
+//! Checks of brokers, asked one by one and apart from what is read: stalled partitions, the bootstrap list, brokers of another
+//! cluster, and `check-config`.
+//!
+//! Not here: the tail and its metadata refresh (`supervisor`), and the judgement of health (`crate::health`).
 
 pub(super) mod bootstrap_check;
 pub(super) mod broker_query;
