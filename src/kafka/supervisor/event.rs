@@ -1,4 +1,4 @@
-//! What the supervisor hears.
+//! The events that the supervisor handles, and the types they carry.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -9,47 +9,47 @@ use crate::{
     partition::{Bounds, HistoryError, PartitionLog, TopicPartition},
 };
 
-/// What the supervisor hears.
+/// An event for the supervisor.
 pub(in crate::kafka) enum SupervisorEvent {
-    /// A look at the topology.
+    /// A metadata refresh was answered.
     Topology(Topology),
-    /// A look that no broker answered.
+    /// No broker answered a metadata refresh.
     RefreshFailed,
-    /// What answers this session is another cluster.
+    /// The brokers that answer this session belong to another cluster.
     WrongCluster(SessionNumber, WrongCluster),
-    /// The brokers to ask first that are another cluster's.
+    /// The bootstrap brokers that belong to another cluster were found out.
     BootstrapChecked(BTreeSet<BrokerAddr>),
-    /// A thread of this session panicked, and is gone.
+    /// A thread of this session panicked, and has ended.
     Panicked(SessionNumber),
-    /// There are other brokers to ask first.
+    /// The bootstrap list has changed.
     BootstrapChanged,
-    /// The bounds of a partition, asked for with this ticket.
+    /// The leader answered the query for a partition's bounds with this id, or did not.
     Bounds(TopicPartition, RequestId, Result<Bounds, HistoryError>),
-    /// The tail lost its place in this log: the offset it wants is out of range.
+    /// The tail lost its position in this log: the offset it wants is out of range, or the log is another.
     PositionLost(Arc<PartitionLog>),
-    /// The tail stands still at what this broker says, and another broker names another leader, whose log goes on.
+    /// The tail stalls on this broker, while another broker names another leader, whose log grows.
     Stalled(BrokerAddr),
-    /// Something suggests that the topology has changed.
+    /// The topology may have changed.
     RefreshNeeded,
-    /// Read these topics from here.
+    /// Activate these topics: read them from this cluster.
     ActivateTopics(Vec<Arc<str>>),
-    /// Read them no more; this is called when their logs are gone.
+    /// Release these topics. The callback is called when their logs are gone.
     ReleaseTopics(Vec<Arc<str>>, Box<dyn FnOnce() + Send>),
-    /// The end.
+    /// Stop the supervisor.
     Stop,
 }
 
-/// Tells an answer to the question that stands from one to a question that does not any more.
+/// Identifies a bounds query, so that an answer to an outdated query is told apart.
 pub(super) type RequestId = u64;
 
-/// Counts the sessions of a cluster.
+/// The number of a session; a cluster's sessions count up from 1.
 pub(super) type SessionNumber = u64;
 
-/// What one look showed.
+/// The result of one metadata refresh.
 #[derive(Clone, Debug)]
 pub(in crate::kafka) struct Topology {
-    /// The cluster's id.
+    /// The id of the cluster.
     pub(in crate::kafka) cluster_id: Arc<str>,
-    /// Each topic, in the order asked for.
+    /// The result for each topic, in the order asked for.
     pub(in crate::kafka) topics: Vec<Result<TopicInfo, RDKafkaErrorCode>>,
 }

@@ -1,4 +1,4 @@
-//! What others may ask of a cluster that is being read.
+//! The handle of a cluster that is being read, for failover, configuration reloads and status.
 
 use std::sync::{Arc, mpsc};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// One cluster, for those who decide and tell. Clones are the same; they do not keep it running.
+/// One cluster as others see it. Clones refer to the same cluster; they do not keep it running.
 #[derive(Clone)]
 pub struct ClusterHandle {
     pub(in crate::kafka) name: Arc<str>,
@@ -25,18 +25,18 @@ pub struct ClusterHandle {
 }
 
 impl ClusterHandle {
-    /// Its configured name.
+    /// Returns the configured name of the cluster.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// What is known of it now.
+    /// Returns the current status of the cluster.
     pub fn status(&self) -> &ClusterStatus {
         &self.status
     }
 
-    /// Takes another list of brokers to ask first, at least one. The clients that run are told of it; those that are opened
-    /// later begin with it.
+    /// Replaces the bootstrap list, which has at least one broker. Running clients are told of it; clients opened later begin
+    /// with it.
     pub fn set_bootstrap(&self, brokers: Vec<BrokerAddr>) {
         let addresses = brokers.iter().map(ToString::to_string).collect();
         self.health.set_bootstrap(addresses);
@@ -44,7 +44,7 @@ impl ClusterHandle {
         let _ = self.events.send(SupervisorEvent::BootstrapChanged);
     }
 
-    /// Guards the thread that decides which cluster is read.
+    /// Creates the panic handler for the thread that decides which cluster is read.
     pub(in crate::kafka) fn panic_handler(&self, counters: &KafkaMetrics) -> PanicHandler {
         let health = Arc::clone(&self.health);
         PanicHandler::for_cluster(
@@ -55,17 +55,17 @@ impl ClusterHandle {
         )
     }
 
-    /// Says what somebody should look at.
+    /// Sets what an operator should look at; `None` for nothing.
     pub(in crate::kafka) fn set_concern(&self, concern: Option<String>) {
         self.health.set_concern(concern);
     }
 
-    /// Reads these topics from here, which nothing else may read.
+    /// Begins to read these topics from this cluster. No other cluster may be reading them.
     pub(in crate::kafka) fn activate_topics(&self, topics: Vec<Arc<str>>) {
         let _ = self.events.send(SupervisorEvent::ActivateTopics(topics));
     }
 
-    /// Reads these topics from here no more; `then` is called when their logs are gone.
+    /// Stops reading these topics from this cluster. `then` is called when their logs are gone.
     pub(in crate::kafka) fn release_topics(
         &self,
         topics: Vec<Arc<str>>,

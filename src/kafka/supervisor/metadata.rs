@@ -1,4 +1,4 @@
-//! Watches a cluster's topology: its id, the topics' ids, partitions and leaders.
+//! The metadata refresh: asks the cluster for its id and for the topics' ids, partitions and leaders.
 
 use std::{
     io,
@@ -22,14 +22,14 @@ use crate::kafka::{
     threads::{self, PanicHandler},
 };
 
-/// Asks for a look before its time. Dropping it ends the thread.
+/// The handle of the refreshing thread. Dropping it ends the thread.
 pub(super) struct MetadataWatcher(mpsc::Sender<()>);
 
 impl MetadataWatcher {
-    /// Starts the thread; its first look is at once.
+    /// Starts the thread. Its first refresh is at once.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// Returns an error if the system cannot start a thread.
     pub(super) fn spawn(
         reader: KafkaReader,
         topics: Vec<Arc<str>>,
@@ -58,29 +58,29 @@ impl MetadataWatcher {
         Ok(Self(refresh_tx))
     }
 
-    /// Looks again now.
+    /// Requests a refresh now.
     pub(super) fn refresh(&self) {
         let _ = self.0.send(());
     }
 }
 
-/// A thread of its own, so that a mute broker that a look has to wait for holds up nothing else.
+/// Refreshes the metadata on a thread of its own, so that a broker that does not answer holds up nothing else.
 struct MetadataRefresher {
     reader: KafkaReader,
     topics: Vec<Arc<str>>,
     shared: ClusterShared,
     session: SessionNumber,
-    /// What the cluster said of itself; `None` before it did, and after a look that showed nothing.
+    /// The identity that the cluster reported; `None` before the first report, and after a failed refresh.
     identified: Option<IdentifiedCluster>,
 }
 
-/// A cluster that is the one that is read, as far as is known.
+/// A cluster that has been accepted as the one that is read.
 struct IdentifiedCluster {
     cluster_id: Arc<str>,
     asked: Instant,
 }
 
-/// Why a look showed nothing.
+/// Why a refresh failed.
 enum RefreshError {
     NoAnswer(RDKafkaErrorCode),
     WrongCluster(WrongCluster),
@@ -112,7 +112,7 @@ impl MetadataRefresher {
             }
             match refresh_rx.recv_timeout(pause) {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
-                // What many partitions ask for at once is one look, and what they ask for without end are few.
+                // Requests of many partitions at once are answered by one refresh, and endless requests by few.
                 Ok(()) => {
                     thread::sleep(RETRY_FIRST.saturating_sub(began.elapsed()));
                     while refresh_rx.try_recv().is_ok() {}
@@ -123,14 +123,14 @@ impl MetadataRefresher {
     }
 
     fn refresh(&mut self) -> Result<Topology, RefreshError> {
-        // Put back only when all was answered: topics are asked of the controller that the newest answer named, and if it is
-        // gone, only home, which any broker answers, names another.
+        // Put back only if everything was answered. Topics are asked of the controller that the newest answer named. If that is
+        // gone, only the request for the cluster's identity, which any broker answers, names another.
         let identified = match self.identified.take() {
             Some(identified) if identified.asked.elapsed() < IDENTIFY_EVERY => identified,
             _ => self.identify()?,
         };
         let topics = self.reader.describe_topics(&self.topics, ANSWER_TIMEOUT)?;
-        // This answer, too, says which cluster it is of.
+        // This answer, too, carries the id of its cluster.
         if let Some(wrong_cluster) = self.reader.wrong_cluster() {
             return Err(RefreshError::WrongCluster(wrong_cluster));
         }
@@ -147,7 +147,7 @@ impl MetadataRefresher {
         let (info, AdvertisedBrokers { by, brokers }) = self.reader.cluster_info(any, ANSWER_TIMEOUT)?;
         self.shared.health.set_advertised(&by, brokers, Instant::now());
         let cluster_id = Arc::clone(&info.cluster_id);
-        // Before anything else of it is believed.
+        // Checked before anything else of the answer is used.
         self.shared.identity.accept(info)?;
         Ok(IdentifiedCluster { cluster_id, asked })
     }
@@ -165,15 +165,17 @@ impl From<WrongCluster> for RefreshError {
     }
 }
 
-/// The only sign of a topic that was deleted and created again with a longer log is its id, and of added partitions their
-/// number: until the next look records of the new log pass as the old one's. One small request each time.
+/// How often the metadata is refreshed. The only sign of a topic that was deleted and created again with a longer log is its
+/// id, and of added partitions their number. Until the next refresh, records of the new log pass as the old one's. One small
+/// request each time.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
 
-/// How often the cluster is asked for its brokers, which are where to begin when all that are connected are gone: what is noted
-/// of them may be this old. Asked at each look, it was 1 % of what 10 records/s bring of a cluster of one broker.
+/// How often the cluster is asked for its id and brokers, which are where to begin when all connected brokers are gone. What is
+/// saved of them may be this old. Asked at each refresh, it was 1 % of the bytes that 10 records/s cause in a cluster of one
+/// broker.
 const IDENTIFY_EVERY: Duration = Duration::from_secs(10);
 
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 
-/// One look may sit on a mute broker; the next asks another.
+/// The timeout of a request. One refresh may wait for a broker that does not answer; the next one asks another.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,7 +1,10 @@
-//! Decides for every partition which log is current, and where its tail begins.
+//! The supervisor of a cluster: decides for every partition which log is current, and where its tail begins.
 //!
-//! One thread owns these decisions. It waits for nobody: looks at the topology and questions to leaders are asked of
-//! other threads, and their answers come in as notices.
+//! One thread owns these decisions. It never waits for a broker: metadata refreshes and bounds queries run on other threads,
+//! and their results arrive as events.
+//!
+//! Not here: reading itself (`tail` and `crate::kafka::history`), and which cluster a group of streams is read from
+//! (`failover`).
 
 mod event;
 pub(super) mod handle;
@@ -33,27 +36,27 @@ use outage::OutageTimer;
 use session::{Session, SessionFactory};
 use topics::{PartitionState, TopicState};
 
-/// Decides; see the module.
+/// The supervisor; see the module.
 pub(super) struct Supervisor {
     shared: ClusterShared,
     topics: Vec<TopicState>,
     pool: Arc<HistoryPool>,
     sessions: SessionFactory,
-    /// None while the brokers that answer are another cluster's.
+    /// The tail's client and its threads. `None` while the brokers that answer belong to another cluster.
     session: Option<Session>,
-    /// When another session takes over from one that a panic has harmed.
+    /// When another session replaces one that a panic has harmed; `None` if none is harmed.
     renew_at: Option<Instant>,
-    /// The pauses before that.
+    /// The backoff of these replacements.
     restarts: RestartBackoff,
-    /// When to look once more for brokers of the right cluster.
+    /// When to check the bootstrap brokers again; `None` while the cluster is the right one.
     check_bootstrap_at: Option<Instant>,
-    /// When to ask where the logs start that the tail does not hear of.
+    /// When to query the log starts that the tail does not learn of.
     query_starts_at: Instant,
     events: mpsc::Sender<SupervisorEvent>,
     inbox: mpsc::Receiver<SupervisorEvent>,
     last_request_id: RequestId,
     outage: OutageTimer,
-    /// What the newest look showed.
+    /// The result of the newest metadata refresh.
     topology: Option<Topology>,
 }
 
@@ -88,7 +91,7 @@ impl Supervisor {
     /// Starts the thread, which drops `held` when it ends.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// Returns an error if the system cannot start a thread.
     pub(super) fn spawn(self, held: impl Send + 'static) -> io::Result<()> {
         thread::Builder::new()
             .name(threads::SUPERVISOR.to_owned())
@@ -107,14 +110,14 @@ impl Supervisor {
                 Some(false) => return,
                 None => {
                     thread::sleep(guard.pause());
-                    // A notice may have been taken by half: a new session is told of all that is read.
+                    // An event may have been handled by half. A new session is told of everything that is read.
                     self.renew_at.get_or_insert_with(Instant::now);
                 }
             }
         }
     }
 
-    /// Takes one notice, or does what is due; false at the end.
+    /// Handles one event, or else what is due. Returns false at the end.
     fn step(&mut self) -> bool {
         let event = self.inbox.recv_timeout(self.pause());
         #[cfg(test)]
@@ -155,12 +158,12 @@ impl Supervisor {
                 self.release_topics(&topics);
                 then();
             }
-            // The loop has seen to it.
+            // `step` has handled it.
             SupervisorEvent::Stop => {}
         }
     }
 
-    /// How long until something is to be done again.
+    /// Returns how long to wait until something is due.
     fn pause(&self) -> Duration {
         let partitions = self.topics.iter().flat_map(|topic| &topic.partitions);
         let due = partitions
@@ -181,5 +184,6 @@ impl Supervisor {
     }
 }
 
-/// How often it is asked where a log starts that is not fetched from. Records that were deleted are served for no longer than 10 s.
+/// How often the log start is queried of partitions that are not fetched from. With it, deleted records are served for no
+/// longer than 10 s.
 const QUERY_STARTS_EVERY: Duration = Duration::from_secs(5);

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a cluster's brokers have been silent.
+/// Measures how long no broker of a cluster has answered, and decides when that is reported.
 #[derive(Debug)]
 pub(super) struct OutageTimer {
-    /// Since when no look was answered; from the beginning on, until one was.
+    /// Since when no refresh has been answered: from the start on, until the first answer. `None` while refreshes are answered.
     since: Option<Instant>,
     reported: bool,
 }
@@ -18,7 +18,7 @@ impl OutageTimer {
         }
     }
 
-    /// Another look was not answered; whether that makes it long enough to be told.
+    /// Records a failed refresh. Returns true once, when the outage exceeds [`PATIENCE`].
     pub(super) fn record_failure(&mut self) -> bool {
         let since = *self.since.get_or_insert_with(Instant::now);
         let news = !self.reported && since.elapsed() >= PATIENCE;
@@ -26,28 +26,28 @@ impl OutageTimer {
         news
     }
 
-    /// Nothing will be answered for now: told at once. Whether that is news.
+    /// Reports the outage at once, because no answer is to be expected. Returns whether it had not been reported.
     pub(super) fn report_now(&mut self) -> bool {
         self.since.get_or_insert_with(Instant::now);
         !std::mem::replace(&mut self.reported, true)
     }
 
-    /// A look was answered; whether the silence was told before.
+    /// Records an answered refresh. Returns whether an outage had been reported, which is over now.
     pub(super) fn record_success(&mut self) -> bool {
         self.since = None;
         std::mem::take(&mut self.reported)
     }
 
-    /// Whether the silence is told.
+    /// Returns whether an outage is reported.
     pub(super) fn is_reported(&self) -> bool {
         self.reported
     }
 
-    /// How long it has lasted.
+    /// Returns how long the outage has lasted; zero if there is none.
     pub(super) fn duration(&self) -> Duration {
         self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
-/// Longer than an election and a reconnect, so that a broker's restart is no news.
+/// The outage that is reported: longer than an election and a reconnect, so that a broker's restart is not.
 const PATIENCE: Duration = Duration::from_secs(10);

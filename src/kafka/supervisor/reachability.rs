@@ -1,4 +1,4 @@
-//! Whether the cluster answers, and is the right one; another session when it does not, or is not.
+//! Reachability: whether the cluster answers, and is the right one. If not, the session is replaced.
 
 use std::{
     collections::BTreeSet,
@@ -47,8 +47,8 @@ impl Supervisor {
         }
     }
 
-    /// librdkafka comes back by itself from almost anything. A client that has neither read a record nor got an answer for
-    /// long is replaced all the same: its list of brokers may be of the past, and another begins with ours.
+    /// Replaces a client that has neither read a record nor got an answer for long. librdkafka recovers by itself from almost
+    /// anything, but its list of brokers may be outdated; a new client begins with ours.
     fn renew_if_dead(&mut self) {
         let Some(session) = &self.session else { return };
         let recorded = self.shared.status.recorded_at();
@@ -63,8 +63,8 @@ impl Supervisor {
         }
     }
 
-    /// librdkafka asks who leads of the broker that it used last: one that was cut off, every time, for as long as that answers.
-    /// New clients begin with the others.
+    /// Replaces the clients if the tail stalls on a broker that was cut off. librdkafka asks for the leaders at the broker that
+    /// it used last, which may be that broker every time, for as long as it answers. New clients begin with the other brokers.
     pub(super) fn renew_stalled(&mut self, at: BrokerAddr) {
         let Some(session) = &self.session else { return };
         if session.opened.elapsed() < RENEW_STALLED_EVERY || !self.sessions.can_open() {
@@ -78,7 +78,7 @@ impl Supervisor {
         self.replace_clients();
     }
 
-    /// The brokers are those of another cluster: nothing of it is served.
+    /// Handles that the brokers belong to another cluster: nothing of it is served.
     pub(super) fn on_wrong_cluster(&mut self, session: SessionNumber, wrong_cluster: WrongCluster) {
         if self
             .session
@@ -104,7 +104,7 @@ impl Supervisor {
         }
     }
 
-    /// Finds out which brokers are the wrong ones, on a thread of its own.
+    /// Finds out which brokers belong to another cluster, on a thread of its own.
     fn check_bootstrap(&mut self) {
         self.check_bootstrap_at = Some(Instant::now() + CHECK_BOOTSTRAP_EVERY);
         let Some(topic) = self.topics.first().map(|topic| Arc::clone(&topic.name)) else {
@@ -115,7 +115,7 @@ impl Supervisor {
         let guard = PanicHandler::new(&self.shared, threads::WRONG_CLUSTER_CHECK);
         let builder = thread::Builder::new().name(threads::WRONG_CLUSTER_CHECK.to_owned());
         let spawned = builder.spawn(move || {
-            // After a panic it is due again like after an answer that does not come.
+            // After a panic the check is due again, as after an answer that does not arrive.
             guard.catch(|| {
                 let brokers = identity.bootstrap.all();
                 let foreign = broker_query::wrong_cluster_brokers(&config, brokers, &topic, &identity);
@@ -127,20 +127,20 @@ impl Supervisor {
         }
     }
 
-    /// New clients, which do not ask these brokers first.
+    /// Replaces the clients by new ones, which do not ask these brokers first.
     pub(super) fn replace_clients_without(&mut self, foreign: BTreeSet<BrokerAddr>) {
         self.shared.identity.bootstrap.exclude(foreign);
         self.replace_clients();
     }
 
-    /// Replaces the session, and with it the readers of history: all begin with the brokers to ask first.
+    /// Replaces the session, and with it the readers of history. All begin with the bootstrap brokers.
     fn replace_clients(&mut self) {
         if self.replace_session() {
             self.pool.replace_readers();
         }
     }
 
-    /// A thread of this session panicked.
+    /// Schedules the replacement of a session of which a thread panicked.
     pub(super) fn schedule_renewal(&mut self, session: SessionNumber) {
         if self.session.as_ref().is_some_and(|it| it.number == session) {
             let now = Instant::now();
@@ -148,20 +148,20 @@ impl Supervisor {
         }
     }
 
-    /// Replaces a session that a panic has harmed.
+    /// Replaces a session that a panic has harmed, if that is due.
     pub(super) fn renew_if_due(&mut self) {
         let now = Instant::now();
         if self.renew_at.is_none_or(|due| due > now) {
             return;
         }
-        // Without a session there will be another as soon as there are brokers of the right cluster.
+        // Without a session, one is opened as soon as there are brokers of the right cluster.
         self.renew_at = self.session.is_some().then(|| now + self.restarts.pause(now));
         if self.renew_at.is_some() {
             self.replace_session();
         }
     }
 
-    /// Opens a session that takes over from the one there is; whether there was one to be had.
+    /// Opens a session that replaces the current one. Returns whether one could be opened.
     fn replace_session(&mut self) -> bool {
         if self.shared.identity.bootstrap.usable().is_empty() || !self.sessions.can_open() {
             return false;
@@ -182,14 +182,14 @@ impl Supervisor {
         true
     }
 
-    /// Gives the new session's tail what the one before it read, from the last offset on. What both have read in between
-    /// the log takes once.
+    /// Tells the new session's tail to read what the old one read, from the last offset on. The log takes only once what both
+    /// have read.
     fn restart_tails(&mut self) {
         let Some(session) = &self.session else { return };
         for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             match &partition.state {
                 TailState::Reading(log) => session.tail.start(Arc::clone(log)),
-                // Whoever was asked may be gone.
+                // The reader that was asked may be gone.
                 TailState::Querying(_, from) => partition.state = TailState::Waiting(Instant::now(), *from),
                 TailState::Waiting(..) => {}
             }
@@ -197,8 +197,9 @@ impl Supervisor {
     }
 }
 
-/// What new clients get to connect, learn and read, before they are replaced in turn.
+/// The time for new clients to connect, refresh and read before they are replaced in turn.
 const RENEW_STALLED_EVERY: Duration = Duration::from_secs(15);
 
-/// How often brokers of another cluster are asked whether they are ours again; each is one small connection.
+/// How often brokers of another cluster are asked whether they belong to ours again. Each time is one small connection per
+/// broker.
 const CHECK_BOOTSTRAP_EVERY: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! The tail's client with its threads. Another takes its place when nothing answers it any more.
+//! A session: the tail's client with its threads. It is replaced by another one when no broker answers it any more.
 
 use std::{
     sync::{Arc, mpsc},
@@ -15,16 +15,16 @@ use crate::kafka::{
     shutdown_guard::ShutdownGuard,
 };
 
-/// One client of the tail. Dropping it ends its threads, and the client on a thread of its own.
+/// One client of the tail. Dropping it ends its threads; the client is closed on a thread of its own.
 pub(in crate::kafka) struct Session {
-    /// Tells what it says from what an earlier one says.
+    /// Tells the events of this session from those of an earlier one.
     pub(super) number: SessionNumber,
     pub(super) tail: Tail,
     pub(super) metadata: MetadataWatcher,
     pub(super) opened: Instant,
 }
 
-/// Opens sessions.
+/// Opens the sessions of a cluster.
 pub(in crate::kafka) struct SessionFactory {
     config: ClientConfig,
     shared: ClusterShared,
@@ -35,7 +35,7 @@ pub(in crate::kafka) struct SessionFactory {
 }
 
 impl SessionFactory {
-    /// For these topics, with a configuration for the tail.
+    /// Creates the factory for these topics, with the tail's configuration.
     pub(in crate::kafka) fn new(
         config: ClientConfig,
         shared: ClusterShared,
@@ -53,10 +53,10 @@ impl SessionFactory {
         }
     }
 
-    /// Opens one; its tail reads nothing yet.
+    /// Opens a session, whose tail reads nothing yet.
     ///
     /// # Errors
-    /// When librdkafka or the system refuses.
+    /// Returns an error if librdkafka rejects the configuration, or if the system cannot start a thread.
     pub(in crate::kafka) fn open(&mut self) -> Result<Session, ConnectError> {
         self.opened += 1;
         let (number, name) = (self.opened, &self.shared.cluster);
@@ -100,17 +100,18 @@ impl SessionFactory {
         })
     }
 
-    /// The tail's configuration, without brokers.
+    /// Returns the tail's configuration, which lacks the bootstrap brokers.
     pub(super) fn config(&self) -> &ClientConfig {
         &self.config
     }
 
-    /// Whether one more would leave connections bounded: clients that hang in their end must not pile up behind new ones.
+    /// Returns whether one more session leaves the number of connections bounded. Clients that hang while they close must not
+    /// pile up behind new ones.
     pub(super) fn can_open(&self) -> bool {
         self.shared.identity.client_count() <= MAX_CLIENTS
     }
 }
 
-/// What one generation has at most: the tail's, the readers of history, the one for questions, the two that ask how brokers are,
-/// and the one that looks at what cannot be read.
+/// The most clients of one generation: the tail's, the history readers, the one for offset queries, the stall detector with its
+/// one-shot client, and the one that searches for damage.
 const MAX_CLIENTS: usize = 1 + MAX_HISTORY_READERS + 1 + 3;

@@ -1,4 +1,4 @@
-//! Where the tail of each partition begins: its place is found, lost, and found again.
+//! The start of each partition's tail: its position is found by a bounds query, lost, and found again.
 
 use std::{
     sync::Arc,
@@ -21,7 +21,7 @@ impl Supervisor {
         let Some((at, number)) = self.find_partition(log.partition()) else {
             return;
         };
-        // A notice of a log that is not the current one any more is old news.
+        // An event about a log that is no longer current is outdated.
         if matches!(&self.topics[at].partitions[number].state, TailState::Reading(current) if Arc::ptr_eq(current, log))
         {
             self.refresh_metadata();
@@ -29,12 +29,12 @@ impl Supervisor {
             let partition = &mut self.topics[at].partitions[number];
             let before = partition.lost.replace((offset, now));
             let again = before.is_some_and(|(at, when)| at == offset && now - when < LOST_AGAIN_WITHIN);
-            // Not at once: a place that is lost again and again must not keep us busy.
+            // After a pause: a position that is lost again and again must not keep the supervisor busy.
             let pause = if again { RETRY_LOST_AGAIN } else { RETRY_FIRST };
             partition.state = TailState::Waiting(now + pause, TailStart::Lost(offset));
             if again {
-                // What history told was of no use to the tail: it believes a leader that was cut off, and may for as long as
-                // that answers. Others begin with what the brokers say now.
+                // The bounds from the history client were of no use to the tail: it follows a leader that was cut off, and may
+                // for as long as that answers. New readers begin with the current metadata.
                 tracing::warn!(
                     cluster = %self.shared.cluster, partition = %log.partition(), offset,
                     "the tail and the readers of history go by different leaders; these begin anew"
@@ -60,8 +60,8 @@ impl Supervisor {
         }
     }
 
-    /// Asks where the logs start of which no fetch has told for a while: those that the tail cannot read, or has not read for lack of a
-    /// broker that answers.
+    /// Queries the log starts that no fetch has reported for a while: of partitions that the tail cannot read, or has not read
+    /// because no broker answers.
     pub(super) fn query_log_starts(&mut self, now: Instant) {
         if now < self.query_starts_at {
             return;
@@ -142,7 +142,7 @@ impl Supervisor {
         if let Some(cell) = self.health_cell(&id) {
             cell.start_reading(Instant::now());
         }
-        // Without a session the next one begins with it.
+        // Without a session, the next one begins with this log.
         if let Some(session) = &self.session {
             session.tail.start(log);
         }
@@ -160,7 +160,7 @@ impl Supervisor {
             () if old.tag() != new.tag() => "recreated",
             () if at < bounds.start => "expired",
             () if at > bounds.end => "truncated",
-            // Whether it is another is found out for each client, whose id tells what it has read.
+            // Whether the log is another is found out for each client, whose position shows what it has read.
             () => "unproven",
         };
         let labels = ReplacementLabels {
@@ -184,8 +184,9 @@ impl Supervisor {
     }
 }
 
-/// A place that the tail loses twice within this time was not lost to what happened, but to what we were told.
+/// A position that the tail loses twice within this time was lost because of outdated metadata, not because of an event in the
+/// log.
 const LOST_AGAIN_WITHIN: Duration = Duration::from_secs(5);
 
-/// What new readers of history get to connect and learn.
+/// The time for new readers of history to connect and refresh their metadata.
 const RETRY_LOST_AGAIN: Duration = Duration::from_secs(1);

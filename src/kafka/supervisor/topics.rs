@@ -1,4 +1,4 @@
-//! What the supervisor knows of each topic and partition.
+//! The state of each topic and partition in the supervisor.
 
 use std::{
     sync::Arc,
@@ -18,14 +18,14 @@ use crate::{
 pub(in crate::kafka) struct TopicState {
     pub(super) name: Arc<str>,
     pub(super) encoding: Encoding,
-    /// Whether this cluster is the one that it is read from; otherwise it is only watched.
+    /// Whether the topic is read from this cluster. If not, it is only watched.
     pub(super) active: bool,
     pub(super) id: Option<[u8; 16]>,
-    /// Ids it had before: a broker that lags behind may still tell them.
+    /// Ids that the topic had before. A broker that lags behind may still report them.
     pub(super) retired_ids: Vec<[u8; 16]>,
-    /// Whether a look has told anything definite of it.
+    /// Whether a refresh has shown for certain that the topic exists, or does not.
     pub(super) seen: bool,
-    /// Since when the brokers say that there is no such topic.
+    /// Since when the brokers report that there is no such topic.
     pub(super) missing_since: Option<Instant>,
     pub(super) partitions: Vec<PartitionState>,
 }
@@ -34,27 +34,28 @@ pub(super) struct PartitionState {
     pub(super) tag: LogTag,
     pub(super) state: TailState,
     pub(super) backoff: Backoff,
-    /// Where the tail last lost its place, and when.
+    /// The offset at which the tail last lost its position, and when.
     pub(super) lost: Option<(Offset, Instant)>,
 }
 
 pub(super) enum TailState {
     /// The leader has been asked for the bounds.
     Querying(RequestId, TailStart),
-    /// It did not answer; it is asked again then.
+    /// The leader is asked at this time: for the first time, or because it did not answer, or because the tail lost its
+    /// position.
     Waiting(Instant, TailStart),
-    /// The tail reads into this log.
+    /// The tail appends to this log.
     Reading(Arc<PartitionLog>),
 }
 
 /// Where the tail of a partition begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TailStart {
-    /// At its end: it was there when we came.
+    /// At the end: the partition was there when riverhead started to read the topic.
     End,
-    /// At its start: it came after us, and nothing of it may be lost.
+    /// At the start: the partition appeared later, and nothing of it may be lost.
     Start,
-    /// The tail wanted this offset, which is out of range.
+    /// Where the tail lost its position: it wanted this offset.
     Lost(Offset),
 }
 
@@ -79,7 +80,7 @@ impl TopicState {
         }
     }
 
-    /// The logs that are read.
+    /// Returns the logs that the tail reads.
     pub(super) fn logs(&self) -> impl Iterator<Item = &Arc<PartitionLog>> {
         self.partitions
             .iter()
@@ -89,7 +90,7 @@ impl TopicState {
             })
     }
 
-    /// Begins or ends its being read, and forgets where that was.
+    /// Activates or releases the topic, and forgets its partitions.
     pub(super) fn set_active(&mut self, active: bool) {
         self.active = active;
         self.id = None;
@@ -121,8 +122,8 @@ impl TailStart {
     pub(super) fn start_offset(self, bounds: Bounds) -> Offset {
         match self {
             Self::Start => bounds.start,
-            // Expired before it was read: go on with what is left. Truncated: everything below the new end is history, for
-            // what stands at offsets already read may be other records now.
+            // Expired before it was read: begin at the first offset that is left. Truncated: begin at the end, and everything
+            // below it is history, because records at offsets that were already read may be others now.
             Self::Lost(at) if at < bounds.start => bounds.start,
             Self::End | Self::Lost(_) => bounds.end,
         }
@@ -130,14 +131,14 @@ impl TailStart {
 }
 
 impl TailStart {
-    /// Returns the leader epoch below which no record is that a tail reads which begins here; `None` when there may be any: those
-    /// at the start of a log were written under epochs before that of its leader now.
+    /// Returns the leader epoch below which a tail that begins here reads no record. Returns `None` when it may read any:
+    /// records at the start of a log were written under epochs before that of its leader now.
     pub(super) fn min_epoch(self, bounds: Bounds) -> Option<Epoch> {
         bounds.epoch.filter(|_| self.start_offset(bounds) == bounds.end)
     }
 }
 
-/// Whether a look said for certain that a topic is not there.
+/// Returns whether this error says for certain that a topic does not exist.
 pub(super) fn is_absent(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
@@ -146,7 +147,7 @@ pub(super) fn is_absent(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// A leader that cannot be reached costs one request in this time.
+/// The longest pause: an unreachable leader costs one request in this time.
 const RETRY_MOST: Duration = Duration::from_secs(2);
 
 /// The first pause before a leader is asked again.

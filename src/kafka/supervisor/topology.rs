@@ -1,4 +1,4 @@
-//! Which topics are read, and what a look at the topology changes of them and their partitions.
+//! Applies a metadata refresh: what it changes of topics and their partitions, and which topics are read.
 
 use std::{
     sync::Arc,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Supervisor {
-    /// Reads these topics from their ends on; what positions point to before that is history.
+    /// Activates these topics from their ends on. Older positions are served from history.
     pub(super) fn activate_topics(&mut self, topics: &[Arc<str>]) {
         for topic in self
             .topics
@@ -62,7 +62,8 @@ impl Supervisor {
         for (at, info) in topology.topics.iter().enumerate() {
             match info {
                 Ok(info) => self.apply_topic(at, &topology.cluster_id, info),
-                // Partitions that appear from now on came after us. What was there stays until another topic has the name.
+                // Partitions that appear from now on are newer than our start. The old logs stay until another topic has the
+                // name.
                 Err(code) if is_absent(*code) => {
                     self.topics[at].seen = true;
                     self.report_topic_fault(at, TopicFault::Missing, *code);
@@ -71,7 +72,7 @@ impl Supervisor {
                 Err(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
                     self.report_topic_fault(at, TopicFault::Denied, *code);
                 }
-                // Health tells of it when it persists.
+                // Health reports it if it persists.
                 Err(code) => self.report_topic_fault(at, TopicFault::Refused, *code),
             }
         }
@@ -106,7 +107,7 @@ impl Supervisor {
         if recreated {
             self.recreate(at, tag, info.leaders.len());
         }
-        // Not before: what a panic ends halfway is done again at the next look.
+        // Only now: what a panic leaves half done is done again at the next refresh.
         let topic = &mut self.topics[at];
         topic.retired_ids.extend(topic.id.filter(|_| recreated));
         topic.id = Some(info.id);
@@ -118,8 +119,8 @@ impl Supervisor {
         }
     }
 
-    /// The topic's name is another topic's now: what is read from here on is of other logs. Of a partition that the new
-    /// topic lacks the old log stays, and nothing more is read.
+    /// Switches to the new topic of this name: from here on, other logs are read. The old log of a partition that the new topic
+    /// lacks stays, and is not appended to.
     fn recreate(&mut self, at: usize, tag: LogTag, partitions: usize) {
         let topic = &self.topics[at];
         tracing::warn!(
@@ -137,8 +138,8 @@ impl Supervisor {
         }
     }
 
-    /// The brokers say that there is no such topic. One that has just begun may not know it yet; when it stays so, nothing that was read
-    /// of it is served any more.
+    /// Handles that the brokers report no such topic. A broker that has just started may not know it yet. If the report
+    /// persists, nothing that was read of the topic is served any more.
     fn note_missing(&mut self, at: usize, now: Instant) {
         let since = *self.topics[at].missing_since.get_or_insert(now);
         if now - since >= DELETED_AFTER {
@@ -146,7 +147,7 @@ impl Supervisor {
         }
     }
 
-    /// Has everything dropped that is in memory of a topic. Should its records be there all the same, the next fetch says so.
+    /// Drops everything that is in memory of a topic. If its records exist all the same, the next fetch says so.
     fn drop_pages(&self, at: usize) {
         for log in self.topics[at].logs() {
             self.shared.directory.set_start(log, log.next());
@@ -176,5 +177,5 @@ impl Supervisor {
     }
 }
 
-/// How long the brokers have to say that there is no such topic before it is taken for deleted.
+/// How long the brokers must report that there is no such topic before it counts as deleted.
 const DELETED_AFTER: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! Which cluster a client talks to, and where it finds it.
+//! The cluster that a client is connected to, and the bootstrap brokers that it knows.
 
 use std::{
     ffi::{CStr, CString},
@@ -19,10 +19,11 @@ use crate::kafka::{
 };
 
 impl KafkaReader {
-    /// What the cluster says of itself; `topic` is what else is asked, so that the answer is small. A blocking call.
+    /// Returns the id and the brokers that the cluster reports. `topic` is requested as well, so that the answer does not list
+    /// all topics. A blocking call.
     ///
     /// # Errors
-    /// When no broker answered within `wait`, or the one that did is too old to say.
+    /// Returns an error if no broker answered within `wait`, or if the one that did is too old to report a cluster id.
     pub(in crate::kafka) fn cluster_info(
         &self,
         topic: &str,
@@ -51,13 +52,13 @@ impl KafkaReader {
         Ok((info, advertised))
     }
 
-    /// Another cluster, if the newest answer came from one. Cheap: ask before every use of what was read.
+    /// Returns the wrong cluster if the newest answer came from one. Cheap: ask before every use of what was read.
     pub(in crate::kafka) fn wrong_cluster(&self) -> Option<WrongCluster> {
         let identity = &self.handle.0.identity;
         self.with_cluster_id(|id| identity.wrong_cluster(id?))
     }
 
-    /// Tells librdkafka of the brokers to ask first when they have changed since.
+    /// Passes the bootstrap brokers to librdkafka if they have changed since the last call.
     pub(super) fn sync_bootstrap(&self) {
         let (identity, known_version) = (&self.handle.0.identity, &self.handle.0.bootstrap_version);
         let version = identity.bootstrap.version();
@@ -71,10 +72,10 @@ impl KafkaReader {
         }
     }
 
-    /// The id in the newest answer, without asking. (rdkafka's own call for it leaks the text.)
+    /// Passes the cluster id of the newest answer to `look`, without a request. (rdkafka's own call for it leaks the text.)
     fn with_cluster_id<T>(&self, look: impl FnOnce(Option<&CStr>) -> T) -> T {
         let client = self.handle.client();
-        // SAFETY: the client is alive; without time to wait this only copies what is known.
+        // SAFETY: the client is alive; with a timeout of zero this only copies what is known.
         let id = unsafe { rd_kafka_clusterid(client, 0) };
         if id.is_null() {
             return look(None);
@@ -88,7 +89,7 @@ impl KafkaReader {
     }
 }
 
-/// A list as librdkafka wants it, comma between.
+/// Returns the comma-separated list that librdkafka expects.
 pub(super) fn servers(brokers: &[BrokerAddr]) -> String {
     let brokers: Vec<_> = brokers.iter().map(ToString::to_string).collect();
     brokers.join(",")

@@ -28,18 +28,18 @@ use crate::partition::TopicPartition;
 /// The answer to one request.
 #[derive(Debug)]
 pub(in crate::kafka) struct OffsetsResponse {
-    /// The number that the request was given.
+    /// The number of the request.
     pub(in crate::kafka) request: usize,
-    /// For each partition, in the order asked for, what its leader says; or why none of them said anything.
+    /// For each partition, in the order asked for, its leader's answer; or why there is no answer at all.
     pub(in crate::kafka) result: Result<Vec<Result<FoundOffset, RDKafkaErrorCode>>, RDKafkaErrorCode>,
 }
 
 impl KafkaReader {
-    /// Sends a ListOffsets request for these partitions, each of which stands once in the list, and returns at once.
-    /// [`KafkaQueue::poll_offsets`] returns the answer, under the number `request`, after `wait` at the latest.
+    /// Sends a ListOffsets request for these partitions, each of which occurs once in the list, and returns at once.
+    /// [`KafkaQueue::poll_offsets`] returns the answer, with the number `request`, after `wait` at the latest.
     ///
     /// # Errors
-    /// When librdkafka cannot make sense of a name.
+    /// Returns an error if librdkafka rejects a topic name.
     pub(in crate::kafka) fn list_offsets<'a>(
         &self,
         request: usize,
@@ -54,13 +54,13 @@ impl KafkaReader {
         }
         let client = self.handle.client();
         let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: client and queue are alive; the list is copied; the options, which are created here, are copied and
-        // destroyed here. The opaque pointer is a number that nobody follows.
+        // SAFETY: client and queue are alive; the list is copied; the options, which are created here, are copied and destroyed
+        // here. The opaque pointer is a number that is never dereferenced.
         unsafe {
             let options =
                 rd_kafka_AdminOptions_new(client, rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_LISTOFFSETS);
             rd_kafka_AdminOptions_set_request_timeout(options, wait, ptr::null_mut(), 0);
-            // librdkafka's default here is to read uncommitted, whatever the client is configured to.
+            // librdkafka's default here is to read uncommitted, whatever the client's configuration.
             rd_kafka_AdminOptions_set_isolation_level(
                 options,
                 rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED,
@@ -74,8 +74,8 @@ impl KafkaReader {
 }
 
 impl KafkaQueue {
-    /// Waits until an answer to [`KafkaReader::list_offsets`] is there, the time has come, or the alarm is rung. Only for a
-    /// queue that no partition is started into.
+    /// Waits for an answer to [`KafkaReader::list_offsets`], until `until` at the latest, or until the queue is woken. Use it
+    /// only for a queue that no partition is started into.
     pub(in crate::kafka) fn poll_offsets(&self, until: Instant) -> Option<OffsetsResponse> {
         let wait = until.saturating_duration_since(Instant::now()).as_millis();
         let wait = i32::try_from(wait).unwrap_or(i32::MAX);
@@ -85,13 +85,13 @@ impl KafkaQueue {
     }
 }
 
-/// An answered ListOffsets.
+/// The result event of a ListOffsets request.
 struct ListOffsetsEvent(NonNull<rd_kafka_event_t>);
 
 impl ListOffsetsEvent {
     fn offsets(&self) -> OffsetsResponse {
         let event = self.0.as_ptr();
-        // SAFETY: a live event; its opaque pointer is the number that `list_offsets` has put there.
+        // SAFETY: a live event; its opaque pointer is the number that `list_offsets` has set.
         let (request, code) = unsafe { (rd_kafka_event_opaque(event).addr(), rd_kafka_event_error(event)) };
         let result = match RDKafkaErrorCode::from(code) {
             RDKafkaErrorCode::NoError => Ok(self.infos().iter().map(|info| offset_of(*info)).collect()),
@@ -125,10 +125,10 @@ impl Drop for ListOffsetsEvent {
 }
 
 fn offset_of(info: *const rd_kafka_ListOffsetsResultInfo_t) -> Result<FoundOffset, RDKafkaErrorCode> {
-    // SAFETY: called only with what a live answer holds; the partition lives as long.
+    // SAFETY: called only with the entries of a live answer; the partition lives as long.
     let element = unsafe { &*rd_kafka_ListOffsetsResultInfo_topic_partition(info) };
     match found(element) {
-        // The request to this partition's leader failed: librdkafka drops the reason when others were asked as well.
+        // The request to this partition's leader failed. librdkafka drops the reason if other leaders were asked as well.
         Ok(_) if element.offset == UNANSWERED => Err(RDKafkaErrorCode::OperationTimedOut),
         found => found,
     }

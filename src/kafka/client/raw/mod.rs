@@ -1,10 +1,10 @@
-//! A safe face over the parts of librdkafka that rdkafka does not wrap.
+//! A safe interface to the parts of librdkafka that rdkafka does not wrap.
 //!
-//! The legacy consumer API reads without `group.id` (`assign()` demands one), and tells for each error its partition,
-//! offset and reason. This is the only module that calls C; what it guarantees, and why each call is sound:
+//! The legacy consumer API reads without `group.id` (`assign()` demands one), and reports partition, offset and reason of each
+//! error. This is the only module that calls C. Its guarantees, and why each call is sound:
 //!
-//! - Every pointer is owned by one struct and freed once, in the order librdkafka wants: messages, then queues and
-//!   topics, then the client. Whatever needs the client alive holds an `Arc<ClientHandle>`.
+//! - Every pointer is owned by one struct and freed once, in the order that librdkafka requires: messages, then queues and
+//!   topics, then the client. Every struct that needs the client alive holds an `Arc<ClientHandle>`.
 //! - Messages are only lent, and only until the next message is taken: a held one pins its whole fetch buffer.
 //! - librdkafka's functions may be called from any thread; a [`KafkaQueue`] is read by one thread at a time (`&mut self`).
 #![allow(unsafe_code)] // there is no other way to these functions; everything else of the crate denies it
@@ -52,30 +52,30 @@ use crate::{
 
 /// One client of a cluster, without a group. Clones are the same client.
 ///
-/// Dropping the last clone returns at once: librdkafka's own end takes up to some 100 ms and has been known to hang, so
-/// it gets a thread of its own.
+/// Dropping the last clone returns at once. Closing a client of librdkafka takes up to some 100 ms and has been known to hang,
+/// so a thread of its own does it.
 #[derive(Clone)]
 pub(in crate::kafka) struct KafkaReader {
     handle: Arc<ClientHandle>,
 }
 
-/// A topic as this reader's items name it.
+/// A topic handle's address, by which the items of this reader name their topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::kafka) struct TopicRef(usize);
 
 impl KafkaReader {
-    /// A client with this configuration. If that lacks the brokers to ask first, they are the origin's. It connects by and
-    /// by; this does not wait.
+    /// Creates a client with this configuration. If that lacks bootstrap brokers, they are taken from `identity`. The client
+    /// connects in the background; this does not wait.
     ///
     /// # Errors
-    /// When librdkafka does not accept the configuration.
+    /// Returns an error if librdkafka rejects the configuration.
     pub(in crate::kafka) fn open(
         config: &ClientConfig,
         context: Context,
         identity: &Arc<ClusterIdentity>,
         shutdown_guard: ShutdownGuard,
     ) -> Result<Self, KafkaError> {
-        // The version first: what changes in between is told once more.
+        // Read the version first: a change in between is reported to librdkafka once more.
         let bootstrap_version = AtomicU64::new(identity.bootstrap.version());
         let mut config = config.clone();
         if config.get(BOOTSTRAP_SERVERS).is_none() {
@@ -96,16 +96,16 @@ impl KafkaReader {
         })
     }
 
-    /// A queue to start partitions into.
+    /// Creates a queue to start partitions into.
     pub(in crate::kafka) fn queue(&self) -> Result<KafkaQueue, RDKafkaErrorCode> {
         KafkaQueue::new(&self.handle)
     }
 
-    /// Begins to read a partition from `offset` on; its records, and what goes wrong with it, come out of `queue`.
-    /// Stop it before it is started again.
+    /// Begins to read a partition from `offset` on. Its records and its errors come out of `queue`. Stop it before it is
+    /// started again.
     ///
     /// # Errors
-    /// When librdkafka does not know what to make of the arguments; not when the partition cannot be reached.
+    /// Returns an error if librdkafka rejects the arguments, but not if the partition cannot be reached.
     pub(in crate::kafka) fn start(
         &self,
         topic: &Arc<str>,
@@ -123,18 +123,18 @@ impl KafkaReader {
         }
     }
 
-    /// Ends the reading of a partition. Records of it that a queue holds already are not handed out any more, but for
-    /// those the queue's owner has buffered.
+    /// Stops reading a partition. Its records that a queue already holds are no longer returned, except those that the queue's
+    /// owner has buffered.
     pub(in crate::kafka) fn stop(&self, topic: &Arc<str>, partition: i32) {
         if let Ok(topic) = self.handle.topic(topic) {
-            // SAFETY: the topic belongs to this client and is alive. The call waits for librdkafka's main thread, never
-            // for a broker. A partition that was not started is an error without effect.
+            // SAFETY: the topic belongs to this client and is alive. The call waits for librdkafka's main thread, never for a
+            // broker. For a partition that was not started it is an error without effect.
             unsafe { rd_kafka_consume_stop(topic.as_ptr(), partition) };
         }
     }
 
-    /// Hands over what librdkafka wants to say: logs, errors, statistics; and to it what it should know. Call it every
-    /// second at least, or they pile up in memory. Never waits.
+    /// Runs the callbacks of librdkafka (logs, errors, statistics) and passes changed bootstrap brokers to it. Call it every
+    /// second at least, or events pile up in memory. Never waits.
     pub(in crate::kafka) fn poll_events(&self) {
         self.sync_bootstrap();
         for _ in 0..EVENTS_PER_POLL {
@@ -148,21 +148,21 @@ impl KafkaReader {
     }
 }
 
-/// librdkafka's name for the brokers to ask first.
+/// librdkafka's property for the brokers to ask first.
 const BOOTSTRAP_SERVERS: &str = "bootstrap.servers";
 
-/// Enough that a burst of logs is drained in a few turns; an empty turn costs a few microseconds.
+/// Events per poll. A burst of logs is drained in a few turns; an empty turn costs a few microseconds.
 const EVENTS_PER_POLL: usize = 16;
 
-/// What every queue and clone of a reader shares.
+/// The client that all queues and clones of a reader share.
 struct ClientHandle(ManuallyDrop<ClientInner>);
 
-/// The client and all that must go before it; fields are dropped in this order.
+/// The client and all that must be dropped before it. Fields are dropped in this order.
 struct ClientInner {
     topics: Mutex<TopicHandles>,
     consumer: BaseConsumer<Context>,
     identity: Arc<ClusterIdentity>,
-    /// The version of the seeds that librdkafka was told.
+    /// The version of the bootstrap brokers that librdkafka knows.
     bootstrap_version: AtomicU64,
     _client_guard: ClientGuard,
     _shutdown_guard: ShutdownGuard,
@@ -183,7 +183,7 @@ impl ClientHandle {
         self.consumer().client().native_ptr()
     }
 
-    /// The handle of a topic; opened once, kept as long as the client.
+    /// Returns the handle of a topic, which is opened once and kept as long as the client.
     fn topic(&self, name: &Arc<str>) -> Result<NonNull<RDKafkaTopic>, RDKafkaErrorCode> {
         let mut topics = self.0.topics.lock();
         if let Some(topic) = topics.0.get(name) {
@@ -200,9 +200,9 @@ impl ClientHandle {
 
 impl Drop for ClientHandle {
     fn drop(&mut self) {
-        // SAFETY: taken once, here, and never looked at again.
+        // SAFETY: taken once, here, and never accessed again.
         let remains = unsafe { ManuallyDrop::take(&mut self.0) };
-        // Without a thread to be had the closure comes back as an error, and is dropped here.
+        // If no thread can be started, the closure comes back in the error, and is dropped here.
         let _ = thread::Builder::new()
             .name("kafka-close".to_owned())
             .spawn(move || drop(remains));

@@ -1,4 +1,4 @@
-//! ListOffsets: where partitions start and end, and what a time means in them.
+//! ListOffsets as a blocking call: where partitions start and end, and the offset of a timestamp.
 
 use std::{slice, sync::Arc, time::Duration};
 
@@ -12,31 +12,32 @@ use rdkafka::{
 use super::KafkaReader;
 use crate::position::{Epoch, Offset, Timestamp};
 
-/// What place to ask for.
+/// The offset to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::kafka) enum OffsetSpec {
-    /// The log start.
+    /// The log start offset.
     Start,
     /// The last stable offset.
     End,
-    /// The first record at or after this time, in ms.
+    /// The first record at or after this timestamp, in ms.
     Time(Timestamp),
 }
 
-/// What a leader says.
+/// A leader's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kafka) struct FoundOffset {
-    /// `None` when no record is that new.
+    /// The offset; `None` if no record is that new.
     pub(in crate::kafka) offset: Option<Offset>,
-    /// The epoch of the record there, or for [`OffsetSpec::End`] the latest the leader knows; `None` when it does not tell.
+    /// The epoch of the record there, or for [`OffsetSpec::End`] the latest that the leader knows; `None` if it is not
+    /// reported.
     pub(in crate::kafka) epoch: Option<Epoch>,
 }
 
 impl KafkaReader {
-    /// Asks the leaders of these partitions, each of which stands once in the list, for a place. A blocking call.
+    /// Asks the leaders of these partitions, each of which occurs once in the list, for an offset. A blocking call.
     ///
     /// # Errors
-    /// When one of the leaders did not answer in time, or one of the partitions was refused: librdkafka then tells
+    /// Returns an error if one of the leaders did not answer in time, or refused one of the partitions. librdkafka then reports
     /// nothing of the others either.
     pub(in crate::kafka) fn query_offsets(
         &self,
@@ -54,7 +55,7 @@ impl KafkaReader {
             .consumer()
             .offsets_for_times(list, wait)
             .map_err(|error| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))?;
-        // SAFETY: a live list, whose elements are `cnt` long and in the order they were added in.
+        // SAFETY: a live list, which has `cnt` elements in the order in which they were added.
         let elements = unsafe {
             let list = &*list.ptr();
             slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0))
@@ -73,7 +74,7 @@ impl OffsetSpec {
     }
 }
 
-/// The offset of a partition that librdkafka has asked nobody for, or got no answer for.
+/// The offset of a partition for which librdkafka asked no broker, or got no answer.
 pub(super) const UNANSWERED: i64 = RD_KAFKA_OFFSET_INVALID as i64;
 
 pub(super) fn found(element: &RDKafkaTopicPartition) -> Result<FoundOffset, RDKafkaErrorCode> {

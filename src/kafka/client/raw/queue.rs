@@ -1,4 +1,4 @@
-//! What partitions have to say, one item after the other.
+//! The queue of fetched records and errors of one or more partitions, item by item.
 
 use std::{
     ffi::CStr,
@@ -24,25 +24,25 @@ use crate::{
     position::{Offset, Timestamp},
 };
 
-/// Where the records of one or more partitions come out.
+/// The queue into which the records of one or more partitions are fetched.
 pub(in crate::kafka) struct KafkaQueue {
     raw: Arc<RawQueue>,
     batch: Vec<*mut RDKafkaMessage>,
     at: usize,
-    /// Of the front item.
+    /// The headers of the front item.
     headers: HeadersBuf,
 }
 
-/// What came out of a queue.
+/// An item of a queue.
 #[derive(Debug)]
 pub(in crate::kafka) struct QueueItem<'a> {
-    /// Of which topic.
+    /// The topic of the item.
     pub(in crate::kafka) topic: TopicRef,
-    /// Of which partition.
+    /// The number of the partition.
     pub(in crate::kafka) partition: i32,
-    /// Whether it is a record whose timestamp its broker set.
+    /// Whether the item is a record whose timestamp its broker set.
     pub(in crate::kafka) is_log_append_time: bool,
-    /// What.
+    /// The record, or why there is none.
     pub(in crate::kafka) kind: ItemKind<'a>,
 }
 
@@ -51,15 +51,15 @@ pub(in crate::kafka) struct QueueItem<'a> {
 pub(in crate::kafka) enum ItemKind<'a> {
     /// A record, lent until the next one is taken.
     Record(Record<'a>),
-    /// The partition has been read up to here, and here it ends for now (only with `enable.partition.eof`).
+    /// The partition has been read up to this offset, where it ends for now (only with `enable.partition.eof`).
     End(Offset),
-    /// Something is wrong with the partition.
+    /// An error of the partition.
     Fault {
-        /// At which offset.
+        /// The offset of the error.
         offset: Offset,
-        /// What is wrong.
+        /// The error.
         code: RDKafkaErrorCode,
-        /// In librdkafka's words.
+        /// librdkafka's text for the error.
         reason: String,
     },
 }
@@ -83,17 +83,17 @@ impl KafkaQueue {
         })
     }
 
-    /// Something to end this queue's waits with.
+    /// Returns a waker that ends the waits on this queue.
     pub(in crate::kafka) fn waker(&self) -> QueueWaker {
         QueueWaker(Arc::clone(&self.raw))
     }
 
-    /// Waits until there is an item, the time has come, or the alarm is rung; whether there is an item.
+    /// Waits for an item, until `until` at the latest, or until the queue is woken. Returns whether there is an item.
     pub(in crate::kafka) fn fill(&mut self, until: Instant) -> bool {
         if self.at == self.batch.len() {
             self.batch.clear();
             self.at = 0;
-            // A batch call waits until all it asks for is there: wait for one, then take what has come with it.
+            // A batch call waits until all that it asks for is there. So wait for one item, then take those that are ready.
             if self.take(until.saturating_duration_since(Instant::now()), 1) == 1 && !self.is_large() {
                 self.take(Duration::ZERO, BATCH - 1);
             }
@@ -101,35 +101,35 @@ impl KafkaQueue {
         self.at < self.batch.len()
     }
 
-    /// Whether there is an item without waiting.
+    /// Returns whether an item is buffered, so that taking it needs no wait.
     pub(in crate::kafka) fn has_item(&self) -> bool {
         self.at < self.batch.len()
     }
 
-    /// How many items there are without another fetch.
+    /// Returns how many items are ready without another fetch.
     pub(in crate::kafka) fn ready_items(&self) -> usize {
         // SAFETY: the queue is alive.
         self.batch.len() - self.at + unsafe { rd_kafka_queue_length(self.as_ptr()) }
     }
 
-    /// The next item of those that [`fill`](Self::fill) has brought.
+    /// Returns the next of the items that [`fill`](Self::fill) has buffered.
     pub(in crate::kafka) fn front(&mut self) -> Option<QueueItem<'_>> {
         let message = *self.batch.get(self.at)?;
         // SAFETY: messages in the batch from `at` on are alive until `advance`, which needs `&mut self`.
         Some(unsafe { item(&*message, &mut self.headers) })
     }
 
-    /// Lets go of the front item.
+    /// Drops the front item.
     pub(in crate::kafka) fn advance(&mut self) {
         if let Some(message) = self.batch.get(self.at) {
-            // SAFETY: it came from this queue, is destroyed once, and never looked at again.
+            // SAFETY: it came from this queue, is destroyed once, and never accessed again.
             unsafe { rd_kafka_message_destroy(*message) };
             self.at += 1;
         }
     }
 
-    /// Whether the first item is a large record. What is taken out of librdkafka's queue does not count there any more, and it would
-    /// fetch as much again.
+    /// Returns whether the first item is a large record. An item that is taken out of librdkafka's queue does not count there
+    /// any more, and librdkafka would fetch as much again.
     fn is_large(&self) -> bool {
         // SAFETY: as in `front`.
         let length = |message: &*mut RDKafkaMessage| unsafe { (**message).len };
@@ -208,7 +208,7 @@ unsafe fn item<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -> 
     QueueItem {
         topic: TopicRef(message.rkt.addr()),
         partition: message.partition,
-        // SAFETY: as above; other messages have no time at all.
+        // SAFETY: as above; messages that are no records have no timestamp.
         is_log_append_time: unsafe { time(message) }.1,
         kind,
     }
@@ -233,10 +233,7 @@ unsafe fn record<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -
     }
 }
 
-/// Copies them: librdkafka keeps them apart from each other.
-///
-/// # Safety
-/// As of [`item`].
+/// Copies the headers, because librdkafka keeps them apart from each other.
 unsafe fn copy_headers(message: &RDKafkaMessage, headers: &mut HeadersBuf) {
     headers.clear();
     let mut all: *mut rd_kafka_headers_t = ptr::null_mut();
@@ -264,7 +261,7 @@ unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
     (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, len) })
 }
 
-/// The message's time, and whether its broker set it.
+/// Returns the message's timestamp, and whether its broker set it.
 ///
 /// # Safety
 /// As of [`item`].
@@ -292,8 +289,8 @@ unsafe fn reason(message: &RDKafkaMessage) -> String {
         .into_owned()
 }
 
-/// Records longer than this are taken one by one, in bytes.
+/// Records longer than this, in bytes, are taken one by one.
 const LARGE: usize = 256 * 1024;
 
-/// Items taken at once: enough that the lock of the queue is nothing, few enough that a batch is handed on soon.
+/// Items taken at once: enough to make the queue's lock cheap, few enough that a batch is soon flushed.
 const BATCH: usize = 1024;

@@ -1,4 +1,4 @@
-//! DescribeTopics: which incarnation a topic is, and who leads its partitions.
+//! DescribeTopics: the ids of topics, and the leaders of their partitions.
 
 use std::{
     collections::BTreeSet,
@@ -33,20 +33,20 @@ use super::{KafkaQueue, KafkaReader};
 pub(in crate::kafka) struct TopicInfo {
     /// The topic id's 16 raw bytes; zeros from a broker older than 2.8.
     pub(in crate::kafka) id: [u8; 16],
-    /// For each partition, by number, the broker that leads it.
+    /// The broker that leads each partition, by partition number.
     pub(in crate::kafka) leaders: Vec<Option<i32>>,
-    /// The brokers that replicas are placed on, alive or not.
+    /// The brokers that have a replica assigned, alive or not.
     pub(in crate::kafka) replicas: BTreeSet<i32>,
 }
 
-/// What somebody knows of topics, in the order they were asked for.
+/// A broker's answer for topics, in the order in which they were asked for.
 pub(in crate::kafka) type TopicDescriptions = Vec<Result<TopicInfo, RDKafkaErrorCode>>;
 
 impl KafkaReader {
-    /// What the cluster knows of these topics, in their order. A blocking call; it creates no topic.
+    /// Describes these topics, in their order. A blocking call. It creates no topic.
     ///
     /// # Errors
-    /// When no broker answered within `wait`.
+    /// Returns an error if no broker answered within `wait`.
     pub(in crate::kafka) fn describe_topics(
         &self,
         topics: &[Arc<str>],
@@ -57,7 +57,7 @@ impl KafkaReader {
         Ok(DescribeTopicsEvent::wait(&queue, wait)?.infos())
     }
 
-    /// What each of these brokers, asked by itself, knows of these topics. A blocking call, for `wait` altogether.
+    /// Asks each of these brokers by itself to describe these topics. A blocking call that takes `wait` altogether.
     pub(in crate::kafka) fn describe_topics_by(
         &self,
         brokers: &[i32],
@@ -70,7 +70,7 @@ impl KafkaReader {
             self.request_descriptions(topics, Some(*broker), wait, &queue)?;
             Ok(queue)
         };
-        // All are asked before the first is waited for.
+        // All requests are sent before the first answer is awaited.
         let asked: Vec<_> = brokers.iter().map(ask).collect();
         let answers = asked.into_iter().map(|queue| {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -109,7 +109,7 @@ impl KafkaReader {
     }
 }
 
-/// An answered DescribeTopics.
+/// The result event of a DescribeTopics request.
 struct DescribeTopicsEvent(NonNull<rd_kafka_event_t>);
 
 impl DescribeTopicsEvent {
@@ -213,7 +213,7 @@ unsafe fn leader(partition: *const rd_kafka_TopicPartitionInfo_t) -> (i32, Optio
 /// `partition` is of a live answer.
 unsafe fn replicas(partition: *const rd_kafka_TopicPartitionInfo_t) -> Vec<i32> {
     let mut count = 0;
-    // SAFETY: as above; a node that is down has an id still.
+    // SAFETY: as above; a node that is down still has an id.
     unsafe {
         let nodes = rd_kafka_TopicPartitionInfo_replicas(partition, &mut count);
         let nodes = array(nodes, count).iter().filter(|node| !node.is_null());

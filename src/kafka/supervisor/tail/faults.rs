@@ -1,4 +1,4 @@
-//! What the tail does when it cannot go on in a partition, or must not.
+//! Faults of the tail: errors of partitions, lost positions, damaged and rejected records.
 
 use std::{
     sync::Arc,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl TailWorker {
-    /// What was read may be another cluster's: nothing of it is kept, and nothing more is read.
+    /// Discards what was read in this turn, which may be another cluster's, and stops all partitions.
     pub(super) fn discard(&mut self, wrong_cluster: WrongCluster) {
         self.touched.clear();
         self.slots.clear();
@@ -45,13 +45,13 @@ impl TailWorker {
         }
         match code {
             code if self.is_implausible_offset(key, code, offset) => self.suspend(key, code),
-            // librdkafka has stopped this partition, and says so once only.
+            // librdkafka has stopped this partition, and reports that only once.
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 if let Some(log) = self.slots.get(&key).map(|slot| Arc::clone(&slot.log)) {
                     self.stop_lost(key, log, offset, code, reason);
                 }
             }
-            // The topic may be another one by now; reading goes on as soon as librdkafka can.
+            // The topic may have been deleted and created again. Reading continues as soon as librdkafka can.
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::UnknownTopic => {
@@ -61,7 +61,7 @@ impl TailWorker {
                 tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
                 self.suspend(key, code);
             }
-            // Tried again by librdkafka; health tells of it when it persists.
+            // librdkafka tries again. Health reports the fault if it persists.
             _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
         }
     }
@@ -121,7 +121,7 @@ impl TailWorker {
         }
     }
 
-    /// Reads a partition no more until it is known whether it can be. What its queue still has is not to be believed.
+    /// Stops reading a partition until a search has shown whether it can be read. What its queue still holds is not trusted.
     fn suspend(&mut self, key: (TopicRef, i32), code: RDKafkaErrorCode) {
         self.flush();
         let Some(slot) = self.slots.remove(&key) else {
@@ -132,11 +132,11 @@ impl TailWorker {
         self.stuck.add(&slot.log, slot.page.next(), Some(code));
     }
 
-    /// Reads on where it is known by now what can be read.
+    /// Resumes the partitions whose search is over.
     pub(super) fn resume_searched(&mut self, now: Instant) {
         for (log, outcome) in self.stuck.take_due(now) {
             if let SearchOutcome::Unreadable(range) = outcome {
-                // What lies before it is a hole.
+                // The offsets before the range hold no records.
                 log.append(PageBuilder::new(log.next(), log.encoding()).finish(range.start));
                 log.append(Page::unreadable(log.next()..range.end));
                 self.shared.record_success(log.partition(), FaultSource::Tail);
@@ -146,5 +146,5 @@ impl TailWorker {
     }
 }
 
-/// One bad record in this time is logged; a producer gone bad must not fill the disk.
+/// At most one rejected record is logged in this time. A faulty producer must not fill the disk.
 const REJECT_LOG_EVERY: Duration = Duration::from_secs(1);

@@ -1,4 +1,6 @@
-//! The tail: reads every partition of a cluster at its end, once for all clients, on one thread.
+//! The tail: reads every partition of a cluster at its end, once for all clients of riverhead, on one thread.
+//!
+//! Not here: where a partition's tail begins (`supervisor::tail_start`), and the search for damaged records (`damage`).
 
 mod faults;
 mod partition;
@@ -29,7 +31,7 @@ use crate::{
 use partition::PartitionTail;
 use stuck::StuckPartitions;
 
-/// Tells the tail's thread what to read. Dropping it ends the thread.
+/// The handle of the tail's thread. Dropping it ends the thread.
 pub(super) struct Tail {
     commands: mpsc::Sender<TailCommand>,
     waker: QueueWaker,
@@ -44,25 +46,25 @@ struct TailWorker {
     reader: KafkaReader,
     queue: KafkaQueue,
     slots: HashMap<(TopicRef, i32), PartitionTail>,
-    /// The slots that got records in this turn.
+    /// The partitions that got records in this turn.
     touched: Vec<(TopicRef, i32)>,
     large: LargeRecords,
-    /// Bytes of their values: they are in no ring yet, and in no budget.
+    /// Bytes of the values read in this turn, which are in no ring yet, and in no budget.
     unflushed: usize,
     shared: ClusterShared,
     session: SessionNumber,
     events: mpsc::Sender<SupervisorEvent>,
     last_reject_logged: Option<Instant>,
     stuck: StuckPartitions,
-    /// When it was last looked for partitions that stand still.
+    /// When the statistics were last checked.
     checked_at: Instant,
 }
 
 impl Tail {
-    /// Starts the thread.
+    /// Starts the thread, which reads no partition yet.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// Returns an error if the system cannot start a thread.
     pub(super) fn spawn(
         reader: KafkaReader,
         queue: KafkaQueue,
@@ -95,7 +97,7 @@ impl Tail {
             .name(threads::TAIL.to_owned())
             .spawn(move || {
                 if guard.catch(|| worker.run(&inbox)).is_none() {
-                    // What was read and not yet appended is read again by the next session.
+                    // Records that were read but not yet appended are read again by the next session.
                     let _ = events.send(SupervisorEvent::Panicked(session));
                 }
                 drop(shutdown_guard);
@@ -103,12 +105,12 @@ impl Tail {
         Ok(Self { commands, waker })
     }
 
-    /// Reads on behind `log`'s end, into it.
+    /// Reads the partition from the end of `log` on, and appends to it.
     pub(super) fn start(&self, log: Arc<PartitionLog>) {
         self.send(TailCommand::Start(log));
     }
 
-    /// Reads this partition no more.
+    /// Stops reading this partition.
     pub(super) fn stop(&self, partition: TopicPartition) {
         self.send(TailCommand::Stop(partition));
     }

@@ -1,4 +1,4 @@
-//! One partition as the tail reads it: the page under way, and what an item does to it.
+//! One partition in the tail: the page that is being built, and the checks of each record.
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,26 +24,26 @@ pub(super) struct PartitionTail {
     pub(super) since: Instant,
     pub(super) page: PageBuilder,
     epoch: Epoch,
-    /// Nothing was read yet. librdkafka asks a new leader whether its log is the old one's, but only behind a record that it
-    /// has read itself.
+    /// Whether nothing was read yet. librdkafka asks a new leader whether its log continues the old one's, but only behind a
+    /// record that it has read itself.
     unproven: bool,
     records: Counter,
-    /// A record has shown that the broker sets the timestamps.
+    /// Whether a record has shown that the broker sets the timestamps.
     is_log_append_time: bool,
     pub(super) health: Option<Arc<health::PartitionHealth>>,
 }
 
-/// What became of an item.
+/// What an item led to.
 pub(super) enum ItemOutcome {
     Record,
     Rejected(Arc<PartitionLog>, Offset, EncodeError),
-    /// The page is full, or epochs fell: hand on what there is, and look at the item again.
+    /// The page is full: flush, and handle the item again.
     PageFull,
     EpochFell(Arc<PartitionLog>, Offset),
-    /// Another leader wrote it, and where reading began may have been cut off since.
+    /// Another leader wrote the record, and the offset where reading began may have been truncated since.
     Unproven(Arc<PartitionLog>, Offset),
     Fault(Offset, RDKafkaErrorCode, String),
-    /// Of a partition that is not read any more.
+    /// The item belongs to a partition that is no longer read.
     Stray,
 }
 
@@ -67,7 +67,7 @@ impl PartitionTail {
     }
 
     pub(super) fn push(&mut self, record: &Record<'_>) -> ItemOutcome {
-        // Along one log epochs never fall: this is another log, whatever its offsets say.
+        // Epochs never fall along one log: this is another log, whatever its offsets say.
         if record.epoch >= 0 && record.epoch < self.epoch {
             return ItemOutcome::EpochFell(Arc::clone(&self.log), record.offset);
         }

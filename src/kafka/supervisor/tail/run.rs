@@ -1,4 +1,4 @@
-//! The turns of the tail's thread: take commands, wait for items, append what came to the logs.
+//! The turns of the tail's thread: apply commands, wait for items, append their records to the logs.
 
 use std::{
     sync::{Arc, mpsc},
@@ -35,9 +35,9 @@ impl TailWorker {
         }
     }
 
-    /// Looks at what the statistics tell of each partition. Each fetch tells where the log starts: what lies below that is served no
-    /// more. And librdkafka may stand still at what it cannot read without a word: the broker answers, there is more, and it does not
-    /// move.
+    /// Checks the statistics of each partition. Each fetch reports where the log starts; records below that are served no more.
+    /// And librdkafka may stop at records that it cannot parse, without an error: the broker answers, the log has more, and the
+    /// position does not move.
     fn check_statistics(&mut self, now: Instant) {
         if now < self.checked_at + CHECK_EVERY {
             return;
@@ -58,8 +58,8 @@ impl TailWorker {
         }
     }
 
-    /// Does what was asked for; whether anybody can still ask. The queue has no item buffered here, so that nothing of a
-    /// partition that is stopped comes out any more.
+    /// Applies pending commands. Returns false once the sender is gone. The queue has no item buffered here, so no item of a
+    /// stopped partition comes out later.
     fn apply_commands(&mut self, inbox: &mpsc::Receiver<TailCommand>) -> bool {
         loop {
             match inbox.try_recv() {
@@ -98,7 +98,7 @@ impl TailWorker {
         }
     }
 
-    /// Handles the front item; whether there was one.
+    /// Handles the front item. Returns whether there was one.
     fn take_item(&mut self) -> bool {
         let Some(item) = self.queue.front() else {
             return false;
@@ -161,13 +161,13 @@ impl TailWorker {
     }
 
     fn touch(&mut self, key: (TopicRef, i32)) {
-        // Records come in runs of one partition.
+        // Records arrive in runs of one partition.
         if self.touched.last() != Some(&key) {
             self.touched.push(key);
         }
     }
 
-    /// Appends what this turn has read to the logs.
+    /// Appends the records of this turn to the logs.
     pub(super) fn flush(&mut self) {
         self.unflushed = 0;
         if self.touched.is_empty() {
@@ -188,7 +188,7 @@ impl TailWorker {
         self.shared.directory.evict_to(self.ring_budget());
     }
 
-    /// What all rings may cost, in bytes. What is on its way to them takes its part.
+    /// Returns the budget of all rings in bytes. Large records on their way reduce it.
     fn ring_budget(&self) -> usize {
         let (tail, now) = (self.shared.memory.tail, Instant::now());
         match self.large.recent_max(now) {
@@ -200,15 +200,16 @@ impl TailWorker {
     }
 }
 
-/// How long a turn waits for records: what librdkafka has to say waits no longer than this. Commands end the wait.
+/// How long a turn waits for records. It bounds the delay of librdkafka's events. Commands end the wait.
 const POLL_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Bytes of records in the hands of a turn, beyond which they are handed on before the turn is over: a turn of large records of
-/// many partitions would otherwise hold all of them at once.
+/// The most bytes of records that a turn holds before it flushes. A turn of large records of many partitions would otherwise
+/// hold all of them at once.
 const MAX_UNFLUSHED: usize = 4 << 20;
 
-/// How often it is looked at what statistics tell, which come every 2 s.
+/// How often the statistics are checked, which arrive every 2 s.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a partition stands still before somebody looks at it: two statistics, and more than any fetch that goes well.
+/// How long a partition makes no progress before it is searched for damage: two emissions of statistics, and longer than any
+/// fetch that goes well.
 const STUCK: Duration = Duration::from_secs(3);

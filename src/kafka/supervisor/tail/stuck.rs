@@ -1,4 +1,4 @@
-//! Partitions that the tail cannot read on in, while it is found out whether they are damaged there.
+//! The partitions in which the tail makes no progress, while a search finds out whether they are damaged there.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use crate::{
     position::Offset,
 };
 
-/// The partitions that are not read for now.
+/// The stuck partitions of one tail.
 pub(super) struct StuckPartitions {
     partitions: HashMap<TopicPartition, StuckPartition>,
     damage: Arc<DamageTracker>,
@@ -28,14 +28,14 @@ pub(super) struct StuckPartitions {
     waker: QueueWaker,
 }
 
-/// What came of a suspicion.
+/// The outcome of a search.
 type SearchedLog = (Arc<PartitionLog>, SearchOutcome);
 
 struct StuckPartition {
     backoff: Backoff,
-    /// Whether the tail reads on there meanwhile: librdkafka has said nothing, and may go on by itself.
+    /// Whether the tail still reads the partition: librdkafka has reported no error, and may go on by itself.
     is_read: bool,
-    /// When to try again, after it could not be judged; `None` while it is being looked at.
+    /// When to try again after a search without a result, and in which log; `None` during a search.
     due: Option<(Instant, Arc<PartitionLog>)>,
 }
 
@@ -51,7 +51,8 @@ impl StuckPartitions {
         }
     }
 
-    /// The tail does not come past `from`. If librdkafka has said so, it does not read this partition any more.
+    /// Requests a search, because the tail does not get past `from`. With a `code` librdkafka has reported an error, and the
+    /// tail no longer reads this partition.
     pub(super) fn add(&mut self, log: &Arc<PartitionLog>, from: Offset, code: Option<RDKafkaErrorCode>) {
         let entry = self.partitions.entry(log.partition().clone());
         let entry = entry.or_insert_with(|| StuckPartition {
@@ -71,13 +72,13 @@ impl StuckPartitions {
         self.damage.request_search(log, from, code, Box::new(reply));
     }
 
-    /// Whether this partition is being looked at, or was in vain a moment ago.
+    /// Returns whether this partition is being searched, or was without a result a moment ago.
     pub(super) fn is_pending(&self, partition: &TopicPartition, now: Instant) -> bool {
         let entry = self.partitions.get(partition);
         entry.is_some_and(|entry| entry.due.as_ref().is_none_or(|(at, _)| now < *at))
     }
 
-    /// The logs to read on in now: behind a damaged range, or as before.
+    /// Returns the logs to resume now: behind a damaged range, or at the same offset.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<SearchedLog> {
         let mut due = Vec::new();
         for (log, outcome) in self.outcomes_rx.try_iter() {
@@ -98,7 +99,7 @@ impl StuckPartitions {
         due
     }
 
-    /// Records of it come again, or it is read anew, or no more.
+    /// Forgets a partition, because its records arrive again, or because it is started anew or stopped.
     pub(super) fn forget(&mut self, partition: &TopicPartition) {
         self.partitions.remove(partition);
     }
@@ -108,8 +109,8 @@ impl StuckPartitions {
     }
 }
 
-/// Before a partition is read again that could not be judged.
+/// The first pause before a partition is read again that a search could not judge.
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 
-/// How late a partition goes on that can be read again, at worst.
+/// The longest such pause: a partition that can be read again resumes no later.
 const MAX_DELAY: Duration = Duration::from_secs(10);
