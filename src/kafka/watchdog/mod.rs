@@ -5,5 +5,6 @@
 
 pub(super) mod bootstrap_check;
 pub(super) mod broker_query;
+mod contradiction;
 pub(super) mod fetch_trial;
 pub(super) mod stall_detector;

@@ -18,6 +18,7 @@ use std::{
 
 use rdkafka::ClientConfig;
 
+use super::contradiction::{IdlePartition, SuspectPartitions, find_contradiction, partitions_of};
 use crate::{
     health::OtherWatermark,
     kafka::{
@@ -83,12 +84,6 @@ struct StallDetector {
     last_answer: Instant,
     last_routine: Instant,
 }
-
-/// A partition whose high watermark stands still, and the broker it is fetched from.
-type IdlePartition = (Arc<str>, i32, Option<i32>);
-
-/// What to ask, of the leaders that one broker names.
-type SuspectPartitions = Vec<(Arc<str>, i32)>;
 
 impl StallDetector {
     fn run(&mut self, over: &mpsc::Receiver<()>) {
@@ -236,36 +231,6 @@ impl StallDetector {
     }
 }
 
-/// The broker that contradicts us about most of these partitions, and which those are.
-fn find_contradiction(
-    topics: &[Arc<str>],
-    views: &[(i32, TopicDescriptions)],
-    idle: &[IdlePartition],
-) -> Option<(i32, SuspectPartitions)> {
-    let contradictions = views.iter().map(|(via, view)| {
-        let contradicts = |(topic, number, from): &&IdlePartition| {
-            let leader = leader(topics, view, topic, *number);
-            leader.is_some() && leader != *from
-        };
-        (*via, partitions_of(idle.iter().filter(contradicts)))
-    });
-    let most = contradictions.max_by_key(|(_, suspects)| suspects.len());
-    most.filter(|(_, suspects)| !suspects.is_empty())
-}
-
-/// Whom this view takes for a partition's leader.
-fn leader(topics: &[Arc<str>], view: &TopicDescriptions, topic: &str, number: i32) -> Option<i32> {
-    let at = topics.iter().position(|it| **it == *topic)?;
-    let info = view.get(at)?.as_ref().ok()?;
-    *info.leaders.get(usize::try_from(number).ok()?)?
-}
-
-fn partitions_of<'a>(partitions: impl Iterator<Item = &'a IdlePartition>) -> SuspectPartitions {
-    partitions
-        .map(|(topic, number, _)| (Arc::clone(topic), *number))
-        .collect()
-}
-
 /// Where these partitions end. Together if that succeeds; one that is refused spoils the answer for all, and then a few are
 /// asked one by one.
 fn log_ends(reader: &KafkaReader, partitions: SuspectPartitions) -> Vec<((Arc<str>, i32), i64)> {
@@ -322,38 +287,3 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A look must not take longer than the pause before the next one.
 const MAX_SINGLE_QUERIES: usize = 4;
-
-#[cfg(test)]
-mod tests {
-    use rdkafka::types::RDKafkaErrorCode;
-
-    use super::*;
-    use crate::kafka::client::raw::TopicInfo;
-
-    fn view(leaders: [Option<i32>; 2]) -> TopicDescriptions {
-        vec![
-            Err(RDKafkaErrorCode::UnknownTopicOrPartition),
-            Ok(TopicInfo {
-                id: [0; 16],
-                leaders: leaders.to_vec(),
-                replicas: BTreeSet::new(),
-            }),
-        ]
-    }
-
-    #[test]
-    fn who_names_another_leader_is_believed_and_asked_about_that_partition_only() {
-        let topics = ["gone".into(), "t".into()];
-        let idle = [("t".into(), 0, Some(1)), ("t".into(), 1, Some(2))];
-        let agreeing = (1, view([Some(1), Some(2)]));
-        // Who knows no leader contradicts nobody.
-        let clueless = (2, view([None, Some(2)]));
-        assert_eq!(
-            find_contradiction(&topics, &[agreeing.clone(), clueless.clone()], &idle),
-            None
-        );
-        let other = (3, view([Some(3), Some(2)]));
-        let found = find_contradiction(&topics, &[agreeing, other, clueless], &idle);
-        assert_eq!(found, Some((3, vec![("t".into(), 0)])));
-    }
-}
