@@ -1,16 +1,17 @@
-//! The comparison of what brokers say of partitions that stand still: which of them names another leader.
+//! The comparison of the brokers' answers about idle partitions: which broker names another leader than the one that is fetched
+//! from.
 
 use std::sync::Arc;
 
 use crate::kafka::client::raw::TopicDescriptions;
 
-/// A partition whose high watermark stands still, and the broker it is fetched from.
+/// A partition whose high watermark does not move, and the broker it is fetched from.
 pub(super) type IdlePartition = (Arc<str>, i32, Option<i32>);
 
-/// What to ask, of the leaders that one broker names.
+/// The partitions whose log end is to be asked of the leaders that one broker names.
 pub(super) type SuspectPartitions = Vec<(Arc<str>, i32)>;
 
-/// The broker that contradicts us about most of these partitions, and which those are.
+/// Returns the broker that names another leader for most of these partitions, and those partitions; `None` if no broker does.
 pub(super) fn find_contradiction(
     topics: &[Arc<str>],
     views: &[(i32, TopicDescriptions)],
@@ -27,7 +28,7 @@ pub(super) fn find_contradiction(
     most.filter(|(_, suspects)| !suspects.is_empty())
 }
 
-/// Whom this view takes for a partition's leader.
+/// Returns the leader of a partition in this view.
 fn leader(topics: &[Arc<str>], view: &TopicDescriptions, topic: &str, number: i32) -> Option<i32> {
     let at = topics.iter().position(|it| **it == *topic)?;
     let info = view.get(at)?.as_ref().ok()?;
@@ -65,7 +66,7 @@ mod tests {
         let topics = ["gone".into(), "t".into()];
         let idle = [("t".into(), 0, Some(1)), ("t".into(), 1, Some(2))];
         let agreeing = (1, view([Some(1), Some(2)]));
-        // Who knows no leader contradicts nobody.
+        // A broker that knows no leader contradicts no other broker.
         let clueless = (2, view([None, Some(2)]));
         assert_eq!(
             find_contradiction(&topics, &[agreeing.clone(), clueless.clone()], &idle),

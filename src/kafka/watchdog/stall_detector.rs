@@ -1,12 +1,14 @@
-//! Asks every broker by itself: whether it answers, and whom it takes for a partition's leader.
+//! The stall detector: asks every broker by itself whether it answers, and which broker it takes for each partition's leader.
 //!
-//! A leader that was cut off from the others goes on answering its readers, without error and without news: its high
-//! watermark stands still. librdkafka believes it for as long as it likes. The sign is that another broker names another
-//! leader, and that this one's watermark moves. So wherever ours stands still, the log's end is asked through a client
+//! A leader that was cut off from the others goes on answering its readers, without errors and without new records: its high
+//! watermark does not move. librdkafka follows it for as long as it answers. The sign of such a stall is that another broker
+//! names another leader, and that this one's watermark moves. So the log end of each idle partition is asked through a client
 //! that knows nothing but one *other* broker, which is closed again at once.
 //!
-//! Connections: one client that is always there, and at most one at a time to look through; a client has at most one to
-//! each broker and to a seed.
+//! Connections: one client that is always open, and at most one one-shot client at a time. A client has at most one connection
+//! to each broker and to a bootstrap address.
+//!
+//! Not here: the verdict that a partition is stalled (`crate::health`), and the replacement of the clients (`supervisor`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,10 +36,10 @@ use crate::{
     },
 };
 
-/// Starts the thread, which ends when `over` is dropped.
+/// Starts the thread. It ends when the sender of `over` is dropped.
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// Returns an error if the system cannot start a thread.
 pub(in crate::kafka) fn spawn(
     [config, one_shot_config]: [ClientConfig; 2],
     topics: Vec<Arc<str>>,
@@ -69,18 +71,18 @@ pub(in crate::kafka) fn spawn(
 }
 
 struct StallDetector {
-    /// `None` before the first, and when nobody has answered it for too long.
+    /// The client; `None` before the first, and after no broker has answered it for too long.
     reader: Option<KafkaReader>,
     config: ClientConfig,
-    /// Of the clients that are opened to look through.
+    /// The configuration of the one-shot clients.
     one_shot_config: ClientConfig,
     topics: Vec<Arc<str>>,
     shared: ClusterShared,
     events: mpsc::Sender<SupervisorEvent>,
     shutdown_guard: ShutdownGuard,
-    /// Whose turn it is to be believed.
+    /// The index of the broker whose turn it is in the routine checks.
     next: usize,
-    /// When anybody last answered.
+    /// When a broker last answered.
     last_answer: Instant,
     last_routine: Instant,
 }
@@ -103,11 +105,12 @@ impl StallDetector {
         }
     }
 
-    /// A client that begins with every address there is: those that are configured, and what was learned since.
+    /// Opens a client that begins with every known address: those that are configured, and those learned since.
     fn open(&mut self) -> Option<KafkaReader> {
         self.last_answer = Instant::now();
         let context = Context::new(&self.shared, ClientKind::StallDetector);
-        // The tail's client was accepted with the same settings, so it is threads or memory that lack; they may come back.
+        // The tail's client was accepted with the same settings, so an error here is a lack of threads or memory, which may
+        // pass.
         self.reader = KafkaReader::open(
             &self.config,
             context,
@@ -140,12 +143,12 @@ impl StallDetector {
         self.report_stalled(&brokers);
     }
 
-    /// Tells of the broker that the most stalled partitions are fetched from.
+    /// Reports the broker from which most of the stalled partitions are fetched.
     fn report_stalled(&self, brokers: &BTreeMap<i32, Arc<str>>) {
         let now = Instant::now();
         let mut stalled = BTreeMap::<i32, usize>::new();
         for (_, _, cell) in self.shared.health.partitions() {
-            // One that throttles us answers no fetch for that, and is not cut off from anybody.
+            // A broker that throttles us answers no fetch because of that, and is not cut off.
             if let Some(broker) = cell.stalled_at(now)
                 && self.shared.health.throttling(broker, now).is_none()
             {
@@ -160,7 +163,7 @@ impl StallDetector {
         }
     }
 
-    /// What each broker says that answers; the others are not among them.
+    /// Returns the description by each broker that answers.
     fn describe_each(&self, reader: &KafkaReader, brokers: &[i32]) -> Vec<(i32, TopicDescriptions)> {
         let answers = reader.describe_topics_by(brokers, &self.topics, ANSWER_TIMEOUT);
         let descriptions = brokers.iter().zip(answers).filter_map(|(id, answer)| {
@@ -171,8 +174,9 @@ impl StallDetector {
         descriptions.collect()
     }
 
-    /// Whom to believe, and of which partitions. First those of which somebody names another leader than the one we read
-    /// from; by and by all that stand still, for it can be ourselves who are stuck.
+    /// Returns the broker to check through, and the partitions. First come the partitions of which a broker names another
+    /// leader than the one that is fetched from. Now and then come all idle partitions, for our own client can be the one that
+    /// is stuck.
     fn next_check(&mut self, views: &[(i32, TopicDescriptions)]) -> Option<(i32, SuspectPartitions)> {
         let idle = self.idle_partitions();
         if let Some(contradicted) = find_contradiction(&self.topics, views, &idle) {
@@ -189,7 +193,7 @@ impl StallDetector {
         Some((*via, partitions_of(idle.iter())))
     }
 
-    /// The partitions whose high watermark has not moved for a while, each with the broker it is fetched from.
+    /// Returns the partitions whose high watermark has not moved for a while, each with the broker it is fetched from.
     fn idle_partitions(&self) -> Vec<IdlePartition> {
         let partitions = self.shared.health.partitions().into_iter();
         partitions
@@ -203,13 +207,13 @@ impl StallDetector {
             .collect()
     }
 
-    /// Returns whether this broker makes us wait for the sake of a quota.
+    /// Returns whether this broker delays us for a quota.
     fn is_throttled(&self, broker: Option<i32>) -> bool {
         let pause = broker.and_then(|broker| self.shared.health.throttling(broker, Instant::now()));
         pause.is_some()
     }
 
-    /// Asks the leaders that `via` names where these partitions end.
+    /// Asks the leaders that broker `via` names for the ends of these partitions, and reports the ends to health.
     fn check_via(&self, via: i32, address: &str, suspects: SuspectPartitions) {
         let mut config = self.one_shot_config.clone();
         config.set("bootstrap.servers", address);
@@ -231,8 +235,8 @@ impl StallDetector {
     }
 }
 
-/// Where these partitions end. Together if that succeeds; one that is refused spoils the answer for all, and then a few are
-/// asked one by one.
+/// Returns the ends of these partitions. All are asked in one request if that succeeds. One partition that is refused spoils
+/// the answer for all; then a few are asked one by one.
 fn log_ends(reader: &KafkaReader, partitions: SuspectPartitions) -> Vec<((Arc<str>, i32), i64)> {
     let all = reader.query_offsets(&partitions, OffsetSpec::End, CHECK_TIMEOUT);
     let Err(_) = all else {
@@ -259,31 +263,34 @@ fn log_ends(reader: &KafkaReader, partitions: SuspectPartitions) -> Vec<((Arc<st
         .collect()
 }
 
-/// How long the thread rests at most: librdkafka wants to be heard every second.
+/// The longest wait of a turn. librdkafka expects a poll every second.
 const POLL_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// A few bytes for each broker. Two lost answers in a row make a broker unreachable.
+/// How often every broker is asked, which costs a few bytes each. Two lost answers in a row make a broker unreachable.
 const CHECK_EVERY: Duration = Duration::from_secs(3);
 
-/// What a broker gets to answer: as long as any request.
+/// The timeout of an answer, as of any request.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Longer than an election, and than statistics need to tell of a record. With the confirmation that health waits for, and
-/// a turn lost on the broker that leads us astray, a stall is told in 20 s.
+/// After this time without a new high watermark a partition is idle: longer than an election, and than statistics need to show
+/// a record. With the confirmation that health waits for, and a turn lost on the broker that leads us astray, a stall is
+/// reported in 20 s.
 const IDLE_AFTER: Duration = Duration::from_secs(5);
 
-/// The same where a quota may hold records back: that this is so is told in 10 s, of which a turn and the confirmation take 8.
+/// The same where a quota may delay records. That this is the case is reported in 10 s, of which a turn and the confirmation
+/// take 8.
 const IDLE_AFTER_THROTTLED: Duration = Duration::from_millis(1500);
 
-/// A client may know none but brokers that are of the past; another begins with the bootstrap list.
+/// A client that no broker has answered for this time is replaced. It may know only brokers that are gone; a new one begins
+/// with the bootstrap list.
 const REOPEN_AFTER: Duration = Duration::from_secs(30);
 
-/// How often partitions are looked at that stand still while no broker names another leader: most of them are just quiet. Where
-/// a quota may hold records back they are looked at each turn.
+/// How often idle partitions are checked while no broker names another leader: most of them just have no new records. Where a
+/// quota may delay records they are checked each turn.
 const ROUTINE_EVERY: Duration = Duration::from_secs(15);
 
-/// What a client that is opened for it gets to connect, learn and ask.
+/// The time for a one-shot client to connect, fetch metadata and ask.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A look must not take longer than the pause before the next one.
+/// The most partitions that are asked one by one. A check must not take longer than the pause before the next one.
 const MAX_SINGLE_QUERIES: usize = 4;
