@@ -69,9 +69,9 @@ pub fn connect(
     options: ClusterOptions,
 ) -> Result<Cluster, ConnectError> {
     let name = Arc::clone(&settings.name);
-    let seeds = settings.bootstrap.iter().map(ToString::to_string).collect();
+    let bootstrap = settings.bootstrap.iter().map(ToString::to_string).collect();
     let shared = ClusterShared {
-        health: options.health.cluster(&name, seeds, Instant::now()),
+        health: options.health.cluster(&name, bootstrap, Instant::now()),
         cluster: Arc::clone(&name),
         directory,
         leaders: Arc::default(),
@@ -91,7 +91,7 @@ pub fn connect(
         .counters
         .initialize(&name, THREADS, topics.iter().map(|(topic, _)| &**topic));
     let (shutdown_guard, gone) = mpsc::channel();
-    let inbox = mpsc::channel();
+    let (events, inbox) = mpsc::channel();
     let configs = [ClientKind::History, ClientKind::OffsetQueries]
         .map(|kind| client_config(settings, kind, options.profile));
     let pool = HistoryPool::new(
@@ -104,7 +104,7 @@ pub fn connect(
     let cluster = Cluster {
         handle: ClusterHandle {
             name,
-            events: inbox.0.clone(),
+            events: events.clone(),
             identity: Arc::clone(&shared.identity),
             status: Arc::clone(&shared.status),
             health: Arc::clone(&shared.health),
@@ -120,24 +120,35 @@ pub fn connect(
         shutdown_guard.clone(),
     )
     .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
-    let watches = start_monitors(
+    let monitors = start_monitors(
         settings,
         options.profile,
         &names,
         &shared,
-        (&inbox.0, &shutdown_guard),
+        (&events, &shutdown_guard),
     )?;
-    let events = inbox.0.clone();
-    let mut sessions = SessionFactory::new(config, shared.clone(), names, events, shutdown_guard.clone());
+    let mut sessions = SessionFactory::new(
+        config,
+        shared.clone(),
+        names,
+        events.clone(),
+        shutdown_guard.clone(),
+    );
     let session = sessions.open()?;
     let topics = topics.into_iter().map(|(name, encoding)| {
         let active = !options.standby.contains(&name);
         TopicState::new(name, encoding, active)
     });
     let pool = Arc::clone(&cluster.pool);
-    Supervisor::new(shared, topics.collect(), pool, (sessions, session), inbox)
-        .spawn((shutdown_guard, watches))
-        .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
+    Supervisor::new(
+        shared,
+        topics.collect(),
+        pool,
+        (sessions, session),
+        (events, inbox),
+    )
+    .spawn((shutdown_guard, monitors))
+    .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
     Ok(cluster)
 }
 
@@ -155,8 +166,8 @@ fn start_monitors(
     let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
     let configs =
         [ClientKind::StallDetector, ClientKind::OneShot].map(|kind| client_config(settings, kind, profile));
-    let (end_witness, over) = mpsc::channel();
-    let witness = stall_detector::spawn(
+    let (stop_stalls, over) = mpsc::channel();
+    let started = stall_detector::spawn(
         configs,
         topics.to_vec(),
         shared.clone(),
@@ -164,10 +175,10 @@ fn start_monitors(
         over,
         shutdown_guard.clone(),
     );
-    witness.map_err(thread)?;
-    let (end_bootstrap, over) = mpsc::channel();
+    started.map_err(thread)?;
+    let (stop_bootstrap, over) = mpsc::channel();
     bootstrap_check::spawn(shared, over, shutdown_guard.clone()).map_err(thread)?;
-    Ok([end_witness, end_bootstrap])
+    Ok([stop_stalls, stop_bootstrap])
 }
 
 impl Cluster {

@@ -20,8 +20,8 @@ impl ClusterShared {
         reason: &str,
     ) {
         if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
-            let words = code.to_string();
-            let reason = if reason.is_empty() { &words } else { reason };
+            let text = code.to_string();
+            let reason = if reason.is_empty() { &text } else { reason };
             cell.record_fault(side, &name(code), reason, Instant::now());
         }
     }

@@ -85,13 +85,13 @@ impl Statistics {
 
     /// Returns every partition that is read: its topic, its number, and its fetch statistics.
     pub(super) fn partitions(&self, answers: &mut ResponseCounts) -> Vec<(&str, i32, FetchStatistics)> {
-        let heard = answers.answered_since_last(self);
+        let answering = answers.answered_since_last(self);
         let topics = self.topics.iter().flat_map(|(topic, of)| {
             let partitions = of.partitions.iter();
             partitions.map(move |(number, partition)| (topic.as_str(), *number, partition))
         });
         let read = topics.filter(|(_, number, partition)| *number >= 0 && partition.is_read());
-        read.map(|(topic, number, partition)| (topic, number, partition.fetching(&heard)))
+        read.map(|(topic, number, partition)| (topic, number, partition.fetching(&answering)))
             .collect()
     }
 
@@ -128,12 +128,12 @@ impl PartitionStatistics {
         !matches!(self.fetch_state.as_str(), "none" | "stopping" | "stopped")
     }
 
-    fn fetching(&self, heard: &[i32]) -> FetchStatistics {
+    fn fetching(&self, answering: &[i32]) -> FetchStatistics {
         // librdkafka writes -1001 for an offset that it does not know.
         let known = |offset: i64| Some(offset).filter(|offset| *offset >= 0);
         FetchStatistics {
             broker: Some(self.broker).filter(|id| *id >= 0),
-            heard: self.fetch_state == "active" && heard.contains(&self.broker),
+            heard: self.fetch_state == "active" && answering.contains(&self.broker),
             next: known(self.next_offset),
             high: known(self.hi_offset),
             stable: known(self.ls_offset),
@@ -151,9 +151,9 @@ impl ResponseCounts {
         let grown = now
             .iter()
             .filter(|(id, rx)| self.0.get(id).is_none_or(|before| before != *rx) && **rx > 0);
-        let heard = grown.map(|(id, _)| *id).collect();
+        let answered = grown.map(|(id, _)| *id).collect();
         self.0 = now;
-        heard
+        answered
     }
 }
 

@@ -77,7 +77,7 @@ struct MetadataRefresher {
 /// A cluster that has been accepted as the one that is read.
 struct IdentifiedCluster {
     cluster_id: Arc<str>,
-    asked: Instant,
+    asked_at: Instant,
 }
 
 /// Why a refresh failed.
@@ -123,10 +123,10 @@ impl MetadataRefresher {
     }
 
     fn refresh(&mut self) -> Result<Topology, RefreshError> {
-        // Put back only if everything was answered. Topics are asked of the controller that the newest answer named. If that is
+        // Put back only if everything was answered. Topics are asked_at of the controller that the newest answer named. If that is
         // gone, only the request for the cluster's identity, which any broker answers, names another.
         let identified = match self.identified.take() {
-            Some(identified) if identified.asked.elapsed() < IDENTIFY_EVERY => identified,
+            Some(identified) if identified.asked_at.elapsed() < IDENTIFY_EVERY => identified,
             _ => self.identify()?,
         };
         let topics = self.reader.describe_topics(&self.topics, ANSWER_TIMEOUT)?;
@@ -143,13 +143,13 @@ impl MetadataRefresher {
         let Some(any) = self.topics.first() else {
             return Err(RefreshError::NoAnswer(RDKafkaErrorCode::InvalidTopic));
         };
-        let asked = Instant::now();
+        let asked_at = Instant::now();
         let (info, AdvertisedBrokers { by, brokers }) = self.reader.cluster_info(any, ANSWER_TIMEOUT)?;
         self.shared.health.set_advertised(&by, brokers, Instant::now());
         let cluster_id = Arc::clone(&info.cluster_id);
         // Checked before anything else of the answer is used.
         self.shared.identity.accept(info)?;
-        Ok(IdentifiedCluster { cluster_id, asked })
+        Ok(IdentifiedCluster { cluster_id, asked_at })
     }
 }
 
@@ -170,7 +170,7 @@ impl From<WrongCluster> for RefreshError {
 /// request each time.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
 
-/// How often the cluster is asked for its id and brokers, which are where to begin when all connected brokers are gone. What is
+/// How often the cluster is asked_at for its id and brokers, which are where to begin when all connected brokers are gone. What is
 /// saved of them may be this old. Asked at each refresh, it was 1 % of the bytes that 10 records/s cause in a cluster of one
 /// broker.
 const IDENTIFY_EVERY: Duration = Duration::from_secs(10);

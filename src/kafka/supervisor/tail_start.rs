@@ -18,15 +18,15 @@ use crate::{
 
 impl Supervisor {
     pub(super) fn on_position_lost(&mut self, log: &Arc<PartitionLog>) {
-        let Some((at, number)) = self.find_partition(log.partition()) else {
+        let Some((index, number)) = self.find_partition(log.partition()) else {
             return;
         };
         // An event about a log that is no longer current is outdated.
-        if matches!(&self.topics[at].partitions[number].state, TailState::Reading(current) if Arc::ptr_eq(current, log))
+        if matches!(&self.topics[index].partitions[number].state, TailState::Reading(current) if Arc::ptr_eq(current, log))
         {
             self.refresh_metadata();
             let (offset, now) = (log.end().offset, Instant::now());
-            let partition = &mut self.topics[at].partitions[number];
+            let partition = &mut self.topics[index].partitions[number];
             let before = partition.lost.replace((offset, now));
             let again = before.is_some_and(|(at, when)| at == offset && now - when < LOST_AGAIN_WITHIN);
             // After a pause: a position that is lost again and again must not keep the supervisor busy.
@@ -49,12 +49,12 @@ impl Supervisor {
 
     pub(super) fn retry_bounds(&mut self) {
         let now = Instant::now();
-        for at in 0..self.topics.len() {
-            for number in 0..self.topics[at].partitions.len() {
-                if let TailState::Waiting(due, from) = self.topics[at].partitions[number].state
+        for index in 0..self.topics.len() {
+            for number in 0..self.topics[index].partitions.len() {
+                if let TailState::Waiting(due, from) = self.topics[index].partitions[number].state
                     && due <= now
                 {
-                    self.query_bounds(at, number, from);
+                    self.query_bounds(index, number, from);
                 }
             }
         }
@@ -85,10 +85,10 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn query_bounds(&mut self, at: usize, number: usize, from: TailStart) {
+    pub(super) fn query_bounds(&mut self, index: usize, number: usize, from: TailStart) {
         self.last_request_id += 1;
         let request_id = self.last_request_id;
-        let topic = &mut self.topics[at];
+        let topic = &mut self.topics[index];
         topic.partitions[number].state = TailState::Querying(request_id, from);
         let partition = topic.partition(number);
         let (events, answered) = (self.events.clone(), partition.clone());
@@ -103,27 +103,27 @@ impl Supervisor {
         request_id: RequestId,
         result: Result<Bounds, HistoryError>,
     ) {
-        let Some((at, number)) = self.find_partition(partition) else {
+        let Some((index, number)) = self.find_partition(partition) else {
             return;
         };
-        let TailState::Querying(asked, from) = self.topics[at].partitions[number].state else {
+        let TailState::Querying(asked, from) = self.topics[index].partitions[number].state else {
             return;
         };
         if asked != request_id {
             return;
         }
         match result {
-            Ok(bounds) => self.start_tail(at, number, from, bounds),
+            Ok(bounds) => self.start_tail(index, number, from, bounds),
             Err(_) => {
-                let partition = &mut self.topics[at].partitions[number];
+                let partition = &mut self.topics[index].partitions[number];
                 partition.state = TailState::Waiting(Instant::now() + partition.backoff.next_delay(), from);
             }
         }
     }
 
-    fn start_tail(&mut self, at: usize, number: usize, from: TailStart, bounds: Bounds) {
+    fn start_tail(&mut self, index: usize, number: usize, from: TailStart, bounds: Bounds) {
         let next = from.start_offset(bounds);
-        let topic = &mut self.topics[at];
+        let topic = &mut self.topics[index];
         let id = topic.partition(number);
         let partition = &mut topic.partitions[number];
         let log = PartitionLog::new(id.clone(), partition.tag, topic.encoding, next);
@@ -175,12 +175,12 @@ impl Supervisor {
     }
 
     fn find_partition(&self, partition: &TopicPartition) -> Option<(usize, usize)> {
-        let at = self
+        let index = self
             .topics
             .iter()
             .position(|topic| topic.name == partition.topic)?;
         let number = usize::try_from(partition.partition).ok()?;
-        (number < self.topics[at].partitions.len()).then_some((at, number))
+        (number < self.topics[index].partitions.len()).then_some((index, number))
     }
 }
 

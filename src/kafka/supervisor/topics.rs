@@ -105,7 +105,7 @@ impl PartitionState {
         Self {
             tag,
             state: TailState::Waiting(Instant::now(), from),
-            backoff: Backoff::new(RETRY_FIRST, RETRY_MOST),
+            backoff: Backoff::new(RETRY_FIRST, RETRY_MAX),
             lost: None,
         }
     }
@@ -148,7 +148,7 @@ pub(super) fn is_absent(code: RDKafkaErrorCode) -> bool {
 }
 
 /// The longest pause: an unreachable leader costs one request in this time.
-const RETRY_MOST: Duration = Duration::from_secs(2);
+const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// The first pause before a leader is asked again.
 pub(super) const RETRY_FIRST: Duration = Duration::from_millis(100);

@@ -38,16 +38,16 @@ impl Supervisor {
     }
 
     pub(super) fn release_topics(&mut self, topics: &[Arc<str>]) {
-        for at in 0..self.topics.len() {
-            if !topics.contains(&self.topics[at].name) {
+        for index in 0..self.topics.len() {
+            if !topics.contains(&self.topics[index].name) {
                 continue;
             }
-            for number in 0..self.topics[at].partitions.len() {
-                self.stop(at, number);
+            for number in 0..self.topics[index].partitions.len() {
+                self.stop(index, number);
             }
-            self.topics[at].set_active(false);
-            self.shared.health.forget(&self.topics[at].name);
-            for log in self.shared.directory.remove_logs(&self.topics[at].name) {
+            self.topics[index].set_active(false);
+            self.shared.health.forget(&self.topics[index].name);
+            for log in self.shared.directory.remove_logs(&self.topics[index].name) {
                 self.pool.forget(&log);
             }
         }
@@ -59,27 +59,27 @@ impl Supervisor {
         self.shared
             .health
             .record_topology(&topology.cluster_id, Instant::now());
-        for (at, info) in topology.topics.iter().enumerate() {
+        for (index, info) in topology.topics.iter().enumerate() {
             match info {
-                Ok(info) => self.apply_topic(at, &topology.cluster_id, info),
+                Ok(info) => self.apply_topic(index, &topology.cluster_id, info),
                 // Partitions that appear from now on are newer than our start. The old logs stay until another topic has the
                 // name.
                 Err(code) if is_absent(*code) => {
-                    self.topics[at].seen = true;
-                    self.report_topic_fault(at, TopicFault::Missing, *code);
-                    self.note_missing(at, Instant::now());
+                    self.topics[index].seen = true;
+                    self.report_topic_fault(index, TopicFault::Missing, *code);
+                    self.note_missing(index, Instant::now());
                 }
                 Err(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                    self.report_topic_fault(at, TopicFault::Denied, *code);
+                    self.report_topic_fault(index, TopicFault::Denied, *code);
                 }
                 // Health reports it if it persists.
-                Err(code) => self.report_topic_fault(at, TopicFault::Refused, *code),
+                Err(code) => self.report_topic_fault(index, TopicFault::Refused, *code),
             }
         }
     }
 
-    fn apply_topic(&mut self, at: usize, cluster_id: &str, info: &TopicInfo) {
-        let topic = &mut self.topics[at];
+    fn apply_topic(&mut self, index: usize, cluster_id: &str, info: &TopicInfo) {
+        let topic = &mut self.topics[index];
         topic.missing_since = None;
         if topic.retired_ids.contains(&info.id) {
             return;
@@ -105,57 +105,57 @@ impl Supervisor {
         topic.seen = true;
         let tag = LogTag::new(cluster_id, &info.id);
         if recreated {
-            self.recreate(at, tag, info.leaders.len());
+            self.recreate(index, tag, info.leaders.len());
         }
         // Only now: what a panic leaves half done is done again at the next refresh.
-        let topic = &mut self.topics[at];
+        let topic = &mut self.topics[index];
         topic.retired_ids.extend(topic.id.filter(|_| recreated));
         topic.id = Some(info.id);
-        let known = self.topics[at].partitions.len();
+        let known = self.topics[index].partitions.len();
         for partition in known..info.leaders.len() {
             let added = PartitionState::new(tag, from);
-            self.topics[at].partitions.push(added);
-            self.query_bounds(at, partition, from);
+            self.topics[index].partitions.push(added);
+            self.query_bounds(index, partition, from);
         }
     }
 
     /// Switches to the new topic of this name: from here on, other logs are read. The old log of a partition that the new topic
     /// lacks stays, and is not appended to.
-    fn recreate(&mut self, at: usize, tag: LogTag, partitions: usize) {
-        let topic = &self.topics[at];
+    fn recreate(&mut self, index: usize, tag: LogTag, partitions: usize) {
+        let topic = &self.topics[index];
         tracing::warn!(
             cluster = %self.shared.cluster, topic = %topic.name, log = %tag,
             "the topic was deleted and created again; its partitions are read from their start"
         );
         for number in 0..topic.partitions.len() {
-            self.stop(at, number);
+            self.stop(index, number);
         }
-        self.drop_pages(at);
-        self.topics[at].partitions.truncate(partitions);
-        for number in 0..self.topics[at].partitions.len() {
-            self.topics[at].partitions[number].tag = tag;
-            self.query_bounds(at, number, TailStart::Start);
+        self.drop_pages(index);
+        self.topics[index].partitions.truncate(partitions);
+        for number in 0..self.topics[index].partitions.len() {
+            self.topics[index].partitions[number].tag = tag;
+            self.query_bounds(index, number, TailStart::Start);
         }
     }
 
     /// Handles that the brokers report no such topic. A broker that has just started may not know it yet. If the report
     /// persists, nothing that was read of the topic is served any more.
-    fn note_missing(&mut self, at: usize, now: Instant) {
-        let since = *self.topics[at].missing_since.get_or_insert(now);
+    fn note_missing(&mut self, index: usize, now: Instant) {
+        let since = *self.topics[index].missing_since.get_or_insert(now);
         if now - since >= DELETED_AFTER {
-            self.drop_pages(at);
+            self.drop_pages(index);
         }
     }
 
     /// Drops everything that is in memory of a topic. If its records exist all the same, the next fetch says so.
-    fn drop_pages(&self, at: usize) {
-        for log in self.topics[at].logs() {
+    fn drop_pages(&self, index: usize) {
+        for log in self.topics[index].logs() {
             self.shared.directory.set_start(log, log.next());
         }
     }
 
-    fn report_topic_fault(&self, at: usize, fault: TopicFault, code: RDKafkaErrorCode) {
-        let topic = &self.topics[at];
+    fn report_topic_fault(&self, index: usize, fault: TopicFault, code: RDKafkaErrorCode) {
+        let topic = &self.topics[index];
         if fault != TopicFault::Refused {
             self.shared.status.set_topic_fault(&topic.name, fault);
         }
@@ -170,9 +170,9 @@ impl Supervisor {
         }
     }
 
-    fn stop(&self, at: usize, number: usize) {
+    fn stop(&self, index: usize, number: usize) {
         if let Some(session) = &self.session {
-            session.tail.stop(self.topics[at].partition(number));
+            session.tail.stop(self.topics[index].partition(number));
         }
     }
 }

@@ -49,10 +49,10 @@ pub fn query_broker(
     let config = client_config(settings, ClientKind::Tail, BrokerProfile::Real);
     let deadline = Instant::now() + within;
     let new = || BrokerQuery::new(&config, broker).map_err(|error| error.to_string());
-    let mut asked = new()?;
-    let mut first = Some(asked.wait(topics, deadline)?);
+    let mut query = new()?;
+    let mut first = Some(query.wait(topics, deadline)?);
     let mut answer = BrokerInfo {
-        cluster_id: asked
+        cluster_id: query
             .cluster_id()
             .ok_or("it is too old to tell its cluster's id")?,
         brokers: 0,
@@ -62,13 +62,13 @@ pub fn query_broker(
         let topics = std::slice::from_ref(topic);
         let metadata = match first.take() {
             Some(first) => first,
-            None => match asked.wait(topics, deadline.min(Instant::now() + SOON)) {
+            None => match query.wait(topics, deadline.min(Instant::now() + NEXT_TOPIC_TIMEOUT)) {
                 Ok(metadata) => metadata,
                 // The client asks the brokers that it has learned of, and these may be unreachable. A new client begins with
                 // this broker.
                 Err(_) => {
-                    asked = new()?;
-                    asked.wait(topics, deadline)?
+                    query = new()?;
+                    query.wait(topics, deadline)?
                 }
             },
         };
@@ -88,19 +88,19 @@ pub(in crate::kafka) fn wrong_cluster_brokers(
     identity: &ClusterIdentity,
 ) -> BTreeSet<BrokerAddr> {
     let is_foreign = |broker: &BrokerAddr| {
-        let asked = BrokerQuery::new(config, broker).ok()?;
-        asked
+        let query = BrokerQuery::new(config, broker).ok()?;
+        query
             .wait(std::slice::from_ref(topic), Instant::now() + CHECK_TIMEOUT)
             .ok()?;
-        let id = std::ffi::CString::new(asked.cluster_id()?).ok()?;
+        let id = std::ffi::CString::new(query.cluster_id()?).ok()?;
         identity.wrong_cluster(&id)
     };
     let foreign = thread::scope(|scope| {
-        let asked: Vec<_> = brokers
+        let threads: Vec<_> = brokers
             .iter()
             .map(|broker| scope.spawn(|| is_foreign(broker).is_some()))
             .collect();
-        asked
+        threads
             .into_iter()
             .map(|thread| thread.join().unwrap_or(false))
             .collect::<Vec<_>>()
@@ -134,11 +134,11 @@ impl BrokerQuery {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let topic = topics.first().map(|topic| &**topic);
-            match consumer.fetch_metadata(topic, left.min(TRY)) {
+            match consumer.fetch_metadata(topic, left.min(TRY_TIMEOUT)) {
                 Ok(metadata) => return Ok(metadata),
-                Err(_) if left > TRY => {}
+                Err(_) if left > TRY_TIMEOUT => {}
                 Err(error) => {
-                    for _ in 0..EVENTS {
+                    for _ in 0..MAX_EVENTS {
                         let _ = consumer.poll(Duration::ZERO);
                     }
                     return Err(consumer.context().worst().unwrap_or_else(|| error.to_string()));
@@ -165,14 +165,14 @@ impl Drop for BrokerQuery {
 impl ErrorLog {
     /// Returns the error that says most. If a password is wrong and a broker then closes the connection, that is the password.
     fn worst(&self) -> Option<String> {
-        let heard = self.0.lock();
+        let errors = self.0.lock();
         let weight = |code| match code {
             RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed => 3,
             RDKafkaErrorCode::SSL => 2,
             RDKafkaErrorCode::AllBrokersDown => 0,
             _ => 1,
         };
-        let worst = heard.iter().max_by_key(|(code, _)| weight(*code));
+        let worst = errors.iter().max_by_key(|(code, _)| weight(*code));
         worst.map(|(_, reason)| plain(reason).to_owned())
     }
 }
@@ -211,16 +211,16 @@ fn partitions(metadata: &Metadata, name: &str) -> Result<usize, String> {
 }
 
 /// The timeout of one try. An answer takes milliseconds, and a client that was refused tries again by itself in between.
-const TRY: Duration = Duration::from_millis(500);
+const TRY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The timeout of each further topic, for a broker that has answered once.
-const SOON: Duration = Duration::from_secs(1);
+const NEXT_TOPIC_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The timeout for a broker to report its cluster id.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most events that are taken from a client: enough for all that one client reports of one broker.
-const EVENTS: usize = 64;
+const MAX_EVENTS: usize = 64;
 
 #[cfg(test)]
 mod tests {

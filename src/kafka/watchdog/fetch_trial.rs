@@ -51,14 +51,14 @@ pub fn try_fetches(
     let (shutdown_guard, _ends) = mpsc::channel();
     let mut config = client_config(settings, ClientKind::History, BrokerProfile::Real);
     // An address that drops packets is to be reported before the time is over.
-    config.set("socket.connection.setup.timeout.ms", SETUP);
+    config.set("socket.connection.setup.timeout.ms", SETUP_TIMEOUT_MS);
     let context = Context::new(&shared, ClientKind::History);
     let reader = KafkaReader::open(&config, context, &shared.identity, shutdown_guard)
         .map_err(|error| error.to_string())?;
     let queue = reader.queue().map_err(|code| code.to_string())?;
     // The advertised addresses are worth reporting if no broker answers there.
     if let Some((topic, _)) = topics.first()
-        && let Ok((_, AdvertisedBrokers { by, brokers })) = reader.cluster_info(topic, HOME)
+        && let Ok((_, AdvertisedBrokers { by, brokers })) = reader.cluster_info(topic, ADVERTISED_TIMEOUT)
     {
         shared.health.set_advertised(&by, brokers, Instant::now());
     }
@@ -77,9 +77,9 @@ pub fn try_fetches(
         trial.poll(deadline);
     }
     let silence = || {
-        let heard = shared.health.errors();
-        let colon = if heard.is_empty() { "" } else { ": " };
-        format!("nothing came within {} s{colon}{heard}", within.as_secs())
+        let errors = shared.health.errors();
+        let colon = if errors.is_empty() { "" } else { ": " };
+        format!("nothing came within {} s{colon}{errors}", within.as_secs())
     };
     let why = shared.health.astray(Instant::now()).unwrap_or_else(silence);
     Ok(trial.into_failures(&why))
@@ -168,10 +168,10 @@ fn is_final(code: RDKafkaErrorCode) -> bool {
 const LAST_RECORD: i64 = -2001;
 
 /// The timeout of a connection's setup, in ms: less than the whole trial.
-const SETUP: &str = "3000";
+const SETUP_TIMEOUT_MS: &str = "3000";
 
 /// The timeout for the brokers' advertised addresses.
-const HOME: Duration = Duration::from_secs(2);
+const ADVERTISED_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The longest wait of a turn. librdkafka expects a poll every second.
 const POLL_TIMEOUT: Duration = Duration::from_millis(200);
