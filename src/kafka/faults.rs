@@ -68,7 +68,7 @@ pub(super) fn log_fault_changes(cluster: &str, health: &health::ClusterHealth, n
     }
 }
 
-/// Returns the beginning of a log line, which tells the part that met the fault.
+/// Returns the beginning of a log line, by the part of the gateway that met the fault.
 fn subject(side: FaultSource) -> &'static str {
     match side {
         FaultSource::Tail => "the partition cannot be read",

@@ -82,7 +82,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
     }
 }
 
-/// The version of the documents. A file of another version is ignored: what it held is learned again, or commanded again.
+/// The version of the documents. A file of another version is ignored: its content is learned again, or commanded again.
 const VERSION: u32 = 1;
 
 /// The most bytes that are read of a file. A few hundred brokers take a tenth of it; JSON that is cut off does not parse.

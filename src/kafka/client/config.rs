@@ -65,7 +65,7 @@ pub(in crate::kafka) fn client_config(
     if profile == BrokerProfile::Embedded && !matches!(kind, ClientKind::OneShot | ClientKind::Search) {
         set(&mut config, EMBEDDED);
     }
-    // A user's group would bring the coordinator back; the configuration refuses these, and this is the second lock.
+    // A user's group would bring the coordinator back. The configuration already refuses these keys; this is the second check.
     for key in ["group.id", "group.instance.id", "group.protocol", "debug"] {
         config.remove(key);
     }

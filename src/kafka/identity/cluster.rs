@@ -56,14 +56,14 @@ pub struct WrongCluster {
     pub found: Arc<str>,
 }
 
-/// Returns the id that a cluster must have, by its settings or by what was saved in this directory before. Returns `None` if
-/// any id will do.
+/// Returns the id that a cluster must have, by its settings or by the state file in this directory. Returns `None` if any id
+/// will do.
 pub fn expected_cluster_id(settings: &ClusterSettings, state: Option<&Path>) -> Option<Arc<str>> {
     ClusterIdentity::new(settings, state).id.get().cloned()
 }
 
 impl ClusterIdentity {
-    /// Creates the identity from the settings and from what was saved in this directory before.
+    /// Creates the identity from the settings and from the state file in this directory.
     pub(in crate::kafka) fn new(settings: &ClusterSettings, state: Option<&Path>) -> Arc<Self> {
         let file = ClusterFile::open(state, &settings.name);
         let mut known = file.saved().cloned();

@@ -170,8 +170,8 @@ impl From<WrongCluster> for RefreshError {
 /// request each time.
 const REFRESH_EVERY: Duration = Duration::from_secs(2);
 
-/// How often the cluster is asked_at for its id and brokers, which are where to begin when all connected brokers are gone. What is
-/// saved of them may be this old. Asked at each refresh, it was 1 % of the bytes that 10 records/s cause in a cluster of one
+/// How often the cluster is asked for its id and brokers. The brokers are where to begin when all connected ones are gone; the
+/// saved list may be this old. Asked at each refresh, it was 1 % of the bytes that 10 records/s cause in a cluster of one
 /// broker.
 const IDENTIFY_EVERY: Duration = Duration::from_secs(10);
 

@@ -110,7 +110,7 @@ impl Supervisor {
                 Some(false) => return,
                 None => {
                     thread::sleep(guard.pause());
-                    // An event may have been handled by half. A new session is told of everything that is read.
+                    // An event may have been handled by half. A new session starts every partition that is being read.
                     self.renew_at.get_or_insert_with(Instant::now);
                 }
             }

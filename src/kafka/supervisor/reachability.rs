@@ -63,8 +63,8 @@ impl Supervisor {
         }
     }
 
-    /// Replaces the clients if the tail stalls on a broker that was cut off. librdkafka asks for the leaders at the broker that
-    /// it used last, which may be that broker every time, for as long as it answers. New clients begin with the other brokers.
+    /// Replaces the clients if the tail stalls on a broker that was cut off. librdkafka asks the broker that it used last for
+    /// the leaders, and may ask a cut-off broker for as long as that answers. New clients begin with the other brokers.
     pub(super) fn renew_stalled(&mut self, at: BrokerAddr) {
         let Some(session) = &self.session else { return };
         if session.opened.elapsed() < RENEW_STALLED_EVERY || !self.sessions.can_open() {
@@ -182,8 +182,8 @@ impl Supervisor {
         true
     }
 
-    /// Tells the new session's tail to read what the old one read, from the last offset on. The log takes only once what both
-    /// have read.
+    /// Tells the new session's tail to read the partitions of the old one, from the last offset on. The log takes records that
+    /// both have read only once.
     fn restart_tails(&mut self) {
         let Some(session) = &self.session else { return };
         for partition in self.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {

@@ -160,7 +160,7 @@ impl Supervisor {
             () if old.tag() != new.tag() => "recreated",
             () if at < bounds.start => "expired",
             () if at > bounds.end => "truncated",
-            // Whether the log is another is found out for each client, whose position shows what it has read.
+            // Whether the log is another is found out for each client: its position shows which records it has read.
             () => "unproven",
         };
         let labels = ReplacementLabels {

@@ -1,4 +1,4 @@
-//! Applies a metadata refresh: what it changes of topics and their partitions, and which topics are read.
+//! Applies a metadata refresh to topics and their partitions, and activates or releases topics.
 
 use std::{
     sync::Arc,
@@ -107,7 +107,7 @@ impl Supervisor {
         if recreated {
             self.recreate(index, tag, info.leaders.len());
         }
-        // Only now: what a panic leaves half done is done again at the next refresh.
+        // Set only now: a change that a panic leaves half done is done again at the next refresh.
         let topic = &mut self.topics[index];
         topic.retired_ids.extend(topic.id.filter(|_| recreated));
         topic.id = Some(info.id);

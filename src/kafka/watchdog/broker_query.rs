@@ -32,7 +32,7 @@ pub struct BrokerInfo {
     pub cluster_id: String,
     /// The number of brokers that it knows of.
     pub brokers: usize,
-    /// For each topic that was asked for, its number of partitions, or what is wrong with it.
+    /// For each topic that was asked for, its number of partitions, or why it cannot be read.
     pub topics: Vec<(Arc<str>, Result<usize, String>)>,
 }
 
@@ -178,7 +178,7 @@ impl ErrorLog {
 }
 
 impl ClientContext for ErrorLog {
-    // What matters in the logs is reported as an error as well.
+    // Not needed: librdkafka reports every fault of a connection as an error as well.
     fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -210,7 +210,7 @@ fn partitions(metadata: &Metadata, name: &str) -> Result<usize, String> {
     }
 }
 
-/// The timeout of one try. An answer takes milliseconds, and a client that was refused tries again by itself in between.
+/// The timeout of one try. An answer takes milliseconds, and a client that was refused retries in between.
 const TRY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The timeout of each further topic, for a broker that has answered once.

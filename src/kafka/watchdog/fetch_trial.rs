@@ -91,7 +91,7 @@ type ErrorText = (String, String);
 struct FetchTrial {
     reader: KafkaReader,
     queue: KafkaQueue,
-    /// The partitions of which nothing has arrived, each with the last error that may pass.
+    /// The partitions without an item so far, each with its last error that may pass.
     waiting: HashMap<(TopicRef, i32), (Arc<str>, Option<ErrorText>)>,
     refused: Vec<UnreadablePartition>,
 }

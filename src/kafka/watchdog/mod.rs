@@ -1,7 +1,6 @@
-//! Checks of brokers, asked one by one and apart from what is read: stalled partitions, the bootstrap list, brokers of another
-//! cluster, and `check-config`.
+//! Checks of brokers, asked one by one: stalled partitions, the bootstrap list, brokers of another cluster, and `check-config`.
 //!
-//! Not here: the tail and its metadata refresh (`supervisor`), and the judgement of health (`crate::health`).
+//! Not here: the tail and its metadata refresh (`supervisor`), and the verdicts of health (`crate::health`).
 
 pub(super) mod bootstrap_check;
 pub(super) mod broker_query;

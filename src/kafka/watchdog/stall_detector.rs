@@ -174,9 +174,9 @@ impl StallDetector {
         descriptions.collect()
     }
 
-    /// Returns the broker to check through, and the partitions. First come the partitions of which a broker names another
-    /// leader than the one that is fetched from. Now and then come all idle partitions, for our own client can be the one that
-    /// is stuck.
+    /// Returns the broker to check through, and the partitions. Partitions for which a broker names another leader than the one
+    /// that is fetched from come first. Now and then all idle partitions are checked, because our own client can be the one
+    /// that is stuck.
     fn next_check(&mut self, views: &[(i32, TopicDescriptions)]) -> Option<(i32, SuspectPartitions)> {
         let idle = self.idle_partitions();
         if let Some(contradicted) = find_contradiction(&self.topics, views, &idle) {
@@ -277,8 +277,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// reported in 20 s.
 const IDLE_AFTER: Duration = Duration::from_secs(5);
 
-/// The same where a quota may delay records. That this is the case is reported in 10 s, of which a turn and the confirmation
-/// take 8.
+/// The same where a quota may delay records. That a quota delays records is reported in 10 s, of which a turn and the
+/// confirmation take 8.
 const IDLE_AFTER_THROTTLED: Duration = Duration::from_millis(1500);
 
 /// A client that no broker has answered for this time is replaced. It may know only brokers that are gone; a new one begins

@@ -75,12 +75,12 @@ impl KafkaReader {
     /// Passes the cluster id of the newest answer to `look`, without a request. (rdkafka's own call for it leaks the text.)
     fn with_cluster_id<T>(&self, look: impl FnOnce(Option<&CStr>) -> T) -> T {
         let client = self.handle.client();
-        // SAFETY: the client is alive; with a timeout of zero this only copies what is known.
+        // SAFETY: the client is alive; with a timeout of zero the call only copies the id that is known.
         let id = unsafe { rd_kafka_clusterid(client, 0) };
         if id.is_null() {
             return look(None);
         }
-        // SAFETY: a C string that is ours until it is freed, once, by the allocator it came from.
+        // SAFETY: a C string that this function owns until it frees it, once, by the allocator it came from.
         unsafe {
             let seen = look(Some(CStr::from_ptr(id)));
             rd_kafka_mem_free(client, id.cast());

@@ -102,7 +102,7 @@ impl ListOffsetsEvent {
 
     fn infos(&self) -> &[*const rd_kafka_ListOffsetsResultInfo_t] {
         let mut count = 0;
-        // SAFETY: a live event; what it holds lives as long as it does. Another kind of event gives null.
+        // SAFETY: a live event; its content lives as long as it does. For another kind of event the result is null.
         unsafe {
             let result = rd_kafka_event_ListOffsets_result(self.0.as_ptr());
             if result.is_null() {

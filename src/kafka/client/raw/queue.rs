@@ -144,7 +144,7 @@ impl KafkaQueue {
         let old = self.batch.len();
         self.batch.resize(old + max, ptr::null_mut());
         let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the queue is alive, and there is room for `max` pointers behind `old`.
+        // SAFETY: the queue is alive, and there is space for `max` pointers behind `old`.
         let taken =
             unsafe { rd_kafka_consume_batch_queue(self.as_ptr(), wait, self.batch[old..].as_mut_ptr(), max) };
         let taken = usize::try_from(taken).unwrap_or(0);
@@ -237,14 +237,14 @@ unsafe fn record<'a>(message: &'a RDKafkaMessage, headers: &'a mut HeadersBuf) -
 unsafe fn copy_headers(message: &RDKafkaMessage, headers: &mut HeadersBuf) {
     headers.clear();
     let mut all: *mut rd_kafka_headers_t = ptr::null_mut();
-    // SAFETY: a live message, which keeps what it gives.
+    // SAFETY: a live message, which owns the headers that it returns.
     let code = unsafe { rd_kafka_message_headers(message, &mut all) };
     if RDKafkaErrorCode::from(code) != RDKafkaErrorCode::NoError {
         return;
     }
     let (mut name, mut value, mut length) = (ptr::null(), ptr::null(), 0);
     for index in 0.. {
-        // SAFETY: headers of a live message, and room for each answer.
+        // SAFETY: headers of a live message, and space for each answer.
         let code = unsafe { rd_kafka_header_get_all(all, index, &mut name, &mut value, &mut length) };
         if RDKafkaErrorCode::from(code) != RDKafkaErrorCode::NoError {
             return;
@@ -268,7 +268,7 @@ unsafe fn bytes<'a>(start: *const u8, len: usize) -> Option<&'a [u8]> {
 unsafe fn time(message: &RDKafkaMessage) -> (Timestamp, bool) {
     use rd_kafka_timestamp_type_t as Kind;
     let mut kind = Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-    // SAFETY: a live message, and room for the kind.
+    // SAFETY: a live message, and space for the kind.
     let timestamp = unsafe { rd_kafka_message_timestamp(message, &mut kind) };
     match kind {
         Kind::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE => (-1, false),

@@ -57,7 +57,7 @@ impl KafkaReader {
         Ok(DescribeTopicsEvent::wait(&queue, wait)?.infos())
     }
 
-    /// Asks each of these brokers by itself to describe these topics. A blocking call that takes `wait` altogether.
+    /// Asks each of these brokers separately to describe these topics. A blocking call that takes `wait` altogether.
     pub(in crate::kafka) fn describe_topics_by(
         &self,
         brokers: &[i32],
@@ -131,7 +131,7 @@ impl DescribeTopicsEvent {
 
     fn topics(&self) -> &[*const rd_kafka_TopicDescription_t] {
         let mut count = 0;
-        // SAFETY: a live event; what it holds lives as long as it does. Another kind of event gives null.
+        // SAFETY: a live event; its content lives as long as it does. For another kind of event the result is null.
         unsafe {
             let result = rd_kafka_event_DescribeTopics_result(self.0.as_ptr());
             if result.is_null() {

@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl TailWorker {
-    /// Discards what was read in this turn, which may be another cluster's, and stops all partitions.
+    /// Discards the records of this turn, which may be another cluster's, and stops all partitions.
     pub(super) fn discard(&mut self, wrong_cluster: WrongCluster) {
         self.touched.clear();
         self.slots.clear();
@@ -121,7 +121,7 @@ impl TailWorker {
         }
     }
 
-    /// Stops reading a partition until a search has shown whether it can be read. What its queue still holds is not trusted.
+    /// Stops reading a partition until a search has shown whether it can be read. Items left in its queue are not trusted.
     fn suspend(&mut self, key: (TopicRef, i32), code: RDKafkaErrorCode) {
         self.flush();
         let Some(slot) = self.slots.remove(&key) else {

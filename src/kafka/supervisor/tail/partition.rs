@@ -33,7 +33,7 @@ pub(super) struct PartitionTail {
     pub(super) health: Option<Arc<health::PartitionHealth>>,
 }
 
-/// What an item led to.
+/// The outcome of handling an item.
 pub(super) enum ItemOutcome {
     Record,
     Rejected(Arc<PartitionLog>, Offset, EncodeError),
@@ -67,7 +67,7 @@ impl PartitionTail {
     }
 
     pub(super) fn push(&mut self, record: &Record<'_>) -> ItemOutcome {
-        // Epochs never fall along one log: this is another log, whatever its offsets say.
+        // Epochs never fall along one log. This is another log, even if its offsets continue.
         if record.epoch >= 0 && record.epoch < self.epoch {
             return ItemOutcome::EpochFell(Arc::clone(&self.log), record.offset);
         }

@@ -33,7 +33,7 @@ type SearchedLog = (Arc<PartitionLog>, SearchOutcome);
 
 struct StuckPartition {
     backoff: Backoff,
-    /// Whether the tail still reads the partition: librdkafka has reported no error, and may go on by itself.
+    /// Whether the tail still reads the partition: librdkafka has reported no error, and may recover.
     is_read: bool,
     /// When to try again after a search without a result, and in which log; `None` during a search.
     due: Option<(Instant, Arc<PartitionLog>)>,
