@@ -11,6 +11,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
+    /// Creates the backoff; its pauses lie between `first` and `max`.
     pub(super) fn new(first: Duration, max: Duration) -> Self {
         Self {
             first,

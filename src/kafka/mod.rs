@@ -1,6 +1,6 @@
 //! The Kafka consumer: one tail for all clients, and history on demand, without consumer groups.
 //!
-//! [`connect`] starts a cluster's threads and returns at once, whether or not a broker can be reached. Logs that are read
+//! [`connect()`] starts a cluster's threads and returns at once, whether or not a broker can be reached. Logs that are read
 //! appear in the [`LogDirectory`](crate::partition::LogDirectory). `Cluster::history` reads what is no longer in memory.
 //!
 //! Connections to brokers are at most `(brokers + 1) x (5 + history readers)`, however many clients there are. The five are the

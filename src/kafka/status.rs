@@ -18,6 +18,7 @@ use crate::health::TopicFault;
 #[derive(Debug)]
 pub struct ClusterStatus(RwLock<State>);
 
+/// The status behind the lock.
 #[derive(Debug)]
 struct State {
     since: Instant,

@@ -25,6 +25,7 @@ pub(in crate::kafka) enum ClientKind {
 }
 
 impl ClientKind {
+    /// Returns the value of the label `client`, which is public and older than the names in the code.
     pub(in crate::kafka) fn name(self) -> &'static str {
         match self {
             Self::Tail => "tail",

@@ -62,6 +62,7 @@ impl Context {
         self.counters.errors.get_or_create(&labels).inc();
     }
 
+    /// Adds what has changed since the last statistics to the metrics.
     fn add_changes(&self, now: &LastStatistics) {
         let mut last = self.last.lock();
         let labels = self.labels();

@@ -16,6 +16,7 @@ pub(super) struct Statistics {
     topics: HashMap<String, TopicStatistics>,
 }
 
+/// The statistics of a broker.
 #[derive(Deserialize)]
 struct BrokerStatistics {
     #[serde(default)]
@@ -44,16 +45,19 @@ struct LatencyWindow {
     p99: u64,
 }
 
+/// A window of throttle times, in milliseconds.
 #[derive(Default, Deserialize)]
 struct ThrottleWindow {
     max: i64,
 }
 
+/// The statistics of a topic.
 #[derive(Deserialize)]
 struct TopicStatistics {
     partitions: HashMap<i32, PartitionStatistics>,
 }
 
+/// The statistics of a partition.
 #[derive(Deserialize)]
 struct PartitionStatistics {
     broker: i32,

@@ -17,6 +17,7 @@ pub(in crate::kafka) struct BootstrapBrokers {
     version: AtomicU64,
 }
 
+/// The lists behind the lock.
 #[derive(Debug, Default)]
 struct BrokerLists {
     configured: Vec<BrokerAddr>,
@@ -86,11 +87,13 @@ impl BootstrapBrokers {
 }
 
 impl BrokerLists {
+    /// Returns whether this broker was found to be cut off a short time ago.
     fn is_cut_off(&self, broker: &BrokerAddr) -> bool {
         let cut_off = self.cut_off.as_ref();
         cut_off.is_some_and(|(it, since)| it == broker && since.elapsed() < AVOID_FOR)
     }
 
+    /// Returns the configured brokers, then the advertised ones that are not configured.
     fn all(&self) -> impl Iterator<Item = &BrokerAddr> {
         let more = self
             .learned

@@ -131,6 +131,7 @@ impl ClusterIdentity {
         Arc::strong_count(&self.client_guard) - 1
     }
 
+    /// Keeps the advertised brokers, in memory and in the state file.
     fn learn(&self, id: &str, brokers: Vec<BrokerAddr>) {
         self.bootstrap.learn(brokers.clone());
         self.file.lock().save(SavedCluster {

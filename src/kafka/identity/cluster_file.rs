@@ -74,6 +74,10 @@ impl ClusterFile {
 }
 
 impl ClusterDocument {
+    /// Returns the saved identity.
+    ///
+    /// # Errors
+    /// Says what is wrong if the document belongs to another cluster, or a broker's address is invalid.
     fn parse(self, cluster: &str) -> Result<SavedCluster, Box<dyn Error>> {
         if self.cluster != cluster {
             return Err(format!("it speaks of cluster `{}`", self.cluster).into());

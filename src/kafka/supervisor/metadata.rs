@@ -87,6 +87,8 @@ enum RefreshError {
 }
 
 impl MetadataRefresher {
+    /// Refreshes the metadata regularly, on request, and with a backoff after a failure, until the handle or the supervisor is
+    /// gone.
     fn run(mut self, refresh_rx: &mpsc::Receiver<()>, events: &mpsc::Sender<SupervisorEvent>) {
         let mut backoff = Backoff::new(RETRY_FIRST, REFRESH_EVERY);
         loop {
@@ -122,8 +124,12 @@ impl MetadataRefresher {
         }
     }
 
+    /// Refreshes the metadata once, checking that the answers come from the right cluster.
+    ///
+    /// # Errors
+    /// Returns why the refresh failed.
     fn refresh(&mut self) -> Result<Topology, RefreshError> {
-        // Put back only if everything was answered. Topics are asked_at of the controller that the newest answer named. If that is
+        // Put back only if everything was answered. Topics are asked of the controller that the newest answer named. If that is
         // gone, only the request for the cluster's identity, which any broker answers, names another.
         let identified = match self.identified.take() {
             Some(identified) if identified.asked_at.elapsed() < IDENTIFY_EVERY => identified,
@@ -139,6 +145,10 @@ impl MetadataRefresher {
         Ok(Topology { cluster_id, topics })
     }
 
+    /// Asks the cluster for its id and its brokers.
+    ///
+    /// # Errors
+    /// Returns an error if no broker answers, or if the id is another one than the pinned one.
     fn identify(&self) -> Result<IdentifiedCluster, RefreshError> {
         let Some(any) = self.topics.first() else {
             return Err(RefreshError::NoAnswer(RDKafkaErrorCode::InvalidTopic));
@@ -175,6 +185,7 @@ const REFRESH_EVERY: Duration = Duration::from_secs(2);
 /// broker.
 const IDENTIFY_EVERY: Duration = Duration::from_secs(10);
 
+/// The first pause after a failed refresh, and the least time between two requested ones.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 
 /// The timeout of a request. One refresh may wait for a broker that does not answer; the next one asks another.

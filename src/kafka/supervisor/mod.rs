@@ -177,6 +177,7 @@ impl Supervisor {
         })
     }
 
+    /// Requests a metadata refresh, if there is a session.
     fn refresh_metadata(&self) {
         if let Some(session) = &self.session {
             session.metadata.refresh();

@@ -21,6 +21,7 @@ use crate::kafka::{
 };
 
 impl Supervisor {
+    /// Handles an answered metadata refresh.
     pub(super) fn on_topology(&mut self, topology: Topology) {
         self.shared.status.record_answer();
         self.shared.health.set_refused(None);
@@ -32,6 +33,7 @@ impl Supervisor {
         self.topology = Some(topology);
     }
 
+    /// Handles a failed metadata refresh.
     pub(super) fn on_refresh_failed(&mut self) {
         self.shared.status.record_no_answer();
         if self.outage.record_failure() {
@@ -41,6 +43,7 @@ impl Supervisor {
         self.renew_if_dead();
     }
 
+    /// Tells the readers of the active topics whether brokers answer: streams are held while none does.
     fn set_reachable(&self, reachable: bool) {
         for topic in self.topics.iter().filter(|topic| topic.active) {
             self.shared.directory.set_reachable(&topic.name, reachable);
@@ -98,6 +101,7 @@ impl Supervisor {
         self.check_bootstrap();
     }
 
+    /// Checks the bootstrap brokers again, if that is due.
     pub(super) fn check_bootstrap_if_due(&mut self) {
         if self.check_bootstrap_at.is_some_and(|due| due <= Instant::now()) {
             self.check_bootstrap();

@@ -17,6 +17,7 @@ use crate::{
 };
 
 impl Supervisor {
+    /// Handles that the tail lost its position in a log: schedules a bounds query for another start.
     pub(super) fn on_position_lost(&mut self, log: &Arc<PartitionLog>) {
         let Some((index, number)) = self.find_partition(log.partition()) else {
             return;
@@ -47,6 +48,7 @@ impl Supervisor {
         }
     }
 
+    /// Sends the bounds queries that are due.
     pub(super) fn retry_bounds(&mut self) {
         let now = Instant::now();
         for index in 0..self.topics.len() {
@@ -85,6 +87,7 @@ impl Supervisor {
         }
     }
 
+    /// Queries the bounds of a partition; the answer arrives as an event.
     pub(super) fn query_bounds(&mut self, index: usize, number: usize, from: TailStart) {
         self.last_request_id += 1;
         let request_id = self.last_request_id;
@@ -97,6 +100,7 @@ impl Supervisor {
         });
     }
 
+    /// Handles the answer to a bounds query: starts the tail, or schedules another query. An outdated answer is ignored.
     pub(super) fn on_bounds(
         &mut self,
         partition: &TopicPartition,
@@ -121,6 +125,7 @@ impl Supervisor {
         }
     }
 
+    /// Creates the log that starts here, puts it into the directory, and has the tail read into it.
     fn start_tail(&mut self, index: usize, number: usize, from: TailStart, bounds: Bounds) {
         let next = from.start_offset(bounds);
         let topic = &mut self.topics[index];
@@ -154,6 +159,7 @@ impl Supervisor {
             .partition(&partition.topic, partition.partition)
     }
 
+    /// Counts and logs that a log was replaced, with the reason.
     fn report_replacement(&self, old: &PartitionLog, new: &PartitionLog, bounds: Bounds) {
         let at = old.end().offset;
         let reason = match () {
@@ -174,6 +180,7 @@ impl Supervisor {
         );
     }
 
+    /// Returns the indexes of a partition's topic and of the partition; `None` if it is not known.
     fn find_partition(&self, partition: &TopicPartition) -> Option<(usize, usize)> {
         let index = self
             .topics

@@ -15,6 +15,7 @@ use crate::{
     position::{Epoch, LogTag, Offset},
 };
 
+/// A topic and its partitions.
 pub(in crate::kafka) struct TopicState {
     pub(super) name: Arc<str>,
     pub(super) encoding: Encoding,
@@ -30,6 +31,7 @@ pub(in crate::kafka) struct TopicState {
     pub(super) partitions: Vec<PartitionState>,
 }
 
+/// A partition and its tail.
 pub(super) struct PartitionState {
     pub(super) tag: LogTag,
     pub(super) state: TailState,
@@ -38,6 +40,7 @@ pub(super) struct PartitionState {
     pub(super) lost: Option<(Offset, Instant)>,
 }
 
+/// How far the tail of a partition is.
 pub(super) enum TailState {
     /// The leader has been asked for the bounds.
     Querying(RequestId, TailStart),
@@ -110,6 +113,7 @@ impl PartitionState {
         }
     }
 
+    /// Returns when the bounds are queried again; `None` if no query is scheduled.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         match self.state {
             TailState::Waiting(due, _) => Some(due),
@@ -119,6 +123,7 @@ impl PartitionState {
 }
 
 impl TailStart {
+    /// Returns the offset at which the tail begins.
     pub(super) fn start_offset(self, bounds: Bounds) -> Offset {
         match self {
             Self::Start => bounds.start,

@@ -37,6 +37,7 @@ impl Supervisor {
         self.refresh_metadata();
     }
 
+    /// Stops reading these topics and removes their logs.
     pub(super) fn release_topics(&mut self, topics: &[Arc<str>]) {
         for index in 0..self.topics.len() {
             if !topics.contains(&self.topics[index].name) {
@@ -55,6 +56,7 @@ impl Supervisor {
         self.shared.health.set_active(active);
     }
 
+    /// Applies the result of a metadata refresh.
     pub(super) fn apply_topology(&mut self, topology: &Topology) {
         self.shared
             .health
@@ -78,6 +80,7 @@ impl Supervisor {
         }
     }
 
+    /// Applies what a refresh showed of one topic.
     fn apply_topic(&mut self, index: usize, cluster_id: &str, info: &TopicInfo) {
         let topic = &mut self.topics[index];
         topic.missing_since = None;
@@ -154,6 +157,7 @@ impl Supervisor {
         }
     }
 
+    /// Records why a refresh did not show a topic.
     fn report_topic_fault(&self, index: usize, fault: TopicFault, code: RDKafkaErrorCode) {
         let topic = &self.topics[index];
         if fault != TopicFault::Refused {

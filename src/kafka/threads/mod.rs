@@ -90,6 +90,7 @@ pub(super) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message(&*panic))
 }
 
+/// Returns the message of a panic.
 fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
@@ -149,6 +150,7 @@ pub(super) const BOOTSTRAP_CHECK: &str = "kafka-bootstrap";
 pub(super) const WRONG_CLUSTER_CHECK: &str = "kafka-sift";
 pub(super) const FAILOVER: &str = "kafka-failover";
 
+/// The first pause.
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 
 /// The longest pause. A bug that recurs at once must not fill the log, but the end of the process waits for a pausing thread.

@@ -178,7 +178,7 @@ impl ErrorLog {
 }
 
 impl ClientContext for ErrorLog {
-    // Not needed: librdkafka reports every fault of a connection as an error as well.
+    // Ignored: what matters is reported as an error as well.
     fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -197,6 +197,10 @@ fn plain(reason: &str) -> &str {
     reason.split_once(" (after ").map_or(reason, |(reason, _)| reason)
 }
 
+/// Returns the number of partitions of a topic.
+///
+/// # Errors
+/// Says why the topic cannot be read.
 fn partitions(metadata: &Metadata, name: &str) -> Result<usize, String> {
     let topic = metadata.topics().iter().find(|topic| topic.name() == name);
     let topic = topic.ok_or("it is not there")?;

@@ -88,6 +88,7 @@ pub fn try_fetches(
 /// An error's name, or that nothing arrived in time, and librdkafka's text for it.
 type ErrorText = (String, String);
 
+/// A trial under way.
 struct FetchTrial {
     reader: KafkaReader,
     queue: KafkaQueue,
@@ -104,6 +105,7 @@ impl FetchTrial {
         }
     }
 
+    /// Handles the items of one turn: a record or an end shows that a partition can be read.
     fn poll(&mut self, deadline: Instant) {
         self.reader.poll_events();
         self.queue.fill(deadline.min(Instant::now() + POLL_TIMEOUT));
@@ -142,6 +144,8 @@ impl FetchTrial {
         });
     }
 
+    /// Returns the partitions that could not be read, sorted. Those without an item and without an error get the reason
+    /// `silence`.
     fn into_failures(mut self, silence: &str) -> Vec<UnreadablePartition> {
         for ((_, partition), (topic, last)) in std::mem::take(&mut self.waiting) {
             self.add_failure(

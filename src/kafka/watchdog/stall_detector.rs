@@ -70,6 +70,7 @@ pub(in crate::kafka) fn spawn(
         .map(drop)
 }
 
+/// The state of the thread.
 struct StallDetector {
     /// The client; `None` before the first, and after no broker has answered it for too long.
     reader: Option<KafkaReader>,
@@ -121,6 +122,7 @@ impl StallDetector {
         self.reader.clone()
     }
 
+    /// Asks every broker once, and checks idle partitions through one of them.
     fn check(&mut self, reader: &KafkaReader) {
         let brokers: BTreeMap<_, _> = self.shared.health.brokers().into_iter().collect();
         let ids: Vec<_> = brokers.keys().copied().collect();

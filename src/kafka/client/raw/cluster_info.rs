@@ -95,6 +95,7 @@ pub(super) fn servers(brokers: &[BrokerAddr]) -> String {
     brokers.join(",")
 }
 
+/// Parses an advertised address. An IPv6 address is advertised without brackets.
 fn address(host: &str, port: i32) -> Option<BrokerAddr> {
     let plain = format!("{host}:{port}").parse();
     plain.or_else(|_| format!("[{host}]:{port}").parse()).ok()

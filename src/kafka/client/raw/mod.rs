@@ -168,6 +168,7 @@ struct ClientInner {
     _shutdown_guard: ShutdownGuard,
 }
 
+/// The open topic handles, by name.
 #[derive(Default)]
 struct TopicHandles(HashMap<Arc<str>, NonNull<RDKafkaTopic>>);
 
@@ -218,6 +219,7 @@ impl Drop for TopicHandles {
     }
 }
 
+/// Returns the last error of librdkafka in this thread.
 fn last_error() -> RDKafkaErrorCode {
     // SAFETY: reads a thread-local number.
     unsafe { rdkafka::bindings::rd_kafka_last_error() }.into()

@@ -65,6 +65,7 @@ impl KafkaReader {
 }
 
 impl OffsetSpec {
+    /// Returns librdkafka's form of the query: a timestamp stands where the offset does.
     pub(super) fn to_librdkafka(self) -> RdKafkaOffset {
         match self {
             Self::Start => RdKafkaOffset::Beginning,
@@ -77,6 +78,10 @@ impl OffsetSpec {
 /// The offset of a partition for which librdkafka asked no broker, or got no answer.
 pub(super) const UNANSWERED: i64 = RD_KAFKA_OFFSET_INVALID as i64;
 
+/// Returns the answer for one partition.
+///
+/// # Errors
+/// Returns the leader's error for the partition.
 pub(super) fn found(element: &RDKafkaTopicPartition) -> Result<FoundOffset, RDKafkaErrorCode> {
     match RDKafkaErrorCode::from(element.err) {
         RDKafkaErrorCode::NoError => Ok(FoundOffset {

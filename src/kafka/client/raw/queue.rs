@@ -140,6 +140,7 @@ impl KafkaQueue {
         self.raw.queue.as_ptr()
     }
 
+    /// Takes up to `max` messages into the batch, waiting for at most `wait`. Returns how many came.
     fn take(&mut self, wait: Duration, max: usize) -> usize {
         let old = self.batch.len();
         self.batch.resize(old + max, ptr::null_mut());
@@ -172,6 +173,7 @@ impl QueueWaker {
     }
 }
 
+/// A queue of librdkafka, which keeps its client alive.
 struct RawQueue {
     queue: NonNull<rd_kafka_queue_t>,
     _handle: Arc<ClientHandle>,

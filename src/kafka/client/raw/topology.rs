@@ -79,6 +79,7 @@ impl KafkaReader {
         answers.collect()
     }
 
+    /// Sends a DescribeTopics request, to one broker if given; the answer comes out of `queue`.
     fn request_descriptions(
         &self,
         topics: &[Arc<str>],
@@ -113,6 +114,10 @@ impl KafkaReader {
 struct DescribeTopicsEvent(NonNull<rd_kafka_event_t>);
 
 impl DescribeTopicsEvent {
+    /// Waits for the answer in this queue.
+    ///
+    /// # Errors
+    /// Returns the error of the answer, or a timeout.
     fn wait(queue: &KafkaQueue, wait: Duration) -> Result<Self, RDKafkaErrorCode> {
         let wait = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is alive.
@@ -172,6 +177,7 @@ fn info(topic: *const rd_kafka_TopicDescription_t) -> Result<TopicInfo, RDKafkaE
     }
 }
 
+/// Returns the leaders by partition number; `None` in gaps.
 fn by_number(leaders: impl Iterator<Item = (i32, Option<i32>)>) -> Vec<Option<i32>> {
     let mut by_number = Vec::new();
     for (partition, leader) in leaders {

@@ -31,6 +31,7 @@ impl TailWorker {
             .send(SupervisorEvent::WrongCluster(self.session, wrong_cluster));
     }
 
+    /// Handles an error of a partition.
     pub(super) fn handle_fault(
         &mut self,
         key: (TopicRef, i32),
@@ -71,6 +72,7 @@ impl TailWorker {
         slot.is_some_and(|slot| is_implausible_offset(code, offset, slot.page.next()))
     }
 
+    /// Stops reading a partition at a lost position, after flushing what was read before it.
     pub(super) fn stop_lost(
         &mut self,
         key: (TopicRef, i32),
@@ -86,6 +88,7 @@ impl TailWorker {
         self.report_lost(log, offset, code, reason);
     }
 
+    /// Logs a lost position and reports it to the supervisor, which finds another start.
     pub(super) fn report_lost(
         &self,
         log: Arc<PartitionLog>,
@@ -100,6 +103,7 @@ impl TailWorker {
         let _ = self.events.send(SupervisorEvent::PositionLost(log));
     }
 
+    /// Counts a record that could not be encoded, and logs it if none was logged a moment ago.
     pub(super) fn log_reject(&mut self, log: &PartitionLog, offset: Offset, reject: EncodeError) {
         let partition = log.partition();
         let labels = RejectLabels {

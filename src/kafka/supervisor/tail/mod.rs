@@ -37,11 +37,13 @@ pub(super) struct Tail {
     waker: QueueWaker,
 }
 
+/// A command to the tail's thread.
 enum TailCommand {
     Start(Arc<PartitionLog>),
     Stop(TopicPartition),
 }
 
+/// The state of the tail's thread.
 struct TailWorker {
     reader: KafkaReader,
     queue: KafkaQueue,

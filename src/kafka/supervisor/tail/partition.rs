@@ -66,6 +66,7 @@ impl PartitionTail {
         }
     }
 
+    /// Adds a record to the page, after checking that it belongs to this log.
     pub(super) fn push(&mut self, record: &Record<'_>) -> ItemOutcome {
         // Epochs never fall along one log. This is another log, even if its offsets continue.
         if record.epoch >= 0 && record.epoch < self.epoch {
@@ -87,12 +88,14 @@ impl PartitionTail {
         }
     }
 
+    /// Records, once, that the broker sets this topic's timestamps.
     pub(super) fn note_log_append_time(&mut self, shared: &ClusterShared) {
         if !std::mem::replace(&mut self.is_log_append_time, true) {
             shared.note_log_append_time(&self.log);
         }
     }
 
+    /// Appends the page to the log, and begins another.
     pub(super) fn flush(&mut self) {
         if self.page.is_empty() {
             return;

@@ -22,6 +22,7 @@ use crate::{
 };
 
 impl TailWorker {
+    /// Runs turns until the handle is dropped.
     pub(super) fn run(mut self, inbox: &mpsc::Receiver<TailCommand>) {
         while self.apply_commands(inbox) {
             #[cfg(test)]
@@ -77,6 +78,7 @@ impl TailWorker {
         }
     }
 
+    /// Begins to read a partition at the end of `log`, in place of an earlier log of it.
     pub(super) fn start(&mut self, log: Arc<PartitionLog>) {
         let TopicPartition { topic, partition } = log.partition().clone();
         self.stop(log.partition());
@@ -133,6 +135,7 @@ impl TailWorker {
         true
     }
 
+    /// Applies the outcome of handling an item.
     fn apply(&mut self, key: (TopicRef, i32), outcome: ItemOutcome) {
         match outcome {
             ItemOutcome::Record => self.touch(key),
@@ -160,6 +163,7 @@ impl TailWorker {
         }
     }
 
+    /// Marks a partition for the next flush.
     fn touch(&mut self, key: (TopicRef, i32)) {
         // Records arrive in runs of one partition.
         if self.touched.last() != Some(&key) {

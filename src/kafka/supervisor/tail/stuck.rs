@@ -31,6 +31,7 @@ pub(super) struct StuckPartitions {
 /// The outcome of a search.
 type SearchedLog = (Arc<PartitionLog>, SearchOutcome);
 
+/// A partition in which the tail makes no progress.
 struct StuckPartition {
     backoff: Backoff,
     /// Whether the tail still reads the partition: librdkafka has reported no error, and may recover.
