@@ -166,18 +166,18 @@ fn start_monitors(
     let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
     let configs =
         [ClientKind::StallDetector, ClientKind::OneShot].map(|kind| client_config(settings, kind, profile));
-    let (stop_stalls, over) = mpsc::channel();
+    let (stop_stalls, stopped) = mpsc::channel();
     let started = stall_detector::spawn(
         configs,
         topics.to_vec(),
         shared.clone(),
         events.clone(),
-        over,
+        stopped,
         shutdown_guard.clone(),
     );
     started.map_err(thread)?;
-    let (stop_bootstrap, over) = mpsc::channel();
-    bootstrap_check::spawn(shared, over, shutdown_guard.clone()).map_err(thread)?;
+    let (stop_bootstrap, stopped) = mpsc::channel();
+    bootstrap_check::spawn(shared, stopped, shutdown_guard.clone()).map_err(thread)?;
     Ok([stop_stalls, stop_bootstrap])
 }
 

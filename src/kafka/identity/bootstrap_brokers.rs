@@ -122,33 +122,36 @@ mod tests {
 
     #[test]
     fn learned_brokers_stand_behind_the_configured_ones_each_once() {
-        let seeds = BootstrapBrokers::new(brokers("a:1 b:1"), brokers("b:1 c:1"));
-        assert_eq!(seeds.usable(), brokers("a:1 b:1 c:1"));
-        seeds.learn(brokers("d:1"));
-        assert_eq!((seeds.usable(), seeds.version()), (brokers("a:1 b:1 d:1"), 0));
-        seeds.configure(brokers("e:1"));
-        assert_eq!((seeds.usable(), seeds.version()), (brokers("e:1 d:1"), 1));
+        let bootstrap = BootstrapBrokers::new(brokers("a:1 b:1"), brokers("b:1 c:1"));
+        assert_eq!(bootstrap.usable(), brokers("a:1 b:1 c:1"));
+        bootstrap.learn(brokers("d:1"));
+        assert_eq!(
+            (bootstrap.usable(), bootstrap.version()),
+            (brokers("a:1 b:1 d:1"), 0)
+        );
+        bootstrap.configure(brokers("e:1"));
+        assert_eq!((bootstrap.usable(), bootstrap.version()), (brokers("e:1 d:1"), 1));
     }
 
     #[test]
     fn an_address_of_another_cluster_is_not_asked_until_the_list_is_read_again() {
-        let seeds = BootstrapBrokers::new(brokers("a:1 b:1"), Vec::new());
-        seeds.exclude(brokers("a:1").into_iter().collect());
+        let bootstrap = BootstrapBrokers::new(brokers("a:1 b:1"), Vec::new());
+        bootstrap.exclude(brokers("a:1").into_iter().collect());
         assert_eq!(
-            (seeds.usable(), seeds.all()),
+            (bootstrap.usable(), bootstrap.all()),
             (brokers("b:1"), brokers("a:1 b:1"))
         );
-        seeds.configure(brokers("a:1"));
-        assert_eq!(seeds.usable(), brokers("a:1"));
+        bootstrap.configure(brokers("a:1"));
+        assert_eq!(bootstrap.usable(), brokers("a:1"));
     }
 
     #[test]
     fn a_broker_that_was_cut_off_is_not_asked_first_unless_it_is_the_only_one() {
-        let seeds = BootstrapBrokers::new(brokers("a:1 b:1"), Vec::new());
-        seeds.avoid("a:1".parse().expect("an address"));
-        assert_eq!(seeds.usable(), brokers("b:1"));
-        seeds.exclude(brokers("b:1").into_iter().collect());
-        assert_eq!(seeds.usable(), brokers("a:1"));
+        let bootstrap = BootstrapBrokers::new(brokers("a:1 b:1"), Vec::new());
+        bootstrap.avoid("a:1".parse().expect("an address"));
+        assert_eq!(bootstrap.usable(), brokers("b:1"));
+        bootstrap.exclude(brokers("b:1").into_iter().collect());
+        assert_eq!(bootstrap.usable(), brokers("a:1"));
     }
 
     #[test]
@@ -156,7 +159,7 @@ mod tests {
         let learned = (0..500)
             .map(|n| format!("b{n}:9092").parse().expect("an address"))
             .collect();
-        let seeds = BootstrapBrokers::new(brokers("a:1"), learned);
-        assert_eq!(seeds.usable().len(), 1 + MAX_LEARNED);
+        let bootstrap = BootstrapBrokers::new(brokers("a:1"), learned);
+        assert_eq!(bootstrap.usable().len(), 1 + MAX_LEARNED);
     }
 }

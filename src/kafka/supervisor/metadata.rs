@@ -46,11 +46,11 @@ impl MetadataWatcher {
             session,
             identified: None,
         };
-        let guard = PanicHandler::new(&refresher.shared, threads::METADATA_WATCHER);
+        let handler = PanicHandler::new(&refresher.shared, threads::METADATA_WATCHER);
         thread::Builder::new()
             .name(threads::METADATA_WATCHER.to_owned())
             .spawn(move || {
-                if guard.catch(|| refresher.run(&refresh_rx, &events)).is_none() {
+                if handler.catch(|| refresher.run(&refresh_rx, &events)).is_none() {
                     let _ = events.send(SupervisorEvent::Panicked(session));
                 }
                 drop(shutdown_guard);

@@ -103,13 +103,13 @@ impl Supervisor {
     }
 
     fn run(mut self) {
-        let mut guard = PanicHandler::new(&self.shared, threads::SUPERVISOR);
+        let mut handler = PanicHandler::new(&self.shared, threads::SUPERVISOR);
         loop {
-            match guard.catch(|| self.step()) {
+            match handler.catch(|| self.step()) {
                 Some(true) => {}
                 Some(false) => return,
                 None => {
-                    thread::sleep(guard.pause());
+                    thread::sleep(handler.pause());
                     // An event may have been handled by half. A new session starts every partition that is being read.
                     self.renew_at.get_or_insert_with(Instant::now);
                 }

@@ -116,11 +116,11 @@ impl Supervisor {
         };
         let (events, identity) = (self.events.clone(), Arc::clone(&self.shared.identity));
         let config = self.sessions.config().clone();
-        let guard = PanicHandler::new(&self.shared, threads::WRONG_CLUSTER_CHECK);
+        let handler = PanicHandler::new(&self.shared, threads::WRONG_CLUSTER_CHECK);
         let builder = thread::Builder::new().name(threads::WRONG_CLUSTER_CHECK.to_owned());
         let spawned = builder.spawn(move || {
             // After a panic the check is due again, as after an answer that does not arrive.
-            guard.catch(|| {
+            handler.catch(|| {
                 let brokers = identity.bootstrap.all();
                 let foreign = broker_query::wrong_cluster_brokers(&config, brokers, &topic, &identity);
                 let _ = events.send(SupervisorEvent::BootstrapChecked(foreign));

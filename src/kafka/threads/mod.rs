@@ -53,14 +53,14 @@ impl PanicHandler {
         catch_panic(work).inspect_err(|message| self.report(message)).ok()
     }
 
-    /// Runs `work` until it returns. After a panic, `rest` waits for the given pause and returns whether to run it again.
+    /// Runs `work` until it returns. After a panic, calls `wait`, which sleeps for the given pause and returns false to stop.
     pub(super) fn run_with_restarts(
         mut self,
-        mut rest: impl FnMut(Duration) -> bool,
+        mut wait: impl FnMut(Duration) -> bool,
         mut work: impl FnMut(),
     ) {
         while self.catch(&mut work).is_none() {
-            if !rest(self.pause()) {
+            if !wait(self.pause()) {
                 return;
             }
         }

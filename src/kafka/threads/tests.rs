@@ -23,11 +23,11 @@ use crate::{
 };
 
 /// The requested panics, by cluster and thread.
-static TRIPS: LazyLock<Mutex<HashSet<(String, &'static str)>>> = LazyLock::new(Mutex::default);
+static REQUESTED_PANICS: LazyLock<Mutex<HashSet<(String, &'static str)>>> = LazyLock::new(Mutex::default);
 
 /// Panics once if a test has requested it.
 pub(super) fn panic_if_requested(cluster: &str, thread: &str) {
-    let asked = TRIPS
+    let asked = REQUESTED_PANICS
         .lock()
         .extract_if(|(of, name)| *of == cluster && *name == thread)
         .count();
@@ -73,10 +73,10 @@ fn options(counters: &KafkaMetrics, health: &Health) -> ClusterOptions {
 #[test]
 fn a_panic_is_counted_and_an_end_without_one_is_not() {
     let shared = ClusterShared::for_test();
-    let guard = PanicHandler::new(&shared, TAIL);
-    assert_eq!(guard.catch(|| 1), Some(1));
+    let handler = PanicHandler::new(&shared, TAIL);
+    assert_eq!(handler.catch(|| 1), Some(1));
     assert_eq!(panics(&shared.counters, "main", TAIL), 0);
-    assert_eq!(guard.catch(|| panic!("at offset {}", 7)), None::<()>);
+    assert_eq!(handler.catch(|| panic!("at offset {}", 7)), None::<()>);
     assert_eq!(panics(&shared.counters, "main", TAIL), 1);
     assert_eq!(
         catch_panic(|| panic!("at offset {}", 7)),
@@ -88,11 +88,11 @@ fn a_panic_is_counted_and_an_end_without_one_is_not() {
 #[test]
 fn work_that_panics_is_run_again_until_it_ends_or_nobody_wants_it() {
     let (mut runs, mut pauses) = (0, Vec::new());
-    let rest = |pause| {
+    let wait = |pause| {
         pauses.push(pause);
         true
     };
-    PanicHandler::new(&ClusterShared::for_test(), TAIL).run_with_restarts(rest, || {
+    PanicHandler::new(&ClusterShared::for_test(), TAIL).run_with_restarts(wait, || {
         runs += 1;
         assert!(runs > 3, "too early");
     });
@@ -130,7 +130,7 @@ fn every_thread_that_runs_all_the_time_outlives_its_panics() {
     ] {
         // The second panic shows that the thread outlived the first.
         for time in 1..=2 {
-            TRIPS.lock().insert((name.to_owned(), thread));
+            REQUESTED_PANICS.lock().insert((name.to_owned(), thread));
             until(|| panics(&counters, name, thread) == time, thread);
         }
     }
@@ -164,7 +164,7 @@ async fn readers_of_history_and_those_who_ask_refuse_who_waits_and_go_on() {
     let client = crate::client::ClientKey::of(std::net::Ipv4Addr::LOCALHOST.into());
     for time in 1..=2 {
         for thread in [HISTORY, OFFSET_QUERIES] {
-            TRIPS.lock().insert((name.to_owned(), thread));
+            REQUESTED_PANICS.lock().insert((name.to_owned(), thread));
         }
         // A partition that has just failed backs off, and is not asked for.
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -194,7 +194,7 @@ fn a_suspicion_whose_search_panics_is_answered_and_so_is_the_next() {
     let config = client_config(&settings(name), ClientKind::Search, BrokerProfile::Real);
     damage::spawn(config, &shared, shutdown_guard).expect("a thread");
     for time in 1..=2 {
-        TRIPS.lock().insert((name.to_owned(), DAMAGE));
+        REQUESTED_PANICS.lock().insert((name.to_owned(), DAMAGE));
         let (sender, outcome) = mpsc::channel();
         let reply = Box::new(move |outcome| drop(sender.send(outcome)));
         shared.damage.request_search(&log, 5, None, reply);

@@ -20,35 +20,35 @@ use crate::{
     },
 };
 
-/// Starts the thread. It ends when the sender of `over` is dropped, which happens when the supervisor ends.
+/// Starts the thread. It ends when the sender of `stopped` is dropped, which happens when the supervisor ends.
 ///
 /// # Errors
 /// Returns an error if the system cannot start a thread.
 pub(in crate::kafka) fn spawn(
     shared: &ClusterShared,
-    over: mpsc::Receiver<()>,
+    stopped: mpsc::Receiver<()>,
     shutdown_guard: ShutdownGuard,
 ) -> io::Result<()> {
-    let (guard, health) = (
+    let (handler, health) = (
         PanicHandler::new(shared, threads::BOOTSTRAP_CHECK),
         Arc::clone(&shared.health),
     );
-    let rest = move |pause| over.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
+    let wait = move |pause| stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
     thread::Builder::new()
         .name(threads::BOOTSTRAP_CHECK.to_owned())
         .spawn(move || {
-            guard.run_with_restarts(&rest, || check_all(&health, &rest));
+            handler.run_with_restarts(&wait, || check_all(&health, &wait));
             drop(shutdown_guard);
         })
         .map(drop)
 }
 
-/// Tries one address after the other, until `rest`, which waits, returns false.
-fn check_all(health: &health::ClusterHealth, rest: impl Fn(Duration) -> bool) {
+/// Tries one address after the other, until `wait`, which sleeps for the given pause, returns false.
+fn check_all(health: &health::ClusterHealth, wait: impl Fn(Duration) -> bool) {
     let mut pause = Duration::ZERO;
     loop {
         for address in health.bootstrap() {
-            if !rest(pause) {
+            if !wait(pause) {
                 return;
             }
             #[cfg(test)]

@@ -36,7 +36,7 @@ use crate::{
     },
 };
 
-/// Starts the thread. It ends when the sender of `over` is dropped.
+/// Starts the thread. It ends when the sender of `stopped` is dropped.
 ///
 /// # Errors
 /// Returns an error if the system cannot start a thread.
@@ -45,10 +45,10 @@ pub(in crate::kafka) fn spawn(
     topics: Vec<Arc<str>>,
     shared: ClusterShared,
     events: mpsc::Sender<SupervisorEvent>,
-    over: mpsc::Receiver<()>,
+    stopped: mpsc::Receiver<()>,
     shutdown_guard: ShutdownGuard,
 ) -> io::Result<()> {
-    let guard = PanicHandler::new(&shared, threads::STALL_DETECTOR);
+    let handler = PanicHandler::new(&shared, threads::STALL_DETECTOR);
     let mut detector = StallDetector {
         reader: None,
         config,
@@ -64,8 +64,8 @@ pub(in crate::kafka) fn spawn(
     thread::Builder::new()
         .name(threads::STALL_DETECTOR.to_owned())
         .spawn(move || {
-            let rest = |pause| over.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
-            guard.run_with_restarts(rest, || detector.run(&over));
+            let wait = |pause| stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout);
+            handler.run_with_restarts(wait, || detector.run(&stopped));
         })
         .map(drop)
 }
@@ -89,10 +89,10 @@ struct StallDetector {
 }
 
 impl StallDetector {
-    fn run(&mut self, over: &mpsc::Receiver<()>) {
+    fn run(&mut self, stopped: &mpsc::Receiver<()>) {
         self.reader = None;
         let mut due = Instant::now();
-        while over.recv_timeout(POLL_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
+        while stopped.recv_timeout(POLL_TIMEOUT) == Err(mpsc::RecvTimeoutError::Timeout) {
             #[cfg(test)]
             threads::panic_if_requested(&self.shared.cluster);
             let Some(reader) = self.reader.clone().or_else(|| self.open()) else {

@@ -202,11 +202,11 @@ impl ClientHandle {
 impl Drop for ClientHandle {
     fn drop(&mut self) {
         // SAFETY: taken once, here, and never accessed again.
-        let remains = unsafe { ManuallyDrop::take(&mut self.0) };
+        let inner = unsafe { ManuallyDrop::take(&mut self.0) };
         // If no thread can be started, the closure comes back in the error, and is dropped here.
         let _ = thread::Builder::new()
             .name("kafka-close".to_owned())
-            .spawn(move || drop(remains));
+            .spawn(move || drop(inner));
     }
 }
 

@@ -91,14 +91,14 @@ impl Tail {
             events,
             last_reject_logged: None,
         };
-        let (guard, events) = (
+        let (handler, events) = (
             PanicHandler::new(&worker.shared, threads::TAIL),
             worker.events.clone(),
         );
         thread::Builder::new()
             .name(threads::TAIL.to_owned())
             .spawn(move || {
-                if guard.catch(|| worker.run(&inbox)).is_none() {
+                if handler.catch(|| worker.run(&inbox)).is_none() {
                     // Records that were read but not yet appended are read again by the next session.
                     let _ = events.send(SupervisorEvent::Panicked(session));
                 }
