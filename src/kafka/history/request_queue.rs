@@ -10,8 +10,8 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::{
-    cache::{LogKey, key},
     fair_queue::{FairQueue, QueueFull},
+    log_key::{LogKey, key},
 };
 use crate::{
     client::ClientKey,

@@ -10,9 +10,10 @@ use std::{
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
-    Core,
     cache::Lookup,
-    fetchers::{FetchError, FetchedPage, PartitionFetchers},
+    fetchers::PartitionFetchers,
+    partition_fetcher::{FetchError, FetchedPage},
+    pool_core::PoolCore,
     request_queue::{PageRead, PageRequest, PageResult, RequestQueue, Task},
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
 
 /// Serves one mailbox until it is closed.
 pub(super) struct HistoryWorker {
-    core: Arc<Core>,
+    core: Arc<PoolCore>,
     queue: Arc<RequestQueue>,
     reader: KafkaReader,
     fetchers: PartitionFetchers,
@@ -41,7 +42,7 @@ impl HistoryWorker {
     ///
     /// # Errors
     /// When the system has no thread to give.
-    pub(super) fn spawn(core: Arc<Core>, shutdown_guard: ShutdownGuard) -> io::Result<Arc<RequestQueue>> {
+    pub(super) fn spawn(core: Arc<PoolCore>, shutdown_guard: ShutdownGuard) -> io::Result<Arc<RequestQueue>> {
         let queue = Arc::new(RequestQueue::default());
         let inbox = Arc::clone(&queue);
         let guard = PanicHandler::new(&core.shared, threads::HISTORY);
@@ -59,7 +60,7 @@ impl HistoryWorker {
     }
 
     /// Reads with one client after another, until the mailbox is closed.
-    fn serve(core: &Arc<Core>, inbox: &Arc<RequestQueue>, shutdown_guard: &ShutdownGuard) {
+    fn serve(core: &Arc<PoolCore>, inbox: &Arc<RequestQueue>, shutdown_guard: &ShutdownGuard) {
         while let Some(reader) = open(core, inbox, shutdown_guard) {
             match Self::new(Arc::clone(core), Arc::clone(inbox), reader).run() {
                 WorkerExit::WrongCluster if !refuse_requests(inbox, ANSWER_TIMEOUT) => {}
@@ -68,7 +69,7 @@ impl HistoryWorker {
         }
     }
 
-    fn new(core: Arc<Core>, queue: Arc<RequestQueue>, reader: KafkaReader) -> Self {
+    fn new(core: Arc<PoolCore>, queue: Arc<RequestQueue>, reader: KafkaReader) -> Self {
         Self {
             fetchers: PartitionFetchers::new(reader.clone(), Arc::clone(&core.fetcher_limit)),
             core,
@@ -236,7 +237,7 @@ enum WorkerExit {
 }
 
 /// Opens a client; `None` when the mailbox was closed before that succeeded.
-fn open(core: &Core, queue: &RequestQueue, shutdown_guard: &ShutdownGuard) -> Option<KafkaReader> {
+fn open(core: &PoolCore, queue: &RequestQueue, shutdown_guard: &ShutdownGuard) -> Option<KafkaReader> {
     loop {
         let context = Context::new(&core.shared, ClientKind::History);
         match KafkaReader::open(

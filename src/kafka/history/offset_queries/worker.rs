@@ -27,7 +27,7 @@ use crate::{
             context::Context,
             raw::{FoundOffset, KafkaQueue, KafkaReader, OffsetSpec, OffsetsResponse},
         },
-        history::Core,
+        history::pool_core::PoolCore,
         shutdown_guard::ShutdownGuard,
         threads::{self, PanicHandler},
     },
@@ -39,7 +39,7 @@ use crate::{
 /// # Errors
 /// When the system has no thread to give.
 pub(in crate::kafka::history) fn spawn(
-    core: Arc<Core>,
+    core: Arc<PoolCore>,
     shutdown_guard: ShutdownGuard,
 ) -> io::Result<Arc<OffsetQueries>> {
     let queries = SharedQueries::default();
@@ -65,7 +65,7 @@ pub(in crate::kafka::history) fn spawn(
 
 /// One client, and the requests that it has in flight.
 struct QueryWorker {
-    core: Arc<Core>,
+    core: Arc<PoolCore>,
     queries: SharedQueries,
     reader: KafkaReader,
     queue: KafkaQueue,
@@ -94,7 +94,7 @@ enum QueryStage {
 
 impl QueryWorker {
     /// Asks with one client, as long as it is of use.
-    fn serve(core: &Arc<Core>, queries: &SharedQueries, shutdown_guard: &ShutdownGuard) {
+    fn serve(core: &Arc<PoolCore>, queries: &SharedQueries, shutdown_guard: &ShutdownGuard) {
         match Self::open(core, queries, shutdown_guard) {
             Ok(worker) => worker.run(),
             Err(reason) => {
@@ -104,7 +104,7 @@ impl QueryWorker {
     }
 
     fn open(
-        core: &Arc<Core>,
+        core: &Arc<PoolCore>,
         queries: &SharedQueries,
         shutdown_guard: &ShutdownGuard,
     ) -> Result<Self, String> {

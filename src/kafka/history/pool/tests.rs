@@ -1,8 +1,12 @@
-use std::{convert::Infallible, sync::mpsc, thread};
+use std::{convert::Infallible, sync::mpsc, thread, time::Instant};
 
-use super::{request_queue::Task, *};
+use super::{times::own_client_key, *};
 use crate::{
     event::{Encoding, Headers, Record},
+    kafka::history::{
+        cache::PageCache,
+        request_queue::{PageRead, Task},
+    },
     partition::PageBuilder,
     position::LogTag,
 };

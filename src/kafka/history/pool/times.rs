@@ -1,0 +1,116 @@
+//! The first record at or after a time: from pages in memory, from its leader, or by a search over pages.
+
+use std::{net::Ipv4Addr, pin::pin, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+
+use super::HistoryPool;
+use crate::{
+    client::ClientKey,
+    kafka::history::{cache::Lookup, time_search},
+    partition::{HistoryError, LogRead, Page, PartitionLog},
+    position::{Offset, Timestamp},
+};
+
+impl HistoryPool {
+    pub(super) async fn find_time(
+        &self,
+        log: &Arc<PartitionLog>,
+        time: Timestamp,
+        client: ClientKey,
+    ) -> Result<Option<Offset>, HistoryError> {
+        // The second question settles what came in between the first answer and our own look at the newest record.
+        for _ in 0..2 {
+            if let Some(offset) = self.query_time(log, time, client).await? {
+                return Ok(Some(offset));
+            }
+            if self.newest(log).await?.is_some_and(|newest| newest < time) {
+                return Ok(None);
+            }
+        }
+        let bounds = self.find_bounds(log).await?;
+        time_search::first_at(bounds, time, |offset| {
+            self.find_page(log, offset, own_client_key())
+        })
+        .await
+    }
+
+    /// The timestamp of the newest record, if it is known.
+    async fn newest(&self, log: &Arc<PartitionLog>) -> Result<Option<Timestamp>, HistoryError> {
+        if let Some(newest) = log.end().timestamp {
+            return Ok(Some(newest));
+        }
+        let bounds = self.find_bounds(log).await?;
+        time_search::newest(bounds, |offset| self.find_page(log, offset, own_client_key())).await
+    }
+
+    /// Returns the first record at or after `time` as the leader says, or as what is in memory says before it does: while thousands
+    /// wait, the first answers and pages tell most of the others.
+    async fn query_time(
+        &self,
+        log: &Arc<PartitionLog>,
+        time: Timestamp,
+        client: ClientKey,
+    ) -> Result<Option<Offset>, HistoryError> {
+        if let Some(offset) = self.time_in_memory(log, time) {
+            return Ok(Some(offset));
+        }
+        let mut answer = pin!(self.query(log, |queries, partition, reply| {
+            queries.query_time(partition, time, client, reply);
+        }));
+        let mut pause = FIRST_LOOK;
+        loop {
+            if let Ok(found) = timeout(pause, &mut answer).await {
+                let offset = found?.offset;
+                if let Some(offset) = offset {
+                    self.core.cache.lock().note_time(log, time, offset);
+                }
+                return Ok(offset);
+            }
+            if let Some(offset) = self.time_in_memory(log, time) {
+                return Ok(Some(offset));
+            }
+            pause = pause.saturating_mul(2);
+        }
+    }
+
+    /// Returns the first record at or after `time`, if pages in memory have it and all that stands between it and a record before
+    /// which none is of that time.
+    pub(super) fn time_in_memory(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
+        let mut at = self.core.cache.lock().before_time(log, time)?;
+        for _ in 0..PAGES_LOOKED_AT {
+            let page = self.page_in_memory(log, at)?;
+            let events = page.events().get(page.index_of(at)..)?;
+            if let Some(event) = events.iter().find(|event| event.timestamp >= time) {
+                self.core.cache.lock().note_time(log, time, event.offset);
+                return Some(event.offset);
+            }
+            at = page.next();
+        }
+        None
+    }
+
+    /// Returns the page that covers `offset`, unless it is in no memory or cannot be read.
+    fn page_in_memory(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Arc<Page>> {
+        let page = match log.read(offset) {
+            LogRead::Page(page) => page,
+            LogRead::Below => match self.core.cache.lock().find(log, offset) {
+                Lookup::Hit(page) => page,
+                Lookup::Miss { .. } | Lookup::Below => return None,
+            },
+            LogRead::Ahead | LogRead::Replaced => return None,
+        };
+        (!page.is_unreadable()).then_some(page)
+    }
+}
+
+/// Whose turn our own reads take.
+pub(super) fn own_client_key() -> ClientKey {
+    ClientKey::of(Ipv4Addr::UNSPECIFIED.into())
+}
+
+/// When one whose question waits looks into memory again; then after twice as long each time.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+
+/// How many pages are looked through for a time before its leader is asked: microseconds each.
+const PAGES_LOOKED_AT: usize = 4;
