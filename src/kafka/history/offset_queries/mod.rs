@@ -9,6 +9,9 @@
 mod pacer;
 mod pending;
 mod reply;
+mod request;
+mod stage;
+mod time_queue;
 mod worker;
 
 use std::{sync::Arc, time::Duration};

@@ -1,17 +1,16 @@
 //! Questions that have not been sent yet, and which of them go together.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Instant,
-};
+use std::{collections::HashMap, time::Instant};
 
 use super::{
     pacer::{QueryClass, QueryPacer},
-    reply::QueryReply,
+    reply::{self, QueryReply},
+    request::{OffsetsRequest, PartitionQuery, RequestBatches, RequestKind},
+    time_queue::TimeQueue,
 };
 use crate::{
     client::ClientKey,
-    kafka::{client::raw::FoundOffset, history::fair_queue::FairQueue},
+    kafka::client::raw::FoundOffset,
     partition::{Bounds, TopicPartition},
     position::Timestamp,
 };
@@ -23,41 +22,9 @@ pub(super) struct PendingQueries {
     times: HashMap<TopicPartition, TimeQueue>,
 }
 
-/// What one request asks its broker: each partition once.
-pub(super) struct OffsetsRequest {
-    pub(super) broker: i32,
-    pub(super) kind: RequestKind,
-}
-
-pub(super) enum RequestKind {
-    Bounds(Vec<PartitionQuery<Bounds>>),
-    /// A time of each.
-    Times(Vec<(Timestamp, PartitionQuery<FoundOffset>)>),
-}
-
-/// A partition that is asked about, and those who want to know.
-pub(super) struct PartitionQuery<T> {
-    pub(super) partition: TopicPartition,
-    pub(super) replies: Vec<QueryReply<T>>,
-}
-
-/// The times that are wanted of one partition: a request takes one of them.
-struct TimeQueue {
-    queue: FairQueue<Timestamp>,
-    wanted: HashMap<Timestamp, TimeQuery>,
-}
-
-/// One time, which is asked once for all.
-#[derive(Default)]
-struct TimeQuery {
-    /// The clients it stands in the queue for.
-    clients: HashSet<ClientKey>,
-    replies: Vec<QueryReply<FoundOffset>>,
-}
-
 impl PendingQueries {
     pub(super) fn bounds(&mut self, partition: TopicPartition, reply: QueryReply<Bounds>) {
-        push(self.bounds.entry(partition).or_default(), reply);
+        reply::push(self.bounds.entry(partition).or_default(), reply);
     }
 
     /// Refuses, by dropping the reply, what would make the queue of a partition too long.
@@ -133,129 +100,6 @@ impl PendingQueries {
         batches.requests(RequestKind::Times, pacer)
     }
 }
-
-/// Requests that are being put together, one for each broker.
-struct RequestBatches<T> {
-    class: QueryClass,
-    by_broker: HashMap<i32, RequestBatch<T>>,
-}
-
-enum RequestBatch<T> {
-    Open(Vec<T>),
-    /// The broker takes no more now.
-    Refused,
-}
-
-impl<T> RequestBatches<T> {
-    fn new(class: QueryClass) -> Self {
-        Self {
-            class,
-            by_broker: HashMap::new(),
-        }
-    }
-
-    /// Whether one more partition of this broker may be asked now.
-    fn admit(&mut self, broker: i32, pacer: &QueryPacer, now: Instant) -> bool {
-        let batch =
-            self.by_broker
-                .entry(broker)
-                .or_insert_with(|| match pacer.can_send(broker, self.class, now) {
-                    true => RequestBatch::Open(Vec::new()),
-                    false => RequestBatch::Refused,
-                });
-        matches!(batch, RequestBatch::Open(items) if items.len() < MAX_PARTITIONS)
-    }
-
-    fn push(&mut self, broker: i32, item: T) {
-        if let Some(RequestBatch::Open(items)) = self.by_broker.get_mut(&broker) {
-            items.push(item);
-        }
-    }
-
-    fn requests(self, kind: impl Fn(Vec<T>) -> RequestKind, pacer: &mut QueryPacer) -> Vec<OffsetsRequest> {
-        let by_broker = self.by_broker.into_iter();
-        by_broker
-            .filter_map(|(broker, batch)| match batch {
-                RequestBatch::Open(items) if !items.is_empty() => {
-                    pacer.record_sent(broker, self.class);
-                    Some(OffsetsRequest {
-                        broker,
-                        kind: kind(items),
-                    })
-                }
-                RequestBatch::Open(_) | RequestBatch::Refused => None,
-            })
-            .collect()
-    }
-}
-
-impl Default for TimeQueue {
-    fn default() -> Self {
-        Self {
-            queue: FairQueue::new(MAX_TIMES, MAX_TIMES / 2),
-            wanted: HashMap::new(),
-        }
-    }
-}
-
-impl TimeQueue {
-    fn push(&mut self, time: Timestamp, client: ClientKey, reply: QueryReply<FoundOffset>) {
-        let queued = self
-            .wanted
-            .get(&time)
-            .is_some_and(|wanted| wanted.clients.contains(&client));
-        // It stands in the queue once for each client that wants it: who joins late waits for its own turn at most.
-        if !queued && self.queue.push(client, time).is_err() {
-            return;
-        }
-        let wanted = self.wanted.entry(time).or_default();
-        wanted.clients.insert(client);
-        push(&mut wanted.replies, reply);
-    }
-
-    /// The next time that somebody still waits for.
-    fn pop(&mut self) -> Option<(Timestamp, Vec<QueryReply<FoundOffset>>)> {
-        while let Some(time) = self.queue.pop() {
-            let Some(mut wanted) = self.wanted.remove(&time) else {
-                continue;
-            };
-            wanted.replies.retain(QueryReply::is_wanted);
-            if !wanted.replies.is_empty() {
-                return Some((time, wanted.replies));
-            }
-        }
-        None
-    }
-
-    fn is_empty(&self) -> bool {
-        self.wanted.is_empty()
-    }
-}
-
-impl<T> PartitionQuery<T> {
-    fn new(partition: &TopicPartition, replies: Vec<QueryReply<T>>) -> Self {
-        Self {
-            partition: partition.clone(),
-            replies,
-        }
-    }
-}
-
-/// Adds a reply, and drops those that are not wanted any more whenever the list has doubled: a leader that is away for long
-/// must not collect them.
-fn push<T>(replies: &mut Vec<QueryReply<T>>, reply: QueryReply<T>) {
-    if replies.len() == replies.capacity() {
-        replies.retain(QueryReply::is_wanted);
-    }
-    replies.push(reply);
-}
-
-/// Partitions in one request: librdkafka compares each with each.
-const MAX_PARTITIONS: usize = 512;
-
-/// Times that may wait for one partition: more than a broker can answer while their callers wait. One client key, which may
-/// be a proxy with all clients behind it, gets half.
-const MAX_TIMES: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
@@ -376,7 +220,7 @@ mod tests {
             drop(ask(&mut pending, 0, 7, 1));
         }
         assert!(pending.bounds[&partition(0)].len() < 10);
-        assert!(pending.times[&partition(0)].wanted[&7].replies.len() < 10);
+        assert!(pending.times[&partition(0)].replies(7) < 10);
     }
 
     #[test]

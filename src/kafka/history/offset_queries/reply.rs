@@ -61,3 +61,12 @@ pub(super) fn send_all<T: Copy>(replies: Vec<QueryReply<T>>, result: Result<T, H
         reply.send(result);
     }
 }
+
+/// Adds a reply, and drops those that are not wanted any more whenever the list has doubled: a leader that is away for long
+/// must not collect them.
+pub(super) fn push<T>(replies: &mut Vec<QueryReply<T>>, reply: QueryReply<T>) {
+    if replies.len() == replies.capacity() {
+        replies.retain(QueryReply::is_wanted);
+    }
+    replies.push(reply);
+}

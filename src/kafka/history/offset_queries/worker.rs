@@ -16,8 +16,9 @@ use rdkafka::types::RDKafkaErrorCode;
 use super::{
     OffsetQueries, SharedQueries,
     pacer::{QueryClass, QueryPacer},
-    pending::{OffsetsRequest, PartitionQuery, RequestKind},
     reply::send_all,
+    request::OffsetsRequest,
+    stage::QueryStage,
 };
 use crate::{
     health::FaultSource,
@@ -25,7 +26,7 @@ use crate::{
         client::{
             config::ClientKind,
             context::Context,
-            raw::{FoundOffset, KafkaQueue, KafkaReader, OffsetSpec, OffsetsResponse},
+            raw::{FoundOffset, KafkaQueue, KafkaReader, OffsetsResponse},
         },
         history::pool_core::PoolCore,
         shutdown_guard::ShutdownGuard,
@@ -82,14 +83,6 @@ struct InFlightRequest {
     broker: i32,
     sent: Instant,
     step: QueryStage,
-}
-
-/// What a request asks, of each of its partitions in this order.
-enum QueryStage {
-    Starts(Vec<PartitionQuery<Bounds>>),
-    /// Asked for second: an end that is older than its start would be no bounds.
-    Ends(Vec<(FoundOffset, PartitionQuery<Bounds>)>),
-    Times(Vec<(i64, PartitionQuery<FoundOffset>)>),
 }
 
 impl QueryWorker {
@@ -318,47 +311,6 @@ impl QueryWorker {
             });
         if spawned.is_err() {
             self.refreshing.store(false, Ordering::Release);
-        }
-    }
-}
-
-impl QueryStage {
-    fn first(kind: RequestKind) -> Self {
-        match kind {
-            RequestKind::Bounds(asked) => Self::Starts(asked),
-            RequestKind::Times(asked) => Self::Times(asked),
-        }
-    }
-
-    fn class(&self) -> QueryClass {
-        match self {
-            Self::Starts(_) | Self::Ends(_) => QueryClass::Bounds,
-            Self::Times(_) => QueryClass::Times,
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Starts(asked) => asked.len(),
-            Self::Ends(asked) => asked.len(),
-            Self::Times(asked) => asked.len(),
-        }
-    }
-
-    fn partitions(&self) -> Vec<(&TopicPartition, OffsetSpec)> {
-        match self {
-            Self::Starts(asked) => asked
-                .iter()
-                .map(|asked| (&asked.partition, OffsetSpec::Start))
-                .collect(),
-            Self::Ends(asked) => asked
-                .iter()
-                .map(|(_, asked)| (&asked.partition, OffsetSpec::End))
-                .collect(),
-            Self::Times(asked) => asked
-                .iter()
-                .map(|(time, asked)| (&asked.partition, OffsetSpec::Time(*time)))
-                .collect(),
         }
     }
 }

@@ -1,0 +1,59 @@
+//! The steps of an offsets request: one for times, two for bounds.
+
+use super::{
+    pacer::QueryClass,
+    request::{PartitionQuery, RequestKind},
+};
+use crate::{
+    kafka::client::raw::{FoundOffset, OffsetSpec},
+    partition::{Bounds, TopicPartition},
+};
+
+/// What a request asks, of each of its partitions in this order.
+pub(super) enum QueryStage {
+    Starts(Vec<PartitionQuery<Bounds>>),
+    /// Asked for second: an end that is older than its start would be no bounds.
+    Ends(Vec<(FoundOffset, PartitionQuery<Bounds>)>),
+    Times(Vec<(i64, PartitionQuery<FoundOffset>)>),
+}
+
+impl QueryStage {
+    pub(super) fn first(kind: RequestKind) -> Self {
+        match kind {
+            RequestKind::Bounds(asked) => Self::Starts(asked),
+            RequestKind::Times(asked) => Self::Times(asked),
+        }
+    }
+
+    pub(super) fn class(&self) -> QueryClass {
+        match self {
+            Self::Starts(_) | Self::Ends(_) => QueryClass::Bounds,
+            Self::Times(_) => QueryClass::Times,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Starts(asked) => asked.len(),
+            Self::Ends(asked) => asked.len(),
+            Self::Times(asked) => asked.len(),
+        }
+    }
+
+    pub(super) fn partitions(&self) -> Vec<(&TopicPartition, OffsetSpec)> {
+        match self {
+            Self::Starts(asked) => asked
+                .iter()
+                .map(|asked| (&asked.partition, OffsetSpec::Start))
+                .collect(),
+            Self::Ends(asked) => asked
+                .iter()
+                .map(|(_, asked)| (&asked.partition, OffsetSpec::End))
+                .collect(),
+            Self::Times(asked) => asked
+                .iter()
+                .map(|(time, asked)| (&asked.partition, OffsetSpec::Time(*time)))
+                .collect(),
+        }
+    }
+}
