@@ -1,4 +1,4 @@
-//! Partitions that are left alone for a while.
+//! Backoff of partitions whose reads failed.
 
 use std::{
     collections::HashMap,
@@ -9,12 +9,12 @@ use parking_lot::Mutex;
 
 use crate::{kafka::backoff::Backoff, partition::TopicPartition};
 
-/// A partition whose leader has not answered rests, so that it costs its reader no time meanwhile.
+/// A partition whose read failed backs off, so that it costs its reader no time meanwhile.
 #[derive(Debug, Default)]
 pub(super) struct PartitionBackoffs(Mutex<HashMap<TopicPartition, (Backoff, Instant)>>);
 
 impl PartitionBackoffs {
-    /// Whether it is left alone now.
+    /// Returns whether the partition is backing off now.
     pub(super) fn is_backing_off(&self, partition: &TopicPartition) -> bool {
         let backoffs = self.0.lock();
         backoffs
@@ -22,7 +22,7 @@ impl PartitionBackoffs {
             .is_some_and(|(_, until)| Instant::now() < *until)
     }
 
-    /// A read of it failed.
+    /// Records a failed read, and doubles the delay.
     pub(super) fn record_failure(&self, partition: &TopicPartition) {
         let now = Instant::now();
         let mut backoffs = self.0.lock();
@@ -32,7 +32,7 @@ impl PartitionBackoffs {
         *until = now + backoff.next_delay();
     }
 
-    /// A read of it succeeded.
+    /// Records a successful read.
     pub(super) fn clear(&self, partition: &TopicPartition) {
         self.0.lock().remove(partition);
     }
@@ -40,5 +40,5 @@ impl PartitionBackoffs {
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 
-/// How late a partition that has come back is found out at worst.
+/// Longest time until a partition that has recovered is read again.
 const MAX_DELAY: Duration = Duration::from_secs(5);

@@ -1,13 +1,13 @@
-//! Who is served next.
+//! Round-robin queue over client keys.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::client::ClientKey;
 
-/// A bounded queue that takes turns among client keys: one that wants a thousand things delays another by one thing.
+/// A bounded queue that takes turns among client keys: a client with a thousand items delays another one by one item.
 #[derive(Debug)]
 pub(super) struct FairQueue<T> {
-    /// The keys that wait, the next one first; each once.
+    /// The keys that have items, each once, next one first.
     order: VecDeque<ClientKey>,
     waiting: HashMap<ClientKey, VecDeque<T>>,
     len: usize,
@@ -15,7 +15,7 @@ pub(super) struct FairQueue<T> {
     max_per_key: usize,
 }
 
-/// There is no room, for this key or for any (any more).
+/// The queue is full, for this key or for all keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueueFull;
 
@@ -26,7 +26,7 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// An empty one with room for `max` items, of which `max_per_key` may be one key's.
+    /// Creates an empty queue for `max` items, at most `max_per_key` of them from one key.
     pub(super) fn new(max: usize, max_per_key: usize) -> Self {
         Self {
             order: VecDeque::new(),
@@ -37,7 +37,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// Puts `item` behind what `key` waits for already.
+    /// Appends `item` to the items of `key`.
     pub(super) fn push(&mut self, key: ClientKey, item: T) -> Result<(), QueueFull> {
         let own = self.waiting.get(&key).map_or(0, VecDeque::len);
         if self.len >= self.max || own >= self.max_per_key {
@@ -51,7 +51,7 @@ impl<T> FairQueue<T> {
         Ok(())
     }
 
-    /// The items that come next, in this order, at most so many.
+    /// Returns the next items in order, at most `max`.
     pub(super) fn upcoming(&self, max: usize) -> Vec<&T> {
         let mut items = Vec::new();
         for round in 0..max {
@@ -68,7 +68,7 @@ impl<T> FairQueue<T> {
         items
     }
 
-    /// The first item of the key whose turn it is.
+    /// Returns the first item of the key that is next.
     pub(super) fn pop(&mut self) -> Option<T> {
         let key = self.order.pop_front()?;
         let items = self.waiting.get_mut(&key)?;
@@ -83,10 +83,10 @@ impl<T> FairQueue<T> {
     }
 }
 
-/// Wants that wait at one reader: at 1 ms a page this is what 5 s can serve.
+/// Items that may wait at one reader. At 1 ms a page, a reader serves about as many in 5 s.
 const MAX_QUEUED: usize = 8192;
 
-/// An eighth, so that one key cannot fill it.
+/// An eighth of the queue, so that no single key can fill it.
 const MAX_PER_KEY: usize = MAX_QUEUED / 8;
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-//! Reads pages of the partitions that one history reader serves.
+//! The started partitions of one history reader, and the reads of pages from them.
 //!
-//! A partition stays started for a while after a page: the page that follows goes on with what was fetched ahead, so
-//! that a replay fetches each byte once. While nobody reads on, a started partition fetches until its queue is full and
-//! then costs memory only.
+//! A partition stays started for a while after a page. The next page continues with the data fetched ahead, so that a replay
+//! fetches each byte once. Without further reads, a started partition fetches until its queue is full, and then costs only
+//! memory.
+//!
+//! Not here: building the page from the queue (`partition_fetcher`).
 
 use std::{
     sync::Arc,
@@ -32,6 +34,7 @@ pub(super) struct PartitionFetchers {
 }
 
 impl PartitionFetchers {
+    /// Creates the set without a started partition, and counts the reader in `limit`.
     pub(super) fn new(reader: KafkaReader, limit: Arc<FetcherLimit>) -> Self {
         limit.add_reader();
         Self {
@@ -41,15 +44,16 @@ impl PartitionFetchers {
         }
     }
 
-    /// Reads a page, waiting at most `wait`.
+    /// Reads a page. Waits at most `wait`.
     ///
     /// # Errors
-    /// When not a whole page came; the partition is then stopped, and the next read begins afresh.
+    /// If no whole page came. The partition is then stopped, and the next read starts it afresh.
     pub(super) fn read(&mut self, request: &PageRequest, wait: Duration) -> Result<FetchedPage, FetchError> {
         let deadline = Instant::now() + wait;
         if let Some(mut fetcher) = self.resume(request) {
             match self.finish(fetcher.page(request, deadline), fetcher) {
-                // An end that was noted before this read says nothing of now: read afresh, or let the caller.
+                // The partition's end was queued before this read and says nothing about now. Read afresh, or return the error to
+                // the caller.
                 Ok(fetched) if fetched.page.range().is_empty() => {}
                 result => {
                     return result.map(|fetched| FetchedPage {
@@ -63,8 +67,8 @@ impl PartitionFetchers {
         self.finish(fetcher.page(request, deadline), fetcher)
     }
 
-    /// Starts partitions that will be read next, as far as the memory for it goes: what they fetch meanwhile is there then, so
-    /// that many short reads take as long as a few.
+    /// Starts partitions that will be read next, as far as the limit allows. They fetch during the current read, so that many
+    /// short reads take as long as a few.
     pub(super) fn start_ahead(&mut self, requests: impl IntoIterator<Item = PageRequest>) {
         for request in requests {
             let partition = request.log.partition();
@@ -85,7 +89,8 @@ impl PartitionFetchers {
         }
     }
 
-    /// Makes room for one more, at the cost of one that nobody has read on for a moment.
+    /// Takes a slot for one more partition, and stops one that was idle for [`IDLE_AFTER`] if there is no free slot. Returns
+    /// `false` if there is none.
     fn make_room_ahead(&mut self) -> bool {
         if self.open.len() < self.limit.per_reader_limit() && self.limit.try_acquire() {
             return true;
@@ -100,7 +105,7 @@ impl PartitionFetchers {
         self.limit.try_acquire()
     }
 
-    /// Stops what nobody has read on for a while, and what may hold records that have been deleted.
+    /// Stops partitions that were idle for too long, and those whose queues may hold records that have been deleted.
     pub(super) fn close_idle(&mut self) {
         let now = Instant::now();
         self.stop_all(|fetcher| {
@@ -122,7 +127,7 @@ impl PartitionFetchers {
         }
     }
 
-    /// The started stream, when the page lies at or shortly behind its position.
+    /// Returns the started partition if the page begins at its position or shortly behind it. Stops the partition otherwise.
     fn resume(&mut self, request: &PageRequest) -> Option<PartitionFetcher> {
         let partition = request.log.partition();
         let at = self
@@ -138,6 +143,7 @@ impl PartitionFetchers {
         None
     }
 
+    /// Starts a partition. Stops the least recently used ones if the limit is reached.
     fn start(&mut self, request: &PageRequest) -> Result<PartitionFetcher, FetchError> {
         while !self.limit.try_acquire() {
             let Some(oldest) = (0..self.open.len()).min_by_key(|at| self.open[*at].last_used) else {
@@ -162,7 +168,7 @@ impl PartitionFetchers {
         Ok(queue)
     }
 
-    /// Keeps the stream for the page that follows, if there is one to come.
+    /// Keeps the partition started for the next page, or stops it if none is expected.
     fn finish(
         &mut self,
         result: Result<FetchedPage, FetchError>,
@@ -170,7 +176,7 @@ impl PartitionFetchers {
     ) -> Result<FetchedPage, FetchError> {
         let is_log_append_time = fetcher.is_log_append_time;
         match &result {
-            // The end is told once: whoever waits for it again would wait in vain.
+            // librdkafka reports the end once, so a second read that waited for it would time out.
             Ok(fetched)
                 if !fetched.at_log_end
                     && !fetched.is_broken
@@ -179,10 +185,11 @@ impl PartitionFetchers {
                 fetcher.position = fetched.page.next();
                 fetcher.last_used = Instant::now();
                 fetcher.expected_bytes = fetched.page.bytes().min(PAGE_BYTES);
-                // Records of a page come to more than that only when one alone does; what the page costs in memory may.
+                // The records of a page exceed that size only if there is a single one. The memory that the page takes may exceed
+                // it anyway.
                 fetcher.has_large_records = fetched.bytes > PAGE_BYTES || fetcher.front_size() > PAGE_BYTES;
                 if fetcher.has_large_records {
-                    // One is the most that a reader keeps.
+                    // A reader keeps at most one partition with large records started.
                     self.stop_all(|fetcher| fetcher.has_large_records);
                 }
                 self.open.push(fetcher);
@@ -215,16 +222,16 @@ impl Drop for PartitionFetchers {
     }
 }
 
-/// How long a partition stays started without a page read of it. Clients that replay come back for the next page when
-/// their sockets have taken this one, which takes seconds when hundreds replay at once; each stop in between throws away
-/// what was fetched ahead, up to 2 MiB.
+/// How long a partition stays started without a read. A replaying client asks for the next page once its socket has taken this
+/// one, which takes seconds if hundreds replay at once. Each stop in between discards up to 2 MiB of data fetched ahead.
 const KEEP_OPEN_FOR: Duration = Duration::from_secs(30);
 
-/// The same where records are large: they are many megabytes, in no budget.
+/// As [`KEEP_OPEN_FOR`], for partitions with large records: these are many megabytes that no budget counts.
 const KEEP_LARGE_OPEN_FOR: Duration = Duration::from_millis(500);
 
-/// How long a started partition is not taken for one that is to be read next: clients that replay one by one are back sooner.
+/// Time without a read after which a started partition may be stopped for another. Clients that replay one after the other are
+/// back sooner.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
-/// Records it is cheaper to read over than to begin afresh for: what a reader keeps ready anyway.
+/// Records that are skipped rather than starting the partition again: as many as a reader keeps queued anyway.
 const MAX_SKIPPED: Offset = 1024;

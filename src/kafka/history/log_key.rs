@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::partition::PartitionLog;
 
-/// A log by identity: two logs of one partition are two keys, also when they bear one tag.
+/// The identity of a log. Two logs of one partition have two keys, even if they have the same tag.
 pub(super) type LogKey = usize;
 
-/// Names `log` as long as somebody holds it.
+/// Returns the key of `log`. It is unique for as long as a reference to the log is held: a key is the log's address.
 pub(super) fn key(log: &Arc<PartitionLog>) -> LogKey {
     Arc::as_ptr(log).addr()
 }

@@ -1,5 +1,11 @@
-//! Reads of what is not in memory: a reader for each broker, one read for all who want the same page; and questions to
-//! leaders, which a client of their own asks.
+//! On-demand reads of offsets that are no longer in memory.
+//!
+//! A [`HistoryPool`] serves one cluster. It has one reader (a thread with a librdkafka client) for each broker, up to
+//! [`MAX_HISTORY_READERS`]. A page that several clients want is read once. Offset queries to leaders go through a client of their
+//! own ([`offset_queries`]), so that they never wait for a page.
+//!
+//! Not here: the tail that reads what is new (`supervisor`), the interface that callers see (`partition::History`), and the
+//! choice of the cluster (`failover`).
 
 mod backoffs;
 mod cache;

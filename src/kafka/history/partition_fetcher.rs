@@ -1,4 +1,6 @@
-//! A started partition, and the page that is read from its queue.
+//! A started partition, and the page that is built from its queue.
+//!
+//! Not here: which partitions are started, and for how long (`fetchers`).
 
 use std::{
     sync::Arc,
@@ -25,56 +27,58 @@ use crate::{
 pub(super) struct PartitionFetcher {
     pub(super) log: Arc<PartitionLog>,
     queue: KafkaQueue,
-    /// All records from here on are still to come.
+    /// Every record from this offset on is still to come.
     pub(super) position: Offset,
+    /// When a page was last read, or when the partition was started.
     pub(super) last_used: Instant,
-    /// What it has fetched ahead is large.
+    /// Whether records larger than a page are queued.
     pub(super) has_large_records: bool,
-    /// Bytes of the last page: the next is likely to have as many.
+    /// Bytes of the last page. The next page is likely to have as many.
     pub(super) expected_bytes: usize,
     pub(super) is_log_append_time: bool,
 }
 
-/// What the front item of a queue means for the page.
+/// Meaning of the front item of a queue for the page being built.
 enum ItemAction {
+    /// A record that goes into the page, or that is skipped.
     Take,
-    /// The page ends before this item, which stays.
-    Leave {
-        is_cut: bool,
-    },
+    /// The page ends before this item, which stays in the queue.
+    Leave { is_cut: bool },
+    /// The log ends at this offset.
     End(Offset),
-    /// What is at this offset cannot be read, and what the queue has behind it is rubbish.
+    /// Nothing can be read at this offset, and what the queue holds behind it is garbage.
     Break(Offset, RDKafkaErrorCode),
+    /// The read failed.
     Fail(FetchError),
 }
 
-/// What a read gave.
+/// Result of a read.
 #[derive(Debug)]
 pub(super) struct FetchedPage {
-    /// The page; it covers up to where the next read goes on.
+    /// The page. It covers the log up to where the next read continues.
     pub(super) page: Page,
-    /// The log ended behind it.
+    /// The log ended behind the page.
     pub(super) at_log_end: bool,
-    /// It ended early for its size.
+    /// The page ended early for its size.
     pub(super) is_cut: bool,
-    /// Bytes of keys, headers and values in it.
+    /// Bytes of the keys, headers and values in the page.
     pub(super) bytes: usize,
-    /// A record of this log bears its broker's time.
+    /// A record of this log has a timestamp set by its broker (`LogAppendTime`).
     pub(super) is_log_append_time: bool,
-    /// What comes behind it in the queue is not to be believed.
+    /// The items behind the page in the queue cannot be trusted.
     pub(super) is_broken: bool,
 }
 
-/// Why a read gave nothing.
+/// Why a read returned no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FetchError {
     /// The broker says that the first offset is out of range.
     OutOfRange,
     /// Nothing came in time.
     TimedOut,
-    /// The broker has something there that cannot be read, says librdkafka.
+    /// librdkafka says that there is data, and that it cannot be read.
     Unreadable(RDKafkaErrorCode),
-    /// Something else is wrong with the partition.
+    /// Any other fault of the partition.
     Fault(RDKafkaErrorCode),
 }
 
@@ -91,6 +95,8 @@ impl PartitionFetcher {
         }
     }
 
+    /// Builds the requested page from the queue. Waits until `deadline` for the first record, and [`RECORD_WAIT`] for each
+    /// further one.
     pub(super) fn page(
         &mut self,
         request: &PageRequest,
@@ -106,7 +112,7 @@ impl PartitionFetcher {
                 false => deadline.min(Instant::now() + RECORD_WAIT),
             };
             if !self.queue.has_item() && !self.queue.fill(until()) {
-                // Whatever came is of use: the next read goes on behind it.
+                // A partial page is returned: the next read continues behind it.
                 return match page.is_empty() {
                     true => Err(FetchError::TimedOut),
                     false => Ok(FetchedPage::of(page, bytes)),
@@ -120,7 +126,7 @@ impl PartitionFetcher {
                 ItemAction::Leave { is_cut: false } => break,
                 ItemAction::End(offset) => return Ok(FetchedPage::new(page, offset, bytes).ending()),
                 ItemAction::Break(..) if !page.is_empty() => return Ok(FetchedPage::of(page, bytes).broken()),
-                // Of what lies before it nothing is left.
+                // A damaged batch behind the page: nothing is left of the offsets before it.
                 ItemAction::Break(at, _)
                     if (request.to..request.from.saturating_add(MAX_OFFSET_GAP)).contains(&at) =>
                 {
@@ -130,10 +136,11 @@ impl PartitionFetcher {
                 ItemAction::Fail(failure) => return Err(failure),
             }
         }
-        // What lies between the last record and `to`, or the record that comes behind it, is a hole.
+        // Everything between the last record and `to`, or the first record behind it, is a hole.
         Ok(FetchedPage::new(page, request.to.max(self.front_offset()), bytes))
     }
 
+    /// Applies the front item of the queue to the page.
     fn step(&mut self, request: &PageRequest, page: &mut PageBuilder, bytes: &mut usize) -> ItemAction {
         let Some(item) = self.queue.front() else {
             return ItemAction::Fail(FetchError::TimedOut);
@@ -149,7 +156,7 @@ impl PartitionFetcher {
                 }
                 *bytes += size;
                 if let Err(reject) = page.push(&record) {
-                    // The tail counts those; here the same one may come by again and again.
+                    // Counted by the tail only: history may read the same record many times.
                     tracing::debug!(partition = %request.log.partition(), offset = record.offset, "skipped: {reject}");
                 }
                 ItemAction::Take
@@ -163,16 +170,16 @@ impl PartitionFetcher {
         }
     }
 
-    /// Whether it is to stay started behind a page that ends at `next`.
+    /// Returns whether the partition stays started behind a page that ends at `next`.
     ///
-    /// Where the tail has taken over, a partition that stays started is fetched twice. But one fetch of small records brings many
-    /// pages: thrown away at the edge of the ring, they were fetched once more for each page by which the edge moves on. As long as
-    /// so many are ready, librdkafka fetches no more of them.
+    /// Where the tail has the next page in the ring, a started partition would be fetched twice. But one fetch of small records
+    /// brings many pages. If they were discarded at the edge of the ring, they would be fetched again for each page by which the
+    /// edge moves on. As long as that many are queued, librdkafka fetches no more.
     pub(super) fn is_worth_keeping(&self, next: Offset) -> bool {
         self.log.is_history(next) || self.queue.ready_items() as Offset >= PAGE_RECORDS
     }
 
-    /// The size of the record that is known to come next, in bytes; 0 when none is known.
+    /// Returns the size of the next queued record, in bytes; 0 if none is queued.
     pub(super) fn front_size(&mut self) -> usize {
         match self.queue.front().map(|item| item.kind) {
             Some(ItemKind::Record(record)) => size(&record),
@@ -180,7 +187,7 @@ impl PartitionFetcher {
         }
     }
 
-    /// The offset of the record that is known to come next; -1 when none is known.
+    /// Returns the offset of the next queued record; -1 if none is queued.
     fn front_offset(&mut self) -> Offset {
         match self.queue.front().map(|item| item.kind) {
             Some(ItemKind::Record(record)) => record.offset,
@@ -190,6 +197,7 @@ impl PartitionFetcher {
 }
 
 impl FetchedPage {
+    /// Finishes a page that covers the log up to `next`.
     fn new(page: PageBuilder, next: Offset, bytes: usize) -> Self {
         Self {
             page: page.finish(next),
@@ -201,7 +209,7 @@ impl FetchedPage {
         }
     }
 
-    /// One that covers nothing behind its last record.
+    /// Finishes a page that ends with its last record.
     fn of(page: PageBuilder, bytes: usize) -> Self {
         let next = page.next();
         Self::new(page, next, bytes)
@@ -235,10 +243,11 @@ impl FetchError {
     }
 }
 
+/// Returns the bytes of a record's key, value and headers.
 fn size(record: &Record<'_>) -> usize {
     let parts = [record.key, record.value, Some(record.headers.as_bytes())];
     parts.into_iter().flatten().map(<[u8]>::len).sum()
 }
 
-/// How long a page that has records already waits for more: the next read goes on behind them.
+/// How long a page that has records waits for another. The next read continues behind it.
 const RECORD_WAIT: Duration = Duration::from_millis(500);

@@ -1,4 +1,6 @@
 //! State that the history pool shares with the threads of its readers.
+//!
+//! Not here: the readers themselves (`readers`).
 
 use std::sync::Arc;
 
@@ -17,14 +19,14 @@ use crate::{
     partition::Page,
 };
 
-/// What the pool and its readers' threads share.
+/// State that the pool shares with the threads of its readers and of its offset queries.
 pub(super) struct PoolCore {
     pub(super) cluster: Arc<str>,
     pub(super) shared: ClusterShared,
-    /// Made once: pages are counted for every want of every client.
+    /// Built once, because page metrics are counted for every request of every client.
     labels: ClusterLabels,
     pub(super) config: ClientConfig,
-    /// The configuration of the client that asks questions.
+    /// Configuration of the client for offset queries.
     pub(super) query_config: ClientConfig,
     counters: KafkaMetrics,
     pub(super) cache: Mutex<PageCache>,
@@ -35,7 +37,8 @@ pub(super) struct PoolCore {
 }
 
 impl PoolCore {
-    /// Creates the state without a page; `rate` is in bytes per second.
+    /// Creates the state with an empty cache. `rate` is in bytes per second. The configurations are those of a reader and of the
+    /// client for offset queries.
     pub(super) fn new(
         shared: &ClusterShared,
         [config, query_config]: [ClientConfig; 2],
@@ -59,6 +62,7 @@ impl PoolCore {
         })
     }
 
+    /// Counts a page that was read from a broker, and its bytes.
     pub(super) fn count_page(&self, bytes: usize) {
         self.counters.pages_read.get_or_create(&self.labels).inc();
         self.counters
@@ -67,11 +71,13 @@ impl PoolCore {
             .inc_by(bytes as u64);
     }
 
+    /// Counts a page that was found in the cache, and returns it.
     pub(super) fn count_hit(&self, page: Arc<Page>) -> Arc<Page> {
         self.counters.page_hits.get_or_create(&self.labels).inc();
         page
     }
 
+    /// Counts a request that joined a read which another client had asked for already.
     pub(super) fn count_join(&self, joined: bool) {
         if joined {
             self.counters.page_joins.get_or_create(&self.labels).inc();

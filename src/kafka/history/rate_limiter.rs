@@ -1,21 +1,21 @@
-//! The cap on what is asked of a cluster for history.
+//! Limit on the bytes per second that a cluster is asked for as history.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// A token bucket over bytes, shared by all readers of a cluster. A page's size is known after it was read, so a read
-/// begins when the bucket is not in debt, and may leave it in debt.
+/// A token bucket over bytes, shared by all readers of a cluster. The size of a page is known only after the read. So a read
+/// starts if the bucket is not in debt, and may leave it in debt.
 #[derive(Debug)]
 pub(super) struct ByteRateLimiter {
-    /// Bytes a second.
+    /// Bytes per second.
     rate: u64,
     /// When the bucket is out of debt; at most [`BURST`] in the past.
     clear: Mutex<Option<Instant>>,
 }
 
 impl ByteRateLimiter {
-    /// `rate` in bytes per second.
+    /// Creates a full bucket of `rate` bytes per second.
     pub(super) fn new(rate: u64) -> Self {
         Self {
             rate: rate.max(1),
@@ -23,13 +23,13 @@ impl ByteRateLimiter {
         }
     }
 
-    /// How long to wait before the next read.
+    /// Returns how long to wait before the next read.
     pub(super) fn delay(&self, now: Instant) -> Duration {
         let clear = *self.clear.lock();
         clear.map_or(Duration::ZERO, |clear| clear.saturating_duration_since(now))
     }
 
-    /// Takes what has been read.
+    /// Takes the bytes of a read from the bucket.
     pub(super) fn consume(&self, bytes: usize, now: Instant) {
         let cost = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
         let mut clear = self.clear.lock();
@@ -38,7 +38,7 @@ impl ByteRateLimiter {
     }
 }
 
-/// What was not used for this long may be used at once: a page or two without delay after a pause.
+/// Capacity of the bucket, as time: one or two pages without delay after a pause.
 const BURST: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

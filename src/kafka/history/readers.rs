@@ -1,4 +1,6 @@
 //! The open readers of a history pool, and the client for its offset queries.
+//!
+//! Not here: the thread behind a reader (`worker`).
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,19 +12,19 @@ use super::{
 };
 use crate::{kafka::shutdown_guard::ShutdownGuard, partition::MAX_HISTORY_READERS};
 
-/// The readers that run, each opened when its broker is first asked.
+/// The running readers. Each one is opened when one of its brokers is first asked.
 pub(super) struct Readers {
     pub(super) request_queues: Vec<Arc<RequestQueue>>,
-    /// Which reader serves a broker.
+    /// Broker id to the index of its reader.
     pub(super) index_by_broker: HashMap<i32, usize>,
-    /// Where questions are left, once there was one.
+    /// Queue of the offset queries; `None` until the first query.
     pub(super) queries: Option<Arc<OffsetQueries>>,
-    /// Gone when the pool is closed.
+    /// `None` once the pool is closed.
     shutdown_guard: Option<ShutdownGuard>,
 }
 
 impl Readers {
-    /// None yet.
+    /// Returns a set without readers.
     pub(super) fn new(shutdown_guard: ShutdownGuard) -> Self {
         Self {
             request_queues: Vec::new(),
@@ -32,7 +34,8 @@ impl Readers {
         }
     }
 
-    /// The reader that serves a broker.
+    /// Returns the queue of the reader that serves `broker`, and opens the reader if it is the first use. Returns `None` if the
+    /// pool is closed or the system has no thread to give.
     pub(super) fn of_broker(&mut self, core: &Arc<PoolCore>, broker: i32) -> Option<Arc<RequestQueue>> {
         let shutdown_guard = self.shutdown_guard.clone()?;
         let count = self.index_by_broker.len();
@@ -57,7 +60,8 @@ impl Readers {
         }
     }
 
-    /// Where to leave questions.
+    /// Returns the queue of the offset queries, and starts their thread on first use. Returns `None` if the pool is closed or the
+    /// system has no thread to give.
     pub(super) fn queries(&mut self, core: &Arc<PoolCore>) -> Option<Arc<OffsetQueries>> {
         let shutdown_guard = self.shutdown_guard.clone()?;
         if self.queries.is_none() {
@@ -71,13 +75,13 @@ impl Readers {
         self.queries.clone()
     }
 
-    /// Ends the readers for good: no new one is opened.
+    /// Closes the readers for good. No new one is opened.
     pub(super) fn shut_down(&mut self) {
         self.shutdown_guard = None;
         self.close();
     }
 
-    /// Ends the readers; the next to ask gets new ones.
+    /// Closes the readers. The next request opens new ones.
     pub(super) fn close(&mut self) {
         self.index_by_broker.clear();
         for queue in self.request_queues.drain(..) {

@@ -1,4 +1,6 @@
-//! What is wanted of one history reader.
+//! Queue of page requests for one history reader.
+//!
+//! Not here: the thread that serves it (`worker`), and the order among clients (`fair_queue`).
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,25 +21,26 @@ use crate::{
     position::Offset,
 };
 
-/// Wants wait here until the reader's thread takes them. One that is wanted by several is read once.
+/// Page requests that wait for the reader's thread. A page that several clients want is read once.
 #[derive(Default)]
 pub(super) struct RequestQueue {
     inbox: Mutex<QueueState>,
     wakeup: Condvar,
 }
 
-/// What a read of a page gave.
+/// Result of a read.
 #[derive(Clone, Debug)]
 pub(super) enum PageRead {
-    /// This page; `at_log_end` says that the log ended behind it.
+    /// The page. `at_log_end` says that the log ended behind it.
     Page { page: Arc<Page>, at_log_end: bool },
-    /// Nothing, but it is known now that nothing can be read where it was to begin: the log is damaged there.
+    /// No page: nothing can be read at the start of the request, because the log is damaged there. The damaged range is now
+    /// known.
     Unreadable,
 }
 
 pub(super) type PageResult = Result<PageRead, HistoryError>;
 
-/// A page to read.
+/// A request to read `from..to` of a log.
 #[derive(Clone, Debug)]
 pub(super) struct PageRequest {
     pub(super) log: Arc<PartitionLog>,
@@ -45,15 +48,15 @@ pub(super) struct PageRequest {
     pub(super) to: Offset,
 }
 
-/// What the reader is to do next.
+/// The reader's next task.
 pub(super) enum Task {
-    /// Read a page, then [`finish`](RequestQueue::finish) it.
+    /// Read a page, then call [`finish`](RequestQueue::finish).
     Read(PageRequest),
-    /// Read a page that nobody waits for yet.
+    /// Read a page that no client waits for yet.
     ReadAhead(PageRequest),
-    /// Nothing for now.
+    /// Nothing to do for now.
     Idle,
-    /// End.
+    /// End the thread.
     Close,
 }
 
@@ -61,26 +64,31 @@ pub(super) enum Task {
 struct QueueState {
     pages: HashMap<PageKey, PendingPage>,
     queue: FairQueue<PageKey>,
-    /// A page that somebody may want next.
+    /// A page that a client may want next.
     ahead: Option<PageRequest>,
-    /// The page being read.
+    /// The page that is being read.
     reading: Option<PageKey>,
     closed: bool,
 }
 
-/// A page is named by its log and its start.
+/// A page is identified by its log and its first offset.
 type PageKey = (LogKey, Offset);
 
-/// A page that is wanted, or being read.
+/// A page that is requested, or being read.
 struct PendingPage {
+    /// `None` while the page is being read.
     request: Option<PageRequest>,
-    /// The keys it stands in the queue under.
+    /// The client keys under which the page is queued.
     keys: HashSet<ClientKey>,
     waiters: Vec<oneshot::Sender<PageResult>>,
 }
 
 impl RequestQueue {
-    /// Wants a page for `client`; whether somebody else wanted it already. Dropping the receiver takes the want back.
+    /// Requests a page for `client`. Returns the receiver of the result, and whether the page was requested already. Dropping the
+    /// receiver withdraws the request.
+    ///
+    /// # Errors
+    /// [`QueueFull`], also once the queue is closed.
     pub(super) fn request(
         &self,
         request: PageRequest,
@@ -100,7 +108,7 @@ impl RequestQueue {
                 .get(&page)
                 .is_some_and(|pending| pending.keys.contains(&client))
         {
-            // One page stands in the queue once for each key that wants it: who joins late waits for his own turn at most.
+            // Each page is queued once per client key: a client that joins late waits at most for its own turn.
             inbox.queue.push(client, page)?;
         }
         let pending = inbox.pages.entry(page).or_insert_with(|| PendingPage {
@@ -114,14 +122,15 @@ impl RequestQueue {
         Ok((receiver, joined))
     }
 
-    /// Suggests a page that somebody may want next: it is read when there is nothing else to do, so a client that replays alone
-    /// finds it there, and among many nobody's turn is spent on it. Of several the last counts.
+    /// Requests a page that a client may want next, at low priority. It is read when the reader is idle, so that a client that
+    /// replays alone finds it in the cache, and among many clients it costs no turn. A later call replaces the page of an earlier
+    /// one.
     pub(super) fn request_ahead(&self, request: PageRequest) {
         self.inbox.lock().ahead = Some(request);
         self.wakeup.notify_one();
     }
 
-    /// Waits at most `wait` for something to do. Pages are given out only when `pages` says so.
+    /// Waits at most `wait` for a task. Returns reads only if `pages` is set.
     pub(super) fn next(&self, wait: Duration, pages: bool) -> Task {
         let mut inbox = self.inbox.lock();
         match inbox.next(pages) {
@@ -133,7 +142,7 @@ impl RequestQueue {
         }
     }
 
-    /// The pages that will be given out next, at most so many.
+    /// Returns the requests that are served next, in order, at most `max`.
     pub(super) fn upcoming(&self, max: usize) -> Vec<PageRequest> {
         let inbox = self.inbox.lock();
         let pages = inbox.queue.upcoming(max).into_iter();
@@ -144,7 +153,7 @@ impl RequestQueue {
             .collect()
     }
 
-    /// Answers all who want the page that was given out.
+    /// Sends the result of the current read to all clients that wait for it.
     pub(super) fn finish(&self, result: &PageResult) {
         let mut inbox = self.inbox.lock();
         let pending = inbox.reading.take().and_then(|page| inbox.pages.remove(&page));
@@ -154,7 +163,7 @@ impl RequestQueue {
         }
     }
 
-    /// Ends the reader's thread. Nobody waits in vain: the drop of a want tells its caller.
+    /// Ends the reader's thread. Waiting clients get an error, because their senders are dropped.
     pub(super) fn close(&self) {
         let mut inbox = self.inbox.lock();
         inbox.closed = true;
@@ -178,7 +187,7 @@ impl QueueState {
         }
     }
 
-    /// The next page that somebody still waits for.
+    /// Returns the next page that a client still waits for.
     fn next_page(&mut self) -> Option<PageRequest> {
         while let Some(page) = self.queue.pop() {
             let Some(pending) = self.pages.get_mut(&page) else {

@@ -1,7 +1,10 @@
-//! Answers that are behind what the tail has read: the readers believe a leader that was cut off from the others.
+//! Detection of stale answers: answers that are behind what the tail has read, because the history readers use a leader that was
+//! cut off from the other brokers.
 //!
-//! Such a leader goes on answering without an error, and librdkafka asks who leads of the broker that it used last, which may be
-//! that one every time. Clients that are opened anew begin with what other brokers say.
+//! Such a leader continues to answer without an error. librdkafka refreshes its metadata from the broker that it used last, which
+//! may be that leader every time. New clients start with the metadata of other brokers.
+//!
+//! Not here: replacing the clients (`pool`).
 
 use std::{
     collections::HashMap,
@@ -13,23 +16,24 @@ use parking_lot::Mutex;
 
 use crate::partition::TopicPartition;
 
-/// The partitions whose newest answer was behind the tail.
+/// The partitions whose last answer was behind the tail.
 #[derive(Debug, Default)]
 pub(super) struct StaleAnswers {
-    /// Whether there are any: the usual look costs no lock.
+    /// Whether there are any, so that the usual check takes no lock.
     any: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// When each was first and last found behind.
+    /// When each was first and last found stale.
     behind: HashMap<TopicPartition, (Instant, Instant)>,
+    /// When the clients were last replaced.
     renewed: Option<Instant>,
 }
 
 impl StaleAnswers {
-    /// Notes an answer that is behind the tail; returns whether the clients that give such answers should be replaced.
+    /// Records an answer that is behind the tail. Returns whether the clients should be replaced.
     pub(super) fn record_stale(&self, partition: &TopicPartition, now: Instant) -> bool {
         let mut state = self.state.lock();
         self.any.store(true, Ordering::Relaxed);
@@ -48,7 +52,7 @@ impl StaleAnswers {
         true
     }
 
-    /// Notes an answer that is as new as the tail.
+    /// Records an answer that is not behind the tail.
     pub(super) fn record_fresh(&self, partition: &TopicPartition) {
         if !self.any.load(Ordering::Relaxed) {
             return;
@@ -59,13 +63,14 @@ impl StaleAnswers {
     }
 }
 
-/// A leader that was just elected may tell an end that lags for as long as its followers take to fetch once.
+/// Stale answers are tolerated this long: a leader that was just elected may report an end that lags by one fetch of its
+/// followers.
 const PERSISTS: Duration = Duration::from_secs(2);
 
-/// What was behind so long ago is no part of what is behind now.
+/// A stale answer older than this does not count together with a new one.
 const FORGOTTEN: Duration = Duration::from_secs(10);
 
-/// New clients get this long to connect and learn before they are replaced in turn.
+/// Time that new clients get to connect and refresh their metadata before they are replaced in turn.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -86,7 +91,7 @@ mod tests {
         assert!(!stale.record_stale(&partition(0), at(0)));
         assert!(!stale.record_stale(&partition(0), at(1999)));
         assert!(stale.record_stale(&partition(0), at(2000)));
-        // The new clients are behind as well: they get their time.
+        // The new clients' answers are stale as well, but their time is not over.
         assert!(!stale.record_stale(&partition(0), at(2100)));
         assert!(!stale.record_stale(&partition(0), at(6999)));
         assert!(stale.record_stale(&partition(0), at(7000)));

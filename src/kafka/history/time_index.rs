@@ -1,29 +1,31 @@
-//! Where times lead that leaders were asked for.
+//! Index of known times of a log, from the answers of its leader.
+//!
+//! Not here: the query itself (`offset_queries`), and the search through pages (`pool::times`).
 
 use crate::position::{Offset, Timestamp};
 
 /// Times of one log, and for each the first record at or after it, as its leader said.
 ///
-/// That is true for as long as the log is the same: what comes later stands behind it. So no record before that one is of this time
-/// or a later one, and a time a little later is found by reading on from there: thousands of clients who begin at times of their own
-/// cost their leader a few questions.
+/// An entry stays true for as long as the log is not replaced, because later records have higher offsets. No record before the
+/// entry's offset has the entry's time or a later one. So a time a little later is found by reading on from there, and thousands
+/// of clients that start at different times cost the leader a few queries.
 #[derive(Debug, Default)]
 pub(super) struct TimeIndex {
-    /// Both rise.
+    /// Sorted; times and offsets both rise.
     known: Vec<(Timestamp, Offset)>,
-    /// Which one went last to make room: each in its turn.
+    /// Index of the entry that was evicted last. Entries are evicted in turn.
     last_out: usize,
 }
 
 impl TimeIndex {
-    /// Notes that the first record at or after `time` is at `offset`.
+    /// Records that the first record at or after `time` is at `offset`.
     pub(super) fn insert(&mut self, time: Timestamp, offset: Offset) {
         let at = self.known.partition_point(|(known, _)| *known <= time);
         let (before, behind) = self.known.split_at_mut(at);
         if before.last().is_some_and(|(_, known)| *known > offset)
             || behind.first().is_some_and(|(_, known)| *known < offset)
         {
-            // Leaders contradict each other: the last one is believed.
+            // The entries contradict the new answer, which is trusted: it is the latest.
             self.known.clear();
             self.known.push((time, offset));
             return;
@@ -47,17 +49,17 @@ impl TimeIndex {
         self.known.insert(at, (time, offset));
     }
 
-    /// Returns an offset before which no record is of `time` or a later one.
+    /// Returns an offset before which no record has `time` or a later one.
     pub(super) fn lower_bound(&self, time: Timestamp) -> Option<Offset> {
         let at = self.known.partition_point(|(known, _)| *known <= time);
         Some(self.known.get(at.checked_sub(1)?)?.1)
     }
 }
 
-/// Two that stand closer together are as good as one: half a page.
+/// Entries closer than this count as one: half a page.
 const NEAR: Offset = 512;
 
-/// Times of one log, at 16 bytes. With the pages that are looked through behind each they reach over a hundred pages.
+/// Entries of one log, 16 bytes each. With the pages that are searched behind each entry, they cover over a hundred pages.
 const MAX_ENTRIES: usize = 32;
 
 #[cfg(test)]
@@ -66,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    /// The first record at or after `time`.
+    /// Returns the first record at or after `time`.
     fn first_at(log: &[Timestamp], time: Timestamp) -> Option<Offset> {
         let found = log.iter().position(|of| *of >= time);
         found.map(|at| at as Offset * 100)

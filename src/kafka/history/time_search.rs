@@ -1,4 +1,6 @@
-//! Finding a time in a log whose broker cannot: by bisection over pages.
+//! Search for a time in a log by bisection over pages, for brokers that cannot look up times.
+//!
+//! Not here: how the pages are read (`pool::pages`).
 
 use std::{future::Future, ops::Range, sync::Arc};
 
@@ -8,9 +10,9 @@ use crate::{
     position::{Offset, Timestamp},
 };
 
-/// The first record at or after `time` within `bounds`, as far as timestamps rise along the log.
+/// Returns the first record at or after `time` within `bounds`, provided that timestamps rise along the log.
 ///
-/// librdkafka's in-process brokers answer "none" for every time; some odd real ones do, too.
+/// librdkafka's in-process brokers answer "none" for every time. So do some real brokers.
 pub(super) async fn first_at<F>(
     bounds: Bounds,
     time: Timestamp,
@@ -19,13 +21,13 @@ pub(super) async fn first_at<F>(
 where
     F: Future<Output = Result<Arc<Page>, HistoryError>>,
 {
-    // Every record below `low` is older; `found` is the first known that is not, and stands at or behind `high`.
+    // Every record below `low` is older. `found` is the first known record that is not, and lies at or behind `high`.
     let (mut low, mut high, mut found) = (bounds.start, bounds.end, None);
     while low < high {
         let middle = low + (high - low) / 2;
         let first = page(middle).await?;
         let start = first.range().start.max(low);
-        // A hole says nothing of what lies on either side of it: the next record behind it does.
+        // A hole says nothing about the records on either side of it. The next record behind it does.
         let Some(found_page) = first_dated(first, low..high, &mut page).await? else {
             high = start.min(middle);
             continue;
@@ -50,7 +52,8 @@ where
     Ok(found)
 }
 
-/// Returns the time of the last record within `bounds` that bears one, if it stands within a few pages of the end.
+/// Returns the timestamp of the last record within `bounds` that has one, if that record is within [`HOLE_PAGES`] pages of the
+/// end.
 pub(super) async fn newest<F>(
     bounds: Bounds,
     mut page: impl FnMut(Offset) -> F,
@@ -72,7 +75,7 @@ where
     Ok(None)
 }
 
-/// Returns the first page from `page` on that has a record with a timestamp at one of `offsets`.
+/// Returns the first page, from `page` on, that has a record with a timestamp at one of `offsets`.
 async fn first_dated<F>(
     mut page: Arc<Page>,
     offsets: Range<Offset>,
@@ -96,7 +99,7 @@ where
     }
 }
 
-/// Returns the events at `offsets` that bear a timestamp.
+/// Returns the events at `offsets` that have a timestamp.
 fn dated(page: &Page, offsets: Range<Offset>) -> impl DoubleEndedIterator<Item = &Event> {
     let (from, to) = (page.index_of(offsets.start), page.index_of(offsets.end));
     page.events()[from..to]
@@ -104,7 +107,7 @@ fn dated(page: &Page, offsets: Range<Offset>) -> impl DoubleEndedIterator<Item =
         .filter(|event| event.timestamp >= 0)
 }
 
-/// How far back the newest record is looked for behind markers and what was compacted, in pages.
+/// Pages searched backwards for the newest record, past transaction markers and compacted offsets.
 const HOLE_PAGES: usize = 4;
 
 #[cfg(test)]
@@ -117,12 +120,12 @@ mod tests {
         partition::PageBuilder,
     };
 
-    /// A page of ten offsets; every third has a record, at ten times its offset.
+    /// A page of ten offsets. Every third has a record, with ten times its offset as the timestamp.
     fn page(offset: Offset) -> Arc<Page> {
         page_with(offset, |offset| (offset % 3 == 0).then_some(offset * 10))
     }
 
-    /// A page of ten offsets, with a record wherever `time` says one.
+    /// A page of ten offsets, with a record wherever `time` returns a timestamp.
     fn page_with(offset: Offset, time: impl Fn(Offset) -> Option<Timestamp>) -> Arc<Page> {
         let start = offset - offset % 10;
         let mut page = PageBuilder::new(start, Encoding::default());
@@ -159,10 +162,10 @@ mod tests {
         }
     }
 
-    /// The time of the record at each offset that has one.
+    /// Returns the timestamp of the record at an offset, if there is one.
     type TimeOfOffset = fn(Offset) -> Option<Timestamp>;
 
-    /// Where compaction or markers left nothing, and records without a timestamp, whichever way the bisection falls.
+    /// Holes from compaction and markers, and records without a timestamp, on both sides of every bisection step.
     #[tokio::test]
     async fn a_hole_is_not_taken_for_older_records() {
         let bounds = Bounds {

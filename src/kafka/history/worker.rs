@@ -1,4 +1,6 @@
-//! The thread behind one history reader.
+//! The thread of one history reader.
+//!
+//! Not here: the queue that it serves (`request_queue`), and the started partitions (`fetchers`).
 
 use std::{
     io,
@@ -27,21 +29,22 @@ use crate::{
     partition::{HistoryError, TopicPartition},
 };
 
-/// Serves one mailbox until it is closed.
+/// Serves one request queue until it is closed.
 pub(super) struct HistoryWorker {
     core: Arc<PoolCore>,
     queue: Arc<RequestQueue>,
     reader: KafkaReader,
     fetchers: PartitionFetchers,
-    /// The last read met silence: a broker that is mute is mute for all its partitions.
+    /// Whether the last read timed out. A broker that does not answer does so for all its partitions, so the next wait is short.
     last_read_timed_out: bool,
 }
 
 impl HistoryWorker {
-    /// Starts the thread, which opens the client: that takes milliseconds, and the caller may be a request.
+    /// Starts the thread. The thread itself opens the client, since that takes milliseconds and the caller may be handling a
+    /// request.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// If the system has no thread to give.
     pub(super) fn spawn(core: Arc<PoolCore>, shutdown_guard: ShutdownGuard) -> io::Result<Arc<RequestQueue>> {
         let queue = Arc::new(RequestQueue::default());
         let inbox = Arc::clone(&queue);
@@ -59,7 +62,7 @@ impl HistoryWorker {
         Ok(queue)
     }
 
-    /// Reads with one client after another, until the mailbox is closed.
+    /// Reads with one client after another, until the queue is closed.
     fn serve(core: &Arc<PoolCore>, inbox: &Arc<RequestQueue>, shutdown_guard: &ShutdownGuard) {
         while let Some(reader) = open(core, inbox, shutdown_guard) {
             match Self::new(Arc::clone(core), Arc::clone(inbox), reader).run() {
@@ -79,6 +82,7 @@ impl HistoryWorker {
         }
     }
 
+    /// Serves requests until the queue is closed, or the brokers turn out to be those of another cluster.
     fn run(mut self) -> WorkerExit {
         loop {
             if let Some(wrong_cluster) = self.reader.wrong_cluster() {
@@ -103,7 +107,7 @@ impl HistoryWorker {
                     let result = self.read(&request);
                     self.queue.finish(&result);
                 }
-                // It is in the cache then, or who wants it is told why not.
+                // The page is in the cache afterwards. If the read failed, a client that requests the page gets the error.
                 Task::ReadAhead(request) => drop(self.read(&request)),
                 Task::Idle => {}
                 Task::Close => return WorkerExit::Closed,
@@ -111,7 +115,7 @@ impl HistoryWorker {
         }
     }
 
-    /// Has librdkafka fetch what comes after this read meanwhile.
+    /// Starts the partitions of the next requests, so that librdkafka fetches them during this read.
     fn start_ahead(&mut self, now: &PageRequest) {
         let mut next = self.queue.upcoming(AHEAD);
         let mut cache = self.core.cache.lock();
@@ -124,6 +128,7 @@ impl HistoryWorker {
         self.fetchers.start_ahead(next);
     }
 
+    /// Reads one page, unless the cache has it or it is known that it cannot be read.
     fn read(&mut self, request: &PageRequest) -> PageResult {
         let partition = request.log.partition();
         if request.log.is_replaced() {
@@ -141,7 +146,7 @@ impl HistoryWorker {
         {
             return Ok(PageRead::Unreadable);
         }
-        // Whoever looked into the cache a moment before the page came in has asked for it once more.
+        // A client that missed the cache just before the page arrived has requested it again.
         if let Lookup::Hit(page) = self.core.cache.lock().find(&request.log, request.from) {
             return Ok(PageRead::Page {
                 page,
@@ -159,7 +164,7 @@ impl HistoryWorker {
         }
         match read {
             Ok(fetched) => Ok(self.store(request, fetched)),
-            // Where the log starts is asked for by those who wait, and not by the thread that serves pages.
+            // The waiting clients query the log's start themselves: this thread serves pages only.
             Err(FetchError::OutOfRange) => Err(HistoryError::OutOfRange),
             Err(failure) => {
                 self.last_read_timed_out = failure == FetchError::TimedOut;
@@ -170,7 +175,7 @@ impl HistoryWorker {
         }
     }
 
-    /// Has it found out whether there is anything to read at all.
+    /// Requests a search for damage at the start of the page.
     fn request_search(&self, request: &PageRequest, failure: FetchError) {
         let code = match failure {
             FetchError::Unreadable(code) => Some(code),
@@ -188,6 +193,7 @@ impl HistoryWorker {
         damage.request_search(&request.log, request.from, code, Box::new(reply));
     }
 
+    /// Counts and caches a page.
     fn store(&mut self, request: &PageRequest, fetched: FetchedPage) -> PageRead {
         self.last_read_timed_out = false;
         self.core.backoffs.clear(request.log.partition());
@@ -199,7 +205,7 @@ impl HistoryWorker {
         if fetched.is_log_append_time {
             self.core.shared.note_log_append_time(&request.log);
         }
-        // It may have been read before what it begins with was deleted.
+        // The first records may have been deleted since they were read.
         let page = Arc::new(match fetched.page.without_deleted(request.log.start()) {
             Some(rest) => rest,
             None => fetched.page,
@@ -211,6 +217,7 @@ impl HistoryWorker {
         }
     }
 
+    /// Backs off from the partition, and reports the fault.
     fn record_failure(&self, partition: &TopicPartition, failure: FetchError) {
         self.core.backoffs.record_failure(partition);
         let code = match failure {
@@ -228,15 +235,15 @@ impl HistoryWorker {
     }
 }
 
-/// Why a reader's work is over.
+/// Why a reader's run ended.
 enum WorkerExit {
-    /// Its mailbox was closed.
+    /// The queue was closed.
     Closed,
-    /// The brokers that answer it are those of another cluster.
+    /// The brokers belong to another cluster.
     WrongCluster,
 }
 
-/// Opens a client; `None` when the mailbox was closed before that succeeded.
+/// Opens a client. Retries until it succeeds; returns `None` if the queue was closed before that.
 fn open(core: &PoolCore, queue: &RequestQueue, shutdown_guard: &ShutdownGuard) -> Option<KafkaReader> {
     loop {
         let context = Context::new(&core.shared, ClientKind::History);
@@ -249,14 +256,14 @@ fn open(core: &PoolCore, queue: &RequestQueue, shutdown_guard: &ShutdownGuard) -
             Ok(reader) => return Some(reader),
             Err(error) => tracing::error!(cluster = %core.cluster, "no client for a history reader: {error}"),
         }
-        // The tail's client was accepted, so it is threads or memory that lack.
+        // The tail's client was accepted, so the system lacks threads or memory.
         if refuse_requests(queue, ANSWER_TIMEOUT) {
             return None;
         }
     }
 }
 
-/// Tells whoever asks that nothing is available, for a while; whether the mailbox was closed meanwhile.
+/// Answers all requests with [`HistoryError::Unavailable`] for `wait`. Returns whether the queue was closed meanwhile.
 fn refuse_requests(queue: &RequestQueue, wait: Duration) -> bool {
     let again = Instant::now() + wait;
     while Instant::now() < again {
@@ -269,15 +276,15 @@ fn refuse_requests(queue: &RequestQueue, wait: Duration) -> bool {
     false
 }
 
-/// What a leader gets to answer a question, or to bring a page, before the caller is told that it does not.
+/// Time that a leader has to deliver a page before the request fails.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What it gets after it has failed to once: a reconnect and an answer from a healthy broker fit into it.
+/// The same after a read that timed out: a reconnect and an answer from a healthy broker fit into it.
 const SHORT_ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Pages that are fetched while the one before them is read. A read of a short partition to its end takes two fetches, of which
-/// the second waits at the broker; with so many at once that is a millisecond for each.
+/// Partitions that are fetched during the current read. Reading a short partition to its end takes two fetches, and the second
+/// one waits at the broker. With this many at once, that costs a millisecond each.
 const AHEAD: usize = 32;
 
-/// How long the thread rests at most: librdkafka wants to be heard every second.
+/// Longest wait for a request: librdkafka's events must be polled every second.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);

@@ -1,4 +1,8 @@
-//! History pages in memory, and where a page that is not begins.
+//! Cache of history pages, bounded in bytes.
+//!
+//! It also says where a page that is missing starts and ends, so that clients at different offsets ask for the same page.
+//!
+//! Not here: the pages of the tail (`partition`), and requests for pages that are missing (`request_queue`).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,40 +24,42 @@ use crate::{
     position::{Offset, Timestamp},
 };
 
-/// The pages read lately, bounded in bytes; the one not used for longest goes first.
+/// The pages that were read recently, bounded in bytes. The least recently used page is evicted first.
 #[derive(Debug)]
 pub(super) struct PageCache {
     logs: HashMap<LogKey, LogPages>,
-    /// Use -> page; uses are numbered.
+    /// Use number to page: the order of last use.
     uses: BTreeMap<u64, (LogKey, Offset)>,
     last_use: u64,
     bytes: usize,
     budget: usize,
-    /// How large single records were of late, and how many readers bring such.
+    /// The largest recent record above the size of a page. The budget shrinks by what such records take while in flight.
     large: LargeRecords,
+    /// Number of readers, each of which may hold a large record.
     readers: usize,
-    /// Partitions that are kept started: what was fetched ahead of them takes its part of the budget.
+    /// Limit of the started partitions: what they have fetched ahead counts against the budget.
     fetcher_limit: Option<Arc<FetcherLimit>>,
 }
 
-/// What the cache has at an offset.
+/// Result of a cache lookup.
 #[derive(Debug)]
 pub(super) enum Lookup {
-    /// The page that covers it.
+    /// The page that covers the offset.
     Hit(Arc<Page>),
-    /// Nothing: read from `from` up to `to`, which covers it unless the page gets too large.
+    /// Not cached. A read of `from..to` covers the offset, unless the page gets too large and ends before it.
     Miss { from: Offset, to: Offset },
-    /// It is below the log's start.
+    /// The offset is below the log's start.
     Below,
 }
 
+/// Cached pages and known times of one log.
 #[derive(Debug)]
 struct LogPages {
-    /// Keeps the key from becoming another log's.
+    /// Keeps the address, and so the key, from being reused for another log.
     _log: Arc<PartitionLog>,
     pages: BTreeMap<Offset, CachedPage>,
-    /// Pages begin and end at multiples of this, so that clients cut at many places share them. A power of two, halved
-    /// when records turn out to be so large that a page ends early, and doubled when twice the records would fit into one.
+    /// Pages start and end at multiples of this, so that clients at different offsets share them. It is a power of two. It is
+    /// halved when a page ends early because its records are large, and doubled when twice the records would fit into one page.
     alignment: Offset,
     times: TimeIndex,
 }
@@ -61,11 +67,12 @@ struct LogPages {
 #[derive(Debug)]
 struct CachedPage {
     page: Arc<Page>,
+    /// Number of the last use.
     used: u64,
 }
 
 impl PageCache {
-    /// An empty one of at most `budget` bytes.
+    /// Creates an empty cache of at most `budget` bytes.
     pub(super) fn new(budget: usize) -> Self {
         Self {
             logs: HashMap::new(),
@@ -79,7 +86,7 @@ impl PageCache {
         }
     }
 
-    /// The same, which leaves of its budget what is fetched ahead.
+    /// Returns the cache with the bytes fetched ahead under `fetcher_limit` taken off its budget.
     pub(super) fn reserving(self, fetcher_limit: &Arc<FetcherLimit>) -> Self {
         Self {
             fetcher_limit: Some(Arc::clone(fetcher_limit)),
@@ -87,7 +94,7 @@ impl PageCache {
         }
     }
 
-    /// The page of `log` that covers `offset`, or what to read for it.
+    /// Returns the page of `log` that covers `offset`, or the range to read for it. A hit counts as a use.
     pub(super) fn find(&mut self, log: &Arc<PartitionLog>, offset: Offset) -> Lookup {
         let (key, start) = (key(log), log.start());
         if offset < start {
@@ -100,16 +107,16 @@ impl PageCache {
         found
     }
 
-    /// Takes a page. `cut` says that it ended early for its size.
+    /// Inserts a page. `cut` says that the page ended early for its size.
     pub(super) fn insert(&mut self, log: &Arc<PartitionLog>, page: &Arc<Page>, cut: bool) {
         let range = page.range();
-        // Looked at under the cache's lock: a log is replaced first and forgotten then, so nothing of it comes in later. Nor does
-        // what has been deleted.
+        // Checked under the cache's lock: a log is marked as replaced before it is forgotten, so no page of it is inserted later.
+        // Deleted offsets are not inserted either.
         if log.is_replaced() || range.is_empty() || range.start < log.start() {
             return;
         }
         if page.events().len() == 1 {
-            // One that fills a page stands in it alone.
+            // A record that fills a page is alone in it.
             self.large.record(page.bytes(), Instant::now());
         }
         let entry = self.log(log);
@@ -130,13 +137,13 @@ impl PageCache {
         self.shrink();
     }
 
-    /// Notes how many readers there are.
+    /// Sets the number of readers.
     pub(super) fn set_readers(&mut self, readers: usize) {
         self.readers = readers;
     }
 
-    /// Drops what lies below the log's start. Of a page that begins there the rest goes as well: it is read again when somebody
-    /// wants it.
+    /// Drops the pages that start below the log's start. If the log now starts inside a page, the rest of that page is dropped as
+    /// well, and read again on demand.
     pub(super) fn drop_deleted(&mut self, log: &Arc<PartitionLog>) {
         let start = log.start();
         let Some(entry) = self.logs.get_mut(&key(log)) else {
@@ -149,7 +156,7 @@ impl PageCache {
         }
     }
 
-    /// Notes that the first record of the log at or after `time` is at `offset`.
+    /// Records that the first record of the log at or after `time` is at `offset`.
     pub(super) fn note_time(&mut self, log: &Arc<PartitionLog>, time: Timestamp, offset: Offset) {
         if !log.is_replaced() {
             self.log(log).times.insert(time, offset);
@@ -162,7 +169,7 @@ impl PageCache {
         times.lower_bound(time).filter(|offset| *offset >= log.start())
     }
 
-    /// Drops all that is known of a log.
+    /// Drops all pages and times of a log.
     pub(super) fn forget(&mut self, log: &Arc<PartitionLog>) {
         for entry in self
             .logs
@@ -204,14 +211,14 @@ impl PageCache {
             .large
             .remaining_budget(self.budget, on_their_way, Instant::now());
         let budget = budget.min(self.budget.saturating_sub(ahead));
-        // The newest page too, if it is too large: all who wait for it have it, and who comes later reads it again.
+        // Even the newest page goes if it is too large: the clients that wait have it already, and a later one reads it again.
         while self.bytes > budget
             && let Some((_, (key, start))) = self.uses.pop_first()
         {
             let entry = self.logs.get_mut(&key).and_then(|log| log.pages.remove(&start));
             self.bytes -= entry.map_or(0, |entry| cost(&entry.page));
         }
-        // A log without pages, which may be replaced by now, is worth little more than its name: what else is known of it is found out
+        // A log without pages may have been replaced, and keeps little more than its key and its times, which can be asked for
         // again.
         if self.logs.len() > self.uses.len() + IDLE_LOGS {
             self.logs.retain(|_, log| !log.pages.is_empty());
@@ -220,7 +227,7 @@ impl PageCache {
 }
 
 impl LogPages {
-    /// Fits the grain to the size of the records, of which one large one among small ones says little.
+    /// Adapts the alignment to the size of the records. One large record among small ones has little effect.
     fn adapt_alignment(&mut self, page: &Page, cut: bool) {
         let range = page.range();
         if cut {
@@ -230,7 +237,7 @@ impl LogPages {
         }
     }
 
-    /// What there is at `offset` in a log that starts at `start`.
+    /// Looks up `offset` in a log that starts at `start`.
     fn find(&self, offset: Offset, start: Offset) -> Lookup {
         let slot = offset - offset.rem_euclid(self.alignment);
         let before = self
@@ -249,7 +256,7 @@ impl LogPages {
             .range(offset.saturating_add(1)..)
             .next()
             .map(|(start, _)| *start);
-        // An offset that a client made up may be the largest there is.
+        // Saturating, because an offset that a client made up may be the largest possible.
         let end = slot.saturating_add(self.alignment);
         Lookup::Miss {
             from: slot.max(covered).max(start),
@@ -258,16 +265,16 @@ impl LogPages {
     }
 }
 
-/// What a page costs here, in bytes.
+/// Returns the memory that a page costs in the cache, in bytes.
 fn cost(page: &Page) -> usize {
     page.bytes() + ENTRY_OVERHEAD
 }
 
-/// What a page's places in the cache cost, in bytes: one among the uses, and one among the pages of its log, which has a node of
-/// eleven for itself where each of thousands of partitions has one page.
+/// Memory of a page's entries in the cache, in bytes: one entry in `uses` and one in `pages`. With one page in each of thousands
+/// of partitions, the latter takes a B-tree node of eleven entries for itself.
 const ENTRY_OVERHEAD: usize = 384;
 
-/// Logs without pages that are not worth a sweep.
+/// Logs without pages that are tolerated before they are swept.
 const IDLE_LOGS: usize = 1024;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The budget of the history cache against whatever comes: records of any size, thousands of partitions, pages of one record,
-//! logs that are replaced, and what is fetched ahead.
+//! Model test of the history cache's budget: records of any size, thousands of partitions, pages of one record, logs that are
+//! replaced, and data fetched ahead.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use crate::{
     position::LogTag,
 };
 
-/// What happens to the log of a partition.
+/// An event for the log of a partition.
 #[derive(Clone, Debug)]
 enum CacheOp {
-    /// A page at this offset comes in, of so many records of this size, and of a hole behind them.
+    /// Inserts a page at `at` with `records` records of `size` bytes each, followed by a hole.
     Insert {
         partition: usize,
         at: Offset,
@@ -24,19 +24,19 @@ enum CacheOp {
         hole: Offset,
         cut: bool,
     },
-    /// A client looks for an offset.
+    /// A client looks up an offset.
     Find { partition: usize, at: Offset },
-    /// Retention moves on.
+    /// Retention moves the log's start.
     Expire { partition: usize, start: Offset },
     /// The topic is deleted and created again.
     Replace { partition: usize },
-    /// So many partitions are kept started.
+    /// This number of partitions is kept started.
     OpenFetchers { partitions: usize },
 }
 
 const PARTITIONS: usize = 3000;
 
-/// Records are base64 on their way out, which is what costs most.
+/// Base64 is the encoding that costs the most memory.
 const BASE64: Encoding = Encoding {
     payload: Payload::Base64,
     tombstones: Tombstones::Skip,
@@ -104,13 +104,13 @@ fn page(at: Offset, records: usize, size: usize, hole: Offset) -> Arc<Page> {
     Arc::new(page.finish(end.saturating_add(hole)))
 }
 
-/// What the pages that the cache has cost, counted one by one.
+/// Returns the total cost of the cached pages, counted one by one.
 fn kept(cache: &PageCache) -> usize {
     let pages = cache.logs.values().flat_map(|log| log.pages.values());
     pages.map(|entry| cost(&entry.page)).sum()
 }
 
-/// The cache has nothing twice, forgets nothing that it counts, and is within its budget.
+/// Checks that the cache holds nothing twice, counts exactly what it holds, and stays within its budget.
 fn check(cache: &PageCache, budget: usize) -> Result<(), TestCaseError> {
     prop_assert_eq!(cache.bytes, kept(cache));
     prop_assert!(cache.bytes <= budget, "{} of {}", cache.bytes, budget);
@@ -191,7 +191,7 @@ fn a_page_of_each_of_thousands_of_partitions_costs_no_more_than_is_counted() {
         cache.insert(log, &page(0, 1, 1, 0), false);
     }
     assert!(cache.bytes <= 1 << 20);
-    // An entry of a page, its node, and the page itself, which is an `Arc` of its struct, a box of one event and an arena.
+    // The B-tree node of a page's entry, and the page itself: an `Arc` of its struct, a box of one event, and an arena.
     let real = 11 * (size_of::<Offset>() + size_of::<CachedPage>())
         + 16
         + size_of::<Page>()

@@ -64,8 +64,8 @@ fn a_page_cut_short_is_gone_on_from_and_makes_the_grain_finer() {
     assert_eq!(miss(&mut cache, &log, 900), (768, 1024));
 }
 
-/// Reads a log of small records from its start to `end` as the readers do, with one record at `large` that fills a page
-/// alone; how many pages that took.
+/// Reads a log of small records from its start to `end` as the readers do, with one record at `large` that fills a page alone.
+/// Returns the number of pages that took.
 fn replay(large: Offset, end: Offset) -> usize {
     let (mut cache, log) = (PageCache::new(64 << 20), log());
     let (mut at, mut pages) = (0, 0);
@@ -95,7 +95,7 @@ fn behind_one_large_record_a_replay_goes_back_to_full_pages() {
 #[test]
 fn pages_of_large_records_stay_shared_at_a_grain_that_fits() {
     let (mut cache, log) = (PageCache::new(64 << 20), log());
-    // Every page is cut behind three records.
+    // Every page is cut after three records.
     for slot in 0..8 {
         let (from, _) = miss(&mut cache, &log, slot * PAGE_RECORDS + 900);
         cache.insert(&log, &page(from, from + 3), true);

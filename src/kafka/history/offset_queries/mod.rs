@@ -1,10 +1,10 @@
-//! Questions to leaders: where partitions start and end, and what a time means in them.
+//! Offset queries to leaders: the bounds of a partition, and the first offset at or after a time.
 //!
-//! One client and one thread of their own serve all questions of a cluster, so that they wait for no page, and no page for
-//! them. Requests go out without waiting for the answers to those before, up to [`pacer::IN_FLIGHT`] a broker, and each takes
-//! along all partitions that wait. What nobody waits for any more is not asked.
+//! All queries of a cluster use one client and one thread of their own, so that they never wait for pages, nor pages for them.
+//! Requests are sent without waiting for the answers to earlier ones, up to [`pacer::IN_FLIGHT`] per broker. Each carries all
+//! partitions that wait. A query whose callers have all stopped waiting is not sent.
 //!
-//! Not here: what the answers are for (`history`, and `cluster` for the tail).
+//! Not here: what the answers are used for (`history::pool`, and `supervisor` for the tail).
 
 mod pacer;
 mod pending;
@@ -29,7 +29,7 @@ use pending::PendingQueries;
 pub(super) use reply::QueryReply;
 pub(super) use worker::spawn;
 
-/// Where questions are left for the thread that asks them.
+/// The queue of offset queries, served by the query thread.
 #[derive(Default)]
 pub(super) struct OffsetQueries {
     inbox: Mutex<QueryInbox>,
@@ -39,18 +39,18 @@ pub(super) struct OffsetQueries {
 #[derive(Default)]
 struct QueryInbox {
     pending: PendingQueries,
-    /// Wakes the thread; `None` while it has no client, and looks by itself as soon as it has one.
+    /// Wakes the thread. `None` while the thread has no client; it looks at the queue by itself as soon as it has one.
     waker: Option<QueueWaker>,
     closed: bool,
 }
 
 impl OffsetQueries {
-    /// Asks for the bounds of a partition.
+    /// Queries the bounds of a partition.
     pub(super) fn query_bounds(&self, partition: TopicPartition, reply: QueryReply<Bounds>) {
         self.enqueue(|pending| pending.bounds(partition, reply));
     }
 
-    /// Asks, in the name of `client`, for the first record at or after a time.
+    /// Queries the first record at or after a time, in the turn of `client`.
     pub(super) fn query_time(
         &self,
         partition: TopicPartition,
@@ -61,7 +61,7 @@ impl OffsetQueries {
         self.enqueue(|pending| pending.time(partition, time, client, reply));
     }
 
-    /// Ends the thread. Nobody waits in vain: a reply that is dropped refuses.
+    /// Ends the thread. Callers that wait get an error, because their replies are dropped.
     pub(super) fn close(&self) {
         let mut inbox = self.inbox.lock();
         inbox.closed = true;
@@ -77,7 +77,7 @@ impl OffsetQueries {
         }
     }
 
-    /// Drops what has been asked for, and what comes within `wait`; whether the thread is to end.
+    /// Drops the pending queries, and those that arrive within `wait`. Returns whether the thread is to end.
     fn drop_pending_for(&self, wait: Duration) -> bool {
         let mut inbox = self.inbox.lock();
         inbox.waker = None;
@@ -101,5 +101,5 @@ impl QueryInbox {
     }
 }
 
-/// The thread's end of [`OffsetQueries`].
+/// The query thread's handle to the queue.
 type SharedQueries = Arc<OffsetQueries>;

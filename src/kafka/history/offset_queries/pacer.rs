@@ -1,4 +1,6 @@
-//! How many requests a broker gets at a time, and when one that failed is asked again.
+//! Pacing of offset queries: how many requests a broker gets at a time, and when a failed one is retried.
+//!
+//! Not here: which queries go into a request (`pending`).
 
 use std::{
     collections::HashMap,
@@ -7,14 +9,14 @@ use std::{
 
 use crate::{kafka::backoff::Backoff, partition::TopicPartition};
 
-/// The brokers and partitions that are being asked, or rest after a failure.
+/// Brokers with requests in flight, and brokers and partitions that back off after a failure.
 #[derive(Default)]
 pub(super) struct QueryPacer {
     brokers: HashMap<i32, BrokerPacing>,
     partitions: HashMap<TopicPartition, RetryBackoff>,
 }
 
-/// What a request is for. Bounds go before times, and are many questions in one, so a few requests do for all.
+/// Kind of a request. Bounds are sent before times. One request holds many of them, so a few requests are enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QueryClass {
     Bounds,
@@ -23,15 +25,18 @@ pub(super) enum QueryClass {
 
 #[derive(Default)]
 struct BrokerPacing {
+    /// Requests for bounds in flight.
     bounds: usize,
+    /// Requests for times in flight.
     times: usize,
-    /// When it last answered.
+    /// When the broker last answered.
     last_answer: Option<Instant>,
-    /// Since it did not answer. Until it does it is asked one thing at a time.
+    /// Set while the broker does not answer. Until it does, it gets one request at a time.
     silent: Option<SilentBroker>,
 }
 
 struct SilentBroker {
+    /// When the last request that counted as a failure ended, or was sent if it was the first.
     since: Instant,
     backoff: RetryBackoff,
 }
@@ -42,7 +47,7 @@ struct RetryBackoff {
 }
 
 impl QueryPacer {
-    /// Whether a broker may be sent a request of this class now.
+    /// Returns whether a broker may get a request of this class now.
     pub(super) fn can_send(&self, broker: i32, class: QueryClass, now: Instant) -> bool {
         let Some(broker) = self.brokers.get(&broker) else {
             return true;
@@ -54,19 +59,19 @@ impl QueryPacer {
         }
     }
 
-    /// Whether a partition is left alone now.
+    /// Returns whether a partition is backing off now.
     pub(super) fn is_backing_off(&self, partition: &TopicPartition, now: Instant) -> bool {
         self.partitions
             .get(partition)
             .is_some_and(|backoff| now < backoff.until)
     }
 
-    /// A request goes out.
+    /// Records that a request was sent.
     pub(super) fn record_sent(&mut self, broker: i32, class: QueryClass) {
         *self.brokers.entry(broker).or_default().count(class) += 1;
     }
 
-    /// It is over, and the broker has answered.
+    /// Records that the broker has answered a request.
     pub(super) fn record_answer(&mut self, broker: i32, class: QueryClass, now: Instant) {
         let broker = self.brokers.entry(broker).or_default();
         *broker.count(class) -= 1;
@@ -74,8 +79,8 @@ impl QueryPacer {
         broker.silent = None;
     }
 
-    /// It is over, and the broker has not answered. What was sent before an earlier failure says nothing new, and a broker that
-    /// has answered anything since is slow, not silent.
+    /// Records that the broker did not answer a request. A request sent before an earlier failure is no new evidence, and a
+    /// broker that has answered anything since is slow rather than silent.
     pub(super) fn record_timeout(&mut self, broker: i32, class: QueryClass, sent: Instant, now: Instant) {
         let broker = self.brokers.entry(broker).or_default();
         *broker.count(class) -= 1;
@@ -92,7 +97,7 @@ impl QueryPacer {
         }
     }
 
-    /// Its leader refused a partition, or is not known.
+    /// Records that a partition's leader refused it, or is unknown.
     pub(super) fn record_refusal(&mut self, partition: &TopicPartition, now: Instant) {
         self.partitions
             .entry(partition.clone())
@@ -100,12 +105,12 @@ impl QueryPacer {
             .extend(now);
     }
 
-    /// A partition was answered for.
+    /// Records that a partition's leader answered for it.
     pub(super) fn record_success(&mut self, partition: &TopicPartition) {
         self.partitions.remove(partition);
     }
 
-    /// When the next rest is over.
+    /// Returns when the next backoff ends.
     pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         let brokers = self.brokers.values().filter_map(|broker| broker.silent.as_ref());
         let rests = brokers
@@ -140,16 +145,16 @@ impl RetryBackoff {
     }
 }
 
-/// Requests in flight to one broker, which serves those of one connection in turn: enough that a round trip of 10 ms costs
-/// nothing, and few enough that what comes next waits for little.
+/// Requests in flight to one broker. A broker serves the requests of one connection in order. This is enough to hide a round trip
+/// of 10 ms, and few enough for the next request to wait only shortly.
 pub(super) const IN_FLIGHT: usize = 64;
 
-/// Of these for bounds: what comes while they are on their way goes together in the next.
+/// How many of these may be for bounds. Queries that arrive meanwhile go into the next request together.
 const BOUNDS_IN_FLIGHT: usize = 4;
 
 const FIRST_DELAY: Duration = Duration::from_millis(100);
 
-/// How late it is found out at worst that a leader is back: less than what callers wait.
+/// Longest time until a leader that has recovered is asked again: less than callers wait.
 const MAX_DELAY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Questions that have not been sent yet, and which of them go together.
+//! Offset queries that have not been sent, and the choice of those that go into a request.
+//!
+//! Not here: pacing (`pacer`), and the order among clients that ask for times (`time_queue`).
 
 use std::{collections::HashMap, time::Instant};
 
@@ -15,7 +17,7 @@ use crate::{
     position::Timestamp,
 };
 
-/// Questions that wait to be sent. Each is taken out when it is, so that no answer is older than its question.
+/// Queries that wait to be sent. A query is removed when it is sent, so that no answer is older than its query.
 #[derive(Default)]
 pub(super) struct PendingQueries {
     bounds: HashMap<TopicPartition, Vec<QueryReply<Bounds>>>,
@@ -23,11 +25,12 @@ pub(super) struct PendingQueries {
 }
 
 impl PendingQueries {
+    /// Adds a query for bounds.
     pub(super) fn bounds(&mut self, partition: TopicPartition, reply: QueryReply<Bounds>) {
         reply::push(self.bounds.entry(partition).or_default(), reply);
     }
 
-    /// Refuses, by dropping the reply, what would make the queue of a partition too long.
+    /// Adds a query for a time. Drops the reply, which refuses the query, if the partition's queue is full.
     pub(super) fn time(
         &mut self,
         partition: TopicPartition,
@@ -38,7 +41,8 @@ impl PendingQueries {
         self.times.entry(partition).or_default().push(time, client, reply);
     }
 
-    /// What can be sent now: as many requests as the pace admits, bounds first. Refuses what has no leader to be asked.
+    /// Returns the requests that can be sent now, as far as the pacer admits: bounds first. Refuses queries for partitions
+    /// without a leader.
     pub(super) fn take(
         &mut self,
         leader: impl Fn(&TopicPartition) -> Option<i32>,
@@ -76,7 +80,7 @@ impl PendingQueries {
         batches.requests(RequestKind::Bounds, pacer)
     }
 
-    /// At most one request for each broker.
+    /// Returns at most one request for each broker.
     fn take_times(
         &mut self,
         leader: impl Fn(&TopicPartition) -> Option<i32>,
@@ -143,10 +147,10 @@ mod tests {
         receiver
     }
 
-    /// A request: its broker; and of each partition the number, the time if it is one, and how many asked.
+    /// A request: its broker, and for each partition its number, the time if there is one, and the number of replies.
     type SentRequest = (i32, Vec<(i32, Option<Timestamp>, usize)>);
 
-    /// What is sent now, when even partitions are led by broker 0 and odd ones by 1.
+    /// Returns the requests sent now. Broker 0 leads the even partitions, broker 1 the odd ones.
     fn sent(pending: &mut PendingQueries, pacer: &mut QueryPacer) -> Vec<SentRequest> {
         let requests = pending.take(|partition| Some(partition.partition % 2), pacer, Instant::now());
         let asked = |request: OffsetsRequest| {

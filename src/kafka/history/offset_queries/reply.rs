@@ -1,33 +1,33 @@
-//! Who gets the answer to a question.
+//! Replies to the callers of offset queries.
 
 use tokio::sync::oneshot;
 
 use crate::partition::HistoryError;
 
-/// Answers one who asked. Dropped without an answer, it says that there is none.
+/// The caller of a query. Dropping it unanswered sends [`HistoryError::Unavailable`].
 pub(in crate::kafka::history) struct QueryReply<T>(Option<ReplyTo<T>>);
 
 enum ReplyTo<T> {
-    /// Somebody who may stop waiting.
+    /// A caller that may stop waiting.
     Waiter(oneshot::Sender<Result<T, HistoryError>>),
-    /// Something that wants an answer whatever happens.
+    /// A callback that runs in any case.
     Call(Box<dyn FnOnce(Result<T, HistoryError>) + Send>),
 }
 
 impl<T> QueryReply<T> {
-    /// To one who waits for this channel.
+    /// Replies through a channel.
     pub(in crate::kafka::history) fn to_channel(waiter: oneshot::Sender<Result<T, HistoryError>>) -> Self {
         Self(Some(ReplyTo::Waiter(waiter)))
     }
 
-    /// To a function.
+    /// Replies by calling a function.
     pub(in crate::kafka::history) fn to_callback(
         call: impl FnOnce(Result<T, HistoryError>) + Send + 'static,
     ) -> Self {
         Self(Some(ReplyTo::Call(Box::new(call))))
     }
 
-    /// Whether anybody waits for it.
+    /// Returns whether the caller still waits.
     pub(super) fn is_wanted(&self) -> bool {
         match &self.0 {
             Some(ReplyTo::Waiter(waiter)) => !waiter.is_closed(),
@@ -36,6 +36,7 @@ impl<T> QueryReply<T> {
         }
     }
 
+    /// Sends the result.
     pub(super) fn send(mut self, result: Result<T, HistoryError>) {
         self.answer(result);
     }
@@ -55,15 +56,15 @@ impl<T> Drop for QueryReply<T> {
     }
 }
 
-/// Gives all of them the same answer.
+/// Sends the same result to all callers.
 pub(super) fn send_all<T: Copy>(replies: Vec<QueryReply<T>>, result: Result<T, HistoryError>) {
     for reply in replies {
         reply.send(result);
     }
 }
 
-/// Adds a reply, and drops those that are not wanted any more whenever the list has doubled: a leader that is away for long
-/// must not collect them.
+/// Adds a reply. When the list is about to grow, drops the replies that are no longer wanted, so that they do not pile up while a
+/// leader is away for long.
 pub(super) fn push<T>(replies: &mut Vec<QueryReply<T>>, reply: QueryReply<T>) {
     if replies.len() == replies.capacity() {
         replies.retain(QueryReply::is_wanted);

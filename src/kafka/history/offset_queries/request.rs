@@ -1,4 +1,6 @@
-//! Requests to brokers, put together from the queries that may be sent now.
+//! Offset requests: batches of queries for one broker.
+//!
+//! Not here: the queries that wait (`pending`), and the stages of a request (`stage`).
 
 use std::{collections::HashMap, time::Instant};
 
@@ -12,25 +14,26 @@ use crate::{
     position::Timestamp,
 };
 
-/// What one request asks its broker: each partition once.
+/// A request to one broker. It holds each partition once.
 pub(super) struct OffsetsRequest {
     pub(super) broker: i32,
     pub(super) kind: RequestKind,
 }
 
+/// The partitions of a request.
 pub(super) enum RequestKind {
     Bounds(Vec<PartitionQuery<Bounds>>),
-    /// A time of each.
+    /// One time for each partition.
     Times(Vec<(Timestamp, PartitionQuery<FoundOffset>)>),
 }
 
-/// A partition that is asked about, and those who want to know.
+/// A queried partition, and the callers that wait for the answer.
 pub(super) struct PartitionQuery<T> {
     pub(super) partition: TopicPartition,
     pub(super) replies: Vec<QueryReply<T>>,
 }
 
-/// Requests that are being put together, one for each broker.
+/// Requests that are being assembled, one for each broker.
 pub(super) struct RequestBatches<T> {
     class: QueryClass,
     by_broker: HashMap<i32, RequestBatch<T>>,
@@ -38,7 +41,7 @@ pub(super) struct RequestBatches<T> {
 
 enum RequestBatch<T> {
     Open(Vec<T>),
-    /// The broker takes no more now.
+    /// The broker takes no further request now.
     Refused,
 }
 
@@ -50,7 +53,7 @@ impl<T> RequestBatches<T> {
         }
     }
 
-    /// Whether one more partition of this broker may be asked now.
+    /// Returns whether one more partition of this broker may be queried now.
     pub(super) fn admit(&mut self, broker: i32, pacer: &QueryPacer, now: Instant) -> bool {
         let batch =
             self.by_broker
@@ -62,12 +65,14 @@ impl<T> RequestBatches<T> {
         matches!(batch, RequestBatch::Open(items) if items.len() < MAX_PARTITIONS)
     }
 
+    /// Adds a query to the request to `broker`, if that is open.
     pub(super) fn push(&mut self, broker: i32, item: T) {
         if let Some(RequestBatch::Open(items)) = self.by_broker.get_mut(&broker) {
             items.push(item);
         }
     }
 
+    /// Returns the requests that hold a query, and records them as sent.
     pub(super) fn requests(
         self,
         kind: impl Fn(Vec<T>) -> RequestKind,
@@ -98,5 +103,5 @@ impl<T> PartitionQuery<T> {
     }
 }
 
-/// Partitions in one request: librdkafka compares each with each.
+/// Partitions in one request. librdkafka compares each one with every other.
 const MAX_PARTITIONS: usize = 512;

@@ -1,4 +1,4 @@
-//! The steps of an offsets request: one for times, two for bounds.
+//! Stages of an offset request: a single one for times, two for bounds.
 
 use super::{
     pacer::QueryClass,
@@ -9,15 +9,16 @@ use crate::{
     partition::{Bounds, TopicPartition},
 };
 
-/// What a request asks, of each of its partitions in this order.
+/// What a request asks for each of its partitions, in this order.
 pub(super) enum QueryStage {
     Starts(Vec<PartitionQuery<Bounds>>),
-    /// Asked for second: an end that is older than its start would be no bounds.
+    /// Queried after the starts: an end that is older than its start would not be a bound.
     Ends(Vec<(FoundOffset, PartitionQuery<Bounds>)>),
     Times(Vec<(i64, PartitionQuery<FoundOffset>)>),
 }
 
 impl QueryStage {
+    /// Returns the first stage of a request.
     pub(super) fn first(kind: RequestKind) -> Self {
         match kind {
             RequestKind::Bounds(asked) => Self::Starts(asked),
@@ -25,6 +26,7 @@ impl QueryStage {
         }
     }
 
+    /// Returns the class under which the pacer counts the stage.
     pub(super) fn class(&self) -> QueryClass {
         match self {
             Self::Starts(_) | Self::Ends(_) => QueryClass::Bounds,
@@ -32,6 +34,7 @@ impl QueryStage {
         }
     }
 
+    /// Returns the number of partitions.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Starts(asked) => asked.len(),
@@ -40,6 +43,7 @@ impl QueryStage {
         }
     }
 
+    /// Returns the partitions, with what is asked of each.
     pub(super) fn partitions(&self) -> Vec<(&TopicPartition, OffsetSpec)> {
         match self {
             Self::Starts(asked) => asked

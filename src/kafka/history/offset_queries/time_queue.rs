@@ -1,4 +1,4 @@
-//! The times that wait to be asked of the leader of one partition.
+//! Queue of the times to be looked up in one partition.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,16 +9,16 @@ use crate::{
     position::Timestamp,
 };
 
-/// The times that are wanted of one partition: a request takes one of them.
+/// Times that callers want looked up in one partition. A request takes one of them.
 pub(super) struct TimeQueue {
     queue: FairQueue<Timestamp>,
     wanted: HashMap<Timestamp, TimeQuery>,
 }
 
-/// One time, which is asked once for all.
+/// A time that is queried once for all its callers.
 #[derive(Default)]
 struct TimeQuery {
-    /// The clients it stands in the queue for.
+    /// The clients for which it is queued.
     clients: HashSet<ClientKey>,
     replies: Vec<QueryReply<FoundOffset>>,
 }
@@ -33,12 +33,13 @@ impl Default for TimeQueue {
 }
 
 impl TimeQueue {
+    /// Adds a caller that wants `time`. Drops `reply` if the queue is full.
     pub(super) fn push(&mut self, time: Timestamp, client: ClientKey, reply: QueryReply<FoundOffset>) {
         let queued = self
             .wanted
             .get(&time)
             .is_some_and(|wanted| wanted.clients.contains(&client));
-        // It stands in the queue once for each client that wants it: who joins late waits for its own turn at most.
+        // Each time is queued once per client: a client that joins late waits at most for its own turn.
         if !queued && self.queue.push(client, time).is_err() {
             return;
         }
@@ -47,7 +48,7 @@ impl TimeQueue {
         reply::push(&mut wanted.replies, reply);
     }
 
-    /// The next time that somebody still waits for.
+    /// Returns the next time that a caller still waits for.
     pub(super) fn pop(&mut self) -> Option<(Timestamp, Vec<QueryReply<FoundOffset>>)> {
         while let Some(time) = self.queue.pop() {
             let Some(mut wanted) = self.wanted.remove(&time) else {
@@ -61,17 +62,18 @@ impl TimeQueue {
         None
     }
 
-    /// Returns how many replies wait for `time`.
+    /// Returns the number of callers that wait for `time`.
     #[cfg(test)]
     pub(super) fn replies(&self, time: Timestamp) -> usize {
         self.wanted[&time].replies.len()
     }
 
+    /// Returns whether no time is queued.
     pub(super) fn is_empty(&self) -> bool {
         self.wanted.is_empty()
     }
 }
 
-/// Times that may wait for one partition: more than a broker can answer while their callers wait. One client key, which may
-/// be a proxy with all clients behind it, gets half.
+/// Times that may wait for one partition: more than a broker can answer before their callers give up. One client key gets half of
+/// them, because it may be a proxy with all clients behind it.
 const MAX_TIMES: usize = 16_384;

@@ -1,4 +1,4 @@
-//! The thread that sends questions and hands out the answers.
+//! The thread that sends offset queries and delivers the answers.
 
 use std::{
     collections::HashMap,
@@ -35,10 +35,10 @@ use crate::{
     partition::{Bounds, HistoryError, TopicPartition},
 };
 
-/// Starts the thread, which opens the client: that takes milliseconds, and the caller may be a request.
+/// Starts the thread. The thread itself opens the client, since that takes milliseconds and the caller may be handling a request.
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// If the system has no thread to give.
 pub(in crate::kafka::history) fn spawn(
     core: Arc<PoolCore>,
     shutdown_guard: ShutdownGuard,
@@ -50,7 +50,7 @@ pub(in crate::kafka::history) fn spawn(
         .name(threads::OFFSET_QUERIES.to_owned())
         .spawn(move || {
             while !queries.is_closed() {
-                // Questions that are in flight are refused when the client is dropped.
+                // Dropping the client refuses the queries that are in flight.
                 let pause = match guard.catch(|| QueryWorker::serve(&core, &queries, &shutdown_guard)) {
                     Some(()) => AGAIN,
                     None => guard.pause(),
@@ -64,7 +64,7 @@ pub(in crate::kafka::history) fn spawn(
     Ok(handle)
 }
 
-/// One client, and the requests that it has in flight.
+/// One client, and its requests in flight.
 struct QueryWorker {
     core: Arc<PoolCore>,
     queries: SharedQueries,
@@ -72,13 +72,13 @@ struct QueryWorker {
     queue: KafkaQueue,
     pacer: QueryPacer,
     in_flight: HashMap<usize, InFlightRequest>,
-    /// The number of the next request.
+    /// Number of the next request.
     next: usize,
-    /// Whether metadata is being asked for.
+    /// Whether a metadata refresh is running.
     refreshing: Arc<AtomicBool>,
 }
 
-/// A request whose answer has not come.
+/// A request that has not been answered.
 struct InFlightRequest {
     broker: i32,
     sent: Instant,
@@ -86,7 +86,7 @@ struct InFlightRequest {
 }
 
 impl QueryWorker {
-    /// Asks with one client, as long as it is of use.
+    /// Serves queries with one client for as long as it is usable.
     fn serve(core: &Arc<PoolCore>, queries: &SharedQueries, shutdown_guard: &ShutdownGuard) {
         match Self::open(core, queries, shutdown_guard) {
             Ok(worker) => worker.run(),
@@ -96,6 +96,7 @@ impl QueryWorker {
         }
     }
 
+    /// Opens a client, and lets the queue wake it.
     fn open(
         core: &Arc<PoolCore>,
         queries: &SharedQueries,
@@ -123,7 +124,7 @@ impl QueryWorker {
         })
     }
 
-    /// Asks until there is nobody to ask for, or the brokers that answer are those of another cluster.
+    /// Serves queries until the queue is closed, or the brokers turn out to be those of another cluster.
     fn run(mut self) {
         while self.send_pending() {
             #[cfg(test)]
@@ -140,7 +141,7 @@ impl QueryWorker {
                 .unwrap_or(now + POLL_TIMEOUT)
                 .min(now + POLL_TIMEOUT);
             let mut answer = self.queue.poll_offsets(until);
-            // What has come with it, so that what is sent next knows of all of it.
+            // All answers that have arrived are handled first, so that the next requests take them into account.
             for _ in 0..ANSWERS_PER_POLL {
                 let Some(offsets) = answer else { break };
                 self.handle_response(offsets);
@@ -149,7 +150,7 @@ impl QueryWorker {
         }
     }
 
-    /// Sends what can be sent; false when the questions were closed.
+    /// Sends the queries that can be sent. Returns `false` if the queue was closed.
     fn send_pending(&mut self) -> bool {
         let now = Instant::now();
         let mut inbox = self.queries.inbox.lock();
@@ -167,6 +168,7 @@ impl QueryWorker {
         true
     }
 
+    /// Sends one stage of a request.
     fn send_request(&mut self, broker: i32, step: QueryStage) {
         let (request, sent) = (self.next, Instant::now());
         self.next = self.next.wrapping_add(1);
@@ -186,6 +188,7 @@ impl QueryWorker {
         }
     }
 
+    /// Records the response of a broker with the pacer, and delivers it.
     fn handle_response(&mut self, offsets: OffsetsResponse) {
         let Some(InFlightRequest { broker, sent, step }) = self.in_flight.remove(&offsets.request) else {
             return;
@@ -193,7 +196,7 @@ impl QueryWorker {
         let class = step.class();
         let result = match self.reader.wrong_cluster() {
             Some(_) => Err(RDKafkaErrorCode::Fail),
-            // librdkafka's blocking call has this name for partitions none of which has a leader that it knows.
+            // librdkafka's blocking call returns this code if it knows no leader for any of the partitions.
             None => offsets.result.map_err(|code| match code {
                 RDKafkaErrorCode::NoEnt => RDKafkaErrorCode::UnknownPartition,
                 code => code,
@@ -215,7 +218,7 @@ impl QueryWorker {
         }
     }
 
-    /// Hands out what leaders say.
+    /// Delivers the leader's answers. For bounds, the starts are followed by a request for the ends.
     fn deliver(&mut self, broker: i32, step: QueryStage, places: Vec<Result<FoundOffset, RDKafkaErrorCode>>) {
         match step {
             QueryStage::Starts(asked) => {
@@ -244,7 +247,7 @@ impl QueryWorker {
         }
     }
 
-    /// Notes what a leader has said of a partition.
+    /// Records a leader's answer for one partition.
     fn record_result(
         &mut self,
         partition: &TopicPartition,
@@ -263,11 +266,11 @@ impl QueryWorker {
         }
     }
 
-    /// Nothing was said of any of these. Those who asked are told so by the drop of their replies.
+    /// Fails all partitions of a request. Their callers get an error, because the replies are dropped.
     fn fail_request(&mut self, step: QueryStage, code: RDKafkaErrorCode) {
         self.reader.count_error(code);
         for (partition, _) in step.partitions() {
-            // Silence is the broker's, which rests; its partitions may have another leader by now.
+            // A broker that does not answer backs off as a whole. Its partitions may have another leader by now.
             if !is_silence(code) {
                 self.pacer.record_refusal(partition, Instant::now());
             }
@@ -277,6 +280,7 @@ impl QueryWorker {
         tracing::debug!(cluster = %self.core.shared.cluster, "questions were not answered: {code:?}");
     }
 
+    /// Records that a leader refused one partition.
     fn fail_partition(&mut self, partition: &TopicPartition, code: RDKafkaErrorCode) {
         self.reader.count_error(code);
         self.pacer.record_refusal(partition, Instant::now());
@@ -285,7 +289,7 @@ impl QueryWorker {
         tracing::debug!(cluster = %self.core.shared.cluster, %partition, "a question was refused: {code:?}");
     }
 
-    /// Tells health of a refusal. A leader that does not answer is told of as a broker, and another cluster as such.
+    /// Reports a refusal to health. A broker that does not answer, and a wrong cluster, are reported elsewhere.
     fn report_fault(&self, partition: &TopicPartition, code: RDKafkaErrorCode) {
         if !is_silence(code) && self.reader.wrong_cluster().is_none() {
             self.core
@@ -294,8 +298,8 @@ impl QueryWorker {
         }
     }
 
-    /// Has librdkafka learn anew who leads the partitions of a topic: of most refusals it draws no conclusions until its next
-    /// refresh. On a thread of its own, for the broker that it asks may be mute; one at a time, and as seldom as failures are.
+    /// Has librdkafka refresh the leaders of a topic: most refusals do not trigger a refresh before the next periodic one. This
+    /// runs on a thread of its own, since the broker asked may not answer. At most one runs at a time, and only after a failure.
     fn refresh_metadata(&self, partition: &TopicPartition) {
         if self.refreshing.swap(true, Ordering::AcqRel) {
             return;
@@ -321,7 +325,7 @@ fn bounds(start: FoundOffset, end: FoundOffset) -> Result<Bounds, HistoryError> 
     };
     Ok(Bounds {
         start: first,
-        // Records may be deleted between the two questions.
+        // Records may be deleted between the two queries.
         end: last.max(first),
         epoch: end.epoch,
     })
@@ -339,14 +343,14 @@ fn is_silence(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// What a leader gets to answer, before those who ask are told that it does not.
+/// Time that a leader has to answer before the query fails.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long nobody is asked after the brokers of another cluster have answered, or no client could be opened.
+/// Pause after the brokers of another cluster have answered, or after no client could be opened. Queries are refused meanwhile.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// How long the thread waits at most: librdkafka wants to be heard every second.
+/// Longest wait for an answer: librdkafka's events must be polled every second.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Answers taken before new requests are sent.
+/// Answers handled before new requests are sent.
 const ANSWERS_PER_POLL: usize = 64;

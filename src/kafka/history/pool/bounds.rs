@@ -1,4 +1,4 @@
-//! The bounds of a partition, as its leader says, and answers of leaders that are behind the tail.
+//! Partition bounds as the leader tells them, and the detection of leaders that are behind the tail.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,21 +11,25 @@ use crate::{
 };
 
 impl HistoryPool {
-    /// Asks the leader of a partition for its bounds.
+    /// Asks the leader of a partition for its bounds. `reply` gets [`HistoryError::Unavailable`] if there is no answer.
     pub(in crate::kafka) fn query_bounds(
         &self,
         partition: TopicPartition,
         reply: impl FnOnce(Result<Bounds, HistoryError>) + Send + 'static,
     ) {
-        // Dropped, the reply says that there is no answer.
+        // A reply that is dropped answers `Unavailable`.
         let reply = QueryReply::to_callback(reply);
         if let Some(queries) = self.queries() {
             queries.query_bounds(partition, reply);
         }
     }
 
+    /// Asks the leader for the bounds, and moves the log's start to the one that it tells.
+    /// # Errors
+    /// [`HistoryError::Unavailable`] if there is no answer, or if it is behind what the tail has read;
+    /// [`HistoryError::Replaced`].
     pub(super) async fn find_bounds(&self, log: &Arc<PartitionLog>) -> Result<Bounds, HistoryError> {
-        // Before the question: the tail may read on while the answer is on its way.
+        // Taken before the query, because the tail may read on while the answer is on its way.
         let read = log.end().offset;
         let bounds = self.query(log, OffsetQueries::query_bounds).await?;
         if bounds.end < read {
@@ -35,7 +39,8 @@ impl HistoryPool {
         Ok(bounds)
     }
 
-    /// Notes that the answer to a question, or a read, is behind what the tail has read, and says so to who asked.
+    /// Records that an answer or a read is behind what the tail has read, and returns the error for the caller. Replaces the
+    /// readers if stale answers persist.
     pub(super) fn report_stale(&self, log: &Arc<PartitionLog>) -> HistoryError {
         if log.is_replaced() {
             return HistoryError::Replaced;
@@ -50,6 +55,9 @@ impl HistoryPool {
         HistoryError::Unavailable
     }
 
+    /// Sends an offset query and waits for its answer.
+    /// # Errors
+    /// [`HistoryError::Replaced`] if the log was replaced meanwhile, else [`HistoryError::Unavailable`].
     pub(super) async fn query<T: Send + 'static>(
         &self,
         log: &Arc<PartitionLog>,

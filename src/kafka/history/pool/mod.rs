@@ -1,4 +1,6 @@
-//! The history readers of one cluster, behind [`History`].
+//! The history readers of one cluster, behind the [`History`] interface.
+//!
+//! Not here: the threads that read (`worker`), and offset queries (`offset_queries`).
 
 mod bounds;
 mod pages;
@@ -24,7 +26,7 @@ use crate::{
     position::{Offset, Timestamp},
 };
 
-/// The history readers of one cluster.
+/// The history readers of one cluster, each opened on first use.
 pub(in crate::kafka) struct HistoryPool {
     core: Arc<PoolCore>,
     readers: Mutex<Readers>,
@@ -32,8 +34,8 @@ pub(in crate::kafka) struct HistoryPool {
 }
 
 impl HistoryPool {
-    /// A pool without readers; `rate` is in bytes per second, the configurations are those of a reader and of the client that
-    /// asks questions.
+    /// Creates a pool without readers. `rate` is in bytes per second. The configurations are those of a reader and of the client
+    /// for offset queries.
     pub(in crate::kafka) fn new(
         shared: &ClusterShared,
         configs: [ClientConfig; 2],
@@ -47,34 +49,34 @@ impl HistoryPool {
         })
     }
 
-    /// Drops the pages of a log that was replaced.
+    /// Drops the pages and times of a log that was replaced.
     pub(in crate::kafka) fn forget(&self, log: &Arc<PartitionLog>) {
         self.core.cache.lock().forget(log);
     }
 
-    /// Ends the readers; whoever waits is told that nothing is available.
+    /// Closes the readers for good. Callers that wait get [`HistoryError::Unavailable`].
     pub(in crate::kafka) fn close(&self) {
         self.core.shared.damage.close();
         self.readers.lock().shut_down();
     }
 
-    /// Ends the readers; the next to ask gets new ones, which begin with the brokers to ask first.
+    /// Closes the readers. The next request opens new ones, which start from the bootstrap brokers.
     pub(in crate::kafka) fn replace_readers(&self) {
         self.readers.lock().close();
     }
 
-    /// The reader of the broker that leads this partition.
+    /// Returns the queue of the reader for the broker that leads `partition`.
     fn reader(&self, partition: &TopicPartition) -> Option<Arc<RequestQueue>> {
         let broker = self.core.shared.leaders.leader(partition)?;
         self.readers.lock().of_broker(&self.core, broker)
     }
 
-    /// Where to leave questions.
+    /// Returns the queue of the offset queries.
     fn queries(&self) -> Option<Arc<OffsetQueries>> {
         self.readers.lock().queries(&self.core)
     }
 
-    /// Runs one call, and answers in time whatever happens.
+    /// Runs one call. It answers [`HistoryError::Unavailable`] after [`CALL`] at the latest.
     fn run<T, F>(&self, call: impl FnOnce(Arc<Self>) -> F) -> BoxFuture<'static, Result<T, HistoryError>>
     where
         F: Future<Output = Result<T, HistoryError>> + Send + 'static,
@@ -123,12 +125,12 @@ impl History for HistoryPool {
     }
 
     fn drop_deleted(&self, log: &Arc<PartitionLog>) {
-        // What the readers fetched ahead they see to themselves.
+        // Each reader stops its own started partitions that have been deleted from (`PartitionFetchers::close_idle`).
         self.core.cache.lock().drop_deleted(log);
     }
 }
 
-/// A call that waits for its turn for longer than this is better asked again: the caller may have gone on otherwise.
+/// Timeout of a call. A call that waits longer for its turn is better repeated: the caller may no longer need this answer.
 const CALL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The page that covers an offset: from the cache, or read from its broker.
+//! Lookup of the page that covers an offset: from the cache, or read from its broker.
 
 use std::sync::Arc;
 
@@ -17,6 +17,10 @@ use crate::{
 };
 
 impl HistoryPool {
+    /// Returns the page that covers `offset`, or the empty page at the log's end.
+    /// # Errors
+    /// [`HistoryError::OutOfRange`] if the log has no such offset, [`HistoryError::Replaced`] if the log was replaced,
+    /// [`HistoryError::Unavailable`] if the broker does not answer or its answer is behind the tail.
     pub(super) async fn find_page(
         &self,
         log: &Arc<PartitionLog>,
@@ -24,7 +28,7 @@ impl HistoryPool {
         client: ClientKey,
     ) -> Result<Arc<Page>, HistoryError> {
         let mut began: Option<Offset> = None;
-        // Behind what was read so far, also if the cache had no room for it.
+        // The end of what was read so far. It counts even if the cache had no space for the page.
         let mut reached = Offset::MIN;
         loop {
             if log.is_replaced() {
@@ -41,7 +45,8 @@ impl HistoryPool {
                 Lookup::Below => return Err(HistoryError::OutOfRange),
                 Lookup::Miss { from, to } => damage.clip(log, (from.max(reached), to)),
             };
-            // Who gets no further asks again after a pause, as after a silence; here it would be a loop without one.
+            // A read that made no progress is retried by the caller after a pause, as one without an answer is. Retried here, it
+            // would be a loop without a pause.
             if began.replace(from).is_some_and(|began| from <= began) {
                 return Err(HistoryError::Unavailable);
             }
@@ -50,7 +55,8 @@ impl HistoryPool {
                 from,
                 to,
             };
-            // Before the read: what the ring sheds meanwhile does not show that there is more than the answer says.
+            // Taken before the read: pages that the ring evicts during the read do not show that the log goes on behind the
+            // answer.
             let was_history = log.is_history(offset);
             match self.read(request, client).await {
                 Ok(PageRead::Page { page, at_log_end }) => {
@@ -60,7 +66,7 @@ impl HistoryPool {
                             self.core.stale.record_fresh(log.partition());
                             return Ok(page);
                         }
-                        // The tail has read on from there, so there is more.
+                        // The tail has read on from there, so the log has more than this broker says.
                         _ if at_log_end && was_history => return Err(self.report_stale(log)),
                         next if at_log_end && next == offset => return Ok(page),
                         _ if at_log_end => return Err(HistoryError::OutOfRange),
@@ -69,7 +75,7 @@ impl HistoryPool {
                 }
                 Ok(PageRead::Unreadable) => {}
                 Err(HistoryError::OutOfRange) => {
-                    // A page begins on its grid, and the log may begin behind that.
+                    // A page starts at a multiple of the alignment, and the log may start behind that.
                     let start = self.find_bounds(log).await?.start;
                     if start <= from {
                         return Err(HistoryError::OutOfRange);
@@ -80,10 +86,9 @@ impl HistoryPool {
         }
     }
 
-    /// Has the page behind this one read while its reader has nothing else to do: a client that reads on comes for it when its
-    /// socket has taken this one.
+    /// Requests the page after this one at low priority. A client that reads on asks for it once its socket has taken this one.
     pub(super) fn read_ahead(&self, log: &Arc<PartitionLog>, page: &Page) {
-        // Large records are not read for nobody.
+        // Large records are not read without a client that waits for them.
         if !log.is_history(page.next()) || page.bytes() > PAGE_BYTES {
             return;
         }
@@ -101,6 +106,7 @@ impl HistoryPool {
         }
     }
 
+    /// Has one page read by the reader of its broker, and waits for the result.
     async fn read(&self, request: PageRequest, client: ClientKey) -> PageResult {
         let partition = request.log.partition();
         if self.core.backoffs.is_backing_off(partition) {

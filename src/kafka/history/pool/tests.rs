@@ -11,7 +11,7 @@ use crate::{
     position::LogTag,
 };
 
-/// A pool whose only reader is played by the test.
+/// A pool whose only reader is the test itself.
 fn pool() -> (Arc<HistoryPool>, Arc<RequestQueue>, mpsc::Receiver<Infallible>) {
     let (shutdown_guard, ended) = mpsc::channel();
     let pool = HistoryPool::new(
@@ -53,7 +53,7 @@ fn log() -> Arc<PartitionLog> {
     log
 }
 
-/// Waits for the one page that is wanted, and says that the log ends where it was to begin; `meanwhile` is before the answer.
+/// Waits for the one requested page and answers that the log ends at [`OFFSET`]. `meanwhile` runs before the answer.
 fn answer_that_it_ends(queue: &RequestQueue, meanwhile: impl FnOnce()) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let request = loop {
@@ -73,8 +73,7 @@ fn answer_that_it_ends(queue: &RequestQueue, meanwhile: impl FnOnce()) {
     }));
 }
 
-/// What a read gets whose answer is that the log ends at the offset asked for. `before` comes before the read, `meanwhile` while it
-/// is on its way.
+/// Reads [`OFFSET`] while the broker answers that the log ends there. `before` runs before the read, `meanwhile` during it.
 async fn read(
     before: impl FnOnce(&PartitionLog),
     meanwhile: impl FnOnce(&PartitionLog) + Send + 'static,
@@ -110,7 +109,7 @@ async fn a_ring_that_sheds_during_a_read_makes_no_answer_one_of_another_leader()
 
 const OFFSET: Offset = 12;
 
-/// A page of the offsets from 0 to 7, whose records were written 10 ms after one another; none stands at 4.
+/// A page of the offsets 0 to 7, with records 10 ms apart and none at 4.
 fn page_of_times(log: &PartitionLog) -> Arc<Page> {
     let mut page = PageBuilder::new(0, log.encoding());
     for offset in [0, 1, 2, 3, 5, 6, 7] {

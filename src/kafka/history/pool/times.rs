@@ -1,4 +1,4 @@
-//! The first record at or after a time: from pages in memory, from its leader, or by a search over pages.
+//! Lookup of the first record at or after a time: in pages in memory, by an offset query, or by a search over pages.
 
 use std::{net::Ipv4Addr, pin::pin, sync::Arc, time::Duration};
 
@@ -13,13 +13,14 @@ use crate::{
 };
 
 impl HistoryPool {
+    /// Returns the offset of the first record at or after `time`, `None` if all records are older.
     pub(super) async fn find_time(
         &self,
         log: &Arc<PartitionLog>,
         time: Timestamp,
         client: ClientKey,
     ) -> Result<Option<Offset>, HistoryError> {
-        // The second question settles what came in between the first answer and our own look at the newest record.
+        // The second query covers records that arrived between the first answer and the look at the newest record.
         for _ in 0..2 {
             if let Some(offset) = self.query_time(log, time, client).await? {
                 return Ok(Some(offset));
@@ -35,7 +36,7 @@ impl HistoryPool {
         .await
     }
 
-    /// The timestamp of the newest record, if it is known.
+    /// Returns the timestamp of the newest record, if it is known.
     async fn newest(&self, log: &Arc<PartitionLog>) -> Result<Option<Timestamp>, HistoryError> {
         if let Some(newest) = log.end().timestamp {
             return Ok(Some(newest));
@@ -44,8 +45,8 @@ impl HistoryPool {
         time_search::newest(bounds, |offset| self.find_page(log, offset, own_client_key())).await
     }
 
-    /// Returns the first record at or after `time` as the leader says, or as what is in memory says before it does: while thousands
-    /// wait, the first answers and pages tell most of the others.
+    /// Returns the first record at or after `time`, as the leader says or as pages in memory show before it answers. While
+    /// thousands of clients wait, the first answers and pages serve most of the others.
     async fn query_time(
         &self,
         log: &Arc<PartitionLog>,
@@ -74,8 +75,8 @@ impl HistoryPool {
         }
     }
 
-    /// Returns the first record at or after `time`, if pages in memory have it and all that stands between it and a record before
-    /// which none is of that time.
+    /// Returns the first record at or after `time` if memory has it, together with every page between it and a record before
+    /// which no record is of that time.
     pub(super) fn time_in_memory(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
         let mut at = self.core.cache.lock().before_time(log, time)?;
         for _ in 0..PAGES_LOOKED_AT {
@@ -90,7 +91,7 @@ impl HistoryPool {
         None
     }
 
-    /// Returns the page that covers `offset`, unless it is in no memory or cannot be read.
+    /// Returns the page that covers `offset`. Returns `None` if neither the ring nor the cache has it, or if it is unreadable.
     fn page_in_memory(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Arc<Page>> {
         let page = match log.read(offset) {
             LogRead::Page(page) => page,
@@ -104,13 +105,13 @@ impl HistoryPool {
     }
 }
 
-/// Whose turn our own reads take.
+/// Returns the client key under which the gateway's own reads are queued.
 pub(super) fn own_client_key() -> ClientKey {
     ClientKey::of(Ipv4Addr::UNSPECIFIED.into())
 }
 
-/// When one whose question waits looks into memory again; then after twice as long each time.
+/// Delay before a waiting query looks into memory again. It doubles each time.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 
-/// How many pages are looked through for a time before its leader is asked: microseconds each.
+/// Pages searched for a time before its leader is asked. Each costs microseconds.
 const PAGES_LOOKED_AT: usize = 4;
