@@ -1,12 +1,12 @@
-//! Ranges of a log that its broker has and nobody can read: a batch with a failed checksum, a header that leads nowhere, a
-//! record that does not parse.
+//! Detection of damaged ranges: offsets that a broker has and no client can read, because of a batch with a failed checksum, a
+//! header that leads nowhere, or a record that does not parse.
 //!
-//! librdkafka stands still at such a place, often without an error, and does not tell where it ends. What counts is that
-//! answers come, the log goes on, and the position does not move. Whoever meets that, the tail or a reader of history,
-//! [suspects](DamageTracker::request_search) the place; a thread with a client of its own makes sure and finds the next offset that can be read
-//! ([`search`]). The range is then known to all readers of that log, who go around it and tell their clients.
+//! librdkafka stops at such an offset, often without an error, and does not tell where the range ends. The symptom is that
+//! answers arrive and the log goes on, but the position does not move. A tail or history reader that sees this [requests a
+//! search](DamageTracker::request_search). A thread with a client of its own confirms the damage and finds the next readable
+//! offset ([`search`]). All readers of the log then skip the range and tell their clients.
 //!
-//! Not here: what a client is told (`subscription::part`).
+//! Not here: what a client is told (`subscription::partition_reader`).
 
 mod probe;
 mod search;
@@ -30,55 +30,56 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::{partition::PartitionLog, position::Offset};
 
-/// What is known to be unreadable in the logs of one cluster, and the way to have a place looked at.
+/// The known damaged ranges of one cluster's logs, and the queue of searches.
 #[derive(Default)]
 pub(super) struct DamageTracker {
     known: Mutex<HashMap<LogKey, DamagedLog>>,
-    /// Whether anything is: nearly always nothing, and then nobody takes the lock.
+    /// Whether any range is known. Nearly always none is, and then no reader takes the lock.
     any: AtomicBool,
-    /// The logs that are being looked at, or wait for it.
+    /// The logs that are being searched, or wait for it.
     pending: Mutex<HashSet<LogKey>>,
-    /// Whether a quota held back an answer to a search.
+    /// Whether a quota held back an answer during the search.
     throttled: AtomicBool,
-    /// Gone before the thread has started, and when the cluster is closed.
+    /// `None` before the search thread has started, and once the cluster is closed.
     requests: Mutex<Option<mpsc::SyncSender<SearchRequest>>>,
 }
 
-/// A log by identity.
+/// The identity of a log.
 type LogKey = usize;
 
+/// The damaged ranges of one log.
 struct DamagedLog {
-    /// Keeps the key from becoming another log's.
+    /// Keeps the address, and so the key, from being reused for another log.
     log: Weak<PartitionLog>,
-    /// Sorted, and apart from each other.
+    /// Sorted and disjoint.
     ranges: Vec<Range<Offset>>,
-    /// The broker they were found on. Another one has another disk.
+    /// The broker on which the ranges were found. Another broker has another disk.
     leader: Option<i32>,
 }
 
-/// A place where reading does not go on.
+/// A request to search from an offset at which reading does not go on.
 struct SearchRequest {
     log: Arc<PartitionLog>,
     from: Offset,
-    /// What librdkafka said, if anything.
+    /// The error that librdkafka reported, if any.
     code: Option<RDKafkaErrorCode>,
     reply: OutcomeCallback,
 }
 
-/// Who hears what came of a suspicion. It is called once, on the searching thread or at once.
+/// Receives the outcome of a search. Called once, on the search thread or immediately.
 pub(super) type OutcomeCallback = Box<dyn FnOnce(SearchOutcome) + Send>;
 
-/// What came of a suspicion.
+/// Outcome of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SearchOutcome {
-    /// Nothing of these offsets can be read.
+    /// No offset in this range can be read.
     Unreadable(Range<Offset>),
-    /// It can be read, or the brokers did not answer: try again, after a pause.
+    /// The offset can be read, or the brokers did not answer. Retry after a pause.
     Unknown,
 }
 
 impl DamageTracker {
-    /// Looks at no more places.
+    /// Ends the search thread.
     pub(super) fn close(&self) {
         self.requests.lock().take();
     }
@@ -87,8 +88,8 @@ impl DamageTracker {
         self.requests.lock().is_none()
     }
 
-    /// Has a place looked at where reading does not go on. Until there is an answer, more suspicions of the same log are
-    /// answered with [`SearchOutcome::Unknown`].
+    /// Requests a search from an offset at which reading does not go on. Until it is answered, further requests for the same log
+    /// get [`SearchOutcome::Unknown`].
     pub(super) fn request_search(
         &self,
         log: &Arc<PartitionLog>,
@@ -117,14 +118,14 @@ impl DamageTracker {
         }
     }
 
-    /// Whether a place may wait to be looked at. A broker that is mute is mute for all its partitions, so a mere silence does not
-    /// stand in the way of what librdkafka has said is damaged.
+    /// Returns whether a search may be queued. A broker that does not answer affects all its partitions, so searches after a mere
+    /// timeout must not delay searches for damage that librdkafka has reported.
     fn admit(&self, log: &Arc<PartitionLog>, is_said: bool) -> bool {
         let mut pending = self.pending.lock();
         (is_said || pending.is_empty()) && pending.insert(key(log))
     }
 
-    /// The unreadable range that `offset` lies in, as far as is known.
+    /// Returns the known damaged range that contains `offset`.
     pub(super) fn range_at(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Range<Offset>> {
         let any = self.any.load(Ordering::Acquire);
         let known = any.then(|| self.known.lock())?;
@@ -132,7 +133,8 @@ impl DamageTracker {
         ranges.iter().find(|range| range.contains(&offset)).cloned()
     }
 
-    /// The part of `from..to` that a read can have: it begins behind a range that `from` lies in, and ends before the next.
+    /// Returns the part of `from..to` that can be read: it starts behind the range that contains `from`, and ends before the next
+    /// one.
     pub(super) fn clip(&self, log: &Arc<PartitionLog>, (from, to): (Offset, Offset)) -> (Offset, Offset) {
         if !self.any.load(Ordering::Acquire) {
             return (from, to);
@@ -147,8 +149,8 @@ impl DamageTracker {
         (from, next.map_or(to, |range| to.min(range.start)))
     }
 
-    /// Notes a range found on `leader`; what is known around it then, and how many offsets of it are news. Ranges found on
-    /// another broker are forgotten.
+    /// Adds a range found on `leader`. Returns the known range around it, and how many of its offsets are new. Drops ranges found
+    /// on another broker.
     fn insert(
         &self,
         log: &Arc<PartitionLog>,
@@ -172,7 +174,7 @@ impl DamageTracker {
         (whole, total(&known.ranges) - before)
     }
 
-    /// Forgets what was found on a broker that does not lead the partition any more: the next one's disk may be whole.
+    /// Drops ranges that were found on a broker other than `leader`: the new leader's disk may be intact.
     pub(super) fn set_leader(&self, log: &Arc<PartitionLog>, leader: Option<i32>) {
         if leader.is_none() || !self.any.load(Ordering::Acquire) {
             return;
@@ -183,17 +185,18 @@ impl DamageTracker {
         }
     }
 
-    /// Notes that a quota held back an answer to a search: what did not come may be whole.
+    /// Records that a quota held back an answer during a search: records that did not arrive may be intact.
     pub(super) fn record_throttled(&self) {
         self.throttled.store(true, Ordering::Release);
     }
 
+    /// Allows further searches of a log.
     fn finish(&self, log: &Arc<PartitionLog>) {
         self.pending.lock().remove(&key(log));
     }
 }
 
-/// Adds a range, and joins those that touch it; the range that came of it.
+/// Adds a range, and joins it with those that it touches. Returns the joined range.
 fn merge(ranges: &mut Vec<Range<Offset>>, new: Range<Offset>) -> Range<Offset> {
     let touches = |range: &mut Range<Offset>| range.start <= new.end && new.start <= range.end;
     let touching: Vec<_> = ranges.extract_if(.., touches).collect();
@@ -206,6 +209,7 @@ fn merge(ranges: &mut Vec<Range<Offset>>, new: Range<Offset>) -> Range<Offset> {
     whole
 }
 
+/// Returns the number of offsets in the ranges.
 fn total(ranges: &[Range<Offset>]) -> Offset {
     ranges.iter().map(|range| range.end - range.start).sum()
 }

@@ -1,4 +1,6 @@
-//! Tries offsets of a partition on its leader, through a client that nobody else uses.
+//! Probe of single offsets of a partition on its leader, with a client that serves nothing else.
+//!
+//! Not here: which offsets are tried (`search`).
 
 use std::{
     sync::Arc,
@@ -18,39 +20,40 @@ use crate::{
     position::Offset,
 };
 
-/// Tries offsets of one partition.
+/// Tries offsets of one partition with a client.
 pub(super) struct ClientProbe<'a> {
     pub(super) reader: &'a KafkaReader,
     pub(super) damage: &'a DamageTracker,
     pub(super) partition: &'a TopicPartition,
 }
 
-/// What a queue gave.
+/// What a queue delivered.
 enum Fetched {
     Record(Offset),
     End,
     /// The batch at this offset cannot be read.
     Unreadable(Offset),
+    /// No item until the deadline, or an error that says nothing about the offset.
     Nothing,
 }
 
-/// Whether this error says that there is something at the place, and that it cannot be read.
+/// Returns whether an error means that there is data at the offset, and that it cannot be read.
 pub(in crate::kafka) fn is_damage(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         code,
-        // A failed checksum; a codec or a version that does not exist; what does not unpack.
+        // Failed checksum, unknown codec or version, data that does not decompress.
         Code::BadMessage | Code::NotImplemented | Code::BadCompression | Code::Inconsistent | Code::Underflow
-            // A broker that cannot make sense of its own segment.
+            // The broker cannot interpret its own segment.
             | Code::InvalidMessage | Code::InvalidMessageSize | Code::Unknown
-            // A length that no answer can hold.
+            // A length that no response can hold.
             | Code::MessageSizeTooLarge
             | Code::UnsupportedCompressionType
     )
 }
 
 impl ClientProbe<'_> {
-    /// Runs `read` on the partition, started at `offset`.
+    /// Starts the partition at `offset`, runs `read`, and stops it.
     fn with_partition_started<T>(
         &self,
         offset: Offset,
@@ -66,6 +69,7 @@ impl ClientProbe<'_> {
         result
     }
 
+    /// Waits until `until` for the next item that says something about the partition.
     fn next_item(
         &self,
         queue: &mut KafkaQueue,
@@ -106,8 +110,8 @@ impl ClientProbe<'_> {
         }
     }
 
-    /// What comes first; before it says that nothing does, the leader has answered a question that was asked behind the fetch.
-    /// A broker answers in the order of the questions.
+    /// Returns the first item. Before it returns `Nothing`, the leader has answered a query that was sent after the fetch: a
+    /// broker answers requests in order.
     fn first_item(
         &self,
         queue: &mut KafkaQueue,
@@ -121,14 +125,15 @@ impl ClientProbe<'_> {
         if self.log_end()? > offset {
             return self.next_item(queue, offset, Instant::now() + PARSE_WAIT);
         }
-        // Only a fetch that was answered says so: a broker that refuses all of them for a while, which librdkafka keeps to itself,
-        // would otherwise have unread records taken for damage up to the end of the log.
+        // Only an answered fetch counts. A broker may refuse all fetches for a while, and librdkafka does not report that. Unread
+        // records up to the end of the log would then be taken for damage.
         match self.next_item(queue, offset, Instant::now() + THOROUGH_WAIT)? {
             Fetched::Nothing => Err(Inconclusive),
             fetched => Ok(fetched),
         }
     }
 
+    /// Queries the end of the log.
     fn log_end(&self) -> Result<Offset, Inconclusive> {
         let key = [(Arc::clone(&self.partition.topic), self.partition.partition)];
         let found = self
@@ -156,7 +161,7 @@ impl OffsetProbe for ClientProbe<'_> {
                         patience = THOROUGH_WAIT;
                     }
                     Fetched::End => return Ok(None),
-                    // Where the batch begins is told by what does not parse, so it is believed only if it is near.
+                    // The start of the batch comes from data that does not parse, so it is trusted only if it is near.
                     Fetched::Unreadable(batch)
                         if (position..position.saturating_add(MAX_OFFSET_GAP)).contains(&batch) =>
                     {
@@ -197,9 +202,9 @@ impl OffsetProbe for ClientProbe<'_> {
     }
 }
 
-/// Whether librdkafka has lost its way: where a batch is damaged it takes rubbish for the header of the next one, and goes on at
-/// the offset that stands in it. The brokers then have nothing there, which says nothing of `position`, where reading began or
-/// had got to.
+/// Returns whether librdkafka has lost its position. At a damaged batch it takes garbage for the header of the next one, and
+/// continues at the offset found there. The broker's error for that offset says nothing about `position`, where the read started
+/// or had got to.
 pub(in crate::kafka) fn is_implausible_offset(code: RDKafkaErrorCode, at: Offset, position: Offset) -> bool {
     let out_of_range = matches!(
         code,
@@ -208,7 +213,7 @@ pub(in crate::kafka) fn is_implausible_offset(code: RDKafkaErrorCode, at: Offset
     out_of_range && !(position..position.saturating_add(MAX_OFFSET_GAP)).contains(&at)
 }
 
-/// Whether librdkafka goes on by itself after this error, as after an election.
+/// Returns whether librdkafka continues by itself after this error, for example after an election.
 fn is_passing(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as Code;
     !matches!(
@@ -217,27 +222,27 @@ fn is_passing(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// How long a look waits for the first record. A fetch goes out within 100 ms (`fetch.error.backoff.ms`) of the start.
+/// How long a probe waits for the first record. A fetch is sent within 100 ms (`fetch.error.backoff.ms`) of the start.
 const QUICK_WAIT: Duration = Duration::from_millis(250);
 
-/// The same where a mistake would lose records.
+/// As [`QUICK_WAIT`], where a mistake would lose records.
 const THOROUGH_WAIT: Duration = Duration::from_millis(500);
 
-/// What an answer that has come needs to be parsed and queued.
+/// Time to parse and queue an answer that has arrived.
 const PARSE_WAIT: Duration = Duration::from_millis(50);
 
-/// How long reading may go on before the place counts as readable.
+/// How long a scan reads before the offset counts as readable.
 const SCAN_FOR: Duration = Duration::from_secs(3);
 
-/// What the first fetch of a new client gets.
+/// Time for the first fetch of a new client.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 
-/// What a leader gets to say where its log ends.
+/// Time that a leader has to answer where its log ends.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How soon the end of the cluster is noticed.
+/// Longest time until a closed cluster is noticed.
 const POLL_SLICE: Duration = Duration::from_millis(100);
 
-/// How far behind the place where reading begins a batch that cannot be read is believed to be: offsets that compaction and
-/// transactions may have left out before it.
+/// How far behind the start of a read a damaged batch is believed to be: offsets that compaction and transactions may have left
+/// out before it.
 pub(in crate::kafka) const MAX_OFFSET_GAP: Offset = 1 << 20;

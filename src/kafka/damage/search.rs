@@ -1,38 +1,41 @@
-//! Finds where an unreadable range of a log begins and ends, by trying offsets.
+//! Search for the start and end of a damaged range, by probing offsets.
+//!
+//! Not here: how an offset is probed (`probe`), and what follows from the result (`searcher`).
 
 use std::{ops::Range, time::Duration};
 
 use crate::position::Offset;
 
-/// Tries offsets of one partition.
+/// Probes offsets of one partition.
 pub(super) trait OffsetProbe {
-    /// Reads on from `from`; the first place that cannot be read, `None` when there is none up to the end, or for a while.
+    /// Reads from `from` on. Returns the first offset that cannot be read; `None` if there is none up to the log's end, or for a
+    /// while.
     fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Inconclusive>;
 
-    /// Begins at `offset`, and waits for what comes first. `thorough` waits longer before it says that nothing does.
+    /// Starts at `offset`, and waits for the first item. With `thorough` it waits longer before it returns `Unreadable`.
     fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult, Inconclusive>;
 
-    /// The end of the log.
+    /// Returns the end of the log.
     fn end(&mut self) -> Result<Offset, Inconclusive>;
 
-    /// Waits before the next try.
+    /// Waits before the next probe.
     fn pause(&mut self, pause: Duration) -> Result<(), Inconclusive>;
 }
 
-/// What came first behind an offset.
+/// The first item at or behind an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeResult {
     /// A record, or the end of the log.
     Readable,
-    /// Nothing, although the broker answers and the log goes on; the batch that fails begins here, if that is known.
+    /// No item, although the broker answers and the log goes on. Holds the first offset of the damaged batch, if known.
     Unreadable(Option<Offset>),
 }
 
-/// It could not be found out: the broker does not answer, the cluster is being closed, or nothing behind the place can be read.
+/// No result: the broker does not answer, the cluster is being closed, or nothing behind the offset can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Inconclusive;
 
-/// The first range at or behind `from` that cannot be read; `None` when reading goes on.
+/// Returns the first range at or behind `from` that cannot be read; `None` if reading goes on.
 pub(super) fn find(
     probe: &mut impl OffsetProbe,
     from: Offset,
@@ -53,7 +56,7 @@ pub(super) fn find(
             if at >= probe.end()? && !is_read_before(probe, start)? {
                 return Err(Inconclusive);
             }
-            // What comes there may come because fetches are answered again.
+            // The item may have arrived only because the broker answers fetches again. Then the start can be read, too.
             let still = probe.try_offset(start, true)? != ProbeResult::Readable;
             return Ok(still.then_some(start..at));
         }
@@ -61,14 +64,15 @@ pub(super) fn find(
     Err(Inconclusive)
 }
 
-/// Returns whether the record before `start` comes. No record shows that fetches are answered where a range ends with its log, and
-/// a broker that refuses them all for a while, which librdkafka keeps to itself, may tell the end nevertheless.
+/// Returns whether the record before `start` can be read. Needed if a range ends with its log: no record behind it shows that
+/// fetches are answered. A broker that refuses all fetches for a while, which librdkafka does not report, may still tell the
+/// log's end.
 fn is_read_before(probe: &mut impl OffsetProbe, start: Offset) -> Result<bool, Inconclusive> {
     Ok(start > 0 && probe.try_offset(start - 1, true)? == ProbeResult::Readable)
 }
 
-/// The first offset behind `start`, which cannot be read, that can, or that is of another batch: what lies between two
-/// damaged batches is not to be lost.
+/// Returns the first offset behind the unreadable `start` that can be read or belongs to another batch. Intact records between
+/// two damaged batches are not lost that way.
 fn find_end(probe: &mut impl OffsetProbe, start: Offset) -> Result<Offset, Inconclusive> {
     let ProbeResult::Unreadable(batch) = probe.try_offset(start, false)? else {
         return Err(Inconclusive);
@@ -82,7 +86,7 @@ fn find_end(probe: &mut impl OffsetProbe, start: Offset) -> Result<Offset, Incon
                 false => low = middle,
             }
         }
-        // Nothing came there, and perhaps was only late.
+        // Nothing arrived at `low`; it may only have been late.
         if low == start || !is_past(probe.try_offset(low, true)?, batch) {
             return Ok(high);
         }
@@ -91,7 +95,7 @@ fn find_end(probe: &mut impl OffsetProbe, start: Offset) -> Result<Offset, Incon
     Err(Inconclusive)
 }
 
-/// An offset that is not behind yet, and one that is, twice as far from `start`.
+/// Returns an offset that is not past the batch and one that is, found by doubling the distance from `start`.
 fn bracket_end(
     probe: &mut impl OffsetProbe,
     start: Offset,
@@ -108,6 +112,7 @@ fn bracket_end(
     Err(Inconclusive)
 }
 
+/// Returns whether a probe result lies past the damaged batch.
 fn is_past(seen: ProbeResult, batch: Option<Offset>) -> bool {
     match (seen, batch) {
         (ProbeResult::Readable, _) => true,
@@ -116,21 +121,21 @@ fn is_past(seen: ProbeResult, batch: Option<Offset>) -> bool {
     }
 }
 
-/// Between the tries that a place gets before it counts as unreadable: together longer than a broker needs to find a segment
-/// again that it has just rolled or moved.
+/// Pauses between the probes before an offset counts as unreadable. Together they are longer than a broker needs to find a
+/// segment again that it has just rolled or moved.
 const CONFIRM_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(900)];
 
-/// Damaged batches in a row.
+/// Longest run of damaged batches that is followed.
 const MAX_BATCHES: usize = 64;
 
-/// How often a look may turn out to have been too short.
+/// How often a probe may turn out to have been too short.
 const MAX_CORRECTIONS: usize = 3;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Batches of a log: where each begins, and how it fails.
+    /// The batches of a log: the start of each, and how it fails.
     struct ModelLog {
         batches: Vec<(Offset, FailureMode)>,
         end: Offset,
@@ -140,7 +145,7 @@ mod tests {
     #[derive(Clone, Copy, PartialEq)]
     enum FailureMode {
         Not,
-        /// librdkafka names the batch.
+        /// librdkafka reports the batch.
         Loudly,
         Silently,
     }
@@ -235,7 +240,7 @@ mod tests {
         assert_eq!(find(&mut model(&[(0, FailureMode::Not)], 100), 0), Ok(None));
     }
 
-    /// Fails where it was found to fail once only.
+    /// Fails once at the offset where it was found to fail, and not again.
     struct TransientFailure(ModelLog);
 
     impl OffsetProbe for TransientFailure {
@@ -264,7 +269,7 @@ mod tests {
         );
     }
 
-    /// Answers nothing until so many looks were taken, and is whole.
+    /// Answers no fetch for the first `looks` probes. The log is intact.
     struct RefusingBroker {
         whole: ModelLog,
         looks: usize,

@@ -1,4 +1,6 @@
-//! The thread that looks at suspected places, one at a time, with a client that is open only meanwhile.
+//! The thread that runs searches, one at a time, with a client that is open only meanwhile.
+//!
+//! Not here: the search itself (`search`).
 
 use std::{
     collections::HashMap,
@@ -30,10 +32,10 @@ use crate::{
     position::Offset,
 };
 
-/// Starts the thread that looks; it ends when [`ClusterShared::damage`] is [closed](super::DamageTracker::close).
+/// Starts the search thread. It ends when [`ClusterShared::damage`] is [closed](super::DamageTracker::close).
 ///
 /// # Errors
-/// When the system has no thread to give.
+/// If the system has no thread to give.
 pub(in crate::kafka) fn spawn(
     config: ClientConfig,
     shared: &ClusterShared,
@@ -55,13 +57,14 @@ pub(in crate::kafka) fn spawn(
     Ok(())
 }
 
+/// State of the search thread.
 struct Searcher {
     config: ClientConfig,
     shared: ClusterShared,
     shutdown_guard: ShutdownGuard,
-    /// Open while there is something to look at, and a little longer.
+    /// Open during a search, and for [`KEEP_CLIENT_OPEN_FOR`] after it.
     reader: Option<KafkaReader>,
-    /// Logs that were looked at in vain, and until when they are left alone.
+    /// Logs whose search had no result, with the end of their backoff.
     backoffs: HashMap<LogKey, (Backoff, Instant)>,
 }
 
@@ -76,8 +79,8 @@ impl Searcher {
         }
     }
 
-    /// Answers a suspicion, also after a panic: a place that is never answered is never read again. It is suspected anew after a
-    /// pause.
+    /// Runs a search and replies, even after a panic: an offset without a reply would never be read again. It is searched again
+    /// after a pause.
     fn handle(&mut self, request: SearchRequest, guard: &PanicHandler) {
         let SearchRequest {
             log,
@@ -95,6 +98,7 @@ impl Searcher {
         guard.catch(|| reply(outcome));
     }
 
+    /// Searches unless the range is known or the log is backing off.
     fn search_if_needed(
         &mut self,
         log: &Arc<PartitionLog>,
@@ -144,6 +148,7 @@ impl Searcher {
         }
     }
 
+    /// Runs the search with the open client.
     fn find(&mut self, log: &Arc<PartitionLog>, from: Offset) -> Result<Option<Range<Offset>>, Inconclusive> {
         let reader = match &self.reader {
             Some(reader) => reader.clone(),
@@ -156,7 +161,7 @@ impl Searcher {
         };
         self.shared.damage.throttled.store(false, Ordering::Release);
         let found = search::find(&mut probe, from)?;
-        // Nothing that comes is damaged; and what is held back by a quota looks as if it were.
+        // A record that arrives is intact. Records held back by a quota look damaged.
         if found.is_some() {
             probe.pause(STATISTICS_WAIT)?;
             if self.shared.damage.throttled.load(Ordering::Acquire) {
@@ -179,7 +184,7 @@ impl Searcher {
         Ok(reader)
     }
 
-    /// Once for each range.
+    /// Logs and counts a range. Called once for each range.
     fn report(&self, log: &PartitionLog, range: &Range<Offset>, news: Offset, cause: &str) {
         let (cluster, partition) = (&self.shared.cluster, log.partition());
         tracing::error!(
@@ -205,19 +210,19 @@ impl Searcher {
     }
 }
 
-/// Places that wait to be looked at; a disk that fails as a whole is no matter of single batches.
+/// Searches that may wait. A disk that fails as a whole is beyond a search for single batches.
 const MAX_REQUESTS: usize = 64;
 
-/// In which statistics tell of all that has come: they come every second.
+/// Time in which librdkafka's statistics, which come every second, report any throttling so far.
 const STATISTICS_WAIT: Duration = Duration::from_millis(1200);
 
-/// How long the client stays open with nothing to look at.
+/// How long the client stays open without a search.
 const KEEP_CLIENT_OPEN_FOR: Duration = Duration::from_secs(5);
 
-/// A place that turned out to be readable, or could not be judged, is not looked at again at once.
+/// First pause before an offset is searched again that turned out to be readable, or could not be judged.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// After which a log that went well meanwhile begins anew.
+/// Time after the end of a backoff from which the next one starts at [`FIRST_DELAY`] again.
 const FORGET_AFTER: Duration = Duration::from_secs(120);

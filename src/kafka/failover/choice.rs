@@ -1,22 +1,24 @@
-//! When to leave a cluster, and for which.
+//! The decision when a group leaves its cluster, and for which one.
+//!
+//! Not here: the move itself (`failover`).
 
 use std::time::{Duration, Instant};
 
-/// What is known of one cluster of a group.
+/// State of one cluster of a group.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     /// Whether it serves the group now.
     pub(super) serves: bool,
-    /// When it was seen to last.
+    /// When it was last seen to serve the group.
     pub(super) served_at: Option<Instant>,
-    /// How long it may fail while it is the active one.
+    /// How long it may fail as the active cluster.
     pub(super) failover_after: Duration,
 }
 
-/// Where to go from the active cluster, which has been that since `since`; `None` is to stay.
+/// Returns the cluster to move to from `active`, which was chosen at `since`. Returns `None` if the group stays.
 ///
-/// The next one in the order that serves, and past the end of the list from its front: a preferred cluster that is back is
-/// better than none. Where none serves, moving helps nobody.
+/// The choice is the next cluster in the list that serves the group, continued from the list's front. A preferred cluster that
+/// has recovered is better than none. If no cluster serves the group, a move would not help.
 pub(super) fn choose_cluster(
     candidates: &[Candidate],
     active: usize,

@@ -1,4 +1,6 @@
-//! Who answers for the logs of a topic: the cluster that it is read from now.
+//! History reads, routed to the cluster from which a topic is read now.
+//!
+//! Not here: the choice of that cluster (`failover`).
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,7 +15,7 @@ use crate::{
     position::{Offset, Timestamp},
 };
 
-/// Topic -> its clusters.
+/// Topic to its clusters.
 pub(super) struct HistoryRouter(HashMap<Arc<str>, TopicRoute>);
 
 /// A topic's clusters in order of preference, and the one it is read from.
@@ -24,6 +26,7 @@ struct TopicRoute {
 }
 
 impl HistoryRouter {
+    /// Builds the routes of all topics in `groups`.
     pub(super) fn new(groups: &[(StreamGroup, ActiveIndex)], clusters: &[Cluster]) -> Self {
         let history = |name: &Arc<str>| {
             let cluster = clusters.iter().find(|cluster| cluster.name() == &**name);
@@ -40,7 +43,8 @@ impl HistoryRouter {
         Self(routes.collect())
     }
 
-    /// Asks the cluster that is read now. A log of the one before is known to be replaced, and gets no other answer.
+    /// Runs a call on the cluster that is read now. A log of the previous cluster is marked as replaced, so every call for it
+    /// fails.
     fn ask<T: Send + 'static>(
         &self,
         log: &Arc<PartitionLog>,
@@ -52,6 +56,7 @@ impl HistoryRouter {
         }
     }
 
+    /// Returns the history of the cluster that is read now.
     fn active(&self, log: &PartitionLog) -> Option<&Arc<dyn History>> {
         let route = self.0.get(&log.partition().topic)?;
         route.histories.get(route.active.get())

@@ -1,8 +1,10 @@
-//! Which cluster each group of streams is read from.
+//! Failover: which cluster each group of streams is read from.
 //!
-//! A group is read from one cluster at a time; the others on its list are watched. When the active one has failed for
-//! longer than its deadline, the next one that serves takes over by itself. The way back is a command: clients see every
-//! move as repeated events, and a cluster that comes and goes must not drag them along.
+//! A group is read from one cluster at a time, and the other clusters on its list are watched. Once the active one has failed for
+//! longer than its deadline, the group moves to the next one that serves it. The way back takes a command: clients see every move
+//! as repeated events, and a cluster that keeps failing and recovering must not move them each time.
+//!
+//! Not here: whether a cluster serves a topic (`status`), and what a cluster does when topics are released (`supervisor`).
 
 mod choice;
 mod history_router;
@@ -35,88 +37,90 @@ use choice::{Candidate, choose_cluster};
 use history_router::HistoryRouter;
 use placement_file::PlacementFile;
 
-/// Where every group is to be read from at the start; what the clusters are connected by.
+/// The cluster of every group at the start, from which the connections to the clusters are made.
 pub struct FailoverPlan {
     groups: Vec<(StreamGroup, ActiveIndex)>,
     placements: PlacementFile,
 }
 
-/// The place, in its group's order of preference, of the cluster that is read. Clones follow it.
+/// Index of the cluster that is read, in its group's order of preference. Clones share it.
 #[derive(Clone, Debug, Default)]
 struct ActiveIndex(Arc<AtomicUsize>);
 
-/// Moves groups from cluster to cluster. Dropping it ends that; the groups stay where they are.
+/// Moves groups between clusters. Dropping it stops that, and the groups stay where they are.
 pub struct Failover {
     monitor: Arc<GroupMonitor>,
     stop: mpsc::Sender<()>,
 }
 
-/// A group's state, for those who tell it.
+/// State of a group, for reports.
 #[derive(Clone, Debug)]
 pub struct GroupStatus {
     /// The streams of the group.
     pub streams: Vec<Arc<str>>,
-    /// The cluster that it is read from.
+    /// The cluster from which it is read.
     pub cluster: Arc<str>,
-    /// Whether that is the first on its list.
+    /// Whether that cluster is the first on its list.
     pub preferred: bool,
-    /// What is wrong with that cluster for this group.
+    /// Why that cluster does not serve the group, if it does not.
     pub unavailable_reason: Option<UnavailableReason>,
-    /// Topics whose timestamps brokers set: moved, they repeat `failover_overlap` more.
+    /// Topics whose timestamps are set by brokers. After a move they repeat `failover_overlap` more.
     pub log_append_time_topics: Vec<Arc<str>>,
 }
 
-/// What a command did.
+/// Result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMove {
-    /// All streams that are read from elsewhere now: those that share topics move together.
+    /// All streams that moved: those that share topics move together.
     pub streams: Vec<Arc<str>>,
-    /// The cluster they were read from.
+    /// The previous cluster.
     pub from: Arc<str>,
-    /// The one they are read from now; the same when there was nothing to do.
+    /// The cluster from which they are read now; equal to `from` if there was nothing to do.
     pub to: Arc<str>,
 }
 
-/// Why a command did nothing.
+/// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ActivateError {
     /// No group has this stream.
     #[error("there is no such stream")]
     NoStream,
-    /// The group cannot be read from there.
+    /// The group does not list this cluster.
     #[error("the stream is not read from cluster `{cluster}`; its clusters are {}", clusters.join(", "))]
     NotListed {
-        /// What was asked for.
+        /// The requested cluster.
         cluster: String,
-        /// What there is.
+        /// The clusters of the group.
         clusters: Vec<Arc<str>>,
     },
-    /// It would be read from a cluster that fails.
+    /// The requested cluster does not serve the group.
     #[error("cluster `{0}` does not serve it: {1}")]
     Failing(Arc<str>, UnavailableReason),
-    /// The move before this one is not over.
+    /// The previous move has not finished.
     #[error("it is being moved already; try again in a moment")]
     Moving,
 }
 
+/// The groups, and what a move of one of them needs.
 struct GroupMonitor {
     groups: Vec<FailoverGroup>,
     placements: Mutex<PlacementFile>,
     counters: KafkaMetrics,
 }
 
-/// One group and its clusters.
+/// A group and its clusters.
 struct FailoverGroup {
     group: StreamGroup,
     clusters: Vec<(ClusterHandle, Duration)>,
     active: ActiveIndex,
+    /// Whether a move is in progress.
     moving: Arc<AtomicBool>,
-    /// Since when the active one is.
+    /// When the active cluster was chosen.
     since: Mutex<Instant>,
 }
 
 impl FailoverPlan {
-    /// Every group at its first cluster, or where it was before a restart, as noted in this directory.
+    /// Places every group at its first cluster, or at the cluster noted in the `state` directory before a restart.
     pub fn new(groups: Vec<StreamGroup>, state: Option<&Path>) -> Self {
         let placements = PlacementFile::open(state);
         let groups = groups.into_iter().map(|group| {
@@ -129,7 +133,7 @@ impl FailoverPlan {
         }
     }
 
-    /// The topics that `cluster` is on the list of, and that are read from another for now.
+    /// Returns the topics that list `cluster` but are read from another one for now.
     pub fn standby_topics(&self, cluster: &str) -> BTreeSet<Arc<str>> {
         let elsewhere = |(group, active): &&(StreamGroup, ActiveIndex)| {
             let current = group.clusters.get(active.get());
@@ -141,15 +145,16 @@ impl FailoverPlan {
             .collect()
     }
 
-    /// Reads of what is not in memory, from wherever each topic is read.
+    /// Returns the history reads, routed to the cluster from which each topic is read.
     pub fn history(&self, clusters: &[Cluster]) -> Arc<dyn History> {
         Arc::new(HistoryRouter::new(&self.groups, clusters))
     }
 
-    /// Watches over the groups; `clusters` are all that they name, each with the time that it may fail for.
+    /// Starts the thread that monitors the groups. `clusters` are all clusters that they list, each with the time that it may
+    /// fail.
     ///
     /// # Errors
-    /// When the system has no thread to give.
+    /// If the system has no thread to give.
     pub fn start(
         self,
         clusters: &[(ClusterHandle, Duration)],
@@ -183,7 +188,7 @@ impl FailoverPlan {
                 while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
                     pause = CHECK_EVERY;
                     if let Err(message) = threads::catch_panic(|| watching.check()) {
-                        // It decides about all of them.
+                        // The monitor decides for all clusters, so its panic is reported for each.
                         guards.iter().for_each(|guard| guard.report(&message));
                         pause = restarts.pause(Instant::now());
                     }
@@ -204,10 +209,10 @@ impl ActiveIndex {
 }
 
 impl Failover {
-    /// Reads the group that `stream` is of from `cluster`. Unless by `force`, only if that cluster serves it.
+    /// Moves the group of `stream` to `cluster`. Without `force`, only if that cluster serves the group.
     ///
     /// # Errors
-    /// When nothing was done.
+    /// If the group was not moved.
     pub fn activate(&self, stream: &str, cluster: &str, force: bool) -> Result<GroupMove, ActivateError> {
         let failover_group = self.monitor.groups.iter();
         let failover_group = failover_group
@@ -234,19 +239,19 @@ impl Failover {
         }
     }
 
-    /// Every group's state.
+    /// Returns the state of every group.
     pub fn statuses(&self) -> Vec<GroupStatus> {
         self.monitor.groups.iter().map(FailoverGroup::status).collect()
     }
 
-    /// Moves nothing any more.
+    /// Ends all further moves.
     pub fn stop(&self) {
         let _ = self.stop.send(());
     }
 }
 
 impl GroupStatus {
-    /// What somebody should look at; `None` when all is as it should be, or the cluster's own state says enough.
+    /// Returns what an operator should look at. Returns `None` if all is well, or if the cluster's own status says enough.
     pub fn concern(&self) -> Option<String> {
         let streams = self.streams.join(", ");
         let cluster = &self.cluster;
@@ -264,6 +269,7 @@ impl GroupStatus {
 }
 
 impl GroupMonitor {
+    /// Reports concerns, and moves groups whose cluster has failed for too long.
     fn check(&self) {
         self.report_concerns();
         for failover_group in &self.groups {
@@ -275,7 +281,7 @@ impl GroupMonitor {
         }
     }
 
-    /// Tells health what an operator should know of each cluster.
+    /// Reports to health what an operator should know about each cluster.
     fn report_concerns(&self) {
         let statuses: Vec<_> = self.groups.iter().map(FailoverGroup::status).collect();
         for (handle, _) in self
@@ -289,8 +295,8 @@ impl GroupMonitor {
         }
     }
 
-    /// Moves a group; false when it is under way already. The old cluster lets go first, so that no partition ever has two
-    /// tails, and no log of one cluster is asked of another.
+    /// Moves a group. Returns `false` if a move is in progress. The old cluster releases the topics first, so that no partition
+    /// ever has two tails, and no cluster is asked for the log of another.
     fn move_group(&self, failover_group: &FailoverGroup, to: usize, why: &str) -> bool {
         let from = failover_group.active.get();
         if failover_group.moving.swap(true, Ordering::AcqRel) {
@@ -327,7 +333,7 @@ impl GroupMonitor {
     }
 }
 
-/// A move that is under way. It ends also when nobody calls what ends it, as after a panic of the cluster's thread.
+/// A move in progress. It ends on drop, also if its callback is never called, for example after a panic of the cluster's thread.
 struct MoveGuard(Arc<AtomicBool>);
 
 impl Drop for MoveGuard {
@@ -337,6 +343,7 @@ impl Drop for MoveGuard {
 }
 
 impl FailoverGroup {
+    /// Returns the state of each cluster, in the order of preference.
     fn candidates(&self) -> impl Iterator<Item = Candidate> {
         self.clusters.iter().map(|(handle, failover_after)| Candidate {
             serves: handle.status().unavailable_reason(&self.group.topics).is_none(),
@@ -383,5 +390,5 @@ impl FailoverGroup {
     }
 }
 
-/// How often the clusters are judged: a small part of the shortest sensible deadline, and a few locks.
+/// Interval of the checks: a small part of the shortest sensible deadline, at the cost of a few locks.
 const CHECK_EVERY: Duration = Duration::from_millis(250);

@@ -1,22 +1,22 @@
-//! Where a broker listens.
+//! Address of a broker.
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-/// Where a broker listens: `host:port`. Two spellings of one host, `B1` and `b1`, are one address.
+/// Address of a broker: `host:port`. Host names are compared without regard to case: `B1` and `b1` are one address.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BrokerAddr {
-    /// A name or an address, in lower case, an IPv6 address in brackets.
+    /// A host name in lower case or an IP address, IPv6 in brackets.
     host: String,
     port: u16,
 }
 
 impl BrokerAddr {
-    /// A name or an address; an IPv6 address in brackets.
+    /// Returns the host name or IP address, IPv6 in brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Never 0.
+    /// Returns the port, never 0.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -28,7 +28,7 @@ impl fmt::Display for BrokerAddr {
     }
 }
 
-/// Why a text is not a broker's address.
+/// Why a text is not a broker address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBrokerAddr {
     /// `SASL_SSL://b1:9092`.
@@ -96,7 +96,7 @@ fn is_host(host: &str) -> Result<(), BadBrokerAddr> {
 }
 
 fn port_of(text: &str) -> Result<u16, BadBrokerAddr> {
-    // `parse` alone would take a sign.
+    // `parse` alone would accept a sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().map_err(|_| BadBrokerAddr::Port)?;
     if digits && port != 0 {
@@ -106,7 +106,8 @@ fn port_of(text: &str) -> Result<u16, BadBrokerAddr> {
     }
 }
 
-/// RFC 1035, section 2.3.4, less the root's empty label. (Underscores are no host names, but container networks use them.)
+/// RFC 1035, section 2.3.4, less the root's empty label. Underscores are not valid in host names, but container networks use
+/// them.
 const LONGEST_NAME: usize = 253;
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! What a cluster can be told. Compiled without librdkafka too: a configuration can be checked where none is built in.
+//! Settings of a cluster. Compiled without librdkafka too, so that a build without it can check a configuration.
+//!
+//! Not here: parsing (`config`), and what becomes of the settings (`client::config`).
 
 pub mod broker;
 pub mod passthrough;
@@ -8,35 +10,35 @@ use std::{collections::BTreeMap, num::NonZeroU64, path::PathBuf, sync::Arc, time
 
 pub use broker::BrokerAddr;
 
-/// One entry of `clusters`.
+/// An entry of `clusters`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterSettings {
-    /// What streams call it.
+    /// The name by which streams refer to the cluster.
     pub name: Arc<str>,
-    /// The brokers asked first, each once; at least one.
+    /// The bootstrap brokers, without duplicates; at least one.
     pub bootstrap: Vec<BrokerAddr>,
-    /// Whether one bootstrap broker alone is accepted.
+    /// Whether a single bootstrap broker is accepted.
     pub allow_single_bootstrap: bool,
-    /// The id that the cluster must have; `None` pins the one that is known from before, else the first that is told.
+    /// The required cluster id. `None` pins the id known from before, or else the first one that a broker tells.
     pub cluster_id: Option<Arc<str>>,
-    /// The most that is asked of the cluster for history, in bytes per second.
+    /// Limit on history reads from the cluster, in bytes per second.
     pub history_rate: NonZeroU64,
-    /// After this much time without a record and without an answer its clients are replaced by new ones; above zero.
+    /// Time without a record and without an answer after which its Kafka clients are replaced; above zero.
     pub renew_after: Duration,
-    /// After this much time as a failing cluster its streams move to their next one; above zero.
+    /// Time that the cluster may fail before its streams move to their next cluster; above zero.
     pub failover_after: Duration,
-    /// How far a position goes back beyond its timestamp when it moves to this cluster and either cluster's brokers set
-    /// the timestamps.
+    /// How far a position goes back beyond its timestamp when it moves to this cluster and the brokers of either cluster set the
+    /// timestamps.
     pub failover_overlap: Duration,
-    /// After this much time of an open transaction a partition is degraded for it; above zero.
+    /// Time that a transaction may stay open before its partition counts as degraded; above zero.
     pub transaction_patience: Duration,
-    /// What is passed through to librdkafka, by its names. Nothing that riverhead itself rests on is among it
-    /// ([`properties::refusal`]), so it can be applied over riverhead's own choices.
+    /// Properties passed through to librdkafka, by its names. None is among those that riverhead depends on
+    /// ([`properties::refusal`]), so they can be applied over riverhead's own choices.
     pub librdkafka: BTreeMap<String, String>,
 }
 
 impl ClusterSettings {
-    /// The cluster called `name` with these first brokers; all else as it is by default.
+    /// Creates the settings of the cluster `name` with these bootstrap brokers and defaults for the rest.
     pub fn new(name: impl Into<Arc<str>>, bootstrap: Vec<BrokerAddr>) -> Self {
         Self {
             name: name.into(),
@@ -53,24 +55,24 @@ impl ClusterSettings {
     }
 }
 
-/// The section `state`: what is kept over a restart.
+/// The section `state`: what is kept across a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StateSettings {
-    /// Where; made when it is not there. `None` keeps nothing.
+    /// The directory of the state files; created if missing. `None` keeps no state.
     pub directory: Option<PathBuf>,
 }
 
-/// 64 MiB/s: half of what a 1 Gbit/s link to a broker carries, so that replays leave room for the tail.
+/// 64 MiB/s: half of a 1 Gbit/s link to a broker, so that replays leave room for the tail.
 pub const DEFAULT_HISTORY_RATE: NonZeroU64 = const { NonZeroU64::new(64 * 1024 * 1024).unwrap() };
 
-/// Twice what librdkafka takes before it begins again with the bootstrap list by itself: its own way back comes first.
+/// Twice the time after which librdkafka itself starts over with the bootstrap list, so that its own recovery comes first.
 pub const DEFAULT_RENEW_AFTER: Duration = Duration::from_secs(60);
 
-/// Longer than an election, a broker's restart and librdkafka's own recovery: a move costs every client repeated events.
+/// Longer than an election, a broker restart and librdkafka's own recovery: a move costs every client repeated events.
 pub const DEFAULT_FAILOVER_AFTER: Duration = Duration::from_secs(60);
 
-/// What brokers let a transaction last at most by default (`transaction.max.timeout.ms`): longer is one that hangs.
+/// The longest transaction that brokers allow by default (`transaction.max.timeout.ms`). A longer one hangs.
 pub const DEFAULT_TRANSACTION_PATIENCE: Duration = Duration::from_secs(15 * 60);
 
-/// What mirrors usually lag at worst, and more than clocks differ by.
+/// More than mirrors usually lag at worst, and more than clocks differ by.
 pub const DEFAULT_FAILOVER_OVERLAP: Duration = Duration::from_secs(300);

@@ -1,19 +1,19 @@
-//! What must be said of the properties that are passed through to librdkafka, and beside them.
+//! Validation of the properties that are passed through to librdkafka, and additions to them.
 //!
-//! Not here: which properties those are (`properties`).
+//! Not here: which properties are allowed (`properties`).
 
 use std::collections::BTreeMap;
 
-/// A value that librdkafka would not take, or a property that lacks its companion.
+/// A value that librdkafka rejects, or a property that lacks its companion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PropertyError {
-    /// Which property it is about.
+    /// The property in question.
     pub property: String,
     /// What is wrong with it.
     pub problem: String,
 }
 
-/// What does not fit together in `properties`, none of which is refused.
+/// Returns the problems of `properties`, all of which are allowed.
 pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let mut flaws = security_flaws(properties);
     flaws.extend(sasl_flaws(properties));
@@ -26,9 +26,9 @@ pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     flaws
 }
 
-/// Adds what TLS needs here: where the machine keeps its certificate authorities.
+/// Adds the location of the machine's certificate authorities if TLS is used and none is set.
 ///
-/// The OpenSSL that is built in looks below `/usr/local/ssl`, where nobody has any; `probe` makes librdkafka look where
+/// The built-in OpenSSL looks below `/usr/local/ssl`, where no distribution has them. `probe` makes librdkafka look where
 /// distributions put them.
 pub fn add_ca_location(properties: &mut BTreeMap<String, String>) {
     let tls = protocol(properties).is_some_and(|protocol| protocol.ends_with("ssl"));
@@ -40,10 +40,12 @@ pub fn add_ca_location(properties: &mut BTreeMap<String, String>) {
     }
 }
 
+/// Returns the value of `security.protocol`, in lower case.
 fn protocol(properties: &BTreeMap<String, String>) -> Option<String> {
     properties.get(PROTOCOL).map(|value| value.to_ascii_lowercase())
 }
 
+/// Returns an unknown protocol, and properties that have no effect with the chosen one.
 fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let protocol = protocol(properties);
     let known = protocol.as_deref().is_none_or(|value| PROTOCOLS.contains(&value));
@@ -54,7 +56,7 @@ fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
             format!("wants one of {}", PROTOCOLS.join(", ")),
         ));
     }
-    // Credentials that silently are not used are worse than none: the operator believes they are.
+    // Credentials that are silently unused are worse than none: the operator believes that they are used.
     let idle = |prefix: &str, wanted: &str| {
         let first = properties.keys().find(|property| property.starts_with(prefix));
         first.map(|property| {
@@ -72,6 +74,7 @@ fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     flaws
 }
 
+/// Returns an unknown mechanism, and credentials that are missing.
 fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     if !protocol(properties).is_some_and(|protocol| protocol.starts_with("sasl")) {
         return Vec::new();
@@ -97,8 +100,8 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
         .collect()
 }
 
-/// Ages of metadata that librdkafka gets wrong: it multiplies them by 1,000 in 32 bits (2.12, `rdkafka_metadata_cache.c`). What
-/// overflows is metadata that has expired when it comes, and partitions whose leaders nobody ever knows.
+/// Returns metadata ages that librdkafka gets wrong: it multiplies them by 1,000 in 32 bits (2.12, `rdkafka_metadata_cache.c`).
+/// If that overflows, metadata has expired when it arrives, and the leaders of partitions never become known.
 fn age_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let too_long = |(property, most): &(&str, i64)| {
         let age: i64 = properties.get(*property)?.trim().parse().ok()?;
@@ -117,7 +120,7 @@ impl PropertyError {
     }
 }
 
-/// What librdkafka itself says of the values.
+/// Validation of values by librdkafka itself.
 #[cfg(feature = "kafka")]
 mod values {
     use std::collections::BTreeMap;
@@ -126,7 +129,7 @@ mod values {
 
     use super::PropertyError;
 
-    /// One property at a time, because librdkafka stops at the first it does not like.
+    /// Tries one property at a time, because librdkafka stops at the first that it rejects.
     pub(super) fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
         let all = properties.iter();
         all.filter_map(|(property, value)| flaw(property, value))
@@ -137,7 +140,7 @@ mod values {
         let mut config = ClientConfig::new();
         config.set(property, value);
         match config.create_native_config().err()? {
-            // Its text can repeat the value, and a value can be a password.
+            // librdkafka's text may repeat the value, and a value may be a password.
             KafkaError::ClientConfig(_, said, _, _) if !said.contains(value) || value.is_empty() => {
                 Some(PropertyError::new(property, format!("librdkafka says: {said}")))
             }
@@ -149,7 +152,7 @@ mod values {
     }
 }
 
-/// Without librdkafka nobody knows.
+/// Without librdkafka, values cannot be validated.
 #[cfg(not(feature = "kafka"))]
 mod values {
     use std::collections::BTreeMap;
@@ -164,11 +167,10 @@ mod values {
 const PROTOCOL: &str = "security.protocol";
 const PROTOCOLS: &[&str] = &["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 const MECHANISM: &[&str] = &["sasl.mechanism", "sasl.mechanisms"];
-/// Those that are built in; Kerberos and OAUTHBEARER need libraries that are not.
+/// The built-in mechanisms. Kerberos and OAUTHBEARER need libraries that are not built in.
 const MECHANISMS: &[&str] = &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 const CREDENTIALS: &[&str] = &["sasl.username", "sasl.password"];
-/// The properties that say how old metadata may be, and the most that each can be, in milliseconds. Metadata lives for three
-/// refreshes.
+/// The properties for the age of metadata, with the maximum of each in milliseconds. Metadata lives for three refreshes.
 const AGES: &[(&str, i64)] = &[
     ("metadata.max.age.ms", LONGEST_AGE),
     ("topic.metadata.refresh.interval.ms", LONGEST_AGE / 3),

@@ -1,9 +1,12 @@
-//! Which of librdkafka's properties a configuration may set.
+//! Which librdkafka properties a configuration may set.
 //!
-//! Three kinds: what is refused, with the reason; what is passed through; and all else, which librdkafka does not have or
-//! which means nothing to a reader. The names are those of librdkafka 2.12.1, `CONFIGURATION.md`, less what is not built in.
+//! There are three kinds: properties that are refused, with the reason; properties that are passed through; and all others, which
+//! librdkafka does not have or which mean nothing to a consumer. The names are those of librdkafka 2.12.1, `CONFIGURATION.md`,
+//! less what is not built in.
+//!
+//! Not here: checks of the values (`passthrough`).
 
-/// Why riverhead does not let `property` be set, if it does not.
+/// Returns why riverhead does not let `property` be set, or `None` if it does not refuse it.
 pub fn refusal(property: &str) -> Option<&'static str> {
     let listed = REFUSED
         .iter()
@@ -20,7 +23,7 @@ pub fn refusal(property: &str) -> Option<&'static str> {
     }
 }
 
-/// What riverhead rests on.
+/// Properties that riverhead depends on, with the reasons for the refusal.
 const REFUSED: &[(&[&str], &str)] = &[
     (
         &["bootstrap.servers", "metadata.broker.list"],
@@ -136,7 +139,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// What is passed through: who riverhead is, how it connects, how long it waits and tries.
+/// Properties that are passed through: client identity, connections, timeouts and retries.
 pub const ALLOWED: &[&str] = &[
     "api.version.fallback.ms",
     "api.version.request.timeout.ms",
