@@ -1,7 +1,9 @@
-//! Ending without a storm: closes are spread over a window, and the end is known.
+//! Graceful shutdown of connections: closes are spread over a window, so that reconnects do not come all at once, and completion
+//! is known.
 //!
-//! The [`DrainSignal`] starts the drain and learns when it is complete: when every [`DrainWatch`] and [`DrainGuard`] is dropped. Not
-//! here: what a drain means for whom (`http` keeps accepting until the window's end, or leaves newcomers to a successor).
+//! The [`DrainSignal`] starts the drain and learns when it is complete: when every [`DrainWatch`] and [`DrainGuard`] is dropped.
+//!
+//! Not here: what a drain does. `http` keeps accepting until the window's end, or leaves new connections to a successor.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +23,7 @@ use tokio::{
     time::Instant,
 };
 
-/// The two halves of a drain.
+/// Creates the two halves of a drain.
 pub fn channel() -> (DrainSignal, DrainWatch) {
     let (drained_tx, drained_rx) = mpsc::channel(1);
     let (signal_tx, signal_rx) = watch::channel(None);
@@ -44,19 +46,19 @@ pub fn channel() -> (DrainSignal, DrainWatch) {
 pub struct DrainSignal {
     close_order: Arc<CloseOrder>,
     signal_tx: watch::Sender<Option<DrainWindow>>,
-    /// Nobody ever sends on it: it ends when the last watch is gone.
+    /// Never receives a message. It is closed when the last watch is dropped.
     drained_rx: mpsc::Receiver<Infallible>,
 }
 
 impl DrainSignal {
-    /// Tells everybody that it ends, with `window` to spread it over, and waits until nobody is left.
+    /// Starts the drain, spread over `window`, and waits until every watch and guard is dropped.
     ///
-    /// The caller bounds the wait, if it must.
+    /// There is no timeout: the caller bounds the wait if it must.
     pub async fn drain(self, window: Duration) {
         self.run(window, false).await;
     }
 
-    /// The same, for one whose newcomers a successor takes in from now on.
+    /// As [`drain`](Self::drain), but a successor process accepts new connections from now on.
     pub async fn hand_over(self, window: Duration) {
         self.run(window, true).await;
     }
@@ -69,12 +71,12 @@ impl DrainSignal {
         };
         self.close_order.begin(window);
         self.signal_tx.send_replace(Some(window));
-        // Nothing can be received; `None` is the last watch going.
+        // No message can be received. `None` means that the last watch was dropped.
         let _ = self.drained_rx.recv().await;
     }
 }
 
-/// Holds up the end of a drain, and hears of its beginning.
+/// Delays the end of a drain, and is notified of its start.
 #[derive(Clone, Debug)]
 pub struct DrainWatch {
     close_order: Arc<CloseOrder>,
@@ -83,18 +85,18 @@ pub struct DrainWatch {
 }
 
 impl DrainWatch {
-    /// Whether the drain has begun.
+    /// Returns whether the drain has started.
     pub fn is_draining(&self) -> bool {
         self.close_order.schedule.get().is_some()
     }
 
-    /// Waits for the end of the window. Never, as long as no drain begins.
+    /// Waits until the end of the window. Waits forever if no drain starts.
     pub async fn wait_until_ended(&self) {
         tokio::time::sleep_until(self.window().await.end()).await;
     }
 
-    /// Waits until nobody new is to be let in: to the end of the window, so that nobody meets a refused port, or to its
-    /// beginning when a successor listens at the same socket.
+    /// Waits until no new connection should be accepted: until the end of the window, so that no client meets a closed port, or
+    /// until its start if a successor listens on the same socket.
     pub async fn wait_until_closed(&self) {
         let window = self.window().await;
         if !window.handed_over {
@@ -112,7 +114,7 @@ impl DrainWatch {
         }
     }
 
-    /// A place in the order of closing, behind all that exist.
+    /// Returns a position in the closing order, behind all existing ones.
     pub fn guard(&self) -> DrainGuard {
         let number = self.close_order.next.fetch_add(1, Ordering::Relaxed);
         let waker = Arc::new(AtomicWaker::new());
@@ -126,9 +128,9 @@ impl DrainWatch {
     }
 }
 
-/// One place in the order of closing: the oldest is due first, the newest when the window ends.
+/// A position in the closing order: the oldest is due first, and the newest at the end of the window.
 ///
-/// The newest last, because they are who came back from somewhere else a moment ago.
+/// The newest is last because its client has just been moved here from another server.
 #[derive(Debug)]
 pub struct DrainGuard {
     close_order: Arc<CloseOrder>,
@@ -138,9 +140,9 @@ pub struct DrainGuard {
 }
 
 impl DrainGuard {
-    /// When its holder is due to close: ready once a drain has begun. Wakes the last task that asked.
+    /// Returns the time at which the holder is due to close, once a drain has started. Wakes the task that polled last.
     pub fn poll_due(&self, context: &Context<'_>) -> Poll<Instant> {
-        // Most asks are answered by this; the waker is registered before the look that counts.
+        // Registered before the check, so that a drain that starts in between wakes the task.
         self.waker.register(context.waker());
         self.close_order
             .schedule
@@ -155,7 +157,7 @@ impl Drop for DrainGuard {
     }
 }
 
-/// Who is there, by age, and the plan once there is one.
+/// The guards by age, and the schedule once the drain has started.
 #[derive(Debug, Default)]
 struct CloseOrder {
     next: AtomicU64,
@@ -164,6 +166,7 @@ struct CloseOrder {
 }
 
 impl CloseOrder {
+    /// Fixes the schedule and wakes all guards.
     fn begin(&self, window: DrainWindow) {
         let open = self.open.lock();
         let order = open.keys().copied().collect();
@@ -173,19 +176,20 @@ impl CloseOrder {
     }
 }
 
-/// When whom to close.
+/// The times at which guards are due.
 #[derive(Debug)]
 struct CloseSchedule {
     window: DrainWindow,
-    /// The tickets that were there when the drain began, oldest first.
+    /// The numbers of the guards that existed at the start of the drain, oldest first.
     order: Vec<u64>,
 }
 
 impl CloseSchedule {
+    /// Returns when the guard with this number is due.
     fn due(&self, number: u64) -> Instant {
         let rank = self.order.partition_point(|other| *other < number);
         let DrainWindow { start, length, .. } = self.window;
-        // Who came later has the rank of the end.
+        // Guards created after the start rank last.
         match u32::try_from(self.order.len()) {
             Ok(count @ 1..) => start + length.mul_f64(((rank + 1) as f64 / f64::from(count)).min(1.0)),
             _ => self.window.end(),

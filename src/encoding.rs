@@ -1,35 +1,35 @@
-//! How the values of a topic become `data:` lines: said by the catalog, done by `event`.
+//! Settings for the conversion of a topic's values to `data:` lines. The catalog sets them, and `event` applies them.
 //!
-//! Not here: the doing.
+//! Not here: the conversion itself (`event`).
 
 /// How the values of a topic become `data:` lines.
 ///
-/// An event is encoded once per topic, so all streams that share a topic share its encoding.
+/// An event is encoded once per topic, so all streams of the topic share its encoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Encoding {
-    /// What the values are.
+    /// Content of the values.
     pub payload: Payload,
-    /// What becomes of a record without a value.
+    /// Treatment of records without a value.
     pub tombstones: Tombstones,
 }
 
-/// What the values of a topic are.
+/// Content of a topic's values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Payload {
-    /// JSON objects or arrays, passed through unchanged but for line breaks.
+    /// JSON objects or arrays, passed through unchanged except for line breaks.
     #[default]
     Json,
-    /// UTF-8 text; each of its lines is a `data:` line.
+    /// UTF-8 text. Each line becomes a `data:` line.
     Raw,
     /// Bytes, sent as one line of base64.
     Base64,
 }
 
 impl Payload {
-    /// Every payload, in the order in which they are explained.
+    /// All kinds of payload, in the order in which they are documented.
     pub const ALL: &[Self] = &[Self::Json, Self::Raw, Self::Base64];
 
-    /// Its name in the configuration.
+    /// Returns the name used in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -39,21 +39,21 @@ impl Payload {
     }
 }
 
-/// What becomes of a record without a value.
+/// Treatment of records without a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tombstones {
-    /// It is skipped.
+    /// Skip the record.
     #[default]
     Skip,
-    /// It is sent as `event: delete`, with the key as data.
+    /// Send it as `event: delete`, with the key as data.
     Delete,
 }
 
 impl Tombstones {
-    /// Both ways, in the order in which they are explained.
+    /// Both treatments, in the order in which they are documented.
     pub const ALL: &[Self] = &[Self::Skip, Self::Delete];
 
-    /// Its name in the configuration.
+    /// Returns the name used in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Skip => "skip",

@@ -1,7 +1,8 @@
 //! Three Kafka brokers inside this process, on random ports of the loopback interface.
 //!
-//! They are librdkafka's mock cluster: good for a demo and for tests, never beyond loopback. Each partition keeps its
-//! last 5 MiB; brokers, cluster id and topic ids are new in every run, so that no id outlives it.
+//! They are librdkafka's mock cluster, which is good for a demo and for tests, but never to be used beyond loopback. Each
+//! partition keeps its last 5 MiB. Brokers, cluster id and topic ids are new in every run, so that no event id stays valid across
+//! runs.
 
 use std::{
     io,
@@ -20,35 +21,35 @@ use rdkafka::{
 
 use super::native;
 
-/// The brokers; they end when this is dropped, which blocks until they have.
+/// Running brokers. They end on drop, which blocks until they have.
 pub struct MockBrokers {
-    // A producer, because librdkafka hangs its mock cluster on a client; threaded, so that its log is drained.
+    // A producer, because librdkafka attaches its mock cluster to a client. Threaded, so that its log is drained.
     _host: ThreadedProducer<DefaultProducerContext>,
     bootstrap: Vec<String>,
 }
 
-/// Why there are no brokers.
+/// Why the brokers could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum MockBrokersError {
-    /// librdkafka refused.
+    /// librdkafka refused its settings or a call.
     #[error("the embedded brokers do not start: {0}")]
     Kafka(#[from] KafkaError),
-    /// librdkafka made a client without the mock cluster that was asked for.
+    /// librdkafka created a client without the mock cluster that was requested.
     #[error("this librdkafka was built without embedded brokers")]
     NoMock,
-    /// The thread that keeps the mock awake could not be spawned.
+    /// The system has no thread to give for [`keeping_awake`].
     #[error("the embedded brokers get no thread: {0}")]
     Thread(#[from] io::Error),
 }
 
 impl MockBrokers {
-    /// Starts three brokers with these topics, each with so many partitions.
+    /// Starts three brokers with these topics, given as names and numbers of partitions.
     ///
-    /// Blocks, for some 100 ms: not for a runtime's thread.
+    /// Blocks for about 100 ms, so do not call it on a runtime's thread.
     ///
     /// # Errors
     ///
-    /// [`MockBrokersError`] when librdkafka refuses, or when threads, sockets or ports have run out.
+    /// [`MockBrokersError`] if librdkafka refuses, or if threads, sockets or ports have run out.
     pub fn start(topics: &[(&str, i32)]) -> Result<Self, MockBrokersError> {
         let host: ThreadedProducer<_> = ClientConfig::new()
             .set("test.mock.num.brokers", MOCK_BROKERS)
@@ -62,12 +63,13 @@ impl MockBrokers {
         })
     }
 
-    /// Where the three listen, as `host:port`.
+    /// Returns the addresses of the three brokers, as `host:port`.
     pub fn bootstrap(&self) -> &[String] {
         &self.bootstrap
     }
 }
 
+/// Adds the controller and the topics to the mock cluster.
 fn populate<C: ClientContext>(client: &Client<C>, topics: &[(&str, i32)]) -> Result<(), MockBrokersError> {
     let mock = client.mock_cluster().ok_or(MockBrokersError::NoMock)?;
     let awake = mock
@@ -82,10 +84,10 @@ fn populate<C: ClientContext>(client: &Client<C>, topics: &[(&str, i32)]) -> Res
     })
 }
 
-/// Runs `control` while somebody knocks at the mock's door.
+/// Runs `control` while a thread connects to the mock cluster at short intervals.
 ///
-/// The mock's thread loses wake-ups: a control call that comes at a bad moment waits for the end of its one-second
-/// sleep. A connection ends that sleep, and the call is answered within a knock instead of a second.
+/// The mock's thread loses wake-ups. A control call at a bad moment waits for the end of the thread's one-second sleep. A
+/// connection ends that sleep, so the call is answered within [`KNOCK`] instead of a second.
 fn keeping_awake(
     door: SocketAddr,
     control: impl FnOnce() -> Result<(), KafkaError>,
@@ -95,7 +97,7 @@ fn keeping_awake(
         let knocker = thread::Builder::new().name("demo-knock".into());
         let knocker = knocker.spawn_scoped(scope, || {
             while !done.load(Ordering::Acquire) {
-                // Refused or accepted, all that matters is that the mock's thread has looked.
+                // Whether the connection succeeds does not matter: the mock's thread has woken up.
                 drop(TcpStream::connect_timeout(&door, KNOCK));
                 thread::park_timeout(KNOCK);
             }
@@ -107,7 +109,7 @@ fn keeping_awake(
     })
 }
 
-/// From the brokers themselves: the mock's own list lacks those that were added later.
+/// Returns the addresses that the brokers themselves report: the mock's own list lacks brokers that were added later.
 fn addresses<C: ClientContext>(client: &Client<C>) -> Result<Vec<String>, KafkaError> {
     let metadata = client.fetch_metadata(None, METADATA_TIMEOUT)?;
     let brokers = metadata.brokers().iter();
@@ -116,21 +118,21 @@ fn addresses<C: ClientContext>(client: &Client<C>) -> Result<Vec<String>, KafkaE
         .collect())
 }
 
-/// How many brokers the mock starts with; [`CONTROLLER`] is the third.
+/// Number of brokers at the mock's start. [`CONTROLLER`] is the third.
 const MOCK_BROKERS: &str = "2";
 
-/// The mock numbers its brokers from 1 and says that the controller is number 0. Without a broker of that number
-/// whatever goes to the controller, and with it every question for a topic id, waits for its timeout.
+/// Broker id of the controller. The mock numbers its brokers from 1, but reports number 0 as the controller. Without a broker of
+/// that number, everything that is sent to the controller waits for its timeout, including every query for a topic id.
 const CONTROLLER: i32 = 0;
 
-/// As many as there are brokers.
+/// Replicas of each partition: one per broker.
 const REPLICAS: i32 = 3;
 
-/// Between two knocks. Three control calls that all lose their wake-up cost 60 ms, and hardly anybody notices the
-/// connections.
+/// Interval of the connections. Three control calls that all lose their wake-up cost 60 ms, and the connections cost next to
+/// nothing.
 const KNOCK: Duration = Duration::from_millis(20);
 
-/// The mock answers within milliseconds; this long only when the machine is overloaded.
+/// Timeout of a metadata request. The mock answers within milliseconds, unless the machine is overloaded.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -163,8 +165,8 @@ mod tests {
 
     #[test]
     fn lost_wake_ups_of_the_mock_do_not_add_up_to_the_demos_three_seconds() {
-        // One control call a topic. Without the knocking every fiftieth or so costs a second: this
-        // took 15 to 25 s, and takes less than one.
+        // One control call per topic. Without the extra connections, about every fiftieth call costs a second: this took 15 to 25
+        // s, and takes less than one with them.
         let topics: Vec<_> = (0..100).map(|n| format!("t{n}")).collect();
         let topics: Vec<_> = topics.iter().map(|name| (name.as_str(), 1)).collect();
         let started = Instant::now();

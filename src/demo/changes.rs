@@ -1,6 +1,8 @@
-//! Changes that nobody made, of wikis that exist.
+//! Invented changes on wikis that exist.
 //!
-//! A seed and the times asked for decide every byte.
+//! Every byte is determined by the seed and the times passed in.
+//!
+//! Not here: the form of the events (`recentchange`), and writing them (`generator`).
 
 use fastrand::Rng;
 
@@ -10,31 +12,31 @@ use super::{
     wikis::{WIKIS, Wiki},
 };
 
-/// An endless run of changes.
+/// An endless sequence of changes.
 pub(super) struct Changes {
     rng: Rng,
-    /// What each wiki counts its changes from; the same order as [`WIKIS`].
+    /// The last numbers of each wiki, in the order of [`WIKIS`].
     counters: Vec<WikiCounters>,
 }
 
-/// One change, and where it goes.
+/// A change, and where it is written to.
 pub(super) struct Change {
-    /// The data centre that took it.
+    /// The data centre that accepted it.
     pub(super) site: Site,
-    /// The wiki and the page, `enwiki:Apache Kafka`: the changes of one page stay in order.
+    /// Record key: the wiki and the page (`enwiki:Apache Kafka`), so that the changes of one page stay in order.
     pub(super) key: String,
-    /// The event.
+    /// The record's value.
     pub(super) event: RecentChange,
 }
 
-/// A data centre: each writes to a topic of its own.
+/// A data centre. Each writes to its own topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Site {
     Eqiad,
     Codfw,
 }
 
-/// What a change is; the rest of it follows from this.
+/// Kind of a change, which determines its other fields.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ChangeKind {
     Edit,
@@ -43,7 +45,7 @@ enum ChangeKind {
     Categorize,
 }
 
-/// What a wiki counted last.
+/// The last numbers that a wiki has assigned.
 struct WikiCounters {
     change: u64,
     revision: u64,
@@ -51,14 +53,14 @@ struct WikiCounters {
 }
 
 impl Changes {
-    /// The changes that `seed` decides.
+    /// Creates the sequence that belongs to `seed`.
     pub(super) fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let counters = WIKIS.iter().map(|_| WikiCounters::start(&mut rng)).collect();
         Self { rng, counters }
     }
 
-    /// The next change, made at `now` (milliseconds since the Unix epoch).
+    /// Returns the next change, made at `now` (milliseconds since the Unix epoch).
     pub(super) fn next(&mut self, now: i64) -> Change {
         let index = Wiki::pick(&mut self.rng);
         let wiki = &WIKIS[index];
@@ -71,6 +73,7 @@ impl Changes {
         }
     }
 
+    /// Returns the namespace and title of a page.
     fn page(&mut self, wiki: &Wiki, kind: ChangeKind) -> (i32, String) {
         let title = one_of(&mut self.rng, wiki.titles);
         match kind {
@@ -132,7 +135,7 @@ impl Changes {
 }
 
 impl Site {
-    /// One of the two takes most of the changes, as when it is the one with the primary databases.
+    /// Picks a data centre. One of them gets most changes, as does the one with the primary databases.
     fn pick(rng: &mut Rng) -> Self {
         if rng.u8(0..4) == 0 {
             Self::Codfw
@@ -171,13 +174,13 @@ impl WikiCounters {
         }
     }
 
-    /// Others edit too: numbers rise, but not by one.
+    /// Returns the next change number. Numbers rise by more than one, as if others edited too.
     fn next_change(&mut self, rng: &mut Rng) -> u64 {
         self.change += 1 + rng.u64(0..5);
         self.change
     }
 
-    /// The revision that a change of this kind makes, if it makes one. A new page has none before it.
+    /// Returns the revisions before and after a change, if this kind makes one. A new page has none before.
     fn revision_of(&mut self, rng: &mut Rng, kind: ChangeKind) -> Option<OldNew> {
         if !matches!(kind, ChangeKind::Edit | ChangeKind::New) {
             return None;
@@ -198,7 +201,7 @@ fn one_of<T: Copy>(rng: &mut Rng, all: &[T]) -> T {
     all[rng.usize(0..all.len())]
 }
 
-/// Log types with their actions.
+/// Log types and their actions.
 const LOGS: &[(&str, &str)] = &[
     ("patrol", "patrol"),
     ("delete", "delete"),
@@ -233,7 +236,7 @@ mod tests {
             .collect()
     }
 
-    /// `field` of `event` has the type that the schema gives it, or is absent where it may be.
+    /// Returns whether `field` of `event` has the schema's type, or is absent and may be.
     fn conforms(event: &Value, field: &str, required: bool, is: fn(&Value) -> bool) -> bool {
         event.pointer(field).map_or(!required, is)
     }

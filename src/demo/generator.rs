@@ -1,4 +1,6 @@
 //! Writes changes to the demo's topics at a steady rate.
+//!
+//! Not here: the content of the changes (`changes`).
 
 use std::{
     io,
@@ -19,45 +21,45 @@ use rdkafka::{
 
 use super::changes::{Change, Changes, Site};
 
-/// Changes being written by a thread, until this is dropped.
+/// A running thread that writes changes. It ends on drop.
 ///
-/// The drop waits until what was written is with the brokers, but no longer than 2 s: drop it before they go.
+/// The drop waits until the brokers have everything that was written, at most 2 s. Drop it before the brokers.
 pub struct Generator {
-    // Nothing is ever sent; the thread sees it go.
+    // Never sends a message. Dropping it ends the thread.
     stop: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Why nothing is generated.
+/// Why the generator could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum GeneratorError {
     /// librdkafka refused its settings.
     #[error("the generator has no producer: {0}")]
     Kafka(#[from] KafkaError),
-    /// Its thread could not be spawned.
+    /// The thread could not be spawned.
     #[error("the generator gets no thread: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// What is written where.
+/// Settings of the generator.
 #[derive(Clone, Debug)]
 pub struct GeneratorConfig {
     /// The brokers, as `host:port`.
     pub bootstrap: Vec<String>,
-    /// The topics of the two sites.
+    /// Topics of the two data centres.
     pub topics: [&'static str; 2],
-    /// Events per second, over both topics.
+    /// Events per second, over both topics together.
     pub rate: NonZeroU32,
-    /// Decides the events; not their times.
+    /// Determines the events, except for their times.
     pub seed: u64,
 }
 
 impl Generator {
-    /// Begins to write.
+    /// Starts to write.
     ///
     /// # Errors
     ///
-    /// [`GeneratorError`] when the producer or its thread cannot be had. Later failures are logged.
+    /// [`GeneratorError`] if the producer or its thread cannot be created. Later failures are logged.
     pub fn start(flow: &GeneratorConfig) -> Result<Self, GeneratorError> {
         let writer = ChangeProducer::new(flow)?;
         let (stop, stopped) = mpsc::channel();
@@ -81,12 +83,13 @@ impl Drop for Generator {
     }
 }
 
+/// State of the generator's thread.
 struct ChangeProducer {
     producer: BaseProducer<DeliveryErrorLogger>,
     topics: [&'static str; 2],
     changes: Changes,
     pace: RatePacer,
-    /// A change that found the producer's queue full.
+    /// A change that did not fit into the producer's queue.
     waiting: Option<Change>,
 }
 
@@ -159,7 +162,7 @@ impl ChangeProducer {
     }
 }
 
-/// How many events are due, so that the rate holds over any window however unevenly the thread is woken.
+/// Computes how many events are due, so that the rate holds over any window, however irregularly the thread is woken.
 struct RatePacer {
     rate: NonZeroU32,
     written: u64,
@@ -170,7 +173,7 @@ impl RatePacer {
         Self { rate, written: 0 }
     }
 
-    /// How many are still to be written when `elapsed` has passed since the start.
+    /// Returns how many events are still due when `elapsed` has passed since the start.
     fn due(&self, elapsed: Duration) -> u64 {
         let owed = elapsed.as_nanos() * u128::from(self.rate.get()) / NANOS_PER_SECOND;
         u64::try_from(owed)
@@ -183,7 +186,7 @@ impl RatePacer {
     }
 }
 
-/// Says what the brokers refused.
+/// Logs events that the brokers refused.
 struct DeliveryErrorLogger;
 
 impl ClientContext for DeliveryErrorLogger {}
@@ -198,13 +201,14 @@ impl ProducerContext for DeliveryErrorLogger {
     }
 }
 
-/// Between two looks at what is due: at 20 events a second a fifth of their distance, so that they come evenly.
+/// Interval of the checks for due events. At 20 events per second it is a fifth of the time between two events, so that they come
+/// evenly.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Bounds one look, so that a rate nobody can hold still leaves the thread able to stop.
+/// Limit on the events of one check, so that the thread can stop even if the rate cannot be reached.
 const MAX_AT_ONCE: u64 = 10_000;
 
-/// The brokers are in this process: what takes longer than this will not come.
+/// Timeout of the last flush. The brokers are in this process: an answer that takes longer will not come.
 const FLUSH: Duration = Duration::from_secs(2);
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;

@@ -1,6 +1,6 @@
-//! What `riverhead demo` has behind it: brokers inside the process, and events that look like Wikimedia's.
+//! Backend of `riverhead demo`: brokers inside the process, and events that look like Wikimedia's.
 //!
-//! Not here: the gateway in front, which is the same as anywhere (`app`).
+//! Not here: the gateway in front of them, which is the same as without the demo (`app`).
 
 mod brokers;
 mod changes;
@@ -21,46 +21,47 @@ use std::{
 /// The public name of the demo's stream.
 pub const STREAM: &str = "recentchange";
 
-/// Its other name.
+/// The stream's alias.
 pub const ALIAS: &str = "mediawiki.recentchange";
 
-/// The topics it is made of, one for each data centre.
+/// The topics of the stream, one for each data centre.
 pub const TOPICS: [&str; 2] = ["eqiad.mediawiki.recentchange", "codfw.mediawiki.recentchange"];
 
-/// Fields that a query may name, as in `?wiki=enwiki`.
+/// Fields that a query may filter by, as in `?wiki=enwiki`.
 pub const FILTER_FIELDS: [&str; 5] = ["wiki", "type", "namespace", "user", "bot"];
 
-/// How many partitions each topic has.
+/// Number of partitions of each topic.
 pub const PARTITIONS: i32 = 3;
 
-/// Brokers with events flowing through them, until this is dropped.
+/// Running brokers and a generator that writes events to them. Both end on drop.
 ///
-/// The drop blocks for up to a few seconds: not for a runtime's thread, and after the last client of the brokers.
+/// The drop blocks for up to a few seconds. So do not drop it on a runtime's thread, nor before the last client of the brokers is
+/// gone.
 pub struct Demo {
-    // In this order: fields are dropped from the top, and the generator must be done before the brokers go.
+    // Fields are dropped in this order: the generator must end before the brokers do.
     _generator: Generator,
     brokers: MockBrokers,
 }
 
-/// Why there is no demo.
+/// Why the demo could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The brokers do not start.
+    /// The brokers did not start.
     #[error(transparent)]
     Brokers(#[from] MockBrokersError),
-    /// The generator does not start.
+    /// The generator did not start.
     #[error(transparent)]
     Generator(#[from] GeneratorError),
 }
 
 impl Demo {
-    /// Starts the brokers, creates [`TOPICS`], and begins to write `rate` events a second to them.
+    /// Starts the brokers, creates [`TOPICS`], and starts to write `rate` events per second to them.
     ///
-    /// Blocks, for some 100 ms: not for a runtime's thread.
+    /// Blocks for about 100 ms, so do not call it on a runtime's thread.
     ///
     /// # Errors
     ///
-    /// [`DemoError`] when librdkafka refuses, or when threads, sockets or ports have run out.
+    /// [`DemoError`] if librdkafka refuses, or if threads, sockets or ports have run out.
     pub fn start(rate: NonZeroU32) -> Result<Self, DemoError> {
         let brokers = MockBrokers::start(&TOPICS.map(|topic| (topic, PARTITIONS)))?;
         let generator = Generator::start(&GeneratorConfig {
@@ -75,13 +76,13 @@ impl Demo {
         })
     }
 
-    /// Where the brokers listen, as `host:port`.
+    /// Returns the addresses of the brokers, as `host:port`.
     pub fn bootstrap(&self) -> &[String] {
         self.brokers.bootstrap()
     }
 }
 
-/// What to try in another terminal: each line a command for a POSIX shell, below a comment that says what it shows.
+/// Returns commands to try in another terminal. Each is a line for a POSIX shell, below a comment that says what it shows.
 pub fn lines_to_try(public: SocketAddr, admin: SocketAddr) -> Vec<String> {
     let stream = format!("http://{}/v2/stream/{STREAM}", reachable(public));
     let health = format!("http://{}/healthz", reachable(admin));
@@ -100,7 +101,7 @@ pub fn lines_to_try(public: SocketAddr, admin: SocketAddr) -> Vec<String> {
     ]
 }
 
-/// An address that listens everywhere is no address to connect to.
+/// Returns an address to connect to: a listener on all addresses has none, so the loopback address stands in.
 fn reachable(listening: SocketAddr) -> SocketAddr {
     let ip = match listening.ip() {
         ip if !ip.is_unspecified() => ip,

@@ -1,4 +1,4 @@
-//! The one call into librdkafka's mock cluster that rdkafka does not wrap.
+//! The one function of librdkafka's mock cluster that rdkafka does not wrap, and a reader for tests.
 #![allow(unsafe_code)] // rdkafka keeps the mock cluster's pointer to itself, and has no call that adds a broker.
 
 use rdkafka::{
@@ -9,21 +9,21 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
-/// Adds a broker with the id `id` to the mock cluster inside `client`.
+/// Adds a broker with this id to the mock cluster of `client`.
 ///
-/// Blocks until the mock's own thread has done it, which may take a second (see [`super::brokers`]).
+/// Blocks until the mock's thread has done it, which may take a second (see [`super::brokers`]).
 ///
 /// # Errors
 ///
-/// [`KafkaError::MockCluster`] when `client` has no mock cluster, when the id is taken, or when no port is free.
+/// [`KafkaError::MockCluster`] if `client` has no mock cluster, the id is taken, or no port is free.
 pub(super) fn add_broker<C: ClientContext>(client: &Client<C>, id: i32) -> Result<(), KafkaError> {
-    // SAFETY: the pointer is that of a live client: `client` is borrowed for the whole call.
+    // SAFETY: the pointer belongs to a live client: `client` is borrowed for the whole call.
     let cluster = unsafe { rd_kafka_handle_mock_cluster(client.native_ptr()) };
     if cluster.is_null() {
         return Err(KafkaError::MockCluster(RDKafkaErrorCode::InvalidArgument));
     }
-    // SAFETY: not null, and owned by the client, which destroys it only when it is dropped itself. The call hands a
-    // command to the mock's own thread and waits for the answer, so it may come from any thread.
+    // SAFETY: the pointer is not null, and the cluster is owned by the client, which destroys it only when it is dropped. The
+    // call hands a command to the mock's own thread and waits for the answer, so it may come from any thread.
     let answer = unsafe { rd_kafka_mock_broker_add(cluster, id) };
     if answer.is_error() {
         return Err(KafkaError::MockCluster(answer.into()));
@@ -31,7 +31,7 @@ pub(super) fn add_broker<C: ClientContext>(client: &Client<C>, id: i32) -> Resul
     Ok(())
 }
 
-/// Reads whole topics as the gateway does, by librdkafka's consumer that needs no group.
+/// Reads whole topics as the gateway does, with librdkafka's consumer API that needs no group.
 #[cfg(test)]
 pub(super) struct TopicReader {
     consumer: rdkafka::consumer::BaseConsumer,
@@ -66,7 +66,7 @@ mod reader {
                 .create()
                 .unwrap();
             let client = consumer.client().native_ptr();
-            // SAFETY: the client lives as long as the reader, whose drop takes queue and topics down first.
+            // SAFETY: the client lives as long as the reader, whose drop destroys queue and topics first.
             let queue = unsafe { rd_kafka_queue_new(client) };
             let topics = topics.map(|name| {
                 let name = CString::new(name).unwrap();
@@ -77,7 +77,7 @@ mod reader {
                 .iter()
                 .flat_map(|topic| (0..partitions).map(move |p| (topic, p)))
             {
-                // SAFETY: both were made above and are alive.
+                // SAFETY: both were created above and are alive.
                 let answer =
                     unsafe { rd_kafka_consume_start_queue(*topic, partition, FROM_THE_START, queue) };
                 assert_eq!(answer, 0);
@@ -90,10 +90,10 @@ mod reader {
             }
         }
 
-        /// The next record's topic, partition and value; none when 100 ms bring nothing.
+        /// Returns the topic, partition and value of the next record; `None` if none arrives within 100 ms.
         pub(crate) fn next(&mut self) -> Option<(String, i32, Vec<u8>)> {
             self.consumer.poll(Duration::ZERO);
-            // SAFETY: the queue is alive; the message is destroyed below, after what is wanted of it was copied.
+            // SAFETY: the queue is alive; the message is destroyed below, after everything needed was copied from it.
             unsafe {
                 let message = rd_kafka_consume_queue(self.queue, 100);
                 let record = (!message.is_null()).then(|| copied(&*message))?;
@@ -105,7 +105,7 @@ mod reader {
 
     /// # Safety
     ///
-    /// `message` is whole, as librdkafka handed it over.
+    /// `message` is complete, as librdkafka handed it over.
     unsafe fn copied(message: &rd_kafka_message_t) -> (String, i32, Vec<u8>) {
         assert_eq!(message.err as i32, 0, "partition {}", message.partition);
         // SAFETY: a message without error has a topic and `len` bytes of value.
@@ -122,8 +122,8 @@ mod reader {
 
     impl Drop for TopicReader {
         fn drop(&mut self) {
-            // SAFETY: each was made in `new`, is destroyed once, and nothing uses it afterwards; the client, a field,
-            // is dropped after this.
+            // SAFETY: each was created in `new`, is destroyed once, and is not used afterwards; the client, a field, is dropped
+            // after this.
             unsafe {
                 for topic in &self.topics {
                     for partition in 0..self.partitions {

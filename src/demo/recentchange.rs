@@ -1,16 +1,16 @@
 //! The form of MediaWiki's `recentchange` events, schema 1.0.0
 //! (<https://schema.wikimedia.org/repositories/primary/jsonschema/mediawiki/recentchange/1.0.0.yaml>).
 //!
-//! Not here: what happens on which wiki (`changes`).
+//! Not here: what the events say (`changes`).
 
 use fastrand::Rng;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// What `$schema` says.
+/// Value of `$schema`.
 pub(super) const SCHEMA: &str = "/mediawiki/recentchange/1.0.0";
 
-/// The event, its fields in the order MediaWiki writes them.
+/// An event. Its fields are in the order in which MediaWiki writes them.
 #[derive(Serialize)]
 pub(super) struct RecentChange {
     #[serde(rename = "$schema")]
@@ -37,7 +37,7 @@ pub(super) struct RecentChange {
     pub(super) parsedcomment: String,
 }
 
-/// What every event of Wikimedia has, whatever its schema.
+/// Fields of every Wikimedia event, whatever its schema.
 #[derive(Serialize)]
 pub(super) struct Meta {
     uri: String,
@@ -48,7 +48,7 @@ pub(super) struct Meta {
     stream: &'static str,
 }
 
-/// What only edits and new pages have.
+/// Fields of edits and new pages.
 #[derive(Serialize)]
 pub(super) struct Edit {
     notify_url: String,
@@ -58,14 +58,14 @@ pub(super) struct Edit {
     revision: OldNew,
 }
 
-/// Before and after; a new page has no before.
+/// Values before and after. A new page has none before.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct OldNew {
     pub(super) old: Option<u64>,
     pub(super) new: u64,
 }
 
-/// What only log entries have.
+/// Fields of log entries.
 #[derive(Serialize)]
 pub(super) struct LogAction {
     log_id: u64,
@@ -76,7 +76,7 @@ pub(super) struct LogAction {
 }
 
 impl Meta {
-    /// Of an event about `uri` at `now` (milliseconds since the Unix epoch).
+    /// Creates the fields of an event about `uri` at `now` (milliseconds since the Unix epoch).
     pub(super) fn new(rng: &mut Rng, domain: &'static str, uri: &str, now: i64) -> Self {
         Self {
             uri: uri.to_owned(),
@@ -90,7 +90,7 @@ impl Meta {
 }
 
 impl Edit {
-    /// Of the change `change` that made `revision`.
+    /// Creates the fields of change number `change`, which made `revision`.
     pub(super) fn new(rng: &mut Rng, server_url: &str, change: u64, revision: OldNew) -> Self {
         let OldNew { old, new } = revision;
         let diff = old.map(|old| format!("diff={new}&oldid={old}"));
@@ -110,7 +110,7 @@ impl Edit {
 }
 
 impl LogAction {
-    /// Of the log entry `log_id`, about the page `title`.
+    /// Creates the fields of log entry `log_id` about the page `title`.
     pub(super) fn new(
         log_id: u64,
         (log_type, log_action): (&'static str, &'static str),
@@ -126,7 +126,7 @@ impl LogAction {
     }
 }
 
-/// A random UUID of version 4.
+/// Returns a random UUID, version 4.
 fn uuid(rng: &mut Rng) -> String {
     let (a, b) = (rng.u64(..), rng.u64(..));
     let version = 0x4000 | (a & 0xfff);

@@ -1,15 +1,15 @@
-//! Titles as parts of addresses, and edit summaries in their two forms.
+//! Page titles as URL paths, and edit summaries in wikitext and HTML.
 
-/// An edit summary, as typed and as MediaWiki renders it.
+/// An edit summary, as typed and as rendered by MediaWiki.
 pub(super) struct Comment {
-    /// As typed.
+    /// The wikitext that was typed.
     pub(super) wikitext: String,
-    /// As rendered.
+    /// The rendered HTML.
     pub(super) html: String,
 }
 
 impl Comment {
-    /// The summary of an edit to `section` of the page `title`.
+    /// Creates the summary of an edit to `section` of the page `title`.
     pub(super) fn new(title: &str, section: &str, remark: &str) -> Self {
         let page = path(title);
         let anchor = path(section);
@@ -23,7 +23,8 @@ impl Comment {
     }
 }
 
-/// `text` as the path of a page: blanks become underscores, what is not plain becomes `%XX` of its UTF-8.
+/// Returns `text` as the path of a page: spaces become underscores, and other special characters `%XX` for each byte of their
+/// UTF-8.
 pub(super) fn path(text: &str) -> String {
     let mut path = String::with_capacity(text.len() * 3);
     for byte in text.bytes() {
@@ -37,7 +38,7 @@ pub(super) fn path(text: &str) -> String {
     path
 }
 
-/// `text` with its `[[page]]` and `[[page|label]]` made links.
+/// Returns `text` with links for `[[page]]` and `[[page|label]]`.
 fn linked(text: &str) -> String {
     let Some((before, rest)) = text.split_once("[[") else {
         return text.to_owned();

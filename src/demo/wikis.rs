@@ -1,33 +1,33 @@
-//! The wikis of the demo: names, and what is edited there, in several scripts.
+//! The wikis of the demo, with page titles and vocabulary in several scripts.
 
 use fastrand::Rng;
 
-/// One wiki, and a vocabulary to make changes from.
+/// A wiki, and the vocabulary of its changes.
 pub(super) struct Wiki {
-    /// Its database name.
+    /// Database name.
     pub(super) name: &'static str,
-    /// Where it is served.
+    /// Domain on which it is served.
     pub(super) domain: &'static str,
-    /// Its share of all changes, in percent: roughly that of the real one.
+    /// Share of all changes, in percent: roughly that of the real wiki.
     pub(super) share: u32,
-    /// Of a hundred changes, how many are made by bots.
+    /// Changes made by bots, in percent.
     pub(super) bots: u8,
-    /// The name of the talk namespace, in its language.
+    /// Name of the talk namespace, in the wiki's language.
     pub(super) talk: &'static str,
-    /// The name of the category namespace, in its language.
+    /// Name of the category namespace, in the wiki's language.
     pub(super) category: &'static str,
-    /// Pages.
+    /// Page titles.
     pub(super) titles: &'static [&'static str],
-    /// Headings within pages.
+    /// Section headings.
     pub(super) sections: &'static [&'static str],
-    /// What editors say about their edits.
+    /// Edit summaries.
     pub(super) remarks: &'static [&'static str],
-    /// Who edits.
+    /// User names.
     pub(super) users: &'static [&'static str],
 }
 
 impl Wiki {
-    /// The index of a wiki in [`WIKIS`], by its share.
+    /// Returns the index of a wiki in [`WIKIS`], chosen by share.
     pub(super) fn pick(rng: &mut Rng) -> usize {
         let mut ticket = rng.u32(0..100);
         for (index, wiki) in WIKIS.iter().enumerate() {
@@ -40,7 +40,7 @@ impl Wiki {
     }
 }
 
-/// All of them; their shares make 100.
+/// All wikis. Their shares add up to 100.
 pub(super) const WIKIS: &[Wiki] = &[
     Wiki {
         name: "wikidatawiki",

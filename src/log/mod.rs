@@ -1,7 +1,7 @@
-//! What is logged, and how it looks. Logs go to stderr; stdout belongs to the `listening on` line.
+//! Logging to stderr. Stdout is reserved for the `listening on` line.
 //!
-//! Nothing that serves waits for who reads the log: lines go to a queue that is bounded in bytes, and one thread writes them.
-//! What finds no room is dropped and counted.
+//! No task waits for the reader of the log. Lines go to a queue bounded in bytes, and one thread writes them. Lines that do not
+//! fit are dropped and counted.
 
 mod queue;
 mod writer;
@@ -29,16 +29,16 @@ use writer::MakeLineWriter;
 /// The section `log`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LogSettings {
-    /// What a line looks like. The default is for people; machines are told by whoever runs them.
+    /// Format of the lines. The default is for people. Operators whose logs are read by machines set `json`.
     pub format: LogFormat,
-    /// Which lines there are.
+    /// The lines that are logged.
     pub level: LogLevels,
 }
 
-/// What a log line looks like.
+/// Format of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text for people.
     #[default]
     Text,
     /// One JSON object a line.
@@ -46,10 +46,10 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// Both formats, in the order in which they are explained.
+    /// Both formats, in the order in which they are documented.
     pub const ALL: &[Self] = &[Self::Text, Self::Json];
 
-    /// Its name in the configuration.
+    /// Returns the name used in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -58,18 +58,18 @@ impl LogFormat {
     }
 }
 
-/// Which lines are logged: a level, and other levels for modules (`info,riverhead::kafka=debug`).
+/// The lines that are logged: a level, and other levels for modules (`info,riverhead::kafka=debug`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogLevels(Targets);
 
 impl Default for LogLevels {
     fn default() -> Self {
-        // Two lines a stream and one a change of state: what a person on call reads.
+        // Two lines per stream and one per change of state: what an operator on call reads.
         Self(Targets::new().with_default(LevelFilter::INFO))
     }
 }
 
-/// The text names no level.
+/// A text that is not a level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is none of off, error, warn, info, debug and trace")]
 pub struct InvalidLevel(String);
@@ -77,7 +77,7 @@ pub struct InvalidLevel(String);
 impl FromStr for LogLevels {
     type Err = InvalidLevel;
 
-    /// A bare word must be a level. (`tracing` would take `inof` for the name of a module, and log all of it.)
+    /// Parses levels. A bare word must be a level: `tracing` would take `inof` for the name of a module, and log all of it.
     fn from_str(text: &str) -> Result<Self, InvalidLevel> {
         text.split(',')
             .try_fold(Targets::new(), |targets, part| {
@@ -90,28 +90,28 @@ impl FromStr for LogLevels {
     }
 }
 
-/// Why what is traced does not go to stderr.
+/// Why logging could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// Something else has already taken the process's logs.
+    /// Another subscriber has been installed in this process.
     #[error(transparent)]
     AlreadySet(#[from] TryInitError),
-    /// There is no thread to write them.
+    /// The system has no thread to give.
     #[error("no thread to write the log: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// Sends what is traced, and panics, to stderr from now on.
+/// Sends trace events and panics to stderr from now on.
 ///
 /// # Errors
-/// When they do not go there: see [`InitError`].
+/// See [`InitError`]. Nothing is logged then.
 pub fn init(settings: &LogSettings) -> Result<(), InitError> {
     let queue = Arc::new(LogQueue::default());
     subscribe(settings, MakeLineWriter(Arc::clone(&queue)))?;
     writer::start(Arc::clone(&queue))?;
-    // Nobody else sets it: only one subscriber is ever taken.
+    // Set only here: the process accepts only one subscriber.
     let _ = QUEUE.set(queue);
-    // The standard hook writes to stderr itself, and would wait for who reads it.
+    // The standard hook writes to stderr itself, and would block on a reader that does not read.
     panic::set_hook(Box::new(|panic| {
         let backtrace = Backtrace::capture();
         match backtrace.status() {
@@ -122,36 +122,36 @@ pub fn init(settings: &LogSettings) -> Result<(), InitError> {
     Ok(())
 }
 
-/// Waits until all that was logged is written, at most [`FLUSH_TIMEOUT`].
+/// Waits until all lines so far are written, at most [`FLUSH_TIMEOUT`].
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(FLUSH_TIMEOUT);
     }
 }
 
-/// How many lines of this class were dropped because nobody read them in time.
+/// Returns how many lines of this class were dropped because the log was not read in time.
 pub fn dropped_lines(class: LineClass) -> u64 {
     QUEUE.get().map_or(0, |queue| queue.dropped_lines(class))
 }
 
-/// Writes `text` to `sink`, a standard stream, and waits for that at most [`FLUSH_TIMEOUT`]: what reads it may have stopped.
+/// Writes `text` to `sink`, a standard stream, and waits at most [`FLUSH_TIMEOUT`]: its reader may have stopped.
 pub fn write_with_timeout(mut sink: impl Write + Send + 'static, text: String) {
     let (done, is_done) = mpsc::channel::<()>();
     let written = thread::Builder::new().spawn(move || {
-        // Whoever started this process may have closed it, which ends nothing.
+        // The parent process may have closed the stream. That is no reason to end.
         let _ = sink.write_all(text.as_bytes()).and_then(|()| sink.flush());
         drop(done);
     });
     if written.is_ok() {
-        // An error either way: the end of the thread, or of the patience.
+        // An error means that the thread has ended or that the timeout has passed. Both are fine.
         let _ = is_done.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
-/// The lines of this process.
+/// The log queue of this process.
 static QUEUE: OnceLock<Arc<LogQueue>> = OnceLock::new();
 
-/// How long an end, or a start, waits for who reads what this process writes: a second is long for a pipe that is read.
+/// How long a start or an exit waits for the reader of this process's output. One second is long for a pipe that is being read.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn subscribe(settings: &LogSettings, lines: MakeLineWriter) -> Result<(), TryInitError> {

@@ -1,7 +1,9 @@
-//! Log lines that wait for the thread that writes them, bounded in bytes.
+//! Queue of log lines for the writer thread, bounded in bytes.
 //!
-//! Whatever reads the log may be slow, or may not read at all. No task waits for it: a line that finds no room is dropped and
-//! counted. Not here: who writes the lines (`writer`), and what they say.
+//! The reader of the log may be slow, or may not read at all. No task waits for it: a line that does not fit is dropped and
+//! counted.
+//!
+//! Not here: the thread that writes the lines (`writer`), and their content.
 
 use std::{
     collections::VecDeque,
@@ -11,20 +13,20 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-/// What a line is about, which says how much of the queue it may fill.
+/// Subject of a line, which determines how much of the queue it may fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineClass {
-    /// What clients do: strangers choose how many of these there are.
+    /// Client activity. Clients determine how many of these lines there are.
     Request,
-    /// What the process and its operators do: start, stop, reloads, commands, health.
+    /// Activity of the process and its operators: start, stop, reloads, commands, health.
     Operation,
 }
 
 impl LineClass {
-    /// Both, in the order of their counts.
+    /// Both classes, in the order of their counts.
     pub const ALL: [Self; 2] = [Self::Request, Self::Operation];
 
-    /// Its name in metrics.
+    /// Returns the name used in metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Request => "request",
@@ -32,7 +34,7 @@ impl LineClass {
         }
     }
 
-    /// How many bytes may wait, all lines together, for one more of this class to be taken.
+    /// Returns up to how many queued bytes, of all lines together, another line of this class is accepted.
     fn capacity(self) -> usize {
         match self {
             Self::Request => MAX_BYTES - RESERVED,
@@ -41,13 +43,13 @@ impl LineClass {
     }
 }
 
-/// Lines in the order in which they came.
+/// Lines in the order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct LogQueue {
     queued: Mutex<QueuedLines>,
-    /// Rings when a line comes.
+    /// Notified when a line is queued.
     filled: Condvar,
-    /// Rings when lines were written.
+    /// Notified when lines were written.
     written: Condvar,
     dropped_lines: [AtomicU64; LineClass::ALL.len()],
 }
@@ -55,11 +57,11 @@ pub(super) struct LogQueue {
 #[derive(Debug, Default)]
 struct QueuedLines {
     lines: VecDeque<(LineClass, Box<[u8]>)>,
-    /// What the lines cost, with those that are being written.
+    /// Memory of the lines in bytes, including those that are being written.
     bytes: usize,
 }
 
-/// Lines to write in one go.
+/// Lines to be written with one call.
 #[derive(Debug, Default)]
 pub(super) struct LineBatch {
     pub(super) text: Vec<u8>,
@@ -68,7 +70,7 @@ pub(super) struct LineBatch {
 }
 
 impl LogQueue {
-    /// Takes a line, or drops and counts it if there is no room. Never waits for a reader.
+    /// Queues a line, or drops and counts it if there is no space. Never blocks on a reader.
     pub(super) fn push(&self, class: LineClass, line: &[u8]) {
         let cost = line.len() + OVERHEAD;
         let mut queued = self.queued.lock();
@@ -81,7 +83,7 @@ impl LogQueue {
         self.filled.notify_one();
     }
 
-    /// Waits for lines, and takes some of them out. Their room stays taken until [`release`](Self::release).
+    /// Waits for lines and removes a batch. Its space stays taken until [`release`](Self::release).
     pub(super) fn next_batch(&self) -> LineBatch {
         let mut queued = self.queued.lock();
         while queued.lines.is_empty() {
@@ -98,7 +100,7 @@ impl LogQueue {
         batch
     }
 
-    /// Gives back the room of a batch that was written, or could not be.
+    /// Frees the space of a batch. Counts its lines as dropped if they were not written.
     pub(super) fn release(&self, batch: &LineBatch, is_written: bool) {
         if !is_written {
             for class in LineClass::ALL {
@@ -109,7 +111,7 @@ impl LogQueue {
         self.written.notify_all();
     }
 
-    /// Waits until every line is written, at most for so long. Returns whether it is.
+    /// Waits until every line is written, at most `time_limit`. Returns whether all are.
     pub(super) fn flush(&self, time_limit: Duration) -> bool {
         let deadline = Instant::now() + time_limit;
         let mut queued = self.queued.lock();
@@ -121,7 +123,7 @@ impl LogQueue {
         true
     }
 
-    /// How many lines of this class were dropped.
+    /// Returns how many lines of this class were dropped.
     pub(super) fn dropped_lines(&self, class: LineClass) -> u64 {
         self.dropped_lines[class as usize].load(Ordering::Relaxed)
     }
@@ -131,16 +133,16 @@ impl LogQueue {
     }
 }
 
-/// What may wait, in bytes: some 5,000 lines, which a reader that was held up for a moment still gets.
+/// Capacity in bytes: about 5,000 lines, so that a reader that paused for a moment still gets them all.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
-/// The part of it that lines about requests cannot fill: more than an hour of all else.
+/// The part that request lines cannot fill: more than an hour of all other lines.
 const RESERVED: usize = 256 * 1024;
 
-/// What a line costs beside its text: its place in the queue, and its allocation.
+/// Memory of a line besides its text: its slot in the queue, and its allocation.
 const OVERHEAD: usize = 48;
 
-/// How much is written in one go: what a pipe holds.
+/// Bytes written with one call: the capacity of a pipe.
 const BATCH_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]

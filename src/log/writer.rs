@@ -1,4 +1,4 @@
-//! The thread that writes log lines to stderr, and the way of a line to it.
+//! The thread that writes log lines to stderr, and the writer that queues lines for it.
 
 use std::{
     io::{self, Write},
@@ -15,11 +15,11 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::queue::{LineClass, LogQueue};
 
-/// Hands lines to the queue.
+/// Makes a [`LineWriter`] for each line.
 #[derive(Clone, Debug)]
 pub(super) struct MakeLineWriter(pub(super) Arc<LogQueue>);
 
-/// Takes one line.
+/// Queues one line.
 #[derive(Debug)]
 pub(super) struct LineWriter<'a> {
     queue: &'a LogQueue,
@@ -45,7 +45,7 @@ impl<'a> MakeWriter<'a> for MakeLineWriter {
 }
 
 impl Write for LineWriter<'_> {
-    /// Takes the whole buffer, which is one line: the subscriber writes each with one call.
+    /// Queues the whole buffer, which is one line: the subscriber writes each line with one call.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.queue.push(self.class, line);
         Ok(line.len())
@@ -56,7 +56,7 @@ impl Write for LineWriter<'_> {
     }
 }
 
-/// The class of the lines of a module. Those of debugging are as many as there is traffic, whatever they are about.
+/// Returns the class of a module's lines. Debug lines always count as requests, because there are as many as there is traffic.
 fn class_of(target: &str, level: Level) -> LineClass {
     let is_of = |module: &&str| target.starts_with(*module);
     let is_about_operations = OPERATION_TARGETS.iter().any(&is_of);
@@ -68,19 +68,19 @@ fn class_of(target: &str, level: Level) -> LineClass {
     }
 }
 
-/// Modules whose lines strangers, or a library that retries, can cause at will.
+/// Modules whose lines can be caused at will, by clients or by a library that retries.
 const REQUEST_TARGETS: &[&str] = &["riverhead::http", "riverhead::limits", "librdkafka"];
 
-/// Modules among those whose lines they cannot: commands that were obeyed, and a listener's own state.
+/// Exceptions among these modules: commands that were carried out, and the listener's own state.
 const OPERATION_TARGETS: &[&str] = &[
     "riverhead::http::routes::commands",
     "riverhead::http::server::listener",
 ];
 
-/// Starts the thread that writes what comes to `queue`, for as long as the process runs.
+/// Starts the thread that writes the lines of `queue`, for as long as the process runs.
 ///
 /// # Errors
-/// When the operating system has no thread to give.
+/// If the system has no thread to give.
 pub(super) fn start(queue: Arc<LogQueue>) -> io::Result<()> {
     let name = "log".to_owned();
     thread::Builder::new().name(name).spawn(move || {
@@ -92,10 +92,10 @@ pub(super) fn start(queue: Arc<LogQueue>) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes what waits, and tells of what was dropped. Returns how many dropped lines were told of by now.
+/// Writes a batch, and reports dropped lines. Returns how many dropped lines have been reported by now.
 ///
-/// Nothing is told while the sink takes nothing, since its reader has ended or its disk is full: the line that tells would itself
-/// be dropped and told of, without an end and without a pause.
+/// Nothing is reported while the sink fails, because its reader has ended or its disk is full. The report would itself be dropped
+/// and reported, in an endless loop without a pause.
 fn write_lines(queue: &LogQueue, sink: &mut impl Write, reported: u64) -> u64 {
     match write_batch(queue, sink) {
         Ok(()) => report_dropped(queue, reported),
@@ -110,7 +110,7 @@ fn write_batch(queue: &LogQueue, sink: &mut impl Write) -> io::Result<()> {
     written
 }
 
-/// Says in the log itself how much of it is missing, once there is room again. Returns how many lines were told of by now.
+/// Logs how many lines are missing, once there is space again. Returns how many have been reported by now.
 fn report_dropped(queue: &LogQueue, reported: u64) -> u64 {
     let [requests, operations] = LineClass::ALL.map(|class| queue.dropped_lines(class));
     let dropped_lines = requests + operations;
@@ -123,8 +123,8 @@ fn report_dropped(queue: &LogQueue, reported: u64) -> u64 {
     dropped_lines
 }
 
-/// The descriptor itself. `std`'s handle has a lock, which would be held while a full pipe is waited for, and whoever writes to
-/// stderr meanwhile would wait too.
+/// The file descriptor of stderr. `std`'s handle has a lock that would be held during a write to a full pipe, so that every other
+/// write to stderr would block too.
 struct Stderr;
 
 impl Write for Stderr {
@@ -133,7 +133,7 @@ impl Write for Stderr {
         loop {
             match rustix::io::write(stderr, bytes) {
                 Ok(written) => return Ok(written),
-                // Another process that has the same pipe may have made it non-blocking.
+                // Another process that shares the pipe may have made it non-blocking.
                 Err(Errno::AGAIN) => _ = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], None)?,
                 Err(error) => return Err(error.into()),
             }
@@ -151,7 +151,7 @@ mod tests {
 
     use super::*;
 
-    /// A reader that takes a batch when it is told to.
+    /// A reader that takes one batch per signal.
     struct Reader {
         go: mpsc::Receiver<()>,
         read: mpsc::Sender<Vec<u8>>,
@@ -194,7 +194,7 @@ mod tests {
         thread.join().unwrap();
     }
 
-    /// Takes lines, or says that whoever read them has ended.
+    /// A sink that accepts lines, or fails like a pipe without a reader.
     #[derive(Default)]
     struct Pipe {
         is_closed: bool,

@@ -1,4 +1,4 @@
-//! What `http` counts.
+//! Metrics of the `http` module.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// What `http` counts, of all streams together.
+/// HTTP metrics, summed over all streams or labelled by stream.
 #[derive(Clone, Debug, Default)]
 pub struct HttpMetrics {
     open: Family<StreamLabel, Gauge>,
@@ -26,12 +26,12 @@ pub struct HttpMetrics {
     turned_away: Family<ConnectionRefusalLabel, Counter>,
     admin_refusals: Family<AdminRefusalLabel, Counter>,
     taken_over: Counter,
-    /// Those that were asked for.
+    /// The streams that were used so far, by name.
     streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>,
 }
 
 impl HttpMetrics {
-    /// Registers all of them.
+    /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
         registry.register("streams_open", "Streams that clients read now", own.open.clone());
@@ -75,7 +75,7 @@ impl HttpMetrics {
             "Requests that the admin listener refused for who seems to ask, by why",
             own.admin_refusals.clone(),
         );
-        // There from the start, so that the first of them shows as a rise.
+        // Created at start, so that the first refusal shows as an increase.
         for reason in AdminRefusal::ALL {
             _ = own.admin_refusals.get_or_create(&AdminRefusalLabel { reason });
         }
@@ -87,7 +87,7 @@ impl HttpMetrics {
         own
     }
 
-    /// What is counted of a stream that is called `stream`: a name of the catalog, or [`COMPOSITE`].
+    /// Returns the metrics of `stream`: a name in the catalog, or [`COMPOSITE`].
     pub fn stream(&self, stream: &str) -> Arc<StreamMetrics> {
         let mut streams = self.streams.lock();
         if let Some(known) = streams.get(stream) {
@@ -110,22 +110,22 @@ impl HttpMetrics {
         metrics
     }
 
-    /// Counts an answer.
+    /// Counts a response.
     pub fn response(&self, status: u16) {
         self.responses.get_or_create(&StatusLabel { status }).inc();
     }
 
-    /// Requests that met a fault of ours.
+    /// Returns the counter of requests that panicked.
     pub fn panics(&self) -> &Counter {
         &self.panics
     }
 
-    /// Counts a time that no connection could be accepted.
+    /// Counts a failure to accept a connection.
     pub fn accept_failure(&self) {
         self.accept_failures.inc();
     }
 
-    /// Counts a connection that was closed before it asked anything.
+    /// Counts a connection that was closed before its first request.
     pub fn turned_away(&self, reason: ConnectionRefusal) {
         self.turned_away
             .get_or_create(&ConnectionRefusalLabel { reason })
@@ -139,26 +139,26 @@ impl HttpMetrics {
             .inc();
     }
 
-    /// Counts a connection that hyper gave back.
+    /// Counts a connection that hyper returned, so that its stream is written to the bare socket.
     pub fn taken_over(&self) {
         self.taken_over.inc();
     }
 
-    /// The number of connections that are open now.
+    /// Returns the gauge of open connections.
     pub fn connections(&self) -> &Gauge {
         &self.connections
     }
 
-    /// How many open streams wait for Kafka.
+    /// Returns the number of open streams that wait for Kafka.
     pub fn held(&self) -> i64 {
         self.held.get()
     }
 }
 
-/// The label of clients that read several streams at once. Their combinations are a stranger's choice, so they share one.
+/// Label of clients that read several streams at once. They choose the combination, so all combinations share one label.
 pub const COMPOSITE: &str = "composite";
 
-/// What is counted of one stream, shared by all of its clients.
+/// Metrics of one stream, shared by all its clients.
 #[derive(Debug)]
 pub struct StreamMetrics {
     stream: String,
@@ -172,32 +172,32 @@ pub struct StreamMetrics {
 }
 
 impl StreamMetrics {
-    /// Counts a client's beginning.
+    /// Counts the start of a client's stream.
     pub fn started(&self, from: StartPoint) {
         let stream = self.stream.clone();
         self.started.get_or_create(&StartLabels { stream, from }).inc();
         self.open.inc();
     }
 
-    /// Counts a client's end.
+    /// Counts the end of a client's stream.
     pub fn ended(&self, reason: EndReason) {
         let stream = self.stream.clone();
         self.ended.get_or_create(&EndLabels { stream, reason }).inc();
         self.open.dec();
     }
 
-    /// Counts what is written.
+    /// Counts events and bytes that were written.
     pub fn sent(&self, bytes: u64, events: u64) {
         self.bytes.inc_by(bytes);
         self.events.inc_by(events);
     }
 
-    /// Counts a gap that a client is told of; `reason` is one of a few words of ours.
+    /// Counts a gap that a client is told of. `reason` is one of a few fixed words.
     pub fn gap(&self, reason: &'static str) {
         self.gaps.get_or_create(&GapLabel { reason }).inc();
     }
 
-    /// Counts a stream that begins to wait for Kafka.
+    /// Counts a stream that starts to wait for Kafka.
     pub fn held(&self) {
         self.held.inc();
     }
@@ -208,14 +208,14 @@ impl StreamMetrics {
     }
 }
 
-/// Where a client began.
+/// Where a client's stream starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StartPoint {
-    /// Behind the event that its id names.
+    /// Behind the event named by its id.
     Id,
     /// At a time.
     Since,
-    /// With whatever comes next.
+    /// With the next event.
     Live,
 }
 
@@ -232,25 +232,25 @@ impl StartPoint {
 /// Why a stream ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EndReason {
-    /// The client closed its connection, or reset it.
+    /// The client closed or reset its connection.
     ClientClosed,
-    /// The client's socket took no byte for the stall deadline.
+    /// The client's socket accepted no byte until the stall deadline.
     Stalled,
-    /// The client's host no longer acknowledges anything.
+    /// The client's host no longer acknowledges data.
     Vanished,
-    /// This process is going.
+    /// The process is shutting down.
     Drained,
-    /// It waited for Kafka for longer than the hold limit.
+    /// The stream waited for Kafka for longer than the hold limit.
     HeldTooLong,
-    /// A gap came, and the client had asked for none (`?on_gap=fail`).
+    /// There was a gap, and the client had asked to fail on gaps (`?on_gap=fail`).
     Gap,
-    /// Its client was gone without a word, and is back on another connection.
+    /// The client vanished without closing its connection, and has reconnected on another one.
     Replaced,
-    /// The host was full, and somebody else had no stream.
+    /// The host was full, and the slot was given to a client that had no stream.
     Evicted,
-    /// Clients held more than `memory.lanes`, and this one's socket took nothing for longest.
+    /// The clients held more than `memory.lanes`, and of all sockets this one's had accepted nothing for longest.
     Memory,
-    /// A fault of ours.
+    /// A panic.
     Panicked,
 }
 
@@ -271,12 +271,12 @@ impl EndReason {
     }
 }
 
-/// Why a connection is closed before it has asked anything.
+/// Why a connection is closed before its first request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectionRefusal {
-    /// A PROXY header was due, and the peer is not one that may send it.
+    /// A PROXY header was required, and the peer is not allowed to send one.
     Untrusted,
-    /// A PROXY header was due, and none came, or something else.
+    /// A PROXY header was required, and the peer sent none or a malformed one.
     BadProxyHeader,
 }
 
@@ -289,18 +289,18 @@ impl ConnectionRefusal {
     }
 }
 
-/// Why the admin listener refuses a request for who seems to ask.
+/// Why the admin listener refuses a request by its apparent sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AdminRefusal {
-    /// It is not clear under which name it asks.
+    /// The request's host is missing or ambiguous.
     Malformed,
-    /// It asks under a name that is not known.
+    /// The request's host is not one that is known.
     Host,
-    /// It comes from a page of another origin.
+    /// The request comes from a page of another origin.
     Origin,
-    /// It is a command without the token.
+    /// The request is a command without the token.
     Token,
-    /// It is a command of a client whose tokens were wrong too often to look at another.
+    /// The request is a command, and its client has sent too many wrong tokens for another one to be checked.
     Guesses,
 }
 
@@ -324,7 +324,7 @@ impl AdminRefusal {
     }
 }
 
-/// The same words in logs and in labels.
+/// Writes values by the same name in logs and in labels.
 macro_rules! written_by_name {
     ($($type:ty),*) => {$(
         impl fmt::Display for $type {

@@ -1,8 +1,8 @@
-//! What `app` counts of a process's life.
+//! Metrics of the process's lifecycle, recorded by `app`.
 
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
-/// Commands to a running process that came to nothing, or to something.
+/// Reloads that failed, and successors that were started.
 #[derive(Clone, Debug, Default)]
 pub struct LifecycleMetrics {
     reload_failures: Counter,
@@ -11,7 +11,7 @@ pub struct LifecycleMetrics {
 }
 
 impl LifecycleMetrics {
-    /// Registers all of them.
+    /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
         registry.register(
@@ -32,17 +32,17 @@ impl LifecycleMetrics {
         own
     }
 
-    /// Counts a configuration that could not be read again.
+    /// Counts a reload whose configuration could not be read.
     pub fn reload_failure(&self) {
         self.reload_failures.inc();
     }
 
-    /// Counts a successor that runs.
+    /// Counts a successor process that was started.
     pub fn successor_started(&self) {
         self.successors_started.inc();
     }
 
-    /// Counts a successor that will never take over, or could not be started at all.
+    /// Counts a successor that will never take over, or could not be started.
     pub fn successor_unfit(&self) {
         self.successors_unfit.inc();
     }

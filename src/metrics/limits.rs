@@ -1,4 +1,4 @@
-//! What `limits` counts.
+//! Metrics of the `limits` module.
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -6,7 +6,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Who was let in, and who was not.
+/// Admissions and refusals.
 #[derive(Clone, Debug, Default)]
 pub struct LimitMetrics {
     admitted: Gauge,
@@ -19,7 +19,7 @@ pub struct LimitMetrics {
 }
 
 impl LimitMetrics {
-    /// Registers all of them.
+    /// Registers all metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let own = Self::default();
         registry.register(
@@ -61,42 +61,42 @@ impl LimitMetrics {
         own
     }
 
-    /// Counts a stream that was let in.
+    /// Counts an admitted stream.
     pub fn admitted(&self) {
         self.admitted.inc();
     }
 
-    /// Counts a stream whose slot is free again.
+    /// Counts a stream that has ended and freed its slot.
     pub fn released(&self) {
         self.admitted.dec();
     }
 
-    /// Counts a request that was over a limit; `reason` is one of a few words of ours.
+    /// Counts a request that was over a limit. `reason` is one of a few fixed words.
     pub fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// Counts a refusal that is answered late.
+    /// Counts a refusal that is delayed on purpose.
     pub fn held_back(&self) {
         self.held_back.inc();
     }
 
-    /// How many connections have no stream.
+    /// Sets the number of connections without a stream.
     pub fn set_waiting(&self, count: usize) {
         self.waiting.set(count as i64);
     }
 
-    /// How many connections to the admin listener wait.
+    /// Sets the number of admin connections without a request.
     pub fn set_admin_waiting(&self, count: usize) {
         self.admin_waiting.set(count as i64);
     }
 
-    /// Counts a connection without a stream that had to go; `reason` is one of a few words of ours.
+    /// Counts a connection without a stream that was evicted. `reason` is one of a few fixed words.
     pub fn sent_away(&self, reason: &'static str) {
         self.sent_away.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// Counts a request of which a trusted proxy does not say for whom it is.
+    /// Counts a request whose trusted proxy does not tell the client address.
     pub fn unforwarded(&self) {
         self.unforwarded.inc();
     }

@@ -1,7 +1,9 @@
-//! What is counted, and its text form.
+//! Prometheus metrics and their OpenMetrics text.
 //!
-//! Every module registers what it counts with the one [`Registry`] that `app` builds. A label never holds what a stranger
-//! sent: every label's values are known when the process starts, so that nobody can grow the registry.
+//! Each module registers its metrics with the one [`Registry`] that `app` builds. A label never holds what a client sent: the
+//! values of all labels are known when the process starts, so that no client can grow the registry.
+//!
+//! Not here: the metrics of Kafka clients (`kafka::metrics`).
 
 mod http;
 mod lifecycle;
@@ -16,18 +18,18 @@ pub use limits::LimitMetrics;
 pub use process::register as register_process;
 pub use prometheus_client::registry::Registry;
 
-/// What [`render`] writes.
+/// Content type of the text that [`render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// An empty registry, whose names begin with `riverhead_`.
+/// Creates an empty registry. All its names start with `riverhead_`.
 pub fn registry() -> Registry {
     Registry::with_prefix("riverhead")
 }
 
-/// All that is registered, as OpenMetrics text.
+/// Returns all registered metrics as OpenMetrics text.
 ///
 /// # Errors
-/// When a metric cannot write itself; none of ours is known to.
+/// If a metric cannot write itself. None of ours is known to fail.
 pub fn render(registry: &Registry) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, registry)?;

@@ -1,4 +1,4 @@
-//! Which build this is, and for how long it has run.
+//! Metrics of the process: its version and uptime.
 
 use std::{fmt, time::Instant};
 
@@ -9,14 +9,14 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Registers the build's version and the process's uptime, which counts from now.
+/// Registers the build's version and the uptime, counted from this call.
 pub fn register(registry: &mut Registry) {
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
     registry.register("build", "Which riverhead this is", build);
     registry.register_collector(Box::new(Uptime(Instant::now())));
 }
 
-/// Read when it is asked for, so that nobody has to keep it up to date.
+/// Computed when it is scraped, so that no task has to keep it up to date.
 #[derive(Debug)]
 struct Uptime(Instant);
 
