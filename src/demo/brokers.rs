@@ -37,7 +37,7 @@ pub enum MockBrokersError {
     /// librdkafka created a client without the mock cluster that was requested.
     #[error("this librdkafka was built without embedded brokers")]
     NoMock,
-    /// The system has no thread to give for [`keeping_awake`].
+    /// The system has no thread to give for `keeping_awake`.
     #[error("the embedded brokers get no thread: {0}")]
     Thread(#[from] io::Error),
 }

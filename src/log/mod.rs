@@ -122,7 +122,7 @@ pub fn init(settings: &LogSettings) -> Result<(), InitError> {
     Ok(())
 }
 
-/// Waits until all lines so far are written, at most [`FLUSH_TIMEOUT`].
+/// Waits until all lines so far are written, at most `FLUSH_TIMEOUT`.
 pub fn flush() {
     if let Some(queue) = QUEUE.get() {
         queue.flush(FLUSH_TIMEOUT);
@@ -134,7 +134,7 @@ pub fn dropped_lines(class: LineClass) -> u64 {
     QUEUE.get().map_or(0, |queue| queue.dropped_lines(class))
 }
 
-/// Writes `text` to `sink`, a standard stream, and waits at most [`FLUSH_TIMEOUT`]: its reader may have stopped.
+/// Writes `text` to `sink`, a standard stream, and waits at most `FLUSH_TIMEOUT`: its reader may have stopped.
 pub fn write_with_timeout(mut sink: impl Write + Send + 'static, text: String) {
     let (done, is_done) = mpsc::channel::<()>();
     let written = thread::Builder::new().spawn(move || {

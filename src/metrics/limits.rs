@@ -96,7 +96,7 @@ impl LimitMetrics {
         self.sent_away.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// Counts a request whose trusted proxy does not tell the client address.
+    /// Counts a request whose trusted proxy does not report the client address.
     pub fn unforwarded(&self) {
         self.unforwarded.inc();
     }

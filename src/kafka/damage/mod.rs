@@ -1,7 +1,7 @@
 //! Detection of damaged ranges: offsets that a broker has and no client can read, because of a batch with a failed checksum, a
 //! header that leads nowhere, or a record that does not parse.
 //!
-//! librdkafka stops at such an offset, often without an error, and does not tell where the range ends. The symptom is that
+//! librdkafka stops at such an offset, often without an error, and does not report where the range ends. The symptom is that
 //! answers arrive and the log goes on, but the position does not move. A tail or history reader that sees this [requests a
 //! search](DamageTracker::request_search). A thread with a client of its own confirms the damage and finds the next readable
 //! offset ([`search`]). All readers of the log then skip the range and tell their clients.

@@ -19,7 +19,7 @@ pub struct ClusterSettings {
     pub bootstrap: Vec<BrokerAddr>,
     /// Whether a single bootstrap broker is accepted.
     pub allow_single_bootstrap: bool,
-    /// The required cluster id. `None` pins the id known from before, or else the first one that a broker tells.
+    /// The required cluster id. `None` pins the id known from before, or else the first one that a broker reports.
     pub cluster_id: Option<Arc<str>>,
     /// Limit on history reads from the cluster, in bytes per second.
     pub history_rate: NonZeroU64,

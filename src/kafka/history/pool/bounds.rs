@@ -1,4 +1,4 @@
-//! Partition bounds as the leader tells them, and the detection of leaders that are behind the tail.
+//! Partition bounds as the leader reports them, and the detection of leaders that are behind the tail.
 
 use std::{sync::Arc, time::Instant};
 
@@ -24,7 +24,7 @@ impl HistoryPool {
         }
     }
 
-    /// Asks the leader for the bounds, and moves the log's start to the one that it tells.
+    /// Asks the leader for the bounds, and moves the log's start to the one that it reports.
     /// # Errors
     /// [`HistoryError::Unavailable`] if there is no answer, or if it is behind what the tail has read;
     /// [`HistoryError::Replaced`].
