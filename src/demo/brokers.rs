@@ -37,7 +37,7 @@ pub enum MockBrokersError {
     /// librdkafka created a client without the mock cluster that was requested.
     #[error("this librdkafka was built without embedded brokers")]
     NoMock,
-    /// The system has no thread to give for `keeping_awake`.
+    /// The system has no thread to give for `with_wakeups`.
     #[error("the embedded brokers get no thread: {0}")]
     Thread(#[from] io::Error),
 }
@@ -76,7 +76,7 @@ fn populate<C: ClientContext>(client: &Client<C>, topics: &[(&str, i32)]) -> Res
         .bootstrap_servers()
         .split(',')
         .find_map(|address| address.parse().ok());
-    keeping_awake(awake.ok_or(MockBrokersError::NoMock)?, || {
+    with_wakeups(awake.ok_or(MockBrokersError::NoMock)?, || {
         native::add_broker(client, CONTROLLER)?;
         topics
             .iter()
@@ -87,24 +87,24 @@ fn populate<C: ClientContext>(client: &Client<C>, topics: &[(&str, i32)]) -> Res
 /// Runs `control` while a thread connects to the mock cluster at short intervals.
 ///
 /// The mock's thread loses wake-ups. A control call at a bad moment waits for the end of the thread's one-second sleep. A
-/// connection ends that sleep, so the call is answered within [`KNOCK`] instead of a second.
-fn keeping_awake(
-    door: SocketAddr,
+/// connection ends that sleep, so the call is answered within [`WAKE_INTERVAL`] instead of a second.
+fn with_wakeups(
+    address: SocketAddr,
     control: impl FnOnce() -> Result<(), KafkaError>,
 ) -> Result<(), MockBrokersError> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let knocker = thread::Builder::new().name("demo-knock".into());
-        let knocker = knocker.spawn_scoped(scope, || {
+        let waker = thread::Builder::new().name("demo-knock".into());
+        let waker = waker.spawn_scoped(scope, || {
             while !done.load(Ordering::Acquire) {
                 // Whether the connection succeeds does not matter: the mock's thread has woken up.
-                drop(TcpStream::connect_timeout(&door, KNOCK));
-                thread::park_timeout(KNOCK);
+                drop(TcpStream::connect_timeout(&address, WAKE_INTERVAL));
+                thread::park_timeout(WAKE_INTERVAL);
             }
         })?;
         let result = control();
         done.store(true, Ordering::Release);
-        knocker.thread().unpark();
+        waker.thread().unpark();
         Ok(result?)
     })
 }
@@ -130,7 +130,7 @@ const REPLICAS: i32 = 3;
 
 /// Interval of the connections. Three control calls that all lose their wake-up cost 60 ms, and the connections cost next to
 /// nothing.
-const KNOCK: Duration = Duration::from_millis(20);
+const WAKE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Timeout of a metadata request. The mock answers within milliseconds, unless the machine is overloaded.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(5);

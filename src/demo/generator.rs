@@ -60,8 +60,8 @@ impl Generator {
     /// # Errors
     ///
     /// [`GeneratorError`] if the producer or its thread cannot be created. Later failures are logged.
-    pub fn start(flow: &GeneratorConfig) -> Result<Self, GeneratorError> {
-        let writer = ChangeProducer::new(flow)?;
+    pub fn start(config: &GeneratorConfig) -> Result<Self, GeneratorError> {
+        let writer = ChangeProducer::new(config)?;
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new().name("demo-generator".into());
         let thread = thread.spawn(move || writer.run(&stopped))?;
@@ -103,17 +103,17 @@ enum WriteError {
 }
 
 impl ChangeProducer {
-    fn new(flow: &GeneratorConfig) -> Result<Self, KafkaError> {
+    fn new(config: &GeneratorConfig) -> Result<Self, KafkaError> {
         let producer = ClientConfig::new()
-            .set("bootstrap.servers", flow.bootstrap.join(","))
+            .set("bootstrap.servers", config.bootstrap.join(","))
             .set("allow.auto.create.topics", "false")
             .set("linger.ms", "5")
             .create_with_context(DeliveryErrorLogger)?;
         Ok(Self {
             producer,
-            topics: flow.topics,
-            changes: Changes::new(flow.seed),
-            pace: RatePacer::new(flow.rate),
+            topics: config.topics,
+            changes: Changes::new(config.seed),
+            pace: RatePacer::new(config.rate),
             waiting: None,
         })
     }

@@ -29,10 +29,10 @@ pub(super) struct Wiki {
 impl Wiki {
     /// Returns the index of a wiki in [`WIKIS`], chosen by share.
     pub(super) fn pick(rng: &mut Rng) -> usize {
-        let mut ticket = rng.u32(0..100);
+        let mut percent = rng.u32(0..100);
         for (index, wiki) in WIKIS.iter().enumerate() {
-            match ticket.checked_sub(wiki.share) {
-                Some(rest) => ticket = rest,
+            match percent.checked_sub(wiki.share) {
+                Some(rest) => percent = rest,
                 None => return index,
             }
         }

@@ -120,9 +120,9 @@ impl DamageTracker {
 
     /// Returns whether a search may be queued. A broker that does not answer affects all its partitions, so searches after a mere
     /// timeout must not delay searches for damage that librdkafka has reported.
-    fn admit(&self, log: &Arc<PartitionLog>, is_said: bool) -> bool {
+    fn admit(&self, log: &Arc<PartitionLog>, is_reported: bool) -> bool {
         let mut pending = self.pending.lock();
-        (is_said || pending.is_empty()) && pending.insert(key(log))
+        (is_reported || pending.is_empty()) && pending.insert(key(log))
     }
 
     /// Returns the known damaged range that contains `offset`.

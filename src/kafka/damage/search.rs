@@ -53,7 +53,7 @@ pub(super) fn find(
     for _ in 0..MAX_BATCHES {
         at = find_end(probe, at)?;
         if probe.try_offset(at, false)? == ProbeResult::Readable {
-            if at >= probe.end()? && !is_read_before(probe, start)? {
+            if at >= probe.end()? && !is_readable_before(probe, start)? {
                 return Err(Inconclusive);
             }
             // The item may have arrived only because the broker answers fetches again. Then the start can be read, too.
@@ -67,7 +67,7 @@ pub(super) fn find(
 /// Returns whether the record before `start` can be read. Needed if a range ends with its log: no record behind it shows that
 /// fetches are answered. A broker that refuses all fetches for a while, which librdkafka does not report, may still tell the
 /// log's end.
-fn is_read_before(probe: &mut impl OffsetProbe, start: Offset) -> Result<bool, Inconclusive> {
+fn is_readable_before(probe: &mut impl OffsetProbe, start: Offset) -> Result<bool, Inconclusive> {
     Ok(start > 0 && probe.try_offset(start - 1, true)? == ProbeResult::Readable)
 }
 

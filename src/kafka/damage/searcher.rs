@@ -130,8 +130,8 @@ impl Searcher {
         match self.find(log, from) {
             Ok(Some(range)) if !log.is_replaced() => {
                 self.backoffs.remove(&key(log));
-                let (range, news) = self.shared.damage.insert(log, range, leader);
-                self.report(log, &range, news, &cause);
+                let (range, new_offsets) = self.shared.damage.insert(log, range, leader);
+                self.report(log, &range, new_offsets, &cause);
                 SearchOutcome::Unreadable(range)
             }
             result => {
@@ -185,7 +185,7 @@ impl Searcher {
     }
 
     /// Logs and counts a range. Called once for each range.
-    fn report(&self, log: &PartitionLog, range: &Range<Offset>, news: Offset, cause: &str) {
+    fn report(&self, log: &PartitionLog, range: &Range<Offset>, new_offsets: Offset, cause: &str) {
         let (cluster, partition) = (&self.shared.cluster, log.partition());
         tracing::error!(
             %cluster, %partition, from = range.start, to = range.end - 1, next = range.end, cause, log = %log.tag(),
@@ -199,7 +199,7 @@ impl Searcher {
         counters
             .unreadable_offsets
             .get_or_create(&labels)
-            .inc_by(u64::try_from(news).unwrap_or(0));
+            .inc_by(u64::try_from(new_offsets).unwrap_or(0));
         let cell = self
             .shared
             .health

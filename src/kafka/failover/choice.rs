@@ -26,8 +26,8 @@ pub(super) fn choose_cluster(
     now: Instant,
 ) -> Option<usize> {
     let current = candidates.get(active)?;
-    let well = current.served_at.map_or(since, |served| served.max(since));
-    if current.serves || now.saturating_duration_since(well) < current.failover_after {
+    let healthy_at = current.served_at.map_or(since, |served| served.max(since));
+    if current.serves || now.saturating_duration_since(healthy_at) < current.failover_after {
         return None;
     }
     let others = (active + 1..candidates.len()).chain(0..active);
@@ -40,7 +40,7 @@ mod tests {
 
     const AFTER: Duration = Duration::from_secs(60);
 
-    fn well(now: Instant) -> Candidate {
+    fn serving(now: Instant) -> Candidate {
         Candidate {
             serves: true,
             served_at: Some(now),
@@ -61,23 +61,23 @@ mod tests {
         let start = Instant::now();
         let now = start + Duration::from_secs(300);
         let ago = |seconds| Some(now - Duration::from_secs(seconds));
-        assert_eq!(choose_cluster(&[well(now), well(now)], 0, start, now), None);
+        assert_eq!(choose_cluster(&[serving(now), serving(now)], 0, start, now), None);
         assert_eq!(
-            choose_cluster(&[failing(ago(59)), well(now)], 0, start, now),
+            choose_cluster(&[failing(ago(59)), serving(now)], 0, start, now),
             None
         );
         assert_eq!(
-            choose_cluster(&[failing(ago(60)), well(now)], 0, start, now),
+            choose_cluster(&[failing(ago(60)), serving(now)], 0, start, now),
             Some(1)
         );
         assert_eq!(
-            choose_cluster(&[failing(None), well(now)], 0, start, now),
+            choose_cluster(&[failing(None), serving(now)], 0, start, now),
             Some(1),
             "never seen"
         );
         let just = now - Duration::from_secs(59);
         assert_eq!(
-            choose_cluster(&[failing(None), well(now)], 0, just, now),
+            choose_cluster(&[failing(None), serving(now)], 0, just, now),
             None,
             "who was chosen a moment ago gets its time too"
         );
@@ -88,14 +88,17 @@ mod tests {
         let start = Instant::now();
         let now = start + Duration::from_secs(300);
         assert_eq!(
-            choose_cluster(&[well(now), well(now)], 1, start, now),
+            choose_cluster(&[serving(now), serving(now)], 1, start, now),
             None,
             "it stays"
         );
         let dead = failing(Some(start));
-        assert_eq!(choose_cluster(&[well(now), dead, dead], 1, start, now), Some(0));
         assert_eq!(
-            choose_cluster(&[well(now), dead, well(now)], 1, start, now),
+            choose_cluster(&[serving(now), dead, dead], 1, start, now),
+            Some(0)
+        );
+        assert_eq!(
+            choose_cluster(&[serving(now), dead, serving(now)], 1, start, now),
             Some(2),
             "the next first"
         );

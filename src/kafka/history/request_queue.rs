@@ -24,7 +24,7 @@ use crate::{
 /// Page requests that wait for the reader's thread. A page that several clients want is read once.
 #[derive(Default)]
 pub(super) struct RequestQueue {
-    inbox: Mutex<QueueState>,
+    state: Mutex<QueueState>,
     wakeup: Condvar,
 }
 
@@ -96,22 +96,22 @@ impl RequestQueue {
     ) -> Result<(oneshot::Receiver<PageResult>, bool), QueueFull> {
         let (sender, receiver) = oneshot::channel();
         let page = (key(&request.log), request.from);
-        let mut inbox = self.inbox.lock();
-        let inbox = &mut *inbox;
-        if inbox.closed {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if state.closed {
             return Err(QueueFull);
         }
-        let joined = inbox.pages.contains_key(&page);
-        if inbox.reading != Some(page)
-            && !inbox
+        let joined = state.pages.contains_key(&page);
+        if state.reading != Some(page)
+            && !state
                 .pages
                 .get(&page)
                 .is_some_and(|pending| pending.keys.contains(&client))
         {
             // Each page is queued once per client key: a client that joins late waits at most for its own turn.
-            inbox.queue.push(client, page)?;
+            state.queue.push(client, page)?;
         }
-        let pending = inbox.pages.entry(page).or_insert_with(|| PendingPage {
+        let pending = state.pages.entry(page).or_insert_with(|| PendingPage {
             request: Some(request),
             keys: HashSet::new(),
             waiters: Vec::new(),
@@ -126,17 +126,17 @@ impl RequestQueue {
     /// replays alone finds it in the cache, and among many clients it costs no turn. A later call replaces the page of an earlier
     /// one.
     pub(super) fn request_ahead(&self, request: PageRequest) {
-        self.inbox.lock().ahead = Some(request);
+        self.state.lock().ahead = Some(request);
         self.wakeup.notify_one();
     }
 
     /// Waits at most `wait` for a task. Returns reads only if `pages` is set.
     pub(super) fn next(&self, wait: Duration, pages: bool) -> Task {
-        let mut inbox = self.inbox.lock();
-        match inbox.next(pages) {
+        let mut state = self.state.lock();
+        match state.next(pages) {
             Task::Idle => {
-                self.wakeup.wait_for(&mut inbox, wait);
-                inbox.next(pages)
+                self.wakeup.wait_for(&mut state, wait);
+                state.next(pages)
             }
             task => task,
         }
@@ -144,10 +144,10 @@ impl RequestQueue {
 
     /// Returns the requests that are served next, in order, at most `max`.
     pub(super) fn upcoming(&self, max: usize) -> Vec<PageRequest> {
-        let inbox = self.inbox.lock();
-        let pages = inbox.queue.upcoming(max).into_iter();
+        let state = self.state.lock();
+        let pages = state.queue.upcoming(max).into_iter();
         pages
-            .filter_map(|page| inbox.pages.get(page))
+            .filter_map(|page| state.pages.get(page))
             .filter(|pending| pending.waiters.iter().any(|waiter| !waiter.is_closed()))
             .filter_map(|pending| pending.request.clone())
             .collect()
@@ -155,9 +155,9 @@ impl RequestQueue {
 
     /// Sends the result of the current read to all clients that wait for it.
     pub(super) fn finish(&self, result: &PageResult) {
-        let mut inbox = self.inbox.lock();
-        let pending = inbox.reading.take().and_then(|page| inbox.pages.remove(&page));
-        drop(inbox);
+        let mut state = self.state.lock();
+        let pending = state.reading.take().and_then(|page| state.pages.remove(&page));
+        drop(state);
         for waiter in pending.into_iter().flat_map(|pending| pending.waiters) {
             let _ = waiter.send(result.clone());
         }
@@ -165,8 +165,8 @@ impl RequestQueue {
 
     /// Ends the reader's thread. Waiting clients get an error, because their senders are dropped.
     pub(super) fn close(&self) {
-        let mut inbox = self.inbox.lock();
-        inbox.closed = true;
+        let mut state = self.state.lock();
+        state.closed = true;
         self.wakeup.notify_one();
     }
 }

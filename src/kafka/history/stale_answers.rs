@@ -29,7 +29,7 @@ struct State {
     /// When each was first and last found stale.
     behind: HashMap<TopicPartition, (Instant, Instant)>,
     /// When the clients were last replaced.
-    renewed: Option<Instant>,
+    last_replacement: Option<Instant>,
 }
 
 impl StaleAnswers {
@@ -38,16 +38,18 @@ impl StaleAnswers {
         let mut state = self.state.lock();
         self.any.store(true, Ordering::Relaxed);
         let (first, last) = state.behind.entry(partition.clone()).or_insert((now, now));
-        if now.saturating_duration_since(*last) > FORGOTTEN {
+        if now.saturating_duration_since(*last) > FORGET_AFTER {
             *first = now;
         }
         *last = now;
-        let persists = now.saturating_duration_since(*first) >= PERSISTS;
-        let rests = state.renewed.is_some_and(|at| now < at + RENEW_EVERY);
-        if !persists || rests {
+        let persists = now.saturating_duration_since(*first) >= TOLERATED_FOR;
+        let is_recent = state
+            .last_replacement
+            .is_some_and(|at| now < at + REPLACE_INTERVAL);
+        if !persists || is_recent {
             return false;
         }
-        state.renewed = Some(now);
+        state.last_replacement = Some(now);
         state.behind.clear();
         true
     }
@@ -65,13 +67,13 @@ impl StaleAnswers {
 
 /// Stale answers are tolerated this long: a leader that was just elected may report an end that lags by one fetch of its
 /// followers.
-const PERSISTS: Duration = Duration::from_secs(2);
+const TOLERATED_FOR: Duration = Duration::from_secs(2);
 
 /// A stale answer older than this does not count together with a new one.
-const FORGOTTEN: Duration = Duration::from_secs(10);
+const FORGET_AFTER: Duration = Duration::from_secs(10);
 
 /// Time that new clients get to connect and refresh their metadata before they are replaced in turn.
-const RENEW_EVERY: Duration = Duration::from_secs(5);
+const REPLACE_INTERVAL: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

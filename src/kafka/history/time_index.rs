@@ -30,11 +30,14 @@ impl TimeIndex {
             self.known.push((time, offset));
             return;
         }
-        if before.last().is_some_and(|(_, known)| offset - known < NEAR) {
+        if before
+            .last()
+            .is_some_and(|(_, known)| offset - known < MIN_DISTANCE)
+        {
             return;
         }
         if let Some(next) = behind.first_mut()
-            && next.1 - offset < NEAR
+            && next.1 - offset < MIN_DISTANCE
         {
             *next = (time, offset);
             return;
@@ -57,7 +60,7 @@ impl TimeIndex {
 }
 
 /// Entries closer than this count as one: half a page.
-const NEAR: Offset = 512;
+const MIN_DISTANCE: Offset = 512;
 
 /// Entries of one log, 16 bytes each. With the pages that are searched behind each entry, they cover over a hundred pages.
 const MAX_ENTRIES: usize = 32;
@@ -102,11 +105,14 @@ mod tests {
         for n in 0..10_000 {
             times.insert(n, n);
         }
-        assert!(times.known.len() <= 10_000 / NEAR as usize + 1, "{times:?}");
+        assert!(
+            times.known.len() <= 10_000 / MIN_DISTANCE as usize + 1,
+            "{times:?}"
+        );
         assert_eq!(times.lower_bound(-1), None);
         for n in (0..10_000).step_by(100) {
             let known = times.lower_bound(n).expect("a time before it");
-            assert!((n - NEAR..=n).contains(&known), "{known} for {n}");
+            assert!((n - MIN_DISTANCE..=n).contains(&known), "{known} for {n}");
         }
     }
 
@@ -114,11 +120,11 @@ mod tests {
     fn times_without_an_end_take_a_bounded_room() {
         let mut times = TimeIndex::default();
         for n in 0..10_000 {
-            times.insert(n, n * NEAR);
+            times.insert(n, n * MIN_DISTANCE);
         }
         assert_eq!(times.known.len(), MAX_ENTRIES);
         assert!(
-            times.lower_bound(10_000).expect("a time") >= 9_900 * NEAR,
+            times.lower_bound(10_000).expect("a time") >= 9_900 * MIN_DISTANCE,
             "{times:?}"
         );
     }

@@ -52,8 +52,8 @@ where
     Ok(found)
 }
 
-/// Returns the timestamp of the last record within `bounds` that has one, if that record is within [`HOLE_PAGES`] pages of the
-/// end.
+/// Returns the timestamp of the last record within `bounds` that has one, if that record is within [`MAX_HOLE_PAGES`] pages of
+/// the end.
 pub(super) async fn newest<F>(
     bounds: Bounds,
     mut page: impl FnMut(Offset) -> F,
@@ -62,7 +62,7 @@ where
     F: Future<Output = Result<Arc<Page>, HistoryError>>,
 {
     let mut end = bounds.end;
-    for _ in 0..HOLE_PAGES {
+    for _ in 0..MAX_HOLE_PAGES {
         if end <= bounds.start {
             break;
         }
@@ -108,7 +108,7 @@ fn dated(page: &Page, offsets: Range<Offset>) -> impl DoubleEndedIterator<Item =
 }
 
 /// Pages searched backwards for the newest record, past transaction markers and compacted offsets.
-const HOLE_PAGES: usize = 4;
+const MAX_HOLE_PAGES: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -47,26 +47,28 @@ impl HistoryWorker {
     /// If the system has no thread to give.
     pub(super) fn spawn(core: Arc<PoolCore>, shutdown_guard: ShutdownGuard) -> io::Result<Arc<RequestQueue>> {
         let queue = Arc::new(RequestQueue::default());
-        let inbox = Arc::clone(&queue);
+        let requests = Arc::clone(&queue);
         let guard = PanicHandler::new(&core.shared, threads::HISTORY);
         thread::Builder::new()
             .name(threads::HISTORY.to_owned())
             .spawn(move || {
-                let rest = |pause| {
-                    inbox.finish(&Err(HistoryError::Unavailable));
-                    !refuse_requests(&inbox, pause)
+                let pause_between_restarts = |pause| {
+                    requests.finish(&Err(HistoryError::Unavailable));
+                    !refuse_requests(&requests, pause)
                 };
-                guard.run_with_restarts(rest, || Self::serve(&core, &inbox, &shutdown_guard));
+                guard.run_with_restarts(pause_between_restarts, || {
+                    Self::serve(&core, &requests, &shutdown_guard)
+                });
                 drop(shutdown_guard);
             })?;
         Ok(queue)
     }
 
     /// Reads with one client after another, until the queue is closed.
-    fn serve(core: &Arc<PoolCore>, inbox: &Arc<RequestQueue>, shutdown_guard: &ShutdownGuard) {
-        while let Some(reader) = open(core, inbox, shutdown_guard) {
-            match Self::new(Arc::clone(core), Arc::clone(inbox), reader).run() {
-                WorkerExit::WrongCluster if !refuse_requests(inbox, ANSWER_TIMEOUT) => {}
+    fn serve(core: &Arc<PoolCore>, requests: &Arc<RequestQueue>, shutdown_guard: &ShutdownGuard) {
+        while let Some(reader) = open(core, requests, shutdown_guard) {
+            match Self::new(Arc::clone(core), Arc::clone(requests), reader).run() {
+                WorkerExit::WrongCluster if !refuse_requests(requests, ANSWER_TIMEOUT) => {}
                 WorkerExit::WrongCluster | WorkerExit::Closed => return,
             }
         }
@@ -91,14 +93,14 @@ impl HistoryWorker {
             }
             self.reader.poll_events();
             self.fetchers.close_idle();
-            let debt = self.core.rate.delay(Instant::now());
+            let delay = self.core.rate.delay(Instant::now());
             match self.queue.next(
-                if debt.is_zero() {
+                if delay.is_zero() {
                     POLL_TIMEOUT
                 } else {
-                    debt.min(POLL_TIMEOUT)
+                    delay.min(POLL_TIMEOUT)
                 },
-                debt.is_zero(),
+                delay.is_zero(),
             ) {
                 Task::Read(request) => {
                     #[cfg(test)]
@@ -117,7 +119,7 @@ impl HistoryWorker {
 
     /// Starts the partitions of the next requests, so that librdkafka fetches them during this read.
     fn start_ahead(&mut self, now: &PageRequest) {
-        let mut next = self.queue.upcoming(AHEAD);
+        let mut next = self.queue.upcoming(MAX_AHEAD);
         let mut cache = self.core.cache.lock();
         next.retain(|request| {
             request.log.partition() != now.log.partition()
@@ -284,7 +286,7 @@ const SHORT_ANSWER_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Partitions that are fetched during the current read. Reading a short partition to its end takes two fetches, and the second
 /// one waits at the broker. With this many at once, that costs a millisecond each.
-const AHEAD: usize = 32;
+const MAX_AHEAD: usize = 32;
 
 /// Longest wait for a request: librdkafka's events must be polled every second.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);

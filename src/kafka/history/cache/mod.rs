@@ -206,10 +206,10 @@ impl PageCache {
             .fetcher_limit
             .as_ref()
             .map_or(0, |fetcher_limit| fetcher_limit.bytes());
-        let on_their_way = history_records(self.readers);
+        let in_flight = history_records(self.readers);
         let budget = self
             .large
-            .remaining_budget(self.budget, on_their_way, Instant::now());
+            .remaining_budget(self.budget, in_flight, Instant::now());
         let budget = budget.min(self.budget.saturating_sub(ahead));
         // Even the newest page goes if it is too large: the clients that wait have it already, and a later one reads it again.
         while self.bytes > budget

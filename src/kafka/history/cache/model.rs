@@ -46,12 +46,12 @@ fn step() -> impl Strategy<Value = CacheOp> {
     let partition = prop_oneof![0usize..3, 0..PARTITIONS];
     let at = prop_oneof![4 => 0i64..5_000, 1 => Offset::MAX - 2_000..=Offset::MAX];
     let insert = |records, size| {
-        let place = (
+        let partition_and_offset = (
             prop_oneof![0usize..3, 0..PARTITIONS],
             prop_oneof![9 => 0i64..5_000, 1 => Offset::MAX - 2_000..Offset::MAX],
         );
         (
-            place,
+            partition_and_offset,
             records,
             size,
             prop_oneof![Just(0i64), 1i64..4_000],

@@ -69,10 +69,10 @@ impl OffsetQueries {
         self.closed.notify_all();
     }
 
-    fn enqueue(&self, question: impl FnOnce(&mut PendingQueries)) {
+    fn enqueue(&self, add: impl FnOnce(&mut PendingQueries)) {
         let mut inbox = self.inbox.lock();
         if !inbox.closed {
-            question(&mut inbox.pending);
+            add(&mut inbox.pending);
             inbox.wake();
         }
     }

@@ -153,21 +153,21 @@ mod tests {
     /// Returns the requests sent now. Broker 0 leads the even partitions, broker 1 the odd ones.
     fn sent(pending: &mut PendingQueries, pacer: &mut QueryPacer) -> Vec<SentRequest> {
         let requests = pending.take(|partition| Some(partition.partition % 2), pacer, Instant::now());
-        let asked = |request: OffsetsRequest| {
-            let mut asked: Vec<_> = match request.kind {
-                RequestKind::Bounds(asked) => asked
+        let summary = |request: OffsetsRequest| {
+            let mut queries: Vec<_> = match request.kind {
+                RequestKind::Bounds(queries) => queries
                     .iter()
-                    .map(|asked| (asked.partition.partition, None, asked.replies.len()))
+                    .map(|query| (query.partition.partition, None, query.replies.len()))
                     .collect(),
-                RequestKind::Times(asked) => asked
+                RequestKind::Times(queries) => queries
                     .iter()
-                    .map(|(time, asked)| (asked.partition.partition, Some(*time), asked.replies.len()))
+                    .map(|(time, query)| (query.partition.partition, Some(*time), query.replies.len()))
                     .collect(),
             };
-            asked.sort_unstable();
-            (request.broker, asked)
+            queries.sort_unstable();
+            (request.broker, queries)
         };
-        let mut sent: Vec<_> = requests.into_iter().map(asked).collect();
+        let mut sent: Vec<_> = requests.into_iter().map(summary).collect();
         sent.sort_by_key(|(broker, _)| *broker);
         sent
     }
@@ -234,7 +234,7 @@ mod tests {
         let _one = ask(&mut pending, 0, 1_000, 2);
         let times: Vec<_> = sent(&mut pending, &mut pacer)
             .into_iter()
-            .map(|(_, asked)| asked[0].1)
+            .map(|(_, queries)| queries[0].1)
             .collect();
         assert_eq!(times[..3], [Some(0), Some(1_000), Some(1)]);
     }

@@ -21,8 +21,8 @@ impl QueryStage {
     /// Returns the first stage of a request.
     pub(super) fn first(kind: RequestKind) -> Self {
         match kind {
-            RequestKind::Bounds(asked) => Self::Starts(asked),
-            RequestKind::Times(asked) => Self::Times(asked),
+            RequestKind::Bounds(queries) => Self::Starts(queries),
+            RequestKind::Times(queries) => Self::Times(queries),
         }
     }
 
@@ -37,26 +37,26 @@ impl QueryStage {
     /// Returns the number of partitions.
     pub(super) fn len(&self) -> usize {
         match self {
-            Self::Starts(asked) => asked.len(),
-            Self::Ends(asked) => asked.len(),
-            Self::Times(asked) => asked.len(),
+            Self::Starts(queries) => queries.len(),
+            Self::Ends(queries) => queries.len(),
+            Self::Times(queries) => queries.len(),
         }
     }
 
     /// Returns the partitions, with what is asked of each.
     pub(super) fn partitions(&self) -> Vec<(&TopicPartition, OffsetSpec)> {
         match self {
-            Self::Starts(asked) => asked
+            Self::Starts(queries) => queries
                 .iter()
-                .map(|asked| (&asked.partition, OffsetSpec::Start))
+                .map(|query| (&query.partition, OffsetSpec::Start))
                 .collect(),
-            Self::Ends(asked) => asked
+            Self::Ends(queries) => queries
                 .iter()
-                .map(|(_, asked)| (&asked.partition, OffsetSpec::End))
+                .map(|(_, query)| (&query.partition, OffsetSpec::End))
                 .collect(),
-            Self::Times(asked) => asked
+            Self::Times(queries) => queries
                 .iter()
-                .map(|(time, asked)| (&asked.partition, OffsetSpec::Time(*time)))
+                .map(|(time, query)| (&query.partition, OffsetSpec::Time(*time)))
                 .collect(),
         }
     }

@@ -52,7 +52,7 @@ pub(in crate::kafka::history) fn spawn(
             while !queries.is_closed() {
                 // Dropping the client refuses the queries that are in flight.
                 let pause = match guard.catch(|| QueryWorker::serve(&core, &queries, &shutdown_guard)) {
-                    Some(()) => AGAIN,
+                    Some(()) => RETRY_PAUSE,
                     None => guard.pause(),
                 };
                 if queries.drop_pending_for(pause) {
@@ -82,7 +82,7 @@ struct QueryWorker {
 struct InFlightRequest {
     broker: i32,
     sent: Instant,
-    step: QueryStage,
+    stage: QueryStage,
 }
 
 impl QueryWorker {
@@ -169,31 +169,31 @@ impl QueryWorker {
     }
 
     /// Sends one stage of a request.
-    fn send_request(&mut self, broker: i32, step: QueryStage) {
+    fn send_request(&mut self, broker: i32, stage: QueryStage) {
         let (request, sent) = (self.next, Instant::now());
         self.next = self.next.wrapping_add(1);
-        let asked = step.partitions();
+        let partitions = stage.partitions();
         match self
             .reader
-            .list_offsets(request, asked.into_iter(), ANSWER_TIMEOUT, &self.queue)
+            .list_offsets(request, partitions.into_iter(), ANSWER_TIMEOUT, &self.queue)
         {
             Ok(()) => {
                 self.in_flight
-                    .insert(request, InFlightRequest { broker, sent, step });
+                    .insert(request, InFlightRequest { broker, sent, stage });
             }
             Err(code) => {
-                self.pacer.record_answer(broker, step.class(), sent);
-                self.fail_request(step, code);
+                self.pacer.record_answer(broker, stage.class(), sent);
+                self.fail_request(stage, code);
             }
         }
     }
 
     /// Records the response of a broker with the pacer, and delivers it.
     fn handle_response(&mut self, offsets: OffsetsResponse) {
-        let Some(InFlightRequest { broker, sent, step }) = self.in_flight.remove(&offsets.request) else {
+        let Some(InFlightRequest { broker, sent, stage }) = self.in_flight.remove(&offsets.request) else {
             return;
         };
-        let class = step.class();
+        let class = stage.class();
         let result = match self.reader.wrong_cluster() {
             Some(_) => Err(RDKafkaErrorCode::Fail),
             // librdkafka's blocking call returns this code if it knows no leader for any of the partitions.
@@ -203,7 +203,7 @@ impl QueryWorker {
             }),
         };
         let silent = match &result {
-            Ok(places) => places.len() != step.len() || places.iter().all(is_silent),
+            Ok(offsets) => offsets.len() != stage.len() || offsets.iter().all(is_silent),
             Err(code) => is_silence(*code),
         };
         let now = Instant::now();
@@ -212,19 +212,24 @@ impl QueryWorker {
             false => self.pacer.record_answer(broker, class, now),
         }
         match result {
-            Ok(places) if places.len() == step.len() => self.deliver(broker, step, places),
-            Ok(_) => self.fail_request(step, RDKafkaErrorCode::OperationTimedOut),
-            Err(code) => self.fail_request(step, code),
+            Ok(offsets) if offsets.len() == stage.len() => self.deliver(broker, stage, offsets),
+            Ok(_) => self.fail_request(stage, RDKafkaErrorCode::OperationTimedOut),
+            Err(code) => self.fail_request(stage, code),
         }
     }
 
     /// Delivers the leader's answers. For bounds, the starts are followed by a request for the ends.
-    fn deliver(&mut self, broker: i32, step: QueryStage, places: Vec<Result<FoundOffset, RDKafkaErrorCode>>) {
-        match step {
-            QueryStage::Starts(asked) => {
-                let asked = asked.into_iter().zip(places);
-                let found = asked.filter_map(|(asked, place)| {
-                    Some((self.record_result(&asked.partition, place).ok()?, asked))
+    fn deliver(
+        &mut self,
+        broker: i32,
+        stage: QueryStage,
+        offsets: Vec<Result<FoundOffset, RDKafkaErrorCode>>,
+    ) {
+        match stage {
+            QueryStage::Starts(queries) => {
+                let queries = queries.into_iter().zip(offsets);
+                let found = queries.filter_map(|(query, offset)| {
+                    Some((self.record_result(&query.partition, offset).ok()?, query))
                 });
                 let ends: Vec<_> = found.collect();
                 if !ends.is_empty() {
@@ -232,16 +237,16 @@ impl QueryWorker {
                     self.send_request(broker, QueryStage::Ends(ends));
                 }
             }
-            QueryStage::Ends(asked) => {
-                for ((start, asked), place) in asked.into_iter().zip(places) {
-                    let end = self.record_result(&asked.partition, place);
-                    send_all(asked.replies, end.and_then(|end| bounds(start, end)));
+            QueryStage::Ends(queries) => {
+                for ((start, query), offset) in queries.into_iter().zip(offsets) {
+                    let end = self.record_result(&query.partition, offset);
+                    send_all(query.replies, end.and_then(|end| bounds(start, end)));
                 }
             }
-            QueryStage::Times(asked) => {
-                for ((_, asked), place) in asked.into_iter().zip(places) {
-                    let found = self.record_result(&asked.partition, place);
-                    send_all(asked.replies, found);
+            QueryStage::Times(queries) => {
+                for ((_, query), offset) in queries.into_iter().zip(offsets) {
+                    let found = self.record_result(&query.partition, offset);
+                    send_all(query.replies, found);
                 }
             }
         }
@@ -251,9 +256,9 @@ impl QueryWorker {
     fn record_result(
         &mut self,
         partition: &TopicPartition,
-        place: Result<FoundOffset, RDKafkaErrorCode>,
+        offset: Result<FoundOffset, RDKafkaErrorCode>,
     ) -> Result<FoundOffset, HistoryError> {
-        match place {
+        match offset {
             Ok(found) => {
                 self.pacer.record_success(partition);
                 self.core.shared.record_success(partition, FaultSource::Bounds);
@@ -267,9 +272,9 @@ impl QueryWorker {
     }
 
     /// Fails all partitions of a request. Their callers get an error, because the replies are dropped.
-    fn fail_request(&mut self, step: QueryStage, code: RDKafkaErrorCode) {
+    fn fail_request(&mut self, stage: QueryStage, code: RDKafkaErrorCode) {
         self.reader.count_error(code);
-        for (partition, _) in step.partitions() {
+        for (partition, _) in stage.partitions() {
             // A broker that does not answer backs off as a whole. Its partitions may have another leader by now.
             if !is_silence(code) {
                 self.pacer.record_refusal(partition, Instant::now());
@@ -331,8 +336,8 @@ fn bounds(start: FoundOffset, end: FoundOffset) -> Result<Bounds, HistoryError> 
     })
 }
 
-fn is_silent(place: &Result<FoundOffset, RDKafkaErrorCode>) -> bool {
-    place.is_err_and(is_silence)
+fn is_silent(offset: &Result<FoundOffset, RDKafkaErrorCode>) -> bool {
+    offset.is_err_and(is_silence)
 }
 
 fn is_silence(code: RDKafkaErrorCode) -> bool {
@@ -347,7 +352,7 @@ fn is_silence(code: RDKafkaErrorCode) -> bool {
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Pause after the brokers of another cluster have answered, or after no client could be opened. Queries are refused meanwhile.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// Longest wait for an answer: librdkafka's events must be polled every second.
 const POLL_TIMEOUT: Duration = Duration::from_millis(500);

@@ -76,7 +76,7 @@ impl HistoryPool {
         self.readers.lock().queries(&self.core)
     }
 
-    /// Runs one call. It answers [`HistoryError::Unavailable`] after [`CALL`] at the latest.
+    /// Runs one call. It answers [`HistoryError::Unavailable`] after [`CALL_TIMEOUT`] at the latest.
     fn run<T, F>(&self, call: impl FnOnce(Arc<Self>) -> F) -> BoxFuture<'static, Result<T, HistoryError>>
     where
         F: Future<Output = Result<T, HistoryError>> + Send + 'static,
@@ -86,7 +86,7 @@ impl HistoryPool {
         };
         let call = call(this);
         async {
-            timeout(CALL, call)
+            timeout(CALL_TIMEOUT, call)
                 .await
                 .unwrap_or(Err(HistoryError::Unavailable))
         }
@@ -131,7 +131,7 @@ impl History for HistoryPool {
 }
 
 /// Timeout of a call. A call that waits longer for its turn is better repeated: the caller may no longer need this answer.
-const CALL: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

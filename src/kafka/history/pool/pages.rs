@@ -27,9 +27,9 @@ impl HistoryPool {
         offset: Offset,
         client: ClientKey,
     ) -> Result<Arc<Page>, HistoryError> {
-        let mut began: Option<Offset> = None;
+        let mut last_from: Option<Offset> = None;
         // The end of what was read so far. It counts even if the cache had no space for the page.
-        let mut reached = Offset::MIN;
+        let mut read_until = Offset::MIN;
         loop {
             if log.is_replaced() {
                 return Err(HistoryError::Replaced);
@@ -43,11 +43,11 @@ impl HistoryPool {
             let (from, to) = match found {
                 Lookup::Hit(page) => return Ok(self.core.count_hit(page)),
                 Lookup::Below => return Err(HistoryError::OutOfRange),
-                Lookup::Miss { from, to } => damage.clip(log, (from.max(reached), to)),
+                Lookup::Miss { from, to } => damage.clip(log, (from.max(read_until), to)),
             };
             // A read that made no progress is retried by the caller after a pause, as one without an answer is. Retried here, it
             // would be a loop without a pause.
-            if began.replace(from).is_some_and(|began| from <= began) {
+            if last_from.replace(from).is_some_and(|last_from| from <= last_from) {
                 return Err(HistoryError::Unavailable);
             }
             let request = PageRequest {
@@ -60,7 +60,7 @@ impl HistoryPool {
             let was_history = log.is_history(offset);
             match self.read(request, client).await {
                 Ok(PageRead::Page { page, at_log_end }) => {
-                    reached = page.next();
+                    read_until = page.next();
                     match page.next() {
                         next if next > offset => {
                             self.core.stale.record_fresh(log.partition());

@@ -59,7 +59,7 @@ impl HistoryPool {
         let mut answer = pin!(self.query(log, |queries, partition, reply| {
             queries.query_time(partition, time, client, reply);
         }));
-        let mut pause = FIRST_LOOK;
+        let mut pause = FIRST_RECHECK;
         loop {
             if let Ok(found) = timeout(pause, &mut answer).await {
                 let offset = found?.offset;
@@ -79,7 +79,7 @@ impl HistoryPool {
     /// which no record is of that time.
     pub(super) fn time_in_memory(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
         let mut at = self.core.cache.lock().before_time(log, time)?;
-        for _ in 0..PAGES_LOOKED_AT {
+        for _ in 0..MAX_PAGES_SEARCHED {
             let page = self.page_in_memory(log, at)?;
             let events = page.events().get(page.index_of(at)..)?;
             if let Some(event) = events.iter().find(|event| event.timestamp >= time) {
@@ -111,7 +111,7 @@ pub(super) fn own_client_key() -> ClientKey {
 }
 
 /// Delay before a waiting query looks into memory again. It doubles each time.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
+const FIRST_RECHECK: Duration = Duration::from_millis(50);
 
 /// Pages searched for a time before its leader is asked. Each costs microseconds.
-const PAGES_LOOKED_AT: usize = 4;
+const MAX_PAGES_SEARCHED: usize = 4;
