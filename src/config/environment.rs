@@ -9,7 +9,8 @@ use toml_span::{Span, Value};
 use super::{
     diagnostic::{Diagnostic, Location, ParseResult, quoted},
     node::{Node, NodeKind, TableEntry, below},
-    sections::{CLUSTERS_NAME, STREAMS_NAME, known},
+    section_names::{CLUSTERS_NAME, STREAMS_NAME},
+    sections::known,
     source,
     table::{did_you_mean, nearest},
 };

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::{
     diagnostic::{Diagnostic, Location, ParseResult},
+    network::network,
     node::{Node, NodeKind},
-    sections::network,
     table::{KeySpec, fill, optional, required},
 };
 use crate::{

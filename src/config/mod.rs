@@ -7,9 +7,12 @@ mod clusters;
 mod diagnostic;
 mod environment;
 mod limits;
+mod network;
 mod node;
 mod redact;
+mod report;
 mod rules;
+mod section_names;
 mod sections;
 mod source;
 mod streams;
@@ -18,7 +21,7 @@ mod units;
 
 use std::ffi::OsString;
 
-pub use diagnostic::{ConfigErrors, Warning};
+pub use report::{ConfigErrors, Warning};
 pub use sections::Sections;
 pub use units::duration;
 
@@ -32,7 +35,8 @@ use crate::{
 };
 use diagnostic::{Diagnostic, Location};
 use node::Node;
-use sections::{ConfigDraft, LIMITS_NAME, TOP};
+use section_names::LIMITS_NAME;
+use sections::{ConfigDraft, TOP};
 
 /// All that riverhead can be told, whole and without contradiction.
 #[derive(Clone, Debug)]

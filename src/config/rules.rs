@@ -6,7 +6,8 @@ use super::{
     Config,
     diagnostic::{Diagnostic, Location},
     node::Node,
-    sections::{ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, STREAMS_NAME, Sections},
+    section_names::{ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, STREAMS_NAME},
+    sections::Sections,
 };
 use crate::{
     catalog::{Catalog, yields_to_fields},

@@ -1,25 +1,22 @@
 //! The sections, and which key sets which field.
 
-use std::net::IpAddr;
-
 use ::http::HeaderName;
-use ipnet::IpNet;
 
 use super::{
     clusters,
     diagnostic::ParseResult,
     limits,
+    network::network,
     node::Node,
+    section_names::{
+        ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, LOG_NAME, MEMORY_NAME, STATE_NAME, STREAMS_NAME,
+    },
     streams,
     table::{KeySpec, fill, optional, required},
 };
 use crate::{
-    client::{ForwardedHeaders, canonical},
-    http,
-    http::settings::Sink,
-    kafka,
-    limits::settings::LimitSettings,
-    log, partition,
+    client::ForwardedHeaders, http, http::settings::Sink, kafka, limits::settings::LimitSettings, log,
+    partition,
 };
 
 /// What the whole file is read into.
@@ -190,24 +187,5 @@ fn header(node: &Node) -> ParseResult<Option<HeaderName>> {
         .map(Some)
 }
 
-/// A network without host bits; an address alone is a network of one, and IPv4-mapped IPv6 is IPv4.
-pub(super) fn network(node: &Node) -> ParseResult<IpNet> {
-    let alone = node.string().ok().and_then(|text| text.parse::<IpAddr>().ok());
-    let network = alone.map_or_else(
-        || node.parsed("networks such as \"10.0.0.0/8\""),
-        |alone| Ok(alone.into()),
-    );
-    network.map(canonical)
-}
-
 const A_HOST: &str = "names such as \"riverhead.example\" or \"*.example.svc\"";
 const AN_ADDRESS: &str = "an address and a port such as \"127.0.0.1:8080\"";
-
-pub(super) const HTTP_NAME: &str = "http";
-pub(super) const ADMIN_NAME: &str = "admin";
-pub(super) const LIMITS_NAME: &str = "limits";
-const MEMORY_NAME: &str = "memory";
-const STATE_NAME: &str = "state";
-const LOG_NAME: &str = "log";
-pub(super) const CLUSTERS_NAME: &str = "clusters";
-pub(super) const STREAMS_NAME: &str = "streams";

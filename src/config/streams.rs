@@ -7,7 +7,7 @@ use super::{
     diagnostic::{Diagnostic, Location, ParseResult, quoted},
     limits::ceiling,
     node::{Node, NodeKind},
-    sections::{CLUSTERS_NAME, STREAMS_NAME},
+    section_names::{CLUSTERS_NAME, STREAMS_NAME},
     table::{KeySpec, did_you_mean, fill, nearest, optional, required},
 };
 use crate::{

@@ -1,0 +1,135 @@
+//! What users see of a configuration's faults: the report of all errors, and the warnings.
+
+use std::{fmt, ops::Range};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use super::{
+    diagnostic::{Diagnostic, Location},
+    redact::redact,
+};
+
+/// Everything that is wrong with a configuration, in the order of the file, then of the variables. Its display is the
+/// whole report: each fault with its line, the line itself and a caret, the texts of secrets blanked.
+#[derive(Clone, Debug)]
+pub struct ConfigErrors {
+    path: String,
+    text: String,
+    faults: Vec<Diagnostic>,
+}
+
+impl ConfigErrors {
+    pub(super) fn new(path: &str, text: &str, mut faults: Vec<Diagnostic>) -> Self {
+        faults.sort_by(|a, b| a.location.cmp(&b.location));
+        Self {
+            path: path.into(),
+            text: redact(text),
+            faults,
+        }
+    }
+
+    /// The configuration that is not there, or cannot be read.
+    pub fn unreadable(path: &str, why: &dyn fmt::Display) -> Self {
+        let fault = Diagnostic::new(
+            Location::Document,
+            format!("cannot read the configuration: {why}"),
+        );
+        Self::new(path, "", vec![fault])
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.faults.len()
+    }
+
+    fn group<'a>(&'a self, fault: &'a Diagnostic) -> Group<'a> {
+        let title = Level::ERROR.primary_title(&fault.title);
+        let group = match &fault.location {
+            Location::File(..) => title.element(self.snippet(fault)),
+            Location::Document => title.element(Origin::path(&*self.path)),
+            Location::EnvVar(name, _) => title.element(Origin::path(&**name)),
+        };
+        // Without a source line there is no caret to stand beside.
+        let unplaced = fault
+            .label
+            .as_ref()
+            .filter(|_| !matches!(fault.location, Location::File(..)));
+        let group = group.elements(unplaced.map(|label| Level::NOTE.message(label)));
+        group.elements(fault.help.as_ref().map(|help| Level::HELP.message(help)))
+    }
+
+    fn snippet<'a>(&'a self, fault: &'a Diagnostic) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
+        let primary = self.range(&fault.location).map(|range| {
+            let label = fault.label.as_deref();
+            AnnotationKind::Primary.span(range).label(label)
+        });
+        let related = fault.related.as_ref().and_then(|(location, label)| {
+            let range = self.range(location)?;
+            Some(AnnotationKind::Context.span(range).label(&**label))
+        });
+        Snippet::source(&*self.text)
+            .path(&*self.path)
+            .annotations(primary.into_iter().chain(related))
+    }
+
+    /// The place in the text, at most one line of it.
+    fn range(&self, location: &Location) -> Option<Range<usize>> {
+        let Location::File(start, end) = *location else {
+            return None;
+        };
+        let start = self.text.floor_char_boundary(start);
+        let end = self.text.floor_char_boundary(end).max(start);
+        let line = self.text[start..end].lines().next().unwrap_or_default();
+        Some(start..start + line.len())
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let renderer = Renderer::plain();
+        for fault in self.faults.iter().take(MAX_SHOWN) {
+            writeln!(f, "{}\n", renderer.render(&[self.group(fault)]))?;
+        }
+        match self.faults.len() {
+            1 => write!(f, "1 fault"),
+            count if count <= MAX_SHOWN => write!(f, "{count} faults"),
+            count => write!(f, "{count} faults, the first {MAX_SHOWN} shown"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// What is legal, but would surprise somebody. Its display is one line, `where: what`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    location: String,
+    text: String,
+}
+
+impl Warning {
+    pub(super) fn new(path: &str, source: &str, location: &Location, text: impl Into<String>) -> Self {
+        let location = match location {
+            Location::File(start, _) => {
+                let start = source.floor_char_boundary(*start);
+                let line = source[..start].matches('\n').count() + 1;
+                format!("{path}:{line}")
+            }
+            Location::Document => path.into(),
+            Location::EnvVar(name, _) => name.to_string(),
+        };
+        Self {
+            location,
+            text: text.into(),
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.location, self.text)
+    }
+}
+
+/// More than one reads in one go, and enough to see that the wrong file was given.
+const MAX_SHOWN: usize = 100;

@@ -1,0 +1,10 @@
+//! The names of the sections, as they stand in the file and, in capitals, in the environment.
+
+pub(super) const HTTP_NAME: &str = "http";
+pub(super) const ADMIN_NAME: &str = "admin";
+pub(super) const LIMITS_NAME: &str = "limits";
+pub(super) const MEMORY_NAME: &str = "memory";
+pub(super) const STATE_NAME: &str = "state";
+pub(super) const LOG_NAME: &str = "log";
+pub(super) const CLUSTERS_NAME: &str = "clusters";
+pub(super) const STREAMS_NAME: &str = "streams";
