@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    partition::FetchStatistics,
+    fetch_statistics::FetchStatistics,
     state::{Verdict, seconds},
 };
 

@@ -1,0 +1,179 @@
+//! The verdict on one cluster, from its facts and the reports of its brokers.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use super::{ClusterFacts, MAX_NAMED, PanicRecord};
+use crate::health::{
+    broker::BrokerHealth,
+    report::BrokerReport,
+    state::{HealthState, Verdict, count, seconds},
+};
+
+impl ClusterFacts {
+    pub(super) fn judge(
+        &self,
+        since: Instant,
+        brokers: &[BrokerReport],
+        reachable: usize,
+        now: Instant,
+    ) -> Verdict {
+        if let Some(why) = &self.refused {
+            return Verdict::failing(why.clone());
+        }
+        match self.described.map(|at| now.saturating_duration_since(at)) {
+            None => self.unmet(now.saturating_duration_since(since), now),
+            Some(age) if age >= DEADLINE => Verdict::failing(format!(
+                "no broker has told the topology for {}: {}",
+                seconds(age),
+                self.astray(now).unwrap_or_else(|| self.causes(now))
+            )),
+            Some(_) => self
+                .short_of_brokers(brokers, reachable)
+                .or_else(|| self.short_of_seeds())
+                .or_else(|| self.starting(brokers))
+                .or_else(|| self.lacking(now))
+                .or_else(|| self.panicked(now))
+                .or_else(|| self.concern.clone().map(Verdict::degraded))
+                .unwrap_or_else(|| {
+                    Verdict::ok(format!(
+                        "{} and the topology are known",
+                        count(reachable, "broker")
+                    ))
+                }),
+        }
+    }
+
+    /// No broker has ever told the topology.
+    fn unmet(&self, age: Duration, now: Instant) -> Verdict {
+        let what = self
+            .astray(now)
+            .unwrap_or_else(|| format!("none of the bootstrap brokers answers: {}", self.causes(now)));
+        match age < DEADLINE {
+            true => Verdict::starting(age, what),
+            false => Verdict::failing(what),
+        }
+    }
+
+    /// A broker answers, and sends us to addresses that do not.
+    pub(super) fn astray(&self, now: Instant) -> Option<String> {
+        let advertised = self.advertised.as_ref()?;
+        // A client that was sent nowhere asks nowhere else: the one that sent it there has to take connections, and no more. What
+        // has led somewhere before is not wrong because brokers are down.
+        let by = advertised.by();
+        let stands = self.described.is_none() && self.bootstrap.takes(by) && !self.errors.contains_key(by);
+        let counts = stands || advertised.is_fresh(DEADLINE, now);
+        counts.then(|| advertised.astray(&self.errors)).flatten()
+    }
+
+    fn short_of_brokers(&self, brokers: &[BrokerReport], reachable: usize) -> Option<Verdict> {
+        let bad = brokers.iter().find(|it| it.state == HealthState::Failing)?;
+        let name = self.name_of(bad.id);
+        Some(Verdict::degraded(format!(
+            "{reachable} of {} answer; {name}: {}",
+            count(brokers.len(), "broker"),
+            bad.reason
+        )))
+    }
+
+    /// The outage of 2019: nothing fails before the next restart.
+    fn short_of_seeds(&self) -> Option<Verdict> {
+        let reachable = self.bootstrap.reachable()?;
+        let all = self.bootstrap.list.len();
+        (reachable == 0 || (reachable < 2 && all > 1)).then(|| {
+            Verdict::degraded(format!(
+                "{reachable} of {} in the bootstrap list take connections, so a restart may find nobody: {}",
+                count(all, "address"),
+                self.bootstrap.dead()
+            ))
+        })
+    }
+
+    fn starting(&self, brokers: &[BrokerReport]) -> Option<Verdict> {
+        if brokers.is_empty() {
+            return Some(Verdict::degraded("no broker was looked at yet"));
+        }
+        let young = brokers.iter().find(|it| it.state == HealthState::Degraded)?;
+        Some(Verdict::degraded(format!(
+            "{}: {}",
+            self.name_of(young.id),
+            young.reason
+        )))
+    }
+
+    fn panicked(&self, now: Instant) -> Option<Verdict> {
+        let PanicRecord { thread, message, at } = self.panic.as_ref()?;
+        let age = now.saturating_duration_since(*at);
+        (age < PANIC_TOLD).then(|| {
+            let age = seconds(age);
+            Verdict::degraded(format!(
+                "the thread {thread} panicked {age} ago and was begun anew; this is a bug of riverhead: {message}"
+            ))
+        })
+    }
+
+    fn lacking(&self, now: Instant) -> Option<Verdict> {
+        if let Some((topic, _)) = self.topics.iter().find(|(_, topic)| topic.is_missing()) {
+            return Some(Verdict::degraded(format!("there is no topic {topic}")));
+        }
+        let reports = self.topics.iter().map(|(name, topic)| topic.report(name, now));
+        let bad = reports.into_iter().find(|topic| topic.state > HealthState::Ok)?;
+        Some(Verdict::degraded(format!("topic {}: {}", bad.topic, bad.reason)))
+    }
+
+    /// Every broker that is in the cluster, or that should be.
+    pub(super) fn broker_reports(&self, since: Instant, now: Instant) -> Vec<BrokerReport> {
+        let ids: BTreeSet<_> = self.brokers.keys().chain(&self.replicas).copied().collect();
+        let gone = BrokerHealth::new(since);
+        let report = |id| {
+            let broker = self.brokers.get(&id).unwrap_or(&gone);
+            let cause = broker.address().and_then(|address| self.errors.get(&**address));
+            broker.report(id, cause.map(String::as_str), now)
+        };
+        ids.into_iter().map(report).collect()
+    }
+
+    pub(super) fn name_of(&self, id: i32) -> String {
+        match self.brokers.get(&id).and_then(BrokerHealth::address) {
+            Some(address) => format!("broker {id} ({address})"),
+            None => format!("broker {id}"),
+        }
+    }
+
+    /// What is said against each broker that could be asked.
+    fn causes(&self, now: Instant) -> String {
+        let known = self.brokers.values().filter_map(BrokerHealth::address);
+        let known = known.map(|address| &**address);
+        let seeds = self.bootstrap.list.iter().map(String::as_str);
+        let asked: BTreeSet<_> = seeds.chain(known).collect();
+        let cause = |address: &str| {
+            // librdkafka picks one at a time, and may come to some of them late.
+            let said = self.errors.get(address).map(String::as_str);
+            let answers = || {
+                let answered = self.advertised.as_ref()?.is_by(address, DEADLINE, now);
+                answered.then_some("answers, but does not tell the topology")
+            };
+            said.or_else(|| self.bootstrap.fault(address))
+                .or_else(answers)
+                .unwrap_or("connected to, or being connected to, and mute")
+        };
+        let said = asked
+            .iter()
+            .take(MAX_NAMED)
+            .map(|address| format!("{address}: {}", cause(address)));
+        let mut said: Vec<_> = said.collect();
+        if asked.len() > MAX_NAMED {
+            said.push(format!("and {} more", asked.len() - MAX_NAMED));
+        }
+        said.join("; ")
+    }
+}
+
+/// The topology is asked for every 2 s, and a question may sit on a mute broker for 2 s before another is asked. A page that
+/// names the cause within 10 s of an outage rests on this.
+const DEADLINE: Duration = Duration::from_secs(8);
+
+/// Long enough for the two or three looks that somebody takes at health in an hour of alarms, and for alerts on it.
+const PANIC_TOLD: Duration = Duration::from_secs(600);

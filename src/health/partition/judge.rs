@@ -1,0 +1,218 @@
+//! The verdict on one partition, from its facts and those of its brokers.
+
+use std::time::{Duration, Instant};
+
+use super::{DEADLINE, OtherWatermark, PartitionFacts};
+use crate::health::{
+    fault::{FaultSource, PERSISTENT},
+    state::{Verdict, seconds},
+};
+
+/// What a partition is judged by besides its own facts.
+pub(in crate::health) struct JudgeContext<'a> {
+    /// How a sentence names a broker.
+    pub(in crate::health) naming: &'a BrokerNaming<'a>,
+    /// Whether a broker has answered lately.
+    pub(in crate::health) answers: &'a dyn Fn(i32) -> bool,
+    /// How long a broker makes us wait for the sake of a quota, if it has lately.
+    pub(in crate::health) throttles: &'a dyn Fn(i32) -> Option<Duration>,
+    /// For how long a transaction may be open; `None` for as long as it likes.
+    pub(in crate::health) transaction_patience: Option<Duration>,
+}
+
+/// How a sentence names a broker.
+pub(in crate::health) type BrokerNaming<'a> = dyn Fn(i32) -> String + 'a;
+
+impl PartitionFacts {
+    /// What moves elsewhere while we stand still, once our statistics had the time to catch up with it.
+    pub(super) fn stalled(&self, now: Instant) -> Option<OtherWatermark> {
+        let (elsewhere, at) = self.elsewhere?;
+        let confirmed = now.saturating_duration_since(at) >= CONFIRM && self.high_since <= at;
+        (confirmed && self.fetching?.high? < elsewhere.high).then_some(elsewhere)
+    }
+
+    pub(super) fn judge(&self, around: &JudgeContext<'_>, now: Instant) -> Verdict {
+        let naming = around.naming;
+        self.unled(now)
+            .or_else(|| self.faults.judge(FaultSource::Bounds, now))
+            .or_else(|| self.unread(naming, now))
+            .or_else(|| self.starved(around, now))
+            .or_else(|| self.stall(naming, now))
+            .or_else(|| self.faults.judge(FaultSource::Tail, now))
+            .or_else(|| self.unfetched(around, now))
+            .or_else(|| self.refused(naming, now))
+            .or_else(|| self.stuck(around, now))
+            .or_else(|| self.history(around, now))
+            .or_else(|| self.damaged())
+            .or_else(|| {
+                let high = self.fetching.and_then(|it| it.high);
+                self.stable.judge(high, around.transaction_patience, now)
+            })
+            .unwrap_or_else(|| self.fine(now))
+    }
+
+    fn unled(&self, now: Instant) -> Option<Verdict> {
+        let age = now.saturating_duration_since(self.leaderless?);
+        Some(match self.reading || age >= DEADLINE {
+            true if age < ELECTION => return None,
+            true => Verdict::failing(format!(
+                "no broker leads it, for {}: its replicas are down, not in sync, or on a disk that is offline",
+                seconds(age)
+            )),
+            false => Verdict::starting(age, "no broker leads it yet"),
+        })
+    }
+
+    fn unread(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
+        if self.reading {
+            return None;
+        }
+        let age = now.saturating_duration_since(self.since);
+        let leader = self.leader.map(naming).unwrap_or_default();
+        let what = format!("its leader, {leader}, has not told where the log begins and ends");
+        Some(match age < DEADLINE {
+            true => Verdict::starting(age, what),
+            false => Verdict::failing(format!("{what}, for {}", seconds(age))),
+        })
+    }
+
+    fn stall(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
+        let elsewhere = self.stalled(now)?;
+        let fetching = self.fetching?;
+        Some(Verdict::failing(format!(
+            "stalled: {} says for {} that the log ends at {}; whom {} names as leader says {}",
+            fetching.broker.map_or_else(|| "nobody".to_owned(), naming),
+            seconds(now.saturating_duration_since(self.high_since)),
+            fetching.high?,
+            naming(elsewhere.via),
+            elsewhere.high,
+        )))
+    }
+
+    fn unfetched(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
+        let age = now.saturating_duration_since(self.fetched.unwrap_or(self.since));
+        let broker = self.fetching.and_then(|it| it.broker).or(self.leader);
+        let answers = broker.is_some_and(around.answers);
+        let broker = broker.map_or_else(|| "no broker".to_owned(), around.naming);
+        match self.fetched {
+            _ if age < DEADLINE && self.fetched.is_some() => None,
+            None if age < DEADLINE => Some(Verdict::starting(age, format!("the first fetch from {broker}"))),
+            _ if answers => Some(Verdict::failing(format!(
+                "nothing was fetched for {}, although {broker} answers other questions{}",
+                seconds(age),
+                self.throttling(around)
+            ))),
+            _ => Some(Verdict::failing(format!(
+                "nothing was fetched for {}: {broker} does not answer",
+                seconds(age)
+            ))),
+        }
+    }
+
+    /// Some errors librdkafka keeps to itself and tries again: such as that the leader knows no such epoch, or that it leads no
+    /// more although metadata says so.
+    fn refused(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
+        let age = now.saturating_duration_since(self.refused?);
+        let broker = self
+            .fetching?
+            .broker
+            .map_or_else(|| "its broker".to_owned(), naming);
+        (self.reading && age >= PERSISTENT).then(|| {
+            Verdict::failing(format!(
+                "{broker} answers, and has refused each fetch for {}",
+                seconds(age)
+            ))
+        })
+    }
+
+    fn stuck(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
+        let age = now.saturating_duration_since(self.behind?);
+        let unread = self.fetching?.unread()?;
+        (age >= DEADLINE).then(|| {
+            Verdict::failing(format!(
+                "{unread} records wait, and none was read for {}{}",
+                seconds(age),
+                self.throttling(around)
+            ))
+        })
+    }
+
+    /// Returns what those who read history have met.
+    fn history(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
+        let Verdict { state, reason } = self.faults.judge(FaultSource::History, now)?;
+        Some(Verdict::new(state, reason + &self.throttling(around)))
+    }
+
+    /// A quota may be so small that no fetch is answered at all: then even the high watermark stands still, and only those who ask
+    /// without fetching learn that there is more.
+    fn starved(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
+        self.stalled(now).and(self.throttled(around))?;
+        Some(Verdict::failing(format!(
+            "{} records wait, and none was read for {}{}",
+            self.lag()?,
+            seconds(now.saturating_duration_since(self.high_since)),
+            self.throttling(around)
+        )))
+    }
+
+    /// Returns how many offsets lie between what was read and the end of the log, as far as anybody has told.
+    pub(super) fn lag(&self) -> Option<i64> {
+        let lag = self.fetching?.lag()?;
+        let elsewhere = self.elsewhere.map_or(0, |(elsewhere, _)| elsewhere.high);
+        Some(lag.max(elsewhere - self.fetching?.next?))
+    }
+
+    /// Returns the broker that is fetched from and how long it makes us wait, if it has lately.
+    pub(super) fn throttled(&self, around: &JudgeContext<'_>) -> Option<(i32, Duration)> {
+        let broker = self.fetching.and_then(|it| it.broker).or(self.leader)?;
+        Some((broker, (around.throttles)(broker)?))
+    }
+
+    /// Returns the end of a sentence, if a quota may be behind what it says.
+    fn throttling(&self, around: &JudgeContext<'_>) -> String {
+        self.throttled(around)
+            .map_or_else(String::new, |(broker, pause)| {
+                let broker = (around.naming)(broker);
+                format!(": {broker} throttles us, up to {} an answer", seconds(pause))
+            })
+    }
+
+    /// What could not be read, until it is below the log's start.
+    fn damaged(&self) -> Option<Verdict> {
+        let start = self.fetching.and_then(|it| it.start).unwrap_or(0);
+        let ranges = self.unreadable.iter().filter(|range| range.end > start);
+        let mut named: Vec<_> = ranges
+            .map(|range| format!("{} to {}", range.start, range.end - 1))
+            .collect();
+        let more = named.len().saturating_sub(MAX_NAMED);
+        named.truncate(MAX_NAMED);
+        if more > 0 {
+            named.push(format!("{more} more ranges"));
+        }
+        (!named.is_empty()).then(|| {
+            Verdict::degraded(format!(
+                "the broker has offsets {} and they cannot be read: clients are told of a gap",
+                named.join(", ")
+            ))
+        })
+    }
+
+    fn fine(&self, now: Instant) -> Verdict {
+        Verdict::ok(match self.event {
+            Some((at, _)) => format!(
+                "read; the last event came {} ago",
+                seconds(now.saturating_duration_since(at))
+            ),
+            None => "read; no event has come yet".to_owned(),
+        })
+    }
+}
+
+/// Elections take one or two seconds, and come with every restart of a broker.
+const ELECTION: Duration = Duration::from_secs(5);
+
+/// What moved elsewhere has moved here too within this long, statistics included, unless we are not going to see it.
+const CONFIRM: Duration = Duration::from_secs(5);
+
+/// A sentence that names more is not read.
+const MAX_NAMED: usize = 5;
