@@ -1,6 +1,6 @@
 //! Why an id was refused, in words for the client that sent it.
 
-use super::decode::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES};
+use super::bounds::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES};
 
 /// The text is no id. What is displayed may be sent to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,11 +2,13 @@
 //!
 //! Not here: whether a position is still true of the log. That takes the log (`subscription::start`).
 
+mod bounds;
 mod byte_template;
 mod compact;
 mod decode;
 mod default_start;
 mod error;
+mod id_slot;
 mod id_writer;
 mod json;
 #[cfg(test)]
@@ -16,7 +18,8 @@ mod tags;
 mod topics;
 mod types;
 
-pub use decode::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES, decode};
+pub use bounds::{MAX_COMPACT_ENTRIES, MAX_ENTRIES, MAX_ID_BYTES};
+pub use decode::decode;
 pub use default_start::default_start_position;
 pub use error::{DecodeError, EntryError};
 pub use id_writer::IdWriter;

@@ -5,7 +5,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::{CEILING_SHIFT, EntryKind, LogField, VERSION};
 use crate::position::{
     DecodeError, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, Timestamp, TopicKey,
-    decode::MAX_COMPACT_ENTRIES,
+    bounds::MAX_COMPACT_ENTRIES,
 };
 
 /// Reads what stands behind the marker.

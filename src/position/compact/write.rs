@@ -4,8 +4,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{CEILING_SHIFT, EntryKind, MARKER, VERSION};
 use crate::position::{
-    LogPosition, LogTag, PartitionPosition, Timestamp, TopicKey, byte_template::ByteTemplate,
-    id_writer::IdSlot,
+    LogPosition, LogTag, PartitionPosition, Timestamp, TopicKey, byte_template::ByteTemplate, id_slot::IdSlot,
 };
 
 /// A compact id that is kept up to date.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::position::{LogTag, Partitions, PositionEntry, TopicKey, decode};
+use crate::position::{LogPosition, LogTag, Partitions, PositionEntry, TopicKey, decode};
 
 fn text(id_writer: &IdWriter) -> String {
     let mut out = Vec::new();

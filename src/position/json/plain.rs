@@ -3,10 +3,9 @@
 //! Whatever else is in an id is for the other reader, which takes three times as long for it.
 
 use super::{
-    LOG, OFFSET, PARTITION, TIMESTAMP, TOPIC, log_and_epoch,
-    read::{EntryFields, TopicNameCache},
+    LOG, OFFSET, PARTITION, TIMESTAMP, TOPIC, fields::EntryFields, log_and_epoch, topic_name::TopicNameCache,
 };
-use crate::position::{PositionEntry, decode::MAX_ENTRIES};
+use crate::position::{PositionEntry, bounds::MAX_ENTRIES};
 
 /// Reads an array of entries and topic names; `None` when anything in it is not as we write it, or is wrong.
 pub(super) fn read(text: &[u8]) -> Option<Vec<PositionEntry>> {

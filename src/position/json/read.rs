@@ -2,15 +2,18 @@
 //!
 //! What is no entry is noted and passed over: whether the text is JSON at all is told first, and that is known at its end.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::{EARLIEST, LATEST, LOG, MAX_TOPIC_NAME, OFFSET, PARTITION, TIMESTAMP, TOPIC, log_and_epoch};
-use crate::position::{
-    DecodeError, EntryError, Epoch, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry,
-    TopicKey, decode::MAX_ENTRIES,
+use super::{
+    LOG, OFFSET, PARTITION, TIMESTAMP, TOPIC,
+    fields::{EntryFields, InvalidValue},
+    log_and_epoch,
+    topic_name::TopicNameCache,
+    value::{Scalar, Value, pass_over},
 };
+use crate::position::{DecodeError, EntryError, PositionEntry, bounds::MAX_ENTRIES};
 
 /// What was read of an id.
 #[derive(Debug, Default)]
@@ -105,51 +108,6 @@ impl<'de> Visitor<'de> for &mut ParsedId {
     }
 }
 
-/// Makes names into keys. Entries of one topic stand together, and share its name.
-#[derive(Debug, Default)]
-pub(super) struct TopicNameCache {
-    last: Option<Arc<str>>,
-}
-
-impl TopicNameCache {
-    /// Kafka's own rule for names (`Topic.validate`).
-    pub(super) fn topic(&mut self, name: &str) -> Option<TopicKey> {
-        if let Some(last) = self.last.as_ref().filter(|last| ***last == *name) {
-            return Some(TopicKey::Name(Arc::clone(last)));
-        }
-        let right_length = (1..=MAX_TOPIC_NAME).contains(&name.len());
-        if !right_length
-            || name == "."
-            || name == ".."
-            || !name.bytes().all(|byte| OF_NAME[usize::from(byte)])
-        {
-            return None;
-        }
-        let name: Arc<str> = Arc::from(name);
-        self.last = Some(Arc::clone(&name));
-        Some(TopicKey::Name(name))
-    }
-
-    /// A bare name: all partitions, from the end.
-    pub(super) fn whole_topic(&mut self, name: &str) -> Result<PositionEntry, EntryError> {
-        Ok(PositionEntry {
-            topic: self.topic(name).ok_or(EntryError::Topic)?,
-            partitions: Partitions::All,
-            place: PartitionPosition::Latest,
-        })
-    }
-}
-
-/// Whether a byte may stand in a name: a table, because an id may consist of names.
-const OF_NAME: [bool; 256] = {
-    let (mut table, mut byte) = ([false; 256], 0);
-    while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'_' | b'-');
-        byte += 1;
-    }
-    table
-};
-
 /// Reads one item of an id.
 struct ItemSeed<'a>(&'a mut TopicNameCache);
 
@@ -223,82 +181,6 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
     }
 }
 
-/// The value is not what its field can hold.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct InvalidValue;
-
-/// The fields of an entry, as they were given.
-pub(super) struct EntryFields {
-    /// `None` when it is absent, or names no topic.
-    pub(super) topic: Option<TopicKey>,
-    pub(super) partition: Result<Option<i64>, InvalidValue>,
-    pub(super) offset: Result<Option<i64>, InvalidValue>,
-    pub(super) timestamp: Result<Option<i64>, InvalidValue>,
-    pub(super) log: Result<Option<(LogTag, Option<Epoch>)>, InvalidValue>,
-}
-
-impl Default for EntryFields {
-    fn default() -> Self {
-        Self {
-            topic: None,
-            partition: Ok(None),
-            offset: Ok(None),
-            timestamp: Ok(None),
-            log: Ok(None),
-        }
-    }
-}
-
-impl EntryFields {
-    pub(super) fn entry(self) -> Result<PositionEntry, EntryError> {
-        Ok(PositionEntry {
-            place: self.place_after_partition()?,
-            partitions: Partitions::One(self.partition()?),
-            topic: self.topic.ok_or(EntryError::Topic)?,
-        })
-    }
-
-    /// Checks topic and partition first, so that an entry with several faults names the first of them.
-    fn place_after_partition(&self) -> Result<PartitionPosition, EntryError> {
-        if self.topic.is_none() {
-            return Err(EntryError::Topic);
-        }
-        self.partition()?;
-        self.place()
-    }
-
-    fn partition(&self) -> Result<i32, EntryError> {
-        let number = self.partition.ok().flatten();
-        number
-            .and_then(|number| i32::try_from(number).ok())
-            .filter(|number| *number >= 0)
-            .ok_or(EntryError::Partition)
-    }
-
-    fn place(&self) -> Result<PartitionPosition, EntryError> {
-        let offset = self.offset.map_err(|InvalidValue| EntryError::Offset)?;
-        let timestamp = self.timestamp.map_err(|InvalidValue| EntryError::Timestamp)?;
-        if timestamp.is_some_and(|timestamp| timestamp < 0) {
-            return Err(EntryError::Timestamp);
-        }
-        // Looked at before it is known to matter: a damaged id is refused whole.
-        let log = self.log.map_err(|InvalidValue| EntryError::Log)?;
-        match (offset, timestamp) {
-            (Some(EARLIEST), _) => Ok(PartitionPosition::Earliest),
-            (Some(LATEST), _) => Ok(PartitionPosition::Latest),
-            (Some(..LATEST), _) => Err(EntryError::Offset),
-            (Some(offset), timestamp) => Ok(PartitionPosition::At(LogPosition {
-                offset,
-                timestamp,
-                log: log.map(|(tag, _)| tag),
-                epoch: log.and_then(|(_, epoch)| epoch),
-            })),
-            (None, Some(timestamp)) => Ok(PartitionPosition::Since(timestamp)),
-            (None, None) => Err(EntryError::NoPlace),
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 enum Field {
     Topic,
@@ -337,90 +219,4 @@ impl Visitor<'_> for FieldName {
             _ => Field::Other,
         })
     }
-}
-
-/// A value, as far as a field has use for it.
-#[derive(Clone, Copy, Debug)]
-enum Value<T> {
-    Null,
-    Integer(i64),
-    /// What became of a text.
-    Text(T),
-    Other,
-}
-
-impl<T> Value<T> {
-    fn text(self) -> Option<T> {
-        match self {
-            Self::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The integer; `None` when it is null.
-    fn integer(self) -> Result<Option<i64>, InvalidValue> {
-        match self {
-            Self::Null => Ok(None),
-            Self::Integer(integer) => Ok(Some(integer)),
-            _ => Err(InvalidValue),
-        }
-    }
-}
-
-/// Reads one value, and a text with the function.
-struct Scalar<F>(F);
-
-impl<'de, T, F: FnOnce(&str) -> T> DeserializeSeed<'de> for Scalar<F> {
-    type Value = Value<T>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<T>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T, F: FnOnce(&str) -> T> Visitor<'de> for Scalar<F> {
-    type Value = Value<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value<T>, E> {
-        Ok(Value::Text((self.0)(text)))
-    }
-
-    fn visit_i64<E>(self, integer: i64) -> Result<Value<T>, E> {
-        Ok(Value::Integer(integer))
-    }
-
-    fn visit_u64<E>(self, integer: u64) -> Result<Value<T>, E> {
-        Ok(i64::try_from(integer).map_or(Value::Other, Value::Integer))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value<T>, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Value<T>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Value<T>, E> {
-        Ok(Value::Other)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<T>, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Value<T>, A::Error> {
-        pass_over(fields)?;
-        Ok(Value::Other)
-    }
-}
-
-fn pass_over<'de, A: MapAccess<'de>>(mut fields: A) -> Result<(), A::Error> {
-    while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-    Ok(())
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    IdForm, LogPosition, PartitionPosition,
+    IdForm, PartitionPosition,
+    bounds::{MAX_COMPACT_ENTRIES, MAX_ID_BYTES},
     byte_template::ByteTemplate,
     compact::CompactText,
-    decode::{MAX_COMPACT_ENTRIES, MAX_ID_BYTES},
+    id_slot::{IdSlot, writable},
     json,
 };
 
@@ -27,14 +28,6 @@ pub struct IdWriter {
     /// What is written, when it is there: asked for, or the JSON has become too long.
     compact: Option<CompactText>,
     scratch: Vec<u8>,
-}
-
-/// A partition and where the client stands in it.
-#[derive(Clone, Debug)]
-pub(super) struct IdSlot {
-    pub(super) topic: Arc<str>,
-    pub(super) partition: i32,
-    pub(super) place: PartitionPosition,
 }
 
 impl IdWriter {
@@ -130,16 +123,6 @@ impl IdWriter {
     }
 }
 
-impl IdSlot {
-    fn new((topic, partition, place): (Arc<str>, i32, PartitionPosition)) -> Self {
-        Self {
-            topic,
-            partition,
-            place: writable(place),
-        }
-    }
-}
-
 /// Whether the JSON of these partitions can be short enough, wherever they stand.
 fn may_be_json(slots: &[IdSlot]) -> bool {
     let bytes = slots.iter().map(|slot| slot.topic.len() + LEAST_JSON_BYTES);
@@ -160,21 +143,6 @@ fn json_of(slots: &[IdSlot], scratch: &mut Vec<u8>) -> ByteTemplate {
     }
     json.push_fixed(b"]");
     json
-}
-
-/// `place` without what `decode` would refuse: the -1 by which Kafka says that it does not know, and an epoch that no
-/// log stands beside.
-fn writable(place: PartitionPosition) -> PartitionPosition {
-    match place {
-        PartitionPosition::Since(timestamp) => PartitionPosition::Since(timestamp.max(0)),
-        PartitionPosition::At(mark) => PartitionPosition::At(LogPosition {
-            offset: mark.offset.max(0),
-            timestamp: mark.timestamp.filter(|timestamp| *timestamp >= 0),
-            log: mark.log,
-            epoch: mark.epoch.filter(|epoch| mark.log.is_some() && *epoch >= 0),
-        }),
-        PartitionPosition::Earliest | PartitionPosition::Latest => place,
-    }
 }
 
 /// The longest JSON id, in bytes. Clients send it back in one header line, for which common proxies have 8 KiB, URL

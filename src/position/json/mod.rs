@@ -1,7 +1,10 @@
 //! The JSON forms of an id: ours, and what EventStreams accepts.
 
+mod fields;
 mod plain;
 mod read;
+mod topic_name;
+mod value;
 
 use serde::de::DeserializeSeed;
 

@@ -1,0 +1,82 @@
+//! The fields of one entry of a JSON id, and the entry that they make.
+
+use super::{EARLIEST, LATEST};
+use crate::position::{
+    EntryError, Epoch, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, TopicKey,
+};
+
+/// The value is not what its field can hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InvalidValue;
+
+/// The fields of an entry, as they were given.
+pub(super) struct EntryFields {
+    /// `None` when it is absent, or names no topic.
+    pub(super) topic: Option<TopicKey>,
+    pub(super) partition: Result<Option<i64>, InvalidValue>,
+    pub(super) offset: Result<Option<i64>, InvalidValue>,
+    pub(super) timestamp: Result<Option<i64>, InvalidValue>,
+    pub(super) log: Result<Option<(LogTag, Option<Epoch>)>, InvalidValue>,
+}
+
+impl Default for EntryFields {
+    fn default() -> Self {
+        Self {
+            topic: None,
+            partition: Ok(None),
+            offset: Ok(None),
+            timestamp: Ok(None),
+            log: Ok(None),
+        }
+    }
+}
+
+impl EntryFields {
+    pub(super) fn entry(self) -> Result<PositionEntry, EntryError> {
+        Ok(PositionEntry {
+            place: self.place_after_partition()?,
+            partitions: Partitions::One(self.partition()?),
+            topic: self.topic.ok_or(EntryError::Topic)?,
+        })
+    }
+
+    /// Checks topic and partition first, so that an entry with several faults names the first of them.
+    fn place_after_partition(&self) -> Result<PartitionPosition, EntryError> {
+        if self.topic.is_none() {
+            return Err(EntryError::Topic);
+        }
+        self.partition()?;
+        self.place()
+    }
+
+    fn partition(&self) -> Result<i32, EntryError> {
+        let number = self.partition.ok().flatten();
+        number
+            .and_then(|number| i32::try_from(number).ok())
+            .filter(|number| *number >= 0)
+            .ok_or(EntryError::Partition)
+    }
+
+    fn place(&self) -> Result<PartitionPosition, EntryError> {
+        let offset = self.offset.map_err(|InvalidValue| EntryError::Offset)?;
+        let timestamp = self.timestamp.map_err(|InvalidValue| EntryError::Timestamp)?;
+        if timestamp.is_some_and(|timestamp| timestamp < 0) {
+            return Err(EntryError::Timestamp);
+        }
+        // Looked at before it is known to matter: a damaged id is refused whole.
+        let log = self.log.map_err(|InvalidValue| EntryError::Log)?;
+        match (offset, timestamp) {
+            (Some(EARLIEST), _) => Ok(PartitionPosition::Earliest),
+            (Some(LATEST), _) => Ok(PartitionPosition::Latest),
+            (Some(..LATEST), _) => Err(EntryError::Offset),
+            (Some(offset), timestamp) => Ok(PartitionPosition::At(LogPosition {
+                offset,
+                timestamp,
+                log: log.map(|(tag, _)| tag),
+                epoch: log.and_then(|(_, epoch)| epoch),
+            })),
+            (None, Some(timestamp)) => Ok(PartitionPosition::Since(timestamp)),
+            (None, None) => Err(EntryError::NoPlace),
+        }
+    }
+}
