@@ -1,11 +1,8 @@
 //! From a name to the head of an answer, with every step's failure under its own name.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    time::{Duration, SystemTime},
-};
+use std::net::{IpAddr, SocketAddr};
 
-use http::{Request, Response, header, response::Parts};
+use http::{Request, Response, header};
 use http_body_util::Empty;
 use hyper::{
     body::{Bytes, Incoming},
@@ -20,7 +17,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ProbePlan, ProbeTarget, deadline::Deadline, failure::ProbeError, stream::EventStream, tls};
+use super::{
+    ProbePlan, ProbeTarget, deadline::Deadline, failure::ProbeError, response::ProbeResponse,
+    stream::EventStream, tls,
+};
 use crate::position::Timestamp;
 
 /// Asks for one stream, in every way that a check wants.
@@ -38,18 +38,6 @@ pub(super) struct ProbeRequest {
     pub(super) last_event_id: Option<String>,
     /// The source address.
     pub(super) from: Option<IpAddr>,
-}
-
-/// The head of an answer, and what it took to get it.
-pub(super) struct ProbeResponse {
-    pub(super) head: Parts,
-    pub(super) body: Incoming,
-    /// When the first step was taken.
-    pub(super) begun: Instant,
-    /// Until there was a connection to write to.
-    pub(super) connected: Duration,
-    pub(super) certificate_ends: Option<SystemTime>,
-    pub(super) connection: AbortOnDropHandle<()>,
 }
 
 /// A socket, or TLS over one.

@@ -17,6 +17,7 @@ mod plan;
 mod range;
 mod render;
 mod report;
+mod response;
 mod run;
 mod stream;
 mod target;

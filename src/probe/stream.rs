@@ -5,7 +5,7 @@ use hyper::body::{Bytes, Incoming};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{client::ProbeResponse, deadline::Deadline, failure::ProbeError, id_positions::IdPositions};
+use super::{deadline::Deadline, failure::ProbeError, id_positions::IdPositions, response::ProbeResponse};
 use crate::sse::{PRELUDE, SseMessage, SseReader};
 
 /// A stream behind its prelude. Dropping it cuts the connection, wherever it stands.

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use super::super::{
     CheckResult, Measurement,
-    client::ProbeResponse,
     measure::{CONNECT, TLS_DAYS},
+    response::ProbeResponse,
 };
 
 pub(in crate::probe) const NAME: &str = "connect";

@@ -7,10 +7,11 @@ use tokio::time::sleep;
 
 use super::super::{
     CheckResult, LimitCheck, Measurement,
-    client::{ProbeClient, ProbeRequest, ProbeResponse},
+    client::{ProbeClient, ProbeRequest},
     deadline::Deadline,
     failure::ProbeError,
     measure::ADMITTED,
+    response::ProbeResponse,
 };
 
 const NAME: &str = "limit";
