@@ -1,11 +1,11 @@
-//! Bytes of which a few ranges change again and again.
+//! A byte string with a few slots whose content changes often.
 
 use std::ops::Range;
 
-/// One run of bytes with replaceable slots in it.
+/// A byte string with replaceable slots.
 ///
-/// What is written once per event is one copy of [`bytes`](Self::bytes); what changed since the last event is one slot,
-/// and nearly always as long as before.
+/// An event's id is one copy of [`bytes`](Self::bytes). From one event to the next, one slot changes, and it nearly always keeps
+/// its length.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ByteTemplate {
     bytes: Vec<u8>,
@@ -17,25 +17,25 @@ impl ByteTemplate {
         &self.bytes
     }
 
-    /// Empties it and keeps its memory.
+    /// Removes all bytes and slots, and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.slots.clear();
     }
 
-    /// Appends bytes that stay.
+    /// Appends bytes that never change.
     pub(super) fn push_fixed(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Appends the next slot, with these bytes in it for now.
+    /// Appends a slot that holds `bytes` for now.
     pub(super) fn push_slot(&mut self, bytes: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
         self.slots.push(start..self.bytes.len());
     }
 
-    /// Puts `bytes` into a slot. Returns where it begins: what stands before that is as it was.
+    /// Replaces the content of a slot. Returns the index of its first byte; all bytes before it are unchanged.
     pub(super) fn replace(&mut self, slot: usize, bytes: &[u8]) -> usize {
         let range = self.slots[slot].clone();
         let start = range.start;

@@ -1,4 +1,4 @@
-//! From the text of an id to a [`Position`].
+//! Parsing of ids in any form: from the text to a [`Position`].
 
 use std::{cmp::Ordering, sync::Arc};
 
@@ -7,17 +7,31 @@ use super::{
     compact, json, sorting,
 };
 
-/// Reads an id: our JSON form, that of EventStreams, or the compact form.
+/// Parses an id: our JSON form, the JSON form of EventStreams, or the compact form.
 ///
-/// Entries come out sorted, one for each (topic, partitions): of duplicates the lowest place is kept, where the earliest
-/// is below a time, a time below an offset and an offset below the latest; among equals the first given. A topic that
-/// is named bare, with [`Partitions::All`](super::Partitions::All), stands before its partitions' own entries.
+/// The entries are sorted by topic and partitions, with one entry for each pair. Of duplicates the lowest position is kept:
+/// the earliest is below a time, a time below an offset, an offset below the latest. Of equal ones the first is kept. An
+/// entry for a bare topic name, with [`Partitions::All`](super::Partitions::All), comes before the entries of the topic's
+/// single partitions.
 ///
-/// Whether an empty text means "no id" is for the caller to say; here it is not JSON.
+/// An empty text is an error here, because it is not JSON. The caller decides whether it means "no id".
 ///
 /// # Errors
-/// When the text is none of these forms, or any entry of it is wrong: what a client asks for is understood whole or
-/// not at all.
+/// If the text has none of these forms, or if any entry is wrong: a client's request is understood as a whole or refused.
+///
+/// # Examples
+/// ```
+/// use riverhead::position::{DecodeError, PartitionPosition, Partitions, decode};
+///
+/// // EventStreams writes -1 for the end of the log; a bare topic name means all its partitions, from the end on.
+/// let position = decode(br#"["edits",{"topic":"edits","partition":3,"timestamp":1790487705415}]"#)?;
+/// assert_eq!(position.entries[0].partitions, Partitions::All);
+/// assert_eq!(position.entries[0].place, PartitionPosition::Latest);
+/// assert_eq!(position.entries[1].place, PartitionPosition::Since(1_790_487_705_415));
+///
+/// assert!(matches!(decode(b""), Err(DecodeError::NotJson { .. })));
+/// # Ok::<(), DecodeError>(())
+/// ```
 pub fn decode(text: &[u8]) -> Result<Position, DecodeError> {
     if text.len() > MAX_ID_BYTES {
         return Err(DecodeError::TooLong);
@@ -33,18 +47,19 @@ pub fn decode(text: &[u8]) -> Result<Position, DecodeError> {
 }
 
 fn lowest_of_each(mut entries: Vec<PositionEntry>) -> Vec<PositionEntry> {
-    // As our own ids have those of a topic.
+    // Our own ids have their entries in this order already.
     if entries.is_sorted_by(|a, b| compare_partitions(a, b).is_lt()) {
         return entries;
     }
-    // Names are long and alike in their beginning: what they do not have in common comes first, as a number.
+    // Names are long and share a prefix, so only the bytes behind that prefix go into the number that is compared first.
     let common = common_beginning(&entries);
     sorting::sort(&mut entries, |entry| key(entry, common), compare);
     entries.dedup_by(|next, kept| compare_partitions(next, kept).is_eq());
     entries
 }
 
-/// Returns a number that orders entries by topic and partitions, as far as it differs. An id has either names or tags.
+/// Returns a number that orders entries by topic and partitions. Entries with equal numbers may still differ. All entries of
+/// an id have names, or all have tags.
 fn key(entry: &PositionEntry, common: usize) -> u128 {
     let partition = match entry.partitions {
         Partitions::All => 0,
@@ -54,7 +69,7 @@ fn key(entry: &PositionEntry, common: usize) -> u128 {
         TopicKey::Tag(tag) => u128::from(*tag) << PARTITION | partition,
         TopicKey::Name(name) => {
             let rest = &name.as_bytes()[common..];
-            // A name that goes on is behind all of one that does not.
+            // The number has no room for the rest of this name. A longer name sorts behind all entries of a name that ends here.
             let partition = if rest.len() > START {
                 (1 << PARTITION) - 1
             } else {
@@ -65,14 +80,14 @@ fn key(entry: &PositionEntry, common: usize) -> u128 {
     }
 }
 
-/// The bits of a partition, or of all.
+/// How many bits stand for the partition, or for all partitions.
 const PARTITION: u32 = 34;
 
-/// So many bytes of a name have room beside these.
+/// How many bytes of a name fit into the key beside the partition.
 const START: usize = 9;
 const _: () = assert!(8 * START as u32 + PARTITION <= sorting::BITS);
 
-/// How many bytes all names have in common at their beginning.
+/// Returns the length of the prefix that all names share, in bytes.
 fn common_beginning(entries: &[PositionEntry]) -> usize {
     let mut names = entries.iter().map(|entry| match &entry.topic {
         TopicKey::Name(name) => name.as_bytes(),
@@ -102,8 +117,10 @@ fn compare_partitions(a: &PositionEntry, b: &PositionEntry) -> Ordering {
     topics.then(a.partitions.cmp(&b.partitions))
 }
 
-/// Sorts places from low to high. A time and an offset cannot be compared without the log, and comparing by the
-/// timestamps of marks would run in circles; the time goes first because it never skips what was not there yet.
+/// Returns a key that orders positions from low to high.
+///
+/// A time and an offset cannot be compared without the log, and comparing by the timestamps beside offsets would not be
+/// transitive. A time comes before an offset, because it never skips records that came later.
 fn height(place: &PartitionPosition) -> (u8, Offset) {
     match place {
         PartitionPosition::Earliest => (0, 0),

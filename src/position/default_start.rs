@@ -1,9 +1,9 @@
-//! Where a topic starts of which an id says nothing: at the time of what it says of others.
+//! The default start of a topic that an id does not mention: the newest time that the id has for other topics.
 
 use super::{PartitionPosition, Timestamp};
 
 impl PartitionPosition {
-    /// Returns the time that leads to it in another log; `None` when there is none.
+    /// Returns the time that finds this position in another log. Returns `None` if it has no time.
     pub fn time(&self) -> Option<Timestamp> {
         match self {
             Self::Since(time) => Some(*time),
@@ -13,11 +13,13 @@ impl PartitionPosition {
     }
 }
 
-/// Returns the place of a topic that an id with these places lacks: the newest of their times, or `None` if they have none.
+/// Returns the start position of a topic that an id with the positions `places` lacks: the newest of their times. Returns
+/// `None` if they have no times.
 ///
-/// A record's timestamp is what its producer wrote, and one of the year 2099 must not skip all that the topic has. So a time
-/// that is ahead of `now`, by our clock, counts for less: an hour earlier if it is ahead by less than that, and else not at all.
-/// If there is no other, the topic starts at its start. Whatever our clock says, too much comes rather than too little.
+/// A record's timestamp comes from its producer, and one of the year 2099 must not skip everything that the topic has. So a
+/// time ahead of `now`, our clock in ms, counts for less: it counts as an hour earlier if it is ahead by at most an hour, and
+/// not at all otherwise. If no other time is left, the topic starts at its beginning. A wrong clock on our side delivers too
+/// much rather than too little.
 pub fn default_start_position(
     places: impl IntoIterator<Item = PartitionPosition>,
     now: Timestamp,
@@ -31,7 +33,7 @@ pub fn default_start_position(
                 1..=MAX_AHEAD => Some(time - MAX_AHEAD),
                 _ => None,
             });
-    // Of no bound at all `max` says nothing, and "from the start" is below every time.
+    // `max` returns `None` if there is no time at all. `Some(None)`, from the beginning, is below every time.
     Some(
         bounds
             .max()?
@@ -39,8 +41,8 @@ pub fn default_start_position(
     )
 }
 
-/// How far ahead of a broker's clock the timestamp of a record may be: `message.timestamp.after.max.ms`, by default since
-/// Kafka 4.0. So a record was written at most this long before the time that it bears.
+/// How far ahead of a broker's clock the timestamp of a record may be, in ms: the default of `message.timestamp.after.max.ms`
+/// since Kafka 4.0. So a record was written at most this long before the time in its timestamp.
 const MAX_AHEAD: Timestamp = 3_600_000;
 
 #[cfg(test)]

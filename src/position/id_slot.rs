@@ -1,10 +1,10 @@
-//! One partition of the ids of a subscription, with the position that is written for it.
+//! A slot of an id: one partition of a subscription, with the position that is written for it.
 
 use std::sync::Arc;
 
 use super::{LogPosition, PartitionPosition};
 
-/// A partition and where the client stands in it.
+/// A partition and the client's position in it.
 #[derive(Clone, Debug)]
 pub(super) struct IdSlot {
     pub(super) topic: Arc<str>,
@@ -22,8 +22,8 @@ impl IdSlot {
     }
 }
 
-/// `place` without what `decode` would refuse: the -1 by which Kafka says that it does not know, and an epoch that no
-/// log stands beside.
+/// Returns `place` without values that `decode` would refuse: the -1 by which Kafka says "unknown", and an epoch without a
+/// log.
 pub(super) fn writable(place: PartitionPosition) -> PartitionPosition {
     match place {
         PartitionPosition::Since(timestamp) => PartitionPosition::Since(timestamp.max(0)),

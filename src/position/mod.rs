@@ -1,6 +1,26 @@
-//! Where a client stands in the partitions of its streams, and the text that says so (`id`, `Last-Event-ID`).
+//! Positions in partitions, and their text form: the ids of events, which clients send back as `Last-Event-ID`.
 //!
-//! Not here: whether a position is still true of the log. That takes the log (`subscription::start`).
+//! A [`Position`] says for each partition of a client's streams where the client stands. [`decode`] reads one from the text
+//! of an id, and [`IdWriter`] writes the ids of one subscription.
+//!
+//! ```
+//! use riverhead::position::{IdForm, IdWriter, LogPosition, PartitionPosition, decode};
+//!
+//! let at = |offset| {
+//!     PartitionPosition::At(LogPosition { offset, timestamp: Some(1_790_487_705_415), log: None, epoch: None })
+//! };
+//! let mut ids = IdWriter::new(IdForm::Json, [("edits".into(), 0, at(41))]);
+//! ids.set(0, &at(42));
+//! let mut id = Vec::new();
+//! ids.write(&mut id);
+//! assert_eq!(id, br#"[{"topic":"edits","partition":0,"offset":42,"timestamp":1790487705415}]"#);
+//!
+//! let position = decode(&id)?;
+//! assert_eq!(position.entries[0].place, at(42));
+//! # Ok::<(), riverhead::position::DecodeError>(())
+//! ```
+//!
+//! Not here: whether a position is still true of the log. That takes the log (`subscription::resume`).
 
 mod bounds;
 mod byte_template;
@@ -30,12 +50,12 @@ pub use types::{
     TopicKey,
 };
 
-/// How ids are written.
+/// The text form in which ids are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum IdForm {
-    /// The JSON array; compact when it would pass 4 KiB.
+    /// The JSON array; the compact form if the array would be longer than 4 KiB.
     #[default]
     Json,
-    /// The short form (`?id=compact`).
+    /// The compact form (`?id=compact`).
     Compact,
 }

@@ -1,4 +1,4 @@
-//! What holds for every position and every text.
+//! Properties that hold for every position and every text.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -37,7 +37,8 @@ proptest! {
         assert_says(&text(&id_writer), &slots);
     }
 
-    /// Over any number of topics and partitions, small offsets and large ones: what may be sent is what is read.
+    /// Checks that an id may be sent exactly if it can be read, for any number of topics and partitions and for small and large
+    /// offsets.
     #[test]
     fn an_id_is_readable_exactly_when_it_is_read(
         topics in 1..40usize,
@@ -104,7 +105,7 @@ fn key(entry: &PositionEntry) -> (&TopicKey, Partitions) {
     (&entry.topic, entry.partitions)
 }
 
-/// Asserts that `text` decodes to exactly `slots`, with topics in whatever form it names them.
+/// Asserts that `text` decodes to exactly `slots`, whether it names topics by name or by tag.
 fn assert_says(text: &[u8], slots: &Slots) {
     let compact = text.starts_with(b"~");
     let mut entries: Vec<_> = slots
@@ -127,7 +128,7 @@ fn form() -> impl Strategy<Value = IdForm> {
     prop_oneof![Just(IdForm::Json), Just(IdForm::Compact)]
 }
 
-/// Partitions of a few topics in order; sometimes so many that their JSON passes 4 KiB.
+/// Generates partitions of a few topics in order, sometimes enough of them that their JSON exceeds 4 KiB.
 fn slots() -> impl Strategy<Value = Slots> {
     let partition = prop_oneof![4 => 0..4, 1 => 0..=i32::MAX];
     let key = ("[a-d]|[a-zA-Z0-9._-]{3,40}", partition);
@@ -169,12 +170,12 @@ fn mark() -> impl Strategy<Value = LogPosition> {
         })
 }
 
-/// Mostly within an hour, where ceilings coincide and change.
+/// Generates timestamps, mostly within an hour, where ceilings coincide and change.
 fn timestamp() -> impl Strategy<Value = i64> {
     prop_oneof![4 => 1_790_487_705_415..1_790_491_305_415i64, 1 => 0..=i64::MAX, 1 => Just(i64::MAX)]
 }
 
-/// Few, so that they agree, differ and mix clusters within a topic.
+/// Generates a few log tags, so that they agree, differ and mix clusters within a topic.
 fn log() -> impl Strategy<Value = LogTag> {
     (0..2u32, prop_oneof![0..3u64, 0..1u64 << 36])
         .prop_map(|(cluster, topic)| LogTag::from_bits(cluster, topic))

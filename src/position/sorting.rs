@@ -1,17 +1,17 @@
-//! Sorting by numbers that stand for what is sorted.
+//! Sorting by numeric keys that stand for the items.
 //!
-//! Names and words are long, alike in their beginning, and compared ten times each when hundreds are sorted. Numbers are compared by one
-//! instruction, and moved by two.
+//! Topic names and other texts are long and share prefixes, and each is compared about ten times when hundreds are sorted. A
+//! number is compared by one instruction and moved by two.
 
 use std::cmp::Ordering;
 
-/// The bits of a key, below which there is room for the index of an item.
+/// The width of a key, in bits. The bits below it hold the index of the item.
 pub(crate) const BITS: u32 = u128::BITS - INDEX;
 
 const INDEX: u32 = 16;
 
-/// Sorts items by `key`, a number of at most [`BITS`] bits, and those of one key by `compare`, which orders all as the key does; stable.
-/// Beyond 65,536 items `compare` does it alone.
+/// Sorts items by `key`, a number of at most [`BITS`] bits, and items with equal keys by `compare`. The order of `compare` must
+/// agree with that of the keys. The sort is stable. From 65,536 items on, `compare` sorts alone.
 pub(crate) fn sort<T>(items: &mut [T], key: impl Fn(&T) -> u128, compare: impl Fn(&T, &T) -> Ordering) {
     if items.len() >= 1 << INDEX {
         return items.sort_by(compare);
@@ -29,7 +29,7 @@ pub(crate) fn sort<T>(items: &mut [T], key: impl Fn(&T) -> u128, compare: impl F
     arrange(items, &mut order);
 }
 
-/// Puts at each place the item whose index stands there in `order`. Each is moved once, round by round.
+/// Moves the item at index `order[i]` to `i`, for each `i`. Each item is moved once, cycle by cycle.
 fn arrange<T>(items: &mut [T], order: &mut [usize]) {
     for first in 0..order.len() {
         let mut place = first;
@@ -44,7 +44,7 @@ fn arrange<T>(items: &mut [T], order: &mut [usize]) {
     }
 }
 
-/// Returns a number of so many bytes that orders texts as far as they differ in these.
+/// Returns the first `bytes` bytes of `text` as a number that orders texts as far as these bytes differ.
 pub(crate) fn start_of(text: &[u8], bytes: usize) -> u128 {
     let mut start = [0; size_of::<u128>()];
     let length = text.len().min(bytes);

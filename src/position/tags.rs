@@ -1,7 +1,7 @@
-//! The tags of topics, each computed once.
+//! A cache of topic tags, each computed once.
 //!
-//! A tag is a SHA-256, which costs more than all else that is done for a topic of an id; a request may have hundreds of topics.
-//! Names come from configurations only, so what is kept here is bounded by them. No name that a client sent is ever kept.
+//! A tag is a SHA-256, which costs more than everything else that is done for a topic of an id, and a request may have hundreds
+//! of topics. Names enter the cache only from configurations, which bounds it. A name that a client sent is never kept.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ pub fn keep_tags<'a>(names: impl IntoIterator<Item = &'a Arc<str>>) {
     }
 }
 
-/// Returns the tag of the topic called `name`, kept or not.
+/// Returns the tag of the topic called `name`, from the cache if it is there.
 pub(super) fn tag_of(name: &str) -> u32 {
     let kept = KEPT.read().get(name).copied();
     kept.unwrap_or_else(|| compute(name))

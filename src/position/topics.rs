@@ -1,4 +1,4 @@
-//! The topics of a request, and which entries of an id are of them.
+//! The topics of a request, and the entries of an id that belong to each of them.
 
 use std::{
     cmp::Ordering,
@@ -9,20 +9,20 @@ use std::{
 
 use super::{PositionEntry, TopicKey};
 
-/// Some topics, sorted by name, each once. Clones share them.
+/// A set of topics, sorted by name. Clones share the same topics.
 ///
-/// A request may have hundreds: they are not copied, and what their tags are is known since the configuration was read.
+/// A request may have hundreds of topics. They are not copied, and their tags are computed when the configuration is read.
 #[derive(Clone, Debug, Default)]
 pub struct TopicSet(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     topics: Box<[TaggedTopic]>,
-    /// Their indexes, in the order of their tags: made for the first id that names them so.
+    /// The indexes of `topics` in the order of the tags. Computed for the first id that names topics by tag.
     by_tag: OnceLock<Box<[usize]>>,
 }
 
-/// A topic, as ids name it.
+/// A topic with its name and its tag, the two ways in which ids name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaggedTopic {
     name: Arc<str>,
@@ -43,37 +43,39 @@ impl From<Arc<str>> for TaggedTopic {
 }
 
 impl TaggedTopic {
-    /// The topic's name.
+    /// Returns the topic's name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 }
 
 impl TopicSet {
-    /// Their names, sorted.
+    /// Returns the names, sorted.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> + Clone {
         self.0.topics.iter().map(TaggedTopic::name)
     }
 
-    /// How many there are.
+    /// Returns the number of topics.
     pub fn len(&self) -> usize {
         self.0.topics.len()
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.topics.is_empty()
     }
 
-    /// Whether the topic called `name` is one of them.
+    /// Returns whether the topic called `name` is in the set.
     pub fn contains(&self, name: &str) -> bool {
         let names = &self.0.topics;
         names.binary_search_by(|topic| (*topic.name).cmp(name)).is_ok()
     }
 
-    /// Returns for each of them which of `entries` are of it. These are those of a position: sorted, so that a topic's stand together.
+    /// Returns for each topic the range of `entries` that belong to it. `entries` must be sorted, as those of a position are, so
+    /// that the entries of a topic are adjacent.
     ///
-    /// Both are gone through once, side by side: to look up each of thousands of entries would cost several times as much.
+    /// Topics and entries are walked through once, in parallel. Looking up each of thousands of entries would cost several times
+    /// as much.
     pub fn entries_of_each(&self, entries: &[PositionEntry]) -> Vec<Range<usize>> {
         let mut ranges = vec![0..0; self.len()];
         let names = entries.partition_point(|entry| matches!(entry.topic, TopicKey::Name(_)));
@@ -87,7 +89,7 @@ impl TopicSet {
         ranges
     }
 
-    /// Sets the ranges of topics which come in the order of the entries. Two may have one tag, and so the same entries.
+    /// Sets the ranges of topics that come in the order of the entries. Two topics may share a tag, and then the same entries.
     fn pair(
         &self,
         entries: &[PositionEntry],
@@ -110,7 +112,7 @@ impl TopicSet {
         }
     }
 
-    /// Returns their indexes, in the order of their tags.
+    /// Returns the indexes of the topics in the order of their tags.
     fn by_tag(&self) -> &[usize] {
         self.0.by_tag.get_or_init(|| {
             let tags = self.0.topics.iter().zip(0_u64..);
@@ -162,7 +164,7 @@ impl PartialEq for TopicSet {
 impl Eq for TopicSet {}
 
 impl Hash for TopicSet {
-    /// Hashes their tags, of which equal ones have the same: a twentieth of the names.
+    /// Hashes the tags, which takes a twentieth of the time of hashing the names. Equal sets have equal tags.
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.topics.iter().for_each(|topic| topic.tag.hash(state));
     }

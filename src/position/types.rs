@@ -1,4 +1,4 @@
-//! The words of a position.
+//! The types of a position: topics, partitions, offsets, times, and the tag of a log.
 
 use std::{
     fmt::{self, Write},
@@ -10,30 +10,30 @@ use sha2::{Digest, Sha256};
 
 use super::tags;
 
-/// A record's place in its partition, counted by the broker from 0.
+/// The offset of a record in its partition, counted by the broker from 0.
 pub type Offset = i64;
 
 /// Milliseconds since the Unix epoch, as Kafka stamps records.
 pub type Timestamp = i64;
 
-/// The leader epoch under which a record was written. Along one log it never falls.
+/// The leader epoch under which a record was written. It never falls along one log.
 pub type Epoch = i32;
 
-/// What a client asks for, as decoded: sorted by topic and partition, one entry for each.
+/// A decoded id: what the client asks for, sorted by topic and partition, with one entry for each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// The entries; empty for an id without any.
     pub entries: Vec<PositionEntry>,
 }
 
-/// One partition's part of a [`Position`].
+/// The part of a [`Position`] for one partition, or for all partitions of one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PositionEntry {
-    /// Which topic.
+    /// The topic.
     pub topic: TopicKey,
-    /// Which of its partitions.
+    /// The partitions of the topic.
     pub partitions: Partitions,
-    /// Where in them.
+    /// The position in these partitions.
     pub place: PartitionPosition,
 }
 
@@ -42,17 +42,17 @@ pub struct PositionEntry {
 pub enum TopicKey {
     /// By its name (the JSON forms).
     Name(Arc<str>),
-    /// By 32 bits of SHA-256 of its name (the compact form, which has no room for names).
+    /// By 32 bits of the SHA-256 of its name (the compact form, which has no room for names).
     Tag(u32),
 }
 
 impl TopicKey {
-    /// The tag of the topic called `name`.
+    /// Returns the tag of the topic called `name`.
     pub fn tag_of(name: &str) -> u32 {
         tags::tag_of(name)
     }
 
-    /// Whether this key means the topic called `name`.
+    /// Returns whether this key means the topic called `name`.
     pub fn names(&self, name: &str) -> bool {
         match self {
             Self::Name(own) => **own == *name,
@@ -61,45 +61,56 @@ impl TopicKey {
     }
 }
 
-/// Which partitions an [`PositionEntry`] speaks of.
+/// The partitions that a [`PositionEntry`] speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Partitions {
-    /// All of the topic (a bare topic name in the id).
+    /// All partitions of the topic (a bare topic name in the id).
     All,
-    /// This one.
+    /// The partition with this number.
     One(i32),
 }
 
-/// Where in a partition a client wants to stand.
+/// A position in one partition, as a client asks for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PartitionPosition {
     /// The start of the log (`-2` in EventStreams ids).
     Earliest,
     /// The first record at or after this time.
     Since(Timestamp),
-    /// Right behind a record that the client has seen, or at an offset it was told.
+    /// An offset: right behind a record that the client has seen, or one that the client was told.
     At(LogPosition),
     /// The end of the log at the time of the request (`-1` in EventStreams ids).
     Latest,
 }
 
-/// A place between two records, with what is known of the record before it: the id's own proof.
+/// A position between two records, with facts about the record before it. These facts prove that the id belongs to the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogPosition {
     /// The next offset to read; never negative.
     pub offset: Offset,
     /// The timestamp of the record before `offset`.
     pub timestamp: Option<Timestamp>,
-    /// The log that `offset` counts in.
+    /// The log in which `offset` counts.
     pub log: Option<LogTag>,
-    /// The leader epoch of the record before `offset`. Only with `log`.
+    /// The leader epoch of the record before `offset`. Set only together with `log`.
     pub epoch: Option<Epoch>,
 }
 
-/// Names one incarnation of a topic for as long as anybody may hold an id of it.
+/// Names one incarnation of a topic, for as long as a client may hold an id of it.
 ///
-/// 24 bits of SHA-256 of the cluster id and 36 bits of SHA-256 of the topic id's 16 raw bytes; as text 4 and 6 characters
-/// of base64url with a dot between, `q7Zk.1wPx9A`. Stable across releases.
+/// The tag has 24 bits of the SHA-256 of the cluster id and 36 bits of the SHA-256 of the topic id's 16 raw bytes. As text it is
+/// 4 and 6 characters of base64url with a dot between them: `q7Zk.1wPx9A`. It is stable across releases.
+///
+/// # Examples
+/// ```
+/// use riverhead::position::LogTag;
+///
+/// let before = LogTag::new("5L6g3nShT-eMCtK--X86sw", &[1; 16]);
+/// let recreated = LogTag::new("5L6g3nShT-eMCtK--X86sw", &[2; 16]);
+/// assert_ne!(before, recreated);
+/// assert!(before.same_cluster(recreated));
+/// assert_eq!(before.to_string().parse(), Ok(before));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogTag {
     cluster: u32,
@@ -107,7 +118,7 @@ pub struct LogTag {
 }
 
 impl LogTag {
-    /// The tag of the topic with the id `topic_id` in the cluster with the id `cluster_id`.
+    /// Returns the tag of the topic with the id `topic_id` in the cluster with the id `cluster_id`.
     pub fn new(cluster_id: &str, topic_id: &[u8; 16]) -> Self {
         let cluster = Sha256::digest(cluster_id.as_bytes());
         let topic = Sha256::digest(topic_id);
@@ -117,7 +128,7 @@ impl LogTag {
         }
     }
 
-    /// The tag with these bits, of which 24 and 36 count.
+    /// Returns the tag with the lowest 24 bits of `cluster` and the lowest 36 bits of `topic`.
     pub fn from_bits(cluster: u32, topic: u64) -> Self {
         Self {
             cluster: cluster & 0xff_ffff,
@@ -125,17 +136,17 @@ impl LogTag {
         }
     }
 
-    /// The 24 bits that stand for the cluster.
+    /// Returns the 24 bits that stand for the cluster.
     pub fn cluster_bits(self) -> u32 {
         self.cluster
     }
 
-    /// The 36 bits that stand for the topic's incarnation.
+    /// Returns the 36 bits that stand for the topic's incarnation.
     pub fn topic_bits(self) -> u64 {
         self.topic
     }
 
-    /// The tag as text, ASCII. Ids carry it once an event, so it allocates nothing.
+    /// Returns the tag as ASCII text. Every event's id carries one, so this does not allocate.
     pub(super) fn text(self) -> [u8; 11] {
         let mut text = [b'.'; 11];
         for (index, shift) in [18, 12, 6, 0].into_iter().enumerate() {
@@ -147,7 +158,7 @@ impl LogTag {
         text
     }
 
-    /// Whether both are logs of one cluster.
+    /// Returns whether both logs belong to one cluster.
     pub fn same_cluster(self, other: Self) -> bool {
         self.cluster == other.cluster
     }
@@ -184,7 +195,7 @@ impl FromStr for LogTag {
     }
 }
 
-/// Reads digits of base64url, each of which carries six bits. There are few enough to fit.
+/// Parses base64url digits of six bits each. Callers pass at most six digits, so the result cannot overflow.
 fn digits(text: &str) -> Result<u64, InvalidLogTag> {
     let value = |digit| match digit {
         b'A'..=b'Z' => Ok(digit - b'A'),

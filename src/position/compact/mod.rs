@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! varint  number of topics << 1 | cluster
-//! varint  ceiling: a time at or after every timestamp of the id, in units of 2^20 ms; 0 when there is none
-//! u24     the cluster of most logs, if `cluster`
+//! varint  ceiling: a time at or after every timestamp of the id, in units of 2^20 ms; 0 if there is none
+//! u24     the cluster of the first log, if `cluster`
 //! for each topic:
 //!     u32     TopicKey::tag_of its name
 //!     varint  number of partitions << 3 | own cluster << 2 | log << 1 | numbered
@@ -11,16 +11,16 @@
 //!     u40     the topic bits of its log, if `log`
 //!     for each partition:
 //!         varint  its number, if `numbered`; else they count from 0
-//!         varint  (leader epoch + 1, or 0) << 4 | shape
-//!         u24 u40 its log, if the shape says that it is another than the topic's
-//!         varint  the offset, if the shape has one
-//!         varint  ceiling - timestamp in ms, if the shape has one
+//!         varint  (leader epoch + 1, or 0) << 4 | kind
+//!         u24 u40 its log, if the kind says that it is not the topic's
+//!         varint  the offset, if the kind has one
+//!         varint  ceiling - timestamp in ms, if the kind has one
 //! ```
 //!
-//! Integers are big endian, varints LEB128 of 64 bits in their shortest form. Six partitions of two topics take 27 bytes
+//! Integers are big endian, varints are LEB128 of 64 bits in their shortest form. Six partitions of two topics take 27 bytes
 //! and 9 to 11 for each: below 128 characters together.
 //!
-//! Not here: names. They have no room, so an entry comes back with [`TopicKey::Tag`](super::TopicKey::Tag).
+//! Not here: topic names, for which there is no room. A decoded entry has a [`TopicKey::Tag`](super::TopicKey::Tag).
 
 mod read;
 mod write;
@@ -30,17 +30,17 @@ pub(super) use write::CompactText;
 
 use super::{LogPosition, LogTag, PartitionPosition};
 
-/// How a compact id begins: no JSON document does, and it needs no escape in a URL.
+/// The first byte of a compact id. No JSON document begins with it, and it needs no escape in a URL.
 pub(super) const MARKER: &[u8] = b"~";
 
-/// Follows the marker. Another layout gets another digit, and both are read.
+/// The version, which follows the marker. Another layout gets another digit, and both are read.
 const VERSION: &[u8] = b"1";
 
-/// A ceiling counts units of 2^20 ms, 17.5 minutes: that makes it three bytes instead of six, it moves seldom, and the
-/// timestamps of partitions that flow are within three bytes of it.
+/// The unit of a ceiling is 2^20 ms, 17.5 minutes: so it takes three bytes instead of six and changes seldom, and the
+/// timestamps of active partitions are within three bytes of it.
 const CEILING_SHIFT: u32 = 20;
 
-/// What an entry consists of.
+/// The kind of an entry: which fields it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EntryKind {
     Earliest,
@@ -49,7 +49,7 @@ enum EntryKind {
     At { log: LogField, timestamp: bool },
 }
 
-/// Which log an entry speaks of.
+/// The log of an entry: none, that of its topic, or its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LogField {
     None,
@@ -107,7 +107,7 @@ impl EntryKind {
 }
 
 impl LogField {
-    /// `topics` is the log of the topic's first entry that has one.
+    /// Returns how an entry names its log. `topics` is the log of the topic's first entry that has one.
     fn of(mark: &LogPosition, topics: Option<LogTag>) -> Self {
         match mark.log {
             None => Self::None,

@@ -1,4 +1,4 @@
-//! Reading the compact form. Every length is checked against what is left before anything is made of it.
+//! The reader of the compact form. Every length is checked against the remaining bytes before memory is allocated for it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -8,7 +8,7 @@ use crate::position::{
     bounds::MAX_COMPACT_ENTRIES,
 };
 
-/// Reads what stands behind the marker.
+/// Parses the part of a compact id that follows the marker.
 pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     let text = versioned
         .strip_prefix(VERSION)
@@ -17,23 +17,23 @@ pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<PositionEntry>, DecodeError
     CompactReader {
         rest: &binary,
         ceiling: 0,
-        // Most are of that size.
+        // Most entries have that size.
         entries: Vec::with_capacity(binary.len() / ENTRY),
     }
     .read()
 }
 
-/// As many bytes as an entry has at least that says where it is, with its topic.
+/// The least length of an entry with an offset, its share of the topic included, in bytes.
 const ENTRY: usize = 10;
 
 struct CompactReader<'a> {
     rest: &'a [u8],
-    /// In ms.
+    /// The ceiling of the timestamps, in ms.
     ceiling: u64,
     entries: Vec<PositionEntry>,
 }
 
-/// What the entries of one topic share.
+/// The values that the entries of one topic share.
 struct TopicHeader {
     key: TopicKey,
     log: Option<LogTag>,
@@ -143,7 +143,7 @@ impl CompactReader<'_> {
         let topic = self.bits::<5>()?;
         let cluster = cluster.ok_or(DecodeError::Damaged)?;
         let tag = LogTag::from_bits(cluster as u32, topic);
-        // Of the 40 bits 36 count.
+        // Only 36 of the 40 bits count.
         if tag.topic_bits() == topic {
             Ok(tag)
         } else {
@@ -153,7 +153,7 @@ impl CompactReader<'_> {
 
     fn ceiling(&mut self) -> Result<u64, DecodeError> {
         let units = self.varint()?;
-        // One unit beyond the last timestamp there is.
+        // One unit beyond the largest timestamp.
         let highest = 1 << (u64::BITS - 1 - CEILING_SHIFT);
         if units <= highest {
             Ok(units << CEILING_SHIFT)
@@ -167,7 +167,7 @@ impl CompactReader<'_> {
         number(self.ceiling.checked_sub(below).ok_or(DecodeError::Damaged)?)
     }
 
-    /// `count` things, each of at least one byte.
+    /// Returns `count` if that many items can follow. Each item has at least one byte.
     fn count(&self, count: u64) -> Result<usize, DecodeError> {
         usize::try_from(count)
             .ok()
@@ -193,7 +193,7 @@ impl CompactReader<'_> {
         Err(DecodeError::Damaged)
     }
 
-    /// The next `N` bytes, at most eight, as a number.
+    /// Reads the next `N` bytes, at most eight, as a number.
     fn bits<const N: usize>(&mut self) -> Result<u64, DecodeError> {
         let (bytes, rest) = self.rest.split_first_chunk::<N>().ok_or(DecodeError::Damaged)?;
         self.rest = rest;
@@ -201,7 +201,7 @@ impl CompactReader<'_> {
     }
 }
 
-/// `value` in the type that it has in a position, if it fits.
+/// Converts `value` to the type that it has in a position.
 fn number<T: TryFrom<u64>>(value: u64) -> Result<T, DecodeError> {
     T::try_from(value).map_err(|_| DecodeError::Damaged)
 }

@@ -7,7 +7,7 @@ fn read(binary: &[u8]) -> Result<usize, DecodeError> {
     decode(text.as_bytes()).map(|position| position.entries.len())
 }
 
-/// One topic, one partition, at offset 5.
+/// The binary form of one topic with one partition, at offset 5.
 const SMALL: &[u8] = &[1 << 1, 0, 1, 2, 3, 4, 1 << 3, 3, 5];
 
 #[test]

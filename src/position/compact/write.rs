@@ -1,4 +1,4 @@
-//! Writing the compact form, and keeping it as partitions move.
+//! The writer of the compact form, which keeps the text up to date while partitions move.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -16,12 +16,12 @@ pub(crate) struct CompactText {
     scratch: Vec<u8>,
 }
 
-/// What entries are written relative to. When it changes, all of them do.
+/// The values that entries are written relative to. If they change, all entries are written anew.
 #[derive(Clone, Debug, Default)]
 struct BaseValues {
     /// The newest timestamp of all entries.
     newest: Option<Timestamp>,
-    /// For each slot the log of its topic.
+    /// For each slot, the log of its topic.
     logs: Vec<Option<LogTag>>,
 }
 
@@ -36,7 +36,7 @@ impl CompactText {
         self.text.as_bytes()
     }
 
-    /// Follows the slot at `index`, which was at `before`.
+    /// Updates the id for the slot at `index`, whose position was `before`.
     pub(crate) fn set(&mut self, slots: &[IdSlot], index: usize, before: &PartitionPosition) {
         let place = &slots[index].place;
         let ceiling = self.base.ceiling();
@@ -74,7 +74,7 @@ impl CompactText {
         self.binary.push_fixed(&self.scratch);
     }
 
-    /// Writes the slots of one topic, of which the first is number `begin` of all.
+    /// Writes the slots of one topic. `begin` is the index of the first of them among all slots.
     fn write_topic(&mut self, begin: usize, slots: &[IdSlot]) {
         let numbered = !slots.iter().map(|slot| slot.partition).eq(0..slots.len() as i32);
         self.write_topic_head(begin, slots, numbered);
@@ -112,7 +112,7 @@ impl CompactText {
         self.binary.push_fixed(&self.scratch);
     }
 
-    /// Brings the text up to date behind the first `unchanged` bytes. Three bytes are four characters.
+    /// Encodes the text again behind the first `unchanged` bytes. Three bytes are four characters.
     fn encode_from(&mut self, unchanged: usize) {
         let groups = unchanged / 3;
         let head = MARKER.len() + VERSION.len();
@@ -138,7 +138,7 @@ impl BaseValues {
         }
     }
 
-    /// Keeps `newest` as one slot goes from `before` to `now`, and looks at the others only if it must.
+    /// Updates `newest` for a slot that moved from `before` to `now`. The other slots are read only if the newest one moved back.
     fn follow(&mut self, slots: &[IdSlot], before: &PartitionPosition, now: &PartitionPosition) {
         let was_newest = self.newest.is_some() && timestamp(before) == self.newest;
         self.newest = match timestamp(now).max(self.newest) {
@@ -147,14 +147,14 @@ impl BaseValues {
         };
     }
 
-    /// The time that timestamps are counted down from, in ms: beyond the newest, 0 when there is none.
+    /// Returns the ceiling in ms: the end of the unit that holds the newest timestamp. Returns 0 if there is no timestamp.
     fn ceiling(&self) -> u64 {
         self.newest.map_or(0, |newest| {
             ((newest.max(0) as u64 >> CEILING_SHIFT) + 1) << CEILING_SHIFT
         })
     }
 
-    /// The cluster that is named once: that of the first log.
+    /// Returns the cluster that is written once for the whole id: that of the first log.
     fn cluster(&self) -> Option<u32> {
         self.logs.iter().flatten().map(|log| log.cluster_bits()).next()
     }

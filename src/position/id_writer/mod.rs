@@ -1,4 +1,4 @@
-//! Writing the ids of one subscription, one after each event.
+//! The writer of the ids of one subscription, one id after each event.
 
 use std::sync::Arc;
 
@@ -13,27 +13,42 @@ use super::{
 
 /// Writes the ids of one subscription.
 ///
-/// An id is written for every event of every client, and from one to the next one partition has moved. So the text is
-/// kept, moving a partition re-renders that partition alone, and writing is one copy.
+/// Every event of every client gets an id, and from one event to the next, one partition has moved. So the text is kept, moving
+/// a partition renders that partition alone, and writing the id is one copy.
 ///
-/// Ids are ASCII without spaces or line breaks. [`decode`](super::decode()) reads back all that are
-/// [readable](Self::is_readable): those of 1,000 partitions are, of 1,200 usually.
+/// Ids are ASCII without spaces or line breaks. [`decode`](super::decode()) reads back all ids that are
+/// [readable](Self::is_readable): those of 1,000 partitions always are, those of 1,200 usually.
+///
+/// # Examples
+/// ```
+/// use riverhead::position::{IdForm, IdWriter, PartitionPosition, decode};
+///
+/// let start = |partition| ("edits".into(), partition, PartitionPosition::Earliest);
+/// let ids = IdWriter::new(IdForm::Compact, [start(0), start(1)]);
+/// let mut id = Vec::new();
+/// ids.write(&mut id);
+/// assert!(id.starts_with(b"~1"));
+/// assert_eq!(decode(&id)?.entries.len(), 2);
+/// # Ok::<(), riverhead::position::DecodeError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct IdWriter {
     slots: Vec<IdSlot>,
-    /// `None` when the compact form was asked for.
+    /// The JSON form. `None` if the compact form was asked for.
     ///
-    /// Nor when it would be too long whatever the places: to keep it would cost more than all else.
+    /// Also `None` if the JSON would be too long at any position: keeping it up to date would cost more than everything else.
     json: Option<ByteTemplate>,
-    /// What is written, when it is there: asked for, or the JSON has become too long.
+    /// The compact form. If it is there, it is the id: it was asked for, or the JSON became too long.
     compact: Option<CompactText>,
     scratch: Vec<u8>,
 }
 
 impl IdWriter {
-    /// Ids in `form` over these partitions, in this order, which should be that of (topic, partition): it is the order of
-    /// the entries, and partitions of one topic that stand together are what makes the compact form compact. Topics are
-    /// legal Kafka names, partitions are not negative, and none comes twice.
+    /// Creates a writer of ids in `form` for these partitions.
+    ///
+    /// The entries of the ids are in the given order, which should be by topic and partition: the compact form is compact only if
+    /// the partitions of one topic are adjacent. Topics must be legal Kafka names, partitions must not be negative, and no
+    /// partition may come twice.
     pub fn new(
         form: IdForm,
         partitions: impl IntoIterator<Item = (Arc<str>, i32, PartitionPosition)>,
@@ -50,10 +65,10 @@ impl IdWriter {
         id_writer
     }
 
-    /// Moves the partition that came as number `index`, from 0.
+    /// Moves the partition with the given index, from 0, in the order of [`new`](Self::new).
     ///
     /// # Panics
-    /// When there were not so many.
+    /// If there is no partition with this index.
     pub fn set(&mut self, index: usize, place: &PartitionPosition) {
         let place = writable(*place);
         let before = std::mem::replace(&mut self.slots[index].place, place);
@@ -68,8 +83,10 @@ impl IdWriter {
         self.choose_form();
     }
 
-    /// Moves all partitions, in the order in which they came: each of them as [`set`](Self::set) does, and never at more than the
-    /// cost of a new one. A partition whose log becomes known, or a newer time, can move all that is written.
+    /// Moves all partitions, in the order of [`new`](Self::new).
+    ///
+    /// The result is that of [`set`](Self::set) for each, at no more than the cost of a new writer. One partition can change the
+    /// whole text: if its log becomes known, or if it has the newest time.
     pub fn set_all(&mut self, places: impl Iterator<Item = PartitionPosition>) {
         let moved = |(slot, place): (&IdSlot, PartitionPosition)| {
             Some(writable(place)).filter(|place| *place != slot.place)
@@ -91,12 +108,12 @@ impl IdWriter {
         self.choose_form();
     }
 
-    /// Whether the id is one that [`decode`](super::decode()) takes. Any other must not be sent: a client that comes back with
-    /// it would be refused for good.
+    /// Returns whether [`decode`](super::decode()) accepts the id. An id that it does not accept must not be sent: a client that
+    /// resumes with it would be refused for good.
     pub fn is_readable(&self) -> bool {
         match &self.compact {
             Some(compact) => compact.text().len() <= MAX_ID_BYTES && self.slots.len() <= MAX_COMPACT_ENTRIES,
-            // It is short, and so has few entries.
+            // JSON ids are short, and so have few entries.
             None => true,
         }
     }
@@ -123,7 +140,7 @@ impl IdWriter {
     }
 }
 
-/// Whether the JSON of these partitions can be short enough, wherever they stand.
+/// Returns whether the JSON of these partitions can be short enough at any position.
 fn may_be_json(slots: &[IdSlot]) -> bool {
     let bytes = slots.iter().map(|slot| slot.topic.len() + LEAST_JSON_BYTES);
     bytes.sum::<usize>() <= MAX_JSON_BYTES
@@ -145,14 +162,14 @@ fn json_of(slots: &[IdSlot], scratch: &mut Vec<u8>) -> ByteTemplate {
     json
 }
 
-/// The longest JSON id, in bytes. Clients send it back in one header line, for which common proxies have 8 KiB, URL
-/// encoded in a query by some.
+/// The longest JSON id, in bytes. Clients send it back in one header line, for which common proxies allow 8 KiB, or in a
+/// query, where URL encoding makes it longer.
 const MAX_JSON_BYTES: usize = 4096;
 
-/// How many partitions are moved one by one.
+/// Up to how many moved partitions are rendered one by one.
 const FEW: usize = 4;
 
-/// What an entry has at least beside the name of its topic, in bytes.
+/// The least length of a JSON entry without the topic name, in bytes.
 const LEAST_JSON_BYTES: usize = r#"{"topic":"","partition":0,"offset":0}"#.len();
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! The fields of one entry of a JSON id, and the entry that they make.
+//! The fields of one entry of a JSON id, and the checks that make an entry of them.
 
 use super::{EARLIEST, LATEST};
 use crate::position::{
     EntryError, Epoch, LogPosition, LogTag, PartitionPosition, Partitions, PositionEntry, TopicKey,
 };
 
-/// The value is not what its field can hold.
+/// The value has a type that its field cannot hold.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct InvalidValue;
 
 /// The fields of an entry, as they were given.
 pub(super) struct EntryFields {
-    /// `None` when it is absent, or names no topic.
+    /// The topic. `None` if it is absent, or not a valid topic name.
     pub(super) topic: Option<TopicKey>,
     pub(super) partition: Result<Option<i64>, InvalidValue>,
     pub(super) offset: Result<Option<i64>, InvalidValue>,
@@ -40,7 +40,7 @@ impl EntryFields {
         })
     }
 
-    /// Checks topic and partition first, so that an entry with several faults names the first of them.
+    /// Checks topic and partition first, so that the error of an entry with several faults names the first of them.
     fn place_after_partition(&self) -> Result<PartitionPosition, EntryError> {
         if self.topic.is_none() {
             return Err(EntryError::Topic);
@@ -63,7 +63,7 @@ impl EntryFields {
         if timestamp.is_some_and(|timestamp| timestamp < 0) {
             return Err(EntryError::Timestamp);
         }
-        // Looked at before it is known to matter: a damaged id is refused whole.
+        // The log is checked even if it is not used: a damaged id is refused as a whole.
         let log = self.log.map_err(|InvalidValue| EntryError::Log)?;
         match (offset, timestamp) {
             (Some(EARLIEST), _) => Ok(PartitionPosition::Earliest),

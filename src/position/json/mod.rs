@@ -1,4 +1,4 @@
-//! The JSON forms of an id: ours, and what EventStreams accepts.
+//! The JSON forms of an id: our own, and those that EventStreams accepts.
 
 mod fields;
 mod plain;
@@ -11,7 +11,7 @@ use serde::de::DeserializeSeed;
 use self::read::ParsedId;
 use super::{DecodeError, Epoch, LogPosition, LogTag, PartitionPosition, PositionEntry};
 
-/// Reads an array of entries and topic names, or a string of topic names with commas between.
+/// Parses an array of entries and topic names, or a string of topic names separated by commas.
 pub(super) fn decode(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     if let Some(entries) = plain::read(text) {
         return Ok(entries);
@@ -19,15 +19,15 @@ pub(super) fn decode(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     read_any(text)
 }
 
-/// Reads whatever JSON says of an id.
+/// Parses any JSON that is an id.
 ///
-/// It is read as it comes, without a document in between, which would cost a map and a text for each field of each entry. The
-/// caller has bounded the length, serde_json bounds the depth.
+/// Entries are read as the deserializer meets them. A document in between would cost a map and a string for each field of each
+/// entry. The caller has bounded the length, and serde_json bounds the depth.
 fn read_any(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let mut id = ParsedId::default();
     let found = DeserializeSeed::deserialize(&mut id, &mut reader).and_then(|()| reader.end());
-    // Text that is no JSON says so first, wherever it goes wrong.
+    // A text that is not JSON gets that error, wherever it goes wrong.
     found.map_err(not_json)?;
     match id.fault {
         Some(fault) => Err(fault),
@@ -35,7 +35,7 @@ fn read_any(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
     }
 }
 
-/// Appends what an entry says of `place`, as the fields behind its partition.
+/// Appends the fields of an entry with the position `place`: those that follow its partition.
 pub(super) fn write_place(place: &PartitionPosition, out: &mut Vec<u8>) {
     match place {
         PartitionPosition::Earliest => write_field(out, OFFSET, EARLIEST),
@@ -72,13 +72,13 @@ fn write_integer(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// `q7Zk.1wPx9A`, with `.4` behind it when the epoch is known.
+/// Parses `q7Zk.1wPx9A`, followed by `.4` if the epoch is known.
 fn log_and_epoch(text: &str) -> Option<(LogTag, Option<Epoch>)> {
     let (tag, epoch) = text.split_at_checked(LOG_TAG_LENGTH)?;
     let tag = tag.parse().ok()?;
     match epoch.strip_prefix('.') {
         None if epoch.is_empty() => Some((tag, None)),
-        // `parse` alone would let a sign pass.
+        // `parse` alone would accept a sign.
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             Some((tag, Some(digits.parse().ok()?)))
         }
@@ -105,10 +105,10 @@ const EARLIEST: i64 = -2;
 /// The offset that stands for the end of a log (librdkafka's `RD_KAFKA_OFFSET_END`).
 const LATEST: i64 = -1;
 
-/// Kafka's limit, in characters: with the partition behind it the name is a directory's.
+/// Kafka's limit for topic names, in characters: the name with the partition is the name of a directory.
 const MAX_TOPIC_NAME: usize = 249;
 
-/// `q7Zk.1wPx9A`
+/// The length of `q7Zk.1wPx9A`.
 const LOG_TAG_LENGTH: usize = 11;
 
 #[cfg(test)]

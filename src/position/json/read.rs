@@ -1,6 +1,6 @@
-//! The entries of a JSON id, read as serde_json comes upon them.
+//! The reader of any JSON id, which takes entries as serde_json meets them.
 //!
-//! What is no entry is noted and passed over: whether the text is JSON at all is told first, and that is known at its end.
+//! An invalid entry is recorded and skipped. The error "not JSON" has precedence, and is known only at the end of the text.
 
 use std::fmt;
 
@@ -15,17 +15,17 @@ use super::{
 };
 use crate::position::{DecodeError, EntryError, PositionEntry, bounds::MAX_ENTRIES};
 
-/// What was read of an id.
+/// The entries of an id, as far as they are read.
 #[derive(Debug, Default)]
 pub(super) struct ParsedId {
     pub(super) entries: Vec<PositionEntry>,
-    /// The first thing that was wrong.
+    /// The first error.
     pub(super) fault: Option<DecodeError>,
     names: TopicNameCache,
 }
 
 impl ParsedId {
-    /// Adds the item `index`, or what is wrong with it.
+    /// Adds the entry with the given index, or the error that it has.
     fn add(&mut self, index: usize, read: Result<PositionEntry, EntryError>) {
         match read {
             _ if index >= MAX_ENTRIES => self.fail(DecodeError::TooManyEntries),
@@ -108,7 +108,7 @@ impl<'de> Visitor<'de> for &mut ParsedId {
     }
 }
 
-/// Reads one item of an id.
+/// Reads one entry of an id.
 struct ItemSeed<'a>(&'a mut TopicNameCache);
 
 impl<'de> DeserializeSeed<'de> for ItemSeed<'_> {
@@ -132,7 +132,7 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
         let mut read = EntryFields::default();
-        // Of repeated ones the last.
+        // If a field is repeated, the last one counts.
         while let Some(field) = fields.next_key_seed(FieldName)? {
             match field {
                 Field::Topic => {

@@ -283,7 +283,7 @@ fn length_depth_and_number_of_entries_are_bounded() {
     assert_eq!(refused(&format!(r#""{name}n""#)), fault(0, EntryError::Topic));
 }
 
-/// What both readers take they take for the same, and the quick one takes what we write.
+/// Checks that the fast reader takes what we write, and that both readers agree on what both take.
 #[test]
 fn the_quick_reader_says_what_the_other_says_or_nothing() {
     let quick = [

@@ -1,18 +1,18 @@
-//! Topic names as they stand in an id, and the keys that they become.
+//! Topic names of an id, checked and turned into keys.
 
 use std::sync::Arc;
 
 use super::MAX_TOPIC_NAME;
 use crate::position::{EntryError, PartitionPosition, Partitions, PositionEntry, TopicKey};
 
-/// Makes names into keys. Entries of one topic stand together, and share its name.
+/// Turns names into keys. Entries of one topic are adjacent, and share one copy of its name.
 #[derive(Debug, Default)]
 pub(super) struct TopicNameCache {
     last: Option<Arc<str>>,
 }
 
 impl TopicNameCache {
-    /// Kafka's own rule for names (`Topic.validate`).
+    /// Returns the key for `name`. Returns `None` if Kafka does not allow the name (`Topic.validate`).
     pub(super) fn topic(&mut self, name: &str) -> Option<TopicKey> {
         if let Some(last) = self.last.as_ref().filter(|last| ***last == *name) {
             return Some(TopicKey::Name(Arc::clone(last)));
@@ -30,7 +30,7 @@ impl TopicNameCache {
         Some(TopicKey::Name(name))
     }
 
-    /// A bare name: all partitions, from the end.
+    /// Returns the entry that a bare topic name stands for: all partitions, from the end of the log.
     pub(super) fn whole_topic(&mut self, name: &str) -> Result<PositionEntry, EntryError> {
         Ok(PositionEntry {
             topic: self.topic(name).ok_or(EntryError::Topic)?,
@@ -40,7 +40,7 @@ impl TopicNameCache {
     }
 }
 
-/// Whether a byte may stand in a name: a table, because an id may consist of names.
+/// Whether each byte may be part of a topic name. A table, because an id may consist of names.
 const OF_NAME: [bool; 256] = {
     let (mut table, mut byte) = ([false; 256], 0);
     while byte < 256 {

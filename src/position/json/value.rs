@@ -6,12 +6,12 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::fields::InvalidValue;
 
-/// A value, as far as a field has use for it.
+/// A value, as far as fields of entries can use it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<T> {
     Null,
     Integer(i64),
-    /// What became of a text.
+    /// The result of the function that reads strings.
     Text(T),
     Other,
 }
@@ -24,7 +24,7 @@ impl<T> Value<T> {
         }
     }
 
-    /// The integer; `None` when it is null.
+    /// Returns the integer, or `None` for null.
     pub(super) fn integer(self) -> Result<Option<i64>, InvalidValue> {
         match self {
             Self::Null => Ok(None),
@@ -34,7 +34,7 @@ impl<T> Value<T> {
     }
 }
 
-/// Reads one value, and a text with the function.
+/// Reads one value. A string is passed to the function.
 pub(super) struct Scalar<F>(pub(super) F);
 
 impl<'de, T, F: FnOnce(&str) -> T> DeserializeSeed<'de> for Scalar<F> {
