@@ -49,7 +49,7 @@ pub(super) const KEYS: &[KeySpec<ClusterSettings>] = &[
     }),
 ];
 
-/// Reads every cluster; those without a fault are in `clusters` even when others have some.
+/// Reads every cluster. Those without a fault are added to `clusters` even if others have faults.
 pub(super) fn read(node: &Node, clusters: &mut Vec<ClusterSettings>) -> ParseResult<()> {
     let items = node.list("an array of tables, [[clusters]]", |item| Ok(cluster(item)))?;
     if items.is_empty() {
@@ -78,14 +78,14 @@ fn cluster(node: &Node) -> ParseResult<ClusterSettings> {
     }
 }
 
-/// A text that can be a name.
+/// Parses a name of a cluster.
 pub(super) fn name(node: &Node) -> ParseResult<&str> {
     let name = node.string()?;
     check_name(name).map_err(|why| node.refused("a name", why.to_string()))?;
     Ok(name)
 }
 
-/// The brokers, each once, in their order.
+/// Parses the broker addresses and drops duplicates. The order stays.
 fn brokers(node: &Node) -> ParseResult<Vec<BrokerAddr>> {
     let mut brokers = node.list("an array of brokers", |item| {
         item.parsed::<BrokerAddr>("brokers such as \"b1.example:9092\"")
@@ -98,7 +98,7 @@ fn brokers(node: &Node) -> ParseResult<Vec<BrokerAddr>> {
     Ok(brokers)
 }
 
-/// The outage of 2019 begins with a list like this one.
+/// Returns the fault of a bootstrap list with one broker. The outage of EventStreams in 2019 began with such a list.
 fn single_bootstrap(cluster: &ClusterSettings, item: &Node) -> Option<Diagnostic> {
     if cluster.bootstrap.len() != 1 || cluster.allow_single_bootstrap {
         return None;
@@ -131,7 +131,7 @@ fn same_names(node: &Node) -> Vec<Diagnostic> {
     faults
 }
 
-/// What is passed through. `security.protocol = "ssl"` and `"security.protocol" = "ssl"` mean the same.
+/// Parses the properties for librdkafka. `security.protocol = "ssl"` and `"security.protocol" = "ssl"` mean the same.
 fn passed_through(node: &Node) -> ParseResult<BTreeMap<String, String>> {
     let mut flat = Vec::new();
     flatten(node.entries()?, "", &mut flat);
@@ -161,7 +161,7 @@ fn passed_through(node: &Node) -> ParseResult<BTreeMap<String, String>> {
     }
 }
 
-/// The keys with their whole dotted names, to the leaves. (As deep as the parser goes, which stops at 128.)
+/// Collects all leaves below `entries` with their full dotted names. The recursion is as deep as the parser allows: 128.
 fn flatten<'a>(entries: &'a [TableEntry], prefix: &str, flat: &mut Vec<(String, &'a TableEntry)>) {
     for entry in entries {
         let name = match prefix {

@@ -1,19 +1,21 @@
-//! What is wrong with a configuration, and how it is shown.
+//! Faults of a configuration, as parsing collects them.
+//!
+//! Not here: how faults and warnings are shown (`report`).
 
 use std::sync::Arc;
 
-/// Where something of the configuration stands. Ordered as it is read: along the file, then by variable.
+/// A location in the configuration. Ordered as users read it: along the file, then by variable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Location {
-    /// From this byte of the file to that.
+    /// A range of bytes in the file: start and end.
     File(usize, usize),
-    /// Nowhere in particular: something that is missing.
+    /// The configuration as a whole, for something that is missing.
     Document,
-    /// In this environment variable, from this byte on.
+    /// An environment variable, and the first byte in its value.
     EnvVar(Arc<str>, usize),
 }
 
-/// One thing that is wrong.
+/// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Diagnostic {
     pub(super) location: Location,
@@ -24,7 +26,7 @@ pub(super) struct Diagnostic {
     only_if_parsed: bool,
 }
 
-/// A value, or everything that is wrong with it.
+/// A value, or all faults that it has.
 pub(super) type ParseResult<T> = Result<T, Vec<Diagnostic>>;
 
 impl Diagnostic {
@@ -39,25 +41,25 @@ impl Diagnostic {
         }
     }
 
-    /// Stands beside the caret.
+    /// Sets the text beside the caret.
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// Says what to do.
+    /// Sets the advice on what to do.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Points at a second place.
+    /// Adds a second location.
     pub(super) fn related(mut self, location: Location, label: impl Into<String>) -> Self {
         self.related = Some((location, label.into()));
         self
     }
 
-    /// Whether both are about one place.
+    /// Returns whether both faults have a location in common.
     pub(super) fn shares_location_with(&self, other: &Self) -> bool {
         let locations = |fault: &Self| {
             [
@@ -71,25 +73,25 @@ impl Diagnostic {
             .any(|location| locations(other).contains(&Some(location)))
     }
 
-    /// Counts only if the whole text could be read: else what it misses may stand in the rest.
+    /// Marks the fault as one that counts only if the whole file was parsed: what it misses may be in the part that was not.
     pub(super) fn only_if_parsed(mut self) -> Self {
         self.only_if_parsed = true;
         self
     }
 
-    /// Whether it counts though some of the text could not be read.
+    /// Returns whether the fault counts even if part of the file was not parsed.
     pub(super) fn is_conclusive(&self) -> bool {
         !self.only_if_parsed
     }
 
-    /// Whether it is about something that was said.
+    /// Returns whether the fault is about a value that is set, in the file or in a variable.
     pub(super) fn has_location(&self) -> bool {
         self.location != Location::Document
     }
 }
 
-/// A user's text inside a message: in backticks, without control characters, cut when long, and where a value begins: a name
-/// with an `=` in it is a key and its value, and one with a `@` has a password before it.
+/// Quotes a user's text for a message: in backticks, without control characters, and cut if it is long. It is also cut where a
+/// value may begin: a name with an `=` in it is a key and its value, and a name with a `@` has a password before it.
 pub(super) fn quoted(text: &str) -> String {
     let end = match text.rfind('@') {
         Some(_) => 0,
@@ -100,5 +102,5 @@ pub(super) fn quoted(text: &str) -> String {
     format!("`{}{more}`", short.escape_debug())
 }
 
-/// The longest key is half of it.
+/// The longest key has half this length, in characters.
 const MAX_QUOTE_LEN: usize = 80;

@@ -1,6 +1,6 @@
-//! The environment's part of the configuration: `RIVERHEAD_HTTP__LISTEN` is `http.listen`.
+//! Configuration by environment variables: `RIVERHEAD_HTTP__LISTEN` sets `http.listen`.
 //!
-//! Only names with `__` behind the prefix are ours: Kubernetes puts `RIVERHEAD_SERVICE_HOST` and its like beside them.
+//! Only names with `__` behind the prefix are ours, because Kubernetes sets `RIVERHEAD_SERVICE_HOST` and similar ones.
 
 use std::{ffi::OsString, sync::Arc};
 
@@ -15,16 +15,16 @@ use super::{
     table::{did_you_mean, nearest},
 };
 
-/// One variable that is ours, and the key that it sets.
+/// The value of one of our variables, and the key that it sets.
 pub(super) struct EnvOverride {
-    /// The section; none for the arrays at the top.
+    /// The section. `None` for the arrays at the top level.
     section: Option<&'static str>,
     key: &'static str,
     name: Arc<str>,
     node: Node,
 }
 
-/// The variables that are ours, and what is wrong with those that would be.
+/// Reads the variables that are ours. Returns their values, and the faults of those with our prefix that are wrong.
 pub(super) fn read(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> (Vec<EnvOverride>, Vec<Diagnostic>) {
@@ -44,12 +44,12 @@ pub(super) fn read(
 }
 
 impl EnvOverride {
-    /// Whether it sets one of the arrays.
+    /// Returns whether the variable sets one of the arrays.
     pub(super) fn is_array(&self) -> bool {
         self.section.is_none()
     }
 
-    /// Puts the value into the tree, over what the file says.
+    /// Sets the value in the tree, in place of the one from the file.
     pub(super) fn apply(self, root: &mut Node) {
         let location = Location::EnvVar(self.name, 0);
         let table = match self.section {
@@ -62,7 +62,8 @@ impl EnvOverride {
     }
 }
 
-/// The value under `name`, an empty table if there was none. None when `table` is no table, which is a fault already.
+/// Returns the value under `name`, which is an empty table if there was none. Returns `None` if `table` is not a table, which
+/// is reported elsewhere.
 fn entry<'a>(table: &'a mut Node, name: &str, location: &Location) -> Option<&'a mut Node> {
     let NodeKind::Table(entries) = &mut table.kind else {
         return None;
@@ -90,7 +91,7 @@ struct EnvKey {
     key: &'static str,
 }
 
-/// Every variable that there is.
+/// Returns every variable that we read.
 fn targets() -> Vec<EnvKey> {
     let single = known().into_iter().flat_map(|(section, keys)| match section {
         CLUSTERS_NAME | STREAMS_NAME => vec![target(None, section)],
@@ -141,7 +142,7 @@ fn unknown(targets: &[EnvKey], name: &str, location: Location) -> Diagnostic {
     }
 }
 
-/// What the text says: a TOML value, or an array of tables as it stands in the file, or else a string.
+/// Parses the text as a TOML value, as an array of tables in the notation of the file, or else takes it as a string.
 fn value(target: &EnvKey, name: &str, text: &str) -> ParseResult<Node> {
     let path = target
         .section
@@ -151,7 +152,7 @@ fn value(target: &EnvKey, name: &str, text: &str) -> ParseResult<Node> {
     let document = document(target, text);
     let structured = match toml_span::parse(&document) {
         Ok(document) => sole(&document, target.key).map(|value| Node::of(value, path.clone(), &location)),
-        // Its text is not shown, as it may hold a password; where in it the error is would help nobody then.
+        // The text is not shown, because it may hold a password. Without it, the location of the error would be of no help.
         Err(error) if text.trim_start().starts_with(['[', '{']) => {
             let title = format!("the value of {name} is not TOML: {}", source::message(&error));
             return Err(vec![Diagnostic::new(location(error.span), title)]);
@@ -171,7 +172,7 @@ fn value(target: &EnvKey, name: &str, text: &str) -> ParseResult<Node> {
     })
 }
 
-/// The text as a TOML document with one key.
+/// Returns the text as a TOML document with one key.
 fn document(target: &EnvKey, text: &str) -> String {
     let headed = target.section.is_none() && text.trim_start().starts_with("[[");
     if headed {
@@ -181,7 +182,7 @@ fn document(target: &EnvKey, text: &str) -> String {
     }
 }
 
-/// The value of `key`, when the document has no other.
+/// Returns the value of `key` if it is the only one in the document.
 fn sole<'a, 'text>(document: &'a Value<'text>, key: &str) -> Option<&'a Value<'text>> {
     document.as_table().filter(|table| table.len() == 1)?.get(key)
 }

@@ -1,4 +1,4 @@
-//! The section `limits`, and what streams say of theirs.
+//! The section `limits`, and the parsing of a stream's own client limit.
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
@@ -70,7 +70,7 @@ const NETWORK: &[KeySpec<NetworkLimits>] = &[
     }),
 ];
 
-/// A whole number from 1 on, or no limit.
+/// Parses a whole number from 1 on, or `"unlimited"`.
 pub(super) fn ceiling(node: &Node) -> ParseResult<Option<NonZeroU32>> {
     match &node.kind {
         NodeKind::Text(text) if text == UNLIMITED => Ok(None),
@@ -90,7 +90,7 @@ fn addresses(node: &Node) -> ParseResult<Vec<IpNet>> {
     node.list("an array of networks", network)
 }
 
-/// Networks, each once.
+/// Parses the networks with their own limits, each at most once.
 fn networks(node: &Node) -> ParseResult<Vec<NetworkLimits>> {
     let networks = node.list("an array of tables, [[limits.networks]]", |item| {
         let mut network = NetworkLimits::new(IpNet::default());

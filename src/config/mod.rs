@@ -1,7 +1,27 @@
-//! One configuration from each module's own settings: a file, and an environment over it. Every fault is told at once.
+//! The configuration: a TOML file, and environment variables over it. All faults are reported at once.
 //!
-//! Settings live with their module; here is only which key sets which field (`sections`), and how a text becomes its
-//! value. Nothing is read from the process: text and environment are arguments.
+//! Not here: the settings themselves, which live in the modules that they configure. This module has the mapping from keys to
+//! their fields (`sections`) and the parsing of values. It reads nothing from the process: the text and the environment are
+//! arguments.
+//!
+//! ```
+//! use riverhead::config::Config;
+//!
+//! let text = r#"
+//!     [[clusters]]
+//!     name = "main"
+//!     bootstrap = ["b1.example:9092", "b2.example:9092", "b3.example:9092"]
+//!
+//!     [[streams]]
+//!     name = "edits"
+//!     topics = ["wiki.edits"]
+//! "#;
+//! let environment = [("RIVERHEAD_HTTP__HEARTBEAT".into(), "10s".into())];
+//! let (config, warnings) = Config::load(text, "riverhead.toml", environment)?;
+//! assert_eq!(config.http.heartbeat.as_secs(), 10);
+//! assert!(warnings.is_empty());
+//! # Ok::<(), riverhead::config::ConfigErrors>(())
+//! ```
 
 mod clusters;
 mod diagnostic;
@@ -38,34 +58,44 @@ use node::Node;
 use section_names::LIMITS_NAME;
 use sections::{ConfigDraft, TOP};
 
-/// All that riverhead can be told, whole and without contradiction.
+/// The whole configuration, checked for contradictions.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The public listener and its streams.
     pub http: HttpSettings,
-    /// The listener for those who run riverhead.
+    /// The listener for operators.
     pub admin: AdminSettings,
-    /// What clients may have.
+    /// Limits for clients.
     pub limits: LimitSettings,
-    /// Whether somebody chose `limits.streams_total`: then a host that cannot hold so many is a fault, else it has fewer.
+    /// Whether `limits.streams_total` is set: if so, a host that cannot hold that many streams is a fault; if not, the host gets
+    /// a lower limit.
     pub streams_total_chosen: bool,
-    /// Budgets of the logs.
+    /// Memory budgets of the partition logs.
     pub memory: MemorySettings,
-    /// What is kept over a restart.
+    /// The state that is kept over a restart.
     pub state: StateSettings,
-    /// What is logged, and how.
+    /// What is logged, and in which format.
     pub log: LogSettings,
-    /// The Kafka clusters, at least one, no two of one name.
+    /// The Kafka clusters, at least one, each with a name of its own.
     pub clusters: Vec<ClusterSettings>,
-    /// The public streams, at least one; every cluster that they name is among `clusters`.
+    /// The public streams, at least one. Every cluster that they name is among `clusters`.
     pub catalog: Catalog,
 }
 
 impl Config {
-    /// Reads the file's `text`, called `path` in messages, and the `environment` over it.
+    /// Parses the file's `text`, called `path` in messages, and applies the `environment` over it.
     ///
     /// # Errors
-    /// Everything that is wrong with either.
+    /// Returns all faults of both.
+    ///
+    /// # Examples
+    /// ```
+    /// use riverhead::config::Config;
+    ///
+    /// let faults = Config::load("[http]\nheartbeet = \"15s\"\n", "riverhead.toml", []).unwrap_err();
+    /// assert_eq!(faults.count(), 3, "no clusters, no streams, and an unknown key");
+    /// assert!(faults.to_string().contains("did you mean `heartbeat`?"));
+    /// ```
     pub fn load(
         text: &str,
         path: &str,
@@ -92,28 +122,28 @@ impl Config {
         Ok((config, warnings))
     }
 
-    /// A longer text is not read, in bytes: room for every stream of a large site, and parsed in a blink.
+    /// The longest text that is parsed, in bytes: enough for every stream of a large site, and quick to parse.
     pub const MAX_TEXT_BYTES: usize = 1 << 20;
 
-    /// The names of all keys: each section with its keys, in the order in which `config/riverhead.toml` explains them.
+    /// Returns the names of all keys: each section with its keys, in the order in which `config/riverhead.toml` explains them.
     pub fn keys() -> Vec<(&'static str, Vec<&'static str>)> {
         sections::known()
     }
 }
 
 impl Sections {
-    /// What the environment says, for a riverhead that brings its own clusters and streams (the demo): the variables for
-    /// those are not looked at.
+    /// Reads the environment for a gateway that brings its own clusters and streams (the demo). The variables for those two are
+    /// ignored.
     ///
     /// # Errors
-    /// Everything that is wrong with the environment.
+    /// Returns all faults of the environment.
     pub fn load(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, ConfigErrors> {
         let (overrides, mut faults) = environment::read(environment);
         let mut root = Node::empty_table("", Location::Document);
         let single = overrides.into_iter().filter(|variable| !variable.is_array());
         single.for_each(|variable| variable.apply(&mut root));
         let draft = draft(&root, &mut faults);
-        // At the top nothing was said, and the arrays that are missing there are none of the environment's.
+        // The root has no location, because there is no file. Its missing arrays are no faults of the environment.
         faults.retain(Diagnostic::has_location);
         if faults.is_empty() {
             Ok(draft.sections)
@@ -122,7 +152,7 @@ impl Sections {
         }
     }
 
-    /// The whole configuration, with these clusters and streams.
+    /// Returns the whole configuration with these clusters and streams.
     pub fn with(self, clusters: Vec<ClusterSettings>, catalog: Catalog) -> Config {
         let Self {
             http,
@@ -147,7 +177,7 @@ impl Sections {
     }
 }
 
-/// The configuration, if its streams make a catalog; it counts only when there are no faults.
+/// Builds the configuration. Returns `None` if the streams do not form a catalog. The result counts only without faults.
 fn assemble(root: &Node, faults: &mut Vec<Diagnostic>) -> Option<Config> {
     let mut draft = draft(root, faults);
     draft.sections.limits.max_clients = streams::max_clients(&draft.streams, &draft.sections.limits);
@@ -169,7 +199,7 @@ fn draft(root: &Node, faults: &mut Vec<Diagnostic>) -> ConfigDraft {
     draft
 }
 
-/// Adds faults between values, but for those about a value with a fault of its own: that has its default now.
+/// Adds faults between several values, except those about a value that has a fault of its own: that value is at its default.
 fn add_consequences(faults: &mut Vec<Diagnostic>, mut more: Vec<Diagnostic>) {
     more.retain(|consequence| !faults.iter().any(|fault| fault.shares_location_with(consequence)));
     faults.extend(more.into_iter().map(Diagnostic::only_if_parsed));

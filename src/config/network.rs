@@ -1,4 +1,4 @@
-//! Parsing of networks in CIDR notation, for every key that takes some.
+//! Parsing of IP networks, for all keys that take them.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{diagnostic::ParseResult, node::Node};
 use crate::client::canonical;
 
-/// A network without host bits; an address alone is a network of one, and IPv4-mapped IPv6 is IPv4.
+/// Parses a network without host bits. A single address is a network of that address, and IPv4-mapped IPv6 becomes IPv4.
 pub(super) fn network(node: &Node) -> ParseResult<IpNet> {
     let alone = node.string().ok().and_then(|text| text.parse::<IpAddr>().ok());
     let network = alone.map_or_else(

@@ -1,4 +1,4 @@
-//! A value of the configuration, where it stands, and what it can be read as.
+//! A value of the configuration with its location, and the conversions to the types of settings.
 
 use std::{
     fmt::Display,
@@ -14,14 +14,14 @@ use super::{
     units,
 };
 
-/// A value, from the file or the environment.
+/// A value from the file or the environment.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    /// What it is called in messages, `http.listen`.
+    /// The path in messages, such as `http.listen`.
     pub(super) path: String,
     pub(super) location: Location,
     pub(super) kind: NodeKind,
-    /// The whole text of the variable it comes from: where a string is wanted, `12345` is one.
+    /// The whole text of the variable that the value comes from: where a string is expected, `12345` is one.
     pub(super) raw: Option<String>,
 }
 
@@ -35,24 +35,24 @@ pub(super) enum NodeKind {
     Table(Vec<TableEntry>),
 }
 
-/// One key of a table, with its value.
+/// A key of a table, with its value.
 #[derive(Clone, Debug)]
 pub(super) struct TableEntry {
     pub(super) name: String,
-    /// Where the key stands.
+    /// The location of the key.
     pub(super) location: Location,
     pub(super) node: Node,
 }
 
 impl Node {
-    /// The tree below `value`. `location` says where a span of the text is.
+    /// Builds the tree below `value`. `location` maps a span of the text to its location.
     pub(super) fn of(value: &Value<'_>, path: String, location: &dyn Fn(Span) -> Location) -> Self {
         let kind = match value.as_ref() {
             ValueInner::String(text) => NodeKind::Text(text.to_string()),
             ValueInner::Integer(number) => NodeKind::Integer(*number),
             ValueInner::Float(number) => NodeKind::Float(*number),
             ValueInner::Boolean(flag) => NodeKind::Flag(*flag),
-            // Elements share the name of their list; the place tells them apart.
+            // All elements have the path of their list; the location tells them apart.
             ValueInner::Array(items) => {
                 let items = items.iter().map(|item| Self::of(item, path.clone(), location));
                 NodeKind::List(items.collect())
@@ -67,7 +67,7 @@ impl Node {
         }
     }
 
-    /// A table without entries.
+    /// Returns a table without entries.
     pub(super) fn empty_table(path: &str, location: Location) -> Self {
         Self {
             path: path.into(),
@@ -77,13 +77,13 @@ impl Node {
         }
     }
 
-    /// The value under `name`; `None` also when this is no table.
+    /// Returns the value under `name`. Returns `None` also if this node is not a table.
     pub(super) fn get(&self, name: &str) -> Option<&Self> {
         let entry = self.entries().ok()?.iter().find(|entry| entry.name == name);
         entry.map(|entry| &entry.node)
     }
 
-    /// The elements; none also when this is no list.
+    /// Returns the elements of a list, and none if this node is not a list.
     pub(super) fn items(&self) -> &[Self] {
         match &self.kind {
             NodeKind::List(items) => items,
@@ -91,7 +91,7 @@ impl Node {
         }
     }
 
-    /// Where the value under `name` stands, or this table if there is none.
+    /// Returns the location of the value under `name`, or of this table if there is none.
     pub(super) fn location_of(&self, name: &str) -> Location {
         self.get(name)
             .map_or(&self.location, |node| &node.location)
@@ -116,7 +116,7 @@ impl Node {
         }
     }
 
-    /// A whole number from 1 on.
+    /// Parses a whole number from 1 on.
     pub(super) fn count(&self) -> ParseResult<NonZeroU32> {
         let NodeKind::Integer(number) = self.kind else {
             return Err(self.wrong_type("a whole number"));
@@ -125,13 +125,13 @@ impl Node {
         count.ok_or_else(|| self.refused("a whole number from 1 on", "this is out of range"))
     }
 
-    /// A duration, zero included.
+    /// Parses a duration, which may be zero.
     pub(super) fn pause(&self) -> ParseResult<Duration> {
         let text = self.text(A_DURATION)?;
         units::duration(text).map_err(|why| self.refused(A_DURATION, why))
     }
 
-    /// A duration above zero.
+    /// Parses a duration above zero.
     pub(super) fn duration(&self) -> ParseResult<Duration> {
         match self.pause()? {
             Duration::ZERO => Err(self.refused("a duration above zero", "this is zero")),
@@ -139,7 +139,7 @@ impl Node {
         }
     }
 
-    /// A size above zero, in bytes; a bare number counts bytes.
+    /// Parses a size above zero, in bytes. A bare number is a number of bytes.
     pub(super) fn size(&self) -> ParseResult<NonZeroU64> {
         let bytes = match self.kind {
             NodeKind::Integer(bytes) => u64::try_from(bytes)
@@ -151,7 +151,7 @@ impl Node {
         NonZeroU64::new(bytes).ok_or_else(|| self.refused("a size above zero", "this is zero"))
     }
 
-    /// One of `all`, by its name.
+    /// Parses one of the values `all` by its name.
     pub(super) fn choice<T: Copy>(&self, all: &[T], name: fn(T) -> &'static str) -> ParseResult<T> {
         let names: Vec<_> = all
             .iter()
@@ -163,14 +163,14 @@ impl Node {
         chosen.ok_or_else(|| self.refused(&wanted, "this is none of them"))
     }
 
-    /// What the text parses to.
+    /// Parses the text with `FromStr`.
     pub(super) fn parsed<T: FromStr<Err: Display>>(&self, wanted: &str) -> ParseResult<T> {
         let text = self.text(wanted)?;
         text.parse()
             .map_err(|why: T::Err| self.refused(wanted, why.to_string()))
     }
 
-    /// Every element read by `read`; the faults of all of them.
+    /// Parses every element with `read`, or returns the faults of all of them.
     pub(super) fn list<'a, T>(
         &'a self,
         wanted: &str,
@@ -223,7 +223,7 @@ impl NodeKind {
     }
 }
 
-/// The entries in the order of the text; `toml_span` keeps them by name.
+/// Returns the entries in the order of the text. `toml_span` keeps them by name.
 fn entries(
     table: &toml_span::value::Table<'_>,
     path: &str,
@@ -251,5 +251,5 @@ pub(super) fn below(path: &str, name: &str) -> String {
 const A_DURATION: &str = "a duration such as \"15s\"";
 const A_SIZE: &str = "a size such as \"64MiB\"";
 
-/// Streams, topics of one, proxies: no list of a real deployment comes near it.
+/// No list of a real deployment (streams, topics of a stream, proxies) comes near it.
 const MAX_ELEMENTS: usize = 1_000;

@@ -1,4 +1,4 @@
-//! What users see of a configuration's faults: the report of all errors, and the warnings.
+//! Reports for users: all faults of a configuration, and its warnings.
 
 use std::{fmt, ops::Range};
 
@@ -9,8 +9,8 @@ use super::{
     redact::redact,
 };
 
-/// Everything that is wrong with a configuration, in the order of the file, then of the variables. Its display is the
-/// whole report: each fault with its line, the line itself and a caret, the texts of secrets blanked.
+/// All faults of a configuration, in the order of the file, then of the variables. `Display` writes the whole report: each fault
+/// with its location, the line itself and a caret, with secrets blanked.
 #[derive(Clone, Debug)]
 pub struct ConfigErrors {
     path: String,
@@ -28,7 +28,7 @@ impl ConfigErrors {
         }
     }
 
-    /// The configuration that is not there, or cannot be read.
+    /// Returns the report on a configuration that does not exist or cannot be read.
     pub fn unreadable(path: &str, why: &dyn fmt::Display) -> Self {
         let fault = Diagnostic::new(
             Location::Document,
@@ -37,7 +37,7 @@ impl ConfigErrors {
         Self::new(path, "", vec![fault])
     }
 
-    /// How many there are.
+    /// Returns the number of faults.
     pub fn count(&self) -> usize {
         self.faults.len()
     }
@@ -49,7 +49,7 @@ impl ConfigErrors {
             Location::Document => title.element(Origin::path(&*self.path)),
             Location::EnvVar(name, _) => title.element(Origin::path(&**name)),
         };
-        // Without a source line there is no caret to stand beside.
+        // Without a source line there is no caret, so the label becomes a note.
         let unplaced = fault
             .label
             .as_ref()
@@ -72,7 +72,7 @@ impl ConfigErrors {
             .annotations(primary.into_iter().chain(related))
     }
 
-    /// The place in the text, at most one line of it.
+    /// Returns the range in the text, cut to its first line.
     fn range(&self, location: &Location) -> Option<Range<usize>> {
         let Location::File(start, end) = *location else {
             return None;
@@ -100,7 +100,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// What is legal, but would surprise somebody. Its display is one line, `where: what`.
+/// A warning about a valid configuration that may surprise its author. `Display` writes one line, `location: text`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     location: String,
@@ -131,5 +131,5 @@ impl fmt::Display for Warning {
     }
 }
 
-/// More than one reads in one go, and enough to see that the wrong file was given.
+/// More faults than one person reads at once, and enough to show that the wrong file was given.
 const MAX_SHOWN: usize = 100;

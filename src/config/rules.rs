@@ -1,4 +1,4 @@
-//! What must hold between keys, and what is legal but would surprise somebody.
+//! Rules between keys: contradictions, which are faults, and surprises, which are warnings.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     limits::settings::NetworkLimits,
 };
 
-/// What does not fit together.
+/// Returns the contradictions between keys.
 pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Diagnostic> {
     let rules = [
         stalls_before_heartbeat,
@@ -130,7 +130,7 @@ fn allowed_and_denied(root: &Node, Sections { limits, .. }: &Sections) -> Option
     Some(fault.help("of networks that hold an address the smallest counts; the same one cannot be both"))
 }
 
-/// A fault between two keys, at those of them that somebody set.
+/// Returns a fault about two keys, located at those that are set.
 fn between(root: &Node, title: String, keys: [(&str, &str); 2]) -> Diagnostic {
     let locations = keys.map(|(section, key)| root.get(section)?.get(key).map(|node| node.location.clone()));
     match locations {
@@ -139,7 +139,7 @@ fn between(root: &Node, title: String, keys: [(&str, &str); 2]) -> Diagnostic {
     }
 }
 
-/// What the operator should know of a configuration that is right.
+/// Returns warnings about a valid configuration, for the operator.
 pub(super) fn warnings(root: &Node, config: &Config) -> Vec<(Location, String)> {
     let mut warnings = listeners(root, config);
     let nodes = root.get(CLUSTERS_NAME).map_or(&[][..], Node::items);
@@ -153,7 +153,7 @@ pub(super) fn warnings(root: &Node, config: &Config) -> Vec<(Location, String)> 
     warnings
 }
 
-/// A field that has the name of a parameter keeps it, if it had it first.
+/// Warns of filter fields with the name of a query parameter that was added later. Such a field keeps the name.
 fn fields_of_later_parameters(root: &Node, catalog: &Catalog) -> Vec<(Location, String)> {
     let nodes = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
     let streams = catalog.streams().zip(nodes);
@@ -232,7 +232,8 @@ fn listeners(root: &Node, Config { http, admin, .. }: &Config) -> Vec<(Location,
     warnings
 }
 
-/// A proxy sets one of the two headers, and passes on what a stranger writes into the other.
+/// Warns if `http.forwarded` trusts both headers, or has no effect. A proxy sets one of the two headers, and passes on what a
+/// client writes into the other.
 fn either_header(root: &Node, http: &Http) -> Option<(Location, String)> {
     if http.trusted_proxies.is_empty() || http.proxy_protocol {
         return None;
@@ -250,11 +251,11 @@ fn either_header(root: &Node, http: &Http) -> Option<(Location, String)> {
     Some((location(root, HTTP_NAME, "forwarded"), text.into()))
 }
 
-/// Where the key stands, else its section, else nowhere.
+/// Returns the location of the key, or of its section, or of the document.
 fn location(root: &Node, section: &str, key: &str) -> Location {
     root.get(section)
         .map_or(Location::Document, |section| section.location_of(key))
 }
 
-/// The defaults of nginx (`proxy_read_timeout`) and of AWS's load balancers (idle timeout).
+/// The default timeout of nginx (`proxy_read_timeout`) and of AWS load balancers (idle timeout).
 const PROXY_IDLE_TIMEOUT: Duration = Duration::from_secs(60);

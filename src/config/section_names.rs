@@ -1,4 +1,4 @@
-//! The names of the sections, as they stand in the file and, in capitals, in the environment.
+//! The names of the sections, as they are written in the file and, in capitals, in the environment.
 
 pub(super) const HTTP_NAME: &str = "http";
 pub(super) const ADMIN_NAME: &str = "admin";

@@ -1,4 +1,4 @@
-//! The sections, and which key sets which field.
+//! The sections: which key sets which field.
 
 use ::http::HeaderName;
 
@@ -19,7 +19,7 @@ use crate::{
     partition,
 };
 
-/// What the whole file is read into.
+/// The result of reading the whole file, before the streams form a catalog.
 #[derive(Default)]
 pub(super) struct ConfigDraft {
     pub(super) sections: Sections,
@@ -27,26 +27,26 @@ pub(super) struct ConfigDraft {
     pub(super) streams: Vec<streams::StreamDraft>,
 }
 
-/// The sections that are there once and have a default for every key.
+/// The sections that occur once and have a default for every key.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sections {
     /// `http`: the public listener and its streams.
     pub http: http::settings::HttpSettings,
-    /// `admin`: the listener for those who run riverhead.
+    /// `admin`: the listener for operators.
     pub admin: http::settings::AdminSettings,
-    /// `limits`: what clients may have.
+    /// `limits`: limits for clients.
     pub limits: LimitSettings,
-    /// Whether `limits.streams_total` was there.
+    /// Whether `limits.streams_total` is set.
     pub streams_total_chosen: bool,
-    /// `memory`: budgets of the logs.
+    /// `memory`: budgets of the partition logs.
     pub memory: partition::MemorySettings,
-    /// `state`: what is kept over a restart.
+    /// `state`: the state that is kept over a restart.
     pub state: kafka::settings::StateSettings,
-    /// `log`: what is logged, and how.
+    /// `log`: what is logged, and in which format.
     pub log: log::LogSettings,
 }
 
-/// The keys of each section, in the order in which they are explained.
+/// Returns the keys of each section, in the order in which they are explained.
 pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
     fn names<S>(keys: &[KeySpec<S>]) -> Vec<&'static str> {
         keys.iter().map(|key| key.name).collect()
@@ -63,7 +63,7 @@ pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
     ]
 }
 
-/// What stands at the top.
+/// The keys at the top level.
 pub(super) const TOP: &[KeySpec<ConfigDraft>] = &[
     optional(HTTP_NAME, |draft, node| {
         fill(HTTP, node, &mut draft.sections.http)
@@ -178,7 +178,7 @@ fn budget(node: &Node) -> ParseResult<std::num::NonZeroUsize> {
     })
 }
 
-/// A header's name; an empty text is none.
+/// Parses the name of a header. An empty string means none.
 fn header(node: &Node) -> ParseResult<Option<HeaderName>> {
     if node.string().is_ok_and(str::is_empty) {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! From the text of the file to a tree.
+//! Parsing of the configuration file into a tree of nodes.
 
 use toml_span::{Error, ErrorKind, Span};
 
@@ -8,10 +8,10 @@ use super::{
     node::Node,
 };
 
-/// The tree of a TOML document, as far as it can be made out, and what is wrong with its syntax.
+/// Parses a TOML document. Returns the tree, as far as it can be read, and the syntax errors.
 ///
-/// The parser stops at its first error. Where that is one bad value or one key too many, its line is blanked and the rest
-/// read on, so that a forgotten quote does not hide the other faults.
+/// The parser stops at its first error. If that is one bad value or one duplicate key, its line is blanked and the rest is
+/// parsed again, so that a forgotten quote does not hide the other faults.
 pub(super) fn read(text: &str) -> (Option<Node>, Vec<Diagnostic>) {
     let mut faults = Vec::new();
     if text.len() > Config::MAX_TEXT_BYTES {
@@ -47,13 +47,13 @@ fn fault(error: &Error) -> Diagnostic {
     }
 }
 
-/// What is wrong with the syntax of a text, in a sentence.
+/// Describes a syntax error in a sentence.
 pub(super) fn message(error: &Error) -> String {
     match &error.kind {
         ErrorKind::UnquotedString | ErrorKind::InvalidNumber => {
             "neither a number nor true or false; all else wants quotes around it".into()
         }
-        // These name the character, which may be one of a password.
+        // The parser's own messages name the character, which may be part of a password.
         ErrorKind::InvalidCharInString(_) => "this character cannot stand in a string".into(),
         ErrorKind::InvalidEscape(_) | ErrorKind::InvalidHexEscape(_) | ErrorKind::InvalidEscapeValue(_) => {
             "there is no such escape in a string; a backslash is written `\\\\`".into()
@@ -81,7 +81,8 @@ fn is_of_one_line(kind: &ErrorKind) -> bool {
     )
 }
 
-/// Whether there was something in the line to blank. Not a header: what follows it would fall to the table before.
+/// Blanks the line. Returns `false` if it is empty or a table header: without the header, the lines below would belong to the
+/// table before.
 fn blank_line(text: &mut String, at: usize) -> bool {
     let at = text.floor_char_boundary(at);
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
@@ -94,5 +95,5 @@ fn blank_line(text: &mut String, at: usize) -> bool {
     true
 }
 
-/// Beyond it the file is something else than a configuration.
+/// A file with more syntax errors is not a configuration.
 const MAX_ERRORS: usize = 20;

@@ -1,4 +1,4 @@
-//! The array `streams`, and the catalog that it makes.
+//! The array `streams`, and the catalog built from it.
 
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -16,12 +16,12 @@ use crate::{
     limits::settings::LimitSettings,
 };
 
-/// A stream as far as it could be read.
+/// A stream, as far as it could be read.
 pub(super) struct StreamDraft {
     stream: Stream,
-    /// How many clients it may have, if it says so: a number, or as many as there is room for.
+    /// The stream's own limit of clients, if it sets one: a number, or `None` for unlimited.
     max_clients: Option<Option<NonZeroU32>>,
-    /// Whether it has no fault of its own.
+    /// Whether the stream has no fault of its own.
     valid: bool,
 }
 
@@ -64,7 +64,7 @@ pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
     }),
 ];
 
-/// How long a stream may be quiet; `None` is for as long as it likes.
+/// Parses how long a stream may be quiet. `None` means any time.
 fn max_silence(node: &Node) -> ParseResult<Option<Duration>> {
     match &node.kind {
         NodeKind::Text(text) if text == NEVER => Ok(None),
@@ -72,7 +72,7 @@ fn max_silence(node: &Node) -> ParseResult<Option<Duration>> {
     }
 }
 
-/// Reads every stream; `streams` has all of them afterwards, those with faults too.
+/// Reads every stream. Afterwards `streams` has all of them, including those with faults.
 pub(super) fn read(node: &Node, streams: &mut Vec<StreamDraft>) -> ParseResult<()> {
     let items = node.list("an array of tables, [[streams]]", Ok)?;
     if items.is_empty() {
@@ -93,7 +93,7 @@ pub(super) fn read(node: &Node, streams: &mut Vec<StreamDraft>) -> ParseResult<(
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// The streams whose limit is another than all others'.
+/// Returns the streams whose limit differs from the one for all streams.
 pub(super) fn max_clients(
     drafts: &[StreamDraft],
     limits: &LimitSettings,
@@ -105,7 +105,7 @@ pub(super) fn max_clients(
         .collect()
 }
 
-/// The catalog of these streams, which are those of `root`.
+/// Builds the catalog of these streams, which were read from `root`.
 pub(super) fn catalog(root: &Node, drafts: Vec<StreamDraft>) -> ParseResult<Catalog> {
     let known = cluster_names(root);
     let items = root.get(STREAMS_NAME).map_or(&[][..], Node::items);
@@ -128,7 +128,7 @@ pub(super) fn catalog(root: &Node, drafts: Vec<StreamDraft>) -> ParseResult<Cata
     }
 }
 
-/// Whether a conflict is more than the echo of a value that could not be read and is at its default.
+/// Returns whether a conflict is real. It is not if it only follows from a value that could not be read and is at its default.
 fn is_real(items: &[Node], valid: &[bool], conflict: &Conflict) -> bool {
     let is_valid = |part: ConflictLocation| valid.get(part.stream()).copied().unwrap_or_default();
     match conflict.kind {
@@ -149,7 +149,7 @@ fn is_real(items: &[Node], valid: &[bool], conflict: &Conflict) -> bool {
     }
 }
 
-/// The names of all clusters, those with faults included: a stream is not at fault for naming one.
+/// Returns the names of all clusters, including those with faults: a stream that names one of these is not at fault.
 fn cluster_names(root: &Node) -> Vec<&str> {
     let clusters = root.get(CLUSTERS_NAME).map_or(&[][..], Node::items);
     let names = clusters.iter().filter_map(|cluster| cluster.get("name"));
@@ -174,7 +174,7 @@ fn unknown_clusters(items: &[Node], known: &[&str]) -> Vec<Diagnostic> {
     faults.collect()
 }
 
-/// The conflict, at the place in the text where it stands.
+/// Returns the conflict as a fault at its location in the text.
 fn fault(items: &[Node], conflict: &Conflict) -> Diagnostic {
     let location = |part| location(items, part).unwrap_or(Location::Document);
     let fault = Diagnostic::new(location(conflict.at), conflict.kind.to_string());
@@ -198,12 +198,12 @@ fn location(items: &[Node], part: ConflictLocation) -> Option<Location> {
     Some(element.map_or_else(|| item.location_of(key), |node| node.location.clone()))
 }
 
-/// Names, which the catalog checks.
+/// Parses a list of names, which the catalog checks.
 fn texts(node: &Node) -> ParseResult<Vec<Arc<str>>> {
     node.list("an array of names", |item| item.string().map(Arc::from))
 }
 
-/// Clusters in order of preference, each once.
+/// Parses the clusters in order of preference, each at most once.
 fn preference(node: &Node) -> ParseResult<Vec<Arc<str>>> {
     let names = node.list("an array of clusters", |item| name(item).map(Arc::<str>::from))?;
     if names.is_empty() {
@@ -217,5 +217,5 @@ fn preference(node: &Node) -> ParseResult<Vec<Arc<str>>> {
     }
 }
 
-/// A stream of which nobody expects anything.
+/// The value for a stream from which no event is expected.
 const NEVER: &str = "never";

@@ -1,19 +1,19 @@
-//! Tables of keys: what a section knows, and which field each key sets. What is not in the table is an error.
+//! Tables of keys: the keys that a section knows, and the field that each sets. Any other key is a fault.
 
 use super::{
     diagnostic::{Diagnostic, ParseResult, quoted},
     node::{Node, TableEntry},
 };
 
-/// A key that a section knows.
+/// A key of a section.
 pub(super) struct KeySpec<S: 'static> {
     pub(super) name: &'static str,
-    /// What to do when it is not there; `None` for a key that has a default.
+    /// The help text if the key is missing. `None` if the key has a default.
     missing: Option<&'static str>,
     set: fn(&mut S, &Node) -> ParseResult<()>,
 }
 
-/// A key with a default.
+/// Returns a key with a default.
 pub(super) const fn optional<S>(name: &'static str, set: fn(&mut S, &Node) -> ParseResult<()>) -> KeySpec<S> {
     KeySpec {
         name,
@@ -22,7 +22,7 @@ pub(super) const fn optional<S>(name: &'static str, set: fn(&mut S, &Node) -> Pa
     }
 }
 
-/// A key that must be there; `help` says what it is for.
+/// Returns a key that must be set. `help` says what it is for.
 pub(super) const fn required<S>(
     name: &'static str,
     help: &'static str,
@@ -35,7 +35,7 @@ pub(super) const fn required<S>(
     }
 }
 
-/// Sets what the table `node` says in `settings`. What has a fault stays as it is.
+/// Sets the fields of `settings` from the table `node`. A field whose value has a fault stays as it is.
 pub(super) fn fill<S>(keys: &[KeySpec<S>], node: &Node, settings: &mut S) -> ParseResult<()> {
     let mut faults = Vec::new();
     let entries = node.entries()?;
@@ -51,7 +51,7 @@ pub(super) fn fill<S>(keys: &[KeySpec<S>], node: &Node, settings: &mut S) -> Par
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
-/// The name among `known` that `name` most likely was meant to be.
+/// Returns the name among `known` that was most likely meant by `name`.
 pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |known: &str| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), known);
     if name.len() > MAX_SUGGESTION_LEN {
@@ -61,11 +61,11 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .into_iter()
         .map(|known| (likeness(&known.to_ascii_lowercase()), known));
     let (distance, known) = likenesses.min_by_key(|(distance, _)| *distance)?;
-    // More edits than half of the letters make any word of any other.
+    // With more edits than half of the letters, any word becomes any other.
     (distance <= known.len() / 2).then_some(known)
 }
 
-/// How a suggestion is put.
+/// Formats a suggestion.
 pub(super) fn did_you_mean(name: &str) -> String {
     format!("did you mean `{name}`?")
 }
@@ -94,7 +94,7 @@ fn missing<S>(key: &KeySpec<S>, node: &Node) -> Option<Diagnostic> {
     )
 }
 
-/// Comparing costs the product of the lengths.
+/// In bytes. The cost of a comparison is the product of both lengths.
 const MAX_SUGGESTION_LEN: usize = 100;
 
 #[cfg(test)]

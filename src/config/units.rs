@@ -1,11 +1,21 @@
-//! Durations and sizes as people write them: one number, one unit.
+//! Durations and sizes as people write them: one number and one unit.
 
 use std::time::Duration;
 
-/// Reads `"15s"`, `"500ms"`, `"10m"`, `"1h"`: at most a week.
+/// Parses a duration of at most a week, such as `"500ms"`, `"15s"`, `"10m"` or `"1h"`.
 ///
 /// # Errors
-/// What is wrong with it, for who wrote it.
+/// Says what is wrong with the text, for the user who wrote it.
+///
+/// # Examples
+/// ```
+/// use riverhead::config::duration;
+/// use std::time::Duration;
+///
+/// assert_eq!(duration("1h"), Ok(Duration::from_secs(3600)));
+/// assert!(duration("15").is_err(), "the unit is missing");
+/// assert!(duration("1h30m").is_err(), "more than one number");
+/// ```
 pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text)?;
     let unit = match unit {
@@ -23,7 +33,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "this is more than a week".into())
 }
 
-/// Reads `"64MiB"`, `"64MB"`, `"512KiB"`, `"1GiB"`, `"4096B"`, in bytes.
+/// Parses a size such as `"64MiB"`, `"64MB"`, `"512KiB"`, `"1GiB"` or `"4096B"`. Returns bytes.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text)?;
     let unit: u64 = match unit.to_ascii_lowercase().as_str() {
@@ -59,10 +69,10 @@ fn bad_unit(unit: &str, units: &str) -> String {
     }
 }
 
-/// Nothing here is meant to take longer; more is a slip of the unit.
+/// No setting is meant to be longer. A longer one has the wrong unit.
 const MAX_DURATION: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// 1 TiB: more than the machines have that this runs on; more is a slip of the unit.
+/// 1 TiB, more than the machines that riverhead runs on have. A larger size has the wrong unit.
 pub(super) const MAX_SIZE: u64 = 1 << 40;
 
 #[cfg(test)]
@@ -114,7 +124,7 @@ mod tests {
         for (text, bytes) in cases {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        // 64M and 64Mi are read as different sizes by different tools.
+        // Different tools read 64M and 64Mi as different sizes.
         for text in [
             "",
             "64",

@@ -1,15 +1,15 @@
-//! Keeps secrets out of fault reports, which end up in the logs of containers.
+//! Redaction of secrets in fault reports, which end up in the logs of containers.
 //!
-//! A value is shown only if its key is known to be harmless: a misspelt `password` is no key of ours, and what cannot be read
-//! may be anything. It works on text because a file that does not parse has passwords too, and reads it line by line like
-//! TOML, but never takes anything for harmless that only a broken file has.
+//! A value is shown only if its key is known to be harmless: a misspelt `password` is not one of our keys, and a text that
+//! cannot be parsed may hold anything. Redaction works on the text, because a file that does not parse has passwords too. It
+//! reads line by line as TOML does, but never takes anything for harmless that occurs only in a broken file.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
 use super::sections;
 use crate::kafka::settings::properties;
 
-/// `text` with everything blanked that may be a secret, byte for byte, so that places in it stay where they are.
+/// Returns `text` with everything blanked that may be a secret. The length in bytes stays, so locations in it stay valid.
 pub(super) fn redact(text: &str) -> String {
     let mut redactor = Redactor {
         rest: text,
@@ -25,26 +25,26 @@ pub(super) fn redact(text: &str) -> String {
 struct Redactor<'a> {
     rest: &'a str,
     shown: String,
-    /// In how many lists and tables it is.
+    /// The number of lists and tables around the current value.
     depth: usize,
 }
 
-/// What may be shown of a value.
+/// How much of a value may be shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Visibility {
     /// All of it: its key is harmless.
     Shown,
     /// Nothing.
     Hidden,
-    /// Of a table, or of tables in an array: what their own keys allow.
+    /// For a table, or tables in an array: what the keys inside allow.
     ByKey,
 }
 
-/// Whether a value was one of TOML. Behind one that was not, a line begins anew.
+/// Whether a value was valid TOML. After an invalid one, reading continues at the next line.
 type WellFormed = bool;
 
 impl Redactor<'_> {
-    /// One line, or as many as its value has.
+    /// Reads one statement: one line, or as many lines as its value has.
     fn statement(&mut self) {
         self.depth = 0;
         self.copy_while(char::is_whitespace);
@@ -57,7 +57,7 @@ impl Redactor<'_> {
         self.blank_line();
     }
 
-    /// `key = value`, as far as there is one.
+    /// Reads `key = value`, as far as there is one.
     fn pair(&mut self, outer: Visibility) -> WellFormed {
         let Some((key, length)) = key(self.rest) else {
             return false;
@@ -90,7 +90,7 @@ impl Redactor<'_> {
         well_formed
     }
 
-    /// A string of several lines. No key needs one, and where it ends is a guess in a broken file.
+    /// Blanks a multi-line string. No key needs one, and in a broken file its end is a guess.
     fn long_string(&mut self) -> WellFormed {
         let quotes = &self.rest[..3];
         let end = self.rest[3..].find(quotes);
@@ -125,7 +125,7 @@ impl Redactor<'_> {
                 }
                 Some('#') => self.blank_line(),
                 None => return false,
-                // Its end was forgotten: this is the next line's key.
+                // The closing bracket was forgotten: this is the key of the next line.
                 Some(_) if key(self.rest).is_some() => return false,
                 Some(_) => {
                     if !self.value(visibility) || !self.is_between() {
@@ -157,7 +157,7 @@ impl Redactor<'_> {
         }
     }
 
-    /// A number, a word, or what was to be a string and lacks its quotes.
+    /// Reads a number, a keyword, or a string that lacks its quotes.
     fn scalar(&mut self, visibility: Visibility) -> WellFormed {
         let length = self.rest.find(|c| !is_scalar(c)).unwrap_or(self.rest.len());
         if visibility == Visibility::Shown && !self.rest[length..].starts_with('@') {
@@ -168,7 +168,7 @@ impl Redactor<'_> {
         length > 0
     }
 
-    /// Whether the value before is over.
+    /// Returns whether the value before has ended.
     fn is_between(&mut self) -> bool {
         self.copy_while(is_space);
         self.rest.starts_with([',', ']', '}', '#', '\n', '\r'])
@@ -202,8 +202,8 @@ impl Redactor<'_> {
     }
 }
 
-/// The key that `text` begins with, and how long it is with its `=`. One without a value behind it may be the end of some
-/// base64.
+/// Returns the key at the beginning of `text`, and its length with the `=`. Returns `None` if no value follows: the text may be
+/// the end of some base64.
 fn key(text: &str) -> Option<(String, usize)> {
     let is_of_key = |c: char| is_bare(c) || ". \t\"'\\".contains(c);
     let end = text
@@ -215,13 +215,13 @@ fn key(text: &str) -> Option<(String, usize)> {
     let value = rest[1..].trim_start_matches(is_space);
     let has_value = !value.is_empty() && !value.starts_with(['=', '\n', '\r']);
     (!key.trim().is_empty() && has_value).then(|| {
-        // One with escapes stays as it is written, which is no key that we know.
+        // A key with escapes stays as it is written, so it is none that we know.
         let plain = key.chars().filter(|c| !" \t\"'".contains(*c)).collect();
         (plain, equals + 1)
     })
 }
 
-/// How long the string is that `text` begins with, quotes included, if it ends in its line.
+/// Returns the length of the string at the beginning of `text`, quotes included. Returns `None` if it does not end in its line.
 fn string_length(text: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -252,13 +252,13 @@ fn is_table(name: &str) -> bool {
     TABLES.contains(name)
 }
 
-/// Keys whose values are tables, or arrays of them.
+/// The keys whose values are tables, or arrays of tables.
 static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let sections = sections::known().into_iter().map(|(section, _)| section);
     sections.chain(["networks", "librdkafka"]).collect()
 });
 
-/// Every key that we know, less those whose values are secrets.
+/// Every key that we know, except those whose values are secrets.
 static HARMLESS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let own = sections::known().into_iter().flat_map(|(_, keys)| keys);
     let of_networks = ["cidr"];
@@ -282,13 +282,13 @@ fn is_space(c: char) -> bool {
     c == ' ' || c == '\t'
 }
 
-/// How deep lists and tables are read; our own are two deep. (The parser goes to 128.)
+/// How many nested lists and tables are read; our own nest two. (The parser allows 128.)
 const MAX_DEPTH: usize = 16;
 
-/// How many characters a key is looked for in.
+/// How many characters are searched for the end of a key.
 const MAX_KEY_LEN: usize = 200;
 
-/// Parts of the names of those keys of ours, and of librdkafka's, whose values are secrets, or may be.
+/// Parts of key names, ours and librdkafka's, whose values are secrets or may be.
 const SECRETS: &[&str] = &["password", "secret", "passphrase", ".pem", "token", "engine"];
 
 #[cfg(test)]
