@@ -1,22 +1,22 @@
-//! What a broker that answers says of where the others are, as its `advertised.listeners` has it.
+//! The addresses that a broker advertises for the brokers of its cluster (`advertised.listeners`).
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-/// The newest answer that told the brokers of a cluster.
+/// The newest answer that listed the brokers of a cluster.
 #[derive(Debug)]
 pub(super) struct AdvertisedAddresses {
-    /// The `host:port` that answered.
+    /// The `host:port` of the broker that answered.
     by: String,
-    /// The id and `host:port` of each broker that it told of.
+    /// The id and `host:port` of each broker in the answer.
     brokers: Vec<(i32, String)>,
     at: Instant,
 }
 
 impl AdvertisedAddresses {
-    /// `by` is librdkafka's name of the broker, such as `ssl://b1:9092/bootstrap`.
+    /// Creates it from an answer. `by` is librdkafka's name of the broker, such as `ssl://b1:9092/bootstrap`.
     pub(super) fn new(by: &str, brokers: Vec<(i32, String)>, at: Instant) -> Self {
         let by = by.split_once("://").map_or(by, |(_, rest)| rest);
         let by = by.rsplit_once('/').map_or(by, |(address, _)| address);
@@ -27,18 +27,18 @@ impl AdvertisedAddresses {
         }
     }
 
-    /// Whether this address has answered within `lately`.
+    /// Returns whether this address gave the answer, within `lately`.
     pub(super) fn is_by(&self, address: &str, lately: Duration, now: Instant) -> bool {
         self.by == address && self.is_fresh(lately, now)
     }
 
-    /// Returns the `host:port` that answered.
+    /// Returns the `host:port` of the broker that answered.
     pub(super) fn by(&self) -> &str {
         &self.by
     }
 
-    /// Returns what is wrong when the one that answers sends us to addresses that do not; `errors` has what was said against
-    /// each.
+    /// Describes the fault if the broker that answers advertises an address that does not. `errors` has the last error of each
+    /// address.
     pub(super) fn astray(&self, errors: &BTreeMap<String, String>) -> Option<String> {
         let elsewhere = self.brokers.iter().filter(|(_, address)| *address != self.by);
         let (id, address, why) = elsewhere
@@ -55,7 +55,7 @@ impl AdvertisedAddresses {
         ))
     }
 
-    /// Returns whether it was given within `lately`.
+    /// Returns whether the answer was given within `lately`.
     pub(super) fn is_fresh(&self, lately: Duration, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < lately
     }

@@ -1,12 +1,12 @@
-//! The bootstrap list: whether anybody would still be found with it.
+//! The bootstrap list, and whether a restart could still connect with it.
 
 use std::collections::BTreeMap;
 
-/// Which addresses of the list took a connection when they were last tried.
+/// The addresses of the list, with the results of the last attempts to connect.
 #[derive(Debug, Default)]
 pub(super) struct Bootstrap {
     pub(super) list: Vec<String>,
-    /// Address -> why it took none, of those that were tried.
+    /// The result for each address that was tried, with the error if it took no connection.
     tried: BTreeMap<String, Result<(), String>>,
 }
 
@@ -22,22 +22,22 @@ impl Bootstrap {
         }
     }
 
-    /// How many take connections; `None` until all were tried.
+    /// Returns how many addresses take connections. Returns `None` until all were tried.
     pub(super) fn reachable(&self) -> Option<usize> {
         (self.tried.len() == self.list.len()).then(|| self.tried.values().filter(|it| it.is_ok()).count())
     }
 
-    /// Returns whether this address took a connection when it was last tried.
+    /// Returns whether this address took a connection at the last attempt.
     pub(super) fn takes(&self, address: &str) -> bool {
         self.tried.get(address).is_some_and(Result::is_ok)
     }
 
-    /// Why this address took none when it was last tried, if it took none.
+    /// Returns the error of the last attempt for this address, if it failed.
     pub(super) fn fault(&self, address: &str) -> Option<&str> {
         self.tried.get(address)?.as_ref().err().map(String::as_str)
     }
 
-    /// Those that take none, each with its reason.
+    /// Lists the addresses that take no connections, each with its error.
     pub(super) fn dead(&self) -> String {
         let dead = self.tried.iter().filter_map(|(address, outcome)| {
             let why = outcome.as_ref().err()?;

@@ -1,4 +1,4 @@
-//! One broker, as seen from here.
+//! The health of one broker.
 
 use std::{
     sync::Arc,
@@ -10,32 +10,32 @@ use super::{
     state::{Verdict, seconds},
 };
 
-/// What librdkafka's statistics tell of the connection to a broker.
+/// The connection to a broker, as librdkafka's statistics describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerConnection {
     /// The broker's id.
     pub id: i32,
-    /// Its `host:port`.
+    /// The broker's `host:port`.
     pub address: Arc<str>,
-    /// librdkafka's word for the connection's state, such as `UP` or `TRY_CONNECT`.
+    /// librdkafka's name for the state of the connection, such as `UP` or `TRY_CONNECT`.
     pub state: String,
-    /// Connections made so far.
+    /// The number of connections made so far.
     pub connects: u64,
-    /// Connections lost so far.
+    /// The number of connections lost so far.
     pub disconnects: u64,
-    /// How long an answer takes, the 99th percentile; `None` when nothing was asked lately.
+    /// The 99th percentile of the time that an answer takes. `None` if nothing was asked lately.
     pub rtt: Option<Duration>,
 }
 
-/// What is known of one broker.
+/// The facts about one broker.
 #[derive(Debug)]
 pub(super) struct BrokerHealth {
-    /// Since when it is known.
+    /// When the broker became known.
     since: Instant,
     connection: Option<BrokerConnection>,
-    /// When it last answered a question that was put to it, and to no other.
+    /// When the broker last answered a request that was sent to it alone.
     answered: Option<Instant>,
-    /// How long it made us wait for the sake of a quota, and when it last did.
+    /// How long the broker made us wait because of a quota, and when it last did.
     throttled: Option<(Duration, Instant)>,
 }
 
@@ -49,7 +49,7 @@ impl BrokerHealth {
         }
     }
 
-    /// What statistics say now. They tell of a round trip only while there are some; the last one stands until the next.
+    /// Records the statistics. They have a round-trip time only after requests, so the last one is kept until the next.
     pub(super) fn connect(&mut self, mut now: BrokerConnection) {
         let before = self.connection.take().and_then(|before| before.rtt);
         now.rtt = now.rtt.or(before);
@@ -60,32 +60,32 @@ impl BrokerHealth {
         self.answered = self.answered.max(Some(at));
     }
 
-    /// Notes that it makes one of our clients wait, at most so long before the next answer.
+    /// Records that the broker throttles one of our clients, by at most `pause` before the next answer.
     pub(super) fn throttles(&mut self, pause: Duration, at: Instant) {
         self.throttled = Some((pause, at));
     }
 
-    /// Returns how long it makes us wait, if it has lately.
+    /// Returns how long the broker makes us wait, if it has throttled us lately.
     pub(super) fn throttling(&self, now: Instant) -> Option<Duration> {
         let (pause, at) = self.throttled?;
         (now.saturating_duration_since(at) < THROTTLED).then_some(pause)
     }
 
-    /// The others do not list it any more.
+    /// Records that the other brokers no longer list this one.
     pub(super) fn gone(&mut self) {
         if let Some(connection) = &mut self.connection {
             GONE.clone_into(&mut connection.state);
         }
     }
 
-    /// Whether the others do not list it.
+    /// Returns whether the other brokers do not list this one.
     pub(super) fn is_gone(&self) -> bool {
         self.connection
             .as_ref()
             .is_none_or(|connection| connection.state == GONE)
     }
 
-    /// Whether it has answered lately, and is still there.
+    /// Returns whether the broker has answered lately and is still listed.
     pub(super) fn is_reachable(&self, now: Instant) -> bool {
         let fresh = |at| now.saturating_duration_since(at) < DEADLINE;
         self.answered.is_some_and(fresh) && !self.is_gone()
@@ -95,7 +95,7 @@ impl BrokerHealth {
         self.connection.as_ref().map(|connection| &connection.address)
     }
 
-    /// How it is; `cause` is the last error that librdkafka told of its address.
+    /// Returns the report on the broker. `cause` is librdkafka's last error about its address.
     pub(super) fn report(&self, id: i32, cause: Option<&str>, now: Instant) -> BrokerReport {
         let Verdict { state, reason } = self.judge(cause, now);
         let connection = self.connection.as_ref();
@@ -128,7 +128,7 @@ impl BrokerHealth {
         }
     }
 
-    /// What the connection's state means for someone who waits for an answer.
+    /// Describes the state of the connection while an answer is awaited.
     fn standing(&self) -> &'static str {
         let state = self.connection.as_ref().map(|connection| &*connection.state);
         match state {
@@ -142,12 +142,13 @@ impl BrokerHealth {
     }
 }
 
-/// Each broker is asked every few seconds; two questions in a row may be lost, or sit in a busy broker.
+/// Each broker is asked every few seconds. Two requests in a row may be lost, or wait in a busy broker.
 pub(super) const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long a broker is said to throttle us after it has. It tells so in an answer, and reads nothing more of that connection for as
-/// long as it likes: the next answer comes to the next connection, once a request has timed out, and statistics tell of it 5 s later.
+/// How long after its last report a broker counts as throttling us. It reports throttling in an answer, and then reads nothing
+/// more from that connection for as long as it likes. The next answer comes on the next connection, once a request has timed
+/// out, and the statistics report it 5 s later.
 const THROTTLED: Duration = Duration::from_secs(20);
 
-/// In place of librdkafka's word, for a broker that it knows no more.
+/// The state of a broker that librdkafka no longer knows.
 const GONE: &str = "GONE";

@@ -1,6 +1,6 @@
-//! What librdkafka says of a broker, in fewer words.
+//! Shorter texts for the errors that librdkafka reports about a broker.
 
-/// The broker's `host:port` and the cause in an error's text, `HOST:PORT/ID: TEXT`; `None` when it is of no broker.
+/// Splits an error text `HOST:PORT/ID: TEXT` into the broker's `host:port` and the cause. Returns `None` if it names no broker.
 pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     // "ssl://b1:9092/bootstrap: ..." and "b1:9092/1: ..."
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
@@ -10,7 +10,7 @@ pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     port.parse::<u16>().is_ok().then_some((address, cause))
 }
 
-/// `Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)` is a connection refused.
+/// Shortens `Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)` to `connection refused`.
 pub(super) fn shorten(cause: &str) -> String {
     let cause = cause.split(" (after ").next().unwrap_or(cause);
     let cause = match cause.split_once(" failed: ") {
@@ -25,7 +25,7 @@ pub(super) fn shorten(cause: &str) -> String {
     )
 }
 
-/// In characters: a sentence of health stays one line of a pager.
+/// In characters: a health sentence fits on one line of a pager.
 const MAX_CAUSE_LEN: usize = 200;
 
 #[cfg(test)]

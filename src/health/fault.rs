@@ -1,7 +1,7 @@
-//! Faults that a reader of a partition meets, and when they count.
+//! Faults that the readers of a partition meet, and the time after which they count.
 //!
-//! One fault is nothing: elections and restarts of brokers bring some, and the next try succeeds. A fault that outlives
-//! [`PERSISTENT`] of tries makes its partition failing, under the error's own name, until a try succeeds.
+//! A single fault does not count: elections and restarts of brokers cause some, and the next attempt succeeds. A fault that
+//! outlives [`PERSISTENT`] of attempts makes its partition failing, under the error's own name, until an attempt succeeds.
 
 use std::{
     fmt,
@@ -11,50 +11,50 @@ use std::{
 
 use super::state::{Verdict, seconds};
 
-/// Which reader of a partition met a fault.
+/// The reader of a partition that met a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultSource {
     /// The tail, which reads at the log's end all the time.
     Tail,
-    /// Those that read history, when somebody asks for it.
+    /// The readers of history, which read on demand.
     History,
-    /// Those that ask its leader where it begins and ends.
+    /// The requests to the leader for the log's first and last offset.
     Bounds,
-    /// Those that ask what the cluster knows of its topic.
+    /// The requests for the metadata of the topic.
     Topology,
 }
 
-/// A fault that has begun to count, or does not count any more: worth one line of the log.
+/// A fault that has begun to count, or has ended. Each is one line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultEvent {
-    /// It has persisted for so long.
+    /// The fault has persisted.
     Begun {
-        /// Who met it.
+        /// The reader that met it.
         side: FaultSource,
         /// The error's name, such as `TOPIC_AUTHORIZATION_FAILED`.
         name: Arc<str>,
         /// The error in words.
         reason: String,
-        /// How long ago it was first met.
+        /// How long ago the fault was first met.
         lasts: Duration,
     },
-    /// A try has succeeded, or nobody tries any more.
+    /// An attempt has succeeded, or no attempts are made any more.
     Ended {
-        /// Who had met it.
+        /// The reader that had met it.
         side: FaultSource,
         /// The error's name.
         name: Arc<str>,
     },
 }
 
-/// What each side has met and not overcome.
+/// The fault of each reader, until an attempt succeeds.
 #[derive(Debug, Default)]
 pub(super) struct FaultTracker([FaultRecord; SOURCES.len()]);
 
 #[derive(Debug, Default)]
 struct FaultRecord {
     current: Option<OngoingFault>,
-    /// The name under which a fault was told; until its end was told too.
+    /// The name under which a fault was reported, until its end is reported too.
     reported: Option<Arc<str>>,
 }
 
@@ -67,7 +67,7 @@ struct OngoingFault {
 }
 
 impl FaultTracker {
-    /// Notes that a try failed.
+    /// Records that an attempt failed.
     pub(super) fn fail(&mut self, side: FaultSource, name: &str, reason: &str, at: Instant) {
         let current = &mut self.of_mut(side).current;
         let since = match current {
@@ -82,22 +82,22 @@ impl FaultTracker {
         });
     }
 
-    /// Notes that a try succeeded.
+    /// Records that an attempt succeeded.
     pub(super) fn succeed(&mut self, side: FaultSource) {
         self.of_mut(side).current = None;
     }
 
-    /// Returns when this side last failed, unless it has succeeded since.
+    /// Returns when this reader last failed. Returns `None` if it has succeeded since.
     pub(super) fn last_failure(&self, side: FaultSource) -> Option<Instant> {
         self.of(side).current.as_ref().map(|fault| fault.last)
     }
 
-    /// Returns the verdict on what one side has met, if it persists.
+    /// Returns the verdict on the fault of one reader, if it persists.
     pub(super) fn judge(&self, side: FaultSource, now: Instant) -> Option<Verdict> {
         let fault = self.of(side).persistent(side, now)?;
         let lasts = seconds(now.saturating_duration_since(fault.since));
         Some(Verdict::failing(match side {
-            // The sentence is of the topic, and says what its error means.
+            // The reason is about the topic, and explains the error.
             FaultSource::Topology => format!("{}, for {lasts}: {}", fault.reason, fault.name),
             _ => format!("{side}, for {lasts}: {fault}"),
         }))
@@ -109,7 +109,7 @@ impl FaultTracker {
         SOURCES.into_iter().find_map(persistent).map(|fault| &fault.name)
     }
 
-    /// Returns what was not told yet; each fault's begin and end once.
+    /// Returns the begin and the end of each fault once.
     pub(super) fn fault_events(&mut self, now: Instant) -> Vec<FaultEvent> {
         SOURCES
             .into_iter()
@@ -152,11 +152,11 @@ impl FaultRecord {
 impl OngoingFault {
     fn persists(&self, side: FaultSource, now: Instant) -> bool {
         match side {
-            // It tries all the time, and librdkafka repeats some errors only when they change.
+            // These readers try all the time, and librdkafka repeats some errors only when they change.
             FaultSource::Tail | FaultSource::Topology => {
                 now.saturating_duration_since(self.since) >= PERSISTENT
             }
-            // Silence after a fault may mean that nobody asks.
+            // These readers work on demand: no further fault may mean no further attempt.
             FaultSource::History | FaultSource::Bounds => {
                 let tried = self.last.saturating_duration_since(self.since);
                 let lasts = now.saturating_duration_since(self.since);
@@ -193,7 +193,7 @@ impl fmt::Display for FaultSource {
     }
 }
 
-/// Every side, in the order of its value.
+/// Every reader, in the order of the enum's values.
 const SOURCES: [FaultSource; 4] = [
     FaultSource::Tail,
     FaultSource::History,
@@ -201,17 +201,17 @@ const SOURCES: [FaultSource; 4] = [
     FaultSource::Topology,
 ];
 
-/// How long a fault must last to count. Elections take one or two seconds, and a broker that restarts refuses for some more;
-/// an operator is to read of a fault that stays within 10 s of its begin.
+/// How long a fault must last to count. Elections take one or two seconds, and a broker that restarts refuses for some more.
+/// An operator is to read of a lasting fault within 10 s of its begin.
 pub(super) const PERSISTENT: Duration = Duration::from_secs(9);
 
-/// For how long tries must have failed, where they grow rare, for a fault to count while the next one is awaited.
+/// For how long attempts must have failed for a fault to count before the next attempt, while attempts become rare.
 const TRIED: Duration = Duration::from_secs(5);
 
-/// Between two tries that are wanted: the longest pause and what an answer may take.
+/// The longest time between two attempts on demand: the longest pause, and the time that an answer may take.
 const MAX_REST: Duration = Duration::from_secs(7);
 
-/// A fault of history that nobody has met for so long is not known to stand any more. Reads that are wanted are tried every
+/// A fault of history that was not met for this long may be over, so it no longer counts. Reads on demand are tried again every
 /// 5 s at least.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 

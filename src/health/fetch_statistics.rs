@@ -1,15 +1,15 @@
-//! What librdkafka tells of the fetches from one partition.
+//! Statistics of the fetches from one partition.
 
-/// What librdkafka's statistics tell of a partition that the tail reads.
+/// The state of a partition that the tail reads, as librdkafka's statistics describe it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FetchStatistics {
-    /// The broker that is asked; `None` while there is none.
+    /// The broker that is fetched from. `None` while there is none.
     pub broker: Option<i32>,
     /// Whether that broker has answered anything since the last statistics.
     pub heard: bool,
-    /// The offset that is asked for next.
+    /// The offset that is fetched next.
     pub next: Option<i64>,
-    /// The high watermark that the broker told last.
+    /// The last high watermark that the broker told.
     pub high: Option<i64>,
     /// The last stable offset, up to which we read.
     pub stable: Option<i64>,
@@ -18,12 +18,12 @@ pub struct FetchStatistics {
 }
 
 impl FetchStatistics {
-    /// Returns how many offsets lie between what was read and the end of the log.
+    /// Returns how many offsets lie between the next one to read and the end of the log.
     pub fn lag(&self) -> Option<i64> {
         Some((self.high? - self.next?).max(0))
     }
 
-    /// Returns how many offsets wait to be read, which is less than the lag while a transaction is open.
+    /// Returns how many offsets wait to be read. They are fewer than the lag while a transaction is open.
     pub fn unread(&self) -> Option<i64> {
         Some((self.stable.or(self.high)? - self.next?).max(0))
     }

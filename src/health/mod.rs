@@ -1,10 +1,10 @@
-//! Cells that others write and `http` reads: how clusters, brokers, partitions and streams are.
+//! The health of clusters, brokers, partitions and streams: cells that `kafka` writes and `http` reads.
 //!
-//! `kafka` writes what it sees and when; nothing here has a timer. A cell is judged when it is read, against a clock that
-//! the reader brings, so that a writer that died shows by itself: what it no longer says grows old. There are three
-//! states and no fourth: what cannot be determined within its deadline is failing.
+//! `kafka` writes what it sees, with the time; this module has no timer. A cell is judged when it is read, against the
+//! reader's clock. So a writer that died shows by itself: its last facts grow old. There are three states and no fourth: a
+//! state that cannot be determined within its deadline is failing.
 //!
-//! Not here: asking brokers (`kafka`), and how a report is answered (`http::admin`).
+//! Not here: the requests to brokers (`kafka`), and the HTTP response with a report (`http::routes::admin`).
 
 mod advertised;
 mod bootstrap;
@@ -36,7 +36,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use parking_lot::RwLock;
 
-/// All cells of a process; clones are the same cells.
+/// All cells of a process. Clones share the same cells.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<HealthInner>);
 
@@ -47,13 +47,13 @@ struct HealthInner {
 }
 
 impl Health {
-    /// No cells yet.
+    /// Returns health without any cells.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The cell of a cluster that is read from `now` on, with its bootstrap list as `host:port`. The cell that is there
-    /// already keeps what it knows.
+    /// Returns the cell of the cluster called `name`, which is read from `now` on. `bootstrap` is its list, as `host:port`. An
+    /// existing cell keeps its facts.
     pub fn cluster(&self, name: &Arc<str>, bootstrap: Vec<String>, now: Instant) -> Arc<ClusterHealth> {
         let mut clusters = self.0.clusters.write();
         let cell = clusters
@@ -63,18 +63,18 @@ impl Health {
         Arc::clone(cell)
     }
 
-    /// Says which streams there are.
+    /// Sets the streams of the catalog.
     pub fn set_streams(&self, streams: Vec<ExpectedStream>) {
         *self.0.streams.write() = streams;
     }
 
-    /// Whether every cluster that streams are read from has told its topology, and is believed.
+    /// Returns whether every cluster that streams are read from has told its topology, and is trusted.
     pub fn is_described(&self) -> bool {
         let clusters = self.0.clusters.read();
         clusters.values().all(|cluster| cluster.is_described())
     }
 
-    /// How everything is.
+    /// Judges everything and returns the report.
     pub fn report(&self, now: Instant) -> HealthReport {
         let clusters: Vec<_> = self.0.clusters.read().values().cloned().collect();
         let streams = self.0.streams.read();

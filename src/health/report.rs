@@ -1,4 +1,4 @@
-//! What `/healthz` shows.
+//! The report that `/healthz` shows.
 
 use std::time::Instant;
 
@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::state::{HealthState, Verdict, count};
 
-/// How everything is.
+/// The report on everything.
 #[derive(Clone, Debug, Serialize)]
 pub struct HealthReport {
-    /// The worst of what is served.
+    /// The worst state of what is served.
     pub state: HealthState,
-    /// Why.
+    /// The reason for the state.
     pub reason: String,
     /// Each stream, in the order of the configuration.
     pub streams: Vec<StreamReport>,
@@ -19,39 +19,39 @@ pub struct HealthReport {
     pub clusters: Vec<ClusterReport>,
 }
 
-/// How a stream is.
+/// The report on a stream.
 #[derive(Clone, Debug, Serialize)]
 pub struct StreamReport {
-    /// Its name.
+    /// The stream's name.
     pub name: String,
-    /// How it is.
+    /// The stream's state.
     pub state: HealthState,
-    /// Why.
+    /// The reason for the state.
     pub reason: String,
-    /// How soon an event must come, if anybody said, in seconds.
+    /// Within how many seconds an event is expected, if the configuration says so.
     pub expect_event_within_seconds: Option<f64>,
-    /// How long ago the last event of any of its partitions came in.
+    /// Seconds since the last event of any of its partitions arrived.
     pub last_event_age_seconds: Option<f64>,
 }
 
-/// How a cluster is.
+/// The report on a cluster.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClusterReport {
-    /// Its configured name.
+    /// The cluster's configured name.
     pub name: String,
-    /// How it is.
+    /// The cluster's state.
     pub state: HealthState,
-    /// Why.
+    /// The reason for the state.
     pub reason: String,
-    /// Whether streams are read from it now.
+    /// Whether streams are read from the cluster now.
     pub active: bool,
-    /// Its id, once a broker has told it.
+    /// The cluster id, once a broker has told it.
     pub cluster_id: Option<String>,
-    /// The addresses to ask first.
+    /// The addresses of the bootstrap list.
     pub bootstrap: Vec<String>,
-    /// How many of those take connections; `None` until all were tried.
+    /// How many of these addresses take connections. `None` until all were tried.
     pub bootstrap_reachable: Option<usize>,
-    /// How long ago a broker last told the topology.
+    /// Seconds since a broker last told the topology.
     pub metadata_age_seconds: Option<f64>,
     /// How many brokers have answered lately.
     pub brokers_reachable: usize,
@@ -59,92 +59,92 @@ pub struct ClusterReport {
     pub brokers: Vec<BrokerReport>,
     /// Each partition that is read, by topic and number.
     pub partitions: Vec<PartitionReport>,
-    /// For how long a transaction may be open before a partition is degraded for it.
+    /// For how many seconds a transaction may be open before a partition is degraded for it.
     pub transaction_patience_seconds: Option<f64>,
     /// Each topic that is read, by name.
     pub topics: Vec<TopicReport>,
-    /// Topics of the catalog that the cluster does not have.
+    /// The topics of the catalog that the cluster does not have.
     pub missing_topics: Vec<String>,
 }
 
-/// How a broker is.
+/// The report on a broker.
 #[derive(Clone, Debug, Serialize)]
 pub struct BrokerReport {
-    /// Its id.
+    /// The broker's id.
     pub id: i32,
-    /// Its `host:port`; `None` when it only is named as a replica's place.
+    /// The broker's `host:port`. `None` if it is known only from the placement of a replica.
     pub address: Option<String>,
-    /// How it is.
+    /// The broker's state.
     pub state: HealthState,
-    /// Why.
+    /// The reason for the state.
     pub reason: String,
-    /// librdkafka's word for the state of our connection.
+    /// librdkafka's name for the state of our connection.
     pub connection: Option<String>,
-    /// Connections made so far.
+    /// The number of connections made so far.
     pub connects: u64,
-    /// Connections lost so far.
+    /// The number of connections lost so far.
     pub disconnects: u64,
-    /// How long its answers take, the 99th percentile.
+    /// The 99th percentile of the time that an answer takes, in seconds.
     pub rtt_seconds: Option<f64>,
-    /// How long ago it last answered.
+    /// Seconds since the broker last answered.
     pub answered_age_seconds: Option<f64>,
-    /// Whether it has answered lately.
+    /// Whether the broker has answered lately.
     pub reachable: bool,
 }
 
-/// What the cluster tells of a topic.
+/// The report on what the cluster says about a topic.
 #[derive(Clone, Debug, Serialize)]
 pub struct TopicReport {
-    /// Its name.
+    /// The topic's name.
     pub topic: String,
-    /// How it is, whatever its partitions are.
+    /// The topic's state, apart from its partitions.
     pub state: HealthState,
-    /// Why.
+    /// The reason for the state.
     pub reason: String,
-    /// The name of the error that the cluster answers with, once that has persisted.
+    /// The name of the error that the cluster answers with, once it has persisted.
     pub error: Option<String>,
 }
 
-/// How a partition is.
+/// The report on a partition.
 #[derive(Clone, Debug, Serialize)]
 pub struct PartitionReport {
-    /// Its topic.
+    /// The partition's topic.
     pub topic: String,
-    /// Its number.
+    /// The partition's number.
     pub partition: i32,
-    /// How it is.
+    /// The partition's state.
     pub state: HealthState,
-    /// Why.
+    /// The reason for the state.
     pub reason: String,
-    /// The name of the error that keeps it from being read, such as `TOPIC_AUTHORIZATION_FAILED`, once that has persisted.
+    /// The name of the error that prevents reading, such as `TOPIC_AUTHORIZATION_FAILED`, once it has persisted.
     pub error: Option<String>,
-    /// The broker that leads it, as the topology says; `None` while nobody does.
+    /// The leader, as the topology names it. `None` while there is none.
     pub leader: Option<i32>,
-    /// The broker it is fetched from, which may not have heard yet that it leads no more.
+    /// The broker that is fetched from, which may not know yet that it is no longer the leader.
     pub fetched_from: Option<i32>,
-    /// How long ago an event last came in; `None` until one has.
+    /// Seconds since the last event arrived. `None` until one has.
     pub last_event_age_seconds: Option<f64>,
     /// The last event's timestamp, in ms since 1970.
     pub last_event_timestamp: Option<i64>,
-    /// How long ago the broker it is fetched from last answered.
+    /// Seconds since the broker that is fetched from last answered.
     pub last_fetch_age_seconds: Option<f64>,
     /// The offset that is read next.
     pub next_offset: Option<i64>,
-    /// The end of the log, as the broker it is fetched from says.
+    /// The end of the log, as the broker that is fetched from says.
     pub high_watermark: Option<i64>,
-    /// How many offsets lie between the two.
+    /// The number of offsets between these two.
     pub lag: Option<i64>,
-    /// The last stable offset, behind which a transaction is open; what lies there is not delivered yet.
+    /// The last stable offset. A transaction is open behind it, and what lies there is not delivered yet.
     pub last_stable_offset: Option<i64>,
-    /// How long it has stood still below the high watermark; 0 when it does not.
+    /// For how many seconds it has stood still below the high watermark; 0 if it does not.
     pub last_stable_offset_age_seconds: f64,
-    /// The start of the log.
+    /// The log start offset.
     pub log_start_offset: Option<i64>,
-    /// What its events cost in memory; set by who has them.
+    /// The memory of the partition's events, in bytes. Set by `http`, which has the logs.
     pub memory_bytes: Option<usize>,
     /// Whether our end of the log stands still while it moves elsewhere.
     pub stalled: bool,
-    /// For how long.
+    /// For how many seconds the partition has been stalled.
     pub stalled_for_seconds: Option<f64>,
 }
 
@@ -160,7 +160,8 @@ impl HealthReport {
     }
 }
 
-/// A cluster that fails is as bad as the streams that are read from it: another may stand in for it.
+/// Returns the worst verdict. A failing cluster counts as degraded here, since another may stand in for it. If none does, the
+/// streams that are read from it fail.
 fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> Verdict {
     let streams_said = streams
         .iter()
@@ -183,7 +184,7 @@ fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> Verdict {
 }
 
 impl ClusterReport {
-    /// Lets what its partitions are count, once they all are judged.
+    /// Applies the verdicts of the partitions, once all of them are judged.
     pub(super) fn settle(&mut self) {
         let all = self.partitions.len();
         let failing = self
@@ -206,7 +207,7 @@ impl ClusterReport {
 }
 
 impl PartitionReport {
-    /// Returns that of a partition whose topic the cluster does not tell of, whatever else it says.
+    /// Returns the report with the verdict of a topic that the cluster does not describe, in place of the partition's own.
     pub(super) fn refused(mut self, verdict: &Verdict, error: &str) -> Self {
         self.state = verdict.state;
         self.reason.clone_from(&verdict.reason);
@@ -219,7 +220,7 @@ impl PartitionReport {
     }
 }
 
-/// The first of the worst.
+/// Returns the first partition with the worst state.
 pub(super) fn worst_of<'a>(
     partitions: impl IntoIterator<Item = &'a PartitionReport>,
 ) -> Option<&'a PartitionReport> {
@@ -229,7 +230,7 @@ pub(super) fn worst_of<'a>(
     partitions.into_iter().reduce(worse)
 }
 
-/// In seconds, to the millisecond.
+/// Returns the seconds since `at`, rounded down to a millisecond.
 pub(super) fn age(at: Option<Instant>, now: Instant) -> Option<f64> {
     let age = now.saturating_duration_since(at?);
     Some(age.as_millis() as f64 / 1000.0)

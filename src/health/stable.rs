@@ -1,4 +1,4 @@
-//! The last stable offset: how far a log is free of open transactions, which is how far we read.
+//! The last stable offset: up to it, a log is free of open transactions, and we read.
 
 use std::time::{Duration, Instant};
 
@@ -7,17 +7,17 @@ use super::{
     state::{Verdict, seconds},
 };
 
-/// Since when a transaction that does not end has held the last stable offset where it is.
+/// Since when an open transaction has held the last stable offset where it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StableOffset {
     held: Option<(i64, Instant)>,
 }
 
 impl StableOffset {
-    /// Takes what statistics tell.
+    /// Records statistics.
     pub(super) fn look(&mut self, fetching: FetchStatistics, at: Instant) {
         let (Some(stable), Some(high)) = (fetching.stable, fetching.high) else {
-            // A leader that refuses tells neither; what was held may be held still.
+            // A leader that refuses fetches tells neither. The transaction may still be open.
             return;
         };
         self.held = match self.held {
@@ -27,7 +27,7 @@ impl StableOffset {
         };
     }
 
-    /// Returns for how long it has stood still below the high watermark; zero when it does not.
+    /// Returns for how long the offset has stood still below the high watermark. Returns zero if it does not.
     pub(super) fn age(self, now: Instant) -> Duration {
         self.held
             .map_or(Duration::ZERO, |(_, since)| now.saturating_duration_since(since))

@@ -1,18 +1,18 @@
-//! How a thing is, and why.
+//! The health state of a component, with its reason.
 
 use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-/// How a thing is, from best to worst.
+/// A health state, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HealthState {
-    /// It does what it is for.
+    /// The component does what it is for.
     Ok,
-    /// It does, for now: somebody should look.
+    /// The component works for now, and an operator should look at it.
     Degraded,
-    /// It does not, or that cannot be told.
+    /// The component does not work, or its state cannot be determined.
     Failing,
 }
 
@@ -20,7 +20,7 @@ impl HealthState {
     /// Every state, from best to worst.
     pub const ALL: [Self; 3] = [Self::Ok, Self::Degraded, Self::Failing];
 
-    /// What it is called.
+    /// Returns the name, as it is in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -36,12 +36,12 @@ impl fmt::Display for HealthState {
     }
 }
 
-/// A state, and the sentence that says why.
+/// A state, and a sentence with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
-    /// How it is.
+    /// The state.
     pub state: HealthState,
-    /// Why, for a person; never empty.
+    /// The reason, for a person; never empty.
     pub reason: String,
 }
 
@@ -63,13 +63,13 @@ impl Verdict {
         Self { state, reason }
     }
 
-    /// Before its deadline nothing is failing: it is `starting`.
+    /// Returns the verdict on a component whose deadline has not passed: it is degraded, and starting.
     pub(super) fn starting(age: Duration, what: impl fmt::Display) -> Self {
         Self::degraded(format!("starting for {}: {what}", seconds(age)))
     }
 }
 
-/// A duration as it stands in a sentence.
+/// Formats a duration for a sentence.
 pub(super) fn seconds(age: Duration) -> String {
     match age.as_secs() {
         0..=9 => format!("{:.1} s", age.as_secs_f64()),
@@ -79,7 +79,7 @@ pub(super) fn seconds(age: Duration) -> String {
     }
 }
 
-/// `1 broker`, `3 brokers`, `2 addresses`.
+/// Formats a number with its noun: `1 broker`, `3 brokers`, `2 addresses`.
 pub(super) fn count(number: usize, noun: &str) -> String {
     let plural = match number {
         1 => "",

@@ -1,4 +1,4 @@
-//! Streams: what clients are promised, judged by the partitions behind it.
+//! The health of streams: what clients are promised, judged by the partitions of each stream.
 
 use std::{
     collections::BTreeMap,
@@ -15,11 +15,11 @@ use super::{
 /// A stream of the catalog.
 #[derive(Clone, Debug)]
 pub struct ExpectedStream {
-    /// Its name.
+    /// The stream's name.
     pub name: Arc<str>,
-    /// Its topics.
+    /// The stream's topics.
     pub topics: Vec<Arc<str>>,
-    /// How soon an event must come; `None` for a stream that may be quiet.
+    /// Within which time an event is expected. `None` if the stream may be quiet.
     pub expect_event_within: Option<Duration>,
 }
 
@@ -72,7 +72,7 @@ impl ExpectedStream {
     }
 }
 
-/// Why nothing is known of a topic: the cluster's reason, if it has one.
+/// Returns the verdict on a topic of which nothing is known: that of its cluster, if the cluster has one.
 fn missing<'a>(topic: &str, active: impl Iterator<Item = &'a ClusterReport> + Clone) -> Verdict {
     let lacks = |cluster: &&ClusterReport| cluster.missing_topics.iter().any(|it| it == topic);
     if let Some(cluster) = active.clone().find(lacks) {
@@ -96,23 +96,23 @@ fn missing<'a>(topic: &str, active: impl Iterator<Item = &'a ClusterReport> + Cl
     }
 }
 
-/// The most partitions whose ids fit whatever the offsets: the 16 KiB that are read of an id have room for 16 characters of each.
+/// The most partitions whose ids always fit: ids are read up to 16 KiB, which leaves 16 characters for each.
 const ID_PARTITIONS: usize = 1000;
 
-/// Which expectations are not met.
+/// The streams and partitions that are quieter than expected.
 pub(super) struct QuietStreams {
     last: BTreeMap<Arc<str>, LastEvent>,
-    /// (topic, partition) -> what to say of it.
+    /// The reason for each (topic, partition) that is too quiet.
     partitions: BTreeMap<(Arc<str>, i32), String>,
 }
 
-/// A stream's last event.
+/// The last event of a stream.
 struct LastEvent {
     age: Option<f64>,
     verdict: Option<Verdict>,
 }
 
-/// When a partition last had an event, and since when it could have had one.
+/// When the last event of a partition arrived, and since when events could have arrived.
 struct PartitionActivity {
     topic: Arc<str>,
     partition: i32,
@@ -159,7 +159,8 @@ impl QuietStreams {
         }
     }
 
-    /// A partition is too quiet when its siblings are not. A topic that is quiet as a whole may be that of a site on standby.
+    /// Finds partitions that are quiet while others of their topic are not. A topic that is quiet as a whole may be that of a
+    /// site on standby.
     fn compare<'a>(
         &mut self,
         stream: &ExpectedStream,
@@ -186,7 +187,7 @@ impl QuietStreams {
         }
     }
 
-    /// Says so of the partitions.
+    /// Degrades the reports of the partitions that are too quiet.
     pub(super) fn mark(&self, clusters: &mut [ClusterReport]) {
         let partitions = clusters
             .iter_mut()

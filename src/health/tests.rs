@@ -6,7 +6,7 @@ use std::{
 
 use super::*;
 
-/// Cells of a cluster `main` of brokers 1 and 2, and a stream `edits` of one topic with two partitions.
+/// The cells of a cluster `main` with brokers 1 and 2, and of a stream `edits` of one topic with two partitions.
 struct HealthFixture {
     health: Health,
     cluster: Arc<ClusterHealth>,
@@ -30,7 +30,7 @@ impl HealthFixture {
         }
     }
 
-    /// One whose cluster is known and read at second 0.
+    /// Returns a fixture whose cluster is known and read at second 0.
     fn read(within: Option<u64>) -> Self {
         let fixture = Self::new(within);
         fixture.alive(0);
@@ -49,7 +49,7 @@ impl HealthFixture {
         self.cluster.partition("edits", number).expect("a partition")
     }
 
-    /// All brokers answer, and broker 1 leads both partitions.
+    /// Lets all brokers answer, with broker 1 as leader of both partitions.
     fn alive(&self, second: u64) {
         self.cluster.record_topology(&"id".into(), self.at(second));
         self.cluster
@@ -73,7 +73,7 @@ impl HealthFixture {
         self.cluster.set_brokers(connections, self.at(second));
     }
 
-    /// Statistics of a tail that has read all up to these watermarks.
+    /// Records the statistics of a tail that has read everything up to these watermarks.
     fn fetches(&self, second: u64, highs: [i64; 2]) {
         for (number, high) in highs.into_iter().enumerate() {
             self.fetch(number as i32, second, high, high);
@@ -121,7 +121,7 @@ fn what_cannot_be_determined_is_starting_and_then_failing_with_its_cause() {
     fixture
         .cluster
         .error("b1:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT)");
-    // Which librdkafka has not come to, and the watch over the list has.
+    // librdkafka has not tried this address, and the check of the bootstrap list has.
     fixture
         .cluster
         .record_attempt("b2:9092", Err("connection reset by peer".to_owned()));
@@ -185,7 +185,7 @@ fn a_broker_that_holds_replicas_and_left_the_list_degrades_its_cluster() {
     assert_eq!(report.clusters[0].brokers_reachable, 1);
     assert!(report.reason.contains("broker 2 (b2:9092)"), "{}", report.reason);
     assert_eq!(report.streams[0].state, HealthState::Ok);
-    // Decommissioned: its replicas are placed elsewhere.
+    // The broker was decommissioned: the replicas are placed elsewhere.
     fixture.cluster.set_replicas(BTreeSet::from([1]));
     fixture.brokers(63, &[(1, "UP")]);
     assert_eq!(fixture.report(64).state, HealthState::Ok);
@@ -298,7 +298,7 @@ fn records_that_wait_and_are_not_read_are_told() {
     assert!(report.reason.contains("30 records wait"), "{}", report.reason);
 }
 
-/// As a broker refuses fetches of the partition: it answers, and tells no watermark.
+/// Returns the statistics of a partition whose broker refuses fetches: the broker answers, and tells no watermark.
 fn refused_fetch() -> FetchStatistics {
     FetchStatistics {
         broker: Some(1),
@@ -314,7 +314,7 @@ fn refused_fetch() -> FetchStatistics {
 fn a_right_that_was_taken_away_is_failing_within_ten_seconds_until_a_fetch_succeeds() {
     let fixture = HealthFixture::read(None);
     let partition = fixture.partition(0);
-    // librdkafka tells of it once.
+    // librdkafka reports the error once.
     partition.record_fault(
         FaultSource::Tail,
         "TOPIC_AUTHORIZATION_FAILED",
@@ -341,7 +341,7 @@ fn a_right_that_was_taken_away_is_failing_within_ten_seconds_until_a_fetch_succe
         HealthState::Degraded,
         "one of two partitions"
     );
-    // An idle partition: no record says that it is read again.
+    // An idle partition: no record shows that it is read again.
     fixture.alive(13);
     fixture.fetches(13, [10, 10]);
     let report = fixture.report(13);
@@ -358,7 +358,7 @@ fn refuse(fixture: &HealthFixture, fault: TopicFault, second: u64) {
     fixture.cluster.refuse_topic(&topic, fault, name, at);
 }
 
-/// The topic is read, and then no look shows it any more, while every broker answers.
+/// Lets a topic be read and then be missing from all metadata, while every broker answers.
 fn refused_later(fault: TopicFault) -> (HealthFixture, HealthReport) {
     let fixture = HealthFixture::read(None);
     for second in [1, 4, 7, 10, 13] {
@@ -386,7 +386,7 @@ fn a_deleted_topic_is_told_as_that_and_not_as_a_broker_that_does_not_answer() {
     assert!(!format!("{report:?}").contains("does not answer"), "{report:?}");
     let news = fixture.cluster.topic_fault_events(fixture.at(13));
     assert!(matches!(&news[..], [(_, FaultEvent::Begun { .. })]), "{news:?}");
-    // It is made again.
+    // The topic is created again.
     fixture.alive(14);
     fixture.fetches(14, [10, 10]);
     assert_eq!(fixture.report(14).state, HealthState::Ok);
@@ -456,11 +456,11 @@ fn a_broker_that_answers_and_sends_us_to_a_dead_address_is_not_called_mute() {
         "{}",
         report.reason
     );
-    // Nobody asks it again who was sent elsewhere; it is there as long as it takes connections.
+    // A client that was sent to other addresses asks this broker no more. It counts as long as it takes connections.
     fixture.cluster.record_attempt("b1:9092", Ok(()));
     let report = fixture.report(60);
     assert!(report.reason.contains("b1:9092 answers"), "{}", report.reason);
-    // It has stopped answering since.
+    // The broker has stopped answering since.
     fixture
         .cluster
         .error("b1:9092/bootstrap: Connect to ipv4#10.0.0.9:9092 failed: Connection refused (after 0ms in state CONNECT)");
@@ -564,7 +564,7 @@ fn a_quota_is_named_where_nothing_is_fetched_any_more_and_where_history_is_not_r
     let reason = &report.clusters[0].partitions[0].reason;
     assert!(reason.contains("its history cannot be read"), "{reason}");
     assert!(reason.contains(named), "{reason}");
-    // It throttles nobody any more, and something else is wrong.
+    // The broker throttles no more, and something else is wrong.
     fixture.alive(40);
     fixture.fetches(28, [10, 10]);
     let report = fixture.report(41);
@@ -603,7 +603,7 @@ fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_pati
     };
     for second in [10, 300, 600, 905, 912] {
         fixture.alive(second);
-        // More is written behind it all the time.
+        // Producers write behind the open transaction all the time.
         fixture
             .partition(0)
             .record_statistics(open(100 + second as i64), fixture.at(second));
@@ -629,7 +629,7 @@ fn a_transaction_that_does_not_end_counts_in_the_lag_and_degrades_after_its_pati
         "{}",
         report.reason
     );
-    // It is aborted.
+    // The transaction is aborted.
     fixture.alive(914);
     let ended = FetchStatistics {
         next: Some(101),
@@ -669,7 +669,7 @@ fn records_that_come_again_clear_a_fault_and_statistics_of_before_it_do_not() {
     let fixture = HealthFixture::read(None);
     let partition = fixture.partition(0);
     partition.record_fault(FaultSource::Tail, "TOPIC_AUTHORIZATION_FAILED", "", fixture.at(1));
-    // What these tell of was fetched before.
+    // These statistics are about fetches from before the fault.
     fixture.alive(10);
     fixture.fetches(2, [10, 10]);
     assert_eq!(fixture.report(10).state, HealthState::Failing);
@@ -735,7 +735,7 @@ fn only_a_stream_that_expects_events_fails_for_the_lack_of_them() {
         "{}",
         report.reason
     );
-    // One partition alone that is quiet is worth a look.
+    // One quiet partition alone degrades.
     fixture
         .partition(0)
         .record_arrival(1_790_000_000_000, fixture.at(75));

@@ -1,4 +1,4 @@
-//! One topic of a cluster: its partitions, and why the cluster does not tell of it.
+//! One topic of a cluster: its partitions, and the error if the cluster does not describe it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,14 +9,14 @@ use super::{
     state::{HealthState, Verdict},
 };
 
-/// Why the cluster does not tell of a topic.
+/// The reason why the cluster does not describe a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TopicFault {
-    /// It says that there is none of this name.
+    /// The cluster has no topic of this name.
     Missing,
-    /// It says that we may not see it.
+    /// We are not allowed to see the topic.
     Denied,
-    /// It names another error.
+    /// The cluster answers with another error.
     Refused,
 }
 
@@ -28,7 +28,7 @@ pub(super) struct TopicHealth {
 }
 
 impl TopicHealth {
-    /// Notes that the cluster tells of it.
+    /// Records that the cluster describes the topic.
     pub(super) fn set_described(&mut self, partitions: usize, at: Instant) {
         self.fault = None;
         self.faults.succeed(FaultSource::Topology);
@@ -36,7 +36,7 @@ impl TopicHealth {
             .resize_with(partitions, || Arc::new(PartitionHealth::new(at)));
     }
 
-    /// Notes that the cluster does not, and the error's name.
+    /// Records that the cluster does not describe the topic, with the name of the error.
     pub(super) fn refused(&mut self, fault: TopicFault, name: &str, at: Instant) {
         self.fault = Some(fault);
         self.faults.fail(FaultSource::Topology, name, fault.words(), at);
@@ -46,7 +46,7 @@ impl TopicHealth {
         self.fault == Some(TopicFault::Missing)
     }
 
-    /// Returns the verdict on a refusal that persists, and the error's name.
+    /// Returns the verdict on an error that persists, and the error's name.
     pub(super) fn judge(&self, now: Instant) -> Option<(Verdict, Arc<str>)> {
         let verdict = self.faults.judge(FaultSource::Topology, now)?;
         Some((verdict, Arc::clone(self.faults.name(now)?)))
@@ -59,7 +59,7 @@ impl TopicHealth {
     pub(super) fn report(&self, name: &str, now: Instant) -> TopicReport {
         let (verdict, error) = match (self.judge(now), self.fault) {
             (Some((verdict, error)), _) => (verdict, Some(error.to_string())),
-            // A catalog that names what was never there needs no patience.
+            // A topic that was never there fails at once: it is a mistake in the catalog.
             (None, Some(TopicFault::Missing)) if self.partitions.is_empty() => {
                 (Verdict::failing(TopicFault::Missing.words()), None)
             }
@@ -67,7 +67,7 @@ impl TopicHealth {
             (None, None) => (Verdict::ok("the cluster tells of it"), None),
         };
         let Verdict { state, reason } = match (verdict.state, self.partitions.is_empty()) {
-            // Its partitions tell how they are.
+            // The partitions have verdicts of their own.
             (HealthState::Degraded, false) => Verdict::ok("the cluster told of it lately"),
             _ => verdict,
         };

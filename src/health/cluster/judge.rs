@@ -46,7 +46,7 @@ impl ClusterFacts {
         }
     }
 
-    /// No broker has ever told the topology.
+    /// Returns the verdict on a cluster of which no broker has ever told the topology.
     fn unmet(&self, age: Duration, now: Instant) -> Verdict {
         let what = self
             .astray(now)
@@ -57,11 +57,12 @@ impl ClusterFacts {
         }
     }
 
-    /// A broker answers, and sends us to addresses that do not.
+    /// Describes the fault if a broker answers and advertises addresses that do not.
     pub(super) fn astray(&self, now: Instant) -> Option<String> {
         let advertised = self.advertised.as_ref()?;
-        // A client that was sent nowhere asks nowhere else: the one that sent it there has to take connections, and no more. What
-        // has led somewhere before is not wrong because brokers are down.
+        // A client that was sent to a dead address asks no other broker. So before the first topology, the broker that sent it
+        // there only has to take connections. After it, the answer has to be fresh: addresses that worked before are not wrong
+        // because brokers are down.
         let by = advertised.by();
         let stands = self.described.is_none() && self.bootstrap.takes(by) && !self.errors.contains_key(by);
         let counts = stands || advertised.is_fresh(DEADLINE, now);
@@ -78,7 +79,7 @@ impl ClusterFacts {
         )))
     }
 
-    /// The outage of 2019: nothing fails before the next restart.
+    /// Degrades if fewer than two addresses take connections. This was the outage of 2019: nothing fails before the next restart.
     fn short_of_seeds(&self) -> Option<Verdict> {
         let reachable = self.bootstrap.reachable()?;
         let all = self.bootstrap.list.len();
@@ -123,7 +124,7 @@ impl ClusterFacts {
         Some(Verdict::degraded(format!("topic {}: {}", bad.topic, bad.reason)))
     }
 
-    /// Every broker that is in the cluster, or that should be.
+    /// Returns a report on every broker that is in the cluster or should be.
     pub(super) fn broker_reports(&self, since: Instant, now: Instant) -> Vec<BrokerReport> {
         let ids: BTreeSet<_> = self.brokers.keys().chain(&self.replicas).copied().collect();
         let gone = BrokerHealth::new(since);
@@ -142,14 +143,14 @@ impl ClusterFacts {
         }
     }
 
-    /// What is said against each broker that could be asked.
+    /// Lists the error of each broker that could be asked.
     fn causes(&self, now: Instant) -> String {
         let known = self.brokers.values().filter_map(BrokerHealth::address);
         let known = known.map(|address| &**address);
         let seeds = self.bootstrap.list.iter().map(String::as_str);
         let asked: BTreeSet<_> = seeds.chain(known).collect();
         let cause = |address: &str| {
-            // librdkafka picks one at a time, and may come to some of them late.
+            // librdkafka tries one address at a time, and may reach some of them late.
             let said = self.errors.get(address).map(String::as_str);
             let answers = || {
                 let answered = self.advertised.as_ref()?.is_by(address, DEADLINE, now);
@@ -171,9 +172,9 @@ impl ClusterFacts {
     }
 }
 
-/// The topology is asked for every 2 s, and a question may sit on a mute broker for 2 s before another is asked. A page that
-/// names the cause within 10 s of an outage rests on this.
+/// The topology is asked for every 2 s, and a request may wait 2 s for a mute broker before another one is asked. An alert that
+/// names the cause within 10 s of an outage depends on this.
 const DEADLINE: Duration = Duration::from_secs(8);
 
-/// Long enough for the two or three looks that somebody takes at health in an hour of alarms, and for alerts on it.
+/// Long enough for the two or three times that an operator looks at the health in an hour of alarms, and for alerts on it.
 const PANIC_TOLD: Duration = Duration::from_secs(600);

@@ -1,4 +1,4 @@
-//! One cluster that is read.
+//! The health of one cluster that is read.
 
 mod judge;
 
@@ -32,21 +32,21 @@ pub struct ClusterHealth {
 
 #[derive(Debug, Default)]
 struct ClusterFacts {
-    /// Streams are read from elsewhere.
+    /// Whether streams are read from another cluster.
     passive: bool,
-    /// Why what answers is not believed.
+    /// Why the answers of the cluster are not trusted.
     refused: Option<String>,
-    /// What somebody should look at.
+    /// A problem that an operator should look at.
     concern: Option<String>,
-    /// What panicked last.
+    /// The last panic.
     panic: Option<PanicRecord>,
     id: Option<Arc<str>>,
     described: Option<Instant>,
     bootstrap: Bootstrap,
     brokers: BTreeMap<i32, BrokerHealth>,
-    /// The brokers that replicas of our topics are placed on.
+    /// The brokers on which replicas of our topics are placed.
     replicas: BTreeSet<i32>,
-    /// `host:port` -> what librdkafka last said against it.
+    /// librdkafka's last error about each `host:port`.
     errors: BTreeMap<String, String>,
     topics: BTreeMap<Arc<str>, TopicHealth>,
     advertised: Option<AdvertisedAddresses>,
@@ -69,29 +69,29 @@ impl ClusterHealth {
         }
     }
 
-    /// The bootstrap list, as `host:port`.
+    /// Sets the bootstrap list, as `host:port`.
     pub fn set_bootstrap(&self, list: Vec<String>) {
         self.facts.write().bootstrap.set(list);
     }
 
-    /// Says whether streams are read from it now; they are unless somebody says otherwise.
+    /// Sets whether streams are read from the cluster now. The default is that they are.
     pub fn set_active(&self, active: bool) {
         self.facts.write().passive = !active;
     }
 
-    /// Says why what answers is not believed (another cluster's id, for instance); `None` when it is again.
+    /// Sets why the answers are not trusted (another cluster's id, for instance), or `None` once they are again.
     pub fn set_refused(&self, why: Option<String>) {
         self.facts.write().refused = why;
     }
 
-    /// A broker has told the topology.
+    /// Records that a broker has told the topology.
     pub fn record_topology(&self, id: &Arc<str>, at: Instant) {
         let mut facts = self.facts.write();
         facts.id = Some(Arc::clone(id));
         facts.described = Some(at);
     }
 
-    /// The topology of a topic: who leads each partition.
+    /// Records the topology of a topic: the leader of each partition.
     pub fn set_leaders(&self, topic: &Arc<str>, leaders: &[Option<i32>], at: Instant) {
         let mut facts = self.facts.write();
         let topic = facts.topics.entry(Arc::clone(topic)).or_default();
@@ -101,14 +101,14 @@ impl ClusterHealth {
         }
     }
 
-    /// Notes that the cluster does not tell of this topic, and what it calls the error.
+    /// Records that the cluster does not describe this topic, with its name for the error.
     pub fn refuse_topic(&self, topic: &Arc<str>, fault: TopicFault, name: &str, at: Instant) {
         let mut facts = self.facts.write();
         let topic = facts.topics.entry(Arc::clone(topic)).or_default();
         topic.refused(fault, name, at);
     }
 
-    /// Returns the refusals of topics that have begun to persist, or ended, since the last call.
+    /// Returns the topic errors that have begun to persist, or ended, since the last call.
     pub fn topic_fault_events(&self, now: Instant) -> Vec<(Arc<str>, FaultEvent)> {
         let mut facts = self.facts.write();
         let topics = facts.topics.iter_mut();
@@ -119,7 +119,7 @@ impl ClusterHealth {
         news.collect()
     }
 
-    /// Notes that a broker has told where the brokers are: its name as librdkafka writes it, and the id and `host:port` of each.
+    /// Records a broker's answer that lists the brokers: its name as librdkafka writes it, and the id and `host:port` of each.
     pub fn set_advertised(&self, by: &str, brokers: Vec<(i32, String)>, at: Instant) {
         self.facts.write().advertised = Some(AdvertisedAddresses::new(by, brokers, at));
     }
@@ -129,40 +129,40 @@ impl ClusterHealth {
         self.facts.write().transaction_patience = Some(patience);
     }
 
-    /// This topic is read from elsewhere now.
+    /// Removes a topic that is now read from another cluster.
     pub fn forget(&self, topic: &str) {
         self.facts.write().topics.remove(topic);
     }
 
-    /// Says what somebody should look at although the cluster serves; `None` when nothing is any more.
+    /// Sets a problem that an operator should look at although the cluster serves, or `None` once there is none.
     pub fn set_concern(&self, concern: Option<String>) {
         self.facts.write().concern = concern;
     }
 
-    /// A thread that reads the cluster panicked; its work begins anew.
+    /// Records that a thread that reads the cluster panicked. Its work begins anew.
     pub fn record_panic(&self, thread: &'static str, message: &str, at: Instant) {
         let message = cause::shorten(message);
         self.facts.write().panic = Some(PanicRecord { thread, message, at });
     }
 
-    /// Its configured name.
+    /// Returns the configured name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The brokers that replicas of our topics are placed on, alive or not.
+    /// Sets the brokers on which replicas of our topics are placed, alive or not.
     pub fn set_replicas(&self, brokers: BTreeSet<i32>) {
         self.facts.write().replicas = brokers;
     }
 
-    /// The cell of a partition, once [`set_leaders`](Self::set_leaders) has made it.
+    /// Returns the cell of a partition, once [`set_leaders`](Self::set_leaders) has made it.
     pub fn partition(&self, topic: &str, partition: i32) -> Option<Arc<PartitionHealth>> {
         let facts = self.facts.read();
         let number = usize::try_from(partition).ok()?;
         facts.topics.get(topic)?.partitions.get(number).cloned()
     }
 
-    /// Every partition: topic, number, cell.
+    /// Returns every partition: its topic, its number and its cell.
     pub fn partitions(&self) -> Vec<(Arc<str>, i32, Arc<PartitionHealth>)> {
         let facts = self.facts.read();
         let numbered = |(topic, it): (&Arc<str>, &TopicHealth)| {
@@ -175,8 +175,8 @@ impl ClusterHealth {
         facts.topics.iter().flat_map(numbered).collect()
     }
 
-    /// The brokers that are in the cluster now, as statistics tell. Those that are no longer are forgotten, unless replicas
-    /// are placed on them.
+    /// Records the brokers that are in the cluster now, according to statistics. Brokers that are no longer there are forgotten,
+    /// unless replicas are placed on them.
     pub fn set_brokers(&self, connections: Vec<BrokerConnection>, at: Instant) {
         let mut facts = self.facts.write();
         for connection in &connections {
@@ -198,7 +198,7 @@ impl ClusterHealth {
         facts.brokers.append(&mut old);
     }
 
-    /// The id and address of each broker that is in the cluster now.
+    /// Returns the id and address of each broker that is in the cluster now.
     pub fn brokers(&self) -> Vec<(i32, Arc<str>)> {
         let facts = self.facts.read();
         let listed = facts.brokers.iter().filter(|(_, broker)| !broker.is_gone());
@@ -207,26 +207,26 @@ impl ClusterHealth {
             .collect()
     }
 
-    /// This broker has answered a question that was put to it alone.
+    /// Records that this broker has answered a request that was sent to it alone.
     pub fn record_answer(&self, broker: i32, at: Instant) {
         if let Some(broker) = self.facts.write().brokers.get_mut(&broker) {
             broker.answered(at);
         }
     }
 
-    /// Notes that a broker makes one of our clients wait for the sake of a quota, at most so long before the next answer.
+    /// Records that a broker throttles one of our clients, by at most `pause` before the next answer.
     pub fn record_throttle(&self, broker: i32, pause: Duration, at: Instant) {
         if let Some(broker) = self.facts.write().brokers.get_mut(&broker) {
             broker.throttles(pause, at);
         }
     }
 
-    /// Returns how long this broker makes us wait for the sake of a quota, if it has lately.
+    /// Returns how long this broker makes us wait because of a quota, if it has lately.
     pub fn throttling(&self, broker: i32, now: Instant) -> Option<Duration> {
         self.facts.read().brokers.get(&broker)?.throttling(now)
     }
 
-    /// What librdkafka said of a broker, `HOST:PORT/ID: TEXT`. Anything else is not kept.
+    /// Records librdkafka's error about a broker, `HOST:PORT/ID: TEXT`. Any other text is dropped.
     pub fn error(&self, text: &str) {
         let Some((address, why)) = cause::split(text) else {
             return;
@@ -237,12 +237,12 @@ impl ClusterHealth {
         }
     }
 
-    /// Returns what is wrong when a broker answers and sends us to addresses that do not.
+    /// Describes the fault if a broker answers and advertises addresses that do not.
     pub fn astray(&self, now: Instant) -> Option<String> {
         self.facts.read().astray(now)
     }
 
-    /// Returns what was last said against each address, for a person.
+    /// Returns the last error of each address, for a person.
     pub fn errors(&self) -> String {
         let facts = self.facts.read();
         let said = facts.errors.iter().take(MAX_NAMED);
@@ -250,7 +250,7 @@ impl ClusterHealth {
         said.collect::<Vec<_>>().join("; ")
     }
 
-    /// Whether a broker that answers listens at this `host:port`.
+    /// Returns whether a broker with this `host:port` answers.
     pub fn answers_at(&self, address: &str, now: Instant) -> bool {
         let facts = self.facts.read();
         let here = |broker: &BrokerHealth| broker.address().is_some_and(|own| **own == *address);
@@ -260,17 +260,17 @@ impl ClusterHealth {
             .any(|broker| here(broker) && broker.is_reachable(now))
     }
 
-    /// The bootstrap list.
+    /// Returns the bootstrap list.
     pub fn bootstrap(&self) -> Vec<String> {
         self.facts.read().bootstrap.list.clone()
     }
 
-    /// An address of the bootstrap list was tried.
+    /// Records an attempt to connect to an address of the bootstrap list.
     pub fn record_attempt(&self, address: &str, outcome: Result<(), String>) {
         self.facts.write().bootstrap.record_attempt(address, outcome);
     }
 
-    /// Whether it has told its topology and is believed, or need not.
+    /// Returns whether the cluster has told its topology and is trusted. A cluster that no stream is read from need not.
     pub(super) fn is_described(&self) -> bool {
         let facts = self.facts.read();
         facts.passive || (facts.described.is_some() && facts.refused.is_none())
@@ -280,7 +280,7 @@ impl ClusterHealth {
         !self.facts.read().passive
     }
 
-    /// How it is, by itself: what its partitions are is settled later.
+    /// Returns the report on the cluster itself. The verdicts of its partitions are applied later, by `settle`.
     pub(super) fn report(&self, now: Instant) -> ClusterReport {
         let facts = self.facts.read();
         let brokers = facts.broker_reports(self.since, now);
@@ -324,8 +324,8 @@ impl ClusterHealth {
     }
 }
 
-/// Addresses come from the configuration and from brokers; this bounds what brokers can make us keep.
+/// Addresses come from the configuration and from brokers. This bounds the memory that brokers can make us use.
 const MAX_ERRORS: usize = 256;
 
-/// A sentence that names more is not read.
+/// The most addresses in a sentence. A longer one is not read.
 const MAX_NAMED: usize = 5;

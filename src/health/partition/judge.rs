@@ -8,23 +8,24 @@ use crate::health::{
     state::{Verdict, seconds},
 };
 
-/// What a partition is judged by besides its own facts.
+/// The facts from outside a partition that its verdict needs.
 pub(in crate::health) struct JudgeContext<'a> {
-    /// How a sentence names a broker.
+    /// Returns how a sentence names a broker.
     pub(in crate::health) naming: &'a BrokerNaming<'a>,
-    /// Whether a broker has answered lately.
+    /// Returns whether a broker has answered lately.
     pub(in crate::health) answers: &'a dyn Fn(i32) -> bool,
-    /// How long a broker makes us wait for the sake of a quota, if it has lately.
+    /// Returns how long a broker makes us wait because of a quota, if it has lately.
     pub(in crate::health) throttles: &'a dyn Fn(i32) -> Option<Duration>,
-    /// For how long a transaction may be open; `None` for as long as it likes.
+    /// For how long a transaction may be open. `None` for any time.
     pub(in crate::health) transaction_patience: Option<Duration>,
 }
 
-/// How a sentence names a broker.
+/// A function from a broker's id to its name in a sentence.
 pub(in crate::health) type BrokerNaming<'a> = dyn Fn(i32) -> String + 'a;
 
 impl PartitionFacts {
-    /// What moves elsewhere while we stand still, once our statistics had the time to catch up with it.
+    /// Returns the other watermark if the log moves there while it stands still here. Our statistics get the time to catch up
+    /// first.
     pub(super) fn stalled(&self, now: Instant) -> Option<OtherWatermark> {
         let (elsewhere, at) = self.elsewhere?;
         let confirmed = now.saturating_duration_since(at) >= CONFIRM && self.high_since <= at;
@@ -109,8 +110,8 @@ impl PartitionFacts {
         }
     }
 
-    /// Some errors librdkafka keeps to itself and tries again: such as that the leader knows no such epoch, or that it leads no
-    /// more although metadata says so.
+    /// Returns the verdict on a leader that refuses every fetch. librdkafka does not report some errors and only tries again: for
+    /// example, if the leader does not know the epoch, or is no longer the leader although metadata says so.
     fn refused(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.refused?);
         let broker = self
@@ -137,14 +138,14 @@ impl PartitionFacts {
         })
     }
 
-    /// Returns what those who read history have met.
+    /// Returns the verdict on the faults that readers of history have met.
     fn history(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let Verdict { state, reason } = self.faults.judge(FaultSource::History, now)?;
         Some(Verdict::new(state, reason + &self.throttling(around)))
     }
 
-    /// A quota may be so small that no fetch is answered at all: then even the high watermark stands still, and only those who ask
-    /// without fetching learn that there is more.
+    /// Returns the verdict on a quota so small that no fetch is answered at all. Then even the high watermark stands still, and
+    /// only clients that ask without fetching learn that there is more.
     fn starved(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         self.stalled(now).and(self.throttled(around))?;
         Some(Verdict::failing(format!(
@@ -155,20 +156,20 @@ impl PartitionFacts {
         )))
     }
 
-    /// Returns how many offsets lie between what was read and the end of the log, as far as anybody has told.
+    /// Returns how many offsets lie between the next one to read and the end of the log, by the highest watermark that is known.
     pub(super) fn lag(&self) -> Option<i64> {
         let lag = self.fetching?.lag()?;
         let elsewhere = self.elsewhere.map_or(0, |(elsewhere, _)| elsewhere.high);
         Some(lag.max(elsewhere - self.fetching?.next?))
     }
 
-    /// Returns the broker that is fetched from and how long it makes us wait, if it has lately.
+    /// Returns the broker that is fetched from, and how long it makes us wait, if it has lately.
     pub(super) fn throttled(&self, around: &JudgeContext<'_>) -> Option<(i32, Duration)> {
         let broker = self.fetching.and_then(|it| it.broker).or(self.leader)?;
         Some((broker, (around.throttles)(broker)?))
     }
 
-    /// Returns the end of a sentence, if a quota may be behind what it says.
+    /// Returns the end of a sentence that names throttling as a possible cause. Returns an empty string without throttling.
     fn throttling(&self, around: &JudgeContext<'_>) -> String {
         self.throttled(around)
             .map_or_else(String::new, |(broker, pause)| {
@@ -177,7 +178,7 @@ impl PartitionFacts {
             })
     }
 
-    /// What could not be read, until it is below the log's start.
+    /// Returns the verdict on offsets that could not be read and are not yet below the log start offset.
     fn damaged(&self) -> Option<Verdict> {
         let start = self.fetching.and_then(|it| it.start).unwrap_or(0);
         let ranges = self.unreadable.iter().filter(|range| range.end > start);
@@ -211,8 +212,8 @@ impl PartitionFacts {
 /// Elections take one or two seconds, and come with every restart of a broker.
 const ELECTION: Duration = Duration::from_secs(5);
 
-/// What moved elsewhere has moved here too within this long, statistics included, unless we are not going to see it.
+/// Within this time a watermark that moved elsewhere has moved here too, statistics included, unless it never will.
 const CONFIRM: Duration = Duration::from_secs(5);
 
-/// A sentence that names more is not read.
+/// The most ranges in a sentence. A longer one is not read.
 const MAX_NAMED: usize = 5;

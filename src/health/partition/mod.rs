@@ -1,4 +1,4 @@
-//! One partition that is read.
+//! The health of one partition that is read.
 
 mod judge;
 
@@ -19,17 +19,17 @@ use super::{
     state::Verdict,
 };
 
-/// The cell of a partition. The tail, the topology and the statistics write it, each its own part; a write is a short lock
-/// once a batch.
+/// The cell of a partition. The tail, the topology and the statistics each write a part of it. A write takes a short lock, once
+/// a batch.
 #[derive(Debug)]
 pub struct PartitionHealth(Mutex<PartitionFacts>);
 
-/// What another broker's view of the cluster leads to.
+/// A high watermark that was found by way of another broker's metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OtherWatermark {
-    /// The broker whose metadata was believed.
+    /// The broker whose metadata was used.
     pub via: i32,
-    /// The high watermark of whoever that metadata names as leader.
+    /// The high watermark that the leader in that metadata has told.
     pub high: i64,
 }
 
@@ -42,16 +42,16 @@ struct PartitionFacts {
     event: Option<(Instant, i64)>,
     fetched: Option<Instant>,
     fetching: Option<FetchStatistics>,
-    /// Since when the high watermark is what it is.
+    /// When the high watermark last changed.
     high_since: Instant,
-    /// Since when there is something to read and nothing is read.
+    /// Since when there have been records to read and none was read.
     behind: Option<Instant>,
     elsewhere: Option<(OtherWatermark, Instant)>,
     faults: FaultTracker,
-    /// Offsets that could not be read, and were skipped.
+    /// The offsets that could not be read, and were skipped.
     unreadable: Vec<Range<i64>>,
     stable: StableOffset,
-    /// Since when its broker answers and tells no watermark, which is how a leader refuses a fetch.
+    /// Since when the broker has answered without telling a watermark, which is how a leader refuses a fetch.
     refused: Option<Instant>,
 }
 
@@ -75,7 +75,7 @@ impl PartitionHealth {
         }))
     }
 
-    /// These offsets cannot be read, and were skipped.
+    /// Records that these offsets cannot be read, and were skipped.
     pub fn record_unreadable(&self, range: Range<i64>) {
         let ranges = &mut self.0.lock().unreadable;
         ranges.retain(|known| known.end < range.start || range.end < known.start);
@@ -84,14 +84,14 @@ impl PartitionHealth {
         }
     }
 
-    /// For how long there has been something to read, and an answering broker, and nothing was read.
+    /// Returns for how long there have been records to read and none was read, although the broker answers.
     pub fn stuck_for(&self, now: Instant) -> Option<Duration> {
         let facts = self.0.lock();
         let heard = now.saturating_duration_since(facts.fetched?) < DEADLINE;
         Some(now.saturating_duration_since(facts.behind.filter(|_| heard)?))
     }
 
-    /// Records came in; the newest bears this timestamp, in ms since 1970.
+    /// Records that records arrived. `timestamp` is that of the newest, in ms since 1970.
     pub fn record_arrival(&self, timestamp: i64, at: Instant) {
         let mut facts = self.0.lock();
         facts.event = Some((at, timestamp));
@@ -100,30 +100,30 @@ impl PartitionHealth {
         facts.faults.succeed(FaultSource::Tail);
     }
 
-    /// The tail begins to read it.
+    /// Records that the tail begins to read the partition.
     pub fn start_reading(&self, at: Instant) {
         let mut facts = self.0.lock();
         facts.reading = true;
-        // A new log, and a new deadline for its first fetch.
+        // The log is a new one, and its first fetch has a deadline of its own.
         facts.since = at;
         facts.fetched = None;
         facts.unreadable.clear();
         facts.forget_watermarks(at);
     }
 
-    /// The tail has lost its place, and the leader is asked for another.
+    /// Records that the tail has lost its position, and that the leader is asked for another.
     pub fn record_position_lost(&self, at: Instant) {
         let mut facts = self.0.lock();
         facts.reading = false;
         facts.since = at;
     }
 
-    /// Notes that a try to read it failed: the error's name, and the error in words.
+    /// Records that an attempt failed: the error's name, and the error in words.
     pub fn record_fault(&self, side: FaultSource, name: &str, reason: &str, at: Instant) {
         self.0.lock().faults.fail(side, name, reason, at);
     }
 
-    /// Notes that a try to read it succeeded.
+    /// Records that an attempt succeeded.
     pub fn record_success(&self, side: FaultSource) {
         self.0.lock().faults.succeed(side);
     }
@@ -133,7 +133,7 @@ impl PartitionHealth {
         self.0.lock().faults.fault_events(now)
     }
 
-    /// The topology names this leader.
+    /// Records the leader that the topology names.
     pub(super) fn set_leader(&self, leader: Option<i32>, at: Instant) {
         let mut facts = self.0.lock();
         facts.leader = leader;
@@ -143,7 +143,7 @@ impl PartitionHealth {
         };
     }
 
-    /// Statistics came.
+    /// Records the statistics of librdkafka.
     pub fn record_statistics(&self, now: FetchStatistics, at: Instant) {
         let mut facts = self.0.lock();
         if now.heard {
@@ -157,7 +157,8 @@ impl PartitionHealth {
         facts.stable.look(now, at);
         let refuses = now.heard && now.high.is_none();
         facts.refused = facts.refused.or(Some(at)).filter(|_| refuses);
-        // A leader that refuses tells no watermark; one whose records cannot be taken apart does, and we stand still.
+        // A leader that refuses fetches tells no watermark. A leader whose records cannot be parsed tells one, and our offset
+        // stands still.
         let moves = now.unread() == Some(0) || before.and_then(|it| it.next) != now.next;
         let failed = facts.faults.last_failure(FaultSource::Tail);
         let settled = failed.is_some_and(|last| at.saturating_duration_since(last) >= SETTLED);
@@ -168,21 +169,21 @@ impl PartitionHealth {
         facts.behind = facts.behind.or(Some(at)).filter(|_| stuck);
     }
 
-    /// Since when its high watermark stands still, what it is, and the broker it is fetched from; `None` while unknown.
+    /// Returns when the high watermark last changed, its value, and the broker that is fetched from. Returns `None` if unknown.
     pub fn still_since(&self) -> Option<(Instant, i64, Option<i32>)> {
         let facts = self.0.lock();
         let fetching = facts.fetching?;
         Some((facts.high_since, fetching.high?, fetching.broker))
     }
 
-    /// Returns where its broker said that the log starts, if it has told since then.
+    /// Returns the log start offset, if the broker that is fetched from has answered since `then`.
     pub fn start_told_since(&self, then: Instant) -> Option<i64> {
         let facts = self.0.lock();
         facts.fetched.filter(|at| *at > then)?;
         facts.fetching?.start
     }
 
-    /// Another broker's metadata was believed, and led to this.
+    /// Records a watermark that was found by way of another broker's metadata.
     pub fn seen_elsewhere(&self, elsewhere: OtherWatermark, at: Instant) {
         let mut facts = self.0.lock();
         let ahead = facts
@@ -190,21 +191,21 @@ impl PartitionHealth {
             .and_then(|it| it.high)
             .is_some_and(|high| high < elsewhere.high);
         let first = facts.elsewhere.map_or(at, |(_, first)| first);
-        // The one that leads us astray sees nothing wrong, so only news of being behind replaces news of it.
+        // A broker with stale metadata sees nothing wrong. So a watermark is replaced only by another one ahead of ours.
         if ahead {
             facts.elsewhere = Some((elsewhere, first));
         }
     }
 
-    /// Returns the broker that it is fetched from if the partition is stalled: that broker's end of the log stands still, while the leader
-    /// that another broker names has a longer log.
+    /// Returns the broker that is fetched from if the partition is stalled: that broker's end of the log stands still, while the
+    /// leader that another broker names has a longer log.
     pub fn stalled_at(&self, now: Instant) -> Option<i32> {
         let facts = self.0.lock();
         facts.stalled(now)?;
         facts.fetching?.broker
     }
 
-    /// When an event last came in, and since when it could have.
+    /// Returns when the last event arrived, and since when events could have arrived.
     pub(super) fn last_event(&self) -> (Option<Instant>, Instant) {
         let facts = self.0.lock();
         (facts.event.map(|(at, _)| at), facts.since)
@@ -256,11 +257,11 @@ impl PartitionFacts {
     }
 }
 
-/// An answer that a busy broker owes for longer than this it does not give: twice what a request may take.
+/// A busy broker that has not answered for this long will not answer: it is twice the time that a request may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Ranges that are kept of a partition; a disk that has more is to be replaced.
+/// The most ranges that are kept of a partition. A disk with more should be replaced.
 const MAX_RANGES: usize = 64;
 
-/// Statistics that come so long after a fault tell of fetches that came after it: they are up to a second old.
+/// Statistics are up to a second old. Those that come this long after a fault are about fetches that came after it.
 const SETTLED: Duration = Duration::from_secs(3);
