@@ -1,26 +1,26 @@
-//! What a check found.
+//! The result of a check.
 
 use super::{failure::ProbeError, measure::Measurement, threshold::Thresholds};
 
-/// How bad it is. There is no "unknown".
+/// The severity of a result. There is no "unknown".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// As it should be.
+    /// Nothing is wrong.
     #[default]
     Ok,
-    /// Somebody should look by day.
+    /// An operator should look during working hours.
     Warning,
-    /// Somebody should look now.
+    /// An operator should look now.
     Critical,
 }
 
 impl Status {
-    /// The exit code of a monitoring plugin.
+    /// Returns the exit code of a monitoring plugin.
     pub fn exit_code(self) -> u8 {
         self as u8
     }
 
-    /// Its name as Nagios has it; in lower case elsewhere.
+    /// Returns the name that Nagios uses. Other formats have it in lower case.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -30,16 +30,16 @@ impl Status {
     }
 }
 
-/// What one check found.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckResult {
-    /// Which check.
+    /// The name of the check.
     pub check: &'static str,
-    /// How bad it is.
+    /// The severity.
     pub status: Status,
-    /// What a person reads: what is wrong, or what was seen.
+    /// A sentence for a person: what is wrong, or what was seen.
     pub sentence: String,
-    /// The numbers.
+    /// The measured numbers.
     pub measures: Vec<Measurement>,
 }
 
@@ -74,7 +74,7 @@ impl CheckResult {
         self
     }
 
-    /// Holds the numbers against their thresholds: the status gets no better by it, and the sentence names the culprits.
+    /// Compares the numbers with their thresholds. This can only raise the status, and the sentence names the numbers that did.
     pub(super) fn judged(mut self, thresholds: &Thresholds) -> Self {
         for measure in &mut self.measures {
             *measure = thresholds.apply(measure.clone());
@@ -90,7 +90,7 @@ impl CheckResult {
     }
 }
 
-/// The worse of the two ranges that a measure is in.
+/// Returns the worse of the two ranges that alert for a number.
 fn verdict(measure: &Measurement) -> Option<(Status, super::AlertRange)> {
     let in_range = |range: &super::AlertRange| range.alerts(measure.value);
     let critical = measure
@@ -105,7 +105,7 @@ fn verdict(measure: &Measurement) -> Option<(Status, super::AlertRange)> {
     })
 }
 
-/// To a thousandth: what is finer is noise.
+/// Rounds to a thousandth. Finer digits are noise.
 pub(super) fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }

@@ -1,4 +1,4 @@
-//! From a name to the head of an answer, with every step's failure under its own name.
+//! The client of the probe: from a host name to the head of a response. Each step has an error of its own.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -23,15 +23,15 @@ use super::{
 };
 use crate::position::Timestamp;
 
-/// Asks for one stream, in every way that a check wants.
+/// Requests one stream, with the parameters of each check.
 pub(super) struct ProbeClient {
     target: ProbeTarget,
     tls: Option<TlsConnector>,
-    /// Whether marked records are to be seen.
+    /// Whether canaries are requested.
     sees_canaries: bool,
 }
 
-/// What is different from check to check.
+/// The parameters that differ between checks.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProbeRequest {
     pub(super) since: Option<Timestamp>,
@@ -53,7 +53,7 @@ impl ProbeClient {
         })
     }
 
-    /// A stream behind its prelude.
+    /// Opens a stream and reads its prelude.
     pub(super) async fn stream(
         &self,
         ask: &ProbeRequest,
@@ -62,7 +62,7 @@ impl ProbeClient {
         EventStream::begin(self.open(ask, deadline).await?, deadline).await
     }
 
-    /// The head of the answer, whatever its status.
+    /// Sends the request. Returns the head of the response, whatever its status.
     pub(super) async fn open(
         &self,
         ask: &ProbeRequest,
@@ -100,7 +100,7 @@ impl ProbeClient {
         let handshake = http1::handshake(TokioIo::new(wire)).await;
         let (mut requests, connection) = handshake.map_err(ProbeError::Http)?;
         let connection = AbortOnDropHandle::new(tokio::spawn(async move {
-            // What goes wrong with it is told to whoever waits for the answer or its body.
+            // An error of the connection also reaches the task that waits for the response or its body.
             let _ = connection.await;
         }));
         let response = requests
@@ -127,7 +127,7 @@ impl ProbeClient {
         request.body(Empty::new())
     }
 
-    /// Tries the addresses of the name one after the other, each for its share of the time.
+    /// Tries the addresses of the host one after the other. Each gets an equal share of the time.
     async fn connect(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<TcpStream, ProbeError> {
         let addresses = self.resolve(from, deadline).await?;
         let share = deadline.shared_by(addresses.len());
@@ -147,7 +147,7 @@ impl ProbeClient {
         Err(failure)
     }
 
-    /// The addresses that can be reached from the source address.
+    /// Resolves the host to addresses that can be reached from the source address.
     async fn resolve(&self, from: Option<IpAddr>, deadline: Deadline) -> Result<Vec<SocketAddr>, ProbeError> {
         let ProbeTarget { host, port, .. } = &self.target;
         let looked_up = lookup_host((host.as_str(), *port));

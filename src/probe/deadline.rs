@@ -1,4 +1,4 @@
-//! Until when a check waits.
+//! The deadline of a check.
 
 use std::{future::Future, time::Duration};
 
@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::failure::ProbeError;
 
-/// Until when a check waits.
+/// The time until which a check waits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     end: Instant,
@@ -14,7 +14,7 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// So long from now.
+    /// Returns the deadline `length` from now.
     pub(super) fn after(length: Duration) -> Self {
         Self {
             end: Instant::now() + length,
@@ -22,7 +22,7 @@ impl Deadline {
         }
     }
 
-    /// What `work` makes, unless it is too late.
+    /// Returns the output of `work`, or a timeout error that names `what`.
     pub(super) async fn on<T>(
         self,
         what: &'static str,
@@ -34,7 +34,7 @@ impl Deadline {
         })
     }
 
-    /// An equal share of what is left.
+    /// Returns an equal share of the remaining time.
     pub(super) fn shared_by(self, count: usize) -> Duration {
         self.end.saturating_duration_since(Instant::now()) / u32::try_from(count.max(1)).unwrap_or(u32::MAX)
     }

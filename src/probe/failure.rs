@@ -1,4 +1,4 @@
-//! Why something could not be asked, or was not answered: each cause by its name, as the person on call needs it.
+//! Errors of a probe's requests, each with a cause that helps the person on call.
 
 use std::{error::Error, io, net::SocketAddr, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     sse::{EventTooLong, PRELUDE},
 };
 
-/// Why a stream was not had. All of these are critical.
+/// The reason why a stream could not be read. All of them are critical.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeError {
     #[error("DNS: `{0}` does not resolve: {1}")]
@@ -50,13 +50,13 @@ impl ProbeError {
         }
     }
 
-    /// Whether nothing came in time, which of a quiet stream is no fault.
+    /// Returns whether nothing came in time. On a quiet stream that is no fault.
     pub(super) fn is_silence(&self) -> bool {
         matches!(self, Self::Timeout { .. })
     }
 }
 
-/// The error and what caused it: hyper says `connection error` and keeps the reason behind it.
+/// Returns the error with its sources: hyper says `connection error`, and the reason is its source.
 fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! What an id says of every partition.
+//! The positions that an id has for each partition.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -7,23 +7,23 @@ use crate::position::{
     TopicKey,
 };
 
-/// What an id says of every partition.
+/// The offset and timestamp that an id has for each partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct IdPositions(BTreeMap<PartitionKey, OffsetAndTimestamp>);
 
-/// A partition as an id names it.
+/// A partition, as an id names it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PartitionKey {
     pub(super) topic: TopicKey,
     pub(super) partition: i32,
 }
 
-/// Where an id stands in a partition, as far as it says.
+/// The position in one partition, as far as the id has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct OffsetAndTimestamp {
     /// The next offset.
     pub(super) offset: Option<Offset>,
-    /// The timestamp of the record before it.
+    /// The timestamp of the record before that offset.
     pub(super) timestamp: Option<Timestamp>,
 }
 
@@ -55,8 +55,8 @@ impl IdPositions {
         self.0.len()
     }
 
-    /// Where this stands farther than `before`: the partition of the event in between, and those whose skipped records
-    /// were passed on the way. Offsets are those behind the event.
+    /// Returns the offsets of the partitions that are ahead of `before`: the partition of the event in between, and those whose
+    /// skipped records were passed on the way. The offsets are those behind the event.
     pub(super) fn advanced(&self, before: &Self) -> BTreeMap<PartitionKey, Offset> {
         let farther = self.iter().filter_map(|(key, offsets)| {
             let offset = offsets.offset?;
@@ -66,19 +66,19 @@ impl IdPositions {
         farther.collect()
     }
 
-    /// Whether this stands at least as far as `other` in every partition.
+    /// Returns whether this is at or ahead of `other` in every partition.
     pub(super) fn reaches(&self, other: &Self) -> bool {
         other
             .iter()
             .all(|(key, offsets)| self.get(key).offset >= offsets.offset)
     }
 
-    /// The newest timestamp of all.
+    /// Returns the newest timestamp of all partitions.
     pub(super) fn newest(&self) -> Option<Timestamp> {
         self.iter().filter_map(|(_, offsets)| offsets.timestamp).max()
     }
 
-    /// Takes the timestamps of `other` where they are newer.
+    /// Takes over the timestamps of `other` that are newer.
     pub(super) fn learn(&mut self, other: &Self) {
         for (key, offsets) in other.iter() {
             let own = self.0.entry(key.clone()).or_default();
@@ -87,8 +87,8 @@ impl IdPositions {
         }
     }
 
-    /// The id of this position with other places where `place` has one; `None` when topics are known by their tags only,
-    /// of which no id can be made.
+    /// Returns the id of these positions, with those of `place` instead where it returns one. Returns `None` if topics are known
+    /// only by tag, because no id can be written from tags.
     pub(super) fn id(
         &self,
         place: impl Fn(&PartitionKey, OffsetAndTimestamp) -> Option<PartitionPosition>,
@@ -113,7 +113,7 @@ impl OffsetAndTimestamp {
                 offset: Some(mark.offset),
                 timestamp: mark.timestamp,
             },
-            // A partition that is not determined: the time of the connect is no record's.
+            // The partition has no position yet. The time of the request is not that of a record.
             PartitionPosition::Since(_) | PartitionPosition::Earliest | PartitionPosition::Latest => {
                 Self::default()
             }
@@ -125,7 +125,7 @@ impl OffsetAndTimestamp {
     }
 }
 
-/// At an offset, without any proof.
+/// Returns the position at an offset, without facts that prove it.
 pub(super) fn at(offset: Offset) -> PartitionPosition {
     PartitionPosition::At(LogPosition {
         offset,
@@ -136,7 +136,7 @@ pub(super) fn at(offset: Offset) -> PartitionPosition {
 }
 
 impl PartitionKey {
-    /// As labels.
+    /// Returns the topic and the partition as labels.
     pub(super) fn names(&self) -> (String, i32) {
         let topic = match &self.topic {
             TopicKey::Name(name) => name.to_string(),

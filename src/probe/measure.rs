@@ -1,26 +1,26 @@
-//! What a probe measures.
+//! The kinds of numbers that a probe measures, with their default thresholds.
 
 use super::range::AlertRange;
 
-/// One kind of number that a probe brings back.
+/// A kind of number that a probe measures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeasurementKind {
-    /// Its label in Nagios' perfdata, and what follows `riverhead_probe_` in Prometheus. Public, as are the units.
+    /// The label in Nagios perfdata, and the name behind `riverhead_probe_` in Prometheus. Public names, as are the units.
     pub name: &'static str,
-    /// What it counts in.
+    /// The unit.
     pub unit: Unit,
-    /// What it says, for whoever reads a metric.
+    /// The help text of the metric.
     pub help: &'static str,
-    /// Which values warn, unless told otherwise.
+    /// The values that warn by default.
     pub warning: Option<AlertRange>,
-    /// Which values are critical, unless told otherwise.
+    /// The values that are critical by default.
     pub critical: Option<AlertRange>,
 }
 
-/// What a [`MeasurementKind`] counts in.
+/// The unit of a [`MeasurementKind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Things.
+    /// A number of things.
     Count,
     /// Seconds.
     Seconds,
@@ -29,7 +29,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The unit in perfdata; days have none there.
+    /// Returns the unit in perfdata. Days have none there.
     pub(super) fn symbol(self) -> &'static str {
         match self {
             Self::Seconds => "s",
@@ -37,7 +37,7 @@ impl Unit {
         }
     }
 
-    /// The unit as Prometheus has it at the end of a name.
+    /// Returns the unit as the suffix of a Prometheus name.
     pub(super) fn suffix(self) -> &'static str {
         match self {
             Self::Seconds => "_seconds",
@@ -46,25 +46,25 @@ impl Unit {
     }
 }
 
-/// One number.
+/// A measured number.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
-    /// What was measured.
+    /// The kind of number.
     pub kind: MeasurementKind,
-    /// The number, in the kind's unit.
+    /// The number, in the unit of its kind.
     pub value: f64,
-    /// Which values warn.
+    /// The values that warn.
     pub warning: Option<AlertRange>,
-    /// Which values are critical.
+    /// The values that are critical.
     pub critical: Option<AlertRange>,
-    /// The largest value that was possible, where there is one.
+    /// The largest possible value, if there is one.
     pub most: Option<f64>,
-    /// The topic and partition, for what is measured of each.
+    /// The topic and partition, for a number of one partition.
     pub partition: Option<(String, i32)>,
 }
 
 impl Measurement {
-    /// One of the whole stream.
+    /// Creates a number of the whole stream.
     pub(super) fn new(kind: MeasurementKind, value: f64) -> Self {
         Self {
             kind,
@@ -76,13 +76,13 @@ impl Measurement {
         }
     }
 
-    /// With the largest value that was possible.
+    /// Sets the largest possible value.
     pub(super) fn of(mut self, most: f64) -> Self {
         self.most = Some(most);
         self
     }
 
-    /// One of one partition. Its thresholds are those of the worst, which is judged for all.
+    /// Creates a number of one partition. It has no thresholds, because the worst partition is judged for all.
     pub(super) fn of_partition(kind: MeasurementKind, value: f64, partition: (String, i32)) -> Self {
         Self {
             warning: None,
@@ -115,7 +115,7 @@ const fn judged(
     }
 }
 
-/// Nothing of it may happen.
+/// The range that alerts for any value above zero.
 const NONE: Option<AlertRange> = Some(AlertRange::at_most(0.0));
 
 const fn at_most(end: f64) -> Option<AlertRange> {
@@ -132,7 +132,7 @@ pub(super) const CONNECT: MeasurementKind = judged(
     at_most(5.0),
 );
 
-/// Two weeks and one: certificates that renew themselves are renewed a month before.
+/// Two weeks, and one week: certificates that renew themselves are renewed a month before they expire.
 pub(super) const TLS_DAYS: MeasurementKind = judged(
     kind(
         "tls_days",
@@ -149,7 +149,7 @@ pub(super) const FIRST_EVENT: MeasurementKind = judged(
     at_most(10.0),
 );
 
-/// Critical by `--max-age`, and else by nothing: only who knows the stream knows how quiet it may be.
+/// Critical only by `--max-age`: how quiet a stream may be is known only to its operator.
 pub(super) const EVENT_AGE: MeasurementKind = kind("event_age", Unit::Seconds, "Age of the newest record");
 
 pub(super) const SILENT: MeasurementKind = judged(

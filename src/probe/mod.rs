@@ -1,8 +1,8 @@
-//! An outside client that judges a gateway as its clients meet it: what monitoring runs.
+//! A black-box probe that judges a gateway as clients see it, to be run by monitoring.
 //!
-//! A run is a row of checks, each of which ends in a [`CheckResult`]; together they are a [`ProbeReport`], which [`ReportFormat`] writes
-//! for Nagios, as JSON, or for Prometheus. There is no "unknown": what cannot be told within its deadline is critical, and
-//! a watchdog says so even when the probe itself hangs. (In 2019 an UNKNOWN sat unnoticed for 18 hours.)
+//! A run consists of checks, and each ends in a [`CheckResult`]. Together they are a [`ProbeReport`], which [`ReportFormat`]
+//! writes for Nagios, as JSON, or for Prometheus. There is no status "unknown": a check without a result at its deadline is
+//! critical, and a watchdog reports that even if the probe itself hangs. (In 2019 an UNKNOWN sat unnoticed for 18 hours.)
 //!
 //! Not here: arguments and exit codes (`cli`), and health from the inside (`health`).
 

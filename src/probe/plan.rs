@@ -1,45 +1,45 @@
-//! What a probe is asked to do.
+//! The plan of a probe: which checks to run, against what.
 
 use std::{net::IpAddr, time::Duration};
 
 use super::{ProbeTarget, Thresholds};
 
-/// What a probe is asked to do. Connection, head, prelude and first event are always looked at.
+/// The checks of a probe. Connection, head, prelude and first event are always checked.
 #[derive(Clone, Debug)]
 pub struct ProbePlan {
     /// The stream.
     pub target: ProbeTarget,
     /// How long each check waits for what it needs.
     pub timeout: Duration,
-    /// How old the newest record of each partition may be.
+    /// The largest age of the newest record of each partition.
     pub max_age: Option<Duration>,
-    /// Whether a cut and resumed stream is held against an uncut one.
+    /// Whether to compare a stream that was cut and resumed with one that was not cut.
     pub resume: bool,
-    /// From how far back a stream is asked for.
+    /// How long ago the stream of the `since` check begins.
     pub since: Option<Duration>,
-    /// Whether one address is held to its streams.
+    /// The check of the limit of streams for one address.
     pub limit: Option<LimitCheck>,
-    /// A record to produce and to see.
+    /// The check with a record that is produced and has to arrive.
     pub canary: Option<CanaryCheck>,
-    /// Which numbers warn or are critical.
+    /// The operator's thresholds.
     pub thresholds: Thresholds,
 }
 
-/// Whether one address is held to its streams, and another is served meanwhile.
+/// The check that one address is limited in its streams, and another is served meanwhile.
 #[derive(Clone, Debug)]
 pub struct LimitCheck {
     /// How many streams one address may have.
     pub streams: u32,
-    /// The source address that asks for more; the system's choice without.
+    /// The source address that exceeds the limit. The system chooses one if it is `None`.
     pub crowd: Option<IpAddr>,
-    /// The source address that is to be served all the same.
+    /// The source address that has to be served meanwhile.
     pub neighbour: IpAddr,
 }
 
-/// Marked records, one for each partition of a topic, that clients do not see.
+/// The check with canaries: marked records, one for each partition of a topic, that other clients do not see.
 #[derive(Clone, Debug)]
 pub struct CanaryCheck {
-    /// Brokers, `host:port` with commas between.
+    /// The brokers, as `host:port` separated by commas.
     pub bootstrap: String,
     /// A topic of the stream.
     pub topic: String,
@@ -48,7 +48,7 @@ pub struct CanaryCheck {
 }
 
 impl ProbePlan {
-    /// How long a whole run can take if nothing hangs: every check its time.
+    /// Returns how long a run may take if nothing hangs: the timeout of every check.
     pub(super) fn longest(&self) -> Duration {
         let optional = [
             self.max_age.is_some(),
@@ -58,7 +58,7 @@ impl ProbePlan {
             self.canary.is_some(),
         ];
         let checks = optional.into_iter().filter(|asked| *asked).count();
-        // One for the first event, and one for a quiet stream's last.
+        // One for the first event, and one for the last event of a quiet stream.
         self.timeout * (2 + checks as u32)
     }
 }

@@ -1,9 +1,9 @@
-//! The ranges of monitoring plugins: outside of which value to alert.
+//! Alert ranges of monitoring plugins.
 
 use std::{fmt, str::FromStr};
 
-/// When a value is alerted for, in the notation of the Monitoring Plugins Development Guidelines: `10` is "outside 0 to 10",
-/// `10:` "below 10", `~:10` "above 10", `10:20` "outside 10 to 20", and `@10:20` "inside 10 to 20". Ends belong to the range.
+/// The values to alert for, in the notation of the Monitoring Plugins Development Guidelines: `10` is "outside 0 to 10", `10:`
+/// "below 10", `~:10` "above 10", `10:20` "outside 10 to 20", and `@10:20` "inside 10 to 20". Both ends belong to the range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AlertRange {
     start: f64,
@@ -11,13 +11,13 @@ pub struct AlertRange {
     alerts_inside: bool,
 }
 
-/// The text is no range.
+/// The text is not a range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no range such as 10, 10:, ~:10, 10:20 or @10:20")]
 pub struct InvalidRange(String);
 
 impl AlertRange {
-    /// Alerts below 0 and above `end`.
+    /// Returns a range that alerts below 0 and above `end`.
     pub const fn at_most(end: f64) -> Self {
         Self {
             start: 0.0,
@@ -26,7 +26,7 @@ impl AlertRange {
         }
     }
 
-    /// Alerts below `start`.
+    /// Returns a range that alerts below `start`.
     pub const fn at_least(start: f64) -> Self {
         Self {
             start,
@@ -35,7 +35,7 @@ impl AlertRange {
         }
     }
 
-    /// Whether `value` is one to alert for.
+    /// Returns whether to alert for `value`.
     pub fn alerts(self, value: f64) -> bool {
         (self.start..=self.end).contains(&value) == self.alerts_inside
     }
@@ -63,7 +63,7 @@ impl FromStr for AlertRange {
     }
 }
 
-/// A number, or the text that stands for no end at all.
+/// Parses a finite number, or the text `open` that stands for no end.
 fn end_of(text: &str, open: &str, infinity: f64) -> Option<f64> {
     if text == open {
         return Some(infinity);

@@ -1,4 +1,4 @@
-//! All that one run found.
+//! The report of one run.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use jiff::Timestamp;
 
 use super::{CheckResult, Status};
 
-/// All that one run found.
+/// The report of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProbeReport {
-    /// The names of the streams, with commas between.
+    /// The names of the streams, separated by commas.
     pub stream: String,
-    /// Where they were asked for.
+    /// The URL that was requested.
     pub url: String,
     /// When the run began.
     pub at: Timestamp,
-    /// How long it took.
+    /// How long the run took.
     pub took: Duration,
-    /// What each check found, in the order of the run.
+    /// The result of each check, in the order of the run.
     pub results: Vec<CheckResult>,
 }
 
 impl ProbeReport {
-    /// The worst of all checks.
+    /// Returns the worst status of all checks.
     pub fn status(&self) -> Status {
         self.results
             .iter()
@@ -31,7 +31,7 @@ impl ProbeReport {
             .unwrap_or(Status::Critical)
     }
 
-    /// What a person reads first: what was seen when all is well, and else what is wrong, the worst in front.
+    /// Returns the sentences of all checks if all is well, and else those of the faults, the worst first.
     pub fn summary(&self) -> String {
         if self.status() == Status::Ok {
             return join(self.results.iter(), ", ");

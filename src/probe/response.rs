@@ -1,4 +1,4 @@
-//! The answer to a request of the probe: its head, its body and the connection that carries it.
+//! The response to a request of the probe: its head, its body and the connection that carries it.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,13 +7,13 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The head of an answer, and what it took to get it.
+/// A response, with the time that it took.
 pub(super) struct ProbeResponse {
     pub(super) head: Parts,
     pub(super) body: Incoming,
-    /// When the first step was taken.
+    /// When the request began, with the look-up of the host.
     pub(super) begun: Instant,
-    /// Until there was a connection to write to.
+    /// The time until there was a connection to write to.
     pub(super) connected: Duration,
     pub(super) certificate_ends: Option<SystemTime>,
     pub(super) connection: AbortOnDropHandle<()>,

@@ -1,4 +1,4 @@
-//! One run: every check that was asked for, in the order in which they rest on each other.
+//! One run: every check of the plan, in an order in which each can use the results before it.
 
 use std::{io, time::Duration};
 
@@ -16,7 +16,7 @@ use super::{
     watchdog,
 };
 
-/// Probes once. Blocks until there is a report, which is never long after the last check's deadline.
+/// Runs the probe once. Blocks until there is a report, which is soon after the deadline of the last check.
 pub fn run(plan: &ProbePlan) -> ProbeReport {
     let (at, begun) = (Timestamp::now(), std::time::Instant::now());
     let own = plan.clone();
@@ -41,7 +41,7 @@ pub fn run(plan: &ProbePlan) -> ProbeReport {
 fn block(plan: ProbePlan) -> io::Result<Vec<CheckResult>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let results = runtime.block_on(ProbeRun::new(&plan).complete());
-    // A resolver that hangs on one of its threads is not waited for.
+    // A resolver that hangs on one of the runtime's threads is not waited for.
     runtime.shutdown_background();
     Ok(results)
 }
@@ -80,7 +80,7 @@ impl<'a> ProbeRun<'a> {
         self.results
     }
 
-    /// Without a stream, or any event of it, nothing else can be told.
+    /// Runs all checks. Without a stream, or without any event of it, the remaining checks cannot be run.
     async fn all(&mut self, client: &ProbeClient) {
         let Some((stream, asked)) = self.greet(client).await else {
             return;
@@ -94,7 +94,7 @@ impl<'a> ProbeRun<'a> {
         }
     }
 
-    /// Connection, head and prelude.
+    /// Checks the connection, the head and the prelude. Returns the stream, and when it was requested.
     async fn greet(&mut self, client: &ProbeClient) -> Option<(EventStream, Instant)> {
         let deadline = self.deadline();
         let answer = match client.open(&ProbeRequest::default(), deadline).await {
@@ -118,7 +118,7 @@ impl<'a> ProbeRun<'a> {
         }
     }
 
-    /// The first event, and the canaries if there are any; what the newest id says.
+    /// Checks the first event, and the canaries if there are any. Returns the positions in the newest id.
     async fn listen(
         &mut self,
         client: &ProbeClient,
@@ -138,7 +138,7 @@ impl<'a> ProbeRun<'a> {
         newest.ok().map(|event| event.positions)
     }
 
-    /// Freshness, resume and since, by what is known of the partitions.
+    /// Checks freshness, resume and since, from the positions of the partitions.
     async fn examine(&mut self, client: &ProbeClient, positions: &mut IdPositions) {
         let found = freshness::check(client, positions, self.age_limit, self.deadline()).await;
         self.results.push(found);
@@ -158,13 +158,13 @@ impl<'a> ProbeRun<'a> {
 }
 
 impl ProbeRun<'_> {
-    /// Begins to produce the canaries: the stream is being listened to already.
+    /// Begins to produce the canaries. The stream is open already.
     fn canaries(&self) -> Option<Canaries> {
         let canary = self.plan.canary.as_ref()?;
         Some(Canaries::release(canary, self.plan.timeout))
     }
 
-    /// Waits for the canaries behind the first event; the last event that was seen.
+    /// Waits for the canaries after the first event. Returns the last event that was seen.
     async fn watch(
         &mut self,
         canaries: Option<Canaries>,
@@ -180,8 +180,8 @@ impl ProbeRun<'_> {
     }
 }
 
-/// What the probe says of itself.
+/// The name of the check for faults of the probe itself.
 const ITSELF: &str = "probe";
 
-/// How long after the last deadline a run may still be on its way: certificates are read from disk meanwhile.
+/// How long a run may go on after the last deadline: certificates are read from disk meanwhile.
 const GRACE: Duration = Duration::from_secs(5);

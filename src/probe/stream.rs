@@ -1,4 +1,4 @@
-//! An answer that is a stream, read as the contract has it.
+//! The reader of an event stream, which checks it against the contract.
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
@@ -8,14 +8,14 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{deadline::Deadline, failure::ProbeError, id_positions::IdPositions, response::ProbeResponse};
 use crate::sse::{PRELUDE, SseMessage, SseReader};
 
-/// A stream behind its prelude. Dropping it cuts the connection, wherever it stands.
+/// A stream whose prelude was read. Dropping it closes the connection, even in the middle of an event.
 pub(super) struct EventStream {
     body: Incoming,
     reader: SseReader,
     _connection: AbortOnDropHandle<()>,
 }
 
-/// What a stream brings.
+/// An item of a stream.
 #[derive(Clone, Debug)]
 pub(super) enum StreamItem {
     Event(ReceivedEvent),
@@ -23,19 +23,19 @@ pub(super) enum StreamItem {
     Gap(String),
 }
 
-/// An event that is a record's.
+/// An event that carries a record.
 #[derive(Clone, Debug)]
 pub(super) struct ReceivedEvent {
-    /// When it was read.
+    /// When the event was read.
     pub(super) at: Instant,
     pub(super) id: String,
     pub(super) positions: IdPositions,
-    /// Its type and its data: what must be the same however it is asked for.
+    /// The type and the data of the event, which must not depend on how it is requested.
     pub(super) message: (String, String),
 }
 
 impl EventStream {
-    /// Reads up to the end of the prelude, which must be it to the byte.
+    /// Reads the prelude, which must match to the byte.
     pub(super) async fn begin(answer: ProbeResponse, deadline: Deadline) -> Result<Self, ProbeError> {
         let mut body = answer.body;
         if answer.head.status != http::StatusCode::OK {
@@ -60,7 +60,7 @@ impl EventStream {
         })
     }
 
-    /// The next event or gap. Cancelling it loses nothing.
+    /// Reads the next event or gap. Cancelling loses nothing.
     pub(super) async fn next(&mut self, deadline: Deadline) -> Result<StreamItem, ProbeError> {
         loop {
             if let Some(message) = self.reader.next_message() {
@@ -91,14 +91,14 @@ impl StreamItem {
 async fn next_bytes(body: &mut Incoming) -> Result<Bytes, ProbeError> {
     loop {
         let frame = body.frame().await.ok_or(ProbeError::Ended)?;
-        // Trailers are nothing to us.
+        // Trailers are ignored.
         if let Ok(bytes) = frame.map_err(ProbeError::Broken)?.into_data() {
             return Ok(bytes);
         }
     }
 }
 
-/// What a refusal says of itself: the `detail` of its JSON, if it is that.
+/// Returns the reason in a refusal: the `detail` of its JSON, if there is one.
 async fn said(body: &mut Incoming, deadline: Deadline) -> String {
     let mut text = Vec::new();
     while let Ok(Ok(bytes)) = deadline.on("explanation", next_bytes(body)).await {
@@ -114,11 +114,11 @@ async fn said(body: &mut Incoming, deadline: Deadline) -> String {
     detail.map_or_else(String::new, |detail| format!(": {detail}"))
 }
 
-/// Above the largest event that a gateway sends: 8 MiB of value, every byte of it escaped at worst.
+/// In bytes. Above the largest event of a gateway: 8 MiB of value, with every byte escaped in the worst case.
 const MAX_EVENT_BYTES: usize = 64 * 1024 * 1024;
 
-/// As much of a refusal as is read, in bytes; ours are below one KiB.
+/// How much of a refusal is read, in bytes. Ours are below one KiB.
 const MAX_EXPLANATION_BYTES: usize = 16 * 1024;
 
-/// How much of a wrong prelude is shown, in bytes: enough to know the page of a proxy.
+/// How much of a wrong prelude is shown, in bytes: enough to recognise the page of a proxy.
 const PRELUDE_SHOWN: usize = 40;

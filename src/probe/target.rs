@@ -1,26 +1,26 @@
-//! Which stream is probed.
+//! The target of a probe: the URL of a stream.
 
 use std::str::FromStr;
 
 use http::Uri;
 
-/// A stream's address.
+/// The URL of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeTarget {
     pub(super) tls: bool,
-    /// Without brackets.
+    /// The host, without the brackets of IPv6.
     pub(super) host: String,
     pub(super) port: u16,
-    /// As the `Host` header says it.
+    /// The value of the `Host` header.
     pub(super) authority: String,
-    /// Path and query.
+    /// The path and query.
     path: String,
 }
 
-/// The text is no address of a stream.
+/// The text is not the URL of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
-    /// It is no URL.
+    /// It is not a URL.
     #[error("this is no URL such as https://stream.example or http://127.0.0.1:8080/v2/stream/recentchange")]
     NoUrl,
     /// It has another scheme.
@@ -29,19 +29,19 @@ pub enum InvalidTarget {
     /// It names no stream.
     #[error("the URL names no stream: add --stream NAME, or /v2/stream/NAME to it")]
     NoStream,
-    /// It names one, and so does `--stream`.
+    /// Both the URL and `--stream` name a stream.
     #[error("the URL names a stream already, and --stream another")]
     TwoStreams,
-    /// The name cannot stand in a path.
+    /// The name cannot be part of a path.
     #[error("this cannot be the name of a stream")]
     Name,
 }
 
 impl ProbeTarget {
-    /// The stream called `name` (or several, with commas between) of the gateway at this URL.
+    /// Returns the target for the stream called `name` (or several, separated by commas) of the gateway at this URL.
     ///
     /// # Errors
-    /// When there is no stream or two, or the name is none.
+    /// If no stream is named, or both here and in the URL, or if the name is invalid.
     pub fn stream(mut self, name: Option<&str>) -> Result<Self, InvalidTarget> {
         match (self.path.contains(STREAMS), name) {
             (true, None) => Ok(self),
@@ -55,19 +55,19 @@ impl ProbeTarget {
         }
     }
 
-    /// The names of its streams, with commas between.
+    /// Returns the names of the streams, separated by commas.
     pub fn name(&self) -> &str {
         let path = self.path.split('?').next().unwrap_or_default();
         path.rsplit('/').find(|part| !part.is_empty()).unwrap_or(path)
     }
 
-    /// The whole URL.
+    /// Returns the whole URL.
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://{}{}", self.authority, self.path)
     }
 
-    /// Path and query, with more parameters.
+    /// Returns the path and query, with more parameters.
     pub(super) fn path(&self, parameters: &[(&str, String)]) -> String {
         let mut path = self.path.clone();
         for (name, value) in parameters {

@@ -1,4 +1,4 @@
-//! Thresholds that the operator set, by the name of what is measured.
+//! Thresholds that the operator sets, by the name of a measured number.
 
 use std::str::FromStr;
 
@@ -7,23 +7,23 @@ use super::{
     range::{AlertRange, InvalidRange},
 };
 
-/// A range for one kind of measure: `connect=2`, `tls_days=30:`.
+/// An alert range for one kind of number: `connect=2`, `tls_days=30:`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
     kind: MeasurementKind,
     range: AlertRange,
 }
 
-/// The text is no threshold.
+/// The text is not a threshold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidThreshold {
-    /// It has no `=`.
+    /// The text has no `=`.
     #[error("this is not NAME=RANGE, such as connect=2")]
     NoPair,
-    /// Nothing of this name is measured.
+    /// No measured number has this name.
     #[error("there is no `{0}`; there are {known}", known = known())]
     Unknown(String),
-    /// What stands behind it is no range.
+    /// The text behind the `=` is not a range.
     #[error(transparent)]
     AlertRange(#[from] InvalidRange),
 }
@@ -45,7 +45,7 @@ fn known() -> String {
     KINDS.map(|kind| kind.name).join(", ")
 }
 
-/// Which values warn, and which are critical: those of the operator, over those of each [`MeasurementKind`].
+/// The operator's thresholds, which replace the defaults of each [`MeasurementKind`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thresholds {
     /// `--warning`.
@@ -55,18 +55,18 @@ pub struct Thresholds {
 }
 
 impl Thresholds {
-    /// Makes an age of more than so many seconds critical, unless the operator has another opinion of ages.
+    /// Makes ages above `seconds` critical, unless the operator has set a range for ages.
     pub(super) fn with_max_age(mut self, seconds: f64) -> Self {
         let own = Threshold {
             kind: EVENT_AGE,
             range: AlertRange::at_most(seconds),
         };
-        // In front, so that whatever the operator said comes later and counts.
+        // The last threshold counts, so the operator's own ones have to come later.
         self.critical.insert(0, own);
         self
     }
 
-    /// Puts the operator's thresholds into a measure of the whole stream.
+    /// Applies the operator's thresholds to a number of the whole stream.
     pub(super) fn apply(&self, mut measure: Measurement) -> Measurement {
         if measure.partition.is_none() {
             measure.warning = range_of(&self.warning, measure.kind).or(measure.warning);
@@ -76,7 +76,7 @@ impl Thresholds {
     }
 }
 
-/// What was said last counts.
+/// Returns the last range that was set for `kind`.
 fn range_of(thresholds: &[Threshold], kind: MeasurementKind) -> Option<AlertRange> {
     let own = thresholds.iter().rev().find(|own| own.kind.name == kind.name);
     own.map(|own| own.range)

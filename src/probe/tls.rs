@@ -1,4 +1,4 @@
-//! TLS as browsers speak it: the system's roots (or those of `SSL_CERT_FILE`), and no exception.
+//! TLS as browsers use it: with the system's root certificates (or those of `SSL_CERT_FILE`), and without exceptions.
 
 use std::{io, sync::Arc, time::SystemTime};
 
@@ -12,10 +12,10 @@ use x509_cert::{Certificate, der::Decode};
 
 use super::failure::ProbeError;
 
-/// Trusts whom this system trusts.
+/// Returns a connector that trusts the root certificates of this system.
 ///
 /// # Errors
-/// When the system trusts nobody.
+/// If the system has no root certificates.
 pub(super) fn connector() -> Result<TlsConnector, ProbeError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
@@ -29,7 +29,7 @@ pub(super) fn connector() -> Result<TlsConnector, ProbeError> {
             "this system has no root certificates{why}"
         )));
     }
-    // By hand, because what a dependency may turn on must not decide which cryptography is used.
+    // The provider is set explicitly, because a feature that a dependency turns on must not choose the cryptography.
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| ProbeError::Tls(error.to_string()))?
@@ -48,7 +48,8 @@ pub(super) async fn shake_hands(
     shaken.map_err(|error: io::Error| ProbeError::Tls(error.to_string()))
 }
 
-/// When the first certificate of the peer's chain expires: an intermediate one ends trust as surely as its own.
+/// Returns when the first certificate of the peer's chain expires. An expired intermediate ends trust as surely as the peer's
+/// own.
 pub(super) fn expiry(stream: &TlsStream<TcpStream>) -> Option<SystemTime> {
     let chain = stream.get_ref().1.peer_certificates()?;
     let ends = chain.iter().filter_map(|certificate| {

@@ -1,4 +1,4 @@
-//! Probing again and again, and telling the last result to whoever asks.
+//! A probe that runs again and again, and serves the last result over HTTP.
 
 use std::{
     convert::Infallible,
@@ -21,19 +21,19 @@ use tokio::{net::TcpListener, runtime, task::spawn_blocking, time::sleep};
 use super::{ProbePlan, ProbeReport, render, run::run};
 use crate::metrics;
 
-/// How to probe again and again.
+/// The options of a repeated probe.
 #[derive(Clone, Copy, Debug)]
 pub struct WatchOptions {
-    /// From the beginning of one run to that of the next; a run that takes longer is followed at once.
+    /// The time from the beginning of one run to that of the next. A run that takes longer is followed by the next at once.
     pub every: Duration,
-    /// Where `/metrics` and `/result` are served; port 0 takes a free one.
+    /// The address of `/metrics` and `/result`. Port 0 takes a free port.
     pub listen: SocketAddr,
 }
 
-/// Probes until the process is ended. `on_listening` gets the address once it is served, `on_report` every report.
+/// Probes until the process ends. Calls `on_listening` with the address once it is served, and `on_report` with every report.
 ///
 /// # Errors
-/// When the address cannot be served.
+/// If the address cannot be served.
 pub fn watch(
     plan: &ProbePlan,
     watch: WatchOptions,
@@ -73,7 +73,7 @@ async fn probe(
     }
 }
 
-/// The last report, and how many there were.
+/// The last report, and the number of reports.
 #[derive(Default)]
 struct LastReport {
     last: Mutex<Option<ProbeReport>>,
@@ -87,7 +87,7 @@ impl LastReport {
         *self.last.lock() = Some(report);
     }
 
-    /// What `write` makes of the last report.
+    /// Returns a response with the text that `write` makes of the last report.
     fn answer(
         &self,
         content_type: &'static str,

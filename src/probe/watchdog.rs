@@ -1,8 +1,8 @@
-//! Whatever hangs, an answer comes.
+//! A watchdog that ends a run which hangs.
 
 use std::{sync::mpsc, thread, time::Duration};
 
-/// Why there is no result.
+/// The reason why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WatchdogError {
     #[error("the probe hangs: no result within {0:?}")]
@@ -13,17 +13,17 @@ pub(super) enum WatchdogError {
     NoThread,
 }
 
-/// Does `work` on a thread of its own, which is left behind if it takes longer.
+/// Runs `work` on a thread of its own. The thread is abandoned if it takes longer than `limit`.
 ///
-/// Deadlines inside are a runtime's, and so help against peers only: not against a resolver or a file system that keeps
-/// the threads they run on.
+/// The deadlines inside are those of a runtime, and so protect only against peers. They do not protect against a resolver or a
+/// file system that blocks its thread.
 pub(super) fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, WatchdogError> {
     let (send, result) = mpsc::sync_channel(1);
     let spawned = thread::Builder::new().name("probe".to_owned()).spawn(move || {
-        // Nobody waits any more when this fails.
+        // Sending fails if the receiver has given up.
         let _ = send.send(work());
     });
     if spawned.is_err() {

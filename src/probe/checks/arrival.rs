@@ -1,4 +1,4 @@
-//! Whether anything comes, and how soon.
+//! The check that events arrive, and how soon.
 
 use tokio::time::Instant;
 
@@ -16,7 +16,7 @@ use super::{
 
 const NAME: &str = "first_event";
 
-/// Waits for the first event of a live stream that was asked for at `asked`.
+/// Waits for the first event of a live stream, which was requested at `asked`.
 pub(in crate::probe) async fn check(
     stream: &mut EventStream,
     asked: Instant,
@@ -35,8 +35,7 @@ pub(in crate::probe) async fn check(
     }
 }
 
-/// Looks back on a stream that was quiet for as long as `live` waited: it is none the worse for that, if its last event is
-/// not too old.
+/// Reads the past of a stream that was quiet for as long as [`check`] waited. That is no fault if its last event is not too old.
 pub(in crate::probe) async fn look_back(
     client: &ProbeClient,
     age_limit: AgeLimit,

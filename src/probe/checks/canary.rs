@@ -1,4 +1,4 @@
-//! From a producer to a client: one marked record for each partition, which nobody else gets to see.
+//! The check from producer to client: one marked record for each partition, which other clients do not get.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -25,25 +25,25 @@ use crate::event::CANARY_HEADER;
 
 const NAME: &str = "canary";
 
-/// Canaries on their way.
+/// The canaries of one run, from their production on.
 pub(in crate::probe) struct Canaries {
-    /// In every one of them, and in nothing else.
+    /// A text that is in each of these canaries and in no other record.
     token: String,
     release: JoinHandle<Result<Released, String>>,
 }
 
-/// When the record of each partition was produced, for as far as the brokers have taken it.
+/// For each partition, when its record was produced, or why the brokers did not take it.
 type Released = BTreeMap<i32, Result<Instant, String>>;
 
 impl Canaries {
-    /// Produces one for each partition of the topic.
+    /// Produces one canary for each partition of the topic.
     pub(in crate::probe) fn release(canary: &CanaryCheck, timeout: Duration) -> Self {
         let token = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
         let release = tokio::spawn(produce(canary.clone(), token.clone(), timeout));
         Self { token, release }
     }
 
-    /// Reads behind `first` until all have been seen; the newest event with it.
+    /// Reads the stream behind `first` until all canaries have been seen. Returns the result and the newest event.
     pub(in crate::probe) async fn watch(
         mut self,
         stream: &mut EventStream,
@@ -103,9 +103,9 @@ async fn produce(canary: CanaryCheck, token: String, timeout: Duration) -> Resul
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", &canary.bootstrap);
     config.set("message.timeout.ms", timeout.as_millis().max(1).to_string());
-    // A canary that comes twice would be no fault of the gateway.
+    // A canary that comes twice would not be a fault of the gateway.
     config.set("enable.idempotence", "true");
-    // Asking for a topic must not make it.
+    // A request for a topic must not create it.
     config.set("allow.auto.create.topics", "false");
     for (name, value) in &canary.options {
         config.set(name, value);
@@ -149,7 +149,7 @@ async fn send(
     )
 }
 
-/// Those that no broker has taken will not come.
+/// Returns whether all canaries have come. Those that no broker has taken will not come.
 fn all_seen(released: &Released, seen: &BTreeMap<i32, Instant>) -> bool {
     let mut taken = released.iter().filter(|(_, sent)| sent.is_ok());
     taken.all(|(partition, _)| seen.contains_key(partition))

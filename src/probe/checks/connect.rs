@@ -1,4 +1,4 @@
-//! How long a connection takes, and how long its certificate lasts.
+//! The check of the connection: the time that it takes, and the expiry of its certificate.
 
 use std::time::SystemTime;
 
@@ -25,7 +25,7 @@ pub(in crate::probe) fn judge(answer: &ProbeResponse) -> CheckResult {
     .with(Measurement::new(TLS_DAYS, days))
 }
 
-/// Whole days, rounded down; negative once it has passed.
+/// Returns whole days, rounded down; negative once `end` has passed.
 fn days_until(end: SystemTime) -> f64 {
     const DAY: f64 = 86_400.0;
     let seconds = match end.duration_since(SystemTime::now()) {

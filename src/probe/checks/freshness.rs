@@ -1,4 +1,4 @@
-//! How old the newest record of every partition is. One id says it of all.
+//! The check of the age of the newest record in every partition. One id has the times of all partitions.
 
 use super::{
     super::{
@@ -16,10 +16,10 @@ use crate::position::{PartitionPosition, Timestamp};
 
 const NAME: &str = "freshness";
 
-/// Judges the ages that the id of a live stream's event tells of.
+/// Judges the ages in the id of an event of a live stream.
 ///
-/// A gateway that has not seen a partition's last record, since it started behind it, cannot tell its time. With a
-/// `max_age` such partitions are asked from that long ago: they are quiet ones, so there is little to read.
+/// A gateway that started behind the last record of a partition has not seen it, and does not know its time. With a `max_age`,
+/// such partitions are requested since that long ago. They are quiet partitions, so there is little to read.
 pub(in crate::probe) async fn check(
     client: &ProbeClient,
     positions: &mut IdPositions,
@@ -35,7 +35,7 @@ pub(in crate::probe) async fn check(
     judge(positions, age_limit, now())
 }
 
-/// Reads what the quiet partitions have that is young, until each has told its time.
+/// Reads the fresh records of the quiet partitions, until each partition has told its time.
 async fn look_back(
     client: &ProbeClient,
     positions: &mut IdPositions,
@@ -95,7 +95,7 @@ fn judge(positions: &IdPositions, age_limit: Option<AgeLimit>, now: Timestamp) -
     check_result
 }
 
-/// Every partition has to have something young.
+/// Judges whether every partition has a fresh record.
 fn of_each(positions: &IdPositions, age_limit: AgeLimit, newest: Option<f64>, now: Timestamp) -> CheckResult {
     let (all, quiet): (_, Vec<_>) = (positions.len(), silent(positions, age_limit).collect());
     let fresh = all - quiet.len();

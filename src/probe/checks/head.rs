@@ -1,4 +1,4 @@
-//! The head of the answer, as clients and proxies need it.
+//! The check of the response head that clients and proxies need.
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -6,7 +6,7 @@ use super::super::CheckResult;
 
 pub(in crate::probe) const NAME: &str = "contract";
 
-/// Judges the headers of an answer with status 200 and the right prelude.
+/// Judges the headers of a response with status 200 and the right prelude.
 pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
     let value = |name: &HeaderName| {
         headers
@@ -42,7 +42,7 @@ pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
     CheckResult::ok(NAME, "prelude exact")
 }
 
-/// In lower case and whole: clients look for exactly this.
+/// The whole value in lower case: clients look for exactly this.
 const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
 #[cfg(test)]

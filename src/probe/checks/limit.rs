@@ -1,4 +1,4 @@
-//! Whether one address is held to its streams while another is served.
+//! The check of the limit of streams for one address, and that another address is served meanwhile.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -16,7 +16,7 @@ use super::super::{
 
 const NAME: &str = "limit";
 
-/// Takes as many streams as one address may have, and one more; then one from another address.
+/// Opens as many streams as one address may have, then one more, then one from another address.
 pub(in crate::probe) async fn check(
     client: &ProbeClient,
     limit: &LimitCheck,
@@ -43,7 +43,7 @@ pub(in crate::probe) async fn check(
     check_result.with(Measurement::new(ADMITTED, count).of(f64::from(limit.streams)))
 }
 
-/// All streams that the limit grants.
+/// Opens all streams that the limit allows.
 async fn crowd(
     client: &ProbeClient,
     limit: &LimitCheck,
@@ -59,7 +59,7 @@ async fn crowd(
             Ok(answer) => ProbeError::Status(answer.head.status.as_u16(), String::new()),
             Err(failure) => return Err(refusal(held.len(), limit, &failure)),
         };
-        // The connections of the checks before may not be known to be closed yet.
+        // The gateway may not have noticed yet that the connections of earlier checks are closed.
         if deadline.on("slot", sleep(PAUSE)).await.is_err() {
             return Err(refusal(held.len(), limit, &refused));
         }
@@ -76,7 +76,7 @@ fn refusal(got: usize, limit: &LimitCheck, failure: &ProbeError) -> CheckResult 
         .with(Measurement::new(ADMITTED, got as f64).of(f64::from(limit.streams)))
 }
 
-/// One stream too many, which is refused with the time to come back.
+/// Opens one stream too many, which must be refused with a `Retry-After`.
 async fn one_more(client: &ProbeClient, limit: &LimitCheck, deadline: Deadline) -> Result<(), CheckResult> {
     let answer = client.open(&from(limit.crowd), deadline).await;
     let head = answer
@@ -110,6 +110,6 @@ fn from(address: Option<IpAddr>) -> ProbeRequest {
     }
 }
 
-/// Before a stream that was refused is asked for again: a closed connection is known within milliseconds, and refusals in
-/// a hot loop are held back.
+/// The pause before a refused stream is requested again: the gateway notices a closed connection within milliseconds, and
+/// delays its refusals if they come in a hot loop.
 const PAUSE: Duration = Duration::from_millis(250);

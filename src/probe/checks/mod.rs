@@ -1,4 +1,4 @@
-//! What is looked at, a file each. Every check ends in a [`CheckResult`](super::CheckResult), whatever happens to it.
+//! The checks of a probe, one in each file. Every check ends in a [`CheckResult`](super::CheckResult), even if it fails.
 
 pub(super) mod arrival;
 #[cfg(feature = "kafka")]
@@ -17,11 +17,11 @@ use std::time::Duration;
 
 use crate::position::Timestamp;
 
-/// How young a record has to be.
+/// The largest age of a record that counts as fresh.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AgeLimit {
     max_age: Duration,
-    /// The time of the oldest record that is young enough: the same for all checks of a run.
+    /// The time of the oldest record that counts as fresh. It is the same for all checks of a run.
     cutoff: Timestamp,
 }
 
@@ -31,24 +31,24 @@ impl AgeLimit {
         Self { max_age, cutoff }
     }
 
-    /// From when on to ask for such records. A millisecond too early, because that is the time that ids then tell of
-    /// partitions whose first record has not come: not young enough.
+    /// Returns the time since which to request records, one millisecond before the cutoff. Ids then have that time for partitions
+    /// whose first record has not come, and it does not count as fresh.
     fn asked_from(self) -> Timestamp {
         self.cutoff - 1
     }
 }
 
-/// The time of day, as records bear it.
+/// Returns the current time, in the unit of record timestamps.
 fn now() -> Timestamp {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// So long before `now`.
+/// Returns the time `ago` before `now`.
 fn before(now: Timestamp, ago: Duration) -> Timestamp {
     now - Timestamp::try_from(ago.as_millis()).unwrap_or(now)
 }
 
-/// From then to `now`, in seconds; 0 for a timestamp that is ahead of our clock.
+/// Returns the time from `then` to `now`, in seconds. Returns 0 if `then` is ahead of our clock.
 fn age(now: Timestamp, then: Timestamp) -> f64 {
     (now - then).max(0) as f64 / 1000.0
 }

@@ -1,4 +1,4 @@
-//! Stands in for canaries in a build that cannot produce one.
+//! The check with canaries for a build without Kafka, which cannot produce one.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::super::{
     stream::{EventStream, ReceivedEvent},
 };
 
-/// A canary that says why there is none.
+/// A check that always fails, and says why there is no canary.
 pub(in crate::probe) struct Canaries;
 
 impl Canaries {

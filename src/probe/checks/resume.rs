@@ -1,8 +1,8 @@
-//! Whether a stream that was cut goes on exactly where it was.
+//! The check that a stream that was cut resumes exactly where it was.
 //!
-//! A stream is read from a little way back, so that there is something to read also when nothing happens. It is cut, and
-//! resumed with the id of an event in its middle: what follows must be what followed before, byte for byte, neither less
-//! nor more. Order is promised within a partition only, so events are matched by what their ids say of their partition.
+//! A stream is read from a little before its end, so that there are events even if none arrive. It is cut, and resumed with
+//! the id of an event in its middle. The events that follow must be those that followed before, byte for byte, none missing
+//! and none added. Order is promised only within a partition, so events are matched by partition and offset from their ids.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub(in crate::probe) async fn check(
     }
 }
 
-/// Events up to where the stream is known to have been, or as many as are enough; the connection is cut behind them.
+/// Reads up to `positions`, or until there are enough events. The connection is closed after them.
 async fn read(
     client: &ProbeClient,
     positions: &IdPositions,
@@ -62,7 +62,7 @@ async fn read(
     while seen.len() < ENOUGH {
         match stream.next(deadline).await {
             Ok(StreamItem::Event(event)) => seen.push(event),
-            // Retention may have been here: what counts is what follows.
+            // Retention may have removed records here. Only the events that follow are compared.
             Ok(StreamItem::Gap(_)) => {}
             Err(failure) if failure.is_silence() => break,
             Err(failure) => return Err(failure),
@@ -77,7 +77,7 @@ async fn read(
     Ok(seen)
 }
 
-/// Reads on until every event is matched, or known to be lost.
+/// Reads until every expected event is matched or known to be lost.
 async fn resume(
     client: &ProbeClient,
     id: &str,
@@ -98,10 +98,10 @@ async fn resume(
     Ok(())
 }
 
-/// What came behind the cut before, against what comes now.
+/// The comparison of the events behind the cut with those of the resumed stream.
 struct ResumeComparison<'a> {
     due: Vec<ExpectedEvent<'a>>,
-    /// Where the resumed stream stands.
+    /// The position of the resumed stream.
     positions: IdPositions,
     gaps: Vec<String>,
     lost: usize,
@@ -110,7 +110,7 @@ struct ResumeComparison<'a> {
 }
 
 struct ExpectedEvent<'a> {
-    /// The partitions that the event may be of, and its offset in each: of one that was passed over nothing is shown.
+    /// The partitions that the event may belong to, with its offset in each. Records that were skipped are not shown.
     places: BTreeMap<PartitionKey, Offset>,
     message: &'a (String, String),
 }
@@ -143,7 +143,7 @@ impl<'a> ResumeComparison<'a> {
     fn take(&mut self, event: &ReceivedEvent) {
         let places = event.positions.advanced(&self.positions);
         if places.is_empty() {
-            // It stands nowhere that the stream has not been.
+            // The event is not ahead of the stream's position in any partition.
             self.repeated += 1;
             return;
         }
@@ -157,7 +157,7 @@ impl<'a> ResumeComparison<'a> {
             .due
             .iter()
             .position(|due| same(due) && *due.message == event.message);
-        // Without either it is one that came when the first stream had been cut.
+        // An event without a match arrived after the first stream was cut.
         if let Some(index) = twins.or_else(|| self.due.iter().position(|due| due.is_only(&places))) {
             let due = self.due.remove(index);
             self.different += usize::from(*due.message != event.message);
@@ -194,12 +194,12 @@ impl<'a> ResumeComparison<'a> {
 }
 
 impl ExpectedEvent<'_> {
-    /// Whether it is this very record, whatever it says.
+    /// Returns whether the event is this very record, whatever its content.
     fn is_only(&self, places: &BTreeMap<PartitionKey, Offset>) -> bool {
         self.places.len() == 1 && self.places == *places
     }
 
-    /// Whether the stream stands behind it in every partition that it may be of.
+    /// Returns whether the stream has passed the event in every partition that it may belong to.
     fn is_passed(&self, positions: &IdPositions) -> bool {
         self.places
             .iter()
@@ -207,13 +207,13 @@ impl ExpectedEvent<'_> {
     }
 }
 
-/// How far back in each partition to begin, in offsets. Few enough to be nothing, more than a transaction's marker.
+/// How far before the position to begin in each partition, in offsets: few to read, and more than the marker of a transaction.
 const LOOK_BACK: Offset = 8;
 
-/// Events that can be cut in two.
+/// The fewest events that can be cut in two.
 const MIN_EVENTS: usize = 4;
 
-/// Events that are enough, whatever the number of partitions.
+/// The number of events that is enough for any number of partitions.
 const ENOUGH: usize = 200;
 
 #[cfg(test)]
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::probe::Status;
 
-    /// The event behind which partition 0 and partition 1 stand so.
+    /// Returns an event with the offsets `zero` and `one` in the partitions 0 and 1 of its id.
     fn event(zero: i64, one: i64, data: &str) -> ReceivedEvent {
         let id = format!(
             r#"[{{"topic":"t","partition":0,"offset":{zero}}},{{"topic":"t","partition":1,"offset":{one}}}]"#

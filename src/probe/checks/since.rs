@@ -1,4 +1,4 @@
-//! Whether a stream from a time on begins at that time.
+//! The check that a stream since a time begins at that time.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::position::Timestamp;
 
 const NAME: &str = "since";
 
-/// Asks for the stream from so long ago on. `known` says of records that exist.
+/// Requests the stream since `back` ago. `known` has offsets and times of records that exist.
 pub(in crate::probe) async fn check(
     client: &ProbeClient,
     known: &IdPositions,
@@ -47,7 +47,7 @@ fn judge(first: &IdPositions, known: &IdPositions, since: Timestamp, back: Durat
     if first.newest().is_some_and(|newest| newest < since) {
         return CheckResult::critical(NAME, format!("since={back:?} begins with an older event"));
     }
-    // A record of that time stands before this offset, and the stream has gone past it without having shown it.
+    // A record after `since` is before this offset, and the stream has passed it without showing it.
     let skipped = known.iter().find(|(key, known)| {
         let in_time = known.timestamp.is_some_and(|time| time >= since);
         in_time && known.offset.is_some() && first.get(key).offset > known.offset

@@ -1,4 +1,4 @@
-//! A report for programs.
+//! The report as JSON, for programs.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ pub(in crate::probe) fn document(report: &ProbeReport) -> String {
         summary: report.summary(),
         checks: report.results.iter().map(JsonCheck::of).collect(),
     };
-    // Strings and numbers: there is nothing in it that could fail.
+    // The document has only strings and numbers, so this cannot fail.
     let text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text + "\n"
 }

@@ -1,4 +1,4 @@
-//! A report as others read it.
+//! The formats of a report.
 
 mod json;
 mod nagios;
@@ -8,15 +8,15 @@ use std::fmt;
 
 use super::ProbeReport;
 
-/// Who reads a report.
+/// The format of a report, by its reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReportFormat {
-    /// The one line of a plugin for Nagios, Icinga and their like: what it is, then the numbers (perfdata).
+    /// The line of a plugin for Nagios, Icinga and similar systems: the text, then the numbers (perfdata).
     #[default]
     Nagios,
     /// One JSON document.
     Json,
-    /// Metrics, for a textfile collector; the names of blackbox_exporter where it has one.
+    /// Metrics for a textfile collector, with the names of blackbox_exporter where it has one.
     Prometheus,
 }
 
@@ -24,7 +24,7 @@ impl ReportFormat {
     /// Every format, in the order in which they are explained.
     pub const ALL: [Self; 3] = [Self::Nagios, Self::Json, Self::Prometheus];
 
-    /// Its name on the command line.
+    /// Returns its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Nagios => "nagios",
@@ -33,10 +33,10 @@ impl ReportFormat {
         }
     }
 
-    /// The report, its last line ended.
+    /// Returns the report as text that ends with a newline.
     ///
     /// # Errors
-    /// When a metric cannot write itself; none of ours is known to.
+    /// If a metric cannot be encoded. None of ours is known to fail.
     pub fn write(self, report: &ProbeReport) -> Result<String, fmt::Error> {
         match self {
             Self::Nagios => Ok(nagios::line(report)),

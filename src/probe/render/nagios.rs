@@ -7,7 +7,7 @@ pub(super) fn line(report: &ProbeReport) -> String {
         .results
         .iter()
         .flat_map(|check_result| &check_result.measures);
-    // Perfdata has a place for the stream's numbers, not for those of some hundred partitions.
+    // Perfdata has room for the numbers of the stream, not for those of some hundred partitions.
     let perfdata: Vec<_> = measures
         .filter(|measure| measure.partition.is_none())
         .map(datum)
@@ -28,17 +28,18 @@ fn datum(measure: &Measurement) -> String {
         measure.kind.unit.symbol(),
     );
     let (warning, critical) = (range(measure.warning), range(measure.critical));
-    // A certificate can have expired: its days have no least.
+    // A certificate may have expired, so its days have no minimum.
     let least = if measure.value < 0.0 { "" } else { "0" };
     let most = measure.most.map_or_else(String::new, |most| format!(";{most}"));
     format!("{name}={value}{unit};{warning};{critical};{least}{most}")
 }
 
-/// What would end the line, begin the perfdata, or be a command to a terminal is a space: some of it a server said.
+/// Replaces characters by a space that would end the line, begin the perfdata, or be a command to a terminal. Part of the text
+/// comes from a server.
 fn plain(text: &str) -> String {
     let is_command = |c: char| c.is_control() || matches!(c, '|' | '\u{2028}' | '\u{2029}');
     text.replace(is_command, " ")
-        // These change the order in which a line is shown.
+        // These change the order in which a line is displayed.
         .replace(
             |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'),
             " ",

@@ -1,4 +1,4 @@
-//! A report as metrics.
+//! The report as Prometheus metrics.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::super::{
 };
 use crate::metrics::{self, Registry};
 
-/// How many runs there were, by status, for whoever probes again and again.
+/// The number of runs by status, for a probe that runs again and again.
 pub(in crate::probe) type Runs = Family<Labels, Counter>;
 
 type Labels = Vec<(&'static str, String)>;
@@ -30,7 +30,7 @@ pub(in crate::probe) fn text(report: &ProbeReport, runs: Option<&Runs>) -> Resul
     metrics::render(&registry)
 }
 
-/// Gauges in the order in which they were put down.
+/// Gauges in the order in which they were added.
 #[derive(Debug, Default)]
 struct GaugeCollector(Vec<Gauge>);
 
@@ -84,7 +84,7 @@ impl Collector for GaugeCollector {
     }
 }
 
-/// What blackbox_exporter has too, under its names, so that its dashboards and rules know them.
+/// Returns the metrics that blackbox_exporter also has, under its names, so that its dashboards and rules apply.
 fn blackbox(report: &ProbeReport) -> GaugeCollector {
     let mut sheet = GaugeCollector::default();
     let success = f64::from(report.status() != Status::Critical);
@@ -107,7 +107,7 @@ fn blackbox(report: &ProbeReport) -> GaugeCollector {
     sheet
 }
 
-/// What each check found, and every number: those of the stream, then those of each partition.
+/// Returns the status of each check and every number: those of the stream, then those of each partition.
 fn own_of(report: &ProbeReport) -> GaugeCollector {
     let mut sheet = GaugeCollector::default();
     let status = report.results.iter().map(|check_result| {

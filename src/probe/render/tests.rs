@@ -24,7 +24,7 @@ fn connected(seconds: f64) -> CheckResult {
         .with(days)
 }
 
-/// As it should be.
+/// Returns a report without faults.
 fn good() -> ProbeReport {
     let partition =
         |number, age| Measurement::of_partition(EVENT_AGE, age, ("eqiad.\"changes\"".into(), number));
@@ -42,7 +42,7 @@ fn good() -> ProbeReport {
     ])
 }
 
-/// A slow connection, and something lost; what was said holds what would break a line.
+/// Returns a report with a slow connection and lost events. Its text has characters that would break a line.
 fn bad() -> ProbeReport {
     report([
         connected(1.5),
