@@ -39,13 +39,13 @@ pub(super) const KEYS: &[KeySpec<ClusterSettings>] = &[
         node.duration().map(|v| cluster.failover_after = v)
     }),
     optional("failover_overlap", |cluster, node| {
-        node.pause().map(|v| cluster.failover_overlap = v)
+        node.duration_or_zero().map(|v| cluster.failover_overlap = v)
     }),
     optional("transaction_patience", |cluster, node| {
         node.duration().map(|v| cluster.transaction_patience = v)
     }),
     optional("librdkafka", |cluster, node| {
-        passed_through(node).map(|v| cluster.librdkafka = v)
+        librdkafka_properties(node).map(|v| cluster.librdkafka = v)
     }),
 ];
 
@@ -132,7 +132,7 @@ fn same_names(node: &Node) -> Vec<Diagnostic> {
 }
 
 /// Parses the properties for librdkafka. `security.protocol = "ssl"` and `"security.protocol" = "ssl"` mean the same.
-fn passed_through(node: &Node) -> ParseResult<BTreeMap<String, String>> {
+fn librdkafka_properties(node: &Node) -> ParseResult<BTreeMap<String, String>> {
     let mut flat = Vec::new();
     flatten(node.entries()?, "", &mut flat);
     let mut faults = Vec::new();

@@ -151,7 +151,9 @@ fn value(target: &EnvKey, name: &str, text: &str) -> ParseResult<Node> {
     let location = |span: Span| Location::EnvVar(Arc::clone(&name), span.start);
     let document = document(target, text);
     let structured = match toml_span::parse(&document) {
-        Ok(document) => sole(&document, target.key).map(|value| Node::of(value, path.clone(), &location)),
+        Ok(document) => {
+            only_value(&document, target.key).map(|value| Node::of(value, path.clone(), &location))
+        }
         // The text is not shown, because it may hold a password. Without it, the location of the error would be of no help.
         Err(error) if text.trim_start().starts_with(['[', '{']) => {
             let title = format!("the value of {name} is not TOML: {}", source::message(&error));
@@ -183,7 +185,7 @@ fn document(target: &EnvKey, text: &str) -> String {
 }
 
 /// Returns the value of `key` if it is the only one in the document.
-fn sole<'a, 'text>(document: &'a Value<'text>, key: &str) -> Option<&'a Value<'text>> {
+fn only_value<'a, 'text>(document: &'a Value<'text>, key: &str) -> Option<&'a Value<'text>> {
     document.as_table().filter(|table| table.len() == 1)?.get(key)
 }
 

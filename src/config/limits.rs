@@ -31,7 +31,7 @@ pub(super) const KEYS: &[KeySpec<LimitSettings>] = &[
             .map(|v| limits.connections_without_stream_per_client = v)
     }),
     optional("clients_per_stream", |limits, node| {
-        ceiling(node).map(|v| limits.clients_per_stream = v)
+        limit_or_unlimited(node).map(|v| limits.clients_per_stream = v)
     }),
     optional("requests_per_minute", |limits, node| {
         node.count().map(|v| limits.requests_per_minute = v)
@@ -71,7 +71,7 @@ const NETWORK: &[KeySpec<NetworkLimits>] = &[
 ];
 
 /// Parses a whole number from 1 on, or `"unlimited"`.
-pub(super) fn ceiling(node: &Node) -> ParseResult<Option<NonZeroU32>> {
+pub(super) fn limit_or_unlimited(node: &Node) -> ParseResult<Option<NonZeroU32>> {
     match &node.kind {
         NodeKind::Text(text) if text == UNLIMITED => Ok(None),
         NodeKind::Text(_) => {

@@ -126,14 +126,14 @@ impl Node {
     }
 
     /// Parses a duration, which may be zero.
-    pub(super) fn pause(&self) -> ParseResult<Duration> {
+    pub(super) fn duration_or_zero(&self) -> ParseResult<Duration> {
         let text = self.text(A_DURATION)?;
         units::duration(text).map_err(|why| self.refused(A_DURATION, why))
     }
 
     /// Parses a duration above zero.
     pub(super) fn duration(&self) -> ParseResult<Duration> {
-        match self.pause()? {
+        match self.duration_or_zero()? {
             Duration::ZERO => Err(self.refused("a duration above zero", "this is zero")),
             duration => Ok(duration),
         }

@@ -50,11 +50,11 @@ impl ConfigErrors {
             Location::EnvVar(name, _) => title.element(Origin::path(&**name)),
         };
         // Without a source line there is no caret, so the label becomes a note.
-        let unplaced = fault
+        let note = fault
             .label
             .as_ref()
             .filter(|_| !matches!(fault.location, Location::File(..)));
-        let group = group.elements(unplaced.map(|label| Level::NOTE.message(label)));
+        let group = group.elements(note.map(|label| Level::NOTE.message(label)));
         group.elements(fault.help.as_ref().map(|help| Level::HELP.message(help)))
     }
 

@@ -21,10 +21,10 @@ use crate::{
 pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Diagnostic> {
     let rules = [
         stalls_before_heartbeat,
-        one_address_twice,
+        same_address,
         client_above_total,
-        idle_limit_of_one,
-        nobody_is_believed,
+        idle_client_above_total,
+        header_without_proxies,
         client_of_a_network_above_total,
         allowed_and_denied,
     ];
@@ -50,7 +50,7 @@ fn stalls_before_heartbeat(root: &Node, Sections { http, .. }: &Sections) -> Opt
     Some(fault.help("on a quiet stream nothing but heartbeats shows whether the socket still takes bytes"))
 }
 
-fn one_address_twice(root: &Node, sections: &Sections) -> Option<Diagnostic> {
+fn same_address(root: &Node, sections: &Sections) -> Option<Diagnostic> {
     let (public, admin) = (sections.http.listen, sections.admin.listen);
     collide(public, admin).then(|| {
         let title = format!("`admin.listen` ({admin}) and `http.listen` ({public}) cannot both be bound");
@@ -73,7 +73,7 @@ fn client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option
     })
 }
 
-fn idle_limit_of_one(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
+fn idle_client_above_total(root: &Node, Sections { limits, .. }: &Sections) -> Option<Diagnostic> {
     let (client, total) = (
         limits.connections_without_stream_per_client,
         limits.connections_without_stream,
@@ -91,7 +91,7 @@ fn idle_limit_of_one(root: &Node, Sections { limits, .. }: &Sections) -> Option<
     })
 }
 
-fn nobody_is_believed(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
+fn header_without_proxies(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
     let (key, consequence) = match (http.proxy_protocol, &http.client_header) {
         (true, _) => ("proxy_protocol", "nobody could connect"),
         (false, Some(_)) => ("client_header", "nobody's header would be believed"),
@@ -145,8 +145,8 @@ pub(super) fn warnings(root: &Node, config: &Config) -> Vec<(Location, String)> 
     let nodes = root.get(CLUSTERS_NAME).map_or(&[][..], Node::items);
     for (cluster, node) in config.clusters.iter().zip(nodes) {
         warnings.extend(few_brokers(cluster, node));
-        warnings.extend(idle(cluster, &config.catalog, node));
-        warnings.extend(open_password(cluster, node));
+        warnings.extend(unused(cluster, &config.catalog, node));
+        warnings.extend(clear_text_password(cluster, node));
     }
     warnings.extend(fields_of_later_parameters(root, &config.catalog));
     warnings.sort();
@@ -186,13 +186,13 @@ fn few_brokers(cluster: &Cluster, node: &Node) -> Option<(Location, String)> {
     Some((node.location_of("bootstrap"), text))
 }
 
-fn idle(cluster: &Cluster, catalog: &Catalog, node: &Node) -> Option<(Location, String)> {
+fn unused(cluster: &Cluster, catalog: &Catalog, node: &Node) -> Option<(Location, String)> {
     let text = format!("no stream is read from cluster `{}`", cluster.name);
     let unread = catalog.topics_of(&cluster.name).is_empty();
     unread.then(|| (node.location_of("name"), text))
 }
 
-fn open_password(cluster: &Cluster, node: &Node) -> Option<(Location, String)> {
+fn clear_text_password(cluster: &Cluster, node: &Node) -> Option<(Location, String)> {
     let is = |property: &str, value: &str| {
         let own = cluster.librdkafka.get(property);
         own.is_some_and(|own| own.eq_ignore_ascii_case(value))

@@ -123,7 +123,9 @@ const HTTP: &[KeySpec<http::settings::HttpSettings>] = &[
     optional("hold_limit", |http, node| {
         node.duration().map(|v| http.hold_limit = v)
     }),
-    optional("drain", |http, node| node.pause().map(|v| http.drain = v)),
+    optional("drain", |http, node| {
+        node.duration_or_zero().map(|v| http.drain = v)
+    }),
     optional("takeover", |http, node| {
         node.duration().map(|v| http.takeover = v)
     }),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 use super::{
     clusters::name,
     diagnostic::{Diagnostic, Location, ParseResult, quoted},
-    limits::ceiling,
+    limits::limit_or_unlimited,
     node::{Node, NodeKind},
     section_names::{CLUSTERS_NAME, STREAMS_NAME},
     table::{KeySpec, did_you_mean, fill, nearest, optional, required},
@@ -31,16 +31,16 @@ pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
         node.string().map(|v| draft.stream.name = v.into())
     }),
     optional("aliases", |draft, node| {
-        texts(node).map(|v| draft.stream.aliases = v)
+        names(node).map(|v| draft.stream.aliases = v)
     }),
     required("topics", "list the topics behind the stream", |draft, node| {
-        texts(node).map(|v| draft.stream.topics = v)
+        names(node).map(|v| draft.stream.topics = v)
     }),
     optional("former_topics", |draft, node| {
-        texts(node).map(|v| draft.stream.former_topics = v)
+        names(node).map(|v| draft.stream.former_topics = v)
     }),
     optional("filter_fields", |draft, node| {
-        texts(node).map(|v| draft.stream.filter_fields = v)
+        names(node).map(|v| draft.stream.filter_fields = v)
     }),
     optional("description", |draft, node| {
         node.string().map(|v| draft.stream.description = v.into())
@@ -57,7 +57,7 @@ pub(super) const KEYS: &[KeySpec<StreamDraft>] = &[
         preference(node).map(|v| draft.stream.clusters = v)
     }),
     optional("max_clients", |draft, node| {
-        ceiling(node).map(|v| draft.max_clients = Some(v))
+        limit_or_unlimited(node).map(|v| draft.max_clients = Some(v))
     }),
     optional("expect_event_within", |draft, node| {
         max_silence(node).map(|v| draft.stream.expect_event_within = v)
@@ -199,7 +199,7 @@ fn location(items: &[Node], part: ConflictLocation) -> Option<Location> {
 }
 
 /// Parses a list of names, which the catalog checks.
-fn texts(node: &Node) -> ParseResult<Vec<Arc<str>>> {
+fn names(node: &Node) -> ParseResult<Vec<Arc<str>>> {
     node.list("an array of names", |item| item.string().map(Arc::from))
 }
 

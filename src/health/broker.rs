@@ -114,7 +114,7 @@ impl BrokerHealth {
     }
 
     fn judge(&self, cause: Option<&str>, now: Instant) -> Verdict {
-        let because = || cause.map_or_else(|| self.standing().to_owned(), ToOwned::to_owned);
+        let because = || cause.map_or_else(|| self.describe_connection().to_owned(), ToOwned::to_owned);
         let known = now.saturating_duration_since(self.since);
         match self.answered.map(|at| now.saturating_duration_since(at)) {
             _ if self.is_gone() && known >= DEADLINE => Verdict::failing(format!(
@@ -129,7 +129,7 @@ impl BrokerHealth {
     }
 
     /// Describes the state of the connection while an answer is awaited.
-    fn standing(&self) -> &'static str {
+    fn describe_connection(&self) -> &'static str {
         let state = self.connection.as_ref().map(|connection| &*connection.state);
         match state {
             None | Some(GONE) => "the other brokers do not list it",

@@ -80,7 +80,7 @@ impl Health {
         let streams = self.0.streams.read();
         let quiet = stream::QuietStreams::of(&streams, &clusters, now);
         let mut reports: Vec<_> = clusters.iter().map(|cell| cell.report(now)).collect();
-        quiet.mark(&mut reports);
+        quiet.degrade(&mut reports);
         reports.iter_mut().for_each(ClusterReport::settle);
         let streams = streams.iter().map(|stream| stream.report(&reports, &quiet));
         let streams = streams.collect();

@@ -15,7 +15,7 @@ pub(super) struct StableOffset {
 
 impl StableOffset {
     /// Records statistics.
-    pub(super) fn look(&mut self, fetching: FetchStatistics, at: Instant) {
+    pub(super) fn record(&mut self, fetching: FetchStatistics, at: Instant) {
         let (Some(stable), Some(high)) = (fetching.stable, fetching.high) else {
             // A leader that refuses fetches tells neither. The transaction may still be open.
             return;

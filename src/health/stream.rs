@@ -123,19 +123,19 @@ struct PartitionActivity {
 impl QuietStreams {
     pub(super) fn of(streams: &[ExpectedStream], clusters: &[Arc<ClusterHealth>], now: Instant) -> Self {
         let active = clusters.iter().filter(|cluster| cluster.is_active());
-        let heard: Vec<_> = active.flat_map(|cluster| heard(cluster)).collect();
+        let activity: Vec<_> = active.flat_map(|cluster| activity(cluster)).collect();
         let mut quiet = Self {
             last: BTreeMap::new(),
             partitions: BTreeMap::new(),
         };
         for stream in streams {
-            quiet.look(stream, &heard, now);
+            quiet.record(stream, &activity, now);
         }
         quiet
     }
 
-    fn look(&mut self, stream: &ExpectedStream, heard: &[PartitionActivity], now: Instant) {
-        let own = || heard.iter().filter(|it| stream.topics.contains(&it.topic));
+    fn record(&mut self, stream: &ExpectedStream, activity: &[PartitionActivity], now: Instant) {
+        let own = || activity.iter().filter(|it| stream.topics.contains(&it.topic));
         let event = own().filter_map(|it| it.event).max();
         let since = event.or_else(|| own().map(|it| it.since).min());
         let verdict = stream.expect_event_within.and_then(|within| {
@@ -155,13 +155,13 @@ impl QuietStreams {
             },
         );
         if let Some(within) = stream.expect_event_within {
-            self.compare(stream, within, own(), now);
+            self.find_quiet_partitions(stream, within, own(), now);
         }
     }
 
     /// Finds partitions that are quiet while others of their topic are not. A topic that is quiet as a whole may be that of a
     /// site on standby.
-    fn compare<'a>(
+    fn find_quiet_partitions<'a>(
         &mut self,
         stream: &ExpectedStream,
         within: Duration,
@@ -188,7 +188,7 @@ impl QuietStreams {
     }
 
     /// Degrades the reports of the partitions that are too quiet.
-    pub(super) fn mark(&self, clusters: &mut [ClusterReport]) {
+    pub(super) fn degrade(&self, clusters: &mut [ClusterReport]) {
         let partitions = clusters
             .iter_mut()
             .filter(|cluster| cluster.active)
@@ -203,7 +203,7 @@ impl QuietStreams {
     }
 }
 
-fn heard(cluster: &ClusterHealth) -> Vec<PartitionActivity> {
+fn activity(cluster: &ClusterHealth) -> Vec<PartitionActivity> {
     let partitions = cluster.partitions().into_iter();
     partitions
         .map(|(topic, partition, cell)| {

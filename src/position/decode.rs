@@ -52,7 +52,7 @@ fn lowest_of_each(mut entries: Vec<PositionEntry>) -> Vec<PositionEntry> {
         return entries;
     }
     // Names are long and share a prefix, so only the bytes behind that prefix go into the number that is compared first.
-    let common = common_beginning(&entries);
+    let common = common_prefix(&entries);
     sorting::sort(&mut entries, |entry| key(entry, common), compare);
     entries.dedup_by(|next, kept| compare_partitions(next, kept).is_eq());
     entries
@@ -66,29 +66,29 @@ fn key(entry: &PositionEntry, common: usize) -> u128 {
         Partitions::One(partition) => u128::from(partition.cast_unsigned() ^ 1 << 31) + 1,
     };
     match &entry.topic {
-        TopicKey::Tag(tag) => u128::from(*tag) << PARTITION | partition,
+        TopicKey::Tag(tag) => u128::from(*tag) << PARTITION_BITS | partition,
         TopicKey::Name(name) => {
             let rest = &name.as_bytes()[common..];
             // The number has no room for the rest of this name. A longer name sorts behind all entries of a name that ends here.
-            let partition = if rest.len() > START {
-                (1 << PARTITION) - 1
+            let partition = if rest.len() > PREFIX_BYTES {
+                (1 << PARTITION_BITS) - 1
             } else {
                 partition
             };
-            sorting::start_of(rest, START) << PARTITION | partition
+            sorting::start_of(rest, PREFIX_BYTES) << PARTITION_BITS | partition
         }
     }
 }
 
 /// How many bits stand for the partition, or for all partitions.
-const PARTITION: u32 = 34;
+const PARTITION_BITS: u32 = 34;
 
 /// How many bytes of a name fit into the key beside the partition.
-const START: usize = 9;
-const _: () = assert!(8 * START as u32 + PARTITION <= sorting::BITS);
+const PREFIX_BYTES: usize = 9;
+const _: () = assert!(8 * PREFIX_BYTES as u32 + PARTITION_BITS <= sorting::BITS);
 
 /// Returns the length of the prefix that all names share, in bytes.
-fn common_beginning(entries: &[PositionEntry]) -> usize {
+fn common_prefix(entries: &[PositionEntry]) -> usize {
     let mut names = entries.iter().map(|entry| match &entry.topic {
         TopicKey::Name(name) => name.as_bytes(),
         TopicKey::Tag(_) => &[],
@@ -101,7 +101,7 @@ fn common_beginning(entries: &[PositionEntry]) -> usize {
 }
 
 fn compare(a: &PositionEntry, b: &PositionEntry) -> Ordering {
-    compare_partitions(a, b).then_with(|| height(&a.place).cmp(&height(&b.place)))
+    compare_partitions(a, b).then_with(|| rank(&a.place).cmp(&rank(&b.place)))
 }
 
 fn compare_partitions(a: &PositionEntry, b: &PositionEntry) -> Ordering {
@@ -121,11 +121,11 @@ fn compare_partitions(a: &PositionEntry, b: &PositionEntry) -> Ordering {
 ///
 /// A time and an offset cannot be compared without the log, and comparing by the timestamps beside offsets would not be
 /// transitive. A time comes before an offset, because it never skips records that came later.
-fn height(place: &PartitionPosition) -> (u8, Offset) {
+fn rank(place: &PartitionPosition) -> (u8, Offset) {
     match place {
         PartitionPosition::Earliest => (0, 0),
         PartitionPosition::Since(timestamp) => (1, *timestamp),
-        PartitionPosition::At(mark) => (2, mark.offset),
+        PartitionPosition::At(log_position) => (2, log_position.offset),
         PartitionPosition::Latest => (3, 0),
     }
 }

@@ -7,7 +7,7 @@ impl PartitionPosition {
     pub fn time(&self) -> Option<Timestamp> {
         match self {
             Self::Since(time) => Some(*time),
-            Self::At(mark) => mark.timestamp,
+            Self::At(log_position) => log_position.timestamp,
             Self::Earliest | Self::Latest => None,
         }
     }

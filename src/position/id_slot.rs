@@ -27,11 +27,13 @@ impl IdSlot {
 pub(super) fn writable(place: PartitionPosition) -> PartitionPosition {
     match place {
         PartitionPosition::Since(timestamp) => PartitionPosition::Since(timestamp.max(0)),
-        PartitionPosition::At(mark) => PartitionPosition::At(LogPosition {
-            offset: mark.offset.max(0),
-            timestamp: mark.timestamp.filter(|timestamp| *timestamp >= 0),
-            log: mark.log,
-            epoch: mark.epoch.filter(|epoch| mark.log.is_some() && *epoch >= 0),
+        PartitionPosition::At(log_position) => PartitionPosition::At(LogPosition {
+            offset: log_position.offset.max(0),
+            timestamp: log_position.timestamp.filter(|timestamp| *timestamp >= 0),
+            log: log_position.log,
+            epoch: log_position
+                .epoch
+                .filter(|epoch| log_position.log.is_some() && *epoch >= 0),
         }),
         PartitionPosition::Earliest | PartitionPosition::Latest => place,
     }

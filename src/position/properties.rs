@@ -149,11 +149,11 @@ fn place() -> impl Strategy<Value = PartitionPosition> {
         1 => Just(PartitionPosition::Earliest),
         1 => Just(PartitionPosition::Latest),
         2 => timestamp().prop_map(PartitionPosition::Since),
-        6 => mark().prop_map(PartitionPosition::At),
+        6 => log_position().prop_map(PartitionPosition::At),
     ]
 }
 
-fn mark() -> impl Strategy<Value = LogPosition> {
+fn log_position() -> impl Strategy<Value = LogPosition> {
     let offset = prop_oneof![0..3i64, 999..1001i64, 0..=i64::MAX];
     let epoch = prop_oneof![0..20, 0..=i32::MAX];
     (

@@ -80,17 +80,17 @@ impl TopicSet {
         let mut ranges = vec![0..0; self.len()];
         let names = entries.partition_point(|entry| matches!(entry.topic, TopicKey::Name(_)));
         if names > 0 {
-            self.pair(entries, 0..names, 0..self.len(), &mut ranges);
+            self.set_ranges(entries, 0..names, 0..self.len(), &mut ranges);
         }
         if names < entries.len() {
             let by_tag = self.by_tag().iter().copied();
-            self.pair(entries, names..entries.len(), by_tag, &mut ranges);
+            self.set_ranges(entries, names..entries.len(), by_tag, &mut ranges);
         }
         ranges
     }
 
     /// Sets the ranges of topics that come in the order of the entries. Two topics may share a tag, and then the same entries.
-    fn pair(
+    fn set_ranges(
         &self,
         entries: &[PositionEntry],
         among: Range<usize>,

@@ -56,31 +56,31 @@ impl ProbeClient {
     /// Opens a stream and reads its prelude.
     pub(super) async fn stream(
         &self,
-        ask: &ProbeRequest,
+        request: &ProbeRequest,
         deadline: Deadline,
     ) -> Result<EventStream, ProbeError> {
-        EventStream::begin(self.open(ask, deadline).await?, deadline).await
+        EventStream::begin(self.open(request, deadline).await?, deadline).await
     }
 
     /// Sends the request. Returns the head of the response, whatever its status.
     pub(super) async fn open(
         &self,
-        ask: &ProbeRequest,
+        request: &ProbeRequest,
         deadline: Deadline,
     ) -> Result<ProbeResponse, ProbeError> {
         let begun = Instant::now();
-        let socket = self.connect(ask.from, deadline).await?;
+        let socket = self.connect(request.from, deadline).await?;
         let (wire, certificate_ends): (Box<dyn Transport>, _) = match &self.tls {
             None => (Box::new(socket), None),
             Some(connector) => {
-                let handshake = tls::shake_hands(connector, &self.target.host, socket);
+                let handshake = tls::handshake(connector, &self.target.host, socket);
                 let stream = deadline.on("TLS handshake", handshake).await??;
                 let ends = tls::expiry(&stream);
                 (Box::new(stream), ends)
             }
         };
         let connected = begun.elapsed();
-        let (response, connection) = deadline.on("response head", self.ask(ask, wire)).await??;
+        let (response, connection) = deadline.on("response head", self.send(request, wire)).await??;
         let (head, body) = response.into_parts();
         Ok(ProbeResponse {
             head,
@@ -92,9 +92,9 @@ impl ProbeClient {
         })
     }
 
-    async fn ask(
+    async fn send(
         &self,
-        ask: &ProbeRequest,
+        request: &ProbeRequest,
         wire: Box<dyn Transport>,
     ) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), ProbeError> {
         let handshake = http1::handshake(TokioIo::new(wire)).await;
@@ -104,27 +104,27 @@ impl ProbeClient {
             let _ = connection.await;
         }));
         let response = requests
-            .send_request(self.request(ask)?)
+            .send_request(self.http_request(request)?)
             .await
             .map_err(ProbeError::Http)?;
         Ok((response, connection))
     }
 
-    fn request(&self, ask: &ProbeRequest) -> Result<Request<Empty<Bytes>>, http::Error> {
+    fn http_request(&self, request: &ProbeRequest) -> Result<Request<Empty<Bytes>>, http::Error> {
         let mut parameters = Vec::new();
-        parameters.extend(ask.since.map(|since| ("since", since.to_string())));
+        parameters.extend(request.since.map(|since| ("since", since.to_string())));
         parameters.extend(self.sees_canaries.then(|| ("canary", "true".to_owned())));
-        let mut request = Request::get(self.target.path(&parameters))
+        let mut builder = Request::get(self.target.path(&parameters))
             .header(header::HOST, &self.target.authority)
             .header(header::ACCEPT, "text/event-stream")
             .header(
                 header::USER_AGENT,
                 concat!("riverhead-probe/", env!("CARGO_PKG_VERSION")),
             );
-        if let Some(id) = &ask.last_event_id {
-            request = request.header("last-event-id", id);
+        if let Some(id) = &request.last_event_id {
+            builder = builder.header("last-event-id", id);
         }
-        request.body(Empty::new())
+        builder.body(Empty::new())
     }
 
     /// Tries the addresses of the host one after the other. Each gets an equal share of the time.

@@ -24,10 +24,10 @@ pub fn run(plan: &ProbePlan) -> ProbeReport {
     let results = match found {
         Ok(Ok(results)) => results,
         Ok(Err(error)) => vec![CheckResult::critical(
-            ITSELF,
+            PROBE,
             format!("the probe cannot run: {error}"),
         )],
-        Err(stuck) => vec![CheckResult::critical(ITSELF, stuck.to_string())],
+        Err(stuck) => vec![CheckResult::critical(PROBE, stuck.to_string())],
     };
     ProbeReport {
         stream: plan.target.name().to_owned(),
@@ -74,19 +74,19 @@ impl<'a> ProbeRun<'a> {
 
     async fn complete(mut self) -> Vec<CheckResult> {
         match ProbeClient::new(self.plan) {
-            Ok(client) => self.all(&client).await,
+            Ok(client) => self.run_checks(&client).await,
             Err(failure) => self.results.push(CheckResult::failed(connect::NAME, &failure)),
         }
         self.results
     }
 
     /// Runs all checks. Without a stream, or without any event of it, the remaining checks cannot be run.
-    async fn all(&mut self, client: &ProbeClient) {
-        let Some((stream, asked)) = self.greet(client).await else {
+    async fn run_checks(&mut self, client: &ProbeClient) {
+        let Some((stream, asked)) = self.check_head(client).await else {
             return;
         };
-        if let Some(mut positions) = self.listen(client, stream, asked).await {
-            self.examine(client, &mut positions).await;
+        if let Some(mut positions) = self.check_first_event(client, stream, asked).await {
+            self.check_positions(client, &mut positions).await;
         }
         if let Some(limit) = &self.plan.limit {
             self.results
@@ -95,7 +95,7 @@ impl<'a> ProbeRun<'a> {
     }
 
     /// Checks the connection, the head and the prelude. Returns the stream, and when it was requested.
-    async fn greet(&mut self, client: &ProbeClient) -> Option<(EventStream, Instant)> {
+    async fn check_head(&mut self, client: &ProbeClient) -> Option<(EventStream, Instant)> {
         let deadline = self.deadline();
         let answer = match client.open(&ProbeRequest::default(), deadline).await {
             Ok(answer) => answer,
@@ -119,7 +119,7 @@ impl<'a> ProbeRun<'a> {
     }
 
     /// Checks the first event, and the canaries if there are any. Returns the positions in the newest id.
-    async fn listen(
+    async fn check_first_event(
         &mut self,
         client: &ProbeClient,
         mut stream: EventStream,
@@ -139,7 +139,7 @@ impl<'a> ProbeRun<'a> {
     }
 
     /// Checks freshness, resume and since, from the positions of the partitions.
-    async fn examine(&mut self, client: &ProbeClient, positions: &mut IdPositions) {
+    async fn check_positions(&mut self, client: &ProbeClient, positions: &mut IdPositions) {
         let found = freshness::check(client, positions, self.age_limit, self.deadline()).await;
         self.results.push(found);
         if self.plan.resume {
@@ -181,7 +181,7 @@ impl ProbeRun<'_> {
 }
 
 /// The name of the check for faults of the probe itself.
-const ITSELF: &str = "probe";
+const PROBE: &str = "probe";
 
 /// How long a run may go on after the last deadline: certificates are read from disk meanwhile.
 const GRACE: Duration = Duration::from_secs(5);

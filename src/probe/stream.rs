@@ -39,8 +39,8 @@ impl EventStream {
     pub(super) async fn begin(answer: ProbeResponse, deadline: Deadline) -> Result<Self, ProbeError> {
         let mut body = answer.body;
         if answer.head.status != http::StatusCode::OK {
-            let said = said(&mut body, deadline).await;
-            return Err(ProbeError::Status(answer.head.status.as_u16(), said));
+            let detail = refusal_detail(&mut body, deadline).await;
+            return Err(ProbeError::Status(answer.head.status.as_u16(), detail));
         }
         let mut start = Vec::new();
         while start.len() < PRELUDE.len() && PRELUDE.starts_with(&start) {
@@ -99,7 +99,7 @@ async fn next_bytes(body: &mut Incoming) -> Result<Bytes, ProbeError> {
 }
 
 /// Returns the reason in a refusal: the `detail` of its JSON, if there is one.
-async fn said(body: &mut Incoming, deadline: Deadline) -> String {
+async fn refusal_detail(body: &mut Incoming, deadline: Deadline) -> String {
     let mut text = Vec::new();
     while let Ok(Ok(bytes)) = deadline.on("explanation", next_bytes(body)).await {
         text.extend_from_slice(&bytes);

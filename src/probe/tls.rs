@@ -38,7 +38,7 @@ pub(super) fn connector() -> Result<TlsConnector, ProbeError> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-pub(super) async fn shake_hands(
+pub(super) async fn handshake(
     connector: &TlsConnector,
     host: &str,
     socket: TcpStream,

@@ -36,7 +36,7 @@ pub struct WatchOptions {
 /// If the address cannot be served.
 pub fn watch(
     plan: &ProbePlan,
-    watch: WatchOptions,
+    options: WatchOptions,
     on_listening: impl FnOnce(SocketAddr),
     on_report: impl Fn(&ProbeReport),
 ) -> io::Result<Infallible> {
@@ -45,13 +45,13 @@ pub fn watch(
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(watch.listen).await?;
+        let listener = TcpListener::bind(options.listen).await?;
         on_listening(listener.local_addr()?);
         let last_report = Arc::new(LastReport::default());
         let serving = axum::serve(listener, router(Arc::clone(&last_report)));
         tokio::select! {
             served = serving => Err(served.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())),
-            never = probe(plan, watch.every, &last_report, on_report) => match never {},
+            never = probe(plan, options.every, &last_report, on_report) => match never {},
         }
     })
 }

@@ -52,13 +52,13 @@ impl Redactor<'_> {
             None => return,
             Some('[') => self.copy_while(|c| is_bare(c) || "[]. \t".contains(c)),
             Some('#') => {}
-            Some(_) => _ = self.pair(Visibility::ByKey),
+            Some(_) => _ = self.key_value(Visibility::ByKey),
         }
         self.blank_line();
     }
 
     /// Reads `key = value`, as far as there is one.
-    fn pair(&mut self, outer: Visibility) -> WellFormed {
+    fn key_value(&mut self, outer: Visibility) -> WellFormed {
         let Some((key, length)) = key(self.rest) else {
             return false;
         };
@@ -128,7 +128,7 @@ impl Redactor<'_> {
                 // The closing bracket was forgotten: this is the key of the next line.
                 Some(_) if key(self.rest).is_some() => return false,
                 Some(_) => {
-                    if !self.value(visibility) || !self.is_between() {
+                    if !self.value(visibility) || !self.ends_value() {
                         return false;
                     }
                 }
@@ -151,7 +151,7 @@ impl Redactor<'_> {
             }
             if self.rest.starts_with('#') {
                 self.blank_line();
-            } else if !self.pair(inner) || !self.is_between() {
+            } else if !self.key_value(inner) || !self.ends_value() {
                 return false;
             }
         }
@@ -169,7 +169,7 @@ impl Redactor<'_> {
     }
 
     /// Returns whether the value before has ended.
-    fn is_between(&mut self) -> bool {
+    fn ends_value(&mut self) -> bool {
         self.copy_while(is_space);
         self.rest.starts_with([',', ']', '}', '#', '\n', '\r'])
     }

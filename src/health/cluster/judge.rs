@@ -24,7 +24,7 @@ impl ClusterFacts {
             return Verdict::failing(why.clone());
         }
         match self.described.map(|at| now.saturating_duration_since(at)) {
-            None => self.unmet(now.saturating_duration_since(since), now),
+            None => self.never_described(now.saturating_duration_since(since), now),
             Some(age) if age >= DEADLINE => Verdict::failing(format!(
                 "no broker has told the topology for {}: {}",
                 seconds(age),
@@ -32,9 +32,9 @@ impl ClusterFacts {
             )),
             Some(_) => self
                 .short_of_brokers(brokers, reachable)
-                .or_else(|| self.short_of_seeds())
+                .or_else(|| self.short_of_bootstrap())
                 .or_else(|| self.starting(brokers))
-                .or_else(|| self.lacking(now))
+                .or_else(|| self.topic_fault(now))
                 .or_else(|| self.panicked(now))
                 .or_else(|| self.concern.clone().map(Verdict::degraded))
                 .unwrap_or_else(|| {
@@ -47,7 +47,7 @@ impl ClusterFacts {
     }
 
     /// Returns the verdict on a cluster of which no broker has ever told the topology.
-    fn unmet(&self, age: Duration, now: Instant) -> Verdict {
+    fn never_described(&self, age: Duration, now: Instant) -> Verdict {
         let what = self
             .astray(now)
             .unwrap_or_else(|| format!("none of the bootstrap brokers answers: {}", self.causes(now)));
@@ -80,7 +80,7 @@ impl ClusterFacts {
     }
 
     /// Degrades if fewer than two addresses take connections. This was the outage of 2019: nothing fails before the next restart.
-    fn short_of_seeds(&self) -> Option<Verdict> {
+    fn short_of_bootstrap(&self) -> Option<Verdict> {
         let reachable = self.bootstrap.reachable()?;
         let all = self.bootstrap.list.len();
         (reachable == 0 || (reachable < 2 && all > 1)).then(|| {
@@ -115,7 +115,7 @@ impl ClusterFacts {
         })
     }
 
-    fn lacking(&self, now: Instant) -> Option<Verdict> {
+    fn topic_fault(&self, now: Instant) -> Option<Verdict> {
         if let Some((topic, _)) = self.topics.iter().find(|(_, topic)| topic.is_missing()) {
             return Some(Verdict::degraded(format!("there is no topic {topic}")));
         }
@@ -147,8 +147,8 @@ impl ClusterFacts {
     fn causes(&self, now: Instant) -> String {
         let known = self.brokers.values().filter_map(BrokerHealth::address);
         let known = known.map(|address| &**address);
-        let seeds = self.bootstrap.list.iter().map(String::as_str);
-        let asked: BTreeSet<_> = seeds.chain(known).collect();
+        let bootstrap = self.bootstrap.list.iter().map(String::as_str);
+        let asked: BTreeSet<_> = bootstrap.chain(known).collect();
         let cause = |address: &str| {
             // librdkafka tries one address at a time, and may reach some of them late.
             let said = self.errors.get(address).map(String::as_str);

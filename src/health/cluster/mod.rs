@@ -286,7 +286,7 @@ impl ClusterHealth {
         let brokers = facts.broker_reports(self.since, now);
         let reachable = brokers.iter().filter(|broker| broker.reachable).count();
         let Verdict { state, reason } = facts.judge(self.since, &brokers, reachable, now);
-        let around = JudgeContext {
+        let context = JudgeContext {
             naming: &|id| facts.name_of(id),
             answers: &|id| facts.brokers.get(&id).is_some_and(|it| it.is_reachable(now)),
             throttles: &|id| facts.brokers.get(&id)?.throttling(now),
@@ -295,7 +295,7 @@ impl ClusterHealth {
         let partitions = facts.topics.iter().flat_map(|(name, topic)| {
             let refused = topic.judge(now);
             let cells = topic.partitions.iter().enumerate();
-            let reports = cells.map(|(number, cell)| cell.report(name, number as i32, &around, now));
+            let reports = cells.map(|(number, cell)| cell.report(name, number as i32, &context, now));
             reports
                 .map(|report| match &refused {
                     Some((verdict, error)) => report.refused(verdict, error),

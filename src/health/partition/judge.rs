@@ -32,27 +32,27 @@ impl PartitionFacts {
         (confirmed && self.fetching?.high? < elsewhere.high).then_some(elsewhere)
     }
 
-    pub(super) fn judge(&self, around: &JudgeContext<'_>, now: Instant) -> Verdict {
-        let naming = around.naming;
-        self.unled(now)
+    pub(super) fn judge(&self, context: &JudgeContext<'_>, now: Instant) -> Verdict {
+        let naming = context.naming;
+        self.no_leader(now)
             .or_else(|| self.faults.judge(FaultSource::Bounds, now))
-            .or_else(|| self.unread(naming, now))
-            .or_else(|| self.starved(around, now))
+            .or_else(|| self.bounds_unknown(naming, now))
+            .or_else(|| self.starved(context, now))
             .or_else(|| self.stall(naming, now))
             .or_else(|| self.faults.judge(FaultSource::Tail, now))
-            .or_else(|| self.unfetched(around, now))
+            .or_else(|| self.unfetched(context, now))
             .or_else(|| self.refused(naming, now))
-            .or_else(|| self.stuck(around, now))
-            .or_else(|| self.history(around, now))
-            .or_else(|| self.damaged())
+            .or_else(|| self.stuck(context, now))
+            .or_else(|| self.history(context, now))
+            .or_else(|| self.skipped())
             .or_else(|| {
                 let high = self.fetching.and_then(|it| it.high);
-                self.stable.judge(high, around.transaction_patience, now)
+                self.stable.judge(high, context.transaction_patience, now)
             })
-            .unwrap_or_else(|| self.fine(now))
+            .unwrap_or_else(|| self.healthy(now))
     }
 
-    fn unled(&self, now: Instant) -> Option<Verdict> {
+    fn no_leader(&self, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.leaderless?);
         Some(match self.reading || age >= DEADLINE {
             true if age < ELECTION => return None,
@@ -64,7 +64,7 @@ impl PartitionFacts {
         })
     }
 
-    fn unread(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
+    fn bounds_unknown(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
         if self.reading {
             return None;
         }
@@ -90,18 +90,18 @@ impl PartitionFacts {
         )))
     }
 
-    fn unfetched(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
+    fn unfetched(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.fetched.unwrap_or(self.since));
         let broker = self.fetching.and_then(|it| it.broker).or(self.leader);
-        let answers = broker.is_some_and(around.answers);
-        let broker = broker.map_or_else(|| "no broker".to_owned(), around.naming);
+        let answers = broker.is_some_and(context.answers);
+        let broker = broker.map_or_else(|| "no broker".to_owned(), context.naming);
         match self.fetched {
             _ if age < DEADLINE && self.fetched.is_some() => None,
             None if age < DEADLINE => Some(Verdict::starting(age, format!("the first fetch from {broker}"))),
             _ if answers => Some(Verdict::failing(format!(
                 "nothing was fetched for {}, although {broker} answers other questions{}",
                 seconds(age),
-                self.throttling(around)
+                self.throttling(context)
             ))),
             _ => Some(Verdict::failing(format!(
                 "nothing was fetched for {}: {broker} does not answer",
@@ -126,33 +126,33 @@ impl PartitionFacts {
         })
     }
 
-    fn stuck(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
+    fn stuck(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.behind?);
         let unread = self.fetching?.unread()?;
         (age >= DEADLINE).then(|| {
             Verdict::failing(format!(
                 "{unread} records wait, and none was read for {}{}",
                 seconds(age),
-                self.throttling(around)
+                self.throttling(context)
             ))
         })
     }
 
     /// Returns the verdict on the faults that readers of history have met.
-    fn history(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
+    fn history(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let Verdict { state, reason } = self.faults.judge(FaultSource::History, now)?;
-        Some(Verdict::new(state, reason + &self.throttling(around)))
+        Some(Verdict::new(state, reason + &self.throttling(context)))
     }
 
     /// Returns the verdict on a quota so small that no fetch is answered at all. Then even the high watermark stands still, and
     /// only clients that ask without fetching learn that there is more.
-    fn starved(&self, around: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
-        self.stalled(now).and(self.throttled(around))?;
+    fn starved(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
+        self.stalled(now).and(self.throttled(context))?;
         Some(Verdict::failing(format!(
             "{} records wait, and none was read for {}{}",
             self.lag()?,
             seconds(now.saturating_duration_since(self.high_since)),
-            self.throttling(around)
+            self.throttling(context)
         )))
     }
 
@@ -164,22 +164,22 @@ impl PartitionFacts {
     }
 
     /// Returns the broker that is fetched from, and how long it makes us wait, if it has lately.
-    pub(super) fn throttled(&self, around: &JudgeContext<'_>) -> Option<(i32, Duration)> {
+    pub(super) fn throttled(&self, context: &JudgeContext<'_>) -> Option<(i32, Duration)> {
         let broker = self.fetching.and_then(|it| it.broker).or(self.leader)?;
-        Some((broker, (around.throttles)(broker)?))
+        Some((broker, (context.throttles)(broker)?))
     }
 
     /// Returns the end of a sentence that names throttling as a possible cause. Returns an empty string without throttling.
-    fn throttling(&self, around: &JudgeContext<'_>) -> String {
-        self.throttled(around)
+    fn throttling(&self, context: &JudgeContext<'_>) -> String {
+        self.throttled(context)
             .map_or_else(String::new, |(broker, pause)| {
-                let broker = (around.naming)(broker);
+                let broker = (context.naming)(broker);
                 format!(": {broker} throttles us, up to {} an answer", seconds(pause))
             })
     }
 
     /// Returns the verdict on offsets that could not be read and are not yet below the log start offset.
-    fn damaged(&self) -> Option<Verdict> {
+    fn skipped(&self) -> Option<Verdict> {
         let start = self.fetching.and_then(|it| it.start).unwrap_or(0);
         let ranges = self.unreadable.iter().filter(|range| range.end > start);
         let mut named: Vec<_> = ranges
@@ -198,7 +198,7 @@ impl PartitionFacts {
         })
     }
 
-    fn fine(&self, now: Instant) -> Verdict {
+    fn healthy(&self, now: Instant) -> Verdict {
         Verdict::ok(match self.event {
             Some((at, _)) => format!(
                 "read; the last event came {} ago",

@@ -154,7 +154,7 @@ impl PartitionHealth {
             facts.high_since = at;
             facts.elsewhere = None;
         }
-        facts.stable.look(now, at);
+        facts.stable.record(now, at);
         let refuses = now.heard && now.high.is_none();
         facts.refused = facts.refused.or(Some(at)).filter(|_| refuses);
         // A leader that refuses fetches tells no watermark. A leader whose records cannot be parsed tells one, and our offset
@@ -215,13 +215,13 @@ impl PartitionHealth {
         &self,
         topic: &str,
         partition: i32,
-        around: &JudgeContext<'_>,
+        context: &JudgeContext<'_>,
         now: Instant,
     ) -> PartitionReport {
         let facts = self.0.lock();
-        let Verdict { state, reason } = facts.judge(around, now);
+        let Verdict { state, reason } = facts.judge(context, now);
         let fetching = facts.fetching;
-        let stalled = facts.stalled(now).filter(|_| facts.throttled(around).is_none());
+        let stalled = facts.stalled(now).filter(|_| facts.throttled(context).is_none());
         PartitionReport {
             topic: topic.to_owned(),
             partition,

@@ -63,9 +63,9 @@ impl EntryKind {
             PartitionPosition::Earliest => Self::Earliest,
             PartitionPosition::Latest => Self::Latest,
             PartitionPosition::Since(_) => Self::Since,
-            PartitionPosition::At(mark) => Self::At {
-                log: LogField::of(mark, topics),
-                timestamp: mark.timestamp.is_some(),
+            PartitionPosition::At(log_position) => Self::At {
+                log: LogField::of(log_position, topics),
+                timestamp: log_position.timestamp.is_some(),
             },
         }
     }
@@ -108,8 +108,8 @@ impl EntryKind {
 
 impl LogField {
     /// Returns how an entry names its log. `topics` is the log of the topic's first entry that has one.
-    fn of(mark: &LogPosition, topics: Option<LogTag>) -> Self {
-        match mark.log {
+    fn of(log_position: &LogPosition, topics: Option<LogTag>) -> Self {
+        match log_position.log {
             None => Self::None,
             own if own == topics => Self::Topics,
             Some(_) => Self::Own,

@@ -18,13 +18,13 @@ pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<PositionEntry>, DecodeError
         rest: &binary,
         ceiling: 0,
         // Most entries have that size.
-        entries: Vec::with_capacity(binary.len() / ENTRY),
+        entries: Vec::with_capacity(binary.len() / USUAL_ENTRY_BYTES),
     }
     .read()
 }
 
 /// The least length of an entry with an offset, its share of the topic included, in bytes.
-const ENTRY: usize = 10;
+const USUAL_ENTRY_BYTES: usize = 10;
 
 struct CompactReader<'a> {
     rest: &'a [u8],
@@ -105,9 +105,9 @@ impl CompactReader<'_> {
         let epoch = head >> 4;
         let kind = EntryKind::from_code(head & 15).ok_or(DecodeError::Damaged)?;
         match kind {
-            EntryKind::At { log, timestamp } => {
-                self.mark(topic, log, timestamp, epoch).map(PartitionPosition::At)
-            }
+            EntryKind::At { log, timestamp } => self
+                .log_position(topic, log, timestamp, epoch)
+                .map(PartitionPosition::At),
             _ if epoch != 0 => Err(DecodeError::Damaged),
             EntryKind::Earliest => Ok(PartitionPosition::Earliest),
             EntryKind::Latest => Ok(PartitionPosition::Latest),
@@ -115,7 +115,7 @@ impl CompactReader<'_> {
         }
     }
 
-    fn mark(
+    fn log_position(
         &mut self,
         topic: &TopicHeader,
         log: LogField,

@@ -165,7 +165,7 @@ impl BaseValues {
             PartitionPosition::Earliest | PartitionPosition::Latest | PartitionPosition::Since(_) => {
                 write_varint(kind.code(), out)
             }
-            PartitionPosition::At(mark) => write_mark(mark, kind, out),
+            PartitionPosition::At(log_position) => write_log_position(log_position, kind, out),
         }
         if let Some(timestamp) = timestamp(place) {
             write_varint(self.ceiling() - timestamp.max(0) as u64, out);
@@ -173,14 +173,14 @@ impl BaseValues {
     }
 }
 
-fn write_mark(mark: &LogPosition, kind: EntryKind, out: &mut Vec<u8>) {
-    let epoch = mark.epoch.map_or(0, |epoch| epoch.max(0) as u64 + 1);
+fn write_log_position(log_position: &LogPosition, kind: EntryKind, out: &mut Vec<u8>) {
+    let epoch = log_position.epoch.map_or(0, |epoch| epoch.max(0) as u64 + 1);
     write_varint(epoch << 4 | kind.code(), out);
-    if let (Some(log), true) = (mark.log, kind.has_own_log()) {
+    if let (Some(log), true) = (log_position.log, kind.has_own_log()) {
         out.extend_from_slice(&log.cluster_bits().to_be_bytes()[1..]);
         out.extend_from_slice(&log.topic_bits().to_be_bytes()[3..]);
     }
-    write_varint(mark.offset.max(0) as u64, out);
+    write_varint(log_position.offset.max(0) as u64, out);
 }
 
 fn write_varint(mut value: u64, out: &mut Vec<u8>) {
@@ -198,14 +198,14 @@ fn newest(slots: &[IdSlot]) -> Option<Timestamp> {
 fn timestamp(place: &PartitionPosition) -> Option<Timestamp> {
     match place {
         PartitionPosition::Since(timestamp) => Some(*timestamp),
-        PartitionPosition::At(mark) => mark.timestamp,
+        PartitionPosition::At(log_position) => log_position.timestamp,
         PartitionPosition::Earliest | PartitionPosition::Latest => None,
     }
 }
 
 fn log(place: &PartitionPosition) -> Option<LogTag> {
     match place {
-        PartitionPosition::At(mark) => mark.log,
+        PartitionPosition::At(log_position) => log_position.log,
         _ => None,
     }
 }

@@ -92,7 +92,7 @@ impl IdWriter {
             Some(writable(place)).filter(|place| *place != slot.place)
         };
         let moved: Vec<_> = self.slots.iter().zip(places).map(moved).collect();
-        if moved.iter().flatten().count() <= FEW {
+        if moved.iter().flatten().count() <= MAX_SINGLE_MOVES {
             for (index, place) in moved.iter().enumerate() {
                 place.iter().for_each(|place| self.set(index, place));
             }
@@ -142,7 +142,7 @@ impl IdWriter {
 
 /// Returns whether the JSON of these partitions can be short enough at any position.
 fn may_be_json(slots: &[IdSlot]) -> bool {
-    let bytes = slots.iter().map(|slot| slot.topic.len() + LEAST_JSON_BYTES);
+    let bytes = slots.iter().map(|slot| slot.topic.len() + MIN_ENTRY_BYTES);
     bytes.sum::<usize>() <= MAX_JSON_BYTES
 }
 
@@ -167,10 +167,10 @@ fn json_of(slots: &[IdSlot], scratch: &mut Vec<u8>) -> ByteTemplate {
 const MAX_JSON_BYTES: usize = 4096;
 
 /// Up to how many moved partitions are rendered one by one.
-const FEW: usize = 4;
+const MAX_SINGLE_MOVES: usize = 4;
 
 /// The least length of a JSON entry without the topic name, in bytes.
-const LEAST_JSON_BYTES: usize = r#"{"topic":"","partition":0,"offset":0}"#.len();
+const MIN_ENTRY_BYTES: usize = r#"{"topic":"","partition":0,"offset":0}"#.len();
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ fn text(id_writer: &IdWriter) -> String {
     String::from_utf8(out).expect("ASCII")
 }
 
-fn mark(offset: i64) -> LogPosition {
+fn log_position(offset: i64) -> LogPosition {
     LogPosition {
         offset,
         timestamp: Some(1_790_487_705_415),
@@ -26,10 +26,13 @@ fn partitions(
 
 #[test]
 fn the_json_form_is_the_documented_one() {
-    let mut id_writer = IdWriter::new(IdForm::Json, partitions(1, PartitionPosition::At(mark(43))));
+    let mut id_writer = IdWriter::new(
+        IdForm::Json,
+        partitions(1, PartitionPosition::At(log_position(43))),
+    );
     let documented = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":43,"timestamp":1790487705415,"log":"q7Zk.1wPx9A.4"}]"#;
     assert_eq!(text(&id_writer), documented);
-    id_writer.set(0, &PartitionPosition::At(mark(999)));
+    id_writer.set(0, &PartitionPosition::At(log_position(999)));
     assert_eq!(text(&id_writer), documented.replace("43,", "999,"));
     assert_eq!(text(&IdWriter::new(IdForm::Json, [])), "[]");
 }
@@ -44,7 +47,10 @@ fn what_is_unknown_is_left_out() {
             .trim_end_matches("}]")
             .to_owned()
     };
-    let known = LogPosition { offset: 5, ..mark(0) };
+    let known = LogPosition {
+        offset: 5,
+        ..log_position(0)
+    };
     assert_eq!(entry(PartitionPosition::Earliest), r#""offset":-2"#);
     assert_eq!(entry(PartitionPosition::Latest), r#""offset":-1"#);
     assert_eq!(entry(PartitionPosition::Since(7)), r#""timestamp":7"#);
@@ -79,13 +85,13 @@ fn a_json_id_beyond_4_kib_is_compact_and_comes_back() {
     let mut id_writer = IdWriter::new(IdForm::Json, partitions(60, PartitionPosition::Latest));
     assert!(text(&id_writer).starts_with("[{") && text(&id_writer).len() <= MAX_JSON_BYTES);
     for index in 0..60 {
-        id_writer.set(index, &PartitionPosition::At(mark(1_000_000_000)));
+        id_writer.set(index, &PartitionPosition::At(log_position(1_000_000_000)));
     }
     let compact = text(&id_writer);
     assert!(compact.starts_with("~1") && compact.len() < 1000, "{compact}");
     let same = IdWriter::new(
         IdForm::Compact,
-        partitions(60, PartitionPosition::At(mark(1_000_000_000))),
+        partitions(60, PartitionPosition::At(log_position(1_000_000_000))),
     );
     assert_eq!(compact, text(&same));
     for index in 0..60 {
@@ -125,13 +131,13 @@ fn a_compact_id_of_a_usual_topology_fits_128_characters() {
 fn the_compact_form_never_changes_under_clients_that_hold_one() {
     let id = text(&IdWriter::new(
         IdForm::Compact,
-        partitions(2, PartitionPosition::At(mark(43))),
+        partitions(2, PartitionPosition::At(log_position(43))),
     ));
     assert_eq!(id, PUBLISHED);
     let expected = |partition| PositionEntry {
         topic: TopicKey::Tag(TopicKey::tag_of("eqiad.recentchange")),
         partitions: Partitions::One(partition),
-        place: PartitionPosition::At(mark(43)),
+        place: PartitionPosition::At(log_position(43)),
     };
     assert_eq!(
         decode(PUBLISHED.as_bytes()).unwrap().entries,
@@ -143,7 +149,7 @@ fn the_compact_form_never_changes_under_clients_that_hold_one() {
 fn every_id_within_the_limits_can_be_read_back() {
     let id_writer = IdWriter::new(
         IdForm::Json,
-        partitions(1000, PartitionPosition::At(mark(10_000_000_000))),
+        partitions(1000, PartitionPosition::At(log_position(10_000_000_000))),
     );
     assert_eq!(decode(text(&id_writer).as_bytes()).unwrap().entries.len(), 1000);
 }
@@ -152,7 +158,7 @@ fn every_id_within_the_limits_can_be_read_back() {
 fn more_partitions_than_were_ever_read_back_are() {
     let id_writer = IdWriter::new(
         IdForm::Json,
-        partitions(1200, PartitionPosition::At(mark(10_000_000_000))),
+        partitions(1200, PartitionPosition::At(log_position(10_000_000_000))),
     );
     assert!(id_writer.is_readable());
     assert_eq!(decode(text(&id_writer).as_bytes()).unwrap().entries.len(), 1200);
@@ -169,7 +175,7 @@ fn partitions_that_move_together_cost_no_more_than_a_new_id_and_read_the_same() 
             let mut one_by_one = together.clone();
             for offset in [3, 3, 1 << 40] {
                 let places = |partition| match partition % 3 {
-                    0 => PartitionPosition::At(mark(offset)),
+                    0 => PartitionPosition::At(log_position(offset)),
                     1 => PartitionPosition::Since(offset),
                     _ => PartitionPosition::Latest,
                 };

@@ -41,19 +41,19 @@ pub(super) fn write_place(place: &PartitionPosition, out: &mut Vec<u8>) {
         PartitionPosition::Earliest => write_field(out, OFFSET, EARLIEST),
         PartitionPosition::Latest => write_field(out, OFFSET, LATEST),
         PartitionPosition::Since(timestamp) => write_field(out, TIMESTAMP, *timestamp),
-        PartitionPosition::At(mark) => write_mark(mark, out),
+        PartitionPosition::At(log_position) => write_log_position(log_position, out),
     }
 }
 
-fn write_mark(mark: &LogPosition, out: &mut Vec<u8>) {
-    write_field(out, OFFSET, mark.offset);
-    if let Some(timestamp) = mark.timestamp {
+fn write_log_position(log_position: &LogPosition, out: &mut Vec<u8>) {
+    write_field(out, OFFSET, log_position.offset);
+    if let Some(timestamp) = log_position.timestamp {
         write_field(out, TIMESTAMP, timestamp);
     }
-    if let Some(log) = mark.log {
+    if let Some(log) = log_position.log {
         out.extend_from_slice(b",\"log\":\"");
         out.extend_from_slice(&log.text());
-        if let Some(epoch) = mark.epoch {
+        if let Some(epoch) = log_position.epoch {
             out.push(b'.');
             write_integer(out, epoch.into());
         }

@@ -11,7 +11,7 @@ use crate::position::{PositionEntry, bounds::MAX_ENTRIES};
 pub(super) fn read(text: &[u8]) -> Option<Vec<PositionEntry>> {
     let mut scanner = ByteScanner(text);
     let mut names = TopicNameCache::default();
-    let mut entries = Vec::with_capacity((text.len() / ENTRY).min(MAX_ENTRIES));
+    let mut entries = Vec::with_capacity((text.len() / USUAL_ENTRY_BYTES).min(MAX_ENTRIES));
     scanner.skip(b"[")?;
     while entries.len() < MAX_ENTRIES {
         entries.push(match scanner.skip(b"\"") {
@@ -27,7 +27,7 @@ pub(super) fn read(text: &[u8]) -> Option<Vec<PositionEntry>> {
 }
 
 /// The usual least length of an entry, in bytes.
-const ENTRY: usize = 32;
+const USUAL_ENTRY_BYTES: usize = 32;
 
 /// The rest of the text.
 struct ByteScanner<'a>(&'a [u8]);

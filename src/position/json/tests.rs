@@ -45,7 +45,7 @@ fn bare(offset: i64, timestamp: Option<i64>) -> PartitionPosition {
 #[test]
 fn our_own_form_keeps_the_proof() {
     let id = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":43,"timestamp":1790487705415,"log":"q7Zk.1wPx9A.4"}]"#;
-    let mark = LogPosition {
+    let log_position = LogPosition {
         offset: 43,
         timestamp: Some(1_790_487_705_415),
         log: Some("q7Zk.1wPx9A".parse::<LogTag>().unwrap()),
@@ -53,13 +53,16 @@ fn our_own_form_keeps_the_proof() {
     };
     assert_eq!(
         read(id),
-        [at("eqiad.recentchange", 0, PartitionPosition::At(mark))]
+        [at("eqiad.recentchange", 0, PartitionPosition::At(log_position))]
     );
     let without_epoch = id.replace("9A.4", "9A");
-    let mark = LogPosition { epoch: None, ..mark };
+    let log_position = LogPosition {
+        epoch: None,
+        ..log_position
+    };
     assert_eq!(
         read(&without_epoch),
-        [at("eqiad.recentchange", 0, PartitionPosition::At(mark))]
+        [at("eqiad.recentchange", 0, PartitionPosition::At(log_position))]
     );
 }
 

@@ -21,7 +21,7 @@ impl TopicNameCache {
         if !right_length
             || name == "."
             || name == ".."
-            || !name.bytes().all(|byte| OF_NAME[usize::from(byte)])
+            || !name.bytes().all(|byte| IS_NAME_BYTE[usize::from(byte)])
         {
             return None;
         }
@@ -41,7 +41,7 @@ impl TopicNameCache {
 }
 
 /// Whether each byte may be part of a topic name. A table, because an id may consist of names.
-const OF_NAME: [bool; 256] = {
+const IS_NAME_BYTE: [bool; 256] = {
     let (mut table, mut byte) = ([false; 256], 0);
     while byte < 256 {
         table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'_' | b'-');

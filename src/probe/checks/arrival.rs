@@ -41,11 +41,11 @@ pub(in crate::probe) async fn look_back(
     age_limit: AgeLimit,
     deadline: Deadline,
 ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
-    let ask = ProbeRequest {
+    let request = ProbeRequest {
         since: Some(age_limit.asked_from()),
         ..ProbeRequest::default()
     };
-    let looked = async { first(&mut client.stream(&ask, deadline).await?, deadline).await };
+    let looked = async { first(&mut client.stream(&request, deadline).await?, deadline).await };
     match looked.await {
         Ok(event) => (CheckResult::ok(NAME, "quiet now, with events before"), Ok(event)),
         Err(failure) if failure.is_silence() => {

@@ -52,7 +52,7 @@ impl Canaries {
     ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
         let (mut newest, mut seen, mut released) = (first, BTreeMap::new(), None);
         if let Ok(event) = &newest {
-            self.look(event, &mut seen);
+            self.note_canary(event, &mut seen);
         }
         let failure = loop {
             if released
@@ -70,7 +70,7 @@ impl Canaries {
                 }
                 item = stream.next(deadline) => match item {
                     Ok(StreamItem::Event(event)) => {
-                        self.look(&event, &mut seen);
+                        self.note_canary(&event, &mut seen);
                         newest = Ok(event);
                     }
                     Ok(StreamItem::Gap(_)) => {}
@@ -81,7 +81,7 @@ impl Canaries {
         (judge(&released.unwrap_or_default(), &seen, failure), newest)
     }
 
-    fn look(&self, event: &ReceivedEvent, seen: &mut BTreeMap<i32, Instant>) {
+    fn note_canary(&self, event: &ReceivedEvent, seen: &mut BTreeMap<i32, Instant>) {
         let data = &event.message.1;
         let decoded = STANDARD
             .decode(data)

@@ -54,11 +54,11 @@ async fn look_back(
     let Some(id) = positions.id(place) else {
         return Ok(());
     };
-    let ask = ProbeRequest {
+    let request = ProbeRequest {
         last_event_id: Some(id),
         ..ProbeRequest::default()
     };
-    let mut stream = client.stream(&ask, deadline).await?;
+    let mut stream = client.stream(&request, deadline).await?;
     while silent(positions, age_limit).next().is_some() {
         if let StreamItem::Event(event) = stream.next(deadline).await? {
             positions.learn(&event.positions);

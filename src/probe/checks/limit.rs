@@ -22,14 +22,17 @@ pub(in crate::probe) async fn check(
     limit: &LimitCheck,
     deadline: Deadline,
 ) -> CheckResult {
-    let held = match crowd(client, limit, deadline).await {
+    let held = match open_allowed(client, limit, deadline).await {
         Ok(held) => held,
         Err(check_result) => return check_result,
     };
     let count = held.len() as f64;
-    let check_result = match one_more(client, limit, deadline).await {
+    let check_result = match open_one_more(client, limit, deadline).await {
         Err(check_result) => check_result,
-        Ok(()) => match client.stream(&from(Some(limit.neighbour)), deadline).await {
+        Ok(()) => match client
+            .stream(&request_from(Some(limit.neighbour)), deadline)
+            .await
+        {
             Ok(_) => CheckResult::ok(NAME, format!("limit {} holds", limit.streams)),
             Err(failure) => {
                 let neighbour = limit.neighbour;
@@ -44,14 +47,14 @@ pub(in crate::probe) async fn check(
 }
 
 /// Opens all streams that the limit allows.
-async fn crowd(
+async fn open_allowed(
     client: &ProbeClient,
     limit: &LimitCheck,
     deadline: Deadline,
 ) -> Result<Vec<ProbeResponse>, CheckResult> {
     let mut held = Vec::new();
     while held.len() < limit.streams as usize {
-        let refused = match client.open(&from(limit.crowd), deadline).await {
+        let refused = match client.open(&request_from(limit.crowd), deadline).await {
             Ok(answer) if answer.head.status == StatusCode::OK => {
                 held.push(answer);
                 continue;
@@ -77,8 +80,12 @@ fn refusal(got: usize, limit: &LimitCheck, failure: &ProbeError) -> CheckResult 
 }
 
 /// Opens one stream too many, which must be refused with a `Retry-After`.
-async fn one_more(client: &ProbeClient, limit: &LimitCheck, deadline: Deadline) -> Result<(), CheckResult> {
-    let answer = client.open(&from(limit.crowd), deadline).await;
+async fn open_one_more(
+    client: &ProbeClient,
+    limit: &LimitCheck,
+    deadline: Deadline,
+) -> Result<(), CheckResult> {
+    let answer = client.open(&request_from(limit.crowd), deadline).await;
     let head = answer
         .map_err(|failure| CheckResult::critical(NAME, format!("one stream too many: {failure}")))?
         .head;
@@ -103,7 +110,7 @@ async fn one_more(client: &ProbeClient, limit: &LimitCheck, deadline: Deadline) 
     }
 }
 
-fn from(address: Option<IpAddr>) -> ProbeRequest {
+fn request_from(address: Option<IpAddr>) -> ProbeRequest {
     ProbeRequest {
         from: address,
         ..ProbeRequest::default()

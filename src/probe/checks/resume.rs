@@ -53,11 +53,11 @@ async fn read(
     deadline: Deadline,
 ) -> Result<Vec<ReceivedEvent>, ProbeError> {
     let back = positions.id(|_, offsets| Some(at((offsets.offset? - LOOK_BACK).max(0))));
-    let ask = ProbeRequest {
+    let request = ProbeRequest {
         last_event_id: back,
         ..ProbeRequest::default()
     };
-    let mut stream = client.stream(&ask, deadline).await?;
+    let mut stream = client.stream(&request, deadline).await?;
     let mut seen: Vec<ReceivedEvent> = Vec::new();
     while seen.len() < ENOUGH {
         match stream.next(deadline).await {
@@ -84,11 +84,11 @@ async fn resume(
     comparison: &mut ResumeComparison<'_>,
     deadline: Deadline,
 ) -> Result<(), ProbeError> {
-    let ask = ProbeRequest {
+    let request = ProbeRequest {
         last_event_id: Some(id.to_owned()),
         ..ProbeRequest::default()
     };
-    let mut stream: EventStream = client.stream(&ask, deadline).await?;
+    let mut stream: EventStream = client.stream(&request, deadline).await?;
     while !comparison.is_done() {
         match stream.next(deadline).await? {
             StreamItem::Event(event) => comparison.take(&event),
@@ -153,12 +153,12 @@ impl<'a> ResumeComparison<'a> {
                 .iter()
                 .any(|(key, offset)| places.get(key) == Some(offset))
         };
-        let twins = self
+        let exact = self
             .due
             .iter()
             .position(|due| same(due) && *due.message == event.message);
         // An event without a match arrived after the first stream was cut.
-        if let Some(index) = twins.or_else(|| self.due.iter().position(|due| due.is_only(&places))) {
+        if let Some(index) = exact.or_else(|| self.due.iter().position(|due| due.is_only(&places))) {
             let due = self.due.remove(index);
             self.different += usize::from(*due.message != event.message);
         }

@@ -25,11 +25,11 @@ pub(in crate::probe) async fn check(
     deadline: Deadline,
 ) -> CheckResult {
     let since = before(now(), back);
-    let ask = ProbeRequest {
+    let request = ProbeRequest {
         since: Some(since),
         ..ProbeRequest::default()
     };
-    let first = async { client.stream(&ask, deadline).await?.next(deadline).await };
+    let first = async { client.stream(&request, deadline).await?.next(deadline).await };
     match first.await {
         Ok(StreamItem::Event(event)) => judge(&event.positions, known, since, back),
         Ok(StreamItem::Gap(data)) => {

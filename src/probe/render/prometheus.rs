@@ -23,7 +23,7 @@ pub(in crate::probe) fn text(report: &ProbeReport, runs: Option<&Runs>) -> Resul
     let mut registry = Registry::default();
     registry.register_collector(Box::new(blackbox(report)));
     let own = registry.sub_registry_with_prefix("riverhead_probe");
-    own.register_collector(Box::new(own_of(report)));
+    own.register_collector(Box::new(probe_gauges(report)));
     if let Some(runs) = runs {
         own.register("runs", "Runs by what they found", runs.clone());
     }
@@ -86,14 +86,14 @@ impl Collector for GaugeCollector {
 
 /// Returns the metrics that blackbox_exporter also has, under its names, so that its dashboards and rules apply.
 fn blackbox(report: &ProbeReport) -> GaugeCollector {
-    let mut sheet = GaugeCollector::default();
+    let mut gauges = GaugeCollector::default();
     let success = f64::from(report.status() != Status::Critical);
-    sheet.one(
+    gauges.one(
         "probe_success",
         "Whether the probe found nothing critical",
         success,
     );
-    sheet.one(
+    gauges.one(
         "probe_duration_seconds",
         "How long the probe took",
         report.took.as_secs_f64(),
@@ -102,35 +102,35 @@ fn blackbox(report: &ProbeReport) -> GaugeCollector {
         const DAY: f64 = 86_400.0;
         let ends = report.at.as_second() as f64 + days.value * DAY;
         let help = "When the first certificate of the chain expires, in seconds since 1970, to a day";
-        sheet.one("probe_ssl_earliest_cert_expiry", help, ends);
+        gauges.one("probe_ssl_earliest_cert_expiry", help, ends);
     }
-    sheet
+    gauges
 }
 
 /// Returns the status of each check and every number: those of the stream, then those of each partition.
-fn own_of(report: &ProbeReport) -> GaugeCollector {
-    let mut sheet = GaugeCollector::default();
+fn probe_gauges(report: &ProbeReport) -> GaugeCollector {
+    let mut gauges = GaugeCollector::default();
     let status = report.results.iter().map(|check_result| {
         let labels = vec![("check", check_result.check.to_owned())];
         (labels, f64::from(check_result.status.exit_code()))
     });
-    sheet.many(
+    gauges.many(
         "status",
         "What each check found: 0 ok, 1 warning, 2 critical",
         status,
     );
     let at = report.at.as_millisecond() as f64 / 1000.0;
-    sheet.one("last_run_timestamp_seconds", "When the last run began", at);
+    gauges.one("last_run_timestamp_seconds", "When the last run began", at);
     for kind in KINDS {
         let of_kind = || measures(report).filter(|measure| measure.kind.name == kind.name);
         let name = format!("{}{}", kind.name, kind.unit.suffix());
         if let Some(whole) = of_kind().find(|measure| measure.partition.is_none()) {
-            sheet.one(&name, kind.help, whole.value);
+            gauges.one(&name, kind.help, whole.value);
         }
         let each = of_kind().filter_map(|measure| Some((labels(measure.partition.as_ref()?), measure.value)));
-        sheet.many(format!("partition_{name}"), kind.help, each);
+        gauges.many(format!("partition_{name}"), kind.help, each);
     }
-    sheet
+    gauges
 }
 
 fn measures(report: &ProbeReport) -> impl Iterator<Item = &Measurement> {
