@@ -11,8 +11,7 @@ use super::{
 ///
 /// The entries are sorted by topic and partitions, with one entry for each pair. Of duplicates the lowest position is kept:
 /// the earliest is below a time, a time below an offset, an offset below the latest. Of equal ones the first is kept. An
-/// entry for a bare topic name, with [`Partitions::All`](super::Partitions::All), comes before the entries of the topic's
-/// single partitions.
+/// entry for a bare topic name, with [`Partitions::All`], comes before the entries of the topic's single partitions.
 ///
 /// An empty text is an error here, because it is not JSON. The caller decides whether it means "no id".
 ///

@@ -1,6 +1,6 @@
 //! Positions in partitions, and their text form: the ids of events, which clients send back as `Last-Event-ID`.
 //!
-//! A [`Position`] says for each partition of a client's streams where the client stands. [`decode`] reads one from the text
+//! A [`Position`] says for each partition of a client's streams where the client stands. [`decode()`] reads one from the text
 //! of an id, and [`IdWriter`] writes the ids of one subscription.
 //!
 //! ```
