@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,23 +11,8 @@ use std::{
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
-use super::{PartitionLog, SharedWaker, occupancy::Occupancy, shared_waker::WakerSet};
+use super::{PartitionLog, SharedWaker, TopicPartition, occupancy::Occupancy, shared_waker::WakerSet};
 use crate::position::{Offset, Timestamp};
-
-/// A partition of a topic.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicPartition {
-    /// The topic's name.
-    pub topic: Arc<str>,
-    /// The partition's number.
-    pub partition: i32,
-}
-
-impl fmt::Display for TopicPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.topic, self.partition)
-    }
-}
 
 /// (topic, partition) -> the log that is current. `kafka` writes it, subscriptions watch it: that is how a replaced log
 /// and an added partition become known.
@@ -40,7 +24,7 @@ pub struct LogDirectory {
     /// The logs whose records were found to be deleted, each once, until somebody [sees to them](Self::take_deleted).
     deleted: Mutex<Vec<Arc<PartitionLog>>>,
     deletions: WakerSet,
-    occupancy: Arc<Occupancy>,
+    occupancy: Arc<Occupancy<PartitionLog>>,
 }
 
 #[derive(Debug, Default)]

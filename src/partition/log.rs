@@ -62,7 +62,7 @@ struct PageRing {
     /// What is known of the record before `next`; the timestamp is that of the last one that had one.
     mark: LogPosition,
     /// Where its bytes are added up with those of the other rings; `None` before the log is in a directory.
-    occupancy_guard: Option<OccupancyGuard>,
+    occupancy_guard: Option<OccupancyGuard<PartitionLog>>,
 }
 
 /// What a log has at an offset.
@@ -307,7 +307,7 @@ impl PartitionLog {
     }
 
     /// Adds its bytes to those of the other rings from now on.
-    pub(super) fn join_occupancy(self: &Arc<Self>, occupancy: &Arc<Occupancy>) {
+    pub(super) fn join_occupancy(self: &Arc<Self>, occupancy: &Arc<Occupancy<Self>>) {
         let mut ring = self.ring.write();
         ring.occupancy_guard = Some(OccupancyGuard::new(occupancy, self));
         let bytes = self.bytes();

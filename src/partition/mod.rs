@@ -11,11 +11,13 @@ mod occupancy;
 mod page;
 mod settings;
 mod shared_waker;
+mod topic_partition;
 
 pub use cursor::{Cursor, CursorStep};
-pub use directory::{LogDirectory, TopicPartition, TopicStatus};
+pub use directory::{LogDirectory, TopicStatus};
 pub use history::{Bounds, History, HistoryError};
 pub use log::{LogRead, PartitionLog};
 pub use page::{Page, PageBuilder};
 pub use settings::{MAX_HISTORY_READERS, MemorySettings, history_records, tail_records};
 pub use shared_waker::{SharedWaker, WaitList, WakerSet};
+pub use topic_partition::TopicPartition;

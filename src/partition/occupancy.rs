@@ -8,19 +8,17 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::PartitionLog;
-
 /// A running total over the rings of a directory, with the rings in the order in which they shed.
 ///
 /// Every change of a ring costs O(log n) of the number of rings, so that thousands of partitions that get one record each
 /// cost no pass over all of them.
-#[derive(Debug, Default)]
-pub(super) struct Occupancy(Mutex<OccupancyInner>);
+#[derive(Debug)]
+pub(super) struct Occupancy<L>(Mutex<OccupancyInner<L>>);
 
-#[derive(Debug, Default)]
-struct OccupancyInner {
+#[derive(Debug)]
+struct OccupancyInner<L> {
     /// The last one sheds first.
-    order: BTreeMap<EvictionRank, Weak<PartitionLog>>,
+    order: BTreeMap<EvictionRank, Weak<L>>,
     /// What all of them cost, in bytes.
     bytes: usize,
     /// Numbers the changes.
@@ -51,21 +49,21 @@ pub(super) struct RingUsage {
 
 /// One ring's entry; its drop ends it.
 #[derive(Debug)]
-pub(super) struct OccupancyGuard {
-    occupancy: Arc<Occupancy>,
-    log: Weak<PartitionLog>,
+pub(super) struct OccupancyGuard<L> {
+    occupancy: Arc<Occupancy<L>>,
+    log: Weak<L>,
     usage: RingUsage,
     rank: Option<EvictionRank>,
 }
 
-impl Occupancy {
+impl<L> Occupancy<L> {
     /// What all rings cost, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.lock().bytes
     }
 
     /// The ring that sheds next, if they cost more than `budget` bytes together.
-    pub(super) fn next_to_evict(&self, budget: usize) -> Option<Arc<PartitionLog>> {
+    pub(super) fn next_to_evict(&self, budget: usize) -> Option<Arc<L>> {
         let mut rings = self.0.lock();
         while rings.bytes > budget
             && let Some(last) = rings.order.last_entry()
@@ -80,9 +78,19 @@ impl Occupancy {
     }
 }
 
-impl OccupancyGuard {
+impl<L> Default for Occupancy<L> {
+    fn default() -> Self {
+        Self(Mutex::new(OccupancyInner {
+            order: BTreeMap::new(),
+            bytes: 0,
+            changes: 0,
+        }))
+    }
+}
+
+impl<L> OccupancyGuard<L> {
     /// The entry of a ring that holds nothing yet.
-    pub(super) fn new(occupancy: &Arc<Occupancy>, log: &Arc<PartitionLog>) -> Self {
+    pub(super) fn new(occupancy: &Arc<Occupancy<L>>, log: &Arc<L>) -> Self {
         Self {
             occupancy: Arc::clone(occupancy),
             log: Arc::downgrade(log),
@@ -112,7 +120,7 @@ impl OccupancyGuard {
     }
 }
 
-impl Drop for OccupancyGuard {
+impl<L> Drop for OccupancyGuard<L> {
     fn drop(&mut self) {
         self.set(RingUsage::default());
     }
@@ -125,7 +133,7 @@ mod tests {
     use super::*;
     use crate::{
         event::{Encoding, Headers, Payload, Record, Tombstones},
-        partition::{LogDirectory, LogRead, Page, PageBuilder, TopicPartition},
+        partition::{LogDirectory, LogRead, Page, PageBuilder, PartitionLog, TopicPartition},
         position::{LogTag, Offset},
     };
 
@@ -227,7 +235,7 @@ mod tests {
         assert_eq!(directory.bytes(), current.bytes());
         directory.remove_logs("edits");
         assert_eq!(directory.bytes(), 0);
-        let occupancy = Arc::<Occupancy>::default();
+        let occupancy = Arc::<Occupancy<PartitionLog>>::default();
         let own = PartitionLog::new(current.partition().clone(), current.tag(), BASE64, 0);
         append(&own, 1, 100);
         own.join_occupancy(&occupancy);
