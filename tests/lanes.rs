@@ -19,12 +19,11 @@ use futures_util::{FutureExt, future::BoxFuture};
 use proptest::{prelude::*, test_runner::TestRunner};
 use riverhead::{
     client::ClientKey,
-    filter::{Filter, MAX_FILTERS},
+    filter::MAX_FILTERS,
     position::{IdForm, PartitionPosition, decode},
     sse::{SseMessage, SseReader},
     subscription::{
-        Batch, BatchLimit, EventFormat, GroupCursor, GroupUpdate, LaneSubscriber, Lanes, SubscribeRequest,
-        Subscription,
+        Batch, BatchLimit, EventFormat, GroupCursor, GroupUpdate, LaneSubscriber, Lanes, Subscription,
     },
 };
 use support::{
@@ -729,11 +728,8 @@ fn a_quiet_filter_is_told_how_far_it_has_come_and_resumes_there() {
             numbers(&follow(&mut lanes.subscribe(request).unwrap()).await),
             [61]
         );
-        let request = fixture.filtered(None, IdForm::Json, Some("n < 0"));
-        let json_lines = SubscribeRequest {
-            format: EventFormat::Ndjson,
-            ..request
-        };
+        let mut json_lines = fixture.filtered(None, IdForm::Json, Some("n < 0"));
+        json_lines.view.format = EventFormat::Ndjson;
         let mut subscriber = lanes.subscribe(json_lines).unwrap();
         follow(&mut subscriber).await;
         fixture.write(0, 30);
@@ -752,14 +748,9 @@ fn ten_thousand_different_wishes_are_ten_thousand_subscriptions_and_no_lane() {
         let lanes = Lanes::new(fixture.source.clone(), 4096, tasks.clone());
         let mut popular = [(); 2].map(|()| lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap());
         let hostile = |n: u32| {
-            let request = fixture.filtered(None, IdForm::Json, None);
-            let filter = Filter::parse(&format!("n = {n} or n < 0")).unwrap();
-            let client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + n / 5).into());
-            lanes.subscribe(SubscribeRequest {
-                filter: Some(filter),
-                client,
-                ..request
-            })
+            let mut request = fixture.filtered(None, IdForm::Json, Some(&format!("n = {n} or n < 0")));
+            request.client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + n / 5).into());
+            lanes.subscribe(request)
         };
         let all: Vec<_> = (0..10_000).map(hostile).collect();
         assert_eq!(
@@ -788,13 +779,9 @@ fn two_thousand_lanes_of_strangers_stay_within_the_budget_and_the_others_miss_no
         let mut popular = [(); 2].map(|()| lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap());
         // Each passes all there is, and is followed twice: a lane with a ring.
         let hostile = |(n, address): (usize, usize)| {
-            let filter = Filter::parse(&format!("n > 0 or n = -{n}")).unwrap();
-            let client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + address as u32).into());
-            lanes.subscribe(SubscribeRequest {
-                filter: Some(filter),
-                client,
-                ..fixture.request(None, IdForm::Json)
-            })
+            let mut request = fixture.filtered(None, IdForm::Json, Some(&format!("n > 0 or n = -{n}")));
+            request.client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + address as u32).into());
+            lanes.subscribe(request)
         };
         let first = (0..MAX_FILTERS).map(|n| (n, n / 5));
         let second = (0..MAX_FILTERS).map(|n| (n, MAX_FILTERS + n / 5));

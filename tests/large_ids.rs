@@ -180,7 +180,7 @@ async fn an_id_that_would_not_be_read_back_is_not_sent_and_its_events_are() {
     let mut request = fixture.request(Some(&id(TOPIC, 2, at(0))), IdForm::Json);
     request.position = None;
     request.since = Some(0);
-    request.format = EventFormat::Sse;
+    request.view.format = EventFormat::Sse;
     let mut subscription = Subscription::start(&fixture.source, request);
     let mut events = Vec::new();
     while events.len() < 3 {

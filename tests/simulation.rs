@@ -8,10 +8,7 @@ mod support;
 use std::future::poll_fn;
 
 use proptest::prelude::*;
-use riverhead::{
-    position::IdForm,
-    subscription::{SubscribeRequest, Subscription},
-};
+use riverhead::{position::IdForm, subscription::Subscription};
 use support::{
     checker::DeliveryChecker,
     cluster_event::{ClusterEvent, cluster_event},
@@ -155,10 +152,8 @@ fn connect(
     shows_canaries: bool,
 ) -> Subscription {
     let id = checker.reconnect(fixture);
-    let request = SubscribeRequest {
-        shows_canaries,
-        ..fixture.request(Some(&id), form)
-    };
+    let mut request = fixture.request(Some(&id), form);
+    request.view.shows_canaries = shows_canaries;
     Subscription::start(&fixture.source, request)
 }
 

@@ -12,7 +12,7 @@ use riverhead::{
     partition::{PartitionLog, TopicPartition},
     position::{IdForm, decode},
     sse::{SseMessage, SseReader},
-    subscription::{ContentCoding, EventFormat, SubscribeRequest, Subscription},
+    subscription::{ContentCoding, EventFormat, StreamView, SubscribeRequest, Subscription},
 };
 use support::{
     gateway::{TestClient, TestGateway},
@@ -244,11 +244,13 @@ fn two_topics(fixture: &ModelFixture, id: &str, now: i64) -> Subscription {
         topics: [TOPIC, OTHER].into(),
         position: Some(decode(id.as_bytes()).unwrap()),
         since: None,
-        form: IdForm::Json,
-        format: EventFormat::Sse,
-        coding: ContentCoding::Identity,
-        shows_canaries: false,
-        filter: None,
+        view: StreamView {
+            form: IdForm::Json,
+            format: EventFormat::Sse,
+            coding: ContentCoding::Identity,
+            shows_canaries: false,
+            filter: None,
+        },
         client: ClientKey::of([127, 0, 0, 1].into()),
         now,
     };

@@ -22,7 +22,7 @@ use riverhead::{
         Bounds, History, HistoryError, LogDirectory, LogRead, Page, PageBuilder, PartitionLog, TopicPartition,
     },
     position::{IdForm, IdWriter, LogPosition, LogTag, Offset, PartitionPosition, Timestamp, decode},
-    subscription::{ContentCoding, EventFormat, LogSource, SubscribeRequest, Subscription},
+    subscription::{ContentCoding, EventFormat, LogSource, StreamView, SubscribeRequest, Subscription},
 };
 
 fn main() {
@@ -178,11 +178,13 @@ fn request() -> SubscribeRequest {
         topics: [TOPIC].into(),
         position: decode(&id).ok(),
         since: None,
-        form: IdForm::Json,
-        format: EventFormat::Sse,
-        coding: ContentCoding::Identity,
-        shows_canaries: false,
-        filter: None,
+        view: StreamView {
+            form: IdForm::Json,
+            format: EventFormat::Sse,
+            coding: ContentCoding::Identity,
+            shows_canaries: false,
+            filter: None,
+        },
         client: ClientKey::of(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         now: NOW,
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{
-    Batch, EventFormat,
+    batch::Batch,
     gap::Gap,
     tracker::{BytesTracker, MAX_BATCH_BYTES},
+    view::{EventFormat, StreamView},
 };
 use crate::{
     event::{Encoding, Event, EventKind, Payload, json_document, write_json},
     partition::Page,
-    position::{IdForm, IdWriter, PartitionPosition},
+    position::{IdWriter, PartitionPosition},
 };
 
 /// Collects whole events into a [`Batch`].
@@ -161,17 +162,16 @@ fn large_document(page: &Page, event: &Event, encoding: Encoding) -> Option<Byte
 /// Returns a batch that holds nothing but an id, of these entries, counted among `tracker`. `None` when that would be none to
 /// resume from: nothing is known of the partitions yet, or one of them would begin at its end once more.
 pub(super) fn checkpoint(
-    format: EventFormat,
-    form: IdForm,
+    view: &StreamView,
     entries: Vec<(Arc<str>, i32, PartitionPosition)>,
     tracker: Option<&Arc<BytesTracker>>,
 ) -> Option<Batch> {
     let is_place = |(_, _, place): &(_, _, PartitionPosition)| *place != PartitionPosition::Latest;
-    if format != EventFormat::Sse || entries.is_empty() || !entries.iter().all(is_place) {
+    if view.format != EventFormat::Sse || entries.is_empty() || !entries.iter().all(is_place) {
         return None;
     }
-    let mut batch = BatchBuilder::with_capacity_hint(0, MAX_BATCH_BYTES, format);
-    batch.checkpoint(0, &IdWriter::new(form, entries));
+    let mut batch = BatchBuilder::with_capacity_hint(0, MAX_BATCH_BYTES, view.format);
+    batch.checkpoint(0, &IdWriter::new(view.form, entries));
     batch.finish(tracker)
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::SubscribeRequest;
+use super::request::SubscribeRequest;
 use crate::position::{PartitionPosition, Partitions, PositionEntry, Timestamp, default_start_position};
 
 /// The places that a request speaks of.

@@ -18,7 +18,7 @@ use riverhead::{
     partition::{History, LogDirectory},
     position::{IdForm, decode},
     sse::{SseMessage, SseReader},
-    subscription::{ContentCoding, EventFormat, LogSource, SubscribeRequest, Subscription},
+    subscription::{ContentCoding, EventFormat, LogSource, StreamView, SubscribeRequest, Subscription},
 };
 
 use super::{Brokers, DEAD, client, stamp, until};
@@ -71,11 +71,13 @@ impl TwoClusters {
             topics: ["t"].into(),
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: Some(stamp(0)),
-            form: IdForm::Json,
-            filter: None,
-            shows_canaries: false,
-            format: EventFormat::Sse,
-            coding: ContentCoding::Identity,
+            view: StreamView {
+                form: IdForm::Json,
+                format: EventFormat::Sse,
+                coding: ContentCoding::Identity,
+                shows_canaries: false,
+                filter: None,
+            },
             client: client(),
             now: stamp(0),
         };

@@ -16,7 +16,7 @@ use riverhead::{
         Bounds, History, HistoryError, LogDirectory, Page, PageBuilder, PartitionLog, TopicPartition,
     },
     position::{Epoch, IdForm, LogTag, Offset, Timestamp, decode},
-    subscription::{ContentCoding, EventFormat, LogSource, SubscribeRequest, Subscription},
+    subscription::{ContentCoding, EventFormat, LogSource, StreamView, SubscribeRequest, Subscription},
 };
 
 #[derive(Clone, Debug)]
@@ -245,10 +245,9 @@ impl ModelFixture {
     /// The same, of what this filter accepts.
     pub fn filtered(&self, id: Option<&str>, form: IdForm, filter: Option<&str>) -> SubscribeRequest {
         let filter = filter.map(|text| Filter::parse(text).expect("a filter"));
-        SubscribeRequest {
-            filter,
-            ..self.request(id, form)
-        }
+        let mut request = self.request(id, form);
+        request.view.filter = filter;
+        request
     }
 
     /// A request that begins at `id`, or with what comes.
@@ -257,11 +256,13 @@ impl ModelFixture {
             topics: [TOPIC].into(),
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
             since: None,
-            form,
-            format: EventFormat::Sse,
-            coding: ContentCoding::Identity,
-            shows_canaries: false,
-            filter: None,
+            view: StreamView {
+                form,
+                format: EventFormat::Sse,
+                coding: ContentCoding::Identity,
+                shows_canaries: false,
+                filter: None,
+            },
             client: ClientKey::of([127, 0, 0, 1].into()),
             now: self.model.lock().clock,
         }

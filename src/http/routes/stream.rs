@@ -38,7 +38,7 @@ use crate::{
     },
     limits::{Evictable, StreamRequest},
     metrics::{COMPOSITE, StartPoint},
-    subscription::{ContentCoding, EventFormat, LaneSubscriber, SubscribeRequest},
+    subscription::{ContentCoding, EventFormat, LaneSubscriber, StreamView, SubscribeRequest},
 };
 
 /// Answers with an endless body, or says before the first byte why not. Nothing here waits for Kafka, but for the verdict
@@ -193,11 +193,13 @@ fn subscription_request(
         topics: selection.topics,
         position: query.position,
         since: query.since,
-        form: query.form,
-        format,
-        coding: query.coding,
-        shows_canaries: query.shows_canaries,
-        filter: query.filter,
+        view: StreamView {
+            format,
+            form: query.form,
+            coding: query.coding,
+            filter: query.filter,
+            shows_canaries: query.shows_canaries,
+        },
         client,
         now,
     }

@@ -9,7 +9,7 @@ use std::{borrow::Cow, sync::atomic::Ordering::Relaxed, time::Duration};
 use flate2::{Compress, Compression, FlushCompress, Status};
 use tokio::time::Instant;
 
-use super::{Lane, budget::MemoryCost};
+use super::{budget::MemoryCost, state::Lane};
 use crate::subscription::{Batch, ContentCoding, DeflateChunk};
 
 /// Packs what a lane publishes, while its part of the memory allows it.
@@ -32,7 +32,7 @@ impl<'a> LaneCompressor<'a> {
 
     /// Adds the packed form, if there is to be one.
     pub(super) fn pack(&mut self, batch: Batch) -> Batch {
-        if self.lane.key.coding == ContentCoding::Identity {
+        if self.lane.key.view.coding == ContentCoding::Identity {
             return batch;
         }
         self.adjust_to_share();

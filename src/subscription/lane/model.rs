@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
 
+use super::ring::RingRead;
 use super::*;
 use crate::{
     partition::LogDirectory,
-    subscription::{Gap, no_history::NoHistory},
+    position::IdForm,
+    subscription::{ContentCoding, EventFormat, Gap, StreamView, no_history::NoHistory},
 };
 
 /// Lanes whose batches the test makes, and those whom it has hold some.
@@ -82,11 +84,13 @@ fn step() -> impl Strategy<Value = ModelStep> {
 fn key(lane: usize) -> LaneKey {
     LaneKey {
         topics: [lane.to_string().as_str()].into(),
-        form: IdForm::Json,
-        format: EventFormat::Sse,
-        coding: ContentCoding::Identity,
-        filter: None,
-        shows_canaries: false,
+        view: StreamView {
+            format: EventFormat::Sse,
+            form: IdForm::Json,
+            coding: ContentCoding::Identity,
+            filter: None,
+            shows_canaries: false,
+        },
     }
 }
 

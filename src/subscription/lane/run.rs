@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::{Lane, Lanes, compressor::LaneCompressor};
+use super::{Lanes, compressor::LaneCompressor, state::Lane};
 use crate::{client::ClientKey, position::Timestamp, subscription::Subscription};
 
 /// Reads for everybody in the lane, until nobody is.

@@ -1,24 +1,23 @@
 //! One partition of a subscription: undetermined, being determined, or read.
 
+mod resuming;
+
 use std::{
     ops::Range,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
-use futures_util::future::BoxFuture;
-
+use self::resuming::Resuming;
 use super::{
-    LogSource,
     gap::{Gap, GapReason},
-    resume::{LogReplaced, RequiredProof, ResumePoint, ResumeResolver},
+    read_context::ReadContext,
+    resume::{LogReplaced, RequiredProof, ResumeResolver},
     snapshot::PartitionSnapshot,
 };
 use crate::{
-    client::ClientKey,
-    partition::{Cursor, CursorStep, LogRead, Page, PartitionLog, SharedWaker, TopicPartition},
-    position::{LogPosition, Offset, PartitionPosition, Timestamp},
+    partition::{Cursor, CursorStep, LogRead, Page, PartitionLog, TopicPartition},
+    position::{LogPosition, Offset, PartitionPosition},
 };
 
 /// One partition of a subscription.
@@ -54,13 +53,6 @@ enum ReaderState {
     Reading(Cursor),
 }
 
-struct Resuming {
-    log: Arc<PartitionLog>,
-    /// See [`ResumeResolver::scanned`].
-    scanned: Offset,
-    answer: BoxFuture<'static, Result<ResumePoint, LogReplaced>>,
-}
-
 /// What a partition has to give.
 pub(super) enum PartitionPoll {
     /// What this page covers of these offsets.
@@ -69,32 +61,6 @@ pub(super) enum PartitionPoll {
     Fetching,
     /// Nothing for now.
     Idle,
-}
-
-/// Who asks.
-#[derive(Clone)]
-pub(super) struct ReadContext {
-    pub(super) source: LogSource,
-    pub(super) shared_waker: Arc<SharedWaker>,
-    pub(super) client: ClientKey,
-    pub(super) now: Timestamp,
-    /// See [`ResumeResolver::proof`].
-    pub(super) proof: RequiredProof,
-}
-
-impl ReadContext {
-    /// One who hears of every change of the directory.
-    pub(super) fn new(source: &LogSource, client: ClientKey, now: Timestamp) -> Self {
-        let shared_waker = SharedWaker::new();
-        source.directory.subscribe(&shared_waker);
-        Self {
-            source: source.clone(),
-            shared_waker,
-            client,
-            now,
-            proof: RequiredProof::Unneeded,
-        }
-    }
 }
 
 impl PartitionReader {
@@ -336,7 +302,7 @@ impl PartitionReader {
             log.next()
         };
         let resolver = ResumeResolver {
-            log: log.clone(),
+            log,
             history: read_context.source.history.clone(),
             client: read_context.client,
             place: self.place,
@@ -346,17 +312,7 @@ impl PartitionReader {
             live: self.was_read,
             proof: read_context.proof,
         };
-        let pause = retry_delay(self.failed_starts);
-        self.state = ReaderState::Resuming(Resuming {
-            log,
-            scanned,
-            answer: Box::pin(async move {
-                if !pause.is_zero() {
-                    tokio::time::sleep(pause).await;
-                }
-                resolver.resolve().await
-            }),
-        });
+        self.state = ReaderState::Resuming(Resuming::start(resolver, self.failed_starts));
     }
 }
 
@@ -375,22 +331,6 @@ fn lacks_proof(place: PartitionPosition, sought: Option<Offset>, next: Offset) -
     unproven && sought != Some(next)
 }
 
-/// How long to wait before the place is looked for once more. Brokers that contradict each other, one of which proves a place
-/// that the other does not have, would otherwise be asked without an end and without a pause.
-fn retry_delay(failed_starts: u32) -> Duration {
-    match failed_starts {
-        0 => Duration::ZERO,
-        // Anybody's log may move on while it is read, so the first time is no reason to wait long.
-        more => FIRST_PAUSE
-            .saturating_mul(1 << (more - 1).min(10))
-            .min(LONGEST_PAUSE),
-    }
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
 /// Where a page leads to. A hole at its end that the tail has not come to is left to the tail: a client that has read
 /// history would otherwise stand behind it, and the lane, which has read the tail, before it, until the next record.
 fn readable_end(page: &Page, log: &PartitionLog) -> Offset {
@@ -402,146 +342,4 @@ fn readable_end(page: &Page, log: &PartitionLog) -> Offset {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        future::poll_fn,
-        sync::atomic::{AtomicUsize, Ordering},
-    };
-
-    use super::*;
-    use crate::{
-        event::{Encoding, Headers, Record},
-        partition::{Bounds, History, HistoryError, LogDirectory, PageBuilder},
-        position::LogTag,
-    };
-
-    /// Brokers that prove a place and deny that anything is there.
-    #[derive(Default)]
-    struct Contradictory(AtomicUsize);
-
-    const PLACE: Offset = 10;
-
-    impl History for Contradictory {
-        fn page(
-            &self,
-            log: &Arc<PartitionLog>,
-            offset: Offset,
-            _: ClientKey,
-        ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            let mut page = PageBuilder::new(PLACE - 1, log.encoding());
-            let record = Record {
-                offset: PLACE - 1,
-                timestamp: 1,
-                epoch: 1,
-                key: None,
-                headers: Headers::default(),
-                value: Some(b"{}"),
-                canary: false,
-            };
-            assert_eq!(page.push(&record), Ok(()));
-            let page = Arc::new(page.finish(PLACE));
-            let result = if offset < PLACE {
-                Ok(page)
-            } else {
-                Err(HistoryError::OutOfRange)
-            };
-            Box::pin(async move { result })
-        }
-
-        fn bounds(&self, _: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
-            Box::pin(async { Err(HistoryError::Unavailable) })
-        }
-
-        fn first_at(
-            &self,
-            _: &Arc<PartitionLog>,
-            _: Timestamp,
-            _: ClientKey,
-        ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
-            Box::pin(async { Ok(None) })
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_place_that_is_proven_and_denied_is_asked_for_with_pauses() {
-        let partition = TopicPartition {
-            topic: "edits".into(),
-            partition: 0,
-        };
-        let tag = LogTag::from_bits(1, 1);
-        let log = PartitionLog::new(partition.clone(), tag, Encoding::default(), 1000);
-        let history = Arc::new(Contradictory::default());
-        let source = LogSource {
-            directory: LogDirectory::new(),
-            history: history.clone(),
-        };
-        source.directory.put(log);
-        let read_context = ReadContext::new(&source, ClientKey::of([127, 0, 0, 1].into()), 0);
-        let mark = LogPosition {
-            offset: PLACE,
-            timestamp: Some(1),
-            log: Some(tag),
-            epoch: Some(1),
-        };
-        let mut part = PartitionReader::new(partition, PartitionPosition::At(mark));
-        // Each poll of a task may take a few steps; a loop without a pause would not come back from the first.
-        let polls = poll_fn(|context| {
-            let _ = part.poll(context, &read_context, &mut Vec::new());
-            assert!(
-                history.0.load(Ordering::Relaxed) < 100,
-                "no pause between the questions"
-            );
-            Poll::<()>::Pending
-        });
-        let over = tokio::time::timeout(Duration::from_secs(60), polls).await;
-        assert!(over.is_err());
-        assert!(history.0.load(Ordering::Relaxed) > 10, "it goes on asking");
-    }
-
-    #[test]
-    fn a_client_is_told_exactly_what_it_lost_and_its_id_goes_on_behind_that() {
-        let partition = TopicPartition {
-            topic: "edits".into(),
-            partition: 0,
-        };
-        let tag = LogTag::from_bits(1, 1);
-        let log = PartitionLog::new(partition.clone(), tag, Encoding::default(), 10);
-        log.append(Page::unreadable(10..20));
-        log.append(PageBuilder::new(20, log.encoding()).finish(25));
-        let source = LogSource {
-            directory: LogDirectory::new(),
-            history: Arc::new(Contradictory::default()),
-        };
-        source.directory.put(log.clone());
-        let read_context = ReadContext::new(&source, ClientKey::of([127, 0, 0, 1].into()), 0);
-        let mark = |offset| LogPosition {
-            offset,
-            timestamp: Some(1),
-            log: Some(tag),
-            epoch: Some(1),
-        };
-        // One that has read all before it, and one that was cut inside when it could still be read.
-        for from in [10, 15] {
-            let saved = PartitionSnapshot {
-                partition: partition.clone(),
-                place: PartitionPosition::At(mark(from)),
-                was_read: true,
-                at: Some((log.clone(), from)),
-            };
-            let (mut part, mut gaps) = (PartitionReader::at(&saved, &read_context), Vec::new());
-            let waker = futures_util::task::noop_waker();
-            let mut context = Context::from_waker(&waker);
-            let give = part.poll(&mut context, &read_context, &mut gaps);
-            assert!(matches!(give, PartitionPoll::Page(_, range) if range == (20..25)));
-            let told: Vec<_> = gaps
-                .iter()
-                .map(|gap| (gap.requested, gap.resumed, gap.reason))
-                .collect();
-            assert_eq!(told, [(Some(from), Some(20), GapReason::Unreadable)]);
-            assert_eq!(part.place, PartitionPosition::At(mark(20)));
-            part.poll(&mut context, &read_context, &mut gaps);
-            assert_eq!(gaps.len(), 1, "told once");
-        }
-    }
-}
+mod tests;

@@ -1,45 +1,17 @@
-//! Which partitions a subscription has, as the directory changes under it.
+//! Following the directory: which partitions come and go, where new ones start, and what a client is told of those that went.
 
 use std::{ops::Range, sync::Arc};
 
-use super::{
-    SubscribeRequest,
-    gap::{Gap, GapReason},
-    partition_reader::PartitionReader,
-    start_positions::StartPositions,
-};
+use super::PartitionSet;
 use crate::{
     partition::{LogDirectory, TopicPartition, TopicStatus},
-    position::{PartitionPosition, Timestamp, TopicSet},
+    position::PartitionPosition,
+    subscription::{
+        gap::{Gap, GapReason},
+        partition_reader::PartitionReader,
+        topic_states::{ObservedState, TopicStates},
+    },
 };
-
-/// The parts of a subscription, and the topics they are of.
-pub(super) struct PartitionSet {
-    topics: TopicStates,
-    start_positions: StartPositions,
-    /// Sorted by topic and partition, but for those behind the first `sorted` while they are brought up to the directory.
-    pub(super) parts: Vec<PartitionReader>,
-    sorted: usize,
-    /// The directory's version when `parts` was last brought up to it.
-    version: Option<u64>,
-    /// Whether the client came with the directory as it is looked at first. Later it has been there before whatever is new.
-    is_first_refresh: bool,
-}
-
-/// The topics of a subscription, and how each was when it was last looked at.
-#[derive(Clone, Debug, Default)]
-pub(super) struct TopicStates {
-    topics: TopicSet,
-    states: Arc<[ObservedState]>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct ObservedState {
-    /// How many of the topic's partitions are in `parts`; `None` while nothing is known of them.
-    partitions: Option<i32>,
-    /// The brokers had no such topic when it was looked at: all of a later one is new to the client.
-    absent: bool,
-}
 
 /// A topic that is looked at.
 #[derive(Clone, Copy)]
@@ -50,63 +22,8 @@ struct ObservedTopic<'a> {
 }
 
 impl PartitionSet {
-    pub(super) fn of(mut request: SubscribeRequest) -> Self {
-        Self {
-            start_positions: StartPositions::of(&mut request),
-            topics: TopicStates::new(request.topics),
-            parts: Vec::new(),
-            sorted: 0,
-            version: None,
-            is_first_refresh: true,
-        }
-    }
-
-    /// One whose parts stand there, and whose topics were looked at then.
-    pub(super) fn at(topics: TopicStates, parts: Vec<PartitionReader>, now: Timestamp) -> Self {
-        Self {
-            topics,
-            start_positions: StartPositions::none(now),
-            sorted: parts.len(),
-            parts,
-            version: None,
-            is_first_refresh: false,
-        }
-    }
-
-    /// The topics, as they were when last looked at.
-    pub(super) fn topics(&self) -> &TopicStates {
-        &self.topics
-    }
-
-    /// Whether it is known of every topic which partitions it has, none included.
-    pub(super) fn is_known(&self) -> bool {
-        let mut states = self.topics.states.iter();
-        states.all(|state| state.partitions.is_some() || state.absent)
-    }
-
-    /// Whether the brokers of at least one topic answer.
-    pub(super) fn is_reachable(&self, directory: &LogDirectory) -> bool {
-        let mut names = self.topics.topics.names();
-        names.any(|name| directory.is_reachable(name))
-    }
-
-    /// What an id says of each part, and behind them of the topics that are absent: that a later one starts at its start.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
-        let parts = self
-            .parts
-            .iter()
-            .map(|part| (part.partition.topic.clone(), part.partition.partition, part.place));
-        let absent = self.topics.entries_of_absent(|topic| {
-            let parts = &self.parts;
-            parts
-                .binary_search_by(|part| (*part.partition.topic).cmp(topic))
-                .is_ok()
-        });
-        parts.chain(absent)
-    }
-
     /// Brings the parts up to the directory; whether any came or went. What is lost with one that went is put into `gaps`.
-    pub(super) fn refresh(&mut self, directory: &LogDirectory, gaps: &mut Vec<Gap>) -> bool {
+    pub(in crate::subscription) fn refresh(&mut self, directory: &LogDirectory, gaps: &mut Vec<Gap>) -> bool {
         let version = directory.version();
         if self.version.replace(version) == Some(version) {
             return false;
@@ -316,28 +233,6 @@ impl PartitionSet {
         let parts = &self.parts[..self.sorted];
         let found = parts.binary_search_by(|part| part.partition.cmp(partition));
         found.is_ok()
-    }
-}
-
-impl TopicStates {
-    /// Those of topics that were not looked at yet.
-    fn new(topics: TopicSet) -> Self {
-        Self {
-            states: vec![ObservedState::default(); topics.len()].into(),
-            topics,
-        }
-    }
-
-    /// Returns what an id says of the topics that are absent, and not named by parts: that a later one starts at its start.
-    pub(super) fn entries_of_absent(
-        &self,
-        has_parts: impl Fn(&str) -> bool,
-    ) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
-        self.topics
-            .names()
-            .zip(&*self.states)
-            .filter(move |(name, state)| state.absent && !has_parts(name))
-            .map(|(name, _)| (name.clone(), 0, PartitionPosition::Earliest))
     }
 }
 

@@ -1,35 +1,39 @@
 //! Many cursors, one order, one position.
 
+mod boost;
+mod head;
+mod merge;
+
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use tokio::time::Sleep;
 
+use self::boost::PassedEvents;
 use super::{
-    Batch, EventFormat, LogSource, SubscribeRequest,
+    batch::Batch,
     batch_builder::{self, BatchBuilder},
-    boost::{PassedEvents, PriorityBoost},
     filter_state::FilterState,
     gap::{self, Gap},
+    log_source::LogSource,
     oversize,
-    partition_reader::{PartitionPoll, PartitionReader, ReadContext},
+    partition_reader::{PartitionPoll, PartitionReader},
     partition_set::PartitionSet,
+    read_context::ReadContext,
+    request::SubscribeRequest,
     resume::RequiredProof,
     snapshot::Snapshot,
     tracker::{BytesTracker, MAX_BATCH_BYTES},
     unwritten_offsets::UnwrittenOffsets,
+    view::{EventFormat, StreamView},
 };
 use crate::{
-    event::Event,
-    filter::Filter,
-    partition::{Cursor, Page},
-    position::{IdForm, IdWriter, LogPosition, Offset, PartitionPosition, Timestamp},
+    client::ClientKey,
+    partition::Cursor,
+    position::{IdWriter, Offset, Timestamp},
 };
 
 /// A client's place in its streams.
@@ -37,18 +41,16 @@ use crate::{
 /// It merges what its partitions have to give by (timestamp, topic, partition). Order is promised within a partition
 /// only, and the merge never waits for a partition that has nothing to give, nor longer than a moment for one that reads.
 pub struct Subscription {
-    pub(super) read_context: ReadContext,
-    pub(super) partition_set: PartitionSet,
-    format: EventFormat,
-    form: IdForm,
-    shows_canaries: bool,
+    read_context: ReadContext,
+    partition_set: PartitionSet,
+    view: StreamView,
     filter_state: Option<FilterState>,
     /// Made when the first id is written: most clients go on in a lane before that. `None` also while it is of other parts.
     id: Option<IdWriter>,
     /// Whether the id is behind the places: it is brought up to them when it is written.
     is_id_stale: bool,
     /// Found, and not told yet.
-    pub(super) gaps: Vec<Gap>,
+    gaps: Vec<Gap>,
     /// Where its batches are counted, if anywhere.
     tracker: Option<Arc<BytesTracker>>,
     /// Where each part stood at the last [`mark_written`](Self::mark_written); empty before any.
@@ -60,42 +62,11 @@ pub struct Subscription {
     passed: PassedEvents,
 }
 
-/// How a client wants what it gets.
-#[derive(Clone, Debug)]
-pub(super) struct StreamView {
-    pub(super) format: EventFormat,
-    pub(super) form: IdForm,
-    pub(super) filter: Option<Filter>,
-    pub(super) shows_canaries: bool,
-}
-
-impl StreamView {
-    fn of(request: &SubscribeRequest) -> Self {
-        Self {
-            format: request.format,
-            form: request.form,
-            filter: request.filter.clone(),
-            shows_canaries: request.shows_canaries,
-        }
-    }
-}
-
-/// A page that a part gives from.
-pub(super) struct MergeHead {
-    page: Arc<Page>,
-    /// Of its next event.
-    index: usize,
-    /// Behind the last event that is given.
-    end: usize,
-    /// The offset that the part stands at behind that.
-    next: Offset,
-}
-
 impl Subscription {
     /// Begins at the request's position. Never waits: what needs Kafka is found out while it is polled.
     pub fn start(source: &LogSource, request: SubscribeRequest) -> Self {
         let read_context = ReadContext::new(source, request.client, request.now);
-        let view = StreamView::of(&request);
+        let view = request.view.clone();
         let mut subscription = Self::of(read_context, PartitionSet::of(request), view);
         subscription.refresh();
         subscription
@@ -108,16 +79,33 @@ impl Subscription {
         subscription
     }
 
-    pub(super) fn of(read_context: ReadContext, partition_set: PartitionSet, view: StreamView) -> Self {
+    /// Goes on from `snapshot`, with whatever came since.
+    pub(super) fn from_snapshot(
+        source: &LogSource,
+        snapshot: &Snapshot,
+        (client, now): (ClientKey, Timestamp),
+        view: StreamView,
+    ) -> Self {
+        let read_context = ReadContext::new(source, client, now);
+        let parts = snapshot
+            .parts
+            .iter()
+            .map(|saved| PartitionReader::at(saved, &read_context))
+            .collect();
+        let partition_set = PartitionSet::at(snapshot.topics.clone(), parts, now);
+        let mut subscription = Self::of(read_context, partition_set, view);
+        subscription.gaps.clone_from(&snapshot.gaps);
+        subscription
+    }
+
+    fn of(read_context: ReadContext, partition_set: PartitionSet, view: StreamView) -> Self {
         Self {
             id: None,
             is_id_stale: false,
             read_context,
             partition_set,
-            format: view.format,
-            form: view.form,
-            shows_canaries: view.shows_canaries,
-            filter_state: view.filter.map(FilterState::new),
+            filter_state: view.filter.clone().map(FilterState::new),
+            view,
             gaps: Vec::new(),
             tracker: None,
             marked: Vec::new(),
@@ -163,7 +151,8 @@ impl Subscription {
         self.read_context.shared_waker.register(context);
         self.refresh();
         let mut heads = ready!(self.poll_heads(context));
-        let mut batch = BatchBuilder::with_capacity_hint(self.size_hint, self.max_batch_bytes(), self.format);
+        let mut batch =
+            BatchBuilder::with_capacity_hint(self.size_hint, self.max_batch_bytes(), self.view.format);
         self.write_gaps(&mut batch);
         // What was lost is told before what comes after it.
         let more = self.gaps.is_empty() && self.merge(context, &mut heads, &mut batch);
@@ -214,12 +203,7 @@ impl Subscription {
 
     /// Whether every partition is read.
     pub(super) fn is_determined(&self) -> bool {
-        self.partition_set.is_known()
-            && self
-                .partition_set
-                .parts
-                .iter()
-                .all(PartitionReader::is_determined)
+        self.partition_set.is_determined()
     }
 
     /// Wakes nobody until it is polled again.
@@ -247,6 +231,42 @@ impl Subscription {
         self.merge_timer = None;
     }
 
+    /// Where it stands now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            topics: self.partition_set.topics().clone(),
+            parts: self
+                .partition_set
+                .parts
+                .iter()
+                .map(PartitionReader::snapshot)
+                .collect(),
+            gaps: self.gaps.clone(),
+            resumable: self.gaps.is_empty() && self.is_determined(),
+        }
+    }
+
+    /// Whether it has come to the end of every partition, as far as the tail has read it.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.partition_set.is_at_end()
+    }
+
+    /// Whether going on leads it to `other`, which is settled: the same partitions in the same logs, none of them behind it,
+    /// and each with as good a proof.
+    pub(super) fn can_reach(&self, other: &Snapshot) -> bool {
+        self.partition_set.compare(other, |own, other| own <= other)
+    }
+
+    /// Whether it stands exactly at `other`, which is settled, and has told all.
+    pub(super) fn is_at(&self, other: &Snapshot) -> bool {
+        self.gaps.is_empty() && self.partition_set.compare(other, |own, other| own == other)
+    }
+
+    /// Goes no further than `limit` in each partition, or as far as it can; `limit` is one it [leads to](Self::can_reach).
+    pub(super) fn set_limit(&mut self, limit: Option<&Snapshot>) {
+        self.partition_set.set_limit(limit);
+    }
+
     /// Whether nothing can come: Kafka does not answer, or no leader of any of its partitions has.
     pub fn is_held(&self) -> bool {
         !self
@@ -257,35 +277,6 @@ impl Subscription {
                 .parts
                 .iter()
                 .any(PartitionReader::is_determined)
-    }
-
-    /// What each part has to give, once none is about to give something, or the patience with it is over.
-    fn poll_heads(&mut self, context: &mut Context<'_>) -> Poll<Vec<Option<MergeHead>>> {
-        loop {
-            let mut heads = Vec::with_capacity(self.partition_set.parts.len());
-            let mut waiting = false;
-            for index in 0..self.partition_set.parts.len() {
-                let give = self.poll_part(index, context);
-                waiting |= matches!(give, PartitionPoll::Fetching);
-                heads.push(MergeHead::of(give));
-            }
-            if !waiting {
-                self.merge_timer = None;
-                return Poll::Ready(heads);
-            }
-            if !self.gaps.is_empty() {
-                return Poll::Ready(Vec::new());
-            }
-            let merge_timer = self
-                .merge_timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(MERGE_PATIENCE)));
-            ready!(merge_timer.as_mut().poll(context));
-            self.merge_timer = None;
-            self.partition_set
-                .parts
-                .iter_mut()
-                .for_each(|part| part.stop_waiting());
-        }
     }
 
     fn max_batch_bytes(&self) -> usize {
@@ -304,114 +295,6 @@ impl Subscription {
         self.gaps.drain(..told);
     }
 
-    /// Moves events into the batch, oldest first; whether it stopped for another reason than that there are no more.
-    fn merge(
-        &mut self,
-        context: &mut Context<'_>,
-        heads: &mut [Option<MergeHead>],
-        batch: &mut BatchBuilder,
-    ) -> bool {
-        let mut boost = self.passed.boost(&mut self.partition_set.parts, heads);
-        let mut order: BinaryHeap<_> = heads
-            .iter()
-            .enumerate()
-            .filter_map(|(part, head)| Some(Reverse((head.as_ref()?.merge_time(part, boost), part))))
-            .collect();
-        let scan = if self.filter_state.is_some() {
-            SCAN_FILTERED
-        } else {
-            SCAN
-        };
-        for _ in 0..scan {
-            let Some(Reverse((_, part))) = order.pop() else {
-                return false;
-            };
-            let Some(head) = &mut heads[part] else { continue };
-            if !self.take(part, head, batch) {
-                return true;
-            }
-            if let Some(boost) = &mut boost {
-                boost.count(part);
-            }
-            if head.index == head.end {
-                match self.poll_part(part, context) {
-                    // The order would depend on who reads faster.
-                    PartitionPoll::Fetching => return true,
-                    // What was lost is told before what comes after it.
-                    _ if !self.gaps.is_empty() => return true,
-                    give => heads[part] = MergeHead::of(give),
-                }
-            }
-            if let Some(head) = &heads[part] {
-                order.push(Reverse((head.merge_time(part, boost), part)));
-            }
-        }
-        true
-    }
-
-    /// Consumes the next event of a head, or the rest of its page if that is a hole; false when the batch is full.
-    fn take(&mut self, part: usize, head: &mut MergeHead, batch: &mut BatchBuilder) -> bool {
-        let crosses_boundary = head
-            .event()
-            .is_some_and(|event| self.crosses_boundary(part, event.offset));
-        let before = self.partition_set.parts[part].place;
-        let Some(cursor) = self.partition_set.parts[part].cursor_mut() else {
-            return true;
-        };
-        let Some(event) = head.event() else {
-            cursor.advance(head.next);
-            return true;
-        };
-        if !batch.has_room_for(head.page.lines(event).len()) || (crosses_boundary && !batch.is_empty()) {
-            return false;
-        }
-        let last = head.index + 1 == head.end;
-        cursor.advance(if last {
-            head.next
-        } else {
-            event.offset.saturating_add(1)
-        });
-        let (tag, encoding) = (cursor.log().tag(), cursor.log().encoding());
-        let place = PartitionPosition::At(LogPosition {
-            offset: event.offset.saturating_add(1),
-            // Only time leads to another log: behind a record without one, that of the last record that had one.
-            timestamp: Some(event.timestamp).filter(|time| *time >= 0).or(before.time()),
-            log: Some(tag),
-            epoch: Some(event.epoch).filter(|epoch| *epoch >= 0),
-        });
-        let shown = self.shows_canaries || !event.canary;
-        let wanted = shown
-            && self
-                .filter_state
-                .as_mut()
-                .is_none_or(|filter_state| filter_state.accepts(cursor.log(), &head.page, event));
-        self.passed.count();
-        self.partition_set.parts[part].waits_since = None;
-        self.partition_set.parts[part].place = place;
-        if wanted {
-            let id = self.fresh_id();
-            id.set(part, &place);
-            batch.event(&head.page, event, encoding, id);
-        } else {
-            self.is_id_stale = true;
-        }
-        head.index += 1;
-        true
-    }
-
-    /// Whether the event at `offset` is the first behind a place where batches end for everybody, wherever they began: so
-    /// those who began elsewhere come to the same places. Partitions that are written to in turn have them in turn.
-    fn crosses_boundary(&self, part: usize, offset: Offset) -> bool {
-        let parts = &self.partition_set.parts;
-        let step = BATCH_BOUNDARY_STEP * parts.len() as Offset;
-        let shift = BATCH_BOUNDARY_STEP * part as Offset;
-        let section = |offset: Offset| offset.saturating_add(shift).div_euclid(step);
-        match parts[part].place {
-            PartitionPosition::At(mark) => section(mark.offset - 1) != section(offset),
-            _ => false,
-        }
-    }
-
     /// Returns the id, brought up to the places. What a filter passes over moves them, and writes nothing.
     fn fresh_id(&mut self) -> &mut IdWriter {
         let is_stale = std::mem::take(&mut self.is_id_stale);
@@ -421,8 +304,8 @@ impl Subscription {
             id.set_all(self.partition_set.parts.iter().map(|part| part.place));
         }
         self.id.get_or_insert_with(|| {
-            let id = IdWriter::new(self.form, self.partition_set.entries());
-            if self.format == EventFormat::Sse && !id.is_readable() {
+            let id = IdWriter::new(self.view.form, self.partition_set.entries());
+            if self.view.format == EventFormat::Sse && !id.is_readable() {
                 oversize::warn(self.partition_set.parts.len());
             }
             id
@@ -438,7 +321,7 @@ impl Subscription {
             return filter_state.record_id();
         }
         // An id behind a gap that is not told yet would hide it.
-        if self.format == EventFormat::Sse
+        if self.view.format == EventFormat::Sse
             && batch.is_empty()
             && self.gaps.is_empty()
             && let Poll::Ready(skipped) = filter_state.poll_due(context)
@@ -454,7 +337,7 @@ impl Subscription {
             return None;
         }
         let entries = self.partition_set.entries().collect();
-        batch_builder::checkpoint(self.format, self.form, entries, self.tracker.as_ref())
+        batch_builder::checkpoint(&self.view, entries, self.tracker.as_ref())
     }
 
     /// Brings the parts up to the directory. The id is of other parts then.
@@ -487,52 +370,5 @@ impl Subscription {
     }
 }
 
-impl MergeHead {
-    fn of(give: PartitionPoll) -> Option<Self> {
-        match give {
-            PartitionPoll::Page(page, range) => Some(Self {
-                index: page.index_of(range.start),
-                end: page.index_of(range.end),
-                next: range.end,
-                page,
-            }),
-            PartitionPoll::Fetching | PartitionPoll::Idle => None,
-        }
-    }
-
-    /// The next event; `None` when there is only a hole left.
-    fn event(&self) -> Option<&Event> {
-        self.page.events()[..self.end].get(self.index)
-    }
-
-    /// What the merge orders by; a hole comes first, because passing it costs nothing.
-    fn timestamp(&self) -> Timestamp {
-        self.event_time().unwrap_or(Timestamp::MIN)
-    }
-
-    /// Returns the time of the next event.
-    pub(super) fn event_time(&self) -> Option<Timestamp> {
-        self.event().map(|event| event.timestamp)
-    }
-
-    /// Returns what the merge orders by while it is somebody's turn.
-    fn merge_time(&self, part: usize, boost: Option<PriorityBoost>) -> Timestamp {
-        match boost {
-            Some(boost) if boost.is_of(part) => Timestamp::MIN,
-            _ => self.timestamp(),
-        }
-    }
-}
-
-/// How long the merge waits for a partition that is about to give. A page takes milliseconds; a leader that takes longer
-/// holds up nobody but its own partitions.
-const MERGE_PATIENCE: Duration = Duration::from_millis(300);
-
-/// How many events there are between two places where batches end for everybody, if all partitions have as many.
-const BATCH_BOUNDARY_STEP: Offset = 128;
-
-/// Events looked at in one poll, so that a run of skipped ones does not keep a thread from its other clients.
-const SCAN: usize = 10_000;
-
-/// The same with a filter, which reads every document: 3 us each, and 7 us with the costliest that there may be (a build for tests).
-const SCAN_FILTERED: usize = 500;
+#[cfg(test)]
+mod tests;

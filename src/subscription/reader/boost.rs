@@ -3,8 +3,8 @@
 //! A partition whose records bear times of 1970 comes before all others, and one of the year 2099 behind all: a client that is
 //! slower than what is produced would never see the ones behind.
 
-use super::{merge::MergeHead, partition_reader::PartitionReader};
-use crate::position::Timestamp;
+use super::head::MergeHead;
+use crate::{position::Timestamp, subscription::partition_reader::PartitionReader};
 
 /// How many events a subscription has passed.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl PassedEvents {
 
 impl PriorityBoost {
     /// Whether it is this part's.
-    pub(super) fn is_of(&self, part: usize) -> bool {
+    fn is_of(&self, part: usize) -> bool {
         self.part == part && self.left > 0
     }
 
@@ -62,6 +62,14 @@ impl PriorityBoost {
         if self.part == part {
             self.left = self.left.saturating_sub(1);
         }
+    }
+}
+
+/// Returns the time by which the merge orders the head of `part`: before all others while the part is boosted.
+pub(super) fn merge_time(boost: Option<PriorityBoost>, part: usize, head: &MergeHead) -> Timestamp {
+    match boost {
+        Some(boost) if boost.is_of(part) => Timestamp::MIN,
+        _ => head.timestamp(),
     }
 }
 
