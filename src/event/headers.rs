@@ -1,30 +1,31 @@
-//! A record's headers as they are kept: one run of bytes, for they are looked at seldom, and few of them then.
+//! The headers of a record, encoded as one run of bytes. They are read seldom, and then only a few of them.
 
 use super::CANARY_HEADER;
 
-/// A record's headers, borrowed.
+/// The headers of one record, borrowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Headers<'a>(&'a [u8]);
 
 impl<'a> Headers<'a> {
-    /// From what [`as_bytes`](Self::as_bytes) gave.
+    /// Wraps the bytes that [`as_bytes`](Self::as_bytes) returned.
     pub(crate) fn from_bytes(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    /// The run of bytes.
+    /// Returns the encoded headers.
     pub(crate) fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 
-    /// The value of the last header of this name, as Kafka's own clients have it: one may be there several times. A value may
-    /// be null.
+    /// Returns the value of the last header called `name`, as Kafka's own clients do when a record has several of that
+    /// name. A value may be null.
     pub fn last(self, name: &str) -> Option<Option<&'a [u8]>> {
         let named = self.filter(|(own, _)| *own == name.as_bytes());
         named.last().map(|(_, value)| value)
     }
 
-    /// Whether they are all here; none is where they were larger than [`MAX_HEADERS_BYTES`] together.
+    /// Returns whether the headers were kept. False if together they were larger than [`MAX_HEADERS_BYTES`]; then none
+    /// is here.
     pub fn are_kept(self) -> bool {
         self.0 != NOT_KEPT
     }
@@ -42,7 +43,7 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Names and values.
+/// Iterates over names and values.
 impl<'a> Iterator for Headers<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);
 
@@ -57,7 +58,7 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
-/// Where the headers of one record after the other are collected.
+/// A reusable buffer that encodes the headers of one record after another.
 #[derive(Debug, Default)]
 pub struct HeadersBuf {
     bytes: Vec<u8>,
@@ -66,14 +67,14 @@ pub struct HeadersBuf {
 }
 
 impl HeadersBuf {
-    /// Forgets the last record's.
+    /// Forgets the headers of the last record.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.too_large = false;
         self.is_canary = false;
     }
 
-    /// Adds a header.
+    /// Adds one header.
     pub fn push(&mut self, name: &[u8], value: Option<&[u8]>) {
         self.is_canary |= name == CANARY_HEADER.to_bytes();
         let size = name.len() + value.map_or(0, <[u8]>::len);
@@ -81,7 +82,7 @@ impl HeadersBuf {
         if self.too_large {
             return;
         }
-        // Both fit, for both are below the maximum.
+        // Neither cast truncates: both lengths are at most `MAX_HEADERS_BYTES`.
         self.put(name, name.len() as u32);
         self.put(
             value.unwrap_or_default(),
@@ -89,12 +90,13 @@ impl HeadersBuf {
         );
     }
 
-    /// All of them, or none, which says so, when they are larger than [`MAX_HEADERS_BYTES`] together.
+    /// Returns all headers. If together they are larger than [`MAX_HEADERS_BYTES`], returns none, and
+    /// [`Headers::are_kept`] says so.
     pub fn headers(&self) -> Headers<'_> {
         Headers(if self.too_large { &NOT_KEPT } else { &self.bytes })
     }
 
-    /// Whether one of them marks a probe's record, kept or not.
+    /// Returns whether one of the headers marks a canary record, kept or not.
     pub fn is_canary(&self) -> bool {
         self.is_canary
     }
@@ -105,14 +107,16 @@ impl HeadersBuf {
     }
 }
 
-/// The most bytes of headers that are kept of one record: they are in memory with every event, and what is asked of them is a
-/// type or a source. A record with more is kept without, and with a mark: what it had cannot be told.
+/// The most bytes of headers kept for one record. Headers stay in memory with every event, and filters ask them only
+/// for things like a type or a source. A record with more is kept without its headers and marked, because what it had
+/// cannot be told any more.
 pub const MAX_HEADERS_BYTES: usize = 16 * 1024;
 
-/// Stands for the length of a value that is null.
+/// Encodes the length of a value that is null.
 const NULL: u32 = u32::MAX;
 
-/// Stands for headers that were too large: the length of a name is never that of null.
+/// The encoding of headers that were too large. It cannot be mistaken for a header, because a name never has the length
+/// of null.
 const NOT_KEPT: [u8; 4] = NULL.to_le_bytes();
 
 #[cfg(test)]

@@ -1,7 +1,26 @@
-//! A record as it is kept here: its coordinates, and its SSE lines encoded **once**.
+//! Events: records of Kafka as the gateway keeps them, with their coordinates and with their SSE lines encoded **once**
+//! for all clients.
 //!
-//! Not here: where events are kept (`partition`), and the `id` before the lines, which differs from client to client
-//! (`subscription`).
+//! Not here: where events are kept (`partition`), and the `id:` line before the lines, which differs from client to
+//! client (`subscription`).
+//!
+//! ```
+//! use riverhead::event::{Encoding, EventKind, Headers, Record, encode};
+//!
+//! let record = Record {
+//!     offset: 7,
+//!     timestamp: 1_700_000_000_000,
+//!     epoch: 3,
+//!     key: None,
+//!     headers: Headers::default(),
+//!     value: Some(b"{\"title\": \"Main Page\"}"),
+//!     canary: false,
+//! };
+//! let mut lines = Vec::new();
+//! assert_eq!(encode(Encoding::default(), &record, &mut lines)?, EventKind::Message);
+//! assert_eq!(lines, b"data: {\"title\": \"Main Page\"}\n");
+//! # Ok::<(), riverhead::event::EncodeError>(())
+//! ```
 
 mod encode;
 mod headers;
@@ -17,57 +36,58 @@ use std::{ffi::CStr, ops::Range};
 
 use crate::position::{Epoch, Offset, Timestamp};
 
-/// A record as Kafka hands it over, borrowed from its buffers.
+/// A record as Kafka delivers it, borrowed from the buffers of the Kafka client.
 #[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
-    /// Its offset.
+    /// The record's offset.
     pub offset: Offset,
-    /// Its timestamp; -1 when it has none.
+    /// The record's timestamp in milliseconds; -1 if it has none.
     pub timestamp: Timestamp,
-    /// The leader epoch it was written under; -1 when the broker is too old to say.
+    /// The epoch of the leader that appended the record; -1 if the broker is too old to say.
     pub epoch: Epoch,
-    /// Its key.
+    /// The record's key.
     pub key: Option<&'a [u8]>,
-    /// Its headers.
+    /// The record's headers.
     pub headers: Headers<'a>,
-    /// Its value; `None` is a tombstone.
+    /// The record's value; `None` for a tombstone.
     pub value: Option<&'a [u8]>,
-    /// Whether it bears [`CANARY_HEADER`].
+    /// Whether the record has the header [`CANARY_HEADER`].
     pub canary: bool,
 }
 
-/// The header of records that only a probe is to see: they are hidden from clients that do not ask for them with
-/// `?canary=true`, whatever its value is. As C has strings, because librdkafka is asked for it once a record.
+/// The header that marks canary records, whatever its value: clients do not see them unless they ask with
+/// `?canary=true`. A C string, because librdkafka is asked for it once for each record.
 pub const CANARY_HEADER: &CStr = c"riverhead-canary";
 
-/// What a record became.
+/// The kind of event that a record became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// An `event: message`.
     Message,
     /// An `event: delete`.
     Delete,
-    /// Nothing a client sees; its position still moves past it.
+    /// An event that no client sees. Positions still move past it.
     Skipped,
 }
 
-/// One record in a page: coordinates, and where in the page's arena its lines are.
+/// One record in a page: its coordinates, and the place of its lines in the page's arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The record's offset.
     pub offset: Offset,
-    /// The record's timestamp; -1 when it has none.
+    /// The record's timestamp in milliseconds; -1 if it has none.
     pub timestamp: Timestamp,
-    /// The leader epoch it was written under; -1 when unknown.
+    /// The epoch of the leader that appended the record; -1 if unknown.
     pub epoch: Epoch,
-    /// What the record became.
+    /// The kind of event that the record became.
     pub kind: EventKind,
-    /// Whether it is hidden from all but probes; positions move past it all the same.
+    /// Whether only clients that ask for canaries see the event. Positions move past it in either case.
     pub canary: bool,
-    /// The length of its key, which stands right before the lines; `None` when it has none, or nobody sees it.
+    /// The length of the key in bytes. The key stands right before the lines. `None` if the record has no key, or if no
+    /// client sees the event.
     pub key: Option<u32>,
-    /// The length of its headers, which stand before the key.
+    /// The length of the headers in bytes. They stand right before the key.
     pub headers: u32,
-    /// Where its lines (`data: ...\n`, one or more, without the blank line) are in the arena.
+    /// The range of the lines in the arena: one or more `data: ...\n`, without the blank line.
     pub lines: Range<u32>,
 }

@@ -1,4 +1,4 @@
-//! An event as one JSON document, for clients that asked for `application/json`.
+//! Events as single JSON documents, for clients that asked for `application/json`.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,18 @@ use serde_json::Value;
 
 use super::{EventKind, Payload, encode::write_one_line};
 
-/// Appends the document that encoded `lines` stand for, without the LF that ends its line.
+/// Appends the JSON document of an event, made from its encoded `lines`, without the LF that ends the document's line.
 ///
-/// JSON is itself, a [`EventKind::Delete`] is `{"delete":{"key":...}}`, and raw text and base64 are a JSON string, with LF
-/// between the lines of the text. [`EventKind::Skipped`] has no document and appends nothing.
+/// A JSON value is its own document, an [`EventKind::Delete`] is `{"delete":{"key":...}}`, and raw text and base64 are
+/// a JSON string, with LF between the lines of the text. [`EventKind::Skipped`] has no document and appends nothing.
+///
+/// ```
+/// use riverhead::event::{EventKind, Payload, write_json};
+///
+/// let mut document = Vec::new();
+/// write_json(Payload::Json, EventKind::Delete, b"data: {\"key\":\"a\"}\n", &mut document);
+/// assert_eq!(document, br#"{"delete":{"key":"a"}}"#);
+/// ```
 pub fn write_json(payload: Payload, kind: EventKind, lines: &[u8], out: &mut Vec<u8>) {
     match (kind, payload) {
         (EventKind::Skipped, _) => {}
@@ -23,12 +31,12 @@ pub fn write_json(payload: Payload, kind: EventKind, lines: &[u8], out: &mut Vec
     }
 }
 
-/// The document in the one line of a [`EventKind::Message`] of JSON, as clients get it.
+/// Returns the JSON document in the only line of an [`EventKind::Message`] with a JSON payload, as clients get it.
 pub fn json_document(lines: &[u8]) -> &[u8] {
     text_of(lines.strip_suffix(b"\n").unwrap_or(lines))
 }
 
-/// The text of `data:` lines. It is borrowed from the only line where there is one.
+/// Returns the text of `data:` lines, borrowed if there is only one line.
 fn joined(lines: &[u8]) -> Cow<'_, [u8]> {
     let lines = lines.strip_suffix(b"\n").unwrap_or(lines);
     let mut texts = lines.split(|byte| *byte == b'\n').map(text_of);

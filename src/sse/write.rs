@@ -1,24 +1,30 @@
-//! Writing lines of events.
+//! Writing the lines of an event stream.
 
 use memchr::memchr2;
 
-/// What a stream begins with. Clients of EventStreams are used to it, and a head with nothing behind it sits in the
-/// buffers of proxies.
+/// The first bytes of every stream. Clients of Wikimedia's EventStreams expect this comment, and without it proxies
+/// would hold back a response head with an empty body in their buffers.
 pub const PRELUDE: &[u8] = b":ok\n\n";
 
-/// What a silent stream sends now and then: one comment line, and **no** blank line, at which three real clients emit an
+/// The heartbeat of an idle stream: one comment line, and **no** blank line. At a blank line three real clients emit an
 /// empty event (sseclient, httpx-sse, fetch-event-source).
 pub const HEARTBEAT: &[u8] = b":\n";
 
-/// Appends `text`, which has no line break in it, as one `data:` line.
+/// Appends `text`, which must not contain a line break, as one `data:` line.
 pub fn data_line(out: &mut Vec<u8>, text: &str) {
     debug_assert!(memchr2(b'\r', b'\n', text.as_bytes()).is_none());
     write_line(out, text.as_bytes());
 }
 
-/// Appends `text` as `data:` lines: CR, LF and CRLF each begin a new one, the empty text is one empty line.
+/// Appends `text` as `data:` lines. CR, LF and CRLF each begin a new line; the empty text is one empty line.
 ///
-/// A reader gets the same text back, with LF for each of these breaks.
+/// A client reads the same text back, with LF in place of each of these breaks.
+///
+/// ```
+/// let mut lines = Vec::new();
+/// riverhead::sse::data_lines(&mut lines, "a\r\nb");
+/// assert_eq!(lines, b"data: a\ndata: b\n");
+/// ```
 pub fn data_lines(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     while let Some(end) = memchr2(b'\r', b'\n', rest) {
@@ -30,7 +36,7 @@ pub fn data_lines(out: &mut Vec<u8>, text: &str) {
 }
 
 fn write_line(out: &mut Vec<u8>, line: &[u8]) {
-    // Clients that read line by line look for exactly this, also in front of nothing.
+    // Clients that read line by line look for exactly this prefix, also on an empty line.
     out.extend_from_slice(b"data: ");
     out.extend_from_slice(line);
     out.push(b'\n');

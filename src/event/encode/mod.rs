@@ -1,4 +1,4 @@
-//! From a record's value to `data:` lines.
+//! Encoding a record's value, or a tombstone's key, as `data:` lines.
 
 use std::str;
 
@@ -10,26 +10,26 @@ use serde_json::Value;
 use super::{Encoding, EventKind, Payload, Record, Tombstones};
 use crate::sse;
 
-/// The largest value, and the largest key of a tombstone, that is sent, in bytes.
+/// The size of the largest value that is sent, and of the largest key of a tombstone, in bytes.
 ///
-/// Kafka's usual limit is 1 MiB and few raise it beyond this. One event is a batch that many clients may be reading at
-/// once, and the parsers of several take time with the square of its length.
+/// Kafka's usual limit is 1 MiB and few raise it beyond 8 MiB. A large event is a batch of its own that many clients
+/// may be reading at once, and the parsers of several clients take time quadratic in its length.
 pub const MAX_VALUE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How deep JSON may be nested. Parsers of clients recurse: a few kilobytes of brackets would end some of them, and 128 is
-/// where serde_json itself stops.
+/// The deepest nesting of JSON that is sent. Clients' parsers recurse: a few kilobytes of brackets would crash some of
+/// them. serde_json itself stops at 128.
 pub const MAX_DEPTH: usize = 128;
 
-/// Why a record cannot be sent; it is counted, logged with its coordinates and skipped alone.
+/// The reason why a record cannot be sent. Only that record is skipped; it is counted, and logged with its coordinates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum EncodeError {
-    /// The value is longer than [`MAX_VALUE_BYTES`], or the key of a tombstone is.
+    /// The value, or the key of a tombstone, is longer than [`MAX_VALUE_BYTES`].
     #[error("larger than 8 MiB")]
     TooLarge,
     /// The value is not UTF-8.
     #[error("not UTF-8")]
     NotUtf8,
-    /// The value is not one JSON document, or it is a scalar or null.
+    /// The value is not exactly one JSON document, or it is a scalar or null.
     #[error("not a JSON object or array")]
     NotJson,
     /// The value is nested deeper than [`MAX_DEPTH`].
@@ -38,10 +38,10 @@ pub enum EncodeError {
 }
 
 impl EncodeError {
-    /// All of them.
+    /// All variants, in order.
     pub const ALL: [Self; 4] = [Self::TooLarge, Self::NotUtf8, Self::NotJson, Self::TooDeep];
 
-    /// Its name in metrics.
+    /// Returns the error's label in metrics.
     pub fn label(self) -> &'static str {
         match self {
             Self::TooLarge => "too_large",
@@ -52,13 +52,13 @@ impl EncodeError {
     }
 }
 
-/// Appends the lines of `record` to `out`.
+/// Appends the `data:` lines of `record` to `out`.
 ///
-/// The data of a [`EventKind::Delete`] is the record's key: `{"key":"..."}`, `{"key_base64":"..."}` when the key is not UTF-8,
-/// and `{"key":null}` when there is none.
+/// The data of an [`EventKind::Delete`] is the record's key: `{"key":"..."}`, `{"key_base64":"..."}` if the key is not
+/// UTF-8, and `{"key":null}` if there is none.
 ///
 /// # Errors
-/// When the value is not what `encoding` says; `out` is then as it was.
+/// Fails if the value is not what `encoding` says, or exceeds a limit. `out` is then unchanged.
 pub fn encode(encoding: Encoding, record: &Record<'_>, out: &mut Vec<u8>) -> Result<EventKind, EncodeError> {
     let Some(value) = record.value else {
         return tombstone(encoding.tombstones, record.key, out);
@@ -72,7 +72,8 @@ pub fn encode(encoding: Encoding, record: &Record<'_>, out: &mut Vec<u8>) -> Res
     Ok(EventKind::Message)
 }
 
-/// Appends bytes as base64, without a copy in between: a large value is in memory often enough.
+/// Appends `value` as one line of base64. It encodes in place: a large value is in memory often enough without another
+/// copy.
 fn base64_line(value: &[u8], out: &mut Vec<u8>) {
     const NAME: &[u8] = b"data: ";
     let length = value.len().div_ceil(3) * 4;
@@ -80,16 +81,17 @@ fn base64_line(value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(NAME);
     let from = out.len();
     out.resize(from + length, 0);
-    // It has room for exactly that.
+    // Cannot fail: the buffer has exactly the encoded length.
     let written = STANDARD.encode_slice(value, &mut out[from..]).unwrap_or(0);
     out.truncate(from + written);
     out.push(b'\n');
 }
 
-/// Appends a JSON document as clients get it: without line breaks, and with those characters escaped at which
-/// `str.splitlines` of Python cuts, and with it two client libraries.
+/// Appends a JSON document as clients get it: without line breaks, and with the characters escaped at which Python's
+/// `str.splitlines` cuts. Two client libraries split by it.
 ///
-/// `document` must be valid, for then CR and LF are only between tokens and the others only inside strings.
+/// `document` must be valid JSON: then CR and LF occur only between tokens, and the other characters only inside
+/// strings.
 pub(super) fn write_one_line(document: &str, out: &mut Vec<u8>) {
     let bytes = document.as_bytes();
     out.reserve(bytes.len());
@@ -158,9 +160,9 @@ fn check_json(text: &str) -> Result<(), EncodeError> {
     {
         return Err(EncodeError::NotJson);
     }
-    // serde_json skips a value without recursion, whatever its depth, so this may come before the depth is known.
+    // serde_json skips a value without recursion at any depth, so this check may run before the depth is known.
     serde_json::from_str::<IgnoredAny>(text).map_err(|_| EncodeError::NotJson)?;
-    // Nearly every document has too few brackets to be too deep.
+    // A cheap bound: nearly every document has too few brackets to be too deep.
     let brackets = memchr2_iter(b'{', b'[', text.as_bytes()).count();
     if brackets > MAX_DEPTH && depth(text.as_bytes()) > MAX_DEPTH {
         return Err(EncodeError::TooDeep);
@@ -168,7 +170,7 @@ fn check_json(text: &str) -> Result<(), EncodeError> {
     Ok(())
 }
 
-/// How deep a valid document is nested.
+/// Returns the nesting depth of a valid document.
 fn depth(mut document: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     while let [byte, rest @ ..] = document {
@@ -184,7 +186,7 @@ fn depth(mut document: &[u8]) -> usize {
     deepest
 }
 
-/// What follows the string whose opening quote stands before `bytes`.
+/// Returns the bytes after a string; its opening quote stands right before `bytes`.
 fn behind_string(mut bytes: &[u8]) -> &[u8] {
     while let Some(at) = memchr2(b'"', b'\\', bytes) {
         if bytes[at] == b'"' {
@@ -195,8 +197,8 @@ fn behind_string(mut bytes: &[u8]) -> &[u8] {
     &[]
 }
 
-/// Whether `bytes` begin with something that a client may take for the end of a line: its length, and what to write
-/// for it.
+/// Returns the length of the line break that `bytes` begin with, as clients may see it, and its replacement; `None` if
+/// they begin with something else.
 fn line_break(bytes: &[u8]) -> Option<(usize, &'static [u8])> {
     match bytes {
         [b'\r' | b'\n', ..] => Some((1, b"")),
@@ -207,9 +209,9 @@ fn line_break(bytes: &[u8]) -> Option<(usize, &'static [u8])> {
     }
 }
 
-/// Where a [`line_break`] may begin.
+/// Returns the first index at which a [`line_break`] may begin.
 fn position_of_a_line_break(bytes: &[u8]) -> Option<usize> {
-    // Most events have none: the compiler makes vector instructions of a loop that has no way out.
+    // Most events have none. The compiler vectorizes a loop without an early exit.
     let is_plain = |stretch: &[u8]| {
         !stretch
             .iter()
@@ -226,12 +228,12 @@ fn position_of_a_line_break(bytes: &[u8]) -> Option<usize> {
         .map(|at| plain + at)
 }
 
-/// What the bytes of a [`line_break`] can begin with.
+/// Returns whether a [`line_break`] can begin with `byte`.
 fn may_begin_a_line_break(byte: &u8) -> bool {
     matches!(byte, b'\r' | b'\n' | 0xc2 | 0xe2)
 }
 
-/// Bytes looked at together.
+/// The number of bytes tested together, in one vectorized loop.
 const SCAN_CHUNK: usize = 64;
 
 #[cfg(test)]

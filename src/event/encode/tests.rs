@@ -179,7 +179,7 @@ fn every_reject_has_its_own_label() {
     assert_eq!(labels.len(), rejects.len());
 }
 
-/// What the clients take for the end of a line.
+/// All characters that some client takes for a line break.
 const LINE_BREAKS: [char; 5] = ['\r', '\n', '\u{85}', '\u{2028}', '\u{2029}'];
 
 proptest! {
@@ -232,7 +232,7 @@ proptest! {
     }
 }
 
-/// Valid documents with odd white space, strings and numbers. Keys are distinct within an object.
+/// Generates valid documents with unusual white space, strings and numbers. Keys are distinct within an object.
 fn document() -> impl Strategy<Value = String> {
     let scalar = prop_oneof![
         Just("null".to_owned()),

@@ -1,20 +1,34 @@
-//! Reading events, as the standard has a browser do it.
+//! An incremental parser of event streams, by the rules of the standard for browsers.
 
 use std::{collections::VecDeque, mem, time::Duration};
 
 use memchr::memchr2;
 
-/// An incremental reader of one stream: bytes go in as they come, whole events come out.
+/// Parses one event stream incrementally: bytes go in as they arrive, whole events come out.
 ///
-/// How the bytes are cut makes no difference. What stands behind the last blank line is no event, and never comes out.
+/// The result does not depend on how the bytes are cut. Lines after the last blank line are an unfinished event, which
+/// is never returned.
+///
+/// ```
+/// use riverhead::sse::SseReader;
+///
+/// let mut reader = SseReader::new(1024);
+/// reader.push(b"id: 7\nda")?;
+/// assert_eq!(reader.next_message(), None);
+/// reader.push(b"ta: hello\n\n")?;
+/// let message = reader.next_message().expect("the event is complete");
+/// assert_eq!((message.event.as_str(), message.data.as_str()), ("message", "hello"));
+/// assert_eq!(message.id.as_deref(), Some("7"));
+/// # Ok::<(), riverhead::sse::EventTooLong>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SseReader {
     max_event: usize,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of a line whose end has not arrived yet.
     partial: Vec<u8>,
-    /// The last byte was a CR: an LF that follows belongs to it.
+    /// Whether the last byte was a CR. An LF right after it belongs to the same line break.
     after_cr: bool,
-    /// No line has been seen yet, so a byte order mark may come.
+    /// Whether no line has been read yet. Only then is a byte order mark skipped.
     at_start: bool,
     broken: bool,
     pending: PendingEvent,
@@ -24,36 +38,37 @@ pub struct SseReader {
     messages: VecDeque<SseMessage>,
 }
 
-/// An event.
+/// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SseMessage {
-    /// Its type; `message` unless it says otherwise.
+    /// The event's type; `message` if the event names none.
     pub event: String,
-    /// The id that it brought itself. That of the stream is [`SseReader::last_id`].
+    /// The id in the event itself. For the stream's current id see [`SseReader::last_id`].
     pub id: Option<String>,
-    /// Its data, with LF between lines.
+    /// The event's data, with LF between lines.
     pub data: String,
 }
 
-/// An event, or a single line, passed the limit that the reader was given. Nothing more can be read.
+/// An event, or a single line, is longer than the reader's limit. The reader cannot be used any further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event is longer than {max} bytes")]
 pub struct EventTooLong {
-    /// The limit, in bytes.
+    /// The reader's limit, in bytes.
     pub max: usize,
 }
 
-/// What the lines since the last blank line have said.
+/// The fields read since the last blank line.
 #[derive(Clone, Debug, Default)]
 struct PendingEvent {
     event: String,
     id: Option<String>,
-    /// Each line with an LF behind it, so that no line and an empty one differ.
+    /// The data, with an LF after each line, so that no line differs from one empty line.
     data: String,
 }
 
 impl SseReader {
-    /// Reads events of at most `max_event` bytes: a line that is not ended yet and what came before it in its event.
+    /// Creates a reader of events of at most `max_event` bytes. The current unfinished line and the event's earlier
+    /// lines count towards the limit.
     pub fn new(max_event: usize) -> Self {
         Self {
             max_event,
@@ -69,10 +84,11 @@ impl SseReader {
         }
     }
 
-    /// Takes the next bytes of the stream.
+    /// Parses the next bytes of the stream.
     ///
     /// # Errors
-    /// When an event is longer than the limit, and ever after. Events before it can still be taken.
+    /// Fails if an event is longer than the limit, and on every later call. Events completed before that can still be
+    /// taken.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), EventTooLong> {
         if self.broken {
             return Err(self.too_long());
@@ -94,22 +110,22 @@ impl SseReader {
         Ok(())
     }
 
-    /// Takes out the next event.
+    /// Removes and returns the oldest completed event; `None` if there is none.
     pub fn next_message(&mut self) -> Option<SseMessage> {
         self.messages.pop_front()
     }
 
-    /// The id to resume with: the last one that an ended event brought. Empty when there is none.
+    /// Returns the id to resume with: the one that the last completed event with an id had. Empty if there was none.
     pub fn last_id(&self) -> &str {
         &self.last_id
     }
 
-    /// How long the server wants a client to wait before it reconnects.
+    /// Returns the reconnection delay that the server asked for with `retry:`.
     pub fn retry(&self) -> Option<Duration> {
         self.retry
     }
 
-    /// How many comment lines there were: the prelude, and heartbeats.
+    /// Returns the number of comment lines read, the prelude and heartbeats included.
     pub fn comments(&self) -> u64 {
         self.comments
     }
@@ -165,7 +181,7 @@ impl SseReader {
         if let Some(id) = &id {
             id.clone_into(&mut self.last_id);
         }
-        // Without any `data` there is no event, only perhaps an id.
+        // Without a `data` field there is no event; an id alone still counts.
         if data.pop().is_none() {
             return;
         }

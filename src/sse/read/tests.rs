@@ -164,7 +164,7 @@ proptest! {
     }
 }
 
-/// What streams are made of, whole and in part.
+/// Generates pieces of event streams, complete and cut off.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     const KNOWN: &[&[u8]] = &[
         b"\n",
