@@ -1,4 +1,4 @@
-//! One reader's place in one partition log.
+//! A reader's position in one partition log.
 
 use std::{
     fmt,
@@ -14,9 +14,9 @@ use tokio::time::Sleep;
 use super::{History, HistoryError, LogRead, Page, PartitionLog};
 use crate::{client::ClientKey, position::Offset};
 
-/// One reader's place in one partition log: an offset, wherever in memory or on the brokers that is.
+/// A reader's position in one partition log: an offset, whether its record is in memory or only on the brokers.
 ///
-/// Between polls it holds no page, so that a slow client costs an offset and not a megabyte.
+/// Between polls a cursor holds no page, so a slow client costs one offset and not a megabyte.
 pub struct Cursor {
     log: Arc<PartitionLog>,
     next: Offset,
@@ -25,35 +25,35 @@ pub struct Cursor {
 }
 
 enum FetchState {
-    /// Look at the log.
+    /// The next poll reads the log's ring first.
     Idle,
-    /// This history page covered the offset last time; it may still be in the cache.
+    /// This history page covered the offset at the last poll. It may still be in the cache.
     Seen(Weak<Page>),
-    /// History is being read.
+    /// A page is being read from history.
     Fetching(BoxFuture<'static, Result<Arc<Page>, HistoryError>>),
-    /// History did not answer; again when this is over.
+    /// History returned nothing. The next attempt follows when this timer ends.
     Backoff(Pin<Box<Sleep>>),
 }
 
-/// What a cursor has to give.
+/// The result of polling a cursor.
 #[derive(Debug)]
 pub enum CursorStep {
     /// A page that covers the cursor's offset.
     Page(Arc<Page>),
-    /// Nothing before the next record arrives: the cursor is live.
+    /// The cursor is at the end of the log, and live: the next page comes with the next record.
     AtTail,
-    /// A page is on its way, within a moment.
+    /// A page is being read from history and is expected within a moment.
     Fetching,
-    /// The partition's leader does not answer; the cursor asks again in a while.
+    /// The partition's leader does not answer. The cursor retries after a delay.
     Unavailable,
-    /// The broker does not have the offset any more: the position has to be determined anew.
+    /// The broker no longer has the offset. The position must be determined again.
     OutOfRange,
-    /// Another log took this one's place.
+    /// Another log has replaced this one.
     Replaced,
 }
 
 impl Cursor {
-    /// A cursor before `next`, for whom history is read in the name of `client`.
+    /// Creates a cursor at `next`. Its history reads count as those of `client`.
     pub fn new(log: Arc<PartitionLog>, next: Offset, client: ClientKey) -> Self {
         Self {
             log,
@@ -63,44 +63,45 @@ impl Cursor {
         }
     }
 
-    /// The log it stands in.
+    /// Returns the log that the cursor reads.
     pub fn log(&self) -> &Arc<PartitionLog> {
         &self.log
     }
 
-    /// The next offset it looks at. All before it has been consumed, or is a hole.
+    /// Returns the next offset to read. Every offset below it has been consumed, or is a hole.
     pub fn next(&self) -> Offset {
         self.next
     }
 
-    /// Moves on to `next`.
+    /// Moves forward to `next`; does nothing if the cursor is already there or beyond.
     pub fn advance(&mut self, next: Offset) {
         self.next = self.next.max(next);
     }
 
-    /// Moves on to `next` without having read what is before it.
+    /// Moves to `next`, skipping offsets that were not read.
     pub fn seek(&mut self, next: Offset) {
         self.next = next;
         self.state = FetchState::Idle;
     }
 
-    /// Lets go of a page that is being fetched, since its client takes nothing for now: it is asked for again when it does. A page
-    /// that has come, and that nobody looks at, would be held for as long.
+    /// Cancels the page fetch in progress, because the client takes nothing for now. The next poll starts it again.
+    /// Otherwise a page that has arrived, and that no reader looks at, would stay in memory until then.
     pub fn cancel_fetch(&mut self) {
         if matches!(self.state, FetchState::Fetching(_)) {
             self.state = FetchState::Idle;
         }
     }
 
-    /// What there is at the cursor. What is not there yet wakes the task: history through `context`, the tail through the
-    /// waker, which the caller registers with the log.
+    /// Returns what there is at the cursor's offset. If it is not there yet, the task is woken later: by history
+    /// through `context`, by the tail through the waker that the caller subscribed to the log.
     pub fn poll(&mut self, context: &mut Context<'_>, history: &dyn History) -> CursorStep {
         loop {
             match self.log.read(self.next) {
                 LogRead::Page(page) => return CursorStep::Page(self.idle_with_page(page)),
                 LogRead::Ahead => return self.idle_with_step(CursorStep::AtTail),
                 LogRead::Replaced => return self.idle_with_step(CursorStep::Replaced),
-                // It has been deleted, also from pages that somebody still holds.
+                // The record has been deleted from Kafka, and must not be read from a page that is still in some cache
+                // either.
                 LogRead::Below if self.next < self.log.start() => {
                     return self.idle_with_step(CursorStep::OutOfRange);
                 }
@@ -122,7 +123,7 @@ impl Cursor {
         step
     }
 
-    /// One move of the state; `None` to look again.
+    /// Advances the fetch state by one step. Returns `None` if the ring must be read again.
     fn poll_history(&mut self, context: &mut Context<'_>, history: &dyn History) -> Option<CursorStep> {
         match &mut self.state {
             FetchState::Idle => {
@@ -156,7 +157,7 @@ impl Cursor {
                 self.state = FetchState::Seen(Arc::downgrade(&page));
                 Some(CursorStep::Page(page))
             }
-            // The leader's log ends here although the ring begins later: a replica that lags. It will come.
+            // The ring begins later than the leader's answer ends: the leader is a replica that lags. It will catch up.
             Ok(_) | Err(HistoryError::Unavailable) => {
                 self.state = FetchState::Backoff(Box::pin(tokio::time::sleep(RETRY_DELAY)));
                 None
@@ -173,6 +174,6 @@ impl fmt::Debug for Cursor {
     }
 }
 
-/// How long a cursor waits after history gave nothing. History itself spaces its questions to a mute leader further
-/// apart; this only keeps a cursor from spinning on the refusal.
+/// The delay of a cursor after history returned nothing. History itself asks an unresponsive leader less often; this
+/// only keeps a cursor from spinning on the refusal.
 const RETRY_DELAY: Duration = Duration::from_millis(250);

@@ -1,4 +1,4 @@
-//! Which log is the current one of each partition.
+//! The directory of current logs, one for each partition.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,14 +14,15 @@ use parking_lot::{Mutex, RwLock};
 use super::{PartitionLog, SharedWaker, TopicPartition, occupancy::Occupancy, shared_waker::WakerSet};
 use crate::position::{Offset, Timestamp};
 
-/// (topic, partition) -> the log that is current. `kafka` writes it, subscriptions watch it: that is how a replaced log
-/// and an added partition become known.
+/// The current log of each partition. `kafka` writes it and subscriptions watch it: this is how they learn of replaced
+/// logs and added partitions.
 #[derive(Debug, Default)]
 pub struct LogDirectory {
     topics: RwLock<TopicMap>,
     version: AtomicU64,
     wakers: WakerSet,
-    /// The logs whose records were found to be deleted, each once, until somebody [sees to them](Self::take_deleted).
+    /// The logs in which records were found to be deleted, each once, until the [caches drop those
+    /// records](Self::take_deleted).
     deleted: Mutex<Vec<Arc<PartitionLog>>>,
     deletions: WakerSet,
     occupancy: Arc<Occupancy<PartitionLog>>,
@@ -29,23 +30,23 @@ pub struct LogDirectory {
 
 #[derive(Debug, Default)]
 struct TopicEntry {
-    /// How many partitions it has, which is known before any of their leaders has answered.
+    /// The topic's partition count, known before any of their leaders has answered.
     partitions: Option<i32>,
-    /// Whether the brokers have said that there is no such topic.
+    /// Whether the brokers said that the topic does not exist.
     absent: bool,
-    /// Whether the brokers it is read from have stopped answering.
+    /// Whether the brokers that the topic is read from have stopped answering.
     silent: bool,
     logs: BTreeMap<i32, Arc<PartitionLog>>,
 }
 
 impl LogDirectory {
-    /// An empty one.
+    /// Creates an empty directory.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
 
-    /// Says that `topic` has so many partitions. Those whose log is not [`put`](Self::put) yet are not determined: their
-    /// leader has not answered.
+    /// Sets the partition count of `topic`. Partitions whose log has not been [`put`](Self::put) yet are not
+    /// determined: their leader has not answered.
     pub fn set_partition_count(&self, topic: &Arc<str>, partitions: i32) {
         let mut topics = self.topics.write();
         let known = topics
@@ -59,8 +60,9 @@ impl LogDirectory {
         }
     }
 
-    /// Records that the brokers have no topic of this name, so that all that a later one has is new. Ignored once the topic is
-    /// [`set_partition_count`](Self::set_partition_count)d: what was read of it stays until another topic has the name.
+    /// Records that the brokers have no topic of this name: every record of a later topic of this name is new. Does
+    /// nothing once the partition count is [set](Self::set_partition_count), because the records read so far stay until
+    /// another topic takes the name.
     pub fn set_absent(&self, topic: &Arc<str>) {
         let mut topics = self.topics.write();
         let entry = topics.entry(topic.clone()).or_default();
@@ -72,7 +74,7 @@ impl LogDirectory {
         }
     }
 
-    /// Makes `log` the current one of its partition; the one before it, if any, is told.
+    /// Makes `log` the current log of its partition, and marks the previous one, if any, as replaced.
     pub fn put(&self, log: Arc<PartitionLog>) {
         let TopicPartition { topic, partition } = log.partition().clone();
         let mut topics = self.topics.write();
@@ -90,8 +92,8 @@ impl LogDirectory {
         self.changed();
     }
 
-    /// Takes away every log of `topic`, which is to be read from somewhere else, and tells their readers; the logs. Until
-    /// others are [`put`](Self::put), none of its partitions is determined.
+    /// Removes every log of `topic`, which will be read from another cluster, marks them as replaced, and returns them.
+    /// Until others are [`put`](Self::put), none of the topic's partitions is determined.
     pub fn remove_logs(&self, topic: &str) -> Vec<Arc<PartitionLog>> {
         let mut topics = self.topics.write();
         let logs = topics.get_mut(topic).map(|topic| std::mem::take(&mut topic.logs));
@@ -102,12 +104,12 @@ impl LogDirectory {
         logs
     }
 
-    /// The current log of a partition.
+    /// Returns the current log of a partition.
     pub fn get(&self, topic: &str, partition: i32) -> Option<Arc<PartitionLog>> {
         self.topics.read().get(topic)?.logs.get(&partition).cloned()
     }
 
-    /// What is known of each of these topics, at one moment.
+    /// Returns the status of each of these topics, all of the same moment.
     pub fn topic_statuses<'a>(&self, topics: impl Iterator<Item = &'a Arc<str>>) -> Vec<TopicStatus> {
         let known = self.topics.read();
         topics
@@ -115,12 +117,12 @@ impl LogDirectory {
             .collect()
     }
 
-    /// How many partitions a topic has; `None` while nothing is known of it.
+    /// Returns the partition count of a topic; `None` while it is unknown.
     pub fn partitions(&self, topic: &str) -> Option<i32> {
         self.topics.read().get(topic)?.partitions
     }
 
-    /// Returns the newest time at the end of any log of `topics`.
+    /// Returns the newest timestamp at the end of any log of `topics`.
     pub fn newest_timestamp<'a>(&self, topics: impl Iterator<Item = &'a Arc<str>>) -> Option<Timestamp> {
         let known = self.topics.read();
         let logs = topics
@@ -129,7 +131,7 @@ impl LogDirectory {
         logs.filter_map(|log| log.end().timestamp).max()
     }
 
-    /// Every current log, in no order.
+    /// Returns all current logs, in no particular order.
     pub fn all(&self) -> Vec<Arc<PartitionLog>> {
         self.topics
             .read()
@@ -138,8 +140,8 @@ impl LogDirectory {
             .collect()
     }
 
-    /// Notes where `log` starts, as its leader says. What its ring has below that is dropped at once, and those who keep copies
-    /// are told.
+    /// Sets the log start offset of `log`, as its leader reported it. Records below it are dropped from the ring at
+    /// once, and subscribers to [deletions](Self::subscribe_to_deletions) are woken to drop their copies.
     pub fn set_start(&self, log: &Arc<PartitionLog>, start: Offset) {
         if !log.set_start(start) {
             return;
@@ -150,22 +152,23 @@ impl LogDirectory {
         self.deletions.wake_all();
     }
 
-    /// Takes the logs whose start is higher than when this was called last.
+    /// Returns the logs whose start has risen since the last call.
     pub fn take_deleted(&self) -> Vec<Arc<PartitionLog>> {
         let logs = std::mem::take(&mut *self.deleted.lock());
-        // Before anybody looks at their starts, so that what is deleted from now on is told again.
+        // Cleared before any caller reads the starts, so that later deletions are reported again.
         for log in &logs {
             log.set_pending_clear(false);
         }
         logs
     }
 
-    /// Wakes `shared_waker` whenever there is something to [take](Self::take_deleted).
+    /// Wakes `shared_waker` whenever [`take_deleted`](Self::take_deleted) has something to return.
     pub fn subscribe_to_deletions(&self, shared_waker: &Arc<SharedWaker>) {
         self.deletions.add(shared_waker);
     }
 
-    /// Says whether the brokers that `topic` is read from answer at all. While they do not, its streams are held.
+    /// Sets whether the brokers that `topic` is read from answer at all. While they do not, the topic's streams are
+    /// held.
     pub fn set_reachable(&self, topic: &Arc<str>, reachable: bool) {
         let mut topics = self.topics.write();
         let was_silent = std::mem::replace(&mut topics.entry(topic.clone()).or_default().silent, !reachable);
@@ -175,31 +178,32 @@ impl LogDirectory {
         }
     }
 
-    /// Whether they answer, as far as is known.
+    /// Returns whether the topic's brokers answer, as far as is known.
     pub fn is_reachable(&self, topic: &str) -> bool {
         self.topics.read().get(topic).is_none_or(|topic| !topic.silent)
     }
 
-    /// Grows with every change, so that a reader sees at a glance whether to look again.
+    /// Returns a number that grows with every change, so that a reader sees cheaply whether to look again.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Wakes `shared_waker` whenever a log is added or replaced.
+    /// Wakes `shared_waker` whenever a log is added or replaced, a partition count changes, or brokers stop or resume
+    /// answering.
     pub fn subscribe(&self, shared_waker: &Arc<SharedWaker>) {
         self.wakers.add(shared_waker);
     }
 
-    /// What all rings together cost in memory, in bytes.
+    /// Returns the memory taken by all rings together, in bytes.
     pub fn bytes(&self) -> usize {
         self.occupancy.bytes()
     }
 
-    /// Sheds pages until all rings together cost at most `budget` bytes, whatever the records and partitions are: first the
-    /// oldest pages of the largest rings, then also the newest pages.
+    /// Evicts pages until all rings together take at most `budget` bytes, whatever the records and partitions are:
+    /// first the oldest pages of the largest rings, then newest pages as well.
     pub fn evict_to(&self, budget: usize) {
         while let Some(log) = self.occupancy.next_to_evict(budget) {
-            // Another thread may have shed it meanwhile, or have replaced the log: the next look tells.
+            // Another thread may have evicted the page meanwhile, or replaced the log. The next iteration sees that.
             log.evict_oldest();
         }
     }
@@ -210,14 +214,14 @@ impl LogDirectory {
     }
 }
 
-/// What is known of a topic.
+/// What the directory knows of a topic.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TopicStatus {
-    /// How many partitions it has; `None` while nothing is known of it.
+    /// The topic's partition count; `None` while it is unknown.
     pub partitions: Option<i32>,
-    /// Whether the brokers said that there is no such topic; false while nothing is known of it.
+    /// Whether the brokers said that the topic does not exist; false while nothing is known of it.
     pub is_absent: bool,
-    /// How many of its partitions have a log.
+    /// The number of the topic's partitions that have a log.
     pub logs: usize,
 }
 
@@ -230,11 +234,12 @@ impl TopicStatus {
         }
     }
 
-    /// Whether each of its partitions has a log.
+    /// Returns whether every partition of the topic has a log.
     pub fn is_complete(self) -> bool {
         self.partitions.is_some() && self.partitions == i32::try_from(self.logs).ok()
     }
 }
 
-/// By name. A request looks up hundreds of them, and no stranger makes one.
+/// Topics by name. A request looks up hundreds of them, hence a fast hash; it needs no protection against chosen keys,
+/// because no client can add a name.
 type TopicMap = HashMap<Arc<str>, TopicEntry, RandomState>;

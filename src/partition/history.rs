@@ -1,4 +1,6 @@
-//! What the house needs from Kafka for offsets that are no longer, or not yet, in memory.
+//! The interface for reading records that are no longer, or not yet, in memory.
+//!
+//! Not here: its implementation, which reads from the brokers (`kafka::history`).
 
 use std::sync::Arc;
 
@@ -10,12 +12,13 @@ use crate::{
     position::{Epoch, Offset, Timestamp},
 };
 
-/// Reads of what is not in a ring. Implementations bound how much work they take on, share reads that several callers
-/// want, take turns fairly among clients, and answer each call within a few seconds.
+/// Reads records that are not in a ring. Implementations bound the work they accept, share reads that several callers
+/// want, serve clients in fair turns, and answer every call within a few seconds.
 pub trait History: Send + Sync + 'static {
-    /// The page of `log` that covers `offset`.
+    /// Returns the page of `log` that covers `offset`.
     ///
-    /// It may begin before `offset`. It may also end at `offset`, with nothing to say of it, when the log ends there.
+    /// The page may begin before `offset`. If the log ends at `offset`, the page may end there too, without covering
+    /// it.
     fn page(
         &self,
         log: &Arc<PartitionLog>,
@@ -23,10 +26,10 @@ pub trait History: Send + Sync + 'static {
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>>;
 
-    /// Where `log` starts and ends, as its leader says when asked after this call.
+    /// Returns the start and the end of `log`, as its leader reports them when asked after this call.
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>>;
 
-    /// The offset of the first record of `log` at or after `time`; `None` when there is none yet.
+    /// Returns the offset of the first record of `log` at or after `time`; `None` if there is none yet.
     fn first_at(
         &self,
         log: &Arc<PartitionLog>,
@@ -34,31 +37,31 @@ pub trait History: Send + Sync + 'static {
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>>;
 
-    /// Drops what is kept in memory of `log` below its start.
+    /// Drops cached records of `log` that lie below its start.
     fn drop_deleted(&self, _log: &Arc<PartitionLog>) {}
 }
 
-/// Where a partition's log starts and ends.
+/// The range of offsets of a partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// The log start offset.
     pub start: Offset,
-    /// The offset behind the last record a reader may see: the last stable offset.
+    /// The offset after the last record that a consumer may read: the last stable offset.
     pub end: Offset,
-    /// The latest leader epoch that the answering leader knows; `None` when the broker is too old to say.
+    /// The latest leader epoch that the answering leader knows; `None` if the broker is too old to say.
     pub epoch: Option<Epoch>,
 }
 
-/// Why a read of history gave nothing.
+/// The reason why a read of history returned nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HistoryError {
-    /// The broker says that the offset is below the log's start or beyond its end; ask for the bounds.
+    /// The broker says that the offset is below the log start or beyond the end. Ask for the bounds.
     #[error("the offset is out of the log's range")]
     OutOfRange,
-    /// No answer in time, or no leader. Try again later; other partitions are not concerned.
+    /// There was no answer in time, or there is no leader. Try again later; other partitions are not affected.
     #[error("the partition's leader does not answer")]
     Unavailable,
-    /// The log is not the current one any more; look into the directory.
+    /// The log is no longer the current one. Look it up in the directory.
     #[error("the log was replaced")]
     Replaced,
 }

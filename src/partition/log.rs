@@ -21,65 +21,94 @@ use crate::{
     position::{Epoch, LogPosition, LogTag, Offset, Timestamp},
 };
 
-/// One incarnation of a partition, with its newest pages in memory.
+/// One incarnation of a partition's log, with its newest pages in memory.
 ///
-/// When the log under the tail turns out to be another one (truncated, deleted and created again, or the tail fell behind
-/// what is retained), a new `PartitionLog` takes its place in the directory and this one is [`replaced`](Self::replace).
+/// If the log that the tail reads turns out to be another one (truncated, deleted and created again, or the tail fell
+/// behind retention), a new `PartitionLog` takes its place in the directory, and this one [is
+/// replaced](Self::is_replaced).
+///
+/// ```
+/// use riverhead::{
+///     event::{Encoding, Headers, Record},
+///     partition::{LogRead, PageBuilder, PartitionLog, TopicPartition},
+///     position::LogTag,
+/// };
+///
+/// let partition = TopicPartition { topic: "edits".into(), partition: 0 };
+/// let log = PartitionLog::new(partition, LogTag::new("cluster", &[1; 16]), Encoding::default(), 7);
+///
+/// let mut page = PageBuilder::new(log.next(), log.encoding());
+/// page.push(&Record {
+///     offset: 7,
+///     timestamp: 0,
+///     epoch: 0,
+///     key: None,
+///     headers: Headers::default(),
+///     value: Some(b"{}"),
+///     canary: false,
+/// })?;
+/// log.append(page.finish(8));
+///
+/// assert!(matches!(log.read(6), LogRead::Below));
+/// assert!(matches!(log.read(7), LogRead::Page(page) if page.at(7).is_some()));
+/// assert!(matches!(log.read(8), LogRead::Ahead));
+/// # Ok::<(), riverhead::event::EncodeError>(())
+/// ```
 #[derive(Debug)]
 pub struct PartitionLog {
     partition: TopicPartition,
     tag: LogTag,
     encoding: Encoding,
-    /// The offset that its tail began at.
+    /// The offset at which the tail began to read.
     tail_start: Offset,
     ring: RwLock<PageRing>,
     bytes: AtomicUsize,
     replaced: AtomicBool,
-    /// In ms.
+    /// In milliseconds.
     overlap: AtomicU64,
     leader_epoch: AtomicI32,
     log_start: RwLock<Arc<LogStart>>,
-    /// Whether it is among the logs whose deleted records somebody is to drop.
+    /// Whether the log waits in the directory for its deleted records to be dropped from caches.
     is_pending_clear: AtomicBool,
     wakers: WakerSet,
 }
 
-/// Where a log starts. All that stand for one log after another share it.
+/// The log start offset. Successive incarnations of one log share it.
 #[derive(Debug, Default)]
 struct LogStart {
     start: AtomicI64,
-    /// When it was last found to be higher than before.
+    /// When the start was last found to have risen.
     deleted_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
 struct PageRing {
     pages: VecDeque<Arc<Page>>,
-    /// The first offset the ring speaks for.
+    /// The first offset that the ring covers.
     start: Offset,
-    /// The first offset behind the ring.
+    /// The first offset after the ring.
     next: Offset,
-    /// What is known of the record before `next`; the timestamp is that of the last one that had one.
+    /// The position at `next`. Its timestamp is that of the last record that had one.
     mark: LogPosition,
-    /// Where its bytes are added up with those of the other rings; `None` before the log is in a directory.
+    /// The ring's entry in the total over all rings; `None` until the log is in a directory.
     occupancy_guard: Option<OccupancyGuard<PartitionLog>>,
 }
 
-/// What a log has at an offset.
+/// The result of reading a log at an offset.
 #[derive(Clone, Debug)]
 pub enum LogRead {
-    /// This page covers it.
+    /// This page covers the offset.
     Page(Arc<Page>),
-    /// The tail has not come this far; the waker rings when it has.
+    /// The tail has not reached the offset. Subscribed wakers are woken when it has.
     Ahead,
-    /// It has left the ring, or never was in it: read history.
+    /// The offset has left the ring, or never was in it: read history.
     Below,
-    /// This log is not the current one any more; look into the directory.
+    /// This log is no longer the current one. Look it up in the directory.
     Replaced,
 }
 
 impl PartitionLog {
-    /// An empty log whose tail begins at `next`.
+    /// Creates an empty log whose tail begins at `next`.
     pub fn new(partition: TopicPartition, tag: LogTag, encoding: Encoding, next: Offset) -> Arc<Self> {
         let mark = LogPosition {
             offset: next,
@@ -109,53 +138,54 @@ impl PartitionLog {
         })
     }
 
-    /// The leader's epoch when it said where this log's tail begins; `None` when it did not say. Whatever has a later one may
-    /// stand in a log that was cut off before that place and grew past it again.
+    /// Returns the leader's epoch at the time it reported where this log's tail begins; `None` if it reported none. A
+    /// record of a later epoch may belong to a log that was truncated before that offset and has grown past it again.
     pub fn leader_epoch(&self) -> Option<Epoch> {
         Some(self.leader_epoch.load(Ordering::Relaxed)).filter(|epoch| *epoch > UNKNOWN)
     }
 
-    /// Sets it, before the tail starts.
+    /// Sets the leader's epoch. To be called before the tail starts.
     pub fn set_leader_epoch(&self, epoch: Option<Epoch>) {
         self.leader_epoch
             .store(epoch.unwrap_or(UNKNOWN), Ordering::Relaxed);
     }
 
-    /// Which partition this is the log of.
+    /// Returns the partition that this is a log of.
     pub fn partition(&self) -> &TopicPartition {
         &self.partition
     }
 
-    /// Names this log in ids.
+    /// Returns the tag that identifies this log in ids.
     pub fn tag(&self) -> LogTag {
         self.tag
     }
 
-    /// Whether both stand for one log, the one after the other.
+    /// Returns whether both are incarnations of the same log of Kafka.
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.tag == other.tag
             && self.partition.partition == other.partition.partition
             && self.partition.topic == other.partition.topic
     }
 
-    /// How this partition's records become lines.
+    /// Returns how this partition's records are encoded.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// How far a position of another cluster goes back beyond its timestamp: nothing, unless brokers set the timestamps.
+    /// Returns how far a position of another cluster goes back before its timestamp: zero, unless brokers set the
+    /// timestamps.
     pub fn overlap(&self) -> Duration {
         Duration::from_millis(self.overlap.load(Ordering::Relaxed))
     }
 
-    /// Says so.
+    /// Sets the overlap for positions of other clusters.
     pub fn set_overlap(&self, overlap: Duration) {
         let millis = overlap.as_millis().try_into().unwrap_or(u64::MAX);
         self.overlap.store(millis, Ordering::Relaxed);
     }
 
-    /// Returns the offset of the log's start, as a broker told last; 0 before any did. What lies below it has been deleted, and
-    /// is served from nowhere.
+    /// Returns the log start offset that a broker reported last; 0 before the first report. Records below it have been
+    /// deleted, and are never served.
     pub fn start(&self) -> Offset {
         self.log_start.read().start.load(Ordering::Acquire)
     }
@@ -165,9 +195,9 @@ impl PartitionLog {
         *self.log_start.read().deleted_at.lock()
     }
 
-    /// Notes where the log starts, and drops what the ring has below that; whether the start is higher than before. It may also be
-    /// lower: another replica leads, and has deleted less. Through [`LogDirectory::set_start`](super::LogDirectory::set_start), which
-    /// tells those who keep copies.
+    /// Sets the log start offset, and drops what the ring holds below it. Returns whether the start has risen. It may
+    /// also fall: another replica became the leader and has deleted less. Call it through
+    /// [`LogDirectory::set_start`](super::LogDirectory::set_start), which also wakes the caches.
     pub(super) fn set_start(&self, start: Offset) -> bool {
         if start == self.start() {
             return false;
@@ -192,7 +222,8 @@ impl PartitionLog {
         true
     }
 
-    /// Goes on for `old`, which it replaces: of one log what is deleted is deleted for both.
+    /// Shares the log start of `old`, which this log replaces, if both are incarnations of the same log: records
+    /// deleted from one are deleted from both.
     pub(super) fn inherit_start(&self, old: &Self) {
         if old.tag == self.tag {
             let log_start = Arc::clone(&old.log_start.read());
@@ -200,17 +231,17 @@ impl PartitionLog {
         }
     }
 
-    /// Marks it as one whose deleted records are to be dropped, or as one that is seen to; whether it was marked.
+    /// Sets whether the log's deleted records are still to be dropped from caches. Returns the previous value.
     pub(super) fn set_pending_clear(&self, mark: bool) -> bool {
         self.is_pending_clear.swap(mark, Ordering::AcqRel)
     }
 
-    /// Whether only history has what is at `offset`.
+    /// Returns whether `offset` can only be read from history.
     pub fn is_history(&self, offset: Offset) -> bool {
         matches!(self.read(offset), LogRead::Below)
     }
 
-    /// What is in memory at `offset`.
+    /// Returns what is in memory at `offset`.
     pub fn read(&self, offset: Offset) -> LogRead {
         if self.is_replaced() {
             return LogRead::Replaced;
@@ -229,36 +260,36 @@ impl PartitionLog {
         }
     }
 
-    /// The end of the log as the tail knows it, with what is known of the record before it.
+    /// Returns the position at the end of the log, as far as the tail has read it.
     pub fn end(&self) -> LogPosition {
         self.ring.read().mark
     }
 
-    /// What the ring costs in memory, in bytes.
+    /// Returns the memory taken by the ring, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Wakes `shared_waker` whenever there is something new, or when the log is replaced.
+    /// Wakes `shared_waker` whenever a page is appended, records are deleted, or the log is replaced.
     pub fn subscribe(&self, shared_waker: &Arc<SharedWaker>) {
         self.wakers.add(shared_waker);
     }
 
-    /// Returns the offset that the tail began at. Whatever is at or behind it came after the end of the log was asked for, and
-    /// so after every client that was there before this log.
+    /// Returns the offset at which the tail began to read. Every record from there on was written after the end of the
+    /// log was looked up, and so after the arrival of every client that was connected before this log existed.
     pub fn tail_start(&self) -> Offset {
         self.tail_start
     }
 
-    /// The offset the tail goes on at: build the next page from here on.
+    /// Returns the offset at which the tail continues. The next page must be built from here.
     pub fn next(&self) -> Offset {
         self.ring.read().next
     }
 
-    /// Adds what the tail has read; one writer only.
+    /// Appends a page read by the tail. There must be one writer only.
     ///
-    /// What the ring has already is not there twice: a reader finds a page by its end. So this is the one place where
-    /// a hand-over between clients of Kafka is deduplicated.
+    /// A page that ends at or below the end of the ring is ignored, because readers find pages by their ends. This is
+    /// the one place where pages that two Kafka clients both read during a handover are deduplicated.
     pub fn append(&self, page: Page) {
         let mut ring = self.ring.write();
         if page.next() <= ring.next || self.is_replaced() {
@@ -269,7 +300,7 @@ impl PartitionLog {
             None => page,
         };
         if page.range().start > ring.next {
-            // The tail went on elsewhere; what lies between is history.
+            // The tail skipped offsets; what lies between is left to history.
             ring.start = page.range().start;
             ring.pages.clear();
             self.bytes.store(0, Ordering::Relaxed);
@@ -282,7 +313,7 @@ impl PartitionLog {
                 epoch: Some(last.epoch).filter(|epoch| *epoch >= 0),
             };
         } else if page.is_unreadable() {
-            // Whoever goes on from the end must not begin before what nobody can read.
+            // A client that starts at the end must start after offsets that cannot be read.
             ring.mark.offset = page.next();
         }
         ring.next = page.next();
@@ -293,8 +324,8 @@ impl PartitionLog {
         self.wakers.wake_all();
     }
 
-    /// Drops the oldest page of the ring, also when it is the newest; how many bytes that freed. What is dropped is read as
-    /// history from then on.
+    /// Drops the oldest page of the ring, even if it is the only one, and returns how many bytes that freed. The page's
+    /// records are read from history from then on.
     pub fn evict_oldest(&self) -> usize {
         let mut ring = self.ring.write();
         let Some(page) = ring.pages.pop_front() else {
@@ -306,7 +337,7 @@ impl PartitionLog {
         page.bytes()
     }
 
-    /// Adds its bytes to those of the other rings from now on.
+    /// Adds the ring's bytes to the total over all rings from now on.
     pub(super) fn join_occupancy(self: &Arc<Self>, occupancy: &Arc<Occupancy<Self>>) {
         let mut ring = self.ring.write();
         ring.occupancy_guard = Some(OccupancyGuard::new(occupancy, self));
@@ -322,19 +353,20 @@ impl PartitionLog {
         }
     }
 
-    /// Whether another log has taken this one's place.
+    /// Returns whether another log has replaced this one.
     pub fn is_replaced(&self) -> bool {
         self.replaced.load(Ordering::Acquire)
     }
 
-    /// Drops the pages and tells every reader to look into the directory. Called by the directory only.
+    /// Marks the log as replaced, drops its pages, and wakes every reader to look into the directory. Called by the
+    /// directory only.
     pub(super) fn replace(&self) {
         self.replaced.store(true, Ordering::Release);
         let mut ring = self.ring.write();
         ring.pages.clear();
         ring.start = ring.next;
         self.account(&mut ring, 0);
-        // Out of the total for good.
+        // Removes the ring from the total for good.
         ring.occupancy_guard = None;
         drop(ring);
         self.wakers.wake_all();
@@ -342,7 +374,7 @@ impl PartitionLog {
 }
 
 impl PageRing {
-    /// Drops what lies below `start`, which is within the ring; what is left, in bytes.
+    /// Drops what lies below `start`, which must be within the ring. Returns how many bytes are left.
     fn cut(&mut self, start: Offset) -> usize {
         self.start = start;
         while self.pages.front().is_some_and(|page| page.next() <= start) {
@@ -367,7 +399,7 @@ fn newest_timestamp(page: &Page) -> Option<Timestamp> {
     times.find(|time| *time >= 0)
 }
 
-/// Stands for an epoch that nobody told.
+/// Stands for an epoch that no leader has reported.
 const UNKNOWN: Epoch = -1;
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
-//! The shared log that every client is a cursor over.
+//! Partition logs: the newest records of each partition in memory, shared by all clients. Every client is a set of
+//! cursors over them.
 //!
-//! One writer (`kafka::tail`) appends to a [`PartitionLog`]; any number of readers stand in it. What has left its ring
-//! is read through [`History`], which `kafka` implements. The [`LogDirectory`] says which log is the current one.
+//! One writer (`kafka::tail`) appends pages to a [`PartitionLog`]; any number of readers hold a [`Cursor`] into it.
+//! Records that have left its ring are read through [`History`], which `kafka` implements. The [`LogDirectory`] holds
+//! the current log of each partition.
+//!
+//! Not here: reading from Kafka (`kafka`), merging partitions for a client (`subscription`), and the encoding of
+//! records (`event`).
 
 mod cursor;
 mod directory;

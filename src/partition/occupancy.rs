@@ -1,4 +1,4 @@
-//! How many bytes all tail rings hold together, and which of them gives up a page first.
+//! The total memory of all tail rings, and the order in which they evict pages.
 
 use std::{
     cmp::Reverse,
@@ -8,46 +8,46 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// A running total over the rings of a directory, with the rings in the order in which they shed.
+/// A running total over the rings of a directory, with the rings in eviction order. `L` owns a ring.
 ///
-/// Every change of a ring costs O(log n) of the number of rings, so that thousands of partitions that get one record each
-/// cost no pass over all of them.
+/// A change of one ring costs O(log n) for n rings. So thousands of partitions that get one record each do not cost a
+/// pass over all rings.
 #[derive(Debug)]
 pub(super) struct Occupancy<L>(Mutex<OccupancyInner<L>>);
 
 #[derive(Debug)]
 struct OccupancyInner<L> {
-    /// The last one sheds first.
+    /// The rings by rank. The last one evicts next.
     order: BTreeMap<EvictionRank, Weak<L>>,
-    /// What all of them cost, in bytes.
+    /// The memory taken by all rings, in bytes.
     bytes: usize,
-    /// Numbers the changes.
+    /// Counts the changes, for [`EvictionRank::change`].
     changes: u64,
 }
 
-/// When a ring sheds, compared with others: the greatest first.
+/// A ring's rank for eviction. The ring with the greatest rank evicts first.
 ///
-/// Old pages go before any ring's newest one, which live clients are about to read. Of newest pages the large go first, and
-/// of those alike in size the one that came first.
+/// Old pages are evicted before the newest page of any ring, because live clients are about to read that. Among newest
+/// pages the largest goes first, and among those of similar size the one that arrived first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct EvictionRank {
-    /// What its pages cost but for the newest, in bytes.
+    /// The size of all pages but the newest, in bytes.
     old_bytes: usize,
-    /// The magnitude of the newest page.
+    /// The order of magnitude of the newest page: the binary logarithm of its bytes.
     newest: u32,
     change: Reverse<u64>,
 }
 
-/// What one ring holds, as its log reports it.
+/// What one ring holds, as its owner reports it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct RingUsage {
-    /// All its pages, in bytes.
+    /// The size of all its pages, in bytes.
     pub(super) bytes: usize,
-    /// The newest of them, in bytes.
+    /// The size of its newest page, in bytes.
     pub(super) newest: usize,
 }
 
-/// One ring's entry; its drop ends it.
+/// One ring's entry in the total, removed on drop.
 #[derive(Debug)]
 pub(super) struct OccupancyGuard<L> {
     occupancy: Arc<Occupancy<L>>,
@@ -57,12 +57,12 @@ pub(super) struct OccupancyGuard<L> {
 }
 
 impl<L> Occupancy<L> {
-    /// What all rings cost, in bytes.
+    /// Returns the memory taken by all rings, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.0.lock().bytes
     }
 
-    /// The ring that sheds next, if they cost more than `budget` bytes together.
+    /// Returns the owner of the ring that evicts next, if all rings together take more than `budget` bytes.
     pub(super) fn next_to_evict(&self, budget: usize) -> Option<Arc<L>> {
         let mut rings = self.0.lock();
         while rings.bytes > budget
@@ -71,7 +71,7 @@ impl<L> Occupancy<L> {
             if let Some(log) = last.get().upgrade() {
                 return Some(log);
             }
-            // Its log is being dropped, and takes its bytes off the total.
+            // The owner is being dropped, and its guard takes its bytes off the total.
             last.remove();
         }
         None
@@ -89,7 +89,7 @@ impl<L> Default for Occupancy<L> {
 }
 
 impl<L> OccupancyGuard<L> {
-    /// The entry of a ring that holds nothing yet.
+    /// Creates the entry of a ring that is empty.
     pub(super) fn new(occupancy: &Arc<Occupancy<L>>, log: &Arc<L>) -> Self {
         Self {
             occupancy: Arc::clone(occupancy),
@@ -99,7 +99,7 @@ impl<L> OccupancyGuard<L> {
         }
     }
 
-    /// Takes down what the ring holds now.
+    /// Updates the entry to what the ring holds now.
     pub(super) fn set(&mut self, usage: RingUsage) {
         let mut rings = self.occupancy.0.lock();
         rings.bytes = rings.bytes - self.usage.bytes + usage.bytes;
@@ -152,7 +152,7 @@ mod tests {
         log
     }
 
-    /// So many records of this size each, behind the log's end.
+    /// Builds a page of `records` records of `size` bytes each, starting at the end of the log.
     fn page(log: &PartitionLog, records: usize, size: usize) -> Page {
         let mut page = PageBuilder::new(log.next(), BASE64);
         let value = vec![b'x'; size];
@@ -245,7 +245,7 @@ mod tests {
         assert!(occupancy.0.lock().order.is_empty());
     }
 
-    /// What happens to a partition.
+    /// A step of the property test.
     #[derive(Clone, Debug)]
     enum RingStep {
         Append {
@@ -253,7 +253,7 @@ mod tests {
             size: usize,
         },
         Replace,
-        /// The tail goes on so many records further on.
+        /// The tail skips this many offsets.
         Skip(Offset),
     }
 
@@ -270,7 +270,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes, in whatever partitions.
+        /// Checks the budget for random records in random partitions.
         #[test]
         fn the_rings_hold_their_budget_and_no_offset_is_lost(
             steps in vec((0usize..200, step()), 1..400),

@@ -1,4 +1,4 @@
-//! An immutable run of events of one partition.
+//! Pages: immutable runs of encoded events of one partition.
 
 use std::ops::Range;
 
@@ -9,9 +9,34 @@ use crate::{
     position::Offset,
 };
 
-/// An immutable run of events of one partition, shared by `Arc`.
+/// An immutable run of encoded events of one partition, shared by `Arc`.
 ///
-/// It states the range of offsets it covers, so that the holes that compaction and transactions leave cost no read.
+/// A page states the range of offsets that it covers, so that the holes left by compaction and transactions need no
+/// further read.
+///
+/// ```
+/// use riverhead::{
+///     event::{Encoding, Headers, Record},
+///     partition::PageBuilder,
+/// };
+///
+/// let mut page = PageBuilder::new(10, Encoding::default());
+/// page.push(&Record {
+///     offset: 12,
+///     timestamp: 0,
+///     epoch: 0,
+///     key: None,
+///     headers: Headers::default(),
+///     value: Some(b"{}"),
+///     canary: false,
+/// })?;
+/// let page = page.finish(15);
+///
+/// assert_eq!(page.range(), 10..15);
+/// assert_eq!(page.lines(&page.events()[0]), b"data: {}\n");
+/// assert!(page.at(11).is_none(), "a hole");
+/// # Ok::<(), riverhead::event::EncodeError>(())
+/// ```
 #[derive(Debug)]
 pub struct Page {
     start: Offset,
@@ -19,12 +44,13 @@ pub struct Page {
     events: Box<[Event]>,
     arena: Bytes,
     unreadable: bool,
-    /// The lines of large events, by offset.
+    /// The lines of large events, sorted by offset.
     large: Box<[(Offset, Bytes)]>,
 }
 
 impl Page {
-    /// A page of offsets that the broker has and nobody can read: who comes to it has lost them, and is to be told.
+    /// Creates a page of offsets that the broker has but that cannot be read. A client that reaches it has lost these
+    /// records and must be told.
     pub fn unreadable(range: Range<Offset>) -> Self {
         Self {
             start: range.start,
@@ -36,44 +62,44 @@ impl Page {
         }
     }
 
-    /// Whether its offsets are no holes, but could not be read.
+    /// Returns whether the page's offsets could not be read, and so are not holes.
     pub fn is_unreadable(&self) -> bool {
         self.unreadable
     }
 
-    /// The offsets this page speaks for: those without an event are holes.
+    /// Returns the offsets that this page covers. Those without an event are holes.
     pub fn range(&self) -> Range<Offset> {
         self.start..self.next
     }
 
-    /// The first offset behind this page.
+    /// Returns the first offset after this page.
     pub fn next(&self) -> Offset {
         self.next
     }
 
-    /// All events, by offset.
+    /// Returns all events, sorted by offset.
     pub fn events(&self) -> &[Event] {
         &self.events
     }
 
-    /// The index of the first event at or after `offset`; `events().len()` when there is none.
+    /// Returns the index of the first event at or after `offset`; `events().len()` if there is none.
     pub fn index_of(&self, offset: Offset) -> usize {
         self.events.partition_point(|event| event.offset < offset)
     }
 
-    /// Returns whether an event has one of these offsets.
+    /// Returns whether an event has an offset in `range`.
     pub(crate) fn has_event_in(&self, range: &Range<Offset>) -> bool {
         self.index_of(range.start) < self.index_of(range.end)
     }
 
-    /// The event at exactly `offset`.
+    /// Returns the event at exactly `offset`.
     pub fn at(&self, offset: Offset) -> Option<&Event> {
         self.events
             .get(self.index_of(offset))
             .filter(|event| event.offset == offset)
     }
 
-    /// The `data:` lines of one of this page's events.
+    /// Returns the `data:` lines of one of this page's events.
     pub fn lines(&self, event: &Event) -> &[u8] {
         if let Some(lines) = self.large_lines(event) {
             return lines;
@@ -81,7 +107,8 @@ impl Page {
         &self.arena[event.lines.start as usize..event.lines.end as usize]
     }
 
-    /// The same to keep beyond the page, if they are large: what is longer than a batch is shared by all who send it, not copied.
+    /// Returns the `data:` lines of an event in a buffer that can be kept beyond the page; `None` if the event is not
+    /// large. Lines longer than a batch are shared by all batches that contain them, not copied.
     pub fn large_lines(&self, event: &Event) -> Option<&Bytes> {
         if self.large.is_empty() {
             return None;
@@ -92,20 +119,20 @@ impl Page {
         at.ok().map(|at| &self.large[at].1)
     }
 
-    /// The key of one of this page's events.
+    /// Returns the key of one of this page's events.
     pub fn key(&self, event: &Event) -> Option<&[u8]> {
         let end = event.lines.start as usize;
         event.key.map(|length| &self.arena[end - length as usize..end])
     }
 
-    /// The headers of one of this page's events.
+    /// Returns the headers of one of this page's events.
     pub fn headers(&self, event: &Event) -> Headers<'_> {
         let end = (event.lines.start - event.key.unwrap_or(0)) as usize;
         Headers::from_bytes(&self.arena[event.arena_start()..end])
     }
 
-    /// Returns a copy of this page without what lies below `start`, the log's; `None` if nothing of it does. A page of which all
-    /// has been deleted speaks for nothing.
+    /// Returns a copy of this page without the offsets below `start`, the log start; `None` if the page has no such
+    /// offsets. A page whose records have all been deleted becomes one that covers nothing.
     pub(crate) fn without_deleted(&self, start: Offset) -> Option<Self> {
         if self.start >= start {
             return None;
@@ -127,7 +154,7 @@ impl Page {
         })
     }
 
-    /// What this page costs in memory, in bytes.
+    /// Returns the memory taken by this page, in bytes.
     pub fn bytes(&self) -> usize {
         let large = self.large.iter().map(|(_, lines)| lines.len() + LARGE_OVERHEAD);
         self.arena.len() + large.sum::<usize>() + self.events.len() * size_of::<Event>() + PAGE_OVERHEAD
@@ -135,12 +162,12 @@ impl Page {
 }
 
 impl Event {
-    /// Where it begins in its page's arena, with its headers.
+    /// Returns the start of the event in its page's arena, where its headers begin.
     fn arena_start(&self) -> usize {
         (self.lines.start - self.key.unwrap_or(0) - self.headers) as usize
     }
 
-    /// The same in an arena that begins `by` bytes later.
+    /// Returns a copy of the event for an arena that begins `by` bytes later.
     fn shifted_back(&self, by: usize) -> Self {
         let by = by as u32;
         Self {
@@ -150,13 +177,14 @@ impl Event {
     }
 }
 
-/// What a page costs beside its events: the `Arc`, the struct, its place in a ring, allocator slack.
+/// The memory taken by a page beside its events, in bytes: the `Arc`, the struct, its slot in a ring, allocator slack.
 const PAGE_OVERHEAD: usize = 192;
 
-/// What the lines of a large event cost beside their bytes.
+/// The memory taken by the lines of a large event beside their own length, in bytes.
 const LARGE_OVERHEAD: usize = 96;
 
-/// Values longer than this have lines of their own, apart from the page's, in bytes. As much as a batch holds of small events.
+/// Values longer than this, in bytes, have their lines in a buffer of their own instead of the page's arena. It is the
+/// size of a full batch of small events.
 const LARGE_VALUE: usize = 64 * 1024;
 
 /// Collects records into a [`Page`].
@@ -172,7 +200,7 @@ pub struct PageBuilder {
 }
 
 impl PageBuilder {
-    /// A page that will cover the offsets from `start` on.
+    /// Creates a builder of a page that covers the offsets from `start` on.
     pub fn new(start: Offset, encoding: Encoding) -> Self {
         Self {
             start,
@@ -185,8 +213,8 @@ impl PageBuilder {
         }
     }
 
-    /// The same with room for this many events, and for these bytes of headers, keys and lines: a page that grows into its
-    /// size is copied again and again.
+    /// Creates a builder with room for this many events, and for this many bytes of headers, keys and lines. A page
+    /// that grows into its size is copied again and again.
     pub fn with_capacity(start: Offset, encoding: Encoding, events: usize, bytes: usize) -> Self {
         Self {
             events: Vec::with_capacity(events),
@@ -195,10 +223,11 @@ impl PageBuilder {
         }
     }
 
-    /// Takes one record. One below the page's next offset is ignored: a fetch may begin inside a batch.
+    /// Adds one record. A record below the page's next offset is ignored, because a fetch may begin inside a batch.
     ///
     /// # Errors
-    /// When the record cannot be encoded. It then stands in the page as [`EventKind::Skipped`]; count and log it.
+    /// Fails if the record cannot be encoded. It is then in the page as [`EventKind::Skipped`]; the caller should count
+    /// and log it.
     pub fn push(&mut self, record: &Record<'_>) -> Result<(), EncodeError> {
         if record.offset < self.next {
             return Ok(());
@@ -228,13 +257,13 @@ impl PageBuilder {
         result.map(drop)
     }
 
-    /// Adds the lines: to the arena, or apart from it when they are large.
+    /// Encodes a record's lines, into the arena or, if they are large, into a buffer of their own.
     fn encode(&mut self, record: &Record<'_>) -> Result<EventKind, EncodeError> {
         let size = record.value.or(record.key).map_or(0, <[u8]>::len);
         if size <= LARGE_VALUE {
             return encode(self.encoding, record, &mut self.arena);
         }
-        // For the name of the field and the line's end, and what has to be escaped now and then; base64 makes its own room.
+        // Room for the field name, the line end and the occasional escape. Base64 reserves its own room.
         let mut lines = Vec::with_capacity(size + 64 + size / 1024);
         let kind = encode(self.encoding, record, &mut lines)?;
         if kind != EventKind::Skipped {
@@ -245,33 +274,34 @@ impl PageBuilder {
         Ok(kind)
     }
 
-    /// How many events it holds.
+    /// Returns the number of events.
     pub fn len(&self) -> usize {
         self.events.len()
     }
 
-    /// Whether it holds none.
+    /// Returns whether there are no events.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
     }
 
-    /// How many bytes of headers, keys and lines it holds. Keep it below `u32::MAX`.
+    /// Returns the bytes of headers, keys and lines. The caller must keep this below `u32::MAX`.
     pub fn bytes(&self) -> usize {
         self.arena.len() + self.large_bytes
     }
 
-    /// The offset behind the last record taken.
+    /// Returns the offset after the last record added.
     pub fn next(&self) -> Offset {
         self.next
     }
 
-    /// The page, covering up to `next` (at least the last record's offset + 1): where the next fetch goes on.
+    /// Returns the page, covering the offsets up to `next`, or at least up to the last record. `next` is the offset of
+    /// the next fetch.
     pub fn finish(self, next: Offset) -> Page {
         Page {
             start: self.start,
             next: next.max(self.next),
             events: self.events.into_boxed_slice(),
-            // What was reserved and not needed is given back.
+            // Reserved memory that was not needed is given back.
             arena: self.arena.into_boxed_slice().into(),
             unreadable: false,
             large: self.large.into_boxed_slice(),
@@ -328,7 +358,7 @@ mod tests {
                 prop_assert_eq!(rest.key(own), whole.key(other));
                 prop_assert_eq!(rest.headers(own).as_bytes(), whole.headers(other).as_bytes());
             }
-            // Not a byte of what was deleted is left.
+            // No byte of a deleted record is left.
             let small = rest.events().iter().filter(|event| rest.large_lines(event).is_none());
             let lines: usize = small.map(|event| rest.lines(event).len()).sum();
             let beside = |event: &Event| rest.headers(event).as_bytes().len() + event.key.unwrap_or(0) as usize;

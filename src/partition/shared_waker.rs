@@ -1,4 +1,4 @@
-//! How a log wakes those who wait for it.
+//! Wakers that are registered once with many logs, and lists of them.
 
 use std::{
     mem,
@@ -11,49 +11,51 @@ use std::{
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-/// Wakes one subscription. It registers once with every log it reads, not once a wait: a wake-up is then one atomic
-/// swap, and a waker nobody listens to costs nothing.
+/// Wakes the task of one subscription. It is registered once with every log that the subscription reads, not once for
+/// each wait: a wake-up is then one atomic swap, and a waker without a task costs nothing.
 #[derive(Debug, Default)]
 pub struct SharedWaker {
     waker: AtomicWaker,
-    /// Whether it is among those who wait; it is at one place at a time.
+    /// Whether it is in a [`WaitList`]. It may be in one list at a time.
     is_waiting: AtomicBool,
 }
 
 impl SharedWaker {
-    /// A waker to register with logs and listen to.
+    /// Creates a waker with no task, to be added to lists.
     pub fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
 
-    /// Makes the next wake-up wake this task. Look at the logs only after this, or a wake-up in between is missed.
+    /// Makes the next wake-up wake the current task. Read the logs only after this call, or a wake-up in between is
+    /// missed.
     pub fn register(&self, context: &std::task::Context<'_>) {
         self.waker.register(context.waker());
     }
 
-    /// Makes wake-ups reach nobody until the next [`register`](Self::register). For who has something, and will look again when that is
-    /// dealt with: of 10,000 clients that catch up each would be woken by each record that comes meanwhile.
+    /// Makes wake-ups have no effect until the next [`register`](Self::register). For a task that has work and will
+    /// look again afterwards: otherwise, of 10,000 clients that catch up, each would be woken by each record that
+    /// arrives meanwhile.
     pub fn clear(&self) {
         drop(self.waker.take());
     }
 
-    /// Wakes whoever listens.
+    /// Wakes the registered task, if any.
     pub fn wake(&self) {
         self.waker.wake();
     }
 }
 
-/// The wakers of those who wait for one thing.
+/// Wakers that are woken by every event, for as long as they exist.
 #[derive(Debug, Default)]
 pub struct WakerSet(Mutex<Vec<Weak<SharedWaker>>>);
 
 impl WakerSet {
-    /// Wakes `shared_waker` from now on, for as long as anybody holds it.
+    /// Adds `shared_waker`, which is woken from now on until it is dropped.
     pub fn add(&self, shared_waker: &Arc<SharedWaker>) {
         push(&mut self.0.lock(), shared_waker);
     }
 
-    /// Wakes them all.
+    /// Wakes all of them.
     pub fn wake_all(&self) {
         self.0.lock().retain(|shared_waker| {
             shared_waker
@@ -64,14 +66,14 @@ impl WakerSet {
     }
 }
 
-/// The wakers of those who wait for one thing right now. Who is behind has no need to: of 10,000 clients that are, each would be
-/// woken by each record.
+/// Wakers that are woken by the next event only. A reader that is behind does not wait: of 10,000 such clients, each
+/// would otherwise be woken by each record.
 #[derive(Debug, Default)]
 pub struct WaitList(Mutex<Vec<Weak<SharedWaker>>>);
 
 impl WaitList {
-    /// Wakes `shared_waker`, to which somebody listens by now, with the next wake-up, and not again until it is added again. Look at what
-    /// it is about only after this. Whether it was not waiting already.
+    /// Adds `shared_waker`, which must have a registered task, to be woken by the next event, and not again until it is
+    /// added again. Look for the event itself only after this call. Returns whether it was not waiting already.
     pub fn add(&self, shared_waker: &Arc<SharedWaker>) -> bool {
         let is_new = !shared_waker.is_waiting.swap(true, AcqRel);
         if is_new {
@@ -80,10 +82,11 @@ impl WaitList {
         is_new
     }
 
-    /// Wakes them all.
+    /// Wakes all of them, and empties the list.
     pub fn wake_all(&self) {
         let mut waiters = self.0.lock();
-        // As many will be back. They come while others are woken, so the list must be free by then.
+        // About as many wakers will be added again. They come while others are still being woken, so the lock must be
+        // released by then.
         let fresh = Vec::with_capacity(waiters.len());
         let woken_wakers = mem::replace(&mut *waiters, fresh);
         drop(waiters);
@@ -95,7 +98,8 @@ impl WaitList {
 }
 
 fn push(wakers: &mut Vec<Weak<SharedWaker>>, shared_waker: &Arc<SharedWaker>) {
-    // Dead ones are swept when the list would grow, so that what is quiet stays bounded under churn too.
+    // Dropped wakers are removed when the list would grow. So a list that is never woken stays bounded while clients
+    // come and go.
     if wakers.len() == wakers.capacity() {
         wakers.retain(|shared_waker| shared_waker.strong_count() > 0);
     }
