@@ -1,38 +1,39 @@
-//! A batch: whole events as bytes, ready to be written.
+//! Batches: whole events, encoded and ready to be written to sockets.
 
 use bytes::Bytes;
 
 use super::gap::Gap;
 
-/// Whole events, ready to be written.
+/// Whole events, encoded and ready to be written to sockets.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// At most 64 KiB, or one event.
+    /// The encoded events: at most 64 KiB, or one event.
     pub bytes: Bytes,
-    /// The text of its only event when that is large: it comes behind `bytes`, and behind it comes a line feed. All who send the
-    /// event share it.
+    /// The text of the batch's only event, if that is large. It is written after `bytes`, and followed by a line feed.
+    /// All batches with the same event share it.
     pub large: Option<Bytes>,
-    /// How many events it holds, gap events not counted.
+    /// The number of events, not counting gap events.
     pub events: u32,
-    /// The gap events it holds.
+    /// The gap events that the batch contains.
     pub gaps: Vec<Gap>,
-    /// The same bytes, as the packed stream of a lane goes on with them.
+    /// The same events, compressed as the next chunk of the lane's deflate stream.
     pub packed: Option<DeflateChunk>,
 }
 
 impl Batch {
-    /// Whether it holds an id. Each does, but one of gaps alone, and one of JSON lines.
+    /// Returns whether the batch contains an id. All batches do, except those with only gap events, and those of JSON
+    /// lines.
     pub fn has_id(&self) -> bool {
         self.events > 0 || self.gaps.is_empty()
     }
 
-    /// How many bytes it is, before any coding.
+    /// Returns the size before content coding, in bytes.
     pub fn size(&self) -> usize {
         let large = self.large.as_ref().map_or(0, |large| large.len() + 1);
         self.bytes.len() + large
     }
 
-    /// Its bytes, in order; a piece may be empty.
+    /// Returns the batch's bytes, in order. A piece may be empty.
     pub fn pieces(&self) -> impl Iterator<Item = Bytes> {
         let large = self.large.clone().map(|large| [large, Bytes::from_static(b"\n")]);
         [self.bytes.clone()]
@@ -40,20 +41,21 @@ impl Batch {
             .chain(large.into_iter().flatten())
     }
 
-    /// Whether it is small, and the same for all who get it, whatever else they get with it. Behind a gap a stream may end, and
-    /// what is packed depends on what was packed before it.
+    /// Returns whether the batch is small, and the same for every client, whatever else the client is sent. Not plain
+    /// are a batch with a gap, at which a stream may end, and one with a compressed chunk, which depends on the chunks
+    /// before it.
     pub(super) fn is_plain(&self) -> bool {
         self.gaps.is_empty() && self.packed.is_none() && self.large.is_none()
     }
 }
 
-/// A piece of the packed stream of a lane: blocks of deflate, the last of which ends on the edge of a byte.
+/// A chunk of a lane's compressed stream: deflate blocks, the last of which ends on a byte boundary.
 #[derive(Clone, Debug)]
 pub struct DeflateChunk {
-    /// They refer to pieces before this one, up to the one that begins the epoch.
+    /// The blocks. They may refer to earlier chunks, back to the one that starts the epoch.
     pub bytes: Bytes,
-    /// Its number, one more than that of the piece before it.
+    /// The chunk's number: one more than that of the chunk before it.
     pub number: u64,
-    /// Whether it begins an epoch: it refers to nothing.
+    /// Whether the chunk starts an epoch, and so refers to no earlier chunk.
     pub starts_epoch: bool,
 }

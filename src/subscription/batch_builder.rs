@@ -1,4 +1,4 @@
-//! From an event and a position to the bytes a client reads.
+//! Encoding batches: events, ids, checkpoints and gap events as the bytes that a client reads.
 
 use std::sync::Arc;
 
@@ -19,9 +19,10 @@ use crate::{
 /// Collects whole events into a [`Batch`].
 pub(super) struct BatchBuilder {
     format: EventFormat,
-    /// Reserved with the first event: many a look finds none.
+    /// The capacity reserved for the first event, in bytes. Nothing is reserved before, because many polls find no
+    /// event.
     capacity: usize,
-    /// Bytes after which it is closed.
+    /// The most bytes of a batch of several events.
     max_bytes: usize,
     out: Vec<u8>,
     /// See [`Batch::large`].
@@ -32,8 +33,8 @@ pub(super) struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// One that is likely to have so many bytes, and `max_bytes` if it has several events: a batch that grows into its size is copied again
-    /// and again.
+    /// Creates a builder of a batch of at most `max_bytes` if it contains several events. `bytes` is its expected size:
+    /// a buffer that grows into its size is copied again and again.
     pub(super) fn with_capacity_hint(bytes: usize, max_bytes: usize, format: EventFormat) -> Self {
         Self {
             format,
@@ -47,12 +48,12 @@ impl BatchBuilder {
         }
     }
 
-    /// Whether an event with so many bytes of lines goes into this batch. The first always does.
+    /// Returns whether an event whose lines take `lines` bytes fits into this batch. The first event always does.
     pub(super) fn has_room_for(&self, lines: usize) -> bool {
         self.is_empty() || self.size() + self.id_length + lines + FRAME <= self.max_bytes
     }
 
-    /// Adds an event. Skipped ones have no bytes.
+    /// Adds an event. Skipped events add no bytes.
     pub(super) fn event(&mut self, page: &Page, event: &Event, encoding: Encoding, id: &IdWriter) {
         let name: &[u8] = match event.kind {
             EventKind::Message => b"event: message\n",
@@ -72,7 +73,7 @@ impl BatchBuilder {
         }
         self.events += 1;
         if self.large.is_some() {
-            // It stays alone: there is no room behind it.
+            // A large event is alone in its batch, because nothing can be added after `large`.
             return;
         }
         match self.format {
@@ -82,7 +83,7 @@ impl BatchBuilder {
         self.out.push(b'\n');
     }
 
-    /// Adds the line with the id, if it can be read back.
+    /// Adds the `id:` line, unless the id is too long to be read back from a request.
     fn id(&mut self, id: &IdWriter) {
         if !id.is_readable() {
             return;
@@ -94,7 +95,7 @@ impl BatchBuilder {
         self.out.push(b'\n');
     }
 
-    /// Whether nothing was added.
+    /// Returns whether nothing was added.
     pub(super) fn is_empty(&self) -> bool {
         self.out.is_empty() && self.large.is_none()
     }
@@ -103,13 +104,13 @@ impl BatchBuilder {
         self.out.len() + self.large.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Whether an event was added, and so an id.
+    /// Returns whether an event, and so an id, was added.
     pub(super) fn has_events(&self) -> bool {
         self.events > 0
     }
 
-    /// Adds a checkpoint: an id, and how many events a filter has passed over since the last. It has data, for an id alone
-    /// breaks clients.
+    /// Adds a checkpoint: an id, and the number of events filtered out since the last id. It has data because clients
+    /// break on an event with an id alone.
     pub(super) fn checkpoint(&mut self, skipped: u64, id: &IdWriter) {
         if !id.is_readable() {
             return;
@@ -120,7 +121,7 @@ impl BatchBuilder {
             .extend_from_slice(format!("data: {{\"skipped\":{skipped}}}\n\n").as_bytes());
     }
 
-    /// Adds a gap event. It has no id: the client's last one stays true.
+    /// Adds a gap event. It has no id, because the client's last id stays valid.
     pub(super) fn gap(&mut self, gap: Gap) {
         let text = match self.format {
             EventFormat::Sse => format!("event: gap\ndata: {gap}\n\n"),
@@ -130,9 +131,9 @@ impl BatchBuilder {
         self.gaps.push(gap);
     }
 
-    /// The batch, counted among `tracker`; `None` when nothing was added.
+    /// Returns the batch, counted by `tracker`; `None` if nothing was added.
     pub(super) fn finish(mut self, tracker: Option<&Arc<BytesTracker>>) -> Option<Batch> {
-        // It may stay in a lane's ring, where what it holds is what it costs.
+        // The batch may stay in a lane's ring, and its cost there is its capacity.
         self.out.shrink_to_fit();
         let (bytes, large) = match tracker {
             Some(tracker) => (
@@ -152,15 +153,15 @@ impl BatchBuilder {
     }
 }
 
-/// The document of a large event as it stands in its lines; `None` if it has to be written anew.
+/// Returns the JSON document of a large event as a part of its lines; `None` if it must be encoded anew.
 fn large_document(page: &Page, event: &Event, encoding: Encoding) -> Option<Bytes> {
     let as_it_is = event.kind == EventKind::Message && encoding.payload == Payload::Json;
     let lines = page.large_lines(event).filter(|_| as_it_is)?;
     Some(lines.slice_ref(json_document(lines)))
 }
 
-/// Returns a batch that holds nothing but an id, of these entries, counted among `tracker`. `None` when that would be none to
-/// resume from: nothing is known of the partitions yet, or one of them would begin at its end once more.
+/// Returns a batch with only a checkpoint, whose id has these entries, counted by `tracker`. Returns `None` if the id
+/// would not resume anything: no partition is known yet, or one of them would start at its end again.
 pub(super) fn checkpoint(
     view: &StreamView,
     entries: Vec<(Arc<str>, i32, PartitionPosition)>,
@@ -175,5 +176,6 @@ pub(super) fn checkpoint(
     batch.finish(tracker)
 }
 
-/// What an event costs beside its id and lines, with room for an id that has grown by a few digits since the last.
+/// The size of an event beside its id and lines, in bytes, with room for an id that has grown by a few digits since the
+/// last one.
 const FRAME: usize = 64;

@@ -1,4 +1,4 @@
-//! Which events of a subscription its client wants, and what it is told of the others.
+//! Filtering the events of one subscription, and telling its client how far the filter has read.
 
 use std::{
     pin::Pin,
@@ -14,13 +14,13 @@ use crate::{
     partition::{Page, PartitionLog},
 };
 
-/// A filter, and how long ago its client last got an id.
+/// A subscription's filter, and the time since its client last received an id.
 ///
-/// A client of a filter that passes next to nothing would come back with an id of hours ago, and all since then would be
-/// read for it again. So it is told, at a slow pace, how far its position has come: `event: checkpoint`.
+/// A client whose filter accepts almost nothing would reconnect with an id that is hours old, and all records since
+/// then would be read for it again. So it is sent its position at a low rate, as `event: checkpoint`.
 pub(super) struct FilterState {
     filter: Filter,
-    /// Events passed over since the last id.
+    /// The number of events filtered out since the last id.
     skipped: u64,
     last_id: Instant,
     timer: Option<Pin<Box<Sleep>>>,
@@ -36,7 +36,7 @@ impl FilterState {
         }
     }
 
-    /// Whether its client wants this event; counts it, if not.
+    /// Returns whether the filter accepts this event. Counts the event if not.
     pub(super) fn accepts(&mut self, log: &PartitionLog, page: &Page, event: &Event) -> bool {
         let is_json = event.kind == EventKind::Message && log.encoding().payload == Payload::Json;
         let accepts = event.kind != EventKind::Skipped
@@ -53,13 +53,14 @@ impl FilterState {
         accepts
     }
 
-    /// Its client has got an id.
+    /// Records that the client was given an id.
     pub(super) fn record_id(&mut self) {
         self.skipped = 0;
         self.last_id = Instant::now();
     }
 
-    /// How many events were passed over since the last id, once it is time to say so.
+    /// Waits until a checkpoint is due, which is never while nothing was filtered out. Returns the number of events
+    /// filtered out since the last id.
     pub(super) fn poll_due(&mut self, context: &mut Context<'_>) -> Poll<u64> {
         if self.skipped == 0 {
             return Poll::Pending;
@@ -76,8 +77,10 @@ impl FilterState {
     }
 }
 
-/// Between two checkpoints: seldom enough to cost nothing beside heartbeats, often enough that a resume scans little.
+/// The time between two checkpoints: rare enough to cost nothing beside heartbeats, frequent enough that a resume scans
+/// little.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Events after which it is said sooner: two seconds of the busiest stream, or a page or two of a catch-up.
+/// The number of filtered-out events after which a checkpoint is due earlier: two seconds of the busiest stream, or a
+/// page or two of a catch-up.
 const MAX_SKIPPED: u64 = 10_000;

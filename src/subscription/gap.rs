@@ -1,4 +1,4 @@
-//! What a client is told when it lost something.
+//! Gap events, which tell a client that it lost records.
 
 use std::fmt;
 
@@ -6,46 +6,48 @@ use serde::Serialize;
 
 use crate::{partition::TopicPartition, position::Offset};
 
-/// Something was lost, or may be repeated. Never made for anything else: a client that is told nothing has everything.
+/// A gap: records were lost, or may be repeated. It is created for no other reason: a client that sees no gap has every
+/// record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Where.
+    /// The partition with the gap.
     pub partition: TopicPartition,
-    /// The offset that the client asked for; `None` when it asked by time.
+    /// The offset at which the client wanted to continue; `None` if it asked by time.
     pub requested: Option<Offset>,
-    /// The offset it goes on at; `None` when it does not.
+    /// The offset at which the client continues; `None` if it does not.
     pub resumed: Option<Offset>,
-    /// Why.
+    /// The reason for the gap.
     pub reason: GapReason,
 }
 
-/// Why there is a gap. What a client reads as `reason`, and a label of a metric.
+/// The reason for a gap: what a client reads as `reason`, and a label of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GapReason {
-    /// The records behind the client's place were cut off the log and others written.
+    /// The records before the client's position were truncated from the log, and others were written in their place.
     Truncated,
-    /// The offset is below the log start: retention was faster.
+    /// The offset is below the log start: retention deleted the records first.
     Expired,
     /// The topic was deleted and created again.
     Recreated,
     /// The id is of another cluster; its timestamp was used.
     OtherCluster,
-    /// The stream is read from another cluster now; the timestamp was used.
+    /// The stream is now read from another cluster; the timestamp was used.
     Failover,
-    /// The offset is past the end, and nothing proves whose it is.
+    /// The offset is past the end of the log, and nothing proves which log it belongs to.
     PastEnd,
-    /// The record there is not the one the id speaks of; its timestamp was used.
+    /// The record before the offset is not the one in the id; the id's timestamp was used.
     Unproven,
-    /// The topic does not have this partition (any more).
+    /// The topic does not have this partition, or no longer has it.
     PartitionGone,
-    /// The offsets from `requested` up to `resumed` are damaged on the broker, and cannot be read.
+    /// The records from `requested` up to `resumed` are damaged on the broker and cannot be read.
     Unreadable,
-    /// It does not have so many of the client's partitions, of which the gap names the lowest: one gap tells of all of them.
+    /// The topic does not have this many of the client's partitions. One gap stands for all of them, and names the
+    /// lowest.
     PartitionsGone(u32),
 }
 
 impl GapReason {
-    /// As it is written in the event and in metrics.
+    /// Returns the reason as written in gap events and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Truncated => "truncated",
@@ -60,7 +62,7 @@ impl GapReason {
         }
     }
 
-    /// How many partitions it is about, where that is more than one.
+    /// Returns the number of partitions that the gap stands for, if there are several.
     fn partitions(self) -> Option<u32> {
         match self {
             Self::PartitionsGone(partitions) => Some(partitions),
@@ -70,7 +72,7 @@ impl GapReason {
 }
 
 impl fmt::Display for Gap {
-    /// The JSON object that is the event's data.
+    /// Writes the JSON object that is the event's data.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         #[derive(Serialize)]
         struct Data<'a> {
@@ -94,7 +96,7 @@ impl fmt::Display for Gap {
     }
 }
 
-/// The most bytes that a gap takes as an event: the longest name of a topic, and three numbers.
+/// The most bytes of a gap event: the longest topic name and three numbers.
 pub(super) const MAX_GAP_BYTES: usize = 512;
 
 #[cfg(test)]

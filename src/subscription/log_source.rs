@@ -1,14 +1,14 @@
-//! The source of a subscription's events.
+//! The source of a subscription's events: logs in memory, and history.
 
 use std::sync::Arc;
 
 use crate::partition::{History, LogDirectory};
 
-/// What every subscription of a process shares.
+/// The source of events, shared by all subscriptions of a process.
 #[derive(Clone)]
 pub struct LogSource {
-    /// Which logs are current.
+    /// The directory of the current logs.
     pub directory: Arc<LogDirectory>,
-    /// Reads of what is no longer in memory.
+    /// Reads records that are no longer in memory.
     pub history: Arc<dyn History>,
 }

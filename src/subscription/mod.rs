@@ -1,7 +1,11 @@
-//! One client's cursors over all partitions of its streams: one order, one position, finished bytes; and the lanes, in which
-//! all who want the same share them.
+//! Subscriptions: what one client reads, merged from all partitions of its streams into one sequence of batches, with
+//! one position in each id. [`Lanes`] share this work between clients that want the same.
 //!
-//! Not here: sockets, deadlines and heartbeats (`http::delivery`).
+//! A [`SubscribeRequest`] says which topics, from where, and in which [`StreamView`]. A [`Subscription`] merges its
+//! partitions for one client. It may be slower than others, start anywhere, and be told of [gaps](Gap). A
+//! [`LaneSubscriber`] runs a subscription of its own while it catches up, and reads the batches of a lane after that.
+//!
+//! Not here: sockets, deadlines and heartbeats (`http::delivery`), and the logs themselves (`partition`).
 
 mod batch;
 mod batch_builder;
@@ -44,7 +48,7 @@ pub(crate) mod tests {
 
     pub(crate) use super::lane::tests::Stage;
 
-    /// One that a client is told of.
+    /// Returns an example of a gap.
     pub(crate) fn gap() -> Gap {
         Gap {
             partition: TopicPartition {

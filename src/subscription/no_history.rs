@@ -1,4 +1,4 @@
-//! A history for unit tests in which nobody reads what is past.
+//! A history for unit tests that read only what is in memory.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     position::{Offset, Timestamp},
 };
 
-/// Never asked.
+/// A history that never answers.
 pub(super) struct NoHistory;
 
 impl History for NoHistory {

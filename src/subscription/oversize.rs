@@ -1,4 +1,4 @@
-//! What the log says of subscriptions whose ids no request could carry back.
+//! The warning about subscriptions whose ids are too long for any request to carry back.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -7,8 +7,8 @@ use std::{
 
 use crate::position::MAX_ID_BYTES;
 
-/// Warns that the ids of so many partitions are longer than what is read, at most once a minute: every client of such streams
-/// would say the same.
+/// Warns that the ids of this many partitions together are longer than an id may be, at most once a minute: every
+/// client of such streams would cause the same line.
 pub(super) fn warn(partitions: usize) {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let minute = since_epoch.map_or(0, |elapsed| elapsed.as_secs() / 60) + 1;

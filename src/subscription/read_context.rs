@@ -1,23 +1,23 @@
-//! What a subscription reads with: where from, in whose name, and how it is woken.
+//! What a subscription needs to read: the source, the client on whose account it reads, and the waker.
 
 use std::sync::Arc;
 
 use super::{log_source::LogSource, resume::RequiredProof};
 use crate::{client::ClientKey, partition::SharedWaker, position::Timestamp};
 
-/// Who asks.
+/// The context of a subscription's reads, shared by its partitions.
 #[derive(Clone)]
 pub(super) struct ReadContext {
     pub(super) source: LogSource,
     pub(super) shared_waker: Arc<SharedWaker>,
     pub(super) client: ClientKey,
     pub(super) now: Timestamp,
-    /// See [`ResumeResolver::proof`].
+    /// See [`ResumeResolver::proof`](super::resume::ResumeResolver::proof).
     pub(super) proof: RequiredProof,
 }
 
 impl ReadContext {
-    /// One who hears of every change of the directory.
+    /// Creates a context whose waker is woken by every change of the directory.
     pub(super) fn new(source: &LogSource, client: ClientKey, now: Timestamp) -> Self {
         let shared_waker = SharedWaker::new();
         source.directory.subscribe(&shared_waker);

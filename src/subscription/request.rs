@@ -1,4 +1,4 @@
-//! One client's request to subscribe.
+//! A client's request to subscribe.
 
 use super::view::StreamView;
 use crate::{
@@ -9,22 +9,23 @@ use crate::{
 /// What one client asked for.
 #[derive(Clone, Debug)]
 pub struct SubscribeRequest {
-    /// The topics of its streams.
+    /// The topics of the client's streams.
     pub topics: TopicSet,
-    /// Where it wants to go on; `None` is from now on, or from `since`. Its topics are among `topics`.
+    /// The position to resume from, with no topics but those in `topics`. `None` starts at `since`, or live.
     pub position: Option<Position>,
-    /// Where topics start that `position` does not speak of: all, when there is none; else a time as those in `position` are.
+    /// The start of topics that `position` lacks: of all topics if there is no position. Otherwise it is a time like
+    /// those in `position`.
     pub since: Option<Timestamp>,
     /// How the client wants its events.
     pub view: StreamView,
-    /// Who asks: history takes turns by it.
+    /// The client. Reads of history take turns between clients.
     pub client: ClientKey,
-    /// The time of the request: what a partition that is not determined yet starts from.
+    /// The time of the request in milliseconds. Partitions that are not determined yet start from it.
     pub now: Timestamp,
 }
 
 impl SubscribeRequest {
-    /// Whether it wants nothing that is past.
+    /// Returns whether the client wants only what arrives from now on.
     pub(super) fn is_from_now_on(&self) -> bool {
         self.position.is_none() && self.since.is_none()
     }

@@ -1,4 +1,4 @@
-//! Where a subscription stands, as a value: a lane publishes it, and a client goes on from it.
+//! Snapshots of a subscription's position. A lane publishes them, and a client continues from one.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -14,31 +14,32 @@ use crate::{
     position::{Offset, PartitionPosition},
 };
 
-/// Where a subscription stands in every partition, filtered and skipped records included.
+/// A subscription's position in every partition, past filtered and skipped records too.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) topics: TopicStates,
     pub(super) parts: Box<[PartitionSnapshot]>,
-    /// Found, and not told yet: the parts stand behind them already.
+    /// Gaps that were found but not sent yet. The positions are already behind them.
     pub(super) gaps: Vec<Gap>,
-    /// Whether every part is in a log and nothing is left to tell: others may go on from here as from a place of their own.
+    /// Whether every partition is in a log and no gap is left to send. Then other clients can continue from here as
+    /// from a position of their own.
     pub(super) resumable: bool,
 }
 
-/// Where it stands in one partition.
+/// The position in one partition.
 #[derive(Debug)]
 pub(super) struct PartitionSnapshot {
     pub(super) partition: TopicPartition,
-    /// What the id says.
+    /// The position as the id has it.
     pub(super) place: PartitionPosition,
-    /// Whether it was ever one in a log that was current then.
+    /// Whether the position was ever in a log that was current at the time.
     pub(super) was_read: bool,
-    /// The log, and the next offset looked at; `None` while it is not determined.
+    /// The log, and the next offset to read; `None` while the partition is not determined.
     pub(super) at: Option<(Arc<PartitionLog>, Offset)>,
 }
 
 impl Snapshot {
-    /// Nowhere, for lack of partitions.
+    /// Creates a snapshot without partitions.
     #[cfg(test)]
     pub(super) fn nowhere() -> Self {
         Self {
@@ -49,7 +50,7 @@ impl Snapshot {
         }
     }
 
-    /// There in these logs.
+    /// Creates a snapshot with these offsets in these logs.
     #[cfg(test)]
     pub(super) fn at(places: &[(&Arc<PartitionLog>, Offset)]) -> Self {
         let saved_partitions = places.iter().map(|(log, next)| PartitionSnapshot {
@@ -64,48 +65,48 @@ impl Snapshot {
         }
     }
 
-    /// Whether a client that got to the same offsets by itself may go on from here.
+    /// Returns whether a client that reached the same offsets by itself may continue from here.
     pub(super) fn is_resumable(&self) -> bool {
         self.resumable
     }
 
-    /// Whether all the logs it speaks of are current still.
+    /// Returns whether all logs of the snapshot are still current.
     pub(super) fn is_current(&self) -> bool {
         let logs = self.parts.iter().filter_map(|saved| saved.at.as_ref());
         logs.into_iter().all(|(log, _)| !log.is_replaced())
     }
 
-    /// Returns where it stands in `log`, or in one that stood for the same log before; `None` if it stands in another, or in none.
+    /// Returns the position in `log` or in an earlier incarnation of it; `None` if there is none.
     fn position_in(&self, log: &PartitionLog) -> Option<&(Arc<PartitionLog>, Offset)> {
         let mut saved_partitions = self.parts.iter().filter_map(|saved| saved.at.as_ref());
         saved_partitions.find(|(own, _)| own.is_same_as(log))
     }
 
-    /// Returns the offsets of `log` of which records may be among what leads here from `before`.
+    /// Returns the offsets of `log` whose records may be in the batch that leads from `before` to this snapshot.
     pub(super) fn range_since(&self, before: Option<&Self>, log: &PartitionLog) -> Range<Offset> {
         let from = before.and_then(|before| before.position_in(log));
         match (from, self.position_in(log)) {
             (Some((old, from)), Some((new, to))) if Arc::ptr_eq(old, new) => *from..*to,
-            // It may have been cut off in between, and been read again.
+            // The log may have been truncated in between, and read again.
             (_, Some((_, to))) => 0..*to,
             (Some((_, from)), None) => *from..Offset::MAX,
             (None, None) => 0..0,
         }
     }
 
-    /// Whether there may be records among what leads here from `before` that have been deleted from `log`.
+    /// Returns whether the batch that leads from `before` to this snapshot may contain records deleted from `log`.
     pub(super) fn may_hold_deleted(&self, before: Option<&Self>, log: &PartitionLog) -> bool {
         let range = self.range_since(before, log);
         range.start < range.end.min(log.start())
     }
 
-    /// Whether nothing that comes behind it has been deleted from `log`.
+    /// Returns whether none of the records after this position has been deleted from `log`.
     pub(super) fn is_ahead_of_deleted(&self, log: &Arc<PartitionLog>) -> bool {
         let saved = self.position_in(log);
         saved.is_some_and(|(own, next)| Arc::ptr_eq(own, log) && *next >= log.start())
     }
 
-    /// Whether it is where one begins who wants nothing that is past.
+    /// Returns whether a client that wants only new records can start here.
     pub(super) fn is_live(&self) -> bool {
         let at_end = |(log, next): &(Arc<PartitionLog>, Offset)| *next >= log.next();
         self.is_current()
@@ -115,7 +116,8 @@ impl Snapshot {
                 .all(|saved| saved.at.as_ref().is_some_and(at_end))
     }
 
-    /// Returns a batch that says nothing but this place, as ids in `form` say it; `None` while it is no place to resume from.
+    /// Returns a batch with only a checkpoint of this position, in the form of `view`; `None` if it is no position to
+    /// resume from.
     pub(super) fn checkpoint(&self, view: &StreamView, tracker: Option<&Arc<BytesTracker>>) -> Option<Batch> {
         if !self.gaps.is_empty() {
             return None;
@@ -133,7 +135,7 @@ impl Snapshot {
         batch_builder::checkpoint(view, entries.chain(absent).collect(), tracker)
     }
 
-    /// The same for all that [are the same](Self::is_equivalent).
+    /// Returns a hash that is equal for all [equivalent](Self::is_equivalent) snapshots.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for saved in &self.parts {
@@ -145,7 +147,7 @@ impl Snapshot {
         hasher.finish()
     }
 
-    /// Whether a client here and one there are to be told the same from now on, if they wish the same.
+    /// Returns whether clients at these two positions get the same bytes from now on, if their views are equal.
     pub(super) fn is_equivalent(&self, other: &Self) -> bool {
         self.resumable
             && other.resumable
@@ -154,7 +156,7 @@ impl Snapshot {
             })
     }
 
-    /// Whether a client came here from `before` without being told of anything but events.
+    /// Returns whether a client came here from `before` without seeing anything but events.
     pub(super) fn continues_from(&self, before: &Self) -> bool {
         self.resumable && self.all_partitions(before, |own, before| own.next() >= before.next())
     }
@@ -171,7 +173,7 @@ impl Snapshot {
             })
     }
 
-    /// What it costs in memory, in bytes.
+    /// Returns the memory taken by the snapshot, in bytes.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
             + self.parts.len() * size_of::<PartitionSnapshot>()

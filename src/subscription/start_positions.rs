@@ -1,22 +1,22 @@
-//! Which place each partition of a request starts from, before Kafka is asked anything.
+//! The start of each partition as a request has it, before Kafka is asked anything.
 
 use std::ops::Range;
 
 use super::request::SubscribeRequest;
 use crate::position::{PartitionPosition, Partitions, PositionEntry, Timestamp, default_start_position};
 
-/// The places that a request speaks of.
+/// The start positions that a request names.
 pub(super) struct StartPositions {
     entries: Vec<PositionEntry>,
-    /// Which of the entries are those of each topic: none when there are no entries.
+    /// For each topic, the range of its entries; empty if there are no entries.
     topics: Vec<Range<usize>>,
-    /// Where a topic starts that the entries lack altogether.
+    /// The start of topics without any entry.
     other: PartitionPosition,
     now: Timestamp,
 }
 
 impl StartPositions {
-    /// Those of `request`, whose position they take.
+    /// Creates the start positions of `request`, whose position it takes.
     pub(super) fn of(request: &mut SubscribeRequest) -> Self {
         let Some(position) = request.position.take() else {
             return Self {
@@ -39,7 +39,7 @@ impl StartPositions {
         }
     }
 
-    /// Those of a client whose every topic is known already: nobody asks.
+    /// Creates start positions for a client whose topics are all known already, so that none is looked up.
     pub(super) fn none(now: Timestamp) -> Self {
         Self {
             entries: Vec::new(),
@@ -49,8 +49,8 @@ impl StartPositions {
         }
     }
 
-    /// Where a partition of the topic of this index starts. One that the topic's entries lack was added later, and starts at its
-    /// start.
+    /// Returns the start of a partition of the topic with this index. A partition without an entry, of a topic with
+    /// entries, was added later and starts at its beginning.
     pub(super) fn of_partition(&self, topic: usize, partition: i32) -> PartitionPosition {
         let entries = self.entries_of(topic);
         let Some(first) = entries.first() else {
@@ -59,32 +59,34 @@ impl StartPositions {
         let own = Partitions::One(partition);
         match entries.binary_search_by_key(&own, |entry| entry.partitions) {
             Ok(index) => entries[index].place,
-            // A topic that is named bare stands before its partitions.
+            // An entry for all partitions of a topic sorts before those for single ones.
             Err(_) if first.partitions == Partitions::All => first.place,
             Err(_) => PartitionPosition::Earliest,
         }
     }
 
-    /// Returns the entries of the topic of this index, by partition.
+    /// Returns the entries of the topic with this index, sorted by partition.
     fn entries_of(&self, topic: usize) -> &[PositionEntry] {
         let range = self.topics.get(topic).cloned();
         range.map_or(&[], |range| &self.entries[range])
     }
 
-    /// Forgets the entries, which may be hundreds: every topic has been looked at that a place was to be found in.
+    /// Drops the entries, of which there may be hundreds, once every topic that has some is known.
     pub(super) fn forget_entries(&mut self) {
         self.entries = Vec::new();
         self.topics = Vec::new();
     }
 
-    /// Notes the newest time of a record that the client's topics have as it comes. Our clock may be ahead of theirs: what comes
-    /// from now on to a partition that is not determined yet then bears earlier times.
+    /// Takes into account the newest timestamp in the client's topics at the time of the request. If our clock is ahead
+    /// of the producers', records that arrive from now on in a partition that is not determined yet have earlier times
+    /// than ours.
     pub(super) fn clamp_to_newest(&mut self, newest: Timestamp) {
         let earliest = self.now.saturating_sub(MAX_CLOCK_SKEW);
         self.now = self.now.min(newest.max(earliest));
     }
 
-    /// Returns `place` for a partition whose leader has not answered: "the end" would move on while it is away.
+    /// Returns `place`, or a time if it is the end of the log. For a partition whose leader has not answered: "the end"
+    /// would move on while the leader is away.
     pub(super) fn for_undetermined(&self, place: PartitionPosition) -> PartitionPosition {
         match place {
             PartitionPosition::Latest => PartitionPosition::Since(self.now),
@@ -92,13 +94,13 @@ impl StartPositions {
         }
     }
 
-    /// Whether it names no partition of the topic of this index from `first` on.
+    /// Returns whether the request names no partition from `first` on, of the topic with this index.
     pub(super) fn names_none(&self, topic: usize, first: i32) -> bool {
         let last = self.entries_of(topic).last();
         last.is_none_or(|last| last.partitions < Partitions::One(first))
     }
 
-    /// The partitions of the topic of this index that the request names, from `first` on, whether they exist or not.
+    /// Returns the partitions that the request names from `first` on, existing or not, of the topic with this index.
     pub(super) fn named(&self, topic: usize, first: i32) -> impl Iterator<Item = (i32, PartitionPosition)> {
         let entries = self.entries_of(topic);
         let from = entries.partition_point(|entry| entry.partitions < Partitions::One(first));
@@ -109,5 +111,6 @@ impl StartPositions {
     }
 }
 
-/// How far ahead our clock is reckoned with to be, in milliseconds. Topics that are quiet for longer say nothing of it.
+/// How far our clock may be ahead of the producers', in milliseconds. A topic whose newest record is older than that
+/// says nothing about the clocks.
 const MAX_CLOCK_SKEW: Timestamp = 300_000;

@@ -1,10 +1,10 @@
-//! The topics of a subscription, and how each was when it was last looked at.
+//! The topics of a subscription, and the state in which each was last seen.
 
 use std::sync::Arc;
 
 use crate::position::{PartitionPosition, TopicSet};
 
-/// The topics of a subscription, and how each was when it was last looked at.
+/// The topics of a subscription, and the state in which each was last seen in the directory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TopicStates {
     pub(super) topics: TopicSet,
@@ -13,14 +13,14 @@ pub(super) struct TopicStates {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ObservedState {
-    /// How many of the topic's partitions are in `parts`; `None` while nothing is known of them.
+    /// How many of the topic's partitions the subscription has; `None` while the topic is unknown.
     pub(super) partitions: Option<i32>,
-    /// The brokers had no such topic when it was looked at: all of a later one is new to the client.
+    /// Whether the brokers had no such topic. All records of a later topic of this name are then new to the client.
     pub(super) absent: bool,
 }
 
 impl TopicStates {
-    /// Those of topics that were not looked at yet.
+    /// Creates the states of topics that have not been looked up yet.
     pub(super) fn new(topics: TopicSet) -> Self {
         Self {
             states: vec![ObservedState::default(); topics.len()].into(),
@@ -28,7 +28,8 @@ impl TopicStates {
         }
     }
 
-    /// Returns what an id says of the topics that are absent, and not named by parts: that a later one starts at its start.
+    /// Returns the id entries of absent topics for which `has_parts` is false. They say that a later topic of this name
+    /// starts at its beginning.
     pub(super) fn entries_of_absent(
         &self,
         has_parts: impl Fn(&str) -> bool,

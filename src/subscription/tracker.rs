@@ -1,4 +1,5 @@
-//! Counts the bytes of what was composed for as long as anybody holds them: a ring, a catch-up cache, or a client whose socket takes nothing.
+//! Counting the bytes of batches until they are dropped: by a ring, a catch-up cache, or a client whose socket takes
+//! nothing.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,23 +12,23 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-/// The texts of a process that are composed and not dropped yet.
+/// The bytes of all batches of a process that have not been dropped yet.
 ///
-/// Rings and catch-up caches give up what they keep when there is too much of it. What sockets have not taken yet nobody can take back:
-/// while that alone is half of the limit, batches are small.
+/// Rings and catch-up caches drop batches when there are too many. What sockets have not taken yet cannot be taken
+/// back: while that alone is half of the limit, batches are small.
 #[derive(Debug)]
 pub(super) struct BytesTracker {
     limit: usize,
-    /// All of them, in bytes.
+    /// The bytes of all batches.
     bytes: AtomicUsize,
-    /// What rings and catch-up caches keep of them, in bytes.
+    /// The bytes of the batches in rings and catch-up caches.
     kept: AtomicUsize,
-    /// How many hold the lines of each large event, by address and length: they count once.
+    /// How many batches hold the lines of each large event, by address and length. The lines count once.
     shared: Mutex<HashMap<(usize, usize), usize>>,
 }
 
 impl BytesTracker {
-    /// None yet, of `limit` bytes at most.
+    /// Creates a tracker whose batches should take at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             limit,
@@ -37,7 +38,7 @@ impl BytesTracker {
         })
     }
 
-    /// Counts a text until the last copy of what this returns is dropped.
+    /// Counts `text` until the last clone of the returned bytes is dropped.
     pub(super) fn track(self: &Arc<Self>, text: Vec<u8>) -> Bytes {
         if text.is_empty() {
             return Bytes::new();
@@ -49,7 +50,8 @@ impl BytesTracker {
         })
     }
 
-    /// Counts the lines of a large event, once however many share them, until the last copy of what this returns is dropped.
+    /// Counts the lines of a large event until the last clone of the returned bytes is dropped. Lines that several
+    /// batches share count once.
     pub(super) fn track_shared(self: &Arc<Self>, lines: Bytes) -> Bytes {
         let mut shared = self.shared.lock();
         let holders = shared.entry(lines_id(&lines)).or_default();
@@ -64,31 +66,31 @@ impl BytesTracker {
         })
     }
 
-    /// All of them, in bytes.
+    /// Returns the bytes of all batches.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Relaxed)
     }
 
-    /// Notes that rings and catch-up caches keep so many bytes more, and less.
+    /// Records that rings and catch-up caches keep `added` bytes more, and `freed` bytes less.
     pub(super) fn account_kept(&self, added: usize, freed: usize) {
         self.kept.fetch_add(added, Relaxed);
         self.kept.fetch_sub(freed, Relaxed);
     }
 
-    /// What is neither in a ring nor on a catch-up cache, in bytes.
+    /// Returns the bytes that are neither in a ring nor in a catch-up cache.
     pub(super) fn bytes_outside_caches(&self) -> usize {
         self.bytes().saturating_sub(self.kept.load(Relaxed))
     }
 
-    /// Whether they are a quarter of the limit: as long as they are not, what clients hold cannot be too much.
+    /// Returns whether batches take a quarter of the limit. Below that, clients cannot hold too much.
     pub(super) fn is_under_pressure(&self) -> bool {
         self.bytes() >= self.limit / 4
     }
 
-    /// The most bytes of a batch of several events.
+    /// Returns the most bytes of a batch of several events.
     ///
-    /// A batch may be the last that its client takes for a minute. While sockets hold half of the limit, each more of them gets
-    /// little; nobody waits for those who do not read.
+    /// A batch may be the last that its client takes for a minute. While sockets hold half of the limit, every further
+    /// one is given little; no other client waits for those that do not read.
     pub(super) fn max_batch_bytes(&self) -> usize {
         if self.bytes_outside_caches() >= self.limit / 2 {
             SMALL_BATCH_BYTES
@@ -102,7 +104,7 @@ impl BytesTracker {
     }
 }
 
-/// A text that is counted while this lives.
+/// Text that is counted until it is dropped.
 struct TrackedText {
     text: Vec<u8>,
     tracker: Arc<BytesTracker>,
@@ -120,7 +122,7 @@ impl Drop for TrackedText {
     }
 }
 
-/// The lines of a large event, which are counted while any like this lives.
+/// The lines of a large event, counted until the last holder is dropped.
 struct TrackedLines {
     lines: Bytes,
     tracker: Arc<BytesTracker>,
@@ -147,14 +149,14 @@ impl Drop for TrackedLines {
     }
 }
 
-/// Names lines for as long as anybody holds them.
+/// Returns a key for `lines` that is unique while they exist.
 fn lines_id(lines: &Bytes) -> (usize, usize) {
     (lines.as_ptr().addr(), lines.len())
 }
 
-/// The most bytes of a batch of several events: large enough that a replay costs few writes, small enough that a client that reads
-/// slowly holds little. DESIGN: at most 64 KiB, or one event.
+/// The most bytes of a batch of several events: large enough that a replay needs few writes, small enough that a slow
+/// client holds little. The design allows at most 64 KiB, or one event.
 pub(super) const MAX_BATCH_BYTES: usize = 64 * 1024;
 
-/// The same while sockets hold a lot: a few events of the usual size.
+/// The most bytes of a batch while sockets hold a lot: a few events of the usual size.
 const SMALL_BATCH_BYTES: usize = 4 * 1024;

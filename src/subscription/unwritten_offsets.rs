@@ -1,11 +1,11 @@
-//! What a client was given and its socket may not have taken yet.
+//! The events that a client was given and that its socket may not have taken yet.
 
 use std::{ops::Range, sync::Arc, time::Instant};
 
 use super::snapshot::Snapshot;
 use crate::{partition::PartitionLog, position::Offset};
 
-/// The offsets of the events that a client was given since its socket had taken everything, by log.
+/// The offsets, by log, of the events that a client was given since its socket last had taken everything.
 #[derive(Clone, Debug, Default)]
 pub struct UnwrittenOffsets(Box<[(Arc<PartitionLog>, Range<Offset>)]>);
 
@@ -14,11 +14,12 @@ impl UnwrittenOffsets {
         Self(ranges.filter(|(_, range)| !range.is_empty()).collect())
     }
 
-    /// What leads from one place to another.
+    /// Returns the offsets that lead from one snapshot to another.
     pub(super) fn between(before: &Snapshot, after: &Snapshot) -> Self {
         let ranges = after.parts.iter().enumerate().filter_map(|(index, saved)| {
             let (log, to) = saved.at.as_ref()?;
-            // As a rule both have the same partitions. To look for each would cost their number squared.
+            // As a rule both have the same partitions in the same order. A search for each would cost the square of
+            // their number.
             let old = before.parts.get(index).and_then(|saved| saved.at.as_ref());
             let range = match old.filter(|(old, _)| Arc::ptr_eq(old, log)) {
                 Some((_, from)) => *from..*to,
@@ -29,7 +30,8 @@ impl UnwrittenOffsets {
         Self::of(ranges)
     }
 
-    /// Returns when it became known that some of it has been deleted from its log; `None` while all of it is still there.
+    /// Returns when it became known that some of these records have been deleted from their log; `None` if all of them
+    /// still exist.
     pub fn deleted_at(&self) -> Option<Instant> {
         let deleted = self.0.iter().filter(|(log, range)| range.start < log.start());
         deleted.filter_map(|(log, _)| log.deleted_at()).max()

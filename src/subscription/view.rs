@@ -1,38 +1,38 @@
-//! How a client wants its events: their format, ids, coding and filter.
+//! The view of a stream: the format, ids, coding and filter that a client wants.
 
 use crate::{filter::Filter, position::IdForm};
 
-/// How a client wants its events. Clients of the same topics with equal views get the same bytes.
+/// How a client wants its events. Clients of the same topics with equal views get the same bytes, and can share a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamView {
-    /// What an event looks like.
+    /// The format of events.
     pub format: EventFormat,
-    /// How ids are written.
+    /// The form of ids.
     pub form: IdForm,
-    /// Whether what many want alike is to be packed for them.
+    /// The content coding. With gzip, a lane compresses its batches once for all its clients.
     pub coding: ContentCoding,
-    /// Which events it wants; `None` is all.
+    /// The filter that selects events; `None` selects all.
     pub filter: Option<Filter>,
-    /// Whether records that are marked as a probe's are shown; its position moves past them in either case.
+    /// Whether the client sees canary records. Its position moves past them in either case.
     pub shows_canaries: bool,
 }
 
-/// What an event looks like on the wire.
+/// The format of events on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum EventFormat {
     /// Server-Sent Events.
     #[default]
     Sse,
-    /// One JSON document a line.
+    /// Newline-delimited JSON: one document a line.
     Ndjson,
 }
 
-/// How the bytes of a stream are packed on their way.
+/// The content coding of a response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ContentCoding {
-    /// Not at all.
+    /// Not compressed.
     #[default]
     Identity,
-    /// As gzip.
+    /// Compressed with gzip.
     Gzip,
 }

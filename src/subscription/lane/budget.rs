@@ -1,4 +1,4 @@
-//! Memory for all lanes together, and for those who catch up.
+//! The memory budget of all lanes together, and of the clients that catch up.
 
 use std::{
     ops::{AddAssign, SubAssign},
@@ -13,32 +13,33 @@ use crate::{
     subscription::tracker::BytesTracker,
 };
 
-/// What all lanes of a process may cost: their rings, catch-up caches and compressors, the filters in use, and every text that somebody holds,
-/// be it in a ring or on its way into a socket.
+/// The memory of all lanes of a process: their rings, catch-up caches and compressors, the filters in use, and every
+/// batch that exists, be it in a ring or on its way into a socket.
 ///
-/// What sockets hold goes first. The rest is shared out by audience: a lane that thousands follow keeps a long ring, and two
-/// thousand lanes of one stranger take from it no more than two thousand subscribers' part.
+/// What sockets hold is counted first. The rest is shared by the number of subscribers: a lane with thousands of them
+/// keeps a long ring, and two thousand lanes of one hostile client take no more of it than two thousand subscribers'
+/// part.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: usize,
     tracker: Arc<BytesTracker>,
     filters: FilterRegistry,
-    /// What rings, catch-up caches and compressors cost beside texts, in bytes.
+    /// The bytes of rings, catch-up caches and compressors that are not batches.
     overhead: AtomicUsize,
     subscribers: AtomicUsize,
 }
 
-/// What something costs, in bytes.
+/// The memory that something takes, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct MemoryCost {
-    /// Of texts, which are counted for as long as anybody holds them.
+    /// The bytes of batches, which are counted until the last holder drops them.
     pub(super) payload: usize,
-    /// Of all else.
+    /// All other bytes.
     pub(super) overhead: usize,
 }
 
 impl MemoryCost {
-    /// Of something that is no text.
+    /// Creates a cost without batches.
     pub(super) fn overhead(bytes: usize) -> Self {
         Self {
             payload: 0,
@@ -66,7 +67,7 @@ impl SubAssign for MemoryCost {
 }
 
 impl Budget {
-    /// One of so many bytes, from which what `filters` admits is taken.
+    /// Creates a budget of `limit` bytes, which the filters in `filters` count towards.
     pub(super) fn new(limit: usize, filters: FilterRegistry) -> Self {
         Self {
             limit,
@@ -77,77 +78,80 @@ impl Budget {
         }
     }
 
-    /// Where texts are counted.
+    /// Returns the tracker that counts the bytes of batches.
     pub(super) fn tracker(&self) -> &Arc<BytesTracker> {
         &self.tracker
     }
 
-    /// What a lane with so many subscribers may keep, in bytes, when it is about to keep `coming` bytes of text that are not kept yet.
+    /// Returns the bytes that a lane with this many subscribers may keep, if it is about to keep `coming` bytes of a
+    /// batch that are not kept yet.
     pub(super) fn share(&self, subscribers: usize, coming: usize) -> usize {
         let outside = self.tracker.bytes_outside_caches().saturating_sub(coming);
         let there = self.limit.saturating_sub(outside + self.of_filters());
         let all = self.subscribers.load(Relaxed).max(subscribers).max(1);
-        // Of 64 bits each, so that the product fits.
+        // Both factors have up to 64 bits, so the product needs 128.
         (there as u128 * subscribers as u128 / all as u128) as usize
     }
 
-    /// What is used, the filters not counted, in bytes.
+    /// Returns the bytes in use, filters not included.
     pub(super) fn used(&self) -> usize {
         self.tracker.bytes() + self.overhead.load(Relaxed)
     }
 
-    /// What the filters take of the limit, in bytes.
+    /// Returns the bytes that filters take from the limit.
     fn of_filters(&self) -> usize {
         self.filters.bytes().min(self.limit / FILTER_DIVISOR)
     }
 
-    /// Whether more is used than there is: somebody's share has shrunk since it was used, or sockets hold a lot.
+    /// Returns whether more is in use than the limit: some lane's share has shrunk since it was used, or sockets hold a
+    /// lot.
     pub(super) fn is_exceeded(&self) -> bool {
         self.excess() > 0
     }
 
-    /// What all may cost, in bytes.
+    /// Returns the limit, in bytes.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// How much more is used than there is, in bytes.
+    /// Returns the bytes in use beyond the limit.
     pub(super) fn excess(&self) -> usize {
         (self.used() + self.of_filters()).saturating_sub(self.limit)
     }
 
-    /// Notes what is kept more, and what less.
+    /// Records that `added` is kept in addition, and `freed` no longer.
     pub(super) fn account(&self, added: MemoryCost, freed: MemoryCost) {
         self.overhead.fetch_add(added.overhead, Relaxed);
         self.overhead.fetch_sub(freed.overhead, Relaxed);
         self.tracker.account_kept(added.payload, freed.payload);
     }
 
-    /// Notes that less is kept.
+    /// Records that `freed` is no longer kept.
     pub(super) fn free(&self, freed: MemoryCost) {
         self.account(MemoryCost::default(), freed);
     }
 
-    /// Notes a subscriber that came.
+    /// Counts a new subscriber.
     pub(super) fn add_subscriber(&self) {
         self.subscribers.fetch_add(1, Relaxed);
     }
 
-    /// Notes a subscriber that went.
+    /// Counts a subscriber that left.
     pub(super) fn remove_subscriber(&self) {
         self.subscribers.fetch_sub(1, Relaxed);
     }
 }
 
-/// What all filters may cost of `budget` bytes for lanes: a quarter, but room for as many simple ones as there may be in any case.
+/// Returns the bytes that all filters may take of a budget of `budget` bytes: a quarter, or more if that is too little
+/// for the maximum number of simple filters.
 pub(super) fn for_filters(budget: usize) -> usize {
     (budget / FILTER_DIVISOR).max(MAX_FILTERS * SIMPLE_FILTER_BYTES)
 }
 
-/// Filters take at most one part in so many of the budget.
+/// Filters take at most the budget divided by this.
 const FILTER_DIVISOR: usize = 4;
 
-/// More than a filter of a few short tests costs, in bytes.
+/// More than a filter of a few short tests takes, in bytes.
 const SIMPLE_FILTER_BYTES: usize = 2048;
 
 #[cfg(test)]

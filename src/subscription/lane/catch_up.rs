@@ -1,4 +1,4 @@
-//! A client with a subscription of its own, on the way into its lane.
+//! Catching up: a client with a subscription of its own, on its way into its lane.
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -11,17 +11,18 @@ use crate::{
     subscription::{Batch, Subscription, snapshot::Snapshot},
 };
 
-/// A client with a subscription of its own, on the way into its lane.
+/// A client with a subscription of its own, on its way into its lane.
 pub(super) struct CatchUp {
     pub(super) subscription: Subscription,
-    /// The place in the lane it goes to, and no further; `None` while there is none that it can get to.
+    /// The position in the lane at which the client will join, and before which its subscription stops; `None` while no
+    /// such position can be reached.
     target: Option<LaneHead>,
-    /// Woken when the head moves.
+    /// Woken when the lane's head moves.
     shared_waker: Arc<SharedWaker>,
     _guard: CatchUpGuard,
 }
 
-/// One for whom the catch-up cache of a lane is kept.
+/// Counts one client that uses the lane's catch-up cache.
 struct CatchUpGuard(Arc<Lane>);
 
 impl CatchUp {
@@ -37,14 +38,14 @@ impl CatchUp {
         }
     }
 
-    /// A seat in the lane, once it stands where the lane stood, and the ring still has what came then.
+    /// Returns a reader of the lane once the client has reached its target and the ring still has the batches after it.
     pub(super) fn poll_join(&mut self, context: &Context<'_>, lane: &Lane) -> Option<LaneReader> {
         self.shared_waker.register(context);
         let still_good =
             |head: &LaneHead| lane.reaches(head.number) && self.subscription.can_reach(&head.snapshot);
         if !self.target.as_ref().is_some_and(still_good) {
-            // The oldest place of all: what lies behind it is composed already, and all who come from the same places go to the same
-            // one, and so share what leads there.
+            // The oldest reachable position in the ring: the batches after it exist already. All clients that come from
+            // the same positions choose the same target, and so share the batches that lead there.
             let first = lane.first_ahead(|place| self.subscription.can_reach(place));
             self.set_target(first.or_else(|| lane.head()));
         }
@@ -60,15 +61,16 @@ impl CatchUp {
         lane: &Lane,
     ) -> Poll<Batch> {
         let batch = self.poll_shared(context, lanes, lane);
-        // At the limit in some partitions, and held up in others: those must flow on, as far as the lane has come since.
-        // It is looked at again, rather than waited for, because it may be there by passing what nobody sees.
+        // If the target is reached in some partitions while others are held up, the former must go on, as far as the
+        // lane has come since. The task polls again instead of waiting, because the target may have been reached by
+        // passing records that the client does not see.
         if batch.is_pending() && self.target.is_some() && (self.is_there() || self.retarget_to_head(lane)) {
             context.waker().wake_by_ref();
         }
         batch
     }
 
-    /// What another has composed at the same place, or what it composes itself, for others as well.
+    /// Returns the batch that another client composed at the same position, or composes one and shares it.
     fn poll_shared(&mut self, context: &mut Context<'_>, lanes: &Lanes, lane: &Lane) -> Poll<Batch> {
         let before = if lane.uses_catch_up_cache() {
             self.place_snapshot(context)
@@ -94,10 +96,10 @@ impl CatchUp {
         Poll::Ready(batch)
     }
 
-    /// Where it stands, if others can come to the same place.
+    /// Returns the current position, if other clients can come to the same one.
     fn place_snapshot(&mut self, context: &mut Context<'_>) -> Option<Snapshot> {
         if !self.subscription.is_determined() {
-            // What it finds out is kept, also when it is not all.
+            // Whatever is determined is kept, even if it is not everything.
             self.subscription.resolve_positions(context);
         }
         Some(self.subscription.snapshot()).filter(|place| place.is_resumable() && place.is_current())
@@ -108,13 +110,13 @@ impl CatchUp {
         target.is_some_and(|head| self.subscription.is_at(&head.snapshot))
     }
 
-    /// It has something, and will ask again: until then nobody need wake it.
+    /// Stops wake-ups: the client has something to write, and will poll again after that.
     pub(super) fn stop_waking(&self) {
         self.shared_waker.clear();
         self.subscription.stop_waking();
     }
 
-    /// Goes on to the newest head, if that is another than it goes to and it leads there; whether it does.
+    /// Moves the target to the newest head, if that is another one and is reachable. Returns whether it did.
     fn retarget_to_head(&mut self, lane: &Lane) -> bool {
         let Some(head) = lane.head() else { return false };
         let is_target = |target: &LaneHead| Arc::ptr_eq(&target.snapshot, &head.snapshot);
@@ -126,7 +128,7 @@ impl CatchUp {
         true
     }
 
-    /// Goes to this place and no further, if it leads there, else on and on.
+    /// Stops the subscription at this position if it is reachable, and removes the limit otherwise.
     fn set_target(&mut self, target: Option<LaneHead>) {
         self.target = target.filter(|head| self.subscription.can_reach(&head.snapshot));
         let limit = self.target.as_ref().map(|head| &*head.snapshot);
@@ -143,7 +145,7 @@ impl CatchUpGuard {
 
 impl Drop for CatchUpGuard {
     fn drop(&mut self) {
-        // For one alone nobody composes, unless others follow soon.
+        // A client that is alone shares with no other, unless others follow soon.
         if self.0.catching_up.fetch_sub(1, Relaxed) == 2 {
             self.0.catch_up_cache.lock().set_idle();
         }

@@ -1,7 +1,7 @@
-//! What one client that catches up has composed, for all others who come to the same place.
+//! Batches composed by one client that catches up, for all others that come to the same position.
 //!
-//! What comes behind a place depends on it and on the view alone. When a gateway restarts, thousands resume from a few ids:
-//! the first of them composes, the others take its batches.
+//! The batch after a position depends only on the position and the view. When a gateway restarts, thousands of clients
+//! resume from a few ids: the first of them composes the batches, and the others take them from here.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -17,15 +17,15 @@ use super::{
 };
 use crate::partition::PartitionLog;
 
-/// Batches by the place they begin at, the newest of them.
+/// Batches by the position at which they begin, the newest ones only.
 #[derive(Debug, Default)]
 pub(super) struct CatchUpCache {
     entries: HashMap<u64, CachedBatch>,
     /// The keys, oldest first.
     order: VecDeque<u64>,
-    /// What the entries cost.
+    /// The memory taken by the entries.
     cost: MemoryCost,
-    /// Since when at most one is left for whom it is kept; `None` before there were two.
+    /// Since when at most one client uses the cache; `None` before two did.
     idle: Option<Instant>,
 }
 
@@ -37,25 +37,26 @@ struct CachedBatch {
 }
 
 impl CatchUpCache {
-    /// Notes that at most one is left for whom it is kept.
+    /// Records that at most one client is left that uses the cache.
     pub(super) fn set_idle(&mut self) {
         self.idle = Some(Instant::now());
     }
 
-    /// Whether it is kept although there are not two for whom it is: of those who come back one by one, each would find it empty.
+    /// Returns whether the cache is kept although fewer than two clients use it. Otherwise clients that reconnect one
+    /// after the other would each find it empty.
     pub(super) fn is_kept(&self) -> bool {
         self.idle.is_some_and(|since| since.elapsed() < KEEP_FOR)
     }
 
-    /// The batch that begins at `place`, and where it leads.
+    /// Returns the batch that begins at `place`, and the position after it.
     pub(super) fn take(&self, place: &Snapshot) -> Option<(Batch, Arc<Snapshot>)> {
         let entry = self.entries.get(&place.fingerprint())?;
         let same = entry.before.is_equivalent(place);
         same.then(|| (entry.batch.clone(), Arc::clone(&entry.after)))
     }
 
-    /// Adds the batch that leads from `before` to `after`, in `budget` bytes at most: the oldest make room. What the catch-up cache costs
-    /// more now, and what it costs less.
+    /// Adds the batch that leads from `before` to `after`. The oldest entries are dropped until all fit into `budget`
+    /// bytes. Returns the memory added and the memory freed.
     pub(super) fn put(
         &mut self,
         before: Snapshot,
@@ -81,7 +82,7 @@ impl CatchUpCache {
         (cost, freed)
     }
 
-    /// Drops the batches in which records may be that have been deleted from `log`; what that freed.
+    /// Drops the batches that may contain records deleted from `log`. Returns the memory freed.
     pub(super) fn drop_deleted(&mut self, log: &Arc<PartitionLog>) -> MemoryCost {
         let deleted = |entry: &mut CachedBatch| entry.after.may_hold_deleted(Some(&entry.before), log);
         let mut freed = MemoryCost::default();
@@ -95,13 +96,13 @@ impl CatchUpCache {
         freed
     }
 
-    /// What its entries cost.
+    /// Returns the memory taken by the entries.
     #[cfg(test)]
     pub(super) fn cost(&self) -> MemoryCost {
         self.cost
     }
 
-    /// Drops the oldest until the rest costs at most `budget` bytes; what that freed.
+    /// Drops the oldest entries until the rest takes at most `budget` bytes. Returns the memory freed.
     pub(super) fn trim(&mut self, budget: usize) -> MemoryCost {
         let mut freed = MemoryCost::default();
         while self.cost.total() > budget
@@ -127,8 +128,9 @@ impl CachedBatch {
     }
 }
 
-/// How long it is kept behind the last two for whom it was.
+/// How long the cache is kept after fewer than two clients are left that use it.
 const KEEP_FOR: Duration = Duration::from_secs(5);
 
-/// What an entry costs beside what it holds, in bytes: its places in the map and in the order, both of which grow by doubling.
+/// The memory of an entry beside its contents, in bytes: its slots in the map and in the queue, both of which grow by
+/// doubling.
 const ENTRY_OVERHEAD: usize = 2 * (size_of::<CachedBatch>() + 2 * size_of::<u64>()) + 128;

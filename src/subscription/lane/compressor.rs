@@ -1,8 +1,8 @@
-//! One compressed stream for all in a lane.
+//! The compressed stream that all clients of a lane share.
 //!
-//! A window that is kept from batch to batch is what makes small events small, and it is why nobody can begin just anywhere. So
-//! the stream is cut into epochs, each of which refers to nothing before it; who comes, or was sent something that the others were
-//! not, goes on with the next one. Every batch ends on the edge of a byte.
+//! Small events compress well only with a window that is kept from batch to batch. But then a client cannot start at
+//! any batch. So the stream is cut into epochs, which refer to nothing before them. A client that joins, or that was
+//! sent something the others were not, continues with the next epoch. Every batch ends on a byte boundary.
 
 use std::{borrow::Cow, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -12,16 +12,16 @@ use tokio::time::Instant;
 use super::{budget::MemoryCost, state::Lane};
 use crate::subscription::{Batch, ContentCoding, DeflateChunk};
 
-/// Packs what a lane publishes, while its part of the memory allows it.
+/// Compresses the batches that a lane publishes, while the lane's share of the memory allows it.
 pub(super) struct LaneCompressor<'a> {
     lane: &'a Lane,
     compressor: Option<Compressor>,
-    /// Of the next packed batch. It goes on when one compressor follows another.
+    /// The number of the next chunk. It continues when one compressor replaces another.
     number: u64,
 }
 
 impl<'a> LaneCompressor<'a> {
-    /// For `lane`, whose clients may want it or not.
+    /// Creates the compressor of `lane`, which does nothing if the lane's clients do not want compression.
     pub(super) fn of(lane: &'a Lane) -> Self {
         Self {
             lane,
@@ -30,7 +30,7 @@ impl<'a> LaneCompressor<'a> {
         }
     }
 
-    /// Adds the packed form, if there is to be one.
+    /// Adds the compressed form to a batch, if there is to be one.
     pub(super) fn pack(&mut self, batch: Batch) -> Batch {
         if self.lane.key.view.coding == ContentCoding::Identity {
             return batch;
@@ -48,14 +48,15 @@ impl<'a> LaneCompressor<'a> {
         });
         self.number += u64::from(packed.is_some());
         if packed.as_ref().is_none_or(|packed| packed.starts_epoch) {
-            // The window goes back to before the batch that begins it.
+            // The window reaches back to before the batch that starts the epoch.
             let before = self.lane.head().map(|head| head.snapshot);
             *self.lane.epoch.lock() = before;
         }
         Batch { packed, ..batch }
     }
 
-    /// Takes a compressor when the lane's share has room for one, and gives it back when it has shrunk far below that.
+    /// Creates a compressor once the lane's share has room for one, and releases it once the share has shrunk to half
+    /// of that.
     fn adjust_to_share(&mut self) {
         let share = self.lane.share(0);
         if self.compressor.is_none() && share >= MIN_SHARE {
@@ -69,7 +70,7 @@ impl<'a> LaneCompressor<'a> {
         }
     }
 
-    /// Drops the compressor, with what it remembers. It takes another when there is something to pack.
+    /// Drops the compressor with its window. Another one is created when the next batch is compressed.
     pub(super) fn release(&mut self) {
         *self.lane.epoch.lock() = None;
         if self.compressor.take().is_some() {
@@ -87,7 +88,7 @@ impl Drop for LaneCompressor<'_> {
 
 struct Compressor {
     compress: Compress,
-    /// Bytes of events in this epoch; `None` when the next batch begins one.
+    /// The bytes of events in this epoch; `None` if the next batch starts one.
     epoch: Option<usize>,
     packed: Instant,
 }
@@ -101,7 +102,7 @@ impl Compressor {
         }
     }
 
-    /// The packed form, and whether it begins an epoch.
+    /// Returns the compressed form of a batch, and whether it starts an epoch.
     fn pack(&mut self, batch: &Batch) -> Option<(Vec<u8>, bool)> {
         if batch.size() > MAX_PACKED_BATCH {
             self.epoch = None;
@@ -120,7 +121,7 @@ impl Compressor {
     }
 }
 
-/// The bytes of a batch in one piece.
+/// Returns the bytes of a batch in one piece.
 fn whole(batch: &Batch) -> Cow<'_, [u8]> {
     match &batch.large {
         None => Cow::Borrowed(&batch.bytes),
@@ -128,7 +129,8 @@ fn whole(batch: &Batch) -> Cow<'_, [u8]> {
     }
 }
 
-/// Goes on with the stream, up to the edge of a byte; `None` when the library refuses, after which the stream must begin anew.
+/// Continues the stream with `bytes`, up to a byte boundary. Returns `None` if the library fails; the stream must then
+/// start again.
 fn compress(compress: &mut Compress, mut bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(bytes.len() / 2 + SLACK);
     loop {
@@ -138,9 +140,9 @@ fn compress(compress: &mut Compress, mut bytes: &[u8]) -> Option<Vec<u8>> {
             return None;
         }
         bytes = &bytes[(compress.total_in() - before) as usize..];
-        // With room to spare it has written all there was.
+        // With room left in the buffer, everything has been written.
         if bytes.is_empty() && out.len() < out.capacity() {
-            // It stays in a ring, where what it holds is what it costs.
+            // The chunk stays in a ring, and its cost there is its capacity.
             out.shrink_to_fit();
             return Some(out);
         }
@@ -148,26 +150,30 @@ fn compress(compress: &mut Compress, mut bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// The level of zlib: for events of one stream 1 packs them a quarter worse, and 6 hardly better at twice the time.
+/// The level of zlib. For the events of one stream level 1 compresses a quarter worse, and level 6 hardly better in
+/// twice the time.
 const LEVEL: u32 = 3;
 
-/// Bytes of events in an epoch. Who comes in the middle gets the rest of it unpacked; twice as much would save 3 %.
+/// The bytes of events in an epoch. A client that joins in the middle gets the rest of the epoch uncompressed. Twice
+/// the length would save 3 %.
 const EPOCH_BYTES: usize = 64 * 1024;
 
-/// After such a silence a new epoch begins: clients may have been sent a heartbeat since.
+/// The idle time after which a new epoch starts, because clients may have been sent a heartbeat since.
 const IDLE_RESET: Duration = Duration::from_secs(5);
 
-/// A batch beyond this would hold up the thread it is packed on for milliseconds: it goes out as it is.
+/// The largest batch that is compressed, in bytes. A larger one would block its thread for milliseconds, and is sent as
+/// it is.
 const MAX_PACKED_BATCH: usize = 512 * 1024;
 
-/// What a compressor costs in memory: zlib's window, hash chains and output, in bytes.
+/// The memory of a compressor, in bytes: zlib's window, hash chains and output.
 const COMPRESSOR_BYTES: usize = 384 * 1024;
 
-/// The share of the lanes' memory from which on a lane packs. Packing takes memory, and 50 us an event: it is worth it where many
-/// listen, and strangers cannot have it for a thousand lanes of their own. Of the default budget it is a 64th.
+/// The share of the lanes' memory, in bytes, from which a lane compresses. Compression takes memory, and 50 us an
+/// event. It pays for lanes with many clients, and hostile clients cannot cause it for a thousand lanes of their own.
+/// Of the default budget it is a 64th.
 const MIN_SHARE: usize = 2 * 1024 * 1024;
 
-/// Room in an output beyond what half of the input takes.
+/// The spare room in an output buffer beyond half of the input, in bytes.
 const SLACK: usize = 256;
 
 #[cfg(test)]
@@ -204,7 +210,7 @@ mod tests {
         })
     }
 
-    /// What a decoder makes of these, behind nothing.
+    /// Returns what a decoder without any history makes of these chunks.
     fn unpacked(batches: &[DeflateChunk]) -> Vec<u8> {
         let mut all: Vec<u8> = batches.iter().flat_map(|packed| packed.bytes.to_vec()).collect();
         // The last, empty block of a stream.

@@ -1,4 +1,4 @@
-//! A client's membership in a lane.
+//! A subscriber's membership in a lane.
 
 use std::{
     mem,
@@ -8,7 +8,7 @@ use std::{
 use super::{Lanes, state::Lane};
 use crate::position::Timestamp;
 
-/// One client's part in a lane; the lane ends with the last.
+/// A subscriber's membership in a lane, ended on drop. The lane ends with its last member.
 pub(super) struct LaneGuard {
     pub(super) lanes: Lanes,
     pub(super) lane: Arc<Lane>,
@@ -16,7 +16,7 @@ pub(super) struct LaneGuard {
 }
 
 impl LaneGuard {
-    /// It has come to the end of all it reads.
+    /// Records, once, that the client has reached the end of everything it reads.
     pub(super) fn mark_caught_up(&mut self, now: Timestamp) {
         if !mem::replace(&mut self.has_caught_up, true) {
             self.lanes.mark_caught_up(&self.lane, now);

@@ -1,4 +1,4 @@
-//! What makes two clients share a lane.
+//! The key by which clients share a lane: topics and view.
 
 use crate::{
     client::ClientKey,
@@ -6,7 +6,7 @@ use crate::{
     subscription::{ContentCoding, StreamView, SubscribeRequest},
 };
 
-/// What all clients of a lane want alike.
+/// The topics and the view that all clients of a lane have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LaneKey {
     pub(super) topics: TopicSet,
@@ -21,7 +21,8 @@ impl LaneKey {
         }
     }
 
-    /// How many at the end it takes to open the lane. For one alone there is nothing to share; but only lanes pack.
+    /// Returns how many clients must have caught up before the lane starts. One alone has nothing to share, but only
+    /// lanes compress.
     pub(super) fn min_subscribers(&self) -> usize {
         match self.view.coding {
             ContentCoding::Identity => 2,
@@ -29,7 +30,7 @@ impl LaneKey {
         }
     }
 
-    /// The same, from now on.
+    /// Returns a request for the lane's own subscription, which starts live.
     pub(super) fn request(&self, client: ClientKey, now: Timestamp) -> SubscribeRequest {
         SubscribeRequest {
             topics: self.topics.clone(),

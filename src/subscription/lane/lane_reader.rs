@@ -16,13 +16,13 @@ use crate::{
 
 /// A client in its lane.
 pub(super) struct LaneReader {
-    /// The number of the batch it wants next.
+    /// The number of the next batch.
     pub(super) number: u64,
-    /// Where it stands before that.
+    /// The position before that batch.
     pub(super) snapshot: Arc<Snapshot>,
-    /// Where it stood when its client had taken all that it was given.
+    /// The position at which the client's socket had last taken everything.
     pub(super) written: Arc<Snapshot>,
-    /// Woken when there is more; `None` as long as it never had to wait by itself.
+    /// Woken when there is another batch; `None` until the client first has to wait on its own.
     shared_waker: Option<Arc<SharedWaker>>,
 }
 
@@ -36,7 +36,8 @@ impl LaneReader {
         }
     }
 
-    /// What comes next; `None` when that has left the ring. One `in_group` is not woken.
+    /// Returns the next batch; `None` if it has left the ring. A reader that is `in_group` registers no waker, because
+    /// its group is woken.
     pub(super) fn poll_ring(
         &mut self,
         context: &Context<'_>,
@@ -52,7 +53,7 @@ impl LaneReader {
                     return Poll::Ready(Some(batches.batch));
                 }
                 RingRead::Gone => return Poll::Ready(None),
-                // Further than behind its last batch, if the lane has passed what nobody sees.
+                // Beyond the last batch, if the lane has passed records that its clients do not see.
                 RingRead::Empty(snapshot) => self.snapshot = snapshot,
             }
             if waits {

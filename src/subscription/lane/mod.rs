@@ -1,11 +1,15 @@
-//! Live subscriptions that are shared: merged and composed once for all who want the same.
+//! Lanes: live subscriptions that are merged and encoded once for all clients with the same topics and view.
 //!
-//! A client that catches up runs a [`Subscription`](super::Subscription) of its own. A lane publishes its head, one snapshot
-//! of {number of its next batch, where it stands in every partition}; the client goes exactly there, and from then on is an
-//! index into the lane's ring. When the ring has moved past it, it goes back to a subscription of its own, at its place.
+//! A client that catches up runs a [`Subscription`](super::Subscription) of its own. A lane publishes its head, a
+//! snapshot of its position in every partition with the number of its next batch. The client's subscription goes
+//! exactly there, and from then on the client is an index into the lane's ring. If the ring moves past the client, it
+//! returns to a subscription of its own, at its position.
 //!
-//! A client that is alone with its view has no lane: whoever invents ten thousand of them gets ten thousand subscriptions.
-//! Nor have those who catch up, however many: there is nothing to share until two of them have.
+//! A client that is alone with its view has no lane: ten thousand invented views are ten thousand subscriptions.
+//! Clients that catch up have none either, however many they are: there is nothing to share until two of them have
+//! caught up.
+//!
+//! Not here: writing to sockets (`http::delivery`), and the loop that serves a group of clients (`http::fanout`).
 
 mod budget;
 mod catch_up;
@@ -67,8 +71,8 @@ struct LanesInner {
 }
 
 impl Lanes {
-    /// None yet. All that is composed costs at most `budget` bytes; each lane that has an audience is one of `tasks`, and
-    /// ends when its last subscriber is dropped.
+    /// Creates an empty set of lanes. All batches together take at most `budget` bytes. Each lane in use runs as one of
+    /// `tasks`, which ends when the lane's last subscriber is dropped.
     pub fn new(source: LogSource, budget: usize, tasks: TaskTracker) -> Self {
         let filters = FilterRegistry::with_limit(budget::for_filters(budget));
         Self(Arc::new(LanesInner {
@@ -82,10 +86,10 @@ impl Lanes {
         }))
     }
 
-    /// Follows what `request` asks for, from where it wants to. Inside a runtime.
+    /// Starts what `request` asks for, from its position. Must be called inside a runtime.
     ///
     /// # Errors
-    /// When it asks for a filter that is not in use yet, and too many are.
+    /// Fails if the request has a filter that is not in use yet, and too many filters are.
     pub fn subscribe(&self, request: SubscribeRequest) -> Result<LaneSubscriber, TooManyFilters> {
         let admit = |filter| self.0.filters.admit(request.client, filter);
         let permit = request.view.filter.as_ref().map(admit).transpose()?;
@@ -93,7 +97,8 @@ impl Lanes {
         Ok(LaneSubscriber::new(member, permit, request))
     }
 
-    /// Drops what has been deleted from Kafka wherever it is kept, as soon as that is known. It does not end by itself.
+    /// Drops records that were deleted from Kafka from every ring and cache, as soon as the deletion is known. Never
+    /// ends.
     pub async fn drop_deleted_records(self) -> Infallible {
         let LogSource { directory, history } = &self.0.source;
         let shared_waker = SharedWaker::new();
@@ -109,33 +114,34 @@ impl Lanes {
         .await
     }
 
-    /// What their events come from.
+    /// Returns the source of all events.
     pub fn source(&self) -> &LogSource {
         &self.0.source
     }
 
-    /// How many lanes are followed, those of a single client included.
+    /// Returns the number of lanes, those with a single client included.
     pub fn count(&self) -> usize {
         self.0.lanes.lock().len()
     }
 
-    /// What all rings and catch-up caches cost in memory, and all batches that somebody holds, in bytes.
+    /// Returns the memory taken by rings, catch-up caches and every batch that exists, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.budget.used()
     }
 
-    /// What the filters in use cost in memory, in bytes.
+    /// Returns the memory taken by the filters in use, in bytes.
     pub fn filter_bytes(&self) -> usize {
         self.0.filters.bytes()
     }
 
-    /// How many bytes of events have been composed so far, however many clients got them.
+    /// Returns the bytes of events encoded so far, however many clients got them.
     pub fn composed(&self) -> u64 {
         self.0.composed.load(Relaxed)
     }
 
-    /// Notes that a client's socket does not take what it was given. When clients hold more than there is, those who hold most, and
-    /// have taken nothing for longest, are reset, which may be this one. `None` while all that is composed is little.
+    /// Records that a client's socket does not take what it was given. If clients hold more than the budget, those that
+    /// hold most and have taken nothing for longest are reset, perhaps this one. Returns `None` while all batches
+    /// together are small.
     pub fn track_stalled(
         &self,
         unwritten: UnwrittenBytes,
@@ -150,12 +156,12 @@ impl Lanes {
         Some(StallGuard::new(lanes, key))
     }
 
-    /// Has clients give back what they hold beyond the budget.
+    /// Frees memory beyond the budget: first from rings and caches, then by resetting clients.
     fn evict_excess(&self) {
         self.trim();
         match self.0.budget.excess() {
             0 => {}
-            // Not under a lock: they are woken by it.
+            // Called without a lock, because it wakes the clients.
             excess => {
                 let chosen = self
                     .0
@@ -166,7 +172,7 @@ impl Lanes {
         }
     }
 
-    /// Counts a copy of what was composed, for one client alone.
+    /// Counts the bytes of a copy of a batch that was made for a single client.
     pub fn track_copy(&self, copy: Vec<u8>) -> Bytes {
         self.0.budget.tracker().track(copy)
     }
@@ -188,7 +194,7 @@ impl Lanes {
         }
     }
 
-    /// Counts one who has come to the end, and opens the lane when they are enough.
+    /// Counts a subscriber that has caught up, and starts the lane's task once there are enough of them.
     fn mark_caught_up(&self, lane: &Arc<Lane>, now: Timestamp) {
         let before = lane.caught_up.fetch_add(1, Relaxed);
         if before + 1 >= lane.key.min_subscribers() && !lane.has_task.swap(true, Relaxed) {
@@ -205,12 +211,12 @@ impl Lanes {
         }
     }
 
-    /// Adds a batch to a lane's ring; `after` is where it leads.
+    /// Adds a batch to a lane's ring; `after` is the position after it.
     fn publish(&self, lane: &Lane, batch: Batch, after: Snapshot) {
         let room = lane.ring_capacity(batch.size());
         self.note_composed(&batch);
         let mut ring = lane.ring.lock();
-        // Under the lock, so that nobody accounts for less before this accounts for more.
+        // Accounted for under the lock, so that no other thread subtracts these bytes before they are added.
         let (added, freed) = ring.push(batch, Arc::new(after), room);
         self.0.budget.account(added, freed);
         drop(ring);
@@ -218,7 +224,7 @@ impl Lanes {
         self.trim();
     }
 
-    /// Keeps a batch of one who catches up for the others who do.
+    /// Adds a batch composed by a client that catches up to the lane's cache.
     fn cache_batch(&self, lane: &Lane, before: Snapshot, batch: Batch, after: Snapshot) {
         let room = lane.cache_capacity(batch.size());
         let mut catch_up_cache = lane.catch_up_cache.lock();
@@ -228,8 +234,8 @@ impl Lanes {
         self.trim();
     }
 
-    /// Drops every batch in which records may be that have been deleted from `log`. Whoever was to get it goes on by itself, and
-    /// is told what is lost.
+    /// Drops every batch that may contain records deleted from `log`. A client that was to get one continues with a
+    /// subscription of its own, and gets a gap for what is lost.
     fn drop_deleted(&self, log: &Arc<PartitionLog>) {
         let topic = &log.partition().topic;
         let lanes = self.0.lanes.lock();
@@ -239,10 +245,11 @@ impl Lanes {
         concerned.iter().for_each(|lane| lane.drop_deleted(log));
     }
 
-    /// Brings every ring down to its lane's share while more is used than there is: others may have got a part of it since, or
-    /// sockets hold more than they did.
+    /// Trims rings and catch-up caches to their lane's share while more than the limit is in use. Other lanes may have
+    /// gained a part of it since, or sockets may hold more.
     fn trim(&self) {
-        // What leaves a ring, and is held by a socket still, leaves less for the others: until nothing more can be freed.
+        // A batch that leaves a ring but is still held by a socket shrinks the shares of all lanes. So the loop runs
+        // until nothing more can be freed.
         while self.0.budget.is_exceeded() {
             let lanes = self.0.lanes.lock();
             let freed = lanes.values().map(|lane| lane.trim().total());

@@ -1,4 +1,4 @@
-//! The budget of the lanes against whatever comes: lanes, texts of any size, and clients who hold on to them.
+//! Property tests of the lanes' memory budget: many lanes, batches of all sizes, and clients that hold on to them.
 
 use bytes::Bytes;
 use proptest::{collection::vec, prelude::*};
@@ -11,12 +11,12 @@ use crate::{
     subscription::{ContentCoding, EventFormat, Gap, StreamView, no_history::NoHistory},
 };
 
-/// Lanes whose batches the test makes, and those whom it has hold some.
+/// Lanes whose batches the test makes, and clients that hold some of them.
 struct World {
     lanes: Lanes,
     members: Vec<LaneGuard>,
     held: Vec<Client>,
-    /// The clients whose streams were reset since.
+    /// The clients whose streams were reset since they were last removed.
     reset: Arc<Mutex<Vec<usize>>>,
     clients: usize,
     events: Vec<Bytes>,
@@ -29,7 +29,7 @@ struct Client {
     _hold: Option<StallGuard>,
 }
 
-/// A way to end it.
+/// The handle that resets such a client.
 struct Socket {
     number: usize,
     reset: Arc<Mutex<Vec<usize>>>,
@@ -43,23 +43,23 @@ impl ResetHandle for Socket {
 
 #[derive(Clone, Debug)]
 enum ModelStep {
-    /// A client of the lane comes.
+    /// A client joins a lane.
     Join(usize),
-    /// The one who came first of those who are here leaves.
+    /// The client that joined first leaves.
     Leave,
-    /// A batch of so many bytes is published.
+    /// A lane publishes a batch of this many bytes.
     Publish(usize, usize),
-    /// The same of a large event, which others may publish too.
+    /// A lane publishes a large event, which other lanes may publish too.
     PublishLarge(usize, usize),
-    /// One who catches up composes so many bytes.
+    /// A client that catches up composes this many bytes.
     Shelve(usize, usize),
-    /// A client takes what is so many batches behind the head, and its socket takes nothing.
+    /// A client takes the batch that is this far behind the head, and its socket takes nothing.
     Take(usize, u64),
-    /// A client composes so many bytes for itself, and its socket takes nothing.
+    /// A client composes this many bytes for itself, and its socket takes nothing.
     Alone(usize),
-    /// The same of a large event.
+    /// A client composes a large event for itself, and its socket takes nothing.
     AloneWithLarge(usize),
-    /// So many sockets take what they have.
+    /// This many sockets take what they hold.
     Drain(usize),
 }
 
@@ -159,7 +159,7 @@ impl World {
         self.end_streams();
     }
 
-    /// A client is given this, and its socket takes nothing of it.
+    /// Gives a batch to a client whose socket takes nothing.
     fn hold(&mut self, batch: Batch) {
         self.clients += 1;
         let socket = Socket {
@@ -180,7 +180,7 @@ impl World {
         });
     }
 
-    /// What was reset gives back what it held, which may tell others to go.
+    /// Removes clients that were reset. What they give back may cause others to be reset.
     fn end_streams(&mut self) {
         loop {
             let reset = std::mem::take(&mut *self.reset.lock());
@@ -191,7 +191,7 @@ impl World {
         }
     }
 
-    /// What the clients hold, each text once, and the largest of that.
+    /// Returns the number of different texts that clients hold, and the size of the largest in bytes.
     fn outside(&self) -> (usize, usize) {
         let texts: HashMap<usize, usize> = self
             .held
@@ -207,7 +207,7 @@ impl World {
         }
     }
 
-    /// What all rings and catch-up caches keep, as they say themselves.
+    /// Returns the bytes in all rings and catch-up caches, by their own count.
     fn kept(&self) -> usize {
         let lanes = self.lanes.0.lanes.lock();
         let of =
@@ -216,7 +216,7 @@ impl World {
     }
 }
 
-/// As sinks name what they hold.
+/// Returns the key of a batch's text, as the code that writes to sockets does.
 fn text_of(batch: &Batch) -> usize {
     let range = batch.large.as_ref().unwrap_or(&batch.bytes).as_ptr_range();
     if batch.large.is_some() {
@@ -227,7 +227,8 @@ fn text_of(batch: &Batch) -> usize {
 }
 
 proptest! {
-    /// More than it only for one text, which stays although it is larger, and beside it what was held while that was little.
+    /// The budget is exceeded only by one text, which stays although it is larger, and by what was held beside it while
+    /// that was little.
     #[test]
     fn the_lanes_hold_their_budget_whoever_takes_what_and_reads_nothing(
         steps in vec(step(), 1..300),
@@ -238,7 +239,7 @@ proptest! {
             world.take(step);
             let (used, kept, (texts, largest)) = (world.lanes.bytes(), world.kept(), world.outside());
             prop_assert!(used <= budget || kept == 0, "{used} of {budget}, {kept} of them kept");
-            // Those who hold a part of what is joined hold all of it.
+            // A client that holds a part of a joined run holds all of it.
             let most = budget.max(largest + 16 * 2048 + budget / 4);
             prop_assert!(used <= most, "{used} of {budget}, {texts} texts of up to {largest} are held");
         }
@@ -280,11 +281,12 @@ fn a_large_event_counts_once_however_many_hold_it() {
     assert_eq!(world.lanes.bytes(), 0);
 }
 
-/// What a client held before others did is not its fault: who reads goes on, and who has read nothing for long goes.
+/// A client is not reset for what others held before it: one that reads goes on, and one that has read nothing for long
+/// is reset.
 #[test]
 fn those_who_hold_most_and_read_nothing_go_first() {
     let mut world = World::new(400_000);
-    // Two different events of 166,000 and 216,000 bytes, whose clients have stopped; and many small batches.
+    // Two different events of 166,000 and 216,000 bytes whose clients have stopped reading, and many small batches.
     world.hold(world.batch(100, Some(2)));
     world.hold(world.batch(100, Some(3)));
     (0..10).for_each(|_| world.hold(world.batch(1_000, None)));

@@ -1,4 +1,4 @@
-//! The task of a lane.
+//! The task of a lane, which reads and publishes for all its clients.
 
 use std::{
     convert::Infallible,
@@ -10,9 +10,9 @@ use std::{
 use super::{Lanes, compressor::LaneCompressor, state::Lane};
 use crate::{client::ClientKey, position::Timestamp, subscription::Subscription};
 
-/// Reads for everybody in the lane, until nobody is.
+/// Reads and publishes for all clients of the lane, until none is left.
 pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
-    // Also when this task panics: those who follow then go on by themselves.
+    // Dropped even if this task panics: the clients then continue on their own.
     let closing = LaneCloseGuard(&lane);
     let mut compressor = LaneCompressor::of(&lane);
     let mut subscription = Subscription::start_proven(&lanes.0.source, lane.key.request(lane_client(), now));
@@ -25,7 +25,7 @@ pub(super) async fn run(lanes: Lanes, lane: Arc<Lane>, now: Timestamp) {
     drop(closing);
 }
 
-/// Publishes what there is, and wakes who waits for it once.
+/// Publishes all batches that are ready, and wakes the waiting clients once.
 fn poll(
     context: &mut Context<'_>,
     lanes: &Lanes,
@@ -52,7 +52,7 @@ fn poll(
     Poll::Pending
 }
 
-/// Closes a lane when its task ends, however.
+/// Closes a lane when its task ends, for whatever reason.
 struct LaneCloseGuard<'a>(&'a Lane);
 
 impl Drop for LaneCloseGuard<'_> {
@@ -61,11 +61,12 @@ impl Drop for LaneCloseGuard<'_> {
     }
 }
 
-/// In whose name lanes read history: nobody's, for all of them together take the turn of one client.
+/// Returns the client on whose account lanes read history: an address of no client, so all lanes together take the turn
+/// of one client.
 fn lane_client() -> ClientKey {
     ClientKey::of(std::net::Ipv4Addr::UNSPECIFIED.into())
 }
 
-/// Batches composed before others get their turn: a lane that is behind must come forward faster than those who follow
-/// by themselves, or they would never meet.
+/// The most batches composed before other tasks get a turn. A lane that is behind must advance faster than clients that
+/// catch up on their own, or they would never meet.
 const BURST: usize = 8;

@@ -1,7 +1,7 @@
-//! What clients hold whose sockets take nothing, and which of them have to go when that is too much.
+//! The bytes held by clients whose sockets take nothing, and the choice of clients to reset when that is too much.
 //!
-//! Rings and catch-up caches give up what they keep. What a socket has not taken yet only the end of its stream gives back: its client
-//! comes back with its last id, as one does whose stream was reset for reading nothing.
+//! Rings and catch-up caches can drop what they keep. What a socket has not taken is freed only when its stream ends.
+//! The client then reconnects with its last id, like one whose stream was reset for reading nothing.
 
 use std::{
     collections::HashMap,
@@ -15,28 +15,29 @@ use slab::Slab;
 
 use super::Lanes;
 
-/// A stream whose socket takes nothing.
+/// A stream whose socket takes nothing, and that can be reset.
 pub trait ResetHandle: Send + Sync {
-    /// Ends it at once, possibly inside an event, so that what it holds is given back.
+    /// Ends the stream at once, possibly inside an event, so that what it holds is freed.
     fn reset(&self);
 }
 
-/// What a client was given and its socket has not taken.
+/// The bytes that a client was given and its socket has not taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnwrittenBytes {
-    /// Names the text that most of it is: the same for all who share it.
+    /// The key of the text that most of the bytes belong to: equal for all clients that share the text.
     pub text: usize,
-    /// How much of it that text is, in bytes.
+    /// How many of the bytes belong to that text.
     pub shared: usize,
-    /// How much is its own, in bytes.
+    /// How many of the bytes are the client's own.
     pub own: usize,
 }
 
-/// Notes that a client holds something, until it is dropped. Drop it behind what is held.
+/// Records that a client holds bytes, until it is dropped. It must be dropped after the bytes, unless it is [marked
+/// otherwise](Self::dropped_first).
 pub struct StallGuard {
     lanes: Lanes,
     key: usize,
-    /// Whether what is held is given back by the time this is dropped.
+    /// Whether the bytes are freed before this is dropped.
     is_last: bool,
 }
 
@@ -49,14 +50,14 @@ impl StallGuard {
         }
     }
 
-    /// The same, which is dropped before what is held.
+    /// Returns the guard for a client that drops it before its bytes.
     #[must_use]
     pub fn dropped_first(mut self) -> Self {
         self.is_last = false;
         self
     }
 
-    /// Its socket has taken some of it; so much is left.
+    /// Records that the socket has taken some of the bytes, and what is left.
     pub fn update(&self, unwritten: UnwrittenBytes) {
         self.lanes.0.stalled_streams.update(self.key, unwritten);
     }
@@ -65,7 +66,7 @@ impl StallGuard {
 impl Drop for StallGuard {
     fn drop(&mut self) {
         if self.lanes.0.stalled_streams.remove(self.key) && self.is_last {
-            // It had to go for others. Whether that was enough shows now.
+            // The client was reset for the sake of others. Only now it shows whether that was enough.
             self.lanes.evict_excess();
         }
     }
@@ -77,33 +78,33 @@ impl fmt::Debug for StallGuard {
     }
 }
 
-/// All that is held by clients whose sockets take nothing.
+/// The clients whose sockets take nothing, and the bytes they hold.
 #[derive(Default)]
 pub(super) struct StalledStreams(Mutex<StalledStreamsInner>);
 
 #[derive(Default)]
 struct StalledStreamsInner {
     streams: Slab<StalledStream>,
-    /// When it was last looked who could go, and nobody could.
+    /// When the clients were last scanned and none could be reset.
     scanned_at: Option<Instant>,
 }
 
 struct StalledStream {
     unwritten: UnwrittenBytes,
-    /// When its socket last took something.
+    /// When the socket last took something.
     since: Instant,
-    /// It was told to go.
+    /// Whether the client was told to end its stream.
     is_reset: bool,
     handle: Arc<dyn ResetHandle>,
 }
 
-/// Those who hold one text: it is given back by all of them or by none.
+/// The clients that hold one text, which is freed by all of them or not at all.
 #[derive(Default)]
 struct HolderGroup {
     shared: usize,
-    /// What each has for itself, and the key of it; without those who were told to go.
+    /// The own bytes and the key of each client that was not reset yet.
     staying: Vec<(usize, usize)>,
-    /// When one of them last took something.
+    /// When one of the clients last took something.
     since: Option<Instant>,
 }
 
@@ -117,8 +118,8 @@ impl StalledStreams {
         })
     }
 
-    /// Those who have to go, so that no more than `limit` bytes are used of which it is `excess` too much, together with what is
-    /// being given back already. Each is returned once.
+    /// Returns the clients to reset so that `excess` bytes above `limit` are freed, together with those that are being
+    /// reset already. Each client is returned once.
     pub(super) fn choose_to_reset(&self, limit: usize, excess: usize) -> Vec<Arc<dyn ResetHandle>> {
         let now = Instant::now();
         let mut held = self.0.lock();
@@ -144,14 +145,14 @@ impl StalledStreams {
         }
     }
 
-    /// Whether it was told to go.
+    /// Removes a client. Returns whether it was reset.
     fn remove(&self, key: usize) -> bool {
         let mut held = self.0.lock();
         held.scanned_at = None;
         held.streams.try_remove(key).is_some_and(|stream| stream.is_reset)
     }
 
-    /// How many hold something.
+    /// Returns the number of clients that hold something.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.lock().streams.len()
@@ -159,8 +160,9 @@ impl StalledStreams {
 }
 
 impl StalledStreamsInner {
-    /// The keys of those who have to go: first who gives back most, for the fewest clients, and has taken nothing for longest. One
-    /// text stays in any case, with a quarter of the limit beside it: nobody could ever get an event that is larger than the limit.
+    /// Returns the keys of the clients to reset. First are those that free most bytes for the fewest clients, and have
+    /// taken nothing for longest. One text always stays, with a quarter of the limit beside it. Otherwise an event
+    /// larger than the limit could never be delivered.
     fn choose_to_reset(&self, limit: usize, excess: usize, now: Instant) -> Vec<usize> {
         let (mut groups, going) = self.groups();
         let mut excess = excess.saturating_sub(going);
@@ -178,7 +180,8 @@ impl StalledStreamsInner {
         keys
     }
 
-    /// The groups of those who stay, and how much is given back by those who do not, in bytes.
+    /// Groups the clients that were not reset by text. Returns the groups, and the bytes that clients already reset
+    /// will free.
     fn groups(&self) -> (Vec<HolderGroup>, usize) {
         let mut groups: HashMap<usize, HolderGroup> = HashMap::new();
         let mut going = 0;
@@ -205,13 +208,14 @@ impl HolderGroup {
         self.shared + self.staying.iter().map(|(own, _)| own).sum::<usize>()
     }
 
-    /// Bytes times milliseconds for each client.
+    /// Returns bytes times milliseconds for each client.
     fn weight(&self, now: Instant) -> u128 {
         let waits = self.since.map_or(Duration::ZERO, |since| now - since);
         self.bytes() as u128 * (1 + waits.as_millis()) / self.staying.len().max(1) as u128
     }
 
-    /// The keys of those with whom `excess` bytes go that are their own; one stays.
+    /// Returns the keys of clients whose own bytes add up to at least `excess`, if enough clients have some. One client
+    /// always stays.
     fn beyond(&self, mut excess: usize) -> Vec<usize> {
         let mut staying = self.staying.clone();
         staying.sort_unstable();
@@ -225,9 +229,9 @@ impl HolderGroup {
     }
 }
 
-/// How long it is not looked again who could go when nobody could, or until somebody gave something back: ten thousand take half a
-/// millisecond.
+/// How long no new scan is made after one that found no client to reset, unless a client is removed before. A scan of
+/// ten thousand clients takes half a millisecond.
 const SCAN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// So many are looked at whenever there is a reason.
+/// Up to this many clients are scanned on every occasion.
 const ALWAYS_SCANNED: usize = 1000;

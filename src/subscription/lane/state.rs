@@ -1,4 +1,4 @@
-//! The state of one lane: its ring, its catch-up cache, and who is to be woken.
+//! The state of one lane: its ring, its catch-up cache, its memory and its wakers.
 
 use std::sync::{
     Arc,
@@ -22,32 +22,32 @@ use crate::{
 /// One lane.
 pub(super) struct Lane {
     pub(super) key: LaneKey,
-    /// Changes under the lock of all lanes only.
+    /// The number of subscribers. Changes only under the lock of all lanes.
     pub(super) subscribers: AtomicUsize,
-    /// Those of them who have been at the end of all they read.
+    /// The number of subscribers that have reached the end of everything they read.
     pub(super) caught_up: AtomicUsize,
-    /// Whether it has a task, or had.
+    /// Whether the lane's task was started.
     pub(super) has_task: AtomicBool,
     pub(super) ring: Mutex<BatchRing>,
     pub(super) catch_up_cache: Mutex<CatchUpCache>,
-    /// How many of the subscribers are not in the lane. What is on the catch-up cache is for them.
+    /// The number of subscribers that are not in the lane. The catch-up cache is for them.
     pub(super) catching_up: AtomicUsize,
-    /// Woken for those who are not in the lane yet, when its head moves.
+    /// Woken when the head moves: subscribers that are not in the lane yet.
     pub(super) head_watchers: WakerSet,
-    /// Woken for those who are in it and have read all there is, when there is a batch.
+    /// Woken when there is a batch: subscribers in the lane that have read everything.
     pub(super) batch_waiters: WaitList,
-    /// Whether its subscription waits for Kafka.
+    /// Whether the lane's subscription waits for Kafka.
     pub(super) held: AtomicBool,
     pub(super) budget: Arc<Budget>,
-    /// What packing costs in memory, in bytes.
+    /// The memory taken by the compressor, in bytes.
     pub(super) compressor_bytes: AtomicUsize,
-    /// Where it stood before the oldest batch that its compressor may refer to.
+    /// The position before the oldest batch that the compressor's window may contain.
     pub(super) epoch: Mutex<Option<Arc<Snapshot>>>,
-    /// Whether its compressor may hold records that have been deleted.
+    /// Whether the compressor's window may contain deleted records.
     pub(super) must_repack: AtomicBool,
-    /// Woken for its task.
+    /// Wakes the lane's task.
     pub(super) task_waker: Arc<SharedWaker>,
-    /// Cancelled when nobody follows any more.
+    /// Cancelled when the last subscriber has left.
     pub(super) ended: CancellationToken,
 }
 
@@ -77,13 +77,13 @@ impl Lane {
         self.budget.share(self.subscribers.load(Relaxed), coming)
     }
 
-    /// What its ring may cost, in bytes, when so many bytes of text are about to come into it.
+    /// Returns the bytes that the ring may take if `coming` bytes of a batch are about to be added.
     pub(super) fn ring_capacity(&self, coming: usize) -> usize {
         let overhead = self.cache_capacity(coming) + self.compressor_bytes.load(Relaxed);
         self.share(coming).saturating_sub(overhead)
     }
 
-    /// What its catch-up cache may cost, in bytes.
+    /// Returns the bytes that the catch-up cache may take if `coming` bytes of a batch are about to be added.
     pub(super) fn cache_capacity(&self, coming: usize) -> usize {
         match self.key.view.filter {
             None => self.share(coming) / CACHE_DIVISOR,
@@ -91,7 +91,7 @@ impl Lane {
         }
     }
 
-    /// Brings its ring and its catch-up cache down to its share; what that freed.
+    /// Trims the ring and the catch-up cache to the lane's share. Returns the memory freed.
     pub(super) fn trim(&self) -> MemoryCost {
         let mut ring = self.ring.lock();
         let mut freed = ring.trim(self.ring_capacity(0));
@@ -104,7 +104,7 @@ impl Lane {
         freed
     }
 
-    /// Drops what may hold records that have been deleted from `log`.
+    /// Drops everything that may contain records deleted from `log`.
     pub(super) fn drop_deleted(&self, log: &Arc<PartitionLog>) {
         let mut ring = self.ring.lock();
         self.budget.free(ring.drop_deleted(log));
@@ -121,7 +121,7 @@ impl Lane {
         }
     }
 
-    /// Moves the head to where the subscription stands; whether that is elsewhere than before.
+    /// Moves the head to the subscription's position. Returns whether that was a change.
     pub(super) fn move_head(&self, subscription: &Subscription) -> bool {
         let mut ring = self.ring.lock();
         let same = |head: LaneHead| subscription.is_at(&head.snapshot);
@@ -132,14 +132,14 @@ impl Lane {
         moved
     }
 
-    /// Whether anybody else could come to a place that one of its subscribers leaves. What a filter tells of its progress is a
-    /// matter of time, not of place.
+    /// Returns whether another client could come to a position that a subscriber leaves. Not with a filter: its
+    /// checkpoints depend on time, and not on the position alone.
     pub(super) fn uses_catch_up_cache(&self) -> bool {
         self.key.view.filter.is_none()
             && (self.catching_up.load(Relaxed) > 1 || self.catch_up_cache.lock().is_kept())
     }
 
-    /// Drops what is on the catch-up cache when nobody is left who could need it.
+    /// Empties the catch-up cache if no client is left that could use it.
     pub(super) fn clear_unused_cache(&self) {
         if self.catching_up.load(Relaxed) > 1 {
             return;
@@ -167,7 +167,7 @@ impl Lane {
         self.ring.lock().take(number)
     }
 
-    /// Wakes those whom it concerns that the head moved, or that there is a batch.
+    /// Wakes subscribers after the head moved, a batch was added, or `held` changed.
     pub(super) fn wake(&self, moved: bool, has_batch: bool, held: bool) {
         if moved || has_batch {
             self.head_watchers.wake_all();
@@ -185,7 +185,7 @@ impl Lane {
     }
 }
 
-/// What it keeps is no part of what all lanes keep any more.
+/// Takes the lane's memory off the budget.
 impl Drop for Lane {
     fn drop(&mut self) {
         let mut freed = self.ring.get_mut().close();
@@ -194,6 +194,6 @@ impl Drop for Lane {
     }
 }
 
-/// A catch-up cache costs at most one part in so many of what its lane may. It is a matter of minutes, and what it has lost is only
-/// composed once more.
+/// A catch-up cache takes at most the lane's share divided by this. It is used for minutes only, and what it has
+/// dropped is just composed again.
 const CACHE_DIVISOR: usize = 4;

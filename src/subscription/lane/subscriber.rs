@@ -1,4 +1,4 @@
-//! One client's way through its streams: by itself, or in a lane.
+//! A client's subscription through lanes: its own while it catches up, then its lane's.
 
 use std::{
     hint::black_box,
@@ -24,19 +24,19 @@ use crate::{
     subscription::{Batch, Gap, SubscribeRequest, Subscription, UnwrittenOffsets, snapshot::Snapshot},
 };
 
-/// What one client gets: from a subscription of its own while it catches up, from its lane once it has.
+/// A client's subscription: one of its own while the client catches up, and its lane's batches after that.
 pub struct LaneSubscriber {
     lane_guard: LaneGuard,
-    /// On the heap, because most have none.
+    /// Boxed, because most subscribers have none.
     _filter: Option<Box<FilterPermit>>,
     client: ClientKey,
     now: Timestamp,
-    /// Whether a group waits for it while it is in the lane.
+    /// Whether a group waits on behalf of this subscriber while it is in the lane.
     in_group: bool,
     mode: SubscriberMode,
 }
 
-/// Names those in one lane, for as long as any of them is.
+/// Identifies a lane, for as long as it has subscribers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneId(usize);
 
@@ -73,7 +73,7 @@ impl LaneSubscriber {
         }
     }
 
-    /// The next events, as soon as there are any. It does not end by itself.
+    /// Waits for the next events. The sequence of batches has no end.
     pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
         loop {
             let lane = &self.lane_guard.lane;
@@ -89,7 +89,7 @@ impl LaneSubscriber {
                         if catch_up.subscription.is_at_end() {
                             self.lane_guard.mark_caught_up(self.now);
                         }
-                        // Only now it knows where it stands, and that may be where the lane does.
+                        // Polling has determined the position, which may be where the lane is.
                         match catch_up.poll_join(context, &self.lane_guard.lane) {
                             Some(reader) => self.mode = SubscriberMode::Live(reader),
                             None => return Poll::Pending,
@@ -108,7 +108,7 @@ impl LaneSubscriber {
         }
     }
 
-    /// Notes that its client has taken all that it was given.
+    /// Records that the client's socket has taken everything it was given.
     pub fn mark_written(&mut self) {
         match &mut self.mode {
             SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.mark_written(),
@@ -116,7 +116,7 @@ impl LaneSubscriber {
         }
     }
 
-    /// Returns what it was given since the last [`mark_written`](Self::mark_written).
+    /// Returns the offsets of the events given since the last [`mark_written`](Self::mark_written).
     pub fn unwritten_offsets(&self) -> UnwrittenOffsets {
         match &self.mode {
             SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.unwritten_offsets(),
@@ -124,39 +124,41 @@ impl LaneSubscriber {
         }
     }
 
-    /// Lets go of what it would need only if its client took something now.
+    /// Drops what is only needed if the client takes something now.
     pub fn cancel_fetches(&mut self) {
         if let SubscriberMode::CatchingUp(catch_up) = &mut self.mode {
             catch_up.subscription.cancel_fetches();
         }
     }
 
-    /// Leaves it to `group_cursor`, which is begun if there is none yet, to wait for its lane: while it is in the lane it does not see to
-    /// it any more that anybody is woken. Whoever has it asks it once more, and then gives it what the group finds. All in one group
-    /// are one [`LaneId`].
+    /// Lets `group_cursor`, created if there is none yet, wait on behalf of this subscriber: while it is in the lane,
+    /// it no longer registers a waker. The caller must poll it once more, and then hand it everything that the group
+    /// finds. All subscribers of one group have the same [`LaneId`].
     pub fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
         group_cursor.get_or_insert_with(|| GroupCursor::new(&self.lane_guard.lane));
         self.in_group = true;
     }
 
-    /// Reads what [`take_run`](Self::take_run) will, so that many wait for it at once.
+    /// Loads what [`take_run`](Self::take_run) will read into the CPU cache, so that the loads of many subscribers
+    /// overlap.
     pub fn prefetch(&self) {
         if let SubscriberMode::Live(reader) = &self.mode {
             black_box((reader.number, Arc::as_ptr(&reader.snapshot)));
         }
     }
 
-    /// Takes the batches of `batch_run` that are new to it; how many were not. `None` when it has to be asked itself.
+    /// Takes the batches of `batch_run` that are new to this subscriber. Returns how many were not. Returns `None` if
+    /// the subscriber must be polled itself.
     pub fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
         let SubscriberMode::Live(reader) = &mut self.mode else {
-            // It has its own wakers.
+            // While it catches up it has wakers of its own.
             return Some(batch_run.batches().len());
         };
         let had = batch_run.count_before(reader.number)?;
         if had < batch_run.batches().len() {
             let (number, snapshot) = batch_run.end();
             reader.number = number;
-            // All before it is written.
+            // Everything before the run has been written.
             reader.written = mem::replace(&mut reader.snapshot, Arc::clone(snapshot));
         }
         Some(had)
@@ -170,8 +172,8 @@ impl LaneSubscriber {
         }
     }
 
-    /// Returns an event that tells the client where it stands, for one that has had no id yet; `None` while that cannot be
-    /// said. Behind all that was given before.
+    /// Returns a batch with only a checkpoint of the current position, for a client without an id so far; `None` while
+    /// there is no position to resume from. It must be sent after everything given before.
     pub fn checkpoint(&mut self) -> Option<Batch> {
         match &mut self.mode {
             SubscriberMode::CatchingUp(catch_up) => catch_up.subscription.checkpoint_now(),
@@ -191,7 +193,7 @@ impl LaneSubscriber {
         }
     }
 
-    /// Whether it gets what a lane has composed.
+    /// Returns whether the subscriber reads its lane's batches.
     pub fn is_in_lane(&self) -> bool {
         matches!(self.mode, SubscriberMode::Live(_))
     }
@@ -210,7 +212,7 @@ impl LaneSubscriber {
         self.lane_guard.lanes.track_copy(copy)
     }
 
-    /// Who gets the same as this client.
+    /// Returns the id of the lane. Subscribers with the same id get the same events.
     pub fn lane_id(&self) -> LaneId {
         LaneId(Arc::as_ptr(&self.lane_guard.lane).addr())
     }

@@ -1,4 +1,4 @@
-//! One partition of a subscription: undetermined, being determined, or read.
+//! The reader of one partition of a subscription: undetermined, resuming, or reading.
 
 mod resuming;
 
@@ -20,46 +20,47 @@ use crate::{
     position::{LogPosition, Offset, PartitionPosition},
 };
 
-/// One partition of a subscription.
+/// The reader of one partition of a subscription.
 pub(super) struct PartitionReader {
     pub(super) partition: TopicPartition,
-    /// What the id says of it.
+    /// The position as the id has it.
     pub(super) place: PartitionPosition,
     state: ReaderState,
-    /// It has been read: the place was one in a log that was current then.
+    /// Whether the partition has been read: the position was in a log that was current then.
     was_read: bool,
-    /// The client was there before the log that is current.
+    /// Whether the client was there before the current log.
     predates_log: bool,
-    /// How many events its client had passed when this began to have one to give; `None` while it has none.
+    /// How many events the subscription had passed when this partition last became ready with one; `None` while it has
+    /// none.
     pub(super) waits_since: Option<u64>,
-    /// It kept the others waiting for longer than their patience, and has given nothing since.
+    /// Whether the merge has stopped waiting for this partition. Reset when it gives something.
     timed_out: bool,
-    /// Nothing at or behind this offset is given: there its client goes on in a lane.
+    /// The offset before which the reader stops, because its client continues in a lane there.
     limit: Offset,
-    /// How often in a group the place that was found turned out to be none.
+    /// How many times in a row the start that was found turned out not to exist.
     failed_starts: u32,
-    /// Whether [its first event](Self::poll_first) was there: the page is not kept, and not to be fetched again to be told of.
+    /// Whether [the first event](Self::poll_first) was there. The page is not kept, and is not fetched again to say so.
     is_first_known: bool,
-    /// The offset before which a record was looked for that proves it.
+    /// The offset before which a record was last sought that proves the position.
     proof_sought: Option<Offset>,
 }
 
 enum ReaderState {
-    /// Its leader has not answered yet: there is no log.
+    /// The partition's leader has not answered yet: there is no log.
     Undetermined,
-    /// The resume table is being walked through.
+    /// The start is being determined by the resume rules.
     Resuming(Resuming),
-    /// It is read.
+    /// The log is being read.
     Reading(Cursor),
 }
 
-/// What a partition has to give.
+/// The result of polling a partition.
 pub(super) enum PartitionPoll {
-    /// What this page covers of these offsets.
+    /// The events of this page with these offsets.
     Page(Arc<Page>, Range<Offset>),
-    /// Something, in a moment.
+    /// A page is being read and is expected within a moment.
     Fetching,
-    /// Nothing for now.
+    /// Nothing is available for now.
     Idle,
 }
 
@@ -80,7 +81,7 @@ impl PartitionReader {
         }
     }
 
-    /// One whose client was there before the partition's log.
+    /// Creates a reader for a client that was there before the partition's log.
     pub(super) fn new_predating_log(partition: TopicPartition, place: PartitionPosition) -> Self {
         Self {
             predates_log: true,
@@ -88,7 +89,7 @@ impl PartitionReader {
         }
     }
 
-    /// One that stands where another stood; it is read in the name of `read_context`.
+    /// Creates a reader at the position of a snapshot, which reads with `read_context`.
     pub(super) fn at(saved: &PartitionSnapshot, read_context: &ReadContext) -> Self {
         let mut part = Self::new_predating_log(saved.partition.clone(), saved.place);
         part.was_read = saved.was_read;
@@ -99,11 +100,11 @@ impl PartitionReader {
         part
     }
 
-    /// Where it stands.
+    /// Returns a snapshot of the current position.
     pub(super) fn snapshot(&self) -> PartitionSnapshot {
         let at = match &self.state {
             ReaderState::Undetermined => None,
-            // Whoever goes on from here finds out anew; that what was scanned is a hole is not forgotten.
+            // A client that continues from here determines its start anew, but keeps what is known to be a hole.
             ReaderState::Resuming(starting) => {
                 (starting.scanned > 0).then(|| (starting.log.clone(), starting.scanned))
             }
@@ -117,7 +118,7 @@ impl PartitionReader {
         }
     }
 
-    /// Moves on in its log to where `saved` is.
+    /// Advances within the log to the position of `saved`.
     pub(super) fn advance_to(&mut self, saved: &PartitionSnapshot) {
         if let (ReaderState::Reading(cursor), Some((_, next))) = (&mut self.state, &saved.at)
             && cursor.next() < *next
@@ -128,17 +129,17 @@ impl PartitionReader {
         self.place = saved.place;
     }
 
-    /// Gives nothing at or behind `limit` from now on.
+    /// Stops before `limit` from now on.
     pub(super) fn set_limit(&mut self, limit: Offset) {
         self.limit = limit;
     }
 
-    /// Whether it is read: its place is one in a log.
+    /// Returns whether the start is determined and the log is being read.
     pub(super) fn is_determined(&self) -> bool {
         matches!(self.state, ReaderState::Reading(_))
     }
 
-    /// Where it is read; `None` while it is not.
+    /// Returns the cursor; `None` while the start is not determined.
     pub(super) fn cursor(&self) -> Option<&Cursor> {
         match &self.state {
             ReaderState::Reading(cursor) => Some(cursor),
@@ -146,7 +147,7 @@ impl PartitionReader {
         }
     }
 
-    /// The same, to move it.
+    /// Returns the cursor to move it; `None` while the start is not determined.
     pub(super) fn cursor_mut(&mut self) -> Option<&mut Cursor> {
         match &mut self.state {
             ReaderState::Reading(cursor) => Some(cursor),
@@ -154,7 +155,7 @@ impl PartitionReader {
         }
     }
 
-    /// What there is to give. A gap found on the way is put into `gaps`; a new place into `self.place`.
+    /// Returns what is available. A gap found on the way is added to `gaps`; a new position is put into `self.place`.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -223,8 +224,8 @@ impl PartitionReader {
         self.apply_timeout(give)
     }
 
-    /// Waits until its first event is there, or none is to be had for now. A gap found on the way is put into `gaps`. Only what can be
-    /// read shows that no gap comes first: damage may be found by this read.
+    /// Waits until the first event has been read, or none is available for now. A gap found on the way is added to
+    /// `gaps`. Only reading shows that no gap comes first, because damage is found by reading.
     pub(super) fn poll_first(
         &mut self,
         context: &mut Context<'_>,
@@ -250,7 +251,7 @@ impl PartitionReader {
         Poll::Ready(())
     }
 
-    /// The others waited long enough for this one.
+    /// Lets the merge go on without this partition until it gives something.
     pub(super) fn stop_waiting(&mut self) {
         self.timed_out = true;
     }
@@ -266,7 +267,7 @@ impl PartitionReader {
         }
     }
 
-    /// Waits for the log that takes the place of the one it was in.
+    /// Waits for the log that replaces the current one.
     fn wait_for_successor(&mut self) {
         self.state = ReaderState::Undetermined;
         self.predates_log = true;
@@ -277,12 +278,13 @@ impl PartitionReader {
             .source
             .directory
             .get(&self.partition.topic, self.partition.partition);
-        // Between its replacement and its successor's entry a log may still stand in the directory.
+        // A replaced log may still be in the directory before its successor is put there.
         log.filter(|log| !log.is_replaced())
     }
 
-    /// Looks for what proves its place, before it passes what cannot be read: behind that nothing does, should the log be cut off before
-    /// it and grow again. A log that begins with what cannot be read has no record to prove it by, but its leader has an epoch.
+    /// Seeks a record that proves the position before the reader passes unreadable offsets: after them nothing would
+    /// prove it if the log were truncated before them and grew again. A log that begins with unreadable offsets has no
+    /// record before them, but its leader has an epoch.
     fn seek_proof(&mut self, log: Arc<PartitionLog>, next: Offset, read_context: &ReadContext) {
         self.proof_sought = Some(next);
         self.place = with_offset(self.place, next);
@@ -294,7 +296,7 @@ impl PartitionReader {
     }
 
     fn start_resolving(&mut self, log: Arc<PartitionLog>, scanned: Offset, read_context: &ReadContext) {
-        // Before the first look at the log, so that nothing is missed in between.
+        // Subscribed before the log is first read, so that nothing in between is missed.
         log.subscribe(&read_context.shared_waker);
         let horizon = if self.predates_log {
             log.tail_start()
@@ -316,8 +318,8 @@ impl PartitionReader {
     }
 }
 
-/// The same place behind what cannot be read. What is known of the last record before that stays: epochs never fall, so it
-/// proves as much.
+/// Returns `place` moved past unreadable offsets. What is known of the last record before them stays: epochs never
+/// decrease, so it proves as much.
 fn with_offset(place: PartitionPosition, offset: Offset) -> PartitionPosition {
     match place {
         PartitionPosition::At(mark) => PartitionPosition::At(LogPosition { offset, ..mark }),
@@ -325,14 +327,15 @@ fn with_offset(place: PartitionPosition, offset: Offset) -> PartitionPosition {
     }
 }
 
-/// Whether no record has been seen that proves this place, and none was looked for before `next`.
+/// Returns whether no record has proved this position yet, and none was sought before `next`.
 fn lacks_proof(place: PartitionPosition, sought: Option<Offset>, next: Offset) -> bool {
     let unproven = matches!(place, PartitionPosition::At(mark) if mark.epoch.is_none());
     unproven && sought != Some(next)
 }
 
-/// Where a page leads to. A hole at its end that the tail has not come to is left to the tail: a client that has read
-/// history would otherwise stand behind it, and the lane, which has read the tail, before it, until the next record.
+/// Returns where reading this page leads. A hole at its end beyond the tail is left to the tail. Otherwise a client
+/// that read it from history would be after the hole, and the lane, which reads the tail, before it, until the next
+/// record.
 fn readable_end(page: &Page, log: &PartitionLog) -> Offset {
     let behind_last = page
         .events()

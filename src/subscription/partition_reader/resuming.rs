@@ -1,4 +1,4 @@
-//! The search for the place that one partition is read from.
+//! The search for the offset at which one partition is read.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     subscription::resume::{LogReplaced, ResumePoint, ResumeResolver},
 };
 
-/// A [`ResumeResolver`] at work.
+/// A running [`ResumeResolver`].
 pub(super) struct Resuming {
     pub(super) log: Arc<PartitionLog>,
     /// See [`ResumeResolver::scanned`].
@@ -19,7 +19,7 @@ pub(super) struct Resuming {
 }
 
 impl Resuming {
-    /// Starts `resolver`, after a pause that grows with each of the `failed_starts` in a row.
+    /// Starts `resolver`, after a pause that grows with the number of failed starts in a row.
     pub(super) fn start(resolver: ResumeResolver, failed_starts: u32) -> Self {
         let pause = retry_delay(failed_starts);
         Self {
@@ -35,12 +35,12 @@ impl Resuming {
     }
 }
 
-/// How long to wait before the place is looked for once more. Brokers that contradict each other, one of which proves a place
-/// that the other does not have, would otherwise be asked without an end and without a pause.
+/// Returns the pause before the start is sought again. Otherwise brokers that contradict each other, where one proves a
+/// position that the other does not have, would be asked endlessly and without a pause.
 fn retry_delay(failed_starts: u32) -> Duration {
     match failed_starts {
         0 => Duration::ZERO,
-        // Anybody's log may move on while it is read, so the first time is no reason to wait long.
+        // Any log may move on while it is being read, so the first failure is no reason to wait long.
         more => FIRST_PAUSE
             .saturating_mul(1 << (more - 1).min(10))
             .min(LONGEST_PAUSE),

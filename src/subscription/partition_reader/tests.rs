@@ -15,7 +15,7 @@ use crate::{
     subscription::LogSource,
 };
 
-/// Brokers that prove a place and deny that anything is there.
+/// A history that proves a position and then denies that the log reaches it.
 #[derive(Default)]
 struct Contradictory(AtomicUsize);
 
@@ -85,7 +85,7 @@ async fn a_place_that_is_proven_and_denied_is_asked_for_with_pauses() {
         epoch: Some(1),
     };
     let mut part = PartitionReader::new(partition, PartitionPosition::At(mark));
-    // Each poll of a task may take a few steps; a loop without a pause would not come back from the first.
+    // Each poll of the task may take a few steps. A loop without a pause would never return from the first poll.
     let polls = poll_fn(|context| {
         let _ = part.poll(context, &read_context, &mut Vec::new());
         assert!(
@@ -121,7 +121,8 @@ fn a_client_is_told_exactly_what_it_lost_and_its_id_goes_on_behind_that() {
         log: Some(tag),
         epoch: Some(1),
     };
-    // One that has read all before it, and one that was cut inside when it could still be read.
+    // A reader that has read everything before the damage, and one whose batch ended inside it while it was still
+    // readable.
     for from in [10, 15] {
         let saved = PartitionSnapshot {
             partition: partition.clone(),

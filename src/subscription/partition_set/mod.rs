@@ -1,4 +1,6 @@
-//! Which partitions a subscription has, as the directory changes under it.
+//! The partitions of a subscription.
+//!
+//! Changes to the set as the directory changes are in [`refresh`].
 
 mod refresh;
 
@@ -16,16 +18,17 @@ use crate::{
     position::{Offset, PartitionPosition, Timestamp},
 };
 
-/// The parts of a subscription, and the topics they are of.
+/// The partitions of a subscription, their topics, and where new ones start.
 pub(super) struct PartitionSet {
     topics: TopicStates,
     start_positions: StartPositions,
-    /// Sorted by topic and partition, but for those behind the first `sorted` while they are brought up to the directory.
+    /// The partitions, sorted by topic and partition. During a refresh only the first `sorted` are in order.
     pub(super) parts: Vec<PartitionReader>,
     sorted: usize,
-    /// The directory's version when `parts` was last brought up to it.
+    /// The directory's version at the last refresh.
     version: Option<u64>,
-    /// Whether the client came with the directory as it is looked at first. Later it has been there before whatever is new.
+    /// Whether the next refresh is the first. At the first the client arrives together with what is in the directory.
+    /// At later ones the client was there before anything that is new.
     is_first_refresh: bool,
 }
 
@@ -41,7 +44,7 @@ impl PartitionSet {
         }
     }
 
-    /// One whose parts stand there, and whose topics were looked at then.
+    /// Creates the set of a snapshot: these partitions, of topics seen in these states.
     pub(super) fn at(topics: TopicStates, parts: Vec<PartitionReader>, now: Timestamp) -> Self {
         Self {
             topics,
@@ -53,24 +56,25 @@ impl PartitionSet {
         }
     }
 
-    /// The topics, as they were when last looked at.
+    /// Returns the topics, in the states in which they were last seen.
     pub(super) fn topics(&self) -> &TopicStates {
         &self.topics
     }
 
-    /// Whether it is known of every topic which partitions it has, none included.
+    /// Returns whether the partitions of every topic are known. An absent topic is known to have none.
     pub(super) fn is_known(&self) -> bool {
         let mut states = self.topics.states.iter();
         states.all(|state| state.partitions.is_some() || state.absent)
     }
 
-    /// Whether the brokers of at least one topic answer.
+    /// Returns whether the brokers of at least one topic answer.
     pub(super) fn is_reachable(&self, directory: &LogDirectory) -> bool {
         let mut names = self.topics.topics.names();
         names.any(|name| directory.is_reachable(name))
     }
 
-    /// What an id says of each part, and behind them of the topics that are absent: that a later one starts at its start.
+    /// Returns the entries of the id: one for each partition, then one for each absent topic, which says that a later
+    /// topic of this name starts at its beginning.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
         let parts = self
             .parts
@@ -85,7 +89,7 @@ impl PartitionSet {
         parts.chain(absent)
     }
 
-    /// Returns whether every partition is read.
+    /// Returns whether every partition's start is determined.
     pub(super) fn is_determined(&self) -> bool {
         self.is_known() && self.parts.iter().all(PartitionReader::is_determined)
     }
@@ -99,7 +103,7 @@ impl PartitionSet {
         self.is_known() && self.parts.iter().all(at_end)
     }
 
-    /// Goes no further than `limit` in each partition, or as far as it can.
+    /// Reads no further than `limit` in each partition; `None` removes the limit.
     pub(super) fn set_limit(&mut self, limit: Option<&Snapshot>) {
         for (index, part) in self.parts.iter_mut().enumerate() {
             let saved = limit.and_then(|limit| limit.parts.get(index)?.at.as_ref());
@@ -107,8 +111,8 @@ impl PartitionSet {
         }
     }
 
-    /// Returns whether `other`, which is determined, has the same partitions in the same logs, and for each `holds` (own offset, other's
-    /// offset) and the other's proof is as good.
+    /// Returns whether `other`, which must be determined, has the same partitions in the same logs with proof at least
+    /// as good, and `holds` is true for each pair of (own offset, other offset).
     pub(super) fn compare(&self, other: &Snapshot, holds: impl Fn(Offset, Offset) -> bool) -> bool {
         let same = |(part, saved): (&PartitionReader, &PartitionSnapshot)| match (part.cursor(), &saved.at) {
             (Some(cursor), Some((log, next))) => {
@@ -124,8 +128,8 @@ impl PartitionSet {
     }
 }
 
-/// Whether a client at `own`, with nothing but a hole between it and `other`, is told as much from there on when the log
-/// turns out to be another: an epoch proves it, and without one the offset must be in range.
+/// Returns whether a client at `own`, with only a hole between it and `other`, loses no proof by continuing at `other`
+/// if the log turns out to be another one. An epoch is proof; without one, the offset must be in range.
 fn has_equal_proof(other: &PartitionPosition, own: &PartitionPosition) -> bool {
     match (other, own) {
         (PartitionPosition::At(other), PartitionPosition::At(own)) => {

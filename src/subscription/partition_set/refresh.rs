@@ -1,4 +1,5 @@
-//! Following the directory: which partitions come and go, where new ones start, and what a client is told of those that went.
+//! Following the directory: which partitions come and go, where new ones start, and which gaps a client gets for those
+//! that went.
 
 use std::{ops::Range, sync::Arc};
 
@@ -13,7 +14,7 @@ use crate::{
     },
 };
 
-/// A topic that is looked at.
+/// A topic of the subscription, with its current status in the directory.
 #[derive(Clone, Copy)]
 struct ObservedTopic<'a> {
     index: usize,
@@ -22,7 +23,8 @@ struct ObservedTopic<'a> {
 }
 
 impl PartitionSet {
-    /// Brings the parts up to the directory; whether any came or went. What is lost with one that went is put into `gaps`.
+    /// Updates the partitions from the directory. Returns whether any came or went. Adds a gap to `gaps` for lost
+    /// positions.
     pub(in crate::subscription) fn refresh(&mut self, directory: &LogDirectory, gaps: &mut Vec<Gap>) -> bool {
         let version = directory.version();
         if self.version.replace(version) == Some(version) {
@@ -31,7 +33,7 @@ impl PartitionSet {
         self.sorted = self.parts.len();
         let TopicStates { topics, states } = std::mem::take(&mut self.topics);
         let known = directory.topic_statuses(topics.names());
-        // As a rule all are there, and no log is looked at.
+        // Usually all topics are complete, and no log is examined.
         if self.is_first_refresh && !known.iter().all(|topic| topic.is_complete()) {
             let newest = directory.newest_timestamp(topics.names());
             newest
@@ -63,7 +65,7 @@ impl PartitionSet {
         if self.is_known() {
             self.start_positions.forget_entries();
         }
-        // The first come in order.
+        // The first partitions are added in order.
         if changed && self.sorted > 0 {
             self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
         }
@@ -91,7 +93,7 @@ impl PartitionSet {
                 }
                 self.add(topic.name, 0..count, |partition_set, partition| {
                     let place = match state.absent {
-                        // All that it has came after the client was told that there is none.
+                        // All its records came after the client was told that the topic does not exist.
                         true => PartitionPosition::Earliest,
                         false => partition_set
                             .start_positions
@@ -101,7 +103,7 @@ impl PartitionSet {
                 });
                 state.absent = false;
             }
-            // Added while the client is connected: from its start.
+            // Partitions added while the client is connected start at their beginning.
             (Some(known), Some(count)) if known < count => {
                 self.add(topic.name, known..count, |_, partition| {
                     PartitionReader::new_predating_log(partition, PartitionPosition::Earliest)
@@ -116,8 +118,9 @@ impl PartitionSet {
         true
     }
 
-    /// While nothing is known of a topic, the id carries the client's own entries, up to a bound. Those beyond begin where they
-    /// say if it becomes known to this client, and at their start to one that comes back before that.
+    /// Adds the client's own entries for a topic that is unknown, up to a bound, so that the id keeps them. Entries
+    /// beyond the bound still apply if the topic becomes known to this client. If the client reconnects before that,
+    /// those partitions start at their beginning.
     fn carry_requested(&mut self, topic: ObservedTopic<'_>, directory: &LogDirectory) {
         let carried: Vec<_> = self
             .start_positions
@@ -154,7 +157,7 @@ impl PartitionSet {
         }
     }
 
-    /// Returns the part that starts at `place`, as the client asked for it when it came.
+    /// Returns the reader of a partition that starts at `place`, which is meant as of the client's arrival.
     fn part(
         &self,
         known: TopicStatus,
@@ -168,15 +171,15 @@ impl PartitionSet {
         };
         match self.is_first_refresh && is_read() {
             true => PartitionReader::new(partition, place),
-            // The client was there before the log, whose end is not the one that there was then.
+            // The client was there before the log, whose end is not the end of that time.
             false => {
                 PartitionReader::new_predating_log(partition, self.start_positions.for_undetermined(place))
             }
         }
     }
 
-    /// The topic has only `count` partitions: what was read of others, and what the request says of them if the topic is new to it,
-    /// leads nowhere, and the client is told, once for all of them.
+    /// Removes the partitions that a topic with `count` partitions does not have. Positions in them, and the request's
+    /// entries for them if the topic is new to it, lead nowhere. The client is told in one gap for all of them.
     fn drop_beyond(&mut self, topic: ObservedTopic<'_>, count: i32, is_new: bool, gaps: &mut Vec<Gap>) {
         if is_new && self.sorted == 0 && self.start_positions.names_none(topic.index, count) {
             return;
@@ -187,17 +190,19 @@ impl PartitionSet {
         gaps.extend(gap_of(topic.name, gone));
     }
 
-    /// The brokers have no such topic. What was read of an earlier one leads nowhere, and the client is told, once for all of its
-    /// partitions. From here on all its clients stand at the same place, and can share a lane.
+    /// Removes the partitions of a topic that the brokers do not have. Positions in an earlier topic lead nowhere, and
+    /// the client is told in one gap for all partitions. From here on all clients of the topic have the same position,
+    /// and can share a lane.
     fn drop_absent(&mut self, topic: ObservedTopic<'_>, gaps: &mut Vec<Gap>) {
         let read = self.remove_beyond(topic.name, 0);
         let gone = read.iter().copied().chain(self.named_beside(topic, 0, &read));
-        // Of a time, or an end of what was not there yet, nothing is lost: a later topic is read from its start.
+        // An entry that is a time, or the end of a log that did not exist yet, loses nothing: a later topic is read
+        // from its beginning.
         let gone = gone.filter(|(_, place)| matches!(place, PartitionPosition::At(_)));
         gaps.extend(gap_of(topic.name, gone));
     }
 
-    /// Returns what the request says of partitions from `count` on, but for those of `read`, which is sorted.
+    /// Returns the request's entries for partitions from `count` on, except those in `read`, which must be sorted.
     fn named_beside(
         &self,
         topic: ObservedTopic<'_>,
@@ -211,7 +216,7 @@ impl PartitionSet {
         })
     }
 
-    /// Removes the parts of `topic` from partition `count` on, and returns where they stood.
+    /// Removes the partitions of `topic` from number `count` on, and returns their positions.
     fn remove_beyond(&mut self, topic: &Arc<str>, count: i32) -> Vec<(i32, PartitionPosition)> {
         if self.sorted == 0 {
             return Vec::new();
@@ -228,7 +233,7 @@ impl PartitionSet {
         parts.map(|part| (part.partition.partition, part.place)).collect()
     }
 
-    /// Whether `partition` was there before the directory was looked at.
+    /// Returns whether the set had `partition` before this refresh.
     fn has(&self, partition: &TopicPartition) -> bool {
         let parts = &self.parts[..self.sorted];
         let found = parts.binary_search_by(|part| part.partition.cmp(partition));
@@ -236,7 +241,7 @@ impl PartitionSet {
     }
 }
 
-/// What is told of partitions that the topic does not have: the lowest, and how many they are.
+/// Returns one gap for partitions that the topic does not have: it names the lowest, and their number.
 fn gap_of(topic: &Arc<str>, gone: impl Iterator<Item = (i32, PartitionPosition)>) -> Option<Gap> {
     let mut count = 0_u32;
     let lowest = gone
@@ -261,6 +266,6 @@ fn gap_of(topic: &Arc<str>, gone: impl Iterator<Item = (i32, PartitionPosition)>
     })
 }
 
-/// The most partitions of a topic that the id carries while nothing is known of the topic. It is written for every event of the
-/// other topics, and for this client alone. Hardly a topic has more.
+/// The most entries of an unknown topic that the id keeps. They are written for every event of the other topics, and
+/// for this client alone. Hardly any topic has more partitions.
 const MAX_CARRIED: usize = 128;

@@ -1,16 +1,16 @@
-//! Which part goes out of its turn in a merge by time, so that no timestamps keep a part waiting for ever.
+//! Boosting partitions in a merge by time, so that no partition waits for ever because of its timestamps.
 //!
-//! A partition whose records bear times of 1970 comes before all others, and one of the year 2099 behind all: a client that is
-//! slower than what is produced would never see the ones behind.
+//! A partition with timestamps of 1970 comes before all others, and one with timestamps of 2099 after all. A client
+//! that is slower than the producers would never see the later ones.
 
 use super::head::MergeHead;
 use crate::{position::Timestamp, subscription::partition_reader::PartitionReader};
 
-/// How many events a subscription has passed.
+/// The number of events that a subscription has passed.
 #[derive(Debug, Default)]
 pub(super) struct PassedEvents(u64);
 
-/// A part that goes first, for so many events.
+/// A partition that goes before all others, for a number of events.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PriorityBoost {
     part: usize,
@@ -23,8 +23,8 @@ impl PassedEvents {
         self.0 += 1;
     }
 
-    /// Returns the part that has waited for longest, if that is too long and its time far behind the oldest. Which part
-    /// waits since when is noted in `parts`.
+    /// Returns a boost for the partition that has waited longest, if it has waited for more than `MAX_WAIT` events and
+    /// its time is more than `MIN_TIME_GAP` after the oldest. Updates the start of each wait in `parts`.
     pub(super) fn boost(
         &self,
         parts: &mut [PartitionReader],
@@ -52,12 +52,12 @@ impl PassedEvents {
 }
 
 impl PriorityBoost {
-    /// Whether it is this part's.
+    /// Returns whether the boost is for `part`, and not used up.
     fn is_of(&self, part: usize) -> bool {
         self.part == part && self.left > 0
     }
 
-    /// Counts an event of this part.
+    /// Counts an event, if it is of the boosted partition.
     pub(super) fn count(&mut self, part: usize) {
         if self.part == part {
             self.left = self.left.saturating_sub(1);
@@ -65,7 +65,7 @@ impl PriorityBoost {
     }
 }
 
-/// Returns the time by which the merge orders the head of `part`: before all others while the part is boosted.
+/// Returns the time by which the merge orders the head of `part`. A boosted partition comes first.
 pub(super) fn merge_time(boost: Option<PriorityBoost>, part: usize, head: &MergeHead) -> Timestamp {
     match boost {
         Some(boost) if boost.is_of(part) => Timestamp::MIN,
@@ -73,12 +73,12 @@ pub(super) fn merge_time(boost: Option<PriorityBoost>, part: usize, head: &Merge
     }
 }
 
-/// How much newer than the oldest a record must be to go out of turn, in milliseconds: a year. What is nearer is in time, and is
-/// merged in order, also over months of history.
+/// How much newer than the oldest head a record must be to be boosted, in milliseconds: a year. Anything nearer has a
+/// plausible time and is merged in order, also over months of history.
 const MIN_TIME_GAP: Timestamp = 365 * 86_400_000;
 
-/// How many events of others a part waits for.
+/// How many events of other partitions a partition waits for.
 const MAX_WAIT: u64 = 4096;
 
-/// How many events a part may give out of turn: one in 64 of what a client gets while others have more.
+/// How many events a boosted partition may give: one in 64 of what a client gets while others have more.
 const BOOST_EVENTS: u32 = 64;

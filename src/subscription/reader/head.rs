@@ -1,4 +1,4 @@
-//! The page that a merge takes the next event of one partition from.
+//! The heads of a merge: for each partition the page with its next event.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::{
     subscription::partition_reader::PartitionPoll,
 };
 
-/// A page that a part gives from.
+/// A page from which the merge takes the events of one partition.
 pub(super) struct MergeHead {
     pub(super) page: Arc<Page>,
-    /// Of its next event.
+    /// The index of the next event.
     pub(super) index: usize,
-    /// Behind the last event that is given.
+    /// The index after the last event to be taken.
     pub(super) end: usize,
-    /// The offset that the part stands at behind that.
+    /// The offset at which the partition continues after that.
     pub(super) next: Offset,
 }
 
@@ -33,17 +33,17 @@ impl MergeHead {
         }
     }
 
-    /// The next event; `None` when there is only a hole left.
+    /// Returns the next event; `None` if only a hole is left.
     pub(super) fn event(&self) -> Option<&Event> {
         self.page.events()[..self.end].get(self.index)
     }
 
-    /// What the merge orders by; a hole comes first, because passing it costs nothing.
+    /// Returns the time by which the merge orders this head. A hole comes first, because passing it costs nothing.
     pub(super) fn timestamp(&self) -> Timestamp {
         self.event_time().unwrap_or(Timestamp::MIN)
     }
 
-    /// Returns the time of the next event.
+    /// Returns the timestamp of the next event; `None` if only a hole is left.
     pub(super) fn event_time(&self) -> Option<Timestamp> {
         self.event().map(|event| event.timestamp)
     }

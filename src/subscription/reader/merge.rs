@@ -14,7 +14,8 @@ use crate::{
 };
 
 impl Subscription {
-    /// What each part has to give, once none is about to give something, or the patience with it is over.
+    /// Waits until no partition is still fetching a page, or until `MERGE_PATIENCE` is over. Returns the head of each
+    /// partition that has one. Returns none at all if partitions are fetching while there is a gap to send.
     pub(super) fn poll_heads(&mut self, context: &mut Context<'_>) -> Poll<Vec<Option<MergeHead>>> {
         loop {
             let mut heads = Vec::with_capacity(self.partition_set.parts.len());
@@ -43,7 +44,8 @@ impl Subscription {
         }
     }
 
-    /// Moves events into the batch, oldest first; whether it stopped for another reason than that there are no more.
+    /// Adds events to the batch, oldest first. Returns false if there are no more, true if it stopped for another
+    /// reason.
     pub(super) fn merge(
         &mut self,
         context: &mut Context<'_>,
@@ -74,9 +76,9 @@ impl Subscription {
             }
             if head.index == head.end {
                 match self.poll_part(part, context) {
-                    // The order would depend on who reads faster.
+                    // Going on without this partition would make the order depend on which fetch is faster.
                     PartitionPoll::Fetching => return true,
-                    // What was lost is told before what comes after it.
+                    // A gap is sent before the events after it.
                     _ if !self.gaps.is_empty() => return true,
                     give => heads[part] = MergeHead::of(give),
                 }
@@ -88,7 +90,8 @@ impl Subscription {
         true
     }
 
-    /// Consumes the next event of a head, or the rest of its page if that is a hole; false when the batch is full.
+    /// Consumes the next event of a head, or the rest of its page if that is a hole. Returns false if the batch is
+    /// full.
     fn take(&mut self, part: usize, head: &mut MergeHead, batch: &mut BatchBuilder) -> bool {
         let crosses_boundary = head
             .event()
@@ -113,7 +116,8 @@ impl Subscription {
         let (tag, encoding) = (cursor.log().tag(), cursor.log().encoding());
         let place = PartitionPosition::At(LogPosition {
             offset: event.offset.saturating_add(1),
-            // Only time leads to another log: behind a record without one, that of the last record that had one.
+            // Only a timestamp leads to another cluster's log. A record without one leaves the timestamp of the last
+            // record that had one.
             timestamp: Some(event.timestamp).filter(|time| *time >= 0).or(before.time()),
             log: Some(tag),
             epoch: Some(event.epoch).filter(|epoch| *epoch >= 0),
@@ -138,8 +142,9 @@ impl Subscription {
         true
     }
 
-    /// Whether the event at `offset` is the first behind a place where batches end for everybody, wherever they began: so
-    /// those who began elsewhere come to the same places. Partitions that are written to in turn have them in turn.
+    /// Returns whether the event at `offset` is the first after a batch boundary. Batches end there for all clients,
+    /// wherever they started, so clients that started elsewhere come to the same positions. The boundaries of
+    /// partitions are staggered, for those that are written to in turn.
     fn crosses_boundary(&self, part: usize, offset: Offset) -> bool {
         let parts = &self.partition_set.parts;
         let step = BATCH_BOUNDARY_STEP * parts.len() as Offset;
@@ -152,15 +157,16 @@ impl Subscription {
     }
 }
 
-/// How long the merge waits for a partition that is about to give. A page takes milliseconds; a leader that takes longer
-/// holds up nobody but its own partitions.
+/// How long the merge waits for a partition that is fetching a page. A page takes milliseconds; a leader that takes
+/// longer delays only its own partitions.
 const MERGE_PATIENCE: Duration = Duration::from_millis(300);
 
-/// How many events there are between two places where batches end for everybody, if all partitions have as many.
+/// The number of events between two batch boundaries, if all partitions have equally many.
 const BATCH_BOUNDARY_STEP: Offset = 128;
 
-/// Events looked at in one poll, so that a run of skipped ones does not keep a thread from its other clients.
+/// The most events examined in one poll, so that a run of skipped ones does not keep a thread from its other clients.
 const SCAN: usize = 10_000;
 
-/// The same with a filter, which reads every document: 3 us each, and 7 us with the costliest that there may be (a build for tests).
+/// The same with a filter, which reads every document: 3 us each, and 7 us with the most expensive filter allowed (in a
+/// build for tests).
 const SCAN_FILTERED: usize = 500;

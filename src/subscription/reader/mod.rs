@@ -1,4 +1,4 @@
-//! Many cursors, one order, one position.
+//! One client's reader over all partitions of its streams.
 
 mod boost;
 mod head;
@@ -36,34 +36,37 @@ use crate::{
     position::{IdWriter, Offset, Timestamp},
 };
 
-/// A client's place in its streams.
+/// One client's reader: it merges the partitions of the client's streams by (timestamp, topic, partition), with one
+/// position.
 ///
-/// It merges what its partitions have to give by (timestamp, topic, partition). Order is promised within a partition
-/// only, and the merge never waits for a partition that has nothing to give, nor longer than a moment for one that reads.
+/// Order is promised within a partition only. The merge never waits for a partition that has nothing to give, and only
+/// a moment for one that is fetching a page.
 pub struct Subscription {
     read_context: ReadContext,
     partition_set: PartitionSet,
     view: StreamView,
     filter_state: Option<FilterState>,
-    /// Made when the first id is written: most clients go on in a lane before that. `None` also while it is of other parts.
+    /// The writer of ids, created when the first id is written: most clients continue in a lane before that. Also
+    /// `None` after the set of partitions has changed.
     id: Option<IdWriter>,
-    /// Whether the id is behind the places: it is brought up to them when it is written.
+    /// Whether the id lags behind the partitions' positions. It is brought up to date when it is next written.
     is_id_stale: bool,
-    /// Found, and not told yet.
+    /// Gaps that were found but not sent yet.
     gaps: Vec<Gap>,
-    /// Where its batches are counted, if anywhere.
+    /// Counts the bytes of the batches, if set.
     tracker: Option<Arc<BytesTracker>>,
-    /// Where each part stood at the last [`mark_written`](Self::mark_written); empty before any.
+    /// The next offset of each partition at the last [`mark_written`](Self::mark_written); empty before that.
     marked: Vec<Offset>,
-    /// Bytes of the last batch: the next is likely to have as many.
+    /// The size of the last batch in bytes: the next is likely to be as large.
     size_hint: usize,
-    /// Runs while the merge waits for a partition that reads.
+    /// Runs while the merge waits for a partition that is fetching a page.
     merge_timer: Option<Pin<Box<Sleep>>>,
     passed: PassedEvents,
 }
 
 impl Subscription {
-    /// Begins at the request's position. Never waits: what needs Kafka is found out while it is polled.
+    /// Starts at the request's position. Never blocks: whatever needs Kafka is determined while the subscription is
+    /// polled.
     pub fn start(source: &LogSource, request: SubscribeRequest) -> Self {
         let read_context = ReadContext::new(source, request.client, request.now);
         let view = request.view.clone();
@@ -72,14 +75,15 @@ impl Subscription {
         subscription
     }
 
-    /// One that begins as [`start`](Self::start), but nowhere before it knows what record stands before that. For lanes.
+    /// Starts like [`start`](Self::start), but for a lane: a partition starts only once the epoch of the record before
+    /// its start, or else the leader's epoch, is known.
     pub(super) fn start_proven(source: &LogSource, request: SubscribeRequest) -> Self {
         let mut subscription = Self::start(source, request);
         subscription.read_context.proof = RequiredProof::RecordOrLeader;
         subscription
     }
 
-    /// Goes on from `snapshot`, with whatever came since.
+    /// Continues from `snapshot`, with everything that has arrived since.
     pub(super) fn from_snapshot(
         source: &LogSource,
         snapshot: &Snapshot,
@@ -115,12 +119,12 @@ impl Subscription {
         }
     }
 
-    /// Counts its batches among `tracker` from now on.
+    /// Counts the batches with `tracker` from now on.
     pub(super) fn set_tracker(&mut self, tracker: &Arc<BytesTracker>) {
         self.tracker = Some(Arc::clone(tracker));
     }
 
-    /// Remembers where it stands: its client has taken all that it was given.
+    /// Records that the client's socket has taken everything it was given.
     pub(super) fn mark_written(&mut self) {
         let cursors = self.partition_set.parts.iter().map(PartitionReader::cursor);
         self.marked.clear();
@@ -128,9 +132,9 @@ impl Subscription {
             .extend(cursors.map(|cursor| cursor.map_or(0, Cursor::next)));
     }
 
-    /// Returns what was given since the last [`mark_written`](Self::mark_written).
+    /// Returns the offsets of the events given since the last [`mark_written`](Self::mark_written).
     pub(super) fn unwritten_offsets(&self) -> UnwrittenOffsets {
-        // Of one that came since it is not known where it began.
+        // For a partition added since, it is not known where it began.
         let marked = self.marked.iter().copied().chain(std::iter::repeat(0));
         let ranges = self
             .partition_set
@@ -139,14 +143,14 @@ impl Subscription {
             .zip(marked)
             .filter_map(|(part, from)| {
                 let cursor = part.cursor()?;
-                // Cut off since, and read again.
+                // The log was truncated since, and read again.
                 let from = if from <= cursor.next() { from } else { 0 };
                 Some((Arc::clone(cursor.log()), from..cursor.next()))
             });
         UnwrittenOffsets::of(ranges)
     }
 
-    /// The next events, as soon as there are any. It does not end by itself.
+    /// Waits for the next events. The sequence of batches has no end.
     pub fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
         self.read_context.shared_waker.register(context);
         self.refresh();
@@ -154,7 +158,7 @@ impl Subscription {
         let mut batch =
             BatchBuilder::with_capacity_hint(self.size_hint, self.max_batch_bytes(), self.view.format);
         self.write_gaps(&mut batch);
-        // What was lost is told before what comes after it.
+        // A gap is sent before the events after it.
         let more = self.gaps.is_empty() && self.merge(context, &mut heads, &mut batch);
         self.checkpoint(context, &mut batch);
         match batch.finish(self.tracker.as_ref()) {
@@ -171,8 +175,9 @@ impl Subscription {
         }
     }
 
-    /// Returns whether the position can be resumed without a gap: ready once the first event of every partition is there, or none is to
-    /// be had for now, or one has a gap. For `?on_gap=fail`, before the first [`poll_batch`](Self::poll_batch).
+    /// Waits until it is known whether the position can be resumed without a gap: until the first event of every
+    /// partition has been read, or none is available for now, or one partition has a gap. For `?on_gap=fail`, before
+    /// the first [`poll_batch`](Self::poll_batch).
     pub fn poll_gap_check(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Gap>> {
         self.read_context.shared_waker.register(context);
         self.refresh();
@@ -189,29 +194,29 @@ impl Subscription {
         }
     }
 
-    /// Finds out where each partition is to be read, as far as that can be told by now.
+    /// Determines where each partition is read, as far as is known by now.
     pub(super) fn resolve_positions(&mut self, context: &mut Context<'_>) {
         self.read_context.shared_waker.register(context);
         self.refresh();
         for index in 0..self.partition_set.parts.len() {
-            // Of those that are read a page would be fetched, and nobody takes it here.
+            // Polling a partition that is read already would fetch a page, which nothing takes here.
             if !self.partition_set.parts[index].is_determined() {
                 self.poll_part(index, context);
             }
         }
     }
 
-    /// Whether every partition is read.
+    /// Returns whether every partition's start is determined.
     pub(super) fn is_determined(&self) -> bool {
         self.partition_set.is_determined()
     }
 
-    /// Wakes nobody until it is polled again.
+    /// Stops wake-ups until the next poll.
     pub(super) fn stop_waking(&self) {
         self.read_context.shared_waker.clear();
     }
 
-    /// Lets go of what is being fetched: its client takes nothing for now.
+    /// Cancels page fetches, because the client takes nothing for now.
     pub(super) fn cancel_fetches(&mut self) {
         let cursors = self
             .partition_set
@@ -221,17 +226,17 @@ impl Subscription {
         cursors.for_each(Cursor::cancel_fetch);
     }
 
-    /// Moves on to `snapshot`, which another has reached from where it stands.
+    /// Advances to `snapshot`, which another client reached from the same position.
     pub(super) fn advance_to(&mut self, snapshot: &Snapshot) {
         for (part, saved) in self.partition_set.parts.iter_mut().zip(&snapshot.parts) {
             part.advance_to(saved);
         }
         self.is_id_stale = true;
-        // What was waited for is behind it.
+        // Any fetch that it waited for is now behind the position.
         self.merge_timer = None;
     }
 
-    /// Where it stands now.
+    /// Returns a snapshot of the current position.
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             topics: self.partition_set.topics().clone(),
@@ -246,28 +251,30 @@ impl Subscription {
         }
     }
 
-    /// Whether it has come to the end of every partition, as far as the tail has read it.
+    /// Returns whether every partition is read up to its end, as far as the tail has read it.
     pub(super) fn is_at_end(&self) -> bool {
         self.partition_set.is_at_end()
     }
 
-    /// Whether going on leads it to `other`, which is settled: the same partitions in the same logs, none of them behind it,
-    /// and each with as good a proof.
+    /// Returns whether reading on leads to `other`, which must be determined: the same partitions in the same logs, at
+    /// offsets not below those here, and with proof at least as good.
     pub(super) fn can_reach(&self, other: &Snapshot) -> bool {
         self.partition_set.compare(other, |own, other| own <= other)
     }
 
-    /// Whether it stands exactly at `other`, which is settled, and has told all.
+    /// Returns whether the position equals `other`, which must be determined, with no gap left to send.
     pub(super) fn is_at(&self, other: &Snapshot) -> bool {
         self.gaps.is_empty() && self.partition_set.compare(other, |own, other| own == other)
     }
 
-    /// Goes no further than `limit` in each partition, or as far as it can; `limit` is one it [leads to](Self::can_reach).
+    /// Reads no further than `limit` in each partition; `None` removes the limit. `limit` must be
+    /// [reachable](Self::can_reach).
     pub(super) fn set_limit(&mut self, limit: Option<&Snapshot>) {
         self.partition_set.set_limit(limit);
     }
 
-    /// Whether nothing can come: Kafka does not answer, or no leader of any of its partitions has.
+    /// Returns whether no event can come: Kafka does not answer, or no leader of any of the partitions has answered
+    /// yet.
     pub fn is_held(&self) -> bool {
         !self
             .partition_set
@@ -285,7 +292,7 @@ impl Subscription {
             .map_or(MAX_BATCH_BYTES, |tracker| tracker.max_batch_bytes())
     }
 
-    /// Moves gaps into the batch, as far as it has room.
+    /// Moves gaps into the batch, as many as fit.
     fn write_gaps(&mut self, batch: &mut BatchBuilder) {
         let mut told = 0;
         while told < self.gaps.len() && batch.has_room_for(gap::MAX_GAP_BYTES) {
@@ -295,7 +302,8 @@ impl Subscription {
         self.gaps.drain(..told);
     }
 
-    /// Returns the id, brought up to the places. What a filter passes over moves them, and writes nothing.
+    /// Returns the id, brought up to the partitions' positions. Events that were filtered out move the positions
+    /// without writing an id.
     fn fresh_id(&mut self) -> &mut IdWriter {
         let is_stale = std::mem::take(&mut self.is_id_stale);
         if let Some(id) = &mut self.id
@@ -312,7 +320,7 @@ impl Subscription {
         })
     }
 
-    /// Tells a client whose filter has passed nothing for a while how far it has come. JSON lines have no ids to tell it by.
+    /// Adds a checkpoint if the filter has accepted nothing for a while. JSON lines have no ids, and so no checkpoints.
     fn checkpoint(&mut self, context: &mut Context<'_>, batch: &mut BatchBuilder) {
         let Some(filter_state) = &mut self.filter_state else {
             return;
@@ -320,7 +328,7 @@ impl Subscription {
         if batch.has_events() {
             return filter_state.record_id();
         }
-        // An id behind a gap that is not told yet would hide it.
+        // An id after a gap that has not been sent yet would hide the gap.
         if self.view.format == EventFormat::Sse
             && batch.is_empty()
             && self.gaps.is_empty()
@@ -331,7 +339,7 @@ impl Subscription {
         }
     }
 
-    /// Returns a batch that says nothing but where it stands; `None` while it is no place to resume from.
+    /// Returns a batch with only a checkpoint of the current position; `None` while it is no position to resume from.
     pub(super) fn checkpoint_now(&self) -> Option<Batch> {
         if !self.gaps.is_empty() {
             return None;
@@ -340,7 +348,7 @@ impl Subscription {
         batch_builder::checkpoint(&self.view, entries, self.tracker.as_ref())
     }
 
-    /// Brings the parts up to the directory. The id is of other parts then.
+    /// Updates the set of partitions from the directory. If it has changed, the id has other entries.
     fn refresh(&mut self) {
         if self
             .partition_set
@@ -356,7 +364,8 @@ impl Subscription {
         })
     }
 
-    /// Polls one part. When that determined its place, the id is behind: those of hundreds of partitions are determined at once.
+    /// Polls one partition. If that moved its position, the id is only marked as stale, because hundreds of partitions
+    /// may be determined at once.
     fn with_part<T>(
         &mut self,
         index: usize,

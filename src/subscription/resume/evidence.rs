@@ -1,4 +1,4 @@
-//! What a log says of itself: the record before an offset, where an epoch begins, and how far it reaches.
+//! Evidence about a log: the record before an offset, where an epoch begins, and the bounds of the log.
 
 use std::sync::Arc;
 
@@ -9,30 +9,30 @@ use crate::{
     position::{Epoch, Offset, Timestamp},
 };
 
-/// What stands right before an offset.
+/// What the log has right before an offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PrecedingRecord {
     /// A record.
     Record { epoch: Epoch, timestamp: Timestamp },
-    /// Nothing any more, or a transaction marker, or what cannot be read.
+    /// No record: it was compacted away, or is a transaction marker, or cannot be read.
     Hole(Hole),
-    /// The log does not reach there, at either end.
+    /// The log does not cover the offset, at either end.
     OutOfRange,
 }
 
-/// What stands before a place that has no record right before it.
+/// What is known of a position with no record right before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Hole {
-    /// The epoch of the last record before the place, if one is near.
+    /// The epoch of the last record before the position, if there is one nearby.
     pub(super) newest: Option<Epoch>,
-    /// Where that begins, between the two, what cannot be read.
+    /// The start of unreadable offsets between that record and the position, if there are any.
     pub(super) unreadable: Option<Offset>,
-    /// Whether no record is near, though the log begins further back.
+    /// Whether there is no record nearby, although the log begins further back.
     pub(super) is_long: bool,
 }
 
 impl ResumeResolver {
-    /// What is known of the record right before `offset`.
+    /// Returns what is known of the record right before `offset`.
     pub(super) async fn before(&self, offset: Offset) -> Result<PrecedingRecord, HistoryError> {
         let at = offset - 1;
         if at < 0 {
@@ -51,8 +51,8 @@ impl ResumeResolver {
         }
     }
 
-    /// Looks for the last record before the hole at `at`, which is in `page`: a newer epoch than the id's tells a truncated log
-    /// from a compacted one.
+    /// Seeks the last record before the hole at `at`, which is in `page`. A newer epoch than the id's means that the
+    /// log was truncated and not just compacted.
     async fn hole_before(&self, at: Offset, page: Arc<Page>) -> Result<Hole, HistoryError> {
         let (mut page, mut hole) = (page, Hole::default());
         for _ in 0..HOLE_PAGES {
@@ -73,7 +73,7 @@ impl ResumeResolver {
         Ok(hole)
     }
 
-    /// Returns where that begins which cannot be read right before `offset`, or `offset`.
+    /// Returns the start of the unreadable offsets that end right before `offset`; `offset` if there are none.
     pub(super) async fn with_unreadable(&self, offset: Offset) -> Result<Offset, HistoryError> {
         if offset <= 0 {
             return Ok(offset);
@@ -87,9 +87,10 @@ impl ResumeResolver {
         }
     }
 
-    /// Returns the first of the records right before `offset` that bear no timestamp, or `offset` when that is none: whether they
-    /// are older than a time that leads there nobody can tell. When no record with a timestamp stands before them, they are all
-    /// that the log begins with; else it is looked back as far as a few pages reach.
+    /// Returns the offset of the first in the run of records right before `offset` that have no timestamp; `offset` if
+    /// there is no such run. It cannot be known whether these are older than the time that leads to `offset`. If no
+    /// record with a timestamp precedes them, they are all that the log begins with. Otherwise the search goes back a
+    /// few pages only.
     pub(super) async fn with_undated(&self, offset: Offset) -> Result<Offset, HistoryError> {
         let (mut first, mut at) = (offset, offset);
         for _ in 0..UNDATED_PAGES {
@@ -119,8 +120,9 @@ impl ResumeResolver {
         }
     }
 
-    /// The first record in `low..end` of an epoch newer than `epoch`, else `end`. Epochs never fall along a log, so a
-    /// bisection over pages finds it: twenty pages for a thousand million records.
+    /// Returns the offset of the first record in `low..end` with an epoch newer than `epoch`; `end` if there is none.
+    /// Epochs never decrease along a log, so a binary search over pages finds it: twenty pages for a thousand million
+    /// records.
     pub(super) async fn first_newer_than(
         &self,
         epoch: Epoch,
@@ -135,7 +137,7 @@ impl ResumeResolver {
             let events = &page.events()[page.index_of(low)..];
             let older = events.partition_point(|event| event.epoch <= epoch);
             let newer = match events.get(older) {
-                // The page is a hole: what stands behind it decides.
+                // The page is a hole: the first record after it decides.
                 None if older == 0 => self.first_from(page.next(), high).await?,
                 None => {
                     low = page.next();
@@ -153,7 +155,7 @@ impl ResumeResolver {
         Ok(found)
     }
 
-    /// The first record in `low..high`.
+    /// Returns the first record in `low..high`.
     async fn first_from(&self, low: Offset, high: Offset) -> Result<Option<Event>, HistoryError> {
         let mut at = low;
         while at < high {
@@ -169,7 +171,7 @@ impl ResumeResolver {
         Ok(None)
     }
 
-    /// From the ring, or from history: what the tail has not reached yet the brokers may have.
+    /// Returns the page at `offset`, from the ring or from history. Brokers may have what the tail has not read yet.
     async fn page(&self, offset: Offset) -> Result<Arc<Page>, HistoryError> {
         match self.log.read(offset) {
             LogRead::Page(page) => Ok(page),
@@ -183,8 +185,9 @@ impl ResumeResolver {
     }
 }
 
-/// How far back records without a timestamp are looked for, in pages.
+/// How many pages back records without a timestamp are sought.
 const UNDATED_PAGES: usize = 4;
 
-/// How far back the proof looks for a record when the one it wants is gone: a stranger's id buys bounded work.
+/// How many pages back the proof seeks a record when the one right before the offset is gone. An id from an unknown
+/// client buys bounded work.
 const HOLE_PAGES: usize = 4;

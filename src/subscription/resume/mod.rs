@@ -1,9 +1,9 @@
-//! Where a client really starts: the resume table, row by row.
+//! Resuming: determining the offset at which a client starts in one partition.
 //!
 //! An id carries its own proof. Within one topic id, (offset, leader epoch) identifies a record, so the record at
-//! `offset - 1` says whether the log is still the one that the client read: it may have been truncated behind an unclean
-//! election (Honeycomb, 2017), deleted and created again, or belong to another cluster. Whatever it is, the client goes on
-//! by itself, and is told when it lost something.
+//! `offset - 1` shows whether the log is still the one that the client read. It may have been truncated after an
+//! unclean leader election (Honeycomb, 2017), deleted and created again, or belong to another cluster. In each case the
+//! client continues without help, and is told if it lost something.
 
 mod evidence;
 
@@ -17,54 +17,55 @@ use crate::{
 };
 use evidence::{Hole, PrecedingRecord};
 
-/// Where a client starts in one partition.
+/// The start of a client in one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ResumePoint {
-    /// The place, as its id says it.
+    /// The position as the id has it.
     pub(super) mark: LogPosition,
-    /// The offset it reads on from: the place's, or one behind a hole.
+    /// The offset to read from: that of the position, or one after a hole.
     pub(super) next: Offset,
-    /// What it lost on the way, if anything.
+    /// The gap on the way, if any.
     pub(super) gap: Option<Gap>,
 }
 
-/// The log was replaced while its history was asked.
+/// The log was replaced while its history was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LogReplaced;
 
-/// What is asked, of whom, and for whom.
+/// The search for the start of one client in one partition: its inputs.
 pub(super) struct ResumeResolver {
-    /// The log that is current.
+    /// The current log.
     pub(super) log: Arc<PartitionLog>,
-    /// What is not in its ring.
+    /// Reads records that are not in the log's ring.
     pub(super) history: Arc<dyn History>,
-    /// In whose name history is asked.
+    /// The client on whose account history is read.
     pub(super) client: ClientKey,
-    /// Where the client wants to stand.
+    /// The position at which the client wants to start.
     pub(super) place: PartitionPosition,
-    /// Whatever is in the log from here on came after the client did.
+    /// Every record from this offset on came after the client did.
     pub(super) horizon: Offset,
-    /// Known to be a hole from the place's offset up to here: expiry of these loses nothing.
+    /// The offsets from the position's up to this one are known to be a hole: their expiry loses nothing.
     pub(super) scanned: Offset,
-    /// The time of the request.
+    /// The time of the request in milliseconds.
     pub(super) now: Timestamp,
-    /// The place was read, and another log took that one's place under the client.
+    /// Whether the position was being read when another log replaced that one.
     pub(super) live: bool,
-    /// Which proof a place is good only with.
+    /// The proof that a position must have.
     pub(super) proof: RequiredProof,
 }
 
-/// What a place is to be proven by, if its id does not say.
+/// The proof that a position needs if its id has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequiredProof {
-    /// Nothing: a client does not wait for that.
+    /// None: a client does not wait for proof.
     Unneeded,
-    /// The epoch of the record before it, else the leader's own. A lane must know what those know who come to it with an id.
+    /// The epoch of the record before it, or else the leader's epoch. A lane must know what clients know that join it
+    /// with an id.
     RecordOrLeader,
 }
 
 impl ResumeResolver {
-    /// Finds the start, however long the partition's leader takes to answer.
+    /// Determines the start, however long the partition's leader takes to answer.
     pub(super) async fn resolve(self) -> Result<ResumePoint, LogReplaced> {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -81,7 +82,7 @@ impl ResumeResolver {
     async fn try_resolve(&self) -> Result<Option<ResumePoint>, HistoryError> {
         match self.find_start().await? {
             Some(start) if self.proof == RequiredProof::RecordOrLeader && start.mark.epoch.is_none() => {
-                // Asked first: an epoch that begins in between must not vouch for what was before it.
+                // Asked before the record: an epoch that begins in between must not vouch for the state before it.
                 let own = self.bounds().await?.epoch;
                 self.proven(start, own).await.map(Some)
             }
@@ -89,7 +90,7 @@ impl ResumeResolver {
         }
     }
 
-    /// `None`: not to be told yet.
+    /// Determines the start. Returns `None` if it cannot be told yet.
     async fn find_start(&self) -> Result<Option<ResumePoint>, HistoryError> {
         match self.place {
             PartitionPosition::Latest => Ok(Some(self.latest())),
@@ -122,7 +123,7 @@ impl ResumeResolver {
         }
     }
 
-    /// Same log: the record before the offset has the id's epoch, or the log was truncated.
+    /// Resumes in the same log: the record before the offset has the id's epoch, or the log was truncated.
     async fn by_epoch(&self, mark: LogPosition, epoch: Epoch) -> Result<Option<ResumePoint>, HistoryError> {
         match self.before(mark.offset).await? {
             PrecedingRecord::Record { epoch: found, .. } if found == epoch || found < 0 => {
@@ -137,7 +138,8 @@ impl ResumeResolver {
                 }
                 match bounds.epoch {
                     Some(newer) if newer > epoch => self.truncated(mark, epoch).await,
-                    // An id from another replica is milliseconds ahead of this leader's answer. It will come.
+                    // The id comes from a replica that is milliseconds ahead of this leader's answer. The records will
+                    // come.
                     Some(_) => Ok(None),
                     None => self.past_end(mark).await,
                 }
@@ -145,8 +147,8 @@ impl ResumeResolver {
         }
     }
 
-    /// Same log, and the record before the offset is not there to be looked at: good unless the log was truncated. When its leader
-    /// is a later one than the id's, that may be for all that a hole shows which cannot be read, or is long.
+    /// Resumes in the same log if there is no record right before the offset: valid unless the log was truncated. If
+    /// the leader's epoch is later than the id's, truncation is possible whenever the hole is unreadable or long.
     async fn behind_hole(
         &self,
         mark: LogPosition,
@@ -167,7 +169,8 @@ impl ResumeResolver {
             return self.truncated(mark, epoch).await;
         }
         Ok(Some(match hole.unreadable {
-            // Some of it may never have been told of. It is told from its start on; none of its records can come twice.
+            // Some of the unreadable offsets may never have been reported to the client. They are reported from their
+            // start on; none of their records can be sent twice.
             Some(start) => {
                 let start = self.unproven(start.max(bounds.start), mark.timestamp);
                 self.lost(mark, start, GapReason::Unproven)
@@ -176,7 +179,7 @@ impl ResumeResolver {
         }))
     }
 
-    /// Nothing to prove it by: good if it is in range.
+    /// Resumes an id without proof: valid if it is in range.
     async fn by_range(&self, mark: LogPosition) -> Result<Option<ResumePoint>, HistoryError> {
         if matches!(self.log.read(mark.offset), LogRead::Page(_)) || mark.offset == self.log.next() {
             return Ok(Some(self.exact(mark)));
@@ -188,7 +191,7 @@ impl ResumeResolver {
         Ok(Some(self.below(mark, bounds).unwrap_or_else(|| self.exact(mark))))
     }
 
-    /// No log in the id: the record before the offset bears its timestamp, or the id is of another log.
+    /// Resumes an id without a log: the record before the offset has the id's timestamp, or the id is of another log.
     async fn by_timestamp(
         &self,
         mark: LogPosition,
@@ -212,8 +215,9 @@ impl ResumeResolver {
         }
     }
 
-    /// The offset was in the log and is at or below its start: expired, and lost unless nothing stood there.
-    /// `None` when the log does reach so far back: the answers were of different moments, or of different replicas.
+    /// Resumes an offset at or below the log start: its records have expired, and are lost unless the offsets were a
+    /// hole. Returns `None` if the log still reaches that far back: then the answers were from different moments, or
+    /// from different replicas.
     fn below(&self, mark: LogPosition, bounds: Bounds) -> Option<ResumePoint> {
         if mark.offset.max(self.scanned) >= bounds.start {
             let reached = mark.offset <= bounds.start || self.scanned > mark.offset;
@@ -226,7 +230,8 @@ impl ResumeResolver {
         ))
     }
 
-    /// The log ends before the offset, and no epoch says why: when the answer stands for a second, it is another log.
+    /// Resumes an offset past the end of the log when no epoch explains it. If the answer is the same after a second,
+    /// it is another log.
     async fn past_end(&self, mark: LogPosition) -> Result<Option<ResumePoint>, HistoryError> {
         tokio::time::sleep(PAST_END_CONFIRMATION).await;
         if mark.offset <= self.bounds().await?.end {
@@ -235,7 +240,8 @@ impl ResumeResolver {
         self.by_time(mark, GapReason::PastEnd).await.map(Some)
     }
 
-    /// Between clusters only time leads. Who was live and has read nothing yet goes on from when he came.
+    /// Resumes in another cluster: only time leads from one to the other. A client that was connected but has read
+    /// nothing yet continues from its arrival.
     async fn other_cluster(&self, mark: LogPosition) -> Result<ResumePoint, HistoryError> {
         let reason = match self.live {
             true => GapReason::Failover,
@@ -247,7 +253,7 @@ impl ResumeResolver {
         self.by_time(LogPosition { timestamp, ..mark }, reason).await
     }
 
-    /// By the id's timestamp, or without one from the end.
+    /// Resumes at the id's timestamp, or at the end if there is none.
     async fn by_time(&self, mark: LogPosition, reason: GapReason) -> Result<ResumePoint, HistoryError> {
         let start = match mark.timestamp {
             Some(time) => self.at_time(time).await?,
@@ -256,13 +262,14 @@ impl ResumeResolver {
         Ok(self.lost(mark, start, reason))
     }
 
-    /// Returns the start of the log, as that of a time before all: another log is read from its start, too.
+    /// Returns the start of the log, with a time before all records: another log is then read from its start, too.
     async fn earliest(&self) -> Result<ResumePoint, HistoryError> {
         Ok(self.unproven(self.bounds().await?.start, Some(0)))
     }
 
-    /// Returns the first record at or after `time`, but nothing behind the horizon: what came after the client is not passed
-    /// over, whatever times it bears, and when no record bears such a time yet the client starts there.
+    /// Returns the first record at or after `time`, but nothing beyond the horizon. Records that came after the client
+    /// did are not skipped, whatever their timestamps. If no record has such a time yet, the client starts at the
+    /// horizon.
     async fn at_time(&self, time: Timestamp) -> Result<ResumePoint, HistoryError> {
         if time <= 0 {
             return self.earliest().await;
@@ -276,7 +283,7 @@ impl ResumeResolver {
         }
     }
 
-    /// Returns a time that leads to the horizon in another log, never one that is still to come.
+    /// Returns a time that leads to the horizon in another log, and is never in the future.
     fn time_of_horizon(&self, asked: Timestamp) -> Timestamp {
         let end = self.log.end();
         let last = end.timestamp.filter(|_| end.offset == self.horizon);
@@ -286,16 +293,18 @@ impl ResumeResolver {
     async fn truncated(&self, mark: LogPosition, epoch: Epoch) -> Result<Option<ResumePoint>, HistoryError> {
         let bounds = self.bounds().await?;
         if self.log.next() > bounds.end {
-            // Our tail has not noticed yet, and its ring still holds what was cut off. It will, and replace the log.
+            // Our tail has not noticed the truncation yet, and its ring still holds what was cut off. It will notice,
+            // and replace the log.
             return Ok(None);
         }
         let first = self.first_newer_than(epoch, bounds.start, bounds.end).await?;
-        // After several unclean elections there may be records of older epochs behind the place, which its client has never seen.
+        // After several unclean elections there may be records of older epochs beyond the position that the client has
+        // never seen.
         let first = self
             .with_unreadable(first.min(mark.offset))
             .await?
             .max(bounds.start);
-        // The log may be truncated once more before a record comes that proves the place.
+        // The log may be truncated once more before a record arrives that proves the position.
         let start = self
             .proven(self.unproven(first, mark.timestamp), bounds.epoch)
             .await?;
@@ -310,8 +319,8 @@ impl ResumeResolver {
         })
     }
 
-    /// The same place, with the epoch of the record before it; where there is none any more, with the leader's `own`, for a record
-    /// that stands there later is of a newer one.
+    /// Returns `start` with the epoch of the record before it. If there is no such record, takes the leader's epoch
+    /// `own`, because a record written there later has a newer one.
     async fn proven(&self, mut start: ResumePoint, own: Option<Epoch>) -> Result<ResumePoint, HistoryError> {
         let found = match self.before(start.mark.offset).await? {
             PrecedingRecord::Record { epoch, timestamp } => {
@@ -328,7 +337,7 @@ impl ResumeResolver {
         Ok(start)
     }
 
-    /// At an offset before which no record has been seen.
+    /// Starts at an offset before which no record has been seen.
     fn unproven(&self, offset: Offset, timestamp: Option<Timestamp>) -> ResumePoint {
         self.start(LogPosition {
             offset,
@@ -370,11 +379,14 @@ impl ResumeResolver {
     }
 }
 
-/// Between questions that got no answer: short first, because a leader is usually back within a second of its election.
+/// The first pause between unanswered requests: short, because a leader is usually back within a second of its
+/// election.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// So that ten thousand waiting clients ask a cluster that is coming back no more than 5,000 times a second together.
+/// The longest pause between unanswered requests: ten thousand waiting clients then ask a cluster that is coming back
+/// no more than 5,000 times a second together.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long an answer "the log ends before that" has to stand when no epoch proves it. Replicas lag by milliseconds.
+/// How long the answer "the log ends before the offset" must stand when no epoch proves it. Replicas lag by
+/// milliseconds.
 const PAST_END_CONFIRMATION: Duration = Duration::from_secs(1);

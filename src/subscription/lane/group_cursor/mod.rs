@@ -1,7 +1,8 @@
-//! Many of a lane's clients, served together.
+//! Serving many clients of a lane together.
 //!
-//! By itself, each of 10,000 who wait for the same batch has a waker of its own, is woken, and asks the lane. A group waits in the
-//! place of all of them, and has what comes ready for whoever has them: see [`LaneSubscriber::join_group`](super::LaneSubscriber::join_group).
+//! Alone, each of 10,000 clients that wait for the same batch would have its own waker, be woken, and read the lane. A
+//! group waits once for all of them and holds the new batches for their owner: see
+//! [`LaneSubscriber::join_group`](super::LaneSubscriber::join_group).
 
 use std::{
     mem,
@@ -18,45 +19,47 @@ use crate::{
     subscription::{Batch, snapshot::Snapshot},
 };
 
-/// Waits for a lane in the place of some of those in it.
+/// Waits for a lane on behalf of a group of its subscribers.
 pub struct GroupCursor {
     lane: Arc<Lane>,
     shared_waker: Arc<SharedWaker>,
-    /// The number of the next batch it looks for.
+    /// The number of the next batch to read.
     number: u64,
-    /// Whether the lane waited for Kafka at the last look.
+    /// Whether the lane waited for Kafka at the last poll.
     held: bool,
-    /// Whether there may be more although nobody rang.
+    /// Whether there may be more batches without another wake-up.
     has_more: bool,
 }
 
-/// What all in a group have to be served with.
+/// The next step for all members of a group.
 #[derive(Debug)]
 pub enum GroupUpdate {
-    /// Each gets it, if it waits for nothing but that: see [`LaneSubscriber::take_run`](super::LaneSubscriber::take_run).
+    /// Every member takes this run if it waits for nothing else: see
+    /// [`LaneSubscriber::take_run`](super::LaneSubscriber::take_run).
     BatchRun(BatchRun),
-    /// Each has to be asked: it is not the same for all, or the lane is closed, or waits for Kafka, or does not any more.
+    /// Every member must be polled: the next batch is not the same for all, or the lane is closed, or it has begun or
+    /// stopped to wait for Kafka.
     PollEach,
 }
 
-/// Batches of a lane, one behind the other.
+/// Consecutive batches of a lane.
 #[derive(Debug)]
 pub struct BatchRun {
     batches: Vec<Batch>,
-    /// The number of each.
+    /// The number of each batch.
     numbers: Vec<u64>,
-    /// The number behind the last.
+    /// The number after the last batch.
     end: u64,
-    /// Where the last leads, or further if nobody sees what is there.
+    /// The position after the last batch, or further if the records after it are seen by no member.
     after: Arc<Snapshot>,
 }
 
-/// How much may be in one run.
+/// The most that one run may contain.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimit {
-    /// Once it holds so many batches, no more are added.
+    /// No batch is added once the run has this many.
     pub batches: usize,
-    /// Once it holds so many bytes, no more are added.
+    /// No batch is added once the run has this many bytes.
     pub bytes: usize,
 }
 
@@ -71,13 +74,12 @@ impl GroupCursor {
         }
     }
 
-    /// What has come since the last call; if nothing has, the task is woken when something does.
+    /// Returns what has come since the last call. If there is nothing, the task is woken when something comes.
     ///
-    /// Who gets all that this finds misses nothing, if it is asked itself once after it sat in, and whenever it does not take a
-    /// run.
+    /// A member loses nothing if it is polled once after joining the group, and again whenever it rejects a run.
     pub fn poll_update(&mut self, context: &Context<'_>, most: BatchLimit) -> Poll<GroupUpdate> {
         self.shared_waker.register(context);
-        // It is not among those who wait any more: it was woken.
+        // It was added anew only if it had been woken, which removes it from the list.
         let was_rung = self.lane.batch_waiters.add(&self.shared_waker);
         let has_more = mem::take(&mut self.has_more);
         if !was_rung && !has_more {
@@ -135,12 +137,12 @@ impl BatchRun {
         }
     }
 
-    /// Its batches, in order.
+    /// Returns the batches, in order.
     pub fn batches(&self) -> &[Batch] {
         &self.batches
     }
 
-    /// Adds what came next.
+    /// Appends the run that follows this one.
     pub fn extend(&mut self, next: Self) {
         debug_assert_eq!(next.numbers.first(), Some(&self.end));
         self.batches.extend(next.batches);
@@ -148,19 +150,19 @@ impl BatchRun {
         (self.end, self.after) = (next.end, next.after);
     }
 
-    /// Drops the first `count` batches: all have had them.
+    /// Drops the first `count` batches, once all members have them.
     pub fn drop_first(&mut self, count: usize) {
         self.batches.drain(..count);
         self.numbers.drain(..count);
     }
 
-    /// The number behind its last batch, and where that leads.
+    /// Returns the number after the last batch, and the position after it.
     pub(super) fn end(&self) -> (u64, &Arc<Snapshot>) {
         (self.end, &self.after)
     }
 
-    /// How many of its batches one has had who wants the batch `number` next; `None` if that is in the midst of one, or before
-    /// the first.
+    /// Returns how many of the batches come before batch `number`. Returns `None` if that number is inside a joined
+    /// batch, or before the first.
     pub(super) fn count_before(&self, number: u64) -> Option<usize> {
         if number >= self.end {
             return Some(self.batches.len());

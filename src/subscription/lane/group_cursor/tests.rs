@@ -17,7 +17,7 @@ use crate::{
 pub(crate) struct Stage(Arc<Lane>);
 
 impl Stage {
-    /// One that has looked at its streams, and found nothing yet.
+    /// Creates a lane that has read its streams and found nothing yet.
     pub(crate) fn new() -> Self {
         let key = LaneKey {
             topics: TopicSet::default(),
@@ -38,7 +38,7 @@ impl Stage {
         GroupCursor::new(&self.0)
     }
 
-    /// Has batches come, and wakes who waits for them.
+    /// Publishes batches, and wakes the subscribers that wait for them.
     pub(crate) fn publish(&self, batches: impl IntoIterator<Item = Vec<u8>>) {
         batches.into_iter().for_each(|bytes| self.push(batch(bytes)));
         self.wake(false);
@@ -64,7 +64,7 @@ fn batch(bytes: Vec<u8>) -> Batch {
     }
 }
 
-/// What a group finds, as the bytes of each batch; `None` is that each has to be asked.
+/// Polls a group. Returns the bytes of each batch; `None` if every member must be polled.
 fn look(group_cursor: &mut GroupCursor, most: BatchLimit) -> Poll<Option<Vec<Vec<u8>>>> {
     let batch_run = |update| match update {
         GroupUpdate::BatchRun(batch_run) => {
@@ -194,7 +194,7 @@ fn who_has_had_some_of_a_stretch_gets_the_rest_and_who_is_elsewhere_is_asked() {
 }
 
 proptest! {
-    /// Batches come while a group is behind by as many as it happens to be, some of them joined by then.
+    /// Batches come while a group lags behind by any number of them, some of which are joined by then.
     #[test]
     fn the_stretches_of_a_row_are_all_that_came(
         steps in vec((any::<bool>(), 1usize..40, 1usize..2000), 1..200),

@@ -1,4 +1,4 @@
-//! The finished batches of one lane, and its head.
+//! The ring of one lane: its finished batches, and its head.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -10,29 +10,30 @@ use super::{
 };
 use crate::partition::PartitionLog;
 
-/// The newest batches of a lane, by number, and what stands behind them.
+/// The newest batches of a lane, by number, and the positions after them.
 ///
-/// Who is a few batches behind gets each with its own write, or its own part of one. So those that are small are joined, a run of
-/// sixteen at a time, by the first who is far enough behind to need them, for all others who are.
+/// A client that is a few batches behind would need one write for each of them, or one part of a vectored write. So
+/// small batches are joined, in runs of sixteen, by the first client that is far enough behind to need them, for all
+/// others that are.
 #[derive(Debug, Default)]
 pub(super) struct BatchRing {
     entries: VecDeque<RingEntry>,
-    /// The number of the oldest batch that is here.
+    /// The number of the oldest batch in the ring.
     first: u64,
-    /// Where the lane stood before that batch, or before one that came earlier.
+    /// The position of the lane before that batch, or before an earlier one.
     begin: Option<Arc<Snapshot>>,
-    /// What the entries cost.
+    /// The memory taken by the entries.
     cost: MemoryCost,
-    /// Where what it joins is counted, if anywhere.
+    /// Counts the bytes of joined batches, if set.
     tracker: Option<Arc<BytesTracker>>,
-    /// Where the lane stands behind the newest batch; `None` before it has looked, and once it is closed.
+    /// The position of the lane after the newest batch; `None` before the lane's first poll, and once it is closed.
     snapshot: Option<Arc<Snapshot>>,
 }
 
 #[derive(Debug)]
 struct RingEntry {
     entry_batches: JoinedBatches,
-    /// Where this batch leads, whatever is joined to it.
+    /// The position after this batch alone, whatever is joined to it.
     after: Arc<Snapshot>,
     cost: MemoryCost,
 }
@@ -40,26 +41,26 @@ struct RingEntry {
 /// What a ring has for a client.
 #[derive(Debug)]
 pub(super) enum RingRead {
-    /// The batch with the client's number, and perhaps more.
+    /// The batch with the requested number, and perhaps others joined to it.
     Batches(JoinedBatches),
-    /// Nothing yet; the lane stands there.
+    /// No batch yet. The lane is at this position.
     Empty(Arc<Snapshot>),
-    /// The batch has left the ring, or the lane is closed: the client goes on by itself.
+    /// The batch has left the ring, or the lane is closed. The client must continue with a subscription of its own.
     Gone,
 }
 
-/// A batch and those joined to it.
+/// A batch, and those joined to it.
 #[derive(Clone, Debug)]
 pub(super) struct JoinedBatches {
-    /// All of them, as one.
+    /// All of them as one batch.
     pub(super) batch: Batch,
     /// How many they are.
     pub(super) count: u64,
-    /// Where the last of them leads.
+    /// The position after the last of them.
     pub(super) after: Arc<Snapshot>,
 }
 
-/// A lane's head: the number of its next batch, and where the lane stands before it.
+/// The head of a lane: the number of its next batch, and the lane's position before it.
 #[derive(Clone, Debug)]
 pub(super) struct LaneHead {
     pub(super) number: u64,
@@ -67,7 +68,7 @@ pub(super) struct LaneHead {
 }
 
 impl BatchRing {
-    /// An empty one, whose joined batches are counted among `tracker`.
+    /// Creates an empty ring, whose joined batches are counted by `tracker`.
     pub(super) fn new(tracker: &Arc<BytesTracker>) -> Self {
         Self {
             tracker: Some(Arc::clone(tracker)),
@@ -75,7 +76,7 @@ impl BatchRing {
         }
     }
 
-    /// The head, if a client may go on from it.
+    /// Returns the head, if a client can continue from it.
     pub(super) fn head(&self) -> Option<LaneHead> {
         let snapshot = self
             .snapshot
@@ -87,8 +88,8 @@ impl BatchRing {
         })
     }
 
-    /// Returns the oldest place in the ring that a client is not beyond, if it may go on from there; `is_ahead` says whether a place is
-    /// where the client is or ahead of it.
+    /// Returns the oldest position in the ring that is not behind a client, if the client can continue from it.
+    /// `is_ahead` tells whether a position is the client's or ahead of it.
     pub(super) fn first_ahead(&self, is_ahead: impl Fn(&Snapshot) -> bool) -> Option<LaneHead> {
         self.snapshot.as_ref()?;
         let at = self.entries.partition_point(|entry| !is_ahead(&entry.after));
@@ -103,17 +104,17 @@ impl BatchRing {
         })
     }
 
-    /// The number of the next batch.
+    /// Returns the number of the next batch.
     pub(super) fn end(&self) -> u64 {
         self.first + self.entries.len() as u64
     }
 
-    /// Whether one who wants the batch `number` next is in time for it.
+    /// Returns whether the ring is open, and batch `number` is in it or still to come.
     pub(super) fn reaches(&self, number: u64) -> bool {
         self.snapshot.is_some() && number >= self.first
     }
 
-    /// What there is for one who wants the batch `number`, which is not beyond the head's.
+    /// Returns what there is for a client that wants batch `number`, which must not be beyond the head's.
     pub(super) fn take(&mut self, number: u64) -> RingRead {
         let Some(index) = number.checked_sub(self.first) else {
             return RingRead::Gone;
@@ -128,13 +129,14 @@ impl BatchRing {
         }
     }
 
-    /// Moves the head without a batch.
+    /// Moves the head without adding a batch.
     pub(super) fn set_head(&mut self, snapshot: Arc<Snapshot>) {
         self.snapshot = Some(snapshot);
     }
 
-    /// Adds a batch and moves the head behind it, in `budget` bytes at most: the oldest batches make room, and one that has
-    /// none is missed by everybody. What the ring costs more now, and what it costs less.
+    /// Adds a batch and moves the head behind it. The oldest batches are dropped until all fit into `budget` bytes. A
+    /// batch that alone is too large is not added, and all clients miss it. Returns the memory added and the memory
+    /// freed.
     pub(super) fn push(
         &mut self,
         batch: Batch,
@@ -167,8 +169,8 @@ impl BatchRing {
         (cost, freed)
     }
 
-    /// Drops the oldest batches until the rest costs at most `budget` bytes; what that freed. Those that are joined go together,
-    /// as their bytes do.
+    /// Drops the oldest batches until the rest takes at most `budget` bytes. Returns the memory freed. Joined batches
+    /// are dropped together, because their bytes are one allocation.
     pub(super) fn trim(&mut self, budget: usize) -> MemoryCost {
         self.drop_while(|ring| ring.cost.total() > budget)
     }
@@ -186,13 +188,13 @@ impl BatchRing {
             self.begin = Some(entry.after);
         }
         if self.entries.is_empty() {
-            // What many small batches took need not be kept for few large ones.
+            // A capacity for many small batches need not be kept for few large ones.
             self.entries.shrink_to(KEPT_CAPACITY);
         }
         freed
     }
 
-    /// Drops the batches in which records may be that have been deleted from `log`, and all before them; what that freed.
+    /// Drops the batches that may contain records deleted from `log`, and all before them. Returns the memory freed.
     pub(super) fn drop_deleted(&mut self, log: &Arc<PartitionLog>) -> MemoryCost {
         let mut before = self.begin.as_ref();
         let mut last = None;
@@ -201,7 +203,7 @@ impl BatchRing {
             if after.may_hold_deleted(before.map(|it| &**it), log) {
                 last = Some(number);
             } else if before.is_some_and(|before| before.is_ahead_of_deleted(log)) {
-                // Nothing that comes behind it lies below the start.
+                // No later batch has records below the log start.
                 break;
             }
             before = Some(after);
@@ -212,19 +214,19 @@ impl BatchRing {
         }
     }
 
-    /// What its entries cost.
+    /// Returns the memory taken by the entries.
     #[cfg(test)]
     pub(super) fn cost(&self) -> MemoryCost {
         self.cost
     }
 
-    /// Drops everything, and sends everybody away; what that freed.
+    /// Drops all batches. Clients then find the ring closed. Returns the memory freed.
     pub(super) fn close(&mut self) -> MemoryCost {
         self.snapshot = None;
         self.trim(0)
     }
 
-    /// Joins the run of the batch `number`, if it is whole and may be.
+    /// Joins the run that contains batch `number`, if it is complete and may be joined.
     fn join(&mut self, number: u64) {
         let start = number - number % RUN_LEN;
         let index = |number: u64| number.saturating_sub(self.first) as usize;
@@ -245,7 +247,7 @@ impl BatchRing {
     }
 }
 
-/// Gives each of a run what is left of it from there on; `joined` is all they hold.
+/// Gives each entry of a run the rest of `joined`, the bytes of the whole run, from its own start on.
 fn share<'a>(joined: &Bytes, run: impl DoubleEndedIterator<Item = &'a mut RingEntry>) {
     let mut rest: Option<JoinedBatches> = None;
     let mut start = joined.len();
@@ -261,7 +263,7 @@ fn share<'a>(joined: &Bytes, run: impl DoubleEndedIterator<Item = &'a mut RingEn
     }
 }
 
-/// Whether these are small, plain and single.
+/// Returns whether these batches are small, plain and not joined yet.
 fn may_be_joined<'a>(run: impl IntoIterator<Item = &'a RingEntry>) -> bool {
     let mut bytes = 0;
     run.into_iter().all(|RingEntry { entry_batches, .. }| {
@@ -270,7 +272,7 @@ fn may_be_joined<'a>(run: impl IntoIterator<Item = &'a RingEntry>) -> bool {
     })
 }
 
-/// What a batch costs in a ring.
+/// Returns the memory taken by a batch in a ring.
 fn cost(batch: &Batch, after: &Snapshot) -> MemoryCost {
     let packed = batch.packed.as_ref().map_or(0, |packed| packed.bytes.len());
     MemoryCost {
@@ -279,20 +281,21 @@ fn cost(batch: &Batch, after: &Snapshot) -> MemoryCost {
     }
 }
 
-/// What an entry costs beside what it holds, in bytes: twice its size, for a queue that grows by doubling, and what texts and
-/// standings cost as allocations.
+/// The memory of an entry beside its contents, in bytes: twice its size, because the queue grows by doubling, and the
+/// allocations of texts and snapshots.
 const ENTRY_OVERHEAD: usize = 2 * size_of::<RingEntry>() + 128;
 
-/// Entries whose room an empty ring keeps.
+/// The number of entries for which an empty ring keeps room.
 const KEPT_CAPACITY: usize = 16;
 
-/// Batches in a run; runs begin at multiples of it.
+/// The number of batches in a run. Runs begin at multiples of it.
 const RUN_LEN: u64 = 16;
 
-/// How many batches behind the head one is who has a run joined. Below that most are up to date, and it would be for nobody.
+/// How many batches behind the head a client must be to have a run joined. Most clients are less far behind, and have
+/// no use for a joined run.
 const MIN_LAG_TO_JOIN: u64 = 8;
 
-/// The most bytes of a joined run: who waits for its socket in the midst of one holds all of it.
+/// The most bytes of a joined run. A client whose socket blocks in the middle of a run holds all of it.
 const MAX_JOINED_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]

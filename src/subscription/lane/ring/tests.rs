@@ -26,7 +26,7 @@ fn push(ring: &mut BatchRing, batch: Batch, budget: usize) -> Arc<Snapshot> {
     after
 }
 
-/// A ring of so many small batches.
+/// Creates a ring of this many small batches.
 fn ring(batches: u64) -> BatchRing {
     let mut ring = BatchRing::default();
     for number in 0..batches {
@@ -104,7 +104,7 @@ fn what_may_hold_a_deleted_record_leaves_with_all_before_it_and_no_more() {
             }
             directory.set_start(&log, start);
             let freed = ring.drop_deleted(&log);
-            // Those that are joined leave together.
+            // Joined batches leave together.
             let left = match (joined, start) {
                 (true, 17..32) => 8,
                 _ => left,
@@ -122,7 +122,7 @@ fn what_may_hold_a_deleted_record_leaves_with_all_before_it_and_no_more() {
 }
 
 proptest! {
-    /// Clients anywhere take whenever they like, while batches come, and go.
+    /// Clients at any position take batches at any time, while batches come and go.
     #[test]
     fn all_get_every_batch_in_order_until_it_has_left_and_the_bytes_are_accounted_for(
         steps in vec((0usize..4, 1usize..2 * SMALL, 0usize..4), 1..300),
@@ -133,7 +133,7 @@ proptest! {
         for (what, length, client) in steps {
             if what < 3 {
                 let number = pushed.len() as u64;
-                // Mostly small ones, so that there are runs.
+                // Mostly small batches, so that there are runs.
                 let batch = batch(number, if what == 0 { length } else { 1 + length % 40 });
                 pushed.push((batch.bytes.clone(), push(&mut ring, batch, budget)));
                 continue;
