@@ -1,27 +1,27 @@
 //! riverhead serves Apache Kafka topics to the public as resumable Server-Sent Events.
 //!
-//! Every client is a cursor over a shared log: one tail reader per cluster reads each partition once, and an older
-//! offset is one more page, read on demand. Live, catching up and slow are three places a cursor can stand.
+//! Every client is a cursor over a shared log. One tail reader per cluster reads each partition once. An offset that is no
+//! longer in memory is one more page, read on demand. A cursor is in one of three states: live, catching up or slow.
 //!
-//! The house has floors, and imports point down only: a module never imports its own floor or one above, and `http`
-//! never imports `kafka`. `tests/floors.rs` holds this.
+//! The modules form layers, and imports point down only: a module never imports from its own layer or from one above, and
+//! `http` never imports `kafka`. `tests/layers.rs` checks that.
 //!
-//! | floor | module | what lives there |
+//! | layer | module | what it holds |
 //! |---|---|---|
 //! | 7 | [`cli`] | arguments: serve, demo, probe, check-config |
-//! | 6 | [`app`] | the composition root: build leaves, logs, Kafka, HTTP; spawn; stop in order |
-//! | 5 | [`config`] | one configuration from each module's own settings, every fault at once |
-//! | 4 | [`http`] | from a request to a body; the one table from error to status |
+//! | 6 | [`app`] | the composition root: builds leaves, logs, Kafka and HTTP, spawns them, stops them in order |
+//! | 5 | [`config`] | one configuration from each module's own settings; reports every fault at once |
+//! | 4 | [`http`] | from a request to a response body; the one table from error to status |
 //! | 4 | [`demo`] | in-process brokers and a generator of plausible events |
 //! | 4 | [`probe`] | an outside client that judges a gateway, for monitoring |
-//! | 3 | [`kafka`] | reading Kafka without groups: tail, history, clusters |
+//! | 3 | [`kafka`] | reading Kafka without consumer groups: tail, history, clusters |
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
-//! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] seam |
-//! | 2 | [`filter`] | which events a client wants: a bounded language, in a canonical form |
-//! | 1 | [`event`], [`catalog`], [`limits`] | a record as it is kept; which streams are public; what clients may have |
+//! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
+//! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
+//! | 1 | [`event`], [`catalog`], [`limits`] | a record as it is kept; which streams are public; what a client may use |
 //! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
 //!
-//! `main.rs`, floor 8, turns arguments into an exit code.
+//! `main.rs`, above all layers, turns arguments into an exit code.
 
 pub mod app;
 pub mod catalog;

@@ -1,5 +1,7 @@
-//! The riverhead binary: arguments in, an exit code out (0 done, 1 failed start, 64 wrong usage or configuration; of a probe
-//! 0 to 2 for what it found, 3 for wrong usage).
+//! The riverhead binary: turns arguments into an exit code.
+//!
+//! The code is 0 when the work is done, 1 after a failed start, and 64 for wrong usage or configuration. A probe exits with 0 to 2
+//! for its result, and with 3 for wrong usage.
 
 use std::{env, process::ExitCode};
 

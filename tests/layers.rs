@@ -1,4 +1,4 @@
-//! The floors of the house: imports point down only, and `http` never imports `kafka`.
+//! The layers of the crate: imports point down only, and `http` never imports `kafka`.
 //!
 //! Reads the sources as tokens, so that comments, strings and what is compiled for tests only do not count.
 #![allow(
@@ -14,8 +14,8 @@ use std::{
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// Every module at the top of the crate, by its floor. The same table stands in the documentation of `src/lib.rs`.
-const FLOORS: &[(u8, &[&str])] = &[
+/// Every module at the top of the crate, by its layer. The same table stands in the documentation of `src/lib.rs`.
+const LAYERS: &[(u8, &[&str])] = &[
     (7, &["cli"]),
     (6, &["app"]),
     (5, &["config"]),
@@ -31,7 +31,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     ),
 ];
 
-/// Pairs that the floors would allow, and why they must not be.
+/// Pairs that the layers would allow, and why they must not be.
 const FORBIDDEN: &[(&str, &str, &str)] = &[(
     "http",
     "kafka",
@@ -57,26 +57,26 @@ fn imports_point_down_only() {
 }
 
 #[test]
-fn every_module_has_a_floor_and_every_floor_its_modules() {
+fn every_module_has_a_layer_and_every_layer_its_modules() {
     let existing: BTreeSet<_> = sources()
         .into_iter()
         .map(|source| source.path[0].clone())
         .collect();
-    let in_the_table: BTreeSet<_> = floors().into_keys().map(str::to_owned).collect();
+    let in_the_table: BTreeSet<_> = layers().into_keys().map(str::to_owned).collect();
     assert_eq!(
         existing, in_the_table,
-        "left: in src/, right: in the table of tests/floors.rs"
+        "left: in src/, right: in the table of tests/layers.rs"
     );
 }
 
 #[test]
-fn the_documentation_of_the_crate_shows_the_same_floors() {
+fn the_documentation_of_the_crate_shows_the_same_layers() {
     let lib = fs::read_to_string(src().join("lib.rs")).unwrap();
     let documented: BTreeMap<_, _> = lib.lines().filter_map(row).flatten().collect();
     assert_eq!(
         documented,
-        floors(),
-        "left: in src/lib.rs, right: in the table of tests/floors.rs"
+        layers(),
+        "left: in src/lib.rs, right: in the table of tests/layers.rs"
     );
 }
 
@@ -91,34 +91,34 @@ fn fault(module: &str, import: &str) -> Option<String> {
     {
         return Some(format!("{module} imports {import}: {why}"));
     }
-    let floors = floors();
-    match (floors.get(module), floors.get(import)) {
+    let layers = layers();
+    match (layers.get(module), layers.get(import)) {
         (Some(own), Some(other)) if other < own => None,
         (Some(own), Some(other)) => Some(format!(
-            "{module} (floor {own}) imports {import} (floor {other}): arrows point down only"
+            "{module} (layer {own}) imports {import} (layer {other}): arrows point down only"
         )),
-        (None, _) => Some(format!("{module} has no floor")),
-        (_, None) => Some(format!("{module} imports crate::{import}, which has no floor")),
+        (None, _) => Some(format!("{module} has no layer")),
+        (_, None) => Some(format!("{module} imports crate::{import}, which has no layer")),
     }
 }
 
-fn floors() -> BTreeMap<&'static str, u8> {
-    FLOORS
+fn layers() -> BTreeMap<&'static str, u8> {
+    LAYERS
         .iter()
-        .flat_map(|(floor, modules)| modules.iter().map(move |module| (*module, *floor)))
+        .flat_map(|(layer, modules)| modules.iter().map(move |module| (*module, *layer)))
         .collect()
 }
 
-/// A row of the table in the documentation, ``//! | 1 | [`event`], [`catalog`] | ... |``, as modules and floors.
+/// A row of the table in the documentation, ``//! | 1 | [`event`], [`catalog`] | ... |``, as modules and layers.
 fn row(line: &str) -> Option<impl Iterator<Item = (&str, u8)>> {
     let mut cells = line.strip_prefix("//! |")?.split('|');
-    let floor: u8 = cells.next()?.trim().parse().ok()?;
+    let layer: u8 = cells.next()?.trim().parse().ok()?;
     let modules = cells
         .next()?
         .split("[`")
         .skip(1)
         .filter_map(|rest| rest.split_once("`]"));
-    Some(modules.map(move |(module, _)| (module, floor)))
+    Some(modules.map(move |(module, _)| (module, layer)))
 }
 
 /// A source file, and the module it is: `src/http/error.rs` is `["http", "error"]`.
@@ -131,7 +131,7 @@ fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// All modules but those that exist for tests only. `lib.rs` is the table itself, `main.rs` is above all floors.
+/// All modules but those that exist for tests only. `lib.rs` is the table itself, `main.rs` is above all layers.
 fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     for entry in fs::read_dir(src()).unwrap() {
@@ -351,8 +351,8 @@ fn arrows_that_point_up_or_sideways_are_faults() {
             .unwrap()
             .contains("no request waits for Kafka")
     );
-    assert!(fault("sse", "surprise").unwrap().contains("no floor"));
-    assert!(fault("surprise", "sse").unwrap().contains("no floor"));
+    assert!(fault("sse", "surprise").unwrap().contains("no layer"));
+    assert!(fault("surprise", "sse").unwrap().contains("no layer"));
     assert_eq!(fault("http", "subscription"), None);
     assert_eq!(fault("http", "http"), None);
 }
