@@ -1,7 +1,8 @@
-//! Clients that send commands with a wrong token, again and again.
+//! Throttling of clients that send commands with a wrong token again and again.
 //!
-//! A token cannot be guessed (96 bits at least); who tries costs processor time and log lines, and should be noticed. Not here:
-//! what the token is, and how a request carries it (`http`).
+//! Not here: what the token is, and how a request carries it (`http`).
+//!
+//! A token cannot be guessed (it has at least 96 bits). But trying costs processor time and log lines, and should be noticed.
 
 use std::{collections::HashMap, ops::RangeInclusive, time::Duration};
 
@@ -14,21 +15,21 @@ use tokio::{
 use super::log_sampler::LogSampler;
 use crate::client::ClientKey;
 
-/// Holds back clients whose tokens were wrong, before their next one is looked at.
+/// Holds back clients whose tokens were wrong, before their next token is checked.
 #[derive(Debug)]
 pub struct AuthThrottle {
-    /// Until when each client's mistakes count, as if each took a second to be forgotten.
+    /// Until when each client's failures count. Each failure moves the time one second ahead.
     failed: Mutex<HashMap<ClientKey, Instant>>,
     slots: Semaphore,
     lines: LogSampler,
 }
 
-/// So many tries wait already that this one is refused unseen.
+/// Too many attempts are held back already, so this one is refused without checking its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyAttempts;
 
 impl AuthThrottle {
-    /// Patient with everybody.
+    /// Creates a throttle without any failures.
     pub(super) fn new() -> Self {
         Self {
             failed: Mutex::default(),
@@ -37,11 +38,11 @@ impl AuthThrottle {
         }
     }
 
-    /// Waits before a token of `client` is looked at: not at all, or 1 to 3 seconds after many wrong ones. `held` is called
-    /// before the wait, if there is one.
+    /// Waits before a token of `client` is checked: not at all, or 1 to 3 seconds after many wrong ones. Calls `held` before the
+    /// wait, if there is one.
     ///
     /// # Errors
-    /// When too many wait already.
+    /// [`TooManyAttempts`] if too many attempts wait already.
     pub async fn throttle(&self, client: ClientKey, held: impl FnOnce()) -> Result<(), TooManyAttempts> {
         if !self.is_throttled(client) {
             return Ok(());
@@ -52,7 +53,7 @@ impl AuthThrottle {
         Ok(())
     }
 
-    /// Notes that `client` sent a wrong token, or none, or was refused unseen.
+    /// Records that `client` sent a wrong token or none, or was refused unchecked.
     pub fn record_failure(&self, client: ClientKey) {
         self.note(client);
         if let Some(left_out) = self.lines.take() {
@@ -65,7 +66,7 @@ impl AuthThrottle {
         let mut failed = self.failed.lock();
         if failed.len() >= MAX_CLIENTS && !failed.contains_key(&client) {
             failed.retain(|_, until| *until > now);
-            // A flood of addresses makes room by chance: what it displaces is as wrong as it is.
+            // A flood of addresses displaces entries at random: each displaced client has failed as well.
             if failed.len() >= MAX_CLIENTS
                 && let Some(other) = failed.keys().next().copied()
             {
@@ -74,7 +75,7 @@ impl AuthThrottle {
         }
         let until = failed.entry(client).or_insert(now);
         *until = (*until).max(now) + PENALTY;
-        // However many there were, a minute of silence is enough.
+        // However many failures there were, a minute without any is enough.
         *until = (*until).min(now + PENALTY * MAX_PENALTIES);
     }
 
@@ -83,26 +84,26 @@ impl AuthThrottle {
         until.is_some_and(|until| until > Instant::now() + PENALTY * FREE_ATTEMPTS)
     }
 
-    /// Forgets clients that have made no mistake for a while.
+    /// Forgets clients that have not failed for a while.
     pub(super) fn forget_idle(&self) {
         let now = Instant::now();
         self.failed.lock().retain(|_, until| *until > now);
     }
 }
 
-/// How many wrong tokens in a row are answered at once: somebody who looks for the right one.
+/// How many wrong tokens in a row are answered at once, for a person who looks for the right one.
 const FREE_ATTEMPTS: u32 = 10;
 
-/// How long each counts.
+/// How long each failure counts.
 const PENALTY: Duration = Duration::from_secs(1);
 
-/// How many count at most.
+/// How many failures count at most.
 const MAX_PENALTIES: u32 = 60;
 
-/// How many tries are held back at a time: half of the connections that the admin listener has without one being closed.
+/// How many attempts are held back at a time: half of the connections that the admin listener has without one being closed.
 const SLOTS: usize = 32;
 
-/// For how long, in milliseconds.
+/// How long an attempt is held back, in milliseconds.
 const HOLD: RangeInclusive<u64> = 1_000..=3_000;
 
 /// How many clients are remembered.

@@ -1,7 +1,7 @@
-//! How many log lines a client may cause.
+//! A budget of log lines per client.
 //!
-//! A client may make ten requests a second, each with two lines: 290 MB a day. What is left out is counted, and told with the
-//! next line about the same client.
+//! A client may make ten requests a second, each with two lines: 290 MB a day. Lines that are left out are counted, and the next
+//! line about the same client tells the count.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -16,15 +16,15 @@ pub struct ClientLogLimiter(Mutex<HashMap<ClientKey, LineBudget>>);
 
 #[derive(Clone, Copy, Debug)]
 struct LineBudget {
-    /// When all of it is there again.
+    /// When the whole burst is available again.
     full: Instant,
     left_out: u64,
 }
 
 impl ClientLogLimiter {
-    /// Whether to write a line about `client`; if so, how many about it were left out since the last.
+    /// Returns how many lines about `client` were left out since the last one if another may be written, and `None` otherwise.
     ///
-    /// An IPv6 /48 counts as one client: it has as many keys as it likes.
+    /// An IPv6 /48 counts as one client, because it can use any number of keys.
     pub fn take(&self, client: ClientKey) -> Option<u64> {
         let now = Instant::now();
         let mut budgets = self.0.lock();
@@ -46,7 +46,7 @@ impl ClientLogLimiter {
         Some(std::mem::take(&mut budget.left_out))
     }
 
-    /// Counts a line as left out that [`take`](Self::take) allowed, with those that it would have told of.
+    /// Counts a line that [`take`](Self::take) allowed as left out, together with those that it would have reported.
     pub(super) fn give_back(&self, client: ClientKey, left_out: u64) {
         let key = client.site().unwrap_or(client);
         if let Some(budget) = self.0.lock().get_mut(&key) {
@@ -54,8 +54,8 @@ impl ClientLogLimiter {
         }
     }
 
-    /// Forgets clients that have been quiet for a while. Returns those of them about which lines were left out that no line
-    /// has told of yet, with how many.
+    /// Forgets clients that have been quiet for a while. Returns those with lines that were left out and not yet reported, with
+    /// the counts.
     pub(super) fn forget_idle(&self) -> Vec<(ClientKey, u64)> {
         let now = Instant::now();
         let mut unreported = Vec::new();
@@ -73,10 +73,10 @@ impl ClientLogLimiter {
 /// How many lines about one client are written in a row: ten streams that begin and end.
 const BURST: u32 = 20;
 
-/// After how long a client may cause another line: some 300 KB a day.
+/// How long until a client may cause another line: some 300 KB a day.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many clients are remembered, which takes 4 MB. Beyond it, lines about others are left out: a flood from so many
+/// How many clients are remembered, which takes 4 MB. Beyond that, lines about other clients are left out: a flood from that many
 /// addresses shows in the metrics.
 const MAX_CLIENTS: usize = 65_536;
 

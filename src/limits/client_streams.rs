@@ -1,4 +1,6 @@
 //! The open streams of one client.
+//!
+//! Not here: the table of all clients (`open_streams`).
 
 use std::{fmt, sync::Weak, time::Duration};
 
@@ -6,35 +8,35 @@ use tokio::time::Instant;
 
 use super::quotas::QuotaGuard;
 
-/// What limits may ask of a stream that was let in, and tell it.
+/// An admitted stream, as far as the limits can query and end it.
 pub trait Evictable: Send + Sync {
-    /// Whether its client is gone without a word: for longer than a heartbeat it has acknowledged nothing of what was sent.
+    /// Returns whether the client is gone without closing: it has acknowledged nothing that was sent for longer than a heartbeat.
     fn is_dead(&self) -> bool;
 
-    /// Ends it. Its place is given to somebody else at once; told twice, it need not do more.
+    /// Ends the stream. Its slot is given to another stream at once. A second call may do nothing.
     fn evict(&self, why: EvictReason);
 }
 
-/// Why a stream that was let in has to go.
+/// Why an admitted stream is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvictReason {
     /// Its client is gone, and is back on another connection.
     Dead,
-    /// The host is full, its client has more than others, and somebody has none.
+    /// The host is full, its client has more streams than others, and a client without any asks for one.
     HostFull,
 }
 
 /// One open stream.
 pub(super) struct StreamSlot {
-    /// Larger than that of every stream let in before, on the whole host.
+    /// Larger than the number of every stream that was admitted before, on the whole host.
     pub(super) number: u64,
     pub(super) opened: Instant,
     pub(super) stream: Weak<dyn Evictable>,
-    /// Held for its drop.
+    /// Held only for its drop.
     pub(super) _quota: QuotaGuard,
 }
 
-/// A stream, and what it is found by in its holder.
+/// A stream, and its number among the streams of its client.
 pub(super) type NumberedStream = (u64, Weak<dyn Evictable>);
 
 impl StreamSlot {
@@ -51,13 +53,13 @@ impl fmt::Debug for StreamSlot {
     }
 }
 
-/// The open streams of one client, oldest first; never none.
+/// The open streams of one client, oldest first. Never empty.
 #[derive(Debug)]
 pub(super) struct ClientStreams(Vec<StreamSlot>);
 
 impl ClientStreams {
     pub(super) fn new(first: StreamSlot) -> Self {
-        // Not by pushing, which makes room for four: most clients have one.
+        // `vec!` and not `push`, which would allocate for four: most clients have one.
         Self(vec![first])
     }
 
@@ -69,7 +71,7 @@ impl ClientStreams {
         self.0.push(slot);
     }
 
-    /// Takes one out, if it is still there. Whoever takes the last one removes the holder.
+    /// Removes and returns a stream. Returns `None` if it is gone already. The caller drops the whole list when it is empty.
     pub(super) fn remove(&mut self, number: u64) -> Option<StreamSlot> {
         let at = self.0.binary_search_by_key(&number, |slot| slot.number).ok()?;
         Some(self.0.remove(at))
@@ -79,18 +81,18 @@ impl ClientStreams {
         self.0.is_empty()
     }
 
-    /// The stream that was opened last.
+    /// Returns the stream that was opened last.
     pub(super) fn newest(&self) -> Option<NumberedStream> {
         self.0.last().map(StreamSlot::numbered)
     }
 
-    /// How long ago the oldest and the newest were opened.
+    /// Returns the ages of the oldest and of the newest stream.
     pub(super) fn ages(&self) -> Option<(Duration, Duration)> {
         let (oldest, newest) = (self.0.first()?, self.0.last()?);
         Some((oldest.opened.elapsed(), newest.opened.elapsed()))
     }
 
-    /// At most `most` of the streams, in a row from any of them on.
+    /// Returns at most `most` streams, consecutive ones from a random start.
     pub(super) fn sample(&self, most: usize) -> Vec<NumberedStream> {
         let from = if self.0.len() > most {
             fastrand::usize(..self.0.len())

@@ -1,4 +1,4 @@
-//! Who has so much that some of it can go, on a host that is full.
+//! Candidates for eviction: the clients with the most streams, when the host is full.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use crate::client::ClientKey;
 
-/// The heaviest clients, as they were a moment ago.
+/// The clients with the most streams, as they were a moment ago.
 ///
-/// To keep clients sorted by what they hold would cost every connect and disconnect a lock that all share, for a case that
-/// is rare and switched off by default. So they are looked at when the host is full: all of them, but ten times a second
-/// at most, and those found serve who comes in between. Each is judged anew before anything of it is ended.
+/// Keeping clients sorted by their streams would cost every connect and disconnect a lock that all share, for a case that is rare
+/// and switched off by default. So all clients are looked at when the host is full, at most ten times a second, and the
+/// candidates found serve the requests that come in between. Each candidate is checked again before a stream of it is ended.
 #[derive(Debug, Default)]
 pub(super) struct EvictionCandidates {
     taken: Option<Instant>,
@@ -19,7 +19,8 @@ pub(super) struct EvictionCandidates {
 }
 
 impl EvictionCandidates {
-    /// Takes it again, if it is used up and not too fresh. `look` finds so many at most, the heaviest last.
+    /// Fills the list again if it is used up and the last look is not too recent. `look` returns at most the given number of
+    /// clients, the heaviest last.
     pub(super) fn refresh(&mut self, look: impl FnOnce(usize) -> Vec<(u32, ClientKey)>) {
         let is_fresh = self.taken.is_some_and(|taken| taken.elapsed() < PAUSE);
         if self.heaviest.is_empty() && !is_fresh {
@@ -28,7 +29,7 @@ impl EvictionCandidates {
         }
     }
 
-    /// The heaviest for whom `judge` finds something. It stays, for the next who asks, until nothing is found.
+    /// Returns the heaviest client for which `judge` returns a value. It stays in the list until `judge` returns nothing for it.
     pub(super) fn next<T>(&mut self, judge: impl Fn(ClientKey) -> Option<T>) -> Option<(ClientKey, T)> {
         while let Some((_, client)) = self.heaviest.last().copied() {
             if let Some(found) = judge(client) {
@@ -40,9 +41,9 @@ impl EvictionCandidates {
     }
 }
 
-/// How long a look at all clients serves: ten thousand of them take about half a millisecond, so that this is half a
+/// How long until all clients may be looked at again. Ten thousand of them take about half a millisecond, which makes this half a
 /// percent of one core at worst.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How many clients are kept. Those who come in a tenth of a second are rarely more.
+/// How many candidates are kept. Rarely do more clients arrive in a tenth of a second.
 const MAX_CANDIDATES: usize = 256;

@@ -1,10 +1,12 @@
-//! Where connections wait that have nothing to do: those that have asked nothing yet, and those between two requests.
+//! The queue of idle connections: those that have sent no request yet, and those between two requests.
 //!
-//! They cost a file descriptor each, and nothing else counts them: those with a stream have a permit, and those that are
-//! being answered are that soon, or sit in the tarpit, which has so many seats. When there are too many, of one client or of
-//! all, the one that has been silent for longest is evicted, and not the one that comes: an honest client asks within a
-//! moment and stands far from the end of the queue, while whoever holds connections open is what the queue consists of. To
-//! refuse the newest would give the place to who was there first, which is the attacker.
+//! Not here: connections with a stream, which hold a permit (`open_streams`), and refusals that are held back (`tarpit`).
+//!
+//! An idle connection costs a file descriptor, and nothing else counts it: a connection with a stream has a permit, and one that
+//! is being answered is done soon, or is held in the tarpit, which has a fixed number of slots. If there are too many, of one
+//! client or in all, the connection that has been idle for longest is evicted, and not the newest. An honest client sends its
+//! request within a moment and stands far from the end of the queue, while an attacker that holds connections open makes up the
+//! rest of it. Refusing the newest would leave the slots to the first to come, which is the attacker.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -22,12 +24,12 @@ use tokio::{
 use super::settings::LimitSettings;
 use crate::{client::ClientKey, metrics::LimitMetrics};
 
-/// Counts connections that wait for a request. Clones count together.
+/// Counts connections that wait for a request. Clones share one queue.
 #[derive(Clone, Debug)]
 pub struct IdleConnections(Arc<IdleInner>);
 
 impl IdleConnections {
-    /// Nobody waits yet.
+    /// Creates an empty queue.
     pub fn new(settings: &LimitSettings, metrics: LimitMetrics) -> Self {
         let list = IdleList {
             capacity: Capacity::of(settings),
@@ -41,8 +43,8 @@ impl IdleConnections {
         }))
     }
 
-    /// That of the admin listener, which nobody waits in yet: a few connections, whatever the settings, so that what takes all
-    /// of them leaves the descriptors of everybody else alone.
+    /// Creates the empty queue of the admin listener. It has a small capacity whatever the settings, so that filling it leaves
+    /// the descriptors of all other connections alone.
     pub(super) fn for_admin(metrics: LimitMetrics) -> Self {
         let list = IdleList {
             capacity: ADMIN,
@@ -56,12 +58,12 @@ impl IdleConnections {
         }))
     }
 
-    /// Takes another size for whoever comes from now on; nobody is evicted for it.
+    /// Applies another capacity to later connections. No connection is evicted for it.
     pub(super) fn reload(&self, settings: &LimitSettings) {
         self.0.list.lock().capacity = Capacity::of(settings);
     }
 
-    /// A guard for a connection that is not in it yet.
+    /// Returns a guard for a connection that has not entered yet.
     pub fn guard(&self) -> IdleGuard {
         IdleGuard {
             inner: Arc::clone(&self.0),
@@ -70,28 +72,28 @@ impl IdleConnections {
         }
     }
 
-    /// Waits, when it is full, until the oldest is not a newcomer any more. When everybody comes at once, as after a restart,
-    /// accepting is faster than answering, and whoever came first would be evicted before anybody had looked at what it
-    /// asks.
+    /// Waits while the queue is full and its oldest connection is still a newcomer. When all clients connect at once, as after a
+    /// restart, accepting is faster than answering. The first connections would then be evicted before their requests had been
+    /// read.
     pub async fn wait_for_capacity(&self) {
         let oldest = self.0.list.lock().oldest_when_full();
         if let Some(since) = oldest {
-            // Whoever waits in vain evicts it.
+            // If the wait times out, the new connection evicts the oldest.
             let _ = timeout_at(since + NEWCOMER, self.0.freed.notified()).await;
         }
     }
 
-    /// How many connections are in it.
+    /// Returns the number of idle connections.
     pub fn count(&self) -> usize {
         self.0.list.lock().by_age.len()
     }
 }
 
-/// One connection's registration. Its drop removes it.
+/// One connection's registration. Dropping it removes the connection from the queue.
 #[derive(Debug)]
 pub struct IdleGuard {
     inner: Arc<IdleInner>,
-    /// Rings when it should look whether it has to go.
+    /// Notified when the connection should check whether it was evicted.
     evicted_notify: Arc<Notify>,
     held: Mutex<Registration>,
 }
@@ -103,22 +105,22 @@ struct Registration {
     id: Option<u64>,
 }
 
-/// Whose connection one is.
+/// The peer that a connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Owner {
     Client(ClientKey),
-    /// A trusted proxy, which has the connections of all of its clients: they count together with all others, and not
-    /// against it.
+    /// A trusted proxy, which has the connections of all of its clients. They count towards the total, and there is no limit per
+    /// proxy.
     Proxy,
 }
 
 impl IdleGuard {
-    /// Enters, as a connection of `client`; somebody else may have to go for it.
+    /// Enters as a connection of `client`. Another connection may be evicted for it.
     pub fn enter_as(&self, client: ClientKey) {
         self.enter_for(Owner::Client(client));
     }
 
-    /// Enters, as a connection of a trusted proxy; somebody else may have to go for it.
+    /// Enters as a connection of a trusted proxy. Another connection may be evicted for it.
     pub fn enter_as_proxy(&self) {
         self.enter_for(Owner::Proxy);
     }
@@ -132,7 +134,7 @@ impl IdleGuard {
         };
     }
 
-    /// Enters again, behind everybody else: it was active until now. Not one that never entered.
+    /// Enters again at the end of the queue, after the connection was active. Does nothing if it never entered.
     pub fn enter(&self) {
         let owner = self.held.lock().owner;
         if let Some(owner) = owner {
@@ -140,19 +142,19 @@ impl IdleGuard {
         }
     }
 
-    /// Leaves: what it does now is counted elsewhere. Who was evicted in the same moment may stay.
+    /// Leaves the queue: an active connection is counted elsewhere. If it was evicted at the same moment, it may stay open.
     pub fn leave(&self) {
         self.inner.leave(self.held.lock().id.take());
     }
 
-    /// Waits until it has to go.
+    /// Waits until the connection is evicted.
     pub async fn evicted(&self) {
         while !self.is_evicted() {
             self.evicted_notify.notified().await;
         }
     }
 
-    /// Whether its registration is not in the list any more.
+    /// Returns whether its registration is not in the list any more.
     fn is_evicted(&self) -> bool {
         let id = self.held.lock().id;
         id.is_some_and(|id| !self.inner.list.lock().by_age.contains_key(&id))
@@ -212,7 +214,7 @@ impl IdleInner {
     }
 }
 
-/// How many may be in it.
+/// The largest number of idle connections.
 #[derive(Clone, Copy, Debug, Default)]
 struct Capacity {
     total: usize,
@@ -229,13 +231,13 @@ impl Capacity {
     }
 }
 
-/// Who is there. Every step costs the logarithm of what the list holds, which is a constant.
+/// The idle connections. Every step costs the logarithm of the list's length, which is bounded.
 #[derive(Debug, Default)]
 struct IdleList {
     capacity: Capacity,
     next: u64,
     by_age: BTreeMap<u64, IdleConnection>,
-    /// Never empty: who has none is not in it.
+    /// No value is empty: a client without idle connections is removed.
     by_client: HashMap<ClientKey, BTreeSet<u64>>,
 }
 
@@ -247,7 +249,7 @@ struct IdleConnection {
 }
 
 impl IdleList {
-    /// Since when the oldest is here, when there is no room for another.
+    /// Returns since when the oldest connection is idle, if the list is full.
     fn oldest_when_full(&self) -> Option<Instant> {
         let oldest = self.by_age.values().next();
         oldest
@@ -286,7 +288,7 @@ impl IdleList {
         Some(waiting)
     }
 
-    /// The oldest of `owner`, if that is a client and has more than `limit`.
+    /// Returns the oldest connection of `owner` if that is a client with more than `limit` connections.
     fn oldest_above(&self, limit: usize, owner: Owner) -> Option<u64> {
         let Owner::Client(client) = owner else {
             return None;
@@ -302,13 +304,14 @@ impl IdleList {
     }
 }
 
-/// For how long a connection is a newcomer. A client's request comes right behind its handshake, whatever the line, so that
-/// this is time for us to read it. With the list as it is by default it still lets 20,000 a second in, so that who comes
-/// behind an attack of thousands is not kept waiting.
+/// How long a connection is a newcomer. A client's request follows its handshake at once, however slow the line, so this is time
+/// for us to read it. With the default length of the list it still admits 20,000 connections a second, so that a client behind an
+/// attack of thousands does not wait.
 const NEWCOMER: Duration = Duration::from_millis(25);
 
-/// How many connections to the admin listener may wait, and of one client: scrapes of several Prometheus servers, probes of an
-/// orchestrator, and people with browsers. Their descriptors are among those that are kept for other things than streams.
+/// How many connections to the admin listener may be idle, in all and of one client. It is enough for scrapes of several
+/// Prometheus servers, probes of an orchestrator, and people with browsers. Their descriptors are among those that are kept for
+/// other things than streams.
 const ADMIN: Capacity = Capacity {
     total: 64,
     per_client: 32,

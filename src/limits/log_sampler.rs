@@ -1,15 +1,15 @@
-//! One log line a second for what may happen thousands of times a second.
+//! A sampler for log lines: one a second, for events that may happen thousands of times a second.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Instant,
 };
 
-/// Decides which of many like lines are written.
+/// Decides which of many similar lines are written.
 #[derive(Debug)]
 pub(super) struct LogSampler {
     start: Instant,
-    /// The second behind the last one in which a line was written.
+    /// The second after the last one in which a line was written, counted from `start`.
     next: AtomicU64,
     left_out: AtomicU64,
 }
@@ -23,7 +23,7 @@ impl LogSampler {
         }
     }
 
-    /// Whether to write this one; if so, how many were left out since the last.
+    /// Returns how many lines were left out since the last one if this one should be written, and `None` otherwise.
     pub(super) fn take(&self) -> Option<u64> {
         self.take_at(self.start.elapsed().as_secs())
     }

@@ -1,7 +1,9 @@
-//! Who may have how much.
+//! Admission control: how many connections, streams and requests a client may have.
 //!
-//! Counted for the whole process, whatever its threads, and decided in constant time before anything of a request is read
-//! but its streams' names. Not here: who is asking (`client`), and what a refusal looks like (`http`).
+//! Not here: which client a request comes from (`client`), and what a refusal looks like (`http`).
+//!
+//! Counts are kept for the whole process, across its threads. A decision takes constant time, and is made before anything of a
+//! request is read but its stream names.
 
 mod auth_throttle;
 mod client_log;
@@ -52,17 +54,17 @@ use crate::{
 /// All limits of this process.
 #[derive(Debug)]
 pub struct Admission {
-    /// How many connections have no stream.
+    /// The connections without a stream.
     pub idle: IdleConnections,
-    /// The same for the admin listener, which has a few of its own.
+    /// The connections without a stream of the admin listener, which has a small limit of its own.
     pub admin_idle: IdleConnections,
-    /// Who sends commands with wrong tokens.
+    /// The clients that send commands with wrong tokens.
     pub auth_throttle: AuthThrottle,
-    /// How often clients ask.
+    /// The request rates of clients.
     pub rate: RateLimiter,
-    /// What is counted here.
+    /// The counters of decisions made here.
     pub metrics: LimitMetrics,
-    /// Which log lines about clients are written.
+    /// Decides which log lines about clients are written.
     pub client_log: Arc<ClientLogLimiter>,
     policy: RwLock<Arc<Policy>>,
     open_streams: OpenStreams,
@@ -73,7 +75,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Nobody has anything yet.
+    /// Creates the limits, with nothing counted yet.
     pub fn new(settings: &LimitSettings, metrics: LimitMetrics) -> Self {
         Self {
             idle: IdleConnections::new(settings, metrics.clone()),
@@ -91,29 +93,29 @@ impl Admission {
         }
     }
 
-    /// What is in force.
+    /// Returns the limits that are in force.
     pub fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.read())
     }
 
-    /// Takes new limits for whoever asks from now on. No open stream is touched, also when there are more than may be.
+    /// Applies new limits to later requests. No open stream is ended, even if there are more than the new limits allow.
     pub fn reload(&self, settings: &LimitSettings) {
         *self.policy.write() = Arc::new(Policy::new(settings));
         self.rate.reload(settings);
         self.idle.reload(settings);
     }
 
-    /// Lets one more stream be open, for as long as the permit is kept. `stream` is asked whether its client is still there
-    /// when another of the same client is refused, and told to go when its place is given away.
+    /// Admits one more stream, which counts until the permit is dropped. `stream` is asked whether its client is still there when
+    /// another request of the same client is refused. It is told to end when its slot is given away.
     ///
     /// # Errors
-    /// When there is no room: see [`Refusal`].
+    /// A [`Refusal`] if a limit is reached.
     pub fn admit(&self, request: &StreamRequest, stream: &Weak<dyn Evictable>) -> Result<Permit, Refusal> {
         self.open_streams.admit(&self.policy(), request, stream)
     }
 
-    /// Notes that `client` was refused, and returns when it may be told so: at once, or later when it is refused again and
-    /// again.
+    /// Records that `client` was refused. Returns when the refusal may be sent: at once, or later if the client is refused again
+    /// and again.
     pub async fn delay_refusal(&self, client: ClientKey, refusal: Refusal) {
         self.metrics.refused(refusal.name());
         self.top_refused.record(client, refusal);
@@ -121,7 +123,7 @@ impl Admission {
         self.tarpit.hold(client, || self.metrics.held_back()).await;
     }
 
-    /// Notes a request of which a trusted proxy did not say for whom it is.
+    /// Records a request for which a trusted proxy did not name the client.
     pub fn record_unidentified(&self, request: &UnidentifiedClient) {
         self.metrics.unforwarded();
         if let Some(left_out) = self.unforwarded_sampler.take() {
@@ -130,13 +132,13 @@ impl Admission {
                 why,
                 candidates,
             } = request;
-            // The nearest hops: those that proxies wrote.
+            // The nearest hops: proxies wrote those.
             let named = &candidates.0[..candidates.0.len().min(NAMED)];
             tracing::warn!(%client, reason = %why, ?named, left_out, "a trusted proxy does not say for whom it asks");
         }
     }
 
-    /// Writes one line a second, of those that the client may cause: thousands of clients may be refused in a second.
+    /// Writes at most one line a second in all, within the budget of the client: thousands of clients may be refused in a second.
     fn log_refusal(&self, client: ClientKey, reason: &'static str) {
         let Some(left_out) = self.client_log.take(client) else {
             return;
@@ -147,7 +149,7 @@ impl Admission {
         }
     }
 
-    /// Who has what, and who is refused. Looks at every client that has a stream.
+    /// Returns what each client holds, and which clients are refused most. Looks at every client that has a stream.
     pub fn report(&self) -> LimitsReport {
         LimitsReport {
             streams: self.open_streams.open(),
@@ -158,7 +160,7 @@ impl Admission {
         }
     }
 
-    /// Forgets, now and then, those who have not asked for a while.
+    /// Forgets clients that have been idle for a while, every ten seconds. Never returns.
     pub async fn forget_idle(&self) -> Infallible {
         loop {
             tokio::time::sleep(FORGET).await;
@@ -176,6 +178,6 @@ impl Admission {
 /// How many of the addresses that a request names are logged.
 const NAMED: usize = 4;
 
-/// How often those who have not asked are forgotten: what a flood of addresses leaves behind stays for no longer. It looks
-/// at every address, which for a million takes some ten milliseconds.
+/// How often idle clients are forgotten. Entries left behind by a flood of addresses stay for no longer. Each run looks at every
+/// address, which takes some ten milliseconds for a million.
 const FORGET: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! What is known of a network, by an address within it.
+//! A map from networks to values, looked up by address: the longest prefix applies.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -6,10 +6,10 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::client::canonical;
 
-/// Values of networks. Of several that hold an address, that with the longest prefix counts.
+/// Values by network. If several networks contain an address, the one with the longest prefix applies.
 ///
-/// A look-up costs one step for each length of prefix that is there, whatever the number of networks: two or three in
-/// practice, 129 at most.
+/// A lookup takes one step for each prefix length in the map, however many networks there are: two or three in practice, 129 at
+/// most.
 #[derive(Debug)]
 pub(super) struct Networks<T> {
     values: HashMap<IpNet, T>,
@@ -19,7 +19,7 @@ pub(super) struct Networks<T> {
 }
 
 impl<T> Networks<T> {
-    /// The value of the network that describes `address` best.
+    /// Returns the value of the longest network that contains `address`.
     pub(super) fn get(&self, address: IpAddr) -> Option<&T> {
         let lengths = match address {
             IpAddr::V4(_) => &self.v4,
@@ -37,14 +37,14 @@ impl<T> Networks<T> {
         self.values.values()
     }
 
-    /// The value of exactly this network.
+    /// Returns the value of exactly this network.
     pub(super) fn of(&self, network: &IpNet) -> Option<&T> {
         self.values.get(&canonical(*network))
     }
 }
 
 impl<T> FromIterator<(IpNet, T)> for Networks<T> {
-    /// Of two values for one network the later counts. IPv4-mapped IPv6 is IPv4.
+    /// Collects networks. If a network occurs twice, the later value applies. IPv4-mapped IPv6 counts as IPv4.
     fn from_iter<I: IntoIterator<Item = (IpNet, T)>>(values: I) -> Self {
         let values: HashMap<_, _> = values
             .into_iter()
@@ -65,7 +65,7 @@ impl<T> FromIterator<(IpNet, T)> for Networks<T> {
     }
 }
 
-/// The network of this length around `address`; lengths come from networks of its family.
+/// Returns the network of this prefix length around `address`. The length comes from a network of the same family.
 fn network(address: IpAddr, length: u8) -> IpNet {
     match address {
         IpAddr::V4(address) => Ipv4Net::new_assert(address, length).trunc().into(),
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn net() -> impl Strategy<Value = IpNet> {
-        // Few bits, so that networks lie in each other.
+        // Few bits vary, so that networks often contain each other.
         let v4 = (0..=255u8, 0..=32u8).prop_map(|(a, length)| network([10, a & 3, a >> 4, a].into(), length));
         let v6 = (0..=255u16, 0..=128u8)
             .prop_map(|(a, length)| network([0x2001, a & 3, a >> 4, 0, 0, 0, 0, a].into(), length));

@@ -1,7 +1,7 @@
-//! Which streams are open on this host, and whose: counted by guards that return themselves.
+//! The table of open streams on this host, by client, with one permit per stream.
 //!
-//! One map for the whole process. A limit per worker once let one address hold a share of every worker, and with that
-//! every slot there was.
+//! Not here: the totals that clients share (`quotas`), and the limits themselves (`policy`). There is one map for the whole
+//! process. A limit per worker once let one address hold a share of every worker, and with that every slot of the host.
 
 use std::{
     fmt,
@@ -25,12 +25,12 @@ use super::{
 };
 use crate::{client::ClientKey, metrics::LimitMetrics};
 
-/// The open streams. Clones count together.
+/// The open streams. Clones share one table.
 #[derive(Clone, Debug)]
 pub(super) struct OpenStreams(Arc<StreamTable>);
 
 impl OpenStreams {
-    /// Nothing is open yet.
+    /// Creates an empty table.
     pub(super) fn new(metrics: LimitMetrics) -> Self {
         Self(Arc::new(StreamTable {
             held: DashMap::new(),
@@ -40,9 +40,9 @@ impl OpenStreams {
         }))
     }
 
-    /// Lets one more stream be open, for as long as the permit is kept.
+    /// Admits one more stream, which counts until the permit is dropped.
     ///
-    /// Who is refused, and has a stream whose client is gone, gets that one's place.
+    /// If the request is refused and its client has a stream whose peer is dead, that stream is ended and its slot is reused.
     pub(super) fn admit(
         &self,
         policy: &Policy,
@@ -58,17 +58,17 @@ impl OpenStreams {
         }
     }
 
-    /// How many streams are open.
+    /// Returns the number of open streams.
     pub(super) fn open(&self) -> u32 {
         self.0.quotas.open()
     }
 
-    /// How many clients have a stream open; those that have none cost no memory.
+    /// Returns the number of clients with an open stream. A client without one costs no memory.
     pub(super) fn clients(&self) -> usize {
         self.0.held.len()
     }
 
-    /// Who holds most, at most so many. Looks at every client.
+    /// Returns the clients with the most streams, at most `most` of them, the largest first. Looks at every client.
     pub(super) fn top(&self, most: usize) -> Vec<ClientUsage> {
         let mut holders = heaviest(&self.0.held, 0, most);
         holders.reverse();
@@ -82,7 +82,7 @@ impl OpenStreams {
     }
 }
 
-/// One admitted stream. Its drop gives the slot back, exactly once, unless somebody else has it by then.
+/// One admitted stream. Dropping it frees the slot exactly once, unless the slot was given to another stream before.
 pub struct Permit {
     table: Arc<StreamTable>,
     client: ClientKey,
@@ -104,7 +104,7 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// The streams by client. A slot in it is a place taken; whoever takes it out gives the place back, once.
+/// The streams by client. An entry is a slot in use. The code that removes the entry frees the slot, once.
 #[derive(Debug)]
 struct StreamTable {
     held: DashMap<ClientKey, ClientStreams>,
@@ -130,8 +130,8 @@ impl StreamTable {
                 _quota: quota,
             })
         };
-        // The map's lock on the client's entry is held throughout, so that nobody else of the same key is between the
-        // look and the count, and numbers in a holder rise.
+        // The map's lock on the client's entry is held throughout. So no other request of the same key comes between the check
+        // and the count, and the stream numbers of one client only rise.
         let number = match this.held.entry(client) {
             Entry::Occupied(held)
                 if held.get().len() >= policy.stream_limit(request.client, &request.candidates) =>
@@ -158,7 +158,7 @@ impl StreamTable {
         })
     }
 
-    /// Takes a slot out, if it is still there.
+    /// Removes a stream and returns it. Returns `None` if it is gone already.
     fn remove(&self, client: ClientKey, number: u64) -> Option<StreamSlot> {
         let Entry::Occupied(mut held) = self.held.entry(client) else {
             return None;
@@ -170,10 +170,10 @@ impl StreamTable {
         slot
     }
 
-    /// Ends one stream of `client` that is dead, if one of those looked at is.
+    /// Ends one dead stream of `client`. Returns false if none of the examined ones is dead.
     fn evict_dead_stream(&self, client: ClientKey) -> bool {
         let some = self.held.get(&client).map(|held| held.sample(EXAMINED));
-        // Behind the lock: to ask the kernel takes a microsecond a stream.
+        // Outside the map's lock, because asking the kernel takes a microsecond per stream.
         let dead = some.into_iter().flatten().find(|(_, stream)| {
             let stream = stream.upgrade();
             stream.is_some_and(|stream| stream.is_dead())
@@ -181,10 +181,10 @@ impl StreamTable {
         dead.is_some_and(|dead| self.evict(client, dead, EvictReason::Dead))
     }
 
-    /// Tells a stream to go, and gives its place back. True, because the place is free also when the stream has gone by
-    /// itself meanwhile.
+    /// Ends a stream and frees its slot. Returns true also if the stream has ended by itself meanwhile, since the slot is free
+    /// then too.
     fn evict(&self, client: ClientKey, (number, stream): NumberedStream, why: EvictReason) -> bool {
-        // In this order: nobody has its place while it does not know yet.
+        // In this order, so that the slot is not given away before its stream is told.
         if let Some(stream) = stream.upgrade() {
             stream.evict(why);
         }
@@ -192,12 +192,12 @@ impl StreamTable {
         true
     }
 
-    /// When the policy says so, and `newcomer` has none: ends the newest stream of somebody who holds more than one, and
-    /// more than the mean.
+    /// Ends the newest stream of a client that holds more than one and more than the mean, if the policy allows it and `newcomer`
+    /// has no stream. Returns whether a slot was freed.
     ///
-    /// The newest: it is what made its client's share too large, and who is ended first has lost least.
+    /// The newest stream is the one that made its client's share too large, and the one that loses least by ending first.
     fn evict_for_newcomer(&self, policy: &Policy, newcomer: ClientKey) -> bool {
-        // Behind a reload there may be more than one too many: then one end would help nobody.
+        // After a reload there may be more than one stream too many. Ending one would then not admit the newcomer.
         let one_is_enough = self.quotas.regular_open() <= policy.slots_for(ClientClass::New);
         if !policy.evicts_when_full() || !one_is_enough || self.held.contains_key(&newcomer) {
             return false;
@@ -211,12 +211,12 @@ impl StreamTable {
                 .then(|| held.newest())
                 .flatten()
         });
-        // Still under the census, so that nobody else picks the same.
+        // The candidates are still locked, so that no other request picks the same stream.
         victim.is_some_and(|(client, newest)| self.evict(client, newest, EvictReason::HostFull))
     }
 }
 
-/// Clients that hold more than `floor`, the `most` heaviest of them, the heaviest last.
+/// Returns the `most` clients with the most streams among those with more than `floor`, the heaviest last.
 fn heaviest(held: &DashMap<ClientKey, ClientStreams>, floor: u32, most: usize) -> Vec<(u32, ClientKey)> {
     let all = held.iter().map(|held| (held.len(), *held.key()));
     let mut above: Vec<_> = all.filter(|(streams, _)| *streams > floor).collect();
@@ -229,18 +229,19 @@ fn heaviest(held: &DashMap<ClientKey, ClientStreams>, floor: u32, most: usize) -
     above
 }
 
-/// More than this is more than one; and no less than the mean, so that nobody above it is left out.
+/// Returns the number of streams above which a client may be a candidate. It is at least one, so that a client with a single
+/// stream is none, and not above the mean, so that no client above the mean is missed.
 fn eviction_threshold(open: u32, clients: usize) -> u32 {
     (open as usize / clients.max(1)).max(1) as u32
 }
 
-/// Whether so many are more than one, and more than the mean.
+/// Returns whether `streams` is more than one and more than the mean.
 fn is_above_mean(streams: u32, open: u32, clients: usize) -> bool {
     streams > 1 && streams as usize * clients > open as usize
 }
 
-/// How many of a client's streams are looked at when it is refused. All of them, by default; whoever is allowed thousands
-/// must not have all of them looked at for each refusal, and at that size some are always coming and going.
+/// How many of a client's streams are examined when it is refused. By default these are all of them. A client that is allowed
+/// thousands must not have all of them examined for each refusal, and at that size some are always coming and going.
 const EXAMINED: usize = 64;
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! The limits of a moment, ready to be asked about an address.
+//! The limits in force at a moment, as a lookup by address.
+//!
+//! Not here: what is counted against them (`open_streams`, `quotas`, `rate`).
 
 use std::{net::IpAddr, num::NonZeroU32};
 
@@ -8,13 +10,13 @@ use super::{
 };
 use crate::client::{CandidateAddrs, ClientAddr, ClientKey, UnidentifiedClient};
 
-/// What the settings mean for whom. A reload makes another one; what was let in under this one stays.
+/// The settings, indexed by network. A reload makes another one. Streams admitted under this one stay.
 #[derive(Debug)]
 pub struct Policy {
     settings: LimitSettings,
-    /// Whether they may ask at all.
+    /// Whether an address may use the gateway at all.
     access: Networks<bool>,
-    /// What is denied, `allow` or not.
+    /// The denied networks, regardless of `allow`.
     denied: Networks<()>,
     networks: Networks<NetworkLimits>,
     probes: Networks<()>,
@@ -34,7 +36,7 @@ impl Policy {
         }
     }
 
-    /// Whether `client` is refused whatever it asks for.
+    /// Returns whether every request of `client` is refused.
     pub fn denies(&self, client: ClientAddr) -> bool {
         match client.address() {
             Some(address) => self.access.get(address).is_some_and(|allowed| !allowed),
@@ -42,24 +44,24 @@ impl Policy {
         }
     }
 
-    /// Whether somebody behind a proxy is refused: whenever any address that the request names is denied.
+    /// Returns whether an unidentified client behind a proxy is refused: it is if any address that the request names is denied.
     pub fn denies_unidentified(&self, somebody: &UnidentifiedClient) -> bool {
         self.denies(somebody.client) || self.denies_one_of(&somebody.candidates.0)
     }
 
-    /// Whether somebody is refused who may be any of these: `allow` is for those who are known.
+    /// Returns whether a client that may have any of these addresses is refused. `allow` applies to known addresses only.
     fn denies_one_of(&self, addresses: &[IpAddr]) -> bool {
         let is_denied = |address: &IpAddr| self.denied.get(*address).is_some();
         addresses.iter().any(is_denied)
     }
 
-    /// What `client` counts under.
+    /// Returns the key that `client` is counted under.
     pub fn key(&self, client: ClientAddr) -> ClientKey {
         client.key(self.settings.ipv6_prefix)
     }
 
-    /// How many streams `client` may have. One that is not known has no more than any of those that its request names: a client
-    /// with a low limit gains nothing by headers that cannot be read.
+    /// Returns how many streams `client` may have. An unidentified client may have no more than any of those that its request
+    /// names, so that a client with a low limit gains nothing by headers that cannot be read.
     pub(super) fn stream_limit(&self, client: ClientAddr, candidates: &CandidateAddrs) -> u32 {
         let usual = self.settings.streams_per_client;
         let own = |address: IpAddr| self.networks.get(address)?.streams_per_client;
@@ -74,25 +76,25 @@ impl Policy {
         limit.get()
     }
 
-    /// How many clients may read streams called `name`.
+    /// Returns how many clients may read streams called `name`.
     pub(super) fn client_limit(&self, name: &str) -> u32 {
         let own = self.settings.max_clients.get(name).copied();
         own.unwrap_or(self.settings.clients_per_stream)
             .map_or(u32::MAX, NonZeroU32::get)
     }
 
-    /// Whether `client` watches whether strangers are served.
+    /// Returns whether `client` is a probe, which checks that the public is served.
     pub(super) fn is_probe(&self, client: ClientAddr) -> bool {
         let probe = client.address().and_then(|address| self.probes.get(address));
         probe.is_some()
     }
 
-    /// How many streams may be open, all together.
+    /// Returns how many streams may be open in all.
     pub(super) fn total(&self) -> u32 {
         self.settings.streams_total.get()
     }
 
-    /// How many may be open, but for those on reserved slots, when somebody of this class asks for one more.
+    /// Returns how many streams may be open, reserved slots aside, for a client of this class to get one more.
     pub(super) fn slots_for(&self, class: ClientClass) -> u32 {
         let slots = self.total() - self.reserved();
         match class {
@@ -102,7 +104,7 @@ impl Policy {
         }
     }
 
-    /// How many slots are kept for probes, which take them when there is no other.
+    /// Returns how many slots are reserved for probes, which use them when no other is free.
     pub(super) fn reserved(&self) -> u32 {
         if self.probes.is_empty() {
             0
@@ -116,25 +118,25 @@ impl Policy {
     }
 }
 
-/// How somebody who asks for a stream stands to what is left.
+/// Whether a client has a stream already. It decides how many of the host's slots it can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientClass {
     /// It has no stream.
     New,
-    /// It has one already.
+    /// It has at least one stream.
     Existing,
 }
 
-/// How many more streams than a client an IPv6 /48 may have, and requests it may make.
+/// How many times the streams and requests of one client an IPv6 /48 may have.
 ///
-/// Whoever has a /48 has 65,536 clients of a /64 each. A site with eight busy networks is well served; one that makes up
-/// addresses is held all the same.
+/// The holder of a /48 has 65,536 clients of a /64 each. A site with eight busy networks is well served, and one that makes up
+/// addresses is still limited.
 pub(super) const SITE_FACTOR: u32 = 8;
 
-/// How many of all streams are kept for clients that have none yet: an eighth, and at least one.
+/// The share of all streams that is kept for clients that have none yet: an eighth, and at least one.
 ///
-/// Clients that open all they may then fill the host for each other, and not for who comes for the first time. Half would
-/// idle while those who are there are refused; a hundredth is gone as soon as a hall full of people connects.
+/// Without it, clients that open all they may would fill the host and leave nothing for a client that comes for the first time.
+/// Half would idle while present clients are refused. A hundredth is gone as soon as an audience in one place connects.
 const NEWCOMERS: u32 = 8;
 
 /// How many streams are kept for probes, if there are any: two probes that check four things at once.

@@ -1,4 +1,6 @@
-//! What many clients share: places of a /48, of a stream's name, and of the host.
+//! Counters for what many clients share: the streams of an IPv6 /48, of a stream name, and of the host.
+//!
+//! Not here: the streams of one client (`client_streams`).
 
 use std::{
     hash::Hash,
@@ -20,21 +22,21 @@ use crate::{
     metrics::LimitMetrics,
 };
 
-/// Names of streams. One is the rule, and has its room where it is kept: thousands of clients keep it.
+/// Stream names. One name is the usual case and is stored inline, since thousands of clients keep such a list.
 pub type StreamNames = SmallVec<[Arc<str>; 1]>;
 
-/// Who asks for a stream, and for what.
+/// A request for a stream: its client and the stream names.
 #[derive(Clone, Debug)]
 pub struct StreamRequest {
-    /// Who asks.
+    /// The client's address.
     pub client: ClientAddr,
-    /// Who else it may be, if that is not known.
+    /// The addresses that the client may have, if its own is not known.
     pub candidates: CandidateAddrs,
-    /// The stream names, of the catalog, each once.
+    /// The stream names from the catalog, each once.
     pub names: StreamNames,
 }
 
-/// The counts. Each may be ahead of what is let in for the moment between two steps, never behind.
+/// The counters. Between two steps of an admission, each may be ahead of the streams that are admitted. None is ever behind.
 #[derive(Debug)]
 pub(super) struct Quotas {
     sites: KeyedCounter<ClientKey>,
@@ -55,23 +57,23 @@ impl Quotas {
         }
     }
 
-    /// How many streams are open.
+    /// Returns the number of open streams.
     pub(super) fn open(&self) -> u32 {
         self.regular_open() + self.reserved.load(Ordering::Relaxed)
     }
 
-    /// How many of them are not on reserved slots.
+    /// Returns the number of open streams that are not on reserved slots.
     pub(super) fn regular_open(&self) -> u32 {
         self.regular.load(Ordering::Relaxed)
     }
 
-    /// How many /48s and names are counted; those without a stream cost no memory.
+    /// Returns how many /48s and how many names are counted. Those without a stream cost no memory.
     #[cfg(test)]
     pub(super) fn counted(&self) -> (usize, usize) {
         (self.sites.0.len(), self.names.0.len())
     }
 
-    /// Counts one more stream, if there is room for it everywhere.
+    /// Counts one more stream if every limit has room for it.
     pub(super) fn acquire(
         self: &Arc<Self>,
         policy: &Policy,
@@ -98,7 +100,8 @@ impl Quotas {
         Ok(quota)
     }
 
-    /// Counts against every name, or none. A probe is not held by them: it would see a popular stream as an outage.
+    /// Counts against every name, or against none. The limits of names do not apply to a probe, which would take a popular stream
+    /// for an outage.
     fn acquire_names(&self, policy: &Policy, request: &StreamRequest) -> Result<StreamNames, Refusal> {
         let is_probe = policy.is_probe(request.client);
         let full = request.names.iter().position(|name| {
@@ -127,7 +130,8 @@ impl Quotas {
     }
 }
 
-/// Counts one more, if there are less than `limit`. Relaxed, because nothing but the number itself is passed on by it.
+/// Counts one more if the count is less than `limit`, and returns whether it did. The ordering is relaxed, because no other data
+/// is published through the counter.
 fn try_increment(count: &AtomicU32, limit: u32) -> bool {
     let more = |count: u32| (count < limit).then_some(count + 1);
     count
@@ -135,14 +139,14 @@ fn try_increment(count: &AtomicU32, limit: u32) -> bool {
         .is_ok()
 }
 
-/// Where a stream is counted of all that the host may have.
+/// The counter of the host's slots that a stream is counted in.
 #[derive(Clone, Copy, Debug)]
 enum SlotKind {
     Regular,
     Reserved,
 }
 
-/// What one stream takes of the totals. Its drop gives it back.
+/// One stream's share of the totals. Dropping it gives the share back.
 #[derive(Debug)]
 pub(super) struct QuotaGuard {
     quotas: Arc<Quotas>,
@@ -170,7 +174,7 @@ impl Drop for QuotaGuard {
     }
 }
 
-/// Counts by key; none is zero.
+/// Counters by key. A counter that falls to zero is removed.
 #[derive(Debug)]
 struct KeyedCounter<K: Eq + Hash>(DashMap<K, u32>);
 
@@ -181,7 +185,7 @@ impl<K: Eq + Hash> Default for KeyedCounter<K> {
 }
 
 impl<K: Eq + Hash + Clone> KeyedCounter<K> {
-    /// Counts one more under `key`, if there are less than `limit`.
+    /// Counts one more under `key` if the count is less than `limit`. Returns whether it did.
     fn acquire(&self, key: K, limit: u32) -> bool {
         match self.0.entry(key) {
             Entry::Occupied(mut held) => {

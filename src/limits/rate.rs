@@ -1,7 +1,9 @@
-//! How often a client may ask: a bucket of requests that refills evenly.
+//! Request rate limits: a token bucket per client, which refills evenly.
 //!
-//! tower-governor counts; who asks is what we say (a [`ClientKey`] in the request's extensions), because its own ways to
-//! find out trust a header that anybody can send. Its clock is the system's, not tokio's.
+//! Not here: the answer to a request that comes too soon (`http`).
+//!
+//! tower-governor counts. Its key is our own, a [`ClientKey`] in the request's extensions, because its built-in key extractors
+//! trust a header that any client can send. Its clock is the system's, not tokio's.
 
 mod buckets;
 
@@ -23,24 +25,24 @@ use super::settings::LimitSettings;
 use crate::client::ClientKey;
 use crate::client::{CandidateAddrs, ClientAddr};
 
-/// The buckets of all clients. Clones count together.
+/// The buckets of all clients. Clones share them.
 #[derive(Clone, Debug)]
 pub struct RateLimiter(Arc<RwLock<Arc<Buckets>>>);
 
 impl RateLimiter {
-    /// Every bucket is full.
+    /// Creates full buckets.
     pub fn new(settings: &LimitSettings) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(Buckets::new(settings, None)))))
     }
 
-    /// Takes new rates. Where a rate is as it was its buckets stay as they are; where it is not they are full.
+    /// Applies new rates. Buckets whose rate did not change keep their level. All others start full.
     pub fn reload(&self, settings: &LimitSettings) {
         let mut buckets = self.0.write();
         *buckets = Arc::new(Buckets::new(settings, Some(&buckets)));
     }
 
-    /// Lets requests through to a service, each of which must have a [`ClientAddr`] and a [`ClientKey`] in its extensions;
-    /// `refuse` answers those that come too soon, or have none.
+    /// Returns a layer that limits the requests to a service. Each request must have a [`ClientAddr`] and a [`ClientKey`] in its
+    /// extensions. `refuse` builds the response to a request that comes too soon, or that lacks these.
     pub fn layer<B>(&self, refuse: fn(GovernorError) -> Response<B>) -> RateLimitLayer<B> {
         RateLimitLayer {
             rate: self.clone(),
@@ -53,7 +55,7 @@ impl RateLimiter {
         self.buckets().forget_idle();
     }
 
-    /// How many clients are remembered.
+    /// Returns the number of clients that are remembered.
     pub fn clients(&self) -> usize {
         self.buckets().clients()
     }
@@ -63,7 +65,7 @@ impl RateLimiter {
     }
 }
 
-/// Puts a [`RateLimited`] around a service.
+/// Wraps a service in a [`RateLimited`].
 #[derive(Debug)]
 pub struct RateLimitLayer<B> {
     rate: RateLimiter,
@@ -87,7 +89,7 @@ impl<S, B> Layer<S> for RateLimitLayer<B> {
     }
 }
 
-/// A service behind the rates of a client and of its /48, whatever these are when a request comes.
+/// A service behind the rate limits of a client and of its /48. The limits in force when the request arrives apply.
 #[derive(Debug)]
 pub struct RateLimited<S, B> {
     inner: S,
@@ -100,7 +102,7 @@ impl<S: Clone, B> Clone for RateLimited<S, B> {
     }
 }
 
-/// What asks both buckets, the client's first: who has emptied its own takes nothing from its neighbours.
+/// Checks both buckets, the client's first: a client that has emptied its own takes nothing from its neighbours.
 type GovernorStack<S, B> =
     Governor<ClientKeyExtractor, NoOpMiddleware, Governor<SiteKeyExtractor, NoOpMiddleware, S, B>, B>;
 
@@ -109,7 +111,7 @@ where
     S: Clone,
     B: 'static,
 {
-    /// The service, in this state of readiness, behind the buckets of `client`.
+    /// Returns the service, in its present state of readiness, behind the buckets of `client`.
     fn governed(
         &mut self,
         client: Option<ClientAddr>,

@@ -1,26 +1,26 @@
-//! Why somebody may not have more, and what to say of it.
+//! The reasons for a refusal, and when to retry.
 
 use std::time::Duration;
 
-/// Why a client may not have what it asks for.
+/// Why a client is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
-    /// It is on the list of those who get nothing.
+    /// The client is on the deny list.
     Denied,
-    /// It has as many streams as one client may have.
+    /// The client has as many streams as one client may have.
     Client,
-    /// The IPv6 /48 that it is in has as many streams as one may have.
+    /// The client's IPv6 /48 has as many streams as one may have.
     Site,
-    /// One of the streams that it names has as many clients as it may have.
+    /// One of the requested streams has as many clients as it may have.
     Stream,
-    /// All clients together have as many as there may be, or all but a share that is kept for others.
+    /// The host has as many streams as it may have, or all but a share that is kept for others.
     Host,
-    /// It asks too often; its next request is welcome after this time.
+    /// The client sends requests too often. Its next one is welcome after this time.
     Rate(Duration),
 }
 
 impl Refusal {
-    /// Its name in metrics and logs.
+    /// Returns the reason's name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::Denied => "denied",
@@ -32,14 +32,14 @@ impl Refusal {
         }
     }
 
-    /// When to try again, in whole seconds, if ever: at random within a span, so that those who were refused together do
-    /// not come back together.
+    /// Returns when to retry, in whole seconds, or `None` if never. It is random within a span, so that clients that were refused
+    /// together do not come back together.
     pub fn retry_after(self) -> Option<u64> {
         match self {
             Self::Denied => None,
             // Its own streams are in the way, and end when it likes. A dead one is noticed within a heartbeat.
             Self::Client | Self::Site => Some(fastrand::u64(5..=15)),
-            // Somebody else's are; a crowd that finds the host full must not be one every few seconds.
+            // Streams of other clients are in the way. A crowd that finds the host full must not come back every few seconds.
             Self::Stream | Self::Host => Some(fastrand::u64(10..=30)),
             // The time is that of a single request, rounded down.
             Self::Rate(wait) => Some(wait.as_secs() + fastrand::u64(1..=6)),

@@ -1,4 +1,4 @@
-//! Who has what, and who is refused, for those who run riverhead.
+//! A report for operators: how many streams each client holds, and which clients are refused.
 
 use serde::Serialize;
 
@@ -10,26 +10,26 @@ use crate::client::ClientKey;
 pub struct LimitsReport {
     /// Streams open now.
     pub streams: u32,
-    /// As many as may be.
+    /// The largest number of open streams.
     pub streams_total: u32,
-    /// Clients that have one.
+    /// Clients that have an open stream.
     pub clients: usize,
-    /// Who has most, at most 50.
+    /// The clients with the most streams, at most 50.
     pub by_streams: Vec<ClientUsage>,
-    /// Who is refused most, at most 50 of those refused in the last hour.
+    /// The clients that are refused most, at most 50 of those refused in the last hour.
     pub by_refusals: Vec<RefusedClient>,
 }
 
-/// What one client has.
+/// What one client holds.
 #[derive(Debug, Serialize)]
 pub struct ClientUsage {
-    /// The address, or the IPv6 network.
+    /// The client's address, or its IPv6 network.
     pub client: String,
-    /// How many streams.
+    /// Its open streams.
     pub streams: u32,
-    /// How long the oldest is open.
+    /// How long the oldest stream has been open.
     pub oldest_seconds: u64,
-    /// How long the newest is open.
+    /// How long the newest stream has been open.
     pub newest_seconds: u64,
 }
 
@@ -45,22 +45,23 @@ impl ClientUsage {
     }
 }
 
-/// What one client was refused.
+/// How often one client was refused.
 #[derive(Debug, Serialize)]
 pub struct RefusedClient {
-    /// The address, or the IPv6 network.
+    /// The client's address, or its IPv6 network.
     pub client: String,
-    /// How often; never too low.
+    /// How often it was refused. Never too low.
     pub refusals: u64,
-    /// How much too high that may be: memory is bounded, and who is new takes over the count of who was refused least.
+    /// How much too high `refusals` may be. Memory is bounded, and a new client takes over the count of the client that was
+    /// refused least.
     pub overcounted_by_at_most: u64,
-    /// Why, the last time; see [`Refusal::name`](super::Refusal::name).
+    /// The reason of the last refusal, see [`Refusal::name`](super::Refusal::name).
     pub last_reason: &'static str,
-    /// When it was first refused.
+    /// How long ago it was first refused.
     pub first_seconds_ago: u64,
-    /// When it was last refused.
+    /// How long ago it was last refused.
     pub last_seconds_ago: u64,
 }
 
-/// How many of each are shown: more than a person on call reads.
+/// How many clients each list shows: more than a person on call reads.
 pub(super) const SHOWN: usize = 50;

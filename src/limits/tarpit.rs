@@ -1,7 +1,9 @@
-//! Late answers for clients that do not hear a refusal.
+//! Delayed answers for clients that ignore refusals.
 //!
-//! A client that reconnects in a hot loop makes hundreds of requests a second and ignores `Retry-After`; the answer is the
-//! only thing it waits for. Not here: who is refused, and with what words.
+//! Not here: which requests are refused, and the text of the answer.
+//!
+//! A client that reconnects in a hot loop makes hundreds of requests a second and ignores `Retry-After`. The answer is the only
+//! thing it waits for.
 
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
@@ -10,16 +12,16 @@ use tokio::{sync::Semaphore, time::sleep};
 
 use crate::client::ClientKey;
 
-/// Holds back refusals, a few at a time.
+/// Holds back refusals, a bounded number at a time.
 #[derive(Debug)]
 pub(super) struct Tarpit {
-    /// The refusals of a client that are answered at once.
+    /// Counts the refusals of a client that are answered at once.
     limiter: DefaultKeyedRateLimiter<ClientKey>,
     slots: Semaphore,
 }
 
 impl Tarpit {
-    /// Empty, and patient with everybody.
+    /// Creates an empty tarpit, in which no client has been refused yet.
     pub(super) fn new() -> Self {
         Self {
             limiter: DefaultKeyedRateLimiter::keyed(Quota::per_second(PER_SECOND).allow_burst(BURST)),
@@ -27,36 +29,36 @@ impl Tarpit {
         }
     }
 
-    /// Waits when `client` is refused again and again: 1 to 3 seconds. `held` is called before the wait, if there is one.
+    /// Waits 1 to 3 seconds if `client` is refused again and again. Calls `held` before the wait, if there is one.
     pub(super) async fn hold(&self, client: ClientKey, held: impl FnOnce()) {
         if self.limiter.check_key(&client).is_ok() {
             return;
         }
-        // Without a seat it goes at once: a queue would grow by whatever is asked for.
+        // Without a free slot the answer is sent at once: a queue would grow as fast as requests come.
         if let Ok(_slot) = self.slots.try_acquire() {
             held();
             sleep(Duration::from_millis(fastrand::u64(HOLD))).await;
         }
     }
 
-    /// Forgets clients that have behaved for a while.
+    /// Forgets clients that have not been refused for a while.
     pub(super) fn forget_idle(&self) {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
     }
 }
 
-/// How many refusals a second of one client are answered at once, and how many in a row: an office that opens its browsers
-/// in the morning is no hot loop.
+/// How many refusals of one client are answered at once, per second and in a row: an office that opens its browsers in the
+/// morning is no hot loop.
 const PER_SECOND: NonZeroU32 = NonZeroU32::MIN;
 const BURST: NonZeroU32 = const { NonZeroU32::new(10).unwrap() };
 
-/// How many are held back at a time. Each keeps a connection, and with that a descriptor and some kilobytes; clients in a
-/// hot loop wait for one answer each, so that there are rarely more than a handful.
+/// How many refusals are held back at a time. Each keeps a connection open, and with that a descriptor and some kilobytes. A
+/// client in a hot loop waits for one answer at a time, so that there are rarely more than a handful.
 const SLOTS: usize = 256;
 
-/// For how long, in milliseconds. A client that made 1,000 requests a second makes one in two. Longer, and a client would
-/// rather give up and begin another.
+/// How long a refusal is held back, in milliseconds. A client that made 1,000 requests a second then makes one in two seconds.
+/// After a longer wait, a client would give up and open another connection.
 const HOLD: RangeInclusive<u64> = 1_000..=3_000;
 
 #[cfg(test)]
@@ -70,7 +72,7 @@ mod tests {
         ClientKey::of([192, 0, 2, number].into())
     }
 
-    /// Uses up all that is answered at once.
+    /// Returns a tarpit in which client 1 has used up all answers without delay.
     async fn annoyed() -> Tarpit {
         let tarpit = Tarpit::new();
         while tarpit.limiter.check_key(&client(1)).is_ok() {}

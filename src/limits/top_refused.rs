@@ -1,4 +1,4 @@
-//! Who is refused most, in bounded memory.
+//! The clients that are refused most, in bounded memory.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,16 +8,16 @@ use tokio::time::Instant;
 use super::{refusal::Refusal, report::RefusedClient};
 use crate::client::ClientKey;
 
-/// The clients that are refused most, found as Metwally, Agrawal and El Abbadi do ("Space-Saving", 2005): who is new takes
-/// the place of the least and inherits its count. Whoever has more than one in [`CAPACITY`] of all refusals is in it, and no
-/// count is too low.
+/// Counts refusals by client, with the Space-Saving algorithm (Metwally, Agrawal and El Abbadi, 2005): a new client replaces the
+/// one with the lowest count and inherits its count. Every client with more than one in [`CAPACITY`] of all refusals is in it,
+/// and no count is too low.
 #[derive(Debug, Default)]
 pub(super) struct TopRefused(Mutex<HashMap<ClientKey, RefusalCount>>);
 
 #[derive(Clone, Copy, Debug)]
 struct RefusalCount {
     count: u64,
-    /// How much of the count may be somebody else's.
+    /// How much of the count may belong to other clients.
     inherited: u64,
     reason: &'static str,
     first: Instant,
@@ -25,7 +25,7 @@ struct RefusalCount {
 }
 
 impl TopRefused {
-    /// Notes a refusal.
+    /// Records a refusal.
     pub(super) fn record(&self, client: ClientKey, refusal: Refusal) {
         let now = Instant::now();
         let mut counts = self.0.lock();
@@ -51,7 +51,7 @@ impl TopRefused {
         }
     }
 
-    /// Who was refused most, at most so many.
+    /// Returns the clients that were refused most, at most `most` of them, the most refused first.
     pub(super) fn top(&self, most: usize) -> Vec<RefusedClient> {
         let mut all: Vec<_> = self
             .0
@@ -72,13 +72,13 @@ impl TopRefused {
         all.into_iter().map(refused).collect()
     }
 
-    /// Forgets who was not refused for a while.
+    /// Forgets clients that were not refused for a while.
     pub(super) fn forget_idle(&self) {
         self.0.lock().retain(|_, entry| entry.last.elapsed() < FORGET);
     }
 }
 
-/// Makes a place; how much whoever had it was refused.
+/// Removes the client with the lowest count. Returns that count.
 fn evict_least(counts: &mut HashMap<ClientKey, RefusalCount>) -> u64 {
     let least = counts.iter().min_by_key(|(_, entry)| (entry.count, entry.last));
     let Some((client, count)) = least.map(|(client, entry)| (*client, entry.count)) else {
@@ -88,11 +88,11 @@ fn evict_least(counts: &mut HashMap<ClientKey, RefusalCount>) -> u64 {
     count
 }
 
-/// How many clients are kept: more than an operator reads, few enough that to find the least takes well under a
-/// microsecond's worth of a refusal's answer.
+/// How many clients are kept: more than an operator reads, and few enough that finding the least takes well under a microsecond's
+/// worth of a refusal's answer.
 const CAPACITY: usize = 256;
 
-/// How long a refusal is news.
+/// How long a refusal is remembered.
 const FORGET: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]

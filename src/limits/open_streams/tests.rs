@@ -10,7 +10,7 @@ mod crowd;
 mod model;
 mod room;
 
-/// A stream whose client's life is in a test's hand.
+/// A stream whose client a test declares dead.
 #[derive(Debug, Default)]
 struct FakeStream {
     is_dead: std::sync::atomic::AtomicBool,
@@ -28,7 +28,7 @@ impl Evictable for FakeStream {
     }
 }
 
-/// Streams within a policy.
+/// Open streams under a policy.
 struct AdmissionFixture {
     open_streams: OpenStreams,
     policy: Policy,
@@ -46,7 +46,7 @@ impl AdmissionFixture {
         Self::new(&limits(per_client, total))
     }
 
-    /// One more stream, that nobody looks at.
+    /// Admits one more stream without a handle to it.
     fn admit(&self, address: &str) -> Result<Permit, Refusal> {
         self.admit_to(address, &["edits"])
     }
@@ -57,7 +57,7 @@ impl AdmissionFixture {
             .admit(&self.policy, &request(address, names), &nobody)
     }
 
-    /// One more stream, and a hold of it.
+    /// Admits one more stream, and returns it with its permit.
     fn watched(&self, address: &str) -> Result<(Permit, Arc<FakeStream>), Refusal> {
         let fake = Arc::new(FakeStream::default());
         let stream: Weak<dyn Evictable> = Arc::downgrade(&fake) as _;
@@ -202,7 +202,7 @@ fn a_reload_touches_nobody_who_is_in() {
     let mut fixture = AdmissionFixture::within(4, 100);
     let held: Vec<_> = (0..4).map(|_| fixture.admit(A).unwrap()).collect();
     fixture.policy = Policy::new(&LimitSettings {
-        // From now on it counts under another key, and there is less room than is used.
+        // From now on A counts under another key, and the limits are lower than what is in use.
         ipv6_prefix: crate::client::Ipv6Prefix::new(128).unwrap(),
         ..limits(2, 3)
     });

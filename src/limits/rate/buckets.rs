@@ -1,4 +1,4 @@
-//! Which bucket a request is counted in.
+//! The token buckets: which bucket a request is counted in, and how fast it refills.
 
 use std::{fmt, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// The buckets of every kind of client.
+/// The buckets of all clients, grouped by rate.
 #[derive(Debug)]
 pub(super) struct Buckets {
     usual: BucketGroup,
@@ -27,7 +27,7 @@ pub(super) struct Buckets {
 }
 
 impl Buckets {
-    /// Those of `settings`; full, unless they are among the `former` with the same rate.
+    /// Creates the buckets for `settings`. They are full, unless `former` has buckets of the same rate, which are kept.
     pub(super) fn new(settings: &LimitSettings, former: Option<&Self>) -> Self {
         let quota = RateQuota {
             per_minute: settings.requests_per_minute,
@@ -48,7 +48,7 @@ impl Buckets {
         }
     }
 
-    /// Those of `client`, and those of its /48. A client that is not known may be any of those that its request names.
+    /// Returns the buckets of `client`, and those of its /48. An unidentified client may have any of the candidate addresses.
     pub(super) fn of(
         &self,
         client: Option<ClientAddr>,
@@ -61,8 +61,8 @@ impl Buckets {
         (Arc::clone(&group.clients), Arc::clone(&group.sites))
     }
 
-    /// The kind of those of `addresses` who may ask least often, or the usual one if that is slower: a client with a low limit
-    /// gains nothing by headers that cannot be read.
+    /// Returns the slowest group among those of `addresses` and the usual one, so that a client with a low limit gains nothing by
+    /// headers that cannot be read.
     fn slowest(&self, addresses: &[IpAddr]) -> &BucketGroup {
         let own = addresses.iter().filter_map(|address| self.networks.get(*address));
         let rate = |group: &&BucketGroup| (group.quota.per_minute, group.quota.burst);
@@ -86,10 +86,10 @@ impl Buckets {
     }
 }
 
-/// A limiter of tower-governor's.
+/// A rate limiter of tower-governor.
 pub(super) type LimiterConfig<K> = Arc<GovernorConfig<K, NoOpMiddleware>>;
 
-/// Buckets that are filled alike.
+/// Buckets with the same rate.
 #[derive(Clone)]
 struct BucketGroup {
     quota: RateQuota,
@@ -125,7 +125,7 @@ impl fmt::Debug for BucketGroup {
     }
 }
 
-/// How fast a bucket fills, and how large it is.
+/// How fast a bucket refills, and how large it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct RateQuota {
     per_minute: NonZeroU32,
@@ -133,7 +133,7 @@ struct RateQuota {
 }
 
 impl RateQuota {
-    /// What clients of `network` have, who otherwise have this.
+    /// Returns the quota of clients of `network`, whose own values replace these.
     fn of(self, network: &NetworkLimits) -> Self {
         Self {
             per_minute: network.requests_per_minute.unwrap_or(self.per_minute),
@@ -166,7 +166,7 @@ impl RateQuota {
     }
 }
 
-/// Counts by who asks.
+/// Counts by client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::limits) struct ClientKeyExtractor;
 
@@ -179,7 +179,7 @@ impl KeyExtractor for ClientKeyExtractor {
     }
 }
 
-/// Counts by the IPv6 /48 of who asks. An IPv4 address is a site of its own, whose bucket is never the first to be empty.
+/// Counts by the client's IPv6 /48. An IPv4 address is a site of its own, whose bucket is never the first to be empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::limits) struct SiteKeyExtractor;
 

@@ -39,7 +39,7 @@ async fn ask(rate: &RateLimiter, address: &str) -> u16 {
     send(rate, request).await
 }
 
-/// How many requests in a row are answered, of at most so many.
+/// Returns how many requests in a row are answered, of at most `of`.
 async fn answered(rate: &RateLimiter, address: &str, of: u32) -> u32 {
     for number in 0..of {
         if ask(rate, address).await != 200 {
@@ -107,7 +107,7 @@ async fn somebody_who_is_not_known_asks_no_more_often_than_any_of_those_that_are
     }
 }
 
-/// A request whose client is one of these, or not even that.
+/// Returns a request of an unidentified client that may have any of these addresses.
 fn of_somebody(candidates: &[&str]) -> Request<()> {
     let client = ClientAddr::behind(PeerAddr("10.0.0.1:4711".parse().unwrap()));
     let candidates = candidates.iter().map(|address| address.parse().unwrap());

@@ -28,8 +28,8 @@ proptest! {
     }
 }
 
-/// What a crowd believes it holds: counted behind an admission, and no more when it is dropped or the stream was told to
-/// go; so never above the truth.
+/// What the tasks believe to hold. A stream is counted after its admission, and no more once it is dropped or evicted. So no
+/// count is ever above the truth.
 #[derive(Default)]
 struct ExpectedCounts {
     clients: [AtomicU32; CLIENTS],
@@ -42,7 +42,7 @@ const CLIENTS: usize = 24;
 const SITES: usize = 2;
 const NAMES: [&str; 2] = ["edits", "pages"];
 
-/// What must hold throughout, and that nothing is left behind.
+/// Checks the limits throughout, and that nothing is left behind.
 fn crowd(workers: usize, seed: u64, settings: &LimitSettings) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -99,7 +99,7 @@ impl ChurnTask {
         let counted = Arc::new(CountedStream(Mutex::new(None), self.random.u8(..8) == 0));
         let stream: Weak<dyn Evictable> = Arc::downgrade(&counted) as _;
         let request = request(&format!("2001:db8:{}:{client:x}::1", client % SITES), names);
-        // Held until the counters are incremented, so that whoever tells it to go finds it so.
+        // Held until the counters are incremented, so that an eviction finds them incremented.
         let mut place = counted.0.lock();
         let permit = self
             .fixture
@@ -112,7 +112,7 @@ impl ChurnTask {
     }
 }
 
-/// A stream that now and then is dead.
+/// A stream that is sometimes dead.
 struct CountedStream(Mutex<Option<CountGuard>>, bool);
 
 impl Evictable for CountedStream {

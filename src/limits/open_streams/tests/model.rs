@@ -4,14 +4,14 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
-/// One client comes, or its oldest stream goes.
+/// A client opens a stream, or its oldest stream ends.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Connect { client: usize, names: usize },
     Disconnect { client: usize },
 }
 
-/// Two of IPv4, one of them in a network with more streams; three networks of one /48; one of another; a probe.
+/// Two IPv4 addresses, one of them in a network with more streams; three networks of one /48; one of another; a probe.
 const CLIENTS: [&str; 7] = [
     "192.0.2.1",
     "198.51.100.1",
@@ -65,7 +65,7 @@ impl ModelLimits {
     }
 }
 
-/// What is open: whose, of which names, and whether on a reserved seat.
+/// The open streams: the client, the names, whether on a reserved slot, and the permit.
 #[derive(Default)]
 struct Model(Vec<(usize, &'static [&'static str], bool, Permit)>);
 
@@ -77,7 +77,7 @@ impl Model {
             .count()
     }
 
-    /// Whether it gets a reserved seat, if it gets any.
+    /// Decides about a request. Returns whether it gets a reserved slot.
     fn decide(&self, limits: ModelLimits, client: usize, names: &[&str]) -> Result<bool, Refusal> {
         let per_client = if client == RAISED {
             limits.raised

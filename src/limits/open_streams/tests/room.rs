@@ -1,4 +1,4 @@
-//! Places that are taken from one and given to another.
+//! Slots that are taken from one stream and given to another.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn a_client_that_vanished_is_let_in_again_and_its_old_stream_goes() {
     assert_eq!(fixture.admit(A).unwrap_err(), Refusal::Client);
     assert_eq!(fixture.open_streams.open(), 2);
 
-    // Its own permit gives nothing back a second time.
+    // Its own permit does not free the slot a second time.
     drop(vanished);
     assert_eq!(fixture.open_streams.open(), 2);
     assert_eq!(fixture.admit(A).unwrap_err(), Refusal::Client);
@@ -63,7 +63,7 @@ fn of_a_client_with_thousands_no_more_are_looked_at_than_a_few() {
             .len(),
         EXAMINED
     );
-    // Wherever the look begins, it comes by some of these.
+    // Wherever the sample begins, it contains some of these.
     held.iter().step_by(2).for_each(|(_, fake)| dead(fake));
     assert!(fixture.admit(A).is_ok());
     assert_eq!(
@@ -83,7 +83,7 @@ fn evicting(per_client: u32, total: u32) -> AdmissionFixture {
     })
 }
 
-/// Fills a host for 16: one client has 9, another 5, two have one each.
+/// Fills a host for 16 streams: one client has 9, another 5, two have one each.
 fn full(fixture: &AdmissionFixture) -> HashMap<&'static str, Vec<(Permit, Arc<FakeStream>)>> {
     let fill = [(A, 9), (B, 5), (C, 1), ("192.0.2.4", 1)];
     fill.into_iter()
@@ -155,7 +155,7 @@ async fn newcomers_are_let_in_until_all_have_the_same_and_then_refused() {
             }
         }
     }
-    // Twelve newcomers and four who were there, one stream each.
+    // Twelve newcomers and the four that were there, one stream each.
     assert_eq!(newcomers.len(), 12);
     assert_eq!(
         (fixture.open_streams.open(), fixture.open_streams.clients()),
