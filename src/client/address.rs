@@ -1,4 +1,5 @@
-//! Where a request comes from: one type for each way of knowing it, so that swapping two does not compile.
+//! The addresses that a request can come from. Each way of knowing one has a type of its own, so that swapping two does not
+//! compile.
 
 use std::{
     fmt,
@@ -7,20 +8,20 @@ use std::{
 
 use super::{ClientKey, Ipv6Prefix};
 
-/// The other end of a connection, as the kernel says. Behind a proxy it is the proxy's.
+/// The other end of a connection, as the kernel reports it. Behind a proxy it is the proxy's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddr(pub SocketAddr);
 
-/// Who sent a request: the peer, who a trusted proxy speaks for, or somebody behind a trusted proxy of whom no more is known.
+/// The sender of a request: the peer, the client that a trusted proxy names, or an unidentified client behind a trusted proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientAddr {
-    /// Its own address, or that of the proxy it is behind.
+    /// The client's own address, or that of the proxy in front of it.
     address: IpAddr,
     is_known: bool,
 }
 
 impl ClientAddr {
-    /// Somebody behind this proxy, whose own address is not known.
+    /// Creates the address of an unidentified client behind this proxy.
     pub fn behind(proxy: PeerAddr) -> Self {
         Self {
             is_known: false,
@@ -28,18 +29,18 @@ impl ClientAddr {
         }
     }
 
-    /// The address. `None` for somebody behind a proxy: what is granted to an address, that of the proxy included, is not
-    /// theirs.
+    /// Returns the client's address, or `None` for an unidentified client behind a proxy: permissions of an address, the proxy's
+    /// included, are not for such a client.
     pub fn address(self) -> Option<IpAddr> {
         self.is_known.then_some(self.address)
     }
 
-    /// The address of the proxy that it is behind, if it is not known.
+    /// Returns the address of the proxy in front of the client if the client is unidentified.
     pub fn proxy(self) -> Option<IpAddr> {
         (!self.is_known).then_some(self.address)
     }
 
-    /// What limits count it under.
+    /// Returns the key that limits count the client under.
     pub fn key(self, prefix: Ipv6Prefix) -> ClientKey {
         if self.is_known {
             ClientKey::within(self.address, prefix)
@@ -56,7 +57,7 @@ impl From<PeerAddr> for ClientAddr {
 }
 
 impl From<IpAddr> for ClientAddr {
-    /// IPv4-mapped IPv6 is IPv4.
+    /// Converts an address. IPv4-mapped IPv6 counts as IPv4.
     fn from(address: IpAddr) -> Self {
         Self {
             address: address.to_canonical(),

@@ -1,8 +1,11 @@
-//! For whom a trusted proxy speaks: the rightmost address that no trusted proxy has.
+//! The client that a trusted proxy forwards for: the rightmost address in its headers that is not a trusted proxy's.
 //!
-//! Every proxy adds the address it sees at the right. What stands left of the first address that is nobody's of ours was
-//! written by a stranger, and so is never looked at. A proxy sets one header and passes on what a stranger put into the
-//! others; so what cannot be told for certain makes nobody more than somebody behind that proxy, whoever wrote it.
+//! Not here: the grammars of the headers (`hops`), and which peers are trusted (`trusted_proxies`).
+//!
+//! Every proxy appends the address that it sees at the right. The text to the left of the first address that is not one of our
+//! proxies' may have been written by a stranger, so it is never looked at. A proxy sets one header and passes on what a stranger
+//! put into the others. So a request whose headers leave any doubt belongs to an unidentified client behind that proxy,
+//! regardless of which side wrote them.
 
 use std::net::IpAddr;
 
@@ -10,34 +13,34 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::{ClientAddr, hops};
 
-/// A trusted proxy does not say for whom it speaks, or not so that it can be understood.
+/// A client that a trusted proxy does not name, or not in a form that is understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnidentifiedClient {
-    /// Somebody behind that proxy.
+    /// An unidentified client behind that proxy.
     pub client: ClientAddr,
-    /// What is wrong with its headers.
+    /// What is wrong with the proxy's headers.
     pub why: ForwardedError,
-    /// The addresses that they name, of each header the last ones.
+    /// The addresses in these headers, the last ones of each.
     pub candidates: CandidateAddrs,
 }
 
-/// The addresses that a request names whose client is not known, any of which may be the client's. Empty when it is known.
+/// The addresses in a request whose client is unidentified. Any of them may be the client's. Empty if the client is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CandidateAddrs(pub Vec<IpAddr>);
 
-/// Why it cannot be told for whom a trusted proxy speaks.
+/// Why the client behind a trusted proxy cannot be identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ForwardedError {
-    /// It sends no header that says so.
+    /// The proxy sends no header that names the client.
     #[error("missing")]
     Missing,
-    /// It sends one that cannot be understood, or that hides the client.
+    /// The proxy sends a header that cannot be understood, or that hides the client.
     #[error("malformed")]
     Malformed,
-    /// It sends two that mean different clients.
+    /// The proxy sends two headers that name different clients.
     #[error("contradictory")]
     Contradictory,
-    /// It sends more than once what must be there once.
+    /// The proxy sends a header more than once that must be there once.
     #[error("repeated")]
     Repeated,
 }
@@ -45,20 +48,20 @@ pub enum ForwardedError {
 /// Which of the two headers that list hops are believed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ForwardedHeaders {
-    /// Both, which must agree when both are there.
+    /// Both. If both are present, they must agree.
     #[default]
     Both,
-    /// `X-Forwarded-For` alone.
+    /// Only `X-Forwarded-For`.
     XForwardedFor,
-    /// `Forwarded` (RFC 7239) alone.
+    /// Only `Forwarded` (RFC 7239).
     Forwarded,
 }
 
 impl ForwardedHeaders {
-    /// All, in the order in which they are explained.
+    /// All variants, in the order in which they are explained.
     pub const ALL: &[Self] = &[Self::Both, Self::XForwardedFor, Self::Forwarded];
 
-    /// Its name in the configuration.
+    /// Returns the name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Both => "both",
@@ -67,7 +70,7 @@ impl ForwardedHeaders {
         }
     }
 
-    /// The headers that are believed.
+    /// Returns the headers that are believed.
     pub(super) fn headers(self) -> &'static [HeaderName] {
         match self {
             Self::Both => &LISTS,
@@ -76,8 +79,8 @@ impl ForwardedHeaders {
         }
     }
 
-    /// For whom the headers of a trusted proxy speak: the rightmost address that `trusts` does not hold for, or the leftmost
-    /// when it holds for all.
+    /// Returns the client that a trusted proxy's headers name: the rightmost address for which `trusts` is false, or the leftmost
+    /// if it is true for all.
     pub(super) fn client(
         self,
         headers: &HeaderMap,
@@ -96,8 +99,8 @@ impl ForwardedHeaders {
     }
 }
 
-/// Goes from the right through the hops of all lines of a header, up to the first that is not trusted. `None` when the header
-/// is not there, or names nobody.
+/// Walks from the right through the hops of all lines of a header, up to the first untrusted address. Returns `None` if the
+/// header is missing or holds no address.
 fn first_untrusted(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -108,7 +111,7 @@ fn first_untrusted(
     for line in headers.get_all(name).iter().rev() {
         let line = line.as_bytes();
         let hops = if *name == header::FORWARDED {
-            // From its start, where a quote may open: not of any length.
+            // Parsed from its start, where a quote may open, so its length must be bounded.
             if line.len() > room {
                 return Err(ForwardedError::Malformed);
             }
@@ -123,7 +126,7 @@ fn first_untrusted(
                 hides = true;
                 continue;
             };
-            // Whoever is named left of a hop that names nobody may be anybody.
+            // An address to the left of a hop without one may be anyone's.
             let is_near = !hides && count <= MAX_HOPS;
             let client = hops::address(hop)
                 .filter(|_| is_near)
@@ -141,17 +144,17 @@ fn first_untrusted(
     Ok(found)
 }
 
-/// There is no constant for what never was a standard.
+/// The `http` crate has no constant, because this header never was a standard.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 static LISTS: [HeaderName; 2] = [X_FORWARDED_FOR, header::FORWARDED];
 
-/// How many trusted proxies may stand behind each other: more than anybody has, few enough that a header full of their
-/// addresses costs nothing.
+/// How many trusted proxies may be chained: more than any deployment has, and few enough that a header full of their addresses
+/// costs nothing.
 const MAX_HOPS: usize = 32;
 
-/// How much of one header is taken apart, in bytes, from its end: what so many proxies write, of IPv6 and with all that
-/// `Forwarded` has room for.
+/// How many bytes of one header are parsed, from its end: enough for that many proxies, with IPv6 and all that `Forwarded` can
+/// hold.
 const MAX_LINE_BYTES: usize = 4 * 1024;
 
 #[cfg(test)]

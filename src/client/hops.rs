@@ -1,21 +1,21 @@
-//! The hops that a request came by, as proxies write them: the grammars of `X-Forwarded-For` and `Forwarded`.
+//! The grammars of `X-Forwarded-For` and `Forwarded`: the hops that a request took, as proxies write them.
 //!
-//! Not here: which of them is believed (`forwarded`).
+//! Not here: which of the hops are believed (`forwarded`).
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::ClientAddr;
 
-/// The hops of one line, the nearest last: what stands where an address should, or `None` where no one is named.
+/// The hops of one line, the nearest last. Each is the text in the place of an address, or `None` if there is none.
 pub(super) type Hops<'a> = Vec<Option<&'a [u8]>>;
 
-/// The hops of a line of `X-Forwarded-For`. Empty elements are none (RFC 9110, section 5.6.1.2).
+/// Returns the hops of a line of `X-Forwarded-For`. Empty elements are ignored (RFC 9110, section 5.6.1.2).
 pub(super) fn plain(line: &[u8]) -> Hops<'_> {
     let elements = line.split(|byte| *byte == b',').map(trim);
     elements.filter(|element| !element.is_empty()).map(Some).collect()
 }
 
-/// The same of the end of a line, of at most so many bytes, but for the hop that it may begin within.
+/// Returns the hops in the last `room` bytes of such a line, without a hop that is cut off at the start.
 pub(super) fn plain_end(line: &[u8], room: usize) -> Hops<'_> {
     let end = end_of(line, room);
     if end.len() == line.len() {
@@ -25,10 +25,10 @@ pub(super) fn plain_end(line: &[u8], room: usize) -> Hops<'_> {
     plain(&end[first_whole..])
 }
 
-/// The hops of a line of `Forwarded` (RFC 7239, section 4); `None` when any of it breaks the grammar, because a quote that a
-/// stranger opened would hide what the proxy wrote behind it.
+/// Returns the hops of a line of `Forwarded` (RFC 7239, section 4), or `None` if any part breaks the grammar: a quote that a
+/// stranger opened would hide what the proxy wrote after it.
 ///
-/// Empty elements are none, and so are empty pairs in an element. An element without `for` names nobody.
+/// Empty elements are ignored, and so are empty pairs in an element. An element without `for` is a hop without an address.
 pub(super) fn standard(line: &[u8]) -> Option<Hops<'_>> {
     let elements = split(line, b',')?.into_iter();
     elements
@@ -37,7 +37,7 @@ pub(super) fn standard(line: &[u8]) -> Option<Hops<'_>> {
         .collect()
 }
 
-/// The value of `for` in `for="[2001:db8::1]:4711";proto=https`, `Some(None)` without one.
+/// Returns the value of `for` in `for="[2001:db8::1]:4711";proto=https`, and `Some(None)` without one.
 fn standard_hop(element: &[u8]) -> Option<Option<&[u8]>> {
     let mut hop = None;
     for pair in split(element, b';')? {
@@ -53,7 +53,7 @@ fn standard_hop(element: &[u8]) -> Option<Option<&[u8]>> {
     Some(hop)
 }
 
-/// Splits where no quotes are around, and trims the parts; `None` when quotes do not close.
+/// Splits at separators outside of quotes, and trims the parts. Returns `None` if a quote is not closed.
 fn split(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = text.split(|byte| {
@@ -69,17 +69,17 @@ fn split(text: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
     (!quoted).then_some(parts)
 }
 
-/// What stands within quotes that are around all of it, or all of it when there are none.
+/// Returns the value without the quotes around it, or all of it if there are none.
 fn unquote(value: &[u8]) -> Option<&[u8]> {
     let Some(inner) = value.strip_prefix(b"\"") else {
         return (!value.contains(&b'"')).then_some(value);
     };
     let inner = inner.strip_suffix(b"\"")?;
-    // A quote inside is an escaped one, and no address has any.
+    // A quote inside is an escaped one, and no address contains one.
     (!inner.contains(&b'"')).then_some(inner)
 }
 
-/// Without optional white space: RFC 9110, section 5.6.3.
+/// Removes optional white space on both sides (RFC 9110, section 5.6.3).
 fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = text.iter().position(|byte| !is_space(byte)).unwrap_or(text.len());
@@ -90,7 +90,7 @@ fn trim(text: &[u8]) -> &[u8] {
     &text[start..end]
 }
 
-/// An address with or without brackets and a port. The port may be one that its proxy made up (RFC 7239, section 6.2).
+/// Parses an address with or without brackets and a port. The port may be an obfuscated one (RFC 7239, section 6.2).
 pub(super) fn address(hop: &[u8]) -> Option<ClientAddr> {
     if hop.len() > MAX_HOP_LEN {
         return None;
@@ -106,33 +106,33 @@ pub(super) fn address(hop: &[u8]) -> Option<ClientAddr> {
     bare.or_else(with_port).or_else(in_brackets).map(ClientAddr::from)
 }
 
-/// Whether it is what follows the `_` of such a port.
+/// Returns whether `port` can follow the `_` of an obfuscated port.
 fn is_made_up(port: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     !port.is_empty() && port.bytes().all(is_allowed)
 }
 
-/// The end of a line, of at most so many bytes. It may begin within an address.
+/// Returns the last `room` bytes of a line. They may begin within an address.
 pub(super) fn end_of(line: &[u8], room: usize) -> &[u8] {
     &line[line.len().saturating_sub(room)..]
 }
 
-/// The addresses that a line names anywhere, whatever its grammar, the last first. Looks at [`MAX_WORDS`] words.
+/// Returns the addresses anywhere in a line, whatever its grammar, the last first. Looks at [`MAX_WORDS`] words.
 pub(super) fn addresses_in(line: &[u8]) -> impl Iterator<Item = IpAddr> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b':' | b'[' | b']');
     let words = line.rsplit(move |byte| !is_part(byte));
     let words = words.filter(|word| !word.is_empty()).take(MAX_WORDS);
     words.filter_map(|word| {
-        // What is behind the address may be no port.
+        // The text after the address may be something other than a port.
         let without_port = || address(&word[..memchr::memrchr(b':', word)?]);
         address(word).or_else(without_port)?.address()
     })
 }
 
-/// Room for any address, and for a port that is made up of a hash.
+/// Enough for any address, with an obfuscated port that is a hash.
 const MAX_HOP_LEN: usize = 256;
 
-/// A header full of short words must not cost more than a look: a proxy's own words stand at the end.
+/// A bound on the cost of a header full of short words. The proxy's own words are at the end.
 const MAX_WORDS: usize = 256;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! Who a limit counts against.
+//! The key that limits count a client under.
 
 use std::{fmt, net::IpAddr};
 
 use ipnet::{IpNet, Ipv6Net};
 
-/// Who a limit counts against: an IPv4 address, an IPv6 network (a /64, unless it is told otherwise), or all those behind
-/// one proxy whose address is not known.
+/// A client, as limits count it: an IPv4 address, an IPv6 network (a /64 by default), or all unidentified clients behind one
+/// proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientKey(KeyKind);
 
@@ -16,12 +16,12 @@ enum KeyKind {
 }
 
 impl ClientKey {
-    /// The key that `address` counts under, by /64. IPv4-mapped IPv6 is IPv4.
+    /// Returns the key of `address`, with IPv6 by /64. IPv4-mapped IPv6 counts as IPv4.
     pub fn of(address: IpAddr) -> Self {
         Self::within(address, Ipv6Prefix::default())
     }
 
-    /// The key that `address` counts under. IPv4-mapped IPv6 is IPv4.
+    /// Returns the key of `address`, with IPv6 by this prefix. IPv4-mapped IPv6 counts as IPv4.
     pub fn within(address: IpAddr, Ipv6Prefix(prefix): Ipv6Prefix) -> Self {
         Self(KeyKind::Network(match address.to_canonical() {
             IpAddr::V4(address) => IpAddr::from(address).into(),
@@ -29,14 +29,14 @@ impl ClientKey {
         }))
     }
 
-    /// The key of those behind the proxy with this address of whom no more is known: one for each proxy, so that whoever
-    /// fills it does so for one proxy only.
+    /// Returns the key of the unidentified clients behind the proxy with this address. Each proxy has one, so that clients that
+    /// exhaust it do so for one proxy only.
     pub(super) fn behind(proxy: IpAddr) -> Self {
         Self(KeyKind::BehindProxy(proxy.to_canonical()))
     }
 
-    /// The IPv6 /48 that it is a part of: what one site is given, and can take addresses from as it likes. None for IPv4,
-    /// and for a key that is as wide already.
+    /// Returns the IPv6 /48 that contains the key. A site is given one, and can take any addresses from it. Returns `None` for
+    /// IPv4, and for a key that is as wide already.
     pub fn site(self) -> Option<Self> {
         match self.0 {
             KeyKind::Network(IpNet::V6(own)) if own.prefix_len() > SITE => {
@@ -58,27 +58,27 @@ impl fmt::Display for ClientKey {
     }
 }
 
-/// How long the prefix is that IPv6 addresses of one client share, in bits: 32 to 128.
+/// The length of the prefix that the IPv6 addresses of one client share, in bits: 32 to 128.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv6Prefix(u8);
 
 impl Ipv6Prefix {
-    /// Of so many bits; `None` when that is no prefix of a client.
+    /// Creates a prefix of this length. Returns `None` if one client cannot have such a prefix.
     pub fn new(bits: u32) -> Option<Self> {
-        // A /32 is what a whole provider has.
+        // A whole provider has a /32.
         let bits = u8::try_from(bits).ok()?;
         (32..=128).contains(&bits).then_some(Self(bits))
     }
 }
 
 impl Default for Ipv6Prefix {
-    /// 64: the smallest network that addresses configure themselves in (RFC 4862), so that one host can have all of it.
+    /// 64: the smallest network in which addresses configure themselves (RFC 4862), so that one host can have all of it.
     fn default() -> Self {
         Self(64)
     }
 }
 
-/// What an end site is usually given, in bits (RFC 6177).
+/// The prefix that an end site is usually given, in bits (RFC 6177).
 const SITE: u8 = 48;
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Who is asking.
+//! Client identification: the address that a request comes from, also through trusted proxies, and the key it is counted under.
+//!
+//! Not here: what a client may use (`limits`).
 
 mod address;
 mod forwarded;

@@ -1,11 +1,11 @@
-//! Networks of addresses.
+//! The canonical form of networks.
 
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// The network without host bits; one of IPv4-mapped IPv6 addresses (`::ffff:192.0.2.0/120`) is that of the IPv4 addresses,
-/// which is what addresses are compared as.
+/// Returns the network without host bits. A network of IPv4-mapped IPv6 addresses (`::ffff:192.0.2.0/120`) becomes the network of
+/// the IPv4 addresses, because addresses are compared as IPv4.
 pub fn canonical(network: IpNet) -> IpNet {
     let network = network.trunc();
     let length = network.prefix_len().checked_sub(MAPPED);
@@ -15,7 +15,7 @@ pub fn canonical(network: IpNet) -> IpNet {
     }
 }
 
-/// How long the prefix of IPv4-mapped addresses is, in bits (RFC 4291, section 2.5.5.2).
+/// The length of the prefix of IPv4-mapped addresses, in bits (RFC 4291, section 2.5.5.2).
 const MAPPED: u8 = 96;
 
 #[cfg(test)]

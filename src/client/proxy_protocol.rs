@@ -1,7 +1,7 @@
-//! The header that a proxy writes before anything else: the PROXY protocol, version 2.
+//! The PROXY protocol, version 2: the header that a proxy sends before anything else.
 //!
-//! Its grammar is the `ppp` crate's; here is what is done with it, and how long it may be. See "The PROXY protocol" by
-//! Willy Tarreau, section 2.2. Version 1, which is text, is not read: its end must be searched for.
+//! Not here: its grammar, which is the `ppp` crate's. This module decides what a header means and how long it may be. See "The
+//! PROXY protocol" by Willy Tarreau, section 2.2. Version 1, which is text, is not read: its end would have to be searched for.
 
 use std::net::SocketAddr;
 
@@ -9,29 +9,29 @@ use ppp::v2::{Addresses, Command, Header, PROTOCOL_PREFIX};
 
 use super::PeerAddr;
 
-/// What a proxy says of a connection.
+/// What a proxy says about a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyHeader {
-    /// It speaks for this peer.
+    /// The proxy forwards for this peer.
     Proxied(PeerAddr),
-    /// It speaks for itself (`LOCAL`: it looks whether we are well), or for no Internet address.
+    /// The proxy connects for itself (`LOCAL`, a health check), or for an address that is not an Internet address.
     Local,
 }
 
-/// It is not a header of version 2, or a longer one than is read.
+/// The bytes are not a header of version 2, or the header is longer than what is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a PROXY header of version 2")]
 pub struct InvalidProxyHeader;
 
 impl ProxyHeader {
-    /// How many bytes every header has, before those whose number it tells.
+    /// The length in bytes of the fixed part, which tells how many bytes follow.
     pub const FIXED_LEN: usize = 16;
 
-    /// How many bytes follow these.
+    /// Returns how many bytes follow the fixed part.
     ///
     /// # Errors
-    /// When these do not begin a header, or it has more than 2 KiB: addresses take 216 bytes at most, and what proxies add
-    /// about TLS some hundred.
+    /// [`InvalidProxyHeader`] if these bytes do not begin a header, or more than 2 KiB follow. Addresses take 216 bytes at most,
+    /// and what proxies add about TLS some hundred.
     pub fn remaining_len(fixed: &[u8; Self::FIXED_LEN]) -> Result<usize, InvalidProxyHeader> {
         let [.., high, low] = *fixed;
         let rest = usize::from(u16::from_be_bytes([high, low]));
@@ -42,10 +42,10 @@ impl ProxyHeader {
         }
     }
 
-    /// What a whole header says.
+    /// Parses a whole header.
     ///
     /// # Errors
-    /// When it is none.
+    /// [`InvalidProxyHeader`] if it is none.
     pub fn read(header: &[u8]) -> Result<Self, InvalidProxyHeader> {
         if Self::is_local(header) {
             return Ok(Self::Local);
@@ -58,13 +58,13 @@ impl ProxyHeader {
             (Command::Proxy, Addresses::IPv6(ends)) => {
                 Self::of((ends.source_address, ends.source_port).into())
             }
-            // The standard has a receiver ignore what is of no family that it knows.
+            // By the standard, a receiver ignores addresses of a family that it does not know.
             _ => Self::Local,
         })
     }
 
-    /// Whether a proxy speaks for itself. All behind the command, the family included, means nothing then and must not be
-    /// refused, while `ppp` wants addresses of that family.
+    /// Returns whether a proxy connects for itself. Everything after the command, the family included, is then meaningless and
+    /// must not be refused, while `ppp` expects addresses of that family.
     fn is_local(header: &[u8]) -> bool {
         let begins = header.strip_prefix(PROTOCOL_PREFIX);
         header.len() >= Self::FIXED_LEN && begins.is_some_and(|rest| rest.first() == Some(&LOCAL))
@@ -86,13 +86,13 @@ mod tests {
 
     use super::*;
 
-    /// Version and command, family and protocol, and what follows.
+    /// Builds a header: version and command, family and protocol, and the rest.
     fn header(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
         let length = (rest.len() as u16).to_be_bytes();
         [PROTOCOL_PREFIX, &[command, family], &length, rest].concat()
     }
 
-    /// As a connection reads it: first the fixed part, then as much as that says.
+    /// Reads as a connection does: first the fixed part, then as many bytes as that says.
     fn read(bytes: &[u8]) -> Result<ProxyHeader, InvalidProxyHeader> {
         let fixed = bytes.first_chunk().ok_or(InvalidProxyHeader)?;
         let whole = ProxyHeader::FIXED_LEN + ProxyHeader::remaining_len(fixed)?;

@@ -1,4 +1,4 @@
-//! Whose word on who asks is taken, and where that word stands.
+//! Trusted proxies, and the header in which they name the client.
 
 use http::{HeaderMap, HeaderName};
 
@@ -8,14 +8,14 @@ use super::{
     hops,
 };
 
-/// The proxies that are trusted, and how they say for whom they speak.
+/// The proxies that are trusted, and how they name the client.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     trusted: TrustedNetworks,
     source: ClientAddrSource,
 }
 
-/// Where a trusted proxy says for whom it speaks.
+/// Where a trusted proxy names the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientAddrSource {
     /// In lists of hops.
@@ -31,21 +31,21 @@ impl Default for ClientAddrSource {
 }
 
 impl TrustedProxies {
-    /// Peers that are `trusted` are believed what they say there.
+    /// Creates the rule: a peer in `trusted` is believed what `source` says.
     pub fn new(trusted: TrustedNetworks, source: ClientAddrSource) -> Self {
         Self { trusted, source }
     }
 
-    /// Whether this is one of them.
+    /// Returns whether this is the address of a trusted proxy.
     pub fn trusts(&self, client: ClientAddr) -> bool {
         let holds = |address| self.trusted.networks().iter().any(|net| net.contains(&address));
         client.address().is_some_and(holds)
     }
 
-    /// Who sent a request with `headers` that came from `peer`.
+    /// Returns the client of a request with `headers` that came from `peer`.
     ///
     /// # Errors
-    /// When a proxy does not say for whom, or not so that it can be understood.
+    /// [`UnidentifiedClient`] if a proxy does not name the client, or not in a form that is understood.
     pub fn client(&self, peer: PeerAddr, headers: &HeaderMap) -> Result<ClientAddr, UnidentifiedClient> {
         let own = ClientAddr::from(peer);
         if !self.trusts(own) {
@@ -62,7 +62,7 @@ impl TrustedProxies {
         })
     }
 
-    /// The addresses in the headers that are believed.
+    /// Returns the addresses in the headers that are believed.
     fn candidates(&self, headers: &HeaderMap) -> CandidateAddrs {
         let names = match &self.source {
             ClientAddrSource::ForwardedHeaders(lists) => lists.headers(),
@@ -81,7 +81,7 @@ impl TrustedProxies {
     }
 }
 
-/// The one address in this header. It must be there once, because whoever sets it overwrites it.
+/// Returns the one address in this header. The header must be there once, because a proxy that sets it overwrites it.
 fn single_address(headers: &HeaderMap, name: &HeaderName) -> Result<ClientAddr, ForwardedError> {
     let mut lines = headers.get_all(name).iter();
     let line = lines.next().ok_or(ForwardedError::Missing)?;
@@ -91,11 +91,10 @@ fn single_address(headers: &HeaderMap, name: &HeaderName) -> Result<ClientAddr, 
     hops::address(line.as_bytes().trim_ascii()).ok_or(ForwardedError::Malformed)
 }
 
-/// How many addresses, and lines, of one header are looked at when it is not understood: as many as proxies may stand behind
-/// each other.
+/// How many addresses and lines of one header are looked at if it is not understood: as many as proxies may be chained.
 const MAX_CANDIDATES: usize = 32;
 
-/// How much of one header is looked at then, in bytes, from its end, where a proxy's own words stand.
+/// How many bytes of one header are looked at then, from its end, where the proxy's own words are.
 const MAX_EXAMINED_BYTES: usize = 8 * 1024;
 
 #[cfg(test)]
@@ -105,7 +104,7 @@ mod tests {
     const STRANGER: &str = "192.0.2.66:4711";
     const PROXY: &str = "10.0.0.1:4711";
 
-    /// Who asks when these lines come from `peer`, and `X-Client-IP` of 10/8 is believed.
+    /// Returns the client when these lines come from `peer`, and `X-Client-IP` of 10/8 is believed.
     fn asks(peer: &str, lines: &[(&'static str, &str)]) -> Result<String, String> {
         let header = HeaderName::from_static("x-client-ip");
         let trusted = TrustedNetworks::new(&["10.0.0.0/8".parse().unwrap()]);

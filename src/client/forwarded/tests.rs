@@ -16,7 +16,8 @@ fn proxies(lists: ForwardedHeaders) -> TrustedProxies {
     )
 }
 
-/// Who asks, or `Err` with who is counted instead and why, when these lines come from `peer` and 10/8 and fd00::/8 are trusted.
+/// Returns the client, or `Err` with the client that is counted instead and why, when these lines come from `peer` and 10/8 and
+/// fd00::/8 are trusted.
 fn told(lists: ForwardedHeaders, peer: &str, lines: &[(&str, &str)]) -> Result<String, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
@@ -46,7 +47,7 @@ fn ok(address: &str) -> Result<String, String> {
     Ok(address.to_owned())
 }
 
-/// Somebody behind the proxy.
+/// The result for an unidentified client behind the proxy.
 fn somebody(why: &str) -> Result<String, String> {
     Err(format!("somebody behind 10.0.0.1: {why}"))
 }
@@ -308,7 +309,7 @@ proptest! {
         prop_assert!(is_itself || is_somebody, "{:?}", client);
     }
 
-    /// Whoever is hidden by what it wrote is still named.
+    /// A client that is hidden by its own text is still among the candidates.
     #[test]
     fn who_is_not_understood_is_named(standard in hostile()) {
         let mut headers = HeaderMap::new();
@@ -329,7 +330,7 @@ fn a_header_that_is_full_of_words_is_looked_at_from_its_end() {
         ok("198.51.100.7")
     );
     assert_eq!(plain(&format!("198.51.100.7{commas}")), somebody("malformed"));
-    // What is cut is no other address.
+    // The part that is cut off leaves no other address.
     let rest = format!(
         "{},10.0.0.2",
         ",".repeat(MAX_LINE_BYTES - "8.51.100.7".len() - ",10.0.0.2".len())
