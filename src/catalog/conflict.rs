@@ -1,4 +1,4 @@
-//! How streams can contradict themselves and each other.
+//! Contradictions within a stream and between streams.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -12,13 +12,13 @@ use super::{InvalidName, Stream, check_name, parameter::is_reserved};
 pub struct Conflict {
     /// Where it is.
     pub at: ConflictLocation,
-    /// What it contradicts, when that stands elsewhere.
+    /// The place that it contradicts, if that is elsewhere.
     pub with: Option<ConflictLocation>,
-    /// What it is.
+    /// The kind of contradiction.
     pub kind: ConflictKind,
 }
 
-/// A part of a list of streams: which stream, and what of it.
+/// A part of a list of streams: the index of the stream, and the part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConflictLocation {
     /// The name of stream `.0`.
@@ -36,7 +36,7 @@ pub enum ConflictLocation {
 }
 
 impl ConflictLocation {
-    /// The number of the stream.
+    /// Returns the index of the stream.
     pub fn stream(self) -> usize {
         match self {
             Self::Name(stream)
@@ -52,15 +52,15 @@ impl ConflictLocation {
 /// What is contradictory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConflictKind {
-    /// This cannot be a name.
+    /// The text is no valid name.
     #[error("`{}` cannot be a name: {why}", name.escape_debug())]
     Name {
-        /// What was given.
+        /// The text that was given.
         name: Arc<str>,
-        /// Why it cannot.
+        /// Why it is no valid name.
         why: InvalidName,
     },
-    /// The name or alias means another stream already.
+    /// The name or alias already belongs to another stream.
     #[error("the name `{}` is taken already", .0.escape_debug())]
     NameTaken(Arc<str>),
     /// A stream without topics.
@@ -75,18 +75,18 @@ pub enum ConflictKind {
     /// A filter field that a query could not name.
     #[error("`{}` is a parameter of its own, so no query can mean a field by it", .0.escape_debug())]
     Parameter(Arc<str>),
-    /// Two streams share a topic but not what its values are.
+    /// Two streams share a topic, but declare different payloads for it.
     #[error("streams that share topic `{}` must agree on `payload`: its events are encoded once for all", .0.escape_debug())]
     Payload(Arc<str>),
-    /// Two streams share a topic but not what becomes of its tombstones.
+    /// Two streams share a topic, but handle its tombstones differently.
     #[error("streams that share topic `{}` must agree on `tombstones`: its events are encoded once for all", .0.escape_debug())]
     Tombstones(Arc<str>),
-    /// Two streams share a topic but not where it is read from.
+    /// Two streams share a topic, but read it from different clusters.
     #[error("streams that share topic `{}` must agree on `clusters`: it is read from one place", .0.escape_debug())]
     Clusters(Arc<str>),
 }
 
-/// All conflicts of `streams`, in their order.
+/// Returns all conflicts of `streams`, in their order.
 pub(super) fn all(streams: &[Stream]) -> Vec<Conflict> {
     let mut conflicts = names(streams);
     for (index, stream) in streams.iter().enumerate() {

@@ -1,21 +1,21 @@
-//! Streams that share topics, and therefore a cluster.
+//! Groups of streams that share topics, and therefore a cluster.
 
 use std::sync::Arc;
 
 use super::{Stream, sorted};
 
-/// Streams that hang together by shared topics: a topic is read from one cluster, so they move together.
+/// Streams that are connected by shared topics. A topic is read from one cluster, so they move to another cluster together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamGroup {
-    /// Their names, in the order of the configuration; at least one.
+    /// The names of the streams, in the order of the configuration, at least one.
     pub streams: Vec<Arc<str>>,
-    /// Their topics, sorted, each once.
+    /// The topics of the streams, sorted, each once.
     pub topics: Vec<Arc<str>>,
-    /// The clusters they can be read from, in order of preference.
+    /// The clusters that the streams can be read from, in order of preference.
     pub clusters: Vec<Arc<str>>,
 }
 
-/// Every stream is in one group.
+/// Returns the groups. Every stream is in exactly one.
 pub(super) fn groups(streams: &[Stream]) -> Vec<StreamGroup> {
     let mut groups: Vec<StreamGroup> = Vec::new();
     for stream in streams {

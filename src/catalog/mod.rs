@@ -1,6 +1,8 @@
-//! Which streams are public, and the topics behind them. Only topics of the catalog are ever asked of Kafka.
+//! The catalog: the public streams, and the topics behind them.
 //!
-//! Not here: events (`event`), and where a client stands in them (`position`).
+//! Not here: events (`event`), and a client's position in them (`position`).
+//!
+//! Only topics of the catalog are ever requested from Kafka.
 
 mod conflict;
 mod group;
@@ -30,17 +32,17 @@ use crate::{
     position::{self, keep_tags},
 };
 
-/// The public streams. Names, aliases, topics and encodings in it are known to agree with each other.
+/// The public streams. Their names, aliases, topics and encodings are known to be consistent.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     streams: Vec<Stream>,
-    /// Names and aliases -> index into `streams`.
+    /// The index into `streams` of each name and alias.
     names: HashMap<Arc<str>, usize, RandomState>,
     topics: BTreeMap<Arc<str>, TopicConfig>,
     name_indexes: NameIndexes,
 }
 
-/// What streams have in common with each other.
+/// The names that streams have in common.
 #[derive(Clone, Debug, Default)]
 struct NameIndexes {
     topics: NameIndex<position::TaggedTopic>,
@@ -48,7 +50,7 @@ struct NameIndexes {
     filter_fields: NameIndex<Arc<str>>,
 }
 
-/// What all streams that share a topic agree on.
+/// The properties on which all streams that share a topic agree.
 #[derive(Clone, Debug)]
 struct TopicConfig {
     encoding: Encoding,
@@ -56,10 +58,10 @@ struct TopicConfig {
 }
 
 impl Catalog {
-    /// The catalog of these streams, kept in this order.
+    /// Creates the catalog of these streams, in this order.
     ///
     /// # Errors
-    /// Every way in which the streams contradict themselves or each other, in the order of the streams.
+    /// Every contradiction within a stream and between streams, in the order of the streams.
     pub fn new(streams: Vec<Stream>) -> Result<Self, Vec<Conflict>> {
         let conflicts = conflict::all(&streams);
         if !conflicts.is_empty() {
@@ -81,37 +83,37 @@ impl Catalog {
         })
     }
 
-    /// The public streams, in the order of the configuration.
+    /// Returns the public streams, in the order of the configuration.
     pub fn streams(&self) -> impl ExactSizeIterator<Item = &Stream> {
         self.streams.iter()
     }
 
-    /// What a comma-separated list of stream names and aliases means. Names are case-sensitive.
+    /// Resolves a comma-separated list of stream names and aliases. Names are case-sensitive.
     ///
     /// # Errors
-    /// When a name is unknown, or the list names more than [`MAX_STREAMS_PER_REQUEST`] streams.
+    /// [`SelectError`] if a name is unknown, or the list names more than [`MAX_STREAMS_PER_REQUEST`] streams.
     pub fn select(&self, list: &str) -> Result<Selection, SelectError> {
         select::select(self, list)
     }
 
-    /// How the records of `topic` become lines; `None` for a topic that is not of the catalog.
+    /// Returns how the records of `topic` become lines, or `None` for a topic that is not in the catalog.
     pub fn encoding_of(&self, topic: &str) -> Option<Encoding> {
         self.topics.get(topic).map(|topic| topic.encoding)
     }
 
-    /// The topics that can be read from `cluster`, sorted, each once.
+    /// Returns the topics that can be read from `cluster`, sorted, each once.
     pub fn topics_of(&self, cluster: &str) -> Vec<Arc<str>> {
         let reads = |topic: &TopicConfig| topic.clusters.iter().any(|name| **name == *cluster);
         let topics = self.topics.iter().filter(|(_, topic)| reads(topic));
         topics.map(|(name, _)| Arc::clone(name)).collect()
     }
 
-    /// The streams in groups that share topics, and so are read from one cluster at a time.
+    /// Returns the streams in groups that share topics, and so are read from one cluster at a time.
     pub fn groups(&self) -> Vec<StreamGroup> {
         group::groups(&self.streams)
     }
 
-    /// The number of the stream with this name or alias.
+    /// Returns the index of the stream with this name or alias.
     fn find(&self, name: &str) -> Option<usize> {
         self.names.get(name).copied()
     }
@@ -139,7 +141,7 @@ fn topics_of_all(streams: &[Stream]) -> BTreeMap<Arc<str>, TopicConfig> {
     topics.collect()
 }
 
-/// The distinct values, sorted.
+/// Returns the distinct values, sorted.
 fn sorted<'a>(names: impl Iterator<Item = &'a Arc<str>>) -> Vec<Arc<str>> {
     let distinct: BTreeSet<_> = names.cloned().collect();
     distinct.into_iter().collect()

@@ -1,12 +1,12 @@
-//! Names that many streams have, sorted once.
+//! An index of the names that streams share, sorted once.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Stream, sorted};
 
-/// The names of one kind that the streams have, and which of them are of which stream.
+/// The names of one kind of all streams, and which of them each stream has.
 ///
-/// A request may name dozens of streams with hundreds of topics: their names are counted, and neither compared nor sorted.
+/// A request may name dozens of streams with hundreds of topics. Their names are counted, without comparing or sorting them.
 #[derive(Clone, Debug)]
 pub(super) struct NameIndex<T> {
     /// Sorted by name, each once.

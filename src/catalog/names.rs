@@ -1,31 +1,34 @@
-//! From the names in a query to the parameters and fields that they mean.
+//! A lookup from the names in a query to the parameters and fields that they mean.
+//!
+//! Not here: the parameters' values.
 
 use std::borrow::Cow;
 
 use super::parameter::{PARAMETERS, Parameter};
 
-/// What the names in a query mean on streams with some fields.
+/// The meaning of names in a query, for streams with certain fields.
 ///
-/// A query has room for thousands of names, and most of them mean nothing here. Each is read once, byte by byte, into a hash of its
-/// letters: its case, dashes and underscores do not count. Only of those whose hash is a known name's more is looked at.
+/// A query has room for thousands of names, and most of them mean nothing here. Each is read once, byte by byte, into a hash of
+/// its letters: its case, dashes and underscores do not count. Only a name with the hash of a known name is looked at more
+/// closely.
 #[derive(Debug)]
 pub struct QueryNames<'a> {
-    /// By hash, then fields first.
+    /// Sorted by hash, fields before parameters.
     known: Vec<KnownName<'a>>,
-    /// Some bits of each known hash.
+    /// A Bloom filter with one bit for each known hash.
     bits: [u64; 8],
 }
 
-/// What the name of a pair in a query means.
+/// The meaning of the name of a pair in a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameMeaning<'a> {
     /// This parameter.
     Parameter(Parameter),
-    /// The field of this number.
+    /// The field with this index.
     Field(usize),
-    /// Nothing, but it differs from this known name in case, dashes and underscores only.
+    /// No parameter and no field, but the name differs from this known name in case, dashes and underscores only.
     Misspelt(&'a str),
-    /// Nothing that concerns us.
+    /// Neither, and not close to either.
     Nothing,
 }
 
@@ -37,14 +40,14 @@ struct KnownName<'a> {
 }
 
 impl<'a> QueryNames<'a> {
-    /// Those of the parameters, and of these fields.
+    /// Creates a lookup of the parameters and of these fields.
     pub fn of(fields: impl Iterator<Item = &'a str>) -> Self {
         let fields = fields
             .enumerate()
             .map(|(index, name)| (name, NameMeaning::Field(index)));
         let parameters = PARAMETERS.map(|(name, parameter)| (name, NameMeaning::Parameter(parameter)));
         let mut known: Vec<_> = fields.chain(parameters).map(KnownName::new).collect();
-        // Stable: a field keeps a name that is a parameter's too.
+        // The sort is stable: a field keeps a name that is a parameter's too.
         known.sort_by_key(|known| known.hash);
         let mut bits = [0; 8];
         for known in &known {
@@ -54,8 +57,8 @@ impl<'a> QueryNames<'a> {
         Self { known, bits }
     }
 
-    /// Reads the name that begins at byte `start` of `query`, and ends before a `=`, a `&` or the end. Returns where it ends, and what
-    /// it means.
+    /// Reads the name that begins at byte `start` of `query`, and ends before a `=`, a `&` or the end. Returns where it ends, and
+    /// what it means.
     pub fn read(&self, query: &str, start: usize) -> (usize, NameMeaning<'a>) {
         let name = QueryName::read(&query.as_bytes()[start..]);
         let end = start + name.length;
@@ -96,7 +99,7 @@ struct QueryName {
     /// In bytes.
     length: usize,
     hash: u32,
-    /// Whether it stands there as it is.
+    /// Whether the name is written without escapes.
     is_plain: bool,
 }
 
@@ -128,7 +131,8 @@ impl QueryName {
     }
 }
 
-/// Enough to tell apart names of a few letters; a name that is made to have another's hash costs a comparison.
+/// Adds a letter to a hash, which is enough to distinguish names of a few letters. A name that is built to have another's hash
+/// costs a comparison.
 fn hashed(hash: u32, letter: u8) -> u32 {
     (hash.rotate_left(5) ^ u32::from(letter)).wrapping_mul(0x9e37_79b1)
 }
@@ -144,7 +148,7 @@ const LETTERS: [u8; 256] = {
         letters[byte] = match byte as u8 {
             b'=' | b'&' => END,
             b'%' | b'+' => ESCAPE,
-            // These three can stand there too, and cost more to read.
+            // These three bytes can occur in a name too, and take the slower path.
             END | NONE | ESCAPE => ESCAPE,
             byte => match letter(byte) {
                 Some(letter) => letter,
@@ -160,9 +164,9 @@ const END: u8 = 1;
 const NONE: u8 = 2;
 const ESCAPE: u8 = 3;
 
-/// The letter that a byte is; none for those that do not count.
+/// Returns the letter of a byte, or `None` for a byte that does not count.
 ///
-/// It does not tell whether a space stood there or an escaped plus sign: both become a space.
+/// A space and an escaped plus sign become the same letter, a space.
 const fn letter(byte: u8) -> Option<u8> {
     match byte {
         b'-' | b'_' => None,
@@ -171,7 +175,7 @@ const fn letter(byte: u8) -> Option<u8> {
     }
 }
 
-/// The letters of a name that stands in a query.
+/// The letters of a name in a query.
 #[derive(Clone)]
 struct Letters<'a>(&'a [u8]);
 
@@ -190,19 +194,19 @@ impl Iterator for Letters<'_> {
     }
 }
 
-/// Returns what was meant by `name`, which is none of those that are `alike`: a parameter before a field.
+/// Returns what was meant by `name`, which equals none of the `alike` ones: a parameter before a field.
 fn misspelt<'k, 'a: 'k>(
     alike: impl Iterator<Item = &'k KnownName<'a>> + Clone,
     name: &str,
 ) -> NameMeaning<'a> {
     let is_parameter = |known: &&KnownName<'_>| matches!(known.meaning, NameMeaning::Parameter(_));
     let meant = alike.clone().find(is_parameter).or(alike.clone().next());
-    // Spaces and plus signs were taken for the same.
+    // The hash does not tell spaces and plus signs apart.
     let meant = meant.filter(|known| letters(known.name).eq(letters(name)));
     meant.map_or(NameMeaning::Nothing, |known| NameMeaning::Misspelt(known.name))
 }
 
-/// Returns the byte that `byte` stands for, if it is the sign of an escape, and what is behind that.
+/// Returns the byte that `byte` stands for, decoding an escape that begins with it, and the text after that.
 fn unescaped_byte(byte: u8, behind: &[u8]) -> (u8, &[u8]) {
     let digit = |digit: u8| char::from(digit).to_digit(16);
     match (byte, behind) {
@@ -214,7 +218,7 @@ fn unescaped_byte(byte: u8, behind: &[u8]) -> (u8, &[u8]) {
     }
 }
 
-/// Decodes a name or a value of a query, as the URL standard has it (`application/x-www-form-urlencoded`).
+/// Decodes a name or a value of a query by the URL standard (`application/x-www-form-urlencoded`).
 pub fn decoded(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
         return Cow::Borrowed(text);
@@ -226,7 +230,7 @@ pub fn decoded(text: &str) -> Cow<'_, str> {
     }))
 }
 
-/// Returns the bytes that percent-encoded text stands for. What is no escape stands for itself, and a plus sign for `plus`.
+/// Returns the bytes that percent-encoded text stands for. Text that is no escape stands for itself, and a plus sign for `plus`.
 pub fn unescaped(text: &str, plus: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -242,7 +246,7 @@ pub fn unescaped(text: &str, plus: u8) -> Vec<u8> {
     bytes
 }
 
-/// What makes a name the one it is.
+/// Returns the characters that identify a name.
 fn letters(name: &str) -> impl Iterator<Item = u8> {
     let letters = name.bytes().filter(|byte| !matches!(byte, b'-' | b'_'));
     letters.map(|byte| byte.to_ascii_lowercase())

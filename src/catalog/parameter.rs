@@ -1,23 +1,23 @@
-//! The names of the parameters of a stream, and how fields of events stand to them.
+//! The query parameters of a stream, and the names that fields of events may not have because of them.
 
-/// A parameter of every stream.
+/// A query parameter of every stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameter {
-    /// From when on.
+    /// The time or position at which the stream starts.
     Since,
-    /// Which events.
+    /// The events to send.
     Filter,
-    /// How ids are written.
+    /// The form of the ids.
     Id,
-    /// What becomes of a stream with a gap.
+    /// What happens to a stream with a gap.
     OnGap,
-    /// How the stream is packed.
+    /// The compression of the stream.
     Encoding,
-    /// Whether records of probes are shown.
+    /// Whether canary records of probes are sent.
     Canary,
-    /// After how long without an event the place is told.
+    /// How long without an event until the position is sent.
     Checkpoint,
-    /// Where to go on. It has several names, and can be given many times.
+    /// The position to resume from. It has several names, and can be given many times.
     LastEventId,
 }
 
@@ -32,7 +32,7 @@ pub const LAST_EVENT_ID: [&str; 6] = [
     "evs_last_event_id",
 ];
 
-/// Those that no field may have.
+/// The names that no field may have.
 pub(super) const RESERVED: [&str; 8] = [
     "since",
     "filter",
@@ -44,8 +44,8 @@ pub(super) const RESERVED: [&str; 8] = [
     "last_event_id",
 ];
 
-/// Those that came when there were configurations already. On a stream with a field of this name the field keeps it: no
-/// upgrade makes a valid configuration invalid.
+/// The names of parameters that were added when there were configurations already. On a stream with a field of this name the
+/// field keeps it: no upgrade makes a valid configuration invalid.
 pub(super) const LATER: [&str; 5] = [
     "checkpoint",
     "lastEventID",
@@ -54,17 +54,17 @@ pub(super) const LATER: [&str; 5] = [
     "evs_last_event_id",
 ];
 
-/// Whether no field may have this name.
+/// Returns whether no field may have this name.
 pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
-/// Whether a field of this name keeps a parameter's.
+/// Returns whether a field of this name takes precedence over the parameter.
 pub fn yields_to_fields(name: &str) -> bool {
     LATER.contains(&name)
 }
 
-/// What each name means; of those that share their letters the first is the one that is named.
+/// The parameter of each name. Of names that share their letters, the first is suggested for a misspelt one.
 pub(super) const PARAMETERS: [(&str, Parameter); 13] = [
     ("since", Parameter::Since),
     ("filter", Parameter::Filter),

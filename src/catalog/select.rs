@@ -1,41 +1,41 @@
-//! From a request's list of names to topics.
+//! Resolution of a request's list of stream names to streams and topics.
 
 use std::sync::Arc;
 
 use super::{Catalog, StreamName};
 use crate::position::{TaggedTopic, TopicSet};
 
-/// What a request's list of streams means.
+/// The streams that a request asks for, and their topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
     /// The streams, each once, in the order in which they were first named.
     pub streams: Vec<StreamName>,
-    /// Their topics.
+    /// The topics of the streams.
     pub topics: TopicSet,
-    /// Topics that one of the streams once had and none of them has now: entries of ids that name them are ignored.
+    /// Topics that one of the streams once had and none of them has now. Entries of ids that name them are ignored.
     pub former_topics: TopicSet,
     /// Fields that a query may name as parameters, sorted, and whether all of the streams allow it.
     pub filter_fields: Vec<(Arc<str>, bool)>,
 }
 
-/// Why a list of streams means nothing.
+/// Why a list of stream names cannot be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
-    /// These names are not of the catalog; at most [`MAX_STREAMS_PER_REQUEST`] of them, as the client wrote them.
+    /// These names are not in the catalog: at most [`MAX_STREAMS_PER_REQUEST`] of them, as the client wrote them.
     #[error("unknown streams: {}", .0.join(", "))]
     Unknown(Vec<String>),
-    /// More names than a request may have.
+    /// The list has more names than a request may have.
     #[error("more than {MAX_STREAMS_PER_REQUEST} streams in one request")]
     TooMany,
 }
 
-/// Distinct streams in one request. Each costs cursors; whoever wants more can make a second request.
+/// The largest number of distinct streams in one request. Each costs cursors. A client that wants more can send a second request.
 pub const MAX_STREAMS_PER_REQUEST: usize = 32;
 
 pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectError> {
     let (mut found, mut unknown) = (Vec::new(), Vec::new());
     let mut is_found = vec![false; catalog.streams.len()];
-    // Byte by byte: most are short, and to search for each comma would cost more.
+    // Byte by byte: most names are short, and searching for each comma would cost more.
     let lengths = list.as_bytes().split(|byte| *byte == b',').map(<[u8]>::len);
     let mut start = 0;
     for length in lengths {

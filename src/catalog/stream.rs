@@ -1,4 +1,4 @@
-//! One public stream, and the names that things have.
+//! One public stream, and the rule for names.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,28 +7,28 @@ use crate::encoding::Encoding;
 /// A public name for one or more topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
-    /// What clients ask for.
+    /// The name that clients ask for.
     pub name: Arc<str>,
-    /// Other names that mean the same stream.
+    /// Other names of the stream.
     pub aliases: Vec<Arc<str>>,
     /// The topics, in the order of the configuration.
     pub topics: Vec<Arc<str>>,
-    /// What the stream is, for people; empty when nobody said.
+    /// A description of the stream for people, empty if there is none.
     pub description: String,
     /// How the records of its topics become lines.
     pub encoding: Encoding,
-    /// Topics it once had: ids that name them are not refused, those entries are ignored.
+    /// Topics that the stream once had. Ids that name them are accepted, and those entries are ignored.
     pub former_topics: Vec<Arc<str>>,
     /// Fields of its events, as dotted paths, that a query may name as parameters of their own (`?wiki=enwiki`).
     pub filter_fields: Vec<Arc<str>>,
-    /// The clusters it can be read from, in order of preference.
+    /// The clusters that the stream can be read from, in order of preference.
     pub clusters: Vec<Arc<str>>,
-    /// How soon an event must come for the stream to be well; `None` for one that may be quiet.
+    /// How soon an event must come for the stream to be healthy. `None` for a stream that may be quiet.
     pub expect_event_within: Option<Duration>,
 }
 
 impl Stream {
-    /// The stream called `name` with these topics; all else empty, or as it is by default.
+    /// Creates the stream called `name` with these topics. All other fields are empty or have their defaults.
     pub fn new<'a>(name: &str, topics: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
             name: name.into(),
@@ -44,7 +44,7 @@ impl Stream {
     }
 }
 
-/// The name of a stream that is in the catalog. Only the catalog makes one, and never of an alias.
+/// The name of a stream in the catalog. Only the catalog creates one, and never from an alias.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamName(Arc<str>);
 
@@ -53,12 +53,12 @@ impl StreamName {
         Self(Arc::clone(&stream.name))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name, for whoever keeps it.
+    /// Returns the name as a shared pointer, for storing.
     pub fn to_shared(&self) -> Arc<str> {
         Arc::clone(&self.0)
     }
@@ -73,25 +73,25 @@ impl fmt::Display for StreamName {
 /// Why a text cannot name a topic, a stream or a cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
-    /// No text.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// More than 249 characters.
+    /// The text has more than 249 characters.
     #[error("it has more than {LONGEST_NAME} characters")]
     Long,
-    /// A character that names do not have.
+    /// The text has this character, which names may not contain.
     #[error("{0:?} is not among letters, digits, `.`, `_` and `-`")]
     Character(char),
-    /// `.` or `..`.
+    /// The text is `.` or `..`.
     #[error("it would be a directory")]
     Dots,
 }
 
-/// Whether `name` can name a topic, a stream or a cluster: Kafka's rule for topics, which also keeps a stream's name free
-/// of the comma and the slash that would part it in a path.
+/// Checks that `name` can name a topic, a stream or a cluster. It is Kafka's rule for topics, which also keeps stream names free
+/// of the comma and the slash, which are separators in a path.
 ///
 /// # Errors
-/// When it cannot.
+/// [`InvalidName`] with the reason if it cannot.
 pub fn check_name(name: &str) -> Result<(), InvalidName> {
     let odd = |c: &char| !c.is_ascii_alphanumeric() && !"._-".contains(*c);
     match name {
