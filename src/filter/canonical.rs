@@ -1,11 +1,11 @@
-//! One form for all that mean the same, as far as that is cheap to see.
+//! The canonical form of an expression: the same for all filters with the same meaning, as far as that is cheap to see.
 
 use std::collections::BTreeMap;
 
 use super::values::{EventField, Expr, FieldTest, ValueSet};
 
-/// Flattens, sorts, drops what is there twice and double negations, and joins what is asked of one field by `or`. Which order
-/// somebody wrote things in does not part him from the others.
+/// Returns the canonical form: flattened and sorted, without duplicates and double negations, with tests of one field that are
+/// joined by `or` as one list. So filters do not differ by the order in which they are written.
 pub(super) fn canonical(expr: Expr) -> Expr {
     match expr {
         Expr::All(parts) => one_or(Expr::All, sorted(flat(parts, all_parts))),
@@ -18,7 +18,7 @@ pub(super) fn canonical(expr: Expr) -> Expr {
     }
 }
 
-/// The canonical parts, with the parts of those that are of the same kind in their place.
+/// Returns the canonical parts. A part of the same kind as the whole is replaced by its own parts.
 fn flat(parts: Vec<Expr>, parts_of: fn(Expr) -> Vec<Expr>) -> Vec<Expr> {
     parts
         .into_iter()
@@ -40,7 +40,7 @@ fn any_parts(expr: Expr) -> Vec<Expr> {
     }
 }
 
-/// `a = 1 or a = 2` is `a in (1, 2)`.
+/// Turns `a = 1 or a = 2` into `a in (1, 2)`.
 fn joined(parts: Vec<Expr>) -> Vec<Expr> {
     let (mut lists, mut others) = (BTreeMap::<EventField, Vec<ValueSet>>::new(), Vec::new());
     for part in parts {

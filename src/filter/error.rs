@@ -1,49 +1,49 @@
-//! What is wrong with a filter.
+//! The errors of filters.
 
-/// What is wrong with a filter, and where.
+/// The error of a filter, with its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault} at column {column}")]
 pub struct FilterError {
-    /// The character at which it is wrong, counted from 1.
+    /// The character at which the filter is wrong, counted from 1.
     pub column: usize,
     /// What is wrong there.
     pub fault: FilterErrorKind,
 }
 
-/// What is wrong.
+/// The kind of error.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterErrorKind {
-    /// Something else should stand there.
+    /// Another token is expected here.
     #[error("expected {0}")]
     Expected(&'static str),
-    /// A quote without its other one.
+    /// A quote is not closed.
     #[error("this text is not closed")]
     Unclosed,
-    /// A backslash before something else than a quote or a backslash.
+    /// A backslash is followed by something other than a quote or a backslash.
     #[error("in a text, \\ stands before \" or \\ only")]
     BadEscape,
-    /// It begins like a number and is none.
+    /// A word begins like a number and is none.
     #[error("this is not a number; put texts in quotes")]
     BadNumber,
-    /// A number that no event has there.
+    /// No event has this number in the field, whose largest is given.
     #[error("no event has this: it is a whole number from 0 to {0}")]
     NoSuchNumber(i64),
-    /// Kafka says nothing by that name.
+    /// Kafka has no metadata of this name.
     #[error("unknown: there are @key, @header.NAME, @topic, @partition, @offset and @timestamp")]
     UnknownMetadata,
-    /// More bytes than a filter may have.
+    /// The filter is longer than this many bytes.
     #[error("a filter has at most {0} bytes; this one goes on")]
     TooLong(usize),
-    /// Nested deeper than a filter may be.
+    /// The filter is nested deeper than this.
     #[error("nested deeper than {0}")]
     TooDeep(usize),
-    /// More tests than a filter may have.
+    /// The filter has more tests than this.
     #[error("more than {0} tests")]
     TooManyTests(usize),
-    /// More values than a filter may have.
+    /// The filter has more values than this.
     #[error("more than {0} values")]
     TooManyValues(usize),
-    /// A path of more names than are looked for.
+    /// A path has more names than this.
     #[error("a path of more than {0} names")]
     PathTooLong(usize),
 }

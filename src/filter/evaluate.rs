@@ -1,4 +1,4 @@
-//! A filter as it is run, once per event.
+//! The compiled form of a filter, which is evaluated once per event.
 
 use std::{borrow::Cow, str};
 
@@ -13,31 +13,31 @@ use crate::{
     position::{Offset, Timestamp},
 };
 
-/// An event as a filter sees it.
+/// An event, as far as a filter can test it.
 #[derive(Clone, Copy, Debug)]
 pub struct FilterInput<'a> {
-    /// The topic it is of.
+    /// The event's topic.
     pub topic: &'a str,
-    /// The partition it is of.
+    /// The event's partition.
     pub partition: i32,
-    /// Its offset.
+    /// The event's offset.
     pub offset: Offset,
-    /// Its timestamp; -1 when it has none.
+    /// The event's timestamp, -1 if it has none.
     pub timestamp: Timestamp,
-    /// Its key; one that is not UTF-8 equals no text.
+    /// The event's key. A key that is not UTF-8 equals no text.
     pub key: Option<&'a [u8]>,
-    /// Its headers; a value that is not UTF-8 equals no text either.
+    /// The event's headers. A value that is not UTF-8 equals no text either.
     pub headers: Headers<'a>,
-    /// Its JSON document, if it is one.
+    /// The event's JSON document, if it is one.
     pub document: Option<&'a [u8]>,
 }
 
-/// A filter, made ready.
+/// A compiled filter.
 pub(super) struct Program {
     path_tree: PathTree,
     slots: usize,
     root: CompiledExpr,
-    /// What a document must contain to be accepted, unless it writes it with escapes.
+    /// Text that every accepted document contains, unless it is written with escapes.
     needle: Option<Finder<'static>>,
 }
 
@@ -50,7 +50,7 @@ enum CompiledExpr {
 
 enum Operand {
     Metadata(EventField),
-    /// Of what was found in the document.
+    /// A test of the value in this slot, which is taken from the document.
     Slot(usize),
 }
 
@@ -71,7 +71,7 @@ impl Program {
         }
     }
 
-    /// What it costs in memory beside the tests, in bytes.
+    /// Returns the memory it takes besides the tests, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.path_tree.bytes()
     }
@@ -90,7 +90,7 @@ impl Program {
         evaluate(&self.root, subject, &slots, true)
     }
 
-    /// A look that costs a twentieth of parsing.
+    /// Returns whether the document lacks the needle and has no escapes. The search costs a twentieth of parsing.
     fn cannot_accept(&self, document: &[u8]) -> bool {
         let lacks = |needle: &Finder<'_>| needle.find(document).is_none();
         self.needle.as_ref().is_some_and(lacks) && memchr(b'\\', document).is_none()
@@ -116,7 +116,7 @@ fn compile_expr<'e>(expr: &'e Expr, paths: &mut Vec<&'e [Box<str>]>) -> Compiled
     }
 }
 
-/// The longest text that every accepted document contains, as far as that is plain.
+/// Returns the longest text that every accepted document contains, or `None` if there is none that is easy to see.
 fn needle(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::All(parts) => parts.iter().filter_map(needle).max_by_key(|text| text.len()),
@@ -129,7 +129,8 @@ fn needle(expr: &Expr) -> Option<&str> {
     }
 }
 
-/// The beginning of a text, as far as it tells documents apart. To make ready for a search costs as much as the text is long.
+/// Returns the start of a text, long enough to distinguish documents. The cost of preparing a search grows with the length of the
+/// text.
 fn start_of(text: &str) -> &str {
     &text[..text.floor_char_boundary(NEEDLE)]
 }
@@ -137,14 +138,14 @@ fn start_of(text: &str) -> &str {
 /// The longest needle, in bytes.
 const NEEDLE: usize = 64;
 
-/// A text that JSON writes as itself, if not with escapes.
+/// Returns the text if JSON writes it literally, escapes aside.
 fn plain(text: &str) -> Option<&str> {
     let is_plain = |c: char| !c.is_control() && !matches!(c, '"' | '\\');
     (!text.is_empty() && text.chars().all(is_plain)).then_some(text)
 }
 
-/// Whether it holds; `unknown` is what counts for a test of what was not kept. An event of which it cannot be told is
-/// accepted, so that nobody loses one that it asked for.
+/// Evaluates an expression. `unknown` is the result of a test of headers that were not kept: an event is accepted if its result
+/// is not known, so that no client loses an event that it asked for.
 fn evaluate(expr: &CompiledExpr, subject: &FilterInput<'_>, slots: &[FieldValue<'_>], unknown: bool) -> bool {
     match expr {
         CompiledExpr::All(parts) => parts.iter().all(|part| evaluate(part, subject, slots, unknown)),
@@ -210,7 +211,7 @@ mod tests {
         filter::{Filter, FilterInput},
     };
 
-    /// Whether an event whose headers are `d = 2` and, if `large`, more than are kept, passes.
+    /// Returns whether an event passes whose headers are `d = 2` and, if `large`, more than are kept.
     fn passes(filter: &str, large: bool) -> bool {
         let mut headers = HeadersBuf::default();
         headers.push(b"d", Some(b"2"));

@@ -1,4 +1,4 @@
-//! The fields of a document that a filter looks at, found in one pass over it.
+//! Extraction of the fields that a filter tests, in one pass over the document.
 
 use std::{borrow::Cow, fmt, str};
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::values::{ALLOCATION, Number};
 
-/// What stands at a path.
+/// The value at a path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum FieldValue<'a> {
     #[default]
@@ -20,22 +20,22 @@ pub(super) enum FieldValue<'a> {
     Other,
 }
 
-/// The paths that are wanted, as a tree of names.
+/// The paths to extract, as a tree of names.
 #[derive(Debug, Default)]
 pub(super) struct PathTree {
-    /// Where what stands here goes.
+    /// The slot for the value at this place.
     slot: Option<usize>,
     below: Vec<(Box<str>, PathTree)>,
 }
 
 impl PathTree {
-    /// Gives back what was reserved for more: of thousands of filters that comes to half of what they cost.
+    /// Frees reserved capacity: over thousands of filters that is half of their memory.
     pub(super) fn shrink(&mut self) {
         self.below.shrink_to_fit();
         self.below.iter_mut().for_each(|(_, below)| below.shrink());
     }
 
-    /// What it costs in memory beside itself, in bytes.
+    /// Returns the memory it takes besides itself, in bytes.
     pub(super) fn bytes(&self) -> usize {
         let of_one = |(name, below): &(Box<str>, Self)| {
             size_of::<(Box<str>, Self)>() + name.len() + 2 * ALLOCATION + below.bytes()
@@ -43,7 +43,7 @@ impl PathTree {
         self.below.iter().map(of_one).sum()
     }
 
-    /// Wants `path` in `slot`.
+    /// Adds `path`, whose value goes to `slot`.
     pub(super) fn add(&mut self, path: &[Box<str>], slot: usize) {
         let Some((name, rest)) = path.split_first() else {
             self.slot = Some(slot);
@@ -57,10 +57,10 @@ impl PathTree {
         self.below[index].1.add(rest, slot);
     }
 
-    /// Fills the slots from a document. What is not valid JSON fills none, or some.
+    /// Fills the slots from a document. A document that is not valid JSON fills none, or some.
     ///
-    /// Not every number of a valid document is one that serde_json reads (`1e400`), and there it stops. Only then are the
-    /// values taken out as texts first, which costs a second pass for each level.
+    /// serde_json cannot read every number of a valid document (`1e400`), and stops there. Only then are the values extracted as
+    /// texts first, which costs a second pass for each level.
     pub(super) fn find<'a>(&self, document: &'a [u8], slots: &mut [FieldValue<'a>]) {
         let mut deserializer = serde_json::Deserializer::from_slice(document);
         let search = PathVisitor {
@@ -75,7 +75,7 @@ impl PathTree {
 
     fn find_in_texts<'a>(&self, document: &'a [u8], slots: &mut [FieldValue<'a>]) {
         let Ok(entries) = serde_json::from_slice::<RawFields<'a>>(document) else {
-            // No object: a value that stands for itself.
+            // The document is no object, so it is the value itself.
             if let Some(slot) = self.slot {
                 slots[slot] = scalar(document);
             }
@@ -86,7 +86,7 @@ impl PathTree {
         }
         for (name, text) in entries.0 {
             if let Some((_, path_tree)) = self.below.iter().find(|(own, _)| **own == *name.0) {
-                // Of a name that is there twice the last counts, with all that is below it.
+                // Of a duplicate name the last counts, with everything below it.
                 path_tree.forget(slots);
                 path_tree.find_in_texts(text.get().as_bytes(), slots);
             }
@@ -103,7 +103,7 @@ impl PathTree {
     }
 }
 
-/// What this text is, of which it is known that it is no object.
+/// Returns the value of a text that is known not to be an object.
 fn scalar(text: &[u8]) -> FieldValue<'_> {
     let (mut slots, whole) = (
         [FieldValue::Missing],
@@ -235,7 +235,7 @@ impl<'a> Visitor<'a> for PathVisitor<'_, '_, 'a> {
                 entries.next_value::<IgnoredAny>()?;
                 continue;
             };
-            // Of a name that is there twice the last counts, with all that is below it.
+            // Of a duplicate name the last counts, with everything below it.
             path_tree.forget(slots);
             entries.next_value_seed(PathVisitor {
                 path_tree,
@@ -246,7 +246,7 @@ impl<'a> Visitor<'a> for PathVisitor<'_, '_, 'a> {
     }
 }
 
-/// A name of an object, borrowed where it has no escapes.
+/// A name in an object, borrowed unless it has escapes.
 struct ObjectName<'a>(Cow<'a, str>);
 
 impl<'a> Deserialize<'a> for ObjectName<'a> {

@@ -1,11 +1,11 @@
-//! From text to tokens.
+//! The lexer: splits the text of a filter into tokens.
 
 use super::{
     error::{FilterError, FilterErrorKind},
     values::is_escaped,
 };
 
-/// A piece of a filter, and the byte at which it begins.
+/// A token, and the byte at which it begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token<'a> {
     pub(super) at: usize,
@@ -14,7 +14,7 @@ pub(super) struct Token<'a> {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind<'a> {
-    /// A name, a number, or one of the language's own words.
+    /// A name, a number, or a keyword.
     Word(&'a str),
     /// A text in quotes, without them.
     Text(String),
@@ -27,7 +27,7 @@ pub(super) enum TokenKind<'a> {
     End,
 }
 
-/// All tokens, the last of which is [`TokenKind::End`].
+/// Returns all tokens, the last of which is [`TokenKind::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
     let mut tokens = Vec::with_capacity(text.len() / USUAL);
     let mut at = 0;
@@ -47,10 +47,10 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
     }
 }
 
-/// As many bytes as a token has, with the space behind it, in long filters.
+/// The mean length of a token in long filters, with the space after it, in bytes.
 const USUAL: usize = 3;
 
-/// An error at a byte of the text.
+/// Returns an error at a byte of the text.
 pub(super) fn error_at(text: &str, at: usize, fault: FilterErrorKind) -> FilterError {
     FilterError {
         column: text[..at].chars().count() + 1,
@@ -58,7 +58,7 @@ pub(super) fn error_at(text: &str, at: usize, fault: FilterErrorKind) -> FilterE
     }
 }
 
-/// The token that begins at `at`, and its length in bytes.
+/// Returns the token that begins at `at`, and its length in bytes.
 fn token(text: &str, at: usize) -> Result<(TokenKind<'_>, usize), FilterError> {
     let rest = &text[at..];
     Ok(match rest.as_bytes() {
@@ -88,14 +88,15 @@ fn token(text: &str, at: usize) -> Result<(TokenKind<'_>, usize), FilterError> {
     })
 }
 
-/// A name, or a number with its dot: only behind a digit, for elsewhere it parts a path. Empty if none begins here.
+/// Returns a name, or a number with its dot. Only after a digit is a dot part of a number, since elsewhere it separates the names
+/// of a path. Returns an empty text if neither begins here.
 fn word(rest: &str) -> &str {
     let bytes = rest.as_bytes();
     let dashes = bytes.iter().take_while(|byte| **byte == b'-').count();
     let is_number = bytes.get(dashes).is_some_and(u8::is_ascii_digit);
     let mut end = 0;
     while let Some(byte) = bytes.get(end) {
-        // Most are ASCII, whose characters need not be decoded.
+        // Most characters are ASCII, and need not be decoded.
         let c = match byte {
             0..=0x7f => char::from(*byte),
             _ => rest[end..].chars().next().unwrap_or_default(),

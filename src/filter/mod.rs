@@ -1,5 +1,6 @@
-//! Which events a client wants: a small language, compiled once to a canonical form, so that clients who mean the same
-//! share a lane.
+//! Filters: a small language for the events that a client wants.
+//!
+//! A filter is compiled once, to a canonical form, so that clients with equivalent filters share a lane.
 //!
 //! ```text
 //! wiki = "enwiki" and type in (edit, new) and not bot = true
@@ -7,9 +8,9 @@
 //! @topic prefix "eqiad." and @key = "Q42" and @header.source != test
 //! ```
 //!
-//! A bare path is a field of the event's JSON; `@key`, `@header.NAME`, `@topic`, `@partition`, `@offset` and `@timestamp` (ms)
-//! are what Kafka says of it. A test of what is not there, or of another type, is false. Everything is bounded: a stranger writes it, and
-//! it is evaluated for every event.
+//! A bare path is a field of the event's JSON. `@key`, `@header.NAME`, `@topic`, `@partition`, `@offset` and `@timestamp` (ms)
+//! are Kafka's metadata. A test of a missing value, or of one of another type, is false. Everything is bounded, because
+//! strangers write filters, and a filter is evaluated for every event.
 
 mod canonical;
 mod error;
@@ -36,7 +37,7 @@ pub use registry::{FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CL
 
 use self::{canonical::canonical, evaluate::Program, values::Expr};
 
-/// A compiled filter. Two that mean the same by the rules of the canonical form are equal.
+/// A compiled filter. Two filters with the same canonical form are equal.
 #[derive(Clone)]
 pub struct Filter(Arc<Compiled>);
 
@@ -47,23 +48,23 @@ struct Compiled {
 }
 
 impl Filter {
-    /// Compiles it.
+    /// Compiles a filter.
     ///
     /// # Errors
-    /// What is wrong with it, and where.
+    /// What is wrong with the filter, and where.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         Ok(Self::of(parse::parse(text)?))
     }
 
-    /// What it costs in memory, in bytes.
+    /// Returns the memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         let Compiled { text, expr, program } = &*self.0;
-        // The program has the expression's tests once more, but for what they share, and its paths as a tree.
+        // The program repeats the expression's tests, except for the values that they share, and has the paths as a tree.
         let tests = 2 * expr.bytes() - expr.shared_bytes();
         size_of::<Compiled>() + 2 * text.len() + tests + program.bytes()
     }
 
-    /// Whether it accepts this event.
+    /// Returns whether the filter accepts this event.
     pub fn accepts(&self, subject: &FilterInput<'_>) -> bool {
         self.0.program.accepts(subject)
     }
@@ -82,7 +83,7 @@ impl Filter {
 }
 
 impl fmt::Display for Filter {
-    /// The canonical text, which compiles to the same filter.
+    /// Writes the canonical text, which compiles to the same filter.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.text)
     }

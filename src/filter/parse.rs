@@ -1,4 +1,4 @@
-//! From tokens to an expression, within bounds.
+//! The parser: builds an expression from tokens, within bounds.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,19 @@ use super::{
     values::{Comparison, EventField, Expr, FieldTest, FieldType, Number, Value, ValueSet},
 };
 
-/// The longest filter, in bytes. It comes in a request's target, of which common proxies let 8 KiB pass.
+/// The longest filter, in bytes. It comes in a request's target, which common proxies limit to 8 KiB.
 const MAX_BYTES: usize = 4096;
 
-/// How deep parentheses and `not` nest: parsing and evaluating recurse.
+/// How deep parentheses and `not` may nest, because parsing and evaluating recurse.
 const MAX_DEPTH: usize = 16;
 
-/// Tests in one filter: what evaluating it costs for each event.
+/// The largest number of tests in one filter, which bounds the cost of evaluating it for each event.
 const MAX_TESTS: usize = 64;
 
-/// Values in one filter, those of all its lists together.
+/// The largest number of values in one filter, in all of its lists together.
 const MAX_VALUES: usize = 512;
 
-/// Names in one path.
+/// The largest number of names in one path.
 const MAX_PATH: usize = 16;
 
 pub(super) fn parse(text: &str) -> Result<Expr, FilterError> {
@@ -56,7 +56,7 @@ pub(super) fn one_of<'v>(path: &str, values: impl Iterator<Item = &'v str>) -> R
     Ok(expr)
 }
 
-/// Whether an expression that was put together is as small as one that was parsed.
+/// Checks that a combined expression is within the same bounds as a parsed one.
 pub(super) fn within_limits(expr: &Expr) -> Result<(), FilterError> {
     let (tests, values) = size(expr);
     let fault = if tests > MAX_TESTS {
@@ -69,7 +69,7 @@ pub(super) fn within_limits(expr: &Expr) -> Result<(), FilterError> {
     Err(FilterError { column: 1, fault })
 }
 
-/// How many tests and values it has. The two tests that `!=` becomes count as the one that was written.
+/// Returns the number of tests and of values. The two tests that `!=` becomes count as one, as it is written.
 fn size(expr: &Expr) -> (usize, usize) {
     match expr {
         Expr::Any(parts) => sum(parts.iter()),
@@ -89,7 +89,7 @@ fn sum<'a>(parts: impl Iterator<Item = &'a Expr>) -> (usize, usize) {
     sizes.fold((0, 0), |(tests, values), part| (tests + part.0, values + part.1))
 }
 
-/// The field of `not (a in (...))`.
+/// Returns the field of `not (a in (...))`.
 fn negated(expr: &Expr) -> Option<&EventField> {
     match expr {
         Expr::Not(inner) => match &**inner {
@@ -100,13 +100,13 @@ fn negated(expr: &Expr) -> Option<&EventField> {
     }
 }
 
-/// What a value without quotes may mean, the text itself included.
+/// Returns the values that a word without quotes may mean, including the text itself.
 fn meanings(text: &str) -> impl Iterator<Item = Value> {
     let word = meaning(text);
     word.into_iter().chain([Value::Text(text.into())])
 }
 
-/// What else than a text such a value may mean.
+/// Returns the value other than a text that such a word may mean.
 fn meaning(text: &str) -> Option<Value> {
     match text {
         "true" => Some(Value::Bool(true)),
@@ -210,7 +210,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// `!=` is of what is there: a test of what is not is false, however it is put.
+    /// Parses `=` or `!=`. `a != 1` also requires that `a` exists: a test of a missing field is false, whichever way it is
+    /// written.
     fn equality(&mut self, field: EventField, negated: bool) -> Result<Expr, FilterError> {
         let at = self.next;
         let values = ValueSet::from_iter([self.value(field.field_type())?]);
@@ -222,7 +223,7 @@ impl<'a> Parser<'a> {
         Ok(Expr::All(vec![exists, Expr::Not(Box::new(equal))]))
     }
 
-    /// Returns the test, or an error at token `at` when the field can have no value that passes: a filter that nothing passes is a
+    /// Returns the test, or an error at token `at` if no value of the field can pass it: a filter that rejects every event is a
     /// mistake.
     fn sensible(&self, at: usize, field: EventField, test: FieldTest) -> Result<Expr, FilterError> {
         match field.largest() {
@@ -240,12 +241,12 @@ impl<'a> Parser<'a> {
             values.push(self.value(field_type)?);
         }
         self.expect(&TokenKind::Close, "`,` or `)`")?;
-        // At once, which sorts them once.
+        // Collected at once, so that they are sorted once.
         Ok(values.into_iter().collect())
     }
 
-    /// A value that the field can be: a test that nothing passes is a mistake. Where only a text can be, a word is that text,
-    /// however it looks.
+    /// Parses a value that the field can have, since a test that no event passes is a mistake. For a field that can only be a
+    /// text, any word is that text.
     fn value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
         let at = self.next;
         let word = match self.peek().kind {
@@ -263,7 +264,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A value, whatever the field.
+    /// Parses a value, whatever the field.
     fn any_value(&mut self, field_type: FieldType) -> Result<Value, FilterError> {
         self.values += 1;
         if self.values > MAX_VALUES {
@@ -347,7 +348,7 @@ impl<'a> Parser<'a> {
     }
 
     fn peek(&self) -> &Token<'a> {
-        // The last is the end, which nothing takes.
+        // The last token is the end, which is never consumed.
         &self.tokens[self.next.min(self.tokens.len() - 1)]
     }
 
@@ -372,7 +373,7 @@ impl<'a> Parser<'a> {
         error_at(self.text, self.peek().at, fault)
     }
 
-    /// An error at the token that was number `index`.
+    /// Returns an error at the token with this index.
     fn error_before(&self, index: usize, fault: FilterErrorKind) -> FilterError {
         error_at(self.text, self.tokens[index].at, fault)
     }
@@ -383,7 +384,7 @@ fn looks_like_a_number(word: &str) -> bool {
     rest.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// Words of the language: a field of such a name stands in quotes.
+/// The keywords. A field of such a name is written in quotes.
 const RESERVED: [&str; 6] = ["and", "or", "not", "in", "prefix", "exists"];
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! A filter that is put together from what a query asks for here and there.
+//! A builder for a filter that is combined from several parameters of a query.
 
 use super::{Filter, FilterError, canonical::canonical, parse, values::Expr};
 
-/// What events must all be. It is compiled once, when all of it is known.
+/// Conditions that an event must all meet. They are compiled once, when all are known.
 #[derive(Debug, Default)]
 pub struct FilterBuilder(Vec<Expr>);
 
@@ -10,17 +10,17 @@ impl FilterBuilder {
     /// Adds a filter.
     ///
     /// # Errors
-    /// What is wrong with it, and where.
+    /// What is wrong with the filter, and where.
     pub fn parse(&mut self, text: &str) -> Result<(), FilterError> {
         self.0.push(parse::parse(text)?);
         Ok(())
     }
 
-    /// Adds that a field is one of these values; `path` as a filter has it. A value stands for the text and, if it looks like
-    /// one, for the number or the truth value: who writes `?namespace=0` cannot say which.
+    /// Adds the condition that a field has one of these values. `path` is written as in a filter. A value stands for the text
+    /// and, if it looks like one, for the number or the truth value, because `?namespace=0` cannot tell which is meant.
     ///
     /// # Errors
-    /// When there are more of them than a filter may have.
+    /// If there are more values than a filter may have.
     pub fn one_of<'v>(
         &mut self,
         path: &str,
@@ -30,10 +30,10 @@ impl FilterBuilder {
         Ok(())
     }
 
-    /// Compiles what was added; `None` if that is nothing.
+    /// Compiles the conditions. Returns `None` if there are none.
     ///
     /// # Errors
-    /// When it is too much for one filter.
+    /// If they are more than one filter may have.
     pub fn compile(self) -> Result<Option<Filter>, FilterError> {
         let count = self.0.len();
         let expr = canonical(Expr::All(self.0));

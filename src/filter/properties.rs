@@ -1,4 +1,4 @@
-//! Whatever the filter and the document, it says what a plain reading of both says.
+//! Property tests: a filter accepts the documents that a naive evaluation of the same expression accepts.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json};
@@ -67,7 +67,7 @@ fn test() -> impl Strategy<Value = FieldTest> {
     ]
 }
 
-/// A test that something may pass: no other is parsed.
+/// Returns a test that some event may pass: no other is parsed.
 fn sensible(field: &EventField, test: FieldTest) -> FieldTest {
     let as_text = |value: Value| match value {
         Value::Text(_) => value,
@@ -128,7 +128,7 @@ fn json() -> impl Strategy<Value = Json> {
     })
 }
 
-/// The plain reading.
+/// The naive evaluation.
 fn naive(expr: &Expr, document: &Json, subject: &FilterInput<'_>) -> bool {
     match expr {
         Expr::All(parts) => parts.iter().all(|part| naive(part, document, subject)),
@@ -247,7 +247,7 @@ fn the_last_of_two_fields_with_one_name_counts_with_all_that_is_in_it() {
     assert!(!accepts("a.b = 1", r#"{"a":{"b":1},"a":{"c":1}}"#));
     assert!(accepts("a.b = 1", r#"{"a":{"b":2},"a":{"b":1}}"#));
     assert!(!accepts("exists a.b", r#"{"a":{"b":1},"a":5}"#));
-    // Written with escapes, where a search of its bytes would not find it.
+    // Written with escapes, so that a search of its bytes does not find it.
     assert!(accepts("wiki = enwiki", r#"{"wiki":"\u0065nwiki"}"#));
     assert!(!accepts("wiki = enwiki", r#"{"x":"enwiki"}"#));
 }

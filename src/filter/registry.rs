@@ -1,4 +1,4 @@
-//! How many different filters there are.
+//! The registry of filters in use, which limits how many different ones there are.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -14,20 +14,20 @@ use parking_lot::Mutex;
 use super::Filter;
 use crate::client::ClientKey;
 
-/// Different filters that one client may use at a time. Each may be evaluated for every event of a stream.
+/// How many different filters one client may use at a time. Each may be evaluated for every event of a stream.
 pub const MAX_FILTERS_PER_CLIENT: usize = 5;
 
-/// Different filters of all clients together. At 2 us an event and 500 events/s they are two cores' work; those that several
-/// clients share count once.
+/// How many different filters all clients together may use. At 2 us an event and 500 events/s they are two cores' work. A filter
+/// that several clients share counts once.
 pub const MAX_FILTERS: usize = 2000;
 
-/// Why a filter that is not in use yet cannot be.
+/// Why a filter that is not in use yet is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooManyFilters {
-    /// The client uses so many others.
+    /// The client uses as many other filters as it may.
     #[error("at most {MAX_FILTERS_PER_CLIENT} different filters at a time from one client")]
     Client,
-    /// All clients together do.
+    /// All clients together use as many as they may, or as much memory.
     #[error("too many different filters are in use")]
     Host,
 }
@@ -39,9 +39,9 @@ pub struct FilterRegistry(Arc<RegistryInner>);
 #[derive(Debug)]
 struct RegistryInner {
     in_use: Mutex<UseCounts>,
-    /// What they cost in memory, in bytes; changes under the lock only.
+    /// The memory that the filters take, in bytes. Changes under the lock only.
     bytes: AtomicUsize,
-    /// What they may cost.
+    /// The largest value of `bytes`.
     limit: usize,
 }
 
@@ -58,7 +58,7 @@ struct UseCounts {
 }
 
 impl FilterRegistry {
-    /// None yet, of at most so many bytes together.
+    /// Creates an empty registry of at most `limit` bytes.
     pub fn with_limit(limit: usize) -> Self {
         Self(Arc::new(RegistryInner {
             in_use: Mutex::default(),
@@ -67,7 +67,7 @@ impl FilterRegistry {
         }))
     }
 
-    /// What those in use cost in memory, in bytes.
+    /// Returns the memory that the filters in use take, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.bytes.load(Relaxed)
     }
@@ -75,7 +75,7 @@ impl FilterRegistry {
     /// Counts one more use of `filter` by `client`, until the permit is dropped.
     ///
     /// # Errors
-    /// When it is a new one, and there are too many.
+    /// [`TooManyFilters`] if the filter is new, and there are too many.
     pub fn admit(&self, client: ClientKey, filter: &Filter) -> Result<FilterPermit, TooManyFilters> {
         let mut in_use = self.0.in_use.lock();
         let own = in_use.clients.get(&client);
@@ -104,7 +104,7 @@ impl FilterRegistry {
     }
 }
 
-/// One use of a filter; its drop ends it.
+/// One use of a filter. Dropping it ends the use.
 #[derive(Debug)]
 pub struct FilterPermit {
     filters: FilterRegistry,
@@ -128,7 +128,7 @@ impl Drop for FilterPermit {
     }
 }
 
-/// Whether that was the last.
+/// Counts one use less. Returns whether it was the last.
 fn end_one<K: Hash + Eq>(uses: &mut HashMap<K, usize>, of: &K) -> bool {
     let Some(count) = uses.get_mut(of) else {
         return false;

@@ -1,4 +1,4 @@
-//! The words of a filter, and how they are written.
+//! The expressions, fields and values of a filter, and how they are written as text.
 
 use std::{
     cmp::Ordering,
@@ -11,17 +11,17 @@ use crate::position::sorting;
 /// A predicate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Expr {
-    /// True when all are.
+    /// True if all parts are.
     All(Vec<Expr>),
-    /// True when any is.
+    /// True if any part is.
     Any(Vec<Expr>),
-    /// True when it is not.
+    /// True if the inner one is not.
     Not(Box<Expr>),
     /// A test of one field.
     FieldTest(EventField, FieldTest),
 }
 
-/// What is looked at.
+/// The field that a test looks at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum EventField {
     Key,
@@ -29,21 +29,21 @@ pub(super) enum EventField {
     Partition,
     Offset,
     Timestamp,
-    /// Of this name.
+    /// The header of this name.
     Header(Box<str>),
-    /// Names from the outermost object inwards.
+    /// A field of the document: the names from the outermost object inwards.
     Json(Vec<Box<str>>),
 }
 
-/// What is asked of it.
+/// The condition on a field.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum FieldTest {
     Exists,
-    /// It is one of these; never empty.
+    /// The value is one of these. Never empty.
     In(ValueSet),
-    /// It is a text that begins so.
+    /// The value is a text that begins with this.
     Prefix(Box<str>),
-    /// It is a number on that side of this one.
+    /// The value is a number that compares so with this one.
     Compare(Comparison, Number),
 }
 
@@ -55,7 +55,7 @@ pub(super) enum Comparison {
     GreaterOrEqual,
 }
 
-/// Some values, sorted, each once. Clones share them: of the longest lists a copy would cost as much as to read the filter.
+/// A list of values, sorted, each once. Clones share it: copying the longest lists would cost as much as reading the filter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ValueSet(Arc<[Value]>);
 
@@ -84,7 +84,7 @@ impl ValueSet {
         self.0.first()
     }
 
-    /// All values of these lists.
+    /// Returns the values of all lists.
     pub(super) fn joined(lists: &[Self]) -> Self {
         match lists {
             [only] => only.clone(),
@@ -99,7 +99,7 @@ impl ValueSet {
 }
 
 impl Value {
-    /// Returns a number that orders values as far as it differs; `None` for numbers that are not whole, or large.
+    /// Returns a number that orders values as far as it differs. Returns `None` for numbers that are not whole, or large.
     fn key(&self) -> Option<u128> {
         let (kind, number) = match self {
             Self::Null => (0, 0),
@@ -115,11 +115,11 @@ impl Value {
     }
 }
 
-/// So many bytes of a text are in its key.
+/// How many bytes of a text are in its key.
 const START: usize = 13;
 const _: () = assert!(8 * START as u32 + 2 <= sorting::BITS);
 
-/// A value that equality knows.
+/// A value that can be tested for equality.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Value {
     Null,
@@ -128,11 +128,11 @@ pub(super) enum Value {
     Text(Box<str>),
 }
 
-/// A number. What is whole is kept whole, so that offsets and ids beyond 2^53 are told apart.
+/// A number. A whole number is kept as an integer, so that offsets and ids beyond 2^53 stay distinct.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Number {
     Integer(i128),
-    /// Not whole, or beyond what [`Number::Integer`] holds: so no number has two forms.
+    /// Not whole, or beyond the range of [`Number::Integer`]. So no number has two forms.
     Float(f64),
 }
 
@@ -144,7 +144,7 @@ impl Number {
         Self::Float(value)
     }
 
-    /// Reads it as JSON writes it.
+    /// Parses a number as JSON writes it.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Some(whole) = short_whole(text) {
             return Some(Self::Integer(whole));
@@ -164,7 +164,7 @@ impl Number {
     }
 }
 
-/// Reads a whole number as most are: of few digits, and without a zero before them.
+/// Parses a whole number of the usual kind: with few digits, and without a leading zero.
 fn short_whole(text: &str) -> Option<i128> {
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits.as_bytes()),
@@ -183,7 +183,7 @@ fn short_whole(text: &str) -> Option<i128> {
     Some(if is_negative { -whole } else { whole }.into())
 }
 
-/// So many fit into an `i64`.
+/// How many digits always fit into an `i64`.
 const MOST_DIGITS: usize = 18;
 
 /// Below 2^127, so that a float up to here is exactly one `i128`.
@@ -193,7 +193,7 @@ impl Ord for Number {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
-            // -0.0 is whole, and NaN is not finite: the total order is the usual one.
+            // -0.0 is whole, and NaN is not finite, so that the total order is the usual one.
             _ => self.as_f64().total_cmp(&other.as_f64()),
         }
     }
@@ -213,16 +213,16 @@ impl PartialEq for Number {
 
 impl Eq for Number {}
 
-/// What a field can hold, whatever the event.
+/// The values that a field can have in any event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FieldType {
-    /// A text, or nothing.
+    /// A text, or missing.
     Text,
-    /// A text or null, or nothing.
+    /// A text or null, or missing.
     TextOrNull,
-    /// A whole number, or nothing.
+    /// A whole number, or missing.
     Integer,
-    /// Whatever JSON can.
+    /// Any JSON value, or missing.
     Any,
 }
 
@@ -236,7 +236,7 @@ impl EventField {
         }
     }
 
-    /// The largest number that it can be, of those that begin at 0.
+    /// Returns the largest number that the field can have, if it is one whose numbers begin at 0.
     pub(super) fn largest(&self) -> Option<i64> {
         match self {
             Self::Partition => Some(i32::MAX.into()),
@@ -247,7 +247,7 @@ impl EventField {
 }
 
 impl FieldTest {
-    /// Whether a whole number from 0 to `largest` may pass.
+    /// Returns whether a whole number from 0 to `largest` may pass.
     pub(super) fn may_hold_up_to(&self, largest: i64) -> bool {
         let (first, last) = (Number::Integer(0), Number::Integer(largest.into()));
         let may_be = |value: &Value| match value {
@@ -283,7 +283,7 @@ impl Comparison {
 }
 
 impl Expr {
-    /// What it costs in memory, in bytes, with what allocations cost beside.
+    /// Returns the memory it takes in bytes, with the overhead of allocations.
     pub(super) fn bytes(&self) -> usize {
         let own = size_of::<Self>() + ALLOCATION;
         match self {
@@ -293,7 +293,7 @@ impl Expr {
         }
     }
 
-    /// What of that a clone shares, in bytes.
+    /// Returns how many of these bytes a clone shares.
     pub(super) fn shared_bytes(&self) -> usize {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().map(Self::shared_bytes).sum(),
@@ -334,8 +334,8 @@ impl Value {
     }
 }
 
-/// What an allocation costs beside its bytes: its head, what is left free of its size class, and places that a vector has reserved.
-/// Most here are of a few bytes, and the least that glibc gives is 32.
+/// The overhead of an allocation, in bytes: its header, the unused part of its size class, and capacity that a vector has
+/// reserved. Most allocations here have a few bytes, and glibc gives 32 at least.
 pub(super) const ALLOCATION: usize = 32;
 
 impl Display for Expr {
@@ -419,7 +419,7 @@ impl Display for Number {
     }
 }
 
-/// Always quoted: one spelling for each.
+/// Writes a text in quotes, always, so that each text has one spelling.
 fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')?;
     let mut rest = text;
@@ -433,7 +433,7 @@ fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')
 }
 
-/// Whether this byte of a text in quotes stands behind a backslash.
+/// Returns whether this byte of a text in quotes is written with a backslash.
 pub(super) fn is_escaped(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\')
 }

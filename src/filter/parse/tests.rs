@@ -6,7 +6,7 @@ fn canonical(text: &str) -> String {
         .to_string()
 }
 
-/// What is wrong with a filter, and at which column.
+/// Returns the column and the kind of a filter's error.
 fn fault(text: &str) -> (usize, FilterErrorKind) {
     let error = Filter::parse(text).expect_err(text);
     (error.column, error.fault)
@@ -187,7 +187,7 @@ fn one_number_is_one_value_however_it_is_written() {
             "{one}"
         );
     }
-    // What is written with 17 digits is the float that it was.
+    // A number written with 17 digits is still the same float.
     let number = canonical("a = 0.1000000000000000055511151231257827");
     assert_eq!(number, canonical("a = 0.1"));
     for digits in [
@@ -234,7 +234,7 @@ fn a_hostile_filter_is_refused_before_it_costs_anything() {
     );
 }
 
-/// `!=` becomes two tests; together with a field of the query these were refused as too many.
+/// `!=` becomes two tests. Together with a field of the query these were once refused as too many.
 #[test]
 fn what_is_written_as_one_test_counts_as_one_beside_a_field() {
     let beside_a_field = |count| {
