@@ -1,35 +1,36 @@
-//! How the C library's allocator is set: freed memory goes back to the system, so that a burst of large records is no lasting cost.
+//! Settings of the C library's allocator: freed memory goes back to the system, so that a burst of large records is no lasting
+//! cost.
 //!
-//! By itself glibc keeps an arena for each of up to eight threads a core, of which Kafka's clients have dozens, and after the first
-//! large buffer that is freed it takes such buffers, up to 32 MiB, from the arenas, which hold on to them.
+//! By default glibc keeps an arena for each of up to eight threads a core, and Kafka's clients have dozens of threads. After the
+//! first large buffer is freed, glibc takes such buffers, up to 32 MiB, from the arenas, which hold on to them.
 #![allow(unsafe_code)] // mallopt is a call of C, and there is no other way to set what the environment would have to set before the start
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 use std::time::Duration;
 
-/// Sets it, and has free memory given back from then on. Call it before there is any other thread.
+/// Applies the settings, and starts giving free memory back. Must be called before there is any other thread.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(super) fn start() {
     set();
     keep_trimmed();
 }
 
-/// Other allocators have no such settings, and give memory back by themselves.
+/// Does nothing: other allocators have no such settings, and give memory back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(super) fn start() {}
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn set() {
-    // SAFETY: mallopt takes two numbers; what it does not know it refuses. No other thread allocates meanwhile.
+    // SAFETY: mallopt takes two numbers, and refuses those that it does not know. No other thread allocates meanwhile.
     let set = |(name, value)| unsafe { libc::mallopt(name, value) } == 1;
     if !SETTINGS.into_iter().all(set) {
         tracing::debug!("the allocator does not take its settings");
     }
 }
 
-/// Starts the thread that gives free memory back to the system. An arena gives back by itself only what is free at its end; what is
-/// freed between two blocks that stay is kept. Batches of clients that catch up live for moments among pages that live for minutes:
-/// without this, an hour of them doubled the resident memory while what was in use stayed the same.
+/// Starts the thread that gives free memory back to the system. An arena gives back by itself only the free memory at its end.
+/// Memory that is freed between two blocks in use is kept. Batches of clients that catch up live for moments among pages that
+/// live for minutes: without this thread, an hour of them doubled the resident memory while the memory in use stayed the same.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn keep_trimmed() {
     let run = || {
@@ -54,30 +55,31 @@ fn free() -> u32 {
     unsafe { libc::mallinfo() }.fordblks.cast_unsigned()
 }
 
-/// Gives the whole pages of it back.
+/// Gives the whole free pages back.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn trim() {
-    // SAFETY: it takes the allocator's own locks; what is in use stays where it is.
+    // SAFETY: it takes the allocator's own locks, and does not move memory in use.
     unsafe { libc::malloc_trim(0) };
 }
 
-/// A look takes the lock of each arena for a moment. Clients that catch up by the hundred leave 5 MB free a second among what stays.
+/// How often the free memory is checked. A check takes the lock of each arena for a moment. Clients that catch up by the hundred
+/// leave 5 MB free a second between blocks in use.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Free memory that is kept for the next allocations: less would be given back and fetched again all the time.
+/// Free memory in bytes that is kept for the next allocations. Less would be given back and fetched again all the time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const MAX_FREE: u32 = 16 << 20;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const SETTINGS: [(libc::c_int, libc::c_int); 3] = [
-    // Two cores' worth: the threads of Kafka's clients rarely allocate at one time.
+    // Two cores' worth: the threads of Kafka's clients rarely allocate at the same time.
     (libc::M_ARENA_MAX, 4),
-    // What is larger is mapped by itself, and unmapped when it is freed: large records, and batches of one. Pages and brokers' answers
-    // (1 MiB) come by the hundred a second: mapped and unmapped each time, they made a replay take 1.7 times the processor, in page
-    // faults. To set it also ends its growth.
+    // A larger block is mapped by itself, and unmapped when it is freed: large records, and batches of one. Pages and brokers'
+    // answers (1 MiB) come by the hundred a second: mapped and unmapped each time, they made a replay take 1.7 times the
+    // processor time, in page faults. Setting it also stops glibc from raising it.
     (libc::M_MMAP_THRESHOLD, 4 << 20),
-    // What is free at the end of an arena beyond this goes back at once, and does not wait for the thread above.
+    // Free memory at the end of an arena beyond this goes back at once, without waiting for the thread above.
     (libc::M_TRIM_THRESHOLD, 4 << 20),
 ];
 
@@ -108,7 +110,7 @@ mod tests {
         assert_eq!(held.len(), BLOCKS);
     }
 
-    /// The resident memory of this process, in bytes.
+    /// Returns the resident memory of this process, in bytes.
     fn resident() -> usize {
         let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
         let pages = statm
@@ -118,7 +120,7 @@ mod tests {
         pages.expect("a number") * 4096
     }
 
-    /// Below the threshold of what is mapped by itself.
+    /// Below the threshold for blocks that are mapped by themselves.
     const BLOCK: usize = 32 * 1024;
 
     const BLOCKS: usize = 4096;

@@ -1,4 +1,6 @@
-//! What commands on the admin listener do.
+//! The commands of the admin listener that move streams between clusters.
+//!
+//! Not here: how a command is sent and authorized (`http`).
 
 use std::sync::Arc;
 
@@ -8,7 +10,7 @@ use crate::{
     kafka::{ActivateError, Failover, GroupMove},
 };
 
-/// Hands commands on to the clusters.
+/// Passes commands on to the failover of the clusters.
 pub(super) struct FailoverSwitch(Arc<Failover>);
 
 impl FailoverSwitch {

@@ -1,4 +1,4 @@
-//! All clusters of a configuration, and which of them each stream is read from.
+//! The clusters of a configuration, and which of them each stream is read from.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,11 +22,11 @@ pub(super) struct Clusters {
 }
 
 impl Clusters {
-    /// Begins to read the catalog's topics, each from the cluster it prefers, or was moved to before a restart; the others
-    /// on its list are watched. Does not wait for Kafka.
+    /// Starts reading the catalog's topics, each from the cluster that it prefers, or that it was moved to before a restart. The
+    /// other clusters on its list are watched. Does not wait for Kafka.
     ///
     /// # Errors
-    /// When librdkafka refuses the settings of one, or the system a thread.
+    /// If librdkafka refuses the settings of a cluster, or the system refuses a thread.
     pub(super) fn connect(
         config: &Config,
         directory: &Arc<LogDirectory>,
@@ -38,7 +38,7 @@ impl Clusters {
         let log_append_time_topics = LogAppendTimeTopics::default();
         let mut clusters = Vec::new();
         let mut members = Vec::new();
-        // Each has a cache of its own, and all together the budget.
+        // Each cluster has a cache of its own, and all caches together have the budget.
         let is_read =
             |settings: &&kafka::settings::ClusterSettings| !topics_of(config, &settings.name).is_empty();
         let caches = config.clusters.iter().filter(is_read).count().max(1);
@@ -70,17 +70,17 @@ impl Clusters {
         })
     }
 
-    /// Reads of what is not in memory, whatever cluster it is in.
+    /// Returns the reader of events that are not in memory, for all clusters.
     pub(super) fn history(&self) -> Arc<dyn History> {
         Arc::clone(&self.history)
     }
 
-    /// Which cluster each stream is read from.
+    /// Returns the failover, which knows the cluster that each stream is read from.
     pub(super) fn failover(&self) -> Arc<Failover> {
         Arc::clone(&self.failover)
     }
 
-    /// What takes another configuration's bootstrap lists.
+    /// Returns a function that applies the bootstrap lists of another configuration.
     pub(super) fn reseed(&self) -> impl FnMut(&Config) + Send + 'static {
         let handles = self.clusters.iter().map(|cluster| cluster.handle().clone());
         let handles: Vec<_> = handles.collect();
@@ -94,7 +94,7 @@ impl Clusters {
         }
     }
 
-    /// Ends all reading, and waits for each cluster at most so long. A blocking call.
+    /// Stops all reading, and waits for each cluster at most `within`. Blocks the thread.
     pub(super) fn shutdown(self, within: Duration) {
         self.failover.stop();
         for cluster in self.clusters {

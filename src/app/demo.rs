@@ -9,7 +9,7 @@ use crate::{
     kafka::settings::{BrokerAddr, ClusterSettings, StateSettings},
 };
 
-/// Its own cluster and its one stream, all else as the environment says.
+/// Returns a configuration with the demo's own cluster and one stream. All other settings are those of the environment.
 pub(super) fn config(sections: Sections, bootstrap: &[String]) -> Config {
     let brokers = bootstrap
         .iter()
@@ -23,7 +23,7 @@ pub(super) fn config(sections: Sections, bootstrap: &[String]) -> Config {
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
-    // Its cluster is another in every run: what was kept of the last would refuse this one.
+    // Every run has another cluster, which the state kept of the last one would refuse.
     let sections = Sections {
         state: StateSettings::default(),
         ..sections
@@ -33,5 +33,5 @@ pub(super) fn config(sections: Sections, bootstrap: &[String]) -> Config {
     sections.with(vec![cluster], catalog)
 }
 
-/// At the demo's lowest rate, one event a second, longer than any pause.
+/// Longer than any pause at the demo's lowest rate, which is one event a second.
 const QUIET: Duration = Duration::from_secs(60);

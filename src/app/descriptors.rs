@@ -1,14 +1,15 @@
-//! File descriptors: every stream takes one, and a host has so many.
+//! The budget of file descriptors: every stream takes one, and a process may have a limited number.
 
 use std::num::NonZeroU32;
 
 use super::StartError;
 use crate::{config::Config, limits::settings::LimitSettings};
 
-/// Takes as many descriptors as the operating system gives this process, and sees to it that the streams fit.
+/// Raises the limit of descriptors as far as the operating system allows, and makes the number of streams fit. A default number
+/// of streams is lowered, with a line in the log.
 ///
 /// # Errors
-/// When somebody asked for more streams than fit. A default shrinks, and says so.
+/// [`StartError::Descriptors`] if more streams were configured than fit.
 pub(super) fn fit(config: &mut Config) -> Result<(), StartError> {
     let available = rlimit::increase_nofile_limit(u64::MAX)?;
     let limits = &mut config.limits;
@@ -25,7 +26,7 @@ pub(super) fn fit(config: &mut Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// How many streams there can be.
+/// Returns how many streams there can be.
 fn streams(limits: &LimitSettings, chosen: bool, available: u64) -> Result<NonZeroU32, StartError> {
     let others = u64::from(limits.connections_without_stream.get()) + OTHERS;
     let room = available.saturating_sub(others);
@@ -40,7 +41,7 @@ fn streams(limits: &LimitSettings, chosen: bool, available: u64) -> Result<NonZe
             available,
         });
     }
-    // Where next to nothing is left, a gateway that cannot fill its lobby is better than none.
+    // If hardly anything is left, a gateway that cannot hold all of its idle connections is better than none.
     let room = room.max(available / 4).min(wanted.get().into());
     Ok(u32::try_from(room)
         .ok()
@@ -48,8 +49,8 @@ fn streams(limits: &LimitSettings, chosen: bool, available: u64) -> Result<NonZe
         .unwrap_or(NonZeroU32::MIN))
 }
 
-/// What is kept for all that is neither a stream nor a stranger's connection without one: brokers (each client of librdkafka
-/// has a connection to each), the admin listener, trusted proxies' connections, the runtime.
+/// How many descriptors are kept for everything but streams and public connections without one: brokers (each client of
+/// librdkafka has a connection to each), the admin listener, trusted proxies' connections, the runtime.
 const OTHERS: u64 = 512;
 
 #[cfg(test)]

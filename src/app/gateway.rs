@@ -1,4 +1,4 @@
-//! A gateway from its ports to its last connection.
+//! A gateway's run, from binding its ports to closing its last connection.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -32,8 +32,8 @@ use crate::{
     subscription::{Lanes, LogSource},
 };
 
-/// Runs until a signal, and then until the drain is over; `on_listening` is told the addresses once they accept. Without
-/// `load_config` SIGHUP ends it at once, as a closed terminal should.
+/// Runs until a signal, and then until the drain is over. `on_listening` gets the addresses once they accept. Without
+/// `load_config`, SIGHUP ends the process at once, as a closed terminal should.
 pub(super) fn run(
     mut config: Config,
     load_config: Option<ConfigLoader>,
@@ -54,22 +54,22 @@ pub(super) fn run(
         counts,
     } = build(config, load_config, profile, watch)?;
     let (window, takeover) = (gateway.settings.drain, gateway.settings.takeover);
-    // The demo's brokers end with it: who comes after it serves another stream.
+    // The demo's brokers end with it, so that a successor would serve another stream.
     let hot_restart = (profile == BrokerProfile::Real).then(|| HotRestart::new(spare, takeover, counts));
     let served = runtime.block_on(async {
-        // It ends with the runtime.
+        // The task ends with the runtime.
         tokio::spawn(gateway.lanes.clone().drop_deleted_records());
         reload.map(ConfigReloader::listen).transpose()?;
         tokio::select! {
             fit = sockets.wait_ready(&gateway.health, takeover) => fit?,
-            // Nobody has been served.
+            // Nothing has been served yet.
             _ = signals.wait_for_shutdown() => return Ok(()),
         }
         let serving = open(sockets, gateway, on_listening).await;
         let lived = Lifecycle::new(serving, signals, hot_restart)
             .run(signal, window)
             .await;
-        // A lane ends with its last client; those that a drain cut short go down with the runtime.
+        // A lane ends with its last client. Lanes whose clients are cut off by the end of the drain end with the runtime.
         tasks.close();
         let _ = timeout(LANES_STOP, tasks.wait()).await;
         lived
@@ -78,17 +78,17 @@ pub(super) fn run(
     served
 }
 
-/// What stands before anybody is served.
+/// The parts that are built before anything is served.
 struct Components {
     gateway: Gateway,
     clusters: Clusters,
-    /// Those of the lanes.
+    /// The tasks of the lanes.
     tasks: TaskTracker,
     reload: Option<ConfigReloader>,
     counts: LifecycleMetrics,
 }
 
-/// From Kafka up to HTTP, each part on those before it. Kafka is being read from here on.
+/// Builds the parts from Kafka up to HTTP, each on those before it. Kafka is being read from here on.
 fn build(
     config: Config,
     load_config: Option<ConfigLoader>,
@@ -146,12 +146,12 @@ fn listen(config: &Config, profile: BrokerProfile) -> Result<ListenSockets, Star
     let (public, admin) = (config.http.listen, config.admin.listen);
     match profile {
         BrokerProfile::Real => ListenSockets::inherit(public, admin),
-        // Its brokers have threads by now.
+        // The embedded brokers have started threads already.
         BrokerProfile::Embedded => ListenSockets::bind(public, admin),
     }
 }
 
-/// With what this process is, and what Kafka's clients count.
+/// Creates the registry with the metrics of this process and of Kafka's clients.
 fn registry() -> (Registry, KafkaMetrics) {
     let mut registry = metrics::registry();
     metrics::register_process(&mut registry);
@@ -161,7 +161,7 @@ fn registry() -> (Registry, KafkaMetrics) {
     (registry, counters)
 }
 
-/// With whoever takes a new configuration while it runs.
+/// Subscribes every part that can apply a new configuration at run time.
 fn subscribe_all(
     mut reload: ConfigReloader,
     trusted: &TrustedNetworks,
@@ -175,7 +175,7 @@ fn subscribe_all(
     reload
 }
 
-/// Lets everybody in, and then says so.
+/// Starts accepting, and then announces it.
 async fn open(
     sockets: ListenSockets,
     gateway: Gateway,
@@ -191,14 +191,14 @@ async fn open(
     serving
 }
 
-/// The health of these streams.
+/// Creates the health of these streams.
 fn stream_health(catalog: &Catalog) -> Health {
     let health = Health::new();
     health.set_streams(catalog.streams().map(expectation).collect());
     health
 }
 
-/// What health is to hold a stream to.
+/// Returns the expectation that health checks a stream against.
 fn expectation(stream: &Stream) -> cells::ExpectedStream {
     cells::ExpectedStream {
         name: Arc::clone(&stream.name),
@@ -213,13 +213,13 @@ fn announce((public, admin): (SocketAddr, SocketAddr), on_listening: impl FnOnce
     on_listening(public, admin);
 }
 
-/// One line on stdout. Whoever started us may have closed it, or may not read it; that ends nothing.
+/// Writes one line to stdout. The parent process may have closed it, or may not read it. Neither is an error.
 pub(super) fn print_line(line: &str) {
     log::write_with_timeout(io::stdout(), format!("{line}\n"));
 }
 
-/// A lane sees in no time that its last client is gone.
+/// How long lanes are waited for. A lane notices at once that its last client is gone.
 const LANES_STOP: Duration = Duration::from_millis(500);
 
-/// librdkafka closes its clients in about 100 ms each, with all brokers mute too; beyond this it is not waited for.
+/// How long Kafka's clients are waited for. librdkafka closes its clients in about 100 ms each, also if no broker answers.
 const KAFKA_STOP: Duration = Duration::from_secs(5);

@@ -1,6 +1,6 @@
-//! Health as metrics, read from the cells whenever somebody asks.
+//! Health as metrics, collected from the health cells at each scrape.
 //!
-//! Label values are names of the configuration, numbers of partitions and ids of brokers, so they are bounded; and what is
+//! Label values are names of the configuration, numbers of partitions and ids of brokers, so they are bounded. An entry that is
 //! gone from the cells is gone from the text.
 
 use std::{fmt, time::Instant};
@@ -18,7 +18,7 @@ use crate::{
     metrics::Registry,
 };
 
-/// Registers it, and the bounds that alerts compare with.
+/// Registers the metrics of health, and the limits that alerts compare with.
 pub(super) fn register(registry: &mut Registry, health: &Health, drain: &DrainWatch, limits: &LimitSettings) {
     registry.register(
         "streams_limit",
@@ -83,7 +83,7 @@ fn encode(
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in samples {
         let gauge = ConstGauge::new(value);
-        // An empty set of labels would be written as braces, which nobody looks for.
+        // An empty set of labels would be written as empty braces, which no query expects.
         if labels.is_empty() {
             return gauge.encode(family);
         }
@@ -211,7 +211,7 @@ fn brokers(report: &HealthReport) -> Vec<MetricFamily> {
     ]
 }
 
-/// A partition without a fault has no label `error`: a series of its own, so that one is there to alert on.
+/// A partition without a fault has no label `error`. It is a series of its own, so that there is one to alert on.
 fn faults(report: &HealthReport) -> Vec<(LabelSet, f64)> {
     let of = |cluster: &ClusterReport| {
         let partitions = cluster.partitions.iter();

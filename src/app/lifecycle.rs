@@ -1,4 +1,4 @@
-//! How a gateway that serves comes to its end.
+//! The end of a gateway that serves: by a signal, or by handing over to a successor.
 
 use std::{future::pending, io, time::Duration};
 
@@ -12,19 +12,19 @@ use super::{
 };
 use crate::drain;
 
-/// What goes on while a gateway serves.
+/// The parts of a gateway that serves.
 pub(super) struct Lifecycle {
     serving: JoinHandle<io::Result<()>>,
     signals: Signals,
-    /// None where nobody can come after it.
+    /// `None` if this process can have no successor.
     hot_restart: Option<HotRestart>,
 }
 
 /// Why it ends.
 enum ShutdownCause {
-    /// By a signal.
+    /// The signal of this name.
     Signal(&'static str),
-    /// A successor serves.
+    /// The successor with this process id serves.
     HandedOver(u32),
 }
 
@@ -44,7 +44,7 @@ impl Lifecycle {
     /// Waits for the end, and then until the drain is over.
     ///
     /// # Errors
-    /// When serving fails.
+    /// If serving fails.
     pub(super) async fn run(
         mut self,
         signal: drain::DrainSignal,
@@ -54,7 +54,7 @@ impl Lifecycle {
         let Some(end) = self.wait_for_shutdown().await? else {
             return Ok(());
         };
-        // Its sockets would keep the port open behind the window's end, and nobody would answer there.
+        // The spare sockets would keep the port open after the end of the window, with no process to answer.
         if let Some(hot_restart) = self.hot_restart.take() {
             hot_restart.abandon().await;
         }
@@ -68,7 +68,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Waits for a reason to end; `None` when serving has ended by itself.
+    /// Waits for a reason to end. Returns `None` if serving has ended by itself.
     async fn wait_for_shutdown(&mut self) -> Result<Option<ShutdownCause>, StartError> {
         loop {
             tokio::select! {
@@ -117,12 +117,12 @@ async fn wait_handed_over(hot_restart: &mut Option<HotRestart>) -> u32 {
     }
 }
 
-/// To systemd, where it listens.
+/// Notifies systemd, if it listens.
 fn notify_systemd(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
         tracing::warn!(%error, "cannot notify systemd");
     }
 }
 
-/// What a drain may take beyond its window: connections get two seconds to write what they have begun.
+/// How much longer than its window a drain may take: connections get two seconds to finish writing.
 const DRAIN_SLACK: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! How many lines of the process's own log were dropped, for `/metrics`.
+//! The number of dropped log lines of this process, for `/metrics`.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::{
     metrics::Registry,
 };
 
-/// Registers the counts, which are read when they are asked for.
+/// Registers the counters, which are read at each scrape.
 pub(super) fn register(registry: &mut Registry) {
     registry.register_collector(Box::new(DroppedLinesCollector));
 }

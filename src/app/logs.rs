@@ -1,4 +1,4 @@
-//! What the directory and the lanes can say of themselves, for `/metrics`.
+//! Metrics of the log directory and of the lanes, collected at each scrape.
 
 use std::{fmt, sync::Arc};
 
@@ -10,12 +10,12 @@ use prometheus_client::{
 
 use crate::{metrics::Registry, partition::LogDirectory, subscription::Lanes};
 
-/// Registers it.
+/// Registers the metrics of the directory.
 pub(super) fn register(registry: &mut Registry, directory: &Arc<LogDirectory>) {
     registry.register_collector(Box::new(PartitionLogCollector(Arc::clone(directory))));
 }
 
-/// Registers what the lanes can say.
+/// Registers the metrics of the lanes.
 pub(super) fn register_lanes(registry: &mut Registry, lanes: &Lanes) {
     registry.register_collector(Box::new(LaneCollector(lanes.clone())));
 }

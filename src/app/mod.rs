@@ -1,6 +1,6 @@
 //! The composition root: builds the leaves, the logs, Kafka and HTTP, and stops them in order.
 //!
-//! The only place that sees every part. Ports are bound before anything runs, and nothing waits for Kafka.
+//! It is the only module that sees every part. Ports are bound before anything runs, and nothing waits for Kafka.
 
 #[cfg(feature = "kafka")]
 mod allocator;
@@ -33,19 +33,19 @@ use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use crate::config::{Config, ConfigErrors, Sections, Warning};
 
-/// Reads the configuration again from where it came from.
+/// Reads the configuration again from its source.
 pub type ConfigLoader = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), ConfigErrors> + Send + Sync>;
 
-/// Why riverhead did not come up.
+/// Why riverhead did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Built without the part that was asked for.
+    /// This build lacks the requested part.
     #[error("this build has no {0}")]
     NotBuiltIn(&'static str),
-    /// A port cannot be had.
+    /// A port cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Bind(SocketAddr, io::Error),
-    /// What systemd, or whoever started this process, passes on is no listening socket.
+    /// A descriptor that systemd, or another parent process, passes on is no listening socket.
     #[error(
         "descriptor {} (LISTEN_FDS, number {}) cannot be served: {why}; it must be a TCP socket that listens: with systemd a \
          ListenStream= of a socket unit, the public one first",
@@ -53,23 +53,23 @@ pub enum StartError {
         index + 1
     )]
     Inherited {
-        /// Which of those that were passed on, from 0.
+        /// The index among the inherited descriptors, from 0.
         index: usize,
         /// What is wrong with it.
         why: io::Error,
     },
-    /// A successor that Kafka does not answer must not take over.
+    /// Kafka does not answer a successor, which must not take over then.
     #[error("no answer from Kafka within {0:?}; the process before this one stays")]
     Unanswered(Duration),
-    /// Somebody asked for more streams than this process may have file descriptors for.
+    /// More streams were configured than this process may have file descriptors for.
     #[error(
         "limits.streams_total = {wanted} needs a file descriptor each, and {others} more are kept for other things; this process \
          may have {available}: raise its hard limit (LimitNOFILE=, ulimit -n), or lower streams_total"
     )]
     Descriptors {
-        /// Streams.
+        /// The configured number of streams.
         wanted: NonZeroU32,
-        /// Descriptors for all else.
+        /// Descriptors for everything else.
         others: u64,
         /// Descriptors that the operating system grants.
         available: u64,
@@ -77,31 +77,31 @@ pub enum StartError {
     /// The operating system refuses threads, signals or sockets.
     #[error(transparent)]
     System(#[from] io::Error),
-    /// A cluster cannot even be tried.
+    /// A cluster cannot be connected at all.
     #[cfg(feature = "kafka")]
     #[error(transparent)]
     Kafka(#[from] crate::kafka::ConnectError),
-    /// There are no brokers for the demo.
+    /// The demo's brokers cannot be started.
     #[cfg(feature = "kafka")]
     #[error(transparent)]
     Demo(#[from] crate::demo::DemoError),
 }
 
-/// What `riverhead demo` was told, over the sections of the environment.
+/// The options of `riverhead demo`, and the sections of the environment.
 #[derive(Clone, Debug)]
 pub struct DemoOptions {
-    /// All but clusters and streams, which the demo brings itself.
+    /// All sections but clusters and streams, which are the demo's own.
     pub sections: Sections,
     /// Events a second, all partitions together.
     pub rate: NonZeroU32,
 }
 
-/// Serves `config` until it is told to stop, or a successor has taken over; SIGHUP makes it `load_config`. Listening sockets that
-/// systemd or a predecessor passes on are taken; call it before there is any other thread that reads the environment (that of the
-/// log does not).
+/// Serves `config` until a signal ends the process, or a successor has taken over. On SIGHUP it calls `load_config`. Takes
+/// listening sockets that systemd or a predecessor passes on. Must be called before there is any other thread that reads the
+/// environment (the thread of the log does not).
 ///
 /// # Errors
-/// When it does not come up.
+/// [`StartError`] if it does not start.
 #[cfg(feature = "kafka")]
 pub fn serve(config: Config, load_config: ConfigLoader) -> Result<(), StartError> {
     allocator::start();
@@ -113,14 +113,14 @@ pub fn serve(config: Config, load_config: ConfigLoader) -> Result<(), StartError
     )
 }
 
-/// Serves invented events from brokers in this process until it is told to stop.
+/// Serves invented events from brokers in this process until a signal ends it.
 ///
 /// # Errors
-/// When it does not come up.
+/// [`StartError`] if it does not start.
 #[cfg(feature = "kafka")]
 pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     allocator::start();
-    // Dropped behind the last client of its brokers.
+    // Dropped after the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = demo::config(options.sections, demo.bootstrap());
     gateway::run(

@@ -1,7 +1,7 @@
-//! SIGHUP: the configuration is read again, and whoever can change while it runs does.
+//! Configuration reload on SIGHUP: the configuration is read again, and its subscribers apply it.
 //!
-//! All or nothing: a configuration with faults is told in the log and changes nothing. What differs and takes a restart is
-//! told too, so that nobody believes it is in force.
+//! All or nothing: a configuration with faults is logged and changes nothing. Differences that need a restart are logged too, so
+//! that an operator does not take them for applied.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     metrics::LifecycleMetrics,
 };
 
-/// Whoever can take a new configuration, and what the process was started with.
+/// The subscribers to a new configuration, and the configuration that the process was started with.
 pub(super) struct ConfigReloader {
     load_config: ConfigLoader,
     started: Config,
@@ -24,11 +24,11 @@ pub(super) struct ConfigReloader {
     subscribers: Vec<Subscriber>,
 }
 
-/// Takes what concerns it of a new configuration. Must not wait: it runs in the runtime.
+/// Applies its part of a new configuration. Must not block, because it runs in the runtime.
 type Subscriber = Box<dyn FnMut(&Config) + Send>;
 
 impl ConfigReloader {
-    /// Nobody listens yet. `started` is what the process runs with.
+    /// Creates a reloader without subscribers. `started` is the configuration that the process runs with.
     pub(super) fn new(load_config: ConfigLoader, started: &Config, counts: LifecycleMetrics) -> Self {
         Self {
             load_config,
@@ -38,15 +38,16 @@ impl ConfigReloader {
         }
     }
 
-    /// Calls `apply` with every new configuration that has no faults. What it takes must be left out in [`restart_only_changes`].
+    /// Calls `apply` with every new configuration that has no faults. The settings that it applies must be left out in
+    /// [`restart_only_changes`].
     pub(super) fn subscribe(&mut self, apply: impl FnMut(&Config) + Send + 'static) {
         self.subscribers.push(Box::new(apply));
     }
 
-    /// Takes SIGHUP from now on, which would end the process otherwise; inside a runtime.
+    /// Handles SIGHUP from now on, which would end the process otherwise. Must be called inside a runtime.
     ///
     /// # Errors
-    /// When the operating system refuses it.
+    /// If the operating system refuses it.
     pub(super) fn listen(mut self) -> std::io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         tokio::spawn(async move {
@@ -85,7 +86,7 @@ impl ConfigReloader {
     }
 }
 
-/// The sections that differ in something that nobody applies while it runs.
+/// Returns the sections that differ in a setting that no subscriber applies at run time.
 fn restart_only_changes(started: &Config, fresh: &Config) -> Vec<&'static str> {
     let mut http = fresh.http.clone();
     http.trusted_proxies.clone_from(&started.http.trusted_proxies);
@@ -130,7 +131,7 @@ mod tests {
         load(more).unwrap().0
     }
 
-    /// A reload of a file that a test writes, and the limit that its subscriber was last told.
+    /// Returns a reloader for a file that a test writes, and the limit that its subscriber got last.
     fn reload(file: &Arc<Mutex<&'static str>>) -> (ConfigReloader, Arc<AtomicU32>) {
         let file = Arc::clone(file);
         let load_config: ConfigLoader = Arc::new(move || load(*file.lock().unwrap()));

@@ -1,15 +1,17 @@
-//! What the operating system, or a person, tells a process.
+//! The signals that this process handles.
+//!
+//! Not here: SIGHUP (`reload`).
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What a signal asks for.
+/// The action that a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignalAction {
-    /// To end: the signal's name.
+    /// Shut down, because of the signal with this name.
     Shutdown(&'static str),
-    /// To make room for a successor.
+    /// Start a successor.
     HotRestart,
 }
 
@@ -21,7 +23,10 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Takes them from now on; inside a runtime.
+    /// Handles the signals from now on. Must be called inside a runtime.
+    ///
+    /// # Errors
+    /// If the operating system refuses it.
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             start_successor: signal(SignalKind::user_defined2())?,
@@ -30,7 +35,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(super) async fn next(&mut self) -> SignalAction {
         tokio::select! {
             _ = self.terminate.recv() => SignalAction::Shutdown("SIGTERM"),
@@ -39,7 +44,7 @@ impl Signals {
         }
     }
 
-    /// Waits for one that ends; its name. Others go unheard meanwhile.
+    /// Waits for a signal that requests a shutdown, and returns its name. Ignores others meanwhile.
     pub(super) async fn wait_for_shutdown(&mut self) -> &'static str {
         loop {
             if let SignalAction::Shutdown(name) = self.next().await {

@@ -1,11 +1,11 @@
-//! Who may come after this process.
+//! The successors of this process.
 
 use std::{future::pending, time::Duration};
 
 use super::{SpareSockets, Successor};
 use crate::metrics::LifecycleMetrics;
 
-/// Starts successors, of which at most one at a time is on its way.
+/// Starts successors, one at a time.
 pub(in crate::app) struct HotRestart {
     spare: SpareSockets,
     takeover: Duration,
@@ -14,7 +14,7 @@ pub(in crate::app) struct HotRestart {
 }
 
 impl HotRestart {
-    /// Nobody comes yet. Whoever does gets the `spare` sockets, and has `takeover` to be answered by Kafka.
+    /// Creates it without a successor. A successor gets the `spare` sockets, and Kafka must answer it within `takeover`.
     pub(in crate::app) fn new(spare: SpareSockets, takeover: Duration, counts: LifecycleMetrics) -> Self {
         Self {
             spare,
@@ -24,7 +24,7 @@ impl HotRestart {
         }
     }
 
-    /// Starts a successor, unless one is on its way. Inside a runtime.
+    /// Starts a successor, unless one is starting already. Must be called inside a runtime.
     pub(in crate::app) fn begin(&mut self) {
         if let Some(successor) = &self.coming {
             return tracing::warn!(successor = successor.pid(), "a successor is on its way already");
@@ -46,8 +46,8 @@ impl HotRestart {
         }
     }
 
-    /// Waits until a successor has taken over; its process id. One that is not fit to is ended, told in the log, and no
-    /// reason to return. Cancelling this loses nothing.
+    /// Waits until a successor has taken over, and returns its process id. A successor that cannot take over is ended and logged,
+    /// and the wait goes on. Cancel safe.
     pub(in crate::app) async fn completed(&mut self) -> u32 {
         while let Some(successor) = &mut self.coming {
             let pid = successor.pid();
@@ -65,7 +65,7 @@ impl HotRestart {
         pending().await
     }
 
-    /// Ends whoever is on its way, and closes the spare sockets.
+    /// Ends a successor that is starting, and closes the spare sockets.
     pub(in crate::app) async fn abandon(self) {
         if let Some(mut successor) = self.coming {
             successor.end().await;

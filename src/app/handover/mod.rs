@@ -1,10 +1,10 @@
-//! Hot restart: a successor takes over the listening sockets themselves, so that nobody meets a refused port.
+//! Hot restart: a successor takes over the listening sockets themselves, so that no client meets a refused port.
 //!
-//! On SIGUSR2 the process starts its [`Successor`]: the same command line, so that a binary that was replaced meanwhile is
-//! the new one, with the sockets as inherited descriptors (`LISTEN_FDS`, as of systemd). Never SO_REUSEPORT: closing one of
-//! several such sockets resets whoever waits in its queue. The successor accepts nothing before Kafka has answered it; then
-//! it says so over a socket of their own, and its [`Predecessor`] lets nobody in any more and drains. A successor that Kafka
-//! does not answer ends, and all is as before.
+//! On SIGUSR2 the process starts its [`Successor`] with the same command line, so that a binary that was replaced meanwhile is
+//! the new one, and with the sockets as inherited descriptors (`LISTEN_FDS`, as systemd does). SO_REUSEPORT is never used:
+//! closing one of several such sockets resets the connections that wait in its queue. The successor accepts nothing before Kafka
+//! has answered it. Then it sends a byte over a socket pair, and its [`Predecessor`] stops accepting and drains. A successor that
+//! Kafka does not answer ends, and the predecessor continues to serve.
 
 mod hot_restart;
 mod predecessor;
@@ -17,9 +17,8 @@ pub(super) use sockets::ListenSockets;
 use sockets::SpareSockets;
 use successor::Successor;
 
-/// What the successor says when it accepts: one byte, which comes whole or not at all.
+/// The message of a successor that accepts connections. It is one byte, which arrives whole or not at all.
 const READY: u8 = b'+';
 
-/// The name of the descriptor over which it says so, in `LISTEN_FDNAMES`. The names of the others are those of the sections
-/// that they belong to.
+/// The name of the descriptor for this message, in `LISTEN_FDNAMES`. The other descriptors have the names of their sections.
 const CHANNEL: &str = "riverhead-handover";

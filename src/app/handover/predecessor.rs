@@ -11,7 +11,7 @@ use tokio::{
 use super::{super::StartError, READY};
 use crate::health::Health;
 
-/// The process that listens until this one says that it does.
+/// The process that listens until this one announces that it accepts connections.
 pub(in crate::app) struct Predecessor(StdStream);
 
 impl Predecessor {
@@ -19,11 +19,11 @@ impl Predecessor {
         Self(channel)
     }
 
-    /// Waits until every cluster that streams are read from has told its topology, or the predecessor is gone, and with it
-    /// whoever would have served meanwhile.
+    /// Waits until every cluster that streams are read from has sent its metadata, or the predecessor is gone, since then no
+    /// process serves meanwhile.
     ///
     /// # Errors
-    /// When Kafka does not answer for so long.
+    /// [`StartError::Unanswered`] if Kafka does not answer within `deadline`.
     pub(super) async fn wait_ready(&self, health: &Health, deadline: Duration) -> Result<(), StartError> {
         let mut channel = self.channel()?;
         let answered = timeout(deadline, answered(health));
@@ -36,7 +36,7 @@ impl Predecessor {
         }
     }
 
-    /// Says that this process accepts from now on.
+    /// Announces that this process accepts connections from now on.
     pub(in crate::app) async fn announce_ready(self) {
         let said = async { self.channel()?.write_all(&[READY]).await };
         if let Err(error) = said.await {
@@ -58,10 +58,10 @@ async fn answered(health: &Health) {
     }
 }
 
-/// It never says anything: what can be read is the end.
+/// Waits for the end of the channel. The predecessor never writes, so a read ends with its process.
 async fn gone(channel: &mut UnixStream) {
     let _ = channel.read(&mut [0]).await;
 }
 
-/// Cells ring no bell; a look takes a lock for each cluster.
+/// How often the health cells are polled, as they have no waker. A poll takes a lock for each cluster.
 const LOOK: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! Where the listening sockets come from: systemd, a predecessor, or a port of our own.
+//! The listening sockets: inherited from systemd or a predecessor, or bound here.
 
 use std::{
     env, io,
@@ -13,24 +13,24 @@ use socket2::{Domain, Type};
 use super::{super::StartError, CHANNEL, Predecessor};
 use crate::{health::Health, http::BoundListener};
 
-/// The sockets that are served, and who served them before.
+/// The sockets to serve, and the process that served them before.
 pub(in crate::app) struct ListenSockets {
     pub(in crate::app) public: BoundListener,
     pub(in crate::app) admin: BoundListener,
     pub(in crate::app) predecessor: Option<Predecessor>,
 }
 
-/// The same sockets once more, for a successor.
+/// Duplicates of the sockets, for a successor.
 pub(in crate::app) struct SpareSockets {
     pub(super) public: OwnedFd,
     pub(super) admin: OwnedFd,
 }
 
 impl ListenSockets {
-    /// Binds both.
+    /// Binds both sockets.
     ///
     /// # Errors
-    /// When a port cannot be had.
+    /// If a port cannot be bound.
     pub(in crate::app) fn bind(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
         Ok(Self {
             public: bind(public)?,
@@ -39,11 +39,11 @@ impl ListenSockets {
         })
     }
 
-    /// Takes what was inherited, the public one first and then that of the admin, and binds what was not. Before there is
-    /// any other thread that reads the environment: it takes the inheritance out of it.
+    /// Takes the inherited sockets, the public one first and then the admin one, and binds those that are missing. Must be called
+    /// before there is any other thread that reads the environment, because it removes the inheritance from the environment.
     ///
     /// # Errors
-    /// When a port cannot be had, or what was inherited is no socket of the kind.
+    /// If a port cannot be bound, or an inherited descriptor is no socket of the kind.
     pub(in crate::app) fn inherit(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut inherited = ListenFd::from_env();
@@ -62,15 +62,15 @@ impl ListenSockets {
         })
     }
 
-    /// Where they are bound, the public one first.
+    /// Returns the bound addresses, the public one first.
     pub(in crate::app) fn addresses(&self) -> (SocketAddr, SocketAddr) {
         (self.public.address(), self.admin.address())
     }
 
-    /// Waits until they may be served: at once, unless a predecessor does.
+    /// Waits until the sockets may be served: not at all without a predecessor.
     ///
     /// # Errors
-    /// When Kafka does not answer for as long as `takeover`.
+    /// [`StartError::Unanswered`] if Kafka does not answer within `takeover`.
     pub(in crate::app) async fn wait_ready(
         &self,
         health: &Health,
@@ -82,7 +82,7 @@ impl ListenSockets {
         }
     }
 
-    /// Both once more.
+    /// Duplicates both sockets.
     pub(in crate::app) fn spare(&self) -> io::Result<SpareSockets> {
         Ok(SpareSockets {
             public: self.public.try_clone_fd()?,

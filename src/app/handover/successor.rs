@@ -1,4 +1,4 @@
-//! The process that comes after this one.
+//! The process after this one.
 
 use std::{
     env,
@@ -19,16 +19,16 @@ use tokio::{
 
 use super::{CHANNEL, READY, SpareSockets};
 
-/// One that has not taken over yet.
+/// A successor that has not taken over yet.
 pub(super) struct Successor {
     pid: u32,
     child: Child,
     channel: UnixStream,
-    /// When it is to have taken over.
+    /// When it must have taken over.
     due: Instant,
 }
 
-/// Why it never took over.
+/// Why a successor never took over.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TakeoverError {
     #[error("it ended with {0}")]
@@ -40,10 +40,11 @@ pub(super) enum TakeoverError {
 }
 
 impl Successor {
-    /// Starts it; within `takeover` it takes over or gives up. Blocks while the process is forked; inside a runtime.
+    /// Starts a successor, which takes over within `takeover` or gives up. Blocks while the process is forked. Must be called
+    /// inside a runtime.
     ///
     /// # Errors
-    /// When the system has no process or descriptor to give, or the binary is gone.
+    /// If the system has no process or descriptor to give, or the binary is gone.
     pub(super) fn start(spare: &SpareSockets, takeover: Duration) -> io::Result<Self> {
         let (own, its) = StdStream::pair()?;
         own.set_nonblocking(true)?;
@@ -68,10 +69,10 @@ impl Successor {
         self.pid
     }
 
-    /// Waits until it has taken over. Cancelling this loses nothing.
+    /// Waits until it has taken over. Cancel safe.
     ///
     /// # Errors
-    /// When it never will.
+    /// [`TakeoverError`] if it never will.
     pub(super) async fn ready(&mut self) -> Result<(), TakeoverError> {
         let mut word = [0];
         match timeout_at(self.due, self.channel.read(&mut word)).await {
@@ -83,13 +84,13 @@ impl Successor {
         }
     }
 
-    /// Ends it: it has served nobody yet.
+    /// Ends it. It has served no client yet.
     pub(super) async fn end(&mut self) {
-        // Fails when it has ended by itself.
+        // Fails if it has ended by itself.
         let _ = self.child.kill().await;
     }
 
-    /// It has closed its end, and so is about to go, for which it is left the time.
+    /// Waits for its exit, which is near since it has closed its end of the channel. Returns why it did not take over.
     async fn ended(&mut self) -> TakeoverError {
         match timeout(FAREWELL, self.child.wait()).await {
             Ok(status) => status.map_or_else(TakeoverError::Channel, TakeoverError::Exited),
@@ -98,10 +99,10 @@ impl Successor {
     }
 }
 
-/// The command line that started this process, with descriptors to inherit.
+/// Returns the command line that started this process, with descriptors to inherit.
 fn command(descriptors: [OwnedFd; 3]) -> io::Result<StdCommand> {
     let mut arguments = env::args_os();
-    // By the name that it was started with: a link may lead to another version by now.
+    // By the name that it was started with, because a link may lead to another version by now.
     let program = match arguments.next() {
         Some(name) if !name.is_empty() => name,
         _ => OsString::from(env::current_exe()?),
@@ -115,14 +116,14 @@ fn command(descriptors: [OwnedFd; 3]) -> io::Result<StdCommand> {
         .stdin(Stdio::null())
         .env("LISTEN_FDS", count)
         .env("LISTEN_FDNAMES", format!("http:admin:{CHANNEL}"))
-        // It would have to be the successor's, which is not known before it runs.
+        // It would have to be the successor's process id, which is not known before it runs.
         .env_remove("LISTEN_PID")
         .fd_mappings(mappings.collect())
         .map_err(io::Error::other)?;
     Ok(command)
 }
 
-/// As long as librdkafka's clients are given to close, and some more.
+/// How long the exit is waited for: as long as librdkafka's clients may take to close, and some more.
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// `SD_LISTEN_FDS_START`.
