@@ -1,4 +1,6 @@
-//! The command line. Each command loads its configuration first, so that every fault is told before a port is bound.
+//! The command line.
+//!
+//! Each command loads its configuration first, so that every fault is reported before a port is bound.
 
 mod check;
 #[cfg(feature = "kafka")]
@@ -76,35 +78,36 @@ struct DemoArgs {
     rate: NonZeroU32,
 }
 
-/// Why a command did not do what it was asked for.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The configuration or the environment has faults.
     #[error("{0}")]
     Config(#[from] ConfigErrors),
-    /// It was right, and riverhead did not come up.
+    /// The configuration is valid, and riverhead did not start.
     #[error("error: cannot start: {0}")]
     Start(#[from] StartError),
-    /// What the configuration names is not all there.
+    /// A part that the configuration names is missing in Kafka.
     #[error("error: not everything that the configuration names is there")]
     Missing,
-    /// What the probe was asked to do makes no sense.
+    /// The arguments of the probe contradict each other.
     #[error("error: {0}")]
     Usage(String),
-    /// The probe cannot serve what it finds.
+    /// The probe cannot serve its result at this address.
     #[error("error: cannot listen on {0}: {1}")]
     Watch(SocketAddr, io::Error),
-    /// What it had to say could not be written.
+    /// The output could not be written.
     #[error("error: cannot write to stdout: {0}")]
     Output(#[from] io::Error),
 }
 
 impl CliError {
-    /// 64 for what the operator can mend in the configuration or in how it is started (of a probe 3), 1 for all else.
+    /// Returns the exit code: 64 (of a probe 3) for a fault that the operator can correct in the configuration or in the way it
+    /// is started, and 1 for all others.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Config(_) => ExitCode::from(USAGE),
-            // How it was started: trying again does not help.
+            // A fault in the way it was started: trying again does not help.
             Self::Start(StartError::Descriptors { .. } | StartError::Inherited { .. }) => {
                 ExitCode::from(USAGE)
             }
@@ -115,16 +118,16 @@ impl CliError {
 }
 
 impl Cli {
-    /// Reads the command line.
+    /// Parses the command line.
     ///
     /// # Errors
-    /// The code to exit with, its text written already: 0 for help and version, 64 for wrong usage (of a probe 3), where
-    /// clap's own is 2, which would be a probe's alarm.
+    /// The exit code, after its text was written: 0 for help and version, 64 for wrong usage (of a probe 3). clap's own code is
+    /// 2, which would be a probe's alarm.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
         let arguments: Vec<_> = arguments.into_iter().collect();
         let probes = arguments.get(1).is_some_and(|command| command == "probe");
         Self::try_parse_from(arguments).map_err(|said| {
-            // Nobody is left to tell when this fails.
+            // If this fails, there is no other way to report it.
             _ = said.print();
             if said.use_stderr() {
                 ExitCode::from(if probes { PROBE_USAGE } else { USAGE })
@@ -134,10 +137,10 @@ impl Cli {
         })
     }
 
-    /// Does what was asked for; returns the code to exit with when it is done.
+    /// Runs the command, and returns the exit code when it is done.
     ///
     /// # Errors
-    /// When it could not be done.
+    /// [`CliError`] if it fails.
     pub fn run(
         self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -210,7 +213,7 @@ fn load(
     Config::load(&text, &path, environment)
 }
 
-/// The text, as far as one byte beyond what a configuration can have.
+/// Reads the text, up to one byte more than a configuration may have.
 fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let most = Config::MAX_TEXT_BYTES as u64 + 1;
@@ -218,7 +221,7 @@ fn read(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Whoever embeds riverhead may have taken the process's logs; then they stay where they are.
+/// Starts the log. A program that embeds riverhead may have set up its logs already, which then stay as they are.
 fn start_logging(settings: &log::LogSettings) {
     if let Err(taken) = log::init(settings) {
         tracing::debug!("logs are set up already: {taken}");

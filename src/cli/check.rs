@@ -1,4 +1,6 @@
-//! What `check-config` says of a configuration without faults.
+//! The report of `check-config` about a configuration without faults.
+//!
+//! Not here: what the brokers answer (`online`).
 
 use std::{
     io::{self, Write},
@@ -13,7 +15,7 @@ use crate::{
     partition::MemorySettings as Memory,
 };
 
-/// Writes what the configuration makes, a line for each part, then the warnings.
+/// Writes the parts of the configuration, one line each, then the warnings.
 pub(super) fn report(
     out: &mut impl Write,
     path: &Path,
@@ -46,7 +48,7 @@ fn of_cluster(cluster: &Cluster, topics: usize) -> String {
     format!("cluster {name}: {brokers}, {}", count(topics, "topic"))
 }
 
-/// What the process takes at most: the sum that a limit of a container or a unit has to be above.
+/// Returns a line about the most memory that the process takes. The limit of a container or a unit must be above the sum.
 fn of_memory(config: &Config) -> String {
     let (memory, clusters) = (&config.memory, config.clusters.len());
     let all = mib(memory.resident_bytes(clusters));
@@ -61,7 +63,7 @@ fn of_memory(config: &Config) -> String {
     )
 }
 
-/// What it takes while the largest records are read that are sent, if that is more.
+/// Returns a line about the memory while the largest possible records are read, if that is more.
 fn of_large_records(config: &Config) -> Option<String> {
     let brokers = config.clusters.iter().map(|cluster| cluster.bootstrap.len());
     let brokers: Vec<_> = brokers.collect();
@@ -79,10 +81,10 @@ fn mib(bytes: usize) -> String {
     format!("{} MiB", bytes.div_ceil(1024 * 1024))
 }
 
-/// What a client costs whose connection was taken over, in bytes; docs/memory.md says what else one may.
+/// The memory of a client whose connection was taken over, in bytes. docs/memory.md lists what else a client may take.
 const A_CLIENT: usize = 2 * 1024;
 
-/// What a client of HTTP/2 costs, in bytes.
+/// The memory of a client of HTTP/2, in bytes.
 const A_CLIENT_OF_HTTP2: usize = 14 * 1024;
 
 fn of_stream(stream: &Stream) -> String {

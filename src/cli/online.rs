@@ -1,4 +1,4 @@
-//! What `check-config --online` finds behind a configuration: which brokers answer, for which cluster, with which topics.
+//! The report of `check-config --online`: which brokers answer, for which cluster, with which topics.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Writes a line for each broker and each topic; whether every cluster answers and has every topic.
+/// Writes a line for each broker and each topic. Returns whether every cluster answers and has every topic.
 pub(super) fn report(out: &mut impl Write, config: &Config) -> io::Result<bool> {
     let mut whole = true;
     for found in ask_all(config) {
@@ -26,13 +26,13 @@ pub(super) fn report(out: &mut impl Write, config: &Config) -> io::Result<bool> 
     Ok(whole)
 }
 
-/// A cluster and what its bootstrap brokers said.
+/// A cluster, and the answers of its bootstrap brokers.
 struct ClusterAnswers<'a> {
     cluster: &'a Cluster,
     said: Vec<(&'a BrokerAddr, Result<BrokerInfo, String>)>,
 }
 
-/// Asks every broker of every cluster, all at once: a dead one costs the wait for one.
+/// Asks every broker of every cluster, all at once, so that all dead brokers together cost the wait for one.
 fn ask_all(config: &Config) -> Vec<ClusterAnswers<'_>> {
     thread::scope(|scope| {
         let asked: Vec<_> = config
@@ -84,7 +84,7 @@ impl ClusterAnswers<'_> {
         Ok(has_topics && faults.is_empty())
     }
 
-    /// What would keep riverhead from reading the cluster, or make it read the wrong one.
+    /// Returns the faults that would keep riverhead from reading the cluster, or make it read the wrong one.
     fn faults(&self, config: &Config) -> Vec<String> {
         let mut faults = Vec::new();
         let ids: BTreeSet<_> = self.answers().map(|answer| &*answer.cluster_id).collect();
@@ -138,7 +138,7 @@ impl ClusterAnswers<'_> {
         Ok(whole)
     }
 
-    /// Returns, of each topic that is there, the partitions that cannot be fetched, by what is wrong with them.
+    /// Returns, for each existing topic, the partitions that cannot be fetched, grouped by error.
     fn unreadable(&self) -> BTreeMap<String, BTreeMap<String, Vec<UnfetchablePartition>>> {
         let told = self.answers().take(1).flat_map(|answer| &answer.topics);
         let topics: Vec<_> = told
@@ -166,7 +166,7 @@ impl ClusterAnswers<'_> {
         unreadable
     }
 
-    /// Warns of streams that have more partitions than an id has room for.
+    /// Warns about streams with more partitions than an id can hold.
     fn report_ids(&self, out: &mut impl Write, config: &Config) -> io::Result<()> {
         let Some(answer) = self.answers().next() else {
             return Ok(());
@@ -196,13 +196,14 @@ impl ClusterAnswers<'_> {
     }
 }
 
-/// A partition that cannot be fetched, and what librdkafka says of that.
+/// A partition that cannot be fetched, and librdkafka's message about it.
 struct UnfetchablePartition {
     partition: i32,
     words: String,
 }
 
-/// Returns what is said of partitions that have the same error: once if it is the same of all, else of the first few of them.
+/// Returns the message about partitions with the same error: once if it is the same for all, and otherwise for the first few of
+/// them.
 fn words(unread: &[UnfetchablePartition]) -> String {
     let Some(first) = unread.first() else {
         return String::new();
@@ -221,13 +222,13 @@ fn words(unread: &[UnfetchablePartition]) -> String {
     format!(": {}", told.join("; "))
 }
 
-/// A line that names more is not read.
+/// How many partitions a line names: operators do not read a longer one.
 const MAX_NAMED: usize = 3;
 
-/// The most partitions whose ids fit whatever the offsets: 16 characters of each, of the 16 KiB that are read of an id.
+/// The most partitions whose ids fit whatever the offsets: 16 characters for each, of the 16 KiB of an id that are read.
 const ID_PARTITIONS: usize = 1000;
 
-/// What a broker gets to answer: connecting, TLS and SASL take a second at worst.
+/// How long a broker may take to answer: connecting, TLS and SASL take a second at worst.
 const WITHIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
 //! The arguments of `probe`, and its exit codes, which are those of a monitoring plugin.
+//!
+//! Not here: the checks (`probe` at the top of the crate).
 
 use std::{
     io::{self, Write},
@@ -84,7 +86,7 @@ impl ProbeArgs {
             print_report(format, &report)?;
             return Ok(ExitCode::from(report.status().exit_code()));
         };
-        // Whoever started us may have closed stdout; the metrics go on.
+        // The parent process may have closed stdout. The metrics go on.
         let listening = |address| drop(write(&format!("listening on http://{address}\n")));
         let told = |report: &ProbeReport| drop(print_report(format, report));
         match probe::watch(&plan, WatchOptions { every, listen }, listening, told) {
@@ -143,7 +145,7 @@ fn write(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// A duration that is longer than nothing.
+/// Parses a duration that is not zero.
 fn some_time(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("this must be more than zero".into()),
