@@ -35,7 +35,7 @@ fn set() {
 fn keep_trimmed() {
     let run = || {
         loop {
-            std::thread::sleep(EVERY);
+            std::thread::sleep(CHECK_INTERVAL);
             if free() > MAX_FREE {
                 trim();
             }
@@ -65,7 +65,7 @@ fn trim() {
 /// How often the free memory is checked. A check takes the lock of each arena for a moment. Clients that catch up by the hundred
 /// leave 5 MB free a second between blocks in use.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const EVERY: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Free memory in bytes that is kept for the next allocations. Less would be given back and fetched again all the time.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

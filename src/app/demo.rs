@@ -19,7 +19,7 @@ pub(super) fn config(sections: Sections, bootstrap: &[String]) -> Config {
     stream.aliases.push(demo::ALIAS.into());
     stream.filter_fields = demo::FILTER_FIELDS.map(Arc::from).to_vec();
     // The generator writes without pause.
-    stream.expect_event_within = Some(QUIET);
+    stream.expect_event_within = Some(EXPECT_WITHIN);
     stream.description = "Invented edits and log entries of every wiki".into();
     let cluster = ClusterSettings::new("demo", brokers);
     stream.clusters.push(Arc::clone(&cluster.name));
@@ -34,4 +34,4 @@ pub(super) fn config(sections: Sections, bootstrap: &[String]) -> Config {
 }
 
 /// Longer than any pause at the demo's lowest rate, which is one event a second.
-const QUIET: Duration = Duration::from_secs(60);
+const EXPECT_WITHIN: Duration = Duration::from_secs(60);

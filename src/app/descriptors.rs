@@ -28,7 +28,7 @@ pub(super) fn fit(config: &mut Config) -> Result<(), StartError> {
 
 /// Returns how many streams there can be.
 fn streams(limits: &LimitSettings, chosen: bool, available: u64) -> Result<NonZeroU32, StartError> {
-    let others = u64::from(limits.connections_without_stream.get()) + OTHERS;
+    let others = u64::from(limits.connections_without_stream.get()) + OTHER_DESCRIPTORS;
     let room = available.saturating_sub(others);
     let wanted = limits.streams_total;
     if u64::from(wanted.get()) <= room {
@@ -51,7 +51,7 @@ fn streams(limits: &LimitSettings, chosen: bool, available: u64) -> Result<NonZe
 
 /// How many descriptors are kept for everything but streams and public connections without one: brokers (each client of
 /// librdkafka has a connection to each), the admin listener, trusted proxies' connections, the runtime.
-const OTHERS: u64 = 512;
+const OTHER_DESCRIPTORS: u64 = 512;
 
 #[cfg(test)]
 mod tests {

@@ -71,10 +71,10 @@ pub(super) fn run(
             .await;
         // A lane ends with its last client. Lanes whose clients are cut off by the end of the drain end with the runtime.
         tasks.close();
-        let _ = timeout(LANES_STOP, tasks.wait()).await;
+        let _ = timeout(LANES_TIMEOUT, tasks.wait()).await;
         lived
     });
-    clusters.shutdown(KAFKA_STOP);
+    clusters.shutdown(KAFKA_TIMEOUT);
     served
 }
 
@@ -219,7 +219,7 @@ pub(super) fn print_line(line: &str) {
 }
 
 /// How long lanes are waited for. A lane notices at once that its last client is gone.
-const LANES_STOP: Duration = Duration::from_millis(500);
+const LANES_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long Kafka's clients are waited for. librdkafka closes its clients in about 100 ms each, also if no broker answers.
-const KAFKA_STOP: Duration = Duration::from_secs(5);
+const KAFKA_TIMEOUT: Duration = Duration::from_secs(5);

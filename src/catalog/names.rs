@@ -255,7 +255,7 @@ fn letters(name: &str) -> impl Iterator<Item = u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::parameter::{LATER, RESERVED};
+    use crate::catalog::parameter::{ADDED_LATER, RESERVED};
 
     fn meaning(name: &str, fields: &[&'static str]) -> NameMeaning<'static> {
         let (end, meaning) = QueryNames::of(fields.iter().copied()).read(name, 0);
@@ -285,7 +285,7 @@ mod tests {
         ] {
             assert_eq!(meant(name, &[]), Some(known), "{name}");
         }
-        for known in RESERVED.into_iter().chain(LATER) {
+        for known in RESERVED.into_iter().chain(ADDED_LATER) {
             assert!(
                 matches!(meaning(known, &[]), NameMeaning::Parameter(_)),
                 "{known}"

@@ -46,7 +46,7 @@ pub(super) const RESERVED: [&str; 8] = [
 
 /// The names of parameters that were added when there were configurations already. On a stream with a field of this name the
 /// field keeps it: no upgrade makes a valid configuration invalid.
-pub(super) const LATER: [&str; 5] = [
+pub(super) const ADDED_LATER: [&str; 5] = [
     "checkpoint",
     "lastEventID",
     "Last-Event-ID",
@@ -61,7 +61,7 @@ pub(super) fn is_reserved(name: &str) -> bool {
 
 /// Returns whether a field of this name takes precedence over the parameter.
 pub fn yields_to_fields(name: &str) -> bool {
-    LATER.contains(&name)
+    ADDED_LATER.contains(&name)
 }
 
 /// The parameter of each name. Of names that share their letters, the first is suggested for a misspelt one.

@@ -77,7 +77,7 @@ pub enum InvalidName {
     #[error("it is empty")]
     Empty,
     /// The text has more than 249 characters.
-    #[error("it has more than {LONGEST_NAME} characters")]
+    #[error("it has more than {MAX_NAME_LEN} characters")]
     Long,
     /// The text has this character, which names may not contain.
     #[error("{0:?} is not among letters, digits, `.`, `_` and `-`")]
@@ -97,7 +97,7 @@ pub fn check_name(name: &str) -> Result<(), InvalidName> {
     match name {
         "" => Err(InvalidName::Empty),
         "." | ".." => Err(InvalidName::Dots),
-        _ if name.len() > LONGEST_NAME => Err(InvalidName::Long),
+        _ if name.len() > MAX_NAME_LEN => Err(InvalidName::Long),
         _ => name
             .chars()
             .find(odd)
@@ -106,7 +106,7 @@ pub fn check_name(name: &str) -> Result<(), InvalidName> {
 }
 
 /// `org.apache.kafka.common.internals.Topic`: 255, the longest file name, less what partitions and deletion append.
-const LONGEST_NAME: usize = 249;
+const MAX_NAME_LEN: usize = 249;
 
 #[cfg(test)]
 mod tests {

@@ -56,7 +56,7 @@ fn of_memory(config: &Config) -> String {
     let cluster_overhead = mib(Memory::cluster_overhead(clusters));
     let clusters = count(clusters, "cluster");
     let streams = config.limits.streams_total.get() as usize;
-    let (plain, http2) = (mib(streams * A_CLIENT), mib(streams * A_CLIENT_OF_HTTP2));
+    let (plain, http2) = (mib(streams * CLIENT_BYTES), mib(streams * HTTP2_CLIENT_BYTES));
     format!(
         "memory: at most {all} (tail {tail}, history {history}, lanes {lanes}, {cluster_overhead} for {clusters}), and for \
          {streams} streams {plain} more, or {http2} if all are of HTTP/2"
@@ -82,10 +82,10 @@ fn mib(bytes: usize) -> String {
 }
 
 /// The memory of a client whose connection was taken over, in bytes. docs/memory.md lists what else a client may take.
-const A_CLIENT: usize = 2 * 1024;
+const CLIENT_BYTES: usize = 2 * 1024;
 
 /// The memory of a client of HTTP/2, in bytes.
-const A_CLIENT_OF_HTTP2: usize = 14 * 1024;
+const HTTP2_CLIENT_BYTES: usize = 14 * 1024;
 
 fn of_stream(stream: &Stream) -> String {
     let Stream {

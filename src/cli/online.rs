@@ -44,7 +44,7 @@ fn ask_all(config: &Config) -> Vec<ClusterAnswers<'_>> {
                     let topics = topics.clone();
                     (
                         broker,
-                        scope.spawn(move || kafka::query_broker(cluster, broker, &topics, WITHIN)),
+                        scope.spawn(move || kafka::query_broker(cluster, broker, &topics, ANSWER_TIMEOUT)),
                     )
                 };
                 (cluster, cluster.bootstrap.iter().map(ask).collect::<Vec<_>>())
@@ -149,7 +149,7 @@ impl ClusterAnswers<'_> {
             let of_topic = unreadable.entry(topic.to_owned()).or_default();
             of_topic.entry(error).or_default().push(unread);
         };
-        match kafka::try_fetches(self.cluster, &topics, WITHIN) {
+        match kafka::try_fetches(self.cluster, &topics, ANSWER_TIMEOUT) {
             Ok(failed) => failed.into_iter().for_each(|it| {
                 let (partition, words) = (it.partition, it.message);
                 note(&it.topic, it.error, UnfetchablePartition { partition, words });
@@ -179,10 +179,10 @@ impl ClusterAnswers<'_> {
         };
         for stream in config.catalog.streams() {
             let all: usize = stream.topics.iter().map(|topic| partitions(topic)).sum();
-            if all > ID_PARTITIONS {
+            if all > MAX_ID_PARTITIONS {
                 writeln!(
                     out,
-                    "warning: cluster {}: stream {} has {all} partitions, and an id has room for about {ID_PARTITIONS}: its events \
+                    "warning: cluster {}: stream {} has {all} partitions, and an id has room for about {MAX_ID_PARTITIONS}: its events \
                      may be sent without ids, and clients cannot resume then; serve its topics as several streams",
                     self.cluster.name, stream.name
                 )?;
@@ -226,10 +226,10 @@ fn words(unread: &[UnfetchablePartition]) -> String {
 const MAX_NAMED: usize = 3;
 
 /// The most partitions whose ids fit whatever the offsets: 16 characters for each, of the 16 KiB of an id that are read.
-const ID_PARTITIONS: usize = 1000;
+const MAX_ID_PARTITIONS: usize = 1000;
 
 /// How long a broker may take to answer: connecting, TLS and SASL take a second at worst.
-const WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

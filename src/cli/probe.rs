@@ -29,13 +29,13 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "NAME")]
     stream: Option<String>,
     /// Critical if a partition has no record younger than this; a stream without events meanwhile is looked back on
-    #[arg(long, value_name = "D", value_parser = some_time)]
+    #[arg(long, value_name = "D", value_parser = nonzero_duration)]
     max_age: Option<Duration>,
     /// Read, cut, resume and compare: critical if anything is lost, repeated or different
     #[arg(long)]
     resume: bool,
     /// Ask for the stream from so long ago on: critical if it begins at another time
-    #[arg(long, value_name = "D", value_parser = some_time)]
+    #[arg(long, value_name = "D", value_parser = nonzero_duration)]
     since: Option<Duration>,
     /// Take N streams from one address: critical if one more is not refused, or another address is
     #[arg(long, value_name = "N", requires = "from")]
@@ -53,7 +53,7 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "KEY=VALUE", requires = "canary", value_parser = pair)]
     canary_set: Vec<(String, String)>,
     /// How long each check may wait
-    #[arg(long, value_name = "D", value_parser = some_time, default_value = "10s")]
+    #[arg(long, value_name = "D", value_parser = nonzero_duration, default_value = "10s")]
     timeout: Duration,
     /// A range outside which a number warns: connect=1, tls_days=30:, ttfe=~:5
     #[arg(long, value_name = "NAME=RANGE")]
@@ -65,7 +65,7 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "FORMAT", value_parser = format, default_value = "nagios")]
     format: ReportFormat,
     /// Probe again and again, this often, and serve the last result: /metrics for Prometheus, /result as JSON
-    #[arg(long, value_name = "D", value_parser = some_time)]
+    #[arg(long, value_name = "D", value_parser = nonzero_duration)]
     watch: Option<Duration>,
     /// Where --watch serves; port 0 takes a free one
     #[arg(
@@ -146,7 +146,7 @@ fn write(text: &str) -> io::Result<()> {
 }
 
 /// Parses a duration that is not zero.
-fn some_time(text: &str) -> Result<Duration, String> {
+fn nonzero_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("this must be more than zero".into()),
         some => Ok(some),

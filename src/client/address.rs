@@ -91,11 +91,11 @@ mod tests {
     #[test]
     fn somebody_behind_a_proxy_is_not_the_proxy() {
         let proxy = PeerAddr("[::ffff:192.0.2.7]:4711".parse().expect("an address"));
-        let somebody = ClientAddr::behind(proxy);
-        assert_eq!(somebody.address(), None);
-        assert_eq!(somebody.proxy(), Some([192, 0, 2, 7].into()));
-        assert_ne!(somebody, proxy.into());
-        let key = somebody.key(Ipv6Prefix::default());
+        let unidentified = ClientAddr::behind(proxy);
+        assert_eq!(unidentified.address(), None);
+        assert_eq!(unidentified.proxy(), Some([192, 0, 2, 7].into()));
+        assert_ne!(unidentified, proxy.into());
+        let key = unidentified.key(Ipv6Prefix::default());
         assert_ne!(key, ClientAddr::from(proxy).key(Ipv6Prefix::default()));
         assert_eq!(key.to_string(), "somebody behind 192.0.2.7");
         assert_eq!(key.site(), None);

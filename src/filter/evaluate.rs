@@ -132,11 +132,11 @@ fn needle(expr: &Expr) -> Option<&str> {
 /// Returns the start of a text, long enough to distinguish documents. The cost of preparing a search grows with the length of the
 /// text.
 fn start_of(text: &str) -> &str {
-    &text[..text.floor_char_boundary(NEEDLE)]
+    &text[..text.floor_char_boundary(MAX_NEEDLE)]
 }
 
 /// The longest needle, in bytes.
-const NEEDLE: usize = 64;
+const MAX_NEEDLE: usize = 64;
 
 /// Returns the text if JSON writes it literally, escapes aside.
 fn plain(text: &str) -> Option<&str> {

@@ -29,7 +29,7 @@ pub(super) enum TokenKind<'a> {
 
 /// Returns all tokens, the last of which is [`TokenKind::End`].
 pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
-    let mut tokens = Vec::with_capacity(text.len() / USUAL);
+    let mut tokens = Vec::with_capacity(text.len() / MEAN_TOKEN_LEN);
     let mut at = 0;
     loop {
         let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
@@ -48,7 +48,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, FilterError> {
 }
 
 /// The mean length of a token in long filters, with the space after it, in bytes.
-const USUAL: usize = 3;
+const MEAN_TOKEN_LEN: usize = 3;
 
 /// Returns an error at a byte of the text.
 pub(super) fn error_at(text: &str, at: usize, fault: FilterErrorKind) -> FilterError {

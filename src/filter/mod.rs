@@ -12,13 +12,13 @@
 //! are Kafka's metadata. A test of a missing value, or of one of another type, is false. Everything is bounded, because
 //! strangers write filters, and a filter is evaluated for every event.
 
+mod builder;
 mod canonical;
 mod error;
 mod evaluate;
 mod extract;
 mod lex;
 mod parse;
-mod parts;
 #[cfg(test)]
 mod properties;
 mod registry;
@@ -30,9 +30,9 @@ use std::{
     sync::Arc,
 };
 
+pub use builder::FilterBuilder;
 pub use error::{FilterError, FilterErrorKind};
 pub use evaluate::FilterInput;
-pub use parts::FilterBuilder;
 pub use registry::{FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
 
 use self::{canonical::canonical, evaluate::Program, values::Expr};

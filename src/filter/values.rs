@@ -109,15 +109,15 @@ impl Value {
                 u128::from(i64::try_from(*whole).ok()?.cast_unsigned() ^ 1 << 63),
             ),
             Self::Number(Number::Float(_)) => return None,
-            Self::Text(text) => (3, sorting::start_of(text.as_bytes(), START)),
+            Self::Text(text) => (3, sorting::start_of(text.as_bytes(), KEY_TEXT_BYTES)),
         };
-        Some(kind << (8 * START) | number)
+        Some(kind << (8 * KEY_TEXT_BYTES) | number)
     }
 }
 
 /// How many bytes of a text are in its key.
-const START: usize = 13;
-const _: () = assert!(8 * START as u32 + 2 <= sorting::BITS);
+const KEY_TEXT_BYTES: usize = 13;
+const _: () = assert!(8 * KEY_TEXT_BYTES as u32 + 2 <= sorting::BITS);
 
 /// A value that can be tested for equality.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,7 +170,7 @@ fn short_whole(text: &str) -> Option<i128> {
         Some(digits) => (true, digits.as_bytes()),
         None => (false, text.as_bytes()),
     };
-    if !(1..=MOST_DIGITS).contains(&digits.len()) || digits[0] == b'0' {
+    if !(1..=MAX_SHORT_DIGITS).contains(&digits.len()) || digits[0] == b'0' {
         return None;
     }
     let mut whole = 0_i64;
@@ -184,7 +184,7 @@ fn short_whole(text: &str) -> Option<i128> {
 }
 
 /// How many digits always fit into an `i64`.
-const MOST_DIGITS: usize = 18;
+const MAX_SHORT_DIGITS: usize = 18;
 
 /// Below 2^127, so that a float up to here is exactly one `i128`.
 const LARGEST_WHOLE: f64 = 1e38;

@@ -49,7 +49,7 @@ impl AuthThrottle {
         }
         let _slot = self.slots.try_acquire().map_err(|_| TooManyAttempts)?;
         held();
-        sleep(Duration::from_millis(fastrand::u64(HOLD))).await;
+        sleep(Duration::from_millis(fastrand::u64(HOLD_MS))).await;
         Ok(())
     }
 
@@ -104,7 +104,7 @@ const MAX_PENALTIES: u32 = 60;
 const SLOTS: usize = 32;
 
 /// How long an attempt is held back, in milliseconds.
-const HOLD: RangeInclusive<u64> = 1_000..=3_000;
+const HOLD_MS: RangeInclusive<u64> = 1_000..=3_000;
 
 /// How many clients are remembered.
 const MAX_CLIENTS: usize = 1_024;

@@ -22,7 +22,7 @@ impl EvictionCandidates {
     /// Fills the list again if it is used up and the last look is not too recent. `look` returns at most the given number of
     /// clients, the heaviest last.
     pub(super) fn refresh(&mut self, look: impl FnOnce(usize) -> Vec<(u32, ClientKey)>) {
-        let is_fresh = self.taken.is_some_and(|taken| taken.elapsed() < PAUSE);
+        let is_fresh = self.taken.is_some_and(|taken| taken.elapsed() < REFRESH_INTERVAL);
         if self.heaviest.is_empty() && !is_fresh {
             self.heaviest = look(MAX_CANDIDATES);
             self.taken = Some(Instant::now());
@@ -43,7 +43,7 @@ impl EvictionCandidates {
 
 /// How long until all clients may be looked at again. Ten thousand of them take about half a millisecond, which makes this half a
 /// percent of one core at worst.
-const PAUSE: Duration = Duration::from_millis(100);
+const REFRESH_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How many candidates are kept. Rarely do more clients arrive in a tenth of a second.
 const MAX_CANDIDATES: usize = 256;

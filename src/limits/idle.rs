@@ -79,7 +79,7 @@ impl IdleConnections {
         let oldest = self.0.list.lock().oldest_when_full();
         if let Some(since) = oldest {
             // If the wait times out, the new connection evicts the oldest.
-            let _ = timeout_at(since + NEWCOMER, self.0.freed.notified()).await;
+            let _ = timeout_at(since + NEWCOMER_TIME, self.0.freed.notified()).await;
         }
     }
 
@@ -307,7 +307,7 @@ impl IdleList {
 /// How long a connection is a newcomer. A client's request follows its handshake at once, however slow the line, so this is time
 /// for us to read it. With the default length of the list it still admits 20,000 connections a second, so that a client behind an
 /// attack of thousands does not wait.
-const NEWCOMER: Duration = Duration::from_millis(25);
+const NEWCOMER_TIME: Duration = Duration::from_millis(25);
 
 /// How many connections to the admin listener may be idle, in all and of one client. It is enough for scrapes of several
 /// Prometheus servers, probes of an orchestrator, and people with browsers. Their descriptors are among those that are kept for
@@ -438,7 +438,7 @@ mod tests {
         let _second = enter(&idle, 1);
         let start = Instant::now();
         idle.wait_for_capacity().await;
-        assert_eq!(start.elapsed(), NEWCOMER);
+        assert_eq!(start.elapsed(), NEWCOMER_TIME);
         assert!(
             idle.wait_for_capacity().now_or_never().is_some(),
             "the first is no newcomer any more"

@@ -133,7 +133,7 @@ impl Admission {
                 candidates,
             } = request;
             // The nearest hops: proxies wrote those.
-            let named = &candidates.0[..candidates.0.len().min(NAMED)];
+            let named = &candidates.0[..candidates.0.len().min(MAX_LOGGED_ADDRS)];
             tracing::warn!(%client, reason = %why, ?named, left_out, "a trusted proxy does not say for whom it asks");
         }
     }
@@ -155,15 +155,15 @@ impl Admission {
             streams: self.open_streams.open(),
             streams_total: self.policy().total(),
             clients: self.open_streams.clients(),
-            by_streams: self.open_streams.top(report::SHOWN),
-            by_refusals: self.top_refused.top(report::SHOWN),
+            by_streams: self.open_streams.top(report::MAX_SHOWN),
+            by_refusals: self.top_refused.top(report::MAX_SHOWN),
         }
     }
 
     /// Forgets clients that have been idle for a while, every ten seconds. Never returns.
     pub async fn forget_idle(&self) -> Infallible {
         loop {
-            tokio::time::sleep(FORGET).await;
+            tokio::time::sleep(FORGET_INTERVAL).await;
             self.rate.forget_idle();
             self.tarpit.forget_idle();
             self.top_refused.forget_idle();
@@ -176,8 +176,8 @@ impl Admission {
 }
 
 /// How many of the addresses that a request names are logged.
-const NAMED: usize = 4;
+const MAX_LOGGED_ADDRS: usize = 4;
 
 /// How often idle clients are forgotten. Entries left behind by a flood of addresses stay for no longer. Each run looks at every
 /// address, which takes some ten milliseconds for a million.
-const FORGET: Duration = Duration::from_secs(10);
+const FORGET_INTERVAL: Duration = Duration::from_secs(10);

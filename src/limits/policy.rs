@@ -45,8 +45,8 @@ impl Policy {
     }
 
     /// Returns whether an unidentified client behind a proxy is refused: it is if any address that the request names is denied.
-    pub fn denies_unidentified(&self, somebody: &UnidentifiedClient) -> bool {
-        self.denies(somebody.client) || self.denies_one_of(&somebody.candidates.0)
+    pub fn denies_unidentified(&self, request: &UnidentifiedClient) -> bool {
+        self.denies(request.client) || self.denies_one_of(&request.candidates.0)
     }
 
     /// Returns whether a client that may have any of these addresses is refused. `allow` applies to known addresses only.
@@ -100,7 +100,7 @@ impl Policy {
         match class {
             ClientClass::New => slots,
             // The two shares may overlap on a host for a handful of streams.
-            ClientClass::Existing => slots.saturating_sub(self.total().div_ceil(NEWCOMERS)),
+            ClientClass::Existing => slots.saturating_sub(self.total().div_ceil(NEWCOMER_SHARE)),
         }
     }
 
@@ -109,7 +109,7 @@ impl Policy {
         if self.probes.is_empty() {
             0
         } else {
-            PROBES.min(self.total() / 2)
+            PROBE_SLOTS.min(self.total() / 2)
         }
     }
 
@@ -137,10 +137,10 @@ pub(super) const SITE_FACTOR: u32 = 8;
 ///
 /// Without it, clients that open all they may would fill the host and leave nothing for a client that comes for the first time.
 /// Half would idle while present clients are refused. A hundredth is gone as soon as an audience in one place connects.
-const NEWCOMERS: u32 = 8;
+const NEWCOMER_SHARE: u32 = 8;
 
 /// How many streams are kept for probes, if there are any: two probes that check four things at once.
-const PROBES: u32 = 8;
+const PROBE_SLOTS: u32 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -201,17 +201,20 @@ mod tests {
             ..LimitSettings::default()
         });
         let proxy = PeerAddr("10.0.0.1:4711".parse().unwrap());
-        let somebody = ClientAddr::behind(proxy);
+        let unidentified = ClientAddr::behind(proxy);
         let streams = |client, candidates: &[&str]| policy.stream_limit(client, &all_named(candidates));
-        assert_eq!((streams(proxy.into(), &[]), streams(somebody, &[])), (100, 10));
         assert_eq!(
-            streams(somebody, &["10.0.0.1"]),
+            (streams(proxy.into(), &[]), streams(unidentified, &[])),
+            (100, 10)
+        );
+        assert_eq!(
+            streams(unidentified, &["10.0.0.1"]),
             10,
             "more is for those who are known"
         );
-        assert!(policy.is_probe(proxy.into()) && !policy.is_probe(somebody));
-        assert_ne!(policy.key(proxy.into()), policy.key(somebody));
-        assert!(!policy.denies(somebody));
+        assert!(policy.is_probe(proxy.into()) && !policy.is_probe(unidentified));
+        assert_ne!(policy.key(proxy.into()), policy.key(unidentified));
+        assert!(!policy.denies(unidentified));
         let is_denied =
             |text: &str| policy.denies_one_of(&["198.51.100.1", text].map(|it| it.parse().unwrap()));
         assert!(is_denied("192.0.2.1"));
@@ -229,7 +232,7 @@ mod tests {
             networks: vec![network("192.0.2.0/24", 2), network("198.51.100.0/24", 5)],
             ..LimitSettings::default()
         });
-        let somebody = ClientAddr::behind(PeerAddr("10.0.0.1:4711".parse().unwrap()));
+        let unidentified = ClientAddr::behind(PeerAddr("10.0.0.1:4711".parse().unwrap()));
         for (candidates, streams) in [
             (&["192.0.2.1"][..], 2),
             (&["203.0.113.1", "198.51.100.1"], 5),
@@ -239,7 +242,7 @@ mod tests {
             (&[], 10),
         ] {
             assert_eq!(
-                policy.stream_limit(somebody, &all_named(candidates)),
+                policy.stream_limit(unidentified, &all_named(candidates)),
                 streams,
                 "{candidates:?}"
             );
@@ -268,11 +271,11 @@ mod tests {
                 probes: nets(probes),
                 ..LimitSettings::default()
             });
-            let seats = |class| policy.slots_for(class);
+            let slots = |class| policy.slots_for(class);
             [
                 policy.reserved(),
-                seats(ClientClass::New),
-                seats(ClientClass::Existing),
+                slots(ClientClass::New),
+                slots(ClientClass::Existing),
             ]
         };
         assert_eq!(of(800, &[]), [0, 800, 700]);

@@ -64,4 +64,4 @@ pub struct RefusedClient {
 }
 
 /// How many clients each list shows: more than a person on call reads.
-pub(super) const SHOWN: usize = 50;
+pub(super) const MAX_SHOWN: usize = 50;

@@ -37,7 +37,7 @@ impl Tarpit {
         // Without a free slot the answer is sent at once: a queue would grow as fast as requests come.
         if let Ok(_slot) = self.slots.try_acquire() {
             held();
-            sleep(Duration::from_millis(fastrand::u64(HOLD))).await;
+            sleep(Duration::from_millis(fastrand::u64(HOLD_MS))).await;
         }
     }
 
@@ -59,7 +59,7 @@ const SLOTS: usize = 256;
 
 /// How long a refusal is held back, in milliseconds. A client that made 1,000 requests a second then makes one in two seconds.
 /// After a longer wait, a client would give up and open another connection.
-const HOLD: RangeInclusive<u64> = 1_000..=3_000;
+const HOLD_MS: RangeInclusive<u64> = 1_000..=3_000;
 
 #[cfg(test)]
 mod tests {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     /// Returns a tarpit in which client 1 has used up all answers without delay.
-    async fn annoyed() -> Tarpit {
+    async fn exhausted() -> Tarpit {
         let tarpit = Tarpit::new();
         while tarpit.limiter.check_key(&client(1)).is_ok() {}
         tarpit
@@ -81,7 +81,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_hot_loop_waits_and_nobody_else() {
-        let tarpit = annoyed().await;
+        let tarpit = exhausted().await;
         let (start, mut held) = (Instant::now(), false);
         tarpit.hold(client(1), || held = true).await;
         assert!(held);
@@ -91,7 +91,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_tarpit_answers_at_once() {
-        let tarpit = annoyed().await;
+        let tarpit = exhausted().await;
         let mut sitting = Box::pin(join_all((0..SLOTS).map(|_| tarpit.hold(client(1), || {}))));
         assert!((&mut sitting).now_or_never().is_none());
         assert_eq!(tarpit.slots.available_permits(), 0);

@@ -74,7 +74,9 @@ impl TopRefused {
 
     /// Forgets clients that were not refused for a while.
     pub(super) fn forget_idle(&self) {
-        self.0.lock().retain(|_, entry| entry.last.elapsed() < FORGET);
+        self.0
+            .lock()
+            .retain(|_, entry| entry.last.elapsed() < FORGET_AFTER);
     }
 }
 
@@ -93,7 +95,7 @@ fn evict_least(counts: &mut HashMap<ClientKey, RefusalCount>) -> u64 {
 const CAPACITY: usize = 256;
 
 /// How long a refusal is remembered.
-const FORGET: Duration = Duration::from_secs(3600);
+const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
@@ -126,9 +128,9 @@ mod tests {
     async fn an_old_refusal_is_no_news() {
         let top_refused = TopRefused::default();
         top_refused.record(client(1), Refusal::Host);
-        tokio::time::advance(FORGET / 2).await;
+        tokio::time::advance(FORGET_AFTER / 2).await;
         top_refused.record(client(2), Refusal::Host);
-        tokio::time::advance(FORGET / 2).await;
+        tokio::time::advance(FORGET_AFTER / 2).await;
         top_refused.forget_idle();
         let clients: Vec<_> = top_refused
             .top(10)

@@ -10,7 +10,7 @@ pub(in crate::app) struct HotRestart {
     spare: SpareSockets,
     takeover: Duration,
     counts: LifecycleMetrics,
-    coming: Option<Successor>,
+    successor: Option<Successor>,
 }
 
 impl HotRestart {
@@ -20,13 +20,13 @@ impl HotRestart {
             spare,
             takeover,
             counts,
-            coming: None,
+            successor: None,
         }
     }
 
     /// Starts a successor, unless one is starting already. Must be called inside a runtime.
     pub(in crate::app) fn begin(&mut self) {
-        if let Some(successor) = &self.coming {
+        if let Some(successor) = &self.successor {
             return tracing::warn!(successor = successor.pid(), "a successor is on its way already");
         }
         match Successor::start(&self.spare, self.takeover) {
@@ -37,7 +37,7 @@ impl HotRestart {
                     "started a successor; waiting until Kafka answers it"
                 );
                 self.counts.successor_started();
-                self.coming = Some(successor);
+                self.successor = Some(successor);
             }
             Err(error) => {
                 tracing::error!(%error, "cannot start a successor; staying");
@@ -49,7 +49,7 @@ impl HotRestart {
     /// Waits until a successor has taken over, and returns its process id. A successor that cannot take over is ended and logged,
     /// and the wait goes on. Cancel safe.
     pub(in crate::app) async fn completed(&mut self) -> u32 {
-        while let Some(successor) = &mut self.coming {
+        while let Some(successor) = &mut self.successor {
             let pid = successor.pid();
             let ready = successor.ready().await;
             if let Err(error) = &ready {
@@ -57,7 +57,7 @@ impl HotRestart {
                 tracing::error!(successor = pid, %error, "the successor is not fit to serve; staying");
                 self.counts.successor_unfit();
             }
-            self.coming = None;
+            self.successor = None;
             if ready.is_ok() {
                 return pid;
             }
@@ -67,7 +67,7 @@ impl HotRestart {
 
     /// Ends a successor that is starting, and closes the spare sockets.
     pub(in crate::app) async fn abandon(self) {
-        if let Some(mut successor) = self.coming {
+        if let Some(mut successor) = self.successor {
             successor.end().await;
         }
     }

@@ -52,7 +52,7 @@ impl Predecessor {
 }
 
 async fn answered(health: &Health) {
-    let mut looks = interval(LOOK);
+    let mut looks = interval(POLL_INTERVAL);
     while !health.is_described() {
         looks.tick().await;
     }
@@ -64,4 +64,4 @@ async fn gone(channel: &mut UnixStream) {
 }
 
 /// How often the health cells are polled, as they have no waker. A poll takes a lock for each cluster.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);

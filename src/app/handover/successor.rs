@@ -55,13 +55,13 @@ impl Successor {
         ];
         let command = command(descriptors)?;
         // librdkafka's pipes are not close-on-exec: each successor would inherit those of all processes before it.
-        close_fds::set_fds_cloexec_threadsafe(FIRST, &[]);
+        close_fds::set_fds_cloexec_threadsafe(FIRST_FD, &[]);
         let child = Command::from(command).spawn()?;
         Ok(Self {
             pid: child.id().unwrap_or_default(),
             child,
             channel: UnixStream::from_std(own)?,
-            due: Instant::now() + takeover + FAREWELL,
+            due: Instant::now() + takeover + EXIT_TIMEOUT,
         })
     }
 
@@ -92,7 +92,7 @@ impl Successor {
 
     /// Waits for its exit, which is near since it has closed its end of the channel. Returns why it did not take over.
     async fn ended(&mut self) -> TakeoverError {
-        match timeout(FAREWELL, self.child.wait()).await {
+        match timeout(EXIT_TIMEOUT, self.child.wait()).await {
             Ok(status) => status.map_or_else(TakeoverError::Channel, TakeoverError::Exited),
             Err(_) => TakeoverError::TimedOut,
         }
@@ -108,7 +108,7 @@ fn command(descriptors: [OwnedFd; 3]) -> io::Result<StdCommand> {
         _ => OsString::from(env::current_exe()?),
     };
     let count = descriptors.len().to_string();
-    let mappings = descriptors.into_iter().zip(FIRST..);
+    let mappings = descriptors.into_iter().zip(FIRST_FD..);
     let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
     let mut command = StdCommand::new(program);
     command
@@ -124,7 +124,7 @@ fn command(descriptors: [OwnedFd; 3]) -> io::Result<StdCommand> {
 }
 
 /// How long the exit is waited for: as long as librdkafka's clients may take to close, and some more.
-const FAREWELL: Duration = Duration::from_secs(10);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// `SD_LISTEN_FDS_START`.
-const FIRST: i32 = 3;
+const FIRST_FD: i32 = 3;

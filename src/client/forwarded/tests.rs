@@ -28,7 +28,7 @@ fn told(lists: ForwardedHeaders, peer: &str, lines: &[(&str, &str)]) -> Result<S
     proxies(lists)
         .client(peer, &headers)
         .map(|client| client.to_string())
-        .map_err(|somebody| format!("{}: {}", somebody.client, somebody.why))
+        .map_err(|unidentified| format!("{}: {}", unidentified.client, unidentified.why))
 }
 
 fn asks(peer: &str, lines: &[(&str, &str)]) -> Result<String, String> {
@@ -48,7 +48,7 @@ fn ok(address: &str) -> Result<String, String> {
 }
 
 /// The result for an unidentified client behind the proxy.
-fn somebody(why: &str) -> Result<String, String> {
+fn unidentified(why: &str) -> Result<String, String> {
     Err(format!("somebody behind 10.0.0.1: {why}"))
 }
 
@@ -120,13 +120,13 @@ fn neighbours_in_one_64_behind_a_proxy_share_a_key() {
 
 #[test]
 fn a_proxy_that_does_not_say_for_whom_speaks_for_somebody() {
-    assert_eq!(asks(PROXY, &[]), somebody("missing"));
-    assert_eq!(plain(""), somebody("missing"));
+    assert_eq!(asks(PROXY, &[]), unidentified("missing"));
+    assert_eq!(plain(""), unidentified("missing"));
     for rubbish in ["unknown", "198.51.100", "[::1", "1.2.3.4:x", "\u{e9}"] {
-        assert_eq!(plain(rubbish), somebody("malformed"), "{rubbish}");
+        assert_eq!(plain(rubbish), unidentified("malformed"), "{rubbish}");
     }
     for silent in ["", "proto=https", "by=10.0.0.1;proto=https, host=a"] {
-        assert_eq!(standard(silent), somebody("missing"), "{silent}");
+        assert_eq!(standard(silent), unidentified("missing"), "{silent}");
     }
     for rubbish in [
         "for",
@@ -136,12 +136,12 @@ fn a_proxy_that_does_not_say_for_whom_speaks_for_somebody() {
         "for=\"198.51.100.7",
         "for=198.51.100.7\"",
     ] {
-        assert_eq!(standard(rubbish), somebody("malformed"), "{rubbish}");
+        assert_eq!(standard(rubbish), unidentified("malformed"), "{rubbish}");
     }
-    assert_eq!(plain(&"10.0.0.2, ".repeat(40)), somebody("malformed"));
+    assert_eq!(plain(&"10.0.0.2, ".repeat(40)), unidentified("malformed"));
     assert_eq!(
         plain(&["10.0.0.2"; MAX_HOPS + 1].join(",")),
-        somebody("malformed")
+        unidentified("malformed")
     );
 }
 
@@ -203,8 +203,8 @@ fn forwarded_without_for_says_nothing_and_hides_who_is_left_of_it() {
         "for=198.51.100.7, proto=https, for=10.0.0.2",
         "proto=https, for=10.0.0.2",
     ] {
-        assert_eq!(standard(hiding), somebody("malformed"), "{hiding}");
-        assert_eq!(beside(hiding), somebody("malformed"), "{hiding}");
+        assert_eq!(standard(hiding), unidentified("malformed"), "{hiding}");
+        assert_eq!(beside(hiding), unidentified("malformed"), "{hiding}");
     }
 }
 
@@ -222,12 +222,12 @@ fn a_quote_that_a_stranger_opens_hides_nobody() {
             "for=\"198.51.100.7\";by=\"_a\"",
         ] {
             let header = format!("{begun}, {appended}");
-            assert_eq!(standard(&header), somebody("malformed"), "{header}");
+            assert_eq!(standard(&header), unidentified("malformed"), "{header}");
         }
     }
     assert_eq!(
         standard("for=1.2.3.4;x=\"a,\\\"b\", for=198.51.100.7"),
-        somebody("malformed")
+        unidentified("malformed")
     );
     assert_eq!(
         standard("for=1.2.3.4;x=\"a,b;\", for=198.51.100.7"),
@@ -243,10 +243,10 @@ fn the_header_that_the_proxy_does_not_set_is_no_way_in() {
         both("198.51.100.7", "for=\"198.51.100.7:_x\";by=_y"),
         ok("198.51.100.7")
     );
-    assert_eq!(both("198.51.100.7", "for=1.2.3.4"), somebody("contradictory"));
-    assert_eq!(both("198.51.100.7", "rubbish"), somebody("malformed"));
-    assert_eq!(both("rubbish", "for=198.51.100.7"), somebody("malformed"));
-    assert_eq!(both("198.51.100.7", "for=unknown"), somebody("malformed"));
+    assert_eq!(both("198.51.100.7", "for=1.2.3.4"), unidentified("contradictory"));
+    assert_eq!(both("198.51.100.7", "rubbish"), unidentified("malformed"));
+    assert_eq!(both("rubbish", "for=198.51.100.7"), unidentified("malformed"));
+    assert_eq!(both("198.51.100.7", "for=unknown"), unidentified("malformed"));
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_header_that_is_not_believed_is_not_looked_at() {
     let only = lines("", "for=198.51.100.7");
     assert_eq!(
         told(ForwardedHeaders::XForwardedFor, PROXY, &only),
-        somebody("missing")
+        unidentified("missing")
     );
 }
 
@@ -315,8 +315,8 @@ proptest! {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "192.0.2.66".parse().unwrap());
         headers.insert("forwarded", standard.parse().unwrap());
-        if let Err(somebody) = proxies(ForwardedHeaders::Both).client(PeerAddr(PROXY.parse().unwrap()), &headers) {
-            prop_assert!(somebody.candidates.0.contains(&[192, 0, 2, 66].into()), "{:?}", somebody);
+        if let Err(unidentified) = proxies(ForwardedHeaders::Both).client(PeerAddr(PROXY.parse().unwrap()), &headers) {
+            prop_assert!(unidentified.candidates.0.contains(&[192, 0, 2, 66].into()), "{:?}", unidentified);
         }
     }
 }
@@ -329,17 +329,17 @@ fn a_header_that_is_full_of_words_is_looked_at_from_its_end() {
         plain(&format!("203.0.113.5{commas}198.51.100.7,10.0.0.2")),
         ok("198.51.100.7")
     );
-    assert_eq!(plain(&format!("198.51.100.7{commas}")), somebody("malformed"));
+    assert_eq!(plain(&format!("198.51.100.7{commas}")), unidentified("malformed"));
     // The part that is cut off leaves no other address.
     let rest = format!(
         "{},10.0.0.2",
         ",".repeat(MAX_LINE_BYTES - "8.51.100.7".len() - ",10.0.0.2".len())
     );
-    assert_eq!(plain(&format!("198.51.100.7{rest}")), somebody("malformed"));
+    assert_eq!(plain(&format!("198.51.100.7{rest}")), unidentified("malformed"));
     let semicolons = ";".repeat(MAX_LINE_BYTES);
     assert_eq!(
         standard(&format!("{semicolons}for=198.51.100.7")),
-        somebody("malformed")
+        unidentified("malformed")
     );
     assert_eq!(
         plain(&format!(
@@ -347,6 +347,6 @@ fn a_header_that_is_full_of_words_is_looked_at_from_its_end() {
             "10.0.0.2,".repeat(2),
             "x".repeat(300)
         )),
-        somebody("malformed")
+        unidentified("malformed")
     );
 }

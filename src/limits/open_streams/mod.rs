@@ -172,7 +172,7 @@ impl StreamTable {
 
     /// Ends one dead stream of `client`. Returns false if none of the examined ones is dead.
     fn evict_dead_stream(&self, client: ClientKey) -> bool {
-        let some = self.held.get(&client).map(|held| held.sample(EXAMINED));
+        let some = self.held.get(&client).map(|held| held.sample(MAX_EXAMINED));
         // Outside the map's lock, because asking the kernel takes a microsecond per stream.
         let dead = some.into_iter().flatten().find(|(_, stream)| {
             let stream = stream.upgrade();
@@ -242,7 +242,7 @@ fn is_above_mean(streams: u32, open: u32, clients: usize) -> bool {
 
 /// How many of a client's streams are examined when it is refused. By default these are all of them. A client that is allowed
 /// thousands must not have all of them examined for each refusal, and at that size some are always coming and going.
-const EXAMINED: usize = 64;
+const MAX_EXAMINED: usize = 64;
 
 #[cfg(test)]
 mod tests;

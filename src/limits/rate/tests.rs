@@ -100,7 +100,7 @@ async fn somebody_who_is_not_known_asks_no_more_often_than_any_of_those_that_are
     ] {
         let rate = RateLimiter::new(&settings);
         let mut answered = 0;
-        while send(&rate, of_somebody(candidates)).await == 200 {
+        while send(&rate, of_unidentified(candidates)).await == 200 {
             answered += 1;
         }
         assert_eq!(answered, burst, "{candidates:?}");
@@ -108,7 +108,7 @@ async fn somebody_who_is_not_known_asks_no_more_often_than_any_of_those_that_are
 }
 
 /// Returns a request of an unidentified client that may have any of these addresses.
-fn of_somebody(candidates: &[&str]) -> Request<()> {
+fn of_unidentified(candidates: &[&str]) -> Request<()> {
     let client = ClientAddr::behind(PeerAddr("10.0.0.1:4711".parse().unwrap()));
     let candidates = candidates.iter().map(|address| address.parse().unwrap());
     let mut request = Request::new(());

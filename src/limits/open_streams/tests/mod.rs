@@ -6,9 +6,9 @@ use crate::{
     limits::settings::LimitSettings,
 };
 
-mod crowd;
+mod churn;
+mod eviction;
 mod model;
-mod room;
 
 /// A stream whose client a test declares dead.
 #[derive(Debug, Default)]
@@ -52,9 +52,9 @@ impl AdmissionFixture {
     }
 
     fn admit_to(&self, address: &str, names: &[&str]) -> Result<Permit, Refusal> {
-        let nobody: Weak<dyn Evictable> = Weak::<FakeStream>::new();
+        let no_stream: Weak<dyn Evictable> = Weak::<FakeStream>::new();
         self.open_streams
-            .admit(&self.policy, &request(address, names), &nobody)
+            .admit(&self.policy, &request(address, names), &no_stream)
     }
 
     /// Admits one more stream, and returns it with its permit.

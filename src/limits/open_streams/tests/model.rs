@@ -101,9 +101,9 @@ impl Model {
         }
         let reserve = 8.min(limits.total / 2);
         let newcomers = if held == 0 { 0 } else { limits.total.div_ceil(8) };
-        let seats = limits.total.saturating_sub(reserve + newcomers) as usize;
+        let slots = limits.total.saturating_sub(reserve + newcomers) as usize;
         let reserved = self.0.iter().filter(|(.., is_reserved, _)| *is_reserved).count();
-        if self.0.len() - reserved < seats {
+        if self.0.len() - reserved < slots {
             Ok(false)
         } else if client == PROBE && reserved < reserve as usize {
             Ok(true)
@@ -124,8 +124,8 @@ proptest! {
                     let expected = model.decide(limits, client, NAMES[names]);
                     let admitted = fixture.admit_to(CLIENTS[client], NAMES[names]);
                     prop_assert_eq!(admitted.as_ref().err().copied(), expected.err());
-                    let seated = admitted.ok().zip(expected.ok());
-                    model.0.extend(seated.map(|(permit, is_reserved)| (client, NAMES[names], is_reserved, permit)));
+                    let admitted_to = admitted.ok().zip(expected.ok());
+                    model.0.extend(admitted_to.map(|(permit, is_reserved)| (client, NAMES[names], is_reserved, permit)));
                 }
                 Step::Disconnect { client } => {
                     let oldest = model.0.iter().position(|(other, ..)| *other == client);

@@ -59,9 +59,9 @@ fn of_a_client_with_thousands_no_more_are_looked_at_than_a_few() {
             .held
             .get(&fixture.policy.key(address(A)))
             .unwrap()
-            .sample(EXAMINED)
+            .sample(MAX_EXAMINED)
             .len(),
-        EXAMINED
+        MAX_EXAMINED
     );
     // Wherever the sample begins, it contains some of these.
     held.iter().step_by(2).for_each(|(_, fake)| dead(fake));

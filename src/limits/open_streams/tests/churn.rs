@@ -23,7 +23,7 @@ proptest! {
             ..limits(per_client, total)
         };
         for workers in [1, 8] {
-            crowd(workers, seed, &settings);
+            churn(workers, seed, &settings);
         }
     }
 }
@@ -43,7 +43,7 @@ const SITES: usize = 2;
 const NAMES: [&str; 2] = ["edits", "pages"];
 
 /// Checks the limits throughout, and that nothing is left behind.
-fn crowd(workers: usize, seed: u64, settings: &LimitSettings) {
+fn churn(workers: usize, seed: u64, settings: &LimitSettings) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .enable_time()
