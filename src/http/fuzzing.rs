@@ -12,15 +12,15 @@ use http::{HeaderMap, Request, Uri};
 use tokio::net::TcpStream;
 
 use super::{
-    Gateway,
     delivery::handle::ConnHandle,
+    gateway::Gateway,
     public_config,
     routes::{
         middleware::{HttpService, RequestBody},
         query::StreamQuery,
         since,
     },
-    server::{conn::ConnState, connection::insert_extensions},
+    server::{conn::ConnState, handler::insert_extensions},
 };
 use crate::{catalog::Selection, client::PeerAddr, position::Timestamp};
 
@@ -84,7 +84,7 @@ async fn respond_to<B: RequestBody>(
         &mut request,
         PeerAddr(peer),
         &conn,
-        ConnHandle::http1(Arc::clone(&conn)),
+        ConnHandle::Http1(Arc::clone(&conn)),
     );
     Ok(front.clone().respond(request).await)
 }

@@ -6,21 +6,22 @@
 //!
 //! Not here: where events come from (`subscription`), and anything of Kafka.
 
+mod admin_commands;
 mod delivery;
 mod error;
 mod fanout;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gateway;
 mod json;
 mod routes;
 mod server;
 pub mod settings;
 
 pub use self::{
-    routes::{
-        commands::{AdminCommands, ClusterSwitch, SwitchError, Switched},
-        hosts::AllowedHosts,
-    },
+    admin_commands::{AdminCommands, ClusterSwitch, SwitchError, Switched},
+    gateway::Gateway,
+    routes::hosts::AllowedHosts,
     server::listener::BoundListener,
 };
 
@@ -28,45 +29,11 @@ use std::{sync::Arc, time::Duration};
 
 use self::{
     routes::middleware::HttpService,
-    server::connection::{ListenerConfig, Timeouts},
+    server::context::{ListenerConfig, Timeouts},
 };
-use settings::{HttpSettings, Sink};
+use settings::Sink;
 
-use crate::{
-    catalog::Catalog,
-    client::{TrustedNetworks, TrustedProxies},
-    drain::DrainWatch,
-    health::{Health, Readiness},
-    limits::Admission,
-    metrics::{HttpMetrics, Registry},
-    subscription::Lanes,
-};
-
-/// What requests are answered from.
-pub struct Gateway {
-    /// Which streams there are.
-    pub catalog: Arc<Catalog>,
-    /// Where their events come from.
-    pub lanes: Lanes,
-    /// Deadlines.
-    pub settings: HttpSettings,
-    /// Whose word on who asks is taken on the public listener.
-    pub trusted: TrustedNetworks,
-    /// Who may have how much.
-    pub admission: Arc<Admission>,
-    /// What may be commanded on the admin listener, and by whom.
-    pub commands: AdminCommands,
-    /// Whether this replica has started.
-    pub readiness: Readiness,
-    /// How clusters, brokers, partitions and streams are.
-    pub health: Health,
-    /// What is counted here.
-    pub metrics: HttpMetrics,
-    /// Everything that is counted, for `/metrics`.
-    pub registry: Arc<Registry>,
-    /// Says when to end. The drain is not complete before [`serve`] has returned.
-    pub drain: DrainWatch,
-}
+use crate::client::TrustedProxies;
 
 /// Serves both listeners until a drain ends: its window, and two seconds for what is still being written.
 ///

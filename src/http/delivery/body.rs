@@ -66,14 +66,14 @@ impl<F: BatchSource + Send + Unpin> Body for StreamBody<F> {
             return Poll::Ready(None);
         };
         // One frame of HTTP/2 has to be taken within the stall deadline in any case.
-        if matches!(handle, ConnHandle::Http1 { .. }) || batch.len() > PIECE {
+        if matches!(handle, ConnHandle::Http1(_)) || batch.len() > PIECE {
             handle.pending_write().set(delivery.unwritten_offsets());
         }
         if batch.len() >= LARGE {
             handle.set_blocked();
         }
         let (piece, unwritten) = match handle {
-            ConnHandle::Http1 { .. } => {
+            ConnHandle::Http1(_) => {
                 let whole = batch.whole(|copy| delivery.track_copy(copy));
                 let unwritten = Segments::from(whole.clone()).unwritten();
                 (whole, unwritten)
@@ -111,7 +111,7 @@ mod tests {
         drain,
         http::{
             delivery::{DeliveryConfig, accounting::tests::accounting, handle::ConnHandle},
-            server::conn::{ConnState, tests::connected},
+            server::{conn::ConnState, test_socket::connected},
         },
         metrics::{HttpMetrics, StartPoint},
         subscription::{Batch, EventFormat},
@@ -152,7 +152,7 @@ mod tests {
             drain::channel().1.guard(),
             accounting,
         );
-        let handle = ConnHandle::http1(Arc::clone(&conn));
+        let handle = ConnHandle::Http1(Arc::clone(&conn));
         (StreamBody::new(GuardedDelivery { handle, delivery }), conn)
     }
 

@@ -91,7 +91,7 @@ pub(in crate::http) mod tests {
     use tokio::{io::AsyncReadExt, net::TcpStream};
 
     use super::*;
-    use crate::http::server::conn::{ConnState, tests::connected};
+    use crate::http::server::{conn::ConnState, test_socket::connected};
 
     /// One that leads nowhere.
     pub(in crate::http) fn evict_handle() -> Arc<EvictHandle> {
@@ -114,7 +114,7 @@ pub(in crate::http) mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_to_go_has_a_second_to_read_the_rest_and_is_then_reset() {
         let (conn, peer) = connected_state().await;
-        let evict_handle = EvictHandle::new(&ConnHandle::http1(Arc::clone(&conn)), HEARTBEAT);
+        let evict_handle = EvictHandle::new(&ConnHandle::Http1(Arc::clone(&conn)), HEARTBEAT);
         let context = Context::from_waker(Waker::noop());
         assert_eq!(evict_handle.eviction_reason(&context), None);
         conn.set_blocked();
@@ -132,7 +132,7 @@ pub(in crate::http) mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_has_read_the_rest_is_not_reset() {
         let (conn, peer) = connected_state().await;
-        EvictHandle::new(&ConnHandle::http1(Arc::clone(&conn)), HEARTBEAT).evict(EvictReason::HostFull);
+        EvictHandle::new(&ConnHandle::Http1(Arc::clone(&conn)), HEARTBEAT).evict(EvictReason::HostFull);
         sleep(2 * EVICT_GRACE).await;
         assert_eq!(conn.end_reason(), EndReason::ClientClosed);
         assert_eq!(end(conn, peer).await.unwrap(), 0);
@@ -141,7 +141,7 @@ pub(in crate::http) mod tests {
     #[tokio::test]
     async fn a_dead_one_is_reset_at_once() {
         let (conn, peer) = connected_state().await;
-        let evict_handle = EvictHandle::new(&ConnHandle::http1(Arc::clone(&conn)), HEARTBEAT);
+        let evict_handle = EvictHandle::new(&ConnHandle::Http1(Arc::clone(&conn)), HEARTBEAT);
         assert!(!evict_handle.is_dead());
         evict_handle.evict(EvictReason::Dead);
         assert_eq!(conn.end_reason(), EndReason::Replaced);

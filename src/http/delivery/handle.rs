@@ -5,14 +5,6 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
-
-use super::{
-    BatchSource, Delivery,
-    body::StreamBody,
-    guarded::GuardedDelivery,
-    handoff::{HandoffBody, HandoffSlot},
-};
 use crate::{
     http::server::{conn::ConnState, h2_stream::H2Stream, pending_write::PendingWrite},
     metrics::EndReason,
@@ -23,43 +15,16 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(in crate::http) enum ConnHandle {
     /// HTTP/1.1: an endless body is the last thing on its connection.
-    Http1 {
-        conn: Arc<ConnState>,
-        /// Where a body goes that leaves hyper; `None` if it must not.
-        slot: Option<Arc<HandoffSlot>>,
-    },
+    Http1(Arc<ConnState>),
     /// HTTP/2: others are on the connection.
     Http2(Arc<H2Stream>),
 }
 
 impl ConnHandle {
-    /// A connection of HTTP/1.1 that hyper keeps.
-    pub(in crate::http) fn http1(conn: Arc<ConnState>) -> Self {
-        Self::Http1 { conn, slot: None }
-    }
-
-    /// Carries a delivery: as the body of an answer, which gives it to one of the two sinks.
-    pub(in crate::http) fn into_body<F: BatchSource + Unpin + Send + 'static>(
-        self,
-        delivery: Delivery<F>,
-    ) -> Body {
-        self.expect_stream();
-        match self {
-            Self::Http1 {
-                conn,
-                slot: Some(slot),
-            } => {
-                let handle = Self::http1(conn);
-                Body::new(HandoffBody::new(GuardedDelivery { handle, delivery }, slot))
-            }
-            handle => Body::new(StreamBody::new(GuardedDelivery { handle, delivery })),
-        }
-    }
-
     /// An endless body is what it will carry.
-    fn expect_stream(&self) {
+    pub(super) fn expect_stream(&self) {
         match self {
-            Self::Http1 { conn, .. } => conn.expect_stream(),
+            Self::Http1(conn) => conn.expect_stream(),
             Self::Http2(h2_stream) => h2_stream.expect_stream(),
         }
     }
@@ -67,7 +32,7 @@ impl ConnHandle {
     /// An endless body begins.
     pub(in crate::http) fn begin_stream(&self) {
         match self {
-            Self::Http1 { conn, .. } => conn.begin_stream(),
+            Self::Http1(conn) => conn.begin_stream(),
             // Others may ask for more beside it.
             Self::Http2(_) => {}
         }
@@ -77,7 +42,7 @@ impl ConnHandle {
     /// asks for nothing while they are closed.
     pub(in crate::http) fn should_wait(&self) -> bool {
         match self {
-            Self::Http1 { conn, .. } => conn.should_wait(),
+            Self::Http1(conn) => conn.should_wait(),
             Self::Http2(_) => false,
         }
     }
@@ -85,7 +50,7 @@ impl ConnHandle {
     /// What was given must be written before more is asked for.
     pub(in crate::http) fn set_blocked(&self) {
         match self {
-            Self::Http1 { conn, .. } => conn.set_blocked(),
+            Self::Http1(conn) => conn.set_blocked(),
             Self::Http2(_) => {}
         }
     }
@@ -93,7 +58,7 @@ impl ConnHandle {
     /// What it was given and has not written yet; of HTTP/2, what it was given last.
     pub(in crate::http) fn pending_write(&self) -> &PendingWrite {
         match self {
-            Self::Http1 { conn, .. } => conn.pending_write(),
+            Self::Http1(conn) => conn.pending_write(),
             Self::Http2(h2_stream) => h2_stream.pending_write(),
         }
     }
@@ -101,7 +66,7 @@ impl ConnHandle {
     /// Whether something that was given is not written yet.
     pub(in crate::http) fn is_blocked(&self) -> bool {
         match self {
-            Self::Http1 { conn, .. } => conn.is_blocked(),
+            Self::Http1(conn) => conn.is_blocked(),
             Self::Http2(h2_stream) => h2_stream.is_blocked(),
         }
     }
@@ -109,7 +74,7 @@ impl ConnHandle {
     /// For how long the peer has been silent although it should not be.
     pub(in crate::http) fn unacknowledged_for(&self) -> Duration {
         match self {
-            Self::Http1 { conn, .. } => conn.unacknowledged_for(),
+            Self::Http1(conn) => conn.unacknowledged_for(),
             Self::Http2(h2_stream) => h2_stream.conn().unacknowledged_for(),
         }
     }
@@ -117,7 +82,7 @@ impl ConnHandle {
     /// Ends a connection whose peer is gone, and with it all that it carries.
     pub(super) fn reset_connection(&self, reason: EndReason) {
         match self {
-            Self::Http1 { conn, .. } => conn.reset(reason),
+            Self::Http1(conn) => conn.reset(reason),
             Self::Http2(h2_stream) => h2_stream.conn().reset(reason),
         }
     }
@@ -125,7 +90,7 @@ impl ConnHandle {
     /// Ends this stream at once, possibly inside an event.
     pub(in crate::http) fn reset(&self, reason: EndReason) {
         match self {
-            Self::Http1 { conn, .. } => conn.reset(reason),
+            Self::Http1(conn) => conn.reset(reason),
             Self::Http2(h2_stream) => h2_stream.reset(reason),
         }
     }
@@ -133,7 +98,7 @@ impl ConnHandle {
     /// The same, for who must not keep it.
     pub(in crate::http) fn downgrade(&self) -> WeakConnHandle {
         match self {
-            Self::Http1 { conn, .. } => WeakConnHandle::Http1(Arc::downgrade(conn)),
+            Self::Http1(conn) => WeakConnHandle::Http1(Arc::downgrade(conn)),
             Self::Http2(h2_stream) => WeakConnHandle::Http2(Arc::downgrade(h2_stream)),
         }
     }
@@ -141,7 +106,7 @@ impl ConnHandle {
     /// Why the stream ended, as far as its connection knows.
     pub(in crate::http) fn end_reason(&self) -> EndReason {
         match self {
-            Self::Http1 { conn, .. } => conn.end_reason(),
+            Self::Http1(conn) => conn.end_reason(),
             Self::Http2(h2_stream) => h2_stream.end_reason(),
         }
     }
@@ -168,7 +133,7 @@ impl WeakConnHandle {
     /// The handle, if its stream is still on it.
     pub(in crate::http) fn handle(&self) -> Option<ConnHandle> {
         match self {
-            Self::Http1(conn) => conn.upgrade().map(ConnHandle::http1),
+            Self::Http1(conn) => conn.upgrade().map(ConnHandle::Http1),
             Self::Http2(h2_stream) => h2_stream.upgrade().map(ConnHandle::Http2),
         }
     }

@@ -1,6 +1,8 @@
 use http_body_util::BodyExt;
 
-use super::*;
+use serde_json::Value;
+
+use super::{problem::RequestEcho, *};
 use crate::{partition::TopicPartition, subscription::GapReason};
 
 async fn explained(error: Error) -> (Response<()>, Value) {

@@ -19,8 +19,10 @@ use crate::{
     http::{
         delivery::handoff::DetachedDelivery,
         server::{
-            conn::ConnState, connection::lingering_close, connection_guard::ConnectionGuard,
-            http1::MAX_PIPELINED_BYTES, writer::SocketWriter,
+            close::lingering_close,
+            conn::{ConnState, MAX_PIPELINED_BYTES},
+            connection_guard::ConnectionGuard,
+            writer::SocketWriter,
         },
     },
     subscription::{GroupCursor, LaneId, StallGuard},
@@ -270,7 +272,7 @@ mod tests {
                 guarded::GuardedDelivery, handle::ConnHandle,
             },
             fanout::{chunks::WRITE_LIMIT, pass::BroadcastPass},
-            server::conn::tests::connected,
+            server::test_socket::connected,
         },
         metrics::{self, HttpMetrics, StartPoint},
         subscription::{Batch, BatchRun, EventFormat, tests::Stage},
@@ -307,7 +309,7 @@ mod tests {
         let (_, watch) = drain::channel();
         let accounting = accounting(&metrics, StartPoint::Live);
         let guarded = GuardedDelivery {
-            handle: ConnHandle::http1(Arc::clone(&conn)),
+            handle: ConnHandle::Http1(Arc::clone(&conn)),
             delivery: Delivery::new(
                 FixedPrefixSource(Arc::clone(already_sent)),
                 delivery_config,

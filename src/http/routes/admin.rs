@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     health::{HealthReport, HealthState, PartitionReport},
-    http::{Gateway, error::Error, json},
+    http::{error::Error, gateway::Gateway, json},
     metrics,
     partition::LogDirectory,
 };
@@ -33,7 +33,7 @@ pub(super) async fn readyz(Extract(gateway): Extract<Arc<Gateway>>) -> (StatusCo
 }
 
 /// How everything is, and why. 503 when something that is served is failing.
-pub(in crate::http) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) -> Response {
+pub(in crate::http) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) -> Result<Response, Error> {
     let mut report = gateway.health.report(Instant::now());
     let partitions = report.clusters.iter_mut().flat_map(|it| &mut it.partitions);
     for partition in partitions {
@@ -49,7 +49,7 @@ pub(in crate::http) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) ->
         held: gateway.metrics.held(),
         report,
     };
-    json::response(status, &health)
+    Ok(json::response(status, &health)?)
 }
 
 /// What only the logs know: where the tail stands before the first statistics, and what it keeps.
@@ -61,8 +61,8 @@ fn add_memory(partition: &mut PartitionReport, directory: &LogDirectory) {
 }
 
 /// Who has most streams, and who is refused most.
-pub(in crate::http) async fn clients(Extract(gateway): Extract<Arc<Gateway>>) -> Response {
-    json::response(StatusCode::OK, &gateway.admission.report())
+pub(in crate::http) async fn clients(Extract(gateway): Extract<Arc<Gateway>>) -> Result<Response, Error> {
+    Ok(json::response(StatusCode::OK, &gateway.admission.report())?)
 }
 
 /// Everything that is counted.

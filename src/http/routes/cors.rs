@@ -33,7 +33,10 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
     let requested = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
     let requested = requested.filter(|requested| is_list_of_names(requested)).cloned();
     let fields = [
-        (header::ALLOW, HeaderValue::from_static(super::router::ALLOWED)),
+        (
+            header::ALLOW,
+            HeaderValue::from_static(super::methods::ALLOWED_METHODS),
+        ),
         (
             header::ACCESS_CONTROL_ALLOW_METHODS,
             HeaderValue::from_static("GET, HEAD"),

@@ -10,7 +10,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     catalog::Catalog,
-    http::json::{self, JSON},
+    http::{
+        error::Error,
+        json::{self, JSON},
+    },
 };
 
 /// The two documents of the root, which are the same as long as the process runs: to make one costs more than a stream.
@@ -37,11 +40,11 @@ impl RootDocuments {
 }
 
 /// Which service this is, in the shape that EventStreams' liveness probe asks for.
-pub(in crate::http) async fn info() -> Response {
-    json::response(
+pub(in crate::http) async fn info() -> Result<Response, Error> {
+    Ok(json::response(
         StatusCode::OK,
         &json!({"name": NAME, "version": VERSION, "description": DESCRIPTION, "home": "/"}),
-    )
+    )?)
 }
 
 /// Streams have no end; a crawler that follows one would hang in it.

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
-use crate::http::{error::Error, server::http1::MAX_PIPELINED_BYTES};
+use crate::http::{error::Error, server::conn::MAX_PIPELINED_BYTES};
 
 /// Refuses what is too large, or could mean one thing to us and another to a proxy before us.
 pub(in crate::http) fn check<B>(request: &Request<B>) -> Result<(), Error> {

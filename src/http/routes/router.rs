@@ -14,8 +14,8 @@ use axum::{
 use http::{StatusCode, header};
 use tower_governor::GovernorError;
 
-use super::{admin, commands, cors, pages, stream};
-use crate::http::{Gateway, error::Error};
+use super::{admin, commands, cors, methods::ALLOWED_METHODS, pages, stream};
+use crate::http::{error::Error, gateway::Gateway};
 
 /// The public listener's. Probes are not limited: a proxy asks for all of its clients, and must not find us gone.
 pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
@@ -78,8 +78,10 @@ where
 
 /// What an OPTIONS is answered with.
 pub(super) async fn options_response() -> Response {
-    (StatusCode::OK, [(header::ALLOW, ALLOWED)], ALLOWED).into_response()
+    (
+        StatusCode::OK,
+        [(header::ALLOW, ALLOWED_METHODS)],
+        ALLOWED_METHODS,
+    )
+        .into_response()
 }
-
-/// As EventStreams writes it.
-pub(in crate::http) const ALLOWED: &str = "GET,HEAD";

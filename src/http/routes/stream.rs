@@ -19,21 +19,23 @@ use http::{HeaderName, HeaderValue, Method, Version, header, request::Parts};
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
-use super::{checkpoint, middleware::STREAMS, negotiation::format_of, query::StreamQuery};
+use super::{checkpoint, negotiation::format_of, query::StreamQuery, target::STREAMS};
 use crate::{
     catalog::{Selection, StreamName, unescaped},
     client::{CandidateAddrs, ClientAddr, ClientKey},
     http::{
-        Gateway,
         delivery::{
             Delivery, DeliveryConfig,
             accounting::{StreamAccounting, StreamInfo},
             evict::EvictHandle,
             handle::ConnHandle,
+            handoff::HandoffSlot,
+            response_body::response_body,
         },
         error::Error,
+        gateway::Gateway,
         json::JSON,
-        server::http1::MAX_PIPELINED_BYTES,
+        server::conn::MAX_PIPELINED_BYTES,
         settings::HttpSettings,
     },
     limits::{Evictable, StreamRequest},
@@ -49,6 +51,7 @@ pub(in crate::http) async fn answer(
     candidates: Option<Extension<CandidateAddrs>>,
     Extension(client): Extension<ClientKey>,
     Extension(handle): Extension<ConnHandle>,
+    slot: Option<Extension<Arc<HandoffSlot>>>,
     head: Parts,
     request_body: Body,
 ) -> Result<Response, Error> {
@@ -97,7 +100,11 @@ pub(in crate::http) async fn answer(
     let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
         .with_coding(coding)
         .with_checkpoint_after(first_id);
-    let mut response = respond(format, coding, handle.into_body(delivery));
+    let mut response = respond(
+        format,
+        coding,
+        response_body(delivery, handle, slot.map(|Extension(slot)| slot)),
+    );
     if version == Version::HTTP_10 {
         // Its end is that of the connection, whatever the client would rather: hyper would keep an answer of another version.
         *response.version_mut() = Version::HTTP_10;

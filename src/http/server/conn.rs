@@ -246,21 +246,6 @@ impl ConnState {
     }
 }
 
-#[cfg(test)]
-pub(in crate::http) mod tests {
-    use tokio::net::{TcpListener, TcpSocket};
-
-    use super::*;
-
-    /// A client's end of a connection, and ours.
-    pub(in crate::http) async fn connected() -> (TcpStream, TcpStream) {
-        connected_from(TcpSocket::new_v4().unwrap()).await
-    }
-
-    /// The same with a client's socket that is not like others.
-    pub(in crate::http) async fn connected_from(client: TcpSocket) -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = client.connect(listener.local_addr().unwrap()).await.unwrap();
-        (client, listener.accept().await.unwrap().0)
-    }
-}
+/// How many bytes a client may send behind its request for a stream: a few requests of a confused client. More is no
+/// client of ours, and reading it costs CPU for nothing.
+pub(in crate::http) const MAX_PIPELINED_BYTES: usize = 64 * 1024;

@@ -15,8 +15,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    conn::ConnState,
-    connection::{RequestHandler, ServerContext, Timeouts, insert_extensions},
+    conn::{ConnState, MAX_PIPELINED_BYTES},
+    context::{ServerContext, Timeouts},
+    handler::{RequestHandler, insert_extensions},
     io::HyperIo,
 };
 use crate::{
@@ -45,11 +46,10 @@ pub(super) fn serve(
     let offered_slot = slot.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         conn.on_request();
-        let handle = ConnHandle::Http1 {
-            conn: Arc::clone(conn),
-            slot: offered_slot.clone().filter(|_| handoff::is_eligible(&request)),
-        };
-        insert_extensions(&mut request, peer, conn, handle);
+        insert_extensions(&mut request, peer, conn, ConnHandle::Http1(Arc::clone(conn)));
+        if let Some(slot) = offered_slot.clone().filter(|_| handoff::is_eligible(&request)) {
+            request.extensions_mut().insert(slot);
+        }
         let response = handler.handle_request(request);
         async move {
             let response = response.await;
@@ -127,7 +127,3 @@ const READ_BUFFER: usize = 128 * 1024;
 /// enough that the room for them, which hyper makes for each head, costs nothing. Beyond it hyper answers a bare 431, which is
 /// counted.
 const MAX_HEADER_FIELDS: usize = 1024;
-
-/// How many bytes a client may send behind its request for a stream: a few requests of a confused client. More is no
-/// client of ours, and reading it costs CPU for nothing.
-pub(in crate::http) const MAX_PIPELINED_BYTES: usize = 64 * 1024;

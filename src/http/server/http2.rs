@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     conn::ConnState,
-    connection::{ListenerConfig, RequestHandler, Timeouts, insert_extensions},
+    context::{ListenerConfig, Timeouts},
     h2_stream::{ChunkedBody, H2Stream, StallTimeout, StreamCounts},
+    handler::{RequestHandler, insert_extensions},
     io::HyperIo,
     panics::catch_panic,
 };

@@ -16,8 +16,10 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    connection::{self, ListenerConfig, RequestHandler, ServerContext},
+    connection,
     connection_guard::ConnectionGuard,
+    context::{ListenerConfig, ServerContext},
+    handler::RequestHandler,
     panics::catch_panic,
 };
 use crate::drain::DrainWatch;

@@ -72,7 +72,7 @@ mod tests {
     use tokio::{io::AsyncWriteExt, net::TcpStream};
 
     use super::*;
-    use crate::http::server::conn::tests::connected;
+    use crate::http::server::test_socket::connected;
 
     /// A client, and our end.
     async fn pair() -> (TcpStream, ConnState) {

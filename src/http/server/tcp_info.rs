@@ -58,7 +58,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::http::server::conn::tests::connected;
+    use crate::http::server::test_socket::connected;
 
     #[tokio::test]
     async fn a_peer_that_vanished_is_silent_and_one_that_does_not_read_is_not() {

@@ -6,28 +6,34 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::Request;
+use hyper::body::Incoming;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpSocket,
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::{
+    client::TrustedProxies,
     drain,
     http::{
         delivery::{
             BatchSource, Delivery, DeliveryConfig, accounting::tests::accounting, handle::ConnHandle,
+            handoff::HandoffSlot, response_body::response_body,
         },
         server::{
-            conn::tests::{connected, connected_from},
             panics::catch_panic,
+            test_socket::{connected, connected_from},
         },
         settings::Sink::{self, Body, Socket},
     },
@@ -149,7 +155,14 @@ impl ConnectionFixture {
         (client, tokio::spawn(served))
     }
 
-    fn stream(&self, source: impl BatchSource + Unpin + Send + 'static, handle: ConnHandle) -> Response {
+    fn stream(
+        &self,
+        source: impl BatchSource + Unpin + Send + 'static,
+        request: &Request<Incoming>,
+    ) -> Response {
+        let extensions = request.extensions();
+        let handle = extensions.get::<ConnHandle>().cloned().unwrap();
+        let slot = extensions.get::<Arc<HandoffSlot>>().cloned();
         let delivery_config = DeliveryConfig {
             format: EventFormat::Sse,
             heartbeat: SECOND,
@@ -158,7 +171,7 @@ impl ConnectionFixture {
         };
         let accounting = accounting(&self.metrics, StartPoint::Live);
         let delivery = Delivery::new(source, delivery_config, self.watch.guard(), accounting);
-        handle.into_body(delivery).into_response()
+        response_body(delivery, handle, slot).into_response()
     }
 
     fn taken(&self) -> usize {
@@ -184,17 +197,16 @@ impl ConnectionFixture {
 
 impl RequestHandler for Arc<ConnectionFixture> {
     fn handle_request(&self, request: Request<Incoming>) -> BoxFuture<'static, Response> {
-        let handle = request.extensions().get::<ConnHandle>().cloned().unwrap();
         let response = match request.uri().path() {
             "/" => "short".into_response(),
             "/large" => {
-                let mut response = self.stream(EndlessSource(Arc::clone(&self.taken)), handle);
+                let mut response = self.stream(EndlessSource(Arc::clone(&self.taken)), &request);
                 let large = "x".repeat(LARGE_HEADER).parse().unwrap();
                 response.headers_mut().insert("x", large);
                 response
             }
-            _ if self.broken => self.stream(PanickingSource, handle),
-            _ => self.stream(EndlessSource(Arc::clone(&self.taken)), handle),
+            _ if self.broken => self.stream(PanickingSource, &request),
+            _ => self.stream(EndlessSource(Arc::clone(&self.taken)), &request),
         };
         Box::pin(std::future::ready(response))
     }

@@ -1,114 +1,28 @@
 //! One connection, from accept to close.
 
-use std::{
-    future::{Future, poll_fn},
-    io,
-    net::{Shutdown, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::response::Response;
-use futures_util::future::BoxFuture;
-use http::Request;
-use hyper::body::Incoming;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::TcpStream,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, timeout_at},
 };
-use tokio_util::sync::CancellationToken;
 
 use super::{
+    close::lingering_close,
     conn::ConnState,
     connection_guard::ConnectionGuard,
+    context::{ListenerConfig, ServerContext, Timeouts},
+    handler::RequestHandler,
     http1, http2,
     sniff::{self, Protocol, ProxyHeaderError},
 };
 use crate::{
-    client::{ClientAddr, PeerAddr, ProxyHeader, TrustedProxies},
-    http::{
-        delivery::{handle::ConnHandle, handoff::DetachedDelivery},
-        fanout::{pool::WriterPool, socket::SocketSink},
-        settings::Sink,
-    },
-    limits::{Admission, IdleConnections},
-    metrics::{ConnectionRefusal, EndReason, HttpMetrics},
+    client::{ClientAddr, PeerAddr, ProxyHeader},
+    http::{delivery::handoff::DetachedDelivery, fanout::socket::SocketSink},
+    limits::IdleConnections,
+    metrics::ConnectionRefusal,
 };
-
-/// Answers the requests of a connection.
-pub(in crate::http) trait RequestHandler: Clone + Send + Sync + 'static {
-    fn handle_request(&self, request: Request<Incoming>) -> BoxFuture<'static, Response>;
-}
-
-/// How long things may take.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::http) struct Timeouts {
-    /// After this long without one byte taken a connection is reset.
-    pub(in crate::http) stall_timeout: Duration,
-    /// A stream's silence is at most this long, so that a live peer acknowledges something this often.
-    pub(in crate::http) heartbeat: Duration,
-    /// How long a request's head may take, the first with all that comes before it.
-    pub(in crate::http) head_timeout: Duration,
-}
-
-/// How the connections of one listener are treated.
-#[derive(Debug)]
-pub(in crate::http) struct ListenerConfig {
-    pub(in crate::http) timeouts: Timeouts,
-    /// What connections without a stream count under; nothing on a listener that strangers do not reach.
-    pub(in crate::http) admission: Option<Arc<Admission>>,
-    /// Where they wait.
-    pub(in crate::http) idle_connections: fn(&Admission) -> &IdleConnections,
-    /// Whose word is taken.
-    pub(in crate::http) proxies: TrustedProxies,
-    /// Whether every connection begins with a PROXY header.
-    pub(in crate::http) proxy_protocol: bool,
-    /// Which way streams of HTTP/1.1 leave.
-    pub(in crate::http) sink: Sink,
-    pub(in crate::http) metrics: HttpMetrics,
-}
-
-impl ListenerConfig {
-    /// Where connections without a stream wait, if they are counted.
-    pub(in crate::http) fn idle_connections(&self) -> Option<&IdleConnections> {
-        self.admission.as_deref().map(self.idle_connections)
-    }
-}
-
-/// How a connection is told that the process is going.
-#[derive(Debug, Default)]
-pub(in crate::http) struct ShutdownSignals {
-    /// Answer what is being asked, then close.
-    pub(super) graceful: CancellationToken,
-    /// Wait for nobody's first request any more.
-    pub(in crate::http) close_idle: CancellationToken,
-    /// Close, whatever is going on.
-    pub(in crate::http) abort: CancellationToken,
-}
-
-/// A listener, as each of its connections sees it.
-#[derive(Debug)]
-pub(in crate::http) struct ServerContext {
-    pub(in crate::http) config: ListenerConfig,
-    pub(in crate::http) shutdown: ShutdownSignals,
-    /// Who takes over the connections that hyper gives back; nobody where it keeps them all.
-    pub(super) writers: Option<WriterPool>,
-}
-
-impl ServerContext {
-    /// One with a writer pool if its configuration wants it. Inside a runtime.
-    pub(in crate::http) fn open(config: ListenerConfig) -> Self {
-        let shutdown = ShutdownSignals::default();
-        let writers =
-            (config.sink == Sink::Socket).then(|| WriterPool::start(&config.metrics, &shutdown.abort));
-        Self {
-            config,
-            shutdown,
-            writers,
-        }
-    }
-}
 
 /// Serves one connection, to its end or until somebody else does.
 ///
@@ -216,34 +130,6 @@ async fn proxied_peer(conn: &ConnState, proxy: PeerAddr, config: &ListenerConfig
     }
 }
 
-/// Tells a request what is known of its connection.
-pub(in crate::http) fn insert_extensions<B>(
-    request: &mut Request<B>,
-    peer: PeerAddr,
-    conn: &Arc<ConnState>,
-    handle: ConnHandle,
-) {
-    let known = request.extensions_mut();
-    known.insert(peer);
-    known.insert(Arc::clone(conn));
-    known.insert(handle);
-}
-
-/// Closes without destroying what the client has not read yet, unless it has had its time for that.
-///
-/// Closing a socket that holds unread input sends a reset, and a reset throws away the answer on its way: whoever sent
-/// too large a head would see a broken connection instead of the 431.
-pub(in crate::http) async fn lingering_close(conn: &ConnState) {
-    if conn.end_reason() == EndReason::Stalled {
-        return;
-    }
-    // Fails when the peer is gone, which the read below finds out too.
-    let _ = SockRef::from(conn.socket()).shutdown(Shutdown::Write);
-    let mut discard = LINGER_MAX_BYTES;
-    let gone = poll_fn(|context| conn.poll_closed(context, &mut discard));
-    let _ = timeout(LINGER, gone).await;
-}
-
 fn tune(socket: &TcpStream, timeouts: Timeouts) -> io::Result<()> {
     let socket = SockRef::from(socket);
     // An event is written whole and must leave at once.
@@ -279,11 +165,6 @@ const NOTSENT_LOWAT: u32 = 64 * 1024;
 /// How many bytes the kernel keeps until they are acknowledged; it doubles this for its own bookkeeping, and left to itself
 /// goes to 4 MiB for a peer with a large window that acknowledges nothing. A replay gets 2 MB/s of it over a line of 100 ms.
 const SEND_BUFFER: usize = 208 * 1024;
-
-/// How long, and for how many bytes, a closed connection is still read. Enough for the rest of a head that was too large
-/// to arrive over a slow line; little enough that a flood gains nothing by it.
-const LINGER: Duration = Duration::from_secs(2);
-const LINGER_MAX_BYTES: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,22 @@
 //! The one table from what went wrong to what a client is told.
 
+pub(super) mod problem;
+mod refusal;
+
 use std::{any::Any, time::Duration};
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
-use serde_json::Value;
 use tower_governor::GovernorError;
 
+use self::{
+    problem::ProblemDetails,
+    refusal::{TOO_MANY, refusal_detail, refusal_status},
+};
 use crate::{
     catalog::{MAX_STREAMS_PER_REQUEST, SelectError},
     filter::{FilterError, TooManyFilters},
+    http::routes::methods::ALLOWED_METHODS,
     limits::Refusal,
     position::DecodeError,
     subscription::Gap,
@@ -162,10 +168,7 @@ impl Error {
         match self {
             Self::Gap(gap) => problem.gap = serde_json::from_str(&gap.to_string()).ok(),
             Self::BadMethod => {
-                problem.header = Some((
-                    header::ALLOW,
-                    HeaderValue::from_static(super::routes::router::ALLOWED),
-                ));
+                problem.header = Some((header::ALLOW, HeaderValue::from_static(ALLOWED_METHODS)));
             }
             Self::NotPost => {
                 problem.header = Some((header::ALLOW, HeaderValue::from_static("POST")));
@@ -206,6 +209,12 @@ impl From<SelectError> for Error {
     }
 }
 
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
@@ -224,7 +233,7 @@ impl From<GovernorError> for Error {
 }
 
 impl IntoResponse for Error {
-    /// The answer without its body, which [`RequestEcho::add_body`] adds: a handler does not know what was asked literally.
+    /// The answer without its body, which [`RequestEcho::add_body`](problem::RequestEcho::add_body) adds: a handler does not know what was asked literally.
     fn into_response(self) -> Response {
         let problem = self.problem_details();
         let mut response = problem.status.into_response();
@@ -236,125 +245,11 @@ impl IntoResponse for Error {
     }
 }
 
-/// The table's rows for those who are refused.
-fn refusal_status(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
-    use StatusCode as S;
-    match refusal {
-        Refusal::Denied => (S::FORBIDDEN, "forbidden", "Forbidden"),
-        Refusal::Client => (
-            S::TOO_MANY_REQUESTS,
-            TOO_MANY,
-            // Literally what clients of EventStreams know.
-            "Too Many Concurrent Connections From Your Client IP",
-        ),
-        Refusal::Site => (
-            S::TOO_MANY_REQUESTS,
-            TOO_MANY,
-            "Too Many Concurrent Connections From Your Network",
-        ),
-        Refusal::Rate(_) => (
-            S::TOO_MANY_REQUESTS,
-            TOO_MANY,
-            "Too Many Requests From Your Client IP",
-        ),
-        Refusal::Stream => (
-            S::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "Too Many Clients Of This Stream",
-        ),
-        Refusal::Host => (S::SERVICE_UNAVAILABLE, "unavailable", "Too Many Streams"),
-    }
-}
-
-/// What a client that is refused can do.
-fn refusal_detail(refusal: &Refusal) -> &'static str {
-    match refusal {
-        // Literally what clients of EventStreams know.
-        Refusal::Client => "Your HTTP client is likely opening too many concurrent connections.",
-        Refusal::Rate(_) => {
-            "Your HTTP client is likely reconnecting without a pause; it should wait for Retry-After."
-        }
-        Refusal::Denied => "this address is not served; whoever runs this service can say why",
-        Refusal::Site => "the clients of your /48 hold as many connections as they may together",
-        Refusal::Stream => "as many clients as may read one of these streams; come back after Retry-After",
-        Refusal::Host => "all streams of this host are taken; come back after Retry-After",
-    }
-}
-
-/// What an error looks like to a client, but for what it asked.
-#[derive(Clone, Debug)]
-struct ProblemDetails {
-    status: StatusCode,
-    r#type: &'static str,
-    title: &'static str,
-    detail: String,
-    gap: Option<Value>,
-    header: Option<(header::HeaderName, HeaderValue)>,
-}
-
-/// What a client asked, literally.
-#[derive(Clone, Debug)]
-pub(super) struct RequestEcho {
-    method: String,
-    uri: String,
-}
-
-impl RequestEcho {
-    pub(super) fn of<B>(request: &http::Request<B>) -> Self {
-        let method = request.method().as_str();
-        let mut uri = request.uri().to_string();
-        uri.truncate(uri.floor_char_boundary(MAX_ECHO));
-        Self {
-            method: method[..method.floor_char_boundary(MAX_ECHO)].to_owned(),
-            uri,
-        }
-    }
-
-    /// Gives an error its body; anything else stays as it is.
-    pub(super) fn add_body(&self, mut response: Response) -> Response {
-        let Some(problem) = response.extensions_mut().remove::<ProblemDetails>() else {
-            return response;
-        };
-        let document = ErrorDocument {
-            status: problem.status.as_u16(),
-            r#type: problem.r#type,
-            title: problem.title,
-            detail: &problem.detail,
-            method: &self.method,
-            uri: &self.uri,
-            gap: problem.gap.as_ref(),
-        };
-        let mut answer = super::json::response(problem.status, &document);
-        if let Some((name, value)) = problem.header {
-            answer.headers_mut().insert(name, value);
-        }
-        answer
-    }
-}
-
-/// A problem in the shape of EventStreams, with the fields in its order.
-#[derive(Serialize)]
-struct ErrorDocument<'a> {
-    status: u16,
-    r#type: &'a str,
-    title: &'a str,
-    detail: &'a str,
-    method: &'a str,
-    uri: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gap: Option<&'a Value>,
-}
-
 /// When a client may look again whether there is room for its filter, in seconds: streams end rarely.
 const FILTERS_RETRY_AFTER: u16 = 30;
 
 /// When a client that guessed tokens is forgiven, in seconds.
 const AUTH_RETRY_AFTER: u16 = 60;
-
-const TOO_MANY: &str = "too_many_requests";
-
-/// How much of what was asked is sent back, in bytes: enough to recognise it.
-const MAX_ECHO: usize = 2048;
 
 #[cfg(test)]
 mod tests;

@@ -450,6 +450,7 @@ pub(in crate::http) mod guarded;
 pub(in crate::http) mod gzip;
 pub(in crate::http) mod handle;
 pub(in crate::http) mod handoff;
+pub(in crate::http) mod response_body;
 pub(in crate::http) mod segments;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,77 @@
+//! The JSON document of an error, in the shape of EventStreams.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Error;
+use crate::http::json;
+
+/// What an error looks like to a client, but for what it asked.
+#[derive(Clone, Debug)]
+pub(super) struct ProblemDetails {
+    pub(super) status: StatusCode,
+    pub(super) r#type: &'static str,
+    pub(super) title: &'static str,
+    pub(super) detail: String,
+    pub(super) gap: Option<Value>,
+    pub(super) header: Option<(header::HeaderName, HeaderValue)>,
+}
+
+/// What a client asked, literally.
+#[derive(Clone, Debug)]
+pub(in crate::http) struct RequestEcho {
+    method: String,
+    uri: String,
+}
+
+impl RequestEcho {
+    pub(in crate::http) fn of<B>(request: &http::Request<B>) -> Self {
+        let method = request.method().as_str();
+        let mut uri = request.uri().to_string();
+        uri.truncate(uri.floor_char_boundary(MAX_ECHO));
+        Self {
+            method: method[..method.floor_char_boundary(MAX_ECHO)].to_owned(),
+            uri,
+        }
+    }
+
+    /// Gives an error its body; anything else stays as it is.
+    pub(in crate::http) fn add_body(&self, mut response: Response) -> Response {
+        let Some(problem) = response.extensions_mut().remove::<ProblemDetails>() else {
+            return response;
+        };
+        let document = ErrorDocument {
+            status: problem.status.as_u16(),
+            r#type: problem.r#type,
+            title: problem.title,
+            detail: &problem.detail,
+            method: &self.method,
+            uri: &self.uri,
+            gap: problem.gap.as_ref(),
+        };
+        let mut answer = json::response(problem.status, &document)
+            .unwrap_or_else(|error| Error::from(error).into_response());
+        if let Some((name, value)) = problem.header {
+            answer.headers_mut().insert(name, value);
+        }
+        answer
+    }
+}
+
+/// A problem in the shape of EventStreams, with the fields in its order.
+#[derive(Serialize)]
+struct ErrorDocument<'a> {
+    status: u16,
+    r#type: &'a str,
+    title: &'a str,
+    detail: &'a str,
+    method: &'a str,
+    uri: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<&'a Value>,
+}
+
+/// How much of what was asked is sent back, in bytes: enough to recognise it.
+const MAX_ECHO: usize = 2048;
