@@ -10,21 +10,21 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame};
 
-use super::{BatchSource, Delivery, guarded::GuardedDelivery, handle::ConnHandle, segments::Segments};
+use super::{guarded::GuardedDelivery, handle::ConnHandle, segments::Segments, source::BatchSource};
 use crate::{http::server::h2_stream::PIECE, subscription::StallGuard};
 
 /// A delivery as a response's body: one batch is one frame, and so one chunk of HTTP/1.1. HTTP/2 has no chunks, and gets each
 /// piece of a large one as a frame, so that what is shared is not copied.
-pub(super) struct StreamBody<F: BatchSource + Send> {
-    guarded: GuardedDelivery<Delivery<F>>,
+pub(super) struct StreamBody<S: BatchSource + Send> {
+    guarded: GuardedDelivery<S>,
     /// Pieces of the last batch that are still to be given.
     rest: VecDeque<Bytes>,
     /// That what was given last may not be written yet.
     stall_guard: Option<StallGuard>,
 }
 
-impl<F: BatchSource + Send> StreamBody<F> {
-    pub(in crate::http) fn new(guarded: GuardedDelivery<Delivery<F>>) -> Self {
+impl<S: BatchSource + Send> StreamBody<S> {
+    pub(in crate::http) fn new(guarded: GuardedDelivery<S>) -> Self {
         Self {
             guarded,
             rest: VecDeque::new(),
@@ -33,7 +33,7 @@ impl<F: BatchSource + Send> StreamBody<F> {
     }
 }
 
-impl<F: BatchSource + Send + Unpin> Body for StreamBody<F> {
+impl<S: BatchSource + Send + Unpin> Body for StreamBody<S> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -60,21 +60,21 @@ impl<F: BatchSource + Send + Unpin> Body for StreamBody<F> {
             handle.pending_write().clear();
         }
         if !handle.pending_write().is_set() {
-            delivery.mark_written();
+            delivery.source_mut().mark_written();
         }
         let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
             return Poll::Ready(None);
         };
         // One frame of HTTP/2 has to be taken within the stall deadline in any case.
         if matches!(handle, ConnHandle::Http1(_)) || batch.len() > PIECE {
-            handle.pending_write().set(delivery.unwritten_offsets());
+            handle.pending_write().set(delivery.source().unwritten_offsets());
         }
         if batch.len() >= LARGE {
             handle.set_blocked();
         }
         let (piece, unwritten) = match handle {
             ConnHandle::Http1(_) => {
-                let whole = batch.whole(|copy| delivery.track_copy(copy));
+                let whole = batch.whole(|copy| delivery.source().track_copy(copy));
                 let unwritten = Segments::from(whole.clone()).unwritten();
                 (whole, unwritten)
             }
@@ -110,7 +110,7 @@ mod tests {
     use crate::{
         drain,
         http::{
-            delivery::{DeliveryConfig, accounting::tests::accounting, handle::ConnHandle},
+            delivery::{Delivery, DeliveryConfig, accounting::tests::accounting, handle::ConnHandle},
             server::{conn::ConnState, test_socket::connected},
         },
         metrics::{HttpMetrics, StartPoint},

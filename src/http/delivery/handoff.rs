@@ -21,14 +21,11 @@ use http::{Method, Request, Version, header};
 use http_body::{Body, Frame};
 use parking_lot::Mutex;
 
-use super::{
-    BatchSource, Delivery,
-    guarded::{DynDelivery, GuardedDelivery},
-};
+use super::{guarded::GuardedDelivery, source::BatchSource};
 use crate::http::server::conn::ConnState;
 
 /// A delivery that hyper has nothing to do with any more.
-pub(in crate::http) type DetachedDelivery = Box<GuardedDelivery<dyn DynDelivery>>;
+pub(in crate::http) type DetachedDelivery = Box<GuardedDelivery<dyn BatchSource + Send>>;
 
 /// Where a body leaves its delivery for its connection's task.
 #[derive(Default)]
@@ -60,14 +57,14 @@ pub(in crate::http) fn is_eligible<B: Body>(request: &Request<B>) -> bool {
 }
 
 /// A body that gives the prelude, which so shares a write with the head, and then leaves.
-pub(super) struct HandoffBody<F: BatchSource + Send> {
-    guarded: Option<Box<GuardedDelivery<Delivery<F>>>>,
+pub(super) struct HandoffBody<S: BatchSource + Send> {
+    guarded: Option<Box<GuardedDelivery<S>>>,
     slot: Arc<HandoffSlot>,
     is_started: bool,
 }
 
-impl<F: BatchSource + Send> HandoffBody<F> {
-    pub(in crate::http) fn new(guarded: GuardedDelivery<Delivery<F>>, slot: Arc<HandoffSlot>) -> Self {
+impl<S: BatchSource + Send> HandoffBody<S> {
+    pub(in crate::http) fn new(guarded: GuardedDelivery<S>, slot: Arc<HandoffSlot>) -> Self {
         Self {
             guarded: Some(Box::new(guarded)),
             slot,
@@ -76,7 +73,7 @@ impl<F: BatchSource + Send> HandoffBody<F> {
     }
 }
 
-impl<F: BatchSource + Send + Unpin + 'static> Body for HandoffBody<F> {
+impl<S: BatchSource + Send + Unpin + 'static> Body for HandoffBody<S> {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -7,7 +7,6 @@ use std::{
     future::Future,
     hint::black_box,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -19,132 +18,12 @@ use crate::{
     drain::DrainGuard,
     metrics::EndReason,
     sse::{HEARTBEAT, PRELUDE},
-    subscription::{
-        Batch, BatchRun, ContentCoding, EventFormat, GroupCursor, LaneId, LaneSubscriber, ResetHandle,
-        StallGuard, UnwrittenBytes, UnwrittenOffsets,
-    },
+    subscription::{Batch, BatchRun, ContentCoding, EventFormat},
 };
 use accounting::StreamAccounting;
 use gzip::Encoder;
 use segments::Segments;
-
-/// Where events come from.
-pub(super) trait BatchSource {
-    /// See [`LaneSubscriber::poll_batch`].
-    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch>;
-
-    /// See [`LaneSubscriber::is_held`].
-    fn is_held(&self) -> bool;
-
-    /// See [`LaneSubscriber::checkpoint`].
-    fn checkpoint(&mut self) -> Option<Batch> {
-        None
-    }
-
-    /// See [`LaneSubscriber::lane_id`].
-    fn lane_id(&self) -> LaneId {
-        LaneId::default()
-    }
-
-    /// See [`LaneSubscriber::join_group`].
-    fn join_group(&mut self, _group_cursor: &mut Option<GroupCursor>) {}
-
-    /// Whether what it gives is shared with others: see [`LaneSubscriber::is_in_lane`].
-    fn is_shared(&self) -> bool {
-        true
-    }
-
-    /// See [`LaneSubscriber::cancel_fetches`].
-    fn cancel_fetches(&mut self) {}
-
-    /// See [`LaneSubscriber::mark_written`].
-    fn mark_written(&mut self) {}
-
-    /// See [`LaneSubscriber::unwritten_offsets`].
-    fn unwritten_offsets(&self) -> UnwrittenOffsets {
-        UnwrittenOffsets::default()
-    }
-
-    /// See [`LaneSubscriber::track_stalled`].
-    fn track_stalled(
-        &self,
-        _unwritten: UnwrittenBytes,
-        _reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
-    ) -> Option<StallGuard> {
-        None
-    }
-
-    /// See [`LaneSubscriber::track_copy`].
-    fn track_copy(&self, copy: Vec<u8>) -> Bytes {
-        copy.into()
-    }
-
-    /// See [`LaneSubscriber::prefetch`].
-    fn prefetch(&self) {}
-
-    /// See [`LaneSubscriber::take_run`].
-    fn take_run(&mut self, _stretch: &BatchRun) -> Option<usize> {
-        None
-    }
-}
-
-impl BatchSource for LaneSubscriber {
-    fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch> {
-        self.poll_batch(context)
-    }
-
-    fn is_held(&self) -> bool {
-        self.is_held()
-    }
-
-    fn checkpoint(&mut self) -> Option<Batch> {
-        self.checkpoint()
-    }
-
-    fn lane_id(&self) -> LaneId {
-        self.lane_id()
-    }
-
-    fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
-        self.join_group(group_cursor);
-    }
-
-    fn is_shared(&self) -> bool {
-        self.is_in_lane()
-    }
-
-    fn cancel_fetches(&mut self) {
-        self.cancel_fetches();
-    }
-
-    fn mark_written(&mut self) {
-        self.mark_written();
-    }
-
-    fn unwritten_offsets(&self) -> UnwrittenOffsets {
-        self.unwritten_offsets()
-    }
-
-    fn track_stalled(
-        &self,
-        unwritten: UnwrittenBytes,
-        reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
-    ) -> Option<StallGuard> {
-        self.track_stalled(unwritten, reset_handle)
-    }
-
-    fn track_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.track_copy(copy)
-    }
-
-    fn prefetch(&self) {
-        self.prefetch();
-    }
-
-    fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
-        self.take_run(batch_run)
-    }
-}
+use source::BatchSource;
 
 /// When a stream says something, and when it ends.
 #[derive(Clone, Copy, Debug)]
@@ -159,8 +38,7 @@ pub(super) struct DeliveryConfig {
 }
 
 /// One client's stream, from the prelude to the line in the log.
-pub(super) struct Delivery<F> {
-    source: F,
+pub(super) struct Delivery<S: ?Sized> {
     config: DeliveryConfig,
     drain_guard: DrainGuard,
     accounting: StreamAccounting,
@@ -175,6 +53,8 @@ pub(super) struct Delivery<F> {
     checkpoint_timer: Option<CheckpointTimer>,
     /// Set no later than the next moment that matters.
     timer: Pin<Box<Sleep>>,
+    /// The last field: a delivery of any source then coerces to one of `dyn BatchSource`.
+    source: S,
 }
 
 /// When a client that has had no id yet is told where it stands.
@@ -183,16 +63,15 @@ struct CheckpointTimer {
     wait: Duration,
 }
 
-impl<F: BatchSource> Delivery<F> {
+impl<S: BatchSource> Delivery<S> {
     pub(super) fn new(
-        source: F,
+        source: S,
         config: DeliveryConfig,
         drain_guard: DrainGuard,
         accounting: StreamAccounting,
     ) -> Self {
         let now = Instant::now();
         Self {
-            source,
             config,
             drain_guard,
             accounting,
@@ -203,6 +82,7 @@ impl<F: BatchSource> Delivery<F> {
             held_since: None,
             checkpoint_timer: None,
             timer: Box::pin(sleep_until(now + config.heartbeat)),
+            source,
         }
     }
 
@@ -223,7 +103,9 @@ impl<F: BatchSource> Delivery<F> {
         });
         self
     }
+}
 
+impl<S: BatchSource + ?Sized> Delivery<S> {
     /// What to write next: whole events, or what keeps the silence short. `None` is the end.
     ///
     /// With `blocked`, when what was given before is not written yet, it gives nothing; but it may still end.
@@ -281,48 +163,19 @@ impl<F: BatchSource> Delivery<F> {
         Some(already_sent)
     }
 
-    /// See [`BatchSource::join_group`].
-    pub(super) fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
-        self.source.join_group(group_cursor);
+    /// Returns where the events come from, for what a sink asks of that alone.
+    pub(super) fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// See [`source`](Self::source).
+    pub(super) fn source_mut(&mut self) -> &mut S {
+        &mut self.source
     }
 
     /// Says why the stream ended, if it has not ended by itself.
     pub(super) fn close(&mut self, reason: EndReason) {
         self.accounting.close(reason);
-    }
-
-    /// See [`BatchSource::is_shared`].
-    pub(super) fn is_shared(&self) -> bool {
-        self.source.is_shared()
-    }
-
-    /// See [`BatchSource::mark_written`].
-    pub(super) fn mark_written(&mut self) {
-        self.source.mark_written();
-    }
-
-    /// See [`BatchSource::unwritten_offsets`].
-    pub(super) fn unwritten_offsets(&self) -> UnwrittenOffsets {
-        self.source.unwritten_offsets()
-    }
-
-    /// See [`BatchSource::track_stalled`].
-    pub(super) fn track_stalled(
-        &self,
-        unwritten: UnwrittenBytes,
-        reset_handle: &dyn Fn() -> Arc<dyn ResetHandle>,
-    ) -> Option<StallGuard> {
-        self.source.track_stalled(unwritten, reset_handle)
-    }
-
-    /// See [`BatchSource::track_copy`].
-    pub(super) fn track_copy(&self, copy: Vec<u8>) -> Bytes {
-        self.source.track_copy(copy)
-    }
-
-    /// Who gets the same as this one.
-    pub(super) fn lane_id(&self) -> LaneId {
-        self.source.lane_id()
     }
 
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Option<Segments> {
@@ -452,5 +305,6 @@ pub(in crate::http) mod handle;
 pub(in crate::http) mod handoff;
 pub(in crate::http) mod response_body;
 pub(in crate::http) mod segments;
+pub(in crate::http) mod source;
 #[cfg(test)]
 mod tests;

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use axum::body::Body;
 
 use super::{
-    BatchSource, Delivery,
+    Delivery,
     body::StreamBody,
     guarded::GuardedDelivery,
     handle::ConnHandle,
     handoff::{HandoffBody, HandoffSlot},
+    source::BatchSource,
 };
 
 /// Returns a body that serves `delivery` on the connection of `handle`.
 ///
 /// hyper polls it until the stream ends if there is no `slot`. With a `slot` it leaves hyper behind the prelude.
-pub(in crate::http) fn response_body<F: BatchSource + Unpin + Send + 'static>(
-    delivery: Delivery<F>,
+pub(in crate::http) fn response_body<S: BatchSource + Unpin + Send + 'static>(
+    delivery: Delivery<S>,
     handle: ConnHandle,
     slot: Option<Arc<HandoffSlot>>,
 ) -> Body {

@@ -64,7 +64,9 @@ impl SocketSink {
 
     /// Who gets the same; `None` once it has ended.
     pub(in crate::http) fn lane_id(&self) -> Option<LaneId> {
-        self.detached.as_ref().map(|detached| detached.delivery.lane_id())
+        self.detached
+            .as_ref()
+            .map(|detached| detached.delivery.source().lane_id())
     }
 
     /// Ready when it is over: ended and written, or broken, or the client is gone.
@@ -96,7 +98,7 @@ impl SocketSink {
     /// Takes what the delivery has, as far as it shares a write; whether there may be more.
     fn fill(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(detached) = &mut self.detached {
-            detached.delivery.mark_written();
+            detached.delivery.source_mut().mark_written();
         }
         while self.chunks.has_capacity() {
             let Some(detached) = &mut self.detached else {
@@ -118,7 +120,7 @@ impl SocketSink {
     /// nothing would be its own.
     fn has_unshared_backlog(&self) -> bool {
         let detached = self.detached.as_ref();
-        detached.is_some_and(|detached| !detached.delivery.is_shared())
+        detached.is_some_and(|detached| !detached.delivery.source().is_shared())
             && self.chunks.data_len() > UNSHARED_ALLOWANCE
     }
 
@@ -154,7 +156,7 @@ impl SocketSink {
             self.writer
                 .conn()
                 .pending_write()
-                .set(detached.delivery.unwritten_offsets());
+                .set(detached.delivery.source().unwritten_offsets());
         }
         if let Some(detached) = &self.detached
             && self.stall_guard.is_none()
@@ -221,7 +223,7 @@ impl Future for SocketSink {
 impl GroupMember for SocketSink {
     fn join_group(&mut self, group_cursor: &mut Option<GroupCursor>) {
         if let Some(detached) = &mut self.detached {
-            detached.delivery.join_group(group_cursor);
+            detached.delivery.source_mut().join_group(group_cursor);
         }
     }
 
@@ -268,8 +270,8 @@ mod tests {
         drain,
         http::{
             delivery::{
-                BatchSource, Delivery, DeliveryConfig, accounting::tests::accounting,
-                guarded::GuardedDelivery, handle::ConnHandle,
+                Delivery, DeliveryConfig, accounting::tests::accounting, guarded::GuardedDelivery,
+                handle::ConnHandle, source::BatchSource,
             },
             fanout::{chunks::WRITE_LIMIT, pass::BroadcastPass},
             server::test_socket::connected,

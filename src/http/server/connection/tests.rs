@@ -28,8 +28,8 @@ use crate::{
     drain,
     http::{
         delivery::{
-            BatchSource, Delivery, DeliveryConfig, accounting::tests::accounting, handle::ConnHandle,
-            handoff::HandoffSlot, response_body::response_body,
+            Delivery, DeliveryConfig, accounting::tests::accounting, handle::ConnHandle,
+            handoff::HandoffSlot, response_body::response_body, source::BatchSource,
         },
         server::{
             panics::catch_panic,
