@@ -80,3 +80,11 @@ pub(super) const PARAMETERS: [(&str, Parameter); 13] = [
     (LAST_EVENT_ID[4], Parameter::LastEventId),
     (LAST_EVENT_ID[5], Parameter::LastEventId),
 ];
+
+impl Parameter {
+    /// Returns its name in a query: of several the first in [`PARAMETERS`].
+    pub fn name(self) -> &'static str {
+        let named = PARAMETERS.iter().find(|(_, parameter)| *parameter == self);
+        named.map_or("", |(name, _)| name)
+    }
+}

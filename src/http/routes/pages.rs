@@ -9,7 +9,7 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, Parameter},
     http::{
         error::Error,
         json::{self, JSON},
@@ -109,8 +109,11 @@ fn spec(catalog: &Catalog) -> Value {
 }
 
 fn operation(summary: &str, mut parameters: Vec<Value>) -> Value {
-    let all = PARAMETERS.iter();
-    parameters.extend(all.map(|(name, place, description)| optional(name, place, description)));
+    let ids = ID_PARAMETERS.iter();
+    parameters.extend(ids.map(|(name, place, description)| optional(name, place, description)));
+    let others = PARAMETERS.iter();
+    parameters
+        .extend(others.map(|(parameter, description)| optional(parameter.name(), "query", description)));
     let events = json!({"text/event-stream": {}, "application/json": {}});
     let mut responses = json!({"200": {"description": "An endless stream of events.", "content": events}});
     for (status, description) in REFUSALS {
@@ -124,8 +127,8 @@ fn optional(name: &str, place: &str, description: &str) -> Value {
     json!({"name": name, "in": place, "required": false, "description": description, "schema": schema})
 }
 
-/// What every stream takes: name, place, description.
-const PARAMETERS: &[(&str, &str, &str)] = &[
+/// The names under which every stream takes the id to resume behind, where each stands, and its description.
+const ID_PARAMETERS: &[(&str, &str, &str)] = &[
     ("Last-Event-ID", "header", "Go on behind the event with this id."),
     (
         "lastEventId",
@@ -137,27 +140,27 @@ const PARAMETERS: &[(&str, &str, &str)] = &[
         "query",
         "The same; so are `lastEventID`, `Last-Event-ID`, `last-event-id` and `evs_last_event_id`.",
     ),
+];
+
+/// The other query parameters of every stream, and their descriptions.
+const PARAMETERS: &[(Parameter, &str)] = &[
     (
-        "since",
-        "query",
+        Parameter::Since,
         "Without an id, begin at this time: ISO 8601, or milliseconds since the epoch.",
     ),
     (
-        "filter",
-        "query",
+        Parameter::Filter,
         "Only events of which this is true, such as `wiki = enwiki and not bot = true`.",
     ),
-    ("id", "query", "`compact` for short ids."),
-    ("encoding", "query", "`gzip` for a stream that is packed."),
+    (Parameter::Id, "`compact` for short ids."),
+    (Parameter::Encoding, "`gzip` for a stream that is packed."),
     (
-        "checkpoint",
-        "query",
+        Parameter::Checkpoint,
         "After this time without a first event, such as `10s`, `event: checkpoint` with an id, to come back with.",
     ),
-    ("canary", "query", "`true` for the records of probes as well."),
+    (Parameter::Canary, "`true` for the records of probes as well."),
     (
-        "on_gap",
-        "query",
+        Parameter::OnGap,
         "`fail` to be refused, or to end, rather than to go on behind a gap.",
     ),
 ];

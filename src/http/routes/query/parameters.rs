@@ -85,7 +85,7 @@ impl<'a> StreamParameters<'a> {
     }
 
     pub(super) fn since(&self) -> Result<Option<Timestamp>, Error> {
-        match self.single(Parameter::Since, "since")?.as_deref() {
+        match self.single(Parameter::Since)?.as_deref() {
             None | Some("") => Ok(None),
             Some(text) => match since::parse(text) {
                 Some(time) => Ok(Some(time)),
@@ -101,7 +101,7 @@ impl<'a> StreamParameters<'a> {
     /// All that is asked of events: `filter`, and the fields that the streams let be named.
     pub(super) fn filter(&self) -> Result<Option<Filter>, Error> {
         let mut parts = FilterBuilder::default();
-        match self.single(Parameter::Filter, "filter")?.as_deref() {
+        match self.single(Parameter::Filter)?.as_deref() {
             None | Some("") => {}
             Some(text) => parts.parse(text)?,
         }
@@ -119,7 +119,7 @@ impl<'a> StreamParameters<'a> {
     }
 
     pub(super) fn form(&self) -> Result<IdForm, Error> {
-        match self.single(Parameter::Id, "id")?.as_deref() {
+        match self.single(Parameter::Id)?.as_deref() {
             None | Some("json") => Ok(IdForm::Json),
             Some("compact") => Ok(IdForm::Compact),
             Some(_) => Err(Error::BadParameter("'id' is 'json' or 'compact'".to_owned())),
@@ -128,7 +128,7 @@ impl<'a> StreamParameters<'a> {
 
     /// Not by `Accept-Encoding`, which browsers and libraries send unasked, also those that cannot read a stream so.
     pub(super) fn coding(&self) -> Result<ContentCoding, Error> {
-        match self.single(Parameter::Encoding, "encoding")?.as_deref() {
+        match self.single(Parameter::Encoding)?.as_deref() {
             None | Some("identity") => Ok(ContentCoding::Identity),
             Some("gzip") => Ok(ContentCoding::Gzip),
             Some(_) => Err(Error::BadParameter("'encoding' is 'gzip', or absent".to_owned())),
@@ -136,7 +136,7 @@ impl<'a> StreamParameters<'a> {
     }
 
     pub(super) fn fails_on_gap(&self) -> Result<bool, Error> {
-        match self.single(Parameter::OnGap, "on_gap")?.as_deref() {
+        match self.single(Parameter::OnGap)?.as_deref() {
             None => Ok(false),
             Some("fail") => Ok(true),
             Some(_) => Err(Error::BadParameter("'on_gap' is 'fail', or absent".to_owned())),
@@ -144,7 +144,7 @@ impl<'a> StreamParameters<'a> {
     }
 
     pub(super) fn shows_canaries(&self) -> Result<bool, Error> {
-        match self.single(Parameter::Canary, "canary")?.as_deref() {
+        match self.single(Parameter::Canary)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
@@ -152,7 +152,7 @@ impl<'a> StreamParameters<'a> {
     }
 
     pub(super) fn checkpoint(&self) -> Result<Option<Duration>, Error> {
-        let Some(text) = self.single(Parameter::Checkpoint, "checkpoint")? else {
+        let Some(text) = self.single(Parameter::Checkpoint)? else {
             return Ok(None);
         };
         let wait = checkpoint::parse(&text);
@@ -160,8 +160,8 @@ impl<'a> StreamParameters<'a> {
             .ok_or_else(|| Error::BadParameter(checkpoint::EXPECTED.to_owned()))
     }
 
-    fn single(&self, parameter: Parameter, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
-        self.own[parameter as usize].at_most_one(name)
+    fn single(&self, parameter: Parameter) -> Result<Option<Cow<'a, str>>, Error> {
+        self.own[parameter as usize].at_most_one(parameter.name())
     }
 }
 
