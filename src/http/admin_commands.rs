@@ -1,6 +1,7 @@
-//! What the admin commands do, and the token that they need.
+//! The commands of the admin listener, and the check of the token that they need.
 //!
-//! Not here: their routes (`routes::commands`).
+//! Not here: their routes (`routes::commands`), and the check of hosts and origins that every admin request passes
+//! (`routes::csrf`).
 
 use std::sync::Arc;
 
@@ -15,17 +16,18 @@ use super::{
 };
 use crate::catalog::StreamName;
 
-/// Who may command what.
+/// The commands, the token that authorizes them, and the names of the listener that takes them.
 pub struct AdminCommands {
-    /// The digest of the token, so that comparing takes the same time whatever is sent.
+    /// The SHA-256 digest of the token, so that a comparison takes the same time whatever is sent. `None` allows no commands.
     token: Option<[u8; 32]>,
     hosts: AllowedHosts,
     cluster_switch: Arc<dyn ClusterSwitch>,
 }
 
-/// What commands do.
+/// Carries out the commands.
 pub trait ClusterSwitch: Send + Sync + 'static {
-    /// Reads `stream`, and those that share topics with it, from `cluster`; by `force` also when that fails.
+    /// Switches `stream`, and the streams that share topics with it, to `cluster`. With `force` it does so even if that cluster
+    /// does not serve them.
     ///
     /// # Errors
     /// When nothing was changed.
@@ -37,28 +39,28 @@ pub trait ClusterSwitch: Send + Sync + 'static {
     ) -> Result<Switched, SwitchError>;
 }
 
-/// What was changed.
+/// The result of a command that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Switched {
     /// The streams that moved.
     pub streams: Vec<String>,
-    /// The cluster they were read from.
+    /// The cluster they were read from before.
     pub from: String,
-    /// The one they are read from; the same when there was nothing to change.
+    /// The cluster they are read from now. It equals `from` if there was nothing to change.
     pub to: String,
 }
 
-/// Why nothing was changed, in words.
+/// Why a command changed nothing, as text for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SwitchError {
-    /// There is no such thing.
+    /// The command names a stream or cluster that does not exist.
     Unknown(String),
-    /// It is not the time for it.
+    /// The command cannot be carried out in the present state.
     Conflict(String),
 }
 
 impl AdminCommands {
-    /// Commands under these settings. Without a token there are none.
+    /// Creates the commands under these settings. Without a token every command is refused.
     pub fn new(settings: &AdminSettings, cluster_switch: Arc<dyn ClusterSwitch>) -> Self {
         let digest = |token: &AdminToken| Sha256::digest(token.secret()).into();
         Self {
@@ -68,16 +70,20 @@ impl AdminCommands {
         }
     }
 
-    /// The names under which the admin listener may be asked.
+    /// Returns the host names of the admin listener. The clone follows later changes.
     pub fn hosts(&self) -> AllowedHosts {
         self.hosts.clone()
     }
 
+    /// Returns the implementation of the commands.
     pub(super) fn cluster_switch(&self) -> &dyn ClusterSwitch {
         &*self.cluster_switch
     }
 
-    /// Whether whoever sent these headers may command.
+    /// Checks the bearer token in these headers.
+    ///
+    /// # Errors
+    /// 403 if no token is configured, 401 if the request has none or a wrong one.
     pub(super) fn authorize(&self, headers: &HeaderMap) -> Result<(), Error> {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let Some(token) = &self.token else {

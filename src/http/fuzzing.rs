@@ -1,4 +1,4 @@
-//! What the fuzz targets (`tests/fuzz`) need of this module. No part of the crate's interface.
+//! Entry points for the fuzz targets (`tests/fuzz`). They are no part of the crate's interface.
 
 use std::{
     fmt, io,
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{catalog::Selection, client::PeerAddr, position::Timestamp};
 
-/// Both listeners of a gateway, as a parsed request meets them: without the bytes of HTTP.
+/// The services of both listeners. They take parsed requests, without hyper and a socket.
 #[derive(Clone)]
 pub struct Listeners {
     public: HttpService,
@@ -32,7 +32,7 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Returns those of this gateway.
+    /// Creates the services of this gateway.
     pub fn new(gateway: Gateway) -> Self {
         let gateway = Arc::new(gateway);
         Self {
@@ -41,10 +41,10 @@ impl Listeners {
         }
     }
 
-    /// Answers a request to the public listener that came from `peer`. Inside a runtime.
+    /// Answers a request to the public listener that came from `peer`. Must be called inside a runtime.
     ///
     /// # Errors
-    /// When there are no descriptors for the connection that it pretends.
+    /// When no file descriptor is left for the socket that stands in for a connection.
     pub async fn public<B>(&self, request: Request<B>, peer: SocketAddr) -> io::Result<Response>
     where
         B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
@@ -52,10 +52,10 @@ impl Listeners {
         respond_to(&self.public, request, peer).await
     }
 
-    /// The same, to the admin listener.
+    /// Answers a request to the admin listener that came from `peer`. Must be called inside a runtime.
     ///
     /// # Errors
-    /// As above.
+    /// As [`public`](Self::public).
     pub async fn admin<B>(&self, request: Request<B>, peer: SocketAddr) -> io::Result<Response>
     where
         B: http_body::Body<Data = bytes::Bytes, Error: Into<axum::BoxError>> + Send + 'static,
@@ -75,7 +75,7 @@ async fn respond_to<B: RequestBody>(
     mut request: Request<B>,
     peer: SocketAddr,
 ) -> io::Result<Response> {
-    // Nothing is read from it or written to it: a body that is never blocked leaves its socket alone.
+    // Nothing is read from this socket or written to it: a body that is never blocked does not use its socket.
     let (socket, _) = UnixStream::pair()?;
     socket.set_nonblocking(true)?;
     let socket = TcpStream::from_std(StdStream::from(OwnedFd::from(socket)))?;
@@ -89,11 +89,11 @@ async fn respond_to<B: RequestBody>(
     Ok(front.clone().respond(request).await)
 }
 
-/// Returns what the query of `uri` and `headers` ask of these streams, as text that is equal when they ask the same; or what is
-/// wrong with them.
+/// Returns what the query of `uri` and `headers` ask of these streams, as text. Two texts are equal if the requests ask for
+/// the same.
 ///
 /// # Errors
-/// As a request with them is refused.
+/// With the detail that a client gets if a request with them is refused.
 pub fn stream_query(
     headers: &HeaderMap,
     uri: &Uri,
@@ -106,7 +106,8 @@ pub fn stream_query(
         .map_err(|error| error.to_string())
 }
 
-/// Returns the time that the parameter `since` means by `text`.
+/// Returns the time that `text` means as the value of the parameter `since`, in milliseconds since the Unix epoch. Returns
+/// `None` if it means none.
 pub fn since(text: &str) -> Option<Timestamp> {
     since::parse(text)
 }

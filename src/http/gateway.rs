@@ -15,28 +15,28 @@ use crate::{
     subscription::Lanes,
 };
 
-/// What requests are answered from.
+/// Everything that the routes answer requests from.
 pub struct Gateway {
-    /// Which streams there are.
+    /// The streams and their names.
     pub catalog: Arc<Catalog>,
-    /// Where their events come from.
+    /// The source of the streams' events.
     pub lanes: Lanes,
-    /// Deadlines.
+    /// The settings of the public listener, with its deadlines.
     pub settings: HttpSettings,
-    /// Whose word on who asks is taken on the public listener.
+    /// The networks of the proxies that the public listener trusts to name the client.
     pub trusted: TrustedNetworks,
-    /// Who may have how much.
+    /// Admission control: limits on streams, connections and requests.
     pub admission: Arc<Admission>,
-    /// What may be commanded on the admin listener, and by whom.
+    /// The commands of the admin listener, and the token that they need.
     pub commands: AdminCommands,
     /// Whether this replica has started.
     pub readiness: Readiness,
-    /// How clusters, brokers, partitions and streams are.
+    /// The health of clusters, brokers, partitions and streams.
     pub health: Health,
-    /// What is counted here.
+    /// The metrics of this module.
     pub metrics: HttpMetrics,
-    /// Everything that is counted, for `/metrics`.
+    /// All metrics of the process, for `/metrics`.
     pub registry: Arc<Registry>,
-    /// Says when to end. The drain is not complete before [`serve`](super::serve) has returned.
+    /// Signals when to end. The drain is not complete before [`serve`](super::serve) has returned.
     pub drain: DrainWatch,
 }

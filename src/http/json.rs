@@ -1,4 +1,4 @@
-//! JSON answers.
+//! Responses with a JSON document as their body.
 
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -13,5 +13,5 @@ pub(super) fn response(status: StatusCode, document: &impl Serialize) -> serde_j
     Ok((status, [(header::CONTENT_TYPE, JSON)], text).into_response())
 }
 
-/// The type of every JSON document we send, streams of them included.
+/// The `Content-Type` of every JSON document we send, and of streams of them.
 pub(super) const JSON: &str = "application/json; charset=utf-8";

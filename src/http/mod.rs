@@ -1,10 +1,12 @@
-//! From a request to a body, and the one table from error to status.
-//!
-//! A request passes [`BoundListener`] (accept), `connection` (hyper), `front` (what all share), `router`, and `stream`, which reads
-//! as its story. `delivery` decides what its client gets and when. There are two sinks for it: `body`, which hyper polls, and
-//! `socket`, which writes to a connection that `takeover` took back from hyper, in one of the `shards`.
+//! The HTTP server: the two listeners, their routes, and the delivery of events to clients.
 //!
 //! Not here: where events come from (`subscription`), and anything of Kafka.
+//!
+//! A request passes [`BoundListener`] (accept), `server::connection` (hyper), `routes::middleware` (what all routes share),
+//! `routes::router` and `routes::stream`, which answers it step by step. `delivery` decides what bytes the client gets and when.
+//! A delivery has one of two sinks: `delivery::body`, which hyper polls, or `fanout::socket`, which writes to a connection that
+//! `delivery::handoff` took back from hyper, in one of the write tasks of `fanout::pool`. `error` is the one table from an error
+//! to a status.
 
 mod admin_commands;
 mod delivery;
@@ -35,10 +37,11 @@ use settings::Sink;
 
 use crate::client::TrustedProxies;
 
-/// Serves both listeners until a drain ends: its window, and two seconds for what is still being written.
+/// Serves both listeners until a drain ends. That takes the drain's window, and up to two seconds for what is still being
+/// written.
 ///
 /// # Errors
-/// When a listener cannot be given to the runtime.
+/// When a listener cannot be registered with the runtime.
 pub async fn serve(public: BoundListener, admin: BoundListener, gateway: Gateway) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
     let serve = |listener: BoundListener, front, config: ListenerConfig| {
@@ -61,7 +64,7 @@ pub async fn serve(public: BoundListener, admin: BoundListener, gateway: Gateway
     }
 }
 
-/// How strangers' connections are treated.
+/// Returns the configuration of the public listener.
 fn public_config(gateway: &Gateway) -> ListenerConfig {
     let settings = &gateway.settings;
     ListenerConfig {
@@ -73,7 +76,7 @@ fn public_config(gateway: &Gateway) -> ListenerConfig {
     }
 }
 
-/// How those of whoever runs riverhead are.
+/// Returns the configuration of the admin listener.
 fn admin_config(gateway: &Gateway) -> ListenerConfig {
     ListenerConfig {
         timeouts: Timeouts {
@@ -90,6 +93,6 @@ fn admin_config(gateway: &Gateway) -> ListenerConfig {
     }
 }
 
-/// How long a request's head may take to arrive, and an idle connection may stay: long for an honest client behind a bad
-/// line, short for one that sends a byte now and then to keep its place.
+/// How long a request's head may take to arrive, and how long an idle connection may stay. It is long for an honest client on
+/// a bad line, and short for one that sends a byte now and then to keep its connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);

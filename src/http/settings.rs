@@ -1,4 +1,6 @@
-//! What the two listeners can be told.
+//! The settings of the two listeners: the sections `http` and `admin` of the configuration.
+//!
+//! Not here: parsing them (`config`), and limits (`limits::settings`).
 
 use std::{
     fmt,
@@ -17,32 +19,32 @@ use crate::client::{ClientAddrSource, ForwardedHeaders};
 /// The section `http`: the public listener and the streams it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// Where the public listener accepts; port 0 takes a free one.
+    /// The address of the public listener. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The peers whose forwarding headers are believed, without host bits. Empty believes nobody.
+    /// The networks of the proxies whose forwarding headers are believed, without host bits. If empty, no peer is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Which of `X-Forwarded-For` and `Forwarded` say who asks, where there is no `client_header`.
+    /// Which of `X-Forwarded-For` and `Forwarded` carry the client address, if there is no `client_header`.
     pub forwarded: ForwardedHeaders,
-    /// The one header of theirs that says who asks, in place of those.
+    /// The one header in which the trusted proxies send the client address, in place of those.
     pub client_header: Option<HeaderName>,
     /// Whether each connection begins with a PROXY header (version 2), from a trusted proxy.
     pub proxy_protocol: bool,
-    /// Which way the streams of plain HTTP/1.1 leave.
+    /// How the streams of plain HTTP/1.1 are written.
     pub sink: Sink,
-    /// After this much silence a stream gets a heartbeat; more than zero, less than `stall_timeout`.
+    /// A stream gets a heartbeat after this much silence. More than zero, less than `stall_timeout`.
     pub heartbeat: Duration,
-    /// After this much time without one byte taken by its socket a stream is reset; more than zero.
+    /// A stream is reset if its socket takes no byte for this long. More than zero.
     pub stall_timeout: Duration,
-    /// A stream that has waited this long for Kafka ends; more than zero.
+    /// A stream ends if it has waited this long for Kafka. More than zero.
     pub hold_limit: Duration,
-    /// How long the closes of a drain are spread over; zero closes all streams at once.
+    /// How long the closes of a drain are spread over. Zero closes all streams at once.
     pub drain: Duration,
-    /// How long a successor waits for the first answer from Kafka before it gives up; more than zero.
+    /// How long a successor waits for the first answer from Kafka before it gives up. More than zero.
     pub takeover: Duration,
 }
 
 impl HttpSettings {
-    /// Where trusted proxies say for whom they speak.
+    /// Returns the headers in which trusted proxies send the client address.
     pub(super) fn client_addr_source(&self) -> ClientAddrSource {
         let header = self.client_header.clone().map(ClientAddrSource::Header);
         header.unwrap_or(ClientAddrSource::ForwardedHeaders(self.forwarded))
@@ -52,7 +54,7 @@ impl HttpSettings {
 impl Default for HttpSettings {
     fn default() -> Self {
         Self {
-            // Loopback: what is served to the public is a decision, not an accident.
+            // Loopback: serving the public is a decision, not an accident.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             trusted_proxies: Vec::new(),
             forwarded: ForwardedHeaders::default(),
@@ -61,32 +63,32 @@ impl Default for HttpSettings {
             sink: Sink::default(),
             // A quarter of the 60 s after which common proxies and load balancers cut a silent connection.
             heartbeat: Duration::from_secs(15),
-            // Four heartbeats: longer than a phone between two cells, shorter than a reader that is gone.
+            // Four heartbeats: longer than a phone is silent between two cells, and short enough for a reader that is gone.
             stall_timeout: Duration::from_secs(60),
             // Longer than a rolling restart of the brokers; a replica that alone lost Kafka must not keep its clients.
             hold_limit: Duration::from_secs(600),
             // Below the 30 s that Kubernetes grants before it kills, with room for the rest of the stop.
             drain: Duration::from_secs(20),
-            // Longer than an election; whoever restarts wants to know within a minute that it came to nothing.
+            // Longer than an election of leaders. An operator who restarts wants to know within a minute that it failed.
             takeover: Duration::from_secs(30),
         }
     }
 }
 
-/// Which way a stream of plain HTTP/1.1 leaves. All others leave through hyper.
+/// How a stream of plain HTTP/1.1 is written. All other responses are written by hyper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sink {
     /// Over the bare socket, which is taken back from hyper once the head is written.
     Socket,
-    /// As a body that hyper writes.
+    /// As a response body that hyper writes.
     Body,
 }
 
 impl Sink {
-    /// Both, in the order in which they are explained.
+    /// Both sinks, in the order in which the documentation explains them.
     pub const ALL: &[Self] = &[Self::Socket, Self::Body];
 
-    /// Its name in the configuration.
+    /// Returns its name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Socket => "socket",
@@ -97,7 +99,7 @@ impl Sink {
 
 impl Default for Sink {
     fn default() -> Self {
-        // Nothing of it is Linux's own, but nowhere else has it been measured.
+        // The socket sink uses nothing that only Linux has, but it has been measured nowhere else.
         if cfg!(target_os = "linux") {
             Self::Socket
         } else {
@@ -106,21 +108,21 @@ impl Default for Sink {
     }
 }
 
-/// The section `admin`: the listener for those who run riverhead.
+/// The section `admin`: the listener for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminSettings {
-    /// Where it accepts; port 0 takes a free one.
+    /// The address of the listener. Port 0 takes a free one.
     pub listen: SocketAddr,
-    /// What whoever commands something must know; `None` takes no commands.
+    /// The token that commands need. With `None` every command is refused.
     pub token: Option<AdminToken>,
-    /// The names under which it may be asked, beside addresses and `localhost`.
+    /// The host names under which it answers, beside addresses and `localhost`.
     pub hosts: Vec<HostName>,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
         Self {
-            // Loopback: health and metrics name brokers and topics, which is nobody else's business.
+            // Loopback: health and metrics name brokers and topics, which the public is not to know.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             token: None,
             hosts: Vec::new(),
@@ -128,22 +130,23 @@ impl Default for AdminSettings {
     }
 }
 
-/// A secret of at least 16 visible ASCII characters. It is not shown.
+/// A secret of at least 16 visible ASCII characters. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AdminToken(Arc<str>);
 
-/// The text is no [`AdminToken`].
+/// Why a text is no [`AdminToken`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AdminTokenError {
-    /// It could be guessed.
+    /// It is short enough to be guessed.
     #[error("this has fewer than {MIN_TOKEN_LEN} characters")]
     Short,
-    /// It would not survive a header.
+    /// It has a character that cannot be sent in a header.
     #[error("this has a character that no header carries")]
     Character,
 }
 
 impl AdminToken {
+    /// Returns the secret itself, to be hashed.
     pub(super) fn secret(&self) -> &str {
         &self.0
     }
@@ -167,5 +170,5 @@ impl fmt::Debug for AdminToken {
     }
 }
 
-/// 96 bits, when it is base64.
+/// The shortest token, in characters: 96 bits if it is base64.
 const MIN_TOKEN_LEN: usize = 16;

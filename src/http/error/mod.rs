@@ -1,4 +1,6 @@
-//! The one table from what went wrong to what a client is told.
+//! The errors of requests, and the one table from an error to the status, type and title that a client gets.
+//!
+//! Not here: the form of the document (`problem`), and the rows for refusals by limits (`refusal`).
 
 pub(super) mod problem;
 mod refusal;
@@ -70,7 +72,7 @@ pub(super) enum Error {
     Refused(Refusal),
     #[error("this path answers POST")]
     NotPost,
-    /// Of a command.
+    /// The answer to a command. [`UnknownHost`](Self::UnknownHost) is the answer to any other request.
     #[error("this is not one of this listener's names; see `admin.hosts`")]
     WrongHost,
     #[error("this is not one of this listener's names; whoever runs it can put it under `admin.hosts`")]
@@ -87,24 +89,24 @@ pub(super) enum Error {
     BadCommand(String),
     #[error("{0}")]
     Conflict(String),
-    /// A fault of ours. What it holds is for the log only.
+    /// A fault of ours. The text is for the log only.
     #[error("something went wrong here; it is not your fault")]
     Internal(String),
 }
 
 impl Error {
-    /// What a handler's panic is to its client.
+    /// Returns the error that a client gets if a handler panicked.
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
         Self::Internal(text.unwrap_or_else(|| "a panic without words".to_owned()))
     }
 
-    /// The table.
+    /// Returns the error's row of the table: status, type and title.
     fn status_and_title(&self) -> (StatusCode, &'static str, &'static str) {
         use StatusCode as S;
         match self {
-            // 400 rather than 404: this is what clients of EventStreams know.
+            // 400 rather than 404: clients of EventStreams expect it.
             Self::UnknownStreams(_) => (S::BAD_REQUEST, "not_found", "Stream Not Found"),
             Self::TooManyStreams => (S::BAD_REQUEST, "bad_request", "Too Many Streams"),
             Self::BadSince(_) => (S::BAD_REQUEST, "invalid_timestamp", "Invalid timestamp"),
@@ -155,6 +157,7 @@ impl Error {
         }
     }
 
+    /// Returns all that a client gets but what it asked for itself: the row, the detail, and a header if the status has one.
     fn problem_details(&self) -> ProblemDetails {
         let (status, r#type, title) = self.status_and_title();
         let mut problem = ProblemDetails {
@@ -173,7 +176,7 @@ impl Error {
             Self::NotPost => {
                 problem.header = Some((header::ALLOW, HeaderValue::from_static("POST")));
             }
-            // What follows on the connection may belong to this request.
+            // What follows on the connection may still belong to this request.
             Self::BadCoding | Self::BodyTooLarge(_) => {
                 problem.header = Some((header::CONNECTION, HeaderValue::from_static("close")));
             }
@@ -233,7 +236,8 @@ impl From<GovernorError> for Error {
 }
 
 impl IntoResponse for Error {
-    /// The answer without its body, which [`RequestEcho::add_body`](problem::RequestEcho::add_body) adds: a handler does not know what was asked literally.
+    /// Returns the response without its body. [`RequestEcho::add_body`](problem::RequestEcho::add_body) adds that, because a
+    /// handler does not know the literal request.
     fn into_response(self) -> Response {
         let problem = self.problem_details();
         let mut response = problem.status.into_response();
@@ -245,10 +249,10 @@ impl IntoResponse for Error {
     }
 }
 
-/// When a client may look again whether there is room for its filter, in seconds: streams end rarely.
+/// The `Retry-After` of a client whose filter found no free slot, in seconds: streams end rarely.
 const FILTERS_RETRY_AFTER: u16 = 30;
 
-/// When a client that guessed tokens is forgiven, in seconds.
+/// The `Retry-After` of a client that sent too many wrong tokens, in seconds.
 const AUTH_RETRY_AFTER: u16 = 60;
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! The JSON document of an error, in the shape of EventStreams.
+//! The JSON document of an error, in the shape that EventStreams gives it.
+//!
+//! A handler attaches [`ProblemDetails`] to its response. The middleware, which knows the literal request, makes the body of it.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -8,7 +10,7 @@ use serde_json::Value;
 use super::Error;
 use crate::http::json;
 
-/// What an error looks like to a client, but for what it asked.
+/// All that the document of an error says, but for the literal request.
 #[derive(Clone, Debug)]
 pub(super) struct ProblemDetails {
     pub(super) status: StatusCode,
@@ -19,7 +21,7 @@ pub(super) struct ProblemDetails {
     pub(super) header: Option<(header::HeaderName, HeaderValue)>,
 }
 
-/// What a client asked, literally.
+/// The literal method and target of a request, for the document of an error.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct RequestEcho {
     method: String,
@@ -27,6 +29,7 @@ pub(in crate::http) struct RequestEcho {
 }
 
 impl RequestEcho {
+    /// Keeps the method and target of `request`, each up to [`MAX_ECHO`] bytes.
     pub(in crate::http) fn of<B>(request: &http::Request<B>) -> Self {
         let method = request.method().as_str();
         let mut uri = request.uri().to_string();
@@ -37,7 +40,7 @@ impl RequestEcho {
         }
     }
 
-    /// Gives an error its body; anything else stays as it is.
+    /// Adds the body and the header of an error to its response. Any other response stays as it is.
     pub(in crate::http) fn add_body(&self, mut response: Response) -> Response {
         let Some(problem) = response.extensions_mut().remove::<ProblemDetails>() else {
             return response;
@@ -60,7 +63,7 @@ impl RequestEcho {
     }
 }
 
-/// A problem in the shape of EventStreams, with the fields in its order.
+/// The document in the shape of EventStreams, with the fields in its order.
 #[derive(Serialize)]
 struct ErrorDocument<'a> {
     status: u16,
@@ -73,5 +76,5 @@ struct ErrorDocument<'a> {
     gap: Option<&'a Value>,
 }
 
-/// How much of what was asked is sent back, in bytes: enough to recognise it.
+/// How much of the method and of the target is sent back, in bytes: enough to recognise the request.
 const MAX_ECHO: usize = 2048;

@@ -1,10 +1,10 @@
-//! Status, title and detail of the refusals by limits.
+//! The rows of the error table for refusals by limits: status, type, title and detail.
 
 use http::StatusCode;
 
 use crate::limits::Refusal;
 
-/// The table's rows for those who are refused.
+/// Returns the status, type and title of a refusal.
 pub(super) fn refusal_status(refusal: &Refusal) -> (StatusCode, &'static str, &'static str) {
     use StatusCode as S;
     match refusal {
@@ -12,7 +12,7 @@ pub(super) fn refusal_status(refusal: &Refusal) -> (StatusCode, &'static str, &'
         Refusal::Client => (
             S::TOO_MANY_REQUESTS,
             TOO_MANY,
-            // Literally what clients of EventStreams know.
+            // The literal text of EventStreams, which its clients know.
             "Too Many Concurrent Connections From Your Client IP",
         ),
         Refusal::Site => (
@@ -34,10 +34,10 @@ pub(super) fn refusal_status(refusal: &Refusal) -> (StatusCode, &'static str, &'
     }
 }
 
-/// What a client that is refused can do.
+/// Returns what a refused client can do, as the detail of its error.
 pub(super) fn refusal_detail(refusal: &Refusal) -> &'static str {
     match refusal {
-        // Literally what clients of EventStreams know.
+        // The literal text of EventStreams, which its clients know.
         Refusal::Client => "Your HTTP client is likely opening too many concurrent connections.",
         Refusal::Rate(_) => {
             "Your HTTP client is likely reconnecting without a pause; it should wait for Retry-After."

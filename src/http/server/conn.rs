@@ -1,7 +1,7 @@
-//! One connection's socket, and what the layers above and below hyper tell each other about it.
+//! One connection's socket, and the state that the layers above and below hyper share about it.
 //!
-//! hyper owns the [`HyperIo`](super::io::HyperIo) and the body; neither sees the other through it. What they must know of each other
-//! goes through here: whether the socket is blocked, whether a stream is on it, and why it ended.
+//! hyper owns the [`HyperIo`](super::io::HyperIo) below it and the body above it, and neither reaches the other through hyper.
+//! What they must know of each other is here: whether the socket is blocked, whether a stream is on it, and why it ended.
 
 use std::{
     io,
@@ -21,11 +21,11 @@ use tokio::net::TcpStream;
 use super::{pending_write::PendingWrite, tcp_info::unacknowledged_for};
 use crate::{client::ClientKey, limits::IdleGuard, metrics::EndReason};
 
-/// What is known of one connection. Its users run in the connection's own task, and on HTTP/2 in those of its requests.
+/// The state of one connection. It is used in the connection's own task, and with HTTP/2 in the tasks of its requests too.
 #[derive(Debug)]
 pub(in crate::http) struct ConnState {
     socket: TcpStream,
-    /// Where it waits while it has nothing to do; nowhere once that will not happen again.
+    /// Its entry in the list of idle connections. `None` once the connection cannot become idle again.
     idle_guard: Mutex<Option<Arc<IdleGuard>>>,
     received_request: AtomicBool,
     expects_stream: AtomicBool,
@@ -51,7 +51,7 @@ impl ConnState {
         }
     }
 
-    /// What it was given to write, and has not written yet.
+    /// Returns what the connection was given to write and has not written yet.
     pub(in crate::http) fn pending_write(&self) -> &PendingWrite {
         &self.pending_write
     }
@@ -60,7 +60,7 @@ impl ConnState {
         &self.socket
     }
 
-    /// Reads some bytes, as they are: for what comes before hyper. 0 is the end.
+    /// Reads some raw bytes, before hyper gets the connection. Returns 0 at the end of the input.
     pub(in crate::http) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             self.observe(self.socket.readable().await)?;
@@ -71,25 +71,25 @@ impl ConnState {
         }
     }
 
-    /// Writes what the socket takes right now, without a look at whether the runtime believes that it takes anything. Who cannot
-    /// write all of it has to wait as everybody does.
+    /// Writes as much as the socket takes at once, without asking the runtime whether the socket is ready. Returns how many bytes
+    /// it took. A caller that has a rest has to wait for readiness, as after any other write.
     pub(in crate::http) fn send_now(&self, bytes: &[u8]) -> usize {
-        // An error is met again by whoever writes next; only what it was is told once.
+        // The next write meets the error again. Only its kind is reported once, and `observe` keeps it.
         self.observe(SockRef::from(&self.socket).send(bytes)).unwrap_or(0)
     }
 
-    /// A request came.
+    /// Records that a request came.
     pub(super) fn on_request(&self) {
         self.received_request.store(true, Ordering::Relaxed);
         self.leave_idle();
     }
 
-    /// A stream is what it will be answered with.
+    /// Records that the request will be answered with a stream.
     pub(in crate::http) fn expect_stream(&self) {
         self.expects_stream.store(true, Ordering::Relaxed);
     }
 
-    /// The request has its answer. One that is no stream is as good as written: it is short.
+    /// Records that the request has its response. A response that is no stream counts as written: it is short.
     pub(super) fn on_response(&self) {
         if !self.expects_stream.load(Ordering::Relaxed) {
             self.enter_idle();
@@ -101,36 +101,36 @@ impl ConnState {
         self.received_request.load(Ordering::Relaxed)
     }
 
-    /// Now that it is known whose connection this is, it waits for a request.
+    /// Enters the connection into the list of idle connections, for the client that is known by now.
     pub(super) fn enter_idle_as(&self, client: ClientKey) {
         self.idle_guard()
             .iter()
             .for_each(|idle_guard| idle_guard.enter_as(client));
     }
 
-    /// The same, for a trusted proxy.
+    /// Enters the connection into the list of idle connections, for a trusted proxy.
     pub(super) fn enter_idle_as_proxy(&self) {
         self.idle_guard()
             .iter()
             .for_each(|idle_guard| idle_guard.enter_as_proxy());
     }
 
-    /// It has nothing to do any more.
+    /// Enters the connection into the list of idle connections again, since its request is answered.
     pub(super) fn enter_idle(&self) {
         self.idle_guard().iter().for_each(|idle_guard| idle_guard.enter());
     }
 
-    /// It has something to do, which is counted elsewhere.
+    /// Takes the connection out of the list of idle connections, since it has a request, which is counted elsewhere.
     pub(super) fn leave_idle(&self) {
         self.idle_guard().iter().for_each(|idle_guard| idle_guard.leave());
     }
 
-    /// It has something to do to its end.
+    /// Takes the connection out of the list of idle connections for good, since a stream is on it until it ends.
     pub(super) fn release_idle_guard(&self) {
         *self.idle_guard.lock() = None;
     }
 
-    /// Waits until it has to go for those that come.
+    /// Waits until the connection is evicted for a new one. Never returns if it is not counted.
     pub(in crate::http) async fn evicted(&self) {
         match self.idle_guard() {
             Some(idle_guard) => idle_guard.evicted().await,
@@ -142,14 +142,14 @@ impl ConnState {
         self.idle_guard.lock().clone()
     }
 
-    /// From now on an endless body is all that is on this connection: no second request is answered.
+    /// Records that an endless body has begun. From now on no second request is answered on this connection.
     pub(in crate::http) fn begin_stream(&self) {
         self.is_streaming.store(true, Ordering::Relaxed);
     }
 
-    /// Has its close be a reset: what the kernel still holds for this peer is freed at once.
+    /// Makes the later close a reset, so that the kernel frees at once what it still holds for this peer.
     pub(super) fn set_reset_on_close(&self) {
-        // Fails when the peer is gone, and then there is nothing to free.
+        // Fails if the peer is gone, and then there is nothing to free.
         let _ = self.socket.set_zero_linger();
     }
 
@@ -157,22 +157,22 @@ impl ConnState {
         self.is_streaming.load(Ordering::Relaxed)
     }
 
-    /// What hyper has must be written before it gets more.
+    /// Marks the connection as blocked: what hyper has must be written before it gets more.
     pub(in crate::http) fn set_blocked(&self) {
         self.is_blocked.store(true, Ordering::Relaxed);
     }
 
-    /// All that hyper had is written. Wakes the connection if its body held back for that.
+    /// Records that all hyper had is written. Wakes the connection's task if the body was waiting for that.
     pub(in crate::http) fn set_flushed(&self, context: &Context<'_>) {
         self.is_blocked.store(false, Ordering::Relaxed);
         self.pending_write.clear();
-        // hyper flushes behind its last look at the body, and need not look again by itself.
+        // hyper flushes after it last polled the body, and may not poll it again by itself.
         if self.body_waits.swap(false, Ordering::Relaxed) {
             context.waker().wake_by_ref();
         }
     }
 
-    /// Whether a body must hold back; if so, its task is woken when it need not any more.
+    /// Whether a body must wait until what it gave is written. If so, its task is woken when that is done.
     pub(in crate::http) fn should_wait(&self) -> bool {
         let is_blocked = self.is_blocked.load(Ordering::Relaxed);
         if is_blocked {
@@ -183,35 +183,35 @@ impl ConnState {
 
     /// Notes that the socket took no byte for the stall deadline.
     pub(super) fn set_stalled(&self) {
-        // The first reason is the cause of all others.
+        // `set` keeps the first reason, which is the cause of all others.
         let _ = self.end_reason.set(EndReason::Stalled);
     }
 
-    /// Whether hyper has something that the socket did not take yet.
+    /// Whether hyper, or a write task, has something that the socket has not taken yet.
     pub(in crate::http) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Relaxed)
     }
 
-    /// For how long the peer has been silent although it should not be: see [`unacknowledged_for`].
+    /// Returns for how long the peer has acknowledged nothing although something is due: see [`unacknowledged_for`].
     pub(in crate::http) fn unacknowledged_for(&self) -> Duration {
         unacknowledged_for(&self.socket)
     }
 
-    /// Ends the connection at once, with a reset: what the kernel still holds for the peer is freed. Its task notices by
-    /// the end of its input.
+    /// Ends the connection at once with a reset, which frees what the kernel still holds for the peer. The connection's task
+    /// notices it by the end of the input.
     pub(in crate::http) fn reset(&self, reason: EndReason) {
         let _ = self.end_reason.set(reason);
         self.set_reset_on_close();
-        // Fails on a socket that is gone already.
+        // Fails if the socket is closed already.
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Read);
     }
 
-    /// Why this connection ended, as far as its socket knows.
+    /// Returns why the connection ended, as far as it is known here.
     pub(in crate::http) fn end_reason(&self) -> EndReason {
         self.end_reason.get().copied().unwrap_or(EndReason::ClientClosed)
     }
 
-    /// Passes a result of the socket on, and notes what it means.
+    /// Returns a result of the socket unchanged, and records [`EndReason::Vanished`] if it means that the peer is unreachable.
     pub(super) fn observe<T>(&self, result: io::Result<T>) -> io::Result<T> {
         if let Err(error) = &result
             && matches!(
@@ -224,10 +224,10 @@ impl ConnState {
         result
     }
 
-    /// Throws away what the client sends: ready when it is gone, or has sent more than `budget` bytes.
+    /// Discards what the client sends. Ready when the client is gone, or has sent more than `budget` bytes.
     ///
-    /// hyper would look for the end of its input only while it has nothing unread, so that a client that pipelined one
-    /// byte behind its request and went would be noticed at the next heartbeat at best. This notices it at once.
+    /// hyper would look for the end of the input only while it has nothing unread. A client that sent one byte behind its request
+    /// and left would be noticed at the next heartbeat at best. This notices it at once.
     pub(in crate::http) fn poll_closed(&self, context: &mut Context<'_>, budget: &mut usize) -> Poll<()> {
         let mut rubbish = [0; 512];
         loop {
@@ -246,6 +246,6 @@ impl ConnState {
     }
 }
 
-/// How many bytes a client may send behind its request for a stream: a few requests of a confused client. More is no
-/// client of ours, and reading it costs CPU for nothing.
+/// How many bytes a client may send behind its request for a stream: a few requests of a confused client. A peer that sends
+/// more is no client of ours, and reading it costs CPU for nothing.
 pub(in crate::http) const MAX_PIPELINED_BYTES: usize = 64 * 1024;

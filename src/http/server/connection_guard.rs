@@ -1,11 +1,12 @@
-//! That a connection is open.
+//! A guard that counts an open connection.
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::metrics::HttpMetrics;
 
-/// Counts a connection while it is open, whoever serves it: in the metrics, and for the listener that waits for its last one.
+/// Counts a connection while it is open, in hyper's hands or in a write task's: in the metrics, and for the listener, which
+/// waits for its last connection when it ends.
 #[derive(Debug)]
 pub(in crate::http) struct ConnectionGuard {
     open: Gauge,
@@ -13,6 +14,7 @@ pub(in crate::http) struct ConnectionGuard {
 }
 
 impl ConnectionGuard {
+    /// Counts one more connection until the guard is dropped.
     pub(in crate::http) fn new(metrics: &HttpMetrics, token: TaskTrackerToken) -> Self {
         let open = metrics.connections().clone();
         open.inc();

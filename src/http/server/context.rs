@@ -13,63 +13,63 @@ use crate::{
     metrics::HttpMetrics,
 };
 
-/// How long things may take.
+/// The deadlines of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::http) struct Timeouts {
-    /// After this long without one byte taken a connection is reset.
+    /// A connection is reset if its socket takes no byte for this long.
     pub(in crate::http) stall_timeout: Duration,
-    /// A stream's silence is at most this long, so that a live peer acknowledges something this often.
+    /// A stream is silent for at most this long, so a live peer acknowledges something this often.
     pub(in crate::http) heartbeat: Duration,
-    /// How long a request's head may take, the first with all that comes before it.
+    /// How long a request's head may take. For the first request that includes everything before it.
     pub(in crate::http) head_timeout: Duration,
 }
 
-/// How the connections of one listener are treated.
+/// The configuration of one listener.
 #[derive(Debug)]
 pub(in crate::http) struct ListenerConfig {
     pub(in crate::http) timeouts: Timeouts,
-    /// What connections without a stream count under; nothing on a listener that strangers do not reach.
+    /// The limits that connections without a stream count against. `None` for a listener that strangers do not reach.
     pub(in crate::http) admission: Option<Arc<Admission>>,
-    /// Where they wait.
+    /// Selects the list of idle connections of this listener.
     pub(in crate::http) idle_connections: fn(&Admission) -> &IdleConnections,
-    /// Whose word is taken.
+    /// The proxies that are trusted to name the client.
     pub(in crate::http) proxies: TrustedProxies,
     /// Whether every connection begins with a PROXY header.
     pub(in crate::http) proxy_protocol: bool,
-    /// Which way streams of HTTP/1.1 leave.
+    /// The sink for streams of HTTP/1.1.
     pub(in crate::http) sink: Sink,
     pub(in crate::http) metrics: HttpMetrics,
 }
 
 impl ListenerConfig {
-    /// Where connections without a stream wait, if they are counted.
+    /// Returns the list of connections without a stream. Returns `None` if they are not counted.
     pub(in crate::http) fn idle_connections(&self) -> Option<&IdleConnections> {
         self.admission.as_deref().map(self.idle_connections)
     }
 }
 
-/// How a connection is told that the process is going.
+/// The three steps of a shutdown, as signals to each connection.
 #[derive(Debug, Default)]
 pub(in crate::http) struct ShutdownSignals {
-    /// Answer what is being asked, then close.
+    /// Finish the requests in progress, then close.
     pub(super) graceful: CancellationToken,
-    /// Wait for nobody's first request any more.
+    /// Wait no longer for the first bytes of a connection.
     pub(in crate::http) close_idle: CancellationToken,
-    /// Close, whatever is going on.
+    /// Close at once, whatever is in progress.
     pub(in crate::http) abort: CancellationToken,
 }
 
-/// A listener, as each of its connections sees it.
+/// The state that all connections of a listener share.
 #[derive(Debug)]
 pub(in crate::http) struct ServerContext {
     pub(in crate::http) config: ListenerConfig,
     pub(in crate::http) shutdown: ShutdownSignals,
-    /// Who takes over the connections that hyper gives back; nobody where it keeps them all.
+    /// The write tasks for connections that hyper gives back. `None` if hyper keeps them all.
     pub(super) writers: Option<WriterPool>,
 }
 
 impl ServerContext {
-    /// One with a writer pool if its configuration wants it. Inside a runtime.
+    /// Creates the state, and starts a writer pool if the sink is the socket. Must be called inside a runtime.
     pub(in crate::http) fn open(config: ListenerConfig) -> Self {
         let shutdown = ShutdownSignals::default();
         let writers =

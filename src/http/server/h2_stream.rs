@@ -1,8 +1,8 @@
-//! One request of an HTTP/2 connection, and the deadline for its client to take what it asked for.
+//! One request of an HTTP/2 connection, and the deadline for its client to take the response.
 //!
-//! On HTTP/1.1 the socket says whether a client reads. Here the socket may be fine, because other streams use it, while one
-//! stream's window stays closed. hyper then asks that stream's body for nothing more, so a body given a piece and not asked
-//! again is one whose client does not read.
+//! On HTTP/1.1 the socket tells whether a client reads. On HTTP/2 the socket may be writable, because other streams use it, while
+//! the window of one stream stays closed. hyper does not poll the body of that stream then. So the client does not read if a body
+//! has given a piece and is not polled again.
 
 use std::{
     future::Future,
@@ -24,7 +24,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::{conn::ConnState, pending_write::PendingWrite};
 use crate::metrics::EndReason;
 
-/// What is known of one request of a connection. All but the connection's counts is used by the request's own task only.
+/// The state of one request of a connection. All but the connection's counts is used by the request's own task only.
 #[derive(Debug)]
 pub(in crate::http) struct H2Stream {
     conn: Arc<ConnState>,
@@ -32,29 +32,30 @@ pub(in crate::http) struct H2Stream {
     expects_stream: AtomicBool,
     /// Whether it keeps its connection off the list of idle connections.
     busy: AtomicBool,
-    /// How many pieces were given.
+    /// How many pieces hyper has taken.
     pieces_sent: AtomicU64,
-    /// The last piece was given, and no more asked for since.
+    /// Whether hyper has not polled the body since it took the last piece.
     is_blocked: AtomicBool,
-    /// Why it has to end, if somebody but its client wants that.
+    /// Why the stream has to end, if it is reset from our side.
     end_reason: OnceLock<EndReason>,
     waker: AtomicWaker,
     pending_write: PendingWrite,
 }
 
-/// What one connection carries.
+/// The counts of one connection's requests.
 #[derive(Debug, Default)]
 pub(in crate::http) struct StreamCounts {
-    /// Requests that are not answered in full.
+    /// Requests whose response is not complete.
     pub(in crate::http) open: AtomicUsize,
-    /// Requests in all.
+    /// All requests so far.
     pub(in crate::http) total: AtomicUsize,
-    /// Of the open ones, those that are being answered or have an endless body. Locked while the connection's place follows,
-    /// because one may end while the next begins.
+    /// Open requests that have no response yet or an endless body. The lock is held while the connection enters or leaves the
+    /// list of idle connections, because one request may end while the next begins.
     busy: Mutex<usize>,
 }
 
 impl H2Stream {
+    /// Counts one more request of the connection, which is not idle until the request has its response.
     pub(in crate::http) fn new(conn: &Arc<ConnState>, counts: &Arc<StreamCounts>) -> Self {
         counts.open.fetch_add(1, Ordering::Relaxed);
         counts.total.fetch_add(1, Ordering::Relaxed);
@@ -75,18 +76,19 @@ impl H2Stream {
         }
     }
 
-    /// A stream is what it will be answered with.
+    /// Records that the request will be answered with a stream.
     pub(in crate::http) fn expect_stream(&self) {
         self.expects_stream.store(true, Ordering::Relaxed);
     }
 
-    /// It has its answer. One that is no stream keeps nobody busy.
+    /// Records that the request has its response. With one that is no stream the request no longer keeps its connection busy.
     pub(super) fn on_response(&self) {
         if !self.expects_stream.load(Ordering::Relaxed) {
             self.set_idle();
         }
     }
 
+    /// Records that the request keeps its connection busy no longer. The connection becomes idle with the last of them.
     fn set_idle(&self) {
         if !self.busy.swap(false, Ordering::Relaxed) {
             return;
@@ -98,6 +100,7 @@ impl H2Stream {
         }
     }
 
+    /// Returns why the stream ended, as far as it or its connection knows.
     pub(in crate::http) fn end_reason(&self) -> EndReason {
         self.end_reason
             .get()
@@ -105,35 +108,35 @@ impl H2Stream {
             .unwrap_or_else(|| self.conn.end_reason())
     }
 
-    /// What it was given last.
+    /// Returns what the stream was given last and may not have written yet.
     pub(in crate::http) fn pending_write(&self) -> &PendingWrite {
         &self.pending_write
     }
 
-    /// The connection that others are on as well.
+    /// Returns the connection, which carries other streams as well.
     pub(in crate::http) fn conn(&self) -> &ConnState {
         &self.conn
     }
 
-    /// Ends this stream, and no other of its connection.
+    /// Ends this stream and no other of its connection.
     pub(in crate::http) fn reset(&self, reason: EndReason) {
         let _ = self.end_reason.set(reason);
         self.waker.wake();
     }
 
-    /// Whether the client has not made room for what comes next.
+    /// Whether the client's window has no room for the next piece.
     pub(in crate::http) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Ordering::Relaxed)
     }
 
-    /// Whether it was [`reset`](Self::reset); if not, the task is woken when it is.
+    /// Whether the stream was [`reset`](Self::reset). If not, the task is woken when it is.
     fn is_reset(&self, context: &Context<'_>) -> bool {
-        // Registered before the look that counts.
+        // Registered before the check, so that a reset between the two wakes the task.
         self.waker.register(context.waker());
         self.end_reason.get().is_some()
     }
 
-    /// How many pieces were given, if the client has not made room for the next.
+    /// Returns how many pieces hyper has taken. Returns `None` if the client has room for the next.
     fn blocked_at(&self) -> Option<u64> {
         self.is_blocked()
             .then(|| self.pieces_sent.load(Ordering::Relaxed))
@@ -147,7 +150,8 @@ impl Drop for H2Stream {
     }
 }
 
-/// A body in pieces, so that a client that takes some of a large batch is seen to take it.
+/// A body that is given to hyper in pieces of at most [`PIECE`] bytes, so that a client that takes part of a large batch is not
+/// taken for one that has stalled.
 pub(super) struct ChunkedBody {
     body: Body,
     h2_stream: Arc<H2Stream>,
@@ -200,12 +204,12 @@ impl http_body::Body for ChunkedBody {
     }
 }
 
-/// The task of a request, ended when its client has made no room for the stall deadline: hyper then resets the stream.
+/// The task of a request. It ends when the client has taken nothing for the stall deadline, and hyper then resets the stream.
 pub(super) struct StallTimeout<F> {
     task: Pin<Box<F>>,
     h2_stream: Arc<H2Stream>,
     stall_timeout: Duration,
-    /// At which piece it began to wait. Only while it waits: most never do.
+    /// The number of the piece at which the wait began, and its deadline. `None` while the task does not wait, as most never do.
     stall: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
@@ -219,6 +223,7 @@ impl<F> StallTimeout<F> {
         }
     }
 
+    /// Ready when the client has taken no piece for the stall deadline, or has not taken in time what was deleted meanwhile.
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let Some(piece) = self.h2_stream.blocked_at() else {
             self.stall = None;
@@ -259,5 +264,5 @@ impl<F: Future<Output = ()>> Future for StallTimeout<F> {
     }
 }
 
-/// How much of a batch is given at a time, in bytes: a frame of HTTP/2 as clients take it unless they say more.
+/// How much of a batch is given to hyper at a time, in bytes: the size of an HTTP/2 frame that clients accept by default.
 pub(in crate::http) const PIECE: usize = 16 * 1024;

@@ -10,12 +10,14 @@ use hyper::body::Incoming;
 use super::conn::ConnState;
 use crate::{client::PeerAddr, http::delivery::handle::ConnHandle};
 
-/// Answers the requests of a connection.
+/// The service that answers the requests of a connection.
 pub(in crate::http) trait RequestHandler: Clone + Send + Sync + 'static {
+    /// Answers one request, to which [`insert_extensions`] has been applied.
     fn handle_request(&self, request: Request<Incoming>) -> BoxFuture<'static, Response>;
 }
 
-/// Tells a request what is known of its connection.
+/// Adds what is known of the connection to the request's extensions: the peer's address, the state of the connection, and the
+/// handle for a stream on it.
 pub(in crate::http) fn insert_extensions<B>(
     request: &mut Request<B>,
     peer: PeerAddr,

@@ -1,4 +1,4 @@
-//! A connection of HTTP/1.1: one request after the other, and an endless body behind the last.
+//! An HTTP/1.1 connection: one request after the other, the last of which may be answered with an endless body.
 
 use std::{
     convert::Infallible,
@@ -29,10 +29,10 @@ use crate::{
     metrics::HttpMetrics,
 };
 
-/// Lets hyper answer requests until the connection is done, or its client is gone, or has asked nothing by `deadline`; or
-/// until a stream leaves hyper, which is then the result. `first` was read already.
+/// Lets hyper answer requests until the connection is done, the client is gone, or no request has come by `deadline`. Returns
+/// the delivery if a stream leaves hyper. `first` was read already.
 ///
-/// Not an `async fn`: see [`serve`](super::connection::serve).
+/// It is no `async fn`: see [`serve`](super::connection::serve).
 pub(super) fn serve(
     conn: &Arc<ConnState>,
     peer: PeerAddr,
@@ -61,7 +61,7 @@ pub(super) fn serve(
     let mut connection = Box::pin(builder(timeouts).serve_connection(io, service));
     async move {
         let mut graceful = pin!(server.shutdown.graceful.cancelled());
-        // hyper's own deadline began only when it got the socket. On the heap, and gone with the first request.
+        // hyper's own deadline began only when it got the socket. On the heap, and freed with the first request.
         let mut request_deadline = Some(Box::pin(sleep_until(deadline)));
         let (mut is_shutting_down, mut discard) = (false, MAX_PIPELINED_BYTES);
         poll_fn(|context| {
@@ -83,7 +83,7 @@ pub(super) fn serve(
             }
             if !is_shutting_down && (conn.is_streaming() || graceful.as_mut().poll(context).is_ready()) {
                 is_shutting_down = true;
-                // Its head is out by now, or in hyper's buffer: this only says that no second request will be answered.
+                // The head is written by now, or in hyper's buffer. This only tells hyper to answer no second request.
                 connection.as_mut().graceful_shutdown();
                 context.waker().wake_by_ref();
             }
@@ -96,8 +96,8 @@ pub(super) fn serve(
     }
 }
 
-/// Counts what hyper answers by itself, before anything of ours sees the request: a head that cannot be read (400), or is much
-/// too large (431). hyper closes the connection behind it, so that each of them costs its client a connection.
+/// Counts the responses that hyper gives by itself, before our code sees the request: 400 if it cannot read the head, 431 if
+/// the head is much too large. hyper closes the connection after each, so each costs the client a connection.
 fn count_parse_error(end: &hyper::Result<()>, metrics: &HttpMetrics) {
     let Err(error) = end else { return };
     if error.is_parse_too_large() {
@@ -112,18 +112,19 @@ fn builder(timeouts: Timeouts) -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(timeouts.head_timeout)
-        // Whoever closes its side behind a request gets its answer; a stream ends then, but by our own look (`poll_closed`).
+        // A client that closes its side behind a request gets its response. A stream ends then, by our own check (`poll_closed`).
         .half_close(true)
         .max_headers(MAX_HEADER_FIELDS)
         .max_buf_size(READ_BUFFER);
     builder
 }
 
-/// How much of a head hyper reads, in bytes: what we answer ourselves when it is too large (`http::front`), and some more
-/// so that most of what is too large gets the same JSON as everything else. Beyond it hyper answers a bare 431, which is counted.
+/// How much of a head hyper reads, in bytes. It is more than the size from which we refuse a head ourselves
+/// (`routes::request_form`), so that most heads that are too large get the same JSON as every other error. Beyond it hyper
+/// answers a bare 431, which is counted.
 const READ_BUFFER: usize = 128 * 1024;
 
-/// How many lines of headers hyper reads: some times what we answer ourselves when they are too many (`http::form`), and few
-/// enough that the room for them, which hyper makes for each head, costs nothing. Beyond it hyper answers a bare 431, which is
-/// counted.
+/// How many header lines hyper reads. It is a multiple of the number from which we refuse a head ourselves
+/// (`routes::request_form`), and so small that the table for them, which hyper allocates for each head, costs nothing. Beyond it
+/// hyper answers a bare 431, which is counted.
 const MAX_HEADER_FIELDS: usize = 1024;

@@ -1,4 +1,4 @@
-//! A connection of HTTP/2: many requests at once, each a task of its own, and none outlives the connection.
+//! An HTTP/2 connection: many requests at once, each in a task of its own. No task outlives the connection.
 
 use std::{
     convert::Infallible,
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{client::PeerAddr, http::delivery::handle::ConnHandle, metrics::HttpMetrics};
 
-/// Lets hyper answer requests until the connection is done, idle, or called to its end. `first` was read already.
+/// Lets hyper answer requests until the connection is done or idle, or `graceful` is cancelled. `first` was read already.
 pub(super) async fn serve(
     conn: &Arc<ConnState>,
     peer: PeerAddr,
@@ -57,7 +57,7 @@ pub(super) async fn serve(
         () = executor.wait_idle(deadline, head_timeout) => {}
         () = graceful.cancelled() => {}
     }
-    // Says that no further request is taken, and waits for those that are: streams end by themselves or are cut.
+    // Tells the client that no further request is taken, and waits for the open ones. Streams end by themselves or are cut.
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         _ = connection => {}
@@ -65,7 +65,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Answers one request, within its own task.
+/// Answers one request, in the request's own task.
 async fn respond(
     handler: impl RequestHandler,
     mut request: Request<Incoming>,
@@ -88,17 +88,17 @@ async fn respond(
     );
     let mut response = handler.handle_request(request).await;
     h2_stream.on_response();
-    // It is of HTTP/1.
+    // `Connection` is a header of HTTP/1 only.
     response.headers_mut().remove(header::CONNECTION);
     if bodiless {
-        // hyper leaves it out on HTTP/1.1 only.
+        // hyper omits the body of a response to HEAD on HTTP/1.1 only.
         *response.body_mut() = Body::empty();
     }
     response.map(|body| ChunkedBody::new(body, h2_stream))
 }
 
-/// The target as HTTP/1.1 has it in its first line: scheme and authority stand in fields of their own here. The authority is kept
-/// beside it, for the guard of the admin listener.
+/// Returns the target in the form of an HTTP/1.1 request line, without the scheme and authority that HTTP/2 sends in fields of
+/// their own. The authority is kept in the extensions, for the CSRF protection of the admin listener.
 fn origin_form(uri: &Uri) -> Option<Uri> {
     let target = uri.path_and_query()?.clone();
     Some(Uri::from(target))
@@ -120,14 +120,14 @@ fn builder(timeouts: Timeouts, executor: H2Executor) -> http2::Builder<H2Executo
     builder
 }
 
-/// Starts the tasks of a connection's requests, and knows how many there are.
+/// Spawns the tasks of a connection's requests, and counts them.
 #[derive(Clone)]
 struct H2Executor {
     conn: Arc<ConnState>,
     counts: Arc<StreamCounts>,
     stall_timeout: Duration,
     panics: Counter,
-    /// The connection is over.
+    /// Cancelled when the connection is over, which ends the tasks of its requests.
     connection_closed: CancellationToken,
 }
 
@@ -142,8 +142,7 @@ impl H2Executor {
         }
     }
 
-    /// Waits until the connection has nothing to do: no request by `deadline`, or later none for between one `patience` and
-    /// two.
+    /// Waits until the connection is idle: there was no request by `deadline`, or later none for between one `patience` and two.
     async fn wait_idle(&self, mut deadline: Instant, patience: Duration) {
         let mut seen = 0;
         loop {
@@ -171,27 +170,29 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for H2Executor {
 }
 
 tokio::task_local! {
-    /// What the task runs for. hyper makes one task a request, and says to neither which the other is.
+    /// The request that a task runs for. hyper spawns one task a request, but tells the service nothing of the task, and the
+    /// executor nothing of the request.
     static H2_STREAM: Arc<H2Stream>;
 }
 
-/// Requests at a time on one connection, which for a proxy are those of many clients: what most servers grant, and at most
-/// as many tasks as one connection can cost us.
+/// How many requests may be open on one connection, which carries those of many clients if it is a proxy's. Most servers grant
+/// as many. It bounds the tasks that one connection can cost us.
 const MAX_STREAMS: u32 = 100;
 
-/// How large a head is looked at, in bytes as HPACK counts them (32 more a field): the largest that is answered, and some
-/// more, so that most of what is too large gets the same JSON as everything else. Beyond it h2 answers a bare 431.
+/// How large a head h2 accepts, in bytes as HPACK counts them (32 more a field). It is more than the largest head that we
+/// accept, so that most heads that are too large get the same JSON as every other error. Beyond it h2 answers a bare 431.
 const MAX_HEADER_LIST_SIZE: u32 = 64 * 1024;
 
-/// How much of request bodies a client may send unasked, in bytes: nobody reads them. The least that a connection can have.
+/// The flow-control window for request bodies, in bytes. It is the smallest that a connection can have, because the bodies
+/// are not read.
 const WINDOW: u32 = 65_535;
 
-/// How much of one stream h2 keeps beyond what is sent, in bytes: as much as the socket takes.
+/// How many bytes of one stream h2 buffers beyond what is sent: as many as the socket takes.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// How many requests a client may reset before they are looked at, and how many of its mistakes are answered: above it the
-/// connection is closed (CVE-2023-44487, CVE-2025-8671). A page that is left cancels a handful.
+/// How many requests a client may reset before the service sees them, and how many of its protocol errors are answered with
+/// a reset. Above that the connection is closed (CVE-2023-44487, CVE-2025-8671). A browser that leaves a page cancels a handful.
 const MAX_RESETS: usize = 64;
 
-/// How long a client that is told to go is waited for when it has no request open.
+/// How long to wait for a client that was told to go away and has no request open.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);

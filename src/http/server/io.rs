@@ -1,4 +1,4 @@
-//! A socket as hyper sees it.
+//! The socket of a connection, as hyper reads from it and writes to it.
 
 use std::{
     io::{self, IoSlice},
@@ -13,11 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{conn::ConnState, writer::SocketWriter};
 
-/// What hyper reads from and writes to.
+/// The I/O object of hyper. It writes through [`SocketWriter`], and reports to [`ConnState`] what happens on the socket.
 #[derive(Debug)]
 pub(super) struct HyperIo {
     writer: SocketWriter,
-    /// What was read already, to know what is spoken.
+    /// The bytes that were read already to detect the protocol.
     first: Bytes,
 }
 
@@ -45,8 +45,8 @@ impl AsyncRead for HyperIo {
             buffer.put_slice(&self.first[..length]);
             let this = self.get_mut();
             this.first.advance(length);
-            // In one piece with the rest, if that has come: for a head in two pieces hyper makes its buffer twice as large, and
-            // keeps it as long as the stream lasts. An end is met again by the next read; an error is told only once.
+            // The rest of the head is added to it if it has come. For a head in two reads hyper doubles its buffer, and keeps it
+            // as long as the stream lasts. The next read meets an end of input again, but an error is reported only once.
             return match this.conn().observe(this.conn().socket().try_read_buf(buffer)) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => Poll::Ready(Err(error)),
                 _ => Poll::Ready(Ok(())),
@@ -82,7 +82,7 @@ impl AsyncWrite for HyperIo {
         true
     }
 
-    /// hyper calls this when all it had is written.
+    /// Records that all is written: hyper flushes when it has nothing left to write.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.conn().set_flushed(context);
         Poll::Ready(Ok(()))

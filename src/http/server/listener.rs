@@ -1,4 +1,6 @@
-//! Ports: bound early, served later.
+//! A listening socket: bound early, served later, and drained in steps.
+//!
+//! Not here: what happens on a connection that was accepted (`connection`).
 
 use std::{
     io,
@@ -24,7 +26,7 @@ use super::{
 };
 use crate::drain::DrainWatch;
 
-/// A port that is bound. Peers can connect already; they are served once [`serve`](crate::http::serve) runs.
+/// A socket that listens. Peers can connect already, and are served once [`serve`](crate::http::serve()) runs.
 #[derive(Debug)]
 pub struct BoundListener {
     listener: StdListener,
@@ -32,25 +34,25 @@ pub struct BoundListener {
 }
 
 impl BoundListener {
-    /// Binds `address`; port 0 takes a free one.
+    /// Binds `address` and listens. Port 0 takes a free one.
     ///
     /// # Errors
-    /// When the operating system refuses it: the port is taken, or privileged, or the address is not ours.
+    /// When the operating system refuses: the port is taken or privileged, or the address is not ours.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        // A restart must not wait for the connections of the process before it to be forgotten.
+        // Without this a restart would have to wait until the kernel forgets the connections of the process before it.
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Self::from_inherited(socket.into())
     }
 
-    /// Takes over a listener that somebody else has bound.
+    /// Takes over a listener that another process has bound.
     ///
     /// # Errors
     /// When it is not a listening socket.
     pub fn from_inherited(listener: StdListener) -> io::Result<Self> {
-        // One that is only bound has an address too, and every accept on it fails.
+        // A socket that is bound but does not listen has an address too, and every accept on it fails.
         if !SockRef::from(&listener).is_listener()? {
             return Err(io::Error::other("the socket does not listen"));
         }
@@ -59,22 +61,22 @@ impl BoundListener {
         Ok(Self { listener, address })
     }
 
-    /// Where it is bound, with the port that was found.
+    /// Returns the address it is bound to, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same socket once more, for a successor: who connects is served by whichever accepts first, and the port stays
-    /// open until both have closed it.
+    /// Returns a second descriptor of the socket, for a successor process. A new connection is served by the process that
+    /// accepts it first, and the port stays open until both have closed it.
     ///
     /// # Errors
-    /// When there are no descriptors left.
+    /// When no file descriptor is left.
     pub fn try_clone_fd(&self) -> io::Result<OwnedFd> {
         self.listener.try_clone().map(Into::into)
     }
 
-    /// Serves whoever connects until the window of a drain ends (or, with a successor, begins), and returns when the last
-    /// connection is closed.
+    /// Accepts and serves connections until the window of a drain ends (with a successor: until it begins). Returns when the
+    /// last connection is closed.
     pub(in crate::http) async fn serve(
         self,
         handler: impl RequestHandler,
@@ -92,7 +94,7 @@ impl BoundListener {
             };
             let (socket, peer) = accepted;
             let metrics = &server.config.metrics;
-            // Taken over, a connection outlives its task.
+            // A connection that a write task takes over outlives the task that is spawned here.
             let connection_guard = ConnectionGuard::new(metrics, connections.token());
             let panics = metrics.panics().clone();
             let connection = connection::serve(
@@ -105,8 +107,8 @@ impl BoundListener {
             tokio::spawn(catch_panic(connection, panics));
         }
         drop(listener);
-        // Streams stay until they are due. Whoever is through with one, and would ask again on the same connection, is to do
-        // so where somebody else listens.
+        // Streams stay until they are due. A client whose stream ended must not ask again on this connection, but connect anew,
+        // where another process listens.
         server.shutdown.graceful.cancel();
         connections.close();
         tokio::select! {
@@ -126,7 +128,8 @@ impl BoundListener {
     }
 }
 
-/// The next connection. What fails one peer only is no news; what fails all is said, and waited out.
+/// Accepts the next connection. Skips errors that concern one peer only. Counts and logs errors that concern all, and waits
+/// before it tries again.
 async fn accept(
     listener: &TcpListener,
     config: &ListenerConfig,
@@ -151,7 +154,7 @@ async fn accept(
     }
 }
 
-/// Times in a row that no connection could be accepted. Each is counted; the log is told now and then.
+/// The failures to accept in a row. Each is counted, and one in [`LOG_INTERVAL`] is logged.
 #[derive(Debug, Default)]
 struct AcceptFailures {
     count: u64,
@@ -159,6 +162,7 @@ struct AcceptFailures {
 }
 
 impl AcceptFailures {
+    /// Counts a failure, and logs it if the last line is old enough.
     fn record(&mut self, error: &io::Error) {
         self.count += 1;
         if self
@@ -170,7 +174,8 @@ impl AcceptFailures {
         }
     }
 
-    /// One was accepted. What was told a moment ago stays told: where descriptors come and go, so does this.
+    /// Records that a connection was accepted. The failures are over only when the last log line about them is old: while
+    /// descriptors run out and come free in turn, so do accepts fail and succeed.
     fn on_accepted(&mut self) {
         if self.count > 0
             && self
@@ -183,6 +188,7 @@ impl AcceptFailures {
     }
 }
 
+/// Whether an error of `accept` concerns only the connection that was about to be accepted.
 fn is_per_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -191,17 +197,17 @@ fn is_per_connection_error(error: &io::Error) -> bool {
 }
 
 /// How many connections may wait to be accepted: all clients of a host come back at once after a restart. The kernel
-/// takes less where `net.core.somaxconn` is less.
+/// takes fewer if `net.core.somaxconn` is less.
 const BACKLOG: i32 = 4096;
 
-/// How long to wait when no connection can be accepted (`EMFILE`): the reason is rarely gone at once, and asking again
-/// without a pause would take the CPU from those who could close a connection.
+/// How long to wait if no connection can be accepted (`EMFILE`). The cause is rarely gone at once, and a loop without a pause
+/// would take the CPU from the tasks that could close a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long the log is left alone with what it was told.
+/// The least time between two log lines about failures to accept.
 const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long a connection has, behind the end of a drain's window, to write the rest of what it was writing.
+/// How long a connection has, after the window of a drain, to write the rest of what it was writing.
 const ABORT_AFTER: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -216,7 +222,7 @@ mod tests {
         for _ in 0..700 {
             failures.record(&io::Error::from_raw_os_error(libc::EMFILE));
             last_logged.extend(failures.last_logged);
-            // One connection fits in between.
+            // One accept succeeds in between.
             failures.on_accepted();
             advance(ACCEPT_PAUSE).await;
         }

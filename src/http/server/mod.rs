@@ -1,4 +1,10 @@
-//! TODO module head of http::server.
+//! Listeners and connections: everything between the socket and the service that answers requests.
+//!
+//! Not here: the routes (`routes`), and writing a stream whose connection hyper has given back (`fanout`).
+//!
+//! `listener` accepts. `connection` serves one connection: `sniff` reads a PROXY header and detects the protocol, then `http1` or
+//! `http2` lets hyper answer requests over `io`. `conn` is the state of a connection that hyper, the bodies and the sinks share,
+//! and `writer` the one way to write to its socket. `context` is the listener as its connections see it.
 
 pub(in crate::http) mod close;
 pub(in crate::http) mod conn;

@@ -1,11 +1,11 @@
-//! A fault of ours is one client's, and nobody else's.
+//! Containment of panics: a fault of ours ends one connection and no other.
 
 use std::{future::Future, panic::AssertUnwindSafe, thread};
 
 use futures_util::FutureExt;
 use prometheus_client::metrics::counter::Counter;
 
-/// Keeps a panic from leaving a task, and counts it. Not an `async fn`: that would have room for the task twice.
+/// Runs `task`, and catches and counts its panic. It is no `async fn`, because the future of one would hold the task twice.
 pub(in crate::http) fn catch_panic(
     task: impl Future<Output = ()>,
     panics: Counter,
@@ -14,7 +14,7 @@ pub(in crate::http) fn catch_panic(
     caught.map(move |end| record_panic(end, &panics))
 }
 
-/// Counts a panic, if this is one.
+/// Counts and logs a panic. Does nothing if `end` is none.
 pub(in crate::http) fn record_panic(end: thread::Result<()>, panics: &Counter) {
     if end.is_err() {
         panics.inc();

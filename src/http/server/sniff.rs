@@ -1,4 +1,4 @@
-//! What a connection begins with, before hyper sees it: a PROXY header where one is due, and the protocol.
+//! The first bytes of a connection, before hyper gets it: a PROXY header if one is due, and the detection of the protocol.
 
 use std::io;
 
@@ -7,16 +7,16 @@ use bytes::Bytes;
 use super::conn::ConnState;
 use crate::client::{InvalidProxyHeader, ProxyHeader};
 
-/// Which HTTP a client speaks.
+/// The version of HTTP that a client speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::http) enum Protocol {
-    /// HTTP/1.1 or 1.0, and whatever is not HTTP/2; with the bytes that were read to know it.
+    /// HTTP/1.1 or 1.0, and everything that is not HTTP/2. Holds the bytes that were read to detect it.
     Http1(Bytes),
-    /// HTTP/2 with prior knowledge (RFC 9113, section 3.3); with its preface.
+    /// HTTP/2 with prior knowledge (RFC 9113, section 3.3). Holds the preface.
     Http2(Bytes),
 }
 
-/// Why a connection that must begin with a PROXY header is closed.
+/// Why a connection that must begin with a PROXY header is closed before its first request.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyHeaderError {
     #[error(transparent)]
@@ -25,7 +25,10 @@ pub(super) enum ProxyHeaderError {
     Gone(#[from] io::Error),
 }
 
-/// Reads a PROXY header, and not one byte more.
+/// Reads a PROXY header and not one byte more.
+///
+/// # Errors
+/// When the header is invalid, or the connection ends before it is complete.
 pub(super) async fn read_proxy_header(conn: &ConnState) -> Result<ProxyHeader, ProxyHeaderError> {
     let mut header = vec![0; ProxyHeader::FIXED_LEN];
     fill(conn, &mut header).await?;
@@ -37,7 +40,7 @@ pub(super) async fn read_proxy_header(conn: &ConnState) -> Result<ProxyHeader, P
     Ok(ProxyHeader::read(&header)?)
 }
 
-/// Reads until it is known what the client speaks: the first byte tells all but those who mean HTTP/2.
+/// Reads until the protocol is known. One byte is enough unless it could begin the HTTP/2 preface.
 pub(super) async fn detect_protocol(conn: &ConnState) -> io::Result<Protocol> {
     let (mut read, mut length) = ([0; PREFACE.len()], 0);
     loop {
@@ -53,6 +56,7 @@ pub(super) async fn detect_protocol(conn: &ConnState) -> io::Result<Protocol> {
     }
 }
 
+/// Reads until `buffer` is full.
 async fn fill(conn: &ConnState, mut buffer: &mut [u8]) -> io::Result<()> {
     while !buffer.is_empty() {
         let read = conn.read(buffer).await?;
@@ -64,7 +68,7 @@ async fn fill(conn: &ConnState, mut buffer: &mut [u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// RFC 9113, section 3.4.
+/// The connection preface of HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
@@ -74,7 +78,7 @@ mod tests {
     use super::*;
     use crate::http::server::test_socket::connected;
 
-    /// A client, and our end.
+    /// Returns the client's end of a connection, and the state of ours.
     async fn pair() -> (TcpStream, ConnState) {
         let (client, socket) = connected().await;
         client.set_nodelay(true).unwrap();

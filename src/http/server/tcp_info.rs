@@ -1,15 +1,15 @@
-//! What the kernel knows of a peer that says nothing.
+//! What the kernel knows of a silent peer: for how long it has acknowledged nothing (`TCP_INFO`).
 #![cfg_attr(target_os = "linux", allow(unsafe_code))] // no crate in the tree asks for TCP_INFO, and the one that does wants clang to build
 
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-/// For how long the peer has acknowledged nothing, although the kernel has sent something again, or asked whether its
-/// window is still closed, and got no answer. Zero when nothing is missing, and where the kernel does not say.
+/// Returns for how long the peer has acknowledged nothing, although the kernel has retransmitted something, or probed a closed
+/// window, and got no answer. Returns zero if no acknowledgement is missing, and on systems whose kernel does not tell.
 ///
-/// A peer whose application does not read still acknowledges; a peer that is busy with nothing is not asked. The first
-/// repetition comes at the earliest 200 ms after what was sent, so that a slow line alone is not taken for silence.
+/// A peer whose application does not read still acknowledges. An idle peer owes no acknowledgement. The first retransmission
+/// comes at the earliest 200 ms after the first transmission, so a slow line alone is not taken for silence.
 #[cfg(target_os = "linux")]
 pub(in crate::http) fn unacknowledged_for(socket: &TcpStream) -> Duration {
     match tcp_info(socket) {
@@ -20,7 +20,7 @@ pub(in crate::http) fn unacknowledged_for(socket: &TcpStream) -> Duration {
     }
 }
 
-/// Nothing is known.
+/// Returns zero: the kernel does not tell.
 #[cfg(not(target_os = "linux"))]
 pub(in crate::http) fn unacknowledged_for(_socket: &TcpStream) -> Duration {
     Duration::ZERO
@@ -31,10 +31,10 @@ fn tcp_info(socket: &TcpStream) -> Option<libc::tcp_info> {
     use std::{mem, os::fd::AsRawFd, ptr};
 
     let mut length = mem::size_of::<libc::tcp_info>() as libc::socklen_t;
-    // SAFETY: `tcp_info` is made of integers, for which all zeros are values.
+    // SAFETY: `tcp_info` consists of integers, for which all zeros are a valid value.
     let mut info: libc::tcp_info = unsafe { mem::zeroed() };
     // SAFETY: the descriptor is open for as long as `socket` is borrowed. The kernel writes at most `length` bytes, which is
-    // the size of `info`, and says in `length` how many it wrote; an older one leaves the rest zero, which means "nothing".
+    // the size of `info`, and stores in `length` how many it wrote. An older kernel leaves the rest zero, which means "nothing".
     let failed = unsafe {
         libc::getsockopt(
             socket.as_raw_fd(),
@@ -71,7 +71,7 @@ mod tests {
             "it does not read, but it is there"
         );
 
-        // `ret 0`: the kernel drops all that comes for it, without a word.
+        // `ret 0`: the peer's kernel silently drops all that arrives.
         SockRef::from(&peer)
             .attach_filter(&[SockFilter::new(0x06, 0, 0, 0)])
             .unwrap();

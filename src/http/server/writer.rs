@@ -1,4 +1,4 @@
-//! Writing to a socket, with a deadline for it to take bytes.
+//! Writes to a socket, with a deadline for the socket to take bytes.
 
 use std::{
     future::Future,
@@ -13,16 +13,16 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::conn::ConnState;
 
-/// The one way to write to a connection, whoever has something to write.
+/// Writes to a connection, for hyper as well as for a write task.
 ///
-/// When a write has been waiting for the stall deadline and not one byte was taken, the connection is reset: a client
-/// that does not read must not keep its slot and its buffers. A client that reads slowly is not concerned, unless what it has
-/// been given was deleted since: see [`PendingWrite`](super::pending_write::PendingWrite).
+/// If a write has waited for the stall deadline and the socket has not taken one byte, the connection is reset: a client that
+/// does not read must not keep its slot and its buffers. A client that reads slowly is not affected, unless what it was given
+/// has been deleted since: see [`PendingWrite`](super::pending_write::PendingWrite).
 #[derive(Debug)]
 pub(in crate::http) struct SocketWriter {
     conn: Arc<ConnState>,
     stall_timeout: Duration,
-    /// Only while a write waits: most sockets never need it.
+    /// The deadline of a write that waits. `None` while none does: most sockets never need it.
     stall: Option<Pin<Box<Sleep>>>,
 }
 
@@ -39,7 +39,7 @@ impl SocketWriter {
         &self.conn
     }
 
-    /// Writes once the socket takes something; says how much it took.
+    /// Writes when the socket takes something. Returns how many bytes it took.
     pub(in crate::http) fn poll_write_with(
         &mut self,
         context: &mut Context<'_>,
@@ -64,7 +64,7 @@ impl SocketWriter {
         }
     }
 
-    /// Waits for the deadline, or until `due` if that comes first.
+    /// Waits for the stall deadline, or until `due` if that comes first. Returns the error that ends the connection.
     fn poll_stalled(&mut self, context: &mut Context<'_>, due: Option<Instant>) -> Poll<io::Error> {
         self.conn.set_blocked();
         let timeout = self.stall_timeout;
@@ -76,6 +76,7 @@ impl SocketWriter {
         Poll::Ready(self.stalled())
     }
 
+    /// Records that the client has stalled, and returns the error for it.
     fn stalled(&self) -> io::Error {
         self.conn.set_stalled();
         self.conn.set_reset_on_close();

@@ -1,4 +1,6 @@
-//! One connection, from accept to close.
+//! One connection, from accept to close: its socket options, its client, its protocol.
+//!
+//! Not here: HTTP itself (`http1`, `http2`), and a stream that has left hyper (`fanout`).
 
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,10 +26,10 @@ use crate::{
     metrics::ConnectionRefusal,
 };
 
-/// Serves one connection, to its end or until somebody else does.
+/// Serves one connection until it ends, or until a write task takes it over.
 ///
-/// Not an `async fn`, whose arguments lie in its future twice: where they came, and where they are used. What stands before the
-/// `async` runs where connections are accepted, and must not fail.
+/// It is no `async fn`, because the future of one holds its arguments twice: as they came, and where they are used. The code
+/// before the `async` block runs in the task that accepts connections, and must not panic.
 pub(in crate::http) fn serve(
     socket: TcpStream,
     peer: SocketAddr,
@@ -42,7 +44,7 @@ pub(in crate::http) fn serve(
     ));
     async move {
         if let Err(error) = tune(conn.socket(), server.config.timeouts) {
-            // It works without; and a peer that is gone already shows itself when it is read.
+            // The connection works without the options. A peer that is gone already is noticed by the next read.
             tracing::debug!(%peer, %error, "cannot tune a socket");
         }
         let detached = tokio::select! {
@@ -62,7 +64,8 @@ pub(in crate::http) fn serve(
     }
 }
 
-/// Finds out who speaks what, and lets it, to the end of the connection or of hyper's part in it.
+/// Identifies the client and the protocol, and serves the connection until it ends. Returns the delivery if a stream left
+/// hyper before that.
 async fn serve_protocol(
     conn: &Arc<ConnState>,
     peer: PeerAddr,
@@ -71,7 +74,7 @@ async fn serve_protocol(
 ) -> Option<DetachedDelivery> {
     let ServerContext { config, shutdown, .. } = server;
     let deadline = Instant::now() + config.timeouts.head_timeout;
-    // On the heap, and gone with the first bytes: what follows may stay for days.
+    // On the heap, and freed after the first bytes: the rest of this future may stay for days.
     let identifying = Box::pin(timeout_at(deadline, identify(conn, peer, config)));
     let identified = tokio::select! {
         identified = identifying => identified,
@@ -83,7 +86,7 @@ async fn serve_protocol(
         Protocol::Http2(first) => {
             let graceful = &shutdown.graceful;
             let conversation = http2::serve(conn, peer, first, handler.clone(), config, deadline, graceful);
-            // On the heap, because those of HTTP/1.1 would have to make room for it.
+            // On the heap, because otherwise the futures of HTTP/1.1 connections would have to be as large.
             Box::pin(conversation).await;
             None
         }
@@ -94,12 +97,13 @@ async fn serve_protocol(
     detached
 }
 
-/// Reads as far as is needed to know who speaks what; nobody who may not, or is gone.
+/// Reads the PROXY header if there is to be one, and the bytes that identify the protocol. Returns `None` if the peer may not
+/// connect, sent a bad header, or is gone.
 async fn identify(conn: &ConnState, peer: PeerAddr, config: &ListenerConfig) -> Option<(PeerAddr, Protocol)> {
     let trusted = config.proxies.trusts(peer.into());
     let peer = match (config.proxy_protocol, trusted) {
         (false, _) => peer,
-        // Whoever may write this header chooses the address that limits count.
+        // A peer that writes this header chooses the client address that limits count.
         (true, false) => {
             config.metrics.turned_away(ConnectionRefusal::Untrusted);
             return None;
@@ -118,6 +122,7 @@ async fn identify(conn: &ConnState, peer: PeerAddr, config: &ListenerConfig) -> 
     Some((peer, sniff::detect_protocol(conn).await.ok()?))
 }
 
+/// Reads the PROXY header, and returns the address in it, or the proxy's own for `LOCAL`.
 async fn proxied_peer(conn: &ConnState, proxy: PeerAddr, config: &ListenerConfig) -> Option<PeerAddr> {
     match sniff::read_proxy_header(conn).await {
         Ok(ProxyHeader::Proxied(peer)) => Some(peer),
@@ -130,11 +135,12 @@ async fn proxied_peer(conn: &ConnState, proxy: PeerAddr, config: &ListenerConfig
     }
 }
 
+/// Sets the socket's options.
 fn tune(socket: &TcpStream, timeouts: Timeouts) -> io::Result<()> {
     let socket = SockRef::from(socket);
-    // An event is written whole and must leave at once.
+    // Each event is written whole, and must be sent at once.
     socket.set_tcp_nodelay(true)?;
-    // Counted in whole seconds, of which none is an error.
+    // The kernel counts in whole seconds, and takes zero for an error.
     let keepalive = TcpKeepalive::new()
         .with_time(timeouts.stall_timeout.max(SECOND))
         .with_interval(timeouts.heartbeat.max(SECOND));
@@ -145,7 +151,7 @@ fn tune(socket: &TcpStream, timeouts: Timeouts) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 fn tune_linux(socket: &SockRef<'_>, timeouts: Timeouts) -> io::Result<()> {
-    // It counts the time of a closed window too, hence no less than our own deadline, which is the one that says why.
+    // This timeout counts the time of a closed window too. It must not be less than our own deadline, which knows the reason.
     socket.set_tcp_user_timeout(Some(timeouts.stall_timeout + timeouts.heartbeat))?;
     socket.set_tcp_notsent_lowat(NOTSENT_LOWAT)
 }
@@ -157,13 +163,14 @@ fn tune_linux(_socket: &SockRef<'_>, _limits: Timeouts) -> io::Result<()> {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How many bytes the kernel takes beyond what it has sent: one batch, so that a socket that is writable takes the whole
-/// of it in one write. Without a limit it keeps megabytes for a peer that does not read. Less costs wake-ups.
+/// How many bytes the kernel takes beyond what it has sent: one batch, so that a writable socket takes all of it in one
+/// write. Without a limit the kernel keeps megabytes for a peer that does not read. Less costs wake-ups.
 #[cfg(target_os = "linux")]
 const NOTSENT_LOWAT: u32 = 64 * 1024;
 
-/// How many bytes the kernel keeps until they are acknowledged; it doubles this for its own bookkeeping, and left to itself
-/// goes to 4 MiB for a peer with a large window that acknowledges nothing. A replay gets 2 MB/s of it over a line of 100 ms.
+/// How many bytes the kernel keeps until they are acknowledged. It doubles this for its own bookkeeping. Left to itself it
+/// goes to 4 MiB for a peer with a large window that acknowledges nothing. With this much, a replay gets 2 MB/s over a line with
+/// a round trip of 100 ms.
 const SEND_BUFFER: usize = 208 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Clients that do not behave, against an endless stream.
+//! Misbehaving clients against an endless stream, over both sinks.
 
 use std::{
     sync::{
@@ -44,10 +44,10 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const EVENT: usize = 32 * 1024;
 
-/// More than the kernel takes for a peer that does not read; the rest is less than hyper buffers.
+/// More than the kernel takes for a peer that does not read. The rest is less than hyper buffers.
 const LARGE_HEADER: usize = 500 * 1024;
 
-/// Always has one more event; counts them.
+/// Always has one more event, and counts the events it gave.
 struct EndlessSource(Arc<AtomicUsize>);
 
 impl BatchSource for EndlessSource {
@@ -70,7 +70,7 @@ impl BatchSource for EndlessSource {
     }
 }
 
-/// Breaks.
+/// Panics when it is polled.
 struct PanickingSource;
 
 impl BatchSource for PanickingSource {
@@ -83,7 +83,7 @@ impl BatchSource for PanickingSource {
     }
 }
 
-/// One connection, served by one kind of feed at any path.
+/// A server for single connections that streams from one kind of source at any path but `/`.
 struct ConnectionFixture {
     registry: Registry,
     metrics: HttpMetrics,
@@ -123,12 +123,12 @@ impl ConnectionFixture {
         })
     }
 
-    /// The client's end, and a task that ends when the other is closed.
+    /// Returns the client's end of a new connection, and a task that ends when our end is closed.
     async fn connect(self: &Arc<Self>) -> (TcpStream, JoinHandle<()>) {
         self.connect_with(TcpSocket::new_v4().unwrap()).await
     }
 
-    /// The same, of a client whose kernel has hardly any room for what it does not read.
+    /// Returns the same for a client whose kernel has hardly any buffer for what the client does not read.
     async fn connect_narrow(self: &Arc<Self>) -> (TcpStream, JoinHandle<()>) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4096).unwrap();
@@ -217,13 +217,13 @@ async fn ask(client: &mut TcpStream, target: &str) {
     client.write_all(request.as_bytes()).await.unwrap();
 }
 
-/// Until nothing more is taken: what the kernel holds, and what we do.
+/// Waits until no more events are taken from the source. Returns how many were: the kernel holds them, and we do.
 async fn until_blocked(fixture: &ConnectionFixture) -> usize {
     let blocked = async {
         let mut before = usize::MAX;
         while fixture.taken() == 0 || before != fixture.taken() {
             before = fixture.taken();
-            // Nothing tells that no more will be taken, but that for so long nothing was.
+            // There is no signal for this: the test takes 100 ms without an event for the end.
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         before
@@ -265,7 +265,7 @@ async fn a_client_that_pauses_costs_no_buffer_of_ours_and_misses_nothing(sink: S
     let (mut client, _served) = fixture.connect().await;
     ask(&mut client, "/stream").await;
     let taken = until_blocked(&fixture).await;
-    // What the two kernels hold is theirs; of all that was taken, this much arrives without us giving more.
+    // The kernels of both ends hold part of it. All that was taken, and 200 events more, must arrive.
     let mut read = Vec::new();
     let mut some = vec![0; 64 * 1024];
     while read.len() < (taken + 200) * EVENT {
