@@ -1,4 +1,4 @@
-//! What one stream cost and gave: two lines in the log, and the metrics.
+//! Accounting of one stream: two log lines, the metrics, and its slot within the limits.
 
 use std::{hint::black_box, sync::Arc, task::Context};
 
@@ -12,24 +12,24 @@ use crate::{
     subscription::Batch,
 };
 
-/// Who reads what, from where.
+/// The client of a stream, what it reads and from where, for the log.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct StreamInfo {
     pub(in crate::http) client: ClientKey,
-    /// The streams' names, with commas.
+    /// The names of the streams, separated by commas.
     pub(in crate::http) streams: Arc<str>,
     pub(in crate::http) start: StartPoint,
-    /// Whether the two lines about it are written.
+    /// Decides whether the two log lines of the stream are written.
     pub(in crate::http) log_limiter: Arc<ClientLogLimiter>,
 }
 
-/// Counts one stream from its beginning to its end; the end is its drop, so that there is exactly one.
+/// Counts one stream from its start to its end. The end is the drop, so that there is exactly one.
 #[derive(Debug)]
 pub(in crate::http) struct StreamAccounting {
     info: StreamInfo,
     opened: Instant,
     metrics: Arc<StreamMetrics>,
-    /// Its place within the limits.
+    /// The stream's slot within the limits. `None` once the stream has ended.
     permit: Option<Permit>,
     evict_handle: Arc<EvictHandle>,
     events: u64,
@@ -40,6 +40,7 @@ pub(in crate::http) struct StreamAccounting {
 }
 
 impl StreamAccounting {
+    /// Counts and logs the start of a stream.
     pub(in crate::http) fn open(
         info: StreamInfo,
         metrics: Arc<StreamMetrics>,
@@ -70,16 +71,17 @@ impl StreamAccounting {
         }
     }
 
-    /// Reads what [`record_sent`](Self::record_sent) will.
+    /// Reads the memory that [`record_sent`](Self::record_sent) will need, so that it is in the processor's cache then.
     pub(in crate::http) fn prefetch(&self) {
         black_box((self.bytes, self.gaps, Arc::as_ptr(&self.metrics)));
     }
 
+    /// Counts a batch that was sent as it is.
     pub(in crate::http) fn record_sent(&mut self, batch: &Batch) {
         self.record_sent_bytes(batch.size(), batch);
     }
 
-    /// The same, when it was so many bytes by a coding.
+    /// Counts a batch that was sent as `bytes` bytes, because of a content coding.
     pub(super) fn record_sent_bytes(&mut self, bytes: usize, batch: &Batch) {
         let (bytes, events) = (bytes as u64, batch.events.into());
         self.bytes += bytes;
@@ -92,6 +94,7 @@ impl StreamAccounting {
             .for_each(|gap| self.metrics.gap(gap.reason.as_str()));
     }
 
+    /// Counts that the stream waits for Kafka, or no longer does.
     pub(super) fn set_held(&mut self, held: bool) {
         match (std::mem::replace(&mut self.held, held), held) {
             (false, true) => self.metrics.held(),
@@ -100,13 +103,13 @@ impl StreamAccounting {
         }
     }
 
-    /// Why it has to go for others, if it has to: see [`EvictHandle::eviction_reason`].
+    /// Returns why the stream is evicted, if it is: see [`EvictHandle::eviction_reason`].
     pub(super) fn eviction_reason(&self, context: &Context<'_>) -> Option<EndReason> {
         self.evict_handle.eviction_reason(context)
     }
 
-    /// Notes why it ends. The first reason stays. Its slot is free from now on: a client that sees the end may be back
-    /// before the rest of the stream is taken down.
+    /// Records why the stream ends, and frees its slot. The first reason is kept. The slot is freed here, because a client that
+    /// sees the end may be back before the rest of the stream is dropped.
     pub(in crate::http) fn close(&mut self, reason: EndReason) {
         self.reason.get_or_insert(reason);
         self.permit = None;
@@ -119,7 +122,7 @@ impl Drop for StreamAccounting {
         let reason = self.reason.unwrap_or(EndReason::ClientClosed);
         self.metrics.ended(reason);
         let left_out = match reason {
-            // The end of a process is not its client's doing.
+            // The client did not cause the end of the process: this line is always written, and does not count against its limit.
             EndReason::Drained => Some(0),
             _ => self.info.log_limiter.take(self.info.client),
         };
@@ -139,7 +142,7 @@ impl Drop for StreamAccounting {
     }
 }
 
-/// A count for a log line, which has no such field if there is nothing to count.
+/// Returns a count for a log line. Returns `None` for zero, so that the line has no such field.
 fn nonzero(count: u64) -> Option<u64> {
     (count > 0).then_some(count)
 }

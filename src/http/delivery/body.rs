@@ -1,4 +1,4 @@
-//! The sink that hyper polls.
+//! The sink that hyper polls: a delivery as a response body.
 
 use std::{
     collections::VecDeque,
@@ -13,13 +13,13 @@ use http_body::{Body, Frame};
 use super::{guarded::GuardedDelivery, handle::ConnHandle, segments::Segments, source::BatchSource};
 use crate::{http::server::h2_stream::PIECE, subscription::StallGuard};
 
-/// A delivery as a response's body: one batch is one frame, and so one chunk of HTTP/1.1. HTTP/2 has no chunks, and gets each
-/// piece of a large one as a frame, so that what is shared is not copied.
+/// A delivery as a response body. On HTTP/1.1 a batch is one frame, and so one chunk. HTTP/2 has no chunks: there each segment
+/// of a large batch is a frame of its own, so that shared bytes are not copied.
 pub(super) struct StreamBody<S: BatchSource + Send> {
     guarded: GuardedDelivery<S>,
-    /// Pieces of the last batch that are still to be given.
+    /// The segments of the last batch that hyper has not taken yet.
     rest: VecDeque<Bytes>,
-    /// That what was given last may not be written yet.
+    /// Counts the last batch as unwritten: hyper may still hold it.
     stall_guard: Option<StallGuard>,
 }
 
@@ -56,7 +56,7 @@ impl<S: BatchSource + Send + Unpin> Body for StreamBody<S> {
             *stall_guard = None;
         }
         if matches!(handle, ConnHandle::Http2(_)) {
-            // All of the last batch was asked for.
+            // hyper has taken all segments of the last batch, or it would not get here.
             handle.pending_write().clear();
         }
         if !handle.pending_write().is_set() {
@@ -65,7 +65,7 @@ impl<S: BatchSource + Send + Unpin> Body for StreamBody<S> {
         let Some(batch) = ready!(delivery.poll_next(context, blocked)) else {
             return Poll::Ready(None);
         };
-        // One frame of HTTP/2 has to be taken within the stall deadline in any case.
+        // A batch of one HTTP/2 frame has to be taken within the stall deadline in any case.
         if matches!(handle, ConnHandle::Http1(_)) || batch.len() > PIECE {
             handle.pending_write().set(delivery.source().unwritten_offsets());
         }
@@ -86,17 +86,17 @@ impl<S: BatchSource + Send + Unpin> Body for StreamBody<S> {
                 (first.unwrap_or_default(), unwritten)
             }
         };
-        // hyper does not say when its client takes nothing, and has what was given for longer than its body. Behind the copy, which
-        // counts.
+        // hyper does not tell when its client takes nothing, and holds the bytes for longer than the body. This comes after the
+        // copy, which counts too.
         *stall_guard = guarded.track_stalled(unwritten).map(StallGuard::dropped_first);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
 
-/// From this size on a batch must be written before the next is taken, in bytes.
+/// The size from which a batch must be written before the next one is taken, in bytes.
 ///
-/// hyper takes all it is given, up to its buffer, before it tries to write. Of a client that catches up, and does not read,
-/// it would so keep several batches; now it keeps one. Small batches, which are the live ones, may still share a write.
+/// hyper takes all it can get, up to the size of its buffer, before it tries to write. For a client that catches up and does
+/// not read it would hold several batches, and with this limit it holds one. Live batches are small, and may still share a write.
 const LARGE: usize = 32 * 1024;
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
         subscription::{Batch, EventFormat},
     };
 
-    /// Endless events of one size.
+    /// An endless source of events of one size, in bytes.
     struct SizedSource(usize);
 
     impl BatchSource for SizedSource {

@@ -1,4 +1,6 @@
-//! How limits reach a stream that is open: whether its client is still there, and that it has to go.
+//! Eviction of open streams: the limits ask whether the client is dead, and tell a stream to end.
+//!
+//! Not here: which stream is evicted, and when (`limits`).
 
 use std::{
     sync::{Arc, OnceLock},
@@ -15,17 +17,18 @@ use crate::{
     metrics::EndReason,
 };
 
-/// One stream's way out, for others than its client.
+/// The handle by which the limits evict one stream.
 #[derive(Debug)]
 pub(in crate::http) struct EvictHandle {
     weak_handle: WeakConnHandle,
-    /// A live client acknowledges something this often.
+    /// The interval in which a live client acknowledges something.
     heartbeat: Duration,
     eviction_reason: OnceLock<EndReason>,
     waker: AtomicWaker,
 }
 
 impl EvictHandle {
+    /// Creates the handle of the stream on `handle`, whose client acknowledges something every `heartbeat`.
     pub(in crate::http) fn new(handle: &ConnHandle, heartbeat: Duration) -> Arc<Self> {
         Self::from_weak(handle.downgrade(), heartbeat)
     }
@@ -39,9 +42,10 @@ impl EvictHandle {
         })
     }
 
-    /// Why it has to end now, if it has to. Wakes the last task that asked.
+    /// Returns why the stream has to end, if it has to. If not, the calling task is woken when it has to. Only the last task that
+    /// called is woken.
     pub(super) fn eviction_reason(&self, context: &Context<'_>) -> Option<EndReason> {
-        // The waker is registered before the look that counts.
+        // Registered before the check, so that an eviction between the two wakes the task.
         self.waker.register(context.waker());
         self.eviction_reason.get().copied()
     }
@@ -55,7 +59,7 @@ impl Evictable for EvictHandle {
 
     fn evict(&self, why: EvictReason) {
         match why {
-            // Nobody would read the end of it.
+            // No client would read the end of the stream.
             EvictReason::Dead => {
                 if let Some(handle) = self.weak_handle.handle() {
                     handle.reset_connection(EndReason::Replaced);
@@ -70,7 +74,7 @@ impl Evictable for EvictHandle {
     }
 }
 
-/// Gives a stream that was told to end a second to write what it has begun.
+/// Resets a stream that was told to end if its client does not take the rest within [`EVICT_GRACE`].
 async fn reset_if_blocked(weak_handle: WeakConnHandle) {
     sleep(EVICT_GRACE).await;
     if let Some(handle) = weak_handle.handle()
@@ -80,8 +84,8 @@ async fn reset_if_blocked(weak_handle: WeakConnHandle) {
     }
 }
 
-/// How long a client that was told to go may take to read the rest of its event. Its place is somebody else's meanwhile,
-/// so that for as long the host has more streams than it may.
+/// How long a client whose stream is evicted may take to read the rest of its event. Its slot is another client's already, so
+/// the host has more streams than its limit for that long.
 const EVICT_GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -93,7 +97,7 @@ pub(in crate::http) mod tests {
     use super::*;
     use crate::http::server::{conn::ConnState, test_socket::connected};
 
-    /// One that leads nowhere.
+    /// Returns a handle without a connection.
     pub(in crate::http) fn evict_handle() -> Arc<EvictHandle> {
         EvictHandle::from_weak(WeakConnHandle::Http1(Weak::new()), HEARTBEAT)
     }
@@ -105,7 +109,7 @@ pub(in crate::http) mod tests {
         (Arc::new(ConnState::new(socket, None)), peer)
     }
 
-    /// How the peer of a connection that ended meets its end.
+    /// Returns how the peer's read ends when we close the connection.
     async fn end(conn: Arc<ConnState>, mut peer: TcpStream) -> std::io::Result<usize> {
         drop(conn);
         peer.read(&mut [0]).await

@@ -1,4 +1,4 @@
-//! A delivery together with what carries it: whoever drops it has ended it.
+//! A delivery with the connection that carries it. Dropping it ends the stream, for the reason that the connection knows.
 
 use std::{sync::Arc, thread};
 
@@ -8,14 +8,14 @@ use crate::{
     subscription::{StallGuard, UnwrittenBytes},
 };
 
-/// A delivery in a sink. One that is dropped before it has ended by itself was ended by its connection, which knows why.
+/// A delivery in a sink. If it is dropped before the stream has ended by itself, the connection ended it and knows why.
 pub(in crate::http) struct GuardedDelivery<S: BatchSource + ?Sized> {
     pub(in crate::http) handle: ConnHandle,
     pub(in crate::http) delivery: Delivery<S>,
 }
 
 impl<S: BatchSource + ?Sized> GuardedDelivery<S> {
-    /// Notes what its socket does not take: see [`BatchSource::track_stalled`].
+    /// Counts the bytes that the socket does not take: see [`BatchSource::track_stalled`].
     pub(in crate::http) fn track_stalled(&self, unwritten: UnwrittenBytes) -> Option<StallGuard> {
         self.delivery
             .source()

@@ -1,7 +1,10 @@
-//! One client's gzip member (RFC 1952): what its lane has packed for all, and all else in stored blocks.
+//! The gzip member of one client (RFC 1952): the chunks that its lane has compressed for all, and everything else in stored
+//! blocks.
 //!
-//! What a lane has packed refers to what it has packed before, by distance. So a client that was sent anything else in between, a
-//! heartbeat suffices, gets events in stored blocks until the lane begins an epoch.
+//! Not here: the compression itself, which is done once a lane (`subscription`).
+//!
+//! A chunk of a lane refers by distance to what the lane has compressed before. So a client that was sent anything else in
+//! between, even a heartbeat, gets its events in stored blocks until the lane begins an epoch.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use flate2::Crc;
@@ -9,11 +12,11 @@ use flate2::Crc;
 use super::segments::Segments;
 use crate::subscription::{Batch, ContentCoding, DeflateChunk};
 
-/// How the bytes of one stream are written.
+/// The content coding of one stream, with its state.
 pub(super) enum Encoder {
-    /// As they are.
+    /// The bytes are written as they are.
     Identity,
-    /// As a gzip member.
+    /// The bytes are written as a gzip member.
     Gzip(Box<GzipStream>),
 }
 
@@ -22,13 +25,14 @@ pub(super) enum Encoder {
 pub(super) struct GzipStream {
     is_started: bool,
     is_finished: bool,
-    /// Of all that was written, as it was before it was packed.
+    /// The checksum and length of everything written, before compression.
     crc: Crc,
-    /// The number with which its lane's stream goes on, for as long as it is in an epoch.
+    /// The number of the lane's chunk that continues this member. `None` until the lane begins an epoch.
     next: Option<u64>,
 }
 
 impl Encoder {
+    /// Creates the encoder for this coding.
     pub(in crate::http) fn new(coding: ContentCoding) -> Self {
         match coding {
             ContentCoding::Identity => Self::Identity,
@@ -41,7 +45,7 @@ impl Encoder {
         matches!(self, Self::Identity)
     }
 
-    /// The batch as it is to be written.
+    /// Returns the bytes to be written for a batch.
     pub(in crate::http) fn encode(&mut self, batch: &Batch) -> Segments {
         match self {
             Self::Identity => batch.pieces().collect(),
@@ -49,7 +53,7 @@ impl Encoder {
         }
     }
 
-    /// What is to be written at the end, once.
+    /// Returns the bytes that end the stream. Returns `None` if there are none, or if they were returned before.
     pub(in crate::http) fn finish(&mut self) -> Option<Bytes> {
         match self {
             Self::Identity => None,
@@ -76,7 +80,8 @@ impl GzipStream {
         out
     }
 
-    /// Without it a decoder says that the stream was cut. A member that was not begun has nothing to end.
+    /// Returns the last block and the trailer, without which a decoder reports a truncated stream. Returns `None` for a member
+    /// that was not begun.
     fn finish(&mut self) -> Option<Bytes> {
         if !self.is_started || std::mem::replace(&mut self.is_finished, true) {
             return None;
@@ -89,8 +94,8 @@ impl GzipStream {
     }
 }
 
-/// Adds blocks of deflate that hold bytes as they are (RFC 1951, 3.2.4), and share them: a client that does not read would
-/// otherwise keep a copy of its own.
+/// Appends stored blocks of deflate (RFC 1951, section 3.2.4), which share `bytes`: otherwise a client that does not read would
+/// hold a copy of its own.
 fn push_stored(bytes: &Bytes, out: &mut Segments) {
     for start in (0..bytes.len()).step_by(STORED_MAX) {
         let block = bytes.slice(start..bytes.len().min(start + STORED_MAX));
@@ -110,19 +115,19 @@ fn push_stored(bytes: &Bytes, out: &mut Segments) {
     }
 }
 
-/// Bytes up to which a copy costs less than a piece more.
+/// The length up to which a copy costs less than one more piece, in bytes.
 const MAX_COPIED: usize = 2048;
 
-/// Deflate, no name, no time, system unknown.
+/// The header of a member: deflate, no name, no time, system unknown.
 const HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 
-/// An empty block that says it is the last.
+/// An empty block that is marked as the last.
 const LAST_BLOCK: &[u8] = &[3, 0];
 
-/// The most bytes in a stored block: its length has 16 bits.
+/// The most bytes in a stored block, whose length has 16 bits.
 const STORED_MAX: usize = 65_535;
 
-/// Type and, twice, length.
+/// The bytes before the data of a stored block: its type, its length, and the complement of its length.
 const STORED_HEAD: usize = 5;
 
 #[cfg(test)]
@@ -143,7 +148,7 @@ mod tests {
         }
     }
 
-    /// A lane's stream: batches of one event each, of which every fourth begins an epoch.
+    /// Returns the compressed stream of a lane: batches of one event each, every fourth of which begins an epoch.
     fn lane(events: u64) -> Vec<Batch> {
         let mut compress = Compress::new(Compression::fast(), false);
         let pack = |number| {
@@ -169,7 +174,7 @@ mod tests {
         (0..events).map(pack).collect()
     }
 
-    /// What a client reads of these, and what it should.
+    /// Returns what a client decodes of these batches, what it should decode, and the length on the wire in bytes.
     fn exchange(batches: impl IntoIterator<Item = Batch>) -> (Vec<u8>, Vec<u8>, usize) {
         let mut encoder = Encoder::new(ContentCoding::Gzip);
         let (mut wire, mut sent) = (Vec::new(), Vec::new());
@@ -180,7 +185,7 @@ mod tests {
         wire.extend_from_slice(&encoder.finish().expect("an end"));
         assert_eq!(encoder.finish(), None);
         let mut read = Vec::new();
-        // Checks the checksum, too.
+        // The decoder checks the checksum too.
         GzDecoder::new(&*wire).read_to_end(&mut read).unwrap();
         (read, sent, wire.len())
     }

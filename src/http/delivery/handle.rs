@@ -1,4 +1,4 @@
-//! What carries a stream's body to its client: a connection of its own, or one stream of a connection of HTTP/2.
+//! Handles to what carries a body to its client: an HTTP/1.1 connection, or one stream of an HTTP/2 connection.
 
 use std::{
     sync::{Arc, Weak},
@@ -11,17 +11,17 @@ use crate::{
     subscription::ResetHandle,
 };
 
-/// What a body and those who carry it tell each other.
+/// A handle through which a body and the connection below hyper tell each other their state.
 #[derive(Clone, Debug)]
 pub(in crate::http) enum ConnHandle {
-    /// HTTP/1.1: an endless body is the last thing on its connection.
+    /// An HTTP/1.1 connection, on which nothing follows an endless body.
     Http1(Arc<ConnState>),
-    /// HTTP/2: others are on the connection.
+    /// One stream of an HTTP/2 connection, which may carry others.
     Http2(Arc<H2Stream>),
 }
 
 impl ConnHandle {
-    /// An endless body is what it will carry.
+    /// Records that an endless body will be carried.
     pub(super) fn expect_stream(&self) {
         match self {
             Self::Http1(conn) => conn.expect_stream(),
@@ -29,17 +29,17 @@ impl ConnHandle {
         }
     }
 
-    /// An endless body begins.
+    /// Records that an endless body begins.
     pub(in crate::http) fn begin_stream(&self) {
         match self {
             Self::Http1(conn) => conn.begin_stream(),
-            // Others may ask for more beside it.
+            // Other requests may follow on the same connection.
             Self::Http2(_) => {}
         }
     }
 
-    /// Whether a body must hold back; if so, its task is woken when it need not any more. HTTP/2 has windows for that, and
-    /// asks for nothing while they are closed.
+    /// Whether a body must wait until what it gave is written. If so, its task is woken when that is done. On HTTP/2 hyper polls
+    /// no body while its window is closed.
     pub(in crate::http) fn should_wait(&self) -> bool {
         match self {
             Self::Http1(conn) => conn.should_wait(),
@@ -47,7 +47,7 @@ impl ConnHandle {
         }
     }
 
-    /// What was given must be written before more is asked for.
+    /// Records that what was given must be written before the body gives more.
     pub(in crate::http) fn set_blocked(&self) {
         match self {
             Self::Http1(conn) => conn.set_blocked(),
@@ -55,7 +55,7 @@ impl ConnHandle {
         }
     }
 
-    /// What it was given and has not written yet; of HTTP/2, what it was given last.
+    /// Returns what was given and is not written yet. On HTTP/2 it is what was given last.
     pub(in crate::http) fn pending_write(&self) -> &PendingWrite {
         match self {
             Self::Http1(conn) => conn.pending_write(),
@@ -63,7 +63,7 @@ impl ConnHandle {
         }
     }
 
-    /// Whether something that was given is not written yet.
+    /// Whether the socket, or on HTTP/2 the client's window, has no room for what was given.
     pub(in crate::http) fn is_blocked(&self) -> bool {
         match self {
             Self::Http1(conn) => conn.is_blocked(),
@@ -71,7 +71,7 @@ impl ConnHandle {
         }
     }
 
-    /// For how long the peer has been silent although it should not be.
+    /// Returns for how long the peer has acknowledged nothing although something is due.
     pub(in crate::http) fn unacknowledged_for(&self) -> Duration {
         match self {
             Self::Http1(conn) => conn.unacknowledged_for(),
@@ -79,7 +79,7 @@ impl ConnHandle {
         }
     }
 
-    /// Ends a connection whose peer is gone, and with it all that it carries.
+    /// Ends the whole connection, whose peer is gone, and every stream on it.
     pub(super) fn reset_connection(&self, reason: EndReason) {
         match self {
             Self::Http1(conn) => conn.reset(reason),
@@ -87,7 +87,7 @@ impl ConnHandle {
         }
     }
 
-    /// Ends this stream at once, possibly inside an event.
+    /// Ends this stream at once, possibly in the middle of an event.
     pub(in crate::http) fn reset(&self, reason: EndReason) {
         match self {
             Self::Http1(conn) => conn.reset(reason),
@@ -95,7 +95,7 @@ impl ConnHandle {
         }
     }
 
-    /// The same, for who must not keep it.
+    /// Returns a handle that does not keep the connection open.
     pub(in crate::http) fn downgrade(&self) -> WeakConnHandle {
         match self {
             Self::Http1(conn) => WeakConnHandle::Http1(Arc::downgrade(conn)),
@@ -103,7 +103,7 @@ impl ConnHandle {
         }
     }
 
-    /// Why the stream ended, as far as its connection knows.
+    /// Returns why the stream ended, as far as its connection knows.
     pub(in crate::http) fn end_reason(&self) -> EndReason {
         match self {
             Self::Http1(conn) => conn.end_reason(),
@@ -112,7 +112,7 @@ impl ConnHandle {
     }
 }
 
-/// A connection handle that does not keep the connection.
+/// A handle that does not keep the connection open.
 #[derive(Clone, Debug)]
 pub(in crate::http) enum WeakConnHandle {
     /// See [`ConnHandle::Http1`].
@@ -130,7 +130,7 @@ impl ResetHandle for WeakConnHandle {
 }
 
 impl WeakConnHandle {
-    /// The handle, if its stream is still on it.
+    /// Returns the handle, if the connection or stream still exists.
     pub(in crate::http) fn handle(&self) -> Option<ConnHandle> {
         match self {
             Self::Http1(conn) => conn.upgrade().map(ConnHandle::Http1),

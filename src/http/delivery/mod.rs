@@ -1,7 +1,10 @@
-//! What one client gets, and when: a state machine without I/O.
+//! The stream of one client as a state machine without I/O.
 //!
-//! It decides what bytes come next: the prelude, events, a heartbeat after a silence; and when the stream ends. A sink
-//! (`http::body`) writes them. Here live the deadlines and the accounts of a stream, once for every kind of sink.
+//! It decides what bytes come next (the prelude, events, a heartbeat after a silence), and when the stream ends. The deadlines
+//! and the accounting of a stream are here, once for both sinks.
+//!
+//! Not here: the source of the events (`subscription`). The sinks write the bytes: `body` through hyper, `fanout::socket` to the
+//! bare socket. `response_body` chooses the sink, and `handoff` takes a connection from the one to the other.
 
 use std::{
     future::Future,
@@ -25,45 +28,48 @@ use gzip::Encoder;
 use segments::Segments;
 use source::BatchSource;
 
-/// When a stream says something, and when it ends.
+/// The format and the deadlines of one stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DeliveryConfig {
     pub(super) format: EventFormat,
-    /// A heartbeat follows after this much silence.
+    /// A heartbeat is sent after this much silence.
     pub(super) heartbeat: Duration,
-    /// A stream that waits for Kafka for longer ends.
+    /// The stream ends when it has waited for Kafka for this long.
     pub(super) hold_limit: Duration,
-    /// Whether the stream ends behind the first gap (`?on_gap=fail`).
+    /// Whether the stream ends after the first gap event (`?on_gap=fail`).
     pub(super) ends_at_gap: bool,
 }
 
-/// One client's stream, from the prelude to the line in the log.
+/// The stream of one client, from the prelude to the log line at its end.
 pub(super) struct Delivery<S: ?Sized> {
     config: DeliveryConfig,
     drain_guard: DrainGuard,
     accounting: StreamAccounting,
     encoder: Encoder,
     is_started: bool,
-    /// It ends with the next poll, for this reason.
+    /// The reason for which it ends with the next poll.
     pending_end: Option<EndReason>,
     /// When the client last got something.
     last_write: Instant,
+    /// Since when the stream waits for Kafka. `None` while it does not.
     held_since: Option<Instant>,
-    /// `None` once the client has an id, and for one that is told no other way than by an event.
+    /// `None` once the client has an id, and for a client that gets no checkpoint.
     checkpoint_timer: Option<CheckpointTimer>,
-    /// Set no later than the next moment that matters.
+    /// Set no later than the next deadline.
     timer: Pin<Box<Sleep>>,
     /// The last field: a delivery of any source then coerces to one of `dyn BatchSource`.
     source: S,
 }
 
-/// When a client that has had no id yet is told where it stands.
+/// When a client that has had no id yet gets its position as a checkpoint.
 struct CheckpointTimer {
     due: Instant,
+    /// How long to wait before the next try if the position is not known yet.
     wait: Duration,
 }
 
 impl<S: BatchSource> Delivery<S> {
+    /// Creates a stream that has sent nothing yet, uncompressed and without a checkpoint.
     pub(super) fn new(
         source: S,
         config: DeliveryConfig,
@@ -86,7 +92,7 @@ impl<S: BatchSource> Delivery<S> {
         }
     }
 
-    /// The same, packed.
+    /// Returns the same stream with this content coding.
     pub(super) fn with_coding(self, coding: ContentCoding) -> Self {
         Self {
             encoder: Encoder::new(coding),
@@ -94,8 +100,8 @@ impl<S: BatchSource> Delivery<S> {
         }
     }
 
-    /// The same, for a client that has no id, and is told where it stands if it has none after `wait`, or when the stream
-    /// ends before that.
+    /// Returns the same stream for a client that has no id. The client gets its position as a checkpoint if it has had no id
+    /// after `wait`, or when the stream ends before that.
     pub(super) fn with_checkpoint_after(mut self, wait: Option<Duration>) -> Self {
         self.checkpoint_timer = wait.map(|wait| CheckpointTimer {
             due: Instant::now() + wait,
@@ -106,9 +112,9 @@ impl<S: BatchSource> Delivery<S> {
 }
 
 impl<S: BatchSource + ?Sized> Delivery<S> {
-    /// What to write next: whole events, or what keeps the silence short. `None` is the end.
+    /// Returns what to write next: whole events, or a heartbeat. Returns `None` at the end.
     ///
-    /// With `blocked`, when what was given before is not written yet, it gives nothing; but it may still end.
+    /// `blocked` says that what was returned before is not written yet. The stream then returns no events, but may still end.
     pub(super) fn poll_next(&mut self, context: &mut Context<'_>, blocked: bool) -> Poll<Option<Segments>> {
         if !std::mem::replace(&mut self.is_started, true) {
             return Poll::Ready(Some(self.write_control(prelude(self.config.format))));
@@ -137,17 +143,18 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
         }
     }
 
-    /// Reads what [`take_run`](Self::take_run) will, which is not in any cache where there are thousands.
+    /// Reads the memory that [`take_run`](Self::take_run) will need, so that it is in the processor's cache then. With thousands
+    /// of clients it is in no cache otherwise.
     pub(super) fn prefetch(&self) {
         black_box((self.is_started, self.pending_end, self.last_write));
         self.accounting.prefetch();
         self.source.prefetch();
     }
 
-    /// Takes of what all of its lane get what is new to it; how many of the batches were not. `None` when it has to be polled
-    /// instead.
+    /// Takes the batches that are new to this client, from a run that all clients of its lane get. Returns how many of the run's
+    /// first batches it has had already. Returns `None` if the stream has to be polled instead.
     ///
-    /// What else may happen to it, its end or a silence, still wakes the task that polled it last.
+    /// All else that may happen, the end of the stream or a heartbeat, still wakes the task that polled it last.
     pub(super) fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
         if !self.is_started || self.pending_end.is_some() || !self.encoder.is_identity() {
             return None;
@@ -156,24 +163,24 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
         let new = &batch_run.batches()[already_sent..];
         if !new.is_empty() {
             new.iter().for_each(|batch| self.accounting.record_sent(batch));
-            // What all of a lane get in one pass holds ids.
+            // All that the clients of a lane get by runs has ids.
             self.checkpoint_timer = None;
             self.last_write = Instant::now();
         }
         Some(already_sent)
     }
 
-    /// Returns where the events come from, for what a sink asks of that alone.
+    /// Returns the source of the events, which a sink asks for what concerns the source alone.
     pub(super) fn source(&self) -> &S {
         &self.source
     }
 
-    /// See [`source`](Self::source).
+    /// Returns the source of the events: see [`source`](Self::source).
     pub(super) fn source_mut(&mut self) -> &mut S {
         &mut self.source
     }
 
-    /// Says why the stream ended, if it has not ended by itself.
+    /// Records why the stream ended, if it has not ended by itself.
     pub(super) fn close(&mut self, reason: EndReason) {
         self.accounting.close(reason);
     }
@@ -190,14 +197,14 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
         is_silent.then(|| self.write_control(heartbeat(self.config.format)))
     }
 
-    /// Returns where the client stands, once that is due.
+    /// Returns the client's position as a checkpoint, once that is due.
     fn checkpoint(&mut self) -> Option<Batch> {
         let checkpoint_timer = self.checkpoint_timer.as_mut()?;
         let now = Instant::now();
         if now < checkpoint_timer.due {
             return None;
         }
-        // If it cannot be said yet, it is tried again.
+        // If the position is not known yet, the stream tries again.
         checkpoint_timer.due = now + checkpoint_timer.wait;
         self.source.checkpoint()
     }
@@ -254,7 +261,7 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
         }
     }
 
-    /// Waits for the next moment at which there is something to do although nothing came.
+    /// Waits for the next deadline. Never ready if there is none.
     fn poll_timer(&mut self, context: &mut Context<'_>, due: Poll<Instant>, blocked: bool) -> Poll<()> {
         let due = match due {
             Poll::Ready(due) => Some(due),
@@ -271,7 +278,7 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
         else {
             return Poll::Pending;
         };
-        // One that is set too early is looked at when it has passed: an event then need not move it.
+        // A timer that fires too early is set again then, so that an event need not move it.
         if next < self.timer.deadline() || self.timer.is_elapsed() {
             self.timer.as_mut().reset(next);
         }
@@ -279,6 +286,7 @@ impl<S: BatchSource + ?Sized> Delivery<S> {
     }
 }
 
+/// Returns the first bytes of a stream.
 fn prelude(format: EventFormat) -> Bytes {
     Bytes::from_static(match format {
         EventFormat::Sse => PRELUDE,
@@ -286,6 +294,7 @@ fn prelude(format: EventFormat) -> Bytes {
     })
 }
 
+/// Returns the bytes that keep a silent connection open.
 fn heartbeat(format: EventFormat) -> Bytes {
     Bytes::from_static(match format {
         EventFormat::Sse => HEARTBEAT,
@@ -293,7 +302,7 @@ fn heartbeat(format: EventFormat) -> Bytes {
     })
 }
 
-/// What a reader of one JSON document a line skips.
+/// A blank line, which readers of one JSON document a line skip.
 const BLANK: &[u8] = b"\n";
 
 pub(in crate::http) mod accounting;

@@ -15,7 +15,7 @@ use super::{
 
 /// Returns a body that serves `delivery` on the connection of `handle`.
 ///
-/// hyper polls it until the stream ends if there is no `slot`. With a `slot` it leaves hyper behind the prelude.
+/// Without a `slot` hyper polls the body until the stream ends. With a `slot` the delivery leaves hyper after the prelude.
 pub(in crate::http) fn response_body<S: BatchSource + Unpin + Send + 'static>(
     delivery: Delivery<S>,
     handle: ConnHandle,

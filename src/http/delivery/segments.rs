@@ -1,11 +1,12 @@
-//! Bytes in one piece or several, each of which may be shared with others.
+//! The bytes of one batch as a list of segments, each of which may be shared with other clients.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::subscription::UnwrittenBytes;
 
-/// What is written of one batch: one piece, unless it is so large that a copy would cost too much for each client.
+/// The bytes of one batch as they are written: one piece, or several if the batch is so large that a copy for each client would
+/// cost too much.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::http) struct Segments {
     pieces: SmallVec<[Bytes; 1]>,
@@ -13,7 +14,7 @@ pub(in crate::http) struct Segments {
 }
 
 impl Segments {
-    /// Adds a piece behind the others.
+    /// Appends a piece. An empty one is not added.
     pub(in crate::http) fn push(&mut self, piece: Bytes) {
         if !piece.is_empty() {
             self.length += piece.len();
@@ -21,22 +22,22 @@ impl Segments {
         }
     }
 
-    /// How many bytes they are.
+    /// Returns the length of all pieces, in bytes.
     pub(in crate::http) fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether they are none.
+    /// Whether there are no bytes.
     pub(in crate::http) fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// The pieces, none of them empty.
+    /// Returns the pieces. None of them is empty.
     pub(in crate::http) fn iter(&self) -> impl Iterator<Item = &Bytes> {
         self.pieces.iter()
     }
 
-    /// All of them in one piece, copied if there are several; `count` counts the copy.
+    /// Returns all bytes in one piece. Several pieces are copied into one, which `count` counts.
     pub(in crate::http) fn whole(mut self, count: impl FnOnce(Vec<u8>) -> Bytes) -> Bytes {
         match self.pieces.len() {
             0 => Bytes::new(),
@@ -45,19 +46,20 @@ impl Segments {
         }
     }
 
-    /// What they are to who holds them. What stands before a large text is its client's own.
+    /// Returns how much of the bytes a client that holds them shares with others, and how much is its own. What precedes a large
+    /// text is the client's own.
     pub(in crate::http) fn unwritten(&self) -> UnwrittenBytes {
         let mut largest: &[u8] = &[];
         let (mut before, mut own) = (0, 0);
         for piece in &self.pieces {
-            // Of several alike the first: a large text may be in blocks.
+            // The first of several pieces of the largest length: a large text may be in blocks.
             if piece.len() > largest.len() {
                 (largest, own) = (&**piece, before);
             }
             before += piece.len();
         }
         let range = largest.as_ptr_range();
-        // What is joined is shared from any of its batches on, to the same end.
+        // Joined batches are shared from any of the batches on, up to the same end.
         let (text, own) = match largest.len() < MAX_JOINED_BYTES {
             true => (range.end.addr(), 0),
             false => (range.start.addr(), own),
@@ -67,7 +69,7 @@ impl Segments {
     }
 }
 
-/// More than batches come to that are joined, in bytes, and no more than a block of a large text.
+/// More bytes than joined batches come to, and no more than a full block of a large text has.
 const MAX_JOINED_BYTES: usize = 65_535;
 
 impl From<Bytes> for Segments {

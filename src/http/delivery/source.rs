@@ -12,7 +12,7 @@ use crate::subscription::{
     UnwrittenOffsets,
 };
 
-/// Where events come from.
+/// A source of batches for one client: a [`LaneSubscriber`], or a test's.
 pub(in crate::http) trait BatchSource {
     /// See [`LaneSubscriber::poll_batch`].
     fn poll_batch(&mut self, context: &mut Context<'_>) -> Poll<Batch>;
@@ -33,7 +33,7 @@ pub(in crate::http) trait BatchSource {
     /// See [`LaneSubscriber::join_group`].
     fn join_group(&mut self, _group_cursor: &mut Option<GroupCursor>) {}
 
-    /// Whether what it gives is shared with others: see [`LaneSubscriber::is_in_lane`].
+    /// Whether the batches are shared with other clients: see [`LaneSubscriber::is_in_lane`].
     fn is_shared(&self) -> bool {
         true
     }

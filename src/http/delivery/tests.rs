@@ -1,4 +1,4 @@
-//! A day of a stream in a millisecond.
+//! Hours of a stream in milliseconds, under a paused clock.
 
 use std::{
     collections::VecDeque,
@@ -29,12 +29,12 @@ const CHECKPOINT: &str = "event: checkpoint\nid: 7\ndata: {\"skipped\":0}\n\n";
 const CHECKPOINT_AFTER: Duration = Duration::from_secs(10);
 const FAR: Duration = Duration::from_secs(86_400);
 
-/// Yields what the test puts in.
+/// A source that gives the batches that the test puts in.
 #[derive(Clone, Default)]
 struct ScriptedSource {
     batches: Arc<Mutex<VecDeque<Batch>>>,
     held: Arc<AtomicBool>,
-    /// Whether it cannot say where it stands.
+    /// Whether it does not know its position.
     lost: Arc<AtomicBool>,
 }
 
@@ -77,7 +77,7 @@ impl BatchSource for ScriptedSource {
     }
 }
 
-/// Batches that come from a lane.
+/// Returns a run of batches as a lane gives it.
 fn batch_run(batches: [&[u8]; 3]) -> BatchRun {
     let stage = Stage::new();
     let mut group_cursor = stage.group_cursor();
@@ -129,13 +129,13 @@ impl DeliveryFixture {
         next.map(|bytes| bytes.whole(Bytes::from))
     }
 
-    /// What comes next, and how long it took.
+    /// Returns the next bytes, and how long they took.
     async fn timed(&mut self) -> (Option<Bytes>, Duration) {
         let start = Instant::now();
         (self.next().await, start.elapsed())
     }
 
-    /// The metrics behind the end of the stream.
+    /// Ends the stream, and returns the metrics after that.
     fn end(self) -> String {
         drop(self.delivery);
         metrics::render(&self.registry).unwrap()
@@ -323,7 +323,7 @@ async fn a_gap_is_one_event_like_any_other_for_everybody_else() {
 }
 
 impl DeliveryFixture {
-    /// The same, for a client that wants to be told where it stands.
+    /// Returns the same fixture for a client that wants a checkpoint.
     fn telling(self) -> Self {
         Self {
             delivery: self.delivery.with_checkpoint_after(Some(CHECKPOINT_AFTER)),
