@@ -71,7 +71,7 @@ impl fmt::Debug for Listeners {
 }
 
 async fn respond_to<B: RequestBody>(
-    front: &HttpService,
+    service: &HttpService,
     mut request: Request<B>,
     peer: SocketAddr,
 ) -> io::Result<Response> {
@@ -86,7 +86,7 @@ async fn respond_to<B: RequestBody>(
         &conn,
         ConnHandle::Http1(Arc::clone(&conn)),
     );
-    Ok(front.clone().respond(request).await)
+    Ok(service.clone().respond(request).await)
 }
 
 /// Returns what the query of `uri` and `headers` ask of these streams, as text. Two texts are equal if the requests ask for

@@ -44,8 +44,8 @@ use crate::client::TrustedProxies;
 /// When a listener cannot be registered with the runtime.
 pub async fn serve(public: BoundListener, admin: BoundListener, gateway: Gateway) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
-    let serve = |listener: BoundListener, front, config: ListenerConfig| {
-        listener.serve(front, config, gateway.drain.clone())
+    let serve = |listener: BoundListener, service, config: ListenerConfig| {
+        listener.serve(service, config, gateway.drain.clone())
     };
     let (public_config, admin_config) = (public_config(&gateway), admin_config(&gateway));
     let served = async {

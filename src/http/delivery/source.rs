@@ -67,7 +67,7 @@ pub(in crate::http) trait BatchSource {
     fn prefetch(&self) {}
 
     /// See [`LaneSubscriber::take_run`].
-    fn take_run(&mut self, _stretch: &BatchRun) -> Option<usize> {
+    fn take_run(&mut self, _batch_run: &BatchRun) -> Option<usize> {
         None
     }
 }

@@ -72,7 +72,7 @@ impl BatchSource for ScriptedSource {
         })
     }
 
-    fn take_run(&mut self, _stretch: &BatchRun) -> Option<usize> {
+    fn take_run(&mut self, _batch_run: &BatchRun) -> Option<usize> {
         Some(1)
     }
 }

@@ -93,17 +93,17 @@ mod tests {
     #[tokio::test]
     async fn one_audience_does_not_wait_for_all_of_another() {
         let served = &RefCell::new(Vec::new());
-        let mut audiences = ClientGroups::default();
+        let mut groups = ClientGroups::default();
         for (lane_id, clients) in [(Some(LaneId::default()), 1000), (None, 1)] {
             for _ in 0..clients {
                 let serve = move |_: &mut Context<'_>| {
                     served.borrow_mut().push(lane_id);
                     Poll::<()>::Pending
                 };
-                audiences.push(lane_id, Polled(poll_fn(serve)));
+                groups.push(lane_id, Polled(poll_fn(serve)));
             }
         }
-        poll_fn(|context| match audiences.poll_next_unpin(context) {
+        poll_fn(|context| match groups.poll_next_unpin(context) {
             Poll::Pending if !served.borrow().contains(&None) => Poll::Pending,
             _ => Poll::Ready(()),
         })
@@ -115,12 +115,12 @@ mod tests {
     #[tokio::test]
     async fn all_of_them_end_and_then_it_ends() {
         let over: fn() -> Polled<Ready<()>> = || Polled(ready(()));
-        let mut audiences = ClientGroups::default();
+        let mut groups = ClientGroups::default();
         for name in [Some(LaneId::default()), None, None] {
-            audiences.push(name, over());
+            groups.push(name, over());
         }
-        assert_eq!(audiences.by_ref().count().await, 3);
-        audiences.push(None, over());
-        assert_eq!(audiences.count().await, 1);
+        assert_eq!(groups.by_ref().count().await, 3);
+        groups.push(None, over());
+        assert_eq!(groups.count().await, 1);
     }
 }

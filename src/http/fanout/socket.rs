@@ -292,7 +292,7 @@ mod tests {
             false
         }
 
-        fn take_run(&mut self, _stretch: &BatchRun) -> Option<usize> {
+        fn take_run(&mut self, _batch_run: &BatchRun) -> Option<usize> {
             Some(self.0.load(Relaxed))
         }
     }

@@ -75,14 +75,14 @@ impl HttpService {
         let (client, is_denied) = match self.proxies.client(peer, request.headers()) {
             Ok(client) => (client, policy.denies(client)),
             // A proxy that looks whether we are well speaks for nobody.
-            Err(somebody) if somebody.why == ForwardedError::Missing && is_health_check(request) => {
-                (somebody.client, policy.denies(peer.into()))
+            Err(unidentified) if unidentified.why == ForwardedError::Missing && is_health_check(request) => {
+                (unidentified.client, policy.denies(peer.into()))
             }
-            Err(somebody) => {
-                self.gateway.admission.record_unidentified(&somebody);
-                let is_denied = policy.denies_unidentified(&somebody);
-                request.extensions_mut().insert(somebody.candidates);
-                (somebody.client, is_denied)
+            Err(unidentified) => {
+                self.gateway.admission.record_unidentified(&unidentified);
+                let is_denied = policy.denies_unidentified(&unidentified);
+                request.extensions_mut().insert(unidentified.candidates);
+                (unidentified.client, is_denied)
             }
         };
         let key = policy.key(client);
