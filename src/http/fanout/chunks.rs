@@ -1,4 +1,4 @@
-//! What is on its way into a socket, framed as HTTP/1.1 wants it.
+//! Batches on their way into a socket, framed as chunks of HTTP/1.1.
 
 use std::{io::IoSlice, iter};
 
@@ -10,15 +10,15 @@ use crate::{
     subscription::{BatchLimit, UnwrittenBytes},
 };
 
-/// Batches, each of them one chunk (RFC 9112, section 7.1), as far as they are not written yet. Their bytes are shared with
-/// everybody who gets the same.
+/// The queue of one client's batches that are not written yet, each of them one chunk (RFC 9112, section 7.1). Their bytes are
+/// shared with all clients that get the same.
 #[derive(Debug, Default)]
 pub(super) struct ChunkQueue {
-    /// One is the rule, and has its room here: thousands of clients wait at a time.
+    /// Mostly there is one, which needs no allocation: thousands of clients wait at a time.
     queue: SmallVec<[Chunk; 1]>,
-    /// How much of the first is written, in bytes.
+    /// How much of the first chunk is written, in bytes.
     written: usize,
-    /// What all of them hold, in bytes of data.
+    /// The length of the data of all chunks, in bytes.
     data_len: usize,
 }
 
@@ -31,7 +31,7 @@ struct Chunk {
 impl ChunkQueue {
     /// Adds a batch.
     pub(in crate::http) fn push(&mut self, data: Segments) {
-        // An empty chunk is the last one.
+        // An empty chunk would end the body.
         if !data.is_empty() {
             self.add(data);
         }
@@ -42,16 +42,17 @@ impl ChunkQueue {
         self.add(Segments::default());
     }
 
+    /// Whether everything is written.
     pub(in crate::http) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// How many bytes of data they hold.
+    /// Returns the length of the data of all chunks, in bytes.
     pub(super) fn data_len(&self) -> usize {
         self.data_len
     }
 
-    /// What they are to who holds them, by the largest of them.
+    /// Returns how much of the data the client shares with others, and how much is its own, judged by the largest chunk.
     pub(in crate::http) fn unwritten(&self) -> UnwrittenBytes {
         let largest = self.queue.iter().max_by_key(|chunk| chunk.data.len());
         let unwritten = largest.map(|chunk| chunk.data.unwritten()).unwrap_or_default();
@@ -66,7 +67,7 @@ impl ChunkQueue {
         self.queue.len() < WRITE_LIMIT.batches && self.data_len < WRITE_LIMIT.bytes
     }
 
-    /// Has `write` write what there is, from where the last write ended: in one piece if that is little.
+    /// Calls `write` with everything that is not written yet: with one slice, of a copy, if that is little.
     pub(super) fn write_with<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
         let mut skip = self.written;
         let slices: SmallVec<[IoSlice<'_>; INLINE_CHUNKS * SLICES_PER_CHUNK]> = self
@@ -87,7 +88,7 @@ impl ChunkQueue {
         write(&[IoSlice::new(&whole)])
     }
 
-    /// So many bytes of it are written.
+    /// Records that `bytes` more bytes are written.
     pub(in crate::http) fn advance(&mut self, bytes: usize) {
         self.written += bytes;
         let mut done = 0;
@@ -100,7 +101,7 @@ impl ChunkQueue {
         }
         self.queue.drain(..done);
         if self.queue.is_empty() {
-            // Who was behind once need not remember how far.
+            // A client that was behind once does not keep the memory for that.
             self.queue.shrink_to_fit();
         }
     }
@@ -111,11 +112,11 @@ impl ChunkQueue {
     }
 }
 
-/// Batches as chunks, in one piece, for all who get them: who has had the first of them gets the rest.
+/// Batches framed as chunks in one buffer, for all clients that get them. A client that has had the first of them gets the rest.
 #[derive(Debug, Default)]
 pub(super) struct FramedBatches {
     bytes: Vec<u8>,
-    /// Where each chunk begins.
+    /// The index in `bytes` at which each chunk begins.
     starts: Vec<usize>,
 }
 
@@ -130,7 +131,7 @@ impl FramedBatches {
         }
     }
 
-    /// Drops the first `count` of them.
+    /// Drops the first `count` batches.
     pub(in crate::http) fn drop_first(&mut self, count: usize) {
         let bytes = self.bytes.len() - self.bytes_after(count).len();
         self.bytes.drain(..bytes);
@@ -138,12 +139,12 @@ impl FramedBatches {
         self.starts.iter_mut().for_each(|start| *start -= bytes);
     }
 
-    /// How many bytes they are.
+    /// Returns the length of all chunks, in bytes.
     pub(in crate::http) fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// All but the first `already_sent` of them.
+    /// Returns the bytes of all but the first `already_sent` batches.
     pub(super) fn bytes_after(&self, already_sent: usize) -> &[u8] {
         let start = self.starts.get(already_sent).copied().unwrap_or(self.bytes.len());
         &self.bytes[start..]
@@ -170,7 +171,7 @@ impl Chunk {
     }
 }
 
-/// A size in hexadecimal digits, as hyper writes it, and the end of its line.
+/// The size line of a chunk: the size in hexadecimal digits, as hyper writes it, and the line end.
 #[derive(Debug)]
 struct SizeLine {
     text: [u8; SizeLine::MAX_LEN],
@@ -206,24 +207,24 @@ impl SizeLine {
 
 const CRLF: &[u8] = b"\r\n";
 
-/// Size line, data in one piece, and the end of the chunk.
+/// The slices of a chunk whose data is in one piece: size line, data, and the chunk's end.
 const SLICES_PER_CHUNK: usize = 3;
 
-/// What shares a write.
+/// How many batches, and how many bytes of them, share a write.
 ///
-/// Live batches are small, and when more events come than can be written one by one, a client's are many by its turn: with 16 in
-/// a write, 10,000 clients fall behind at 200 records/s. And a client that reads slowly then holds one batch of a replay, not
-/// several.
+/// Live batches are small. When more events come than can be written one by one, many wait for a client by its turn: with 16 in a
+/// write, 10,000 clients fall behind at 200 records/s. The limit in bytes lets a client that reads slowly hold one batch of a
+/// replay, not several.
 pub(super) const WRITE_LIMIT: BatchLimit = BatchLimit {
     batches: 128,
     bytes: 32 * 1024,
 };
 
-/// Chunks whose parts need no memory of their own on their way into a write.
+/// How many chunks can be written without allocating the list of their slices.
 const INLINE_CHUNKS: usize = 4;
 
-/// Bytes of data up to which it is cheaper to copy them together, from the processor's cache, than to have the kernel go through
-/// the parts of each: a live event, or a few.
+/// The length of data, in bytes, up to which it is cheaper to copy it into one piece, from the processor's cache, than to let
+/// the kernel walk the slices: a live event, or a few.
 const COPY_LIMIT: usize = 4 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The clients of a write task, apart by what they get.
+//! The clients of a write task, in one group a lane.
 
 use std::{
     pin::Pin,
@@ -13,20 +13,21 @@ use tokio::task::coop;
 use super::group::{ClientGroup, GroupMember};
 use crate::subscription::LaneId;
 
-/// Clients in groups by lane, which take turns.
+/// The groups, which take turns.
 ///
 /// A pass over 10,000 clients of one stream takes a twentieth of a second and more. In one list with them, a client of another
-/// stream would wait for that with each of its events; so it waits for one turn of theirs, which tokio's budget of 128 ends.
+/// stream would wait that long for each of its events. In a group of its own it waits for one turn of theirs, which tokio's
+/// budget of 128 ends.
 pub(super) struct ClientGroups<C> {
     groups: Vec<(Option<LaneId>, ClientGroup<C>)>,
-    /// Whose turn it is.
+    /// The index of the group whose turn it is.
     next_index: usize,
-    /// Woken when any of them is.
+    /// The waker of the write task, which a wake-up of any client wakes.
     waker: Arc<AtomicWaker>,
 }
 
 impl<C: GroupMember> ClientGroups<C> {
-    /// Adds one to its group. Few groups are the rule, and there are never more than lanes.
+    /// Adds a client to the group of its lane. Mostly there are few groups, and never more than lanes and one.
     pub(in crate::http) fn push(&mut self, lane_id: Option<LaneId>, client: C) {
         let index = self.groups.iter().position(|(other, _)| *other == lane_id);
         let index = index.unwrap_or_else(|| {
@@ -47,12 +48,12 @@ impl<C> Default for ClientGroups<C> {
     }
 }
 
-/// How the next ended, of whichever lane; over itself when there are none.
+/// The ends of the clients of all lanes, in the order in which they happen. The stream ends when no client is left.
 impl<C: GroupMember> Stream for ClientGroups<C> {
     type Item = thread::Result<()>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Before any of them looks who was woken.
+        // Registered before the groups take the keys of woken members, so that a wake-up between the two is not lost.
         self.waker.register(context.waker());
         for _ in 0..self.groups.len() {
             if !coop::has_budget_remaining() {
@@ -65,7 +66,7 @@ impl<C: GroupMember> Stream for ClientGroups<C> {
                 Poll::Pending => {}
                 Poll::Ready(Some(end)) => return Poll::Ready(Some(end)),
                 Poll::Ready(None) => {
-                    // The group that takes its place has its turn next.
+                    // The group that moves to this index has the next turn.
                     drop(self.groups.swap_remove(next_index));
                     self.next_index = next_index;
                 }

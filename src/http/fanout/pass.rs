@@ -1,23 +1,23 @@
-//! Passes over all who get the same.
+//! The pass that gives batches to all members of a group.
 
 use super::chunks::{FramedBatches, WRITE_LIMIT};
 use crate::subscription::{Batch, BatchLimit, BatchRun, GroupUpdate};
 
-/// What passes over a group give to each, and how far the pass has come.
+/// The batches that a pass gives to each member of a group, and how far the pass has come.
 ///
-/// What comes during a pass is added, so that each gets what there is by its turn, as if it had asked. Those whose turn was
-/// before get it in another pass.
+/// Batches that come during a pass are added to it, so that each member gets what there is by its turn, as if it were polled
+/// then. The members whose turn was before get them in another round.
 #[derive(Debug)]
 pub(super) struct BroadcastPass {
-    /// `None` if each has to be polled.
+    /// The batches for all. `None` if each member has to be polled.
     shared_batches: Option<SharedBatches>,
-    /// How many of its batches there were when the pass began: all have had them when it ends.
+    /// How many batches there were when the round began. All members have had them when it ends.
     len_at_start: usize,
-    /// The key of whose turn it is.
+    /// The key whose turn is next.
     next: usize,
 }
 
-/// Batches for all, composed and framed once.
+/// Batches for all members, composed and framed once.
 #[derive(Debug)]
 pub(super) struct SharedBatches {
     batch_run: BatchRun,
@@ -37,24 +37,23 @@ impl BroadcastPass {
         }
     }
 
-    /// How much may be added; nothing if each is polled, who takes what there is by itself.
+    /// Returns how much may be added. Returns `None` if nothing may, or if each member is polled and takes what there is itself.
     pub(super) fn remaining_capacity(&self) -> Option<BatchLimit> {
         self.shared_batches
             .as_ref()
             .and_then(SharedBatches::remaining_capacity)
     }
 
-    /// Adds what came since.
+    /// Adds what has come since the pass began.
     pub(in crate::http) fn add(&mut self, update: GroupUpdate) {
         match (&mut self.shared_batches, update) {
             (Some(shared_batches), GroupUpdate::BatchRun(batch_run)) => shared_batches.extend(batch_run),
-            // Also those whose turn was before.
+            // Begins anew, so that the members whose turn was before are polled too.
             (_, update) => *self = Self::new(update),
         }
     }
 
-    /// The next key, as long as there is anything for whoever has it; there are keys up to `end`, and not all of them are
-    /// somebody's.
+    /// Returns the next key, below `end`. Returns `None` when all members have had everything. A key may have no member.
     pub(in crate::http) fn next_key(&mut self, end: usize) -> Option<usize> {
         if self.next >= end {
             let shared_batches = self.shared_batches.as_mut()?;
@@ -96,7 +95,8 @@ impl SharedBatches {
         self.batch_run.batches().len()
     }
 
-    /// A client gets what comes during one pass, and what is here comes during two.
+    /// Returns how much may be added. Returns `None` if nothing may. A member gets what comes during one round, and the batches
+    /// here are those of two.
     fn remaining_capacity(&self) -> Option<BatchLimit> {
         let batches = (2 * WRITE_LIMIT.batches).saturating_sub(self.len());
         let bytes = (2 * WRITE_LIMIT.bytes).saturating_sub(self.framed.len());
@@ -107,12 +107,12 @@ impl SharedBatches {
         &self.batch_run
     }
 
-    /// What is to be written to one who has had `already_sent` of its batches.
+    /// Returns the bytes to be written to a member that has had the first `already_sent` batches.
     pub(super) fn bytes_after(&self, already_sent: usize) -> &[u8] {
         self.framed.bytes_after(already_sent)
     }
 
-    /// The same, as batches.
+    /// Returns the batches for a member that has had the first `already_sent` of them.
     pub(super) fn batches_after(&self, already_sent: usize) -> &[Batch] {
         &self.batch_run.batches()[already_sent..]
     }

@@ -1,8 +1,7 @@
-//! Who writes to the sockets that were taken over: one task per core, each for its part of the clients.
+//! The write tasks: one for each thread of the runtime, each with its part of the clients that have left hyper.
 //!
-//! When a batch comes, thousands want it. As tasks of the runtime, each would be scheduled by itself, on whichever core is
-//! free, and keep the stack of futures that a connection begins with. In a write task they are entries of one list for each lane: the
-//! batch wakes the write task, and one pass over the list serves them all.
+//! A client is no task of its own, because a batch would schedule each of thousands by itself, on whichever core is free, and
+//! each would keep the stack of futures that a connection begins with.
 
 use std::sync::{
     Arc,
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{groups::ClientGroups, socket::SocketSink};
 use crate::{http::server::panics, metrics::HttpMetrics};
 
-/// The write tasks of one listener. They end with the last of these, when the last client is gone.
+/// The write tasks of one listener. They end when the last clone of the pool is dropped and the last client is gone.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct WriterPool {
     tasks: Arc<[WriteTask]>,
@@ -30,7 +29,7 @@ struct WriteTask {
 }
 
 impl WriterPool {
-    /// One for each thread of the runtime. `abort` closes all connections at once.
+    /// Starts one write task for each thread of the runtime. `abort` closes all connections at once.
     pub(in crate::http) fn start(metrics: &HttpMetrics, abort: &CancellationToken) -> Self {
         let threads = Handle::current().metrics().num_workers();
         Self {
@@ -39,13 +38,13 @@ impl WriterPool {
         }
     }
 
-    /// Serves a client from now on, with whom there are fewest.
+    /// Gives a client to the write task with the fewest clients, which serves it from now on.
     pub(in crate::http) fn assign(&self, client: SocketSink) {
         self.metrics.taken_over();
         let least_loaded = self.tasks.iter().min_by_key(|task| task.clients.load(Relaxed));
         if let Some(task) = least_loaded {
             task.clients.fetch_add(1, Relaxed);
-            // Fails when all are cut, and then this one is cut by its drop.
+            // Fails after `abort`. The connection is then closed by its drop.
             let _ = task.new_clients_tx.send(client);
         }
     }
@@ -65,6 +64,7 @@ impl WriteTask {
     }
 }
 
+/// Serves the clients of one write task. Returns when no more can come and all have ended.
 async fn serve(
     mut new_clients_rx: mpsc::UnboundedReceiver<SocketSink>,
     count: Arc<AtomicUsize>,

@@ -1,4 +1,4 @@
-//! The sink that writes to the bare socket.
+//! The sink that writes the stream of one client to its bare socket.
 
 use std::{
     future::Future,
@@ -28,23 +28,25 @@ use crate::{
     subscription::{GroupCursor, LaneId, StallGuard},
 };
 
-/// One client's stream on a connection that hyper has given back, behind the prelude. Serves it to its end, and closes the
-/// connection.
+/// The stream of one client, after the prelude, on a connection that hyper has given back. As a future it serves the stream to
+/// its end and closes the connection.
 pub(in crate::http) struct SocketSink {
     writer: SocketWriter,
     chunks: ChunkQueue,
-    /// `None` once it has ended, and only its last bytes are to be written.
+    /// `None` once the stream has ended and only its last bytes are to be written.
     detached: Option<DetachedDelivery>,
-    /// While its socket takes nothing. Behind what it holds, which goes first.
+    /// Counts `chunks` as unwritten while the socket takes nothing. Declared after them, because they must be dropped first.
     stall_guard: Option<Box<StallGuard>>,
-    /// How much more the client may send.
+    /// How many more bytes the client may send.
     discard: usize,
-    /// What comes behind the last byte. On the heap, because all who only wait would have to make room for it.
+    /// The close of the connection, after the last byte. On the heap, because otherwise every waiting sink would have to be as
+    /// large.
     closing: Option<BoxFuture<'static, ()>>,
     _connection_guard: ConnectionGuard,
 }
 
 impl SocketSink {
+    /// Creates the sink of a delivery whose prelude has been written to `conn`.
     pub(in crate::http) fn new(
         conn: Arc<ConnState>,
         detached: DetachedDelivery,
@@ -62,14 +64,14 @@ impl SocketSink {
         }
     }
 
-    /// Who gets the same; `None` once it has ended.
+    /// Returns the lane of the client. Returns `None` once the stream has ended.
     pub(in crate::http) fn lane_id(&self) -> Option<LaneId> {
         self.detached
             .as_ref()
             .map(|detached| detached.delivery.source().lane_id())
     }
 
-    /// Ready when it is over: ended and written, or broken, or the client is gone.
+    /// Ready when the stream has ended and is written, or the connection is broken, or the client is gone.
     fn poll_stream(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.poll_written(context).is_ready() {
             return Poll::Ready(());
@@ -77,7 +79,7 @@ impl SocketSink {
         self.writer.conn().poll_closed(context, &mut self.discard)
     }
 
-    /// Writes what there is, and asks for more, once: whoever catches up always has more, and others wait.
+    /// Writes what there is, takes more and writes that, once a poll: a client that catches up always has more, and others wait.
     fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.poll_flush(context)?.is_pending() {
             return self.poll_blocked(context);
@@ -95,7 +97,7 @@ impl SocketSink {
         Poll::Pending
     }
 
-    /// Takes what the delivery has, as far as it shares a write; whether there may be more.
+    /// Takes batches of the delivery until they fill one write. Returns whether there may be more.
     fn fill(&mut self, context: &mut Context<'_>) -> bool {
         if let Some(detached) = &mut self.detached {
             detached.delivery.source_mut().mark_written();
@@ -116,18 +118,19 @@ impl SocketSink {
         true
     }
 
-    /// Whether it has a batch that nobody else has. It gets no other before that is written: what it holds while its socket takes
-    /// nothing would be its own.
+    /// Whether the queue holds a batch that no other client has. No further batch is taken before that is written, because all
+    /// that the client holds while its socket takes nothing would be its own.
     fn has_unshared_backlog(&self) -> bool {
         let detached = self.detached.as_ref();
         detached.is_some_and(|detached| !detached.delivery.source().is_shared())
             && self.chunks.data_len() > UNSHARED_ALLOWANCE
     }
 
-    /// Writes of what all get what is new to it, if it waits for nothing else; whether it has to be polled then.
+    /// Writes the shared batches that are new to this client, unless older bytes wait for its socket. Returns whether the sink
+    /// has to be polled.
     fn write_shared(&mut self, shared_batches: &SharedBatches) -> bool {
         let Some(detached) = self.detached.as_mut().filter(|_| self.chunks.is_empty()) else {
-            // It asks for itself once its socket has taken what it has.
+            // The sink is polled, and takes these batches itself, once its socket has taken what waits.
             return false;
         };
         let Some(already_sent) = detached.delivery.take_run(shared_batches.batch_run()) else {
@@ -148,7 +151,8 @@ impl SocketSink {
         true
     }
 
-    /// While the socket takes nothing, a delivery may only end; its last bytes are written all the same.
+    /// Records what is not written, and lets the delivery end, which is all it may do while the socket takes nothing. Its last
+    /// bytes are queued all the same.
     fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(detached) = &self.detached
             && !self.writer.conn().pending_write().is_set()
@@ -166,7 +170,7 @@ impl SocketSink {
         }
         while let Some(detached) = &mut self.detached {
             match ready!(detached.delivery.poll_next(context, true)) {
-                // What a coding ends with.
+                // The bytes that end a content coding.
                 Some(last) => self.chunks.push(last),
                 None => self.end(),
             }
@@ -174,12 +178,13 @@ impl SocketSink {
         Poll::Pending
     }
 
+    /// Queues the end of the body, and drops the delivery.
     fn end(&mut self) {
         self.chunks.end();
         self.detached = None;
     }
 
-    /// Ready when all is written.
+    /// Writes the queue. Ready when all of it is written.
     fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.chunks.is_empty() {
             return Poll::Ready(Ok(()));
@@ -204,7 +209,7 @@ impl SocketSink {
     }
 }
 
-/// A future written by hand: the compiler's would have room for the sink twice, once as it came and once as it is used.
+/// Written by hand, because the future of an `async fn` would hold the sink twice: as it came, and where it is used.
 impl Future for SocketSink {
     type Output = ();
 
@@ -240,10 +245,11 @@ impl GroupMember for SocketSink {
     }
 }
 
-/// Bytes of its own that a sink may have beside a batch: the prelude, or a heartbeat.
+/// How many bytes of its own a sink may hold beside a shared batch: the prelude, or a heartbeat.
 const UNSHARED_ALLOWANCE: usize = 256;
 
-/// A sink while it is served. A stream that panics ends while that is known, and not when its write task lets go of it.
+/// A sink while it is served. If that panics, the delivery is dropped here, where `thread::panicking` tells the reason, and not
+/// later by the write task.
 struct PanicGuard<'a>(&'a mut SocketSink);
 
 impl Drop for PanicGuard<'_> {
@@ -280,7 +286,7 @@ mod tests {
         subscription::{Batch, BatchRun, EventFormat, tests::Stage},
     };
 
-    /// One who has had so many batches of each stretch.
+    /// A source whose client has had this many batches of each run.
     struct FixedPrefixSource(Arc<AtomicUsize>);
 
     impl BatchSource for FixedPrefixSource {

@@ -1,4 +1,4 @@
-//! Which clients of a write task have to be polled.
+//! The queue of the members of a group that were woken and have to be polled.
 
 use std::{
     collections::VecDeque,
@@ -12,24 +12,24 @@ use std::{
 use futures_util::task::{ArcWake, AtomicWaker};
 use parking_lot::Mutex;
 
-/// The keys of clients that were woken, in the order in which they were.
+/// The keys of the members that were woken, in the order of their wake-ups.
 #[derive(Debug)]
 pub(super) struct WakeQueue {
     keys: Mutex<VecDeque<usize>>,
     task_waker: Arc<AtomicWaker>,
 }
 
-/// One client's way to be polled.
+/// The waker of one member. It queues the member's key and wakes the write task.
 #[derive(Debug)]
 pub(super) struct ClientWaker {
     key: usize,
-    /// Whether its key is among those to be polled.
+    /// Whether the key is in the queue, or the member is about to be polled.
     is_queued: AtomicBool,
     wake_queue: Arc<WakeQueue>,
 }
 
 impl WakeQueue {
-    /// None yet. Each wakes `task_waker`.
+    /// Creates an empty queue. Each key that is queued wakes `task_waker`.
     pub(in crate::http) fn new(task_waker: &Arc<AtomicWaker>) -> Arc<Self> {
         Arc::new(Self {
             keys: Mutex::default(),
@@ -37,14 +37,14 @@ impl WakeQueue {
         })
     }
 
-    /// Moves them all to `keys`, which is empty.
+    /// Moves all keys to `keys`, which must be empty.
     pub(super) fn drain_into(&self, keys: &mut VecDeque<usize>) {
         mem::swap(&mut *self.keys.lock(), keys);
     }
 }
 
 impl ClientWaker {
-    /// One that is not made yet.
+    /// Creates the waker of the member with this key, which is not queued yet.
     pub(in crate::http) fn new(key: usize, wake_queue: &Arc<WakeQueue>) -> Arc<Self> {
         Arc::new(Self {
             key,
@@ -53,7 +53,7 @@ impl ClientWaker {
         })
     }
 
-    /// Whoever wakes it from now on makes another. Poll only after this.
+    /// Lets the next wake-up queue the key again. To be called before the member is polled, so that no wake-up is lost.
     pub(in crate::http) fn reset(&self) {
         self.is_queued.swap(false, AcqRel);
     }

@@ -14,7 +14,7 @@ use tokio::task;
 use super::*;
 use crate::subscription::tests::Stage;
 
-/// One for whom there is nothing that is for all.
+/// A member that takes part in no pass.
 pub(in crate::http) struct Polled<F>(pub(in crate::http) F);
 
 impl<F: Future + Unpin> Future for Polled<F> {
@@ -35,23 +35,23 @@ impl<F: Future<Output = ()> + Unpin> GroupMember for Polled<F> {
     }
 }
 
-/// What happens to a guest.
+/// What happens to a member.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum MemberEvent {
     Polled(usize),
     Given(usize, Vec<u8>),
 }
 
-/// One of a lane, who writes down what happens to it.
+/// A member of a lane that writes down what happens to it.
 struct TestMember<'a> {
     name: usize,
     stage: &'a Stage,
     event_log: Rc<RefCell<Vec<MemberEvent>>>,
-    /// What wakes each, by its last word.
+    /// The waker of each member's last poll, by its name.
     wakers: Rc<RefCell<BTreeMap<usize, Waker>>>,
-    /// Whether it asks to be polled again at once.
+    /// Whether it wakes itself with each poll.
     is_busy: bool,
-    /// Whether it can take no share.
+    /// Whether it can take no batches in a pass.
     is_full: bool,
     is_over: Rc<Cell<bool>>,
 }
@@ -92,7 +92,7 @@ struct TestGroup<'a> {
     group: ClientGroup<TestMember<'a>>,
     task_waker: Arc<AtomicWaker>,
     event_log: Rc<RefCell<Vec<MemberEvent>>>,
-    /// What wakes each, by its last word.
+    /// The waker of each member's last poll, by its name.
     wakers: Rc<RefCell<BTreeMap<usize, Waker>>>,
 }
 
@@ -121,7 +121,7 @@ impl<'a> TestGroup<'a> {
         test_group
     }
 
-    /// What happens until there is nothing to do, or, if `busy`, for one turn.
+    /// Returns what happens until there is nothing to do, or, if `busy`, in one turn.
     async fn happens(&mut self, busy: bool) -> Vec<MemberEvent> {
         let turn = |context: &mut Context<'_>| {
             self.task_waker.register(context.waker());
@@ -133,7 +133,7 @@ impl<'a> TestGroup<'a> {
             }
             Poll::Pending
         };
-        // With a budget of its own.
+        // After a yield the task has a full budget.
         task::yield_now().await;
         poll_fn(turn).await;
         self.event_log.take()
@@ -223,7 +223,7 @@ async fn what_comes_during_a_pass_is_given_to_each_by_its_turn_and_once() {
     let expected: Vec<_> = (0..early)
         .map(|name| given(name, one))
         .chain((early..200).map(|name| given(name, &both)))
-        // A guest does not know what it has had; a follower does.
+        // A `TestMember` does not know what it has had already. A `LaneSubscriber` does.
         .chain((0..200).map(|name| given(name, two)))
         .collect();
     assert_eq!(events, expected);
@@ -248,7 +248,7 @@ async fn who_is_always_busy_and_what_is_for_all_take_turns() {
     let mut test_group = TestGroup::new(&stage, 60, |test_member| {
         test_member.is_busy = test_member.name == 0
     });
-    // Those who came are polled first, with everybody's budget of 128.
+    // New members are polled first, out of the task's budget of 128.
     test_group.happens(true).await;
     stage.publish([b"x".to_vec()]);
     let events = test_group.happens(true).await;
