@@ -1,4 +1,6 @@
-//! What those who run riverhead ask it.
+//! The read-only routes for operators: health, clients, metrics.
+//!
+//! Not here: commands (`commands`).
 
 use std::{sync::Arc, time::Instant};
 
@@ -16,12 +18,13 @@ use crate::{
     partition::LogDirectory,
 };
 
-/// Whether the event loop turns: whoever gets an answer knows.
+/// Answers `/livez`. Any answer shows that the runtime is alive.
 pub(super) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Whether new clients should be sent here. It says nothing of Kafka: see [`Readiness`](crate::health::Readiness).
+/// Answers `/readyz`: whether new clients should be sent here. The answer does not depend on Kafka: see
+/// [`Readiness`](crate::health::Readiness).
 pub(super) async fn readyz(Extract(gateway): Extract<Arc<Gateway>>) -> (StatusCode, &'static str) {
     if gateway.drain.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
@@ -32,7 +35,7 @@ pub(super) async fn readyz(Extract(gateway): Extract<Arc<Gateway>>) -> (StatusCo
     }
 }
 
-/// How everything is, and why. 503 when something that is served is failing.
+/// Answers `/healthz` with the state of everything and its reasons. The status is 503 if anything that is served is failing.
 pub(in crate::http) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) -> Result<Response, Error> {
     let mut report = gateway.health.report(Instant::now());
     let partitions = report.clusters.iter_mut().flat_map(|it| &mut it.partitions);
@@ -52,7 +55,8 @@ pub(in crate::http) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) ->
     Ok(json::response(status, &health)?)
 }
 
-/// What only the logs know: where the tail stands before the first statistics, and what it keeps.
+/// Adds what only the partition's log knows: the next offset, which the tail has before the first statistics, and the bytes in
+/// memory.
 fn add_memory(partition: &mut PartitionReport, directory: &LogDirectory) {
     if let Some(log) = directory.get(&partition.topic, partition.partition) {
         partition.memory_bytes = Some(log.bytes());
@@ -60,12 +64,12 @@ fn add_memory(partition: &mut PartitionReport, directory: &LogDirectory) {
     }
 }
 
-/// Who has most streams, and who is refused most.
+/// Answers `/admin/clients` with the clients that have most streams and those that are refused most.
 pub(in crate::http) async fn clients(Extract(gateway): Extract<Arc<Gateway>>) -> Result<Response, Error> {
     Ok(json::response(StatusCode::OK, &gateway.admission.report())?)
 }
 
-/// Everything that is counted.
+/// Answers `/metrics` with all metrics of the process.
 pub(in crate::http) async fn metrics(Extract(gateway): Extract<Arc<Gateway>>) -> Result<Response, Error> {
     let text = metrics::render(&gateway.registry).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
@@ -75,9 +79,9 @@ pub(in crate::http) async fn metrics(Extract(gateway): Extract<Arc<Gateway>>) ->
 struct HealthDocument {
     #[serde(flatten)]
     report: HealthReport,
-    /// What `/readyz` says.
+    /// Whether `/readyz` answers 200.
     ready: bool,
     draining: bool,
-    /// How many open streams wait for Kafka.
+    /// The number of open streams that wait for Kafka.
     held: i64,
 }

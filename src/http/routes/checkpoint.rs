@@ -1,8 +1,8 @@
-//! When a client that has had no id yet is told where it stands: `event: checkpoint` on a live start without events.
+//! The parameter `checkpoint`: when a client that has had no id yet gets its position, as `event: checkpoint`.
 //!
-//! A client that begins with what comes has no id until its first event. If it is cut before that, it begins anew with what
-//! comes then, and what came meanwhile is lost to it. Nobody gets a type of event that it cannot ignore: it asked for it
-//! (`?checkpoint=10s`), or it is the `EventSource` of a browser, which shows it to nobody who does not listen to it.
+//! A client that starts live has no id until its first event. If it is cut before that, it starts live again, and loses what came
+//! meanwhile. A checkpoint gives it an id. No client gets this type of event unless it can ignore it: either it asked for it
+//! (`?checkpoint=10s`), or it is the `EventSource` of a browser, which dispatches an event only to listeners for its type.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use http::{HeaderMap, header};
 
 use crate::{http::error::Error, subscription::EventFormat};
 
-/// Reads the parameter: a whole number of seconds, minutes or hours, such as `10s`.
+/// Parses the parameter: a whole number of seconds, minutes or hours, such as `10s`. Returns `None` if it is none, or is not
+/// from [`MIN_WAIT`] to [`MAX_WAIT`].
 pub(in crate::http) fn parse(text: &str) -> Option<Duration> {
     let (number, seconds) = [("s", 1), ("m", 60), ("h", 3600)]
         .into_iter()
@@ -21,10 +22,11 @@ pub(in crate::http) fn parse(text: &str) -> Option<Duration> {
     (MIN_WAIT..=MAX_WAIT).contains(&wait).then_some(wait)
 }
 
-/// Returns after how long without an event a client that starts live is told where it stands; `None` for one that is not.
+/// Returns after how long without an event a client that starts live gets a checkpoint. Returns `None` for a client that gets
+/// none.
 ///
 /// # Errors
-/// When it asked for that and for JSON lines, which have no ids.
+/// When the client asked for a checkpoint and for JSON lines, which have no ids.
 pub(in crate::http) fn wait(
     requested: Option<Duration>,
     headers: &HeaderMap,
@@ -40,7 +42,7 @@ pub(in crate::http) fn wait(
     }
 }
 
-/// Whether this is a request as the `EventSource` of a browser sends it. No page can set `Sec-Fetch-*` (Fetch standard,
+/// Whether these are the headers that the `EventSource` of a browser sends. No page can set `Sec-Fetch-*` (Fetch standard,
 /// forbidden request-header), and programs do not.
 fn is_browser(headers: &HeaderMap) -> bool {
     let is = |name: &str, expected: &str| {
@@ -52,13 +54,13 @@ fn is_browser(headers: &HeaderMap) -> bool {
         && is(header::ACCEPT.as_str(), "text/event-stream")
 }
 
-/// What is wrong with any other value.
+/// The detail of the error for any other value.
 pub(super) const EXPECTED: &str = "'checkpoint' is a time such as '10s' or '1m', from 1s to 1h";
 
 const MIN_WAIT: Duration = Duration::from_secs(1);
 const MAX_WAIT: Duration = Duration::from_secs(3600);
 
-/// For browsers. As long as between two checkpoints of a filtered stream.
+/// The wait for browsers, which is the interval between two checkpoints of a filtered stream.
 const BROWSER_WAIT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! What changes something: on the admin listener, by POST, with a token. Not here: under which names, and from which pages
-//! (`guard`).
+//! The routes of the admin listener that change something. They need POST and a token.
+//!
+//! Not here: the check of hosts and origins (`csrf`), and what the commands do (`admin_commands`).
 
 use std::sync::Arc;
 
@@ -63,7 +64,10 @@ pub(in crate::http) async fn activate(
     }
 }
 
-/// Whether `client` may command: at once, or held back after many wrong tokens.
+/// Checks the token of a command. A client that sent many wrong tokens is held back first.
+///
+/// # Errors
+/// 429 after too many wrong tokens, 403 if no token is configured, 401 if the request has none or a wrong one.
 async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) -> Result<(), Error> {
     let Gateway {
         admission,
@@ -86,6 +90,10 @@ async fn authorize(gateway: &Gateway, client: ClientKey, headers: &HeaderMap) ->
     })
 }
 
+/// Reads a command's body as JSON.
+///
+/// # Errors
+/// 400 if it is longer than [`MAX_BODY`], or no such JSON.
 async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T, Error> {
     let body = Limited::new(body, MAX_BODY).collect().await;
     let body = body
@@ -94,5 +102,5 @@ async fn read<T: for<'a> Deserialize<'a>>(body: Body) -> Result<T, Error> {
     serde_json::from_slice(&body).map_err(|error| Error::BadCommand(error.to_string()))
 }
 
-/// The longest body of a command, in bytes: a name and a flag.
+/// The longest body of a command, in bytes: enough for a name and a flag.
 const MAX_BODY: usize = 4096;

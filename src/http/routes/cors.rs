@@ -1,4 +1,4 @@
-//! Who may read answers from pages of other origins: everybody, as the Fetch standard has it.
+//! CORS of the public listener (Fetch standard): pages of all origins may read it.
 
 use axum::{
     extract::Request,
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 pub(in crate::http) const ALLOWED: &str =
     "accept, x-requested-with, content-type, last-event-id, cache-control";
 
-/// Answers a preflight, whatever it is for: a page may read also that there is nothing.
+/// Answers a preflight, whatever path it is for: a page may also read that a path does not exist.
 pub(super) async fn answer_preflight(request: Request, next: Next) -> Response {
     match preflight(request.method(), request.headers()) {
         Some(answer) => answer,
@@ -19,10 +19,10 @@ pub(super) async fn answer_preflight(request: Request, next: Next) -> Response {
     }
 }
 
-/// The answer to a preflight, if the request is one.
+/// Returns the response to a preflight. Returns `None` if the request is none.
 ///
-/// A page may send whatever it asks to send: we look at few headers and trust none, and tracing adds its own to every
-/// request of a page. They are named one by one, because `*` does not cover `authorization`.
+/// A page may send every header that it asks to send: we read few headers and trust none, and tracing libraries add their own to
+/// every request of a page. The response names them one by one, because `*` does not cover `authorization`.
 fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
     let is_preflight = method == Method::OPTIONS
         && headers.contains_key(header::ORIGIN)
@@ -54,7 +54,7 @@ fn preflight(method: &Method, headers: &HeaderMap) -> Option<Response> {
     Some((StatusCode::OK, fields).into_response())
 }
 
-/// Lets pages read when to come back, which is not among the headers that they may read unasked.
+/// Lets pages read `Retry-After`, which is not among the headers that they may read by default.
 pub(super) fn expose_retry_after(headers: &mut HeaderMap) {
     if headers.contains_key(header::RETRY_AFTER) {
         let exposed = HeaderValue::from_static("retry-after");
@@ -62,14 +62,14 @@ pub(super) fn expose_retry_after(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether it is what browsers send, and nothing that an answer should not repeat.
+/// Whether a value is a list of header names, as browsers send it. Nothing else is repeated in a response.
 fn is_list_of_names(list: &HeaderValue) -> bool {
     let is_name = |name: &[u8]| HeaderName::from_bytes(name.trim_ascii()).is_ok();
     let list = list.as_bytes();
     list.len() <= MAX_LIST_LEN && list.split(|byte| *byte == b',').all(is_name)
 }
 
-/// A day, in seconds; browsers keep it for two hours at most (Chromium), or a day (Firefox).
+/// How long a preflight may be cached: a day, in seconds. Browsers keep it for two hours at most (Chromium), or a day (Firefox).
 const MAX_AGE: &str = "86400";
 
 /// The longest list of names that is sent back, in bytes.

@@ -1,8 +1,10 @@
-//! Which requests to the admin listener may come from somebody who runs riverhead, and not from a page in a browser of theirs.
+//! CSRF protection of the admin listener: requests that a foreign page makes in an operator's browser are refused.
 //!
-//! Being asked on a loopback or a private network is no protection by itself: a page can have an operator's browser ask
-//! anything anywhere. What it cannot choose is what the browser says of it (`Origin`, `Sec-Fetch-Site`) and, unless its own
-//! name leads here, what it reads. Not here: the token that commands need (`command`).
+//! Not here: the token that commands need (`admin_commands`).
+//!
+//! A loopback or private address is no protection by itself, because a page can make an operator's browser send requests to any
+//! address. The page cannot choose what the browser says of it (`Origin`, `Sec-Fetch-Site`). It cannot read the responses either,
+//! unless its own host name resolves to this listener.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +17,17 @@ use crate::{
     metrics::{AdminRefusal, HttpMetrics},
 };
 
-/// Looks at every request to the admin listener.
+/// The check that every request to the admin listener passes.
 #[derive(Debug)]
 pub(super) struct CsrfProtection {
     hosts: AllowedHosts,
     metrics: HttpMetrics,
-    /// What the log has told of.
+    /// The names and origins that were logged.
     logged: Mutex<BTreeSet<String>>,
 }
 
 impl CsrfProtection {
-    /// Knows these names, whatever they become.
+    /// Creates the check. Later changes of `hosts` apply to it.
     pub(in crate::http) fn new(hosts: AllowedHosts, metrics: HttpMetrics) -> Self {
         Self {
             hosts,
@@ -34,11 +36,11 @@ impl CsrfProtection {
         }
     }
 
-    /// Lets a request pass, or says why it may not.
+    /// Checks the host and the origin of a request, and counts and logs a refusal.
     ///
     /// # Errors
-    /// 400 if it is not clear under which name it asks, 403 (of commands 421) if that name is not known, 403 if it comes from
-    /// a page of another origin.
+    /// 400 if its host name is ambiguous, missing or invalid, 403 (for commands 421) if that name is not allowed, 403 if it comes
+    /// from a page of another origin.
     pub(in crate::http) fn check<B>(&self, request: &Request<B>) -> Result<(), Error> {
         let host = host_of(request).inspect_err(|_| self.metrics.admin_refused(AdminRefusal::Malformed))?;
         if let Some(host) = &host
@@ -59,7 +61,7 @@ impl CsrfProtection {
         Ok(())
     }
 
-    /// Says once for each name how to have it known.
+    /// Logs once for each name how to allow it.
     fn log_unknown_host(&self, name: &Host) {
         let name = name.to_string();
         if !self.should_log(&name) {
@@ -76,6 +78,7 @@ impl CsrfProtection {
         );
     }
 
+    /// Logs each foreign origin once.
     fn log_foreign_origin(&self, headers: &HeaderMap) {
         let origin = headers.get(header::ORIGIN).map(|origin| origin.as_bytes());
         let origin = origin.map_or_else(
@@ -91,14 +94,18 @@ impl CsrfProtection {
         }
     }
 
-    /// Whether the log has not told of it. There is an end to what it tells of: names are a stranger's choice.
+    /// Whether `what` is to be logged, because it was not yet. At most [`MAX_LOGGED`] are: the names are a stranger's choice.
     fn should_log(&self, what: &str) -> bool {
         let mut logged = self.logged.lock();
         logged.len() < MAX_LOGGED && logged.insert(what.to_owned())
     }
 }
 
-/// Under which name the listener is asked; `None` if none is given, as by old clients that are no browsers.
+/// Returns the host name under which the listener is asked. Returns `None` if none is given, as by old clients that are no
+/// browsers.
+///
+/// # Errors
+/// 400 if there are several that differ, or one is invalid, or an HTTP/1.1 request has none.
 fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error> {
     let mut fields = request.headers().get_all(header::HOST).iter();
     let field = fields.next();
@@ -109,7 +116,7 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error> {
     let field = field.map(|field| field.to_str().map_err(|_| Error::BadHost("it is no text")));
     let field = field.transpose()?;
     let is_there = field.is_some();
-    // An empty one is a name as little as none is, and no browser sends it.
+    // An empty field counts as no name. No browser sends it.
     let field = field.filter(|field| !field.is_empty()).map(read).transpose()?;
     let target = authority(request).map(read).transpose()?;
     match (field, target) {
@@ -123,14 +130,14 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error> {
     }
 }
 
-/// The host and port of a target in absolute form, or of HTTP/2's `:authority`, which stands beside the target.
+/// Returns the authority of a target in absolute form, or HTTP/2's `:authority`, which is in the request's extensions.
 fn authority<B>(request: &Request<B>) -> Option<&str> {
     let beside = request.extensions().get::<Authority>();
     let authority = request.uri().authority().or(beside);
     authority.map(Authority::as_str)
 }
 
-/// Whether a browser says that this comes from a page of somebody else.
+/// Whether a browser says that the request comes from a page of another origin.
 fn is_cross_site(headers: &HeaderMap, own: Option<&HostPort>) -> bool {
     let sites = headers.get_all("sec-fetch-site").iter();
     let mut origins = headers.get_all(header::ORIGIN).iter();
@@ -140,7 +147,8 @@ fn is_cross_site(headers: &HeaderMap, own: Option<&HostPort>) -> bool {
         || origins.any(|origin| !origin.to_str().is_ok_and(|origin| is_same_origin(origin, own)))
 }
 
-/// Whether an origin is that of the listener's own pages. The scheme is not compared: TLS may end before us.
+/// Whether an origin is that of the listener's own pages. The scheme is not compared, because a proxy in front of us may
+/// terminate TLS.
 fn is_same_origin(origin: &str, own: Option<&HostPort>) -> bool {
     let (default, rest) = match origin.split_once("://") {
         Some(("http", rest)) => (80, rest),
@@ -153,10 +161,10 @@ fn is_same_origin(origin: &str, own: Option<&HostPort>) -> bool {
         .is_some_and(|(origin, own)| with_port(&origin) == with_port(own))
 }
 
-/// How many names and origins the log tells of: more than an operator has.
+/// How many names and origins are logged: more than an operator has.
 const MAX_LOGGED: usize = 64;
 
-/// How much of an origin is told, in characters.
+/// How much of an origin is logged, in characters.
 const MAX_LOGGED_CHARS: usize = 100;
 
 #[cfg(test)]
@@ -170,7 +178,7 @@ mod tests {
         CsrfProtection::new(hosts, HttpMetrics::default())
     }
 
-    /// The status of a refusal, 0 for none.
+    /// Returns the status of the refusal, or 0 if the request passes.
     fn status(
         csrf_protection: &CsrfProtection,
         method: &str,
@@ -204,7 +212,7 @@ mod tests {
                 ("connection", "close"),
             ],
             &[("host", "[2001:db8::17]:8081"), ("user-agent", "kube-probe/1.34")],
-            // A person who typed the address, and a page of our own.
+            // An address typed by a person, and a page of our own.
             &[("host", "localhost:8081"), ("sec-fetch-site", "none")],
             &[
                 ("host", "localhost:8081"),

@@ -1,27 +1,29 @@
-//! The names under which the admin listener is asked.
+//! The host names under which the admin listener may be asked.
 //!
-//! A page in an operator's browser can have its own name lead to this listener (DNS rebinding), and is then of the same origin
-//! as what it reads. It cannot do that with an address, nor with `localhost`, which browsers look up nowhere.
+//! A foreign page in an operator's browser can let its own name resolve to this listener (DNS rebinding). It is then of the same
+//! origin as what it reads. It cannot do that with an address, nor with `localhost`, which browsers resolve without DNS. So other
+//! names have to be listed.
 
 use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 use parking_lot::RwLock;
 
-/// A name, or all names below one: `admin.example`, `*.example.svc`.
+/// A host name, or all names below one: `admin.example`, `*.example.svc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName {
     /// In lower case, without `*.`.
     name: String,
+    /// Whether it was given with `*.`, and stands for all names below it.
     is_suffix: bool,
 }
 
-/// The text is no [`HostName`].
+/// The error for a text that is no [`HostName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is no name of a host, without port, or `*.` and one")]
 pub struct BadHostName;
 
 impl HostName {
-    /// Whether `name`, in lower case, is this one or below it.
+    /// Whether this matches `name`, which must be in lower case.
     fn matches_name(&self, name: &str) -> bool {
         match self.is_suffix {
             false => name == self.name,
@@ -57,27 +59,27 @@ impl fmt::Display for HostName {
     }
 }
 
-/// The names that are known. Clones change together.
+/// The allowed host names. Clones share the list, and change together.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts(Arc<RwLock<Arc<[HostName]>>>);
 
 impl AllowedHosts {
-    /// These, beside addresses and `localhost`.
+    /// Allows these names, beside addresses and `localhost`.
     pub fn new(names: &[HostName]) -> Self {
         Self(Arc::new(RwLock::new(names.into())))
     }
 
-    /// Takes these in place of those before, for requests from now on.
+    /// Replaces the list, for requests from now on.
     pub fn set(&self, names: &[HostName]) {
         *self.0.write() = names.into();
     }
 
-    /// Those of this moment.
+    /// Returns the present list.
     pub(in crate::http) fn names(&self) -> Arc<[HostName]> {
         Arc::clone(&self.0.read())
     }
 
-    /// Whether a page of somebody else cannot have this name.
+    /// Whether the listener may be asked under this name: it is an address, `localhost`, or listed.
     pub(in crate::http) fn allows(&self, name: &Host) -> bool {
         match name {
             Host::Address(_) => true,
@@ -86,7 +88,7 @@ impl AllowedHosts {
     }
 }
 
-/// What a request calls the listener: the field `Host`, or the authority of a target.
+/// The host and port that a request names: in the field `Host`, or in the authority of its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HostPort {
     pub(in crate::http) name: Host,
@@ -102,12 +104,12 @@ pub(in crate::http) enum Host {
 }
 
 impl HostPort {
-    /// Reads `name`, `name:port`, `192.0.2.1:port`, `[2001:db8::1]:port`; `None` if it is none of these.
+    /// Parses `name`, `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port`. Returns `None` if the text is none of these.
     pub(in crate::http) fn read(text: &str) -> Option<Self> {
         let (name, port) = match text.strip_prefix('[') {
             Some(rest) => {
                 let (address, rest) = rest.split_once(']')?;
-                // A zone says which of our interfaces it came in by.
+                // A zone (`%eth0`) names an interface, and is no part of the address.
                 let address = address.split('%').next()?;
                 (Host::Address(IpAddr::V6(address.parse().ok()?)), rest)
             }
@@ -151,15 +153,15 @@ impl fmt::Display for Host {
     }
 }
 
-/// Letters, digits and hyphens, and the underscore that some systems put into names of services.
+/// Whether a byte may be in a name: letters, digits and hyphens, and the underscore that some systems put into names of services.
 fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
 }
 
-/// Browsers take it for this machine without asking anybody ("let localhost be localhost").
+/// The name that browsers take for this machine without a lookup ("let localhost be localhost").
 const LOCALHOST: &str = "localhost";
 
-/// RFC 1035, section 2.3.4, as text.
+/// The longest host name, in bytes: RFC 1035, section 2.3.4, as text.
 const MAX_NAME_LEN: usize = 253;
 
 #[cfg(test)]
@@ -252,7 +254,7 @@ mod tests {
         ] {
             assert_eq!(name.parse::<HostName>(), Err(BadHostName), "{name}");
         }
-        // What older configurations list.
+        // Older configurations list these.
         for name in ["127.0.0.1", "[::1]", "localhost", "*.example.svc"] {
             assert!(name.parse::<HostName>().is_ok(), "{name}");
         }

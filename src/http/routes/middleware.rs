@@ -1,4 +1,6 @@
-//! What every request passes on its way in, and every answer on its way out.
+//! The service of a listener: what all its routes have in common, before and after the router.
+//!
+//! Not here: limits themselves (`limits`), and the table of errors (`error`).
 
 use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
 
@@ -29,21 +31,21 @@ use crate::{
     limits::Refusal,
 };
 
-/// A router behind what all of its routes have in common.
+/// The router of a listener, behind what all of its routes have in common.
 #[derive(Clone)]
 pub(in crate::http) struct HttpService {
     router: Router,
     gateway: Arc<Gateway>,
-    /// Whose word on who asks is taken.
+    /// The proxies that are trusted to name the client.
     proxies: TrustedProxies,
-    /// Whether it is for those only whom nobody denied. Who runs riverhead cannot lock himself out.
+    /// Whether `limits.deny` applies. It does not on the admin listener, so that operators cannot lock themselves out.
     checks_deny_list: bool,
-    /// Keeps pages of others from what those who run riverhead may read.
+    /// Keeps pages of other origins from reading what only operators may. `None` on the public listener.
     csrf_protection: Option<Arc<CsrfProtection>>,
 }
 
 impl HttpService {
-    /// Before what strangers ask for.
+    /// Creates the service of the public listener.
     pub(in crate::http) fn public(gateway: &Arc<Gateway>, proxies: TrustedProxies) -> Self {
         Self {
             router: router::public(gateway),
@@ -54,7 +56,7 @@ impl HttpService {
         }
     }
 
-    /// Before what those ask for who run riverhead.
+    /// Creates the service of the admin listener.
     pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Self {
         Self {
             router: router::admin(gateway),
@@ -68,13 +70,14 @@ impl HttpService {
         }
     }
 
-    /// Says who asks, to the request and to us.
+    /// Finds out which client sent the request, and records it in the request's extensions. Returns `None` if the request has no
+    /// peer address.
     fn identify_client<B>(&self, request: &mut Request<B>) -> Option<Caller> {
         let peer = *request.extensions().get::<PeerAddr>()?;
         let policy = self.gateway.admission.policy();
         let (client, is_denied) = match self.proxies.client(peer, request.headers()) {
             Ok(client) => (client, policy.denies(client)),
-            // A proxy that looks whether we are well speaks for nobody.
+            // A health check of a proxy itself is on behalf of no client.
             Err(unidentified) if unidentified.why == ForwardedError::Missing && is_health_check(request) => {
                 (unidentified.client, policy.denies(peer.into()))
             }
@@ -94,6 +97,7 @@ impl HttpService {
         })
     }
 
+    /// Checks the request and calls the router. A panic of a route becomes a 500.
     async fn route<B: RequestBody>(self, mut request: Request<B>) -> Response {
         let passed = request_form::check(&request).and_then(|()| match &self.csrf_protection {
             Some(csrf_protection) => csrf_protection.check(&request),
@@ -121,7 +125,7 @@ impl HttpService {
 }
 
 impl HttpService {
-    /// Answers what no route sees. It counts as a request of its client all the same.
+    /// Answers a request that reaches no route. On the public listener it counts against the client's rate all the same.
     async fn refuse<B: RequestBody>(self, request: Request<B>, error: Error) -> Response {
         let answer = error.into_response();
         if !self.checks_deny_list {
@@ -136,14 +140,14 @@ impl HttpService {
     }
 }
 
-/// Who asks.
+/// The client that sent a request.
 struct Caller {
     key: ClientKey,
     is_denied: bool,
 }
 
 impl HttpService {
-    /// Answers a request that is [`insert_extensions`](crate::http::server::handler::insert_extensions)d.
+    /// Answers a request to which [`insert_extensions`](crate::http::server::handler::insert_extensions) has been applied.
     pub(in crate::http) async fn respond<B: RequestBody>(self, mut request: Request<B>) -> Response {
         let gateway = Arc::clone(&self.gateway);
         let is_public = self.csrf_protection.is_none();
@@ -160,7 +164,7 @@ impl HttpService {
         }
         let mut response = request_echo.add_body(response);
         let headers = response.headers_mut();
-        // What the admin listener says is for no page but its own.
+        // Pages of other origins may not read what the admin listener says.
         if is_public {
             cors::expose_retry_after(headers);
             for (name, value) in CROSS_ORIGIN {
@@ -182,7 +186,7 @@ impl RequestHandler for HttpService {
     }
 }
 
-/// What is sent with a request: hyper's own body, or that of a fuzz target.
+/// The body of a request: hyper's, or that of a fuzz target.
 pub(in crate::http) trait RequestBody:
     http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static
 {
@@ -190,7 +194,7 @@ pub(in crate::http) trait RequestBody:
 
 impl<B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static> RequestBody for B {}
 
-/// What every answer to a stranger says: anybody's page may read it.
+/// The headers of every response of the public listener, which let pages of all origins read it.
 const CROSS_ORIGIN: [(HeaderName, &str); 2] = [
     (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
     (header::ACCESS_CONTROL_ALLOW_HEADERS, cors::ALLOWED),

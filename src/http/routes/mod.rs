@@ -1,4 +1,11 @@
-//! TODO module head of http::routes.
+//! The routes of both listeners, and what a request passes before it reaches one.
+//!
+//! Not here: connections (`server`), and what follows the head of a streaming response (`delivery`).
+//!
+//! `middleware` is the service of a listener: it identifies the client, checks the request (`request_form`, `csrf` with
+//! `hosts`), normalizes the target (`target`) and calls the `router`. `stream` answers the requests for streams, by `query`
+//! with `since` and `checkpoint`, and by `negotiation`. `pages`, `admin` and `commands` answer the rest. `cors` lets pages of
+//! other origins read the public listener.
 
 pub(in crate::http) mod admin;
 pub(in crate::http) mod checkpoint;

@@ -1,13 +1,13 @@
-//! Which of the two formats a client wants: content negotiation (RFC 9110, section 12.5.1), and a rule of EventStreams.
+//! Content negotiation between Server-Sent Events and JSON lines: RFC 9110, section 12.5.1, and a rule of EventStreams.
 
 use http::{HeaderMap, header};
 
 use crate::subscription::EventFormat;
 
-/// The format that the lines of `Accept` prefer; events when they prefer neither, or accept none.
+/// Returns the format that the lines of `Accept` prefer. Returns events if they prefer neither, or accept none.
 ///
-/// Between equals the one counts that EventStreams would send: it looks whether the header *begins* with `application/json`,
-/// which also lets `application/jsonl` mean lines of JSON.
+/// Between equals it returns the format that EventStreams would send. EventStreams checks whether the header *begins* with
+/// `application/json`, so that `application/jsonl` means JSON lines too.
 pub(super) fn format_of(headers: &HeaderMap) -> EventFormat {
     let lines = headers.get_all(header::ACCEPT).iter();
     let starts = lines.scan(MAX_BYTES, |room, line| {
@@ -26,7 +26,7 @@ pub(super) fn format_of(headers: &HeaderMap) -> EventFormat {
     let begins_with_json = ranges.first().is_some_and(|first| first.text.starts_with(JSON));
     match lines.cmp(&events) {
         std::cmp::Ordering::Greater => EventFormat::Ndjson,
-        // Neither is accepted, or both are alike.
+        // Neither is accepted, or both are preferred alike.
         std::cmp::Ordering::Equal if begins_with_json && ranges[0].quality > 0 => EventFormat::Ndjson,
         _ => EventFormat::Sse,
     }
@@ -34,13 +34,14 @@ pub(super) fn format_of(headers: &HeaderMap) -> EventFormat {
 
 /// One media range: `text/*;q=0.5`.
 struct MediaRange<'a> {
-    /// Without parameters.
+    /// The range without parameters.
     text: &'a str,
-    /// In thousandths.
+    /// The weight `q`, in thousandths.
     quality: u16,
 }
 
 impl<'a> MediaRange<'a> {
+    /// Reads one element of the list. Returns `None` if it has no `/`.
     fn read(element: &'a str) -> Option<Self> {
         let mut parts = element.split(';').map(str::trim);
         let text = parts.next().filter(|text| text.contains('/'))?;
@@ -54,7 +55,7 @@ impl<'a> MediaRange<'a> {
         Some(Self { text, quality })
     }
 
-    /// How closely it describes a type: not at all, by `*/*`, by `type/*`, or by name.
+    /// Returns how closely the range describes a type: 0 not at all, 1 by `*/*`, 2 by `type/*`, 3 by name.
     fn specificity(&self, kind: &str, subtype: &str) -> u8 {
         let (own_kind, own_subtype) = self.text.split_once('/').unwrap_or_default();
         match (own_kind, own_subtype) {
@@ -66,7 +67,7 @@ impl<'a> MediaRange<'a> {
     }
 }
 
-/// The quality that the closest range gives a type; zero when none describes it.
+/// Returns the quality that the closest range gives a type. Returns zero if none describes it.
 fn quality(ranges: &[MediaRange<'_>], kind: &str, subtype: &str) -> u16 {
     let described = ranges
         .iter()
@@ -75,7 +76,7 @@ fn quality(ranges: &[MediaRange<'_>], kind: &str, subtype: &str) -> u16 {
     closest.map_or(0, |(_, quality)| quality)
 }
 
-/// `0.5` is 500: RFC 9110, section 12.4.2.
+/// Parses a quality into thousandths, so `0.5` into 500 (RFC 9110, section 12.4.2). Returns `None` if it is none.
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = rest.len() <= 3 && rest.bytes().all(|byte| byte.is_ascii_digit());
@@ -88,10 +89,10 @@ fn thousandths(text: &str) -> Option<u16> {
 
 const JSON: &str = "application/json";
 
-/// More than anybody has.
+/// How many ranges are read: more than any client sends.
 const MAX_RANGES: usize = 32;
 
-/// How much of all lines is looked at, in bytes, from the start: several times what browsers send.
+/// How much of all lines is read, in bytes, from the start: several times what browsers send.
 const MAX_BYTES: usize = 2 * 1024;
 
 #[cfg(test)]

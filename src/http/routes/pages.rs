@@ -1,4 +1,4 @@
-//! What a person, or a program that looks for streams, finds at the root.
+//! The documents for people, and for programs that look for streams: the list of streams, OpenAPI, `/_info`, `robots.txt`.
 
 use axum::{
     extract::RawQuery,
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// The two documents of the root, which are the same as long as the process runs: to make one costs more than a stream.
+/// The two documents of `/`. They are made once, because making one costs more than starting a stream.
 #[derive(Debug)]
 pub(super) struct RootDocuments {
     listing: Bytes,
@@ -24,6 +24,7 @@ pub(super) struct RootDocuments {
 }
 
 impl RootDocuments {
+    /// Makes the documents of this catalog.
     pub(in crate::http) fn of(catalog: &Catalog) -> Self {
         Self {
             listing: listing(catalog).to_string().into(),
@@ -31,7 +32,7 @@ impl RootDocuments {
         }
     }
 
-    /// The streams and how to read them; with `?spec` the same for programs.
+    /// Answers `/` with the list of streams and how to read them, and `/?spec` with the OpenAPI document.
     pub(in crate::http) fn answer(&self, RawQuery(query): RawQuery) -> Response {
         let wants_spec = query.is_some_and(|query| query == "spec" || query.starts_with("spec="));
         let document = if wants_spec { &self.spec } else { &self.listing };
@@ -39,7 +40,7 @@ impl RootDocuments {
     }
 }
 
-/// Which service this is, in the shape that EventStreams' liveness probe asks for.
+/// Answers `/_info` with the name and version of the service, in the shape that the liveness probe of EventStreams expects.
 pub(in crate::http) async fn info() -> Result<Response, Error> {
     Ok(json::response(
         StatusCode::OK,
@@ -47,7 +48,7 @@ pub(in crate::http) async fn info() -> Result<Response, Error> {
     )?)
 }
 
-/// Streams have no end; a crawler that follows one would hang in it.
+/// Answers `/robots.txt`, which keeps crawlers away: a crawler would hang in a stream, which has no end.
 pub(super) async fn robots() -> Response {
     (
         [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
@@ -78,7 +79,7 @@ fn listing(catalog: &Catalog) -> Value {
     })
 }
 
-/// OpenAPI. Programs look up `.paths['/v2/stream/{streams}'].get.parameters[0].schema.items.enum`.
+/// Returns the OpenAPI document. Programs look up `.paths['/v2/stream/{streams}'].get.parameters[0].schema.items.enum`.
 fn spec(catalog: &Catalog) -> Value {
     let names: Vec<_> = catalog.streams().map(|stream| &*stream.name).collect();
     let mut paths = Map::new();
@@ -127,7 +128,7 @@ fn optional(name: &str, place: &str, description: &str) -> Value {
     json!({"name": name, "in": place, "required": false, "description": description, "schema": schema})
 }
 
-/// The names under which every stream takes the id to resume behind, where each stands, and its description.
+/// The names under which every stream takes an id, where each goes (header or query), and its description.
 const ID_PARAMETERS: &[(&str, &str, &str)] = &[
     ("Last-Event-ID", "header", "Go on behind the event with this id."),
     (
@@ -165,7 +166,7 @@ const PARAMETERS: &[(Parameter, &str)] = &[
     ),
 ];
 
-/// What a stream is refused with: status, description.
+/// The statuses with which a stream can be refused, and their descriptions.
 const REFUSALS: &[(&str, &str)] = &[
     (
         "400",

@@ -1,10 +1,13 @@
-//! Whether a request has the form that a request must have, and is not too large to be looked at.
+//! Checks of a request's form and size, before anything else reads it.
 
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
 use crate::http::{error::Error, server::conn::MAX_PIPELINED_BYTES};
 
-/// Refuses what is too large, or could mean one thing to us and another to a proxy before us.
+/// Refuses a request that is too large, or that could mean one thing to us and another to a proxy in front of us.
+///
+/// # Errors
+/// 414, 431, 413 if the target, the headers or the body of a GET are too large; 400 for a bad `Host` or `Transfer-Encoding`.
 pub(in crate::http) fn check<B>(request: &Request<B>) -> Result<(), Error> {
     let target = request
         .uri()
@@ -25,7 +28,7 @@ pub(in crate::http) fn check<B>(request: &Request<B>) -> Result<(), Error> {
     check_body(request)
 }
 
-/// How many bytes these headers were on the wire.
+/// Returns the size of these headers on the wire, in bytes.
 fn header_bytes(headers: &HeaderMap) -> usize {
     const SEPARATORS: usize = ": \r\n".len();
     headers
@@ -34,7 +37,7 @@ fn header_bytes(headers: &HeaderMap) -> usize {
         .sum()
 }
 
-/// RFC 9112, section 3.2: one `Host` that can be one. HTTP/1.0 need not have it, and HTTP/2 has a field of its own.
+/// Checks that there is one valid `Host` (RFC 9112, section 3.2). HTTP/1.0 need not have it, and HTTP/2 has a field of its own.
 fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Error> {
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -45,7 +48,7 @@ fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Error> {
     }
 }
 
-/// Whether it is `uri-host [ ":" port ]`: RFC 3986, section 3.2.2. It may be empty.
+/// Whether a value is `uri-host [ ":" port ]` (RFC 3986, section 3.2.2), which may be empty.
 fn is_host(host: &HeaderValue) -> bool {
     let Ok(host) = host.to_str() else { return false };
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -58,7 +61,7 @@ fn is_host(host: &HeaderValue) -> bool {
         && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
 }
 
-/// Whether a byte may stand in a name: a table, because a name may have as many bytes as all headers.
+/// Whether each byte may be in a host name. It is a table for speed, because a name may be as long as all headers.
 const NAME_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let (mut byte, others) = (0, b"-._~!$&'()*+,;=%");
@@ -74,10 +77,11 @@ const NAME_BYTES: [bool; 256] = {
     table
 };
 
-/// `Transfer-Encoding` is `chunked`, once: whoever counts it twice reads another body, and another request behind it.
+/// Checks that `Transfer-Encoding` is `chunked`, once. A server that applies it twice reads another body, and another request
+/// behind it.
 ///
-/// Beside a `Content-Length` it is what counts, and the connection ends behind the answer (RFC 9112, section 6.3): so hyper does it,
-/// which shows us no `Content-Length` then.
+/// It overrides a `Content-Length`, and the connection ends after the response (RFC 9112, section 6.3). hyper does both, and does
+/// not show us the `Content-Length` then.
 fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
     let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (lines.next(), lines.next()) {
@@ -87,8 +91,8 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Error> {
     }
 }
 
-/// What is sent behind a GET is not read, and ends a stream when it is too much; whoever sends it would come back and send it
-/// again.
+/// Checks that a request that needs no body announces no large one. Such a body is not read, and would end the stream when it
+/// is too much. The client would come back and send it again.
 fn check_body<B>(request: &Request<B>) -> Result<(), Error> {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -98,17 +102,18 @@ fn check_body<B>(request: &Request<B>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether requests with this method are answered without reading their body.
 fn is_safe(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
-/// The longest request target, in bytes: an id may stand in it. Beyond it: 414.
+/// The longest request target, in bytes, which may hold an id. Beyond it: 414.
 const MAX_TARGET: usize = 16 * 1024;
 
-/// The largest block of headers, in bytes: twice the longest id, for what proxies and browsers add. Beyond it: 431.
+/// The largest block of headers, in bytes: twice the longest id, to have room for what proxies and browsers add. Beyond it: 431.
 const MAX_HEADERS: usize = 32 * 1024;
 
-/// The most lines of headers: several times what browsers and chains of proxies send. Beyond it: 431.
+/// The most header lines: several times what browsers and chains of proxies send. Beyond it: 431.
 const MAX_FIELDS: usize = 256;
 
 #[cfg(test)]

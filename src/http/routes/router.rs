@@ -1,4 +1,4 @@
-//! Which path is answered by whom, on each of the two listeners.
+//! The routers of the two listeners: which handler answers which path.
 
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use tower_governor::GovernorError;
 use super::{admin, commands, cors, methods::ALLOWED_METHODS, pages, stream};
 use crate::http::{error::Error, gateway::Gateway};
 
-/// The public listener's. Probes are not limited: a proxy asks for all of its clients, and must not find us gone.
+/// Returns the router of the public listener. The rate limit does not apply to health checks, because a proxy sends them for all
+/// of its clients and must not take us for dead.
 pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
     let root = Arc::new(pages::RootDocuments::of(&gateway.catalog));
     let root = move |query: RawQuery| std::future::ready(root.answer(query));
@@ -25,7 +26,7 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
         .route("/", get_route(root))
         .route("/_info", get_route(pages::info))
         .route("/robots.txt", get_route(pages::robots))
-        // Not `get`, which would run a GET for a HEAD and so begin a stream for nobody.
+        // Not `get`, which would answer a HEAD by running the handler of GET, and so start a stream that no client reads.
         .route(
             "/v2/stream/{streams}",
             on(MethodFilter::GET.or(MethodFilter::HEAD), stream::answer).options(options_response),
@@ -35,7 +36,7 @@ pub(in crate::http) fn public(gateway: &Arc<Gateway>) -> Router {
     limited.merge(probe_routes()).with_state(Arc::clone(gateway))
 }
 
-/// The admin listener's.
+/// Returns the router of the admin listener.
 pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new()
         .route("/healthz", get_route(admin::healthz))
@@ -48,7 +49,7 @@ pub(in crate::http) fn admin(gateway: &Arc<Gateway>) -> Router {
     with_fallbacks(routes.merge(probe_routes())).with_state(Arc::clone(gateway))
 }
 
-/// What both answer.
+/// Returns the routes of health checks, which both listeners have.
 fn probe_routes() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/livez", get_route(admin::livez))
@@ -56,18 +57,19 @@ fn probe_routes() -> Router<Arc<Gateway>> {
         .method_not_allowed_fallback(async || Error::BadMethod)
 }
 
-/// Adds what everything else is answered with; axum gives it to routes that are there already.
+/// Adds the responses to every other path and method. axum applies the latter only to routes that are there already.
 fn with_fallbacks(routes: Router<Arc<Gateway>>) -> Router<Arc<Gateway>> {
     routes
         .fallback(async || Error::NoSuchPath)
         .method_not_allowed_fallback(async || Error::BadMethod)
 }
 
+/// Returns the response to a request over the rate limit.
 pub(in crate::http) fn refuse(error: GovernorError) -> Response<Body> {
     Error::from(error).into_response()
 }
 
-/// GET, HEAD and OPTIONS.
+/// Returns a route for GET, HEAD and OPTIONS.
 fn get_route<H, T>(handler: H) -> MethodRouter<Arc<Gateway>>
 where
     H: Handler<T, Arc<Gateway>>,
@@ -76,7 +78,7 @@ where
     get(handler).options(options_response)
 }
 
-/// What an OPTIONS is answered with.
+/// Answers an OPTIONS request.
 pub(super) async fn options_response() -> Response {
     (
         StatusCode::OK,

@@ -1,4 +1,6 @@
-//! `GET /v2/stream/{streams}`: the story of a request, up to its body.
+//! The route `GET /v2/stream/{streams}`: the steps from a request to a streaming response.
+//!
+//! Not here: what the body contains (`delivery`).
 
 use std::{
     borrow::Cow,
@@ -43,8 +45,7 @@ use crate::{
     subscription::{ContentCoding, EventFormat, LaneSubscriber, StreamView, SubscribeRequest},
 };
 
-/// Answers with an endless body, or says before the first byte why not. Nothing here waits for Kafka, but for the verdict
-/// of `?on_gap=fail`.
+/// Answers with an endless body, or with an error before the first byte. Only the gap check of `?on_gap=fail` waits for Kafka.
 pub(in crate::http) async fn answer(
     State(gateway): State<Arc<Gateway>>,
     Extension(address): Extension<ClientAddr>,
@@ -73,7 +74,7 @@ pub(in crate::http) async fn answer(
     if method == Method::HEAD {
         return read().map(|(query, _)| respond(format, query.coding, endless()));
     }
-    // Before anything that a stranger can make long. Until the account has it, every way out of here gives it back.
+    // Admission comes before anything that a stranger can make slow. Until the accounting has the permit, every return drops it.
     let evict_handle = EvictHandle::new(&handle, gateway.settings.heartbeat);
     let permit = gateway.admission.admit(
         &stream_request(address, candidates, &selection),
@@ -106,14 +107,17 @@ pub(in crate::http) async fn answer(
         response_body(delivery, handle, slot.map(|Extension(slot)| slot)),
     );
     if version == Version::HTTP_10 {
-        // Its end is that of the connection, whatever the client would rather: hyper would keep an answer of another version.
+        // The body ends with the connection, even if the client asked to keep it: hyper would keep it open for another version.
         *response.version_mut() = Version::HTTP_10;
     }
     Ok(response)
 }
 
-/// Reads what was sent with the request, for a moment, so that whoever sends too much is told, and does not come back with as
-/// much when its stream ends for that. What comes later is thrown away as it comes.
+/// Reads and discards the request's body for up to [`BODY_TIMEOUT`]. A client that sends too much gets an error, instead of a
+/// stream that ends for it, after which the client would come back with as much. What comes later is discarded as it comes.
+///
+/// # Errors
+/// 413 if the body is longer than [`MAX_PIPELINED_BYTES`].
 async fn discard(mut request_body: Body) -> Result<(), Error> {
     let mut length = 0;
     let all = async {
@@ -128,18 +132,19 @@ async fn discard(mut request_body: Body) -> Result<(), Error> {
     timeout(BODY_TIMEOUT, all).await.unwrap_or(Ok(()))
 }
 
-/// What a HEAD is answered with: never polled, and of no known length, as the body of a GET. An empty one would be announced
-/// as `content-length: 0`.
+/// Returns the body of a response to HEAD. It is never polled, and has no known length, as the body for GET. An empty body would
+/// be announced as `content-length: 0`.
 fn endless() -> Body {
     Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>())
 }
 
+/// Returns the streams that the path names.
 fn select(gateway: &Gateway, path: &str) -> Result<Selection, Error> {
     let names = decode(path.strip_prefix(STREAMS).unwrap_or_default())?;
     Ok(gateway.catalog.select(&names)?)
 }
 
-/// Percent-decodes strictly: `%ZZ` is a mistake, not a name.
+/// Percent-decodes strictly: `%ZZ` is an error, not a name.
 fn decode(text: &str) -> Result<Cow<'_, str>, Error> {
     if !text.contains('%') {
         return Ok(Cow::Borrowed(text));
@@ -222,6 +227,9 @@ fn delivery_config(settings: &HttpSettings, format: EventFormat, ends_at_gap: bo
 }
 
 /// Waits until it is known whether the position can be resumed without a gap.
+///
+/// # Errors
+/// 410 if it cannot, 503 if it is not known within [`VERDICT_TIMEOUT`].
 async fn resume_verdict(subscriber: &mut LaneSubscriber) -> Result<(), Error> {
     match timeout(
         VERDICT_TIMEOUT,
@@ -242,10 +250,11 @@ fn respond(format: EventFormat, coding: ContentCoding, body: Body) -> Response {
         EventFormat::Ndjson => JSON,
     };
     let headers = [
-        // The first, and in lower case: a client guesses another charset without it, and one only looks at its start.
+        // The first header, and in lower case. Without the charset a client guesses another one, and one client compares only the
+        // start of the value.
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, "no-cache, no-transform"),
-        // nginx would hold events back until its buffer is full.
+        // Without this nginx would hold events back until its buffer is full.
         (HeaderName::from_static("x-accel-buffering"), "no"),
         (header::VARY, "Accept"),
     ];
@@ -257,9 +266,9 @@ fn respond(format: EventFormat, coding: ContentCoding, body: Body) -> Response {
     response
 }
 
-/// How long a client has to send what it sends with its request: it comes right behind the head, or never.
+/// How long a client has to send the body of its request, which comes right behind the head or never.
 const BODY_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a client that wants no gap waits for its head. Behind it lie questions to brokers, each of which is answered
-/// or given up within a few seconds; longer than this a proxy in between may give up first.
+/// How long a client with `?on_gap=fail` waits for its head. The check depends on requests to brokers, each of which is answered
+/// or given up within a few seconds. With a longer timeout a proxy in between might give up first.
 const VERDICT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,13 +1,14 @@
-//! The request target, as the routes know it.
+//! The normal form of a request target, and the targets that are known before routing.
 
 use http::{Method, Request, Uri};
 
-/// Whether it asks of the server in whole (`OPTIONS *`: RFC 9110, section 9.3.7), as load balancers do to see that it is there.
+/// Whether a request is about the server as a whole (`OPTIONS *`: RFC 9110, section 9.3.7), as load balancers send it to see that
+/// the server is there.
 pub(super) fn is_asterisk_form<B>(request: &Request<B>) -> bool {
     request.method() == Method::OPTIONS && request.uri().path() == "*"
 }
 
-/// Whether it asks how we are, and for nothing else.
+/// Whether a request is a health check and nothing else.
 pub(super) fn is_health_check<B>(request: &Request<B>) -> bool {
     if is_asterisk_form(request) {
         return true;
@@ -17,11 +18,11 @@ pub(super) fn is_health_check<B>(request: &Request<B>) -> bool {
     HEALTH_CHECKS.iter().any(|own| own.eq_ignore_ascii_case(path))
 }
 
-/// The target as our routes know it: without scheme and authority, in lower case but for the streams' names, without a
-/// slash at its end. The service whose clients we serve is as lenient.
+/// Returns the target as the routes know it: without scheme and authority, in lower case except for the names of streams,
+/// without a slash at its end. EventStreams, whose clients we serve, is as lenient. Returns `None` if the result is no URI.
 pub(super) fn normalize_target(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    // As a rule it is so already, and neither copied nor parsed again.
+    // Mostly the target is in this form already, and is neither copied nor parsed again.
     if uri.scheme().is_none() && path.starts_with(STREAMS) && (path == STREAMS || !path.ends_with('/')) {
         return Some(uri.clone());
     }
@@ -42,13 +43,13 @@ pub(super) fn normalize_target(uri: &Uri) -> Option<Uri> {
     Uri::builder().path_and_query(target).build().ok()
 }
 
-/// Before the names of streams.
+/// The path before the names of streams.
 pub(super) const STREAMS: &str = "/v2/stream/";
 
-/// What health checks ask for.
+/// The paths of health checks.
 const HEALTH_CHECKS: [&str; 2] = ["/livez", "/readyz"];
 
-/// Before the name of a stream, in commands.
+/// The path before the name of a stream in commands.
 const COMMANDS: &str = "/admin/clusters/";
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! What a client asks of its streams, beside their names: where to go on, and how.
+//! The query of a request for streams, and the id in its header: where to resume, and how to deliver.
+//!
+//! Not here: the names of the streams, which are in the path (`stream`), and the format, which is in `Accept` (`negotiation`).
 
 mod parameters;
 
@@ -16,32 +18,33 @@ use crate::{
     subscription::ContentCoding,
 };
 
-/// What a client asks of its streams.
+/// What a client asks of its streams, validated.
 #[derive(Debug)]
 pub(in crate::http) struct StreamQuery {
-    /// Where to go on.
+    /// The position to resume at.
     pub(in crate::http) position: Option<Position>,
-    /// From when on, without a position.
+    /// The time to start at if there is no position, in milliseconds since the Unix epoch. With a position, the time at which
+    /// topics start that it does not name.
     pub(in crate::http) since: Option<Timestamp>,
-    /// Which events it wants.
+    /// The events that the client wants. `None` for all.
     pub(in crate::http) filter: Option<Filter>,
-    /// How ids are written.
+    /// The form of the ids.
     pub(in crate::http) form: IdForm,
-    /// How the stream is packed.
+    /// The content coding of the stream.
     pub(in crate::http) coding: ContentCoding,
-    /// Whether a gap is a failure.
+    /// Whether the stream is refused, or ends, at a gap.
     pub(super) fails_on_gap: bool,
-    /// Whether marked records are shown: a probe asks for its own.
+    /// Whether canary records are shown: a probe asks for its own.
     pub(in crate::http) shows_canaries: bool,
-    /// After how long without an event it wants to be told where it stands.
+    /// After how long without an event the client wants a checkpoint.
     pub(in crate::http) checkpoint: Option<Duration>,
 }
 
 impl StreamQuery {
-    /// Reads it. `now` is the time of the request.
+    /// Reads the query and the header `Last-Event-ID`. `now` is the time of the request, in milliseconds since the Unix epoch.
     ///
     /// # Errors
-    /// When any part of it is wrong: what cannot be understood is never guessed.
+    /// When any part is invalid: nothing is guessed.
     pub(in crate::http) fn read(
         headers: &HeaderMap,
         uri: &Uri,
@@ -67,7 +70,7 @@ impl StreamQuery {
         })
     }
 
-    /// Where it begins, in a word.
+    /// Returns where the stream begins, for the log and the metrics.
     pub(in crate::http) fn start(&self) -> StartPoint {
         match (&self.position, self.since) {
             (Some(_), _) => StartPoint::Id,
@@ -77,13 +80,17 @@ impl StreamQuery {
     }
 }
 
-/// The header; blank is absent, since a client that has seen no event yet sends it empty when it comes back.
+/// Returns the header `Last-Event-ID`. A blank one counts as absent, because a client that has seen no event yet sends it empty
+/// when it reconnects.
 fn last_event_id(headers: &HeaderMap) -> Option<&[u8]> {
     let ids = headers.get_all("last-event-id").into_iter();
     ids.map(|id| id.as_bytes().trim_ascii()).find(|id| !id.is_empty())
 }
 
-/// Keeps what of an id concerns the request's topics, and what then takes the place of `since`.
+/// Returns the part of an id that concerns the request's topics, and the time that takes the place of `since`.
+///
+/// # Errors
+/// When the id has a topic that the streams do not have and never had.
 fn resolve_position(
     id: Position,
     since: Option<Timestamp>,
@@ -97,7 +104,7 @@ fn resolve_position(
         (TopicScope::Requested, &selection.topics),
     ] {
         let ranges = own.entries_of_each(&entries).into_iter();
-        // One by one: most are of one partition.
+        // One by one: most topics have one partition.
         ranges.flatten().for_each(|entry| topics[entry] = of);
     }
     let of = |of: TopicScope| {
@@ -109,7 +116,7 @@ fn resolve_position(
     if topics.contains(&TopicScope::Foreign) {
         return Err(not_available(of(TopicScope::Foreign), selection));
     }
-    // Of topics that the streams no longer have, the successors go on at the same time.
+    // The successors of topics that the streams no longer have resume at the same time.
     let successors = default_start_position(of(TopicScope::Former).map(|entry| entry.place), now);
     let successors = successors.map(|place| place.time().unwrap_or(0));
     if topics.contains(&TopicScope::Former) {
@@ -122,17 +129,18 @@ fn resolve_position(
     Ok((Some(Position { entries }), successors))
 }
 
-/// Which topics an entry of an id is of.
+/// How the topic of an id's entry stands to the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TopicScope {
-    /// Those of the request.
+    /// A topic of the requested streams.
     Requested,
-    /// Those that its streams once had.
+    /// A topic that the requested streams had formerly.
     Former,
-    /// None of these.
+    /// Any other topic.
     Foreign,
 }
 
+/// Returns the error for an id with foreign topics, which names them.
 fn not_available<'e>(foreign: impl Iterator<Item = &'e PositionEntry>, selection: &Selection) -> Error {
     let mut last = None;
     let topics = foreign.filter(|entry| last.replace(&entry.topic) != Some(&entry.topic));
@@ -147,7 +155,7 @@ fn not_available<'e>(foreign: impl Iterator<Item = &'e PositionEntry>, selection
     }
 }
 
-/// The most topics that an answer names of those that it refuses.
+/// How many of the refused topics an error names at most.
 const MAX_LISTED: usize = 32;
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! What a query says of a stream, each parameter by itself.
+//! The query parameters of a stream, each parsed by itself.
+//!
+//! Not here: their names (`catalog`), and how they combine with the header `Last-Event-ID` (the parent module).
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -15,16 +17,17 @@ use crate::{
     subscription::ContentCoding,
 };
 
-/// The query. Of thousands of pairs those are kept that mean something.
+/// A query, in one pass over its pairs. Pairs without a meaning, of which there may be thousands, are not kept.
 pub(super) struct StreamParameters<'a> {
+    /// The values of the parameters that can be given once, by [`Parameter`].
     own: [ParameterValue<'a>; PARAMETERS],
     /// The first id that is not blank.
     last_event_id: Option<Cow<'a, str>>,
-    /// The fields that can be named beside the parameters, and whether by all of the streams.
+    /// The fields of events that can be named as parameters, whether all of the streams have them, and their values.
     fields: Vec<(&'a (Arc<str>, bool), ParameterValue<'a>)>,
 }
 
-/// What a name is given, not decoded yet.
+/// The value of one name, not decoded yet.
 #[derive(Clone, Copy, Default)]
 struct ParameterValue<'a> {
     value: Option<&'a str>,
@@ -32,9 +35,11 @@ struct ParameterValue<'a> {
 }
 
 impl<'a> StreamParameters<'a> {
+    /// Reads the query of `uri`. Unknown names are ignored.
+    ///
     /// # Errors
-    /// When a name differs from a known one in case, dashes and underscores only: ignored, it would begin another stream than was
-    /// meant. Any other unknown name is ignored.
+    /// When a name differs from a known one only in case, dashes and underscores: ignoring it would start another stream than
+    /// the client meant.
     pub(super) fn read(uri: &'a Uri, selection: &'a Selection) -> Result<Self, Error> {
         let fields = &selection.filter_fields;
         let mut parameters = Self {
@@ -49,7 +54,7 @@ impl<'a> StreamParameters<'a> {
             return Ok(parameters);
         };
         let names = QueryNames::of(fields.iter().map(|(field, _)| &**field));
-        // Most pairs are of a few bytes, of which there may be thousands: to go through the bytes costs less than to search for each
+        // There may be thousands of pairs, most of a few bytes. A loop over the bytes costs less than a search for each
         // separator.
         let byte = |at: usize| query.as_bytes().get(at).copied();
         let mut start = 0;
@@ -78,12 +83,14 @@ impl<'a> StreamParameters<'a> {
         Ok(parameters)
     }
 
+    /// Keeps the first id that is not blank.
     fn add_id(&mut self, value: &'a str) {
         if self.last_event_id.is_none() && !value.is_empty() {
             self.last_event_id = Some(decoded(value)).filter(|id| !id.as_bytes().trim_ascii().is_empty());
         }
     }
 
+    /// Returns the time to start at, in milliseconds since the Unix epoch.
     pub(super) fn since(&self) -> Result<Option<Timestamp>, Error> {
         match self.single(Parameter::Since)?.as_deref() {
             None | Some("") => Ok(None),
@@ -94,11 +101,12 @@ impl<'a> StreamParameters<'a> {
         }
     }
 
+    /// Returns the id, decoded and without blanks around it.
     pub(super) fn last_event_id(&self) -> Option<&[u8]> {
         self.last_event_id.as_ref().map(|id| id.as_bytes().trim_ascii())
     }
 
-    /// All that is asked of events: `filter`, and the fields that the streams let be named.
+    /// Returns the filter that the parameter `filter` and the named fields make together.
     pub(super) fn filter(&self) -> Result<Option<Filter>, Error> {
         let mut parts = FilterBuilder::default();
         match self.single(Parameter::Filter)?.as_deref() {
@@ -118,6 +126,7 @@ impl<'a> StreamParameters<'a> {
         Ok(parts.compile()?)
     }
 
+    /// Returns the form of the ids.
     pub(super) fn form(&self) -> Result<IdForm, Error> {
         match self.single(Parameter::Id)?.as_deref() {
             None | Some("json") => Ok(IdForm::Json),
@@ -126,7 +135,8 @@ impl<'a> StreamParameters<'a> {
         }
     }
 
-    /// Not by `Accept-Encoding`, which browsers and libraries send unasked, also those that cannot read a stream so.
+    /// Returns the content coding. It is not negotiated by `Accept-Encoding`, which browsers and libraries send unasked, even
+    /// those that cannot read a compressed stream as it arrives.
     pub(super) fn coding(&self) -> Result<ContentCoding, Error> {
         match self.single(Parameter::Encoding)?.as_deref() {
             None | Some("identity") => Ok(ContentCoding::Identity),
@@ -135,6 +145,7 @@ impl<'a> StreamParameters<'a> {
         }
     }
 
+    /// Returns whether the stream is refused, or ends, at a gap.
     pub(super) fn fails_on_gap(&self) -> Result<bool, Error> {
         match self.single(Parameter::OnGap)?.as_deref() {
             None => Ok(false),
@@ -143,6 +154,7 @@ impl<'a> StreamParameters<'a> {
         }
     }
 
+    /// Returns whether canary records are shown.
     pub(super) fn shows_canaries(&self) -> Result<bool, Error> {
         match self.single(Parameter::Canary)?.as_deref() {
             None | Some("false") => Ok(false),
@@ -151,6 +163,7 @@ impl<'a> StreamParameters<'a> {
         }
     }
 
+    /// Returns after how long without an event the client wants a checkpoint.
     pub(super) fn checkpoint(&self) -> Result<Option<Duration>, Error> {
         let Some(text) = self.single(Parameter::Checkpoint)? else {
             return Ok(None);
@@ -160,18 +173,23 @@ impl<'a> StreamParameters<'a> {
             .ok_or_else(|| Error::BadParameter(checkpoint::EXPECTED.to_owned()))
     }
 
+    /// Returns the value of a parameter that can be given once.
     fn single(&self, parameter: Parameter) -> Result<Option<Cow<'a, str>>, Error> {
         self.own[parameter as usize].at_most_one(parameter.name())
     }
 }
 
 impl<'a> ParameterValue<'a> {
+    /// Keeps the first value, and records whether there is another.
     fn add(&mut self, value: &'a str) {
         self.is_repeated = self.value.is_some();
         self.value.get_or_insert(value);
     }
 
-    /// Returns the value, of which there must be one at most.
+    /// Returns the value, decoded.
+    ///
+    /// # Errors
+    /// When the name was given more than once.
     fn at_most_one(&self, name: &str) -> Result<Option<Cow<'a, str>>, Error> {
         if self.is_repeated {
             return Err(Error::BadParameter(format!("'{name}' is given more than once")));
@@ -180,16 +198,17 @@ impl<'a> ParameterValue<'a> {
     }
 }
 
-/// Returns where the pair ends whose value begins there.
+/// Returns the index at which the pair ends whose value begins at `value`.
 fn end_of_pair(query: &str, value: usize) -> usize {
     let length = query.as_bytes()[value..].iter().position(|byte| *byte == b'&');
     length.map_or(query.len(), |length| value + length)
 }
 
+/// Returns the error for a name that is spelt almost as a known one.
 fn misspelt(name: &str, meant: &str) -> Error {
     let name = decoded(name);
     Error::BadParameter(format!("there is no '{name}'; did you mean '{meant}'?"))
 }
 
-/// How many there are that can be given once.
+/// The number of parameters that can be given once.
 const PARAMETERS: usize = Parameter::LastEventId as usize;

@@ -24,7 +24,7 @@ fn ask(target: &str, header: Option<&str>) -> Result<StreamQuery, Error> {
     StreamQuery::read(&headers, &target.parse().unwrap(), &selection(), NOW)
 }
 
-/// Where the one entry of the position stands.
+/// Returns the offset of the position's only entry.
 fn offset(query: &StreamQuery) -> i64 {
     match query
         .position

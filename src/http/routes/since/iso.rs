@@ -1,11 +1,11 @@
-//! Dates and times of ISO 8601, extended (`2018-06-14T12:00:00Z`) or, with a time, basic (`20180614T120000Z`).
+//! The parser of ISO 8601, extended (`2018-06-14T12:00:00Z`) or, with a time, basic (`20180614T120000Z`).
 
 use jiff::civil::Date;
 
 use super::{TimeOfDay, instant, offset};
 use crate::position::Timestamp;
 
-/// Returns the time that `text` means; of a year or a month alone its beginning. `None` when it means none.
+/// Returns the time that `text` means. A year or a month alone means its beginning. Returns `None` if the text means no time.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     let mut text = Scanner(text.as_bytes());
     let (day, is_whole) = date(&mut text)?;
@@ -20,7 +20,7 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
     text.0.is_empty().then(|| instant(day, clock, ahead))?
 }
 
-/// Returns the day, and whether it was named whole.
+/// Returns the day, and whether all of it was given: year, month and day.
 fn date(text: &mut Scanner<'_>) -> Option<(Date, bool)> {
     let year = year(text)?;
     let is_basic = text.digits_ahead() == 4;
@@ -41,7 +41,7 @@ fn date(text: &mut Scanner<'_>) -> Option<(Date, bool)> {
     Some((Date::new(year, month, day).ok()?, true))
 }
 
-/// Four digits, or a sign and six: the plus of `+002018` may have become a space, and been trimmed.
+/// Parses a year of four digits, or of a sign and six. The plus of `+002018` may have become a space, and been trimmed.
 fn year(text: &mut Scanner<'_>) -> Option<i16> {
     let is_negative = text.skip(b"-");
     let is_expanded = is_negative || text.skip(b"+") || text.digits_ahead() == 6;
@@ -52,7 +52,8 @@ fn year(text: &mut Scanner<'_>) -> Option<i16> {
     i16::try_from(if is_negative { -year } else { year }).ok()
 }
 
-/// `12`, `12:00`, `12:00:00` or `12:00:00.123`, also without colons or with a comma. What is finer than milliseconds is cut off.
+/// Parses `12`, `12:00`, `12:00:00` or `12:00:00.123`, also without colons or with a comma. Anything finer than milliseconds is
+/// cut off.
 fn clock(text: &mut Scanner<'_>) -> Option<TimeOfDay> {
     let hour = text.number(2)?;
     let is_basic = text.digits_ahead() > 0;
@@ -69,8 +70,8 @@ fn clock(text: &mut Scanner<'_>) -> Option<TimeOfDay> {
     TimeOfDay::new(hour, minute, second, millis)
 }
 
-/// Returns how many minutes ahead of UTC it says that it is: nothing is UTC, as `Z` is. A space is the plus that a form decoder
-/// has read as one.
+/// Parses the zone. Returns how many minutes it is ahead of UTC. No zone means UTC, as `Z` does. A space is a plus that a form
+/// decoder has replaced.
 fn zone(text: &mut Scanner<'_>) -> Option<i64> {
     if text.0.is_empty() || (text.0.trim_ascii_start().eq_ignore_ascii_case(b"Z")) {
         text.0 = &[];
@@ -87,11 +88,11 @@ fn zone(text: &mut Scanner<'_>) -> Option<i64> {
     offset(hours, minutes, is_behind)
 }
 
-/// What is left of the text.
+/// The rest of the text.
 struct Scanner<'a>(&'a [u8]);
 
 impl Scanner<'_> {
-    /// Takes the next character if it is one of these.
+    /// Takes the next character if it is one of these. Returns whether it was.
     fn skip(&mut self, any: &[u8]) -> bool {
         let is_next = self.0.first().is_some_and(|next| any.contains(next));
         if is_next {
@@ -100,12 +101,12 @@ impl Scanner<'_> {
         is_next
     }
 
-    /// How many digits come next, as far as that makes a difference.
+    /// Returns how many digits come next, up to [`MAX_DIGITS`].
     fn digits_ahead(&self) -> usize {
         digits(&self.0[..self.0.len().min(MAX_DIGITS)])
     }
 
-    /// Takes exactly so many digits, of at least as many.
+    /// Takes exactly `digits` digits. Returns `None` if there are fewer.
     fn number(&mut self, digits: usize) -> Option<i64> {
         let (number, rest) = self.0.split_at_checked(digits)?;
         if !number.iter().all(u8::is_ascii_digit) {
@@ -119,7 +120,7 @@ impl Scanner<'_> {
         )
     }
 
-    /// Takes the digits of a fraction.
+    /// Takes the digits of a fraction. Returns it in thousandths, cut off after three digits.
     fn thousandths(&mut self) -> Option<i64> {
         let (digits, rest) = self.0.split_at(digits(self.0));
         self.0 = rest;
@@ -129,10 +130,10 @@ impl Scanner<'_> {
     }
 }
 
-/// How many digits a text begins with.
+/// Returns how many digits a text begins with.
 fn digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// More than any number has.
+/// More digits than any number here has.
 const MAX_DIGITS: usize = 7;

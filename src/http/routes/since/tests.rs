@@ -111,7 +111,7 @@ fn what_cannot_be_honoured_is_no_time() {
         "+",
         "1528977600000.5",
         "1.5e12",
-        // Time zones that are not known, or contradict.
+        // Time zones that are unknown or contradict each other.
         "2018-06-14T12:00:00[America/New_York]",
         "2018-06-14T12:00:00Z[Europe/Berlin]",
         "2018-06-14T12:00:00+26:00",
@@ -122,10 +122,10 @@ fn what_cannot_be_honoured_is_no_time() {
         "Thu, 14 Jun 2018 12:00:00 GMT GMT",
         "Thu, 14 Jun 2018 12:00:00 GMT+0200 +0300",
         "14 Jun 2018 +0200",
-        // No time on any clock that Kafka counts by.
+        // Leap seconds, which the clocks that Kafka counts by do not have.
         "2016-12-31T23:59:60Z",
         "2018-06-14T12:00:60Z",
-        // Weeks, days of the year, and what differs from country to country.
+        // Weeks, days of the year, and forms that differ from country to country.
         "2018-W24-4",
         "2018-165",
         "6/14/2018",
@@ -137,7 +137,7 @@ fn what_cannot_be_honoured_is_no_time() {
         "2018-06-14T12:",
         "2018-06-14T12:00:00.",
         "-000000-01-01",
-        // Not the day that it says.
+        // A weekday that contradicts the date, and incomplete dates.
         "Fri, 14 Jun 2018 12:00:00 GMT",
         "14 Jun Jul 2018",
         "14 2018 12:00",

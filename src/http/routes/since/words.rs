@@ -1,13 +1,12 @@
-//! Dates with the name of a month: RFC 2822 (`Thu, 14 Jun 2018 12:00:00 GMT`), the form of C (`Thu Jun 14 12:00:00 2018`), and
-//! what `Date` of JavaScript writes (`Thu Jun 14 2018 14:00:00 GMT+0200 (CEST)`).
+//! The parser of dates with the name of a month: RFC 2822 (`Thu, 14 Jun 2018 12:00:00 GMT`), the form of C
+//! (`Thu Jun 14 12:00:00 2018`), and what `Date` of JavaScript writes (`Thu Jun 14 2018 14:00:00 GMT+0200 (CEST)`).
 
 use jiff::civil::{Date, Weekday};
 
 use super::{TimeOfDay, instant, offset};
 use crate::position::Timestamp;
 
-/// Returns the time that `text` means. `None` when it means none: when anything in it is not understood, comes twice, or
-/// contradicts the rest.
+/// Returns the time that `text` means. Returns `None` if any part of it is unknown, comes twice, or contradicts the rest.
 pub(super) fn parse(text: &str) -> Option<Timestamp> {
     let mut parts = DateParts::default();
     let text = text.split_once('(').map_or(
@@ -22,21 +21,22 @@ pub(super) fn parse(text: &str) -> Option<Timestamp> {
     parts.instant()
 }
 
-/// What the words have said so far.
+/// The parts of a date that the words so far have given.
 #[derive(Default)]
 struct DateParts<'a> {
     weekday: Option<Weekday>,
     month: Option<i8>,
-    /// Days and years, which come in either order.
+    /// The day and the year, which come in either order.
     numbers: Vec<&'a str>,
     clock: Option<TimeOfDay>,
     /// Minutes ahead of UTC.
     zone: Option<i64>,
-    /// Whether the zone has an offset of its own.
+    /// Whether an offset was given.
     has_offset: bool,
 }
 
 impl<'a> DateParts<'a> {
+    /// Takes the next word. Returns `None` if it is unknown, or its part was given before.
     fn take(&mut self, word: &'a str) -> Option<()> {
         if word.contains(':') {
             return set_once(&mut self.clock, clock(word)?);
@@ -56,7 +56,7 @@ impl<'a> DateParts<'a> {
         self.take_zone(word)
     }
 
-    /// A day or a year; once both are there, and a time, the offset whose plus has become a space.
+    /// Takes a number: a day or a year. After both and a time it is an offset whose plus has become a space.
     fn take_number(&mut self, word: &'a str) -> Option<()> {
         if self.numbers.len() == 2 && self.clock.is_some() {
             return self.take_offset(hours_and_minutes(word)?);
@@ -65,7 +65,7 @@ impl<'a> DateParts<'a> {
         (self.numbers.len() <= 2).then_some(())
     }
 
-    /// Behind a time, and at most behind the name of UTC.
+    /// Takes an offset from UTC, which must follow a time, and no zone but a name of UTC.
     fn take_offset(&mut self, ahead: i64) -> Option<()> {
         let is_free = self.zone.is_none_or(|zone| zone == 0) && !self.has_offset;
         self.has_offset = true;
@@ -73,6 +73,7 @@ impl<'a> DateParts<'a> {
         (is_free && self.clock.is_some()).then_some(())
     }
 
+    /// Takes the name of a zone, which must follow a time and may have an offset: `GMT+0200`.
     fn take_zone(&mut self, word: &'a str) -> Option<()> {
         let at = word.find(['+', '-']).unwrap_or(word.len());
         let (name, ahead) = word.split_at(at);
@@ -84,11 +85,12 @@ impl<'a> DateParts<'a> {
         }
     }
 
+    /// Returns the instant of all parts. Returns `None` if one is missing, or the weekday is not that of the date.
     fn instant(self) -> Option<Timestamp> {
         let [first, second] = self.numbers.as_slice() else {
             return None;
         };
-        // A day has at most two digits, and comes first if the year has as few.
+        // A day has at most two digits. It comes first if the year has two digits as well.
         let (day, year) = if first.len() > 2 {
             (second, first)
         } else {
@@ -109,12 +111,12 @@ impl<'a> DateParts<'a> {
     }
 }
 
-/// Sets what is not set.
+/// Sets a part. Returns `None` if it was set before.
 fn set_once<T>(slot: &mut Option<T>, value: T) -> Option<()> {
     slot.replace(value).is_none().then_some(())
 }
 
-/// Four digits, or the two of RFC 822, of which those below 50 are of this century.
+/// Parses a year of four digits, or of the two of RFC 822, where numbers below 50 are in this century.
 fn year_of(text: &str) -> Option<i16> {
     let year: i16 = text.parse().ok()?;
     match (text.len(), year) {
@@ -125,6 +127,7 @@ fn year_of(text: &str) -> Option<i16> {
     }
 }
 
+/// Parses `12:00`, `12:00:00` or `12:00:00.123`.
 fn clock(word: &str) -> Option<TimeOfDay> {
     let (whole, fraction) = word.split_once('.').unwrap_or((word, "0"));
     let numbers: Option<Vec<i64>> = whole.split(':').map(two_digits).collect();
@@ -144,7 +147,7 @@ fn two_digits(text: &str) -> Option<i64> {
     is_number.then(|| text.parse().ok())?
 }
 
-/// `+0200`, `-02:00`: a sign, hours and minutes.
+/// Parses `+0200` or `-0200`, hours and minutes with a sign. Returns minutes ahead of UTC.
 fn signed(word: &str) -> Option<i64> {
     match word.split_at_checked(1)? {
         ("+", digits) => hours_and_minutes(digits),
@@ -159,7 +162,7 @@ fn hours_and_minutes(digits: &str) -> Option<i64> {
     offset(hours.parse().ok()?, minutes.parse().ok()?, false)
 }
 
-/// Returns which of these the word is, written out or by its first three letters.
+/// Returns the index of the name that the word is, written out or as its first three letters.
 fn index_of(word: &str, names: &[&str]) -> Option<i8> {
     let is_name = |name: &&str| {
         word.eq_ignore_ascii_case(name) || (word.len() == 3 && name[..3].eq_ignore_ascii_case(word))
@@ -195,7 +198,7 @@ const WEEKDAYS: [&str; 7] = [
     "Sunday",
 ];
 
-/// Hours ahead of UTC. RFC 2822 has no others, and takes all that it does not know for UTC: here they are refused.
+/// The zones of RFC 2822, and how many hours they are ahead of UTC. RFC 2822 takes unknown zones for UTC; here they are refused.
 const ZONES: [(&str, i64); 12] = [
     ("GMT", 0),
     ("UTC", 0),
