@@ -65,7 +65,7 @@ impl Default for HttpSettings {
             heartbeat: Duration::from_secs(15),
             // Four heartbeats: longer than a phone is silent between two cells, and short enough for a reader that is gone.
             stall_timeout: Duration::from_secs(60),
-            // Longer than a rolling restart of the brokers; a replica that alone lost Kafka must not keep its clients.
+            // Longer than a rolling restart of the brokers. A replica that alone lost Kafka must not keep its clients for longer.
             hold_limit: Duration::from_secs(600),
             // Below the 30 s that Kubernetes grants before it kills, with room for the rest of the stop.
             drain: Duration::from_secs(20),

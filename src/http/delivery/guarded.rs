@@ -8,7 +8,8 @@ use crate::{
     subscription::{StallGuard, UnwrittenBytes},
 };
 
-/// A delivery in a sink. If it is dropped before the stream has ended by itself, the connection ended it and knows why.
+/// A delivery in a sink, and the handle of its connection. If it is dropped before the stream has ended by itself, the
+/// connection ended it and knows why.
 pub(in crate::http) struct GuardedDelivery<S: BatchSource + ?Sized> {
     pub(in crate::http) handle: ConnHandle,
     pub(in crate::http) delivery: Delivery<S>,

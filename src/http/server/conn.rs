@@ -181,7 +181,7 @@ impl ConnState {
         is_blocked
     }
 
-    /// Notes that the socket took no byte for the stall deadline.
+    /// Records that the socket took no byte for the stall deadline.
     pub(super) fn set_stalled(&self) {
         // `set` keeps the first reason, which is the cause of all others.
         let _ = self.end_reason.set(EndReason::Stalled);

@@ -412,7 +412,7 @@ async fn a_connection_keeps_little_in_its_task() {
         Arc::clone(&fixture.server),
         connection_guard,
     );
-    // One more `async fn` on the way has all that it is given twice; with those there were it was 1,800.
+    // Each further `async fn` on the way holds its arguments twice. With those that there were the task had 1,800 bytes.
     let bytes = size_of_val(&connection);
     assert!(bytes <= 768, "{bytes} bytes");
 }
