@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) topics: TopicStates,
-    pub(super) parts: Box<[PartitionSnapshot]>,
+    pub(super) partitions: Box<[PartitionSnapshot]>,
     /// Gaps that were found but not sent yet. The positions are already behind them.
     pub(super) gaps: Vec<Gap>,
     /// Whether every partition is in a log and no gap is left to send. Then other clients can continue from here as
@@ -44,7 +44,7 @@ impl Snapshot {
     pub(super) fn nowhere() -> Self {
         Self {
             topics: TopicStates::default(),
-            parts: Box::default(),
+            partitions: Box::default(),
             gaps: Vec::new(),
             resumable: true,
         }
@@ -60,7 +60,7 @@ impl Snapshot {
             at: Some((Arc::clone(log), *next)),
         });
         Self {
-            parts: saved_partitions.collect(),
+            partitions: saved_partitions.collect(),
             ..Self::nowhere()
         }
     }
@@ -72,13 +72,13 @@ impl Snapshot {
 
     /// Returns whether all logs of the snapshot are still current.
     pub(super) fn is_current(&self) -> bool {
-        let logs = self.parts.iter().filter_map(|saved| saved.at.as_ref());
+        let logs = self.partitions.iter().filter_map(|saved| saved.at.as_ref());
         logs.into_iter().all(|(log, _)| !log.is_replaced())
     }
 
     /// Returns the position in `log` or in an earlier incarnation of it; `None` if there is none.
     fn position_in(&self, log: &PartitionLog) -> Option<&(Arc<PartitionLog>, Offset)> {
-        let mut saved_partitions = self.parts.iter().filter_map(|saved| saved.at.as_ref());
+        let mut saved_partitions = self.partitions.iter().filter_map(|saved| saved.at.as_ref());
         saved_partitions.find(|(own, _)| own.is_same_as(log))
     }
 
@@ -111,7 +111,7 @@ impl Snapshot {
         let at_end = |(log, next): &(Arc<PartitionLog>, Offset)| *next >= log.next();
         self.is_current()
             && self
-                .parts
+                .partitions
                 .iter()
                 .all(|saved| saved.at.as_ref().is_some_and(at_end))
     }
@@ -122,13 +122,13 @@ impl Snapshot {
         if !self.gaps.is_empty() {
             return None;
         }
-        let entries = self.parts.iter().map(|saved| {
+        let entries = self.partitions.iter().map(|saved| {
             let TopicPartition { topic, partition } = &saved.partition;
             (Arc::clone(topic), *partition, saved.place)
         });
         let absent = self.topics.entries_of_absent(|topic| {
-            let parts = &self.parts;
-            parts
+            let partitions = &self.partitions;
+            partitions
                 .binary_search_by(|saved| (*saved.partition.topic).cmp(topic))
                 .is_ok()
         });
@@ -138,7 +138,7 @@ impl Snapshot {
     /// Returns a hash that is equal for all [equivalent](Self::is_equivalent) snapshots.
     pub(super) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        for saved in &self.parts {
+        for saved in &self.partitions {
             saved.next().hash(&mut hasher);
             if let PartitionPosition::At(mark) = saved.place {
                 (mark.timestamp, mark.epoch).hash(&mut hasher);
@@ -166,8 +166,8 @@ impl Snapshot {
         other: &Self,
         holds: impl Fn(&PartitionSnapshot, &PartitionSnapshot) -> bool,
     ) -> bool {
-        let pairs = self.parts.iter().zip(&other.parts);
-        self.parts.len() == other.parts.len()
+        let pairs = self.partitions.iter().zip(&other.partitions);
+        self.partitions.len() == other.partitions.len()
             && pairs.into_iter().all(|(own, other)| {
                 own.partition == other.partition && own.is_in_log_of(other) && holds(own, other)
             })
@@ -176,7 +176,7 @@ impl Snapshot {
     /// Returns the memory taken by the snapshot, in bytes.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
-            + self.parts.len() * size_of::<PartitionSnapshot>()
+            + self.partitions.len() * size_of::<PartitionSnapshot>()
             + self.gaps.len() * size_of::<Gap>()
     }
 }

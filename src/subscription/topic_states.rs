@@ -28,16 +28,16 @@ impl TopicStates {
         }
     }
 
-    /// Returns the id entries of absent topics for which `has_parts` is false. They say that a later topic of this name
+    /// Returns the id entries of absent topics for which `has_partitions` is false. They say that a later topic of this name
     /// starts at its beginning.
     pub(super) fn entries_of_absent(
         &self,
-        has_parts: impl Fn(&str) -> bool,
+        has_partitions: impl Fn(&str) -> bool,
     ) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
         self.topics
             .names()
             .zip(&*self.states)
-            .filter(move |(name, state)| state.absent && !has_parts(name))
+            .filter(move |(name, state)| state.absent && !has_partitions(name))
             .map(|(name, _)| (name.clone(), 0, PartitionPosition::Earliest))
     }
 }

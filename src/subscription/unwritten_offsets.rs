@@ -16,11 +16,11 @@ impl UnwrittenOffsets {
 
     /// Returns the offsets that lead from one snapshot to another.
     pub(super) fn between(before: &Snapshot, after: &Snapshot) -> Self {
-        let ranges = after.parts.iter().enumerate().filter_map(|(index, saved)| {
+        let ranges = after.partitions.iter().enumerate().filter_map(|(index, saved)| {
             let (log, to) = saved.at.as_ref()?;
             // As a rule both have the same partitions in the same order. A search for each would cost the square of
             // their number.
-            let old = before.parts.get(index).and_then(|saved| saved.at.as_ref());
+            let old = before.partitions.get(index).and_then(|saved| saved.at.as_ref());
             let range = match old.filter(|(old, _)| Arc::ptr_eq(old, log)) {
                 Some((_, from)) => *from..*to,
                 None => after.range_since(Some(before), log),

@@ -12,10 +12,18 @@ use crate::position::Timestamp;
 pub(super) struct LaneGuard {
     pub(super) lanes: Lanes,
     pub(super) lane: Arc<Lane>,
-    pub(super) has_caught_up: bool,
+    has_caught_up: bool,
 }
 
 impl LaneGuard {
+    pub(super) fn new(lanes: Lanes, lane: Arc<Lane>) -> Self {
+        Self {
+            lanes,
+            lane,
+            has_caught_up: false,
+        }
+    }
+
     /// Records, once, that the client has reached the end of everything it reads.
     pub(super) fn mark_caught_up(&mut self, now: Timestamp) {
         if !mem::replace(&mut self.has_caught_up, true) {

@@ -86,10 +86,10 @@ impl Lanes {
         }))
     }
 
-    /// Starts what `request` asks for, from its position. Must be called inside a runtime.
+    /// Subscribes to what `request` asks for, from its position. Must be called inside a runtime.
     ///
     /// # Errors
-    /// Fails if the request has a filter that is not in use yet, and too many filters are.
+    /// Fails if the request has a filter that is not in use yet, and too many filters are in use.
     pub fn subscribe(&self, request: SubscribeRequest) -> Result<LaneSubscriber, TooManyFilters> {
         let admit = |filter| self.0.filters.admit(request.client, filter);
         let permit = request.view.filter.as_ref().map(admit).transpose()?;
@@ -187,11 +187,7 @@ impl Lanes {
         let lane = Arc::clone(lanes.entry(key.clone()).or_insert_with(new));
         self.0.budget.add_subscriber();
         lane.subscribers.fetch_add(1, Relaxed);
-        LaneGuard {
-            lanes: self.clone(),
-            lane,
-            has_caught_up: false,
-        }
+        LaneGuard::new(self.clone(), lane)
     }
 
     /// Counts a subscriber that has caught up, and starts the lane's task once there are enough of them.

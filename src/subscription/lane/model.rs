@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Lanes whose batches the test makes, and clients that hold some of them.
-struct World {
+struct LanesModel {
     lanes: Lanes,
     members: Vec<LaneGuard>,
     held: Vec<Client>,
@@ -52,7 +52,7 @@ enum ModelStep {
     /// A lane publishes a large event, which other lanes may publish too.
     PublishLarge(usize, usize),
     /// A client that catches up composes this many bytes.
-    Shelve(usize, usize),
+    Cache(usize, usize),
     /// A client takes the batch that is this far behind the head, and its socket takes nothing.
     Take(usize, u64),
     /// A client composes this many bytes for itself, and its socket takes nothing.
@@ -73,7 +73,7 @@ fn step() -> impl Strategy<Value = ModelStep> {
         1 => Just(ModelStep::Leave),
         6 => (lane.clone(), size.clone()).prop_map(|(lane, size)| ModelStep::Publish(lane, size)),
         2 => (lane.clone(), 0usize..4).prop_map(|(lane, event)| ModelStep::PublishLarge(lane, event)),
-        2 => (lane.clone(), size.clone()).prop_map(|(lane, size)| ModelStep::Shelve(lane, size)),
+        2 => (lane.clone(), size.clone()).prop_map(|(lane, size)| ModelStep::Cache(lane, size)),
         5 => (lane, 1u64..40).prop_map(|(lane, behind)| ModelStep::Take(lane, behind)),
         4 => size.prop_map(ModelStep::Alone),
         2 => (0usize..4).prop_map(ModelStep::AloneWithLarge),
@@ -94,7 +94,7 @@ fn key(lane: usize) -> LaneKey {
     }
 }
 
-impl World {
+impl LanesModel {
     fn new(budget: usize) -> Self {
         let source = LogSource {
             directory: LogDirectory::new(),
@@ -134,7 +134,7 @@ impl World {
             ModelStep::Leave => drop(self.members.remove(0)),
             ModelStep::Publish(lane, size) => self.publish(lane, self.batch(size, None)),
             ModelStep::PublishLarge(lane, event) => self.publish(lane, self.batch(100, Some(event))),
-            ModelStep::Shelve(lane, size) => {
+            ModelStep::Cache(lane, size) => {
                 if let Some(lane) = self.lane(lane) {
                     let batch = self.batch(size, None);
                     self.lanes
@@ -234,83 +234,83 @@ proptest! {
         steps in vec(step(), 1..300),
         budget in prop_oneof![Just(0usize), 1_000usize..20_000, 50_000usize..400_000],
     ) {
-        let mut world = World::new(budget);
+        let mut model = LanesModel::new(budget);
         for step in steps {
-            world.take(step);
-            let (used, kept, (texts, largest)) = (world.lanes.bytes(), world.kept(), world.outside());
+            model.take(step);
+            let (used, kept, (texts, largest)) = (model.lanes.bytes(), model.kept(), model.outside());
             prop_assert!(used <= budget || kept == 0, "{used} of {budget}, {kept} of them kept");
             // A client that holds a part of a joined run holds all of it.
             let most = budget.max(largest + 16 * 2048 + budget / 4);
             prop_assert!(used <= most, "{used} of {budget}, {texts} texts of up to {largest} are held");
         }
-        world.members.clear();
-        let held: usize = world.lanes.bytes();
-        let most: usize = world.held.iter().map(|client| client.batch.size()).sum();
-        prop_assert!(held <= most + world.held.len() * 16 * 2048, "joined runs are held whole");
-        world.held.clear();
-        prop_assert_eq!(world.lanes.0.stalled_streams.len(), 0);
-        prop_assert_eq!(world.lanes.bytes(), 0);
-        prop_assert_eq!(world.lanes.0.budget.tracker().bytes_outside_caches(), 0);
+        model.members.clear();
+        let held: usize = model.lanes.bytes();
+        let most: usize = model.held.iter().map(|client| client.batch.size()).sum();
+        prop_assert!(held <= most + model.held.len() * 16 * 2048, "joined runs are held whole");
+        model.held.clear();
+        prop_assert_eq!(model.lanes.0.stalled_streams.len(), 0);
+        prop_assert_eq!(model.lanes.bytes(), 0);
+        prop_assert_eq!(model.lanes.0.budget.tracker().bytes_outside_caches(), 0);
     }
 }
 
 #[test]
 fn batches_are_small_while_sockets_hold_half_of_the_budget() {
-    let mut world = World::new(200_000);
-    let tracker = Arc::clone(world.lanes.0.budget.tracker());
+    let mut model = LanesModel::new(200_000);
+    let tracker = Arc::clone(model.lanes.0.budget.tracker());
     let full = tracker.max_batch_bytes();
-    world.hold(world.batch(99_000, None));
+    model.hold(model.batch(99_000, None));
     assert_eq!(tracker.max_batch_bytes(), full);
-    world.hold(world.batch(1_000, None));
+    model.hold(model.batch(1_000, None));
     assert!(tracker.max_batch_bytes() <= full / 16);
-    world.held.pop();
+    model.held.pop();
     assert_eq!(tracker.max_batch_bytes(), full);
 }
 
 #[test]
 fn a_large_event_counts_once_however_many_hold_it() {
-    let mut world = World::new(10_000_000);
-    let size = world.events[3].len();
+    let mut model = LanesModel::new(10_000_000);
+    let size = model.events[3].len();
     for _ in 0..1000 {
-        world.hold(world.batch(100, Some(3)));
+        model.hold(model.batch(100, Some(3)));
     }
-    assert_eq!(world.lanes.bytes(), size + 1000 * 100);
-    world.held.truncate(1);
-    assert_eq!(world.lanes.bytes(), size + 100);
-    world.held.clear();
-    assert_eq!(world.lanes.bytes(), 0);
+    assert_eq!(model.lanes.bytes(), size + 1000 * 100);
+    model.held.truncate(1);
+    assert_eq!(model.lanes.bytes(), size + 100);
+    model.held.clear();
+    assert_eq!(model.lanes.bytes(), 0);
 }
 
 /// A client is not reset for what others held before it: one that reads goes on, and one that has read nothing for long
 /// is reset.
 #[test]
 fn those_who_hold_most_and_read_nothing_go_first() {
-    let mut world = World::new(400_000);
+    let mut model = LanesModel::new(400_000);
     // Two different events of 166,000 and 216,000 bytes whose clients have stopped reading, and many small batches.
-    world.hold(world.batch(100, Some(2)));
-    world.hold(world.batch(100, Some(3)));
-    (0..10).for_each(|_| world.hold(world.batch(1_000, None)));
+    model.hold(model.batch(100, Some(2)));
+    model.hold(model.batch(100, Some(3)));
+    (0..10).for_each(|_| model.hold(model.batch(1_000, None)));
     std::thread::sleep(std::time::Duration::from_millis(20));
-    let stalled = world.held.len();
-    world.hold(world.batch(100, Some(1)));
-    world.end_streams();
-    assert_eq!(world.held.len(), stalled, "one went, and the new one stays");
+    let stalled = model.held.len();
+    model.hold(model.batch(100, Some(1)));
+    model.end_streams();
+    assert_eq!(model.held.len(), stalled, "one went, and the new one stays");
     assert!(
-        world.held.iter().all(|client| client.number != 2),
+        model.held.iter().all(|client| client.number != 2),
         "the one that held most"
     );
-    assert!(world.lanes.bytes() <= 400_000);
+    assert!(model.lanes.bytes() <= 400_000);
 }
 
 #[test]
 fn an_event_that_is_larger_than_the_budget_still_gets_through_to_one_at_a_time() {
-    let mut world = World::new(50_000);
+    let mut model = LanesModel::new(50_000);
     for _ in 0..3 {
-        world.hold(world.batch(100, Some(3)));
-        world.end_streams();
+        model.hold(model.batch(100, Some(3)));
+        model.end_streams();
     }
-    assert_eq!(world.held.len(), 3, "it is held once, however many are given it");
-    world.hold(world.batch(100, Some(2)));
-    world.end_streams();
-    assert!(world.outside().0 == 1, "not two of them");
+    assert_eq!(model.held.len(), 3, "it is held once, however many are given it");
+    model.hold(model.batch(100, Some(2)));
+    model.end_streams();
+    assert!(model.outside().0 == 1, "not two of them");
 }

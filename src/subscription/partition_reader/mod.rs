@@ -91,13 +91,13 @@ impl PartitionReader {
 
     /// Creates a reader at the position of a snapshot, which reads with `read_context`.
     pub(super) fn at(saved: &PartitionSnapshot, read_context: &ReadContext) -> Self {
-        let mut part = Self::new_predating_log(saved.partition.clone(), saved.place);
-        part.was_read = saved.was_read;
+        let mut reader = Self::new_predating_log(saved.partition.clone(), saved.place);
+        reader.was_read = saved.was_read;
         if let Some((log, next)) = &saved.at {
             log.subscribe(&read_context.shared_waker);
-            part.state = ReaderState::Reading(Cursor::new(log.clone(), *next, read_context.client));
+            reader.state = ReaderState::Reading(Cursor::new(log.clone(), *next, read_context.client));
         }
-        part
+        reader
     }
 
     /// Returns a snapshot of the current position.
@@ -105,8 +105,8 @@ impl PartitionReader {
         let at = match &self.state {
             ReaderState::Undetermined => None,
             // A client that continues from here determines its start anew, but keeps what is known to be a hole.
-            ReaderState::Resuming(starting) => {
-                (starting.scanned > 0).then(|| (starting.log.clone(), starting.scanned))
+            ReaderState::Resuming(resuming) => {
+                (resuming.scanned > 0).then(|| (resuming.log.clone(), resuming.scanned))
             }
             ReaderState::Reading(cursor) => Some((cursor.log().clone(), cursor.next())),
         };
@@ -162,7 +162,7 @@ impl PartitionReader {
         read_context: &ReadContext,
         gaps: &mut Vec<Gap>,
     ) -> PartitionPoll {
-        let give = loop {
+        let polled = loop {
             match &mut self.state {
                 ReaderState::Undetermined => {
                     let Some(log) = self.current_log(read_context) else {
@@ -221,7 +221,7 @@ impl PartitionReader {
                 },
             }
         };
-        self.apply_timeout(give)
+        self.apply_timeout(polled)
     }
 
     /// Waits until the first event has been read, or none is available for now. A gap found on the way is added to
@@ -233,11 +233,11 @@ impl PartitionReader {
         gaps: &mut Vec<Gap>,
     ) -> Poll<()> {
         while !self.is_first_known {
-            let give = self.poll(context, read_context, gaps);
+            let polled = self.poll(context, read_context, gaps);
             let ReaderState::Reading(cursor) = &mut self.state else {
                 return Poll::Pending;
             };
-            match give {
+            match polled {
                 PartitionPoll::Page(page, range) if page.has_event_in(&range) || range.is_empty() => {
                     self.is_first_known = true;
                 }
@@ -256,8 +256,8 @@ impl PartitionReader {
         self.timed_out = true;
     }
 
-    fn apply_timeout(&mut self, give: PartitionPoll) -> PartitionPoll {
-        match give {
+    fn apply_timeout(&mut self, polled: PartitionPoll) -> PartitionPoll {
+        match polled {
             PartitionPoll::Fetching if self.timed_out => PartitionPoll::Idle,
             PartitionPoll::Fetching => PartitionPoll::Fetching,
             other => {

@@ -84,10 +84,10 @@ async fn a_place_that_is_proven_and_denied_is_asked_for_with_pauses() {
         log: Some(tag),
         epoch: Some(1),
     };
-    let mut part = PartitionReader::new(partition, PartitionPosition::At(mark));
+    let mut reader = PartitionReader::new(partition, PartitionPosition::At(mark));
     // Each poll of the task may take a few steps. A loop without a pause would never return from the first poll.
     let polls = poll_fn(|context| {
-        let _ = part.poll(context, &read_context, &mut Vec::new());
+        let _ = reader.poll(context, &read_context, &mut Vec::new());
         assert!(
             history.0.load(Ordering::Relaxed) < 100,
             "no pause between the questions"
@@ -130,18 +130,18 @@ fn a_client_is_told_exactly_what_it_lost_and_its_id_goes_on_behind_that() {
             was_read: true,
             at: Some((log.clone(), from)),
         };
-        let (mut part, mut gaps) = (PartitionReader::at(&saved, &read_context), Vec::new());
+        let (mut reader, mut gaps) = (PartitionReader::at(&saved, &read_context), Vec::new());
         let waker = futures_util::task::noop_waker();
         let mut context = Context::from_waker(&waker);
-        let give = part.poll(&mut context, &read_context, &mut gaps);
-        assert!(matches!(give, PartitionPoll::Page(_, range) if range == (20..25)));
-        let told: Vec<_> = gaps
+        let polled = reader.poll(&mut context, &read_context, &mut gaps);
+        assert!(matches!(polled, PartitionPoll::Page(_, range) if range == (20..25)));
+        let sent: Vec<_> = gaps
             .iter()
             .map(|gap| (gap.requested, gap.resumed, gap.reason))
             .collect();
-        assert_eq!(told, [(Some(from), Some(20), GapReason::Unreadable)]);
-        assert_eq!(part.place, PartitionPosition::At(mark(20)));
-        part.poll(&mut context, &read_context, &mut gaps);
+        assert_eq!(sent, [(Some(from), Some(20), GapReason::Unreadable)]);
+        assert_eq!(reader.place, PartitionPosition::At(mark(20)));
+        reader.poll(&mut context, &read_context, &mut gaps);
         assert_eq!(gaps.len(), 1, "told once");
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct PartitionSet {
     topics: TopicStates,
     start_positions: StartPositions,
     /// The partitions, sorted by topic and partition. During a refresh only the first `sorted` are in order.
-    pub(super) parts: Vec<PartitionReader>,
+    pub(super) readers: Vec<PartitionReader>,
     sorted: usize,
     /// The directory's version at the last refresh.
     version: Option<u64>,
@@ -37,7 +37,7 @@ impl PartitionSet {
         Self {
             start_positions: StartPositions::of(&mut request),
             topics: TopicStates::new(request.topics),
-            parts: Vec::new(),
+            readers: Vec::new(),
             sorted: 0,
             version: None,
             is_first_refresh: true,
@@ -45,12 +45,12 @@ impl PartitionSet {
     }
 
     /// Creates the set of a snapshot: these partitions, of topics seen in these states.
-    pub(super) fn at(topics: TopicStates, parts: Vec<PartitionReader>, now: Timestamp) -> Self {
+    pub(super) fn at(topics: TopicStates, readers: Vec<PartitionReader>, now: Timestamp) -> Self {
         Self {
             topics,
             start_positions: StartPositions::none(now),
-            sorted: parts.len(),
-            parts,
+            sorted: readers.len(),
+            readers,
             version: None,
             is_first_refresh: false,
         }
@@ -76,55 +76,60 @@ impl PartitionSet {
     /// Returns the entries of the id: one for each partition, then one for each absent topic, which says that a later
     /// topic of this name starts at its beginning.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Arc<str>, i32, PartitionPosition)> {
-        let parts = self
-            .parts
-            .iter()
-            .map(|part| (part.partition.topic.clone(), part.partition.partition, part.place));
+        let known = self.readers.iter().map(|reader| {
+            (
+                reader.partition.topic.clone(),
+                reader.partition.partition,
+                reader.place,
+            )
+        });
         let absent = self.topics.entries_of_absent(|topic| {
-            let parts = &self.parts;
-            parts
-                .binary_search_by(|part| (*part.partition.topic).cmp(topic))
+            let readers = &self.readers;
+            readers
+                .binary_search_by(|reader| (*reader.partition.topic).cmp(topic))
                 .is_ok()
         });
-        parts.chain(absent)
+        known.chain(absent)
     }
 
     /// Returns whether every partition's start is determined.
     pub(super) fn is_determined(&self) -> bool {
-        self.is_known() && self.parts.iter().all(PartitionReader::is_determined)
+        self.is_known() && self.readers.iter().all(PartitionReader::is_determined)
     }
 
     /// Returns whether every partition is read up to its end, as far as the tail has read it.
     pub(super) fn is_at_end(&self) -> bool {
-        let at_end = |part: &PartitionReader| {
-            part.cursor()
+        let at_end = |reader: &PartitionReader| {
+            reader
+                .cursor()
                 .is_some_and(|cursor| cursor.next() >= cursor.log().next())
         };
-        self.is_known() && self.parts.iter().all(at_end)
+        self.is_known() && self.readers.iter().all(at_end)
     }
 
     /// Reads no further than `limit` in each partition; `None` removes the limit.
     pub(super) fn set_limit(&mut self, limit: Option<&Snapshot>) {
-        for (index, part) in self.parts.iter_mut().enumerate() {
-            let saved = limit.and_then(|limit| limit.parts.get(index)?.at.as_ref());
-            part.set_limit(saved.map_or(Offset::MAX, |(_, next)| *next));
+        for (index, reader) in self.readers.iter_mut().enumerate() {
+            let saved = limit.and_then(|limit| limit.partitions.get(index)?.at.as_ref());
+            reader.set_limit(saved.map_or(Offset::MAX, |(_, next)| *next));
         }
     }
 
     /// Returns whether `other`, which must be determined, has the same partitions in the same logs with proof at least
     /// as good, and `holds` is true for each pair of (own offset, other offset).
     pub(super) fn compare(&self, other: &Snapshot, holds: impl Fn(Offset, Offset) -> bool) -> bool {
-        let same = |(part, saved): (&PartitionReader, &PartitionSnapshot)| match (part.cursor(), &saved.at) {
-            (Some(cursor), Some((log, next))) => {
-                has_equal_proof(&saved.place, &part.place)
-                    && Arc::ptr_eq(cursor.log(), log)
-                    && holds(cursor.next(), *next)
-            }
-            _ => false,
-        };
+        let same =
+            |(reader, saved): (&PartitionReader, &PartitionSnapshot)| match (reader.cursor(), &saved.at) {
+                (Some(cursor), Some((log, next))) => {
+                    has_equal_proof(&saved.place, &reader.place)
+                        && Arc::ptr_eq(cursor.log(), log)
+                        && holds(cursor.next(), *next)
+                }
+                _ => false,
+            };
         self.is_known()
-            && self.parts.len() == other.parts.len()
-            && self.parts.iter().zip(&other.parts).all(same)
+            && self.readers.len() == other.partitions.len()
+            && self.readers.iter().zip(&other.partitions).all(same)
     }
 }
 

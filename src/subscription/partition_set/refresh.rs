@@ -30,7 +30,7 @@ impl PartitionSet {
         if self.version.replace(version) == Some(version) {
             return false;
         }
-        self.sorted = self.parts.len();
+        self.sorted = self.readers.len();
         let TopicStates { topics, states } = std::mem::take(&mut self.topics);
         let known = directory.topic_statuses(topics.names());
         // Usually all topics are complete, and no log is examined.
@@ -40,15 +40,15 @@ impl PartitionSet {
                 .into_iter()
                 .for_each(|newest| self.start_positions.clamp_to_newest(newest));
         }
-        if self.parts.is_empty() {
-            let parts = known
+        if self.readers.is_empty() {
+            let counts = known
                 .iter()
                 .enumerate()
                 .map(|(index, topic)| match topic.partitions {
                     Some(partitions) => usize::try_from(partitions).unwrap_or_default(),
                     None => self.start_positions.named(index, 0).take(MAX_CARRIED).count(),
                 });
-            self.parts.reserve_exact(parts.sum());
+            self.readers.reserve_exact(counts.sum());
         }
         let mut states = states.to_vec();
         let mut changed = false;
@@ -67,7 +67,7 @@ impl PartitionSet {
         }
         // The first partitions are added in order.
         if changed && self.sorted > 0 {
-            self.parts.sort_by(|a, b| a.partition.cmp(&b.partition));
+            self.readers.sort_by(|a, b| a.partition.cmp(&b.partition));
         }
         changed
     }
@@ -99,7 +99,7 @@ impl PartitionSet {
                             .start_positions
                             .of_partition(topic.index, partition.partition),
                     };
-                    partition_set.part(topic.known, partition, place, directory)
+                    partition_set.new_reader(topic.known, partition, place, directory)
                 });
                 state.absent = false;
             }
@@ -133,8 +133,8 @@ impl PartitionSet {
                 partition,
             };
             if !self.has(&partition) {
-                let part = self.part(topic.known, partition, place, directory);
-                self.parts.push(part);
+                let reader = self.new_reader(topic.known, partition, place, directory);
+                self.readers.push(reader);
             }
         }
     }
@@ -143,7 +143,7 @@ impl PartitionSet {
         &mut self,
         topic: &Arc<str>,
         partitions: Range<i32>,
-        part: impl Fn(&Self, TopicPartition) -> PartitionReader,
+        new_reader: impl Fn(&Self, TopicPartition) -> PartitionReader,
     ) {
         for partition in partitions {
             let partition = TopicPartition {
@@ -151,14 +151,14 @@ impl PartitionSet {
                 partition,
             };
             if !self.has(&partition) {
-                let part = part(self, partition);
-                self.parts.push(part);
+                let reader = new_reader(self, partition);
+                self.readers.push(reader);
             }
         }
     }
 
     /// Returns the reader of a partition that starts at `place`, which is meant as of the client's arrival.
-    fn part(
+    fn new_reader(
         &self,
         known: TopicStatus,
         partition: TopicPartition,
@@ -225,18 +225,20 @@ impl PartitionSet {
             topic: topic.clone(),
             partition: count,
         };
-        let parts = &self.parts[..self.sorted];
-        let from = parts.partition_point(|part| part.partition < first);
-        let length = parts[from..].partition_point(|part| part.partition.topic == *topic);
+        let readers = &self.readers[..self.sorted];
+        let from = readers.partition_point(|reader| reader.partition < first);
+        let length = readers[from..].partition_point(|reader| reader.partition.topic == *topic);
         self.sorted -= length;
-        let parts = self.parts.drain(from..from + length);
-        parts.map(|part| (part.partition.partition, part.place)).collect()
+        let removed = self.readers.drain(from..from + length);
+        removed
+            .map(|reader| (reader.partition.partition, reader.place))
+            .collect()
     }
 
     /// Returns whether the set had `partition` before this refresh.
     fn has(&self, partition: &TopicPartition) -> bool {
-        let parts = &self.parts[..self.sorted];
-        let found = parts.binary_search_by(|part| part.partition.cmp(partition));
+        let readers = &self.readers[..self.sorted];
+        let found = readers.binary_search_by(|reader| reader.partition.cmp(partition));
         found.is_ok()
     }
 }

@@ -13,7 +13,7 @@ pub(super) struct PassedEvents(u64);
 /// A partition that goes before all others, for a number of events.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PriorityBoost {
-    part: usize,
+    index: usize,
     left: u32,
 }
 
@@ -23,52 +23,52 @@ impl PassedEvents {
         self.0 += 1;
     }
 
-    /// Returns a boost for the partition that has waited longest, if it has waited for more than `MAX_WAIT` events and
-    /// its time is more than `MIN_TIME_GAP` after the oldest. Updates the start of each wait in `parts`.
+    /// Returns a boost for the partition that has waited longest, if it has waited for `MAX_WAIT` events or more and
+    /// its time is more than `MIN_TIME_GAP` after the oldest. Updates the start of each wait in `readers`.
     pub(super) fn boost(
         &self,
-        parts: &mut [PartitionReader],
+        readers: &mut [PartitionReader],
         heads: &[Option<MergeHead>],
     ) -> Option<PriorityBoost> {
         let times = || heads.iter().flatten().filter_map(MergeHead::event_time);
         let oldest = times().min()?;
         let mut longest: Option<(u64, usize)> = None;
-        for (index, (part, head)) in parts.iter_mut().zip(heads).enumerate() {
+        for (index, (reader, head)) in readers.iter_mut().zip(heads).enumerate() {
             let Some(time) = head.as_ref().and_then(MergeHead::event_time) else {
-                part.waits_since = None;
+                reader.waits_since = None;
                 continue;
             };
-            let since = *part.waits_since.get_or_insert(self.0);
+            let since = *reader.waits_since.get_or_insert(self.0);
             let is_due = self.0 - since >= MAX_WAIT && time.saturating_sub(oldest) > MIN_TIME_GAP;
             if is_due && longest.is_none_or(|(longest, _)| since < longest) {
                 longest = Some((since, index));
             }
         }
-        longest.map(|(_, part)| PriorityBoost {
-            part,
+        longest.map(|(_, index)| PriorityBoost {
+            index,
             left: BOOST_EVENTS,
         })
     }
 }
 
 impl PriorityBoost {
-    /// Returns whether the boost is for `part`, and not used up.
-    fn is_of(&self, part: usize) -> bool {
-        self.part == part && self.left > 0
+    /// Returns whether the boost is for the partition with this index, and not used up.
+    fn is_of(&self, index: usize) -> bool {
+        self.index == index && self.left > 0
     }
 
     /// Counts an event, if it is of the boosted partition.
-    pub(super) fn count(&mut self, part: usize) {
-        if self.part == part {
+    pub(super) fn count(&mut self, index: usize) {
+        if self.index == index {
             self.left = self.left.saturating_sub(1);
         }
     }
 }
 
-/// Returns the time by which the merge orders the head of `part`. A boosted partition comes first.
-pub(super) fn merge_time(boost: Option<PriorityBoost>, part: usize, head: &MergeHead) -> Timestamp {
+/// Returns the time by which the merge orders the head of the partition with this index. A boosted partition comes first.
+pub(super) fn merge_time(boost: Option<PriorityBoost>, index: usize, head: &MergeHead) -> Timestamp {
     match boost {
-        Some(boost) if boost.is_of(part) => Timestamp::MIN,
+        Some(boost) if boost.is_of(index) => Timestamp::MIN,
         _ => head.timestamp(),
     }
 }

@@ -21,8 +21,8 @@ pub(super) struct MergeHead {
 }
 
 impl MergeHead {
-    pub(super) fn of(give: PartitionPoll) -> Option<Self> {
-        match give {
+    pub(super) fn of(polled: PartitionPoll) -> Option<Self> {
+        match polled {
             PartitionPoll::Page(page, range) => Some(Self {
                 index: page.index_of(range.start),
                 end: page.index_of(range.end),

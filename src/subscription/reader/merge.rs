@@ -18,12 +18,12 @@ impl Subscription {
     /// partition that has one. Returns none at all if partitions are fetching while there is a gap to send.
     pub(super) fn poll_heads(&mut self, context: &mut Context<'_>) -> Poll<Vec<Option<MergeHead>>> {
         loop {
-            let mut heads = Vec::with_capacity(self.partition_set.parts.len());
+            let mut heads = Vec::with_capacity(self.partition_set.readers.len());
             let mut waiting = false;
-            for index in 0..self.partition_set.parts.len() {
-                let give = self.poll_part(index, context);
-                waiting |= matches!(give, PartitionPoll::Fetching);
-                heads.push(MergeHead::of(give));
+            for index in 0..self.partition_set.readers.len() {
+                let polled = self.poll_partition(index, context);
+                waiting |= matches!(polled, PartitionPoll::Fetching);
+                heads.push(MergeHead::of(polled));
             }
             if !waiting {
                 self.merge_timer = None;
@@ -38,9 +38,9 @@ impl Subscription {
             ready!(merge_timer.as_mut().poll(context));
             self.merge_timer = None;
             self.partition_set
-                .parts
+                .readers
                 .iter_mut()
-                .for_each(|part| part.stop_waiting());
+                .for_each(|reader| reader.stop_waiting());
         }
     }
 
@@ -52,11 +52,11 @@ impl Subscription {
         heads: &mut [Option<MergeHead>],
         batch: &mut BatchBuilder,
     ) -> bool {
-        let mut boost = self.passed.boost(&mut self.partition_set.parts, heads);
+        let mut boost = self.passed.boost(&mut self.partition_set.readers, heads);
         let mut order: BinaryHeap<_> = heads
             .iter()
             .enumerate()
-            .filter_map(|(part, head)| Some(Reverse((merge_time(boost, part, head.as_ref()?), part))))
+            .filter_map(|(index, head)| Some(Reverse((merge_time(boost, index, head.as_ref()?), index))))
             .collect();
         let scan = if self.filter_state.is_some() {
             SCAN_FILTERED
@@ -64,27 +64,27 @@ impl Subscription {
             SCAN
         };
         for _ in 0..scan {
-            let Some(Reverse((_, part))) = order.pop() else {
+            let Some(Reverse((_, index))) = order.pop() else {
                 return false;
             };
-            let Some(head) = &mut heads[part] else { continue };
-            if !self.take(part, head, batch) {
+            let Some(head) = &mut heads[index] else { continue };
+            if !self.take(index, head, batch) {
                 return true;
             }
             if let Some(boost) = &mut boost {
-                boost.count(part);
+                boost.count(index);
             }
             if head.index == head.end {
-                match self.poll_part(part, context) {
+                match self.poll_partition(index, context) {
                     // Going on without this partition would make the order depend on which fetch is faster.
                     PartitionPoll::Fetching => return true,
                     // A gap is sent before the events after it.
                     _ if !self.gaps.is_empty() => return true,
-                    give => heads[part] = MergeHead::of(give),
+                    polled => heads[index] = MergeHead::of(polled),
                 }
             }
-            if let Some(head) = &heads[part] {
-                order.push(Reverse((merge_time(boost, part, head), part)));
+            if let Some(head) = &heads[index] {
+                order.push(Reverse((merge_time(boost, index, head), index)));
             }
         }
         true
@@ -92,12 +92,12 @@ impl Subscription {
 
     /// Consumes the next event of a head, or the rest of its page if that is a hole. Returns false if the batch is
     /// full.
-    fn take(&mut self, part: usize, head: &mut MergeHead, batch: &mut BatchBuilder) -> bool {
+    fn take(&mut self, index: usize, head: &mut MergeHead, batch: &mut BatchBuilder) -> bool {
         let crosses_boundary = head
             .event()
-            .is_some_and(|event| self.crosses_boundary(part, event.offset));
-        let before = self.partition_set.parts[part].place;
-        let Some(cursor) = self.partition_set.parts[part].cursor_mut() else {
+            .is_some_and(|event| self.crosses_boundary(index, event.offset));
+        let before = self.partition_set.readers[index].place;
+        let Some(cursor) = self.partition_set.readers[index].cursor_mut() else {
             return true;
         };
         let Some(event) = head.event() else {
@@ -129,11 +129,11 @@ impl Subscription {
                 .as_mut()
                 .is_none_or(|filter_state| filter_state.accepts(cursor.log(), &head.page, event));
         self.passed.count();
-        self.partition_set.parts[part].waits_since = None;
-        self.partition_set.parts[part].place = place;
+        self.partition_set.readers[index].waits_since = None;
+        self.partition_set.readers[index].place = place;
         if wanted {
             let id = self.fresh_id();
-            id.set(part, &place);
+            id.set(index, &place);
             batch.event(&head.page, event, encoding, id);
         } else {
             self.is_id_stale = true;
@@ -145,12 +145,12 @@ impl Subscription {
     /// Returns whether the event at `offset` is the first after a batch boundary. Batches end there for all clients,
     /// wherever they started, so clients that started elsewhere come to the same positions. The boundaries of
     /// partitions are staggered, for those that are written to in turn.
-    fn crosses_boundary(&self, part: usize, offset: Offset) -> bool {
-        let parts = &self.partition_set.parts;
-        let step = BATCH_BOUNDARY_STEP * parts.len() as Offset;
-        let shift = BATCH_BOUNDARY_STEP * part as Offset;
+    fn crosses_boundary(&self, index: usize, offset: Offset) -> bool {
+        let readers = &self.partition_set.readers;
+        let step = BATCH_BOUNDARY_STEP * readers.len() as Offset;
+        let shift = BATCH_BOUNDARY_STEP * index as Offset;
         let section = |offset: Offset| offset.saturating_add(shift).div_euclid(step);
-        match parts[part].place {
+        match readers[index].place {
             PartitionPosition::At(mark) => section(mark.offset - 1) != section(offset),
             _ => false,
         }

@@ -91,12 +91,12 @@ impl Subscription {
         view: StreamView,
     ) -> Self {
         let read_context = ReadContext::new(source, client, now);
-        let parts = snapshot
-            .parts
+        let readers = snapshot
+            .partitions
             .iter()
             .map(|saved| PartitionReader::at(saved, &read_context))
             .collect();
-        let partition_set = PartitionSet::at(snapshot.topics.clone(), parts, now);
+        let partition_set = PartitionSet::at(snapshot.topics.clone(), readers, now);
         let mut subscription = Self::of(read_context, partition_set, view);
         subscription.gaps.clone_from(&snapshot.gaps);
         subscription
@@ -126,7 +126,7 @@ impl Subscription {
 
     /// Records that the client's socket has taken everything it was given.
     pub(super) fn mark_written(&mut self) {
-        let cursors = self.partition_set.parts.iter().map(PartitionReader::cursor);
+        let cursors = self.partition_set.readers.iter().map(PartitionReader::cursor);
         self.marked.clear();
         self.marked
             .extend(cursors.map(|cursor| cursor.map_or(0, Cursor::next)));
@@ -138,11 +138,11 @@ impl Subscription {
         let marked = self.marked.iter().copied().chain(std::iter::repeat(0));
         let ranges = self
             .partition_set
-            .parts
+            .readers
             .iter()
             .zip(marked)
-            .filter_map(|(part, from)| {
-                let cursor = part.cursor()?;
+            .filter_map(|(reader, from)| {
+                let cursor = reader.cursor()?;
                 // The log was truncated since, and read again.
                 let from = if from <= cursor.next() { from } else { 0 };
                 Some((Arc::clone(cursor.log()), from..cursor.next()))
@@ -182,9 +182,9 @@ impl Subscription {
         self.read_context.shared_waker.register(context);
         self.refresh();
         let mut is_decided = self.partition_set.is_known();
-        for index in 0..self.partition_set.parts.len() {
-            is_decided &= self.with_part(index, |part, read_context, gaps| {
-                part.poll_first(context, read_context, gaps).is_ready()
+        for index in 0..self.partition_set.readers.len() {
+            is_decided &= self.with_reader(index, |reader, read_context, gaps| {
+                reader.poll_first(context, read_context, gaps).is_ready()
             });
         }
         match self.gaps.first() {
@@ -198,10 +198,10 @@ impl Subscription {
     pub(super) fn resolve_positions(&mut self, context: &mut Context<'_>) {
         self.read_context.shared_waker.register(context);
         self.refresh();
-        for index in 0..self.partition_set.parts.len() {
+        for index in 0..self.partition_set.readers.len() {
             // Polling a partition that is read already would fetch a page, which nothing takes here.
-            if !self.partition_set.parts[index].is_determined() {
-                self.poll_part(index, context);
+            if !self.partition_set.readers[index].is_determined() {
+                self.poll_partition(index, context);
             }
         }
     }
@@ -220,7 +220,7 @@ impl Subscription {
     pub(super) fn cancel_fetches(&mut self) {
         let cursors = self
             .partition_set
-            .parts
+            .readers
             .iter_mut()
             .filter_map(PartitionReader::cursor_mut);
         cursors.for_each(Cursor::cancel_fetch);
@@ -228,8 +228,8 @@ impl Subscription {
 
     /// Advances to `snapshot`, which another client reached from the same position.
     pub(super) fn advance_to(&mut self, snapshot: &Snapshot) {
-        for (part, saved) in self.partition_set.parts.iter_mut().zip(&snapshot.parts) {
-            part.advance_to(saved);
+        for (reader, saved) in self.partition_set.readers.iter_mut().zip(&snapshot.partitions) {
+            reader.advance_to(saved);
         }
         self.is_id_stale = true;
         // Any fetch that it waited for is now behind the position.
@@ -240,9 +240,9 @@ impl Subscription {
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             topics: self.partition_set.topics().clone(),
-            parts: self
+            partitions: self
                 .partition_set
-                .parts
+                .readers
                 .iter()
                 .map(PartitionReader::snapshot)
                 .collect(),
@@ -281,7 +281,7 @@ impl Subscription {
             .is_reachable(&self.read_context.source.directory)
             || !self
                 .partition_set
-                .parts
+                .readers
                 .iter()
                 .any(PartitionReader::is_determined)
     }
@@ -294,12 +294,12 @@ impl Subscription {
 
     /// Moves gaps into the batch, as many as fit.
     fn write_gaps(&mut self, batch: &mut BatchBuilder) {
-        let mut told = 0;
-        while told < self.gaps.len() && batch.has_room_for(gap::MAX_GAP_BYTES) {
-            batch.gap(self.gaps[told].clone());
-            told += 1;
+        let mut written = 0;
+        while written < self.gaps.len() && batch.has_room_for(gap::MAX_GAP_BYTES) {
+            batch.gap(self.gaps[written].clone());
+            written += 1;
         }
-        self.gaps.drain(..told);
+        self.gaps.drain(..written);
     }
 
     /// Returns the id, brought up to the partitions' positions. Events that were filtered out move the positions
@@ -309,12 +309,12 @@ impl Subscription {
         if let Some(id) = &mut self.id
             && is_stale
         {
-            id.set_all(self.partition_set.parts.iter().map(|part| part.place));
+            id.set_all(self.partition_set.readers.iter().map(|reader| reader.place));
         }
         self.id.get_or_insert_with(|| {
             let id = IdWriter::new(self.view.form, self.partition_set.entries());
             if self.view.format == EventFormat::Sse && !id.is_readable() {
-                oversize::warn(self.partition_set.parts.len());
+                oversize::warn(self.partition_set.readers.len());
             }
             id
         })
@@ -358,23 +358,23 @@ impl Subscription {
         }
     }
 
-    fn poll_part(&mut self, index: usize, context: &mut Context<'_>) -> PartitionPoll {
-        self.with_part(index, |part, read_context, gaps| {
-            part.poll(context, read_context, gaps)
+    fn poll_partition(&mut self, index: usize, context: &mut Context<'_>) -> PartitionPoll {
+        self.with_reader(index, |reader, read_context, gaps| {
+            reader.poll(context, read_context, gaps)
         })
     }
 
     /// Polls one partition. If that moved its position, the id is only marked as stale, because hundreds of partitions
     /// may be determined at once.
-    fn with_part<T>(
+    fn with_reader<T>(
         &mut self,
         index: usize,
         poll: impl FnOnce(&mut PartitionReader, &ReadContext, &mut Vec<Gap>) -> T,
     ) -> T {
-        let part = &mut self.partition_set.parts[index];
-        let place = part.place;
-        let polled = poll(part, &self.read_context, &mut self.gaps);
-        self.is_id_stale |= part.place != place;
+        let reader = &mut self.partition_set.readers[index];
+        let place = reader.place;
+        let polled = poll(reader, &self.read_context, &mut self.gaps);
+        self.is_id_stale |= reader.place != place;
         polled
     }
 }

@@ -80,9 +80,9 @@ impl GroupCursor {
     pub fn poll_update(&mut self, context: &Context<'_>, most: BatchLimit) -> Poll<GroupUpdate> {
         self.shared_waker.register(context);
         // It was added anew only if it had been woken, which removes it from the list.
-        let was_rung = self.lane.batch_waiters.add(&self.shared_waker);
+        let was_woken = self.lane.batch_waiters.add(&self.shared_waker);
         let has_more = mem::take(&mut self.has_more);
-        if !was_rung && !has_more {
+        if !was_woken && !has_more {
             return Poll::Pending;
         }
         let held = self.lane.held.load(Relaxed);
