@@ -4,6 +4,11 @@
 //! `offset - 1` shows whether the log is still the one that the client read. It may have been truncated after an
 //! unclean leader election (Honeycomb, 2017), deleted and created again, or belong to another cluster. In each case the
 //! client continues without help, and is told if it lost something.
+//!
+//! The rules are a table. Each of its rows is a method of [`ResumeResolver`] below, and `tests/resume_table.rs` goes
+//! through all of them.
+//!
+//! Not here: ids as text (`position`), and which partitions there are (`partition_set`).
 
 mod evidence;
 
@@ -48,7 +53,7 @@ pub(super) struct ResumeResolver {
     pub(super) scanned: Offset,
     /// The time of the request in milliseconds.
     pub(super) now: Timestamp,
-    /// Whether the position was being read when another log replaced that one.
+    /// Whether the position was being read when another log replaced the one that it is in.
     pub(super) live: bool,
     /// The proof that a position must have.
     pub(super) proof: RequiredProof,
