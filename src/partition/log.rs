@@ -1,7 +1,6 @@
 //! The tail of one partition, in memory: one writer, many readers.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering},
@@ -14,11 +13,12 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     Page, SharedWaker, TopicPartition,
     occupancy::{Occupancy, OccupancyGuard, RingUsage},
+    page_ring::PageRing,
     shared_waker::WakerSet,
 };
 use crate::{
     event::Encoding,
-    position::{Epoch, LogPosition, LogTag, Offset, Timestamp},
+    position::{Epoch, LogPosition, LogTag, Offset},
 };
 
 /// One incarnation of a partition's log, with its newest pages in memory.
@@ -61,7 +61,7 @@ pub struct PartitionLog {
     encoding: Encoding,
     /// The offset at which the tail began to read.
     tail_start: Offset,
-    ring: RwLock<PageRing>,
+    ring: RwLock<PageRing<Self>>,
     bytes: AtomicUsize,
     replaced: AtomicBool,
     /// In milliseconds.
@@ -79,19 +79,6 @@ struct LogStart {
     start: AtomicI64,
     /// When the start was last found to have risen.
     deleted_at: Mutex<Option<Instant>>,
-}
-
-#[derive(Debug)]
-struct PageRing {
-    pages: VecDeque<Arc<Page>>,
-    /// The first offset that the ring covers.
-    start: Offset,
-    /// The first offset after the ring.
-    next: Offset,
-    /// The position at `next`. Its timestamp is that of the last record that had one.
-    mark: LogPosition,
-    /// The ring's entry in the total over all rings; `None` until the log is in a directory.
-    occupancy_guard: Option<OccupancyGuard<PartitionLog>>,
 }
 
 /// The result of reading a log at an offset.
@@ -121,13 +108,7 @@ impl PartitionLog {
             tag,
             encoding,
             tail_start: next,
-            ring: RwLock::new(PageRing {
-                pages: VecDeque::new(),
-                start: next,
-                next,
-                mark,
-                occupancy_guard: None,
-            }),
+            ring: RwLock::new(PageRing::new(mark)),
             bytes: AtomicUsize::new(0),
             replaced: AtomicBool::new(false),
             overlap: AtomicU64::new(0),
@@ -248,16 +229,9 @@ impl PartitionLog {
         }
         let ring = self.ring.read();
         if offset >= ring.next {
-            LogRead::Ahead
-        } else if offset < ring.start {
-            LogRead::Below
-        } else {
-            let index = ring.pages.partition_point(|page| page.next() <= offset);
-            ring.pages
-                .get(index)
-                .cloned()
-                .map_or(LogRead::Below, LogRead::Page)
+            return LogRead::Ahead;
         }
+        ring.page_at(offset).map_or(LogRead::Below, LogRead::Page)
     }
 
     /// Returns the position at the end of the log, as far as the tail has read it.
@@ -305,20 +279,8 @@ impl PartitionLog {
             ring.pages.clear();
             self.bytes.store(0, Ordering::Relaxed);
         }
-        if let Some(last) = page.events().last() {
-            ring.mark = LogPosition {
-                offset: last.offset.saturating_add(1),
-                timestamp: newest_timestamp(&page).or(ring.mark.timestamp),
-                log: Some(self.tag),
-                epoch: Some(last.epoch).filter(|epoch| *epoch >= 0),
-            };
-        } else if page.is_unreadable() {
-            // A client that starts at the end must start after offsets that cannot be read.
-            ring.mark.offset = page.next();
-        }
-        ring.next = page.next();
-        ring.pages.push_back(Arc::new(page));
-        let bytes = self.bytes() + newest_page_bytes(&ring);
+        ring.push(page, self.tag);
+        let bytes = self.bytes() + ring.newest_bytes();
         self.account(&mut ring, bytes);
         drop(ring);
         self.wakers.wake_all();
@@ -345,9 +307,9 @@ impl PartitionLog {
         self.account(&mut ring, bytes);
     }
 
-    fn account(&self, ring: &mut PageRing, bytes: usize) {
+    fn account(&self, ring: &mut PageRing<Self>, bytes: usize) {
         self.bytes.store(bytes, Ordering::Relaxed);
-        let newest = newest_page_bytes(ring);
+        let newest = ring.newest_bytes();
         if let Some(occupancy_guard) = &mut ring.occupancy_guard {
             occupancy_guard.set(RingUsage { bytes, newest });
         }
@@ -371,32 +333,6 @@ impl PartitionLog {
         drop(ring);
         self.wakers.wake_all();
     }
-}
-
-impl PageRing {
-    /// Drops what lies below `start`, which must be within the ring. Returns how many bytes are left.
-    fn cut(&mut self, start: Offset) -> usize {
-        self.start = start;
-        while self.pages.front().is_some_and(|page| page.next() <= start) {
-            self.pages.pop_front();
-        }
-        if let Some(page) = self.pages.front_mut()
-            && let Some(rest) = page.without_deleted(start)
-        {
-            *page = Arc::new(rest);
-        }
-        self.pages.iter().map(|page| page.bytes()).sum()
-    }
-}
-
-fn newest_page_bytes(ring: &PageRing) -> usize {
-    ring.pages.back().map_or(0, |page| page.bytes())
-}
-
-/// Returns the timestamp of the last record of `page` that has one.
-fn newest_timestamp(page: &Page) -> Option<Timestamp> {
-    let mut times = page.events().iter().rev().map(|event| event.timestamp);
-    times.find(|time| *time >= 0)
 }
 
 /// Stands for an epoch that no leader has reported.
