@@ -200,8 +200,8 @@ mod tests {
             offset += hole;
             let mut headers = HeadersBuf::default();
             headers.push(b"number", Some(offset.to_string().as_bytes()));
-            let value = format!("\"{}\"", "v".repeat(*size));
-            let _ = page.push(&Record {
+            let value = format!("[\"{}\"]", "v".repeat(*size));
+            let pushed = page.push(&Record {
                 offset,
                 timestamp: offset,
                 epoch: 0,
@@ -210,6 +210,7 @@ mod tests {
                 value: Some(value.as_bytes()),
                 canary: false,
             });
+            pushed.expect("a JSON array");
             offset += 1;
         }
         page.finish(offset + 3)
