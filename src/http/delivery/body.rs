@@ -110,7 +110,10 @@ mod tests {
     use crate::{
         drain,
         http::{
-            delivery::{Delivery, DeliveryConfig, accounting::tests::accounting, handle::ConnHandle},
+            delivery::{
+                accounting::tests::accounting,
+                state_machine::{Delivery, DeliveryConfig},
+            },
             server::{conn::ConnState, test_socket::connected},
         },
         metrics::{HttpMetrics, StartPoint},

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread};
 
-use super::{Delivery, handle::ConnHandle, source::BatchSource};
+use super::{handle::ConnHandle, source::BatchSource, state_machine::Delivery};
 use crate::{
     metrics::EndReason,
     subscription::{StallGuard, UnwrittenBytes},

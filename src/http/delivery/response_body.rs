@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::body::Body;
 
 use super::{
-    Delivery,
     body::StreamBody,
     guarded::GuardedDelivery,
     handle::ConnHandle,
     handoff::{HandoffBody, HandoffSlot},
     source::BatchSource,
+    state_machine::Delivery,
 };
 
 /// Returns a body that serves `delivery` on the connection of `handle`.

@@ -7,18 +7,24 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::Waker,
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
+use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::{accounting::tests::accounting, *};
+use super::{
+    accounting::tests::accounting,
+    source::BatchSource,
+    state_machine::{Delivery, DeliveryConfig},
+};
 use crate::{
     drain,
     metrics::{self, Registry, StartPoint},
     subscription::{
-        BatchLimit, GroupUpdate,
+        Batch, BatchLimit, BatchRun, ContentCoding, EventFormat, GroupUpdate,
         tests::{Stage, gap},
     },
 };

@@ -276,8 +276,11 @@ mod tests {
         drain,
         http::{
             delivery::{
-                Delivery, DeliveryConfig, accounting::tests::accounting, guarded::GuardedDelivery,
-                handle::ConnHandle, source::BatchSource,
+                accounting::tests::accounting,
+                guarded::GuardedDelivery,
+                handle::ConnHandle,
+                source::BatchSource,
+                state_machine::{Delivery, DeliveryConfig},
             },
             fanout::{chunks::WRITE_LIMIT, pass::BroadcastPass},
             server::test_socket::connected,

@@ -27,12 +27,12 @@ use crate::{
     client::{CandidateAddrs, ClientAddr, ClientKey},
     http::{
         delivery::{
-            Delivery, DeliveryConfig,
             accounting::{StreamAccounting, StreamInfo},
             evict::EvictHandle,
             handle::ConnHandle,
             handoff::HandoffSlot,
             response_body::response_body,
+            state_machine::{Delivery, DeliveryConfig},
         },
         error::Error,
         gateway::Gateway,

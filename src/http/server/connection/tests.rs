@@ -28,8 +28,12 @@ use crate::{
     drain,
     http::{
         delivery::{
-            Delivery, DeliveryConfig, accounting::tests::accounting, handle::ConnHandle,
-            handoff::HandoffSlot, response_body::response_body, source::BatchSource,
+            accounting::tests::accounting,
+            handle::ConnHandle,
+            handoff::HandoffSlot,
+            response_body::response_body,
+            source::BatchSource,
+            state_machine::{Delivery, DeliveryConfig},
         },
         server::{
             panics::catch_panic,

@@ -1,0 +1,303 @@
+//! The state machine of one client's stream: what bytes come next, and when it ends.
+//!
+//! Not here: writing the bytes, which the sinks do.
+
+use std::{
+    future::Future,
+    hint::black_box,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{accounting::StreamAccounting, gzip::Encoder, segments::Segments, source::BatchSource};
+use crate::{
+    drain::DrainGuard,
+    metrics::EndReason,
+    sse::{HEARTBEAT, PRELUDE},
+    subscription::{Batch, BatchRun, ContentCoding, EventFormat},
+};
+
+/// The format and the deadlines of one stream.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct DeliveryConfig {
+    pub(in crate::http) format: EventFormat,
+    /// A heartbeat is sent after this much silence.
+    pub(in crate::http) heartbeat: Duration,
+    /// The stream ends when it has waited for Kafka for this long.
+    pub(in crate::http) hold_limit: Duration,
+    /// Whether the stream ends after the first gap event (`?on_gap=fail`).
+    pub(in crate::http) ends_at_gap: bool,
+}
+
+/// The stream of one client, from the prelude to the log line at its end.
+pub(in crate::http) struct Delivery<S: ?Sized> {
+    config: DeliveryConfig,
+    drain_guard: DrainGuard,
+    accounting: StreamAccounting,
+    encoder: Encoder,
+    is_started: bool,
+    /// The reason for which it ends with the next poll.
+    pending_end: Option<EndReason>,
+    /// When the client last got something.
+    last_write: Instant,
+    /// Since when the stream waits for Kafka. `None` while it does not.
+    held_since: Option<Instant>,
+    /// `None` once the client has an id, and for a client that gets no checkpoint.
+    checkpoint_timer: Option<CheckpointTimer>,
+    /// Set no later than the next deadline.
+    timer: Pin<Box<Sleep>>,
+    /// The last field: a delivery of any source then coerces to one of `dyn BatchSource`.
+    source: S,
+}
+
+/// When a client that has had no id yet gets its position as a checkpoint.
+struct CheckpointTimer {
+    due: Instant,
+    /// How long to wait before the next try if the position is not known yet.
+    wait: Duration,
+}
+
+impl<S: BatchSource> Delivery<S> {
+    /// Creates a stream that has sent nothing yet, uncompressed and without a checkpoint.
+    pub(in crate::http) fn new(
+        source: S,
+        config: DeliveryConfig,
+        drain_guard: DrainGuard,
+        accounting: StreamAccounting,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            config,
+            drain_guard,
+            accounting,
+            encoder: Encoder::new(ContentCoding::Identity),
+            is_started: false,
+            pending_end: None,
+            last_write: now,
+            held_since: None,
+            checkpoint_timer: None,
+            timer: Box::pin(sleep_until(now + config.heartbeat)),
+            source,
+        }
+    }
+
+    /// Returns the same stream with this content coding.
+    pub(in crate::http) fn with_coding(self, coding: ContentCoding) -> Self {
+        Self {
+            encoder: Encoder::new(coding),
+            ..self
+        }
+    }
+
+    /// Returns the same stream for a client that has no id. The client gets its position as a checkpoint if it has had no id
+    /// after `wait`, or when the stream ends before that.
+    pub(in crate::http) fn with_checkpoint_after(mut self, wait: Option<Duration>) -> Self {
+        self.checkpoint_timer = wait.map(|wait| CheckpointTimer {
+            due: Instant::now() + wait,
+            wait,
+        });
+        self
+    }
+}
+
+impl<S: BatchSource + ?Sized> Delivery<S> {
+    /// Returns what to write next: whole events, or a heartbeat. Returns `None` at the end.
+    ///
+    /// `blocked` says that what was returned before is not written yet. The stream then returns no events, but may still end.
+    pub(in crate::http) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+        blocked: bool,
+    ) -> Poll<Option<Segments>> {
+        if !std::mem::replace(&mut self.is_started, true) {
+            return Poll::Ready(Some(self.write_control(prelude(self.config.format))));
+        }
+        loop {
+            let due = self.drain_guard.poll_due(context);
+            let evicted = self.accounting.eviction_reason(context);
+            if let Some(reason) = self.end_reason(due).or(evicted) {
+                if !blocked
+                    && self.checkpoint_timer.take().is_some()
+                    && let Some(batch) = self.source.checkpoint()
+                {
+                    self.pending_end = Some(reason);
+                    return Poll::Ready(Some(self.write(batch)));
+                }
+                self.pending_end = Some(reason);
+                self.accounting.close(reason);
+                return Poll::Ready(self.encoder.finish().map(Segments::from));
+            }
+            if blocked {
+                self.source.cancel_fetches();
+            } else if let Some(bytes) = self.poll_bytes(context) {
+                return Poll::Ready(Some(bytes));
+            }
+            ready!(self.poll_timer(context, due, blocked));
+        }
+    }
+
+    /// Reads the memory that [`take_run`](Self::take_run) will need, so that it is in the processor's cache then. With thousands
+    /// of clients it is in no cache otherwise.
+    pub(in crate::http) fn prefetch(&self) {
+        black_box((self.is_started, self.pending_end, self.last_write));
+        self.accounting.prefetch();
+        self.source.prefetch();
+    }
+
+    /// Takes the batches that are new to this client, from a run that all clients of its lane get. Returns how many of the run's
+    /// first batches it has had already. Returns `None` if the stream has to be polled instead.
+    ///
+    /// All else that may happen, the end of the stream or a heartbeat, still wakes the task that polled it last.
+    pub(in crate::http) fn take_run(&mut self, batch_run: &BatchRun) -> Option<usize> {
+        if !self.is_started || self.pending_end.is_some() || !self.encoder.is_identity() {
+            return None;
+        }
+        let already_sent = self.source.take_run(batch_run)?;
+        let new = &batch_run.batches()[already_sent..];
+        if !new.is_empty() {
+            new.iter().for_each(|batch| self.accounting.record_sent(batch));
+            // All that the clients of a lane get by runs has ids.
+            self.checkpoint_timer = None;
+            self.last_write = Instant::now();
+        }
+        Some(already_sent)
+    }
+
+    /// Returns the source of the events, which a sink asks for what concerns the source alone.
+    pub(in crate::http) fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// Returns the source of the events: see [`source`](Self::source).
+    pub(in crate::http) fn source_mut(&mut self) -> &mut S {
+        &mut self.source
+    }
+
+    /// Records why the stream ended, if it has not ended by itself.
+    pub(in crate::http) fn close(&mut self, reason: EndReason) {
+        self.accounting.close(reason);
+    }
+
+    fn poll_bytes(&mut self, context: &mut Context<'_>) -> Option<Segments> {
+        if let Poll::Ready(batch) = self.source.poll_batch(context) {
+            return Some(self.take(batch));
+        }
+        self.update_hold();
+        if let Some(batch) = self.checkpoint() {
+            return Some(self.take(batch));
+        }
+        let is_silent = self.last_write.elapsed() >= self.config.heartbeat;
+        is_silent.then(|| self.write_control(heartbeat(self.config.format)))
+    }
+
+    /// Returns the client's position as a checkpoint, once that is due.
+    fn checkpoint(&mut self) -> Option<Batch> {
+        let checkpoint_timer = self.checkpoint_timer.as_mut()?;
+        let now = Instant::now();
+        if now < checkpoint_timer.due {
+            return None;
+        }
+        // If the position is not known yet, the stream tries again.
+        checkpoint_timer.due = now + checkpoint_timer.wait;
+        self.source.checkpoint()
+    }
+
+    fn take(&mut self, batch: Batch) -> Segments {
+        if batch.has_id() {
+            self.checkpoint_timer = None;
+        }
+        self.write(batch)
+    }
+
+    fn write(&mut self, batch: Batch) -> Segments {
+        let segments = self.encoder.encode(&batch);
+        self.accounting.record_sent_bytes(segments.len(), &batch);
+        if !batch.gaps.is_empty() && self.config.ends_at_gap {
+            self.pending_end = Some(EndReason::Gap);
+        }
+        self.last_write = Instant::now();
+        segments
+    }
+
+    fn write_control(&mut self, bytes: Bytes) -> Segments {
+        let batch = Batch {
+            bytes,
+            large: None,
+            events: 0,
+            gaps: Vec::new(),
+            packed: None,
+        };
+        self.write(batch)
+    }
+
+    fn update_hold(&mut self) {
+        let held = self.source.is_held();
+        self.accounting.set_held(held);
+        match (held, self.held_since) {
+            (true, None) => self.held_since = Some(Instant::now()),
+            (false, Some(_)) => self.held_since = None,
+            _ => {}
+        }
+    }
+
+    fn end_reason(&self, due: Poll<Instant>) -> Option<EndReason> {
+        let passed = |moment: Instant| moment <= Instant::now();
+        if self.pending_end.is_some() {
+            self.pending_end
+        } else if let Poll::Ready(due) = due
+            && passed(due)
+        {
+            Some(EndReason::Drained)
+        } else {
+            let limit = self.held_since.map(|since| since + self.config.hold_limit);
+            limit.is_some_and(passed).then_some(EndReason::HeldTooLong)
+        }
+    }
+
+    /// Waits for the next deadline. Never ready if there is none.
+    fn poll_timer(&mut self, context: &mut Context<'_>, due: Poll<Instant>, blocked: bool) -> Poll<()> {
+        let due = match due {
+            Poll::Ready(due) => Some(due),
+            Poll::Pending => None,
+        };
+        let heartbeat_due = (!blocked).then(|| self.last_write + self.config.heartbeat);
+        let hold_deadline = self.held_since.map(|since| since + self.config.hold_limit);
+        let checkpoint_timer = self.checkpoint_timer.as_ref().filter(|_| !blocked);
+        let checkpoint_timer = checkpoint_timer.map(|checkpoint_timer| checkpoint_timer.due);
+        let Some(next) = [due, heartbeat_due, hold_deadline, checkpoint_timer]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
+            return Poll::Pending;
+        };
+        // A timer that fires too early is set again then, so that an event need not move it.
+        if next < self.timer.deadline() || self.timer.is_elapsed() {
+            self.timer.as_mut().reset(next);
+        }
+        self.timer.as_mut().poll(context)
+    }
+}
+
+/// Returns the first bytes of a stream.
+fn prelude(format: EventFormat) -> Bytes {
+    Bytes::from_static(match format {
+        EventFormat::Sse => PRELUDE,
+        EventFormat::Ndjson => BLANK,
+    })
+}
+
+/// Returns the bytes that keep a silent connection open.
+fn heartbeat(format: EventFormat) -> Bytes {
+    Bytes::from_static(match format {
+        EventFormat::Sse => HEARTBEAT,
+        EventFormat::Ndjson => BLANK,
+    })
+}
+
+/// A blank line, which readers of one JSON document a line skip.
+const BLANK: &[u8] = b"\n";
