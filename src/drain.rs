@@ -130,7 +130,7 @@ impl DrainWatch {
 
 /// A position in the closing order: the oldest is due first, and the newest at the end of the window.
 ///
-/// The newest is last because its client has just been moved here from another server.
+/// The newest are last because their clients have just reconnected from elsewhere.
 #[derive(Debug)]
 pub struct DrainGuard {
     close_order: Arc<CloseOrder>,

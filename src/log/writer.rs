@@ -94,8 +94,8 @@ pub(super) fn start(queue: Arc<LogQueue>) -> io::Result<()> {
 
 /// Writes a batch, and reports dropped lines. Returns how many dropped lines have been reported by now.
 ///
-/// Nothing is reported while the sink fails, because its reader has ended or its disk is full. The report would itself be dropped and
-/// reported, in an endless loop without a pause.
+/// Nothing is reported while the sink fails, because its reader has ended or its disk is full. The report would itself be dropped
+/// and reported, in an endless loop without a pause.
 fn write_lines(queue: &LogQueue, sink: &mut impl Write, reported: u64) -> u64 {
     match write_batch(queue, sink) {
         Ok(()) => report_dropped(queue, reported),

@@ -22,7 +22,7 @@ impl PartitionBackoffs {
             .is_some_and(|(_, until)| Instant::now() < *until)
     }
 
-    /// Records a failed read, and doubles the delay.
+    /// Records a failed read. The delay doubles with each one, up to [`MAX_DELAY`].
     pub(super) fn record_failure(&self, partition: &TopicPartition) {
         let now = Instant::now();
         let mut backoffs = self.0.lock();

@@ -1,7 +1,7 @@
 //! On-demand reads of offsets that are no longer in memory.
 //!
 //! A [`HistoryPool`] serves one cluster. It has one reader (a thread with a librdkafka client) for each broker, up to
-//! [`MAX_HISTORY_READERS`]. A page that several clients want is read once. Offset queries to leaders go through a client of their
+//! [`MAX_HISTORY_READERS`]; beyond that, brokers share readers. A page that several clients want is read once. Offset queries to leaders go through a client of their
 //! own ([`offset_queries`]), so that they never wait for a page.
 //!
 //! Not here: the tail that reads what is new (`supervisor`), the interface that callers see (`partition::History`), and the

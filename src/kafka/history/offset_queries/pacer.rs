@@ -36,7 +36,7 @@ struct BrokerPacing {
 }
 
 struct SilentBroker {
-    /// When the last request that counted as a failure ended, or was sent if it was the first.
+    /// A timeout of a request that was sent before this is no new failure.
     since: Instant,
     backoff: RetryBackoff,
 }

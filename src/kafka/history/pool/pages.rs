@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl HistoryPool {
-    /// Returns the page that covers `offset`, or the empty page at the log's end.
+    /// Returns the page that covers `offset`. If the log ends at `offset`, returns the page before it.
     /// # Errors
     /// [`HistoryError::OutOfRange`] if the log has no such offset, [`HistoryError::Replaced`] if the log was replaced,
     /// [`HistoryError::Unavailable`] if the broker does not answer or its answer is behind the tail.
