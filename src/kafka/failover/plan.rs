@@ -1,0 +1,115 @@
+//! The placement of all groups at the start, and the start of their monitor.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    path::Path,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+
+use super::{
+    active_index::ActiveIndex, group::FailoverGroup, handle::Failover, history_router::HistoryRouter,
+    monitor::GroupMonitor, placement_file::PlacementFile,
+};
+use crate::{
+    catalog::StreamGroup,
+    kafka::{
+        connect::Cluster,
+        metrics::KafkaMetrics,
+        supervisor::handle::ClusterHandle,
+        threads::{self, RestartBackoff},
+    },
+    partition::History,
+};
+
+/// The cluster of every group at the start, from which the connections to the clusters are made.
+pub struct FailoverPlan {
+    groups: Vec<(StreamGroup, ActiveIndex)>,
+    placements: PlacementFile,
+}
+
+impl FailoverPlan {
+    /// Places every group at its first cluster, or at the cluster noted in the `state` directory before a restart.
+    pub fn new(groups: Vec<StreamGroup>, state: Option<&Path>) -> Self {
+        let placements = PlacementFile::open(state);
+        let groups = groups.into_iter().map(|group| {
+            let active = placements.index_of(&group);
+            (group, ActiveIndex::new(active))
+        });
+        Self {
+            groups: groups.collect(),
+            placements,
+        }
+    }
+
+    /// Returns the topics that list `cluster` but are read from another one for now.
+    pub fn standby_topics(&self, cluster: &str) -> BTreeSet<Arc<str>> {
+        let elsewhere = |(group, active): &&(StreamGroup, ActiveIndex)| {
+            let current = group.clusters.get(active.get());
+            current.is_none_or(|current| **current != *cluster)
+        };
+        let groups = self.groups.iter().filter(elsewhere);
+        groups
+            .flat_map(|(group, _)| group.topics.iter().cloned())
+            .collect()
+    }
+
+    /// Returns the history reads, routed to the cluster from which each topic is read.
+    pub fn history(&self, clusters: &[Cluster]) -> Arc<dyn History> {
+        Arc::new(HistoryRouter::new(&self.groups, clusters))
+    }
+
+    /// Starts the thread that monitors the groups. `clusters` are all clusters that they list, each with the time that it may
+    /// fail.
+    ///
+    /// # Errors
+    /// If the system has no thread to give.
+    pub fn start(
+        self,
+        clusters: &[(ClusterHandle, Duration)],
+        counters: KafkaMetrics,
+    ) -> io::Result<Failover> {
+        let groups = self.groups.into_iter().map(|(group, active)| {
+            let by_name = |name| clusters.iter().find(|(handle, _)| handle.name() == name).cloned();
+            FailoverGroup {
+                clusters: group.clusters.iter().filter_map(by_name).collect(),
+                group,
+                active,
+                moving: Arc::default(),
+                since: Mutex::new(Instant::now()),
+            }
+        });
+        let monitor = Arc::new(GroupMonitor {
+            groups: groups.collect(),
+            placements: Mutex::new(self.placements),
+            counters,
+        });
+        let (stop, stopped) = mpsc::channel();
+        let watching = Arc::clone(&monitor);
+        let guards = clusters
+            .iter()
+            .map(|(handle, _)| handle.panic_handler(&monitor.counters));
+        let guards: Vec<_> = guards.collect();
+        thread::Builder::new()
+            .name(threads::FAILOVER.to_owned())
+            .spawn(move || {
+                let (mut pause, mut restarts) = (CHECK_EVERY, RestartBackoff::default());
+                while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    pause = CHECK_EVERY;
+                    if let Err(message) = threads::catch_panic(|| watching.check()) {
+                        // The monitor decides for all clusters, so its panic is reported for each.
+                        guards.iter().for_each(|guard| guard.report(&message));
+                        pause = restarts.pause(Instant::now());
+                    }
+                }
+            })?;
+        Ok(Failover { monitor, stop })
+    }
+}
+
+/// Interval of the checks: a small part of the shortest sensible deadline, at the cost of a few locks.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
