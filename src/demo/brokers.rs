@@ -3,6 +3,8 @@
 //! They are librdkafka's mock cluster, which is good for a demo and for tests, but never to be used beyond loopback. Each
 //! partition keeps its last 5 MiB. Brokers, cluster id and topic ids are new in every run, so that no event id stays valid across
 //! runs.
+//!
+//! Not here: what is written to them (`generator`).
 
 use std::{
     io,

@@ -1,4 +1,6 @@
 //! Page titles as URL paths, and edit summaries in wikitext and HTML.
+//!
+//! Not here: the vocabulary (`wikis`).
 
 /// An edit summary, as typed and as rendered by MediaWiki.
 pub(super) struct Comment {

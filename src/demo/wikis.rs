@@ -1,4 +1,6 @@
 //! The wikis of the demo, with page titles and vocabulary in several scripts.
+//!
+//! Not here: how changes are put together from it (`changes`).
 
 use fastrand::Rng;
 

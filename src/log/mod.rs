@@ -2,6 +2,8 @@
 //!
 //! No task waits for the reader of the log. Lines go to a queue bounded in bytes, and one thread writes them. Lines that do not
 //! fit are dropped and counted.
+//!
+//! Not here: the queue (`queue`), and the thread that writes it (`writer`).
 
 mod queue;
 mod writer;

@@ -1,4 +1,6 @@
 //! The thread that writes log lines to stderr, and the writer that queues lines for it.
+//!
+//! Not here: the bounds of the queue (`queue`).
 
 use std::{
     io::{self, Write},

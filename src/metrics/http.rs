@@ -1,4 +1,6 @@
 //! Metrics of the `http` module.
+//!
+//! Not here: what is measured when (`http`).
 
 use std::{collections::HashMap, fmt, sync::Arc};
 

@@ -1,4 +1,6 @@
 //! Metrics of the process's lifecycle, recorded by `app`.
+//!
+//! Not here: reloads and successors themselves (`app`).
 
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 

@@ -1,4 +1,6 @@
 //! Metrics of the `limits` module.
+//!
+//! Not here: the limits (`limits`).
 
 use prometheus_client::{
     encoding::EncodeLabelSet,

@@ -1,4 +1,6 @@
 //! The cluster that a group is read from, as an index that is shared.
+//!
+//! Not here: the moves that change it (`monitor`).
 
 use std::sync::{
     Arc,

@@ -1,4 +1,6 @@
 //! The running failover: commands and reports.
+//!
+//! Not here: the moves themselves (`monitor`).
 
 use std::sync::{Arc, mpsc};
 

@@ -1,4 +1,6 @@
 //! The placement of all groups at the start, and the start of their monitor.
+//!
+//! Not here: the moves (`monitor`), and the decision for them (`choice`).
 
 use std::{
     collections::BTreeSet,

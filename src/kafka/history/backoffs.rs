@@ -1,4 +1,6 @@
 //! Backoff of partitions whose reads failed.
+//!
+//! Not here: offset queries, which have a backoff of their own (`offset_queries::pacer`).
 
 use std::{
     collections::HashMap,

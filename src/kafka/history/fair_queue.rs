@@ -1,4 +1,6 @@
 //! Round-robin queue over client keys.
+//!
+//! Not here: what the items are. Page requests and times are queued in it (`request_queue`, `offset_queries::time_queue`).
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,5 +1,7 @@
 //! Limit on the partitions that the readers of one cluster keep started, and so on the memory that librdkafka's fetch queues
 //! hold.
+//!
+//! Not here: which partitions are started and stopped (`fetchers`).
 
 use std::sync::{
     Arc,

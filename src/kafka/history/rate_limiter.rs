@@ -1,4 +1,6 @@
 //! Limit on the bytes per second that a cluster is asked for as history.
+//!
+//! Not here: the wait itself, which the readers do (`worker`).
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,6 @@
 //! Address of a broker.
+//!
+//! Not here: connecting to it (`client`).
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 

@@ -1,4 +1,6 @@
 //! Queue of the times to be looked up in one partition.
+//!
+//! Not here: the pacing of requests (`pacer`).
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,6 @@
 //! The thread that sends offset queries and delivers the answers.
+//!
+//! Not here: which queries are sent when (`pending`, `pacer`).
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,6 @@
 //! Partition bounds as the leader reports them, and the detection of leaders that are behind the tail.
+//!
+//! Not here: the requests to leaders (`offset_queries`), and when readers are replaced (`stale_answers`).
 
 use std::{sync::Arc, time::Instant};
 

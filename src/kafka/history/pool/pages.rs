@@ -1,4 +1,6 @@
 //! Lookup of the page that covers an offset: from the cache, or read from its broker.
+//!
+//! Not here: the reads themselves (`worker`), and the cache (`cache`).
 
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! Lookup of the first record at or after a time: in pages in memory, by an offset query, or by a search over pages.
+//!
+//! Not here: the bisection over pages (`time_search`), and the times known from earlier answers (`time_index`).
 
 use std::{net::Ipv4Addr, pin::pin, sync::Arc, time::Duration};
 
