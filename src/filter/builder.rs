@@ -1,6 +1,6 @@
 //! A builder for a filter that is combined from several parameters of a query.
 
-use super::{Filter, FilterError, canonical::canonical, parse, values::Expr};
+use super::{Filter, FilterError, canonical::canonical, expr::Expr, parse};
 
 /// Conditions that an event must all meet. They are compiled once, when all are known.
 #[derive(Debug, Default)]

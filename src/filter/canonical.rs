@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::values::{EventField, Expr, FieldTest, ValueSet};
+use super::expr::{EventField, Expr, FieldTest, ValueSet};
 
 /// Returns the canonical form: flattened and sorted, without duplicates and double negations, with tests of one field that are
 /// joined by `or` as one list. So filters do not differ by the order in which they are written.

@@ -5,8 +5,9 @@ use std::{borrow::Cow, str};
 use memchr::{memchr, memmem::Finder};
 
 use super::{
+    expr::{EventField, Expr, FieldTest, Value},
     extract::{FieldValue, PathTree},
-    values::{EventField, Expr, FieldTest, Number, Value},
+    number::Number,
 };
 use crate::{
     event::Headers,

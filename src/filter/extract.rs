@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::values::{ALLOCATION, Number};
+use super::{expr::ALLOCATION, number::Number};
 
 /// The value at a path.
 #[derive(Clone, Debug, Default, PartialEq)]

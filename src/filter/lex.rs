@@ -1,8 +1,8 @@
 //! The lexer: splits the text of a filter into tokens.
 
 use super::{
+    display::is_escaped,
     error::{FilterError, FilterErrorKind},
-    values::is_escaped,
 };
 
 /// A token, and the byte at which it begins.

@@ -14,15 +14,17 @@
 
 mod builder;
 mod canonical;
+mod display;
 mod error;
 mod evaluate;
+mod expr;
 mod extract;
 mod lex;
+mod number;
 mod parse;
 #[cfg(test)]
 mod properties;
 mod registry;
-mod values;
 
 use std::{
     fmt,
@@ -35,7 +37,7 @@ pub use error::{FilterError, FilterErrorKind};
 pub use evaluate::FilterInput;
 pub use registry::{FilterPermit, FilterRegistry, MAX_FILTERS, MAX_FILTERS_PER_CLIENT, TooManyFilters};
 
-use self::{canonical::canonical, evaluate::Program, values::Expr};
+use self::{canonical::canonical, evaluate::Program, expr::Expr};
 
 /// A compiled filter. Two filters with the same canonical form are equal.
 #[derive(Clone)]

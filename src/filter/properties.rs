@@ -7,7 +7,8 @@ use crate::event::{Headers, HeadersBuf};
 
 use super::{
     Filter, FilterInput,
-    values::{Comparison, EventField, Expr, FieldTest, FieldType, Number, Value},
+    expr::{Comparison, EventField, Expr, FieldTest, FieldType, Value},
+    number::Number,
 };
 
 fn name() -> impl Strategy<Value = Box<str>> {

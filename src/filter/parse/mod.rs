@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{
     error::{FilterError, FilterErrorKind},
+    expr::{Comparison, EventField, Expr, FieldTest, FieldType, Value, ValueSet},
     lex::{Token, TokenKind, error_at, tokens},
-    values::{Comparison, EventField, Expr, FieldTest, FieldType, Number, Value, ValueSet},
+    number::Number,
 };
 
 /// The longest filter, in bytes. It comes in a request's target, which common proxies limit to 8 KiB.

@@ -1,11 +1,10 @@
-//! The expressions, fields and values of a filter, and how they are written as text.
+//! The expression of a filter: its tests, fields and values, and their memory.
+//!
+//! Not here: the text of an expression (`display`), and its evaluation (`evaluate`).
 
-use std::{
-    cmp::Ordering,
-    fmt::{self, Display, Write},
-    sync::Arc,
-};
+use std::{cmp::Ordering, sync::Arc};
 
+use super::number::Number;
 use crate::position::sorting;
 
 /// A predicate.
@@ -128,91 +127,6 @@ pub(super) enum Value {
     Text(Box<str>),
 }
 
-/// A number. A whole number is kept as an integer, so that offsets and ids beyond 2^53 stay distinct.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Number {
-    Integer(i128),
-    /// Not whole, or beyond the range of [`Number::Integer`]. So no number has two forms.
-    Float(f64),
-}
-
-impl Number {
-    pub(super) fn of_f64(value: f64) -> Self {
-        if value.fract() == 0.0 && value.abs() <= LARGEST_WHOLE {
-            return Self::Integer(value as i128);
-        }
-        Self::Float(value)
-    }
-
-    /// Parses a number as JSON writes it.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        if let Some(whole) = short_whole(text) {
-            return Some(Self::Integer(whole));
-        }
-        let number: serde_json::Number = text.parse().ok()?;
-        let whole = number.as_i128();
-        whole
-            .map(Self::Integer)
-            .or_else(|| number.as_f64().map(Self::of_f64))
-    }
-
-    fn as_f64(self) -> f64 {
-        match self {
-            Self::Integer(whole) => whole as f64,
-            Self::Float(real) => real,
-        }
-    }
-}
-
-/// Parses a whole number of the usual kind: with few digits, and without a leading zero.
-fn short_whole(text: &str) -> Option<i128> {
-    let (is_negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits.as_bytes()),
-        None => (false, text.as_bytes()),
-    };
-    if !(1..=MAX_SHORT_DIGITS).contains(&digits.len()) || digits[0] == b'0' {
-        return None;
-    }
-    let mut whole = 0_i64;
-    for digit in digits {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        whole = whole * 10 + i64::from(digit - b'0');
-    }
-    Some(if is_negative { -whole } else { whole }.into())
-}
-
-/// How many digits always fit into an `i64`.
-const MAX_SHORT_DIGITS: usize = 18;
-
-/// Below 2^127, so that a float up to here is exactly one `i128`.
-const LARGEST_WHOLE: f64 = 1e38;
-
-impl Ord for Number {
-    fn cmp(&self, other: &Self) -> Ordering {
-        match (self, other) {
-            (Self::Integer(a), Self::Integer(b)) => a.cmp(b),
-            // -0.0 is whole, and NaN is not finite, so that the total order is the usual one.
-            _ => self.as_f64().total_cmp(&other.as_f64()),
-        }
-    }
-}
-
-impl PartialOrd for Number {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Number {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Number {}
-
 /// The values that a field can have in any event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FieldType {
@@ -272,7 +186,7 @@ impl Comparison {
         }
     }
 
-    fn sign(self) -> &'static str {
+    pub(super) fn sign(self) -> &'static str {
         match self {
             Self::Less => "<",
             Self::LessOrEqual => "<=",
@@ -337,103 +251,3 @@ impl Value {
 /// The overhead of an allocation, in bytes: its header, the unused part of its size class, and capacity that a vector has
 /// reserved. Most allocations here have a few bytes, and glibc gives 32 at least.
 pub(super) const ALLOCATION: usize = 32;
-
-impl Display for Expr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All(parts) => join(f, parts, " and "),
-            Self::Any(parts) => join(f, parts, " or "),
-            Self::Not(inner) => write!(f, "not ({inner})"),
-            Self::FieldTest(field, FieldTest::Exists) => write!(f, "exists {field}"),
-            Self::FieldTest(field, FieldTest::Prefix(text)) => {
-                write!(f, "{field} prefix ")?;
-                quoted(f, text)
-            }
-            Self::FieldTest(field, FieldTest::Compare(comparison, number)) => {
-                write!(f, "{field} {} {number}", comparison.sign())
-            }
-            Self::FieldTest(field, FieldTest::In(values)) => {
-                write!(f, "{field} in (")?;
-                for (index, value) in values.iter().enumerate() {
-                    f.write_str(if index == 0 { "" } else { ", " })?;
-                    value.fmt(f)?;
-                }
-                f.write_char(')')
-            }
-        }
-    }
-}
-
-fn join(f: &mut fmt::Formatter<'_>, parts: &[Expr], word: &str) -> fmt::Result {
-    for (index, part) in parts.iter().enumerate() {
-        f.write_str(if index == 0 { "" } else { word })?;
-        match part {
-            Expr::All(_) | Expr::Any(_) => write!(f, "({part})")?,
-            Expr::Not(_) | Expr::FieldTest(..) => write!(f, "{part}")?,
-        }
-    }
-    Ok(())
-}
-
-impl Display for EventField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key => f.write_str("@key"),
-            Self::Topic => f.write_str("@topic"),
-            Self::Partition => f.write_str("@partition"),
-            Self::Offset => f.write_str("@offset"),
-            Self::Timestamp => f.write_str("@timestamp"),
-            Self::Header(name) => {
-                f.write_str("@header.")?;
-                quoted(f, name)
-            }
-            Self::Json(path) => {
-                for (index, name) in path.iter().enumerate() {
-                    f.write_str(if index == 0 { "" } else { "." })?;
-                    quoted(f, name)?;
-                }
-                Ok(())
-            }
-        }
-    }
-}
-
-impl Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Null => f.write_str("null"),
-            Self::Bool(value) => value.fmt(f),
-            Self::Number(number) => number.fmt(f),
-            Self::Text(text) => quoted(f, text),
-        }
-    }
-}
-
-impl Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Integer(whole) => f.write_str(itoa::Buffer::new().format(*whole)),
-            // With an exponent it reads back as the same float, whole or not.
-            Self::Float(real) => write!(f, "{real:e}"),
-        }
-    }
-}
-
-/// Writes a text in quotes, always, so that each text has one spelling.
-fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    f.write_char('"')?;
-    let mut rest = text;
-    while let Some(at) = rest.bytes().position(is_escaped) {
-        f.write_str(&rest[..at])?;
-        f.write_char('\\')?;
-        f.write_str(&rest[at..=at])?;
-        rest = &rest[at + 1..];
-    }
-    f.write_str(rest)?;
-    f.write_char('"')
-}
-
-/// Returns whether this byte of a text in quotes is written with a backslash.
-pub(super) fn is_escaped(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\')
-}
