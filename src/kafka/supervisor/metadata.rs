@@ -1,4 +1,6 @@
 //! The metadata refresh: asks the cluster for its id and for the topics' ids, partitions and leaders.
+//!
+//! Not here: what a refresh changes (`topology`), and the outage when it fails (`reachability`).
 
 use std::{
     io,

@@ -1,4 +1,6 @@
-//! Whether a cluster answers at all.
+//! The outage timer: how long no broker of a cluster has answered.
+//!
+//! Not here: what follows from an outage (`reachability`).
 
 use std::time::{Duration, Instant};
 

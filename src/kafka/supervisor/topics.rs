@@ -1,4 +1,6 @@
 //! The state of each topic and partition in the supervisor.
+//!
+//! Not here: the events that change it (`topology`, `tail_start`).
 
 use std::{
     sync::Arc,

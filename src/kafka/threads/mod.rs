@@ -1,5 +1,7 @@
 //! Panic handling for the threads of `kafka`. A panic is caught, logged, counted and reported to health, and the thread begins
 //! its work anew after a pause.
+//!
+//! Not here: the threads themselves. Each names itself by a constant of this file.
 
 use std::{
     any::Any,
