@@ -198,7 +198,7 @@ impl LaneSubscriber {
         matches!(self.mode, SubscriberMode::Live(_))
     }
 
-    /// See [`Lanes::track_stalled`].
+    /// See [`Lanes::track_stalled`](super::Lanes::track_stalled).
     pub fn track_stalled(
         &self,
         unwritten: UnwrittenBytes,
@@ -207,7 +207,7 @@ impl LaneSubscriber {
         self.lane_guard.lanes.track_stalled(unwritten, reset_handle)
     }
 
-    /// See [`Lanes::track_copy`].
+    /// See [`Lanes::track_copy`](super::Lanes::track_copy).
     pub fn track_copy(&self, copy: Vec<u8>) -> Bytes {
         self.lane_guard.lanes.track_copy(copy)
     }
