@@ -49,7 +49,7 @@ impl ConflictLocation {
     }
 }
 
-/// What is contradictory.
+/// The kind of a contradiction, with the name that it is about.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConflictKind {
     /// The text is no valid name.

@@ -15,7 +15,7 @@ use super::parameter::{PARAMETERS, Parameter};
 pub struct QueryNames<'a> {
     /// Sorted by hash, fields before parameters.
     known: Vec<KnownName<'a>>,
-    /// A Bloom filter with one bit for each known hash.
+    /// A bitmap with a bit for each known hash, at the index of its upper 9 bits.
     bits: [u64; 8],
 }
 
@@ -141,7 +141,7 @@ fn bit_of(hash: u32) -> (usize, u64) {
     ((hash >> 29) as usize, 1 << (hash >> 23 & 63))
 }
 
-/// What each byte of a name is: its letter, or one of these.
+/// The letter of each byte of a name, or one of the classes below.
 const LETTERS: [u8; 256] = {
     let (mut letters, mut byte) = ([0; 256], 0);
     while byte < 256 {

@@ -10,7 +10,7 @@ impl FilterBuilder {
     /// Adds a filter.
     ///
     /// # Errors
-    /// What is wrong with the filter, and where.
+    /// [`FilterError`], with the kind of error and its place in the text.
     pub fn parse(&mut self, text: &str) -> Result<(), FilterError> {
         self.0.push(parse::parse(text)?);
         Ok(())

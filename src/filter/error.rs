@@ -6,7 +6,7 @@
 pub struct FilterError {
     /// The character at which the filter is wrong, counted from 1.
     pub column: usize,
-    /// What is wrong there.
+    /// The kind of error.
     pub fault: FilterErrorKind,
 }
 

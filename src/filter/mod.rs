@@ -53,7 +53,7 @@ impl Filter {
     /// Compiles a filter.
     ///
     /// # Errors
-    /// What is wrong with the filter, and where.
+    /// [`FilterError`], with the kind of error and its place in the text.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         Ok(Self::of(parse::parse(text)?))
     }

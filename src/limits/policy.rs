@@ -121,9 +121,9 @@ impl Policy {
 /// Whether a client has a stream already. It decides how many of the host's slots it can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientClass {
-    /// It has no stream.
+    /// The client has no stream.
     New,
-    /// It has at least one stream.
+    /// The client has at least one stream.
     Existing,
 }
 

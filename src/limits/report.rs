@@ -25,7 +25,7 @@ pub struct LimitsReport {
 pub struct ClientUsage {
     /// The client's address, or its IPv6 network.
     pub client: String,
-    /// Its open streams.
+    /// The number of its open streams.
     pub streams: u32,
     /// How long the oldest stream has been open.
     pub oldest_seconds: u64,

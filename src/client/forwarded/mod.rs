@@ -18,7 +18,7 @@ use super::{ClientAddr, hops};
 pub struct UnidentifiedClient {
     /// An unidentified client behind that proxy.
     pub client: ClientAddr,
-    /// What is wrong with the proxy's headers.
+    /// Why the proxy's headers do not identify the client.
     pub why: ForwardedError,
     /// The addresses in these headers, the last ones of each.
     pub candidates: CandidateAddrs,

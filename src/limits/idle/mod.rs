@@ -84,7 +84,7 @@ pub struct IdleGuard {
     held: Mutex<Registration>,
 }
 
-/// What a connection has registered.
+/// The entry of a connection in the queue.
 #[derive(Debug, Default)]
 struct Registration {
     owner: Option<Owner>,
