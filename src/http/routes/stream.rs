@@ -52,7 +52,6 @@ pub(in crate::http) async fn answer(
     candidates: Option<Extension<CandidateAddrs>>,
     Extension(client): Extension<ClientKey>,
     Extension(handle): Extension<ConnHandle>,
-    slot: Option<Extension<Arc<HandoffSlot>>>,
     head: Parts,
     request_body: Body,
 ) -> Result<Response, Error> {
@@ -61,6 +60,7 @@ pub(in crate::http) async fn answer(
         uri,
         headers,
         version,
+        extensions,
         ..
     } = head;
     let selection = select(&gateway, uri.path())?;
@@ -97,15 +97,11 @@ pub(in crate::http) async fn answer(
     };
     let accounting = StreamAccounting::open(info, gateway.metrics.stream(&label), permit, evict_handle);
     let delivery_config = delivery_config(&gateway.settings, format, fails_on_gap);
-    let first_id = first_id.filter(|_| start == StartPoint::Live);
     let delivery = Delivery::new(subscriber, delivery_config, gateway.drain.guard(), accounting)
         .with_coding(coding)
-        .with_checkpoint_after(first_id);
-    let mut response = respond(
-        format,
-        coding,
-        response_body(delivery, handle, slot.map(|Extension(slot)| slot)),
-    );
+        .with_checkpoint_after(first_id.filter(|_| start == StartPoint::Live));
+    let slot = extensions.get::<Arc<HandoffSlot>>().cloned();
+    let mut response = respond(format, coding, response_body(delivery, handle, slot));
     if version == Version::HTTP_10 {
         // The body ends with the connection, even if the client asked to keep it: hyper would keep it open for another version.
         *response.version_mut() = Version::HTTP_10;
