@@ -4,7 +4,8 @@
 //! longer in memory is one more page, read on demand. A cursor is in one of three states: live, catching up or slow.
 //!
 //! The modules form layers, and imports point down only: a module never imports from its own layer or from one above, and
-//! `http` never imports `kafka`. `tests/layers.rs` checks that.
+//! `http` never imports `kafka`. Within a module, the imports between its files form no circle; a file and its parents are
+//! aside. `tests/layers.rs` checks all of that.
 //!
 //! | layer | module | what it holds |
 //! |---|---|---|

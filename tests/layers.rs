@@ -1,6 +1,7 @@
-//! The layers of the crate: imports point down only, and `http` never imports `kafka`.
+//! The layers of the crate: imports point down only, `http` never imports `kafka`, and the imports between the files of a module
+//! form no circle.
 //!
-//! Reads the sources as tokens, so that comments, strings and what is compiled for tests only do not count.
+//! Reads the sources as tokens, so that comments, strings and code that is compiled for tests only do not count.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot read its own sources has to fail"
@@ -10,9 +11,19 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
-use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use self::{circles::circles, source::Source, tree::Tree};
+
+#[path = "layers/circles.rs"]
+mod circles;
+#[path = "layers/source.rs"]
+mod source;
+#[path = "layers/tokens.rs"]
+mod tokens;
+#[path = "layers/tree.rs"]
+mod tree;
 
 /// Every module at the top of the crate, by its layer. The same table stands in the documentation of `src/lib.rs`.
 const LAYERS: &[(u8, &[&str])] = &[
@@ -41,30 +52,34 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[(
 #[test]
 fn imports_point_down_only() {
     let mut faults = Vec::new();
-    for source in sources() {
-        let text = fs::read_to_string(&source.file).unwrap();
-        let tokens: TokenStream = text.parse().unwrap();
-        let found = scan(tokens, source.path.len());
-        faults.extend(
-            found
-                .imports
-                .iter()
-                .filter_map(|import| fault(&source.path[0], import))
-                .map(|fault| format!("{}: {fault}", source.file.display())),
-        );
+    for (module, file) in SOURCES.files() {
+        // `lib.rs` is the table itself.
+        if let Some(top) = module.first() {
+            let imports = SOURCES.tops(module);
+            let found = imports.iter().filter_map(|import| fault(top, import));
+            faults.extend(found.map(|fault| format!("src/{file}: {fault}")));
+        }
     }
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
 #[test]
+fn no_import_circles_between_files() {
+    let circles = circles(&SOURCES);
+    assert!(circles.is_empty(), "\n{}\n", circles.join("\n"));
+}
+
+#[test]
 fn every_module_has_a_layer_and_every_layer_its_modules() {
-    let existing: BTreeSet<_> = sources()
-        .into_iter()
-        .map(|source| source.path[0].clone())
+    let existing: BTreeSet<_> = SOURCES
+        .files()
+        .keys()
+        .filter_map(|module| module.first())
         .collect();
     let in_the_table: BTreeSet<_> = layers().into_keys().map(str::to_owned).collect();
     assert_eq!(
-        existing, in_the_table,
+        existing,
+        in_the_table.iter().collect(),
         "left: in src/, right: in the table of tests/layers.rs"
     );
 }
@@ -121,165 +136,37 @@ fn row(line: &str) -> Option<impl Iterator<Item = (&str, u8)>> {
     Some(modules.map(move |(module, _)| (module, layer)))
 }
 
-/// A source file, and the module it is: `src/http/error.rs` is `["http", "error"]`.
-struct Source {
-    file: PathBuf,
-    path: Vec<String>,
-}
-
 fn src() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// All modules but those that exist for tests only. `lib.rs` is the table itself, `main.rs` is above all layers.
-fn sources() -> Vec<Source> {
+/// All modules of the crate. `main.rs` is above all layers.
+static SOURCES: LazyLock<Tree> = LazyLock::new(|| {
     let mut found = Vec::new();
-    for entry in fs::read_dir(src()).unwrap() {
-        let file = entry.unwrap().path();
-        if !file.ends_with("lib.rs") && !file.ends_with("main.rs") {
-            collect(&file, &[], &mut found);
-        }
-    }
+    collect(&src(), "", &mut found);
+    found.retain(|(file, _)| file != "main.rs");
     assert!(!found.is_empty());
-    found
-}
+    Tree::new(found)
+});
 
-fn collect(file: &Path, parents: &[String], found: &mut Vec<Source>) {
-    let name = file.file_stem().unwrap().to_str().unwrap();
-    let mut path = parents.to_vec();
-    if name != "mod" {
-        path.push(name.to_owned());
-    }
-    if file.is_dir() {
-        let for_tests = modules_for_tests(&file.join("mod.rs"));
-        for entry in fs::read_dir(file).unwrap() {
-            let child = entry.unwrap().path();
-            let stem = child.file_stem().unwrap().to_str().unwrap();
-            if !for_tests.contains(stem) {
-                collect(&child, &path, found);
-            }
-        }
-    } else if file.extension().is_some_and(|extension| extension == "rs") {
-        found.push(Source {
-            file: file.to_owned(),
-            path,
-        });
-    }
-}
-
-fn modules_for_tests(file: &Path) -> BTreeSet<String> {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    scan(text.parse().unwrap(), 1).modules_for_tests
-}
-
-/// What one file imports.
-#[derive(Debug, Default)]
-struct Found {
-    /// The modules at the top of the crate that are named.
-    imports: BTreeSet<String>,
-    /// The `#[cfg(test)] mod name;` of the file.
-    modules_for_tests: BTreeSet<String>,
-}
-
-/// Reads `tokens` of a module that lies `depth` modules below the crate.
-fn scan(tokens: TokenStream, depth: usize) -> Found {
-    let mut found = Found::default();
-    walk(&tokens.into_iter().collect::<Vec<_>>(), depth, &mut found);
-    found
-}
-
-fn walk(tokens: &[TokenTree], depth: usize, found: &mut Found) {
-    let mut at = 0;
-    while at < tokens.len() {
-        let rest = &tokens[at..];
-        if is_for_tests(rest) {
-            at += item(rest, found);
-        } else if let Some(length) = way_to_the_top(rest, depth) {
-            name(rest.get(length), found);
-            at += length;
-        } else {
-            if let TokenTree::Group(group) = &rest[0] {
-                let below = depth + usize::from(is_body_of_a_module(&tokens[..at], group));
-                walk(&inside(group), below, found);
-            }
-            at += 1;
+/// Reads the files of `folder`, whose path below `src` is `prefix`.
+fn collect(folder: &Path, prefix: &str, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            collect(&path, &format!("{name}/"), found);
+        } else if name.ends_with(".rs") {
+            found.push((name, fs::read_to_string(&path).unwrap()));
         }
     }
 }
 
-/// Whether an attribute begins here that compiles what follows for tests only.
-fn is_for_tests(tokens: &[TokenTree]) -> bool {
-    let [TokenTree::Punct(hash), TokenTree::Group(attribute), ..] = tokens else {
-        return false;
-    };
-    let text: String = attribute.stream().to_string().split_whitespace().collect();
-    hash.as_char() == '#' && (text.starts_with("cfg(test") || text.starts_with("cfg(all(test"))
-}
-
-/// How many tokens the item at the front takes, its attributes included.
-fn item(tokens: &[TokenTree], found: &mut Found) -> usize {
-    let ends = |token: &TokenTree| match token {
-        TokenTree::Punct(punct) => punct.as_char() == ';',
-        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
-        _ => false,
-    };
-    let end = tokens.iter().position(ends).unwrap_or(tokens.len() - 1);
-    if let [
-        ..,
-        TokenTree::Ident(keyword),
-        TokenTree::Ident(module),
-        TokenTree::Punct(_),
-    ] = &tokens[..=end]
-        && keyword == "mod"
-    {
-        found.modules_for_tests.insert(module.to_string());
-    }
-    end + 1
-}
-
-/// The length of `crate::`, or of as many `super::` as lead to the top from `depth` modules below it.
-fn way_to_the_top(tokens: &[TokenTree], depth: usize) -> Option<usize> {
-    if is_step(tokens, "crate") {
-        return Some(3);
-    }
-    let steps = tokens.chunks(3).take_while(|step| is_step(step, "super")).count();
-    (steps > 0 && steps == depth).then_some(steps * 3)
-}
-
-/// Whether `word::` stands here.
-fn is_step(tokens: &[TokenTree], word: &str) -> bool {
-    matches!(tokens, [TokenTree::Ident(ident), TokenTree::Punct(first), TokenTree::Punct(second), ..]
-        if ident == word && first.as_char() == ':' && second.as_char() == ':')
-}
-
-/// Notes the module that is named here, or those of `{a::b, c}`.
-fn name(token: Option<&TokenTree>, found: &mut Found) {
-    match token {
-        Some(TokenTree::Ident(ident)) => {
-            found.imports.insert(ident.to_string());
-        }
-        Some(TokenTree::Group(group)) => {
-            let is_comma =
-                |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',');
-            for part in inside(group).split(is_comma) {
-                name(part.first(), found);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn is_body_of_a_module(before: &[TokenTree], group: &Group) -> bool {
-    let module = matches!(before, [.., TokenTree::Ident(keyword), TokenTree::Ident(_)] if keyword == "mod");
-    module && group.delimiter() == Delimiter::Brace
-}
-
-fn inside(group: &Group) -> Vec<TokenTree> {
-    group.stream().into_iter().collect()
-}
-
+/// Returns the modules at the top of the crate, other than its own, that `source` imports from as the module `of::a`.
 fn imports_of(source: &str) -> Vec<String> {
-    scan(source.parse().unwrap(), 2).imports.into_iter().collect()
+    let tree = Tree::new([("of/a.rs".to_owned(), source.to_owned())]);
+    let tops = tree.tops(&["of".to_owned(), "a".to_owned()]);
+    tops.into_iter().filter(|top| top != "of").collect()
 }
 
 #[test]
@@ -327,11 +214,8 @@ fn what_is_for_tests_only_may_import_anything() {
         ["http"]
     );
     assert_eq!(imports_of("#[cfg(unix)] use crate::http::Router;"), ["http"]);
-    let found = scan("mod log; #[cfg(test)] mod simulation;".parse().unwrap(), 1);
-    assert_eq!(
-        found.modules_for_tests.into_iter().collect::<Vec<_>>(),
-        ["simulation"]
-    );
+    let modules = Source::read("mod log; #[cfg(test)] mod simulation;", &[]).test_modules;
+    assert_eq!(modules.into_iter().collect::<Vec<_>>(), [["simulation"]]);
 }
 
 #[test]
