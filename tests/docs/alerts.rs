@@ -1,17 +1,14 @@
 //! The alerts, their tests and their runbook, held against each other and against what the binary exports.
 //!
 //! That each fires is `promtool`'s to say: `./tests/run` has it test `tests/alerts/alerts.test.yaml`.
-#![allow(clippy::unwrap_used, reason = "what cannot be read fails the test")]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::collections::BTreeSet;
+
+use crate::markdown::text;
 
 /// Metrics that alerts look at and this process does not have: Prometheus's own, and the probe's.
 #[cfg(feature = "kafka")]
 const OF_OTHERS: [&str; 2] = ["up", "probe_success"];
-
-fn text(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
 
 /// What stands behind `key` at the beginning of lines.
 fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
@@ -116,72 +113,27 @@ fn named() -> BTreeSet<String> {
 }
 
 #[cfg(feature = "kafka")]
-mod demo {
+mod exported {
     use std::{
         collections::BTreeSet,
-        io::{BufRead, BufReader, Read, Write},
-        net::TcpStream,
-        process::{Child, Command, Stdio},
+        io::Read,
         thread,
         time::{Duration, Instant},
     };
 
     use super::{OF_OTHERS, named};
+    use crate::demo::{Demo, send};
 
-    struct Demo {
-        child: Child,
-        public: String,
-        admin: String,
-    }
-
-    impl Demo {
-        fn start() -> Self {
-            let mut child = Command::new(env!("CARGO_BIN_EXE_riverhead"))
-                .arg("demo")
-                .env("RIVERHEAD_HTTP__LISTEN", "127.0.0.1:0")
-                .env("RIVERHEAD_ADMIN__LISTEN", "127.0.0.1:0")
-                .env("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1")
-                .stdout(Stdio::piped())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-            let mut address = |prefix: &str| {
-                let line = lines.next().unwrap().unwrap();
-                line.strip_prefix(prefix).unwrap().to_owned()
-            };
-            let public = address("listening on http://");
-            let admin = address("admin on http://");
-            Self { child, public, admin }
-        }
-
-        fn metrics(&self) -> BTreeSet<String> {
-            let mut socket = ask(&self.admin, "/metrics");
-            let mut text = String::new();
-            socket.read_to_string(&mut text).unwrap();
-            text.lines()
-                .filter(|line| line.starts_with("riverhead_"))
-                .filter_map(|line| line.split(['{', ' ']).next())
-                .map(str::to_owned)
-                .collect()
-        }
-    }
-
-    impl Drop for Demo {
-        fn drop(&mut self) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-
-    fn ask(address: &str, target: &str) -> TcpStream {
-        let mut socket = TcpStream::connect(address).unwrap();
-        write!(
-            socket,
-            "GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-        )
-        .unwrap();
-        socket
+    fn metrics(demo: &Demo) -> BTreeSet<String> {
+        let mut text = String::new();
+        send(&demo.admin, "GET", "/metrics")
+            .read_to_string(&mut text)
+            .unwrap();
+        text.lines()
+            .filter(|line| line.starts_with("riverhead_"))
+            .filter_map(|line| line.split(['{', ' ']).next())
+            .map(str::to_owned)
+            .collect()
     }
 
     #[test]
@@ -193,12 +145,12 @@ mod demo {
             .collect();
         // One stream is let in, the next is refused.
         let _streams = [
-            ask(&demo.public, "/v2/stream/recentchange"),
-            ask(&demo.public, "/v2/stream/recentchange"),
+            send(&demo.public, "GET", "/v2/stream/recentchange"),
+            send(&demo.public, "GET", "/v2/stream/recentchange"),
         ];
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let exported = demo.metrics();
+            let exported = metrics(&demo);
             let lacking: Vec<_> = wanted.difference(&exported).collect();
             if lacking.is_empty() {
                 return;

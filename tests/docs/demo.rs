@@ -1,0 +1,68 @@
+//! The demo, as a process: what the documentation says of HTTP and of metrics is asked of it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+/// A demo on free ports. A client has one stream.
+pub(crate) struct Demo {
+    child: Child,
+    pub(crate) public: String,
+    pub(crate) admin: String,
+}
+
+impl Demo {
+    pub(crate) fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_riverhead"))
+            .arg("demo")
+            .env("RIVERHEAD_HTTP__LISTEN", "127.0.0.1:0")
+            .env("RIVERHEAD_ADMIN__LISTEN", "127.0.0.1:0")
+            .env("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = |prefix: &str| {
+            let line = lines.next().unwrap().unwrap();
+            line.strip_prefix(prefix).unwrap().to_owned()
+        };
+        let public = address("listening on http://");
+        let admin = address("admin on http://");
+        Self { child, public, admin }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a request, with the connection's end behind the answer.
+pub(crate) fn send(address: &str, method: &str, target: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        socket,
+        "{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    socket
+}
+
+/// Returns the status and the body of an answer that ends.
+pub(crate) fn ask(address: &str, method: &str, target: &str) -> (u16, String) {
+    let mut answer = String::new();
+    send(address, method, target).read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    (status.unwrap_or_default(), body.to_owned())
+}
+
+/// How long an answer may take, on a machine that compiles meanwhile.
+const PATIENCE: Duration = Duration::from_secs(60);

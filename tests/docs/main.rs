@@ -1,0 +1,24 @@
+//! The documents, checked against the code: links, commands, configurations, metrics, HTTP; alerts and their runbook.
+//!
+//! What a check looks for is written once in `markdown`. Each check has a test that shows that it can fail.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a document that cannot be read fails the test"
+)]
+#![cfg_attr(
+    not(feature = "kafka"),
+    allow(dead_code, reason = "without a demo nothing is asked of it")
+)]
+
+mod alerts;
+mod commands;
+mod configuration;
+#[cfg(feature = "kafka")]
+mod demo;
+#[cfg(feature = "kafka")]
+mod http;
+mod links;
+mod loadtest;
+mod markdown;
+mod shell;
