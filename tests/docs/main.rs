@@ -18,6 +18,7 @@ mod configuration;
 mod demo;
 #[cfg(feature = "kafka")]
 mod http;
+mod layout;
 mod links;
 mod loadtest;
 mod markdown;
