@@ -57,7 +57,8 @@ fn every_metric_that_the_pages_name_is_one_that_there_is() {
     let sources = sources();
     let (mut count, mut faults) = (0, Vec::new());
     for page in pages() {
-        for name in metrics_of(&page.text) {
+        let spans = page.spans();
+        for name in spans.iter().flat_map(|span| metrics_of(span)) {
             count += 1;
             if !is_metric(name, &sources) {
                 faults.push(format!("{}: {name}", page.path));
@@ -103,9 +104,13 @@ fn keys_of(page: &Page) -> Vec<(String, String, Option<String>)> {
             keys.push((span.clone(), section.to_owned(), key.map(str::to_owned)));
         }
     }
-    for variable in words(&page.text).filter_map(|word| word.strip_prefix("RIVERHEAD_")) {
+    for variable in words(&page.text).filter_map(|word| word.strip_prefix("RIVERHEAD")) {
         let lower = variable.to_ascii_lowercase();
-        match lower.split_once("__") {
+        // `RIVERHEAD__STREAMS` is a whole section.
+        match lower
+            .split_once("__")
+            .map(|(section, key)| (section.trim_start_matches('_'), key))
+        {
             Some(("", section)) => keys.push((variable.to_owned(), section.to_owned(), None)),
             Some((section, key)) => {
                 keys.push((variable.to_owned(), section.to_owned(), Some(key.to_owned())))
@@ -139,19 +144,23 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 /// Whether some source registers a metric whose full name this is.
 fn is_metric(name: &str, sources: &str) -> bool {
     let name = name.trim_start_matches("riverhead_");
-    let names = ["kafka_", "probe_"]
-        .iter()
-        .filter_map(|prefix| name.strip_prefix(prefix));
+    let names = PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix));
     let names = names.chain([name]).flat_map(|name| {
-        let suffixes = ["_total", "_info", "_seconds"].iter();
-        suffixes
-            .filter_map(move |suffix| name.strip_suffix(suffix))
-            .chain([name])
+        let bare = SUFFIXES
+            .iter()
+            .filter_map(move |suffix| name.strip_suffix(suffix));
+        bare.chain([name])
     });
     names
         .map(|name| format!("\"{name}\""))
         .any(|literal| sources.contains(&literal))
 }
+
+/// What modules put before the names of their metrics.
+const PREFIXES: [&str; 2] = ["kafka_", "probe_"];
+
+/// What a kind or a unit puts behind them.
+const SUFFIXES: [&str; 3] = ["_total", "_info", "_seconds"];
 
 /// Returns all sources, one behind the other.
 fn sources() -> String {
