@@ -56,7 +56,8 @@ fn follow(page: &Page, link: &str) -> Result<(), String> {
     let Some(file) = file(page, link)? else {
         return Ok(());
     };
-    if !root().join(&file).exists() {
+    let is_here = file == page.path;
+    if !is_here && !root().join(&file).exists() {
         return Err(format!("there is no {file}"));
     }
     let Some((_, anchor)) = link.split_once('#') else {
@@ -65,7 +66,7 @@ fn follow(page: &Page, link: &str) -> Result<(), String> {
     if !file.ends_with(".md") {
         return Err("only a page has anchors".to_owned());
     }
-    let anchors = match file == page.path {
+    let anchors = match is_here {
         true => page.anchors(),
         false => Page::read(&file).anchors(),
     };
