@@ -82,7 +82,7 @@ pub(super) const PARAMETERS: [(&str, Parameter); 13] = [
 ];
 
 impl Parameter {
-    /// Returns its name in a query: of several the first in [`PARAMETERS`].
+    /// Returns its name in a query: of several the first in `PARAMETERS`.
     pub fn name(self) -> &'static str {
         let named = PARAMETERS.iter().find(|(_, parameter)| *parameter == self);
         named.map_or("", |(name, _)| name)
