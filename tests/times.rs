@@ -243,6 +243,7 @@ fn two_topics(fixture: &ModelFixture, id: &str, now: i64) -> Subscription {
     let request = SubscribeRequest {
         topics: [TOPIC, OTHER].into(),
         position: Some(decode(id.as_bytes()).unwrap()),
+        ranges: None,
         since: None,
         view: StreamView {
             form: IdForm::Json,

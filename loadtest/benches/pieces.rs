@@ -177,6 +177,7 @@ fn request() -> SubscribeRequest {
     SubscribeRequest {
         topics: [TOPIC].into(),
         position: decode(&id).ok(),
+        ranges: None,
         since: None,
         view: StreamView {
             form: IdForm::Json,

@@ -17,6 +17,8 @@ pub struct QueryNames<'a> {
     known: Vec<KnownName<'a>>,
     /// A bitmap with a bit for each known hash, at the index of its upper 9 bits.
     bits: [u64; 8],
+    /// How many letters the shortest known name has.
+    fewest: usize,
 }
 
 /// The meaning of the name of a pair in a query.
@@ -54,18 +56,27 @@ impl<'a> QueryNames<'a> {
             let (word, bit) = bit_of(known.hash);
             bits[word] |= bit;
         }
-        Self { known, bits }
+        let letters = known.iter().map(|known| letters(known.name).count());
+        Self {
+            fewest: letters.min().unwrap_or(0),
+            known,
+            bits,
+        }
     }
 
-    /// Reads the name that begins at byte `start` of `query`, and ends before a `=`, a `&` or the end. Returns where it ends, and
-    /// what it means.
-    pub fn read(&self, query: &str, start: usize) -> (usize, NameMeaning<'a>) {
-        let name = QueryName::read(&query.as_bytes()[start..]);
-        let end = start + name.length;
+    /// Returns how many bytes a pair has at least if its name means something.
+    pub fn shortest(&self) -> usize {
+        self.fewest
+    }
+
+    /// Reads the name at the start of a pair, which ends before a `=` or at the end. Returns its length in bytes, and what it
+    /// means.
+    pub fn read(&self, pair: &str) -> (usize, NameMeaning<'a>) {
+        let name = QueryName::read(pair.as_bytes());
         let (word, bit) = bit_of(name.hash);
         match self.bits[word] & bit {
-            0 => (end, NameMeaning::Nothing),
-            _ => (end, self.meaning(&query[start..end], &name)),
+            0 => (name.length, NameMeaning::Nothing),
+            _ => (name.length, self.meaning(&pair[..name.length], &name)),
         }
     }
 
@@ -104,27 +115,27 @@ struct QueryName {
 }
 
 impl QueryName {
+    #[inline]
     fn read(query: &[u8]) -> Self {
-        let (mut length, mut hash, mut is_plain) = (0, 0, true);
-        while let Some(byte) = query.get(length) {
-            length += 1;
-            match LETTERS[usize::from(*byte)] {
-                END => {
-                    length -= 1;
-                    break;
-                }
-                NONE => {}
+        let (mut rest, mut hash, mut is_plain) = (query, 0, true);
+        while let [byte, behind @ ..] = rest {
+            rest = match LETTERS[usize::from(*byte)] {
+                END => break,
+                NONE => behind,
                 ESCAPE => {
                     is_plain = false;
-                    let (byte, behind) = unescaped_byte(*byte, &query[length..]);
-                    length = query.len() - behind.len();
+                    let (byte, behind) = unescaped_byte(*byte, behind);
                     hash = letter(byte).map_or(hash, |letter| hashed(hash, letter));
+                    behind
                 }
-                letter => hash = hashed(hash, letter),
-            }
+                letter => {
+                    hash = hashed(hash, letter);
+                    behind
+                }
+            };
         }
         Self {
-            length,
+            length: query.len() - rest.len(),
             hash,
             is_plain,
         }
@@ -208,13 +219,22 @@ fn misspelt<'k, 'a: 'k>(
 
 /// Returns the byte that `byte` stands for, decoding an escape that begins with it, and the text after that.
 fn unescaped_byte(byte: u8, behind: &[u8]) -> (u8, &[u8]) {
-    let digit = |digit: u8| char::from(digit).to_digit(16);
     match (byte, behind) {
-        (b'%', [high, low, rest @ ..]) => match (digit(*high), digit(*low)) {
-            (Some(high), Some(low)) => ((high << 4 | low) as u8, rest),
+        (b'%', [high, low, rest @ ..]) => match (hex(*high), hex(*low)) {
+            (Some(high), Some(low)) => (high << 4 | low, rest),
             _ => (byte, behind),
         },
         _ => (byte, behind),
+    }
+}
+
+/// Returns the value of a hexadecimal digit.
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
     }
 }
 
@@ -258,8 +278,10 @@ mod tests {
     use crate::catalog::parameter::{ADDED_LATER, RESERVED};
 
     fn meaning(name: &str, fields: &[&'static str]) -> NameMeaning<'static> {
-        let (end, meaning) = QueryNames::of(fields.iter().copied()).read(name, 0);
+        let names = QueryNames::of(fields.iter().copied());
+        let (end, meaning) = names.read(name);
         assert_eq!(end, name.len());
+        assert!(meaning == NameMeaning::Nothing || end >= names.shortest());
         meaning
     }
 

@@ -58,7 +58,7 @@ pub(super) fn select(catalog: &Catalog, list: &str) -> Result<Selection, SelectE
     }
     let name_indexes = &catalog.name_indexes;
     let topic = |(topic, _): (&TaggedTopic, usize)| topic.clone();
-    let topics: TopicSet = name_indexes.topics.among(&found).map(topic).collect();
+    let topics = TopicSet::of_sorted(name_indexes.topics.among(&found).map(topic).collect());
     let former_topics = name_indexes.former_topics.among(&found).map(topic);
     let former_topics = former_topics.filter(|former| !topics.contains(former.name()));
     let fields = name_indexes.filter_fields.among(&found);

@@ -9,20 +9,23 @@ use super::ClientAddr;
 /// The hops of one line, the nearest last. Each is the text in the place of an address, or `None` if there is none.
 pub(super) type Hops<'a> = Vec<Option<&'a [u8]>>;
 
-/// Returns the hops of a line of `X-Forwarded-For`. Empty elements are ignored (RFC 9110, section 5.6.1.2).
-pub(super) fn plain(line: &[u8]) -> Hops<'_> {
-    let elements = line.split(|byte| *byte == b',').map(trim);
-    elements.filter(|element| !element.is_empty()).map(Some).collect()
+/// Returns the last `most` hops of a line of `X-Forwarded-For`. Empty elements are ignored (RFC 9110, section 5.6.1.2).
+pub(super) fn plain(line: &[u8], most: usize) -> Hops<'_> {
+    let elements = line.rsplit(|byte| *byte == b',').map(trim);
+    let elements = elements.filter(|element| !element.is_empty());
+    let mut hops: Vec<_> = elements.map(Some).take(most).collect();
+    hops.reverse();
+    hops
 }
 
-/// Returns the hops in the last `room` bytes of such a line, without a hop that is cut off at the start.
-pub(super) fn plain_end(line: &[u8], room: usize) -> Hops<'_> {
+/// Returns the last `most` hops in the last `room` bytes of such a line, without a hop that is cut off at the start.
+pub(super) fn plain_end(line: &[u8], room: usize, most: usize) -> Hops<'_> {
     let end = end_of(line, room);
     if end.len() == line.len() {
-        return plain(end);
+        return plain(end, most);
     }
     let first_whole = memchr::memchr(b',', end).unwrap_or(end.len());
-    plain(&end[first_whole..])
+    plain(&end[first_whole..], most)
 }
 
 /// Returns the hops of a line of `Forwarded` (RFC 7239, section 4), or `None` if any part breaks the grammar: a quote that a
@@ -147,8 +150,9 @@ mod tests {
 
     #[test]
     fn empty_elements_and_pairs_are_none() {
-        assert_eq!(plain(b", ,\t198.51.100.7 ,,"), [Some(&b"198.51.100.7"[..])]);
-        assert!(plain(b"").is_empty() && plain(b" , ").is_empty());
+        assert_eq!(plain(b", ,\t198.51.100.7 ,,", 9), [Some(&b"198.51.100.7"[..])]);
+        assert!(plain(b"", 9).is_empty() && plain(b" , ", 9).is_empty());
+        assert_eq!(plain(b"a, b,, c,", 2), [Some(&b"b"[..]), Some(b"c")]);
         let one = Some(vec![Some("198.51.100.7".to_owned())]);
         for line in [
             "for=198.51.100.7",

@@ -1,92 +1,112 @@
 //! The canonical text of an expression, which compiles to the same filter.
 
-use std::fmt::{self, Display, Write};
-
 use super::expr::{EventField, Expr, FieldTest, Value};
 
-impl Display for Expr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Expr {
+    /// Returns the canonical text.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+
+    fn write(&self, out: &mut String) {
         match self {
-            Self::All(parts) => join(f, parts, " and "),
-            Self::Any(parts) => join(f, parts, " or "),
-            Self::Not(inner) => write!(f, "not ({inner})"),
-            Self::FieldTest(field, FieldTest::Exists) => write!(f, "exists {field}"),
+            Self::All(parts) => join(out, parts, " and "),
+            Self::Any(parts) => join(out, parts, " or "),
+            Self::Not(inner) => {
+                out.push_str("not (");
+                inner.write(out);
+                out.push(')');
+            }
+            Self::FieldTest(field, FieldTest::Exists) => {
+                out.push_str("exists ");
+                field.write(out);
+            }
             Self::FieldTest(field, FieldTest::Prefix(text)) => {
-                write!(f, "{field} prefix ")?;
-                quoted(f, text)
+                field.write(out);
+                out.push_str(" prefix ");
+                quoted(out, text);
             }
             Self::FieldTest(field, FieldTest::Compare(comparison, number)) => {
-                write!(f, "{field} {} {number}", comparison.sign())
+                field.write(out);
+                out.push(' ');
+                out.push_str(comparison.sign());
+                out.push(' ');
+                number.write(out);
             }
             Self::FieldTest(field, FieldTest::In(values)) => {
-                write!(f, "{field} in (")?;
+                field.write(out);
+                out.push_str(" in (");
                 for (index, value) in values.iter().enumerate() {
-                    f.write_str(if index == 0 { "" } else { ", " })?;
-                    value.fmt(f)?;
+                    out.push_str(if index == 0 { "" } else { ", " });
+                    value.write(out);
                 }
-                f.write_char(')')
+                out.push(')');
             }
         }
     }
 }
 
-fn join(f: &mut fmt::Formatter<'_>, parts: &[Expr], word: &str) -> fmt::Result {
+fn join(out: &mut String, parts: &[Expr], word: &str) {
     for (index, part) in parts.iter().enumerate() {
-        f.write_str(if index == 0 { "" } else { word })?;
+        out.push_str(if index == 0 { "" } else { word });
         match part {
-            Expr::All(_) | Expr::Any(_) => write!(f, "({part})")?,
-            Expr::Not(_) | Expr::FieldTest(..) => write!(f, "{part}")?,
+            Expr::All(_) | Expr::Any(_) => {
+                out.push('(');
+                part.write(out);
+                out.push(')');
+            }
+            Expr::Not(_) | Expr::FieldTest(..) => part.write(out),
         }
     }
-    Ok(())
 }
 
-impl Display for EventField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl EventField {
+    fn write(&self, out: &mut String) {
         match self {
-            Self::Key => f.write_str("@key"),
-            Self::Topic => f.write_str("@topic"),
-            Self::Partition => f.write_str("@partition"),
-            Self::Offset => f.write_str("@offset"),
-            Self::Timestamp => f.write_str("@timestamp"),
+            Self::Key => out.push_str("@key"),
+            Self::Topic => out.push_str("@topic"),
+            Self::Partition => out.push_str("@partition"),
+            Self::Offset => out.push_str("@offset"),
+            Self::Timestamp => out.push_str("@timestamp"),
             Self::Header(name) => {
-                f.write_str("@header.")?;
-                quoted(f, name)
+                out.push_str("@header.");
+                quoted(out, name);
             }
             Self::Json(path) => {
                 for (index, name) in path.iter().enumerate() {
-                    f.write_str(if index == 0 { "" } else { "." })?;
-                    quoted(f, name)?;
+                    out.push_str(if index == 0 { "" } else { "." });
+                    quoted(out, name);
                 }
-                Ok(())
             }
         }
     }
 }
 
-impl Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Value {
+    pub(super) fn write(&self, out: &mut String) {
         match self {
-            Self::Null => f.write_str("null"),
-            Self::Bool(value) => value.fmt(f),
-            Self::Number(number) => number.fmt(f),
-            Self::Text(text) => quoted(f, text),
+            Self::Null => out.push_str("null"),
+            Self::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Self::Number(number) => number.write(out),
+            Self::Text(text) => quoted(out, text),
         }
     }
 }
 
 /// Writes a text in quotes, always, so that each text has one spelling.
-fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    f.write_char('"')?;
+fn quoted(out: &mut String, text: &str) {
+    out.push('"');
     let mut rest = text;
     while let Some(at) = rest.bytes().position(is_escaped) {
-        f.write_str(&rest[..at])?;
-        f.write_char('\\')?;
-        f.write_str(&rest[at..=at])?;
+        out.push_str(&rest[..at]);
+        out.push('\\');
+        out.push_str(&rest[at..=at]);
         rest = &rest[at + 1..];
     }
-    f.write_str(rest)?;
-    f.write_char('"')
+    out.push_str(rest);
+    out.push('"');
 }
 
 /// Returns whether this byte of a text in quotes is written with a backslash.

@@ -61,9 +61,10 @@ pub(super) struct ValueSet(Arc<[Value]>);
 impl FromIterator<Value> for ValueSet {
     fn from_iter<I: IntoIterator<Item = Value>>(values: I) -> Self {
         let mut values: Vec<_> = values.into_iter().collect();
-        match values.iter().all(|value| value.key().is_some()) {
-            true => sorting::sort(&mut values, |value| value.key().unwrap_or_default(), Value::cmp),
-            false => values.sort_unstable(),
+        if values.iter().all(|value| value.key().is_some()) {
+            sorting::sort(&mut values, |value| value.key().unwrap_or_default(), Value::cmp);
+        } else {
+            values.sort_unstable();
         }
         values.dedup();
         Self(values.into())
@@ -98,15 +99,15 @@ impl ValueSet {
 }
 
 impl Value {
-    /// Returns a number that orders values as far as it differs. Returns `None` for numbers that are not whole, or large.
-    fn key(&self) -> Option<u128> {
+    /// Returns a number that orders values as far as it differs. Returns `None` for numbers that are not whole.
+    fn key(&self) -> Option<u64> {
         let (kind, number) = match self {
             Self::Null => (0, 0),
-            Self::Bool(value) => (1, u128::from(*value)),
-            Self::Number(Number::Integer(whole)) => (
-                2,
-                u128::from(i64::try_from(*whole).ok()?.cast_unsigned() ^ 1 << 63),
-            ),
+            Self::Bool(value) => (1, u64::from(*value)),
+            Self::Number(Number::Integer(whole)) => {
+                let near = (*whole).clamp(-MIDDLE, MIDDLE - 1);
+                (2, (near + MIDDLE) as u64)
+            }
             Self::Number(Number::Float(_)) => return None,
             Self::Text(text) => (3, sorting::start_of(text.as_bytes(), KEY_TEXT_BYTES)),
         };
@@ -115,8 +116,11 @@ impl Value {
 }
 
 /// How many bytes of a text are in its key.
-const KEY_TEXT_BYTES: usize = 13;
+const KEY_TEXT_BYTES: usize = 5;
 const _: () = assert!(8 * KEY_TEXT_BYTES as u32 + 2 <= sorting::BITS);
+
+/// The keys of whole numbers differ from this far below zero to this far above it.
+const MIDDLE: i128 = 1 << (8 * KEY_TEXT_BYTES - 1);
 
 /// A value that can be tested for equality.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -28,8 +28,8 @@ mod registry;
 
 use std::{
     fmt,
-    hash::{Hash, Hasher},
-    sync::Arc,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{Arc, LazyLock},
 };
 
 pub use builder::FilterBuilder;
@@ -45,6 +45,8 @@ pub struct Filter(Arc<Compiled>);
 
 struct Compiled {
     text: String,
+    /// The hash of the text, computed once: a text may be long, and each request looks it up half a dozen times.
+    hash: u64,
     expr: Expr,
     program: Program,
 }
@@ -60,7 +62,9 @@ impl Filter {
 
     /// Returns the memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
-        let Compiled { text, expr, program } = &*self.0;
+        let Compiled {
+            text, expr, program, ..
+        } = &*self.0;
         // The program repeats the expression's tests, except for the values that they share, and has the paths as a tree.
         let tests = 2 * expr.bytes() - expr.shared_bytes();
         size_of::<Compiled>() + 2 * text.len() + tests + program.bytes()
@@ -76,8 +80,10 @@ impl Filter {
     }
 
     fn of_canonical(expr: Expr) -> Self {
+        let text = expr.text();
         Self(Arc::new(Compiled {
-            text: expr.to_string(),
+            hash: KEYS.hash_one(&text),
+            text,
             program: Program::of(&expr),
             expr,
         }))
@@ -107,6 +113,9 @@ impl Eq for Filter {}
 
 impl Hash for Filter {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.text.hash(state);
+        self.0.hash.hash(state);
     }
 }
+
+/// The keys of the hashes. They are random, because strangers write filters.
+static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);

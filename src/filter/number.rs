@@ -1,9 +1,6 @@
 //! The numbers of filters and of documents.
 
-use std::{
-    cmp::Ordering,
-    fmt::{self, Display},
-};
+use std::cmp::Ordering;
 
 /// A number. A whole number is kept as an integer, so that offsets and ids beyond 2^53 stay distinct.
 #[derive(Clone, Copy, Debug)]
@@ -90,12 +87,12 @@ impl PartialEq for Number {
 
 impl Eq for Number {}
 
-impl Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Number {
+    pub(super) fn write(&self, out: &mut String) {
         match self {
-            Self::Integer(whole) => f.write_str(itoa::Buffer::new().format(*whole)),
+            Self::Integer(whole) => out.push_str(itoa::Buffer::new().format(*whole)),
             // With an exponent it reads back as the same float, whole or not.
-            Self::Float(real) => write!(f, "{real:e}"),
+            Self::Float(real) => out.push_str(&format!("{real:e}")),
         }
     }
 }

@@ -73,7 +73,11 @@ fn sensible(field: &EventField, test: FieldTest) -> FieldTest {
     let as_text = |value: Value| match value {
         Value::Text(_) => value,
         Value::Null if field.field_type() == FieldType::TextOrNull => value,
-        other => Value::Text(other.to_string().into()),
+        other => {
+            let mut text = String::new();
+            other.write(&mut text);
+            Value::Text(text.into())
+        }
     };
     match (field.field_type(), test) {
         (FieldType::Text | FieldType::TextOrNull, FieldTest::Compare(..))

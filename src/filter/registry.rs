@@ -84,10 +84,11 @@ impl FilterRegistry {
             return Err(TooManyFilters::Client);
         }
         if !in_use.all.contains_key(filter) {
-            if in_use.all.len() >= MAX_FILTERS || self.bytes() + filter.bytes() > self.0.limit {
+            let bytes = filter.bytes();
+            if in_use.all.len() >= MAX_FILTERS || self.bytes() + bytes > self.0.limit {
                 return Err(TooManyFilters::Host);
             }
-            self.0.bytes.fetch_add(filter.bytes(), Relaxed);
+            self.0.bytes.fetch_add(bytes, Relaxed);
         }
         *in_use.all.entry(filter.clone()).or_default() += 1;
         *in_use

@@ -126,10 +126,13 @@ impl Cursor {
     /// Advances the fetch state by one step. Returns `None` if the ring must be read again.
     fn poll_history(&mut self, context: &mut Context<'_>, history: &dyn History) -> Option<CursorStep> {
         match &mut self.state {
-            FetchState::Idle => {
-                self.state = FetchState::Fetching(history.page(&self.log, self.next, self.client));
-                None
-            }
+            FetchState::Idle => match history.page_at_hand(&self.log, self.next) {
+                Some(page) => self.fetched(Ok(page)),
+                None => {
+                    self.state = FetchState::Fetching(history.page(&self.log, self.next, self.client));
+                    None
+                }
+            },
             FetchState::Seen(page) => {
                 let page = page.upgrade().filter(|page| page.range().contains(&self.next));
                 if page.is_none() {

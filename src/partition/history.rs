@@ -26,6 +26,12 @@ pub trait History: Send + Sync + 'static {
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>>;
 
+    /// Returns the page that [`page`](Self::page) would return, if no broker has to be asked for it. A request may need
+    /// hundreds of pages, and this needs no future for each.
+    fn page_at_hand(&self, _log: &Arc<PartitionLog>, _offset: Offset) -> Option<Arc<Page>> {
+        None
+    }
+
     /// Returns the start and the end of `log`, as its leader reports them when asked after this call.
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>>;
 
@@ -36,6 +42,11 @@ pub trait History: Send + Sync + 'static {
         time: Timestamp,
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>>;
+
+    /// Returns the offset that [`first_at`](Self::first_at) would return, if no broker has to be asked for it.
+    fn first_at_hand(&self, _log: &Arc<PartitionLog>, _time: Timestamp) -> Option<Offset> {
+        None
+    }
 
     /// Drops cached records of `log` that lie below its start.
     fn drop_deleted(&self, _log: &Arc<PartitionLog>) {}

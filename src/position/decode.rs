@@ -1,6 +1,6 @@
 //! Parsing of ids in any form: from the text to a [`Position`].
 
-use std::{cmp::Ordering, sync::Arc};
+use std::cmp::Ordering;
 
 use super::{
     DecodeError, MAX_ID_BYTES, Offset, PartitionPosition, Partitions, Position, PositionEntry, TopicKey,
@@ -52,25 +52,26 @@ fn lowest_of_each(mut entries: Vec<PositionEntry>) -> Vec<PositionEntry> {
     }
     // Names are long and share a prefix, so only the bytes behind that prefix go into the number that is compared first.
     let common = common_prefix(&entries);
-    sorting::sort(&mut entries, |entry| key(entry, common), compare);
-    entries.dedup_by(|next, kept| compare_partitions(next, kept).is_eq());
+    if sorting::sort(&mut entries, |entry| key(entry, common), compare) {
+        entries.dedup_by(|next, kept| compare_partitions(next, kept).is_eq());
+    }
     entries
 }
 
 /// Returns a number that orders entries by topic and partitions. Entries with equal numbers may still differ. All entries of
 /// an id have names, or all have tags.
-fn key(entry: &PositionEntry, common: usize) -> u128 {
+fn key(entry: &PositionEntry, common: usize) -> u64 {
     let partition = match entry.partitions {
         Partitions::All => 0,
-        Partitions::One(partition) => u128::from(partition.cast_unsigned() ^ 1 << 31) + 1,
+        Partitions::One(partition) => (i64::from(partition) + 1).clamp(0, LAST).cast_unsigned(),
     };
     match &entry.topic {
-        TopicKey::Tag(tag) => u128::from(*tag) << PARTITION_BITS | partition,
+        TopicKey::Tag(tag) => u64::from(*tag) << PARTITION_BITS | partition,
         TopicKey::Name(name) => {
             let rest = &name.as_bytes()[common..];
             // The number has no room for the rest of this name. A longer name sorts behind all entries of a name that ends here.
             let partition = if rest.len() > PREFIX_BYTES {
-                (1 << PARTITION_BITS) - 1
+                LAST.cast_unsigned()
             } else {
                 partition
             };
@@ -80,10 +81,13 @@ fn key(entry: &PositionEntry, common: usize) -> u128 {
 }
 
 /// How many bits stand for the partition, or for all partitions.
-const PARTITION_BITS: u32 = 34;
+const PARTITION_BITS: u32 = 16;
+
+/// Stands for every partition from 65,534 on. These are told apart by comparison.
+const LAST: i64 = (1 << PARTITION_BITS) - 1;
 
 /// How many bytes of a name fit into the key beside the partition.
-const PREFIX_BYTES: usize = 9;
+const PREFIX_BYTES: usize = 4;
 const _: () = assert!(8 * PREFIX_BYTES as u32 + PARTITION_BITS <= sorting::BITS);
 
 /// Returns the length of the prefix that all names share, in bytes.
@@ -105,7 +109,7 @@ fn compare(a: &PositionEntry, b: &PositionEntry) -> Ordering {
 
 fn compare_partitions(a: &PositionEntry, b: &PositionEntry) -> Ordering {
     let is_same = match (&a.topic, &b.topic) {
-        (TopicKey::Name(a), TopicKey::Name(b)) => Arc::ptr_eq(a, b),
+        (TopicKey::Name(a), TopicKey::Name(b)) => a.is_same(b),
         _ => false,
     };
     let topics = if is_same {

@@ -31,6 +31,7 @@ mod error;
 mod id_slot;
 mod id_writer;
 mod json;
+mod name;
 #[cfg(test)]
 mod properties;
 pub(crate) mod sorting;
@@ -43,6 +44,7 @@ pub use decode::decode;
 pub use default_start::default_start_position;
 pub use error::{DecodeError, EntryError};
 pub use id_writer::IdWriter;
+pub use name::Name;
 pub use tags::keep_tags;
 pub use topics::{TaggedTopic, TopicSet};
 pub use types::{

@@ -114,7 +114,7 @@ fn assert_says(text: &[u8], slots: &Slots) {
             topic: if compact {
                 TopicKey::Tag(TopicKey::tag_of(topic))
             } else {
-                TopicKey::Name(topic.clone())
+                TopicKey::Name(topic.clone().into())
             },
             partitions: Partitions::One(*partition),
             place: *place,

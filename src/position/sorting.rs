@@ -6,27 +6,38 @@
 use std::cmp::Ordering;
 
 /// The width of a key, in bits. The bits below it hold the index of the item.
-pub(crate) const BITS: u32 = u128::BITS - INDEX;
+pub(crate) const BITS: u32 = u64::BITS - INDEX;
 
 const INDEX: u32 = 16;
 
 /// Sorts items by `key`, a number of at most [`BITS`] bits, and items with equal keys by `compare`. The order of `compare` must
-/// agree with that of the keys. The sort is stable. From 65,536 items on, `compare` sorts alone.
-pub(crate) fn sort<T>(items: &mut [T], key: impl Fn(&T) -> u128, compare: impl Fn(&T, &T) -> Ordering) {
+/// agree with that of the keys. The sort is stable. From 65,536 items on, `compare` sorts alone. Returns whether items may be
+/// equal: `false` means that all keys differ.
+pub(crate) fn sort<T>(
+    items: &mut [T],
+    key: impl Fn(&T) -> u64,
+    compare: impl Fn(&T, &T) -> Ordering,
+) -> bool {
     if items.len() >= 1 << INDEX {
-        return items.sort_by(compare);
+        items.sort_by(compare);
+        return true;
     }
-    let index = |number: &u128| (number & ((1 << INDEX) - 1)) as usize;
+    let index = |number: &u64| (number & ((1 << INDEX) - 1)) as usize;
     let keys = items.iter().map(key);
-    let mut order: Vec<u128> = keys.zip(0..).map(|(key, index)| key << INDEX | index).collect();
-    order.sort_unstable();
+    let mut order: Vec<u64> = keys.zip(0..).map(|(key, index)| key << INDEX | index).collect();
+    // The unstable sort would not merge runs that are in order already. An id of many topics has such runs: the partitions of
+    // each topic.
+    order.sort();
+    let mut any_alike = false;
     for alike in order.chunk_by_mut(|a, b| a >> INDEX == b >> INDEX) {
         if alike.len() > 1 {
+            any_alike = true;
             alike.sort_by(|a, b| compare(&items[index(a)], &items[index(b)]));
         }
     }
     let mut order: Vec<_> = order.iter().map(index).collect();
     arrange(items, &mut order);
+    any_alike
 }
 
 /// Moves the item at index `order[i]` to `i`, for each `i`. Each item is moved once, cycle by cycle.
@@ -45,11 +56,9 @@ fn arrange<T>(items: &mut [T], order: &mut [usize]) {
 }
 
 /// Returns the first `bytes` bytes of `text` as a number that orders texts as far as these bytes differ.
-pub(crate) fn start_of(text: &[u8], bytes: usize) -> u128 {
-    let mut start = [0; size_of::<u128>()];
-    let length = text.len().min(bytes);
-    start[size_of::<u128>() - bytes..][..length].copy_from_slice(&text[..length]);
-    u128::from_be_bytes(start)
+pub(crate) fn start_of(text: &[u8], bytes: usize) -> u64 {
+    let byte = |at: usize| u64::from(text.get(at).copied().unwrap_or(0));
+    (0..bytes).fold(0, |start, at| start << 8 | byte(at))
 }
 
 #[cfg(test)]

@@ -18,6 +18,8 @@ pub struct TopicSet(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     topics: Box<[TaggedTopic]>,
+    /// A hash of the tags. Equal sets have equal tags. Computed once, because sets are looked up with each request.
+    hash: u64,
     /// The indexes of `topics` in the order of the tags. Computed for the first id that names topics by tag.
     by_tag: OnceLock<Box<[usize]>>,
 }
@@ -50,6 +52,19 @@ impl TaggedTopic {
 }
 
 impl TopicSet {
+    /// Returns the set of these topics, which must be sorted by name, without duplicates.
+    pub(crate) fn of_sorted(topics: Box<[TaggedTopic]>) -> Self {
+        debug_assert!(topics.is_sorted_by(|a, b| a.name < b.name));
+        let hash = topics.iter().fold(0, |hash: u64, topic| {
+            (hash.rotate_left(5) ^ u64::from(topic.tag)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        Self(Arc::new(Shared {
+            topics,
+            hash,
+            by_tag: OnceLock::new(),
+        }))
+    }
+
     /// Returns the names, sorted.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> + Clone {
         self.0.topics.iter().map(TaggedTopic::name)
@@ -80,35 +95,40 @@ impl TopicSet {
         let mut ranges = vec![0..0; self.len()];
         let names = entries.partition_point(|entry| matches!(entry.topic, TopicKey::Name(_)));
         if names > 0 {
-            self.set_ranges(entries, 0..names, 0..self.len(), &mut ranges);
+            self.set_ranges(entries, 0..names, 0..self.len(), |_, _| false, &mut ranges);
         }
         if names < entries.len() {
             let by_tag = self.by_tag().iter().copied();
-            self.set_ranges(entries, names..entries.len(), by_tag, &mut ranges);
+            let are_alike = |a: &TaggedTopic, b: &TaggedTopic| a.tag == b.tag;
+            self.set_ranges(entries, names..entries.len(), by_tag, are_alike, &mut ranges);
         }
         ranges
     }
 
-    /// Sets the ranges of topics that come in the order of the entries. Two topics may share a tag, and then the same entries.
+    /// Sets the ranges of topics that come in the order of the entries. Adjacent topics that are alike get the same entries: two
+    /// topics may share a tag.
     fn set_ranges(
         &self,
         entries: &[PositionEntry],
         among: Range<usize>,
         topics: impl IntoIterator<Item = usize>,
+        are_alike: impl Fn(&TaggedTopic, &TaggedTopic) -> bool,
         ranges: &mut [Range<usize>],
     ) {
-        let mut start = among.start;
+        let (mut last, mut range) = (None, among.start..among.start);
         for index in topics {
             let topic = &self.0.topics[index];
-            let mut end = start;
-            while end < among.end {
-                match topic.compare(&entries[end]) {
-                    Ordering::Less => (start, end) = (end + 1, end + 1),
-                    Ordering::Equal => end += 1,
-                    Ordering::Greater => break,
+            if !last.replace(topic).is_some_and(|last| are_alike(last, topic)) {
+                range.start = range.end;
+                while range.end < among.end {
+                    match topic.compare(&entries[range.end]) {
+                        Ordering::Less => range = range.end + 1..range.end + 1,
+                        Ordering::Equal => range.end += 1,
+                        Ordering::Greater => break,
+                    }
                 }
             }
-            ranges[index] = start..end;
+            ranges[index] = range.clone();
         }
     }
 
@@ -142,10 +162,7 @@ impl<T: Into<TaggedTopic>> FromIterator<T> for TopicSet {
             topics.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             topics.dedup_by(|a, b| a.name == b.name);
         }
-        Self(Arc::new(Shared {
-            topics: topics.into(),
-            by_tag: OnceLock::new(),
-        }))
+        Self::of_sorted(topics.into())
     }
 }
 
@@ -164,9 +181,8 @@ impl PartialEq for TopicSet {
 impl Eq for TopicSet {}
 
 impl Hash for TopicSet {
-    /// Hashes the tags, which takes a twentieth of the time of hashing the names. Equal sets have equal tags.
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.topics.iter().for_each(|topic| topic.tag.hash(state));
+        self.0.hash.hash(state);
     }
 }
 

@@ -3,12 +3,11 @@
 use std::{
     fmt::{self, Write},
     str::FromStr,
-    sync::Arc,
 };
 
 use sha2::{Digest, Sha256};
 
-use super::tags;
+use super::{Name, tags};
 
 /// The offset of a record in its partition, counted by the broker from 0.
 pub type Offset = i64;
@@ -41,7 +40,7 @@ pub struct PositionEntry {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TopicKey {
     /// By its name (the JSON forms).
-    Name(Arc<str>),
+    Name(Name),
     /// By 32 bits of the SHA-256 of its name (the compact form, which has no room for names).
     Tag(u32),
 }

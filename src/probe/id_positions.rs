@@ -1,6 +1,6 @@
 //! The positions that an id has for each partition.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::position::{
     self, DecodeError, IdForm, IdWriter, LogPosition, Offset, PartitionPosition, Partitions, Timestamp,
@@ -96,7 +96,7 @@ impl IdPositions {
         let places = self.iter().map(|(key, offsets)| match &key.topic {
             TopicKey::Name(name) => {
                 let place = place(key, offsets).unwrap_or_else(|| offsets.place());
-                Some((name.clone(), key.partition, place))
+                Some((Arc::from(&**name), key.partition, place))
             }
             TopicKey::Tag(_) => None,
         });

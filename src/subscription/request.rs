@@ -1,5 +1,7 @@
 //! A client's request to subscribe.
 
+use std::ops::Range;
+
 use super::view::StreamView;
 use crate::{
     client::ClientKey,
@@ -13,6 +15,8 @@ pub struct SubscribeRequest {
     pub topics: TopicSet,
     /// The position to resume from, with no topics but those in `topics`. `None` starts at `since`, or live.
     pub position: Option<Position>,
+    /// For each topic of `topics`, the range of its entries in `position`; `None` if they have not been looked up yet.
+    pub ranges: Option<Vec<Range<usize>>>,
     /// The start of topics that `position` lacks: of all topics if there is no position. Otherwise it is a time like
     /// those in `position`.
     pub since: Option<Timestamp>,

@@ -18,6 +18,7 @@ pub(super) struct StartPositions {
 impl StartPositions {
     /// Creates the start positions of `request`, whose position it takes.
     pub(super) fn of(request: &mut SubscribeRequest) -> Self {
+        let ranges = request.ranges.take();
         let Some(position) = request.position.take() else {
             return Self {
                 entries: Vec::new(),
@@ -32,7 +33,7 @@ impl StartPositions {
         let since = request.since.map(PartitionPosition::Since);
         let other = default_start_position(places.chain(since), request.now);
         Self {
-            topics: request.topics.entries_of_each(&position.entries),
+            topics: ranges.unwrap_or_else(|| request.topics.entries_of_each(&position.entries)),
             entries: position.entries,
             other: other.unwrap_or(PartitionPosition::Latest),
             now: request.now,
@@ -92,6 +93,11 @@ impl StartPositions {
             PartitionPosition::Latest => PartitionPosition::Since(self.now),
             place => place,
         }
+    }
+
+    /// Returns how many entries the topic with this index has.
+    pub(super) fn count_of(&self, topic: usize) -> usize {
+        self.entries_of(topic).len()
     }
 
     /// Returns whether the request names no partition from `first` on, of the topic with this index.

@@ -144,6 +144,13 @@ fn absent() -> LogSource {
 /// Brokers that answer at once: each partition has the record at offset 0.
 struct OneRecord;
 
+/// Returns the page of any partition. It is made once, so that no request pays for it: a gateway has pages at hand, or reads them
+/// for all.
+fn page_of(log: &PartitionLog) -> Arc<Page> {
+    static PAGE: OnceLock<Arc<Page>> = OnceLock::new();
+    Arc::clone(PAGE.get_or_init(|| one_record(log.encoding())))
+}
+
 fn one_record(encoding: Encoding) -> Arc<Page> {
     let mut page = PageBuilder::new(0, encoding);
     let record = Record {
@@ -169,10 +176,11 @@ impl History for OneRecord {
         _offset: Offset,
         _client: ClientKey,
     ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
-        // Not what a request costs: a gateway has pages at hand, or reads them for all.
-        static PAGE: OnceLock<Arc<Page>> = OnceLock::new();
-        let page = PAGE.get_or_init(|| one_record(log.encoding()));
-        Box::pin(ready(Ok(Arc::clone(page))))
+        Box::pin(ready(Ok(page_of(log))))
+    }
+
+    fn page_at_hand(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Arc<Page>> {
+        (offset == 0).then(|| page_of(log))
     }
 
     fn bounds(&self, _log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
@@ -190,5 +198,9 @@ impl History for OneRecord {
         _client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         Box::pin(ready(Ok(Some(0))))
+    }
+
+    fn first_at_hand(&self, _log: &Arc<PartitionLog>, _time: Timestamp) -> Option<Offset> {
+        Some(0)
     }
 }

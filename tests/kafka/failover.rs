@@ -70,6 +70,7 @@ impl TwoClusters {
         let request = SubscribeRequest {
             topics: ["t"].into(),
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
+            ranges: None,
             since: Some(stamp(0)),
             view: StreamView {
                 form: IdForm::Json,

@@ -126,6 +126,21 @@ impl Model {
     }
 }
 
+impl Model {
+    /// Answers at once, as from memory, every other time or so.
+    fn at_hand<T>(
+        &self,
+        log: &PartitionLog,
+        answer: impl FnOnce(&Partition) -> Result<T, HistoryError>,
+    ) -> Option<T> {
+        let brokers = self.lock();
+        let partition = &brokers.partitions[log.partition().partition as usize];
+        let is_there = (brokers.n + brokers.questions).is_multiple_of(2);
+        let is_current = !log.is_replaced() && log.tag() == brokers.tag();
+        (is_there && is_current).then(|| answer(partition).ok()).flatten()
+    }
+}
+
 /// Records a page of the model covers: small, so that schedules cross many edges.
 const PAGE: Offset = 8;
 
@@ -143,21 +158,13 @@ impl History for Model {
         _: ClientKey,
     ) -> BoxFuture<'static, Result<Arc<Page>, HistoryError>> {
         let encoding = log.encoding();
-        self.answer(log, move |partition| {
-            if offset < partition.start || offset > partition.end {
-                return Err(HistoryError::OutOfRange);
-            }
-            if let Some(range) = partition.damaged.iter().find(|range| range.contains(&offset)) {
-                return Ok(Arc::new(Page::unreadable(range.clone())));
-            }
-            let behind = partition.damaged.iter().rfind(|range| range.end <= offset);
-            let before = partition.damaged.iter().find(|range| range.start > offset);
-            let start = (offset / PAGE * PAGE).max(partition.start);
-            let end = (offset / PAGE * PAGE + PAGE).min(partition.end);
-            let start = behind.map_or(start, |range| start.max(range.end));
-            let end = before.map_or(end, |range| end.min(range.start));
-            Ok(Arc::new(page(partition, start, end, encoding)))
-        })
+        self.answer(log, move |partition| page_at(partition, offset, encoding))
+    }
+
+    fn page_at_hand(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Arc<Page>> {
+        let page = self.at_hand(log, |partition| page_at(partition, offset, log.encoding()));
+        // A page that ends at the offset is never at hand.
+        page.filter(|page| page.range().contains(&offset))
     }
 
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
@@ -176,14 +183,34 @@ impl History for Model {
         time: Timestamp,
         _client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
-        self.answer(log, move |partition| {
-            Ok(partition
-                .records
-                .iter()
-                .find(|record| record.time >= time)
-                .map(|record| record.offset))
-        })
+        self.answer(log, move |partition| Ok(first_at(partition, time)))
     }
+
+    fn first_at_hand(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
+        self.at_hand(log, |partition| Ok(first_at(partition, time)))?
+    }
+}
+
+fn first_at(partition: &Partition, time: Timestamp) -> Option<Offset> {
+    let mut records = partition.records.iter();
+    let first = records.find(|record| record.time >= time);
+    first.map(|record| record.offset)
+}
+
+fn page_at(partition: &Partition, offset: Offset, encoding: Encoding) -> Result<Arc<Page>, HistoryError> {
+    if offset < partition.start || offset > partition.end {
+        return Err(HistoryError::OutOfRange);
+    }
+    if let Some(range) = partition.damaged.iter().find(|range| range.contains(&offset)) {
+        return Ok(Arc::new(Page::unreadable(range.clone())));
+    }
+    let behind = partition.damaged.iter().rfind(|range| range.end <= offset);
+    let before = partition.damaged.iter().find(|range| range.start > offset);
+    let start = (offset / PAGE * PAGE).max(partition.start);
+    let end = (offset / PAGE * PAGE + PAGE).min(partition.end);
+    let start = behind.map_or(start, |range| start.max(range.end));
+    let end = before.map_or(end, |range| end.min(range.start));
+    Ok(Arc::new(page(partition, start, end, encoding)))
 }
 
 fn page(partition: &Partition, start: Offset, end: Offset, encoding: Encoding) -> Page {
@@ -255,6 +282,7 @@ impl ModelFixture {
         SubscribeRequest {
             topics: [TOPIC].into(),
             position: id.map(|id| decode(id.as_bytes()).expect("an id")),
+            ranges: None,
             since: None,
             view: StreamView {
                 form,

@@ -117,7 +117,8 @@ fn first_untrusted(
             }
             hops::standard(line).ok_or(ForwardedError::Malformed)?
         } else {
-            hops::plain_end(line, room)
+            // One more than may be chained, so that a longer chain is noticed.
+            hops::plain_end(line, room, MAX_HOPS + 1)
         };
         room -= line.len().min(room);
         for hop in hops.into_iter().rev() {

@@ -20,7 +20,7 @@ use crate::{
     filter::{FilterError, TooManyFilters},
     http::routes::methods::ALLOWED_METHODS,
     limits::Refusal,
-    position::DecodeError,
+    position::{DecodeError, TopicSet},
     subscription::Gap,
 };
 
@@ -39,10 +39,10 @@ pub(super) enum Error {
     TooManyFilters(#[from] TooManyFilters),
     #[error(transparent)]
     BadId(#[from] DecodeError),
-    #[error("topics not in these streams: {}; theirs are: {}", .requested.join(", "), .available.join(", "))]
+    #[error("topics not in these streams: {}; theirs are: {}", .requested.join(", "), names(.available))]
     TopicNotAvailable {
         requested: Vec<String>,
-        available: Vec<String>,
+        available: TopicSet,
     },
     #[error("{0}")]
     BadParameter(String),
@@ -247,6 +247,12 @@ impl IntoResponse for Error {
         }
         response
     }
+}
+
+/// Joins the names of topics for a message.
+fn names(topics: &TopicSet) -> String {
+    let names: Vec<_> = topics.names().map(|name| &**name).collect();
+    names.join(", ")
 }
 
 /// The `Retry-After` of a client whose filter found no free slot, in seconds: streams end rarely.

@@ -81,7 +81,10 @@ fn thousandths(text: &str) -> Option<u16> {
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = rest.len() <= 3 && rest.bytes().all(|byte| byte.is_ascii_digit());
     match whole {
-        "0" if is_digits => format!("{rest:0<3}").parse().ok(),
+        "0" if is_digits => {
+            let digits = rest.bytes().chain([b'0'; 3]).take(3);
+            Some(digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
+        }
         "1" if is_digits && rest.bytes().all(|digit| digit == b'0') => Some(1000),
         _ => None,
     }

@@ -177,7 +177,7 @@ fn names(selection: &Selection) -> Arc<str> {
     match selection.streams.as_slice() {
         [stream] => stream.to_shared(),
         streams => {
-            let names: Vec<_> = streams.iter().map(ToString::to_string).collect();
+            let names: Vec<_> = streams.iter().map(StreamName::as_str).collect();
             names.join(",").into()
         }
     }
@@ -200,6 +200,7 @@ fn subscription_request(
     SubscribeRequest {
         topics: selection.topics,
         position: query.position,
+        ranges: query.ranges,
         since: query.since,
         view: StreamView {
             format,

@@ -73,6 +73,10 @@ impl History for HistoryRouter {
         self.ask(log, |history| history.page(log, offset, client))
     }
 
+    fn page_at_hand(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Arc<Page>> {
+        self.active(log)?.page_at_hand(log, offset)
+    }
+
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
         self.ask(log, |history| history.bounds(log))
     }
@@ -84,6 +88,10 @@ impl History for HistoryRouter {
         client: ClientKey,
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         self.ask(log, |history| history.first_at(log, time, client))
+    }
+
+    fn first_at_hand(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
+        self.active(log)?.first_at_hand(log, time)
     }
 
     fn drop_deleted(&self, log: &Arc<PartitionLog>) {

@@ -17,14 +17,10 @@ pub(crate) fn decode(versioned: &[u8]) -> Result<Vec<PositionEntry>, DecodeError
     CompactReader {
         rest: &binary,
         ceiling: 0,
-        // Most entries have that size.
-        entries: Vec::with_capacity(binary.len() / USUAL_ENTRY_BYTES),
+        entries: Vec::new(),
     }
     .read()
 }
-
-/// The least length of an entry with an offset, its share of the topic included, in bytes.
-const USUAL_ENTRY_BYTES: usize = 10;
 
 struct CompactReader<'a> {
     rest: &'a [u8],
@@ -49,8 +45,8 @@ impl CompactReader<'_> {
         } else {
             None
         };
-        for _ in 0..self.count(head >> 1)? {
-            self.topic(cluster)?;
+        for left in (1..=self.count(head >> 1)?).rev() {
+            self.topic(cluster, left)?;
         }
         if self.rest.is_empty() {
             Ok(self.entries)
@@ -59,7 +55,8 @@ impl CompactReader<'_> {
         }
     }
 
-    fn topic(&mut self, cluster: Option<u64>) -> Result<(), DecodeError> {
+    /// Reads the next of the `left` topics that are not read yet.
+    fn topic(&mut self, cluster: Option<u64>, left: usize) -> Result<(), DecodeError> {
         let key = TopicKey::Tag(self.bits::<4>()? as u32);
         let head = self.varint()?;
         let cluster = if head >> 2 & 1 == 1 {
@@ -80,6 +77,10 @@ impl CompactReader<'_> {
         if partitions > MAX_COMPACT_ENTRIES - self.entries.len() {
             return Err(DecodeError::TooManyEntries);
         }
+        // Reserves as if each topic that follows had as many partitions. An entry takes at least one byte.
+        let likely = partitions.saturating_mul(left).min(self.rest.len());
+        self.entries
+            .reserve(likely.min(MAX_COMPACT_ENTRIES - self.entries.len()));
         for index in 0..partitions {
             let entry = self.entry(&topic, index)?;
             self.entries.push(entry);
@@ -176,8 +177,20 @@ impl CompactReader<'_> {
     }
 
     fn varint(&mut self) -> Result<u64, DecodeError> {
-        let mut value = 0;
-        for shift in (0..u64::BITS).step_by(7) {
+        match self.rest {
+            // Most have one byte.
+            [byte @ 0..=0x7f, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    /// Reads a varint of any length.
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
+        let (mut value, mut shift) = (0, 0);
+        while shift < u64::BITS {
             let byte = self.bits::<1>()?;
             let digit = byte & 0x7f;
             let overflows = digit << shift >> shift != digit;
@@ -189,6 +202,7 @@ impl CompactReader<'_> {
             if byte < 0x80 {
                 return Ok(value);
             }
+            shift += 7;
         }
         Err(DecodeError::Damaged)
     }

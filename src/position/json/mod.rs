@@ -6,6 +6,8 @@ mod read;
 mod topic_name;
 mod value;
 
+use std::sync::Arc;
+
 use serde::de::DeserializeSeed;
 
 use self::read::ParsedId;
@@ -24,8 +26,15 @@ pub(super) fn decode(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
 /// Entries are read as the deserializer meets them. A document in between would cost a map and a string for each field of each
 /// entry. The caller has bounded the length, and serde_json bounds the depth.
 fn read_any(text: &[u8]) -> Result<Vec<PositionEntry>, DecodeError> {
+    // Bytes that are not UTF-8 are read as they are, so that the error tells where they stand.
+    let shared: Arc<str> = str::from_utf8(text).unwrap_or_default().into();
+    let text = if shared.is_empty() {
+        text
+    } else {
+        shared.as_bytes()
+    };
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let mut id = ParsedId::default();
+    let mut id = ParsedId::of(&shared);
     let found = DeserializeSeed::deserialize(&mut id, &mut reader).and_then(|()| reader.end());
     // A text that is not JSON gets that error, wherever it goes wrong.
     found.map_err(not_json)?;

@@ -2,24 +2,29 @@
 //!
 //! Any other id goes to the reader in `read`, which takes three times as long.
 
+use std::sync::Arc;
+
 use super::{
-    LOG, OFFSET, PARTITION, TIMESTAMP, TOPIC, fields::EntryFields, log_and_epoch, topic_name::TopicNameCache,
+    fields::EntryFields,
+    log_and_epoch,
+    topic_name::{TopicNameCache, is_name_byte, whole},
 };
 use crate::position::{PositionEntry, bounds::MAX_ENTRIES};
 
 /// Parses an array of entries and topic names. Returns `None` if anything in it is wrong or not as we write it.
 pub(super) fn read(text: &[u8]) -> Option<Vec<PositionEntry>> {
-    let mut scanner = ByteScanner(text);
-    let mut names = TopicNameCache::default();
+    let text: Arc<str> = str::from_utf8(text).ok()?.into();
+    let mut scanner = ByteScanner(&text);
+    let mut names = TopicNameCache::of(&text);
     let mut entries = Vec::with_capacity((text.len() / USUAL_ENTRY_BYTES).min(MAX_ENTRIES));
-    scanner.skip(b"[")?;
+    scanner.skip("[")?;
     while entries.len() < MAX_ENTRIES {
-        entries.push(match scanner.skip(b"\"") {
-            Some(()) => names.whole_topic(scanner.text()?).ok()?,
+        entries.push(match scanner.skip("\"") {
+            Some(()) => whole(names.topic_of(scanner.name()?)?),
             None => scanner.fields(&mut names)?.entry().ok()?,
         });
-        if scanner.skip(b",").is_none() {
-            scanner.skip(b"]")?;
+        if scanner.skip(",").is_none() {
+            scanner.skip("]")?;
             return scanner.0.is_empty().then_some(entries);
         }
     }
@@ -30,54 +35,60 @@ pub(super) fn read(text: &[u8]) -> Option<Vec<PositionEntry>> {
 const USUAL_ENTRY_BYTES: usize = 32;
 
 /// The rest of the text.
-struct ByteScanner<'a>(&'a [u8]);
+struct ByteScanner<'a>(&'a str);
 
 impl<'a> ByteScanner<'a> {
-    fn skip(&mut self, expected: &[u8]) -> Option<()> {
+    fn skip(&mut self, expected: &str) -> Option<()> {
         self.0 = self.0.strip_prefix(expected)?;
         Some(())
     }
 
     fn fields(&mut self, names: &mut TopicNameCache) -> Option<EntryFields> {
-        self.skip(b"{\"")?;
-        self.skip(TOPIC.as_bytes())?;
-        self.skip(b"\":\"")?;
+        self.skip("{\"topic\":\"")?;
         let mut fields = EntryFields {
-            topic: Some(names.topic(self.text()?)?),
+            topic: Some(names.topic_of(self.name()?)?),
             ..EntryFields::default()
         };
-        fields.partition = Ok(Some(self.field(PARTITION, Self::integer)??));
-        fields.offset = Ok(optional(self.field(OFFSET, Self::integer))?);
-        fields.timestamp = Ok(optional(self.field(TIMESTAMP, Self::integer))?);
+        fields.partition = Ok(Some(self.field(",\"partition\":", Self::integer)??));
+        fields.offset = Ok(optional(self.field(",\"offset\":", Self::integer))?);
+        fields.timestamp = Ok(optional(self.field(",\"timestamp\":", Self::integer))?);
         let log = |scanner: &mut Self| {
-            scanner.skip(b"\"")?;
+            scanner.skip("\"")?;
             log_and_epoch(scanner.text()?)
         };
-        fields.log = Ok(optional(self.field(LOG, log))?);
-        self.skip(b"}")?;
+        fields.log = Ok(optional(self.field(",\"log\":", log))?);
+        self.skip("}")?;
         Some(fields)
     }
 
-    /// Reads the field called `name`, with the comma before it. Returns `None` if another one comes next, and `Some(None)` if its
-    /// value cannot be read.
+    /// Reads the value of the field that `name` introduces. `name` is the text from the comma to the colon. Returns `None` if
+    /// another field comes next, and `Some(None)` if the value cannot be read.
     fn field<T>(&mut self, name: &str, value: impl Fn(&mut Self) -> Option<T>) -> Option<Option<T>> {
-        let named = self.0.strip_prefix(b",\"")?.strip_prefix(name.as_bytes())?;
-        self.0 = named.strip_prefix(b"\":")?;
+        self.skip(name)?;
         Some(value(self))
     }
 
-    /// Reads a string up to its closing quote.
+    /// Reads bytes that may be part of a topic name, up to the closing quote.
+    fn name(&mut self) -> Option<&'a str> {
+        let length = self.0.bytes().take_while(|byte| is_name_byte(*byte)).count();
+        let (name, scanner) = self.0.split_at(length);
+        self.0 = scanner.strip_prefix('"')?;
+        Some(name)
+    }
+
+    /// Reads a string up to the next quote. An escape stays as it is, and makes the string invalid: we write none.
     fn text(&mut self) -> Option<&'a str> {
-        let end = self.0.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-        let (text, scanner) = self.0.split_at(end);
-        self.0 = scanner.strip_prefix(b"\"")?;
-        str::from_utf8(text).ok()
+        let end = memchr::memchr(b'"', self.0.as_bytes())?;
+        let text = &self.0[..end];
+        self.0 = &self.0[end + 1..];
+        Some(text)
     }
 
     fn integer(&mut self) -> Option<i64> {
-        let is_negative = self.skip(b"-").is_some();
-        let digits = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let is_negative = self.skip("-").is_some();
+        let digits = self.0.bytes().take_while(u8::is_ascii_digit).count();
         let (digits, scanner) = self.0.split_at(digits);
+        let digits = digits.as_bytes();
         let has_zero_before = digits[..] != *b"0" && digits.first()? == &b'0';
         if has_zero_before || digits.len() > MAX_DIGITS || (is_negative && digits[0] == b'0') {
             return None;

@@ -2,7 +2,7 @@
 //!
 //! An invalid entry is recorded and skipped. The error "not JSON" has precedence, and is known only at the end of the text.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -10,13 +10,13 @@ use super::{
     LOG, OFFSET, PARTITION, TIMESTAMP, TOPIC,
     fields::{EntryFields, InvalidValue},
     log_and_epoch,
-    topic_name::TopicNameCache,
+    topic_name::{TopicNameCache, whole},
     value::{Scalar, Value, pass_over},
 };
 use crate::position::{DecodeError, EntryError, PositionEntry, bounds::MAX_ENTRIES};
 
 /// The entries of an id, as far as they are read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ParsedId {
     pub(super) entries: Vec<PositionEntry>,
     /// The first error.
@@ -25,6 +25,15 @@ pub(super) struct ParsedId {
 }
 
 impl ParsedId {
+    /// Returns the state before anything of `text` is read.
+    pub(super) fn of(text: &Arc<str>) -> Self {
+        Self {
+            entries: Vec::new(),
+            fault: None,
+            names: TopicNameCache::of(text),
+        }
+    }
+
     /// Adds the entry with the given index, or the error that it has.
     fn add(&mut self, index: usize, read: Result<PositionEntry, EntryError>) {
         match read {
@@ -71,8 +80,8 @@ impl<'de> Visitor<'de> for &mut ParsedId {
             if self.fault.is_some() {
                 break;
             }
-            let read = self.names.whole_topic(name);
-            self.add(index, read);
+            let read = self.names.topic(name).map(whole);
+            self.add(index, read.ok_or(EntryError::Topic));
         }
         Ok(())
     }
@@ -127,7 +136,7 @@ impl<'de> Visitor<'de> for ItemSeed<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.0.whole_topic(name))
+        Ok(self.0.topic(name).map(whole).ok_or(EntryError::Topic))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use super::super::{
     DecodeError, EntryError, LogPosition, LogTag, MAX_ENTRIES, MAX_ID_BYTES, PartitionPosition, Partitions,
     PositionEntry, TopicKey, decode,
@@ -19,7 +17,7 @@ fn fault(index: usize, fault: EntryError) -> DecodeError {
 
 fn at(topic: &str, partition: i32, place: PartitionPosition) -> PositionEntry {
     PositionEntry {
-        topic: TopicKey::Name(Arc::from(topic)),
+        topic: TopicKey::Name(topic.into()),
         partitions: Partitions::One(partition),
         place,
     }
@@ -27,7 +25,7 @@ fn at(topic: &str, partition: i32, place: PartitionPosition) -> PositionEntry {
 
 fn all(topic: &str) -> PositionEntry {
     PositionEntry {
-        topic: TopicKey::Name(Arc::from(topic)),
+        topic: TopicKey::Name(topic.into()),
         partitions: Partitions::All,
         place: PartitionPosition::Latest,
     }

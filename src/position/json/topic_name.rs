@@ -3,41 +3,59 @@
 use std::sync::Arc;
 
 use super::MAX_TOPIC_NAME;
-use crate::position::{EntryError, PartitionPosition, Partitions, PositionEntry, TopicKey};
+use crate::position::{Name, PartitionPosition, Partitions, PositionEntry, TopicKey};
 
-/// Turns names into keys. Entries of one topic are adjacent, and share one copy of its name.
-#[derive(Debug, Default)]
+/// Turns the names of one id into keys. The keys share the id's text. Entries of one topic are adjacent.
+#[derive(Debug)]
 pub(super) struct TopicNameCache {
-    last: Option<Arc<str>>,
+    /// The text of the id.
+    text: Arc<str>,
+    /// The name of the entry before.
+    last: Option<Name>,
 }
 
 impl TopicNameCache {
-    /// Returns the key for `name`. Returns `None` if Kafka does not allow the name (`Topic.validate`).
-    pub(super) fn topic(&mut self, name: &str) -> Option<TopicKey> {
-        if let Some(last) = self.last.as_ref().filter(|last| ***last == *name) {
-            return Some(TopicKey::Name(Arc::clone(last)));
+    /// Returns the cache for the names of the id `text`, empty.
+    pub(super) fn of(text: &Arc<str>) -> Self {
+        Self {
+            text: Arc::clone(text),
+            last: None,
         }
-        let right_length = (1..=MAX_TOPIC_NAME).contains(&name.len());
-        if !right_length
-            || name == "."
-            || name == ".."
-            || !name.bytes().all(|byte| IS_NAME_BYTE[usize::from(byte)])
-        {
-            return None;
-        }
-        let name: Arc<str> = Arc::from(name);
-        self.last = Some(Arc::clone(&name));
-        Some(TopicKey::Name(name))
     }
 
-    /// Returns the entry that a bare topic name stands for: all partitions, from the end of the log.
-    pub(super) fn whole_topic(&mut self, name: &str) -> Result<PositionEntry, EntryError> {
-        Ok(PositionEntry {
-            topic: self.topic(name).ok_or(EntryError::Topic)?,
-            partitions: Partitions::All,
-            place: PartitionPosition::Latest,
-        })
+    /// Returns the key for `name`. Returns `None` if Kafka does not allow the name (`Topic.validate`).
+    pub(super) fn topic(&mut self, name: &str) -> Option<TopicKey> {
+        name.bytes().all(is_name_byte).then(|| self.topic_of(name))?
     }
+
+    /// Returns the key for `name`, as [`topic`](Self::topic) does. The caller has checked each byte with [`is_name_byte`].
+    pub(super) fn topic_of(&mut self, name: &str) -> Option<TopicKey> {
+        if let Some(last) = self.last.as_ref().filter(|last| ***last == *name) {
+            return Some(TopicKey::Name(last.clone()));
+        }
+        let right_length = (1..=MAX_TOPIC_NAME).contains(&name.len());
+        if !right_length || name == "." || name == ".." {
+            return None;
+        }
+        // A name with escapes was decoded elsewhere, and is not part of the text.
+        let name = Name::within(&self.text, name).unwrap_or_else(|| name.into());
+        self.last = Some(name.clone());
+        Some(TopicKey::Name(name))
+    }
+}
+
+/// Returns the entry that a bare topic name stands for: all partitions, from the end of the log.
+pub(super) fn whole(topic: TopicKey) -> PositionEntry {
+    PositionEntry {
+        topic,
+        partitions: Partitions::All,
+        place: PartitionPosition::Latest,
+    }
+}
+
+/// Returns whether `byte` may be part of a topic name.
+pub(super) fn is_name_byte(byte: u8) -> bool {
+    IS_NAME_BYTE[usize::from(byte)]
 }
 
 /// Whether each byte may be part of a topic name. A table, because an id may consist of names.

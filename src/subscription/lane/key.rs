@@ -35,6 +35,7 @@ impl LaneKey {
         SubscribeRequest {
             topics: self.topics.clone(),
             position: None,
+            ranges: None,
             since: None,
             view: self.view.clone(),
             client,

@@ -12,10 +12,11 @@ use self::resuming::Resuming;
 use super::{
     gap::{Gap, GapReason},
     read_context::ReadContext,
-    resume::{LogReplaced, RequiredProof, ResumeResolver},
+    resume::{LogReplaced, RequiredProof, ResumePoint, ResumeResolver},
     snapshot::PartitionSnapshot,
 };
 use crate::{
+    client::ClientKey,
     partition::{Cursor, CursorStep, LogRead, Page, PartitionLog, TopicPartition},
     position::{LogPosition, Offset, PartitionPosition},
 };
@@ -173,12 +174,8 @@ impl PartitionReader {
                 ReaderState::Resuming(Resuming { log, answer, .. }) => match answer.as_mut().poll(context) {
                     Poll::Pending => break PartitionPoll::Fetching,
                     Poll::Ready(Ok(start)) => {
-                        let cursor = Cursor::new(log.clone(), start.next, read_context.client);
-                        self.state = ReaderState::Reading(cursor);
-                        self.was_read = true;
-                        self.predates_log = false;
-                        self.place = PartitionPosition::At(start.mark);
-                        gaps.extend(start.gap);
+                        let log = log.clone();
+                        gaps.extend(self.read_from(log, start, read_context.client));
                     }
                     Poll::Ready(Err(LogReplaced)) => self.wait_for_successor(),
                 },
@@ -267,6 +264,15 @@ impl PartitionReader {
         }
     }
 
+    /// Reads `log` from `start` on. Returns the gap on the way there, if any.
+    fn read_from(&mut self, log: Arc<PartitionLog>, start: ResumePoint, client: ClientKey) -> Option<Gap> {
+        self.state = ReaderState::Reading(Cursor::new(log, start.next, client));
+        self.was_read = true;
+        self.predates_log = false;
+        self.place = PartitionPosition::At(start.mark);
+        start.gap
+    }
+
     /// Waits for the log that replaces the current one.
     fn wait_for_successor(&mut self) {
         self.state = ReaderState::Undetermined;
@@ -304,7 +310,7 @@ impl PartitionReader {
             log.next()
         };
         let resolver = ResumeResolver {
-            log,
+            log: Arc::clone(&log),
             history: read_context.source.history.clone(),
             client: read_context.client,
             place: self.place,
@@ -314,6 +320,13 @@ impl PartitionReader {
             live: self.was_read,
             proof: read_context.proof,
         };
+        // After a failed start there is a pause first.
+        if self.failed_starts == 0
+            && let Some(start) = resolver.answer_at_hand()
+        {
+            self.read_from(log, start, read_context.client);
+            return;
+        }
         self.state = ReaderState::Resuming(Resuming::start(resolver, self.failed_starts));
     }
 }

@@ -46,7 +46,7 @@ impl PartitionSet {
                 .enumerate()
                 .map(|(index, topic)| match topic.partitions {
                     Some(partitions) => usize::try_from(partitions).unwrap_or_default(),
-                    None => self.start_positions.named(index, 0).take(MAX_CARRIED).count(),
+                    None => self.start_positions.count_of(index).min(MAX_CARRIED),
                 });
             self.readers.reserve_exact(counts.sum());
         }
@@ -88,7 +88,9 @@ impl PartitionSet {
             }
             (None, None) => self.carry_requested(topic, directory),
             (None, Some(count)) => {
-                if !state.absent {
+                // Usually the request names no partition beyond those that exist.
+                let has_beyond = self.sorted > 0 || !self.start_positions.names_none(topic.index, count);
+                if has_beyond && !state.absent {
                     self.drop_beyond(topic, count, true, gaps);
                 }
                 self.add(topic.name, 0..count, |partition_set, partition| {
@@ -122,12 +124,7 @@ impl PartitionSet {
     /// beyond the bound still apply if the topic becomes known to this client. If the client reconnects before that,
     /// those partitions start at their beginning.
     fn carry_requested(&mut self, topic: ObservedTopic<'_>, directory: &LogDirectory) {
-        let carried: Vec<_> = self
-            .start_positions
-            .named(topic.index, 0)
-            .take(MAX_CARRIED)
-            .collect();
-        for (partition, place) in carried {
+        for (partition, place) in self.start_positions.named(topic.index, 0).take(MAX_CARRIED) {
             let partition = TopicPartition {
                 topic: Arc::clone(topic.name),
                 partition,
@@ -181,9 +178,6 @@ impl PartitionSet {
     /// Removes the partitions that a topic with `count` partitions does not have. Positions in them, and the request's
     /// entries for them if the topic is new to it, lead nowhere. The client is told in one gap for all of them.
     fn drop_beyond(&mut self, topic: ObservedTopic<'_>, count: i32, is_new: bool, gaps: &mut Vec<Gap>) {
-        if is_new && self.sorted == 0 && self.start_positions.names_none(topic.index, count) {
-            return;
-        }
         let read = self.remove_beyond(topic.name, count);
         let named = is_new.then(|| self.named_beside(topic, count, &read));
         let gone = read.iter().copied().chain(named.into_iter().flatten());

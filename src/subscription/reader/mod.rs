@@ -182,11 +182,13 @@ impl Subscription {
         self.read_context.shared_waker.register(context);
         self.refresh();
         let mut is_decided = self.partition_set.is_known();
-        for index in 0..self.partition_set.readers.len() {
-            is_decided &= self.with_reader(index, |reader, read_context, gaps| {
-                reader.poll_first(context, read_context, gaps).is_ready()
-            });
+        for reader in &mut self.partition_set.readers {
+            is_decided &= reader
+                .poll_first(context, &self.read_context, &mut self.gaps)
+                .is_ready();
         }
+        // Usually some have been determined now.
+        self.is_id_stale = true;
         match self.gaps.first() {
             Some(gap) => Poll::Ready(Err(gap.clone())),
             None if is_decided => Poll::Ready(Ok(())),
@@ -359,21 +361,10 @@ impl Subscription {
     }
 
     fn poll_partition(&mut self, index: usize, context: &mut Context<'_>) -> PartitionPoll {
-        self.with_reader(index, |reader, read_context, gaps| {
-            reader.poll(context, read_context, gaps)
-        })
-    }
-
-    /// Polls one partition. If that moved its position, the id is only marked as stale, because hundreds of partitions
-    /// may be determined at once.
-    fn with_reader<T>(
-        &mut self,
-        index: usize,
-        poll: impl FnOnce(&mut PartitionReader, &ReadContext, &mut Vec<Gap>) -> T,
-    ) -> T {
         let reader = &mut self.partition_set.readers[index];
         let place = reader.place;
-        let polled = poll(reader, &self.read_context, &mut self.gaps);
+        let polled = reader.poll(context, &self.read_context, &mut self.gaps);
+        // The id is only marked as stale, because hundreds of partitions may be determined at once.
         self.is_id_stale |= reader.place != place;
         polled
     }

@@ -42,6 +42,7 @@ fn of_topics(source: &LogSource, topics: &[&str]) -> Subscription {
     let request = SubscribeRequest {
         topics: topics.iter().copied().collect(),
         position: None,
+        ranges: None,
         since: None,
         view: view(),
         client: ClientKey::of([192, 0, 2, 7].into()),

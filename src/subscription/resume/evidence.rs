@@ -173,11 +173,29 @@ impl ResumeResolver {
 
     /// Returns the page at `offset`, from the ring or from history. Brokers may have what the tail has not read yet.
     async fn page(&self, offset: Offset) -> Result<Arc<Page>, HistoryError> {
-        match self.log.read(offset) {
-            LogRead::Page(page) => Ok(page),
-            LogRead::Replaced => Err(HistoryError::Replaced),
-            LogRead::Ahead | LogRead::Below => self.history.page(&self.log, offset, self.client).await,
+        match self.page_at_hand(offset) {
+            Some(page) => Ok(page),
+            None if self.log.is_replaced() => Err(HistoryError::Replaced),
+            None => self.history.page(&self.log, offset, self.client).await,
         }
+    }
+
+    /// Returns the page at `offset`, if no broker has to be asked for it.
+    fn page_at_hand(&self, offset: Offset) -> Option<Arc<Page>> {
+        match self.log.read(offset) {
+            LogRead::Page(page) => Some(page),
+            LogRead::Replaced => None,
+            LogRead::Ahead | LogRead::Below => self.history.page_at_hand(&self.log, offset),
+        }
+    }
+
+    /// Returns the epoch and the timestamp of the record at `offset`, if there is one and it is at hand.
+    pub(super) fn record_at_hand(&self, offset: Offset) -> Option<(Epoch, Timestamp)> {
+        if offset < 0 {
+            return None;
+        }
+        let page = self.page_at_hand(offset)?;
+        page.at(offset).map(|record| (record.epoch, record.timestamp))
     }
 
     pub(super) async fn bounds(&self) -> Result<Bounds, HistoryError> {

@@ -70,6 +70,30 @@ pub(super) enum RequiredProof {
 }
 
 impl ResumeResolver {
+    /// Returns the start if it and its proof are at hand, and it has no gap. Of hundreds of partitions, most have such
+    /// a start, and a future for each would cost more than everything else that is done for it.
+    pub(super) fn answer_at_hand(&self) -> Option<ResumePoint> {
+        match self.place {
+            PartitionPosition::At(mark) => self.is_proven_at_hand(mark)?.then(|| self.exact(mark)),
+            PartitionPosition::Since(time) if time > 0 && self.proof == RequiredProof::Unneeded => {
+                let first = self.history.first_at_hand(&self.log, time)?;
+                let is_dated = first == 0 || self.record_at_hand(first - 1)?.1 >= 0;
+                (first <= self.horizon && is_dated).then(|| self.unproven(first, Some(time)))
+            }
+            PartitionPosition::Since(_) | PartitionPosition::Earliest | PartitionPosition::Latest => None,
+        }
+    }
+
+    /// Returns whether the record before `mark` proves it; `None` if that record is not at hand.
+    fn is_proven_at_hand(&self, mark: LogPosition) -> Option<bool> {
+        let (found, time) = self.record_at_hand(mark.offset - 1)?;
+        Some(match (mark.log, mark.epoch) {
+            (Some(log), Some(epoch)) => log == self.log.tag() && has_epoch(found, epoch),
+            (None, None) if self.proof == RequiredProof::Unneeded => mark.timestamp == Some(time),
+            _ => false,
+        })
+    }
+
     /// Determines the start, however long the partition's leader takes to answer.
     pub(super) async fn resolve(self) -> Result<ResumePoint, LogReplaced> {
         let mut pause = FIRST_PAUSE;
@@ -131,7 +155,7 @@ impl ResumeResolver {
     /// Resumes in the same log: the record before the offset has the id's epoch, or the log was truncated.
     async fn by_epoch(&self, mark: LogPosition, epoch: Epoch) -> Result<Option<ResumePoint>, HistoryError> {
         match self.before(mark.offset).await? {
-            PrecedingRecord::Record { epoch: found, .. } if found == epoch || found < 0 => {
+            PrecedingRecord::Record { epoch: found, .. } if has_epoch(found, epoch) => {
                 Ok(Some(self.exact(mark)))
             }
             PrecedingRecord::Record { .. } => self.truncated(mark, epoch).await,
@@ -382,6 +406,11 @@ impl ResumeResolver {
             ..start
         }
     }
+}
+
+/// Returns whether a record with the epoch `found`, or with none, may be one of `epoch`.
+fn has_epoch(found: Epoch, epoch: Epoch) -> bool {
+    found == epoch || found < 0
 }
 
 /// The first pause between unanswered requests: short, because a leader is usually back within a second of its

@@ -4,7 +4,7 @@
 
 mod parameters;
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use http::{HeaderMap, Uri};
 
@@ -23,6 +23,8 @@ use crate::{
 pub(in crate::http) struct StreamQuery {
     /// The position to resume at.
     pub(in crate::http) position: Option<Position>,
+    /// The indices of its entries that are of each topic of the streams. `None` if they are not known.
+    pub(in crate::http) ranges: Option<Vec<Range<usize>>>,
     /// The time to start at if there is no position, in milliseconds since the Unix epoch. With a position, the time at which
     /// topics start that it does not name.
     pub(in crate::http) since: Option<Timestamp>,
@@ -54,12 +56,20 @@ impl StreamQuery {
         let parameters = StreamParameters::read(uri, selection)?;
         let since = parameters.since()?;
         let id = last_event_id(headers).or_else(|| parameters.last_event_id());
-        let (position, since) = match id {
+        let Admitted {
+            position,
+            ranges,
+            since,
+        } = match id {
             Some(id) => resolve_position(position::decode(id)?, since, selection, now)?,
-            None => (None, since),
+            None => Admitted {
+                since,
+                ..Admitted::default()
+            },
         };
         Ok(Self {
             position,
+            ranges,
             since,
             filter: parameters.filter()?,
             form: parameters.form()?,
@@ -87,6 +97,16 @@ fn last_event_id(headers: &HeaderMap) -> Option<&[u8]> {
     ids.map(|id| id.as_bytes().trim_ascii()).find(|id| !id.is_empty())
 }
 
+/// The part of an id that concerns the request's topics.
+#[derive(Default)]
+struct Admitted {
+    position: Option<Position>,
+    /// See [`StreamQuery::ranges`].
+    ranges: Option<Vec<Range<usize>>>,
+    /// The time that takes the place of the request's `since`.
+    since: Option<Timestamp>,
+}
+
 /// Returns the part of an id that concerns the request's topics, and the time that takes the place of `since`.
 ///
 /// # Errors
@@ -96,16 +116,18 @@ fn resolve_position(
     since: Option<Timestamp>,
     selection: &Selection,
     now: Timestamp,
-) -> Result<(Option<Position>, Option<Timestamp>), Error> {
+) -> Result<Admitted, Error> {
     let mut entries = id.entries;
     let mut topics = vec![TopicScope::Foreign; entries.len()];
-    for (of, own) in [
-        (TopicScope::Former, &selection.former_topics),
-        (TopicScope::Requested, &selection.topics),
-    ] {
-        let ranges = own.entries_of_each(&entries).into_iter();
-        // One by one: most topics have one partition.
-        ranges.flatten().for_each(|entry| topics[entry] = of);
+    let former = selection.former_topics.entries_of_each(&entries);
+    let requested = selection.topics.entries_of_each(&entries);
+    for (of, ranges) in [(TopicScope::Former, &former), (TopicScope::Requested, &requested)] {
+        for range in ranges {
+            // One by one: most topics have one partition.
+            for entry in range.clone() {
+                topics[entry] = of;
+            }
+        }
     }
     let of = |of: TopicScope| {
         let entries = entries.iter().zip(&topics);
@@ -116,17 +138,26 @@ fn resolve_position(
     if topics.contains(&TopicScope::Foreign) {
         return Err(not_available(of(TopicScope::Foreign), selection));
     }
-    // The successors of topics that the streams no longer have resume at the same time.
-    let successors = default_start_position(of(TopicScope::Former).map(|entry| entry.place), now);
-    let successors = successors.map(|place| place.time().unwrap_or(0));
+    let (mut successors, mut ranges) = (None, Some(requested));
     if topics.contains(&TopicScope::Former) {
+        // The successors of topics that the streams no longer have resume at the same time.
+        let place = default_start_position(of(TopicScope::Former).map(|entry| entry.place), now);
+        successors = place.map(|place| place.time().unwrap_or(0));
         let mut topics = topics.iter();
         entries.retain(|_| topics.next() == Some(&TopicScope::Requested));
+        ranges = None;
     }
-    if entries.is_empty() {
-        return Ok((None, successors.or(since)));
-    }
-    Ok((Some(Position { entries }), successors))
+    Ok(match entries.is_empty() {
+        true => Admitted {
+            since: successors.or(since),
+            ..Admitted::default()
+        },
+        false => Admitted {
+            position: Some(Position { entries }),
+            ranges,
+            since: successors,
+        },
+    })
 }
 
 /// How the topic of an id's entry stands to the request.
@@ -148,10 +179,9 @@ fn not_available<'e>(foreign: impl Iterator<Item = &'e PositionEntry>, selection
         TopicKey::Name(name) => name.to_string(),
         TopicKey::Tag(tag) => format!("a topic with the tag {tag:08x}"),
     });
-    let requested = requested.collect();
     Error::TopicNotAvailable {
-        requested,
-        available: selection.topics.names().map(ToString::to_string).collect(),
+        requested: requested.collect(),
+        available: selection.topics.clone(),
     }
 }
 

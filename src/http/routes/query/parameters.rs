@@ -56,28 +56,27 @@ impl<'a> StreamParameters<'a> {
         let names = QueryNames::of(fields.iter().map(|(field, _)| &**field));
         // There may be thousands of pairs, most of a few bytes. A loop over the bytes costs less than a search for each
         // separator.
-        let byte = |at: usize| query.as_bytes().get(at).copied();
+        let lengths = query.as_bytes().split(|byte| *byte == b'&').map(<[u8]>::len);
         let mut start = 0;
-        while start < query.len() {
-            if byte(start) == Some(b'&') {
-                start += 1;
+        for length in lengths {
+            let pair = start..start + length;
+            start = pair.end + 1;
+            // Thousands of pairs may be too short for any known name.
+            if length < names.shortest() {
                 continue;
             }
-            let (end, meaning) = names.read(query, start);
-            let value = match byte(end) {
-                Some(b'=') => end + 1..end_of_pair(query, end + 1),
-                _ => end..end,
-            };
-            let name = start..end;
-            start = value.end + 1;
+            let pair = &query[pair];
+            let (length, meaning) = names.read(pair);
+            let (name, value) = pair.split_at(length);
+            let value = value.strip_prefix('=').unwrap_or_default();
             match meaning {
                 NameMeaning::Nothing => {}
                 // A pair without a name.
                 _ if name.is_empty() => {}
-                NameMeaning::Field(index) => parameters.fields[index].1.add(&query[value]),
-                NameMeaning::Parameter(Parameter::LastEventId) => parameters.add_id(&query[value]),
-                NameMeaning::Parameter(parameter) => parameters.own[parameter as usize].add(&query[value]),
-                NameMeaning::Misspelt(meant) => return Err(misspelt(&query[name], meant)),
+                NameMeaning::Field(index) => parameters.fields[index].1.add(value),
+                NameMeaning::Parameter(Parameter::LastEventId) => parameters.add_id(value),
+                NameMeaning::Parameter(parameter) => parameters.own[parameter as usize].add(value),
+                NameMeaning::Misspelt(meant) => return Err(misspelt(name, meant)),
             }
         }
         Ok(parameters)
@@ -196,12 +195,6 @@ impl<'a> ParameterValue<'a> {
         }
         Ok(self.value.map(decoded))
     }
-}
-
-/// Returns the index at which the pair ends whose value begins at `value`.
-fn end_of_pair(query: &str, value: usize) -> usize {
-    let length = query.as_bytes()[value..].iter().position(|byte| *byte == b'&');
-    length.map_or(query.len(), |length| value + length)
 }
 
 /// Returns the error for a name that is spelt almost as a known one.

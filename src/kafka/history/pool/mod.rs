@@ -17,7 +17,8 @@ use rdkafka::ClientConfig;
 use tokio::time::timeout;
 
 use super::{
-    offset_queries::OffsetQueries, pool_core::PoolCore, readers::Readers, request_queue::RequestQueue,
+    cache::Lookup, offset_queries::OffsetQueries, pool_core::PoolCore, readers::Readers,
+    request_queue::RequestQueue,
 };
 use crate::{
     client::ClientKey,
@@ -109,6 +110,17 @@ impl History for HistoryPool {
         })
     }
 
+    fn page_at_hand(&self, log: &Arc<PartitionLog>, offset: Offset) -> Option<Arc<Page>> {
+        if log.is_replaced() {
+            return None;
+        }
+        let Lookup::Hit(page) = self.look_up(log, offset) else {
+            return None;
+        };
+        self.read_ahead(log, &page);
+        Some(page)
+    }
+
     fn bounds(&self, log: &Arc<PartitionLog>) -> BoxFuture<'static, Result<Bounds, HistoryError>> {
         let log = Arc::clone(log);
         self.run(move |this| async move { this.find_bounds(&log).await })
@@ -122,6 +134,10 @@ impl History for HistoryPool {
     ) -> BoxFuture<'static, Result<Option<Offset>, HistoryError>> {
         let log = Arc::clone(log);
         self.run(move |this| async move { this.find_time(&log, time, client).await })
+    }
+
+    fn first_at_hand(&self, log: &Arc<PartitionLog>, time: Timestamp) -> Option<Offset> {
+        self.time_in_memory(log, time)
     }
 
     fn drop_deleted(&self, log: &Arc<PartitionLog>) {

@@ -36,16 +36,13 @@ impl HistoryPool {
             if log.is_replaced() {
                 return Err(HistoryError::Replaced);
             }
-            let damage = &self.core.shared.damage;
-            damage.set_leader(log, self.core.shared.leaders.leader(log.partition()));
-            if let Some(range) = damage.range_at(log, offset) {
-                return Ok(Arc::new(Page::unreadable(range)));
-            }
-            let found = self.core.cache.lock().find(log, offset);
-            let (from, to) = match found {
-                Lookup::Hit(page) => return Ok(self.core.count_hit(page)),
+            let (from, to) = match self.look_up(log, offset) {
+                Lookup::Hit(page) => return Ok(page),
                 Lookup::Below => return Err(HistoryError::OutOfRange),
-                Lookup::Miss { from, to } => damage.clip(log, (from.max(read_until), to)),
+                Lookup::Miss { from, to } => {
+                    let damage = &self.core.shared.damage;
+                    damage.clip(log, (from.max(read_until), to))
+                }
             };
             // A read that made no progress is retried by the caller after a pause, as one without an answer is. Retried here, it
             // would be a loop without a pause.
@@ -85,6 +82,20 @@ impl HistoryPool {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Looks up the page that covers `offset` without asking a broker. A page that was found is counted.
+    pub(super) fn look_up(&self, log: &Arc<PartitionLog>, offset: Offset) -> Lookup {
+        let damage = &self.core.shared.damage;
+        damage.set_leader(log, self.core.shared.leaders.leader(log.partition()));
+        if let Some(range) = damage.range_at(log, offset) {
+            return Lookup::Hit(Arc::new(Page::unreadable(range)));
+        }
+        let found = self.core.cache.lock().find(log, offset);
+        match found {
+            Lookup::Hit(page) => Lookup::Hit(self.core.count_hit(page)),
+            other => other,
         }
     }
 
