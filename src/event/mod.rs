@@ -55,6 +55,22 @@ pub struct Record<'a> {
     pub canary: bool,
 }
 
+#[cfg(test)]
+impl<'a> Record<'a> {
+    /// Returns a record without a key and headers, at time 0 in epoch 0, for the unit tests that need only some record.
+    pub(crate) fn bare(offset: Offset, value: Option<&'a [u8]>) -> Self {
+        Self {
+            offset,
+            timestamp: 0,
+            epoch: 0,
+            key: None,
+            headers: Headers::default(),
+            value,
+            canary: false,
+        }
+    }
+}
+
 /// The header that marks canary records, whatever its value: clients do not see them unless they ask with
 /// `?canary=true`. A C string, because librdkafka is asked for it once for each record.
 pub const CANARY_HEADER: &CStr = c"riverhead-canary";

@@ -43,7 +43,7 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
         let file = match self.path.as_ref().map(File::open) {
             None => return Ok(None),
             Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Some(file) => BufReader::new(file?.take(LONGEST)),
+            Some(file) => BufReader::new(file?.take(MAX_FILE_BYTES)),
         };
         match serde_json::from_reader(file)? {
             Versioned {
@@ -86,4 +86,4 @@ impl<T: Serialize + DeserializeOwned> StateFile<T> {
 const VERSION: u32 = 1;
 
 /// The most bytes that are read of a file. A few hundred brokers take a tenth of it; JSON that is cut off does not parse.
-const LONGEST: u64 = 256 * 1024;
+const MAX_FILE_BYTES: u64 = 256 * 1024;

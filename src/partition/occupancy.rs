@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{Encoding, Headers, Payload, Record, Tombstones},
+        event::{Encoding, Payload, Record, Tombstones},
         partition::{LogDirectory, LogRead, Page, PageBuilder, PartitionLog, TopicPartition},
         position::{LogTag, Offset},
     };
@@ -157,15 +157,7 @@ mod tests {
         let mut page = PageBuilder::new(log.next(), BASE64);
         let value = vec![b'x'; size];
         for offset in (log.next()..).take(records) {
-            let record = Record {
-                offset,
-                timestamp: 0,
-                epoch: 0,
-                key: None,
-                headers: Headers::default(),
-                value: Some(&value),
-                canary: false,
-            };
+            let record = Record::bare(offset, Some(&value));
             page.push(&record).expect("base64 takes all bytes");
         }
         let next = page.next();

@@ -1,7 +1,7 @@
 //! Sorting by numeric keys that stand for the items.
 //!
 //! Topic names and other texts are long and share prefixes, and each is compared about ten times when hundreds are sorted. A
-//! number is compared by one instruction and moved by two.
+//! number of 64 bits is compared by one instruction and moved by another.
 
 use std::cmp::Ordering;
 

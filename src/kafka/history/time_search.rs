@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        event::{Encoding, Headers, Record},
+        event::{Encoding, Record},
         partition::PageBuilder,
     };
 
@@ -131,13 +131,8 @@ mod tests {
         let mut page = PageBuilder::new(start, Encoding::default());
         for (offset, timestamp) in (start..start + 10).filter_map(|offset| Some((offset, time(offset)?))) {
             let _ = page.push(&Record {
-                offset,
                 timestamp,
-                epoch: 0,
-                key: None,
-                headers: Headers::default(),
-                value: None,
-                canary: false,
+                ..Record::bare(offset, None)
             });
         }
         Arc::new(page.finish(start + 10))

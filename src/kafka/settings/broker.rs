@@ -86,7 +86,7 @@ fn is_host(host: &str) -> Result<(), BadBrokerAddr> {
     if host.contains(':') {
         return Err(BadBrokerAddr::Brackets);
     }
-    let fits = !host.is_empty() && host.len() <= LONGEST_NAME;
+    let fits = !host.is_empty() && host.len() <= MAX_HOST_BYTES;
     let letters = host
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
@@ -110,7 +110,7 @@ fn port_of(text: &str) -> Result<u16, BadBrokerAddr> {
 
 /// RFC 1035, section 2.3.4, less the root's empty label. Underscores are not valid in host names, but container networks use
 /// them.
-const LONGEST_NAME: usize = 253;
+const MAX_HOST_BYTES: usize = 253;
 
 #[cfg(test)]
 mod tests {

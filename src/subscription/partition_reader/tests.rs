@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use super::*;
 use crate::{
     client::ClientKey,
-    event::{Encoding, Headers, Record},
+    event::{Encoding, Record},
     partition::{Bounds, History, HistoryError, LogDirectory, PageBuilder},
     position::{LogTag, Timestamp},
     subscription::LogSource,
@@ -31,13 +31,9 @@ impl History for Contradictory {
         self.0.fetch_add(1, Ordering::Relaxed);
         let mut page = PageBuilder::new(PLACE - 1, log.encoding());
         let record = Record {
-            offset: PLACE - 1,
             timestamp: 1,
             epoch: 1,
-            key: None,
-            headers: Headers::default(),
-            value: Some(b"{}"),
-            canary: false,
+            ..Record::bare(PLACE - 1, Some(b"{}"))
         };
         assert_eq!(page.push(&record), Ok(()));
         let page = Arc::new(page.finish(PLACE));

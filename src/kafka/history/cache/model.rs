@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    event::{Encoding, Headers, Payload, Record, Tombstones},
+    event::{Encoding, Payload, Record, Tombstones},
     partition::{LogDirectory, PageBuilder, TopicPartition},
     position::LogTag,
 };
@@ -90,15 +90,7 @@ fn page(at: Offset, records: usize, size: usize, hole: Offset) -> Arc<Page> {
     let value = vec![b'x'; size];
     let end = at.saturating_add(records as Offset);
     for offset in at..end {
-        let record = Record {
-            offset,
-            timestamp: 0,
-            epoch: 0,
-            key: None,
-            headers: Headers::default(),
-            value: Some(&value),
-            canary: false,
-        };
+        let record = Record::bare(offset, Some(&value));
         assert_eq!(page.push(&record), Ok(()));
     }
     Arc::new(page.finish(end.saturating_add(hole)))

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    event::{Encoding, Headers, Record},
+    event::{Encoding, Record},
     partition::{LogDirectory, PageBuilder, TopicPartition},
     position::LogTag,
 };
@@ -20,15 +20,7 @@ fn set_start(log: &Arc<PartitionLog>, start: Offset) {
 fn page(from: Offset, to: Offset) -> Arc<Page> {
     let mut page = PageBuilder::new(from, Encoding::default());
     for offset in from..to {
-        let _ = page.push(&Record {
-            offset,
-            timestamp: 0,
-            epoch: 0,
-            key: None,
-            headers: Headers::default(),
-            value: Some(b"{}"),
-            canary: false,
-        });
+        let _ = page.push(&Record::bare(offset, Some(b"{}")));
     }
     Arc::new(page.finish(to))
 }

@@ -2,7 +2,7 @@ use std::{convert::Infallible, sync::mpsc, thread, time::Instant};
 
 use super::{times::own_client_key, *};
 use crate::{
-    event::{Encoding, Headers, Record},
+    event::{Encoding, Record},
     kafka::history::{
         cache::PageCache,
         request_queue::{PageRead, Task},
@@ -39,13 +39,9 @@ fn log() -> Arc<PartitionLog> {
     for offset in 10..15 {
         let mut page = PageBuilder::new(offset, log.encoding());
         let record = Record {
-            offset,
             timestamp: 1,
             epoch: 1,
-            key: None,
-            headers: Headers::default(),
-            value: Some(b"{}"),
-            canary: false,
+            ..Record::bare(offset, Some(b"{}"))
         };
         assert_eq!(page.push(&record), Ok(()));
         log.append(page.finish(offset + 1));
@@ -114,13 +110,9 @@ fn page_of_times(log: &PartitionLog) -> Arc<Page> {
     let mut page = PageBuilder::new(0, log.encoding());
     for offset in [0, 1, 2, 3, 5, 6, 7] {
         let record = Record {
-            offset,
             timestamp: offset * 10,
             epoch: 1,
-            key: None,
-            headers: Headers::default(),
-            value: Some(b"{}"),
-            canary: false,
+            ..Record::bare(offset, Some(b"{}"))
         };
         assert_eq!(page.push(&record), Ok(()));
     }
