@@ -42,6 +42,19 @@ fn rdkafka_has_the_features_that_were_measured_and_no_other() {
 }
 
 #[test]
+fn one_library_does_all_cryptography_of_tls() {
+    let tree = features_of_the_workspace();
+    let is_built = |name: &str| tree.lines().any(|line| line.starts_with(&format!("{name} v")));
+    assert!(is_built("aws-lc-rs"), "{tree}");
+    // Cargo.lock names it as an optional dependency of rustls-webpki all the same.
+    assert!(
+        !is_built("ring"),
+        "a dependency turns on ring beside aws-lc-rs: two libraries to patch, and rustls cannot tell which one to use by \
+         default. Find who it is with `cargo tree -e features -i ring`"
+    );
+}
+
+#[test]
 fn a_feature_is_found_wherever_it_stands_in_the_tree() {
     let tree =
         "a v1.0.0\nrdkafka feature \"tokio\"\nrdkafka-sys feature \"cmake-build\" (*)\nrdkafka v0.39.0\n";

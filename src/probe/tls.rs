@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
-    rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+    rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName},
 };
 use x509_cert::{Certificate, der::Decode};
 
@@ -30,7 +30,7 @@ pub(super) fn connector() -> Result<TlsConnector, ProbeError> {
         )));
     }
     // The provider is set explicitly, because a feature that a dependency turns on must not choose the cryptography.
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| ProbeError::Tls(error.to_string()))?
         .with_root_certificates(roots)
