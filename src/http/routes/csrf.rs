@@ -8,10 +8,10 @@
 
 use std::collections::BTreeSet;
 
-use http::{HeaderMap, Method, Request, Version, header, uri::Authority};
+use http::{HeaderMap, Method, Request, header};
 use parking_lot::Mutex;
 
-use super::hosts::{AllowedHosts, Host, HostPort};
+use super::hosts::{AllowedHosts, Host, HostPort, host_of};
 use crate::{
     http::error::Error,
     metrics::{AdminRefusal, HttpMetrics},
@@ -99,42 +99,6 @@ impl CsrfProtection {
         let mut logged = self.logged.lock();
         logged.len() < MAX_LOGGED && logged.insert(what.to_owned())
     }
-}
-
-/// Returns the host name under which the listener is asked. Returns `None` if none is given, as by old clients that are no
-/// browsers.
-///
-/// # Errors
-/// 400 if there are several that differ, or one is invalid, or an HTTP/1.1 request has none.
-fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error> {
-    let mut fields = request.headers().get_all(header::HOST).iter();
-    let field = fields.next();
-    if fields.next().is_some() {
-        return Err(Error::BadHost("there is more than one"));
-    }
-    let read = |text: &str| HostPort::read(text).ok_or(Error::BadHost("it is no name with a port"));
-    let field = field.map(|field| field.to_str().map_err(|_| Error::BadHost("it is no text")));
-    let field = field.transpose()?;
-    let is_there = field.is_some();
-    // An empty field counts as no name. No browser sends it.
-    let field = field.filter(|field| !field.is_empty()).map(read).transpose()?;
-    let target = authority(request).map(read).transpose()?;
-    match (field, target) {
-        (Some(field), Some(target)) if field != target => {
-            Err(Error::BadHost("it is not the one of the request's target"))
-        }
-        (None, None) if request.version() == Version::HTTP_11 && !is_there => {
-            Err(Error::BadHost("there is none"))
-        }
-        (field, target) => Ok(target.or(field)),
-    }
-}
-
-/// Returns the authority of a target in absolute form, or HTTP/2's `:authority`, which is in the request's extensions.
-fn authority<B>(request: &Request<B>) -> Option<&str> {
-    let beside = request.extensions().get::<Authority>();
-    let authority = request.uri().authority().or(beside);
-    authority.map(Authority::as_str)
 }
 
 /// Whether a browser says that the request comes from a page of another origin.

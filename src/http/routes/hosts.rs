@@ -1,4 +1,4 @@
-//! The host names under which the admin listener may be asked.
+//! The host names that requests name, and those under which the admin listener may be asked.
 //!
 //! A foreign page in an operator's browser can let its own name resolve to this listener (DNS rebinding). It is then of the same
 //! origin as what it reads. It cannot do that with an address, nor with `localhost`, which browsers resolve without DNS. So other
@@ -6,7 +6,10 @@
 
 use std::{fmt, net::IpAddr, str::FromStr, sync::Arc};
 
+use http::{Request, Version, header, uri::Authority};
 use parking_lot::RwLock;
+
+use crate::http::error::Error;
 
 /// A host name, or all names below one: `admin.example`, `*.example.svc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +154,42 @@ impl fmt::Display for Host {
             Self::Domain(name) => f.write_str(name),
         }
     }
+}
+
+/// Returns the host name under which the listener is asked. Returns `None` if none is given, as by old clients that are no
+/// browsers.
+///
+/// # Errors
+/// 400 if there are several that differ, or one is invalid, or an HTTP/1.1 request has none.
+pub(super) fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error> {
+    let mut fields = request.headers().get_all(header::HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(Error::BadHost("there is more than one"));
+    }
+    let read = |text: &str| HostPort::read(text).ok_or(Error::BadHost("it is no name with a port"));
+    let field = field.map(|field| field.to_str().map_err(|_| Error::BadHost("it is no text")));
+    let field = field.transpose()?;
+    let is_there = field.is_some();
+    // An empty field counts as no name. No browser sends it.
+    let field = field.filter(|field| !field.is_empty()).map(read).transpose()?;
+    let target = authority(request).map(read).transpose()?;
+    match (field, target) {
+        (Some(field), Some(target)) if field != target => {
+            Err(Error::BadHost("it is not the one of the request's target"))
+        }
+        (None, None) if request.version() == Version::HTTP_11 && !is_there => {
+            Err(Error::BadHost("there is none"))
+        }
+        (field, target) => Ok(target.or(field)),
+    }
+}
+
+/// Returns the authority of a target in absolute form, or HTTP/2's `:authority`, which is in the request's extensions.
+fn authority<B>(request: &Request<B>) -> Option<&str> {
+    let beside = request.extensions().get::<Authority>();
+    let authority = request.uri().authority().or(beside);
+    authority.map(Authority::as_str)
 }
 
 /// Whether a byte may be in a name: letters, digits and hyphens, and the underscore that some systems put into names of services.
