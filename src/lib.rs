@@ -19,7 +19,7 @@
 //! | 3 | [`subscription`] | a client's cursors over all its partitions: one order, one position; lanes share them |
 //! | 2 | [`partition`] | pages, logs, cursors, the directory of current logs, the [`partition::History`] trait |
 //! | 2 | [`filter`] | which events a client wants: a bounded language with a canonical form |
-//! | 1 | [`event`], [`catalog`], [`limits`] | a record as it is kept; which streams are public; what a client may use |
+//! | 1 | [`event`], [`catalog`], [`limits`], [`tls`] | a record as it is kept; which streams are public; what a client may use; certificates |
 //! | 0 | [`position`], [`encoding`], [`sse`], [`client`], [`drain`], [`log`], [`metrics`], [`health`] | leaves |
 //!
 //! `main.rs`, above all layers, turns arguments into an exit code.
@@ -52,3 +52,4 @@ pub mod position;
 pub mod probe;
 pub mod sse;
 pub mod subscription;
+pub mod tls;

@@ -33,7 +33,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (4, &["http", "demo", "probe"]),
     (3, &["kafka", "subscription"]),
     (2, &["partition", "filter"]),
-    (1, &["event", "catalog", "limits"]),
+    (1, &["event", "catalog", "limits", "tls"]),
     (
         0,
         &[

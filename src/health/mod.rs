@@ -27,7 +27,9 @@ pub use fault::{FaultEvent, FaultSource};
 pub use fetch_statistics::FetchStatistics;
 pub use partition::{OtherWatermark, PartitionHealth};
 pub use readiness::Readiness;
-pub use report::{BrokerReport, ClusterReport, HealthReport, PartitionReport, StreamReport, TopicReport};
+pub use report::{
+    BrokerReport, ClusterReport, HealthReport, PartitionReport, StreamReport, TlsReport, TopicReport,
+};
 pub use state::{HealthState, Verdict};
 pub use stream::ExpectedStream;
 pub use topic::TopicFault;
@@ -44,6 +46,8 @@ pub struct Health(Arc<HealthInner>);
 struct HealthInner {
     clusters: RwLock<BTreeMap<Arc<str>, Arc<ClusterHealth>>>,
     streams: RwLock<Vec<ExpectedStream>>,
+    /// Each listener with TLS, and what an operator should know of its certificates.
+    tls: RwLock<BTreeMap<&'static str, Option<String>>>,
 }
 
 impl Health {
@@ -68,6 +72,11 @@ impl Health {
         *self.0.streams.write() = streams;
     }
 
+    /// Sets what an operator should know of the certificates that a listener serves: `None` if they are as they should be.
+    pub fn set_tls(&self, listener: &'static str, complaint: Option<String>) {
+        self.0.tls.write().insert(listener, complaint);
+    }
+
     /// Returns whether every cluster that streams are read from has told its topology, and is trusted.
     pub fn is_described(&self) -> bool {
         let clusters = self.0.clusters.read();
@@ -84,7 +93,11 @@ impl Health {
         reports.iter_mut().for_each(ClusterReport::settle);
         let streams = streams.iter().map(|stream| stream.report(&reports, &quiet));
         let streams = streams.collect();
-        HealthReport::new(reports, streams)
+        let tls = self.0.tls.read();
+        let tls = tls
+            .iter()
+            .map(|(listener, complaint)| TlsReport::new(listener, complaint.as_deref()));
+        HealthReport::new(reports, streams, tls.collect())
     }
 }
 

@@ -17,6 +17,34 @@ pub struct HealthReport {
     pub streams: Vec<StreamReport>,
     /// Each cluster that is read, by name.
     pub clusters: Vec<ClusterReport>,
+    /// The certificates of each listener with TLS, by name. Left out if there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tls: Vec<TlsReport>,
+}
+
+/// The report on the certificates of a listener.
+#[derive(Clone, Debug, Serialize)]
+pub struct TlsReport {
+    /// The listener's name: `http` or `admin`.
+    pub listener: String,
+    /// The state of its certificates. It is never failing, since something is served.
+    pub state: HealthState,
+    /// The reason for the state.
+    pub reason: String,
+}
+
+impl TlsReport {
+    pub(super) fn new(listener: &str, complaint: Option<&str>) -> Self {
+        let Verdict { state, reason } = match complaint {
+            Some(complaint) => Verdict::degraded(complaint),
+            None => Verdict::ok("the certificates in the files are served"),
+        };
+        Self {
+            listener: listener.into(),
+            state,
+            reason,
+        }
+    }
 }
 
 /// The report on a stream.
@@ -149,20 +177,21 @@ pub struct PartitionReport {
 }
 
 impl HealthReport {
-    pub(super) fn new(clusters: Vec<ClusterReport>, streams: Vec<StreamReport>) -> Self {
-        let Verdict { state, reason } = overall(&clusters, &streams);
+    pub(super) fn new(clusters: Vec<ClusterReport>, streams: Vec<StreamReport>, tls: Vec<TlsReport>) -> Self {
+        let Verdict { state, reason } = overall(&clusters, &streams, &tls);
         Self {
             state,
             reason,
             streams,
             clusters,
+            tls,
         }
     }
 }
 
 /// Returns the worst verdict. A failing cluster counts as degraded here, since another may stand in for it. If none does, the
 /// streams that are read from it fail.
-fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> Verdict {
+fn overall(clusters: &[ClusterReport], streams: &[StreamReport], tls: &[TlsReport]) -> Verdict {
     let streams_said = streams
         .iter()
         .map(|it| (it.state, format!("stream {}: {}", it.name, it.reason)));
@@ -170,8 +199,12 @@ fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> Verdict {
         let state = it.state.min(HealthState::Degraded);
         (state, format!("cluster {}: {}", it.name, it.reason))
     });
+    let tls_said = tls
+        .iter()
+        .map(|it| (it.state, format!("TLS of {}: {}", it.listener, it.reason)));
     let worst = streams_said
         .chain(clusters_said)
+        .chain(tls_said)
         .reduce(|worst, next| if next.0 > worst.0 { next } else { worst });
     match worst {
         Some((state, reason)) if state > HealthState::Ok => Verdict::new(state, reason),

@@ -9,6 +9,7 @@ mod http;
 mod lifecycle;
 mod limits;
 mod process;
+mod tls;
 
 pub use http::{
     AdminRefusal, COMPOSITE, ConnectionRefusal, EndReason, HttpMetrics, StartPoint, StreamMetrics,
@@ -17,6 +18,7 @@ pub use lifecycle::LifecycleMetrics;
 pub use limits::LimitMetrics;
 pub use process::register as register_process;
 pub use prometheus_client::registry::Registry;
+pub use tls::{HandshakeFailure, ListenerTlsMetrics, TlsMetrics};
 
 /// Content type of the text that [`render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -1,0 +1,167 @@
+//! Metrics of TLS on the listeners.
+//!
+//! Not here: the handshakes (`http`), and reading certificates (`tls`).
+
+use std::time::SystemTime;
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+/// Handshakes, and the certificates that are served.
+#[derive(Clone, Debug, Default)]
+pub struct TlsMetrics {
+    handshakes: Family<HandshakeLabels, Counter>,
+    expiry: Family<CertificateLabels, Gauge>,
+    reload_failures: Family<ListenerLabel, Counter>,
+    refused_files: Family<ListenerLabel, Gauge>,
+}
+
+impl TlsMetrics {
+    /// Registers all metrics.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "tls_handshakes",
+            "Handshakes, by listener, version of TLS, whether a session was resumed, and outcome",
+            self.handshakes.clone(),
+        );
+        registry.register(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the first certificate of a chain that is served expires",
+            self.expiry.clone(),
+        );
+        registry.register(
+            "tls_reload_failures",
+            "Times that certificates were to be read again and could not be; the old ones are served",
+            self.reload_failures.clone(),
+        );
+        registry.register(
+            "tls_files_refused",
+            "Whether the files of certificates that are there now cannot be served, so that older ones are",
+            self.refused_files.clone(),
+        );
+    }
+
+    /// Returns the metrics of one listener. They show from now on, at zero.
+    pub fn of(&self, listener: &'static str) -> ListenerTlsMetrics {
+        let label = ListenerLabel { listener };
+        _ = self.reload_failures.get_or_create(&label);
+        _ = self.refused_files.get_or_create(&label);
+        ListenerTlsMetrics {
+            metrics: self.clone(),
+            listener,
+        }
+    }
+}
+
+/// The metrics of one listener.
+#[derive(Clone, Debug)]
+pub struct ListenerTlsMetrics {
+    metrics: TlsMetrics,
+    listener: &'static str,
+}
+
+impl ListenerTlsMetrics {
+    /// Counts a handshake that succeeded. `version` is "1.2" or "1.3".
+    pub fn completed(&self, version: &'static str, resumed: bool) {
+        let resumption = if resumed { "resumed" } else { "full" };
+        self.count(version, resumption, "completed");
+    }
+
+    /// Counts a handshake that failed before its version was known.
+    pub fn failed(&self, failure: HandshakeFailure) {
+        self.count(NONE, NONE, failure.name());
+    }
+
+    fn count(&self, version: &'static str, resumption: &'static str, outcome: &'static str) {
+        let labels = HandshakeLabels {
+            listener: self.listener,
+            version,
+            resumption,
+            outcome,
+        };
+        self.metrics.handshakes.get_or_create(&labels).inc();
+    }
+
+    /// Sets when this certificate expires, from now on.
+    pub fn set_expiry(&self, certificate: &str, expires: SystemTime) {
+        let seconds = expires.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let seconds = i64::try_from(seconds.as_secs()).unwrap_or(i64::MAX);
+        let labels = self.certificate(certificate);
+        self.metrics.expiry.get_or_create(&labels).set(seconds);
+    }
+
+    /// Removes a certificate that is no longer served.
+    pub fn remove_expiry(&self, certificate: &str) {
+        self.metrics.expiry.remove(&self.certificate(certificate));
+    }
+
+    /// Counts an attempt to read certificates again that failed.
+    pub fn reload_failure(&self) {
+        self.metrics.reload_failures.get_or_create(&self.label()).inc();
+    }
+
+    /// Sets whether the files that are there now cannot be served.
+    pub fn set_files_refused(&self, refused: bool) {
+        let gauge = self.metrics.refused_files.get_or_create(&self.label());
+        gauge.set(i64::from(refused));
+    }
+
+    fn label(&self) -> ListenerLabel {
+        ListenerLabel {
+            listener: self.listener,
+        }
+    }
+
+    fn certificate(&self, certificate: &str) -> CertificateLabels {
+        CertificateLabels {
+            listener: self.listener,
+            certificate: certificate.into(),
+        }
+    }
+}
+
+/// Why a handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeFailure {
+    /// The client sent something that is no TLS, or that we do not speak, or has no certificate that is accepted.
+    Refused,
+    /// The client closed or reset its connection, perhaps because it does not trust our certificate.
+    Closed,
+    /// The client did not complete it in time.
+    TimedOut,
+}
+
+impl HandshakeFailure {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Closed => "closed",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+/// The label of what is not known.
+const NONE: &str = "none";
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabel {
+    listener: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HandshakeLabels {
+    listener: &'static str,
+    version: &'static str,
+    resumption: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CertificateLabels {
+    listener: &'static str,
+    certificate: String,
+}

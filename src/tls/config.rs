@@ -1,0 +1,89 @@
+//! The configuration of rustls for a listener.
+
+use std::sync::Arc;
+
+use tokio_rustls::rustls::{
+    ALL_VERSIONS, ServerConfig, SupportedProtocolVersion,
+    crypto::{CryptoProvider, aws_lc_rs},
+    server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier, danger::ClientCertVerifier},
+    version::TLS13,
+};
+
+use super::{
+    load::LoadedFiles,
+    resolver::CertificateResolver,
+    settings::{ClientCertificates, MinimumVersion, TlsSettings},
+};
+
+/// Returns the cryptography of every listener. It is named explicitly, because a feature that a dependency turns on must not
+/// choose it.
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// Returns keys for session tickets. They are random, and replaced every six hours.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub(super) fn ticketer() -> Result<Arc<dyn ProducesTickets>, String> {
+    aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())
+}
+
+/// Builds the configuration.
+///
+/// # Errors
+/// When rustls refuses it, with the reason.
+pub(super) fn build(
+    settings: &TlsSettings,
+    files: &LoadedFiles,
+    provider: Arc<CryptoProvider>,
+    ticketer: Arc<dyn ProducesTickets>,
+) -> Result<ServerConfig, String> {
+    let verifier = verifier(settings, files, &provider)?;
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions(settings.minimum_version))
+        .map_err(|error| error.to_string())?;
+    let builder = match verifier {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let resolver = CertificateResolver(files.certificates.clone());
+    let mut config = builder.with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols = ALPN.map(<[u8]>::to_vec).into();
+    // The ticket holds the session, so that nothing of it is kept here.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.ticketer = ticketer;
+    Ok(config)
+}
+
+fn verifier(
+    settings: &TlsSettings,
+    files: &LoadedFiles,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
+    let asked = settings.client_certificates;
+    if asked == ClientCertificates::Off {
+        return Ok(None);
+    }
+    let Some((roots, _)) = &files.client_ca else {
+        return Err("client certificates are asked for, and there is no client_ca".into());
+    };
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider));
+    let verifier = match asked {
+        ClientCertificates::Required => verifier,
+        _ => verifier.allow_unauthenticated(),
+    };
+    verifier.build().map(Some).map_err(|error| error.to_string())
+}
+
+fn versions(minimum: MinimumVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match minimum {
+        MinimumVersion::Tls12 => ALL_VERSIONS,
+        MinimumVersion::Tls13 => ONLY_TLS13,
+    }
+}
+
+const ONLY_TLS13: &[&SupportedProtocolVersion] = &[&TLS13];
+
+/// The protocols that are spoken over TLS, the preferred one first.
+const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];

@@ -1,0 +1,79 @@
+//! Everything that the settings of a listener name, read from its files.
+
+use std::{sync::Arc, time::SystemTime};
+
+use tokio_rustls::rustls::{RootCertStore, crypto::CryptoProvider};
+
+use super::{
+    certificate::{self, Certificate},
+    fault::TlsFault,
+    files::{FileDigest, FileReader},
+    settings::TlsSettings,
+};
+
+/// The contents of a listener's files.
+#[derive(Debug)]
+pub(super) struct LoadedFiles {
+    pub(super) certificates: Vec<Arc<Certificate>>,
+    /// The authorities of clients, with the digest of their file.
+    pub(super) client_ca: Option<(Arc<RootCertStore>, FileDigest)>,
+    /// The digest of all files together.
+    pub(super) digest: FileDigest,
+}
+
+impl LoadedFiles {
+    /// Reads all files. Blocks, and for long if they are on a file system of the network.
+    ///
+    /// # Errors
+    /// Every fault of every file. An expired certificate is none: see [`expired`](Self::expired).
+    pub(super) fn read(settings: &TlsSettings, provider: &CryptoProvider) -> Result<Self, Vec<TlsFault>> {
+        let mut reader = FileReader::default();
+        let (mut certificates, mut faults) = (Vec::new(), Vec::new());
+        for files in &settings.certificates {
+            match Certificate::read(files, &mut reader, provider) {
+                Ok(certificate) => certificates.push(Arc::new(certificate)),
+                Err(more) => faults.extend(more),
+            }
+        }
+        let client_ca = match client_ca(settings, &mut reader) {
+            Ok(client_ca) => client_ca,
+            Err(fault) => {
+                faults.push(fault);
+                None
+            }
+        };
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        Ok(Self {
+            certificates,
+            client_ca,
+            digest: reader.digest(),
+        })
+    }
+
+    /// Returns a fault for each certificate that has expired.
+    pub(super) fn expired(&self, now: SystemTime) -> Vec<TlsFault> {
+        let certificates = self.certificates.iter();
+        certificates
+            .filter_map(|certificate| certificate.expired(now))
+            .collect()
+    }
+}
+
+fn client_ca(
+    settings: &TlsSettings,
+    reader: &mut FileReader,
+) -> Result<Option<(Arc<RootCertStore>, FileDigest)>, TlsFault> {
+    let Some(path) = &settings.client_ca else {
+        return Ok(None);
+    };
+    let text = reader.read(path)?;
+    let mut roots = RootCertStore::empty();
+    for authority in certificate::authorities(path, &text)? {
+        roots
+            .add(authority)
+            .map_err(|error| TlsFault::new(path, format!("holds what is no authority: {error}")))?;
+    }
+    Ok(Some((Arc::new(roots), FileDigest::of(&text))))
+}

@@ -1,0 +1,87 @@
+//! The settings of TLS on one listener: the sections `http.tls` and `admin.tls` of the configuration.
+//!
+//! Not here: the address that `http.tls` listens on (`http::settings`), and parsing (`config`).
+
+use std::path::{Path, PathBuf};
+
+/// What a listener serves TLS with. All of it can change while it serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// The certificates, at least one. A client gets the first that has the name it asks for, or else the first of all.
+    pub certificates: Vec<CertificateFiles>,
+    /// The file with the authorities that client certificates must be signed by.
+    pub client_ca: Option<PathBuf>,
+    /// Whether clients are asked for a certificate. If so, there is a `client_ca`.
+    pub client_certificates: ClientCertificates,
+    /// The oldest version that is spoken.
+    pub minimum_version: MinimumVersion,
+}
+
+impl TlsSettings {
+    /// Makes relative paths begin at `directory`.
+    pub fn resolve(&mut self, directory: &Path) {
+        let certificates = self.certificates.iter_mut();
+        let pairs = certificates.flat_map(|files| [&mut files.certificate, &mut files.key]);
+        pairs
+            .chain(&mut self.client_ca)
+            .for_each(|path| *path = directory.join(&*path));
+    }
+}
+
+/// The two files of a certificate, both in PEM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate, and behind it those that lead to an authority.
+    pub certificate: PathBuf,
+    /// Its private key, not encrypted.
+    pub key: PathBuf,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// Nobody is asked.
+    #[default]
+    Off,
+    /// Whoever has one must have a good one.
+    Optional,
+    /// Whoever has none is not served.
+    Required,
+}
+
+impl ClientCertificates {
+    /// Every value, from the one that asks least.
+    pub const ALL: &[Self] = &[Self::Off, Self::Optional, Self::Required];
+
+    /// Returns its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        }
+    }
+}
+
+/// The oldest version of TLS that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MinimumVersion {
+    /// TLS 1.2: every client that is still maintained speaks it.
+    #[default]
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
+
+impl MinimumVersion {
+    /// Both versions, the older first.
+    pub const ALL: &[Self] = &[Self::Tls12, Self::Tls13];
+
+    /// Returns its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tls12 => "1.2",
+            Self::Tls13 => "1.3",
+        }
+    }
+}
