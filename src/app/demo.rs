@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::handover::ListenAddresses;
 use crate::{
     catalog::{Catalog, Stream},
     config::{Config, Sections},
@@ -31,6 +32,14 @@ pub(super) fn config(sections: Sections, bootstrap: &[String]) -> Config {
     // One stream cannot contradict itself.
     let catalog = Catalog::new(vec![stream]).unwrap_or_default();
     sections.with(vec![cluster], catalog)
+}
+
+/// Returns commands to try in another terminal.
+pub(super) fn lines_to_try(addresses: ListenAddresses) -> Vec<String> {
+    match addresses.http {
+        Some(http) => demo::lines_to_try(http, addresses.admin),
+        None => Vec::new(),
+    }
 }
 
 /// Longer than any pause at the demo's lowest rate, which is one event a second.

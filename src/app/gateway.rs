@@ -1,6 +1,6 @@
 //! A gateway's run, from binding its ports to closing its last connection.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use tokio::{runtime::Runtime, task::JoinHandle, time::timeout};
 use tokio_util::task::TaskTracker;
@@ -10,12 +10,13 @@ use super::{
     cluster_switch::FailoverSwitch,
     clusters::Clusters,
     descriptors,
-    handover::{HotRestart, ListenSockets},
+    handover::{HotRestart, ListenAddresses, ListenSockets},
     health,
     lifecycle::Lifecycle,
     log_lines, logs,
     reload::ConfigReloader,
     signals::Signals,
+    tls::TlsServers,
 };
 use crate::{
     catalog::{Catalog, Stream},
@@ -23,11 +24,11 @@ use crate::{
     config::Config,
     drain,
     health::{self as cells, Health, Readiness},
-    http::{self, AdminCommands, Gateway},
+    http::{self, AdminCommands, BoundListeners, Gateway, TlsListener},
     kafka::{BrokerProfile, KafkaMetrics},
     limits::Admission,
     log,
-    metrics::{self, HttpMetrics, LifecycleMetrics, LimitMetrics, Registry},
+    metrics::{self, HttpMetrics, LifecycleMetrics, LimitMetrics, Registry, TlsMetrics},
     partition::LogDirectory,
     subscription::{Lanes, LogSource},
 };
@@ -38,9 +39,11 @@ pub(super) fn run(
     mut config: Config,
     load_config: Option<ConfigLoader>,
     profile: BrokerProfile,
-    on_listening: impl FnOnce(SocketAddr, SocketAddr),
+    on_listening: impl FnOnce(ListenAddresses),
 ) -> Result<(), StartError> {
     descriptors::fit(&mut config)?;
+    let tls_metrics = TlsMetrics::default();
+    let tls = TlsServers::load(&config, &tls_metrics)?;
     let sockets = listen(&config, profile)?;
     let spare = sockets.spare()?;
     let runtime = Runtime::new()?;
@@ -52,7 +55,7 @@ pub(super) fn run(
         tasks,
         reload,
         counts,
-    } = build(config, load_config, profile, watch)?;
+    } = build(config, load_config, profile, watch, &tls, &tls_metrics)?;
     let (window, takeover) = (gateway.settings.drain, gateway.settings.takeover);
     // The demo's brokers end with it, so that a successor would serve another stream.
     let hot_restart = (profile == BrokerProfile::Real).then(|| HotRestart::new(spare, takeover, counts));
@@ -60,12 +63,13 @@ pub(super) fn run(
         // The task ends with the runtime.
         tokio::spawn(gateway.lanes.clone().drop_deleted_records());
         reload.map(ConfigReloader::listen).transpose()?;
+        tls.watch(&gateway.health);
         tokio::select! {
             fit = sockets.wait_ready(&gateway.health, takeover) => fit?,
             // Nothing has been served yet.
             _ = signals.wait_for_shutdown() => return Ok(()),
         }
-        let serving = open(sockets, gateway, on_listening).await;
+        let serving = open(sockets, tls, gateway, on_listening).await;
         let lived = Lifecycle::new(serving, signals, hot_restart)
             .run(signal, window)
             .await;
@@ -94,8 +98,11 @@ fn build(
     load_config: Option<ConfigLoader>,
     profile: BrokerProfile,
     drain: drain::DrainWatch,
+    tls: &TlsServers,
+    tls_metrics: &TlsMetrics,
 ) -> Result<Components, StartError> {
     let (mut registry, counters) = registry();
+    tls_metrics.register(&mut registry);
     let directory = LogDirectory::new();
     logs::register(&mut registry, &directory);
     let health = stream_health(&config.catalog);
@@ -118,6 +125,8 @@ fn build(
     let reload = reload.map(|mut reload| {
         let hosts = commands.hosts();
         reload.subscribe(move |config| hosts.set(&config.admin.hosts));
+        let tls = tls.clone();
+        reload.subscribe(move |config| tls.reload(config));
         reload
     });
     let gateway = Gateway {
@@ -143,11 +152,11 @@ fn build(
 }
 
 fn listen(config: &Config, profile: BrokerProfile) -> Result<ListenSockets, StartError> {
-    let (public, admin) = (config.http.listen, config.admin.listen);
+    let addresses = ListenAddresses::of(config);
     match profile {
-        BrokerProfile::Real => ListenSockets::inherit(public, admin),
+        BrokerProfile::Real => ListenSockets::inherit(addresses),
         // The embedded brokers have started threads already.
-        BrokerProfile::Embedded => ListenSockets::bind(public, admin),
+        BrokerProfile::Embedded => ListenSockets::bind(addresses),
     }
 }
 
@@ -178,13 +187,23 @@ fn subscribe_all(
 /// Starts accepting, and then announces it.
 async fn open(
     sockets: ListenSockets,
+    tls: TlsServers,
     gateway: Gateway,
-    on_listening: impl FnOnce(SocketAddr, SocketAddr),
+    on_listening: impl FnOnce(ListenAddresses),
 ) -> JoinHandle<io::Result<()>> {
     let (addresses, readiness) = (sockets.addresses(), gateway.readiness.clone());
-    let serving = tokio::spawn(http::serve(sockets.public, sockets.admin, gateway));
+    let is_admin_tls = tls.admin.is_some();
+    let https = sockets.https.zip(tls.http);
+    let listeners = BoundListeners {
+        http: sockets.http,
+        https: https.map(|(listener, tls)| TlsListener { listener, tls }),
+        admin: sockets.admin,
+        admin_tls: tls.admin,
+    };
+    let serving = tokio::spawn(http::serve(listeners, gateway));
     readiness.set();
-    announce(addresses, on_listening);
+    announce(addresses, is_admin_tls);
+    on_listening(addresses);
     if let Some(predecessor) = sockets.predecessor {
         predecessor.announce_ready().await;
     }
@@ -207,10 +226,16 @@ fn expectation(stream: &Stream) -> cells::ExpectedStream {
     }
 }
 
-fn announce((public, admin): (SocketAddr, SocketAddr), on_listening: impl FnOnce(SocketAddr, SocketAddr)) {
-    print_line(&format!("listening on http://{public}"));
-    print_line(&format!("admin on http://{admin}"));
-    on_listening(public, admin);
+/// Tells whoever has started this process where it accepts connections.
+fn announce(addresses: ListenAddresses, is_admin_tls: bool) {
+    if let Some(http) = addresses.http {
+        print_line(&format!("listening on http://{http}"));
+    }
+    if let Some(https) = addresses.https {
+        print_line(&format!("tls on https://{https}"));
+    }
+    let scheme = if is_admin_tls { "https" } else { "http" };
+    print_line(&format!("admin on {scheme}://{}", addresses.admin));
 }
 
 /// Writes one line to stdout. The parent process may have closed it, or may not read it. Neither is an error.

@@ -28,10 +28,15 @@ mod logs;
 mod reload;
 #[cfg(feature = "kafka")]
 mod signals;
+#[cfg(feature = "kafka")]
+mod tls;
 
 use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
-use crate::config::{Config, ConfigErrors, Sections, Warning};
+use crate::{
+    config::{Config, ConfigErrors, Sections, Warning},
+    tls::TlsFaults,
+};
 
 /// Reads the configuration again from its source.
 pub type ConfigLoader = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), ConfigErrors> + Send + Sync>;
@@ -48,7 +53,7 @@ pub enum StartError {
     /// A descriptor that systemd, or another parent process, passes on is no listening socket.
     #[error(
         "descriptor {} (LISTEN_FDS, number {}) cannot be served: {why}; it must be a TCP socket that listens: with systemd a \
-         ListenStream= of a socket unit, the public one first",
+         ListenStream= of a socket unit, the public one first, and the one with TLS under the name https",
         index + 3,
         index + 1
     )]
@@ -58,6 +63,9 @@ pub enum StartError {
         /// What is wrong with it.
         why: io::Error,
     },
+    /// Certificates or keys cannot be served.
+    #[error("certificates cannot be served:\n{0}")]
+    Tls(#[from] TlsFaults),
     /// Kafka does not answer a successor, which must not take over then.
     #[error("no answer from Kafka within {0:?}; the process before this one stays")]
     Unanswered(Duration),
@@ -109,7 +117,7 @@ pub fn serve(config: Config, load_config: ConfigLoader) -> Result<(), StartError
         config,
         Some(load_config),
         crate::kafka::BrokerProfile::Real,
-        |_, _| {},
+        |_| {},
     )
 }
 
@@ -123,16 +131,11 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     // Dropped after the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
     let config = demo::config(options.sections, demo.bootstrap());
-    gateway::run(
-        config,
-        None,
-        crate::kafka::BrokerProfile::Embedded,
-        |public, admin| {
-            for line in crate::demo::lines_to_try(public, admin) {
-                gateway::print_line(&line);
-            }
-        },
-    )
+    gateway::run(config, None, crate::kafka::BrokerProfile::Embedded, |addresses| {
+        for line in demo::lines_to_try(addresses) {
+            gateway::print_line(&line);
+        }
+    })
 }
 
 /// Serves nothing: this build can only check configurations.

@@ -90,8 +90,14 @@ impl ConfigReloader {
 fn restart_only_changes(started: &Config, fresh: &Config) -> Vec<&'static str> {
     let mut http = fresh.http.clone();
     http.trusted_proxies.clone_from(&started.http.trusted_proxies);
+    if let (Some(fresh), Some(before)) = (&mut http.tls, &started.http.tls) {
+        fresh.tls.clone_from(&before.tls);
+    }
     let mut admin = fresh.admin.clone();
     admin.hosts.clone_from(&started.admin.hosts);
+    if let (Some(fresh), Some(before)) = (&mut admin.tls, &started.admin.tls) {
+        fresh.clone_from(before);
+    }
     let mut clusters = fresh.clusters.clone();
     for (cluster, before) in clusters.iter_mut().zip(&started.clusters) {
         cluster.bootstrap.clone_from(&before.bootstrap);

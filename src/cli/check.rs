@@ -13,18 +13,43 @@ use crate::{
     event::MAX_VALUE_BYTES,
     kafka::settings::ClusterSettings as Cluster,
     partition::MemorySettings as Memory,
+    tls::{self, CertificateSummary, TlsFaults},
 };
+
+/// What the certificates of both listeners are good for.
+pub(super) struct Certificates {
+    http: Vec<CertificateSummary>,
+    admin: Vec<CertificateSummary>,
+}
+
+impl Certificates {
+    /// Reads the files that the configuration names.
+    ///
+    /// # Errors
+    /// Every fault of every file.
+    pub(super) fn read(config: &Config) -> Result<Self, TlsFaults> {
+        let http = config.http.tls.as_ref();
+        let http = http.map(|https| tls::check("http.tls", &https.tls));
+        let admin = config.admin.tls.as_ref();
+        let admin = admin.map(|own| tls::check("admin.tls", own));
+        let (http, admin) = TlsFaults::both(http.transpose(), admin.transpose())?;
+        Ok(Self {
+            http: http.unwrap_or_default(),
+            admin: admin.unwrap_or_default(),
+        })
+    }
+}
 
 /// Writes the parts of the configuration, one line each, then the warnings.
 pub(super) fn report(
     out: &mut impl Write,
     path: &Path,
     config: &Config,
+    certificates: &Certificates,
     warnings: &[Warning],
 ) -> io::Result<()> {
     writeln!(out, "ok: {} has no faults", path.display())?;
-    writeln!(out, "ok: streams on http://{}", config.http.listen)?;
-    writeln!(out, "ok: admin on http://{}", config.admin.listen)?;
+    listeners(out, config, certificates)?;
     for cluster in &config.clusters {
         let topics = config.catalog.topics_of(&cluster.name).len();
         writeln!(out, "ok: {}", of_cluster(cluster, topics))?;
@@ -38,6 +63,33 @@ pub(super) fn report(
     }
     for warning in warnings {
         writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+fn listeners(out: &mut impl Write, config: &Config, certificates: &Certificates) -> io::Result<()> {
+    if let Some(http) = config.http.listen {
+        let what = if config.http.redirect {
+            "redirects"
+        } else {
+            "streams"
+        };
+        writeln!(out, "ok: {what} on http://{http}")?;
+    }
+    if let Some(https) = &config.http.tls {
+        writeln!(out, "ok: streams on https://{}", https.listen)?;
+    }
+    for certificate in &certificates.http {
+        writeln!(out, "ok: http.tls: {certificate}")?;
+    }
+    let scheme = if config.admin.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    writeln!(out, "ok: admin on {scheme}://{}", config.admin.listen)?;
+    for certificate in &certificates.admin {
+        writeln!(out, "ok: admin.tls: {certificate}")?;
     }
     Ok(())
 }

@@ -24,6 +24,7 @@ use crate::{
     app::{self, DemoOptions, StartError},
     config::{Config, ConfigErrors, Sections, Warning},
     log,
+    tls::TlsFaults,
 };
 
 /// Serves Apache Kafka topics to the public as resumable Server-Sent Events.
@@ -84,6 +85,9 @@ pub enum CliError {
     /// The configuration or the environment has faults.
     #[error("{0}")]
     Config(#[from] ConfigErrors),
+    /// The files of certificates and keys have faults.
+    #[error("{0}\n{faults}", faults = faults(.0.count()))]
+    Tls(#[from] TlsFaults),
     /// The configuration is valid, and riverhead did not start.
     #[error("error: cannot start: {0}")]
     Start(#[from] StartError),
@@ -106,15 +110,20 @@ impl CliError {
     /// is started, and 1 for all others.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) => ExitCode::from(USAGE),
+            Self::Config(_) | Self::Tls(_) => ExitCode::from(USAGE),
             // A fault in the way it was started: trying again does not help.
-            Self::Start(StartError::Descriptors { .. } | StartError::Inherited { .. }) => {
-                ExitCode::from(USAGE)
-            }
+            Self::Start(
+                StartError::Descriptors { .. } | StartError::Inherited { .. } | StartError::Tls(_),
+            ) => ExitCode::from(USAGE),
             Self::Usage(_) => ExitCode::from(PROBE_USAGE),
             Self::Watch(..) | Self::Start(_) | Self::Missing | Self::Output(_) => ExitCode::FAILURE,
         }
     }
+}
+
+/// Returns a number of faults, in words.
+fn faults(count: usize) -> String {
+    check::count(count, "fault")
 }
 
 impl Cli {
@@ -171,8 +180,9 @@ impl CheckConfigArgs {
     fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), CliError> {
         let Self { file, online } = self;
         let (config, warnings) = load(&file.config, environment)?;
+        let certificates = check::Certificates::read(&config)?;
         let mut out = io::stdout().lock();
-        check::report(&mut out, &file.config, &config, &warnings)?;
+        check::report(&mut out, &file.config, &config, &certificates, &warnings)?;
         match online {
             true => ask_brokers(&mut out, &config),
             false => Ok(()),
@@ -196,7 +206,7 @@ fn ask_brokers(_out: &mut impl io::Write, _config: &Config) -> Result<(), CliErr
 impl DemoArgs {
     fn run(self, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<(), CliError> {
         let mut sections = Sections::load(environment)?;
-        sections.http.listen = self.listen.unwrap_or(sections.http.listen);
+        sections.http.listen = self.listen.or(sections.http.listen);
         sections.admin.listen = self.admin.unwrap_or(sections.admin.listen);
         start_logging(&sections.log);
         let rate = self.rate;

@@ -52,10 +52,8 @@ impl EnvOverride {
     /// Sets the value in the tree, in place of the one from the file.
     pub(super) fn apply(self, root: &mut Node) {
         let location = Location::EnvVar(self.name, 0);
-        let table = match self.section {
-            Some(section) => entry(root, section, &location),
-            None => Some(root),
-        };
+        let mut parts = self.section.into_iter().flat_map(|section| section.split('.'));
+        let table = parts.try_fold(root, |table, part| entry(table, part, &location));
         if let Some(slot) = table.and_then(|table| entry(table, self.key, &location)) {
             *slot = self.node;
         }
@@ -65,6 +63,7 @@ impl EnvOverride {
 /// Returns the value under `name`, which is an empty table if there was none. Returns `None` if `table` is not a table, which
 /// is reported elsewhere.
 fn entry<'a>(table: &'a mut Node, name: &str, location: &Location) -> Option<&'a mut Node> {
+    let path = below(&table.path, name);
     let NodeKind::Table(entries) = &mut table.kind else {
         return None;
     };
@@ -73,7 +72,7 @@ fn entry<'a>(table: &'a mut Node, name: &str, location: &Location) -> Option<&'a
         entries.push(TableEntry {
             name: name.into(),
             location: location.clone(),
-            node: Node::empty_table(name, location.clone()),
+            node: Node::empty_table(&path, location.clone()),
         });
         entries.len() - 1
     });
@@ -102,7 +101,7 @@ fn targets() -> Vec<EnvKey> {
 
 fn target(section: Option<&'static str>, key: &'static str) -> EnvKey {
     let variable = match section {
-        Some(section) => format!("{PREFIX}_{section}__{key}"),
+        Some(section) => format!("{PREFIX}_{}__{key}", section.replace('.', "__")),
         None => format!("{PREFIX}__{key}"),
     };
     EnvKey {

@@ -27,6 +27,7 @@ mod clusters;
 mod diagnostic;
 mod environment;
 mod limits;
+mod locate;
 mod network;
 mod node;
 mod redact;
@@ -37,9 +38,11 @@ mod sections;
 mod source;
 mod streams;
 mod table;
+mod tls;
+mod tls_rules;
 mod units;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 pub use report::{ConfigErrors, Warning};
 pub use sections::Sections;
@@ -83,7 +86,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Parses the file's `text`, called `path` in messages, and applies the `environment` over it.
+    /// Parses the file's `text`, called `path` in messages, and applies the `environment` over it. Relative paths of certificates
+    /// become relative to the directory of `path`.
     ///
     /// # Errors
     /// Returns all faults of both.
@@ -113,13 +117,24 @@ impl Config {
             .for_each(|variable| variable.apply(&mut root));
         let config = assemble(&root, &mut faults);
         faults.retain(|fault| whole_text || fault.is_conclusive());
-        let config = config
+        let mut config = config
             .filter(|_| faults.is_empty())
             .ok_or_else(|| ConfigErrors::new(path, text, faults))?;
+        config.resolve_paths(Path::new(path).parent().unwrap_or(Path::new("")));
         let warnings = rules::warnings(&root, &config).into_iter();
         let warnings = warnings.map(|(location, said)| Warning::new(path, text, &location, said));
         let warnings = warnings.collect();
         Ok((config, warnings))
+    }
+
+    /// Makes the paths of certificates that are relative begin at the directory of the file.
+    fn resolve_paths(&mut self, directory: &Path) {
+        if let Some(https) = &mut self.http.tls {
+            https.tls.resolve(directory);
+        }
+        if let Some(tls) = &mut self.admin.tls {
+            tls.resolve(directory);
+        }
     }
 
     /// The longest text that is parsed, in bytes: enough for every stream of a large site, and quick to parse.

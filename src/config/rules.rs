@@ -5,9 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use super::{
     Config,
     diagnostic::{Diagnostic, Location},
+    locate::{between, location},
     node::Node,
-    section_names::{ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, STREAMS_NAME},
+    section_names::{
+        ADMIN_NAME, ADMIN_TLS_NAME, CLUSTERS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME, STREAMS_NAME,
+    },
     sections::Sections,
+    tls_rules,
 };
 use crate::{
     catalog::{Catalog, yields_to_fields},
@@ -22,6 +26,10 @@ pub(super) fn faults(root: &Node, sections: &Sections) -> Vec<Diagnostic> {
     let rules = [
         stalls_before_heartbeat,
         same_address,
+        tls_rules::no_public_listener,
+        tls_rules::redirect_to_nowhere,
+        tls_rules::http_clients_without_authority,
+        tls_rules::admin_clients_without_authority,
         client_above_total,
         idle_client_above_total,
         header_without_proxies,
@@ -51,10 +59,21 @@ fn stalls_before_heartbeat(root: &Node, Sections { http, .. }: &Sections) -> Opt
 }
 
 fn same_address(root: &Node, sections: &Sections) -> Option<Diagnostic> {
-    let (public, admin) = (sections.http.listen, sections.admin.listen);
-    collide(public, admin).then(|| {
-        let title = format!("`admin.listen` ({admin}) and `http.listen` ({public}) cannot both be bound");
-        between(root, title, [(ADMIN_NAME, "listen"), (HTTP_NAME, "listen")])
+    let Sections { http, admin, .. } = sections;
+    let listeners = [
+        (ADMIN_NAME, Some(admin.listen)),
+        (HTTP_NAME, http.listen),
+        (HTTP_TLS_NAME, http.tls.as_ref().map(|https| https.listen)),
+    ];
+    let pairs = [(0, 1), (0, 2), (2, 1)];
+    pairs.into_iter().find_map(|(one, other)| {
+        let ((one, first), (other, second)) = (listeners[one], listeners[other]);
+        let (first, second) = (first?, second?);
+        collide(first, second).then(|| {
+            let title =
+                format!("`{one}.listen` ({first}) and `{other}.listen` ({second}) cannot both be bound");
+            between(root, title, [(one, "listen"), (other, "listen")])
+        })
     })
 }
 
@@ -128,15 +147,6 @@ fn allowed_and_denied(root: &Node, Sections { limits, .. }: &Sections) -> Option
     let title = format!("{both} is both in `limits.allow` and in `limits.deny`");
     let fault = between(root, title, [(LIMITS_NAME, "allow"), (LIMITS_NAME, "deny")]);
     Some(fault.help("of networks that hold an address the smallest counts; the same one cannot be both"))
-}
-
-/// Returns a fault about two keys, located at those that are set.
-fn between(root: &Node, title: String, keys: [(&str, &str); 2]) -> Diagnostic {
-    let locations = keys.map(|(section, key)| root.get(section)?.get(key).map(|node| node.location.clone()));
-    match locations {
-        [Some(one), Some(other)] => Diagnostic::new(one, title).related(other, "and this"),
-        [one, other] => Diagnostic::new(one.or(other).unwrap_or(Location::Document), title),
-    }
 }
 
 /// Returns warnings about a valid configuration, for the operator.
@@ -229,6 +239,16 @@ fn listeners(root: &Node, Config { http, admin, .. }: &Config) -> Vec<(Location,
         warnings.push((location(root, HTTP_NAME, "trusted_proxies"), text));
     }
     warnings.extend(either_header(root, http));
+    warnings.extend(tls_rules::authority_without_clients(
+        root,
+        HTTP_TLS_NAME,
+        http.tls.as_ref().map(|https| &https.tls),
+    ));
+    warnings.extend(tls_rules::authority_without_clients(
+        root,
+        ADMIN_TLS_NAME,
+        admin.tls.as_ref(),
+    ));
     warnings
 }
 
@@ -249,12 +269,6 @@ fn either_header(root: &Node, http: &Http) -> Option<(Location, String)> {
         _ => return None,
     };
     Some((location(root, HTTP_NAME, "forwarded"), text.into()))
-}
-
-/// Returns the location of the key, or of its section, or of the document.
-fn location(root: &Node, section: &str, key: &str) -> Location {
-    root.get(section)
-        .map_or(Location::Document, |section| section.location_of(key))
 }
 
 /// The default timeout of nginx (`proxy_read_timeout`) and of AWS load balancers (idle timeout).

@@ -1,5 +1,7 @@
 //! The sections: which key sets which field.
 
+use std::net::SocketAddr;
+
 use ::http::HeaderName;
 
 use super::{
@@ -9,10 +11,12 @@ use super::{
     network::network,
     node::Node,
     section_names::{
-        ADMIN_NAME, CLUSTERS_NAME, HTTP_NAME, LIMITS_NAME, LOG_NAME, MEMORY_NAME, STATE_NAME, STREAMS_NAME,
+        ADMIN_NAME, ADMIN_TLS_NAME, CLUSTERS_NAME, HTTP_NAME, HTTP_TLS_NAME, LIMITS_NAME, LOG_NAME,
+        MEMORY_NAME, STATE_NAME, STREAMS_NAME,
     },
     streams,
     table::{KeySpec, fill, optional, required},
+    tls,
 };
 use crate::{
     client::ForwardedHeaders, http, http::settings::Sink, kafka, limits::settings::LimitSettings, log,
@@ -49,11 +53,14 @@ pub struct Sections {
 /// Returns the keys of each section, in the order in which they are explained.
 pub(super) fn known() -> Vec<(&'static str, Vec<&'static str>)> {
     fn names<S>(keys: &[KeySpec<S>]) -> Vec<&'static str> {
-        keys.iter().map(|key| key.name).collect()
+        let names = keys.iter().map(|key| key.name);
+        names.filter(|name| *name != TLS_KEY).collect()
     }
     vec![
         (HTTP_NAME, names(HTTP)),
+        (HTTP_TLS_NAME, names(tls::HTTP_KEYS)),
         (ADMIN_NAME, names(ADMIN)),
+        (ADMIN_TLS_NAME, names(tls::ADMIN_KEYS)),
         (LIMITS_NAME, names(limits::KEYS)),
         (MEMORY_NAME, names(MEMORY)),
         (STATE_NAME, names(STATE)),
@@ -95,8 +102,9 @@ pub(super) const TOP: &[KeySpec<ConfigDraft>] = &[
 
 const HTTP: &[KeySpec<http::settings::HttpSettings>] = &[
     optional("listen", |http, node| {
-        node.parsed(AN_ADDRESS).map(|v| http.listen = v)
+        optional_address(node).map(|v| http.listen = v)
     }),
+    optional("redirect", |http, node| node.flag().map(|v| http.redirect = v)),
     optional("trusted_proxies", |http, node| {
         node.list("an array of networks", network)
             .map(|v| http.trusted_proxies = v)
@@ -129,6 +137,9 @@ const HTTP: &[KeySpec<http::settings::HttpSettings>] = &[
     optional("takeover", |http, node| {
         node.duration().map(|v| http.takeover = v)
     }),
+    optional(TLS_KEY, |http, node| {
+        fill(tls::HTTP_KEYS, node, http.tls.get_or_insert_default())
+    }),
 ];
 
 const ADMIN: &[KeySpec<http::settings::AdminSettings>] = &[
@@ -145,6 +156,9 @@ const ADMIN: &[KeySpec<http::settings::AdminSettings>] = &[
     optional("hosts", |admin, node| {
         node.list("an array of names", |item| item.parsed(A_HOST))
             .map(|v| admin.hosts = v)
+    }),
+    optional(TLS_KEY, |admin, node| {
+        fill(tls::ADMIN_KEYS, node, admin.tls.get_or_insert_default())
     }),
 ];
 
@@ -180,6 +194,14 @@ fn budget(node: &Node) -> ParseResult<std::num::NonZeroUsize> {
     })
 }
 
+/// Parses an address. An empty string means that there is none.
+fn optional_address(node: &Node) -> ParseResult<Option<SocketAddr>> {
+    if node.string().is_ok_and(str::is_empty) {
+        return Ok(None);
+    }
+    node.parsed(AN_ADDRESS).map(Some)
+}
+
 /// Parses the name of a header. An empty string means none.
 fn header(node: &Node) -> ParseResult<Option<HeaderName>> {
     if node.string().is_ok_and(str::is_empty) {
@@ -188,6 +210,9 @@ fn header(node: &Node) -> ParseResult<Option<HeaderName>> {
     node.parsed("the name of a header such as \"X-Client-IP\"")
         .map(Some)
 }
+
+/// The key of a section of its own inside `http` and `admin`.
+pub(super) const TLS_KEY: &str = "tls";
 
 const A_HOST: &str = "names such as \"riverhead.example\" or \"*.example.svc\"";
 const AN_ADDRESS: &str = "an address and a port such as \"127.0.0.1:8080\"";

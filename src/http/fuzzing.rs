@@ -14,13 +14,13 @@ use tokio::net::TcpStream;
 use super::{
     delivery::handle::ConnHandle,
     gateway::Gateway,
-    public_config,
     routes::{
         middleware::{HttpService, RequestBody},
         query::StreamQuery,
         since,
     },
     server::{conn::ConnState, handler::insert_extensions},
+    trusted_proxies,
 };
 use crate::{catalog::Selection, client::PeerAddr, position::Timestamp};
 
@@ -36,7 +36,7 @@ impl Listeners {
     pub fn new(gateway: Gateway) -> Self {
         let gateway = Arc::new(gateway);
         Self {
-            public: HttpService::public(&gateway, public_config(&gateway).proxies),
+            public: HttpService::public(&gateway, trusted_proxies(&gateway)),
             admin: HttpService::admin(&gateway),
         }
     }

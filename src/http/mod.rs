@@ -1,4 +1,4 @@
-//! The HTTP server: the two listeners, their routes, and the delivery of events to clients.
+//! The HTTP server: the listeners, their routes, and the delivery of events to clients.
 //!
 //! Not here: where events come from (`subscription`), and anything of Kafka.
 //!
@@ -16,6 +16,7 @@ mod fanout;
 pub mod fuzzing;
 mod gateway;
 mod json;
+mod listeners;
 mod routes;
 mod server;
 pub mod settings;
@@ -23,6 +24,7 @@ pub mod settings;
 pub use self::{
     admin_commands::{AdminCommands, ClusterSwitch, SwitchError, Switched},
     gateway::Gateway,
+    listeners::{BoundListeners, TlsListener},
     routes::hosts::AllowedHosts,
     server::listener::BoundListener,
 };
@@ -30,32 +32,35 @@ pub use self::{
 use std::{sync::Arc, time::Duration};
 
 use self::{
-    routes::middleware::HttpService,
+    routes::{middleware::HttpService, redirect::HttpsRedirect},
     server::context::{ListenerConfig, Timeouts},
 };
 use settings::Sink;
 
-use crate::client::TrustedProxies;
+use crate::{client::TrustedProxies, tls::TlsServer};
 
-/// Serves both listeners until a drain ends. That takes the drain's window, and up to two seconds for what is still being
+/// Serves all listeners until a drain ends. That takes the drain's window, and up to two seconds for what is still being
 /// written.
 ///
 /// # Errors
 /// When a listener cannot be registered with the runtime.
-pub async fn serve(public: BoundListener, admin: BoundListener, gateway: Gateway) -> std::io::Result<()> {
+pub async fn serve(listeners: BoundListeners, gateway: Gateway) -> std::io::Result<()> {
     let gateway = Arc::new(gateway);
-    let serve = |listener: BoundListener, service, config: ListenerConfig| {
-        listener.serve(service, config, gateway.drain.clone())
-    };
-    let (public_config, admin_config) = (public_config(&gateway), admin_config(&gateway));
+    let proxies = trusted_proxies(&gateway);
+    let public = HttpService::public(&gateway, proxies.clone());
+    let (plain, admin) = (
+        public.clone().with_redirect(redirect(&gateway, &listeners)),
+        HttpService::admin(&gateway),
+    );
+    let (https, tls) = listeners.https.map(|https| (https.listener, https.tls)).unzip();
+    let plain_config = public_config(&gateway, proxies.clone(), None);
+    let https_config = public_config(&gateway, proxies, tls);
+    let admin_config = admin_config(&gateway, listeners.admin_tls);
     let served = async {
         tokio::try_join!(
-            serve(
-                public,
-                HttpService::public(&gateway, public_config.proxies.clone()),
-                public_config
-            ),
-            serve(admin, HttpService::admin(&gateway), admin_config),
+            serve_one(listeners.http, plain, plain_config, &gateway),
+            serve_one(https, public, https_config, &gateway),
+            serve_one(Some(listeners.admin), admin, admin_config, &gateway),
         )
     };
     tokio::select! {
@@ -64,20 +69,44 @@ pub async fn serve(public: BoundListener, admin: BoundListener, gateway: Gateway
     }
 }
 
-/// Returns the configuration of the public listener.
-fn public_config(gateway: &Gateway) -> ListenerConfig {
+/// Returns the proxies that public listeners trust to name the client.
+fn trusted_proxies(gateway: &Gateway) -> TrustedProxies {
+    TrustedProxies::new(gateway.trusted.clone(), gateway.settings.client_addr_source())
+}
+
+/// Serves a listener, if there is one.
+async fn serve_one(
+    listener: Option<BoundListener>,
+    service: HttpService,
+    config: ListenerConfig,
+    gateway: &Gateway,
+) -> std::io::Result<()> {
+    match listener {
+        Some(listener) => listener.serve(service, config, gateway.drain.clone()).await,
+        None => Ok(()),
+    }
+}
+
+/// Returns the redirect of the plain listener, if it is to do nothing else.
+fn redirect(gateway: &Gateway, listeners: &BoundListeners) -> Option<HttpsRedirect> {
+    let https = listeners.https.as_ref().filter(|_| gateway.settings.redirect);
+    https.map(|https| HttpsRedirect::new(https.listener.address().port()))
+}
+
+/// Returns the configuration of a public listener, with or without TLS.
+fn public_config(gateway: &Gateway, proxies: TrustedProxies, tls: Option<TlsServer>) -> ListenerConfig {
     let settings = &gateway.settings;
     ListenerConfig {
         idle_connections: |admission| &admission.idle,
-        proxies: TrustedProxies::new(gateway.trusted.clone(), settings.client_addr_source()),
+        proxies,
         proxy_protocol: settings.proxy_protocol,
-        sink: settings.sink,
-        ..admin_config(gateway)
+        sink: if tls.is_some() { Sink::Body } else { settings.sink },
+        ..admin_config(gateway, tls)
     }
 }
 
 /// Returns the configuration of the admin listener.
-fn admin_config(gateway: &Gateway) -> ListenerConfig {
+fn admin_config(gateway: &Gateway, tls: Option<TlsServer>) -> ListenerConfig {
     ListenerConfig {
         timeouts: Timeouts {
             stall_timeout: gateway.settings.stall_timeout,
@@ -88,6 +117,7 @@ fn admin_config(gateway: &Gateway) -> ListenerConfig {
         idle_connections: |admission| &admission.admin_idle,
         proxies: TrustedProxies::default(),
         proxy_protocol: false,
+        tls,
         sink: Sink::Body,
         metrics: gateway.metrics.clone(),
     }

@@ -14,13 +14,20 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 pub use super::routes::hosts::{BadHostName, HostName};
-use crate::client::{ClientAddrSource, ForwardedHeaders};
+use crate::{
+    client::{ClientAddrSource, ForwardedHeaders},
+    tls::settings::TlsSettings,
+};
 
 /// The section `http`: the public listener and the streams it serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// The address of the public listener. Port 0 takes a free one.
-    pub listen: SocketAddr,
+    /// The address of the public listener without TLS. Port 0 takes a free one. `None` if there is no such listener.
+    pub listen: Option<SocketAddr>,
+    /// Whether that listener answers nothing but redirects to the one with TLS, and health checks.
+    pub redirect: bool,
+    /// The public listener with TLS, if there is one.
+    pub tls: Option<HttpsSettings>,
     /// The networks of the proxies whose forwarding headers are believed, without host bits. If empty, no peer is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// Which of `X-Forwarded-For` and `Forwarded` carry the client address, if there is no `client_header`.
@@ -55,7 +62,9 @@ impl Default for HttpSettings {
     fn default() -> Self {
         Self {
             // Loopback: serving the public is a decision, not an accident.
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))),
+            redirect: false,
+            tls: None,
             trusted_proxies: Vec::new(),
             forwarded: ForwardedHeaders::default(),
             client_header: None,
@@ -71,6 +80,25 @@ impl Default for HttpSettings {
             drain: Duration::from_secs(20),
             // Longer than an election of leaders. An operator who restarts wants to know within a minute that it failed.
             takeover: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The section `http.tls`: the public listener with TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpsSettings {
+    /// The address of the listener. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Its certificates, and what it asks of clients.
+    pub tls: TlsSettings,
+}
+
+impl Default for HttpsSettings {
+    fn default() -> Self {
+        Self {
+            // Loopback, as for plain HTTP.
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8443)),
+            tls: TlsSettings::default(),
         }
     }
 }
@@ -117,6 +145,8 @@ pub struct AdminSettings {
     pub token: Option<AdminToken>,
     /// The host names under which it answers, beside addresses and `localhost`.
     pub hosts: Vec<HostName>,
+    /// Its certificates, and what it asks of clients. `None` if it speaks plain HTTP.
+    pub tls: Option<TlsSettings>,
 }
 
 impl Default for AdminSettings {
@@ -126,6 +156,7 @@ impl Default for AdminSettings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             token: None,
             hosts: Vec::new(),
+            tls: None,
         }
     }
 }

@@ -226,3 +226,63 @@ fn the_demo_is_held_to_the_same_rules() {
         "{faults}"
     );
 }
+
+#[test]
+fn tls_that_cannot_work_is_told_with_its_keys() {
+    let pair = "certificates = [{ certificate = \"c.pem\", key = \"k.pem\" }]";
+    for (text, told) in [
+        ("[http.tls]\n".to_owned(), "`http.tls.certificates` is missing"),
+        (
+            "[http.tls]\ncertificates = []\n".into(),
+            "wants at least one certificate",
+        ),
+        (
+            "[http.tls]\ncertificates = [{ certificate = \"c.pem\" }]\n".into(),
+            "`http.tls.certificates.key` is missing",
+        ),
+        (
+            format!("[http.tls]\n{pair}\nclient_certificates = \"required\"\n"),
+            "no certificate would be good",
+        ),
+        (
+            format!("[admin.tls]\n{pair}\nclient_certificates = \"optional\"\n"),
+            "`admin.tls.client_ca` is empty",
+        ),
+        (
+            format!("[http.tls]\n{pair}\nminimum_version = \"1.1\"\n"),
+            "wants one of \"1.2\", \"1.3\"",
+        ),
+        (
+            format!("[http.tls]\n{pair}\nlisten = \"127.0.0.1:8080\"\n"),
+            "cannot both be bound",
+        ),
+        // What is not built yet is no key.
+        (
+            format!("[http.tls]\n{pair}\nticket_keys_file = \"\"\n"),
+            "unknown key `http.tls.ticket_keys_file`",
+        ),
+        ("[http]\nlisten = \"\"\n".into(), "nobody could connect"),
+        ("[http]\nredirect = true\n".into(), "no [http.tls] to redirect to"),
+        (
+            format!("[http]\nredirect = true\nlisten = \"\"\n[http.tls]\n{pair}\n"),
+            "there is nobody to redirect",
+        ),
+    ] {
+        let report = report(&format!("{text}{LEAST}"), &[]);
+        assert!(report.contains(told), "{told} is not in\n{report}");
+        assert!(report.ends_with("1 fault"), "{report}");
+    }
+    let unused = format!("[http.tls]\n{pair}\nclient_ca = \"ca.pem\"\n{LEAST}");
+    assert_eq!(
+        warnings(&unused, &[]),
+        ["riverhead.toml:3: `http.tls.client_ca` is not used, because `client_certificates` is \"off\""]
+    );
+}
+
+#[test]
+fn a_key_that_was_written_in_place_of_its_file_is_not_shown() {
+    let text = format!("[http.tls]\ncertificates = [{{ certificate = 7, key = \"MIIsecret\" }}]\n{LEAST}");
+    let report = report(&text, &[]);
+    assert!(report.contains("certificate = 7"), "{report}");
+    assert!(!report.contains("MIIsecret"), "{report}");
+}

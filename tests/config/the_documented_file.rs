@@ -2,7 +2,9 @@
 
 use riverhead::{
     config::{Config, Sections},
+    http::settings::HttpsSettings,
     kafka::settings::DEFAULT_HISTORY_RATE,
+    tls::settings::{CertificateFiles, TlsSettings},
 };
 
 use super::{LEAST, loaded, warnings};
@@ -16,15 +18,45 @@ fn has_no_faults_and_surprises_nobody() {
 
 #[test]
 fn explains_every_key_in_the_order_of_the_tables() {
-    let document = toml_span::parse(TEXT).expect("TOML");
+    let text = with_optional_sections();
+    let document = toml_span::parse(&text).expect("TOML");
     for (section, keys) in Config::keys() {
-        let at = [format!("/{section}/0"), format!("/{section}")];
+        let pointer = section.replace('.', "/");
+        let at = [format!("/{pointer}/0"), format!("/{pointer}")];
         let table = at.iter().find_map(|at| document.pointer(at)?.as_table());
         let mut shown: Vec<_> = table.expect("the section is there").iter().collect();
         shown.sort_by_key(|(key, _)| key.span.start);
-        let shown: Vec<_> = shown.into_iter().map(|(key, _)| &*key.name).collect();
+        let shown = shown.into_iter().map(|(key, _)| &*key.name);
+        // A section inside another has a row of its own.
+        let shown: Vec<_> = shown.filter(|key| *key != "tls").collect();
         assert_eq!(shown, keys, "{section}");
     }
+}
+
+/// The text with the sections that are off by default: their lines begin with a `#` and no space.
+fn with_optional_sections() -> String {
+    let lines = TEXT.lines().map(|line| match line.strip_prefix('#') {
+        Some(line) if line.starts_with(|first: char| first.is_ascii_lowercase() || first == '[') => line,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn shows_the_defaults_of_sections_that_are_off() {
+    let config = loaded(&with_optional_sections(), &[]);
+    let https = config.http.tls.expect("a section");
+    let certificates = vec![CertificateFiles {
+        certificate: "cert.pem".into(),
+        key: "key.pem".into(),
+    }];
+    let shown = TlsSettings {
+        certificates,
+        ..TlsSettings::default()
+    };
+    assert_eq!(https.listen, HttpsSettings::default().listen);
+    assert_eq!(https.tls, shown);
+    assert_eq!(config.admin.tls, Some(shown));
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! What is read, and from where.
 
-use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, path::Path, time::Duration};
 
 use riverhead::{
     client::{ForwardedHeaders, Ipv6Prefix},
     config::{Config, Sections},
     encoding::{Payload, Tombstones},
+    tls::settings::{ClientCertificates, MinimumVersion},
 };
 
 use super::{LEAST, PATH, environment, loaded, report, warnings, with_cluster_line};
@@ -28,7 +29,7 @@ fn the_environment_goes_before_the_file() {
             ("RIVERHEAD_LOG__FORMAT", "json"),
         ],
     );
-    assert_eq!(config.http.listen, SocketAddr::from(([0, 0, 0, 0], 2)));
+    assert_eq!(config.http.listen, Some(SocketAddr::from(([0, 0, 0, 0], 2))));
     assert_eq!(config.http.drain, Duration::from_secs(1));
     assert_eq!(config.http.sink, riverhead::http::settings::Sink::Body);
     let proxies: Vec<_> = config
@@ -44,6 +45,37 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.limits.streams_total.get(), 77);
     assert_eq!(config.memory.tail.get(), 1 << 20);
     assert_eq!(config.log.format, riverhead::log::LogFormat::Json);
+}
+
+#[test]
+fn tls_is_read_from_both_sections_and_its_paths_begin_where_the_file_is() {
+    let text = format!(
+        "[http]\nlisten = \"\"\n[http.tls]\nlisten = \"0.0.0.0:443\"\n\
+         certificates = [{{ certificate = \"a.pem\", key = \"/etc/a.key\" }}]\n{LEAST}"
+    );
+    let certificates = r#"[{ certificate = "b.pem", key = "b.key" }]"#;
+    let pairs = [
+        ("RIVERHEAD_HTTP__TLS__MINIMUM_VERSION", "1.3"),
+        ("RIVERHEAD_ADMIN__TLS__CERTIFICATES", certificates),
+        ("RIVERHEAD_ADMIN__TLS__CLIENT_CA", "ca.pem"),
+        ("RIVERHEAD_ADMIN__TLS__CLIENT_CERTIFICATES", "required"),
+    ];
+    let config = Config::load(&text, "/etc/riverhead/riverhead.toml", environment(&pairs));
+    let (config, _) = config.expect("no faults");
+    assert_eq!(config.http.listen, None);
+    let https = config.http.tls.expect("the section is there");
+    assert_eq!(https.listen, SocketAddr::from(([0, 0, 0, 0], 443)));
+    assert_eq!(https.tls.minimum_version, MinimumVersion::Tls13);
+    let files = &https.tls.certificates[0];
+    assert_eq!(files.certificate, Path::new("/etc/riverhead/a.pem"));
+    assert_eq!(files.key, Path::new("/etc/a.key"));
+    let admin = config.admin.tls.expect("the environment made it");
+    assert_eq!(admin.certificates[0].key, Path::new("/etc/riverhead/b.key"));
+    assert_eq!(
+        admin.client_ca.as_deref(),
+        Some(Path::new("/etc/riverhead/ca.pem"))
+    );
+    assert_eq!(admin.client_certificates, ClientCertificates::Required);
 }
 
 #[test]

@@ -88,15 +88,19 @@ fn keys_of(page: &Page) -> Vec<(String, String, Option<String>)> {
         let bracketed = span.strip_prefix('[').and_then(|rest| rest.split_once(']'));
         let named = match bracketed {
             Some((section, rest)) => {
-                let section = section
-                    .trim_start_matches('[')
-                    .split('.')
-                    .next()
-                    .unwrap_or_default();
+                let section = section.trim_start_matches('[');
+                // An array inside a section, such as `[[limits.networks]]`, is a key of that section.
+                let section = match section.split_once('.') {
+                    Some((outer, _)) if !SECTIONS.contains(&section) => outer,
+                    _ => section,
+                };
                 let key = rest.trim_start_matches(']').trim();
                 Some((section, Some(key).filter(|key| !key.is_empty())))
             }
-            None => span.split_once('.').map(|(section, key)| (section, Some(key))),
+            None => match span.rsplit_once('.') {
+                Some((section, key)) if SECTIONS.contains(&section) => Some((section, Some(key))),
+                _ => span.split_once('.').map(|(section, key)| (section, Some(key))),
+            },
         };
         let Some((section, key)) = named else { continue };
         let is_name = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
@@ -108,13 +112,13 @@ fn keys_of(page: &Page) -> Vec<(String, String, Option<String>)> {
         let lower = variable.to_ascii_lowercase();
         // `RIVERHEAD__STREAMS` is a whole section.
         match lower
-            .split_once("__")
-            .map(|(section, key)| (section.trim_start_matches('_'), key))
+            .rsplit_once("__")
+            .map(|(section, key)| (section.trim_start_matches('_').replace("__", "."), key))
         {
-            Some(("", section)) => keys.push((variable.to_owned(), section.to_owned(), None)),
-            Some((section, key)) => {
-                keys.push((variable.to_owned(), section.to_owned(), Some(key.to_owned())))
+            Some((outer, section)) if outer.is_empty() => {
+                keys.push((variable.to_owned(), section.to_owned(), None))
             }
+            Some((section, key)) => keys.push((variable.to_owned(), section, Some(key.to_owned()))),
             None => {}
         }
     }
@@ -122,8 +126,17 @@ fn keys_of(page: &Page) -> Vec<(String, String, Option<String>)> {
 }
 
 /// The sections whose names are no other words of the pages.
-const SECTIONS: [&str; 8] = [
-    "http", "admin", "limits", "memory", "state", "log", "clusters", "streams",
+const SECTIONS: [&str; 10] = [
+    "http",
+    "http.tls",
+    "admin",
+    "admin.tls",
+    "limits",
+    "memory",
+    "state",
+    "log",
+    "clusters",
+    "streams",
 ];
 
 fn is_key(section: &str, key: Option<&str>) -> bool {
@@ -185,9 +198,10 @@ fn a_key_a_configuration_or_a_metric_that_there_is_not_is_found() {
     assert!(refusal("[http]\nlisen = '127.0.0.1:1'\n").is_some());
     assert!(refusal("[[streams]]\nname = 'a'\ntopics = []\n").is_some());
 
-    let text = "`http.listen` `[limits]` `[state] directory` `RIVERHEAD_HTTP__LISTEN=1` `RIVERHEAD__STREAMS`";
+    let text = "`http.listen` `[limits]` `[state] directory` `RIVERHEAD_HTTP__LISTEN=1` `RIVERHEAD__STREAMS` \
+                `http.tls.client_ca` `[admin.tls] certificates` `RIVERHEAD_HTTP__TLS__LISTEN`";
     let named = keys_of(&page("a.md", text));
-    assert_eq!(named.len(), 5, "{named:?}");
+    assert_eq!(named.len(), 8, "{named:?}");
     assert!(
         named
             .iter()
@@ -197,6 +211,8 @@ fn a_key_a_configuration_or_a_metric_that_there_is_not_is_found() {
     for bad in [
         "`http.lisen`",
         "`[state] directories`",
+        "`http.tls.client_cert`",
+        "RIVERHEAD_ADMIN__TLS__LISTEN",
         "RIVERHEAD_HTTP__LISEN",
         "RIVERHEAD__STREAM",
     ] {

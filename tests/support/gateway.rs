@@ -14,14 +14,16 @@ use riverhead::{
     drain::{self, DrainSignal},
     health::{Health, Readiness},
     http::{
-        self, AdminCommands, BoundListener, ClusterSwitch, Gateway, SwitchError, Switched,
+        self, AdminCommands, BoundListener, BoundListeners, ClusterSwitch, Gateway, SwitchError, Switched,
+        TlsListener,
         settings::{AdminSettings, HttpSettings, Sink},
     },
     limits::{Admission, settings::LimitSettings},
-    metrics::{self, HttpMetrics, LimitMetrics},
+    metrics::{self, HttpMetrics, LimitMetrics, TlsMetrics},
     partition::{Bounds, History, HistoryError, LogDirectory, Page, PartitionLog},
     position::{Offset, Timestamp},
     subscription::{Lanes, LogSource},
+    tls::TlsServer,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -48,9 +50,21 @@ pub async fn with_sink<T>(sink: Sink, test: impl Future<Output = T>) -> T {
     SINK.scope(sink, test).await
 }
 
+/// The certificates of a gateway.
+#[derive(Default)]
+pub struct TestCertificates {
+    pub metrics: TlsMetrics,
+    /// Those of the public listener with TLS, if there is to be one.
+    pub http: Option<TlsServer>,
+    /// Those of the admin listener, if it is to have some.
+    pub admin: Option<TlsServer>,
+}
+
 /// A gateway in this process, on free ports of the loopback.
 pub struct TestGateway {
     pub public: SocketAddr,
+    /// The public listener with TLS, if there is one.
+    pub https: Option<SocketAddr>,
     pub admin: SocketAddr,
     pub lanes: Lanes,
     pub admission: Arc<Admission>,
@@ -68,17 +82,7 @@ impl TestGateway {
 
     /// One that serves this, with limits that a test from one address does not meet.
     pub fn over(catalog: Catalog, source: LogSource, change: impl FnOnce(&mut HttpSettings)) -> Self {
-        let plenty = NonZeroU32::new(1_000_000).unwrap();
-        let limits = LimitSettings {
-            streams_per_client: plenty,
-            streams_total: plenty,
-            requests_per_minute: plenty,
-            request_burst: plenty,
-            connections_without_stream: plenty,
-            connections_without_stream_per_client: plenty,
-            ..LimitSettings::default()
-        };
-        Self::limited(catalog, source, limits, change)
+        Self::limited(catalog, source, plenty(), change)
     }
 
     /// One that serves the topic of this model as `edits`.
@@ -93,6 +97,17 @@ impl TestGateway {
         limits: LimitSettings,
         change: impl FnOnce(&mut HttpSettings),
     ) -> Self {
+        Self::with_tls(catalog, source, limits, change, TestCertificates::default())
+    }
+
+    /// The same, with these certificates.
+    pub fn with_tls(
+        catalog: Catalog,
+        source: LogSource,
+        limits: LimitSettings,
+        change: impl FnOnce(&mut HttpSettings),
+        certificates: TestCertificates,
+    ) -> Self {
         let mut settings = HttpSettings {
             sink: SINK.try_with(|sink| *sink).unwrap_or_default(),
             ..HttpSettings::default()
@@ -104,8 +119,20 @@ impl TestGateway {
             BoundListener::bind(free).unwrap(),
         );
         let addresses = (public.address(), admin.address());
+        let https = certificates.http.map(|tls| TlsListener {
+            listener: BoundListener::bind(free).unwrap(),
+            tls,
+        });
+        let https_address = https.as_ref().map(|https| https.listener.address());
+        let listeners = BoundListeners {
+            http: Some(public),
+            https,
+            admin,
+            admin_tls: certificates.admin,
+        };
         let (signal, drain) = drain::channel();
         let mut registry = metrics::registry();
+        certificates.metrics.register(&mut registry);
         let readiness = Readiness::new();
         readiness.set();
         let lanes = Lanes::new(source, LANES, TaskTracker::new());
@@ -126,12 +153,13 @@ impl TestGateway {
         };
         Self {
             public: addresses.0,
+            https: https_address,
             admin: addresses.1,
             lanes,
             admission,
             signal,
             health,
-            served: tokio::spawn(http::serve(public, admin, gateway)),
+            served: tokio::spawn(http::serve(listeners, gateway)),
         }
     }
 
@@ -151,6 +179,20 @@ impl TestGateway {
             assert!(start.elapsed() < DEADLINE, "{name} never became {value}");
             sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+/// Limits that a test from one address does not meet.
+pub fn plenty() -> LimitSettings {
+    let plenty = NonZeroU32::new(1_000_000).unwrap();
+    LimitSettings {
+        streams_per_client: plenty,
+        streams_total: plenty,
+        requests_per_minute: plenty,
+        request_burst: plenty,
+        connections_without_stream: plenty,
+        connections_without_stream_per_client: plenty,
+        ..LimitSettings::default()
     }
 }
 

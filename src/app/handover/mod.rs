@@ -8,13 +8,14 @@
 
 mod hot_restart;
 mod predecessor;
+mod slots;
 mod sockets;
 mod successor;
 
 pub(super) use hot_restart::HotRestart;
 use predecessor::Predecessor;
-pub(super) use sockets::ListenSockets;
 use sockets::SpareSockets;
+pub(super) use sockets::{ListenAddresses, ListenSockets};
 use successor::Successor;
 
 /// The message of a successor that accepts connections. It is one byte, which arrives whole or not at all.

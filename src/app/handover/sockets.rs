@@ -10,61 +10,93 @@ use std::{
 use listenfd::ListenFd;
 use socket2::{Domain, Type};
 
-use super::{super::StartError, CHANNEL, Predecessor};
-use crate::{health::Health, http::BoundListener};
+use super::{super::StartError, Predecessor, slots::Slots};
+use crate::{config::Config, health::Health, http::BoundListener};
 
 /// The sockets to serve, and the process that served them before.
 pub(in crate::app) struct ListenSockets {
-    pub(in crate::app) public: BoundListener,
+    pub(in crate::app) http: Option<BoundListener>,
+    pub(in crate::app) https: Option<BoundListener>,
     pub(in crate::app) admin: BoundListener,
     pub(in crate::app) predecessor: Option<Predecessor>,
 }
 
-/// Duplicates of the sockets, for a successor.
-pub(in crate::app) struct SpareSockets {
-    pub(super) public: OwnedFd,
-    pub(super) admin: OwnedFd,
+/// Addresses of the sockets: those to bind, or those that are bound.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::app) struct ListenAddresses {
+    /// The public listener without TLS, if there is one.
+    pub(in crate::app) http: Option<SocketAddr>,
+    /// The public listener with TLS, if there is one.
+    pub(in crate::app) https: Option<SocketAddr>,
+    /// The admin listener.
+    pub(in crate::app) admin: SocketAddr,
 }
 
+impl ListenAddresses {
+    /// Returns the addresses that the configuration names.
+    pub(in crate::app) fn of(config: &Config) -> Self {
+        Self {
+            http: config.http.listen,
+            https: config.http.tls.as_ref().map(|https| https.listen),
+            admin: config.admin.listen,
+        }
+    }
+}
+
+/// Duplicates of the sockets, for a successor, each with the name that it is passed on by.
+pub(in crate::app) struct SpareSockets(pub(super) Vec<(&'static str, OwnedFd)>);
+
 impl ListenSockets {
-    /// Binds both sockets.
+    /// Binds all sockets.
     ///
     /// # Errors
     /// If a port cannot be bound.
-    pub(in crate::app) fn bind(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
+    pub(in crate::app) fn bind(addresses: ListenAddresses) -> Result<Self, StartError> {
         Ok(Self {
-            public: bind(public)?,
-            admin: bind(admin)?,
+            http: addresses.http.map(bind).transpose()?,
+            https: addresses.https.map(bind).transpose()?,
+            admin: bind(addresses.admin)?,
             predecessor: None,
         })
     }
 
-    /// Takes the inherited sockets, the public one first and then the admin one, and binds those that are missing. Must be called
-    /// before there is any other thread that reads the environment, because it removes the inheritance from the environment.
+    /// Takes the inherited sockets, and binds those that are missing. Must be called before there is any other thread that reads
+    /// the environment, because it removes the inheritance from the environment.
     ///
     /// # Errors
     /// If a port cannot be bound, or an inherited descriptor is no socket of the kind.
-    pub(in crate::app) fn inherit(public: SocketAddr, admin: SocketAddr) -> Result<Self, StartError> {
+    pub(in crate::app) fn inherit(addresses: ListenAddresses) -> Result<Self, StartError> {
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut inherited = ListenFd::from_env();
-        let public = inherit(&mut inherited, 0, public)?;
-        let admin = inherit(&mut inherited, 1, admin)?;
-        let channel = names.split(':').position(|name| name == CHANNEL);
-        let channel = channel.map(|index| {
+        let slots = Slots::assign(&names, inherited.len(), addresses.http.is_some());
+        let mut optional = |slot: Option<usize>, address: Option<SocketAddr>| match (slot, address) {
+            (slot, Some(address)) => inherit(&mut inherited, slot, address).map(Some),
+            (Some(index), None) => close_unused(&mut inherited, index).map(|()| None),
+            (None, None) => Ok(None),
+        };
+        let http = optional(slots.http, addresses.http)?;
+        let https = optional(slots.https, addresses.https)?;
+        let admin = inherit(&mut inherited, slots.admin, addresses.admin)?;
+        let channel = slots.channel.map(|index| {
             let (domain, kind) = (i32::from(Domain::UNIX), i32::from(Type::STREAM));
             inherited.take_custom::<UnixStream>(index, domain, kind, "Unix stream socket")
         });
         let channel = channel.transpose()?.flatten();
         Ok(Self {
-            public,
+            http,
+            https,
             admin,
             predecessor: channel.map(Predecessor::new),
         })
     }
 
-    /// Returns the bound addresses, the public one first.
-    pub(in crate::app) fn addresses(&self) -> (SocketAddr, SocketAddr) {
-        (self.public.address(), self.admin.address())
+    /// Returns the bound addresses.
+    pub(in crate::app) fn addresses(&self) -> ListenAddresses {
+        ListenAddresses {
+            http: self.http.as_ref().map(BoundListener::address),
+            https: self.https.as_ref().map(BoundListener::address),
+            admin: self.admin.address(),
+        }
     }
 
     /// Waits until the sockets may be served: not at all without a predecessor.
@@ -82,19 +114,31 @@ impl ListenSockets {
         }
     }
 
-    /// Duplicates both sockets.
+    /// Duplicates all sockets. The older two come first, because a successor of an older version knows them by their order.
     pub(in crate::app) fn spare(&self) -> io::Result<SpareSockets> {
-        Ok(SpareSockets {
-            public: self.public.try_clone_fd()?,
-            admin: self.admin.try_clone_fd()?,
-        })
+        let sockets = [
+            (Slots::HTTP, self.http.as_ref()),
+            (Slots::ADMIN, Some(&self.admin)),
+            (Slots::HTTPS, self.https.as_ref()),
+        ];
+        let sockets = sockets.into_iter();
+        let sockets = sockets.filter_map(|(name, socket)| Some((name, socket?)));
+        let spare = sockets.map(|(name, socket)| Ok((name, socket.try_clone_fd()?)));
+        spare.collect::<io::Result<_>>().map(SpareSockets)
     }
 }
 
-fn inherit(inherited: &mut ListenFd, index: usize, address: SocketAddr) -> Result<BoundListener, StartError> {
-    let listener = inherited.take_tcp_listener(index);
+/// Takes the inherited socket at `slot`, or binds `address` if there is none.
+fn inherit(
+    inherited: &mut ListenFd,
+    slot: Option<usize>,
+    address: SocketAddr,
+) -> Result<BoundListener, StartError> {
+    let Some(index) = slot else {
+        return bind(address);
+    };
     let refused = |why| StartError::Inherited { index, why };
-    let Some(listener) = listener.map_err(refused)? else {
+    let Some(listener) = inherited.take_tcp_listener(index).map_err(refused)? else {
         return bind(address);
     };
     let bound = BoundListener::from_inherited(listener).map_err(refused)?;
@@ -102,6 +146,17 @@ fn inherit(inherited: &mut ListenFd, index: usize, address: SocketAddr) -> Resul
         tracing::warn!(configured = %address, inherited = %bound.address(), "the inherited socket is served");
     }
     Ok(bound)
+}
+
+/// Closes an inherited socket that the configuration does not serve.
+fn close_unused(inherited: &mut ListenFd, index: usize) -> Result<(), StartError> {
+    let listener = inherited.take_tcp_listener(index);
+    let listener = listener.map_err(|why| StartError::Inherited { index, why })?;
+    if let Some(listener) = listener {
+        let address = listener.local_addr()?;
+        tracing::warn!(inherited = %address, "an inherited socket is not served, because the configuration has no listener for it");
+    }
+    Ok(())
 }
 
 fn bind(address: SocketAddr) -> Result<BoundListener, StartError> {

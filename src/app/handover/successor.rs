@@ -48,11 +48,12 @@ impl Successor {
     pub(super) fn start(spare: &SpareSockets, takeover: Duration) -> io::Result<Self> {
         let (own, its) = StdStream::pair()?;
         own.set_nonblocking(true)?;
-        let descriptors = [
-            spare.public.try_clone()?,
-            spare.admin.try_clone()?,
-            OwnedFd::from(its),
-        ];
+        let sockets = spare
+            .0
+            .iter()
+            .map(|(name, socket)| Ok((*name, socket.try_clone()?)));
+        let mut descriptors = sockets.collect::<io::Result<Vec<_>>>()?;
+        descriptors.push((CHANNEL, OwnedFd::from(its)));
         let command = command(descriptors)?;
         // librdkafka's pipes are not close-on-exec: each successor would inherit those of all processes before it.
         close_fds::set_fds_cloexec_threadsafe(FIRST_FD, &[]);
@@ -99,8 +100,8 @@ impl Successor {
     }
 }
 
-/// Returns the command line that started this process, with descriptors to inherit.
-fn command(descriptors: [OwnedFd; 3]) -> io::Result<StdCommand> {
+/// Returns the command line that started this process, with descriptors to inherit, each under a name.
+fn command(descriptors: Vec<(&'static str, OwnedFd)>) -> io::Result<StdCommand> {
     let mut arguments = env::args_os();
     // By the name that it was started with, because a link may lead to another version by now.
     let program = match arguments.next() {
@@ -108,6 +109,7 @@ fn command(descriptors: [OwnedFd; 3]) -> io::Result<StdCommand> {
         _ => OsString::from(env::current_exe()?),
     };
     let count = descriptors.len().to_string();
+    let (names, descriptors): (Vec<_>, Vec<_>) = descriptors.into_iter().unzip();
     let mappings = descriptors.into_iter().zip(FIRST_FD..);
     let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
     let mut command = StdCommand::new(program);
@@ -115,7 +117,7 @@ fn command(descriptors: [OwnedFd; 3]) -> io::Result<StdCommand> {
         .args(arguments)
         .stdin(Stdio::null())
         .env("LISTEN_FDS", count)
-        .env("LISTEN_FDNAMES", format!("http:admin:{CHANNEL}"))
+        .env("LISTEN_FDNAMES", names.join(":"))
         // It would have to be the successor's process id, which is not known before it runs.
         .env_remove("LISTEN_PID")
         .fd_mappings(mappings.collect())

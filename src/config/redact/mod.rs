@@ -255,17 +255,22 @@ fn is_table(name: &str) -> bool {
 /// The keys whose values are tables, or arrays of tables.
 static TABLES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let sections = sections::known().into_iter().map(|(section, _)| section);
-    sections.chain(["networks", "librdkafka"]).collect()
+    sections
+        .chain(["networks", "librdkafka", "certificates", sections::TLS_KEY])
+        .collect()
 });
 
 /// Every key that we know, except those whose values are secrets.
 static HARMLESS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let own = sections::known().into_iter().flat_map(|(_, keys)| keys);
     let of_networks = ["cidr"];
+    // Not `key`: somebody may write the key itself in place of the name of its file.
+    let of_certificates = ["certificate"];
     let passed = properties::ALLOWED.iter().copied();
     own.chain(of_networks)
+        .chain(of_certificates)
         .chain(passed)
-        .filter(|key| !["networks", "librdkafka"].contains(key))
+        .filter(|key| !["networks", "librdkafka", "certificates"].contains(key))
         .filter(|key| !SECRETS.iter().any(|secret| key.contains(secret)))
         .collect()
 });

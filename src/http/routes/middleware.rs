@@ -18,6 +18,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use super::{
     cors,
     csrf::CsrfProtection,
+    redirect::HttpsRedirect,
     request_form, router,
     target::{is_asterisk_form, is_health_check, normalize_target},
 };
@@ -42,6 +43,8 @@ pub(in crate::http) struct HttpService {
     checks_deny_list: bool,
     /// Keeps pages of other origins from reading what only operators may. `None` on the public listener.
     csrf_protection: Option<Arc<CsrfProtection>>,
+    /// Sends clients to another listener. `None` on listeners that answer.
+    redirect: Option<HttpsRedirect>,
 }
 
 impl HttpService {
@@ -53,7 +56,13 @@ impl HttpService {
             proxies,
             checks_deny_list: true,
             csrf_protection: None,
+            redirect: None,
         }
+    }
+
+    /// Returns the service of a listener that answers nothing but this redirect, and health checks.
+    pub(in crate::http) fn with_redirect(self, redirect: Option<HttpsRedirect>) -> Self {
+        Self { redirect, ..self }
     }
 
     /// Creates the service of the admin listener.
@@ -67,6 +76,7 @@ impl HttpService {
                 gateway.commands.hosts(),
                 gateway.metrics.clone(),
             ))),
+            redirect: None,
         }
     }
 
@@ -109,6 +119,14 @@ impl HttpService {
         if is_asterisk_form(&request) {
             return router::options_response().await;
         }
+        if let Some(redirect) = self.redirect
+            && !is_health_check(&request)
+        {
+            return match redirect.answer(&request) {
+                Ok(answer) => self.answer_counted(request, answer).await,
+                Err(error) => self.refuse(request, error).await,
+            };
+        }
         match normalize_target(request.uri()) {
             Some(uri) => *request.uri_mut() = uri,
             None => return self.refuse(request, Error::BadPath).await,
@@ -127,7 +145,11 @@ impl HttpService {
 impl HttpService {
     /// Answers a request that reaches no route. On the public listener it counts against the client's rate all the same.
     async fn refuse<B: RequestBody>(self, request: Request<B>, error: Error) -> Response {
-        let answer = error.into_response();
+        self.answer_counted(request, error.into_response()).await
+    }
+
+    /// Gives this answer, unless the client is over its rate.
+    async fn answer_counted<B: RequestBody>(self, request: Request<B>, answer: Response) -> Response {
         if !self.checks_deny_list {
             return answer;
         }

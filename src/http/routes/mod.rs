@@ -3,7 +3,8 @@
 //! Not here: connections (`server`), and what follows the head of a streaming response (`delivery`).
 //!
 //! `middleware` is the service of a listener: it identifies the client, checks the request (`request_form`, `csrf` with
-//! `hosts`), normalizes the target (`target`) and calls the `router`. `stream` answers the requests for streams, by `query`
+//! `hosts`), normalizes the target (`target`) and calls the `router`, unless the
+//! listener only redirects (`redirect`). `stream` answers the requests for streams, by `query`
 //! with `since` and `checkpoint`, and by `negotiation`. `pages`, `admin` and `commands` answer the rest. `cors` lets pages of
 //! other origins read the public listener.
 
@@ -18,6 +19,7 @@ pub(in crate::http) mod middleware;
 pub(in crate::http) mod negotiation;
 pub(in crate::http) mod pages;
 pub(in crate::http) mod query;
+pub(in crate::http) mod redirect;
 pub(in crate::http) mod request_form;
 pub(in crate::http) mod router;
 pub(in crate::http) mod since;

@@ -11,6 +11,7 @@ use crate::{
     http::{fanout::pool::WriterPool, settings::Sink},
     limits::{Admission, IdleConnections},
     metrics::HttpMetrics,
+    tls::TlsServer,
 };
 
 /// The deadlines of a connection.
@@ -36,7 +37,9 @@ pub(in crate::http) struct ListenerConfig {
     pub(in crate::http) proxies: TrustedProxies,
     /// Whether every connection begins with a PROXY header.
     pub(in crate::http) proxy_protocol: bool,
-    /// The sink for streams of HTTP/1.1.
+    /// The certificates of a listener with TLS.
+    pub(in crate::http) tls: Option<TlsServer>,
+    /// The sink for streams of HTTP/1.1. With TLS it is hyper: what is written to the bare socket is not encrypted.
     pub(in crate::http) sink: Sink,
     pub(in crate::http) metrics: HttpMetrics,
 }

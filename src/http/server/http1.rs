@@ -8,7 +8,6 @@ use std::{
     task::Poll,
 };
 
-use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,7 +17,7 @@ use super::{
     conn::{ConnState, MAX_PIPELINED_BYTES},
     context::{ServerContext, Timeouts},
     handler::{RequestHandler, insert_extensions},
-    io::HyperIo,
+    transport::Transport,
 };
 use crate::{
     client::PeerAddr,
@@ -30,13 +29,13 @@ use crate::{
 };
 
 /// Lets hyper answer requests until the connection is done, the client is gone, or no request has come by `deadline`. Returns
-/// the delivery if a stream leaves hyper. `first` was read already.
+/// the delivery if a stream leaves hyper.
 ///
 /// It is no `async fn`: see [`serve`](super::connection::serve).
 pub(super) fn serve(
     conn: &Arc<ConnState>,
     peer: PeerAddr,
-    first: Bytes,
+    transport: Transport,
     handler: &impl RequestHandler,
     server: &ServerContext,
     deadline: Instant,
@@ -57,8 +56,8 @@ pub(super) fn serve(
             Ok::<_, Infallible>(response)
         }
     });
-    let io = TokioIo::new(HyperIo::new(Arc::clone(conn), first, timeouts.stall_timeout));
-    let mut connection = Box::pin(builder(timeouts).serve_connection(io, service));
+    let input_end = transport.input_end();
+    let mut connection = Box::pin(builder(timeouts).serve_connection(TokioIo::new(transport), service));
     async move {
         let mut graceful = pin!(server.shutdown.graceful.cancelled());
         // hyper's own deadline began only when it got the socket. On the heap, and freed with the first request.
@@ -88,7 +87,7 @@ pub(super) fn serve(
                 context.waker().wake_by_ref();
             }
             if conn.is_streaming() {
-                return conn.poll_closed(context, &mut discard).map(|()| None);
+                return input_end.poll(conn, context, &mut discard).map(|()| None);
             }
             Poll::Pending
         })

@@ -9,7 +9,6 @@ use std::{
 };
 
 use axum::{body::Body, response::Response};
-use bytes::Bytes;
 use http::{Method, Request, Uri, header};
 use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,16 +21,16 @@ use super::{
     context::{ListenerConfig, Timeouts},
     h2_stream::{ChunkedBody, H2Stream, StallTimeout, StreamCounts},
     handler::{RequestHandler, insert_extensions},
-    io::HyperIo,
     panics::catch_panic,
+    transport::Transport,
 };
 use crate::{client::PeerAddr, http::delivery::handle::ConnHandle, metrics::HttpMetrics};
 
-/// Lets hyper answer requests until the connection is done or idle, or `graceful` is cancelled. `first` was read already.
+/// Lets hyper answer requests until the connection is done or idle, or `graceful` is cancelled.
 pub(super) async fn serve(
     conn: &Arc<ConnState>,
     peer: PeerAddr,
-    first: Bytes,
+    transport: Transport,
     handler: impl RequestHandler,
     config: &ListenerConfig,
     deadline: Instant,
@@ -49,8 +48,8 @@ pub(super) async fn serve(
         let (handler, conn) = (handler.clone(), Arc::clone(&shared_conn));
         async move { Ok::<_, Infallible>(respond(handler, request, peer, &conn).await) }
     });
-    let io = TokioIo::new(HyperIo::new(Arc::clone(conn), first, stall_timeout));
-    let connection = builder(config.timeouts, executor.clone()).serve_connection(io, service);
+    let connection =
+        builder(config.timeouts, executor.clone()).serve_connection(TokioIo::new(transport), service);
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,

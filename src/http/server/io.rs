@@ -15,7 +15,7 @@ use super::{conn::ConnState, writer::SocketWriter};
 
 /// The I/O object of hyper. It writes through [`SocketWriter`], and reports to [`ConnState`] what happens on the socket.
 #[derive(Debug)]
-pub(super) struct HyperIo {
+pub(in crate::http) struct HyperIo {
     writer: SocketWriter,
     /// The bytes that were read already to detect the protocol.
     first: Bytes,

@@ -2,8 +2,8 @@
 //!
 //! Not here: the routes (`routes`), and writing a stream whose connection hyper has given back (`fanout`).
 //!
-//! `listener` accepts. `connection` serves one connection: `sniff` reads a PROXY header and detects the protocol, then `http1` or
-//! `http2` lets hyper answer requests over `io`. `conn` is the state of a connection that hyper, the bodies and the sinks share,
+//! `listener` accepts. `connection` serves one connection: `sniff` reads a PROXY header and detects the protocol, or `tls` does a
+//! handshake; then `http1` or `http2` lets hyper answer requests over the `transport`, which is `io` or TLS above it. `conn` is the state of a connection that hyper, the bodies and the sinks share,
 //! and `writer` the one way to write to its socket. `context` is the listener as its connections see it.
 
 pub(in crate::http) mod close;
@@ -23,4 +23,6 @@ pub(in crate::http) mod sniff;
 pub(in crate::http) mod tcp_info;
 #[cfg(test)]
 pub(in crate::http) mod test_socket;
+pub(in crate::http) mod tls;
+pub(in crate::http) mod transport;
 pub(in crate::http) mod writer;

@@ -17,13 +17,17 @@ use super::{
     context::{ListenerConfig, ServerContext, Timeouts},
     handler::RequestHandler,
     http1, http2,
+    io::HyperIo,
     sniff::{self, Protocol, ProxyHeaderError},
+    tls,
+    transport::Transport,
 };
 use crate::{
     client::{ClientAddr, PeerAddr, ProxyHeader},
     http::{delivery::handoff::DetachedDelivery, fanout::socket::SocketSink},
     limits::IdleConnections,
     metrics::ConnectionRefusal,
+    tls::TlsServer,
 };
 
 /// Serves one connection until it ends, or until a write task takes it over.
@@ -80,12 +84,17 @@ async fn serve_protocol(
         identified = identifying => identified,
         () = shutdown.close_idle.cancelled() => return None,
     };
-    let (peer, protocol) = identified.ok()??;
-    let detached = match protocol {
-        Protocol::Http1(first) => http1::serve(conn, peer, first, handler, server, deadline).await,
-        Protocol::Http2(first) => {
+    let Identified {
+        peer,
+        is_http2,
+        transport,
+    } = identified.ok()??;
+    let detached = match is_http2 {
+        false => http1::serve(conn, peer, transport, handler, server, deadline).await,
+        true => {
             let graceful = &shutdown.graceful;
-            let conversation = http2::serve(conn, peer, first, handler.clone(), config, deadline, graceful);
+            let conversation =
+                http2::serve(conn, peer, transport, handler.clone(), config, deadline, graceful);
             // On the heap, because otherwise the futures of HTTP/1.1 connections would have to be as large.
             Box::pin(conversation).await;
             None
@@ -97,9 +106,16 @@ async fn serve_protocol(
     detached
 }
 
-/// Reads the PROXY header if there is to be one, and the bytes that identify the protocol. Returns `None` if the peer may not
-/// connect, sent a bad header, or is gone.
-async fn identify(conn: &ConnState, peer: PeerAddr, config: &ListenerConfig) -> Option<(PeerAddr, Protocol)> {
+/// What is known of a connection before its first request.
+struct Identified {
+    peer: PeerAddr,
+    is_http2: bool,
+    transport: Transport,
+}
+
+/// Reads the PROXY header if there is to be one, counts the connection, and then does the TLS handshake, or reads the bytes that
+/// identify the protocol. Returns `None` if the peer may not connect, sent a bad header, fails the handshake, or is gone.
+async fn identify(conn: &Arc<ConnState>, peer: PeerAddr, config: &ListenerConfig) -> Option<Identified> {
     let trusted = config.proxies.trusts(peer.into());
     let peer = match (config.proxy_protocol, trusted) {
         (false, _) => peer,
@@ -119,7 +135,35 @@ async fn identify(conn: &ConnState, peer: PeerAddr, config: &ListenerConfig) -> 
         Some(admission) => conn.enter_idle_as(admission.policy().key(client)),
         None => {}
     }
-    Some((peer, sniff::detect_protocol(conn).await.ok()?))
+    let (is_http2, transport) = match &config.tls {
+        Some(tls) => with_tls(tls, conn, config).await?,
+        None => without_tls(conn, config).await?,
+    };
+    Some(Identified {
+        peer,
+        is_http2,
+        transport,
+    })
+}
+
+/// Does the TLS handshake. Returns whether it chose HTTP/2.
+async fn with_tls(
+    tls: &TlsServer,
+    conn: &Arc<ConnState>,
+    config: &ListenerConfig,
+) -> Option<(bool, Transport)> {
+    let io = tls::handshake(tls, conn, config.timeouts.stall_timeout).await?;
+    Some((io.is_http2(), Transport::Tls(io)))
+}
+
+/// Reads the bytes that identify the protocol. Returns whether it is HTTP/2.
+async fn without_tls(conn: &Arc<ConnState>, config: &ListenerConfig) -> Option<(bool, Transport)> {
+    let (is_http2, first) = match sniff::detect_protocol(conn).await.ok()? {
+        Protocol::Http1(first) => (false, first),
+        Protocol::Http2(first) => (true, first),
+    };
+    let io = HyperIo::new(Arc::clone(conn), first, config.timeouts.stall_timeout);
+    Some((is_http2, Transport::Plain(io)))
 }
 
 /// Reads the PROXY header, and returns the address in it, or the proxy's own for `LOCAL`.

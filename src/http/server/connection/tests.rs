@@ -121,6 +121,7 @@ impl ConnectionFixture {
                 idle_connections: |admission| &admission.idle,
                 proxies: TrustedProxies::default(),
                 proxy_protocol: false,
+                tls: None,
                 sink,
                 metrics,
             })),

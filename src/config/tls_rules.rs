@@ -1,0 +1,77 @@
+//! Rules between the keys of TLS and of the listeners.
+
+use super::{
+    diagnostic::{Diagnostic, Location},
+    locate::{between, location},
+    node::Node,
+    section_names::{ADMIN_TLS_NAME, HTTP_NAME, HTTP_TLS_NAME},
+    sections::Sections,
+};
+use crate::tls::settings::{ClientCertificates, TlsSettings};
+
+pub(super) fn no_public_listener(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
+    (http.listen.is_none() && http.tls.is_none()).then(|| {
+        let title = "`http.listen` is empty and there is no [http.tls]: nobody could connect";
+        between(
+            root,
+            title.into(),
+            [(HTTP_NAME, "listen"), (HTTP_TLS_NAME, "listen")],
+        )
+    })
+}
+
+pub(super) fn redirect_to_nowhere(root: &Node, Sections { http, .. }: &Sections) -> Option<Diagnostic> {
+    let (key, title) = match (http.listen, &http.tls) {
+        _ if !http.redirect => return None,
+        (_, None) => (
+            "redirect",
+            "`http.redirect` is true and there is no [http.tls] to redirect to",
+        ),
+        (None, _) => (
+            "listen",
+            "`http.redirect` is true and `http.listen` is empty: there is nobody to redirect",
+        ),
+        (Some(_), Some(_)) => return None,
+    };
+    Some(between(
+        root,
+        title.into(),
+        [(HTTP_NAME, "redirect"), (HTTP_NAME, key)],
+    ))
+}
+
+pub(super) fn http_clients_without_authority(
+    root: &Node,
+    Sections { http, .. }: &Sections,
+) -> Option<Diagnostic> {
+    clients_without_authority(root, HTTP_TLS_NAME, &http.tls.as_ref()?.tls)
+}
+
+pub(super) fn admin_clients_without_authority(
+    root: &Node,
+    Sections { admin, .. }: &Sections,
+) -> Option<Diagnostic> {
+    clients_without_authority(root, ADMIN_TLS_NAME, admin.tls.as_ref()?)
+}
+
+fn clients_without_authority(root: &Node, section: &str, tls: &TlsSettings) -> Option<Diagnostic> {
+    let asked = tls.client_certificates;
+    (asked != ClientCertificates::Off && tls.client_ca.is_none()).then(|| {
+        let title = format!(
+            "`{section}.client_certificates` is \"{}\" and `{section}.client_ca` is empty: no certificate would be good",
+            asked.name()
+        );
+        between(root, title, [(section, "client_certificates"), (section, "client_ca")])
+    })
+}
+
+/// Warns of authorities for client certificates that nobody is asked for.
+pub(super) fn authority_without_clients(
+    root: &Node,
+    section: &str,
+    tls: Option<&TlsSettings>,
+) -> Option<(Location, String)> {
+    let tls = tls.filter(|tls| tls.client_ca.is_some())?;
+    let text = format!("`{section}.client_ca` is not used, because `client_certificates` is \"off\"");
+    (tls.client_certificates == ClientCertificates::Off).then(|| (location(root, section, "client_ca"), text))
+}
