@@ -1,13 +1,15 @@
 //! The demo's configuration.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use super::handover::ListenAddresses;
 use crate::{
     catalog::{Catalog, Stream},
     config::{Config, Sections},
-    demo,
+    demo::{self, DemoCertificate},
+    http::settings::HttpsSettings,
     kafka::settings::{BrokerAddr, ClusterSettings, StateSettings},
+    tls::settings::{CertificateFiles, TlsSettings},
 };
 
 /// Returns a configuration with the demo's own cluster and one stream. All other settings are those of the environment.
@@ -34,12 +36,29 @@ pub(super) fn config(sections: Sections, bootstrap: &[String]) -> Config {
     sections.with(vec![cluster], catalog)
 }
 
+/// Returns the settings of a listener with the demo's own certificate.
+pub(super) fn tls(listen: SocketAddr, certificate: &DemoCertificate) -> HttpsSettings {
+    let files = CertificateFiles {
+        certificate: certificate.chain(),
+        key: certificate.key(),
+    };
+    let tls = TlsSettings {
+        certificates: vec![files],
+        ..TlsSettings::default()
+    };
+    HttpsSettings { listen, tls }
+}
+
 /// Returns commands to try in another terminal.
-pub(super) fn lines_to_try(addresses: ListenAddresses) -> Vec<String> {
-    match addresses.http {
+pub(super) fn lines_to_try(addresses: ListenAddresses, certificate: Option<&DemoCertificate>) -> Vec<String> {
+    let mut lines = match addresses.http {
         Some(http) => demo::lines_to_try(http, addresses.admin),
         None => Vec::new(),
+    };
+    if let (Some(https), Some(certificate)) = (addresses.https, certificate) {
+        lines.extend(demo::tls_lines_to_try(https, &certificate.authority()));
     }
+    lines
 }
 
 /// Longer than any pause at the demo's lowest rate, which is one event a second.

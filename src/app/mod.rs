@@ -33,6 +33,8 @@ mod tls;
 
 use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
+#[cfg(feature = "kafka")]
+use crate::demo::DemoCertificate;
 use crate::{
     config::{Config, ConfigErrors, Sections, Warning},
     tls::TlsFaults,
@@ -102,6 +104,8 @@ pub struct DemoOptions {
     pub sections: Sections,
     /// Events a second, all partitions together.
     pub rate: NonZeroU32,
+    /// Where to serve them over TLS, with a certificate of the demo's own.
+    pub tls: Option<SocketAddr>,
 }
 
 /// Serves `config` until a signal ends the process, or a successor has taken over. On SIGHUP it calls `load_config`. Takes
@@ -130,9 +134,15 @@ pub fn demo(options: DemoOptions) -> Result<(), StartError> {
     allocator::start();
     // Dropped after the last client of its brokers.
     let demo = crate::demo::Demo::start(options.rate)?;
-    let config = demo::config(options.sections, demo.bootstrap());
+    let mut config = demo::config(options.sections, demo.bootstrap());
+    // Its files are deleted when it is dropped.
+    let certificate = options.tls.map(|_| DemoCertificate::create()).transpose();
+    let certificate = certificate.map_err(crate::demo::DemoError::from)?;
+    if let (Some(listen), Some(certificate)) = (options.tls, &certificate) {
+        config.http.tls = Some(demo::tls(listen, certificate));
+    }
     gateway::run(config, None, crate::kafka::BrokerProfile::Embedded, |addresses| {
-        for line in demo::lines_to_try(addresses) {
+        for line in demo::lines_to_try(addresses, certificate.as_ref()) {
             gateway::print_line(&line);
         }
     })

@@ -74,6 +74,15 @@ struct DemoArgs {
     /// Where health and metrics are served; port 0 takes a free one [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     admin: Option<SocketAddr>,
+    /// Serve the streams over TLS too, with a certificate made for this run; port 0 takes a free one [default: 127.0.0.1:8443]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1:8443"
+    )]
+    tls: Option<SocketAddr>,
     /// Events a second, all partitions together
     #[arg(long, value_name = "N", default_value = "20")]
     rate: NonZeroU32,
@@ -209,8 +218,8 @@ impl DemoArgs {
         sections.http.listen = self.listen.or(sections.http.listen);
         sections.admin.listen = self.admin.unwrap_or(sections.admin.listen);
         start_logging(&sections.log);
-        let rate = self.rate;
-        Ok(app::demo(DemoOptions { sections, rate })?)
+        let Self { rate, tls, .. } = self;
+        Ok(app::demo(DemoOptions { sections, rate, tls })?)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Not here: the gateway in front of them, which is the same as without the demo (`app`).
 
 mod brokers;
+mod certificate;
 mod changes;
 mod generator;
 mod native;
@@ -11,11 +12,13 @@ mod text;
 mod wikis;
 
 pub use brokers::{MockBrokers, MockBrokersError};
+pub use certificate::{DemoCertificate, DemoCertificateError};
 pub use generator::{Generator, GeneratorConfig, GeneratorError};
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     num::NonZeroU32,
+    path::Path,
 };
 
 /// The public name of the demo's stream.
@@ -52,6 +55,9 @@ pub enum DemoError {
     /// The generator did not start.
     #[error(transparent)]
     Generator(#[from] GeneratorError),
+    /// There is no certificate.
+    #[error(transparent)]
+    Certificate(#[from] DemoCertificateError),
 }
 
 impl Demo {
@@ -98,6 +104,15 @@ pub fn lines_to_try(public: SocketAddr, admin: SocketAddr) -> Vec<String> {
         format!("curl -N -H 'Accept: application/json' {stream}"),
         "# how it is".into(),
         format!("curl {health}"),
+    ]
+}
+
+/// Returns commands to try over TLS, with the file of the authority that is to be trusted.
+pub fn tls_lines_to_try(https: SocketAddr, authority: &Path) -> Vec<String> {
+    let stream = format!("https://{}/v2/stream/{STREAM}", reachable(https));
+    vec![
+        "# over TLS, with a certificate of this run".into(),
+        format!("curl -N --cacert {} {stream}", authority.display()),
     ]
 }
 

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use riverhead::demo::DemoCertificate;
 use riverhead_loadtest::{gateway::Gateway, handover::Successor, visitors::ConnectingClients};
 use tokio::task::block_in_place;
 
@@ -219,6 +220,36 @@ fn systemd_is_told_who_serves() {
     assert_eq!(first.wait(DEADLINE).unwrap(), Some(0));
     successor.signal("TERM").unwrap();
     assert_eq!(told(), "STOPPING=1");
+}
+
+#[test]
+fn the_listener_with_tls_is_handed_over_like_the_plain_one() {
+    let brokers = start_brokers();
+    let certificate = DemoCertificate::create().unwrap();
+    let (chain, key) = (certificate.chain(), certificate.key());
+    let pair = format!("[{{ certificate = {chain:?}, key = {key:?} }}]");
+    // Free again when the gateway binds it.
+    let https = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut first = plan(brokers.addresses())
+        .set("RIVERHEAD_HTTP__TLS__LISTEN", &https.to_string())
+        .set("RIVERHEAD_HTTP__TLS__CERTIFICATES", &pair)
+        .start()
+        .unwrap();
+    let status = || {
+        let curl = std::process::Command::new("curl")
+            .args(["-s", "--max-time", "10", "-o", "/dev/null", "-w", "%{http_code}"])
+            .arg("--cacert")
+            .arg(certificate.authority())
+            .arg(format!("https://{https}/livez"))
+            .output()
+            .expect("curl");
+        String::from_utf8_lossy(&curl.stdout).into_owned()
+    };
+    assert_eq!(status(), "200");
+    let _successor = hand_over(&first);
+    assert_eq!(status(), "200");
+    assert_eq!(first.wait(DEADLINE).unwrap(), Some(0), "{}", first.log());
+    assert_eq!(status(), "200", "the successor has the socket");
 }
 
 #[tokio::test(flavor = "multi_thread")]

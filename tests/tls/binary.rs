@@ -256,4 +256,29 @@ mod serving {
             );
         }
     }
+
+    #[test]
+    fn the_demo_prints_a_line_that_curl_can_run() {
+        let mut command = riverhead();
+        command
+            .env("RIVERHEAD_HTTP__LISTEN", "127.0.0.1:0")
+            .args(["demo", "--tls=127.0.0.1:0"]);
+        let demo = Running::start(&mut command, "curl -N --cacert ");
+        let line = demo.line("curl -N --cacert ").unwrap();
+        let (authority, url) = line.split_once(' ').unwrap();
+        assert!(url.starts_with("https://127.0.0.1:"), "{line}");
+        let curl = Command::new("curl")
+            .args(["-sN", "--max-time", "10", "-r", "0-1", "-w", "%{http_code}"])
+            .args(["-o", "/dev/null", "--cacert", authority])
+            .arg(url.replace("/v2/stream/recentchange", "/livez"))
+            .output()
+            .expect("curl");
+        assert_eq!(String::from_utf8_lossy(&curl.stdout), "200", "{curl:?}");
+        let authority = authority.to_owned();
+        drop(demo);
+        assert!(
+            !std::path::Path::new(&authority).exists(),
+            "its files are removed"
+        );
+    }
 }
