@@ -7,17 +7,23 @@ use std::{
     time::Duration,
 };
 
-/// A demo on free ports. A client has one stream.
+use tempfile::TempDir;
+
+/// A demo on free ports, with TLS beside. A client has one stream.
 pub(crate) struct Demo {
     child: Child,
+    /// Where its certificate is. The demo itself deletes it, unless it is killed.
+    _directory: TempDir,
     pub(crate) public: String,
     pub(crate) admin: String,
 }
 
 impl Demo {
     pub(crate) fn start() -> Self {
+        let directory = TempDir::new().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_riverhead"))
-            .arg("demo")
+            .args(["demo", "--tls=127.0.0.1:0"])
+            .env("TMPDIR", directory.path())
             .env("RIVERHEAD_HTTP__LISTEN", "127.0.0.1:0")
             .env("RIVERHEAD_ADMIN__LISTEN", "127.0.0.1:0")
             .env("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1")
@@ -31,8 +37,14 @@ impl Demo {
             line.strip_prefix(prefix).unwrap().to_owned()
         };
         let public = address("listening on http://");
+        address("tls on https://");
         let admin = address("admin on http://");
-        Self { child, public, admin }
+        Self {
+            child,
+            _directory: directory,
+            public,
+            admin,
+        }
     }
 }
 
