@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -16,8 +17,8 @@ use super::CliError;
 use crate::{
     config::duration,
     probe::{
-        self, CanaryCheck, LimitCheck, ProbePlan, ProbeReport, ProbeTarget, ReportFormat, Threshold,
-        Thresholds, WatchOptions,
+        self, CanaryCheck, LimitCheck, ProbePlan, ProbeReport, ProbeTarget, ProbeTls, ReportFormat,
+        Threshold, Thresholds, WatchOptions,
     },
 };
 
@@ -52,6 +53,15 @@ pub(super) struct ProbeArgs {
     /// A setting of librdkafka for --canary, such as security.protocol=ssl
     #[arg(long, value_name = "KEY=VALUE", requires = "canary", value_parser = pair)]
     canary_set: Vec<(String, String)>,
+    /// The authorities to trust with https, in PEM, in place of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// A certificate to show to a gateway that asks clients for one, in PEM
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_certificate: Option<PathBuf>,
+    /// The private key of --client-certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    client_key: Option<PathBuf>,
     /// How long each check may wait
     #[arg(long, value_name = "D", value_parser = nonzero_duration, default_value = "10s")]
     timeout: Duration,
@@ -121,6 +131,10 @@ impl ProbeArgs {
                 .url
                 .stream(self.stream.as_deref())
                 .map_err(|error| error.to_string())?,
+            tls: ProbeTls {
+                ca: self.ca,
+                client: self.client_certificate.zip(self.client_key),
+            },
             timeout: self.timeout,
             max_age: self.max_age,
             resume: self.resume,

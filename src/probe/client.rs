@@ -48,7 +48,7 @@ impl ProbeClient {
     pub(super) fn new(plan: &ProbePlan) -> Result<Self, ProbeError> {
         Ok(Self {
             target: plan.target.clone(),
-            tls: plan.target.tls.then(tls::connector).transpose()?,
+            tls: plan.target.tls.then(|| tls::connector(&plan.tls)).transpose()?,
             sees_canaries: plan.canary.is_some(),
         })
     }
@@ -70,13 +70,13 @@ impl ProbeClient {
     ) -> Result<ProbeResponse, ProbeError> {
         let begun = Instant::now();
         let socket = self.connect(request.from, deadline).await?;
-        let (wire, certificate_ends): (Box<dyn Transport>, _) = match &self.tls {
+        let (wire, details): (Box<dyn Transport>, _) = match &self.tls {
             None => (Box::new(socket), None),
             Some(connector) => {
                 let handshake = tls::handshake(connector, &self.target.host, socket);
                 let stream = deadline.on("TLS handshake", handshake).await??;
-                let ends = tls::expiry(&stream);
-                (Box::new(stream), ends)
+                let details = tls::details(&stream);
+                (Box::new(stream), Some(details))
             }
         };
         let connected = begun.elapsed();
@@ -87,7 +87,7 @@ impl ProbeClient {
             body,
             begun,
             connected,
-            certificate_ends,
+            tls: details,
             connection,
         })
     }

@@ -35,4 +35,5 @@ pub use report::ProbeReport;
 pub use run::run;
 pub use target::{InvalidTarget, ProbeTarget};
 pub use threshold::{InvalidThreshold, Threshold, Thresholds};
+pub use tls::ProbeTls;
 pub use watch::{WatchOptions, watch};

@@ -2,13 +2,15 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::{ProbeTarget, Thresholds};
+use super::{ProbeTarget, ProbeTls, Thresholds};
 
 /// The checks of a probe. Connection, head, prelude and first event are always checked.
 #[derive(Clone, Debug)]
 pub struct ProbePlan {
     /// The stream.
     pub target: ProbeTarget,
+    /// Whom to trust with https, and what to show.
+    pub tls: ProbeTls,
     /// How long each check waits for what it needs.
     pub timeout: Duration,
     /// The largest age of the newest record of each partition.

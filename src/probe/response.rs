@@ -1,11 +1,13 @@
 //! The response to a request of the probe: its head, its body and the connection that carries it.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::response::Parts;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+
+use super::tls::TlsDetails;
 
 /// A response, with the time that it took.
 pub(super) struct ProbeResponse {
@@ -15,6 +17,7 @@ pub(super) struct ProbeResponse {
     pub(super) begun: Instant,
     /// The time until there was a connection to write to.
     pub(super) connected: Duration,
-    pub(super) certificate_ends: Option<SystemTime>,
+    /// What was seen of the TLS handshake, if there was one.
+    pub(super) tls: Option<TlsDetails>,
     pub(super) connection: AbortOnDropHandle<()>,
 }

@@ -10,7 +10,10 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer},
+    rustls::{
+        RootCertStore, ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer,
+        server::WebPkiClientVerifier,
+    },
 };
 
 use crate::{
@@ -37,17 +40,37 @@ impl Authority {
         Self { issuer, file }
     }
 
-    /// A gateway with a certificate for these names that ends so many days from now.
-    async fn serve(&self, name: &str, days: i64) -> SocketAddr {
+    /// A certificate for this name that ends so many days from now, and its key.
+    fn issue(&self, name: &str, days: i64) -> (rcgen::Certificate, KeyPair) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = day(-1000);
         params.not_after = day(days);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// A gateway with a certificate for this name that ends so many days from now.
+    async fn serve(&self, name: &str, days: i64) -> SocketAddr {
+        self.serve_to(name, days, None).await
+    }
+
+    /// The same for clients with a certificate of this authority only, if there is one.
+    async fn serve_to(&self, name: &str, days: i64, clients: Option<&Self>) -> SocketAddr {
+        let (certificate, key) = self.issue(name, days);
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
+            .unwrap();
+        let config = match clients {
+            None => config.with_no_client_auth(),
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(clients.issuer.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                config.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let config = config
             .with_single_cert(
                 vec![certificate.der().clone()],
                 PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
@@ -137,4 +160,49 @@ async fn a_server_without_tls_is_critical() {
     let (code, line) = crate::probe(&[&url, "--timeout", "500ms"]).await;
     assert_eq!(code, 2, "{line}");
     assert!(line.contains("no TLS handshake within 500ms"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_of_ones_own_is_trusted_in_place_of_the_systems() {
+    let authority = Authority::new();
+    let address = authority.serve("localhost", 61).await;
+    let url = format!("https://localhost:{}/v2/stream/t", address.port());
+    let ca = authority.file.path().to_str().unwrap();
+    let (code, line) = crate::probe(&[&url, "--ca", ca]).await;
+    assert_eq!(code, 0, "{line}");
+    assert!(
+        line.contains("TLS 1.3, chain of 1, certificate good for 61 days"),
+        "{line}"
+    );
+    let other = Authority::new();
+    let (code, line) = crate::probe(&[&url, "--ca", other.file.path().to_str().unwrap()]).await;
+    assert_eq!(code, 2, "{line}");
+    assert!(line.contains("UnknownIssuer"), "{line}");
+    let (code, line) = crate::probe(&[&url, "--ca", "/nowhere/ca.pem"]).await;
+    assert_eq!(code, 2, "{line}");
+    assert!(line.contains("TLS: /nowhere/ca.pem: "), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_shown_to_a_gateway_that_asks_for_one() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let address = authority.serve_to("localhost", 61, Some(&clients)).await;
+    let url = format!("https://localhost:{}/v2/stream/t", address.port());
+    let ca = authority.file.path().to_str().unwrap();
+    let (certificate, key) = clients.issue("probe", 30);
+    let files = [certificate.pem(), key.serialize_pem()].map(|text| {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    });
+    let [certificate, key] = files.each_ref().map(|file| file.path().to_str().unwrap());
+    let shown = ["--client-certificate", certificate, "--client-key", key];
+    let (code, line) = crate::probe(&[&[&*url, "--ca", ca], &shown[..]].concat()).await;
+    assert_eq!(code, 0, "{line}");
+    let (code, line) = crate::probe(&[&url, "--ca", ca]).await;
+    assert_eq!(code, 2, "{line}");
+    assert!(
+        line.contains("certificate required") || line.contains("CertificateRequired"),
+        "{line}"
+    );
 }

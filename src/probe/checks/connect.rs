@@ -13,16 +13,18 @@ pub(in crate::probe) const NAME: &str = "connect";
 pub(in crate::probe) fn judge(answer: &ProbeResponse) -> CheckResult {
     let seconds = answer.connected.as_secs_f64();
     let connect = Measurement::new(CONNECT, seconds);
-    let Some(ends) = answer.certificate_ends else {
+    let Some(tls) = &answer.tls else {
         return CheckResult::ok(NAME, format!("connected in {seconds:.3}s")).with(connect);
     };
+    let (version, chain) = (tls.version, tls.chain);
+    let seen = format!("connected in {seconds:.3}s, {version}, chain of {chain}");
+    let Some(ends) = tls.expires else {
+        return CheckResult::ok(NAME, seen).with(connect);
+    };
     let days = days_until(ends);
-    CheckResult::ok(
-        NAME,
-        format!("connected in {seconds:.3}s, certificate good for {days:.0} days"),
-    )
-    .with(connect)
-    .with(Measurement::new(TLS_DAYS, days))
+    CheckResult::ok(NAME, format!("{seen}, certificate good for {days:.0} days"))
+        .with(connect)
+        .with(Measurement::new(TLS_DAYS, days))
 }
 
 /// Returns whole days, rounded down; negative once `end` has passed.
