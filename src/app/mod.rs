@@ -40,7 +40,7 @@ pub type ConfigLoader = Arc<dyn Fn() -> Result<(Config, Vec<Warning>), ConfigErr
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// This build lacks the requested part.
-    #[error("this build has no {0}")]
+    #[error("this build has no support for {0}; build riverhead with its default features")]
     NotBuiltIn(&'static str),
     /// A port cannot be bound.
     #[error("cannot listen on {0}: {1}")]
