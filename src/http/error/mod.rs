@@ -29,7 +29,7 @@ use crate::{
 pub(super) enum Error {
     #[error("Invalid streams: {}", .0.join(","))]
     UnknownStreams(Vec<String>),
-    #[error("more than {MAX_STREAMS_PER_REQUEST} streams in one request")]
+    #[error("the request names more than {MAX_STREAMS_PER_REQUEST} streams; split it into several requests")]
     TooManyStreams,
     #[error("since timestamp is not a UTC milliseconds unix epoch and was not parseable: '{0}'")]
     BadSince(String),
@@ -39,7 +39,11 @@ pub(super) enum Error {
     TooManyFilters(#[from] TooManyFilters),
     #[error(transparent)]
     BadId(#[from] DecodeError),
-    #[error("topics not in these streams: {}; theirs are: {}", .requested.join(", "), names(.available))]
+    #[error(
+        "the id names topics that these streams do not have: {}; their topics are: {}",
+        .requested.join(", "),
+        names(.available)
+    )]
     TopicNotAvailable {
         requested: Vec<String>,
         available: TopicSet,
@@ -50,38 +54,44 @@ pub(super) enum Error {
     BadPath,
     #[error("no such path; streams are at /v2/stream/{{streams}}, and / lists them")]
     NoSuchPath,
-    #[error("this path answers GET, HEAD and OPTIONS")]
+    #[error("this path allows only GET, HEAD and OPTIONS")]
     BadMethod,
     #[error("the request target is longer than {0} bytes")]
     TargetTooLong(usize),
-    #[error("the request's head is larger than {0} bytes")]
+    #[error("the headers of the request are larger than {0} bytes")]
     HeadTooLarge(usize),
     #[error("the request has more than {0} headers")]
     TooManyHeaders(usize),
-    #[error("the request needs one Host header; {0}")]
+    #[error("the request needs one valid Host header; {0}")]
     BadHost(&'static str),
-    #[error("Transfer-Encoding can be 'chunked', once")]
+    #[error("Transfer-Encoding must be 'chunked', given once")]
     BadCoding,
-    #[error("what is sent with a GET is not read, and this is more than {0} bytes")]
+    #[error("the body of a GET request is ignored, but must not be longer than {0} bytes")]
     BodyTooLarge(usize),
     #[error("the position cannot be resumed without a gap")]
     Gap(Gap),
-    #[error("it could not be told in time whether the position can be resumed without a gap")]
+    #[error(
+        "it was not determined in time whether the position can be resumed without a gap; \
+         retry after the time in Retry-After"
+    )]
     Undetermined { retry_after: Duration },
     #[error("{}", refusal_detail(.0))]
     Refused(Refusal),
-    #[error("this path answers POST")]
+    #[error("this path allows only POST")]
     NotPost,
     /// The answer to a command. [`UnknownHost`](Self::UnknownHost) is the answer to any other request.
-    #[error("this is not one of this listener's names; see `admin.hosts`")]
+    #[error("this listener does not allow the host name of the request; see `admin.hosts`")]
     WrongHost,
-    #[error("this is not one of this listener's names; whoever runs it can put it under `admin.hosts`")]
+    #[error(
+        "this listener does not allow the host name of the request; \
+         its operator can add the name to `admin.hosts`"
+    )]
     UnknownHost,
-    #[error("pages of other origins may not ask this listener")]
+    #[error("this listener refuses requests from web pages of other origins")]
     OtherOrigin,
-    #[error("there were too many commands with a wrong token; come back after Retry-After")]
+    #[error("there were too many commands with a wrong token; retry after the time in Retry-After")]
     TooManyAttempts,
-    #[error("there is no token, so nothing can be commanded; see `admin.token`")]
+    #[error("no token is configured, so commands are disabled; see `admin.token`")]
     NoCommands,
     #[error("commands need the header `Authorization: Bearer TOKEN`; see `admin.token`")]
     NoToken,
@@ -90,7 +100,7 @@ pub(super) enum Error {
     #[error("{0}")]
     Conflict(String),
     /// A fault of ours. The text is for the log only.
-    #[error("something went wrong here; it is not your fault")]
+    #[error("the request failed because of an internal error; the client did not cause it")]
     Internal(String),
 }
 
@@ -99,7 +109,7 @@ impl Error {
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Self::Internal(text.unwrap_or_else(|| "a panic without words".to_owned()))
+        Self::Internal(text.unwrap_or_else(|| "a panic without a message".to_owned()))
     }
 
     /// Returns the error's row of the table: status, type and title.
@@ -139,15 +149,18 @@ impl Error {
             Self::Refused(refusal) => refusal_status(refusal),
             Self::NotPost => (S::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed"),
             Self::UnknownHost => (S::FORBIDDEN, "forbidden", "Unknown Host"),
-            Self::OtherOrigin => (S::FORBIDDEN, "forbidden", "Another Origin"),
+            Self::OtherOrigin => (S::FORBIDDEN, "forbidden", "Request From Another Origin"),
             Self::TooManyAttempts => (S::TOO_MANY_REQUESTS, TOO_MANY, "Too Many Wrong Tokens"),
             Self::WrongHost => (S::MISDIRECTED_REQUEST, "misdirected_request", "Unknown Host"),
-            Self::NoCommands => (S::FORBIDDEN, "forbidden", "No Commands"),
+            Self::NoCommands => (S::FORBIDDEN, "forbidden", "Commands Disabled"),
             Self::NoToken => (S::UNAUTHORIZED, "unauthorized", "Token Required"),
             Self::BadCommand(_) => (S::BAD_REQUEST, "bad_request", "Bad Command"),
-            Self::Conflict(_) => (S::CONFLICT, "conflict", "Not Now"),
+            Self::Conflict(_) => (S::CONFLICT, "conflict", "Conflict"),
             Self::Internal(cause) => {
-                tracing::error!(%cause, "a request failed by a fault of ours");
+                tracing::error!(
+                    %cause,
+                    "a request failed with an internal error; please report this as a bug"
+                );
                 (
                     S::INTERNAL_SERVER_ERROR,
                     "internal_error",

@@ -40,12 +40,16 @@ pub(super) fn refusal_detail(refusal: &Refusal) -> &'static str {
         // The literal text of EventStreams, which its clients know.
         Refusal::Client => "Your HTTP client is likely opening too many concurrent connections.",
         Refusal::Rate(_) => {
-            "Your HTTP client is likely reconnecting without a pause; it should wait for Retry-After."
+            "Your HTTP client is likely reconnecting without a pause. It should obey Retry-After."
         }
-        Refusal::Denied => "this address is not served; whoever runs this service can say why",
-        Refusal::Site => "the clients of your /48 hold as many connections as they may together",
-        Refusal::Stream => "as many clients as may read one of these streams; come back after Retry-After",
-        Refusal::Host => "all streams of this host are taken; come back after Retry-After",
+        Refusal::Denied => "this address is denied; ask the operator of this service for the reason",
+        Refusal::Site => {
+            "your IPv6 /48 has reached its connection limit; retry after the time in Retry-After"
+        }
+        Refusal::Stream => {
+            "one of these streams has reached its client limit; retry after the time in Retry-After"
+        }
+        Refusal::Host => "this host has reached its limit of streams; retry after the time in Retry-After",
     }
 }
 

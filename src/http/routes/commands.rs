@@ -47,7 +47,7 @@ pub(in crate::http) async fn activate(
     let command: ActivateRequest = read(body).await?;
     let selection = gateway.catalog.select(&stream)?;
     let [stream] = &selection.streams[..] else {
-        return Err(Error::BadCommand("it names more than one stream".to_owned()));
+        return Err(Error::BadCommand("the path must name one stream".to_owned()));
     };
     match gateway
         .commands
@@ -56,7 +56,14 @@ pub(in crate::http) async fn activate(
     {
         Ok(switched) => {
             let Switched { streams, from, to } = &switched;
-            tracing::info!(%client, streams = streams.join(","), from, to, force = command.force, "a command was obeyed");
+            tracing::info!(
+                %client,
+                streams = streams.join(","),
+                from,
+                to,
+                force = command.force,
+                "a command to switch streams to a cluster was carried out"
+            );
             Ok(json::response(StatusCode::OK, &switched)?)
         }
         Err(SwitchError::Unknown(why)) => Err(Error::BadCommand(why)),

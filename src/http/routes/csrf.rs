@@ -72,8 +72,8 @@ impl CsrfProtection {
         let all: Vec<_> = all.map(|name| format!("{name:?}")).collect();
         tracing::warn!(
             host = name,
-            "the admin listener was asked under a name that it does not know, and refused; if the name is yours, put \
-             `hosts = [{}]` under [admin] and reload",
+            "a request to the admin listener was refused: its host name is not allowed; if the name is yours, \
+             set `hosts = [{}]` under [admin] and reload",
             all.join(", ")
         );
     }
@@ -89,7 +89,7 @@ impl CsrfProtection {
         if self.should_log(&origin) {
             tracing::warn!(
                 origin,
-                "a page in a browser asked the admin listener, and was refused: only pages of its own may"
+                "a request to the admin listener was refused: it came from a web page of another origin"
             );
         }
     }
@@ -110,10 +110,14 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error> {
     let mut fields = request.headers().get_all(header::HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {
-        return Err(Error::BadHost("there is more than one"));
+        return Err(Error::BadHost("the header is repeated"));
     }
-    let read = |text: &str| HostPort::read(text).ok_or(Error::BadHost("it is no name with a port"));
-    let field = field.map(|field| field.to_str().map_err(|_| Error::BadHost("it is no text")));
+    let read = |text: &str| HostPort::read(text).ok_or(Error::BadHost("the value is not HOST or HOST:PORT"));
+    let field = field.map(|field| {
+        field
+            .to_str()
+            .map_err(|_| Error::BadHost("the value is not ASCII"))
+    });
     let field = field.transpose()?;
     let is_there = field.is_some();
     // An empty field counts as no name. No browser sends it.
@@ -121,10 +125,10 @@ fn host_of<B>(request: &Request<B>) -> Result<Option<HostPort>, Error> {
     let target = authority(request).map(read).transpose()?;
     match (field, target) {
         (Some(field), Some(target)) if field != target => {
-            Err(Error::BadHost("it is not the one of the request's target"))
+            Err(Error::BadHost("the value differs from the target's host"))
         }
         (None, None) if request.version() == Version::HTTP_11 && !is_there => {
-            Err(Error::BadHost("there is none"))
+            Err(Error::BadHost("the header is missing"))
         }
         (field, target) => Ok(target.or(field)),
     }

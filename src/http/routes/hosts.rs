@@ -19,7 +19,7 @@ pub struct HostName {
 
 /// The error for a text that is no [`HostName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no name of a host, without port, or `*.` and one")]
+#[error("this is neither a host name without port nor `*.` and a host name")]
 pub struct BadHostName;
 
 impl HostName {

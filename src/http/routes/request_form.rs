@@ -41,9 +41,9 @@ fn header_bytes(headers: &HeaderMap) -> usize {
 fn check_host(headers: &HeaderMap, version: Version) -> Result<(), Error> {
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (None, _) if version == Version::HTTP_11 => Err(Error::BadHost("it is missing")),
-        (Some(_), Some(_)) => Err(Error::BadHost("it is there twice")),
-        (Some(host), None) if !is_host(host) => Err(Error::BadHost("it is no name or address with a port")),
+        (None, _) if version == Version::HTTP_11 => Err(Error::BadHost("the header is missing")),
+        (Some(_), Some(_)) => Err(Error::BadHost("the header is repeated")),
+        (Some(host), None) if !is_host(host) => Err(Error::BadHost("the value is not HOST or HOST:PORT")),
         _ => Ok(()),
     }
 }

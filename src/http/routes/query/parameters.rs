@@ -117,7 +117,7 @@ impl<'a> StreamParameters<'a> {
                 continue;
             };
             if !by_all {
-                let why = format!("'{field}' is not a field that each of these streams can be filtered by");
+                let why = format!("'{field}' is not a filter field of every requested stream");
                 return Err(Error::BadParameter(why));
             }
             parts.one_of(field, values.split(','))?;
@@ -130,7 +130,7 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::Id)?.as_deref() {
             None | Some("json") => Ok(IdForm::Json),
             Some("compact") => Ok(IdForm::Compact),
-            Some(_) => Err(Error::BadParameter("'id' is 'json' or 'compact'".to_owned())),
+            Some(_) => Err(Error::BadParameter("'id' must be 'json' or 'compact'".to_owned())),
         }
     }
 
@@ -140,7 +140,9 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::Encoding)?.as_deref() {
             None | Some("identity") => Ok(ContentCoding::Identity),
             Some("gzip") => Ok(ContentCoding::Gzip),
-            Some(_) => Err(Error::BadParameter("'encoding' is 'gzip', or absent".to_owned())),
+            Some(_) => Err(Error::BadParameter(
+                "'encoding' must be 'identity' or 'gzip'".to_owned(),
+            )),
         }
     }
 
@@ -149,7 +151,9 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::OnGap)?.as_deref() {
             None => Ok(false),
             Some("fail") => Ok(true),
-            Some(_) => Err(Error::BadParameter("'on_gap' is 'fail', or absent".to_owned())),
+            Some(_) => Err(Error::BadParameter(
+                "'on_gap' must be 'fail' or be absent".to_owned(),
+            )),
         }
     }
 
@@ -158,7 +162,9 @@ impl<'a> StreamParameters<'a> {
         match self.single(Parameter::Canary)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(_) => Err(Error::BadParameter("'canary' is 'true' or 'false'".to_owned())),
+            Some(_) => Err(Error::BadParameter(
+                "'canary' must be 'true' or 'false'".to_owned(),
+            )),
         }
     }
 
@@ -200,7 +206,7 @@ impl<'a> ParameterValue<'a> {
 /// Returns the error for a name that is spelt almost as a known one.
 fn misspelt(name: &str, meant: &str) -> Error {
     let name = decoded(name);
-    Error::BadParameter(format!("there is no '{name}'; did you mean '{meant}'?"))
+    Error::BadParameter(format!("unknown parameter '{name}'; did you mean '{meant}'?"))
 }
 
 /// The number of parameters that can be given once.

@@ -125,7 +125,7 @@ fn a_topic_of_somebody_else_is_named_beside_those_there_are() {
     let error = ask("/", Some(r#"["secret","eqiad.changes"]"#)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "topics not in these streams: secret; theirs are: eqiad.changes"
+        "the id names topics that these streams do not have: secret; their topics are: eqiad.changes"
     );
 }
 
@@ -206,7 +206,10 @@ fn a_slip_in_a_name_is_told_with_the_name_that_was_meant() {
     ] {
         let target = format!("/?a=b&{name}=2018-06-14");
         let error = ask_with_fields(&["user_name"], &target).unwrap_err().to_string();
-        assert_eq!(error, format!("there is no '{name}'; did you mean '{meant}'?"));
+        assert_eq!(
+            error,
+            format!("unknown parameter '{name}'; did you mean '{meant}'?")
+        );
     }
     for other in ["sinces", "utm_source", "_", "", "stream"] {
         assert!(ask(&format!("/?{other}=2018-06-14"), None).is_ok(), "{other}");
