@@ -134,7 +134,14 @@ impl Admission {
             } = request;
             // The nearest hops: proxies wrote those.
             let named = &candidates.0[..candidates.0.len().min(MAX_LOGGED_ADDRS)];
-            tracing::warn!(%client, reason = %why, ?named, left_out, "a trusted proxy does not say for whom it asks");
+            tracing::warn!(
+                %client,
+                reason = %why,
+                ?named,
+                left_out,
+                "a request of a trusted proxy does not name its client; \
+                 all such requests of one proxy share the limits of one client"
+            );
         }
     }
 

@@ -160,7 +160,7 @@ impl RateQuota {
         match config {
             Some(config) => Arc::new(config),
             None => unreachable!(
-                "a minute has more nanoseconds than a rate can have requests, and a burst is not zero"
+                "period and burst are above zero: a minute has more nanoseconds than any rate has requests"
             ),
         }
     }
