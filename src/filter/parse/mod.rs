@@ -174,7 +174,7 @@ impl<'a> Parser<'a> {
         }
         if field.field_type() == FieldType::Integer && self.peek().kind == TokenKind::Word("prefix") {
             return Err(self.error(FilterErrorKind::Expected(
-                "`=`, `!=`, `<`, `<=`, `>`, `>=` or `in`: this is a number",
+                "`=`, `!=`, `<`, `<=`, `>`, `>=` or `in` (the field is a number)",
             )));
         }
         if self.takes_word("prefix") {
@@ -193,7 +193,7 @@ impl<'a> Parser<'a> {
         let has_order = matches!(field.field_type(), FieldType::Integer | FieldType::Any);
         if !has_order && !matches!(sign, "=" | "!=") {
             return Err(self.error(FilterErrorKind::Expected(
-                "`=`, `!=`, `in` or `prefix`: this is a text",
+                "`=`, `!=`, `in` or `prefix` (the field is a text)",
             )));
         }
         self.next += 1;

@@ -108,10 +108,11 @@ fn where_only_a_text_can_be_a_word_is_that_text() {
 
 #[test]
 fn a_test_that_nothing_passes_is_a_mistake() {
-    let of_text = FilterErrorKind::Expected("`=`, `!=`, `in` or `prefix`: this is a text");
+    let of_text = FilterErrorKind::Expected("`=`, `!=`, `in` or `prefix` (the field is a text)");
     assert_eq!(fault("@header.d > 2"), (11, of_text.clone()));
     assert_eq!(fault("@key <= 2"), (6, of_text));
-    let of_number = FilterErrorKind::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=` or `in`: this is a number");
+    let of_number =
+        FilterErrorKind::Expected("`=`, `!=`, `<`, `<=`, `>`, `>=` or `in` (the field is a number)");
     assert_eq!(fault("@offset prefix 1"), (9, of_number));
     for text in [
         "@partition = x",
@@ -168,7 +169,7 @@ fn a_number_that_kafka_has_nowhere_is_a_mistake() {
     let said = Filter::parse("@offset = 1.5").expect_err("no offset").to_string();
     assert_eq!(
         said,
-        "no event has this: it is a whole number from 0 to 9223372036854775807 at column 11"
+        "test that no event can pass (the field is a whole number from 0 to 9223372036854775807) at column 11"
     );
 }
 
