@@ -25,7 +25,7 @@ pub enum SelectError {
     #[error("unknown streams: {}", .0.join(", "))]
     Unknown(Vec<String>),
     /// The list has more names than a request may have.
-    #[error("more than {MAX_STREAMS_PER_REQUEST} streams in one request")]
+    #[error("the request names more than {MAX_STREAMS_PER_REQUEST} streams")]
     TooMany,
 }
 
