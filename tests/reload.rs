@@ -120,7 +120,7 @@ fn a_hangup_changes_the_limits_and_no_stream_and_a_bad_file_changes_nothing() {
     assert_eq!(riverhead.ask().1, "429");
 
     let bad = text("streams_per_client = 0\nstreams_total = \"many\"\n[http]\nheartbeet = 1");
-    riverhead.reload(&bad, "3 faults");
+    riverhead.reload(&bad, "3 errors");
     assert!(riverhead.log.lock().unwrap().contains("heartbeet"));
     assert_eq!(riverhead.ask().1, "429");
 

@@ -73,7 +73,7 @@ fn one_bootstrap_broker_alone_is_the_outage_of_2019() {
     );
     assert_eq!(
         warnings(&allowed, &[]),
-        ["riverhead.toml:4: cluster `main` has 1 bootstrap broker; three outlive the decommissioning of one"]
+        ["riverhead.toml:4: cluster `main` has 1 bootstrap broker; with three, one can be decommissioned"]
     );
 }
 
@@ -184,7 +184,7 @@ fn a_bad_variable_is_named_and_its_text_is_not_shown() {
 fn a_slip_that_has_a_rule_too_is_told_once() {
     let text = format!("[http]\nheartbeat = \"2m\"\nstall_timeout = \"1 hour\"\n{LEAST}");
     assert!(
-        report(&text, &[]).ends_with("\n1 fault"),
+        report(&text, &[]).ends_with("\n1 error"),
         "{}",
         report(&text, &[])
     );
@@ -198,7 +198,7 @@ fn a_line_that_could_not_be_read_is_not_told_as_missing() {
     let text = text.replace(r#", "b2.example:9092", "b3.example:9092""#, "") + "clusters = [\"main\"]\n";
     let text = format!("[http]\nheartbeat = 5s\nstall_timeout = \"10s\"\n{text}");
     let report = report(&text, &[]);
-    assert!(report.ends_with("\n3 faults"), "{report}");
+    assert!(report.ends_with("\n3 errors"), "{report}");
 }
 
 #[test]
@@ -208,8 +208,8 @@ fn faults_of_one_variable_do_not_hide_each_other() {
     for told in [
         "`a` is taken",
         "`u` is listed twice",
-        "`streams.payload` wants",
-        "3 faults",
+        "`streams.payload`: expected",
+        "3 errors",
     ] {
         assert!(report.contains(told), "{told}: {report}");
     }

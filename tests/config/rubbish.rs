@@ -45,7 +45,7 @@ fn that_is_deep_or_long_is_bounded() {
     let keys: String = (0..10_000).map(|number| format!("k{number} = 1\n")).collect();
     let report = report(&keys, &[]);
     assert!(
-        report.ends_with("10002 faults, the first 100 shown"),
+        report.ends_with("10002 errors, of which the first 100 are shown"),
         "{}",
         report.len()
     );

@@ -38,7 +38,7 @@ fn exits_64_with_all_faults_before_it_binds_a_port() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(64), "{stderr}");
         assert!(output.stdout.is_empty());
-        for told in ["heartbeet", "tombstone", "RIVERHEAD_LOG__LEVEL", "3 faults"] {
+        for told in ["heartbeet", "tombstone", "RIVERHEAD_LOG__LEVEL", "3 errors"] {
             assert!(stderr.contains(told), "{told}: {stderr}");
         }
     }

@@ -242,7 +242,7 @@ fn a_field_that_has_the_name_of_a_later_parameter_is_valid_and_warned_of() {
     let warnings = warnings(&text, &[]).join("\n");
     for field in ["checkpoint", "lastEventID"] {
         assert!(
-            warnings.contains(&format!("`{field}` is a parameter of its own now")),
+            warnings.contains(&format!("`{field}` is also a query parameter now")),
             "{warnings}"
         );
     }
