@@ -125,7 +125,7 @@ fn a_hangup_changes_the_limits_and_no_stream_and_a_bad_file_changes_nothing() {
     assert_eq!(riverhead.ask().1, "429");
 
     let other = text("streams_per_client = 3\n[http]\nhold_limit = \"1h\"\n[memory]\ntail = \"1MiB\"");
-    riverhead.reload(&other, "needs a restart");
+    riverhead.reload(&other, "need a restart");
     assert!(riverhead.log.lock().unwrap().contains("http, memory"));
     assert_eq!(riverhead.ask().1, "200");
 

@@ -100,7 +100,10 @@ impl Clusters {
         for cluster in self.clusters {
             let name = cluster.name().to_owned();
             if !cluster.shutdown(within) {
-                tracing::warn!(cluster = name, "its clients do not end; leaving them behind");
+                tracing::warn!(
+                    cluster = name,
+                    "the Kafka clients of the cluster did not stop in time; ending without them"
+                );
             }
         }
     }

@@ -47,8 +47,8 @@ pub enum StartError {
     Bind(SocketAddr, io::Error),
     /// A descriptor that systemd, or another parent process, passes on is no listening socket.
     #[error(
-        "descriptor {} (LISTEN_FDS, number {}) cannot be served: {why}; it must be a TCP socket that listens: with systemd a \
-         ListenStream= of a socket unit, the public one first",
+        "descriptor {} (number {} of LISTEN_FDS) cannot be served: {why}; it must be a listening TCP socket; \
+         in a socket unit of systemd, the first ListenStream= is the public listener",
         index + 3,
         index + 1
     )]
@@ -59,12 +59,13 @@ pub enum StartError {
         why: io::Error,
     },
     /// Kafka does not answer a successor, which must not take over then.
-    #[error("no answer from Kafka within {0:?}; the process before this one stays")]
+    #[error("no answer from Kafka within {0:?}; this process ends, and its predecessor continues to serve")]
     Unanswered(Duration),
     /// More streams were configured than this process may have file descriptors for.
     #[error(
-        "limits.streams_total = {wanted} needs a file descriptor each, and {others} more are kept for other things; this process \
-         may have {available}: raise its hard limit (LimitNOFILE=, ulimit -n), or lower streams_total"
+        "limits.streams_total = {wanted} needs one file descriptor per stream, and {others} more are needed \
+         for other purposes, but this process may have only {available}; raise its hard limit \
+         (LimitNOFILE=, ulimit -n), or lower streams_total"
     )]
     Descriptors {
         /// The configured number of streams.

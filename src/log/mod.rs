@@ -99,7 +99,7 @@ pub enum InitError {
     #[error(transparent)]
     AlreadySet(#[from] TryInitError),
     /// The system has no thread to give.
-    #[error("no thread to write the log: {0}")]
+    #[error("cannot start the thread that writes the log: {0}")]
     Thread(#[from] io::Error),
 }
 

@@ -119,7 +119,7 @@ fn report_dropped(queue: &LogQueue, reported: u64) -> u64 {
     if dropped_lines > reported {
         tracing::warn!(
             lines = dropped_lines - reported,
-            "log lines were dropped: they came faster than they were read, or could not be written"
+            "log lines were dropped, because they were not read fast enough or could not be written"
         );
     }
     dropped_lines

@@ -150,11 +150,11 @@ async fn a_successor_that_kafka_does_not_answer_never_takes_over() {
         (0..3).for_each(|broker| brokers.mute(broker));
         first.signal("USR2").unwrap();
         until("the end of the successor", &first, || {
-            first.log().contains("staying")
+            first.log().contains("continues to serve")
         });
     });
     let log = first.log();
-    let why = "cannot start: no answer from Kafka within 1s; the process before this one stays";
+    let why = "cannot start: no answer from Kafka within 1s; this process ends";
     assert!(log.contains(why), "{log}");
     assert!(log.contains("it ended with exit status: 1"), "{log}");
     assert_eq!(first.metric("riverhead_successors_started_total").unwrap(), 1.0);

@@ -27,7 +27,7 @@ impl HotRestart {
     /// Starts a successor, unless one is starting already. Must be called inside a runtime.
     pub(in crate::app) fn begin(&mut self) {
         if let Some(successor) = &self.successor {
-            return tracing::warn!(successor = successor.pid(), "a successor is on its way already");
+            return tracing::warn!(successor = successor.pid(), "a successor is starting already");
         }
         match Successor::start(&self.spare, self.takeover) {
             Ok(successor) => {
@@ -40,7 +40,7 @@ impl HotRestart {
                 self.successor = Some(successor);
             }
             Err(error) => {
-                tracing::error!(%error, "cannot start a successor; staying");
+                tracing::error!(%error, "cannot start a successor; this process continues to serve");
                 self.counts.successor_unfit();
             }
         }
@@ -54,7 +54,11 @@ impl HotRestart {
             let ready = successor.ready().await;
             if let Err(error) = &ready {
                 successor.end().await;
-                tracing::error!(successor = pid, %error, "the successor is not fit to serve; staying");
+                tracing::error!(
+                    successor = pid,
+                    %error,
+                    "the successor did not take over; this process continues to serve"
+                );
                 self.counts.successor_unfit();
             }
             self.successor = None;

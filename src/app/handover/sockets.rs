@@ -99,7 +99,11 @@ fn inherit(inherited: &mut ListenFd, index: usize, address: SocketAddr) -> Resul
     };
     let bound = BoundListener::from_inherited(listener).map_err(refused)?;
     if address.port() != 0 && address != bound.address() {
-        tracing::warn!(configured = %address, inherited = %bound.address(), "the inherited socket is served");
+        tracing::warn!(
+            configured = %address,
+            inherited = %bound.address(),
+            "the inherited socket has another address than configured, and is served"
+        );
     }
     Ok(bound)
 }
