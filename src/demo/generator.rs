@@ -34,10 +34,10 @@ pub struct Generator {
 #[derive(Debug, thiserror::Error)]
 pub enum GeneratorError {
     /// librdkafka refused its settings.
-    #[error("the generator has no producer: {0}")]
+    #[error("cannot create the producer of the generator: {0}")]
     Kafka(#[from] KafkaError),
     /// The thread could not be spawned.
-    #[error("the generator gets no thread: {0}")]
+    #[error("cannot start the thread of the generator: {0}")]
     Thread(#[from] io::Error),
 }
 
@@ -78,7 +78,7 @@ impl Drop for Generator {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!("the generator panicked");
+            tracing::error!("the generator of the demo panicked");
         }
     }
 }
