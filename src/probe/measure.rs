@@ -126,7 +126,7 @@ pub(super) const CONNECT: MeasurementKind = judged(
     kind(
         "connect",
         Unit::Seconds,
-        "From the name to a connection, TLS included",
+        "Time from resolving the host name to a connection, including TLS",
     ),
     at_most(1.0),
     at_most(5.0),
@@ -137,14 +137,14 @@ pub(super) const TLS_DAYS: MeasurementKind = judged(
     kind(
         "tls_days",
         Unit::Days,
-        "Until the first certificate of the chain expires",
+        "Days until the first certificate of the chain expires",
     ),
     Some(AlertRange::at_least(14.0)),
     Some(AlertRange::at_least(7.0)),
 );
 
 pub(super) const FIRST_EVENT: MeasurementKind = judged(
-    kind("ttfe", Unit::Seconds, "From the request to the first event"),
+    kind("ttfe", Unit::Seconds, "Time from the request to the first event"),
     at_most(5.0),
     at_most(10.0),
 );
@@ -166,14 +166,14 @@ pub(super) const LOST: MeasurementKind = judged(
     kind(
         "gap",
         Unit::Count,
-        "Events that a resume lost, and gaps it told of",
+        "Events that a resume lost, and gaps that it reported",
     ),
     None,
     NONE,
 );
 
 pub(super) const REPEATED: MeasurementKind = judged(
-    kind("dup", Unit::Count, "Events that a resume repeated"),
+    kind("dup", Unit::Count, "Events that a resume repeated or changed"),
     None,
     NONE,
 );
@@ -181,21 +181,25 @@ pub(super) const REPEATED: MeasurementKind = judged(
 pub(super) const ADMITTED: MeasurementKind = kind(
     "streams_admitted",
     Unit::Count,
-    "Streams that one address got at once",
+    "Streams that one address had open at once",
 );
 
 pub(super) const CANARY: MeasurementKind = judged(
     kind(
         "canary",
         Unit::Seconds,
-        "From producing a record to seeing it, the slowest partition",
+        "Time from producing a canary to receiving it, in the slowest partition",
     ),
     at_most(2.0),
     at_most(10.0),
 );
 
 pub(super) const CANARIES_LOST: MeasurementKind = judged(
-    kind("canaries_lost", Unit::Count, "Partitions whose canary never came"),
+    kind(
+        "canaries_lost",
+        Unit::Count,
+        "Partitions whose canary was not received",
+    ),
     None,
     NONE,
 );

@@ -21,19 +21,19 @@ pub struct ProbeTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
     /// It is not a URL.
-    #[error("this is no URL such as https://stream.example or http://127.0.0.1:8080/v2/stream/recentchange")]
+    #[error("expected a URL such as https://stream.example or http://127.0.0.1:8080/v2/stream/recentchange")]
     NoUrl,
     /// It has another scheme.
-    #[error("only http and https can be probed")]
+    #[error("expected a URL with http or https")]
     Scheme,
     /// It names no stream.
-    #[error("the URL names no stream: add --stream NAME, or /v2/stream/NAME to it")]
+    #[error("the URL names no stream: add --stream NAME, or append /v2/stream/NAME to the URL")]
     NoStream,
     /// Both the URL and `--stream` name a stream.
-    #[error("the URL names a stream already, and --stream another")]
+    #[error("the URL and --stream both name a stream: leave one of them out")]
     TwoStreams,
     /// The name cannot be part of a path.
-    #[error("this cannot be the name of a stream")]
+    #[error("expected the name of a stream in --stream")]
     Name,
 }
 

@@ -98,7 +98,7 @@ impl LastReport {
                 Some(text) => ([(header::CONTENT_TYPE, content_type)], text).into_response(),
                 None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             },
-            None => (StatusCode::SERVICE_UNAVAILABLE, "the first run is not over\n").into_response(),
+            None => (StatusCode::SERVICE_UNAVAILABLE, "the first run has not ended\n").into_response(),
         }
     }
 }

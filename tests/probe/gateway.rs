@@ -121,7 +121,7 @@ async fn no_data_is_critical() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_stream_is_ok_if_its_last_event_is_young_enough() {
     let served = ProbedGateway::start(&[], 5);
-    let said = ["quiet now, with events before", "2/2 partitions", "resume exact"];
+    let said = ["no event now, but earlier ones", "2/2 partitions", "resume exact"];
     served
         .expect("--timeout 500ms --max-age 1h --resume", 0, &said)
         .await;
@@ -133,7 +133,7 @@ async fn one_dead_partition_is_critical_though_the_stream_flows() {
     // Until the 20 records of its beginning are older than what is asked for.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let said = [
-        "1/2 partitions have an event of the last 1s; none: edits-1",
+        "1/2 partitions have an event of the last 1s; none in edits-1",
         "partitions_silent=1;;0;0;2",
     ];
     served.expect("--max-age 1s --timeout 2s", 2, &said).await;

@@ -70,7 +70,7 @@ async fn who_breaks_off_is_critical() {
         Then::Close,
         &[],
         2,
-        "no HTTP answer: connection closed",
+        "no HTTP response: connection closed",
     )
     .await;
     answer(format!("{HEAD}:ok\n\n"), Then::Close, &[], 2, "the stream ended").await;
@@ -79,7 +79,7 @@ async fn who_breaks_off_is_critical() {
         Then::Close,
         &[],
         2,
-        "no HTTP answer: invalid HTTP",
+        "no HTTP response: invalid HTTP",
     )
     .await;
     let begun = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
@@ -95,7 +95,7 @@ async fn who_breaks_off_is_critical() {
     expect(
         &[&liar.url()],
         2,
-        &["no HTTP answer: connection error: Connection reset by peer"],
+        &["no HTTP response: connection error: Connection reset by peer"],
     )
     .await;
 }
@@ -124,7 +124,7 @@ async fn who_says_something_else_is_critical() {
         Then::Hang,
         &[],
         2,
-        r#"the answer begins with "<html>" instead of ":ok\n\n""#,
+        r#"the stream begins with "<html>" instead of ":ok\n\n""#,
     )
     .await;
     let html = HEAD.replace("text/event-stream", "text/html") + ":ok\n\n" + &event(1);
@@ -159,7 +159,7 @@ async fn stale_events_are_critical_to_who_says_how_old_they_may_be() {
         Then::Hang,
         &["--max-age", "60s"],
         2,
-        "0/1 partitions have an event of the last 60s; none: t-0",
+        "0/1 partitions have an event of the last 60s; none in t-0",
     )
     .await;
 }
@@ -220,7 +220,7 @@ async fn a_resume_that_is_not_exact_is_critical() {
     let gap =
         |events: &mut Vec<String>| events.insert(0, "event: gap\ndata: {\"reason\":\"expired\"}\n\n".into());
     resuming(gap, 2, "resume not exact: gap {\"reason\":\"expired\"}").await;
-    resuming(Vec::clear, 2, "resumed with an id of its own: no event within 1s").await;
+    resuming(Vec::clear, 2, "cannot resume with a received id: no event within 1s").await;
 }
 
 #[tokio::test]

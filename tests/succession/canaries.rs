@@ -58,7 +58,7 @@ async fn a_canary_that_never_comes_is_critical() {
         (
             TOPIC,
             elsewhere.as_str(),
-            "2/2 canaries lost, that of partition 0 first (no event within 2s)",
+            "2/2 canaries lost, first in partition 0 (no event within 2s)",
         ),
         (
             "nowhere",

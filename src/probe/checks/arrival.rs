@@ -47,7 +47,7 @@ pub(in crate::probe) async fn look_back(
     };
     let looked = async { first(&mut client.stream(&request, deadline).await?, deadline).await };
     match looked.await {
-        Ok(event) => (CheckResult::ok(NAME, "quiet now, with events before"), Ok(event)),
+        Ok(event) => (CheckResult::ok(NAME, "no event now, but earlier ones"), Ok(event)),
         Err(failure) if failure.is_silence() => {
             let said = format!("no event, neither now nor in the last {:?}", age_limit.max_age);
             (CheckResult::critical(NAME, said), Err(failure))

@@ -178,14 +178,14 @@ fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<Pro
     let check_result = match (refused, lost.first(), failure) {
         (Some((partition, why)), ..) => CheckResult::critical(
             NAME,
-            format!("no broker takes the canary of partition {partition}: {why}"),
+            format!("no broker accepted the canary of partition {partition}: {why}"),
         ),
         (None, Some(first), failure) => {
             let why = failure.map_or_else(String::new, |failure| format!(" ({failure})"));
             let lost = lost.len();
             CheckResult::critical(
                 NAME,
-                format!("{lost}/{all} canaries lost, that of partition {first} first{why}"),
+                format!("{lost}/{all} canaries lost, first in partition {first}{why}"),
             )
         }
         (None, None, Some(failure)) => CheckResult::critical(NAME, format!("no canary: {failure}")),

@@ -19,7 +19,7 @@ pub(in crate::probe) fn judge(answer: &ProbeResponse) -> CheckResult {
     let days = days_until(ends);
     CheckResult::ok(
         NAME,
-        format!("connected in {seconds:.3}s, certificate good for {days:.0} days"),
+        format!("connected in {seconds:.3}s, certificate valid for {days:.0} days"),
     )
     .with(connect)
     .with(Measurement::new(TLS_DAYS, days))

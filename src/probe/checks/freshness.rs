@@ -109,7 +109,8 @@ fn of_each(positions: &IdPositions, age_limit: AgeLimit, newest: Option<f64>, no
                 format!(" and {} more", others.len())
             };
             let said = format!(
-                "{fresh}/{all} partitions have an event of the last {max_age:?}; none: {first}{last}{others}"
+                "{fresh}/{all} partitions have an event of the last {max_age:?}; \
+                 none in {first}{last}{others}"
             );
             CheckResult::critical(NAME, said)
         }
@@ -156,7 +157,7 @@ mod tests {
         assert_eq!(check_result.status, Status::Critical);
         assert_eq!(
             check_result.sentence,
-            "1/3 partitions have an event of the last 60s; none: t-1 (the last is 90s old) and 1 more"
+            "1/3 partitions have an event of the last 60s; none in t-1 (the last is 90s old) and 1 more"
         );
     }
 

@@ -23,7 +23,7 @@ pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
     if let Some(encoding) = value(&header::CONTENT_ENCODING) {
         return CheckResult::critical(
             NAME,
-            format!("it is compressed ({encoding}), which nobody asked for"),
+            format!("the stream is compressed ({encoding}), although that was not requested"),
         );
     }
     let cache = value(&header::CACHE_CONTROL).unwrap_or_default();
@@ -37,7 +37,7 @@ pub(in crate::probe) fn judge(headers: &HeaderMap) -> CheckResult {
         );
     }
     if value(&header::ACCESS_CONTROL_ALLOW_ORIGIN).as_deref() != Some("*") {
-        return CheckResult::warning(NAME, "browsers of other origins are not allowed in (CORS)");
+        return CheckResult::warning(NAME, "web pages of other origins cannot read the stream (CORS)");
     }
     CheckResult::ok(NAME, "prelude exact")
 }

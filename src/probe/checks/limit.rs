@@ -38,7 +38,7 @@ pub(in crate::probe) async fn check(
                 let neighbour = limit.neighbour;
                 CheckResult::critical(
                     NAME,
-                    format!("{neighbour} is not served beside a full address: {failure}"),
+                    format!("{neighbour} is not served while another address is at its limit: {failure}"),
                 )
             }
         },
@@ -87,7 +87,7 @@ async fn open_one_more(
 ) -> Result<(), CheckResult> {
     let answer = client.open(&request_from(limit.crowd), deadline).await;
     let head = answer
-        .map_err(|failure| CheckResult::critical(NAME, format!("one stream too many: {failure}")))?
+        .map_err(|failure| CheckResult::critical(NAME, format!("one stream above the limit: {failure}")))?
         .head;
     match head.status {
         StatusCode::TOO_MANY_REQUESTS if head.headers.contains_key(header::RETRY_AFTER) => Ok(()),
@@ -102,7 +102,7 @@ async fn open_one_more(
         }
         status => {
             let said = format!(
-                "one stream too many got status {} instead of 429",
+                "one stream above the limit got status {} instead of 429",
                 status.as_u16()
             );
             Err(CheckResult::critical(NAME, said))

@@ -24,7 +24,10 @@ impl Canaries {
         _deadline: Deadline,
     ) -> (CheckResult, Result<ReceivedEvent, ProbeError>) {
         (
-            CheckResult::critical("canary", "this build has no Kafka to give a canary to"),
+            CheckResult::critical(
+                "canary",
+                "this build has no support for Kafka, so it cannot produce canaries",
+            ),
             first,
         )
     }

@@ -42,7 +42,7 @@ pub(in crate::probe) async fn check(
     let mut comparison = ResumeComparison::new(last, &seen[cut..]);
     match resume(client, &last.id, &mut comparison, deadline).await {
         Ok(()) => comparison.judge(),
-        Err(failure) => CheckResult::critical(NAME, format!("resumed with an id of its own: {failure}")),
+        Err(failure) => CheckResult::critical(NAME, format!("cannot resume with a received id: {failure}")),
     }
 }
 

@@ -33,10 +33,10 @@ pub(in crate::probe) async fn check(
     match first.await {
         Ok(StreamItem::Event(event)) => judge(&event.positions, known, since, back),
         Ok(StreamItem::Gap(data)) => {
-            CheckResult::critical(NAME, format!("since={back:?} tells of a gap: {data}"))
+            CheckResult::critical(NAME, format!("since={back:?} begins with a gap: {data}"))
         }
         Err(ProbeError::Timeout { .. }) if known.newest().is_none_or(|newest| newest < since) => {
-            CheckResult::ok(NAME, format!("nothing in the last {back:?}"))
+            CheckResult::ok(NAME, format!("no event in the last {back:?}"))
         }
         Err(failure) => CheckResult::critical(NAME, format!("since={back:?}: {failure}")),
     }

@@ -25,7 +25,7 @@ pub(in crate::probe) fn text(report: &ProbeReport, runs: Option<&Runs>) -> Resul
     let own = registry.sub_registry_with_prefix("riverhead_probe");
     own.register_collector(Box::new(probe_gauges(report)));
     if let Some(runs) = runs {
-        own.register("runs", "Runs by what they found", runs.clone());
+        own.register("runs", "Runs by status", runs.clone());
     }
     metrics::render(&registry)
 }
@@ -101,7 +101,7 @@ fn blackbox(report: &ProbeReport) -> GaugeCollector {
     if let Some(days) = measures(report).find(|measure| measure.kind.name == TLS_DAYS.name) {
         const DAY: f64 = 86_400.0;
         let ends = report.at.as_second() as f64 + days.value * DAY;
-        let help = "When the first certificate of the chain expires, in seconds since 1970, to a day";
+        let help = "When the first certificate of the chain expires, in seconds since 1970, exact to a day";
         gauges.one("probe_ssl_earliest_cert_expiry", help, ends);
     }
     gauges
@@ -116,7 +116,7 @@ fn probe_gauges(report: &ProbeReport) -> GaugeCollector {
     });
     gauges.many(
         "status",
-        "What each check found: 0 ok, 1 warning, 2 critical",
+        "Status of each check: 0 ok, 1 warning, 2 critical",
         status,
     );
     let at = report.at.as_millisecond() as f64 / 1000.0;
