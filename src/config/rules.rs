@@ -241,8 +241,8 @@ fn either_header(root: &Node, http: &Http) -> Option<(Location, String)> {
     }
     let text = match (&http.client_header, http.forwarded) {
         (None, ForwardedHeaders::Both) => {
-            "`http.forwarded` is \"both\": a client that sends the header that your proxy does not set counts as an unknown \
-             client behind the proxy, not as a client of its own; set the header that the proxy sets, \
+            "`http.forwarded` is \"both\": a client that sends the header that your proxy does not set counts as \
+             somebody behind the proxy, not as a client of its own; set the header that the proxy sets, \
              \"x-forwarded-for\" or \"forwarded\""
         }
         (Some(_), ForwardedHeaders::XForwardedFor | ForwardedHeaders::Forwarded) => {
