@@ -56,7 +56,7 @@ pub(super) const KEYS: &[KeySpec<LimitSettings>] = &[
 ];
 
 const NETWORK: &[KeySpec<NetworkLimits>] = &[
-    required("cidr", "set the network: \"192.0.2.0/24\"", |limits, item| {
+    required("cidr", "set the network of these limits: \"192.0.2.0/24\"", |limits, item| {
         network(item).map(|v| limits.cidr = v)
     }),
     optional("streams_per_client", |limits, item| {

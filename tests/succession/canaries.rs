@@ -63,9 +63,9 @@ async fn a_canary_that_never_comes_is_critical() {
         (
             "nowhere",
             elsewhere.as_str(),
-            "no canary: there is no topic `nowhere`",
+            "canaries not tested: there is no topic `nowhere`",
         ),
-        (TOPIC, "127.0.0.1:1", "no canary: "),
+        (TOPIC, "127.0.0.1:1", "canaries not tested: "),
     ] {
         let arguments = [
             &url,

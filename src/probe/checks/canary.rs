@@ -65,7 +65,10 @@ impl Canaries {
                 done = &mut self.release, if released.is_none() => {
                     match done.unwrap_or_else(|error| Err(error.to_string())) {
                         Ok(all) => released = Some(all),
-                        Err(why) => return (CheckResult::critical(NAME, format!("no canary: {why}")), newest),
+                        Err(why) => {
+                            let failed = CheckResult::critical(NAME, format!("canaries not tested: {why}"));
+                            return (failed, newest);
+                        }
                     }
                 }
                 item = stream.next(deadline) => match item {
@@ -188,7 +191,7 @@ fn judge(released: &Released, seen: &BTreeMap<i32, Instant>, failure: Option<Pro
                 format!("{lost}/{all} canaries lost, first in partition {first}{why}"),
             )
         }
-        (None, None, Some(failure)) => CheckResult::critical(NAME, format!("no canary: {failure}")),
+        (None, None, Some(failure)) => CheckResult::critical(NAME, format!("canaries not tested: {failure}")),
         (None, None, None) => CheckResult::ok(
             NAME,
             format!("{all}/{all} canaries in {:.2}s", slowest.unwrap_or_default()),
