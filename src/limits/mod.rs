@@ -151,7 +151,13 @@ impl Admission {
             return;
         };
         match self.refusal_sampler.take() {
-            Some(of_all) => tracing::info!(%client, reason, left_out, left_out_of_others = of_all, "refused"),
+            Some(of_all) => tracing::info!(
+                %client,
+                reason,
+                left_out,
+                left_out_of_others = of_all,
+                "a request was refused"
+            ),
             None => self.client_log.give_back(client, left_out),
         }
     }
