@@ -56,9 +56,11 @@ pub(super) const KEYS: &[KeySpec<LimitSettings>] = &[
 ];
 
 const NETWORK: &[KeySpec<NetworkLimits>] = &[
-    required("cidr", "set the network of these limits: \"192.0.2.0/24\"", |limits, item| {
-        network(item).map(|v| limits.cidr = v)
-    }),
+    required(
+        "cidr",
+        "set the network of these limits: \"192.0.2.0/24\"",
+        |limits, item| network(item).map(|v| limits.cidr = v),
+    ),
     optional("streams_per_client", |limits, item| {
         item.count().map(|v| limits.streams_per_client = Some(v))
     }),
@@ -74,9 +76,7 @@ const NETWORK: &[KeySpec<NetworkLimits>] = &[
 pub(super) fn limit_or_unlimited(node: &Node) -> ParseResult<Option<NonZeroU32>> {
     match &node.kind {
         NodeKind::Text(text) if text == UNLIMITED => Ok(None),
-        NodeKind::Text(_) => {
-            Err(node.refused("a whole number from 1 on, or \"unlimited\"", "found neither"))
-        }
+        NodeKind::Text(_) => Err(node.refused("a whole number from 1 on, or \"unlimited\"", "found neither")),
         _ => node.count().map(Some),
     }
 }

@@ -220,7 +220,12 @@ async fn a_resume_that_is_not_exact_is_critical() {
     let gap =
         |events: &mut Vec<String>| events.insert(0, "event: gap\ndata: {\"reason\":\"expired\"}\n\n".into());
     resuming(gap, 2, "resume not exact: gap {\"reason\":\"expired\"}").await;
-    resuming(Vec::clear, 2, "cannot resume with a received id: no event within 1s").await;
+    resuming(
+        Vec::clear,
+        2,
+        "cannot resume with a received id: no event within 1s",
+    )
+    .await;
 }
 
 #[tokio::test]
