@@ -1,22 +1,17 @@
 //! Starts the threads that read a cluster, and stops them in order.
 
 use std::{
-    collections::BTreeSet,
     convert::Infallible,
-    path::PathBuf,
     sync::{Arc, mpsc},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::{
     client::config::{ClientKind, client_config},
     damage,
     history::HistoryPool,
-    identity::cluster::ClusterIdentity,
-    log_append_time::LogAppendTimeTopics,
-    metrics::KafkaMetrics,
     settings::ClusterSettings,
-    shared::{BrokerProfile, ClusterShared, ConnectError, MemoryLimits},
+    shared::{BrokerProfile, ClusterOptions, ClusterShared, ConnectError},
     shutdown_guard::ShutdownGuard,
     supervisor::{
         Supervisor, SupervisorEvent, handle::ClusterHandle, session::SessionFactory, topics::TopicState,
@@ -26,28 +21,8 @@ use super::{
 };
 use crate::{
     event::Encoding,
-    health::Health,
     partition::{History, LogDirectory},
 };
-
-/// How a cluster is read, beside its settings.
-#[derive(Clone, Debug)]
-pub struct ClusterOptions {
-    /// The memory limits for pages.
-    pub memory: MemoryLimits,
-    /// The kind of its brokers.
-    pub profile: BrokerProfile,
-    /// The metrics to count in.
-    pub counters: KafkaMetrics,
-    /// Topics that are only watched until failover activates them here.
-    pub standby: BTreeSet<Arc<str>>,
-    /// The topics whose brokers set the timestamps, of all clusters together.
-    pub log_append_time_topics: LogAppendTimeTopics,
-    /// The directory that keeps what is known of the cluster over a restart; `None` keeps nothing.
-    pub state: Option<PathBuf>,
-    /// Where the health of the cluster is reported.
-    pub health: Health,
-}
 
 /// A cluster that is being read. Dropping it ends the reading; [`shutdown`](Self::shutdown) also waits for the end.
 pub struct Cluster {
@@ -68,28 +43,9 @@ pub fn connect(
     directory: Arc<LogDirectory>,
     options: ClusterOptions,
 ) -> Result<Cluster, ConnectError> {
-    let name = Arc::clone(&settings.name);
-    let bootstrap = settings.bootstrap.iter().map(ToString::to_string).collect();
-    let shared = ClusterShared {
-        health: options.health.cluster(&name, bootstrap, Instant::now()),
-        cluster: Arc::clone(&name),
-        directory,
-        leaders: Arc::default(),
-        identity: ClusterIdentity::new(settings, options.state.as_deref()),
-        status: Arc::default(),
-        log_append_time_topics: options.log_append_time_topics.clone(),
-        renew_after: settings.renew_after,
-        overlap: settings.failover_overlap,
-        memory: options.memory,
-        counters: options.counters.clone(),
-        damage: Arc::default(),
-    };
-    shared
-        .health
-        .set_transaction_patience(settings.transaction_patience);
-    shared
-        .counters
-        .initialize(&name, THREADS, topics.iter().map(|(topic, _)| &**topic));
+    let shared = ClusterShared::new(settings, directory, &options);
+    let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
+    shared.counters.initialize(&shared.cluster, THREADS, &names);
     let (shutdown_guard, gone) = mpsc::channel();
     let (events, inbox) = mpsc::channel();
     let configs = [ClientKind::History, ClientKind::OffsetQueries]
@@ -103,7 +59,7 @@ pub fn connect(
     // From here on an error drops the cluster, which ends the threads that have been started.
     let cluster = Cluster {
         handle: ClusterHandle {
-            name,
+            name: Arc::clone(&settings.name),
             events: events.clone(),
             identity: Arc::clone(&shared.identity),
             status: Arc::clone(&shared.status),
@@ -113,7 +69,6 @@ pub fn connect(
         gone,
     };
     let config = client_config(settings, ClientKind::Tail, options.profile);
-    let names: Vec<_> = topics.iter().map(|(topic, _)| Arc::clone(topic)).collect();
     damage::spawn(
         client_config(settings, ClientKind::Search, options.profile),
         &shared,

@@ -2,6 +2,8 @@
 //!
 //! Not here: the registry and the common prefix of the names (`app`).
 
+use std::sync::Arc;
+
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
@@ -120,12 +122,7 @@ pub struct MoveLabels {
 
 impl KafkaMetrics {
     /// Creates at zero the series that alerts look at: to Prometheus an increase from no series is none.
-    pub(super) fn initialize<'a>(
-        &self,
-        cluster: &str,
-        threads: &[&str],
-        topics: impl Iterator<Item = &'a str>,
-    ) {
+    pub(super) fn initialize(&self, cluster: &str, threads: &[&str], topics: &[Arc<str>]) {
         for reason in REPLACEMENTS {
             let labels = ReplacementLabels {
                 cluster: cluster.to_owned(),
@@ -143,13 +140,13 @@ impl KafkaMetrics {
         for topic in topics {
             let labels = TopicLabels {
                 cluster: cluster.to_owned(),
-                topic: topic.to_owned(),
+                topic: topic.to_string(),
             };
             drop(self.unreadable_offsets.get_or_create(&labels));
             for reject in EncodeError::ALL {
                 let labels = RejectLabels {
                     cluster: cluster.to_owned(),
-                    topic: topic.to_owned(),
+                    topic: topic.to_string(),
                     reason: reject.label().to_owned(),
                 };
                 drop(self.bad_records.get_or_create(&labels));

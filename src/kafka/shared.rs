@@ -2,11 +2,7 @@
 //!
 //! Not here: the code that uses it. This file imports neither a client nor a thread, so every part can import it.
 
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Instant};
 
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
@@ -20,17 +16,17 @@ use crate::{
     partition::{LogDirectory, PartitionLog},
 };
 
-/// The shared state of a cluster: its name, directory, limits, metrics and health. Clones share it.
+/// The shared state of a cluster: its settings, directory, limits, metrics and health. Clones share it.
 #[derive(Clone)]
 pub(super) struct ClusterShared {
     pub(super) cluster: Arc<str>,
+    pub(super) settings: Arc<ClusterSettings>,
+    pub(super) profile: BrokerProfile,
     pub(super) directory: Arc<LogDirectory>,
     pub(super) leaders: Arc<PartitionLeaders>,
     pub(super) identity: Arc<ClusterIdentity>,
     pub(super) status: Arc<ClusterStatus>,
     pub(super) log_append_time_topics: LogAppendTimeTopics,
-    pub(super) renew_after: Duration,
-    pub(super) overlap: Duration,
     pub(super) memory: MemoryLimits,
     pub(super) counters: KafkaMetrics,
     pub(super) health: Arc<health::ClusterHealth>,
@@ -38,12 +34,42 @@ pub(super) struct ClusterShared {
 }
 
 impl ClusterShared {
+    /// Returns the state of a cluster that is read into `directory`.
+    pub(super) fn new(
+        settings: &ClusterSettings,
+        directory: Arc<LogDirectory>,
+        options: &ClusterOptions,
+    ) -> Self {
+        let bootstrap = settings.bootstrap.iter().map(ToString::to_string).collect();
+        let health = options.health.cluster(&settings.name, bootstrap, Instant::now());
+        health.set_transaction_patience(settings.transaction_patience);
+        Self {
+            cluster: Arc::clone(&settings.name),
+            settings: Arc::new(settings.clone()),
+            profile: options.profile,
+            directory,
+            leaders: Arc::default(),
+            identity: ClusterIdentity::new(settings, options.state.as_deref()),
+            status: Arc::default(),
+            log_append_time_topics: options.log_append_time_topics.clone(),
+            memory: options.memory,
+            counters: options.counters.clone(),
+            health,
+            damage: Arc::default(),
+        }
+    }
+
+    /// Returns the state for a client that asks something once and shares it with no other client.
+    pub(super) fn standalone(settings: &ClusterSettings) -> Self {
+        Self::new(settings, LogDirectory::new(), &ClusterOptions::default())
+    }
+
     /// Records that a record of this log bears its broker's timestamp (LogAppendTime), in the status and for the log.
     pub(super) fn note_log_append_time(&self, log: &PartitionLog) {
         let topic = &log.partition().topic;
         self.log_append_time_topics.add(topic);
         self.status.add_log_append_time_topic(topic);
-        log.set_overlap(self.overlap);
+        log.set_overlap(self.settings.failover_overlap);
     }
 }
 
@@ -55,28 +81,27 @@ impl ClusterShared {
     }
 }
 
-impl ClusterShared {
-    /// Returns the state for a client that asks something once and shares it with no other client.
-    pub(super) fn standalone(settings: &ClusterSettings) -> Self {
-        Self {
-            cluster: Arc::clone(&settings.name),
-            directory: LogDirectory::new(),
-            leaders: Arc::default(),
-            identity: ClusterIdentity::new(settings, None),
-            status: Arc::default(),
-            log_append_time_topics: LogAppendTimeTopics::default(),
-            renew_after: Duration::MAX,
-            overlap: Duration::ZERO,
-            memory: MemoryLimits { tail: 0, history: 0 },
-            counters: KafkaMetrics::default(),
-            damage: Arc::default(),
-            health: Health::new().cluster(&settings.name, Vec::new(), Instant::now()),
-        }
-    }
+/// How a cluster is read, beside its settings.
+#[derive(Clone, Debug, Default)]
+pub struct ClusterOptions {
+    /// The memory limits for pages.
+    pub memory: MemoryLimits,
+    /// The kind of its brokers.
+    pub profile: BrokerProfile,
+    /// The metrics to count in.
+    pub counters: KafkaMetrics,
+    /// Topics that are only watched until failover activates them here.
+    pub standby: BTreeSet<Arc<str>>,
+    /// The topics whose brokers set the timestamps, of all clusters together.
+    pub log_append_time_topics: LogAppendTimeTopics,
+    /// The directory that keeps what is known of the cluster over a restart; `None` keeps nothing.
+    pub state: Option<PathBuf>,
+    /// Where the health of the cluster is reported.
+    pub health: Health,
 }
 
 /// Memory limits for pages, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryLimits {
     /// The limit for all tail rings of the directory together.
     pub tail: usize,

@@ -57,7 +57,7 @@ impl Supervisor {
         let recorded = self.shared.status.recorded_at();
         let quiet = recorded.map_or(Duration::MAX, |at| at.elapsed());
         let dead = self.outage.duration().min(quiet).min(session.opened.elapsed());
-        if dead >= self.shared.renew_after && self.sessions.can_open() {
+        if dead >= self.shared.settings.renew_after && self.sessions.can_open() {
             tracing::warn!(
                 cluster = %self.shared.cluster, silent = ?self.outage.duration(),
                 "neither a record nor an answer for long: new clients take over at the last offsets"

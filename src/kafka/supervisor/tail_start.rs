@@ -134,7 +134,7 @@ impl Supervisor {
         let log = PartitionLog::new(id.clone(), partition.tag, topic.encoding, next);
         log.set_leader_epoch(from.min_epoch(bounds));
         if self.shared.log_append_time_topics.contains(&id.topic) {
-            log.set_overlap(self.shared.overlap);
+            log.set_overlap(self.shared.settings.failover_overlap);
         }
         partition.backoff.reset();
         partition.state = TailState::Reading(Arc::clone(&log));
