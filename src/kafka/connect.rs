@@ -11,11 +11,8 @@ use super::{
     damage,
     history::HistoryPool,
     settings::ClusterSettings,
-    shared::{BrokerProfile, ClusterOptions, ClusterShared, ConnectError},
-    shutdown_guard::ShutdownGuard,
-    supervisor::{
-        Supervisor, SupervisorEvent, handle::ClusterHandle, session::SessionFactory, topics::TopicState,
-    },
+    shared::{ClusterOptions, ClusterShared, ConnectError},
+    supervisor::{Supervisor, SupervisorEvent, handle::ClusterHandle, topics::TopicState},
     threads::THREADS,
     watchdog::{bootstrap_check, stall_detector},
 };
@@ -50,90 +47,31 @@ pub fn connect(
     let (events, inbox) = mpsc::channel();
     let configs = [ClientKind::History, ClientKind::OffsetQueries]
         .map(|kind| client_config(settings, kind, options.profile));
-    let pool = HistoryPool::new(
-        &shared,
-        configs,
-        settings.history_rate.get(),
-        shutdown_guard.clone(),
-    );
+    let rate = settings.history_rate.get();
+    let pool = HistoryPool::new(&shared, configs, rate, shutdown_guard.clone());
     // From here on an error drops the cluster, which ends the threads that have been started.
     let cluster = Cluster {
         handle: ClusterHandle {
-            name: Arc::clone(&settings.name),
+            shared: shared.clone(),
             events: events.clone(),
-            identity: Arc::clone(&shared.identity),
-            status: Arc::clone(&shared.status),
-            health: Arc::clone(&shared.health),
         },
-        pool,
+        pool: Arc::clone(&pool),
         gone,
     };
-    let config = client_config(settings, ClientKind::Tail, options.profile);
-    damage::spawn(
-        client_config(settings, ClientKind::Search, options.profile),
-        &shared,
-        shutdown_guard.clone(),
-    )
-    .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
-    let monitors = start_monitors(
-        settings,
-        options.profile,
-        &names,
-        &shared,
-        (&events, &shutdown_guard),
-    )?;
-    let mut sessions = SessionFactory::new(
-        config,
-        shared.clone(),
-        names,
-        events.clone(),
-        shutdown_guard.clone(),
-    );
-    let session = sessions.open()?;
+    let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
+    damage::spawn(&shared, shutdown_guard.clone()).map_err(thread)?;
+    // Dropping one of these ends its thread.
+    let monitors = [
+        stall_detector::spawn(&shared, names, events.clone(), shutdown_guard.clone()).map_err(thread)?,
+        bootstrap_check::spawn(&shared, shutdown_guard.clone()).map_err(thread)?,
+    ];
     let topics = topics.into_iter().map(|(name, encoding)| {
         let active = !options.standby.contains(&name);
         TopicState::new(name, encoding, active)
     });
-    let pool = Arc::clone(&cluster.pool);
-    Supervisor::new(
-        shared,
-        topics.collect(),
-        pool,
-        (sessions, session),
-        (events, inbox),
-    )
-    .spawn((shutdown_guard, monitors))
-    .map_err(|error| ConnectError::Thread(settings.name.to_string(), error))?;
+    let supervisor = Supervisor::new(shared, topics.collect(), pool, (events, inbox), shutdown_guard)?;
+    supervisor.spawn(monitors).map_err(thread)?;
     Ok(cluster)
-}
-
-/// The ends of the channels that keep the monitors running. Dropping one ends its thread.
-type MonitorHandles = [mpsc::Sender<()>; 2];
-
-/// Starts the threads that watch the state of the cluster and read no records.
-fn start_monitors(
-    settings: &ClusterSettings,
-    profile: BrokerProfile,
-    topics: &[Arc<str>],
-    shared: &ClusterShared,
-    (events, shutdown_guard): (&mpsc::Sender<SupervisorEvent>, &ShutdownGuard),
-) -> Result<MonitorHandles, ConnectError> {
-    let thread = |error| ConnectError::Thread(settings.name.to_string(), error);
-    let configs =
-        [ClientKind::StallDetector, ClientKind::OneShot].map(|kind| client_config(settings, kind, profile));
-    let (stop_stalls, stopped) = mpsc::channel();
-    let started = stall_detector::spawn(
-        configs,
-        topics.to_vec(),
-        shared.clone(),
-        events.clone(),
-        stopped,
-        shutdown_guard.clone(),
-    );
-    started.map_err(thread)?;
-    let (stop_bootstrap, stopped) = mpsc::channel();
-    bootstrap_check::spawn(shared, stopped, shutdown_guard.clone()).map_err(thread)?;
-    Ok([stop_stalls, stop_bootstrap])
 }
 
 impl Cluster {

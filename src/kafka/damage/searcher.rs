@@ -7,11 +7,10 @@ use std::{
     io,
     ops::Range,
     sync::{Arc, atomic::Ordering, mpsc},
-    thread,
     time::{Duration, Instant},
 };
 
-use rdkafka::{ClientConfig, types::RDKafkaErrorCode};
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     LogKey, SearchOutcome, SearchRequest, key,
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     kafka::{
         backoff::Backoff,
-        client::{config::ClientKind, context::Context, raw::KafkaReader},
+        client::{config::ClientKind, raw::KafkaReader},
         faults,
         metrics::TopicLabels,
         shared::ClusterShared,
@@ -36,30 +35,22 @@ use crate::{
 ///
 /// # Errors
 /// If the system has no thread to give.
-pub(in crate::kafka) fn spawn(
-    config: ClientConfig,
-    shared: &ClusterShared,
-    shutdown_guard: ShutdownGuard,
-) -> io::Result<()> {
+pub(in crate::kafka) fn spawn(shared: &ClusterShared, shutdown_guard: ShutdownGuard) -> io::Result<()> {
     let (requests, inbox) = mpsc::sync_channel(MAX_REQUESTS);
     let guard = PanicHandler::new(shared, threads::DAMAGE);
     let searcher = Searcher {
-        config,
         shared: shared.clone(),
         shutdown_guard,
         reader: None,
         backoffs: HashMap::new(),
     };
-    thread::Builder::new()
-        .name(threads::DAMAGE.to_owned())
-        .spawn(move || searcher.run(&inbox, &guard))?;
+    threads::spawn(threads::DAMAGE, move || searcher.run(&inbox, &guard))?;
     *shared.damage.requests.lock() = Some(requests);
     Ok(())
 }
 
 /// State of the search thread.
 struct Searcher {
-    config: ClientConfig,
     shared: ClusterShared,
     shutdown_guard: ShutdownGuard,
     /// Open during a search, and for [`KEEP_CLIENT_OPEN_FOR`] after it.
@@ -172,13 +163,7 @@ impl Searcher {
     }
 
     fn open(&mut self) -> Result<KafkaReader, Inconclusive> {
-        let context = Context::new(&self.shared, ClientKind::Search);
-        let opened = KafkaReader::open(
-            &self.config,
-            context,
-            &self.shared.identity,
-            self.shutdown_guard.clone(),
-        );
+        let opened = KafkaReader::of_kind(ClientKind::Search, &self.shared, &self.shutdown_guard);
         let reader = opened.map_err(|_| Inconclusive)?;
         self.reader = Some(reader.clone());
         Ok(reader)

@@ -52,7 +52,7 @@ impl GroupMonitor {
         {
             let own = statuses.iter().filter(|status| status.cluster == *handle.name());
             let concerns: Vec<_> = own.filter_map(GroupStatus::concern).collect();
-            handle.set_concern((!concerns.is_empty()).then(|| concerns.join("; ")));
+            handle.shared.health.set_concern((!concerns.is_empty()).then(|| concerns.join("; ")));
         }
     }
 

@@ -7,7 +7,6 @@ use std::{
     io,
     path::Path,
     sync::{Arc, mpsc},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -23,7 +22,7 @@ use crate::{
         connect::Cluster,
         metrics::KafkaMetrics,
         supervisor::handle::ClusterHandle,
-        threads::{self, RestartBackoff},
+        threads::{self, PanicHandler, RestartBackoff},
     },
     partition::History,
 };
@@ -92,23 +91,21 @@ impl FailoverPlan {
         });
         let (stop, stopped) = mpsc::channel();
         let watching = Arc::clone(&monitor);
-        let guards = clusters
-            .iter()
-            .map(|(handle, _)| handle.panic_handler(&monitor.counters));
-        let guards: Vec<_> = guards.collect();
-        thread::Builder::new()
-            .name(threads::FAILOVER.to_owned())
-            .spawn(move || {
-                let (mut pause, mut restarts) = (CHECK_EVERY, RestartBackoff::default());
-                while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    pause = CHECK_EVERY;
-                    if let Err(message) = threads::catch_panic(|| watching.check()) {
-                        // The monitor decides for all clusters, so its panic is reported for each.
-                        guards.iter().for_each(|guard| guard.report(&message));
-                        pause = restarts.pause(Instant::now());
-                    }
+        let handles = clusters.iter().map(|(handle, _)| handle);
+        let handlers: Vec<_> = handles
+            .map(|handle| PanicHandler::new(&handle.shared, threads::FAILOVER))
+            .collect();
+        threads::spawn(threads::FAILOVER, move || {
+            let (mut pause, mut restarts) = (CHECK_EVERY, RestartBackoff::default());
+            while stopped.recv_timeout(pause) == Err(mpsc::RecvTimeoutError::Timeout) {
+                pause = CHECK_EVERY;
+                if let Err(message) = threads::catch_panic(|| watching.check()) {
+                    // The monitor decides for all clusters, so its panic is reported for each.
+                    handlers.iter().for_each(|handler| handler.report(&message));
+                    pause = restarts.pause(Instant::now());
                 }
-            })?;
+            }
+        })?;
         Ok(Failover { monitor, stop })
     }
 }

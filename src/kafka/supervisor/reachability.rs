@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -57,7 +56,7 @@ impl Supervisor {
         let recorded = self.shared.status.recorded_at();
         let quiet = recorded.map_or(Duration::MAX, |at| at.elapsed());
         let dead = self.outage.duration().min(quiet).min(session.opened.elapsed());
-        if dead >= self.shared.settings.renew_after && self.sessions.can_open() {
+        if dead >= self.shared.settings.renew_after && self.can_open_session() {
             tracing::warn!(
                 cluster = %self.shared.cluster, silent = ?self.outage.duration(),
                 "neither a record nor an answer for long: new clients take over at the last offsets"
@@ -70,7 +69,7 @@ impl Supervisor {
     /// the leaders, and may ask a cut-off broker for as long as that answers. New clients begin with the other brokers.
     pub(super) fn renew_stalled(&mut self, at: BrokerAddr) {
         let Some(session) = &self.session else { return };
-        if session.opened.elapsed() < RENEW_STALLED_EVERY || !self.sessions.can_open() {
+        if session.opened.elapsed() < RENEW_STALLED_EVERY || !self.can_open_session() {
             return;
         }
         tracing::warn!(
@@ -114,15 +113,12 @@ impl Supervisor {
         let Some(topic) = self.topics.first().map(|topic| Arc::clone(&topic.name)) else {
             return;
         };
-        let (events, identity) = (self.events.clone(), Arc::clone(&self.shared.identity));
-        let config = self.sessions.config().clone();
-        let handler = PanicHandler::new(&self.shared, threads::WRONG_CLUSTER_CHECK);
-        let builder = thread::Builder::new().name(threads::WRONG_CLUSTER_CHECK.to_owned());
-        let spawned = builder.spawn(move || {
+        let (events, shared) = (self.events.clone(), self.shared.clone());
+        let handler = PanicHandler::new(&shared, threads::WRONG_CLUSTER_CHECK);
+        let spawned = threads::spawn(threads::WRONG_CLUSTER_CHECK, move || {
             // After a panic the check is due again, as after an answer that does not arrive.
             handler.catch(|| {
-                let brokers = identity.bootstrap.all();
-                let foreign = broker_query::wrong_cluster_brokers(&config, brokers, &topic, &identity);
+                let foreign = broker_query::wrong_cluster_brokers(&shared, &topic);
                 let _ = events.send(SupervisorEvent::BootstrapChecked(foreign));
             });
         });
@@ -167,10 +163,10 @@ impl Supervisor {
 
     /// Opens a session that replaces the current one. Returns whether one could be opened.
     fn replace_session(&mut self) -> bool {
-        if self.shared.identity.bootstrap.usable().is_empty() || !self.sessions.can_open() {
+        if self.shared.identity.bootstrap.usable().is_empty() || !self.can_open_session() {
             return false;
         }
-        match self.sessions.open() {
+        match self.open_session() {
             Ok(session) => self.session = Some(session),
             Err(error) => {
                 tracing::error!("{error}");

@@ -20,9 +20,9 @@ use rdkafka::{
 
 use crate::kafka::{
     client::config::{ClientKind, client_config},
-    identity::cluster::ClusterIdentity,
     settings::{BrokerAddr, ClusterSettings},
-    shared::BrokerProfile,
+    shared::{BrokerProfile, ClusterShared},
+    threads,
 };
 
 /// What a broker reports.
@@ -50,7 +50,7 @@ pub fn query_broker(
     let deadline = Instant::now() + within;
     let new = || BrokerQuery::new(&config, broker).map_err(|error| error.to_string());
     let mut query = new()?;
-    let mut first = Some(query.wait(topics, deadline)?);
+    let mut first = Some(query.wait(topics.first(), deadline)?);
     let mut answer = BrokerInfo {
         cluster_id: query
             .cluster_id()
@@ -59,16 +59,15 @@ pub fn query_broker(
         topics: Vec::new(),
     };
     for topic in topics {
-        let topics = std::slice::from_ref(topic);
         let metadata = match first.take() {
             Some(first) => first,
-            None => match query.wait(topics, deadline.min(Instant::now() + NEXT_TOPIC_TIMEOUT)) {
+            None => match query.wait(Some(topic), deadline.min(Instant::now() + NEXT_TOPIC_TIMEOUT)) {
                 Ok(metadata) => metadata,
                 // The client asks the brokers that it has learned of, and these may be unreachable. A new client begins with
                 // this broker.
                 Err(_) => {
                     query = new()?;
-                    query.wait(topics, deadline)?
+                    query.wait(Some(topic), deadline)?
                 }
             },
         };
@@ -80,35 +79,26 @@ pub fn query_broker(
     Ok(answer)
 }
 
-/// Returns those of `brokers` that answer for another cluster. All are asked at once. A blocking call.
+/// Returns the bootstrap brokers of a cluster that answer for another one. All are asked at once. A blocking call.
 pub(in crate::kafka) fn wrong_cluster_brokers(
-    config: &ClientConfig,
-    brokers: Vec<BrokerAddr>,
+    shared: &ClusterShared,
     topic: &Arc<str>,
-    identity: &ClusterIdentity,
 ) -> BTreeSet<BrokerAddr> {
+    let config = client_config(&shared.settings, ClientKind::Tail, shared.profile);
     let is_foreign = |broker: &BrokerAddr| {
-        let query = BrokerQuery::new(config, broker).ok()?;
-        query
-            .wait(std::slice::from_ref(topic), Instant::now() + CHECK_TIMEOUT)
-            .ok()?;
+        let query = BrokerQuery::new(&config, broker).ok()?;
+        query.wait(Some(topic), Instant::now() + CHECK_TIMEOUT).ok()?;
         let id = std::ffi::CString::new(query.cluster_id()?).ok()?;
-        identity.wrong_cluster(&id)
+        shared.identity.wrong_cluster(&id)
     };
-    let foreign = thread::scope(|scope| {
+    thread::scope(|scope| {
+        let brokers = shared.identity.bootstrap.all().into_iter();
         let threads: Vec<_> = brokers
-            .iter()
-            .map(|broker| scope.spawn(|| is_foreign(broker).is_some()))
+            .map(|broker| scope.spawn(move || is_foreign(&broker).map(|_| broker)))
             .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or(false))
-            .collect::<Vec<_>>()
-    });
-    let pairs = brokers.into_iter().zip(foreign);
-    pairs
-        .filter_map(|(broker, foreign)| foreign.then_some(broker))
-        .collect()
+        let foreign = threads.into_iter().filter_map(|thread| thread.join().ok()?);
+        foreign.collect()
+    })
 }
 
 /// A client that knows one broker.
@@ -128,13 +118,12 @@ impl BrokerQuery {
             .map(|it| Self(Some(it)))
     }
 
-    /// Waits for the broker's answer about the first of these topics.
-    fn wait(&self, topics: &[Arc<str>], deadline: Instant) -> Result<Metadata, String> {
+    /// Waits for the broker's answer about this topic.
+    fn wait(&self, topic: Option<&Arc<str>>, deadline: Instant) -> Result<Metadata, String> {
         let consumer = self.0.as_ref().ok_or("it is closed")?;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let topic = topics.first().map(|topic| &**topic);
-            match consumer.fetch_metadata(topic, left.min(TRY_TIMEOUT)) {
+            match consumer.fetch_metadata(topic.map(|topic| &**topic), left.min(TRY_TIMEOUT)) {
                 Ok(metadata) => return Ok(metadata),
                 Err(_) if left > TRY_TIMEOUT => {}
                 Err(error) => {
@@ -156,9 +145,7 @@ impl Drop for BrokerQuery {
     fn drop(&mut self) {
         let consumer = self.0.take();
         // Closing a client of librdkafka has been known to hang.
-        let _ = thread::Builder::new()
-            .name("kafka-close".to_owned())
-            .spawn(move || drop(consumer));
+        let _ = threads::spawn("kafka-close", move || drop(consumer));
     }
 }
 

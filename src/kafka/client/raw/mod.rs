@@ -26,7 +26,6 @@ use std::{
     mem::ManuallyDrop,
     ptr::{self, NonNull},
     sync::{Arc, atomic::AtomicU64},
-    thread,
     time::Duration,
 };
 
@@ -41,11 +40,16 @@ use rdkafka::{
     types::{RDKafka, RDKafkaErrorCode, RDKafkaTopic},
 };
 
-use super::context::Context;
+use super::{
+    config::{ClientKind, client_config},
+    context::Context,
+};
 use crate::{
     kafka::{
         identity::cluster::{ClientGuard, ClusterIdentity},
+        shared::ClusterShared,
         shutdown_guard::ShutdownGuard,
+        threads,
     },
     position::Offset,
 };
@@ -64,6 +68,20 @@ pub(in crate::kafka) struct KafkaReader {
 pub(in crate::kafka) struct TopicRef(usize);
 
 impl KafkaReader {
+    /// Creates a client of this kind, configured by the cluster's settings.
+    ///
+    /// # Errors
+    /// Returns an error if librdkafka rejects the configuration.
+    pub(in crate::kafka) fn of_kind(
+        kind: ClientKind,
+        shared: &ClusterShared,
+        shutdown_guard: &ShutdownGuard,
+    ) -> Result<Self, KafkaError> {
+        let config = client_config(&shared.settings, kind, shared.profile);
+        let context = Context::new(shared, kind);
+        Self::open(&config, context, &shared.identity, shutdown_guard.clone())
+    }
+
     /// Creates a client with this configuration. If that lacks bootstrap brokers, they are taken from `identity`. The client
     /// connects in the background; this does not wait.
     ///
@@ -204,9 +222,7 @@ impl Drop for ClientHandle {
         // SAFETY: taken once, here, and never accessed again.
         let inner = unsafe { ManuallyDrop::take(&mut self.0) };
         // If no thread can be started, the closure comes back in the error, and is dropped here.
-        let _ = thread::Builder::new()
-            .name("kafka-close".to_owned())
-            .spawn(move || drop(inner));
+        let _ = threads::spawn("kafka-close", move || drop(inner));
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::{SupervisorEvent, TailWorker};
+use super::TailWorker;
 use crate::{
     event::EncodeError,
     health::FaultSource,
@@ -16,6 +16,7 @@ use crate::{
         damage::{SearchOutcome, is_damage, is_implausible_offset},
         identity::cluster::WrongCluster,
         metrics::RejectLabels,
+        supervisor::SupervisorEvent,
     },
     partition::{Page, PageBuilder, PartitionLog, TopicPartition},
     position::Offset,
@@ -26,9 +27,8 @@ impl TailWorker {
     pub(super) fn discard(&mut self, wrong_cluster: WrongCluster) {
         self.touched.clear();
         self.slots.clear();
-        let _ = self
-            .events
-            .send(SupervisorEvent::WrongCluster(self.session, wrong_cluster));
+        let event = SupervisorEvent::WrongCluster(self.link.number, wrong_cluster);
+        self.link.send(event);
     }
 
     /// Handles an error of a partition.
@@ -56,7 +56,7 @@ impl TailWorker {
             RDKafkaErrorCode::UnknownTopicOrPartition
             | RDKafkaErrorCode::UnknownPartition
             | RDKafkaErrorCode::UnknownTopic => {
-                let _ = self.events.send(SupervisorEvent::RefreshNeeded);
+                self.link.send(SupervisorEvent::RefreshNeeded);
             }
             code if is_damage(code) => {
                 tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
@@ -100,7 +100,7 @@ impl TailWorker {
             cluster = %self.shared.cluster, partition = %log.partition(), offset, log = %log.tag(),
             "the tail lost its place: {code:?}: {reason}"
         );
-        let _ = self.events.send(SupervisorEvent::PositionLost(log));
+        self.link.send(SupervisorEvent::PositionLost(log));
     }
 
     /// Counts a record that could not be encoded, and logs it if none was logged a moment ago.
