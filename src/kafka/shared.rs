@@ -2,18 +2,24 @@
 //!
 //! Not here: the code that uses it. This file imports neither a client nor a thread, so every part can import it.
 
-use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
 
+use parking_lot::RwLock;
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 
 use super::{
-    damage::DamageTracker, identity::cluster::ClusterIdentity, log_append_time::LogAppendTimeTopics,
-    metrics::KafkaMetrics, partition_leaders::PartitionLeaders, settings::ClusterSettings,
-    status::ClusterStatus,
+    damage::DamageTracker, identity::cluster::ClusterIdentity, metrics::KafkaMetrics,
+    settings::ClusterSettings, status::ClusterStatus,
 };
 use crate::{
     health::{self, Health},
-    partition::{LogDirectory, PartitionLog},
+    partition::{LogDirectory, PartitionLog, TopicPartition},
 };
 
 /// The shared state of a cluster: its settings, directory, limits, metrics and health. Clones share it.
@@ -64,11 +70,10 @@ impl ClusterShared {
         Self::new(settings, LogDirectory::new(), &ClusterOptions::default())
     }
 
-    /// Records that a record of this log bears its broker's timestamp (LogAppendTime), in the status and for the log.
+    /// Records that a record of this log bears its broker's timestamp (LogAppendTime).
     pub(super) fn note_log_append_time(&self, log: &PartitionLog) {
-        let topic = &log.partition().topic;
-        self.log_append_time_topics.add(topic);
-        self.status.add_log_append_time_topic(topic);
+        let topic = Arc::clone(&log.partition().topic);
+        self.log_append_time_topics.0.write().insert(topic);
         log.set_overlap(self.settings.failover_overlap);
     }
 }
@@ -78,6 +83,46 @@ impl ClusterShared {
     /// Returns the state of a cluster that is not read.
     pub(super) fn for_test() -> Self {
         Self::standalone(&ClusterSettings::new("main", Vec::new()))
+    }
+}
+
+/// The broker id of each partition's leader, by topic, as the last metadata refresh showed. It selects the history reader to
+/// ask.
+#[derive(Debug, Default)]
+pub(super) struct PartitionLeaders(RwLock<HashMap<Arc<str>, Vec<Option<i32>>>>);
+
+impl PartitionLeaders {
+    /// Returns the broker that leads this partition; `None` while it has no leader, or if nothing is known.
+    pub(super) fn leader(&self, partition: &TopicPartition) -> Option<i32> {
+        let leaders = self.0.read();
+        let at = usize::try_from(partition.partition).ok()?;
+        *leaders.get(&partition.topic)?.get(at)?
+    }
+
+    /// Returns how many brokers lead at least one partition.
+    pub(super) fn broker_count(&self) -> usize {
+        let topics = self.0.read();
+        let leaders: HashSet<_> = topics.values().flatten().flatten().collect();
+        leaders.len()
+    }
+
+    /// Replaces the leaders of a topic, by partition number, with those of a metadata refresh.
+    pub(super) fn set(&self, topic: &Arc<str>, leaders: &[Option<i32>]) {
+        self.0.write().insert(Arc::clone(topic), leaders.to_vec());
+    }
+}
+
+/// Topics with a record that bears its broker's time (`message.timestamp.type=LogAppendTime`), as far as any cluster has shown
+/// one. Clones share the set.
+///
+/// The same event then has different times in two clusters, so a position cannot move between them exactly.
+#[derive(Clone, Debug, Default)]
+pub struct LogAppendTimeTopics(Arc<RwLock<HashSet<Arc<str>>>>);
+
+impl LogAppendTimeTopics {
+    /// Returns whether brokers set this topic's timestamps in one of the clusters.
+    pub fn contains(&self, topic: &str) -> bool {
+        self.0.read().contains(topic)
     }
 }
 

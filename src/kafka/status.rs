@@ -29,7 +29,6 @@ struct State {
     recorded: Option<Instant>,
     wrong_cluster: Option<WrongCluster>,
     topics: HashMap<Arc<str>, Leadership>,
-    log_append_time_topics: Vec<Arc<str>>,
 }
 
 /// Whether a topic has leaders, as the last metadata refresh showed.
@@ -67,7 +66,6 @@ impl Default for ClusterStatus {
             recorded: None,
             wrong_cluster: None,
             topics: HashMap::new(),
-            log_append_time_topics: Vec::new(),
         }))
     }
 }
@@ -110,11 +108,6 @@ impl ClusterStatus {
         self.0.read().recorded
     }
 
-    /// Returns the topics whose brokers set the timestamps, as far as records have shown.
-    pub fn log_append_time_topics(&self) -> Vec<Arc<str>> {
-        self.0.read().log_append_time_topics.clone()
-    }
-
     /// Records that the right cluster answered a metadata refresh.
     pub(super) fn record_answer(&self) {
         let mut state = self.0.write();
@@ -155,14 +148,6 @@ impl ClusterStatus {
     /// Records that the tail has read a record.
     pub(super) fn record_read(&self) {
         self.0.write().recorded = Some(Instant::now());
-    }
-
-    /// Records that a record of this topic bears its broker's timestamp (LogAppendTime).
-    pub(super) fn add_log_append_time_topic(&self, topic: &Arc<str>) {
-        let mut state = self.0.write();
-        if !state.log_append_time_topics.contains(topic) {
-            state.log_append_time_topics.push(Arc::clone(topic));
-        }
     }
 }
 

@@ -3,13 +3,16 @@
 //! Not here: when it moves (`choice`), and how (`monitor`).
 
 use std::{
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 
-use super::{active_index::ActiveIndex, choice::Candidate};
+use super::choice::Candidate;
 use crate::{
     catalog::StreamGroup,
     kafka::{status::UnavailableReason, supervisor::handle::ClusterHandle},
@@ -24,6 +27,25 @@ pub(super) struct FailoverGroup {
     pub(super) moving: Arc<AtomicBool>,
     /// When the active cluster was chosen.
     pub(super) since: Mutex<Instant>,
+}
+
+/// Index of the cluster that is read, in its group's order of preference. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ActiveIndex(Arc<AtomicUsize>);
+
+impl ActiveIndex {
+    /// Creates an index that starts at `index`.
+    pub(super) fn new(index: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(index)))
+    }
+
+    pub(super) fn get(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set(&self, index: usize) {
+        self.0.store(index, Ordering::Release);
+    }
 }
 
 /// State of a group, for reports.
@@ -58,31 +80,20 @@ impl FailoverGroup {
             .position(|(handle, _)| **handle.name() == *cluster)
     }
 
-    /// Returns the name of a cluster.
-    pub(super) fn name(&self, index: usize) -> Arc<str> {
-        Arc::clone(self.clusters[index].0.name())
-    }
-
     /// Returns the state of the group.
     pub(super) fn status(&self) -> GroupStatus {
-        let active = self.active.get();
-        let clocks = self
-            .clusters
-            .iter()
-            .flat_map(|(handle, _)| handle.status().log_append_time_topics());
-        let mut log_append_time_topics: Vec<_> =
-            clocks.filter(|topic| self.group.topics.contains(topic)).collect();
-        log_append_time_topics.sort();
-        log_append_time_topics.dedup();
+        let (active, topics) = (self.active.get(), &self.group.topics);
+        let cluster = &self.clusters[active].0;
+        let is_log_append_time = |topic: &&Arc<str>| {
+            let mut handles = self.clusters.iter().map(|(handle, _)| handle);
+            handles.any(|handle| handle.shared.log_append_time_topics.contains(topic))
+        };
         GroupStatus {
             streams: self.group.streams.clone(),
-            cluster: self.name(active),
+            cluster: Arc::clone(cluster.name()),
             preferred: active == 0,
-            unavailable_reason: self.clusters[active]
-                .0
-                .status()
-                .unavailable_reason(&self.group.topics),
-            log_append_time_topics,
+            unavailable_reason: cluster.status().unavailable_reason(topics),
+            log_append_time_topics: topics.iter().filter(is_log_append_time).cloned().collect(),
         }
     }
 }

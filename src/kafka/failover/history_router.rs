@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
 
-use super::active_index::ActiveIndex;
+use super::group::ActiveIndex;
 use crate::{
     catalog::StreamGroup,
     client::ClientKey,

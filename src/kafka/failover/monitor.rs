@@ -33,11 +33,11 @@ impl GroupMonitor {
     /// Reports concerns, and moves groups whose cluster has failed for too long.
     pub(super) fn check(&self) {
         self.report_concerns();
-        for failover_group in &self.groups {
-            let candidates: Vec<_> = failover_group.candidates().collect();
-            let (active, since) = (failover_group.active.get(), *failover_group.since.lock());
+        for group in &self.groups {
+            let candidates: Vec<_> = group.candidates().collect();
+            let (active, since) = (group.active.get(), *group.since.lock());
             if let Some(to) = choose_cluster(&candidates, active, since, Instant::now()) {
-                self.move_group(failover_group, to, "the one before fails");
+                self.move_group(group, to, "the one before fails");
             }
         }
     }
@@ -45,11 +45,7 @@ impl GroupMonitor {
     /// Reports to health what an operator should know about each cluster.
     fn report_concerns(&self) {
         let statuses: Vec<_> = self.groups.iter().map(FailoverGroup::status).collect();
-        for (handle, _) in self
-            .groups
-            .iter()
-            .flat_map(|failover_group| &failover_group.clusters)
-        {
+        for (handle, _) in self.groups.iter().flat_map(|group| &group.clusters) {
             let own = statuses.iter().filter(|status| status.cluster == *handle.name());
             let concerns: Vec<_> = own.filter_map(GroupStatus::concern).collect();
             handle.shared.health.set_concern((!concerns.is_empty()).then(|| concerns.join("; ")));
@@ -58,30 +54,28 @@ impl GroupMonitor {
 
     /// Moves a group. Returns `false` if a move is in progress. The old cluster releases the topics first, so that no partition
     /// ever has two tails, and no cluster is asked for the log of another.
-    pub(super) fn move_group(&self, failover_group: &FailoverGroup, to: usize, why: &str) -> bool {
-        let from = failover_group.active.get();
-        if failover_group.moving.swap(true, Ordering::AcqRel) {
+    pub(super) fn move_group(&self, moved: &FailoverGroup, to: usize, why: &str) -> bool {
+        let FailoverGroup { group, clusters, .. } = moved;
+        let from = moved.active.get();
+        if moved.moving.swap(true, Ordering::AcqRel) {
             return false;
         }
-        let (old, new) = (
-            &failover_group.clusters[from].0,
-            failover_group.clusters[to].0.clone(),
-        );
-        let trouble = old.status().unavailable_reason(&failover_group.group.topics);
+        let (old, new) = (&clusters[from].0, clusters[to].0.clone());
+        let trouble = old.status().unavailable_reason(&group.topics);
         tracing::warn!(
-            streams = failover_group.group.streams.join(","), from = %old.name(), to = %new.name(), why,
+            streams = group.streams.join(","), from = %old.name(), to = %new.name(), why,
             trouble = trouble.map(|trouble| trouble.to_string()), "another cluster is read; events may repeat"
         );
         self.count_move(old, &new);
-        *failover_group.since.lock() = Instant::now();
-        let (topics, active) = (failover_group.group.topics.clone(), failover_group.active.clone());
-        let moving = MoveGuard(Arc::clone(&failover_group.moving));
+        *moved.since.lock() = Instant::now();
+        let (topics, active) = (group.topics.clone(), moved.active.clone());
+        let moving = MoveGuard(Arc::clone(&moved.moving));
         old.release_topics(topics.clone(), move || {
             active.set(to);
             new.activate_topics(topics);
             drop(moving);
         });
-        self.placements.lock().save(&failover_group.group, to);
+        self.placements.lock().save(group, to);
         true
     }
 

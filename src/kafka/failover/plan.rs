@@ -13,8 +13,11 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    active_index::ActiveIndex, group::FailoverGroup, handle::Failover, history_router::HistoryRouter,
-    monitor::GroupMonitor, placement_file::PlacementFile,
+    group::{ActiveIndex, FailoverGroup},
+    handle::Failover,
+    history_router::HistoryRouter,
+    monitor::GroupMonitor,
+    placement_file::PlacementFile,
 };
 use crate::{
     catalog::StreamGroup,
