@@ -9,6 +9,7 @@
 //! - librdkafka's functions may be called from any thread; a [`KafkaQueue`] is read by one thread at a time (`&mut self`).
 #![allow(unsafe_code)] // there is no other way to these functions; everything else of the crate denies it
 
+mod admin_event;
 mod cluster_info;
 mod list_offsets;
 mod offsets;
@@ -32,9 +33,7 @@ use std::{
 use parking_lot::Mutex;
 use rdkafka::{
     ClientConfig,
-    bindings::{
-        rd_kafka_consume_start_queue, rd_kafka_consume_stop, rd_kafka_topic_destroy, rd_kafka_topic_new,
-    },
+    bindings::*,
     consumer::{BaseConsumer, Consumer},
     error::KafkaError,
     types::{RDKafka, RDKafkaErrorCode, RDKafkaTopic},
@@ -238,5 +237,5 @@ impl Drop for TopicHandles {
 /// Returns the last error of librdkafka in this thread.
 fn last_error() -> RDKafkaErrorCode {
     // SAFETY: reads a thread-local number.
-    unsafe { rdkafka::bindings::rd_kafka_last_error() }.into()
+    unsafe { rd_kafka_last_error() }.into()
 }
