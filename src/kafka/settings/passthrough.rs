@@ -18,9 +18,10 @@ pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let mut flaws = security_flaws(properties);
     flaws.extend(sasl_flaws(properties));
     flaws.extend(age_flaws(properties));
-    for flaw in values::flaws(properties) {
-        if flaws.iter().all(|said| said.property != flaw.property) {
-            flaws.push(flaw);
+    // One property at a time, because librdkafka stops at the first that it rejects.
+    for (property, value) in properties {
+        if flaws.iter().all(|said| said.property != *property) {
+            flaws.extend(value_flaw(property, value));
         }
     }
     flaws
@@ -120,48 +121,27 @@ impl PropertyError {
     }
 }
 
-/// Validation of values by librdkafka itself.
+/// Returns what librdkafka itself says against a value.
 #[cfg(feature = "kafka")]
-mod values {
-    use std::collections::BTreeMap;
-
-    use rdkafka::{ClientConfig, error::KafkaError};
-
-    use super::PropertyError;
-
-    /// Tries one property at a time, because librdkafka stops at the first that it rejects.
-    pub(super) fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
-        let all = properties.iter();
-        all.filter_map(|(property, value)| flaw(property, value))
-            .collect()
-    }
-
-    fn flaw(property: &str, value: &str) -> Option<PropertyError> {
-        let mut config = ClientConfig::new();
-        config.set(property, value);
-        match config.create_native_config().err()? {
-            // librdkafka's text may repeat the value, and a value may be a password.
-            KafkaError::ClientConfig(_, said, _, _) if !said.contains(value) || value.is_empty() => {
-                Some(PropertyError::new(property, format!("librdkafka says: {said}")))
-            }
-            _ => Some(PropertyError::new(
-                property,
-                "librdkafka does not take this value",
-            )),
+fn value_flaw(property: &str, value: &str) -> Option<PropertyError> {
+    let mut config = rdkafka::ClientConfig::new();
+    config.set(property, value);
+    let problem = match config.create_native_config().err()? {
+        // librdkafka's text may repeat the value, and a value may be a password.
+        rdkafka::error::KafkaError::ClientConfig(_, said, _, _)
+            if !said.contains(value) || value.is_empty() =>
+        {
+            format!("librdkafka says: {said}")
         }
-    }
+        _ => "librdkafka does not take this value".to_owned(),
+    };
+    Some(PropertyError::new(property, problem))
 }
 
 /// Without librdkafka, values cannot be validated.
 #[cfg(not(feature = "kafka"))]
-mod values {
-    use std::collections::BTreeMap;
-
-    use super::PropertyError;
-
-    pub(super) fn flaws(_properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
-        Vec::new()
-    }
+fn value_flaw(_property: &str, _value: &str) -> Option<PropertyError> {
+    None
 }
 
 const PROTOCOL: &str = "security.protocol";
