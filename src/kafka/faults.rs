@@ -1,6 +1,6 @@
 //! Faults of single partitions and topics: recorded in health, and logged once when they persist.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -11,6 +11,11 @@ use crate::{
 };
 
 impl ClusterShared {
+    /// Returns the health of a partition; `None` if no metadata refresh has shown it yet.
+    pub(super) fn health_of(&self, partition: &TopicPartition) -> Option<Arc<health::PartitionHealth>> {
+        self.health.partition(&partition.topic, partition.partition)
+    }
+
     /// Records that a read of a partition failed. Does nothing for a partition that no metadata refresh has shown yet.
     pub(super) fn record_fault(
         &self,
@@ -19,7 +24,7 @@ impl ClusterShared {
         code: RDKafkaErrorCode,
         reason: &str,
     ) {
-        if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
+        if let Some(cell) = self.health_of(partition) {
             let text = code.to_string();
             let reason = if reason.is_empty() { &text } else { reason };
             cell.record_fault(side, &name(code), reason, Instant::now());
@@ -28,7 +33,7 @@ impl ClusterShared {
 
     /// Records that a read of a partition succeeded.
     pub(super) fn record_success(&self, partition: &TopicPartition, side: FaultSource) {
-        if let Some(cell) = self.health.partition(&partition.topic, partition.partition) {
+        if let Some(cell) = self.health_of(partition) {
             cell.record_success(side);
         }
     }

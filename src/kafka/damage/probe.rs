@@ -136,16 +136,9 @@ impl ClientProbe<'_> {
     /// Queries the end of the log.
     fn log_end(&self) -> Result<Offset, Inconclusive> {
         let key = [(Arc::clone(&self.partition.topic), self.partition.partition)];
-        let found = self
-            .reader
-            .query_offsets(&key, OffsetSpec::End, ANSWER_TIMEOUT)
-            .map_err(|_| Inconclusive)?;
-        let end = found
-            .into_iter()
-            .next()
-            .ok_or(Inconclusive)?
-            .map_err(|_| Inconclusive)?;
-        end.offset.ok_or(Inconclusive)
+        let found = self.reader.query_offsets(&key, OffsetSpec::End, ANSWER_TIMEOUT);
+        let end = found.ok().and_then(|mut found| found.pop()?.ok()?.offset);
+        end.ok_or(Inconclusive)
     }
 }
 

@@ -73,20 +73,14 @@ impl Searcher {
     /// Runs a search and replies, even after a panic: an offset without a reply would never be read again. It is searched again
     /// after a pause.
     fn handle(&mut self, request: SearchRequest, guard: &PanicHandler) {
-        let SearchRequest {
-            log,
-            from,
-            code,
-            reply,
-        } = request;
-        let outcome = guard
-            .catch(|| self.search_if_needed(&log, from, code))
-            .unwrap_or_else(|| {
-                self.reader = None;
-                SearchOutcome::Unknown
-            });
-        self.shared.damage.finish(&log);
-        guard.catch(|| reply(outcome));
+        let log = &request.log;
+        let outcome = guard.catch(|| self.search_if_needed(log, request.from, request.code));
+        let outcome = outcome.unwrap_or_else(|| {
+            self.reader = None;
+            SearchOutcome::Unknown
+        });
+        self.shared.damage.finish(log);
+        guard.catch(|| (request.reply)(outcome));
     }
 
     /// Searches unless the range is known or the log is backing off.
@@ -101,11 +95,7 @@ impl Searcher {
         match self.shared.damage.range_at(log, from) {
             Some(known) => SearchOutcome::Unreadable(known),
             None if self.is_backing_off(log) => SearchOutcome::Unknown,
-            None => self.search(
-                log,
-                from,
-                code.map_or_else(|| "no error".to_owned(), faults::name),
-            ),
+            None => self.search(log, from, code),
         }
     }
 
@@ -116,7 +106,13 @@ impl Searcher {
         found.is_some_and(|(_, until)| now < *until)
     }
 
-    fn search(&mut self, log: &Arc<PartitionLog>, from: Offset, cause: String) -> SearchOutcome {
+    fn search(
+        &mut self,
+        log: &Arc<PartitionLog>,
+        from: Offset,
+        code: Option<RDKafkaErrorCode>,
+    ) -> SearchOutcome {
+        let cause = code.map_or_else(|| "no error".to_owned(), faults::name);
         let leader = self.shared.leaders.leader(log.partition());
         match self.find(log, from) {
             Ok(Some(range)) if !log.is_replaced() => {
@@ -180,16 +176,10 @@ impl Searcher {
             cluster: cluster.to_string(),
             topic: partition.topic.to_string(),
         };
-        let counters = &self.shared.counters;
-        counters
-            .unreadable_offsets
-            .get_or_create(&labels)
-            .inc_by(u64::try_from(new_offsets).unwrap_or(0));
-        let cell = self
-            .shared
-            .health
-            .partition(&partition.topic, partition.partition);
-        if let Some(cell) = cell {
+        let count = &self.shared.counters.unreadable_offsets;
+        let count = count.get_or_create_owned(&labels);
+        count.inc_by(u64::try_from(new_offsets).unwrap_or(0));
+        if let Some(cell) = self.shared.health_of(partition) {
             cell.record_unreadable(range.clone());
         }
     }

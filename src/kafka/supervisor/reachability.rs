@@ -82,11 +82,7 @@ impl Supervisor {
 
     /// Handles that the brokers belong to another cluster: nothing of it is served.
     pub(super) fn on_wrong_cluster(&mut self, session: SessionNumber, wrong_cluster: WrongCluster) {
-        if self
-            .session
-            .as_ref()
-            .is_none_or(|current| current.number != session)
-        {
+        if self.session.as_ref().is_none_or(|it| it.number != session) {
             return;
         }
         tracing::error!(cluster = %self.shared.cluster, "refused: {wrong_cluster}");

@@ -16,7 +16,7 @@ use crate::{
         damage::{SearchOutcome, is_damage, is_implausible_offset},
         identity::cluster::WrongCluster,
         metrics::RejectLabels,
-        supervisor::SupervisorEvent,
+        supervisor::{SupervisorEvent, topics::is_absent},
     },
     partition::{Page, PageBuilder, PartitionLog, TopicPartition},
     position::Offset,
@@ -41,8 +41,8 @@ impl TailWorker {
     ) {
         self.reader.count_error(code);
         if let Some(slot) = self.slots.get(&key) {
-            self.shared
-                .record_fault(slot.log.partition(), FaultSource::Tail, code, reason);
+            let partition = slot.log.partition();
+            self.shared.record_fault(partition, FaultSource::Tail, code, reason);
         }
         match code {
             code if self.is_implausible_offset(key, code, offset) => self.suspend(key, code),
@@ -53,11 +53,7 @@ impl TailWorker {
                 }
             }
             // The topic may have been deleted and created again. Reading continues as soon as librdkafka can.
-            RDKafkaErrorCode::UnknownTopicOrPartition
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::UnknownTopic => {
-                self.link.send(SupervisorEvent::RefreshNeeded);
-            }
+            code if is_absent(code) => self.link.send(SupervisorEvent::RefreshNeeded),
             code if is_damage(code) => {
                 tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
                 self.suspend(key, code);
@@ -83,8 +79,8 @@ impl TailWorker {
     ) {
         self.flush();
         self.slots.remove(&key);
-        self.reader
-            .stop(&log.partition().topic, log.partition().partition);
+        let TopicPartition { topic, partition } = log.partition();
+        self.reader.stop(topic, *partition);
         self.report_lost(log, offset, code, reason);
     }
 

@@ -13,7 +13,7 @@ use crate::{
         metrics::TopicLabels,
         shared::ClusterShared,
     },
-    partition::{PageBuilder, PartitionLog, TopicPartition},
+    partition::{PageBuilder, PartitionLog},
     position::{Epoch, Offset},
 };
 
@@ -39,9 +39,8 @@ pub(super) enum ItemOutcome {
     Rejected(Arc<PartitionLog>, Offset, EncodeError),
     /// The page is full: flush, and handle the item again.
     PageFull,
-    EpochFell(Arc<PartitionLog>, Offset),
-    /// Another leader wrote the record, and the offset where reading began may have been truncated since.
-    Unproven(Arc<PartitionLog>, Offset),
+    /// The record is not of this log, or cannot be told to be. Says why.
+    Lost(Arc<PartitionLog>, Offset, &'static str),
     Fault(Offset, RDKafkaErrorCode, String),
     /// The item belongs to a partition that is no longer read.
     Stray,
@@ -49,10 +48,9 @@ pub(super) enum ItemOutcome {
 
 impl PartitionTail {
     pub(super) fn new(shared: &ClusterShared, log: Arc<PartitionLog>, next: Offset) -> Self {
-        let TopicPartition { topic, partition } = log.partition();
         let labels = TopicLabels {
             cluster: shared.cluster.to_string(),
-            topic: topic.to_string(),
+            topic: log.partition().topic.to_string(),
         };
         Self {
             since: Instant::now(),
@@ -61,7 +59,7 @@ impl PartitionTail {
             unproven: next > 0,
             records: shared.counters.records.get_or_create_owned(&labels),
             is_log_append_time: false,
-            health: shared.health.partition(topic, *partition),
+            health: shared.health_of(log.partition()),
             log,
         }
     }
@@ -70,10 +68,12 @@ impl PartitionTail {
     pub(super) fn push(&mut self, record: &Record<'_>) -> ItemOutcome {
         // Epochs never fall along one log. This is another log, even if its offsets continue.
         if record.epoch >= 0 && record.epoch < self.epoch {
-            return ItemOutcome::EpochFell(Arc::clone(&self.log), record.offset);
+            return ItemOutcome::Lost(Arc::clone(&self.log), record.offset, "epochs fell");
         }
+        // Another leader wrote the record, and the offset where reading began may have been truncated since.
         if self.unproven && self.epoch >= 0 && record.epoch > self.epoch {
-            return ItemOutcome::Unproven(Arc::clone(&self.log), record.offset);
+            let why = "it begins behind another leader";
+            return ItemOutcome::Lost(Arc::clone(&self.log), record.offset, why);
         }
         self.unproven = false;
         let size = record.value.map_or(0, <[u8]>::len);
