@@ -71,7 +71,7 @@ impl ConfigReloader {
             Ok(Err(faults)) => tracing::error!("the configuration has errors; nothing changes:\n{faults}"),
             Err(panic) => tracing::error!(%panic, "reading the configuration failed; nothing changes"),
         }
-        self.counts.reload_failure();
+        self.counts.reload_failures.inc();
     }
 
     fn apply(&mut self, config: &Config, warnings: &[Warning]) {

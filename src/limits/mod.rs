@@ -125,7 +125,7 @@ impl Admission {
 
     /// Records a request for which a trusted proxy did not name the client.
     pub fn record_unidentified(&self, request: &UnidentifiedClient) {
-        self.metrics.unforwarded();
+        self.metrics.unforwarded.inc();
         if let Some(left_out) = self.unforwarded_sampler.take() {
             let UnidentifiedClient {
                 client,

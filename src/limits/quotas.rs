@@ -96,7 +96,7 @@ impl Quotas {
         quota.names = self.acquire_names(policy, request)?;
         quota.slot = self.acquire_slot(policy, request, class);
         quota.slot.ok_or(Refusal::Host)?;
-        self.metrics.admitted();
+        self.metrics.admitted.inc();
         Ok(quota)
     }
 
@@ -169,7 +169,7 @@ impl Drop for QuotaGuard {
                 SlotKind::Reserved => &self.quotas.reserved,
             };
             count.fetch_sub(1, Ordering::Relaxed);
-            self.quotas.metrics.released();
+            self.quotas.metrics.admitted.dec();
         }
     }
 }

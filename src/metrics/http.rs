@@ -21,13 +21,18 @@ pub struct HttpMetrics {
     bytes: Family<StreamLabel, Counter>,
     gaps: Family<GapLabel, Counter>,
     responses: Family<StatusLabel, Counter>,
-    held: Gauge,
-    connections: Gauge,
-    panics: Counter,
-    accept_failures: Counter,
+    /// Open streams that wait for Kafka.
+    pub held: Gauge,
+    /// Open connections.
+    pub connections: Gauge,
+    /// Requests that panicked.
+    pub panics: Counter,
+    /// Failures to accept a connection.
+    pub accept_failures: Counter,
     turned_away: Family<ConnectionRefusalLabel, Counter>,
     admin_refusals: Family<AdminRefusalLabel, Counter>,
-    taken_over: Counter,
+    /// Connections that hyper returned, so that their stream is written to the bare socket.
+    pub taken_over: Counter,
     /// The streams that were used so far, by name.
     streams: Arc<Mutex<HashMap<String, Arc<StreamMetrics>>>>,
 }
@@ -117,16 +122,6 @@ impl HttpMetrics {
         self.responses.get_or_create(&StatusLabel { status }).inc();
     }
 
-    /// Returns the counter of requests that panicked.
-    pub fn panics(&self) -> &Counter {
-        &self.panics
-    }
-
-    /// Counts a failure to accept a connection.
-    pub fn accept_failure(&self) {
-        self.accept_failures.inc();
-    }
-
     /// Counts a connection that was closed before its first request.
     pub fn turned_away(&self, reason: ConnectionRefusal) {
         self.turned_away
@@ -139,21 +134,6 @@ impl HttpMetrics {
         self.admin_refusals
             .get_or_create(&AdminRefusalLabel { reason })
             .inc();
-    }
-
-    /// Counts a connection that hyper returned, so that its stream is written to the bare socket.
-    pub fn taken_over(&self) {
-        self.taken_over.inc();
-    }
-
-    /// Returns the gauge of open connections.
-    pub fn connections(&self) -> &Gauge {
-        &self.connections
-    }
-
-    /// Returns the number of open streams that wait for Kafka.
-    pub fn held(&self) -> i64 {
-        self.held.get()
     }
 }
 

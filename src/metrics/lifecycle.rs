@@ -7,9 +7,12 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 /// Reloads that failed, and successors that were started.
 #[derive(Clone, Debug, Default)]
 pub struct LifecycleMetrics {
-    reload_failures: Counter,
-    successors_started: Counter,
-    successors_unfit: Counter,
+    /// Reloads whose configuration could not be read.
+    pub reload_failures: Counter,
+    /// Successor processes that were started.
+    pub successors_started: Counter,
+    /// Successors that will never take over, or could not be started.
+    pub successors_unfit: Counter,
 }
 
 impl LifecycleMetrics {
@@ -32,20 +35,5 @@ impl LifecycleMetrics {
             own.successors_unfit.clone(),
         );
         own
-    }
-
-    /// Counts a reload whose configuration could not be read.
-    pub fn reload_failure(&self) {
-        self.reload_failures.inc();
-    }
-
-    /// Counts a successor process that was started.
-    pub fn successor_started(&self) {
-        self.successors_started.inc();
-    }
-
-    /// Counts a successor that will never take over, or could not be started.
-    pub fn successor_unfit(&self) {
-        self.successors_unfit.inc();
     }
 }

@@ -11,12 +11,16 @@ use prometheus_client::{
 /// Admissions and refusals.
 #[derive(Clone, Debug, Default)]
 pub struct LimitMetrics {
-    admitted: Gauge,
+    /// Streams that count against the limits.
+    pub admitted: Gauge,
     refusals: Family<ReasonLabel, Counter>,
     held_back: Counter,
-    unforwarded: Counter,
-    waiting: Gauge,
-    admin_waiting: Gauge,
+    /// Requests whose trusted proxy does not report the client address.
+    pub unforwarded: Counter,
+    /// Connections without a stream.
+    pub waiting: Gauge,
+    /// Admin connections without a request.
+    pub admin_waiting: Gauge,
     sent_away: Family<ReasonLabel, Counter>,
 }
 
@@ -63,16 +67,6 @@ impl LimitMetrics {
         own
     }
 
-    /// Counts an admitted stream.
-    pub fn admitted(&self) {
-        self.admitted.inc();
-    }
-
-    /// Counts a stream that has ended and freed its slot.
-    pub fn released(&self) {
-        self.admitted.dec();
-    }
-
     /// Counts a request that was over a limit. `reason` is one of a few fixed words.
     pub fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&ReasonLabel { reason }).inc();
@@ -83,24 +77,9 @@ impl LimitMetrics {
         self.held_back.inc();
     }
 
-    /// Sets the number of connections without a stream.
-    pub fn set_waiting(&self, count: usize) {
-        self.waiting.set(count as i64);
-    }
-
-    /// Sets the number of admin connections without a request.
-    pub fn set_admin_waiting(&self, count: usize) {
-        self.admin_waiting.set(count as i64);
-    }
-
     /// Counts a connection without a stream that was evicted. `reason` is one of a few fixed words.
     pub fn sent_away(&self, reason: &'static str) {
         self.sent_away.get_or_create(&ReasonLabel { reason }).inc();
-    }
-
-    /// Counts a request whose trusted proxy does not report the client address.
-    pub fn unforwarded(&self) {
-        self.unforwarded.inc();
     }
 }
 

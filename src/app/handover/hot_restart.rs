@@ -36,12 +36,12 @@ impl HotRestart {
                     successor = pid,
                     "started a successor; waiting until Kafka answers it"
                 );
-                self.counts.successor_started();
+                self.counts.successors_started.inc();
                 self.successor = Some(successor);
             }
             Err(error) => {
                 tracing::error!(%error, "cannot start a successor; this process continues to serve");
-                self.counts.successor_unfit();
+                self.counts.successors_unfit.inc();
             }
         }
     }
@@ -59,7 +59,7 @@ impl HotRestart {
                     %error,
                     "the successor did not take over; this process continues to serve"
                 );
-                self.counts.successor_unfit();
+                self.counts.successors_unfit.inc();
             }
             self.successor = None;
             if ready.is_ok() {

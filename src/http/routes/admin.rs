@@ -49,7 +49,7 @@ pub(in crate::http) async fn healthz(Extract(gateway): Extract<Arc<Gateway>>) ->
     let health = HealthDocument {
         ready: gateway.readiness.is_ready() && !gateway.drain.is_draining(),
         draining: gateway.drain.is_draining(),
-        held: gateway.metrics.held(),
+        held: gateway.metrics.held.get(),
         report,
     };
     Ok(json::response(status, &health)?)

@@ -117,7 +117,7 @@ impl HttpService {
         match AssertUnwindSafe(response).catch_unwind().await {
             Ok(Ok(response)) => response,
             Err(panic) => {
-                self.gateway.metrics.panics().inc();
+                self.gateway.metrics.panics.inc();
                 Error::panicked(&*panic).into_response()
             }
         }

@@ -96,7 +96,7 @@ impl BoundListener {
             let metrics = &server.config.metrics;
             // A connection that a write task takes over outlives the task that is spawned here.
             let connection_guard = ConnectionGuard::new(metrics, connections.token());
-            let panics = metrics.panics().clone();
+            let panics = metrics.panics.clone();
             let connection = connection::serve(
                 socket,
                 peer,
@@ -146,7 +146,7 @@ async fn accept(
             }
             Err(error) if is_per_connection_error(&error) => {}
             Err(error) => {
-                config.metrics.accept_failure();
+                config.metrics.accept_failures.inc();
                 failures.record(&error);
                 sleep(ACCEPT_PAUSE).await;
             }

@@ -152,7 +152,7 @@ impl ConnectionFixture {
                 Arc::clone(&fixture.server),
                 connection_guard,
             );
-            catch_panic(connection, fixture.metrics.panics().clone()).await;
+            catch_panic(connection, fixture.metrics.panics.clone()).await;
             connections.close();
             connections.wait().await;
         };
