@@ -11,16 +11,18 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::Label;
+
 /// HTTP metrics, summed over all streams or labelled by stream.
 #[derive(Clone, Debug, Default)]
 pub struct HttpMetrics {
-    open: Family<StreamLabel, Gauge>,
+    open: Family<Label<String>, Gauge>,
     started: Family<StartLabels, Counter>,
     ended: Family<EndLabels, Counter>,
-    events: Family<StreamLabel, Counter>,
-    bytes: Family<StreamLabel, Counter>,
-    gaps: Family<GapLabel, Counter>,
-    responses: Family<StatusLabel, Counter>,
+    events: Family<Label<String>, Counter>,
+    bytes: Family<Label<String>, Counter>,
+    gaps: Family<Label<&'static str>, Counter>,
+    responses: Family<Label<u16>, Counter>,
     /// Open streams that wait for Kafka.
     pub held: Gauge,
     /// Open connections.
@@ -29,8 +31,8 @@ pub struct HttpMetrics {
     pub panics: Counter,
     /// Failures to accept a connection.
     pub accept_failures: Counter,
-    turned_away: Family<ConnectionRefusalLabel, Counter>,
-    admin_refusals: Family<AdminRefusalLabel, Counter>,
+    turned_away: Family<Label<ConnectionRefusal>, Counter>,
+    admin_refusals: Family<Label<AdminRefusal>, Counter>,
     /// Connections that hyper returned, so that their stream is written to the bare socket.
     pub taken_over: Counter,
     /// The streams that were used so far, by name.
@@ -84,7 +86,7 @@ impl HttpMetrics {
         );
         // Created at start, so that the first refusal shows as an increase.
         for reason in AdminRefusal::ALL {
-            _ = own.admin_refusals.get_or_create(&AdminRefusalLabel { reason });
+            _ = own.admin_refusals.get_or_create(&[("reason", reason)]);
         }
         registry.register(
             "http_connections_taken_over",
@@ -100,9 +102,7 @@ impl HttpMetrics {
         if let Some(known) = streams.get(stream) {
             return Arc::clone(known);
         }
-        let label = StreamLabel {
-            stream: stream.into(),
-        };
+        let label = [("stream", stream.to_owned())];
         let metrics = Arc::new(StreamMetrics {
             open: self.open.get_or_create_owned(&label),
             events: self.events.get_or_create_owned(&label),
@@ -111,7 +111,7 @@ impl HttpMetrics {
             held: self.held.clone(),
             started: self.started.clone(),
             ended: self.ended.clone(),
-            stream: label.stream,
+            stream: stream.to_owned(),
         });
         streams.insert(stream.into(), Arc::clone(&metrics));
         metrics
@@ -119,21 +119,17 @@ impl HttpMetrics {
 
     /// Counts a response.
     pub fn response(&self, status: u16) {
-        self.responses.get_or_create(&StatusLabel { status }).inc();
+        self.responses.get_or_create(&[("status", status)]).inc();
     }
 
     /// Counts a connection that was closed before its first request.
     pub fn turned_away(&self, reason: ConnectionRefusal) {
-        self.turned_away
-            .get_or_create(&ConnectionRefusalLabel { reason })
-            .inc();
+        self.turned_away.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Counts a request that the admin listener refused.
     pub fn admin_refused(&self, reason: AdminRefusal) {
-        self.admin_refusals
-            .get_or_create(&AdminRefusalLabel { reason })
-            .inc();
+        self.admin_refusals.get_or_create(&[("reason", reason)]).inc();
     }
 }
 
@@ -147,7 +143,7 @@ pub struct StreamMetrics {
     open: Gauge,
     events: Counter,
     bytes: Counter,
-    gaps: Family<GapLabel, Counter>,
+    gaps: Family<Label<&'static str>, Counter>,
     held: Gauge,
     started: Family<StartLabels, Counter>,
     ended: Family<EndLabels, Counter>,
@@ -176,7 +172,7 @@ impl StreamMetrics {
 
     /// Counts a gap that a client is told of. `reason` is one of a few fixed words.
     pub fn gap(&self, reason: &'static str) {
-        self.gaps.get_or_create(&GapLabel { reason }).inc();
+        self.gaps.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Counts a stream that starts to wait for Kafka.
@@ -326,16 +322,6 @@ macro_rules! written_by_name {
 written_by_name!(AdminRefusal, StartPoint, EndReason, ConnectionRefusal);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StreamLabel {
-    stream: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct GapLabel {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StartLabels {
     stream: String,
     from: StartPoint,
@@ -345,21 +331,6 @@ struct StartLabels {
 struct EndLabels {
     stream: String,
     reason: EndReason,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ConnectionRefusalLabel {
-    reason: ConnectionRefusal,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AdminRefusalLabel {
-    reason: AdminRefusal,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct StatusLabel {
-    status: u16,
 }
 
 #[cfg(test)]

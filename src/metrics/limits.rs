@@ -3,17 +3,18 @@
 //! Not here: the limits (`limits`).
 
 use prometheus_client::{
-    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+use super::Label;
 
 /// Admissions and refusals.
 #[derive(Clone, Debug, Default)]
 pub struct LimitMetrics {
     /// Streams that count against the limits.
     pub admitted: Gauge,
-    refusals: Family<ReasonLabel, Counter>,
+    refusals: Family<Label<&'static str>, Counter>,
     held_back: Counter,
     /// Requests whose trusted proxy does not report the client address.
     pub unforwarded: Counter,
@@ -21,7 +22,7 @@ pub struct LimitMetrics {
     pub waiting: Gauge,
     /// Admin connections without a request.
     pub admin_waiting: Gauge,
-    sent_away: Family<ReasonLabel, Counter>,
+    sent_away: Family<Label<&'static str>, Counter>,
 }
 
 impl LimitMetrics {
@@ -69,7 +70,7 @@ impl LimitMetrics {
 
     /// Counts a request that was over a limit. `reason` is one of a few fixed words.
     pub fn refused(&self, reason: &'static str) {
-        self.refusals.get_or_create(&ReasonLabel { reason }).inc();
+        self.refusals.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Counts a refusal that is delayed on purpose.
@@ -79,11 +80,6 @@ impl LimitMetrics {
 
     /// Counts a connection without a stream that was evicted. `reason` is one of a few fixed words.
     pub fn sent_away(&self, reason: &'static str) {
-        self.sent_away.get_or_create(&ReasonLabel { reason }).inc();
+        self.sent_away.get_or_create(&[("reason", reason)]).inc();
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
 }

@@ -18,6 +18,9 @@ pub use limits::LimitMetrics;
 pub use process::register as register_process;
 pub use prometheus_client::registry::Registry;
 
+/// A label set of one label: its name and its value.
+type Label<V> = [(&'static str, V); 1];
+
 /// Content type of the text that [`render`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
