@@ -99,7 +99,8 @@ impl FaultTracker {
         Some(Verdict::failing(match side {
             // The reason is about the topic, and explains the error.
             FaultSource::Topology => format!("{}, for {lasts}: {}", fault.reason, fault.name),
-            _ => format!("{side}, for {lasts}: {fault}"),
+            _ if fault.reason.is_empty() => format!("{side}, for {lasts}: {}", fault.name),
+            _ => format!("{side}, for {lasts}: {}: {}", fault.name, fault.reason),
         }))
     }
 
@@ -170,15 +171,6 @@ impl OngoingFault {
     fn is_forgotten(&self, side: FaultSource, now: Instant) -> bool {
         matches!(side, FaultSource::History | FaultSource::Bounds)
             && now.saturating_duration_since(self.last) >= FORGOTTEN
-    }
-}
-
-impl fmt::Display for OngoingFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.reason {
-            "" => f.write_str(&self.name),
-            reason => write!(f, "{}: {reason}", self.name),
-        }
     }
 }
 

@@ -16,7 +16,6 @@ mod fetch_statistics;
 mod partition;
 mod readiness;
 mod report;
-mod stable;
 mod state;
 mod stream;
 mod topic;

@@ -186,18 +186,13 @@ fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> Verdict {
 impl ClusterReport {
     /// Applies the verdicts of the partitions, once all of them are judged.
     pub(super) fn settle(&mut self) {
-        let all = self.partitions.len();
-        let failing = self
-            .partitions
-            .iter()
-            .filter(|it| it.state == HealthState::Failing);
         let Some(worst) = worst_of(&self.partitions) else {
             return;
         };
-        let state = if failing.count() == all {
-            HealthState::Failing
-        } else {
-            worst.state.min(HealthState::Degraded)
+        let are_failing = self.partitions.iter().all(|it| it.state == HealthState::Failing);
+        let state = match are_failing {
+            true => HealthState::Failing,
+            false => worst.state.min(HealthState::Degraded),
         };
         if state > self.state {
             self.state = state;

@@ -38,10 +38,8 @@ impl ClusterFacts {
                 .or_else(|| self.panicked(now))
                 .or_else(|| self.concern.clone().map(Verdict::degraded))
                 .unwrap_or_else(|| {
-                    Verdict::ok(format!(
-                        "{} and the topology are known",
-                        count(reachable, "broker")
-                    ))
+                    let brokers = count(reachable, "broker");
+                    Verdict::ok(format!("{brokers} and the topology are known"))
                 }),
         }
     }
@@ -97,11 +95,8 @@ impl ClusterFacts {
             return Some(Verdict::degraded("no broker was looked at yet"));
         }
         let young = brokers.iter().find(|it| it.state == HealthState::Degraded)?;
-        Some(Verdict::degraded(format!(
-            "{}: {}",
-            self.name_of(young.id),
-            young.reason
-        )))
+        let name = self.name_of(young.id);
+        Some(Verdict::degraded(format!("{name}: {}", young.reason)))
     }
 
     fn panicked(&self, now: Instant) -> Option<Verdict> {
@@ -160,11 +155,8 @@ impl ClusterFacts {
                 .or_else(answers)
                 .unwrap_or("connected to, or being connected to, and mute")
         };
-        let said = asked
-            .iter()
-            .take(MAX_NAMED)
-            .map(|address| format!("{address}: {}", cause(address)));
-        let mut said: Vec<_> = said.collect();
+        let named = asked.iter().take(MAX_NAMED);
+        let mut said: Vec<_> = named.map(|it| format!("{it}: {}", cause(it))).collect();
         if asked.len() > MAX_NAMED {
             said.push(format!("and {} more", asked.len() - MAX_NAMED));
         }

@@ -29,7 +29,7 @@ impl PartitionFacts {
     pub(super) fn stalled(&self, now: Instant) -> Option<OtherWatermark> {
         let (elsewhere, at) = self.elsewhere?;
         let confirmed = now.saturating_duration_since(at) >= CONFIRM && self.high_since <= at;
-        (confirmed && self.fetching?.high? < elsewhere.high).then_some(elsewhere)
+        (confirmed && self.fetching.high? < elsewhere.high).then_some(elsewhere)
     }
 
     pub(super) fn judge(&self, context: &JudgeContext<'_>, now: Instant) -> Verdict {
@@ -46,8 +46,8 @@ impl PartitionFacts {
             .or_else(|| self.history(context, now))
             .or_else(|| self.skipped())
             .or_else(|| {
-                let high = self.fetching.and_then(|it| it.high);
-                self.stable.judge(high, context.transaction_patience, now)
+                let patience = context.transaction_patience;
+                self.stable.judge(self.fetching.high, patience, now)
             })
             .unwrap_or_else(|| self.healthy(now))
     }
@@ -79,12 +79,12 @@ impl PartitionFacts {
 
     fn stall(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
         let elsewhere = self.stalled(now)?;
-        let fetching = self.fetching?;
+        let broker = self.fetching.broker;
         Some(Verdict::failing(format!(
             "stalled: {} says for {} that the log ends at {}; whom {} names as leader says {}",
-            fetching.broker.map_or_else(|| "nobody".to_owned(), naming),
+            broker.map_or_else(|| "nobody".to_owned(), naming),
             seconds(now.saturating_duration_since(self.high_since)),
-            fetching.high?,
+            self.fetching.high?,
             naming(elsewhere.via),
             elsewhere.high,
         )))
@@ -92,7 +92,7 @@ impl PartitionFacts {
 
     fn unfetched(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.fetched.unwrap_or(self.since));
-        let broker = self.fetching.and_then(|it| it.broker).or(self.leader);
+        let broker = self.fetching.broker.or(self.leader);
         let answers = broker.is_some_and(context.answers);
         let broker = broker.map_or_else(|| "no broker".to_owned(), context.naming);
         match self.fetched {
@@ -114,21 +114,17 @@ impl PartitionFacts {
     /// example, if the leader does not know the epoch, or is no longer the leader although metadata says so.
     fn refused(&self, naming: &BrokerNaming<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.refused?);
-        let broker = self
-            .fetching?
-            .broker
-            .map_or_else(|| "its broker".to_owned(), naming);
+        let broker = self.fetching.broker;
+        let broker = broker.map_or_else(|| "its broker".to_owned(), naming);
         (self.reading && age >= PERSISTENT).then(|| {
-            Verdict::failing(format!(
-                "{broker} answers, and has refused each fetch for {}",
-                seconds(age)
-            ))
+            let age = seconds(age);
+            Verdict::failing(format!("{broker} answers, and has refused each fetch for {age}"))
         })
     }
 
     fn stuck(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.behind?);
-        let unread = self.fetching?.unread()?;
+        let unread = self.fetching.unread()?;
         (age >= DEADLINE).then(|| {
             Verdict::failing(format!(
                 "{unread} records wait, and none was read for {}{}",
@@ -158,29 +154,29 @@ impl PartitionFacts {
 
     /// Returns how many offsets lie between the next one to read and the end of the log, by the highest watermark that is known.
     pub(super) fn lag(&self) -> Option<i64> {
-        let lag = self.fetching?.lag()?;
+        let lag = self.fetching.lag()?;
         let elsewhere = self.elsewhere.map_or(0, |(elsewhere, _)| elsewhere.high);
-        Some(lag.max(elsewhere - self.fetching?.next?))
+        Some(lag.max(elsewhere - self.fetching.next?))
     }
 
     /// Returns the broker that is fetched from, and how long it makes us wait, if it has lately.
     pub(super) fn throttled(&self, context: &JudgeContext<'_>) -> Option<(i32, Duration)> {
-        let broker = self.fetching.and_then(|it| it.broker).or(self.leader)?;
+        let broker = self.fetching.broker.or(self.leader)?;
         Some((broker, (context.throttles)(broker)?))
     }
 
     /// Returns the end of a sentence that names throttling as a possible cause. Returns an empty string without throttling.
     fn throttling(&self, context: &JudgeContext<'_>) -> String {
-        self.throttled(context)
-            .map_or_else(String::new, |(broker, pause)| {
-                let broker = (context.naming)(broker);
-                format!(": {broker} throttles us, up to {} an answer", seconds(pause))
-            })
+        let Some((broker, pause)) = self.throttled(context) else {
+            return String::new();
+        };
+        let broker = (context.naming)(broker);
+        format!(": {broker} throttles us, up to {} an answer", seconds(pause))
     }
 
     /// Returns the verdict on offsets that could not be read and are not yet below the log start offset.
     fn skipped(&self) -> Option<Verdict> {
-        let start = self.fetching.and_then(|it| it.start).unwrap_or(0);
+        let start = self.fetching.start.unwrap_or(0);
         let ranges = self.unreadable.iter().filter(|range| range.end > start);
         let mut named: Vec<_> = ranges
             .map(|range| format!("{} to {}", range.start, range.end - 1))
