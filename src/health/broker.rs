@@ -80,9 +80,7 @@ impl BrokerHealth {
 
     /// Returns whether the other brokers do not list this one.
     pub(super) fn is_gone(&self) -> bool {
-        self.connection
-            .as_ref()
-            .is_none_or(|connection| connection.state == GONE)
+        self.connection.as_ref().is_none_or(|it| it.state == GONE)
     }
 
     /// Returns whether the broker has answered lately and is still listed.

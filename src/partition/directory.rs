@@ -49,11 +49,8 @@ impl LogDirectory {
     /// determined: their leader has not answered.
     pub fn set_partition_count(&self, topic: &Arc<str>, partitions: i32) {
         let mut topics = self.topics.write();
-        let known = topics
-            .entry(topic.clone())
-            .or_default()
-            .partitions
-            .replace(partitions);
+        let entry = topics.entry(topic.clone()).or_default();
+        let known = entry.partitions.replace(partitions);
         drop(topics);
         if known != Some(partitions) {
             self.changed();
@@ -133,11 +130,8 @@ impl LogDirectory {
 
     /// Returns all current logs, in no particular order.
     pub fn all(&self) -> Vec<Arc<PartitionLog>> {
-        self.topics
-            .read()
-            .values()
-            .flat_map(|topic| topic.logs.values().cloned())
-            .collect()
+        let topics = self.topics.read();
+        topics.values().flat_map(|it| it.logs.values().cloned()).collect()
     }
 
     /// Sets the log start offset of `log`, as its leader reported it. Records below it are dropped from the ring at

@@ -33,9 +33,7 @@ pub fn flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
 /// distributions put them.
 pub fn add_ca_location(properties: &mut BTreeMap<String, String>) {
     let tls = protocol(properties).is_some_and(|protocol| protocol.ends_with("ssl"));
-    let told = AUTHORITIES
-        .iter()
-        .any(|property| properties.contains_key(*property));
+    let told = AUTHORITIES.iter().any(|it| properties.contains_key(*it));
     if tls && !told {
         properties.insert("ssl.ca.location".into(), "probe".into());
     }
@@ -52,10 +50,7 @@ fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let known = protocol.as_deref().is_none_or(|value| PROTOCOLS.contains(&value));
     let mut flaws = Vec::new();
     if !known {
-        flaws.push(PropertyError::new(
-            PROTOCOL,
-            format!("wants one of {}", PROTOCOLS.join(", ")),
-        ));
+        flaws.push(PropertyError::expecting(PROTOCOL, PROTOCOLS));
     }
     // Credentials that are silently unused are worse than none: the operator believes that they are used.
     let idle = |prefix: &str, wanted: &str| {
@@ -80,22 +75,15 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     if !protocol(properties).is_some_and(|protocol| protocol.starts_with("sasl")) {
         return Vec::new();
     }
-    let named = MECHANISM
-        .iter()
-        .find_map(|property| properties.get_key_value(*property));
+    let named = MECHANISM.iter().find_map(|it| properties.get_key_value(*it));
     let Some((property, mechanism)) = named else {
         let problem = "needs `sasl.mechanism` beside it: librdkafka's own choice, GSSAPI, is not built in";
         return vec![PropertyError::new(PROTOCOL, problem)];
     };
     if !MECHANISMS.contains(&&**mechanism) {
-        return vec![PropertyError::new(
-            property,
-            format!("wants one of {}", MECHANISMS.join(", ")),
-        )];
+        return vec![PropertyError::expecting(property, MECHANISMS)];
     }
-    let missing = CREDENTIALS
-        .iter()
-        .filter(|needed| !properties.contains_key(**needed));
+    let missing = CREDENTIALS.iter().filter(|it| !properties.contains_key(**it));
     missing
         .map(|needed| PropertyError::new(property, format!("{mechanism} needs `{needed}` beside it")))
         .collect()
@@ -118,6 +106,10 @@ impl PropertyError {
             property: property.into(),
             problem: problem.into(),
         }
+    }
+
+    fn expecting(property: &str, values: &[&str]) -> Self {
+        Self::new(property, format!("wants one of {}", values.join(", ")))
     }
 }
 

@@ -148,11 +148,8 @@ impl FetchTrial {
     /// `silence`.
     fn into_failures(mut self, silence: &str) -> Vec<UnreadablePartition> {
         for ((_, partition), (topic, last)) in std::mem::take(&mut self.waiting) {
-            self.add_failure(
-                topic,
-                partition,
-                last.unwrap_or_else(|| (silence.to_owned(), String::new())),
-            );
+            let why = last.unwrap_or_else(|| (silence.to_owned(), String::new()));
+            self.add_failure(topic, partition, why);
         }
         self.refused
             .sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));

@@ -218,29 +218,19 @@ impl StallDetector {
 /// Returns the ends of these partitions. All are asked in one request if that succeeds. One partition that is refused spoils
 /// the answer for all; then a few are asked one by one.
 fn log_ends(reader: &KafkaReader, partitions: SuspectPartitions) -> Vec<((Arc<str>, i32), i64)> {
-    let all = reader.query_offsets(&partitions, OffsetSpec::End, CHECK_TIMEOUT);
-    let Err(_) = all else {
-        let found = all.into_iter().flatten();
-        let log_ends = partitions
-            .into_iter()
-            .zip(found)
-            .filter_map(|(partition, found)| Some((partition, found.ok()?.offset?)));
-        return log_ends.collect();
-    };
-    let one = |partition: (Arc<str>, i32)| {
-        let found = reader.query_offsets(
-            std::slice::from_ref(&partition),
-            OffsetSpec::End,
-            CHECK_TIMEOUT / 4,
-        );
+    if let Ok(found) = reader.query_offsets(&partitions, OffsetSpec::End, CHECK_TIMEOUT) {
+        let pairs = partitions.into_iter().zip(found);
+        let ends = pairs.filter_map(|(partition, found)| Some((partition, found.ok()?.offset?)));
+        return ends.collect();
+    }
+    let ask = |partition: (Arc<str>, i32)| {
+        let one = std::slice::from_ref(&partition);
+        let found = reader.query_offsets(one, OffsetSpec::End, CHECK_TIMEOUT / 4);
         let end = found.ok()?.pop()?.ok()?.offset?;
         Some((partition, end))
     };
-    partitions
-        .into_iter()
-        .take(MAX_SINGLE_QUERIES)
-        .filter_map(one)
-        .collect()
+    let few = partitions.into_iter().take(MAX_SINGLE_QUERIES);
+    few.filter_map(ask).collect()
 }
 
 /// The longest wait of a turn. librdkafka expects a poll every second.
