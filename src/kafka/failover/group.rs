@@ -1,6 +1,6 @@
 //! A group of streams with its clusters, and its state.
 //!
-//! Not here: when it moves (`choice`), and how (`monitor`).
+//! Not here: when it moves (`choice`), and how (`handle`).
 
 use std::{
     sync::{

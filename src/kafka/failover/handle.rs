@@ -1,14 +1,27 @@
-//! The running failover: commands and reports.
+//! The running failover: its commands and reports, and the moves of groups between clusters.
 //!
-//! Not here: the moves themselves (`monitor`).
+//! Not here: the decision for a move (`choice`), and the thread that checks (`plan`).
 
-use std::sync::{Arc, mpsc};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Instant,
+};
+
+use parking_lot::Mutex;
 
 use super::{
+    choice::choose_cluster,
     group::{FailoverGroup, GroupStatus},
-    monitor::GroupMonitor,
+    placement_file::PlacementFile,
 };
-use crate::kafka::status::UnavailableReason;
+use crate::kafka::{
+    metrics::{KafkaMetrics, MoveLabels},
+    status::UnavailableReason,
+};
 
 /// Moves groups between clusters. Dropping it stops that, and the groups stay where they are.
 pub struct Failover {
@@ -88,5 +101,77 @@ impl Failover {
     /// Ends all further moves.
     pub fn stop(&self) {
         let _ = self.stop.send(());
+    }
+}
+
+/// The groups, and what a move of one of them needs.
+pub(super) struct GroupMonitor {
+    pub(super) groups: Vec<FailoverGroup>,
+    pub(super) placements: Mutex<PlacementFile>,
+    pub(super) counters: KafkaMetrics,
+}
+
+impl GroupMonitor {
+    /// Reports concerns, and moves groups whose cluster has failed for too long.
+    pub(super) fn check(&self) {
+        self.report_concerns();
+        for group in &self.groups {
+            let candidates: Vec<_> = group.candidates().collect();
+            let (active, since) = (group.active.get(), *group.since.lock());
+            if let Some(to) = choose_cluster(&candidates, active, since, Instant::now()) {
+                self.move_group(group, to, "the one before fails");
+            }
+        }
+    }
+
+    /// Reports to health what an operator should know about each cluster.
+    fn report_concerns(&self) {
+        let statuses: Vec<_> = self.groups.iter().map(FailoverGroup::status).collect();
+        for (handle, _) in self.groups.iter().flat_map(|group| &group.clusters) {
+            let own = statuses.iter().filter(|status| status.cluster == *handle.name());
+            let concerns: Vec<_> = own.filter_map(GroupStatus::concern).collect();
+            let concern = (!concerns.is_empty()).then(|| concerns.join("; "));
+            handle.shared.health.set_concern(concern);
+        }
+    }
+
+    /// Moves a group. Returns `false` if a move is in progress. The old cluster releases the topics first, so that no partition
+    /// ever has two tails, and no cluster is asked for the log of another.
+    pub(super) fn move_group(&self, moved: &FailoverGroup, to: usize, why: &str) -> bool {
+        let FailoverGroup { group, clusters, .. } = moved;
+        let from = moved.active.get();
+        if moved.moving.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let (old, new) = (&clusters[from].0, clusters[to].0.clone());
+        let trouble = old.status().unavailable_reason(&group.topics);
+        tracing::warn!(
+            streams = group.streams.join(","), from = %old.name(), to = %new.name(), why,
+            trouble = trouble.map(|trouble| trouble.to_string()), "another cluster is read; events may repeat"
+        );
+        let labels = MoveLabels {
+            from: old.name().to_string(),
+            to: new.name().to_string(),
+        };
+        self.counters.moves.get_or_create(&labels).inc();
+        *moved.since.lock() = Instant::now();
+        let (topics, active) = (group.topics.clone(), moved.active.clone());
+        let moving = MoveGuard(Arc::clone(&moved.moving));
+        old.release_topics(topics.clone(), move || {
+            active.set(to);
+            new.activate_topics(topics);
+            drop(moving);
+        });
+        self.placements.lock().save(group, to);
+        true
+    }
+}
+
+/// A move in progress. It ends on drop, also if its callback is never called, for example after a panic of the cluster's thread.
+struct MoveGuard(Arc<AtomicBool>);
+
+impl Drop for MoveGuard {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }

@@ -10,7 +10,6 @@ mod choice;
 mod group;
 mod handle;
 mod history_router;
-mod monitor;
 mod placement_file;
 mod plan;
 

@@ -1,6 +1,6 @@
 //! The placement of all groups at the start, and the start of their monitor.
 //!
-//! Not here: the moves (`monitor`), and the decision for them (`choice`).
+//! Not here: the moves (`handle`), and the decision for them (`choice`).
 
 use std::{
     collections::BTreeSet,
@@ -14,9 +14,8 @@ use parking_lot::Mutex;
 
 use super::{
     group::{ActiveIndex, FailoverGroup},
-    handle::Failover,
+    handle::{Failover, GroupMonitor},
     history_router::HistoryRouter,
-    monitor::GroupMonitor,
     placement_file::PlacementFile,
 };
 use crate::{
