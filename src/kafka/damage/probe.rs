@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{
     DamageTracker,
-    search::{Inconclusive, OffsetProbe, ProbeResult},
+    search::{Inconclusive, OffsetProbe, ProbeResult, Result},
 };
 use crate::{
     kafka::client::raw::{ItemKind, KafkaQueue, KafkaReader, OffsetSpec},
@@ -57,8 +57,8 @@ impl ClientProbe<'_> {
     fn with_partition_started<T>(
         &self,
         offset: Offset,
-        read: impl FnOnce(&mut KafkaQueue) -> Result<T, Inconclusive>,
-    ) -> Result<T, Inconclusive> {
+        read: impl FnOnce(&mut KafkaQueue) -> Result<T>,
+    ) -> Result<T> {
         let mut queue = self.reader.queue().map_err(|_| Inconclusive)?;
         let TopicPartition { topic, partition } = self.partition;
         self.reader
@@ -70,12 +70,7 @@ impl ClientProbe<'_> {
     }
 
     /// Waits until `until` for the next item that says something about the partition.
-    fn next_item(
-        &self,
-        queue: &mut KafkaQueue,
-        position: Offset,
-        until: Instant,
-    ) -> Result<Fetched, Inconclusive> {
+    fn next_item(&self, queue: &mut KafkaQueue, position: Offset, until: Instant) -> Result<Fetched> {
         loop {
             self.reader.poll_events();
             if self.damage.is_closed() || self.reader.wrong_cluster().is_some() {
@@ -112,12 +107,7 @@ impl ClientProbe<'_> {
 
     /// Returns the first item. Before it returns `Nothing`, the leader has answered a query that was sent after the fetch: a
     /// broker answers requests in order.
-    fn first_item(
-        &self,
-        queue: &mut KafkaQueue,
-        offset: Offset,
-        patience: Duration,
-    ) -> Result<Fetched, Inconclusive> {
+    fn first_item(&self, queue: &mut KafkaQueue, offset: Offset, patience: Duration) -> Result<Fetched> {
         match self.next_item(queue, offset, Instant::now() + patience)? {
             Fetched::Nothing => {}
             fetched => return Ok(fetched),
@@ -134,7 +124,7 @@ impl ClientProbe<'_> {
     }
 
     /// Queries the end of the log.
-    fn log_end(&self) -> Result<Offset, Inconclusive> {
+    fn log_end(&self) -> Result<Offset> {
         let key = [(Arc::clone(&self.partition.topic), self.partition.partition)];
         let found = self.reader.query_offsets(&key, OffsetSpec::End, ANSWER_TIMEOUT);
         let end = found.ok().and_then(|mut found| found.pop()?.ok()?.offset);
@@ -143,7 +133,7 @@ impl ClientProbe<'_> {
 }
 
 impl OffsetProbe for ClientProbe<'_> {
-    fn scan(&mut self, from: Offset) -> Result<Option<Offset>, Inconclusive> {
+    fn scan(&mut self, from: Offset) -> Result<Option<Offset>> {
         self.with_partition_started(from, |queue| {
             let (mut position, enough) = (from, Instant::now() + SCAN_FOR);
             let mut patience = CONNECT_WAIT;
@@ -167,7 +157,7 @@ impl OffsetProbe for ClientProbe<'_> {
         })
     }
 
-    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult, Inconclusive> {
+    fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult> {
         let patience = if thorough { THOROUGH_WAIT } else { QUICK_WAIT };
         self.with_partition_started(offset, |queue| {
             Ok(match self.first_item(queue, offset, patience)? {
@@ -178,11 +168,11 @@ impl OffsetProbe for ClientProbe<'_> {
         })
     }
 
-    fn end(&mut self) -> Result<Offset, Inconclusive> {
+    fn end(&mut self) -> Result<Offset> {
         self.log_end()
     }
 
-    fn pause(&mut self, pause: Duration) -> Result<(), Inconclusive> {
+    fn pause(&mut self, pause: Duration) -> Result<()> {
         let over = Instant::now() + pause;
         while Instant::now() < over {
             self.reader.poll_events();
