@@ -6,16 +6,14 @@
 //! Not here: the metrics of Kafka clients (`kafka::metrics`).
 
 mod http;
-mod lifecycle;
 mod limits;
 mod process;
 
 pub use http::{
     AdminRefusal, COMPOSITE, ConnectionRefusal, EndReason, HttpMetrics, StartPoint, StreamMetrics,
 };
-pub use lifecycle::LifecycleMetrics;
 pub use limits::LimitMetrics;
-pub use process::register as register_process;
+pub use process::{LifecycleMetrics, register as register_process};
 pub use prometheus_client::registry::Registry;
 
 /// A label set of one label: its name and its value.

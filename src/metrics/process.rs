@@ -1,11 +1,13 @@
-//! Metrics of the process: its version and uptime.
+//! Metrics of the process: its version and uptime, reloads and successors.
+//!
+//! Not here: reloads and successors themselves (`app`).
 
 use std::{fmt, time::Instant};
 
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{gauge::ConstGauge, info::Info},
+    metrics::{counter::Counter, gauge::ConstGauge, info::Info},
     registry::{Registry, Unit},
 };
 
@@ -30,6 +32,40 @@ impl Collector for Uptime {
             uptime.metric_type(),
         )?;
         uptime.encode(metric)
+    }
+}
+
+/// Reloads that failed, and successors that were started.
+#[derive(Clone, Debug, Default)]
+pub struct LifecycleMetrics {
+    /// Reloads whose configuration could not be read.
+    pub reload_failures: Counter,
+    /// Successor processes that were started.
+    pub successors_started: Counter,
+    /// Successors that will never take over, or could not be started.
+    pub successors_unfit: Counter,
+}
+
+impl LifecycleMetrics {
+    /// Registers all metrics.
+    pub fn register(registry: &mut Registry) -> Self {
+        let own = Self::default();
+        registry.register(
+            "reload_failures",
+            "Times that the configuration was to be read again and could not be; the old one is in force",
+            own.reload_failures.clone(),
+        );
+        registry.register(
+            "successors_started",
+            "Processes that were started to take over from this one",
+            own.successors_started.clone(),
+        );
+        registry.register(
+            "successors_unfit",
+            "Processes that were to take over from this one and did not: no answer from Kafka, or none at all",
+            own.successors_unfit.clone(),
+        );
+        own
     }
 }
 

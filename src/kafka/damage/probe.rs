@@ -112,7 +112,7 @@ impl ClientProbe<'_> {
             Fetched::Nothing => {}
             fetched => return Ok(fetched),
         }
-        if self.log_end()? > offset {
+        if self.end()? > offset {
             return self.next_item(queue, offset, Instant::now() + PARSE_WAIT);
         }
         // Only an answered fetch counts. A broker may refuse all fetches for a while, and librdkafka does not report that. Unread
@@ -121,14 +121,6 @@ impl ClientProbe<'_> {
             Fetched::Nothing => Err(Inconclusive),
             fetched => Ok(fetched),
         }
-    }
-
-    /// Queries the end of the log.
-    fn log_end(&self) -> Result<Offset> {
-        let key = [(Arc::clone(&self.partition.topic), self.partition.partition)];
-        let found = self.reader.query_offsets(&key, OffsetSpec::End, ANSWER_TIMEOUT);
-        let end = found.ok().and_then(|mut found| found.pop()?.ok()?.offset);
-        end.ok_or(Inconclusive)
     }
 }
 
@@ -168,8 +160,11 @@ impl OffsetProbe for ClientProbe<'_> {
         })
     }
 
-    fn end(&mut self) -> Result<Offset> {
-        self.log_end()
+    fn end(&self) -> Result<Offset> {
+        let key = [(Arc::clone(&self.partition.topic), self.partition.partition)];
+        let found = self.reader.query_offsets(&key, OffsetSpec::End, ANSWER_TIMEOUT);
+        let end = found.ok().and_then(|mut found| found.pop()?.ok()?.offset);
+        end.ok_or(Inconclusive)
     }
 
     fn pause(&mut self, pause: Duration) -> Result<()> {

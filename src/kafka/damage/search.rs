@@ -16,7 +16,7 @@ pub(super) trait OffsetProbe {
     fn try_offset(&mut self, offset: Offset, thorough: bool) -> Result<ProbeResult>;
 
     /// Returns the end of the log.
-    fn end(&mut self) -> Result<Offset>;
+    fn end(&self) -> Result<Offset>;
 
     /// Waits before the next probe.
     fn pause(&mut self, pause: Duration) -> Result<()>;
@@ -171,7 +171,7 @@ mod tests {
             })
         }
 
-        fn end(&mut self) -> Result<Offset> {
+        fn end(&self) -> Result<Offset> {
             Ok(self.end)
         }
 
@@ -251,7 +251,7 @@ mod tests {
             self.0.try_offset(offset, thorough)
         }
 
-        fn end(&mut self) -> Result<Offset> {
+        fn end(&self) -> Result<Offset> {
             self.0.end()
         }
 
@@ -289,7 +289,7 @@ mod tests {
             })
         }
 
-        fn end(&mut self) -> Result<Offset> {
+        fn end(&self) -> Result<Offset> {
             self.whole.end()
         }
 

@@ -50,18 +50,17 @@ pub fn query_broker(
     let deadline = Instant::now() + within;
     let new = || BrokerQuery::new(&config, broker).map_err(|error| error.to_string());
     let mut query = new()?;
-    let mut first = Some(query.wait(topics.first(), deadline)?);
+    let mut metadata = query.wait(topics.first(), deadline)?;
+    let cluster_id = query.cluster_id();
     let mut answer = BrokerInfo {
-        cluster_id: query
-            .cluster_id()
-            .ok_or("it is too old to tell its cluster's id")?,
+        cluster_id: cluster_id.ok_or("it is too old to tell its cluster's id")?,
         brokers: 0,
         topics: Vec::new(),
     };
-    for topic in topics {
-        let metadata = match first.take() {
-            Some(first) => first,
-            None => match query.wait(Some(topic), deadline.min(Instant::now() + NEXT_TOPIC_TIMEOUT)) {
+    for (index, topic) in topics.iter().enumerate() {
+        if index > 0 {
+            let until = deadline.min(Instant::now() + NEXT_TOPIC_TIMEOUT);
+            metadata = match query.wait(Some(topic), until) {
                 Ok(metadata) => metadata,
                 // The client asks the brokers that it has learned of, and these may be unreachable. A new client begins with
                 // this broker.
@@ -69,12 +68,11 @@ pub fn query_broker(
                     query = new()?;
                     query.wait(Some(topic), deadline)?
                 }
-            },
-        };
+            };
+        }
         answer.brokers = answer.brokers.max(metadata.brokers().len());
-        answer
-            .topics
-            .push((Arc::clone(topic), partitions(&metadata, topic)));
+        let partitions = partitions(&metadata, topic);
+        answer.topics.push((Arc::clone(topic), partitions));
     }
     Ok(answer)
 }
