@@ -47,13 +47,10 @@ impl TwoClusters {
         let plan = FailoverPlan::new(catalog.groups(), None);
         let directory = LogDirectory::new();
         let clusters = [("a", &a), ("b", &b)].map(|(name, brokers)| read(name, brokers, &plan, &directory));
-        let handles = clusters
-            .each_ref()
-            .map(|cluster| (cluster.handle().clone(), DEADLINE));
         let clusters = Vec::from(clusters);
         Self {
             history: plan.history(&clusters),
-            failover: plan.start(&handles, KafkaMetrics::default()).expect("a thread"),
+            failover: plan.start(&clusters).expect("a thread"),
             a,
             b,
             directory,
@@ -125,7 +122,8 @@ fn read(name: &str, brokers: &Brokers, plan: &FailoverPlan, directory: &Arc<LogD
         state: None,
     };
     let topics = vec![("t".into(), Encoding::default())];
-    let settings = ClusterSettings::new(name, bootstrap.collect());
+    let mut settings = ClusterSettings::new(name, bootstrap.collect());
+    settings.failover_after = DEADLINE;
     connect(&settings, topics, Arc::clone(directory), options).expect("a cluster")
 }
 

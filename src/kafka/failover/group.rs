@@ -7,7 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ use crate::{
 /// A group and its clusters.
 pub(super) struct FailoverGroup {
     pub(super) group: StreamGroup,
-    pub(super) clusters: Vec<(ClusterHandle, Duration)>,
+    pub(super) clusters: Vec<ClusterHandle>,
     pub(super) active: ActiveIndex,
     /// Whether a move is in progress.
     pub(super) moving: Arc<AtomicBool>,
@@ -66,27 +66,25 @@ pub struct GroupStatus {
 impl FailoverGroup {
     /// Returns the state of each cluster, in the order of preference.
     pub(super) fn candidates(&self) -> impl Iterator<Item = Candidate> {
-        self.clusters.iter().map(|(handle, failover_after)| Candidate {
+        self.clusters.iter().map(|handle| Candidate {
             serves: handle.status().unavailable_reason(&self.group.topics).is_none(),
             served_at: handle.status().served_at(&self.group.topics),
-            failover_after: *failover_after,
+            failover_after: handle.shared.settings.failover_after,
         })
     }
 
     /// Returns the index of a cluster, in the order of preference.
     pub(super) fn index_of(&self, cluster: &str) -> Option<usize> {
-        self.clusters
-            .iter()
-            .position(|(handle, _)| **handle.name() == *cluster)
+        self.clusters.iter().position(|it| **it.name() == *cluster)
     }
 
     /// Returns the state of the group.
     pub(super) fn status(&self) -> GroupStatus {
         let (active, topics) = (self.active.get(), &self.group.topics);
-        let cluster = &self.clusters[active].0;
+        let cluster = &self.clusters[active];
         let is_log_append_time = |topic: &&Arc<str>| {
-            let mut handles = self.clusters.iter().map(|(handle, _)| handle);
-            handles.any(|handle| handle.shared.log_append_time_topics.contains(topic))
+            let mut clusters = self.clusters.iter();
+            clusters.any(|it| it.shared.log_append_time_topics.contains(topic))
         };
         GroupStatus {
             streams: self.group.streams.clone(),

@@ -18,10 +18,7 @@ use super::{
     group::{FailoverGroup, GroupStatus},
     placement_file::PlacementFile,
 };
-use crate::kafka::{
-    metrics::{KafkaMetrics, MoveLabels},
-    status::UnavailableReason,
-};
+use crate::kafka::{metrics::MoveLabels, status::UnavailableReason};
 
 /// Moves groups between clusters. Dropping it stops that, and the groups stay where they are.
 pub struct Failover {
@@ -77,10 +74,10 @@ impl Failover {
             cluster: cluster.to_owned(),
             clusters: group.clusters.clone(),
         })?;
-        let target = &clusters[to].0;
+        let target = &clusters[to];
         let moved = GroupMove {
             streams: group.streams.clone(),
-            from: Arc::clone(clusters[found.active.get()].0.name()),
+            from: Arc::clone(clusters[found.active.get()].name()),
             to: Arc::clone(target.name()),
         };
         if moved.from == moved.to {
@@ -108,7 +105,6 @@ impl Failover {
 pub(super) struct GroupMonitor {
     pub(super) groups: Vec<FailoverGroup>,
     pub(super) placements: Mutex<PlacementFile>,
-    pub(super) counters: KafkaMetrics,
 }
 
 impl GroupMonitor {
@@ -127,7 +123,7 @@ impl GroupMonitor {
     /// Reports to health what an operator should know about each cluster.
     fn report_concerns(&self) {
         let statuses: Vec<_> = self.groups.iter().map(FailoverGroup::status).collect();
-        for (handle, _) in self.groups.iter().flat_map(|group| &group.clusters) {
+        for handle in self.groups.iter().flat_map(|group| &group.clusters) {
             let own = statuses.iter().filter(|status| status.cluster == *handle.name());
             let concerns: Vec<_> = own.filter_map(GroupStatus::concern).collect();
             let concern = (!concerns.is_empty()).then(|| concerns.join("; "));
@@ -143,7 +139,7 @@ impl GroupMonitor {
         if moved.moving.swap(true, Ordering::AcqRel) {
             return false;
         }
-        let (old, new) = (&clusters[from].0, clusters[to].0.clone());
+        let (old, new) = (&clusters[from], clusters[to].clone());
         let trouble = old.status().unavailable_reason(&group.topics);
         tracing::warn!(
             streams = group.streams.join(","), from = %old.name(), to = %new.name(), why,
@@ -153,7 +149,7 @@ impl GroupMonitor {
             from: old.name().to_string(),
             to: new.name().to_string(),
         };
-        self.counters.moves.get_or_create(&labels).inc();
+        old.shared.counters.moves.get_or_create(&labels).inc();
         *moved.since.lock() = Instant::now();
         let (topics, active) = (group.topics.clone(), moved.active.clone());
         let moving = MoveGuard(Arc::clone(&moved.moving));

@@ -22,8 +22,6 @@ use crate::{
     catalog::StreamGroup,
     kafka::{
         connect::Cluster,
-        metrics::KafkaMetrics,
-        supervisor::handle::ClusterHandle,
         threads::{self, PanicHandler, RestartBackoff},
     },
     partition::History,
@@ -66,18 +64,14 @@ impl FailoverPlan {
         Arc::new(HistoryRouter::new(&self.groups, clusters))
     }
 
-    /// Starts the thread that monitors the groups. `clusters` are all clusters that they list, each with the time that it may
-    /// fail.
+    /// Starts the thread that monitors the groups. `clusters` are all clusters that they list.
     ///
     /// # Errors
     /// If the system has no thread to give.
-    pub fn start(
-        self,
-        clusters: &[(ClusterHandle, Duration)],
-        counters: KafkaMetrics,
-    ) -> io::Result<Failover> {
+    pub fn start(self, clusters: &[Cluster]) -> io::Result<Failover> {
+        let handles = || clusters.iter().map(Cluster::handle);
         let groups = self.groups.into_iter().map(|(group, active)| {
-            let by_name = |name| clusters.iter().find(|(handle, _)| handle.name() == name).cloned();
+            let by_name = |name| handles().find(|handle| handle.name() == name).cloned();
             FailoverGroup {
                 clusters: group.clusters.iter().filter_map(by_name).collect(),
                 group,
@@ -89,12 +83,10 @@ impl FailoverPlan {
         let monitor = Arc::new(GroupMonitor {
             groups: groups.collect(),
             placements: Mutex::new(self.placements),
-            counters,
         });
         let (stop, stopped) = mpsc::channel();
         let watching = Arc::clone(&monitor);
-        let handles = clusters.iter().map(|(handle, _)| handle);
-        let handlers: Vec<_> = handles
+        let handlers: Vec<_> = handles()
             .map(|handle| PanicHandler::new(&handle.shared, threads::FAILOVER))
             .collect();
         threads::spawn(threads::FAILOVER, move || {
