@@ -78,12 +78,18 @@ impl Health {
         let clusters: Vec<_> = self.0.clusters.read().values().cloned().collect();
         let streams = self.0.streams.read();
         let quiet = stream::QuietStreams::of(&streams, &clusters, now);
-        let mut reports: Vec<_> = clusters.iter().map(|cell| cell.report(now)).collect();
-        quiet.degrade(&mut reports);
-        reports.iter_mut().for_each(ClusterReport::settle);
-        let streams = streams.iter().map(|stream| stream.report(&reports, &quiet));
-        let streams = streams.collect();
-        HealthReport::new(reports, streams)
+        let mut clusters: Vec<_> = clusters.iter().map(|cell| cell.report(now)).collect();
+        quiet.degrade(&mut clusters);
+        clusters.iter_mut().for_each(ClusterReport::settle);
+        let streams = streams.iter().map(|stream| stream.report(&clusters, &quiet));
+        let streams: Vec<_> = streams.collect();
+        let Verdict { state, reason } = report::overall(&clusters, &streams);
+        HealthReport {
+            state,
+            reason,
+            streams,
+            clusters,
+        }
     }
 }
 

@@ -148,21 +148,9 @@ pub struct PartitionReport {
     pub stalled_for_seconds: Option<f64>,
 }
 
-impl HealthReport {
-    pub(super) fn new(clusters: Vec<ClusterReport>, streams: Vec<StreamReport>) -> Self {
-        let Verdict { state, reason } = overall(&clusters, &streams);
-        Self {
-            state,
-            reason,
-            streams,
-            clusters,
-        }
-    }
-}
-
 /// Returns the worst verdict. A failing cluster counts as degraded here, since another may stand in for it. If none does, the
 /// streams that are read from it fail.
-fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> Verdict {
+pub(super) fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> Verdict {
     let streams_said = streams
         .iter()
         .map(|it| (it.state, format!("stream {}: {}", it.name, it.reason)));

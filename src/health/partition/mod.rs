@@ -108,7 +108,12 @@ impl PartitionHealth {
         facts.since = at;
         facts.fetched = None;
         facts.unreadable.clear();
-        facts.forget_watermarks(at);
+        facts.fetching = FetchStatistics::default();
+        facts.high_since = at;
+        facts.behind = None;
+        facts.elsewhere = None;
+        facts.refused = None;
+        facts.stable = StableOffset::default();
     }
 
     /// Records that the tail has lost its position, and that the leader is asked for another.
@@ -239,17 +244,6 @@ impl PartitionHealth {
             stalled: stalled.is_some(),
             stalled_for_seconds: stalled.and_then(|_| age(Some(facts.high_since), now)),
         }
-    }
-}
-
-impl PartitionFacts {
-    fn forget_watermarks(&mut self, at: Instant) {
-        self.fetching = FetchStatistics::default();
-        self.high_since = at;
-        self.behind = None;
-        self.elsewhere = None;
-        self.refused = None;
-        self.stable = StableOffset::default();
     }
 }
 
