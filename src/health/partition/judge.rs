@@ -95,19 +95,17 @@ impl PartitionFacts {
         let broker = self.fetching.broker.or(self.leader);
         let answers = broker.is_some_and(context.answers);
         let broker = broker.map_or_else(|| "no broker".to_owned(), context.naming);
-        match self.fetched {
-            _ if age < DEADLINE && self.fetched.is_some() => None,
-            None if age < DEADLINE => Some(Verdict::starting(age, format!("the first fetch from {broker}"))),
-            _ if answers => Some(Verdict::failing(format!(
-                "nothing was fetched for {}, although {broker} answers other questions{}",
-                seconds(age),
-                self.throttling(context)
-            ))),
-            _ => Some(Verdict::failing(format!(
-                "nothing was fetched for {}: {broker} does not answer",
-                seconds(age)
-            ))),
+        if age < DEADLINE {
+            let first = || Verdict::starting(age, format!("the first fetch from {broker}"));
+            return self.fetched.is_none().then(first);
         }
+        let (age, quota) = (seconds(age), self.throttling(context));
+        Some(Verdict::failing(match answers {
+            true => {
+                format!("nothing was fetched for {age}, although {broker} answers other questions{quota}")
+            }
+            false => format!("nothing was fetched for {age}: {broker} does not answer"),
+        }))
     }
 
     /// Returns the verdict on a leader that refuses every fetch. librdkafka does not report some errors and only tries again: for
@@ -125,13 +123,7 @@ impl PartitionFacts {
     fn stuck(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         let age = now.saturating_duration_since(self.behind?);
         let unread = self.fetching.unread()?;
-        (age >= DEADLINE).then(|| {
-            Verdict::failing(format!(
-                "{unread} records wait, and none was read for {}{}",
-                seconds(age),
-                self.throttling(context)
-            ))
-        })
+        (age >= DEADLINE).then(|| self.none_read(unread, age, context))
     }
 
     /// Returns the verdict on the faults that readers of history have met.
@@ -144,12 +136,14 @@ impl PartitionFacts {
     /// only clients that ask without fetching learn that there is more.
     fn starved(&self, context: &JudgeContext<'_>, now: Instant) -> Option<Verdict> {
         self.stalled(now).and(self.throttled(context))?;
-        Some(Verdict::failing(format!(
-            "{} records wait, and none was read for {}{}",
-            self.lag()?,
-            seconds(now.saturating_duration_since(self.high_since)),
-            self.throttling(context)
-        )))
+        let age = now.saturating_duration_since(self.high_since);
+        Some(self.none_read(self.lag()?, age, context))
+    }
+
+    /// Returns the verdict on records that wait while none has been read for this long.
+    fn none_read(&self, waiting: i64, age: Duration, context: &JudgeContext<'_>) -> Verdict {
+        let (age, throttling) = (seconds(age), self.throttling(context));
+        Verdict::failing(format!("{waiting} records wait, and none was read for {age}{throttling}"))
     }
 
     /// Returns how many offsets lie between the next one to read and the end of the log, by the highest watermark that is known.

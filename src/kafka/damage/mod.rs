@@ -12,7 +12,7 @@ mod probe;
 mod search;
 mod searcher;
 
-pub(super) use probe::{MAX_OFFSET_GAP, is_damage, is_implausible_offset};
+pub(super) use probe::{MAX_OFFSET_GAP, is_damage, is_implausible_offset, is_out_of_range};
 pub(super) use searcher::spawn;
 
 use std::{

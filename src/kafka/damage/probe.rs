@@ -184,20 +184,18 @@ impl OffsetProbe for ClientProbe<'_> {
 /// continues at the offset found there. The broker's error for that offset says nothing about `position`, where the read started
 /// or had got to.
 pub(in crate::kafka) fn is_implausible_offset(code: RDKafkaErrorCode, at: Offset, position: Offset) -> bool {
-    let out_of_range = matches!(
-        code,
-        RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange
-    );
-    out_of_range && !(position..position.saturating_add(MAX_OFFSET_GAP)).contains(&at)
+    is_out_of_range(code) && !(position..position.saturating_add(MAX_OFFSET_GAP)).contains(&at)
+}
+
+/// Returns whether the offset of a fetch is not in the log. librdkafka stops the partition, and reports that only once.
+pub(in crate::kafka) fn is_out_of_range(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange)
 }
 
 /// Returns whether librdkafka continues by itself after this error, for example after an election.
 fn is_passing(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    !matches!(
-        code,
-        Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::TopicAuthorizationFailed
-    )
+    !is_out_of_range(code) && code != RDKafkaErrorCode::TopicAuthorizationFailed
 }
 
 /// How long a probe waits for the first record. A fetch is sent within 100 ms (`fetch.error.backoff.ms`) of the start.

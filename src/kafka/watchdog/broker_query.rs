@@ -111,9 +111,8 @@ impl BrokerQuery {
         let mut config = config.clone();
         config.set("bootstrap.servers", broker.to_string());
         config.set("statistics.interval.ms", "0");
-        config
-            .create_with_context(ErrorLog::default())
-            .map(|it| Self(Some(it)))
+        let consumer = config.create_with_context(ErrorLog::default())?;
+        Ok(Self(Some(consumer)))
     }
 
     /// Waits for the broker's answer about this topic.
@@ -176,9 +175,7 @@ impl ConsumerContext for ErrorLog {}
 
 /// Returns the reason without the broker's name before it and the time after it.
 fn plain(reason: &str) -> &str {
-    let reason = reason
-        .split_once("/bootstrap: ")
-        .map_or(reason, |(_, reason)| reason);
+    let reason = reason.split_once("/bootstrap: ").map_or(reason, |(_, it)| it);
     reason.split_once(" (after ").map_or(reason, |(reason, _)| reason)
 }
 

@@ -15,7 +15,7 @@ use crate::kafka::{
         context::Context,
         raw::{ItemKind, KafkaQueue, KafkaReader, TopicRef},
     },
-    damage::is_damage,
+    damage::{is_damage, is_out_of_range},
     faults,
     identity::cluster::AdvertisedBrokers,
     settings::ClusterSettings,
@@ -114,10 +114,7 @@ impl FetchTrial {
             match item.kind {
                 ItemKind::Record(_) | ItemKind::End(_) => _ = self.waiting.remove(&key),
                 // The log was emptied, but its leader allowed the fetch.
-                ItemKind::Fault {
-                    code: RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::AutoOffsetReset,
-                    ..
-                } => _ = self.waiting.remove(&key),
+                ItemKind::Fault { code, .. } if is_out_of_range(code) => _ = self.waiting.remove(&key),
                 ItemKind::Fault { code, reason, .. } => {
                     let why = (faults::name(code), reason);
                     match self.waiting.get_mut(&key) {

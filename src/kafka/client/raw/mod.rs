@@ -96,10 +96,8 @@ impl KafkaReader {
         let bootstrap_version = AtomicU64::new(identity.bootstrap.version());
         let mut config = config.clone();
         if config.get(BOOTSTRAP_SERVERS).is_none() {
-            config.set(
-                BOOTSTRAP_SERVERS,
-                cluster_info::servers(&identity.bootstrap.usable()),
-            );
+            let servers = cluster_info::servers(&identity.bootstrap.usable());
+            config.set(BOOTSTRAP_SERVERS, servers);
         }
         Ok(Self {
             handle: Arc::new(ClientHandle(ManuallyDrop::new(ClientInner {

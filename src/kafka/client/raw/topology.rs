@@ -130,14 +130,11 @@ fn info(topic: *const rd_kafka_TopicDescription_t) -> Result<TopicInfo, RDKafkaE
             return Err(rd_kafka_error_code(error).into());
         }
         let partitions = rd_kafka_TopicDescription_partitions(topic, &mut count);
-        let partitions = array(partitions, count);
+        let partitions = || array(partitions, count).iter().copied();
         Ok(TopicInfo {
             id: id(topic),
-            leaders: by_number(partitions.iter().map(|partition| leader(*partition))),
-            replicas: partitions
-                .iter()
-                .flat_map(|partition| replicas(*partition))
-                .collect(),
+            leaders: by_number(partitions().map(|partition| leader(partition))),
+            replicas: partitions().flat_map(|partition| replicas(partition)).collect(),
         })
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     health::FaultSource,
     kafka::{
         client::raw::TopicRef,
-        damage::{SearchOutcome, is_damage, is_implausible_offset},
+        damage::{SearchOutcome, is_damage, is_implausible_offset, is_out_of_range},
         identity::cluster::WrongCluster,
         metrics::RejectLabels,
         supervisor::{SupervisorEvent, topics::is_absent},
@@ -47,7 +47,7 @@ impl TailWorker {
         match code {
             code if self.is_implausible_offset(key, code, offset) => self.suspend(key, code),
             // librdkafka has stopped this partition, and reports that only once.
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
+            code if is_out_of_range(code) => {
                 if let Some(log) = self.slots.get(&key).map(|slot| Arc::clone(&slot.log)) {
                     self.stop_lost(key, log, offset, code, reason);
                 }
