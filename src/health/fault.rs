@@ -69,7 +69,7 @@ struct OngoingFault {
 impl FaultTracker {
     /// Records that an attempt failed.
     pub(super) fn fail(&mut self, side: FaultSource, name: &str, reason: &str, at: Instant) {
-        let current = &mut self.of_mut(side).current;
+        let current = &mut self.0[side as usize].current;
         let since = match current {
             Some(fault) if !fault.is_forgotten(side, at) => fault.since,
             _ => at,
@@ -84,17 +84,17 @@ impl FaultTracker {
 
     /// Records that an attempt succeeded.
     pub(super) fn succeed(&mut self, side: FaultSource) {
-        self.of_mut(side).current = None;
+        self.0[side as usize].current = None;
     }
 
     /// Returns when this reader last failed. Returns `None` if it has succeeded since.
     pub(super) fn last_failure(&self, side: FaultSource) -> Option<Instant> {
-        self.of(side).current.as_ref().map(|fault| fault.last)
+        self.0[side as usize].current.as_ref().map(|it| it.last)
     }
 
     /// Returns the verdict on the fault of one reader, if it persists.
     pub(super) fn judge(&self, side: FaultSource, now: Instant) -> Option<Verdict> {
-        let fault = self.of(side).persistent(side, now)?;
+        let fault = self.0[side as usize].persistent(side, now)?;
         let lasts = seconds(now.saturating_duration_since(fault.since));
         Some(Verdict::failing(match side {
             // The reason is about the topic, and explains the error.
@@ -106,24 +106,16 @@ impl FaultTracker {
 
     /// Returns the name of the first fault that persists.
     pub(super) fn name(&self, now: Instant) -> Option<&Arc<str>> {
-        let persistent = |side| self.of(side).persistent(side, now);
-        SOURCES.into_iter().find_map(persistent).map(|fault| &fault.name)
+        let mut records = SOURCES.into_iter().zip(&self.0);
+        let fault = records.find_map(|(side, record)| record.persistent(side, now));
+        fault.map(|fault| &fault.name)
     }
 
     /// Returns the begin and the end of each fault once.
     pub(super) fn fault_events(&mut self, now: Instant) -> Vec<FaultEvent> {
-        SOURCES
-            .into_iter()
-            .filter_map(|side| self.of_mut(side).fault_events(side, now))
-            .collect()
-    }
-
-    fn of(&self, side: FaultSource) -> &FaultRecord {
-        &self.0[side as usize]
-    }
-
-    fn of_mut(&mut self, side: FaultSource) -> &mut FaultRecord {
-        &mut self.0[side as usize]
+        let records = SOURCES.into_iter().zip(&mut self.0);
+        let events = records.filter_map(|(side, record)| record.fault_events(side, now));
+        events.collect()
     }
 }
 

@@ -61,7 +61,7 @@ impl ClusterFacts {
         // A client that was sent to a dead address asks no other broker. So before the first topology, the broker that sent it
         // there only has to take connections. After it, the answer has to be fresh: addresses that worked before are not wrong
         // because brokers are down.
-        let by = advertised.by();
+        let by = &*advertised.by;
         let stands = self.described.is_none() && self.bootstrap.takes(by) && !self.errors.contains_key(by);
         let counts = stands || advertised.is_fresh(DEADLINE, now);
         counts.then(|| advertised.astray(&self.errors)).flatten()
@@ -148,7 +148,8 @@ impl ClusterFacts {
             // librdkafka tries one address at a time, and may reach some of them late.
             let said = self.errors.get(address).map(String::as_str);
             let answers = || {
-                let answered = self.advertised.as_ref()?.is_by(address, DEADLINE, now);
+                let advertised = self.advertised.as_ref()?;
+                let answered = advertised.by == address && advertised.is_fresh(DEADLINE, now);
                 answered.then_some("answers, but does not tell the topology")
             };
             said.or_else(|| self.bootstrap.fault(address))
