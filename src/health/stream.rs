@@ -143,7 +143,8 @@ impl QuietStreams {
             (age > within).then(|| Verdict::failing(what))
         });
         let age = age(event, now);
-        self.last.insert(Arc::clone(&stream.name), LastEvent { age, verdict });
+        let last = LastEvent { age, verdict };
+        self.last.insert(Arc::clone(&stream.name), last);
         if let Some(within) = stream.expect_event_within {
             self.find_quiet_partitions(stream, within, own(), now);
         }

@@ -142,8 +142,10 @@ impl PartitionFacts {
 
     /// Returns the verdict on records that wait while none has been read for this long.
     fn none_read(&self, waiting: i64, age: Duration, context: &JudgeContext<'_>) -> Verdict {
-        let (age, throttling) = (seconds(age), self.throttling(context));
-        Verdict::failing(format!("{waiting} records wait, and none was read for {age}{throttling}"))
+        let (age, quota) = (seconds(age), self.throttling(context));
+        Verdict::failing(format!(
+            "{waiting} records wait, and none was read for {age}{quota}"
+        ))
     }
 
     /// Returns how many offsets lie between the next one to read and the end of the log, by the highest watermark that is known.

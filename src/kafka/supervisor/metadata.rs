@@ -42,7 +42,8 @@ impl MetadataWatcher {
             link: link.clone(),
             identified: None,
         };
-        link.spawn(threads::METADATA_WATCHER, shared, move || refresher.run(&refresh_rx))?;
+        let run = move || refresher.run(&refresh_rx);
+        link.spawn(threads::METADATA_WATCHER, shared, run)?;
         Ok(Self(refresh_tx))
     }
 

@@ -70,9 +70,8 @@ impl Supervisor {
         self.query_starts_at = now + QUERY_STARTS_EVERY;
         for log in self.topics.iter().flat_map(TopicState::logs) {
             let then = now.checked_sub(QUERY_STARTS_EVERY);
-            let cell = self.shared.health_of(log.partition());
-            let told = cell.zip(then).and_then(|(cell, then)| cell.start_told_since(then));
-            if told.is_some() {
+            let cell = self.shared.health_of(log.partition()).zip(then);
+            if cell.is_some_and(|(cell, then)| cell.start_told_since(then).is_some()) {
                 continue;
             }
             let (directory, log) = (Arc::clone(&self.shared.directory), Arc::clone(log));

@@ -41,8 +41,8 @@ impl TailWorker {
     ) {
         self.reader.count_error(code);
         if let Some(slot) = self.slots.get(&key) {
-            let partition = slot.log.partition();
-            self.shared.record_fault(partition, FaultSource::Tail, code, reason);
+            let (shared, partition) = (&self.shared, slot.log.partition());
+            shared.record_fault(partition, FaultSource::Tail, code, reason);
         }
         match code {
             code if self.is_implausible_offset(key, code, offset) => self.suspend(key, code),
