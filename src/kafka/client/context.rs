@@ -106,25 +106,21 @@ impl Drop for Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        use RDKafkaLogLevel as Level;
         let (cluster, client) = (&*self.shared.cluster, self.kind.name());
+        // An unreachable broker is ordinary to a client that knows the others.
+        let level = if facility == "FAIL" { Level::Warning } else { level };
         match level {
-            // An unreachable broker is ordinary to a client that knows the others.
-            _ if facility == "FAIL" => {
-                tracing::warn!(target: "librdkafka", cluster, client, facility, "{message}");
-            }
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error => {
+            Level::Emerg | Level::Alert | Level::Critical | Level::Error => {
                 tracing::error!(target: "librdkafka", cluster, client, facility, "{message}");
             }
-            RDKafkaLogLevel::Warning => {
+            Level::Warning => {
                 tracing::warn!(target: "librdkafka", cluster, client, facility, "{message}");
             }
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+            Level::Notice | Level::Info => {
                 tracing::info!(target: "librdkafka", cluster, client, facility, "{message}");
             }
-            RDKafkaLogLevel::Debug => {
+            Level::Debug => {
                 tracing::debug!(target: "librdkafka", cluster, client, facility, "{message}");
             }
         }

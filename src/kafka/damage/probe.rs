@@ -86,16 +86,7 @@ impl ClientProbe<'_> {
             let fetched = match queue.front().map(|item| item.kind) {
                 Some(ItemKind::Record(record)) => Some(Fetched::Record(record.offset)),
                 Some(ItemKind::End(_)) => Some(Fetched::End),
-                Some(ItemKind::Fault { code, offset, .. }) if is_damage(code) => {
-                    Some(Fetched::Unreadable(offset))
-                }
-                Some(ItemKind::Fault { code, offset, .. })
-                    if is_implausible_offset(code, offset, position) =>
-                {
-                    Some(Fetched::Nothing)
-                }
-                Some(ItemKind::Fault { code, .. }) if is_passing(code) => None,
-                Some(ItemKind::Fault { .. }) => return Err(Inconclusive),
+                Some(ItemKind::Fault { code, offset, .. }) => judge_fault(code, offset, position)?,
                 None => None,
             };
             queue.advance();
@@ -193,9 +184,16 @@ pub(in crate::kafka) fn is_out_of_range(code: RDKafkaErrorCode) -> bool {
     matches!(code, Code::AutoOffsetReset | Code::OffsetOutOfRange)
 }
 
-/// Returns whether librdkafka continues by itself after this error, for example after an election.
-fn is_passing(code: RDKafkaErrorCode) -> bool {
-    !is_out_of_range(code) && code != RDKafkaErrorCode::TopicAuthorizationFailed
+/// Returns what an error at the offset `at` says about `position`. Returns `None` if librdkafka continues by itself, for example
+/// after an election.
+fn judge_fault(code: RDKafkaErrorCode, at: Offset, position: Offset) -> Result<Option<Fetched>> {
+    match code {
+        _ if is_damage(code) => Ok(Some(Fetched::Unreadable(at))),
+        _ if is_implausible_offset(code, at, position) => Ok(Some(Fetched::Nothing)),
+        _ if is_out_of_range(code) => Err(Inconclusive),
+        RDKafkaErrorCode::TopicAuthorizationFailed => Err(Inconclusive),
+        _ => Ok(None),
+    }
 }
 
 /// How long a probe waits for the first record. A fetch is sent within 100 ms (`fetch.error.backoff.ms`) of the start.

@@ -117,14 +117,12 @@ impl FetchTrial {
                 ItemKind::Fault { code, .. } if is_out_of_range(code) => _ = self.waiting.remove(&key),
                 ItemKind::Fault { code, reason, .. } => {
                     let why = (faults::name(code), reason);
-                    match self.waiting.get_mut(&key) {
-                        Some(_) if is_final(code) => {
-                            if let Some((topic, _)) = self.waiting.remove(&key) {
-                                self.add_failure(topic, key.1, why);
-                            }
-                        }
-                        Some((_, last)) => *last = Some(why),
-                        None => {}
+                    if is_final(code)
+                        && let Some((topic, _)) = self.waiting.remove(&key)
+                    {
+                        self.add_failure(topic, key.1, why);
+                    } else if let Some((_, last)) = self.waiting.get_mut(&key) {
+                        *last = Some(why);
                     }
                 }
             }

@@ -110,15 +110,13 @@ impl StallDetector {
         let brokers: BTreeMap<_, _> = self.shared.health.brokers().into_iter().collect();
         let ids: Vec<_> = brokers.keys().copied().collect();
         let views = self.describe_each(reader, &ids);
-        if !views.is_empty() {
-            self.last_answer = Instant::now();
-        } else if self.last_answer.elapsed() >= REOPEN_AFTER {
-            self.reader = None;
-        }
         let seen = views.iter().flat_map(|(_, view)| view.iter().flatten());
         let replicas: BTreeSet<_> = seen.flat_map(|topic| topic.replicas.iter().copied()).collect();
         if !views.is_empty() {
+            self.last_answer = Instant::now();
             self.shared.health.set_replicas(replicas);
+        } else if self.last_answer.elapsed() >= REOPEN_AFTER {
+            self.reader = None;
         }
         if let Some((via, suspects)) = self.next_check(&views)
             && let Some(address) = brokers.get(&via)
