@@ -12,7 +12,7 @@ use prometheus_client::{
 /// Registers the build's version and the uptime, counted from this call.
 pub fn register(registry: &mut Registry) {
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("build", "Which riverhead this is", build);
+    registry.register("build", "The version of riverhead", build);
     registry.register_collector(Box::new(Uptime(Instant::now())));
 }
 
