@@ -45,12 +45,13 @@ impl AdvertisedAddresses {
             .filter_map(|(id, address)| Some((id, address, errors.get(address)?)))
             .next()?;
         let refuses = if why.contains("refused") {
-            "which refuses"
+            "which refuses connections"
         } else {
             "which does not answer"
         };
         Some(format!(
-            "{} answers, and says that broker {id} is at {address}, {refuses}: {why} (see advertised.listeners)",
+            "{} answers and advertises broker {id} at {address}, {refuses}: {why} \
+             (check advertised.listeners)",
             self.by
         ))
     }

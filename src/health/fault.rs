@@ -187,8 +187,8 @@ impl fmt::Display for FaultSource {
         f.write_str(match self {
             Self::Tail => "cannot be read",
             Self::History => "its history cannot be read",
-            Self::Bounds => "its leader does not tell where it begins and ends",
-            Self::Topology => "its topic is not told of",
+            Self::Bounds => "its leader does not report the start and end of the log",
+            Self::Topology => "the cluster does not describe its topic",
         })
     }
 }

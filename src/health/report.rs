@@ -176,7 +176,7 @@ fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> Verdict {
     match worst {
         Some((state, reason)) if state > HealthState::Ok => Verdict::new(state, reason),
         _ => Verdict::ok(format!(
-            "{} and {} do what they are for",
+            "healthy: {} and {}",
             count(streams.len(), "stream"),
             count(clusters.len(), "cluster")
         )),

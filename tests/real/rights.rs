@@ -96,7 +96,7 @@ fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
     let gateway = start(&plan);
     until_said(&gateway, "/streams/0", "ok", &[]);
     cluster.allow("reader", topic, &[]);
-    let words = ["topic not allowed to us", "TOPIC_AUTHORIZATION_FAILED"];
+    let words = ["access to the topic is denied", "TOPIC_AUTHORIZATION_FAILED"];
     let (said, _) = until_said(&gateway, "/clusters/0/partitions/0", "failing", &words);
     assert!(!said.to_string().contains("does not answer"), "{said}");
     // Another process, which never saw the topic.

@@ -26,7 +26,7 @@ impl ClusterFacts {
         match self.described.map(|at| now.saturating_duration_since(at)) {
             None => self.never_described(now.saturating_duration_since(since), now),
             Some(age) if age >= DEADLINE => Verdict::failing(format!(
-                "no broker has told the topology for {}: {}",
+                "no broker has returned metadata for {}: {}",
                 seconds(age),
                 self.astray(now).unwrap_or_else(|| self.causes(now))
             )),
@@ -39,7 +39,7 @@ impl ClusterFacts {
                 .or_else(|| self.concern.clone().map(Verdict::degraded))
                 .unwrap_or_else(|| {
                     Verdict::ok(format!(
-                        "{} and the topology are known",
+                        "{} reachable, metadata known",
                         count(reachable, "broker")
                     ))
                 }),
@@ -85,7 +85,8 @@ impl ClusterFacts {
         let all = self.bootstrap.list.len();
         (reachable == 0 || (reachable < 2 && all > 1)).then(|| {
             Verdict::degraded(format!(
-                "{reachable} of {} in the bootstrap list take connections, so a restart may find nobody: {}",
+                "{reachable} of {} in the bootstrap list accept connections; a restart may find no \
+                 broker: {}",
                 count(all, "address"),
                 self.bootstrap.dead()
             ))
@@ -94,7 +95,7 @@ impl ClusterFacts {
 
     fn starting(&self, brokers: &[BrokerReport]) -> Option<Verdict> {
         if brokers.is_empty() {
-            return Some(Verdict::degraded("no broker was looked at yet"));
+            return Some(Verdict::degraded("no broker has been checked yet"));
         }
         let young = brokers.iter().find(|it| it.state == HealthState::Degraded)?;
         Some(Verdict::degraded(format!(
@@ -110,7 +111,8 @@ impl ClusterFacts {
         (age < PANIC_TOLD).then(|| {
             let age = seconds(age);
             Verdict::degraded(format!(
-                "the thread {thread} panicked {age} ago and was begun anew; this is a bug of riverhead: {message}"
+                "the thread {thread} panicked {age} ago and was restarted; this is a bug in \
+                 riverhead: {message}"
             ))
         })
     }
@@ -154,11 +156,11 @@ impl ClusterFacts {
             let said = self.errors.get(address).map(String::as_str);
             let answers = || {
                 let answered = self.advertised.as_ref()?.is_by(address, DEADLINE, now);
-                answered.then_some("answers, but does not tell the topology")
+                answered.then_some("answers, but returns no metadata")
             };
             said.or_else(|| self.bootstrap.fault(address))
                 .or_else(answers)
-                .unwrap_or("connected to, or being connected to, and mute")
+                .unwrap_or("connected or connecting, no answer yet")
         };
         let said = asked
             .iter()

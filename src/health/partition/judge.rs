@@ -57,10 +57,10 @@ impl PartitionFacts {
         Some(match self.reading || age >= DEADLINE {
             true if age < ELECTION => return None,
             true => Verdict::failing(format!(
-                "no broker leads it, for {}: its replicas are down, not in sync, or on a disk that is offline",
+                "it has had no leader for {}: its replicas are down, not in sync, or on an offline disk",
                 seconds(age)
             )),
-            false => Verdict::starting(age, "no broker leads it yet"),
+            false => Verdict::starting(age, "it has no leader yet"),
         })
     }
 
@@ -70,7 +70,7 @@ impl PartitionFacts {
         }
         let age = now.saturating_duration_since(self.since);
         let leader = self.leader.map(naming).unwrap_or_default();
-        let what = format!("its leader, {leader}, has not told where the log begins and ends");
+        let what = format!("its leader, {leader}, has not reported the start and end of the log");
         Some(match age < DEADLINE {
             true => Verdict::starting(age, what),
             false => Verdict::failing(format!("{what}, for {}", seconds(age))),
@@ -81,8 +81,8 @@ impl PartitionFacts {
         let elsewhere = self.stalled(now)?;
         let fetching = self.fetching?;
         Some(Verdict::failing(format!(
-            "stalled: {} says for {} that the log ends at {}; whom {} names as leader says {}",
-            fetching.broker.map_or_else(|| "nobody".to_owned(), naming),
+            "stalled: {} has reported for {} that the log ends at {}; the leader that {} names reports {}",
+            fetching.broker.map_or_else(|| "no broker".to_owned(), naming),
             seconds(now.saturating_duration_since(self.high_since)),
             fetching.high?,
             naming(elsewhere.via),
@@ -97,9 +97,12 @@ impl PartitionFacts {
         let broker = broker.map_or_else(|| "no broker".to_owned(), context.naming);
         match self.fetched {
             _ if age < DEADLINE && self.fetched.is_some() => None,
-            None if age < DEADLINE => Some(Verdict::starting(age, format!("the first fetch from {broker}"))),
+            None if age < DEADLINE => Some(Verdict::starting(
+                age,
+                format!("waiting for the first fetch from {broker}"),
+            )),
             _ if answers => Some(Verdict::failing(format!(
-                "nothing was fetched for {}, although {broker} answers other questions{}",
+                "nothing was fetched for {}, although {broker} answers other requests{}",
                 seconds(age),
                 self.throttling(context)
             ))),
@@ -174,7 +177,10 @@ impl PartitionFacts {
         self.throttled(context)
             .map_or_else(String::new, |(broker, pause)| {
                 let broker = (context.naming)(broker);
-                format!(": {broker} throttles us, up to {} an answer", seconds(pause))
+                format!(
+                    ": {broker} throttles riverhead, by up to {} per answer",
+                    seconds(pause)
+                )
             })
     }
 

@@ -27,7 +27,7 @@ fn an_offline_log_directory_makes_its_partitions_failing_and_no_others() {
         &gateway,
         &lost_place,
         "failing",
-        &["no broker leads it", "offline"],
+        &["it has had no leader for", "offline"],
     );
     println!("{}", said.pointer(&lost_place).expect("a partition")["reason"]);
     assert!(took < tolerated(Duration::from_secs(15)), "{took:?}");

@@ -21,7 +21,12 @@ async fn a_quota_that_starves_the_tail_is_named_until_it_is_lifted() {
     let mut producer = brokers.producer(TAIL).record_bytes(10_000).start();
     producer.send(50);
     let written = producer.finish();
-    let (said, took) = until_said(&gateway, PARTITION, "failing", &["broker 1", "throttles us"]);
+    let (said, took) = until_said(
+        &gateway,
+        PARTITION,
+        "failing",
+        &["broker 1", "throttles riverhead"],
+    );
     println!("{}", said.pointer(PARTITION).expect("a partition")["reason"]);
     println!("told after {took:?}");
     assert!(took < tolerated(Duration::from_secs(12)), "{took:?}");
@@ -63,7 +68,7 @@ async fn what_a_quota_holds_back_is_not_taken_for_damage() {
         &gateway,
         PARTITION,
         "failing",
-        &["its history", "broker 1", "throttles us"],
+        &["its history", "broker 1", "throttles riverhead"],
     );
     // Somebody has looked at the place by then.
     eventually(SOON, "a search", || {

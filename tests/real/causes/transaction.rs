@@ -32,8 +32,8 @@ async fn a_transaction_whose_producer_is_gone_counts_in_the_lag_and_degrades_unt
 
     let words = [
         "a transaction has been open for",
-        "the last stable offset stands at 0",
-        "54 offsets behind it",
+        "the last stable offset stays at 0",
+        "54 offsets after it",
     ];
     until_said(&gateway, "/streams/0", "degraded", &words);
     let (said, _) = until_said(&gateway, PARTITION, "degraded", &words);

@@ -89,7 +89,7 @@ fn tells(gateway: &Gateway) {
         gateway,
         "/clusters/0",
         "failing",
-        &["no broker has told the topology"],
+        &["no broker has returned metadata"],
     );
     until_state(gateway, "failing");
     for path in ["/livez", "/readyz"] {
