@@ -208,7 +208,7 @@ fn the_check_says_which_brokers_answer_and_which_topics_there_are() {
     let failures = [
         (
             check_online(&[own, DEAD], "b", ""),
-            "error: cluster main: topic b: it is not there",
+            "error: cluster main: topic b: it does not exist",
         ),
         (
             check_online(&[DEAD, "127.0.0.1:2"], "a", ""),

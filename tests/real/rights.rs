@@ -73,7 +73,7 @@ fn a_right_to_read_that_is_taken_away_is_failing_within_seconds_and_ok_when_it_i
     );
     cluster.allow("reader", topic, &["READ", "DESCRIBE"]);
     until_said(&gateway, "/streams/0", "ok", &[]);
-    for line in ["cannot be read", "fault is over"] {
+    for line in ["cannot be read", "fault has ended"] {
         // It is looked for every few seconds.
         eventually(Duration::from_secs(10), line, || {
             let log = gateway.log();
@@ -103,10 +103,7 @@ fn a_topic_whose_rights_were_all_taken_is_not_called_a_mute_broker() {
     let late = start(&plan);
     let (_, took) = until_said(&late, "/streams/0", "failing", &words);
     assert!(took < tolerated(Duration::from_secs(12)), "{took:?}");
-    check(&plan).says(
-        1,
-        "error: cluster main: topic rights-all: we are not allowed to see it",
-    );
+    check(&plan).says(1, "error: cluster main: topic rights-all: access is denied");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +143,7 @@ async fn a_replay_whose_right_is_taken_is_told_of_and_goes_on_where_it_was() {
     let heard = [first, rest.await.expect("all the others")].concat();
     assert!(heard == written, "{} of {}", heard.len(), written.len());
     until_said(&gateway, "/streams/0", "ok", &[]);
-    let over = "fault is over";
+    let over = "fault has ended";
     eventually(Duration::from_secs(10), over, || {
         let log = gateway.log();
         (log.matches(over).count() == 2).then_some(()).ok_or(log)

@@ -11,7 +11,7 @@ pub enum ActivateError {
     #[error("there is no such stream")]
     NoStream,
     /// The group does not list this cluster.
-    #[error("the stream is not read from cluster `{cluster}`; its clusters are {}", clusters.join(", "))]
+    #[error("the stream does not list cluster `{cluster}`; its clusters are {}", clusters.join(", "))]
     NotListed {
         /// The requested cluster.
         cluster: String,
@@ -19,9 +19,9 @@ pub enum ActivateError {
         clusters: Vec<Arc<str>>,
     },
     /// The requested cluster does not serve the group.
-    #[error("cluster `{0}` does not serve it: {1}")]
+    #[error("cluster `{0}` cannot serve the stream: {1}")]
     Failing(Arc<str>, UnavailableReason),
     /// The previous move has not finished.
-    #[error("it is being moved already; try again in a moment")]
+    #[error("the stream is already being moved to another cluster; try again in a moment")]
     Moving,
 }

@@ -37,7 +37,7 @@ impl GroupMonitor {
             let candidates: Vec<_> = failover_group.candidates().collect();
             let (active, since) = (failover_group.active.get(), *failover_group.since.lock());
             if let Some(to) = choose_cluster(&candidates, active, since, Instant::now()) {
-                self.move_group(failover_group, to, "the one before fails");
+                self.move_group(failover_group, to, "the active cluster has failed");
             }
         }
     }
@@ -70,7 +70,8 @@ impl GroupMonitor {
         let trouble = old.status().unavailable_reason(&failover_group.group.topics);
         tracing::warn!(
             streams = failover_group.group.streams.join(","), from = %old.name(), to = %new.name(), why,
-            trouble = trouble.map(|trouble| trouble.to_string()), "another cluster is read; events may repeat"
+            trouble = trouble.map(|trouble| trouble.to_string()),
+            "the streams are now read from another cluster; events may repeat"
         );
         self.count_move(old, &new);
         *failover_group.since.lock() = Instant::now();

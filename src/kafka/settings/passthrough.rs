@@ -53,7 +53,7 @@ fn security_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     if !known {
         flaws.push(PropertyError::new(
             PROTOCOL,
-            format!("wants one of {}", PROTOCOLS.join(", ")),
+            format!("must be one of {}", PROTOCOLS.join(", ")),
         ));
     }
     // Credentials that are silently unused are worse than none: the operator believes that they are used.
@@ -83,20 +83,20 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
         .iter()
         .find_map(|property| properties.get_key_value(*property));
     let Some((property, mechanism)) = named else {
-        let problem = "needs `sasl.mechanism` beside it: librdkafka's own choice, GSSAPI, is not built in";
+        let problem = "needs `sasl.mechanism` too: librdkafka's default, GSSAPI, is not built in";
         return vec![PropertyError::new(PROTOCOL, problem)];
     };
     if !MECHANISMS.contains(&&**mechanism) {
         return vec![PropertyError::new(
             property,
-            format!("wants one of {}", MECHANISMS.join(", ")),
+            format!("must be one of {}", MECHANISMS.join(", ")),
         )];
     }
     let missing = CREDENTIALS
         .iter()
         .filter(|needed| !properties.contains_key(**needed));
     missing
-        .map(|needed| PropertyError::new(property, format!("{mechanism} needs `{needed}` beside it")))
+        .map(|needed| PropertyError::new(property, format!("{mechanism} needs `{needed}` too")))
         .collect()
 }
 
@@ -105,7 +105,7 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
 fn age_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let too_long = |(property, most): &(&str, i64)| {
         let age: i64 = properties.get(*property)?.trim().parse().ok()?;
-        let problem = || format!("is at most {most}: librdkafka's arithmetic overflows above it");
+        let problem = || format!("must be at most {most}: above that, librdkafka's arithmetic overflows");
         (age > *most).then(|| PropertyError::new(property, problem()))
     };
     AGES.iter().filter_map(too_long).collect()
@@ -142,11 +142,11 @@ mod values {
         match config.create_native_config().err()? {
             // librdkafka's text may repeat the value, and a value may be a password.
             KafkaError::ClientConfig(_, said, _, _) if !said.contains(value) || value.is_empty() => {
-                Some(PropertyError::new(property, format!("librdkafka says: {said}")))
+                Some(PropertyError::new(property, format!("is rejected by librdkafka: {said}")))
             }
             _ => Some(PropertyError::new(
                 property,
-                "librdkafka does not take this value",
+                "has a value that librdkafka rejects",
             )),
         }
     }

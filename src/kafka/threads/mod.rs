@@ -76,7 +76,10 @@ impl PanicHandler {
     /// Logs, counts and reports a panic of this thread.
     pub(super) fn report(&self, message: &str) {
         let (cluster, thread) = (&self.cluster, self.thread);
-        tracing::error!(%cluster, thread, "a thread panicked and begins anew; please report this as a bug: {message}");
+        tracing::error!(
+            %cluster, thread,
+            "a thread panicked and is restarted; please report this as a bug: {message}"
+        );
         let labels = ThreadLabels {
             cluster: cluster.to_string(),
             thread: thread.to_owned(),

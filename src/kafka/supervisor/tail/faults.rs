@@ -59,11 +59,17 @@ impl TailWorker {
                 let _ = self.events.send(SupervisorEvent::RefreshNeeded);
             }
             code if is_damage(code) => {
-                tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
+                tracing::debug!(
+                    cluster = %self.shared.cluster, offset,
+                    "the tail met an error: {code:?}: {reason}"
+                );
                 self.suspend(key, code);
             }
             // librdkafka tries again. Health reports the fault if it persists.
-            _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
+            _ => tracing::debug!(
+                cluster = %self.shared.cluster, offset,
+                "the tail met an error: {code:?}: {reason}"
+            ),
         }
     }
 
@@ -98,7 +104,7 @@ impl TailWorker {
     ) {
         tracing::warn!(
             cluster = %self.shared.cluster, partition = %log.partition(), offset, log = %log.tag(),
-            "the tail lost its place: {code:?}: {reason}"
+            "the tail lost its position: {code:?}: {reason}"
         );
         let _ = self.events.send(SupervisorEvent::PositionLost(log));
     }

@@ -88,7 +88,7 @@ impl TailWorker {
                 let slot = PartitionTail::new(&self.shared, log, next);
                 self.slots.insert((id, partition), slot);
             }
-            Err(code) => self.report_lost(log, next, code, "cannot be started"),
+            Err(code) => self.report_lost(log, next, code, "the partition cannot be started"),
         }
     }
 
@@ -149,14 +149,14 @@ impl TailWorker {
                 log,
                 offset,
                 RDKafkaErrorCode::FencedLeaderEpoch,
-                "epochs fell",
+                "the leader epoch decreased",
             ),
             ItemOutcome::Unproven(log, offset) => self.stop_lost(
                 key,
                 log,
                 offset,
                 RDKafkaErrorCode::FencedLeaderEpoch,
-                "it begins behind another leader",
+                "the first record is from a newer leader epoch",
             ),
             ItemOutcome::Fault(offset, code, reason) => self.handle_fault(key, offset, code, &reason),
             ItemOutcome::Stray => {}

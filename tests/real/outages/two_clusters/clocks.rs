@@ -33,7 +33,9 @@ async fn a_move_from_a_mirror_that_is_behind_goes_further_back_than_its_brokers_
     source.send(100);
     let truth = Truth::of(&[source.finish()]);
     clients.wait_for(400);
-    two.until_moved(&["two-clocks: brokers set the timestamps, so the move repeated failover_overlap"]);
+    two.until_moved(&[
+        "two-clocks: brokers set the timestamps; the move repeated events of failover_overlap too",
+    ]);
     for reading in clients.gets(&truth).await {
         assert_eq!(reading.connects, 1);
         assert_eq!(reading.got.gaps.len(), 2, "{:?}", reading.got.gaps);
