@@ -55,7 +55,7 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
 
     let pages = gateway.metric("riverhead_kafka_history_pages_total");
     assert!(pages.is_ok_and(|pages| pages > 0.0), "the brokers were not asked");
-    // The tail, the witness and what it looks through, the client for questions, and a history reader for each broker.
+    // The tail, the witness and what it looks through, the client for offset queries, and a history reader for each broker.
     let most = (brokers.broker_ids().len() as u64 + 1) * (4 + brokers.broker_ids().len() as u64);
     let seen = watch.finish();
     assert!((1..=most).contains(&seen), "{seen} connections, {most} at most");

@@ -103,7 +103,7 @@ fn flows([before, during, after]: [Quantiles; 3]) {
 /// Whose port becomes a black hole.
 const LEADER: i32 = 3;
 
-/// The tail, a history reader for each broker, the client for questions, and health's two may each be asking: once as the
+/// The tail, a history reader for each broker, the client for offset queries, and health's two may each be asking: once as the
 /// bootstrap broker, once by its id.
 const MOST: u64 = (1 + 3 + 1 + 2) * 2;
 
