@@ -58,8 +58,8 @@ impl ReferenceLatency {
     /// What must hold for one who has nothing to do with what others do, each with the sentence for when it does not.
     pub(crate) fn checks(&self) -> [(bool, &'static str); 2] {
         [
-            (!self.cut, "the bystander's stream ended"),
-            (self.ratio() < 2.0, "the bystander's events came twice as late"),
+            (!self.cut, "the stream of the other client ended"),
+            (self.ratio() < 2.0, "the latency of the other client has more than doubled"),
         ]
     }
 
@@ -71,8 +71,8 @@ impl ReferenceLatency {
 
 impl fmt::Display for ReferenceLatency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "bystander, left alone      {}", self.quiet)?;
-        writeln!(f, "bystander, meanwhile       {}", self.loud)?;
+        writeln!(f, "other client, before       {}", self.quiet)?;
+        writeln!(f, "other client, meanwhile    {}", self.loud)?;
         write!(f, "  ratio of p99             {:.2}", self.ratio())
     }
 }

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let Some(binary) = cli.binary().filter(|binary| binary.is_file()) else {
         _ = writeln!(
             io::stderr(),
-            "error: there is no riverhead beside this program: --binary PATH"
+            "error: no riverhead binary beside this program; use --binary PATH"
         );
         return ExitCode::from(cli::USAGE);
     };
@@ -213,7 +213,7 @@ impl Run<'_> {
         if !hot_loop::is_installed(&args.script) {
             _ = writeln!(
                 io::stderr(),
-                "error: the client is not installed: npm ci --prefix {}",
+                "error: the client is not installed; run npm ci --prefix {}",
                 args.script.display()
             );
             return ExitCode::from(cli::USAGE);

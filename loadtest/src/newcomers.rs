@@ -39,10 +39,10 @@ impl NewClients {
     /// What must hold for them, each with the sentence for when it does not.
     pub(crate) fn checks(&self) -> [(bool, &'static str); 2] {
         [
-            (self.shut_out == 0, "a newcomer got no event"),
+            (self.shut_out == 0, "a new client received no event"),
             (
                 self.slowest < Duration::from_secs(1),
-                "a newcomer waited for a second",
+                "a new client waited for more than a second",
             ),
         ]
     }
@@ -52,7 +52,7 @@ impl fmt::Display for NewClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "newcomers on 127.0.0.2     {}, first event within {:.3} s",
+            "new clients on 127.0.0.2   {}, first event within {:.3} s",
             self.count,
             self.slowest.as_secs_f64()
         )

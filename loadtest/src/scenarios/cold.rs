@@ -71,7 +71,7 @@ impl Cold {
     /// # Errors
     /// When the gateway does not start, or the brokers do not take the records.
     pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
-        self.progress.say("making the partitions");
+        self.progress.say("creating the partitions");
         cluster.create_topic(topic, self.partitions);
         let mut producer = cluster.producer(topic).numbers_from(0).start();
         producer.send((self.partitions * self.records) as u64);
@@ -84,7 +84,7 @@ impl Cold {
             .unlimited()
             .start()?;
         let started = self.until_read(&gateway, began);
-        self.progress.say("a client comes");
+        self.progress.say("a client connects");
         let began = Instant::now();
         let mut reading = Reading::new(gateway.http, Ask::new("/v2/stream/numbers?since=1"));
         let deadline = tokio::time::Instant::now() + self.patience;
@@ -131,7 +131,7 @@ impl super::Report for Report {
             (self.gateway.is_some(), "the gateway does not read all partitions"),
             (
                 self.all.is_some_and(|took| took <= self.within),
-                "the client waited too long for all records",
+                "the client waited too long for its records",
             ),
             super::exact(self.faults),
         ])
@@ -146,7 +146,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} partitions: read by a gateway {} s after its start; a client has all records after {} s; {}",
+            "{} partitions: read by the gateway {} s after its start; the client has all records after {} s; \
+             {}",
             self.partitions,
             figure(self.gateway, 2),
             figure(self.all, 2),

@@ -103,7 +103,7 @@ impl Hog {
                 .say(format_args!("round {round} of {}: quiet", self.rounds));
             bystander.set_loud(false);
             std::thread::sleep(self.half);
-            self.progress.say("127.0.0.1 wants everything");
+            self.progress.say("127.0.0.1 asks for all streams");
             let before = gateway.cpu().unwrap_or_default();
             bystander.set_loud(true);
             runtime.block_on(self.loud(&gateway, &mut tally));
@@ -244,16 +244,16 @@ impl super::Report for Report {
         let own = [
             (
                 self.let_in == self.limit,
-                "not exactly as many streams as one address may have",
+                "the address did not get exactly as many streams as its limit",
             ),
-            (self.ended == 0, "a stream of the hog ended"),
+            (self.ended == 0, "a stream of the busy address ended"),
             (
                 least > self.limit,
-                "fewer streams counted than the hog's and the bystander's",
+                "fewer streams counted than those of the busy address and the other client",
             ),
             (
                 most <= self.limit + 2,
-                "more streams counted than the hog's, the bystander's and a newcomer's",
+                "more streams counted than those of the busy address, the other client and a new client",
             ),
         ];
         let others = self.newcomers.checks().into_iter().chain(self.bystander.checks());
@@ -280,13 +280,13 @@ impl fmt::Display for Report {
         writeln!(f, "  streams ended            {}", self.ended)?;
         writeln!(
             f,
-            "streams counted            {least} to {most}, with the bystander's and a newcomer's"
+            "streams counted            {least} to {most}, including the other client's and a new client's"
         )?;
         writeln!(f, "{}", self.newcomers)?;
         writeln!(f, "{}", self.bystander)?;
         write!(
             f,
-            "gateway                    {:.0} us of processor an attempt, its brokers and all",
+            "gateway and its brokers    {:.0} us of processor per attempt",
             self.cpu_an_attempt.as_secs_f64() * 1e6
         )
     }

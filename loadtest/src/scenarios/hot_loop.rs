@@ -65,7 +65,7 @@ impl HotLoop {
         let bystander = ReferenceClient::start(gateway.http);
         let runtime = runtime();
         let held = runtime.block_on(Client::connect(gateway.http, &ask_from([127, 0, 0, 1])));
-        let mut held = held.expect("the one stream");
+        let mut held = held.expect("the only stream");
         runtime.spawn(async move { while held.fill(usize::MAX).await.is_ok_and(|read| read > 0) {} });
         self.progress.say("quiet");
         let cpu_alone = used(&gateway, || std::thread::sleep(self.duration));
@@ -117,11 +117,11 @@ impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let a_second = self.refused as f64 / self.duration.as_secs_f64();
         let own = [
-            (self.ran, "the client did not run to its end"),
+            (self.ran, "the client did not finish"),
             (self.refused > 0, "the client was never refused"),
             (
                 a_second < MOST,
-                "it was answered more often than a client that is held back can be",
+                "the client got more answers than the tarpit allows",
             ),
         ];
         problems(own.into_iter().chain(self.bystander.checks()))
@@ -146,7 +146,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "gateway and its brokers    {:.1} % of a core, left alone {:.1} %",
+            "gateway and its brokers    {:.1} % of a core, without the client {:.1} %",
             percent(self.cpu),
             percent(self.cpu_alone)
         )?;

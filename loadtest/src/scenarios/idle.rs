@@ -179,7 +179,7 @@ impl super::Report for Report {
             .into_iter()
             .filter_map(|(kind, value)| Some((kind.name().to_owned(), value?)))
             .collect();
-        page.bars("Resident memory a client", "KB", &bars);
+        page.bars("Resident memory per client", "KB", &bars);
         Some(page)
     }
 }

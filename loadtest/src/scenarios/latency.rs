@@ -82,7 +82,7 @@ impl Latency {
         gateway.wait_for_partitions(PARTITIONS, DETERMINED);
         let sent = Sent::new(self.records(), self.in_warm_up());
         self.progress.say(format_args!(
-            "{} clients and a plain consumer, {} records a second",
+            "{} clients and a plain consumer, {} records per second",
             self.clients, self.rate
         ));
         let deadline = Instant::now() + self.warm_up + self.duration + self.patience;
@@ -209,10 +209,10 @@ impl super::Report for Report {
         problems([
             (
                 self.finished == self.clients,
-                "some client did not finish in time",
+                "a client did not finish in time",
             ),
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
+            (self.gaps == 0, "a client received a gap"),
         ])
     }
 
@@ -233,7 +233,7 @@ impl fmt::Display for Report {
         writeln!(f, "plain consumer:      {}", self.plain)?;
         writeln!(f, "ratio: p50 {p50:.2}, p99 {p99:.2}")?;
         let per_event = self.gateway_cpu.as_secs_f64() * 1e6 / (self.gateway.count as f64).max(1.0);
-        writeln!(f, "gateway: about {per_event:.2} us of processor a delivery")?;
+        writeln!(f, "gateway: about {per_event:.2} us of processor per delivery")?;
         write!(f, "{}, gap events {}", self.faults, self.gaps)
     }
 }

@@ -97,7 +97,7 @@ impl Look {
             log: String::new(),
         };
         for look in 0..self.looks as u64 {
-            self.progress.say(format_args!("look {}", look + 1));
+            self.progress.say(format_args!("read {}", look + 1));
             // Some way into a page and into a batch.
             let row = step * look + step / 3;
             let (fetched, served) = self.measure(cluster, || self.look(&gateway, topic, row));
@@ -163,11 +163,11 @@ impl super::Report for Report {
         problems([
             (
                 self.served == self.fetched.len(),
-                "a look did not get the events that it wanted",
+                "a read did not receive the expected events",
             ),
             (
                 self.most_of_a_partition() <= MOST,
-                "a look cost more than 256 KiB a partition",
+                "a read fetched more than 256 KiB per partition",
             ),
         ])
     }
@@ -184,10 +184,10 @@ impl fmt::Display for Report {
         fetched.sort_unstable();
         let median = fetched.get(fetched.len() / 2).copied().unwrap_or_default();
         let of_partition = |bytes: u64| kib(bytes.saturating_sub(self.idle)) / self.partitions as f64;
-        writeln!(f, "looks served {} of {}", self.served, self.fetched.len())?;
+        writeln!(f, "reads served {} of {}", self.served, self.fetched.len())?;
         write!(
             f,
-            "fetched for a look of {} partitions: median {:.0} KiB a partition, at most {:.0} KiB",
+            "fetched for a read of {} partitions: median {:.0} KiB per partition, at most {:.0} KiB",
             self.partitions,
             of_partition(median),
             kib(self.most_of_a_partition()),

@@ -79,7 +79,7 @@ fn problems<'a>(checks: impl IntoIterator<Item = (bool, &'a str)>) -> Vec<String
     wrong.map(|(_, sentence)| sentence.to_owned()).collect()
 }
 
-const EXACT: &str = "some client did not get each number once, in order";
+const EXACT: &str = "a client did not receive each number once and in order";
 
 /// After a start, on a machine that does much else.
 pub(crate) const DETERMINED: Duration = Duration::from_secs(30);

@@ -71,7 +71,7 @@ impl Replay {
         let topics = [format!("{name}-a"), format!("{name}-b")];
         self.progress.say("writing the log");
         let ledgers: Vec<_> = topics.iter().map(|topic| self.write(cluster, topic)).collect();
-        self.progress.say("reading it once with a plain consumer");
+        self.progress.say("reading the log once with a plain consumer");
         let unique = yardstick::bytes_to_read_once(cluster, &topics, self.records as usize);
         let gateway = self.gateway(cluster, &topics);
         self.progress.say("all clients resume");
@@ -151,11 +151,11 @@ impl super::Report for Report {
         problems([
             (
                 self.finished == self.clients,
-                "some client did not finish in time",
+                "a client did not finish in time",
             ),
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
-            (self.ratio() <= MOST_RATIO, "the brokers were asked for too much"),
+            (self.gaps == 0, "a client received a gap"),
+            (self.ratio() <= MOST_RATIO, "too many bytes were fetched from the brokers"),
         ])
     }
 
@@ -176,7 +176,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "pages read {read}, from the cache {hits}, read together {joins}"
+            "pages read {read}, from the cache {hits}, from a read in progress {joins}"
         )?;
         writeln!(f, "connections to brokers at most {}", self.connections)?;
         writeln!(f, "{}, gap events {}", self.faults, self.gaps)?;

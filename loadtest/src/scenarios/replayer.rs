@@ -119,7 +119,7 @@ impl Replayer {
             self.progress
                 .say(format_args!("round {round} of {}: a plain consumer", self.rounds));
             pins.on_server(|| self.plain(cluster, topic, &mut report));
-            self.progress.say("a client of a fresh gateway");
+            self.progress.say("a client of a new gateway");
             self.through_a_gateway(cluster, pins, topic, &mut report)?;
         }
         Ok(report)
@@ -262,7 +262,7 @@ impl fmt::Display for Report {
         writeln!(f, "{table}\nmedians of {} rounds", self.plain.len())?;
         writeln!(
             f,
-            "rate beside the plain consumer's: {} x; with what comes before the first record {} x",
+            "rate compared with the plain consumer's: {} x; including the time to the first record {} x",
             figure(read, 2),
             figure(all, 2)
         )?;

@@ -219,18 +219,18 @@ impl super::Report for Report {
         problems([
             (
                 self.written as u64 == self.wanted,
-                "the brokers did not take every record",
+                "the brokers did not accept every record",
             ),
             (
                 self.finished == self.clients,
-                "some client did not finish in time",
+                "a client did not finish in time",
             ),
             exact(self.faults),
-            (self.gaps.is_empty(), "some client was told of a gap"),
-            (self.strange.is_empty(), "some client got what is no event"),
+            (self.gaps.is_empty(), "a client received a gap"),
+            (self.strange.is_empty(), "a client received something that is not an event"),
             (
                 self.cuts >= self.cuts_wanted,
-                "some client was cut less often than asked for",
+                "a client was cut less often than requested",
             ),
             (self.kills > 0, "no broker was killed"),
         ])
@@ -264,7 +264,8 @@ impl fmt::Display for Report {
         let megabytes = self.gateway_resident as f64 / 1e6;
         write!(
             f,
-            "gateway: {cpu:.1} s of processor, {per_event:.2} us a delivery, at most {megabytes:.0} MB resident"
+            "gateway: {cpu:.1} s of processor, {per_event:.2} us per delivery, at most {megabytes:.0} MB \
+             resident"
         )
     }
 }

@@ -140,7 +140,7 @@ impl Scattered {
         let gateway = self.gateway(stage)?;
         let sent = Sent::new(stage.records + MOST_LIVE, stage.records);
         let (live, writer) = self.live(stage, &gateway, &sent)?;
-        self.progress.say(format_args!("{clients} clients come"));
+        self.progress.say(format_args!("{clients} clients connect"));
         let mut meter = Meter::start(stage.cluster);
         let (cpu, began) = (gateway.cpu()?, Instant::now());
         let crowd = self.crowd(stage, &gateway, clients)?;
@@ -318,19 +318,19 @@ impl super::Report for Report {
             exact(self.faults()),
             (
                 self.turns().all(|turn| turn.gone == 0),
-                "a stream ended, or did not begin",
+                "a stream ended or did not begin",
             ),
             (
                 self.turns().all(|turn| turn.gaps == 0),
-                "some client was told of a gap",
+                "a client received a gap",
             ),
             (
                 self.turns().all(|turn| turn.read[0] > 0),
-                "some client got nothing at all",
+                "a client received nothing",
             ),
             (
                 self.all.ratio() <= MOST_RATIO,
-                "the brokers were asked for too much",
+                "too many bytes were fetched from the brokers",
             ),
         ])
     }

@@ -142,7 +142,7 @@ impl Slow {
         let until = Deadline::now() + self.slowly;
         let (_, without) = join!(fast.read(usize::MAX, None, until), watch(gateway, until));
         self.progress
-            .say(format_args!("{without}; now with a slow client"));
+            .say(format_args!("{without}; measuring with a slow client"));
         let mut slow = fast.fork(RECEIVE_BUFFER);
         let until = Deadline::now() + self.slowly;
         let (_, connection, with) = join!(
@@ -225,9 +225,9 @@ impl Resident {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (self.finished, "a client did not finish, or lost its connection"),
+            (self.finished, "a client did not finish or lost its connection"),
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
+            (self.gaps == 0, "a client received a gap"),
             (self.with.grew() < MOST_GROWTH, "memory grew by 5 MB or more"),
         ])
     }
@@ -243,7 +243,7 @@ impl fmt::Display for Resident {
         let [first, last, least, most] = [self.first, self.last, self.least, self.most].map(megabytes);
         write!(
             f,
-            "resident {first:.1} MB to {last:.1} MB, least {least:.1}, most {most:.1}: moved {:.2} MB",
+            "resident {first:.1} MB to {last:.1} MB, least {least:.1}, most {most:.1}: range {:.2} MB",
             megabytes(self.moved())
         )
     }

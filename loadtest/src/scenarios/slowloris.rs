@@ -78,7 +78,7 @@ impl Slowloris {
         self.progress.say("quiet");
         std::thread::sleep(self.quiet);
         self.progress
-            .say(format_args!("{} connections trickle", self.connections));
+            .say(format_args!("{} connections send slowly", self.connections));
         bystander.set_loud(true);
         let (lives, newcomers, waiting) = runtime().block_on(self.trickle(&gateway));
         self.report(lives, newcomers, waiting, bystander.stop(), &gateway)
@@ -162,14 +162,14 @@ async fn connect(source: [u8; 4], server: SocketAddr) -> Option<TcpStream> {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let own = [
-            (self.never_connected == 0, "some connections never came to be"),
+            (self.never_connected == 0, "some connections could not be opened"),
             (
                 self.longest < DEADLINE,
-                "a connection that trickled outlived the deadline",
+                "a slow connection outlived the deadline",
             ),
             (
                 self.waiting <= LOBBY,
-                "more connections without a stream than there may be",
+                "more connections without a stream than the limit",
             ),
         ];
         let others = self.newcomers.checks().into_iter().chain(self.bystander.checks());
@@ -184,7 +184,7 @@ impl super::Report for Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = Duration::as_secs_f64;
-        writeln!(f, "connections that trickle   {}", self.connections)?;
+        writeln!(f, "slow connections           {}", self.connections)?;
         writeln!(
             f,
             "  closed after             {:.1} s (median), {:.1} s (last)",
@@ -193,7 +193,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  at a time                {} without a stream at most",
+            "  without a stream         {} at a time at most",
             self.waiting
         )?;
         writeln!(f, "{}", self.newcomers)?;

@@ -97,7 +97,7 @@ impl Times {
         let plan = GatewayPlan::new(&self.binary, cluster.bootstrap_list(), "numbers", &[topic]).unlimited();
         let gateway = plan.start()?;
         gateway.wait_for_partitions(self.partitions, DETERMINED);
-        self.progress.say("the clients come");
+        self.progress.say("the clients connect");
         set(cluster, Fault::Delay(self.round_trip / 2));
         let (firsts, bystander) = runtime().block_on(self.storm(gateway.http, topic, start));
         set(cluster, Fault::Pass);
@@ -191,15 +191,15 @@ impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let [within, bystander] = self.within;
         problems([
-            (self.served == self.clients, "some client got no event"),
-            (self.wrong == 0, "some client got what was before its time"),
+            (self.served == self.clients, "a client received no event"),
+            (self.wrong == 0, "a client received an event from before its `since`"),
             (
                 self.last.is_some_and(|took| took <= within),
                 "the last client waited too long",
             ),
             (
                 self.bystander.is_some_and(|took| took <= bystander),
-                "the bystander waited too long",
+                "the client that starts at the earliest event waited too long",
             ),
         ])
     }
@@ -222,7 +222,7 @@ impl fmt::Display for Report {
         )?;
         write!(
             f,
-            "the bystander's first event after {} s",
+            "the client that starts at the earliest event has it after {} s",
             figure(self.bystander, 2)
         )
     }

@@ -135,7 +135,7 @@ fn post(answers: &mut BufReader<TcpStream>, data: &str) -> io::Result<()> {
     let (mut line, mut length) = (String::new(), 0);
     answers.read_line(&mut line)?;
     if !line.starts_with("HTTP/1.1 20") {
-        return Err(io::Error::other(format!("not taken: {line:?}")));
+        return Err(io::Error::other(format!("not accepted: {line:?}")));
     }
     while line != "\r\n" {
         line.clear();

@@ -119,7 +119,7 @@ impl Kind {
             Some(path) => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!(
-                    "{} needs {}: see loadtest/peers/install, and --peers",
+                    "{} needs {}; see loadtest/peers/install and --peers",
                     self.name(),
                     path.display()
                 ),

@@ -70,7 +70,7 @@ impl Churn {
         let before = gateway.process().descriptors()?;
         let mut lives = ClientChurn::new(pool, self.connects, self.addresses);
         let samples = self.live(&mut lives, &gateway, &writer)?;
-        self.progress.say("everybody leaves");
+        self.progress.say("all clients leave");
         lives.all_leave();
         let after = settled(&gateway, before)?;
         writer.finish();
@@ -136,7 +136,7 @@ impl Churn {
     fn tell(&self, lives: &ClientChurn, samples: &[ChurnSample]) {
         if let Some(sample) = samples.last() {
             self.progress.say(format_args!(
-                "{} connects, {} here, {:.1} MB, {} descriptors, {}",
+                "{} connects, {} connected, {:.1} MB, {} descriptors, {}",
                 lives.connects,
                 sample.here,
                 sample.resident as f64 / 1e6,

@@ -97,14 +97,14 @@ impl crate::scenarios::Report for Report {
         let (before, after) = self.descriptors;
         problems([
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
-            (self.behind == 0, "some client did not catch up"),
-            (self.ended == 0, "some stream ended, or did not begin"),
+            (self.gaps == 0, "a client received a gap"),
+            (self.behind == 0, "a client did not catch up"),
+            (self.ended == 0, "a stream ended or did not begin"),
             (
                 self.grown().is_none_or(|grown| grown <= self.may_grow()),
                 "resident memory grew",
             ),
-            (after <= before + SLACK, "descriptors stayed behind"),
+            (after <= before + SLACK, "descriptors were left open"),
         ])
     }
 
@@ -144,7 +144,7 @@ impl fmt::Display for Report {
         } = self;
         writeln!(
             f,
-            "{connects} connects, {returns} of them by an id; {lags} lags; {delivered} events"
+            "{connects} connects, {returns} of them with an id; {lags} lags; {delivered} events"
         )?;
         let resident = self.samples.iter().map(|sample| sample.resident as f64 / 1e6);
         let [first, last] = [self.samples.first(), self.samples.last()]
@@ -153,12 +153,13 @@ impl fmt::Display for Report {
         let grown = self.grown().unwrap_or_default() / 1e6;
         writeln!(
             f,
-            "resident {first:.1} MB first, {last:.1} MB last, {most:.1} MB at most; the last quarter beside the second: {grown:+.2} MB"
+            "resident {first:.1} MB first, {last:.1} MB last, {most:.1} MB at most; from the second quarter \
+             to the last: {grown:+.2} MB"
         )?;
         let (before, after) = self.descriptors;
         writeln!(
             f,
-            "descriptors {before} before the first client, {after} behind the last"
+            "descriptors {before} before the first client, {after} after the last"
         )?;
         let Self {
             faults,

@@ -67,7 +67,7 @@ impl FanoutRound {
     /// In a line.
     pub(super) fn summary(&self) -> String {
         format!(
-            "{} us a delivery, {}/s, {} KB a client, {}; finished {} of {}, {}",
+            "{} us per delivery, {}/s, {} KB per client, {}; finished {} of {}, {}",
             figure(self.cpu, 2),
             figure(self.deliveries, 0),
             figure(self.resident.map(|bytes| bytes / 1e3), 2),
@@ -197,12 +197,12 @@ impl crate::scenarios::Report for Report {
         let finished = own().all(|turn| turn.finished == turn.judged);
         problems([
             (exact, crate::scenarios::EXACT),
-            (finished, "some client did not get everything in time"),
+            (finished, "a client did not receive everything in time"),
             (
                 own().all(|turn| turn.ended == 0),
-                "a stream ended, or did not begin",
+                "a stream ended or did not begin",
             ),
-            (own().all(|turn| turn.gaps == 0), "some client was told of a gap"),
+            (own().all(|turn| turn.gaps == 0), "a client received a gap"),
         ])
     }
 
@@ -277,14 +277,14 @@ impl fmt::Display for Report {
 type Chart = (&'static str, &'static str, fn(&Row) -> Option<f64>);
 
 const CHARTS: [Chart; 4] = [
-    ("Processor time a delivery (less is better)", "us", |row| row.cpu),
-    ("Resident memory a client (less is better)", "KB", |row| {
+    ("Processor time per delivery (less is better)", "us", |row| row.cpu),
+    ("Resident memory per client (less is better)", "KB", |row| {
         row.resident.map(|bytes| bytes / 1e3)
     }),
     (
-        "From produce to client, 99th percentile (less is better)",
+        "From producer to client, 99th percentile (less is better)",
         "ms",
         |row| row.p99,
     ),
-    ("Deliveries a second (more is better)", "/s", |row| row.deliveries),
+    ("Deliveries per second (more is better)", "/s", |row| row.deliveries),
 ];

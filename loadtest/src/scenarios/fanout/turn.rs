@@ -148,7 +148,7 @@ impl Fanout<'_> {
         let mut turn = FanoutRound::new(kind, load, round);
         let Some(connected) = crowd.wait_until_here(COMING) else {
             return Err(io::Error::other(format!(
-                "{}: not every stream begins",
+                "{}: not every stream began",
                 kind.name()
             )));
         };

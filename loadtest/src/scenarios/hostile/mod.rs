@@ -81,7 +81,7 @@ impl Hostile {
             sent.next_lap();
             self.progress.say(format_args!("attacks, seed {}", self.seed));
             let answers = runtime().block_on(self.attack_all(&gateway, name));
-            self.progress.say("the attacks are over");
+            self.progress.say("the attacks have ended");
             let ledger = ledger.join().expect("the producer");
             (readings.join().expect("the honest clients"), ledger, answers)
         });

@@ -149,22 +149,22 @@ impl crate::scenarios::Report for Report {
         problems([
             (
                 self.finished == self.clients,
-                "some honest client did not finish in time",
+                "an honest client did not finish in time",
             ),
             exact(self.faults),
-            (self.gaps.is_empty(), "some honest client was told of a gap"),
-            (self.refusals.is_empty(), "some honest client was refused"),
-            (self.answers.count() > 0, "nothing was attacked"),
+            (self.gaps.is_empty(), "an honest client received a gap"),
+            (self.refusals.is_empty(), "an honest client was refused"),
+            (self.answers.count() > 0, "no attack was made"),
             (
                 self.resident <= self.resident_bound,
-                "the gateway took more memory than it may",
+                "the gateway used more memory than allowed",
             ),
             (
                 after <= before + MORE_DESCRIPTORS,
-                "descriptors of clients that left stay open",
+                "descriptors of closed connections stay open",
             ),
-            (!self.log.contains("panicked"), "something panicked"),
-            (self.answers.of("500") == 0, "some request got a 500"),
+            (!self.log.contains("panicked"), "the gateway panicked"),
+            (self.answers.of("500") == 0, "a request got a 500"),
         ])
     }
 
@@ -189,7 +189,7 @@ impl fmt::Display for Report {
             self.gaps.len(),
             self.refusals.len()
         )?;
-        writeln!(f, "  left alone               {}", self.quiet)?;
+        writeln!(f, "  before the attacks       {}", self.quiet)?;
         writeln!(f, "  during the attacks       {}", self.loud)?;
         writeln!(f, "  ratio of p99             {:.2}", self.ratio())?;
         writeln!(f, "attacks                    {}", self.answers.count())?;

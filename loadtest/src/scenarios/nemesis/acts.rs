@@ -257,7 +257,9 @@ impl fmt::Display for Act {
             Self::Kill(broker) => write!(f, "kill broker {broker}"),
             Self::Stop(broker) => write!(f, "stop broker {broker}"),
             Self::Freeze(broker) => write!(f, "freeze broker {broker}"),
-            Self::Obstruct(broker, fault) => write!(f, "obstruct broker {broker}: {fault:?}"),
+            Self::Obstruct(broker, fault) => {
+                write!(f, "disturb the connections of broker {broker}: {fault:?}")
+            }
             Self::Elect(Partition { topic, number }) => write!(f, "elect another leader of {topic}-{number}"),
             Self::Delete(Partition { topic, number }, percent) => {
                 write!(f, "delete {percent} % of {topic}-{number}")
@@ -267,7 +269,7 @@ impl fmt::Display for Act {
             Self::HandOver => f.write_str("have the gateway hand over to a successor"),
             Self::Transact(topic, ending) => write!(f, "write to {topic} in a transaction: {ending:?}"),
             Self::Throttle(client) => write!(f, "throttle {client}"),
-            Self::Forbid(topic, left) => write!(f, "forbid {topic}, but for {left:?}"),
+            Self::Forbid(topic, left) => write!(f, "deny access to {topic}, except for {left:?}"),
             Self::Damage(Partition { topic, number }) => write!(f, "damage {topic}-{number}"),
             Self::Recreate(partitions) => {
                 write!(
@@ -275,7 +277,7 @@ impl fmt::Display for Act {
                     "delete {RECREATED}, and create it with {partitions} partitions"
                 )
             }
-            Self::Cut(number, records) => write!(f, "cut {records} records off {CUT}-{number}"),
+            Self::Cut(number, records) => write!(f, "truncate {CUT}-{number} by {records} records"),
         }
     }
 }

@@ -33,7 +33,7 @@ impl NemesisSetup<'_> {
         let at = self.chronicle.clock.elapsed();
         self.truth.delete(partition, at, before);
         self.chronicle
-            .note(format_args!("what is below {before} is deleted"));
+            .note(format_args!("the records below {before} are deleted"));
         let topic = &self.topics[partition.topic].name;
         self.cluster.delete_records(topic, partition.number, before);
         Ok(())
@@ -102,7 +102,7 @@ impl NemesisSetup<'_> {
             let partition = Partition { topic: CUT, number };
             let end = cluster.offsets(&name, number).end;
             self.chronicle
-                .note(format_args!("{CUT}-{number} was cut off at {end}"));
+                .note(format_args!("{CUT}-{number} was truncated at {end}"));
             self.truth.cut(partition, end);
             self.forget_behind(partition, end);
         }

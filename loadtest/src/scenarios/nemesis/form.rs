@@ -213,7 +213,7 @@ fn event(data: &str, id: bool) -> io::Result<ObservationKind> {
 fn strange(what: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("a strange event: {what:.120}"),
+        format!("an unexpected event: {what:.120}"),
     )
 }
 

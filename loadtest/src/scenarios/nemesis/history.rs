@@ -34,7 +34,7 @@ impl RecentObservations {
         let place = fault.partition.map(|partition| name(partition, topics));
         let place = place.unwrap_or_else(|| "no partition".to_owned());
         let mut text = format!(
-            "VIOLATION: reader {reader}; {place}: {} ({}; all was well there until {})",
+            "VIOLATION: reader {reader}; {place}: {} ({}; this partition was correct until {})",
             fault.what,
             seconds(fault.at),
             seconds(fault.well)
@@ -55,10 +55,10 @@ impl RecentObservations {
 
 fn told(note: &Observation) -> String {
     match &note.what {
-        ObservationKind::Began { resumes: true } => "it came back with its last id".to_owned(),
-        ObservationKind::Began { resumes: false } => "it came to the start of the logs".to_owned(),
+        ObservationKind::Began { resumes: true } => "it reconnected with its last id".to_owned(),
+        ObservationKind::Began { resumes: false } => "it connected at the start of the logs".to_owned(),
         ObservationKind::Ended => "its stream ended".to_owned(),
-        ObservationKind::Gap(told) => format!("it was told: {told:?}"),
+        ObservationKind::Gap(told) => format!("it received a gap: {told:?}"),
         ObservationKind::Strange(text) => text.clone(),
         ObservationKind::Event { .. } | ObservationKind::Id => String::new(),
     }

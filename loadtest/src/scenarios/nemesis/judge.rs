@@ -241,26 +241,25 @@ impl fmt::Display for ViolationKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lost { offset, number } => {
-                write!(
-                    f,
-                    "record {number} at offset {offset} was passed over, and nothing told"
-                )
+                write!(f, "record {number} at offset {offset} was skipped without a gap")
             }
-            Self::Missing { offset, number } => write!(f, "record {number} at offset {offset} never came"),
+            Self::Missing { offset, number } => {
+                write!(f, "record {number} at offset {offset} was never received")
+            }
             Self::Again(place, number) => {
                 write!(
                     f,
-                    "record {number} at offset {} came again, or too late",
+                    "record {number} at offset {} was received again, or out of order",
                     place.offset
                 )
             }
             Self::Untold(place, number) => write!(
                 f,
-                "record {number} at offset {} is of a topic that was created again, and nothing told",
+                "record {number} at offset {} is from a topic that was recreated, without a gap",
                 place.offset
             ),
-            Self::Invented(number) => write!(f, "record {number} was not committed, or not asked for"),
-            Self::Unfounded(told) => write!(f, "a gap was told that has no cause: {told:?}"),
+            Self::Invented(number) => write!(f, "record {number} was not committed, or not requested"),
+            Self::Unfounded(told) => write!(f, "a gap has no cause: {told:?}"),
             Self::Strange(text) => f.write_str(text),
         }
     }

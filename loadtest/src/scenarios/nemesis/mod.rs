@@ -151,7 +151,7 @@ impl Nemesis {
             thread::sleep(LONGEST.mul_f64(rng.f64()));
         }
         act.undo(stage)?;
-        stage.chronicle.note(format_args!("over: {act}"));
+        stage.chronicle.note(format_args!("ended: {act}"));
         thread::sleep(LONGEST.mul_f64(rng.f64() / 2.0));
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Nemesis {
         readers: &mut Readers,
         report: &mut Report,
     ) -> io::Result<()> {
-        stage.chronicle.note("all is well again, and nobody writes");
+        stage.chronicle.note("all faults are undone, and no producer writes");
         readers.set_calm(true);
         for topic in 0..TOPICS {
             stage.hush(topic);

@@ -48,14 +48,14 @@ impl Report {
 impl crate::scenarios::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (self.is_exact(), "some reader's account is not right"),
-            (self.rounds > 0 && self.delivered > 0, "nothing was read"),
-            (!self.acts.is_empty(), "nothing was done"),
+            (self.is_exact(), "a reader did not receive what it should"),
+            (self.rounds > 0 && self.delivered > 0, "no event was read"),
+            (!self.acts.is_empty(), "no act was carried out"),
             (
                 self.resident <= self.resident_bound,
-                "the gateway took more memory than it may",
+                "the gateway used more memory than allowed",
             ),
-            (!self.panicked, "something panicked"),
+            (!self.panicked, "the gateway panicked"),
         ])
     }
 

@@ -250,7 +250,7 @@ impl NemesisSetup<'_> {
                 None => return Ok(()),
                 Some(behind) if Instant::now() > deadline => {
                     let name = &self.topics[topic].name;
-                    let told = format!("{name}: no plain consumer gets what was acknowledged: {behind:?}");
+                    let told = format!("{name}: a plain consumer lacks acknowledged records: {behind:?}");
                     return Err(io::Error::new(io::ErrorKind::TimedOut, told));
                 }
                 // A leader that was elected a moment ago learns from its followers how far everybody is.

@@ -113,17 +113,17 @@ impl Report {
 impl crate::scenarios::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (self.live.is_some(), "not everybody was live in time"),
+            (self.live.is_some(), "not all clients were live in time"),
             (
                 self.finished == self.clients,
-                "some client did not get everything",
+                "a client did not receive everything",
             ),
             exact(self.faults),
-            (self.gaps == 0, "some client was told of a gap"),
-            (self.onlooker_lasted, "a client of another stream lost something"),
+            (self.gaps == 0, "a client received a gap"),
+            (self.onlooker_lasted, "the client of another stream lost an event"),
             (
                 self.fetched_ratio().is_none_or(|ratio| ratio <= MOST_FETCHED),
-                "the brokers were asked for too much",
+                "too many bytes were fetched from the brokers",
             ),
             (
                 self.onlooker_ratios()

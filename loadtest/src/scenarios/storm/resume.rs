@@ -24,16 +24,16 @@ impl Storm {
         let cluster = stage.cluster;
         let count = (self.rate * back.as_secs_f64()) as u64;
         self.progress
-            .say(format_args!("writing {count} records, as of {back:?}"));
+            .say(format_args!("writing {count} records with timestamps from {back:?} ago on"));
         let producer = self.write_history(stage, count, back);
-        self.progress.say("reading it once with a plain consumer");
+        self.progress.say("reading the log once with a plain consumer");
         let unique = yardstick::bytes_to_read_once(cluster, &[stage.topic.to_owned()], count as usize);
         let cuts = self.cut(stage)?;
         let writer = Writer::start(producer, count, self.rate);
         let others = OtherStream::start(stage);
         let gateway = self.gateway(stage, None)?;
 
-        self.progress.say("nothing happens");
+        self.progress.say("the gateway runs undisturbed");
         let onlooker = others.onlooker(stage, gateway.http)?;
         let quiet = ResourceMonitor::new(cluster, &gateway);
         thread::sleep(self.quiet);
@@ -99,7 +99,7 @@ impl Storm {
         let gateway = self.gateway(stage, None)?;
         let events = (self.rate * self.within.as_secs_f64()).max(1.0) as usize;
         self.progress.say(format_args!(
-            "clients are cut in {events} places of the log's first {:?}",
+            "clients are cut at {events} positions of the log's first {:?}",
             self.within
         ));
         cuts(gateway.http, events)
