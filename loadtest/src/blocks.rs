@@ -37,7 +37,7 @@ impl Blocks {
     /// The next whole event.
     ///
     /// # Errors
-    /// When it has a line that a gateway does not write.
+    /// If it has a line that a gateway does not write.
     pub(crate) fn next(&mut self) -> io::Result<Option<Block<'_>>> {
         let Some(end) = memmem::find(&self.bytes[self.scanned..], b"\n\n") else {
             // The first line end of the two may have come.

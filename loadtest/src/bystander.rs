@@ -81,7 +81,7 @@ impl ReferenceClient {
     /// Begins to read from 127.0.0.3, and waits for the first event.
     ///
     /// # Panics
-    /// When none comes.
+    /// If none comes.
     pub fn start(server: SocketAddr) -> Self {
         let shared = Arc::new(ReferenceState::default());
         let (begun, begins) = std::sync::mpsc::channel();
@@ -107,7 +107,7 @@ impl ReferenceClient {
     /// Ends it.
     ///
     /// # Panics
-    /// When its thread did.
+    /// If its thread did.
     pub fn stop(self) -> ReferenceLatency {
         self.shared.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the bystander");

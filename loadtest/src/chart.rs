@@ -67,7 +67,7 @@ impl Page {
     /// Writes it.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let Self { title, body } = self;
         fs::write(

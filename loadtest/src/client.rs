@@ -25,7 +25,7 @@ impl Client {
     /// Connects, asks, and reads the response head.
     ///
     /// # Errors
-    /// When the connection fails, or no head comes within ten seconds.
+    /// If the connection fails, or no head comes within ten seconds.
     pub async fn connect(server: SocketAddr, ask: &Ask) -> io::Result<Self> {
         let mut response = Response::connect(server, ask).await?;
         Ok(Self {
@@ -67,7 +67,7 @@ impl Client {
     /// Reads once, at most `limit` bytes off the socket; 0 is the end.
     ///
     /// # Errors
-    /// When the connection breaks or the body is not what its framing says.
+    /// If the connection breaks or the body is not what its framing says.
     pub async fn fill(&mut self, limit: usize) -> io::Result<usize> {
         let mut body = Vec::new();
         let read = self.response.read(limit, &mut body).await?;
@@ -86,7 +86,7 @@ impl Client {
     /// The body as text, for responses that end. Not for one of which events have been read.
     ///
     /// # Errors
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub async fn text(mut self) -> io::Result<String> {
         let mut text = Vec::new();
         while !self.response.ended() && self.response.read(usize::MAX, &mut text).await? > 0 {}

@@ -128,7 +128,7 @@ impl GatewayPlan {
     /// Starts it, and waits until it accepts.
     ///
     /// # Errors
-    /// When it does not say `listening on` and `admin on` within 20 seconds.
+    /// If it does not say `listening on` and `admin on` within 20 seconds.
     pub fn start(&self) -> io::Result<Gateway> {
         let directory = TempDir::new()?;
         let file = directory.path().join(FILE);
@@ -215,7 +215,7 @@ impl Gateway {
     /// Resident memory in bytes.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process is gone.
     pub fn resident(&self) -> io::Result<u64> {
         self.process().resident()
     }
@@ -223,7 +223,7 @@ impl Gateway {
     /// The most resident memory that it ever had, in bytes.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process is gone.
     pub fn most_resident(&self) -> io::Result<u64> {
         self.process().most_resident()
     }
@@ -231,7 +231,7 @@ impl Gateway {
     /// The processor time that it has used, its own and the kernel's for it.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process is gone.
     pub fn cpu(&self) -> io::Result<Duration> {
         self.process().cpu()
     }
@@ -239,7 +239,7 @@ impl Gateway {
     /// What its admin listener answers to `GET path`.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not.
     pub fn admin(&self, path: &str) -> io::Result<String> {
         self.ask_admin(&format!("GET {path}"), "", "")
     }
@@ -247,7 +247,7 @@ impl Gateway {
     /// What its admin listener answers to the command `POST path`, with this token and this JSON.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not.
     pub fn command(&self, path: &str, token: &str, json: &str) -> io::Result<String> {
         let headers = format!(
             "Authorization: Bearer {token}\r\nContent-Length: {}\r\n",
@@ -272,7 +272,7 @@ impl Gateway {
     /// Gives it another configuration file. It reads that when it is told to (SIGHUP), or at its next start.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn reconfigure(&self, plan: &GatewayPlan) -> io::Result<()> {
         self.rewrite(&plan.config())
     }
@@ -280,7 +280,7 @@ impl Gateway {
     /// The same, with this text.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn rewrite(&self, text: &str) -> io::Result<()> {
         fs::write(self.directory.path().join(FILE), text)
     }
@@ -288,7 +288,7 @@ impl Gateway {
     /// The value of a metric: the sum over its label sets, 0 when there is none.
     ///
     /// # Errors
-    /// When the admin listener does not answer.
+    /// If the admin listener does not answer.
     pub fn metric(&self, name: &str) -> io::Result<f64> {
         Ok(self.metric_if_any(name)?.unwrap_or_default())
     }
@@ -296,7 +296,7 @@ impl Gateway {
     /// The same; `None` when it has no such metric.
     ///
     /// # Errors
-    /// When the admin listener does not answer.
+    /// If the admin listener does not answer.
     pub fn metric_if_any(&self, name: &str) -> io::Result<Option<f64>> {
         let text = self.admin("/metrics")?;
         let values = text.lines().filter_map(|line| {
@@ -310,7 +310,7 @@ impl Gateway {
     /// Waits until it reads so many partitions: what is written from then on comes by its tail, and not as history.
     ///
     /// # Panics
-    /// When it does not within `patience`.
+    /// If it does not within `patience`.
     pub fn wait_for_partitions(&self, partitions: usize, patience: Duration) {
         eventually(patience, "partitions that are read", || {
             match self.metric("riverhead_partitions") {
@@ -323,7 +323,7 @@ impl Gateway {
     /// Waits until it has ended by itself; its exit code.
     ///
     /// # Errors
-    /// When it has not within `patience`.
+    /// If it has not within `patience`.
     pub fn wait(&mut self, patience: Duration) -> io::Result<Option<i32>> {
         let deadline = std::time::Instant::now() + patience;
         loop {

@@ -20,7 +20,7 @@ impl Gateway {
     /// Has it start a successor, and waits until that serves. Its log is this one's from here on.
     ///
     /// # Errors
-    /// When none serves within `patience`.
+    /// If none serves within `patience`.
     pub fn hand_over(&self, patience: Duration) -> io::Result<Successor> {
         self.hand_over_by(self.pid(), patience)
     }
@@ -28,7 +28,7 @@ impl Gateway {
     /// Has the process that has taken over from this one, or from one that had, start a successor of its own.
     ///
     /// # Errors
-    /// When none serves within `patience`.
+    /// If none serves within `patience`.
     pub fn hand_over_by(&self, pid: u32, patience: Duration) -> io::Result<Successor> {
         let before = successors(&self.log()).count();
         signal(pid, "USR2")?;
@@ -47,7 +47,7 @@ impl Gateway {
     /// Sends it a signal: `TERM`, `HUP`, `USR2`.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If it is gone.
     pub fn signal(&self, name: &str) -> io::Result<()> {
         signal(self.pid(), name)
     }
@@ -57,7 +57,7 @@ impl Successor {
     /// Sends it a signal.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If it is gone.
     pub fn signal(&self, name: &str) -> io::Result<()> {
         signal(self.pid, name)
     }

@@ -29,7 +29,7 @@ impl Http2 {
     /// Connects, asks, and reads the response head.
     ///
     /// # Errors
-    /// When the connection fails, or no head comes within ten seconds.
+    /// If the connection fails, or no head comes within ten seconds.
     pub(crate) async fn connect(server: SocketAddr, ask: &Ask) -> io::Result<Self> {
         timeout(HEAD, Self::open(server, ask))
             .await
@@ -62,7 +62,7 @@ impl Http2 {
     /// Reads once, and appends it to `out`; 0 is the end.
     ///
     /// # Errors
-    /// When the connection breaks.
+    /// If the connection breaks.
     pub(crate) async fn read(&mut self, out: &mut Vec<u8>) -> io::Result<usize> {
         while let Some(frame) = self.body.frame().await {
             let frame = frame.map_err(io::Error::other)?;

@@ -62,7 +62,7 @@ impl fmt::Display for NewClients {
 /// One on 127.0.0.2: how long it takes from connecting to its first event.
 ///
 /// # Errors
-/// When it gets none within ten seconds.
+/// If it gets none within ten seconds.
 pub async fn newcomer(server: SocketAddr) -> io::Result<Duration> {
     let start = Instant::now();
     let mut client = Client::connect(server, &ask_from([127, 0, 0, 2])).await?;

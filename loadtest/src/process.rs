@@ -17,7 +17,7 @@ impl Process {
     /// Resident memory in bytes. What processes share counts with each.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process is gone.
     pub fn resident(self) -> io::Result<u64> {
         self.sum(|process| process.status("VmRSS:"))
     }
@@ -25,7 +25,7 @@ impl Process {
     /// The most resident memory that it ever had, in bytes; of itself alone.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process is gone.
     pub fn most_resident(self) -> io::Result<u64> {
         self.status("VmHWM:")
     }
@@ -33,7 +33,7 @@ impl Process {
     /// The processor time used, its own and the kernel's for it.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process is gone.
     pub fn cpu(self) -> io::Result<Duration> {
         let ticks = self.sum(Self::ticks)?;
         Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
@@ -42,7 +42,7 @@ impl Process {
     /// File descriptors that are open.
     ///
     /// # Errors
-    /// When the process is gone.
+    /// If the process is gone.
     pub fn descriptors(self) -> io::Result<u64> {
         self.sum(|process| Ok(fs::read_dir(process.path("fd"))?.count() as u64))
     }

@@ -27,7 +27,7 @@ impl Response {
     /// Connects, asks, and reads the response head.
     ///
     /// # Errors
-    /// When the connection fails, or no head comes within ten seconds.
+    /// If the connection fails, or no head comes within ten seconds.
     pub(crate) async fn connect(server: SocketAddr, ask: &Ask) -> io::Result<Self> {
         timeout(HEAD, Self::open(server, ask))
             .await
@@ -52,7 +52,7 @@ impl Response {
     /// Reads once, at most `limit` bytes off the socket, and appends what they hold of the body to `out`; 0 is the end.
     ///
     /// # Errors
-    /// When the connection breaks or the body is not what its framing says.
+    /// If the connection breaks or the body is not what its framing says.
     pub(crate) async fn read(&mut self, limit: usize, out: &mut Vec<u8>) -> io::Result<usize> {
         if !self.first.is_empty() {
             let first = std::mem::take(&mut self.first);

@@ -49,7 +49,7 @@ impl ConnectingClients {
     /// Lets nobody come any more; how many were greeted.
     ///
     /// # Errors
-    /// When one was refused, or cut before it was greeted: how.
+    /// If one was refused, or cut before it was greeted: how.
     pub async fn end(self) -> Result<usize, String> {
         self.enough.store(true, Ordering::Relaxed);
         for visitors in self.coming {

@@ -53,7 +53,7 @@ impl Writer {
     /// Ends it: how many there are, all of them acknowledged.
     ///
     /// # Panics
-    /// When the brokers did not take one.
+    /// If the brokers did not take one.
     pub fn finish(self) -> u64 {
         self.stop.store(true, Relaxed);
         let ledger: Ledger = self.thread.join().expect("the writer").finish();

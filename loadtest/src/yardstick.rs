@@ -48,7 +48,7 @@ impl PlainConsumer {
     /// What it measured.
     ///
     /// # Panics
-    /// When its thread did.
+    /// If its thread did.
     pub fn finish(self) -> Quantiles {
         self.over.store(true, Relaxed);
         self.thread.join().expect("a plain consumer").quantiles()

@@ -63,7 +63,7 @@ impl LoadClients {
     /// within so long, by his last id.
     ///
     /// # Errors
-    /// When there are no descriptors left.
+    /// If there are no descriptors left.
     pub fn start(
         plan: LoadPlan,
         stopwatch: Option<Stopwatch>,
@@ -76,7 +76,7 @@ impl LoadClients {
     /// The same, once, and each reads no more than `pace` bytes a second.
     ///
     /// # Errors
-    /// When there are no descriptors left.
+    /// If there are no descriptors left.
     pub fn start_paced(
         plan: LoadPlan,
         pace: Option<u64>,
@@ -139,10 +139,10 @@ impl LoadClients {
     /// Ends it.
     ///
     /// # Errors
-    /// When the kernel refused a socket or epoll.
+    /// If the kernel refused a socket or epoll.
     ///
     /// # Panics
-    /// When its thread did.
+    /// If its thread did.
     pub fn finish(self) -> io::Result<LoadOutcome> {
         self.shared.stop.store(true, Relaxed);
         self.thread.join().expect("the crowd's thread")

@@ -60,7 +60,7 @@ impl Cold {
     /// Runs it on a cluster of its own.
     ///
     /// # Errors
-    /// When the gateway does not start, or the brokers do not take the records.
+    /// If the gateway does not start, or the brokers do not take the records.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, _) = three_brokers(0, self.progress);
         self.run_on(&cluster, "cold")
@@ -69,7 +69,7 @@ impl Cold {
     /// Runs it on a healthy cluster.
     ///
     /// # Errors
-    /// When the gateway does not start, or the brokers do not take the records.
+    /// If the gateway does not start, or the brokers do not take the records.
     pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
         self.progress.say("creating the partitions");
         cluster.create_topic(topic, self.partitions);

@@ -56,7 +56,7 @@ impl HotLoop {
     /// Runs it against a gateway of its own with the demo's brokers, whose only stream for this address is taken.
     ///
     /// # Panics
-    /// When the gateway or node does not start.
+    /// If the gateway or node does not start.
     pub fn run(&self) -> Report {
         let gateway = GatewayPlan::demo(&self.binary, RATE)
             .set("RIVERHEAD_LIMITS__STREAMS_PER_CLIENT", "1")

@@ -79,7 +79,7 @@ impl Idle<'_> {
     /// Runs it with one broker of its own.
     ///
     /// # Errors
-    /// When a server is not installed or does not start, or there are too few descriptors.
+    /// If a server is not installed or does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
         server::check(&self.servers, &self.peers)?;
         let (broker, pins) = one_broker(self.server_cpus, self.progress);

@@ -71,7 +71,7 @@ impl Latency {
     /// Runs it on a healthy cluster. Whatever else the machine does is in the figures, of both.
     ///
     /// # Panics
-    /// When the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not do as it is told.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         // One replica: three small brokers that copy single records take the machine from what is measured.
         cluster.create(&NewTopic::with_replicas(name, &[&[1], &[2], &[3]]));

@@ -66,7 +66,7 @@ impl Look {
     /// Runs it on a cluster of its own.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, _) = three_brokers(0, self.progress);
         self.run_on(&cluster, "look")
@@ -75,7 +75,7 @@ impl Look {
     /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
         self.progress.say("writing the log");
         let records = write(cluster, topic, self.partitions, self.log_bytes, self.record_bytes);

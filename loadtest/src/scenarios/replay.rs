@@ -66,7 +66,7 @@ impl Replay {
     /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
     ///
     /// # Panics
-    /// When the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not do as it is told.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         let topics = [format!("{name}-a"), format!("{name}-b")];
         self.progress.say("writing the log");

@@ -83,7 +83,7 @@ impl Replayer {
     /// Runs it on a cluster of its own.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, pins) = three_brokers(self.server_cpus, self.progress);
         self.run_on(&cluster, &pins, "replayer")
@@ -92,7 +92,7 @@ impl Replayer {
     /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
         self.progress.say("writing the log");
         cluster.create_topic(topic, PARTITIONS);

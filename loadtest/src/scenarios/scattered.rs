@@ -110,7 +110,7 @@ impl Scattered {
     /// Runs it on a cluster of its own.
     ///
     /// # Errors
-    /// When the gateway does not start, or there are too few descriptors.
+    /// If the gateway does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, pins) = three_brokers(self.server_cpus, self.progress);
         self.run_on(&cluster, &pins, "scattered")
@@ -119,7 +119,7 @@ impl Scattered {
     /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
-    /// When the gateway does not start, or there are too few descriptors.
+    /// If the gateway does not start, or there are too few descriptors.
     pub fn run_on(&self, cluster: &Cluster, pins: &Pins, topic: &str) -> io::Result<Report> {
         raise_descriptors();
         let mut stage = ScatteredSetup {

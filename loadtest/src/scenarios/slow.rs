@@ -87,7 +87,7 @@ impl Slow {
     /// Runs it on a healthy cluster.
     ///
     /// # Panics
-    /// When the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not do as it is told.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         let topics = [format!("{name}-a"), format!("{name}-b")];
         topics.iter().for_each(|topic| cluster.create_topic(topic, 3));

@@ -67,7 +67,7 @@ impl Slowloris {
     /// Runs it against a gateway of its own with the demo's brokers.
     ///
     /// # Panics
-    /// When the gateway does not do as it is told.
+    /// If the gateway does not do as it is told.
     pub fn run(&self) -> Report {
         raise_descriptors();
         let gateway = GatewayPlan::demo(&self.binary, RATE)

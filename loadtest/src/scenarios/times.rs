@@ -71,7 +71,7 @@ impl Times {
     /// Runs it on a cluster of its own.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run(&self) -> io::Result<Report> {
         let (cluster, _) = three_brokers(0, self.progress);
         self.run_on(&cluster, "times")
@@ -80,7 +80,7 @@ impl Times {
     /// Runs it on a healthy cluster, whose proxies then forward as before.
     ///
     /// # Errors
-    /// When the gateway does not start.
+    /// If the gateway does not start.
     pub fn run_on(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
         raise_descriptors();
         self.progress.say("writing the log");

@@ -63,7 +63,7 @@ impl Feed {
     /// that time, so that one which is slow does not hold up the run.
     ///
     /// # Errors
-    /// When the server does not take one.
+    /// If the server does not take one.
     pub fn run(&mut self, count: u64, rate: f64, sent: &Arc<Sent>) -> io::Result<u64> {
         let began = Instant::now();
         let due = |number| began + Duration::from_secs_f64(number as f64 / rate);

@@ -130,7 +130,7 @@ impl Kind {
     /// Starts it, for the records of `topic`, which it creates. None for a plain consumer.
     ///
     /// # Errors
-    /// When it does not accept within 20 seconds, or is not installed.
+    /// If it does not accept within 20 seconds, or is not installed.
     pub fn start(self, site: &Site<'_>, topic: &str) -> io::Result<Option<Server>> {
         if self.reads_kafka() {
             create(site.cluster, topic);
@@ -149,7 +149,7 @@ impl Kind {
 /// Whether all of them are installed: who finds out in the middle of a run has lost what was measured before.
 ///
 /// # Errors
-/// When one needs a file that is not there.
+/// If one needs a file that is not there.
 pub fn check(servers: &[Kind], peers: &Path) -> io::Result<()> {
     servers.iter().try_for_each(|kind| kind.check(peers))
 }
@@ -158,7 +158,7 @@ impl Server {
     /// How to give it events: through Kafka, or by hand.
     ///
     /// # Errors
-    /// When it does not take them.
+    /// If it does not take them.
     pub fn feed(&mut self, cluster: &Cluster, topic: &str, bytes: usize) -> io::Result<Feed> {
         match &mut self.guard {
             Guard::Child(child) if child.stdin.is_some() => {

@@ -21,7 +21,7 @@ use crate::gateway::LISTENING;
 /// Writes to everybody what comes on stdin, until that ends.
 ///
 /// # Errors
-/// When there is no port, or stdin breaks.
+/// If there is no port, or stdin breaks.
 pub fn serve() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;

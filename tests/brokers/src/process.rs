@@ -82,7 +82,7 @@ impl Drop for Process {
 /// may run on it has from the caller all the same.
 ///
 /// # Errors
-/// When the command cannot be started.
+/// If the command cannot be started.
 pub fn spawn(mut command: Command) -> io::Result<Child> {
     static NURSERY: OnceLock<Sender<Job>> = OnceLock::new();
     let nursery = NURSERY.get_or_init(|| {

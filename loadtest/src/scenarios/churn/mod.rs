@@ -49,7 +49,7 @@ impl Churn {
     /// Runs it on a healthy cluster.
     ///
     /// # Errors
-    /// When the gateway does not start or ends, or there are too few descriptors.
+    /// If the gateway does not start or ends, or there are too few descriptors.
     pub fn run(&self, cluster: &Cluster, topic: &str) -> io::Result<Report> {
         raise_descriptors();
         cluster.create_topic(topic, PARTITIONS);

@@ -62,7 +62,7 @@ impl Fanout<'_> {
     /// Runs it with one broker of its own.
     ///
     /// # Errors
-    /// When a server is not installed or does not start, or there are too few descriptors.
+    /// If a server is not installed or does not start, or there are too few descriptors.
     pub fn run(&self) -> io::Result<Report> {
         server::check(&self.servers, &self.peers)?;
         let (broker, pins) = one_broker(self.server_cpus, self.progress);
@@ -72,7 +72,7 @@ impl Fanout<'_> {
     /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
-    /// When a server does not start, or there are too few descriptors.
+    /// If a server does not start, or there are too few descriptors.
     pub fn run_on(&self, cluster: &Cluster, pins: &Pins) -> io::Result<Report> {
         raise_descriptors();
         let site = Site {

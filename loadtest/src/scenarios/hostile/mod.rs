@@ -64,7 +64,7 @@ impl Hostile {
     /// Runs it on a healthy cluster.
     ///
     /// # Panics
-    /// When the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not do as it is told.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         raise_descriptors();
         cluster.create_topic(name, PARTITIONS);

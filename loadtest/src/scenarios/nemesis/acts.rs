@@ -143,7 +143,7 @@ impl Act {
     /// Does it.
     ///
     /// # Errors
-    /// When that is impossible, whatever the gateway did.
+    /// If that is impossible, whatever the gateway did.
     pub(super) fn begin(self, stage: &mut NemesisSetup<'_>) -> io::Result<()> {
         let cluster = stage.cluster;
         match self {
@@ -184,7 +184,7 @@ impl Act {
     /// Undoes it, and waits until everything is as it was.
     ///
     /// # Errors
-    /// When that is impossible, whatever the gateway did.
+    /// If that is impossible, whatever the gateway did.
     pub(super) fn undo(self, stage: &mut NemesisSetup<'_>) -> io::Result<()> {
         let cluster = stage.cluster;
         match self {

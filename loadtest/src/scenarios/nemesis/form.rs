@@ -136,7 +136,7 @@ impl Parser {
     /// Takes more of the body, and hands out what is whole by then.
     ///
     /// # Errors
-    /// When it is not what a gateway sends.
+    /// If it is not what a gateway sends.
     pub(super) fn push(&mut self, body: &[u8], out: &mut Vec<ObservationKind>) -> io::Result<()> {
         let unpacked = match &mut self.gzip {
             None => None,

@@ -37,7 +37,7 @@ impl GatewayRunner {
     /// Starts it, on an address that it keeps.
     ///
     /// # Errors
-    /// When it does not start.
+    /// If it does not start.
     pub(super) fn start(binary: &std::path::Path, cluster: &Cluster, topics: &[String]) -> io::Result<Self> {
         let bootstrap = cluster.bootstrap_with_dead_first();
         let bootstrap = bootstrap.split(',').map(Into::into).collect();
@@ -84,7 +84,7 @@ impl GatewayRunner {
     /// Ends it.
     ///
     /// # Errors
-    /// When it does not end in order.
+    /// If it does not end in order.
     pub(super) fn end(&mut self, how: StopMode) -> io::Result<()> {
         self.look();
         let Some(mut gateway) = self.gateway.take() else {
@@ -115,7 +115,7 @@ impl GatewayRunner {
     /// Starts another one, unless one runs; with one kind of sink or the other.
     ///
     /// # Errors
-    /// When it does not start.
+    /// If it does not start.
     pub(super) fn start_again(&mut self, sink: Sink) -> io::Result<()> {
         if self.gateway.is_none() {
             let plan = self.plan.clone().set("RIVERHEAD_HTTP__SINK", sink.name());

@@ -81,10 +81,10 @@ impl Nemesis {
     /// Runs it until the time is over, or something is wrong.
     ///
     /// # Errors
-    /// When the gateway does not start, or the brokers do not tell the truth.
+    /// If the gateway does not start, or the brokers do not tell the truth.
     ///
     /// # Panics
-    /// When the brokers do not do as they are told.
+    /// If the brokers do not do as they are told.
     pub fn run(&self, cluster: &Cluster, name: &str) -> io::Result<Report> {
         self.progress.say(format_args!("seed {}", self.seed));
         let mut rng = Rng::with_seed(self.seed);

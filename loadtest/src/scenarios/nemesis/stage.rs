@@ -224,7 +224,7 @@ impl NemesisSetup<'_> {
     /// Reads the truth of a topic up to its end, and at least up to what was acknowledged.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// If that cannot be read.
     pub(super) fn read_up(&mut self, topic: usize) -> io::Result<()> {
         let deadline = Instant::now() + scaled(READ_UP);
         loop {

@@ -27,7 +27,7 @@ pub(super) struct CommittedReader {
 /// of topics and leaders may be out of date.
 ///
 /// # Errors
-/// When the brokers do not let it come to the end.
+/// If the brokers do not let it come to the end.
 pub(super) fn read_committed(
     cluster: &Cluster,
     topic: &str,
