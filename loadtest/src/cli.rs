@@ -305,7 +305,7 @@ impl Cli {
     /// Returns the exit code after printing the text: 0 for help and version, 64 for wrong usage.
     pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ExitCode> {
         Self::try_parse_from(arguments).map_err(|said| {
-            // Nobody is left to tell when this fails.
+            // If this fails, there is no other way to report it.
             _ = said.print();
             if said.use_stderr() {
                 ExitCode::from(USAGE)

@@ -82,7 +82,7 @@ impl Drop for Elsewhere {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

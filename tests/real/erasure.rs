@@ -27,7 +27,7 @@ const TOPIC: &str = "erased";
 const RECORDS: usize = 600;
 const DELETED: usize = 400;
 
-/// Bytes of each.
+/// Bytes of each record.
 const RECORD: usize = 1500;
 
 /// What every record's value begins with, and its number behind it.

@@ -91,7 +91,7 @@ impl WatchProbe {
 
 impl Drop for WatchProbe {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,5 @@
-//! From a record's produce to a client's read, beside a plain consumer of the same records.
+//! Latency from producing a record to reading it, for clients of a gateway and for a plain consumer of the
+//! same records.
 
 use std::{
     fmt,
@@ -24,43 +25,44 @@ use crate::{
     yardstick::{self, Arrival},
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Latency {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Clients of the gateway; the plain consumer is always one.
+    /// The number of clients of the gateway. There is always one plain consumer.
     pub clients: usize,
-    /// Records a second, over three partitions.
+    /// Records per second, over three partitions.
     pub rate: f64,
-    /// How long they are written.
+    /// The duration of the measurement.
     pub duration: Duration,
-    /// How long they are written before that, not measured.
+    /// How long records are written before it.
     pub warm_up: Duration,
-    /// How long the last record may take.
+    /// How long the last record may take to arrive.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Records a second.
+    /// Records per second.
     pub rate: f64,
-    /// Clients of the gateway.
+    /// The number of clients of the gateway.
     pub clients: usize,
-    /// Clients that got everything.
+    /// The number of clients that received everything.
     pub finished: usize,
-    /// From handing a record to the producer until a client of the gateway has read the event, of all clients.
+    /// Latency from passing a record to the producer until a client of the gateway has read the event, of all
+    /// clients.
     pub gateway: Quantiles,
-    /// Until the plain consumer has the record.
+    /// The same, until the plain consumer has the record.
     pub plain: Quantiles,
-    /// All clients' faults together.
+    /// The faults of all clients together.
     pub faults: Faults,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: usize,
-    /// Processor time that the gateway used in all.
+    /// Processor time that the gateway used in total.
     pub gateway_cpu: Duration,
     /// The gateway's log.
     #[serde(skip)]
@@ -68,7 +70,7 @@ pub struct Report {
 }
 
 impl Latency {
-    /// Runs it on a healthy cluster. Whatever else the machine does is in the figures, of both.
+    /// Runs the scenario on a healthy cluster. Other work on the machine affects both figures.
     ///
     /// # Panics
     /// If the cluster or the gateway does not do as it is told.

@@ -23,12 +23,12 @@ use crate::{
     progress::Progress,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
     /// Partitions of the stream.
     pub partitions: usize,
@@ -42,11 +42,11 @@ pub struct Look {
     pub record_bytes: usize,
     /// How long a look may take.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Bytes that the brokers sent for each look.
@@ -63,7 +63,7 @@ pub struct Report {
 }
 
 impl Look {
-    /// Runs it on a cluster of its own.
+    /// Runs the scenario on its own cluster.
     ///
     /// # Errors
     /// If the gateway does not start.

@@ -19,24 +19,24 @@ use crate::{
     yardstick,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Replay {
     /// The riverhead binary.
     pub binary: PathBuf,
     /// Records in the log, over two topics of three partitions each.
     pub records: u64,
-    /// Bytes of each.
+    /// Bytes of each record.
     pub record_bytes: usize,
     /// Clients that resume from the beginning.
     pub clients: usize,
-    /// When to give up.
+    /// The deadline.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Bytes that a plain consumer takes off the brokers to read each record once.
@@ -51,9 +51,9 @@ pub struct Report {
     pub clients: usize,
     /// Clients that got everything.
     pub finished: usize,
-    /// All clients' faults together.
+    /// The faults of all clients together.
     pub faults: Faults,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: usize,
     /// From the first request to the last client's end.
     pub took: Duration,

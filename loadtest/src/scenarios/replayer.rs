@@ -25,28 +25,28 @@ use crate::{
     yardstick,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Replayer {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
     /// Records in the log.
     pub records: u64,
-    /// Bytes of each.
+    /// Bytes of each record.
     pub record_bytes: usize,
     /// How often each reads all of it.
     pub rounds: usize,
     /// Processors for the gateway or the plain consumer alone, everybody else keeping off them; 0 leaves it to the kernel.
     pub server_cpus: usize,
-    /// When to give up.
+    /// The deadline.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Bytes of all values.
@@ -80,7 +80,7 @@ pub struct ReplayTimes {
 }
 
 impl Replayer {
-    /// Runs it on a cluster of its own.
+    /// Runs the scenario on its own cluster.
     ///
     /// # Errors
     /// If the gateway does not start.

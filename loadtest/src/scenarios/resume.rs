@@ -23,14 +23,14 @@ use crate::{
     reading::Reading,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Resume {
     /// The riverhead binary.
     pub binary: PathBuf,
     /// Records, over two topics of three partitions each.
     pub records: u64,
-    /// Records a second.
+    /// Records per second.
     pub rate: f64,
     /// Readers.
     pub clients: usize,
@@ -38,13 +38,13 @@ pub struct Resume {
     pub cuts: usize,
     /// Between two kills of a broker; each stays down for a third of it.
     pub kill_every: Duration,
-    /// When to give up.
+    /// The deadline.
     pub patience: Duration,
     /// Says which broker was killed, and how far it is.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Records that were to be written.
@@ -81,7 +81,7 @@ pub struct Report {
 }
 
 impl Resume {
-    /// Runs it on a healthy cluster.
+    /// Runs the scenario on a healthy cluster.
     ///
     /// # Panics
     /// If the cluster or the gateway does not do as it is told.

@@ -25,16 +25,16 @@ use crate::{
     writer::{Writer, now},
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Scattered {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
     /// Clients, each at a place of its own.
     pub clients: usize,
-    /// Partitions of their stream.
+    /// The number of partitions of the stream.
     pub partitions: usize,
     /// The cache of history, in MiB.
     pub cache: u64,
@@ -52,11 +52,11 @@ pub struct Scattered {
     pub server_cpus: usize,
     /// Whether a client that is alone is measured first.
     pub alone: bool,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// One client alone, if it was measured.
@@ -75,7 +75,7 @@ pub struct ScatteredRound {
     pub clients: usize,
     /// Seconds.
     pub took: f64,
-    /// Bytes that the brokers sent.
+    /// The number of bytes that the brokers sent.
     pub fetched: u64,
     /// The most that they sent in any five seconds, in bytes a second.
     pub most_fetched: f64,
@@ -93,7 +93,7 @@ pub struct ScatteredRound {
     pub faults: Faults,
     /// Streams that ended, or never began.
     pub gone: u64,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: u64,
 }
 
@@ -107,7 +107,7 @@ struct ScatteredSetup<'a> {
 }
 
 impl Scattered {
-    /// Runs it on a cluster of its own.
+    /// Runs the scenario on its own cluster.
     ///
     /// # Errors
     /// If the gateway does not start, or there are too few descriptors.
@@ -399,5 +399,5 @@ const BATCH: &str = "16384";
 /// The events that a gateway has written.
 const SENT: &str = "riverhead_events_sent_total";
 
-/// Between two looks.
+/// The time between two checks.
 const LOOK: Duration = Duration::from_millis(20);

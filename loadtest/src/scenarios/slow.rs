@@ -22,7 +22,7 @@ use crate::{
     reading::{Connection, Reading},
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Slow {
     /// The riverhead binary.
@@ -37,11 +37,11 @@ pub struct Slow {
     pub memory: u32,
     /// How long everybody may take to the end once the client speeds up.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Memory while there was no slow client.
@@ -54,7 +54,7 @@ pub struct Report {
     pub finished: bool,
     /// Faults of both clients.
     pub faults: Faults,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: usize,
     /// From when it sped up until it had everything.
     pub took: Duration,
@@ -84,7 +84,7 @@ struct Clients {
 }
 
 impl Slow {
-    /// Runs it on a healthy cluster.
+    /// Runs the scenario on a healthy cluster.
     ///
     /// # Panics
     /// If the cluster or the gateway does not do as it is told.

@@ -23,7 +23,7 @@ use crate::{
     progress::Progress,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Slowloris {
     /// The riverhead binary.
@@ -36,11 +36,11 @@ pub struct Slowloris {
     pub pause: Duration,
     /// How long the gateway is left alone before, as the comparison.
     pub quiet: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Connections that trickled.

@@ -134,7 +134,7 @@ impl BacklogDrain {
 /// A minute in full; the first writes meet it halfway through their patience.
 const OUTAGE: Duration = Duration::from_secs(8);
 
-/// Records a second.
+/// Records per second.
 const RATE: f64 = 300.0;
 
 /// Records on their way, when a client is as far as the writer.

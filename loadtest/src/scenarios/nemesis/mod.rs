@@ -38,14 +38,14 @@ use self::{
 };
 use crate::progress::Progress;
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Nemesis {
     /// The riverhead binary.
     pub binary: PathBuf,
     /// What all acts follow from.
     pub seed: u64,
-    /// How long.
+    /// The duration.
     pub duration: Duration,
     /// Between two times at which everything is undone and all accounts are closed.
     pub round: Duration,
@@ -55,7 +55,7 @@ pub struct Nemesis {
     pub readers: usize,
     /// How long a reader may take, once everything is undone, until it has everything.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 

@@ -1,4 +1,4 @@
-//! What came of it.
+//! The result of the scenario.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -45,7 +45,7 @@ pub(super) struct Topic {
     pub(super) name: String,
     /// 0 while it is deleted.
     pub(super) partitions: usize,
-    /// Records a second.
+    /// Records per second.
     rate: f64,
     writer: Option<Running>,
     /// The highest acknowledged offset of each partition, of this incarnation.

@@ -27,12 +27,12 @@ use crate::{
     writer::Writer,
 };
 
-/// How much of it.
+/// The sizes of the scenario.
 #[derive(Clone, Debug)]
 pub struct Storm {
     /// The riverhead binary.
     pub binary: PathBuf,
-    /// Settings of riverhead by environment.
+    /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
     /// Clients that come back.
     pub clients: usize,
@@ -40,7 +40,7 @@ pub struct Storm {
     pub addresses: usize,
     /// Records a second, before and meanwhile.
     pub rate: f64,
-    /// Bytes of each.
+    /// Bytes of each record.
     pub record_bytes: usize,
     /// From how long ago; `None` is from behind a restart of the gateway.
     pub back: Option<Duration>,
@@ -52,7 +52,7 @@ pub struct Storm {
     pub server_cpus: usize,
     /// How long they may take.
     pub patience: Duration,
-    /// Says what it does.
+    /// Reports progress.
     pub progress: Progress,
 }
 

@@ -1,4 +1,4 @@
-//! What came of it.
+//! The result of the scenario.
 
 use std::{fmt, io, sync::atomic::Ordering::Relaxed};
 
@@ -13,7 +13,7 @@ use crate::{
     table::figure,
 };
 
-/// What came of it.
+/// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// Clients that came back.
@@ -44,9 +44,9 @@ pub struct Report {
     pub onlooker_lasted: bool,
     /// Clients that got everything.
     pub finished: usize,
-    /// All clients' faults together.
+    /// The faults of all clients together.
     pub faults: Faults,
-    /// Gap events.
+    /// The number of gap events.
     pub gaps: u64,
     /// Connections that got no stream, and came again.
     pub refused: u64,
