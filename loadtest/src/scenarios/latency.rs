@@ -73,7 +73,7 @@ impl Latency {
     /// Runs the scenario on a healthy cluster. Other work on the machine affects both figures.
     ///
     /// # Panics
-    /// If the cluster or the gateway does not do as it is told.
+    /// If the cluster or the gateway does not start.
     pub fn run(&self, cluster: &Cluster, name: &str) -> Report {
         // One replica: three small brokers that copy single records take the machine from what is measured.
         cluster.create(&NewTopic::with_replicas(name, &[&[1], &[2], &[3]]));

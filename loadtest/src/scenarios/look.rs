@@ -1,4 +1,4 @@
-//! Clients that want a few events of an old place each: what that costs the brokers.
+//! Clients read a few events each at old positions. Measures the load on the brokers.
 
 use std::{
     fmt, io,
@@ -30,17 +30,17 @@ pub struct Look {
     pub binary: PathBuf,
     /// Settings of riverhead, as environment variables.
     pub settings: Vec<(String, String)>,
-    /// Partitions of the stream.
+    /// The number of partitions of the stream.
     pub partitions: usize,
-    /// Places that are looked at, one after the other.
+    /// The number of positions that are read at, one after the other.
     pub looks: usize,
-    /// Events that each wants.
+    /// The number of events of each read.
     pub events: usize,
-    /// Bytes of the log.
+    /// The size of the log in bytes.
     pub log_bytes: u64,
     /// Bytes of a record.
     pub record_bytes: usize,
-    /// How long a look may take.
+    /// How long a read may take.
     pub patience: Duration,
     /// Reports progress.
     pub progress: Progress,
@@ -49,13 +49,13 @@ pub struct Look {
 /// The result of the scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Bytes that the brokers sent for each look.
+    /// Bytes that the brokers sent for each read.
     pub fetched: Vec<u64>,
-    /// Bytes that they send without one in as long as each took.
+    /// Bytes that the brokers send without a read in the same time.
     pub idle: u64,
-    /// Partitions of the stream.
+    /// The number of partitions of the stream.
     pub partitions: usize,
-    /// Looks that got all events they wanted, from where they wanted them.
+    /// The number of reads that got all their events, from the right position on.
     pub served: usize,
     /// The gateway's log.
     #[serde(skip)]
@@ -72,7 +72,7 @@ impl Look {
         self.run_on(&cluster, "look")
     }
 
-    /// Runs it on a healthy cluster; nothing else may read from its brokers meanwhile.
+    /// Runs the scenario on a healthy cluster. Nothing else may read from its brokers meanwhile.
     ///
     /// # Errors
     /// If the gateway does not start.
@@ -98,7 +98,7 @@ impl Look {
         };
         for look in 0..self.looks as u64 {
             self.progress.say(format_args!("read {}", look + 1));
-            // Some way into a page and into a batch.
+            // In the middle of a page and of a batch.
             let row = step * look + step / 3;
             let (fetched, served) = self.measure(cluster, || self.look(&gateway, topic, row));
             report.fetched.push(fetched);
@@ -108,14 +108,15 @@ impl Look {
         Ok(report)
     }
 
-    /// Bytes that the brokers send during `look` and until nothing more comes of it, and what it says.
+    /// Returns the bytes that the brokers send during `look` and until no more follow from it, with its
+    /// result.
     fn measure(&self, cluster: &Cluster, look: impl FnOnce() -> bool) -> (u64, bool) {
         let mut meter = Meter::start(cluster);
         let served = look();
         meter.look();
         let (deadline, mut still) = (Instant::now() + self.patience, 0);
         let mut before = meter.bytes();
-        // What is fetched ahead comes within milliseconds; the tail's fetches are some hundred bytes at a time.
+        // What is fetched ahead arrives within milliseconds. The tail's fetches are some hundred bytes each.
         while still < STILL && Instant::now() < deadline {
             thread::sleep(MOMENT);
             meter.look();
@@ -131,7 +132,7 @@ impl Look {
 
     fn look(&self, gateway: &Gateway, topic: &str, row: u64) -> bool {
         let mut ask = ask_from_row(topic, self.partitions, row);
-        // What its socket holds, and it never looks at, it has been sent all the same.
+        // What the client's socket buffers and the client never reads has been sent as well.
         ask.receive_buffer = Some(RECEIVE_BUFFER);
         runtime().block_on(async {
             let Ok(mut client) = Client::connect(gateway.http, &ask).await else {
@@ -151,7 +152,7 @@ impl Look {
 }
 
 impl Report {
-    /// Bytes fetched of a partition, by the look that cost most.
+    /// Returns the bytes fetched per partition by the most expensive read.
     pub fn most_of_a_partition(&self) -> u64 {
         let most = self.fetched.iter().max().copied().unwrap_or_default();
         most.saturating_sub(self.idle) / self.partitions as u64
@@ -195,16 +196,16 @@ impl fmt::Display for Report {
     }
 }
 
-/// Bytes that a look may cost of a partition.
+/// The limit of bytes that a read may fetch per partition.
 pub const MOST: u64 = 256 * 1024;
 
 const RECEIVE_BUFFER: u32 = 16 * 1024;
 
-/// Between two looks at the counts.
+/// The time between two checks of the counts.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// So many moments in a row without more than noise are the end of it.
+/// After this many checks without more than noise, a read is over.
 const STILL: usize = 8;
 
-/// Bytes of a moment that are none of a look's.
+/// Bytes between two checks that do not belong to a read.
 const NOISE: u64 = 8 * 1024;

@@ -1,4 +1,5 @@
-//! Thousands of clients come at once, each with a `since` of its own, to brokers that are a round trip away.
+//! Thousands of clients connect at once, each with a different `since`, while the brokers are a round trip
+//! away.
 
 use std::{
     fmt, io,

@@ -1,4 +1,4 @@
-//! The gateway is killed under its clients, and another one takes its place.
+//! The gateway is killed while its clients are live, and another one takes its address.
 
 use std::{io, thread, time::Instant};
 
@@ -42,7 +42,8 @@ impl Storm {
         let gateway = self.gateway(stage, Some(server))?;
         let (resident, cpu) = (gateway.resident()?, gateway.cpu()?);
         let mut watch = ResourceMonitor::new(stage.cluster, &gateway);
-        // A stream that has not yet noticed is no sign of life: all must have got what was written since.
+        // A stream that has not noticed the end yet is no proof. So all clients must have what was written
+        // since.
         let live = self.wait_until_live(&crowd, &writer, before + PARTITIONS as u64, began, || {
             watch.look()
         });

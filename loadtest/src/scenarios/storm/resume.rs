@@ -1,4 +1,4 @@
-//! From minutes ago, at a gateway that has none of it in memory.
+//! Clients resume from minutes ago, at a gateway that has none of these records in memory.
 
 use std::{
     io, thread,
@@ -72,7 +72,7 @@ impl Storm {
         report.finish(crowd)
     }
 
-    /// Written now, as quickly as the brokers take it, with the timestamps of then.
+    /// Writes the records now, as fast as the brokers accept them, with timestamps of the past.
     fn write_history(&self, stage: StormSetup<'_>, count: u64, back: Duration) -> Producer {
         let (begin, rate) = (now() - back.as_millis() as i64, self.rate);
         let mut producer = stage
@@ -94,7 +94,7 @@ impl Storm {
         producer
     }
 
-    /// Through another gateway: ids are the same for all.
+    /// Reads the ids through another gateway: ids are the same for all.
     fn cut(&self, stage: StormSetup<'_>) -> io::Result<Vec<Cut>> {
         let gateway = self.gateway(stage, None)?;
         let events = (self.rate * self.within.as_secs_f64()).max(1.0) as usize;
