@@ -1,4 +1,4 @@
-//! The admin listener of a real process: who may ask, and what asking too much of it takes from others.
+//! The admin listener of a real process: which requests it accepts, and that overload does not affect others.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use riverhead_brokers::eventually;
 
 use crate::{RIVERHEAD, SOON, plan};
 
-/// The status that this address answers a request with.
+/// Returns the status of the response to this request.
 fn status(address: SocketAddr, request: &str) -> u16 {
     let mut socket = TcpStream::connect(address).expect("a connection");
     socket.set_read_timeout(Some(SOON)).expect("a timeout");
@@ -67,12 +67,12 @@ fn a_name_that_is_not_known_is_refused_and_the_log_says_how_to_have_it_known() {
 #[test]
 fn connections_that_fill_the_admin_listener_leave_the_public_one_alone() {
     let gateway = plan().descriptors(1_100).start().expect("a gateway");
-    // A byte each, so that they are known to have come.
+    // One byte each, which shows that the server has accepted them.
     let crowd: Vec<_> = (0..1_500)
         .map(|number: u16| {
             let from = [127, 0, 1, (number % 5) as u8 + 1];
             let mut socket = crate::connect_from(from, gateway.admin);
-            // One that was sent away already does not take it.
+            // A connection that was closed already accepts no byte.
             let _ = socket.write_all(b"G");
             socket
         })
@@ -152,7 +152,7 @@ fn an_inherited_socket_that_does_not_listen_is_refused_at_the_start() {
     }
 }
 
-/// The command line of the image's health check.
+/// Returns the command line of the image's health check.
 fn health_check() -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/Dockerfile");
     let text = fs::read_to_string(file).expect("docker/Dockerfile");

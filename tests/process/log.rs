@@ -1,4 +1,4 @@
-//! A log that nobody reads, and one that a single client would like to fill.
+//! A log whose reader has stopped, and a log that one client tries to fill.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ impl FullPipe {
     fn new() -> Self {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         let mut filler = writer.try_clone().expect("a descriptor");
-        // It stays in its write until the pipe is gone.
+        // The thread stays in its write until the pipe is closed.
         thread::spawn(move || while filler.write_all(&[b'x'; 4096]).is_ok() {});
         let full = Self { reader, writer };
         eventually(SOON, "a full pipe", || full.takes_nothing());
@@ -49,7 +49,7 @@ struct UnreadGateway {
     child: Child,
     public: SocketAddr,
     admin: SocketAddr,
-    /// Its configuration, for as long as it runs.
+    /// The directory of its configuration, kept for as long as it runs.
     _directory: tempfile::TempDir,
 }
 
@@ -117,7 +117,7 @@ fn answer(address: SocketAddr, target: &str) -> String {
     answer
 }
 
-/// Reads until `what` has come so often.
+/// Reads until `what` has arrived this many times.
 fn read_until(socket: &mut TcpStream, what: &str, times: usize) {
     let mut text = String::new();
     while text.matches(what).count() < times {
@@ -135,7 +135,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
     for address in [gateway.public, gateway.admin] {
         assert!(answer(address, "/livez").starts_with("HTTP/1.1 200 "));
     }
-    // Each has two lines, which would wait for a reader.
+    // Each stream writes two log lines, which would wait for a reader.
     let mut stream = ask(gateway.public, STREAM);
     read_until(&mut stream, ":ok", 1);
     for _ in 0..20 {
@@ -172,7 +172,7 @@ fn a_start_that_fails_ends_though_nobody_reads_why() {
     assert_eq!(code.and_then(|status| status.code()), Some(64));
 }
 
-/// A stream from this address of the loopback, which it gives up at once.
+/// Opens a stream from this loopback address, and closes it at once.
 fn visit(gateway: &Gateway, source: [u8; 4]) {
     let mut socket = crate::connect_from(source, gateway.http);
     socket.set_read_timeout(Some(SOON)).expect("a timeout");

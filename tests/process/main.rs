@@ -1,6 +1,8 @@
-//! The process and its operating system: file descriptors, clients that are killed, and an address that wants everything.
+//! The process and its operating system: file descriptors, killed clients, and an address that asks for all
+//! streams.
 //!
-//! No broker answers, or the demo's do: nothing outside this process tree is needed but a shell and curl.
+//! No broker answers, or the demo's do. So nothing outside this process tree is needed, except a shell and
+//! curl.
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
 
 mod admin;
@@ -26,10 +28,10 @@ const STREAM: &str = "/v2/stream/stream";
 const SINK: &str = "RIVERHEAD_HTTP__SINK";
 const SOON: Duration = Duration::from_secs(20);
 
-/// Either way streams leave.
+/// Both ways to write streams.
 const SINKS: [&str; 2] = ["socket", "body"];
 
-/// One whose brokers are not there: its streams are held, with heartbeats.
+/// A gateway without brokers: its streams are held, with heartbeats.
 fn plan() -> GatewayPlan {
     GatewayPlan::new(
         RIVERHEAD,
@@ -40,7 +42,7 @@ fn plan() -> GatewayPlan {
     .set("RIVERHEAD_HTTP__HEARTBEAT", "200ms")
 }
 
-/// A connection from this address of the loopback.
+/// Connects from this loopback address.
 fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     let (domain, kind) = (socket2::Domain::IPV4, socket2::Type::STREAM);
     let socket = socket2::Socket::new(domain, kind, None).expect("a socket");
@@ -57,7 +59,7 @@ fn until(gateway: &Gateway, metric: &str, value: f64) {
     });
 }
 
-/// A client in a process of its own.
+/// Starts a client in its own process.
 fn curl(gateway: &Gateway) -> Child {
     Command::new("curl")
         .args(["-sN", &format!("http://{}{STREAM}", gateway.http)])
@@ -88,7 +90,7 @@ fn killed_clients(sink: &str) {
 
 #[test]
 fn streams_that_do_not_fit_are_told_before_a_port_is_bound() {
-    // Were the port bound first, this one would be taken, and the exit code 1.
+    // If the port were bound first, binding would fail, with exit code 1.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let directory = tempfile::tempdir().expect("a directory");
     let config = directory.path().join("riverhead.toml");
@@ -135,7 +137,7 @@ fn without_descriptors(sink: &str) {
     let gateway = plan()
         .set(SINK, sink)
         .descriptors(300)
-        // More than there are descriptors, so that nothing but their end holds anybody up.
+        // More than there are descriptors, so that only the lack of descriptors delays clients.
         .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "3000")
         .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM_PER_CLIENT", "3000")
         .start()
