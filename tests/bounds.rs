@@ -1,4 +1,4 @@
-//! Bounds that hold against clients who take part of what they are given and then nothing.
+//! Bounds that hold against clients that read part of what they are sent and then stop.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -31,13 +31,13 @@ on_both_sinks! {
     stuck_clients_in_different_events_hold_no_more_than_the_lanes_may
 }
 
-/// What the lanes of a rig may cost, in bytes.
+/// The budget of the lanes of a test gateway, in bytes.
 const LANES: usize = 16 << 20;
 
-/// Far more than the kernel takes for a client that does not read.
+/// Far more than the kernel buffers for a client that does not read.
 const EVENT: usize = 2 << 20;
 
-/// Events that clients stop in, each in another.
+/// The events in which clients stop, each client in another one.
 const EVENTS: usize = 24;
 
 /// A log whose events are in memory.
@@ -80,7 +80,7 @@ impl Live {
     }
 }
 
-/// Nobody of these clients asks for the past, but for where the log is.
+/// None of these clients needs history. They only ask for the bounds of the log.
 struct OnlyLive;
 
 impl History for OnlyLive {
@@ -120,7 +120,7 @@ async fn live(gateway: &TestGateway) -> TestClient {
     client
 }
 
-/// Waits until what all lanes cost is within the budget; what it is then.
+/// Waits until the memory of all lanes is within the budget, and returns it.
 async fn within_budget(gateway: &TestGateway, of: &str) -> usize {
     let start = Instant::now();
     loop {
@@ -140,7 +140,7 @@ async fn stuck_clients_in_different_events_hold_no_more_than_the_lanes_may() {
     let mut stuck = Vec::new();
     let mut most = 0;
     for event in 0..EVENTS {
-        // In a lane or not: every other client gets the same as the one before it.
+        // In a lane or not: every second client requests the same as the one before it.
         stuck.push(live(&gateway).await);
         fixture.write_large();
         let chunk = honest.chunk_bytes().await;
@@ -159,7 +159,7 @@ async fn stuck_clients_in_different_events_hold_no_more_than_the_lanes_may() {
         (EVENTS - LANES / EVENT..=EVENTS).contains(&ended),
         "{ended} were reset"
     );
-    // What the others hold is given back when they go.
+    // The memory that the other clients hold is freed when they leave.
     drop(stuck);
     let start = Instant::now();
     while gateway.lanes.bytes() > EVENT * 2 {

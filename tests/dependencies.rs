@@ -1,15 +1,15 @@
-//! What the dependencies must not turn on.
+//! Features that the dependencies must not enable.
 #![allow(clippy::unwrap_used, reason = "a test that cannot ask cargo has to fail")]
 
 use std::{collections::BTreeSet, process::Command};
 
-/// The features that rdkafka is built with, by anybody in the workspace.
+/// The features of rdkafka in the whole workspace.
 ///
 /// `libz-static`, `zstd` and `ssl-vendored` make a binary that needs nothing but libc and reads every compression a
 /// topic may hold; they need `build-essential` and `perl`. `gssapi` would need Cyrus SASL.
 const RDKAFKA: [&str; 4] = ["libz-static", "ssl-vendored", "tokio", "zstd"];
 
-/// Cargo unifies features: what one dependency turns on, everybody gets.
+/// Cargo unifies features: a feature that one dependency enables is enabled for all.
 const NO_CMAKE: &str = "\
 a dependency turns on `cmake-build` of librdkafka, and by feature unification we get it too.
 Built with CMake, librdkafka 2.12.1 does not define HAVE_ATOMICS_32_ATOMIC: rd_atomic32_set() then returns the new
@@ -49,7 +49,7 @@ fn a_feature_is_found_wherever_it_stands_in_the_tree() {
     assert_eq!(features(tree, "rdkafka-sys"), BTreeSet::from(["cmake-build"]));
 }
 
-/// What `cargo tree` says of all members with all their features, a line each.
+/// Returns the output of `cargo tree` for all members with all their features.
 fn features_of_the_workspace() -> String {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--workspace", "--all-features"])
@@ -65,7 +65,7 @@ fn features_of_the_workspace() -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The features of the package `name` in `tree`, from lines like `rdkafka feature "zstd" (*)`.
+/// Returns the features of the package `name` in `tree`, from lines like `rdkafka feature "zstd" (*)`.
 fn features<'a>(tree: &'a str, name: &str) -> BTreeSet<&'a str> {
     let feature = |line: &'a str| {
         line.strip_prefix(name)?

@@ -21,7 +21,7 @@ use support::{
 
 const OPEN: &str = "riverhead_streams_open{stream=\"recentchange\"}";
 
-/// Without the date, which is hyper's and the only thing that changes.
+/// Removes the date, which hyper adds and which is the only part that changes.
 fn undated(head: &str) -> String {
     let lines = head.split_inclusive("\r\n");
     lines.filter(|line| !line.starts_with("date: ")).collect()
@@ -62,7 +62,7 @@ async fn ndjson_is_for_who_accepts_it_first() {
         ("application/jsonl", true),
         ("text/event-stream, application/json", false),
         ("application/x-ndjson", false),
-        // Not by their first bytes: RFC 9110 has qualities, and no case.
+        // The beginning is not enough: RFC 9110 has qualities, and ignores case.
         ("Application/JSON", true),
         ("text/event-stream;q=0.5, application/json", true),
         ("application/json;q=0.5, text/event-stream", false),
@@ -302,7 +302,7 @@ async fn other_methods_are_405_with_what_is_allowed() {
     }
 }
 
-/// A command, with the line of a header for who commands.
+/// Sends a command with one more header line, which identifies the sender.
 async fn command(
     gateway: &TestGateway,
     method: &str,
@@ -382,7 +382,7 @@ async fn options_say_what_is_allowed_and_to_whom() {
     assert_eq!(answer.body, "GET,HEAD");
 }
 
-/// What a page's browser asks before the page may ask.
+/// Sends the preflight request that a browser sends before a request of a page.
 async fn preflight(gateway: &TestGateway, target: &str, headers: &str) -> support::gateway::TestResponse {
     let mut client = TestClient::connect(gateway.public).await;
     let request = format!(
@@ -397,7 +397,7 @@ async fn preflight(gateway: &TestGateway, target: &str, headers: &str) -> suppor
 async fn a_page_may_send_what_tracing_adds_to_its_requests() {
     let gateway = TestGateway::start(|_| {});
     let asked = "authorization,baggage,last-event-id,sentry-trace,traceparent,x-request-id";
-    // Also where there is nothing: a page may read that.
+    // Also for a path that does not exist: a page may read that response.
     for target in ["/v2/stream/recentchange", "/", "/v2/stream/nope", "/nope"] {
         let answer = preflight(&gateway, target, asked).await;
         assert_eq!(answer.status, 200, "{target}");
@@ -434,7 +434,7 @@ async fn no_page_of_another_origin_is_given_what_the_admin_listener_says() {
     ] {
         for headers in ["", "origin: https://page.example\r\n"] {
             let answer = get(gateway.admin, target, headers).await;
-            // A page cannot make its browser leave `origin` out, so what comes without is for tools.
+            // A page cannot omit `origin`, so a request without it comes from another program.
             assert_eq!(answer.status == 403, !headers.is_empty(), "{}", answer.head);
             assert!(
                 !answer.head.to_lowercase().contains("access-control-"),
@@ -567,7 +567,7 @@ async fn what_is_refused_before_it_is_read_is_counted() {
         let count = format!("riverhead_http_responses_total{{status=\"{status}\"}}");
         let before = gateway.metric(&count).await;
         let mut client = TestClient::connect(gateway.public).await;
-        // Of what is much too large the rest may meet a connection that is closed.
+        // The rest of a body that is much too large may meet a closed connection.
         let _ = client
             .try_send(&format!("GET / HTTP/1.1\r\nhost: test\r\n{head}\r\n"))
             .await;
@@ -699,7 +699,7 @@ async fn a_head_far_too_large_is_answered_so_that_its_sender_sees_it() {
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 431 "), "{head}");
     for _ in 0..3 {
-        // A sender in the middle of its head must not meet a reset, which would throw the answer away.
+        // A client in the middle of its head must not get a reset, which would discard the response.
         client.send(&"x".repeat(100_000)).await;
     }
     assert_eq!(client.rest().await, "");
