@@ -463,7 +463,7 @@ async fn the_verdict_passes_a_hole_and_finds_what_cannot_be_read_behind_it() {
         assert_eq!((gap.requested, gap.resumed), (Some(from), Some(from + 10)));
         fixture.tail_lags(0);
     }
-    // A record is the next offset.
+    // A record comes first, before the damaged range.
     let near = id(from - 2, None, Some((tag(&fixture), Some(0))));
     let mut subscription = fixture.subscribe(Some(&near), IdForm::Json);
     assert_eq!(

@@ -45,8 +45,8 @@ impl Kind {
         }
     }
 
-    /// Writes the proxy's configuration, with which it listens on `own` in front of `gateway`. Returns its
-    /// path.
+    /// Returns the text of the proxy's configuration file, which makes it listen on `own` in front of
+    /// `gateway`.
     fn file(self, directory: &Path, own: SocketAddr, gateway: SocketAddr) -> String {
         let gateway = gateway.to_string();
         match self {

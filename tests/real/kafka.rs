@@ -1,4 +1,4 @@
-//! The tail and history against real brokers, and what breaks them.
+//! The tail and history with real brokers, and with faults of these.
 
 use std::{
     collections::BTreeSet,
@@ -35,7 +35,7 @@ impl KafkaFixture {
             .split(',')
             .map(|broker| broker.parse().expect("an address"));
         let mut settings = ClusterSettings::new("main", bootstrap.collect());
-        // What is measured here is the reader, not its brake.
+        // The reader is measured, not its rate limit.
         settings.history_rate = (1 << 40).try_into().expect("not zero");
         let (directory, counters) = (LogDirectory::new(), KafkaMetrics::default());
         let options = ClusterOptions {
@@ -171,7 +171,7 @@ async fn transactions_leave_holes_and_nothing_aborted() {
     let end = history.page(&log, 36, client()).await.expect("the end");
     assert_eq!((end.next(), end.events().len()), (36, 0));
 
-    // An open transaction holds the end back.
+    // An open transaction holds back the end of the log.
     producer.begin();
     producer.send(5);
     producer.flush();
@@ -190,7 +190,7 @@ async fn transactions_leave_holes_and_nothing_aborted() {
     assert!(found <= 40);
 }
 
-/// The first of these times are asked of the broker, and most of the others found in pages that are in memory.
+/// The first of these times are looked up at the broker, and most of the others in pages that are in memory.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn times_of_records_that_are_out_of_order_are_found_exactly() {
@@ -202,7 +202,7 @@ async fn times_of_records_that_are_out_of_order_are_found_exactly() {
         .producer("out-of-order")
         .numbers_from(0)
         .timestamp(move |number| {
-            // Now and then one is far ahead of those around it, and another far behind.
+            // Now and then a time is far ahead of its neighbors, and another one far behind.
             let (at, astray) = (number as i64, [70_000, -70_000]);
             start + at * 100 + if at % 700 < 2 { astray[at as usize % 2] } else { 0 }
         })
@@ -256,7 +256,8 @@ async fn a_truncated_log_goes_on_at_its_new_end_and_history_is_of_the_new() {
                 .all(|event| (event.epoch > 0) == (event.offset >= 100)),
             "epochs tell which is which"
         );
-        // A log that has grown past its old end before anybody asks for its bounds does not say that it was cut.
+        // If a log has grown past its old end before its bounds are requested, it does not show that it was
+        // truncated.
         let unproven = match replacement {
             Replacement::Shorter => 0,
             Replacement::Longer => fixture.replacements("unproven"),
@@ -380,7 +381,7 @@ async fn a_killed_broker_costs_neither_a_record_nor_an_order() {
     for broker in [1, 2] {
         records_come(&logs);
         brokers.kill(broker);
-        // The others lead all of them now.
+        // The other brokers lead all of them now.
         records_come(&logs);
         brokers.start_broker(broker);
         brokers.wait_until_in_sync();

@@ -1,4 +1,4 @@
-//! What the brokers see of us: few connections, no group, and no topic that is not in the catalog.
+//! What brokers see of riverhead: few connections, no group, and no topic that is not in the catalog.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
         producer.send(3_000);
         producer.flush();
     });
-    // So little memory that most of those who resume need the brokers.
+    // The memory is so small that most clients that resume need the brokers.
     let plan = plan(&brokers, &topics).set("RIVERHEAD_MEMORY__TAIL", "1MiB");
     let first = start(&plan);
     let ids = ids(&first, 6_000).await;
@@ -44,7 +44,7 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
         .iter_mut()
         .flat_map(|producer| producer.send(1))
         .collect();
-    // All of them live at once, and none got anything twice before.
+    // All of them are live at once, and none received anything twice before.
     let ends = clients.into_iter().map(|mut client| async move {
         let mut last = numbers(&take(&mut client, 2).await);
         last.sort_unstable();
@@ -55,7 +55,8 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
 
     let pages = gateway.metric("riverhead_kafka_history_pages_total");
     assert!(pages.is_ok_and(|pages| pages > 0.0), "the brokers were not asked");
-    // The tail, the witness and what it looks through, the client for offset queries, and a history reader for each broker.
+    // The tail, the stall detector and its one-shot client, the client for offset queries, and a history
+    // reader for each broker.
     let most = (brokers.broker_ids().len() as u64 + 1) * (4 + brokers.broker_ids().len() as u64);
     let seen = watch.finish();
     assert!((1..=most).contains(&seen), "{seen} connections, {most} at most");
@@ -67,7 +68,8 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
     );
 }
 
-/// A partition that stayed started behind a replay would be fetched a second time, by a reader nobody waits for.
+/// If a partition stayed started after a replay, it would be fetched a second time, by a reader that no
+/// client waits for.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs real brokers: ./tests/run"]
 async fn what_is_live_is_fetched_once_when_a_replay_has_caught_up() {
@@ -78,7 +80,7 @@ async fn what_is_live_is_fetched_once_when_a_replay_has_caught_up() {
     producer.flush();
     let gateway = start(&plan(&brokers, &["quiet-end"]));
     gateway.wait_for_partitions(3, SOON);
-    // The last page of history ends behind where the tail began, not where the log does.
+    // The last page of history ends after the start of the tail, not at the end of the log.
     producer.send(600);
     producer.flush();
     let mut client = follow(&gateway, FROM_THE_START, None).await;
@@ -94,20 +96,20 @@ async fn what_is_live_is_fetched_once_when_a_replay_has_caught_up() {
     assert!(fetched <= most, "{fetched} bytes fetched, {most} at most");
 }
 
-/// Bytes of a record that are much more than what a fetch costs beside them.
+/// Bytes of a record: much more than the overhead of a fetch.
 const RECORD: usize = 2_000;
 
-/// Records that come while the client is live.
+/// Records that are written while the client is live.
 const LIVE: usize = 300;
 
-/// The id of every event there is.
+/// Returns the id of every event.
 async fn ids(gateway: &Gateway, count: usize) -> Vec<String> {
     let mut client = follow(gateway, FROM_THE_START, None).await;
     let messages = take(&mut client, count).await;
     messages.iter().map(|message| id(message).to_owned()).collect()
 }
 
-/// Resumes behind an event, and reads all that is left.
+/// Resumes after an event, and reads everything that is left.
 async fn resume(gateway: &Gateway, ids: &[String], place: usize) -> Client {
     let mut client = follow(gateway, "", Some(&ids[place])).await;
     take(&mut client, ids.len() - place - 1).await;
@@ -118,7 +120,7 @@ async fn resume(gateway: &Gateway, ids: &[String], place: usize) -> Client {
 #[ignore = "needs real brokers: ./tests/run"]
 async fn only_topics_of_the_catalog_are_asked_for_and_none_is_made() {
     let _turn = turn();
-    // Here it would be enough to ask in the wrong way.
+    // Here a wrong request would be enough to create the topic.
     let brokers = Cluster::builder()
         .brokers(1)
         .combined()
@@ -146,7 +148,7 @@ async fn only_topics_of_the_catalog_are_asked_for_and_none_is_made() {
 
     let mut held = follow(&gateway, "", None).await;
     let mut since = follow(&gateway, FROM_THE_START, None).await;
-    // Longer than it takes to look for the topic again.
+    // Longer than the time until the topic is looked up again.
     heartbeats(&mut held, 10).await;
     assert_eq!(brokers.topics(), ["quiet-private"], "nobody made a topic");
 

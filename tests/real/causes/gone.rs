@@ -1,4 +1,4 @@
-//! A topic that is deleted under its readers, and one that never was.
+//! A topic that is deleted while it is read, and one that never existed.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn a_deleted_topic_is_told_as_that_in_time_and_once_until_it_is_back() {
     assert_eq!(said["clusters"][0]["topics"][0]["state"], "failing", "{said}");
     let fault = gateway.metric("riverhead_kafka_topic_fault").expect("a metric");
     assert_eq!(fault, 1.0, "what RiverheadTopicFault looks at");
-    // Another process, which never saw it.
+    // A new process, which has never seen the topic.
     let late = start(&plan);
     until_said(&late, "/streams/0", "failing", &["has no topic causes-gone"]);
     drop(late);

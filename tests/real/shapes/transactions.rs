@@ -1,4 +1,5 @@
-//! Transactions: what is committed arrives, once; markers and what was aborted leave no trace but their offsets.
+//! Transactions: committed records arrive once. Markers and aborted records leave no trace except their
+//! offsets.
 
 use riverhead::sse::SseMessage;
 use riverhead_brokers::{Acked, Cluster, Producer, RawRecord, shared};
@@ -27,7 +28,7 @@ async fn committed_records_come_once_wherever_a_client_was_cut() {
         truth.iter().map(|acked| acked.n).collect::<Vec<_>>()
     );
     ids_name_the_last_record(&seen, &truth);
-    // A gateway of its own has none of it in memory: the same from history.
+    // Another gateway has nothing of it in memory, so it reads the same from history.
     for gateway in [&gateway, &start(&plan)] {
         cut_behind_each(&brokers, gateway, &seen).await;
         step_by_step(gateway, &seen).await;
@@ -42,7 +43,7 @@ fn producer(brokers: &Cluster) -> Producer {
         .start()
 }
 
-/// Commits and aborts in turn, of several lengths.
+/// Commits and aborts in turn, with several lengths.
 fn rounds(producer: &mut Producer) {
     for (records, commit) in [
         (3, true),
@@ -64,8 +65,8 @@ fn rounds(producer: &mut Producer) {
     }
 }
 
-/// An open transaction: its records come when it is committed, and not before, live and to one who resumed meanwhile.
-/// What `live` got is returned.
+/// Opens a transaction. Asserts that its records arrive when it is committed, and not before, for a live
+/// client and for one that resumed meanwhile. Returns what `live` received.
 async fn held_back(
     brokers: &Cluster,
     gateway: &Gateway,
@@ -79,7 +80,7 @@ async fn held_back(
     producer.flush();
     let mut resumed = follow(gateway, "", Some(earlier)).await;
     take(&mut resumed, before - 8).await;
-    // Written later and elsewhere: had anything of the transaction been let through, it would come first.
+    // Written later and elsewhere: if any record of the transaction had been delivered, it would come first.
     beside(brokers, "while it is open");
     for client in [&mut *live, &mut resumed] {
         assert_eq!(next(client).await.data, mark("while it is open"));
@@ -91,7 +92,7 @@ async fn held_back(
     seen
 }
 
-/// The offset of an id is one past the event's own: never behind a marker that follows it.
+/// Asserts that the offset of an id is the event's own plus one, never after a marker that follows it.
 fn ids_name_the_last_record(seen: &[SseMessage], truth: &[Acked]) {
     for (message, acked) in seen.iter().zip(truth) {
         assert_eq!(
@@ -102,7 +103,7 @@ fn ids_name_the_last_record(seen: &[SseMessage], truth: &[Acked]) {
     }
 }
 
-/// Whoever was cut behind any event gets all the later ones, and nothing else.
+/// Asserts that a client that is cut after any event receives all later ones, and nothing else.
 async fn cut_behind_each(brokers: &Cluster, gateway: &Gateway, seen: &[SseMessage]) {
     let mut clients = Vec::new();
     for (place, message) in seen.iter().enumerate() {
@@ -113,12 +114,12 @@ async fn cut_behind_each(brokers: &Cluster, gateway: &Gateway, seen: &[SseMessag
     }
     beside(brokers, "that was all");
     for client in &mut clients {
-        // Numbers would be repetitions; the only other thing is an earlier mark.
+        // Numbers would be repetitions. The only other event is an earlier mark.
         while marked(&next(client).await) != "that was all" {}
     }
 }
 
-/// One connection for each event.
+/// Uses one connection for each event.
 async fn step_by_step(gateway: &Gateway, seen: &[SseMessage]) {
     let mut last = id(&seen[0]).to_owned();
     for expected in &seen[1..] {
@@ -130,7 +131,7 @@ async fn step_by_step(gateway: &Gateway, seen: &[SseMessage]) {
     }
 }
 
-/// The next `count` events of the numbered topic; those of the other one may come in between.
+/// Returns the next `count` events of the numbered topic. Events of the other topic may come in between.
 async fn numbered(client: &mut Client, count: usize) -> Vec<SseMessage> {
     let mut messages = Vec::new();
     while messages.len() < count {

@@ -1,4 +1,4 @@
-//! Ids without a proof, or with another one: what EventStreams' clients send, and ids of other clusters.
+//! Ids without a proof, or with another one: those of EventStreams' clients, and those of other clusters.
 
 use riverhead::position::LogTag;
 use riverhead_brokers::Acked;
@@ -10,8 +10,8 @@ use super::{
     listener::{Listener, events, gap},
 };
 
-/// A hundred records, each with a timestamp of its own, in the gateway's memory and then not; each time the check is told
-/// of them.
+/// Creates a hundred records, each with a different timestamp. Runs the check while the gateway has them in
+/// memory, and again without.
 fn a_hundred_records(topic: &str, check: impl Fn(&TableFixture, &[Acked])) {
     let mut fixture = TableFixture::new(topic, 1);
     let written = fixture.write_spaced(0, 100);
@@ -21,7 +21,7 @@ fn a_hundred_records(topic: &str, check: impl Fn(&TableFixture, &[Acked])) {
     check(&fixture, &written);
 }
 
-/// What a client with this id hears, up to the end of these records.
+/// Returns what a client with this id receives, up to the end of these records.
 fn resumed(fixture: &TableFixture, fields: Value, rest: &[Acked]) -> Listener {
     let mut client = fixture.resume(&fixture.id(fields));
     client.upto(rest);
@@ -135,7 +135,8 @@ fn a_topic_that_the_id_lacks_starts_at_the_newest_time_of_the_id() {
     let known = fixture.write_spaced(0, 10);
     let id = fixture.read_from_start(1).upto(&known).id(known[9]);
     fixture.topic = "lacked".to_owned();
-    // Numbers, and with them times, go on: these are newer than what the id has seen, the clock's newer still.
+    // Numbers increase, and times with them: these are newer than what the id has seen, and those with the
+    // current time are newer still.
     let lacked = fixture.write_spaced(0, 10);
     fixture.gateway = gateway(&fixture.brokers, &["known", "lacked"], 2);
     fixture
