@@ -11,11 +11,11 @@ const RDKAFKA: [&str; 4] = ["libz-static", "ssl-vendored", "tokio", "zstd"];
 
 /// Cargo unifies features: a feature that one dependency enables is enabled for all.
 const NO_CMAKE: &str = "\
-a dependency turns on `cmake-build` of librdkafka, and by feature unification we get it too.
+a dependency enables `cmake-build` of librdkafka, and feature unification enables it here too.
 Built with CMake, librdkafka 2.12.1 does not define HAVE_ATOMICS_32_ATOMIC: rd_atomic32_set() then returns the new
 value instead of the old, AllBrokersDown is never raised, and a client whose brokers were all replaced never goes back
 to its bootstrap list (confluentinc/librdkafka#5282, fixed in 2.15.0). Nor does it compile without libcurl's headers
-(#5135). Find who it is with `cargo tree -e features -i rdkafka-sys`, and turn it off there";
+(#5135). Find the dependency with `cargo tree -e features -i rdkafka-sys`, and disable it there";
 
 #[test]
 fn nobody_builds_librdkafka_with_cmake() {
@@ -36,8 +36,8 @@ fn rdkafka_has_the_features_that_were_measured_and_no_other() {
     assert_eq!(
         features(&tree, "rdkafka"),
         BTreeSet::from(RDKAFKA),
-        "left: what the workspace turns on, right: what was measured. Another feature changes how Kafka is spoken to \
-         or what a build needs: say so in README.md and in RDKAFKA here"
+        "left: the enabled features, right: the measured ones. Another feature changes the protocol with Kafka or \
+         what a build needs: document it in README.md and in RDKAFKA here"
     );
 }
 

@@ -348,7 +348,7 @@ async fn what_cannot_be_read_is_a_gap_in_a_lane_and_ends_nobody_but_who_wants_no
         while gap.is_none() || numbers < 6 {
             let message = reading.next().await.expect("an event");
             match message.event.as_str() {
-                "gap" => assert!(gap.replace(message).is_none(), "told once"),
+                "gap" => assert!(gap.replace(message).is_none(), "one gap only"),
                 _ => numbers += 1,
             }
         }
@@ -365,7 +365,7 @@ async fn what_cannot_be_read_is_a_gap_in_a_lane_and_ends_nobody_but_who_wants_no
     while let Some(message) = strict.next().await {
         gaps += usize::from(message.event == "gap");
     }
-    assert_eq!(gaps, 1, "its stream ends with the batch that tells of it");
+    assert_eq!(gaps, 1, "the stream ends with the batch of the gap");
 }
 
 async fn who_wants_no_gap_and_would_begin_with_what_cannot_be_read_gets_410() {

@@ -73,15 +73,15 @@ fn nothing_is_lost_repeated_or_invented_and_memory_is_within_its_budget() {
         .unwrap_or_else(|error| panic!("{error}"));
     assert!(
         seats.taken.load(Relaxed) > 1000,
-        "hardly anybody got into a lane: {seats:?}"
+        "too few clients joined a lane: {seats:?}"
     );
     assert!(
         seats.lost.load(Relaxed) > 100,
-        "hardly anybody fell out of a lane: {seats:?}"
+        "too few clients fell out of a lane: {seats:?}"
     );
     assert!(
         seats.served.load(Relaxed) > 1000,
-        "hardly anybody was served in a row: {seats:?}"
+        "too few clients were served in a group: {seats:?}"
     );
 }
 
@@ -267,7 +267,7 @@ impl<'a> LanesModel<'a> {
     fn verify(&self) {
         for (client, checker) in &self.clients {
             checker.verify(&self.fixture);
-            assert!(client.is_in_lane(), "one never joined");
+            assert!(client.is_in_lane(), "a client never joined");
         }
     }
 
@@ -602,7 +602,7 @@ fn those_who_resume_from_a_few_places_share_what_one_of_them_composes() {
         }
         assert!(
             lanes.bytes() < 64 * 1024,
-            "nobody is left who could come to what is on the shelf"
+            "no client is left that could need the kept batches"
         );
     });
 }

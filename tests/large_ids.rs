@@ -59,7 +59,7 @@ async fn partitions_that_a_topic_does_not_have_are_one_gap() {
     let id = id(TOPIC, 1024, at(0));
     let mut subscription = Subscription::start(&fixture.source, request(&fixture, &[TOPIC], &id));
     let Poll::Ready(batch) = poll(&mut subscription) else {
-        panic!("nothing was told")
+        panic!("there is no batch")
     };
     assert_eq!(batch.gaps.len(), 1, "{} bytes", batch.bytes.len());
     let [message] = &*messages(&batch) else {
@@ -77,7 +77,7 @@ async fn a_single_partition_that_is_gone_is_told_as_ever() {
     let id = id(TOPIC, 7, at(0));
     let mut subscription = Subscription::start(&fixture.source, request(&fixture, &[TOPIC], &id));
     let Poll::Ready(batch) = poll(&mut subscription) else {
-        panic!("nothing was told")
+        panic!("there is no batch")
     };
     assert_eq!(
         messages(&batch)[0].data,
@@ -133,7 +133,7 @@ async fn gaps_of_hundreds_of_topics_at_once_come_in_batches_of_64_kib() {
     let (mut told, mut bytes) = (Vec::new(), 0);
     while told.len() < TOPICS {
         let Poll::Ready(batch) = poll(&mut subscription) else {
-            panic!("{} gaps are not told", TOPICS - told.len())
+            panic!("{} gaps are missing", TOPICS - told.len())
         };
         assert!(batch.bytes.len() <= BATCH, "{} bytes", batch.bytes.len());
         bytes += batch.bytes.len();

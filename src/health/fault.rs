@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(
             faults.judge(FaultSource::History, at(start, 30)),
             None,
-            "nobody has tried since"
+            "no attempt since then"
         );
         for second in [4, 10] {
             faults.fail(FaultSource::History, NAME, "", at(start, second));
@@ -269,13 +269,13 @@ mod tests {
         assert_eq!(
             faults.judge(FaultSource::History, at(start, 70)),
             None,
-            "nobody has tried for a minute"
+            "no attempt for a minute"
         );
         faults.fail(FaultSource::History, NAME, "", at(start, 71));
         assert_eq!(
             faults.judge(FaultSource::History, at(start, 72)),
             None,
-            "that is another one"
+            "this is a new fault"
         );
     }
 
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(
             faults.judge(FaultSource::History, millis(14_000)),
             None,
-            "nobody waits any more"
+            "no client waits any more"
         );
     }
 

@@ -16,7 +16,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stdout,
-    reason = "a test may panic, and tells its counts"
+    reason = "a test may panic, and prints its counts"
 )]
 
 mod callgrind;

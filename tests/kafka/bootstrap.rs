@@ -73,7 +73,7 @@ fn without_what_was_learned_the_same_list_reaches_nobody_until_it_is_read_again(
     let good: Vec<_> = fixture.brokers.addresses().iter().map(String::as_str).collect();
     fixture.cluster.handle().set_bootstrap(addresses(&good[1..2]));
     fixture.log("a", 0);
-    assert_eq!(renewals(&fixture), 0, "the live client was told");
+    assert_eq!(renewals(&fixture), 0, "the running client got the new list");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn each_broker_is_asked_alone_and_its_fault_is_told_in_words() {
     assert_eq!(topics, [("a", true), ("missing", false)]);
 
     let dead = addresses(&[DEAD]).remove(0);
-    let said = query_broker(&settings, &dead, &["a".into()], WAIT).expect_err("nobody is there");
+    let said = query_broker(&settings, &dead, &["a".into()], WAIT).expect_err("no server listens");
     assert!(said.contains("Connection refused"), "{said}");
 
     settings

@@ -2,7 +2,7 @@
 //! in every bootstrap list.
 #![cfg(feature = "kafka")]
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
-#![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
+#![allow(clippy::print_stdout, reason = "measurements are for the person who runs the test")]
 
 mod bootstrap;
 mod brokers;
@@ -128,7 +128,7 @@ impl KafkaFixture {
     /// through them.
     fn received_in_all(&self, client: &str) -> u64 {
         let open = || self.counters.connections.get_or_create(&of(client)).get();
-        assert!(self.received(client) > 0 && open() > 0, "nothing is told yet");
+        assert!(self.received(client) > 0 && open() > 0, "nothing is reported yet");
         self.brokers.stop();
         until(|| open() == 0);
         self.received(client)
@@ -214,7 +214,7 @@ fn the_tail_reads_every_record_once_and_in_order() {
                 .iter()
                 .all(|event| event.timestamp == stamp(event.offset) && event.kind == EventKind::Message)
         );
-        assert!(events.iter().all(|event| event.epoch == 0), "the epoch is told");
+        assert!(events.iter().all(|event| event.epoch == 0), "the epoch is known");
         assert_eq!(log.end().epoch, Some(0));
     }
     let groups = [8, 9, 10, 11, 12, 13, 14];

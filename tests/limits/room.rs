@@ -37,7 +37,7 @@ async fn a_client_whose_network_vanished_is_let_in_again_and_its_old_stream_is_g
     assert_eq!(
         from([127, 0, 0, 1], &gateway).await.1,
         "429",
-        "the new one holds the place"
+        "the new stream holds the slot"
     );
 }
 

@@ -183,7 +183,7 @@ fn the_health_check_of_the_image_works_where_a_proxy_header_is_due() {
     assert!(check());
     gateway.signal("TERM").expect("a signal");
     gateway.wait(SOON).expect("its end");
-    assert!(!check(), "nobody is there");
+    assert!(!check(), "no server listens");
 }
 
 #[test]

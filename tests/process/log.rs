@@ -204,7 +204,7 @@ fn one_client_fills_no_log_and_hides_nobody() {
         }
         counts
     };
-    eventually(SOON, "the quiet one's lines", || {
+    eventually(SOON, "the log lines of the quiet client", || {
         lines_of(&gateway.log()).get("127.0.0.8") == Some(&2)
     });
     let noisy = lines_of(&gateway.log())["127.0.0.7"];

@@ -164,7 +164,7 @@ fn without_descriptors(sink: &str) {
     assert_eq!(
         told,
         1,
-        "each failure is counted, and told every half a minute:\n{}",
+        "each failure is counted, and logged every half a minute:\n{}",
         gateway.log()
     );
     assert!(failures().is_ok_and(|failures| failures > told as f64));

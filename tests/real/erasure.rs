@@ -111,7 +111,7 @@ async fn what_was_deleted_is_served_no_more_however_it_is_asked_for_and_is_nowhe
 
     let last = producer.send(1).start;
     for client in &mut live {
-        assert_eq!(number_of(&next(client).await), last, "those who had all go on");
+        assert_eq!(number_of(&next(client).await), last, "complete clients continue");
     }
     // A client in the middle receives a gap for what is gone, or was cut and reconnects.
     drop(idle);

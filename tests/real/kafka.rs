@@ -254,7 +254,7 @@ async fn a_truncated_log_goes_on_at_its_new_end_and_history_is_of_the_new() {
         assert!(
             seen.iter()
                 .all(|event| (event.epoch > 0) == (event.offset >= 100)),
-            "epochs tell which is which"
+            "epochs tell the two logs apart"
         );
         // If a log has grown past its old end before its bounds are requested, it does not show that it was
         // truncated.

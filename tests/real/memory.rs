@@ -66,7 +66,7 @@ async fn large_records_hundreds_of_partitions_and_clients_that_do_not_read_stay_
     assert_eq!(
         truth.judge(&honest.got),
         Faults::default(),
-        "others lag; this one does not"
+        "the other clients lag, this one does not"
     );
     assert_bounded(&gateway, lagging.len());
     drop(lagging);

@@ -150,7 +150,7 @@ async fn only_topics_of_the_catalog_are_asked_for_and_none_is_made() {
     let mut since = follow(&gateway, FROM_THE_START, None).await;
     // Longer than the time until the topic is looked up again.
     heartbeats(&mut held, 10).await;
-    assert_eq!(brokers.topics(), ["quiet-private"], "nobody made a topic");
+    assert_eq!(brokers.topics(), ["quiet-private"], "no topic was created");
 
     brokers.create_topic(LATER, 2);
     let mut producer = brokers.producer(LATER).start();

@@ -133,7 +133,7 @@ async fn a_replay_whose_right_is_taken_is_told_of_and_goes_on_where_it_was() {
         let log = gateway.log();
         log.contains(line).then(|| log.clone()).ok_or(log)
     });
-    println!("told after {:?}", taken.elapsed());
+    println!("reported after {:?}", taken.elapsed());
     let told = log.lines().find(|it| it.contains(line)).unwrap_or_default();
     assert!(told.contains("TOPIC_AUTHORIZATION_FAILED"), "{told}");
     let words = ["TOPIC_AUTHORIZATION_FAILED"];

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_dead_address_refuses() {
         let dead = DeadAddress::reserve();
-        let error = TcpStream::connect(dead.address()).expect_err("nobody listens");
+        let error = TcpStream::connect(dead.address()).expect_err("no server listens");
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
         assert!(
             TcpListener::bind(dead.address()).is_err(),

@@ -23,7 +23,7 @@
 //! Maven.
 #![allow(
     clippy::expect_used,
-    reason = "a failure of the test kit is a failed test, told by its message"
+    reason = "a failure of this crate is a failed test with this message"
 )]
 
 mod address;

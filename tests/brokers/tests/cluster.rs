@@ -246,7 +246,7 @@ fn a_raw_record_is_written_as_it_is_and_counts_are_taken_at_the_proxies_only() {
         (Some("gone"), &None, yesterday)
     );
     assert_eq!(records[1].number(), None);
-    assert_eq!(cluster.client_counts(), before, "the kit goes past the proxies");
+    assert_eq!(cluster.client_counts(), before, "the producer bypasses proxies");
     let mut proxied = cluster.producer("raw").through_proxies().start();
     proxied.send(10);
     proxied.flush();

@@ -42,7 +42,7 @@ fn a_refusing_proxy_resets_old_connections_refuses_new_ones_and_recovers() {
         exchange(&mut client).expect_err("cut").kind(),
         ErrorKind::ConnectionReset
     );
-    let refused = TcpStream::connect(proxy.address()).expect_err("nobody listens");
+    let refused = TcpStream::connect(proxy.address()).expect_err("no server listens");
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
     proxy.set(Fault::Pass);
     exchange(&mut connect(&proxy)).expect("an echo again");

@@ -153,7 +153,7 @@ fn data(messages: Vec<SseMessage>) -> Vec<String> {
     let count = data.len();
     data.sort();
     data.dedup();
-    assert_eq!(data.len(), count, "one came twice");
+    assert_eq!(data.len(), count, "a record arrived twice");
     data
 }
 

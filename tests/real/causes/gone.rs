@@ -25,7 +25,7 @@ fn a_deleted_topic_is_told_as_that_in_time_and_once_until_it_is_back() {
     assert!(!said.to_string().contains("does not answer"), "{said}");
     assert_eq!(said["clusters"][0]["topics"][0]["state"], "failing", "{said}");
     let fault = gateway.metric("riverhead_kafka_topic_fault").expect("a metric");
-    assert_eq!(fault, 1.0, "what RiverheadTopicFault looks at");
+    assert_eq!(fault, 1.0, "the metric of RiverheadTopicFault");
     // A new process, which has never seen the topic.
     let late = start(&plan);
     until_said(&late, "/streams/0", "failing", &["has no topic causes-gone"]);

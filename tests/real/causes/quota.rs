@@ -28,7 +28,7 @@ async fn a_quota_that_starves_the_tail_is_named_until_it_is_lifted() {
         &["broker 1", "throttles riverhead"],
     );
     println!("{}", said.pointer(PARTITION).expect("a partition")["reason"]);
-    println!("told after {took:?}");
+    println!("reported after {took:?}");
     assert!(took < tolerated(Duration::from_secs(12)), "{took:?}");
     let partition = said.pointer(PARTITION).expect("a partition");
     assert_eq!(

@@ -65,7 +65,7 @@ async fn two_thousand_clients_lose_nothing_and_nobody_is_refused_by_a_hot_restar
 
     println!("a successor served after {:.2?}", began - told);
     println!("newcomers: {welcome:?}, of them {meanwhile} while the predecessor drained");
-    assert!(meanwhile > 0, "somebody came");
+    assert!(meanwhile > 0, "a client connected meanwhile");
     assert!(welcome.is_ok(), "{welcome:?}");
     for reading in &readings {
         assert_eq!(reading.refusals, Vec::<String>::new());

@@ -129,7 +129,7 @@ fn told(readings: &[Reading], requested: Option<usize>) {
         let gaps = got.gaps.iter().map(|gap| gap_of(gap));
         let expected = requested.map(|requested| (requested as i64, 100, "truncated".to_owned()));
         assert_eq!(gaps.collect::<Vec<_>>(), Vec::from_iter(expected));
-        assert_eq!(*connects, 1, "nobody is cut for it");
+        assert_eq!(*connects, 1, "no client is cut for it");
     }
 }
 
@@ -259,7 +259,7 @@ async fn readers_of_history_that_believe_an_old_leader_are_replaced_though_the_t
     late.join(&gateway, &ask(STREAM, FROM_THE_START), 10).await;
     let began = Instant::now();
     late.wait_for(310 + 300);
-    println!("read by who came late after {:?}", began.elapsed());
+    println!("read by the late clients after {:?}", began.elapsed());
     assert_still_cut_off(cluster, BEHIND);
 
     heal(cluster, BEHIND);
@@ -334,7 +334,7 @@ fn in_the_log(cluster: &Cluster, old: &Ledger, new: &Ledger) -> Vec<u64> {
     let expected = [&old.numbers_of(0)[..200], &new.numbers_of(0)].concat();
     assert_eq!(
         log, expected,
-        "what the old leader took behind the partition is gone"
+        "what the old leader accepted while it was cut off is lost"
     );
     log
 }

@@ -133,7 +133,7 @@ impl Damaged {
         assert_eq!(
             damaged.replay(),
             damaged.replayed,
-            "the next one is told the same"
+            "the next client receives the same"
         );
         damaged
     }

@@ -88,7 +88,7 @@ impl Listener {
             let patience = deadline.saturating_duration_since(Instant::now());
             match runtime().block_on(self.client.next(patience)) {
                 Some(message) => self.take(message),
-                None => panic!("no {what} came; what came is {}", self.tail()),
+                None => panic!("no {what} arrived; what arrived is {}", self.tail()),
             }
         }
     }

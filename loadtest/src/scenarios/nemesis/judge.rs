@@ -384,7 +384,7 @@ mod tests {
         assert_eq!(
             all(&truth, &[there.clone(), told(3, 6), rest.clone()]),
             lost,
-            "told elsewhere"
+            "a gap elsewhere"
         );
         let too_much = all(&truth, &[there.clone(), told(2, 8), events(8..10)]);
         assert!(
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(
             all(&truth, &[there]),
             Some(ViolationKind::Missing { offset, number }),
-            "never told"
+            "without a gap"
         );
     }
 
@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(
             all(&truth, &[others.clone(), events(0..6), rest.clone()]),
             None,
-            "was behind it"
+            "the position was after it"
         );
         let (offset, number) = (6, 206);
         let untold = [others, events(0..10), events(207..209)];

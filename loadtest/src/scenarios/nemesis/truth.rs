@@ -255,7 +255,7 @@ mod tests {
         assert_eq!(
             between(&truth, (0, 6), Some((1, 6))),
             None,
-            "what was cut off is nobody's"
+            "truncated records are not expected"
         );
         assert_eq!(
             between(&truth, (0, 9), Some((1, 8))),

@@ -147,7 +147,7 @@ impl fmt::Display for Report {
         } = self;
         match self.back {
             Some(back) => writeln!(f, "{clients} clients resumed from {back} s ago")?,
-            None => writeln!(f, "{clients} clients met a restart")?,
+            None => writeln!(f, "{clients} clients at a restart")?,
         }
         let megabytes = |bytes: f64| bytes / 1e6;
         writeln!(f, "all live after            {} s", figure(self.live, 2))?;

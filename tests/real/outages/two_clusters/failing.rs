@@ -74,7 +74,7 @@ fn behind(ledger: &Ledger, had: &[u64]) -> Truth {
     let rest = |partition: &i32| {
         let numbers = ledger.numbers_of(*partition);
         let last = numbers.iter().rposition(|number| had.contains(number));
-        numbers[last.expect("one of each partition")..].to_vec()
+        numbers[last.expect("a number of each partition")..].to_vec()
     };
     Truth::of_partitions(&ledger.partitions.keys().map(rest).collect::<Vec<_>>())
 }
@@ -100,7 +100,7 @@ fn told(readings: &[Reading], reasons: [&str; 2]) {
             .map(|gap| gap["reason"].as_str().expect("a reason"))
             .collect();
         assert_eq!(told, expected);
-        assert_eq!(*connects, 1, "nobody is cut for it");
+        assert_eq!(*connects, 1, "no client is cut for it");
         assert!(*repeats <= reasons.len() * PARTITIONS, "{repeats} again");
     }
     let most = readings.iter().map(|reading| reading.repeats).max();

@@ -85,7 +85,7 @@ impl TwoClusters {
         let (said, _) = until_said(&self.gateway, "/streams/0", "ok", &[]);
         assert_eq!(
             said["state"], "degraded",
-            "all is served, and somebody should look: {said}"
+            "everything is served, but it needs attention: {said}"
         );
         assert_eq!(self.moves(), 1.0);
     }
