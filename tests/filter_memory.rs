@@ -2,7 +2,7 @@
 //! alone in its process, whose memory it measures.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
-#![allow(clippy::print_stdout, reason = "measurements are for the person who runs the test")]
+#![allow(clippy::print_stdout, reason = "the test prints its measurements")]
 
 #[path = "support/memory.rs"]
 mod memory;

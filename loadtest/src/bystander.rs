@@ -59,7 +59,10 @@ impl ReferenceLatency {
     pub(crate) fn checks(&self) -> [(bool, &'static str); 2] {
         [
             (!self.cut, "the stream of the other client ended"),
-            (self.ratio() < 2.0, "the latency of the other client has more than doubled"),
+            (
+                self.ratio() < 2.0,
+                "the latency of the other client has more than doubled",
+            ),
         ]
     }
 

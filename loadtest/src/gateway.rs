@@ -340,7 +340,7 @@ impl Gateway {
 }
 
 impl Drop for Gateway {
-    #[allow(clippy::print_stderr, reason = "printed so that the test harness shows it with the failure")]
+    #[allow(clippy::print_stderr, reason = "the test harness shows it with the failure")]
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("log of the gateway:\n{}", self.log_of_itself());

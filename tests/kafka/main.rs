@@ -2,7 +2,7 @@
 //! in every bootstrap list.
 #![cfg(feature = "kafka")]
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
-#![allow(clippy::print_stdout, reason = "measurements are for the person who runs the test")]
+#![allow(clippy::print_stdout, reason = "the test prints its measurements")]
 
 mod bootstrap;
 mod brokers;

@@ -209,10 +209,7 @@ impl Report {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (
-                self.finished == self.clients,
-                "a client did not finish in time",
-            ),
+            (self.finished == self.clients, "a client did not finish in time"),
             exact(self.faults),
             (self.gaps == 0, "a client received a gap"),
         ])

@@ -149,13 +149,13 @@ impl Report {
 impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         problems([
-            (
-                self.finished == self.clients,
-                "a client did not finish in time",
-            ),
+            (self.finished == self.clients, "a client did not finish in time"),
             exact(self.faults),
             (self.gaps == 0, "a client received a gap"),
-            (self.ratio() <= MOST_RATIO, "too many bytes were fetched from the brokers"),
+            (
+                self.ratio() <= MOST_RATIO,
+                "too many bytes were fetched from the brokers",
+            ),
         ])
     }
 

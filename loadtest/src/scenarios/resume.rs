@@ -222,13 +222,13 @@ impl super::Report for Report {
                 self.written as u64 == self.wanted,
                 "the brokers did not accept every record",
             ),
-            (
-                self.finished == self.clients,
-                "a client did not finish in time",
-            ),
+            (self.finished == self.clients, "a client did not finish in time"),
             exact(self.faults),
             (self.gaps.is_empty(), "a client received a gap"),
-            (self.strange.is_empty(), "a client received something that is not an event"),
+            (
+                self.strange.is_empty(),
+                "a client received something that is not an event",
+            ),
             (
                 self.cuts >= self.cuts_wanted,
                 "a client was cut less often than requested",

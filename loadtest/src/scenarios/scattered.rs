@@ -323,10 +323,7 @@ impl super::Report for Report {
                 self.turns().all(|turn| turn.gone == 0),
                 "a stream ended or did not begin",
             ),
-            (
-                self.turns().all(|turn| turn.gaps == 0),
-                "a client received a gap",
-            ),
+            (self.turns().all(|turn| turn.gaps == 0), "a client received a gap"),
             (
                 self.turns().all(|turn| turn.read[0] > 0),
                 "a client received nothing",

@@ -165,10 +165,7 @@ impl super::Report for Report {
     fn problems(&self) -> Vec<String> {
         let own = [
             (self.never_connected == 0, "some connections could not be opened"),
-            (
-                self.longest < DEADLINE,
-                "a slow connection outlived the deadline",
-            ),
+            (self.longest < DEADLINE, "a slow connection outlived the deadline"),
             (
                 self.waiting <= LOBBY,
                 "more connections without a stream than the limit",
@@ -193,11 +190,7 @@ impl fmt::Display for Report {
             seconds(&self.median),
             seconds(&self.longest)
         )?;
-        writeln!(
-            f,
-            "  without a stream         {} at a time at most",
-            self.waiting
-        )?;
+        writeln!(f, "  without a stream         at most {} at a time", self.waiting)?;
         writeln!(f, "{}", self.newcomers)?;
         write!(f, "{}", self.bystander)
     }

@@ -193,7 +193,10 @@ impl super::Report for Report {
         let [within, bystander] = self.within;
         problems([
             (self.served == self.clients, "a client received no event"),
-            (self.wrong == 0, "a client received an event from before its `since`"),
+            (
+                self.wrong == 0,
+                "a client received an event from before its `since`",
+            ),
             (
                 self.last.is_some_and(|took| took <= within),
                 "the last client waited too long",

@@ -277,7 +277,7 @@ impl fmt::Display for Report {
 type Chart = (&'static str, &'static str, fn(&Row) -> Option<f64>);
 
 const CHARTS: [Chart; 4] = [
-    ("Processor time per delivery (less is better)", "us", |row| row.cpu),
+    ("CPU time per delivery (less is better)", "us", |row| row.cpu),
     ("Resident memory per client (less is better)", "KB", |row| {
         row.resident.map(|bytes| bytes / 1e3)
     }),
@@ -286,5 +286,5 @@ const CHARTS: [Chart; 4] = [
         "ms",
         |row| row.p99,
     ),
-    ("Deliveries per second (more is better)", "/s", |row| row.deliveries),
+    ("Deliveries/second (more is better)", "/s", |row| row.deliveries),
 ];

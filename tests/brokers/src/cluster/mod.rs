@@ -236,7 +236,7 @@ impl Drop for Cluster {
 
 impl Cluster {
     /// Prints the end of every log if this thread's test is failing.
-    #[allow(clippy::print_stderr, reason = "printed so that the test harness shows it with the failure")]
+    #[allow(clippy::print_stderr, reason = "the test harness shows it with the failure")]
     pub(crate) fn tell_logs_of_a_failure(&self) {
         if std::thread::panicking() {
             eprintln!("logs of cluster {}:\n{}", self.id(), self.log_tails());
