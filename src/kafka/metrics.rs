@@ -38,7 +38,7 @@ pub struct KafkaMetrics {
     /// Times that the Kafka clients were replaced: no broker answered, the broker in use was cut off, the cluster was the wrong
     /// one, or a thread panicked.
     pub renewals: Family<ClusterLabels, Counter>,
-    /// Panics of threads that read Kafka. Each was caught, and the thread began its work anew.
+    /// Panics of threads that read Kafka. Each was caught, and the work of the thread was restarted.
     pub thread_panics: Family<ThreadLabels, Counter>,
     /// Groups of streams that were moved from one cluster to another.
     pub moves: Family<MoveLabels, Counter>,

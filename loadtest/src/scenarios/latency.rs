@@ -108,7 +108,8 @@ impl Latency {
 
     fn write(&self, cluster: &Cluster, topic: &str, sent: &Arc<Sent>) {
         let sent = Arc::clone(sent);
-        // Idempotent, or a retry on a busy machine writes records twice and nobody is exact. With one replica it costs nothing.
+        // Idempotent: otherwise a retry on a busy machine writes records twice, and no client is exact. With one
+        // replica it costs nothing.
         let mut producer = cluster
             .producer(topic)
             .property("linger.ms", "0")
