@@ -78,7 +78,10 @@ fn parse(lines: &[u8]) -> io::Result<Block<'_>> {
 }
 
 fn strange(line: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("an unexpected line: {line:.80}"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("an unexpected line: {line:.80}"),
+    )
 }
 
 #[cfg(test)]

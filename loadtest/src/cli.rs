@@ -336,7 +336,9 @@ impl FromStr for Span {
             _ => return Err("expected a number and one of ms, s, m, h".into()),
         };
         let number: u64 = number.parse().map_err(|_| "expected a number and a unit")?;
-        let all = number.checked_mul(milliseconds).ok_or("the duration is too long")?;
+        let all = number
+            .checked_mul(milliseconds)
+            .ok_or("the duration is too long")?;
         Ok(Self(Duration::from_millis(all)))
     }
 }

@@ -80,8 +80,7 @@ fn a_quota_that_lets_no_fetch_be_answered_is_no_split_brain() {
     let report = fixture.report(14);
     let partition = &report.clusters[0].partitions[0];
     assert_eq!(partition.state, HealthState::Failing, "{partition:?}");
-    let reason =
-        "40 records wait, and none was read for 14 s: broker 1 (b1:9092) throttles riverhead, by up to 60 s \
+    let reason = "40 records wait, and none was read for 14 s: broker 1 (b1:9092) throttles riverhead, by up to 60 s \
          per answer";
     assert_eq!(partition.reason, reason);
     assert_eq!((partition.stalled, partition.lag), (false, Some(40)));

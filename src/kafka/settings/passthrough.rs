@@ -141,9 +141,9 @@ mod values {
         config.set(property, value);
         match config.create_native_config().err()? {
             // librdkafka's text may repeat the value, and a value may be a password.
-            KafkaError::ClientConfig(_, said, _, _) if !said.contains(value) || value.is_empty() => {
-                Some(PropertyError::new(property, format!("is rejected by librdkafka: {said}")))
-            }
+            KafkaError::ClientConfig(_, said, _, _) if !said.contains(value) || value.is_empty() => Some(
+                PropertyError::new(property, format!("is rejected by librdkafka: {said}")),
+            ),
             _ => Some(PropertyError::new(
                 property,
                 "has a value that librdkafka rejects",

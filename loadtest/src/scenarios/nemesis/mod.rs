@@ -169,7 +169,9 @@ impl Nemesis {
         readers: &mut Readers,
         report: &mut Report,
     ) -> io::Result<()> {
-        stage.chronicle.note("all faults are undone, and no producer writes");
+        stage
+            .chronicle
+            .note("all faults are undone, and no producer writes");
         readers.set_calm(true);
         for topic in 0..TOPICS {
             stage.hush(topic);

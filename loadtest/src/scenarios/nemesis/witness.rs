@@ -60,7 +60,10 @@ fn to_the_ends(consumer: &BaseConsumer, partitions: usize) -> io::Result<Vec<Com
             Some(Err(error)) => return Err(io::Error::other(error)),
         }
         if Instant::now() > deadline {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the end of the log was not reached"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the end of the log was not reached",
+            ));
         }
     }
     Ok(records)

@@ -14,7 +14,8 @@ impl Storm {
     pub(super) fn restart(&self, stage: StormSetup<'_>) -> io::Result<Report> {
         let gateway = self.gateway(stage, None)?;
         let server = gateway.http;
-        self.progress.say(format_args!("{} clients connect", self.clients));
+        self.progress
+            .say(format_args!("{} clients connect", self.clients));
         let addresses = self.addresses;
         let crowd = LoadClients::start(self.crowd(server, true), None, Some(self.within), move |client| {
             let mut ask = Ask::new("/v2/stream/numbers");
@@ -34,8 +35,7 @@ impl Storm {
         );
         thread::sleep(self.quiet);
 
-        self.progress
-            .say("the gateway is killed, and a new one starts");
+        self.progress.say("the gateway is killed, and a new one starts");
         let before = writer.written();
         let began = Instant::now();
         drop(gateway);

@@ -23,8 +23,9 @@ impl Storm {
     pub(super) fn resume(&self, stage: StormSetup<'_>, back: Duration) -> io::Result<Report> {
         let cluster = stage.cluster;
         let count = (self.rate * back.as_secs_f64()) as u64;
-        self.progress
-            .say(format_args!("writing {count} records with timestamps from {back:?} ago on"));
+        self.progress.say(format_args!(
+            "writing {count} records with timestamps from {back:?} ago on"
+        ));
         let producer = self.write_history(stage, count, back);
         self.progress.say("reading the log once with a plain consumer");
         let unique = yardstick::bytes_to_read_once(cluster, &[stage.topic.to_owned()], count as usize);
