@@ -105,6 +105,16 @@ impl Brokers {
         });
     }
 
+    /// Delays every answer of all brokers from now on.
+    pub(crate) fn delay(&self, round_trip: Duration) {
+        for broker in IDS {
+            self.control(|mock| {
+                mock.broker_round_trip_time(broker, round_trip)
+                    .expect("a delay")
+            });
+        }
+    }
+
     /// Closes every connection to the broker. A connection that is older than a call of `mute` keeps holding
     /// back delayed responses, such as that to a fetch at the end of a log: the mock sets its timer once.
     pub(crate) fn disconnect(&self, broker: i32) {
@@ -174,14 +184,17 @@ impl Brokers {
     /// Answers every fetch of any client with a storage error from now on. Other requests are answered as
     /// usual.
     pub(crate) fn break_fetches(&self) {
-        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR;
-        self.control(|mock| mock.request_errors(RDKafkaApiKey::Fetch, &[error; 10_000]));
+        self.fail_fetches(RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR);
     }
 
     /// Answers every fetch of any client with an authorization error from now on. Other requests are answered
     /// as usual.
     pub(crate) fn deny_fetches(&self) {
-        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+        self.fail_fetches(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    }
+
+    /// Answers every fetch of any client with this error from now on. Other requests are answered as usual.
+    pub(crate) fn fail_fetches(&self, error: RDKafkaRespErr) {
         self.control(|mock| mock.request_errors(RDKafkaApiKey::Fetch, &[error; 10_000]));
     }
 

@@ -8,6 +8,7 @@ mod bootstrap;
 mod brokers;
 mod edges;
 mod failover;
+mod faults;
 mod health;
 mod panics;
 
