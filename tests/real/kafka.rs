@@ -13,8 +13,8 @@ use riverhead::{
     event::{Encoding, Event},
     health::Health,
     kafka::{
-        BrokerProfile, Cluster, ClusterOptions, KafkaMetrics, LogAppendTimeTopics, MemoryLimits,
-        ReplacementLabels, connect, settings::ClusterSettings,
+        BrokerProfile, Cluster, ClusterLabels, ClusterOptions, KafkaMetrics, LogAppendTimeTopics,
+        MemoryLimits, ReplacementLabels, connect, settings::ClusterSettings,
     },
     partition::{History, HistoryError, LogDirectory, LogRead, PartitionLog},
     position::Offset,
@@ -67,6 +67,13 @@ impl KafkaFixture {
 
     fn history(&self) -> Arc<dyn History> {
         self.cluster.history()
+    }
+
+    fn pages_read(&self) -> u64 {
+        let labels = ClusterLabels {
+            cluster: "main".into(),
+        };
+        self.counters.pages_read.get_or_create(&labels).get()
     }
 
     fn replacements(&self, reason: &str) -> u64 {
@@ -222,6 +229,31 @@ async fn times_of_records_that_are_out_of_order_are_found_exactly() {
             time - start
         );
     }
+}
+
+/// A record that is larger than a page made pages of one record of all behind it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn behind_one_large_record_pages_are_full_again() {
+    let (brokers, topic) = (shared(), "one-large");
+    brokers.create(&NewTopic::with_replicas(topic, &[&[1]]).config("max.message.bytes", "12000000"));
+    let write = |bytes, records| {
+        let producer = brokers.producer(topic).record_bytes(bytes);
+        let mut producer = producer.property("message.max.bytes", "12000000").start();
+        producer.send(records);
+        assert_eq!(producer.finish().len() as u64, records);
+    };
+    write(100, 2_000);
+    write(2_000_000, 1);
+    write(100, 30_000);
+    let fixture = KafkaFixture::new(&brokers, topic);
+    let (log, history) = (fixture.log(topic, 0), fixture.history());
+    let end = log.end().offset;
+    let seen = replay(&*history, &log, 0, end).await;
+    assert_eq!(offsets(&seen), (0..32_001).collect::<Vec<_>>());
+    // 32 full ones. A machine that does other things may cut some short.
+    let pages = fixture.pages_read();
+    assert!(pages <= 150, "{pages} pages");
 }
 
 #[tokio::test(flavor = "multi_thread")]

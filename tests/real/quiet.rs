@@ -68,6 +68,31 @@ async fn two_hundred_resumes_leave_no_group_and_few_connections() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn a_client_cut_before_its_first_event_goes_on_where_its_checkpoint_says() {
+    let (brokers, topic) = (shared(), "quiet-checkpoint");
+    brokers.create_topic(topic, 3);
+    let gateway = start(&plan(&brokers, &[topic]));
+    gateway.wait_for_partitions(3, SOON);
+    let mut client = follow(&gateway, "?checkpoint=1s", None).await;
+    let told = next(&mut client).await;
+    assert_eq!((&*told.event, &*told.data), ("checkpoint", r#"{"skipped":0}"#));
+    drop(client);
+
+    let mut producer = brokers.producer(topic).start();
+    producer.send(30);
+    let ledger = producer.finish();
+    let mut written: Vec<_> = (0..3)
+        .flat_map(|partition| ledger.numbers_of(partition))
+        .collect();
+    written.sort_unstable();
+    let mut client = follow(&gateway, "", Some(id(&told))).await;
+    let mut heard = numbers(&take(&mut client, written.len()).await);
+    heard.sort_unstable();
+    assert_eq!(heard, written);
+}
+
 /// If a partition stayed started after a replay, it would be fetched a second time, by a reader that no
 /// client waits for.
 #[tokio::test(flavor = "multi_thread")]

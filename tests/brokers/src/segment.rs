@@ -39,6 +39,10 @@ pub enum Corruption {
     /// In the first record: the length of its value. The checksum is corrected, so that the batch as such is
     /// valid.
     Record,
+    /// In the header, the codec: one that there is not. The checksum is made good.
+    Codec,
+    /// In the header, the codec: gzip, by which the batch is not packed. The checksum is made good.
+    Packing,
 }
 
 impl Cluster {
@@ -121,13 +125,26 @@ impl Segment {
                 let at = value_length(&bytes);
                 // More than the response contains.
                 bytes[at] |= 0x40;
-                let sum = crc32c(&bytes[SUMMED..]);
-                bytes[SUM..SUM + 4].copy_from_slice(&sum.to_be_bytes());
+                make_good(&mut bytes);
+            }
+            Corruption::Codec => {
+                bytes[CODEC] |= 0x07;
+                make_good(&mut bytes);
+            }
+            Corruption::Packing => {
+                bytes[CODEC] |= 0x01;
+                make_good(&mut bytes);
             }
         }
         file.write_all_at(&bytes, batch.position as u64)
             .expect("a batch written");
     }
+}
+
+/// Writes the checksum of a batch as it is now.
+fn make_good(batch: &mut [u8]) {
+    let sum = crc32c(&batch[SUMMED..]);
+    batch[SUM..SUM + 4].copy_from_slice(&sum.to_be_bytes());
 }
 
 /// Returns the position of the length of the first record's value, a varint of at least two bytes, of which
@@ -163,6 +180,8 @@ const LENGTH: usize = 8;
 const MAGIC: usize = 16;
 const SUM: usize = 17;
 const SUMMED: usize = 21;
+/// The lower byte of the attributes, whose last three bits are the codec.
+const CODEC: usize = 22;
 const LAST_DELTA: usize = 23;
 const HEADER: usize = 61;
 

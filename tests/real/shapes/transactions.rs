@@ -1,8 +1,10 @@
 //! Transactions: committed records arrive once. Markers and aborted records leave no trace except their
 //! offsets.
 
+use std::time::Duration;
+
 use riverhead::sse::SseMessage;
-use riverhead_brokers::{Acked, Cluster, Producer, RawRecord, shared};
+use riverhead_brokers::{Acked, Cluster, NewTopic, Producer, RawRecord, shared};
 use riverhead_loadtest::{client::Client, gateway::Gateway};
 
 use crate::following::{FROM_THE_START, entry, follow, id, next, number_of, numbers, plan, start, take};
@@ -17,7 +19,7 @@ async fn committed_records_come_once_wherever_a_client_was_cut() {
     let gateway = start(&plan);
     let mut live = follow(&gateway, FROM_THE_START, None).await;
 
-    let mut producer = producer(&brokers);
+    let mut producer = producer(&brokers, TOPIC);
     rounds(&mut producer);
     let mut seen = take(&mut live, producer.ledger().len()).await;
     seen.extend(held_back(&brokers, &gateway, &mut producer, &mut live, id(&seen[7])).await);
@@ -35,9 +37,32 @@ async fn committed_records_come_once_wherever_a_client_was_cut() {
     }
 }
 
-fn producer(brokers: &Cluster) -> Producer {
+/// A log's end that may be read stands before a transaction that is open, and a later leader tells of it. What comes behind it was
+/// written under the leader before.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs real brokers: ./tests/run"]
+async fn an_open_transaction_of_an_earlier_leader_replaces_no_log() {
+    let brokers = shared();
+    brokers.create(&NewTopic::with_replicas(EARLIER, &[&[1, 2, 3]]));
+    let mut producer = producer(&brokers, EARLIER);
+    producer.begin();
+    producer.send(5);
+    producer.flush();
+    brokers.restart(1);
+    let gateway = start(&plan(&brokers, &[EARLIER]));
+    gateway.wait_for_partitions(1, SOON);
+    let mut live = follow(&gateway, "?checkpoint=1s", None).await;
+    assert_eq!(next(&mut live).await.event, "checkpoint", "it has a place");
+    producer.commit();
+    let seen = take(&mut live, 5).await;
+    assert_eq!(numbers(&seen), producer.ledger().numbers_of(0));
+    let replaced = gateway.metric("riverhead_kafka_log_replacements_total");
+    assert_eq!(replaced.expect("metrics"), 0.0, "{}", gateway.log());
+}
+
+fn producer(brokers: &Cluster, topic: &str) -> Producer {
     brokers
-        .producer(TOPIC)
+        .producer(topic)
         .transactional()
         .property("message.timeout.ms", "30000")
         .start()
@@ -163,3 +188,5 @@ fn mark(what: &str) -> String {
 
 const TOPIC: &str = "shapes-transactions";
 const BESIDE: &str = "shapes-beside";
+const EARLIER: &str = "shapes-earlier-leader";
+const SOON: Duration = Duration::from_secs(60);

@@ -96,6 +96,24 @@ fn a_record_that_does_not_parse_costs_that_record() {
     damaged.live();
 }
 
+/// As one that a later version of Kafka has. librdkafka says so, and stands still.
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_batch_of_a_codec_that_nobody_knows_costs_its_batch_and_nothing_else() {
+    let damaged = Damaged::new("damaged-codec", Corruption::Codec);
+    assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.last + 1));
+    damaged.live();
+}
+
+/// Its checksum is right.
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn a_batch_that_does_not_unpack_costs_its_batch_and_nothing_else() {
+    let damaged = Damaged::new("damaged-packing", Corruption::Packing);
+    assert_eq!(damaged.replayed, (damaged.batch.first, damaged.batch.last + 1));
+    damaged.live();
+}
+
 /// A topic with a damaged batch, and the gap in a replay of it.
 struct Damaged {
     fixture: TableFixture,

@@ -53,7 +53,17 @@ impl TableFixture {
 
     /// Writes to one partition. No two of these records have the same timestamp, see [`time_of`].
     pub(super) fn write_spaced(&self, partition: i32, count: u64) -> Vec<Acked> {
-        write(self.producer(partition).timestamp(time_of), count)
+        self.write_timed(partition, count, time_of)
+    }
+
+    /// Writes to one partition, with the timestamps that the numbers are given.
+    pub(super) fn write_timed(
+        &self,
+        partition: i32,
+        count: u64,
+        timestamp: impl Fn(u64) -> i64 + Send + 'static,
+    ) -> Vec<Acked> {
+        write(self.producer(partition).timestamp(timestamp), count)
     }
 
     fn producer(&self, partition: i32) -> ProducerBuilder<'_> {

@@ -56,6 +56,54 @@ fn a_time_to_come_is_the_end() {
     fixture.write_until_heard(0, &mut client);
 }
 
+/// As a producer writes them whose clock is half an hour ahead of ours.
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn records_that_bear_a_time_to_come_are_found_by_it() {
+    let mut fixture = TableFixture::new("ahead", 1);
+    fixture.write_spaced(0, 50);
+    let ahead = now() + 1_800_000;
+    let written = fixture.write_timed(0, 10, move |_| ahead);
+    for in_memory in [true, false] {
+        if !in_memory {
+            fixture.restart(1);
+        }
+        for ask in [
+            Ask::new(format!("{STREAM}?since={ahead}")),
+            Ask::new(STREAM).resume(Some(fixture.id(json!({"timestamp": ahead})).to_string())),
+        ] {
+            fixture
+                .ask(ask)
+                .upto(&written)
+                .assert_heard(&[&events(&written)]);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs real brokers: ./tests/run"]
+fn records_without_a_time_are_a_part_of_all_there_is() {
+    let mut fixture = TableFixture::new("timeless", 1);
+    let timeless = fixture.write_timed(0, 5, |_| -1);
+    let timed = fixture.write_spaced(0, 20);
+    let all = [&timeless[..], &timed[..]].concat();
+    for in_memory in [true, false] {
+        if !in_memory {
+            fixture.restart(1);
+        }
+        for (since, expected) in [
+            (0, &all[..]),
+            (1, &all[..]),
+            (time_of(timed[7].n), &timed[7..]),
+        ] {
+            fixture
+                .ask(Ask::new(format!("{STREAM}?since={since}")))
+                .upto(expected)
+                .assert_heard(&[&events(expected)]);
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs real brokers: ./tests/run"]
 fn only_an_offset_is_exact_in_range() {
