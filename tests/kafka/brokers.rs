@@ -108,10 +108,7 @@ impl Brokers {
     /// Delays every answer of all brokers from now on.
     pub(crate) fn delay(&self, round_trip: Duration) {
         for broker in IDS {
-            self.control(|mock| {
-                mock.broker_round_trip_time(broker, round_trip)
-                    .expect("a delay")
-            });
+            self.control(|mock| mock.broker_round_trip_time(broker, round_trip).expect("a delay"));
         }
     }
 
