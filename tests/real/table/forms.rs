@@ -72,10 +72,7 @@ fn records_that_bear_a_time_to_come_are_found_by_it() {
             Ask::new(format!("{STREAM}?since={ahead}")),
             Ask::new(STREAM).resume(Some(fixture.id(json!({"timestamp": ahead})).to_string())),
         ] {
-            fixture
-                .ask(ask)
-                .upto(&written)
-                .assert_heard(&[&events(&written)]);
+            fixture.ask(ask).upto(&written).assert_heard(&[&events(&written)]);
         }
     }
 }
@@ -91,11 +88,7 @@ fn records_without_a_time_are_a_part_of_all_there_is() {
         if !in_memory {
             fixture.restart(1);
         }
-        for (since, expected) in [
-            (0, &all[..]),
-            (1, &all[..]),
-            (time_of(timed[7].n), &timed[7..]),
-        ] {
+        for (since, expected) in [(0, &all[..]), (1, &all[..]), (time_of(timed[7].n), &timed[7..])] {
             fixture
                 .ask(Ask::new(format!("{STREAM}?since={since}")))
                 .upto(expected)
