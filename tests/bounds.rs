@@ -167,3 +167,39 @@ async fn stuck_clients_in_different_events_hold_no_more_than_the_lanes_may() {
         sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// Over the bare socket, where none is written anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_client_has_no_copy_of_a_large_event_with_a_filter_of_its_own_or_packed() {
+    const PAIRS: u8 = 16;
+    let fixture = Live::new();
+    let gateway = TestGateway::over(edits(), fixture.source.clone(), |_| {});
+    let mut honest = live(&gateway).await;
+    let mut stuck = Vec::new();
+    for number in 1..=PAIRS {
+        let own = format!("/v2/stream/edits?filter=x%20prefix%20%22x%22%20or%20n%3D{number}");
+        for target in [own.clone(), format!("{own}&encoding=gzip")] {
+            let mut client = TestClient::from([127, 0, 9, number], gateway.public).await;
+            client
+                .send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
+                .await;
+            assert!(client.head().await.starts_with("HTTP/1.1 200"));
+            stuck.push(client);
+        }
+    }
+    fixture.write_large();
+    assert!(honest.chunk_bytes().await.len() > EVENT);
+    // All of them are given it within this time.
+    let (start, mut most) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_secs(2) {
+        most = most.max(gateway.lanes.bytes());
+        sleep(Duration::from_millis(5)).await;
+    }
+    // What each has of its own, and the event once; in the ring of the honest client's lane once more.
+    let bound = 2 * EVENT + 2 * usize::from(PAIRS) * 64 * 1024;
+    assert!((EVENT..=bound).contains(&most), "{most} of {bound}");
+    let ended = gateway
+        .metric("riverhead_streams_ended_total{stream=\"edits\",reason=\"memory\"}")
+        .await;
+    assert_eq!(ended, 0.0, "none was reset");
+}

@@ -478,6 +478,19 @@ async fn no_timestamps_starve_a_partition_of_a_client_that_is_slower_than_what_c
     assert_eq!(batches_until_partition_0_is_there(START, START + 1).await, 1);
 }
 
+/// What follows, and all the other tests, say nothing of a release otherwise.
+#[test]
+fn releases_check_arithmetic_as_these_tests_do() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let (_, profile) = text.split_once("[profile.release.package.riverhead]\n").unwrap();
+    let profile = profile.split("\n[").next().unwrap();
+    assert!(
+        profile.lines().any(|line| line == "overflow-checks = true"),
+        "{profile}"
+    );
+}
+
 /// Whatever a client writes into an id, and however far a position is from all existing records, its client
 /// waits or receives a gap, and then receives new records. Tests check arithmetic for overflow, as release
 /// builds do.
