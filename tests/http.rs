@@ -964,3 +964,31 @@ async fn what_is_too_large_counts_as_a_request_of_its_client() {
         );
     }
 }
+
+/// The same for what reaches no route.
+#[tokio::test]
+async fn what_is_refused_for_its_form_counts_as_a_request_of_its_client() {
+    let limits = riverhead::limits::settings::LimitSettings {
+        requests_per_minute: std::num::NonZeroU32::new(1).unwrap(),
+        request_burst: std::num::NonZeroU32::new(2).unwrap(),
+        ..Default::default()
+    };
+    for head in [
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n",
+        "GET / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked, chunked\r\n",
+        "GET /v2/stream/%FF HTTP/1.1\r\nhost: test\r\n",
+    ] {
+        let gateway = TestGateway::limited(
+            support::gateway::catalog(),
+            support::gateway::nothing(),
+            limits.clone(),
+            |_| {},
+        );
+        for expected in [400, 400, 429] {
+            let mut client = TestClient::connect(gateway.public).await;
+            client.send(&format!("{head}connection: close\r\n\r\n")).await;
+            assert_eq!(client.answer().await.status, expected, "{head}");
+        }
+    }
+}

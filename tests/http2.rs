@@ -7,7 +7,7 @@ use std::{net::SocketAddr, num::NonZeroU32, process::Command, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
@@ -207,6 +207,64 @@ async fn what_is_too_large_or_wrong_is_told_as_on_http_1() {
         let uri = body["uri"].as_str().unwrap();
         assert!(target.starts_with(uri) && uri.starts_with('/'), "{uri}");
     }
+}
+
+#[tokio::test]
+async fn what_is_too_large_counts_as_a_request_of_its_client_too() {
+    let limits = LimitSettings {
+        requests_per_minute: number(1),
+        request_burst: number(2),
+        ..LimitSettings::default()
+    };
+    let long = format!("{STREAM}?x={}", "x".repeat(20_000));
+    let large = "x".repeat(40_000);
+    for (target, headers, status) in [
+        (
+            STREAM,
+            &[("x", &*large)][..],
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ),
+        (&*long, &[], StatusCode::URI_TOO_LONG),
+    ] {
+        let gateway = gateway(limits.clone(), |_| {});
+        let mut connection = Connection::to(gateway.public).await;
+        for expected in [status, status, StatusCode::TOO_MANY_REQUESTS] {
+            let answer = connection.ask("GET", target, headers).await;
+            assert_eq!(answer.status(), expected);
+        }
+    }
+}
+
+/// A client does not repeat it, as it would a stream that ends.
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_for_good_as_on_http_1() {
+    let gateway = TestGateway::start(|_| {});
+    let socket = TcpStream::connect(gateway.public).await.unwrap();
+    let (mut requests, connection): (SendRequest<Full<Bytes>>, _) = http2::Builder::new(TokioExecutor::new())
+        .handshake(TokioIo::new(socket))
+        .await
+        .unwrap();
+    let driver = tokio::spawn(connection);
+    let body = Full::new(Bytes::from(vec![b'x'; 100_000]));
+    let request = Request::get(format!("http://test{STREAM}")).body(body).unwrap();
+    let answer = timeout(DEADLINE, requests.send_request(request)).await.unwrap();
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    assert!(text(answer).await.contains("content_too_large"));
+    driver.abort();
+}
+
+#[tokio::test]
+async fn options_of_the_server_are_answered_as_on_http_1() {
+    let gateway = TestGateway::start(|_| {});
+    let mut connection = Connection::to(gateway.public).await;
+    let request = Request::builder().method("OPTIONS").uri("*");
+    let request = request.header("host", "test").body(Empty::new()).unwrap();
+    let answer = connection.requests.send_request(request);
+    let answer = timeout(DEADLINE, answer).await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["allow"], "GET,HEAD");
 }
 
 /// As with HTTP/1.1, where the name is in `Host`.

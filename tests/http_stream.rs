@@ -177,7 +177,14 @@ async fn a_polyfill_resumes_by_its_query_parameter() {
     let fixture = fixture();
     let gateway = TestGateway::of(&fixture, |_| {});
     let (first, id) = Reading::start(&gateway, PATH, ALL).await.take(15).await;
-    for name in ["lastEventId", "last_event_id"] {
+    for name in [
+        "lastEventId",
+        "lastEventID",
+        "last_event_id",
+        "Last-Event-ID",
+        "last-event-id",
+        "evs_last_event_id",
+    ] {
         let target = format!("{PATH}?{name}={}", escaped(&id));
         let (rest, _) = Reading::start(&gateway, &target, "").await.take(25).await;
         assert_eq!(

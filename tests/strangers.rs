@@ -371,6 +371,19 @@ async fn networks_of_mapped_addresses_hold_the_clients_they_are_of() {
     }
 }
 
+async fn probes_of_mapped_addresses_are_let_in_when_their_stream_is_full() {
+    let gateway = with_standing(|limits, _| {
+        limits.clients_per_stream = NonZeroU32::new(1);
+        limits.probes = vec!["::ffff:203.0.113.9/128".parse().unwrap()];
+    });
+    let (_only, said) = asked(&gateway, &["x-forwarded-for: 203.0.113.1"]).await;
+    assert_eq!(said, "200");
+    let (_, said) = asked(&gateway, &["x-forwarded-for: 203.0.113.2"]).await;
+    assert_ne!(said, "200", "there is room for one");
+    let (_probe, said) = asked(&gateway, &["x-forwarded-for: 203.0.113.9"]).await;
+    assert_eq!(said, "200");
+}
+
 /// Returns limits of this many connections without a stream, in total and per client.
 fn idle_limits(total: u32, per_client: u32) -> LimitSettings {
     LimitSettings {
@@ -486,6 +499,7 @@ on_both_sinks! {
     the_header_that_the_proxy_sets_can_be_named
     a_client_header_that_is_missing_or_there_twice_is_somebodys
     networks_of_mapped_addresses_hold_the_clients_they_are_of
+    probes_of_mapped_addresses_are_let_in_when_their_stream_is_full
     silent_connections_of_one_address_push_each_other_out_and_nobody_else
     streams_do_not_count_as_connections_without_one
     idle_connections_of_a_trusted_proxy_count_too

@@ -197,3 +197,40 @@ fn a_reload_with_faults_puts_no_secret_into_the_log() {
     let log = gateway.log();
     assert!(log.contains("sasl.passwrd") && !log.contains("hunter2"), "{log}");
 }
+
+/// Each of these is a fault, and so is reported with the line that it stands in.
+#[test]
+fn a_reload_puts_no_secret_into_the_log_however_it_is_written() {
+    let mut gateway = plan()
+        .set("RIVERHEAD_HTTP__DRAIN", "100ms")
+        .start()
+        .expect("a gateway");
+    let whole = plan().config();
+    for (number, fault) in [
+        "sasl.passwrd = \"hunter2\"",
+        "\"sasl.pass\\u0077ord\" = \"hunter2\"",
+        "passphrase = \"\"\"\nhunter1\nhunter2 = \"hunter3\"\n\"\"\"",
+        "bootstrap = [\"user:hunter2@b1:9092\"]",
+        "admin = { tokne = \"hunter2\" }",
+        "sasl.password = \"hunter2",
+        "hunter2",
+    ]
+    .iter()
+    .enumerate()
+    {
+        gateway.rewrite(&format!("{whole}{fault}\n")).expect("written");
+        gateway.signal("HUP").expect("a signal");
+        let failed = (number + 1) as f64;
+        eventually(SOON, fault, || {
+            gateway.metric("riverhead_reload_failures_total").ok() == Some(failed)
+        });
+    }
+    gateway.signal("TERM").expect("a signal");
+    gateway.wait(SOON).expect("its end");
+    // What was read of it may be behind by a moment.
+    eventually(SOON, "the first report", || {
+        gateway.log().contains("sasl.passwrd")
+    });
+    let log = gateway.log();
+    assert!(!log.contains("hunter"), "{log}");
+}
