@@ -130,6 +130,9 @@ pub(crate) struct HostileArgs {
     /// How long the attacks last
     #[arg(long, default_value = "1h", value_name = "DURATION")]
     pub(crate) loud: Span,
+    /// How many times as late an event may be at the 99th percentile during the attacks
+    #[arg(long, default_value_t = 2.0)]
+    pub(crate) ratio: f64,
     /// Each of the three budgets of `[memory]`, in MiB
     #[arg(long, default_value_t = 32, value_name = "MIB")]
     pub(crate) memory: u32,

@@ -201,6 +201,7 @@ impl Run<'_> {
             rate: args.rate,
             quiet: args.quiet.0,
             loud: args.loud.0,
+            ratio: args.ratio,
             memory: args.memory,
             patience: args.patience.0,
             seed: args.seed.unwrap_or_else(|| fastrand::u64(..)),

@@ -50,6 +50,8 @@ pub struct Hostile {
     pub quiet: Duration,
     /// The duration of the attacks.
     pub loud: Duration,
+    /// How many times as late an event may be for an honest client at the 99th percentile during the attacks.
+    pub ratio: f64,
     /// Each of the three budgets of `[memory]`, in MiB.
     pub memory: u32,
     /// How long the honest clients may take to finish after the last record is written.

@@ -32,6 +32,8 @@ pub struct Report {
     pub quiet: Quantiles,
     /// The same, during the attacks.
     pub loud: Quantiles,
+    /// How many times as late an event may be at the 99th percentile during the attacks.
+    pub ratio_bound: f64,
     /// The results of the attacks, by shape.
     pub answers: AttackResponses,
     /// The peak of the gateway's resident memory, in bytes.
@@ -123,6 +125,7 @@ impl Report {
             refusals: all().flat_map(|reading| reading.refusals.clone()).collect(),
             quiet: times.lap(0),
             loud: times.lap(1),
+            ratio_bound: hostile.ratio,
             answers: AttackResponses::default(),
             resident: gateway.most_resident().unwrap_or(u64::MAX),
             resident_bound: resident_bound(hostile),
@@ -156,6 +159,10 @@ impl crate::scenarios::Report for Report {
             (self.gaps.is_empty(), "an honest client received a gap"),
             (self.refusals.is_empty(), "an honest client was refused"),
             (self.answers.count() > 0, "no attack was made"),
+            (
+                self.ratio() <= self.ratio_bound,
+                "honest clients got their events too late during the attacks",
+            ),
             (
                 self.resident <= self.resident_bound,
                 "the gateway used more memory than allowed",
@@ -192,7 +199,12 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "  before the attacks       {}", self.quiet)?;
         writeln!(f, "  during the attacks       {}", self.loud)?;
-        writeln!(f, "  ratio of p99             {:.2}", self.ratio())?;
+        writeln!(
+            f,
+            "  ratio of p99             {:.2}, {:.2} allowed",
+            self.ratio(),
+            self.ratio_bound
+        )?;
         writeln!(f, "attacks                    {}", self.answers.count())?;
         write!(f, "{}", self.answers)?;
         writeln!(

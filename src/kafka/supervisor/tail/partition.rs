@@ -110,3 +110,57 @@ impl PartitionTail {
         self.log.append(page);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Encoding, position::LogTag};
+
+    /// Returns the tail of a log that it begins to read at `next`, of whose leader this epoch is known.
+    fn tail_from(next: Offset, leader_epoch: Option<Epoch>) -> PartitionTail {
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 0,
+        };
+        let log = PartitionLog::new(partition, LogTag::from_bits(1, 1), Encoding::default(), next);
+        log.set_leader_epoch(leader_epoch);
+        PartitionTail::new(&ClusterShared::for_test(), log, next)
+    }
+
+    /// Returns the outcome of each record, in words: its offset and its epoch.
+    fn outcomes(mut tail: PartitionTail, records: &[(Offset, Epoch)]) -> Vec<&'static str> {
+        let outcome = |(offset, epoch): &(Offset, Epoch)| {
+            let record = Record {
+                epoch: *epoch,
+                ..Record::bare(*offset, Some(b"{}"))
+            };
+            match tail.push(&record) {
+                ItemOutcome::Record => "record",
+                ItemOutcome::EpochFell(..) => "fell",
+                ItemOutcome::Unproven(..) => "unproven",
+                _ => "another",
+            }
+        };
+        records.iter().map(outcome).collect()
+    }
+
+    /// Once the place was lost at each record that an earlier leader than the one of the start had written.
+    #[test]
+    fn a_log_that_had_elections_before_it_was_read_keeps_its_place() {
+        for start in [0, 500] {
+            let records = [(0, 0), (1, 0), (2, 3), (3, 7)].map(|(at, epoch)| (start + at, epoch));
+            assert_eq!(outcomes(tail_from(start, None), &records), ["record"; 4]);
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_leader_than_the_one_that_told_of_the_end_is_of_another_log() {
+        assert_eq!(
+            outcomes(tail_from(10, Some(3)), &[(10, 3), (11, 3), (12, 4), (13, 3)]),
+            ["record", "record", "record", "fell"]
+        );
+        assert_eq!(outcomes(tail_from(10, Some(3)), &[(10, 2)]), ["fell"]);
+        // Whether its log goes on from where the tail began nobody has asked.
+        assert_eq!(outcomes(tail_from(10, Some(3)), &[(10, 4)]), ["unproven"]);
+    }
+}
