@@ -195,6 +195,16 @@ impl Brokers {
         self.control(|mock| mock.request_errors(RDKafkaApiKey::Fetch, &[error; 10_000]));
     }
 
+    /// From now on every question for an offset, whoever asks it, gets this error; all else is answered.
+    pub(crate) fn fail_offsets(&self, error: RDKafkaRespErr) {
+        self.control(|mock| mock.request_errors(RDKafkaApiKey::ListOffsets, &[error; 10_000]));
+    }
+
+    /// Questions for offsets are answered again.
+    pub(crate) fn mend_offsets(&self) {
+        self.control(|mock| mock.clear_request_errors(RDKafkaApiKey::ListOffsets));
+    }
+
     /// Answers fetches again.
     pub(crate) fn mend_fetches(&self) {
         self.control(|mock| mock.clear_request_errors(RDKafkaApiKey::Fetch));

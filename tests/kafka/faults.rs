@@ -81,6 +81,29 @@ fn an_error_like_damage_that_all_fetches_get_skips_nothing() {
     meets(RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_MSG, "CORRUPT_MESSAGE");
 }
 
+#[test]
+fn a_leader_that_refuses_to_say_where_a_log_ends_is_failing_under_the_name_of_the_error() {
+    let brokers = Brokers::start(&[("a", 1)]);
+    brokers.write("a", 0, 0..5);
+    brokers.fail_offsets(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let told = || {
+        let mut report = fixture.health.report(Instant::now());
+        report.clusters.pop()?.partitions.pop()
+    };
+    until(|| told().is_some_and(|partition| partition.error.is_some()));
+    let told = fixture.partition();
+    assert_eq!(told.state, HealthState::Failing, "{told:?}");
+    assert_eq!(
+        told.error.as_deref(),
+        Some("TOPIC_AUTHORIZATION_FAILED"),
+        "{told:?}"
+    );
+    fixture.brokers.mend_offsets();
+    assert_eq!(fixture.log("a", 0).end().offset, 5, "it was there when we came");
+    fixture.until_well();
+}
+
 /// The tail is at its end and misses nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_that_is_refused_is_failing_until_a_page_is_read() {
