@@ -143,6 +143,42 @@ async fn an_id_is_taken_as_clients_send_it() {
     }
 }
 
+/// A 4xx ends an `EventSource` for good. So what some version gave out, or took, no later one refuses: rows are added, and none goes.
+#[tokio::test]
+async fn what_a_client_may_have_from_an_earlier_version_is_taken() {
+    let gateway = TestGateway::start(|_| {});
+    let compact = "~1A5ecaKu2ZJ_AdBoSDXA_H0BWK7mRN1YruZE3";
+    let proven = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":43,"timestamp":1790487705415,"log":"q7Zk.1wPx9A.12"}]"#;
+    let timed = r#"[{"topic":"eqiad.recentchange","partition":0,"timestamp":1790487705001},{"topic":"codfw.recentchange","partition":0,"offset":-1}]"#;
+    for (query, id) in [
+        ("", compact),
+        ("", proven),
+        ("", timed),
+        ("?id=compact", proven),
+        ("?id=json&encoding=gzip", compact),
+        ("?lastEventId=~1A5ecaKu2ZJ_AdBoSDXA_H0BWK7mRN1YruZE3", ""),
+        ("?last_event_id=~1A5ecaKu2ZJ_AdBoSDXA_H0BWK7mRN1YruZE3", ""),
+        ("?since=1790487705415", ""),
+        ("?since=2026-11-28T00:00:00Z", ""),
+        ("?since=2026-11-28T00:00:00.000+00:00", compact),
+        (
+            "?filter=wiki%20%3D%20%22enwiki%22%20and%20not%20bot%20%3D%20true",
+            proven,
+        ),
+        ("?filter=%40header.d%20%3D%202", ""),
+        ("?canary=true", ""),
+        ("?utm_source=page&x=1", timed),
+    ] {
+        let mut client = TestClient::connect(gateway.public).await;
+        let request = format!(
+            "HEAD /v2/stream/recentchange{query} HTTP/1.1\r\nhost: test\r\nlast-event-id: {id}\r\nconnection: close\r\n\r\n"
+        );
+        client.send(&request).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{query} {id}: {head}");
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_served_is_refused_in_the_shape_of_eventstreams() {
     let gateway = TestGateway::start(|_| {});
