@@ -1,7 +1,8 @@
-//! Features that the dependencies must not enable.
-#![allow(clippy::unwrap_used, reason = "a test that cannot ask cargo has to fail")]
+//! The features of rdkafka, which any dependency can turn on for all.
 
-use std::{collections::BTreeSet, process::Command};
+use std::collections::BTreeSet;
+
+use super::cargo;
 
 /// The features of rdkafka in the whole workspace.
 ///
@@ -51,18 +52,7 @@ fn a_feature_is_found_wherever_it_stands_in_the_tree() {
 
 /// Returns the output of `cargo tree` for all members with all their features.
 fn features_of_the_workspace() -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--workspace", "--all-features"])
-        .args(["--edges", "features", "--prefix", "none"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    cargo("tree --locked --workspace --all-features --edges features --prefix none")
 }
 
 /// Returns the features of the package `name` in `tree`, from lines like `rdkafka feature "zstd" (*)`.
