@@ -1,11 +1,13 @@
-//! What dependencies must not turn on.
+//! Rules for dependencies: features, licenses, sources, refused crates, and crates that must have one version.
 #![allow(clippy::unwrap_used, reason = "a test that cannot ask cargo has to fail")]
 
 mod features;
+mod licenses;
+mod lock;
 
 use std::process::Command;
 
-/// Returns what a command of cargo prints about the workspace. Its arguments stand in one line.
+/// Returns the output of cargo in the workspace, for arguments without spaces in them.
 fn cargo(arguments: &str) -> String {
     let output = Command::new(env!("CARGO"))
         .args(arguments.split(' '))
