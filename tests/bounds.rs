@@ -1,4 +1,4 @@
-//! Bounds that hold against clients who take part of what they are given and then nothing.
+//! Bounds that hold against clients that read part of what they are sent and then stop.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -31,13 +31,13 @@ on_both_sinks! {
     stuck_clients_in_different_events_hold_no_more_than_the_lanes_may
 }
 
-/// What the lanes of a rig may cost, in bytes.
+/// The budget of the lanes of a test gateway, in bytes.
 const LANES: usize = 16 << 20;
 
-/// Far more than the kernel takes for a client that does not read.
+/// Far more than the kernel buffers for a client that does not read.
 const EVENT: usize = 2 << 20;
 
-/// Events that clients stop in, each in another.
+/// The events in which clients stop, each client in another one.
 const EVENTS: usize = 24;
 
 /// A log whose events are in memory.
@@ -80,7 +80,7 @@ impl Live {
     }
 }
 
-/// Nobody of these clients asks for the past, but for where the log is.
+/// None of these clients needs history. They only ask for the bounds of the log.
 struct OnlyLive;
 
 impl History for OnlyLive {
@@ -120,7 +120,7 @@ async fn live(gateway: &TestGateway) -> TestClient {
     client
 }
 
-/// Waits until what all lanes cost is within the budget; what it is then.
+/// Waits until the memory of all lanes is within the budget, and returns it.
 async fn within_budget(gateway: &TestGateway, of: &str) -> usize {
     let start = Instant::now();
     loop {
@@ -140,7 +140,7 @@ async fn stuck_clients_in_different_events_hold_no_more_than_the_lanes_may() {
     let mut stuck = Vec::new();
     let mut most = 0;
     for event in 0..EVENTS {
-        // In a lane or not: every other client gets the same as the one before it.
+        // In a lane or not: every second client requests the same as the one before it.
         stuck.push(live(&gateway).await);
         fixture.write_large();
         let chunk = honest.chunk_bytes().await;
@@ -159,11 +159,47 @@ async fn stuck_clients_in_different_events_hold_no_more_than_the_lanes_may() {
         (EVENTS - LANES / EVENT..=EVENTS).contains(&ended),
         "{ended} were reset"
     );
-    // What the others hold is given back when they go.
+    // The memory that the other clients hold is freed when they leave.
     drop(stuck);
     let start = Instant::now();
     while gateway.lanes.bytes() > EVENT * 2 {
         assert!(start.elapsed() < DEADLINE, "{}", gateway.lanes.bytes());
         sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Over the bare socket, where none is written anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_client_has_no_copy_of_a_large_event_with_a_filter_of_its_own_or_packed() {
+    const PAIRS: u8 = 16;
+    let fixture = Live::new();
+    let gateway = TestGateway::over(edits(), fixture.source.clone(), |_| {});
+    let mut honest = live(&gateway).await;
+    let mut stuck = Vec::new();
+    for number in 1..=PAIRS {
+        let own = format!("/v2/stream/edits?filter=x%20prefix%20%22x%22%20or%20n%3D{number}");
+        for target in [own.clone(), format!("{own}&encoding=gzip")] {
+            let mut client = TestClient::from([127, 0, 9, number], gateway.public).await;
+            client
+                .send(&format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n"))
+                .await;
+            assert!(client.head().await.starts_with("HTTP/1.1 200"));
+            stuck.push(client);
+        }
+    }
+    fixture.write_large();
+    assert!(honest.chunk_bytes().await.len() > EVENT);
+    // All of them are given it within this time.
+    let (start, mut most) = (Instant::now(), 0);
+    while start.elapsed() < Duration::from_secs(2) {
+        most = most.max(gateway.lanes.bytes());
+        sleep(Duration::from_millis(5)).await;
+    }
+    // What each has of its own, and the event once; in the ring of the honest client's lane once more.
+    let bound = 2 * EVENT + 2 * usize::from(PAIRS) * 64 * 1024;
+    assert!((EVENT..=bound).contains(&most), "{most} of {bound}");
+    let ended = gateway
+        .metric("riverhead_streams_ended_total{stream=\"edits\",reason=\"memory\"}")
+        .await;
+    assert_eq!(ended, 0.0, "none was reset");
 }

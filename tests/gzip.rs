@@ -1,4 +1,4 @@
-//! Streams as gzip, over real sockets: packed once for all in a lane, and read by whatever reads gzip.
+//! gzip streams over real sockets: compressed once for all clients of a lane, and read by common programs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -20,22 +20,22 @@ use tokio::task::spawn_blocking;
 
 const PATH: &str = "/v2/stream/edits?encoding=gzip";
 
-/// From the first record.
+/// The position before the first record.
 const ALL: &str = r#"[{"topic":"edits","partition":0,"offset":-2}]"#;
 
-/// A topic of one partition, with the numbers 1 to 40.
+/// Creates a topic of one partition, with the numbers 1 to 40.
 fn fixture() -> ModelFixture {
     let fixture = ModelFixture::new(1);
     fixture.write(0, 40);
     fixture
 }
 
-/// A client that unpacks what it gets.
+/// A client that decompresses what it receives.
 struct Reading {
     client: TestClient,
     inflate: Decompress,
     reader: SseReader,
-    /// Bytes as they came, and what became of them.
+    /// The received bytes, and the decompressed ones.
     wire: usize,
     plain: usize,
     ended: bool,
@@ -58,7 +58,7 @@ impl Reading {
         }
     }
 
-    /// The next chunk, unpacked; false at the end.
+    /// Reads and decompresses the next chunk. Returns false at the end.
     async fn chunk(&mut self) -> bool {
         let chunk = self.client.chunk_bytes().await;
         let mut out = vec![0; 1 << 20];
@@ -73,7 +73,7 @@ impl Reading {
         !chunk.is_empty()
     }
 
-    /// The next `n` numbers.
+    /// Returns the next `n` numbers.
     async fn take(&mut self, n: usize) -> Vec<u64> {
         let mut numbers = Vec::new();
         while numbers.len() < n {
@@ -98,7 +98,7 @@ async fn who_comes_while_others_read_gets_all_and_soon_a_quarter_of_the_bytes() 
     let gateway = TestGateway::of(&fixture, |_| {});
     let mut first = Reading::start(&gateway, PATH, ALL).await;
     assert_eq!(first.take(40).await, (1..=40).collect::<Vec<_>>());
-    // Until the lane has something, its first client reads by itself.
+    // Until the lane has a batch, its first client reads by itself.
     let mut written = 40;
     while gateway.lanes.bytes() < 4096 {
         fixture.write(0, 10);
@@ -110,7 +110,7 @@ async fn who_comes_while_others_read_gets_all_and_soon_a_quarter_of_the_bytes() 
         second.take(written as usize).await,
         (1..=written).collect::<Vec<_>>()
     );
-    // Three epochs, so that both are in one.
+    // Three epochs, so that both clients share one.
     for _ in 0..100 {
         fixture.write(0, 10);
         let new: Vec<_> = (written + 1..=written + 10).collect();
@@ -177,7 +177,7 @@ async fn lines_of_json_are_packed_too_and_a_head_says_so() {
     assert!(client.head().await.contains("\r\ncontent-encoding: gzip\r\n"));
 }
 
-/// Programs that unpack gzip as it comes, each with a library of its own.
+/// Programs that decompress gzip as a stream, each with a different library.
 const PROGRAMS: [(&str, &[&str]); 3] = [
     ("curl", &["--silent", "--no-buffer", "--compressed", "--fail"]),
     ("python3", &["-c", PYTHON]),
@@ -206,7 +206,7 @@ http.get(process.argv[1], answer =>
 async fn curl_python_and_node_read_what_is_packed() {
     let fixture = fixture();
     let gateway = TestGateway::of(&fixture, |_| {});
-    // Somebody is in the lane when they come.
+    // A client is in the lane when they connect.
     let mut first = Reading::start(&gateway, PATH, ALL).await;
     first.take(40).await;
     while gateway.lanes.bytes() < 4096 {
@@ -265,7 +265,7 @@ impl Program {
         }
     }
 
-    /// Reads the numbers that follow, up to this one.
+    /// Reads the numbers up to this one.
     async fn take_up_to(&mut self, goal: u64) {
         let (mut stdout, mut reader) = self.output.take().unwrap();
         let (name, mut last) = (self.name, self.last);
@@ -291,7 +291,7 @@ impl Program {
         self.last = goal;
     }
 
-    /// Waits until it ends, content.
+    /// Waits until the program ends with success.
     async fn end(mut self) {
         let (mut stdout, _) = self.output.take().unwrap();
         let ended = spawn_blocking(move || {

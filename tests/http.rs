@@ -21,7 +21,7 @@ use support::{
 
 const OPEN: &str = "riverhead_streams_open{stream=\"recentchange\"}";
 
-/// Without the date, which is hyper's and the only thing that changes.
+/// Removes the date, which hyper adds and which is the only part that changes.
 fn undated(head: &str) -> String {
     let lines = head.split_inclusive("\r\n");
     lines.filter(|line| !line.starts_with("date: ")).collect()
@@ -62,7 +62,7 @@ async fn ndjson_is_for_who_accepts_it_first() {
         ("application/jsonl", true),
         ("text/event-stream, application/json", false),
         ("application/x-ndjson", false),
-        // Not by their first bytes: RFC 9110 has qualities, and no case.
+        // The beginning is not enough: RFC 9110 has qualities, and ignores case.
         ("Application/JSON", true),
         ("text/event-stream;q=0.5, application/json", true),
         ("application/json;q=0.5, text/event-stream", false),
@@ -140,6 +140,42 @@ async fn an_id_is_taken_as_clients_send_it() {
             ))
             .await;
         assert!(client.head().await.starts_with("HTTP/1.1 200 "), "{name}: {id}");
+    }
+}
+
+/// A 4xx ends an `EventSource` for good. So what some version gave out, or took, no later one refuses: rows are added, and none goes.
+#[tokio::test]
+async fn what_a_client_may_have_from_an_earlier_version_is_taken() {
+    let gateway = TestGateway::start(|_| {});
+    let compact = "~1A5ecaKu2ZJ_AdBoSDXA_H0BWK7mRN1YruZE3";
+    let proven = r#"[{"topic":"eqiad.recentchange","partition":0,"offset":43,"timestamp":1790487705415,"log":"q7Zk.1wPx9A.12"}]"#;
+    let timed = r#"[{"topic":"eqiad.recentchange","partition":0,"timestamp":1790487705001},{"topic":"codfw.recentchange","partition":0,"offset":-1}]"#;
+    for (query, id) in [
+        ("", compact),
+        ("", proven),
+        ("", timed),
+        ("?id=compact", proven),
+        ("?id=json&encoding=gzip", compact),
+        ("?lastEventId=~1A5ecaKu2ZJ_AdBoSDXA_H0BWK7mRN1YruZE3", ""),
+        ("?last_event_id=~1A5ecaKu2ZJ_AdBoSDXA_H0BWK7mRN1YruZE3", ""),
+        ("?since=1790487705415", ""),
+        ("?since=2026-11-28T00:00:00Z", ""),
+        ("?since=2026-11-28T00:00:00.000+00:00", compact),
+        (
+            "?filter=wiki%20%3D%20%22enwiki%22%20and%20not%20bot%20%3D%20true",
+            proven,
+        ),
+        ("?filter=%40header.d%20%3D%202", ""),
+        ("?canary=true", ""),
+        ("?utm_source=page&x=1", timed),
+    ] {
+        let mut client = TestClient::connect(gateway.public).await;
+        let request = format!(
+            "HEAD /v2/stream/recentchange{query} HTTP/1.1\r\nhost: test\r\nlast-event-id: {id}\r\nconnection: close\r\n\r\n"
+        );
+        client.send(&request).await;
+        let head = client.head().await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{query} {id}: {head}");
     }
 }
 
@@ -302,7 +338,7 @@ async fn other_methods_are_405_with_what_is_allowed() {
     }
 }
 
-/// A command, with the line of a header for who commands.
+/// Sends a command with one more header line, which identifies the sender.
 async fn command(
     gateway: &TestGateway,
     method: &str,
@@ -382,7 +418,7 @@ async fn options_say_what_is_allowed_and_to_whom() {
     assert_eq!(answer.body, "GET,HEAD");
 }
 
-/// What a page's browser asks before the page may ask.
+/// Sends the preflight request that a browser sends before a request of a page.
 async fn preflight(gateway: &TestGateway, target: &str, headers: &str) -> support::gateway::TestResponse {
     let mut client = TestClient::connect(gateway.public).await;
     let request = format!(
@@ -397,7 +433,7 @@ async fn preflight(gateway: &TestGateway, target: &str, headers: &str) -> suppor
 async fn a_page_may_send_what_tracing_adds_to_its_requests() {
     let gateway = TestGateway::start(|_| {});
     let asked = "authorization,baggage,last-event-id,sentry-trace,traceparent,x-request-id";
-    // Also where there is nothing: a page may read that.
+    // Also for a path that does not exist: a page may read that response.
     for target in ["/v2/stream/recentchange", "/", "/v2/stream/nope", "/nope"] {
         let answer = preflight(&gateway, target, asked).await;
         assert_eq!(answer.status, 200, "{target}");
@@ -434,7 +470,7 @@ async fn no_page_of_another_origin_is_given_what_the_admin_listener_says() {
     ] {
         for headers in ["", "origin: https://page.example\r\n"] {
             let answer = get(gateway.admin, target, headers).await;
-            // A page cannot make its browser leave `origin` out, so what comes without is for tools.
+            // A page cannot omit `origin`, so a request without it comes from another program.
             assert_eq!(answer.status == 403, !headers.is_empty(), "{}", answer.head);
             assert!(
                 !answer.head.to_lowercase().contains("access-control-"),
@@ -567,7 +603,7 @@ async fn what_is_refused_before_it_is_read_is_counted() {
         let count = format!("riverhead_http_responses_total{{status=\"{status}\"}}");
         let before = gateway.metric(&count).await;
         let mut client = TestClient::connect(gateway.public).await;
-        // Of what is much too large the rest may meet a connection that is closed.
+        // The rest of a body that is much too large may meet a closed connection.
         let _ = client
             .try_send(&format!("GET / HTTP/1.1\r\nhost: test\r\n{head}\r\n"))
             .await;
@@ -699,7 +735,7 @@ async fn a_head_far_too_large_is_answered_so_that_its_sender_sees_it() {
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 431 "), "{head}");
     for _ in 0..3 {
-        // A sender in the middle of its head must not meet a reset, which would throw the answer away.
+        // A client in the middle of its head must not get a reset, which would discard the response.
         client.send(&"x".repeat(100_000)).await;
     }
     assert_eq!(client.rest().await, "");
@@ -962,5 +998,33 @@ async fn what_is_too_large_counts_as_a_request_of_its_client() {
             status,
             "the admin listener has no rate"
         );
+    }
+}
+
+/// The same for what reaches no route.
+#[tokio::test]
+async fn what_is_refused_for_its_form_counts_as_a_request_of_its_client() {
+    let limits = riverhead::limits::settings::LimitSettings {
+        requests_per_minute: std::num::NonZeroU32::new(1).unwrap(),
+        request_burst: std::num::NonZeroU32::new(2).unwrap(),
+        ..Default::default()
+    };
+    for head in [
+        "GET / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n",
+        "GET / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked, chunked\r\n",
+        "GET /v2/stream/%FF HTTP/1.1\r\nhost: test\r\n",
+    ] {
+        let gateway = TestGateway::limited(
+            support::gateway::catalog(),
+            support::gateway::nothing(),
+            limits.clone(),
+            |_| {},
+        );
+        for expected in [400, 400, 429] {
+            let mut client = TestClient::connect(gateway.public).await;
+            client.send(&format!("{head}connection: close\r\n\r\n")).await;
+            assert_eq!(client.answer().await.status, expected, "{head}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 without TLS: streams beside each other on one connection of the public listener.
+//! HTTP/2 without TLS: several streams on one connection of the public listener.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -7,7 +7,7 @@ use std::{net::SocketAddr, num::NonZeroU32, process::Command, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::{
     body::Incoming,
     client::conn::http2::{self, SendRequest},
@@ -33,7 +33,7 @@ fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap()
 }
 
-/// A connection of HTTP/2, and what drives it.
+/// A connection of HTTP/2, and its task.
 struct Connection {
     requests: SendRequest<Empty<Bytes>>,
     driver: JoinHandle<hyper::Result<()>>,
@@ -54,7 +54,7 @@ impl Connection {
         }
     }
 
-    /// A request with its method and header lines.
+    /// Sends a request with this method and these headers.
     async fn ask(&mut self, method: &str, target: &str, headers: &[(&str, &str)]) -> Response<Incoming> {
         let mut request = Request::builder()
             .method(method)
@@ -73,7 +73,7 @@ impl Connection {
     }
 }
 
-/// The next bytes of a body; `None` at its end.
+/// Returns the next bytes of a body; `None` at its end.
 async fn more(answer: &mut Response<Incoming>) -> Option<Bytes> {
     let frame = timeout(DEADLINE, answer.frame()).await.unwrap();
     frame.map(|frame| frame.unwrap().into_data().unwrap())
@@ -95,7 +95,7 @@ fn gateway(limits: LimitSettings, change: impl FnOnce(&mut HttpSettings)) -> Tes
     TestGateway::limited(catalog(), nothing(), limits, change)
 }
 
-/// A rig over partitions with 40 records, or as many as are large enough to fill every window.
+/// Starts a gateway over partitions with 40 records, or with records large enough to fill every window.
 fn full(records: usize) -> TestGateway {
     let fixture = ModelFixture::new(2);
     for partition in 0..2 {
@@ -209,7 +209,65 @@ async fn what_is_too_large_or_wrong_is_told_as_on_http_1() {
     }
 }
 
-/// As on HTTP/1.1, where the name stands in `Host`.
+#[tokio::test]
+async fn what_is_too_large_counts_as_a_request_of_its_client_too() {
+    let limits = LimitSettings {
+        requests_per_minute: number(1),
+        request_burst: number(2),
+        ..LimitSettings::default()
+    };
+    let long = format!("{STREAM}?x={}", "x".repeat(20_000));
+    let large = "x".repeat(40_000);
+    for (target, headers, status) in [
+        (
+            STREAM,
+            &[("x", &*large)][..],
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ),
+        (&*long, &[], StatusCode::URI_TOO_LONG),
+    ] {
+        let gateway = gateway(limits.clone(), |_| {});
+        let mut connection = Connection::to(gateway.public).await;
+        for expected in [status, status, StatusCode::TOO_MANY_REQUESTS] {
+            let answer = connection.ask("GET", target, headers).await;
+            assert_eq!(answer.status(), expected);
+        }
+    }
+}
+
+/// A client does not repeat it, as it would a stream that ends.
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused_for_good_as_on_http_1() {
+    let gateway = TestGateway::start(|_| {});
+    let socket = TcpStream::connect(gateway.public).await.unwrap();
+    let (mut requests, connection): (SendRequest<Full<Bytes>>, _) = http2::Builder::new(TokioExecutor::new())
+        .handshake(TokioIo::new(socket))
+        .await
+        .unwrap();
+    let driver = tokio::spawn(connection);
+    let body = Full::new(Bytes::from(vec![b'x'; 100_000]));
+    let request = Request::get(format!("http://test{STREAM}")).body(body).unwrap();
+    let answer = timeout(DEADLINE, requests.send_request(request)).await.unwrap();
+    let answer = answer.unwrap();
+    assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    assert!(text(answer).await.contains("content_too_large"));
+    driver.abort();
+}
+
+#[tokio::test]
+async fn options_of_the_server_are_answered_as_on_http_1() {
+    let gateway = TestGateway::start(|_| {});
+    let mut connection = Connection::to(gateway.public).await;
+    let request = Request::builder().method("OPTIONS").uri("*");
+    let request = request.header("host", "test").body(Empty::new()).unwrap();
+    let answer = connection.requests.send_request(request);
+    let answer = timeout(DEADLINE, answer).await.unwrap().unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers()["allow"], "GET,HEAD");
+}
+
+/// As with HTTP/1.1, where the name is in `Host`.
 #[tokio::test]
 async fn the_admin_listener_answers_under_names_that_it_knows_only() {
     let gateway = TestGateway::start(|_| {});
@@ -279,7 +337,7 @@ async fn streams_on_one_connection_count_one_by_one() {
     assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
     assert!(refused.headers().contains_key("retry-after"));
     assert_eq!(gateway.metric(ADMITTED).await, 3.0);
-    // One that is cancelled alone gives its place back, and the others go on.
+    // A stream that is cancelled alone frees its slot, and the others continue.
     drop(held.pop());
     gateway.until_metric(ADMITTED, 2.0).await;
     held.push(connection.stream().await);
@@ -382,7 +440,7 @@ async fn a_flood_of_resets_ends_the_connection() {
         writer.write_all(&flood),
         timeout(DEADLINE, reader.read_to_end(&mut answer))
     );
-    // It may come as a reset, which destroys what was on its way.
+    // The end may be a reset, which destroys bytes in transit.
     let ended = end.unwrap();
     let calm = answer.ends_with(b"\0\0\0\x0btoo_many_resets");
     assert!(ended.is_err() || calm, "{ended:?} {answer:?}");
@@ -390,7 +448,7 @@ async fn a_flood_of_resets_ends_the_connection() {
     assert_eq!(get(gateway.public, "/livez", "").await.status, 200);
 }
 
-/// A frame of HTTP/2 (RFC 9113, section 4.1).
+/// Encodes a frame of HTTP/2 (RFC 9113, section 4.1).
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = &(payload.len() as u32).to_be_bytes()[1..];
     [length, &[kind, flags], &stream.to_be_bytes(), payload].concat()

@@ -1,4 +1,4 @@
-//! Events over real sockets: what a client of today reads, and how it resumes. Kafka is a model.
+//! Events over real sockets: what a client reads, and how it resumes. Kafka is a model.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 const PATH: &str = "/v2/stream/edits";
 
-/// A topic of two partitions with the numbers 1 to 40, 20 in each.
+/// Creates a topic of two partitions with the numbers 1 to 40, 20 in each.
 fn fixture() -> ModelFixture {
     let fixture = ModelFixture::new(2);
     write(&fixture, 20);
@@ -32,17 +32,17 @@ fn write(fixture: &ModelFixture, records: usize) {
     }
 }
 
-/// Cuts the first half of partition 0 off, also from memory.
+/// Deletes the first half of partition 0, also from memory.
 fn expire(fixture: &ModelFixture) {
     fixture.expire(0, 50);
     fixture.tail_lags(0);
 }
 
-/// From the first record of each partition.
+/// The position before the first record of each partition.
 const ALL: &str =
     r#"[{"topic":"edits","partition":0,"offset":-2},{"topic":"edits","partition":1,"offset":-2}]"#;
 
-/// A client of a stream, behind the head and the prelude.
+/// A client of a stream, after the head and the prelude.
 struct Reading {
     client: TestClient,
     reader: SseReader,
@@ -61,7 +61,7 @@ impl Reading {
         }
     }
 
-    /// The next event; `None` at the end of the stream.
+    /// Returns the next event; `None` at the end of the stream.
     async fn next(&mut self) -> Option<SseMessage> {
         loop {
             if let Some(message) = self.reader.next_message() {
@@ -79,7 +79,7 @@ impl Reading {
         }
     }
 
-    /// The next `n` numbers, and the last id with them.
+    /// Returns the next `n` numbers, and the last id with them.
     async fn take(&mut self, n: usize) -> (Vec<u64>, String) {
         let (mut numbers, mut id) = (Vec::new(), String::new());
         while numbers.len() < n {
@@ -91,7 +91,7 @@ impl Reading {
         (numbers, id)
     }
 
-    /// The last id with the next `n` numbers, whatever gaps lie between.
+    /// Returns the last id after the next `n` numbers, whatever gaps lie between.
     async fn id_behind(&mut self, n: usize) -> String {
         let mut ids = Vec::new();
         while ids.len() < n {
@@ -101,13 +101,13 @@ impl Reading {
     }
 }
 
-/// Two clients of the same, behind whose next batch is one of a lane.
+/// Returns two clients of the same stream. Their next batch is from a lane.
 async fn shared(gateway: &TestGateway, fixture: &ModelFixture, target: &str) -> (Reading, Reading) {
     let mut first = Reading::start(gateway, target, ALL).await;
     let mut second = Reading::start(gateway, target, ALL).await;
     first.take(40).await;
     second.take(40).await;
-    // One batch in the lane's ring, when the lane is there to have it; then both are at its head.
+    // One batch in the lane's ring, once the lane is ready for it. Then both clients are at its head.
     while gateway.lanes.bytes() == 0 {
         write(fixture, 1);
         assert_eq!(sorted(first.take(2).await.0), sorted(second.take(2).await.0));
@@ -177,7 +177,14 @@ async fn a_polyfill_resumes_by_its_query_parameter() {
     let fixture = fixture();
     let gateway = TestGateway::of(&fixture, |_| {});
     let (first, id) = Reading::start(&gateway, PATH, ALL).await.take(15).await;
-    for name in ["lastEventId", "last_event_id"] {
+    for name in [
+        "lastEventId",
+        "lastEventID",
+        "last_event_id",
+        "Last-Event-ID",
+        "last-event-id",
+        "evs_last_event_id",
+    ] {
         let target = format!("{PATH}?{name}={}", escaped(&id));
         let (rest, _) = Reading::start(&gateway, &target, "").await.take(25).await;
         assert_eq!(
@@ -348,7 +355,7 @@ async fn what_cannot_be_read_is_a_gap_in_a_lane_and_ends_nobody_but_who_wants_no
         while gap.is_none() || numbers < 6 {
             let message = reading.next().await.expect("an event");
             match message.event.as_str() {
-                "gap" => assert!(gap.replace(message).is_none(), "told once"),
+                "gap" => assert!(gap.replace(message).is_none(), "one gap only"),
                 _ => numbers += 1,
             }
         }
@@ -365,7 +372,7 @@ async fn what_cannot_be_read_is_a_gap_in_a_lane_and_ends_nobody_but_who_wants_no
     while let Some(message) = strict.next().await {
         gaps += usize::from(message.event == "gap");
     }
-    assert_eq!(gaps, 1, "its stream ends with the batch that tells of it");
+    assert_eq!(gaps, 1, "the stream ends with the batch of the gap");
 }
 
 async fn who_wants_no_gap_and_would_begin_with_what_cannot_be_read_gets_410() {
@@ -468,7 +475,7 @@ async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
         }
     });
     let drain = tokio::spawn(gateway.signal.drain(Duration::from_millis(300)));
-    // That every chunk ends with a whole event is looked at in `next`.
+    // `next` checks that every chunk ends with a whole event.
     while let Some(message) = reading.next().await {
         numbers.push(number(&message.data));
         id = message.id.expect("an id");
@@ -486,7 +493,7 @@ async fn a_drain_under_load_tears_no_event_and_its_ids_resume() {
     assert_eq!(sorted(numbers), (1..=last).collect::<Vec<_>>());
 }
 
-/// As the `EventSource` of a browser asks.
+/// The headers of a browser's `EventSource`.
 const BROWSER: &str = "accept: text/event-stream\r\nsec-fetch-dest: empty\r\nsec-fetch-mode: cors\r\ncache-control: no-cache\r\n";
 
 async fn a_client_cut_before_its_first_event_goes_on_where_its_checkpoint_says() {
@@ -494,7 +501,7 @@ async fn a_client_cut_before_its_first_event_goes_on_where_its_checkpoint_says()
     let gateway = TestGateway::of(&fixture, |_| {});
     for form in ["", "&id=compact"] {
         let target = format!("{PATH}?checkpoint=1s{form}");
-        // The first is alone; the second finds a lane, or opens it.
+        // The first client is alone. The second one finds a lane, or opens it.
         let mut readings = [
             Reading::start(&gateway, &target, "").await,
             Reading::start(&gateway, &target, "").await,
@@ -556,7 +563,7 @@ async fn nobody_else_is_told_where_it_stands() {
         (PATH.to_owned(), String::new()),
         (PATH.to_owned(), without("accept")),
         (PATH.to_owned(), without("sec-fetch-dest")),
-        // Who has a place asks for it again.
+        // A client that has a position requests it again.
         (format!("{PATH}?checkpoint=1s&since={}", start + 1), String::new()),
         (
             format!("{PATH}?checkpoint=1s"),

@@ -1,5 +1,6 @@
-//! Lanes under random schedules: clients that join, fall behind, go on by themselves and join again get what each would
-//! have got alone. The task of the lane runs when the schedule lets it, and time is simulated.
+//! Lanes under random schedules: clients that join, fall behind, continue by themselves and join again
+//! receive what each would have received alone. The task of the lane runs when the schedule allows it, and
+//! time is simulated.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -72,36 +73,36 @@ fn nothing_is_lost_repeated_or_invented_and_memory_is_within_its_budget() {
         .unwrap_or_else(|error| panic!("{error}"));
     assert!(
         seats.taken.load(Relaxed) > 1000,
-        "hardly anybody got into a lane: {seats:?}"
+        "too few clients joined a lane: {seats:?}"
     );
     assert!(
         seats.lost.load(Relaxed) > 100,
-        "hardly anybody fell out of a lane: {seats:?}"
+        "too few clients fell out of a lane: {seats:?}"
     );
     assert!(
         seats.served.load(Relaxed) > 1000,
-        "hardly anybody was served in a row: {seats:?}"
+        "too few clients were served in a group: {seats:?}"
     );
 }
 
-/// What happens next.
+/// A step of a schedule.
 #[derive(Clone, Debug)]
 enum Op {
-    /// Something the clients have no part in.
+    /// An event that does not involve clients.
     ClusterEvent(ClusterEvent),
-    /// A client takes some batches, and others get their turn while it waits.
+    /// A client takes some batches, and others run while it waits.
     Read { client: usize, batches: usize },
-    /// A client takes what is there, and nobody else gets a turn.
+    /// A client takes what is there, and no other client runs.
     Peek { client: usize, batches: usize },
-    /// Those in the row get what it finds in so many looks.
+    /// The members of the group take what it finds in this many steps.
     Serve { looks: usize, most: BatchLimit },
-    /// The lane gets its turn.
+    /// The lane runs.
     Others { turns: usize },
-    /// A client's connection breaks; it comes back with its last id.
+    /// A client's connection breaks, and it reconnects with its last id.
     CutAndResume { client: usize },
 }
 
-/// How often clients got into a lane, and fell out of it, and got something in its row.
+/// How often clients joined a lane, fell out of it, and received something in its group.
 #[derive(Debug, Default)]
 struct LaneCounts {
     taken: AtomicUsize,
@@ -109,7 +110,8 @@ struct LaneCounts {
     served: AtomicUsize,
 }
 
-/// The house, its lanes, some clients who want the same, a referee for each. All but the first of them sit in a row.
+/// The model, its lanes, some clients with the same request, and a checker for each. All but the first client
+/// are in a group.
 struct LanesModel<'a> {
     fixture: ModelFixture,
     lanes: Lanes,
@@ -120,12 +122,12 @@ struct LanesModel<'a> {
     filter: Option<&'static str>,
     budget: usize,
     seats: &'a LaneCounts,
-    /// Drops what was deleted.
+    /// Drops deleted records.
     deletions: BoxFuture<'static, Infallible>,
 }
 
 impl<'a> LanesModel<'a> {
-    /// Plays the schedule, then lets everything settle and compares.
+    /// Runs the schedule, then lets everything settle and compares.
     fn run(ops: &[Op], compact: bool, budget: usize, filter: Option<&'static str>, seats: &'a LaneCounts) {
         runtime().block_on(async {
             let form = if compact { IdForm::Compact } else { IdForm::Json };
@@ -191,7 +193,7 @@ impl<'a> LanesModel<'a> {
         }
     }
 
-    /// As those do who have clients that sit in a row.
+    /// Does what the fan-out does for clients in a group.
     fn serve(&mut self, looks: usize, most: BatchLimit) {
         for _ in 0..looks {
             let context = Context::from_waker(Waker::noop());
@@ -254,8 +256,8 @@ impl<'a> LanesModel<'a> {
         };
     }
 
-    /// A client that has read ahead of the tail what was then compacted away stands where the lane will never stand, until
-    /// there is another record.
+    /// If a client has read ahead of the tail and the records were then compacted away, its position is one
+    /// that the lane never has, until there is another record.
     fn write_everywhere(&self) {
         let mut brokers = self.fixture.model.lock();
         brokers.quiet = false;
@@ -265,20 +267,21 @@ impl<'a> LanesModel<'a> {
     fn verify(&self) {
         for (client, checker) in &self.clients {
             checker.verify(&self.fixture);
-            assert!(client.is_in_lane(), "one never joined");
+            assert!(client.is_in_lane(), "a client never joined");
         }
     }
 
     async fn settle(mut self) {
         self.write_everywhere();
         self.fixture.restore();
-        // The lane opens when two are at the end, and then lets the first of them in.
+        // The lane opens when two clients are at the end, and then admits the first of them.
         for client in (0..CLIENTS).chain(0..CLIENTS) {
             self.read(client, usize::MAX).await;
             self.serve(usize::MAX, PLENTY);
         }
         self.verify();
-        // With room for it in a ring, those in the row get what comes from now on by that alone.
+        // With a large enough ring, the members of the group receive everything from now on through the group
+        // alone.
         if self.budget >= ROOMY {
             self.write_everywhere();
             self.fixture.restore();
@@ -309,7 +312,7 @@ async fn compare(form: IdForm) {
     let mut alone = fixture.subscribe(Some(&start), form);
     let mut first = lanes.subscribe(fixture.request(Some(&start), form)).unwrap();
     let mut second = lanes.subscribe(fixture.request(None, form)).unwrap();
-    // Once in each partition, so that a record stands behind every entry of the id.
+    // Once in each partition, so that a record follows every entry of the id.
     fixture.write(0, 3);
     fixture.write(1, 2);
     let mut reading = (collect(&mut alone).await, follow(&mut first).await);
@@ -353,7 +356,7 @@ fn a_client_that_is_overrun_goes_on_at_its_place_and_joins_again() {
         let bytes = next(&mut slow).await.expect("what it missed");
         assert!(!slow.is_in_lane(), "the ring has moved past it");
         let mut missed = numbers(&bytes);
-        // What a client holds counts, and most of this budget is enough for it to get no more.
+        // The memory of a client counts, and most of this budget is enough to stop it.
         drop(bytes);
         missed.extend(numbers(&follow(&mut slow).await));
         assert_eq!(missed, (1..=100).collect::<Vec<_>>());
@@ -464,7 +467,7 @@ fn a_client_whose_leader_is_away_stays_out_of_the_lane_and_the_rest_flows() {
     });
 }
 
-/// An id of three partitions of a topic that was deleted since, behind this one of the model's.
+/// Returns an id of three partitions of a topic that was deleted since, after this id of the model's topic.
 fn with_deleted_topic(id: &str) -> String {
     let deleted = (0..3).map(|partition| {
         format!(r#",{{"topic":"gone","partition":{partition},"offset":700,"timestamp":1790000000000}}"#)
@@ -514,7 +517,7 @@ fn a_hole_at_the_end_of_history_keeps_nobody_out_of_the_lane() {
     runtime().block_on(async {
         let fixture = ModelFixture::new(1);
         fixture.model.lock().produce(0, 10);
-        // The tail has come to the last record that is there; behind it history has a marker, or what was compacted.
+        // The tail has reached the last existing record. After it, history has a marker or compacted records.
         fixture.publish(0, 9);
         fixture.model.lock().partitions[0].records.pop();
         let start = DeliveryChecker::default().reconnect(&fixture);
@@ -599,7 +602,7 @@ fn those_who_resume_from_a_few_places_share_what_one_of_them_composes() {
         }
         assert!(
             lanes.bytes() < 64 * 1024,
-            "nobody is left who could come to what is on the shelf"
+            "no client is left that could need the kept batches"
         );
     });
 }
@@ -687,7 +690,7 @@ fn a_client_alone_with_its_wish_has_no_lane() {
     });
 }
 
-/// What the referee says of the filters of the simulation.
+/// Returns what the checker expects for the filters of the simulation.
 fn wants(filter: Option<&str>) -> fn(i32, u64) -> bool {
     match filter {
         None => |_, _| true,
@@ -777,7 +780,7 @@ fn two_thousand_lanes_of_strangers_stay_within_the_budget_and_the_others_miss_no
         let (tasks, budget) = (TaskTracker::new(), 64 * 1024);
         let lanes = Lanes::new(fixture.source.clone(), budget, tasks.clone());
         let mut popular = [(); 2].map(|()| lanes.subscribe(fixture.request(None, IdForm::Json)).unwrap());
-        // Each passes all there is, and is followed twice: a lane with a ring.
+        // Each filter passes everything, and has two clients: a lane with a ring.
         let hostile = |(n, address): (usize, usize)| {
             let mut request = fixture.filtered(None, IdForm::Json, Some(&format!("n > 0 or n = -{n}")));
             request.client = ClientKey::of(std::net::Ipv4Addr::from(0x0a00_0000 + address as u32).into());
@@ -829,7 +832,7 @@ async fn next(subscriber: &mut LaneSubscriber) -> Option<Bytes> {
     within(poll_fn(|context| subscriber.poll_batch(context))).await
 }
 
-/// All there is for a follower.
+/// Returns everything that a follower receives.
 async fn follow(subscriber: &mut LaneSubscriber) -> Vec<u8> {
     let mut all = Vec::new();
     while let Some(bytes) = next(subscriber).await {
@@ -838,7 +841,7 @@ async fn follow(subscriber: &mut LaneSubscriber) -> Vec<u8> {
     all
 }
 
-/// All there is for a subscription.
+/// Returns everything that a subscription receives.
 async fn collect(subscription: &mut Subscription) -> Vec<u8> {
     let mut all = Vec::new();
     while let Some(bytes) = within(poll_fn(|context| subscription.poll_batch(context))).await {
@@ -868,11 +871,11 @@ const PLENTY: BatchLimit = BatchLimit {
     bytes: usize::MAX,
 };
 
-/// Who wants the same: two that make a lane, and one more.
+/// The number of clients with the same request: two that make a lane, and one more.
 const CLIENTS: usize = 3;
 
-/// Partitions at the beginning; schedules add up to two more.
+/// The number of partitions at the start. Schedules add up to two more.
 const PARTITIONS: usize = 2;
 
-/// Longer than any pause in the house, and costs nothing: the clock is simulated.
+/// Longer than any pause in the model. It takes no real time, because the clock is simulated.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,4 +1,5 @@
-//! Ids with hundreds of entries, of partitions that are there or not: what they cost, and what their clients are told.
+//! Ids with hundreds of entries, for existing and missing partitions: their cost, and the gaps of their
+//! clients.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -28,7 +29,7 @@ fn at(offset: i64) -> PartitionPosition {
     })
 }
 
-/// A compact id of so many partitions of a topic.
+/// Returns a compact id of this many partitions of a topic.
 fn id(topic: &str, partitions: i32, place: PartitionPosition) -> String {
     let entries = (0..partitions).map(|partition| (Arc::from(topic), partition, place));
     let mut id = Vec::new();
@@ -58,7 +59,7 @@ async fn partitions_that_a_topic_does_not_have_are_one_gap() {
     let id = id(TOPIC, 1024, at(0));
     let mut subscription = Subscription::start(&fixture.source, request(&fixture, &[TOPIC], &id));
     let Poll::Ready(batch) = poll(&mut subscription) else {
-        panic!("nothing was told")
+        panic!("there is no batch")
     };
     assert_eq!(batch.gaps.len(), 1, "{} bytes", batch.bytes.len());
     let [message] = &*messages(&batch) else {
@@ -76,7 +77,7 @@ async fn a_single_partition_that_is_gone_is_told_as_ever() {
     let id = id(TOPIC, 7, at(0));
     let mut subscription = Subscription::start(&fixture.source, request(&fixture, &[TOPIC], &id));
     let Poll::Ready(batch) = poll(&mut subscription) else {
-        panic!("nothing was told")
+        panic!("there is no batch")
     };
     assert_eq!(
         messages(&batch)[0].data,
@@ -107,7 +108,7 @@ async fn gaps_of_a_thousand_partitions_come_in_batches_of_64_kib_before_what_fol
     assert!(batches > 1);
 }
 
-/// Gaps that become known all at once, with the first look at what there is.
+/// Gaps that become known all at once, with the first metadata.
 #[tokio::test(start_paused = true)]
 async fn gaps_of_hundreds_of_topics_at_once_come_in_batches_of_64_kib() {
     const TOPICS: usize = 400;
@@ -132,7 +133,7 @@ async fn gaps_of_hundreds_of_topics_at_once_come_in_batches_of_64_kib() {
     let (mut told, mut bytes) = (Vec::new(), 0);
     while told.len() < TOPICS {
         let Poll::Ready(batch) = poll(&mut subscription) else {
-            panic!("{} gaps are not told", TOPICS - told.len())
+            panic!("{} gaps are missing", TOPICS - told.len())
         };
         assert!(batch.bytes.len() <= BATCH, "{} bytes", batch.bytes.len());
         bytes += batch.bytes.len();
@@ -161,7 +162,7 @@ async fn entries_of_a_topic_that_is_not_known_yet_are_bounded_in_the_ids_of_othe
     assert!(sent.len() < 2048, "{} bytes", sent.len());
     assert_eq!(decode(sent.as_bytes()).unwrap().entries.len(), 2 + 128);
 
-    // They are not forgotten: when it becomes known, each goes on where it stood.
+    // The positions are kept: when a partition becomes known, it continues where it was.
     fixture
         .source
         .directory

@@ -25,7 +25,7 @@ mod tokens;
 #[path = "layers/tree.rs"]
 mod tree;
 
-/// Every module at the top of the crate, by its layer. The same table stands in the documentation of `src/lib.rs`.
+/// Every module at the top of the crate, by its layer. The documentation of `src/lib.rs` has the same table.
 const LAYERS: &[(u8, &[&str])] = &[
     (7, &["cli"]),
     (6, &["app"]),
@@ -42,7 +42,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     ),
 ];
 
-/// Pairs that the layers would allow, and why they must not be.
+/// Imports that the layers would allow, and why they are forbidden.
 const FORBIDDEN: &[(&str, &str, &str)] = &[(
     "http",
     "kafka",

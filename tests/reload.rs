@@ -1,4 +1,4 @@
-//! SIGHUP, as whoever runs riverhead sends it: the binary, its file, its port.
+//! SIGHUP, as an operator sends it: the binary, its configuration file and its port.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A riverhead whose brokers are not there, with this `[limits]`.
+/// A riverhead without brokers, with this `[limits]`.
 struct Riverhead {
     child: Child,
     file: tempfile::NamedTempFile,
@@ -58,7 +58,7 @@ impl Riverhead {
         }
     }
 
-    /// Writes another file, and says so; waits for the line with `answer`.
+    /// Writes another file, sends SIGHUP, and waits for the log line with `answer`.
     fn reload(&self, text: &str, answer: &str) {
         self.log.lock().unwrap().clear();
         fs::write(self.file.path(), text).unwrap();
@@ -78,7 +78,7 @@ impl Riverhead {
         }
     }
 
-    /// Asks for a stream: the connection, and the status.
+    /// Requests a stream. Returns the connection and the status.
     fn ask(&self) -> (TcpStream, String) {
         let mut socket = TcpStream::connect(&self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -93,7 +93,7 @@ impl Riverhead {
 
 impl Drop for Riverhead {
     fn drop(&mut self) {
-        // It is gone already when this fails.
+        // This fails if the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! The resume table, row by row, on a model of the brokers. `tests/real` shows the same on real ones.
+//! The resume table, row by row, with a model of the brokers. `tests/real` checks the same with real ones.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -23,15 +23,15 @@ use riverhead::{
 };
 use support::model::{Model, ModelFixture, TOPIC};
 
-/// A topic of one partition with the records 1..=100 at the offsets 0..=105 (a marker stands behind every 17th), read by
-/// the tail, and still wholly in its ring.
+/// Creates a topic of one partition with the records 1..=100 at the offsets 0..=105 (a marker follows every
+/// 17th record). The tail has read them, and all are still in its ring.
 fn fixture() -> ModelFixture {
     let fixture = ModelFixture::new(1);
     fixture.write(0, 100);
     fixture
 }
 
-/// An id whose record before `offset` was written under `epoch`, of the log with this tag.
+/// Returns an id whose record before `offset` was written under `epoch`, in the log with this tag.
 fn id(offset: i64, timestamp: Option<i64>, log: Option<(LogTag, Option<i32>)>) -> String {
     let timestamp = timestamp
         .map(|time| format!(r#","timestamp":{time}"#))
@@ -44,12 +44,12 @@ fn id(offset: i64, timestamp: Option<i64>, log: Option<(LogTag, Option<i32>)>) -
     format!(r#"[{{"topic":"{TOPIC}","partition":0,"offset":{offset}{timestamp}{log}}}]"#)
 }
 
-/// What a client that resumes with `id` is told of gaps, and the numbers it gets.
+/// Returns the gaps and the numbers that a client receives if it resumes with `id`.
 async fn resume(fixture: &ModelFixture, id: &str) -> (Vec<serde_json::Value>, Vec<u64>) {
     received(&mut fixture.subscribe(Some(id), IdForm::Json)).await
 }
 
-/// The gaps and numbers that a client gets until nothing comes any more.
+/// Returns the gaps and numbers that a client receives until nothing more arrives.
 async fn received(subscription: &mut Subscription) -> (Vec<serde_json::Value>, Vec<u64>) {
     let (gaps, events): (Vec<_>, Vec<_>) = all(subscription)
         .await
@@ -63,7 +63,7 @@ async fn received(subscription: &mut Subscription) -> (Vec<serde_json::Value>, V
     (gaps.into_iter().map(value).collect(), numbers)
 }
 
-/// All there is, until nothing has come for longer than anything in the house waits.
+/// Returns all events, until nothing has arrived for longer than any pause in the model.
 async fn all(subscription: &mut Subscription) -> Vec<SseMessage> {
     let mut reader = SseReader::new(1024 * 1024);
     let mut messages = Vec::new();
@@ -87,7 +87,7 @@ fn gap(requested: i64, resumed: i64, reason: &str) -> Vec<serde_json::Value> {
     })]
 }
 
-/// The offset of the record with this number.
+/// Returns the offset of the record with this number.
 fn offset_of(fixture: &ModelFixture, n: u64) -> i64 {
     fixture.model.lock().partitions[0]
         .records
@@ -110,7 +110,7 @@ fn tag(fixture: &ModelFixture) -> LogTag {
     fixture.model.lock().tag()
 }
 
-/// Both where the ring has the records and where only history has.
+/// Runs a check with the records in the ring, and again with the records in history only.
 async fn in_ring_and_history(check: impl AsyncFn(&ModelFixture)) {
     let fixture = fixture();
     check(&fixture).await;
@@ -168,7 +168,7 @@ async fn truncated_and_shorter_waits_at_the_end_and_says_so() {
     );
 }
 
-/// 89 records and 5 markers stand before it, and the id is behind it.
+/// 89 records and 5 markers are before it, and the id is after it.
 fn offset_of_90() -> i64 {
     89 + 5 + 1
 }
@@ -463,7 +463,7 @@ async fn the_verdict_passes_a_hole_and_finds_what_cannot_be_read_behind_it() {
         assert_eq!((gap.requested, gap.resumed), (Some(from), Some(from + 10)));
         fixture.tail_lags(0);
     }
-    // A record comes first.
+    // A record comes first, before the damaged range.
     let near = id(from - 2, None, Some((tag(&fixture), Some(0))));
     let mut subscription = fixture.subscribe(Some(&near), IdForm::Json);
     assert_eq!(
@@ -503,7 +503,7 @@ async fn a_client_that_was_given_nothing_before_what_cannot_be_read_is_told_of_a
     let from = fixture.model.lock().partitions[0].end;
     fixture.damage(0, 10);
     fixture.tail(0);
-    // An offset that the client was told: it has seen no record.
+    // An offset that the client was told without a record.
     let mut subscription =
         fixture.subscribe(Some(&id(from, None, Some((tag(&fixture), None)))), IdForm::Json);
     let told = received(&mut subscription).await;
@@ -545,7 +545,8 @@ async fn a_log_that_is_cut_off_twice_before_a_record_comes_is_told_of_twice() {
 #[tokio::test(start_paused = true)]
 async fn records_of_an_older_epoch_behind_the_place_are_not_skipped() {
     let fixture = fixture();
-    // The first 50 offsets were another replica's once, which led under epoch 1 and has lost an unclean election since.
+    // The first 50 offsets are from another replica, which led under epoch 1 and has lost an unclean election
+    // since.
     let id = id(50, None, Some((tag(&fixture), Some(1))));
     fixture.model.lock().partitions[0].epoch = 2;
     fixture.write(0, 10);
@@ -560,7 +561,8 @@ async fn records_of_an_older_epoch_behind_the_place_are_not_skipped() {
     );
 }
 
-/// A log of epoch 0 that was cut off at 50, and goes on under epoch 2 with so many offsets that cannot be read, and records.
+/// Creates a log of epoch 0 that was truncated at 50 and continues under epoch 2, with this many unreadable
+/// offsets and then records.
 fn unreadable_from_50(offsets: i64, records: usize) -> (ModelFixture, LogTag) {
     let fixture = fixture();
     {
@@ -608,7 +610,7 @@ async fn a_long_hole_before_the_place_hides_no_newer_epoch() {
                 .filter(|it| it.offset >= 50)
                 .for_each(|it| it.epoch = epoch);
             brokers.partitions[0].epoch = epoch;
-            // Compaction, or markers of transactions that were aborted.
+            // Compaction, or markers of aborted transactions.
             brokers.partitions[0]
                 .records
                 .retain(|it| !(60..140).contains(&it.offset));
@@ -622,7 +624,7 @@ async fn a_long_hole_before_the_place_hides_no_newer_epoch() {
     }
 }
 
-/// Another leader has so much of the log, which grows by 100 records then.
+/// Makes another leader whose log ends at 50, and then writes 100 records.
 fn cut_off_at_50(fixture: &ModelFixture) {
     let mut brokers = fixture.model.lock();
     let partition = &mut brokers.partitions[0];
@@ -635,7 +637,7 @@ fn cut_off_at_50(fixture: &ModelFixture) {
     fixture.publish(0, end);
 }
 
-/// Brokers of which it is not known at first that they have something there that cannot be read.
+/// Brokers with an unreadable range that is not known at first.
 struct SearchingBrokers {
     brokers: Model,
     damage: i64,
@@ -643,7 +645,7 @@ struct SearchingBrokers {
 }
 
 impl SearchingBrokers {
-    /// So many reads get nothing while the place is looked at.
+    /// This many reads return nothing while the range is searched.
     const IN_VAIN: usize = 3;
 }
 

@@ -1,5 +1,6 @@
-//! Cursor, ring and history under random schedules, against a plain `Vec` model: nothing lost, nothing repeated, nothing
-//! invented, whatever the brokers do meanwhile. Time is simulated, so a failing schedule fails again.
+//! Cursor, ring and history under random schedules, compared with a plain `Vec` model: nothing may be lost,
+//! repeated or invented, whatever the brokers do meanwhile. Time is simulated, so a failing schedule fails
+//! again.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -33,7 +34,8 @@ proptest! {
     }
 }
 
-/// A client gets nothing while it passes what nobody sees, however much that is, and then all that comes behind it.
+/// A client receives nothing while it passes invisible records, however many there are, and then everything
+/// after them.
 #[test]
 fn what_comes_behind_a_long_run_of_holes_is_not_lost() {
     let schedule = [
@@ -46,7 +48,7 @@ fn what_comes_behind_a_long_run_of_holes_is_not_lost() {
             partition: 1,
             records: 2000,
         },
-        // All of that is history, of which each page is asked for.
+        // All of that is history, of which each page is requested.
         ClusterEvent::TailLags { partition: 0 },
         ClusterEvent::TailLags { partition: 1 },
         ClusterEvent::Quiet { quiet: false },
@@ -64,29 +66,30 @@ fn what_comes_behind_a_long_run_of_holes_is_not_lost() {
     }
 }
 
-/// What happens next.
+/// A step of a schedule.
 #[derive(Clone, Debug)]
 enum Op {
-    /// Something the client has no part in.
+    /// An event that does not involve the client.
     ClusterEvent(ClusterEvent),
     /// The client takes some batches.
     Read { batches: usize },
-    /// The client's connection breaks; it comes back with its last id.
+    /// The client's connection breaks, and it reconnects with its last id.
     CutAndResume,
 }
 
-/// The house, one client, a referee.
+/// The model, one client, and a checker.
 struct SimulationModel {
     fixture: ModelFixture,
     client: Subscription,
     form: IdForm,
-    /// Whether it is shown the records of probes, every fifth. Else it must see none, and lose nothing but them.
+    /// Whether the client receives canaries, which are every fifth record. If not, it must see none of them,
+    /// and lose no other record.
     shows_canaries: bool,
     checker: DeliveryChecker,
 }
 
 impl SimulationModel {
-    /// Plays the schedule, then lets everything settle and compares.
+    /// Runs the schedule, then lets everything settle and compares.
     fn run(ops: &[Op], compact: bool, canaries: bool) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -136,7 +139,7 @@ impl SimulationModel {
     async fn read(&mut self, batches: usize) {
         for _ in 0..batches {
             let batch = poll_fn(|context| self.client.poll_batch(context));
-            // Costs nothing: the clock is simulated.
+            // It takes no real time, because the clock is simulated.
             let Ok(batch) = timeout(self.fixture.longest_silence(), batch).await else {
                 return;
             };
@@ -157,5 +160,5 @@ fn connect(
     Subscription::start(&fixture.source, request)
 }
 
-/// Partitions at the beginning; schedules add up to two more.
+/// The number of partitions at the start. Schedules add up to two more.
 const PARTITIONS: usize = 2;

@@ -1,4 +1,4 @@
-//! Connections of whom nothing is known yet, and of those who never say: over real sockets.
+//! Connections without a request, and clients that a proxy does not name, over real sockets.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -36,7 +36,7 @@ fn gateway(limits: LimitSettings, change: impl FnOnce(&mut HttpSettings)) -> Tes
     TestGateway::limited(catalog(), nothing(), limits, change)
 }
 
-/// One stream for each client, and PROXY headers of 127.0.0.1 and 10/8.
+/// Starts a gateway with one stream per client, and PROXY headers from 127.0.0.1 and 10/8.
 fn behind_a_balancer() -> TestGateway {
     let limits = LimitSettings {
         streams_per_client: number(1),
@@ -52,13 +52,13 @@ fn turned_away(reason: &str) -> String {
     format!("riverhead_http_connections_turned_away_total{{reason=\"{reason}\"}}")
 }
 
-/// A PROXY header of version 2: command, family, and what follows.
+/// Returns a PROXY header of version 2: command, family, and the rest.
 fn proxy_header(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     let length = (rest.len() as u16).to_be_bytes();
     [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, rest].concat()
 }
 
-/// One that speaks for an IPv4 address.
+/// Returns a PROXY header for an IPv4 client.
 fn speaks_for(client: [u8; 4]) -> Vec<u8> {
     proxy_header(
         0x21,
@@ -67,7 +67,7 @@ fn speaks_for(client: [u8; 4]) -> Vec<u8> {
     )
 }
 
-/// What comes back on a connection that sends this, up to its first line; nothing when it is closed.
+/// Returns the first line of the response to these bytes, or nothing if the connection is closed.
 async fn first_line(gateway: &TestGateway, bytes: &[u8]) -> (TcpStream, String) {
     let mut socket = TcpStream::connect(gateway.public).await.unwrap();
     socket.write_all(bytes).await.unwrap();
@@ -88,7 +88,8 @@ async fn a_balancer_says_for_whom_it_speaks() {
         assert_eq!(said, format!("HTTP/1.1 {status}"), "{client}");
         held.push(socket);
     }
-    // Behind it stands a proxy of ours, which says for whom it speaks; a stranger's word counts nothing.
+    // Behind the balancer is a trusted proxy, which names its client. The same header of any other client is
+    // ignored.
     for (source, client, status) in [
         ([10, 0, 0, 9], "198.51.100.3", "200"),
         ([10, 0, 0, 9], "198.51.100.3", "429"),
@@ -175,7 +176,8 @@ async fn the_header_that_was_agreed_on_makes_the_client() {
     assert_eq!(gateway.metric("riverhead_http_unforwarded_total").await, 2.0);
 }
 
-/// 127/8 is a proxy of ours, with much for itself; 198.51.100/24 is denied but for .7; one stream for everybody else.
+/// Starts a gateway with 127/8 as a trusted proxy with high limits of its own. 198.51.100/24 is denied except
+/// for .7. Any other client has one stream.
 fn with_standing(change: impl FnOnce(&mut LimitSettings, &mut HttpSettings)) -> TestGateway {
     let mut own = NetworkLimits::new("127.0.0.0/8".parse().unwrap());
     own.streams_per_client = NonZeroU32::new(100);
@@ -199,7 +201,7 @@ fn with_standing(change: impl FnOnce(&mut LimitSettings, &mut HttpSettings)) -> 
     })
 }
 
-/// The status that a stream gets whose head has these lines; its connection.
+/// Returns the status of a stream whose head has these lines, and its connection.
 async fn asked(gateway: &TestGateway, lines: &[&str]) -> (TcpStream, String) {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{lines}\r\n");
@@ -222,7 +224,7 @@ async fn a_header_that_the_proxy_does_not_set_takes_nobody_past_a_denial() {
     for hostile in HOSTILE {
         let (_, said) = asked(&gateway, &["x-forwarded-for: 198.51.100.1", hostile]).await;
         assert_eq!(said, "403", "{hostile}");
-        // Not even who is allowed, and might be anybody.
+        // Not even an allowed address, since it may be any client.
         let (_, said) = asked(&gateway, &["x-forwarded-for: 198.51.100.7", hostile]).await;
         assert_eq!(said, "403", "{hostile}");
     }
@@ -252,7 +254,7 @@ async fn who_is_not_understood_has_the_limits_of_one_client_and_not_of_the_proxy
     assert_eq!(gateway.metric("riverhead_http_unforwarded_total").await, 8.0);
     let report = get(gateway.admin, "/admin/clients", "").await.json();
     assert_eq!(report["by_streams"][0]["client"], "somebody behind 127.0.0.1");
-    // Of the other proxy, and for clients who are known, all is as ever.
+    // For the other proxy, and for clients that are known, nothing changes.
     let mut other = TestClient::from([127, 0, 0, 2], gateway.public).await;
     other.send(REQUEST).await;
     assert!(other.head().await.starts_with("HTTP/1.1 200 "));
@@ -297,7 +299,7 @@ async fn where_all_are_denied_nobody_is_let_in_for_being_behind_the_proxy() {
     assert_eq!(asked(&gateway, &[]).await.1, "403");
     let (_held, said) = asked(&gateway, &["x-forwarded-for: 198.51.100.7"]).await;
     assert_eq!(said, "200");
-    // The proxy looks whether we are well.
+    // The proxy's health checks.
     for path in ["/livez", "/readyz", "/LIVEZ/"] {
         assert_eq!(get(gateway.public, path, "").await.status, 200, "{path}");
         let of_somebody = get(gateway.public, path, "x-forwarded-for: 203.0.113.9\r\n").await;
@@ -369,7 +371,20 @@ async fn networks_of_mapped_addresses_hold_the_clients_they_are_of() {
     }
 }
 
-/// So many connections may wait, and of one client.
+async fn probes_of_mapped_addresses_are_let_in_when_their_stream_is_full() {
+    let gateway = with_standing(|limits, _| {
+        limits.clients_per_stream = NonZeroU32::new(1);
+        limits.probes = vec!["::ffff:203.0.113.9/128".parse().unwrap()];
+    });
+    let (_only, said) = asked(&gateway, &["x-forwarded-for: 203.0.113.1"]).await;
+    assert_eq!(said, "200");
+    let (_, said) = asked(&gateway, &["x-forwarded-for: 203.0.113.2"]).await;
+    assert_ne!(said, "200", "there is room for one");
+    let (_probe, said) = asked(&gateway, &["x-forwarded-for: 203.0.113.9"]).await;
+    assert_eq!(said, "200");
+}
+
+/// Returns limits of this many connections without a stream, in total and per client.
 fn idle_limits(total: u32, per_client: u32) -> LimitSettings {
     LimitSettings {
         connections_without_stream: number(total),
@@ -381,7 +396,7 @@ fn idle_limits(total: u32, per_client: u32) -> LimitSettings {
 async fn silent_connections_of_one_address_push_each_other_out_and_nobody_else() {
     let gateway = gateway(idle_limits(20, 4), |_| {});
     let mut neighbour = TestClient::from([127, 0, 0, 2], gateway.public).await;
-    // A byte, so that it is known to be accepted.
+    // One byte, which shows that the connection is accepted.
     neighbour.send("G").await;
     gateway.until_metric(WAITING, 1.0).await;
     let mut crowd = Vec::new();
@@ -393,7 +408,7 @@ async fn silent_connections_of_one_address_push_each_other_out_and_nobody_else()
     let sent_away = "riverhead_http_connections_sent_away_total{reason=\"client\"}";
     gateway.until_metric(sent_away, 56.0).await;
     assert_eq!(gateway.metric(WAITING).await, 5.0);
-    // The oldest are gone, by a reset; the newest and the neighbour are heard.
+    // The oldest are closed, with a reset. The newest and the neighbor get answers.
     crowd[0].error().await;
     let newest = crowd.last_mut().unwrap();
     newest.send("ET /livez HTTP/1.1\r\nhost: test\r\n\r\n").await;
@@ -420,7 +435,7 @@ async fn streams_do_not_count_as_connections_without_one() {
     gateway.until_metric(ADMITTED, 6.0).await;
 }
 
-/// A proxy that keeps connections to us and asks nothing, with and without PROXY headers that are due.
+/// A proxy that keeps idle connections to the gateway, with and without required PROXY headers.
 async fn idle_connections_of_a_trusted_proxy_count_too() {
     for proxy_protocol in [false, true] {
         let gateway = gateway(idle_limits(8, 2), |settings| {
@@ -430,7 +445,7 @@ async fn idle_connections_of_a_trusted_proxy_count_too() {
         let mut idle = Vec::new();
         for _ in 0..20 {
             let mut client = TestClient::connect(gateway.public).await;
-            // The beginning of either, so that it is known to be accepted.
+            // The first byte of either, which shows that the connection is accepted.
             client.send(if proxy_protocol { "\r" } else { "G" }).await;
             idle.push(client);
         }
@@ -443,7 +458,8 @@ async fn idle_connections_of_a_trusted_proxy_count_too() {
     }
 }
 
-/// A small slowloris: hundreds that send a byte now and then, from several addresses, and a client that came last.
+/// A small slowloris: hundreds of connections from several addresses send a byte now and then, and a client
+/// connects last.
 async fn a_crowd_that_trickles_keeps_nobody_out() {
     let gateway = gateway(idle_limits(64, 32), |_| {});
     let mut crowd = Vec::new();
@@ -483,6 +499,7 @@ on_both_sinks! {
     the_header_that_the_proxy_sets_can_be_named
     a_client_header_that_is_missing_or_there_twice_is_somebodys
     networks_of_mapped_addresses_hold_the_clients_they_are_of
+    probes_of_mapped_addresses_are_let_in_when_their_stream_is_full
     silent_connections_of_one_address_push_each_other_out_and_nobody_else
     streams_do_not_count_as_connections_without_one
     idle_connections_of_a_trusted_proxy_count_too

@@ -1,4 +1,4 @@
-//! Connections that are taken back from hyper: which, and that their clients see no difference.
+//! Connections that are taken over from hyper: which ones, and that clients see no difference.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -30,7 +30,7 @@ fn ended(reason: &str) -> String {
     format!("riverhead_streams_ended_total{{stream=\"recentchange\",reason=\"{reason}\"}}")
 }
 
-/// All that a stream is that ends by itself after a few heartbeats, but for the date.
+/// Returns the bytes of a stream that ends by itself after a few heartbeats, without the date.
 async fn whole_stream(sink: Sink) -> (String, f64) {
     let gateway = with_sink(sink, async {
         TestGateway::start(|settings| {
@@ -99,7 +99,7 @@ async fn answers_that_come_before_a_stream_are_written_before_it() {
     let short = "GET /livez HTTP/1.1\r\nhost: test\r\n\r\n";
     client.send(short).await;
     assert_eq!(client.answer().await.body, "ok\n");
-    // What comes behind it in the same packet is not answered.
+    // What follows it in the same packet is not answered.
     client
         .send(&format!(
             "{short}{short}GET {STREAM} HTTP/1.1\r\nhost: test\r\n\r\n{short}"
@@ -152,7 +152,7 @@ async fn a_connection_is_counted_until_it_is_closed() {
         client.until(PRELUDE).await;
         clients.push(client);
     }
-    // And the one that asks.
+    // And the connection of this request.
     gateway.until_metric(connections, 6.0).await;
     clients.pop().unwrap().reset();
     drop(clients);
@@ -165,7 +165,7 @@ fn gateway_over(fixture: &ModelFixture) -> TestGateway {
     TestGateway::over(catalog, fixture.source.clone(), |_| {})
 }
 
-/// More than a turn of a shard has room for.
+/// More clients than a shard serves in one turn.
 async fn hundreds_on_one_core_all_get_every_event() {
     let fixture = Arc::new(ModelFixture::new(1));
     let gateway = gateway_over(&fixture);
@@ -186,7 +186,7 @@ async fn hundreds_on_one_core_all_get_every_event() {
     }
 }
 
-/// It is cut two seconds behind the end of the window.
+/// The client is cut two seconds after the end of the window.
 async fn a_drain_ends_although_somebody_does_not_read() {
     let fixture = ModelFixture::new(1);
     fixture.write(0, 200_000);

@@ -1,4 +1,4 @@
-//! Every way to name a place by a time means the same, and our clock never decides what only the log knows.
+//! All ways to name a position by time mean the same, and our clock never decides what only the log knows.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
@@ -19,12 +19,12 @@ use support::{
     model::{ModelFixture, StoredRecord, TOPIC},
 };
 
-/// When the records were written, if nothing else is said.
+/// When the records were written, unless a test sets other times.
 const START: i64 = 1_790_000_000_000;
 
 const YEAR_2099: i64 = 4_100_000_000_000;
 
-/// What a client gets until nothing comes any more.
+/// Returns what a client receives until nothing more arrives.
 async fn all(subscription: &mut Subscription) -> Vec<SseMessage> {
     let mut reader = SseReader::new(1024 * 1024);
     let mut messages = Vec::new();
@@ -38,7 +38,7 @@ async fn all(subscription: &mut Subscription) -> Vec<SseMessage> {
     }
 }
 
-/// The same: the gaps' reasons, and the numbers.
+/// Returns the reasons of the gaps, and the numbers.
 async fn received(subscription: &mut Subscription) -> (Vec<String>, Vec<u64>) {
     let (gaps, events): (Vec<_>, Vec<_>) = all(subscription)
         .await
@@ -53,7 +53,7 @@ async fn received(subscription: &mut Subscription) -> (Vec<String>, Vec<u64>) {
     )
 }
 
-/// Writes a record with each of these times; -1 is none.
+/// Writes a record for each of these times; -1 for no time.
 fn write(fixture: &ModelFixture, partition: usize, times: &[i64]) {
     let mut brokers = fixture.model.lock();
     for time in times {
@@ -82,7 +82,7 @@ fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<u64> {
     range.collect()
 }
 
-/// A request from this time on, made at `now`.
+/// Creates a request from this time on, made at `now`.
 fn since(fixture: &ModelFixture, time: i64, now: i64) -> Subscription {
     let request = SubscribeRequest {
         since: Some(time),
@@ -100,7 +100,7 @@ fn at(fixture: &ModelFixture, id: &str, now: i64) -> Subscription {
     Subscription::start(&fixture.source, request)
 }
 
-/// Both where the ring has the records and where only history has.
+/// Runs a check with the records in the ring, and again with the records in history only.
 async fn in_ring_and_history(times: &[i64], check: impl AsyncFn(&ModelFixture)) {
     let fixture = ModelFixture::new(1);
     write(&fixture, 0, times);
@@ -183,7 +183,7 @@ async fn since_below_all_is_the_start_with_the_records_that_bear_no_time() {
         }
         let got = received(&mut since(fixture, START + 2_000, START + 20_000)).await;
         assert_eq!(got, (vec![], numbers(6..=12)));
-        // Whether those without a time are older nobody can tell.
+        // It is not known whether records without a time are older.
         let got = received(&mut since(fixture, START + 5_000, START + 20_000)).await;
         assert_eq!(got, (vec![], numbers(9..=12)));
     })
@@ -218,14 +218,14 @@ async fn behind_a_record_without_a_time_an_id_still_leads_to_another_cluster() {
     assert!(got.ends_with(&[10, 11]), "{got:?} after {id}");
 }
 
-/// The last id a client gets, behind the event with this number.
+/// Returns the last id of a client after the event with this number.
 async fn id_of(fixture: &ModelFixture, subscription: &mut Subscription, n: u64) -> String {
     let message = all(subscription).await.pop().unwrap();
     assert_eq!(fixture.model.lock().n, n);
     message.id.unwrap()
 }
 
-/// A second topic, of the same records, so that an id can speak of it alone.
+/// Adds a second topic with the same records, so that an id can name that topic alone.
 fn with_other_topic(fixture: &ModelFixture) {
     let tag = fixture.model.lock().tag();
     let partition = TopicPartition {
@@ -282,7 +282,7 @@ async fn one_time_far_ahead_does_not_skip_what_another_topic_has() {
     assert_eq!(got, numbers(8..=10));
 }
 
-/// A house whose topic the directory does not know yet.
+/// Creates a model whose topic is not in the directory yet.
 fn unknown() -> ModelFixture {
     let fixture = ModelFixture::new(1);
     let source = riverhead::subscription::LogSource {
@@ -329,7 +329,7 @@ async fn a_topic_that_is_created_under_waiting_clients_is_read_from_its_start() 
     }
 }
 
-/// All records were written before the clients came, by the clocks of their producers.
+/// Dates all records before the clients connected, by the clocks of their producers.
 fn age(fixture: &ModelFixture) {
     for record in &mut fixture.model.lock().partitions[0].records {
         record.time = START;
@@ -381,7 +381,8 @@ async fn what_comes_to_a_partition_that_was_undetermined_at_the_connect_is_not_s
     }
 }
 
-/// Our clock is ahead by a minute. Partition 1 has no leader as the client comes, and has one again behind three more records.
+/// Our clock is ahead by a minute. Partition 1 has no leader when the client connects, and has one again
+/// after three more records.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_ahead_loses_nothing_of_a_partition_that_was_undetermined_at_the_connect() {
     let fixture = ModelFixture::new(2);
@@ -399,7 +400,7 @@ async fn a_clock_that_is_ahead_loses_nothing_of_a_partition_that_was_undetermine
     fixture.model.lock().produce(1, 5);
     fixture.tail_lags(0);
     fixture.tail(0);
-    // What the tail has read says what the time is.
+    // The records that the tail has read tell the time.
     fixture.write(0, 1);
     let mut request = fixture.request(None, IdForm::Json);
     request.now = fixture.model.lock().clock + 60_000;
@@ -417,7 +418,7 @@ async fn a_client_that_came_before_the_directory_knew_the_topic_gets_all_that_co
     fixture.model.lock().produce(0, 5);
     fixture.model.lock().clock = START + 60_000;
     let mut live = fixture.subscribe(None, IdForm::Json);
-    // Not polled until both are there: the log, and more in it.
+    // Not polled until both are there: the log, and more records in it.
     fixture.source.directory.set_partition_count(&TOPIC.into(), 1);
     fixture.tail_lags(0);
     write(&fixture, 0, &[START, START]);
@@ -431,7 +432,7 @@ async fn a_replaced_log_and_another_cluster_do_not_lose_what_comes_late() {
     let mut subscription = since(&fixture, START + 3_000, START + 20_000);
     assert_eq!(received(&mut subscription).await, (vec![], numbers(4..=5)));
     fixture.fail_over(1_000);
-    // Behind the move comes one whose clock is an hour behind, and then one that bears the id's time.
+    // After the move there is a record whose clock is an hour behind, and then one with the id's time.
     fixture.model.lock().partitions[0].records.clear();
     write(&fixture, 0, &[START - 3_600_000, START + 6_000]);
     assert_eq!(
@@ -440,7 +441,8 @@ async fn a_replaced_log_and_another_cluster_do_not_lose_what_comes_late() {
     );
 }
 
-/// A client that takes a batch while more than that comes to partition 1; after how many batches it has all of partition 0.
+/// Makes a client take a batch while more than that is written to partition 1. Returns after how many batches
+/// it has all of partition 0.
 async fn batches_until_partition_0_is_there(zero: i64, one: i64) -> usize {
     let fixture = ModelFixture::new(2);
     let mut subscription = fixture.subscribe(None, IdForm::Json);
@@ -476,8 +478,22 @@ async fn no_timestamps_starve_a_partition_of_a_client_that_is_slower_than_what_c
     assert_eq!(batches_until_partition_0_is_there(START, START + 1).await, 1);
 }
 
-/// Whatever a stranger writes into an id, and however far a place is from all that is there, its client waits or is told of a gap, and
-/// gets what comes. Tests check arithmetic for overflow, as release builds do.
+/// What follows, and all the other tests, say nothing of a release otherwise.
+#[test]
+fn releases_check_arithmetic_as_these_tests_do() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let (_, profile) = text.split_once("[profile.release.package.riverhead]\n").unwrap();
+    let profile = profile.split("\n[").next().unwrap();
+    assert!(
+        profile.lines().any(|line| line == "overflow-checks = true"),
+        "{profile}"
+    );
+}
+
+/// Whatever a client writes into an id, and however far a position is from all existing records, its client
+/// waits or receives a gap, and then receives new records. Tests check arithmetic for overflow, as release
+/// builds do.
 #[tokio::test(start_paused = true)]
 async fn the_largest_and_the_smallest_numbers_are_places_like_any_other() {
     let fixture = ModelFixture::new(1);

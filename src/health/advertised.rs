@@ -34,11 +34,12 @@ impl AdvertisedAddresses {
         let (id, address, why) =
             elsewhere.find_map(|(id, address)| Some((id, address, errors.get(address)?)))?;
         let refuses = match why.contains("refused") {
-            true => "which refuses",
+            true => "which refuses connections",
             false => "which does not answer",
         };
         Some(format!(
-            "{} answers, and says that broker {id} is at {address}, {refuses}: {why} (see advertised.listeners)",
+            "{} answers and advertises broker {id} at {address}, {refuses}: {why} \
+             (check advertised.listeners)",
             self.by
         ))
     }

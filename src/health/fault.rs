@@ -171,8 +171,8 @@ impl fmt::Display for FaultSource {
         f.write_str(match self {
             Self::Tail => "cannot be read",
             Self::History => "its history cannot be read",
-            Self::Bounds => "its leader does not tell where it begins and ends",
-            Self::Topology => "its topic is not told of",
+            Self::Bounds => "its leader does not report the start and end of the log",
+            Self::Topology => "the cluster does not describe its topic",
         })
     }
 }
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(
             faults.judge(FaultSource::History, at(start, 30)),
             None,
-            "nobody has tried since"
+            "no attempt since then"
         );
         for second in [4, 10] {
             faults.fail(FaultSource::History, NAME, "", at(start, second));
@@ -253,13 +253,13 @@ mod tests {
         assert_eq!(
             faults.judge(FaultSource::History, at(start, 70)),
             None,
-            "nobody has tried for a minute"
+            "no attempt for a minute"
         );
         faults.fail(FaultSource::History, NAME, "", at(start, 71));
         assert_eq!(
             faults.judge(FaultSource::History, at(start, 72)),
             None,
-            "that is another one"
+            "this is a new fault"
         );
     }
 
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(
             faults.judge(FaultSource::History, millis(14_000)),
             None,
-            "nobody waits any more"
+            "no client waits any more"
         );
     }
 

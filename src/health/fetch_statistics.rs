@@ -70,8 +70,8 @@ impl StableOffset {
         let ((stable, _), age) = (self.held?, self.age(now));
         (age >= patience?).then(|| {
             Verdict::degraded(format!(
-                "a transaction has been open for {}: the last stable offset stands at {stable}, and {} offsets behind it \
-                 are not delivered before it ends",
+                "a transaction has been open for {}: the last stable offset stays at {stable}, and {} \
+                 offsets after it are not delivered before the transaction ends",
                 seconds(age),
                 high.map_or(0, |high| (high - stable).max(0)),
             ))

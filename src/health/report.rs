@@ -164,7 +164,7 @@ pub(super) fn overall(clusters: &[ClusterReport], streams: &[StreamReport]) -> V
     match worst {
         Some((state, reason)) if state > HealthState::Ok => Verdict::new(state, reason),
         _ => Verdict::ok(format!(
-            "{} and {} do what they are for",
+            "healthy: {} and {}",
             count(streams.len(), "stream"),
             count(clusters.len(), "cluster")
         )),

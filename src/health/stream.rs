@@ -63,8 +63,8 @@ impl ExpectedStream {
             (Some(worst), _) => worst,
             (None, Some(silent)) => silent,
             (None, None) if partitions.len() > ID_PARTITIONS => Verdict::degraded(format!(
-                "{}, more than an id may have room for: events may be sent without ids, and clients cannot resume then; serve \
-                 its topics as several streams",
+                "{} may not fit into one id: events may then be sent without ids, and clients cannot resume; \
+                 serve the topics as several streams",
                 count(partitions.len(), "partition")
             )),
             (None, None) => Verdict::ok(format!("{} read", count(partitions.len(), "partition"))),

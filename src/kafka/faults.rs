@@ -46,10 +46,13 @@ pub(super) fn log_fault_changes(cluster: &str, health: &health::ClusterHealth, n
             FaultEvent::Begun {
                 name, reason, lasts, ..
             } => {
-                tracing::error!(cluster, %topic, error = &*name, ?lasts, "{reason}; it is asked for again");
+                tracing::error!(
+                    cluster, %topic, error = &*name, ?lasts,
+                    "{reason}; the metadata request is repeated"
+                );
             }
             FaultEvent::Ended { name, .. } => {
-                tracing::info!(cluster, %topic, error = &*name, "the cluster tells of the topic again");
+                tracing::info!(cluster, %topic, error = &*name, "the cluster describes the topic again");
             }
         }
     }
@@ -63,10 +66,13 @@ pub(super) fn log_fault_changes(cluster: &str, health: &health::ClusterHealth, n
                     lasts,
                 } => tracing::error!(
                     cluster, %topic, partition, error = &*name, ?lasts,
-                    "{}: {reason}; it is tried on", subject(side)
+                    "{}: {reason}; the attempts continue", subject(side)
                 ),
                 FaultEvent::Ended { side, name } => {
-                    tracing::info!(cluster, %topic, partition, error = &*name, ?side, "the partition's fault is over");
+                    tracing::info!(
+                        cluster, %topic, partition, error = &*name, ?side,
+                        "the partition's fault has ended"
+                    );
                 }
             }
         }
@@ -78,8 +84,8 @@ fn subject(side: FaultSource) -> &'static str {
     match side {
         FaultSource::Tail => "the partition cannot be read",
         FaultSource::History => "the partition's history cannot be read",
-        FaultSource::Bounds => "the partition's leader does not tell where it begins and ends",
-        FaultSource::Topology => "the partition's topic is not told of",
+        FaultSource::Bounds => "the partition's leader does not report the start and end of the log",
+        FaultSource::Topology => "the cluster does not describe the partition's topic",
     }
 }
 

@@ -174,6 +174,6 @@ pub enum ConnectError {
     #[error("cluster `{0}`: {1}")]
     Client(String, RDKafkaErrorCode),
     /// The system cannot start a thread.
-    #[error("cluster `{0}`: no thread: {1}")]
+    #[error("cluster `{0}`: cannot start a thread: {1}")]
     Thread(String, io::Error),
 }

@@ -157,8 +157,8 @@ impl fmt::Display for UnavailableReason {
             Self::WrongCluster(wrong_cluster) => wrong_cluster.fmt(f),
             Self::NoAnswer(since) => write!(f, "no broker has answered for {} s", since.as_secs()),
             Self::Leaderless => f.write_str("no partition has a leader"),
-            Self::Topic(topic, TopicFault::Missing) => write!(f, "it has no topic {topic}"),
-            Self::Topic(topic, _) => write!(f, "topic {topic} is not allowed to us"),
+            Self::Topic(topic, TopicFault::Missing) => write!(f, "the cluster has no topic {topic}"),
+            Self::Topic(topic, _) => write!(f, "access to topic {topic} is denied"),
             Self::Starting => f.write_str("no broker has answered yet"),
         }
     }

@@ -49,16 +49,28 @@ impl HttpMetrics {
             "Open streams that wait for Kafka",
             own.held.clone(),
         );
-        registry.register("streams_started", "Streams begun", own.started.clone());
-        registry.register("streams_ended", "Streams ended, by why", own.ended.clone());
+        registry.register(
+            "streams_started",
+            "Streams started, by starting point",
+            own.started.clone(),
+        );
+        registry.register("streams_ended", "Streams ended, by reason", own.ended.clone());
         registry.register("events_sent", "Events written to clients", own.events.clone());
         registry.register(
             "bytes_sent",
             "Bytes of streams written to clients",
             own.bytes.clone(),
         );
-        registry.register("gaps_sent", "Gaps that clients were told of", own.gaps.clone());
-        registry.register("http_responses", "Answers, by status", own.responses.clone());
+        registry.register(
+            "gaps_sent",
+            "Gaps reported to clients, by reason",
+            own.gaps.clone(),
+        );
+        registry.register(
+            "http_responses",
+            "HTTP responses, by status",
+            own.responses.clone(),
+        );
         registry.register(
             "http_connections",
             "Connections open now",
@@ -66,22 +78,23 @@ impl HttpMetrics {
         );
         registry.register(
             "http_panics",
-            "Requests that met a fault of ours",
+            "Requests that panicked, which is a bug in riverhead",
             own.panics.clone(),
         );
         registry.register(
             "http_accept_failures",
-            "Times that no connection could be accepted",
+            "Failed attempts to accept a connection",
             own.accept_failures.clone(),
         );
         registry.register(
             "http_connections_turned_away",
-            "Connections closed for want of a PROXY header that can be believed, by why",
+            "Connections closed because their PROXY header was missing, malformed or from an untrusted peer, \
+             by reason",
             own.turned_away.clone(),
         );
         registry.register(
             "admin_refusals",
-            "Requests that the admin listener refused for who seems to ask, by why",
+            "Requests that the admin listener refused because of their host, origin or token, by reason",
             own.admin_refusals.clone(),
         );
         // Created at start, so that the first refusal shows as an increase.
@@ -90,7 +103,7 @@ impl HttpMetrics {
         }
         registry.register(
             "http_connections_taken_over",
-            "Connections that hyper gave back for a stream to be written to the bare socket",
+            "Connections taken over from hyper, so that their stream is written directly to the socket",
             own.taken_over.clone(),
         );
         own

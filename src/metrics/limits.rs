@@ -36,33 +36,34 @@ impl LimitMetrics {
         );
         registry.register(
             "refusals",
-            "Requests over a limit, by which",
+            "Requests refused by the limits, by reason",
             own.refusals.clone(),
         );
         registry.register(
             "refusals_held_back",
-            "Refusals that were answered late on purpose",
+            "Refusals delayed by the tarpit",
             own.held_back.clone(),
         );
         registry.register(
             "http_unforwarded",
-            "Requests of a trusted proxy whose headers do not tell for whom; they count as somebody behind that proxy",
+            "Requests of a trusted proxy whose headers do not name the client; all of them count as one \
+             client per proxy",
             own.unforwarded.clone(),
         );
         registry.register(
             "http_connections_without_stream",
-            "Connections that have asked nothing yet, or are between two requests",
+            "Connections that have sent no request yet, or are between two requests",
             own.waiting.clone(),
         );
         registry.register(
             "http_connections_sent_away",
-            "Connections without a stream that had to go for newer ones: their own client had too many, or the host, or the \
-             admin listener",
+            "Connections without a stream closed to make room for newer ones, by where there were too many: \
+             of one client, of the host or of the admin listener",
             own.sent_away.clone(),
         );
         registry.register(
             "http_admin_connections",
-            "Connections to the admin listener that have asked nothing yet, or are between two requests",
+            "Connections to the admin listener that have sent no request yet, or are between two requests",
             own.admin_waiting.clone(),
         );
         own

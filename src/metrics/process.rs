@@ -14,7 +14,7 @@ use prometheus_client::{
 /// Registers the build's version and the uptime, counted from this call.
 pub fn register(registry: &mut Registry) {
     let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
-    registry.register("build", "Which riverhead this is", build);
+    registry.register("build", "The version of riverhead", build);
     registry.register_collector(Box::new(Uptime(Instant::now())));
 }
 
@@ -52,17 +52,18 @@ impl LifecycleMetrics {
         let own = Self::default();
         registry.register(
             "reload_failures",
-            "Times that the configuration was to be read again and could not be; the old one is in force",
+            "Reloads whose configuration could not be read; the old configuration stays in force",
             own.reload_failures.clone(),
         );
         registry.register(
             "successors_started",
-            "Processes that were started to take over from this one",
+            "Successor processes started to take over from this process",
             own.successors_started.clone(),
         );
         registry.register(
             "successors_unfit",
-            "Processes that were to take over from this one and did not: no answer from Kafka, or none at all",
+            "Successor processes that did not take over: they did not start, ended, or got no answer from \
+             Kafka in time",
             own.successors_unfit.clone(),
         );
         own

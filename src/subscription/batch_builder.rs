@@ -48,6 +48,12 @@ impl BatchBuilder {
         }
     }
 
+    /// Writes into this empty buffer instead of a new one.
+    pub(super) fn into_buffer(mut self, buffer: Vec<u8>) -> Self {
+        self.out = buffer;
+        self
+    }
+
     /// Returns whether an event whose lines take `lines` bytes fits into this batch. The first event always does.
     pub(super) fn has_room_for(&self, lines: usize) -> bool {
         self.is_empty() || self.size() + self.id_length + lines + FRAME <= self.max_bytes
@@ -134,10 +140,9 @@ impl BatchBuilder {
     /// Returns the batch, counted by `tracker`; `None` if nothing was added.
     pub(super) fn finish(mut self, tracker: Option<&Arc<BytesTracker>>) -> Option<Batch> {
         // The batch may stay in a lane's ring, and its cost there is its capacity.
-        self.out.shrink_to_fit();
         let (bytes, large) = match tracker {
             Some(tracker) => (
-                tracker.track(self.out),
+                tracker.track(tracker.fit(self.out)),
                 self.large.map(|large| tracker.track_shared(large)),
             ),
             None => (self.out.into(), self.large),

@@ -9,6 +9,7 @@
 
 mod batch;
 mod batch_builder;
+mod buffer_pool;
 mod filter_state;
 mod gap;
 mod lane;

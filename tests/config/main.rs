@@ -1,4 +1,4 @@
-//! The configuration as an operator meets it: reports, overrides, exit codes, and the file that documents it.
+//! The configuration as an operator sees it: reports, overrides, exit codes, and the documented file.
 #![allow(
     clippy::expect_used,
     reason = "clippy's allow-expect-in-tests does not see the helpers of an integration test"
@@ -16,7 +16,7 @@ use riverhead::config::Config;
 
 const PATH: &str = "riverhead.toml";
 
-/// The least that is a configuration.
+/// The smallest valid configuration.
 const LEAST: &str = r#"
 [[clusters]]
 name = "main"
@@ -53,7 +53,7 @@ fn warnings(text: &str, pairs: &[(&str, &str)]) -> Vec<String> {
     warnings.iter().map(ToString::to_string).collect()
 }
 
-/// `LEAST` with a line added to its cluster.
+/// Returns `LEAST` with a line added to its cluster.
 fn with_cluster_line(line: &str) -> String {
     LEAST.replace("\n\n[[streams]]", &format!("\n{line}\n\n[[streams]]"))
 }

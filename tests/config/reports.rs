@@ -1,4 +1,4 @@
-//! What an operator reads when something is wrong.
+//! The reports of configuration errors.
 
 use riverhead::config::Sections;
 

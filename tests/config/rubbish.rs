@@ -1,4 +1,4 @@
-//! No text makes a panic.
+//! No configuration text causes a panic.
 
 use proptest::prelude::*;
 use riverhead::config::Config;
@@ -18,7 +18,7 @@ proptest! {
         survives(&text, &[(&name, &value)]);
     }
 
-    /// Text that is nearly TOML finds more than text that is nothing.
+    /// Text that is nearly TOML finds more faults than random text.
     #[test]
     fn that_looks_like_a_configuration_is_too(
         parts in prop::collection::vec(

@@ -25,7 +25,7 @@ fn path(file: &tempfile::NamedTempFile) -> &str {
 
 #[test]
 fn exits_64_with_all_faults_before_it_binds_a_port() {
-    // Were the port bound before the configuration is judged, this one would be taken, and the exit code 1.
+    // If the port were bound before the configuration is checked, binding would fail, with exit code 1.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let text = format!("[http]\nlisten = \"{address}\"\nheartbeet = \"15s\"\n{LEAST}tombstone = \"skip\"\n");
@@ -110,7 +110,7 @@ fn says_what_large_records_take_where_the_budgets_are_smaller_than_that() {
     let pairs: Vec<_> = pairs.iter().map(|(name, budget)| (&**name, *budget)).collect();
     let output = riverhead(&["check-config", "--config", path(&file)], &pairs);
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
-    // Of three brokers: 4 + 6 x 8, 4 + 9 x 8, 16, and 64 for the cluster.
+    // For three brokers: 4 + 6 x 8, 4 + 9 x 8, 16, and 64 for the cluster.
     let large = "memory: at most 208 MiB while records of 8 MiB are read";
     assert!(
         stdout.contains("memory: at most 112 MiB (tail") && stdout.contains(large),

@@ -1,4 +1,4 @@
-//! The file that documents the configuration is one, and cannot drift from the tables.
+//! The documented configuration file is valid, and agrees with the tables of the code.
 
 use riverhead::{
     config::{Config, Sections},
@@ -64,7 +64,7 @@ fn the_file_of_the_compose_stack_has_no_faults() {
     }
 }
 
-/// The blocks of this section of a Compose file: their names and lines.
+/// Returns the blocks of this section of a Compose file: their names and lines.
 fn blocks<'a>(compose: &'a str, section: &str) -> Vec<(&'a str, Vec<&'a str>)> {
     let lines = compose.lines().skip_while(|line| *line != section).skip(1);
     let mut blocks: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -81,7 +81,7 @@ fn blocks<'a>(compose: &'a str, section: &str) -> Vec<(&'a str, Vec<&'a str>)> {
     blocks
 }
 
-/// Whether these lines set this key.
+/// Returns whether these lines set this key.
 fn sets(lines: &[&str], key: &str) -> bool {
     lines.iter().any(|line| line.starts_with(key))
 }

@@ -1,4 +1,4 @@
-//! What is read, and from where.
+//! The values of keys, and where they come from.
 
 use std::{ffi::OsString, net::SocketAddr, num::NonZeroU32, time::Duration};
 
@@ -37,7 +37,7 @@ fn the_environment_goes_before_the_file() {
         .iter()
         .map(ToString::to_string)
         .collect();
-    // IPv4-mapped IPv6 is IPv4, as addresses are.
+    // IPv4-mapped IPv6 networks become IPv4, as addresses do.
     let expected = ["10.0.0.0/8", "192.0.2.1/32", "192.0.2.2/32", "198.51.100.0/24"];
     assert_eq!(proxies, expected);
     assert_eq!(config.http.forwarded, ForwardedHeaders::XForwardedFor);
@@ -192,7 +192,7 @@ clusters = ["other", "main"]
 "#
     );
     let config = loaded(&text, &[]);
-    // What a cluster stands by for is asked of it too.
+    // A standby cluster also needs the topic.
     assert_eq!(config.catalog.topics_of("main"), ["edits".into(), "pages".into()]);
     assert_eq!(config.catalog.topics_of("other"), ["pages".into()]);
     let selection = config.catalog.select("wiki.edits").expect("a stream");

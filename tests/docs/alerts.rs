@@ -1,23 +1,24 @@
-//! The alerts, their tests and their runbook, held against each other and against what the binary exports.
+//! The alerts, their tests and their runbook, checked against each other and against the metrics of the
+//! binary.
 //!
-//! That each fires is `promtool`'s to say: `./tests/run` has it test `tests/alerts/alerts.test.yaml`.
+//! `promtool` checks that each alert fires: `./tests/run` makes it test `tests/alerts/alerts.test.yaml`.
 
 use std::collections::BTreeSet;
 
 use crate::markdown::text;
 
-/// Metrics that alerts look at and this process does not have: Prometheus's own, and the probe's.
+/// Metrics that alerts use and that this process does not have: Prometheus's own, and the probe's.
 #[cfg(feature = "kafka")]
 const OF_OTHERS: [&str; 2] = ["up", "probe_success"];
 
-/// What stands behind `key` at the beginning of lines.
+/// Returns what follows `key` at the beginning of lines.
 fn values<'a>(text: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
     text.lines()
         .filter_map(move |line| line.trim_start().strip_prefix(key))
         .map(str::trim)
 }
 
-/// The names of all alerts.
+/// Returns the names of all alerts.
 fn alerts() -> BTreeSet<String> {
     let rules = text("config/alerts.yaml");
     let names: BTreeSet<_> = values(&rules, "- alert: ").map(str::to_owned).collect();
@@ -97,7 +98,7 @@ fn every_alert_has_a_severity_and_a_summary() {
     );
 }
 
-/// The metrics that the rules' expressions name.
+/// Returns the metrics that the rules' expressions name.
 #[cfg(feature = "kafka")]
 fn named() -> BTreeSet<String> {
     let rules = text("config/alerts.yaml");
@@ -143,7 +144,7 @@ mod exported {
             .into_iter()
             .filter(|name| !OF_OTHERS.contains(&name.as_str()))
             .collect();
-        // One stream is let in, the next is refused.
+        // One stream is admitted, and the next one is refused.
         let _streams = [
             send(&demo.public, "GET", "/v2/stream/recentchange"),
             send(&demo.public, "GET", "/v2/stream/recentchange"),

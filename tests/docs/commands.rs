@@ -55,7 +55,7 @@ fn every_command_that_the_text_names_is_one_that_there_is() {
 #[test]
 fn every_file_that_the_pages_name_is_there() {
     let mut faults = Vec::new();
-    // The changelog speaks of the past.
+    // The changelog is about the past.
     for page in pages().iter().filter(|page| page.path != "CHANGELOG.md") {
         let words = commands_of(page).into_iter().flatten();
         for path in words.chain(page.spans()).filter(|word| is_path(word)) {
@@ -67,7 +67,7 @@ fn every_file_that_the_pages_name_is_there() {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
-/// Whether a word is the path of a file of the repository, and not one that is made by a run.
+/// Returns whether a word is the path of a file of the repository, and not of one that a run creates.
 fn is_path(word: &str) -> bool {
     let begins = [
         "src/",
@@ -117,7 +117,7 @@ impl Command {
     }
 }
 
-/// The commands that there are.
+/// The existing commands.
 struct Known {
     scenarios: Scenarios,
     /// The parts of `tests/run`.

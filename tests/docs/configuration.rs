@@ -6,7 +6,7 @@ use riverhead::config::Config;
 
 use crate::markdown::{Page, page, pages, root};
 
-/// What a part of a configuration lacks: each array under its key.
+/// What an incomplete configuration lacks: each array with its key.
 const REST: [(&str, &str); 2] = [
     (
         "[[clusters]]",
@@ -35,7 +35,7 @@ fn every_configuration_is_accepted() {
 #[test]
 fn every_key_and_variable_that_the_pages_name_is_one_that_there_is() {
     let (mut count, mut faults) = (0, Vec::new());
-    // The changelog speaks of the past.
+    // The changelog is about the past.
     for page in pages().iter().filter(|page| page.path != "CHANGELOG.md") {
         for (name, section, key) in keys_of(page) {
             count += 1;
@@ -121,7 +121,7 @@ fn keys_of(page: &Page) -> Vec<(String, String, Option<String>)> {
     keys
 }
 
-/// The sections whose names are no other words of the pages.
+/// The sections whose names have no other meaning in the pages.
 const SECTIONS: [&str; 8] = [
     "http", "admin", "limits", "memory", "state", "log", "clusters", "streams",
 ];
@@ -133,7 +133,7 @@ fn is_key(section: &str, key: Option<&str>) -> bool {
 }
 
 fn metrics_of(text: &str) -> impl Iterator<Item = &str> {
-    // A beginning of names, such as `riverhead_`, is none.
+    // The beginning of names, such as `riverhead_`, is not a metric.
     words(text).filter(|word| word.starts_with("riverhead_") && !word.ends_with('_'))
 }
 
@@ -141,7 +141,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
 }
 
-/// Whether some source registers a metric whose full name this is.
+/// Returns whether a source registers a metric with this full name.
 fn is_metric(name: &str, sources: &str) -> bool {
     let name = name.trim_start_matches("riverhead_");
     let names = PREFIXES.iter().filter_map(|prefix| name.strip_prefix(prefix));
@@ -156,13 +156,13 @@ fn is_metric(name: &str, sources: &str) -> bool {
         .any(|literal| sources.contains(&literal))
 }
 
-/// What modules put before the names of their metrics.
+/// The prefixes that modules add to the names of their metrics.
 const PREFIXES: [&str; 2] = ["kafka_", "probe_"];
 
-/// What a kind or a unit puts behind them.
+/// The suffixes that a kind or a unit adds.
 const SUFFIXES: [&str; 3] = ["_total", "_info", "_seconds"];
 
-/// Returns all sources, one behind the other.
+/// Returns the text of all sources.
 fn sources() -> String {
     let mut sources = String::new();
     collect(&root().join("src"), &mut sources);

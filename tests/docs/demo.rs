@@ -1,4 +1,4 @@
-//! The demo, as a process: what the documentation says of HTTP and of metrics is asked of it.
+//! The demo as a process, to check what the documentation says about HTTP and metrics.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-/// A demo on free ports. A client has one stream.
+/// A demo on free ports. Each client may have one stream.
 pub(crate) struct Demo {
     child: Child,
     pub(crate) public: String,
@@ -43,7 +43,7 @@ impl Drop for Demo {
     }
 }
 
-/// Sends a request, with the connection's end behind the answer.
+/// Sends a request with `Connection: close`.
 pub(crate) fn send(address: &str, method: &str, target: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -64,5 +64,5 @@ pub(crate) fn ask(address: &str, method: &str, target: &str) -> (u16, String) {
     (status.unwrap_or_default(), body.to_owned())
 }
 
-/// How long an answer may take, on a machine that compiles meanwhile.
+/// The longest time of a response, on a machine that compiles meanwhile.
 const PATIENCE: Duration = Duration::from_secs(60);

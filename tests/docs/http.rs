@@ -1,4 +1,4 @@
-//! The paths and parameters that the documentation names are those that the demo answers.
+//! The paths and parameters in the documentation are those of the demo.
 
 use std::collections::BTreeSet;
 
@@ -97,7 +97,7 @@ struct Request {
 }
 
 impl Request {
-    /// Reads a command of curl; `None` if it is another, or asks something else.
+    /// Reads a command of curl; `None` for another command, or a request for something else.
     fn of(words: &[String]) -> Option<Self> {
         if words.first()? != "curl" {
             return None;
@@ -123,7 +123,7 @@ impl Request {
         })
     }
 
-    /// Returns what is wrong with it, if anything.
+    /// Returns what is wrong with the request, if anything.
     fn fault(&self, demo: &Demo, parameters: &BTreeSet<String>) -> Option<String> {
         let unknown = self.query.iter().find(|(name, _)| !parameters.contains(name));
         if let Some((name, _)) = unknown {
@@ -136,7 +136,7 @@ impl Request {
             .collect();
         let target = format!("{}?{}", self.path, query.join("&"));
         let address = if self.is_admin { &demo.admin } else { &demo.public };
-        // A HEAD begins no stream, and is refused where a GET is. A command is not given.
+        // A HEAD starts no stream, and is refused in the same cases as a GET. A command is not sent.
         let (status, _) = ask(address, "HEAD", target.trim_end_matches('?'));
         let expected = if self.is_post { 405 } else { 200 };
         (status != expected).then(|| format!("{status} instead of {expected}"))
@@ -145,12 +145,12 @@ impl Request {
 
 fn pair(text: &str) -> (String, String) {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
-    // What a shell computes.
+    // A number that the shell computes.
     let value = if value.starts_with("$((") { "0" } else { value };
     (name.to_owned(), value.to_owned())
 }
 
-/// The path with a stream that the demo has.
+/// Returns the path with a stream that the demo has.
 fn with_known_stream(path: &str) -> String {
     let mut parts: Vec<_> = path.split('/').collect();
     match &mut parts[..] {

@@ -1,4 +1,4 @@
-//! The page of the architecture has the modules and folders that there are.
+//! The page of the architecture names the existing modules and folders.
 
 use std::{collections::BTreeSet, fs};
 
@@ -9,7 +9,7 @@ const PAGE: &str = "docs/architecture.md";
 /// The modules whose folders the page lists.
 const WITH_FOLDERS: [&str; 2] = ["http", "kafka"];
 
-/// Folders that are the parts of one file.
+/// Folders with the parts of one file.
 const PARTS: [&str; 2] = ["http/error/", "kafka/settings/"];
 
 #[test]
@@ -49,7 +49,7 @@ fn the_places_to_go_to_exist() {
     let rows = Page::read(PAGE).rows_below("## Where to change what");
     let places: Vec<_> = rows.iter().flat_map(|row| spans_of(&row[1]).0).collect();
     assert!(places.len() > 40, "{places:?}");
-    // Some are files outside of the sources, and some stand for what is written: `id:`.
+    // Some are files outside of the sources, and some stand for output: `id:`.
     let modules = places
         .iter()
         .filter(|place| !place.contains(['.', ':']) && !place.ends_with('/'));
@@ -62,7 +62,7 @@ fn the_places_to_go_to_exist() {
     }
 }
 
-/// Returns the names of what a folder of the repository holds.
+/// Returns the names in a folder of the repository.
 fn names(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(root().join(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());

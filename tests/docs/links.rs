@@ -1,10 +1,10 @@
-//! Every link of the documentation leads somewhere, every page can be found, and the README stays short.
+//! Every link of the documentation has a target, every page can be found, and the README stays short.
 
 use std::collections::BTreeSet;
 
 use crate::markdown::{Page, page, pages, root, text};
 
-/// The most bytes of README.md: what a newcomer reads at once.
+/// The most bytes of README.md, which a new reader reads at once.
 const LONGEST_README: usize = 8 * 1024;
 
 #[test]

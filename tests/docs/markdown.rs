@@ -149,7 +149,7 @@ impl Page {
         let lines = paragraphs.iter().skip_while(|line| *line != heading).skip(1);
         let section = lines.take_while(|line| !line.starts_with('#'));
         let rows = section.filter(|line| line.starts_with("| "));
-        // The first is the head of the table, if there is one.
+        // The first row is the head of the table, if there is one.
         rows.skip(1).map(|row| cells(row)).collect()
     }
 }
@@ -192,17 +192,17 @@ fn links_of(line: &str) -> Vec<String> {
             depth += i32::from(c == '(') - i32::from(c == ')');
             depth < 0
         })?;
-        // A title may stand behind the target.
+        // A title may follow the target.
         rest[..end].split_whitespace().next().map(str::to_owned)
     });
     targets.collect()
 }
 
-/// The anchor of a heading: lower case, without punctuation but `-` and `_`, blanks as `-`.
+/// Returns the anchor of a heading: lower case, without punctuation except `-` and `_`, blanks as `-`.
 fn slug(heading: &str) -> String {
     let mut text = String::new();
     let mut rest = heading;
-    // Of a link its text counts.
+    // Of a link, only the text counts.
     while let Some((before, behind)) = rest.split_once("](") {
         text += before;
         rest = behind.split_once(')').map_or("", |(_, rest)| rest);

@@ -1,4 +1,4 @@
-//! Brokers that are replaced, and addresses that change hands.
+//! Brokers that are replaced, and addresses that move to another cluster.
 
 use std::{path::Path, process::Command, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use riverhead::{
 
 use super::{Brokers, DEAD, KafkaFixture, offsets, ring, until};
 
-/// A house whose bootstrap list is these addresses alone, and that keeps its state there.
+/// Creates a fixture with exactly these bootstrap addresses and this state directory.
 fn fixture(brokers: Brokers, bootstrap: &[&str], state: Option<&Path>) -> KafkaFixture {
     KafkaFixture::kept(brokers, &["a"], state, |settings| {
         settings.bootstrap = addresses(bootstrap);
@@ -73,7 +73,7 @@ fn without_what_was_learned_the_same_list_reaches_nobody_until_it_is_read_again(
     let good: Vec<_> = fixture.brokers.addresses().iter().map(String::as_str).collect();
     fixture.cluster.handle().set_bootstrap(addresses(&good[1..2]));
     fixture.log("a", 0);
-    assert_eq!(renewals(&fixture), 0, "the live client was told");
+    assert_eq!(renewals(&fixture), 0, "the running client got the new list");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn an_address_that_answers_for_another_cluster_is_never_served() {
     until(|| matches!(trouble(&after), Some(UnavailableReason::WrongCluster(_))));
     assert!(!after.directory.is_reachable("a"), "its streams are held");
     assert!(after.directory.get("a", 0).is_none(), "nothing of it is read");
-    // Beside a good one the foreign one is left out.
+    // Beside a good address, the one of another cluster is left out.
     after
         .cluster
         .handle()
@@ -158,19 +158,19 @@ fn each_broker_is_asked_alone_and_its_fault_is_told_in_words() {
     assert_eq!(topics, [("a", true), ("missing", false)]);
 
     let dead = addresses(&[DEAD]).remove(0);
-    let said = query_broker(&settings, &dead, &["a".into()], WAIT).expect_err("nobody is there");
+    let said = query_broker(&settings, &dead, &["a".into()], WAIT).expect_err("no server listens");
     assert!(said.contains("Connection refused"), "{said}");
 
     settings
         .librdkafka
         .insert("security.protocol".into(), "ssl".into());
     let said = query_broker(&settings, &address, &["a".into()], WAIT).expect_err("it speaks no TLS");
-    // Which of the two is a race: it reads what it cannot understand, and closes.
+    // Which of the two is a race: librdkafka reads something that it cannot parse, and closes.
     let told = ["ssl", "disconnected"].map(|word| said.to_lowercase().contains(word));
     assert!(told.contains(&true), "{said}");
 }
 
-/// What `check-config --online` prints for these streams' topics, and its exit code.
+/// Returns the output of `check-config --online` for a stream of this topic, and its exit code.
 fn check_online(bootstrap: &[&str], topic: &str, more: &str) -> (String, Option<i32>) {
     let file = tempfile::NamedTempFile::new().expect("a file");
     let text = format!(
@@ -208,7 +208,7 @@ fn the_check_says_which_brokers_answer_and_which_topics_there_are() {
     let failures = [
         (
             check_online(&[own, DEAD], "b", ""),
-            "error: cluster main: topic b: it is not there",
+            "error: cluster main: topic b: it does not exist",
         ),
         (
             check_online(&[DEAD, "127.0.0.1:2"], "a", ""),

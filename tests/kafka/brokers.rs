@@ -1,4 +1,4 @@
-//! Brokers to read from, inside this process.
+//! Mock brokers inside this process.
 #![allow(unsafe_code)] // rdkafka wraps most of the mock cluster's controls, but not these few
 
 use std::{
@@ -21,22 +21,22 @@ use rdkafka::{
     types::{RDKafkaApiKey, RDKafkaRespErr},
 };
 
-/// The brokers; the last is the first that clients know.
+/// The ids of the brokers. The last one is the first that clients know.
 const IDS: [i32; 3] = [0, 2, 1];
 
-/// The timestamp of a numbered record. Not 0, for which librdkafka puts the time of day.
+/// Returns the timestamp of a numbered record. Not 0, which librdkafka replaces by the time of day.
 pub(crate) fn stamp(number: i64) -> i64 {
     1_000_000 + number * 10
 }
 
-/// Three brokers, with the ids 0, 1 and 2.
+/// Three brokers with the ids 0, 1 and 2.
 pub(crate) struct Brokers {
     host: ThreadedProducer<DefaultProducerContext>,
     addresses: Vec<String>,
 }
 
 impl Brokers {
-    /// Brokers with these topics and partitions. Requests are tracked from here on.
+    /// Starts brokers with these topics and partitions, and tracks requests from now on.
     pub(crate) fn start(topics: &[(&str, i32)]) -> Self {
         let mut config = ClientConfig::new();
         config.set("test.mock.num.brokers", "2").set("linger.ms", "5");
@@ -47,7 +47,7 @@ impl Brokers {
             addresses: Vec::new(),
         };
         brokers.control(|_| {
-            // SAFETY: the cluster lives as long as the client it hangs on.
+            // SAFETY: the cluster lives as long as the client that it belongs to.
             unsafe {
                 let cluster = rd_kafka_handle_mock_cluster(brokers.host.client().native_ptr());
                 assert_eq!(
@@ -64,7 +64,7 @@ impl Brokers {
         brokers
     }
 
-    /// `host:port` of each.
+    /// Returns the `host:port` of each broker.
     pub(crate) fn addresses(&self) -> &[String] {
         &self.addresses
     }
@@ -89,7 +89,7 @@ impl Brokers {
         });
     }
 
-    /// From now on the broker takes requests and answers none.
+    /// Makes the broker accept requests without answering them from now on.
     pub(crate) fn mute(&self, broker: i32) {
         self.control(|mock| {
             mock.broker_round_trip_time(broker, Duration::from_secs(3600))
@@ -97,7 +97,7 @@ impl Brokers {
         });
     }
 
-    /// It answers again, also what it was asked meanwhile.
+    /// Makes the broker answer again, including the requests that have arrived meanwhile.
     pub(crate) fn unmute(&self, broker: i32) {
         self.control(|mock| {
             mock.broker_round_trip_time(broker, Duration::ZERO)
@@ -105,8 +105,15 @@ impl Brokers {
         });
     }
 
-    /// Ends every connection to it. One that outlived a mute goes on keeping back what has to wait, such as the answer to a
-    /// fetch at the end of a log: the mock sets its timer once.
+    /// Delays every answer of all brokers from now on.
+    pub(crate) fn delay(&self, round_trip: Duration) {
+        for broker in IDS {
+            self.control(|mock| mock.broker_round_trip_time(broker, round_trip).expect("a delay"));
+        }
+    }
+
+    /// Closes every connection to the broker. A connection that is older than a call of `mute` keeps holding
+    /// back delayed responses, such as that to a fetch at the end of a log: the mock sets its timer once.
     pub(crate) fn disconnect(&self, broker: i32) {
         self.control(|mock| {
             mock.broker_down(broker).expect("a broker to end");
@@ -114,14 +121,14 @@ impl Brokers {
         });
     }
 
-    /// Ends all of them, and every connection to them.
+    /// Stops all brokers, and closes every connection to them.
     pub(crate) fn stop(&self) {
         for broker in IDS {
             self.control(|mock| mock.broker_down(broker).expect("a broker to end"));
         }
     }
 
-    /// The next fetches, whoever sends them, are told that their offset is out of range.
+    /// Answers the next fetches of any client with an offset that is out of range.
     pub(crate) fn refuse_fetches(&self, count: usize) {
         let key = RDKafkaApiKey::Fetch;
         let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
@@ -171,24 +178,39 @@ impl Brokers {
         self.host.flush(Duration::from_secs(10)).expect("it is written");
     }
 
-    /// From now on every fetch, whoever sends it, meets a broken disk; all else is answered.
+    /// Answers every fetch of any client with a storage error from now on. Other requests are answered as
+    /// usual.
     pub(crate) fn break_fetches(&self) {
-        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR;
-        self.control(|mock| mock.request_errors(RDKafkaApiKey::Fetch, &[error; 10_000]));
+        self.fail_fetches(RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR);
     }
 
-    /// From now on every fetch, whoever sends it, is refused for want of a right; all else is answered.
+    /// Answers every fetch of any client with an authorization error from now on. Other requests are answered
+    /// as usual.
     pub(crate) fn deny_fetches(&self) {
-        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+        self.fail_fetches(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    }
+
+    /// Answers every fetch of any client with this error from now on. Other requests are answered as usual.
+    pub(crate) fn fail_fetches(&self, error: RDKafkaRespErr) {
         self.control(|mock| mock.request_errors(RDKafkaApiKey::Fetch, &[error; 10_000]));
     }
 
-    /// Fetches are answered again.
+    /// From now on every question for an offset, whoever asks it, gets this error; all else is answered.
+    pub(crate) fn fail_offsets(&self, error: RDKafkaRespErr) {
+        self.control(|mock| mock.request_errors(RDKafkaApiKey::ListOffsets, &[error; 10_000]));
+    }
+
+    /// Questions for offsets are answered again.
+    pub(crate) fn mend_offsets(&self) {
+        self.control(|mock| mock.clear_request_errors(RDKafkaApiKey::ListOffsets));
+    }
+
+    /// Answers fetches again.
     pub(crate) fn mend_fetches(&self) {
         self.control(|mock| mock.clear_request_errors(RDKafkaApiKey::Fetch));
     }
 
-    /// The API keys of all requests so far.
+    /// Returns the API keys of all requests so far.
     pub(crate) fn requests(&self) -> Vec<i16> {
         let mut count = 0;
         // SAFETY: the array is read before it is destroyed, once.
@@ -208,7 +230,7 @@ impl Brokers {
         }
     }
 
-    /// The mock's thread loses wake-ups, and a control call then takes a second; connections wake it.
+    /// The mock's thread loses wake-ups, and then a control call takes a second. A connection wakes it.
     fn control<T>(&self, control: impl FnOnce(&MockCluster<'_, DefaultProducerContext>) -> T) -> T {
         let mock = self.host.client().mock_cluster().expect("a mock cluster");
         let bootstrap = mock.bootstrap_servers();

@@ -1,7 +1,9 @@
-//! What reads cost at the edges of a log: where the ring begins, and where no log can be.
+//! The cost of reads at the edges of a log: where the ring begins, at impossible offsets, and where nothing is in
+//! memory.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use riverhead::{
     catalog::{Catalog, Stream},
     partition::{LogRead, PartitionLog},
@@ -16,17 +18,18 @@ mod support;
 
 use support::gateway::{TestClient, TestGateway};
 
-/// Records of a history page.
+/// The records of a history page.
 const PAGE: Offset = 1024;
 
-/// Drops pages of the ring until it begins behind `offset`.
+/// Drops pages of the ring until it begins after `offset`.
 fn shed_past(log: &PartitionLog, offset: Offset) {
     while !matches!(log.read(offset), LogRead::Below) {
         assert!(log.evict_oldest() > 0, "it is in no page");
     }
 }
 
-/// A client that is as slow as the ring is short: whenever it falls out, one page behind the edge is history.
+/// Reads as slowly as the ring is short: whenever the position leaves the ring, one page before its edge is
+/// read from history.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_fetch_brings_at_the_edge_of_the_ring_is_not_fetched_for_every_page() {
     let fixture = KafkaFixture::new(Brokers::start(&[("a", 1)]), &["a"]);
@@ -36,7 +39,7 @@ async fn what_one_fetch_brings_at_the_edge_of_the_ring_is_not_fetched_for_every_
         fixture.brokers.write("a", 0, at * PAGE..(at + 1) * PAGE);
         until(|| log.end().offset == (at + 1) * PAGE);
     }
-    // A record of 10 bytes or so, and what librdkafka's brokers put around it.
+    // A record has about 10 bytes, plus the overhead of librdkafka's mock brokers.
     let unique = fixture.received("tail").max(pages as u64 * PAGE as u64 * 20);
     let mut edges = 0;
     for at in 0..pages {
@@ -51,7 +54,7 @@ async fn what_one_fetch_brings_at_the_edge_of_the_ring_is_not_fetched_for_every_
     assert!(received <= 2 * unique, "{received} of {unique} bytes");
 }
 
-/// An id that a stranger made up. Its client waits, as it may, and costs a question now and then.
+/// An id that a client invented. The client may wait, and causes an offset query now and then.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_largest_offset_there_is_costs_its_client_a_question_now_and_then() {
     let brokers = Brokers::start(&[("a", 1)]);
@@ -92,7 +95,7 @@ async fn the_largest_offset_there_is_costs_its_client_a_question_now_and_then() 
             .await;
             assert!(client.head().await.starts_with("HTTP/1.1 200"));
             let mut heartbeats = 0;
-            // Some are told of a gap meanwhile, and go on from the end.
+            // Some clients receive a gap meanwhile, and continue at the end.
             while heartbeats < 15 {
                 heartbeats += usize::from(client.chunk().await == ":\n");
             }
@@ -105,5 +108,33 @@ async fn the_largest_offset_there_is_costs_its_client_a_question_now_and_then() 
     }
 }
 
-/// What brokers call the request for bounds and times.
+/// A client that replays many partitions, of which nothing is in memory. One after the other they would take more than a round trip
+/// each.
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_of_which_nothing_is_in_memory_are_read_side_by_side() {
+    const PARTITIONS: i32 = 60;
+    let round_trip = Duration::from_millis(100);
+    let brokers = Brokers::start(&[("a", PARTITIONS)]);
+    for partition in 0..PARTITIONS {
+        brokers.write("a", partition, 0..10);
+    }
+    let fixture = KafkaFixture::new(brokers, &["a"]);
+    let logs: Vec<_> = (0..PARTITIONS)
+        .map(|partition| fixture.log("a", partition))
+        .collect();
+    // The readers are connected.
+    page(&fixture, &logs[0], 0).await.expect("a page");
+    fixture.brokers.delay(round_trip);
+    let began = Instant::now();
+    let pages = join_all(logs[1..].iter().map(|log| page(&fixture, log, 0))).await;
+    let took = began.elapsed();
+    for page in pages {
+        assert_eq!(page.expect("a page").events().len(), 10);
+    }
+    let one_by_one = round_trip * (PARTITIONS as u32 - 1);
+    println!("{took:?}; one by one, at least {one_by_one:?}");
+    assert!(took < one_by_one / 2, "{took:?}");
+}
+
+/// The API key of the request for bounds and times.
 const LIST_OFFSETS: i16 = 2;

@@ -1,4 +1,4 @@
-//! Two clusters with the same records at other offsets, and streams that move between them.
+//! Two clusters with the same records at different offsets, and streams that move between them.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ use riverhead::{
 
 use super::{Brokers, DEAD, client, stamp, until};
 
-/// Two clusters, `a` before `b`, and what is read of them.
+/// Two clusters, `a` preferred to `b`, and what is read from them.
 struct TwoClusters {
     a: Brokers,
     b: Brokers,
@@ -34,7 +34,8 @@ struct TwoClusters {
 }
 
 impl TwoClusters {
-    /// With the topic `t` of so many partitions; the stream is called `s`. `b` has 50 records more before the first.
+    /// Starts both with the topic `t` of this many partitions, for the stream `s`. `b` has 50 more records
+    /// before the first one.
     fn start(partitions_a: i32, partitions_b: i32) -> Self {
         let (a, b) = (
             Brokers::start(&[("t", partitions_a)]),
@@ -58,7 +59,7 @@ impl TwoClusters {
         }
     }
 
-    /// The cluster that is read.
+    /// Returns the cluster that is read.
     fn active(&self) -> Arc<str> {
         Arc::clone(&self.failover.statuses()[0].cluster)
     }
@@ -127,19 +128,19 @@ fn read(name: &str, brokers: &Brokers, plan: &FailoverPlan, directory: &Arc<LogD
     connect(&settings, topics, Arc::clone(directory), options).expect("a cluster")
 }
 
-/// A client that is never cut.
+/// A client whose connection is never cut.
 struct Client {
     subscription: Subscription,
     reader: SseReader,
-    /// Partition and number.
+    /// The received partitions and numbers.
     seen: BTreeSet<(i64, i64)>,
     gaps: Vec<serde_json::Value>,
-    /// The last one.
+    /// The last id.
     id: String,
 }
 
 impl Client {
-    /// Reads until it has seen these numbers of so many partitions.
+    /// Reads until it has received these numbers of this many partitions.
     async fn until(&mut self, partitions: i64, numbers: std::ops::Range<i64>) {
         let want = || (0..partitions).flat_map(|partition| numbers.clone().map(move |n| (partition, n)));
         let start = Instant::now();
@@ -209,7 +210,7 @@ async fn a_cluster_that_fails_hands_its_streams_on_and_not_a_record_is_lost() {
     );
     assert!(!resumed.gaps.is_empty());
 
-    // The first is back, and is not gone back to by itself, but by command.
+    // The first cluster is back. Streams move back by command only.
     (0..3).for_each(|broker| two.a.unmute(broker));
     (0..3).for_each(|broker| two.a.disconnect(broker));
     until(|| two.serves(0));
@@ -275,11 +276,11 @@ async fn a_command_moves_nothing_to_where_nothing_serves_unless_it_insists() {
     let stays = two.failover.activate("s", "a", false).expect("nothing to do");
     assert_eq!(stays.from, stays.to);
     two.failover.activate("s", "b", true).expect("by force");
-    // Nobody serves it there, so it comes back when the deadline is over.
+    // No cluster serves the stream, so it moves back after the deadline.
     until(|| &*two.active() == "b");
     until(|| &*two.active() == "a");
 }
 
-/// An election takes none here; but a machine that builds beside it may be silent for a second, and a connection that was
-/// dropped comes back within two.
+/// The mock brokers have no elections. But a machine that also runs builds may be silent for a second, and a
+/// dropped connection is back within two.
 const DEADLINE: Duration = Duration::from_secs(5);

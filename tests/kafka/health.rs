@@ -1,4 +1,4 @@
-//! What is told of a cluster while it is read.
+//! The health of a cluster while it is read.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ impl KafkaFixture {
     }
 }
 
-/// A topic of three partitions, each led by another broker, that is read and well.
+/// Starts a topic of three partitions with different leaders, which is read and healthy.
 fn fixture() -> KafkaFixture {
     let brokers = Brokers::start(&[("a", 3)]);
     for partition in 0..3 {
@@ -45,7 +45,7 @@ fn a_cluster_that_is_read_tells_of_every_broker_and_partition() {
     let cluster = fixture.report().clusters.remove(0);
     assert_eq!(cluster.brokers.len(), 3, "{cluster:?}");
     assert!(cluster.cluster_id.is_some() && cluster.metadata_age_seconds.is_some_and(|age| age < 10.0));
-    // The dead address stands first in the list.
+    // The unreachable address is the first in the list.
     until(|| fixture.report().clusters[0].bootstrap_reachable == Some(3));
     for (number, partition) in cluster.partitions.iter().enumerate() {
         assert_eq!(partition.leader, Some(number as i32));
@@ -83,7 +83,7 @@ fn a_log_that_is_not_read_though_it_grows_is_failing() {
     let partition = fixture.report().clusters[0].partitions.remove(2);
     assert_eq!((partition.high_watermark, partition.lag), (Some(25), Some(20)));
     assert!(partition.reason.contains("20 records wait"), "{partition:?}");
-    // By then somebody has looked whether the log is damaged there.
+    // By then a search for damage has run.
     let long = "20 records wait, and none was read for 20 s";
     until(|| fixture.report().clusters[0].partitions[2].reason == long);
     let log = fixture.log("a", 2);

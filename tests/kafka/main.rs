@@ -1,12 +1,14 @@
-//! The tail and history against librdkafka's in-process brokers. A dead broker stands first in every bootstrap list.
+//! Tests of the tail and of history with librdkafka's in-process brokers. An unreachable broker is the first
+//! in every bootstrap list.
 #![cfg(feature = "kafka")]
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
-#![allow(clippy::print_stdout, reason = "measurements are for whoever runs the test")]
+#![allow(clippy::print_stdout, reason = "the test prints its measurements")]
 
 mod bootstrap;
 mod brokers;
 mod edges;
 mod failover;
+mod faults;
 mod health;
 mod panics;
 
@@ -34,7 +36,7 @@ use riverhead::{
     position::Offset,
 };
 
-/// Where nobody listens.
+/// An address at which no server listens.
 const DEAD: &str = "127.0.0.1:1";
 
 /// A cluster that is being read.
@@ -55,7 +57,7 @@ impl KafkaFixture {
         Self::kept(brokers, topics, None, change)
     }
 
-    /// One that keeps its state in this directory.
+    /// Creates a fixture that keeps its state in this directory.
     fn kept(
         brokers: Brokers,
         topics: &[&str],
@@ -98,7 +100,7 @@ impl KafkaFixture {
         }
     }
 
-    /// The log of a partition, once it is known.
+    /// Returns the log of a partition, once it is known.
     fn log(&self, topic: &str, partition: i32) -> Arc<PartitionLog> {
         let log = || self.directory.get(topic, partition);
         until(|| log().is_some());
@@ -122,11 +124,12 @@ impl KafkaFixture {
         self.counters.received_bytes.get_or_create(&of(client)).get()
     }
 
-    /// Returns all that clients of this kind have received, some of which is told already, and ends the brokers for that:
-    /// librdkafka tells every half second how many connections are open, and with it what has come through them.
+    /// Returns the number of bytes that clients of this kind have received, and stops the brokers for that:
+    /// librdkafka reports the number of open connections every half second, and with it the bytes received
+    /// through them.
     fn received_in_all(&self, client: &str) -> u64 {
         let open = || self.counters.connections.get_or_create(&of(client)).get();
-        assert!(self.received(client) > 0 && open() > 0, "nothing is told yet");
+        assert!(self.received(client) > 0 && open() > 0, "nothing is reported yet");
         self.brokers.stop();
         until(|| open() == 0);
         self.received(client)
@@ -154,7 +157,7 @@ fn client() -> ClientKey {
     ClientKey::of(Ipv4Addr::LOCALHOST.into())
 }
 
-/// All events of a ring from an offset on.
+/// Returns all events of a ring from an offset on.
 fn ring(log: &PartitionLog, mut offset: Offset) -> Vec<Event> {
     let mut events = Vec::new();
     while let LogRead::Page(page) = log.read(offset) {
@@ -178,7 +181,7 @@ async fn page(
     Ok(page)
 }
 
-/// All events from an offset up to the end, page by page.
+/// Returns all events from an offset up to the end, page by page.
 async fn replay(
     history: &dyn History,
     log: &Arc<PartitionLog>,
@@ -212,7 +215,7 @@ fn the_tail_reads_every_record_once_and_in_order() {
                 .iter()
                 .all(|event| event.timestamp == stamp(event.offset) && event.kind == EventKind::Message)
         );
-        assert!(events.iter().all(|event| event.epoch == 0), "the epoch is told");
+        assert!(events.iter().all(|event| event.epoch == 0), "the epoch is known");
         assert_eq!(log.end().epoch, Some(0));
     }
     let groups = [8, 9, 10, 11, 12, 13, 14];
@@ -389,7 +392,7 @@ async fn a_page_is_read_ahead_of_who_reads_alone_and_none_that_the_tail_has() {
     let before = hits();
     page(&fixture, &log, 1024).await.expect("a page");
     assert_eq!(hits(), before + 1, "it was there");
-    // The last of history, behind which the ring goes on.
+    // The last page of history, after which the ring continues.
     until(|| fixture.pages_read() == 3);
     let last = page(&fixture, &log, 2048).await.expect("a page");
     assert!(matches!(log.read(last.next()), LogRead::Page(_) | LogRead::Ahead));
@@ -555,7 +558,8 @@ fn a_tail_whose_offset_is_refused_goes_on_in_a_new_log() {
     assert_eq!(fixture.counters.replacements.get_or_create(&labels).get(), 1);
 }
 
-/// Refuses fetches, one after the other, until the tail's is among them: the reader of history fetches for a while too.
+/// Refuses fetches, one after the other, until the tail's fetch is one of them: the history reader also
+/// fetches for a while.
 fn refuse_the_tail(brokers: &Brokers, log: &PartitionLog) {
     let mut refused: Option<Instant> = None;
     until(|| {
@@ -602,7 +606,8 @@ async fn history_costs_the_brokers_no_more_than_its_rate() {
     let (log, history) = (fixture.log("a", 0), fixture.history());
     let started = Instant::now();
     replay(&*history, &log, 0, 4096).await;
-    // Four pages of 1 MB: the last begins when the three before it are paid for, but for what a pause has saved.
+    // Four pages of 1 MB: the last one begins when the three before it are paid for, except for what a pause
+    // has saved.
     assert!(
         started.elapsed() >= Duration::from_millis(1300),
         "{:?}",

@@ -1,6 +1,6 @@
-//! Threads that panic are begun anew, and nothing is lost by it.
+//! Threads that panic are restarted without losses.
 //!
-//! What panics is the subscriber that they log to: a log line of an armed thread is the place where a bug strikes.
+//! The subscriber that the threads log to causes the panic, at the next log line of an armed thread.
 
 use std::{
     collections::HashSet,
@@ -21,12 +21,12 @@ use tracing::{
 use super::{KafkaFixture, client, offsets, page, replay, ring, until};
 use crate::brokers::Brokers;
 
-/// Cluster and thread.
+/// Pairs of cluster and thread.
 static ARMED: LazyLock<Mutex<HashSet<(String, String)>>> = LazyLock::new(Mutex::default);
 
 struct PanicInjector;
 
-/// The field `cluster` of an event.
+/// The field `cluster` of a log event.
 #[derive(Default)]
 struct ClusterField(String);
 
@@ -67,7 +67,7 @@ impl Subscriber for PanicInjector {
     fn exit(&self, _: &Id) {}
 }
 
-/// The next log line of this thread panics.
+/// Makes the next log line of this thread panic.
 fn arm(cluster: &str, thread: &str) {
     static SET: Once = Once::new();
     SET.call_once(|| tracing::subscriber::set_global_default(PanicInjector).expect("the only subscriber"));
@@ -100,7 +100,7 @@ fn a_tail_that_panics_goes_on_at_the_first_record_it_had_not_handed_on() {
     fixture.brokers.write("a", 0, 0..100);
     until(|| log.end().offset == 100);
     arm("panicking-tail", "kafka-tail");
-    // A bad record is logged, in the middle of a page.
+    // A bad record in the middle of a page is logged.
     let values = ["{}", "not json", "{}"].map(|value| (1, value.to_owned()));
     fixture.brokers.write_values("a", 0, values);
     fixture.brokers.write("a", 1, 0..100);
@@ -132,7 +132,7 @@ async fn a_history_reader_that_panics_refuses_who_waits_and_reads_again() {
     fixture.brokers.mend_fetches();
     let reads_again = async {
         while page(&fixture, &log, 2048).await.is_err() {
-            // It says at once that it is unavailable.
+            // It answers at once that it is unavailable.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -1,4 +1,4 @@
-//! Every limit there is, and what it is answered with.
+//! Every limit, and the response to a request that exceeds it.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn refused(reason: &str) -> String {
     format!("riverhead_refusals_total{{reason=\"{reason}\"}}")
 }
 
-/// A GET from this address of the loopback.
+/// Sends a GET from this loopback address.
 async fn get_from(
     source: [u8; 4],
     address: std::net::SocketAddr,

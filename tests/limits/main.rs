@@ -1,4 +1,4 @@
-//! Who is let in, over real sockets.
+//! The limits, over real sockets.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod kinds;
@@ -37,7 +37,7 @@ fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap()
 }
 
-/// So many streams per client, and requests as many as a test makes.
+/// Returns limits of this many streams per client, with enough requests for a test.
 fn streams(per_client: u32) -> LimitSettings {
     LimitSettings {
         streams_per_client: number(per_client),
@@ -51,7 +51,7 @@ fn gateway(limits: LimitSettings, change: impl FnOnce(&mut HttpSettings)) -> Tes
     TestGateway::limited(catalog(), nothing(), limits, change)
 }
 
-/// A connection that has asked for a stream, with these header lines, and its status.
+/// Requests a stream with these header lines. Returns the connection and the status.
 async fn ask(mut client: TestClient, headers: &str) -> (TestClient, String) {
     let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n{headers}\r\n");
     client.send(&request).await;
@@ -63,7 +63,7 @@ async fn from(source: [u8; 4], gateway: &TestGateway) -> (TestClient, String) {
     ask(TestClient::from(source, gateway.public).await, "").await
 }
 
-/// Asks for a stream until it gets one: a slot that was given back is free, sooner or later.
+/// Requests a stream until it gets one: a released slot becomes free sooner or later.
 async fn admitted(gateway: &TestGateway) -> TestClient {
     gateway.until_metric(ADMITTED, 0.0).await;
     let (client, status) = from([127, 0, 0, 1], gateway).await;
@@ -110,7 +110,7 @@ async fn a_slot_comes_back_however_a_stream_ends() {
     let gateway = gateway(streams(1), |settings| {
         settings.hold_limit = Duration::from_millis(50)
     });
-    // Kafka does not answer, so that it is us who end it.
+    // Kafka does not answer, so the gateway ends the stream.
     let mut ended_by_us = admitted(&gateway).await;
     ended_by_us.rest().await;
     admitted(&gateway).await.reset();
@@ -237,7 +237,7 @@ async fn a_client_in_a_hot_loop_is_answered_late() {
     assert!(longest >= Duration::from_secs(1), "{longest:?}");
 }
 
-/// One partition, and a history that panics whenever it is asked.
+/// Returns a source of one partition, whose history always panics.
 fn panicking() -> LogSource {
     let directory = LogDirectory::new();
     let partition = TopicPartition {

@@ -1,4 +1,4 @@
-//! LimitSettings that change while streams are open, and what is seen of them.
+//! Limits that change while streams are open.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Streams that end so that others can begin.
+//! Streams that end to make room for others.
 
 use super::*;
 
@@ -11,7 +11,7 @@ async fn a_client_whose_network_vanished_is_let_in_again_and_its_old_stream_is_g
     let heartbeat = Duration::from_millis(500);
     let gateway = gateway(streams(1), |settings| settings.heartbeat = heartbeat);
     let (vanished, _) = from([127, 0, 0, 1], &gateway).await;
-    // It is there, although it reads nothing.
+    // The client is still connected, although it reads nothing.
     tokio::time::sleep(3 * heartbeat).await;
     assert_eq!(from([127, 0, 0, 1], &gateway).await.1, "429");
 
@@ -25,7 +25,7 @@ async fn a_client_whose_network_vanished_is_let_in_again_and_its_old_stream_is_g
         assert!(start.elapsed() < Duration::from_secs(10));
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    // What was sent into the void was sent a heartbeat after the last at the latest.
+    // The last unacknowledged bytes were sent at most one heartbeat after the client vanished.
     let after = start.elapsed();
     gateway.until_metric(REPLACED, 1.0).await;
     assert_eq!(gateway.metric(ADMITTED).await, 1.0);
@@ -37,11 +37,11 @@ async fn a_client_whose_network_vanished_is_let_in_again_and_its_old_stream_is_g
     assert_eq!(
         from([127, 0, 0, 1], &gateway).await.1,
         "429",
-        "the new one holds the place"
+        "the new stream holds the slot"
     );
 }
 
-/// A host for eight is full: one client has seven, another one.
+/// Starts a gateway for eight streams that is full: one client has seven, another one has one.
 async fn full(evict_when_full: bool) -> (TestGateway, Vec<TestClient>, TestClient) {
     let limits = LimitSettings {
         streams_total: number(8),

@@ -1,4 +1,4 @@
-//! TLS, with an authority of our own.
+//! TLS, with a certificate authority of the test.
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -27,7 +27,7 @@ struct Authority {
 impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Two of one name would be one to who looks for an issuer.
+        // Two authorities with the same name would be the same to a client that searches for an issuer.
         let name = format!("authority {:x}", fastrand::u64(..));
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -37,7 +37,7 @@ impl Authority {
         Self { issuer, file }
     }
 
-    /// A gateway with a certificate for these names that ends so many days from now.
+    /// Starts a gateway with a certificate for these names that expires in this many days.
     async fn serve(&self, name: &str, days: i64) -> SocketAddr {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_before = day(-1000);
@@ -74,7 +74,7 @@ impl Authority {
         address
     }
 
-    /// What a probe that trusts this authority says.
+    /// Returns the result of a probe that trusts this authority.
     async fn probe(&self, address: SocketAddr) -> (i32, String) {
         let mut command = command(&[&format!("https://localhost:{}/v2/stream/t", address.port())]);
         command.env("SSL_CERT_FILE", self.file.path());

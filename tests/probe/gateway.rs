@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// A gateway whose topic has two partitions and a past of 40 records, which are of now.
+/// A gateway whose topic has two partitions and 40 recent records.
 pub(crate) struct ProbedGateway {
     _gateway: TestGateway,
     pub(crate) url: String,
@@ -21,7 +21,7 @@ pub(crate) struct ProbedGateway {
 }
 
 impl ProbedGateway {
-    /// Writes into these partitions from now on.
+    /// Starts it, and writes to these partitions from now on.
     pub(crate) fn start(partitions: &'static [usize], streams_per_client: u32) -> Self {
         let fixture = ModelFixture::new(2);
         fixture.model.lock().clock = now();
@@ -45,7 +45,7 @@ impl ProbedGateway {
         }
     }
 
-    /// Probes it with these arguments, and asserts what comes of it.
+    /// Probes the gateway with these arguments, and asserts the result.
     async fn expect(&self, arguments: &str, code: i32, said: &[&str]) -> String {
         let arguments = arguments.split_whitespace();
         let all: Vec<_> = [&*self.url].into_iter().chain(arguments).collect();
@@ -130,7 +130,7 @@ async fn a_quiet_stream_is_ok_if_its_last_event_is_young_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_dead_partition_is_critical_though_the_stream_flows() {
     let served = ProbedGateway::start(&[0], 5);
-    // Until the 20 records of its beginning are older than what is asked for.
+    // Until the 20 first records are older than the requested age.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let said = [
         "1/2 partitions have an event of the last 1s; none in edits-1",

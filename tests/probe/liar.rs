@@ -1,4 +1,4 @@
-//! A server that says what a test wants, and not what is true.
+//! A server whose responses are chosen by the test, and may be wrong.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -8,18 +8,18 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A server of one answer.
+/// A server with one response.
 pub(crate) struct FakeServer {
     pub(crate) address: SocketAddr,
     serving: JoinHandle<()>,
 }
 
-/// What comes behind the bytes of an answer.
+/// What follows the bytes of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     /// Nothing, on an open connection.
     Hang,
-    /// The end, as the framing has it or not.
+    /// The end of the connection, whether the framing allows it or not.
     Close,
     /// A reset.
     Reset,
@@ -60,7 +60,7 @@ async fn serve(mut socket: TcpStream, answer: &(impl Fn(&str) -> (String, Then) 
         }
     }
     let (bytes, then) = answer(&String::from_utf8(head).unwrap());
-    // A probe that has heard enough is gone.
+    // A probe that has received enough closes its connection.
     let _ = socket.write_all(bytes.as_bytes()).await;
     match then {
         Then::Close => {}
@@ -71,11 +71,11 @@ async fn serve(mut socket: TcpStream, answer: &(impl Fn(&str) -> (String, Then) 
     }
 }
 
-/// A head as it should be, for a body without frames.
+/// A correct head, for a body without chunk frames.
 pub(crate) const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
     cache-control: no-cache, no-transform\r\naccess-control-allow-origin: *\r\nconnection: close\r\n\r\n";
 
-/// The event at this offset of the one partition, of now.
+/// Returns the event at this offset of the one partition, with the current time.
 pub(crate) fn event(offset: i64) -> String {
     event_of(
         offset,
@@ -90,7 +90,7 @@ pub(crate) fn event_of(offset: i64, timestamp: i64, data: &str) -> String {
     format!("event: message\nid: {id}\ndata: {data}\n\n")
 }
 
-/// The offset that a request wants to go on at.
+/// Returns the offset that a request resumes at.
 pub(crate) fn asked(head: &str) -> Option<i64> {
     let id = head
         .lines()

@@ -1,4 +1,4 @@
-//! Gateways that are wrong in one way each: the code and the sentence must say which.
+//! Gateways with one fault each. The exit code and the sentence must name the fault.
 
 use tokio::net::TcpListener;
 
@@ -7,7 +7,7 @@ use crate::{
     liar::{FakeServer, HEAD, Then, asked, event, event_of},
 };
 
-/// A probe of a server that answers everything so.
+/// Probes a server that answers every request this way.
 async fn answer(bytes: String, then: Then, arguments: &[&str], code: i32, said: &str) {
     let liar = FakeServer::start(move |_| (bytes.clone(), then)).await;
     let url = liar.url();
@@ -164,13 +164,14 @@ async fn stale_events_are_critical_to_who_says_how_old_they_may_be() {
     .await;
 }
 
-/// A log of the offsets 0 to 20 and a stream that resumes, but for `lie`, which gets what follows the resumed offset.
+/// Runs a probe with a log of the offsets 0 to 20 and a stream that resumes correctly, except for `lie`,
+/// which changes what follows the resumed offset.
 async fn resuming(lie: fn(&mut Vec<String>), code: i32, said: &str) {
     let liar = FakeServer::start(move |head| {
         let events = |from| (from..20).map(event).collect::<Vec<_>>();
         let events = match asked(head) {
             None => events(19),
-            // Where the probe looks back to; what it resumes is farther.
+            // The older offsets that the probe looks up. It resumes after them.
             Some(back @ ..15) => events(back),
             Some(cut) => {
                 let mut events = events(cut);

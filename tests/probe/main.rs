@@ -1,4 +1,4 @@
-//! `riverhead probe` as monitoring runs it: a process, its exit code, its line.
+//! `riverhead probe` as monitoring runs it: a process, its exit code and its output.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod certificates;
@@ -14,7 +14,7 @@ use std::process::{Command, Output};
 
 use tokio::task::spawn_blocking;
 
-/// The exit code of a probe, and what it wrote to stdout.
+/// Returns the exit code of a probe, and its stdout.
 async fn probe(arguments: &[&str]) -> (i32, String) {
     let Output { status, stdout, .. } = run(command(arguments)).await;
     (status.code().unwrap(), String::from_utf8(stdout).unwrap())
@@ -30,7 +30,7 @@ async fn run(mut command: Command) -> Output {
     spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-/// Asserts that a probe ends with this code, and that its line has all of this in it.
+/// Asserts that a probe ends with this code, and that its output contains all of these texts.
 async fn expect(arguments: &[&str], code: i32, said: &[&str]) -> String {
     let (found, line) = probe(arguments).await;
     assert_eq!(found, code, "{line}");

@@ -1,4 +1,4 @@
-//! Wrong usage, which alone is UNKNOWN.
+//! Wrong usage, the only UNKNOWN result.
 
 use crate::probe;
 

@@ -1,4 +1,4 @@
-//! `--watch`: again and again, with metrics.
+//! `--watch`: repeated runs, with metrics.
 
 use std::{
     io::{BufRead, BufReader},

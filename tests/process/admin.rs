@@ -1,4 +1,4 @@
-//! The admin listener of a real process: who may ask, and what asking too much of it takes from others.
+//! The admin listener of a real process: which requests it accepts, and that overload does not affect others.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use riverhead_brokers::eventually;
 
 use crate::{RIVERHEAD, SOON, plan};
 
-/// The status that this address answers a request with.
+/// Returns the status of the response to this request.
 fn status(address: SocketAddr, request: &str) -> u16 {
     let mut socket = TcpStream::connect(address).expect("a connection");
     socket.set_read_timeout(Some(SOON)).expect("a timeout");
@@ -67,12 +67,12 @@ fn a_name_that_is_not_known_is_refused_and_the_log_says_how_to_have_it_known() {
 #[test]
 fn connections_that_fill_the_admin_listener_leave_the_public_one_alone() {
     let gateway = plan().descriptors(1_100).start().expect("a gateway");
-    // A byte each, so that they are known to have come.
+    // One byte each, which shows that the server has accepted them.
     let crowd: Vec<_> = (0..1_500)
         .map(|number: u16| {
             let from = [127, 0, 1, (number % 5) as u8 + 1];
             let mut socket = crate::connect_from(from, gateway.admin);
-            // One that was sent away already does not take it.
+            // A connection that was closed already accepts no byte.
             let _ = socket.write_all(b"G");
             socket
         })
@@ -152,7 +152,7 @@ fn an_inherited_socket_that_does_not_listen_is_refused_at_the_start() {
     }
 }
 
-/// The command line of the image's health check.
+/// Returns the command line of the image's health check.
 fn health_check() -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/Dockerfile");
     let text = fs::read_to_string(file).expect("docker/Dockerfile");
@@ -183,7 +183,7 @@ fn the_health_check_of_the_image_works_where_a_proxy_header_is_due() {
     assert!(check());
     gateway.signal("TERM").expect("a signal");
     gateway.wait(SOON).expect("its end");
-    assert!(!check(), "nobody is there");
+    assert!(!check(), "no server listens");
 }
 
 #[test]
@@ -196,4 +196,41 @@ fn a_reload_with_faults_puts_no_secret_into_the_log() {
     eventually(SOON, "its end", || gateway.log().contains("has errors"));
     let log = gateway.log();
     assert!(log.contains("sasl.passwrd") && !log.contains("hunter2"), "{log}");
+}
+
+/// Each of these is a fault, and so is reported with the line that it stands in.
+#[test]
+fn a_reload_puts_no_secret_into_the_log_however_it_is_written() {
+    let mut gateway = plan()
+        .set("RIVERHEAD_HTTP__DRAIN", "100ms")
+        .start()
+        .expect("a gateway");
+    let whole = plan().config();
+    for (number, fault) in [
+        "sasl.passwrd = \"hunter2\"",
+        "\"sasl.pass\\u0077ord\" = \"hunter2\"",
+        "passphrase = \"\"\"\nhunter1\nhunter2 = \"hunter3\"\n\"\"\"",
+        "bootstrap = [\"user:hunter2@b1:9092\"]",
+        "admin = { tokne = \"hunter2\" }",
+        "sasl.password = \"hunter2",
+        "hunter2",
+    ]
+    .iter()
+    .enumerate()
+    {
+        gateway.rewrite(&format!("{whole}{fault}\n")).expect("written");
+        gateway.signal("HUP").expect("a signal");
+        let failed = (number + 1) as f64;
+        eventually(SOON, fault, || {
+            gateway.metric("riverhead_reload_failures_total").ok() == Some(failed)
+        });
+    }
+    gateway.signal("TERM").expect("a signal");
+    gateway.wait(SOON).expect("its end");
+    // What was read of it may be behind by a moment.
+    eventually(SOON, "the first report", || {
+        gateway.log().contains("sasl.passwrd")
+    });
+    let log = gateway.log();
+    assert!(!log.contains("hunter"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! A log that nobody reads, and one that a single client would like to fill.
+//! A log whose reader has stopped, and a log that one client tries to fill.
 
 use std::{
     collections::BTreeMap,
@@ -7,6 +7,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
     thread,
+    time::{Duration, Instant},
 };
 
 use riverhead_brokers::eventually;
@@ -24,7 +25,7 @@ impl FullPipe {
     fn new() -> Self {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         let mut filler = writer.try_clone().expect("a descriptor");
-        // It stays in its write until the pipe is gone.
+        // The thread stays in its write until the pipe is closed.
         thread::spawn(move || while filler.write_all(&[b'x'; 4096]).is_ok() {});
         let full = Self { reader, writer };
         eventually(SOON, "a full pipe", || full.takes_nothing());
@@ -49,7 +50,7 @@ struct UnreadGateway {
     child: Child,
     public: SocketAddr,
     admin: SocketAddr,
-    /// Its configuration, for as long as it runs.
+    /// The directory of its configuration, kept for as long as it runs.
     _directory: tempfile::TempDir,
 }
 
@@ -117,7 +118,7 @@ fn answer(address: SocketAddr, target: &str) -> String {
     answer
 }
 
-/// Reads until `what` has come so often.
+/// Reads until `what` has arrived this many times.
 fn read_until(socket: &mut TcpStream, what: &str, times: usize) {
     let mut text = String::new();
     while text.matches(what).count() < times {
@@ -135,7 +136,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
     for address in [gateway.public, gateway.admin] {
         assert!(answer(address, "/livez").starts_with("HTTP/1.1 200 "));
     }
-    // Each has two lines, which would wait for a reader.
+    // Each stream writes two log lines, which would wait for a reader.
     let mut stream = ask(gateway.public, STREAM);
     read_until(&mut stream, ":ok", 1);
     for _ in 0..20 {
@@ -172,7 +173,7 @@ fn a_start_that_fails_ends_though_nobody_reads_why() {
     assert_eq!(code.and_then(|status| status.code()), Some(64));
 }
 
-/// A stream from this address of the loopback, which it gives up at once.
+/// Opens a stream from this loopback address, and closes it at once.
 fn visit(gateway: &Gateway, source: [u8; 4]) {
     let mut socket = crate::connect_from(source, gateway.http);
     socket.set_read_timeout(Some(SOON)).expect("a timeout");
@@ -204,9 +205,82 @@ fn one_client_fills_no_log_and_hides_nobody() {
         }
         counts
     };
-    eventually(SOON, "the quiet one's lines", || {
+    eventually(SOON, "the log lines of the quiet client", || {
         lines_of(&gateway.log()).get("127.0.0.8") == Some(&2)
     });
     let noisy = lines_of(&gateway.log())["127.0.0.7"];
     assert!((10..=30).contains(&noisy), "{noisy} lines of 400");
+}
+
+#[test]
+fn an_end_waits_for_a_log_that_nobody_reads_for_a_second_and_no_longer() {
+    let pipe = FullPipe::new();
+    let mut gateway = UnreadGateway::start(&pipe);
+    assert!(answer(gateway.public, "/livez").starts_with("HTTP/1.1 200 "));
+    let told = Instant::now();
+    gateway.signal("TERM");
+    eventually(SOON, "its end", || {
+        gateway.child.try_wait().expect("a status").is_some()
+    });
+    let took = told.elapsed();
+    // It may wait for a second; the rest is for a machine that does other things.
+    assert!(took < Duration::from_secs(6), "{took:?}");
+}
+
+/// Two lines a stream, and more of them than lines about requests have room for.
+#[test]
+fn strangers_who_fill_the_log_take_no_room_from_operations() {
+    let pipe = FullPipe::new();
+    let gateway = UnreadGateway::start(&pipe);
+    let dropped = |class: &str| -> u64 {
+        let metrics = answer(gateway.admin, "/metrics");
+        let series = format!("riverhead_log_lines_dropped_total{{class=\"{class}\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&series));
+        line.expect("a counter").parse().expect("a number")
+    };
+    let mut visitors = 0..60_000_u16;
+    while dropped("request") == 0 {
+        for visitor in visitors.by_ref().take(100) {
+            let [high, low] = visitor.to_be_bytes();
+            for _ in 0..8 {
+                let mut socket = crate::connect_from([127, 1, high, low], gateway.public);
+                let request = format!("GET {STREAM} HTTP/1.1\r\nhost: test\r\n\r\n");
+                socket.write_all(request.as_bytes()).expect("sent");
+                let mut some = [0; 64];
+                assert!(socket.read(&mut some).expect("an answer") > 0);
+            }
+        }
+        assert!(!visitors.is_empty(), "so many lines are too few");
+    }
+    (0..20).for_each(|_| gateway.signal("HUP"));
+    assert!(answer(gateway.public, "/livez").starts_with("HTTP/1.1 200 "));
+    assert_eq!(dropped("operation"), 0);
+}
+
+/// Somebody whom a trusted proxy does not name, again and again: a line a second, which counts the others.
+#[test]
+fn who_is_not_named_by_a_proxy_is_in_the_log_and_does_not_fill_it() {
+    let gateway = plan()
+        .unlimited()
+        .set("RIVERHEAD_HTTP__TRUSTED_PROXIES", "[\"127.0.0.1/32\"]")
+        .start()
+        .expect("a gateway");
+    let begun = Instant::now();
+    for _ in 0..200 {
+        let mut socket = TcpStream::connect(gateway.http).expect("a connection");
+        socket.set_read_timeout(Some(SOON)).expect("a timeout");
+        let request = "GET / HTTP/1.1\r\nhost: test\r\nforwarded: rubbish\r\nconnection: close\r\n\r\n";
+        socket.write_all(request.as_bytes()).expect("sent");
+        let mut said = String::new();
+        socket.read_to_string(&mut said).expect("an answer");
+        assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    }
+    assert_eq!(
+        gateway.metric("riverhead_http_unforwarded_total").ok(),
+        Some(200.0)
+    );
+    let lines = || gateway.log().matches(" left_out=").count() as u64;
+    eventually(SOON, "a line", || lines() > 0);
+    let most = begun.elapsed().as_secs() + 2;
+    assert!(lines() <= most, "{} lines: {}", lines(), gateway.log());
 }

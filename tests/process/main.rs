@@ -1,10 +1,13 @@
-//! The process and its operating system: file descriptors, clients that are killed, and an address that wants everything.
+//! The process and its operating system: file descriptors, killed clients, and an address that asks for all
+//! streams.
 //!
-//! No broker answers, or the demo's do: nothing outside this process tree is needed but a shell and curl.
+//! No broker answers, or the demo's do. So nothing outside this process tree is needed, except a shell and
+//! curl.
 #![allow(clippy::expect_used, reason = "what is not as expected fails the test")]
 
 mod admin;
 mod log;
+mod memory;
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
@@ -26,10 +29,10 @@ const STREAM: &str = "/v2/stream/stream";
 const SINK: &str = "RIVERHEAD_HTTP__SINK";
 const SOON: Duration = Duration::from_secs(20);
 
-/// Either way streams leave.
+/// Both ways to write streams.
 const SINKS: [&str; 2] = ["socket", "body"];
 
-/// One whose brokers are not there: its streams are held, with heartbeats.
+/// A gateway without brokers: its streams are held, with heartbeats.
 fn plan() -> GatewayPlan {
     GatewayPlan::new(
         RIVERHEAD,
@@ -40,7 +43,7 @@ fn plan() -> GatewayPlan {
     .set("RIVERHEAD_HTTP__HEARTBEAT", "200ms")
 }
 
-/// A connection from this address of the loopback.
+/// Connects from this loopback address.
 fn connect_from(source: [u8; 4], address: SocketAddr) -> TcpStream {
     let (domain, kind) = (socket2::Domain::IPV4, socket2::Type::STREAM);
     let socket = socket2::Socket::new(domain, kind, None).expect("a socket");
@@ -57,7 +60,7 @@ fn until(gateway: &Gateway, metric: &str, value: f64) {
     });
 }
 
-/// A client in a process of its own.
+/// Starts a client in its own process.
 fn curl(gateway: &Gateway) -> Child {
     Command::new("curl")
         .args(["-sN", &format!("http://{}{STREAM}", gateway.http)])
@@ -88,7 +91,7 @@ fn killed_clients(sink: &str) {
 
 #[test]
 fn streams_that_do_not_fit_are_told_before_a_port_is_bound() {
-    // Were the port bound first, this one would be taken, and the exit code 1.
+    // If the port were bound first, binding would fail, with exit code 1.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let directory = tempfile::tempdir().expect("a directory");
     let config = directory.path().join("riverhead.toml");
@@ -135,7 +138,7 @@ fn without_descriptors(sink: &str) {
     let gateway = plan()
         .set(SINK, sink)
         .descriptors(300)
-        // More than there are descriptors, so that nothing but their end holds anybody up.
+        // More than there are descriptors, so that only the lack of descriptors delays clients.
         .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM", "3000")
         .set("RIVERHEAD_LIMITS__CONNECTIONS_WITHOUT_STREAM_PER_CLIENT", "3000")
         .start()
@@ -162,7 +165,7 @@ fn without_descriptors(sink: &str) {
     assert_eq!(
         told,
         1,
-        "each failure is counted, and told every half a minute:\n{}",
+        "each failure is counted, and logged every half a minute:\n{}",
         gateway.log()
     );
     assert!(failures().is_ok_and(|failures| failures > told as f64));
@@ -177,7 +180,7 @@ async fn follow(gateway: &Gateway) -> Client {
     client
 }
 
-/// The short form of `riverhead-loadtest hog`. How late the bystander's events came says nothing in so short a time, on a
+/// The short form of `riverhead-loadtest hog`. The latency of the other client says nothing in so short a time, on a
 /// machine that runs other tests.
 #[test]
 fn one_address_gets_its_limit_and_others_do_not_notice() {
@@ -192,6 +195,6 @@ fn one_address_gets_its_limit_and_others_do_not_notice() {
     }
     .run();
     let mut problems = report.problems();
-    problems.retain(|problem| !problem.contains("twice as late"));
+    problems.retain(|problem| !problem.contains("more than doubled"));
     assert!(problems.is_empty(), "{problems:?}\n{report}\n{}", report.log());
 }

@@ -1,4 +1,4 @@
-//! A probe's own records, end to end.
+//! The probe's canaries, end to end.
 
 use std::process::{Command, Output};
 
@@ -30,7 +30,7 @@ async fn canaries_are_timed_in_every_partition_and_clients_see_none() {
         &bootstrap,
         "--canary-topic",
         TOPIC,
-        // How long it takes is not judged here, on a machine that runs other tests.
+        // The duration is not checked, because the machine runs other tests.
         "--warning",
         "canary=10",
     ];
@@ -38,7 +38,7 @@ async fn canaries_are_timed_in_every_partition_and_clients_see_none() {
     assert_eq!(code, 0, "{line}");
     assert!(line.contains("2/2 canaries in "), "{line}");
     assert!(line.contains(" canaries_lost=0;;0;0;2 canary="), "{line}");
-    // The first event that a client gets is the first that is not hidden.
+    // The first event that a client receives is the first one that is not hidden.
     brokers.write(TOPIC, 1, [7]);
     let message = client.next(crate::DEADLINE).await.unwrap();
     assert_eq!(message.data, "{\"n\":7}");

@@ -26,7 +26,7 @@ fn hand_over(gateway: &Gateway) -> Successor {
     gateway.hand_over(DEADLINE).unwrap()
 }
 
-/// Deals numbers out to the partitions until it is told to end; how many it were.
+/// Writes numbers to the partitions in turn until it is told to end. Returns how many it wrote.
 fn write(brokers: &Brokers, enough: &AtomicBool) -> u64 {
     let mut number = 0;
     while !enough.load(Ordering::Relaxed) {
@@ -63,7 +63,7 @@ async fn a_hot_restart_refuses_nobody_loses_nothing_and_sends_nobody_away_in_a_c
     let ends = || readings.iter().map(|reading| reading.ends[0].at);
     let spread = ends().max().unwrap() - ends().min().unwrap();
     assert!(spread > crate::DRAIN / 2, "all left within {spread:?}");
-    // It is one like any other: it reads its file again, and ends when it is told to.
+    // The successor is a process like any other: it reloads its configuration, and ends on request.
     block_in_place(|| {
         successor.signal("HUP").unwrap();
         until("a reload", &first, || {
@@ -102,13 +102,13 @@ async fn a_handover_closes_idle_connections_and_answers_whoever_has_asked_nothin
     assert_eq!(readings[0].connects, 1, "the stream stays until it is due");
 }
 
-/// What a process's descriptors are, but those that everybody has.
+/// Returns the descriptors of a process, except those that every process has.
 fn descriptors(pid: u32) -> BTreeSet<PathBuf> {
     let all = fs::read_dir(format!("/proc/{pid}/fd"))
         .unwrap()
         .map(Result::unwrap);
     let own = all.filter(|entry| !["0", "1", "2"].contains(&&*entry.file_name().to_string_lossy()));
-    // One that is closed meanwhile leads nowhere.
+    // A descriptor that is closed meanwhile has no target.
     own.filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
 }
 
@@ -159,12 +159,13 @@ async fn a_successor_that_kafka_does_not_answer_never_takes_over() {
     assert!(log.contains("it ended with exit status: 1"), "{log}");
     assert_eq!(first.metric("riverhead_successors_started_total").unwrap(), 1.0);
     assert_eq!(first.metric("riverhead_successors_unfit_total").unwrap(), 1.0);
-    // As if nothing had been.
+    // Clients are served as before.
     let visitors = ConnectingClients::start(first.http, &ask());
     (0..3).for_each(|broker| brokers.unmute(broker));
     brokers.write(TOPIC, 0, (0..10).map(|n| n * 2));
     brokers.write(TOPIC, 1, (0..10).map(|n| n * 2 + 1));
-    // A connection that outlived the mute may wait for ever; and before the write this would be the writer's as well.
+    // A connection that is older than the mute may wait for ever. After the write, this would also apply to
+    // the producer's connection.
     (0..3).for_each(|broker| brokers.disconnect(broker));
     let readings = readers.get(20).await;
     assert!(readings.iter().all(|reading| reading.connects == 1));
@@ -189,7 +190,7 @@ async fn a_stop_ends_a_successor_that_has_not_taken_over() {
         first.signal("TERM").unwrap();
         assert_eq!(first.wait(DEADLINE).unwrap(), Some(0), "{}", first.log());
     });
-    // A successor that was left behind would listen.
+    // A successor that was left behind would listen here.
     TcpListener::bind(first.http).expect("the port is free");
 }
 

@@ -1,4 +1,4 @@
-//! More than one process over the brokers inside librdkafka: hot restart, inherited sockets, and a probe's canaries.
+//! Several processes with librdkafka's mock brokers: hot restart, inherited sockets, and a probe's canaries.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 #[path = "../kafka/brokers.rs"]
@@ -21,10 +21,10 @@ const STREAM: &str = "edits";
 const TOPIC: &str = "eqiad.edits";
 const PARTITIONS: i32 = 2;
 
-/// How long a test waits for what must come.
+/// The longest wait for something that must happen.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Over which closes are spread.
+/// The window over which closes are spread.
 const DRAIN: Duration = Duration::from_secs(2);
 
 fn plan(bootstrap: &[String]) -> GatewayPlan {
@@ -34,7 +34,7 @@ fn plan(bootstrap: &[String]) -> GatewayPlan {
         .set("RIVERHEAD_HTTP__DRAIN", &format!("{}s", DRAIN.as_secs()))
 }
 
-/// For what comes from now on.
+/// Returns a request for new events.
 fn ask() -> Ask {
     Ask::new(format!("/v2/stream/{STREAM}"))
 }
@@ -43,7 +43,7 @@ fn start_brokers() -> Brokers {
     Brokers::start(&[(TOPIC, PARTITIONS)])
 }
 
-/// Waits until it is so.
+/// Waits until a condition holds.
 fn until(what: &str, gateway: &Gateway, so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !so() {

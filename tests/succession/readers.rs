@@ -1,4 +1,4 @@
-//! Clients that stay, and go on by their last id whenever they are cut.
+//! Clients that stay, and resume with their last id whenever they are cut.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -12,17 +12,17 @@ use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{DEADLINE, PARTITIONS, ask};
 
-/// From the first record of each partition.
+/// The position before the first record of each partition.
 const ALL: &str = r#"[{"topic":"eqiad.edits","partition":0,"offset":-2},{"topic":"eqiad.edits","partition":1,"offset":-2}]"#;
 
-/// Clients that read all there is.
+/// Clients that read everything.
 pub(crate) struct Readers {
     goal: Arc<Goal>,
     reading: Vec<JoinHandle<Reading>>,
 }
 
 impl Readers {
-    /// So many join. Each has its `:ok` when this returns.
+    /// Starts this many clients. Each has received `:ok` when this returns.
     pub(crate) async fn start(address: SocketAddr, count: usize) -> Self {
         let goal = Arc::new(Goal::open());
         let reading = join_all((0..count).map(|_| begin(address))).await;
@@ -37,8 +37,8 @@ impl Readers {
         Self { goal, reading }
     }
 
-    /// Each gets the numbers below `count`, which are dealt out to the partitions in turn, exactly once and in order, and was
-    /// refused never.
+    /// Waits until each client has the numbers below `count`, which are spread over the partitions in turn.
+    /// Checks that each got them exactly once and in order, and was never refused.
     pub(crate) async fn get(self, count: u64) -> Vec<Reading> {
         let each = u64::from(PARTITIONS.unsigned_abs());
         let partition = |first| (first..count).step_by(each as usize).collect();

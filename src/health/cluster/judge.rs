@@ -26,7 +26,7 @@ impl ClusterFacts {
         match self.described.map(|at| now.saturating_duration_since(at)) {
             None => self.never_described(now.saturating_duration_since(since), now),
             Some(age) if age >= DEADLINE => Verdict::failing(format!(
-                "no broker has told the topology for {}: {}",
+                "no broker has returned metadata for {}: {}",
                 seconds(age),
                 self.astray(now).unwrap_or_else(|| self.causes(now))
             )),
@@ -39,7 +39,7 @@ impl ClusterFacts {
                 .or_else(|| self.concern.clone().map(Verdict::degraded))
                 .unwrap_or_else(|| {
                     let brokers = count(reachable, "broker");
-                    Verdict::ok(format!("{brokers} and the topology are known"))
+                    Verdict::ok(format!("{brokers} reachable, metadata known"))
                 }),
         }
     }
@@ -83,7 +83,8 @@ impl ClusterFacts {
         let all = self.bootstrap.list.len();
         (reachable == 0 || (reachable < 2 && all > 1)).then(|| {
             Verdict::degraded(format!(
-                "{reachable} of {} in the bootstrap list take connections, so a restart may find nobody: {}",
+                "{reachable} of {} in the bootstrap list accept connections; a restart may find no \
+                 broker: {}",
                 count(all, "address"),
                 self.bootstrap.dead()
             ))
@@ -92,7 +93,7 @@ impl ClusterFacts {
 
     fn starting(&self, brokers: &[BrokerReport]) -> Option<Verdict> {
         if brokers.is_empty() {
-            return Some(Verdict::degraded("no broker was looked at yet"));
+            return Some(Verdict::degraded("no broker has been checked yet"));
         }
         let young = brokers.iter().find(|it| it.state == HealthState::Degraded)?;
         let name = self.name_of(young.id);
@@ -105,7 +106,8 @@ impl ClusterFacts {
         (age < PANIC_TOLD).then(|| {
             let age = seconds(age);
             Verdict::degraded(format!(
-                "the thread {thread} panicked {age} ago and was begun anew; this is a bug of riverhead: {message}"
+                "the thread {thread} panicked {age} ago and was restarted; this is a bug in \
+                 riverhead: {message}"
             ))
         })
     }
@@ -150,11 +152,11 @@ impl ClusterFacts {
             let answers = || {
                 let advertised = self.advertised.as_ref()?;
                 let answered = advertised.by == address && advertised.is_fresh(DEADLINE, now);
-                answered.then_some("answers, but does not tell the topology")
+                answered.then_some("answers, but returns no metadata")
             };
             said.or_else(|| self.bootstrap.fault(address))
                 .or_else(answers)
-                .unwrap_or("connected to, or being connected to, and mute")
+                .unwrap_or("connected or connecting, no answer yet")
         };
         let named = asked.iter().take(MAX_NAMED);
         let mut said: Vec<_> = named.map(|it| format!("{it}: {}", cause(it))).collect();

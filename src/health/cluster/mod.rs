@@ -139,7 +139,7 @@ impl ClusterHealth {
         self.facts.write().concern = concern;
     }
 
-    /// Records that a thread that reads the cluster panicked. Its work begins anew.
+    /// Records that a thread that reads the cluster panicked. Its work is restarted.
     pub fn record_panic(&self, thread: &'static str, message: &str, at: Instant) {
         let message = cause::shorten(message);
         self.facts.write().panic = Some(PanicRecord { thread, message, at });

@@ -57,10 +57,10 @@ impl PartitionFacts {
         Some(match self.reading || age >= DEADLINE {
             true if age < ELECTION => return None,
             true => Verdict::failing(format!(
-                "no broker leads it, for {}: its replicas are down, not in sync, or on a disk that is offline",
+                "it has had no leader for {}: its replicas are down, not in sync, or on an offline disk",
                 seconds(age)
             )),
-            false => Verdict::starting(age, "no broker leads it yet"),
+            false => Verdict::starting(age, "it has no leader yet"),
         })
     }
 
@@ -70,7 +70,7 @@ impl PartitionFacts {
         }
         let age = now.saturating_duration_since(self.since);
         let leader = self.leader.map(naming).unwrap_or_default();
-        let what = format!("its leader, {leader}, has not told where the log begins and ends");
+        let what = format!("its leader, {leader}, has not reported the start and end of the log");
         Some(match age < DEADLINE {
             true => Verdict::starting(age, what),
             false => Verdict::failing(format!("{what}, for {}", seconds(age))),
@@ -81,8 +81,8 @@ impl PartitionFacts {
         let elsewhere = self.stalled(now)?;
         let broker = self.fetching.broker;
         Some(Verdict::failing(format!(
-            "stalled: {} says for {} that the log ends at {}; whom {} names as leader says {}",
-            broker.map_or_else(|| "nobody".to_owned(), naming),
+            "stalled: {} has reported for {} that the log ends at {}; the leader that {} names reports {}",
+            broker.map_or_else(|| "no broker".to_owned(), naming),
             seconds(now.saturating_duration_since(self.high_since)),
             self.fetching.high?,
             naming(elsewhere.via),
@@ -96,13 +96,13 @@ impl PartitionFacts {
         let answers = broker.is_some_and(context.answers);
         let broker = broker.map_or_else(|| "no broker".to_owned(), context.naming);
         if age < DEADLINE {
-            let first = || Verdict::starting(age, format!("the first fetch from {broker}"));
+            let first = || Verdict::starting(age, format!("waiting for the first fetch from {broker}"));
             return self.fetched.is_none().then(first);
         }
         let (age, quota) = (seconds(age), self.throttling(context));
         Some(Verdict::failing(match answers {
             true => {
-                format!("nothing was fetched for {age}, although {broker} answers other questions{quota}")
+                format!("nothing was fetched for {age}, although {broker} answers other requests{quota}")
             }
             false => format!("nothing was fetched for {age}: {broker} does not answer"),
         }))
@@ -167,7 +167,10 @@ impl PartitionFacts {
             return String::new();
         };
         let broker = (context.naming)(broker);
-        format!(": {broker} throttles us, up to {} an answer", seconds(pause))
+        format!(
+            ": {broker} throttles riverhead, by up to {} per answer",
+            seconds(pause)
+        )
     }
 
     /// Returns the verdict on offsets that could not be read and are not yet below the log start offset.

@@ -23,7 +23,7 @@ fn a_watermark_that_stands_still_while_it_moves_elsewhere_is_a_stall() {
     assert_eq!(partition.stalled_for_seconds, Some(12.0));
     assert!(
         partition.reason.contains("broker 1 (b1:9092)")
-            && partition.reason.contains("whom broker 2 (b2:9092) names"),
+            && partition.reason.contains("leader that broker 2 (b2:9092) names"),
         "{}",
         partition.reason
     );
@@ -70,7 +70,7 @@ fn a_mute_leader_and_a_missing_one_are_failing_after_their_deadlines() {
     assert_eq!(fixture.report(15).state, HealthState::Ok, "an election");
     let report = fixture.report(19);
     assert!(
-        report.reason.contains("edits-1: no broker leads it"),
+        report.reason.contains("edits-1: it has had no leader for"),
         "{}",
         report.reason
     );

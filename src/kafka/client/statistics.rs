@@ -201,7 +201,7 @@ mod tests {
             let statistics = parsed(rx);
             let mut partitions = statistics.partitions(&mut answers);
             partitions.sort_by_key(|(_, number, _)| *number);
-            assert_eq!(partitions.len(), 2, "the one without a number is nobody's");
+            assert_eq!(partitions.len(), 2, "the partition without a number is left out");
             (partitions[0].2, partitions[1].2)
         };
         let (first, second) = fetching(5);

@@ -129,7 +129,10 @@ impl Searcher {
                     .or_insert_with(|| (Backoff::new(FIRST_DELAY, MAX_DELAY), now));
                 *until = now + backoff.next_delay();
                 let (cluster, partition) = (&self.shared.cluster, log.partition());
-                tracing::debug!(%cluster, %partition, from, cause, ?result, "nothing is skipped");
+                tracing::debug!(
+                    %cluster, %partition, from, cause, ?result,
+                    "the search for unreadable records has no result; nothing is skipped"
+                );
                 SearchOutcome::Unknown
             }
         }

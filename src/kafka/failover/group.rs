@@ -102,11 +102,12 @@ impl GroupStatus {
         let streams = self.streams.join(", ");
         let cluster = &self.cluster;
         let moved = (!self.preferred).then(|| {
-            format!("{streams}: read from {cluster}, which is not the first choice; back by command")
+            format!("{streams}: read from {cluster}, which is not the first choice; a command moves it back")
         });
         let clocks = self.log_append_time_topics.join(", ");
-        let inexact = (!self.preferred && !clocks.is_empty())
-            .then(|| format!("{clocks}: brokers set the timestamps, so the move repeated failover_overlap"));
+        let inexact = (!self.preferred && !clocks.is_empty()).then(|| {
+            format!("{clocks}: brokers set the timestamps; the move repeated events of failover_overlap too")
+        });
         let leaderless = (self.unavailable_reason == Some(UnavailableReason::Leaderless))
             .then(|| format!("{streams}: no partition has a leader"));
         let concerns: Vec<_> = [moved, inexact, leaderless].into_iter().flatten().collect();

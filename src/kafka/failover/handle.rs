@@ -44,7 +44,7 @@ pub enum ActivateError {
     #[error("there is no such stream")]
     NoStream,
     /// The group does not list this cluster.
-    #[error("the stream is not read from cluster `{cluster}`; its clusters are {}", clusters.join(", "))]
+    #[error("the stream does not list cluster `{cluster}`; its clusters are {}", clusters.join(", "))]
     NotListed {
         /// The requested cluster.
         cluster: String,
@@ -52,10 +52,10 @@ pub enum ActivateError {
         clusters: Vec<Arc<str>>,
     },
     /// The requested cluster does not serve the group.
-    #[error("cluster `{0}` does not serve it: {1}")]
+    #[error("cluster `{0}` cannot serve the stream: {1}")]
     Failing(Arc<str>, UnavailableReason),
     /// The previous move has not finished.
-    #[error("it is being moved already; try again in a moment")]
+    #[error("the stream is already being moved to another cluster; try again in a moment")]
     Moving,
 }
 
@@ -115,7 +115,7 @@ impl GroupMonitor {
             let candidates: Vec<_> = group.candidates().collect();
             let (active, since) = (group.active.get(), *group.since.lock());
             if let Some(to) = choose_cluster(&candidates, active, since, Instant::now()) {
-                self.move_group(group, to, "the one before fails");
+                self.move_group(group, to, "the active cluster has failed");
             }
         }
     }
@@ -143,7 +143,8 @@ impl GroupMonitor {
         let trouble = old.status().unavailable_reason(&group.topics);
         tracing::warn!(
             streams = group.streams.join(","), from = %old.name(), to = %new.name(), why,
-            trouble = trouble.map(|trouble| trouble.to_string()), "another cluster is read; events may repeat"
+            trouble = trouble.map(|trouble| trouble.to_string()),
+            "the streams are now read from another cluster; events may repeat"
         );
         let labels = MoveLabels {
             from: old.name().to_string(),

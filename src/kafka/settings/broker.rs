@@ -34,7 +34,7 @@ impl fmt::Display for BrokerAddr {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadBrokerAddr {
     /// `SASL_SSL://b1:9092`.
-    #[error("the protocol does not stand here; set `security.protocol` under `librdkafka`")]
+    #[error("the address must not have a protocol; set `security.protocol` under `librdkafka`")]
     Protocol,
     /// `b1`.
     #[error("the port is missing")]
@@ -46,7 +46,7 @@ pub enum BadBrokerAddr {
     #[error("the host is neither a name nor an address")]
     Host,
     /// `::1:9092`.
-    #[error("an IPv6 address stands in brackets, as in `[::1]:9092`")]
+    #[error("an IPv6 address needs brackets, as in `[::1]:9092`")]
     Brackets,
 }
 

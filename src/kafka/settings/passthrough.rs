@@ -77,7 +77,7 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     }
     let named = MECHANISM.iter().find_map(|it| properties.get_key_value(*it));
     let Some((property, mechanism)) = named else {
-        let problem = "needs `sasl.mechanism` beside it: librdkafka's own choice, GSSAPI, is not built in";
+        let problem = "needs `sasl.mechanism` too: librdkafka's default, GSSAPI, is not built in";
         return vec![PropertyError::new(PROTOCOL, problem)];
     };
     if !MECHANISMS.contains(&&**mechanism) {
@@ -85,7 +85,7 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     }
     let missing = CREDENTIALS.iter().filter(|it| !properties.contains_key(**it));
     missing
-        .map(|needed| PropertyError::new(property, format!("{mechanism} needs `{needed}` beside it")))
+        .map(|needed| PropertyError::new(property, format!("{mechanism} needs `{needed}` too")))
         .collect()
 }
 
@@ -94,7 +94,7 @@ fn sasl_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
 fn age_flaws(properties: &BTreeMap<String, String>) -> Vec<PropertyError> {
     let too_long = |(property, most): &(&str, i64)| {
         let age: i64 = properties.get(*property)?.trim().parse().ok()?;
-        let problem = || format!("is at most {most}: librdkafka's arithmetic overflows above it");
+        let problem = || format!("must be at most {most}: above that, librdkafka's arithmetic overflows");
         (age > *most).then(|| PropertyError::new(property, problem()))
     };
     AGES.iter().filter_map(too_long).collect()
@@ -109,7 +109,7 @@ impl PropertyError {
     }
 
     fn expecting(property: &str, values: &[&str]) -> Self {
-        Self::new(property, format!("wants one of {}", values.join(", ")))
+        Self::new(property, format!("must be one of {}", values.join(", ")))
     }
 }
 
@@ -123,9 +123,9 @@ fn value_flaw(property: &str, value: &str) -> Option<PropertyError> {
         rdkafka::error::KafkaError::ClientConfig(_, said, _, _)
             if !said.contains(value) || value.is_empty() =>
         {
-            format!("librdkafka says: {said}")
+            format!("is rejected by librdkafka: {said}")
         }
-        _ => "librdkafka does not take this value".to_owned(),
+        _ => "has a value that librdkafka rejects".to_owned(),
     };
     Some(PropertyError::new(property, problem))
 }

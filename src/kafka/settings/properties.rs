@@ -9,9 +9,7 @@
 /// Returns why riverhead does not let `property` be set, or `None` if it does not refuse it.
 pub fn refusal(property: &str) -> Option<&'static str> {
     let reason = match property {
-        "bootstrap.servers" | "metadata.broker.list" => {
-            "the brokers asked first are the cluster's `bootstrap`"
-        }
+        "bootstrap.servers" | "metadata.broker.list" => "set the cluster's `bootstrap` instead",
         "group.id"
         | "group.instance.id"
         | "group.protocol"
@@ -22,7 +20,7 @@ pub fn refusal(property: &str) -> Option<&'static str> {
         | "heartbeat.interval.ms"
         | "coordinator.query.interval.ms"
         | "max.poll.interval.ms" => {
-            "riverhead is in no consumer group: the mere setting makes brokers create __consumer_offsets"
+            "riverhead uses no consumer group; the setting alone makes brokers create __consumer_offsets"
         }
         "enable.auto.commit"
         | "auto.commit.enable"
@@ -31,17 +29,17 @@ pub fn refusal(property: &str) -> Option<&'static str> {
         | "offset.store.method"
         | "offset.store.path"
         | "offset.store.sync.interval.ms" => {
-            "riverhead commits nothing: positions live in the ids that clients hold"
+            "riverhead commits no offsets; clients keep their positions in the ids of events"
         }
         "auto.offset.reset" => {
-            "an offset out of range must be an error: any other choice skips or repeats records without a word"
+            "an offset out of range must be an error; any other value skips or repeats records silently"
         }
         "enable.partition.eof" => {
-            "a history page to the end of a log finishes by it, and the tail must not hear it"
+            "history pages need this event at the end of a log, and the tail must not get it"
         }
-        "check.crcs" => "a value that changed on a broker's disk must not be served",
+        "check.crcs" => "a record that was damaged on a broker's disk must not be served",
         "isolation.level" => {
-            "ids prove a position only over committed records: an uncommitted one may vanish again"
+            "an id proves a position only if all records before it are committed; others may disappear"
         }
         "fetch.min.bytes"
         | "fetch.max.bytes"
@@ -58,12 +56,12 @@ pub fn refusal(property: &str) -> Option<&'static str> {
         "allow.auto.create.topics" => "reading for the public must never create a topic",
         "topic.blacklist" => "it would hide topics of the configured streams",
         "metadata.recovery.strategy" => {
-            "asking the bootstrap brokers again is the way back when every known broker was replaced"
+            "if all known brokers were replaced, riverhead must ask the bootstrap brokers again"
         }
-        "api.version.request" => "the leader epochs that prove an id need the versions it negotiates",
-        "statistics.interval.ms" => "health and metrics are fed by the statistics",
-        "debug" => "with it a poll of librdkafka can block for hours (librdkafka issue 5325)",
-        "log_level" => "set `log.level`, for instance `info,riverhead::kafka=debug`",
+        "api.version.request" => "the leader epochs that prove an id need the negotiated protocol versions",
+        "statistics.interval.ms" => "health and metrics need the statistics",
+        "debug" => "it can block a poll of librdkafka for hours (librdkafka issue 5325)",
+        "log_level" => "set `log.level` instead, for example to `info,riverhead::kafka=debug`",
         "log.queue" | "enabled_events" => {
             "librdkafka's logs, errors and statistics reach riverhead through them"
         }

@@ -36,7 +36,7 @@ impl Supervisor {
     pub(super) fn on_refresh_failed(&mut self) {
         self.shared.status.record_no_answer();
         if self.outage.record_failure() {
-            tracing::warn!(cluster = %self.shared.cluster, "no broker answers; streams are held");
+            tracing::warn!(cluster = %self.shared.cluster, "no broker answers; streams are held open");
             self.set_reachable(false);
         }
         self.renew_if_dead();
@@ -59,7 +59,8 @@ impl Supervisor {
         if dead >= self.shared.settings.renew_after && self.can_open_session() {
             tracing::warn!(
                 cluster = %self.shared.cluster, silent = ?self.outage.duration(),
-                "neither a record nor an answer for long: new clients take over at the last offsets"
+                "no record and no answer for a long time; the Kafka clients are replaced and continue at the \
+                 last offsets"
             );
             self.replace_clients_without(BTreeSet::new());
         }
@@ -74,7 +75,8 @@ impl Supervisor {
         }
         tracing::warn!(
             cluster = %self.shared.cluster, broker = %at,
-            "this broker was cut off from the others, and the tail is read from it: new clients take over at the last offsets"
+            "the tail is read from a broker that was cut off from the others; the Kafka clients are replaced \
+             and continue at the last offsets"
         );
         self.shared.identity.bootstrap.avoid(at);
         self.replace_clients();
@@ -85,7 +87,7 @@ impl Supervisor {
         if self.session.as_ref().is_none_or(|it| it.number != session) {
             return;
         }
-        tracing::error!(cluster = %self.shared.cluster, "refused: {wrong_cluster}");
+        tracing::error!(cluster = %self.shared.cluster, "the cluster is refused: {wrong_cluster}");
         self.shared.health.set_refused(Some(wrong_cluster.to_string()));
         self.shared.status.set_wrong_cluster(wrong_cluster);
         self.session = None;
@@ -119,7 +121,10 @@ impl Supervisor {
             });
         });
         if let Err(error) = spawned {
-            tracing::error!(cluster = %self.shared.cluster, "no thread to look for other brokers: {error}");
+            tracing::error!(
+                cluster = %self.shared.cluster,
+                "cannot start a thread to check the bootstrap brokers: {error}"
+            );
         }
     }
 

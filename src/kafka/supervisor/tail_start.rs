@@ -37,7 +37,8 @@ impl Supervisor {
                 // for as long as that answers. New readers begin with the current metadata.
                 tracing::warn!(
                     cluster = %self.shared.cluster, partition = %log.partition(), offset,
-                    "the tail and the readers of history go by different leaders; these begin anew"
+                    "the tail and the history readers follow different leaders; the history readers are \
+                     replaced"
                 );
                 self.pool.replace_readers();
             }

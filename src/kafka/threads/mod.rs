@@ -57,7 +57,10 @@ impl PanicHandler {
     /// Logs, counts and reports a panic of this thread.
     pub(super) fn report(&self, message: &str) {
         let (shared, thread) = (&self.shared, self.thread);
-        tracing::error!(cluster = %shared.cluster, thread, "a thread panicked and begins anew; please report this as a bug: {message}");
+        tracing::error!(
+            cluster = %shared.cluster, thread,
+            "a thread panicked and is restarted; please report this as a bug: {message}"
+        );
         let labels = ThreadLabels {
             cluster: shared.cluster.to_string(),
             thread: thread.to_owned(),

@@ -64,7 +64,7 @@ fn check_all(health: &health::ClusterHealth, wait: impl Fn(Duration) -> bool) {
 /// Returns why the last address failed.
 fn connect(address: &str) -> Result<(), String> {
     let found = address.to_socket_addrs().map_err(|error| error.to_string())?;
-    let mut why = "its name has no address".to_owned();
+    let mut why = "the host name has no address".to_owned();
     for found in found.take(MAX_ADDRESSES) {
         match TcpStream::connect_timeout(&found, ANSWER_TIMEOUT).and_then(stays_open) {
             Ok(()) => return Ok(()),

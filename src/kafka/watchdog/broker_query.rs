@@ -53,7 +53,7 @@ pub fn query_broker(
     let mut metadata = query.wait(topics.first(), deadline)?;
     let cluster_id = query.cluster_id();
     let mut answer = BrokerInfo {
-        cluster_id: cluster_id.ok_or("it is too old to tell its cluster's id")?,
+        cluster_id: cluster_id.ok_or("it is too old to report its cluster id")?,
         brokers: 0,
         topics: Vec::new(),
     };
@@ -117,7 +117,7 @@ impl BrokerQuery {
 
     /// Waits for the broker's answer about this topic.
     fn wait(&self, topic: Option<&Arc<str>>, deadline: Instant) -> Result<Metadata, String> {
-        let consumer = self.0.as_ref().ok_or("it is closed")?;
+        let consumer = self.0.as_ref().ok_or("the client is closed")?;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match consumer.fetch_metadata(topic.map(|topic| &**topic), left.min(TRY_TIMEOUT)) {
@@ -185,13 +185,13 @@ fn plain(reason: &str) -> &str {
 /// Says why the topic cannot be read.
 fn partitions(metadata: &Metadata, name: &str) -> Result<usize, String> {
     let topic = metadata.topics().iter().find(|topic| topic.name() == name);
-    let topic = topic.ok_or("it is not there")?;
+    let topic = topic.ok_or("it does not exist")?;
     match topic.error().map(RDKafkaErrorCode::from) {
         None => Ok(topic.partitions().len()),
         Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-            Err("it is not there".to_owned())
+            Err("it does not exist".to_owned())
         }
-        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Err("we are not allowed to see it".to_owned()),
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => Err("access is denied".to_owned()),
         Some(code) => Err(code.to_string()),
     }
 }

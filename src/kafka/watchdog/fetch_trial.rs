@@ -79,7 +79,7 @@ pub fn try_fetches(
     let silence = || {
         let errors = shared.health.errors();
         let colon = if errors.is_empty() { "" } else { ": " };
-        format!("nothing came within {} s{colon}{errors}", within.as_secs())
+        format!("nothing arrived within {} s{colon}{errors}", within.as_secs())
     };
     let why = shared.health.astray(Instant::now()).unwrap_or_else(silence);
     Ok(trial.into_failures(&why))

@@ -156,7 +156,8 @@ impl Subscription {
         self.refresh();
         let mut heads = ready!(self.poll_heads(context));
         let mut batch =
-            BatchBuilder::with_capacity_hint(self.size_hint, self.max_batch_bytes(), self.view.format);
+            BatchBuilder::with_capacity_hint(self.size_hint, self.max_batch_bytes(), self.view.format)
+                .into_buffer(self.buffer());
         self.write_gaps(&mut batch);
         // A gap is sent before the events after it.
         let more = self.gaps.is_empty() && self.merge(context, &mut heads, &mut batch);
@@ -286,6 +287,14 @@ impl Subscription {
                 .readers
                 .iter()
                 .any(PartitionReader::is_determined)
+    }
+
+    /// Returns a buffer for the next batch. It has no memory yet unless the client is likely to take a full batch.
+    fn buffer(&self) -> Vec<u8> {
+        let tracker = self.tracker.as_ref();
+        tracker
+            .filter(|_| self.size_hint.min(self.max_batch_bytes()) >= MAX_BATCH_BYTES / 4 * 3)
+            .map_or_else(Vec::new, |tracker| tracker.buffer())
     }
 
     fn max_batch_bytes(&self) -> usize {

@@ -93,7 +93,10 @@ impl QueryWorker {
         match Self::open(core, queries, shutdown_guard) {
             Ok(worker) => worker.run(),
             Err(reason) => {
-                tracing::error!(cluster = %core.shared.cluster, "no client for questions to brokers: {reason}");
+                tracing::error!(
+                    cluster = %core.shared.cluster,
+                    "cannot create the Kafka client for offset queries: {reason}"
+                );
             }
         }
     }
@@ -132,7 +135,10 @@ impl QueryWorker {
             #[cfg(test)]
             threads::panic_if_requested(&self.core.shared.cluster);
             if let Some(wrong_cluster) = self.reader.wrong_cluster() {
-                tracing::error!(cluster = %self.core.shared.cluster, "the client for questions begins anew: {wrong_cluster}");
+                tracing::error!(
+                    cluster = %self.core.shared.cluster,
+                    "the Kafka client for offset queries is replaced: {wrong_cluster}"
+                );
                 return;
             }
             self.reader.poll_events();
@@ -284,7 +290,10 @@ impl QueryWorker {
             self.report_fault(partition, code);
             self.refresh_metadata(partition);
         }
-        tracing::debug!(cluster = %self.core.shared.cluster, "questions were not answered: {code:?}");
+        tracing::debug!(
+            cluster = %self.core.shared.cluster,
+            "a request with offset queries failed: {code:?}"
+        );
     }
 
     /// Records that a leader refused one partition.
@@ -293,7 +302,10 @@ impl QueryWorker {
         self.pacer.record_refusal(partition, Instant::now());
         self.report_fault(partition, code);
         self.refresh_metadata(partition);
-        tracing::debug!(cluster = %self.core.shared.cluster, %partition, "a question was refused: {code:?}");
+        tracing::debug!(
+            cluster = %self.core.shared.cluster, %partition,
+            "an offset query was refused: {code:?}"
+        );
     }
 
     /// Reports a refusal to health. A broker that does not answer, and a wrong cluster, are reported elsewhere.

@@ -50,7 +50,7 @@ impl HistoryPool {
         if self.core.stale.record_stale(log.partition(), Instant::now()) {
             tracing::warn!(
                 cluster = %self.core.cluster, partition = %log.partition(),
-                "the tail has read further than the broker that history is read from: new clients read it"
+                "history is read from a broker that is behind the tail; the history clients are replaced"
             );
             self.replace_readers();
         }

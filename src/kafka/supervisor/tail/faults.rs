@@ -55,11 +55,17 @@ impl TailWorker {
             // The topic may have been deleted and created again. Reading continues as soon as librdkafka can.
             code if is_absent(code) => self.link.send(SupervisorEvent::RefreshNeeded),
             code if is_damage(code) => {
-                tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}");
+                tracing::debug!(
+                    cluster = %self.shared.cluster, offset,
+                    "the tail met an error: {code:?}: {reason}"
+                );
                 self.suspend(key, code);
             }
             // librdkafka tries again. Health reports the fault if it persists.
-            _ => tracing::debug!(cluster = %self.shared.cluster, offset, "tail: {code:?}: {reason}"),
+            _ => tracing::debug!(
+                cluster = %self.shared.cluster, offset,
+                "the tail met an error: {code:?}: {reason}"
+            ),
         }
     }
 
@@ -94,7 +100,7 @@ impl TailWorker {
     ) {
         tracing::warn!(
             cluster = %self.shared.cluster, partition = %log.partition(), offset, log = %log.tag(),
-            "the tail lost its place: {code:?}: {reason}"
+            "the tail lost its position: {code:?}: {reason}"
         );
         self.link.send(SupervisorEvent::PositionLost(log));
     }

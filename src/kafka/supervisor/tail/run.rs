@@ -85,7 +85,7 @@ impl TailWorker {
                 let slot = PartitionTail::new(&self.shared, log, next);
                 self.slots.insert((id, partition), slot);
             }
-            Err(code) => self.report_lost(log, next, code, "cannot be started"),
+            Err(code) => self.report_lost(log, next, code, "the partition cannot be started"),
         }
     }
 

@@ -1,21 +1,22 @@
-//! What the dependencies must not turn on.
-#![allow(clippy::unwrap_used, reason = "a test that cannot ask cargo has to fail")]
+//! The features of rdkafka, which any dependency can turn on for all.
 
-use std::{collections::BTreeSet, process::Command};
+use std::collections::BTreeSet;
 
-/// The features that rdkafka is built with, by anybody in the workspace.
+use super::cargo;
+
+/// The features of rdkafka in the whole workspace.
 ///
 /// `libz-static`, `zstd` and `ssl-vendored` make a binary that needs nothing but libc and reads every compression a
 /// topic may hold; they need `build-essential` and `perl`. `gssapi` would need Cyrus SASL.
 const RDKAFKA: [&str; 4] = ["libz-static", "ssl-vendored", "tokio", "zstd"];
 
-/// Cargo unifies features: what one dependency turns on, everybody gets.
+/// Cargo unifies features: a feature that one dependency enables is enabled for all.
 const NO_CMAKE: &str = "\
-a dependency turns on `cmake-build` of librdkafka, and by feature unification we get it too.
+a dependency enables `cmake-build` of librdkafka, and feature unification enables it here too.
 Built with CMake, librdkafka 2.12.1 does not define HAVE_ATOMICS_32_ATOMIC: rd_atomic32_set() then returns the new
 value instead of the old, AllBrokersDown is never raised, and a client whose brokers were all replaced never goes back
 to its bootstrap list (confluentinc/librdkafka#5282, fixed in 2.15.0). Nor does it compile without libcurl's headers
-(#5135). Find who it is with `cargo tree -e features -i rdkafka-sys`, and turn it off there";
+(#5135). Find the dependency with `cargo tree -e features -i rdkafka-sys`, and disable it there";
 
 #[test]
 fn nobody_builds_librdkafka_with_cmake() {
@@ -36,8 +37,8 @@ fn rdkafka_has_the_features_that_were_measured_and_no_other() {
     assert_eq!(
         features(&tree, "rdkafka"),
         BTreeSet::from(RDKAFKA),
-        "left: what the workspace turns on, right: what was measured. Another feature changes how Kafka is spoken to \
-         or what a build needs: say so in README.md and in RDKAFKA here"
+        "left: the enabled features, right: the measured ones. Another feature changes the protocol with Kafka or \
+         what a build needs: document it in README.md and in RDKAFKA here"
     );
 }
 
@@ -49,23 +50,12 @@ fn a_feature_is_found_wherever_it_stands_in_the_tree() {
     assert_eq!(features(tree, "rdkafka-sys"), BTreeSet::from(["cmake-build"]));
 }
 
-/// What `cargo tree` says of all members with all their features, a line each.
+/// Returns the output of `cargo tree` for all members with all their features.
 fn features_of_the_workspace() -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--workspace", "--all-features"])
-        .args(["--edges", "features", "--prefix", "none"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+    cargo("tree --locked --workspace --all-features --edges features --prefix none")
 }
 
-/// The features of the package `name` in `tree`, from lines like `rdkafka feature "zstd" (*)`.
+/// Returns the features of the package `name` in `tree`, from lines like `rdkafka feature "zstd" (*)`.
 fn features<'a>(tree: &'a str, name: &str) -> BTreeSet<&'a str> {
     let feature = |line: &'a str| {
         line.strip_prefix(name)?
